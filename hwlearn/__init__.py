@@ -1,0 +1,29 @@
+"""hwlearn: train physical resistor and memristor networks with measurements in the loop.
+
+Every array is float64 in SI units (V, A, S, ohm, s), the sample axis first; conductances are in edge order.
+"""
+
+from hwlearn.circuit import loops
+from hwlearn.circuit.crossbar import solve_crossbar
+from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.loops import projector
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import HwlearnError
+from hwlearn.learning import subsets
+from hwlearn.learning.costs import MSE, CrossEntropy, Hinge
+from hwlearn.learning.optimizers import SGD, Adam, Momentum, Sign
+from hwlearn.learning.rules import (
+    GEP,
+    SPSA,
+    Analytic,
+    CoupledLearning,
+    EquilibriumPropagation,
+    Gradient,
+)
+from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges
+from hwlearn.learning.training import Callback, History, Score, Trainer
+from hwlearn.limits import Limits
+from hwlearn.network import Network, Programmed, Readout, TargetError, TwoPhase
+from hwlearn.nudges import ClampNudge, CurrentNudge, OutputDrive, ResistorNudge
+
+__version__ = "0.1.0"

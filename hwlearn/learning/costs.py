@@ -1,0 +1,183 @@
+"""Costs: how wrong the measured outputs are, and the error dC/dV_out that a nudge pushes against."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.errors import DataError
+from hwlearn.network import ErrorSignal, TargetError
+
+
+class Cost(ABC):
+    """A cost C, a mean over samples of `values`; its gradient at the outputs is `error`."""
+
+    classifies: bool = False
+    """Whether targets are class numbers (S,) rather than volts (S, n_out)."""
+
+    @abstractmethod
+    def values(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
+        """Return the cost (S,) of each sample for output volts (S, n_out)."""
+
+    @abstractmethod
+    def error(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
+        """Return dC/dV_out (S, n_out) of each sample."""
+
+    def least_error(self, resolution: float) -> float:
+        """Return the size of error that readings of this resolution (V) cannot tell from none."""
+        return 0.0
+
+    def signal(self, targets: FloatArray | IntArray) -> ErrorSignal:
+        """Return the error as a function of the outputs alone, as `Network.two_phase` takes it."""
+        return CostError(self, targets)
+
+    def checked_targets(self, targets: ArrayLike, samples: int, n_outputs: int) -> FloatArray | IntArray:
+        """Return targets as this cost takes them.
+
+        Raises
+        ------
+        DataError
+            If their shape or values do not fit.
+        """
+        if self.classifies:
+            return _labels(targets, samples, n_outputs)
+        array = np.asarray(targets, dtype=np.float64)
+        if array.ndim == 1 and n_outputs == 1:
+            array = array[:, None]
+        if array.shape != (samples, n_outputs):
+            raise DataError(f"targets must be volts of shape ({samples}, {n_outputs}), got {array.shape}")
+        if not np.isfinite(array).all():
+            raise DataError("targets contain NaN or infinity")
+        return array
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class CostError:
+    """The error of a cost with its targets filled in; see `hwlearn.network.ErrorSignal`."""
+
+    cost: Cost
+    targets: FloatArray | IntArray
+
+    def __call__(self, outputs: FloatArray) -> FloatArray:
+        """Return dC/dV_out (S, n_out)."""
+        return self.cost.error(outputs, self.targets)
+
+    def least_error(self, resolution: float) -> float:
+        """See `Cost.least_error`."""
+        return self.cost.least_error(resolution)
+
+
+@dataclass(frozen=True)
+class MSE(Cost):
+    """Half the squared distance to target volts: ``C = 1/2 |V_out - y|^2``, in V^2."""
+
+    def values(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
+        """Return ``1/2 |V_out - y|^2`` (S,)."""
+        return np.asarray(0.5 * ((outputs - targets) ** 2).sum(axis=1))
+
+    def error(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
+        """Return ``V_out - y`` (S, n_out) in volts."""
+        return np.asarray(outputs - targets)
+
+    def least_error(self, resolution: float) -> float:
+        """An error below the reading resolution is no error."""
+        return resolution
+
+    def signal(self, targets: FloatArray | IntArray) -> ErrorSignal:
+        """Return a `TargetError`, which boards can compute by themselves."""
+        return TargetError(np.asarray(targets, dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Cost):
+    """Cross-entropy of ``softmax(V_out / temperature_V)`` against class numbers.
+
+    Parameters
+    ----------
+    temperature_V : float
+        Volts that count as one unit of evidence; well above the read noise, at most the output span.
+    """
+
+    temperature_V: float = 0.02
+    classifies = True
+
+    def __post_init__(self) -> None:
+        _positive("temperature_V", self.temperature_V)
+
+    def values(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
+        """Return ``-log softmax(V/T)[class]`` (S,)."""
+        z = outputs / self.temperature_V
+        z = z - z.max(axis=1, keepdims=True)
+        return np.asarray(np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets.astype(np.int64)])
+
+    def error(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
+        """Return ``(softmax(V/T) - onehot) / T`` (S, n_out)."""
+        z = outputs / self.temperature_V
+        p = np.exp(z - z.max(axis=1, keepdims=True))
+        p /= p.sum(axis=1, keepdims=True)
+        p[np.arange(len(p)), targets.astype(np.int64)] -= 1.0
+        return np.asarray(p / self.temperature_V)
+
+    def least_error(self, resolution: float) -> float:
+        """A sample whose class has all but a thousandth of the probability has nothing left to teach."""
+        return 1e-3 / self.temperature_V
+
+
+@dataclass(frozen=True)
+class Hinge(Cost):
+    """Multi-class hinge: ``sum over j != c of max(0, margin_V - (V_c - V_j))``, in volts.
+
+    Parameters
+    ----------
+    margin_V : float
+        Volts by which the right output should lead every other; inside it the error is zero.
+    """
+
+    margin_V: float = 0.02
+    classifies = True
+
+    def __post_init__(self) -> None:
+        _positive("margin_V", self.margin_V)
+
+    def values(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
+        """Return the summed shortfall (S,) in volts."""
+        return np.asarray(np.maximum(self._shortfall(outputs, targets), 0.0).sum(axis=1))
+
+    def error(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
+        """Return +1 at each output that is too close, minus their number at the right one (S, n_out)."""
+        e = (self._shortfall(outputs, targets) > 0).astype(np.float64)
+        e[np.arange(len(e)), targets.astype(np.int64)] = -e.sum(axis=1)
+        return np.asarray(e)
+
+    def _shortfall(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
+        label = targets.astype(np.int64)
+        rows = np.arange(len(outputs))
+        short = self.margin_V - (outputs[rows, label][:, None] - outputs)
+        short[rows, label] = 0.0
+        return np.asarray(short)
+
+
+def _labels(targets: ArrayLike, samples: int, n_outputs: int) -> IntArray:
+    array = np.asarray(targets)
+    if array.shape == (samples, n_outputs) and n_outputs > 1:  # one-hot rows
+        if not (np.isin(array, (0, 1)).all() and (array.sum(axis=1) == 1).all()):
+            raise DataError("targets with one column an output must be one-hot rows of 0 and 1")
+        return np.asarray(array.argmax(axis=1), dtype=np.int64)
+    if array.shape != (samples,):
+        raise DataError(f"targets must be {samples} class numbers, got shape {array.shape}")
+    if not np.issubdtype(array.dtype, np.number) or not np.isfinite(array.astype(np.float64)).all():
+        raise DataError("class numbers must be whole numbers, not text or NaN")
+    labels = array.astype(np.int64)
+    if (labels != array).any() or labels.min(initial=0) < 0 or labels.max(initial=0) >= n_outputs:
+        raise DataError(f"class numbers must be whole numbers from 0 to {n_outputs - 1}, one an output")
+    return labels
+
+
+def _positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise DataError(f"{name} is {value}; it must be positive")

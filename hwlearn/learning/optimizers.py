@@ -1,0 +1,168 @@
+"""Optimizers: from a gradient to new target conductances, inside the range the hardware has.
+
+They work on a position ``u`` in [0, 1] for each edge, linear or logarithmic in conductance, and keep it
+unquantised: small steps add up even where the hardware's own steps are coarse.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlearn.circuit.topology import FloatArray
+from hwlearn.errors import LimitError, SetupError
+
+Scale = Literal["linear", "log"]
+
+
+class Optimizer(ABC):
+    """Gradient descent with a shadow copy of the conductances, projected onto their range.
+
+    Parameters
+    ----------
+    rate : float
+        Step size; its meaning is the subclass's.
+    scale : "linear" or "log"
+        Whether steps are in conductance or in its logarithm.
+    """
+
+    def __init__(self, rate: float, *, scale: Scale = "linear") -> None:
+        if not (math.isfinite(rate) and rate > 0):
+            raise SetupError(f"optimizer rate is {rate}; it must be positive")
+        if scale not in ("linear", "log"):
+            raise SetupError(f"optimizer scale must be 'linear' or 'log', got {scale!r}")
+        self.rate = rate
+        self.scale: Scale = scale
+        self._state: dict[str, FloatArray] = {}
+
+    # --- the shadow ---------------------------------------------------------------------------------
+
+    def start(self, conductances: FloatArray, limits: tuple[float, float]) -> None:
+        """Begin at conductances (E,) in siemens, with the range (low, high) to stay in.
+
+        Raises
+        ------
+        LimitError
+            If a conductance lies outside the range.
+        """
+        low, high = limits
+        if not ((conductances >= low * (1 - 1e-9)) & (conductances <= high * (1 + 1e-9))).all():
+            raise LimitError(f"initial conductances must lie between {low:g} and {high:g} S")
+        self._range = (low, high)
+        self._state = {"u": np.clip(self._position(conductances), 0.0, 1.0)}
+
+    @property
+    def shadow(self) -> FloatArray:
+        """The unquantised conductances (E,) in siemens."""
+        low, high = self._range
+        u = self._state["u"]
+        g = low * (high / low) ** u if self.scale == "log" else low + u * (high - low)
+        return np.asarray(np.clip(g, low, high))
+
+    def step(self, gradient: FloatArray, trainable: NDArray[np.bool_], pace: float = 1.0) -> FloatArray:
+        """Take one step against a gradient dC/dg (E,) on the trainable edges and return the new shadow (E,).
+
+        Parameters
+        ----------
+        gradient : ndarray, shape (E,)
+        trainable : ndarray of bool, shape (E,)
+            The other edges keep their place.
+        pace : float
+            Factor on the rate, for annealing.
+
+        Raises
+        ------
+        SetupError
+            If the gradient is not finite.
+        """
+        if not np.isfinite(gradient).all():
+            raise SetupError("the gradient is not finite; check the readings and the nudge strength")
+        low, high = self._range
+        span = self.shadow * math.log(high / low) if self.scale == "log" else high - low
+        u = self._state["u"]
+        move = pace * self._move(np.where(trainable, gradient * span, 0.0))
+        self._state["u"] = np.where(trainable, np.clip(u - move, 0.0, 1.0), u)
+        return self.shadow
+
+    def state(self) -> dict[str, FloatArray]:
+        """Return everything that `restore` needs, as arrays by name."""
+        return {name: np.array(value) for name, value in self._state.items()}
+
+    def restore(self, state: Mapping[str, FloatArray]) -> None:
+        """Go back to a state; `start` must have been called."""
+        self._state = {name: np.array(value) for name, value in state.items()}
+
+    @abstractmethod
+    def _move(self, gradient: FloatArray) -> FloatArray:
+        """Return the step in u for a gradient dC/du (E,), before the sign is turned."""
+
+    def _memory(self, name: str, like: FloatArray) -> FloatArray:
+        return self._state.get(name, np.zeros_like(like))
+
+    def _position(self, g: FloatArray) -> FloatArray:
+        low, high = self._range
+        if self.scale == "log":
+            return np.asarray(np.log(g / low) / math.log(high / low))
+        return np.asarray((g - low) / (high - low))
+
+
+class SGD(Optimizer):
+    """Plain gradient descent: ``u -= rate * dC/du``."""
+
+    def _move(self, gradient: FloatArray) -> FloatArray:
+        return self.rate * gradient
+
+
+class Momentum(Optimizer):
+    """Gradient descent with a decaying memory: ``m = momentum * m + dC/du; u -= rate * m``."""
+
+    def __init__(self, rate: float, momentum: float = 0.9, *, scale: Scale = "linear") -> None:
+        super().__init__(rate, scale=scale)
+        if not 0 <= momentum < 1:
+            raise SetupError(f"momentum is {momentum}; it must lie in [0, 1)")
+        self.momentum = momentum
+
+    def _move(self, gradient: FloatArray) -> FloatArray:
+        memory = self.momentum * self._memory("m", gradient) + gradient
+        self._state["m"] = memory
+        return self.rate * memory
+
+
+class Adam(Optimizer):
+    """Adam (Kingma & Ba 2015), free of the gradient's scale: ``rate`` is about the step in u.
+
+    The small number in the denominator is relative to the largest edge, since gradients of different
+    nudges carry different units.
+    """
+
+    def __init__(
+        self, rate: float = 0.01, beta1: float = 0.9, beta2: float = 0.999, *, scale: Scale = "linear"
+    ) -> None:
+        super().__init__(rate, scale=scale)
+        for name, beta in (("beta1", beta1), ("beta2", beta2)):
+            if not 0 <= beta < 1:
+                raise SetupError(f"Adam {name} is {beta}; it must lie in [0, 1)")
+        self.beta1, self.beta2 = beta1, beta2
+
+    def _move(self, gradient: FloatArray) -> FloatArray:
+        count = self._memory("count", np.zeros(1)) + 1
+        mean = self.beta1 * self._memory("mean", gradient) + (1 - self.beta1) * gradient
+        square = self.beta2 * self._memory("square", gradient) + (1 - self.beta2) * gradient**2
+        self._state |= {"count": count, "mean": mean, "square": square}
+        size = np.sqrt(square / (1 - self.beta2 ** count[0]))
+        floor = 1e-8 * size.max(initial=0.0)
+        if floor == 0:
+            return np.zeros_like(gradient)
+        return np.asarray(self.rate * (mean / (1 - self.beta1 ** count[0])) / (size + floor))
+
+
+class Sign(Optimizer):
+    """A step of fixed size against the sign of the gradient, for hardware that knows only up and down."""
+
+    def _move(self, gradient: FloatArray) -> FloatArray:
+        return self.rate * np.sign(gradient)

@@ -1,0 +1,51 @@
+"""Analytical learning: measured outputs, exact Jacobian of the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.learning.costs import Cost
+from hwlearn.learning.rules.rule import Gradient, Rule, named_readings
+from hwlearn.network import Network
+
+
+@dataclass(frozen=True)
+class Analytic(Rule):
+    """The error from one measured free phase, carried back by the model's exact adjoint.
+
+    The drops come from the observer (both ends pinned to measurements), the adjoint from the model.
+    Source: arXiv:2602.03546, analytical learning with output-only readout.
+    """
+
+    def gradient(
+        self,
+        network: Network,
+        model: Kirchhoff,
+        inputs: FloatArray,
+        targets: FloatArray | IntArray,
+        cost: Cost,
+        trainable: NDArray[np.bool_] | None = None,
+    ) -> Gradient:
+        """Measure the free phase and return ``-(B lam)(B V)``; see `Rule.gradient`."""
+        free = network.measure(inputs)
+        error = cost.error(free.voltages, targets)
+        good = np.ones(len(inputs), dtype=bool)
+        if free.saturated is not None:
+            good = ~free.saturated.any(axis=1)
+        values = np.zeros(model.topology.n_edges)
+        if good.any():
+            D = model.drops(model.observe(inputs[good], free.voltages[good]))
+            back = model.drops(model.adjoint(error[good]))
+            values = -np.einsum("se,se->e", back, D) / len(inputs)
+        return Gradient(
+            values,
+            free.voltages,
+            cost.values(free.voltages, targets),
+            skipped=int((~good).sum()),
+            readings=named_readings("free", free) | {"error": error},
+        )

@@ -1,0 +1,113 @@
+"""Subsets: which edges may change; updating only some of them costs little (arXiv:2602.03546)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.topology import FloatArray
+from hwlearn.errors import SetupError
+
+
+class Subset(ABC):
+    """A choice of edges that learn; the others keep the conductance they start with."""
+
+    @abstractmethod
+    def mask(self, model: Kirchhoff, inputs: FloatArray) -> NDArray[np.bool_]:
+        """Return the chosen edges (E,) for a model and the input volts (S, n_in) it will see."""
+
+
+@dataclass(frozen=True)
+class RandomEdges(Subset):
+    """A fraction of the edges at random.
+
+    Parameters
+    ----------
+    fraction : float
+        Above 0, at most 1.
+    seed : int
+    """
+
+    fraction: float
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_fraction(self.fraction)
+
+    def mask(self, model: Kirchhoff, inputs: FloatArray) -> NDArray[np.bool_]:
+        """Return a random choice, at least one edge."""
+        n = model.topology.n_edges
+        order = np.random.default_rng(self.seed).permutation(n)
+        return _chosen(n, order[: _count(self.fraction, n)])
+
+
+@dataclass(frozen=True)
+class MostSensitive(Subset):
+    """The fraction of edges whose relative change moves the outputs most, in the model, over the inputs."""
+
+    fraction: float
+
+    def __post_init__(self) -> None:
+        _check_fraction(self.fraction)
+
+    def mask(self, model: Kirchhoff, inputs: FloatArray) -> NDArray[np.bool_]:
+        """Return the most sensitive edges, at least one."""
+        n = model.topology.n_edges
+        return _chosen(n, np.argsort(-sensitivities(model, inputs), kind="stable")[: _count(self.fraction, n)])
+
+
+class ListedEdges(Subset):
+    """The edges of a list.
+
+    Parameters
+    ----------
+    edges : iterable of int
+        Edge numbers.
+    """
+
+    def __init__(self, edges: Iterable[int]) -> None:
+        self.edges = tuple(int(edge) for edge in edges)
+        if not self.edges:
+            raise SetupError("the list of trainable edges is empty")
+
+    def mask(self, model: Kirchhoff, inputs: FloatArray) -> NDArray[np.bool_]:
+        """Return the listed edges.
+
+        Raises
+        ------
+        SetupError
+            If the network has no such edge.
+        """
+        n = model.topology.n_edges
+        for edge in self.edges:
+            if not 0 <= edge < n:
+                raise SetupError(f"the subset lists edge {edge}, but the edges are 0 to {n - 1}")
+        return _chosen(n, np.asarray(self.edges))
+
+
+def sensitivities(model: Kirchhoff, inputs: FloatArray) -> FloatArray:
+    """Return how many volts rms (E,) the outputs move per relative change of each edge, over the inputs."""
+    D = model.drops(model.solve(inputs))
+    back = model.drops(model.adjoint(np.eye(model.topology.n_outputs)))
+    power = np.einsum("oe,oe->e", back, back) * np.einsum("se,se->e", D, D) / len(D)
+    return np.asarray(np.sqrt(power) * model.conductances)
+
+
+def _chosen(n: int, edges: NDArray[np.int64]) -> NDArray[np.bool_]:
+    mask = np.zeros(n, dtype=bool)
+    mask[edges] = True
+    return mask
+
+
+def _count(fraction: float, n: int) -> int:
+    return max(1, round(fraction * n))
+
+
+def _check_fraction(fraction: float) -> None:
+    if not 0 < fraction <= 1:
+        raise SetupError(f"a subset's fraction is {fraction}; it must lie above 0 and be at most 1")

@@ -1,0 +1,404 @@
+"""The training loop: measure, find the gradient, step, program; stoppable between any two measurements."""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hwlearn.circuit.kirchhoff import Kirchhoff, batch
+from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.errors import DataError, SetupError
+from hwlearn.learning.costs import Cost
+from hwlearn.learning.optimizers import Optimizer
+from hwlearn.learning.rules.rule import Gradient, Rule
+from hwlearn.learning.subsets import ListedEdges, Subset
+from hwlearn.network import Network, Programmed
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well outputs meet targets.
+
+    Attributes
+    ----------
+    cost : float
+        Mean cost.
+    accuracy : float or None
+        Fraction of samples whose largest output is the right one (costs that classify).
+    rms_error_V : float or None
+        Root mean square of output minus target, in volts (costs with target volts); includes read noise.
+    """
+
+    cost: float
+    accuracy: float | None = None
+    rms_error_V: float | None = None
+
+    @property
+    def merit(self) -> float:
+        """A number that is larger the better, for choosing the best epoch: accuracy first, then cost."""
+        return -self.cost if self.accuracy is None else self.accuracy - 1e-9 * self.cost
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One batch and the update that followed it.
+
+    Attributes
+    ----------
+    epoch, number : int
+        Epoch, and number of the step over the whole training; both from 0.
+    samples : ndarray of int
+        Rows of the training set that were measured.
+    gradient : Gradient
+    asked : ndarray, shape (E,)
+        New unquantised target conductances in siemens.
+    programmed : Programmed
+    """
+
+    epoch: int
+    number: int
+    samples: IntArray
+    gradient: Gradient
+    asked: FloatArray
+    programmed: Programmed
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to; ``train`` is scored on the readings made before each update."""
+
+    number: int
+    train: Score
+    validation: Score | None
+    measurements: int
+    skipped: int
+    seconds: float
+
+
+@dataclass(eq=False)
+class History:
+    """The course of a training.
+
+    Attributes
+    ----------
+    epochs : list of Epoch
+    conductances : ndarray, shape (E,)
+        What the network was left with, unquantised, in siemens.
+    best_epoch : int or None
+        The epoch with the best validation (or training) score.
+    stopped : str
+        Why it ended: ``"finished"``, ``"interrupted"`` or ``"no improvement"``.
+    """
+
+    epochs: list[Epoch] = field(default_factory=list)
+    conductances: FloatArray = field(default_factory=lambda: np.zeros(0))
+    best_epoch: int | None = None
+    stopped: Literal["finished", "interrupted", "no improvement"] = "finished"
+
+
+class Callback:
+    """Told of everything a training does; override what you need. Exceptions end the training."""
+
+    def on_start(self, trainer: Trainer, programmed: Programmed) -> None:
+        """Called when the initial conductances (the optimizer's shadow) are programmed."""
+
+    def on_gradient(self, epoch: int, number: int, samples: IntArray, gradient: Gradient) -> None:
+        """Called when a batch has been measured, before the update."""
+
+    def on_step(self, step: Step) -> None:
+        """Called when the update has been programmed."""
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Called at the end of each epoch."""
+
+    def on_end(self, history: History) -> None:
+        """Called at the end, interrupted or not."""
+
+
+class Trainer:
+    """Trains a network by a rule: only measurements and the model's knowledge go into an update.
+
+    Parameters
+    ----------
+    network : Network
+    rule : Rule
+    cost : Cost
+    optimizer : Optimizer
+    subset : Subset or list of edge numbers, optional
+        Edges that may change; all unless given.
+    model : Kirchhoff, optional
+        What is known of the network; its conductances are where training starts. The middle of the range
+        on every edge unless given.
+    seed : int
+        Order of the samples.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        rule: Rule,
+        cost: Cost,
+        optimizer: Optimizer,
+        subset: Subset | Iterable[int] | None = None,
+        model: Kirchhoff | None = None,
+        *,
+        seed: int = 0,
+    ) -> None:
+        self.network, self.rule, self.cost, self.optimizer = network, rule, cost, optimizer
+        self.subset = subset if subset is None or isinstance(subset, Subset) else ListedEdges(subset)
+        self.seed = seed
+        if model is None:
+            low, high = network.limits.conductance
+            model = Kirchhoff(network.topology, np.full(network.topology.n_edges, 0.5 * (low + high)))
+        self.model = model
+        """What is known of the network now: conductances as last reached."""
+
+    def fit(
+        self,
+        inputs: ArrayLike,
+        targets: ArrayLike,
+        epochs: int,
+        *,
+        batch_size: int | None = None,
+        validation: tuple[ArrayLike, ArrayLike] | None = None,
+        callbacks: Sequence[Callback] = (),
+        patience: int | None = None,
+        keep: Literal["best", "last"] = "last",
+        anneal: float = 1.0,
+        start: tuple[int, dict[str, FloatArray]] | None = None,
+    ) -> History:
+        """Train, and leave the network with the last (or best) conductances.
+
+        Ctrl-C ends the training after the current measurement, keeps everything, and returns normally; a
+        second Ctrl-C raises KeyboardInterrupt at once.
+
+        Parameters
+        ----------
+        inputs : array_like, shape (S, n_in)
+            Volts.
+        targets : array_like
+            As the cost takes them: volts (S, n_out), or class numbers (S,).
+        epochs : int
+            Passes over the training set.
+        batch_size : int, optional
+            Samples an update; all unless given.
+        validation : (array_like, array_like), optional
+            Held-out inputs and targets, measured after each epoch.
+        callbacks : sequence of Callback
+        patience : int, optional
+            End when this many epochs in a row brought no better score.
+        keep : "best" or "last"
+            Which epoch's conductances to end with; the best is judged on validation, or on training readings.
+        anneal : float
+            The optimizer's pace falls along a half cosine from 1 to this fraction over all epochs.
+        start : (int, dict), optional
+            Resume: number of steps already done, and the optimizer's state after them.
+
+        Returns
+        -------
+        History
+
+        Raises
+        ------
+        DataError
+            If inputs or targets do not fit network or cost.
+        LimitError, ComplianceError, NetworkError
+            From the network; everything committed so far stays.
+        """
+        x, y = self._data(inputs, targets)
+        held_out = None if validation is None else self._data(*validation)
+        size = len(x) if batch_size is None else int(batch_size)
+        if size < 1 or epochs < 0 or not 0 <= anneal <= 1 or (patience is not None and patience < 1):
+            raise SetupError(
+                f"epochs={epochs}, batch_size={size}, patience={patience}, anneal={anneal}: counts must be "
+                "positive and anneal lie in [0, 1]"
+            )
+        self.network.limits.check_terminals(self.network.topology, x)
+        per_epoch = math.ceil(len(x) / size)
+        done = 0 if start is None else start[0]
+        trainable = self._begin(x, None if start is None else start[1], callbacks)
+        history = History()
+        best: tuple[float, int, FloatArray] | None = None
+        with _stop_on_interrupt(self.network):
+            try:
+                for number in range(done // per_epoch, epochs):
+                    tally = _Tally(self.network.measurements)
+                    for k, rows in enumerate(self._batches(len(x), size, number)):
+                        step = number * per_epoch + k
+                        if step < done:
+                            continue
+                        pace = anneal + (1 - anneal) * 0.5 * (1 + math.cos(math.pi * step / (epochs * per_epoch)))
+                        tally.add(rows, self._step(x, y, rows, number, step, trainable, pace, callbacks))
+                    score = self._score(tally.outputs, y[tally.rows])
+                    # a resumed epoch may have had all its steps done before
+                    checked = None if held_out is None else self.evaluate(*held_out)
+                    epoch = tally.epoch(number, score, checked, self.network.measurements)
+                    history.epochs.append(epoch)
+                    for callback in callbacks:
+                        callback.on_epoch(epoch)
+                    merit = (checked or score).merit
+                    if best is None or merit > best[0]:
+                        best = (merit, number, self.optimizer.shadow)
+                    elif patience is not None and number - best[1] >= patience:
+                        history.stopped = "no improvement"
+                        break
+            except _Interrupted:
+                history.stopped = "interrupted"
+        if best is not None:
+            history.best_epoch = best[1]
+            if keep == "best":
+                self._program(best[2])
+                history.conductances = best[2]
+        if keep == "last" or best is None:
+            history.conductances = self.optimizer.shadow
+        for callback in callbacks:
+            callback.on_end(history)
+        return history
+
+    def evaluate(self, inputs: ArrayLike, targets: ArrayLike) -> Score:
+        """Measure the free phase and score it."""
+        x, y = self._data(inputs, targets)
+        return self._score(self.network.measure(x).voltages, y)
+
+    def score_of(self, outputs: FloatArray, targets: ArrayLike) -> Score:
+        """Score output volts (S, n_out), for instance a twin's true ones, without measuring."""
+        y = self.cost.checked_targets(targets, len(outputs), self.network.topology.n_outputs)
+        return self._score(outputs, y)
+
+    # --- steps --------------------------------------------------------------------------------------
+
+    def _begin(
+        self, x: FloatArray, state: dict[str, FloatArray] | None, callbacks: Sequence[Callback]
+    ) -> NDArray[np.bool_]:
+        """Program the starting point and return the trainable edges."""
+        # the choice of edges belongs to the starting model, so that a resumed training makes the same one
+        n = self.network.topology.n_edges
+        trainable = np.ones(n, dtype=bool) if self.subset is None else self.subset.mask(self.model, x)
+        self.optimizer.start(self.model.conductances, self.network.limits.conductance)
+        if state is not None:
+            self.optimizer.restore(state)
+        programmed = self._program(self.optimizer.shadow)
+        for callback in callbacks:
+            callback.on_start(self, programmed)
+        return trainable & ~programmed.failed
+
+    def _step(
+        self,
+        x: FloatArray,
+        y: FloatArray | IntArray,
+        rows: IntArray,
+        epoch: int,
+        number: int,
+        trainable: NDArray[np.bool_],
+        pace: float,
+        callbacks: Sequence[Callback],
+    ) -> Gradient:
+        gradient = self.rule.gradient(self.network, self.model, x[rows], y[rows], self.cost, trainable)
+        for callback in callbacks:
+            callback.on_gradient(epoch, number, rows, gradient)
+        asked = self.optimizer.step(gradient.values, trainable, pace)
+        programmed = self._program(asked)
+        trainable &= ~programmed.failed  # an edge that stopped moving is taken out
+        step = Step(epoch, number, rows, gradient, asked, programmed)
+        for callback in callbacks:
+            callback.on_step(step)
+        return gradient
+
+    def _program(self, conductances: FloatArray) -> Programmed:
+        programmed = self.network.program(conductances)
+        self.model = self.model.with_conductances(programmed.reached)
+        return programmed
+
+    def _batches(self, samples: int, size: int, epoch: int) -> Iterator[IntArray]:
+        if size >= samples:
+            yield np.arange(samples)
+            return
+        # the order follows from seed and epoch alone, so a resumed training meets the same batches
+        order = np.random.default_rng([self.seed, epoch]).permutation(samples)
+        for first in range(0, samples, size):
+            yield order[first : first + size]
+
+    def _data(self, inputs: ArrayLike, targets: ArrayLike) -> tuple[FloatArray, FloatArray | IntArray]:
+        top = self.network.topology
+        x = batch(inputs, top.n_inputs, "inputs")
+        if not len(x):
+            raise DataError("the data set is empty")
+        return x, self.cost.checked_targets(targets, len(x), top.n_outputs)
+
+    def _score(self, outputs: FloatArray, targets: FloatArray | IntArray) -> Score:
+        cost = float(self.cost.values(outputs, targets).mean())
+        if self.cost.classifies:
+            return Score(cost, accuracy=float((outputs.argmax(axis=1) == targets).mean()))
+        return Score(cost, rms_error_V=float(np.sqrt(((outputs - targets) ** 2).mean())))
+
+
+class _Tally:
+    """What was read in one epoch."""
+
+    def __init__(self, measurements: int) -> None:
+        self._began, self._before = time.perf_counter(), measurements
+        self._rows: list[IntArray] = []
+        self._outputs: list[FloatArray] = []
+        self._skipped = 0
+
+    def add(self, rows: IntArray, gradient: Gradient) -> None:
+        self._rows.append(rows)
+        self._outputs.append(gradient.outputs)
+        self._skipped += gradient.skipped
+
+    @property
+    def rows(self) -> IntArray:
+        return np.concatenate(self._rows)
+
+    @property
+    def outputs(self) -> FloatArray:
+        return np.concatenate(self._outputs)
+
+    def epoch(self, number: int, train: Score, validation: Score | None, measurements: int) -> Epoch:
+        seconds = time.perf_counter() - self._began
+        return Epoch(number, train, validation, measurements - self._before, self._skipped, seconds)
+
+
+class _Interrupted(Exception):
+    """Ctrl-C was pressed; raised between two measurements."""
+
+
+@contextmanager
+def _stop_on_interrupt(network: Network) -> Iterator[None]:
+    """Turn the first Ctrl-C into `_Interrupted` after the current measurement; the second acts at once."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals reach the main thread only
+        return
+    asked = False
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    watcher = network.on_measured
+
+    def after_measurement(samples: int) -> None:
+        if watcher is not None:
+            watcher(samples)
+        if asked:
+            raise _Interrupted
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    network.on_measured = after_measurement
+    try:
+        yield
+    finally:
+        network.on_measured = watcher
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,106 @@
+"""Quantities as people write them: ``"50 us"``, ``"1 kohm"``, ``"500 mV"``, and back again."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final
+
+from hwlearn.errors import UnitError
+
+_PREFIX: Final = {
+    "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "": 1.0,
+    "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
+}  # fmt: skip
+_SYMBOLS: Final = {
+    "V": ("V", "volt", "volts"),
+    "A": ("A", "amp", "amps", "ampere", "amperes"),
+    "S": ("S", "siemens"),
+    "ohm": ("ohm", "ohms", "Ω", "Ω", "R"),
+    "s": ("s", "sec", "second", "seconds"),
+    "Hz": ("Hz", "hertz"),
+}
+_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*")
+
+
+def parse_quantity(text: str | float, unit: str) -> float:
+    """Read a quantity in SI base units from text with an optional prefix and unit, or from a bare number.
+
+    Parameters
+    ----------
+    text : str or float
+        ``"500 mV"``, ``"50us"``, ``"1k"`` (prefix alone), ``"1e-3"`` or a number already in the base unit.
+    unit : str
+        The unit that is expected: ``"V"``, ``"A"``, ``"S"``, ``"ohm"``, ``"s"`` or ``"Hz"``.
+
+    Returns
+    -------
+    float
+        The value in that unit.
+
+    Raises
+    ------
+    UnitError
+        If the text is no number, carries another unit or an unknown prefix, or is not finite.
+
+    Examples
+    --------
+    >>> parse_quantity("500 mV", "V")
+    0.5
+    >>> parse_quantity("4.7k", "ohm")
+    4700.0
+    >>> parse_quantity("20 us", "s")
+    2e-05
+    """
+    if unit not in _SYMBOLS:
+        raise UnitError(f"unknown unit {unit!r}; known are {', '.join(_SYMBOLS)}")
+    if isinstance(text, bool):
+        raise UnitError(f"{text!r} is not a quantity; write for example '1 {unit}'")
+    if isinstance(text, int | float):
+        value = float(text)
+    else:
+        match = _NUMBER.fullmatch(text)
+        if match is None:
+            raise UnitError(f"{text!r} is not a quantity in {unit}; write for example '1 {unit}' or '50 m{unit}'")
+        exponent = _exponent(match[2], unit)
+        if exponent is None:
+            raise UnitError(f"{text!r} is not in {unit}: {match[2]!r} is no prefix and unit that {unit} can have")
+        # one rounding only: "50 us" must equal 50e-6 exactly
+        value = float(match[1]) if exponent == 0 else _scaled(match[1], exponent)
+    if not math.isfinite(value):
+        raise UnitError(f"{text!r} is not a finite quantity in {unit}")
+    return value
+
+
+def format_quantity(value: float, unit: str, digits: int = 4) -> str:
+    """Write a value with the prefix that keeps it between 1 and 1000, e.g. ``"500 mV"``.
+
+    Examples
+    --------
+    >>> format_quantity(0.0005, "A")
+    '500 uA'
+    >>> format_quantity(0.0, "V")
+    '0 V'
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g} {unit}"
+    ascending = sorted((scale, prefix) for prefix, scale in _PREFIX.items() if prefix.isascii())
+    scale, prefix = next(
+        ((scale, prefix) for scale, prefix in ascending if float(f"{abs(value) / scale:.{digits}g}") < 1000),
+        ascending[-1],
+    )
+    return f"{value / scale:.{digits}g} {prefix}{unit}"
+
+
+def _exponent(suffix: str, unit: str) -> int | None:
+    """Return the power of ten that the suffix stands for; None if it does not fit the unit."""
+    prefixes = [suffix] + [suffix[: -len(name)].rstrip() for name in _SYMBOLS[unit] if suffix.endswith(name)]
+    for prefix in prefixes:
+        if prefix in _PREFIX:
+            return round(math.log10(_PREFIX[prefix]))
+    return None
+
+
+def _scaled(number: str, exponent: int) -> float:
+    mantissa, _, power = number.lower().partition("e")
+    return float(f"{mantissa}e{int(power or 0) + exponent}")

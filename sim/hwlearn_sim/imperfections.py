@@ -1,0 +1,90 @@
+"""What is wrong with a simulated bench: devices, converters, noise, drift."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+
+from hwlearn.errors import SetupError
+
+
+@dataclass(frozen=True)
+class Imperfections:
+    """How far a twin departs from an ideal bench; every default is ideal.
+
+    Spreads are standard deviations of one draw for each device or channel, made once from the twin's seed.
+
+    Parameters
+    ----------
+    device_spread : float
+        Log-normal device-to-device error: each edge is ``exp(device_spread * N(0, 1))`` of what it was told.
+    conductance_bits : int, optional
+        Programming resolution: ``2**bits`` equal steps over the conductance range of the limits.
+    write_noise : float
+        Relative error of each programming of each edge, drawn anew every time.
+    stuck_fraction : float
+        Fraction of edges that never move; each sticks somewhere in the conductance range.
+    stuck : mapping of int to float
+        Edges stuck at a given conductance in siemens; zero is an open device.
+    read_noise_V, current_noise_A : float
+        Standard deviation of one voltage and one current reading.
+    adc_bits, dac_bits : int, optional
+        Converter resolution over plus and minus the range.
+    adc_range_V, dac_range_V : float
+        Converter ranges; a reading beyond the range saturates, a request beyond it is refused.
+    adc_gain, adc_offset_V, dac_gain, dac_offset_V : float
+        Spread of relative gain errors and of offsets over the channels.
+    drift_per_sqrt_hour : float
+        Relative random walk of every conductance in an hour of bench time.
+    settle_tau_s : float
+        Time constant with which nodes follow their sources; a reading after ``settle_s`` still lags.
+    source_resistance_ohm : float
+        Resistance between each input source and its node.
+
+    Raises
+    ------
+    SetupError
+        If a value is negative or not finite, a fraction exceeds one, or a converter has no bits.
+    """
+
+    device_spread: float = 0.0
+    conductance_bits: int | None = None
+    write_noise: float = 0.0
+    stuck_fraction: float = 0.0
+    stuck: Mapping[int, float] = field(default_factory=dict)
+    read_noise_V: float = 0.0
+    current_noise_A: float = 0.0
+    adc_bits: int | None = None
+    adc_range_V: float = math.inf
+    adc_gain: float = 0.0
+    adc_offset_V: float = 0.0
+    dac_bits: int | None = None
+    dac_range_V: float = math.inf
+    dac_gain: float = 0.0
+    dac_offset_V: float = 0.0
+    drift_per_sqrt_hour: float = 0.0
+    settle_tau_s: float = 0.0
+    source_resistance_ohm: float = 0.0
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is None or item.name == "stuck":
+                continue
+            if math.isnan(value) or value < 0 or (math.isinf(value) and not item.name.endswith("range_V")):
+                raise SetupError(f"{item.name} is {value}; it must be zero or a positive number")
+        if self.stuck_fraction > 1:
+            raise SetupError(f"stuck_fraction is {self.stuck_fraction}; it must lie between 0 and 1")
+        for kind in ("adc", "dac"):
+            if getattr(self, f"{kind}_range_V") == 0:
+                raise SetupError(f"{kind}_range_V is 0; it must be positive")
+            if getattr(self, f"{kind}_bits") is not None and math.isinf(getattr(self, f"{kind}_range_V")):
+                raise SetupError(f"{kind}_bits needs {kind}_range_V: bits divide a range")
+        for name in ("adc_bits", "dac_bits", "conductance_bits"):
+            bits = getattr(self, name)
+            if bits is not None and not (1 <= bits <= 32 and int(bits) == bits):
+                raise SetupError(f"{name} is {bits}; it must be a whole number from 1 to 32")
+        for edge, siemens in self.stuck.items():
+            if not (math.isfinite(siemens) and siemens >= 0):
+                raise SetupError(f"edge {edge} is stuck at {siemens} S; it must be zero or a positive number")
