@@ -3,10 +3,7 @@
 Every array is float64 in SI units (V, A, S, ohm, s), the sample axis first; conductances are in edge order.
 """
 
-from hwlearn.circuit import loops
-from hwlearn.circuit.crossbar import solve_crossbar
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.loops import projector
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import HwlearnError
 from hwlearn.learning import subsets

@@ -82,7 +82,7 @@ class OutputDrive:
         ------
         LimitError
             Naming node, sample, value and limit. For a resistor the current is bounded by the largest
-            voltage that any driven terminal could put across it.
+            voltage to any driven terminal, across kappa in series with all that may hang on the node.
         """
         if np.isinf(self.values).any():
             raise LimitError("an output drive is infinite; nothing was applied")
@@ -93,7 +93,8 @@ class OutputDrive:
         limits.check_terminals(topology, inputs, self.values)
         if self.siemens is not None:
             low, high = _terminal_span(topology, inputs)
-            worst = np.maximum(np.abs(self.values - low), np.abs(self.values - high)) * self.siemens
+            through = _most_conductance(topology, limits, self.siemens)
+            worst = np.maximum(np.abs(self.values - low), np.abs(self.values - high)) * through
             limits.check_currents(topology, topology.outputs, worst)
 
 
@@ -302,7 +303,7 @@ class ResistorNudge(Nudge):
         return room.least(
             _ratio(room.limits.nudge, MODEL_HEADROOM * self._reach(error)),
             _ratio(room.beyond(free), size),
-            _ratio(room.within(free, room.limits.current / self.kappa), size),
+            _ratio(room.within(free, room.limits.current / room.most_conductance(self.kappa)), size),
         )
 
 
@@ -311,6 +312,7 @@ class _Room:
 
     def __init__(self, topology: Topology, limits: Limits, inputs: FloatArray) -> None:
         self.limits = limits
+        self._topology = topology
         self.low, self.high = _terminal_span(topology, inputs)
 
     def beyond(self, free: FloatArray) -> FloatArray:
@@ -321,7 +323,11 @@ class _Room:
         high = np.minimum(centre + half, self.limits.voltage)
         return np.minimum(free - low, high - free)
 
-    def within(self, free: FloatArray, span: float) -> FloatArray:
+    def most_conductance(self, kappa: float) -> FloatArray:
+        """Return the largest conductance (n_out,) from a DAC behind kappa to the sources."""
+        return _most_conductance(self._topology, self.limits, np.full(self._topology.n_outputs, kappa))
+
+    def within(self, free: FloatArray, span: FloatArray) -> FloatArray:
         """Return by how many volts a terminal may move from ``free`` and stay within span of every source."""
         return np.minimum(free - (self.high - span), (self.low + span) - free)
 
@@ -337,6 +343,16 @@ def _terminal_span(topology: Topology, inputs: FloatArray) -> tuple[FloatArray, 
     if topology.ground is not None:
         low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
     return low, high
+
+
+def _most_conductance(topology: Topology, limits: Limits, kappa: FloatArray) -> FloatArray:
+    """Return kappa (n_out,) in series with the most that the edges at each output can conduct."""
+    edges = np.bincount(topology.edges.ravel(), minlength=topology.n_nodes) * limits.conductance[1]
+    a, b = topology.fixed_edges.T
+    for end in (a, b):
+        edges = edges + np.bincount(end, topology.fixed_conductances, minlength=topology.n_nodes)
+    at_node = edges[topology.outputs]
+    return np.asarray(kappa * at_node / (kappa + at_node))
 
 
 def _ratio(room: FloatArray | float, per_unit: FloatArray) -> FloatArray:
