@@ -3,7 +3,10 @@
 Every array is float64 in SI units (V, A, S, ohm, s), the sample axis first; conductances are in edge order.
 """
 
+from hwlearn.circuit import loops
+from hwlearn.circuit.crossbar import solve_crossbar
 from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.loops import projector
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import HwlearnError
 from hwlearn.learning import subsets
@@ -24,3 +27,43 @@ from hwlearn.network import Network, Programmed, Readout, TargetError, TwoPhase
 from hwlearn.nudges import ClampNudge, CurrentNudge, OutputDrive, ResistorNudge
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "GEP",
+    "MSE",
+    "SGD",
+    "SPSA",
+    "Adam",
+    "Analytic",
+    "Callback",
+    "ClampNudge",
+    "CoupledLearning",
+    "CrossEntropy",
+    "CurrentNudge",
+    "EquilibriumPropagation",
+    "Gradient",
+    "Hinge",
+    "History",
+    "HwlearnError",
+    "Kirchhoff",
+    "Limits",
+    "ListedEdges",
+    "Momentum",
+    "MostSensitive",
+    "Network",
+    "OutputDrive",
+    "Programmed",
+    "RandomEdges",
+    "Readout",
+    "ResistorNudge",
+    "Score",
+    "Sign",
+    "TargetError",
+    "Topology",
+    "Trainer",
+    "TwoPhase",
+    "loops",
+    "projector",
+    "solve_crossbar",
+    "subsets",
+]

@@ -105,8 +105,7 @@ class Kirchhoff:
         """
         top = self.topology
         x = batch(inputs, top.n_inputs, "inputs")
-        if not np.isfinite(x).all():
-            raise CircuitError("inputs contain NaN or infinity; every input voltage must be a number")
+        _check_inputs(x)
         current = None
         if injected is not None:
             current = np.nan_to_num(_outputs_batch(injected, top, "injected", len(x)), nan=0.0)
@@ -131,7 +130,9 @@ class Kirchhoff:
         """
         return self.solve(inputs, clamped=outputs)
 
-    def _solve_pattern(self, x: FloatArray, volts: FloatArray | None, current: FloatArray | None) -> FloatArray:
+    def _solve_pattern(
+        self, x: FloatArray, volts: FloatArray | None, current: FloatArray | None
+    ) -> FloatArray:
         """Solve a batch in which every sample holds the same set of outputs."""
         top = self.topology
         V = np.zeros((len(x), top.n_nodes))
@@ -170,7 +171,7 @@ class Kirchhoff:
         return self.drops(V) * self.conductances
 
     def node_currents(self, V: FloatArray) -> FloatArray:
-        """Return the current (S, N) in amperes that the outside pushes into every node (zero at inner ones)."""
+        """Return the current (S, N) in amperes that the outside pushes into every node; zero at inner ones."""
         edges = self.topology.all_edges
         flow = (V[:, edges[:, 0]] - V[:, edges[:, 1]]) * self._all_conductances
         return np.asarray(self.topology.all_incidence.T @ flow.T).T
@@ -207,8 +208,8 @@ class Kirchhoff:
         return 0.5 * (Y + Y.T)
 
     def adjoint(self, error: ArrayLike) -> FloatArray:
-        """Return the adjoint voltages lam (S, N): inputs at 0 V, error currents (S, n_out) into the outputs."""
-        e = _outputs_batch(error, self.topology, "error", None)
+        """Return the adjoint voltages lam (S, N): inputs at 0 V, errors (S, n_out) as currents into outputs."""
+        e = _errors(error, self.topology, None)
         return self.solve(np.zeros((len(e), self.topology.n_inputs)), injected=e)
 
     def gradient(self, inputs: ArrayLike, error: ArrayLike) -> FloatArray:
@@ -221,13 +222,17 @@ class Kirchhoff:
         error : array_like, shape (S, n_out)
             dC/dV_out of each sample.
 
+        Raises
+        ------
+        CircuitError
+            If a shape does not fit, a value is not finite, or there is no sample.
+
         Notes
         -----
         ``dC/dg_k = -(B lam)_k (B V)_k`` with the adjoint voltages lam.
         """
-        V = self.solve(inputs)
-        error = _outputs_batch(error, self.topology, "error", len(V))
-        return -np.einsum("se,se->e", self.drops(self.adjoint(error)), self.drops(V)) / len(V)
+        x, e = gradient_batch(self.topology, inputs, error)
+        return -np.einsum("se,se->e", self.drops(self.adjoint(e)), self.drops(self.solve(x))) / len(x)
 
     def cocontent(self, drops: FloatArray) -> FloatArray:
         """Return d(co-content)/dg (S, E) of each edge at the given drops: v^2 / 2 for an ohmic edge."""
@@ -338,6 +343,37 @@ def batch(values: ArrayLike, columns: int, what: str) -> FloatArray:
     return array
 
 
+def gradient_batch(topology: Topology, inputs: ArrayLike, error: ArrayLike) -> tuple[FloatArray, FloatArray]:
+    """Return inputs (S, n_in) in volts and errors (S, n_out) that a gradient can be taken of.
+
+    Raises
+    ------
+    CircuitError
+        If a shape does not fit, a value is not finite, or there is no sample.
+    """
+    x = batch(inputs, topology.n_inputs, "inputs")
+    _check_inputs(x)
+    if not len(x):
+        raise CircuitError("no samples: the mean gradient over an empty batch does not exist")
+    return x, _errors(error, topology, len(x))
+
+
+def _errors(values: ArrayLike, topology: Topology, samples: int | None) -> FloatArray:
+    error = _outputs_batch(values, topology, "error", samples)
+    if np.isnan(error).any():
+        sample, k = np.argwhere(np.isnan(error))[0]
+        raise CircuitError(
+            f"error of sample {sample} at output {topology.names[topology.outputs[k]]} is NaN; leave samples "
+            "without a valid reading out of the batch"
+        )
+    return error
+
+
+def _check_inputs(x: FloatArray) -> None:
+    if not np.isfinite(x).all():
+        raise CircuitError("inputs contain NaN or infinity; every input voltage must be a number")
+
+
 def _outputs_batch(values: ArrayLike, topology: Topology, what: str, samples: int | None) -> FloatArray:
     array = batch(values, topology.n_outputs, what)
     if np.isinf(array).any():
@@ -359,10 +395,13 @@ def _checked_conductances(topology: Topology, conductances: ArrayLike, allow_ope
     wrong = ~((g >= 0 if allow_open else g > 0) & np.isfinite(g))
     if wrong.any():
         k = int(np.flatnonzero(wrong)[0])
-        kind = "NaN" if np.isnan(g[k]) else "infinite" if np.isinf(g[k]) else "zero" if g[k] == 0 else "negative"
+        kind = (
+            "NaN" if np.isnan(g[k]) else "infinite" if np.isinf(g[k]) else "zero" if g[k] == 0 else "negative"
+        )
         more = f" (and {wrong.sum() - 1} more)" if wrong.sum() > 1 else ""
         raise CircuitError(
-            f"{kind} conductance {g[k]:g} S at {topology.edge_name(k)}{more}; conductances must be positive and finite"
+            f"{kind} conductance {g[k]:g} S at {topology.edge_name(k)}{more}; "
+            "conductances must be positive and finite"
         )
     g.flags.writeable = False
     return g

@@ -145,7 +145,9 @@ class Topology:
         """Label each node by its connected component; ``present`` (E,) tells which edges conduct at all."""
         edges = self.edges if present is None else self.edges[present]
         pairs = np.concatenate([edges, self.fixed_edges])
-        graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(self.n_nodes, self.n_nodes))
+        graph = coo_array(
+            (np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(self.n_nodes, self.n_nodes)
+        )
         return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
     def floating_nodes(self, present: NDArray[np.bool_] | None = None) -> IntArray:
@@ -215,9 +217,13 @@ class Topology:
         for kind, chosen, size in (("row", driven, rows), ("column", read, columns)):
             for line in chosen:
                 if not 0 <= line < size:
-                    raise TopologyError(f"a crossbar with {size} {kind}s has no {kind} {line}; use 0 to {size - 1}")
+                    raise TopologyError(
+                        f"a crossbar with {size} {kind}s has no {kind} {line}; use 0 to {size - 1}"
+                    )
         if ground is not None and not 0 <= ground < rows:
-            raise TopologyError(f"a crossbar with {rows} rows has no row {ground} to ground; use 0 to {rows - 1}")
+            raise TopologyError(
+                f"a crossbar with {rows} rows has no row {ground} to ground; use 0 to {rows - 1}"
+            )
         return cls(
             rows + columns,
             np.stack([row, rows + column], axis=1),
@@ -407,7 +413,9 @@ class Topology:
         if array.size == 0:
             return _frozen(np.zeros((0, 2), dtype=np.int64))
         if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
-            raise TopologyError(f"{kind}s must be pairs of node numbers, shape (E, 2), got shape {array.shape}")
+            raise TopologyError(
+                f"{kind}s must be pairs of node numbers, shape (E, 2), got shape {array.shape}"
+            )
         outside = np.flatnonzero(((array < 0) | (array >= self.n_nodes)).any(axis=1))
         if outside.size:
             k = int(outside[0])
@@ -417,17 +425,23 @@ class Topology:
         loops = np.flatnonzero(array[:, 0] == array[:, 1])
         if loops.size:
             k = int(loops[0])
-            raise TopologyError(f"{kind} {k} is a self-loop at node {array[k, 0]} ({self.names[array[k, 0]]})")
+            raise TopologyError(
+                f"{kind} {k} is a self-loop at node {array[k, 0]} ({self.names[array[k, 0]]})"
+            )
         return _frozen(array.astype(np.int64))
 
     def _fixed(self, conductances: ArrayLike) -> FloatArray:
         values = np.array(conductances, dtype=np.float64).reshape(-1)
         if len(values) != len(self.fixed_edges):
-            raise TopologyError(f"{len(self.fixed_edges)} fixed edges need as many conductances, got {len(values)}")
+            raise TopologyError(
+                f"{len(self.fixed_edges)} fixed edges need as many conductances, got {len(values)}"
+            )
         wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
         if wrong.size:
             k = int(wrong[0])
-            raise TopologyError(f"fixed edge {k} has conductance {values[k]} S; it must be positive and finite")
+            raise TopologyError(
+                f"fixed edge {k} has conductance {values[k]} S; it must be positive and finite"
+            )
         return _frozen(values)
 
     def _check_roles(self) -> None:
@@ -452,7 +466,9 @@ class Topology:
         floating = set(self.floating.tolist())
         for node in self.outputs.tolist():
             if node in floating:
-                raise TopologyError(f"output node {node} ({self.names[node]}) has no path to any input or ground")
+                raise TopologyError(
+                    f"output node {node} ({self.names[node]}) has no path to any input or ground"
+                )
 
 
 def incidence(edges: IntArray, n_nodes: int) -> csr_array:
