@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,8 @@ from hwlearn.circuit.topology import FloatArray, Topology
 from hwlearn.errors import NetworkError
 from hwlearn.limits import Limits
 from hwlearn.nudges import DriveKind, Nudge, OutputDrive
+
+_Kind = TypeVar("_Kind", bound=np.generic)
 
 ErrorSignal = Callable[[FloatArray], FloatArray]
 """Measured outputs (S, n_out) -> dC/dV_out (S, n_out). It may offer ``least_error(resolution)``, the size of
@@ -52,31 +54,40 @@ class Readout:
 
     def rows(self, chosen: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Self:
         """Return the chosen samples."""
-        return self._each(lambda array: array[chosen])
 
-    def with_rows(self, chosen: NDArray[np.bool_], other: Readout) -> Self:
+        def take(array: NDArray[_Kind] | None) -> NDArray[_Kind] | None:
+            return None if array is None else array[chosen]
+
+        return replace(
+            self,
+            voltages=self.voltages[chosen],
+            output_currents=take(self.output_currents),
+            source_currents=take(self.source_currents),
+            nodes=take(self.nodes),
+            saturated=take(self.saturated),
+        )
+
+    def with_rows(self, chosen: NDArray[np.bool_], other: Readout) -> Readout:
         """Return this readout with the chosen samples replaced by those of ``other``, in order."""
 
-        def merged(name: str) -> FloatArray | None:
-            mine, theirs = getattr(self, name), getattr(other, name)
+        def merged(mine: NDArray[_Kind] | None, theirs: NDArray[_Kind] | None) -> NDArray[_Kind] | None:
             if mine is None or theirs is None:
                 return None
-            out: FloatArray = mine.copy()
+            out = mine.copy()
             out[chosen] = theirs
             return out
 
-        fields = ("voltages", "output_currents", "source_currents", "nodes", "saturated")
-        return replace(
-            self,
-            **{name: merged(name) for name in fields},
+        voltages = self.voltages.copy()
+        voltages[chosen] = other.voltages
+        return Readout(
+            voltages,
+            output_currents=merged(self.output_currents, other.output_currents),
+            source_currents=merged(self.source_currents, other.source_currents),
+            nodes=merged(self.nodes, other.nodes),
+            saturated=merged(self.saturated, other.saturated),
             voltage_sigma=other.voltage_sigma,
             current_sigma=other.current_sigma,
         )
-
-    def _each(self, take: Callable[[NDArray[np.generic]], NDArray[np.generic]]) -> Self:
-        fields = ("voltages", "output_currents", "source_currents", "nodes", "saturated")
-        taken = {name: take(value) for name in fields if (value := getattr(self, name)) is not None}
-        return replace(self, **taken)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -304,7 +315,7 @@ class Network(ABC):
             self._close()
 
     def true_outputs(self, inputs: ArrayLike) -> FloatArray | None:
-        """Return the true output volts (S, n_out) where a simulator knows them, else None; for reports alone."""
+        """Return the true output volts (S, n_out) where a simulator knows them, else None; for reports."""
         return None
 
     @property

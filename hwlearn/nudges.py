@@ -64,7 +64,7 @@ class OutputDrive:
         values = _drive_values(volts)
         kappa = np.broadcast_to(np.asarray(siemens, dtype=np.float64), values.shape[1:]).copy()
         if not (np.isfinite(kappa).all() and (kappa > 0).all()):
-            raise NetworkError(f"nudge conductance must be positive and finite, got {siemens} S")
+            raise NetworkError(f"nudge conductance must be positive and finite, got {siemens!r} S")
         return cls("resistor", values, kappa)
 
     def rows(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Self:
@@ -114,7 +114,9 @@ class Nudge(ABC):
 
     def __post_init__(self) -> None:
         if self.strength != "auto" and not (np.isfinite(self.strength) and self.strength > 0):
-            raise NetworkError(f"nudge strength must be positive and finite, or 'auto'; got {self.strength!r}")
+            raise NetworkError(
+                f"nudge strength must be positive and finite, or 'auto'; got {self.strength!r}"
+            )
 
     def bound(self, impedance: FloatArray) -> Self:
         """Return the same nudge knowing the model's output impedance (n_out, n_out) in ohm."""
@@ -168,8 +170,8 @@ class Nudge(ABC):
         """
         if self.needs_impedance and self.impedance is None:
             raise NetworkError(
-                f"{type(self).__name__} with strength {self.strength!r} needs the output impedance of a model; "
-                "give the trainer a model, or call nudge.bound(model.output_impedance())"
+                f"{type(self).__name__} with strength {self.strength!r} needs the output impedance of a "
+                "model; give the trainer a model, or call nudge.bound(model.output_impedance())"
             )
         size = np.abs(error).max(axis=1)
         if self.strength != "auto":
@@ -178,9 +180,9 @@ class Nudge(ABC):
             return chosen
         room = _Room(topology, limits, inputs)
         most = np.maximum(self._most(room, free, error), 0.0)
-        moved = most * self._reach(error).max(axis=1)
-        worth = (size > least_error) & np.isfinite(most) & (most > 0) & (moved > resolution)
-        return np.where(worth, most, 0.0)
+        chosen = np.where((size > least_error) & np.isfinite(most), most, 0.0)
+        moved = chosen * self._reach(error).max(axis=1)
+        return np.where(moved > resolution, chosen, 0.0)
 
     def _reach(self, error: FloatArray) -> FloatArray:
         """Return by how many volts (S, n_out) a unit strength moves the outputs, as far as is known."""
@@ -359,7 +361,7 @@ def _ratio(room: FloatArray | float, per_unit: FloatArray) -> FloatArray:
     """Return room / per_unit, infinite where nothing moves."""
     out = np.full(per_unit.shape, np.inf)
     with np.errstate(over="ignore"):
-        return np.divide(room, per_unit, out=out, where=per_unit > 0)
+        return np.asarray(np.divide(room, per_unit, out=out, where=per_unit > 0))
 
 
 def _known(impedance: FloatArray | None) -> FloatArray:

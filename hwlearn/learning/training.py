@@ -237,7 +237,9 @@ class Trainer:
                         step = number * per_epoch + k
                         if step < done:
                             continue
-                        pace = anneal + (1 - anneal) * 0.5 * (1 + math.cos(math.pi * step / (epochs * per_epoch)))
+                        pace = anneal + (1 - anneal) * 0.5 * (
+                            1 + math.cos(math.pi * step / (epochs * per_epoch))
+                        )
                         tally.add(rows, self._step(x, y, rows, number, step, trainable, pace, callbacks))
                     score = self._score(tally.outputs, y[tally.rows])
                     # a resumed epoch may have had all its steps done before

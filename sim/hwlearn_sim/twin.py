@@ -91,11 +91,18 @@ class KirchhoffTwin(Network):
         self._output_dac = Converter.drawn(converters, topology.n_outputs, *ranges)
         # one ADC channel a node: an output reads the same whether it is read alone or with all the others
         self._adc = Converter.drawn(
-            converters, topology.n_nodes, flaws.adc_gain, flaws.adc_offset_V, flaws.adc_bits, flaws.adc_range_V
+            converters,
+            topology.n_nodes,
+            flaws.adc_gain,
+            flaws.adc_offset_V,
+            flaws.adc_bits,
+            flaws.adc_range_V,
         )
         self._read_nodes = np.arange(topology.n_nodes) if node_readout else topology.outputs
         super().__init__(topology, limits, nudges, resolution=self._adc.step)
-        self._voltage_sigma = math.hypot(flaws.read_noise_V, self._adc.step / math.sqrt(12)) / math.sqrt(averages)
+        self._voltage_sigma = math.hypot(flaws.read_noise_V, self._adc.step / math.sqrt(12)) / math.sqrt(
+            averages
+        )
         self._last: FloatArray = np.zeros(topology.n_nodes)
         low, high = limits.conductance
         self._truth = self._true_model(self._quantised(np.full(topology.n_edges, 0.5 * (low + high))))
@@ -185,16 +192,18 @@ class KirchhoffTwin(Network):
             volts = np.where(np.isnan(drive.values), 0.0, V[:, top.outputs])
             over = np.abs(volts) > self.limits.voltage * slack
             if over.any():
-                self._trip(np.argwhere(over)[0], top.outputs, volts, "V", "limits.voltage", self.limits.voltage)
+                self._trip(
+                    np.argwhere(over)[0], top.outputs, volts, "V", "limits.voltage", self.limits.voltage
+                )
 
     def _trip(
         self, where: IntArray, nodes: IntArray, values: FloatArray, unit: str, name: str, limit: float
     ) -> None:
         sample, k = where
+        node, value = self.topology.names[nodes[k]], format_quantity(values[sample, k], unit)
         raise ComplianceError(
-            f"the source at {self.topology.names[nodes[k]]} would need {format_quantity(values[sample, k], unit)} "
-            f"(sample {sample}), more than {name} = {format_quantity(limit, unit)}; the phase is void, "
-            "reduce the drive or the conductances"
+            f"the source at {node} would need {value} (sample {sample}), more than {name} = "
+            f"{format_quantity(limit, unit)}; the phase is void, reduce the drive or the conductances"
         )
 
     def _settled(self, V: FloatArray) -> FloatArray:
@@ -256,12 +265,14 @@ class KirchhoffTwin(Network):
             return conductances
         low, high = self.limits.conductance
         step = (high - low) / (2**bits - 1)
-        return low + step * np.rint((conductances - low) / step)
+        return np.asarray(low + step * np.rint((conductances - low) / step))
 
     def _true_model(self, reached: FloatArray) -> Kirchhoff:
         written = reached * self._gain
         if self.imperfections.write_noise:
-            written = written * np.exp(self.imperfections.write_noise * self._writes.standard_normal(len(written)))
+            written = written * np.exp(
+                self.imperfections.write_noise * self._writes.standard_normal(len(written))
+            )
         true = np.where(np.isnan(self._stuck), written, self._stuck)
         return Kirchhoff(self._circuit, true, allow_open=bool((true == 0).any()))
 

@@ -34,9 +34,9 @@ class Analytic(Rule):
         """Measure the free phase and return ``-(B lam)(B V)``; see `Rule.gradient`."""
         free = network.measure(inputs)
         error = cost.error(free.voltages, targets)
-        good = np.ones(len(inputs), dtype=bool)
+        good: NDArray[np.bool_] = np.ones(len(inputs), dtype=np.bool_)
         if free.saturated is not None:
-            good = ~free.saturated.any(axis=1)
+            good &= ~free.saturated.any(axis=1)
         values = np.zeros(model.topology.n_edges)
         if good.any():
             D = model.drops(model.observe(inputs[good], free.voltages[good]))

@@ -1,0 +1,86 @@
+"""Networks that many tests share, and the table of measured figures at the end of a run."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn_sim import Imperfections, KirchhoffTwin
+
+LOW, HIGH = 1e-6, 1e-4
+
+
+@pytest.fixture
+def wide_limits() -> hl.Limits:
+    """Limits that no reasonable test meets."""
+    return hl.Limits(voltage=100.0, drop=200.0, nudge=50.0, current=10.0, conductance=(LOW, HIGH))
+
+
+@pytest.fixture
+def bench_limits() -> hl.Limits:
+    """Limits as the shipped benches have them."""
+    return hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(LOW, HIGH))
+
+
+@pytest.fixture
+def lab_flaws() -> Imperfections:
+    """The imperfections of the reference experiment."""
+    return Imperfections(
+        device_spread=0.2,
+        read_noise_V=1e-3,
+        current_noise_A=1e-8,
+        adc_bits=12,
+        adc_range_V=1.0,
+        dac_bits=12,
+        dac_range_V=1.0,
+        conductance_bits=10,
+    )
+
+
+@pytest.fixture
+def reference() -> Callable[[int], tuple[hl.Topology, np.ndarray, np.ndarray]]:
+    """Return the reference experiment of a seed: topology, inputs (8, 5), realisable targets (8, 3)."""
+
+    def make(seed: int) -> tuple[hl.Topology, np.ndarray, np.ndarray]:
+        topology = hl.Topology.random(24, 55, inputs=5, outputs=3, seed=100 + seed)
+        rng = np.random.default_rng(seed)
+        # the outer octaves of the range are left to the hardware's device error
+        teacher = np.exp(rng.uniform(np.log(2 * LOW), np.log(HIGH / 2), topology.n_edges))
+        x = rng.uniform(-0.5, 0.5, (8, 5))
+        return topology, x, hl.Kirchhoff(topology, teacher).solve(x)[:, topology.outputs]
+
+    return make
+
+
+@pytest.fixture
+def small() -> tuple[hl.Topology, np.ndarray, np.ndarray, np.ndarray]:
+    """A random network: topology, conductances, inputs (6, 4), targets (6, 3)."""
+    topology = hl.Topology.random(14, 30, inputs=4, outputs=3, seed=5)
+    rng = np.random.default_rng(11)
+    g = np.exp(rng.uniform(np.log(1e-5), np.log(HIGH), topology.n_edges))
+    return topology, g, rng.uniform(-0.4, 0.4, (6, 4)), rng.uniform(-0.2, 0.2, (6, 3))
+
+
+@pytest.fixture
+def ideal_twin(small, wide_limits) -> KirchhoffTwin:
+    """The small network without any fault, programmed."""
+    twin = KirchhoffTwin(small[0], wide_limits)
+    twin.program(small[1])
+    return twin
+
+
+_FIGURES: list[str] = []
+
+
+@pytest.fixture
+def figure() -> Callable[[str], None]:
+    """Print a measured figure at the end of the run, next to what was asked."""
+    return _FIGURES.append
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    if _FIGURES:
+        terminalreporter.section("measured figures")
+        for line in _FIGURES:
+            terminalreporter.write_line(line)

@@ -1,0 +1,128 @@
+"""Optimizers: steps, projection, the unquantised shadow, state."""
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.errors import LimitError, SetupError
+from hwlearn_sim import Imperfections, KirchhoffTwin
+
+LIMITS = (1e-6, 1e-4)
+ALL = np.ones(3, dtype=bool)
+MAKERS = [
+    lambda scale: hl.SGD(1e-3, scale=scale),
+    lambda scale: hl.Momentum(1e-3, scale=scale),
+    lambda scale: hl.Adam(0.05, scale=scale),
+    lambda scale: hl.Sign(0.05, scale=scale),
+]
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=["sgd", "momentum", "adam", "sign"])
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_each_descends_and_stays_in_range(make, scale):
+    optimizer = make(scale)
+    optimizer.start(np.array([1e-6, 3e-5, 1e-4]), LIMITS)
+    gradient = np.array([1e6, 1e6, -1e6])
+    before = optimizer.shadow
+    for _ in range(200):
+        g = optimizer.step(gradient, ALL)
+        assert (g >= LIMITS[0]).all()
+        assert (g <= LIMITS[1]).all()
+    assert g[0] == LIMITS[0]
+    assert g[1] < before[1]
+    assert g[2] == LIMITS[1]
+
+
+@pytest.mark.parametrize("make", MAKERS, ids=["sgd", "momentum", "adam", "sign"])
+def test_state_restores_exactly(make):
+    rng = np.random.default_rng(0)
+    gradients = rng.normal(0, 1e3, (10, 3))
+    one, two = make("log"), make("log")
+    for optimizer in (one, two):
+        optimizer.start(np.full(3, 2e-5), LIMITS)
+    for gradient in gradients[:5]:
+        one.step(gradient, ALL)
+    two.restore(one.state())
+    for gradient in gradients[5:]:
+        np.testing.assert_array_equal(one.step(gradient, ALL), two.step(gradient, ALL))
+
+
+def test_a_state_is_a_copy():
+    optimizer = hl.Adam()
+    optimizer.start(np.full(3, 2e-5), LIMITS)
+    state = optimizer.state()
+    optimizer.step(np.ones(3), ALL)
+    assert (state["u"] == (2e-5 - 1e-6) / (1e-4 - 1e-6)).all()
+
+
+def test_edges_that_are_not_trainable_stay_even_with_momentum():
+    optimizer = hl.Momentum(1e-2)
+    optimizer.start(np.full(3, 2e-5), LIMITS)
+    optimizer.step(np.full(3, 1e3), ALL)
+    held = optimizer.shadow[1]
+    for _ in range(3):
+        optimizer.step(np.full(3, 1e3), np.array([True, False, True]))
+    assert optimizer.shadow[1] == held
+    assert optimizer.shadow[0] < held
+
+
+def test_adam_does_not_care_about_units():
+    rng = np.random.default_rng(1)
+    gradients = rng.normal(0, 1, (20, 3))
+    found = []
+    for unit in (1e-12, 1.0, 1e12):
+        optimizer = hl.Adam(0.02)
+        optimizer.start(np.full(3, 5e-5), LIMITS)
+        for gradient in gradients:
+            optimizer.step(unit * gradient, ALL)
+        found.append(optimizer.shadow)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
+    np.testing.assert_allclose(found[2], found[1], rtol=1e-9)
+
+
+def test_adam_stands_still_without_a_gradient():
+    optimizer = hl.Adam(0.1)
+    optimizer.start(np.full(3, 5e-5), LIMITS)
+    np.testing.assert_array_equal(optimizer.step(np.zeros(3), ALL), optimizer.shadow)
+    assert optimizer.shadow == pytest.approx(5e-5)
+
+
+def test_sgd_is_the_textbook_step():
+    optimizer = hl.SGD(0.1)
+    optimizer.start(np.full(3, 5e-5), LIMITS)
+    span = LIMITS[1] - LIMITS[0]
+    gradient = np.array([1.0, -2.0, 0.5])
+    expected = 5e-5 - 0.1 * gradient * span * span
+    np.testing.assert_allclose(optimizer.step(gradient, ALL), expected, rtol=1e-12)
+
+
+def test_small_steps_add_up_though_the_hardware_steps_are_coarse(small, wide_limits):
+    twin = KirchhoffTwin(small[0], wide_limits, Imperfections(conductance_bits=3))
+    optimizer = hl.Sign(0.01)
+    optimizer.start(np.full(30, 5e-5), LIMITS)
+    reached = [
+        twin.program(optimizer.step(np.ones(30), np.ones(30, dtype=bool))).reached[0] for _ in range(20)
+    ]
+    assert len(set(reached)) > 1  # a fifth of the range passed, in steps of a hundredth
+    assert len(set(reached)) <= 3
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, np.nan])
+def test_rates_that_make_no_sense(rate):
+    with pytest.raises(SetupError, match="rate"):
+        hl.Adam(rate)
+
+
+def test_other_refusals():
+    with pytest.raises(SetupError, match="momentum"):
+        hl.Momentum(0.1, 1.0)
+    with pytest.raises(SetupError, match="beta2"):
+        hl.Adam(beta2=1.5)
+    with pytest.raises(SetupError, match="scale"):
+        hl.SGD(0.1, scale="cubic")
+    optimizer = hl.SGD(0.1)
+    with pytest.raises(LimitError, match="initial"):
+        optimizer.start(np.array([1e-3]), LIMITS)
+    optimizer.start(np.full(3, 5e-5), LIMITS)
+    with pytest.raises(SetupError, match="not finite"):
+        optimizer.step(np.array([0, np.nan, 0]), ALL)

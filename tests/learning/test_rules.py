@@ -1,0 +1,206 @@
+"""Rules against the exact gradient of Kirchhoff's laws."""
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.errors import NetworkError, SetupError
+from hwlearn_sim import Imperfections, KirchhoffTwin
+
+
+def relative(a, b):
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+def cosine(a, b):
+    return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+
+
+@pytest.fixture
+def exact(small):
+    """The model, and the exact gradient of the mean-square cost."""
+    top, g, x, y = small
+    model = hl.Kirchhoff(top, g)
+    return model, model.gradient(x, model.solve(x)[:, top.outputs] - y)
+
+
+@pytest.fixture
+def unlimited(small):
+    """The small network on a bench where even the strongest nudge is allowed."""
+    limits = hl.Limits(voltage=1e5, drop=1e6, nudge=1e5, current=1e3, conductance=(1e-6, 1e-4))
+    twin = KirchhoffTwin(small[0], limits)
+    twin.program(small[1])
+    return twin
+
+
+def test_symmetric_ep_is_exact_at_every_strength(small, exact, unlimited, figure):
+    _, _, x, y = small
+    model, gradient = exact
+    errors = []
+    for beta in np.logspace(-8, -2, 25):
+        found = hl.EquilibriumPropagation(beta).gradient(unlimited, model, x, y, hl.MSE())
+        errors.append(relative(found.values, gradient))
+    figure(f"symmetric EP against the exact gradient, 1e-8 to 1e-2 S: at most {max(errors):.1e} (asked 1e-8)")
+    assert max(errors) <= 1e-8
+
+
+def test_one_sided_ep_has_a_bias_that_grows_linearly(small, exact, unlimited, figure):
+    _, _, x, y = small
+    model, gradient = exact
+    betas = np.logspace(-8, -5, 7)
+    bias = [
+        relative(
+            hl.EquilibriumPropagation(b, symmetric=False).gradient(unlimited, model, x, y, hl.MSE()).values,
+            gradient,
+        )
+        for b in betas
+    ]
+    slope = np.polyfit(np.log(betas), np.log(bias), 1)[0]
+    figure(f"one-sided EP bias grows with slope {slope:.4f} (asked 1 +- 0.05)")
+    assert slope == pytest.approx(1.0, abs=0.05)
+    assert bias[0] < 1e-3 < bias[-1]
+
+
+def test_every_nudge_points_as_its_formula_says(small, exact, ideal_twin):
+    top, _, x, y = small
+    model, gradient = exact
+    Z = model.output_impedance()
+    e = model.solve(x)[:, top.outputs] - y
+    for nudge, error in [
+        (hl.CurrentNudge(), e),
+        (hl.ClampNudge(), np.linalg.solve(Z, e.T).T),
+        (hl.ClampNudge(metric="impedance"), e),
+        (hl.ResistorNudge(kappa=2e-5), np.linalg.solve(np.eye(3) / 2e-5 + Z, e.T).T),
+    ]:
+        found = hl.GEP(nudge).gradient(ideal_twin, model, x, y, hl.MSE())
+        assert found.skipped == 0
+        expected = model.gradient(x, error)
+        if nudge.kind == "current" or getattr(nudge, "metric", "") == "impedance":
+            np.testing.assert_allclose(expected, gradient)
+        assert relative(found.values, expected) < 1e-9
+
+
+def test_spellings():
+    ep, cl = hl.EquilibriumPropagation(1e-6, symmetric=False), hl.CoupledLearning(0.1, readout="nodes")
+    assert isinstance(ep, hl.GEP)
+    assert isinstance(ep.nudge, hl.CurrentNudge)
+    assert ep.nudge.strength == 1e-6
+    assert not ep.symmetric
+    assert isinstance(cl.nudge, hl.ClampNudge)
+    assert cl.nudge.strength == 0.1
+    assert cl.readout == "nodes"
+
+
+def test_contrast_conserves_the_scale_sum(small, exact, ideal_twin):
+    """Sum over edges of g_k G_k vanishes for the symmetric contrast with voltage-driven inputs."""
+    _, g, x, y = small
+    for nudge in (hl.CurrentNudge(), hl.ClampNudge()):
+        values = hl.GEP(nudge).gradient(ideal_twin, exact[0], x, y, hl.MSE()).values
+        assert abs(g @ values) <= 1e-12 * np.abs(g * values).sum()
+
+
+def test_node_readout_equals_output_readout_when_the_model_is_right(small, exact, wide_limits):
+    top, g, x, y = small
+    twin = KirchhoffTwin(top, wide_limits, node_readout=True)
+    twin.program(g)
+    for nudge in (hl.CurrentNudge(), hl.ClampNudge(), hl.ResistorNudge(kappa=1e-4)):
+        outputs = hl.GEP(nudge).gradient(twin, exact[0], x, y, hl.MSE()).values
+        nodes = hl.GEP(nudge, readout="nodes").gradient(twin, exact[0], x, y, hl.MSE()).values
+        assert relative(outputs, nodes) < 1e-9
+
+
+def test_computed_nudges_equal_measured_ones_when_the_model_is_right(small, exact, ideal_twin):
+    _, _, x, y = small
+    for nudge in (hl.CurrentNudge(), hl.ClampNudge(), hl.ResistorNudge(kappa=1e-4)):
+        measured = hl.GEP(nudge).gradient(ideal_twin, exact[0], x, y, hl.MSE()).values
+        before = ideal_twin.measurements
+        computed = hl.GEP(nudge, nudged="computed").gradient(ideal_twin, exact[0], x, y, hl.MSE()).values
+        assert ideal_twin.measurements - before == len(x)  # the free phase alone
+        assert relative(computed, measured) < 1e-9
+
+
+def test_analytic_is_the_exact_gradient_when_the_model_is_right(small, exact, ideal_twin):
+    _, _, x, y = small
+    found = hl.Analytic().gradient(ideal_twin, exact[0], x, y, hl.MSE())
+    assert relative(found.values, exact[1]) < 1e-10
+
+
+@pytest.mark.parametrize("cost", [hl.CrossEntropy(0.05), hl.Hinge(0.1)])
+def test_classification_costs_reach_the_edges_too(small, exact, ideal_twin, cost):
+    top, _, x, _ = small
+    labels = np.arange(len(x)) % 3
+    model = exact[0]
+    expected = model.gradient(x, cost.error(model.solve(x)[:, top.outputs], labels))
+    found = hl.EquilibriumPropagation().gradient(ideal_twin, model, x, labels, cost)
+    assert relative(found.values, expected) < 1e-8
+
+
+def test_spsa_finds_the_direction_on_average(small, exact, ideal_twin):
+    _, g, x, y = small
+    rule = hl.SPSA(perturbation=0.002, repeats=400, seed=1)
+    found = rule.gradient(ideal_twin, exact[0], x, y, hl.MSE())
+    assert cosine(found.values, exact[1]) > 0.9
+    np.testing.assert_array_equal(ideal_twin.true_conductances, g)  # put back
+
+
+def test_spsa_leaves_fixed_edges_alone_and_stays_in_range(small, exact, ideal_twin, mocker):
+    _, g, x, y = small
+    model = exact[0].with_conductances(np.clip(g, 1e-6, 1e-4))
+    trainable = np.zeros(30, dtype=bool)
+    trainable[[3, 7]] = True
+    asked = mocker.spy(ideal_twin, "_program")
+    found = hl.SPSA(0.5, repeats=3).gradient(ideal_twin, model, x, y, hl.MSE(), trainable)
+    assert set(np.flatnonzero(found.values)) == {3, 7}
+    for call in asked.call_args_list:
+        np.testing.assert_array_equal(call.args[0][~trainable], g[~trainable])
+        assert ((call.args[0] >= 1e-6) & (call.args[0] <= 1e-4)).all()
+
+
+def test_a_known_current_helps_where_the_nudge_drowns_in_noise(reference, wide_limits):
+    """With a nudge below the read noise the voltages say nothing; the current that made it still does."""
+    top, x, y = reference(1)
+    g = np.full(top.n_edges, 3e-5)
+    model = hl.Kirchhoff(top, g)
+    exact = model.gradient(x, model.solve(x)[:, top.outputs] - y)
+    twin = KirchhoffTwin(top, wide_limits, Imperfections(device_spread=0.1, read_noise_V=1e-3), seed=2)
+    twin.program(g)
+    weak = hl.CurrentNudge(1e-8)  # moves the outputs by tens of microvolts
+
+    def mean_cosine(model_error):
+        rule = hl.GEP(weak, model_error=model_error)
+        return np.mean([cosine(rule.gradient(twin, model, x, y, hl.MSE()).values, exact) for _ in range(10)])
+
+    assert mean_cosine(0.2) > 0.95
+    assert mean_cosine(1e9) < 0.5  # as if the current were not known
+
+
+def test_saturated_samples_are_left_out_and_counted(small, exact, wide_limits):
+    top, g, x, y = small
+    twin = KirchhoffTwin(top, wide_limits, Imperfections(adc_range_V=0.16))
+    twin.program(g)
+    result = hl.CoupledLearning(0.1).gradient(twin, exact[0], x, y, hl.MSE())
+    free = hl.Kirchhoff(top, g).solve(x)[:, top.outputs]
+    low, high = free - 0.1 * (free - y), free + 0.1 * (free - y)
+    inside = (np.abs(np.stack([free, low, high])) < 0.16).all(axis=(0, 2))
+    assert 0 < inside.sum() < len(x)
+    assert result.skipped == (~inside).sum()
+    alone = hl.CoupledLearning(0.1).gradient(twin, exact[0], x[inside], y[inside], hl.MSE())
+    np.testing.assert_allclose(result.values * len(x), alone.values * inside.sum())
+
+
+def test_what_a_rule_cannot_do_is_said(small, exact, ideal_twin):
+    _, _, x, y = small
+    with pytest.raises(NetworkError, match="outputs only"):
+        hl.GEP(readout="nodes").gradient(ideal_twin, exact[0], x, y, hl.MSE())
+    for options in ({"readout": "inputs"}, {"nudged": "guessed"}, {"nudged": "computed", "readout": "nodes"}):
+        with pytest.raises(SetupError):
+            hl.GEP(**options)
+    with pytest.raises(SetupError):
+        hl.SPSA(perturbation=0)
+
+
+def test_everything_that_was_read_is_handed_on_for_the_record(small, exact, ideal_twin):
+    _, _, x, y = small
+    readings = hl.GEP().gradient(ideal_twin, exact[0], x, y, hl.MSE()).readings
+    assert {"free_voltages", "plus_voltages", "minus_voltages", "error", "strength"} <= set(readings)
+    assert readings["plus_voltages"].shape == (6, 3)

@@ -1,0 +1,51 @@
+"""Subsets of edges that learn."""
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.errors import SetupError
+
+
+@pytest.fixture
+def model(small):
+    return hl.Kirchhoff(small[0], small[1])
+
+
+def test_random_edges_follow_the_seed(small, model):
+    x = small[2]
+    mask = hl.RandomEdges(0.3, seed=4).mask(model, x)
+    assert mask.sum() == 9
+    np.testing.assert_array_equal(mask, hl.RandomEdges(0.3, seed=4).mask(model, x))
+    assert (mask != hl.RandomEdges(0.3, seed=5).mask(model, x)).any()
+    assert hl.RandomEdges(1e-6).mask(model, x).sum() == 1
+
+
+def test_sensitivity_is_how_far_the_outputs_move(small, model):
+    top, g, x, _ = small
+    base = model.solve(x)[:, top.outputs]
+    step = 1e-6
+    moved = []
+    for k in range(top.n_edges):
+        other = g.copy()
+        other[k] *= 1 + step
+        change = (hl.Kirchhoff(top, other).solve(x)[:, top.outputs] - base) / step
+        moved.append(np.sqrt((change**2).sum(axis=1).mean()))
+    np.testing.assert_allclose(hl.subsets.sensitivities(model, x), moved, rtol=1e-3, atol=1e-9)
+    chosen = hl.MostSensitive(0.2).mask(model, x)
+    assert set(np.flatnonzero(chosen)) == set(np.argsort(moved)[-6:])
+
+
+def test_listed_edges(small, model):
+    assert np.flatnonzero(hl.ListedEdges([5, 2]).mask(model, small[2])).tolist() == [2, 5]
+    with pytest.raises(SetupError, match="edge 30"):
+        hl.ListedEdges([30]).mask(model, small[2])
+    with pytest.raises(SetupError, match="empty"):
+        hl.ListedEdges([])
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.1, -0.5])
+@pytest.mark.parametrize("kind", [hl.RandomEdges, hl.MostSensitive])
+def test_fractions_that_make_no_sense(kind, fraction):
+    with pytest.raises(SetupError, match="fraction"):
+        kind(fraction)
