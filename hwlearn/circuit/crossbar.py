@@ -126,9 +126,7 @@ def _free_volts(ends: IntArray, siemens: FloatArray, held: FloatArray, free: int
     )
     volts = factor.solve(np.ascontiguousarray(-(laplacian[:free, free:] @ held.T)))
     if not np.isfinite(volts).all():
-        raise CircuitError(
-            "the crossbar's conductances span too wide a range for double precision; narrow it"
-        )
+        raise CircuitError("the crossbar's conductances span too wide a range for double precision; narrow it")
     return np.asarray(volts.T)
 
 
@@ -152,9 +150,7 @@ def _checked_volts(row_voltages: ArrayLike, rows: int) -> FloatArray:
     v = batch(row_voltages, rows, "row_voltages")
     if not np.isfinite(v).all():
         sample, m = np.argwhere(~np.isfinite(v))[0]
-        raise CircuitError(
-            f"row_voltages has {v[sample, m]} V at row {m} of sample {sample}; it must be finite"
-        )
+        raise CircuitError(f"row_voltages has {v[sample, m]} V at row {m} of sample {sample}; it must be finite")
     return v
 
 

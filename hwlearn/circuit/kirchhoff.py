@@ -12,13 +12,16 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.sparse import csc_array
 from scipy.sparse.linalg import splu
 
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.circuit.topology import FloatArray, IntArray, Topology, incidence
 from hwlearn.errors import CircuitError, SingularCircuitError
 
 DENSE_NODES: Final = 320
 """Up to this many unknown nodes a dense Cholesky factor is used, above it a sparse one."""
 
 _KEPT_FACTORS: Final = 8
+_REFINED_ABOVE: Final = 1e-10  # relative error of the factor's own solution
+_REFUSED_ABOVE: Final = 1e-8
+_REFINEMENTS: Final = 3
 
 
 class Kirchhoff:
@@ -130,9 +133,7 @@ class Kirchhoff:
         """
         return self.solve(inputs, clamped=outputs)
 
-    def _solve_pattern(
-        self, x: FloatArray, volts: FloatArray | None, current: FloatArray | None
-    ) -> FloatArray:
+    def _solve_pattern(self, x: FloatArray, volts: FloatArray | None, current: FloatArray | None) -> FloatArray:
         """Solve a batch in which every sample holds the same set of outputs."""
         top = self.topology
         V = np.zeros((len(x), top.n_nodes))
@@ -154,9 +155,18 @@ class Kirchhoff:
         key = held.tobytes()
         system = self._systems.get(key)
         if system is None:
-            system = self._systems[key] = _System(_plan(self.topology, key), self._all_conductances)
+            try:
+                system = _System(_plan(self.topology, key), self._all_conductances)
+            except _Weak as weak:
+                raise SingularCircuitError(
+                    f"singular circuit: {self.topology.names[weak.node]} is tied to the sources by so little "
+                    "beside its other conductances that double precision cannot tell its voltage; narrow their "
+                    "range, or make nodes that a near-ideal wire joins one node"
+                ) from None
+            self._systems[key] = system
             if len(self._systems) > _KEPT_FACTORS:
                 self._systems.popitem(last=False)
+        self._systems.move_to_end(key)
         return system
 
     # --- what follows from the voltages -------------------------------------------------------------
@@ -232,7 +242,8 @@ class Kirchhoff:
         ``dC/dg_k = -(B lam)_k (B V)_k`` with the adjoint voltages lam.
         """
         x, e = gradient_batch(self.topology, inputs, error)
-        return -np.einsum("se,se->e", self.drops(self.adjoint(e)), self.drops(self.solve(x))) / len(x)
+        back = self.drops(self.adjoint(e))
+        return np.asarray(-np.einsum("se,se->e", back, self.drops(self.solve(x))) / len(x))
 
     def cocontent(self, drops: FloatArray) -> FloatArray:
         """Return d(co-content)/dg (S, E) of each edge at the given drops: v^2 / 2 for an ohmic edge."""
@@ -268,60 +279,81 @@ class _Plan:
         self.coupling_rows = np.concatenate([at_pin[b[only_a]], at_pin[a[only_b]]])
         self.coupling_columns = np.concatenate([pa[only_a], pb[only_b]])
         self.coupling_source = np.concatenate([k[only_a], k[only_b]])
+        self.inner = np.stack([pa[both], pb[both]], axis=1)
+        self.inner_source = k[both]
         self.flat = self.rows * self.free.size + self.columns
         self.coupling_flat = self.coupling_rows * self.free.size + self.coupling_columns
 
 
 class _System:
-    """The factored equations of one set of held nodes."""
+    """The factored equations of one set of held nodes.
+
+    With every held node at 1 V every free node must be at 1 V: how far a solution is from that tells how far
+    rounding, which acts like a false leak to ground, has got. Weakly tied nodes are refined or refused by it.
+    """
 
     def __init__(self, plan: _Plan, g: FloatArray) -> None:
         self.free, self.position, self._pinned = plan.free, plan.position, plan.pinned
         n, m = plan.free.size, plan.pinned.size
+        self._coupling: FloatArray | csc_array
         self._dense = plan.dense
-        values, coupling = plan.sign * g[plan.source], g[plan.coupling_source]
+        self._refinements = 0
         if n == 0:
             return
+        values, coupling = plan.sign * g[plan.source], g[plan.coupling_source]
         if plan.dense:
             matrix = np.bincount(plan.flat, weights=values, minlength=n * n).reshape(n, n)
             self._coupling = np.bincount(plan.coupling_flat, weights=coupling, minlength=m * n).reshape(m, n)
             self._cholesky, info = dpotrf(matrix, lower=1, overwrite_a=0)
             if info != 0:
-                raise SingularCircuitError(_ILL_CONDITIONED)
+                raise _Weak(plan.free[info - 1])
         else:
-            matrix = csc_array((values, (plan.rows, plan.columns)), shape=(n, n))
+            sparse = csc_array((values, (plan.rows, plan.columns)), shape=(n, n))
             self._coupling = csc_array((coupling, (plan.coupling_rows, plan.coupling_columns)), shape=(m, n))
             try:
                 # symmetric mode: no pivoting is needed for a positive definite matrix
                 self._lu = splu(
-                    matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+                    sparse, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
                 )
-            except RuntimeError as error:
-                raise SingularCircuitError(_ILL_CONDITIONED) from error
+            except RuntimeError:
+                raise _Weak(plan.free[np.argmax(sparse.diagonal())]) from None
+        leak = np.ones(m) @ self._coupling
+        error = np.abs(self._factor_solve(leak) - 1.0)
+        if not error.max() < _REFINED_ABOVE:
+            self._refinements = _REFINEMENTS
+            self._leak = leak[:, None]
+            self._inner_incidence = incidence(plan.inner, n)
+            self._inner_g = g[plan.inner_source][:, None]
+            error = np.abs(self.solve(leak[None, :])[0] - 1.0)
+            if not error.max() < _REFUSED_ABOVE:
+                raise _Weak(plan.free[np.argmax(error)])
 
     def from_held(self, V: FloatArray) -> FloatArray:
         """Return the currents (S, n_free) that the held nodes push into the free ones."""
-        if self._dense:
-            return np.asarray(V[:, self._pinned] @ self._coupling)
-        return np.asarray((self._coupling.T @ V[:, self._pinned].T).T)
+        return np.asarray(V[:, self._pinned] @ self._coupling)
 
-    def solve(self, rhs: FloatArray) -> FloatArray:
+    def solve(self, currents: FloatArray) -> FloatArray:
         """Return the voltages (S, n_free) of the free nodes for currents (S, n_free) into them."""
-        if not len(rhs):
-            return rhs
+        if not len(currents):
+            return currents
+        V = self._factor_solve(currents.T)
+        for _ in range(self._refinements):
+            # from the drops, which keep the digits that the sums on the matrix's diagonal have lost
+            B = self._inner_incidence
+            V = V + self._factor_solve(currents.T - self._leak * V - B.T @ (self._inner_g * (B @ V)))
+        return np.asarray(V.T)
+
+    def _factor_solve(self, currents: FloatArray) -> FloatArray:
         if self._dense:
-            solution, _ = dpotrs(self._cholesky, rhs.T, lower=1)
-        else:
-            solution = self._lu.solve(np.ascontiguousarray(rhs.T))
-        if not np.isfinite(solution).all():
-            raise SingularCircuitError(_ILL_CONDITIONED)
-        return np.asarray(solution.T)
+            return np.asarray(dpotrs(self._cholesky, currents, lower=1)[0])
+        return np.asarray(self._lu.solve(np.ascontiguousarray(currents)))
 
 
-_ILL_CONDITIONED: Final = (
-    "singular circuit: the conductances differ by so much that double precision cannot solve it; "
-    "narrow their range"
-)
+class _Weak(Exception):
+    """A node whose voltage double precision cannot tell."""
+
+    def __init__(self, node: int) -> None:
+        self.node = node
 
 
 def batch(values: ArrayLike, columns: int, what: str) -> FloatArray:
@@ -395,9 +427,7 @@ def _checked_conductances(topology: Topology, conductances: ArrayLike, allow_ope
     wrong = ~((g >= 0 if allow_open else g > 0) & np.isfinite(g))
     if wrong.any():
         k = int(np.flatnonzero(wrong)[0])
-        kind = (
-            "NaN" if np.isnan(g[k]) else "infinite" if np.isinf(g[k]) else "zero" if g[k] == 0 else "negative"
-        )
+        kind = "NaN" if np.isnan(g[k]) else "infinite" if np.isinf(g[k]) else "zero" if g[k] == 0 else "negative"
         more = f" (and {wrong.sum() - 1} more)" if wrong.sum() > 1 else ""
         raise CircuitError(
             f"{kind} conductance {g[k]:g} S at {topology.edge_name(k)}{more}; "

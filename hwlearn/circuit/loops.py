@@ -123,9 +123,7 @@ class _Loops:
         self._cycles = self.forest.cycles()
         # positive definite: the sources, the only branches with R = 0, form a star and close no cycle
         self._factor = (
-            cho_factor((self._cycles * self.ohms @ self._cycles.T).toarray())
-            if self._cycles.shape[0]
-            else None
+            cho_factor((self._cycles * self.ohms @ self._cycles.T).toarray()) if self._cycles.shape[0] else None
         )
 
     def closed(self, volts: FloatArray) -> FloatArray:

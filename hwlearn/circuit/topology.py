@@ -6,6 +6,8 @@ import hashlib
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
@@ -84,7 +86,7 @@ class Topology:
         def put(field: str, value: object) -> None:
             object.__setattr__(self, field, value)
 
-        if isinstance(n_nodes, bool) or int(n_nodes) != n_nodes or n_nodes < 2:
+        if not _whole(n_nodes) or n_nodes < 2:
             raise TopologyError(f"a network needs at least 2 nodes, got n_nodes={n_nodes!r}")
         put("n_nodes", int(n_nodes))
         put("names", _names(names, self.n_nodes))
@@ -145,9 +147,7 @@ class Topology:
         """Label each node by its connected component; ``present`` (E,) tells which edges conduct at all."""
         edges = self.edges if present is None else self.edges[present]
         pairs = np.concatenate([edges, self.fixed_edges])
-        graph = coo_array(
-            (np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(self.n_nodes, self.n_nodes)
-        )
+        graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(self.n_nodes, self.n_nodes))
         return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
     def floating_nodes(self, present: NDArray[np.bool_] | None = None) -> IntArray:
@@ -221,9 +221,7 @@ class Topology:
                         f"a crossbar with {size} {kind}s has no {kind} {line}; use 0 to {size - 1}"
                     )
         if ground is not None and not 0 <= ground < rows:
-            raise TopologyError(
-                f"a crossbar with {rows} rows has no row {ground} to ground; use 0 to {rows - 1}"
-            )
+            raise TopologyError(f"a crossbar with {rows} rows has no row {ground} to ground; use 0 to {rows - 1}")
         return cls(
             rows + columns,
             np.stack([row, rows + column], axis=1),
@@ -268,7 +266,7 @@ class Topology:
             _positive(layer_size=size)
         start = np.concatenate([[0], np.cumsum(sizes)])
         layers = [np.arange(start[k], start[k + 1]) for k in range(len(sizes))]
-        edges = [(a, b) for here, there in zip(layers, layers[1:], strict=False) for a in here for b in there]
+        edges = [(a, b) for here, there in pairwise(layers) for a in here for b in there]
         names = [f"l{k}n{n}" for k, size in enumerate(sizes) for n in range(size)]
         driven = [n for n in layers[0] if n != ground]
         return cls(int(start[-1]), edges, driven, layers[-1], ground, names=names)
@@ -298,7 +296,8 @@ class Topology:
         most = n_nodes * (n_nodes - 1) // 2
         if not n_nodes - 1 <= n_edges <= most:
             raise TopologyError(
-                f"a connected simple graph of {n_nodes} nodes has {n_nodes - 1} to {most} edges, asked for {n_edges}"
+                f"a connected simple graph of {n_nodes} nodes has {n_nodes - 1} to {most} edges, "
+                f"asked for {n_edges}"
             )
         rng = np.random.default_rng(seed)
         order = rng.permutation(n_nodes)
@@ -315,8 +314,11 @@ class Topology:
             for k in rng.choice(len(left), n_edges - len(chosen), replace=False):
                 chosen[left[k]] = None
         live = [n for n in range(n_nodes) if n != ground]
-        driven = live[:inputs] if isinstance(inputs, int) else inputs
-        read = (live[-outputs:] if outputs else []) if isinstance(outputs, int) else outputs
+        for role, number in (("inputs", inputs), ("outputs", outputs)):
+            if isinstance(number, int | np.integer) and not 0 < int(number) <= len(live):
+                raise TopologyError(f"asked for {number} {role}; this graph can have 1 to {len(live)}")
+        driven = live[: int(inputs)] if isinstance(inputs, int | np.integer) else inputs
+        read = live[-int(outputs) :] if isinstance(outputs, int | np.integer) else outputs
         return cls(n_nodes, list(chosen), driven, read, ground)
 
     @classmethod
@@ -394,9 +396,12 @@ class Topology:
     # --- checks -------------------------------------------------------------------------------------
 
     def _nodes(self, nodes: Iterable[int], role: str) -> IntArray:
-        listed = list(nodes)
-        array = np.asarray(listed)
-        if array.size and (array.ndim != 1 or not np.issubdtype(array.dtype, np.integer)):
+        listed = list(nodes) if isinstance(nodes, Iterable) else nodes
+        try:
+            array = np.asarray(listed)
+        except ValueError:  # ragged
+            array = np.zeros((1, 1))
+        if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
             raise TopologyError(f"{role} must be a list of node numbers, got {listed!r}")
         array = array.astype(np.int64).reshape(-1)
         seen: set[int] = set()
@@ -409,29 +414,34 @@ class Topology:
         return _frozen(array)
 
     def _pairs(self, edges: ArrayLike | Iterable[Sequence[int]], kind: str) -> IntArray:
-        array = np.asarray(edges if isinstance(edges, np.ndarray) else list(edges))  # type: ignore[arg-type]
-        if array.size == 0:
+        try:
+            array = np.asarray(list(edges) if isinstance(edges, Iterable) else edges)
+        except ValueError as error:
+            raise TopologyError(
+                f"{kind}s must be pairs of node numbers, shape (E, 2); some are not pairs"
+            ) from error
+        if array.ndim and array.size == 0:
             return _frozen(np.zeros((0, 2), dtype=np.int64))
         if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
-            raise TopologyError(
-                f"{kind}s must be pairs of node numbers, shape (E, 2), got shape {array.shape}"
-            )
+            raise TopologyError(f"{kind}s must be pairs of node numbers, shape (E, 2), got shape {array.shape}")
         outside = np.flatnonzero(((array < 0) | (array >= self.n_nodes)).any(axis=1))
         if outside.size:
             k = int(outside[0])
             raise TopologyError(
-                f"{kind} {k} joins nodes {array[k, 0]} and {array[k, 1]}, but the nodes are 0 to {self.n_nodes - 1}"
+                f"{kind} {k} joins nodes {array[k, 0]} and {array[k, 1]}, "
+                f"but the nodes are 0 to {self.n_nodes - 1}"
             )
         loops = np.flatnonzero(array[:, 0] == array[:, 1])
         if loops.size:
             k = int(loops[0])
-            raise TopologyError(
-                f"{kind} {k} is a self-loop at node {array[k, 0]} ({self.names[array[k, 0]]})"
-            )
+            raise TopologyError(f"{kind} {k} is a self-loop at node {array[k, 0]} ({self.names[array[k, 0]]})")
         return _frozen(array.astype(np.int64))
 
     def _fixed(self, conductances: ArrayLike) -> FloatArray:
-        values = np.array(conductances, dtype=np.float64).reshape(-1)
+        try:
+            values = np.array(conductances, dtype=np.float64).reshape(-1)
+        except (TypeError, ValueError) as error:
+            raise TopologyError("fixed conductances must be numbers in siemens, one a fixed edge") from error
         if len(values) != len(self.fixed_edges):
             raise TopologyError(
                 f"{len(self.fixed_edges)} fixed edges need as many conductances, got {len(values)}"
@@ -439,9 +449,7 @@ class Topology:
         wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
         if wrong.size:
             k = int(wrong[0])
-            raise TopologyError(
-                f"fixed edge {k} has conductance {values[k]} S; it must be positive and finite"
-            )
+            raise TopologyError(f"fixed edge {k} has conductance {values[k]} S; it must be positive and finite")
         return _frozen(values)
 
     def _check_roles(self) -> None:
@@ -466,9 +474,7 @@ class Topology:
         floating = set(self.floating.tolist())
         for node in self.outputs.tolist():
             if node in floating:
-                raise TopologyError(
-                    f"output node {node} ({self.names[node]}) has no path to any input or ground"
-                )
+                raise TopologyError(f"output node {node} ({self.names[node]}) has no path to any input or ground")
 
 
 def incidence(edges: IntArray, n_nodes: int) -> csr_array:
@@ -485,17 +491,21 @@ def _names(names: Sequence[str] | None, n_nodes: int) -> tuple[str, ...]:
     if len(names) != n_nodes:
         raise TopologyError(f"{n_nodes} nodes need as many names, got {len(names)}")
     first: dict[str, int] = {}
-    for k, name in enumerate(names):
+    for k, name in enumerate(map(str, names)):
         if name in first:
             raise TopologyError(f"duplicate node name {name!r}: nodes {first[name]} and {k}")
         first[name] = k
-    return tuple(str(name) for name in names)
+    return tuple(first)
 
 
 def _positive(**sizes: int) -> None:
     for name, size in sizes.items():
-        if isinstance(size, bool) or int(size) != size or size < 1:
+        if not _whole(size) or size < 1:
             raise TopologyError(f"{name} must be a whole number of at least 1, got {size!r}")
+
+
+def _whole(number: object) -> bool:
+    return not isinstance(number, bool) and isinstance(number, Real) and float(number).is_integer()
 
 
 def _frozen(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
