@@ -12,6 +12,7 @@ from hwlearn.errors import HwlearnError
 from hwlearn.learning import subsets
 from hwlearn.learning.costs import MSE, CrossEntropy, Hinge
 from hwlearn.learning.optimizers import SGD, Adam, Momentum, Sign
+from hwlearn.learning.records import Callback, History, Score
 from hwlearn.learning.rules import (
     GEP,
     SPSA,
@@ -21,7 +22,7 @@ from hwlearn.learning.rules import (
     Gradient,
 )
 from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges
-from hwlearn.learning.training import Callback, History, Score, Trainer
+from hwlearn.learning.training import Trainer
 from hwlearn.limits import Limits
 from hwlearn.network import Network, Programmed, Readout, TargetError, TwoPhase
 from hwlearn.nudges import ClampNudge, CurrentNudge, OutputDrive, ResistorNudge

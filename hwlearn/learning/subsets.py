@@ -58,9 +58,7 @@ class MostSensitive(Subset):
     def mask(self, model: Kirchhoff, inputs: FloatArray) -> NDArray[np.bool_]:
         """Return the most sensitive edges, at least one."""
         n = model.topology.n_edges
-        return _chosen(
-            n, np.argsort(-sensitivities(model, inputs), kind="stable")[: _count(self.fraction, n)]
-        )
+        return _chosen(n, np.argsort(-sensitivities(model, inputs), kind="stable")[: _count(self.fraction, n)])
 
 
 class ListedEdges(Subset):

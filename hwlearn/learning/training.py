@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from types import FrameType
 from typing import Literal
 
 import numpy as np
@@ -19,110 +14,14 @@ from hwlearn.circuit.kirchhoff import Kirchhoff, batch
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import DataError, SetupError
 from hwlearn.learning.costs import Cost
+from hwlearn.learning.interrupt import Interrupted, stop_on_interrupt
 from hwlearn.learning.optimizers import Optimizer
+from hwlearn.learning.records import Callback, Epoch, History, Score, Step
 from hwlearn.learning.rules.rule import Gradient, Rule
 from hwlearn.learning.subsets import ListedEdges, Subset
 from hwlearn.network import Network, Programmed
 
-
-@dataclass(frozen=True)
-class Score:
-    """How well outputs meet targets.
-
-    Attributes
-    ----------
-    cost : float
-        Mean cost.
-    accuracy : float or None
-        Fraction of samples whose largest output is the right one (costs that classify).
-    rms_error_V : float or None
-        Root mean square of output minus target, in volts (costs with target volts); includes read noise.
-    """
-
-    cost: float
-    accuracy: float | None = None
-    rms_error_V: float | None = None
-
-    @property
-    def merit(self) -> float:
-        """A number that is larger the better, for choosing the best epoch: accuracy first, then cost."""
-        return -self.cost if self.accuracy is None else self.accuracy - 1e-9 * self.cost
-
-
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One batch and the update that followed it.
-
-    Attributes
-    ----------
-    epoch, number : int
-        Epoch, and number of the step over the whole training; both from 0.
-    samples : ndarray of int
-        Rows of the training set that were measured.
-    gradient : Gradient
-    asked : ndarray, shape (E,)
-        New unquantised target conductances in siemens.
-    programmed : Programmed
-    """
-
-    epoch: int
-    number: int
-    samples: IntArray
-    gradient: Gradient
-    asked: FloatArray
-    programmed: Programmed
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch came to; ``train`` is scored on the readings made before each update."""
-
-    number: int
-    train: Score
-    validation: Score | None
-    measurements: int
-    skipped: int
-    seconds: float
-
-
-@dataclass(eq=False)
-class History:
-    """The course of a training.
-
-    Attributes
-    ----------
-    epochs : list of Epoch
-    conductances : ndarray, shape (E,)
-        What the network was left with, unquantised, in siemens.
-    best_epoch : int or None
-        The epoch with the best validation (or training) score.
-    stopped : str
-        Why it ended: ``"finished"``, ``"interrupted"`` or ``"no improvement"``.
-    """
-
-    epochs: list[Epoch] = field(default_factory=list)
-    conductances: FloatArray = field(default_factory=lambda: np.zeros(0))
-    best_epoch: int | None = None
-    stopped: Literal["finished", "interrupted", "no improvement"] = "finished"
-
-
-class Callback:
-    """Told of everything a training does; override what you need. Exceptions end the training."""
-
-    def on_start(self, trainer: Trainer, programmed: Programmed) -> None:
-        """Called when the initial conductances (the optimizer's shadow) are programmed."""
-
-    def on_gradient(self, epoch: int, number: int, samples: IntArray, gradient: Gradient) -> None:
-        """Called when a batch has been measured, before the update."""
-
-    def on_step(self, step: Step) -> None:
-        """Called when the update has been programmed."""
-
-    def on_epoch(self, epoch: Epoch) -> None:
-        """Called at the end of each epoch."""
-
-    def on_end(self, history: History) -> None:
-        """Called at the end, interrupted or not."""
+__all__ = ["Callback", "Epoch", "History", "Score", "Step", "Trainer"]
 
 
 class Trainer:
@@ -229,7 +128,7 @@ class Trainer:
         trainable = self._begin(x, None if start is None else start[1], callbacks)
         history = History()
         best: tuple[float, int, FloatArray] | None = None
-        with _stop_on_interrupt(self.network):
+        with stop_on_interrupt(self.network):
             try:
                 for number in range(done // per_epoch, epochs):
                     tally = _Tally(self.network.measurements)
@@ -237,9 +136,7 @@ class Trainer:
                         step = number * per_epoch + k
                         if step < done:
                             continue
-                        pace = anneal + (1 - anneal) * 0.5 * (
-                            1 + math.cos(math.pi * step / (epochs * per_epoch))
-                        )
+                        pace = anneal + (1 - anneal) * 0.5 * (1 + math.cos(math.pi * step / (epochs * per_epoch)))
                         tally.add(rows, self._step(x, y, rows, number, step, trainable, pace, callbacks))
                     score = self._score(tally.outputs, y[tally.rows])
                     # a resumed epoch may have had all its steps done before
@@ -254,7 +151,7 @@ class Trainer:
                     elif patience is not None and number - best[1] >= patience:
                         history.stopped = "no improvement"
                         break
-            except _Interrupted:
+            except Interrupted:
                 history.stopped = "interrupted"
         if best is not None:
             history.best_epoch = best[1]
@@ -369,38 +266,3 @@ class _Tally:
     def epoch(self, number: int, train: Score, validation: Score | None, measurements: int) -> Epoch:
         seconds = time.perf_counter() - self._began
         return Epoch(number, train, validation, measurements - self._before, self._skipped, seconds)
-
-
-class _Interrupted(Exception):
-    """Ctrl-C was pressed; raised between two measurements."""
-
-
-@contextmanager
-def _stop_on_interrupt(network: Network) -> Iterator[None]:
-    """Turn the first Ctrl-C into `_Interrupted` after the current measurement; the second acts at once."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals reach the main thread only
-        return
-    asked = False
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise KeyboardInterrupt
-        asked = True
-
-    watcher = network.on_measured
-
-    def after_measurement(samples: int) -> None:
-        if watcher is not None:
-            watcher(samples)
-        if asked:
-            raise _Interrupted
-
-    before = signal.signal(signal.SIGINT, on_signal)
-    network.on_measured = after_measurement
-    try:
-        yield
-    finally:
-        network.on_measured = watcher
-        signal.signal(signal.SIGINT, before)

@@ -33,9 +33,7 @@ class SPSA(Rule):
 
     def __init__(self, perturbation: float = 0.02, repeats: int = 1, seed: int = 0) -> None:
         if not 0 < perturbation <= 0.5:
-            raise SetupError(
-                f"SPSA perturbation is {perturbation}; it is a fraction of the range, above 0 to 0.5"
-            )
+            raise SetupError(f"SPSA perturbation is {perturbation}; it is a fraction of the range, above 0 to 0.5")
         if repeats < 1:
             raise SetupError(f"SPSA repeats is {repeats}; it must be at least 1")
         self.perturbation, self.repeats = perturbation, repeats
