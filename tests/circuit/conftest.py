@@ -1,0 +1,83 @@
+"""Circuits of every kind, and ngspice as a second opinion."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from hwlearn import Topology
+
+
+class Circuit(NamedTuple):
+    topology: Topology
+    g: np.ndarray
+    inputs: np.ndarray
+    error: np.ndarray
+
+
+def _graph(seed: int, rng: np.random.Generator) -> Topology:
+    """Random, grid, crossbar, layered or multi-component, by turns; with and without ground."""
+    grounded = seed % 2 == 0
+    match seed // 2 % 5:
+        case 0:
+            n = int(rng.integers(6, 20))
+            return Topology.random(n, 2 * n, 2, 2, 0 if grounded else None, seed=rng)
+        case 1:
+            return Topology.grid(4, 5, ground=3 if grounded else None)
+        case 2:
+            return Topology.crossbar(5, 4, inputs=[0, 1, 2], outputs=[0, 2], ground=4 if grounded else None)
+        case 3:
+            return Topology.layered([3, 4, 2], ground=0 if grounded else None)
+        case _:  # two components, tied together by nothing but their sources; parallel edges
+            edges = [(0, 1), (1, 2), (2, 0), (1, 2), (3, 4), (4, 5), (5, 3), (5, 4)]
+            return Topology(6, edges, [0, 3, 5], [1, 4], ground=5 if grounded else None)
+
+
+@pytest.fixture(scope="session")
+def circuit_of() -> Callable[[int], Circuit]:
+    """A circuit for each seed, of all kinds by turns; every third one has fixed edges and parallel edges."""
+
+    def make(seed: int) -> Circuit:
+        rng = np.random.default_rng(seed)
+        t = _graph(seed, rng)
+        if seed % 3 == 0:
+            pairs = np.array([rng.choice(t.n_nodes, 2, replace=False) for _ in range(4)])
+            t = Topology(
+                t.n_nodes,
+                np.concatenate([t.edges, t.edges[:3, ::-1]]),
+                t.inputs,
+                t.outputs,
+                t.ground,
+                fixed_edges=pairs,
+                fixed_conductances=10 ** rng.uniform(-6, -2, 4),
+            )
+        g = 10 ** rng.uniform(-6, -4, t.n_edges)
+        return Circuit(t, g, rng.uniform(-1, 1, (3, t.n_inputs)), rng.normal(size=(3, t.n_outputs)))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def ngspice(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, float]]:
+    """Run a netlist in batch mode; what it prints: node -> volts, ``source#branch`` -> amperes."""
+    program = shutil.which("ngspice")
+    if program is None:
+        pytest.skip("ngspice is not installed")
+    folder: Path = tmp_path_factory.mktemp("ngspice")
+
+    def run(netlist: str) -> dict[str, float]:
+        file = folder / "network.cir"
+        file.write_text(netlist, encoding="utf-8")
+        done = subprocess.run([program, "-b", file.name], cwd=folder, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        table = done.stdout.partition("Voltage")[2].partition("models")[0]
+        return {name: float(value) for name, value in re.findall(r"^\s+(\S+)\s+(-?\d\S+)$", table, re.MULTILINE)}
+
+    return run
