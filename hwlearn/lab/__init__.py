@@ -1,0 +1,1 @@
+"""The lab: bench files, data sets, the run store, reports."""

@@ -1,0 +1,60 @@
+"""Backends are plugins: where a network is, by name, through the entry-point group ``hwlearn.backends``."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import SetupError
+from hwlearn.lab.bench_file import BenchFile, checked_section, closest
+from hwlearn.limits import Limits
+from hwlearn.network import Network
+
+GROUP = "hwlearn.backends"
+
+
+class Backend(Protocol):
+    """What a plugin registers: its settings and how to open a network.
+
+    A backend whose outputs can be on while nobody looks may also offer ``off(settings) -> None``: everything
+    OFF, write-only, without asking first.
+    """
+
+    Settings: type[BaseModel]
+    """Schema of the ``[backend]`` table without ``kind``."""
+
+    def open(
+        self, settings: Any, topology: Topology, limits: Limits, calibration: object | None = None
+    ) -> Network:
+        """Open the network that the settings describe."""
+
+
+def backend_names() -> list[str]:
+    """Return the kinds of backend that are installed."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def find_backend(file: BenchFile) -> tuple[Backend, BaseModel]:
+    """Return the backend of a bench file and its checked settings.
+
+    Raises
+    ------
+    SetupError
+        If no such backend is installed, it cannot be imported, or a setting is wrong.
+    """
+    kind = file.backend.kind
+    points = [point for point in entry_points(group=GROUP) if point.name == kind]
+    if not points:
+        known = backend_names()
+        raise SetupError(
+            f"{file.where}: unknown backend.kind = {kind!r}{closest(kind, known)}; installed are: {', '.join(known)}"
+        )
+    try:
+        backend: Backend = points[0].load()()
+    except ImportError as error:
+        raise SetupError(f"{file.where}: backend {kind!r} needs a package that is missing: {error}") from error
+    table = {key: value for key, value in file.tables["backend"].items() if key != "kind"}
+    return backend, checked_section(backend.Settings, table, "backend", file.where)

@@ -1,0 +1,314 @@
+"""Data sets: from a file, or one that ships, to input voltages and targets."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.errors import DataError
+from hwlearn.lab.bench_file import DataSection
+from hwlearn.limits import Limits
+
+IRIS_RANGES = [[4.3, 7.9], [2.0, 4.4], [1.0, 6.9], [0.1, 2.5]]
+SHIPPED = ("iris", "digits", "teacher")
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """A table of numbers before encoding: features (S, F) and class numbers (S,) or target volts (S, n_out)."""
+
+    values: FloatArray
+    targets: FloatArray | IntArray
+    classes: tuple[str, ...] = ()
+    ranges: Sequence[Sequence[float]] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A data set as a network takes it.
+
+    Attributes
+    ----------
+    inputs : ndarray, shape (S, n_in)
+        Volts.
+    targets : ndarray
+        Class numbers (S,) or volts (S, n_out).
+    classes : tuple of str
+        Names of the classes; empty if the targets are volts.
+    train, test : ndarray of int
+        Rows to train on, and rows held out (none if the bench holds out none).
+    """
+
+    inputs: FloatArray
+    targets: FloatArray | IntArray
+    classes: tuple[str, ...]
+    train: IntArray
+    test: IntArray
+
+    @property
+    def classifies(self) -> bool:
+        """Whether targets are class numbers."""
+        return bool(self.classes)
+
+
+def load_data(section: DataSection, folder: Path, topology: Topology, limits: Limits) -> Data:
+    """Read, encode and split the data of a bench.
+
+    Parameters
+    ----------
+    section : DataSection
+        The bench file's ``[data]`` table.
+    folder : Path
+        Where relative paths start.
+    topology : Topology
+        Its inputs are what the encoded columns must fit.
+    limits : Limits
+        Every encoded input is checked against them.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or a cell is no number, or the columns do not fit the network.
+    LimitError
+        If an encoded input lies outside the limits.
+    """
+    if section.source == "teacher":
+        features = _teacher(section, topology, limits)
+    else:
+        features = _read(section, folder)
+    inputs = encode(features.values, section, features.ranges)
+    if inputs.shape[1] != topology.n_inputs:
+        raise DataError(
+            f"data {section.source}: {features.values.shape[1]} features make {inputs.shape[1]} input voltages "
+            f"({section.encoding} encoding{', two bias rails' if section.bias else ''}), but the network has "
+            f"{topology.n_inputs} inputs; change network.inputs, data.encoding or the columns"
+        )
+    limits.check_terminals(topology, inputs)
+    train, test = split(features.targets, bool(features.classes), section.test_fraction, section.split_seed)
+    return Data(inputs, features.targets, features.classes, train, test)
+
+
+def encode(
+    values: FloatArray, section: DataSection, ranges: Sequence[Sequence[float]] | None = None
+) -> FloatArray:
+    """Turn features (S, F) into input volts.
+
+    ``plain`` takes the numbers as volts; ``scaled`` maps each feature's range onto plus and minus the
+    amplitude; ``differential`` adds the negative of each, all features first, then all negatives. Bias rails
+    of plus and minus ``bias`` volts come last.
+
+    Raises
+    ------
+    DataError
+        If an amplitude is missing, or the ranges do not fit the features.
+    """
+    columns = [values]
+    if section.encoding != "plain":
+        if section.amplitude is None:
+            raise DataError(f"data.encoding = {section.encoding!r} needs data.amplitude in volts")
+        low, high = _ranges(values, section.ranges or ranges)
+        scaled = section.amplitude * (2 * (values - low) / (high - low) - 1)
+        columns = [scaled] if section.encoding == "scaled" else [scaled, -scaled]
+    if section.bias is not None:
+        rail = np.full((len(values), 1), section.bias)
+        columns += [rail, -rail]
+    return np.concatenate(columns, axis=1)
+
+
+def split(
+    targets: FloatArray | IntArray, classes: bool, fraction: float, seed: int
+) -> tuple[IntArray, IntArray]:
+    """Return training and held-out rows; of each class the same fraction is held out."""
+    rng = np.random.default_rng(seed)
+    n = len(targets)
+    groups = [np.flatnonzero(targets == c) for c in np.unique(targets)] if classes else [np.arange(n)]
+    held = [rng.permutation(group)[: round(fraction * len(group))] for group in groups]
+    test = np.sort(np.concatenate(held)).astype(np.int64)
+    train = np.setdiff1d(np.arange(n), test)
+    if not len(train):
+        raise DataError(f"data.test_fraction = {fraction} leaves no sample to train on")
+    return train, test
+
+
+def _ranges(
+    values: FloatArray, ranges: Sequence[Sequence[float]] | None
+) -> tuple[FloatArray, FloatArray]:
+    if ranges is None:
+        low, high = values.min(axis=0), values.max(axis=0)
+        # a feature that never changes carries nothing: it sits in the middle
+        flat = high == low
+        return np.where(flat, low - 1, low), np.where(flat, high + 1, high)
+    table = np.asarray(list(ranges) * (values.shape[1] if len(ranges) == 1 else 1), dtype=np.float64)
+    if table.shape != (values.shape[1], 2) or not (table[:, 0] < table[:, 1]).all():
+        raise DataError(
+            f"data.ranges must be one rising pair [low, high], or one for each of the {values.shape[1]} features"
+        )
+    return table[:, 0], table[:, 1]
+
+
+def _teacher(section: DataSection, topology: Topology, limits: Limits) -> Features:
+    """Make targets that the network can reach: another set of conductances answers random inputs."""
+    if section.amplitude is None:
+        raise DataError("data.source = 'teacher' needs data.amplitude in volts")
+    rng = np.random.default_rng(section.seed)
+    low, high = limits.conductance
+    # the outer octaves of the range are left to the hardware's device error
+    inner = (2 * low, high / 2) if high > 4 * low else (low, high)
+    g = np.exp(rng.uniform(math.log(inner[0]), math.log(inner[1]), topology.n_edges))
+    x = rng.uniform(-section.amplitude, section.amplitude, (section.samples, topology.n_inputs))
+    return Features(x, Kirchhoff(topology, g).solve(x)[:, topology.outputs])
+
+
+def _read(section: DataSection, folder: Path) -> Features:
+    if section.source == "iris":
+        path = resources.files("hwlearn.lab") / "datasets" / "iris.csv"
+        with resources.as_file(path) as file:
+            features = read_csv(file, "species", None)
+        return Features(features.values, features.targets, features.classes, IRIS_RANGES)
+    if section.source == "digits":
+        path = resources.files("hwlearn.lab") / "datasets" / "digits.npz"
+        with resources.as_file(path) as file:
+            features = read_npz(file)
+        return Features(features.values, features.targets, features.classes, [[0.0, 16.0]])
+    path = folder / section.source
+    if not path.is_file():
+        raise DataError(
+            f"there is no data file {path}; give a .csv or .npz file, or one of: {', '.join(SHIPPED)}"
+        )
+    if path.suffix == ".npz":
+        return read_npz(path)
+    return read_csv(path, section.label_column, section.target_columns)
+
+
+def read_npz(path: Path) -> Features:
+    """Read features ``inputs`` (S, F) with class numbers ``labels`` (S,) or volts ``targets`` (S, n_out).
+
+    Raises
+    ------
+    DataError
+        If an array is missing, of another shape, or holds anything but finite numbers.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, BadZipFile) as error:
+        raise DataError(f"data file {path} is not a readable .npz file: {error}") from error
+    wanted = "labels" if "labels" in arrays else "targets"
+    for name in ("inputs", wanted):
+        if name not in arrays:
+            raise DataError(f"data file {path} must hold 'inputs' and 'targets' or 'labels'; it holds {sorted(arrays)}")
+        if not np.issubdtype(arrays[name].dtype, np.number):
+            raise DataError(f"data file {path}: array {name!r} holds {arrays[name].dtype}, not numbers")
+        if not np.isfinite(arrays[name]).all():
+            raise DataError(f"data file {path}: array {name!r} contains NaN or infinity")
+    inputs, targets = arrays["inputs"].astype(np.float64), arrays[wanted]
+    if inputs.ndim != 2 or len(targets) != len(inputs) or not len(inputs):
+        raise DataError(f"data file {path}: inputs must be (samples, features) with as many {wanted}")
+    if wanted == "targets":
+        return Features(inputs, targets.astype(np.float64).reshape(len(inputs), -1))
+    labels = targets.astype(np.int64)
+    if labels.ndim != 1 or (labels != targets).any() or labels.min() < 0:
+        raise DataError(f"data file {path}: labels must be whole class numbers from 0, one a sample")
+    return Features(inputs, labels, tuple(str(c) for c in range(int(labels.max()) + 1)))
+
+
+def read_csv(
+    path: Path, label_column: str | int | None, target_columns: Sequence[str | int] | None
+) -> Features:
+    """Read a CSV file (comma or semicolon) whose last columns, or named ones, are the targets.
+
+    Parameters
+    ----------
+    path : Path
+    label_column : str or int, optional
+        Column (by header or number from 0) that names each row's class, as text or number.
+    target_columns : sequence of str or int, optional
+        Columns of target volts. One of the two must be given.
+
+    Raises
+    ------
+    DataError
+        Naming file, line and column of a cell that is no finite number, a row with another number of
+        columns, or a column that does not exist.
+    """
+    if (label_column is None) == (target_columns is None):
+        raise DataError(f"data file {path}: give either data.label_column or data.target_columns")
+    lines, rows = _cells(path)
+    header = None if all(_is_number(cell) for cell in rows[0]) else rows[0]
+    if header is not None and (len(set(header)) < len(header) or any(_is_number(cell) for cell in header)):
+        header = None  # a first row of mixed cells is data, and its text cell is named below
+    body = list(zip(lines, rows, strict=True))[header is not None :]
+    if not body:
+        raise DataError(f"data file {path} has a header but no rows")
+    width = len(rows[0])
+    for line, row in body:
+        if len(row) != width:
+            raise DataError(f"data file {path}, line {line}: {len(row)} columns, the first row has {width}")
+
+    def column(wanted: str | int) -> int:
+        if isinstance(wanted, str):
+            if header is None or wanted not in header:
+                known = "no header" if header is None else f"the columns are: {', '.join(header)}"
+                raise DataError(f"data file {path} has no column {wanted!r}; {known}")
+            return header.index(wanted)
+        if not -width <= wanted < width:
+            raise DataError(f"data file {path} has no column {wanted}; it has {width}, from 0")
+        return wanted % width
+
+    def number(line: int, row: list[str], k: int) -> float:
+        cell = row[k]
+        if not _is_number(cell) or not math.isfinite(float(cell)):
+            name = f"{k} ({header[k]})" if header is not None else str(k)
+            raise DataError(f"data file {path}, line {line}, column {name}: {cell!r} is not a finite number")
+        return float(cell)
+
+    apart = [column(c) for c in ([label_column] if label_column is not None else target_columns or [])]
+    used = [k for k in range(width) if k not in apart]
+    if not used:
+        raise DataError(f"data file {path}: no column is left for the inputs")
+    values = np.array([[number(line, row, k) for k in used] for line, row in body])
+    if label_column is None:
+        return Features(values, np.array([[number(line, row, k) for k in apart] for line, row in body]))
+    names = [row[apart[0]] for _, row in body]
+    classes = sorted(set(names), key=lambda name: (float(name), "") if _is_number(name) else (math.inf, name))
+    number_of = {name: k for k, name in enumerate(classes)}
+    labels: NDArray[np.int64] = np.array([number_of[name] for name in names], dtype=np.int64)
+    return Features(values, labels, tuple(classes))
+
+
+def _cells(path: Path) -> tuple[list[int], list[list[str]]]:
+    """Return line numbers and cells of the rows that are not empty."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"data file {path} cannot be read as text: {error}") from error
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = ";" if first.count(";") > first.count(",") else ","
+    lines, rows = [], []
+    reader = csv.reader(text.splitlines(), delimiter=delimiter)
+    for row in reader:
+        cells = [cell.strip() for cell in row]
+        if any(cells):
+            lines.append(reader.line_num)
+            rows.append(cells)
+    if not rows:
+        raise DataError(f"data file {path} is empty")
+    return lines, rows
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,105 @@
+"""The backend ``sim``: a bench file's ``[backend]`` table becomes a twin."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import SetupError
+from hwlearn.limits import Limits
+from hwlearn.network import Network
+from hwlearn.units import parse_quantity
+from hwlearn_sim.imperfections import Imperfections
+from hwlearn_sim.twin import KirchhoffTwin
+
+
+def _in(unit: str) -> Any:
+    return BeforeValidator(lambda value: parse_quantity(value, unit))
+
+
+_Volts = Annotated[float, _in("V"), Field(ge=0)]
+_Positive = Annotated[float, Field(ge=0)]
+
+
+class SimSettings(BaseModel):
+    """Keys of ``[backend]`` with ``kind = "sim"``; see `Imperfections` and `KirchhoffTwin` for their meaning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    seed: Annotated[int, Field(ge=0)] = 0
+    device_spread: _Positive = 0.0
+    conductance_bits: int | None = None
+    write_noise: _Positive = 0.0
+    stuck_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
+    read_noise: _Volts = 0.0
+    current_noise: Annotated[float, _in("A"), Field(ge=0)] = 0.0
+    adc_bits: int | None = None
+    adc_range: _Volts | None = None
+    adc_gain: _Positive = 0.0
+    adc_offset: _Volts = 0.0
+    dac_bits: int | None = None
+    dac_range: _Volts | None = None
+    dac_gain: _Positive = 0.0
+    dac_offset: _Volts = 0.0
+    drift_per_sqrt_hour: _Positive = 0.0
+    settle_tau: Annotated[float, _in("s"), Field(ge=0)] = 0.0
+    settle: Annotated[float, _in("s"), Field(ge=0)] = 50e-6
+    source_resistance: Annotated[float, _in("ohm"), Field(ge=0)] = 0.0
+    averages: Annotated[int, Field(ge=1)] = 1
+    nudges: list[Literal["clamp", "current", "resistor"]] = ["clamp", "current", "resistor"]
+    node_readout: bool = False
+    current_readout: bool = True
+
+    def imperfections(self) -> Imperfections:
+        """Return them as the twin takes them."""
+        return Imperfections(
+            device_spread=self.device_spread,
+            conductance_bits=self.conductance_bits,
+            write_noise=self.write_noise,
+            stuck_fraction=self.stuck_fraction,
+            read_noise_V=self.read_noise,
+            current_noise_A=self.current_noise,
+            adc_bits=self.adc_bits,
+            adc_range_V=float("inf") if self.adc_range is None else self.adc_range,
+            adc_gain=self.adc_gain,
+            adc_offset_V=self.adc_offset,
+            dac_bits=self.dac_bits,
+            dac_range_V=float("inf") if self.dac_range is None else self.dac_range,
+            dac_gain=self.dac_gain,
+            dac_offset_V=self.dac_offset,
+            drift_per_sqrt_hour=self.drift_per_sqrt_hour,
+            settle_tau_s=self.settle_tau,
+            source_resistance_ohm=self.source_resistance,
+        )
+
+
+class SimBackend:
+    """Opens a `KirchhoffTwin`; registered as ``sim`` in the entry-point group ``hwlearn.backends``."""
+
+    Settings = SimSettings
+
+    def open(
+        self, settings: SimSettings, topology: Topology, limits: Limits, calibration: object | None = None
+    ) -> Network:
+        """Return a twin with the settings' imperfections.
+
+        Raises
+        ------
+        SetupError
+            If the settings contradict each other or the limits, or a calibration is given.
+        """
+        if calibration is not None:
+            raise SetupError("the twin takes no calibration: its readings are what a calibrated bench would give")
+        return KirchhoffTwin(
+            topology,
+            limits,
+            settings.imperfections(),
+            seed=settings.seed,
+            settle_s=settings.settle,
+            averages=settings.averages,
+            nudges=settings.nudges,
+            node_readout=settings.node_readout,
+            current_readout=settings.current_readout,
+        )
