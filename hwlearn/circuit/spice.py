@@ -91,9 +91,9 @@ def parse(
     cards = Cards()
     cards.read(_text(netlist))
     touched = dict.fromkeys(node for r in cards.resistors for node in (r.a, r.b))
-    for node in [*cards.names, *cards.volts, *cards.amperes, *cards.printed]:
-        if node not in touched:
-            raise TopologyError(f"line {cards.lines[node]}: no resistor touches node {node!r}")
+    for (_, node), line in cards.lines.items():
+        if node not in touched and node != GROUND:
+            raise TopologyError(f"line {line}: no resistor touches node {node!r}")
     index = {node: k for k, node in enumerate(dict.fromkeys([*cards.names, *touched]))}
     names = [cards.names.get(node, node) for node in index]
 
@@ -110,7 +110,9 @@ def parse(
     driven = [node for node in (cards.volts if inputs is None else find(inputs, "inputs")) if node != GROUND]
     for node in cards.volts:
         if node not in driven:
-            raise TopologyError(f"line {cards.lines[node]}: a source drives node {node!r}, but inputs omits it")
+            raise TopologyError(
+                f"line {cards.lines['volts', node]}: a source drives {node!r}, but inputs omits it"
+            )
     read = (
         [node for node in cards.printed if node not in driven and node != GROUND]
         if outputs is None
@@ -119,7 +121,7 @@ def parse(
     for node in cards.amperes:
         if node not in read:
             raise TopologyError(
-                f"line {cards.lines[node]}: a current is pushed into node {node!r}, which is not an output"
+                f"line {cards.lines['amperes', node]}: a current is pushed into node {node!r}, which is not an output"
             )
     edges = [r for r in cards.resistors if not r.fixed]
     wires = [r for r in cards.resistors if r.fixed]

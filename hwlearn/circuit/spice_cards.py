@@ -59,7 +59,7 @@ class Cards:
     printed : list of str
         Nodes that are printed, saved or probed.
     lines : dict
-        Node -> the last line that named it elsewhere than at a resistor.
+        (``"names"``, ``"volts"``, ``"amperes"`` or ``"printed"``, node) -> the last line that said so.
     """
 
     title: str = ""
@@ -68,7 +68,7 @@ class Cards:
     volts: dict[str, float] = field(default_factory=dict)
     amperes: dict[str, float] = field(default_factory=dict)
     printed: list[str] = field(default_factory=list)
-    lines: dict[str, int] = field(default_factory=dict)
+    lines: dict[tuple[str, str], int] = field(default_factory=dict)
     _elements: dict[str, int] = field(default_factory=dict)
 
     def read(self, text: str) -> None:
@@ -118,7 +118,7 @@ class Cards:
                 self.names[node] = json.loads(match[2])
             except json.JSONDecodeError:
                 raise TopologyError(f"line {line}: {match[2]} is no quoted node name") from None
-            self.lines[node] = line
+            self.lines["names", node] = line
 
     def _take(self, card: _Card) -> None:
         word = card.words[0]
@@ -155,13 +155,13 @@ class Cards:
         if node in self.volts:
             raise TopologyError(f"{card.text!r} drives node {node}, which another source drives already")
         self.volts[node] = value
-        self.lines[node] = card.line
+        self.lines["volts", node] = card.line
 
     def _current(self, card: _Card) -> None:
         # a SPICE current source takes its current out of its first node and into its second
         node, value = _source_to_ground(card, "A")
         self.amperes[node] = self.amperes.get(node, 0.0) - value
-        self.lines[node] = card.line
+        self.lines["amperes", node] = card.line
 
     def _print(self, card: _Card) -> None:
         text = " ".join(card.text.split()[1:])
@@ -172,7 +172,7 @@ class Cards:
             raise TopologyError(f"{left!r} in {card.text!r} is no node; write v(node) for each output")
         for name in _PRINTED.findall(text):
             node = _node(name)
-            self.lines[node] = card.line
+            self.lines["printed", node] = card.line
             if node not in self.printed:
                 self.printed.append(node)
 
@@ -213,7 +213,7 @@ def check_title(title: str) -> None:
     TopologyError
         If it does.
     """
-    text = title.strip().lower()
+    text = _COMMENT.split(title, maxsplit=1)[0].strip().lower()
     if not text or text.startswith("*"):
         return
     try:
