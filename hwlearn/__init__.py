@@ -9,6 +9,7 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.loops import projector
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import HwlearnError
+from hwlearn.lab.bench import Bench, open_bench
 from hwlearn.learning import subsets
 from hwlearn.learning.costs import MSE, CrossEntropy, Hinge
 from hwlearn.learning.optimizers import SGD, Adam, Momentum, Sign
@@ -36,6 +37,7 @@ __all__ = [
     "SPSA",
     "Adam",
     "Analytic",
+    "Bench",
     "Callback",
     "ClampNudge",
     "CoupledLearning",
@@ -64,6 +66,7 @@ __all__ = [
     "Trainer",
     "TwoPhase",
     "loops",
+    "open_bench",
     "projector",
     "solve_crossbar",
     "subsets",

@@ -103,9 +103,7 @@ class RandomNetwork(NetworkSection):
 
     def build(self, folder: Path) -> Topology:
         """Return the graph that the seed makes."""
-        return Topology.random(
-            self.nodes, self.edges, self.inputs, self.outputs, self.ground, seed=self.seed
-        )
+        return Topology.random(self.nodes, self.edges, self.inputs, self.outputs, self.ground, seed=self.seed)
 
 
 class EdgesNetwork(NetworkSection):
@@ -279,9 +277,7 @@ def shipped_benches() -> list[str]:
     return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".toml"))
 
 
-def load_bench_file(
-    name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()
-) -> BenchFile:
+def load_bench_file(name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) -> BenchFile:
     """Read a bench file and check every key.
 
     Parameters

@@ -125,9 +125,7 @@ def encode(
     return np.concatenate(columns, axis=1)
 
 
-def split(
-    targets: FloatArray | IntArray, classes: bool, fraction: float, seed: int
-) -> tuple[IntArray, IntArray]:
+def split(targets: FloatArray | IntArray, classes: bool, fraction: float, seed: int) -> tuple[IntArray, IntArray]:
     """Return training and held-out rows; of each class the same fraction is held out."""
     rng = np.random.default_rng(seed)
     n = len(targets)
@@ -140,9 +138,7 @@ def split(
     return train, test
 
 
-def _ranges(
-    values: FloatArray, ranges: Sequence[Sequence[float]] | None
-) -> tuple[FloatArray, FloatArray]:
+def _ranges(values: FloatArray, ranges: Sequence[Sequence[float]] | None) -> tuple[FloatArray, FloatArray]:
     if ranges is None:
         low, high = values.min(axis=0), values.max(axis=0)
         # a feature that never changes carries nothing: it sits in the middle
@@ -182,9 +178,7 @@ def _read(section: DataSection, folder: Path) -> Features:
         return Features(features.values, features.targets, features.classes, [[0.0, 16.0]])
     path = folder / section.source
     if not path.is_file():
-        raise DataError(
-            f"there is no data file {path}; give a .csv or .npz file, or one of: {', '.join(SHIPPED)}"
-        )
+        raise DataError(f"there is no data file {path}; give a .csv or .npz file, or one of: {', '.join(SHIPPED)}")
     if path.suffix == ".npz":
         return read_npz(path)
     return read_csv(path, section.label_column, section.target_columns)
@@ -206,7 +200,9 @@ def read_npz(path: Path) -> Features:
     wanted = "labels" if "labels" in arrays else "targets"
     for name in ("inputs", wanted):
         if name not in arrays:
-            raise DataError(f"data file {path} must hold 'inputs' and 'targets' or 'labels'; it holds {sorted(arrays)}")
+            raise DataError(
+                f"data file {path} must hold 'inputs' and 'targets' or 'labels'; it holds {sorted(arrays)}"
+            )
         if not np.issubdtype(arrays[name].dtype, np.number):
             raise DataError(f"data file {path}: array {name!r} holds {arrays[name].dtype}, not numbers")
         if not np.isfinite(arrays[name]).all():
@@ -222,9 +218,7 @@ def read_npz(path: Path) -> Features:
     return Features(inputs, labels, tuple(str(c) for c in range(int(labels.max()) + 1)))
 
 
-def read_csv(
-    path: Path, label_column: str | int | None, target_columns: Sequence[str | int] | None
-) -> Features:
+def read_csv(path: Path, label_column: str | int | None, target_columns: Sequence[str | int] | None) -> Features:
     """Read a CSV file (comma or semicolon) whose last columns, or named ones, are the targets.
 
     Parameters

@@ -100,9 +100,7 @@ class KirchhoffTwin(Network):
         )
         self._read_nodes = np.arange(topology.n_nodes) if node_readout else topology.outputs
         super().__init__(topology, limits, nudges, resolution=self._adc.step)
-        self._voltage_sigma = math.hypot(flaws.read_noise_V, self._adc.step / math.sqrt(12)) / math.sqrt(
-            averages
-        )
+        self._voltage_sigma = math.hypot(flaws.read_noise_V, self._adc.step / math.sqrt(12)) / math.sqrt(averages)
         self._last: FloatArray = np.zeros(topology.n_nodes)
         low, high = limits.conductance
         self._truth = self._true_model(self._quantised(np.full(topology.n_edges, 0.5 * (low + high))))
@@ -192,9 +190,7 @@ class KirchhoffTwin(Network):
             volts = np.where(np.isnan(drive.values), 0.0, V[:, top.outputs])
             over = np.abs(volts) > self.limits.voltage * slack
             if over.any():
-                self._trip(
-                    np.argwhere(over)[0], top.outputs, volts, "V", "limits.voltage", self.limits.voltage
-                )
+                self._trip(np.argwhere(over)[0], top.outputs, volts, "V", "limits.voltage", self.limits.voltage)
 
     def _trip(
         self, where: IntArray, nodes: IntArray, values: FloatArray, unit: str, name: str, limit: float
@@ -270,9 +266,7 @@ class KirchhoffTwin(Network):
     def _true_model(self, reached: FloatArray) -> Kirchhoff:
         written = reached * self._gain
         if self.imperfections.write_noise:
-            written = written * np.exp(
-                self.imperfections.write_noise * self._writes.standard_normal(len(written))
-            )
+            written = written * np.exp(self.imperfections.write_noise * self._writes.standard_normal(len(written)))
         true = np.where(np.isnan(self._stuck), written, self._stuck)
         return Kirchhoff(self._circuit, true, allow_open=bool((true == 0).any()))
 

@@ -1,0 +1,256 @@
+"""`Bench`: a bench file turned into objects, checked as a whole before anything is applied."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.errors import SetupError
+from hwlearn.lab.backends import find_backend
+from hwlearn.lab.bench_file import BenchFile, TrainSection, load_bench_file
+from hwlearn.lab.data import load_data
+from hwlearn.learning.costs import MSE, Cost, CrossEntropy, Hinge
+from hwlearn.learning.optimizers import SGD, Adam, Momentum, Optimizer, Sign
+from hwlearn.learning.records import Callback, History, Score
+from hwlearn.learning.rules import GEP, SPSA, Analytic, Rule
+from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges, Subset
+from hwlearn.learning.training import Trainer
+from hwlearn.network import Network
+from hwlearn.nudges import ClampNudge, CurrentNudge, Nudge, ResistorNudge
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a trained network does, on held-out rows where there are any, else on the training rows.
+
+    Attributes
+    ----------
+    measured : Score
+        From readings, their noise included.
+    true : Score or None
+        From the outputs that are really there; known to a simulator alone.
+    rows : int
+        Samples scored.
+    held_out : bool
+        Whether they were held out of the training.
+    """
+
+    measured: Score
+    true: Score | None
+    rows: int
+    held_out: bool
+
+
+class Bench:
+    """What a bench file describes; a context manager that leaves the network safe on every exit.
+
+    Making one reads and checks everything that can be checked without touching hardware: the file, the
+    graph, the backend's settings, the data, and that every input voltage lies within the limits.
+
+    Parameters
+    ----------
+    file : BenchFile
+    """
+
+    def __init__(self, file: BenchFile) -> None:
+        self.file = file
+        self.topology = file.network.build(file.folder)
+        self.limits = file.limits.build()
+        self._backend, self._settings = find_backend(file)
+        self.data = load_data(file.data, file.folder, self.topology, self.limits)
+        self._cost = make_cost(file.train, self.data.classifies)
+        self._targets = self._targets_for(self._cost)
+        self._cost.checked_targets(self._targets, len(self._targets), self.topology.n_outputs)
+        self._rule = make_rule(file.train)
+        self._network: Network | None = None
+        self._last: Trainer | None = None
+
+    def with_(self, overrides: Mapping[str, Any] | Iterable[str] = (), **keys: Any) -> Bench:
+        """Return another bench with some keys changed, e.g. ``bench.with_({"train.epochs": 10})``.
+
+        Keyword arguments write the dot as two underscores: ``bench.with_(train__epochs=10)``.
+        """
+        named = {key.replace("__", ".", 1): value for key, value in keys.items()}
+        return Bench(self.file.with_(overrides).with_(named))
+
+    # --- the network --------------------------------------------------------------------------------
+
+    @property
+    def network(self) -> Network:
+        """The network; opened when first asked for."""
+        if self._network is None:
+            self._network = self._backend.open(self._settings, self.topology, self.limits)
+        return self._network
+
+    def close(self) -> None:
+        """Close the network if it was opened."""
+        network, self._network = self._network, None
+        if network is not None:
+            network.close()
+
+    def off(self) -> bool:
+        """Send OFF to all outputs of the bench, write-only; False if the backend has none to switch."""
+        off = getattr(self._backend, "off", None)
+        if off is None:
+            return False
+        off(self._settings)
+        return True
+
+    def __enter__(self) -> Self:
+        _ = self.network
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- training -----------------------------------------------------------------------------------
+
+    def trainer(self) -> Trainer:
+        """Return a new trainer as ``[train]`` describes it."""
+        train = self.file.train
+        return Trainer(
+            self.network,
+            self._rule,
+            self._cost,
+            make_optimizer(train),
+            make_subset(train),
+            Kirchhoff(self.topology, self._initial()),
+            seed=train.seed,
+        )
+
+    def train(
+        self, callbacks: Sequence[Callback] = (), start: tuple[int, dict[str, FloatArray]] | None = None
+    ) -> History:
+        """Train on the training rows as ``[train]`` describes it; see `Trainer.fit`."""
+        train, data = self.file.train, self.data
+        self._last = self.trainer()
+        held_out = (data.inputs[data.test], self._targets[data.test]) if len(data.test) else None
+        return self._last.fit(
+            data.inputs[data.train],
+            self._targets[data.train],
+            train.epochs,
+            batch_size=train.batch,
+            validation=held_out if train.patience or train.keep == "best" else None,
+            callbacks=callbacks,
+            patience=train.patience,
+            keep=train.keep,
+            anneal=train.anneal,
+            start=start,
+        )
+
+    def evaluate(self) -> Evaluation:
+        """Measure the held-out rows (the training rows where there are none) and score them."""
+        trainer = self._last or self.trainer()
+        rows = self.data.test if len(self.data.test) else self.data.train
+        inputs, targets = self.data.inputs[rows], self._targets[rows]
+        measured = trainer.evaluate(inputs, targets)
+        true = self.network.true_outputs(inputs)
+        return Evaluation(
+            measured,
+            None if true is None else trainer.score_of(true, targets),
+            len(rows),
+            bool(len(self.data.test)),
+        )
+
+    def _initial(self) -> FloatArray:
+        low, high = self.limits.conductance
+        if self.file.train.initial == "middle":
+            return np.full(self.topology.n_edges, 0.5 * (low + high))
+        rng = np.random.default_rng([self.file.train.seed, 1])
+        return np.exp(rng.uniform(np.log(low), np.log(high), self.topology.n_edges))
+
+    def _targets_for(self, cost: Cost) -> FloatArray | IntArray:
+        """Return all targets as the cost takes them."""
+        targets = self.data.targets
+        if cost.classifies and not self.data.classifies:
+            raise SetupError(
+                f"{self.file.where}: train.cost = {self.file.train.cost!r} needs classes, but the data has target "
+                "volts; use 'mse' or 'auto'"
+            )
+        if self.data.classifies and len(self.data.classes) > self.topology.n_outputs:
+            raise SetupError(
+                f"{self.file.where}: the data has {len(self.data.classes)} classes, the network only "
+                f"{self.topology.n_outputs} outputs"
+            )
+        if self.data.classifies and not cost.classifies:
+            onehot = np.eye(self.topology.n_outputs)[targets.astype(np.int64)]
+            return np.asarray(self.file.train.target * onehot)
+        return targets
+
+
+def open_bench(name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) -> Bench:
+    """Open a bench by its file, or by the name of one that ships.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        ``"bench.toml"``, or ``"iris"``.
+    overrides : iterable of str, or mapping
+        ``["train.epochs=10"]`` or ``{"train.epochs": 10}``.
+
+    Returns
+    -------
+    Bench
+        A context manager: ``bench.network``, ``bench.trainer()``, ``bench.train()``, ``bench.evaluate()``.
+
+    Raises
+    ------
+    SetupError, TopologyError, DataError, LimitError
+        If anything in the file, the graph, the data or the settings is wrong; nothing was applied.
+    """
+    return Bench(load_bench_file(name_or_path, overrides))
+
+
+def make_nudge(train: TrainSection) -> Nudge:
+    """Return the nudge of ``[train]``."""
+    if train.nudge == "clamp":
+        return ClampNudge(train.strength, train.metric)
+    if train.nudge == "current":
+        return CurrentNudge(train.strength)
+    return ResistorNudge(train.strength, train.kappa)
+
+
+def make_rule(train: TrainSection) -> Rule:
+    """Return the rule of ``[train]``."""
+    if train.rule == "analytic":
+        return Analytic()
+    if train.rule == "spsa":
+        return SPSA(train.perturbation, train.repeats, train.seed)
+    return GEP(make_nudge(train), train.symmetric, train.readout, train.nudged, train.model_error)
+
+
+def make_cost(train: TrainSection, classifies: bool) -> Cost:
+    """Return the cost of ``[train]``; ``auto`` is cross-entropy for classes and mean-square for volts."""
+    kind = train.cost if train.cost != "auto" else "cross-entropy" if classifies else "mse"
+    if kind == "cross-entropy":
+        return CrossEntropy(train.temperature)
+    return Hinge(train.margin) if kind == "hinge" else MSE()
+
+
+def make_optimizer(train: TrainSection) -> Optimizer:
+    """Return the optimizer of ``[train]``."""
+    if train.optimizer == "momentum":
+        return Momentum(train.rate, train.momentum, scale=train.scale)
+    if train.optimizer == "adam":
+        return Adam(train.rate, scale=train.scale)
+    return (SGD if train.optimizer == "sgd" else Sign)(train.rate, scale=train.scale)
+
+
+def make_subset(train: TrainSection) -> Subset | None:
+    """Return the subset of ``[train]``; None lets every edge learn."""
+    if train.subset is None:
+        return None
+    if isinstance(train.subset, list):
+        return ListedEdges(train.subset)
+    if train.subset_kind == "random":
+        return RandomEdges(train.subset, train.seed)
+    return MostSensitive(train.subset)
