@@ -121,7 +121,7 @@ def parse(
     for node in cards.amperes:
         if node not in read:
             raise TopologyError(
-                f"line {cards.lines['amperes', node]}: a current is pushed into node {node!r}, which is not an output"
+                f"line {cards.lines['amperes', node]}: a current is pushed into {node!r}, which is no output"
             )
     edges = [r for r in cards.resistors if not r.fixed]
     wires = [r for r in cards.resistors if r.fixed]

@@ -224,7 +224,7 @@ def test_a_folder_is_no_netlist(tmp_path: Path):
         (["R1 in out 1k", "I2 in out 1"], r"line 3: .* must join a node to ground"),
         (
             ["R1 in out 1k", "", "I2 0 in 1u"],
-            r"line 4: a current is pushed into node 'in', which is not an output",
+            r"line 4: a current is pushed into 'in', which is no output",
         ),
         (["R1 in out 1k", ".print op v(gone)"], r"line 3: no resistor touches node 'gone'"),
         (["R1 in out 1k", ".print op v(in,out)"], r"line 3: 'v\(in,out\)' .* is no node; write v\(node\)"),
