@@ -57,9 +57,7 @@ class Limits:
 
     # --- what is refused ----------------------------------------------------------------------------
 
-    def check_terminals(
-        self, topology: Topology, inputs: FloatArray, outputs: FloatArray | None = None
-    ) -> None:
+    def check_terminals(self, topology: Topology, inputs: FloatArray, outputs: FloatArray | None = None) -> None:
         """Refuse input volts (S, n_in), with volts (S, n_out) forced on outputs (NaN: floating), out of limits.
 
         Raises
@@ -78,9 +76,7 @@ class Limits:
         if topology.ground is not None:
             terminals.append(np.zeros((len(inputs), 1)))
         if outputs is not None:
-            self._check(
-                outputs, self.voltage, "V", "limits.voltage", topology, topology.outputs, "output drive"
-            )
+            self._check(outputs, self.voltage, "V", "limits.voltage", topology, topology.outputs, "output drive")
             terminals.append(outputs)
         driven = np.concatenate(terminals, axis=1)
         if len(driven):

@@ -235,9 +235,7 @@ class Network(ABC):
             self.on_measured(len(x))
         return readout
 
-    def two_phase(
-        self, inputs: ArrayLike, error: ErrorSignal, nudge: Nudge, symmetric: bool = True
-    ) -> TwoPhase:
+    def two_phase(self, inputs: ArrayLike, error: ErrorSignal, nudge: Nudge, symmetric: bool = True) -> TwoPhase:
         """Measure the free phase, then the phase nudged against the error, and along it if symmetric.
 
         Parameters

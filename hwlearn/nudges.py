@@ -114,9 +114,7 @@ class Nudge(ABC):
 
     def __post_init__(self) -> None:
         if self.strength != "auto" and not (np.isfinite(self.strength) and self.strength > 0):
-            raise NetworkError(
-                f"nudge strength must be positive and finite, or 'auto'; got {self.strength!r}"
-            )
+            raise NetworkError(f"nudge strength must be positive and finite, or 'auto'; got {self.strength!r}")
 
     def bound(self, impedance: FloatArray) -> Self:
         """Return the same nudge knowing the model's output impedance (n_out, n_out) in ohm."""

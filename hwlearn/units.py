@@ -61,14 +61,10 @@ def parse_quantity(text: str | float, unit: str) -> float:
     else:
         match = _NUMBER.fullmatch(text)
         if match is None:
-            raise UnitError(
-                f"{text!r} is not a quantity in {unit}; write for example '1 {unit}' or '50 m{unit}'"
-            )
+            raise UnitError(f"{text!r} is not a quantity in {unit}; write for example '1 {unit}' or '50 m{unit}'")
         exponent = _exponent(match[2], unit)
         if exponent is None:
-            raise UnitError(
-                f"{text!r} is not in {unit}: {match[2]!r} is no prefix and unit that {unit} can have"
-            )
+            raise UnitError(f"{text!r} is not in {unit}: {match[2]!r} is no prefix and unit that {unit} can have")
         # one rounding only: "50 us" must equal 50e-6 exactly
         value = float(match[1]) if exponent == 0 else _scaled(match[1], exponent)
     if not math.isfinite(value):

@@ -50,7 +50,8 @@ def find_backend(file: BenchFile) -> tuple[Backend, BaseModel]:
     if not points:
         known = backend_names()
         raise SetupError(
-            f"{file.where}: unknown backend.kind = {kind!r}{closest(kind, known)}; installed are: {', '.join(known)}"
+            f"{file.where}: unknown backend.kind = {kind!r}{closest(kind, known)}; "
+            f"installed are: {', '.join(known)}"
         )
     try:
         backend: Backend = points[0].load()()

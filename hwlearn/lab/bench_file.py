@@ -306,7 +306,8 @@ def load_bench_file(name_or_path: str | Path, overrides: Iterable[str] | Mapping
         known = shipped_benches()
         if name not in known:
             raise SetupError(
-                f"there is no bench {name!r}{_closest(name, known)}; give a TOML file or one of: {', '.join(known)}"
+                f"there is no bench {name!r}{closest(name, known)}; "
+                f"give a TOML file or one of: {', '.join(known)}"
             )
         text = (resources.files("hwlearn.lab") / "benches" / f"{name}.toml").read_text(encoding="utf-8")
     try:
@@ -335,17 +336,12 @@ def checked_section(model: type[SectionT], table: object, section: str, where: s
 SectionT = TypeVar("SectionT", bound=BaseModel)
 
 
-def closest(word: str, known: Sequence[str]) -> str:
-    """Return ``", did you mean 'x'?"`` if a known word is close, else nothing."""
-    return _closest(word, known)
-
-
 def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -> BenchFile:
     where = f"bench {name}"
     for table in tables:
         if table not in TABLES:
             raise SetupError(
-                f"{where}: unknown table [{table}]{_closest(table, TABLES)}; the tables are: {', '.join(TABLES)}"
+                f"{where}: unknown table [{table}]{closest(table, TABLES)}; the tables are: {', '.join(TABLES)}"
             )
     for table in ("network", "limits", "backend", "data"):
         if table not in tables:
@@ -354,7 +350,7 @@ def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -
     kind = network.get("kind") if isinstance(network, Mapping) else None
     if kind not in NETWORKS:
         raise SetupError(
-            f"{where}: network.kind = {kind!r}{_closest(str(kind), list(NETWORKS))}; "
+            f"{where}: network.kind = {kind!r}{closest(str(kind), list(NETWORKS))}; "
             f"it must be one of: {', '.join(NETWORKS)}"
         )
     return BenchFile(
@@ -383,7 +379,7 @@ def _overridden(
             raise SetupError(f"{where}: setting {key!r} must be section.key, for example train.epochs")
         if section not in TABLES:
             raise SetupError(
-                f"{where}: setting {key!r} names no table{_closest(section, TABLES)}; "
+                f"{where}: setting {key!r} names no table{closest(section, TABLES)}; "
                 f"the tables are: {', '.join(TABLES)}"
             )
         changed.setdefault(section, {})[name] = value
@@ -409,7 +405,7 @@ def _first_problem(error: ValidationError, model: type[BaseModel], section: str)
     value = first.get("input")
     if first["type"] == "extra_forbidden":
         known = list(model.model_fields)
-        return f"unknown key {key} = {value!r}{_closest(location[0], known)}; the keys are: {', '.join(known)}"
+        return f"unknown key {key} = {value!r}{closest(location[0], known)}; the keys are: {', '.join(known)}"
     if first["type"] == "missing":
         return f"{key} is missing"
     # a union reports each of its branches; what is allowed is all of them together
@@ -423,6 +419,7 @@ def _sentence(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _closest(word: str, known: Sequence[str]) -> str:
+def closest(word: str, known: Sequence[str]) -> str:
+    """Return ``", did you mean 'x'?"`` if a known word is close, else nothing."""
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f", did you mean {near[0]!r}?" if near else ""

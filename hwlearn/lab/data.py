@@ -82,10 +82,8 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
     LimitError
         If an encoded input lies outside the limits.
     """
-    if section.source == "teacher":
-        features = _teacher(section, topology, limits)
-    else:
-        features = _read(section, folder)
+    taught = section.source == "teacher"
+    features = _teacher(section, topology, limits) if taught else _read(section, folder)
     inputs = encode(features.values, section, features.ranges)
     if inputs.shape[1] != topology.n_inputs:
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -53,6 +54,8 @@ class Step:
     asked : ndarray, shape (E,)
         New unquantised target conductances in siemens.
     programmed : Programmed
+    optimizer_state : mapping of str to ndarray
+        What the optimizer needs to go on from here.
     """
 
     epoch: int
@@ -61,6 +64,7 @@ class Step:
     gradient: Gradient
     asked: FloatArray
     programmed: Programmed
+    optimizer_state: Mapping[str, FloatArray]
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,7 @@ class Trainer:
         asked = self.optimizer.step(gradient.values, trainable, pace)
         programmed = self._program(asked)
         trainable &= ~programmed.failed  # an edge that stopped moving is taken out
-        step = Step(epoch, number, rows, gradient, asked, programmed)
+        step = Step(epoch, number, rows, gradient, asked, programmed, self.optimizer.state())
         for callback in callbacks:
             callback.on_step(step)
         return gradient

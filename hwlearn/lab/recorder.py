@@ -1,0 +1,82 @@
+"""Writes a training into its run store as it happens."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict
+from types import TracebackType
+from typing import Self
+
+from hwlearn.circuit.topology import IntArray
+from hwlearn.lab.runs import Run, connect, packed, put_fact
+from hwlearn.learning.records import Callback, Epoch, History, Step
+from hwlearn.learning.rules import Gradient
+from hwlearn.learning.training import Trainer
+from hwlearn.network import Programmed
+
+
+class RunRecorder(Callback):
+    """Commits everything that a training does, each step before the next begins; pass it to `Bench.train`.
+
+    Parameters
+    ----------
+    run : Run
+        The run to write into; see `Run.create`.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._db = connect(run.folder)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def on_start(self, trainer: Trainer, programmed: Programmed) -> None:
+        """Commit the conductances that training starts from, and that it is running."""
+        with self._db as db:
+            put_fact(db, "status", "running")
+            put_fact(db, "started", time.time(), only_if_missing=True)
+            start = {"asked": programmed.asked, "reached": programmed.reached, "failed": programmed.failed}
+            put_fact(db, "initial", {name: array.tolist() for name, array in start.items()}, only_if_missing=True)
+
+    def on_gradient(self, epoch: int, number: int, samples: IntArray, gradient: Gradient) -> None:
+        """Commit a measured batch."""
+        arrays = {"samples": samples, "costs": gradient.costs, **gradient.readings}
+        row = (number, epoch, time.time(), float(gradient.costs.mean()), gradient.skipped, packed(arrays))
+        with self._db as db:
+            # a batch whose update was lost is measured again on resume
+            db.execute("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def on_step(self, step: Step) -> None:
+        """Commit an update, with what the optimizer needs to go on from it."""
+        done = step.programmed
+        arrays = {
+            "gradient": step.gradient.values,
+            "asked": step.asked,
+            "reached": done.reached,
+            "failed": done.failed,
+        }
+        with self._db as db:
+            db.execute("INSERT INTO updates VALUES (?, ?, ?)", (step.number, time.time(), packed(arrays)))
+            state = (0, step.number, packed(step.optimizer_state))
+            db.execute("INSERT OR REPLACE INTO optimizer VALUES (?, ?, ?)", state)
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Commit the scores of an epoch."""
+        with self._db as db:
+            db.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?)", (epoch.number, json.dumps(asdict(epoch))))
+
+    def on_end(self, history: History) -> None:
+        """Commit how it ended."""
+        with self._db as db:
+            put_fact(db, "status", history.stopped)
+            put_fact(db, "final", history.conductances.tolist())
