@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,7 +18,13 @@ from scipy.sparse.linalg import splu
 
 from hwlearn.circuit.kirchhoff import batch
 from hwlearn.circuit.topology import FloatArray, IntArray
-from hwlearn.errors import CircuitError
+from hwlearn.errors import CircuitError, SingularCircuitError
+
+_REFUSED_ABOVE: Final = 1e-9
+_TOO_STRONG: Final = (
+    "singular crossbar: its devices conduct so much better than its wires that double precision cannot tell the "
+    "voltages; check the units (siemens, ohm) of conductances and wire_resistance"
+)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -59,6 +66,8 @@ def solve_crossbar(
     ------
     CircuitError
         If a conductance, voltage or resistance is negative (voltages apart), NaN or infinite; it is named.
+    SingularCircuitError
+        If devices conduct so much better than wires that double precision cannot tell the voltages.
 
     Examples
     --------
@@ -117,17 +126,22 @@ def _free_volts(ends: IntArray, siemens: FloatArray, held: FloatArray, free: int
         ),
         shape=(n, n),
     )
-    # every line is tied to its source or to ground, so this is positive definite and needs no pivoting
-    factor = splu(
-        laplacian[:free, :free],
-        permc_spec="MMD_AT_PLUS_A",
-        diag_pivot_thresh=0.0,
-        options={"SymmetricMode": True},
-    )
-    volts = factor.solve(np.ascontiguousarray(-(laplacian[:free, free:] @ held.T)))
-    if not np.isfinite(volts).all():
-        raise CircuitError("the crossbar's conductances span too wide a range for double precision; narrow it")
-    return np.asarray(volts.T)
+    coupling = -laplacian[:free, free:]
+    try:
+        # every line is tied to its source or to ground, so this is positive definite and needs no pivoting
+        factor = splu(
+            laplacian[:free, :free],
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            options={"SymmetricMode": True},
+        )
+    except RuntimeError as error:
+        raise SingularCircuitError(_TOO_STRONG) from error
+    # with 1 V on every held node every free one must be at 1 V; rounding acts like a false leak
+    wrong = np.abs(factor.solve(coupling @ np.ones(held.shape[1])) - 1.0)
+    if not wrong.max() < _REFUSED_ABOVE:
+        raise SingularCircuitError(_TOO_STRONG)
+    return np.asarray(factor.solve(np.ascontiguousarray(coupling @ held.T)).T)
 
 
 def _checked_devices(conductances: ArrayLike) -> FloatArray:

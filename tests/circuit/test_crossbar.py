@@ -8,7 +8,7 @@ import pytest
 
 import hwlearn as hl
 from hwlearn import Kirchhoff, Topology, solve_crossbar
-from hwlearn.errors import CircuitError
+from hwlearn.errors import CircuitError, SingularCircuitError
 
 
 def as_circuit(g: np.ndarray, row_ohms: float, column_ohms: float) -> Topology:
@@ -160,6 +160,21 @@ def test_an_array_agrees_with_ngspice(ngspice, figure):
     error = max(abs(printed[f"n{k}"] - volts) for k, volts in enumerate(nodes)) / np.abs(v).max()
     figure(f"5 x 4 array with line resistance against ngspice: {error:.1e} of the largest input (asked 1e-6)")
     assert error < 1e-6
+
+
+@pytest.mark.parametrize(("device", "wires"), [(1e3, 1e3), (1e-3, 1e6)])
+def test_devices_that_conduct_far_better_than_wires_are_still_solved(device: float, wires: float):
+    # all columns but one open: two wires, the device, two wires, whatever the ratio
+    g = np.zeros((2, 2))
+    g[0, 1] = device
+    got = solve_crossbar(g, [[1.0, 0.0]], wires)
+    np.testing.assert_allclose(got.column_currents, [[0.0, 1 / (4 * wires + 1 / device)]], rtol=1e-8)
+
+
+@pytest.mark.parametrize(("device", "wires"), [(1e3, 1e9), (1e16, 1e8), (1e300, 1e300), (1e308, 1.0)])
+def test_what_double_precision_cannot_tell_is_refused(device: float, wires: float):
+    with pytest.raises(SingularCircuitError, match="check the units"):
+        solve_crossbar(np.full((9, 9), device), np.ones(9), wires)
 
 
 @pytest.mark.parametrize(

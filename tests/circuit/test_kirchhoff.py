@@ -3,6 +3,7 @@ from __future__ import annotations
 import pickle
 import re
 from fractions import Fraction
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -321,16 +322,40 @@ def test_nodes_that_are_tied_weakly_are_still_solved(ratio: float, path: str, re
     np.testing.assert_allclose(k.output_impedance(), [[drops[1] * below / drops[3]]], rtol=2e-10)
 
 
+@pytest.mark.parametrize("wire", [1e6, 2.0**20])  # the sparse factor meets a wrong pivot, an exact zero
 @pytest.mark.parametrize("path", ["dense", "sparse"])
 def test_what_double_precision_cannot_tell_is_refused_with_the_nodes_name(
-    path: str, request: pytest.FixtureRequest
+    path: str, wire: float, request: pytest.FixtureRequest
 ):
     if path == "sparse":
         request.getfixturevalue("sparse_path")
     names = ["in", "one", "two", "zero"]
-    t = Topology(4, [(0, 1), (2, 3)], [0], [2], 3, names=names, fixed_edges=[(1, 2)], fixed_conductances=[1e6])
+    t = Topology(4, [(0, 1), (2, 3)], [0], [2], 3, names=names, fixed_edges=[(1, 2)], fixed_conductances=[wire])
     with pytest.raises(SingularCircuitError, match=r"singular circuit: (one|two) is tied .* by so little"):
         Kirchhoff(t, [1e-12, 3e-12]).solve([[1.0]])
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("path", ["dense", "sparse"])
+def test_a_cluster_that_hangs_by_a_thread_is_right_or_refused(
+    path: str, seed: int, request: pytest.FixtureRequest
+):
+    """Five nodes meshed by good wires, tied by ever less: the answer is never quietly wrong."""
+    if path == "sparse":
+        request.getfixturevalue("sparse_path")
+    wires = list(combinations(range(1, 6), 2))
+    siemens = 10 ** np.random.default_rng(seed).uniform(4, 6, len(wires))
+    t = Topology(7, [(0, 1), (3, 6)], [0], [2], 6, fixed_edges=wires, fixed_conductances=siemens)
+    refused = []
+    for tie in 10.0 ** np.arange(-14, 1):
+        try:
+            V = Kirchhoff(t, [tie, 3 * tie]).solve([[1.0]])
+        except SingularCircuitError:
+            refused.append(tie)
+        else:
+            np.testing.assert_allclose(V[0, 2], 0.25, rtol=1e-8 + 2 * tie / siemens.min())
+    assert 1e-14 in refused
+    assert all(tie < 1e-7 for tie in refused)
 
 
 # --- refusals -------------------------------------------------------------------------------------------

@@ -256,6 +256,11 @@ def test_titles_that_only_begin_like_a_card_are_titles(title: str):
     assert spice.parse(f"{title}\nR2 in out 1k\nV1 in 0 1\n.print op v(out)\n").title == title
 
 
+def test_a_netlist_of_nothing_is_refused():
+    with pytest.raises(TopologyError, match="at least 2 nodes, got n_nodes=0"):
+        spice.parse("only a title\n")
+
+
 @pytest.mark.parametrize(
     ("roles", "message"),
     [
