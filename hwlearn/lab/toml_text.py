@@ -34,7 +34,7 @@ def toml_text(tables: Mapping[str, Mapping[str, object]]) -> str:
 
 def _key(key: str) -> str:
     bare = key and all(c.isascii() and (c.isalnum() or c in "_-") for c in key)
-    return key if bare else json.dumps(key)
+    return key if bare else _text(key)
 
 
 def _value(value: object) -> str:
@@ -45,10 +45,14 @@ def _value(value: object) -> str:
     if isinstance(value, float):
         return repr(value)  # inf and nan are spelled alike in TOML
     if isinstance(value, str):
-        # JSON's escapes are TOML's, but for DEL
-        return json.dumps(value).replace("\x7f", "\\u007f")
+        return _text(value)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_value(item) for item in value) + "]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_key(str(k))} = {_value(v)}" for k, v in value.items()) + "}"
     raise SetupError(f"{value!r} cannot be written to a bench file")
+
+
+def _text(value: str) -> str:
+    # JSON's escapes are TOML's, but for DEL and for the pairs that JSON makes of characters beyond 16 bits
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
