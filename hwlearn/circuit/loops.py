@@ -155,7 +155,6 @@ class _Forest:
         labels = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)[1]
         # one node above all component roots makes a forest a tree, so that one search finds it
         first = np.unique(labels, return_index=True)[1]
-        first[labels[root]] = root
         above = np.full(len(first), n)
         a, b = np.concatenate([a, above]), np.concatenate([b, first])
         graph = coo_array((np.ones(len(a)), (a, b)), shape=(n + 1, n + 1)).tocsr()

@@ -305,6 +305,8 @@ def test_strange_names_are_made_safe_and_come_back():
     t, g = strange()
     text = t.to_spice(g, [0.1, 0.2])
     assert text.isascii()
+    # "v(all)" would be every voltage, not that of a node
+    assert "v(all)" not in text
     assert spice.parse(text).topology == t
     assert spice.parse(text, inputs=["ROW 0", "row 0"], outputs=["0", "all"]).topology == t
 
