@@ -95,13 +95,9 @@ class Bench:
         if network is not None:
             network.close()
 
-    def off(self) -> bool:
-        """Send OFF to all outputs of the bench, write-only; False if the backend has none to switch."""
-        off = getattr(self._backend, "off", None)
-        if off is None:
-            return False
-        off(self._settings)
-        return True
+    def seed_keys(self, seed: int) -> list[str]:
+        """Return the settings by which a backend that draws random numbers takes a seed; none for hardware."""
+        return [f"backend.seed={seed}"] if "seed" in type(self._settings).model_fields else []
 
     def __enter__(self) -> Self:
         _ = self.network

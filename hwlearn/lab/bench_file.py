@@ -306,8 +306,7 @@ def load_bench_file(name_or_path: str | Path, overrides: Iterable[str] | Mapping
         known = shipped_benches()
         if name not in known:
             raise SetupError(
-                f"there is no bench {name!r}{closest(name, known)}; "
-                f"give a TOML file or one of: {', '.join(known)}"
+                f"there is no bench {name!r}{closest(name, known)}; give a TOML file or one of: {', '.join(known)}"
             )
         text = (resources.files("hwlearn.lab") / "benches" / f"{name}.toml").read_text(encoding="utf-8")
     try:

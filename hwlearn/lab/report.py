@@ -149,7 +149,9 @@ def _mark_result(axes: Axes, run: Run, epoch: int, figure: Any) -> None:
     if result is None:
         return
     where = "held out" if result["held_out"] else "training"
-    axes.scatter([epoch], [figure(Score(**result["measured"]))], color=SECOND, zorder=3, s=26, label=f"{where}, at the end")
+    axes.scatter(
+        [epoch], [figure(Score(**result["measured"]))], color=SECOND, zorder=3, s=26, label=f"{where}, at the end"
+    )
     if result["true"] is not None:
         value = figure(Score(**result["true"]))
         axes.scatter([epoch], [value], marker="x", color=SECOND, zorder=3, s=30, label=f"{where}, true")

@@ -1,0 +1,39 @@
+"""``hwlearn init``."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwlearn.cli.outcome import JsonOption, command, print_json
+from hwlearn.errors import SetupError
+
+
+@command
+def init(
+    path: Annotated[Path, typer.Argument(help="The bench file to write.")] = Path("bench.toml"),
+    like: Annotated[str, typer.Option(help="The bench that ships to start from.")] = "iris",
+    as_json: JsonOption = False,
+) -> None:
+    """Write a commented bench file to start from; an existing file is never overwritten."""
+    from hwlearn.lab.bench_file import closest, shipped_benches
+
+    known = shipped_benches()
+    if like not in known:
+        raise SetupError(
+            f"there is no bench {like!r}{closest(like, known)}; the ones that ship: {', '.join(known)}"
+        )
+    if path.exists():
+        raise SetupError(f"{path} exists already; name another file")
+    text = (resources.files("hwlearn.lab") / "benches" / f"{like}.toml").read_text(encoding="utf-8")
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise SetupError(f"cannot write {path}: {error}") from error
+    if as_json:
+        print_json(bench_file=str(path), like=like)
+    else:
+        typer.echo(f"wrote {path}; train it with: hwlearn train {path}")

@@ -1,0 +1,27 @@
+"""``hwlearn off``."""
+
+from __future__ import annotations
+
+import typer
+
+from hwlearn.cli.outcome import BenchArgument, JsonOption, SetOption, at_work, command, print_json
+
+
+@command
+def off(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = False) -> None:
+    """Switch every output of a bench OFF now, write-only: nothing is asked first."""
+    from hwlearn.lab.backends import find_backend
+    from hwlearn.lab.bench_file import load_bench_file
+
+    file = load_bench_file(bench, changes or [])
+    backend, settings = find_backend(file)
+    switch = getattr(backend, "off", None)
+    if switch is not None:
+        with at_work():
+            switch(settings)
+    if as_json:
+        print_json(bench=file.name, backend=file.backend.kind, off=switch is not None)
+    elif switch is None:
+        typer.echo(f"backend {file.backend.kind!r} has no outputs to switch")
+    else:
+        typer.echo("OFF was sent to every output")

@@ -1,0 +1,36 @@
+"""``hwlearn report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwlearn.cli.outcome import JsonOption, RunsOption, at_work, command, print_json
+
+
+@command
+def report(
+    run: Annotated[str, typer.Argument(help="A run folder, or the beginning of a run's name.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write the PNG; the run's folder unless given.")
+    ] = None,
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw a run's learning curve and conductance map."""
+    from hwlearn.errors import RunError
+    from hwlearn.lab.report import draw_run
+    from hwlearn.lab.runs import Run, runs_folder
+
+    found = Run.open(run, runs_folder(runs))
+    with at_work():
+        try:
+            picture = draw_run(found, output)
+        except OSError as error:
+            raise RunError(f"cannot write {output}: {error}") from error
+    if as_json:
+        print_json(run=str(found.folder), report=str(picture), **(found.meta("result") or {}))
+    else:
+        typer.echo(picture)

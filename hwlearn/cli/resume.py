@@ -1,0 +1,29 @@
+"""``hwlearn resume``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hwlearn.cli.outcome import JsonOption, RunsOption, command
+from hwlearn.errors import RunError
+
+
+@command
+def resume(
+    run: Annotated[str, typer.Argument(help="A run folder, or the beginning of a run's name.")],
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Go on with a stopped or killed run from its last committed update."""
+    from hwlearn.cli.session import run_session
+    from hwlearn.lab.runs import Run, runs_folder
+
+    found = Run.open(run, runs_folder(runs))
+    if found.meta("status") in ("finished", "no improvement"):
+        raise RunError(f"run {found.name} has ended ({found.meta('status')}); there is nothing to resume")
+    bench = found.bench()
+    if bench.topology.fingerprint != found.meta("topology"):
+        raise RunError(f"run {found.name} was made on another topology than its bench file now describes")
+    raise typer.Exit(run_session(bench, found, as_json, found.state()))

@@ -1,0 +1,35 @@
+"""``hwlearn train``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hwlearn.cli.outcome import BenchArgument, JsonOption, RunsOption, SetOption, command
+
+
+@command
+def train(
+    bench: BenchArgument,
+    changes: SetOption = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of the training, and of the devices where they are simulated.")
+    ] = None,
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a network; every measured batch is committed before the next begins.
+
+    Ctrl-C ends after the current measurement, keeps everything and leaves the outputs safe.
+    """
+    from hwlearn.cli.session import run_session
+    from hwlearn.lab.bench import open_bench
+    from hwlearn.lab.runs import Run, runs_folder
+
+    overrides = list(changes or [])
+    opened = open_bench(bench, overrides)
+    if seed is not None:
+        opened = opened.with_([f"train.seed={seed}", *opened.seed_keys(seed)])
+    run = Run.create(opened, runs_folder(runs))
+    raise typer.Exit(run_session(opened, run, as_json))
