@@ -23,7 +23,7 @@ from hwlearn.circuit.topology import FloatArray, Topology
 from hwlearn.errors import CircuitError, TopologyError
 
 _SAFE: Final = re.compile(r"[a-z_][a-z0-9_]*")
-_RESERVED: Final = {"gnd", "all", "allv", "alli", "ally", "time"}
+_RESERVED: Final = {"gnd", "all", "allv", "alli", "ally"}
 
 
 @dataclass(frozen=True, eq=False, slots=True)
