@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import math
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -142,11 +143,12 @@ def _ranges(values: FloatArray, ranges: Sequence[Sequence[float]] | None) -> tup
         # a feature that never changes carries nothing: it sits in the middle
         flat = high == low
         return np.where(flat, low - 1, low), np.where(flat, high + 1, high)
-    table = np.asarray(list(ranges) * (values.shape[1] if len(ranges) == 1 else 1), dtype=np.float64)
-    if table.shape != (values.shape[1], 2) or not (table[:, 0] < table[:, 1]).all():
+    pairs = list(ranges) * (values.shape[1] if len(ranges) == 1 else 1)
+    if len(pairs) != values.shape[1] or any(len(pair) != 2 or not pair[0] < pair[1] for pair in pairs):
         raise DataError(
             f"data.ranges must be one rising pair [low, high], or one for each of the {values.shape[1]} features"
         )
+    table = np.array(pairs, dtype=np.float64)
     return table[:, 0], table[:, 1]
 
 
@@ -191,9 +193,10 @@ def read_npz(path: Path) -> Features:
         If an array is missing, of another shape, or holds anything but finite numbers.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, BadZipFile) as error:
+        # an .npy file of this name would load as a bare array
+        with path.open("rb") as file, ZipFile(file), np.load(path, allow_pickle=False) as stored:
+            arrays = {name: np.asarray(stored[name]) for name in stored.files}
+    except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
         raise DataError(f"data file {path} is not a readable .npz file: {error}") from error
     wanted = "labels" if "labels" in arrays else "targets"
     for name in ("inputs", wanted):
@@ -201,12 +204,12 @@ def read_npz(path: Path) -> Features:
             raise DataError(
                 f"data file {path} must hold 'inputs' and 'targets' or 'labels'; it holds {sorted(arrays)}"
             )
-        if not np.issubdtype(arrays[name].dtype, np.number):
+        if arrays[name].dtype.kind not in "iuf":
             raise DataError(f"data file {path}: array {name!r} holds {arrays[name].dtype}, not numbers")
         if not np.isfinite(arrays[name]).all():
             raise DataError(f"data file {path}: array {name!r} contains NaN or infinity")
     inputs, targets = arrays["inputs"].astype(np.float64), arrays[wanted]
-    if inputs.ndim != 2 or len(targets) != len(inputs) or not len(inputs):
+    if inputs.ndim != 2 or targets.ndim not in (1, 2) or len(targets) != len(inputs) or not len(inputs):
         raise DataError(f"data file {path}: inputs must be (samples, features) with as many {wanted}")
     if wanted == "targets":
         return Features(inputs, targets.astype(np.float64).reshape(len(inputs), -1))
@@ -288,11 +291,14 @@ def _cells(path: Path) -> tuple[list[int], list[list[str]]]:
     delimiter = ";" if first.count(";") > first.count(",") else ","
     lines, rows = [], []
     reader = csv.reader(text.splitlines(), delimiter=delimiter)
-    for row in reader:
-        cells = [cell.strip() for cell in row]
-        if any(cells):
-            lines.append(reader.line_num)
-            rows.append(cells)
+    try:
+        for row in reader:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                lines.append(reader.line_num)
+                rows.append(cells)
+    except csv.Error as error:
+        raise DataError(f"data file {path}, line {reader.line_num}: {error}") from error
     if not rows:
         raise DataError(f"data file {path} is empty")
     return lines, rows
@@ -303,4 +309,4 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return True
+    return "_" not in cell  # digits in groups are Python's, not a table's
