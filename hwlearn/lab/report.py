@@ -68,7 +68,9 @@ def draw_learning_curve(axes: Axes, run: Run) -> None:
         if epochs[0].train.accuracy is None:
             other.set_yscale("log")
         handles = [pair for axis in (other, axes) for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
-        other.legend(*zip(*handles, strict=True), frameon=False, fontsize=8, loc="center right")
+        other.legend(
+            *zip(*handles, strict=True), frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0)
+        )
 
 
 def draw_conductances(

@@ -1,0 +1,64 @@
+"""What the classification benches reach, each fold on other devices with other noise.
+
+Everything is as the shipped bench files say, but for the split, the seeds and the rule.
+"""
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+
+NUDGES = {
+    "clamp": {"train.nudge": "clamp"},
+    "current": {"train.nudge": "current"},
+    "resistor": {"train.nudge": "resistor", "train.kappa": "100 uS"},
+    "analytic": {"train.rule": "analytic"},
+}
+
+
+def folds(labels: np.ndarray, number: int, seed: int) -> list[np.ndarray]:
+    """Return the held-out rows of each fold; every class is spread evenly over the folds."""
+    rng = np.random.default_rng(seed)
+    order = np.concatenate([rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)])
+    return [np.sort(order[k::number]) for k in range(number)]
+
+
+def held_out_accuracy(bench: hl.Bench, test: np.ndarray) -> float:
+    """Train on the other rows as the bench file says and return the measured accuracy on these."""
+    train, data = bench.file.train, bench.data
+    rest = np.setdiff1d(np.arange(len(data.inputs)), test)
+    with bench:
+        trainer = bench.trainer()
+        trainer.fit(
+            data.inputs[rest], data.targets[rest], train.epochs, batch_size=train.batch, anneal=train.anneal
+        )
+        return trainer.evaluate(data.inputs[test], data.targets[test]).accuracy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NUDGES)
+def test_iris_cross_validated(name, figure):
+    """5 folds, repeated 3 times."""
+    found = []
+    labels = hl.open_bench("iris").data.targets
+    for repeat in range(3):
+        for k, test in enumerate(folds(labels, 5, repeat)):
+            seed = 5 * repeat + k
+            bench = hl.open_bench("iris", NUDGES[name] | {"train.seed": seed, "backend.seed": seed})
+            found.append(held_out_accuracy(bench, test))
+    mean, error = np.mean(found), np.std(found, ddof=1) / np.sqrt(len(found))
+    figure(f"iris, 5 folds x 3, {name}: test accuracy {mean:.4f} +- {error:.4f} (asked >= 0.95)")
+    assert mean >= 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NUDGES)
+def test_digits(name, figure):
+    """Three splits, a fifth of the images held out each time."""
+    found = []
+    for seed in range(3):
+        changes = {"train.seed": seed, "backend.seed": seed, "data.split_seed": seed}
+        bench = hl.open_bench("digits", NUDGES[name] | changes)
+        found.append(held_out_accuracy(bench, bench.data.test))
+    figure(f"digits, 3 splits, {name}: test accuracy {np.mean(found):.4f} (asked >= 0.94)")
+    assert np.mean(found) >= 0.94
