@@ -69,6 +69,10 @@ class Bench:
         self._targets = self._targets_for(self._cost)
         self._cost.checked_targets(self._targets, len(self._targets), self.topology.n_outputs)
         self._rule = make_rule(file.train)
+        self._subset = make_subset(file.train)
+        self._model = Kirchhoff(self.topology, self._initial())
+        if isinstance(self._subset, ListedEdges):
+            self._subset.mask(self._model, self.data.inputs)
         self._network: Network | None = None
         self._last: Trainer | None = None
 
@@ -79,6 +83,10 @@ class Bench:
         """
         named = {key.replace("__", ".", 1): value for key, value in keys.items()}
         return Bench(self.file.with_(overrides).with_(named))
+
+    def text(self) -> str:
+        """Return the bench file with every default filled in, as a run keeps it."""
+        return self.file.text(self._settings)
 
     # --- the network --------------------------------------------------------------------------------
 
@@ -118,8 +126,8 @@ class Bench:
             self._rule,
             self._cost,
             make_optimizer(train),
-            make_subset(train),
-            Kirchhoff(self.topology, self._initial()),
+            self._subset,
+            self._model,
             seed=train.seed,
         )
 

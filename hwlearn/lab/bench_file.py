@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from hwlearn.circuit import spice
 from hwlearn.circuit.topology import Topology
@@ -32,12 +32,13 @@ Ohms = Annotated[float, quantity("ohm")]
 Seconds = Annotated[float, quantity("s")]
 Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
+PositiveVolts = Annotated[float, quantity("V"), Field(gt=0)]
 
 
 class Section(BaseModel):
-    """A table of a bench file: frozen, and without a key that it does not know."""
+    """A table of a bench file: frozen, without a key that it does not know, and true is not 1."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class NetworkSection(Section):
@@ -165,8 +166,8 @@ class DataSection(Section):
 
     source: str
     encoding: Literal["plain", "scaled", "differential"] = "plain"
-    amplitude: Volts | None = None
-    bias: Volts | None = None
+    amplitude: PositiveVolts | None = None
+    bias: PositiveVolts | None = None
     ranges: list[list[float]] | None = None
     label_column: str | int | None = None
     target_columns: list[str | int] | None = None
@@ -175,13 +176,6 @@ class DataSection(Section):
     samples: Count = 8
     seed: Annotated[int, Field(ge=0)] = 0
 
-    @field_validator("amplitude", "bias")
-    @classmethod
-    def _positive(cls, value: float | None) -> float | None:
-        if value is not None and value <= 0:
-            raise ValueError("must be positive")
-        return value
-
 
 class TrainSection(Section):
     """``[train]``: rule, cost, optimizer and schedule."""
@@ -189,7 +183,7 @@ class TrainSection(Section):
     rule: Literal["gep", "analytic", "spsa"] = "gep"
     nudge: Literal["clamp", "current", "resistor"] = "clamp"
     strength: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
-    kappa: Siemens = 1e-4
+    kappa: Annotated[Siemens, Field(gt=0)] = 1e-4
     metric: Literal["identity", "impedance"] = "identity"
     symmetric: bool = True
     readout: Literal["outputs", "nodes"] = "outputs"
@@ -198,9 +192,9 @@ class TrainSection(Section):
     perturbation: Annotated[float, Field(gt=0, le=0.5)] = 0.02
     repeats: Count = 1
     cost: Literal["auto", "mse", "cross-entropy", "hinge"] = "auto"
-    temperature: Volts = 0.015
-    margin: Volts = 0.02
-    target: Volts = 0.05
+    temperature: PositiveVolts = 0.015
+    margin: PositiveVolts = 0.02
+    target: PositiveVolts = 0.05
     optimizer: Literal["adam", "sgd", "momentum", "sign"] = "adam"
     rate: Annotated[float, Field(gt=0)] = 0.05
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -257,9 +251,17 @@ class BenchFile:
         """How messages name the file."""
         return f"bench {self.name}"
 
-    def text(self) -> str:
-        """Return the file as TOML; relative file names are made absolute, so that it can lie elsewhere."""
-        tables = {name: dict(table) for name, table in self.tables.items()}
+    def text(self, settings: BaseModel | None = None) -> str:
+        """Return the file as TOML, so that it means the same in another folder and in a later version.
+
+        Values stand as they were written, defaults are filled in (those of ``[backend]`` from its checked
+        settings, if given), and relative file names are made absolute.
+        """
+        checked = {name: getattr(self, name) for name in TABLES} | ({"backend": settings} if settings else {})
+        tables = {
+            name: {**self.tables.get(name, {}), **_defaults(checked[name], self.tables.get(name, {}))}
+            for name in TABLES
+        }
         for table, key in (("data", "source"), ("network", "file")):
             named = tables[table].get(key)
             if isinstance(named, str) and (self.folder / named).is_file():
@@ -347,7 +349,7 @@ def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -
             raise SetupError(f"{where}: the table [{table}] is missing")
     network = tables["network"]
     kind = network.get("kind") if isinstance(network, Mapping) else None
-    if kind not in NETWORKS:
+    if not isinstance(kind, str) or kind not in NETWORKS:
         raise SetupError(
             f"{where}: network.kind = {kind!r}{closest(str(kind), list(NETWORKS))}; "
             f"it must be one of: {', '.join(NETWORKS)}"
@@ -362,6 +364,12 @@ def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -
         checked_section(DataSection, tables["data"], "data", where),
         checked_section(TrainSection, tables.get("train", {}), "train", where),
     )
+
+
+def _defaults(section: BaseModel, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the section holds beyond what was written; nothing stands for None in TOML."""
+    left = set(type(section).model_fields) - set(table)
+    return section.model_dump(mode="json", include=left, exclude_none=True)
 
 
 def _overridden(
@@ -400,6 +408,8 @@ def _first_problem(error: ValidationError, model: type[BaseModel], section: str)
     problems = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
     first = problems[0]
     location = [str(part) for part in first["loc"]]
+    if not location:  # a check of the table as a whole
+        return f"{section}: {_sentence(first['msg'])}"
     key = ".".join([section, *location[:1]])
     value = first.get("input")
     if first["type"] == "extra_forbidden":

@@ -12,7 +12,7 @@ import platform
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,8 @@ import numpy as np
 
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import RunError
-from hwlearn.lab.bench import Bench, open_bench
+from hwlearn.lab.bench import Bench
+from hwlearn.lab.bench_file import load_bench_file
 from hwlearn.learning.records import Epoch, Score
 
 FORMAT = 1
@@ -71,7 +72,7 @@ class Run:
         try:
             runs.mkdir(parents=True, exist_ok=True)
             folder = _new_folder(runs, name)
-            (folder / BENCH_FILE).write_text(bench.file.text(), encoding="utf-8")
+            (folder / BENCH_FILE).write_text(bench.text(), encoding="utf-8")
             run = cls(folder)
             with closing(sqlite3.connect(folder / DATABASE)) as db, db:
                 db.execute("PRAGMA journal_mode=WAL")
@@ -119,7 +120,7 @@ class Run:
 
     def bench(self) -> Bench:
         """Open the bench that the run was made from."""
-        return open_bench(self.folder / BENCH_FILE)
+        return Bench(replace(load_bench_file(self.folder / BENCH_FILE), name=self.meta("bench")))
 
     def meta(self, key: str) -> Any:
         """Return a fact about the run, None if it has none of that name."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
@@ -26,7 +26,7 @@ _Positive = Annotated[float, Field(ge=0)]
 class SimSettings(BaseModel):
     """Keys of ``[backend]`` with ``kind = "sim"``; see `Imperfections` and `KirchhoffTwin` for their meaning."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     seed: Annotated[int, Field(ge=0)] = 0
     device_spread: _Positive = 0.0
@@ -52,8 +52,19 @@ class SimSettings(BaseModel):
     node_readout: bool = False
     current_readout: bool = True
 
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self.imperfections()
+        return self
+
     def imperfections(self) -> Imperfections:
-        """Return them as the twin takes them."""
+        """Return them as the twin takes them.
+
+        Raises
+        ------
+        SetupError
+            If they contradict each other.
+        """
         return Imperfections(
             device_spread=self.device_spread,
             conductance_bits=self.conductance_bits,
