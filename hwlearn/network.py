@@ -11,7 +11,7 @@ from typing import Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwlearn.circuit.kirchhoff import batch
+from hwlearn.circuit.batches import batch
 from hwlearn.circuit.topology import FloatArray, Topology
 from hwlearn.errors import NetworkError
 from hwlearn.limits import Limits

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csc_array
 from scipy.sparse.linalg import splu
 
-from hwlearn.circuit.kirchhoff import batch
+from hwlearn.circuit.batches import batch
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import CircuitError, SingularCircuitError
 

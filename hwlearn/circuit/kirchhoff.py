@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from functools import lru_cache
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg.lapack import dpotrf, dpotrs
-from scipy.sparse import csc_array
-from scipy.sparse.linalg import splu
 
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology, incidence
+from hwlearn.circuit.batches import batch, check_inputs, checked_errors, gradient_batch, outputs_batch
+from hwlearn.circuit.factor import FactoredSystem, WeaklyTied, plan_for
+from hwlearn.circuit.topology import FloatArray, Topology
 from hwlearn.errors import CircuitError, SingularCircuitError
 
-DENSE_NODES: Final = 320
-"""Up to this many unknown nodes a dense Cholesky factor is used, above it a sparse one."""
-
 _KEPT_FACTORS: Final = 8
-_REFINED_ABOVE: Final = 1e-10  # relative error of the factor's own solution
-_REFUSED_ABOVE: Final = 1e-8
-_REFINEMENTS: Final = 3
 
 
 class Kirchhoff:
@@ -68,7 +60,7 @@ class Kirchhoff:
             if len(topology.fixed_conductances)
             else self.conductances
         )
-        self._systems: OrderedDict[bytes, _System] = OrderedDict()
+        self._systems: OrderedDict[bytes, FactoredSystem] = OrderedDict()
         floating = topology.floating_nodes(self.conductances > 0) if allow_open else topology.floating
         if floating.size:
             names = ", ".join(topology.names[n] for n in floating[:5])
@@ -108,13 +100,13 @@ class Kirchhoff:
         """
         top = self.topology
         x = batch(inputs, top.n_inputs, "inputs")
-        _check_inputs(x)
+        check_inputs(x)
         current = None
         if injected is not None:
-            current = np.nan_to_num(_outputs_batch(injected, top, "injected", len(x)), nan=0.0)
+            current = np.nan_to_num(outputs_batch(injected, top, "injected", len(x)), nan=0.0)
         if clamped is None:
             return self._solve_pattern(x, None, current)
-        volts = _outputs_batch(clamped, top, "clamped", len(x))
+        volts = outputs_batch(clamped, top, "clamped", len(x))
         held = ~np.isnan(volts)
         if not len(x) or (held == held[0]).all():
             return self._solve_pattern(x, volts, current)
@@ -151,13 +143,13 @@ class Kirchhoff:
             V[:, system.free] = system.solve(rhs)
         return V
 
-    def _system(self, held: NDArray[np.bool_]) -> _System:
+    def _system(self, held: NDArray[np.bool_]) -> FactoredSystem:
         key = held.tobytes()
         system = self._systems.get(key)
         if system is None:
             try:
-                system = _System(_plan(self.topology, key), self._all_conductances)
-            except _Weak as weak:
+                system = FactoredSystem(plan_for(self.topology, key), self._all_conductances)
+            except WeaklyTied as weak:
                 raise SingularCircuitError(
                     f"singular circuit: {self.topology.names[weak.node]} is tied to the sources by so little "
                     "beside its other conductances that double precision cannot tell its voltage; narrow their "
@@ -219,7 +211,7 @@ class Kirchhoff:
 
     def adjoint(self, error: ArrayLike) -> FloatArray:
         """Return the adjoint voltages lam (S, N): inputs at 0 V, errors (S, n_out) as currents into outputs."""
-        e = _errors(error, self.topology, None)
+        e = checked_errors(error, self.topology, None)
         return self.solve(np.zeros((len(e), self.topology.n_inputs)), injected=e)
 
     def gradient(self, inputs: ArrayLike, error: ArrayLike) -> FloatArray:
@@ -250,173 +242,6 @@ class Kirchhoff:
         return 0.5 * drops**2
 
 
-class _Plan:
-    """Where conductances go in the equations of one set of held nodes; depends on the graph alone."""
-
-    def __init__(self, topology: Topology, held: NDArray[np.bool_]) -> None:
-        n = topology.n_nodes
-        pinned = np.zeros(n, dtype=bool)
-        pinned[topology.driven] = True
-        pinned[topology.outputs[held]] = True
-        self.free: IntArray = np.flatnonzero(~pinned)
-        self.pinned: IntArray = np.flatnonzero(pinned)
-        self.position = np.full(n, -1, dtype=np.int64)
-        self.position[self.free] = np.arange(self.free.size)
-        at_pin = np.full(n, -1, dtype=np.int64)
-        at_pin[self.pinned] = np.arange(self.pinned.size)
-        a, b = topology.all_edges.T
-        pa, pb = self.position[a], self.position[b]
-        a_free, b_free = pa >= 0, pb >= 0
-        both, only_a, only_b = a_free & b_free, a_free & ~b_free, ~a_free & b_free
-        k = np.arange(len(a))
-        self.dense = self.free.size <= DENSE_NODES
-        # free-free part: +g on the diagonal at each free end, -g off the diagonal
-        self.rows = np.concatenate([pa[a_free], pb[b_free], pa[both], pb[both]])
-        self.columns = np.concatenate([pa[a_free], pb[b_free], pb[both], pa[both]])
-        self.source = np.concatenate([k[a_free], k[b_free], k[both], k[both]])
-        self.sign = np.concatenate([np.ones(a_free.sum() + b_free.sum()), -np.ones(2 * both.sum())])
-        # free-pinned part, moved to the right-hand side: +g
-        self.coupling_rows = np.concatenate([at_pin[b[only_a]], at_pin[a[only_b]]])
-        self.coupling_columns = np.concatenate([pa[only_a], pb[only_b]])
-        self.coupling_source = np.concatenate([k[only_a], k[only_b]])
-        self.inner = np.stack([pa[both], pb[both]], axis=1)
-        self.inner_source = k[both]
-        self.flat = self.rows * self.free.size + self.columns
-        self.coupling_flat = self.coupling_rows * self.free.size + self.coupling_columns
-
-
-class _System:
-    """The factored equations of one set of held nodes.
-
-    With every held node at 1 V every free node must be at 1 V: how far a solution is from that tells how far
-    rounding, which acts like a false leak to ground, has got. Weakly tied nodes are refined or refused by it.
-    """
-
-    def __init__(self, plan: _Plan, g: FloatArray) -> None:
-        self.free, self.position, self._pinned = plan.free, plan.position, plan.pinned
-        n, m = plan.free.size, plan.pinned.size
-        self._coupling: FloatArray | csc_array
-        self._dense = plan.dense
-        self._refinements = 0
-        if n == 0:
-            return
-        values, coupling = plan.sign * g[plan.source], g[plan.coupling_source]
-        if plan.dense:
-            matrix = np.bincount(plan.flat, weights=values, minlength=n * n).reshape(n, n)
-            self._coupling = np.bincount(plan.coupling_flat, weights=coupling, minlength=m * n).reshape(m, n)
-            self._cholesky, info = dpotrf(matrix, lower=1, overwrite_a=0)
-            if info != 0:
-                raise _Weak(plan.free[info - 1])
-        else:
-            sparse = csc_array((values, (plan.rows, plan.columns)), shape=(n, n))
-            self._coupling = csc_array((coupling, (plan.coupling_rows, plan.coupling_columns)), shape=(m, n))
-            try:
-                # symmetric mode: no pivoting is needed for a positive definite matrix
-                self._lu = splu(
-                    sparse, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-                )
-            except RuntimeError:
-                raise _Weak(plan.free[np.argmax(sparse.diagonal())]) from None
-        leak = np.ones(m) @ self._coupling
-        error = np.abs(self._factor_solve(leak) - 1.0)
-        if not error.max() < _REFINED_ABOVE:
-            self._refinements = _REFINEMENTS
-            self._leak = leak[:, None]
-            self._inner_incidence = incidence(plan.inner, n)
-            self._inner_g = g[plan.inner_source][:, None]
-            error = np.abs(self.solve(leak[None, :])[0] - 1.0)
-            if not error.max() < _REFUSED_ABOVE:
-                raise _Weak(plan.free[np.argmax(error)])
-
-    def from_held(self, V: FloatArray) -> FloatArray:
-        """Return the currents (S, n_free) that the held nodes push into the free ones."""
-        return np.asarray(V[:, self._pinned] @ self._coupling)
-
-    def solve(self, currents: FloatArray) -> FloatArray:
-        """Return the voltages (S, n_free) of the free nodes for currents (S, n_free) into them."""
-        if not len(currents):
-            return currents
-        V = self._factor_solve(currents.T)
-        for _ in range(self._refinements):
-            # from the drops, which keep the digits that the sums on the matrix's diagonal have lost
-            B = self._inner_incidence
-            V = V + self._factor_solve(currents.T - self._leak * V - B.T @ (self._inner_g * (B @ V)))
-        return np.asarray(V.T)
-
-    def _factor_solve(self, currents: FloatArray) -> FloatArray:
-        if self._dense:
-            return np.asarray(dpotrs(self._cholesky, currents, lower=1)[0])
-        return np.asarray(self._lu.solve(np.ascontiguousarray(currents)))
-
-
-class _Weak(Exception):
-    """A node whose voltage double precision cannot tell."""
-
-    def __init__(self, node: int) -> None:
-        self.node = node
-
-
-def batch(values: ArrayLike, columns: int, what: str) -> FloatArray:
-    """Return values as a float array (S, columns); one sample may come without its sample axis.
-
-    Raises
-    ------
-    CircuitError
-        If they have another shape or are no numbers; ``what`` names them.
-    """
-    try:
-        array = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise CircuitError(f"{what} must be numbers, shape (samples, {columns})") from error
-    if array.ndim == 1:
-        array = array[None, :]
-    if array.ndim != 2 or array.shape[1] != columns:
-        raise CircuitError(f"{what} must have shape (samples, {columns}), got {np.shape(values)}")
-    return array
-
-
-def gradient_batch(topology: Topology, inputs: ArrayLike, error: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return inputs (S, n_in) in volts and errors (S, n_out) that a gradient can be taken of.
-
-    Raises
-    ------
-    CircuitError
-        If a shape does not fit, a value is not finite, or there is no sample.
-    """
-    x = batch(inputs, topology.n_inputs, "inputs")
-    _check_inputs(x)
-    if not len(x):
-        raise CircuitError("no samples: the mean gradient over an empty batch does not exist")
-    return x, _errors(error, topology, len(x))
-
-
-def _errors(values: ArrayLike, topology: Topology, samples: int | None) -> FloatArray:
-    error = _outputs_batch(values, topology, "error", samples)
-    if np.isnan(error).any():
-        sample, k = np.argwhere(np.isnan(error))[0]
-        raise CircuitError(
-            f"error of sample {sample} at output {topology.names[topology.outputs[k]]} is NaN; leave samples "
-            "without a valid reading out of the batch"
-        )
-    return error
-
-
-def _check_inputs(x: FloatArray) -> None:
-    if not np.isfinite(x).all():
-        raise CircuitError("inputs contain NaN or infinity; every input voltage must be a number")
-
-
-def _outputs_batch(values: ArrayLike, topology: Topology, what: str, samples: int | None) -> FloatArray:
-    array = batch(values, topology.n_outputs, what)
-    if np.isinf(array).any():
-        raise CircuitError(f"{what} contain infinity")
-    if samples is not None and len(array) != samples:
-        if len(array) != 1:
-            raise CircuitError(f"{what} has {len(array)} samples, inputs have {samples}")
-        array = np.broadcast_to(array, (samples, array.shape[1]))
-    return array
-
-
 def _checked_conductances(topology: Topology, conductances: ArrayLike, allow_open: bool) -> FloatArray:
     try:
         g = np.array(conductances, dtype=np.float64)
@@ -435,9 +260,3 @@ def _checked_conductances(topology: Topology, conductances: ArrayLike, allow_ope
         )
     g.flags.writeable = False
     return g
-
-
-@lru_cache(maxsize=4 * _KEPT_FACTORS)
-def _plan(topology: Topology, held: bytes) -> _Plan:
-    # index plans depend on the graph alone, so every Kirchhoff on it shares them
-    return _Plan(topology, np.frombuffer(held, dtype=bool))

@@ -17,7 +17,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwlearn.circuit.kirchhoff import Kirchhoff, batch
+from hwlearn.circuit.batches import batch
+from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.spice_cards import GROUND, Cards, check_title
 from hwlearn.circuit.topology import FloatArray, Topology
 from hwlearn.errors import CircuitError, TopologyError

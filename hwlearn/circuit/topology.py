@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -15,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from hwlearn.circuit.shapes import crossbar_edges, lattice_edges, layer_edges, random_edges
 from hwlearn.errors import TopologyError
 
 if TYPE_CHECKING:
@@ -211,7 +211,6 @@ class Topology:
             A row held at 0 V.
         """
         _positive(rows=rows, columns=columns)
-        row, column = np.divmod(np.arange(rows * columns), columns)
         driven = [r for r in range(rows) if r != ground] if inputs is None else list(inputs)
         read = list(range(columns)) if outputs is None else list(outputs)
         for kind, chosen, size in (("row", driven, rows), ("column", read, columns)):
@@ -224,7 +223,7 @@ class Topology:
             raise TopologyError(f"a crossbar with {rows} rows has no row {ground} to ground; use 0 to {rows - 1}")
         return cls(
             rows + columns,
-            np.stack([row, rows + column], axis=1),
+            crossbar_edges(rows, columns),
             driven,
             [rows + c for c in read],
             ground,
@@ -246,11 +245,9 @@ class Topology:
         """
         _positive(rows=rows, columns=columns)
         node = np.arange(rows * columns).reshape(rows, columns)
-        right = np.stack([node[:, :-1].ravel(), node[:, 1:].ravel()], axis=1)
-        down = np.stack([node[:-1].ravel(), node[1:].ravel()], axis=1)
         return cls(
             rows * columns,
-            np.concatenate([right, down]),
+            lattice_edges(rows, columns),
             [n for n in node[:, 0] if n != ground] if inputs is None else inputs,
             [n for n in node[:, -1] if n != ground] if outputs is None else outputs,
             ground,
@@ -264,12 +261,10 @@ class Topology:
             raise TopologyError(f"a layered network needs at least 2 layers, got sizes={list(sizes)}")
         for size in sizes:
             _positive(layer_size=size)
-        start = np.concatenate([[0], np.cumsum(sizes)])
-        layers = [np.arange(start[k], start[k + 1]) for k in range(len(sizes))]
-        edges = [(a, b) for here, there in pairwise(layers) for a in here for b in there]
-        names = [f"l{k}n{n}" for k, size in enumerate(sizes) for n in range(size)]
-        driven = [n for n in layers[0] if n != ground]
-        return cls(int(start[-1]), edges, driven, layers[-1], ground, names=names)
+        n = sum(sizes)
+        names = [f"l{k}n{node}" for k, size in enumerate(sizes) for node in range(size)]
+        driven = [node for node in range(sizes[0]) if node != ground]
+        return cls(n, layer_edges(sizes), driven, range(n - sizes[-1], n), ground, names=names)
 
     @classmethod
     def random(
@@ -299,27 +294,14 @@ class Topology:
                 f"a connected simple graph of {n_nodes} nodes has {n_nodes - 1} to {most} edges, "
                 f"asked for {n_edges}"
             )
-        rng = np.random.default_rng(seed)
-        order = rng.permutation(n_nodes)
-        chosen: dict[tuple[int, int], None] = {}
-        for k in range(1, n_nodes):
-            a, b = int(order[k]), int(order[rng.integers(k)])
-            chosen[(min(a, b), max(a, b))] = None
-        while len(chosen) < n_edges and n_edges <= most // 2:
-            a, b = (int(n) for n in rng.choice(n_nodes, 2, replace=False))
-            chosen[(min(a, b), max(a, b))] = None
-        if len(chosen) < n_edges:  # a dense graph: draw from what is left instead of trying again and again
-            upper = zip(*np.triu_indices(n_nodes, 1), strict=True)
-            left = [pair for a, b in upper if (pair := (int(a), int(b))) not in chosen]
-            for k in rng.choice(len(left), n_edges - len(chosen), replace=False):
-                chosen[left[k]] = None
         live = [n for n in range(n_nodes) if n != ground]
         for role, number in (("inputs", inputs), ("outputs", outputs)):
             if isinstance(number, int | np.integer) and not 0 < int(number) <= len(live):
                 raise TopologyError(f"asked for {number} {role}; this graph can have 1 to {len(live)}")
         driven = live[: int(inputs)] if isinstance(inputs, int | np.integer) else inputs
         read = live[-int(outputs) :] if isinstance(outputs, int | np.integer) else outputs
-        return cls(n_nodes, list(chosen), driven, read, ground)
+        edges = random_edges(n_nodes, n_edges, np.random.default_rng(seed))
+        return cls(n_nodes, edges, driven, read, ground)
 
     @classmethod
     def from_networkx(

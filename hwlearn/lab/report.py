@@ -69,7 +69,12 @@ def draw_learning_curve(axes: Axes, run: Run) -> None:
             other.set_yscale("log")
         handles = [pair for axis in (other, axes) for pair in zip(*axis.get_legend_handles_labels(), strict=True)]
         other.legend(
-            *zip(*handles, strict=True), frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1.0)
+            *zip(*handles, strict=True),
+            frameon=False,
+            fontsize=8,
+            ncols=2,
+            loc="lower left",
+            bbox_to_anchor=(0, 1.0),
         )
 
 
@@ -98,7 +103,8 @@ def draw_conductances(
             (topology.driven, INK, "driven"),
             (topology.outputs, SECOND, "read"),
         ):
-            axes.scatter(*at[nodes].T, s=46, color=colour, edgecolor="white", zorder=2, label=name)
+            x, y = at[nodes].T
+            axes.scatter(x, y, s=46, color=colour, edgecolor="white", zorder=2, label=name)
         axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, 0.02), ncols=2)
         axes.set_axis_off()
     axes.figure.colorbar(ScalarMappable(norm, colours), ax=axes, label="conductance asked (µS)")

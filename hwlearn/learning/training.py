@@ -10,7 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwlearn.circuit.kirchhoff import Kirchhoff, batch
+from hwlearn.circuit.batches import batch
+from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import DataError, SetupError
 from hwlearn.learning.costs import Cost

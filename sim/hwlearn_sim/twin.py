@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.signal import lfilter
 
-from hwlearn.circuit.kirchhoff import Kirchhoff, batch
+from hwlearn.circuit.batches import batch
+from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray, IntArray, Topology
 from hwlearn.errors import ComplianceError, LimitError, SetupError
 from hwlearn.limits import Limits

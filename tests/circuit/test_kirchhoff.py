@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from hwlearn import Kirchhoff, Topology
-from hwlearn.circuit import kirchhoff
+from hwlearn.circuit import factor
 from hwlearn.errors import CircuitError, SingularCircuitError
 
 
 @pytest.fixture
 def sparse_path(monkeypatch: pytest.MonkeyPatch):
     """Take the sparse solver for every circuit, however small."""
-    monkeypatch.setattr(kirchhoff, "DENSE_NODES", 0)
-    kirchhoff._plan.cache_clear()
+    monkeypatch.setattr(factor, "DENSE_NODES", 0)
+    factor.plan_for.cache_clear()
     yield
-    kirchhoff._plan.cache_clear()
+    factor.plan_for.cache_clear()
 
 
 def solved_densely(t: Topology, g: np.ndarray, x: np.ndarray, clamped: np.ndarray, injected: np.ndarray):
@@ -68,17 +68,17 @@ def test_the_sparse_path_equals_the_dense_one(circuit_of, seed: int, request: py
     dense = Kirchhoff(t, g)
     expected = dense.solve(x), dense.gradient(x, e), dense.output_impedance()
     request.getfixturevalue("sparse_path")
-    factor = mocker.spy(kirchhoff, "splu")
+    made = mocker.spy(factor, "splu")
     sparse = Kirchhoff(t, g)
     got = sparse.solve(x), sparse.gradient(x, e), sparse.output_impedance()
-    assert factor.call_count == 1
+    assert made.call_count == 1
     for one, other in zip(got, expected, strict=True):
         assert relative(one, other) < 1e-11
 
 
 def test_a_large_grid_takes_the_sparse_path_and_keeps_kirchhoffs_current_law():
     t = Topology.grid(30, 30, ground=0)
-    assert t.n_nodes - len(t.driven) > kirchhoff.DENSE_NODES
+    assert t.n_nodes - len(t.driven) > factor.DENSE_NODES
     rng = np.random.default_rng(0)
     g = 10 ** rng.uniform(-6, -4, t.n_edges)
     x = rng.uniform(-1, 1, (2, t.n_inputs))
@@ -220,34 +220,34 @@ def test_no_unknown_node_at_all():
 def test_each_set_of_held_nodes_is_factored_once(circuit_of, mocker):
     t, g, x, e = circuit_of(0)
     assert t.n_outputs == 2
-    factor = mocker.spy(kirchhoff, "dpotrf")
+    made = mocker.spy(factor, "dpotrf")
     k = Kirchhoff(t, g)
-    assert factor.call_count == 0
+    assert made.call_count == 0
     many = np.repeat(x, 100, axis=0)
     k.solve(many)
     k.gradient(x, e)
     k.output_impedance()
     k.adjoint(e)
-    assert factor.call_count == 1
+    assert made.call_count == 1
     k.solve(x, clamped=e)
     k.observe(x, e)
-    assert factor.call_count == 2
+    assert made.call_count == 2
     one_free = e.copy()
     one_free[:, 0] = np.nan
     for _ in range(3):
         k.solve(x, clamped=one_free)
         k.solve(x)
-    assert factor.call_count == 3
+    assert made.call_count == 3
 
 
 def test_the_free_phase_keeps_its_factor_while_many_patterns_pass(mocker):
     t = Topology.crossbar(6, 6, inputs=[0, 1])
     k = Kirchhoff(t, np.full(36, 1e-5))
-    factor = mocker.spy(kirchhoff, "dpotrf")
+    made = mocker.spy(factor, "dpotrf")
     for pattern in range(1, 40):
         k.solve([[0.1, 0.2]])
         k.solve([[0.1, 0.2]], clamped=np.where((pattern >> np.arange(6)) & 1, 0.1, np.nan))
-    assert factor.call_count == 1 + 39
+    assert made.call_count == 1 + 39
 
 
 def test_new_conductances_make_a_new_circuit(circuit_of):

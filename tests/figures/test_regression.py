@@ -33,7 +33,9 @@ def final_error(reference, bench_limits, lab_flaws):
     def train(rule, seed, ideal=False):
         top, x, y = reference(seed)
         flaws = Imperfections() if ideal else lab_flaws
-        twin = KirchhoffTwin(top, bench_limits, flaws, seed=seed, node_readout=getattr(rule, "readout", "") == "nodes")
+        twin = KirchhoffTwin(
+            top, bench_limits, flaws, seed=seed, node_readout=getattr(rule, "readout", "") == "nodes"
+        )
         history = hl.Trainer(twin, rule, hl.MSE(), hl.Adam(0.08, scale="log")).fit(x, y, 400, anneal=0.02)
         if ideal:  # what the model learned is programmed into hardware that differs from it
             twin = KirchhoffTwin(top, bench_limits, lab_flaws, seed=seed)
@@ -49,7 +51,9 @@ def test_reference_experiment(final_error, figure):
     model_only = np.mean([final_error(hl.Analytic(), s, ideal=True) for s in range(6)])
     figure(f"regression, 6 seeds, true rms: model only, then programmed {model_only * 1e3:.2f} mV")
     for name, value in mean.items():
-        figure(f"regression, 6 seeds, true rms: {name} {value * 1e3:.2f} mV (model only is {model_only / value:.0f}x)")
+        figure(
+            f"regression, 6 seeds, true rms: {name} {value * 1e3:.2f} mV (model only is {model_only / value:.0f}x)"
+        )
     for name, value in mean.items():
         if name.startswith("two phases"):
             assert value <= 1.0e-3, name

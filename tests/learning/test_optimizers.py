@@ -100,9 +100,7 @@ def test_small_steps_add_up_though_the_hardware_steps_are_coarse(small, wide_lim
     twin = KirchhoffTwin(small[0], wide_limits, Imperfections(conductance_bits=3))
     optimizer = hl.Sign(0.01)
     optimizer.start(np.full(30, 5e-5), LIMITS)
-    reached = [
-        twin.program(optimizer.step(np.ones(30), np.ones(30, dtype=bool))).reached[0] for _ in range(20)
-    ]
+    reached = [twin.program(optimizer.step(np.ones(30), np.ones(30, dtype=bool))).reached[0] for _ in range(20)]
     assert len(set(reached)) > 1  # a fifth of the range passed, in steps of a hundredth
     assert len(set(reached)) <= 3
 

@@ -36,9 +36,7 @@ def refused(twin, mocker, words, *args):
 
 
 def test_input_voltage(twin, mocker):
-    refused(
-        twin, mocker, ["600 mV", "row1", "sample 1", "limits.voltage", "500 mV"], [[0, 0, 0], [0, 0.6, 0]]
-    )
+    refused(twin, mocker, ["600 mV", "row1", "sample 1", "limits.voltage", "500 mV"], [[0, 0, 0], [0, 0.6, 0]])
 
 
 def test_drop_is_bounded_by_the_spread_of_driven_terminals(bench_limits, mocker):
@@ -76,9 +74,7 @@ def test_drives(twin, mocker, drive, words):
 
 def test_resistor_current_is_bounded_before_it_flows(mocker):
     tight = KirchhoffTwin(hl.Topology.crossbar(3, 2), hl.Limits(0.5, 1.0, 0.2, 1e-5, (1e-6, 1e-4)))
-    refused(
-        tight, mocker, ["limits.current", "10 uA"], [[-0.4, 0, 0]], hl.OutputDrive.resistor([[0.4, 0]], 1e-3)
-    )
+    refused(tight, mocker, ["limits.current", "10 uA"], [[-0.4, 0, 0]], hl.OutputDrive.resistor([[0.4, 0]], 1e-3))
 
 
 @pytest.mark.parametrize("target", [0.9e-6, 1.1e-4, -1e-5, 0.0, np.nan])
