@@ -18,7 +18,7 @@ from hwlearn.lab.bench_file import BenchFile, TrainSection, load_bench_file
 from hwlearn.lab.data import load_data
 from hwlearn.learning.costs import MSE, Cost, CrossEntropy, Hinge
 from hwlearn.learning.optimizers import SGD, Adam, Momentum, Optimizer, Sign
-from hwlearn.learning.records import Callback, History, Score
+from hwlearn.learning.records import Callback, History, Progress, Score
 from hwlearn.learning.rules import GEP, SPSA, Analytic, Rule
 from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges, Subset
 from hwlearn.learning.training import Trainer
@@ -131,9 +131,7 @@ class Bench:
             seed=train.seed,
         )
 
-    def train(
-        self, callbacks: Sequence[Callback] = (), start: tuple[int, dict[str, FloatArray]] | None = None
-    ) -> History:
+    def train(self, callbacks: Sequence[Callback] = (), start: Progress | None = None) -> History:
         """Train on the training rows as ``[train]`` describes it; see `Trainer.fit`."""
         train, data = self.file.train, self.data
         self._last = self.trainer()

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from hwlearn.circuit.topology import IntArray
-from hwlearn.lab.runs import Run, connect, packed, put_fact
+from hwlearn.lab.runs import Run, connect, hold, packed, put_fact
 from hwlearn.learning.records import Callback, Epoch, History, Step
 from hwlearn.learning.rules import Gradient
 from hwlearn.learning.training import Trainer
@@ -23,14 +23,21 @@ class RunRecorder(Callback):
     ----------
     run : Run
         The run to write into; see `Run.create`.
+
+    Raises
+    ------
+    RunError
+        If another process is writing it.
     """
 
     def __init__(self, run: Run) -> None:
+        self._lock = hold(run.folder)
         self._db = connect(run.folder)
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Let go of the run."""
         self._db.close()
+        self._lock.close()
 
     def __enter__(self) -> Self:
         return self
@@ -45,12 +52,14 @@ class RunRecorder(Callback):
         with self._db as db:
             put_fact(db, "status", "running")
             put_fact(db, "started", time.time(), only_if_missing=True)
+            for ended in ("ended", "final", "result"):  # what an earlier, interrupted part came to
+                put_fact(db, ended, None)
             start = {"asked": programmed.asked, "reached": programmed.reached, "failed": programmed.failed}
             put_fact(db, "initial", {name: array.tolist() for name, array in start.items()}, only_if_missing=True)
 
     def on_gradient(self, epoch: int, number: int, samples: IntArray, gradient: Gradient) -> None:
         """Commit a measured batch."""
-        arrays = {"samples": samples, "costs": gradient.costs, **gradient.readings}
+        arrays = {"samples": samples, "outputs": gradient.outputs, "costs": gradient.costs, **gradient.readings}
         row = (number, epoch, time.time(), float(gradient.costs.mean()), gradient.skipped, packed(arrays))
         with self._db as db:
             # a batch whose update was lost is measured again on resume
@@ -79,4 +88,5 @@ class RunRecorder(Callback):
         """Commit how it ended."""
         with self._db as db:
             put_fact(db, "status", history.stopped)
+            put_fact(db, "ended", time.time())
             put_fact(db, "final", history.conductances.tolist())

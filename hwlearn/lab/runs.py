@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,10 +24,10 @@ from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import RunError
 from hwlearn.lab.bench import Bench
 from hwlearn.lab.bench_file import load_bench_file
-from hwlearn.learning.records import Epoch, Score
+from hwlearn.learning.records import Epoch, Progress, Score
 
 FORMAT = 1
-DATABASE, BENCH_FILE = "run.sqlite", "bench.toml"
+DATABASE, BENCH_FILE, LOCK = "run.sqlite", "bench.toml", "run.lock"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE batches (step INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, time REAL NOT NULL,
@@ -122,6 +122,21 @@ class Run:
         """Open the bench that the run was made from."""
         return Bench(replace(load_bench_file(self.folder / BENCH_FILE), name=self.meta("bench")))
 
+    @property
+    def alive(self) -> bool:
+        """Whether a process is writing the run now."""
+        try:
+            hold(self.folder).close()
+        except RunError:
+            return True
+        return False
+
+    @property
+    def status(self) -> str:
+        """How the run stands: created, running, finished, no improvement, interrupted, failed, broken off."""
+        status = str(self.meta("status"))
+        return "broken off" if status == "running" and not self.alive else status
+
     def meta(self, key: str) -> Any:
         """Return a fact about the run, None if it has none of that name."""
         rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
@@ -170,10 +185,30 @@ class Run:
                 raise RunError(f"run {self.name} has no update of step {step}")
         return unpacked(rows[0][0])["asked"]
 
-    def state(self) -> tuple[int, dict[str, FloatArray]] | None:
-        """Return the number of committed steps and the optimizer's state after them; None before the first."""
+    def progress(self) -> Progress | None:
+        """Return where the training stands, for `Bench.train` to go on from; None before the first update."""
         rows = self._rows("SELECT step, state FROM optimizer")
-        return (int(rows[0][0]) + 1, unpacked(rows[0][1])) if rows else None
+        if not rows:
+            return None
+        epochs, steps = self.epochs(), int(rows[0][0]) + 1
+        unscored = self._rows(
+            "SELECT arrays, skipped FROM batches WHERE epoch = ? AND step < ? ORDER BY step", len(epochs), steps
+        )
+        batches = [(unpacked(arrays), int(skipped)) for arrays, skipped in unscored]
+        return Progress(
+            steps,
+            unpacked(rows[0][1]),
+            epochs,
+            [(read["samples"].astype(np.int64), read["outputs"], skipped) for read, skipped in batches],
+            self._best(epochs),
+        )
+
+    def _best(self, epochs: Sequence[Epoch]) -> FloatArray | None:
+        if not epochs:
+            return None
+        best = max(epochs, key=lambda epoch: epoch.merit)
+        last = self._rows("SELECT MAX(step) FROM batches WHERE epoch = ?", best.number)[0][0]
+        return self.conductances(int(last))
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         try:
@@ -188,6 +223,25 @@ def connect(folder: Path) -> sqlite3.Connection:
     db = sqlite3.connect(folder / DATABASE, timeout=10)
     db.execute("PRAGMA synchronous=FULL")
     return db
+
+
+def hold(folder: Path) -> sqlite3.Connection:
+    """Claim a run folder for this process until the connection is closed.
+
+    The operating system gives the claim up with the process, however that ends.
+
+    Raises
+    ------
+    RunError
+        If another process (or another part of this one) holds it.
+    """
+    lock = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        lock.close()
+        raise RunError(f"run {folder} is being written by another process; wait for it, or stop it") from error
+    return lock
 
 
 def put_fact(db: sqlite3.Connection, key: str, value: object, *, only_if_missing: bool = False) -> None:

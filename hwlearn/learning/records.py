@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -77,6 +77,35 @@ class Epoch:
     measurements: int
     skipped: int
     seconds: float
+
+    @property
+    def merit(self) -> float:
+        """By what the best epoch is chosen: the validation score, or the training score where there is none."""
+        return (self.validation or self.train).merit
+
+
+class Progress(NamedTuple):
+    """Where a training stands between two updates; `Trainer.fit` goes on from it.
+
+    Attributes
+    ----------
+    steps : int
+        Updates done.
+    optimizer_state : mapping of str to ndarray
+        The optimizer's state after them.
+    epochs : sequence of Epoch, optional
+        Those scored so far; unless given, every epoch whose updates are done counts as scored.
+    readings : sequence of (ndarray, ndarray, int)
+        Of each step done in the first epoch not scored yet: rows, output volts, samples skipped.
+    best : ndarray, shape (E,), optional
+        Conductances in siemens after the best of ``epochs``.
+    """
+
+    steps: int
+    optimizer_state: Mapping[str, FloatArray]
+    epochs: Sequence[Epoch] | None = None
+    readings: Sequence[tuple[IntArray, FloatArray, int]] = ()
+    best: FloatArray | None = None
 
 
 @dataclass(eq=False)

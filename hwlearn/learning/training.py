@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -17,12 +17,12 @@ from hwlearn.errors import DataError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.interrupt import Interrupted, stop_on_interrupt
 from hwlearn.learning.optimizers import Optimizer
-from hwlearn.learning.records import Callback, Epoch, History, Score, Step
+from hwlearn.learning.records import Callback, Epoch, History, Progress, Score, Step
 from hwlearn.learning.rules.rule import Gradient, Rule
 from hwlearn.learning.subsets import ListedEdges, Subset
 from hwlearn.network import Network, Programmed
 
-__all__ = ["Callback", "Epoch", "History", "Score", "Step", "Trainer"]
+__all__ = ["Callback", "Epoch", "History", "Progress", "Score", "Step", "Trainer"]
 
 
 class Trainer:
@@ -75,7 +75,7 @@ class Trainer:
         patience: int | None = None,
         keep: Literal["best", "last"] = "last",
         anneal: float = 1.0,
-        start: tuple[int, dict[str, FloatArray]] | None = None,
+        start: Progress | tuple[int, Mapping[str, FloatArray]] | None = None,
     ) -> History:
         """Train, and leave the network with the last (or best) conductances.
 
@@ -101,8 +101,8 @@ class Trainer:
             Which epoch's conductances to end with; the best is judged on validation, or on training readings.
         anneal : float
             The optimizer's pace falls along a half cosine from 1 to this fraction over all epochs.
-        start : (int, dict), optional
-            Resume: number of steps already done, and the optimizer's state after them.
+        start : Progress or (int, mapping), optional
+            Resume: number of steps already done, the optimizer's state after them, and what else is known.
 
         Returns
         -------
@@ -125,31 +125,33 @@ class Trainer:
             )
         self.network.limits.check_terminals(self.network.topology, x)
         per_epoch = math.ceil(len(x) / size)
-        done = 0 if start is None else start[0]
-        trainable = self._begin(x, None if start is None else start[1], callbacks)
-        history = History()
-        best: tuple[float, int, FloatArray] | None = None
+        known = Progress(0, {}) if start is None else Progress(*start)
+        trainable = self._begin(x, known, callbacks)
+        history = History(list(known.epochs or ()))
+        best = _best(history.epochs, known.best)
+        first = known.steps // per_epoch if known.epochs is None else len(known.epochs)
+        if _out_of_patience(history.epochs, best, patience):
+            history.stopped, first = "no improvement", epochs
         with stop_on_interrupt(self.network):
             try:
-                for number in range(done // per_epoch, epochs):
-                    tally = _Tally(self.network.measurements)
+                for number in range(first, epochs):
+                    tally = _Tally(self.network.measurements, known.readings if number == first else ())
                     for k, rows in enumerate(self._batches(len(x), size, number)):
                         step = number * per_epoch + k
-                        if step < done:
+                        if step < known.steps:
                             continue
                         pace = anneal + (1 - anneal) * 0.5 * (1 + math.cos(math.pi * step / (epochs * per_epoch)))
-                        tally.add(rows, self._step(x, y, rows, number, step, trainable, pace, callbacks))
+                        gradient = self._step(x, y, rows, number, step, trainable, pace, callbacks)
+                        tally.add(rows, gradient.outputs, gradient.skipped)
                     score = self._score(tally.outputs, y[tally.rows])
-                    # a resumed epoch may have had all its steps done before
                     checked = None if held_out is None else self.evaluate(*held_out)
                     epoch = tally.epoch(number, score, checked, self.network.measurements)
                     history.epochs.append(epoch)
                     for callback in callbacks:
                         callback.on_epoch(epoch)
-                    merit = (checked or score).merit
-                    if best is None or merit > best[0]:
-                        best = (merit, number, self.optimizer.shadow)
-                    elif patience is not None and number - best[1] >= patience:
+                    if best is None or epoch.merit > best[0]:
+                        best = (epoch.merit, number, self.optimizer.shadow)
+                    elif _out_of_patience(history.epochs, best, patience):
                         history.stopped = "no improvement"
                         break
             except Interrupted:
@@ -177,16 +179,15 @@ class Trainer:
 
     # --- steps --------------------------------------------------------------------------------------
 
-    def _begin(
-        self, x: FloatArray, state: dict[str, FloatArray] | None, callbacks: Sequence[Callback]
-    ) -> NDArray[np.bool_]:
+    def _begin(self, x: FloatArray, known: Progress, callbacks: Sequence[Callback]) -> NDArray[np.bool_]:
         """Program the starting point and return the trainable edges."""
         # the choice of edges belongs to the starting model, so that a resumed training makes the same one
         n = self.network.topology.n_edges
         trainable = np.ones(n, dtype=bool) if self.subset is None else self.subset.mask(self.model, x)
         self.optimizer.start(self.model.conductances, self.network.limits.conductance)
-        if state is not None:
-            self.optimizer.restore(state)
+        if known.optimizer_state:
+            self.optimizer.restore(known.optimizer_state)
+        self.rule.resume(known.steps)
         programmed = self._program(self.optimizer.shadow)
         for callback in callbacks:
             callback.on_start(self, programmed)
@@ -245,16 +246,18 @@ class Trainer:
 class _Tally:
     """What was read in one epoch."""
 
-    def __init__(self, measurements: int) -> None:
+    def __init__(self, measurements: int, before: Iterable[tuple[IntArray, FloatArray, int]]) -> None:
         self._began, self._before = time.perf_counter(), measurements
         self._rows: list[IntArray] = []
         self._outputs: list[FloatArray] = []
         self._skipped = 0
+        for read in before:
+            self.add(*read)
 
-    def add(self, rows: IntArray, gradient: Gradient) -> None:
+    def add(self, rows: IntArray, outputs: FloatArray, skipped: int) -> None:
         self._rows.append(rows)
-        self._outputs.append(gradient.outputs)
-        self._skipped += gradient.skipped
+        self._outputs.append(outputs)
+        self._skipped += skipped
 
     @property
     def rows(self) -> IntArray:
@@ -267,3 +270,17 @@ class _Tally:
     def epoch(self, number: int, train: Score, validation: Score | None, measurements: int) -> Epoch:
         seconds = time.perf_counter() - self._began
         return Epoch(number, train, validation, measurements - self._before, self._skipped, seconds)
+
+
+def _best(epochs: Sequence[Epoch], conductances: FloatArray | None) -> tuple[float, int, FloatArray] | None:
+    """Return merit, number and conductances (E,) of the best of the epochs, the earliest of equals."""
+    if not epochs or conductances is None:
+        return None
+    best = max(epochs, key=lambda epoch: epoch.merit)
+    return best.merit, best.number, conductances
+
+
+def _out_of_patience(
+    epochs: Sequence[Epoch], best: tuple[float, int, FloatArray] | None, patience: int | None
+) -> bool:
+    return best is not None and patience is not None and epochs[-1].number - best[1] >= patience

@@ -37,7 +37,11 @@ class SPSA(Rule):
         if repeats < 1:
             raise SetupError(f"SPSA repeats is {repeats}; it must be at least 1")
         self.perturbation, self.repeats = perturbation, repeats
-        self._rng = np.random.default_rng(seed)
+        self.seed, self._asked = seed, 0
+
+    def resume(self, gradients: int) -> None:
+        """Take the directions that follow after so many gradients."""
+        self._asked = gradients
 
     def gradient(
         self,
@@ -49,6 +53,8 @@ class SPSA(Rule):
         trainable: NDArray[np.bool_] | None = None,
     ) -> Gradient:
         """Program up and down, measure both, and put the edges back; see `Rule.gradient`."""
+        rng = np.random.default_rng([self.seed, self._asked])
+        self._asked += 1
         low, high = network.limits.conductance
         centre = np.clip(model.conductances, low, high)
         free = network.measure(inputs)
@@ -56,7 +62,7 @@ class SPSA(Rule):
         readings = named_readings("free", free)
         try:
             for k in range(self.repeats):
-                step = self.perturbation * (high - low) * self._rng.choice((-1.0, 1.0), len(centre))
+                step = self.perturbation * (high - low) * rng.choice((-1.0, 1.0), len(centre))
                 if trainable is not None:
                     step[~trainable] = 0.0
                 costs, reached = [], []

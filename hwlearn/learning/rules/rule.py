@@ -70,6 +70,9 @@ class Rule(ABC):
             Edges that may be changed; a rule that perturbs edges leaves the others alone.
         """
 
+    def resume(self, gradients: int) -> None:  # noqa: B027 - most rules draw none
+        """Go on as if so many gradients had been asked before; for rules that draw random numbers."""
+
 
 def named_readings(prefix: str, readout: Readout | None) -> dict[str, FloatArray]:
     """Return what was read in a phase under names that begin with the phase."""

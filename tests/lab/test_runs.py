@@ -1,0 +1,244 @@
+"""The run store: what was committed is there, whatever happens to the process."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import tomllib
+from contextlib import closing
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.errors import RunError
+from hwlearn.lab.recorder import RunRecorder
+from hwlearn.lab.runs import Run, connect, packed, unpacked
+
+
+def trained(bench, runs, callbacks=(), start=None, run=None):
+    """Train a bench into a run folder and return the run and the history."""
+    run = Run.create(bench, runs) if run is None else run
+    with bench, RunRecorder(run) as recorder:
+        history = bench.train([recorder, *callbacks], start)
+    return run, history
+
+
+class Kept(hl.Callback):
+    """Keeps what the trainer said, to compare with what the store says."""
+
+    def __init__(self):
+        self.steps, self.epochs = [], []
+
+    def on_step(self, step):
+        self.steps.append(step)
+
+    def on_epoch(self, epoch):
+        self.epochs.append(epoch)
+
+
+class StopAfter(hl.Callback):
+    """Ends the training as a pulled plug would: by an exception right after an update was committed."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def on_step(self, step):
+        if step.number + 1 == self.steps:
+            raise ConnectionResetError
+
+
+def test_everything_that_was_done_is_in_the_store(bench_path, tmp_path):
+    kept = Kept()
+    run, history = trained(hl.open_bench(bench_path), tmp_path / "runs", [kept])
+    again = Run.open(run.folder)
+    assert again.steps() == len(kept.steps) == 10
+    assert again.epochs() == kept.epochs
+    np.testing.assert_array_equal(again.conductances(), history.conductances)
+    for step in kept.steps:
+        np.testing.assert_array_equal(again.conductances(step.number), step.asked)
+        readings = again.readings(step.number)
+        np.testing.assert_array_equal(readings["samples"], step.samples)
+        np.testing.assert_array_equal(readings["free_voltages"], step.gradient.outputs)
+        assert {"plus_voltages", "minus_voltages", "strength", "error"} <= set(readings)
+    progress = again.progress()
+    assert progress.steps == 10
+    np.testing.assert_array_equal(progress.optimizer_state["u"], kept.steps[-1].optimizer_state["u"])
+    assert again.meta("status") == "finished"
+    assert again.meta("topology") == hl.open_bench(bench_path).topology.fingerprint
+    assert set(again.meta("versions")) >= {"hwlearn", "numpy", "scipy", "python"}
+    assert np.allclose(again.batch_costs(), [s.gradient.costs.mean() for s in kept.steps])
+
+
+def test_the_folder_holds_the_bench_as_it_was(bench_path, tmp_path):
+    run, _ = trained(hl.open_bench(bench_path, ["train.epochs=2", "train.seed=4"]), tmp_path / "runs")
+    assert run.name.endswith("-small-s4")
+    tables = tomllib.loads((run.folder / "bench.toml").read_text(encoding="utf-8"))
+    assert tables["train"]["epochs"] == 2
+    bench = run.bench()
+    assert bench.file.name == "small"
+    assert bench.file.train.seed == 4
+
+
+def test_names_are_unique_within_a_second(bench_path, tmp_path):
+    bench = hl.open_bench(bench_path)
+    runs = [Run.create(bench, tmp_path / "runs") for _ in range(5)]
+    assert len({run.name for run in runs}) == 5
+    assert [run.name for run in Run.all(tmp_path / "runs")] == sorted(run.name for run in runs)
+
+
+def test_a_commit_reaches_the_disk(bench_path, tmp_path):
+    run = Run.create(hl.open_bench(bench_path), tmp_path / "runs")
+    with closing(connect(run.folder)) as db:
+        assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert db.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+@pytest.mark.parametrize("stop", [1, 2, 5, 10])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [],
+        ["train.optimizer=momentum", "train.rate=1e3"],
+        ["train.rule=analytic", "train.subset=0.5"],
+        ["train.rule=spsa", "train.subset=0.5", "train.subset_kind=random"],
+        ["train.keep=best", "train.initial=random", "train.rate=0.6", "train.anneal=1.0"],
+        ["train.patience=1", "train.keep=best", "train.rate=0.6", "train.anneal=1.0"],
+    ],
+    ids=["adam", "momentum", "sensitive subset", "spsa", "best", "patience"],
+)
+def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(bench_path, tmp_path, changes, stop):
+    whole, history = trained(hl.open_bench(bench_path, changes), tmp_path / "whole")
+    stop = min(stop, whole.steps())
+    run = Run.create(hl.open_bench(bench_path, changes), tmp_path / "runs")
+    with pytest.raises(ConnectionResetError):
+        trained(run.bench(), tmp_path, [StopAfter(stop)], run=run)
+    assert run.steps() == stop
+    resumed, rest = trained(run.bench(), tmp_path, start=run.progress(), run=run)
+    assert rest.stopped == history.stopped
+    np.testing.assert_array_equal(rest.conductances, history.conductances)
+    np.testing.assert_array_equal(resumed.conductances(), whole.conductances())
+    assert resumed.steps() == whole.steps()
+    for step in range(whole.steps()):
+        np.testing.assert_array_equal(resumed.conductances(step), whole.conductances(step))
+        for name, array in whole.readings(step).items():
+            np.testing.assert_array_equal(resumed.readings(step)[name], array)
+    for mine, theirs in zip(resumed.epochs(), whole.epochs(), strict=True):
+        assert (mine.train, mine.validation) == (theirs.train, theirs.validation)
+
+
+def test_only_one_process_at_a_time_may_go_on_with_a_run(bench_path, tmp_path):
+    run = Run.create(hl.open_bench(bench_path), tmp_path / "runs")
+    with RunRecorder(run):
+        assert run.alive
+        with pytest.raises(RunError, match="is being written"):
+            RunRecorder(Run.open(run.folder))
+    assert not run.alive
+    with RunRecorder(run):
+        assert run.alive
+
+
+def test_runs_are_found_by_the_beginning_of_their_name(bench_path, tmp_path, monkeypatch):
+    bench = hl.open_bench(bench_path)
+    one, two = (Run.create(bench, tmp_path / "runs") for _ in range(2))
+    monkeypatch.setenv("HWLEARN_RUNS", str(tmp_path / "runs"))
+    assert Run.open(two.name).folder == two.folder
+    with pytest.raises(RunError, match="fits several runs"):
+        Run.open(one.name[:10])
+    for name in ("nothing", "", "*"):
+        with pytest.raises(RunError):
+            Run.open(name, tmp_path / "empty")
+
+
+def test_damage_is_told_in_one_line(bench_path, tmp_path):
+    run = Run.create(hl.open_bench(bench_path), tmp_path / "runs")
+    with closing(sqlite3.connect(run.folder / "run.sqlite")) as db, db:
+        db.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
+    with pytest.raises(RunError, match="format 99"):
+        Run.open(run.folder)
+    for left in run.folder.glob("run.sqlite*"):
+        left.unlink()
+    (run.folder / "run.sqlite").write_bytes(b"no database" * 100)
+    with pytest.raises(RunError, match="cannot be read"):
+        Run.open(run.folder)
+
+
+def test_arrays_come_back_bit_for_bit():
+    written = {
+        "a": np.array([0.1, np.nan, -0.0]),
+        "b": np.array([True, False]),
+        "c": np.arange(3),
+        "d": np.zeros((0, 3)),
+    }
+    back = unpacked(packed(written))
+    assert set(back) == set(written)
+    for name, array in written.items():
+        assert back[name].dtype == array.dtype
+        assert back[name].tobytes() == array.tobytes()
+
+
+# --- killed at any moment ---------------------------------------------------------------------------
+
+CHILD = """
+import sys
+import hwlearn as hl
+from hwlearn.lab.recorder import RunRecorder
+from hwlearn.lab.runs import Run
+
+class Acknowledge(hl.Callback):
+    # told after the recorder, so what it says is already committed
+    def on_gradient(self, epoch, number, samples, gradient):
+        print("batch", number, gradient.outputs.tobytes().hex(), flush=True)
+    def on_step(self, step):
+        print("update", step.number, step.asked.tobytes().hex(), flush=True)
+
+run = Run.open(sys.argv[1])
+with run.bench() as bench, RunRecorder(run) as recorder:
+    print("ready", flush=True)
+    bench.train([recorder, Acknowledge()], run.progress())
+"""
+
+
+def kill_at(run, lines):
+    """Train in a process of its own, kill it after it said so many lines, and return what it said."""
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(run.folder)], stdout=subprocess.PIPE, text=True)
+    with child:
+        said = [child.stdout.readline() for _ in range(lines + 1)]
+        child.kill()
+        said += child.stdout.readlines()  # what it managed to say before it died
+    assert child.returncode == -signal.SIGKILL
+    return [line.split() for line in said[1:] if line.endswith("\n")]
+
+
+def killed_and_resumed(bench_path, tmp_path, moments):
+    # enough steps that no moment comes after the end
+    bench = hl.open_bench(bench_path, [f"train.epochs={sum(moments) + 100 * len(moments)}"])
+    whole, history = trained(bench, tmp_path / "whole")
+    run = Run.create(bench, tmp_path / "runs")
+    acknowledged = []
+    for lines in moments:
+        acknowledged += kill_at(run, lines)
+        run = Run.open(run.folder)
+        assert not run.alive
+        for kind, step, data in acknowledged:
+            row = run.readings(int(step))["free_voltages"] if kind == "batch" else run.conductances(int(step))
+            assert row.tobytes().hex() == data
+        assert run.progress().steps == run.steps() >= sum(kind == "update" for kind, _, _ in acknowledged)
+        with closing(connect(run.folder)) as db:
+            assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert run.steps() < whole.steps()
+    resumed, _ = trained(run.bench(), tmp_path, start=run.progress(), run=run)
+    np.testing.assert_array_equal(resumed.conductances(), history.conductances)
+    assert resumed.steps() == whole.steps()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_killed_three_times(bench_path, tmp_path):
+    killed_and_resumed(bench_path, tmp_path, [5, 30, 14])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_killed_at_twenty_random_moments(bench_path, tmp_path):
+    killed_and_resumed(bench_path, tmp_path, np.random.default_rng().integers(1, 60, 20).tolist())
