@@ -1,0 +1,25 @@
+"""The page about the bench file names every key that there is."""
+
+from pathlib import Path
+
+import pytest
+
+from hwlearn.lab.bench_file import NETWORKS, DataSection, LimitsSection, TrainSection
+from hwlearn_sim.backend import SimBackend
+
+PAGE = (Path(__file__).parents[2] / "docs" / "bench-file.md").read_text(encoding="utf-8")
+SECTIONS = {
+    "network": list(NETWORKS.values()),
+    "limits": [LimitsSection],
+    "backend": [SimBackend.Settings],
+    "data": [DataSection],
+    "train": [TrainSection],
+}
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_key_is_on_the_page(section):
+    text = PAGE.split(f"## [{section}]")[1].split("\n## ")[0]
+    keys = {key for model in SECTIONS[section] for key in model.model_fields}
+    missing = {key for key in keys if f"`{key}`" not in text}
+    assert not missing
