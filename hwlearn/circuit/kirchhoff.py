@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
@@ -194,13 +195,17 @@ class Kirchhoff:
 
     def output_impedance(self) -> FloatArray:
         """Return Z (n_out, n_out) in ohm: volts at output i per ampere into output j, inputs held."""
+        return self._output_impedance.copy()
+
+    @cached_property
+    def _output_impedance(self) -> FloatArray:
         top = self.topology
         system = self._system(np.zeros(top.n_outputs, dtype=bool))
         at = system.position[top.outputs]
         unit = np.zeros((top.n_outputs, system.free.size))
         unit[np.arange(top.n_outputs), at] = 1.0
         Z = system.solve(unit)[:, at]
-        return 0.5 * (Z + Z.T)
+        return np.asarray(0.5 * (Z + Z.T))
 
     def output_admittance(self) -> FloatArray:
         """Return Y (n_out, n_out) in siemens, the Kron-reduced conductance of the outputs, inputs held."""
