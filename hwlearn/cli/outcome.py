@@ -14,7 +14,7 @@ from typing import Annotated, Any, ParamSpec
 
 import typer
 
-from hwlearn.errors import HwlearnError
+from hwlearn.errors import HwlearnError, NetworkError
 
 FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
 
@@ -42,7 +42,7 @@ def command(function: Callable[Options, None]) -> Callable[Options, None]:
     def wrapped(*args: Options.args, **options: Options.kwargs) -> None:
         try:
             function(*args, **options)
-        except CommandFailed as error:
+        except (CommandFailed, NetworkError) as error:
             _end(str(error), FAILED)
         except HwlearnError as error:
             _end(str(error), WRONG_REQUEST)

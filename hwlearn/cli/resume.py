@@ -18,12 +18,16 @@ def resume(
 ) -> None:
     """Go on with a stopped or killed run from its last committed update."""
     from hwlearn.cli.session import run_session
+    from hwlearn.lab.recorder import RunRecorder
     from hwlearn.lab.runs import Run, runs_folder
 
     found = Run.open(run, runs_folder(runs))
-    if found.meta("status") in ("finished", "no improvement"):
+    if found.meta("status") in ("finished", "no improvement") and found.meta("result") is not None:
         raise RunError(f"run {found.name} has ended ({found.meta('status')}); there is nothing to resume")
     bench = found.bench()
     if bench.topology.fingerprint != found.meta("topology"):
         raise RunError(f"run {found.name} was made on another topology than its bench file now describes")
-    raise typer.Exit(run_session(bench, found, as_json, found.state()))
+    # the run is claimed before its hardware is opened
+    with RunRecorder(found, bench) as recorder, bench:
+        code = run_session(bench, recorder, as_json, found.progress())
+    raise typer.Exit(code)

@@ -19,7 +19,10 @@ def runs(runs: RunsOption = None, as_json: JsonOption = False) -> None:
     from hwlearn.learning.records import Score
 
     folder = runs_folder(runs)
-    table = Table("run", "bench", "backend", "state", "epochs", "figure", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    table.add_column("run", overflow="fold", no_wrap=True)  # names are there to be copied
+    for heading in ("bench", "backend", "state", "epochs", "figure"):
+        table.add_column(heading)
     rows: list[dict[str, Any]] = []
     for run in Run.all(folder):
         try:
@@ -28,7 +31,7 @@ def runs(runs: RunsOption = None, as_json: JsonOption = False) -> None:
                 "run": str(run.folder),
                 "bench": run.meta("bench"),
                 "backend": run.meta("backend"),
-                "status": run.meta("status"),
+                "status": run.status,
                 "epochs": len(run.epochs()),
                 "steps": run.steps(),
                 "result": result,

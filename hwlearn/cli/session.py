@@ -7,55 +7,74 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
-from hwlearn.circuit.topology import FloatArray
-from hwlearn.cli.outcome import INTERRUPTED, at_work, print_json
+from hwlearn.cli.outcome import INTERRUPTED, CommandFailed, print_json
+from hwlearn.errors import HwlearnError
 from hwlearn.lab.bench import Bench, Evaluation
 from hwlearn.lab.recorder import RunRecorder
 from hwlearn.lab.report import draw_run
 from hwlearn.lab.runs import Run
-from hwlearn.learning.records import Callback, Epoch, History, Score
+from hwlearn.learning.records import Callback, Epoch, History, Progress, Score
 from hwlearn.units import format_quantity
 
 
-def run_session(
-    bench: Bench, run: Run, as_json: bool, start: tuple[int, dict[str, FloatArray]] | None = None
-) -> int:
-    """Train, evaluate, draw and report; return the exit code.
+def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progress | None = None) -> int:
+    """Train an open bench, evaluate, draw and report; return the exit code.
 
     Raises
     ------
     CommandFailed
         If the network fails on the way; what was committed stays, and the run can be resumed.
     """
-    began = time.perf_counter()
+    run = recorder.run
+    go_on = f"go on with: hwlearn resume {run.folder}"
     shown: Callback = _JsonLines() if as_json else _LiveProgress(bench)
     if as_json:
-        print_json(event="start", run=str(run.folder), bench=bench.file.name, backend=bench.file.backend.kind)
-    with at_work():
-        try:
-            with bench, RunRecorder(run) as recorder:
-                history = bench.train([recorder, shown], start)
-                seconds = time.perf_counter() - began
-                measurements = bench.network.measurements
-                result = bench.evaluate() if history.stopped != "interrupted" else None
-        except BaseException as error:
-            run.set_meta(status=f"failed: {error or type(error).__name__}")
-            raise
-        finally:
-            if isinstance(shown, _LiveProgress):
-                shown.stop()
+        print_json(
+            event="start",
+            run=str(run.folder),
+            bench=bench.file.name,
+            backend=bench.file.backend.kind,
+            epochs=bench.file.train.epochs,
+            samples=len(bench.data.train),
+            edges=bench.topology.n_edges,
+            steps_done=0 if start is None else start.steps,
+        )
+    try:
+        began = time.perf_counter()
+        history = bench.train([recorder, shown], start)
+        seconds = time.perf_counter() - began
+        measurements = bench.network.measurements
+        result = bench.evaluate() if history.stopped != "interrupted" else None
+        bench.close()  # drawing takes a second in which nothing needs to be on
         run.set_meta(seconds=seconds, result=None if result is None else asdict(result))
         picture = draw_run(run)
+    except HwlearnError as error:
+        run.set_meta(status=f"failed: {error}")
+        raise CommandFailed(f"{error}; what was measured is kept, {go_on}") from error
+    except KeyboardInterrupt:
+        run.set_meta(status="interrupted")
+        raise
+    except SystemExit:
+        run.set_meta(status="terminated")
+        raise
+    finally:
+        if isinstance(shown, _LiveProgress):
+            shown.stop()
     facts = _facts(bench, run, history, result, seconds, measurements, picture)
     if as_json:
         print_json(**facts)
     else:
         _closing_table(facts, result, history)
-    return INTERRUPTED if result is None else 0
+    if result is None:
+        typer.echo(f"hwlearn: interrupted, everything is kept; {go_on}", err=True)
+        return INTERRUPTED
+    return 0
 
 
 def figure_text(score: Score) -> str:
@@ -77,7 +96,7 @@ class _LiveProgress(Callback):
     """Shows epoch, score, measurements per second and time left."""
 
     def __init__(self, bench: Bench) -> None:
-        self._progress = Progress(
+        self._progress = ProgressBar(
             TextColumn("[bold]{task.description}"),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
@@ -146,8 +165,6 @@ def _closing_table(facts: dict[str, Any], result: Evaluation | None, history: Hi
     table.add_row("conductances", span)
     table.add_row("ended", f"{history.stopped} after {facts['epochs']} epochs, {facts['seconds']:.1f} s")
     table.add_row("measurements", f"{facts['measurements']:,}")
-    table.add_row("run", facts["run"])
-    table.add_row("picture", facts["report"])
-    if history.stopped == "interrupted":
-        table.add_row("go on with", f"hwlearn resume {facts['run']}")
     Console().print(table)
+    # whole paths on lines of their own, to be copied
+    typer.echo(f"run           {facts['run']}\npicture       {facts['report']}")

@@ -25,11 +25,14 @@ def train(
     """
     from hwlearn.cli.session import run_session
     from hwlearn.lab.bench import open_bench
+    from hwlearn.lab.recorder import RunRecorder
     from hwlearn.lab.runs import Run, runs_folder
 
     overrides = list(changes or [])
     opened = open_bench(bench, overrides)
     if seed is not None:
         opened = opened.with_([f"train.seed={seed}", *opened.seed_keys(seed)])
-    run = Run.create(opened, runs_folder(runs))
-    raise typer.Exit(run_session(opened, run, as_json))
+    # a bench that cannot be opened leaves no run behind
+    with opened, RunRecorder(Run.create(opened, runs_folder(runs)), opened) as recorder:
+        code = run_session(opened, recorder, as_json)
+    raise typer.Exit(code)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -92,9 +92,26 @@ class Bench:
 
     @property
     def network(self) -> Network:
-        """The network; opened when first asked for."""
+        """The network; opened when first asked for.
+
+        Raises
+        ------
+        SetupError
+            If the settings do not fit the limits, or the hardware cannot make the nudge of ``[train]``.
+        NetworkError
+            If the hardware cannot be reached.
+        """
         if self._network is None:
-            self._network = self._backend.open(self._settings, self.topology, self.limits)
+            network = self._backend.open(self._settings, self.topology, self.limits)
+            kind = self._rule.nudge.kind if isinstance(self._rule, GEP) else None
+            if kind is not None and kind not in network.nudges:
+                network.close()
+                able = ", ".join(sorted(network.nudges)) or "none"
+                backend = self.file.backend.kind
+                raise SetupError(
+                    f"{self.file.where}: train.nudge = {kind!r}, but backend {backend!r} can make: {able}"
+                )
+            self._network = network
         return self._network
 
     def close(self) -> None:
@@ -135,13 +152,13 @@ class Bench:
         """Train on the training rows as ``[train]`` describes it; see `Trainer.fit`."""
         train, data = self.file.train, self.data
         self._last = self.trainer()
-        held_out = (data.inputs[data.test], self._targets[data.test]) if len(data.test) else None
+        held_out = (data.inputs[data.validation], self._targets[data.validation])
         return self._last.fit(
             data.inputs[data.train],
             self._targets[data.train],
             train.epochs,
             batch_size=train.batch,
-            validation=held_out if train.patience or train.keep == "best" else None,
+            validation=held_out if len(data.validation) else None,
             callbacks=callbacks,
             patience=train.patience,
             keep=train.keep,
@@ -150,18 +167,35 @@ class Bench:
         )
 
     def evaluate(self) -> Evaluation:
-        """Measure the held-out rows (the training rows where there are none) and score them."""
-        trainer = self._last or self.trainer()
+        """Measure the test rows (the training rows where none are held out) and score them."""
         rows = self.data.test if len(self.data.test) else self.data.train
-        inputs, targets = self.data.inputs[rows], self._targets[rows]
-        measured = trainer.evaluate(inputs, targets)
+        inputs = self.data.inputs[rows]
+        measured = self._scored(self.network.measure(inputs).voltages, rows)
         true = self.network.true_outputs(inputs)
         return Evaluation(
-            measured,
-            None if true is None else trainer.score_of(true, targets),
-            len(rows),
-            bool(len(self.data.test)),
+            measured, None if true is None else self._scored(true, rows), len(rows), bool(len(self.data.test))
         )
+
+    def true_scores(self) -> dict[str, Score]:
+        """Return the scores that a simulator knows to be true now: ``train``, and ``validation``, ``test``.
+
+        Empty on hardware; a set of rows that is empty is left out.
+        """
+        named = {"train": self.data.train, "validation": self.data.validation, "test": self.data.test}
+        scores = {}
+        for name, rows in named.items():
+            true = self.network.true_outputs(self.data.inputs[rows]) if len(rows) else None
+            if true is not None:
+                scores[name] = self._scored(true, rows)
+        return scores
+
+    def _scored(self, outputs: FloatArray, rows: IntArray) -> Score:
+        """Score output volts (S, n_out) of some rows; classes have an accuracy whatever the cost."""
+        score = (self._last or self.trainer()).score_of(outputs, self._targets[rows])
+        if self.data.classifies and score.accuracy is None:
+            right = outputs.argmax(axis=1) == self.data.targets[rows]
+            return replace(score, accuracy=float(right.mean()))
+        return score
 
     def _initial(self) -> FloatArray:
         low, high = self.limits.conductance

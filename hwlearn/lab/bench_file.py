@@ -172,6 +172,7 @@ class DataSection(Section):
     label_column: str | int | None = None
     target_columns: list[str | int] | None = None
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     split_seed: Annotated[int, Field(ge=0)] = 0
     samples: Count = 8
     seed: Annotated[int, Field(ge=0)] = 0

@@ -46,14 +46,16 @@ class Data:
         Class numbers (S,) or volts (S, n_out).
     classes : tuple of str
         Names of the classes; empty if the targets are volts.
-    train, test : ndarray of int
-        Rows to train on, and rows held out (none if the bench holds out none).
+    train, validation, test : ndarray of int
+        Rows to train on; rows by which the best epoch is chosen; rows for the closing score, which nothing
+        else sees. The last two are empty unless the bench holds some out.
     """
 
     inputs: FloatArray
     targets: FloatArray | IntArray
     classes: tuple[str, ...]
     train: IntArray
+    validation: IntArray
     test: IntArray
 
     @property
@@ -93,8 +95,13 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
             f"{topology.n_inputs} inputs; change network.inputs, data.encoding or the columns"
         )
     limits.check_terminals(topology, inputs)
-    train, test = split(features.targets, bool(features.classes), section.test_fraction, section.split_seed)
-    return Data(inputs, features.targets, features.classes, train, test)
+    classes, seed = bool(features.classes), section.split_seed
+    if section.test_fraction + section.validation_fraction >= 1:
+        raise DataError("data.test_fraction and data.validation_fraction together leave no sample to train on")
+    rest, test = split(features.targets, classes, section.test_fraction, seed)
+    share = section.validation_fraction / (1 - section.test_fraction)
+    train, validation = (rest[rows] for rows in split(features.targets[rest], classes, share, seed))
+    return Data(inputs, features.targets, features.classes, train, validation, test)
 
 
 def encode(
@@ -133,7 +140,7 @@ def split(targets: FloatArray | IntArray, classes: bool, fraction: float, seed: 
     test = np.sort(np.concatenate(held)).astype(np.int64)
     train = np.setdiff1d(np.arange(n), test)
     if not len(train):
-        raise DataError(f"data.test_fraction = {fraction} leaves no sample to train on")
+        raise DataError(f"holding out {fraction:.3g} of {n} samples leaves none to train on")
     return train, test
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from types import TracebackType
 from typing import Self
 
 from hwlearn.circuit.topology import IntArray
+from hwlearn.errors import RunError
+from hwlearn.lab.bench import Bench
 from hwlearn.lab.runs import Run, connect, hold, packed, put_fact
 from hwlearn.learning.records import Callback, Epoch, History, Step
 from hwlearn.learning.rules import Gradient
@@ -23,14 +28,17 @@ class RunRecorder(Callback):
     ----------
     run : Run
         The run to write into; see `Run.create`.
+    bench : Bench, optional
+        What is trained; with it, the scores that a simulator knows to be true are kept for each epoch.
 
     Raises
     ------
     RunError
-        If another process is writing it.
+        If another process is writing it, or (from each callback) if the disk takes no more.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, bench: Bench | None = None) -> None:
+        self.run, self._bench = run, bench
         self._lock = hold(run.folder)
         self._db = connect(run.folder)
 
@@ -49,7 +57,7 @@ class RunRecorder(Callback):
 
     def on_start(self, trainer: Trainer, programmed: Programmed) -> None:
         """Commit the conductances that training starts from, and that it is running."""
-        with self._db as db:
+        with self._commit() as db:
             put_fact(db, "status", "running")
             put_fact(db, "started", time.time(), only_if_missing=True)
             for ended in ("ended", "final", "result"):  # what an earlier, interrupted part came to
@@ -61,7 +69,7 @@ class RunRecorder(Callback):
         """Commit a measured batch."""
         arrays = {"samples": samples, "outputs": gradient.outputs, "costs": gradient.costs, **gradient.readings}
         row = (number, epoch, time.time(), float(gradient.costs.mean()), gradient.skipped, packed(arrays))
-        with self._db as db:
+        with self._commit() as db:
             # a batch whose update was lost is measured again on resume
             db.execute("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?, ?, ?)", row)
 
@@ -74,19 +82,30 @@ class RunRecorder(Callback):
             "reached": done.reached,
             "failed": done.failed,
         }
-        with self._db as db:
+        with self._commit() as db:
             db.execute("INSERT INTO updates VALUES (?, ?, ?)", (step.number, time.time(), packed(arrays)))
             state = (0, step.number, packed(step.optimizer_state))
             db.execute("INSERT OR REPLACE INTO optimizer VALUES (?, ?, ?)", state)
 
     def on_epoch(self, epoch: Epoch) -> None:
         """Commit the scores of an epoch."""
-        with self._db as db:
-            db.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?)", (epoch.number, json.dumps(asdict(epoch))))
+        record = asdict(epoch)
+        if self._bench is not None:
+            record["true"] = {name: asdict(score) for name, score in self._bench.true_scores().items()}
+        with self._commit() as db:
+            db.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?)", (epoch.number, json.dumps(record)))
 
     def on_end(self, history: History) -> None:
         """Commit how it ended."""
-        with self._db as db:
+        with self._commit() as db:
             put_fact(db, "status", history.stopped)
             put_fact(db, "ended", time.time())
             put_fact(db, "final", history.conductances.tolist())
+
+    @contextmanager
+    def _commit(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._db as db:
+                yield db
+        except sqlite3.Error as error:
+            raise RunError(f"run {self.run.folder} cannot be written: {error}") from error

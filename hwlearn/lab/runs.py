@@ -152,6 +152,11 @@ class Run:
         """Return the epochs that were completed."""
         return [_epoch(json.loads(row[0])) for row in self._rows("SELECT record FROM epochs ORDER BY number")]
 
+    def true_scores(self) -> list[dict[str, Score]]:
+        """Return, for each completed epoch, the scores that a simulator knew to be true; empty on hardware."""
+        records = [json.loads(row[0]) for row in self._rows("SELECT record FROM epochs ORDER BY number")]
+        return [{name: Score(**score) for name, score in record.get("true", {}).items()} for record in records]
+
     def steps(self) -> int:
         """Return the number of committed updates."""
         return int(self._rows("SELECT COUNT(*) FROM updates")[0][0])
@@ -291,11 +296,7 @@ def _new_folder(runs: Path, name: str) -> Path:
 
 
 def _epoch(record: Mapping[str, Any]) -> Epoch:
-    held_out = record["validation"]
-    return Epoch(
-        **{
-            **record,
-            "train": Score(**record["train"]),
-            "validation": None if held_out is None else Score(**held_out),
-        }
-    )
+    known = {name: value for name, value in record.items() if name != "true"}
+    for name in ("train", "validation"):
+        known[name] = None if known[name] is None else Score(**known[name])
+    return Epoch(**known)
