@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from hwlearn.learning.records import Score
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-INK, SECOND, FAINT = "#1f3a5f", "#c8553d", "#9aa5b1"
+INK, SECOND, THIRD, FAINT = "#1f3a5f", "#c8553d", "#2a9d8f", "#9aa5b1"
 
 
 def draw_run(run: Run, path: Path | None = None) -> Path:
@@ -58,11 +59,18 @@ def draw_learning_curve(axes: Axes, run: Run) -> None:
         other.spines["top"].set_visible(False)
         number = [epoch.number + 1 for epoch in epochs]
         figure, label = _figure_of(epochs[0].train)
-        other.plot(number, [figure(e.train) for e in epochs], color=INK, linewidth=1.6, label="training, measured")
-        held_out = [(n, e.validation) for n, e in zip(number, epochs, strict=True) if e.validation is not None]
-        if held_out:
-            n, scores = zip(*held_out, strict=True)
-            other.plot(n, [figure(s) for s in scores], color=SECOND, linewidth=1.6, label="held out, measured")
+        for name, called, colour in (("train", "training", INK), ("validation", "validation", SECOND)):
+            seen = [(n, score) for n, e in zip(number, epochs, strict=True) if (score := getattr(e, name))]
+            _draw_scores(other, seen, figure, f"{called}, measured", colour)
+        for name, called, colour in (
+            ("train", "training", INK),
+            ("validation", "validation", SECOND),
+            ("test", "test", THIRD),
+        ):
+            known = [
+                (n, scores[name]) for n, scores in zip(number, run.true_scores(), strict=True) if name in scores
+            ]
+            _draw_scores(other, known, figure, f"{called}, true", colour, linestyle=":")
         _mark_result(other, run, number[-1], figure)
         other.set_ylabel(label, color=INK)
         if epochs[0].train.accuracy is None:
@@ -72,7 +80,7 @@ def draw_learning_curve(axes: Axes, run: Run) -> None:
             *zip(*handles, strict=True),
             frameon=False,
             fontsize=8,
-            ncols=2,
+            ncols=3,
             loc="lower left",
             bbox_to_anchor=(0, 1.0),
         )
@@ -151,18 +159,23 @@ def _figure_of(score: Score) -> tuple[Any, str]:
     return lambda s: 1e3 * s.rms_error_V, "rms error (mV)"
 
 
+def _draw_scores(
+    axes: Axes, points: Sequence[tuple[int, Score]], figure: Any, label: str, colour: str, linestyle: str = "-"
+) -> None:
+    if points:
+        at, scores = zip(*points, strict=True)
+        axes.plot(at, [figure(score) for score in scores], linestyle, color=colour, linewidth=1.6, label=label)
+
+
 def _mark_result(axes: Axes, run: Run, epoch: int, figure: Any) -> None:
-    """Mark the closing evaluation, measured and, on a twin, true."""
+    """Mark the closing measurement of the test rows (or of the training rows, if none are held out)."""
     result = run.meta("result")
-    if result is None:
-        return
-    where = "held out" if result["held_out"] else "training"
-    axes.scatter(
-        [epoch], [figure(Score(**result["measured"]))], color=SECOND, zorder=3, s=26, label=f"{where}, at the end"
-    )
-    if result["true"] is not None:
-        value = figure(Score(**result["true"]))
-        axes.scatter([epoch], [value], marker="x", color=SECOND, zorder=3, s=30, label=f"{where}, true")
+    if result is not None:
+        name, colour = ("test", THIRD) if result["held_out"] else ("training", INK)
+        value = figure(Score(**result["measured"]))
+        axes.scatter(
+            [epoch], [value], color=colour, edgecolor="white", zorder=3, s=44, label=f"{name} at the end, measured"
+        )
 
 
 def _title(run: Run) -> str:
