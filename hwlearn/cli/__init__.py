@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from hwlearn.cli import check, init, off, report, resume, runs, train
+from hwlearn.cli.outcome import FAILED
+from hwlearn.errors import HwlearnError
 
 app = typer.Typer(
     name="hwlearn",
@@ -28,25 +30,39 @@ app.command("check")(check.check)
 app.command("init")(init.init)
 app.command("off")(off.off)
 for _point in entry_points(group="hwlearn.commands"):
-    app.add_typer(_point.load(), name=_point.name)
+    try:
+        app.add_typer(_point.load(), name=_point.name)
+    except Exception as _error:  # whatever a plugin does wrong, `hwlearn off` must still work
+        typer.echo(f"hwlearn: the command {_point.name!r} cannot be loaded: {_error}", err=True)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"hwlearn {version('hwlearn')}")
+        raise typer.Exit
 
 
 @app.callback()
 def _root(
     show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_show_version),
     ] = False,
 ) -> None:
-    if show_version:
-        typer.echo(f"hwlearn {version('hwlearn')}")
-        raise typer.Exit
+    pass
 
 
 def main() -> None:
-    """Run the command line; SIGTERM closes what is open before the process ends."""
+    """Run the command line; SIGTERM or a closed terminal closes the network before the process ends."""
 
     def on_terminate(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    signal.signal(signal.SIGTERM, on_terminate)
-    app()
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):  # the last two exist on one kind of system each
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), on_terminate)
+    try:
+        app()
+    except HwlearnError as error:  # from a plugin's command; ours end by themselves
+        typer.echo(f"hwlearn: {error}", err=True)
+        sys.exit(FAILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Table
 
 from hwlearn.cli.outcome import INTERRUPTED, CommandFailed, print_json
-from hwlearn.errors import HwlearnError
+from hwlearn.errors import HwlearnError, RunError
 from hwlearn.lab.bench import Bench, Evaluation
 from hwlearn.lab.recorder import RunRecorder
 from hwlearn.lab.report import draw_run
@@ -54,14 +55,15 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         bench.close()  # drawing takes a second in which nothing needs to be on
         run.set_meta(seconds=seconds, result=None if result is None else asdict(result))
         picture = draw_run(run)
-    except HwlearnError as error:
-        run.set_meta(status=f"failed: {error}")
-        raise CommandFailed(f"{error}; what was measured is kept, {go_on}") from error
-    except KeyboardInterrupt:
-        run.set_meta(status="interrupted")
-        raise
-    except SystemExit:
-        run.set_meta(status="terminated")
+    except BaseException as error:
+        bench.close()  # outputs first, the paperwork afterwards
+        with suppress(RunError):  # a full disk may be the failure itself
+            run.set_meta(status=_how_it_ended(error))
+        if isinstance(error, HwlearnError):
+            raise CommandFailed(f"{error}; what was measured is kept, {go_on}") from error
+        if isinstance(error, SystemExit):
+            with suppress(OSError):  # the terminal may be gone
+                typer.echo(f"hwlearn: terminated, what was measured is kept; {go_on}", err=True)
         raise
     finally:
         if isinstance(shown, _LiveProgress):
@@ -75,6 +77,12 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         typer.echo(f"hwlearn: interrupted, everything is kept; {go_on}", err=True)
         return INTERRUPTED
     return 0
+
+
+def _how_it_ended(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return "terminated" if isinstance(error, SystemExit) else f"failed: {error or type(error).__name__}"
 
 
 def figure_text(score: Score) -> str:

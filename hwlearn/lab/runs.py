@@ -144,9 +144,12 @@ class Run:
 
     def set_meta(self, **facts: object) -> None:
         """Commit facts about the run."""
-        with closing(connect(self.folder)) as db, db:
-            for key, value in facts.items():
-                put_fact(db, key, value)
+        try:
+            with closing(connect(self.folder)) as db, db:
+                for key, value in facts.items():
+                    put_fact(db, key, value)
+        except sqlite3.Error as error:
+            raise RunError(f"run {self.folder} cannot be written: {error}") from error
 
     def epochs(self) -> list[Epoch]:
         """Return the epochs that were completed."""

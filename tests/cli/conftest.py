@@ -1,0 +1,78 @@
+"""A small bench file, and the command line inside this process."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from hwlearn.cli import app
+
+BENCH = """
+[network]
+kind = "random"
+nodes = 14
+edges = 30
+inputs = 4
+outputs = 3
+seed = 5
+
+[limits]
+voltage = "500 mV"
+drop = "1 V"
+nudge = "200 mV"
+current = "1 mA"
+conductance = ["1 uS", "100 uS"]
+
+[backend]
+kind = "sim"
+
+[data]
+source = "teacher"
+samples = 6
+amplitude = "400 mV"
+
+[train]
+nudge = "current"
+rate = 0.08
+epochs = 5
+batch = 4
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended: exit code, and the lines of stdout and stderr."""
+
+    code: int
+    out: list[str]
+    err: list[str]
+
+
+@pytest.fixture(scope="session")
+def bench_text() -> str:
+    """The small bench: a random network taught on an ideal twin."""
+    return BENCH
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in, with the small bench in it; runs go to ``runs`` there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HWLEARN_RUNS", raising=False)
+    (tmp_path / "small.toml").write_text(BENCH, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.fixture
+def hwlearn(folder: Path) -> Callable[..., Ended]:
+    """Return a function that runs a command line in that folder."""
+
+    def run(*arguments: object) -> Ended:
+        result = CliRunner().invoke(app, [str(a) for a in arguments])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ended(result.exit_code, result.stdout.splitlines(), result.stderr.splitlines())
+
+    return run

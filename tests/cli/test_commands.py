@@ -1,0 +1,156 @@
+"""What each command prints, writes and answers."""
+
+import json
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from hwlearn.lab.bench_file import shipped_benches
+from hwlearn.lab.runs import Run
+
+KEYS = {"event", "run", "bench", "backend", "epochs", "stopped", "measurements", "seconds", "report"}
+
+
+def test_train_a_shipped_bench_for_scripts(hwlearn, folder):
+    ended = hwlearn("train", "iris", "--set", "train.epochs=8", "--json")
+    assert (ended.code, ended.err) == (0, [])
+    events = [json.loads(line) for line in ended.out]  # nothing else is on stdout
+    assert [e["event"] for e in events] == ["start", *["epoch"] * 8, "end"]
+    assert [e["number"] for e in events[1:-1]] == list(range(8))
+    last = events[-1]
+    assert set(last) == KEYS | {"test_accuracy", "true_test_accuracy"}
+    assert (last["bench"], last["backend"], last["epochs"], last["stopped"]) == ("iris", "sim", 8, "finished")
+    assert last["test_accuracy"] > 0.7
+    assert 0 < last["seconds"] < 30
+    run = Run.open(last["run"])
+    assert run.folder.parent.resolve() == folder / "runs"
+    assert (run.folder / "report.png").stat().st_size > 10_000
+
+
+def test_train_volts(hwlearn):
+    last = json.loads(hwlearn("train", "small.toml", "--json").out[-1])
+    assert set(last) == KEYS | {"rms_error_V", "true_rms_error_V"}
+    # 5 epochs of a free and two nudged phases for 6 samples, and the closing measurement
+    assert last["measurements"] == 90
+    assert last["rms_error_V"] == pytest.approx(last["true_rms_error_V"])
+
+
+def test_class_targets_in_volts_still_have_an_accuracy(hwlearn):
+    changes = ["--set", "train.epochs=3", "--set", "train.cost=mse"]
+    last = json.loads(hwlearn("train", "iris", *changes, "--json").out[-1])
+    assert 0 <= last["test_accuracy"] <= 1
+    every = json.loads(hwlearn("train", "iris", *changes, "--set", "data.test_fraction=0", "--json").out[-1])
+    assert 0 <= every["train_accuracy"] <= 1
+    assert "test_accuracy" not in every
+
+
+def test_train_for_people(hwlearn, folder):
+    ended = hwlearn("train", "small.toml")
+    assert ended.code == 0
+    text = "\n".join(ended.out)
+    run = next((folder / "runs").iterdir())
+    for words in ("measured", "true", "rms error", "6 training samples", "finished after 5 epochs", "90"):
+        assert words in text
+    assert any(line.split() == ["run", f"runs/{run.name}"] for line in ended.out) or "runs\\" in text
+
+
+def test_a_seed_is_that_of_training_and_devices(hwlearn):
+    one, again, other = (
+        json.loads(
+            hwlearn("train", "small.toml", "--seed", seed, "--set", "train.initial=random", "--json").out[-1]
+        )
+        for seed in (1, 1, 2)
+    )
+    assert one["rms_error_V"] == again["rms_error_V"] != other["rms_error_V"]
+    bench = Run.open(other["run"]).bench().file
+    assert bench.train.seed == 2
+    assert bench.tables["backend"]["seed"] == 2
+
+
+def test_where_runs_are_kept(hwlearn, folder, monkeypatch):
+    hwlearn("train", "small.toml", "--set", "train.epochs=1", "--runs", folder / "here")
+    monkeypatch.setenv("HWLEARN_RUNS", str(folder / "there"))
+    hwlearn("train", "small.toml", "--set", "train.epochs=1")
+    for name in ("here", "there"):
+        assert len(list((folder / name).iterdir())) == 1
+    assert not (folder / "runs").exists()
+
+
+def test_runs(hwlearn, folder):
+    assert "no runs" in hwlearn("runs").out[0]
+    hwlearn("train", "small.toml")
+    hwlearn("train", "iris", "--set", "train.epochs=1")
+    broken = folder / "runs" / "20200101-000000-broken-s0"
+    broken.mkdir()
+    (broken / "run.sqlite").write_bytes(b"no database" * 100)
+    ended = hwlearn("runs", "--json")
+    assert ended.code == 0
+    rows = {row["run"].split("-", 2)[2]: row for row in map(json.loads, ended.out)}
+    assert rows["small-s0"]["status"] == "finished"
+    assert rows["small-s0"]["epochs"] == 5
+    assert rows["small-s0"]["steps"] == 10
+    assert rows["iris-s0"]["result"]["measured"]["accuracy"] > 0
+    assert rows["broken-s0"]["status"].startswith("unreadable")
+    text = "\n".join(hwlearn("runs").out)
+    for run in (folder / "runs").iterdir():
+        assert run.name in text  # whole, to be copied
+
+
+def test_report(hwlearn, folder):
+    hwlearn("train", "small.toml")
+    run = next((folder / "runs").iterdir())
+    (run / "report.png").unlink()
+    ended = hwlearn("report", run.name)
+    assert ended.code == 0
+    assert (run / "report.png").read_bytes().startswith(b"\x89PNG")
+    line = json.loads(hwlearn("report", run, "-o", "other.png", "--json").out[0])
+    assert line["report"] == "other.png"
+    assert (folder / "other.png").is_file()
+    assert hwlearn("report", run, "-o", "no/such/folder.png").code == 1
+
+
+def test_init_writes_a_bench_that_trains(hwlearn, folder):
+    assert hwlearn("init").code == 0
+    assert "#" in (folder / "bench.toml").read_text(encoding="utf-8")
+    assert hwlearn("train", "bench.toml", "--set", "train.epochs=1").code == 0
+    for name in shipped_benches():
+        assert json.loads(hwlearn("init", f"{name}.toml", "--like", name, "--json").out[0])["like"] == name
+        assert "network" in tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def test_init_overwrites_nothing(hwlearn, folder):
+    before = (folder / "small.toml").read_bytes()
+    ended = hwlearn("init", "small.toml")
+    assert ended.code == 2
+    assert ended.err == ["hwlearn: small.toml exists already; name another file"]
+    assert (folder / "small.toml").read_bytes() == before
+    assert "did you mean 'iris'?" in hwlearn("init", "a.toml", "--like", "irsi").err[0]
+
+
+def test_off_where_there_is_nothing_to_switch(hwlearn):
+    assert json.loads(hwlearn("off", "small.toml", "--json").out[0]) == {
+        "bench": "small",
+        "backend": "sim",
+        "off": False,
+    }
+
+
+def test_help_and_version_start_fast_and_need_no_plot():
+    code = (
+        "import sys\nfrom hwlearn.cli import main\nsys.argv = ['hwlearn', '--help']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "slow = {'matplotlib', 'hwlearn_sim', 'pyvisa'} & set(sys.modules)\nassert not slow, slow"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for command in ("train", "resume", "runs", "report", "check", "init", "off"):
+        assert command in done.stdout
+
+
+def test_every_command_has_json(hwlearn):
+    for command in ("train", "resume", "runs", "report", "check", "init", "off"):
+        assert "--json" in "\n".join(hwlearn(command, "--help").out)
+    assert hwlearn("--version").out[0].startswith("hwlearn 0.")
+    assert hwlearn("trian").code == 2

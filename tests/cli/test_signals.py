@@ -1,0 +1,149 @@
+"""Ctrl-C, a second Ctrl-C, SIGTERM and SIGKILL: what is kept, how it ends, and that it goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from hwlearn.cli import app
+from hwlearn.lab.runs import Run
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these signals to one process")
+
+# the command line as it is installed, on a twin that tells when it is closed
+PROGRAM = """
+import sys
+from hwlearn_sim import KirchhoffTwin
+close = KirchhoffTwin._close
+def told(self):
+    close(self)
+    print("closed", file=sys.stderr, flush=True)
+KirchhoffTwin._close = told
+from hwlearn.cli import main
+main()
+"""
+
+
+class Running:
+    """A command line in a process of its own."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def events(self, number):
+        """Wait for so many JSON lines and return the last."""
+        for _ in range(number):
+            line = self.process.stdout.readline()
+            assert line, self.process.stderr.read()
+        return json.loads(line)
+
+    def end(self, *signals):
+        """Send signals and return exit code, the remaining lines of stdout, and stderr."""
+        for number in signals:
+            self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=60)
+        return self.process.returncode, out.splitlines(), err.splitlines()
+
+
+@pytest.fixture
+def start(folder):
+    """Return a function that starts a command line; it is gone when the test ends."""
+    running = []
+
+    def begin(*arguments):
+        running.append(Running(*arguments))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.process.kill()
+        one.process.communicate()
+
+
+LONG = ("--set", "train.epochs=150", "--json")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, bench_text):
+    """What the training comes to when nobody interrupts it."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "small.toml").write_text(bench_text, encoding="utf-8")
+    result = CliRunner().invoke(app, ["train", str(folder / "small.toml"), *LONG, "--runs", str(folder)])
+    return json.loads(result.stdout.splitlines()[-1])
+
+
+def resumed(hwlearn, run, whole):
+    """Resume the run and compare what it comes to with what it would have come to."""
+    last = json.loads(hwlearn("resume", run, "--json").out[-1])
+    assert last["stopped"] == "finished"
+    assert last["epochs"] == whole["epochs"] == 150
+    assert last["rms_error_V"] == whole["rms_error_V"]
+    mine, theirs = Run.open(run), Run.open(whole["run"])
+    assert mine.steps() == theirs.steps()
+    assert (mine.conductances() == theirs.conductances()).all()
+
+
+def test_ctrl_c_keeps_everything_and_tells_how_to_go_on(start, hwlearn, whole):
+    command = start("train", "small.toml", *LONG)
+    run = command.events(1)["run"]
+    command.events(3)
+    code, out, err = command.end(signal.SIGINT)
+    assert code == 130
+    assert json.loads(out[-1])["stopped"] == "interrupted"
+    assert err[0] == "closed"
+    assert len(err) == 2
+    assert f"hwlearn resume {run}" in err[1]
+    row = json.loads(hwlearn("runs", "--json").out[-1])
+    assert row["status"] == "interrupted"
+    assert 3 <= row["epochs"] < 150
+    resumed(hwlearn, run, whole)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP] if os.name != "nt" else [])
+def test_sigterm_closes_the_network(start, hwlearn, whole, number):
+    command = start("train", "small.toml", *LONG)
+    run = command.events(1)["run"]
+    command.events(3)
+    code, _, err = command.end(number)
+    assert code == 128 + number
+    assert err[0] == "closed"
+    assert f"hwlearn resume {run}" in err[-1]
+    assert json.loads(hwlearn("runs", "--json").out[-1])["status"] == "terminated"
+    resumed(hwlearn, run, whole)
+
+
+def test_killed(start, hwlearn, whole):
+    command = start("train", "small.toml", *LONG)
+    run = command.events(1)["run"]
+    command.events(3)
+    busy = hwlearn("resume", run)
+    assert busy.code == 2
+    assert "being written by another process" in busy.err[0]
+    assert json.loads(hwlearn("runs", "--json").out[-1])["status"] == "running"
+    command.end(signal.SIGKILL)
+    row = json.loads(hwlearn("runs", "--json").out[-1])
+    assert row["status"] == "broken off"
+    assert row["epochs"] >= 3
+    assert hwlearn("report", run).code == 0
+    resumed(hwlearn, run, whole)
+
+
+def test_ctrl_c_twice_still_closes_the_network(start, hwlearn, whole):
+    command = start("train", "small.toml", *LONG)
+    run = command.events(1)["run"]
+    command.events(3)
+    # the process may take both for one if they come too close; it ends in order either way
+    code, _, err = command.end(signal.SIGINT, signal.SIGINT)
+    assert code == 130
+    assert "closed" in err
+    assert not [line for line in err if "Traceback" in line]
+    resumed(hwlearn, run, whole)
