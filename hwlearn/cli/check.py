@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import asdict
 
 import typer
 
-from hwlearn.cli.outcome import FAILED, BenchArgument, JsonOption, SetOption, at_work, command, print_json
+from hwlearn.cli.outcome import FAILED, BenchArgument, JsonOption, SetOption, command, print_json
 
 
 @command
 def check(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = False) -> None:
-    """Find out whether a bench is fit to train: programming, zero reading, noise, superposition, reciprocity."""
+    """Find out whether a bench is fit to train: programming, offsets, noise, superposition, reciprocity."""
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from hwlearn.lab.bench import open_bench
-    from hwlearn.lab.checks import check_network
+    from hwlearn.lab.checks import check_bench
 
     opened = open_bench(bench, changes or [])
     failed = 0
     table = Table("check", "result", "found", "what to do", box=None, header_style="bold")
     colours = {"pass": "green", "fail": "red", "not applicable": "dim"}
-    with at_work(), opened:
-        for done in check_network(opened.network):
+    with closing(opened):  # opening is the first check
+        for done in check_bench(opened):
             failed += done.result == "fail"
             if as_json:
                 print_json(**asdict(done))
             colour = colours[done.result]
-            table.add_row(done.name, f"[{colour}]{done.result}[/{colour}]", done.found, done.advice)
+            table.add_row(
+                done.name, f"[{colour}]{done.result}[/{colour}]", escape(done.found), escape(done.advice)
+            )
     if not as_json:
         Console().print(table)
     raise typer.Exit(FAILED if failed else 0)

@@ -1,4 +1,4 @@
-"""Is this bench fit to train? Checks that need nothing but the abstract network."""
+"""Is this bench fit to train? Checks that need nothing but a bench's data and its abstract network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from hwlearn.circuit.topology import FloatArray
-from hwlearn.errors import HwlearnError
+from hwlearn.errors import HwlearnError, NetworkError
+from hwlearn.lab.bench import Bench
 from hwlearn.network import Network
 from hwlearn.nudges import OutputDrive
 from hwlearn.units import format_quantity
@@ -41,26 +42,48 @@ class Check:
     advice: str = ""
 
 
-def check_network(network: Network, seed: int = 0) -> Iterator[Check]:
-    """Program, read and compare with what Kirchhoff's laws allow; yields each check as it is done.
+def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
+    """Open, program, read and compare with what Kirchhoff's laws allow; yields each check as it is done.
 
     Parameters
     ----------
-    network : Network
-        Open; it is left programmed at the middle of its range.
+    bench : Bench
+        Its network is opened, and left programmed at the middle of its range.
     seed : int
         Of the random patterns.
 
+    Raises
+    ------
+    SetupError
+        If the settings do not fit the limits or each other; nothing was applied.
+
     Notes
     -----
-    Input patterns stay within half of the voltage and drop limits.
+    Input patterns stay within half of the voltage and drop limits; the data's own inputs are measured last.
     """
+    try:
+        network = bench.network
+    except NetworkError as error:
+        yield Check("open", "fail", str(error), "check cables, power and the address in [backend]")
+        return
+    nudges = ", ".join(sorted(network.nudges)) or "none"
+    yield Check("open", "pass", f"backend {bench.file.backend.kind!r}, {network.topology!r}, nudges: {nudges}")
+    largest, allowed = float(np.abs(bench.data.inputs).max()), bench.limits.voltage
+    found = f"{len(bench.data.inputs)} samples reach {format_quantity(largest, 'V')}"
+    yield Check(
+        "limits", "pass", f"{found} of {format_quantity(allowed, 'V')}"
+    )  # a bench beyond them does not load
     rng = np.random.default_rng(seed)
-    for step in (_programming, _zero_and_noise, _superposition, _reciprocity):
+    for name, step in (
+        ("programming", _programming),
+        ("zero reading", _zero_and_noise),
+        ("superposition", _superposition),
+        ("reciprocity", _reciprocity),
+        ("saturation", lambda network, rng: _saturation(network, bench.data.inputs[bench.data.train])),
+    ):
         try:
             yield from step(network, rng)
         except HwlearnError as error:
-            name = step.__name__.strip("_").replace("_", " ")
             yield Check(name, "fail", str(error), "mend this first; later checks may depend on it")
 
 
@@ -98,8 +121,6 @@ def _zero_and_noise(network: Network, rng: np.random.Generator) -> Iterator[Chec
         yield Check("noise floor", "fail", found, advice)
     else:
         yield Check("noise floor", "pass", found)
-    if readout.saturated is not None and readout.saturated.any():
-        yield Check("range", "fail", "a reading saturates with all inputs at 0 V", "check wiring and ADC range")
 
 
 def _superposition(network: Network, rng: np.random.Generator) -> Iterator[Check]:
@@ -115,46 +136,92 @@ def _superposition(network: Network, rng: np.random.Generator) -> Iterator[Check
 
 
 def _reciprocity(network: Network, rng: np.random.Generator) -> Iterator[Check]:
-    """A clamp at one output draws from another what that one would draw from it."""
+    """What input i drives through output o is what output o drives through input i."""
     top = network.topology
-    if top.n_outputs < 2 or "clamp" not in network.nudges:
-        yield Check("reciprocity", "not applicable", "needs two outputs that can be clamped")
+    if "clamp" not in network.nudges:
+        yield Check("reciprocity", "not applicable", "needs outputs that can be clamped")
         return
-    step = 0.5 * min(network.limits.nudge, network.limits.voltage, 0.5 * network.limits.drop)
-    zero = np.zeros((REPEATS, top.n_inputs))
-    answers, spread = np.zeros((2, 2)), np.zeros((2, 2))
-    for j in range(2):
-        volts = np.full((REPEATS, top.n_outputs), np.nan)
-        volts[:, j] = step
-        on = network.measure(zero, OutputDrive.clamp(volts))
-        off = network.measure(zero, OutputDrive.clamp(-volts))
-        if on.output_currents is None or off.output_currents is None:
-            yield Check("reciprocity", "not applicable", "this bench does not measure its clamp currents")
-            return
-        # transfer resistance: volts at the other output per ampere into this one
-        current = on.output_currents[:, j] - off.output_currents[:, j]
-        moved = on.voltages[:, 1 - j] - off.voltages[:, 1 - j]
-        answers[j] = moved.mean(), current.mean()
-        spread[j] = moved.std(ddof=1), current.std(ddof=1)
-    ohms = answers[:, 0] / answers[:, 1]
-    relative = np.hypot(spread[:, 0] / np.abs(answers[:, 1]), np.abs(ohms) * spread[:, 1] / np.abs(answers[:, 1]))
-    floor = network.resolution / np.abs(answers[:, 1])
-    allowed = _SIGMAS * np.hypot(*relative) / np.sqrt(REPEATS) + floor.max() + 1e-6 * np.abs(ohms).max()
-    missed = abs(ohms[0] - ohms[1])
-    found = f"transfer resistances {format_quantity(ohms[0], 'ohm')} and {format_quantity(ohms[1], 'ohm')}"
-    if missed > allowed:
-        advice = (
-            f"they differ by more than {format_quantity(float(allowed), 'ohm')}: check the wiring of these outputs"
-        )
-        yield Check("reciprocity", "fail", found, advice)
+    # a few terminals are enough to find a swapped cable, and quick on slow instruments
+    inputs = rng.permutation(top.n_inputs)[:4]
+    outputs = rng.permutation(top.n_outputs)[:4]
+    step = _clamp_step(network)
+    forward, backward = _zeros(network, len(inputs)), _zeros(network, len(outputs))
+    forward[0][np.arange(len(inputs)), inputs] = step
+    backward[1][np.arange(len(outputs)), outputs] = step
+    into_outputs = _currents(network, *forward, "output_currents")
+    into_inputs = _currents(network, *backward, "source_currents")
+    if into_outputs is None or into_inputs is None:
+        yield Check("reciprocity", "not applicable", "this bench does not measure the currents of its sources")
+        return
+    there, back = into_outputs[:, :, outputs], into_inputs[:, :, inputs].swapaxes(1, 2)
+    mean, other = there.mean(axis=0), back.mean(axis=0)
+    noise = np.hypot(there.std(axis=0, ddof=1), back.std(axis=0, ddof=1)) / np.sqrt(REPEATS)
+    missed = np.abs(mean - other)
+    # gains that differ by so little are no worse than the devices themselves
+    allowed = _SIGMAS * noise + 2e-3 * np.abs(mean)
+    i, o = (int(k) for k in np.unravel_index(np.argmax(missed - allowed), missed.shape))
+    a, b = top.names[top.inputs[inputs[i]]], top.names[top.outputs[outputs[o]]]
+    volts = format_quantity(step, "V")
+    found = (
+        f"{volts} at {a} draws {format_quantity(-mean[i, o], 'A', 5)} from {b}, "
+        f"and at {b} {format_quantity(-other[i, o], 'A', 5)} from {a}"
+    )
+    if missed[i, o] > allowed[i, o]:
+        yield Check("reciprocity", "fail", found, f"check the wiring of {a} and {b}, or calibrate the sources")
     else:
         yield Check("reciprocity", "pass", found)
+
+
+def _saturation(network: Network, inputs: FloatArray) -> Iterator[Check]:
+    """Readings at the end of the converter's range teach nothing."""
+    readout = network.measure(inputs)
+    if readout.saturated is None:
+        yield Check("saturation", "not applicable", "this bench does not tell")
+        return
+    lost = int(readout.saturated.any(axis=1).sum())
+    found = f"{lost} of {len(inputs)} training samples saturate; largest {_largest(readout.voltages)}"
+    if lost:
+        yield Check("saturation", "fail", found, "reduce data.amplitude, or widen the converter's range")
+    else:
+        yield Check("saturation", "pass", found)
+
+
+def _currents(
+    network: Network, inputs: FloatArray, clamps: FloatArray, which: Literal["output_currents", "source_currents"]
+) -> FloatArray | None:
+    """Return repeated currents (REPEATS, patterns, terminals) for clamped patterns; offsets are taken out."""
+    read = []
+    for sign in (1, -1):
+        x, drive = np.tile(sign * inputs, (REPEATS, 1)), OutputDrive.clamp(np.tile(sign * clamps, (REPEATS, 1)))
+        currents: FloatArray | None = getattr(network.measure(x, drive), which)
+        if currents is None:
+            return None
+        read.append(currents.reshape(REPEATS, len(inputs), -1))
+    return np.asarray(0.5 * (read[0] - read[1]))
+
+
+def _clamp_step(network: Network) -> float:
+    """Return volts at one terminal, all others at 0 V, that stay well within every limit."""
+    limits, top = network.limits, network.topology
+    edges = np.bincount(top.all_edges.ravel(), minlength=top.n_nodes)[np.concatenate([top.inputs, top.outputs])]
+    most = limits.current / (limits.conductance[1] * float(edges.max()))
+    return 0.5 * min(limits.voltage, 0.5 * limits.drop, limits.nudge, most)
+
+
+def _zeros(network: Network, patterns: int) -> tuple[FloatArray, FloatArray]:
+    top = network.topology
+    return np.zeros((patterns, top.n_inputs)), np.zeros((patterns, top.n_outputs))
+
+
+def _largest(volts: FloatArray) -> str:
+    return format_quantity(float(np.abs(volts).max()), "V")
 
 
 def _law(name: str, network: Network, missed: float, sigma: float, readings: FloatArray, advice: str) -> Check:
     # four means enter; each pattern's own converter steps add up to two resolutions
     spread = max(sigma, float(readings.std(axis=1, ddof=1).max()))
-    allowed = _SIGMAS * 2 * spread / np.sqrt(REPEATS) + 2 * network.resolution
+    rounding = 1e-9 * network.limits.voltage
+    allowed = _SIGMAS * 2 * spread / np.sqrt(REPEATS) + 2 * network.resolution + rounding
     found = f"missed by {format_quantity(float(missed), 'V')}, noise allows {format_quantity(float(allowed), 'V')}"
     if missed > allowed:
         return Check(name, "fail", found, advice)

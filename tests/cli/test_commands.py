@@ -7,8 +7,10 @@ import tomllib
 
 import pytest
 
+from hwlearn.errors import NetworkError
 from hwlearn.lab.bench_file import shipped_benches
 from hwlearn.lab.runs import Run
+from hwlearn_sim.backend import SimBackend
 
 KEYS = {"event", "run", "bench", "backend", "epochs", "stopped", "measurements", "seconds", "report"}
 
@@ -154,3 +156,23 @@ def test_every_command_has_json(hwlearn):
         assert "--json" in "\n".join(hwlearn(command, "--help").out)
     assert hwlearn("--version").out[0].startswith("hwlearn 0.")
     assert hwlearn("trian").code == 2
+
+
+def test_check(hwlearn):
+    ended = hwlearn("check", "small.toml", "--json")
+    assert ended.code == 0
+    rows = [json.loads(line) for line in ended.out]
+    assert {row["result"] for row in rows} == {"pass"}
+    assert len(rows) == 8
+    text = "\n".join(hwlearn("check", "small.toml").out)
+    assert all(row["name"] in text for row in rows)
+    ended = hwlearn("check", "small.toml", "--set", "backend.stuck_fraction=0.2")
+    assert ended.code == 1
+    assert any("fail" in line for line in ended.out)
+
+
+def test_check_of_hardware_that_cannot_be_reached(hwlearn, mocker):
+    mocker.patch.object(SimBackend, "open", side_effect=NetworkError("no reply"))
+    ended = hwlearn("check", "small.toml", "--json")
+    assert ended.code == 1
+    assert json.loads(ended.out[0])["result"] == "fail"

@@ -1,0 +1,145 @@
+"""Checks pass on a sound bench, and each fault is found by the check that is there for it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.errors import ComplianceError, NetworkError
+from hwlearn.lab.checks import check_bench
+from hwlearn_sim import KirchhoffTwin
+from hwlearn_sim.backend import SimBackend
+
+NAMES = [
+    "open",
+    "limits",
+    "programming",
+    "zero reading",
+    "noise floor",
+    "superposition",
+    "reciprocity",
+    "saturation",
+]
+LAB = [
+    "backend.device_spread=0.2",
+    "backend.conductance_bits=10",
+    "backend.read_noise=1 mV",
+    "backend.current_noise=10 nA",
+    "backend.adc_bits=12",
+    "backend.adc_range=1 V",
+    "backend.dac_bits=12",
+    "backend.dac_range=1 V",
+]
+
+
+def results(bench, seed=0):
+    with bench:
+        return {check.name: check for check in check_bench(bench, seed)}
+
+
+def failed(checks):
+    assert list(checks) == NAMES
+    for check in checks.values():
+        assert check.found
+        assert bool(check.advice) == (check.result == "fail")
+    return {name for name, check in checks.items() if check.result == "fail"}
+
+
+@pytest.mark.parametrize("name", ["iris", "regression"])
+@pytest.mark.parametrize("seed", range(8))
+def test_shipped_benches_pass(name, seed):
+    assert not failed(results(hl.open_bench(name, [f"backend.seed={seed}"]), seed))
+
+
+def test_an_ideal_twin_passes(bench_path):
+    assert not failed(results(hl.open_bench(bench_path)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(
+    ("fault", "found"),
+    [
+        ("backend.stuck_fraction=0.1", "programming"),
+        ("backend.adc_offset=20 mV", "zero reading"),
+        ("backend.dac_gain=0.05", "reciprocity"),
+        ("backend.adc_range=30 mV", "saturation"),
+    ],
+)
+def test_faults_of_a_twin_are_found(bench_path, fault, found, seed):
+    changes = [*LAB, fault, f"backend.seed={seed}"]
+    if found == "saturation":
+        changes.append("backend.adc_bits=8")
+    assert found in failed(results(hl.open_bench(bench_path, changes), seed))
+
+
+def test_more_noise_than_stated_is_found(bench_path, mocker):
+    measure = KirchhoffTwin._measure
+    rng = np.random.default_rng(0)
+
+    def noisy(self, inputs, drive):
+        read = measure(self, inputs, drive)
+        return replace(read, voltages=read.voltages + 4e-3 * rng.standard_normal(read.voltages.shape))
+
+    mocker.patch.object(KirchhoffTwin, "_measure", noisy)
+    assert failed(results(hl.open_bench(bench_path, LAB))) == {"noise floor"}
+
+
+def test_elements_that_are_not_ohmic_are_found(bench_path, mocker):
+    measure = KirchhoffTwin._measure
+
+    def bent(self, inputs, drive):
+        read = measure(self, inputs, drive)
+        return replace(read, voltages=read.voltages + 2 * read.voltages**2)
+
+    mocker.patch.object(KirchhoffTwin, "_measure", bent)
+    assert "superposition" in failed(results(hl.open_bench(bench_path, LAB)))
+
+
+def test_swapped_cables_are_found(bench_path, mocker):
+    measure = KirchhoffTwin._measure
+
+    def swapped(self, inputs, drive):
+        read = measure(self, inputs, drive)
+        return replace(read, source_currents=read.source_currents[:, [1, 0, 3, 2]])
+
+    mocker.patch.object(KirchhoffTwin, "_measure", swapped)
+    assert failed(results(hl.open_bench(bench_path, LAB))) == {"reciprocity"}
+
+
+@pytest.mark.parametrize("change", ["backend.current_readout=false", "backend.nudges=['current']"])
+def test_what_a_bench_cannot_tell_is_not_applicable(bench_path, change):
+    checks = results(hl.open_bench(bench_path, [*LAB, change]))
+    assert checks["reciprocity"].result == "not applicable"
+    assert {c.result for name, c in checks.items() if name != "reciprocity"} == {"pass"}
+
+
+def test_a_check_that_cannot_be_made_has_failed(bench_path, mocker):
+    mocker.patch.object(KirchhoffTwin, "_measure", side_effect=ComplianceError("the source at n0 tripped"))
+    checks = results(hl.open_bench(bench_path))
+    assert {c.found for c in checks.values() if c.result == "fail"} == {"the source at n0 tripped"}
+    assert len(checks) == len(NAMES) - 1  # zero reading and noise floor are one measurement
+
+
+def test_hardware_that_cannot_be_reached(bench_path, mocker):
+    mocker.patch.object(SimBackend, "open", side_effect=NetworkError("no reply"))
+    (check,) = check_bench(hl.open_bench(bench_path))
+    assert (check.name, check.result, check.found) == ("open", "fail", "no reply")
+
+
+def test_nothing_leaves_the_limits(bench_path, mocker):
+    bench = hl.open_bench(bench_path, ["limits.current=30 uA", "limits.nudge=20 mV", "data.amplitude=10 mV"])
+    applied = []
+    measure = KirchhoffTwin._measure
+
+    def watched(self, inputs, drive):
+        # an output held by a clamp is moved from where it would float
+        if drive is not None:
+            free = measure(self, inputs, None).voltages
+            applied.append(np.nanmax(np.abs(drive.values - free)))
+        return measure(self, inputs, drive)
+
+    mocker.patch.object(KirchhoffTwin, "_measure", watched)
+    checks = results(bench)
+    assert max(applied) <= bench.limits.nudge
+    assert not {name for name in failed(checks) if "reciprocity" in name}
