@@ -55,7 +55,7 @@ def find_backend(file: BenchFile) -> tuple[Backend, BaseModel]:
         )
     try:
         backend: Backend = points[0].load()()
-    except ImportError as error:
-        raise SetupError(f"{file.where}: backend {kind!r} needs a package that is missing: {error}") from error
+    except (ImportError, AttributeError) as error:
+        raise SetupError(f"{file.where}: backend {kind!r} cannot be loaded: {error}") from error
     table = {key: value for key, value in file.tables["backend"].items() if key != "kind"}
     return backend, checked_section(backend.Settings, table, "backend", file.where)
