@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from importlib.metadata import entry_points, version
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points, version
 from types import FrameType
 from typing import Annotated
 
@@ -29,11 +30,18 @@ app.command("report")(report.report)
 app.command("check")(check.check)
 app.command("init")(init.init)
 app.command("off")(off.off)
-for _point in entry_points(group="hwlearn.commands"):
-    try:
-        app.add_typer(_point.load(), name=_point.name)
-    except Exception as _error:  # whatever a plugin does wrong, `hwlearn off` must still work
-        typer.echo(f"hwlearn: the command {_point.name!r} cannot be loaded: {_error}", err=True)
+
+
+def mount(points: Iterable[EntryPoint]) -> None:
+    """Add the commands of installed wings; one that cannot be loaded is told of and left out."""
+    for point in points:
+        try:
+            app.add_typer(point.load(), name=point.name)
+        except Exception as error:  # whatever a plugin does wrong, `hwlearn off` must still work
+            typer.echo(f"hwlearn: the command {point.name!r} cannot be loaded: {error}", err=True)
+
+
+mount(entry_points(group="hwlearn.commands"))
 
 
 def _show_version(asked: bool) -> None:

@@ -95,7 +95,7 @@ class Run:
         folder = Path(path)
         if not (folder / DATABASE).is_file():
             where = runs_folder(runs)
-            fit = sorted(p.parent for p in where.glob(f"{path}*/{DATABASE}")) if where.is_dir() else []
+            fit = [run.folder for run in cls.all(where) if str(path) and run.name.startswith(str(path))]
             if len(fit) != 1:
                 several = ", ".join(p.name for p in fit)
                 what = f"fits several runs: {several}" if fit else f"is no run folder, and no run in {where}"

@@ -146,9 +146,11 @@ def test_runs_are_found_by_the_beginning_of_their_name(bench_path, tmp_path, mon
     assert Run.open(two.name).folder == two.folder
     with pytest.raises(RunError, match="fits several runs"):
         Run.open(one.name[:10])
-    for name in ("nothing", "", "*"):
-        with pytest.raises(RunError):
-            Run.open(name, tmp_path / "empty")
+    Run.create(bench, tmp_path / "single")
+    for name in ("nothing", "", "*", "..", tmp_path / "gone"):
+        for where in ("runs", "single", "empty"):
+            with pytest.raises(RunError, match="is no run folder"):
+                Run.open(name, tmp_path / where)
 
 
 def test_damage_is_told_in_one_line(bench_path, tmp_path):
