@@ -15,6 +15,9 @@ from hwlearn_drivers.transport import SCPI_FENCE, Fence, Transport
 
 log = logging.getLogger("hwlearn_drivers")
 
+OVERFLOW: Final = 9.9e37
+"""What SCPI instruments send for a reading beyond the range."""
+
 NOT_A_NUMBER: Final = 9.91e37
 """What SCPI and TSP instruments send for NaN."""
 
@@ -84,6 +87,7 @@ class Instrument(ABC):
     __slots__ = ("identity", "transport")
 
     fence: ClassVar[Fence | None] = SCPI_FENCE
+    error_question: ClassVar[str] = ":SYST:ERR?"
 
     def __init__(self, transport: Transport, identity: Identity) -> None:
         self.transport, self.identity = transport, identity
@@ -101,7 +105,7 @@ class Instrument(ABC):
         return self.transport.query(question, timeout_s)
 
     def ask_numbers(self, question: str, count: int, timeout_s: float | None = None) -> list[float]:
-        """Ask for exactly ``count`` numbers; 9.91e37 is returned as NaN, as SCPI means it.
+        """Ask for exactly ``count`` numbers; 9.91e37 is NaN and 9.9e37 infinity, as SCPI means them.
 
         Raises
         ------
@@ -116,7 +120,7 @@ class Instrument(ABC):
             self.transport.garbled(question, line)
         if len(values) != count:
             self.transport.garbled(question, line)
-        return [math.nan if value == NOT_A_NUMBER else value for value in values]
+        return [value if abs(value) < OVERFLOW else _special(value) for value in values]
 
     def tell(self, *commands: str) -> None:
         """Send settings one by one, reading the error queue after each.
@@ -155,12 +159,12 @@ class Instrument(ABC):
 
     def _next_error(self) -> tuple[int, str] | None:
         """Take the oldest error from the queue; None if there is none."""
-        line = self.ask(":SYST:ERR?")
+        line = self.ask(self.error_question)
         fields = next(csv.reader([line], skipinitialspace=True), [])
         try:
             code = int(float(fields[0]))
         except (IndexError, ValueError):
-            self.transport.garbled(":SYST:ERR?", line)
+            self.transport.garbled(self.error_question, line)
         return (code, ",".join(fields[1:])) if code else None
 
     # --- coming and going ---------------------------------------------------------------------------
@@ -205,3 +209,9 @@ class Instrument(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _special(value: float) -> float:
+    if abs(value) == NOT_A_NUMBER:
+        return math.nan
+    return math.copysign(math.inf, value) if abs(value) == OVERFLOW else value

@@ -59,7 +59,7 @@ class Fence:
 
 
 SCPI_FENCE = Fence("*ESE {n};*ESE?", 256, after="*ESE 0")
-"""For instruments with an IEEE 488.2 event enable register; a late ``1`` could answer ``*OPC?`` just as well."""
+"""For instruments with an IEEE 488.2 event enable register; ``*OPC?`` could be answered by a late ``1``."""
 
 TSP_FENCE = Fence('print("{n}")', 10**9)
 """For instruments that run Lua."""
