@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import select
+import sys
 import time
 
 import serial
@@ -29,7 +32,7 @@ class SerialLink(StreamLink):
         If the port does not exist or is in use.
     """
 
-    __slots__ = ("_port", "_timeout_s", "url")
+    __slots__ = ("_fd", "_poll", "_port", "_timeout_s", "url")
 
     def __init__(self, url: str, baud: int, timeout_s: float) -> None:
         super().__init__()
@@ -39,6 +42,11 @@ class SerialLink(StreamLink):
             self._port.reset_input_buffer()
         except (OSError, ValueError) as error:
             raise LinkError(f"cannot open {url}: {error}; is it plugged in, and not in use?") from error
+        # on Linux a local port is a file: read as one it costs a third of what pyserial's read does
+        self._fd = self._port.fileno() if sys.platform == "linux" and hasattr(self._port, "fd") else -1
+        if self._fd >= 0:
+            self._poll = select.poll()
+            self._poll.register(self._fd, select.POLLIN)
 
     def write(self, data: bytes) -> None:
         """Send all of data."""
@@ -54,15 +62,29 @@ class SerialLink(StreamLink):
         if self._buffer:
             return True
         try:
-            return bool(self._port.in_waiting)
-        except OSError as error:
+            return bool(self._poll.poll(0) if self._fd >= 0 else self._port.in_waiting)
+        except (OSError, TypeError) as error:
             raise LinkError(f"{self.url} is gone: {error}") from error
 
     def close(self) -> None:
         """Close the port."""
+        self._fd = -1  # the number may be another file's soon
         self._port.close()
 
     def _receive(self, timeout_s: float) -> bytes:
+        if self._fd < 0:
+            return self._receive_through_pyserial(timeout_s)
+        try:
+            if not self._poll.poll(1000 * timeout_s):
+                return b""
+            piece = os.read(self._fd, _CHUNK)
+        except OSError as error:
+            raise LinkError(f"{self.url} is gone: {error.strerror}") from error
+        if not piece:
+            raise LinkError(f"{self.url} is gone: it is ready and gives nothing")
+        return piece
+
+    def _receive_through_pyserial(self, timeout_s: float) -> bytes:
         port = self._port
         deadline = time.monotonic() + timeout_s
         try:

@@ -306,6 +306,8 @@ class SmuChannel(ABC):
         self.smu.span.check(self.name, quantity, level, limit, self.ceiling)
         other: Quantity = "current" if quantity == "voltage" else "voltage"
         with self.smu.transport.exchange():
+            # until all is done it counts as a source of nothing: an output goes on only with its limit known
+            before, self._source = self._source, None
             self.smu.tell(
                 self._limit_command(other, limit),
                 *self._source_range_command(quantity, self._range(quantity)),
@@ -313,7 +315,7 @@ class SmuChannel(ABC):
             )
             # some models switch off when the source changes: then it is off for no longer than one line takes
             keep_on = [self._output_command(True)] if self._on else []
-            if self._source != quantity:
+            if before != quantity:
                 self.smu.tell_together(*self._source_commands(quantity), *keep_on)
             self._source, self._level, self._limit = quantity, float(level), float(limit)
             self.smu.tell(*self._measure_range_command(other, self._range(other)))

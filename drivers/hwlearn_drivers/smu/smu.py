@@ -126,12 +126,15 @@ class Smu(Source):
 
     @contextmanager
     def sweeping(self) -> Iterator[None]:
-        """Mark the time in which OFF must be preceded by an abort."""
+        """Mark the time in which OFF takes an abort; a sweep that was left behind runs on until it is off."""
         self._sweeping = True
-        try:
-            yield
-        finally:
-            self._sweeping = False
+        yield
+        self._sweeping = False
+
+    def off(self) -> None:
+        """Switch every output off, then ask whether they are; see `Source.off`."""
+        super().off()
+        self._sweeping = False
 
     def halt(self) -> None:
         """Switch every output off at once; see `Source.halt`."""
