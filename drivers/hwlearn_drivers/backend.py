@@ -18,7 +18,7 @@ from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.registry import open_smu, write_off
 from hwlearn_drivers.smu.span import Ceiling
-from hwlearn_drivers.smu_network import Pace, SmuNetwork
+from hwlearn_drivers.smu_network import Pace, SmuNetwork, check_terminals
 from hwlearn_drivers.transport import Transport
 from hwlearn_drivers.wire_log import WireLog
 
@@ -117,6 +117,7 @@ def _open_channels(
         if node in nodes:
             raise SetupError(f"node {topology.names[node]} has two SMU channels in the bench file; leave one")
         nodes[node] = channel
+    check_terminals(topology, {node: f"channel {c.channel} at {c.address}" for node, c in nodes.items()})
     for address, here in by_address.items():
         if len({channel.channel for channel in here}) < len(here):
             raise SetupError(f"a channel of the SMU at {address} is listed twice in the bench file")

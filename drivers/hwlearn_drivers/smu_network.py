@@ -325,18 +325,29 @@ class SmuNetwork(Network):
                 future.result()
 
 
-def _check_wiring(topology: Topology, limits: Limits, channels: Mapping[int, SmuChannel]) -> None:
+def check_terminals(topology: Topology, wired: Mapping[int, str]) -> None:
+    """Refuse a wiring (node to channel name) that misses an input or output, or uses another node.
+
+    Raises
+    ------
+    SetupError
+    """
     terminals = {*topology.inputs.tolist(), *topology.outputs.tolist()}
     for node in sorted(terminals):
-        if node not in channels:
+        if node not in wired:
             kind = "input" if node in topology.inputs else "output"
             raise SetupError(
                 f"{kind} {topology.names[node]} has no SMU channel; give it one under backend.channels"
             )
-    for node, channel in channels.items():
+    for node, name in wired.items():
         if node not in terminals:
-            name = topology.names[node] if 0 <= node < topology.n_nodes else node
-            raise SetupError(f"{channel.name} is wired to {name}, which is neither input nor output")
+            place = topology.names[node] if 0 <= node < topology.n_nodes else node
+            raise SetupError(f"{name} is wired to {place}, which is neither input nor output")
+
+
+def _check_wiring(topology: Topology, limits: Limits, channels: Mapping[int, SmuChannel]) -> None:
+    check_terminals(topology, {node: channel.name for node, channel in channels.items()})
+    for channel in channels.values():
         if channel.ceiling.volts > limits.voltage or channel.ceiling.amperes > limits.current:
             raise SetupError(f"the ceiling of {channel.name} is higher than the limits of the bench")
     if len({id(channel) for channel in channels.values()}) != len(channels):

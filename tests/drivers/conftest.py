@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import re
 import socket
 import sys
 import threading
@@ -105,6 +106,8 @@ class Responder:
 
     def refuse(self) -> None:
         """Take no connections any more."""
+        with contextlib.suppress(OSError):
+            self._server.shutdown(socket.SHUT_RDWR)  # closing alone would leave a waiting accept at work
         self._server.close()
         self.drop()
 
@@ -135,9 +138,8 @@ class Responder:
         with contextlib.suppress(OSError):
             while data := client.recv(65536):
                 pending += data
-                while b"\n" in pending:
-                    line, _, pending = pending.partition(b"\n")
-                    text = line.decode("latin-1")
+                while (size := _message_size(pending)) is not None:
+                    text, pending = pending[:size].decode("latin-1"), pending[size + 1 :]
                     self.heard.append(text)
                     reply = self.answer(text)
                     if callable(reply):
@@ -145,6 +147,16 @@ class Responder:
                     if reply:
                         client.sendall(reply)
                     self.lines.put(text)
+
+
+def _message_size(pending: bytes) -> int | None:
+    """Return the size of the first complete message without its end; a block may hold newlines."""
+    start = 0
+    if block := re.match(rb"[^\n]* #([1-9])", pending):
+        length = pending[block.end() : block.end() + int(block[1])]
+        start = block.end() + len(length) + int(length or b"0")
+    end = pending.find(b"\n", start)
+    return None if end < 0 else end
 
 
 @pytest.fixture

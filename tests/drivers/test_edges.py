@@ -1,0 +1,156 @@
+"""Edges: fixed resistors, and the edge card over a real socket."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import LimitError, SetupError
+from hwlearn.limits import Limits
+from hwlearn_drivers.addresses import LinkOptions, open_link
+from hwlearn_drivers.blocks import decode_codes, encode_block, encode_codes
+from hwlearn_drivers.edge_card import CardEdges, EdgeCard, Rheostat
+from hwlearn_drivers.edges import FixedEdges
+from hwlearn_drivers.errors import GarbledReplyError, InstrumentError
+from hwlearn_drivers.transport import Transport
+
+LIMITS = Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1.5e-5, 1e-3))
+LAW = Rheostat(100e3, 100.0)
+
+
+@pytest.fixture
+def triangle():
+    return Topology(3, [(0, 1), (1, 2), (0, 2)], [0], [1], ground=2)
+
+
+class Card:
+    """An edge card: what it holds, and what is wrong with it."""
+
+    def __init__(self, places=8, stuck=()):
+        self.codes = np.zeros(places, dtype=np.uint16)
+        self.stuck, self.error, self.spoilt = list(stuck), b'0,"No error"', False
+
+    def block(self):
+        data = bytearray(encode_codes(self.codes))
+        data[0] ^= self.spoilt
+        return encode_block(bytes(data)) + b"\n"
+
+    def answer(self, line):
+        if line.startswith("EDGE:DATA #"):
+            codes = decode_codes(line.encode("latin-1")[len("EDGE:DATA #") + 1 + int(line[11]) :])
+            codes[self.stuck] = self.codes[self.stuck]
+            self.codes = codes
+            return None
+        if line == "SYST:ERR?":
+            error, self.error = self.error, b'0,"No error"'
+            return error + b"\n"
+        return {"*IDN?": b"HWLEARN,EDGE CARD,7,1.0\n", "EDGE:DATA?": self.block()}.get(line)
+
+
+@pytest.fixture
+def card(responder):
+    """Return an open edge card and the instrument behind it."""
+    device = Card()
+    server = responder(device.answer)
+    how = LinkOptions(timeout_s=5.0)
+    opened = EdgeCard.open(Transport("card", lambda: open_link(server.url, how), timeout_s=5.0))
+    yield opened, device
+    opened.close()
+
+
+# --- fixed ----------------------------------------------------------------------------------------
+
+
+def test_fixed_edges_fail_at_everything_but_what_they_are(triangle):
+    edges = FixedEdges(triangle, LIMITS, [1e-4, 2e-4, 3e-4])
+    done = edges.program(np.array([1e-4, 2.1e-4, 3e-4]))
+    assert done.failed.tolist() == [False, True, False]
+    assert done.reached.tolist() == [1e-4, 2e-4, 3e-4]
+    assert FixedEdges(triangle, LIMITS, 1e-4).conductances.tolist() == [1e-4] * 3
+
+
+def test_fixed_edges_fit_the_network_and_its_limits(triangle):
+    with pytest.raises(SetupError, match="3 edges need one conductance or as many, got 2"):
+        FixedEdges(triangle, LIMITS, [1e-4, 2e-4])
+    with pytest.raises(LimitError, match="outside limits"):
+        FixedEdges(triangle, LIMITS, [1e-4, 2e-4, 1.0])
+
+
+# --- what a code means ----------------------------------------------------------------------------
+
+
+@given(st.integers(2, 1024), st.floats(1e3, 1e6), st.floats(1.0, 500.0), st.data())
+def test_the_nearest_code_is_the_nearest(positions, full, wiper, data):
+    law = Rheostat(full, wiper, positions)
+    every = law.siemens(np.arange(positions, dtype=np.uint16))
+    least, most = law.span
+    assert (least, most) == (every.min(), every.max())
+    target = data.draw(st.floats(least, most))
+    code = law.nearest(np.array([target]))
+    assert abs(law.siemens(code)[0] - target) <= np.abs(every - target).min() * (1 + 1e-9)
+
+
+def test_every_code_is_its_own_nearest():
+    codes = np.arange(256, dtype=np.uint16)
+    np.testing.assert_array_equal(LAW.nearest(LAW.siemens(codes)), codes)
+
+
+@pytest.mark.parametrize("wrong", [{"full_ohm": 0.0}, {"wiper_ohm": -1.0}, {"positions": 1}])
+def test_a_rheostat_that_cannot_be_is_refused(wrong):
+    with pytest.raises(SetupError, match="edge card"):
+        Rheostat(**({"full_ohm": 1e5, "wiper_ohm": 100.0} | wrong))
+
+
+# --- the card -------------------------------------------------------------------------------------
+
+
+def test_the_card_takes_and_reports_codes(card, triangle):
+    opened, device = card
+    edges = CardEdges(opened, triangle, LIMITS, LAW, places=[5, 0, 3])
+    device.codes[1] = 77
+    asked = np.array([2e-5, 1e-4, 9e-4])
+    done = edges.program(asked)
+    wanted = LAW.nearest(asked)
+    assert device.codes[[5, 0, 3]].tolist() == wanted.tolist()
+    assert device.codes[1] == 77, "a place that belongs to nobody stays as it was"
+    np.testing.assert_array_equal(done.reached, LAW.siemens(wanted))
+    assert not done.failed.any()
+
+
+def test_an_edge_that_did_not_move_has_failed(card, triangle):
+    opened, device = card
+    device.stuck = [1]
+    done = CardEdges(opened, triangle, LIMITS, LAW).program(np.array([1e-4, 1e-4, 1e-4]))
+    assert done.failed.tolist() == [False, True, False]
+    assert done.reached[1] == LAW.siemens(np.array([0], dtype=np.uint16))[0]
+
+
+def test_a_refused_block_is_raised_with_its_command(card):
+    opened, device = card
+    device.error = b'-161,"Invalid block data"'
+    with pytest.raises(InstrumentError, match=r"'EDGE:DATA' with error -161, 'Invalid block data'"):
+        opened.write_codes(np.array([1, 2, 3], dtype=np.uint16))
+
+
+def test_a_wrong_checksum_is_garbled(card):
+    opened, device = card
+    device.spoilt = True
+    with pytest.raises(GarbledReplyError, match=r"EDGE:DATA\?"):
+        opened.read_codes()
+    assert opened.transport.out_of_step
+
+
+@pytest.mark.parametrize(
+    ("places", "words"),
+    [([0, 1], "3 edges need as many"), ([0, 1, 1], "different places"), ([0, 1, 8], "places 0 to 7")],
+)
+def test_places_must_be_there(card, triangle, places, words):
+    with pytest.raises(SetupError, match=words):
+        CardEdges(card[0], triangle, LIMITS, LAW, places)
+
+
+def test_limits_that_the_card_cannot_reach_are_refused(card, triangle):
+    wide = Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-7, 1e-3))
+    with pytest.raises(SetupError, match="the edge card makes"):
+        CardEdges(card[0], triangle, wide, LAW)
