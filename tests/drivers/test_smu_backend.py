@@ -120,7 +120,7 @@ def test_a_dry_edge_card_does_what_it_is_told(triangle, capsys):
         ({"channels": [table()["channels"][0], table()["channels"][0] | {"node": 1}]}, "listed twice"),
         ({"channels": [table()["channels"][0] | {"node": "inn"}]}, "'inn', which the network does not have"),
         ({"channels": [table()["channels"][0] | {"node": 3}]}, "node 3, the nodes are 0 to 2"),
-        ({"channels": [table()["channels"][0] | {"channel": 3}]}, "no channel 3"),
+        ({"channels": [table()["channels"][0] | {"channel": 3}, table()["channels"][1]]}, "no channel 3"),
         (
             {"channels": [table()["channels"][0], table()["channels"][1] | {"model": "2602B"}]},
             "different models",
