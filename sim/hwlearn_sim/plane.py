@@ -71,6 +71,7 @@ class AnalogPlane:
         self._sources: list[Source] = []
         self._reduced: _Reduced | None = None
         self._at_rest: Settled | None = None
+        self._read_off: dict[int, Operating] = {}
         self._stairs: dict[int, Staircase] = {}
         self._states: dict[int, tuple[int, int]] = {}
 
@@ -161,6 +162,7 @@ class AnalogPlane:
                 )
         stairs = [self._stairs[node] for node in circuit.terminals]
         guess = [self._guess(node, stair) for node, stair in zip(circuit.terminals, stairs, strict=True)]
+        self._read_off.clear()
         settled = settle(circuit.seen, stairs, np.array(guess, dtype=np.int64))
         for node, stair, state in zip(circuit.terminals, stairs, settled.states.tolist(), strict=True):
             self._states[node] = (len(stair.kinks), state)
@@ -168,6 +170,8 @@ class AnalogPlane:
 
     def _operating(self, channel: int) -> Operating:
         settled, circuit = self._rest()
+        if channel in self._read_off:
+            return self._read_off[channel]
         node = self._nodes[channel]
         if node == self.topology.ground:
             return _shorted(self._sources[channel])
@@ -179,7 +183,8 @@ class AnalogPlane:
             float(settled.volts[k]),
             float(settled.amperes[k]),
         )
-        return at[here.index(channel)]
+        self._read_off.update(zip(here, at, strict=True))
+        return self._read_off[channel]
 
     def _guess(self, node: int, stair: Staircase) -> int:
         kinks, state = self._states.get(node, (-1, 0))
