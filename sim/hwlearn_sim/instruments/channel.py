@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
+from hwlearn.circuit.topology import Topology
 from hwlearn_sim.instruments.capability import (
     OTHER,
     QUANTITIES,
@@ -22,6 +23,8 @@ from hwlearn_sim.instruments.ranges import Quantity, Range
 from hwlearn_sim.plane import AnalogPlane
 from hwlearn_sim.sources import CurrentSource, Open, Operating, Source, VoltageSource
 
+_UNWIRED: Final = Topology(2, [(0, 1)], inputs=[0], outputs=[1])
+
 
 class SmuChannel:
     """A channel on the analog plane.
@@ -30,8 +33,8 @@ class SmuChannel:
     ----------
     plane : AnalogPlane
         The circuit.
-    node : int
-        Where the channel's HI terminal hangs; LO is board ground.
+    node : int or None
+        Where the channel's HI terminal hangs; LO is board ground. None: nowhere.
     capability : Capability
         What the hardware can do.
     clock : Clock
@@ -56,7 +59,7 @@ class SmuChannel:
     def __init__(
         self,
         plane: AnalogPlane,
-        node: int,
+        node: int | None,
         capability: Capability,
         clock: Clock,
         rng: np.random.Generator,
@@ -65,6 +68,9 @@ class SmuChannel:
         line_Hz: float = 50.0,
     ) -> None:
         self.capability, self.clock, self.line_Hz, self.label = capability, clock, line_Hz, label
+        if node is None:
+            # a channel that is wired to nothing has a circuit of its own: an open end
+            plane, node = AnalogPlane(_UNWIRED, [0.0]), 1
         self._plane, self._terminal = plane, plane.attach(node, label)
         self._rng, self._noise = rng, meters.noise
         self.forced: Literal["over-range", "compliance"] | None = None
