@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
@@ -15,12 +14,14 @@ from hwlearn_drivers.dry_link import DryLink
 from hwlearn_drivers.edge_card import CardEdges, DryEdgeCard, EdgeCard, Rheostat
 from hwlearn_drivers.edges import Edges, FixedEdges
 from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
+from hwlearn_drivers.pace import Pace
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.registry import open_smu, write_off
 from hwlearn_drivers.smu.span import Ceiling
-from hwlearn_drivers.smu_network import Pace, SmuNetwork, check_terminals
+from hwlearn_drivers.smu_network import SmuNetwork
 from hwlearn_drivers.transport import Transport
 from hwlearn_drivers.wire_log import WireLog
+from hwlearn_drivers.wiring import check_terminals
 
 
 class SmuBackend:
@@ -30,7 +31,7 @@ class SmuBackend:
 
     @staticmethod
     def open(
-        settings: SmuSettings, topology: Topology, limits: Limits, calibration: Any = None
+        settings: SmuSettings, topology: Topology, limits: Limits, calibration: object | None = None
     ) -> SmuNetwork:
         """Open every instrument, outputs off, and return the network that hangs on them.
 

@@ -96,7 +96,7 @@ class SmuSettings(_Table):
     voltage_range, current_range : quantity, "limits" or "auto"
         Ranges of all channels: fixed, fixed at the bench's limit, or chosen by the instruments.
     slew_V_per_s, ramp_step, settle, voltage_sigma, current_sigma
-        See `hwlearn_drivers.smu_network.Pace`.
+        See `hwlearn_drivers.pace.Pace`.
     timeout, baud, visa_library
         See `hwlearn_drivers.addresses.LinkOptions`.
     wire_log : path, optional

@@ -22,8 +22,9 @@ from hwlearn.units import format_quantity
 from hwlearn_drivers.blocks import decode_codes, encode_block, encode_codes
 from hwlearn_drivers.edges import Edges
 from hwlearn_drivers.errors import GarbledReplyError
+from hwlearn_drivers.fence import Fence
 from hwlearn_drivers.instrument import Identity, Instrument
-from hwlearn_drivers.transport import Fence, Transport
+from hwlearn_drivers.transport import Transport
 
 Codes = NDArray[np.uint16]
 

@@ -11,7 +11,8 @@ from types import TracebackType
 from typing import ClassVar, Final, Self
 
 from hwlearn_drivers.errors import InstrumentError, UnknownInstrumentError
-from hwlearn_drivers.transport import SCPI_FENCE, Fence, Transport
+from hwlearn_drivers.fence import SCPI_FENCE, Fence
+from hwlearn_drivers.transport import Transport
 
 log = logging.getLogger("hwlearn_drivers")
 

@@ -1,7 +1,8 @@
 """The instruments whose outputs may be on, and the ways out of a program that must not leave them so.
 
-Whoever forgets to close an instrument, or is told to end by SIGTERM, leaves it switched off. The signal
-handler is installed only while instruments are open, from the main thread, and passes the signal on.
+Whoever forgets to close an instrument, or is told to end (SIGTERM, a terminal that hangs up), leaves it
+switched off. The signal handlers are installed only while instruments are open, from the main thread, and
+pass the signal on.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ import atexit
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from hwlearn_drivers.errors import OutputsMayBeOnError
 
@@ -24,14 +25,19 @@ class HasOutputs(Protocol):
         """Switch every output off, write-only."""
 
 
+_SIGNALS: Final = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
+)
+"""Those that end a program without running anything of it; Ctrl-C is an exception and needs no handler."""
+
 _open: dict[int, HasOutputs] = {}
-_before: Any = None  # the SIGTERM handler that was there; None: ours is not installed
+_before: dict[int, Any] = {}  # the handlers that were there before ours
 
 
 def watch(instrument: HasOutputs) -> None:
     """Count an instrument among the open ones."""
     if not _open:
-        atexit.register(_at_exit)
+        atexit.register(_halt_open)
         _install()
     _open[id(instrument)] = instrument
 
@@ -40,7 +46,7 @@ def unwatch(instrument: HasOutputs) -> None:
     """The instrument is closed."""
     _open.pop(id(instrument), None)
     if not _open:
-        atexit.unregister(_at_exit)
+        atexit.unregister(_halt_open)
         _uninstall()
 
 
@@ -57,15 +63,11 @@ def halt_all(instruments: Iterable[HasOutputs]) -> None:
     OutputsMayBeOnError
         Naming every output that may be on.
     """
-    _each(instruments, lambda instrument: instrument.halt())
-
-
-def _each(instruments: Iterable[HasOutputs], act: Callable[[HasOutputs], None]) -> None:
     failed: list[str] = []
     interrupted: BaseException | None = None
     for instrument in instruments:
         try:
-            act(instrument)
+            instrument.halt()
         except OutputsMayBeOnError as error:
             failed.append(str(error))
         except BaseException as error:  # a second Ctrl-C must not spare the instruments that follow
@@ -83,35 +85,32 @@ def _halt_open() -> None:
         print(error, file=sys.stderr, flush=True)
 
 
-def _at_exit() -> None:
+def _on_signal(number: int, frame: FrameType | None) -> None:
     _halt_open()
-
-
-def _on_sigterm(number: int, frame: FrameType | None) -> None:
-    _halt_open()
-    if callable(_before):
-        _before(number, frame)
+    before = _before.get(number)
+    if callable(before):
+        before(number, frame)
     else:
         _uninstall()
         signal.raise_signal(number)
 
 
 def _install() -> None:
-    global _before
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread may; the way out through atexit remains
-    handler = signal.getsignal(signal.SIGTERM)
-    # None: installed from C, cannot be passed on; ignored: the program is meant to go on
-    if handler is not None and handler != signal.SIG_IGN:
-        _before = handler
-        signal.signal(signal.SIGTERM, _on_sigterm)
+    for number in _SIGNALS:
+        handler = signal.getsignal(number)
+        # None: installed from C, cannot be passed on; ignored: the program is meant to go on
+        if handler is not None and handler != signal.SIG_IGN:
+            _before[number] = handler
+            signal.signal(number, _on_signal)
 
 
 def _uninstall() -> None:
-    global _before
-    if _before is None or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         return
-    # someone may have put a handler on top of ours; it is theirs to keep
-    if signal.getsignal(signal.SIGTERM) == _on_sigterm:
-        signal.signal(signal.SIGTERM, _before)
-    _before = None
+    for number, handler in _before.items():
+        # someone may have put a handler on top of ours; it is theirs to keep
+        if signal.getsignal(number) == _on_signal:
+            signal.signal(number, handler)
+    _before.clear()

@@ -7,12 +7,11 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 
 import numpy as np
 
 from hwlearn.circuit.topology import FloatArray, Topology
-from hwlearn.errors import ComplianceError, NetworkError, SetupError
+from hwlearn.errors import ComplianceError, NetworkError
 from hwlearn.limits import Limits
 from hwlearn.network import Network, Programmed, Readout
 from hwlearn.nudges import OutputDrive
@@ -20,47 +19,14 @@ from hwlearn.units import format_quantity
 from hwlearn_drivers import open_outputs
 from hwlearn_drivers.edges import Edges
 from hwlearn_drivers.errors import OutputsMayBeOnError
-from hwlearn_drivers.smu.channel import Reading, SmuChannel
+from hwlearn_drivers.pace import Pace
+from hwlearn_drivers.smu.channel import SmuChannel
+from hwlearn_drivers.smu.reading import Reading
 from hwlearn_drivers.smu.span import UNIT, Quantity
 from hwlearn_drivers.wire_log import WireLog
+from hwlearn_drivers.wiring import check_wiring
 
 log = logging.getLogger("hwlearn_drivers")
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast sources move, how long nodes settle, and how well they are read.
-
-    Attributes
-    ----------
-    slew_V_per_s : float
-        Fastest change of a source. Currents take as long for their whole range as voltages do for theirs.
-    ramp_step_V : float
-        Largest step; smaller changes are made at once.
-    settle_s : float
-        Wait between the last step and the reading.
-    voltage_sigma, current_sigma : float
-        Stated standard uncertainty of one reading, volts and amperes.
-
-    Raises
-    ------
-    SetupError
-        If a value is negative or not finite, or slew or step are zero.
-    """
-
-    slew_V_per_s: float = 10.0
-    ramp_step_V: float = 0.05
-    settle_s: float = 0.01
-    voltage_sigma: float = 0.0
-    current_sigma: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("slew_V_per_s", "ramp_step_V", "settle_s", "voltage_sigma", "current_sigma"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0) or (
-                value == 0 and name in ("slew_V_per_s", "ramp_step_V")
-            ):
-                raise SetupError(f"{name} is {value}; it must be positive and finite")
 
 
 class SmuNetwork(Network):
@@ -101,7 +67,7 @@ class SmuNetwork(Network):
         self._wire_log = wire_log
         self.edges = edges
         self._nodes = [*topology.inputs.tolist(), *topology.outputs.tolist()]
-        _check_wiring(topology, limits, channels)
+        check_wiring(topology, limits, channels)
         self._channels = [channels[node] for node in self._nodes]
         self._smus = list(dict.fromkeys(channel.smu for channel in self._channels))
         # terminals of one instrument share its wire; each instrument has a thread of its own
@@ -256,25 +222,27 @@ class SmuNetwork(Network):
         moving = change != 0
         for step in range(1, steps + 1):
             due = time.monotonic() + step_s
-            target = levels if step == steps else start + change * (step / steps)
+            last = step == steps
+            target = levels if last else start + change * (step / steps)
 
-            def move(k: int, target: FloatArray = target) -> None:
+            def move(k: int, target: FloatArray = target, last: bool = last) -> None:
                 if moving[k]:
                     self._channels[k].set_level(float(target[k]))
+                    if last:
+                        self._channels[k].check_errors()
 
             self._in_parallel(move)
             self._levels[:] = target
-            if step < steps:
+            if not last:
                 time.sleep(max(0.0, due - time.monotonic()))
 
     def _read_all(self, sample: int) -> list[Reading]:
-        """Read every channel; errors in a queue or a source at its limit end the measurement."""
+        """Read every channel; a source at its limit ends the measurement."""
         readings: list[Reading | None] = [None] * len(self._channels)
         tripped = np.zeros(len(self._channels), dtype=bool)
 
         def read(k: int) -> None:
             channel = self._channels[k]
-            channel.check_errors()
             readings[k] = channel.read()
             tripped[k] = channel.limited()
 
@@ -323,35 +291,6 @@ class SmuNetwork(Network):
         for future in self._pending:
             if future.done():
                 future.result()
-
-
-def check_terminals(topology: Topology, wired: Mapping[int, str]) -> None:
-    """Refuse a wiring (node to channel name) that misses an input or output, or uses another node.
-
-    Raises
-    ------
-    SetupError
-    """
-    terminals = {*topology.inputs.tolist(), *topology.outputs.tolist()}
-    for node in sorted(terminals):
-        if node not in wired:
-            kind = "input" if node in topology.inputs else "output"
-            raise SetupError(
-                f"{kind} {topology.names[node]} has no SMU channel; give it one under backend.channels"
-            )
-    for node, name in wired.items():
-        if node not in terminals:
-            place = topology.names[node] if 0 <= node < topology.n_nodes else node
-            raise SetupError(f"{name} is wired to {place}, which is neither input nor output")
-
-
-def _check_wiring(topology: Topology, limits: Limits, channels: Mapping[int, SmuChannel]) -> None:
-    check_terminals(topology, {node: channel.name for node, channel in channels.items()})
-    for channel in channels.values():
-        if channel.ceiling.volts > limits.voltage or channel.ceiling.amperes > limits.current:
-            raise SetupError(f"the ceiling of {channel.name} is higher than the limits of the bench")
-    if len({id(channel) for channel in channels.values()}) != len(channels):
-        raise SetupError("one SMU channel is wired to two nodes")
 
 
 def _wait(futures: list[Future[None]], until: str = ALL_COMPLETED) -> None:

@@ -13,11 +13,11 @@ import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import NoReturn
 
 from hwlearn_drivers.blocks import block_length, encode_block
 from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError
+from hwlearn_drivers.fence import SCPI_FENCE, Fence
 from hwlearn_drivers.link import Link
 from hwlearn_drivers.wire_log import WireLog
 
@@ -27,42 +27,6 @@ _ROUNDS = 8
 _SPOIL = b"~~\n"  # no language knows it: a command that was cut short dies with it instead of being obeyed
 
 log = logging.getLogger("hwlearn_drivers")
-
-
-@dataclass(frozen=True, slots=True)
-class Fence:
-    """A question whose answer nobody can mistake.
-
-    Attributes
-    ----------
-    template : str
-        Sent, with ``{n}`` replaced by a random number below ``below`` that comes back.
-    below : int
-    after : str
-        Sent when all is well again; restores what the question changed.
-    """
-
-    template: str
-    below: int
-    after: str = ""
-
-    def question(self, n: int) -> str:
-        """Return the question for the number n."""
-        return self.template.replace("{n}", str(n))
-
-    def answered(self, line: str, n: int) -> bool:
-        """Whether a line answers the question for n."""
-        try:
-            return float(line) == n
-        except ValueError:
-            return False
-
-
-SCPI_FENCE = Fence("*ESE {n};*ESE?", 256, after="*ESE 0")
-"""For instruments with an IEEE 488.2 event enable register; ``*OPC?`` could be answered by a late ``1``."""
-
-TSP_FENCE = Fence('print("{n}")', 10**9)
-"""For instruments that run Lua."""
 
 
 class Transport:

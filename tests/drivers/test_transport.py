@@ -10,8 +10,9 @@ from hwlearn_drivers.addresses import LinkOptions, open_link
 from hwlearn_drivers.blocks import encode_block
 from hwlearn_drivers.dry_link import DryLink
 from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError, LinkTimeout
+from hwlearn_drivers.fence import SCPI_FENCE, TSP_FENCE, Fence
 from hwlearn_drivers.link import StreamLink
-from hwlearn_drivers.transport import SCPI_FENCE, TSP_FENCE, Fence, Transport
+from hwlearn_drivers.transport import Transport
 from hwlearn_drivers.wire_log import WireLog
 
 SHORT_S = 0.15

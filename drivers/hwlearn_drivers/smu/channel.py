@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import LimitError, NetworkError
+from hwlearn_drivers.smu.reading import Reading, Sweep
 from hwlearn_drivers.smu.span import Ceiling, Quantity
 
 if TYPE_CHECKING:
@@ -21,28 +21,6 @@ LONGEST_LIST = 100
 """Levels that one list command carries on every model; longer lists run in parts."""
 
 _LINE_CYCLE_S = 1 / 50
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a channel measured at its terminals; NaN where the instrument had no number.
-
-    Attributes
-    ----------
-    volts, amperes : float
-        Against its low terminal, and out of its high terminal.
-    """
-
-    volts: float
-    amperes: float
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Sweep:
-    """What a channel measured at each level of a list; ``volts`` and ``amperes`` are both (n,)."""
-
-    volts: FloatArray
-    amperes: FloatArray
 
 
 class SmuChannel(ABC):
@@ -169,8 +147,8 @@ class SmuChannel(ABC):
             If the instrument refuses.
         """
         self._needs_source()
-        self._on = True
         self.smu.tell(self._output_command(True))
+        self._on = True
 
     def off(self) -> None:
         """Switch the output off."""

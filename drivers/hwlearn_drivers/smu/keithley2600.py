@@ -11,11 +11,12 @@ from typing import ClassVar, Final
 import numpy as np
 
 from hwlearn.circuit.topology import FloatArray
+from hwlearn_drivers.fence import TSP_FENCE, Fence
 from hwlearn_drivers.instrument import number
-from hwlearn_drivers.smu.channel import Reading, SmuChannel
+from hwlearn_drivers.smu.channel import SmuChannel
+from hwlearn_drivers.smu.reading import Reading
 from hwlearn_drivers.smu.smu import Smu
 from hwlearn_drivers.smu.span import Quantity, Span
-from hwlearn_drivers.transport import TSP_FENCE, Fence
 
 _LETTER: Final[dict[Quantity, str]] = {"voltage": "v", "current": "i"}
 _FUNCTION: Final[dict[Quantity, int]] = {"voltage": 1, "current": 0}

@@ -12,7 +12,8 @@ import numpy as np
 
 from hwlearn.circuit.topology import FloatArray
 from hwlearn_drivers.instrument import number
-from hwlearn_drivers.smu.channel import Reading, SmuChannel
+from hwlearn_drivers.smu.channel import SmuChannel
+from hwlearn_drivers.smu.reading import Reading
 from hwlearn_drivers.smu.scpi_smu import WORD, ScpiChannel, other, range_command
 from hwlearn_drivers.smu.smu import Smu
 from hwlearn_drivers.smu.span import Quantity, Span
