@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import socket
@@ -179,7 +180,8 @@ class Server(ABC):
         if self._stopping:
             return
         self._stopping = True
-        self._waker.send(b"\0")
+        with contextlib.suppress(OSError):  # the thread may have ended by itself
+            self._waker.send(b"\0")
         self._thread.join()
         self._waker.close()
         if self._failure is not None:

@@ -95,6 +95,14 @@ class Reading:
     output: bool
 
     @property
+    def resistance(self) -> float:
+        """Volts over amperes: NaN unless both were measured, infinite without a current."""
+        volts, amps = (self.values.get(quantity, math.nan) for quantity in QUANTITIES)
+        if math.isnan(volts) or math.isnan(amps):
+            return math.nan
+        return volts / amps if amps else math.inf
+
+    @property
     def over_range(self) -> bool:
         """Whether a meter was beyond its range."""
         return any(math.isinf(value) for value in self.values.values())

@@ -87,6 +87,11 @@ class RheostatLaw:
         """Return the nominal conductance at each code."""
         return np.asarray(1.0 / (self.wiper_ohm + self.full_ohm * codes / self.positions))
 
+    def nearest(self, siemens: float) -> int:
+        """Return the code whose resistance lies nearest to that of a conductance."""
+        code = round((1.0 / siemens - self.wiper_ohm) * self.positions / self.full_ohm)
+        return min(max(code, 0), self.positions - 1)
+
 
 class VirtualEdgeCard(ScpiInstrument):
     """A card that programs edges of the plane.

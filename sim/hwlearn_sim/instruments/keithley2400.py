@@ -286,7 +286,7 @@ class Keithley2400(ScpiSmu):
         if name == "RES":
             if "RES" not in self._functions:
                 return math.nan
-            return values["voltage"] / values["current"] if values["current"] else math.inf
+            return reading.resistance
         quantity: Quantity = "voltage" if name == "VOLT" else "current"
         return values.get(quantity, reading.level if sourced == quantity else math.nan)
 

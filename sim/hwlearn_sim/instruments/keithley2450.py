@@ -6,7 +6,6 @@ sheet; the noise is this project's own statement (1 ppm of range in one power-li
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -57,6 +56,7 @@ class Keithley2450(ScpiSmu):
         identity = f"KEITHLEY INSTRUMENTS,MODEL 2450,{serial},1.7.12b"
         super().__init__(identity, [channel], clock, error_capacity=1000, no_error='0,"No error;0;0 0"')
         self._language = "SCPI"
+        self.tree.trailing_comma = True
         self._start()
         self.add_source("SOURce#:", "SOURce#:FUNCtion[:MODE]")
         self.add_meter("[SENSe#:]", one_nplc=False)
@@ -217,10 +217,7 @@ class Keithley2450(ScpiSmu):
         return reading
 
     def _value(self, reading: Reading) -> float:
-        if self._sensed != "RES":
-            return reading.values[_quantity(self._sensed)]
-        amps = reading.values["current"]
-        return reading.values["voltage"] / amps if amps else math.inf
+        return reading.resistance if self._sensed == "RES" else reading.values[_quantity(self._sensed)]
 
     # --- sweeps -------------------------------------------------------------------------------------
 

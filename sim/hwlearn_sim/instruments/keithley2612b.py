@@ -166,7 +166,7 @@ class Keithley2612B(ScpiInstrument):
             "format": self._format_object(),
             "errorqueue": self._error_object(),
             "print": self._print,
-            "printnumber": self._print,
+            "printnumber": function(self._print_numbers, 1, 100),
             "printbuffer": function(self._print_buffer, 3, 20),
             "reset": function(self.reset, 0, 1),
             "delay": function(self._delay, 1),
@@ -211,11 +211,11 @@ class Keithley2612B(ScpiInstrument):
         self.clock.advance(as_number(seconds))
 
     def _print(self, *values: Value) -> None:
-        if self._format["data"] != 1 and values and all(isinstance(value, float) for value in values):
-            self._printed += self._binary(values)
-        else:
-            text = "\t".join(self._text(value) for value in values)
-            self._printed += text.encode("latin-1", "replace") + b"\n"
+        text = "\t".join(self._text(value) for value in values)
+        self._printed += text.encode("latin-1", "replace") + b"\n"
+
+    def _print_numbers(self, *values: Value) -> None:
+        self._send([as_number(value) for value in values])
 
     def _print_buffer(self, first: Value, last: Value, *buffers: Value) -> None:
         start, end = (round(as_number(bound)) for bound in (first, last))
@@ -227,7 +227,9 @@ class Keithley2612B(ScpiInstrument):
             if not 1 <= start <= end <= len(column):
                 raise InstrumentError(-222)
             columns.append(column[start - 1 : end])
-        values = [value for row in zip(*columns, strict=True) for value in row]
+        self._send([value for row in zip(*columns, strict=True) for value in row])
+
+    def _send(self, values: Sequence[float]) -> None:
         if self._format["data"] == 1:
             self._printed += (", ".join(self._text(value) for value in values) + "\n").encode("latin-1")
         else:

@@ -332,6 +332,5 @@ class KeysightB2902(ScpiSmu):
         if element not in self._functions[k]:
             return math.nan
         if element == "RES":
-            amps = reading.values["current"]
-            return reading.values["voltage"] / amps if amps else math.inf
-        return reading.values["voltage" if element == "VOLT" else "current"]
+            return reading.resistance
+        return reading.values.get("voltage" if element == "VOLT" else "current", math.nan)

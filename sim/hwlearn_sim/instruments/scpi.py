@@ -17,6 +17,7 @@ _HEADER = re.compile(
     r"\s*(:?\*[A-Za-z]+|:?[A-Za-z]\w*(?::[A-Za-z]\w*)*)(\??)(?:\s+(.*))?\s*", re.DOTALL | re.ASCII
 )
 _PATTERN_NODE = re.compile(r"(\[?):?([A-Za-z]+[0-9]*)(#?):?(\]?)")
+_SPACES: Final = " \t\r\n\0"
 _REMEMBERED: Final = 2048
 
 Write = Callable[[tuple[int, ...], list[str]], None]
@@ -52,6 +53,12 @@ def split(text: str, separator: str) -> Iterator[str]:
     if depth > 0:
         raise InstrumentError(-171)
     yield text[start:]
+
+
+def trimmed(text: str) -> str:
+    """Return text without spaces around it; with a binary block in it the end stays, spaces may be data."""
+    text = text.lstrip(_SPACES)
+    return text if "#" in text else text.rstrip(_SPACES)
 
 
 def block(argument: str) -> bytes:
@@ -171,9 +178,15 @@ class CommandTree:
 
     A pattern is written as in the manuals: ``[SOURce#]:VOLTage[:LEVel]``. Capitals are the short form,
     brackets hold what may be left out, ``#`` is a numeric suffix (1 when it is left out).
+
+    Attributes
+    ----------
+    trailing_comma : bool
+        Whether a comma may stand behind the last parameter, as a 2450 takes it.
     """
 
     def __init__(self) -> None:
+        self.trailing_comma = False
         self._root = _Node()
         self._known: dict[tuple[tuple[str, ...], str], tuple[Command, tuple[int, ...], tuple[str, ...]]] = {}
 
@@ -215,7 +228,7 @@ class CommandTree:
         match = _HEADER.fullmatch(text)
         if match is None:
             raise InstrumentError(-102)
-        header, asks, rest = match[1].upper(), bool(match[2]), (match[3] or "").strip()
+        header, asks, rest = match[1].upper(), bool(match[2]), trimmed(match[3] or "")
         found = self._known.get((path, header))
         if found is None:
             found = self._resolve(header, path)
@@ -225,7 +238,9 @@ class CommandTree:
         command, suffixes, path = found
         if (command.query if asks else command.write) is None:
             raise InstrumentError(-113)
-        arguments = [part.strip() for part in split(rest, ",")] if rest else []
+        arguments = [trimmed(part) for part in split(rest, ",")] if rest else []
+        if self.trailing_comma and arguments and not arguments[-1]:
+            arguments.pop()
         if "" in arguments:
             raise InstrumentError(-103)
         return Unit(command, suffixes, asks, arguments), path

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from hwlearn_sim.instruments.errors import InstrumentError
 from hwlearn_sim.instruments.instrument import Clock, Instrument
 from hwlearn_sim.instruments.parameters import Kind, Whole, exactly
-from hwlearn_sim.instruments.scpi import CommandTree, Query, Write, split
+from hwlearn_sim.instruments.scpi import CommandTree, Query, Write, split, trimmed
 
 T = TypeVar("T")
 
@@ -127,7 +127,7 @@ class ScpiInstrument(Instrument):
     # --- messages -----------------------------------------------------------------------------------
 
     def _execute(self, message: bytes) -> bytes:
-        text = message.decode("latin-1").strip("\r\n\0 \t")
+        text = trimmed(message.decode("latin-1"))
         replies: list[str] = []
         path: tuple[str, ...] = ()
         try:
@@ -184,7 +184,7 @@ class ScpiInstrument(Instrument):
         self.act("*CLS", self._clear_status)
         self.act("*RST", self._reset_all)
         self.act("*WAI", lambda: None)
-        self.act("STATus:PREset", lambda: enable_measurement((), 0))
+        self.act("STATus:PRESet", lambda: enable_measurement((), 0))
         register = Whole(0, 65535, 0)
         self.setting(
             "STATus:MEASurement:ENABle", register, lambda _: self._measurement_enable, enable_measurement
