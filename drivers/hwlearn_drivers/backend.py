@@ -11,7 +11,8 @@ from hwlearn.limits import Limits
 from hwlearn_drivers.addresses import LinkOptions, open_link
 from hwlearn_drivers.backend_settings import ChannelSettings, EdgeCardSettings, SmuSettings
 from hwlearn_drivers.dry_link import DryLink
-from hwlearn_drivers.edge_card import CardEdges, DryEdgeCard, EdgeCard, Rheostat
+from hwlearn_drivers.edge_card import CardEdges, DryEdgeCard, EdgeCard
+from hwlearn_drivers.edge_codes import CodeLaw, EvenSteps, Rheostat
 from hwlearn_drivers.edges import Edges, FixedEdges
 from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
 from hwlearn_drivers.pace import Pace
@@ -157,7 +158,9 @@ def _open_edges(
     asked = settings.edges
     if not isinstance(asked, EdgeCardSettings):
         return FixedEdges(topology, limits, asked)
-    law = Rheostat(asked.full, asked.wiper, asked.positions)
+    law: CodeLaw = Rheostat(asked.full, asked.wiper, asked.positions)
+    if asked.linear is not None:
+        law = EvenSteps(*asked.linear, asked.positions)
     address = asked.address
     places = 1 + (topology.n_edges - 1 if asked.places is None else max(asked.places, default=0))
     transport = Transport(

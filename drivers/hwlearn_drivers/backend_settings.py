@@ -70,6 +70,8 @@ class EdgeCardSettings(_Table):
     address : str
     full, wiper : quantity
         Resistance of a potentiometer end to end, and of its wiper.
+    linear : two quantities, optional
+        Conductances at the first and the last code of a card whose conductance rises in equal steps.
     positions : int
     places : tuple of int, optional
         Place on the card of each edge, in edge order.
@@ -78,6 +80,7 @@ class EdgeCardSettings(_Table):
     address: str
     full: Ohms = 100e3
     wiper: Ohms = 100.0
+    linear: tuple[Siemens, Siemens] | None = None
     positions: int = 256
     places: tuple[int, ...] | None = None
 

@@ -6,13 +6,10 @@ Wire: ``EDGE:DATA #block`` and ``EDGE:DATA?``, the block as `hwlearn_drivers.blo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwlearn.circuit.topology import FloatArray, Topology
 from hwlearn.errors import SetupError
@@ -20,63 +17,12 @@ from hwlearn.limits import Limits
 from hwlearn.network import Programmed
 from hwlearn.units import format_quantity
 from hwlearn_drivers.blocks import decode_codes, encode_block, encode_codes
+from hwlearn_drivers.edge_codes import CodeLaw, Codes
 from hwlearn_drivers.edges import Edges
-from hwlearn_drivers.errors import GarbledReplyError
-from hwlearn_drivers.fence import Fence
+from hwlearn_drivers.errors import GarbledReplyError, InstrumentError
+from hwlearn_drivers.fence import SCPI_FENCE, Fence
 from hwlearn_drivers.instrument import Identity, Instrument
 from hwlearn_drivers.transport import Transport
-
-Codes = NDArray[np.uint16]
-
-
-@dataclass(frozen=True, slots=True)
-class Rheostat:
-    """A digital potentiometer between wiper and one end: its resistance rises with the code in equal steps.
-
-    Attributes
-    ----------
-    full_ohm : float
-        End to end.
-    wiper_ohm : float
-        In series with the wiper; all that is left at code 0.
-    positions : int
-        Codes are 0 to positions - 1.
-
-    Raises
-    ------
-    SetupError
-        If a value is not positive, or there are fewer than two positions.
-    """
-
-    full_ohm: float
-    wiper_ohm: float
-    positions: int = 256
-
-    def __post_init__(self) -> None:
-        for name in ("full_ohm", "wiper_ohm"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise SetupError(f"{name} of the edge card is {value}; it must be positive")
-        if not 2 <= self.positions <= 65536:
-            raise SetupError(f"positions of the edge card is {self.positions}; it must lie in 2 to 65536")
-
-    def siemens(self, codes: Codes) -> FloatArray:
-        """Return the conductance at each code."""
-        return np.asarray(1.0 / (self.wiper_ohm + self.full_ohm * codes.astype(np.float64) / self.positions))
-
-    def nearest(self, siemens: FloatArray) -> Codes:
-        """Return the code whose conductance lies nearest to each target."""
-        exact = (1.0 / siemens - self.wiper_ohm) * self.positions / self.full_ohm
-        below = np.clip(np.floor(exact), 0, self.positions - 1).astype(np.uint16)
-        above = np.minimum(below + 1, self.positions - 1).astype(np.uint16)
-        nearer = np.abs(self.siemens(above) - siemens) < np.abs(self.siemens(below) - siemens)
-        return np.where(nearer, above, below)
-
-    @property
-    def span(self) -> tuple[float, float]:
-        """The least and the most conductance, in siemens."""
-        ends = self.siemens(np.array([self.positions - 1, 0], dtype=np.uint16))
-        return float(ends[0]), float(ends[1])
 
 
 class EdgeCard(Instrument):
@@ -84,7 +30,7 @@ class EdgeCard(Instrument):
 
     __slots__ = ()
 
-    fence: ClassVar[Fence | None] = None  # the card has nothing to fence with: silence must do
+    fence: ClassVar[Fence | None] = None  # until the card has shown that it has the register to fence with
     error_question: ClassVar[str] = "SYST:ERR?"
 
     @classmethod
@@ -106,8 +52,14 @@ class EdgeCard(Instrument):
         return card
 
     def set_up(self) -> None:
-        """Empty the error queue; the edges stay as they are."""
+        """Empty the error queue, and find out how to resynchronise; the edges stay as they are."""
         self.tell("*CLS")
+        try:
+            self.tell("*ESE 0")
+        except InstrumentError:
+            self.transport.fence = None  # then silence must do
+        else:
+            self.transport.fence = SCPI_FENCE
 
     def write_codes(self, codes: Codes) -> None:
         """Set every edge of the card.
@@ -172,7 +124,7 @@ class CardEdges(Edges):
     card : EdgeCard
     topology : Topology
     limits : Limits
-    law : Rheostat
+    law : CodeLaw
         What a code means.
     places : iterable of int, optional
         Place on the card of each edge, in edge order; 0, 1, 2, ... unless given.
@@ -189,7 +141,7 @@ class CardEdges(Edges):
         card: EdgeCard,
         topology: Topology,
         limits: Limits,
-        law: Rheostat,
+        law: CodeLaw,
         places: Iterable[int] | None = None,
     ) -> None:
         least, most = law.span
@@ -219,6 +171,11 @@ class CardEdges(Edges):
         taken = self._card.read_codes()[self._places]
         return Programmed(conductances, self._law.siemens(taken), taken != wanted)
 
+    def reconnect(self) -> None:
+        """Reach the card again if its link is closed; the edges stay where they are."""
+        if self._card.transport.closed:
+            self._card.reconnect()
+
     def close(self) -> None:
-        """Close the card; the potentiometers stay where they are."""
+        """Close the card; the edges stay where they are."""
         self._card.close()

@@ -23,6 +23,10 @@ class Edges(ABC):
         """Set the edges to targets (E,) in siemens that lie within the limits."""
 
     @abstractmethod
+    def reconnect(self) -> None:
+        """Reach the hardware again if its link is closed; the edges keep what they have."""
+
+    @abstractmethod
     def close(self) -> None:
         """Let go of the hardware; the edges keep what they have."""
 
@@ -56,6 +60,9 @@ class FixedEdges(Edges):
         """Change nothing; every edge that was asked for something else has failed."""
         failed = ~np.isclose(conductances, self.conductances, rtol=_SAME, atol=0.0)
         return Programmed(conductances, self.conductances.copy(), failed)
+
+    def reconnect(self) -> None:
+        """Nothing is open."""
 
     def close(self) -> None:
         """Nothing is open."""

@@ -193,7 +193,7 @@ class Instrument(ABC):
                 f"at {self.transport.name} there was {self.identity}, now there is {now}; the link is closed"
             )
         self.set_up()
-        log.warning("%s: connected again, with the settings of a reset", self.name)
+        log.warning("%s: connected again and set up anew", self.name)
 
     def _make_safe(self) -> None:
         """Do what must come before any question; most instruments have nothing of the kind."""

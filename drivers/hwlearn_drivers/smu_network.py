@@ -150,6 +150,24 @@ class SmuNetwork(Network):
         _wait(self._pending)
         self._pending = []
 
+    def reconnect(self) -> None:
+        """Reach the instruments again whose link dropped: outputs off first, the same instruments or none.
+
+        Raises
+        ------
+        LinkError
+            If one cannot be reached.
+        UnknownInstrumentError
+            If another one answers.
+        """
+        self._check_open()
+        self._halt()
+        self._quiesce()
+        for smu in self._smus:
+            if smu.needs_reconnect:
+                smu.reconnect()
+        self.edges.reconnect()
+
     # --- a batch ------------------------------------------------------------------------------------
 
     def _read_batch(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:

@@ -25,10 +25,11 @@ class Source(Instrument):
     identity : Identity
     """
 
-    __slots__ = ()
+    __slots__ = ("_strange",)
 
     def __init__(self, transport: Transport, identity: Identity) -> None:
         super().__init__(transport, identity)
+        self._strange = False  # opened again for OFF alone; nobody has made sure who answers there
         open_outputs.watch(self)
 
     @property
@@ -65,8 +66,21 @@ class Source(Instrument):
                 ) from second
 
     def rearm(self) -> None:
-        """Let commands out again after `halt`; the outputs stay off."""
+        """Let commands out again after `halt`; the outputs stay off.
+
+        Raises
+        ------
+        LinkError
+            If the link was opened again for OFF alone: `reconnect` makes sure who answers there.
+        """
+        if self.needs_reconnect:
+            raise LinkError(f"{self.name} dropped its connection and was only switched off since; reconnect")
         self.transport.rearm()
+
+    @property
+    def needs_reconnect(self) -> bool:
+        """Whether the link is closed, or was opened again for OFF alone."""
+        return self._strange or self.transport.closed
 
     def off(self) -> None:
         """Switch every output off, then ask whether they are.
@@ -85,6 +99,8 @@ class Source(Instrument):
                 self._confirm_off()
             except LinkError as second:
                 raise self._may_be_on(f"OFF was sent but not confirmed ({first}; then {second})") from second
+        if self._strange:
+            self.transport.halt()
 
     def close(self) -> None:
         """Switch everything off and close the link; closing twice is harmless.
@@ -105,8 +121,10 @@ class Source(Instrument):
     def _make_safe(self) -> None:
         self.transport.halt(*self.off_commands())
         self.transport.rearm()
+        self._strange = False
 
     def _reopen_off(self) -> None:
+        self._strange = True
         self.transport.reopen()
         self.transport.halt(*self.off_commands())
 

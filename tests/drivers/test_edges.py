@@ -10,9 +10,11 @@ from hwlearn.errors import LimitError, SetupError
 from hwlearn.limits import Limits
 from hwlearn_drivers.addresses import LinkOptions, open_link
 from hwlearn_drivers.blocks import decode_codes, encode_block, encode_codes
-from hwlearn_drivers.edge_card import CardEdges, EdgeCard, Rheostat
+from hwlearn_drivers.edge_card import CardEdges, EdgeCard
+from hwlearn_drivers.edge_codes import EvenSteps, Rheostat
 from hwlearn_drivers.edges import FixedEdges
 from hwlearn_drivers.errors import GarbledReplyError, InstrumentError
+from hwlearn_drivers.fence import SCPI_FENCE
 from hwlearn_drivers.transport import Transport
 
 LIMITS = Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1.5e-5, 1e-3))
@@ -91,15 +93,32 @@ def test_the_nearest_code_is_the_nearest(positions, full, wiper, data):
     assert abs(law.siemens(code)[0] - target) <= np.abs(every - target).min() * (1 + 1e-9)
 
 
-def test_every_code_is_its_own_nearest():
+@given(st.integers(2, 1024), st.floats(1e-7, 1e-5), st.floats(2e-5, 1e-2), st.data())
+def test_the_nearest_even_step_is_the_nearest(positions, low, high, data):
+    law = EvenSteps(low, high, positions)
+    every = law.siemens(np.arange(positions, dtype=np.uint16))
+    assert law.span == (low, high)
+    target = data.draw(st.floats(low, high))
+    code = law.nearest(np.array([target]))
+    assert abs(law.siemens(code)[0] - target) <= np.abs(every - target).min() * (1 + 1e-9) + 1e-18
+
+
+@pytest.mark.parametrize("law", [LAW, EvenSteps(1e-6, 1e-4)])
+def test_every_code_is_its_own_nearest(law):
     codes = np.arange(256, dtype=np.uint16)
-    np.testing.assert_array_equal(LAW.nearest(LAW.siemens(codes)), codes)
+    np.testing.assert_array_equal(law.nearest(law.siemens(codes)), codes)
 
 
 @pytest.mark.parametrize("wrong", [{"full_ohm": 0.0}, {"wiper_ohm": -1.0}, {"positions": 1}])
 def test_a_rheostat_that_cannot_be_is_refused(wrong):
     with pytest.raises(SetupError, match="edge card"):
         Rheostat(**({"full_ohm": 1e5, "wiper_ohm": 100.0} | wrong))
+
+
+@pytest.mark.parametrize("wrong", [(0.0, 1e-4, 256), (1e-4, 1e-5, 256), (1e-5, np.inf, 256), (1e-5, 1e-4, 1)])
+def test_even_steps_that_cannot_be_are_refused(wrong):
+    with pytest.raises(SetupError, match="edge card"):
+        EvenSteps(*wrong)
 
 
 # --- the card -------------------------------------------------------------------------------------
@@ -124,6 +143,39 @@ def test_an_edge_that_did_not_move_has_failed(card, triangle):
     done = CardEdges(opened, triangle, LIMITS, LAW).program(np.array([1e-4, 1e-4, 1e-4]))
     assert done.failed.tolist() == [False, True, False]
     assert done.reached[1] == LAW.siemens(np.array([0], dtype=np.uint16))[0]
+
+
+def test_a_card_is_fenced_if_it_has_the_register_for_it(card):
+    assert card[0].transport.fence is SCPI_FENCE
+
+
+def test_a_card_without_that_register_is_left_to_fall_silent(responder):
+    device = Card()
+
+    def answer(line):
+        if line.startswith("*ESE"):
+            device.error = b'-113,"Undefined header"'
+            return None
+        return device.answer(line)
+
+    server = responder(answer)
+    how = LinkOptions(timeout_s=5.0)
+    with EdgeCard.open(Transport("card", lambda: open_link(server.url, how), timeout_s=0.3)) as opened:
+        assert opened.transport.fence is None
+        opened.transport.resynchronise()
+        assert len(opened.read_codes()) == 8
+        assert not [line for line in server.heard if line.startswith("*ESE") and "?" in line]
+
+
+def test_a_card_is_reached_again_after_its_link_was_closed(card, triangle):
+    opened, device = card
+    edges = CardEdges(opened, triangle, LIMITS, LAW)
+    edges.reconnect()
+    device.codes[:] = 9
+    opened.transport.close()
+    edges.reconnect()
+    assert edges.program(np.full(3, 1e-4)).failed.tolist() == [False] * 3
+    assert device.codes[3] == 9
 
 
 def test_a_refused_block_is_raised_with_its_command(card):

@@ -44,6 +44,7 @@ def tsp_together(*commands):
 OPEN_2400 = [
     (":OUTP 0", None),
     *scpi("*RST", "*CLS", ":SENS:FUNC:CONC 1", ':SENS:FUNC "VOLT","CURR"', ":FORM:ELEM VOLT,CURR"),
+    *scpi(":SENS:CURR:NPLC 1.0", ":SYST:RSEN 0"),
 ]
 CLOSE_2400 = [(":OUTP 0", None), (":OUTP?", "0")]
 
@@ -120,6 +121,7 @@ def test_keithley_2450(scripted):
             (":OUTP 0", None),
             ("*LANG?", "SCPI"),
             *scpi("*RST", "*CLS"),
+            *scpi(":SENS:VOLT:NPLC 1.0", ":SENS:CURR:NPLC 1.0", ":SENS:VOLT:RSEN 0", ":SENS:CURR:RSEN 0"),
             *scpi(":SENS:VOLT:NPLC 2.0", ":SENS:CURR:NPLC 2.0", ":SENS:VOLT:RSEN 1", ":SENS:CURR:RSEN 1"),
             *scpi(":SOUR:VOLT:ILIM 0.0005", ":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
             *together(":SOUR:FUNC VOLT", ':SENS:FUNC "CURR"'),
@@ -175,7 +177,7 @@ def test_keithley_2600(scripted):
             ("smua.source.output=0", None),
             ("smub.source.output=0", None),
             ("errorqueue.clear()", None),
-            *tsp("reset()", "format.asciiprecision=16"),
+            *tsp("reset()", "format.asciiprecision=16", "smub.measure.nplc=1.0", "smub.sense=0"),
             *tsp("smub.measure.nplc=0.01", "smub.sense=1"),
             *tsp("smub.source.limiti=0.0005", "smub.source.rangev=2.0", "smub.source.levelv=0.0"),
             *tsp_together("smub.source.func=1"),
@@ -234,8 +236,8 @@ def test_keithley_2600_error_queue(scripted):
             ("smua.source.output=0", None),
             ("smub.source.output=0", None),
             ("errorqueue.clear()", None),
-            *tsp("reset()", "format.asciiprecision=16"),
-            ("smua.measure.nplc=1.0", None),
+            *tsp("reset()", "format.asciiprecision=16", "smua.measure.nplc=1.0", "smua.sense=0"),
+            ("smua.measure.nplc=5.0", None),
             ("print(errorqueue.count)", "1.000000000000000e+00"),
             (
                 "print(errorqueue.next())",
@@ -249,8 +251,8 @@ def test_keithley_2600_error_queue(scripted):
         ]
     )
     with Keithley2600(transport, K2612B, {1: CEILING}) as smu:
-        with pytest.raises(InstrumentError, match=r"'smua.measure.nplc=1.0' with error -285") as raised:
-            smu.channel(1).nplc = 1
+        with pytest.raises(InstrumentError, match=r"'smua.measure.nplc=5.0' with error -285") as raised:
+            smu.channel(1).nplc = 5
         assert (raised.value.code, raised.value.text) == (-285, "TSP Syntax error at line 1")
 
 
@@ -266,6 +268,7 @@ def test_keysight_b2900(scripted):
                 ":OUTP2:ON:AUTO 0",
                 ':SENS2:FUNC "VOLT","CURR"',
             ),
+            *scpi(":SENS2:VOLT:NPLC 1.0", ":SENS2:CURR:NPLC 1.0", ":SENS2:REM 0"),
             *scpi(":SENS2:VOLT:NPLC 0.001", ":SENS2:CURR:NPLC 0.001", ":SENS2:REM 1"),
             *scpi(":SENS2:CURR:PROT 0.0005", ":SOUR2:VOLT:RANG 2.0", ":SOUR2:VOLT 0.0"),
             *together(":SOUR2:FUNC:MODE VOLT"),

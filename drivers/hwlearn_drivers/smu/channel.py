@@ -240,6 +240,11 @@ class SmuChannel(ABC):
         self._current_range = None if amperes is None else float(amperes)
         self._send_ranges()
 
+    def restore(self) -> None:
+        """Send the settings of this channel again after a reset; it is off, and a source of nothing yet."""
+        self._source, self._on = None, False
+        self.smu.tell(*self._nplc_commands(self._nplc), *self._four_wire_commands(self._four_wire))
+
     # --- what a model says --------------------------------------------------------------------------
 
     @abstractmethod
@@ -327,8 +332,3 @@ class SmuChannel(ABC):
     def _patience_s(self, points: int = 1) -> float:
         """Return how long to wait for readings: two quantities, each with its zero references."""
         return self.smu.transport.timeout_s + points * (8 * self._nplc * _LINE_CYCLE_S + 0.02)
-
-    def _forget(self) -> None:
-        """Take note of a reset."""
-        self._source, self._on, self._four_wire, self._nplc = None, False, False, 1.0
-        self._voltage_range = self._current_range = None

@@ -101,10 +101,10 @@ class Smu(Source):
         return range(1, self.span.channels + 1)
 
     def set_up(self) -> None:
-        """Reset it and make the settings that the driver relies on; the outputs are off afterwards."""
-        for channel in self.channels:
-            channel._forget()
+        """Reset it, and make the settings that driver and user rely on; the outputs are off afterwards."""
         self._reset()
+        for channel in self.channels:
+            channel.restore()
 
     @abstractmethod
     def _reset(self) -> None:
