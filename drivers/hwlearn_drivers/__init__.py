@@ -1,1 +1,1 @@
-"""Real instruments and boards behind `hwlearn.Network`. None has landed yet."""
+"""Real instruments and boards behind `hwlearn.Network`."""

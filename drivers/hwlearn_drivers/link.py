@@ -1,0 +1,128 @@
+"""What carries bytes: the abstract `Link`, and the buffered `StreamLink` for sockets and serial ports."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+
+from hwlearn_drivers.errors import LinkTimeout
+
+_CHUNK = 65536
+
+
+class Link(ABC):
+    """An open connection to one instrument; lines end in a newline both ways.
+
+    Attributes
+    ----------
+    has_clear : bool
+        Whether `clear` is a true device clear, which empties the instrument's own buffers.
+    """
+
+    __slots__ = ("has_clear",)
+
+    has_clear: bool
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Send all of data; raise `LinkTimeout` or `LinkError` if that cannot be done."""
+
+    @abstractmethod
+    def write_messages(self, messages: list[bytes]) -> None:
+        """Send several complete messages as close together as the link can."""
+
+    @abstractmethod
+    def read_line(self, timeout_s: float) -> bytes:
+        """Return the next line without its end."""
+
+    @abstractmethod
+    def read_exactly(self, count: int, timeout_s: float) -> bytes:
+        """Return the next count bytes; the time-out starts anew with every piece that arrives."""
+
+    @abstractmethod
+    def unread(self) -> bool:
+        """Whether bytes that nobody has asked for are already here, as far as the link can tell."""
+
+    @abstractmethod
+    def drain(self, quiet_s: float, longest_s: float) -> bytes:
+        """Read and return everything until nothing has come for quiet_s, or longest_s are over."""
+
+    @abstractmethod
+    def clear(self) -> None:
+        """Send a device clear, where `has_clear`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the connection; closing twice is harmless."""
+
+
+class StreamLink(Link):
+    """A stream of bytes without message boundaries; read in chunks, never byte by byte."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self.has_clear = False
+        self._buffer = bytearray()
+
+    @abstractmethod
+    def _receive(self, timeout_s: float) -> bytes:
+        """Return what is there, waiting for the first byte; empty after timeout_s without one."""
+
+    def write_messages(self, messages: list[bytes]) -> None:
+        """Send all messages at once."""
+        self.write(b"".join(messages))
+
+    def read_line(self, timeout_s: float) -> bytes:
+        """Return the next line without its end."""
+        buffer = self._buffer
+        left_s = timeout_s
+        if not buffer:
+            began = time.monotonic()
+            piece = self._receive(timeout_s)
+            # nearly every reply arrives in one piece
+            if piece[-1:] == b"\n" and piece.count(b"\n") == 1:
+                return piece[:-2] if piece[-2:-1] == b"\r" else piece[:-1]
+            buffer += piece
+            left_s -= time.monotonic() - began
+        deadline = time.monotonic() + left_s
+        end = buffer.find(b"\n")
+        while end < 0:
+            seen, left_s = len(buffer), deadline - time.monotonic()
+            piece = self._receive(left_s) if left_s > 0 else b""
+            if not piece:
+                got = f", only {bytes(buffer[:40])!r}" if buffer else ""
+                raise LinkTimeout(f"no answer within {timeout_s:g} s{got}")
+            buffer += piece
+            end = buffer.find(b"\n", seen)
+        line = bytes(buffer[:end])
+        del buffer[: end + 1]
+        return line[:-1] if line[-1:] == b"\r" else line
+
+    def read_exactly(self, count: int, timeout_s: float) -> bytes:
+        """Return the next count bytes."""
+        buffer = self._buffer
+        while len(buffer) < count:
+            piece = self._receive(timeout_s)
+            if not piece:
+                raise LinkTimeout(f"{len(buffer)} of {count} bytes came, then nothing for {timeout_s:g} s")
+            buffer += piece
+        data = bytes(buffer[:count])
+        del buffer[:count]
+        return data
+
+    def drain(self, quiet_s: float, longest_s: float) -> bytes:
+        """Read and return everything until silence."""
+        deadline = time.monotonic() + longest_s
+        found = bytearray(self._buffer)
+        self._buffer.clear()
+        while (left := deadline - time.monotonic()) > 0:
+            piece = self._receive(min(quiet_s, left))
+            if not piece:
+                break
+            found += piece
+        return bytes(found)
+
+    def clear(self) -> None:
+        """A plain stream has no device clear."""
+        raise NotImplementedError("a byte stream has no device clear")

@@ -1,0 +1,44 @@
+"""`Pace`: how fast sources move, how long nodes settle, how well they are read."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hwlearn.errors import SetupError
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast sources move, how long nodes settle, and how well they are read.
+
+    Attributes
+    ----------
+    slew_V_per_s : float
+        Fastest change of a source. Currents take as long for their whole range as voltages do for theirs.
+    ramp_step_V : float
+        Largest step; smaller changes are made at once.
+    settle_s : float
+        Wait between the last step and the reading.
+    voltage_sigma, current_sigma : float
+        Stated standard uncertainty of one reading, volts and amperes.
+
+    Raises
+    ------
+    SetupError
+        If a value is negative or not finite, or slew or step are zero.
+    """
+
+    slew_V_per_s: float = 10.0
+    ramp_step_V: float = 0.05
+    settle_s: float = 0.01
+    voltage_sigma: float = 0.0
+    current_sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("slew_V_per_s", "ramp_step_V", "settle_s", "voltage_sigma", "current_sigma"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0) or (
+                value == 0 and name in ("slew_V_per_s", "ramp_step_V")
+            ):
+                raise SetupError(f"{name} is {value}; it must be positive and finite")

@@ -1,0 +1,143 @@
+"""`Smu`: a source-measure unit with one or two channels."""
+
+from __future__ import annotations
+
+import re
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import ClassVar
+
+from hwlearn.errors import SetupError
+from hwlearn_drivers.errors import UnknownInstrumentError
+from hwlearn_drivers.instrument import Identity
+from hwlearn_drivers.smu.channel import SmuChannel
+from hwlearn_drivers.smu.span import Ceiling, Span
+from hwlearn_drivers.source import Source
+from hwlearn_drivers.transport import Transport
+
+
+class Smu(Source):
+    """A source-measure unit; making one resets it, outputs off first.
+
+    Parameters
+    ----------
+    transport : Transport
+    identity : Identity
+        What it answered to ``*IDN?``.
+    ceilings : mapping of int to Ceiling
+        For each channel in use, by number; the others cannot be had.
+
+    Raises
+    ------
+    UnknownInstrumentError
+        If it is not a model of this class, or does not speak the language that the driver speaks.
+    SetupError
+        If it has no such channel.
+    """
+
+    __slots__ = ("_channels", "_sweeping", "span")
+
+    spans: ClassVar[Mapping[str, Span]]
+    """What each model of this class can do, by model number."""
+
+    channel_class: ClassVar[type[SmuChannel]]
+
+    def __init__(self, transport: Transport, identity: Identity, ceilings: Mapping[int, Ceiling]) -> None:
+        self.span = self.spans[self.model_of(identity)]
+        self._sweeping = False
+        for number in ceilings:
+            if not 1 <= number <= self.span.channels:
+                raise SetupError(
+                    f"{identity} has {self.span.channels} channel(s), there is no channel {number}"
+                )
+        self._channels = {n: self.channel_class(self, n, ceiling) for n, ceiling in sorted(ceilings.items())}
+        super().__init__(transport, identity)
+        try:
+            self._make_safe()
+            self.set_up()
+        except BaseException:
+            self.close()
+            raise
+
+    @classmethod
+    def model_of(cls, identity: Identity) -> str:
+        """Return the model number, as `spans` has it.
+
+        Raises
+        ------
+        UnknownInstrumentError
+            If it is none of this class.
+        """
+        found = re.fullmatch(r"(?:MODEL\s+)?([\w-]+)", identity.model.strip().upper())
+        if found is None or found[1] not in cls.spans:
+            raise UnknownInstrumentError(f"{identity} is none of {', '.join(cls.spans)}")
+        return found[1]
+
+    def channel(self, number: int) -> SmuChannel:
+        """Return a channel that was given a ceiling.
+
+        Raises
+        ------
+        SetupError
+            If it was not.
+        """
+        if number not in self._channels:
+            raise SetupError(f"channel {number} of {self.name} was given no ceiling; give it one to use it")
+        return self._channels[number]
+
+    @property
+    def channels(self) -> tuple[SmuChannel, ...]:
+        """The channels that were given a ceiling, by number."""
+        return tuple(self._channels.values())
+
+    @property
+    def outputs(self) -> list[str]:
+        """Every channel: a reset or a front panel reaches those not in use as well."""
+        return [f"channel {number}" for number in self._numbers]
+
+    @property
+    def _numbers(self) -> range:
+        return range(1, self.span.channels + 1)
+
+    def set_up(self) -> None:
+        """Reset it, and make the settings that driver and user rely on; the outputs are off afterwards."""
+        self._reset()
+        for channel in self.channels:
+            channel.restore()
+
+    @abstractmethod
+    def _reset(self) -> None:
+        """Reset the instrument and make the settings that the driver relies on."""
+
+    def off_commands(self) -> list[str]:
+        """Return OFF for every channel; around an abort while a sweep runs on the instrument's own clock."""
+        off = [self.off_command(number) for number in self._numbers]
+        return [*off, *self._abort_commands(), *off] if self._sweeping else off
+
+    @classmethod
+    @abstractmethod
+    def off_command(cls, number: int) -> str:
+        """Return the command that switches a channel off."""
+
+    @abstractmethod
+    def _abort_commands(self) -> list[str]:
+        """Return the commands that end a running sweep."""
+
+    @contextmanager
+    def sweeping(self) -> Iterator[None]:
+        """Mark the time in which OFF takes an abort; a sweep that was left behind runs on until it is off."""
+        self._sweeping = True
+        yield
+        self._sweeping = False
+
+    def off(self) -> None:
+        """Switch every output off, then ask whether they are; see `Source.off`."""
+        super().off()
+        self._sweeping = False
+
+    def halt(self) -> None:
+        """Switch every output off at once; see `Source.halt`."""
+        for channel in self.channels:
+            channel._on = False
+        super().halt()

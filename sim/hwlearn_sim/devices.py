@@ -1,0 +1,56 @@
+"""The devices of a virtual bench: what an edge really conducts when its programmer says so much."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwlearn.circuit.topology import FloatArray
+from hwlearn.errors import SetupError
+from hwlearn_sim.imperfections import Imperfections
+
+
+class Devices:
+    """True conductances behind nominal ones: spread, stuck devices and write noise of `Imperfections`.
+
+    With the same arguments it draws the same devices as `KirchhoffTwin`.
+
+    Parameters
+    ----------
+    n_edges : int
+        How many.
+    conductance : (float, float)
+        Least and most siemens, between which stuck devices lie.
+    imperfections : Imperfections
+        Only what concerns devices is used.
+    seed : int
+        Everything random follows from it.
+
+    Raises
+    ------
+    SetupError
+        If a stuck edge does not exist.
+    """
+
+    def __init__(
+        self, n_edges: int, conductance: tuple[float, float], imperfections: Imperfections, seed: int
+    ) -> None:
+        streams = np.random.default_rng(seed).spawn(5)
+        drawn, self._writes = streams[0], streams[2]
+        self._write_noise = imperfections.write_noise
+        self._gain = np.exp(imperfections.device_spread * drawn.standard_normal(n_edges))
+        low, high = conductance
+        place = np.exp(drawn.uniform(np.log(low), np.log(high), n_edges))
+        chosen = drawn.permutation(n_edges)[: round(imperfections.stuck_fraction * n_edges)]
+        self._stuck: FloatArray = np.full(n_edges, np.nan)
+        self._stuck[chosen] = place[chosen]
+        for edge, siemens in imperfections.stuck.items():
+            if not 0 <= edge < n_edges:
+                raise SetupError(f"stuck names edge {edge}, but the edges are 0 to {n_edges - 1}")
+            self._stuck[edge] = siemens
+
+    def written(self, nominal: FloatArray) -> FloatArray:
+        """Return the true siemens (E,) after the edges were programmed to nominal ones (E,)."""
+        true = nominal * self._gain
+        if self._write_noise:
+            true = true * np.exp(self._write_noise * self._writes.standard_normal(len(true)))
+        return np.where(np.isnan(self._stuck), true, self._stuck)

@@ -1,0 +1,1 @@
+"""Virtual instruments, one file a model, and the languages that they speak."""

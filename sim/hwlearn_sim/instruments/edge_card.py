@@ -1,0 +1,189 @@
+"""A virtual card of programmable edges: one block of codes sets them all.
+
+Wire: ``EDGE:DATA #block`` and ``EDGE:DATA?``, little-endian 16-bit codes and then their CRC-16/CCITT-FALSE.
+A block that is damaged or of the wrong length is refused with -161, a code that the card does not have with
+-222; then nothing moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.errors import SetupError
+from hwlearn_drivers.blocks import decode_codes, encode_codes
+from hwlearn_drivers.errors import GarbledReplyError
+from hwlearn_sim.devices import Devices
+from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.parameters import exactly
+from hwlearn_sim.instruments.scpi import as_block, block
+from hwlearn_sim.instruments.scpi_instrument import ScpiInstrument
+from hwlearn_sim.plane import AnalogPlane
+
+
+class CodeLaw(Protocol):
+    """What a code means."""
+
+    @property
+    def positions(self) -> int:
+        """Codes are 0 to positions - 1."""
+
+    def siemens(self, codes: IntArray) -> FloatArray:
+        """Return the nominal conductance at each code."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinearLaw:
+    """Conductance rises with the code in equal steps.
+
+    Attributes
+    ----------
+    low, high : float
+        Siemens at code 0 and at the last code.
+    positions : int
+        Number of codes.
+    """
+
+    low: float
+    high: float
+    positions: int = 256
+
+    def __post_init__(self) -> None:
+        _check_positions(self.positions)
+        if not 0 <= self.low < self.high < np.inf:
+            raise SetupError(f"an edge card from {self.low} S to {self.high} S: both must be given, rising")
+
+    def siemens(self, codes: IntArray) -> FloatArray:
+        """Return the nominal conductance at each code."""
+        return np.asarray(self.low + (self.high - self.low) * codes / (self.positions - 1))
+
+
+@dataclass(frozen=True, slots=True)
+class RheostatLaw:
+    """Resistance rises with the code in equal steps, as of a digital potentiometer used as a rheostat.
+
+    Attributes
+    ----------
+    full_ohm, wiper_ohm : float
+        End to end, and in series with the wiper.
+    positions : int
+        Number of codes.
+    """
+
+    full_ohm: float = 100e3
+    wiper_ohm: float = 100.0
+    positions: int = 256
+
+    def __post_init__(self) -> None:
+        _check_positions(self.positions)
+        if not (0 < self.full_ohm < np.inf and 0 < self.wiper_ohm < np.inf):
+            raise SetupError("full_ohm and wiper_ohm of an edge card must be positive")
+
+    def siemens(self, codes: IntArray) -> FloatArray:
+        """Return the nominal conductance at each code."""
+        return np.asarray(1.0 / (self.wiper_ohm + self.full_ohm * codes / self.positions))
+
+    def nearest(self, siemens: float) -> int:
+        """Return the code whose resistance lies nearest to that of a conductance."""
+        code = round((1.0 / siemens - self.wiper_ohm) * self.positions / self.full_ohm)
+        return min(max(code, 0), self.positions - 1)
+
+
+class VirtualEdgeCard(ScpiInstrument):
+    """A card that programs edges of the plane.
+
+    Parameters
+    ----------
+    plane : AnalogPlane
+        The circuit.
+    law : CodeLaw
+        What a code means.
+    devices : Devices
+        What the edges really make of it; of all edges of the plane.
+    edges : sequence of int, optional
+        The edge at each place of the card; all, in order, unless given.
+    codes : sequence of int, optional
+        Where the edges stand at first; the middle code unless given.
+    serial : str
+        Serial number.
+
+    Raises
+    ------
+    SetupError
+        If an edge does not exist or is listed twice, or the codes do not fit.
+    """
+
+    def __init__(
+        self,
+        plane: AnalogPlane,
+        law: CodeLaw,
+        devices: Devices,
+        edges: Sequence[int] | None = None,
+        codes: Sequence[int] | None = None,
+        serial: str = "1",
+    ) -> None:
+        super().__init__(f"hwlearn,EDGE CARD,{serial},1.0", 10)
+        self._plane, self._law, self._devices = plane, law, devices
+        every = plane.topology.n_edges
+        self._edges = np.arange(every) if edges is None else np.array(edges, dtype=np.int64)
+        if (
+            len(set(self._edges.tolist())) != len(self._edges)
+            or not np.isin(self._edges, np.arange(every)).all()
+        ):
+            raise SetupError(
+                f"an edge card programs edges 0 to {every - 1}, each once; got {list(edges or [])}"
+            )
+        self._nominal: FloatArray = np.array(plane.conductances)
+        self._codes = np.full(len(self._edges), law.positions // 2, dtype=np.int64)
+        if codes is not None:
+            self._codes[:] = self._checked(np.array(codes, dtype=np.int64))
+        self._move()
+        self.command("EDGE:DATA", self._write, self._query)
+
+    @property
+    def codes(self) -> IntArray:
+        """The code at each place."""
+        return self._codes.copy()
+
+    def reset(self) -> None:
+        """Edges stay where they are: a potentiometer has no power-on state that is safer than another."""
+
+    def _write(self, _: tuple[int, ...], arguments: list[str]) -> None:
+        (argument,) = exactly(arguments, 1)
+        try:
+            codes = decode_codes(block(argument)).astype(np.int64)
+        except GarbledReplyError:
+            raise InstrumentError(-161) from None
+        if len(codes) != len(self._codes):
+            raise InstrumentError(-161)
+        if (codes >= self._law.positions).any():
+            raise InstrumentError(-222)
+        self._codes = codes
+        self._move()
+
+    def _query(self, _: tuple[int, ...], arguments: list[str]) -> str:
+        exactly(arguments, 0)
+        return as_block(encode_codes(self._codes))
+
+    def _move(self) -> None:
+        self._nominal[self._edges] = self._law.siemens(self._codes)
+        true = np.array(self._plane.conductances)
+        true[self._edges] = self._devices.written(self._nominal)[self._edges]
+        self._plane.set_conductances(true)
+
+    def _checked(self, codes: IntArray) -> IntArray:
+        if codes.shape != self._codes.shape or (codes < 0).any() or (codes >= self._law.positions).any():
+            raise SetupError(
+                f"an edge card of {len(self._codes)} places takes as many codes, "
+                f"0 to {self._law.positions - 1}"
+            )
+        return codes
+
+
+def _check_positions(positions: int) -> None:
+    if not 2 <= positions <= 65536:
+        raise SetupError(f"an edge card has {positions} positions; it must have 2 to 65536")

@@ -1,0 +1,80 @@
+"""Errors that an instrument keeps in its queue rather than raise, with the codes of SCPI 1999."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+STANDARD: Final = {
+    0: "No error",
+    -100: "Command error",
+    -101: "Invalid character",
+    -102: "Syntax error",
+    -103: "Invalid separator",
+    -104: "Data type error",
+    -108: "Parameter not allowed",
+    -109: "Missing parameter",
+    -113: "Undefined header",
+    -114: "Header suffix out of range",
+    -131: "Invalid suffix",
+    -141: "Invalid character data",
+    -151: "Invalid string data",
+    -161: "Invalid block data",
+    -171: "Invalid expression",
+    -200: "Execution error",
+    -221: "Settings conflict",
+    -222: "Parameter data out of range",
+    -223: "Too much data",
+    -224: "Illegal parameter value",
+    -230: "Data corrupt or stale",
+    -285: "TSP Syntax Error",
+    -286: "TSP Runtime Error",
+    -350: "Queue overflow",
+    -363: "Input buffer overrun",
+    -410: "Query INTERRUPTED",
+    -420: "Query UNTERMINATED",
+}
+"""Texts of the standard codes, and of the two that Keithley's script language adds."""
+
+
+class InstrumentError(Exception):
+    """What a virtual instrument finds wrong with a message; it ends in the error queue, never on the host.
+
+    Parameters
+    ----------
+    code : int
+        SCPI error number.
+    text : str, optional
+        The standard text unless given.
+    """
+
+    def __init__(self, code: int, text: str | None = None) -> None:
+        self.code = code
+        self.text = STANDARD[code] if text is None else text
+        super().__init__(f"{code}: {self.text}")
+
+
+class ErrorQueue:
+    """First in, first out; when full, the last entry becomes -350 and further ones are lost."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._entries: deque[tuple[int, str]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def push(self, error: InstrumentError) -> None:
+        """Add an error."""
+        if len(self._entries) < self._capacity:
+            self._entries.append((error.code, error.text))
+        else:
+            self._entries[-1] = (-350, STANDARD[-350])
+
+    def next(self) -> tuple[int, str]:
+        """Take the oldest error out; ``(0, "No error")`` when there is none."""
+        return self._entries.popleft() if self._entries else (0, STANDARD[0])
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._entries.clear()

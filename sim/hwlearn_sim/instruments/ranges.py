@@ -1,0 +1,98 @@
+"""Measuring and sourcing ranges of source-measure units: full scale, resolution, noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from hwlearn_sim.instruments.errors import InstrumentError
+
+Quantity = Literal["voltage", "current"]
+"""What a channel sources or measures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """One range.
+
+    Attributes
+    ----------
+    full_scale : float
+        Its name: volts or amperes.
+    step : float
+        Resolution, in the same unit.
+    noise : float
+        Standard deviation of one reading integrated over one power-line cycle, in the same unit.
+    """
+
+    full_scale: float
+    step: float
+    noise: float = 0.0
+
+    def rounded(self, value: float) -> float:
+        """Return the value to the resolution of this range."""
+        return round(value / self.step) * self.step
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """All ranges of one quantity.
+
+    Attributes
+    ----------
+    each : tuple of Range
+        Rising.
+    over : float
+        How far beyond full scale a range still works, e.g. 1.05.
+    """
+
+    each: tuple[Range, ...]
+    over: float = 1.05
+
+    @classmethod
+    def decades(
+        cls, full_scales: Sequence[float], counts: float, noise: float = 0.0, over: float = 1.05
+    ) -> Ranges:
+        """Make ranges of equal relative resolution.
+
+        Parameters
+        ----------
+        full_scales : sequence of float
+            Rising.
+        counts : float
+            Steps in full scale.
+        noise : float
+            Standard deviation at one power-line cycle, as a fraction of full scale.
+        over : float
+            How far beyond full scale a range still works.
+        """
+        # the step is a power of ten times 1, 2 or 5: take out the rounding of the division
+        each = [Range(full, float(f"{full / counts:.6g}"), noise * full) for full in full_scales]
+        return cls(tuple(each), over)
+
+    @property
+    def most(self) -> float:
+        """The largest magnitude that any range takes."""
+        return float(f"{self.each[-1].full_scale * self.over:.12g}")
+
+    def holds(self, within: Range, value: float) -> bool:
+        """Tell whether a value fits into a range."""
+        return abs(value) <= within.full_scale * self.over * (1 + 1e-12)
+
+    def covering(self, value: float) -> Range:
+        """Return the smallest range that holds the value, the largest if none does."""
+        return next((one for one in self.each if self.holds(one, value)), self.each[-1])
+
+    def named(self, value: float) -> Range:
+        """Return the range that an instrument chooses when asked for one that takes ``value``.
+
+        Raises
+        ------
+        InstrumentError
+            -222 beyond the largest.
+        """
+        if not (math.isfinite(value) and self.holds(self.each[-1], value)):
+            raise InstrumentError(-222)
+        return self.covering(value)

@@ -1,0 +1,288 @@
+"""The SCPI language: program messages into units, headers and parameters (IEEE 488.2, SCPI 1999 volume 1).
+
+Messages are text in which each character stands for one byte (Latin-1), so that binary blocks pass through.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from hwlearn_sim.instruments.errors import InstrumentError
+
+_HEADER = re.compile(
+    r"\s*(:?\*[A-Za-z]+|:?[A-Za-z]\w*(?::[A-Za-z]\w*)*)(\??)(?:\s+(.*))?\s*", re.DOTALL | re.ASCII
+)
+_PATTERN_NODE = re.compile(r"(\[?):?([A-Za-z]+[0-9]*)(#?):?(\]?)")
+_SPACES: Final = " \t\r\n\0"
+_REMEMBERED: Final = 2048
+
+Write = Callable[[tuple[int, ...], list[str]], None]
+Query = Callable[[tuple[int, ...], list[str]], str]
+
+
+def split(text: str, separator: str) -> Iterator[str]:
+    """Split at a separator that stands outside quotes, parentheses and binary blocks.
+
+    Raises
+    ------
+    InstrumentError
+        -151 for a string without end, -161 for a block without its data, -171 for an open parenthesis.
+    """
+    start = position = depth = 0
+    while position < len(text):
+        char = text[position]
+        if char in "'\"":
+            end = text.find(char, position + 1)
+            if end < 0:
+                raise InstrumentError(-151)
+            position = end
+        elif char == "#":
+            position = _block_end(text, position) - 1
+        elif char == "(":
+            depth += 1
+        elif char == ")":
+            depth -= 1
+        elif char == separator and depth <= 0:
+            yield text[start:position]
+            start = position + 1
+        position += 1
+    if depth > 0:
+        raise InstrumentError(-171)
+    yield text[start:]
+
+
+def trimmed(text: str) -> str:
+    """Return text without spaces around it; with a binary block in it the end stays, spaces may be data."""
+    text = text.lstrip(_SPACES)
+    return text if "#" in text else text.rstrip(_SPACES)
+
+
+def block(argument: str) -> bytes:
+    """Return the data of a definite-length block ``#<n><length><data>``.
+
+    Raises
+    ------
+    InstrumentError
+        -161 if it is none, or not of the stated length; -104 if it is no block at all.
+    """
+    if not argument.startswith("#"):
+        raise InstrumentError(-104)
+    if _block_end(argument, 0) != len(argument) or not argument[1:2].isdigit() or argument[1] == "0":
+        raise InstrumentError(-161)
+    return argument[2 + int(argument[1]) :].encode("latin-1")
+
+
+def as_block(data: bytes) -> str:
+    """Return data as a definite-length block."""
+    length = str(len(data))
+    return f"#{len(length)}{length}" + data.decode("latin-1")
+
+
+def unquoted(argument: str) -> str:
+    """Return the text of a string parameter in either kind of quotes.
+
+    Raises
+    ------
+    InstrumentError
+        -104 if it is no string.
+    """
+    if len(argument) < 2 or argument[0] not in "'\"" or argument[-1] != argument[0]:
+        raise InstrumentError(-104)
+    return argument[1:-1].replace(argument[0] * 2, argument[0])
+
+
+def channel_list(argument: str) -> list[int]:
+    """Return the channels of a list such as ``(@1)``, ``(@1,2)`` or ``(@2:1)``.
+
+    Raises
+    ------
+    InstrumentError
+        -104 if it is no channel list, -171 if it is a bad one.
+    """
+    if not argument.startswith("("):
+        raise InstrumentError(-104)
+    match = re.fullmatch(r"\(\s*@\s*(\d+(?:\s*[:,]\s*\d+)*)\s*\)", argument, re.ASCII)
+    if match is None:
+        raise InstrumentError(-171)
+    chosen: list[int] = []
+    for item in match[1].split(","):
+        ends = [int(end) for end in item.split(":")]
+        if len(ends) > 2 or max(ends) > 99:
+            raise InstrumentError(-171)
+        first, last = ends[0], ends[-1]
+        chosen += range(first, last + 1) if first <= last else range(first, last - 1, -1)
+    return chosen
+
+
+def short_form(mnemonic: str) -> str:
+    """Return the part in capitals, and a number at the end: ``VOLT`` of ``VOLTage``."""
+    return "".join(char for char in mnemonic if not char.islower())
+
+
+def spelled(text: str, mnemonic: str) -> bool:
+    """Tell whether text is the short or the long form of a mnemonic, in any case."""
+    return text.upper() in (short_form(mnemonic), mnemonic.upper())
+
+
+def _block_end(text: str, start: int) -> int:
+    """Return where the block, or the ``#H1F`` kind of number, that begins at ``start`` ends."""
+    digit = text[start + 1 : start + 2]
+    if digit == "0":
+        return len(text)
+    if not (digit.isascii() and digit.isdigit()):
+        return start + 1
+    length = text[start + 2 : start + 2 + int(digit)]
+    if len(length) != int(digit) or not (length.isascii() and length.isdigit()):
+        raise InstrumentError(-161)
+    end = start + 2 + int(digit) + int(length)
+    if end > len(text):
+        raise InstrumentError(-161)
+    return end
+
+
+# --- headers --------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Command:
+    """What a header does, written and asked; ``suffixes`` tells which numbered nodes it spells out."""
+
+    write: Write | None
+    query: Query | None
+    suffixes: tuple[bool, ...]
+
+
+@dataclass(slots=True)
+class _Node:
+    children: dict[str, _Node] = field(default_factory=dict)
+    numbered: bool = False
+    command: Command | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One message unit, resolved: the command, its numeric suffixes, whether it asks, and its parameters."""
+
+    command: Command
+    suffixes: tuple[int, ...]
+    is_query: bool
+    arguments: list[str]
+
+
+class CommandTree:
+    """All headers that an instrument knows.
+
+    A pattern is written as in the manuals: ``[SOURce#]:VOLTage[:LEVel]``. Capitals are the short form,
+    brackets hold what may be left out, ``#`` is a numeric suffix (1 when it is left out).
+
+    Attributes
+    ----------
+    trailing_comma : bool
+        Whether a comma may stand behind the last parameter, as a 2450 takes it.
+    """
+
+    def __init__(self) -> None:
+        self.trailing_comma = False
+        self._root = _Node()
+        self._known: dict[tuple[tuple[str, ...], str], tuple[Command, tuple[int, ...], tuple[str, ...]]] = {}
+
+    def add(self, pattern: str, *, write: Write | None = None, query: Query | None = None) -> None:
+        """Let a pattern stand for what is to be done when it is written, and when it is asked.
+
+        Raises
+        ------
+        ValueError
+            If the pattern is ill-formed, or clashes with one already there.
+        """
+        if pattern.startswith("*"):
+            nodes = [(pattern, False, False)]
+        else:
+            parts = list(_PATTERN_NODE.finditer(pattern))
+            if "".join(part[0] for part in parts) != pattern or any(bool(p[1]) != bool(p[4]) for p in parts):
+                raise ValueError(f"{pattern!r} is no command pattern")
+            nodes = [(part[2], bool(part[3]), bool(part[1])) for part in parts]
+        for chosen in itertools.product(*([True, False] if optional else [True] for _, _, optional in nodes)):
+            node = self._root
+            for (name, numbered, _), there in zip(nodes, chosen, strict=True):
+                if there:
+                    node = self._child(node, name, numbered, pattern)
+            spelled_out = tuple(
+                there for (_, numbered, _), there in zip(nodes, chosen, strict=True) if numbered
+            )
+            if node.command is not None:
+                raise ValueError(f"{pattern!r} clashes with another pattern")
+            node.command = Command(write, query, spelled_out)
+
+    def parse(self, text: str, path: tuple[str, ...]) -> tuple[Unit, tuple[str, ...]]:
+        """Resolve one message unit; return it and the header path that the next unit starts from.
+
+        Raises
+        ------
+        InstrumentError
+            -113 for a header that is unknown, or that cannot be written or asked; -102 for text that is none.
+        """
+        match = _HEADER.fullmatch(text)
+        if match is None:
+            raise InstrumentError(-102)
+        header, asks, rest = match[1].upper(), bool(match[2]), trimmed(match[3] or "")
+        found = self._known.get((path, header))
+        if found is None:
+            found = self._resolve(header, path)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[path, header] = found
+        command, suffixes, path = found
+        if (command.query if asks else command.write) is None:
+            raise InstrumentError(-113)
+        arguments = [trimmed(part) for part in split(rest, ",")] if rest else []
+        if self.trailing_comma and arguments and not arguments[-1]:
+            arguments.pop()
+        if "" in arguments:
+            raise InstrumentError(-103)
+        return Unit(command, suffixes, asks, arguments), path
+
+    def _resolve(
+        self, header: str, path: tuple[str, ...]
+    ) -> tuple[Command, tuple[int, ...], tuple[str, ...]]:
+        if "*" in header:
+            node = self._root.children.get(header.lstrip(":"))
+            if node is None or node.command is None:
+                raise InstrumentError(-113)
+            return node.command, (), path
+        names = tuple(header.lstrip(":").split(":"))
+        if not header.startswith(":"):
+            names = path + names
+        node, numbers = self._root, []
+        for name in names:
+            child, number = node.children.get(name), 1
+            if child is None:
+                stem = name.rstrip("0123456789")
+                child = node.children.get(stem)
+                if child is None or not child.numbered:
+                    raise InstrumentError(-113)
+                number = int(name[len(stem) :][:9])
+            if child.numbered:
+                numbers.append(number)
+            node = child
+        if node.command is None:
+            raise InstrumentError(-113)
+        given = iter(numbers)
+        suffixes = tuple(next(given) if there else 1 for there in node.command.suffixes)
+        return node.command, suffixes, names[:-1]
+
+    @staticmethod
+    def _child(node: _Node, name: str, numbered: bool, pattern: str) -> _Node:
+        child = node.children.get(name.upper())
+        if child is None:
+            child = _Node(numbered=numbered)
+            for form in {name.upper(), short_form(name)}:
+                if form in node.children:
+                    raise ValueError(f"{name!r} of {pattern!r} clashes with another mnemonic")
+                node.children[form] = child
+        elif child.numbered != numbered:
+            raise ValueError(f"{name!r} of {pattern!r} is numbered in one pattern and not in another")
+        return child

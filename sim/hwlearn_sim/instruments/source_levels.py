@@ -1,0 +1,46 @@
+"""The levels that a source steps through in a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from hwlearn_sim.instruments.channel import SmuChannel
+from hwlearn_sim.instruments.errors import InstrumentError
+
+
+def ramp(start: float, stop: float, points: int, *, logarithmic: bool = False) -> list[float]:
+    """Return equally spaced levels, or levels of equal ratio.
+
+    Raises
+    ------
+    InstrumentError
+        -221 for a logarithmic ramp through zero.
+    """
+    if not logarithmic:
+        return [float(value) for value in np.linspace(start, stop, points)]
+    if start * stop <= 0:
+        raise InstrumentError(-221)
+    return [float(value) for value in np.geomspace(start, stop, points)]
+
+
+@contextmanager
+def stepped(channel: SmuChannel, levels: Sequence[float]) -> Iterator[Iterator[None]]:
+    """Let the source of a channel step through levels, again and again; afterwards it is as before."""
+    settings = channel.settings
+    quantity, before = settings.function, settings.levels[settings.function]
+
+    def steps() -> Iterator[None]:
+        while True:
+            for level in levels or [before]:
+                if level != settings.levels[quantity]:
+                    channel.set_level(quantity, level)
+                yield None
+
+    try:
+        yield steps()
+    finally:
+        if channel.settings is settings and settings.levels[quantity] != before:
+            channel.set_level(quantity, before)

@@ -1,0 +1,208 @@
+"""Edges: fixed resistors, and the edge card over a real socket."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import LimitError, SetupError
+from hwlearn.limits import Limits
+from hwlearn_drivers.addresses import LinkOptions, open_link
+from hwlearn_drivers.blocks import decode_codes, encode_block, encode_codes
+from hwlearn_drivers.edge_card import CardEdges, EdgeCard
+from hwlearn_drivers.edge_codes import EvenSteps, Rheostat
+from hwlearn_drivers.edges import FixedEdges
+from hwlearn_drivers.errors import GarbledReplyError, InstrumentError
+from hwlearn_drivers.fence import SCPI_FENCE
+from hwlearn_drivers.transport import Transport
+
+LIMITS = Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1.5e-5, 1e-3))
+LAW = Rheostat(100e3, 100.0)
+
+
+@pytest.fixture
+def triangle():
+    return Topology(3, [(0, 1), (1, 2), (0, 2)], [0], [1], ground=2)
+
+
+class Card:
+    """An edge card: what it holds, and what is wrong with it."""
+
+    def __init__(self, places=8, stuck=()):
+        self.codes = np.zeros(places, dtype=np.uint16)
+        self.stuck, self.error, self.spoilt = list(stuck), b'0,"No error"', False
+
+    def block(self):
+        data = bytearray(encode_codes(self.codes))
+        data[0] ^= self.spoilt
+        return encode_block(bytes(data)) + b"\n"
+
+    def answer(self, line):
+        if line.startswith("EDGE:DATA #"):
+            codes = decode_codes(line.encode("latin-1")[len("EDGE:DATA #") + 1 + int(line[11]) :])
+            codes[self.stuck] = self.codes[self.stuck]
+            self.codes = codes
+            return None
+        if line == "SYST:ERR?":
+            error, self.error = self.error, b'0,"No error"'
+            return error + b"\n"
+        return {"*IDN?": b"HWLEARN,EDGE CARD,7,1.0\n", "EDGE:DATA?": self.block()}.get(line)
+
+
+@pytest.fixture
+def card(responder):
+    """Return an open edge card and the instrument behind it."""
+    device = Card()
+    server = responder(device.answer)
+    how = LinkOptions(timeout_s=5.0)
+    opened = EdgeCard.open(Transport("card", lambda: open_link(server.url, how), timeout_s=5.0))
+    yield opened, device
+    opened.close()
+
+
+# --- fixed ----------------------------------------------------------------------------------------
+
+
+def test_fixed_edges_fail_at_everything_but_what_they_are(triangle):
+    edges = FixedEdges(triangle, LIMITS, [1e-4, 2e-4, 3e-4])
+    done = edges.program(np.array([1e-4, 2.1e-4, 3e-4]))
+    assert done.failed.tolist() == [False, True, False]
+    assert done.reached.tolist() == [1e-4, 2e-4, 3e-4]
+    assert FixedEdges(triangle, LIMITS, 1e-4).conductances.tolist() == [1e-4] * 3
+
+
+def test_fixed_edges_fit_the_network_and_its_limits(triangle):
+    with pytest.raises(SetupError, match="3 edges need one conductance or as many, got 2"):
+        FixedEdges(triangle, LIMITS, [1e-4, 2e-4])
+    with pytest.raises(LimitError, match="outside limits"):
+        FixedEdges(triangle, LIMITS, [1e-4, 2e-4, 1.0])
+
+
+# --- what a code means ----------------------------------------------------------------------------
+
+
+@given(st.integers(2, 1024), st.floats(1e3, 1e6), st.floats(1.0, 500.0), st.data())
+def test_the_nearest_code_is_the_nearest(positions, full, wiper, data):
+    law = Rheostat(full, wiper, positions)
+    every = law.siemens(np.arange(positions, dtype=np.uint16))
+    least, most = law.span
+    assert (least, most) == (every.min(), every.max())
+    target = data.draw(st.floats(least, most))
+    code = law.nearest(np.array([target]))
+    assert abs(law.siemens(code)[0] - target) <= np.abs(every - target).min() * (1 + 1e-9)
+
+
+@given(st.integers(2, 1024), st.floats(1e-7, 1e-5), st.floats(2e-5, 1e-2), st.data())
+def test_the_nearest_even_step_is_the_nearest(positions, low, high, data):
+    law = EvenSteps(low, high, positions)
+    every = law.siemens(np.arange(positions, dtype=np.uint16))
+    assert law.span == (low, high)
+    target = data.draw(st.floats(low, high))
+    code = law.nearest(np.array([target]))
+    assert abs(law.siemens(code)[0] - target) <= np.abs(every - target).min() * (1 + 1e-9) + 1e-18
+
+
+@pytest.mark.parametrize("law", [LAW, EvenSteps(1e-6, 1e-4)])
+def test_every_code_is_its_own_nearest(law):
+    codes = np.arange(256, dtype=np.uint16)
+    np.testing.assert_array_equal(law.nearest(law.siemens(codes)), codes)
+
+
+@pytest.mark.parametrize("wrong", [{"full_ohm": 0.0}, {"wiper_ohm": -1.0}, {"positions": 1}])
+def test_a_rheostat_that_cannot_be_is_refused(wrong):
+    with pytest.raises(SetupError, match="edge card"):
+        Rheostat(**({"full_ohm": 1e5, "wiper_ohm": 100.0} | wrong))
+
+
+@pytest.mark.parametrize("wrong", [(0.0, 1e-4, 256), (1e-4, 1e-5, 256), (1e-5, np.inf, 256), (1e-5, 1e-4, 1)])
+def test_even_steps_that_cannot_be_are_refused(wrong):
+    with pytest.raises(SetupError, match="edge card"):
+        EvenSteps(*wrong)
+
+
+# --- the card -------------------------------------------------------------------------------------
+
+
+def test_the_card_takes_and_reports_codes(card, triangle):
+    opened, device = card
+    edges = CardEdges(opened, triangle, LIMITS, LAW, places=[5, 0, 3])
+    device.codes[1] = 77
+    asked = np.array([2e-5, 1e-4, 9e-4])
+    done = edges.program(asked)
+    wanted = LAW.nearest(asked)
+    assert device.codes[[5, 0, 3]].tolist() == wanted.tolist()
+    assert device.codes[1] == 77, "a place that belongs to nobody stays as it was"
+    np.testing.assert_array_equal(done.reached, LAW.siemens(wanted))
+    assert not done.failed.any()
+
+
+def test_an_edge_that_did_not_move_has_failed(card, triangle):
+    opened, device = card
+    device.stuck = [1]
+    done = CardEdges(opened, triangle, LIMITS, LAW).program(np.array([1e-4, 1e-4, 1e-4]))
+    assert done.failed.tolist() == [False, True, False]
+    assert done.reached[1] == LAW.siemens(np.array([0], dtype=np.uint16))[0]
+
+
+def test_a_card_is_fenced_if_it_has_the_register_for_it(card):
+    assert card[0].transport.fence is SCPI_FENCE
+
+
+def test_a_card_without_that_register_is_left_to_fall_silent(responder):
+    device = Card()
+
+    def answer(line):
+        if line.startswith("*ESE"):
+            device.error = b'-113,"Undefined header"'
+            return None
+        return device.answer(line)
+
+    server = responder(answer)
+    how = LinkOptions(timeout_s=5.0)
+    with EdgeCard.open(Transport("card", lambda: open_link(server.url, how), timeout_s=0.3)) as opened:
+        assert opened.transport.fence is None
+        opened.transport.resynchronise()
+        assert len(opened.read_codes()) == 8
+        assert not [line for line in server.heard if line.startswith("*ESE") and "?" in line]
+
+
+def test_a_card_is_reached_again_after_its_link_was_closed(card, triangle):
+    opened, device = card
+    edges = CardEdges(opened, triangle, LIMITS, LAW)
+    edges.reconnect()
+    device.codes[:] = 9
+    opened.transport.close()
+    edges.reconnect()
+    assert edges.program(np.full(3, 1e-4)).failed.tolist() == [False] * 3
+    assert device.codes[3] == 9
+
+
+def test_a_refused_block_is_raised_with_its_command(card):
+    opened, device = card
+    device.error = b'-161,"Invalid block data"'
+    with pytest.raises(InstrumentError, match=r"'EDGE:DATA' with error -161, 'Invalid block data'"):
+        opened.write_codes(np.array([1, 2, 3], dtype=np.uint16))
+
+
+def test_a_wrong_checksum_is_garbled(card):
+    opened, device = card
+    device.spoilt = True
+    with pytest.raises(GarbledReplyError, match=r"EDGE:DATA\?"):
+        opened.read_codes()
+    assert opened.transport.out_of_step
+
+
+@pytest.mark.parametrize(
+    ("places", "words"),
+    [([0, 1], "3 edges need as many"), ([0, 1, 1], "different places"), ([0, 1, 8], "places 0 to 7")],
+)
+def test_places_must_be_there(card, triangle, places, words):
+    with pytest.raises(SetupError, match=words):
+        CardEdges(card[0], triangle, LIMITS, LAW, places)
+
+
+def test_limits_that_the_card_cannot_reach_are_refused(card, triangle):
+    wide = Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-7, 1e-3))
+    with pytest.raises(SetupError, match="the edge card makes"):
+        CardEdges(card[0], triangle, wide, LAW)

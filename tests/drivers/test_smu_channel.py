@@ -1,0 +1,405 @@
+"""What every channel refuses, whatever the model; and that nothing refused ever reaches the wire."""
+
+import io
+import math
+import re
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hwlearn.errors import LimitError, NetworkError, SetupError
+from hwlearn_drivers.dry_link import DryLink
+from hwlearn_drivers.errors import InstrumentError, UnknownInstrumentError
+from hwlearn_drivers.instrument import Identity, number
+from hwlearn_drivers.smu import Ceiling, open_smu
+from hwlearn_drivers.smu.dry_answers import DryAnswers
+from hwlearn_drivers.smu.registry import FAMILIES, family_by_identity, family_of, models, write_off
+from hwlearn_drivers.transport import Transport
+
+MODELS = ["2400", "2450", "2612B", "B2902A"]
+CEILING = Ceiling(2.0, 1e-3)
+
+
+class Recorder(DryLink):
+    """An idle instrument that remembers what it was sent."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self, model):
+        super().__init__(model, DryAnswers(model), io.StringIO())
+        self.lines = []
+
+    def write(self, data):
+        self.lines += data.decode("ascii").removesuffix("\n").split("\n")
+        super().write(data)
+
+
+def opened(model, ceiling=CEILING, channel=1):
+    link = Recorder(model)
+    transport = Transport(model, lambda: link)
+    smu = family_of(model)(transport, Identity("MAKER", model, "1", "1"), {channel: ceiling})
+    return smu, smu.channel(channel), link
+
+
+@pytest.fixture(params=MODELS)
+def bench(request):
+    """An SMU of each model, set up as a voltage source, and what it has been sent since."""
+    smu, channel, link = opened(request.param)
+    channel.voltage_source(0.0, 1e-3)
+    link.lines.clear()
+    yield smu, channel, link
+    smu.close()
+
+
+# --- refused before the wire ----------------------------------------------------------------------
+
+
+def test_a_level_beyond_the_ceiling_is_refused_with_value_limit_and_unit(bench):
+    _, channel, link = bench
+    with pytest.raises(
+        LimitError, match=r"voltage level 2.5 V on .* exceeds its ceiling of 2 V; nothing was sent"
+    ):
+        channel.set_level(2.5)
+    assert link.lines == []
+    assert channel.level == 0.0, "nothing is clipped"
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        (lambda c: c.voltage_source(-2.001, 1e-3), r"-2\.001 V .* ceiling of 2 V"),
+        (lambda c: c.voltage_source(0.0, 2e-3), r"current limit 2 mA .* ceiling of 1 mA"),
+        (lambda c: c.current_source(2e-3, 1.0), r"current level 2 mA .* ceiling of 1 mA"),
+        (lambda c: c.current_source(0.0, 3.0), r"voltage limit 3 V .* ceiling of 2 V"),
+        (lambda c: c.current_source(0.0, 0.0), r"voltage limit 0.* must be positive"),
+        (lambda c: c.voltage_source(0.0, -1e-4), r"current limit .* must be positive"),
+        (lambda c: c.set_level(math.nan), r"nan .* is no number"),
+        (lambda c: c.set_level(math.inf), r"inf .* is no number"),
+        (lambda c: c.sweep([0.1, 0.2, 2.2, 0.1]), r"2\.2 V .* ceiling of 2 V"),
+        (lambda c: c.sweep([]), "empty"),
+        (lambda c: setattr(c, "voltage_range", 5.0), r"voltage range 5 V .* ceiling of 2 V"),
+        (lambda c: setattr(c, "current_range", -1e-4), r"current range .* must be positive"),
+        (lambda c: setattr(c, "nplc", 1000.0), "1000 NPLC .* outside"),
+        (lambda c: setattr(c, "nplc", math.nan), "NPLC .* outside"),
+    ],
+)
+def test_nothing_refused_reaches_the_wire(bench, request_, words):
+    _, channel, link = bench
+    with pytest.raises(LimitError, match=words):
+        request_(channel)
+    assert link.lines == []
+
+
+@pytest.mark.parametrize(
+    ("model", "volts", "amperes"),
+    [
+        ("2400", 210.0, 0.2),
+        ("2450", 100.0, 1.0),
+        ("2612B", 100.0, 1.5),
+        ("2602B", 40.0, 2.0),
+        ("B2902A", 20.0, 3.0),
+    ],
+)
+def test_the_instruments_own_region_is_a_limit_too(model, volts, amperes):
+    smu, channel, link = opened(model, Ceiling(volts, amperes))
+    link.lines.clear()
+    with pytest.raises(LimitError, match="beyond the instrument"):
+        channel.voltage_source(volts, amperes)
+    with pytest.raises(LimitError, match="beyond the instrument"):
+        channel.current_source(amperes, volts)
+    assert link.lines == []
+    smu.close()
+
+
+def test_the_instruments_range_is_a_limit_below_a_generous_ceiling():
+    smu, channel, link = opened("2401", Ceiling(1000.0, 100.0))
+    link.lines.clear()
+    with pytest.raises(LimitError, match=r"exceeds the instrument's range of 21 V"):
+        channel.voltage_source(30.0, 0.1)
+    assert link.lines == []
+    smu.close()
+
+
+@pytest.mark.parametrize(("volts", "amperes"), [(0.0, 1.0), (1.0, -1.0), (math.inf, 1.0), (1.0, math.nan)])
+def test_a_ceiling_is_positive_and_finite(volts, amperes):
+    with pytest.raises(LimitError, match="positive and finite"):
+        Ceiling(volts, amperes)
+
+
+# --- order ----------------------------------------------------------------------------------------
+
+
+def test_no_output_goes_on_before_its_limit_is_set(bench):
+    smu, channel, link = bench
+    smu.set_up()
+    link.lines.clear()
+    with pytest.raises(NetworkError, match="with its limit"):
+        channel.on()
+    with pytest.raises(NetworkError, match="with its limit"):
+        channel.set_level(0.1)
+    assert link.lines == []
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("kind", ["voltage", "current"])
+def test_the_limit_comes_before_the_level_and_both_before_the_output(model, kind):
+    smu, channel, link = opened(model)
+    link.lines.clear()
+    if kind == "voltage":
+        channel.voltage_source(0.5, 3e-4)
+        limit, level = "0.0003", "0.5"
+    else:
+        channel.current_source(3e-4, 0.5)
+        limit, level = "0.5", "0.0003"
+    channel.on()
+    at = {name: next(k for k, line in enumerate(link.lines) if re.search(rf"[ =]{name}$", line))
+          for name in (re.escape(limit), re.escape(level))}  # fmt: skip
+    output = next(k for k, line in enumerate(link.lines) if line == channel._output_command(True))
+    assert at[re.escape(limit)] < at[re.escape(level)] < output
+    smu.close()
+
+
+def test_a_source_turns_with_the_output_on_and_only_then(bench):
+    _, channel, link = bench
+    channel.current_source(0.0, 1.0)
+    assert channel._output_command(True) not in link.lines
+    channel.on()
+    link.lines.clear()
+    channel.voltage_source(0.25, 1e-3)
+    assert link.lines.count(channel._output_command(True)) == 1
+    assert channel.source == "voltage"
+    assert channel.level == 0.25
+
+
+def test_after_off_a_channel_must_be_made_a_source_again(bench):
+    smu, channel, link = bench
+    channel.on()
+    smu.halt()
+    smu.rearm()
+    link.lines.clear()
+    channel.voltage_source(0.0, 1e-3)
+    assert channel._output_command(True) not in link.lines
+    channel.on()
+    assert channel._output_command(True) in link.lines
+
+
+def test_four_wires_are_not_chosen_while_the_output_is_on(bench):
+    _, channel, _ = bench
+    channel.on()
+    with pytest.raises(NetworkError, match="switch it off"):
+        channel.four_wire = True
+
+
+# --- names ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["npcl", "voltage_limit", "four_wires", "curent_range"])
+def test_a_mistyped_setting_is_refused(bench, name):
+    smu, channel, link = bench
+    with pytest.raises(AttributeError):
+        setattr(channel, name, 1.0)
+    with pytest.raises(AttributeError):
+        setattr(smu, name, 1.0)
+    with pytest.raises(AttributeError):
+        setattr(smu.transport, name, 1.0)
+    with pytest.raises((AttributeError, TypeError)):  # which of them a frozen dataclass raises differs
+        setattr(channel.ceiling, name, 1.0)
+    assert link.lines == []
+
+
+def test_a_setting_that_is_read_only_is_refused(bench):
+    _, channel, _ = bench
+    with pytest.raises(AttributeError):
+        channel.level = 0.5
+
+
+# --- who is who -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "family"),
+    [
+        ("KEITHLEY INSTRUMENTS INC.,MODEL 2400,1234567,C30   Mar 17 2006 09:29:29/A02  /K/J", "Keithley2400"),
+        ("KEITHLEY INSTRUMENTS,MODEL 2450,04012345,1.7.0b", "Keithley2450"),
+        ("Keithley Instruments Inc., Model 2636A, 1234567, 2.1.5", "Keithley2600"),
+        ("Agilent Technologies,B2901A,MY51140001,2.0.1", "KeysightB2900"),
+        ("Keysight Technologies,B2912B,MY51140001,5.0", "KeysightB2900"),
+    ],
+)
+def test_the_driver_follows_from_the_identity(line, family):
+    assert family_by_identity(Identity.parse(line)).__name__ == family
+
+
+@pytest.mark.parametrize("line", ["HEWLETT-PACKARD,34401A,0,10-5-2", "KEITHLEY INSTRUMENTS,MODEL 24000,1,1"])
+def test_an_unknown_instrument_is_refused(line):
+    with pytest.raises(UnknownInstrumentError, match="no driver for"):
+        family_by_identity(Identity.parse(line))
+
+
+@pytest.mark.parametrize("line", ["", "0", "a,b,c", "KEITHLEY,,1,1"])
+def test_what_is_no_identity_is_refused(line):
+    with pytest.raises(UnknownInstrumentError, match=r"no answer to \*IDN\?"):
+        Identity.parse(line)
+
+
+def test_no_model_belongs_to_two_drivers():
+    assert len(models()) == len(set(models()))
+    with pytest.raises(SetupError, match="no driver for the SMU model '2500'"):
+        family_of("2500")
+
+
+def test_a_named_model_is_switched_off_before_it_is_asked(responder):
+    heard = responder(
+        lambda line: DryAnswers("2612B")(line.encode()) and DryAnswers("2612B")(line.encode()) + b"\n"
+    )
+    with open_smu(heard.url, {1: CEILING}, model="2612B"):
+        assert heard.heard[:3] == ["smua.source.output=0", "smub.source.output=0", "*IDN?"]
+
+
+def test_another_instrument_than_the_named_one_is_refused(responder):
+    heard = responder(lambda line: b"KEITHLEY INSTRUMENTS INC.,MODEL 2400,1,1\n" if line == "*IDN?" else None)
+    with pytest.raises(UnknownInstrumentError, match=r"expects a 2450, but .*2400"):
+        open_smu(heard.url, {1: CEILING}, model="2450")
+
+
+def test_off_by_address_is_written_and_nothing_is_asked(responder):
+    heard = responder(lambda line: None)
+    write_off(heard.url, "auto", _options())
+    for family in FAMILIES:
+        heard.wait_for(family.off_command(1))
+    heard.wait_for(":OUTP2 0")
+    heard.wait_for("smub.source.output=0")
+    assert not [line for line in heard.heard if "?" in line or "print" in line]
+
+
+def _options():
+    from hwlearn_drivers.addresses import LinkOptions
+
+    return LinkOptions(timeout_s=5.0)
+
+
+def test_a_dry_run_goes_through_everything_and_opens_nothing(capsys):
+    with open_smu("GPIB0::24::INSTR", {1: CEILING}, model="2400", dry_run=True) as smu:
+        channel = smu.channel(1)
+        channel.voltage_source(0.0, 1e-3)
+        channel.on()
+        assert channel.read().volts == 0.0
+        assert len(channel.sweep([0.1] * 150).volts) == 150
+    printed = capsys.readouterr().out
+    assert "GPIB0::24::INSTR > :SENS:CURR:PROT 0.001" in printed
+    assert printed.splitlines()[0] == "GPIB0::24::INSTR > :OUTP 0"
+    with pytest.raises(SetupError, match="name the model"):
+        open_smu("GPIB0::24::INSTR", {1: CEILING}, dry_run=True)
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_a_number_reads_back_as_itself(value):
+    assert float(number(value)) == value
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_never_written(value):
+    with pytest.raises(ValueError, match="no number"):
+        number(value)
+
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_WHERE = (
+    "SOUR\\d?:VOLT|SOUR\\d?:CURR|VOLT:PROT|CURR:PROT|VOLT:ILIM|CURR:VLIM|VOLT:RANG|CURR:RANG|LIST:VOLT|LIST:CURR|"
+    "levelv|leveli|limitv|limiti|rangev|rangei|listv|listi"
+)
+_SENT = re.compile(rf"[.:](?P<what>{_WHERE})[ =({{]+(?P<values>{_NUMBER}(?:,{_NUMBER})*)[}})]*$")
+_VOLTS = {"VOLT", "VOLT:PROT", "CURR:VLIM", "VOLT:RANG", "LIST:VOLT", "levelv", "limitv", "rangev", "listv"}
+
+
+def numbers_sent(lines):
+    """Return volts and amperes that went over the wire as levels, limits and ranges."""
+    volts, amperes = [], []
+    for line in lines:
+        if found := _SENT.search(line):
+            what = re.sub(r"^SOUR\d?:", "", found["what"])
+            (volts if what in _VOLTS else amperes).extend(
+                float(value) for value in found["values"].split(",")
+            )
+    return volts, amperes
+
+
+_VALUE = st.one_of(
+    st.floats(-4.0, 4.0),
+    st.floats(-3e-3, 3e-3),
+    st.floats(-1e-12, 1e-12),
+    st.sampled_from([2.0, -2.0, 1e-3, -1e-3, 5e-7, 0.0, math.nan, math.inf, 1e300, 2.0 * (1 + 1e-8)]),
+)
+_REQUEST = st.one_of(
+    st.tuples(st.sampled_from(["voltage_source", "current_source"]), _VALUE, _VALUE),
+    st.tuples(st.sampled_from(["set_level", "voltage_range", "current_range"]), _VALUE),
+    st.tuples(st.just("sweep"), st.lists(_VALUE, max_size=4)),
+    st.tuples(st.sampled_from(["on", "off"])),
+)
+
+
+def check_requests(model, requests):
+    """Make requests of any kind; what was sent lies within the ceiling and is what was asked, bit for bit."""
+    smu, channel, link = opened(model)
+    link.lines.clear()
+    asked = {0.0}
+    for name, *values in requests:
+        asked.update(values[0] if name == "sweep" else values)
+        try:
+            if name.endswith("_range"):
+                setattr(channel, name, values[0])
+            else:
+                getattr(channel, name)(*values)
+        except (LimitError, NetworkError):
+            continue
+    volts, amperes = numbers_sent(link.lines)
+    assert all(abs(value) <= CEILING.volts * (1 + 1e-9) for value in volts)
+    assert all(abs(value) <= CEILING.amperes * (1 + 1e-9) for value in amperes)
+    assert {*volts, *amperes} <= asked
+    smu.close()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.parametrize("model", MODELS)
+@given(requests=st.lists(_REQUEST, min_size=1, max_size=8))
+def test_nothing_beyond_the_limits_is_ever_sent(model, requests):
+    check_requests(model, requests)
+
+
+@pytest.mark.slow
+@settings(max_examples=2500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@pytest.mark.parametrize("model", MODELS)
+@given(requests=st.lists(_REQUEST, min_size=1, max_size=8))
+def test_nothing_beyond_the_limits_is_ever_sent_at_length(model, requests):
+    check_requests(model, requests)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_wire_reader_of_these_tests_sees_every_number(model):
+    """A property that looks for nothing holds always: here every number that goes out is found."""
+    smu, channel, link = opened(model)
+    link.lines.clear()
+    channel.voltage_range, channel.current_range = 1.25, 6.25e-4
+    channel.voltage_source(0.5, 3e-4)
+    channel.current_source(2e-4, 1.5)
+    channel.sweep([1e-4, 5e-7])
+    volts, amperes = numbers_sent(link.lines)
+    assert set(volts) >= {1.25, 0.5, 1.5}
+    assert set(amperes) >= {6.25e-4, 3e-4, 2e-4, 1e-4, 5e-7}
+    smu.close()
+
+
+def test_an_error_in_the_queue_is_raised_not_logged(scripted):
+    link = Recorder("2400")
+    transport = Transport("2400", lambda: link)
+    smu = family_of("2400")(transport, Identity("MAKER", "2400", "1", "1"), {1: CEILING})
+    answers = iter([b'-113,"Undefined header"', b'0,"No error"'])
+    link._answer = lambda message: next(answers) if message == b":SYST:ERR?" else DryAnswers("2400")(message)
+    with pytest.raises(InstrumentError, match="Undefined header"):
+        smu.channel(1).nplc = 1
+    link._answer = DryAnswers("2400")
+    smu.close()

@@ -1,0 +1,386 @@
+"""Every model, word for word: what goes over the wire when the same things are asked of each."""
+
+import numpy as np
+import pytest
+
+from hwlearn.errors import SetupError
+from hwlearn_drivers import open_outputs
+from hwlearn_drivers.errors import InstrumentError, UnknownInstrumentError
+from hwlearn_drivers.instrument import Identity
+from hwlearn_drivers.smu import Ceiling
+from hwlearn_drivers.smu.keithley2400 import Keithley2400
+from hwlearn_drivers.smu.keithley2450 import Keithley2450
+from hwlearn_drivers.smu.keithley2600 import Keithley2600
+from hwlearn_drivers.smu.keysight_b2900 import KeysightB2900
+
+CEILING = Ceiling(2.0, 1e-3)
+K2400 = Identity("KEITHLEY INSTRUMENTS INC.", "MODEL 2400", "1234567", "C30")
+K2450 = Identity("KEITHLEY INSTRUMENTS", "MODEL 2450", "04012345", "1.7.0b")
+K2612B = Identity("Keithley Instruments Inc.", "Model 2612B", "4012345", "3.3.5")
+B2902A = Identity("Keysight Technologies", "B2902A", "MY51140001", "3.4.2011.5100")
+
+
+def scpi(*commands):
+    """Each setting is followed by a look into the error queue."""
+    return [entry for command in commands for entry in ((command, None), (":SYST:ERR?", '0,"No error"'))]
+
+
+def together(*commands):
+    return [*((command, None) for command in commands), (":SYST:ERR?", '+0,"No error"')]
+
+
+def tsp(*commands):
+    return [
+        entry
+        for command in commands
+        for entry in ((command, None), ("print(errorqueue.count)", "0.000000000000000e+00"))
+    ]
+
+
+def tsp_together(*commands):
+    return [*((command, None) for command in commands), ("print(errorqueue.count)", "0.00000e+00")]
+
+
+OPEN_2400 = [
+    (":OUTP 0", None),
+    *scpi("*RST", "*CLS", ":SENS:FUNC:CONC 1", ':SENS:FUNC "VOLT","CURR"', ":FORM:ELEM VOLT,CURR"),
+    *scpi(":SENS:CURR:NPLC 1.0", ":SYST:RSEN 0"),
+]
+CLOSE_2400 = [(":OUTP 0", None), (":OUTP?", "0")]
+
+
+def test_keithley_2400(scripted):
+    transport, link = scripted(
+        [
+            *OPEN_2400,
+            *scpi(":SENS:CURR:NPLC 0.1", ":SYST:RSEN 1"),
+            # a voltage source: its current limit, its range, its level, and only then the function
+            *scpi(":SENS:CURR:PROT 0.0005", ":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
+            *together(":SOUR:FUNC VOLT"),
+            *scpi(":SENS:CURR:RANG:AUTO 1"),
+            *scpi(":OUTP 1"),
+            (":SOUR:VOLT 0.25", None),
+            (":SYST:ERR?", '0,"No error"'),
+            (":READ?", "+2.500012E-01,+1.250000E-05"),
+            (":SENS:CURR:PROT:TRIP?", "0"),
+            # into a current source without leaving go: voltage limit first, the output on in the same breath
+            *scpi(":SENS:VOLT:PROT 1.5", ":SOUR:CURR:RANG:AUTO 1", ":SOUR:CURR 1.25e-05"),
+            *together(":SOUR:FUNC CURR", ":OUTP 1"),
+            *scpi(":SENS:VOLT:RANG:AUTO 1"),
+            (":SENS:VOLT:PROT:TRIP?", "1"),
+            (":READ?", "+9.910000E+37,-9.900000E+37"),
+            *scpi(":SOUR:CURR:RANG 0.001", ":SENS:VOLT:RANG:AUTO 1"),
+            *scpi(":OUTP 0"),
+            *CLOSE_2400,
+        ]
+    )
+    with Keithley2400(transport, K2400, {1: CEILING}) as smu:
+        channel = smu.channel(1)
+        channel.nplc = 0.1
+        channel.four_wire = True
+        channel.voltage_source(0.0, 5e-4)
+        channel.on()
+        channel.set_level(0.25)
+        channel.check_errors()
+        reading = channel.read()
+        assert (reading.volts, reading.amperes) == (0.2500012, 1.25e-5)
+        assert not channel.limited()
+        channel.current_source(1.25e-5, 1.5)
+        assert channel.limited()
+        beyond = channel.read()
+        assert np.isnan(beyond.volts)
+        assert beyond.amperes == -np.inf
+        channel.current_range = 1e-3
+        channel.off()
+    assert link.closed
+
+
+def test_keithley_2400_list_sweep(scripted):
+    transport, _ = scripted(
+        [
+            *OPEN_2400,
+            *scpi(":SENS:CURR:PROT 0.001", ":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
+            *together(":SOUR:FUNC VOLT"),
+            *scpi(":SENS:CURR:RANG:AUTO 1", ":OUTP 1"),
+            *scpi(":SOUR:LIST:VOLT 0.1,-0.2,5e-07", ":SOUR:VOLT:MODE LIST", ":TRIG:COUN 3"),
+            (":READ?", "0.1,1E-6,-0.2,-2E-6,5E-7,5E-12"),
+            *scpi(":TRIG:COUN 1", ":SOUR:VOLT:MODE FIX", ":OUTP 0"),
+            *CLOSE_2400,
+        ]
+    )
+    with Keithley2400(transport, K2400, {1: CEILING}) as smu:
+        smu.channel(1).voltage_source(0.0, 1e-3)
+        sweep = smu.channel(1).sweep([0.1, -0.2, 5e-7])
+    np.testing.assert_array_equal(sweep.volts, [0.1, -0.2, 5e-7])
+    np.testing.assert_array_equal(sweep.amperes, [1e-6, -2e-6, 5e-12])
+
+
+def test_keithley_2450(scripted):
+    transport, _ = scripted(
+        [
+            (":OUTP 0", None),
+            ("*LANG?", "SCPI"),
+            *scpi("*RST", "*CLS"),
+            *scpi(":SENS:VOLT:NPLC 1.0", ":SENS:CURR:NPLC 1.0", ":SENS:VOLT:RSEN 0", ":SENS:CURR:RSEN 0"),
+            *scpi(":SENS:VOLT:NPLC 2.0", ":SENS:CURR:NPLC 2.0", ":SENS:VOLT:RSEN 1", ":SENS:CURR:RSEN 1"),
+            *scpi(":SOUR:VOLT:ILIM 0.0005", ":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
+            *together(":SOUR:FUNC VOLT", ':SENS:FUNC "CURR"'),
+            *scpi(":SENS:CURR:RANG:AUTO 1", ":OUTP 1"),
+            (':READ? "defbuffer1",SOUR,READ', "1.000000E-01,2.000000E-06"),
+            (":SOUR:VOLT:ILIM:TRIP?", "0"),
+            *scpi(":SOUR:CURR:VLIM 1.5", ":SOUR:CURR:RANG:AUTO 1", ":SOUR:CURR 2e-06"),
+            *together(":SOUR:FUNC CURR", ':SENS:FUNC "VOLT"', ":OUTP 1"),
+            *scpi(":SENS:VOLT:RANG:AUTO 1"),
+            (':READ? "defbuffer1",SOUR,READ', "2.000000E-06,1.000000E-01"),
+            (":SOUR:CURR:VLIM:TRIP?", "1"),
+            *scpi(":OUTP 1"),
+            *scpi(':TRAC:CLE "defbuffer1"', ":SOUR:LIST:CURR 1e-06,2e-06", ":SOUR:SWE:CURR:LIST 1,0"),
+            (":INIT", None),
+            ("*WAI", None),
+            (':TRAC:DATA? 1,2,"defbuffer1",SOUR,READ', "1E-6,0.1,2E-6,0.2"),
+            (":SYST:ERR?", '0,"No error;0;0 0"'),
+            *scpi(":OUTP 0"),
+            (":OUTP 0", None),
+            (":OUTP?", "0"),
+        ]
+    )
+    with Keithley2450(transport, K2450, {1: CEILING}) as smu:
+        channel = smu.channel(1)
+        channel.nplc = 2
+        channel.four_wire = True
+        channel.voltage_source(0.0, 5e-4)
+        channel.on()
+        reading = channel.read()
+        assert (reading.volts, reading.amperes) == (0.1, 2e-6)
+        assert not channel.limited()
+        channel.current_source(2e-6, 1.5)
+        turned = channel.read()
+        assert (turned.volts, turned.amperes) == (0.1, 2e-6)
+        assert channel.limited()
+        sweep = channel.sweep([1e-6, 2e-6])
+    np.testing.assert_array_equal(sweep.volts, [0.1, 0.2])
+    np.testing.assert_array_equal(sweep.amperes, [1e-6, 2e-6])
+
+
+def test_keithley_2450_in_another_language_is_refused(scripted):
+    transport, link = scripted(
+        [(":OUTP 0", None), ("*LANG?", "TSP"), (":OUTP 0", None), (":OUTP?", "0")],
+    )
+    with pytest.raises(UnknownInstrumentError, match=r"'TSP'.*\*LANG SCPI"):
+        Keithley2450(transport, K2450, {1: CEILING})
+    assert link.closed
+
+
+def test_keithley_2600(scripted):
+    transport, _ = scripted(
+        [
+            ("smua.source.output=0", None),
+            ("smub.source.output=0", None),
+            ("errorqueue.clear()", None),
+            *tsp("reset()", "format.asciiprecision=16", "smub.measure.nplc=1.0", "smub.sense=0"),
+            *tsp("smub.measure.nplc=0.01", "smub.sense=1"),
+            *tsp("smub.source.limiti=0.0005", "smub.source.rangev=2.0", "smub.source.levelv=0.0"),
+            *tsp_together("smub.source.func=1"),
+            *tsp("smub.measure.autorangei=1", "smub.source.output=1"),
+            ("smub.source.levelv=5e-07", None),
+            ("print(errorqueue.count)", "0"),
+            ("print(smub.measure.iv())", "1.250000000000000e-05\t2.500012000000000e-01"),
+            ("print(smub.source.compliance)", "false"),
+            *tsp("smub.source.limitv=1.5", "smub.source.autorangei=1", "smub.source.leveli=1.25e-05"),
+            *tsp_together("smub.source.func=0", "smub.source.output=1"),
+            *tsp("smub.measure.rangev=2.0"),
+            ("print(smub.source.compliance)", "true"),
+            *tsp("smub.source.output=1", "smub.nvbuffer1.clear()", "smub.nvbuffer2.clear()"),
+            *tsp(
+                "smub.trigger.source.listi({1e-06,2e-06})",
+                "smub.trigger.source.action=1",
+                "smub.trigger.measure.iv(smub.nvbuffer1,smub.nvbuffer2)",
+                "smub.trigger.measure.action=1",
+                "smub.trigger.endsweep.action=0",
+                "smub.trigger.count=2",
+            ),
+            ("smub.trigger.initiate()", None),
+            ("waitcomplete()", None),
+            ("printbuffer(1,2,smub.nvbuffer1.readings)", "1e-06, 2e-06"),
+            ("printbuffer(1,2,smub.nvbuffer2.readings)", "0.1, 0.2"),
+            ("print(errorqueue.count)", "0"),
+            *tsp("smub.source.output=0"),
+            ("smua.source.output=0", None),
+            ("smub.source.output=0", None),
+            ("print(smua.source.output)", "0"),
+            ("print(smub.source.output)", "0"),
+        ]
+    )
+    with Keithley2600(transport, K2612B, {2: CEILING}) as smu:
+        channel = smu.channel(2)
+        channel.nplc = 0.01
+        channel.four_wire = True
+        channel.voltage_range = 2.0
+        channel.voltage_source(0.0, 5e-4)
+        channel.on()
+        channel.set_level(5e-7)
+        channel.check_errors()
+        reading = channel.read()
+        assert (reading.volts, reading.amperes) == (0.2500012, 1.25e-5)
+        assert not channel.limited()
+        channel.current_source(1.25e-5, 1.5)
+        assert channel.limited()
+        sweep = channel.sweep([1e-6, 2e-6])
+    np.testing.assert_array_equal(sweep.volts, [0.1, 0.2])
+    np.testing.assert_array_equal(sweep.amperes, [1e-6, 2e-6])
+
+
+def test_keithley_2600_error_queue(scripted):
+    transport, _ = scripted(
+        [
+            ("smua.source.output=0", None),
+            ("smub.source.output=0", None),
+            ("errorqueue.clear()", None),
+            *tsp("reset()", "format.asciiprecision=16", "smua.measure.nplc=1.0", "smua.sense=0"),
+            ("smua.measure.nplc=5.0", None),
+            ("print(errorqueue.count)", "1.000000000000000e+00"),
+            (
+                "print(errorqueue.next())",
+                "-2.850000000000000e+02\tTSP Syntax error at line 1\t2.0e+01\t1.0e+00",
+            ),
+            ("print(errorqueue.count)", "0"),
+            ("smua.source.output=0", None),
+            ("smub.source.output=0", None),
+            ("print(smua.source.output)", "0"),
+            ("print(smub.source.output)", "0"),
+        ]
+    )
+    with Keithley2600(transport, K2612B, {1: CEILING}) as smu:
+        with pytest.raises(InstrumentError, match=r"'smua.measure.nplc=5.0' with error -285") as raised:
+            smu.channel(1).nplc = 5
+        assert (raised.value.code, raised.value.text) == (-285, "TSP Syntax error at line 1")
+
+
+def test_keysight_b2900(scripted):
+    transport, _ = scripted(
+        [
+            (":OUTP1 0", None),
+            (":OUTP2 0", None),
+            *scpi("*RST", "*CLS", ":FORM:ELEM:SENS VOLT,CURR"),
+            *scpi(
+                ":OUTP1:ON:AUTO 0",
+                ':SENS1:FUNC "VOLT","CURR"',
+                ":OUTP2:ON:AUTO 0",
+                ':SENS2:FUNC "VOLT","CURR"',
+            ),
+            *scpi(":SENS2:VOLT:NPLC 1.0", ":SENS2:CURR:NPLC 1.0", ":SENS2:REM 0"),
+            *scpi(":SENS2:VOLT:NPLC 0.001", ":SENS2:CURR:NPLC 0.001", ":SENS2:REM 1"),
+            *scpi(":SENS2:CURR:PROT 0.0005", ":SOUR2:VOLT:RANG 2.0", ":SOUR2:VOLT 0.0"),
+            *together(":SOUR2:FUNC:MODE VOLT"),
+            *scpi(":SENS2:CURR:RANG:AUTO 1", ":OUTP2 1"),
+            (":MEAS? (@2)", "+2.500012E-01,+1.250000E-05"),
+            (":SENS2:CURR:PROT:TRIP?", "0"),
+            *scpi(":SENS2:VOLT:PROT 1.5", ":SOUR2:CURR:RANG:AUTO 1", ":SOUR2:CURR 1.25e-05"),
+            *together(":SOUR2:FUNC:MODE CURR", ":OUTP2 1"),
+            *scpi(":SENS2:VOLT:RANG 2.0"),
+            (":SENS2:VOLT:PROT:TRIP?", "1"),
+            *scpi(":OUTP2 1", ":SOUR2:LIST:CURR 1e-06,2e-06", ":SOUR2:CURR:MODE LIST", ":TRIG2:COUN 2"),
+            (":INIT (@2)", None),
+            (":FETC:ARR:VOLT? (@2)", "+1.000000E-01,+2.000000E-01"),
+            (":FETC:ARR:CURR? (@2)", "+1.000000E-06,+9.910000E+37"),
+            (":SYST:ERR?", '+0,"No error"'),
+            *scpi(":TRIG2:COUN 1", ":SOUR2:CURR:MODE FIX", ":OUTP2 0"),
+            (":OUTP1 0", None),
+            (":OUTP2 0", None),
+            (":OUTP1?", "0"),
+            (":OUTP2?", "0"),
+        ]
+    )
+    with KeysightB2900(transport, B2902A, {2: CEILING}) as smu:
+        channel = smu.channel(2)
+        channel.nplc = 1e-3
+        channel.four_wire = True
+        channel.voltage_range = 2
+        channel.voltage_source(0.0, 5e-4)
+        channel.on()
+        reading = channel.read()
+        assert (reading.volts, reading.amperes) == (0.2500012, 1.25e-5)
+        assert not channel.limited()
+        channel.current_source(1.25e-5, 1.5)
+        assert channel.limited()
+        sweep = channel.sweep([1e-6, 2e-6])
+    np.testing.assert_array_equal(sweep.volts, [0.1, 0.2])
+    np.testing.assert_array_equal(sweep.amperes, [1e-6, np.nan])
+
+
+def test_the_error_queue_is_emptied_and_the_culprit_named(scripted):
+    transport, _ = scripted(
+        [
+            *OPEN_2400,
+            (":SENS:CURR:NPLC 5.0", None),
+            (":SYST:ERR?", '-222,"Parameter data out of range"'),
+            (":SYST:ERR?", '+802,"Output blocked by interlock, or so"'),
+            (":SYST:ERR?", '0,"No error"'),
+            *CLOSE_2400,
+        ]
+    )
+    with Keithley2400(transport, K2400, {1: CEILING}) as smu:
+        with pytest.raises(InstrumentError, match="MODEL 2400 at script") as raised:
+            smu.channel(1).nplc = 5
+        assert raised.value.code == -222
+        assert raised.value.command == ":SENS:CURR:NPLC 5.0"
+        assert raised.value.text == "Parameter data out of range (and 1 more)"
+        assert smu.channel(1).nplc == 1.0, "a refused setting is not remembered"
+
+
+def test_a_setting_after_a_refused_one_is_not_sent(scripted):
+    transport, _ = scripted(
+        [
+            *OPEN_2400,
+            (":SENS:CURR:PROT 0.001", None),
+            (":SYST:ERR?", '-222,"Parameter data out of range"'),
+            (":SYST:ERR?", '0,"No error"'),
+            *CLOSE_2400,
+        ]
+    )
+    with Keithley2400(transport, K2400, {1: CEILING}) as smu:
+        with pytest.raises(InstrumentError, match=r":SENS:CURR:PROT 0\.001"):
+            smu.channel(1).voltage_source(0.5, 1e-3)
+        assert smu.channel(1).source is None
+
+
+def test_off_during_a_sweep_aborts_it(scripted, monkeypatch):
+    """Between two OFFs: one for an instrument that listens, one for an instrument that had to be stopped."""
+    transport, link = scripted(
+        [
+            *OPEN_2400,
+            *scpi(":SENS:CURR:PROT 0.001", ":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
+            *together(":SOUR:FUNC VOLT"),
+            *scpi(":SENS:CURR:RANG:AUTO 1", ":OUTP 1"),
+            *scpi(":SOUR:LIST:VOLT 0.1", ":SOUR:VOLT:MODE LIST", ":TRIG:COUN 1"),
+            (":READ?", None),
+            (":OUTP 0", None),
+            (":ABOR", None),
+            (":OUTP 0", None),
+        ]
+    )
+
+    def interrupted(self, timeout_s):
+        raise KeyboardInterrupt
+
+    smu = Keithley2400(transport, K2400, {1: CEILING})
+    smu.channel(1).voltage_source(0.0, 1e-3)
+    monkeypatch.setattr(type(link), "_receive", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        smu.channel(1).sweep([0.1])
+    smu.halt()
+    assert not smu.channel(1).is_on
+    open_outputs.unwatch(smu)
+
+
+@pytest.mark.parametrize("model", ["MODEL 2602", "MODEL 6430", "", "B2962A"])
+def test_another_model_is_refused(scripted, model):
+    transport, _ = scripted([])
+    with pytest.raises(UnknownInstrumentError, match="none of"):
+        Keithley2400(transport, Identity("KEITHLEY", model, "1", "1"), {1: CEILING})
+
+
+def test_a_channel_that_is_not_there_is_refused(scripted):
+    transport, _ = scripted([])
+    with pytest.raises(SetupError, match=r"1 channel\(s\), there is no channel 2"):
+        Keithley2400(transport, K2400, {2: CEILING})
