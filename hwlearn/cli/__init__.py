@@ -33,10 +33,14 @@ app.command("off")(off.off)
 
 
 def mount(points: Iterable[EntryPoint]) -> None:
-    """Add the commands of installed wings; one that cannot be loaded is told of and left out."""
+    """Add the commands of installed wings, a typer app or a function each; tell of one that cannot be loaded."""
     for point in points:
         try:
-            app.add_typer(point.load(), name=point.name)
+            loaded = point.load()
+            if isinstance(loaded, typer.Typer):
+                app.add_typer(loaded, name=point.name)
+            else:
+                app.command(point.name)(loaded)
         except Exception as error:  # whatever a plugin does wrong, `hwlearn off` must still work
             typer.echo(f"hwlearn: the command {point.name!r} cannot be loaded: {error}", err=True)
 

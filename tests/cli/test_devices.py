@@ -1,0 +1,85 @@
+"""``hwlearn devices`` lists without talking, and asks only whom it was told to."""
+
+import json
+import socket
+import threading
+
+import pytest
+from serial.tools.list_ports_common import ListPortInfo
+from typer.testing import CliRunner
+
+from hwlearn.cli import app
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["devices", *words])
+
+
+def lines(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+def one_port(mocker):
+    """A machine with one USB serial port and no bus; opening anything is a failure of the test."""
+    port = ListPortInfo("/dev/ttyACM7")
+    port.description, port.vid, port.pid, port.serial_number = "Some board", 0x2341, 0x42, "X1"
+    mocker.patch("hwlearn_drivers.discovery.list_ports.comports", return_value=[port])
+    mocker.patch("hwlearn_drivers.discovery._pure_python_resources", return_value=["USB0::1510::9296::1::INSTR"])
+    return mocker.patch("hwlearn_drivers.discovery.open_link", side_effect=AssertionError("it talked"))
+
+
+def test_listing_talks_to_nobody(one_port):
+    result = run("--json")
+    assert result.exit_code == 0
+    serial, bus = lines(result)
+    assert serial == {
+        "kind": "serial",
+        "address": "/dev/ttyACM7",
+        "description": "Some board",
+        "usb_id": "2341:0042",
+        "serial": "X1",
+    }
+    assert bus["address"] == "USB0::1510::9296::1::INSTR"
+    assert "2341:0042" in run().stdout
+    assert one_port.call_count == 0
+
+
+def test_only_the_named_address_is_asked():
+    listener = socket.create_server(("127.0.0.1", 0))
+    heard = []
+
+    def answer():
+        link, _ = listener.accept()
+        with link:
+            heard.append(link.recv(100))
+            link.sendall(b"KEITHLEY INSTRUMENTS INC.,MODEL 2400,1234567,C30\n")
+            link.recv(1)
+
+    thread = threading.Thread(target=answer, daemon=True)
+    thread.start()
+    address = f"TCPIP::127.0.0.1::{listener.getsockname()[1]}::SOCKET"
+    result = run("--json", "--identify", address)
+    thread.join(5)
+    listener.close()
+    assert result.exit_code == 0
+    assert lines(result) == [
+        {"address": address, "maker": "KEITHLEY INSTRUMENTS INC.", "model": "MODEL 2400", "serial": "1234567",
+         "firmware": "C30"}
+    ]  # fmt: skip
+    assert heard == [b"*IDN?\n"]
+
+
+def test_an_address_where_nobody_is_is_told_of_and_fails():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        free = listener.getsockname()[1]
+    result = run("--json", "--identify", f"socket://127.0.0.1:{free}")
+    assert result.exit_code == 1
+    assert "error" in lines(result)[0]
+
+
+@pytest.mark.parametrize("words", [["--identify"], ["COM3"]])
+def test_addresses_and_the_flag_belong_together(words):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "--identify" in result.stderr
