@@ -155,7 +155,7 @@ class SmuNetwork(Network):
 
         Raises
         ------
-        LinkError
+        OutputsMayBeOnError, LinkError
             If one cannot be reached.
         UnknownInstrumentError
             If another one answers.

@@ -204,6 +204,8 @@ class Transport:
                 dropped = link.drain(quiet_s, max(_LONGEST_BABBLE_S, 2 * quiet_s))
                 if self.fence is not None:
                     dropped += self._pass(self.fence, link)
+            except HaltedError:
+                raise
             except LinkError as error:
                 self.close()
                 raise LinkError(

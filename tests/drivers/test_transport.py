@@ -1,6 +1,8 @@
 """A conversation in which every answer belongs to its question, whatever the line does."""
 
 import io
+import subprocess
+import sys
 import threading
 import time
 
@@ -361,6 +363,20 @@ def test_after_off_nothing_else_goes_out_until_armed_again(responder):
     transport.close()
 
 
+def test_a_question_held_back_by_off_leaves_the_link_open(responder):
+    transport = connect(responder(Scpi(**{"LOST?": None})).url, SHORT_S)
+    with pytest.raises(LinkTimeout):
+        transport.query("LOST?")
+    transport.timeout_s = LONG_S
+    transport.halt("OUTP 0")
+    with pytest.raises(HaltedError):
+        transport.query("ONE?")
+    assert not transport.closed
+    transport.rearm()
+    assert transport.query("ONE?") == "one"
+    transport.close()
+
+
 def test_off_has_the_last_word_over_a_command_that_was_leaving(responder):
     """A signal may come while bytes are on their way to the link: they leave, and OFF after them."""
     device = responder(Scpi())
@@ -436,6 +452,30 @@ def test_the_wire_log_tells_of_time_outs_and_of_coming_back(responder, tmp_path)
     text = path.read_text(encoding="ascii")
     assert "out of step" in text
     assert "in step again" in text
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
+def test_the_wire_log_keeps_every_line_through_a_kill(responder, tmp_path):
+    path = tmp_path / "wire.log"
+    program = """
+import sys
+from hwlearn_drivers.addresses import open_link
+from hwlearn_drivers.transport import Transport
+from hwlearn_drivers.wire_log import WireLog
+transport = Transport("killed", lambda: open_link(sys.argv[1]), wire_log=WireLog(sys.argv[2]))
+for k in range(10**9):
+    transport.query(f"Q{k}?")
+    print(k, flush=True)
+"""
+    device = responder(Scpi())
+    with subprocess.Popen(
+        [sys.executable, "-c", program, device.url, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        seen = [process.stdout.readline() for _ in range(200)]
+        process.kill()
+    acknowledged = [int(line) for line in seen]
+    text = path.read_text(encoding="ascii")
+    assert all(f"\t<\tq{k}\n" in text for k in acknowledged)
 
 
 def test_a_dry_run_prints_commands_and_sends_none():
