@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import tomllib
 from contextlib import closing
 
@@ -202,33 +203,36 @@ with run.bench() as bench, RunRecorder(run) as recorder:
 """
 
 
-def kill_at(run, lines):
-    """Train in a process of its own, kill it after it said so many lines, and return what it said."""
+def kill_after(run, seconds):
+    """Train in a process of its own, kill it so long after it began, and return what it said until then."""
     child = subprocess.Popen([sys.executable, "-c", CHILD, str(run.folder)], stdout=subprocess.PIPE, text=True)
     with child:
-        said = [child.stdout.readline() for _ in range(lines + 1)]
-        child.kill()
-        said += child.stdout.readlines()  # what it managed to say before it died
+        assert child.stdout.readline() == "ready\n"
+        threading.Timer(seconds, child.kill).start()
+        said = child.stdout.readlines()
     assert child.returncode == -signal.SIGKILL
-    return [line.split() for line in said[1:] if line.endswith("\n")]
+    return [line.split() for line in said if line.endswith("\n")]
 
 
 def killed_and_resumed(bench_path, tmp_path, moments):
-    # enough steps that no moment comes after the end
-    bench = hl.open_bench(bench_path, [f"train.epochs={sum(moments) + 100 * len(moments)}"])
+    # far more steps than fit into the time
+    bench = hl.open_bench(bench_path, [f"train.epochs={int(1000 * sum(moments)) + 100}"])
     whole, history = trained(bench, tmp_path / "whole")
     run = Run.create(bench, tmp_path / "runs")
     acknowledged = []
-    for lines in moments:
-        acknowledged += kill_at(run, lines)
+    for seconds in moments:
+        acknowledged += kill_after(run, seconds)
         run = Run.open(run.folder)
         assert not run.alive
         for kind, step, data in acknowledged:
             row = run.readings(int(step))["free_voltages"] if kind == "batch" else run.conductances(int(step))
             assert row.tobytes().hex() == data
-        assert run.progress().steps == run.steps() >= sum(kind == "update" for kind, _, _ in acknowledged)
+        progress = run.progress()
+        assert run.steps() == (progress.steps if progress else 0)
+        assert run.steps() >= sum(kind == "update" for kind, _, _ in acknowledged)
         with closing(connect(run.folder)) as db:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert acknowledged
     assert run.steps() < whole.steps()
     resumed, _ = trained(run.bench(), tmp_path, start=run.progress(), run=run)
     np.testing.assert_array_equal(resumed.conductances(), history.conductances)
@@ -237,10 +241,10 @@ def killed_and_resumed(bench_path, tmp_path, moments):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_killed_three_times(bench_path, tmp_path):
-    killed_and_resumed(bench_path, tmp_path, [5, 30, 14])
+    killed_and_resumed(bench_path, tmp_path, [0.05, 0.002, 0.03])
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_killed_at_twenty_random_moments(bench_path, tmp_path):
-    killed_and_resumed(bench_path, tmp_path, np.random.default_rng().integers(1, 60, 20).tolist())
+    killed_and_resumed(bench_path, tmp_path, np.random.default_rng().uniform(0, 0.1, 20).tolist())
