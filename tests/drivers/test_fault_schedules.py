@@ -1,0 +1,166 @@
+"""Random faults on every wire of a bench: no answer is taken for another question's, and outputs end OFF.
+
+Each schedule opens a small bench, measures while replies come late, in pieces, damaged or never, while peers drop
+the connection, fall mute or vanish for good, and closes it. Whatever was read without damage must be what the
+circuit did. At the end every output is off, or an error has named in capitals what MAY BE ON.
+"""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.errors import HwlearnError
+from hwlearn_drivers.backend import SmuBackend
+from hwlearn_sim.faults import Faults
+from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.virtual_bench import PlacedSmu, VirtualBench
+
+LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-5, 2e-4))
+TIMEOUT_S = 0.06
+LONGEST_CALL_S = 20.0
+"""Far more than all time-outs of one call; a call that takes longer hangs."""
+
+GRAPH = hl.Topology(4, [(0, 2), (1, 2), (2, 3), (0, 3)], inputs=[0, 1], outputs=[2], ground=3)
+SIEMENS = 1e-4
+KINDS = ("late", "fragmented", "dropped", "garbled", "reset")
+
+
+class Schedule:
+    """One random course of events; `run` raises AssertionError where a promise is broken."""
+
+    def __init__(self, seed):
+        self.rng = np.random.default_rng([seed, 77])
+        self.told, self.reads = "", 0
+        self.vanished = False
+        # some wires know one kind of fault only: a late or fragmented reply need not end anything
+        kinds = self.rng.choice(KINDS, self.rng.integers(1, 6), replace=False).tolist()
+        total = 10 ** self.rng.uniform(-2.5, -0.7)
+        rates = dict(zip(kinds, total * self.rng.dirichlet(np.ones(len(kinds))), strict=True))
+        late_s = float(self.rng.uniform(0.2, 2.5)) * TIMEOUT_S
+        models = self.rng.choice(["2400", "2450", "2612B", "B2902A"], 3)
+        self.faults = [Faults(seed=int(self.rng.integers(2**31))) for _ in models]
+        placed = [
+            PlacedSmu(f"smu{k}", model, (k,), faults=self.faults[k]) for k, model in enumerate(models.tolist())
+        ]
+        self.bench = VirtualBench(GRAPH, placed, conductances=SIEMENS, meters=Meters(noise=0.0), seed=seed)
+        self.rates, self.late_s = rates, late_s
+        self.truth = hl.Kirchhoff(GRAPH, np.full(4, SIEMENS))
+
+    def run(self):
+        with self.bench:
+            network = self._call(self._open)
+            if network is not None:
+                for _ in range(int(self.rng.integers(1, 9))):
+                    self._something_happens()
+                    if self._call(lambda: self._measure(network)) is None:
+                        break
+                self._call(network.close)
+        self._outputs_are_off_or_told()
+
+    def _open(self):
+        channels = [
+            {"address": placed["address"], "model": placed["model"], "node": placed["node"]}
+            for placed in self.bench.instruments
+        ]
+        settings = SmuBackend.Settings(
+            channels=channels, edges=SIEMENS, settle=0, slew_V_per_s=1e6, ramp_step=0.5, timeout=TIMEOUT_S
+        )
+        # schedules begin once the bench is wired: half of them before it is opened
+        early = bool(self.rng.random() < 0.5)
+        if early:
+            self._start_faults()
+        network = SmuBackend.open(settings, GRAPH, LIMITS)
+        if not early:
+            self._start_faults()
+        return network
+
+    def _start_faults(self):
+        for faults in self.faults:
+            faults._rates, faults._seconds = self.rates, self.late_s
+
+    def _something_happens(self):
+        draw = self.rng.random()
+        if draw < 0.05:
+            self.faults[int(self.rng.integers(3))].muted = True
+        elif draw < 0.1:
+            self.vanished = True
+            self.bench.close()
+
+    def _measure(self, network):
+        inputs = self.rng.uniform(-0.4, 0.4, (2, 2))
+        drive = None
+        if self.rng.random() < 0.5:
+            drive = hl.OutputDrive.clamp(self.rng.uniform(-0.1, 0.1, (2, 1)))
+        damaged = self._damaged()
+        read = network.measure(inputs, drive)
+        if self._damaged() == damaged:  # a damaged digit still reads as a number; nobody could tell
+            V = self.truth.solve(inputs, clamped=None if drive is None else drive.values)
+            expected = V[:, GRAPH.outputs]
+            np.testing.assert_allclose(read.voltages, expected, atol=1e-3)
+            np.testing.assert_allclose(read.source_currents, self.truth.source_currents(V), atol=1e-6)
+            self.reads += any(faults.befallen for faults in self.faults)
+        return True
+
+    def _damaged(self):
+        return sum(fault.kind == "garbled" for faults in self.faults for _, fault in faults.befallen)
+
+    def _call(self, act):
+        """Do something that may fail in words of ours, within bounds of time; None if it failed."""
+        began = time.monotonic()
+        try:
+            return act()
+        except HwlearnError as error:
+            self.told += f" {error}"
+            return None
+        finally:
+            assert time.monotonic() - began < LONGEST_CALL_S, "a call hangs"
+
+    def _outputs_are_off_or_told(self):
+        deadline = time.monotonic() + 5
+        while on := self._on():
+            if "MAY BE ON" in self.told:
+                assert self.vanished, f"{on} could be reached, yet stayed on: {self.told}"
+                return
+            assert time.monotonic() < deadline, f"still on, and nobody was told: {on}; told: {self.told}"
+
+    def _on(self):
+        smus = [self.bench.instrument(f"smu{k}") for k in range(3)]
+        return [channel.label for smu in smus for channel in smu.channels if channel.settings.output]
+
+
+def run_all(seeds):
+    """Run schedules side by side, for they mostly wait.
+
+    Returns what went wrong by seed, and how many measurements came out right on a bench that had seen faults.
+    """
+
+    def one(seed):
+        schedule = Schedule(seed)
+        try:
+            schedule.run()
+        except AssertionError as error:
+            return [(seed, str(error))], schedule.reads
+        return [], schedule.reads
+
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(one, seeds))
+    return [wrong for wrongs, _ in found for wrong in wrongs], sum(reads for _, reads in found)
+
+
+def test_random_fault_schedules():
+    wrong, _ = run_all(range(60))
+    assert wrong == []
+
+
+@pytest.mark.slow
+def test_a_thousand_random_fault_schedules(figure):
+    wrong, reads = run_all(range(1000, 2000))
+    figure(
+        f"1,000 random fault schedules: {len(wrong)} broken promises (asked 0), {reads} measurements came out "
+        "right after faults"
+    )
+    assert wrong == []
+    assert reads > 50
