@@ -63,7 +63,7 @@ class Bench:
         self.file = file
         self.topology = file.network.build(file.folder)
         self.limits = file.limits.build()
-        self._backend, self._settings = find_backend(file)
+        self._backend, self._settings = find_backend(file.tables["backend"], file.where)
         self.data = load_data(file.data, file.folder, self.topology, self.limits)
         self._cost = make_cost(file.train, self.data.classifies)
         self._targets = self._targets_for(self._cost)

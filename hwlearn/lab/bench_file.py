@@ -219,6 +219,7 @@ class BackendSection(BaseModel):
     kind: str
 
 
+SHIPPED_DATA = ("iris", "digits", "teacher")
 TABLES = ("network", "limits", "backend", "data", "train")
 
 
@@ -265,7 +266,7 @@ class BenchFile:
         }
         for table, key in (("data", "source"), ("network", "file")):
             named = tables[table].get(key)
-            if isinstance(named, str) and (self.folder / named).is_file():
+            if isinstance(named, str) and named not in SHIPPED_DATA and (self.folder / named).is_file():
                 tables[table][key] = str((self.folder / named).resolve())
         return toml_text(tables)
 
@@ -295,6 +296,14 @@ def load_bench_file(name_or_path: str | Path, overrides: Iterable[str] | Mapping
     SetupError
         If the file is missing or a key, value or override is wrong; one line that says what is allowed.
     """
+    name, folder, tables = read_tables(name_or_path, overrides)
+    return _checked(name, folder, tables)
+
+
+def read_tables(
+    name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()
+) -> tuple[str, Path, dict[str, dict[str, Any]]]:
+    """Return a bench's name, its folder and its tables with nothing in them checked; see `load_bench_file`."""
     path = Path(name_or_path)
     if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
@@ -316,7 +325,7 @@ def load_bench_file(name_or_path: str | Path, overrides: Iterable[str] | Mapping
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SetupError(f"bench {name} is not valid TOML: {error}") from error
-    return _checked(name, folder, _overridden(tables, overrides, f"bench {name}"))
+    return name, folder, _overridden(tables, overrides, f"bench {name}")
 
 
 def checked_section(model: type[SectionT], table: object, section: str, where: str) -> SectionT:
@@ -390,7 +399,10 @@ def _overridden(
                 f"{where}: setting {key!r} names no table{closest(section, TABLES)}; "
                 f"the tables are: {', '.join(TABLES)}"
             )
-        changed.setdefault(section, {})[name] = value
+        table = changed.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise SetupError(f"{where}: {section} must be a table, [{section}]")
+        table[name] = value
     return changed
 
 

@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray, IntArray, Topology
 from hwlearn.errors import DataError
-from hwlearn.lab.bench_file import DataSection
+from hwlearn.lab.bench_file import SHIPPED_DATA, DataSection
 from hwlearn.limits import Limits
 
 IRIS_RANGES = [[4.3, 7.9], [2.0, 4.4], [1.0, 6.9], [0.1, 2.5]]
-SHIPPED = ("iris", "digits", "teacher")
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +184,9 @@ def _read(section: DataSection, folder: Path) -> Features:
         return Features(features.values, features.targets, features.classes, [[0.0, 16.0]])
     path = folder / section.source
     if not path.is_file():
-        raise DataError(f"there is no data file {path}; give a .csv or .npz file, or one of: {', '.join(SHIPPED)}")
+        raise DataError(
+            f"there is no data file {path}; give a .csv or .npz file, or one of: {', '.join(SHIPPED_DATA)}"
+        )
     if path.suffix == ".npz":
         return read_npz(path)
     return read_csv(path, section.label_column, section.target_columns)
