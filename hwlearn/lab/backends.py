@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn.lab.bench_file import BackendSection, checked_section, closest
+from hwlearn.lab.sections import BackendSection, checked_section, closest
 from hwlearn.limits import Limits
 from hwlearn.network import Network
 
