@@ -19,7 +19,8 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Write a commented bench file to start from; an existing file is never overwritten."""
-    from hwlearn.lab.bench_file import closest, shipped_benches
+    from hwlearn.lab.bench_file import shipped_benches
+    from hwlearn.lab.sections import closest
 
     known = shipped_benches()
     if like not in known:

@@ -11,17 +11,19 @@ from hwlearn.cli.outcome import BenchArgument, JsonOption, SetOption, at_work, c
 def off(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = False) -> None:
     """Switch every output of a bench OFF now, write-only: nothing is asked first."""
     from hwlearn.lab.backends import find_backend
-    from hwlearn.lab.bench_file import load_bench_file
+    from hwlearn.lab.bench_file import read_tables
 
-    file = load_bench_file(bench, changes or [])
-    backend, settings = find_backend(file)
+    # a mistake in any other table must not stand in the way
+    name, _, tables = read_tables(bench, changes or [])
+    table = tables.get("backend", {})
+    backend, settings = find_backend(table, f"bench {name}")
     switch = getattr(backend, "off", None)
     if switch is not None:
         with at_work():
             switch(settings)
     if as_json:
-        print_json(bench=file.name, backend=file.backend.kind, off=switch is not None)
+        print_json(bench=name, backend=table["kind"], off=switch is not None)
     elif switch is None:
-        typer.echo(f"backend {file.backend.kind!r} has no outputs to switch")
+        typer.echo(f"backend {table['kind']!r} has no outputs to switch")
     else:
         typer.echo("OFF was sent to every output")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ from pydantic import BaseModel
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn.lab.bench_file import BenchFile, checked_section, closest
+from hwlearn.lab.sections import BackendSection, checked_section, closest
 from hwlearn.limits import Limits
 from hwlearn.network import Network
 
@@ -37,25 +38,31 @@ def backend_names() -> list[str]:
     return sorted({point.name for point in entry_points(group=GROUP)})
 
 
-def find_backend(file: BenchFile) -> tuple[Backend, BaseModel]:
-    """Return the backend of a bench file and its checked settings.
+def find_backend(table: Mapping[str, Any], where: str) -> tuple[Backend, BaseModel]:
+    """Return the backend of a ``[backend]`` table and its checked settings.
+
+    Parameters
+    ----------
+    table : mapping
+        ``kind`` and that backend's own settings.
+    where : str
+        How messages name the bench.
 
     Raises
     ------
     SetupError
-        If no such backend is installed, it cannot be imported, or a setting is wrong.
+        If no such backend is installed, it cannot be loaded, or a setting is wrong.
     """
-    kind = file.backend.kind
+    kind = checked_section(BackendSection, table, "backend", where).kind
     points = [point for point in entry_points(group=GROUP) if point.name == kind]
     if not points:
         known = backend_names()
         raise SetupError(
-            f"{file.where}: unknown backend.kind = {kind!r}{closest(kind, known)}; "
-            f"installed are: {', '.join(known)}"
+            f"{where}: unknown backend.kind = {kind!r}{closest(kind, known)}; installed are: {', '.join(known)}"
         )
     try:
         backend: Backend = points[0].load()()
     except (ImportError, AttributeError) as error:
-        raise SetupError(f"{file.where}: backend {kind!r} cannot be loaded: {error}") from error
-    table = {key: value for key, value in file.tables["backend"].items() if key != "kind"}
-    return backend, checked_section(backend.Settings, table, "backend", file.where)
+        raise SetupError(f"{where}: backend {kind!r} cannot be loaded: {error}") from error
+    settings = {key: value for key, value in table.items() if key != "kind"}
+    return backend, checked_section(backend.Settings, settings, "backend", where)

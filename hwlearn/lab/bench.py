@@ -14,8 +14,9 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import SetupError
 from hwlearn.lab.backends import find_backend
-from hwlearn.lab.bench_file import BenchFile, TrainSection, load_bench_file
+from hwlearn.lab.bench_file import BenchFile, load_bench_file
 from hwlearn.lab.data import load_data
+from hwlearn.lab.sections import TrainSection
 from hwlearn.learning.costs import MSE, Cost, CrossEntropy, Hinge
 from hwlearn.learning.optimizers import SGD, Adam, Momentum, Optimizer, Sign
 from hwlearn.learning.records import Callback, History, Progress, Score
@@ -63,7 +64,7 @@ class Bench:
         self.file = file
         self.topology = file.network.build(file.folder)
         self.limits = file.limits.build()
-        self._backend, self._settings = find_backend(file)
+        self._backend, self._settings = find_backend(file.tables["backend"], file.where)
         self.data = load_data(file.data, file.folder, self.topology, self.limits)
         self._cost = make_cost(file.train, self.data.classifies)
         self._targets = self._targets_for(self._cost)

@@ -73,6 +73,10 @@ def test_off_is_sent_without_opening_anything(hwlearn, monkeypatch, mocker):
     assert json.loads(ended.out[0])["off"] is True
     assert hwlearn("off", "small.toml").out == ["OFF was sent to every output"]
     assert sent == [3, 0]
+    # a file that could not train still switches off
+    assert hwlearn("off", "small.toml", "--set", "train.rule=gap", "--set", "network.kind=ring").code == 0
+    assert hwlearn("off", "small.toml", "--set", "backend.sed=3").code == 2
+    assert sent == [3, 0, 0]
     assert opened.call_count == 0
     mocker.patch.object(Board, "off", side_effect=NetworkError("port is gone"))
     ended = hwlearn("off", "small.toml")

@@ -179,6 +179,16 @@ def test_the_written_form_says_what_was_left_to_defaults(bench_path):
     assert tables["data"]["encoding"] == "plain"
 
 
+def test_a_file_called_like_a_shipped_set_is_not_taken_for_it(bench_path, tmp_path):
+    (tmp_path / "teacher").write_text("not this")
+    assert tomllib.loads(load_bench_file(bench_path).text())["data"]["source"] == "teacher"
+
+
+def test_a_setting_of_what_is_no_table(write):
+    with pytest.raises(SetupError, match="network must be a table"):
+        load_bench_file(write("network = 3"), ["network.rows=3"])
+
+
 def test_files_named_in_a_bench_are_found_from_anywhere(write, bench_path, tmp_path, monkeypatch):
     write("0.1,0.2,0.3,0.1,0.0,0.1,0.2\n" * 3, "rows.csv")
     changes = ["data.source=rows.csv", "data.target_columns=[4, 5, 6]"]

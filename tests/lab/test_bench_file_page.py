@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hwlearn.lab.bench_file import NETWORKS, DataSection, LimitsSection, TrainSection
+from hwlearn.lab.sections import NETWORKS, DataSection, LimitsSection, TrainSection
 from hwlearn_sim.backend import SimBackend
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bench-file.md").read_text(encoding="utf-8")

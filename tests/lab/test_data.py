@@ -10,8 +10,9 @@ from hypothesis.extra.numpy import arrays
 
 import hwlearn as hl
 from hwlearn.errors import DataError, LimitError
-from hwlearn.lab.bench_file import DataSection
-from hwlearn.lab.data import encode, load_data, read_csv, read_npz, split
+from hwlearn.lab.data import encode, load_data, split
+from hwlearn.lab.data_files import read_csv, read_npz
+from hwlearn.lab.sections import DataSection
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-6, 1e-4))
 
