@@ -7,11 +7,27 @@ from dataclasses import asdict
 
 import typer
 
-from hwlearn.cli.outcome import FAILED, BenchArgument, JsonOption, SetOption, command, print_json
+from hwlearn.cli.outcome import (
+    FAILED,
+    BenchArgument,
+    DryRunOption,
+    JsonOption,
+    SetOption,
+    WireLogOption,
+    command,
+    print_json,
+    wire_keys,
+)
 
 
 @command
-def check(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = False) -> None:
+def check(
+    bench: BenchArgument,
+    changes: SetOption = None,
+    wire_log: WireLogOption = None,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Find out whether a bench is fit to train: programming, offsets, noise, superposition, reciprocity."""
     from rich.console import Console
     from rich.markup import escape
@@ -20,7 +36,7 @@ def check(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption =
     from hwlearn.lab.bench import open_bench
     from hwlearn.lab.checks import check_bench
 
-    opened = open_bench(bench, changes or [])
+    opened = open_bench(bench, [*(changes or []), *wire_keys(wire_log, dry_run)])
     failed = 0
     table = Table("check", "result", "found", "what to do", box=None, header_style="bold")
     colours = {"pass": "green", "fail": "red", "not applicable": "dim"}

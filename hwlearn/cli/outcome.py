@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any, ParamSpec
 
 import typer
@@ -28,6 +29,13 @@ SetOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")]
 RunsOption = Annotated[
     str | None, typer.Option("--runs", metavar="DIR", help="Where runs are kept; else $HWLEARN_RUNS, else ./runs.")
+]
+WireLogOption = Annotated[
+    Path | None,
+    typer.Option("--wire-log", metavar="FILE", help="Write down every byte to and from the instruments."),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Print each command to the instruments instead of sending it.")
 ]
 
 
@@ -50,6 +58,12 @@ def command(function: Callable[Options, None]) -> Callable[Options, None]:
             _end("interrupted", INTERRUPTED)
 
     return wrapped
+
+
+def wire_keys(wire_log: Path | None, dry_run: bool) -> list[str]:
+    """Return the settings of a backend with instruments that the options stand for."""
+    keys = [] if wire_log is None else [f"backend.wire_log={json.dumps(str(wire_log.absolute()))}"]
+    return [*keys, "backend.dry_run=true"] if dry_run else keys
 
 
 @contextmanager

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from hwlearn.cli.outcome import BenchArgument, JsonOption, RunsOption, SetOption, command
+from hwlearn.cli.outcome import (
+    BenchArgument,
+    DryRunOption,
+    JsonOption,
+    RunsOption,
+    SetOption,
+    WireLogOption,
+    command,
+    wire_keys,
+)
 
 
 @command
@@ -17,6 +26,8 @@ def train(
         int | None, typer.Option(help="Seed of the training, and of the devices where they are simulated.")
     ] = None,
     runs: RunsOption = None,
+    wire_log: WireLogOption = None,
+    dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network; every measured batch is committed before the next begins.
@@ -28,7 +39,7 @@ def train(
     from hwlearn.lab.recorder import RunRecorder
     from hwlearn.lab.runs import Run, runs_folder
 
-    overrides = list(changes or [])
+    overrides = [*(changes or []), *wire_keys(wire_log, dry_run)]
     opened = open_bench(bench, overrides)
     if seed is not None:
         opened = opened.with_([f"train.seed={seed}", *opened.seed_keys(seed)])
