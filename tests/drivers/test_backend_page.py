@@ -1,0 +1,15 @@
+"""The page about instruments names every key of the backend ``smu``."""
+
+from pathlib import Path
+
+import pytest
+
+from hwlearn_drivers.backend_settings import ChannelSettings, EdgeCardSettings, SmuSettings
+
+PAGE = (Path(__file__).parents[2] / "docs" / "instruments.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("model", [SmuSettings, ChannelSettings, EdgeCardSettings])
+def test_every_key_is_on_the_page(model):
+    missing = {key for key in model.model_fields if key != "kind" and f"`{key}`" not in PAGE}
+    assert not missing
