@@ -42,6 +42,8 @@ class Framer:
                 break
             if self._skipping:
                 self._skipping = False
+            elif end > self._longest:
+                lost = True
             else:
                 messages.append(bytes(self._buffer[:end]))
             del self._buffer[: end + 1]

@@ -180,9 +180,12 @@ class Server(ABC):
         if self._stopping:
             return
         self._stopping = True
-        with contextlib.suppress(OSError):  # the thread may have ended by itself
-            self._waker.send(b"\0")
-        self._thread.join()
+        if self._thread.ident is None:
+            self._release()
+        else:
+            with contextlib.suppress(OSError):  # the thread may have ended by itself
+                self._waker.send(b"\0")
+            self._thread.join()
         self._waker.close()
         if self._failure is not None:
             raise HwlearnError(f"the virtual instrument at {self.address} broke down") from self._failure
@@ -204,11 +207,14 @@ class Server(ABC):
         except BaseException as error:
             self._failure = error
         finally:
-            for session in list(self._sessions):
-                self._drop(session)
-            self._selector.close()
-            self._wake.close()
-            self._close_wire()
+            self._release()
+
+    def _release(self) -> None:
+        for session in list(self._sessions):
+            self._drop(session)
+        self._selector.close()
+        self._wake.close()
+        self._close_wire()
 
     def _turn(self) -> None:
         for key, _ in self._selector.select(self._patience_s()):
@@ -285,11 +291,11 @@ class TcpServer(Server):
     """
 
     def __init__(self, instrument: Instrument, port: int = 0, faults: Faults | None = None) -> None:
-        super().__init__(instrument, faults)
         try:
             self._listener = socket.create_server((_LOOPBACK, port), backlog=8)
         except (OSError, OverflowError) as error:
             raise SetupError(f"TCP port {port} cannot be served: {error}; use 0 for a free one") from error
+        super().__init__(instrument, faults)
         self._selector.register(self._listener, selectors.EVENT_READ, _LISTENER)
         self.port = int(self._listener.getsockname()[1])
         self.address = f"TCPIP::{_LOOPBACK}::{self.port}::SOCKET"

@@ -1,0 +1,113 @@
+"""The commands ``hwlearn sim ...``: virtual instruments that other programs can talk to."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+
+from hwlearn.cli.outcome import BenchArgument, JsonOption, SetOption, at_work, command, print_json
+from hwlearn.units import format_quantity
+from hwlearn_sim.sources import CurrentSource, Open, Source, VoltageSource
+
+if TYPE_CHECKING:
+    from hwlearn_sim.virtual_bench import VirtualBench
+
+app = typer.Typer(
+    name="sim",
+    help="Virtual instruments on one simulated circuit.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+_FRAMES_PER_S = 4
+
+
+@app.callback()
+def _root() -> None:
+    """Virtual instruments on one simulated circuit."""
+
+
+@app.command("serve")
+@command
+def serve(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = False) -> None:
+    """Serve the bench's circuit with virtual instruments until Ctrl-C; show their addresses and what they do.
+
+    A bench whose backend is not ``virtual-smu`` is served with that backend's defaults: a 2450 at every
+    terminal, and an edge card.
+    """
+    from hwlearn.lab.backends import find_backend
+    from hwlearn.lab.bench_file import load_bench_file
+    from hwlearn_sim.virtual import VirtualSmuSettings
+
+    file = load_bench_file(bench, changes or [])
+    settings = find_backend(file.tables["backend"], file.where)[1]
+    if not isinstance(settings, VirtualSmuSettings):
+        settings = VirtualSmuSettings()
+    virtual = settings.bench(file.network.build(file.folder), file.limits.build())
+    with at_work(), virtual:
+        try:
+            if as_json:
+                print_json(instruments=virtual.instruments)
+                while True:
+                    time.sleep(1.0)  # in slices: on Windows Ctrl-C does not end an endless wait
+            else:
+                watch(virtual, Console())
+        except KeyboardInterrupt:
+            return
+
+
+def watch(bench: VirtualBench, console: Console, seconds: float | None = None) -> None:
+    """Show addresses, channels and node volts, several times a second.
+
+    Parameters
+    ----------
+    bench : VirtualBench
+        A bench that is being served.
+    console : Console
+        Where to show it.
+    seconds : float, optional
+        For how long; until interrupted unless given.
+    """
+    ends = None if seconds is None else time.monotonic() + seconds
+    with Live(picture(bench), console=console, auto_refresh=False) as live:
+        while ends is None or time.monotonic() < ends:
+            time.sleep(1 / _FRAMES_PER_S)
+            live.update(picture(bench), refresh=True)
+
+
+def picture(bench: VirtualBench) -> Group:
+    """Return what `watch` shows of one moment."""
+    names = bench.topology.names
+    wires = Table("instrument", "model", "address", box=None, padding=(0, 2, 0, 0))
+    for listed in bench.instruments:
+        wires.add_row(listed["name"], listed["model"], listed["address"])
+    channels = Table("channel", "node", "source", "volts", "amperes", "", box=None, padding=(0, 2, 0, 0))
+    for hooked in bench.plane.channels():
+        at = hooked.operating
+        channels.add_row(
+            hooked.label,
+            names[hooked.node],
+            _told(hooked.source),
+            format_quantity(at.volts, "V"),
+            format_quantity(at.amperes, "A"),
+            "[bold red]LIMIT[/bold red]" if at.limited else "",
+        )
+    volts = bench.plane.node_voltages()
+    nodes = "   ".join(
+        f"{name} {format_quantity(float(v), 'V')}" for name, v in zip(names, volts, strict=True)
+    )
+    return Group(wires, "", channels, "", f"[dim]{nodes}[/dim]", "[dim]Ctrl-C ends[/dim]")
+
+
+def _told(source: Source) -> str:
+    if isinstance(source, VoltageSource):
+        return f"{format_quantity(source.volts, 'V')}, at most {format_quantity(source.limit_A, 'A')}"
+    if isinstance(source, CurrentSource):
+        return f"{format_quantity(source.amperes, 'A')}, at most {format_quantity(source.limit_V, 'V')}"
+    assert isinstance(source, Open)
+    return "open"

@@ -1,0 +1,241 @@
+"""Source-measure channels: resolution, noise, ranges, limits, what an output does while it is off."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import pytest
+
+from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.topology import Topology
+from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.instruments.channel import SmuChannel
+from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.instrument import Clock
+from hwlearn_sim.instruments.models import MODELS
+from hwlearn_sim.plane import AnalogPlane
+
+DIVIDER = Topology(3, [(0, 1), (1, 2)], inputs=[1], outputs=[2], ground=0)
+
+
+def channel(
+    model: str = "2400", node: int = 1, *, meters: Meters | None = None, plane=None, seed=0, clock=None
+):
+    plane = AnalogPlane(DIVIDER, [1e-3, 1e-3]) if plane is None else plane
+    return SmuChannel(
+        plane,
+        node,
+        MODELS[model].capability,
+        Clock() if clock is None else clock,
+        np.random.default_rng(seed),
+        Meters(noise=0) if meters is None else meters,
+        "test",
+    )
+
+
+def source_volts(one: SmuChannel, volts: float, limit_A: float = 1e-2) -> None:
+    one.set_function("voltage")
+    one.set_level("voltage", volts)
+    one.set_limit("current", limit_A)
+    one.set_output(True)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_readings_are_true_to_the_resolution_of_their_range(model):
+    one = channel(model)
+    for volts in (0.0123456789, 0.1234567891, 1.2345678912):
+        source_volts(one, volts)
+        at, reading = one.operating, one.measure("voltage", "current")
+        for quantity, true in (("voltage", at.volts), ("current", at.amperes)):
+            used = one.capability.measures[quantity].covering(true)
+            assert abs(reading.values[quantity] - true) <= 0.5 * used.step * (1 + 1e-9)
+            steps = reading.values[quantity] / used.step
+            assert steps == pytest.approx(round(steps), abs=1e-6)
+        assert abs(at.volts - volts) <= 0.5 * one.source_range("voltage").step * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_two_units_see_each_other_as_kirchhoff_says(model):
+    """Forcing one node moves what the other one reads, to the resolution of its reading."""
+    topology = Topology(4, [(0, 1), (1, 2), (2, 3), (0, 2)], inputs=[1], outputs=[2], ground=3)
+    g = np.array([1e-4, 2e-4, 3e-4, 5e-5])
+    plane = AnalogPlane(topology, g)
+    forcing, watching = channel(model, 1, plane=plane), channel(model, 2, plane=plane, seed=1)
+    watching.set_function("current")
+    watching.set_limit("voltage", 2.0)
+    watching.set_output(True)
+    for volts in (-0.7, 0.1, 1.3):
+        source_volts(forcing, volts)
+        true = Kirchhoff(topology, g).solve([forcing.operating.volts])[0, 2]
+        assert watching.operating.volts == pytest.approx(true, rel=1e-9)
+        step = watching.capability.measures["voltage"].covering(true).step
+        assert watching.measure("voltage").values["voltage"] == pytest.approx(true, abs=0.5001 * step)
+
+
+@pytest.mark.parametrize("nplc", [0.01, 0.16, 1.0])
+def test_noise_is_as_stated_and_falls_with_the_root_of_the_integration_time(nplc):
+    one = channel("2450", meters=Meters())
+    source_volts(one, 1.0)
+    one.settings.nplc.update(voltage=nplc, current=nplc)
+    for quantity in ("voltage", "current"):
+        used = one.capability.measures[quantity].covering(one.measure(quantity).values[quantity])
+        readings = np.array([one.measure(quantity).values[quantity] for _ in range(4000)])
+        expected = math.hypot(used.noise / math.sqrt(nplc), used.step / math.sqrt(12))
+        # 4000 readings know their spread to 1.1 %, their mean to 1.6 % of it: five sigma
+        assert readings.std(ddof=1) == pytest.approx(expected, rel=0.06)
+        true = one.operating.volts if quantity == "voltage" else one.operating.amperes
+        assert abs(readings.mean() - true) < 5 * expected / math.sqrt(4000) + 0.01 * used.step
+
+
+def test_noise_is_white_repeats_with_its_seed_and_differs_between_channels():
+    def series(seed: int) -> np.ndarray:
+        one = channel("2400", meters=Meters(), seed=seed)
+        source_volts(one, 1.0)
+        one.settings.nplc["voltage"] = 0.01
+        return np.array([one.measure("voltage").values["voltage"] for _ in range(2000)]) - 1.0
+
+    first, again, other = series(1), series(1), series(2)
+    assert (first == again).all()
+    for x, y in ((first[:-1], first[1:]), (first, other)):
+        assert abs(np.corrcoef(x, y)[0, 1]) < 5 / math.sqrt(len(x))
+
+
+def test_averaging_lowers_the_noise_and_takes_its_time():
+    clock = Clock()
+    one = channel("2400", meters=Meters(), clock=clock)
+    source_volts(one, 1.0)
+    one.settings.nplc["voltage"], one.settings.average = 0.01, 25
+    readings = [one.measure("voltage").values["voltage"] for _ in range(2000)]
+    used = one.capability.measures["voltage"].covering(1.0)
+    assert np.std(readings) == pytest.approx(
+        math.hypot(used.noise * 10 / 5, used.step / math.sqrt(12)), rel=0.08
+    )
+    assert clock.seconds == pytest.approx(2000 * 25 * 0.01 / 50)
+
+
+def test_time_passes_only_when_asked_to():
+    one = channel()
+    one.settings.nplc["voltage"], one.settings.delay_s = 10.0, 100.0
+    began = time.monotonic()
+    assert one.measure("voltage").seconds == pytest.approx(100.2)
+    assert time.monotonic() - began < 5.0
+    real = channel(clock=Clock(real=True))
+    real.settings.nplc["voltage"] = 2.0
+    began = time.monotonic()
+    real.measure("voltage")
+    assert time.monotonic() - began >= 0.04
+
+
+def test_fixed_ranges_overflow_and_auto_ranges_do_not():
+    one = channel("2450")
+    source_volts(one, 1.0)
+    one.set_measure_range("voltage", 0.2)
+    assert one.measure("voltage").values["voltage"] == math.inf
+    assert one.measure("voltage").over_range
+    one.set_level("voltage", -0.21)
+    assert one.measure("voltage").values["voltage"] == pytest.approx(-0.21)  # 105 % of the range still reads
+    one.set_measure_range("voltage", None)
+    one.set_level("voltage", 1.0)
+    assert one.measure("voltage").values["voltage"] == pytest.approx(1.0)
+
+
+def test_a_2400_limits_its_source_to_what_a_fixed_range_can_read():
+    one = channel("2400")
+    source_volts(one, 1.0, 1e-2)
+    one.set_measure_range("current", 1e-4)
+    assert one.operating.amperes == pytest.approx(1.05e-4)
+    assert (one.tripped, one.range_tripped) == (False, True)
+    one.set_limit("current", 5e-5)
+    assert (one.tripped, one.range_tripped) == (True, False)
+
+
+def test_limits_trip_and_let_go():
+    one = channel()
+    source_volts(one, 1.0, 1e-4)
+    assert one.tripped
+    assert one.measure("voltage", "current").limited
+    assert one.operating.amperes == 1e-4
+    assert one.operating.volts == pytest.approx(0.1)
+    one.set_limit("current", 1e-2)
+    assert not one.tripped
+    one.set_limit("current", 1e-4)
+    one.set_output(False)
+    assert not one.tripped, "an output that is off is not at its limit"
+
+
+@pytest.mark.parametrize(
+    ("act", "code"),
+    [
+        (lambda one: one.set_level("voltage", 300.0), -222),
+        (lambda one: one.set_level("current", -1.2), -222),
+        (lambda one: one.set_limit("current", 1.2), -222),
+        (lambda one: one.set_limit("current", 1e-10), -222),
+        (lambda one: one.set_source_range("voltage", 500.0), -222),
+        (lambda one: one.set_measure_range("current", 2.0), -222),
+        (lambda one: (one.set_level("voltage", 1.0), one.set_source_range("voltage", 0.2)), -221),
+        (lambda one: (one.set_source_range("voltage", 0.2), one.set_level("voltage", 1.0)), -222),
+    ],
+)
+def test_what_the_hardware_cannot_do_is_refused_and_changes_nothing(act, code):
+    one = channel()
+    with pytest.raises(InstrumentError) as caught:
+        act(one)
+    assert caught.value.code == code
+    assert one.settings.limits == MODELS["2400"].capability.default_limits
+    assert one.settings.levels["voltage"] in (0.0, 1.0)
+
+
+def test_an_output_that_is_off_holds_its_node_at_0_V_unless_its_relay_opens():
+    """Instruments leave the factory so: off is a weak short, not an open end."""
+    plane = AnalogPlane(DIVIDER, [1e-3, 1e-3])
+    other, one = channel(node=2, plane=plane), channel("2400", 1, plane=plane, seed=1)
+    source_volts(other, 4e-4)
+    assert one.operating.volts == 0.0  # 0.5 % of the 100 uA range takes the 0.4 uA that flow
+    source_volts(other, 1.0)
+    assert one.operating.amperes == pytest.approx(-0.005 * 1e-4)
+    assert one.operating.volts == pytest.approx(0.5 - 0.005 * 1e-4 * 500)
+    one.set_off_state("HIMP")
+    assert one.operating.volts == pytest.approx(0.5)
+    assert one.measure("voltage").values["voltage"] == 0.0, "behind an open relay the meter sees nothing"
+    one.set_off_state("GUAR")
+    assert one.operating.volts == pytest.approx(1e-3)  # 0 A, but no more than 0.5 % of the 200 mV range
+    one.set_off_state("ZERO")
+    one.set_limit("current", 1e-2)
+    assert one.operating.volts == 0.0
+    one.reset()
+    assert one.settings.off_states["voltage"] == "NORM"
+
+
+def test_converter_errors_are_drawn_once_and_only_their_own():
+    ideal, off = channel("2450"), channel("2450", meters=Meters(noise=0, gain=1e-3, offset=1e-3))
+    for one in (ideal, off):
+        source_volts(one, 1.0)
+    error = off.measure("voltage").values["voltage"] - off.operating.volts
+    assert 1e-6 < abs(error) < 2e-2
+    assert off.measure("voltage").values["voltage"] - off.operating.volts == error
+    assert 1e-6 < abs(off.operating.volts - 1.0) < 2e-2
+    assert ideal.operating.volts == 1.0
+
+
+def test_forced_faults_show_in_readings_alone():
+    one = channel("2450")
+    source_volts(one, 0.5)
+    one.forced = "over-range"
+    assert one.measure("current").over_range
+    one.forced = "compliance"
+    assert one.tripped
+    assert one.measure("current").values["current"] == 1e-2
+    assert one.operating.amperes == pytest.approx(5e-4)
+    one.forced = None
+    assert one.measure("current").values["current"] == pytest.approx(5e-4)
+
+
+def test_an_unwired_channel_works_into_nothing():
+    one = channel(node=None)
+    source_volts(one, 1.0)
+    assert one.measure("voltage", "current").values == {"voltage": 1.0, "current": 0.0}
+    one.set_function("current")
+    one.set_level("current", 1e-3)
+    assert one.tripped

@@ -1,0 +1,310 @@
+"""The SCPI language: units, headers, parameters; and that no text can bring an instrument down."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from hwlearn_sim.instruments.errors import ErrorQueue, InstrumentError
+from hwlearn_sim.instruments.instrument import Exchange
+from hwlearn_sim.instruments.parameters import Choice, Flag, Number, Text, Whole
+from hwlearn_sim.instruments.scpi import (
+    CommandTree,
+    as_block,
+    block,
+    channel_list,
+    short_form,
+    split,
+    spelled,
+    unquoted,
+)
+from hwlearn_sim.instruments.scpi_instrument import ScpiInstrument
+
+# --- text ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("A;B", ["A", "B"]),
+        ("A 'x;y';B", ["A 'x;y'", "B"]),
+        ('A "x;y";B', ['A "x;y"', "B"]),
+        ("A (@1;2);B", ["A (@1;2)", "B"]),
+        ("A #14;;;;;B", ["A #14;;;;", "B"]),
+        ("A #H1F;B", ["A #H1F", "B"]),
+        ("A;", ["A", ""]),
+        ("", [""]),
+    ],
+)
+def test_split_minds_quotes_parentheses_and_blocks(text, parts):
+    assert list(split(text, ";")) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("A 'x", -151), ("A #15ab", -161), ("A (1", -171), ("A #2x", -161)]
+)
+def test_split_refuses_what_does_not_end(text, code):
+    with pytest.raises(InstrumentError) as caught:
+        list(split(text, ";"))
+    assert caught.value.code == code
+
+
+@given(st.binary(max_size=400))
+def test_blocks_carry_any_byte(data):
+    assert block(as_block(data)) == data
+    assert list(split(f"A {as_block(data)};B", ";")) == [f"A {as_block(data)}", "B"]
+
+
+@pytest.mark.parametrize(("text", "channels"), [("(@1)", [1]), ("( @ 1,2 )", [1, 2]), ("(@2:1)", [2, 1])])
+def test_channel_lists(text, channels):
+    assert channel_list(text) == channels
+
+
+@pytest.mark.parametrize(("text", "code"), [("(@)", -171), ("(@1:2:3)", -171), ("1", -104), ("(@100)", -171)])
+def test_bad_channel_lists(text, code):
+    with pytest.raises(InstrumentError) as caught:
+        channel_list(text)
+    assert caught.value.code == code
+
+
+def test_spelling():
+    assert short_form("VOLTage") == "VOLT"
+    assert short_form("CALCulate3") == "CALC3"
+    assert spelled("volt", "VOLTage")
+    assert spelled("VoLtAgE", "VOLTage")
+    assert not spelled("volta", "VOLTage")
+    assert unquoted("'it''s'") == "it's"
+
+
+# --- parameters ------------------------------------------------------------------------------------------
+
+VOLTS = Number(-210.0, 210.0, 1.5, "V")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1", 1.0), ("+.5E-1", 0.05), ("10 mV", 0.01), ("10mv", 0.01), ("2 KV", None), ("1e-3 V", 1e-3),
+        ("MIN", -210.0), ("maximum", 210.0), ("DEF", 1.5), ("#H1F", 31.0), ("#B101", 5.0), ("211", None),
+        ("INF", None), ("-5e-324", -5e-324), ("1E400", None), ("0.1", 0.1),
+    ],
+)  # fmt: skip
+def test_numbers(text, value):
+    if value is None:
+        with pytest.raises(InstrumentError) as caught:
+            VOLTS.read(text)
+        assert caught.value.code == -222
+    else:
+        assert VOLTS.read(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "code"), [("abc", -104), ("1 A", -131), ("1,2", -104), ("", -104), ("#HXY", -104)]
+)
+def test_what_is_no_number(text, code):
+    with pytest.raises(InstrumentError) as caught:
+        VOLTS.read(text)
+    assert caught.value.code == code
+
+
+@given(st.floats(-210, 210))
+def test_shortest_decimal_text_survives(value):
+    assert VOLTS.read(repr(value)) == value
+
+
+def test_other_kinds():
+    assert [Flag().read(text) for text in ("ON", "off", "1", "0", "2.6")] == [True, False, True, False, True]
+    assert Whole(1, 10).read("2.4") == 2
+    modes = Choice(("VOLTage", "CURRent"))
+    assert modes.read("'curr'") == modes.read("CURRENT") == "CURR"
+    assert Text().read('"a"') == "a"
+    for kind, text, code in (
+        (modes, "RES", -224),
+        (modes, "12", -104),
+        (Flag(), "yes", -104),
+        (Text(), "a", -104),
+    ):
+        with pytest.raises(InstrumentError) as caught:
+            kind.read(text)
+        assert caught.value.code == code
+
+
+# --- headers ---------------------------------------------------------------------------------------------
+
+
+def heard(message: str) -> list[tuple[str, tuple[int, ...], list[str]]]:
+    """Return what a small instrument was told, in order."""
+    calls: list[tuple[str, tuple[int, ...], list[str]]] = []
+    instrument = _Small(calls)
+    instrument.execute(message.encode())
+    return calls
+
+
+class _Small(ScpiInstrument):
+    def __init__(self, calls) -> None:
+        super().__init__("SMALL", 5)
+        for name in (
+            "[SOURce#:]VOLTage[:LEVel]:AMPLitude",
+            "SOURce#:CURRent",
+            "OUTPut#[:STATe]",
+            "DISPlay:TEXT",
+        ):
+            self.command(name, lambda suffixes, arguments, n=name: calls.append((n, suffixes, arguments)))
+
+    def reset(self) -> None:
+        """Nothing to set back."""
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "SOURCE:VOLTAGE:LEVEL:AMPLITUDE", ":SOUR:VOLT:LEV:AMPL", "sour1:volt:ampl", "Volt:AmPl", ":volt:level:ampl",
+        "SOUR:voltage:LEV:AMPLITUDE",
+    ],
+)  # fmt: skip
+def test_long_short_mixed_and_left_out(header):
+    assert heard(f"{header} 1") == [("[SOURce#:]VOLTage[:LEVel]:AMPLitude", (1,), ["1"])]
+
+
+def test_suffixes_and_parameters():
+    assert heard("SOUR2:CURR 1 , 'a,b' ,(@1,2)") == [("SOURce#:CURRent", (2,), ["1", "'a,b'", "(@1,2)"])]
+
+
+def test_compound_messages_keep_their_path():
+    calls = heard(":SOUR2:CURR 1;CURR 2;*CLS;CURR 3;:OUTP2 1;;OUTP 0;")
+    assert calls == [
+        ("SOURce#:CURRent", (2,), ["1"]),
+        ("SOURce#:CURRent", (2,), ["2"]),
+        ("SOURce#:CURRent", (2,), ["3"]),
+        ("OUTPut#[:STATe]", (2,), ["1"]),
+        ("OUTPut#[:STATe]", (1,), ["0"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    "message", ["FOO", ":FOO:BAR?", "VOLT?", "OUTP5X 1", "*FOO", "SOUR:CURRE 1", "DISP:TEXT?"]
+)
+def test_unknown_headers(message):
+    instrument = _Small([])
+    assert instrument.execute(message.encode()) == b""
+    assert instrument.execute(b"SYST:ERR?") == b'-113,"Undefined header"\n'
+    assert instrument.execute(b":SYSTem:ERRor:NEXT?") == b'0,"No error"\n'
+
+
+def test_what_follows_a_unit_that_was_not_understood_is_not_obeyed():
+    assert heard("FOO;OUTP 1") == []
+    calls: list = []
+    instrument = _Small(calls)
+    instrument.command("FAIL", _fail)
+    instrument.execute(b"FAIL;:OUTP 1")
+    assert len(calls) == 1  # an execution error does not silence the rest
+
+
+def _fail(*_) -> None:
+    raise InstrumentError(-222)
+
+
+def test_clashing_patterns_are_refused():
+    tree = CommandTree()
+    tree.add("[SOURce#:]VOLTage", write=_fail)
+    for pattern in ("VOLTage", "VOLTmeter:X", "SOURce:X", "BAD["):
+        with pytest.raises(ValueError, match=r"clash|numbered|pattern"):
+            tree.add(pattern, write=_fail)
+
+
+# --- status and errors -----------------------------------------------------------------------------------
+
+
+def test_error_queue_overflows_with_350():
+    queue = ErrorQueue(3)
+    for _ in range(7):
+        queue.push(InstrumentError(-113))
+    assert [queue.next()[0] for _ in range(4)] == [-113, -113, -350, 0]
+
+
+def test_status_registers():
+    instrument = _Small([])
+    ask = lambda text: instrument.execute(text.encode()).decode().strip()  # noqa: E731 -- as short as it gets
+    assert ask("*ESR?") == "128"
+    assert ask("*ESR?") == "0"
+    instrument.execute(b"FOO")
+    assert ask("*STB?") == "4"
+    assert ask("*ESE 32;*ESE?") == "32"
+    assert ask("*STB?") == "36"
+    assert ask("*SRE 32;*STB?") == "100"
+    assert ask("*ESR?") == "32"
+    assert ask("SYST:ERR:COUN?") == "1"
+    assert ask("*OPC;*ESR?") == "1"
+    assert ask("*CLS;SYST:ERR:COUN?;*OPC?;*TST?") == "0;1;0"
+    instrument.execute(b"*ESE 256")
+    assert ask("SYST:ERR:ALL?") == '-222,"Parameter data out of range"'
+
+
+def test_query_errors_on_a_bus_where_reading_is_an_act():
+    instrument = _Small([])
+    bus = Exchange(instrument)
+    assert bus.read() == b""
+    bus.write(b"*IDN?")
+    assert bus.read() == b"SMALL\n"
+    bus.write(b"*IDN?")
+    bus.write(b"*OPC?")
+    assert bus.read() == b"1\n"
+    assert [instrument.errors.next()[0] for _ in range(3)] == [-420, -410, 0]
+    assert instrument.execute(b"*ESR?") == b"132\n"
+
+
+# --- any text at all -------------------------------------------------------------------------------------
+
+WORDS = st.sampled_from(
+    "SOUR SENS VOLT CURR:RANG FUNC READ? MEAS? OUTP1 :TRIG:COUN 3 1e99 -1 ON 'x \" ( ) (@1) #14abcd #0 ; , * ? "
+    "*RST *IDN? TRAC:DATA? 1,2 :FORM REAL,64 :INIT FETC? AUTO MIN 9999999999999 : :: \t print( smua end for if = {"
+    " while 1,1 do error local source levelv measure.iv() 'VOLT' NPLC LIST:VOLT 0.1 PROT TRIP? ILIM".split(
+        " "
+    )
+)
+MESSAGES = st.one_of(
+    st.lists(WORDS, max_size=12).map(" ".join),
+    st.lists(WORDS, max_size=12).map(":".join),
+    st.text(st.characters(min_codepoint=0, max_codepoint=255), max_size=60),
+)
+
+
+@pytest.mark.parametrize("model", ["2400", "2450", "2612B", "B2902A"])
+def test_nothing_brings_an_instrument_down(model, rack):
+    one = rack(model)
+
+    @settings(max_examples=150, deadline=None)
+    @given(MESSAGES)
+    @example("SYST:ERR?" * 50)
+    @example("#" * 70)
+    @example("((((((" * 30)
+    @example("print(" + "(" * 200 + "1" + ")" * 200 + ")")
+    @example("*RST")
+    def check(text: str) -> None:
+        one.instrument.execute(text.encode("latin-1"))
+        if model == "2612B":
+            one.instrument.execute(b"endscript")
+        assert one.instrument.execute(b"*RST;*CLS;*OPC?").endswith(b"1\n")
+
+    check()
+
+
+ROOTS_OF_2400 = frozenset(
+    """ABOR ABORT ARM CONF CONFIGURE DISP DISPLAY FETC FETCH FORM FORMAT INIT INITIATE MEAS MEASURE OUTP OUTPUT READ
+    ROUT ROUTE SENS SENSE SOUR SOURCE STAT STATUS SYST SYSTEM TRAC TRACE TRIG TRIGGER""".split()
+)
+
+
+def test_well_formed_but_unknown_is_113(rack):
+    one = rack("2400")
+
+    @settings(max_examples=300, deadline=None)
+    @given(st.from_regex(r"\A:?[A-Z]{1,12}(:[A-Z]{1,12}){0,3}\??( [0-9]{1,3})?\Z"))
+    def check(message: str) -> None:
+        reply = one.instrument.execute(message.encode())
+        codes = one.errors()
+        if message.strip(":").split(" ")[0].rstrip("?").split(":")[0] not in ROOTS_OF_2400:
+            assert (reply, codes) == (b"", [-113])
+
+    check()

@@ -1,0 +1,78 @@
+"""``hwlearn sim serve``: a bench's instruments in a process of their own, and the live view of them."""
+
+from __future__ import annotations
+
+import io
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("hwlearn.cli", reason="the command line is not part of this checkout")
+
+from rich.console import Console
+from typer.testing import CliRunner
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.cli import app
+from hwlearn_sim.commands import picture, watch
+from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.virtual_bench import PlacedSmu, VirtualBench
+
+DIVIDER = Topology(3, [(0, 1), (1, 2)], inputs=[0], outputs=[1], ground=2, names=["in", "out", "gnd"])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process alone")
+def test_serve_tells_addresses_and_ends_with_ctrl_c(connect):
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from hwlearn.cli import main; main()", "sim", "serve", "virtual-smu", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        listed = json.loads(process.stdout.readline())["instruments"]
+        assert [row["model"] for row in listed] == ["2612B", "2612B", "2612B", "edge card"]
+        assert set(listed[0]) == {"name", "model", "address", "node"}
+        assert b"Model 2612B" in connect(listed[0]["address"]).ask(b"*IDN?")
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.communicate()
+    assert (process.returncode, complaints) == (0, b"")
+
+
+def test_a_wrong_bench_is_one_line():
+    result = CliRunner().invoke(app, ["sim", "serve", "nosuch"])
+    assert result.exit_code == 2
+    assert "nosuch" in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+
+
+def shown(bench: VirtualBench) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    console.print(picture(bench))
+    return console.file.getvalue()
+
+
+def test_the_picture_shows_channels_nodes_and_limits():
+    placed = [PlacedSmu("source", "2400", (0,)), PlacedSmu("meter", "2450", (1,))]
+    with VirtualBench(DIVIDER, placed, conductances=1e-3, meters=Meters(noise=0.0)) as bench:
+        source, meter = bench.instrument("source"), bench.instrument("meter")
+        source.execute(b":SOUR:VOLT 1;:SENS:CURR:PROT 1e-2;:OUTP 1")
+        meter.execute(b":SOUR:FUNC CURR;:SOUR:CURR 0;:OUTP 1")
+        text = shown(bench)
+        assert bench.address("source") in text
+        assert "out 500 mV" in text
+        assert "500 uA" in text
+        assert "LIMIT" not in text
+        source.execute(b":SENS:CURR:PROT 1e-4")
+        assert "LIMIT" in shown(bench)
+        meter.execute(b":OUTP:SMOD HIMP;:OUTP 0")
+        assert "open" in shown(bench)
+        console = Console(file=io.StringIO(), width=160, force_terminal=True)
+        watch(bench, console, seconds=0.3)
+        assert "meter" in console.file.getvalue()

@@ -1,0 +1,317 @@
+"""The four models in their own languages, on a resistor of 1 kohm: what the manuals say they do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwlearn_sim.instruments.capability import Meters
+
+NAN = 9.91e37
+ON = {
+    "2400": ":SOUR:FUNC VOLT;:SENS:CURR:PROT 1e-2;:SOUR:VOLT 0.5;:OUTP 1",
+    "2450": ":SOUR:FUNC VOLT;:SOUR:VOLT:ILIM 1e-2;:SOUR:VOLT 0.5;:OUTP 1",
+    "2612B": "smua.source.func=1 smua.source.limiti=1e-2 smua.source.levelv=0.5 smua.source.output=1",
+    "B2902A": ":SOUR1:FUNC:MODE VOLT;:SENS1:CURR:PROT 1e-2;:SOUR1:VOLT 0.5;:OUTP1 1",
+}
+LIMIT = {
+    "2400": ":SENS:CURR:PROT {}",
+    "2450": ":SOUR:VOLT:ILIM {}",
+    "2612B": "smua.source.limiti={}",
+    "B2902A": ":SENS1:CURR:PROT {}",
+}
+TRIPPED = {
+    "2400": ":SENS:CURR:PROT:TRIP?",
+    "2450": ":SOUR:VOLT:ILIM:TRIP?",
+    "2612B": "print(smua.source.compliance)",
+    "B2902A": ":SENS1:CURR:PROT:TRIP?",
+}
+READ_A = {
+    "2400": ":FORM:ELEM CURR;:READ?",
+    "2450": ':SENS:FUNC "CURR";:READ?',
+    "2612B": "print(smua.measure.i())",
+    "B2902A": ":MEAS:CURR? (@1)",
+}
+LEVEL = {
+    "2400": ":SOUR:VOLT {}",
+    "2450": ":SOUR:VOLT {}",
+    "2612B": "smua.source.levelv={}",
+    "B2902A": ":SOUR1:VOLT {}",
+}
+MODELS = list(ON)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_set_measure_trip_and_refuse(model, rack):
+    one = rack(model, (1,))
+    one.tell(ON[model])
+    assert one.numbers(READ_A[model])[-1] == pytest.approx(5e-4, abs=1e-8)
+    assert one.ask(TRIPPED[model]) in ("0", "false")
+    one.tell(LIMIT[model].format("1e-4"))
+    assert one.ask(TRIPPED[model]) in ("1", "true")
+    assert one.numbers(READ_A[model])[-1] == pytest.approx(1e-4, abs=1e-9)
+    assert one.errors() == []
+    one.tell(LEVEL[model].format("1000"))
+    one.tell(LIMIT[model].format("50"))
+    assert one.errors() == [-222, -222]
+    assert one.numbers(READ_A[model])[-1] == pytest.approx(1e-4, abs=1e-9), (
+        "what was refused changed something"
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_reset_turns_the_output_off_and_forgets(model, rack):
+    one = rack(model, (1,))
+    one.tell(ON[model], "*RST" if model != "2612B" else "reset()")
+    assert one.plane.channels()[0].operating.volts == 0.0
+    question = {"2612B": "print(smua.source.levelv)", "B2902A": ":SOUR1:VOLT?"}.get(model, ":SOUR:VOLT?")
+    assert one.numbers(question) == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("model", "identity"),
+    [
+        ("2400", "KEITHLEY INSTRUMENTS INC.,MODEL 2400,"),
+        ("2450", "KEITHLEY INSTRUMENTS,MODEL 2450,"),
+        ("2612B", "Keithley Instruments Inc., Model 2612B,"),
+        ("B2902A", "Keysight Technologies,B2902A,"),
+    ],
+)
+def test_common_commands(model, identity, rack):
+    one = rack(model)
+    assert one.ask("*IDN?").startswith(identity)
+    assert one.ask("*OPC?") == "1"
+    assert one.ask("*TST?") == "0"
+    assert one.ask("*ESE 5;*ESE?") == "5"
+    one.tell("*CLS", "*WAI", "*NOPE")
+    assert one.ask("*ESR?") == "32"
+    assert one.errors() == [-113]
+
+
+@pytest.mark.parametrize(
+    ("model", "none"), [("2400", '0,"No error"'), ("2450", '0,"No error;0;0 0"'), ("B2902A", '+0,"No error"')]
+)
+def test_the_error_queue_in_scpi(model, none, rack):
+    one = rack(model)
+    for variant in (":SYST:ERR?", "syst:err:next?", ":SYSTem:ERRor:NEXT?", ":SYST:ERR:ALL?"):
+        assert one.ask(variant) == none
+    one.tell(":FOO", ":SYST:BAR 1")
+    assert one.ask(":SYST:ERR:COUN?") == "2"
+    assert one.ask(":SYST:ERR:CODE?") == "-113"
+    assert one.ask(":SYST:ERR?").startswith('-113,"Undefined header')
+
+
+@pytest.mark.parametrize("model", ["2400", "2450", "B2902A"])
+def test_min_max_def(model, rack):
+    one = rack(model)
+    assert one.numbers(":SENS:CURR:NPLC? MAX") == [100.0 if model == "B2902A" else 10.0]
+    one.tell(":SENS:CURR:NPLC MIN")
+    assert one.numbers(":SENS:CURR:NPLC?") == [4e-4 if model == "B2902A" else 0.01]
+    one.tell(":SENS:CURR:NPLC 1000")
+    assert one.errors() == [-222]
+
+
+# --- 2400 ------------------------------------------------------------------------------------------------
+
+
+def test_2400_elements_come_in_their_own_order(rack):
+    one = rack("2400")
+    one.tell(ON["2400"], ":FORMAT:ELEMENTS STATUS, TIME, CURRENT, VOLTAGE, RESISTANCE")
+    volts, amps, ohms, seconds, status = one.numbers(":READ?")
+    assert (volts, amps, ohms, seconds) == (0.5, 5e-4, NAN, 0.02)
+    assert int(status) == (1 << 12) + (1 << 14)  # current measured, voltage sourced
+    one.tell(":SENS:FUNC 'RES','VOLT'")
+    assert one.numbers(":READ?")[2] == pytest.approx(1000.0)
+    one.tell(":SENS:CURR:PROT 1e-5")
+    assert int(one.numbers(":READ?")[4]) & 8
+    one.tell(":SOUR:FUNC CURR;:SENS:FUNC:OFF:ALL;:SENS:FUNC 'CURR'")
+    assert one.numbers(":READ?")[0] == NAN  # neither sourced nor measured
+
+
+def test_2400_unmeasured_source_reads_as_programmed(rack):
+    one = rack("2400")
+    one.tell(ON["2400"], ":SENS:CURR:PROT 1e-4", ":FORM:ELEM VOLT,CURR")
+    assert one.numbers(":READ?") == [0.5, 1e-4]
+    one.tell(":SENS:FUNC 'VOLT'")
+    assert one.numbers(":READ?") == [pytest.approx(0.1), 1e-4]
+
+
+def test_2400_does_not_read_with_the_output_off(rack):
+    one = rack("2400")
+    assert one.instrument.execute(b":READ?") == b""
+    assert one.errors() == [803]
+    one.tell(":SOUR:VOLT 0.5;:SENS:CURR:PROT 1e-2;:SOUR:CLE:AUTO ON")
+    assert one.numbers(":READ?")[1] == 5e-4
+    assert one.ask(":OUTP?") == "0"
+
+
+def test_2400_list_sweep_and_return(rack):
+    one = rack("2400")
+    one.tell(
+        ON["2400"],
+        ":FORM:ELEM VOLT,CURR",
+        ":SOUR:LIST:VOLT 0.1,-0.2,0.3",
+        ":SOUR:VOLT:MODE LIST",
+        ":TRIG:COUN 3",
+    )
+    assert one.numbers(":READ?") == pytest.approx([0.1, 1e-4, -0.2, -2e-4, 0.3, 3e-4])
+    assert one.plane.channels()[0].source.volts == 0.5
+    assert one.ask(":SOUR:LIST:VOLT:POIN?") == "3"
+    one.tell(":SOUR:VOLT:START 0;STOP 0.4;MODE SWE;:SOUR:SWE:POIN 5;:TRIG:COUN 5")
+    assert one.numbers(":READ?")[::2] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_2400_buffer_statistics_and_status(rack):
+    one = rack("2400")
+    one.tell(ON["2400"], ":STAT:PRES;*CLS;*SRE 1;:STAT:MEAS:ENAB 512;", ":FORM:ELEM CURR")
+    one.tell(":TRAC:CLE;:TRAC:POIN 4", ":TRIG:COUN 4", ":TRAC:FEED SENS;:TRAC:FEED:CONT NEXT;")
+    assert int(one.ask("*STB?")) == 0
+    one.tell(":INIT")
+    assert int(one.ask("*STB?")) & 65 == 65
+    assert one.numbers(":TRAC:DATA?") == [5e-4] * 4
+    assert one.numbers(":CALC3:FORM MEAN;:CALC3:DATA?") == [5e-4]
+    assert one.numbers(":CALC3:FORM SDEV;:CALC3:DATA?") == [0.0]
+    assert one.ask(":TRAC:FEED:CONT?") == "NEV"
+    assert one.numbers(":FETC?") == [5e-4] * 4
+
+
+@pytest.mark.parametrize(
+    ("model", "setting", "kind", "question", "skip"),
+    [
+        ("2400", ":FORM REAL,32", ">f4", ":FORM:ELEM VOLT,CURR;:READ?", 2),
+        ("2400", ":FORM:DATA REAL,32;BORD SWAP", "<f4", ":FORM:ELEM VOLT,CURR;:READ?", 2),
+        ("2450", ":FORM REAL", "<f8", ':READ? "defbuffer1",SOUR,READ', 2),
+        ("B2902A", ":FORM REAL,64", ">f8", ":FORM:ELEM:SENS VOLT,CURR;:MEAS? (@1)", 4),
+    ],
+)
+def test_binary_readings(model, setting, kind, question, skip, rack):
+    one = rack(model, (1,))
+    one.tell(ON[model], setting)
+    reply = one.instrument.execute(question.encode())
+    assert reply[:1] == b"#"
+    assert np.frombuffer(reply[skip:-1], dtype=kind) == pytest.approx([0.5, 5e-4], rel=1e-7)
+
+
+# --- 2450 ------------------------------------------------------------------------------------------------
+
+
+def test_2450_reads_its_source_back_or_not(rack):
+    one = rack("2450")
+    one.tell(ON["2450"], ":SOUR:VOLT:ILIM 1e-4")
+    assert one.numbers(':READ? "defbuffer1",SOUR,READ') == [pytest.approx(0.1), 1e-4]
+    one.tell(":SOUR:VOLT:READ:BACK OFF")
+    assert one.numbers(':READ? "defbuffer1",SOUR,READ') == [0.5, 1e-4]
+    assert one.ask(':FETC? "defbuffer1",UNIT,READ') == "Amp DC,1.000000E-04"
+
+
+def test_2450_buffers(rack):
+    one = rack("2450")
+    one.tell(ON["2450"], ":TRAC:MAKE 'mine', 20, ", ":SENS:COUN 5")
+    assert one.numbers(":READ? 'mine'") == [5e-4]
+    assert one.ask(":TRAC:ACT? 'mine'") == "5"
+    assert one.numbers(':TRAC:DATA? 2,4,"mine"') == [5e-4] * 3
+    assert one.numbers(":TRAC:STAT:AVER? 'mine'") == [5e-4]
+    one.tell(":TRAC:CLE 'mine'", ":TRAC:DEL 'mine'", ":TRAC:DEL 'defbuffer1'", ":READ? 'mine'")
+    assert one.errors() == [-224, -224]
+
+
+def test_2450_sweeps(rack):
+    one = rack("2450")
+    one.tell(
+        ":SOUR:VOLT:ILIM 1e-2;:SOUR:LIST:VOLT 0.1,0.2;:SOUR:LIST:VOLT:APP 0.3;:SOUR:SWE:VOLT:LIST 1,0",
+        ":INIT;*WAI",
+    )
+    assert one.numbers(':TRAC:DATA? 1,3,"defbuffer1",SOUR,READ') == pytest.approx(
+        [0.1, 1e-4, 0.2, 2e-4, 0.3, 3e-4]
+    )
+    assert one.ask(":OUTP?") == "0", "the 2450's sweeps leave the output off"
+    one.tell(":SOUR:VOLT:ILIM 1.5e-4;:SOUR:SWE:VOLT:LIN 0,0.4,5,0,1,AUTO,ON;:INIT")
+    assert one.ask(":TRAC:ACT?") == "3", "a sweep ends where the limit trips"
+    one.tell("*RST;:INIT")
+    assert one.errors() == [-200]
+
+
+def test_2450_off_states_belong_to_source_functions(rack):
+    one = rack("2450")
+    one.tell(":OUTP:VOLT:SMOD HIMP")
+    assert one.ask(":OUTP:VOLT:SMOD?;:OUTP:CURR:SMOD?") == "HIMP;NORM"
+    assert one.plane.channels()[0].source.__class__.__name__ == "Open"
+    one.tell(":SOUR:FUNC CURR")
+    assert one.plane.channels()[0].source.__class__.__name__ == "VoltageSource"
+
+
+# --- B2902A ----------------------------------------------------------------------------------------------
+
+
+def test_b2902_channels_and_elements(rack):
+    one = rack("B2902A")
+    one.tell(ON["B2902A"], ":SOUR2:FUNC:MODE CURR;:SOUR2:CURR 0;:OUTP2 1")
+    assert one.numbers(":MEAS? (@1)") == [0.5, 5e-4, NAN, pytest.approx(0.04), 0.0, 0.5]
+    assert one.numbers(":MEAS:VOLT? (@1,2)") == [0.5, 0.5]
+    one.tell(":FORM:ELEM:SENS SOUR,CURR", ":OUTP3 1", ":MEAS? (@3)")
+    assert one.errors() == [-114, -224]
+    assert one.numbers(":MEAS? (@2)") == [0.0, 0.0]
+    assert one.numbers(":FETC:ARR:VOLT? (@1)") == [0.5]
+
+
+def test_b2902_sweeps_channels_in_step(rack):
+    one = rack("B2902A")
+    one.tell(ON["B2902A"], ":SOUR2:FUNC:MODE CURR;:SOUR2:CURR 0;:OUTP2 1")
+    one.tell(":LIST:VOLT 0.1,0.2,0.3;:VOLT:MODE LIST;:TRIG1:COUN 3;:TRIG2:COUN 3", ":INIT (@1,2)")
+    assert one.numbers(":FETC:ARR:VOLT? (@2)") == pytest.approx([0.1, 0.2, 0.3])
+    one.tell(":FORM:ELEM:SENS CURR", ":TRIG2:ACQ:COUN 1")
+    assert one.numbers(":READ:ARR? (@1,2)") == [
+        pytest.approx(1e-4),
+        0.0,
+        pytest.approx(2e-4),
+        NAN,
+        pytest.approx(3e-4),
+        NAN,
+    ]
+
+
+def test_b2902_turns_its_output_on_by_itself(rack):
+    one = rack("B2902A", (1,))
+    one.tell(":SOUR1:VOLT 0.5;:SENS1:CURR:PROT 1e-2")
+    assert one.numbers(":MEAS:CURR? (@1)") == [0.0]
+    assert one.numbers(":READ:CURR? (@1)") == [5e-4]
+    assert one.ask(":OUTP1?") == "1"
+    one.tell("*RST;:OUTP1:ON:AUTO 0;:SOUR1:VOLT 0.5")
+    assert one.numbers(":READ:CURR? (@1)") == [0.0]
+
+
+def test_b2902_aperture_is_integration_time(rack):
+    one = rack("B2902A")
+    one.tell(":SENS1:CURR:APER 0.1")
+    assert one.numbers(":SENS1:CURR:NPLC?") == [5.0]
+
+
+# --- faults seen in readings -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "value"), [("2400", 9.9e37), ("2450", 9.9e37), ("2612B", NAN), ("B2902A", 9.9e37)]
+)
+def test_over_range_on_demand(model, value, rack):
+    one = rack(model)
+    one.tell(ON[model])
+    one.instrument.channels[0].forced = "over-range"
+    assert one.numbers(READ_A[model])[-1] == value
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_compliance_on_demand(model, rack):
+    one = rack(model)
+    one.tell(ON[model])
+    one.instrument.channels[0].forced = "compliance"
+    assert one.ask(TRIPPED[model]) in ("1", "true")
+    assert one.numbers(READ_A[model])[-1] == 1e-2
+
+
+def test_noise_shows_on_the_wire(rack):
+    one = rack("2400", meters=Meters())
+    one.tell(ON["2400"], ":SENS:CURR:NPLC 0.01", ":FORM:ELEM CURR", ":TRIG:COUN 500")
+    slow = np.std(one.numbers(":SENS:CURR:NPLC 10;:READ?"))
+    fast = np.std(one.numbers(":SENS:CURR:NPLC 0.01;:READ?"))
+    assert fast == pytest.approx(3e-6 * 1e-3 * 10, rel=0.2)
+    assert fast > 5 * slow
