@@ -44,9 +44,7 @@ class SmuBackend:
             If an instrument is not there, is another one, or refuses a setting; all are off and closed then.
         """
         if calibration is not None:
-            raise SetupError(
-                "the backend 'smu' applies no calibration record; leave it out of the bench file"
-            )
+            raise SetupError("the backend 'smu' applies no calibration record; leave it out of the bench file")
         options = _options(settings)
         with ExitStack() as stack:
             wire_log = None if settings.wire_log is None else stack.enter_context(WireLog(settings.wire_log))
@@ -182,14 +180,10 @@ def _open_edges(
 def _node(topology: Topology, asked: int | str) -> int:
     if isinstance(asked, str):
         if asked not in topology.names:
-            raise SetupError(
-                f"the bench file wires an SMU to node {asked!r}, which the network does not have"
-            )
+            raise SetupError(f"the bench file wires an SMU to node {asked!r}, which the network does not have")
         return topology.names.index(asked)
     if not 0 <= asked < topology.n_nodes:
-        raise SetupError(
-            f"the bench file wires an SMU to node {asked}, the nodes are 0 to {topology.n_nodes - 1}"
-        )
+        raise SetupError(f"the bench file wires an SMU to node {asked}, the nodes are 0 to {topology.n_nodes - 1}")
     return asked
 
 

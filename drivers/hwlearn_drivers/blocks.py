@@ -41,9 +41,7 @@ def block_length(header: bytes) -> int:
         raise GarbledReplyError(f"{header!r} is no header of a definite-length block, '#<n><length>'")
     length = int(digits)
     if length > MOST_BLOCK_BYTES:
-        raise GarbledReplyError(
-            f"a block claims to be {length} bytes long; at most {MOST_BLOCK_BYTES} are taken"
-        )
+        raise GarbledReplyError(f"a block claims to be {length} bytes long; at most {MOST_BLOCK_BYTES} are taken")
     return length
 
 

@@ -96,9 +96,7 @@ def identify(address: str, options: LinkOptions | None = None, wire_log: WireLog
         If what answers does not know ``*IDN?``.
     """
     how = LinkOptions() if options is None else options
-    transport = Transport(
-        address, lambda: open_link(address, how), timeout_s=how.timeout_s, wire_log=wire_log
-    )
+    transport = Transport(address, lambda: open_link(address, how), timeout_s=how.timeout_s, wire_log=wire_log)
     try:
         return Identity.parse(transport.query("*IDN?"))
     finally:

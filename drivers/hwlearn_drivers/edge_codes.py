@@ -101,9 +101,7 @@ class EvenSteps:
 
     def __post_init__(self) -> None:
         if not 0 < self.low < self.high < math.inf:
-            raise SetupError(
-                f"the edge card goes from {self.low} to {self.high} S; it must rise, from above 0"
-            )
+            raise SetupError(f"the edge card goes from {self.low} to {self.high} S; it must rise, from above 0")
         _check_positions(self.positions)
 
     def siemens(self, codes: Codes) -> FloatArray:

@@ -71,9 +71,7 @@ class SmuNetwork(Network):
         self._channels = [channels[node] for node in self._nodes]
         self._smus = list(dict.fromkeys(channel.smu for channel in self._channels))
         # terminals of one instrument share its wire; each instrument has a thread of its own
-        self._racks = [
-            [k for k, channel in enumerate(self._channels) if channel.smu is smu] for smu in self._smus
-        ]
+        self._racks = [[k for k, channel in enumerate(self._channels) if channel.smu is smu] for smu in self._smus]
         self._pool = ThreadPoolExecutor(len(self._smus), thread_name_prefix="smu")
         self._pending: list[Future[None]] = []
         self._levels: FloatArray = np.zeros(len(self._nodes))

@@ -61,9 +61,7 @@ class Source(Instrument):
             try:
                 self._reopen_off()
             except LinkError as second:
-                raise self._may_be_on(
-                    f"OFF could not be sent ({first}; after reconnecting: {second})"
-                ) from second
+                raise self._may_be_on(f"OFF could not be sent ({first}; after reconnecting: {second})") from second
 
     def rearm(self) -> None:
         """Let commands out again after `halt`; the outputs stay off.

@@ -311,9 +311,7 @@ class Transport:
     def _send(self, messages: Sequence[bytes], halting: bool = False) -> None:
         with self._writing:
             if self._halt is not None and not halting:
-                raise HaltedError(
-                    f"{self.name} was switched off; nothing else is sent before it is armed again"
-                )
+                raise HaltedError(f"{self.name} was switched off; nothing else is sent before it is armed again")
             link = self._open()
             # an interrupted write may have left half a command, whose number would then be another one
             out = [_SPOIL, *messages] if self._sending else list(messages)

@@ -229,6 +229,12 @@ def _law(name: str, network: Network, missed: float, sigma: float, readings: Flo
 
 
 def _pattern(network: Network, rng: np.random.Generator) -> FloatArray:
-    """Return random input volts (n_in,) of which even the sum of two stays within the limits."""
+    """Return random input volts (n_in,) of which even the sum of two stays within the limits.
+
+    They are round numbers, which sources with decimal steps make exactly: a law that is missed by a source's
+    rounding says nothing about the network.
+    """
     size = 0.5 * min(network.limits.voltage, 0.5 * network.limits.drop)
-    return rng.uniform(-size, size, network.topology.n_inputs)
+    step = 10.0 ** np.floor(np.log10(size / 10))
+    steps = int(size / step)
+    return step * rng.integers(-steps, steps + 1, network.topology.n_inputs)

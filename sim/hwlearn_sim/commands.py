@@ -98,9 +98,7 @@ def picture(bench: VirtualBench) -> Group:
             "[bold red]LIMIT[/bold red]" if at.limited else "",
         )
     volts = bench.plane.node_voltages()
-    nodes = "   ".join(
-        f"{name} {format_quantity(float(v), 'V')}" for name, v in zip(names, volts, strict=True)
-    )
+    nodes = "   ".join(f"{name} {format_quantity(float(v), 'V')}" for name, v in zip(names, volts, strict=True))
     return Group(wires, "", channels, "", f"[dim]{nodes}[/dim]", "[dim]Ctrl-C ends[/dim]")
 
 

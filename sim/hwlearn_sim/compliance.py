@@ -208,9 +208,7 @@ class _Problem:
             hits = free & (target >= ceiling)
             if hits.any():
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    part = np.where(
-                        hits & (rise > 0), (ceiling - volts) / rise, np.where(hits, 0.0, math.inf)
-                    )
+                    part = np.where(hits & (rise > 0), (ceiling - volts) / rise, np.where(hits, 0.0, math.inf))
                 first = min(max(float(part.min()), 0.0), 1.0)
                 reached = hits & (part <= first * (1 + _ROUNDING))
                 volts = volts + first * rise

@@ -87,8 +87,7 @@ class AnalogPlane:
         """
         if not 0 <= node < self.topology.n_nodes:
             raise CircuitError(
-                f"{label or 'a channel'} is to hang on node {node}; "
-                f"the nodes are 0 to {self.topology.n_nodes - 1}"
+                f"{label or 'a channel'} is to hang on node {node}; the nodes are 0 to {self.topology.n_nodes - 1}"
             )
         with self._lock:
             self._nodes.append(int(node))
@@ -141,9 +140,7 @@ class AnalogPlane:
         """Return every channel as it is now."""
         with self._lock:
             operating = [self._operating(channel) for channel in range(len(self._nodes))]
-            return [
-                Hooked(*row) for row in zip(self._labels, self._nodes, self._sources, operating, strict=True)
-            ]
+            return [Hooked(*row) for row in zip(self._labels, self._nodes, self._sources, operating, strict=True)]
 
     # --- solving ------------------------------------------------------------------------------------
 
@@ -157,9 +154,7 @@ class AnalogPlane:
     def _solve(self, circuit: _Reduced) -> Settled:
         for node in circuit.terminals:
             if node not in self._stairs:
-                self._stairs[node] = Staircase.of(
-                    [self._sources[channel] for channel in circuit.hanging[node]]
-                )
+                self._stairs[node] = Staircase.of([self._sources[channel] for channel in circuit.hanging[node]])
         stairs = [self._stairs[node] for node in circuit.terminals]
         guess = [self._guess(node, stair) for node, stair in zip(circuit.terminals, stairs, strict=True)]
         self._read_off.clear()
@@ -257,8 +252,6 @@ def _checked(topology: Topology, conductances: ArrayLike) -> FloatArray:
     wrong = ~((g >= 0) & np.isfinite(g))
     if wrong.any():
         k = int(np.flatnonzero(wrong)[0])
-        raise CircuitError(
-            f"conductance {g[k]:g} S at {topology.edge_name(k)} is not zero or positive and finite"
-        )
+        raise CircuitError(f"conductance {g[k]:g} S at {topology.edge_name(k)} is not zero or positive and finite")
     g.flags.writeable = False
     return g

@@ -158,9 +158,7 @@ class VirtualSmuSettings(BaseModel):
         sigmas: list[list[float]] = [[], []]
         for model, (k, limit) in itertools.product(models, enumerate((limits.voltage, limits.current))):
             used = MODELS[model].capability.measures["current" if k else "voltage"].covering(limit)
-            sigmas[k].append(
-                math.hypot(self.noise * used.noise / math.sqrt(cycles), used.step / math.sqrt(12))
-            )
+            sigmas[k].append(math.hypot(self.noise * used.noise / math.sqrt(cycles), used.step / math.sqrt(12)))
         return max(sigmas[0]), max(sigmas[1])
 
 

@@ -134,9 +134,7 @@ class VirtualBench:
     ) -> None:
         names = [placed.name for placed in instruments]
         if len(set(names)) != len(names):
-            raise SetupError(
-                f"two instruments of the virtual bench have one name: {', '.join(sorted(names))}"
-            )
+            raise SetupError(f"two instruments of the virtual bench have one name: {', '.join(sorted(names))}")
         self.topology = topology
         flaws = Imperfections() if imperfections is None else imperfections
         devices = Devices(topology.n_edges, conductance, flaws, seed)
@@ -162,9 +160,7 @@ class VirtualBench:
                 continue
             edges = range(topology.n_edges) if placed.edges is None else placed.edges
             if set(edges) & set(programmed):
-                raise SetupError(
-                    f"edge card {placed.name} programs an edge that another card programs already"
-                )
+                raise SetupError(f"edge card {placed.name} programs an edge that another card programs already")
             programmed += edges
             self._instruments[placed.name] = VirtualEdgeCard(
                 self.plane, placed.law, devices, placed.edges, placed.codes
@@ -247,9 +243,7 @@ def _server(instrument: Instrument, placed: PlacedSmu | PlacedCard) -> serve.Ser
     if placed.wire == "tcp":
         return serve.TcpServer(instrument, placed.port, placed.faults)
     if not hasattr(serve, "PtyServer"):
-        raise SetupError(
-            f"{placed.name} asks for a pseudo-terminal, which this system has not; use wire 'tcp'"
-        )
+        raise SetupError(f"{placed.name} asks for a pseudo-terminal, which this system has not; use wire 'tcp'")
     return serve.PtyServer(instrument, placed.faults)
 
 

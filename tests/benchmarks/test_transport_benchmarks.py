@@ -120,9 +120,7 @@ def test_a_query_over_a_pty_costs_no_more_than_pyvisas(instrument):
     for _ in range(ROUNDS):
         theirs.append(once(pyvisa_resource(address)))
         ours.append(once(Transport("pty", lambda: open_link(address))))
-    print(
-        f"pty query: {min(ours):.1f} us, pyvisa-py {min(theirs):.1f} us, ratio {min(ours) / min(theirs):.2f}"
-    )
+    print(f"pty query: {min(ours):.1f} us, pyvisa-py {min(theirs):.1f} us, ratio {min(ours) / min(theirs):.2f}")
     assert min(ours) <= 1.15 * min(theirs)
 
 

@@ -45,9 +45,7 @@ def test_it_is_registered():
 
 
 def test_quantities_are_read_with_their_units():
-    read = settings(
-        settle="20 ms", ramp_step="10 mV", voltage_sigma="50 uV", current_range="10 uA", timeout="5 s"
-    )
+    read = settings(settle="20 ms", ramp_step="10 mV", voltage_sigma="50 uV", current_range="10 uA", timeout="5 s")
     assert (read.settle, read.ramp_step, read.voltage_sigma) == (0.02, 0.01, 5e-5)
     assert (read.current_range, read.timeout, read.voltage_range) == (1e-5, 5.0, "limits")
     assert read.edges == 1e-4
@@ -102,9 +100,7 @@ def test_a_dry_run_measures_programs_and_prints(triangle, capsys, tmp_path):
 
 
 def test_a_dry_edge_card_does_what_it_is_told(triangle, capsys):
-    with SmuBackend.open(
-        settings(edges={"address": "COM3", "places": [2, 0, 1]}), triangle, LIMITS
-    ) as network:
+    with SmuBackend.open(settings(edges={"address": "COM3", "places": [2, 0, 1]}), triangle, LIMITS) as network:
         done = network.program([3e-5, 1e-4, 9e-4])
     assert not done.failed.any()
     assert abs(done.reached / done.asked - 1).max() < 0.2

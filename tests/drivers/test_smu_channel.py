@@ -322,9 +322,7 @@ def numbers_sent(lines):
     for line in lines:
         if found := _SENT.search(line):
             what = re.sub(r"^SOUR\d?:", "", found["what"])
-            (volts if what in _VOLTS else amperes).extend(
-                float(value) for value in found["values"].split(",")
-            )
+            (volts if what in _VOLTS else amperes).extend(float(value) for value in found["values"].split(","))
     return volts, amperes
 
 

@@ -51,9 +51,7 @@ class Rack:
             PlacedCard("card", LinearLaw(*LIMITS.conductance, 1024)),
         ]
         flaws = Imperfections(device_spread=spread)
-        self.bench = VirtualBench(
-            graph, placed, conductances=1e-4, imperfections=flaws, meters=meters, seed=4
-        )
+        self.bench = VirtualBench(graph, placed, conductances=1e-4, imperfections=flaws, meters=meters, seed=4)
         self.bench.start()
         places = {"one": [(1, a)], "two": [("a", b), ("b", y)], "three": [(1, c)], "four": [(1, z)]}
         models = {"one": "2400", "two": "2612B", "three": "auto", "four": "2450"}

@@ -41,9 +41,7 @@ class Scpi:
 
 def connect(address, timeout_s=LONG_S, fence=SCPI_FENCE, **options):
     how = LinkOptions(timeout_s=timeout_s)
-    return Transport(
-        "instrument", lambda: open_link(address, how), timeout_s=timeout_s, fence=fence, **options
-    )
+    return Transport("instrument", lambda: open_link(address, how), timeout_s=timeout_s, fence=fence, **options)
 
 
 def held_back(reply):
@@ -480,9 +478,7 @@ for k in range(10**9):
 
 def test_a_dry_run_prints_commands_and_sends_none():
     out = io.StringIO()
-    transport = Transport(
-        "SMU", lambda: DryLink("SMU", lambda message: b"0" if b"?" in message else None, out)
-    )
+    transport = Transport("SMU", lambda: DryLink("SMU", lambda message: b"0" if b"?" in message else None, out))
     transport.write("OUTP 0", "VOLT 0.5")
     assert transport.query("OUTP?") == "0"
     assert out.getvalue() == "SMU > OUTP 0\nSMU > VOLT 0.5\nSMU > OUTP?\n"

@@ -310,9 +310,7 @@ class SmuChannel(ABC):
         if value is not None:
             self.smu.span.check_one(self.name, quantity, value, self.ceiling, "range")
             if not value > 0:
-                raise LimitError(
-                    f"{quantity} range {value!r} on {self.name} must be positive; nothing was sent"
-                )
+                raise LimitError(f"{quantity} range {value!r} on {self.name} must be positive; nothing was sent")
 
     def _send_ranges(self) -> None:
         if self._source is not None:

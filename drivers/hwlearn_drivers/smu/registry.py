@@ -125,9 +125,7 @@ def smu_transport(
         If a dry run is asked for without naming the model: nobody answers who it is.
     """
     if dry_run and model == AUTO:
-        raise SetupError(
-            f"a dry run asks nobody; name the model of the SMU at {address}: {', '.join(models())}"
-        )
+        raise SetupError(f"a dry run asks nobody; name the model of the SMU at {address}: {', '.join(models())}")
 
     def connect() -> DryLink:
         return DryLink(address, DryAnswers(model.strip().upper()))

@@ -48,9 +48,7 @@ class Smu(Source):
         self._sweeping = False
         for number in ceilings:
             if not 1 <= number <= self.span.channels:
-                raise SetupError(
-                    f"{identity} has {self.span.channels} channel(s), there is no channel {number}"
-                )
+                raise SetupError(f"{identity} has {self.span.channels} channel(s), there is no channel {number}")
         self._channels = {n: self.channel_class(self, n, ceiling) for n, ceiling in sorted(ceilings.items())}
         super().__init__(transport, identity)
         try:

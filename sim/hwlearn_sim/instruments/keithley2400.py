@@ -140,9 +140,7 @@ class Keithley2400(ScpiSmu):
                 self.remembered(f"SOURce#:{name}:STOP", level, 0.0),
             )
             self.remembered(f"SOURce#:{name}:PROTection[:LEVel]", self.number(0, 210, 210, "V"), 210.0)
-            self.add_source_list(
-                f"SOURce#:LIST:{name}", level, lambda _: self._lists, quantity, 100, _MOST_POINTS
-            )
+            self.add_source_list(f"SOURce#:LIST:{name}", level, lambda _: self._lists, quantity, 100, _MOST_POINTS)
         points = Whole(2, _MOST_POINTS, _MOST_POINTS)
         self._points = self.remembered("SOURce#:SWEep:POINts", points, _MOST_POINTS)
         self._spacing = self.remembered("SOURce#:SWEep:SPACing", Choice(("LINear", "LOGarithmic")), "LIN")

@@ -156,9 +156,7 @@ class Keithley2450(ScpiSmu):
             level = self.number(-ranges.most, ranges.most, 0.0, UNIT[quantity])
             self.add_source_list(f"SOURce#:LIST:{name}", level, lambda _: self._lists, quantity, 100, 100_000)
             for spacing in ("LINear", "LOGarithmic"):
-                self.command(
-                    f"SOURce#:SWEep:{name}:{spacing}", partial(self._plan_ramp, quantity, level, spacing)
-                )
+                self.command(f"SOURce#:SWEep:{name}:{spacing}", partial(self._plan_ramp, quantity, level, spacing))
             self.command(f"SOURce#:SWEep:{name}:LIST", partial(self._plan_list, quantity))
 
     def _add_system(self) -> None:

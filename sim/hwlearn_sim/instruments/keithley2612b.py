@@ -36,9 +36,7 @@ _AMPS: Final = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 CAPABILITY: Final = Capability(
     measures={
         "voltage": Ranges.decades(_VOLTS, 2_000_000, 1.5e-6, over=1.01),
-        "current": Ranges(
-            (*Ranges.decades(_AMPS, 1_000_000, 1.5e-6).each, Range(1.5, 1e-6, 2.25e-6)), over=1.01
-        ),
+        "current": Ranges((*Ranges.decades(_AMPS, 1_000_000, 1.5e-6).each, Range(1.5, 1e-6, 2.25e-6)), over=1.01),
     },
     sources={
         "voltage": Ranges.decades(_VOLTS, 40_000, over=1.01),

@@ -42,9 +42,7 @@ CAPABILITY: Final = Capability(
     },
     sources={
         "voltage": Ranges.decades(_VOLTS, 200_000),
-        "current": Ranges(
-            (*Ranges.decades(_AMPS, 100_000).each, Range(1.5, 1e-5), Range(3.0, 1e-5)), over=1.01
-        ),
+        "current": Ranges((*Ranges.decades(_AMPS, 100_000).each, Range(1.5, 1e-5), Range(3.0, 1e-5)), over=1.01),
     },
     default_limits={"current": 1e-4, "voltage": 2.0},
     least_limits={"current": 1e-9, "voltage": 2e-4},
@@ -235,9 +233,7 @@ class KeysightB2902(ScpiSmu):
 
     def _add_readings(self) -> None:
         for action in ("[:ALL]", ":ACQuire", ":TRANsient"):
-            self.command(
-                f"INITiate[:IMMediate]{action}", lambda _, a: self._run(self._chosen(a), turn_on=True)
-            )
+            self.command(f"INITiate[:IMMediate]{action}", lambda _, a: self._run(self._chosen(a), turn_on=True))
         for pattern in ("ABORt[:ALL]", "IDLE", "*TRG"):
             self.command(pattern, lambda _, a: None)
         verbs: dict[str, Callable[[list[int]], None]] = {

@@ -11,9 +11,7 @@ from typing import Final, Protocol, TypeVar
 from hwlearn_sim.instruments.errors import InstrumentError
 from hwlearn_sim.instruments.scpi import short_form, spelled, unquoted
 
-_NUMBER = re.compile(
-    r"([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*E\s*[+-]?\d{1,6})?)\s*([A-Z]*)", re.IGNORECASE | re.ASCII
-)
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*E\s*[+-]?\d{1,6})?)\s*([A-Z]*)", re.IGNORECASE | re.ASCII)
 _BASES: Final = {"H": 16, "Q": 8, "B": 2}
 _PREFIXES: Final = {"": 0, "P": -12, "N": -9, "U": -6, "M": -3, "K": 3, "MA": 6, "G": 9}
 

@@ -210,9 +210,7 @@ class CommandTree:
             for (name, numbered, _), there in zip(nodes, chosen, strict=True):
                 if there:
                     node = self._child(node, name, numbered, pattern)
-            spelled_out = tuple(
-                there for (_, numbered, _), there in zip(nodes, chosen, strict=True) if numbered
-            )
+            spelled_out = tuple(there for (_, numbered, _), there in zip(nodes, chosen, strict=True) if numbered)
             if node.command is not None:
                 raise ValueError(f"{pattern!r} clashes with another pattern")
             node.command = Command(write, query, spelled_out)
@@ -245,9 +243,7 @@ class CommandTree:
             raise InstrumentError(-103)
         return Unit(command, suffixes, asks, arguments), path
 
-    def _resolve(
-        self, header: str, path: tuple[str, ...]
-    ) -> tuple[Command, tuple[int, ...], tuple[str, ...]]:
+    def _resolve(self, header: str, path: tuple[str, ...]) -> tuple[Command, tuple[int, ...], tuple[str, ...]]:
         if "*" in header:
             node = self._root.children.get(header.lstrip(":"))
             if node is None or node.command is None:

@@ -186,9 +186,7 @@ class ScpiInstrument(Instrument):
         self.act("*WAI", lambda: None)
         self.act("STATus:PRESet", lambda: enable_measurement((), 0))
         register = Whole(0, 65535, 0)
-        self.setting(
-            "STATus:MEASurement:ENABle", register, lambda _: self._measurement_enable, enable_measurement
-        )
+        self.setting("STATus:MEASurement:ENABle", register, lambda _: self._measurement_enable, enable_measurement)
         self.answer("STATus:MEASurement[:EVENt]", self._take_measurement_events)
         self.answer("STATus:MEASurement:CONDition", lambda: str(self._measurement_events))
         for register_name in ("OPERation", "QUEStionable"):

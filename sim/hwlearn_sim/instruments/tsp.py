@@ -208,9 +208,7 @@ class Interpreter:
 
     # --- expressions --------------------------------------------------------------------------------
 
-    def _values(
-        self, expressions: tuple[syntax.Expression, ...], scopes: list[dict[str, Value]]
-    ) -> list[Value]:
+    def _values(self, expressions: tuple[syntax.Expression, ...], scopes: list[dict[str, Value]]) -> list[Value]:
         values: list[Value] = []
         for k, expression in enumerate(expressions):
             if isinstance(expression, syntax.Call) and k == len(expressions) - 1:

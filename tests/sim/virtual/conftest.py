@@ -22,13 +22,9 @@ QUIET = Meters(noise=0.0)
 class Rack:
     """An instrument on a plane, spoken to in text."""
 
-    def __init__(
-        self, model: str, plane: AnalogPlane, nodes: tuple[int, ...], meters: Meters, seed: int
-    ) -> None:
+    def __init__(self, model: str, plane: AnalogPlane, nodes: tuple[int, ...], meters: Meters, seed: int) -> None:
         self.plane = plane
-        self.instrument: Instrument = make_smu(
-            model, plane, nodes, meters=meters, rng=np.random.default_rng(seed)
-        )
+        self.instrument: Instrument = make_smu(model, plane, nodes, meters=meters, rng=np.random.default_rng(seed))
 
     def tell(self, *messages: str) -> None:
         """Send messages that have no reply."""

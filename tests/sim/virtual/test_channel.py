@@ -20,9 +20,7 @@ from hwlearn_sim.plane import AnalogPlane
 DIVIDER = Topology(3, [(0, 1), (1, 2)], inputs=[1], outputs=[2], ground=0)
 
 
-def channel(
-    model: str = "2400", node: int = 1, *, meters: Meters | None = None, plane=None, seed=0, clock=None
-):
+def channel(model: str = "2400", node: int = 1, *, meters: Meters | None = None, plane=None, seed=0, clock=None):
     plane = AnalogPlane(DIVIDER, [1e-3, 1e-3]) if plane is None else plane
     return SmuChannel(
         plane,
@@ -109,9 +107,7 @@ def test_averaging_lowers_the_noise_and_takes_its_time():
     one.settings.nplc["voltage"], one.settings.average = 0.01, 25
     readings = [one.measure("voltage").values["voltage"] for _ in range(2000)]
     used = one.capability.measures["voltage"].covering(1.0)
-    assert np.std(readings) == pytest.approx(
-        math.hypot(used.noise * 10 / 5, used.step / math.sqrt(12)), rel=0.08
-    )
+    assert np.std(readings) == pytest.approx(math.hypot(used.noise * 10 / 5, used.step / math.sqrt(12)), rel=0.08)
     assert clock.seconds == pytest.approx(2000 * 25 * 0.01 / 50)
 
 

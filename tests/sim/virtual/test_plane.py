@@ -26,9 +26,7 @@ def random_plane(seed: int, *, grounded: bool = True, shared_nodes: bool = False
     rng = np.random.default_rng(seed)
     n = int(rng.integers(4, 12))
     tree = [(int(rng.integers(k)), k) for k in range(1, n)]
-    extra = [
-        tuple(int(v) for v in rng.choice(n, 2, replace=False)) for _ in range(int(rng.integers(0, 2 * n)))
-    ]
+    extra = [tuple(int(v) for v in rng.choice(n, 2, replace=False)) for _ in range(int(rng.integers(0, 2 * n)))]
     topology = Topology(n, tree + extra, inputs=[1], outputs=[2], ground=0 if grounded else None)
     g = 10 ** rng.uniform(-6, -3, topology.n_edges)
     plane = AnalogPlane(topology, g)
@@ -117,10 +115,7 @@ def check_laws(topology: Topology, g, plane: AnalogPlane) -> None:
             assert abs(at.volts) <= source.limit_V * (1 + 1e-9)
             if at.limited:
                 assert abs(at.volts) == source.limit_V
-                assert (
-                    np.sign(at.volts) * (source.amperes - at.amperes)
-                    >= -1e-9 * scale[channel.node] - rounding
-                )
+                assert np.sign(at.volts) * (source.amperes - at.amperes) >= -1e-9 * scale[channel.node] - rounding
             else:
                 assert at.amperes == source.amperes
         else:

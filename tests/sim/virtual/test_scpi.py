@@ -15,8 +15,8 @@ from hwlearn_sim.instruments.scpi import (
     block,
     channel_list,
     short_form,
-    split,
     spelled,
+    split,
     unquoted,
 )
 from hwlearn_sim.instruments.scpi_instrument import ScpiInstrument
@@ -41,9 +41,7 @@ def test_split_minds_quotes_parentheses_and_blocks(text, parts):
     assert list(split(text, ";")) == parts
 
 
-@pytest.mark.parametrize(
-    ("text", "code"), [("A 'x", -151), ("A #15ab", -161), ("A (1", -171), ("A #2x", -161)]
-)
+@pytest.mark.parametrize(("text", "code"), [("A 'x", -151), ("A #15ab", -161), ("A (1", -171), ("A #2x", -161)])
 def test_split_refuses_what_does_not_end(text, code):
     with pytest.raises(InstrumentError) as caught:
         list(split(text, ";"))
@@ -257,11 +255,68 @@ def test_query_errors_on_a_bus_where_reading_is_an_act():
 # --- any text at all -------------------------------------------------------------------------------------
 
 WORDS = st.sampled_from(
-    "SOUR SENS VOLT CURR:RANG FUNC READ? MEAS? OUTP1 :TRIG:COUN 3 1e99 -1 ON 'x \" ( ) (@1) #14abcd #0 ; , * ? "
-    "*RST *IDN? TRAC:DATA? 1,2 :FORM REAL,64 :INIT FETC? AUTO MIN 9999999999999 : :: \t print( smua end for if = {"
-    " while 1,1 do error local source levelv measure.iv() 'VOLT' NPLC LIST:VOLT 0.1 PROT TRIP? ILIM".split(
-        " "
-    )
+    [
+        "SOUR",
+        "SENS",
+        "VOLT",
+        "CURR:RANG",
+        "FUNC",
+        "READ?",
+        "MEAS?",
+        "OUTP1",
+        ":TRIG:COUN",
+        "3",
+        "1e99",
+        "-1",
+        "ON",
+        "'x",
+        '"',
+        "(",
+        ")",
+        "(@1)",
+        "#14abcd",
+        "#0",
+        ";",
+        ",",
+        "*",
+        "?",
+        "*RST",
+        "*IDN?",
+        "TRAC:DATA?",
+        "1,2",
+        ":FORM",
+        "REAL,64",
+        ":INIT",
+        "FETC?",
+        "AUTO",
+        "MIN",
+        "9999999999999",
+        ":",
+        "::",
+        "\t",
+        "print(",
+        "smua",
+        "end",
+        "for",
+        "if",
+        "=",
+        "{",
+        "while",
+        "1,1",
+        "do",
+        "error",
+        "local",
+        "source",
+        "levelv",
+        "measure.iv()",
+        "'VOLT'",
+        "NPLC",
+        "LIST:VOLT",
+        "0.1",
+        "PROT",
+        "TRIP?",
+        "ILIM",
+    ]
 )
 MESSAGES = st.one_of(
     st.lists(WORDS, max_size=12).map(" ".join),
@@ -291,8 +346,40 @@ def test_nothing_brings_an_instrument_down(model, rack):
 
 
 ROOTS_OF_2400 = frozenset(
-    """ABOR ABORT ARM CONF CONFIGURE DISP DISPLAY FETC FETCH FORM FORMAT INIT INITIATE MEAS MEASURE OUTP OUTPUT READ
-    ROUT ROUTE SENS SENSE SOUR SOURCE STAT STATUS SYST SYSTEM TRAC TRACE TRIG TRIGGER""".split()
+    [
+        "ABOR",
+        "ABORT",
+        "ARM",
+        "CONF",
+        "CONFIGURE",
+        "DISP",
+        "DISPLAY",
+        "FETC",
+        "FETCH",
+        "FORM",
+        "FORMAT",
+        "INIT",
+        "INITIATE",
+        "MEAS",
+        "MEASURE",
+        "OUTP",
+        "OUTPUT",
+        "READ",
+        "ROUT",
+        "ROUTE",
+        "SENS",
+        "SENSE",
+        "SOUR",
+        "SOURCE",
+        "STAT",
+        "STATUS",
+        "SYST",
+        "SYSTEM",
+        "TRAC",
+        "TRACE",
+        "TRIG",
+        "TRIGGER",
+    ]
 )
 
 

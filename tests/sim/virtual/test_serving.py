@@ -38,9 +38,7 @@ def silent(client, seconds: float = 0.05) -> bool:
 
 
 @given(
-    st.lists(
-        st.sampled_from([b"A 1", b"", b"B #15a\nb;\n", b'C "#1"', b"D '\n", b"#H1F", b"E #0"]), max_size=8
-    ),
+    st.lists(st.sampled_from([b"A 1", b"", b"B #15a\nb;\n", b'C "#1"', b"D '\n", b"#H1F", b"E #0"]), max_size=8),
     st.data(),
 )
 def test_messages_do_not_depend_on_how_bytes_arrive(messages, data):

@@ -54,9 +54,7 @@ def test_set_measure_trip_and_refuse(model, rack):
     one.tell(LEVEL[model].format("1000"))
     one.tell(LIMIT[model].format("50"))
     assert one.errors() == [-222, -222]
-    assert one.numbers(READ_A[model])[-1] == pytest.approx(1e-4, abs=1e-9), (
-        "what was refused changed something"
-    )
+    assert one.numbers(READ_A[model])[-1] == pytest.approx(1e-4, abs=1e-9), "what was refused changed something"
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -119,16 +119,14 @@ def test_buffers(rack):
     one = rack("2612B", (1,))
     one.tell("smua.source.limiti = 1e-2 smua.source.output = 1 smua.nvbuffer1.appendmode = 1")
     one.tell("for k = 1, 4 do smua.source.levelv = k * 0.1 smua.measure.i(smua.nvbuffer1) end")
-    assert one.numbers(
-        "print(smua.nvbuffer1.n, smua.nvbuffer1[2], smua.nvbuffer1.readings[3])"
-    ) == pytest.approx([4, 2e-4, 3e-4])
+    assert one.numbers("print(smua.nvbuffer1.n, smua.nvbuffer1[2], smua.nvbuffer1.readings[3])") == pytest.approx(
+        [4, 2e-4, 3e-4]
+    )
     assert one.numbers("printbuffer(2, 3, smua.nvbuffer1, smua.nvbuffer1.sourcevalues)") == pytest.approx(
         [2e-4, 0.2, 3e-4, 0.3]
     )
     one.tell("smua.nvbuffer1.appendmode = 0 smua.measure.count = 2 smua.measure.v(smua.nvbuffer1)")
-    assert one.numbers("printbuffer(1, smua.nvbuffer1.n, smua.nvbuffer1.readings)") == pytest.approx(
-        [0.4, 0.4]
-    )
+    assert one.numbers("printbuffer(1, smua.nvbuffer1.n, smua.nvbuffer1.readings)") == pytest.approx([0.4, 0.4])
     one.tell("b = smua.makebuffer(1) smua.measure.v(b)")
     assert one.errors() == [-223]
     one.tell("format.data = format.REAL32 format.byteorder = format.LITTLEENDIAN")
