@@ -11,8 +11,8 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, ComplianceError, SetupError
 from hwlearn.limits import Limits
-from hwlearn.nudges import ClampNudge
 from hwlearn.network import TargetError
+from hwlearn.nudges import ClampNudge
 from hwlearn_sim import Imperfections, KirchhoffTwin
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.edge_card import LinearLaw
