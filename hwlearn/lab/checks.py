@@ -237,4 +237,4 @@ def _pattern(network: Network, rng: np.random.Generator) -> FloatArray:
     size = 0.5 * min(network.limits.voltage, 0.5 * network.limits.drop)
     step = 10.0 ** np.floor(np.log10(size / 10))
     steps = int(size / step)
-    return step * rng.integers(-steps, steps + 1, network.topology.n_inputs)
+    return np.asarray(step * rng.integers(-steps, steps + 1, network.topology.n_inputs))

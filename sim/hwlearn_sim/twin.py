@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.signal import lfilter
 
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.kirchhoff import Kirchhoff
@@ -208,6 +207,8 @@ class KirchhoffTwin(Network):
         tau = self.imperfections.settle_tau_s
         if tau == 0 or not len(V):
             return V
+        from scipy.signal import lfilter  # slow to import, and few benches lag
+
         left = math.exp(-self.settle_s / tau)
         lagging, _ = lfilter([1 - left], [1, -left], V, axis=0, zi=(left * self._last)[None, :])
         self._last = lagging[-1]

@@ -39,7 +39,8 @@ class VirtualSmuSettings(BaseModel):
     Attributes
     ----------
     model : str or list of str
-        Model of the instruments, or several that take turns: ``"2400"``, ``"2450"``, ``"2612B"``, ``"B2902A"``.
+        Model of the instruments, or several that take turns: ``"2400"``, ``"2450"``, ``"2612B"``,
+        ``"B2902A"``.
     wire : {"tcp", "pty"}
         What they are reached through.
     edges : "card" or quantity
@@ -152,7 +153,7 @@ class VirtualSmuSettings(BaseModel):
         return smus
 
     def _sigmas(self, limits: Limits) -> tuple[float, float]:
-        """Return what the data sheets say of one reading at the limits: noise and resolution, the worst model."""
+        """Return noise and resolution of one reading at the limits, of the worst model."""
         models = [self.model] if isinstance(self.model, str) else self.model
         cycles = float(self.driver.get("nplc", 1.0))
         sigmas: list[list[float]] = [[], []]

@@ -21,14 +21,21 @@ RESISTOR = Topology(3, [(0, 1), (1, 2)], inputs=[1], outputs=[2], ground=0)
 """One resistor from node 1 to ground; the other leads to an open end."""
 
 
-def random_plane(seed: int, *, grounded: bool = True, shared_nodes: bool = False):
+def random_plane(
+    seed: int,
+    *,
+    grounded: bool = True,
+    shared_nodes: bool = False,
+    nodes_up_to: int = 12,
+    least_S: float = 1e-6,
+):
     """A connected random circuit and sources on some of its nodes, limits near to where they bite."""
     rng = np.random.default_rng(seed)
-    n = int(rng.integers(4, 12))
+    n = int(rng.integers(4, nodes_up_to))
     tree = [(int(rng.integers(k)), k) for k in range(1, n)]
     extra = [tuple(int(v) for v in rng.choice(n, 2, replace=False)) for _ in range(int(rng.integers(0, 2 * n)))]
     topology = Topology(n, tree + extra, inputs=[1], outputs=[2], ground=0 if grounded else None)
-    g = 10 ** rng.uniform(-6, -3, topology.n_edges)
+    g = 10 ** rng.uniform(np.log10(least_S), -3, topology.n_edges)
     plane = AnalogPlane(topology, g)
     nodes = rng.permutation(np.arange(1, n))[: int(rng.integers(2, n))]
     if shared_nodes:
@@ -138,19 +145,28 @@ def test_every_solution_obeys_kirchhoff_and_every_source(grounded, shared_nodes)
     assert trips > 100, "the circuits were meant to run into their limits"
 
 
+@pytest.mark.parametrize("grounded", [True, False])
+def test_large_circuits_of_very_unequal_resistors(grounded):
+    for seed in range(60):
+        topology, g, plane, _, _ = random_plane(500 + seed, grounded=grounded, nodes_up_to=50, least_S=1e-10)
+        check_laws(topology, g, plane)
+
+
 def test_agrees_with_minimal_cocontent():
-    limited = 0
+    limited, apart = 0, []
     for seed in range(40):
         topology, g, plane, nodes, sources = random_plane(1000 + seed)
         volts, cost, found = least_cocontent(topology, g, nodes, sources)
         mine = plane.node_voltages()
         epigraph = [abs(mine[n] - s.volts) if isinstance(s, VoltageSource) else 0.0
                     for n, s in zip(nodes, sources, strict=True)]  # fmt: skip
-        # the optimum is flat: compare what is minimised tightly, the point itself as well as SLSQP finds it
         assert cost(np.concatenate([mine, epigraph])) <= found.fun + 1e-9 * (1 + abs(found.fun))
-        np.testing.assert_allclose(mine, volts, atol=2e-3)
+        apart.append(np.abs(mine - volts).max())
         limited += sum(channel.operating.limited for channel in plane.channels())
     assert limited > 20
+    # as well as the optimiser finds the point: the laws themselves are checked to 1e-9 above
+    assert max(apart) < 2e-6
+    assert np.median(apart) < 1e-8
 
 
 def test_warm_start_equals_a_fresh_plane():

@@ -1,4 +1,4 @@
-"""PyMeasure's own drivers, as released, drive the virtual instruments over sockets: an independent referee."""
+"""PyMeasure's own drivers, as released, drive the virtual instruments over sockets: a referee."""
 
 from __future__ import annotations
 

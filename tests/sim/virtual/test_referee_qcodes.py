@@ -1,4 +1,4 @@
-"""QCoDeS' own drivers, as released, drive the virtual instruments over sockets: an independent referee."""
+"""QCoDeS' own drivers, as released, drive the virtual instruments over sockets: a referee."""
 
 from __future__ import annotations
 

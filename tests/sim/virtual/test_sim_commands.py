@@ -26,8 +26,9 @@ DIVIDER = Topology(3, [(0, 1), (1, 2)], inputs=[0], outputs=[1], ground=2, names
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process alone")
 def test_serve_tells_addresses_and_ends_with_ctrl_c(connect):
+    run = "from hwlearn.cli import main; main()"
     process = subprocess.Popen(
-        [sys.executable, "-c", "from hwlearn.cli import main; main()", "sim", "serve", "virtual-smu", "--json"],
+        [sys.executable, "-c", run, "sim", "serve", "virtual-smu", "--json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
