@@ -317,6 +317,11 @@ class Network(ABC):
         return None
 
     @property
+    def instruments(self) -> tuple[str, ...]:
+        """What the network hangs on: maker, model, serial number and address of each; empty in a simulation."""
+        return ()
+
+    @property
     def closed(self) -> bool:
         """Whether the network has been closed."""
         return self._closed

@@ -78,6 +78,12 @@ class SmuNetwork(Network):
         self._live = False
         super().__init__(topology, limits, ("clamp", "current"), resolution=self.pace.voltage_sigma)
 
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Maker, model, serial number and address of every source-measure unit, as it told them."""
+        told = ((smu.identity, smu.transport.name) for smu in self._smus)
+        return tuple(f"{who.maker} {who.model}, serial {who.serial}, at {where}" for who, where in told)
+
     # --- the bench ----------------------------------------------------------------------------------
 
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:

@@ -68,6 +68,8 @@ def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
         return
     nudges = ", ".join(sorted(network.nudges)) or "none"
     yield Check("open", "pass", f"backend {bench.file.backend.kind!r}, {network.topology!r}, nudges: {nudges}")
+    if network.instruments:
+        yield Check("identity", "pass", "; ".join(network.instruments))
     largest, allowed = float(np.abs(bench.data.inputs).max()), bench.limits.voltage
     found = f"{len(bench.data.inputs)} samples reach {format_quantity(largest, 'V')}"
     yield Check(
@@ -91,7 +93,7 @@ def _programming(network: Network, rng: np.random.Generator) -> Iterator[Check]:
     low, high = network.limits.conductance
     done = network.program(np.full(network.topology.n_edges, 0.5 * (low + high)))
     failed = np.flatnonzero(done.failed)
-    off = np.abs(done.reached / done.asked - 1).max()
+    off = np.abs(done.reached / done.asked - 1)[~done.failed].max(initial=0.0)
     found = f"{len(failed)} of {len(done.asked)} edges failed; the rest are within {off:.2%} of their target"
     if failed.size:
         names = ", ".join(network.topology.edge_name(k) for k in failed[:4])

@@ -226,6 +226,11 @@ class VirtualSmuNetwork(Network):
         """The conductances (E,) that are really there, in siemens: for reports and tests alone."""
         return self.bench.true_conductances
 
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """The virtual instruments, as the drivers found them."""
+        return self._network.instruments
+
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         return self._network.measure(inputs, drive)
 

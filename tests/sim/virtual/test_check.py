@@ -1,0 +1,35 @@
+"""``hwlearn check`` on virtual instruments: who is there, and does the circuit obey Kirchhoff?"""
+
+import json
+
+from typer.testing import CliRunner
+
+from hwlearn.cli import app
+
+
+def check(*words):
+    result = CliRunner().invoke(app, ["check", "virtual-smu", "--json", *words])
+    return result.exit_code, {row["name"]: row for row in map(json.loads, result.stdout.splitlines())}
+
+
+def test_a_sound_bench_passes_every_check():
+    code, rows = check("--set", 'backend.model=["2400", "2450", "2612B", "B2902A"]')
+    assert code == 0
+    assert {row["result"] for row in rows.values()} == {"pass"}
+    assert {"open", "identity", "limits", "zero reading", "noise floor", "superposition", "reciprocity"} <= set(rows)
+    for model in ("2400", "2450", "2612B", "B2902A"):
+        assert model in rows["identity"]["found"]
+
+
+def test_offsets_are_found():
+    code, rows = check("--set", "backend.offset=0.05")
+    assert code == 1
+    assert rows["zero reading"]["result"] == "fail"
+    assert "calibrate" in rows["zero reading"]["advice"]
+
+
+def test_a_reading_worse_than_stated_is_found():
+    """The bench file claims long integration, the instruments are told to read short."""
+    code, rows = check("--set", "backend.driver={nplc = 0.01, voltage_sigma = 1e-6}")
+    assert code == 1
+    assert rows["noise floor"]["result"] == "fail"
