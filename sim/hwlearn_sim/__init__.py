@@ -1,6 +1,32 @@
-"""The Kirchhoff twin: a simulated bench behind the same interface as a real one."""
+"""Simulated benches: the Kirchhoff twin, and virtual instruments on real wires.
 
-from hwlearn_sim.imperfections import Imperfections
-from hwlearn_sim.twin import KirchhoffTwin
+What is named here is imported when it is first used: the command line must start fast.
+"""
 
-__all__ = ["Imperfections", "KirchhoffTwin"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hwlearn_sim.imperfections import Imperfections
+    from hwlearn_sim.twin import KirchhoffTwin
+    from hwlearn_sim.virtual_bench import PlacedCard, PlacedSmu, VirtualBench
+
+__all__ = ["Imperfections", "KirchhoffTwin", "PlacedCard", "PlacedSmu", "VirtualBench"]
+
+_HOMES = {
+    "Imperfections": "hwlearn_sim.imperfections",
+    "KirchhoffTwin": "hwlearn_sim.twin",
+    "PlacedCard": "hwlearn_sim.virtual_bench",
+    "PlacedSmu": "hwlearn_sim.virtual_bench",
+    "VirtualBench": "hwlearn_sim.virtual_bench",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -17,8 +17,11 @@ from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Range, Ranges
 from hwlearn_sim.instruments.reply_format import in_binary
 from hwlearn_sim.instruments.scpi_instrument import ScpiInstrument
-from hwlearn_sim.instruments.tsp import (
-    Interpreter,
+from hwlearn_sim.instruments.tsp import Interpreter
+from hwlearn_sim.instruments.tsp_buffer import Column, TspBuffer
+from hwlearn_sim.instruments.tsp_library import libraries
+from hwlearn_sim.instruments.tsp_smu import TspSmu
+from hwlearn_sim.instruments.tsp_values import (
     Namespace,
     Value,
     as_number,
@@ -26,9 +29,6 @@ from hwlearn_sim.instruments.tsp import (
     kind_of,
     runtime_error,
 )
-from hwlearn_sim.instruments.tsp_buffer import Column, TspBuffer
-from hwlearn_sim.instruments.tsp_library import libraries
-from hwlearn_sim.instruments.tsp_smu import TspSmu
 
 _VOLTS: Final = (0.2, 2.0, 20.0, 200.0)
 _AMPS: Final = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)

@@ -9,7 +9,14 @@ from typing import Final
 from hwlearn_sim.instruments.capability import Reading
 from hwlearn_sim.instruments.errors import InstrumentError
 from hwlearn_sim.instruments.reply_format import NOT_A_NUMBER
-from hwlearn_sim.instruments.tsp import Namespace, TspObject, Value, enumerated, function, runtime_error
+from hwlearn_sim.instruments.tsp_values import (
+    Namespace,
+    TspObject,
+    Value,
+    enumerated,
+    function,
+    runtime_error,
+)
 
 MOST_POINTS: Final = 60_000
 """Readings that a buffer can hold."""

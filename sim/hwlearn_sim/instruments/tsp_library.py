@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from hwlearn_sim.instruments.tsp import Namespace, Value, as_number, function, kind_of, runtime_error
+from hwlearn_sim.instruments.tsp_values import Namespace, Value, as_number, function, kind_of, runtime_error
 
 _DIRECTIVE = re.compile(r"%(?:%|[-+ #0]*\d{0,3}(?:\.\d{0,3})?[dieEfgGsxXc])")
 _MATHEMATICS: Final[dict[str, Callable[[float], float]]] = {

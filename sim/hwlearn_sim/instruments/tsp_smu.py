@@ -10,7 +10,9 @@ from hwlearn_sim.instruments.channel import SmuChannel
 from hwlearn_sim.instruments.errors import InstrumentError
 from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.reply_format import NOT_A_NUMBER
-from hwlearn_sim.instruments.tsp import (
+from hwlearn_sim.instruments.tsp_buffer import MOST_POINTS, TspBuffer, shown
+from hwlearn_sim.instruments.tsp_trigger import LETTER, TspTrigger
+from hwlearn_sim.instruments.tsp_values import (
     Namespace,
     Value,
     as_number,
@@ -19,8 +21,6 @@ from hwlearn_sim.instruments.tsp import (
     runtime_error,
     whole,
 )
-from hwlearn_sim.instruments.tsp_buffer import MOST_POINTS, TspBuffer, shown
-from hwlearn_sim.instruments.tsp_trigger import LETTER, TspTrigger
 
 _OFF_STATES: Final[tuple[OffState, ...]] = ("NORM", "ZERO", "HIMP")
 _SOURCE: Final = {"delay": 0.0, "highc": 0.0, "settling": 0.0, "sink": 0.0}

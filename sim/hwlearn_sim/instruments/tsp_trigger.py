@@ -12,7 +12,8 @@ from hwlearn_sim.instruments.channel import SmuChannel
 from hwlearn_sim.instruments.errors import InstrumentError
 from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.source_levels import ramp, stepped
-from hwlearn_sim.instruments.tsp import (
+from hwlearn_sim.instruments.tsp_buffer import MOST_POINTS, TspBuffer, shown
+from hwlearn_sim.instruments.tsp_values import (
     Namespace,
     ScriptTable,
     Value,
@@ -21,7 +22,6 @@ from hwlearn_sim.instruments.tsp import (
     runtime_error,
     whole,
 )
-from hwlearn_sim.instruments.tsp_buffer import MOST_POINTS, TspBuffer, shown
 
 LETTER: Final[dict[Quantity, str]] = {"voltage": "v", "current": "i"}
 _POINTS: Final = (1, MOST_POINTS)

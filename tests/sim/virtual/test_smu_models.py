@@ -278,6 +278,69 @@ def test_b2902_turns_its_output_on_by_itself(rack):
     assert one.numbers(":READ:CURR? (@1)") == [0.0]
 
 
+def test_b2902_measures_what_is_chosen(rack):
+    one = rack("B2902A", (1,))
+    one.tell(ON["B2902A"], ":FORM:ELEM:SENS VOLT,CURR,RES", ":SENS1:FUNC:OFF 'VOLT'")
+    assert one.ask(":SENS1:FUNC?;:SENS2:FUNC?") == '"CURR";"VOLT","CURR"'
+    assert one.numbers(":MEAS? (@1)") == [NAN, 5e-4, NAN]
+    one.tell(":SENS1:FUNC:OFF:ALL", ":SENS1:FUNC 'RES'")
+    assert one.numbers(":MEAS? (@1)") == [NAN, NAN, pytest.approx(1000.0)]
+    one.tell(":SENS1:FUNC:ALL")
+    assert one.numbers(":MEAS? (@1)") == [0.5, 5e-4, pytest.approx(1000.0)]
+    one.tell(":SENS1:CURR:PROT 1e-4", ":FORM:ELEM:SENS STAT")
+    assert one.numbers(":MEAS? (@1)") == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("model", "prepare", "question"),
+    [
+        (
+            "2400",
+            ":SOUR:VOLT:STAR 0.01;STOP 1;MODE SWE;:SOUR:SWE:SPAC LOG;POIN 3;:TRIG:COUN 3;:FORM:ELEM CURR",
+            ":READ?",
+        ),
+        ("2450", ":SOUR:SWE:VOLT:LOG 0.01,1,3;:INIT", ":TRAC:DATA? 1,3"),
+        (
+            "2612B",
+            "smua.trigger.source.logv(0.01, 1, 3) smua.trigger.source.action=1 smua.trigger.count=3 "
+            "smua.trigger.measure.i(smua.nvbuffer1) smua.trigger.measure.action=1 smua.trigger.initiate()",
+            "printbuffer(1,3,smua.nvbuffer1)",
+        ),
+        (
+            "B2902A",
+            ":VOLT:STAR 0.01;STOP 1;POIN 3;MODE SWE;:SWE:SPAC LOG;:TRIG1:COUN 3;:INIT (@1)",
+            ":FETC:ARR:CURR? (@1)",
+        ),
+    ],
+)
+def test_logarithmic_sweeps(model, prepare, question, rack):
+    one = rack(model, (1,))
+    one.tell(ON[model], prepare)
+    assert one.numbers(question) == pytest.approx([1e-5, 1e-4, 1e-3])
+    one.tell(prepare.replace("0.01", "-0.01").replace(";:INIT", ";").replace(" (@1)", ""))
+    one.instrument.execute(question.encode())
+    if model == "B2902A":
+        one.tell(":INIT (@1)")
+    assert -221 in one.errors(), "a logarithmic sweep cannot pass through zero"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_ranges(model, rack):
+    one = rack(model, (1,))
+    fix, auto, ask = {
+        "2612B": ("smua.{}.rangev=1.5", "smua.{}.autorangev={}", "print(smua.{}.rangev)"),
+        "B2902A": (":{}1:VOLT:RANG 1.5", ":{}1:VOLT:RANG:AUTO {}", ":{}1:VOLT:RANG?"),
+    }.get(model, (":{}:VOLT:RANG 1.5", ":{}:VOLT:RANG:AUTO {}", ":{}:VOLT:RANG?"))
+    for part in ("source", "measure") if model == "2612B" else ("SOUR", "SENS"):
+        one.tell(auto.format(part, 1))
+        assert one.numbers(ask.format(part)) == [0.02 if model == "2450" else 0.2]
+        one.tell(fix.format(part))
+        assert one.numbers(ask.format(part)) == [2.0]
+        one.tell(auto.format(part, 1), auto.format(part, 0))
+        assert one.numbers(ask.format(part)) == [0.02 if model == "2450" else 0.2]
+    assert one.errors() == []
+
+
 def test_b2902_aperture_is_integration_time(rack):
     one = rack("B2902A")
     one.tell(":SENS1:CURR:APER 0.1")
