@@ -16,7 +16,9 @@ def test_a_sound_bench_passes_every_check():
     code, rows = check("--set", 'backend.model=["2400", "2450", "2612B", "B2902A"]')
     assert code == 0
     assert {row["result"] for row in rows.values()} == {"pass"}
-    assert {"open", "identity", "limits", "zero reading", "noise floor", "superposition", "reciprocity"} <= set(rows)
+    assert {"open", "identity", "limits", "zero reading", "noise floor", "superposition", "reciprocity"} <= set(
+        rows
+    )
     for model in ("2400", "2450", "2612B", "B2902A"):
         assert model in rows["identity"]["found"]
 
