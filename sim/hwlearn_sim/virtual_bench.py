@@ -156,6 +156,7 @@ class VirtualBench:
                     meters=meters,
                     rng=rng,
                     clock=clock,
+                    unit=len(self._instruments) + 1,
                 )
                 continue
             edges = range(topology.n_edges) if placed.edges is None else placed.edges

@@ -27,19 +27,27 @@ class Model:
     capability : Capability
         What each can do.
     make : callable
-        Takes channels and clock, returns the instrument.
+        Takes channels, clock and serial number, returns the instrument.
+    serial : str
+        How its serial numbers begin; four digits follow.
     """
 
     channels: int
     capability: Capability
-    make: Callable[[Sequence[SmuChannel], Clock], Instrument]
+    make: Callable[[Sequence[SmuChannel], Clock, str], Instrument]
+    serial: str
+
+
+def _single(make: Callable[[SmuChannel, Clock, str], Instrument]) -> Callable[..., Instrument]:
+    """Return how to make an instrument of one channel, taking a list of channels as the others do."""
+    return lambda channels, clock, serial: make(channels[0], clock, serial)
 
 
 MODELS: Final = {
-    "2400": Model(1, keithley2400.CAPABILITY, lambda each, clock: keithley2400.Keithley2400(each[0], clock)),
-    "2450": Model(1, keithley2450.CAPABILITY, lambda each, clock: keithley2450.Keithley2450(each[0], clock)),
-    "2612B": Model(2, keithley2612b.CAPABILITY, keithley2612b.Keithley2612B),
-    "B2902A": Model(2, keysightb2902.CAPABILITY, keysightb2902.KeysightB2902),
+    "2400": Model(1, keithley2400.CAPABILITY, _single(keithley2400.Keithley2400), "100"),
+    "2450": Model(1, keithley2450.CAPABILITY, _single(keithley2450.Keithley2450), "0400"),
+    "2612B": Model(2, keithley2612b.CAPABILITY, keithley2612b.Keithley2612B, "400"),
+    "B2902A": Model(2, keysightb2902.CAPABILITY, keysightb2902.KeysightB2902, "MY5114"),
 }
 """Source-measure units by model number."""
 
@@ -53,6 +61,7 @@ def make_smu(
     meters: Meters | None = None,
     rng: np.random.Generator | None = None,
     clock: Clock | None = None,
+    unit: int = 1,
 ) -> Instrument:
     """Return a source-measure unit whose channels hang on nodes of the plane.
 
@@ -72,6 +81,8 @@ def make_smu(
         Its noise and converter errors.
     clock : Clock, optional
         Its time.
+    unit : int
+        Last digits of its serial number, so that two on one bench can be told apart.
 
     Raises
     ------
@@ -101,4 +112,4 @@ def make_smu(
         )
         for k in range(kind.channels)
     ]
-    return kind.make(channels, clock)
+    return kind.make(channels, clock, f"{kind.serial}{unit:04d}")

@@ -19,8 +19,11 @@ def test_a_sound_bench_passes_every_check():
     assert {"open", "identity", "limits", "zero reading", "noise floor", "superposition", "reciprocity"} <= set(
         rows
     )
+    told = rows["identity"]["found"].split("; ")
     for model in ("2400", "2450", "2612B", "B2902A"):
-        assert model in rows["identity"]["found"]
+        assert any(model in who for who in told)
+    serials = [who.split("serial ")[1].split(",")[0] for who in told]
+    assert len(set(serials)) == len(serials) == 4
 
 
 def test_offsets_are_found():
