@@ -1,8 +1,9 @@
-"""The devices of a virtual bench: what an edge really conducts when its programmer says so much."""
+"""The devices of a simulated bench: what an edge really conducts when its programmer says so much."""
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import SetupError
@@ -12,8 +13,6 @@ from hwlearn_sim.imperfections import Imperfections
 class Devices:
     """True conductances behind nominal ones: spread, stuck devices and write noise of `Imperfections`.
 
-    With the same arguments it draws the same devices as `KirchhoffTwin`.
-
     Parameters
     ----------
     n_edges : int
@@ -22,8 +21,8 @@ class Devices:
         Least and most siemens, between which stuck devices lie.
     imperfections : Imperfections
         Only what concerns devices is used.
-    seed : int
-        Everything random follows from it.
+    drawn, writes : numpy.random.Generator
+        What the devices, and the noise of each programming, follow from.
 
     Raises
     ------
@@ -32,10 +31,14 @@ class Devices:
     """
 
     def __init__(
-        self, n_edges: int, conductance: tuple[float, float], imperfections: Imperfections, seed: int
+        self,
+        n_edges: int,
+        conductance: tuple[float, float],
+        imperfections: Imperfections,
+        drawn: np.random.Generator,
+        writes: np.random.Generator,
     ) -> None:
-        streams = np.random.default_rng(seed).spawn(5)
-        drawn, self._writes = streams[0], streams[2]
+        self._writes = writes
         self._write_noise = imperfections.write_noise
         self._gain = np.exp(imperfections.device_spread * drawn.standard_normal(n_edges))
         low, high = conductance
@@ -47,6 +50,11 @@ class Devices:
             if not 0 <= edge < n_edges:
                 raise SetupError(f"stuck names edge {edge}, but the edges are 0 to {n_edges - 1}")
             self._stuck[edge] = siemens
+
+    @property
+    def stuck(self) -> NDArray[np.bool_]:
+        """Which edges (E,) never move."""
+        return ~np.isnan(self._stuck)
 
     def written(self, nominal: FloatArray) -> FloatArray:
         """Return the true siemens (E,) after the edges were programmed to nominal ones (E,)."""

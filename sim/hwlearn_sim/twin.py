@@ -17,6 +17,7 @@ from hwlearn.network import Network, Programmed, Readout
 from hwlearn.nudges import DriveKind, OutputDrive
 from hwlearn.units import format_quantity
 from hwlearn_sim.converters import Converter
+from hwlearn_sim.devices import Devices
 from hwlearn_sim.imperfections import Imperfections
 
 
@@ -83,8 +84,8 @@ class KirchhoffTwin(Network):
         self._node_readout, self._current_readout = node_readout, current_readout
         # one stream for each cause, so that switching one fault on leaves the others as they were
         streams = np.random.default_rng(seed).spawn(5)
-        devices, converters, self._writes, self._noise, self._walk = streams
-        self._stuck, self._gain = _devices(devices, topology, limits, flaws)
+        devices, converters, writes, self._noise, self._walk = streams
+        self._devices = Devices(topology.n_edges, limits.conductance, flaws, devices, writes)
         self._circuit = _with_source_resistance(topology, flaws.source_resistance_ohm)
         ranges = (flaws.dac_gain, flaws.dac_offset_V, flaws.dac_bits, flaws.dac_range_V)
         self._input_dac = Converter.drawn(converters, topology.n_inputs, *ranges)
@@ -133,7 +134,7 @@ class KirchhoffTwin(Network):
         reached = self._quantised(conductances)
         self._truth = self._true_model(reached)
         # a read-back tells that an edge did not move, not where it stands
-        return Programmed(conductances, reached, ~np.isnan(self._stuck))
+        return Programmed(conductances, reached, self._devices.stuck)
 
     def _close(self) -> None:
         self._last = np.zeros(self.topology.n_nodes)
@@ -266,29 +267,8 @@ class KirchhoffTwin(Network):
         return np.asarray(low + step * np.rint((conductances - low) / step))
 
     def _true_model(self, reached: FloatArray) -> Kirchhoff:
-        written = reached * self._gain
-        if self.imperfections.write_noise:
-            written = written * np.exp(self.imperfections.write_noise * self._writes.standard_normal(len(written)))
-        true = np.where(np.isnan(self._stuck), written, self._stuck)
+        true = self._devices.written(reached)
         return Kirchhoff(self._circuit, true, allow_open=bool((true == 0).any()))
-
-
-def _devices(
-    rng: np.random.Generator, topology: Topology, limits: Limits, flaws: Imperfections
-) -> tuple[FloatArray, FloatArray]:
-    """Return where edges are stuck (NaN: healthy) and the gain of each, (E,) both."""
-    n = topology.n_edges
-    gain = np.exp(flaws.device_spread * rng.standard_normal(n))
-    low, high = limits.conductance
-    place = np.exp(rng.uniform(np.log(low), np.log(high), n))
-    chosen = rng.permutation(n)[: round(flaws.stuck_fraction * n)]
-    stuck = np.full(n, np.nan)
-    stuck[chosen] = place[chosen]
-    for edge, siemens in flaws.stuck.items():
-        if not 0 <= edge < n:
-            raise SetupError(f"stuck names edge {edge}, but the edges are 0 to {n - 1}")
-        stuck[edge] = siemens
-    return stuck, gain
 
 
 def _with_source_resistance(topology: Topology, ohm: float) -> Topology:

@@ -137,7 +137,9 @@ class VirtualBench:
             raise SetupError(f"two instruments of the virtual bench have one name: {', '.join(sorted(names))}")
         self.topology = topology
         flaws = Imperfections() if imperfections is None else imperfections
-        devices = Devices(topology.n_edges, conductance, flaws, seed)
+        # the streams that a twin of the same seed draws its devices from
+        drawn, _, writes, *_ = np.random.default_rng(seed).spawn(5)
+        devices = Devices(topology.n_edges, conductance, flaws, drawn, writes)
         nominal = np.broadcast_to(np.asarray(conductances, dtype=np.float64), (topology.n_edges,))
         self.plane = AnalogPlane(topology, devices.written(nominal))
         self._placed = {placed.name: placed for placed in instruments}

@@ -20,7 +20,8 @@ LAW = LinearLaw(1e-6, 1e-4, 256)
 
 def card(law=LAW, *, imperfections=None, edges=None, codes=None, seed=0):
     topology = Topology.crossbar(3, 2, inputs=[0, 1], outputs=[0])
-    devices = Devices(topology.n_edges, (1e-6, 1e-4), imperfections or Imperfections(), seed)
+    drawn, writes = np.random.default_rng(seed).spawn(2)
+    devices = Devices(topology.n_edges, (1e-6, 1e-4), imperfections or Imperfections(), drawn, writes)
     plane = AnalogPlane(topology, np.full(topology.n_edges, 1e-5))
     return VirtualEdgeCard(plane, law, devices, edges, codes), plane
 
