@@ -55,6 +55,8 @@ class VirtualSmuSettings(BaseModel):
         Spread of the gain errors, and of the offsets as a fraction of the range, of their converters.
     real_time : bool
         Let readings take as long as they would.
+    wire_log : path, optional
+        Every byte to and from the instruments is written down there.
     driver : table
         Keys for the backend ``smu`` that opens the instruments, such as ``nplc``.
     """
@@ -73,6 +75,7 @@ class VirtualSmuSettings(BaseModel):
     gain: _Share = 0.0
     offset: _Share = 0.0
     real_time: bool = False
+    wire_log: str | None = None
     driver: dict[str, Any] = {}
 
     def bench(self, topology: Topology, limits: Limits) -> VirtualBench:
@@ -136,6 +139,7 @@ class VirtualSmuSettings(BaseModel):
             "ramp_step": limits.voltage,
             "voltage_sigma": voltage_sigma,
             "current_sigma": current_sigma,
+            **({} if self.wire_log is None else {"wire_log": self.wire_log}),
             **self.driver,
         }
 
