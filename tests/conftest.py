@@ -1,6 +1,8 @@
 """Networks that many tests share, and the table of measured figures at the end of a run."""
 
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -9,6 +11,17 @@ import hwlearn as hl
 from hwlearn_sim import Imperfections, KirchhoffTwin
 
 LOW, HIGH = 1e-6, 1e-4
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_works() -> Iterator[None]:
+    """Take Ctrl-C, here and in the programs that tests start, even if whoever started the tests ignores it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

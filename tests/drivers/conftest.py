@@ -84,6 +84,7 @@ class Responder:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         self._clients: list[socket.socket] = []
+        self._talks: list[threading.Thread] = []
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -119,6 +120,12 @@ class Responder:
                 self.lines.get(timeout=0.05)
             assert time.monotonic() < deadline, f"{line!r} never came, only {self.heard}"
 
+    def wait_for_the_end(self) -> None:
+        """Wait until all that the peers sent before they left has been heard."""
+        for talk in self._talks:
+            talk.join(DEADLINE_S)
+            assert not talk.is_alive(), "a peer is still connected"
+
     def close(self) -> None:
         self._ended.set()
         self.refuse()
@@ -131,7 +138,8 @@ class Responder:
                 return
             self.connections += 1
             self._clients.append(client)
-            threading.Thread(target=self._talk, args=(client,), daemon=True).start()
+            self._talks.append(threading.Thread(target=self._talk, args=(client,), daemon=True))
+            self._talks[-1].start()
 
     def _talk(self, client: socket.socket) -> None:
         pending = b""
@@ -145,7 +153,8 @@ class Responder:
                     if callable(reply):
                         reply = reply()
                     if reply:
-                        client.sendall(reply)
+                        with contextlib.suppress(OSError):  # whoever asked may be gone; what it said counts
+                            client.sendall(reply)
                     self.lines.put(text)
 
 

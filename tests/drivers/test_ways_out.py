@@ -87,6 +87,7 @@ def test_every_ending_switches_off_first(responder, model, ending):
     before, then, code = ENDINGS[ending]
     program = started(device, model, before, then)
     program.communicate(timeout=60)
+    device.wait_for_the_end()
     assert program.returncode == code
     assert after_on(device, model)[: len(OFF[model])] == OFF[model]
     assert ON[model] not in after_on(device, model)
@@ -101,6 +102,7 @@ def test_a_signal_while_waiting_for_an_answer_switches_off_first(responder, name
     device.wait_for(":READ?")
     os.kill(program.pid, number)
     program.communicate(timeout=60)
+    device.wait_for_the_end()
     assert program.returncode == -number
     assert after_on(device, "2400")[:2] == [":READ?", ":OUTP 0"]
 
