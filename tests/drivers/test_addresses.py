@@ -127,6 +127,8 @@ def test_the_visa_link_resynchronises_a_socket(responder):
 def test_a_visa_peer_that_is_gone_is_a_link_error(responder):
     device = responder(echo)
     link = VisaLink(device.visa, "@py", 9600, 2.0)
+    link.write(b"HERE?\n")  # so that the peer has taken the connection before it goes
+    link.read_line(2.0)
     device.refuse()
 
     def ask():
