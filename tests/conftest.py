@@ -12,6 +12,37 @@ from hwlearn_sim import Imperfections, KirchhoffTwin
 
 LOW, HIGH = 1e-6, 1e-4
 
+BENCH = """
+[network]
+kind = "random"
+nodes = 14
+edges = 30
+inputs = 4
+outputs = 3
+seed = 5
+
+[limits]
+voltage = "500 mV"
+drop = "1 V"
+nudge = "200 mV"
+current = "1 mA"
+conductance = ["1 uS", "100 uS"]
+
+[backend]
+kind = "sim"
+
+[data]
+source = "teacher"
+samples = 6
+amplitude = "400 mV"
+
+[train]
+nudge = "current"
+rate = 0.08
+epochs = 5
+batch = 4
+"""
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _ctrl_c_works() -> Iterator[None]:
@@ -22,6 +53,12 @@ def _ctrl_c_works() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session")
+def bench_text() -> str:
+    """The small bench: a random network taught on an ideal twin."""
+    return BENCH
 
 
 @pytest.fixture

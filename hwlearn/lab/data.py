@@ -135,7 +135,9 @@ def _ranges(values: FloatArray, ranges: Sequence[Sequence[float]] | None) -> tup
         low, high = values.min(axis=0), values.max(axis=0)
         # a feature that never changes carries nothing: it sits in the middle
         flat = high == low
-        return np.where(flat, low - 1, low), np.where(flat, high + 1, high)
+        # between 0 and twice its value the middle is exact, however small the value
+        half = np.where(low == 0, 1.0, np.abs(low))
+        return np.where(flat, low - half, low), np.where(flat, high + half, high)
     pairs = list(ranges) * (values.shape[1] if len(ranges) == 1 else 1)
     if len(pairs) != values.shape[1] or any(len(pair) != 2 or not pair[0] < pair[1] for pair in pairs):
         raise DataError(

@@ -9,37 +9,6 @@ from typer.testing import CliRunner
 
 from hwlearn.cli import app
 
-BENCH = """
-[network]
-kind = "random"
-nodes = 14
-edges = 30
-inputs = 4
-outputs = 3
-seed = 5
-
-[limits]
-voltage = "500 mV"
-drop = "1 V"
-nudge = "200 mV"
-current = "1 mA"
-conductance = ["1 uS", "100 uS"]
-
-[backend]
-kind = "sim"
-
-[data]
-source = "teacher"
-samples = 6
-amplitude = "400 mV"
-
-[train]
-nudge = "current"
-rate = 0.08
-epochs = 5
-batch = 4
-"""
-
 
 @dataclass(frozen=True)
 class Ended:
@@ -50,18 +19,12 @@ class Ended:
     err: list[str]
 
 
-@pytest.fixture(scope="session")
-def bench_text() -> str:
-    """The small bench: a random network taught on an ideal twin."""
-    return BENCH
-
-
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench_text: str) -> Path:
     """An empty folder to stand in, with the small bench in it; runs go to ``runs`` there."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HWLEARN_RUNS", raising=False)
-    (tmp_path / "small.toml").write_text(BENCH, encoding="utf-8")
+    (tmp_path / "small.toml").write_text(bench_text, encoding="utf-8")
     return tmp_path
 
 

@@ -223,7 +223,10 @@ def test_error_queue_overflows_with_350():
 
 def test_status_registers():
     instrument = _Small([])
-    ask = lambda text: instrument.execute(text.encode()).decode().strip()  # noqa: E731 -- as short as it gets
+
+    def ask(text):
+        return instrument.execute(text.encode()).decode().strip()
+
     assert ask("*ESR?") == "128"
     assert ask("*ESR?") == "0"
     instrument.execute(b"FOO")
