@@ -1,0 +1,80 @@
+"""The host library, built where it is missing, and boards on it.
+
+With HWLEARN_BOARD_LIBRARY set, these tests run against that library instead (the sanitized one, for instance).
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .record import FLAWED, PLAIN, Record
+from .rig import FIRMWARE, Rig
+
+NewRig = Callable[..., Rig]
+
+
+def make(target: str) -> None:
+    """Run make in the firmware folder; skip where it or a C compiler is missing, fail with what it said."""
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed")
+    if shutil.which(os.environ.get("CC", "cc")) is None and shutil.which("gcc") is None:
+        pytest.skip("no C compiler is installed")
+    done = subprocess.run(["make", "-C", str(FIRMWARE), target], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.fail(f"make {target} failed:\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+
+@pytest.fixture(scope="session")
+def host_library() -> Path:
+    """The plain host library, or the one that HWLEARN_BOARD_LIBRARY names."""
+    chosen = os.environ.get("HWLEARN_BOARD_LIBRARY")
+    if chosen:
+        return Path(chosen)
+    make("host")
+    return FIRMWARE / "build" / "host" / "libhwlearn_board.so"
+
+
+@pytest.fixture(scope="session")
+def sanitized() -> dict[str, str]:
+    """Environment in which Python can load the library with AddressSanitizer and UBSan, and its name."""
+    make("asan")
+    asan = subprocess.run(
+        [shutil.which("gcc") or "cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    if not Path(asan).is_absolute():
+        pytest.skip("gcc has no libasan here")
+    return {
+        **os.environ,
+        "LD_PRELOAD": asan,
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=77",
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=77",
+        "HWLEARN_BOARD_LIBRARY": str(FIRMWARE / "build" / "asan" / "libhwlearn_board.so"),
+    }
+
+
+@pytest.fixture
+def new_rig(host_library: Path) -> NewRig:
+    """Make a board; `new_rig(record)`, None for a blank one."""
+
+    def new(record: Record | None = PLAIN) -> Rig:
+        return Rig(host_library, record)
+
+    return new
+
+
+@pytest.fixture
+def rig(new_rig: NewRig) -> Rig:
+    """A board with ideal converters, 2 V, 0.5 V of nudge."""
+    return new_rig(PLAIN)
+
+
+@pytest.fixture
+def flawed_rig(new_rig: NewRig) -> Rig:
+    """A board whose converters are all a little off, and whose record knows it; 1 V, 0.2 V of nudge."""
+    return new_rig(FLAWED)
