@@ -1,0 +1,17 @@
+/* Normal random numbers for readings, repeatable from a seed: xoshiro256++ and Marsaglia's polar method. */
+#ifndef HWLEARN_NOISE_H
+#define HWLEARN_NOISE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef struct {
+    uint64_t state[4];
+    double spare;
+    bool has_spare;
+} noise_t;
+
+void noise_seed(noise_t *noise, uint64_t seed);
+double noise_normal(noise_t *noise);
+
+#endif

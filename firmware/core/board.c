@@ -1,0 +1,111 @@
+#include "board.h"
+
+#include <string.h>
+
+#define WATCHDOG_MS 2000u
+
+void board_safe(board_t *board)
+{
+    hal_safe(board->hal);
+    board->closed = 0;
+    for (uint8_t k = 0; k < HAL_DACS; k++) {
+        board->dac[k] = HAL_MIDSCALE;
+    }
+}
+
+bool board_driving(const board_t *board)
+{
+    for (uint8_t k = 0; k < HAL_DACS; k++) {
+        if (board->dac[k] != HAL_MIDSCALE) {
+            return true;
+        }
+    }
+    return board->closed != 0;
+}
+
+void board_error(board_t *board, int16_t code)
+{
+    errors_push(&board->errors, code);
+    board->parser.dead = true;
+}
+
+bool board_may_drive(board_t *board)
+{
+    if (!board->calibrated) {
+        board_error(board, E_UNCALIBRATED);
+        return false;
+    }
+    if (board->tripped) {
+        board_error(board, E_WATCHDOG);
+        return false;
+    }
+    return true;
+}
+
+void board_calibrate(board_t *board)
+{
+    board->calibrated = record_load(board->hal, &board->record);
+    if (!board->calibrated) {
+        memset(&board->record, 0, sizeof board->record);
+        board->record.serial[0] = '0';
+    }
+    limits_load(&board->limits, &board->record);
+    for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
+        board->maps[j] = scale_nudge_map(&board->record.adc[j], &board->record.dac[HAL_INPUTS + j]);
+    }
+}
+
+void board_reset(board_t *board)
+{
+    board_safe(board);
+    board->sequence.settle_us = 20;
+    board->sequence.average_bits = 0;
+    board->sequence.sides = 2;
+    board->unlocked = false;
+}
+
+void board_init(board_t *board, hal_t *hal)
+{
+    memset(board, 0, sizeof *board);
+    board->hal = hal;
+    board_reset(board);
+    board_calibrate(board);
+    board->watchdog_ms = WATCHDOG_MS;
+    board->last_byte_ms = board->last_message_ms = hal_millis(hal);
+    board->errors.events = EVENT_POWER;
+    if (!board->calibrated) {
+        errors_push(&board->errors, E_UNCALIBRATED);
+    }
+}
+
+static void watch_the_host(board_t *board, uint32_t now)
+{
+    if (now - board->last_message_ms > board->watchdog_ms && board_driving(board)) {
+        board_safe(board);
+        board->tripped = true;
+        errors_push(&board->errors, E_WATCHDOG);
+    }
+}
+
+void board_poll(board_t *board)
+{
+    hal_kick(board->hal);
+    uint32_t now = hal_millis(board->hal);
+    if (!line_empty(&board->line)) {
+        if (now - board->last_byte_ms > BLOCK_QUIET_MS) {
+            parser_quiet(board); /* what has come now belongs to no block that stopped before */
+        }
+        parser_run(board);
+        board->last_byte_ms = now = hal_millis(board->hal);
+    } else if (board->line.lost) {
+        parser_overrun(board);
+        board->line.lost = false;
+    } else if (now - board->last_byte_ms > BLOCK_QUIET_MS) {
+        parser_quiet(board);
+    }
+    watch_the_host(board, now);
+    if (board->rebooting) {
+        board_safe(board);
+        hal_reboot(board->hal);
+    }
+}

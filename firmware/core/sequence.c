@@ -1,0 +1,343 @@
+#include "sequence.h"
+
+#include "answers.h"
+#include "board.h"
+
+#define OUTPUT_MASK 0x0Fu
+#define LONGEST_TIMER_US 1000u
+#define ADC_LAST 0xFFFFu
+
+static uint16_t word_at(const uint8_t *bytes)
+{
+    return (uint16_t)(bytes[0] | (uint16_t)((uint16_t)bytes[1] << 8));
+}
+
+uint8_t sequence_words(const board_t *board, sequence_kind_t kind)
+{
+    if (kind == SEQUENCE_FREE) {
+        return HAL_INPUTS;
+    }
+    bool both = kind == SEQUENCE_NUDGE && board->sequence.sides == 2u;
+    return (uint8_t)(HAL_INPUTS + HAL_OUTPUTS + (both ? HAL_OUTPUTS : 0));
+}
+
+/* --- waiting and reading -------------------------------------------------------------------------- */
+
+/* Start the settle time; work that lies between this and the reading costs nothing. */
+static uint16_t settle_begin(board_t *board)
+{
+    uint16_t all = board->sequence.settle_us;
+    uint16_t first = all > LONGEST_TIMER_US ? LONGEST_TIMER_US : all;
+    hal_timer_start(board->hal, first);
+    return (uint16_t)(all - first);
+}
+
+static void settle_end(board_t *board, uint16_t left)
+{
+    hal_timer_wait(board->hal);
+    while (left > 0 && !board->line.cancel) {
+        uint16_t next = left > LONGEST_TIMER_US ? LONGEST_TIMER_US : left;
+        hal_kick(board->hal);
+        hal_timer_start(board->hal, next);
+        hal_timer_wait(board->hal);
+        left = (uint16_t)(left - next);
+    }
+}
+
+static bool read_averaged(board_t *board, uint8_t mask, uint16_t *codes)
+{
+    uint8_t bits = board->sequence.average_bits;
+    if (bits == 0) {
+        return hal_adc_scan(board->hal, mask, codes);
+    }
+    uint32_t sums[HAL_ADCS] = {0};
+    uint8_t count = 0;
+    for (uint8_t rest = mask; rest != 0; rest &= (uint8_t)(rest - 1u)) {
+        count++;
+    }
+    for (uint8_t n = (uint8_t)(1u << bits); n > 0; n--) {
+        if (!hal_adc_scan(board->hal, mask, codes)) {
+            return false;
+        }
+        for (uint8_t k = 0; k < count; k++) {
+            sums[k] += codes[k];
+        }
+    }
+    for (uint8_t k = 0; k < count; k++) {
+        codes[k] = (uint16_t)((sums[k] + (1ul << (bits - 1u))) >> bits);
+    }
+    return true;
+}
+
+bool sequence_read(board_t *board, uint8_t mask, uint16_t *codes)
+{
+    settle_end(board, settle_begin(board));
+    return read_averaged(board, mask, codes);
+}
+
+/* --- the limits, for a whole request -------------------------------------------------------------- */
+
+static bool request_allowed(const board_t *board, sequence_kind_t kind, const uint8_t *at, uint16_t samples)
+{
+    uint8_t nudges = kind == SEQUENCE_NUDGE ? (uint8_t)(sequence_words(board, kind) - HAL_INPUTS) : 0u;
+    uint8_t targets = kind == SEQUENCE_TWO_PHASE ? HAL_OUTPUTS : 0u;
+    for (; samples > 0; samples--) {
+        for (uint8_t k = 0; k < HAL_INPUTS; k++, at += 2) {
+            if (!limits_allow(&board->limits, k, word_at(at))) {
+                return false;
+            }
+        }
+        for (uint8_t k = 0; k < nudges; k++, at += 2) {
+            uint16_t code = word_at(at);
+            if (code != FLOATING && !limits_allow(&board->limits, (uint8_t)(HAL_INPUTS + k % HAL_OUTPUTS), code)) {
+                return false;
+            }
+        }
+        at += 2u * targets;
+    }
+    return true;
+}
+
+/* --- one sample ----------------------------------------------------------------------------------- */
+
+typedef struct {
+    uint16_t codes[2][HAL_OUTPUTS]; /* plus and minus */
+    uint8_t closed[2];              /* switches of each */
+} nudges_t;
+
+typedef struct {
+    uint16_t status;
+    uint16_t readings[3][HAL_ADCS]; /* free, plus, minus; the first four of each count */
+} sample_t;
+
+/* Nudges that the host chose: near enough to the free readings? */
+static bool given_nudges(const board_t *board, const uint8_t *at, const uint16_t *free, nudges_t *nudges)
+{
+    bool fine = true;
+    for (uint8_t side = 0; side < board->sequence.sides; side++) {
+        nudges->closed[side] = 0;
+        for (uint8_t j = 0; j < HAL_OUTPUTS; j++, at += 2) {
+            uint16_t code = word_at(at);
+            nudges->codes[side][j] = code;
+            if (code == FLOATING) {
+                continue;
+            }
+            nudges->closed[side] |= (uint8_t)(1u << j);
+            int32_t away = (int32_t)code - scale_nudge_code(&board->maps[j], free[j]);
+            int32_t span = board->limits.dac_span[j];
+            /* a reading at the end of the range tells no distance */
+            fine = fine && away <= span && away >= -span && free[j] != 0 && free[j] != ADC_LAST;
+        }
+    }
+    return fine;
+}
+
+/* Nudges from targets: v = f +- eta (t - f). */
+static bool found_nudges(const board_t *board, const uint8_t *at, const uint16_t *free, int16_t eta, nudges_t *nudges)
+{
+    nudges->closed[0] = 0;
+    for (uint8_t j = 0; j < HAL_OUTPUTS; j++, at += 2) {
+        uint16_t target = word_at(at);
+        nudges->codes[0][j] = nudges->codes[1][j] = FLOATING;
+        if (target == FLOATING) {
+            continue;
+        }
+        if (free[j] == 0 || free[j] == ADC_LAST) {
+            return false;
+        }
+        /* |t - f| < 2^16 and eta < 2^15 */
+        int32_t product = ((int32_t)target - (int32_t)free[j]) * eta;
+        int32_t delta = product < 0 ? -((2048 - product) >> 12) : (product + 2048) >> 12;
+        if (delta > board->limits.adc_span[j] || delta < -board->limits.adc_span[j]) {
+            return false;
+        }
+        nudges->closed[0] |= (uint8_t)(1u << j);
+        for (uint8_t side = 0; side < board->sequence.sides; side++, delta = -delta) {
+            int32_t wanted = (int32_t)free[j] + delta;
+            if (wanted < 0 || wanted > 0xFFFF) {
+                return false;
+            }
+            int32_t code = scale_nudge_code(&board->maps[j], (uint16_t)wanted);
+            if (code < 0 || code > 0xFFFE || !limits_allow(&board->limits, (uint8_t)(HAL_INPUTS + j), (uint16_t)code)) {
+                return false;
+            }
+            nudges->codes[side][j] = (uint16_t)code;
+        }
+    }
+    nudges->closed[1] = nudges->closed[0];
+    return true;
+}
+
+static void drive_inputs(board_t *board, const uint8_t *at)
+{
+    if (board->closed) {
+        hal_switches(board->hal, 0);
+        board->closed = 0;
+    }
+    for (uint8_t k = 0; k < HAL_INPUTS; k++, at += 2) {
+        hal_dac_write(board->hal, k, word_at(at));
+    }
+    hal_dac_load(board->hal);
+}
+
+static void drive_nudges(board_t *board, const uint16_t *codes, uint8_t closed)
+{
+    if (board->closed & (uint8_t)~closed) {
+        hal_switches(board->hal, (uint8_t)(board->closed & closed));
+    }
+    for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
+        if (codes[j] != FLOATING) {
+            hal_dac_write(board->hal, (uint8_t)(HAL_INPUTS + j), codes[j]);
+        }
+    }
+    hal_dac_load(board->hal);
+    if (board->closed != closed) {
+        hal_switches(board->hal, closed);
+    }
+    board->closed = closed;
+}
+
+static void repeat_free(sample_t *sample)
+{
+    for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
+        sample->readings[1][j] = sample->readings[2][j] = sample->readings[0][j];
+    }
+}
+
+static void note_saturation(sample_t *sample, uint8_t phase)
+{
+    for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
+        uint16_t code = sample->readings[phase][j];
+        if (code == 0 || code == ADC_LAST) {
+            sample->status |= STATUS_SATURATED;
+        }
+    }
+}
+
+/* Measure the nudged phases of a sample; false if the ADC does not answer. */
+static bool measure_nudged(board_t *board, const nudges_t *nudges, sample_t *sample)
+{
+    for (uint8_t side = 0; side < board->sequence.sides; side++) {
+        drive_nudges(board, nudges->codes[side], nudges->closed[side]);
+        settle_end(board, settle_begin(board));
+        if (!read_averaged(board, OUTPUT_MASK, sample->readings[1u + side])) {
+            return false;
+        }
+        note_saturation(sample, (uint8_t)(1u + side));
+    }
+    return true;
+}
+
+static void send_sample(board_t *board, sequence_kind_t kind, const sample_t *sample)
+{
+    uint8_t first = kind == SEQUENCE_NUDGE;
+    uint8_t last = kind == SEQUENCE_FREE ? 0u : board->sequence.sides;
+    answer_word(board, sample->status);
+    for (uint8_t phase = first; phase <= last; phase++) {
+        for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
+            answer_word(board, sample->readings[phase][j]);
+        }
+    }
+}
+
+/* --- the whole ------------------------------------------------------------------------------------ */
+
+static void nothing_measured(sample_t *sample)
+{
+    sample->status = STATUS_NOT_MEASURED;
+    for (uint8_t phase = 0; phase < 3u; phase++) {
+        for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
+            sample->readings[phase][j] = 0;
+        }
+    }
+}
+
+/* Measure one sample while the one before is being sent; false if the sequence is to end. */
+static bool measure(board_t *board, sequence_kind_t kind, const uint8_t *at, int16_t eta, const sample_t *before,
+                    sample_t *sample)
+{
+    nudges_t nudges;
+    sample->status = 0;
+    drive_inputs(board, at);
+    uint16_t left = settle_begin(board);
+    if (before) {
+        send_sample(board, kind, before);
+    }
+    settle_end(board, left);
+    if (!read_averaged(board, OUTPUT_MASK, sample->readings[0])) {
+        nothing_measured(sample);
+        sample->status |= STATUS_SILENT;
+        return false;
+    }
+    if (kind != SEQUENCE_NUDGE) {
+        note_saturation(sample, 0);
+    }
+    if (kind == SEQUENCE_FREE) {
+        return true;
+    }
+    at += 2u * HAL_INPUTS;
+    if (kind == SEQUENCE_NUDGE ? !given_nudges(board, at, sample->readings[0], &nudges)
+                               : !found_nudges(board, at, sample->readings[0], eta, &nudges)) {
+        sample->status |= STATUS_NOT_NUDGED;
+        repeat_free(sample);
+        if (kind == SEQUENCE_NUDGE) {
+            note_saturation(sample, 0);
+        }
+        return true;
+    }
+    if (!measure_nudged(board, &nudges, sample)) {
+        nothing_measured(sample);
+        sample->status |= STATUS_SILENT;
+        return false;
+    }
+    return true;
+}
+
+void sequence_run(board_t *board, sequence_kind_t kind, const uint8_t *request, uint16_t size, int16_t eta)
+{
+    uint8_t width = (uint8_t)(2u * sequence_words(board, kind));
+    uint16_t samples = (uint16_t)(size / width);
+    if (!board_may_drive(board)) {
+        return;
+    }
+    if (board->closed) {
+        board_error(board, E_CONFLICT);
+        return;
+    }
+    if (!request_allowed(board, kind, request, samples)) {
+        board_error(board, E_RANGE);
+        return;
+    }
+    uint8_t phases = kind == SEQUENCE_FREE ? 1u : (uint8_t)(board->sequence.sides + (kind == SEQUENCE_TWO_PHASE));
+    sample_t pair[2]; /* one is being sent while the other is measured */
+    sample_t *before = 0;
+    board->line.cancel = false;
+    board->line.running = true;
+    answer_block(board, (uint16_t)(samples * 2u * (1u + HAL_OUTPUTS * (uint16_t)phases)));
+    bool going = true;
+    for (uint16_t s = 0; s < samples; s++, request += width) {
+        sample_t *now = &pair[s & 1u];
+        hal_kick(board->hal);
+        if (going) {
+            going = measure(board, kind, request, eta, before, now);
+            if (board->line.cancel) {
+                going = false;
+                nothing_measured(now); /* it may not have settled */
+            }
+            if (!going) {
+                board_safe(board);
+            }
+        } else {
+            send_sample(board, kind, before);
+            nothing_measured(now);
+        }
+        before = now;
+    }
+    board_safe(board);
+    board->line.running = false;
+    if (before) {
+        send_sample(board, kind, before);
+    }
+    answer_block_end(board);
+    board->last_byte_ms = hal_millis(board->hal);
+}
