@@ -17,31 +17,27 @@
 #define FIRMWARE_VERSION "1.0.0"
 #define PROTOCOL_VERSION "1"
 
+/* What is used most comes first: the AVR reaches the first 64 bytes behind a pointer at no cost. */
 typedef struct board {
     hal_t *hal;
-    line_t line;
-    parser_t parser;
-    errors_t errors;
-    uint16_t crc; /* of the block that is being answered */
-
-    record_t record; /* converters and serial number */
+    uint8_t closed; /* nudge switches */
     bool calibrated; /* a whole record was found; without one nothing is driven */
     bool unlocked;   /* the record may be written, once */
-    limits_t limits;
-    nudge_map_t maps[HAL_OUTPUTS];
-
-    /* what is driven */
-    uint16_t dac[HAL_DACS];
-    uint8_t closed;                 /* nudge switches */
-    int32_t free_code[HAL_OUTPUTS]; /* free reading when its switch closed, as a DAC code */
-
-    sequence_t sequence; /* settings */
-
-    /* time */
-    uint32_t last_byte_ms, last_message_ms;
-    uint16_t watchdog_ms;
-    bool tripped;
+    bool tripped;    /* the watchdog */
     bool rebooting;
+    sequence_t sequence; /* settings */
+    uint16_t crc;        /* of the block that is being answered */
+    uint16_t watchdog_ms;
+    uint32_t last_byte_ms, last_message_ms;
+    errors_t errors;
+
+    uint16_t dac[HAL_DACS];         /* as text commands set them */
+    int32_t free_code[HAL_OUTPUTS]; /* free reading when its switch closed, as a DAC code */
+    nudge_map_t maps[HAL_OUTPUTS];
+    limits_t limits;
+    record_t record; /* converters and serial number */
+    line_t line;
+    parser_t parser;
 } board_t;
 
 /* After power-up: everything safe, settings as they are then. */

@@ -19,7 +19,7 @@ void errors_push(errors_t *errors, int16_t code)
         errors->codes[(errors->first + ERRORS_MOST - 1u) % ERRORS_MOST] = E_QUEUE;
         return;
     }
-    errors->codes[(errors->first + errors->count) % ERRORS_MOST] = code;
+    errors->codes[((unsigned)errors->first + errors->count) % ERRORS_MOST] = code;
     errors->count++;
 }
 

@@ -8,12 +8,12 @@
 #define LINE_CANCEL 0x18u /* ASCII CAN */
 
 typedef struct {
-    uint8_t bytes[256];    /* indices are bytes: they wrap by themselves */
     volatile uint8_t head; /* written by the interrupt */
     volatile uint8_t tail; /* written by the main loop */
     volatile bool lost;    /* a byte found no room; nothing more is taken until the main loop has seen it */
     volatile bool running; /* a sequence is running: CAN ends it */
     volatile bool cancel;
+    uint8_t bytes[256]; /* indices are bytes: they wrap by themselves */
 } line_t;
 
 static inline void line_put(line_t *line, uint8_t byte)

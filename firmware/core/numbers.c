@@ -123,9 +123,26 @@ char *number_write_micro(char *out, int32_t micro)
     return unsigned_write(out, magnitude(micro) % 1000000u, 6);
 }
 
-int32_t number_scaled(int64_t a, int32_t b, int64_t c)
+int32_t number_scaled(int32_t a, uint32_t b, uint32_t c)
 {
-    int64_t product = a * b;
-    int64_t half = c / 2;
-    return (int32_t)(product < 0 ? -((half - product) / c) : (product + half) / c);
+    /* long multiplication from the highest bit, dividing as it goes: small on a machine without 64-bit numbers */
+    uint32_t bits = magnitude(a);
+    uint32_t quotient = 0;
+    uint32_t rest = 0;
+    for (uint8_t k = 32; k > 0; k--) {
+        quotient <<= 1;
+        rest <<= 1;
+        if (bits & 0x80000000u) {
+            rest += b;
+        }
+        bits <<= 1;
+        while (rest >= c) {
+            rest -= c;
+            quotient++;
+        }
+    }
+    if (rest >= c - rest) {
+        quotient++;
+    }
+    return a < 0 ? -(int32_t)quotient : (int32_t)quotient;
 }

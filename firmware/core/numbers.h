@@ -16,7 +16,7 @@ char *number_write(char *out, int32_t value);
 /* Write millionths as a decimal number, "-0.500000"; room for 13. */
 char *number_write_micro(char *out, int32_t micro);
 
-/* (a b) / c, rounded to the nearest integer, halves away from zero; c > 0. */
-int32_t number_scaled(int64_t a, int32_t b, int64_t c);
+/* (a b) / c, rounded to the nearest integer, halves away from zero; b + 2 c < 2^32. */
+int32_t number_scaled(int32_t a, uint32_t b, uint32_t c);
 
 #endif

@@ -38,9 +38,7 @@ typedef enum {
 
 typedef struct {
     state_t state;
-    char text[TEXT_MOST];
     uint8_t size;     /* characters in text */
-    char path[24];    /* where headers without a colon are looked up first; empty: at the root */
     bool dead;        /* an error was found: the rest of the message is not obeyed */
     bool answered;    /* the message has answered something, so a newline is due */
     uint8_t command;  /* of the block */
@@ -48,6 +46,8 @@ typedef struct {
     uint32_t length;  /* bytes of the block, or that are left of it to skip */
     uint16_t filled;
     uint16_t crc;
+    char path[24]; /* where headers without a colon are looked up first; empty: at the root */
+    char text[TEXT_MOST];
     uint8_t block[BLOCK_DATA_MOST + 2u];
 } parser_t;
 

@@ -122,7 +122,7 @@ static bool given_nudges(const board_t *board, const uint8_t *at, const uint16_t
             if (code == FLOATING) {
                 continue;
             }
-            nudges->closed[side] |= (uint8_t)(1u << j);
+            nudges->closed[side] = (uint8_t)(nudges->closed[side] | (1u << j));
             int32_t away = (int32_t)code - scale_nudge_code(&board->maps[j], free[j]);
             int32_t span = board->limits.dac_span[j];
             /* a reading at the end of the range tells no distance */
@@ -151,7 +151,7 @@ static bool found_nudges(const board_t *board, const uint8_t *at, const uint16_t
         if (delta > board->limits.adc_span[j] || delta < -board->limits.adc_span[j]) {
             return false;
         }
-        nudges->closed[0] |= (uint8_t)(1u << j);
+        nudges->closed[0] = (uint8_t)(nudges->closed[0] | (1u << j));
         for (uint8_t side = 0; side < board->sequence.sides; side++, delta = -delta) {
             int32_t wanted = (int32_t)free[j] + delta;
             if (wanted < 0 || wanted > 0xFFFF) {
