@@ -341,11 +341,12 @@ static void limit_volts(board_t *board, const arguments_t *arguments)
     if (!read_micro(board, &arguments->parameters[0], &uV)) {
         return;
     }
-    if (board_driving(board)) {
-        board_safe(board); /* what stands may lie outside the new limit */
-    }
     if (!limits_narrow_volts(&board->limits, &board->record, uV)) {
         board_error(board, E_RANGE);
+        return;
+    }
+    if (board_driving(board)) {
+        board_safe(board); /* what stands may lie outside the new limit */
     }
 }
 
@@ -361,11 +362,12 @@ static void limit_nudge(board_t *board, const arguments_t *arguments)
     if (!read_micro(board, &arguments->parameters[0], &uV)) {
         return;
     }
-    if (board_driving(board)) {
-        board_safe(board);
-    }
     if (!limits_narrow_nudge(&board->limits, &board->record, uV)) {
         board_error(board, E_RANGE);
+        return;
+    }
+    if (board_driving(board)) {
+        board_safe(board);
     }
 }
 

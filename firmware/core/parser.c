@@ -370,8 +370,10 @@ void parser_quiet(board_t *board)
 {
     state_t state = board->parser.state;
     if (state == STATE_SKIP_QUIET || in_block(state)) {
+        uint32_t last = board->last_message_ms;
         fail(board, E_BLOCK);
         end_message(board);
+        board->last_message_ms = last; /* half a block is no sign of life */
     }
 }
 

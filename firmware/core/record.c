@@ -90,6 +90,27 @@ static void load_converters(hal_t *hal, uint16_t at, converter_t *converters, ui
     }
 }
 
+static bool serial_plausible(const uint8_t *serial)
+{
+    bool ended = false;
+    for (uint8_t k = 0; k < RECORD_SERIAL; k++) {
+        uint8_t c = serial[k];
+        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+        if (c == 0) {
+            ended = true;
+        } else if (ended || !letter) {
+            return false;
+        }
+    }
+    return serial[0] != 0;
+}
+
+static bool limits_plausible(int32_t volts_uV, int32_t nudge_uV, uint8_t edge_low, uint8_t edge_high)
+{
+    return volts_uV >= 1 && volts_uV <= MOST_VOLTS_UV && nudge_uV >= 1 && nudge_uV <= MOST_NUDGE_UV &&
+           edge_low <= edge_high;
+}
+
 bool record_load(hal_t *hal, record_t *record)
 {
     uint8_t bank = newest_bank(hal);
@@ -107,22 +128,9 @@ bool record_load(hal_t *hal, record_t *record)
     record->edge_high = hal_eeprom_read(hal, base + AT_EDGES + 1u);
     load_converters(hal, base + AT_DACS, record->dac, HAL_DACS);
     load_converters(hal, base + AT_ADCS, record->adc, HAL_ADCS);
-    return true;
-}
-
-static bool serial_plausible(const uint8_t *serial)
-{
-    bool ended = false;
-    for (uint8_t k = 0; k < RECORD_SERIAL; k++) {
-        uint8_t c = serial[k];
-        bool letter = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-        if (c == 0) {
-            ended = true;
-        } else if (ended || !letter) {
-            return false;
-        }
-    }
-    return serial[0] != 0;
+    /* another program may have written it: a right CRC alone makes no limits */
+    return serial_plausible((const uint8_t *)record->serial) &&
+           limits_plausible(record->volts_uV, record->nudge_uV, record->edge_low, record->edge_high);
 }
 
 bool record_plausible(const uint8_t *bytes)
@@ -130,8 +138,8 @@ bool record_plausible(const uint8_t *bytes)
     int32_t volts = long_at(bytes, AT_VOLTS);
     int32_t nudge = long_at(bytes, AT_NUDGE);
     if (bytes[AT_MAGIC] != MAGIC_LOW || bytes[AT_MAGIC + 1u] != MAGIC_HIGH || bytes[AT_VERSION] != VERSION ||
-        word_at(bytes, AT_ZERO) != 0 || !serial_plausible(bytes + AT_SERIAL) || volts < 1 || volts > MOST_VOLTS_UV ||
-        nudge < 1 || nudge > MOST_NUDGE_UV || bytes[AT_EDGES] > bytes[AT_EDGES + 1u]) {
+        word_at(bytes, AT_ZERO) != 0 || !serial_plausible(bytes + AT_SERIAL) ||
+        !limits_plausible(volts, nudge, bytes[AT_EDGES], bytes[AT_EDGES + 1u])) {
         return false;
     }
     for (uint8_t k = 0; k < HAL_DACS + HAL_ADCS; k++) {
