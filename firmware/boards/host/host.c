@@ -15,6 +15,7 @@ struct hal {
     board_t board;
     bool on;
     bool reboot;
+    bool running; /* inside run(); what comes now comes as in an interrupt */
     uint64_t now_us, timer_us, booted_us;
 
     /* the wire */
@@ -112,7 +113,15 @@ static void run(host_board *h, const uint8_t *data, size_t size)
     if (!h->on) {
         return;
     }
+    if (h->running) {
+        while (taken < size) {
+            board_rx(&h->board, data[taken++]);
+        }
+        return;
+    }
+    h->running = true;
     if (setjmp(h->power_lost)) {
+        h->running = false;
         power_off(h);
         return;
     }
@@ -123,12 +132,13 @@ static void run(host_board *h, const uint8_t *data, size_t size)
         board_poll(&h->board);
         if (h->reboot) {
             boot(h); /* what was under way to it is lost */
-            return;
+            break;
         }
         if (line_empty(&h->board.line) && taken == size) {
-            return;
+            break;
         }
     }
+    h->running = false;
 }
 
 void host_receive(host_board *h, const uint8_t *data, size_t size)
@@ -391,6 +401,7 @@ void host_allow(host_board *h, const uint16_t *low, const uint16_t *high)
 {
     memcpy(h->low, low, sizeof h->low);
     memcpy(h->high, high, sizeof h->high);
+    h->violations = 0;
 }
 
 uint64_t host_violations(const host_board *h)

@@ -41,7 +41,7 @@ void host_set_converters(host_board *board, const double *dac_gain, const double
 uint16_t host_dac_code(const host_board *board, uint8_t channel);
 uint8_t host_switches(const host_board *board);
 void host_edge_codes(const host_board *board, uint8_t *codes);
-/* Codes within [low, high] may stand at a DAC channel; how many loads broke that since the last call of this. */
+/* Codes within [low, high] may stand at a DAC channel; how many broke that since the last host_allow. */
 void host_allow(host_board *board, const uint16_t *low, const uint16_t *high);
 uint64_t host_violations(const host_board *board);
 uint64_t host_loads(const host_board *board);  /* how often DACs moved */
