@@ -84,14 +84,24 @@ class Record:
         return body + struct.pack("<H", crc16(body))
 
     def dac_range(self, channel: int) -> tuple[int, int]:
-        """Lowest and highest DAC code of a channel within the voltage limit of the record."""
+        """Lowest and highest DAC code of a channel within the voltage limit of the record, midscale included."""
         return dac_range(self.dacs[channel], self.volts_uV * MICRO)
 
 
+def nearest(value: Fraction) -> int:
+    """The nearest whole number, halves away from zero."""
+    return int(abs(value) + Fraction(1, 2)) * (1 if value >= 0 else -1)
+
+
+def dac_window(dac: Converter, limit: Fraction) -> tuple[int, int]:
+    """The DAC codes nearest to the limit, either sign."""
+    return nearest(dac.dac_code(-limit)), nearest(dac.dac_code(limit))
+
+
 def dac_range(dac: Converter, limit: Fraction) -> tuple[int, int]:
-    """Lowest and highest DAC code whose calibrated volts lie within the limit; midscale is always one of them."""
-    low, high = -(-dac.dac_code(-limit) // 1), dac.dac_code(limit) // 1
-    return min(int(low), 32768), max(int(high), 32768)
+    """The window with midscale, which is always safe."""
+    low, high = dac_window(dac, limit)
+    return min(low, 32768), max(high, 32768)
 
 
 def sealed(body: bytes) -> bytes:

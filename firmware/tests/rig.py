@@ -33,6 +33,7 @@ class Rig:
         self.ffi, self.lib = _load(str(library))
         self.board = self.ffi.gc(self.lib.host_new(), self.lib.host_free)
         assert self.board != self.ffi.NULL
+        self._broken = 0  # loads outside the allowed ranges that were told already
         self._kept: list[Any] = []  # callbacks live as long as the board may call them
         if record is not None:
             self.provision(record.encode())
@@ -174,11 +175,12 @@ class Rig:
     def allow(self, ranges: Sequence[tuple[int, int]]) -> None:
         """Count from now on every load that puts a code outside its channel's range at a DAC."""
         self.lib.host_allow(self.board, [low for low, _ in ranges], [high for _, high in ranges])
-        self.lib.host_violations(self.board)
+        self._broken = self.lib.host_violations(self.board)
 
     def violations(self) -> int:
         """How many loads broke the allowed ranges since this was last asked."""
-        return int(self.lib.host_violations(self.board))
+        before, self._broken = self._broken, self.lib.host_violations(self.board)
+        return int(self._broken - before)
 
     @property
     def loads(self) -> int:
