@@ -1,0 +1,27 @@
+# The ATmega2560 binary, and how much of the chip it takes.
+AVR_CC ?= avr-gcc
+AVR_OBJCOPY ?= avr-objcopy
+AVR_SIZE ?= avr-size
+AVR_SOURCES := $(sort $(wildcard boards/refboard_avr/*.c))
+AVR_HEADERS := $(wildcard core/*.h hal/*.h boards/refboard_avr/*.h)
+AVR_FLAGS := -mmcu=atmega2560 -DF_CPU=16000000UL -O2 -flto -fuse-linker-plugin -ffunction-sections -fdata-sections \
+  -fshort-enums -mcall-prologues -Wl,--gc-sections
+AVR_FLASH_MOST := 16384
+AVR_RAM_MOST := 7168
+
+.PHONY: avr size
+avr: $(B)/avr/refboard.elf $(B)/avr/refboard.hex
+
+$(B)/avr/refboard.elf: $(CORE) $(AVR_SOURCES) $(AVR_HEADERS)
+	@mkdir -p $(@D)
+	$(AVR_CC) $(WARN) $(AVR_FLAGS) $(INC) -Iboards/refboard_avr $(CORE) $(AVR_SOURCES) -o $@
+
+$(B)/avr/refboard.hex: $(B)/avr/refboard.elf
+	$(AVR_OBJCOPY) -O ihex -j .text -j .data $< $@
+
+size: $(B)/avr/refboard.elf
+	@$(AVR_SIZE) -A $< | awk '\
+	  $$1 == ".text" || $$1 == ".data" {flash += $$2} \
+	  $$1 == ".data" || $$1 == ".bss" || $$1 == ".noinit" {ram += $$2} \
+	  END {printf "flash %d of $(AVR_FLASH_MOST) bytes, RAM %d of $(AVR_RAM_MOST) bytes\n", flash, ram; \
+	       exit flash > $(AVR_FLASH_MOST) || ram > $(AVR_RAM_MOST) || !flash}'

@@ -1,0 +1,23 @@
+/* What the files of this target know of each other. */
+#ifndef HWLEARN_AVR_HAL_H
+#define HWLEARN_AVR_HAL_H
+
+#include <stdint.h>
+
+#include "board.h"
+
+struct hal {
+    uint16_t timer_from, timer_ticks; /* Timer 1, 0.5 us each */
+};
+
+/* The one board; its receive interrupt needs to find it. */
+extern board_t refboard;
+
+/* Bring up each part, in this order, with interrupts off. */
+void pins_begin(void);
+void clock_begin(void);
+void adc_begin(void);
+void pins_release(void);
+void uart_begin(void);
+
+#endif
