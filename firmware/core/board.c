@@ -44,10 +44,12 @@ bool board_may_drive(board_t *board)
 
 void board_calibrate(board_t *board)
 {
-    board->calibrated = record_load(board->hal, &board->record);
-    if (!board->calibrated) {
-        memset(&board->record, 0, sizeof board->record);
-        board->record.serial[0] = '0';
+    uint8_t *bytes = board->parser.block; /* nobody else needs it now */
+    board->calibrated = record_read(board->hal, bytes);
+    memset(&board->record, 0, sizeof board->record);
+    board->record.serial[0] = '0';
+    if (board->calibrated) {
+        record_take(&board->record, bytes);
     }
     limits_load(&board->limits, &board->record);
     for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {

@@ -8,40 +8,6 @@
 #include "numbers.h"
 #include "rom.h"
 
-#define WATCHDOG_LEAST_MS 50
-#define WATCHDOG_MOST_MS 60000
-#define SETTLE_MOST_US 50000
-#define AVERAGE_BITS_MOST 6u
-
-/* --- parameters ----------------------------------------------------------------------------------- */
-
-static bool read_scaled(board_t *board, const parameter_t *from, int8_t shift, int32_t *value)
-{
-    number_t found = number_read(from->text, from->size, shift, value);
-    if (found == NUMBER_OK) {
-        return true;
-    }
-    board_error(board, found == NUMBER_NONE ? E_TYPE : E_RANGE);
-    return false;
-}
-
-static bool read_micro(board_t *board, const parameter_t *from, int32_t *micro)
-{
-    return read_scaled(board, from, 6, micro);
-}
-
-static bool read_within(board_t *board, const parameter_t *from, int32_t least, int32_t most, int32_t *value)
-{
-    if (!read_scaled(board, from, 0, value)) {
-        return false;
-    }
-    if (*value < least || *value > most) {
-        board_error(board, E_RANGE);
-        return false;
-    }
-    return true;
-}
-
 static bool same_word(const parameter_t *from, const char *rom)
 {
     for (uint8_t k = 0; k < from->size; k++) {
@@ -84,10 +50,7 @@ static void events(board_t *board, const arguments_t *arguments)
 
 static void enable_events(board_t *board, const arguments_t *arguments)
 {
-    int32_t value;
-    if (read_within(board, &arguments->parameters[0], 0, 255, &value)) {
-        board->errors.enabled = (uint8_t)value;
-    }
+    board->errors.enabled = (uint8_t)arguments->values[0];
 }
 
 static void enabled_events(board_t *board, const arguments_t *arguments)
@@ -161,10 +124,7 @@ static void capability(board_t *board, const arguments_t *arguments)
 
 static void set_watchdog(board_t *board, const arguments_t *arguments)
 {
-    int32_t value;
-    if (read_within(board, &arguments->parameters[0], WATCHDOG_LEAST_MS, WATCHDOG_MOST_MS, &value)) {
-        board->watchdog_ms = (uint16_t)value;
-    }
+    board->watchdog_ms = (uint16_t)arguments->values[0];
 }
 
 static void get_watchdog(board_t *board, const arguments_t *arguments)
@@ -210,28 +170,14 @@ static void output_state(board_t *board, const arguments_t *arguments)
     answer_number(board, board_driving(board));
 }
 
-/* Whether a code is near enough to the free reading of an output that is being nudged. */
-static bool near_enough(const board_t *board, uint8_t output, int32_t code)
-{
-    int32_t away = code - board->free_code[output];
-    return away <= board->limits.dac_span[output] && away >= -board->limits.dac_span[output];
-}
-
 static void set_voltage(board_t *board, const arguments_t *arguments)
 {
-    int32_t channel;
-    int32_t uV;
-    if (!board_may_drive(board) || !read_within(board, &arguments->parameters[0], 0, HAL_DACS - 1, &channel) ||
-        !read_micro(board, &arguments->parameters[1], &uV)) {
+    uint8_t k = (uint8_t)arguments->values[0];
+    int32_t uV = arguments->values[1];
+    if (!board_may_drive(board)) {
         return;
     }
     if (uV > board->limits.volts_uV || uV < -board->limits.volts_uV) {
-        board_error(board, E_RANGE);
-        return;
-    }
-    uint8_t k = (uint8_t)channel;
-    int32_t code = scale_dac_code(&board->record.dac[k], uV);
-    if (code < 0 || code > 0xFFFE || !limits_allow(&board->limits, k, (uint16_t)code)) {
         board_error(board, E_RANGE);
         return;
     }
@@ -239,57 +185,53 @@ static void set_voltage(board_t *board, const arguments_t *arguments)
         board_error(board, E_CONFLICT);
         return;
     }
-    if (k >= HAL_INPUTS && k < HAL_INPUTS + HAL_OUTPUTS) {
-        uint8_t output = (uint8_t)(k - HAL_INPUTS);
-        if ((board->closed & (uint8_t)(1u << output)) && !near_enough(board, output, code)) {
-            board_error(board, E_RANGE);
-            return;
-        }
+    uint16_t code = (uint16_t)scale_dac_code(&board->record.dac[k], uV); /* within 16 bits, as the limits are */
+    uint8_t output = (uint8_t)(k - HAL_INPUTS);
+    bool nudging = output < HAL_OUTPUTS && (board->closed & (uint8_t)(1u << output));
+    if (!limits_allow(&board->limits, k, code) ||
+        (nudging && !limits_near(&board->limits, output, code, board->free_code[output]))) {
+        board_error(board, E_RANGE);
+        return;
     }
-    hal_dac_write(board->hal, k, (uint16_t)code);
+    hal_dac_write(board->hal, k, code);
     hal_dac_load(board->hal);
-    board->dac[k] = (uint16_t)code;
+    board->dac[k] = code;
 }
 
 static void get_voltage(board_t *board, const arguments_t *arguments)
 {
-    int32_t channel;
-    if (read_within(board, &arguments->parameters[0], 0, HAL_DACS - 1, &channel)) {
-        answer_micro(board, scale_dac_uV(&board->record.dac[channel], board->dac[channel]));
-    }
+    uint8_t k = (uint8_t)arguments->values[0];
+    answer_micro(board, scale_dac_uV(&board->record.dac[k], board->dac[k]));
 }
 
 static void close_switches(board_t *board, const arguments_t *arguments)
 {
-    int32_t mask;
+    uint8_t mask = (uint8_t)arguments->values[0];
     uint16_t codes[HAL_ADCS];
     int32_t free_code[HAL_OUTPUTS];
-    if (!board_may_drive(board) ||
-        !read_within(board, &arguments->parameters[0], 0, (1 << HAL_OUTPUTS) - 1, &mask)) {
+    if (!board_may_drive(board)) {
         return;
     }
-    uint8_t more = (uint8_t)((uint8_t)mask & (uint8_t)~board->closed);
-    if (more && !sequence_read(board, (1u << HAL_OUTPUTS) - 1u, codes)) {
+    if (!sequence_read(board, (1u << HAL_OUTPUTS) - 1u, codes)) {
         board_error(board, E_SILENT);
         return;
     }
     memcpy(free_code, board->free_code, sizeof free_code);
     for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
-        if (!(more & (uint8_t)(1u << j))) {
+        uint8_t bit = (uint8_t)(1u << j);
+        if (!(mask & bit) || (board->closed & bit)) {
             continue;
         }
         free_code[j] = scale_nudge_code(&board->maps[j], codes[j]);
-        int32_t away = (int32_t)board->dac[HAL_INPUTS + j] - free_code[j];
-        /* a reading at the end of the range tells no distance */
-        if (away > board->limits.dac_span[j] || away < -board->limits.dac_span[j] || codes[j] == 0 ||
-            codes[j] == 0xFFFFu) {
+        if (!sequence_tells(codes[j]) ||
+            !limits_near(&board->limits, j, board->dac[HAL_INPUTS + j], free_code[j])) {
             board_error(board, E_RANGE);
             return;
         }
     }
     memcpy(board->free_code, free_code, sizeof free_code);
-    board->closed = (uint8_t)mask;
-    hal_switches(board->hal, board->closed);
+    board->closed = mask;
+    hal_switches(board->hal, mask);
 }
 
 static void closed_switches(board_t *board, const arguments_t *arguments)
@@ -308,23 +250,21 @@ static void open_switches(board_t *board, const arguments_t *arguments)
 static void measure(board_t *board, const arguments_t *arguments)
 {
     uint16_t codes[HAL_ADCS];
-    uint8_t first = 0;
-    uint8_t last = HAL_ADCS - 1;
+    uint8_t mask = 0xFF;
     if (arguments->count) {
-        int32_t channel;
-        if (!read_within(board, &arguments->parameters[0], 0, HAL_ADCS - 1, &channel)) {
-            return;
-        }
-        first = last = (uint8_t)channel;
+        mask = (uint8_t)(1u << (uint8_t)arguments->values[0]);
     }
-    uint8_t mask = (uint8_t)((0xFFu << first) & (0xFFu >> (HAL_ADCS - 1u - last)));
     if (!sequence_read(board, mask, codes)) {
         board_error(board, E_SILENT);
         return;
     }
-    for (uint8_t k = first; k <= last; k++) {
-        int32_t uV = scale_adc_uV(&board->record.adc[k], codes[k - first]);
-        if (k == first) {
+    uint8_t n = 0;
+    for (uint8_t k = 0; k < HAL_ADCS; k++) {
+        if (!(mask & (uint8_t)(1u << k))) {
+            continue;
+        }
+        int32_t uV = scale_adc_uV(&board->record.adc[k], codes[n]);
+        if (n++ == 0) {
             answer_micro(board, uV);
         } else {
             answer_more(board, ROM_TEXT(","));
@@ -337,17 +277,11 @@ static void measure(board_t *board, const arguments_t *arguments)
 
 static void limit_volts(board_t *board, const arguments_t *arguments)
 {
-    int32_t uV;
-    if (!read_micro(board, &arguments->parameters[0], &uV)) {
-        return;
-    }
-    if (!limits_narrow_volts(&board->limits, &board->record, uV)) {
+    if (!limits_narrow_volts(&board->limits, &board->record, arguments->values[0])) {
         board_error(board, E_RANGE);
         return;
     }
-    if (board_driving(board)) {
-        board_safe(board); /* what stands may lie outside the new limit */
-    }
+    board_safe(board); /* what stands may lie outside the new limit */
 }
 
 static void limited_volts(board_t *board, const arguments_t *arguments)
@@ -358,17 +292,11 @@ static void limited_volts(board_t *board, const arguments_t *arguments)
 
 static void limit_nudge(board_t *board, const arguments_t *arguments)
 {
-    int32_t uV;
-    if (!read_micro(board, &arguments->parameters[0], &uV)) {
-        return;
-    }
-    if (!limits_narrow_nudge(&board->limits, &board->record, uV)) {
+    if (!limits_narrow_nudge(&board->limits, &board->record, arguments->values[0])) {
         board_error(board, E_RANGE);
         return;
     }
-    if (board_driving(board)) {
-        board_safe(board);
-    }
+    board_safe(board); /* what stands may lie outside the new limit */
 }
 
 static void limited_nudge(board_t *board, const arguments_t *arguments)
@@ -379,13 +307,7 @@ static void limited_nudge(board_t *board, const arguments_t *arguments)
 
 static void limit_edges(board_t *board, const arguments_t *arguments)
 {
-    int32_t low;
-    int32_t high;
-    if (!read_within(board, &arguments->parameters[0], 0, 255, &low) ||
-        !read_within(board, &arguments->parameters[1], 0, 255, &high)) {
-        return;
-    }
-    if (!limits_narrow_edges(&board->limits, low, high)) {
+    if (!limits_narrow_edges(&board->limits, arguments->values[0], arguments->values[1])) {
         board_error(board, E_RANGE);
     }
 }
@@ -400,6 +322,15 @@ static void limited_edges(board_t *board, const arguments_t *arguments)
 
 /* --- edges ---------------------------------------------------------------------------------------- */
 
+static bool read_edges(board_t *board, uint8_t *codes)
+{
+    if (hal_edges_read(board->hal, codes)) {
+        return true;
+    }
+    board_error(board, E_SILENT);
+    return false;
+}
+
 static void write_edges(board_t *board, const uint8_t *codes)
 {
     if (!hal_edges_write(board->hal, codes)) {
@@ -407,32 +338,31 @@ static void write_edges(board_t *board, const uint8_t *codes)
     }
 }
 
-static bool edge_allowed(const board_t *board, uint16_t code)
+static bool edge_allowed(const board_t *board, uint8_t code)
 {
     return code >= board->limits.edge_low && code <= board->limits.edge_high;
 }
 
 static bool may_program(board_t *board)
 {
-    if (!board->calibrated) {
-        board_error(board, E_UNCALIBRATED);
-        return false;
-    }
+    int16_t code = board->calibrated ? 0 : E_UNCALIBRATED;
     if (board->closed) {
-        board_error(board, E_CONFLICT);
-        return false;
+        code = E_CONFLICT;
     }
-    return true;
+    if (code) {
+        board_error(board, code);
+    }
+    return code == 0;
 }
 
 static void set_edges(board_t *board, const arguments_t *arguments)
 {
     uint8_t codes[HAL_EDGES];
+    const uint8_t *word = arguments->block;
     if (!may_program(board)) {
         return;
     }
-    for (uint8_t k = 0; k < HAL_EDGES; k++) {
-        const uint8_t *word = arguments->block + 2u * k;
+    for (uint8_t k = 0; k < HAL_EDGES; k++, word += 2) {
         if (word[1] != 0 || !edge_allowed(board, word[0])) {
             board_error(board, E_RANGE);
             return;
@@ -446,8 +376,7 @@ static void get_edges(board_t *board, const arguments_t *arguments)
 {
     uint8_t codes[HAL_EDGES];
     (void)arguments;
-    if (!hal_edges_read(board->hal, codes)) {
-        board_error(board, E_SILENT);
+    if (!read_edges(board, codes)) {
         return;
     }
     answer_block(board, 2u * HAL_EDGES);
@@ -460,46 +389,33 @@ static void get_edges(board_t *board, const arguments_t *arguments)
 static void set_edge(board_t *board, const arguments_t *arguments)
 {
     uint8_t codes[HAL_EDGES];
-    int32_t edge;
-    int32_t code;
-    if (!may_program(board) || !read_within(board, &arguments->parameters[0], 0, HAL_EDGES - 1, &edge) ||
-        !read_within(board, &arguments->parameters[1], 0, 255, &code)) {
+    uint8_t code = (uint8_t)arguments->values[1];
+    if (!may_program(board)) {
         return;
     }
-    if (!edge_allowed(board, (uint16_t)code)) {
+    if (!edge_allowed(board, code)) {
         board_error(board, E_RANGE);
         return;
     }
-    if (!hal_edges_read(board->hal, codes)) {
-        board_error(board, E_SILENT);
-        return;
+    if (read_edges(board, codes)) {
+        codes[(uint8_t)arguments->values[0]] = code;
+        write_edges(board, codes);
     }
-    codes[edge] = (uint8_t)code;
-    write_edges(board, codes);
 }
 
 static void get_edge(board_t *board, const arguments_t *arguments)
 {
     uint8_t codes[HAL_EDGES];
-    int32_t edge;
-    if (!read_within(board, &arguments->parameters[0], 0, HAL_EDGES - 1, &edge)) {
-        return;
+    if (read_edges(board, codes)) {
+        answer_number(board, codes[(uint8_t)arguments->values[0]]);
     }
-    if (!hal_edges_read(board->hal, codes)) {
-        board_error(board, E_SILENT);
-        return;
-    }
-    answer_number(board, codes[edge]);
 }
 
 /* --- sequences ------------------------------------------------------------------------------------ */
 
 static void set_settle(board_t *board, const arguments_t *arguments)
 {
-    int32_t us;
-    if (read_within(board, &arguments->parameters[0], 0, SETTLE_MOST_US, &us)) {
-        board->sequence.settle_us = (uint16_t)us;
-    }
+    board->sequence.settle_us = (uint16_t)arguments->values[0];
 }
 
 static void get_settle(board_t *board, const arguments_t *arguments)
@@ -510,17 +426,15 @@ static void get_settle(board_t *board, const arguments_t *arguments)
 
 static void set_average(board_t *board, const arguments_t *arguments)
 {
-    int32_t count;
-    if (!read_within(board, &arguments->parameters[0], 1, 1 << AVERAGE_BITS_MOST, &count)) {
-        return;
+    uint8_t count = (uint8_t)arguments->values[0];
+    uint8_t bits = 0;
+    while (!(count & 1u)) {
+        count >>= 1;
+        bits++;
     }
-    if (count & (count - 1)) {
+    if (count != 1u) {
         board_error(board, E_RANGE);
         return;
-    }
-    uint8_t bits = 0;
-    while ((1 << bits) < count) {
-        bits++;
     }
     board->sequence.average_bits = bits;
 }
@@ -533,10 +447,7 @@ static void get_average(board_t *board, const arguments_t *arguments)
 
 static void set_sides(board_t *board, const arguments_t *arguments)
 {
-    int32_t sides;
-    if (read_within(board, &arguments->parameters[0], 1, 2, &sides)) {
-        board->sequence.sides = (uint8_t)sides;
-    }
+    board->sequence.sides = (uint8_t)arguments->values[0];
 }
 
 static void get_sides(board_t *board, const arguments_t *arguments)
@@ -557,16 +468,13 @@ static void nudged_phase(board_t *board, const arguments_t *arguments)
 
 static void two_phase(board_t *board, const arguments_t *arguments)
 {
-    int32_t micro;
-    if (!read_micro(board, &arguments->parameters[0], &micro)) {
-        return;
-    }
+    int32_t micro = arguments->values[0];
     int32_t eta = micro > 8000000 ? 0 : number_scaled(micro, 4096, 1000000);
     if (eta < 1 || eta > 32767) {
         board_error(board, E_RANGE);
         return;
     }
-    sequence_run(board, SEQUENCE_TWO_PHASE, arguments->block, arguments->block_size, (int16_t)eta);
+    sequence_run(board, SEQUENCE_TWO_PHASE, arguments->block, arguments->block_size, (uint16_t)eta);
 }
 
 /* --- calibration ---------------------------------------------------------------------------------- */
@@ -574,13 +482,14 @@ static void two_phase(board_t *board, const arguments_t *arguments)
 static void get_record(board_t *board, const arguments_t *arguments)
 {
     (void)arguments;
-    if (!board->calibrated) {
+    uint8_t *bytes = board->parser.block; /* this message has no block */
+    if (!record_read(board->hal, bytes)) {
         board_error(board, E_UNCALIBRATED);
         return;
     }
     answer_block(board, RECORD_SIZE - 2u);
     for (uint16_t k = 0; k < RECORD_SIZE - 2u; k++) {
-        answer_byte(board, record_byte(board->hal, k));
+        answer_byte(board, bytes[k]);
     }
     answer_block_end(board);
 }
@@ -597,23 +506,22 @@ static void unlock(board_t *board, const arguments_t *arguments)
 
 static void set_record(board_t *board, const arguments_t *arguments)
 {
-    if (!board->unlocked) {
-        board_error(board, E_LOCKED);
-        return;
-    }
+    int16_t code = record_plausible(arguments->block) ? 0 : E_RANGE;
     if (board->closed) {
-        board_error(board, E_CONFLICT);
-        return;
+        code = E_CONFLICT;
     }
-    if (!record_plausible(arguments->block)) {
-        board_error(board, E_RANGE);
+    if (!board->unlocked) {
+        code = E_LOCKED;
+    }
+    if (code) {
+        board_error(board, code);
         return;
     }
     board->unlocked = false;
     board_safe(board);
-    bool stored = record_store(board->hal, arguments->block);
+    record_store(board->hal, board->parser.block); /* that is the block of the arguments */
     board_calibrate(board);
-    if (!stored) {
+    if (!board->calibrated) {
         board_error(board, E_UNCALIBRATED);
     }
 }
@@ -622,64 +530,78 @@ static void set_record(board_t *board, const arguments_t *arguments)
 
 typedef void (*handler_t)(board_t *board, const arguments_t *arguments);
 
+/* What stands behind a header: counts are whole numbers, micro are decimals taken as millionths. */
+enum {
+    TAKES_NONE,
+    TAKES_COUNT,
+    TAKES_MAYBE_COUNT,
+    TAKES_TWO_COUNTS, /* the second up to 255 */
+    TAKES_MICRO,
+    TAKES_COUNT_MICRO,
+    TAKES_WORD,
+    TAKES_BLOCK,
+    TAKES_MICRO_BLOCK
+};
+
 typedef struct {
     char pattern[22]; /* capitals are the short form */
-    uint8_t least, most;
-    bool block;
+    uint8_t takes;
+    uint8_t least; /* of the first count */
+    uint16_t most;
     handler_t run;
 } command_t;
 
 static const command_t COMMANDS[] ROM = {
-    {"*IDN?", 0, 0, false, identify},
-    {"*RST", 0, 0, false, reset},
-    {"*CLS", 0, 0, false, clear_status},
-    {"*ESR?", 0, 0, false, events},
-    {"*ESE", 1, 1, false, enable_events},
-    {"*ESE?", 0, 0, false, enabled_events},
-    {"*STB?", 0, 0, false, status_byte},
-    {"*OPC", 0, 0, false, operation_complete},
-    {"*OPC?", 0, 0, false, is_complete},
-    {"*WAI", 0, 0, false, wait_to_continue},
-    {"*TST?", 0, 0, false, self_test},
-    {"SYSTem:ERRor?", 0, 0, false, next_error},
-    {"SYSTem:ERRor:NEXT?", 0, 0, false, next_error},
-    {"SYSTem:ERRor:COUNt?", 0, 0, false, count_errors},
-    {"SYSTem:CAPability?", 0, 0, false, capability},
-    {"SYSTem:WDOG", 1, 1, false, set_watchdog},
-    {"SYSTem:WDOG?", 0, 0, false, get_watchdog},
-    {"SYSTem:WDOG:TRIPped?", 0, 0, false, watchdog_tripped},
-    {"SYSTem:WDOG:CLEar", 0, 0, false, clear_watchdog},
-    {"SYSTem:REBoot", 0, 0, false, reboot},
-    {"OUTPut", 1, 1, false, output_off},
-    {"OUTPut?", 0, 0, false, output_state},
-    {"SOURce:VOLTage", 2, 2, false, set_voltage},
-    {"SOURce:VOLTage?", 1, 1, false, get_voltage},
-    {"SOURce:LIMit:VOLTage", 1, 1, false, limit_volts},
-    {"SOURce:LIMit:VOLTage?", 0, 0, false, limited_volts},
-    {"SOURce:LIMit:NUDGe", 1, 1, false, limit_nudge},
-    {"SOURce:LIMit:NUDGe?", 0, 0, false, limited_nudge},
-    {"SOURce:LIMit:EDGE", 2, 2, false, limit_edges},
-    {"SOURce:LIMit:EDGE?", 0, 0, false, limited_edges},
-    {"ROUTe:CLOSe", 1, 1, false, close_switches},
-    {"ROUTe:CLOSe?", 0, 0, false, closed_switches},
-    {"ROUTe:OPEN", 0, 0, false, open_switches},
-    {"MEASure:VOLTage?", 0, 1, false, measure},
-    {"EDGE:DATA", 0, 0, true, set_edges},
-    {"EDGE:DATA?", 0, 0, false, get_edges},
-    {"EDGE:CODE", 2, 2, false, set_edge},
-    {"EDGE:CODE?", 1, 1, false, get_edge},
-    {"SEQuence:SETTle", 1, 1, false, set_settle},
-    {"SEQuence:SETTle?", 0, 0, false, get_settle},
-    {"SEQuence:AVERage", 1, 1, false, set_average},
-    {"SEQuence:AVERage?", 0, 0, false, get_average},
-    {"SEQuence:SIDEs", 1, 1, false, set_sides},
-    {"SEQuence:SIDEs?", 0, 0, false, get_sides},
-    {"SEQuence:FREE?", 0, 0, true, free_phase},
-    {"SEQuence:NUDGe?", 0, 0, true, nudged_phase},
-    {"SEQuence:TWOPhase?", 1, 1, true, two_phase},
-    {"CALibration:DATA?", 0, 0, false, get_record},
-    {"CALibration:DATA", 0, 0, true, set_record},
-    {"CALibration:UNLock", 1, 1, false, unlock},
+    {"*IDN?", TAKES_NONE, 0, 0, identify},
+    {"*RST", TAKES_NONE, 0, 0, reset},
+    {"*CLS", TAKES_NONE, 0, 0, clear_status},
+    {"*ESR?", TAKES_NONE, 0, 0, events},
+    {"*ESE", TAKES_COUNT, 0, 255, enable_events},
+    {"*ESE?", TAKES_NONE, 0, 0, enabled_events},
+    {"*STB?", TAKES_NONE, 0, 0, status_byte},
+    {"*OPC", TAKES_NONE, 0, 0, operation_complete},
+    {"*OPC?", TAKES_NONE, 0, 0, is_complete},
+    {"*WAI", TAKES_NONE, 0, 0, wait_to_continue},
+    {"*TST?", TAKES_NONE, 0, 0, self_test},
+    {"SYSTem:ERRor?", TAKES_NONE, 0, 0, next_error},
+    {"SYSTem:ERRor:NEXT?", TAKES_NONE, 0, 0, next_error},
+    {"SYSTem:ERRor:COUNt?", TAKES_NONE, 0, 0, count_errors},
+    {"SYSTem:CAPability?", TAKES_NONE, 0, 0, capability},
+    {"SYSTem:WDOG", TAKES_COUNT, 50, 60000, set_watchdog},
+    {"SYSTem:WDOG?", TAKES_NONE, 0, 0, get_watchdog},
+    {"SYSTem:WDOG:TRIPped?", TAKES_NONE, 0, 0, watchdog_tripped},
+    {"SYSTem:WDOG:CLEar", TAKES_NONE, 0, 0, clear_watchdog},
+    {"SYSTem:REBoot", TAKES_NONE, 0, 0, reboot},
+    {"OUTPut", TAKES_WORD, 0, 0, output_off},
+    {"OUTPut?", TAKES_NONE, 0, 0, output_state},
+    {"SOURce:VOLTage", TAKES_COUNT_MICRO, 0, HAL_DACS - 1, set_voltage},
+    {"SOURce:VOLTage?", TAKES_COUNT, 0, HAL_DACS - 1, get_voltage},
+    {"SOURce:LIMit:VOLTage", TAKES_MICRO, 0, 0, limit_volts},
+    {"SOURce:LIMit:VOLTage?", TAKES_NONE, 0, 0, limited_volts},
+    {"SOURce:LIMit:NUDGe", TAKES_MICRO, 0, 0, limit_nudge},
+    {"SOURce:LIMit:NUDGe?", TAKES_NONE, 0, 0, limited_nudge},
+    {"SOURce:LIMit:EDGE", TAKES_TWO_COUNTS, 0, 255, limit_edges},
+    {"SOURce:LIMit:EDGE?", TAKES_NONE, 0, 0, limited_edges},
+    {"ROUTe:CLOSe", TAKES_COUNT, 0, (1 << HAL_OUTPUTS) - 1, close_switches},
+    {"ROUTe:CLOSe?", TAKES_NONE, 0, 0, closed_switches},
+    {"ROUTe:OPEN", TAKES_NONE, 0, 0, open_switches},
+    {"MEASure:VOLTage?", TAKES_MAYBE_COUNT, 0, HAL_ADCS - 1, measure},
+    {"EDGE:DATA", TAKES_BLOCK, 0, 0, set_edges},
+    {"EDGE:DATA?", TAKES_NONE, 0, 0, get_edges},
+    {"EDGE:CODE", TAKES_TWO_COUNTS, 0, HAL_EDGES - 1, set_edge},
+    {"EDGE:CODE?", TAKES_COUNT, 0, HAL_EDGES - 1, get_edge},
+    {"SEQuence:SETTle", TAKES_COUNT, 0, 50000, set_settle},
+    {"SEQuence:SETTle?", TAKES_NONE, 0, 0, get_settle},
+    {"SEQuence:AVERage", TAKES_COUNT, 1, 64, set_average},
+    {"SEQuence:AVERage?", TAKES_NONE, 0, 0, get_average},
+    {"SEQuence:SIDEs", TAKES_COUNT, 1, 2, set_sides},
+    {"SEQuence:SIDEs?", TAKES_NONE, 0, 0, get_sides},
+    {"SEQuence:FREE?", TAKES_BLOCK, 0, 0, free_phase},
+    {"SEQuence:NUDGe?", TAKES_BLOCK, 0, 0, nudged_phase},
+    {"SEQuence:TWOPhase?", TAKES_MICRO_BLOCK, 0, 0, two_phase},
+    {"CALibration:DATA?", TAKES_NONE, 0, 0, get_record},
+    {"CALibration:DATA", TAKES_BLOCK, 0, 0, set_record},
+    {"CALibration:UNLock", TAKES_WORD, 0, 0, unlock},
 };
 
 #define COMMAND_COUNT (sizeof COMMANDS / sizeof COMMANDS[0])
@@ -770,16 +692,22 @@ int16_t commands_fit(uint8_t command, uint8_t parameters, bool block)
 {
     command_t found;
     look_up(command, &found);
-    if (block && !found.block) {
-        return parameters < found.most ? E_TYPE : E_TOO_MANY;
+    bool takes_block = found.takes >= TAKES_BLOCK;
+    uint8_t most = found.takes == TAKES_TWO_COUNTS || found.takes == TAKES_COUNT_MICRO ? 2u : 1u;
+    if (found.takes == TAKES_NONE || found.takes == TAKES_BLOCK) {
+        most = 0;
     }
-    if (parameters < found.least) {
+    uint8_t least = found.takes == TAKES_MAYBE_COUNT ? 0u : most;
+    if (block && !takes_block) {
+        return parameters < most ? E_TYPE : E_TOO_MANY;
+    }
+    if (parameters < least) {
         return E_TOO_FEW;
     }
-    if (parameters > found.most) {
-        return found.block && !block ? E_TYPE : E_TOO_MANY;
+    if (parameters > most) {
+        return takes_block && !block ? E_TYPE : E_TOO_MANY;
     }
-    return found.block && !block ? E_TOO_FEW : 0;
+    return takes_block && !block ? E_TOO_FEW : 0;
 }
 
 bool commands_length_fits(const board_t *board, uint8_t command, uint16_t size)
@@ -802,9 +730,36 @@ bool commands_length_fits(const board_t *board, uint8_t command, uint16_t size)
     return size > 0 && size % width == 0;
 }
 
-void commands_run(board_t *board, uint8_t command, const arguments_t *arguments)
+/* Read one number into the arguments. */
+static bool read_value(board_t *board, arguments_t *arguments, uint8_t k, bool micro, int32_t least, int32_t most)
+{
+    const parameter_t *from = &arguments->parameters[k];
+    int32_t *value = &arguments->values[k];
+    number_t found = number_read(from->text, from->size, micro ? 6 : 0, value);
+    if (found == NUMBER_NONE) {
+        board_error(board, E_TYPE);
+        return false;
+    }
+    if (found == NUMBER_RANGE || (!micro && (*value < least || *value > most))) {
+        board_error(board, E_RANGE);
+        return false;
+    }
+    return true;
+}
+
+void commands_run(board_t *board, uint8_t command, arguments_t *arguments)
 {
     command_t found;
     look_up(command, &found);
+    bool first_micro = found.takes == TAKES_MICRO || found.takes == TAKES_MICRO_BLOCK;
+    if (found.takes != TAKES_WORD) {
+        if (arguments->count > 0 && !read_value(board, arguments, 0, first_micro, found.least, found.most)) {
+            return;
+        }
+        if (arguments->count > 1u &&
+            !read_value(board, arguments, 1, found.takes == TAKES_COUNT_MICRO, 0, 255)) {
+            return;
+        }
+    }
     found.run(board, arguments);
 }

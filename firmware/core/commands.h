@@ -20,6 +20,7 @@ int16_t commands_fit(uint8_t command, uint8_t parameters, bool block);
 /* Whether a block of so many data bytes, without its CRC, can be right for this command. */
 bool commands_length_fits(const struct board *board, uint8_t command, uint16_t size);
 
-void commands_run(struct board *board, uint8_t command, const arguments_t *arguments);
+/* Read its numbers, and do it. */
+void commands_run(struct board *board, uint8_t command, arguments_t *arguments);
 
 #endif

@@ -54,20 +54,20 @@ const char *errors_text(int16_t code)
     case E_LOCKED:
         return ROM_TEXT("Command protected");
     case E_CONFLICT:
-        return ROM_TEXT("Settings conflict; open the nudge switches first");
+        return ROM_TEXT("Settings conflict; open the switches first");
     case E_RANGE:
         return ROM_TEXT("Data out of range; nothing moved");
     case E_WORD:
         return ROM_TEXT("Illegal parameter value");
     case E_WATCHDOG:
-        return ROM_TEXT("Hardware error; watchdog tripped, SYST:WDOG:CLE clears it");
+        return ROM_TEXT("Hardware error; watchdog, SYST:WDOG:CLE");
     case E_UNCALIBRATED:
-        return ROM_TEXT("Calibration failed; no valid record, outputs locked");
+        return ROM_TEXT("Calibration failed; no valid record");
     case E_QUEUE:
         return ROM_TEXT("Queue overflow");
     case E_OVERRUN:
         return ROM_TEXT("Input buffer overrun");
     default:
-        return ROM_TEXT("Time out error; a converter or an edge does not answer");
+        return ROM_TEXT("Time out error; a chip does not answer");
     }
 }

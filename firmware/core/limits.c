@@ -21,8 +21,8 @@ static void find_windows(limits_t *limits, const record_t *record)
 static void find_spans(limits_t *limits, const record_t *record)
 {
     for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
-        limits->dac_span[j] = scale_dac_span(&record->dac[HAL_INPUTS + j], limits->nudge_uV);
-        limits->adc_span[j] = scale_adc_span(&record->adc[j], limits->nudge_uV);
+        limits->dac_span[j] = code_within(scale_dac_span(&record->dac[HAL_INPUTS + j], limits->nudge_uV));
+        limits->adc_span[j] = code_within(scale_adc_span(&record->adc[j], limits->nudge_uV));
     }
 }
 
@@ -64,4 +64,10 @@ bool limits_narrow_edges(limits_t *limits, int32_t low, int32_t high)
     limits->edge_low = (uint8_t)low;
     limits->edge_high = (uint8_t)high;
     return true;
+}
+
+bool limits_near(const limits_t *limits, uint8_t output, uint16_t code, int32_t free_code)
+{
+    int32_t away = (int32_t)code - free_code;
+    return (away < 0 ? -away : away) <= (int32_t)limits->dac_span[output];
 }

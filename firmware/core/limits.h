@@ -15,8 +15,8 @@ typedef struct {
     uint8_t edge_low, edge_high;
     /* the same in codes */
     uint16_t low[HAL_DACS], high[HAL_DACS];
-    int32_t dac_span[HAL_OUTPUTS]; /* nudge DAC against free reading, in DAC codes */
-    int32_t adc_span[HAL_OUTPUTS]; /* and in ADC codes */
+    uint16_t dac_span[HAL_OUTPUTS]; /* nudge DAC against free reading, in DAC codes */
+    uint16_t adc_span[HAL_OUTPUTS]; /* and in ADC codes */
 } limits_t;
 
 /* Take those of the record. */
@@ -26,6 +26,9 @@ void limits_load(limits_t *limits, const record_t *record);
 bool limits_narrow_volts(limits_t *limits, const record_t *record, int32_t uV);
 bool limits_narrow_nudge(limits_t *limits, const record_t *record, int32_t uV);
 bool limits_narrow_edges(limits_t *limits, int32_t low, int32_t high);
+
+/* Whether a nudge DAC at a code is near enough to the free reading of its output, given as a DAC code. */
+bool limits_near(const limits_t *limits, uint8_t output, uint16_t code, int32_t free_code);
 
 static inline bool limits_allow(const limits_t *limits, uint8_t channel, uint16_t code)
 {

@@ -21,6 +21,7 @@ typedef struct {
 typedef struct {
     parameter_t parameters[PARAMETERS_MOST];
     uint8_t count;
+    int32_t values[PARAMETERS_MOST]; /* those that are numbers */
     const uint8_t *block; /* NULL: none */
     uint16_t block_size;  /* without the CRC */
 } arguments_t;

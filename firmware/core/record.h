@@ -15,7 +15,7 @@ typedef struct {
     int16_t offset_uV;
 } converter_t;
 
-/* What the core keeps of a record in RAM. */
+/* What the core keeps of a record. */
 typedef struct {
     char serial[RECORD_SERIAL + 1u];
     int32_t volts_uV, nudge_uV;
@@ -24,16 +24,16 @@ typedef struct {
     converter_t adc[HAL_ADCS];
 } record_t;
 
-/* Find the newest whole record; false if there is none. */
-bool record_load(hal_t *hal, record_t *record);
-
-/* Read one byte of the newest whole record (338 of them). */
-uint8_t record_byte(hal_t *hal, uint16_t index);
+/* Read the newest whole record from the EEPROM, 338 bytes; false if there is none. */
+bool record_read(hal_t *hal, uint8_t *bytes);
 
 /* Whether 338 bytes hold a plausible record; their generation and CRC do not matter. */
 bool record_plausible(const uint8_t *bytes);
 
-/* Write 338 bytes over the older record, with a generation and a CRC of their own; false if they do not read back. */
-bool record_store(hal_t *hal, const uint8_t *bytes);
+/* Take what the core needs out of 338 plausible bytes. */
+void record_take(record_t *record, const uint8_t *bytes);
+
+/* Write 338 bytes over the older record, with a generation and a CRC of their own; they are spoilt thereby. */
+void record_store(hal_t *hal, uint8_t *bytes);
 
 #endif

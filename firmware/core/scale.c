@@ -46,3 +46,11 @@ nudge_map_t scale_nudge_map(const converter_t *adc, const converter_t *dac)
     map.shift = (int16_t)scale_dac_span(dac, (int32_t)adc->offset_uV - dac->offset_uV);
     return map;
 }
+
+int32_t scale_nudge_code(const nudge_map_t *map, uint16_t adc_code)
+{
+    int32_t d = (int32_t)adc_code - 32000;
+    int32_t tilt = d * map->slope + 131072;
+    /* in two steps, which an 8-bit machine likes better; a shift rounds down wherever this is compiled */
+    return 32768 + d + (int16_t)((int16_t)(tilt >> 16) >> 2) + map->shift;
+}

@@ -22,13 +22,7 @@ int32_t scale_adc_span(const converter_t *adc, int32_t uV);
 
 nudge_map_t scale_nudge_map(const converter_t *adc, const converter_t *dac);
 
-/* The DAC code for the volts of an ADC code. */
-static inline int32_t scale_nudge_code(const nudge_map_t *map, uint16_t adc_code)
-{
-    int32_t d = (int32_t)adc_code - 32000;
-    int32_t tilt = d * map->slope + 131072;
-    /* rounds down as a shift of a negative number does everywhere that this is compiled for */
-    return 32768 + d + (tilt >> 18) + map->shift;
-}
+/* The DAC code for the volts of an ADC code; may lie outside 0 ... 65535. */
+int32_t scale_nudge_code(const nudge_map_t *map, uint16_t adc_code);
 
 #endif

@@ -5,7 +5,6 @@
 
 #define OUTPUT_MASK 0x0Fu
 #define LONGEST_TIMER_US 1000u
-#define ADC_LAST 0xFFFFu
 
 static uint16_t word_at(const uint8_t *bytes)
 {
@@ -79,21 +78,18 @@ bool sequence_read(board_t *board, uint8_t mask, uint16_t *codes)
 
 static bool request_allowed(const board_t *board, sequence_kind_t kind, const uint8_t *at, uint16_t samples)
 {
-    uint8_t nudges = kind == SEQUENCE_NUDGE ? (uint8_t)(sequence_words(board, kind) - HAL_INPUTS) : 0u;
-    uint8_t targets = kind == SEQUENCE_TWO_PHASE ? HAL_OUTPUTS : 0u;
+    uint8_t words = sequence_words(board, kind);
     for (; samples > 0; samples--) {
-        for (uint8_t k = 0; k < HAL_INPUTS; k++, at += 2) {
-            if (!limits_allow(&board->limits, k, word_at(at))) {
-                return false;
-            }
-        }
-        for (uint8_t k = 0; k < nudges; k++, at += 2) {
+        for (uint8_t k = 0; k < words; k++, at += 2) {
             uint16_t code = word_at(at);
-            if (code != FLOATING && !limits_allow(&board->limits, (uint8_t)(HAL_INPUTS + k % HAL_OUTPUTS), code)) {
+            if (k >= HAL_INPUTS && (kind == SEQUENCE_TWO_PHASE || code == FLOATING)) {
+                continue; /* a target, or no nudge */
+            }
+            uint8_t channel = k < HAL_INPUTS + HAL_OUTPUTS ? k : (uint8_t)(k - HAL_OUTPUTS);
+            if (!limits_allow(&board->limits, channel, code)) {
                 return false;
             }
         }
-        at += 2u * targets;
     }
     return true;
 }
@@ -123,48 +119,46 @@ static bool given_nudges(const board_t *board, const uint8_t *at, const uint16_t
                 continue;
             }
             nudges->closed[side] = (uint8_t)(nudges->closed[side] | (1u << j));
-            int32_t away = (int32_t)code - scale_nudge_code(&board->maps[j], free[j]);
-            int32_t span = board->limits.dac_span[j];
-            /* a reading at the end of the range tells no distance */
-            fine = fine && away <= span && away >= -span && free[j] != 0 && free[j] != ADC_LAST;
+            if (!sequence_tells(free[j]) ||
+                !limits_near(&board->limits, j, code, scale_nudge_code(&board->maps[j], free[j]))) {
+                fine = false;
+            }
         }
     }
     return fine;
 }
 
 /* Nudges from targets: v = f +- eta (t - f). */
-static bool found_nudges(const board_t *board, const uint8_t *at, const uint16_t *free, int16_t eta, nudges_t *nudges)
+static bool found_nudges(const board_t *board, const uint8_t *at, const uint16_t *free, uint16_t eta, nudges_t *nudges)
 {
-    nudges->closed[0] = 0;
+    uint8_t closed = 0;
     for (uint8_t j = 0; j < HAL_OUTPUTS; j++, at += 2) {
         uint16_t target = word_at(at);
+        uint16_t f = free[j];
         nudges->codes[0][j] = nudges->codes[1][j] = FLOATING;
         if (target == FLOATING) {
             continue;
         }
-        if (free[j] == 0 || free[j] == ADC_LAST) {
+        bool rising = target >= f;
+        uint16_t apart = rising ? (uint16_t)(target - f) : (uint16_t)(f - target);
+        uint32_t delta = ((uint32_t)apart * eta + 2048u) >> 12; /* eta < 2^15 */
+        if (!sequence_tells(f) || delta > board->limits.adc_span[j]) {
             return false;
         }
-        /* |t - f| < 2^16 and eta < 2^15 */
-        int32_t product = ((int32_t)target - (int32_t)free[j]) * eta;
-        int32_t delta = product < 0 ? -((2048 - product) >> 12) : (product + 2048) >> 12;
-        if (delta > board->limits.adc_span[j] || delta < -board->limits.adc_span[j]) {
-            return false;
-        }
-        nudges->closed[0] = (uint8_t)(nudges->closed[0] | (1u << j));
-        for (uint8_t side = 0; side < board->sequence.sides; side++, delta = -delta) {
-            int32_t wanted = (int32_t)free[j] + delta;
-            if (wanted < 0 || wanted > 0xFFFF) {
-                return false;
+        closed = (uint8_t)(closed | (1u << j));
+        for (uint8_t side = 0; side < board->sequence.sides; side++, rising = !rising) {
+            uint16_t wanted = (uint16_t)(rising ? f + delta : f - delta);
+            if (rising ? wanted < f : wanted > f) {
+                return false; /* beyond the codes */
             }
-            int32_t code = scale_nudge_code(&board->maps[j], (uint16_t)wanted);
-            if (code < 0 || code > 0xFFFE || !limits_allow(&board->limits, (uint8_t)(HAL_INPUTS + j), (uint16_t)code)) {
+            int32_t code = scale_nudge_code(&board->maps[j], wanted);
+            if (code != (uint16_t)code || !limits_allow(&board->limits, (uint8_t)(HAL_INPUTS + j), (uint16_t)code)) {
                 return false;
             }
             nudges->codes[side][j] = (uint16_t)code;
         }
     }
-    nudges->closed[1] = nudges->closed[0];
+    nudges->closed[0] = nudges->closed[1] = closed;
     return true;
 }
 
@@ -207,8 +201,7 @@ static void repeat_free(sample_t *sample)
 static void note_saturation(sample_t *sample, uint8_t phase)
 {
     for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
-        uint16_t code = sample->readings[phase][j];
-        if (code == 0 || code == ADC_LAST) {
+        if (!sequence_tells(sample->readings[phase][j])) {
             sample->status |= STATUS_SATURATED;
         }
     }
@@ -253,7 +246,7 @@ static void nothing_measured(sample_t *sample)
 }
 
 /* Measure one sample while the one before is being sent; false if the sequence is to end. */
-static bool measure(board_t *board, sequence_kind_t kind, const uint8_t *at, int16_t eta, const sample_t *before,
+static bool measure(board_t *board, sequence_kind_t kind, const uint8_t *at, uint16_t eta, const sample_t *before,
                     sample_t *sample)
 {
     nudges_t nudges;
@@ -269,9 +262,7 @@ static bool measure(board_t *board, sequence_kind_t kind, const uint8_t *at, int
         sample->status |= STATUS_SILENT;
         return false;
     }
-    if (kind != SEQUENCE_NUDGE) {
-        note_saturation(sample, 0);
-    }
+    note_saturation(sample, 0);
     if (kind == SEQUENCE_FREE) {
         return true;
     }
@@ -280,9 +271,6 @@ static bool measure(board_t *board, sequence_kind_t kind, const uint8_t *at, int
                                : !found_nudges(board, at, sample->readings[0], eta, &nudges)) {
         sample->status |= STATUS_NOT_NUDGED;
         repeat_free(sample);
-        if (kind == SEQUENCE_NUDGE) {
-            note_saturation(sample, 0);
-        }
         return true;
     }
     if (!measure_nudged(board, &nudges, sample)) {
@@ -293,7 +281,7 @@ static bool measure(board_t *board, sequence_kind_t kind, const uint8_t *at, int
     return true;
 }
 
-void sequence_run(board_t *board, sequence_kind_t kind, const uint8_t *request, uint16_t size, int16_t eta)
+void sequence_run(board_t *board, sequence_kind_t kind, const uint8_t *request, uint16_t size, uint16_t eta)
 {
     uint8_t width = (uint8_t)(2u * sequence_words(board, kind));
     uint16_t samples = (uint16_t)(size / width);
