@@ -167,7 +167,6 @@ class Rig:
         self.lib.host_edge_codes(self.board, codes)
         return list(codes)
 
-    @property
     def is_safe(self) -> bool:
         """Switches open and every DAC at midscale."""
         return self.switches == 0 and self.dacs == [32768] * 16

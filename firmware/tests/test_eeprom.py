@@ -138,7 +138,7 @@ def assert_locked(rig: Rig) -> None:
     ]:  # fmt: skip
         rig.say(message, data)
         assert rig.errors() == [-340], message
-    assert rig.is_safe
+    assert rig.is_safe()
     assert rig.edges == edges
     assert rig.violations() == 0
 

@@ -74,7 +74,7 @@ def test_a_wrong_message_gets_its_code_and_changes_nothing(rig: Rig, message: st
     before, edges = rig.ask(state), rig.edges
     rig.say(message)
     assert rig.errors() == [code]
-    assert rig.is_safe
+    assert rig.is_safe()
     assert rig.loads == 0
     assert (rig.ask(state), rig.edges) == (before, edges)
 

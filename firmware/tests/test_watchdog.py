@@ -15,16 +15,16 @@ def drive(rig: Rig) -> None:
     rig.say("SOUR:VOLT 0,0.4")
     rig.say("ROUT:CLOS 2")
     assert rig.errors() == []
-    assert not rig.is_safe
+    assert not rig.is_safe()
     assert rig.ask("OUTP?") == "1"
 
 
 def test_silence_makes_safe_and_latches(rig: Rig) -> None:
     drive(rig)
     rig.advance(1.99)
-    assert not rig.is_safe
+    assert not rig.is_safe()
     rig.advance(0.02)
-    assert rig.is_safe
+    assert rig.is_safe()
     assert rig.ask("SYST:WDOG:TRIP?") == "1"
     assert rig.errors() == [-240]
     for message, data in [
@@ -33,7 +33,7 @@ def test_silence_makes_safe_and_latches(rig: Rig) -> None:
     ]:  # fmt: skip
         rig.say(message, data)
         assert rig.errors() == [-240], message
-        assert rig.is_safe
+        assert rig.is_safe()
 
 
 @pytest.mark.parametrize("habit", ["*CLS", "*RST", "OUTP OFF", "SYST:WDOG 5000", "*OPC?"])
@@ -48,7 +48,7 @@ def test_only_wdog_clear_clears_it(rig: Rig, habit: str) -> None:
     assert rig.errors() == [-240]
     rig.say("SYST:WDOG:CLE")
     assert rig.ask("SYST:WDOG:TRIP?") == "0"
-    assert rig.is_safe
+    assert rig.is_safe()
     drive(rig)
 
 
@@ -71,7 +71,7 @@ def test_every_message_is_a_sign_of_life(rig: Rig) -> None:
     for message in ["*OPC?", "SYST:WDOG?", "OUTP?", "SYST:ERR?", "*OPC?"]:
         rig.advance(1.9)
         rig.ask(message)
-    assert not rig.is_safe
+    assert not rig.is_safe()
 
 
 def test_half_a_message_is_none(rig: Rig) -> None:
@@ -79,7 +79,7 @@ def test_half_a_message_is_none(rig: Rig) -> None:
     for _ in range(30):
         rig.send(b" ")
         rig.advance(0.1)
-    assert rig.is_safe
+    assert rig.is_safe()
     rig.send(b"\n")
     assert rig.errors() == [-240]
 
@@ -90,16 +90,16 @@ def test_its_time_is_set_by_the_host(rig: Rig, ms: int) -> None:
     assert rig.ask("SYST:WDOG?") == str(ms)
     drive(rig)
     rig.advance((ms - 2) / 1000)
-    assert not rig.is_safe
+    assert not rig.is_safe()
     rig.advance(0.005)
-    assert rig.is_safe
+    assert rig.is_safe()
 
 
 def test_spare_and_nudge_dacs_are_watched_too(rig: Rig) -> None:
     for channel in (9, 15):
         rig.say(f"SOUR:VOLT {channel},0.2")
         rig.advance(2.1)
-        assert rig.is_safe
+        assert rig.is_safe()
         assert rig.errors() == [-240]
         rig.say("SYST:WDOG:CLE")
 
@@ -112,14 +112,14 @@ def test_it_pauses_in_a_sequence(rig: Rig) -> None:
     assert [row[0] for row in rows] == [0] * 20
     assert rig.ask("SYST:WDOG:TRIP?") == "0"
     assert rig.errors() == []
-    assert rig.is_safe
+    assert rig.is_safe()
 
 
 def test_a_block_that_stops_leaves_the_watchdog_awake(rig: Rig) -> None:
     drive(rig)
     rig.send(b"SEQ:FREE? #218\0\0")
     rig.advance(2.5)
-    assert rig.is_safe
+    assert rig.is_safe()
     assert sorted(rig.errors()) == [-240, -161]
 
 
@@ -127,7 +127,7 @@ def test_a_block_that_stops_leaves_the_watchdog_awake(rig: Rig) -> None:
 def test_can_drops_the_message_and_makes_safe(rig: Rig, partial: bytes) -> None:
     drive(rig)
     rig.send(partial + CAN)
-    assert rig.is_safe
+    assert rig.is_safe()
     assert rig.fetch() == b""
     assert rig.ask("*OPC?") == "1"
     assert all(code == -363 for code in rig.errors())
@@ -138,10 +138,10 @@ def test_can_drops_the_message_and_makes_safe(rig: Rig, partial: bytes) -> None:
 def test_can_in_a_block_is_data(rig: Rig, partial: bytes) -> None:
     drive(rig)
     rig.send(b"SEQ:FREE? " + partial + CAN)
-    assert not rig.is_safe
+    assert not rig.is_safe()
     rig.advance(0.11)
     rig.send(CAN)
-    assert rig.is_safe
+    assert rig.is_safe()
     assert rig.errors() == [-161]
 
 
@@ -163,7 +163,7 @@ def test_can_ends_a_sequence_after_the_reading_under_way(rig: Rig) -> None:
     assert 4 <= first <= 5
     assert status == [0] * first + [4] * (12 - first)
     assert scans <= 6
-    assert rig.is_safe
+    assert rig.is_safe()
     assert rig.ask("*OPC?") == "1"
     assert rig.errors() == []
 
@@ -174,7 +174,7 @@ def test_reboot_is_a_power_up(rig: Rig) -> None:
     drive(rig)
     rig.say("NO:SUCH")
     rig.say("SYST:REB")
-    assert rig.is_safe
+    assert rig.is_safe()
     state = "SYST:WDOG?;:SEQ:SETT?;AVER?;SIDE?;*ESE?;SYST:ERR:COUN?;:SYST:WDOG:TRIP?"
     assert rig.ask(state) == "2000;20;1;2;0;0;0"
     assert float(rig.ask("SOUR:LIM:VOLT?")) == 2.0
@@ -194,7 +194,7 @@ def test_reboot_clears_a_trip(rig: Rig) -> None:
 def test_safe_now(rig: Rig, message: str) -> None:
     drive(rig)
     rig.say(message)
-    assert rig.is_safe
+    assert rig.is_safe()
     assert rig.ask("OUTP?") == "0"
     assert rig.ask("ROUT:CLOS?") == "0"
 
