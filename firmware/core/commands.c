@@ -543,66 +543,71 @@ enum {
     TAKES_MICRO_BLOCK
 };
 
+/* Headers with their short forms in capitals, parameters, bounds of the first count, and what is done. */
+#define COMMANDS_OF(X) \
+    X("*IDN?", TAKES_NONE, 0, 0, identify) \
+    X("*RST", TAKES_NONE, 0, 0, reset) \
+    X("*CLS", TAKES_NONE, 0, 0, clear_status) \
+    X("*ESR?", TAKES_NONE, 0, 0, events) \
+    X("*ESE", TAKES_COUNT, 0, 255, enable_events) \
+    X("*ESE?", TAKES_NONE, 0, 0, enabled_events) \
+    X("*STB?", TAKES_NONE, 0, 0, status_byte) \
+    X("*OPC", TAKES_NONE, 0, 0, operation_complete) \
+    X("*OPC?", TAKES_NONE, 0, 0, is_complete) \
+    X("*WAI", TAKES_NONE, 0, 0, wait_to_continue) \
+    X("*TST?", TAKES_NONE, 0, 0, self_test) \
+    X("SYSTem:ERRor?", TAKES_NONE, 0, 0, next_error) \
+    X("SYSTem:ERRor:NEXT?", TAKES_NONE, 0, 0, next_error) \
+    X("SYSTem:ERRor:COUNt?", TAKES_NONE, 0, 0, count_errors) \
+    X("SYSTem:CAPability?", TAKES_NONE, 0, 0, capability) \
+    X("SYSTem:WDOG", TAKES_COUNT, 50, 60000, set_watchdog) \
+    X("SYSTem:WDOG?", TAKES_NONE, 0, 0, get_watchdog) \
+    X("SYSTem:WDOG:TRIPped?", TAKES_NONE, 0, 0, watchdog_tripped) \
+    X("SYSTem:WDOG:CLEar", TAKES_NONE, 0, 0, clear_watchdog) \
+    X("SYSTem:REBoot", TAKES_NONE, 0, 0, reboot) \
+    X("OUTPut", TAKES_WORD, 0, 0, output_off) \
+    X("OUTPut?", TAKES_NONE, 0, 0, output_state) \
+    X("SOURce:VOLTage", TAKES_COUNT_MICRO, 0, HAL_DACS - 1, set_voltage) \
+    X("SOURce:VOLTage?", TAKES_COUNT, 0, HAL_DACS - 1, get_voltage) \
+    X("SOURce:LIMit:VOLTage", TAKES_MICRO, 0, 0, limit_volts) \
+    X("SOURce:LIMit:VOLTage?", TAKES_NONE, 0, 0, limited_volts) \
+    X("SOURce:LIMit:NUDGe", TAKES_MICRO, 0, 0, limit_nudge) \
+    X("SOURce:LIMit:NUDGe?", TAKES_NONE, 0, 0, limited_nudge) \
+    X("SOURce:LIMit:EDGE", TAKES_TWO_COUNTS, 0, 255, limit_edges) \
+    X("SOURce:LIMit:EDGE?", TAKES_NONE, 0, 0, limited_edges) \
+    X("ROUTe:CLOSe", TAKES_COUNT, 0, (1 << HAL_OUTPUTS) - 1, close_switches) \
+    X("ROUTe:CLOSe?", TAKES_NONE, 0, 0, closed_switches) \
+    X("ROUTe:OPEN", TAKES_NONE, 0, 0, open_switches) \
+    X("MEASure:VOLTage?", TAKES_MAYBE_COUNT, 0, HAL_ADCS - 1, measure) \
+    X("EDGE:DATA", TAKES_BLOCK, 0, 0, set_edges) \
+    X("EDGE:DATA?", TAKES_NONE, 0, 0, get_edges) \
+    X("EDGE:CODE", TAKES_TWO_COUNTS, 0, HAL_EDGES - 1, set_edge) \
+    X("EDGE:CODE?", TAKES_COUNT, 0, HAL_EDGES - 1, get_edge) \
+    X("SEQuence:SETTle", TAKES_COUNT, 0, 50000, set_settle) \
+    X("SEQuence:SETTle?", TAKES_NONE, 0, 0, get_settle) \
+    X("SEQuence:AVERage", TAKES_COUNT, 1, 64, set_average) \
+    X("SEQuence:AVERage?", TAKES_NONE, 0, 0, get_average) \
+    X("SEQuence:SIDEs", TAKES_COUNT, 1, 2, set_sides) \
+    X("SEQuence:SIDEs?", TAKES_NONE, 0, 0, get_sides) \
+    X("SEQuence:FREE?", TAKES_BLOCK, 0, 0, free_phase) \
+    X("SEQuence:NUDGe?", TAKES_BLOCK, 0, 0, nudged_phase) \
+    X("SEQuence:TWOPhase?", TAKES_MICRO_BLOCK, 0, 0, two_phase) \
+    X("CALibration:DATA?", TAKES_NONE, 0, 0, get_record) \
+    X("CALibration:DATA", TAKES_BLOCK, 0, 0, set_record) \
+    X("CALibration:UNLock", TAKES_WORD, 0, 0, unlock)
+
 typedef struct {
-    char pattern[22]; /* capitals are the short form */
     uint8_t takes;
     uint8_t least; /* of the first count */
     uint16_t most;
     handler_t run;
 } command_t;
 
-static const command_t COMMANDS[] ROM = {
-    {"*IDN?", TAKES_NONE, 0, 0, identify},
-    {"*RST", TAKES_NONE, 0, 0, reset},
-    {"*CLS", TAKES_NONE, 0, 0, clear_status},
-    {"*ESR?", TAKES_NONE, 0, 0, events},
-    {"*ESE", TAKES_COUNT, 0, 255, enable_events},
-    {"*ESE?", TAKES_NONE, 0, 0, enabled_events},
-    {"*STB?", TAKES_NONE, 0, 0, status_byte},
-    {"*OPC", TAKES_NONE, 0, 0, operation_complete},
-    {"*OPC?", TAKES_NONE, 0, 0, is_complete},
-    {"*WAI", TAKES_NONE, 0, 0, wait_to_continue},
-    {"*TST?", TAKES_NONE, 0, 0, self_test},
-    {"SYSTem:ERRor?", TAKES_NONE, 0, 0, next_error},
-    {"SYSTem:ERRor:NEXT?", TAKES_NONE, 0, 0, next_error},
-    {"SYSTem:ERRor:COUNt?", TAKES_NONE, 0, 0, count_errors},
-    {"SYSTem:CAPability?", TAKES_NONE, 0, 0, capability},
-    {"SYSTem:WDOG", TAKES_COUNT, 50, 60000, set_watchdog},
-    {"SYSTem:WDOG?", TAKES_NONE, 0, 0, get_watchdog},
-    {"SYSTem:WDOG:TRIPped?", TAKES_NONE, 0, 0, watchdog_tripped},
-    {"SYSTem:WDOG:CLEar", TAKES_NONE, 0, 0, clear_watchdog},
-    {"SYSTem:REBoot", TAKES_NONE, 0, 0, reboot},
-    {"OUTPut", TAKES_WORD, 0, 0, output_off},
-    {"OUTPut?", TAKES_NONE, 0, 0, output_state},
-    {"SOURce:VOLTage", TAKES_COUNT_MICRO, 0, HAL_DACS - 1, set_voltage},
-    {"SOURce:VOLTage?", TAKES_COUNT, 0, HAL_DACS - 1, get_voltage},
-    {"SOURce:LIMit:VOLTage", TAKES_MICRO, 0, 0, limit_volts},
-    {"SOURce:LIMit:VOLTage?", TAKES_NONE, 0, 0, limited_volts},
-    {"SOURce:LIMit:NUDGe", TAKES_MICRO, 0, 0, limit_nudge},
-    {"SOURce:LIMit:NUDGe?", TAKES_NONE, 0, 0, limited_nudge},
-    {"SOURce:LIMit:EDGE", TAKES_TWO_COUNTS, 0, 255, limit_edges},
-    {"SOURce:LIMit:EDGE?", TAKES_NONE, 0, 0, limited_edges},
-    {"ROUTe:CLOSe", TAKES_COUNT, 0, (1 << HAL_OUTPUTS) - 1, close_switches},
-    {"ROUTe:CLOSe?", TAKES_NONE, 0, 0, closed_switches},
-    {"ROUTe:OPEN", TAKES_NONE, 0, 0, open_switches},
-    {"MEASure:VOLTage?", TAKES_MAYBE_COUNT, 0, HAL_ADCS - 1, measure},
-    {"EDGE:DATA", TAKES_BLOCK, 0, 0, set_edges},
-    {"EDGE:DATA?", TAKES_NONE, 0, 0, get_edges},
-    {"EDGE:CODE", TAKES_TWO_COUNTS, 0, HAL_EDGES - 1, set_edge},
-    {"EDGE:CODE?", TAKES_COUNT, 0, HAL_EDGES - 1, get_edge},
-    {"SEQuence:SETTle", TAKES_COUNT, 0, 50000, set_settle},
-    {"SEQuence:SETTle?", TAKES_NONE, 0, 0, get_settle},
-    {"SEQuence:AVERage", TAKES_COUNT, 1, 64, set_average},
-    {"SEQuence:AVERage?", TAKES_NONE, 0, 0, get_average},
-    {"SEQuence:SIDEs", TAKES_COUNT, 1, 2, set_sides},
-    {"SEQuence:SIDEs?", TAKES_NONE, 0, 0, get_sides},
-    {"SEQuence:FREE?", TAKES_BLOCK, 0, 0, free_phase},
-    {"SEQuence:NUDGe?", TAKES_BLOCK, 0, 0, nudged_phase},
-    {"SEQuence:TWOPhase?", TAKES_MICRO_BLOCK, 0, 0, two_phase},
-    {"CALibration:DATA?", TAKES_NONE, 0, 0, get_record},
-    {"CALibration:DATA", TAKES_BLOCK, 0, 0, set_record},
-    {"CALibration:UNLock", TAKES_WORD, 0, 0, unlock},
-};
+#define ROW(header, takes, least, most, run) {takes, least, most, run},
+#define HEADER(header, takes, least, most, run) header "\0"
+
+static const command_t COMMANDS[] ROM = {COMMANDS_OF(ROW)};
+static const char HEADERS[] ROM = COMMANDS_OF(HEADER);
 
 #define COMMAND_COUNT (sizeof COMMANDS / sizeof COMMANDS[0])
 
@@ -621,9 +626,16 @@ typedef struct {
     uint8_t size;
 } header_t;
 
+/* Its character in capitals; 0 behind its end. */
 static char header_at(const header_t *header, uint8_t k)
 {
-    return k < header->path_size ? header->path[k] : header->text[k - header->path_size];
+    char c = '\0';
+    if (k < header->path_size) {
+        c = header->path[k];
+    } else if (k - header->path_size < header->size) {
+        c = header->text[k - header->path_size];
+    }
+    return (char)toupper((unsigned char)c);
 }
 
 static bool keyword_ends(char c)
@@ -631,37 +643,29 @@ static bool keyword_ends(char c)
     return c == ':' || c == '?' || c == '\0';
 }
 
+/* Whether a header of the table is the one that was sent. */
 static bool matches(const char *pattern, const header_t *header)
 {
-    uint8_t all = (uint8_t)(header->path_size + header->size);
     uint8_t at = 0;
     for (;;) {
-        /* one keyword: as many letters as the short form or as the long one */
-        uint8_t length = 0;
-        uint8_t shortest = 0;
-        while (!keyword_ends(pattern[length])) {
-            shortest = (uint8_t)(shortest + !islower((unsigned char)pattern[length]));
-            length++;
+        /* one keyword: the short form, then all of the rest or nothing of it */
+        char c = (char)rom_byte(pattern);
+        while (!keyword_ends(c) && !islower((unsigned char)c) && header_at(header, at) == c) {
+            c = (char)rom_byte(++pattern);
+            at++;
         }
-        uint8_t sent = 0;
-        while (at + sent < all && !keyword_ends(header_at(header, (uint8_t)(at + sent)))) {
-            char c = header_at(header, (uint8_t)(at + sent));
-            if (sent == length || toupper((unsigned char)c) != toupper((unsigned char)pattern[sent])) {
+        bool whole = !keyword_ends(header_at(header, at));
+        while (islower((unsigned char)c)) {
+            if (whole && header_at(header, at++) != (char)toupper((unsigned char)c)) {
                 return false;
             }
-            sent++;
+            c = (char)rom_byte(++pattern);
         }
-        if (sent != length && sent != shortest) {
+        if (!keyword_ends(c) || header_at(header, at) != c) {
             return false;
         }
-        at = (uint8_t)(at + sent);
-        pattern += length;
-        char next = at < all ? header_at(header, at) : '\0';
-        if (*pattern != next) {
-            return false;
-        }
-        if (next == '\0') {
-            return at == all; /* a zero byte in what was sent is no end */
+        if (c == '\0') {
+            return at == header->path_size + header->size; /* a zero byte in what was sent is no end */
         }
         pattern++;
         at++;
@@ -671,18 +675,12 @@ static bool matches(const char *pattern, const header_t *header)
 uint8_t commands_find(const char *path, const char *header, uint8_t size)
 {
     header_t sent = {path, (uint8_t)strlen(path), header, size};
-    if (size == 0) {
-        return COMMAND_NONE;
-    }
-    char first = (char)toupper((unsigned char)header_at(&sent, 0));
+    const char *pattern = HEADERS;
     for (uint8_t k = 0; k < COMMAND_COUNT; k++) {
-        command_t command;
-        if ((char)rom_byte((const char *)&COMMANDS[k].pattern[0]) != first) {
-            continue;
-        }
-        look_up(k, &command);
-        if (matches(command.pattern, &sent)) {
+        if (matches(pattern, &sent)) {
             return k;
+        }
+        while (rom_byte(pattern++) != 0) {
         }
     }
     return COMMAND_NONE;

@@ -34,40 +34,38 @@ int16_t errors_pop(errors_t *errors)
     return code;
 }
 
+#define TEXTS_OF(X) \
+    X(E_SYNTAX, "Syntax error") \
+    X(E_TYPE, "Data type error") \
+    X(E_TOO_MANY, "Parameter not allowed") \
+    X(E_TOO_FEW, "Missing parameter") \
+    X(E_UNKNOWN, "Undefined header") \
+    X(E_BLOCK, "Invalid block data") \
+    X(E_LOCKED, "Command protected") \
+    X(E_CONFLICT, "Settings conflict; open the switches") \
+    X(E_RANGE, "Data out of range; nothing moved") \
+    X(E_WORD, "Illegal parameter value") \
+    X(E_WATCHDOG, "Hardware error; watchdog, SYST:WDOG:CLE") \
+    X(E_UNCALIBRATED, "Calibration failed; no valid record") \
+    X(E_QUEUE, "Queue overflow") \
+    X(E_OVERRUN, "Input buffer overrun") \
+    X(E_SILENT, "Time out error; a chip does not answer")
+
+#define CODE(code, text) code,
+#define TEXT(code, text) text "\0"
+
+static const int16_t CODES[] ROM = {TEXTS_OF(CODE)};
+static const char TEXTS[] ROM = TEXTS_OF(TEXT);
+
 const char *errors_text(int16_t code)
 {
-    switch (code) {
-    case 0:
-        return ROM_TEXT("No error");
-    case E_SYNTAX:
-        return ROM_TEXT("Syntax error");
-    case E_TYPE:
-        return ROM_TEXT("Data type error");
-    case E_TOO_MANY:
-        return ROM_TEXT("Parameter not allowed");
-    case E_TOO_FEW:
-        return ROM_TEXT("Missing parameter");
-    case E_UNKNOWN:
-        return ROM_TEXT("Undefined header");
-    case E_BLOCK:
-        return ROM_TEXT("Invalid block data");
-    case E_LOCKED:
-        return ROM_TEXT("Command protected");
-    case E_CONFLICT:
-        return ROM_TEXT("Settings conflict; open the switches first");
-    case E_RANGE:
-        return ROM_TEXT("Data out of range; nothing moved");
-    case E_WORD:
-        return ROM_TEXT("Illegal parameter value");
-    case E_WATCHDOG:
-        return ROM_TEXT("Hardware error; watchdog, SYST:WDOG:CLE");
-    case E_UNCALIBRATED:
-        return ROM_TEXT("Calibration failed; no valid record");
-    case E_QUEUE:
-        return ROM_TEXT("Queue overflow");
-    case E_OVERRUN:
-        return ROM_TEXT("Input buffer overrun");
-    default:
-        return ROM_TEXT("Time out error; a chip does not answer");
+    const char *text = TEXTS;
+    for (uint8_t k = 0; k < sizeof CODES / sizeof CODES[0]; k++) {
+        if (rom_word(&CODES[k]) == (uint16_t)code) {
+            return text;
+        }
+        while (rom_byte(text++) != 0) {
+        }
     }
+    return ROM_TEXT("No error");
 }

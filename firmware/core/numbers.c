@@ -1,84 +1,70 @@
 #include "numbers.h"
 
-#define MOST_DIGITS 9 /* of a mantissa; further ones only count as powers of ten */
+#define MANTISSA_FULL 100000000u /* further digits only count as powers of ten */
+#define EXPONENT_MOST 20         /* one more digit, and it is beyond any number that makes sense */
 
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
+/* Skip a sign; whether it was a minus. */
+static bool take_sign(const char **text, const char *end)
+{
+    bool negative = *text < end && **text == '-';
+    if (negative || (*text < end && **text == '+')) {
+        (*text)++;
+    }
+    return negative;
+}
+
 number_t number_read(const char *text, uint8_t size, int8_t shift, int32_t *value)
 {
-    uint8_t k = 0;
-    bool negative = false;
-    if (k < size && (text[k] == '+' || text[k] == '-')) {
-        negative = text[k++] == '-';
-    }
+    const char *end = text + size;
+    bool negative = take_sign(&text, end);
     uint32_t mantissa = 0;
     int16_t power = shift;
-    uint8_t kept = 0;
     bool any = false;
     bool fraction = false;
-    for (; k < size; k++) {
-        if (text[k] == '.' && !fraction) {
+    for (; text < end; text++) {
+        if (is_digit(*text)) {
+            any = true;
+            bool kept = mantissa < MANTISSA_FULL;
+            if (kept) {
+                mantissa = mantissa * 10u + (uint8_t)(*text - '0');
+            }
+            power = (int16_t)(power + (kept ? 0 : 1) - (fraction ? 1 : 0));
+        } else if (*text == '.' && !fraction) {
             fraction = true;
-            continue;
-        }
-        if (!is_digit(text[k])) {
+        } else {
             break;
         }
-        any = true;
-        if (kept < MOST_DIGITS) {
-            mantissa = mantissa * 10u + (uint32_t)(text[k] - '0');
-            kept = (uint8_t)(kept + (mantissa != 0));
-            power = (int16_t)(power - fraction);
-        } else {
-            power = (int16_t)(power + !fraction);
-        }
     }
-    if (!any) {
-        return NUMBER_NONE;
-    }
-    if (k < size && (text[k] == 'e' || text[k] == 'E')) {
-        bool down = false;
-        int16_t exponent = 0;
-        k++;
-        if (k < size && (text[k] == '+' || text[k] == '-')) {
-            down = text[k++] == '-';
-        }
-        if (k == size) {
-            return NUMBER_NONE;
-        }
-        for (; k < size && is_digit(text[k]); k++) {
-            if (exponent < 1000) {
-                exponent = (int16_t)(exponent * 10 + (text[k] - '0'));
+    if (any && text < end && (*text == 'e' || *text == 'E')) {
+        text++;
+        bool down = take_sign(&text, end);
+        uint8_t exponent = 0;
+        any = text < end;
+        for (; text < end && is_digit(*text); text++) {
+            if (exponent < EXPONENT_MOST) {
+                exponent = (uint8_t)(exponent * 10u + (uint8_t)(*text - '0'));
             }
         }
         power = (int16_t)(down ? power - exponent : power + exponent);
     }
-    if (k != size) {
+    if (!any || text != end) {
         return NUMBER_NONE;
     }
-    if (mantissa == 0) {
-        *value = 0;
-        return NUMBER_OK;
-    }
     uint8_t dropped = 0; /* the digit that rounds */
-    for (; power < 0; power++) {
+    for (; power < 0 && (mantissa | dropped); power++) {
         dropped = (uint8_t)(mantissa % 10u);
         mantissa /= 10u;
-        if (mantissa == 0 && dropped == 0) {
-            break;
-        }
     }
     mantissa += dropped >= 5u;
-    for (; power > 0; power--) {
-        if (mantissa > 214748364u) {
-            return NUMBER_RANGE;
-        }
+    for (; power > 0 && mantissa && mantissa < 214748364u; power--) {
         mantissa *= 10u;
     }
-    if (mantissa > 2147483647u) {
+    if ((power > 0 && mantissa) || mantissa > 2147483647u) {
         return NUMBER_RANGE;
     }
     *value = negative ? -(int32_t)mantissa : (int32_t)mantissa;
