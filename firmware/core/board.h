@@ -31,8 +31,8 @@ typedef struct board {
     uint32_t last_byte_ms, last_message_ms;
     errors_t errors;
 
-    uint16_t dac[HAL_DACS];         /* as text commands set them */
-    int32_t free_code[HAL_OUTPUTS]; /* free reading when its switch closed, as a DAC code */
+    uint16_t dac[HAL_DACS];          /* as text commands set them */
+    uint16_t free_code[HAL_OUTPUTS]; /* what its output read, left alone, when its switch closed */
     nudge_map_t maps[HAL_OUTPUTS];
     limits_t limits;
     record_t record; /* converters and serial number */

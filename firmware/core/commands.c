@@ -189,7 +189,7 @@ static void set_voltage(board_t *board, const arguments_t *arguments)
     uint8_t output = (uint8_t)(k - HAL_INPUTS);
     bool nudging = output < HAL_OUTPUTS && (board->closed & (uint8_t)(1u << output));
     if (!limits_allow(&board->limits, k, code) ||
-        (nudging && !limits_near(&board->limits, output, code, board->free_code[output]))) {
+        (nudging && !sequence_near(board, output, code, board->free_code[output]))) {
         board_error(board, E_RANGE);
         return;
     }
@@ -207,8 +207,8 @@ static void get_voltage(board_t *board, const arguments_t *arguments)
 static void close_switches(board_t *board, const arguments_t *arguments)
 {
     uint8_t mask = (uint8_t)arguments->values[0];
+    uint8_t more = (uint8_t)(mask & (uint8_t)~board->closed);
     uint16_t codes[HAL_ADCS];
-    int32_t free_code[HAL_OUTPUTS];
     if (!board_may_drive(board)) {
         return;
     }
@@ -216,20 +216,16 @@ static void close_switches(board_t *board, const arguments_t *arguments)
         board_error(board, E_SILENT);
         return;
     }
-    memcpy(free_code, board->free_code, sizeof free_code);
     for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
-        uint8_t bit = (uint8_t)(1u << j);
-        if (!(mask & bit) || (board->closed & bit)) {
+        if (!(more & (uint8_t)(1u << j))) {
             continue;
         }
-        free_code[j] = scale_nudge_code(&board->maps[j], codes[j]);
-        if (!sequence_tells(codes[j]) ||
-            !limits_near(&board->limits, j, board->dac[HAL_INPUTS + j], free_code[j])) {
+        board->free_code[j] = codes[j]; /* of no use before its switch is closed */
+        if (!sequence_near(board, j, board->dac[HAL_INPUTS + j], codes[j])) {
             board_error(board, E_RANGE);
             return;
         }
     }
-    memcpy(board->free_code, free_code, sizeof free_code);
     board->closed = mask;
     hal_switches(board->hal, mask);
 }

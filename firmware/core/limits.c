@@ -1,8 +1,9 @@
 #include "limits.h"
 
+#include "rom.h"
 #include "scale.h"
 
-static uint16_t code_within(int32_t code)
+APART static uint16_t code_within(int32_t code)
 {
     if (code < 0) {
         return 0;
@@ -32,7 +33,7 @@ void limits_load(limits_t *limits, const record_t *record)
     find_codes(limits, record);
 }
 
-static bool narrow(limits_t *limits, const record_t *record, int32_t *limit, int32_t uV)
+APART static bool narrow(limits_t *limits, const record_t *record, int32_t *limit, int32_t uV)
 {
     if (uV < 1 || uV > *limit) {
         return false;
@@ -60,10 +61,4 @@ bool limits_narrow_edges(limits_t *limits, int32_t low, int32_t high)
     limits->edge_low = (uint8_t)low;
     limits->edge_high = (uint8_t)high;
     return true;
-}
-
-bool limits_near(const limits_t *limits, uint8_t output, uint16_t code, int32_t free_code)
-{
-    int32_t away = (int32_t)code - free_code;
-    return (away < 0 ? -away : away) <= (int32_t)limits->dac_span[output];
 }

@@ -27,9 +27,6 @@ bool limits_narrow_volts(limits_t *limits, const record_t *record, int32_t uV);
 bool limits_narrow_nudge(limits_t *limits, const record_t *record, int32_t uV);
 bool limits_narrow_edges(limits_t *limits, int32_t low, int32_t high);
 
-/* Whether a nudge DAC at a code is near enough to the free reading of its output, given as a DAC code. */
-bool limits_near(const limits_t *limits, uint8_t output, uint16_t code, int32_t free_code);
-
 static inline bool limits_allow(const limits_t *limits, uint8_t channel, uint16_t code)
 {
     return code >= limits->low[channel] && code <= limits->high[channel];

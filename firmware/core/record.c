@@ -28,12 +28,16 @@ enum {
 
 static uint16_t word_at(const uint8_t *bytes, uint16_t at)
 {
-    return (uint16_t)(bytes[at] | (uint16_t)((uint16_t)bytes[at + 1u] << 8));
+    uint16_t word;
+    memcpy(&word, bytes + at, sizeof word);
+    return word;
 }
 
 static int32_t long_at(const uint8_t *bytes, uint16_t at)
 {
-    return (int32_t)(word_at(bytes, at) | ((uint32_t)word_at(bytes, (uint16_t)(at + 2u)) << 16));
+    int32_t value;
+    memcpy(&value, bytes + at, sizeof value);
+    return value;
 }
 
 /* Read a bank; whether it holds a whole record. */
@@ -77,13 +81,13 @@ void record_take(record_t *record, const uint8_t *bytes)
     record->nudge_uV = long_at(bytes, AT_NUDGE);
     record->edge_low = bytes[AT_EDGES];
     record->edge_high = bytes[AT_EDGES + 1u];
-    for (uint8_t k = 0; k < HAL_DACS + HAL_ADCS; k++) {
-        converter_t *converter = k < HAL_DACS ? &record->dac[k] : &record->adc[k - HAL_DACS];
-        const uint8_t *from = bytes + AT_DACS + 4u * k;
-        converter->gain_ppm = (int16_t)word_at(from, 0);
-        converter->offset_uV = (int16_t)word_at(from, 2);
-    }
+    /* the record is little-endian, and so is every target */
+    memcpy(record->dac, bytes + AT_DACS, sizeof record->dac);
+    memcpy(record->adc, bytes + AT_DACS + sizeof record->dac, sizeof record->adc);
 }
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records and blocks are read as they lie in memory");
+_Static_assert(sizeof(converter_t) == 4, "two words each, as in the record");
 
 static bool serial_plausible(const uint8_t *serial)
 {

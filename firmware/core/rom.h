@@ -19,4 +19,7 @@
 #define ROM_TEXT(text) (text)
 #endif
 
+/* Not to be built into its callers: on the AVR large frames and many copies cost flash. */
+#define APART __attribute__((noinline))
+
 #endif

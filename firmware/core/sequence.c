@@ -2,6 +2,7 @@
 
 #include "answers.h"
 #include "board.h"
+#include "rom.h"
 
 #define OUTPUT_MASK 0x0Fu
 #define LONGEST_TIMER_US 1000u
@@ -23,7 +24,7 @@ uint8_t sequence_words(const board_t *board, sequence_kind_t kind)
 /* --- waiting and reading -------------------------------------------------------------------------- */
 
 /* Start the settle time; work that lies between this and the reading costs nothing. */
-static uint16_t settle_begin(board_t *board)
+APART static uint16_t settle_begin(board_t *board)
 {
     uint16_t all = board->sequence.settle_us;
     uint16_t first = all > LONGEST_TIMER_US ? LONGEST_TIMER_US : all;
@@ -31,7 +32,7 @@ static uint16_t settle_begin(board_t *board)
     return (uint16_t)(all - first);
 }
 
-static void settle_end(board_t *board, uint16_t left)
+APART static void settle_end(board_t *board, uint16_t left)
 {
     hal_timer_wait(board->hal);
     while (left > 0 && !board->line.cancel) {
@@ -43,7 +44,7 @@ static void settle_end(board_t *board, uint16_t left)
     }
 }
 
-static bool read_averaged(board_t *board, uint8_t mask, uint16_t *codes)
+APART static bool read_averaged(board_t *board, uint8_t mask, uint16_t *codes)
 {
     uint8_t bits = board->sequence.average_bits;
     if (bits == 0) {
@@ -74,9 +75,20 @@ bool sequence_read(board_t *board, uint8_t mask, uint16_t *codes)
     return read_averaged(board, mask, codes);
 }
 
+static bool tells(uint16_t code)
+{
+    return code != 0 && code != 0xFFFFu;
+}
+
+bool sequence_near(const board_t *board, uint8_t output, uint16_t dac_code, uint16_t adc_code)
+{
+    int32_t away = (int32_t)dac_code - scale_nudge_code(&board->maps[output], adc_code);
+    return tells(adc_code) && (away < 0 ? -away : away) <= (int32_t)board->limits.dac_span[output];
+}
+
 /* --- the limits, for a whole request -------------------------------------------------------------- */
 
-static bool request_allowed(const board_t *board, sequence_kind_t kind, const uint8_t *at, uint16_t samples)
+APART static bool request_allowed(const board_t *board, sequence_kind_t kind, const uint8_t *at, uint16_t samples)
 {
     uint8_t words = sequence_words(board, kind);
     for (; samples > 0; samples--) {
@@ -107,7 +119,7 @@ typedef struct {
 } sample_t;
 
 /* Nudges that the host chose: near enough to the free readings? */
-static bool given_nudges(const board_t *board, const uint8_t *at, const uint16_t *free, nudges_t *nudges)
+APART static bool given_nudges(const board_t *board, const uint8_t *at, const uint16_t *free, nudges_t *nudges)
 {
     bool fine = true;
     for (uint8_t side = 0; side < board->sequence.sides; side++) {
@@ -119,8 +131,7 @@ static bool given_nudges(const board_t *board, const uint8_t *at, const uint16_t
                 continue;
             }
             nudges->closed[side] = (uint8_t)(nudges->closed[side] | (1u << j));
-            if (!sequence_tells(free[j]) ||
-                !limits_near(&board->limits, j, code, scale_nudge_code(&board->maps[j], free[j]))) {
+            if (!sequence_near(board, j, code, free[j])) {
                 fine = false;
             }
         }
@@ -129,7 +140,7 @@ static bool given_nudges(const board_t *board, const uint8_t *at, const uint16_t
 }
 
 /* Nudges from targets: v = f +- eta (t - f). */
-static bool found_nudges(const board_t *board, const uint8_t *at, const uint16_t *free, uint16_t eta, nudges_t *nudges)
+APART static bool found_nudges(const board_t *board, const uint8_t *at, const uint16_t *free, uint16_t eta, nudges_t *nudges)
 {
     uint8_t closed = 0;
     for (uint8_t j = 0; j < HAL_OUTPUTS; j++, at += 2) {
@@ -142,7 +153,7 @@ static bool found_nudges(const board_t *board, const uint8_t *at, const uint16_t
         bool rising = target >= f;
         uint16_t apart = rising ? (uint16_t)(target - f) : (uint16_t)(f - target);
         uint32_t delta = ((uint32_t)apart * eta + 2048u) >> 12; /* eta < 2^15 */
-        if (!sequence_tells(f) || delta > board->limits.adc_span[j]) {
+        if (!tells(f) || delta > board->limits.adc_span[j]) {
             return false;
         }
         closed = (uint8_t)(closed | (1u << j));
@@ -162,7 +173,7 @@ static bool found_nudges(const board_t *board, const uint8_t *at, const uint16_t
     return true;
 }
 
-static void drive_inputs(board_t *board, const uint8_t *at)
+APART static void drive_inputs(board_t *board, const uint8_t *at)
 {
     if (board->closed) {
         hal_switches(board->hal, 0);
@@ -174,7 +185,7 @@ static void drive_inputs(board_t *board, const uint8_t *at)
     hal_dac_load(board->hal);
 }
 
-static void drive_nudges(board_t *board, const uint16_t *codes, uint8_t closed)
+APART static void drive_nudges(board_t *board, const uint16_t *codes, uint8_t closed)
 {
     if (board->closed & (uint8_t)~closed) {
         hal_switches(board->hal, (uint8_t)(board->closed & closed));
@@ -198,17 +209,17 @@ static void repeat_free(sample_t *sample)
     }
 }
 
-static void note_saturation(sample_t *sample, uint8_t phase)
+APART static void note_saturation(sample_t *sample, uint8_t phase)
 {
     for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
-        if (!sequence_tells(sample->readings[phase][j])) {
+        if (!tells(sample->readings[phase][j])) {
             sample->status |= STATUS_SATURATED;
         }
     }
 }
 
 /* Measure the nudged phases of a sample; false if the ADC does not answer. */
-static bool measure_nudged(board_t *board, const nudges_t *nudges, sample_t *sample)
+APART static bool measure_nudged(board_t *board, const nudges_t *nudges, sample_t *sample)
 {
     for (uint8_t side = 0; side < board->sequence.sides; side++) {
         drive_nudges(board, nudges->codes[side], nudges->closed[side]);
@@ -221,7 +232,7 @@ static bool measure_nudged(board_t *board, const nudges_t *nudges, sample_t *sam
     return true;
 }
 
-static void send_sample(board_t *board, sequence_kind_t kind, const sample_t *sample)
+APART static void send_sample(board_t *board, sequence_kind_t kind, const sample_t *sample)
 {
     uint8_t first = kind == SEQUENCE_NUDGE;
     uint8_t last = kind == SEQUENCE_FREE ? 0u : board->sequence.sides;
@@ -246,7 +257,7 @@ static void nothing_measured(sample_t *sample)
 }
 
 /* Measure one sample while the one before is being sent; false if the sequence is to end. */
-static bool measure(board_t *board, sequence_kind_t kind, const uint8_t *at, uint16_t eta, const sample_t *before,
+APART static bool measure(board_t *board, sequence_kind_t kind, const uint8_t *at, uint16_t eta, const sample_t *before,
                     sample_t *sample)
 {
     nudges_t nudges;

@@ -24,11 +24,9 @@ uint8_t sequence_words(const struct board *board, sequence_kind_t kind);
 /* Check a whole request against the limits, then run it and answer; eta in 1/4096 (two-phase only). */
 void sequence_run(struct board *board, sequence_kind_t kind, const uint8_t *request, uint16_t size, uint16_t eta);
 
-/* Whether a reading tells how far something is: one at the end of the converter's range does not. */
-static inline bool sequence_tells(uint16_t code)
-{
-    return code != 0 && code != 0xFFFFu;
-}
+/* Whether a nudge DAC may stand at a code while its output, left alone, reads an ADC code. A reading at the end of
+ * the converter's range tells no distance, so then it may not. */
+bool sequence_near(const struct board *board, uint8_t output, uint16_t dac_code, uint16_t adc_code);
 
 /* Wait for the settle time, then read the ADC channels of the mask, averaged; false if the ADC does not answer. */
 bool sequence_read(struct board *board, uint8_t mask, uint16_t *codes);
