@@ -13,8 +13,9 @@ import numpy as np
 
 from hwlearn.errors import SetupError
 
-FaultKind = Literal["late", "fragmented", "dropped", "garbled", "reset"]
-"""A reply that comes late, in pieces, never, or damaged; or the peer drops the connection in its place."""
+FaultKind = Literal["late", "fragmented", "dropped", "garbled", "reset", "unplugged"]
+"""A reply that comes late, in pieces, never, or damaged; or the peer drops the connection in its place; or the
+plug is pulled when half of it has gone."""
 
 KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
 
@@ -25,8 +26,9 @@ class Fault:
 
     Attributes
     ----------
-    kind : {"late", "fragmented", "dropped", "garbled", "reset"}
+    kind : {"late", "fragmented", "dropped", "garbled", "reset", "unplugged"}
         What happens to the reply. Over a serial line, which cannot be reset, the reply of a reset is dropped.
+        An unplugged serial line is gone for good.
     seconds : float
         How late a late reply is; how long a fragmented one pauses between its pieces.
     pieces : int
@@ -104,7 +106,7 @@ class Faults:
 
         Parameters
         ----------
-        kind : {"late", "fragmented", "dropped", "garbled", "reset"}
+        kind : {"late", "fragmented", "dropped", "garbled", "reset", "unplugged"}
         after : int
             Replies that pass unharmed first, counted behind what is waiting already.
         count : int

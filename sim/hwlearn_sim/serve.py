@@ -1,4 +1,4 @@
-"""Virtual instruments on real wires: TCP sockets of this machine, and pseudo-terminals where it has any."""
+"""Virtual instruments and boards on real wires: TCP sockets of this machine, pseudo-terminals where it has any."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from typing import Final, Self
 
 from hwlearn.errors import HwlearnError, SetupError
 from hwlearn_sim.faults import Faults
-from hwlearn_sim.instruments.instrument import Instrument
-from hwlearn_sim.session import Line, Session
+from hwlearn_sim.session import Line, Served, Session
 
 _CHUNK: Final = 1 << 16
 _LOOPBACK: Final = "127.0.0.1"
@@ -25,13 +24,13 @@ _LISTENER: Final = "listener"
 
 
 class Server(ABC):
-    """One instrument on one wire, served by a thread of its own; a context manager.
+    """One instrument or board on one wire, served by a thread of its own; a context manager.
 
-    Clients may come and go, and several may be there at once; the instrument keeps its state throughout.
+    Clients may come and go, and several may be there at once; what is served keeps its state throughout.
 
     Parameters
     ----------
-    instrument : Instrument
+    served : Served
         Who answers.
     faults : Faults, optional
         What goes wrong on the wire.
@@ -44,8 +43,8 @@ class Server(ABC):
 
     address: str
 
-    def __init__(self, instrument: Instrument, faults: Faults | None = None) -> None:
-        self.instrument = instrument
+    def __init__(self, served: Served, faults: Faults | None = None) -> None:
+        self.served = served
         self.faults = Faults() if faults is None else faults
         self._selector = selectors.DefaultSelector()
         self._wake, self._waker = socket.socketpair()
@@ -53,6 +52,7 @@ class Server(ABC):
         self._sessions: list[Session] = []
         self._failure: BaseException | None = None
         self._stopping = False
+        self._idles_at: float | None = None
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
 
     def start(self) -> Self:
@@ -66,7 +66,7 @@ class Server(ABC):
         Raises
         ------
         HwlearnError
-            If the instrument broke down while it was served; the cause is attached.
+            If what is served broke down while it was served; the cause is attached.
         """
         if self._stopping:
             return
@@ -79,7 +79,7 @@ class Server(ABC):
             self._thread.join()
         self._waker.close()
         if self._failure is not None:
-            raise HwlearnError(f"the virtual instrument at {self.address} broke down") from self._failure
+            raise HwlearnError(f"what is served at {self.address} broke down") from self._failure
 
     def __enter__(self) -> Self:
         return self if self._thread.is_alive() else self.start()
@@ -121,6 +121,8 @@ class Server(ABC):
                     self._drop(session)
                 else:
                     self._watch(session)
+        again_s = self.served.idle()
+        self._idles_at = None if again_s is None else time.monotonic() + again_s
 
     def _attend(self, session: Session) -> None:
         try:
@@ -134,7 +136,7 @@ class Server(ABC):
             self._drop(session)
 
     def _admit(self, line: Line) -> None:
-        session = Session(line, self.instrument, self.faults)
+        session = self.served.session(line, self.faults)
         self._sessions.append(session)
         self._selector.register(line.fileno(), selectors.EVENT_READ, session)
 
@@ -150,6 +152,8 @@ class Server(ABC):
 
     def _patience_s(self) -> float | None:
         times = [when for session in self._sessions if (when := session.wakes_at()) is not None]
+        if self._idles_at is not None:
+            times.append(self._idles_at)
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     # --- what kinds of wires differ in --------------------------------------------------------------
@@ -164,11 +168,11 @@ class Server(ABC):
 
 
 class TcpServer(Server):
-    """Serves an instrument on a TCP port of this machine, for this machine alone.
+    """Serves on a TCP port of this machine, for this machine alone.
 
     Parameters
     ----------
-    instrument : Instrument
+    served : Served
         Who answers.
     port : int
         0 takes a free one.
@@ -181,12 +185,12 @@ class TcpServer(Server):
         If the port is taken.
     """
 
-    def __init__(self, instrument: Instrument, port: int = 0, faults: Faults | None = None) -> None:
+    def __init__(self, served: Served, port: int = 0, faults: Faults | None = None) -> None:
         try:
             self._listener = socket.create_server((_LOOPBACK, port), backlog=8)
         except (OSError, OverflowError) as error:
             raise SetupError(f"TCP port {port} cannot be served: {error}; use 0 for a free one") from error
-        super().__init__(instrument, faults)
+        super().__init__(served, faults)
         self._selector.register(self._listener, selectors.EVENT_READ, _LISTENER)
         self.port = int(self._listener.getsockname()[1])
         self.address = f"TCPIP::{_LOOPBACK}::{self.port}::SOCKET"
@@ -230,18 +234,18 @@ if sys.platform != "win32":
     import tty
 
     class PtyServer(Server):
-        """Serves an instrument on a pseudo-terminal, as a serial port would (Linux and macOS).
+        """Serves on a pseudo-terminal, as a serial port would (Linux and macOS).
 
         Parameters
         ----------
-        instrument : Instrument
+        served : Served
             Who answers.
         faults : Faults, optional
             What goes wrong on the wire.
         """
 
-        def __init__(self, instrument: Instrument, faults: Faults | None = None) -> None:
-            super().__init__(instrument, faults)
+        def __init__(self, served: Served, faults: Faults | None = None) -> None:
+            super().__init__(served, faults)
             master, self._slave = os.openpty()
             tty.setraw(self._slave)  # kept open: otherwise the wire would break when a client leaves
             self.path = os.ttyname(self._slave)

@@ -1,4 +1,4 @@
-"""One client of one virtual instrument: messages out of its bytes, replies to it, faults on the way."""
+"""One client of whatever is served on a wire: its bytes, replies to it, faults on the way."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import time
 from abc import ABC, abstractmethod
 from collections import deque
 from itertools import pairwise
-from typing import Final
+from typing import Protocol
 
 from hwlearn_sim.faults import Fault, Faults
-from hwlearn_sim.framing import Framer
-from hwlearn_sim.instruments.instrument import LONGEST_MESSAGE, Instrument
-
-_BLOCK_PATIENCE_S: Final = 0.1
-"""A byte missing inside a block costs that one message, not the connection."""
 
 
 class Line(ABC):
@@ -40,27 +35,25 @@ class Line(ABC):
         """Close it."""
 
 
-class Session:
-    """One client of one instrument."""
+class Session(ABC):
+    """One client of one instrument or board.
 
-    def __init__(self, line: Line, instrument: Instrument, faults: Faults) -> None:
+    Parameters
+    ----------
+    line : Line
+        Its connection.
+    faults : Faults
+        What goes wrong on it.
+    """
+
+    def __init__(self, line: Line, faults: Faults) -> None:
         self.line = line
-        self._instrument, self._faults = instrument, faults
-        self._framer = Framer(instrument.takes_blocks, LONGEST_MESSAGE)
-        self._block_since = 0.0
+        self._faults = faults
         self._due: deque[tuple[float, bytes]] = deque()
 
+    @abstractmethod
     def receive(self, data: bytes) -> bool:
         """Work on what has come; tell whether the connection is to live on."""
-        messages, lost = self._framer.feed(data)
-        self._block_since = time.monotonic()
-        if lost:
-            self._instrument.complain(-363)
-        for message in messages:
-            reply = self._instrument.execute(message)
-            if reply and not self._answer(reply):
-                return False
-        return True
 
     def _answer(self, reply: bytes) -> bool:
         if self._faults.muted:
@@ -75,6 +68,9 @@ class Session:
         elif fault.kind == "fragmented":
             for k, piece in enumerate(_pieces(reply, fault)):
                 self._post(fault.seconds if k else 0.0, piece)
+        elif fault.kind == "unplugged":
+            self._post(0.0, reply[: len(reply) // 2])
+            return False
         elif fault.kind == "reset":
             return not self.line.reset()
         return True
@@ -90,7 +86,7 @@ class Session:
         self._due.append((max(before, time.monotonic()) + after_s, data))
 
     def flush(self) -> None:
-        """Send what is due, and give up a block that does not go on."""
+        """Send what is due."""
         now = time.monotonic()
         while self._due and self._due[0][0] <= now:
             when, data = self._due.popleft()
@@ -98,26 +94,33 @@ class Session:
             if sent < len(data):
                 self._due.appendleft((when, data[sent:]))
                 return
-        if self._framer.in_block and now - self._block_since > _BLOCK_PATIENCE_S:
-            self._framer.abandon()
-            self._instrument.complain(-161)
 
     def wakes_at(self) -> float | None:
         """Return when `flush` has something to do, None if never."""
-        times = [self._due[0][0]] if self._due and not self.clogged else []
-        if self._framer.in_block:
-            times.append(self._block_since + _BLOCK_PATIENCE_S + 1e-3)
-        return min(times, default=None)
+        return self._due[0][0] if self._due and not self.clogged else None
 
     @property
     def busy(self) -> bool:
         """Whether `flush` may have something to do."""
-        return bool(self._due) or self._framer.in_block
+        return bool(self._due)
 
     @property
     def clogged(self) -> bool:
         """Whether bytes wait that the peer does not take."""
         return bool(self._due) and self._due[0][0] <= time.monotonic()
+
+
+class Served(Protocol):
+    """What a server can put on a wire."""
+
+    def session(self, line: Line, faults: Faults) -> Session:
+        """Begin to talk to a client."""
+
+    def idle(self) -> float | None:
+        """Do what it does of its own accord; return in how many seconds it wants to again, None for never.
+
+        Called whenever its clients have been attended to.
+        """
 
 
 def _pieces(reply: bytes, fault: Fault) -> list[bytes]:

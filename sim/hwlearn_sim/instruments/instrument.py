@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from typing import Final
 
+from hwlearn_sim.faults import Faults
 from hwlearn_sim.instruments.errors import ErrorQueue, InstrumentError
-
-LONGEST_MESSAGE: Final = 1 << 20
-"""Bytes of one message that an instrument takes; beyond, it drops them and queues -363."""
+from hwlearn_sim.message_session import MessageSession
+from hwlearn_sim.session import Line
 
 
 class Clock:
@@ -74,6 +73,14 @@ class Instrument(ABC):
         """Queue an error that shows only on the wire: a bad block, an overrun, a query left unread."""
         with self.lock:
             self._noted(InstrumentError(code))
+
+    def session(self, line: Line, faults: Faults) -> MessageSession:
+        """Begin to talk to a client."""
+        return MessageSession(line, self, faults)
+
+    def idle(self) -> float | None:
+        """Do nothing: an instrument only does what it is told."""
+        return None
 
     @abstractmethod
     def reset(self) -> None:

@@ -17,7 +17,7 @@ from hwlearn.errors import HwlearnError, SetupError
 from hwlearn_sim import serve
 from hwlearn_sim.faults import Fault, Faults
 from hwlearn_sim.framing import Framer
-from hwlearn_sim.instruments.instrument import LONGEST_MESSAGE
+from hwlearn_sim.message_session import LONGEST_MESSAGE
 
 DEADLINE_S = 10.0
 
