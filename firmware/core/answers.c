@@ -47,7 +47,7 @@ void answer_number(board_t *board, int32_t value)
     answer_more_number(board, value);
 }
 
-void answer_micro(board_t *board, int32_t micro)
+APART void answer_micro(board_t *board, int32_t micro)
 {
     begin(board);
     answer_more_micro(board, micro);

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "rom.h"
+
 #define WATCHDOG_MS 2000u
 
 void board_safe(board_t *board)
@@ -57,7 +59,7 @@ void board_calibrate(board_t *board)
     }
 }
 
-void board_reset(board_t *board)
+APART void board_reset(board_t *board)
 {
     board_safe(board);
     board->sequence.settle_us = 20;

@@ -1,5 +1,7 @@
 #include "numbers.h"
 
+#include "rom.h"
+
 #define MANTISSA_FULL 100000000u /* further digits only count as powers of ten */
 #define EXPONENT_MOST 20         /* one more digit, and it is beyond any number that makes sense */
 
@@ -86,7 +88,7 @@ static char *unsigned_write(char *out, uint32_t value, uint8_t least)
     return out;
 }
 
-static uint32_t magnitude(int32_t value)
+APART static uint32_t magnitude(int32_t value)
 {
     return value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "crc16.h"
+#include "rom.h"
 
 enum {
     AT_MAGIC = 0,
@@ -73,7 +74,7 @@ bool record_read(hal_t *hal, uint8_t *bytes)
     return newest(hal, bytes) != NOWHERE;
 }
 
-void record_take(record_t *record, const uint8_t *bytes)
+APART void record_take(record_t *record, const uint8_t *bytes)
 {
     memcpy(record->serial, bytes + AT_SERIAL, RECORD_SERIAL);
     record->serial[RECORD_SERIAL] = '\0';

@@ -1,6 +1,7 @@
 #include "scale.h"
 
 #include "numbers.h"
+#include "rom.h"
 
 #define MILLION 1000000
 
@@ -15,7 +16,7 @@ int32_t scale_dac_uV(const converter_t *dac, uint16_t code)
     return number_scaled(((int32_t)code - 32768) * 5, gain(dac), 65536) + dac->offset_uV;
 }
 
-int32_t scale_dac_code(const converter_t *dac, int32_t uV)
+APART int32_t scale_dac_code(const converter_t *dac, int32_t uV)
 {
     return 32768 + scale_dac_span(dac, uV - dac->offset_uV);
 }
@@ -47,7 +48,7 @@ nudge_map_t scale_nudge_map(const converter_t *adc, const converter_t *dac)
     return map;
 }
 
-int32_t scale_nudge_code(const nudge_map_t *map, uint16_t adc_code)
+APART int32_t scale_nudge_code(const nudge_map_t *map, uint16_t adc_code)
 {
     int32_t d = (int32_t)adc_code - 32000;
     int32_t tilt = d * map->slope + 131072;

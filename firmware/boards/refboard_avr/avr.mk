@@ -4,8 +4,9 @@ AVR_OBJCOPY ?= avr-objcopy
 AVR_SIZE ?= avr-size
 AVR_SOURCES := $(sort $(wildcard boards/refboard_avr/*.c))
 AVR_HEADERS := $(wildcard core/*.h hal/*.h boards/refboard_avr/*.h)
-AVR_FLAGS := -mmcu=atmega2560 -DF_CPU=16000000UL -O2 -flto -fuse-linker-plugin -ffunction-sections -fdata-sections \
-  -fshort-enums -mcall-prologues -Wl,--gc-sections
+AVR_FLAGS := -mmcu=atmega2560 -DF_CPU=16000000UL -Os -flto -fuse-linker-plugin -ffunction-sections -fdata-sections \
+  -fshort-enums -mcall-prologues -fno-move-loop-invariants -fno-tree-loop-im -fno-guess-branch-probability \
+  -Wl,--gc-sections -Wl,--relax
 AVR_FLASH_MOST := 16384
 AVR_RAM_MOST := 7168
 
