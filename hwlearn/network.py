@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.topology import FloatArray, Topology
-from hwlearn.errors import NetworkError
+from hwlearn.errors import LimitError, NetworkError
 from hwlearn.limits import Limits
 from hwlearn.nudges import DriveKind, Nudge, OutputDrive
 
@@ -161,6 +161,7 @@ class Network(ABC):
 
     Subclasses implement `_measure`, `_program` and `_close`; every request passes the limits here first, so
     nothing outside them reaches a backend. Use it as a context manager: it is left safe on every exit.
+    Hardware that knows a quicker way through the phases also implements `_measure_sides` or `_both_phases`.
 
     Parameters
     ----------
@@ -218,21 +219,9 @@ class Network(ABC):
         """
         self._check_open()
         x = batch(inputs, self.topology.n_inputs, "inputs")
-        if drive is None:
-            self.limits.check_terminals(self.topology, x)
-        else:
-            if drive.kind not in self.nudges:
-                able = ", ".join(sorted(self.nudges)) or "none"
-                raise NetworkError(f"this network cannot make a {drive.kind!r} drive; it can make: {able}")
-            if drive.values.shape != (len(x), self.topology.n_outputs):
-                raise NetworkError(
-                    f"output drive must have shape ({len(x)}, {self.topology.n_outputs}), got {drive.values.shape}"
-                )
-            drive.check(self.topology, self.limits, x)
+        self._check_request(x, drive)
         readout = self._measure(x, drive)
-        self.measurements += len(x)
-        if self.on_measured is not None:
-            self.on_measured(len(x))
+        self._count(len(x))
         return readout
 
     def two_phase(self, inputs: ArrayLike, error: ErrorSignal, nudge: Nudge, symmetric: bool = True) -> TwoPhase:
@@ -259,32 +248,38 @@ class Network(ABC):
             As `measure`.
         """
         x = batch(inputs, self.topology.n_inputs, "inputs")
-        free = self.measure(x)
+        self._check_open()
+        self._check_request(x, None)
+        whole = self._both_phases(x, error, nudge, symmetric)
+        if whole is not None:
+            self._count(len(x))
+            if not whole.skipped.all():
+                self._count(int((~whole.skipped).sum()) * (2 if symmetric else 1))
+            return whole
+        free = self._measure(x, None)
+        self._count(len(x))
         e = error(free.voltages)
-        least = getattr(error, "least_error", None)
-        strength = nudge.strengths(
-            self.topology,
-            self.limits,
-            x,
-            free.voltages,
-            e,
-            self.resolution if least is None else least(self.resolution),
-            self.resolution,
-        )
+        strength = self._strengths(x, free.voltages, e, error, nudge)
         active = strength > 0
         if not active.any():
             return TwoPhase(free, free, free if symmetric else None, e, strength)
         volts, errors, t = free.voltages[active], e[active], strength[active]
         plus = nudge.drive(volts, errors, t)
-        if not symmetric:
-            return TwoPhase(free, free.with_rows(active, self.measure(x[active], plus)), None, e, strength)
-        both = plus.then(nudge.drive(volts, errors, -t))
-        nudged = self.measure(np.concatenate([x[active], x[active]]), both)
-        half = len(t)
+        minus = nudge.drive(volts, errors, -t) if symmetric else None
+        sides = plus if minus is None else plus.then(minus)
+        driven = x[active] if minus is None else np.concatenate([x[active], x[active]])
+        self._check_request(driven, sides)
+        high, low, refused = self._measure_sides(x[active], plus, minus)
+        self._count(len(driven))
+        if refused is not None and refused.any():
+            strength = strength.copy()
+            strength[np.flatnonzero(active)[refused]] = 0.0
+            active, high = strength > 0, high.rows(~refused)
+            low = None if low is None else low.rows(~refused)
         return TwoPhase(
             free,
-            free.with_rows(active, nudged.rows(slice(None, half))),
-            free.with_rows(active, nudged.rows(slice(half, None))),
+            free.with_rows(active, high),
+            None if low is None else free.with_rows(active, low),
             e,
             strength,
         )
@@ -340,6 +335,35 @@ class Network(ABC):
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         """Measure a checked request: inputs (S, n_in), drive values (S, n_out)."""
 
+    def _measure_sides(
+        self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
+    ) -> tuple[Readout, Readout | None, NDArray[np.bool_] | None]:
+        """Measure both nudged phases of a checked request, or the one if ``minus`` is None.
+
+        Returns
+        -------
+        (Readout, Readout or None, ndarray of bool (S,) or None)
+            The phases, and which samples the hardware refused to nudge; None: it nudged them all.
+        """
+        if minus is None:
+            return self._measure(inputs, plus), None, None
+        nudged = self._measure(np.concatenate([inputs, inputs]), plus.then(minus))
+        half = len(inputs)
+        return nudged.rows(slice(None, half)), nudged.rows(slice(half, None)), None
+
+    def _both_phases(
+        self, inputs: FloatArray, error: ErrorSignal, nudge: Nudge, symmetric: bool
+    ) -> TwoPhase | None:
+        """Measure free and nudged phases of checked inputs in one go; None: measure them one by one.
+
+        Hardware that finds the nudges by itself must keep them within the limits by itself.
+        """
+        return None
+
+    def _most_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
+        """Return the strongest nudge (S,) that the hardware makes at free outputs (S, n_out) of this error."""
+        return np.full(len(free), np.inf)
+
     @abstractmethod
     def _program(self, conductances: FloatArray) -> Programmed:
         """Program checked targets (E,)."""
@@ -347,6 +371,53 @@ class Network(ABC):
     @abstractmethod
     def _close(self) -> None:
         """Make everything safe; called once."""
+
+    # --- what every request passes ------------------------------------------------------------------
+
+    def _strengths(
+        self, inputs: FloatArray, free: FloatArray, e: FloatArray, error: ErrorSignal, nudge: Nudge
+    ) -> FloatArray:
+        """Choose the strength of each sample (S,) within the limits and what the hardware makes."""
+        least = getattr(error, "least_error", None)
+        strength = nudge.strengths(
+            self.topology,
+            self.limits,
+            inputs,
+            free,
+            e,
+            self.resolution if least is None else least(self.resolution),
+            self.resolution,
+        )
+        most = self._most_strength(nudge, free, e)
+        if nudge.strength == "auto":
+            return np.minimum(strength, most)
+        over = np.flatnonzero(strength > most)
+        if over.size:
+            raise LimitError(
+                f"a nudge of strength {nudge.strength:g} is more than this hardware makes of sample {over[0]}, "
+                f"{most[over[0]]:.3g} within limits.nudge; use less, or 'auto'"
+            )
+        return strength
+
+    def _check_request(self, inputs: FloatArray, drive: OutputDrive | None) -> None:
+        """Refuse inputs (S, n_in), with a drive if any, that leave the limits or that cannot be made."""
+        if drive is None:
+            self.limits.check_terminals(self.topology, inputs)
+            return
+        if drive.kind not in self.nudges:
+            able = ", ".join(sorted(self.nudges)) or "none"
+            raise NetworkError(f"this network cannot make a {drive.kind!r} drive; it can make: {able}")
+        if drive.values.shape != (len(inputs), self.topology.n_outputs):
+            raise NetworkError(
+                f"output drive must have shape ({len(inputs)}, {self.topology.n_outputs}), got {drive.values.shape}"
+            )
+        drive.check(self.topology, self.limits, inputs)
+
+    def _count(self, samples: int) -> None:
+        """Count samples that were measured, and tell who wants to know."""
+        self.measurements += samples
+        if self.on_measured is not None:
+            self.on_measured(samples)
 
     def _check_open(self) -> None:
         if self._closed:

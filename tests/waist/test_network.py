@@ -102,3 +102,72 @@ def test_a_refused_measurement_leaves_the_network_usable(small, bench_limits):
     with pytest.raises(LimitError):
         twin.measure(100 * small[2])
     assert twin.measure(small[2]).voltages.shape == (6, 3)
+
+
+# --- hardware that goes its own way through the phases ----------------------------------------------
+
+
+class Weak(KirchhoffTwin):
+    """A twin that nudges by at most 20 mV, and refuses the samples it is told to."""
+
+    refused = ()
+
+    def _most_strength(self, nudge, free, error):
+        return 0.02 / np.abs(error).max(axis=1)
+
+    def _measure_sides(self, inputs, plus, minus):
+        high, low, _ = super()._measure_sides(inputs, plus, minus)
+        return high, low, np.isin(np.arange(len(inputs)), self.refused)
+
+
+def test_what_the_hardware_makes_bounds_the_strength(small, wide_limits):
+    _, g, x, y = small
+    weak = Weak(small[0], wide_limits)
+    weak.program(g)
+    phases = weak.two_phase(x, hl.TargetError(y), hl.ClampNudge())
+    moved = np.abs(phases.plus.voltages - phases.free.voltages).max(axis=1)
+    np.testing.assert_allclose(moved, 0.02, rtol=1e-9)
+    with pytest.raises(LimitError, match=r"a nudge of strength 5 is more than this hardware makes of sample 0"):
+        weak.two_phase(x, hl.TargetError(y), hl.ClampNudge(5.0))
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_a_sample_that_the_hardware_refused_to_nudge_is_skipped(small, wide_limits, symmetric):
+    _, g, x, y = small
+    weak = Weak(small[0], wide_limits)
+    weak.program(g)
+    whole = weak.two_phase(x, hl.TargetError(y), hl.ClampNudge(), symmetric)
+    weak.refused = (1, 4)
+    phases = weak.two_phase(x, hl.TargetError(y), hl.ClampNudge(), symmetric)
+    assert phases.skipped.tolist() == [False, True, False, False, True, False]
+    for part in ("plus", "minus") if symmetric else ("plus",):
+        seen, before = getattr(phases, part).voltages, getattr(whole, part).voltages
+        np.testing.assert_array_equal(seen[[1, 4]], phases.free.voltages[[1, 4]])
+        np.testing.assert_array_equal(seen[[0, 2, 3, 5]], before[[0, 2, 3, 5]])
+
+
+class Whole(KirchhoffTwin):
+    """A twin that measures both phases in one go, by way of another twin."""
+
+    other = None
+
+    def _both_phases(self, inputs, error, nudge, symmetric):
+        return None if self.other is None else self.other.two_phase(inputs, error, nudge, symmetric)
+
+
+def test_phases_in_one_go_are_checked_and_counted_like_others(small, wide_limits, bench_limits, ideal_twin):
+    _, _, x, y = small
+    whole, counts = Whole(small[0], bench_limits), []
+    whole.other, whole.on_measured = ideal_twin, counts.append
+    phases = whole.two_phase(x, hl.TargetError(y), hl.ClampNudge(0.2))
+    np.testing.assert_array_equal(
+        phases.plus.voltages, ideal_twin.two_phase(x, hl.TargetError(y), hl.ClampNudge(0.2)).plus.voltages
+    )
+    assert (counts, whole.measurements) == ([6, 12], 18)
+    before = ideal_twin.measurements
+    with pytest.raises(LimitError):
+        whole.two_phase(100 * x, hl.TargetError(y), hl.ClampNudge(0.2))
+    assert ideal_twin.measurements == before, "a refused request reaches no hardware"
+    whole.close()
+    with pytest.raises(NetworkError, match="closed"):
+        whole.two_phase(x, hl.TargetError(y), hl.ClampNudge(0.2))
