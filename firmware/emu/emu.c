@@ -1,0 +1,406 @@
+#include "emu.h"
+
+#include <simavr/avr_eeprom.h>
+#include <simavr/sim_avr.h>
+#include <simavr/sim_elf.h>
+#include <simavr/sim_io.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bus.h"
+#include "pins.h"
+#include "uart.h"
+
+#define HERTZ 16000000u
+#define CYCLES_PER_US 16u
+#define CYCLES_PER_MS 16000u
+#define RUN_AT_MOST 100000u /* cycles between two looks at the clock */
+
+struct emu {
+    avr_t *avr;
+    avr_io_t watcher; /* told of every reset of the MCU */
+    world_t world;
+    chips_t chips;
+    bus_t bus;
+    uart_t uart;
+    bool on, stopped, powering;
+    uint64_t lost_cycles; /* while the clock stood */
+    uint32_t resets, trips;
+};
+
+static void quiet(avr_t *avr, const int severity, const char *format, va_list arguments)
+{
+    (void)avr;
+    (void)severity;
+    (void)format;
+    (void)arguments;
+}
+
+/* --- power, resets, supervisor ----------------------------------------------------------------------- */
+
+static avr_cycle_count_t watch(avr_t *avr, avr_cycle_count_t when, void *param)
+{
+    emu_board *e = param;
+    avr_cycle_count_t due = e->bus.kicked + (avr_cycle_count_t)SUPERVISOR_MS * CYCLES_PER_MS;
+    (void)avr;
+    if (due > when) {
+        return due;
+    }
+    e->trips++;
+    bus_supervise(&e->bus, true);
+    return 0;
+}
+
+static void begin_watch(emu_board *e)
+{
+    e->bus.kicked = e->avr->cycle;
+    bus_supervise(&e->bus, false);
+    avr_cycle_timer_register(e->avr, (avr_cycle_count_t)SUPERVISOR_MS * CYCLES_PER_MS, watch, e);
+}
+
+static void was_reset(avr_io_t *io)
+{
+    emu_board *e = (emu_board *)(void *)((char *)io - offsetof(struct emu, watcher));
+    if (!e->on) {
+        return;
+    }
+    if (!e->powering) {
+        e->resets++;
+    }
+    e->avr->run_cycle_limit = RUN_AT_MOST;
+    uart_reset(&e->uart);
+    bus_reset(&e->bus);
+    begin_watch(e);
+}
+
+emu_board *emu_new(const char *elf)
+{
+    elf_firmware_t firmware;
+    memset(&firmware, 0, sizeof firmware);
+    avr_global_logger_set(quiet);
+    emu_board *e = calloc(1, sizeof *e);
+    if (!e || elf_read_firmware(elf, &firmware) != 0 || !firmware.flash) {
+        free(e);
+        return NULL;
+    }
+    e->avr = avr_make_mcu_by_name("atmega2560");
+    if (!e->avr) {
+        free(e);
+        return NULL;
+    }
+    avr_init(e->avr);
+    firmware.frequency = HERTZ;
+    avr_load_firmware(e->avr, &firmware);
+    e->avr->frequency = HERTZ;
+    world_begin(&e->world);
+    chips_begin(&e->chips, &e->world);
+    chips_power_on(&e->chips);
+    bus_begin(&e->bus, e->avr, &e->chips);
+    if (!uart_begin(&e->uart, e->avr)) {
+        emu_free(e);
+        return NULL;
+    }
+    e->watcher.kind = "watcher";
+    e->watcher.reset = was_reset;
+    /* the list is walked from its head, and the watcher comes last: after the peripherals of simavr */
+    avr_io_t *last = e->avr->io_port;
+    while (last->next) {
+        last = last->next;
+    }
+    last->next = &e->watcher;
+    e->watcher.avr = e->avr;
+    free(firmware.flash);
+    return e;
+}
+
+void emu_free(emu_board *e)
+{
+    if (e) {
+        avr_terminate(e->avr);
+        free(e->avr);
+        uart_end(&e->uart);
+        free(e);
+    }
+}
+
+void emu_power_on(emu_board *e)
+{
+    uint8_t byte;
+    e->on = true;
+    e->stopped = false;
+    e->powering = true;
+    while (queue_take(&e->uart.in, &byte, 1) || queue_take(&e->uart.out, &byte, 1)) {
+    }
+    chips_power_on(&e->chips);
+    avr_reset(e->avr);
+    avr_regbit_set(e->avr, e->avr->reset_flags.porf);
+    e->powering = false;
+}
+
+/* The supervisor has pulled RESET for long enough. */
+static void end_trip(emu_board *e)
+{
+    avr_reset(e->avr);
+}
+
+void emu_hang(emu_board *e)
+{
+    avr_flashaddr_t end = e->avr->flashend - 1u;
+    e->avr->flash[end] = 0xFF; /* rjmp to itself */
+    e->avr->flash[end + 1u] = 0xCF;
+    e->avr->codeend = e->avr->flashend;
+    e->avr->sreg[S_I] = 0;
+    e->avr->pc = end;
+}
+
+void emu_stop_clock(emu_board *e, int stopped)
+{
+    e->stopped = stopped != 0;
+}
+
+/* --- time -------------------------------------------------------------------------------------------- */
+
+uint64_t emu_now(const emu_board *e)
+{
+    return e->avr->cycle + e->lost_cycles;
+}
+
+static avr_cycle_count_t stop_here(avr_t *avr, avr_cycle_count_t when, void *param)
+{
+    (void)avr;
+    (void)when;
+    (void)param;
+    return 0;
+}
+
+/* Until the clock has reached `until`, or, if `bytes` is not 0, so many bytes are pending. */
+static void run(emu_board *e, avr_cycle_count_t until, size_t bytes)
+{
+    avr_t *avr = e->avr;
+    bool held = false;
+    if (until > avr->cycle) {
+        avr_cycle_timer_register(avr, until - avr->cycle, stop_here, e);
+    }
+    while (avr->cycle < until && !(bytes && queue_size(&e->uart.out) >= bytes)) {
+        if (e->bus.supervised) {
+            /* MCU and chips are held in reset */
+            avr_cycle_count_t hold = (avr_cycle_count_t)SUPERVISOR_RESET_MS * CYCLES_PER_MS;
+            avr->cycle += hold;
+            end_trip(e);
+            held = true;
+        } else {
+            avr_run(avr);
+        }
+        if (avr->state == cpu_Crashed || avr->state == cpu_Done) {
+            chips_fault(&e->chips, "ATmega2560: the program ran into nowhere");
+            avr->state = cpu_Running;
+            emu_hang(e);
+        }
+        if (held && until > avr->cycle) {
+            avr_cycle_timer_register(avr, until - avr->cycle, stop_here, e);
+            held = false;
+        }
+    }
+    avr_cycle_timer_cancel(avr, stop_here, e);
+}
+
+void emu_advance(emu_board *e, uint64_t cycles)
+{
+    if (!e->on) {
+        e->lost_cycles += cycles;
+        return;
+    }
+    if (e->stopped) {
+        /* only the supervisor has a clock of its own */
+        uint64_t due = (uint64_t)SUPERVISOR_MS * CYCLES_PER_MS;
+        uint64_t before = emu_now(e) - e->bus.kicked;
+        e->lost_cycles += cycles;
+        if (before < due && emu_now(e) - e->bus.kicked >= due) {
+            e->trips++;
+            bus_supervise(&e->bus, true);
+        }
+        return;
+    }
+    run(e, e->avr->cycle + cycles, 0);
+}
+
+void emu_advance_us(emu_board *e, uint64_t us)
+{
+    emu_advance(e, us * CYCLES_PER_US);
+}
+
+int emu_await(emu_board *e, size_t bytes, uint64_t cycles)
+{
+    if (e->on && !e->stopped) {
+        run(e, e->avr->cycle + cycles, bytes);
+    }
+    return queue_size(&e->uart.out) >= bytes;
+}
+
+int emu_settle(emu_board *e, uint64_t still, uint64_t most)
+{
+    uint64_t end = emu_now(e) + most;
+    while (e->on && !e->stopped && emu_now(e) < end) {
+        if (e->uart.receiving) {
+            emu_advance(e, 160);
+            continue;
+        }
+        size_t before = queue_size(&e->uart.out);
+        if (!emu_await(e, before + 1u, still)) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* --- the wire ---------------------------------------------------------------------------------------- */
+
+void emu_receive(emu_board *e, const uint8_t *data, size_t size)
+{
+    if (e->on) {
+        uart_receive(&e->uart, data, size);
+    }
+}
+
+size_t emu_arriving(const emu_board *e)
+{
+    return queue_size(&e->uart.in);
+}
+
+size_t emu_pending(const emu_board *e)
+{
+    return queue_size(&e->uart.out);
+}
+
+size_t emu_transmit(emu_board *e, uint8_t *out, size_t room)
+{
+    return queue_take(&e->uart.out, out, room);
+}
+
+uint64_t emu_last_byte(const emu_board *e)
+{
+    return e->uart.last_byte + e->lost_cycles;
+}
+
+uint64_t emu_overruns(const emu_board *e)
+{
+    return e->uart.overruns;
+}
+
+/* --- the analog world -------------------------------------------------------------------------------- */
+
+void emu_attach(emu_board *e, emu_analog_fn analog, emu_edges_fn edges, void *user)
+{
+    e->world.analog = analog;
+    e->world.on_edges = edges;
+    e->world.user = user;
+    emu_forget_transfers(e);
+}
+
+void emu_set_transfer(emu_board *e, uint8_t switches, const double *transfer)
+{
+    switches &= SWITCH_STATES - 1;
+    memcpy(e->world.transfer[switches], transfer, sizeof e->world.transfer[switches]);
+    e->world.known[switches] = true;
+    e->world.solved = false;
+}
+
+void emu_forget_transfers(emu_board *e)
+{
+    memset(e->world.known, 0, sizeof e->world.known);
+    e->world.solved = false;
+}
+
+void emu_set_converters(emu_board *e, const double *dac_gain, const double *dac_offset, const double *adc_gain,
+                        const double *adc_offset, double noise_volts, uint64_t seed)
+{
+    world_t *w = &e->world;
+    memcpy(w->dac_gain, dac_gain, sizeof w->dac_gain);
+    memcpy(w->dac_offset, dac_offset, sizeof w->dac_offset);
+    memcpy(w->adc_gain, adc_gain, sizeof w->adc_gain);
+    memcpy(w->adc_offset, adc_offset, sizeof w->adc_offset);
+    w->noise_volts = noise_volts;
+    noise_seed(&w->noise, seed);
+    for (uint8_t k = 0; k < DACS; k++) {
+        world_move(w, k, w->dac[k]);
+    }
+}
+
+/* --- probes and accidents ---------------------------------------------------------------------------- */
+
+uint16_t emu_dac_code(const emu_board *e, uint8_t channel)
+{
+    return channel < DACS ? e->world.dac[channel] : 0;
+}
+
+uint8_t emu_switches(const emu_board *e)
+{
+    return e->world.closed;
+}
+
+void emu_edge_codes(const emu_board *e, uint8_t *codes)
+{
+    memcpy(codes, e->world.edges, sizeof e->world.edges);
+}
+
+void emu_allow(emu_board *e, const uint16_t *low, const uint16_t *high)
+{
+    memcpy(e->world.low, low, sizeof e->world.low);
+    memcpy(e->world.high, high, sizeof e->world.high);
+    e->world.violations = 0;
+}
+
+uint64_t emu_violations(emu_board *e)
+{
+    uint64_t found = e->world.violations;
+    e->world.violations = 0;
+    return found;
+}
+
+uint64_t emu_loads(const emu_board *e)
+{
+    return e->world.loads;
+}
+
+uint64_t emu_conversions(const emu_board *e)
+{
+    return e->world.conversions;
+}
+
+uint64_t emu_faults(const emu_board *e)
+{
+    return e->chips.faults;
+}
+
+const char *emu_fault(const emu_board *e)
+{
+    return e->chips.fault;
+}
+
+uint32_t emu_resets(const emu_board *e)
+{
+    return e->resets;
+}
+
+uint32_t emu_trips(const emu_board *e)
+{
+    return e->trips;
+}
+
+uint8_t *emu_eeprom(emu_board *e)
+{
+    avr_eeprom_desc_t whole = {.ee = NULL, .offset = 0, .size = 4096};
+    (void)avr_ioctl(e->avr, AVR_IOCTL_EEPROM_GET, &whole); /* -1 also when it went well */
+    return whole.ee;
+}
+
+void emu_unplug_edges(emu_board *e, int unplugged)
+{
+    e->chips.unplugged = unplugged != 0;
+}
+
+void emu_upset_adc(emu_board *e)
+{
+    chips_upset_adc(&e->chips);
+}
