@@ -1,0 +1,225 @@
+"""Play random streams to a board and to its reference model; run as a program, it reports what it has seen.
+
+python -m firmware.tests.play LIBRARY --streams 1000 --seed 1
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from random import Random
+
+from .record import MICRO, Record, dac_range
+from .reference import Reference, Refused, Windows
+from .rig import Rig
+from .streams import RECORDS, Unit, Writer, damaged
+
+EVERYTHING_ZERO = [[0.0] * 16] * 8
+WHOLE_EEPROM = b"\xff" * 4096
+GIVEN_UP = 0.12  # seconds, more than a block may pause
+
+
+class Stage:
+    """A board with a dead network, the model of it, and what has been seen so far."""
+
+    def __init__(self, library: Path) -> None:
+        self.rig = Rig(library, None)
+        for switches in range(16):
+            self.rig.transfer(switches, EVERYTHING_ZERO)
+        self.seen: Counter[str] = Counter()
+        self.begin(None)
+
+    def begin(self, record: Record | None) -> None:
+        """Switch on with this record, and nothing else, in the EEPROM."""
+        self.rig.eeprom[:] = WHOLE_EEPROM
+        if record:
+            self.rig.provision(record.encode())
+        self.rig.power_on()
+        self.model = Reference(record)
+        self.model.edges = self.rig.edges
+        self.said: list[bytes] = []
+        self.guarded = self.model.windows
+        self.rig.allow(self.guarded.safe)
+
+    def guard(self, windows: Windows) -> None:
+        """Let no code outside these windows pass unseen."""
+        if windows is not self.guarded:
+            self.no_violation()
+            self.guarded = windows
+            self.rig.allow(windows.safe)
+
+    def no_violation(self) -> None:
+        """Check that no DAC was loaded with a code outside its limits."""
+        broken = self.rig.violations()
+        assert broken == 0, self.told(f"{broken} loads outside the limits")
+
+    def told(self, what: str) -> str:
+        """Say what went wrong, and after which bytes."""
+        return f"{what}, after {self.said[-4:]!r}"
+
+    def send(self, data: bytes, gaps: Iterable[tuple[int, float]] = ()) -> None:
+        """Send the bytes, with pauses (seconds) at some places."""
+        self.said.append(data)
+        start = 0
+        for at, pause in gaps:
+            self.rig.send(data[start:at])
+            self.rig.advance(pause)
+            start = at
+        self.rig.send(data[start:])
+
+    def message(self, write: Callable[[Reference], Unit], dice: Random) -> None:
+        """Write units one after the other, send them as one message; its answers are those of the model."""
+        answers, data, refused = [], b"", False
+        while True:
+            unit = write(self.model)
+            data += spelled(unit, dice)
+            if not refused:
+                try:
+                    answer = unit.play(self.model)
+                    answers += [answer] if answer is not None else []
+                except Refused as fault:
+                    self.model.push(fault.codes)
+                    refused = True  # nothing behind it is obeyed
+            if unit.last or dice.random() < 0.75:
+                break
+            data += b";"
+        self.exchange(data, answers, dice)
+
+    def exchange(self, data: bytes, answers: list[bytes], dice: Random) -> None:
+        """Send a message that the model has played already."""
+        before, after = self.guarded, self.model.windows
+        if before is not after:  # somewhere in the message the limits change
+            self.no_violation()
+            pairs = zip(before.safe, after.safe, strict=True)
+            self.rig.allow([(min(a, c), max(b, d)) for (a, b), (c, d) in pairs])
+        self.send(data + b"\n", some_gaps(len(data), dice))
+        self.guard(after)
+        self.seen["messages"] += 1
+        wanted, said = b";".join(answers) + b"\n" if answers else b"", self.rig.fetch()
+        assert said == wanted, self.told(f"answered {said!r} instead of {wanted!r}")
+
+    def state(self) -> None:
+        """Compare what the probes see with the model."""
+        rig, model = self.rig, self.model
+        assert rig.dacs == model.dacs, self.told(f"DACs stand at {rig.dacs} instead of {model.dacs}")
+        assert rig.switches == model.closed, self.told(f"switches {rig.switches} instead of {model.closed}")
+        assert rig.edges == model.edges, self.told(f"edges {rig.edges} instead of {model.edges}")
+
+    def next_error(self) -> None:
+        """Read one error; it is one that the model allows."""
+        wanted = self.model.next_error()
+        self.rig.send(b"SYST:ERR?\n")
+        said = self.rig.fetch()
+        code = int(said.split(b",")[0])
+        assert code in wanted, self.told(f"error {said!r} instead of {sorted(wanted)}")
+        self.seen[str(code)] += 1
+
+    def silence(self) -> None:
+        """Say nothing for longer than the watchdog waits."""
+        self.rig.advance(self.model.wdog_ms / 1000 + 0.005)
+        self.model.silence()
+        self.said.append(b"(silence)")
+
+    def cut(self, data: bytes) -> None:
+        """Send the beginning of a block and no more; it is given up."""
+        self.send(data)
+        self.rig.advance(GIVEN_UP)
+        self.model.push(frozenset([-161]))
+
+    def cancel(self, data: bytes) -> None:
+        """Send CAN behind a piece of text."""
+        self.send(data + b"\x18")
+        self.model.safe()
+
+    def fence(self, value: int) -> None:
+        """After silence and a newline the next message is answered, whatever came before, and makes safe."""
+        self.rig.advance(GIVEN_UP)
+        self.rig.send(b"\n")
+        self.rig.fetch()
+        self.rig.send(b"*ESE %d;*ESE?\n" % value)
+        said = self.rig.fetch()
+        assert said == b"%d\n" % value, self.told(f"the fence {value} was answered {said!r}")
+        self.rig.send(b"OUTP OFF\n")
+        assert self.rig.is_safe(), self.told("OUTP OFF left something driven")
+        self.no_violation()
+
+
+def spelled(unit: Unit, dice: Random) -> bytes:
+    """The bytes of a unit, its header with or without a leading colon."""
+    return b":" + unit.data if unit.data[:1].isalpha() and dice.random() < 0.5 else unit.data
+
+
+def some_gaps(size: int, dice: Random) -> list[tuple[int, float]]:
+    """Draw one or two short pauses somewhere in a message, or none."""
+    if size == 0 or dice.random() < 0.7:
+        return []
+    return [(at, 0.03 * dice.random()) for at in sorted(dice.choices(range(size), k=dice.choice((1, 2))))]
+
+
+def play_stream(stage: Stage, dice: Random) -> None:
+    """Play one stream: messages whose outcome is known, then perhaps damaged ones, then a fence."""
+    writer = Writer(dice)
+    stage.begin(dice.choice(RECORDS))
+    for _ in range(dice.randrange(1, 8)):
+        form = dice.random()
+        if form < 0.04:
+            stage.silence()
+        elif form < 0.08:
+            data = writer.sequence(stage.model).data
+            stage.cut(data[: dice.randrange(data.index(b"#") + 1, len(data))])
+        elif form < 0.12:
+            data = writer.voltage(stage.model).data
+            stage.cancel(data[: dice.randrange(len(data))])
+        elif form < 0.125:
+            for _ in range(dice.randrange(6, 12)):
+                stage.message(writer.syntax, dice)
+        else:
+            stage.message(writer.unit, dice)
+        if dice.random() < 0.9:
+            stage.next_error()
+    while stage.model.queue:
+        stage.next_error()
+    stage.state()
+    stage.no_violation()
+    if stage.model.record and dice.random() < 0.6:
+        damage(stage, writer, dice)
+    stage.fence(dice.randrange(256))
+    stage.seen["streams"] += 1
+
+
+def damage(stage: Stage, writer: Writer, dice: Random) -> None:
+    """Send damaged messages; at most a reboot by accident brings the limits of the record back."""
+    record = stage.model.record
+    assert record is not None
+    stage.rig.allow([dac_range(dac, record.volts_uV * MICRO) for dac in record.dacs])
+    for _ in range(dice.randrange(1, 4)):
+        data = writer.unit(stage.model).data + b"\n"
+        if b"CAL" not in data.upper():
+            stage.send(damaged(data, dice), some_gaps(len(data), dice))
+            stage.seen["damaged"] += 1
+
+
+def main() -> None:
+    """Play the streams that the arguments ask for, and print a summary as one line of JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("library", type=Path)
+    parser.add_argument("--streams", type=int, default=1000)
+    parser.add_argument("--seed", default="0")
+    parser.add_argument(
+        "--first", type=int, default=0, help="number of the first stream: to play one of them again"
+    )
+    arguments = parser.parse_args()
+    stage = Stage(arguments.library)
+    for k in range(arguments.first, arguments.first + arguments.streams):
+        try:
+            play_stream(stage, Random(f"{arguments.seed}/{k}"))
+        except AssertionError as wrong:
+            raise SystemExit(f"seed {arguments.seed}, stream {k}: {wrong}") from wrong
+    print(json.dumps(stage.seen))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Streams of good, damaged and senseless bytes against the sanitized library, and libFuzzer where clang has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from .conftest import make
+from .rig import FIRMWARE
+
+REPOSITORY = FIRMWARE.parent
+CODES = [-102, -104, -108, -109, -113, -161, -203, -221, -222, -224, -240, -340, -350, -363]
+
+
+def play(environment: dict[str, str], streams: int, first: int) -> subprocess.Popen[str]:
+    library = environment["HWLEARN_BOARD_LIBRARY"]
+    options = ["--streams", str(streams), "--first", str(first), "--seed", "streams"]
+    return subprocess.Popen(
+        [sys.executable, "-m", f"{__package__}.play", library, *options],
+        cwd=REPOSITORY, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def play_all(environment: dict[str, str], streams: int) -> Counter[str]:
+    """Play the streams in two programs at once; what they have seen, or what went wrong."""
+    players = [play(environment, streams // 2, first) for first in (0, streams // 2)]
+    seen: Counter[str] = Counter()
+    ends = [player.communicate() for player in players]
+    for player, (out, err) in zip(players, ends, strict=True):
+        assert player.returncode == 0, err[-4000:]
+        assert err == ""  # a sanitizer that reports and goes on
+        seen.update(json.loads(out))
+    assert seen["streams"] == streams
+    return seen
+
+
+def test_two_thousand_streams(sanitized: dict[str, str]) -> None:
+    seen = play_all(sanitized, 2000)
+    assert [code for code in CODES if not seen[str(code)]] == []
+    assert seen["damaged"] > 1000
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_streams(sanitized: dict[str, str]) -> None:
+    seen = play_all(sanitized, 100_000)
+    assert [code for code in CODES if seen[str(code)] < 100] == []
+    print(json.dumps(seen))
+
+
+def test_a_fault_would_be_reported(sanitized: dict[str, str]) -> None:
+    """The sanitizer is awake in these programs: use of a freed board ends them with its report."""
+    script = f"""if True:
+        from pathlib import Path
+        from {__package__}.rig import Rig
+        rig = Rig(Path({sanitized["HWLEARN_BOARD_LIBRARY"]!r}))
+        board = rig.lib.host_new()
+        rig.lib.host_free(board)
+        rig.lib.host_is_on(board)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=REPOSITORY, env=sanitized, text=True, capture_output=True, check=False
+    )
+    assert done.returncode == 77
+    assert "heap-use-after-free" in done.stderr
+
+
+@pytest.mark.slow
+def test_libfuzzer(tmp_path: Path) -> None:
+    """Inputs that libFuzzer grows from what they reach: no report, no violation, and the fence always answers."""
+    clang = shutil.which(os.environ.get("CLANG", "clang"))
+    if clang is None:
+        pytest.skip("clang is not installed")
+    probe = subprocess.run(
+        [clang, "-fsanitize=fuzzer,address,undefined", "-x", "c", "-", "-o", str(tmp_path / "probe")],
+        input="#include <stdint.h>\n#include <stddef.h>\n"
+        "int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n);\n"
+        "int LLVMFuzzerTestOneInput(const uint8_t *d, size_t n) { (void)d; (void)n; return 0; }\n",
+        text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    if probe.returncode:
+        pytest.skip("this clang has no libFuzzer")
+    make("fuzz")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for k, seed in enumerate(SEEDS):
+        (corpus / f"seed-{k}").write_bytes(b"\0\0\0\0" + seed)
+    done = subprocess.run(
+        [str(FIRMWARE / "build" / "fuzz" / "fuzz_stream"), "-runs=200000", "-max_len=4096", "-seed=1",
+         f"-dict={FIRMWARE / 'tests' / 'fuzz.dict'}", f"-artifact_prefix={tmp_path}/", str(corpus)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+SEEDS = [
+    b"*IDN?\nSYST:CAP?\nSYST:ERR?\n", b"SOUR:VOLT 0,0.5;VOLT? 0;:ROUT:CLOS 3;OPEN\n", b"MEAS:VOLT?\nEDGE:DATA?\n",
+    b"CAL:UNL T-0001\nCAL:DATA?\n", b"SEQ:SIDE 1;AVER 4;SETT 0\nSEQ:FREE? #218" + b"\0\x80" * 8 + b"\0\0\n",
+]  # fmt: skip

@@ -1,0 +1,34 @@
+"""All other tests of the host library once more, on the library with AddressSanitizer and UBSan."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from .rig import FIRMWARE
+
+SUBJECTS = [
+    "wire",
+    "errors",
+    "blocks",
+    "limits",
+    "sequences",
+    "two_phase",
+    "watchdog",
+    "eeprom",
+    "edges",
+    "reference",
+]
+
+
+def test_all_subjects(sanitized: dict[str, str]) -> None:
+    here = Path(__file__).parent
+    files = [str(here / f"test_{subject}.py") for subject in SUBJECTS]
+    options = ["-p", "no:cacheprovider", "-p", "no:randomly", "--tb=short", "-x"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, *files],
+        cwd=FIRMWARE.parent, env=sanitized, text=True, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    assert "skipped" not in done.stdout
