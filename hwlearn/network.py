@@ -409,7 +409,8 @@ class Network(ABC):
             raise NetworkError(f"this network cannot make a {drive.kind!r} drive; it can make: {able}")
         if drive.values.shape != (len(inputs), self.topology.n_outputs):
             raise NetworkError(
-                f"output drive must have shape ({len(inputs)}, {self.topology.n_outputs}), got {drive.values.shape}"
+                f"output drive must have shape ({len(inputs)}, {self.topology.n_outputs}), "
+                f"got {drive.values.shape}"
             )
         drive.check(self.topology, self.limits, inputs)
 
