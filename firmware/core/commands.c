@@ -1,6 +1,5 @@
 #include "commands.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "answers.h"
@@ -8,10 +7,20 @@
 #include "numbers.h"
 #include "rom.h"
 
+static bool is_lower(char c)
+{
+    return c >= 'a' && c <= 'z';
+}
+
+static char upper(char c)
+{
+    return is_lower(c) ? (char)(c - 'a' + 'A') : c;
+}
+
 static bool same_word(const parameter_t *from, const char *rom)
 {
     for (uint8_t k = 0; k < from->size; k++) {
-        if (toupper((unsigned char)from->text[k]) != (int)rom_byte(rom + k)) {
+        if (upper(from->text[k]) != (char)rom_byte(rom + k)) {
             return false;
         }
     }
@@ -593,13 +602,14 @@ enum {
     X("CALibration:UNLock", TAKES_WORD, 0, 0, unlock)
 
 typedef struct {
+    uint8_t header_size; /* with the zero behind it */
     uint8_t takes;
     uint8_t least; /* of the first count */
     uint16_t most;
     handler_t run;
 } command_t;
 
-#define ROW(header, takes, least, most, run) {takes, least, most, run},
+#define ROW(header, takes, least, most, run) {sizeof header, takes, least, most, run},
 #define HEADER(header, takes, least, most, run) header "\0"
 
 static const command_t COMMANDS[] ROM = {COMMANDS_OF(ROW)};
@@ -631,7 +641,7 @@ static char header_at(const header_t *header, uint8_t k)
     } else if (k - header->path_size < header->size) {
         c = header->text[k - header->path_size];
     }
-    return (char)toupper((unsigned char)c);
+    return upper(c);
 }
 
 static bool keyword_ends(char c)
@@ -646,13 +656,13 @@ static bool matches(const char *pattern, const header_t *header)
     for (;;) {
         /* one keyword: the short form, then all of the rest or nothing of it */
         char c = (char)rom_byte(pattern);
-        while (!keyword_ends(c) && !islower((unsigned char)c) && header_at(header, at) == c) {
+        while (!keyword_ends(c) && !is_lower(c) && header_at(header, at) == c) {
             c = (char)rom_byte(++pattern);
             at++;
         }
         bool whole = !keyword_ends(header_at(header, at));
-        while (islower((unsigned char)c)) {
-            if (whole && header_at(header, at++) != (char)toupper((unsigned char)c)) {
+        while (is_lower(c)) {
+            if (whole && header_at(header, at++) != upper(c)) {
                 return false;
             }
             c = (char)rom_byte(++pattern);
@@ -672,12 +682,12 @@ uint8_t commands_find(const char *path, const char *header, uint8_t size)
 {
     header_t sent = {path, (uint8_t)strlen(path), header, size};
     const char *pattern = HEADERS;
+    char first = header_at(&sent, 0);
     for (uint8_t k = 0; k < COMMAND_COUNT; k++) {
-        if (matches(pattern, &sent)) {
+        if ((char)rom_byte(pattern) == first && matches(pattern, &sent)) {
             return k;
         }
-        while (rom_byte(pattern++) != 0) {
-        }
+        pattern += rom_byte(&COMMANDS[k].header_size);
     }
     return COMMAND_NONE;
 }
