@@ -148,6 +148,14 @@ static bool blank(const parser_t *p)
     return true;
 }
 
+/* What has been obeyed is a sign of life, though its message has not come to an end: it may have switched something on
+ * after a long silence. */
+static void obey(board_t *board, uint8_t command, arguments_t *arguments)
+{
+    commands_run(board, command, arguments);
+    board->last_message_ms = hal_millis(board->hal);
+}
+
 /* A unit of text alone has come to its end. */
 static void run_text(board_t *board)
 {
@@ -160,7 +168,7 @@ static void run_text(board_t *board)
             if (code != 0) {
                 fail(board, code);
             } else {
-                commands_run(board, command, &arguments);
+                obey(board, command, &arguments);
             }
         }
     }
@@ -179,7 +187,7 @@ static void run_block(board_t *board)
         if (command != COMMAND_NONE) {
             arguments.block = p->block;
             arguments.block_size = (uint16_t)(p->filled - 2u);
-            commands_run(board, command, &arguments);
+            obey(board, command, &arguments);
         }
     }
     p->size = 0;
