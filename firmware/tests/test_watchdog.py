@@ -74,6 +74,16 @@ def test_every_message_is_a_sign_of_life(rig: Rig) -> None:
     assert not rig.is_safe()
 
 
+def test_after_a_long_silence_the_first_half_of_a_message_may_drive(rig: Rig) -> None:
+    """Bytes come one by one: between two units of a message the watchdog looks, and sees a host that talks."""
+    rig.advance(10)
+    for byte in b"SOUR:VOLT 0,0.1;VOLT 1,0.1\n":
+        rig.send(bytes([byte]))
+        rig.advance(1e-5)
+    assert rig.errors() == []
+    assert not rig.is_safe()
+
+
 def test_half_a_message_is_none(rig: Rig) -> None:
     drive(rig)
     for _ in range(30):
