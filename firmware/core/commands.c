@@ -624,67 +624,56 @@ static void look_up(uint8_t command, command_t *found)
 
 /* --- finding a header ----------------------------------------------------------------------------- */
 
-/* A header in two pieces: where it is looked up, and what was sent. */
-typedef struct {
-    const char *path;
-    uint8_t path_size;
-    const char *text;
-    uint8_t size;
-} header_t;
-
-/* Its character in capitals; 0 behind its end. */
-static char header_at(const header_t *header, uint8_t k)
-{
-    char c = '\0';
-    if (k < header->path_size) {
-        c = header->path[k];
-    } else if (k - header->path_size < header->size) {
-        c = header->text[k - header->path_size];
-    }
-    return upper(c);
-}
+#define HEADER_MOST 32u /* longer than any of ours, with a zero behind it */
 
 static bool keyword_ends(char c)
 {
     return c == ':' || c == '?' || c == '\0';
 }
 
-/* Whether a header of the table is the one that was sent. */
-static bool matches(const char *pattern, const header_t *header)
+/* Whether a header of the table is the one that was sent, in capitals. */
+static bool matches(const char *pattern, const char *sent)
 {
-    uint8_t at = 0;
     for (;;) {
         /* one keyword: the short form, then all of the rest or nothing of it */
         char c = (char)rom_byte(pattern);
-        while (!keyword_ends(c) && !is_lower(c) && header_at(header, at) == c) {
+        while (!keyword_ends(c) && !is_lower(c) && *sent == c) {
             c = (char)rom_byte(++pattern);
-            at++;
+            sent++;
         }
-        bool whole = !keyword_ends(header_at(header, at));
+        bool whole = !keyword_ends(*sent);
         while (is_lower(c)) {
-            if (whole && header_at(header, at++) != upper(c)) {
+            if (whole && *sent++ != upper(c)) {
                 return false;
             }
             c = (char)rom_byte(++pattern);
         }
-        if (!keyword_ends(c) || header_at(header, at) != c) {
+        if (!keyword_ends(c) || *sent != c) {
             return false;
         }
         if (c == '\0') {
-            return at == header->path_size + header->size; /* a zero byte in what was sent is no end */
+            return true;
         }
         pattern++;
-        at++;
+        sent++;
     }
 }
 
 uint8_t commands_find(const char *path, const char *header, uint8_t size)
 {
-    header_t sent = {path, (uint8_t)strlen(path), header, size};
+    char sent[HEADER_MOST];
+    uint8_t end = (uint8_t)strlen(path);
+    if (end + size >= HEADER_MOST || memchr(header, 0, size)) {
+        return COMMAND_NONE;
+    }
+    memcpy(sent, path, end);
+    for (uint8_t k = 0; k < size; k++) {
+        sent[end++] = upper(header[k]);
+    }
+    sent[end] = '\0';
     const char *pattern = HEADERS;
-    char first = header_at(&sent, 0);
     for (uint8_t k = 0; k < COMMAND_COUNT; k++) {
-        if ((char)rom_byte(pattern) == first && matches(pattern, &sent)) {
+        if ((char)rom_byte(pattern) == sent[0] && matches(pattern, sent)) {
             return k;
         }
         pattern += rom_byte(&COMMANDS[k].header_size);
