@@ -20,7 +20,8 @@ static char upper(char c)
 static bool same_word(const parameter_t *from, const char *rom)
 {
     for (uint8_t k = 0; k < from->size; k++) {
-        if (upper(from->text[k]) != (char)rom_byte(rom + k)) {
+        char wanted = (char)rom_byte(rom + k);
+        if (wanted == '\0' || upper(from->text[k]) != wanted) { /* zero bytes may have been sent */
             return false;
         }
     }

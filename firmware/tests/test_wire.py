@@ -125,6 +125,14 @@ def test_spaces_carriage_returns_and_empty_lines(rig: Rig) -> None:
     assert rig.errors() == []
 
 
+@pytest.mark.parametrize("zeros", [1, 4, 80])
+def test_zero_bytes_end_nothing(rig: Rig, zeros: int) -> None:
+    rig.send(b"OUTP OFF" + b"\0" * zeros + b"\n")
+    rig.send(b"*OPC?" + b"\0" * zeros + b"\n")
+    rig.send(b"CAL:UNL T-0001" + b"\0" * zeros + b"\n")
+    assert rig.errors() == [-224, -113, -224]
+
+
 def test_bytes_may_come_one_by_one(rig: Rig) -> None:
     for byte in b"SEQ:AVER 8;AVER?\n":
         assert rig.fetch() == b""
