@@ -8,15 +8,32 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from .conftest import make
+from .record import PLAIN
 from .rig import FIRMWARE
+from .wire_blocks import block, framed
 
 REPOSITORY = FIRMWARE.parent
 CODES = [-102, -104, -108, -109, -113, -161, -203, -221, -222, -224, -240, -340, -350, -363]
+SETUP = b"\5\2\0\0"  # a wide record, right CRCs, all at once
+SEEDS = [
+    b"*IDN?\nSYST:CAP?\nSYST:ERR?\n",
+    b"SOUR:VOLT 0,0.5;VOLT? 0;:ROUT:CLOS 3;OPEN\n",
+    b"MEAS:VOLT?\nEDGE:DATA?\n",
+    b"CAL:UNL F-1\nCAL:DATA?\n",
+    b"SEQ:SIDE 1;AVER 4;SETT 0\nSEQ:FREE? " + block([32768] * 8) + b"\n",
+    b"SEQ:NUDG? " + block([33000] * 8 + [32900] * 8) + b"\nSEQ:TWOP? 0.5," + block([30000] * 12) + b"\n",
+    b"EDGE:DATA "
+    + block([77] * 32)
+    + b"\nCAL:UNL F-1\nCAL:DATA "
+    + framed(replace(PLAIN, serial="F-1").encode())
+    + b"\n",
+]
 
 
 def play(environment: dict[str, str], streams: int, first: int) -> subprocess.Popen[str]:
@@ -90,16 +107,10 @@ def test_libfuzzer(tmp_path: Path) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
     for k, seed in enumerate(SEEDS):
-        (corpus / f"seed-{k}").write_bytes(b"\0\0\0\0" + seed)
+        (corpus / f"seed-{k}").write_bytes(SETUP + seed)
     done = subprocess.run(
         [str(FIRMWARE / "build" / "fuzz" / "fuzz_stream"), "-runs=200000", "-max_len=4096", "-seed=1",
          f"-dict={FIRMWARE / 'tests' / 'fuzz.dict'}", f"-artifact_prefix={tmp_path}/", str(corpus)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
-
-
-SEEDS = [
-    b"*IDN?\nSYST:CAP?\nSYST:ERR?\n", b"SOUR:VOLT 0,0.5;VOLT? 0;:ROUT:CLOS 3;OPEN\n", b"MEAS:VOLT?\nEDGE:DATA?\n",
-    b"CAL:UNL T-0001\nCAL:DATA?\n", b"SEQ:SIDE 1;AVER 4;SETT 0\nSEQ:FREE? #218" + b"\0\x80" * 8 + b"\0\0\n",
-]  # fmt: skip
