@@ -77,7 +77,8 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
     if inputs.shape[1] != topology.n_inputs:
         raise DataError(
             f"data {section.source}: {features.values.shape[1]} features make {inputs.shape[1]} input voltages "
-            f"({section.encoding} encoding{', two bias rails' if section.bias else ''}), but the network has "
+            f"({section.encoding} encoding{f', {len(section.negated)} negated' if section.negated else ''}"
+            f"{', two bias rails' if section.bias else ''}), but the network has "
             f"{topology.n_inputs} inputs; change network.inputs, data.encoding or the columns"
         )
     limits.check_terminals(topology, inputs)
@@ -96,13 +97,15 @@ def encode(
     """Turn features (S, F) into input volts.
 
     ``plain`` takes the numbers as volts; ``scaled`` maps each feature's range onto plus and minus the
-    amplitude; ``differential`` adds the negative of each, all features first, then all negatives. Bias rails
-    of plus and minus ``bias`` volts come last.
+    amplitude; ``differential`` adds the negative of each, all features first, then all negatives. With the
+    first two, the negatives of the features that ``negated`` numbers follow, in its order. Bias rails of plus
+    and minus ``bias`` volts come last.
 
     Raises
     ------
     DataError
-        If an amplitude is missing, or the ranges do not fit the features.
+        If an amplitude is missing, the ranges do not fit the features, or ``negated`` names one that is not
+        there, one twice, or any with ``differential``, which negates them all.
     """
     columns = [values]
     if section.encoding != "plain":
@@ -111,6 +114,7 @@ def encode(
         low, high = _ranges(values, section.ranges or ranges)
         scaled = section.amplitude * (2 * (values - low) / (high - low) - 1)
         columns = [scaled] if section.encoding == "scaled" else [scaled, -scaled]
+    columns.append(-columns[0][:, _negated(section, values.shape[1])])
     if section.bias is not None:
         rail = np.full((len(values), 1), section.bias)
         columns += [rail, -rail]
@@ -145,6 +149,16 @@ def _ranges(values: FloatArray, ranges: Sequence[Sequence[float]] | None) -> tup
         )
     table = np.array(pairs, dtype=np.float64)
     return table[:, 0], table[:, 1]
+
+
+def _negated(section: DataSection, features: int) -> list[int]:
+    """Return the features whose negatives are asked for one by one."""
+    chosen = section.negated
+    if chosen and section.encoding == "differential":
+        raise DataError("data.negated is for encoding 'plain' or 'scaled'; 'differential' negates every feature")
+    if len(set(chosen)) != len(chosen) or not set(chosen) <= set(range(features)):
+        raise DataError(f"data.negated = {chosen}: it must list features 0 to {features - 1}, each once at most")
+    return chosen
 
 
 def _teacher(section: DataSection, topology: Topology, limits: Limits) -> Features:

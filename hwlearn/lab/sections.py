@@ -166,6 +166,7 @@ class DataSection(Section):
     source: str
     encoding: Literal["plain", "scaled", "differential"] = "plain"
     amplitude: PositiveVolts | None = None
+    negated: list[Annotated[int, Field(ge=0)]] = []
     bias: PositiveVolts | None = None
     ranges: list[list[float]] | None = None
     label_column: str | int | None = None

@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hwlearn_sim.imperfections import Imperfections
+    from hwlearn_sim.placed import PlacedBoard, PlacedCard, PlacedSmu
     from hwlearn_sim.twin import KirchhoffTwin
-    from hwlearn_sim.virtual_bench import PlacedCard, PlacedSmu, VirtualBench
+    from hwlearn_sim.virtual_bench import VirtualBench
 
-__all__ = ["Imperfections", "KirchhoffTwin", "PlacedCard", "PlacedSmu", "VirtualBench"]
+__all__ = ["Imperfections", "KirchhoffTwin", "PlacedBoard", "PlacedCard", "PlacedSmu", "VirtualBench"]
 
 _HOMES = {
     "Imperfections": "hwlearn_sim.imperfections",
     "KirchhoffTwin": "hwlearn_sim.twin",
-    "PlacedCard": "hwlearn_sim.virtual_bench",
-    "PlacedSmu": "hwlearn_sim.virtual_bench",
+    "PlacedBoard": "hwlearn_sim.placed",
+    "PlacedCard": "hwlearn_sim.placed",
+    "PlacedSmu": "hwlearn_sim.placed",
     "VirtualBench": "hwlearn_sim.virtual_bench",
 }
 

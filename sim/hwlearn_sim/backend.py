@@ -11,6 +11,7 @@ from hwlearn.errors import SetupError
 from hwlearn.limits import Limits
 from hwlearn.network import Network
 from hwlearn.units import parse_quantity
+from hwlearn_sim.code_laws import RheostatLaw
 from hwlearn_sim.imperfections import Imperfections
 from hwlearn_sim.twin import KirchhoffTwin
 
@@ -23,6 +24,23 @@ _Volts = Annotated[float, _in("V"), Field(ge=0)]
 _Positive = Annotated[float, Field(ge=0)]
 
 
+_Ohms = Annotated[float, _in("ohm"), Field(gt=0)]
+
+
+class RheostatSettings(BaseModel):
+    """The key ``rheostat``: edges are digital potentiometers, which take steps in resistance."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    full: _Ohms
+    wiper: _Ohms
+    positions: Annotated[int, Field(ge=2, le=65536)] = 256
+
+    def law(self) -> RheostatLaw:
+        """Return what a code means."""
+        return RheostatLaw(self.full, self.wiper, self.positions)
+
+
 class SimSettings(BaseModel):
     """Keys of ``[backend]`` with ``kind = "sim"``; see `Imperfections` and `KirchhoffTwin` for their meaning."""
 
@@ -31,6 +49,7 @@ class SimSettings(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
     device_spread: _Positive = 0.0
     conductance_bits: int | None = None
+    rheostat: RheostatSettings | None = None
     write_noise: _Positive = 0.0
     stuck_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
     read_noise: _Volts = 0.0
@@ -113,4 +132,5 @@ class SimBackend:
             nudges=settings.nudges,
             node_readout=settings.node_readout,
             current_readout=settings.current_readout,
+            edge_law=None if settings.rheostat is None else settings.rheostat.law(),
         )

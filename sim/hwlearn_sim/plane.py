@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,6 +110,15 @@ class AnalogPlane:
         """Return where a channel has come to rest, exactly."""
         with self._lock:
             return self._operating(channel)
+
+    def driven_beside(self, channels: Set[int]) -> tuple[tuple[int, Source], ...]:
+        """Return every other channel that drives something, with what it drives."""
+        with self._lock:
+            return tuple(
+                (channel, source)
+                for channel, source in enumerate(self._sources)
+                if channel not in channels and not isinstance(source, Open)
+            )
 
     # --- circuit ------------------------------------------------------------------------------------
 

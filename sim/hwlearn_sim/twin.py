@@ -16,6 +16,7 @@ from hwlearn.limits import Limits
 from hwlearn.network import Network, Programmed, Readout
 from hwlearn.nudges import DriveKind, OutputDrive
 from hwlearn.units import format_quantity
+from hwlearn_sim.code_laws import CodeLaw
 from hwlearn_sim.converters import Converter
 from hwlearn_sim.devices import Devices
 from hwlearn_sim.imperfections import Imperfections
@@ -44,11 +45,14 @@ class KirchhoffTwin(Network):
         Read every node as well (few labs can).
     current_readout : bool
         Measure the current of clamped outputs and of the input sources, as SMUs do.
+    edge_law : CodeLaw, optional
+        Programming resolution: edges take the conductances of these codes alone.
 
     Raises
     ------
     SetupError
-        If a limit lies beyond a converter's range, or a stuck edge does not exist.
+        If a limit lies beyond a converter's range, a stuck edge does not exist, or there are both
+        conductance bits and a law of codes.
 
     Notes
     -----
@@ -68,8 +72,11 @@ class KirchhoffTwin(Network):
         nudges: Iterable[DriveKind] = ("clamp", "current", "resistor"),
         node_readout: bool = False,
         current_readout: bool = True,
+        edge_law: CodeLaw | None = None,
     ) -> None:
         flaws = Imperfections() if imperfections is None else imperfections
+        if edge_law is not None and flaws.conductance_bits is not None:
+            raise SetupError("edges take steps by conductance_bits or by the codes of a law, not both; leave one")
         if limits.voltage > flaws.dac_range_V:
             raise SetupError(
                 f"limits.voltage = {format_quantity(limits.voltage, 'V')} is beyond the DAC range of "
@@ -81,6 +88,7 @@ class KirchhoffTwin(Network):
             raise SetupError(f"settle_s is {settle_s}; it must be zero or positive")
         self.imperfections = flaws
         self.settle_s, self.averages = settle_s, int(averages)
+        self._edge_law = edge_law
         self._node_readout, self._current_readout = node_readout, current_readout
         # one stream for each cause, so that switching one fault on leaves the others as they were
         streams = np.random.default_rng(seed).spawn(5)
@@ -259,6 +267,8 @@ class KirchhoffTwin(Network):
     # --- devices ------------------------------------------------------------------------------------
 
     def _quantised(self, conductances: FloatArray) -> FloatArray:
+        if self._edge_law is not None:
+            return self._edge_law.siemens(self._edge_law.nearest(conductances))
         bits = self.imperfections.conductance_bits
         if bits is None:
             return conductances

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import itertools
 import math
-from contextlib import ExitStack
-from importlib.metadata import entry_points
 from typing import Annotated, Any, Literal
 
-from numpy.typing import ArrayLike
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.limits import Limits
-from hwlearn.network import Network, Programmed, Readout
-from hwlearn.nudges import OutputDrive
+from hwlearn.network import Network
 from hwlearn.units import parse_quantity
+from hwlearn_sim.code_laws import RheostatLaw
 from hwlearn_sim.imperfections import Imperfections
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.instruments.edge_card import RheostatLaw
 from hwlearn_sim.instruments.models import MODELS
-from hwlearn_sim.virtual_bench import PlacedCard, PlacedSmu, VirtualBench, Wire
+from hwlearn_sim.placed import PlacedCard, PlacedSmu, Wire
+from hwlearn_sim.virtual_bench import VirtualBench
+from hwlearn_sim.virtual_network import open_served
 
 _Siemens = Annotated[float, BeforeValidator(lambda value: parse_quantity(value, "S")), Field(gt=0)]
 _Share = Annotated[float, Field(ge=0)]
@@ -90,7 +88,7 @@ class VirtualSmuSettings(BaseModel):
         cards = []
         if self.edges == "card":
             law = self.law(limits)
-            middle = law.nearest(math.sqrt(low * high))
+            middle = int(law.nearest(math.sqrt(low * high)))
             cards.append(PlacedCard(CARD, law, codes=(middle,) * topology.n_edges, wire=self.wire))
         return VirtualBench(
             topology,
@@ -188,61 +186,7 @@ class VirtualSmuBackend:
         HwlearnError
             Whatever the drivers find wrong.
         """
-        points = list(entry_points(group="hwlearn.backends", name="smu"))
-        if not points:
-            raise SetupError("the backend 'virtual-smu' needs the backend 'smu', which is not installed")
-        drivers = points[0].load()()
-        with ExitStack() as stack:
-            bench = stack.enter_context(settings.bench(topology, limits))
-            try:
-                found = drivers.Settings.model_validate(settings.driver_settings(bench, limits))
-            except ValidationError as error:
-                first = error.errors()[0]
-                place = ".".join(str(part) for part in first["loc"])
-                raise SetupError(f"backend.driver: {place}: {first['msg']}") from None
-            network = VirtualSmuNetwork(drivers.open(found, topology, limits, calibration), bench)
-            stack.pop_all()  # from here on the network closes the bench
-            return network
-
-
-class VirtualSmuNetwork(Network):
-    """A network on virtual instruments, which knows what a lab cannot.
-
-    Parameters
-    ----------
-    network : Network
-        The network as the drivers have it.
-    bench : VirtualBench
-        The bench behind them; closed with it.
-    """
-
-    def __init__(self, network: Network, bench: VirtualBench) -> None:
-        super().__init__(network.topology, network.limits, network.nudges, resolution=network.resolution)
-        self.bench = bench
-        self._network = network
-
-    def true_outputs(self, inputs: ArrayLike) -> FloatArray:
-        """Return the output volts (S, n_out) that are really there without noise and limits: for reports."""
-        return self.bench.true_outputs(inputs)
-
-    @property
-    def true_conductances(self) -> FloatArray:
-        """The conductances (E,) that are really there, in siemens: for reports and tests alone."""
-        return self.bench.true_conductances
-
-    @property
-    def instruments(self) -> tuple[str, ...]:
-        """The virtual instruments, as the drivers found them."""
-        return self._network.instruments
-
-    def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
-        return self._network.measure(inputs, drive)
-
-    def _program(self, conductances: FloatArray) -> Programmed:
-        return self._network.program(conductances)
-
-    def _close(self) -> None:
-        try:
-            self._network.close()
-        finally:
-            self.bench.close()
+        bench = settings.bench(topology, limits)
+        return open_served(
+            "smu", bench, lambda served: settings.driver_settings(served, limits), limits, calibration
+        )

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,71 +14,20 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray, Topology
 from hwlearn.errors import SetupError
 from hwlearn_sim import serve
+from hwlearn_sim.board import VirtualBoard
+from hwlearn_sim.board_circuit import BoardCircuit, with_nudges
+from hwlearn_sim.board_emulated import make_controller
+from hwlearn_sim.board_parts import BoardParts
 from hwlearn_sim.devices import Devices
 from hwlearn_sim.faults import Faults
 from hwlearn_sim.imperfections import Imperfections
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.instruments.edge_card import CodeLaw, VirtualEdgeCard
+from hwlearn_sim.instruments.edge_card import VirtualEdgeCard
 from hwlearn_sim.instruments.instrument import Clock, Instrument
 from hwlearn_sim.instruments.models import make_smu
+from hwlearn_sim.placed import Placed, PlacedBoard, PlacedCard, PlacedSmu
 from hwlearn_sim.plane import AnalogPlane
-
-Wire = Literal["tcp", "pty"]
-
-
-@dataclass(frozen=True)
-class PlacedSmu:
-    """A source-measure unit of a bench.
-
-    Attributes
-    ----------
-    name : str
-        How the bench calls it.
-    model : str
-        ``"2400"``, ``"2450"``, ``"2612B"`` or ``"B2902A"``.
-    nodes : tuple of int
-        Where its channels hang, in order; a second channel may be left unwired.
-    wire : {"tcp", "pty"}
-        Socket or pseudo-terminal (the latter on Linux and macOS alone).
-    port : int
-        TCP port; 0 takes a free one.
-    faults : Faults
-        What goes wrong on its wire.
-    """
-
-    name: str
-    model: str
-    nodes: tuple[int, ...]
-    wire: Wire = "tcp"
-    port: int = 0
-    faults: Faults = field(default_factory=Faults)
-
-
-@dataclass(frozen=True)
-class PlacedCard:
-    """An edge card of a bench.
-
-    Attributes
-    ----------
-    name : str
-        How the bench calls it.
-    law : CodeLaw
-        What a code means.
-    edges : tuple of int, optional
-        The edge at each of its places; all, in order, unless given.
-    codes : tuple of int, optional
-        Where they stand at first; the middle unless given.
-    wire, port, faults
-        As `PlacedSmu` has them.
-    """
-
-    name: str
-    law: CodeLaw
-    edges: tuple[int, ...] | None = None
-    codes: tuple[int, ...] | None = None
-    wire: Wire = "tcp"
-    port: int = 0
-    faults: Faults = field(default_factory=Faults)
+from hwlearn_sim.session import Served
 
 
 class VirtualBench:
@@ -89,8 +37,8 @@ class VirtualBench:
     ----------
     topology : Topology
         The graph.
-    instruments : sequence of PlacedSmu or PlacedCard
-        What hangs on it.
+    instruments : sequence of PlacedSmu, PlacedCard or PlacedBoard
+        What hangs on it; at most one board.
     conductances : array_like, shape (E,), or float
         Nominal siemens of the edges that no card programs.
     conductance : (float, float)
@@ -123,7 +71,7 @@ class VirtualBench:
     def __init__(
         self,
         topology: Topology,
-        instruments: Sequence[PlacedSmu | PlacedCard],
+        instruments: Sequence[Placed],
         *,
         conductances: ArrayLike,
         conductance: tuple[float, float] = (1e-6, 1e-4),
@@ -141,9 +89,12 @@ class VirtualBench:
         drawn, _, writes, *_ = np.random.default_rng(seed).spawn(5)
         devices = Devices(topology.n_edges, conductance, flaws, drawn, writes)
         nominal = np.broadcast_to(np.asarray(conductances, dtype=np.float64), (topology.n_edges,))
-        self.plane = AnalogPlane(topology, devices.written(nominal))
+        parts = _parts(instruments, seed)
+        whole = topology if parts is None else with_nudges(topology, parts.kappa[: topology.n_outputs])
+        self.plane = AnalogPlane(whole, devices.written(nominal))
         self._placed = {placed.name: placed for placed in instruments}
         self._instruments: dict[str, Instrument] = {}
+        self._boards: dict[str, VirtualBoard] = {}
         # one stream an instrument, so that a further one leaves the others' noise as it was
         streams = np.random.default_rng([seed, 2]).spawn(len(names))
         programmed: list[int] = []
@@ -161,13 +112,16 @@ class VirtualBench:
                     unit=len(self._instruments) + 1,
                 )
                 continue
-            edges = range(topology.n_edges) if placed.edges is None else placed.edges
+            listed = placed.edges if isinstance(placed, PlacedCard) else None
+            edges = range(topology.n_edges) if listed is None else listed
             if set(edges) & set(programmed):
-                raise SetupError(f"edge card {placed.name} programs an edge that another card programs already")
+                raise SetupError(f"{placed.name} programs an edge that another card programs already")
             programmed += edges
-            self._instruments[placed.name] = VirtualEdgeCard(
-                self.plane, placed.law, devices, placed.edges, placed.codes
-            )
+            if isinstance(placed, PlacedCard):
+                card = VirtualEdgeCard(self.plane, placed.law, devices, listed, placed.codes)
+                self._instruments[placed.name] = card
+            elif parts is not None:
+                self._boards[placed.name] = _board(placed, self.plane, devices, parts, seed)
         self._servers: dict[str, serve.Server] = {}
         self._open = ExitStack()
 
@@ -177,7 +131,8 @@ class VirtualBench:
         """Serve every instrument."""
         with ExitStack() as stack:
             for name, placed in self._placed.items():
-                self._servers[name] = stack.enter_context(_server(self._instruments[name], placed))
+                served: Served = self._boards[name] if name in self._boards else self._instruments[name]
+                self._servers[name] = stack.enter_context(_server(served, placed))
             self._open = stack.pop_all()
         return self
 
@@ -196,11 +151,11 @@ class VirtualBench:
 
     @property
     def instruments(self) -> list[dict[str, Any]]:
-        """Name, model, VISA address and node (a list for several channels, None for a card) of each."""
+        """Name, model, VISA address and node (a list for several channels, None for a card or a board) of each."""
         return [
             {
                 "name": name,
-                "model": placed.model if isinstance(placed, PlacedSmu) else "edge card",
+                "model": _model(placed),
                 "address": self.address(name),
                 "node": _nodes(placed),
             }
@@ -224,6 +179,10 @@ class VirtualBench:
         """Return an instrument itself, behind its wire: for tests."""
         return self._instruments[name]
 
+    def board(self, name: str) -> VirtualBoard:
+        """Return a board itself, behind its wire: for tests."""
+        return self._boards[name]
+
     def faults(self, name: str) -> Faults:
         """Return what goes wrong on an instrument's wire, to inject more."""
         return self._placed[name].faults
@@ -242,15 +201,39 @@ class VirtualBench:
         return model.solve(inputs)[:, self.topology.outputs]
 
 
-def _server(instrument: Instrument, placed: PlacedSmu | PlacedCard) -> serve.Server:
+def _parts(instruments: Sequence[Placed], seed: int) -> BoardParts | None:
+    """Draw the parts of the one board there may be; its own stream leaves everything else as it was."""
+    boards = [placed for placed in instruments if isinstance(placed, PlacedBoard)]
+    if not boards:
+        return None
+    if len(boards) > 1:
+        raise SetupError(f"a virtual bench takes one board, not {len(boards)}")
+    return BoardParts.drawn(np.random.default_rng([seed, 3]), boards[0].gain, boards[0].offset_V)
+
+
+def _board(
+    placed: PlacedBoard, plane: AnalogPlane, devices: Devices, parts: BoardParts, seed: int
+) -> VirtualBoard:
+    record = parts.record(f"VIRTUAL-{seed % 10000}", placed.calibrated)
+    circuit = BoardCircuit(plane, placed.name)
+    return VirtualBoard(make_controller(placed.emulation), circuit, devices, parts, record, placed.noise_V, seed)
+
+
+def _server(served: Served, placed: Placed) -> serve.Server:
     if placed.wire == "tcp":
-        return serve.TcpServer(instrument, placed.port, placed.faults)
+        return serve.TcpServer(served, placed.port, placed.faults)
     if not hasattr(serve, "PtyServer"):
         raise SetupError(f"{placed.name} asks for a pseudo-terminal, which this system has not; use wire 'tcp'")
-    return serve.PtyServer(instrument, placed.faults)
+    return serve.PtyServer(served, placed.faults)
 
 
-def _nodes(placed: PlacedSmu | PlacedCard) -> int | list[int] | None:
-    if isinstance(placed, PlacedCard):
+def _model(placed: Placed) -> str:
+    if isinstance(placed, PlacedSmu):
+        return placed.model
+    return "edge card" if isinstance(placed, PlacedCard) else "reference board"
+
+
+def _nodes(placed: Placed) -> int | list[int] | None:
+    if not isinstance(placed, PlacedSmu):
         return None
     return placed.nodes[0] if len(placed.nodes) == 1 else list(placed.nodes)

@@ -16,7 +16,7 @@ from hwlearn_drivers.errors import LinkError, LinkTimeout, OutputsMayBeOnError
 from hwlearn_drivers.pace import Pace
 from hwlearn_sim.imperfections import Imperfections
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.instruments.edge_card import LinearLaw
+from hwlearn_sim.code_laws import LinearLaw
 from hwlearn_sim.plane import AnalogPlane
 from hwlearn_sim.sources import CurrentSource, VoltageSource
 from hwlearn_sim.virtual_bench import PlacedCard, PlacedSmu, VirtualBench

@@ -120,6 +120,38 @@ def test_differential_sums_to_nothing(values):
     np.testing.assert_array_equal(volts[:, -2:], np.tile([0.25, -0.25], (len(values), 1)))
 
 
+@given(tables, st.data())
+def test_chosen_features_are_negated_after_all_features(values, data):
+    features = values.shape[1]
+    chosen = data.draw(st.lists(st.integers(0, features - 1), unique=True))
+    keys = {"encoding": "scaled", "amplitude": 0.4}
+    whole = encode(values, section(**keys, negated=chosen, bias=0.25))
+    assert whole.shape == (len(values), features + len(chosen) + 2)
+    np.testing.assert_array_equal(whole[:, :features], encode(values, section(**keys)))
+    np.testing.assert_array_equal(whole[:, features:-2], -whole[:, chosen])
+    np.testing.assert_array_equal(whole[:, -2:], np.tile([0.25, -0.25], (len(values), 1)))
+
+
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({"negated": [2]}, "features 0 to 1"),
+        ({"negated": [1, 1]}, "each once"),
+        ({"negated": [0], "encoding": "differential", "amplitude": 0.4}, "negates every feature"),
+    ],
+)
+def test_negatives_that_make_no_sense(keys, text):
+    with pytest.raises(DataError, match=text):
+        encode(np.ones((3, 2)), section(**keys))
+
+
+def test_too_few_inputs_for_the_negatives_are_told(tmp_path):
+    keys = {"source": "iris", "encoding": "scaled", "amplitude": 0.4, "negated": [2, 3], "bias": 0.4}
+    assert load_data(section(**keys), tmp_path, crossbar(8), LIMITS).inputs.shape == (150, 8)
+    with pytest.raises(DataError, match=r"make 8 input voltages \(scaled encoding, 2 negated, two bias rails\)"):
+        load_data(section(**keys), tmp_path, crossbar(7), LIMITS)
+
+
 def test_plain_numbers_are_volts():
     values = np.array([[0.1, -0.2]])
     np.testing.assert_array_equal(encode(values, section()), values)

@@ -8,8 +8,6 @@ A block that is damaged or of the wrong length is refused with -161, a code that
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -17,80 +15,13 @@ from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import SetupError
 from hwlearn_drivers.blocks import decode_codes, encode_codes
 from hwlearn_drivers.errors import GarbledReplyError
+from hwlearn_sim.code_laws import CodeLaw
 from hwlearn_sim.devices import Devices
 from hwlearn_sim.instruments.errors import InstrumentError
 from hwlearn_sim.instruments.parameters import exactly
 from hwlearn_sim.instruments.scpi import as_block, block
 from hwlearn_sim.instruments.scpi_instrument import ScpiInstrument
 from hwlearn_sim.plane import AnalogPlane
-
-
-class CodeLaw(Protocol):
-    """What a code means."""
-
-    @property
-    def positions(self) -> int:
-        """Codes are 0 to positions - 1."""
-
-    def siemens(self, codes: IntArray) -> FloatArray:
-        """Return the nominal conductance at each code."""
-
-
-@dataclass(frozen=True, slots=True)
-class LinearLaw:
-    """Conductance rises with the code in equal steps.
-
-    Attributes
-    ----------
-    low, high : float
-        Siemens at code 0 and at the last code.
-    positions : int
-        Number of codes.
-    """
-
-    low: float
-    high: float
-    positions: int = 256
-
-    def __post_init__(self) -> None:
-        _check_positions(self.positions)
-        if not 0 <= self.low < self.high < np.inf:
-            raise SetupError(f"an edge card from {self.low} S to {self.high} S: both must be given, rising")
-
-    def siemens(self, codes: IntArray) -> FloatArray:
-        """Return the nominal conductance at each code."""
-        return np.asarray(self.low + (self.high - self.low) * codes / (self.positions - 1))
-
-
-@dataclass(frozen=True, slots=True)
-class RheostatLaw:
-    """Resistance rises with the code in equal steps, as of a digital potentiometer used as a rheostat.
-
-    Attributes
-    ----------
-    full_ohm, wiper_ohm : float
-        End to end, and in series with the wiper.
-    positions : int
-        Number of codes.
-    """
-
-    full_ohm: float = 100e3
-    wiper_ohm: float = 100.0
-    positions: int = 256
-
-    def __post_init__(self) -> None:
-        _check_positions(self.positions)
-        if not (0 < self.full_ohm < np.inf and 0 < self.wiper_ohm < np.inf):
-            raise SetupError("full_ohm and wiper_ohm of an edge card must be positive")
-
-    def siemens(self, codes: IntArray) -> FloatArray:
-        """Return the nominal conductance at each code."""
-        return np.asarray(1.0 / (self.wiper_ohm + self.full_ohm * codes / self.positions))
-
-    def nearest(self, siemens: float) -> int:
-        """Return the code whose resistance lies nearest to that of a conductance."""
-        code = round((1.0 / siemens - self.wiper_ohm) * self.positions / self.full_ohm)
-        return min(max(code, 0), self.positions - 1)
 
 
 class VirtualEdgeCard(ScpiInstrument):
@@ -176,8 +107,3 @@ class VirtualEdgeCard(ScpiInstrument):
                 f"an edge card of {len(self._codes)} places takes as many codes, 0 to {self._law.positions - 1}"
             )
         return codes
-
-
-def _check_positions(positions: int) -> None:
-    if not 2 <= positions <= 65536:
-        raise SetupError(f"an edge card has {positions} positions; it must have 2 to 65536")

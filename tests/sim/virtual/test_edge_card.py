@@ -11,8 +11,9 @@ from hwlearn.limits import Limits
 from hwlearn_drivers.blocks import decode_codes, encode_block, encode_codes
 from hwlearn_drivers.edge_codes import EvenSteps, Rheostat
 from hwlearn_sim import Imperfections, KirchhoffTwin
+from hwlearn_sim.code_laws import LinearLaw, RheostatLaw
 from hwlearn_sim.devices import Devices
-from hwlearn_sim.instruments.edge_card import LinearLaw, RheostatLaw, VirtualEdgeCard
+from hwlearn_sim.instruments.edge_card import VirtualEdgeCard
 from hwlearn_sim.plane import AnalogPlane
 
 LAW = LinearLaw(1e-6, 1e-4, 256)

@@ -14,8 +14,8 @@ from hwlearn.limits import Limits
 from hwlearn.network import TargetError
 from hwlearn.nudges import ClampNudge
 from hwlearn_sim import Imperfections, KirchhoffTwin
+from hwlearn_sim.code_laws import LinearLaw
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.instruments.edge_card import LinearLaw
 from hwlearn_sim.virtual import VirtualSmuBackend, VirtualSmuSettings
 from hwlearn_sim.virtual_bench import PlacedCard, PlacedSmu, VirtualBench
 
