@@ -610,7 +610,7 @@ typedef struct {
     handler_t run;
 } command_t;
 
-#define ROW(header, takes, least, most, run) {sizeof header, takes, least, most, run},
+#define ROW(header, takes, least, most, run) {sizeof(header), takes, least, most, run},
 #define HEADER(header, takes, least, most, run) header "\0"
 
 static const command_t COMMANDS[] ROM = {COMMANDS_OF(ROW)};

@@ -33,6 +33,8 @@ static uint16_t crc_of(const uint8_t *bytes, size_t size)
     return (uint16_t)crc;
 }
 
+static const uint8_t SERIAL[3] = {'F', '-', '1'};
+
 /* A record with ideal converters. */
 static void put_record(uint8_t *at, uint8_t generation, uint32_t volts_uV, uint32_t nudge_uV)
 {
@@ -40,7 +42,7 @@ static void put_record(uint8_t *at, uint8_t generation, uint32_t volts_uV, uint3
     put(at, 0x4857, 2);
     at[2] = 1;
     at[3] = generation;
-    memcpy(at + 4, "F-1", 3);
+    memcpy(at + 4, SERIAL, sizeof SERIAL);
     put(at + 16, volts_uV, 4);
     put(at + 20, nudge_uV, 4);
     at[24] = 2;
