@@ -5,7 +5,7 @@ lint: cppcheck tidy
 CPPCHECK := cppcheck --quiet --std=c11 --enable=warning,style,performance,portability --error-exitcode=1 \
   --inline-suppr --suppress=missingIncludeSystem
 cppcheck:
-	$(CPPCHECK) --platform=avr8 -D__AVR__ $(INC) $(CORE) $(wildcard boards/refboard_avr/*.c)
+	$(CPPCHECK) --platform=avr8 $(INC) $(CORE) $(wildcard boards/refboard_avr/*.c)
 	$(CPPCHECK) --platform=unix64 $(INC) -Iboards/host $(HOST) tests/fuzz_stream.c
 
 tidy:
