@@ -76,10 +76,18 @@ void answer_byte(board_t *board, uint8_t byte)
     hal_transmit(board->hal, byte);
 }
 
-void answer_word(board_t *board, uint16_t word)
+void answer_words(board_t *board, const uint16_t *words, uint8_t count)
 {
-    answer_byte(board, (uint8_t)word);
-    answer_byte(board, (uint8_t)(word >> 8));
+    uint16_t crc = board->crc;
+    hal_t *hal = board->hal;
+    for (; count > 0; count--) {
+        uint16_t word = *words++;
+        crc = crc16_next(crc, (uint8_t)word);
+        hal_transmit(hal, (uint8_t)word);
+        crc = crc16_next(crc, (uint8_t)(word >> 8));
+        hal_transmit(hal, (uint8_t)(word >> 8));
+    }
+    board->crc = crc;
 }
 
 void answer_block_end(board_t *board)

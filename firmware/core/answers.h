@@ -18,7 +18,7 @@ void answer_more_text(struct board *board, const char *text); /* text in RAM */
 void answer_more_number(struct board *board, int32_t value);
 void answer_more_micro(struct board *board, int32_t micro);
 void answer_byte(struct board *board, uint8_t byte); /* of a block; counts for its CRC */
-void answer_word(struct board *board, uint16_t word);
+void answer_words(struct board *board, const uint16_t *words, uint8_t count); /* likewise */
 void answer_block_end(struct board *board); /* sends the CRC */
 
 #endif

@@ -387,7 +387,8 @@ static void get_edges(board_t *board, const arguments_t *arguments)
     }
     answer_block(board, 2u * HAL_EDGES);
     for (uint8_t k = 0; k < HAL_EDGES; k++) {
-        answer_word(board, codes[k]);
+        uint16_t word = codes[k];
+        answer_words(board, &word, 1);
     }
     answer_block_end(board);
 }
@@ -664,12 +665,15 @@ uint8_t commands_find(const char *path, const char *header, uint8_t size)
 {
     char sent[HEADER_MOST];
     uint8_t end = (uint8_t)strlen(path);
-    if (end + size >= HEADER_MOST || memchr(header, 0, size)) {
+    if (end + size >= HEADER_MOST) {
         return COMMAND_NONE;
     }
     memcpy(sent, path, end);
-    for (uint8_t k = 0; k < size; k++) {
-        sent[end++] = upper(header[k]);
+    for (; size > 0; size--) {
+        if (*header == '\0') {
+            return COMMAND_NONE; /* a zero byte in what was sent is no end */
+        }
+        sent[end++] = upper(*header++);
     }
     sent[end] = '\0';
     const char *pattern = HEADERS;

@@ -242,25 +242,30 @@ static void end_data(board_t *board)
     p->state = STATE_BLOCK_END;
 }
 
-/* The sample loop's food: as many bytes as there are, with little ado. */
+/* The sample loop's food: as many bytes as there are, with little ado. At 1 Mbaud the AVR has 160 cycles for each,
+ * and its interrupt takes half of them. */
 static void take_data(board_t *board)
 {
     parser_t *p = &board->parser;
     line_t *line = &board->line;
-    uint16_t filled = p->filled;
-    uint16_t data = (uint16_t)(p->length - 2u);
     uint16_t crc = p->crc;
-    uint16_t length = (uint16_t)p->length;
-    while (!line_empty(line) && filled < length) {
-        uint8_t byte = line_take(line);
-        if (filled < data) {
-            crc = crc16(crc, byte);
-        }
-        p->block[filled++] = byte;
+    uint8_t *at = p->block + p->filled;
+    uint8_t *const end = p->block + (uint16_t)p->length;
+    uint8_t *const data_end = end - 2;
+    uint8_t tail = line->tail;
+    while (at < data_end && tail != line->head) {
+        uint8_t byte = line->bytes[tail++];
+        line->tail = tail;
+        *at++ = byte;
+        crc = crc16_next(crc, byte);
     }
-    p->filled = filled;
+    while (at >= data_end && at < end && tail != line->head) {
+        *at++ = line->bytes[tail++];
+        line->tail = tail;
+    }
+    p->filled = (uint16_t)(at - p->block);
     p->crc = crc;
-    if (filled == length) {
+    if (at == end) {
         end_data(board);
     }
 }

@@ -90,15 +90,21 @@ bool sequence_near(const board_t *board, uint8_t output, uint16_t dac_code, uint
 
 APART static bool request_allowed(const board_t *board, sequence_kind_t kind, const uint8_t *at, uint16_t samples)
 {
-    uint8_t words = sequence_words(board, kind);
-    for (; samples > 0; samples--) {
-        for (uint8_t k = 0; k < words; k++, at += 2) {
+    uint8_t nudges = kind == SEQUENCE_NUDGE ? (uint8_t)(sequence_words(board, kind) - HAL_INPUTS) : 0u;
+    uint8_t targets = kind == SEQUENCE_TWO_PHASE ? HAL_OUTPUTS : 0u;
+    for (; samples > 0; samples--, at += 2u * targets) {
+        const uint16_t *low = board->limits.low;
+        const uint16_t *high = board->limits.high;
+        for (uint8_t k = HAL_INPUTS; k > 0; k--, at += 2) {
             uint16_t code = word_at(at);
-            if (k >= HAL_INPUTS && (kind == SEQUENCE_TWO_PHASE || code == FLOATING)) {
-                continue; /* a target, or no nudge */
+            if (code < *low++ || code > *high++) {
+                return false;
             }
-            uint8_t channel = k < HAL_INPUTS + HAL_OUTPUTS ? k : (uint8_t)(k - HAL_OUTPUTS);
-            if (!limits_allow(&board->limits, channel, code)) {
+        }
+        for (uint8_t k = 0; k < nudges; k++, at += 2) {
+            uint16_t code = word_at(at);
+            uint8_t channel = (uint8_t)(HAL_INPUTS + k % HAL_OUTPUTS);
+            if (code != FLOATING && !limits_allow(&board->limits, channel, code)) {
                 return false;
             }
         }
@@ -152,8 +158,11 @@ APART static bool found_nudges(const board_t *board, const uint8_t *at, const ui
         }
         bool rising = target >= f;
         uint16_t apart = rising ? (uint16_t)(target - f) : (uint16_t)(f - target);
-        uint32_t delta = ((uint32_t)apart * eta + 2048u) >> 12; /* eta < 2^15 */
-        if (!tells(f) || delta > board->limits.adc_span[j]) {
+        uint32_t product = (uint32_t)apart * eta + 2048u; /* eta < 2^15 */
+        uint16_t upper = (uint16_t)(product >> 16);
+        /* product >> 12, as an 8-bit machine likes it */
+        uint16_t delta = (uint16_t)((uint16_t)(upper << 4) | (uint16_t)((uint16_t)product >> 12));
+        if (!tells(f) || upper > 0x0FFFu || delta > board->limits.adc_span[j]) {
             return false;
         }
         closed = (uint8_t)(closed | (1u << j));
@@ -236,11 +245,9 @@ APART static void send_sample(board_t *board, sequence_kind_t kind, const sample
 {
     uint8_t first = kind == SEQUENCE_NUDGE;
     uint8_t last = kind == SEQUENCE_FREE ? 0u : board->sequence.sides;
-    answer_word(board, sample->status);
+    answer_words(board, &sample->status, 1);
     for (uint8_t phase = first; phase <= last; phase++) {
-        for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
-            answer_word(board, sample->readings[phase][j]);
-        }
+        answer_words(board, sample->readings[phase], HAL_OUTPUTS);
     }
 }
 

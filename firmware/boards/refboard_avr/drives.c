@@ -2,6 +2,7 @@
 #include <util/delay.h>
 
 #include "avr_hal.h"
+#include "rom.h"
 #include "spi.h"
 
 /* AD5676R: 24 bits, four of command, four of channel, sixteen of code, obeyed at the rising edge of SYNC
@@ -35,6 +36,12 @@ void pins_begin(void)
     pin_output(PIN_SCK);
     pin_output(PIN_MOSI);
     spi_fast();
+}
+
+APART uint8_t spi_exchange(uint8_t byte)
+{
+    spi_start(byte);
+    return spi_finish();
 }
 
 void pins_release(void)
@@ -79,7 +86,8 @@ void hal_switches(hal_t *hal, uint8_t closed)
 {
     (void)hal;
     pin_low(PIN_SWITCHES);
-    (void)spi_exchange(closed);
+    spi_start(closed);
+    (void)spi_finish();
     pin_high(PIN_SWITCHES);
 }
 

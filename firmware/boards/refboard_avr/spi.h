@@ -54,10 +54,7 @@ SPI_INLINE uint8_t spi_finish(void)
     return SPDR;
 }
 
-SPI_INLINE uint8_t spi_exchange(uint8_t byte)
-{
-    spi_start(byte);
-    return spi_finish();
-}
+/* The same where time does not matter and flash does. */
+uint8_t spi_exchange(uint8_t byte);
 
 #endif
