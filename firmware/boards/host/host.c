@@ -134,7 +134,7 @@ static void run(host_board *h, const uint8_t *data, size_t size)
             boot(h); /* what was under way to it is lost */
             break;
         }
-        if (line_empty(&h->board.line) && taken == size) {
+        if (line_empty(&h->board.line) && !h->board.line.lost && taken == size) {
             break;
         }
     }
