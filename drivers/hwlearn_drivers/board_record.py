@@ -33,6 +33,11 @@ _MADE: Final = struct.Struct("<I")
 _SERIAL: Final = re.compile(r"[A-Za-z0-9-]{1,12}")
 
 
+def _check(what: str, value: int, least: int, most: int) -> None:
+    if not least <= value <= most:
+        raise SetupError(f"{what} is {value} in the calibration record; it must lie in {least} to {most}")
+
+
 @dataclass(frozen=True, slots=True)
 class Converter:
     """Errors of one converter channel: true volts = nominal volts (1 + gain) + offset.
@@ -185,8 +190,3 @@ class BoardRecord:
             _MADE.unpack_from(data, at)[0],
             generation,
         )
-
-
-def _check(what: str, value: int, least: int, most: int) -> None:
-    if not least <= value <= most:
-        raise SetupError(f"{what} is {value} in the calibration record; it must lie in {least} to {most}")

@@ -54,4 +54,4 @@ class DryLink(StreamLink):
 
 def _messages(data: bytes) -> list[bytes]:
     """Split into lines, but leave a block in one piece."""
-    return [data.rstrip(b"\n")] if b" #" in data else data.rstrip(b"\n").split(b"\n")
+    return [data.rstrip(b"\n")] if b" #" in data or b",#" in data else data.rstrip(b"\n").split(b"\n")

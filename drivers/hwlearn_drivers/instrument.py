@@ -160,7 +160,10 @@ class Instrument(ABC):
 
     def _next_error(self) -> tuple[int, str] | None:
         """Take the oldest error from the queue; None if there is none."""
-        line = self.ask(self.error_question)
+        return self._error_in(self.ask(self.error_question))
+
+    def _error_in(self, line: str) -> tuple[int, str] | None:
+        """Read an answer to the error question; None if it tells of no error."""
         fields = next(csv.reader([line], skipinitialspace=True), [])
         try:
             code = int(float(fields[0]))

@@ -11,12 +11,13 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from hwlearn_drivers.blocks import block_length, encode_block
-from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError
+from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError, LinkTimeout
 from hwlearn_drivers.fence import SCPI_FENCE, Fence
 from hwlearn_drivers.link import Link
 from hwlearn_drivers.wire_log import WireLog
@@ -24,7 +25,10 @@ from hwlearn_drivers.wire_log import WireLog
 _QUIET_S = 0.03  # silence that ends a drain; what comes later stops at the fence
 _LONGEST_BABBLE_S = 2.0
 _ROUNDS = 8
+_KNOCK_S = 0.25  # between two questions to an instrument that is starting
 _SPOIL = b"~~\n"  # no language knows it: a command that was cut short dies with it instead of being obeyed
+
+_Read = TypeVar("_Read")
 
 log = logging.getLogger("hwlearn_drivers")
 
@@ -140,22 +144,60 @@ class Transport:
         patience_s = self.timeout_s if timeout_s is None else timeout_s
         with self._exchange:
             link = self._open()
-
-            def block(seconds: float) -> bytes:
-                header = link.read_exactly(2, seconds)
-                if header[:1] != b"#" or header[1:] not in b"123456789":
-                    raise GarbledReplyError(f"{header!r} begins no block")
-                header += link.read_exactly(int(header[1:]), seconds)
-                data = link.read_exactly(block_length(header), seconds)
-                rest = link.read_line(seconds)
-                if rest:
-                    raise GarbledReplyError(f"{rest[:20]!r} follows a block of {len(data)} bytes")
-                return data
-
-            data = self._read(block, question, patience_s)
+            data = self._read(
+                lambda seconds: _block(link, link.read_exactly(1, seconds), seconds), question, patience_s
+            )
             if self._wire_log is not None:
                 self._wire_log.received(self.name, encode_block(data))
             return data
+
+    def query_with_block(
+        self, question: str, data: bytes, then: str, timeout_s: float | None = None
+    ) -> tuple[bytes | None, str]:
+        """Ask a question that ends in a block, and at once another whose answer comes in any case.
+
+        An instrument that refuses the first question so says why, instead of nothing until the time-out.
+
+        Parameters
+        ----------
+        question : str
+            Everything up to where its block follows.
+        data : bytes
+            Of the block.
+        then : str
+            The other question.
+        timeout_s : float, optional
+            For the first; it starts anew with every piece that arrives.
+
+        Returns
+        -------
+        (bytes or None, str)
+            The data of the block that answers the first, None if it was refused; the line that answers the other.
+
+        Raises
+        ------
+        LinkTimeout, GarbledReplyError, LinkError, HaltedError
+            As `query`.
+        """
+        patience_s = self.timeout_s if timeout_s is None else timeout_s
+        with self._exchange:
+            link = self._in_step()
+            self._out_of_step = True
+            self._send([question.encode("ascii") + encode_block(data) + b"\n" + _line(then)])
+
+            def both(seconds: float) -> tuple[bytes | None, bytes]:
+                first = link.read_exactly(1, seconds)
+                if first != b"#":
+                    return None, first + link.read_line(seconds)
+                block = _block(link, first, seconds)
+                return block, link.read_line(seconds)
+
+            block, line = self._read(both, question, patience_s)
+            if self._wire_log is not None:
+                if block is not None:
+                    self._wire_log.received(self.name, encode_block(block))
+                self._wire_log.received(self.name, line)
+            return block, _text(line)
 
     def write_block(self, command: str, data: bytes) -> None:
         """Send a command followed by a definite-length block."""
@@ -203,7 +245,7 @@ class Transport:
                 quiet_s = _QUIET_S if self.fence is not None or link.has_clear else self.timeout_s
                 dropped = link.drain(quiet_s, max(_LONGEST_BABBLE_S, 2 * quiet_s))
                 if self.fence is not None:
-                    dropped += self._pass(self.fence, link)
+                    dropped += self._pass(self.fence, link, self.timeout_s)
             except HaltedError:
                 raise
             except LinkError as error:
@@ -214,7 +256,33 @@ class Transport:
             self._out_of_step = False
             self._note(f"in step again, {len(dropped)} bytes of older replies dropped: {dropped[:80]!r}")
 
-    def _pass(self, fence: Fence, link: Link) -> bytes:
+    def wait_until_it_answers(self, longest_s: float) -> None:
+        """Ask the fence again and again: for an instrument that is starting, and hears nothing until then.
+
+        Raises
+        ------
+        LinkTimeout
+            If it has not answered after so many seconds.
+        LinkError, HaltedError
+            As `write`.
+        """
+        deadline = time.monotonic() + longest_s
+        with self._exchange:
+            if self.fence is None:
+                raise LinkError(f"{self.name} has no question to fence with")
+            while True:
+                link = self._open()
+                try:
+                    self._pass(self.fence, link, min(_KNOCK_S, self.timeout_s))
+                except LinkTimeout as error:
+                    self._out_of_step = True
+                    if time.monotonic() >= deadline:
+                        raise LinkTimeout(f"{self.name} did not answer for {longest_s:g} s") from error
+                else:
+                    self._out_of_step = False
+                    return
+
+    def _pass(self, fence: Fence, link: Link, patience_s: float) -> bytes:
         """Ask the fence until the very next line is the answer twice in a row; return what came instead."""
         dropped = b""
         clean = 0
@@ -222,7 +290,7 @@ class Transport:
             self._send([_line(fence.question(n))])
             # a stale line may happen to be one number, hardly the next one as well
             clean += 1
-            while not fence.answered(_text(line := link.read_line(self.timeout_s)), n):
+            while not fence.answered(_text(line := link.read_line(patience_s)), n):
                 dropped += line + b"\n"
                 clean = 0
             if clean == 2:
@@ -239,7 +307,7 @@ class Transport:
             self.resynchronise()
         return link
 
-    def _read(self, read: Callable[[float], bytes], question: str, seconds: float) -> bytes:
+    def _read(self, read: Callable[[float], _Read], question: str, seconds: float) -> _Read:
         try:
             data = read(seconds)
         except LinkError as error:
@@ -268,6 +336,11 @@ class Transport:
     def rearm(self) -> None:
         """Let commands out again after `halt`."""
         self._halt = None
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether the last message was interrupted while it left, so that half of it may have arrived."""
+        return self._sending
 
     @property
     def halted(self) -> bool:
@@ -338,6 +411,19 @@ def _line(command: str) -> bytes:
         return command.encode("ascii") + b"\n"
     except UnicodeEncodeError as error:
         raise ValueError(f"{command!r} is not ASCII; nothing was sent") from error
+
+
+def _block(link: Link, first: bytes, seconds: float) -> bytes:
+    """Read the rest of a block whose first byte is here, and the end of its line."""
+    header = first + link.read_exactly(1, seconds)
+    if header[:1] != b"#" or header[1:] not in b"123456789":
+        raise GarbledReplyError(f"{header!r} begins no block")
+    header += link.read_exactly(int(header[1:]), seconds)
+    data = link.read_exactly(block_length(header), seconds)
+    rest = link.read_line(seconds)
+    if rest:
+        raise GarbledReplyError(f"{rest[:20]!r} follows a block of {len(data)} bytes")
+    return data
 
 
 def _text(line: bytes) -> str:

@@ -161,7 +161,7 @@ class Responder:
 def _message_size(pending: bytes) -> int | None:
     """Return the size of the first complete message without its end; a block may hold newlines."""
     start = 0
-    if block := re.match(rb"[^\n]* #([1-9])", pending):
+    if block := re.match(rb"[^\n]*[ ,]#([1-9])", pending):
         length = pending[block.end() : block.end() + int(block[1])]
         start = block.end() + len(length) + int(length or b"0")
     end = pending.find(b"\n", start)
