@@ -59,6 +59,7 @@ static void look(bus_t *b)
 {
     uint32_t now = 0;
     uint8_t selected = 0;
+    b->chips->now = b->avr->cycle;
     for (uint8_t n = 0; n < LINES; n++) {
         now |= (uint32_t)level(b, n) << n;
     }

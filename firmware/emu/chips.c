@@ -3,6 +3,7 @@
 #include <string.h>
 
 #define MIDSCALE 0x8000u
+#define ACQUIRE_CYCLES 19u /* of 62.5 ns: 1.15 us (SBAS582C 6.6, tACQ) */
 
 void chips_fault(chips_t *c, const char *what)
 {
@@ -100,6 +101,9 @@ static void adc_convert(chips_t *c, ads8688_t *adc)
 {
     adc->result = 0;
     adc->silent = false;
+    if (c->now - adc->released < ACQUIRE_CYCLES) {
+        chips_fault(c, "ADS8688: less than 1.15 us to acquire");
+    }
     if (adc->channel < 0) {
         return;
     }
@@ -251,6 +255,7 @@ void chip_deselect(chips_t *c, uint8_t which)
             world_switch(c->world, c->switch_shift);
         }
     } else if (which == SELECT_ADC) {
+        c->adc.released = c->now;
         adc_obey(c, &c->adc);
     } else if (!c->unplugged) {
         edge_obey(c, &c->edge[which - SELECT_EDGES]);

@@ -28,6 +28,7 @@ typedef struct {
     uint8_t ranges[8];
     uint8_t features;
     int8_t channel; /* negative: none chosen yet */
+    uint64_t released; /* cycle at which CS rose: it acquires since then */
     bool silent;
     uint16_t result;
 } ads8688_t;
@@ -40,6 +41,7 @@ typedef struct {
 
 typedef struct {
     world_t *world;
+    uint64_t now; /* cycle of the MCU */
     ad5676r_t dac[2];
     uint8_t switch_shift;
     ads8688_t adc;

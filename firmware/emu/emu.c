@@ -1,6 +1,5 @@
 #include "emu.h"
 
-#include <simavr/avr_eeprom.h>
 #include <simavr/sim_avr.h>
 #include <simavr/sim_elf.h>
 #include <simavr/sim_io.h>
@@ -9,6 +8,7 @@
 #include <string.h>
 
 #include "bus.h"
+#include "eeprom.h"
 #include "pins.h"
 #include "uart.h"
 
@@ -16,6 +16,9 @@
 #define CYCLES_PER_US 16u
 #define CYCLES_PER_MS 16000u
 #define RUN_AT_MOST 100000u /* cycles between two looks at the clock */
+#define IDLE_TURN 400u      /* cycles: a turn of the main loop that found nothing to do takes less */
+#define IDLE_LOOK 50u       /* and more than this */
+#define IDLE_TURNS 8u
 
 struct emu {
     avr_t *avr;
@@ -24,6 +27,7 @@ struct emu {
     chips_t chips;
     bus_t bus;
     uart_t uart;
+    eeprom_t eeprom;
     bool on, stopped, powering;
     uint64_t lost_cycles; /* while the clock stood */
     uint32_t resets, trips;
@@ -69,6 +73,7 @@ static void was_reset(avr_io_t *io)
         e->resets++;
     }
     e->avr->run_cycle_limit = RUN_AT_MOST;
+    e->eeprom.armed = 0;
     uart_reset(&e->uart);
     bus_reset(&e->bus);
     begin_watch(e);
@@ -97,6 +102,7 @@ emu_board *emu_new(const char *elf)
     chips_begin(&e->chips, &e->world);
     chips_power_on(&e->chips);
     bus_begin(&e->bus, e->avr, &e->chips);
+    eeprom_begin(&e->eeprom, e->avr);
     if (!uart_begin(&e->uart, e->avr)) {
         emu_free(e);
         return NULL;
@@ -238,16 +244,28 @@ int emu_await(emu_board *e, size_t bytes, uint64_t cycles)
     return queue_size(&e->uart.out) >= bytes;
 }
 
-int emu_settle(emu_board *e, uint64_t still, uint64_t most)
+/* The main loop kicks once a turn. Some quick turns in a row, with nothing on the wire and nothing going into the
+ * EEPROM, and there is nothing left to do. */
+static bool idle(emu_board *e, uint64_t *kicked, uint8_t *turns)
+{
+    if (e->uart.receiving || e->uart.filled > 0 || e->uart.shifting ||
+        (e->eeprom.written != 0 && e->avr->cycle - e->eeprom.written < e->eeprom.cycles_per_write + IDLE_TURN)) {
+        *turns = 0;
+    } else if (e->bus.kicked != *kicked) {
+        *turns = e->bus.kicked - *kicked <= IDLE_TURN ? (uint8_t)(*turns + 1u) : 0;
+    }
+    *kicked = e->bus.kicked;
+    return *turns >= IDLE_TURNS;
+}
+
+int emu_work(emu_board *e, uint64_t most)
 {
     uint64_t end = emu_now(e) + most;
+    uint64_t kicked = e->bus.kicked;
+    uint8_t turns = 0;
     while (e->on && !e->stopped && emu_now(e) < end) {
-        if (e->uart.receiving) {
-            emu_advance(e, 160);
-            continue;
-        }
-        size_t before = queue_size(&e->uart.out);
-        if (!emu_await(e, before + 1u, still)) {
+        run(e, e->avr->cycle + IDLE_LOOK, 0);
+        if (idle(e, &kicked, &turns)) {
             return 1;
         }
     }
@@ -390,9 +408,12 @@ uint32_t emu_trips(const emu_board *e)
 
 uint8_t *emu_eeprom(emu_board *e)
 {
-    avr_eeprom_desc_t whole = {.ee = NULL, .offset = 0, .size = 4096};
-    (void)avr_ioctl(e->avr, AVR_IOCTL_EEPROM_GET, &whole); /* -1 also when it went well */
-    return whole.ee;
+    return e->eeprom.bytes;
+}
+
+void emu_eeprom_time(emu_board *e, uint32_t us)
+{
+    e->eeprom.cycles_per_write = (uint64_t)us * CYCLES_PER_US;
 }
 
 void emu_unplug_edges(emu_board *e, int unplugged)

@@ -30,8 +30,8 @@ void emu_advance(emu_board *board, uint64_t cycles);
 void emu_advance_us(emu_board *board, uint64_t us);
 /* Go on until so many bytes were pending or so many cycles have passed; whether they were pending. */
 int emu_await(emu_board *board, size_t bytes, uint64_t cycles);
-/* Go on until the wire has been still both ways for `still` cycles, or `most` have passed; whether it was. */
-int emu_settle(emu_board *board, uint64_t still, uint64_t most);
+/* Go on until the program has done all that there was to do, or `most` cycles have passed; whether it had. */
+int emu_work(emu_board *board, uint64_t most);
 uint64_t emu_now(const emu_board *board);
 
 /* The analog world, as in host.h. */
@@ -57,6 +57,7 @@ uint32_t emu_trips(const emu_board *board);  /* of the supervisor */
 
 /* Accidents. */
 uint8_t *emu_eeprom(emu_board *board);              /* its 4096 bytes */
+void emu_eeprom_time(emu_board *board, uint32_t us); /* for each write; 3400 unless set */
 void emu_hang(emu_board *board);                    /* the program runs in a circle, interrupts off */
 void emu_stop_clock(emu_board *board, int stopped); /* the crystal breaks; not even the MCU's watchdog runs */
 void emu_unplug_edges(emu_board *board, int unplugged);

@@ -67,6 +67,7 @@ void hal_reboot(hal_t *hal)
     hal_timer_wait(hal);
     cli();
     wdt_enable(WDTO_15MS);
+    wdt_reset();
     for (;;) {
     }
 }
