@@ -158,12 +158,13 @@ class Board(Source, EdgeCard):
             raise UnknownInstrumentError(f"{self.name} did not restart when it was told to")
         self.empty_queue()
         self._sides = 2
-        before, self.record = self.record, self._read_record()
-        if before is not None and self.record != before:
+        record = self._read_record()
+        if self.record is not None and self.record != record:
             self.transport.close()
             raise UnknownInstrumentError(
                 f"{self.name} holds another calibration record than before; open the bench anew"
             )
+        self.record = record
         if self.session is not None:
             self.begin(self.session)
 
@@ -184,8 +185,8 @@ class Board(Source, EdgeCard):
         ):
             if asked > own:
                 raise SetupError(
-                    f"{name} = {format_quantity(asked / MILLION, 'V')} is wider than the board's own limit of "
-                    f"{format_quantity(own / MILLION, 'V')} ({self.name}); set it to that or less"
+                    f"{name} = {format_quantity(asked / MILLION, 'V', 7)} is wider than the board's own limit of "
+                    f"{format_quantity(own / MILLION, 'V', 7)} ({self.name}); set it to that or less"
                 )
         found = int(self.ask_numbers("*TST?", 1)[0])
         for bit, what in ((2, "its ADC does not answer"), (4, "its edges do not answer")):
@@ -235,8 +236,8 @@ class Board(Source, EdgeCard):
             finally:
                 self.transport.timeout_s = usual_s
             self.record = self.session = None
-            self.set_up()
             self.identity = Identity.parse(self.ask("*IDN?"))
+            self.set_up()
         written = self.calibrated()
         if written.encode()[4:-2] != record.encode()[4:-2]:  # but for the generation, which the board counts
             raise UnknownInstrumentError(f"{self.name} does not hold the record that was written; write it again")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwlearn.circuit.topology import FloatArray
-from hwlearn_drivers.blocks import decode_codes, encode_codes
+from hwlearn_drivers.blocks import decode_codes
 from hwlearn_drivers.board_record import BoardRecord, Converter
 from hwlearn_drivers.errors import GarbledReplyError, UnknownInstrumentError
 
@@ -221,16 +221,6 @@ class BoardCodes:
 
 
 # --- blocks -------------------------------------------------------------------------------------------
-
-
-def request(*columns: NDArray[np.integer]) -> bytes:
-    """Return the data of a sequence's block from its columns, (S, 8) inputs and (S, 4) each of what follows."""
-    return encode_codes(np.concatenate(columns, axis=1))
-
-
-def samples_in(block_bytes: int, *widths: int) -> int:
-    """Return how many samples of columns of these widths one block holds."""
-    return block_bytes // (2 * sum(widths))
 
 
 def answer(data: bytes, samples: int, phases: int) -> tuple[Codes, Codes]:

@@ -51,6 +51,10 @@ class BoardRig:
         So many bytes more are heard, then none.
     lost_after : int or None
         So many bytes more of what it says arrive, then none.
+    answer_instead : dict
+        What is answered to data that hold a word, whatever the board itself says.
+    inside : bytes
+        Arrive while the next sequence runs, at its first reading.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class BoardRig:
         self.heard = bytearray()
         self.mute, self.deaf_after, self.lost_after = False, None, None
         self.answer_instead = {}
+        self.inside = b""
         self.connections = 0
         self._lock = threading.RLock()
         self._ended = threading.Event()
@@ -138,6 +143,8 @@ class BoardRig:
 
     def _analog(self, switches, dac_volts) -> None:
         """Give the firmware the matrix from DACs to ADCs for these switches: a divider at each closed one."""
+        inside, self.inside = self.inside, b""
+        self.native.receive(inside)
         top, model = self.topology, self.model
         free = model.solve(np.eye(top.n_inputs))[:, top.outputs].T
         Z, closed = model.output_impedance(), [j for j, c in enumerate(self.wiring.outputs) if switches >> c & 1]

@@ -15,10 +15,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from hwlearn.errors import SetupError
 from hwlearn_drivers import open_outputs
 from hwlearn_drivers.errors import LinkTimeout
 from hwlearn_drivers.link import StreamLink
 from hwlearn_drivers.transport import Transport
+from hwlearn_sim.board_build import host_library
+
+from .board_rig import BoardRig, graph
 
 DEADLINE_S = 10.0
 
@@ -215,6 +219,29 @@ def pty_responder() -> Iterator[Callable[[Callable[[bytes], bytes | None]], str]
     yield make
     for fd in open_fds:
         os.close(fd)
+
+
+@pytest.fixture(scope="session")
+def _firmware() -> None:
+    """The firmware, compiled for this computer."""
+    try:
+        host_library()
+    except SetupError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def board_rig(_firmware: None) -> Iterator[Callable[..., BoardRig]]:
+    """Make reference boards: their own firmware on a network; they end with the test."""
+    made: list[BoardRig] = []
+
+    def make(**options: object) -> BoardRig:
+        made.append(BoardRig(graph(), **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
 
 
 @pytest.fixture(autouse=True)

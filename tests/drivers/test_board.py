@@ -1,0 +1,374 @@
+"""The board as an instrument: how it is opened, what it refuses, how it comes back into step."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hwlearn.errors import SetupError
+from hwlearn_drivers import board as board_module
+from hwlearn_drivers import open_outputs
+from hwlearn_drivers.addresses import LinkOptions, open_link
+from hwlearn_drivers.board import OFF, Board, BoardSession
+from hwlearn_drivers.board_protocol import ADC_ZERO, MIDSCALE, NOT_MEASURED, Capability
+from hwlearn_drivers.errors import (
+    GarbledReplyError,
+    HaltedError,
+    InstrumentError,
+    LinkTimeout,
+    OutputsMayBeOnError,
+    UnknownInstrumentError,
+)
+from hwlearn_drivers.instrument import Identity
+from hwlearn_drivers.transport import Transport
+
+from .board_rig import FLAWED, PLAIN
+
+SESSION = BoardSession(1_000_000, 200_000, 3, 200, settle_us=50, averages=4, watchdog_ms=2000)
+FREE = "SEQ:FREE? "
+
+
+def transport(address, timeout_s=2.0):
+    how = LinkOptions(timeout_s=timeout_s)
+    return Transport(address, lambda: open_link(address, how), timeout_s=timeout_s)
+
+
+@pytest.fixture
+def opened(board_rig):
+    """Open a board; it is closed at the end, whatever it says then."""
+    boards = []
+
+    def make(timeout_s=2.0, **options):
+        rig = board_rig(**options)
+        boards.append(Board.open(transport(rig.address, timeout_s)))
+        return rig, boards[-1]
+
+    yield make
+    for board in boards:
+        board.close()
+
+
+def at_midscale(samples):
+    return np.full((samples, 8), MIDSCALE)
+
+
+# --- opening --------------------------------------------------------------------------------------
+
+
+def test_off_is_the_first_thing_that_a_board_hears(opened):
+    rig, board = opened(record=FLAWED)
+    assert bytes(rig.heard).startswith(OFF.encode() + b"\n")
+    assert (board.record, board.identity.serial) == (FLAWED, "T-0002")
+    assert board.capability.block_bytes == 3072
+
+
+def test_opening_brings_a_known_state_whatever_was_before(board_rig):
+    rig = board_rig()
+    for message in ("SOUR:LIM:VOLT 0.1", "SEQ:SETT 7000;AVER 64;SIDE 1", "SOUR:VOLT 0,0.05", "NONSENSE"):
+        rig.do(message)
+    with Board.open(transport(rig.address)) as board:
+        assert float(board.ask("SOUR:LIM:VOLT?")) == 2.0
+        assert board.ask("SEQ:SETT?;AVER?;SIDE?") == "20;1;2"
+        assert board.ask("SYST:ERR:COUN?") == "0"
+        assert board.ask("OUTP?") == "0"
+
+
+def test_a_session_is_set_in_the_firmware(opened):
+    rig, board = opened()
+    board.begin(SESSION)
+    assert float(board.ask("SOUR:LIM:VOLT?")) == 1.0
+    assert float(board.ask("SOUR:LIM:NUDG?")) == 0.2
+    assert board.ask("SOUR:LIM:EDGE?") == "3,200"
+    assert board.ask("SEQ:SETT?;AVER?") == "50;4"
+    assert board.ask("SYST:WDOG?") == "2000"
+    with pytest.raises(InstrumentError, match="-222"):
+        board.write_codes(np.full(32, 201))
+    assert rig.is_safe
+
+
+@pytest.mark.parametrize(
+    ("wider", "words"),
+    [
+        ({"volts_uV": 2_000_001}, r"limits.voltage = 2.000001 V is wider than the board's own limit of 2 V"),
+        ({"volts_uV": 2_400_000}, r"limits.voltage = 2.4 V is wider than the board's own limit of 2 V"),
+        ({"nudge_uV": 600_000}, r"limits.nudge = 600 mV is wider than the board's own limit of 500 mV"),
+    ],
+)
+def test_a_wider_limit_than_the_boards_own_never_reaches_it(opened, wider, words):
+    rig, board = opened()
+    before = len(rig.heard)
+    with pytest.raises(SetupError, match=words):
+        board.begin(replace(SESSION, **wider))
+    assert len(rig.heard) == before
+
+
+def test_a_board_without_a_record_says_what_is_missing(opened):
+    _, board = opened(record=None)
+    assert board.record is None
+    with pytest.raises(SetupError, match=r"no valid calibration record .* write one"):
+        board.begin(SESSION)
+
+
+def test_a_record_is_written_and_read_back(opened):
+    rig, board = opened(record=None)
+    board.write_record(FLAWED)
+    assert board.identity.serial == "T-0002"
+    board.begin(SESSION)
+    board.write_record(replace(PLAIN, serial="T-0003"))
+    assert board.record == replace(PLAIN, serial="T-0003", generation=board.record.generation)
+    assert board.session is None, "limits of the record before are gone with it"
+    assert rig.do("SYST:ERR?") == b'0,"No error"\n'
+
+
+# --- who is not a board, and who is not there ---------------------------------------------------------
+
+
+def fence(line):
+    return line.split(";")[0].removeprefix("*ESE ").encode() + b"\n" if line.endswith(";*ESE?") else None
+
+
+def test_another_instrument_is_refused(responder):
+    device = responder(lambda line: b"HWLEARN,EDGE CARD,7,1.0\n" if line == "*IDN?" else fence(line))
+    with pytest.raises(UnknownInstrumentError, match=r"a reference board is expected, not HWLEARN EDGE CARD"):
+        Board.open(transport(device.url))
+    assert device.heard[0] == OFF
+    assert not open_outputs._open
+
+
+def test_older_firmware_is_named(responder):
+    errors = [b'-113,"Undefined header"\n']
+
+    def answer(line):
+        if line == "SYST:ERR?":
+            return errors.pop() if errors else b'0,"No error"\n'
+        return b"hwlearn,REFBOARD,SN-1,0.3\n" if line == "*IDN?" else fence(line)
+
+    with pytest.raises(UnknownInstrumentError, match=r"firmware 0.3, which does not know SYST:CAP\?; put newer"):
+        Board.open(transport(responder(answer).url, timeout_s=0.2))
+    assert not open_outputs._open
+
+
+def test_another_protocol_is_named(board_rig):
+    rig = board_rig()
+    rig.answer_instead[b"SYST:CAP?"] = b"2,8,4,32,256,3072\n"
+    with pytest.raises(UnknownInstrumentError, match="version 2 of the wire protocol"):
+        Board.open(transport(rig.address))
+    assert not open_outputs._open
+
+
+def test_nobody_at_the_other_end(responder, monkeypatch):
+    monkeypatch.setattr(board_module, "START_S", 0.3)
+    device = responder(lambda line: None)
+    with pytest.raises(LinkTimeout, match=r"did not answer for 0.3 s; is it a reference board"):
+        Board.open(transport(device.url))
+    assert device.heard[0] == OFF
+
+
+def test_a_boot_loader_is_waited_for(responder):
+    """It swallows the first questions; then the board starts in the middle of one."""
+    asked = []
+
+    def answer(line):
+        asked.append(line)
+        if len(asked) < 5:
+            return None
+        return b"HWLEARN,EDGE CARD,7,1.0\n" if line == "*IDN?" else fence(line)
+
+    with pytest.raises(UnknownInstrumentError, match="EDGE CARD"):
+        Board.open(transport(responder(answer).url))
+    assert len(asked) >= 5
+
+
+# --- sequences ------------------------------------------------------------------------------------
+
+
+def test_a_batch_costs_one_question(opened):
+    rig, board = opened()
+    board.begin(SESSION)
+    rig.heard.clear()
+    status, readings = board.sequence(FREE, at_midscale(192), 1, 1)
+    assert bytes(rig.heard).count(b"SEQ:FREE?") == bytes(rig.heard).count(b"\nSYST:ERR?\n") == 1
+    assert not status.any()
+    assert np.abs(readings.astype(int) - ADC_ZERO).max() <= 1
+    rig.heard.clear()
+    board.sequence(FREE, at_midscale(193), 1, 1)
+    assert bytes(rig.heard).count(b"SEQ:FREE?") == 2
+
+
+def test_sides_are_told_only_when_they_change(opened):
+    rig, board = opened()
+    rig.heard.clear()
+    for sides in (2, 2, 1, 1, 2):
+        board.set_sides(sides)
+    assert bytes(rig.heard).replace(b"\nSYST:ERR?\n", b"|") == b"SEQ:SIDE 1|SEQ:SIDE 2|"
+
+
+def test_a_refused_sequence_says_why_at_once(opened):
+    _, board = opened(timeout_s=60.0)
+    board.begin(SESSION)
+    words = at_midscale(3)
+    words[1, 2] = 65000
+    with pytest.raises(InstrumentError, match=r"'SEQ:FREE\? ' with error -222"):
+        board.sequence(FREE, words, 1, 1)
+    assert board.ask("SYST:ERR:COUN?") == "0"
+
+
+def test_a_tripped_watchdog_is_cleared_when_something_is_asked_for(opened, caplog):
+    rig, board = opened()
+    board.begin(SESSION)
+    board.tell("SOUR:VOLT 0,0.5")
+    rig.advance(3.0)
+    assert rig.is_safe
+    assert board.ask("SYST:WDOG:TRIP?") == "1"
+    status, _ = board.sequence(FREE, at_midscale(2), 1, 1)
+    assert not status.any()
+    assert "watchdog made it safe" in caplog.text
+    assert board.ask("SYST:WDOG:TRIP?;:SYST:ERR:COUN?") == "0;0"
+
+
+def test_a_watchdog_that_cannot_be_cleared_is_an_error(responder):
+    def answers(line):
+        if line == "SYST:ERR?":
+            return b'-240,"Watchdog"\n' if errors.pop(0) else b'0,"No error"\n'
+        return fence(line)
+
+    errors = [True, False, False, True, False]
+    link = transport(responder(answers).url)
+    board = Board(link, Identity("hwlearn", "REFBOARD", "SN-1", "1.0"))
+    board.capability = Capability.parse("1,8,4,32,256,3072")
+    with pytest.raises(InstrumentError, match="-240"):
+        board.sequence(FREE, at_midscale(1), 1, 1)
+    open_outputs.unwatch(board)
+    link.close()
+
+
+def test_a_spoilt_answer_puts_it_out_of_step_and_back(opened):
+    rig, board = opened()
+    rig.answer_instead[b"SEQ:FREE?"] = b'#14\x00\x00\x00\x01\n0,"No error"\n'
+    with pytest.raises(GarbledReplyError, match="makes no sense"):
+        board.sequence(FREE, at_midscale(1), 1, 1)
+    assert board.transport.out_of_step
+    rig.answer_instead.clear()
+    board.sequence(FREE, at_midscale(1), 1, 1)
+    assert not board.transport.out_of_step
+
+
+def test_a_late_answer_is_not_the_next_ones(opened):
+    rig, board = opened(timeout_s=0.3)
+    rig.lost_after = 20  # the rest of the block never comes
+    with pytest.raises(LinkTimeout):
+        board.sequence(FREE, at_midscale(100), 1, 1)
+    rig.lost_after = None
+    assert board.ask("*IDN?").startswith("hwlearn,REFBOARD")
+
+
+def test_the_end_of_a_sequence_is_waited_for_as_long_as_it_takes(opened):
+    _, board = opened(timeout_s=1.5)
+    board.baud = 1_000_000
+    board.begin(replace(SESSION, settle_us=50_000, averages=64))
+    assert board._answer_s(128, 3072, 3, 3) > 1.5 + 128 * 3 * 0.05 + (3072 + 128 * 26) * 1e-5
+    board.begin(SESSION)
+    assert board._answer_s(128, 3072, 3, 3) < 2.5
+
+
+# --- off ------------------------------------------------------------------------------------------
+
+
+def test_off_in_the_middle_of_a_block_is_sent_again(opened):
+    rig, board = opened()
+    board.begin(SESSION)
+    board.tell("SOUR:VOLT 0,0.5")
+    assert not rig.is_safe
+    # half a block has left when the program is interrupted
+    board.transport._link.write(b"SEQ:FREE? #41602" + bytes(100))
+    board.transport._sending = True
+    board.halt()
+    rig.wait_until(lambda: rig.is_safe)
+    board.rearm()
+    assert board.ask("SYST:ERR:COUN?") == "0"
+    status, _ = board.sequence(FREE, at_midscale(5), 1, 1)
+    assert not status.any()
+
+
+def test_off_ends_a_running_sequence(opened):
+    """The bytes of OFF come while the sequence runs: no sample after that is measured."""
+    rig, board = opened()
+    board.begin(SESSION)
+    rig.native.forget_transfers()
+    rig.inside = OFF.encode() + b"\n"
+    words = np.full((100, 8), MIDSCALE + 1000)
+    status, readings = board.sequence(FREE, words, 1, 1)
+    assert (status == NOT_MEASURED).all()
+    assert not readings.any()
+    assert board.ask("OUTP?") == "0"
+    status, _ = board.sequence(FREE, words, 1, 1)
+    assert not status.any()
+
+
+def test_after_off_nothing_else_goes_out_before_it_is_armed(opened):
+    _, board = opened()
+    board.halt()
+    with pytest.raises(HaltedError, match="switched off"):
+        board.sequence(FREE, at_midscale(1), 1, 1)
+    board.rearm()
+    board.sequence(FREE, at_midscale(1), 1, 1)
+
+
+def test_closing_a_mute_board_ends_and_says_what_makes_it_safe(board_rig, monkeypatch):
+    monkeypatch.setattr(board_module, "START_S", 0.3)
+    rig = board_rig()
+    board = Board.open(transport(rig.address, timeout_s=0.3))
+    board.begin(SESSION)
+    board.tell("SOUR:VOLT 0,0.5")
+    rig.mute = True
+    with pytest.raises(
+        OutputsMayBeOnError, match=r"EVERY DAC AND NUDGE SWITCH .* watchdog makes it safe 2 s after"
+    ):
+        board.close()
+    assert rig.is_safe, "it is mute, not deaf"
+    assert not open_outputs.watched(board)
+    board.close()
+
+
+def test_closing_a_board_that_is_gone_ends(board_rig):
+    rig = board_rig()
+    board = Board.open(transport(rig.address, timeout_s=0.3))
+    rig.refuse()
+    with pytest.raises(OutputsMayBeOnError, match="watchdog makes it safe"):
+        board.close()
+    assert not open_outputs.watched(board)
+
+
+def test_reconnecting_makes_it_safe_and_restores_the_session(opened, caplog):
+    rig, board = opened()
+    board.begin(SESSION)
+    rig.drop()
+    rig.heard.clear()
+    board.reconnect()
+    assert bytes(rig.heard).startswith(OFF.encode() + b"\n")
+    assert board.ask("SEQ:SETT?") == "50"
+    assert float(board.ask("SOUR:LIM:NUDG?")) == 0.2
+    assert "connected again" in caplog.text
+
+
+def test_another_board_or_record_in_its_place_is_refused(opened):
+    rig, board = opened()
+    rig.provision(replace(PLAIN, serial="T-0009"))
+    rig.native.power_on()
+    with pytest.raises(UnknownInstrumentError, match=r"there was .*T-0001.* now there is .*T-0009"):
+        board.reconnect()
+    rig.provision(replace(PLAIN, volts_uV=1_900_000))
+    rig.native.power_on()
+    with pytest.raises(UnknownInstrumentError, match="another calibration record"):
+        board.reconnect()
+    rig.provision(PLAIN)
+    rig.native.power_on()
+    board.reconnect()
+
+
+def test_a_failing_self_test_is_named(opened):
+    rig, board = opened()
+    rig.answer_instead[b"*TST?"] = b"4\n"
+    with pytest.raises(InstrumentError, match="its edges do not answer"):
+        board.begin(SESSION)
+    rig.answer_instead.clear()
