@@ -180,6 +180,7 @@ class VirtualBoard:
             self.controller.set_transfer(switches, transfer)
             return None
         self._circuit.drive(switches, dac_volts)
+        self._shown = None
         return self._circuit.output_volts()
 
     def _move_edges(self, codes: NDArray[np.uint8]) -> None:

@@ -1,0 +1,75 @@
+"""Virtual boards for the tests, spoken to without a wire."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from hwlearn.circuit.topology import Topology
+from hwlearn_drivers.blocks import decode_codes, encode_block, encode_codes
+from hwlearn_sim import PlacedBoard, VirtualBench
+from hwlearn_sim.board import VirtualBoard
+from hwlearn_sim.imperfections import Imperfections
+
+
+class Talk:
+    """A board on a bench that is not served, spoken to in text."""
+
+    def __init__(self, bench: VirtualBench) -> None:
+        self.bench = bench
+        self.board: VirtualBoard = bench.board("board")
+
+    def ask(self, message: str) -> str:
+        """Send a message and return its reply, which there must be."""
+        reply = self.board.exchange(message.encode() + b"\n")
+        assert reply.endswith(b"\n"), f"{message!r} was not answered"
+        return reply[:-1].decode()
+
+    def tell(self, *messages: str) -> None:
+        """Send messages that have no reply, and make sure that none was refused."""
+        for message in messages:
+            assert self.board.exchange(message.encode() + b"\n") == b"", f"{message!r} was answered"
+        assert self.errors() == []
+
+    def send(self, message: str, codes: list[int]) -> bytes:
+        """Send a message that ends with a block of codes; return whatever comes back."""
+        return self.board.exchange(message.encode() + encode_block(encode_codes(codes)) + b"\n")
+
+    def codes(self, reply: bytes) -> list[int]:
+        """Return the codes of a reply that is a block."""
+        digits = int(reply[1:2])
+        assert reply[:1] == b"#", reply[:40]
+        return decode_codes(reply[2 + digits : -1]).tolist()
+
+    def volts(self) -> list[float]:
+        """Return what the board measures at its four outputs."""
+        return [float(text) for text in self.ask("MEAS:VOLT?").split(",")[:4]]
+
+    def errors(self) -> list[int]:
+        """Take all error codes out of the queue."""
+        codes = []
+        while (code := int(self.ask("SYST:ERR?").split(",")[0])) != 0:
+            codes.append(code)
+        return codes
+
+
+@pytest.fixture
+def talk() -> Callable[..., Talk]:
+    """Make a board, by default on its own 8 x 4 crossbar and ideal, together with other instruments."""
+
+    def make(*others, topology: Topology | None = None, seed: int = 0, flaws: Imperfections | None = None, **keys):
+        graph = Topology.crossbar(8, 4) if topology is None else topology
+        placed = [PlacedBoard("board", **keys), *others]
+        return Talk(
+            VirtualBench(
+                graph,
+                placed,
+                conductances=2e-5,
+                conductance=(1.05e-5, 5e-4),
+                imperfections=flaws,
+                seed=seed,
+            )
+        )
+
+    return make
