@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from .conftest import NewRig
-from .record import BANKS, FLAWED, PLAIN, SIZE, Record, sealed, with_generation
+from .record import BANKS, FLAWED, PLAIN, SIZE, Converter, Record, crc16, sealed, with_generation
 from .rig import Rig
 from .wire_blocks import block, contents, framed
 
@@ -79,6 +79,28 @@ def test_power_lost_after_every_write_leaves_one_whole_record(new_rig: NewRig) -
         assert half == sorted(half)  # old up to some write, new from there on
         assert not half[0]
         assert half[-1]
+
+
+def test_a_mixture_that_has_the_right_crc_is_no_record(new_rig: NewRig) -> None:
+    """Two records whose CRCs agree after 92 bytes: the head of one before the tail of the other passes any CRC."""
+    older = replace(OLD, generation=4, serial="OLDER")
+    wanted = crc16(older.encode()[:92])
+    head = replace(NEW, generation=6, dacs=(*NEW.dacs[:15], Converter(0, 0))).encode()[:90]
+    offset = next(k for k in range(-32768, 32768) if crc16(head + k.to_bytes(2, "little", signed=True)) == wanted)
+    new = replace(NEW, generation=6, dacs=(*NEW.dacs[:15], Converter(0, offset)))
+    mixture = new.encode()[:92] + older.encode()[92:]
+    assert sealed(mixture) == mixture
+    rig = new_rig(replace(OLD, generation=5))
+    rig.provision(older.encode(), bank=1)
+    before = bytes(rig.eeprom)
+    for writes in range(writes_of_a_record(new_rig)):
+        rig.eeprom[:] = before
+        rig.power_on()
+        rig.lose_power_after(writes)
+        write(rig, new.encode())
+        assert not rig.is_on
+        rig.power_on()
+        assert stored(rig) in (content(OLD.encode()), content(new.encode())), writes
 
 
 @pytest.mark.parametrize("torn", [0x00, 0x48, 0x57, 0xA5, 0xFF])

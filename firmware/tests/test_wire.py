@@ -179,6 +179,15 @@ def test_what_is_no_number(rig: Rig, text: str) -> None:
     assert rig.is_safe()
 
 
+ROUNDED = [("1.0000004", 1000000), ("1.0000005", 1000001), ("1.0000014999", 1000001), ("10000015e-7", 1000002)]
+
+
+@pytest.mark.parametrize(("text", "uV"), ROUNDED)
+def test_volts_are_rounded_to_the_nearest_microvolt(rig: Rig, text: str, uV: int) -> None:
+    rig.say(f"SOUR:LIM:VOLT {text}")
+    assert rig.ask("SOUR:LIM:VOLT?") == f"{uV / 1e6:.6f}"
+
+
 @pytest.mark.parametrize("digits", range(1, 9))
 def test_a_voltage_reads_back_as_it_was_set_to_a_step(rig: Rig, digits: int) -> None:
     volts = round(1.23456789, digits)
