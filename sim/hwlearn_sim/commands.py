@@ -1,4 +1,4 @@
-"""The commands ``hwlearn sim ...``: virtual instruments that other programs can talk to."""
+"""The commands ``hwlearn sim ...``: virtual instruments and boards that other programs can talk to."""
 
 from __future__ import annotations
 
@@ -37,16 +37,17 @@ def _root() -> None:
 def serve(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = False) -> None:
     """Serve the bench's circuit with virtual instruments until Ctrl-C; show their addresses and what they do.
 
-    A bench whose backend is not ``virtual-smu`` is served with that backend's defaults: a 2450 at every
-    terminal, and an edge card.
+    A bench whose backend is neither ``virtual-smu`` nor ``virtual-board`` is served with the former's defaults: a
+    2450 at every terminal, and an edge card.
     """
     from hwlearn.lab.backends import find_backend
     from hwlearn.lab.bench_file import load_bench_file
     from hwlearn_sim.virtual import VirtualSmuSettings
+    from hwlearn_sim.virtual_board import VirtualBoardSettings
 
     file = load_bench_file(bench, changes or [])
     settings = find_backend(file.tables["backend"], file.where)[1]
-    if not isinstance(settings, VirtualSmuSettings):
+    if not isinstance(settings, VirtualSmuSettings | VirtualBoardSettings):
         settings = VirtualSmuSettings()
     virtual = settings.bench(file.network.build(file.folder), file.limits.build())
     with at_work(), virtual:

@@ -7,12 +7,13 @@ import pytest
 from hwlearn.lab.sections import NETWORKS, DataSection, LimitsSection, TrainSection
 from hwlearn_sim.backend import SimBackend
 from hwlearn_sim.virtual import VirtualSmuBackend
+from hwlearn_sim.virtual_board import VirtualBoardBackend
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bench-file.md").read_text(encoding="utf-8")
 SECTIONS = {
     "network": list(NETWORKS.values()),
     "limits": [LimitsSection],
-    "backend": [SimBackend.Settings, VirtualSmuBackend.Settings],
+    "backend": [SimBackend.Settings, VirtualSmuBackend.Settings, VirtualBoardBackend.Settings],
     "data": [DataSection],
     "train": [TrainSection],
 }

@@ -1,0 +1,72 @@
+"""How many two-phase samples a second come through the real driver, a pseudo-terminal and the real firmware.
+
+Run with ``python -m pytest tests/benchmarks/test_board_benchmarks.py --benchmark-enable -s``. Time inside the
+firmware's own waits is virtual: this is what driver, wire and firmware cost on this computer.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.network import Network, TargetError
+from hwlearn_sim import Imperfections, KirchhoffTwin
+from hwlearn_sim.board_parts import EDGE_LAW
+from hwlearn_sim.virtual_board import VirtualBoardBackend, VirtualBoardSettings
+
+CROSSBAR = hl.Topology.crossbar(8, 4)
+LIMITS = hl.Limits(2.0, 4.0, 0.5, 1e-2, (1.05e-5, 5e-4))
+BATCH = 128
+ASKED_PER_S = 20_000
+NUDGES = {"the board finds the nudges": hl.ResistorNudge(0.5), "the host finds them": hl.ResistorNudge()}
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+
+
+def batch(network: Network, nudge: hl.ResistorNudge, symmetric: bool) -> Callable[[], None]:
+    """Return one two-phase measurement of a batch on a programmed network."""
+    rng = np.random.default_rng(0)
+    network.program(np.exp(rng.uniform(np.log(2e-5), np.log(2e-4), CROSSBAR.n_edges)))
+    x, error = rng.uniform(-0.5, 0.5, (BATCH, 8)), TargetError(rng.uniform(-0.1, 0.1, (BATCH, 4)))
+    bound = nudge.bound(hl.Kirchhoff(CROSSBAR, np.full(CROSSBAR.n_edges, 5e-5)).output_impedance())
+
+    def measure() -> None:
+        assert not network.two_phase(x, error, bound, symmetric).skipped.any()
+
+    return measure
+
+
+def rate(measure: Callable[[], None], batches: int) -> float:
+    """Return samples a second, the best of three runs."""
+    measure()
+    best = 0.0
+    for _ in range(3):
+        began = time.perf_counter()
+        for _ in range(batches):
+            measure()
+        best = max(best, batches * BATCH / (time.perf_counter() - began))
+    return best
+
+
+@pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "one-sided"])
+@pytest.mark.parametrize("nudge", NUDGES)
+def test_two_phase_samples_over_a_pseudo_terminal(benchmark, nudge, symmetric):
+    settings = VirtualBoardSettings(wire="pty", device_spread=0.1, read_noise=1e-4)
+    twin = KirchhoffTwin(CROSSBAR, LIMITS, Imperfections(device_spread=0.1, read_noise_V=1e-4), edge_law=EDGE_LAW)
+    in_process = rate(batch(twin, NUDGES[nudge], symmetric), 20)
+    with VirtualBoardBackend().open(settings, CROSSBAR, LIMITS) as network:
+        measure = batch(network, NUDGES[nudge], symmetric)
+        over_wire = rate(measure, 40)
+        benchmark.pedantic(measure, rounds=20)
+    sides = "symmetric" if symmetric else "one-sided"
+    print(
+        f"\n{nudge}, {sides}: {over_wire:,.0f} two-phase samples/s over a pty (asked >= {ASKED_PER_S:,}); "
+        f"the twin in process makes {in_process:,.0f}, a ratio of {over_wire / in_process:.2f}"
+    )
+    if nudge == "the board finds the nudges":
+        assert over_wire >= ASKED_PER_S

@@ -1,0 +1,50 @@
+"""Iris on the reference board's own firmware, over a serial wire, against the same network on the twin."""
+
+import re
+from importlib import resources
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+
+TWIN = """
+[backend]
+kind = "sim"
+device_spread = 0.08
+rheostat = { full = "100 kohm", wiper = "130 ohm", positions = 256 }
+read_noise = "100 uV"
+averages = 4
+adc_bits = 16
+adc_range = "2.5 V"
+dac_bits = 16
+dac_range = "2.5 V"
+nudges = ["resistor"]
+
+"""
+
+
+def accuracies(bench, seeds) -> list[float]:
+    """Train on other devices, another split and other noise each time; return the measured test accuracies."""
+    found = []
+    for seed in seeds:
+        with hl.open_bench(bench, {"train.seed": seed, "backend.seed": seed, "data.split_seed": seed}) as one:
+            one.train()
+            found.append(one.evaluate().measured.accuracy)
+    return found
+
+
+@pytest.mark.slow
+def test_learns_iris_as_the_twin_does(figure, tmp_path):
+    shipped = (resources.files("hwlearn.lab") / "benches" / "virtual-board.toml").read_text(encoding="utf-8")
+    text, replaced = re.subn(r"(?ms)^\[backend\]$.*?(?=^\[data\]$)", TWIN, shipped)
+    assert replaced == 1
+    twin = tmp_path / "twin.toml"
+    twin.write_text(text, encoding="utf-8")
+    on_board, on_twin = (np.mean(accuracies(bench, range(5))) for bench in ("virtual-board", twin))
+    figure(
+        f"virtual-board, iris, 5 seeds: test accuracy {on_board:.4f} on the board (asked >= 0.94), "
+        f"{on_twin:.4f} on the twin (asked within 0.02)"
+    )
+    assert on_board >= 0.94
+    assert abs(on_board - on_twin) <= 0.02

@@ -1,0 +1,183 @@
+"""The board on real wires: raw bytes both ways, time that passes while nobody talks, accidents of the cable."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from hwlearn.circuit.topology import Topology
+from hwlearn_sim import PlacedBoard, PlacedSmu, VirtualBench
+from hwlearn_sim.faults import Faults
+
+CROSSBAR = Topology.crossbar(8, 4)
+DEADLINE_S = 10.0
+needs_pty = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+
+
+@contextmanager
+def served(*others, **keys) -> Iterator[VirtualBench]:
+    with VirtualBench(CROSSBAR, [PlacedBoard("board", **keys), *others], conductances=2e-5) as bench:
+        yield bench
+
+
+class Terminal:
+    """A client of a pseudo-terminal that speaks in lines."""
+
+    def __init__(self, address: str) -> None:
+        path = address.removeprefix("ASRL").removesuffix("::INSTR")
+        self.number = os.open(path, os.O_RDWR | os.O_NOCTTY)
+
+    def send(self, data: bytes) -> None:
+        os.write(self.number, data)
+
+    def line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\n"):
+            assert select.select([self.number], [], [], DEADLINE_S)[0], "no reply in time"
+            line += os.read(self.number, 65536)
+        return line[:-1]
+
+    def ask(self, message: bytes) -> bytes:
+        self.send(message + b"\n")
+        return self.line()
+
+    def close(self) -> None:
+        os.close(self.number)
+
+
+def ended(client: Terminal) -> bool:
+    """Read until the line is gone; tell whether it went in time."""
+    while select.select([client.number], [], [], DEADLINE_S)[0]:
+        try:
+            if not os.read(client.number, 4096):
+                return True
+        except OSError:
+            return True
+    return False
+
+
+@pytest.fixture
+def terminal() -> Iterator[Callable[[str], Terminal]]:
+    opened: list[Terminal] = []
+
+    def make(address: str) -> Terminal:
+        opened.append(Terminal(address))
+        return opened[-1]
+
+    yield make
+    for one in opened:
+        one.close()
+
+
+def test_it_speaks_over_tcp_and_clients_may_come_and_go(connect):
+    with served() as bench:
+        for volts in (b"0.5", b"-0.25"):
+            client = connect(bench.address("board"))
+            assert client.ask(b"*IDN?").startswith(b"hwlearn,REFBOARD,VIRTUAL-0,")
+            assert float(client.ask(b"SOUR:VOLT 0," + volts + b";VOLT? 0")) == pytest.approx(
+                float(volts), abs=4e-5
+            )
+            client.close()
+
+
+@needs_pty
+def test_it_speaks_over_a_pseudo_terminal_byte_by_byte(terminal):
+    with served(wire="pty") as bench:
+        client = terminal(bench.address("board"))
+        for byte in b"SYST:CAP?\n":
+            client.send(bytes([byte]))
+        assert client.line() == b"1,8,4,32,256,3072"
+
+
+def test_the_watchdog_acts_while_nobody_talks(connect, wait_until):
+    with served(PlacedSmu("smu", "2450", (8,))) as bench:
+        board, client = bench.board("board"), connect(bench.address("board"))
+        assert client.ask(b"SYST:WDOG 150;:SOUR:VOLT 0,1;:ROUT:CLOS 2;*OPC?") == b"1"
+        began = time.monotonic()
+        assert not board.is_safe
+        assert bench.plane.node_voltages()[0] == pytest.approx(1.0, abs=1e-4)
+        client.close()
+        wait_until(lambda: board.is_safe)
+        assert time.monotonic() - began >= 0.14
+        wait_until(lambda: not bench.plane.node_voltages().any())
+        again = connect(bench.address("board"))
+        assert again.ask(b"SYST:WDOG:TRIP?") == b"1"
+        assert again.ask(b"SOUR:VOLT 0,1\nSYST:ERR?").startswith(b"-240")
+
+
+def test_a_block_that_stops_coming_is_given_up(connect):
+    with served() as bench:
+        client = connect(bench.address("board"))
+        client.send(b"EDGE:DATA #266" + bytes(20))
+        until = time.monotonic() + DEADLINE_S
+        # what is asked inside the 100 ms belongs to the block
+        while True:
+            assert time.monotonic() < until
+            client.send(b"SYST:ERR?\n")
+            ready = select.select([client.socket], [], [], 0.2)[0]
+            if ready:
+                break
+        assert client.line().startswith(b"-161")
+        assert client.ask(b"EDGE:CODE? 0") == b"128"
+
+
+def test_mute_and_unplugged(connect, wait_until):
+    faults = Faults()
+    with served(faults=faults) as bench:
+        client = connect(bench.address("board"))
+        faults.muted = True
+        client.send(b"SOUR:VOLT 0,0.5;VOLT? 0\n")
+        wait_until(lambda: not bench.board("board").is_safe)
+        faults.clear()
+        assert client.ask(b"OUTP OFF;OUTP?") == b"0", "the lost answer does not come later"
+        faults.inject("unplugged")
+        client.send(b"*IDN?\n")
+        client.socket.settimeout(DEADLINE_S)
+        half = b""
+        while piece := client.socket.recv(4096):
+            half += piece
+        whole = connect(bench.address("board")).ask(b"*IDN?")
+        assert whole.startswith(half)
+        assert 0 < len(half) < len(whole)
+
+
+@needs_pty
+def test_an_unplugged_serial_line_is_gone_and_the_board_lives_on(terminal, wait_until):
+    faults = Faults()
+    with served(wire="pty", faults=faults) as bench:
+        board, client = bench.board("board"), terminal(bench.address("board"))
+        assert client.ask(b"SYST:WDOG 200;:SOUR:VOLT 3,1;*OPC?") == b"1"
+        faults.inject("unplugged")
+        client.send(b"*IDN?\n")
+        assert ended(client), "the line still speaks"
+        assert not board.is_safe
+        wait_until(lambda: board.is_safe)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process alone")
+def test_sim_serve_serves_the_board(connect):
+    run = "from hwlearn.cli import main; main()"
+    arguments = ["sim", "serve", "virtual-board", "--set", "backend.wire=tcp", "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", run, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        assert process.stdout is not None
+        (listed,) = json.loads(process.stdout.readline())["instruments"]
+        assert (listed["name"], listed["model"], listed["node"]) == ("board", "reference board", None)
+        assert connect(listed["address"]).ask(b"*IDN?").startswith(b"hwlearn,REFBOARD,")
+        process.send_signal(signal.SIGINT)
+        _, complaints = process.communicate(timeout=20)
+    finally:
+        process.kill()
+        process.communicate()
+    assert (process.returncode, complaints) == (0, b"")

@@ -1,0 +1,143 @@
+"""The cable is pulled in the middle of a batch: the driver says so in time, the board makes itself safe, and the
+training goes on from the last batch that was committed as if nothing had happened."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.errors import HwlearnError
+from hwlearn.learning.records import Callback, Progress, Step
+from hwlearn_drivers.board_backend import BoardBackend
+from hwlearn_sim import PlacedBoard, VirtualBench, serve
+from hwlearn_sim.faults import Faults
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+
+CROSSBAR = hl.Topology.crossbar(8, 4)
+LIMITS = hl.Limits(2.0, 4.0, 0.5, 1e-2, (1.05e-5, 5e-4))
+TIMEOUT_S = 1.0
+EPOCHS = 3
+
+
+class Port:
+    """A serial port that keeps its name when what is plugged in changes, as udev makes them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def plug(self, address: str) -> None:
+        self.path.unlink(missing_ok=True)
+        self.path.symlink_to(address.removeprefix("ASRL").removesuffix("::INSTR"))
+
+
+class Accident(Callback):
+    """Pulls the plug at a reply of the third step, and knows the last step that was committed."""
+
+    def __init__(self, faults: Faults, replies: int) -> None:
+        self.faults, self.replies = faults, replies
+        self.last: Step | None = None
+
+    def on_step(self, step: Step) -> None:
+        self.last = step
+        if step.number == 1:
+            self.faults.inject("unplugged", after=self.replies)
+
+
+def open_network(port: Port):
+    settings = {"address": str(port.path), "timeout": TIMEOUT_S, "watchdog": 0.3}
+    return BoardBackend.open(BoardBackend.Settings.model_validate(settings), CROSSBAR, LIMITS)
+
+
+def trainer(network) -> hl.Trainer:
+    start = np.exp(np.random.default_rng(5).uniform(*np.log(LIMITS.conductance), CROSSBAR.n_edges))
+    model = hl.Kirchhoff(CROSSBAR, start)
+    return hl.Trainer(network, hl.GEP(hl.ResistorNudge(0.5)), hl.MSE(), hl.Adam(0.05), model=model, seed=1)
+
+
+def data() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(2)
+    return rng.uniform(-1, 1, (20, 8)), rng.uniform(-0.1, 0.1, (20, 4))
+
+
+def bench(faults: Faults) -> VirtualBench:
+    placed = PlacedBoard("board", gain=2e-3, offset_V=2e-3, wire="pty", faults=faults)
+    return VirtualBench(CROSSBAR, [placed], conductances=2e-5, conductance=LIMITS.conductance, seed=1)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> np.ndarray:
+    """The conductances of the same training without an accident."""
+    port = Port(tmp_path_factory.mktemp("port") / "board")
+    with bench(Faults()) as quiet:
+        port.plug(quiet.address("board"))
+        with open_network(port) as network:
+            return trainer(network).fit(*data(), EPOCHS, batch_size=5).conductances
+
+
+@pytest.mark.parametrize("replies", [0, 1, 2])
+def test_training_goes_on_after_the_plug_was_pulled(replies, undisturbed, tmp_path):
+    port, faults = Port(tmp_path / "board"), Faults()
+    with bench(faults) as accident_prone:
+        port.plug(accident_prone.address("board"))
+        board = accident_prone.board("board")
+        network = open_network(port)
+        accident = Accident(faults, replies)
+        began = time.monotonic()
+        with pytest.raises(HwlearnError):
+            trainer(network).fit(*data(), EPOCHS, batch_size=5, callbacks=[accident])
+        assert time.monotonic() - began < 3 * TIMEOUT_S
+        assert [fault.kind for _, fault in faults.befallen] == ["unplugged"]
+        assert board.is_safe, "a sequence ends safe, whoever hears of it"
+        last = accident.last
+        assert last is not None
+        with serve.PtyServer(board) as again:
+            port.plug(again.address)
+            network.reconnect()
+            progress = Progress(last.number + 1, last.optimizer_state)
+            resumed = trainer(network).fit(*data(), EPOCHS, batch_size=5, start=progress)
+            np.testing.assert_allclose(resumed.conductances, undisturbed, rtol=1e-12)
+            network.close()
+
+
+def test_what_is_driven_when_the_plug_is_pulled_is_let_go_by_the_boards_watchdog(tmp_path, wait_until):
+    port, faults = Port(tmp_path / "board"), Faults()
+    with bench(faults) as accident_prone:
+        port.plug(accident_prone.address("board"))
+        board = accident_prone.board("board")
+        network = open_network(port)
+        network.board.tell("SOUR:VOLT 0,1.5", "ROUT:CLOS 1")
+        faults.inject("unplugged")
+        with pytest.raises(HwlearnError):
+            network.board.ask("*IDN?")
+        assert not board.is_safe
+        assert board.switches() == 1
+        pulled = time.monotonic()
+        wait_until(lambda: board.is_safe)
+        assert time.monotonic() - pulled < 1.0
+        assert set(board.dac_codes()) == {0x8000}
+        with serve.PtyServer(board) as again:
+            port.plug(again.address)
+            network.reconnect()
+            assert np.abs(network.measure(np.zeros((1, 8))).voltages).max() < 1e-3
+            network.close()
+
+
+def test_a_board_that_falls_silent_is_told_within_the_time_out(tmp_path):
+    port, faults = Port(tmp_path / "board"), Faults()
+    with bench(faults) as accident_prone:
+        port.plug(accident_prone.address("board"))
+        network = open_network(port)
+        faults.muted = True
+        began = time.monotonic()
+        with pytest.raises(HwlearnError, match=r"board.*(no answer|came)"):
+            network.measure(np.zeros((1, 8)))
+        assert time.monotonic() - began < 5 * TIMEOUT_S
+        faults.clear()
+        network.measure(np.zeros((1, 8)))
+        network.close()
