@@ -1,6 +1,6 @@
 """`EmulatedBoard`: the product's binary on an emulated ATmega2560, used like `hwlearn_sim`'s `NativeBoard`.
 
-It stands outside the installed packages: libsimavr is under the GPL, and this is for tests. Build first: ``make emu``.
+It stands outside the installed packages, as libsimavr is under the GPL; `build` makes what it needs.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@
 
 /* Between two frames the chip acquires: 1.15 us at least (6.6, tACQ). The rest passes in the loop; the emulated
  * chip complains when it is less. */
-#define ACQUIRE_US 0.5
+#define ACQUIRE_US 0.75
 
 static void write_register(uint8_t address, uint8_t value)
 {

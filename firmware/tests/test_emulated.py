@@ -1,0 +1,302 @@
+"""The product's binary on the emulated ATmega2560: what only cycles, pins and chips can show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .emulated import emulated_board
+from .record import BANKS, FLAWED, PLAIN, Record, with_generation
+from .wire_blocks import block, framed, words
+
+MID = 32768
+SAFE = [MID] * 16
+MS = 1000
+HERTZ = 16_000_000
+
+NewBoard = Callable[..., Any]
+
+
+@pytest.fixture
+def new_board() -> Iterator[NewBoard]:
+    """Make boards; none of them may have done what a data sheet forbids."""
+    boards = []
+
+    def new(record: Record | None = PLAIN, **settings: Any) -> Any:
+        boards.append(emulated_board(record, **settings))
+        return boards[-1]
+
+    yield new
+    for board in boards:
+        count, newest = board.faults
+        assert count == 0, newest
+
+
+@pytest.fixture
+def board(new_board: NewBoard) -> Any:
+    """A board with ideal converters and a network of eight dividers by ten."""
+    made = new_board()
+    rows = np.zeros((8, 16))
+    rows[:, :8] = 0.1
+    for switches in range(16):
+        closed = np.array([switches >> j & 1 for j in range(4)], dtype=float)
+        rows[:4, :8] = 0.1 * (1 - closed / 2)[:, None]
+        rows[:4, 8:12] = np.diag(closed / 2)
+        made.set_transfer(switches, rows)
+    return made
+
+
+def ask(board: Any, message: bytes) -> bytes:
+    """Send a message; what is answered."""
+    board.receive(message + b"\n")
+    return bytes(board.transmit())
+
+
+def is_safe(board: Any) -> bool:
+    """Switches open, every DAC at midscale."""
+    return bool(board.switches() == 0 and board.dac_codes() == SAFE)
+
+
+def errors(board: Any) -> list[int]:
+    """Empty the error queue."""
+    codes = []
+    while code := int(ask(board, b"SYST:ERR?").split(b",")[0]):
+        codes.append(code)
+    return codes
+
+
+# Booting
+
+
+def test_boots_and_tells_who_it_is(board: Any) -> None:
+    assert ask(board, b"*IDN?") == b"hwlearn,REFBOARD,T-0001,1.0.0\n"
+    assert ask(board, b"*TST?") == b"0\n"
+    assert ask(board, b"SYST:CAP?") == b"1,8,4,32,256,3072\n"
+    assert is_safe(board)
+
+
+def test_nothing_moves_while_it_boots(board: Any) -> None:
+    board.allow([MID] * 16, [MID] * 16)
+    board.power_on()
+    assert board.violations == 0
+    assert is_safe(board)
+
+
+def test_without_a_record_nothing_is_driven(new_board: NewBoard) -> None:
+    board = new_board(None)
+    assert ask(board, b"*IDN?").split(b",")[2] == b"0"
+    assert ask(board, b"*TST?") == b"1\n"
+    assert ask(board, b"SOUR:VOLT 0,0.1") == b""
+    assert errors(board) == [-340, -340]
+    assert is_safe(board)
+
+
+def test_reboot_is_as_power_up(board: Any) -> None:
+    ask(board, b"SOUR:VOLT 3,1;:SYST:WDOG 5000")
+    assert ask(board, b"*OPC?;:SYST:REB") == b"1\n"  # what was said has left before
+    assert board.resets == 1
+    assert is_safe(board)
+    assert ask(board, b"SYST:WDOG?") == b"2000\n"
+
+
+# Chips
+
+
+def test_codes_reach_all_sixteen_channels(board: Any) -> None:
+    for channel in range(16):
+        ask(board, b"SOUR:VOLT %d,%.3f" % (channel, (channel - 8) / 10))
+    wanted = [MID + round((channel - 8) / 10 / 5 * 65536) for channel in range(16)]
+    assert board.dac_codes() == wanted
+    assert ask(board, b"OUTP?") == b"1\n"
+    ask(board, b"OUTP OFF")
+    assert is_safe(board)
+
+
+def test_edges_reach_all_eight_chips(board: Any) -> None:
+    codes = [(37 * edge + 5) % 256 for edge in range(32)]
+    ask(board, b"EDGE:DATA " + block(codes))
+    assert board.edge_codes().tolist() == codes
+    assert words(ask(board, b"EDGE:DATA?")) == codes
+
+
+def test_edges_stay_through_a_reset(board: Any) -> None:
+    ask(board, b"EDGE:CODE 7,200")
+    board.power_on()
+    assert ask(board, b"EDGE:CODE? 7") == b"200\n"
+
+
+def test_each_switch_is_its_own(board: Any) -> None:
+    for mask in range(16):
+        ask(board, b"ROUT:CLOS %d" % mask)
+        assert board.switches() == mask
+
+
+def test_reads_what_the_network_makes_of_the_inputs(board: Any) -> None:
+    ask(board, b"SOUR:VOLT 0,1;VOLT 5,0.5")
+    assert [round(float(text), 3) for text in ask(board, b"MEAS:VOLT?").split(b",")] == [0.15] * 8
+    assert float(ask(board, b"MEAS:VOLT? 6")) == pytest.approx(0.15, abs=1e-4)
+
+
+def test_an_analog_world_is_asked_and_edges_are_told(board: Any) -> None:
+    asked: list[int] = []
+    told: list[list[int]] = []
+
+    def analog(switches: int, dac_volts: Any) -> Any:
+        asked.append(switches)
+        return np.full(8, dac_volts[2])
+
+    board.attach(analog, lambda codes: told.append(codes.tolist()))
+    ask(board, b"SOUR:VOLT 2,-0.25")
+    assert float(ask(board, b"MEAS:VOLT? 0")) == pytest.approx(-0.25, abs=1e-4)
+    ask(board, b"EDGE:CODE 31,9")
+    assert set(asked) == {0}
+    assert told[-1][31] == 9
+
+
+def test_a_sequence_measures_and_ends_safe(board: Any) -> None:
+    code = MID + 6554  # 0.5 V
+    free = words(ask(board, b"SEQ:FREE? " + block([code] * 8)))
+    volts = 8 * 0.1 * 6554 * 5 / 65536
+    assert free == [0] + [round((volts + 2.5) / 5.12 * 65536)] * 4
+    answer = words(ask(board, b"SEQ:SIDE 1;TWOP? 0.1," + block([code] * 8 + [free[1] + 1000] * 4)))
+    assert answer[:5] == free
+    v_nudge = (free[1] + 100) / 65536 * 5.12 - 2.5
+    expected = volts / 2 + v_nudge / 2
+    assert answer[5:] == pytest.approx([(expected + 2.5) / 5.12 * 65536] * 4, abs=1.5)
+    assert is_safe(board)
+    assert errors(board) == []
+
+
+def test_an_adc_that_lost_its_ranges_tells_no_reading(board: Any) -> None:
+    ask(board, b"SOUR:VOLT 0,1")
+    board.upset_adc()
+    assert ask(board, b"MEAS:VOLT? 1") == b""
+    assert errors(board) == [-365]
+    assert float(ask(board, b"MEAS:VOLT? 1")) == pytest.approx(0.1, abs=1e-4)  # it was set up again
+
+
+def test_an_adc_that_is_silent_ends_the_sequence(board: Any) -> None:
+    def fails(_switches: int, _volts: Any) -> Any:
+        raise RuntimeError("no supply")
+
+    board.attach(fails, lambda _codes: None)
+    board.send(b"SEQ:FREE? " + block([MID + 100] * 16) + b"\n")
+    with pytest.raises(RuntimeError, match="no supply"):
+        board.work()
+    assert words(board.transmit())[::5] == [4 | 8, 4]
+    assert is_safe(board)
+
+
+def test_an_edge_card_that_is_not_there_is_noticed(board: Any) -> None:
+    board.unplug_edges()
+    assert ask(board, b"*TST?") == b"4\n"
+    assert ask(board, b"EDGE:DATA " + block([255] * 32)) == b""
+    assert errors(board) == [-365]
+    board.unplug_edges(False)
+    assert ask(board, b"*TST?") == b"0\n"
+
+
+# The wire at 1 Mbaud
+
+
+def test_the_longest_block_comes_at_full_speed(board: Any) -> None:
+    ask(board, b"SEQ:SETT 0;SIDE 1")
+    before = board.cycles
+    board.send(b"SEQ:TWOP? 0.5," + block([MID] * 12 * 128) + b"\n")
+    board.work()
+    assert len(words(board.transmit())) == 128 * 9
+    assert board.overruns == 0
+    assert errors(board) == []
+    assert (board.last_byte_at - before) / HERTZ > 3074 * 10e-6  # the line took its time
+
+
+def test_too_many_bytes_at_once_cost_one_message(board: Any) -> None:
+    board.send(b"SEQ:SETT 1500;FREE? " + block([MID] * 8 * 10) + b"\n" + b"*IDN?\n" * 60)
+    board.work()
+    assert board.transmit().startswith(b"#")
+    board.advance_us(150 * MS)
+    ask(board, b"")
+    board.transmit()
+    assert -363 in errors(board)
+    assert ask(board, b"*OPC?") == b"1\n"
+
+
+def test_can_ends_a_sequence_that_runs(board: Any) -> None:
+    board.send(b"SEQ:SETT 20000;FREE? " + block([MID + 50] * 8 * 20) + b"\n")
+    board.advance_us(100 * MS)
+    assert not is_safe(board)
+    board.send(b"\x18")
+    board.advance_us(25 * MS)
+    assert is_safe(board)
+    board.work()
+    status = words(board.transmit())[::5]
+    assert status[0] == 0
+    assert status[-1] == 4
+
+
+# Watchdogs
+
+
+def test_no_host_for_two_seconds_is_safe(board: Any) -> None:
+    ask(board, b"SOUR:VOLT 0,1;VOLT 8,0.1;:ROUT:CLOS 1")
+    assert board.switches() == 1
+    board.advance_us(1_900 * MS)
+    assert not is_safe(board)
+    board.advance_us(150 * MS)
+    assert is_safe(board)
+    assert errors(board) == [-240]
+    assert ask(board, b"SYST:WDOG:TRIP?") == b"1\n"
+
+
+def test_a_program_that_hangs_is_reset_by_its_watchdog(board: Any) -> None:
+    ask(board, b"SOUR:VOLT 0,1")
+    board.hang()
+    board.advance_us(400 * MS)
+    assert not is_safe(board)
+    board.advance_us(200 * MS)
+    assert is_safe(board)
+    assert (board.resets, board.trips) == (1, 0)
+    assert ask(board, b"*IDN?").startswith(b"hwlearn")
+
+
+def test_an_mcu_whose_clock_stops_is_caught_by_the_supervisor(board: Any) -> None:
+    ask(board, b"SOUR:VOLT 0,1;VOLT 8,0.1;:ROUT:CLOS 1")
+    board.stop_clock()
+    board.advance_us(1_500 * MS)
+    assert not is_safe(board)
+    board.advance_us(150 * MS)
+    assert is_safe(board)
+    assert (board.resets, board.trips) == (0, 1)
+
+
+def test_the_supervisor_sleeps_while_the_board_works_long(new_board: NewBoard) -> None:
+    board = new_board()
+    ask(board, b"SYST:WDOG 60000;:SEQ:SETT 50000;AVER 64")
+    ask(board, b"SEQ:FREE? " + block([MID + 10] * 8 * 60))
+    board.advance_us(3_000 * MS)
+    assert (board.resets, board.trips) == (0, 0)
+    assert errors(board) == []
+
+
+# EEPROM
+
+
+def test_a_new_record_is_written_in_its_time(board: Any) -> None:
+    before = board.now_us
+    ask(board, b"CAL:UNL T-0001;DATA " + framed(FLAWED.encode()))
+    assert 300 * MS < board.now_us - before < 2_000 * MS
+    assert (board.resets, board.trips) == (0, 0)
+    assert ask(board, b"*IDN?").split(b",")[2] == b"T-0002"
+    assert errors(board) == []
+
+
+@pytest.mark.parametrize("after_ms", [5, 100, 600, 1_100])
+def test_a_reset_while_a_record_is_written_leaves_a_whole_one(board: Any, after_ms: int) -> None:
+    board.send(b"CAL:UNL T-0001;DATA " + framed(FLAWED.encode()) + b"\n")
+    board.advance_us((4 + after_ms) * MS)
+    assert bytes(board.eeprom[BANKS[1] : BANKS[1] + 338]) != with_generation(FLAWED.encode(), 2)
+    board.power_on()
+    assert ask(board, b"*IDN?").split(b",")[2] == b"T-0001"
