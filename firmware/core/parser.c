@@ -382,7 +382,7 @@ void parser_run(board_t *board)
 void parser_quiet(board_t *board)
 {
     state_t state = board->parser.state;
-    if (state == STATE_SKIP_QUIET || in_block(state)) {
+    if (state == STATE_SKIP_QUIET || state == STATE_BLOCK_END || in_block(state)) {
         uint32_t last = board->last_message_ms;
         fail(board, E_BLOCK);
         end_message(board);

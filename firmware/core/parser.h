@@ -7,7 +7,7 @@
 
 #define TEXT_MOST 96u        /* characters of a message unit */
 #define BLOCK_DATA_MOST 3072u /* bytes, without the CRC */
-#define BLOCK_QUIET_MS 100u  /* a block that stops coming for so long is given up */
+#define BLOCK_QUIET_MS 100u  /* a block that stops coming, or its end, is given up after so long */
 #define PARAMETERS_MOST 2u
 
 struct board;

@@ -72,7 +72,7 @@ def test_length_with_leading_zeros(rig: Rig, digits: int) -> None:
     assert rig.errors() == []
 
 
-@pytest.mark.parametrize("sent", [1, 2, 3, 4, 5, 11, len(FREE) - 1])
+@pytest.mark.parametrize("sent", [1, 2, 3, 4, 5, 11, len(FREE) - 1, len(FREE)])
 def test_block_that_stops_coming(rig: Rig, sent: int) -> None:
     rig.send(b"SEQ:FREE? " + FREE[:sent])
     rig.advance(0.15)
