@@ -36,8 +36,6 @@ def _emulated() -> Controller:
         module: Any = importlib.import_module("refboard_emu")
         return cast(Controller, module.EmulatedBoard())
     except (ImportError, OSError) as error:
-        raise SetupError(
-            f"the emulated board cannot be had: {error}; apt install gcc-avr avr-libc libsimavr-dev libelf-dev"
-        ) from error
+        raise SetupError(f"the emulated board cannot be had: {str(error).splitlines()[0]}") from error
     finally:
         sys.path.remove(str(folder))

@@ -34,6 +34,11 @@ def _loaded(library: Path) -> tuple[FFI, Any]:
     return ffi, ffi.dlopen(str(library))
 
 
+@cache
+def _usual_library() -> Path:
+    return host_library()
+
+
 class NativeBoard:
     """The host build of the firmware; nothing happens in it but by these calls, and time stands still between.
 
@@ -49,7 +54,7 @@ class NativeBoard:
     """
 
     def __init__(self, library: Path | None = None) -> None:
-        self._ffi, self._lib = _loaded(host_library() if library is None else library)
+        self._ffi, self._lib = _loaded(_usual_library() if library is None else library)
         self._board = self._ffi.gc(self._lib.host_new(), self._lib.host_free)
         if self._board == self._ffi.NULL:
             raise MemoryError("no memory for a board")

@@ -6,6 +6,8 @@ import pytest
 import hwlearn as hl
 from hwlearn.errors import LimitError, SetupError
 from hwlearn_sim import Imperfections, KirchhoffTwin
+from hwlearn_sim.backend import SimBackend, SimSettings
+from hwlearn_sim.code_laws import LinearLaw
 
 LOW, HIGH = 1e-6, 1e-4
 
@@ -233,6 +235,19 @@ def test_options_that_make_no_sense(small, wide_limits):
         KirchhoffTwin(small[0], wide_limits, settle_s=-1.0)
     with pytest.raises(SetupError, match="edge 99"):
         KirchhoffTwin(small[0], wide_limits, Imperfections(stuck={99: 1e-5}))
+    with pytest.raises(SetupError, match="not both"):
+        KirchhoffTwin(small[0], wide_limits, Imperfections(conductance_bits=8), edge_law=LinearLaw(LOW, HIGH))
+
+
+def test_edges_may_be_potentiometers(small):
+    table = {"rheostat": {"full": "1 Mohm", "wiper": "9 kohm", "positions": 256}}
+    limits = hl.Limits(0.5, 1.0, 0.2, 1e-3, (2e-6, 1e-4))
+    with SimBackend().open(SimSettings.model_validate(table), small[0], limits) as twin:
+        reached = twin.program(np.full(30, 1.05e-5)).reached
+        codes = (1 / reached - 9e3) * 256 / 1e6
+        np.testing.assert_allclose(codes, np.rint(codes), atol=1e-9)
+        np.testing.assert_allclose(reached, 1.05e-5, rtol=0.03)
+        np.testing.assert_array_equal(twin.true_conductances, reached)
 
 
 def test_nothing_of_the_truth_is_in_what_it_returns(small, make):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 
 import numpy as np
@@ -11,7 +12,8 @@ import hwlearn as hl
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import LimitError, SetupError
 from hwlearn.network import TargetError
-from hwlearn_sim import KirchhoffTwin, board_build
+from hwlearn_drivers.board_backend import BoardBackend
+from hwlearn_sim import KirchhoffTwin, PlacedBoard, VirtualBench, board_build
 from hwlearn_sim.board_parts import EDGE_LAW
 from hwlearn_sim.imperfections import Imperfections
 from hwlearn_sim.virtual_board import BOARD, VirtualBoardBackend, VirtualBoardSettings
@@ -48,6 +50,15 @@ def test_the_driver_reads_the_truth(topology, wire):
         np.testing.assert_allclose(both.plus.voltages, nudged, atol=4 * STEP)
         assert np.abs(both.plus.voltages - both.free.voltages).max() > 20 * STEP
         assert network.measurements == 40 + 3 * 40
+
+
+def test_every_spelling_of_its_address_opens_it():
+    with VirtualBench(CROSSBAR, [PlacedBoard(BOARD)], conductances=2e-5) as bench:
+        port = bench.address(BOARD).split("::")[2]
+        for address in (f"socket://127.0.0.1:{port}", f"TCPIP::127.0.0.1::{port}::SOCKET"):
+            settings = BoardBackend.Settings.model_validate({"address": address})
+            with BoardBackend.open(settings, CROSSBAR, LIMITS) as network:
+                np.testing.assert_allclose(network.measure(np.zeros((1, 8))).voltages, 0, atol=STEP)
 
 
 def test_the_boards_own_sequences_are_used_through_the_wrapper():
@@ -138,3 +149,29 @@ def test_the_emulated_board_needs_a_checkout(monkeypatch, tmp_path):
     assert real.is_dir()
     with pytest.raises(SetupError, match="only a checkout"):
         opened(emulation="avr")
+
+
+@pytest.mark.skipif(shutil.which("avr-gcc") is None, reason="the emulated board needs avr-gcc and libsimavr")
+def test_the_emulated_board_measures_what_the_native_one_does():
+    rng = np.random.default_rng(4)
+    x, y = rng.uniform(-1, 1, (6, 8)), rng.uniform(-0.2, 0.2, (6, 4))
+    target = np.exp(rng.uniform(np.log(1.1e-5), np.log(4e-4), 32))
+    read = []
+    for emulation in ("native", "avr"):
+        with opened(emulation=emulation, gain=3e-3, offset="3 mV", device_spread=0.1, seed=5) as network:
+            network.program(target)
+            both = network.two_phase(x, TargetError(y), hl.ResistorNudge(0.5))
+            read.append(np.stack([both.free.voltages, both.plus.voltages, both.minus.voltages]))
+    np.testing.assert_array_equal(read[0], read[1])
+
+
+def test_an_emulator_that_cannot_be_built_is_one_line(monkeypatch, tmp_path):
+    (tmp_path / "emu").mkdir()
+    (tmp_path / "emu" / "refboard_emu.py").write_text(
+        "class EmulatedBoard:\n    def __init__(self):\n        raise OSError('no libsimavr\\nmore of it')\n"
+    )
+    monkeypatch.setattr("hwlearn_sim.board_emulated.firmware_folder", lambda: tmp_path)
+    monkeypatch.delitem(sys.modules, "refboard_emu", raising=False)
+    with pytest.raises(SetupError, match=r"cannot be had: no libsimavr$"):
+        opened(emulation="avr")
+    sys.modules.pop("refboard_emu", None)

@@ -181,3 +181,22 @@ def test_sim_serve_serves_the_board(connect):
         process.kill()
         process.communicate()
     assert (process.returncode, complaints) == (0, b"")
+
+
+def test_what_the_board_says_of_its_own_accord_goes_to_its_client(connect, monkeypatch):
+    """An emulated board answers later than it is asked."""
+    faults = Faults()
+    with served(faults=faults) as bench:
+        client = connect(bench.address("board"))
+        assert client.ask(b"*OPC?") == b"1"
+        said = [b"late\n", b"too late\n"]
+        controller = bench.board("board").controller
+        usual = controller.transmit
+        monkeypatch.setattr(controller, "transmit", lambda: said.pop(0) if said else usual())
+        assert client.line() == b"late"
+        assert client.line() == b"too late"
+        faults.inject("reset")
+        said.append(b"never\n")
+        with pytest.raises(ConnectionError):
+            client.line()
+        assert connect(bench.address("board")).ask(b"*OPC?") == b"1"
