@@ -416,6 +416,11 @@ void emu_eeprom_time(emu_board *e, uint32_t us)
     e->eeprom.cycles_per_write = (uint64_t)us * CYCLES_PER_US;
 }
 
+void emu_damage_next(emu_board *e)
+{
+    e->uart.damaged = true;
+}
+
 void emu_unplug_edges(emu_board *e, int unplugged)
 {
     e->chips.unplugged = unplugged != 0;

@@ -60,6 +60,7 @@ uint8_t *emu_eeprom(emu_board *board);              /* its 4096 bytes */
 void emu_eeprom_time(emu_board *board, uint32_t us); /* for each write; 3400 unless set */
 void emu_hang(emu_board *board);                    /* the program runs in a circle, interrupts off */
 void emu_stop_clock(emu_board *board, int stopped); /* the crystal breaks; not even the MCU's watchdog runs */
+void emu_damage_next(emu_board *board); /* the next byte on the line arrives without its stop bit, and wrong */
 void emu_unplug_edges(emu_board *board, int unplugged);
 void emu_upset_adc(emu_board *board); /* its supply dips: its registers are as after power-up */
 #endif

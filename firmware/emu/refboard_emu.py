@@ -299,6 +299,10 @@ class EmulatedBoard:
         """Let the MCU's crystal stop: not even its watchdog runs."""
         self._lib.emu_stop_clock(self._board, 1)
 
+    def damage_next(self) -> None:
+        """Let the next byte on the line arrive without its stop bit, and wrong."""
+        self._lib.emu_damage_next(self._board)
+
     def unplug_edges(self, unplugged: bool = True) -> None:
         """Pull the edge card out, or put it back."""
         self._lib.emu_unplug_edges(self._board, unplugged)

@@ -101,10 +101,11 @@ static avr_cycle_count_t arrived(avr_t *avr, avr_cycle_count_t when, void *param
     (void)avr;
     if (queue_take(&u->in, &byte, 1) == 1 && enabled(u, RXEN)) {
         /* at another speed than the host's, or with another frame, nothing sensible arrives */
-        bool strange = cycles_per_bit(u) != HOST_CYCLES_PER_BIT || (u->avr->data[UCSR0C] & 0xFEu) != 0x06u;
+        bool strange = u->damaged || cycles_per_bit(u) != HOST_CYCLES_PER_BIT ||
+                       (u->avr->data[UCSR0C] & 0xFEu) != 0x06u;
         u->fifo[u->filled].byte = strange ? (uint8_t)~byte : byte;
         u->fifo[u->filled].flags = (uint8_t)((strange ? 1u << FE : 0u) | (u->lost ? 1u << DOR : 0u));
-        u->lost = false;
+        u->lost = u->damaged = false;
         u->filled++;
         update(u);
     }

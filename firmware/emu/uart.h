@@ -32,7 +32,8 @@ typedef struct {
 
     received_t fifo[3]; /* the third waits in the shift register */
     uint8_t filled;
-    bool lost; /* a byte was lost before the one that comes next */
+    bool lost;    /* a byte was lost before the one that comes next */
+    bool damaged; /* the next byte arrives without a stop bit */
     bool receiving;
     uint64_t overruns;
 

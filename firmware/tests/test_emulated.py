@@ -224,6 +224,17 @@ def test_too_many_bytes_at_once_cost_one_message(board: Any) -> None:
     assert ask(board, b"*OPC?") == b"1\n"
 
 
+def test_a_byte_without_its_stop_bit_spoils_its_message(board: Any) -> None:
+    board.send(b"SOUR:VOLT 0,")
+    board.work()
+    board.damage_next()
+    board.send(b"0.1\n*OPC?\n")
+    board.work()
+    assert is_safe(board)
+    assert board.transmit() == b"1\n"
+    assert errors(board) == [-363]
+
+
 def test_can_ends_a_sequence_that_runs(board: Any) -> None:
     board.send(b"SEQ:SETT 20000;FREE? " + block([MID + 50] * 8 * 20) + b"\n")
     board.advance_us(100 * MS)

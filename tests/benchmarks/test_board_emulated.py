@@ -23,6 +23,8 @@ BATCH = 128
 ASKED_PER_S = {1: 1200, 2: 950}
 TIMES_FASTER = 20
 HOST_LATENCY_US = 1000
+ADC_SETTLES_US = 200
+"""The ADS8688 has a filter of 15 kHz and second order before its multiplexer (data sheet SBAS582C, 8.3.5)."""
 MIDSCALE = 32768
 
 
@@ -57,12 +59,12 @@ def ask(board: Any, message: bytes) -> bytes:
     return bytes(board.transmit())
 
 
-def two_phase_cycles(board: Any, sides: int) -> float:
+def two_phase_cycles(board: Any, sides: int, settle_us: int = 20) -> float:
     """Return the cycles that one sample of a batch takes."""
     rng = np.random.default_rng(0)
     inputs = MIDSCALE + rng.integers(-4000, 4000, (BATCH, 8))
     targets = 32000 + rng.integers(-1000, 1000, (BATCH, 4))
-    assert ask(board, b"SEQ:SIDE %d;SETT 20;*OPC?" % sides) == b"1\n"
+    assert ask(board, b"SEQ:SIDE %d;SETT %d;*OPC?" % (sides, settle_us)) == b"1\n"
     began = board.cycles
     board.send(b"SEQ:TWOP? 0.1," + encode_block(encode_codes(np.hstack([inputs, targets]).ravel())) + b"\n")
     board.work()
@@ -115,6 +117,16 @@ def test_two_phase_samples_per_second(board, figure, sides):
         f"{rate:.0f}/s (asked: {ASKED_PER_S[sides]})"
     )
     assert rate >= ASKED_PER_S[sides]
+
+
+@pytest.mark.parametrize("sides", [1, 2], ids=["one-sided", "symmetric"])
+def test_settling_is_all_that_long_settling_costs(board, figure, sides):
+    short, long = two_phase_cycles(board, sides), two_phase_cycles(board, sides, ADC_SETTLES_US)
+    figure(
+        f"ATmega2560, {'one-sided' if sides == 1 else 'symmetric'}, {ADC_SETTLES_US} us of settling, as the filter in "
+        f"the ADC needs for its last bit: {HERTZ / long:.0f}/s"
+    )
+    assert long - short < (1 + sides) * (ADC_SETTLES_US - 20) * 16 + 200
 
 
 def test_sequences_are_faster_than_text(board, figure):

@@ -1,4 +1,7 @@
-/* The ADS8688: eight channels of 16 bits, 0 to 5.12 V, each reading with proof of where it comes from. */
+/* The ADS8688: eight channels of 16 bits, 0 to 5.12 V, each reading with proof of where it comes from.
+ *
+ * In front of its multiplexer every channel has a second-order low-pass filter of 15 kHz (SBAS582C 8.3.5), which no
+ * command here can wait for: after a full step it takes about 170 us until the last bit stands. SEQuence:SETTle does. */
 #include <util/delay.h>
 
 #include "avr_hal.h"
