@@ -23,6 +23,7 @@ from hwlearn_drivers.edge_card import EdgeCard
 from hwlearn_drivers.errors import (
     GarbledReplyError,
     InstrumentError,
+    LinkError,
     LinkTimeout,
     OutputsMayBeOnError,
     UnknownInstrumentError,
@@ -42,6 +43,12 @@ START_S: Final = 5.0
 
 BLOCK_QUIET_S: Final = 0.15
 """After so long without a byte the board has given up half a block (100 ms), and hears OFF again."""
+
+HOW_WAS_IT: Final = "*ESR?;:SYST:ERR?"
+"""Asked along with every sequence: has the board restarted since, and did it refuse."""
+
+READ_BACK: Final = "SOUR:LIM:VOLT?;NUDG?;EDGE?;:SYST:WDOG?;:SEQ:SETT?;AVER?"
+"""What was set for a session, in the order of `BoardSession`'s commands."""
 
 UNKNOWN, WATCHDOG = -113, -240
 
@@ -177,6 +184,8 @@ class Board(Source, EdgeCard):
             If there is no calibration record, or a limit is wider than the board's own; nothing is sent then.
         InstrumentError
             If its self-test fails, or it refuses a setting.
+        UnknownInstrumentError
+            If a setting does not read back as it was set.
         """
         record = self.calibrated()
         for name, asked, own in (
@@ -192,14 +201,23 @@ class Board(Source, EdgeCard):
         for bit, what in ((2, "its ADC does not answer"), (4, "its edges do not answer")):
             if found & bit:
                 raise InstrumentError(self.name, found, what, "*TST?")
+        volts, nudge = (f"{uV / MILLION:.6f}" for uV in (session.volts_uV, session.nudge_uV))
+        edges = f"{session.edge_low},{session.edge_high}"
         self.tell(
-            f"SOUR:LIM:VOLT {session.volts_uV / MILLION:.6f}",
-            f"SOUR:LIM:NUDG {session.nudge_uV / MILLION:.6f}",
-            f"SOUR:LIM:EDGE {session.edge_low},{session.edge_high}",
+            f"SOUR:LIM:VOLT {volts}",
+            f"SOUR:LIM:NUDG {nudge}",
+            f"SOUR:LIM:EDGE {edges}",
             f"SYST:WDOG {session.watchdog_ms}",
             f"SEQ:SETT {session.settle_us}",
             f"SEQ:AVER {session.averages}",
         )
+        # text has no checksum: a digit that the cable changed would go unseen
+        wanted = f"{volts};{nudge};{edges};{session.watchdog_ms};{session.settle_us};{session.averages}"
+        told = self.ask(READ_BACK)
+        if told != wanted:
+            raise UnknownInstrumentError(
+                f"{self.name} says its limits and settings are {told}, they were set to {wanted}; try again"
+            )
         self.session = session
 
     def calibrated(self) -> BoardRecord:
@@ -306,6 +324,8 @@ class Board(Source, EdgeCard):
             If the board refuses; nothing moved then.
         LinkTimeout
             If the answer stops coming.
+        LinkError
+            If the board has restarted by itself; it must be reconnected then.
         """
         samples = len(words)
         status = np.zeros(samples, dtype=np.uint16)
@@ -336,8 +356,17 @@ class Board(Source, EdgeCard):
 
     def _run_once(self, question: str, data: bytes, patience_s: float) -> bytes:
         with self.transport.exchange():
-            block, line = self.transport.query_with_block(question, data, self.error_question, patience_s)
-            error = self._error_in(line)
+            block, line = self.transport.query_with_block(question, data, HOW_WAS_IT, patience_s)
+            events, _, error_text = line.partition(";")
+            if not events.isdigit():
+                self.transport.garbled(HOW_WAS_IT, line)
+            if int(events) & _POWER_ON:
+                self._strange = True  # before anything else is driven it must be set up anew
+                raise LinkError(
+                    f"{self.name} has restarted by itself, and its limits and edges are not the bench's any more; "
+                    "look at its supply and reconnect"
+                )
+            error = self._error_in(error_text)
             if error is not None:
                 self.empty_queue()
                 raise InstrumentError(self.name, *error, question)

@@ -53,6 +53,8 @@ class BoardRig:
         So many bytes more of what it says arrive, then none.
     answer_instead : dict
         What is answered to data that hold a word, whatever the board itself says.
+    flip : int or None
+        The lowest bit of that byte of what it says next is flipped.
     inside : bytes
         Arrive while the next sequence runs, at its first reading.
     """
@@ -73,7 +75,7 @@ class BoardRig:
         self.heard = bytearray()
         self.mute, self.deaf_after, self.lost_after = False, None, None
         self.answer_instead = {}
-        self.inside = b""
+        self.inside, self.flip = b"", None
         self.connections = 0
         self._lock = threading.RLock()
         self._ended = threading.Event()
@@ -216,6 +218,9 @@ class BoardRig:
             for word, other in self.answer_instead.items():
                 if word in data:
                     said = other
+            if self.flip is not None and said:
+                k, self.flip = self.flip % len(said), None
+                said = said[:k] + bytes([said[k] ^ 1]) + said[k + 1 :]
             if self.lost_after is not None:
                 said = said[: self.lost_after]
                 self.lost_after -= len(said)

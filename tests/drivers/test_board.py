@@ -15,6 +15,7 @@ from hwlearn_drivers.errors import (
     GarbledReplyError,
     HaltedError,
     InstrumentError,
+    LinkError,
     LinkTimeout,
     OutputsMayBeOnError,
     UnknownInstrumentError,
@@ -84,6 +85,16 @@ def test_a_session_is_set_in_the_firmware(opened):
     with pytest.raises(InstrumentError, match="-222"):
         board.write_codes(np.full(32, 201))
     assert rig.is_safe
+
+
+def test_a_setting_that_the_cable_changed_is_noticed(opened):
+    rig, board = opened()
+    rig.answer_instead[b"SOUR:LIM:VOLT?;"] = b"1.100000;0.200000;3,200;2000;50;4\n"
+    with pytest.raises(
+        UnknownInstrumentError, match=r"says its limits and settings are 1.1.*, they were set to 1.0"
+    ):
+        board.begin(SESSION)
+    assert board.session is None
 
 
 @pytest.mark.parametrize(
@@ -187,7 +198,7 @@ def test_a_batch_costs_one_question(opened):
     board.begin(SESSION)
     rig.heard.clear()
     status, readings = board.sequence(FREE, at_midscale(192), 1, 1)
-    assert bytes(rig.heard).count(b"SEQ:FREE?") == bytes(rig.heard).count(b"\nSYST:ERR?\n") == 1
+    assert bytes(rig.heard).count(b"SEQ:FREE?") == bytes(rig.heard).count(b"SYST:ERR?\n") == 1
     assert not status.any()
     assert np.abs(readings.astype(int) - ADC_ZERO).max() <= 1
     rig.heard.clear()
@@ -228,8 +239,9 @@ def test_a_tripped_watchdog_is_cleared_when_something_is_asked_for(opened, caplo
 
 def test_a_watchdog_that_cannot_be_cleared_is_an_error(responder):
     def answers(line):
-        if line == "SYST:ERR?":
-            return b'-240,"Watchdog"\n' if errors.pop(0) else b'0,"No error"\n'
+        if line.endswith("SYST:ERR?"):
+            error = b'-240,"Watchdog"\n' if errors.pop(0) else b'0,"No error"\n'
+            return b"16;" + error if line.startswith("*ESR?") else error
         return fence(line)
 
     errors = [True, False, False, True, False]
@@ -242,9 +254,22 @@ def test_a_watchdog_that_cannot_be_cleared_is_an_error(responder):
     link.close()
 
 
+def test_a_board_that_restarted_by_itself_is_set_up_anew_first(opened):
+    """Its limits would be the wide ones of its EEPROM, its edges anywhere."""
+    rig, board = opened()
+    board.begin(SESSION)
+    rig.native.power_on()
+    with pytest.raises(LinkError, match=r"has restarted by itself, .* reconnect"):
+        board.sequence(FREE, at_midscale(1), 1, 1)
+    assert board.needs_reconnect
+    board.reconnect()
+    assert float(board.ask("SOUR:LIM:VOLT?")) == 1.0
+    board.sequence(FREE, at_midscale(1), 1, 1)
+
+
 def test_a_spoilt_answer_puts_it_out_of_step_and_back(opened):
     rig, board = opened()
-    rig.answer_instead[b"SEQ:FREE?"] = b'#14\x00\x00\x00\x01\n0,"No error"\n'
+    rig.answer_instead[b"SEQ:FREE?"] = b'#14\x00\x00\x00\x01\n0;0,"No error"\n'
     with pytest.raises(GarbledReplyError, match="makes no sense"):
         board.sequence(FREE, at_midscale(1), 1, 1)
     assert board.transport.out_of_step
