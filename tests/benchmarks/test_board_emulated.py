@@ -122,10 +122,8 @@ def test_two_phase_samples_per_second(board, figure, sides):
 @pytest.mark.parametrize("sides", [1, 2], ids=["one-sided", "symmetric"])
 def test_settling_is_all_that_long_settling_costs(board, figure, sides):
     short, long = two_phase_cycles(board, sides), two_phase_cycles(board, sides, ADC_SETTLES_US)
-    figure(
-        f"ATmega2560, {'one-sided' if sides == 1 else 'symmetric'}, {ADC_SETTLES_US} us of settling, as the filter in "
-        f"the ADC needs for its last bit: {HERTZ / long:.0f}/s"
-    )
+    kind = "one-sided" if sides == 1 else "symmetric"
+    figure(f"ATmega2560, {kind}, settling {ADC_SETTLES_US} us for the ADC's filter: {HERTZ / long:.0f}/s")
     assert long - short < (1 + sides) * (ADC_SETTLES_US - 20) * 16 + 200
 
 
