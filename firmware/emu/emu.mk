@@ -1,5 +1,6 @@
 # The emulated board: libsimavr (GPL-3) with models of the chips around the MCU. For tests, never shipped.
 EMU_SOURCES := $(sort $(wildcard emu/*.c)) boards/host/noise.c
+SIMAVR ?= /usr/include/simavr
 EMU_HEADERS := $(wildcard emu/*.h) boards/host/noise.h boards/refboard_avr/pins.h
 
 .PHONY: emu
@@ -8,4 +9,4 @@ emu: avr $(B)/emu/libhwlearn_emu.so
 $(B)/emu/libhwlearn_emu.so: $(EMU_SOURCES) $(EMU_HEADERS)
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 $(filter-out -std=c11,$(WARN)) -O2 -fPIC -shared -Iemu -Iboards/host -Iboards/refboard_avr \
-	  -isystem /usr/include/simavr $(EMU_SOURCES) -o $@ -lsimavr -lelf -lm
+	  -isystem $(SIMAVR) $(EMU_SOURCES) -o $@ -lsimavr -lelf -lm

@@ -96,7 +96,10 @@ class EmulatedBoard:
 
     def __init__(self, eeprom_write_us: int = 3400) -> None:
         elf, library = build()
-        self._ffi, self._lib = _loaded(library)
+        try:
+            self._ffi, self._lib = _loaded(library)
+        except OSError as error:
+            raise EmulatorMissing(f"{error}: apt install libsimavr-dev libelf-dev") from error
         self._board = self._ffi.gc(self._lib.emu_new(str(elf).encode()), self._lib.emu_free)
         if self._board == self._ffi.NULL:
             raise EmulatorMissing(f"libsimavr cannot run {elf}")

@@ -65,7 +65,7 @@ void hal_kick(hal_t *hal)
 {
     (void)hal;
     wdt_reset();
-    PINB = BIT(PIN_KICK); /* writing a one toggles the pin (13.2.2) */
+    pin_toggle(PIN_KICK);
 }
 
 uint8_t hal_eeprom_read(hal_t *hal, uint16_t address)

@@ -13,14 +13,14 @@
 
 #define SPI_INLINE static inline __attribute__((always_inline))
 
-#define BIT_(letter, bit) ((uint8_t)(1u << (bit)))
-#define BIT(...) BIT_(__VA_ARGS__)
 #define SET_(letter, bit) (PORT##letter |= (uint8_t)(1u << (bit)))
 #define CLEAR_(letter, bit) (PORT##letter &= (uint8_t)~(1u << (bit)))
 #define OUTPUT_(letter, bit) (DDR##letter |= (uint8_t)(1u << (bit)))
+#define TOGGLE_(letter, bit) (PIN##letter = (uint8_t)(1u << (bit)))
 #define pin_high(...) SET_(__VA_ARGS__)
 #define pin_low(...) CLEAR_(__VA_ARGS__)
 #define pin_output(...) OUTPUT_(__VA_ARGS__)
+#define pin_toggle(...) TOGGLE_(__VA_ARGS__) /* writing a one to PINx does that (ATmega2560 data sheet, 13.2.2) */
 
 #define PORT_(letter) PORT##letter
 #define DDR_(letter) DDR##letter
