@@ -27,7 +27,7 @@ _ADVICE: Final = {
 
 
 def firmware_folder() -> Path:
-    """Return the folder of the firmware's sources: beside this package in a checkout, else inside it.
+    """Return the folder of the firmware's sources: inside this package if installed, beside it in a checkout.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def firmware_folder() -> Path:
         If they are in neither place.
     """
     here = Path(__file__).resolve().parent
-    for folder in (here.parents[1] / "firmware", here / "firmware"):
+    for folder in (here / "firmware", here.parents[1] / "firmware"):
         if (folder / "boards" / "host" / "host.h").is_file():
             return folder
     raise SetupError(f"the firmware's sources are not beside {here}; install hwlearn again")

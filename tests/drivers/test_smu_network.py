@@ -14,9 +14,9 @@ from hwlearn.errors import ComplianceError, NetworkError, SetupError
 from hwlearn_drivers.backend import SmuBackend
 from hwlearn_drivers.errors import LinkError, LinkTimeout, OutputsMayBeOnError
 from hwlearn_drivers.pace import Pace
+from hwlearn_sim.code_laws import LinearLaw
 from hwlearn_sim.imperfections import Imperfections
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.code_laws import LinearLaw
 from hwlearn_sim.plane import AnalogPlane
 from hwlearn_sim.sources import CurrentSource, VoltageSource
 from hwlearn_sim.virtual_bench import PlacedCard, PlacedSmu, VirtualBench
