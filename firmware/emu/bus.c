@@ -22,7 +22,8 @@ typedef struct {
 #define LETTER(port) LETTER_(port)
 
 /* The lines after the chip selects. */
-enum { LINE_LDAC = SELECTS, LINE_DAC_RESET, LINE_SWITCH_RESET, LINE_KICK, LINES };
+/* Where both RESET lines fall at once, switches are open long before a DAC has moved. */
+enum { LINE_LDAC = SELECTS, LINE_SWITCH_RESET, LINE_DAC_RESET, LINE_KICK, LINES };
 
 static const line_t lines[LINES] = {
     [SELECT_DAC_INPUTS] = AT(PIN_DAC_INPUTS, true),

@@ -205,9 +205,9 @@ void chips_begin(chips_t *c, world_t *world)
 
 void chips_power_on(chips_t *c)
 {
+    chips_switch_reset(c, true);
     chips_dac_reset(c, false);
     chips_dac_reset(c, true);
-    chips_switch_reset(c, true);
     adc_defaults(&c->adc);
 }
 

@@ -376,6 +376,11 @@ uint64_t emu_violations(emu_board *e)
     return found;
 }
 
+uint64_t emu_moved_closed(const emu_board *e)
+{
+    return e->world.moved_closed;
+}
+
 uint64_t emu_loads(const emu_board *e)
 {
     return e->world.loads;

@@ -262,6 +262,11 @@ class EmulatedBoard:
         return int(self._lib.emu_violations(self._board))
 
     @property
+    def moved_closed(self) -> int:
+        """How often a DAC channel has moved to another code while a nudge switch was closed."""
+        return int(self._lib.emu_moved_closed(self._board))
+
+    @property
     def loads(self) -> int:
         """How often LDAC has moved the DACs."""
         return int(self._lib.emu_loads(self._board))

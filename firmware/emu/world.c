@@ -18,6 +18,7 @@ void world_begin(world_t *w)
 
 void world_move(world_t *w, uint8_t k, uint16_t code)
 {
+    w->moved_closed += w->dac[k] != code && w->closed != 0;
     w->dac[k] = code;
     w->dac_volts[k] = ((double)code - 32768.0) * (5.0 / 65536.0) * (1.0 + w->dac_gain[k]) + w->dac_offset[k];
     w->solved = false;

@@ -31,6 +31,7 @@ typedef struct {
 
     uint16_t low[DACS], high[DACS];
     uint64_t violations, loads, conversions;
+    uint64_t moved_closed; /* moves of a DAC to another code while a switch was closed */
 } world_t;
 
 void world_begin(world_t *world);

@@ -115,6 +115,24 @@ def test_codes_reach_all_sixteen_channels(board: Any) -> None:
     assert is_safe(board)
 
 
+@pytest.mark.parametrize("way", ["OUTP OFF", "*RST", "reset button", "watchdog", "hang"])
+def test_switches_open_before_anything_moves(board: Any, way: str) -> None:
+    ask(board, b"SOUR:VOLT 0,1;VOLT 8,0.2;:ROUT:CLOS 15")
+    assert board.switches() == 15
+    assert board.moved_closed == 0
+    if way == "reset button":
+        board.power_on()
+    elif way == "watchdog":
+        board.advance_us(2_100 * MS)
+    elif way == "hang":
+        board.hang()
+        board.advance_us(600 * MS)
+    else:
+        ask(board, way.encode())
+    assert is_safe(board)
+    assert board.moved_closed == 0
+
+
 def test_edges_reach_all_eight_chips(board: Any) -> None:
     codes = [(37 * edge + 5) % 256 for edge in range(32)]
     ask(board, b"EDGE:DATA " + block(codes))
