@@ -25,7 +25,8 @@ class BoardSettings(BaseModel):
     address : str
         As `hwlearn_drivers.addresses.open_link` takes it.
     settle : quantity
-        Wait after every change before reading, 0 to 50 ms.
+        Wait after every change before reading, 0 to 50 ms. The ADC alone takes 170 us until its last bit stands:
+        each of its channels has a filter of 15 kHz (ADS8688, data sheet SBAS582C, 8.3.5).
     averages : int
         Readings averaged into one: 1, 2, 4, ... 64.
     inputs, outputs, edges : tuple of int, optional
@@ -46,7 +47,7 @@ class BoardSettings(BaseModel):
 
     kind: Literal["board"] = "board"
     address: str
-    settle: Annotated[Seconds, Field(le=0.05)] = 20e-6
+    settle: Annotated[Seconds, Field(le=0.05)] = 200e-6
     averages: Annotated[int, AfterValidator(_power_of_two)] = 1
     inputs: tuple[int, ...] | None = None
     outputs: tuple[int, ...] | None = None
