@@ -83,7 +83,7 @@ def watch(bench: VirtualBench, console: Console, seconds: float | None = None) -
 
 def picture(bench: VirtualBench) -> Group:
     """Return what `watch` shows of one moment."""
-    names = bench.topology.names
+    names = bench.plane.topology.names
     wires = Table("instrument", "model", "address", box=None, padding=(0, 2, 0, 0))
     for listed in bench.instruments:
         wires.add_row(listed["name"], listed["model"], listed["address"])

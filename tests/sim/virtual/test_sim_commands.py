@@ -19,7 +19,8 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.cli import app
 from hwlearn_sim.commands import picture, watch
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.virtual_bench import PlacedSmu, VirtualBench
+from hwlearn_sim.placed import PlacedBoard, PlacedSmu
+from hwlearn_sim.virtual_bench import VirtualBench
 
 DIVIDER = Topology(3, [(0, 1), (1, 2)], inputs=[0], outputs=[1], ground=2, names=["in", "out", "gnd"])
 
@@ -77,3 +78,14 @@ def test_the_picture_shows_channels_nodes_and_limits():
         console = Console(file=io.StringIO(), width=160, force_terminal=True)
         watch(bench, console, seconds=0.3)
         assert "meter" in console.file.getvalue()
+
+
+def test_the_picture_shows_the_channels_of_a_board():
+    with VirtualBench(Topology.crossbar(8, 4), [PlacedBoard("board")], conductances=1e-5) as bench:
+        bench.board("board").exchange(b"SOUR:VOLT 9,0.5;:ROUT:CLOS 2\n")
+        lines = shown(bench).splitlines()
+        assert any("reference board" in line and bench.address("board") in line for line in lines)
+        nudging = next(line for line in lines if "board DAC 9" in line)
+        assert "nudge of col1" in nudging
+        assert "at most 40 mA" in nudging
+        assert any("board DAC 10" in line and "open" in line for line in lines)
