@@ -5,6 +5,7 @@
 #include "rom.h"
 
 #define WATCHDOG_MS 2000u
+#define SETTLE_US 200u /* the ADC's own filter, 15 kHz of second order, to the last bit */
 
 void board_safe(board_t *board)
 {
@@ -62,7 +63,7 @@ void board_calibrate(board_t *board)
 APART void board_reset(board_t *board)
 {
     board_safe(board);
-    board->sequence.settle_us = 20;
+    board->sequence.settle_us = SETTLE_US;
     board->sequence.average_bits = 0;
     board->sequence.sides = 2;
     board->unlocked = false;

@@ -46,10 +46,16 @@ void board_init(board_t *board, hal_t *hal);
 /* Handle what has come and what time brings; call it for ever. */
 void board_poll(board_t *board);
 
-/* A byte has come; the one function that an interrupt may call. */
+/* A byte has come. Only this and board_rx_lost may be called from an interrupt. */
 static inline void board_rx(board_t *board, uint8_t byte)
 {
     line_put(&board->line, byte);
+}
+
+/* A byte has come damaged, or could not be taken; as for board_rx. */
+static inline void board_rx_lost(board_t *board)
+{
+    board->line.lost = true;
 }
 
 /* --- for the other files of the core --- */

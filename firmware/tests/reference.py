@@ -122,7 +122,7 @@ class Reference:
     def reset(self) -> None:
         """*RST."""
         self.safe()
-        self.settle, self.average, self.sides = 20, 1, 2
+        self.settle, self.average, self.sides = 200, 1, 2
         self.unlocked = False
 
     def clear_status(self) -> None:

@@ -14,7 +14,7 @@ FREE = block([MID + 100] * 8)
 
 def healthy(rig: Rig) -> None:
     """The next command works, on the same wire."""
-    assert rig.ask("SEQ:SETT?;*OPC?") == "20;1"
+    assert rig.ask("SEQ:SETT?;*OPC?") == "200;1"
     assert len(rig.sequence("SEQ:FREE? ", [[MID] * 8])[0]) == 5
     assert rig.errors() == []
 
@@ -164,6 +164,6 @@ def test_data_is_data_whatever_it_says(rig: Rig, data: bytes) -> None:
 def test_a_block_in_a_compound_message(rig: Rig) -> None:
     rig.send(b"SEQ:SETT?;FREE? " + FREE + b";AVER?;SIDE?\n")
     answer = rig.fetch()
-    assert answer.startswith(b"20;#212")
+    assert answer.startswith(b"200;#212")
     assert answer.endswith(b";1;2\n")
     assert rig.errors() == []

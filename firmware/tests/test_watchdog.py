@@ -186,7 +186,7 @@ def test_reboot_is_a_power_up(rig: Rig) -> None:
     rig.say("SYST:REB")
     assert rig.is_safe()
     state = "SYST:WDOG?;:SEQ:SETT?;AVER?;SIDE?;*ESE?;SYST:ERR:COUN?;:SYST:WDOG:TRIP?"
-    assert rig.ask(state) == "2000;20;1;2;0;0;0"
+    assert rig.ask(state) == "2000;200;1;2;0;0;0"
     assert float(rig.ask("SOUR:LIM:VOLT?")) == 2.0
     assert int(rig.ask("*ESR?")) & 128
     assert rig.ask("EDGE:CODE? 3") == "99"
@@ -213,7 +213,7 @@ def test_reset_keeps_what_it_should(rig: Rig) -> None:
     rig.say("SOUR:LIM:VOLT 0.5;:SEQ:SETT 40;AVER 4;SIDE 1;:SYST:WDOG 300")
     rig.say("EDGE:CODE 3,99")
     rig.say("*RST")
-    assert rig.ask("SEQ:SETT?;AVER?;SIDE?") == "20;1;2"
+    assert rig.ask("SEQ:SETT?;AVER?;SIDE?") == "200;1;2"
     assert rig.ask("EDGE:CODE? 3") == "99"
     assert float(rig.ask("SOUR:LIM:VOLT?")) == 0.5
 

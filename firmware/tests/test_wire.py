@@ -100,17 +100,17 @@ def test_after_a_semicolon_the_path_goes_on(rig: Rig) -> None:
 
 
 def test_after_a_semicolon_a_header_not_beside_the_last_is_looked_up_from_the_root(rig: Rig) -> None:
-    assert rig.ask("SEQ:SETT?;SYST:WDOG?;WDOG?") == "20;2000;2000"
+    assert rig.ask("SEQ:SETT?;SYST:WDOG?;WDOG?") == "200;2000;2000"
     assert rig.errors() == []
 
 
 def test_a_common_command_does_not_move_the_path(rig: Rig) -> None:
-    assert rig.ask("SEQ:SETT?;*OPC?;AVER?") == "20;1;1"
+    assert rig.ask("SEQ:SETT?;*OPC?;AVER?") == "200;1;1"
     assert rig.errors() == []
 
 
 def test_the_path_does_not_outlive_its_line(rig: Rig) -> None:
-    assert rig.ask("SEQ:SETT?") == "20"
+    assert rig.ask("SEQ:SETT?") == "200"
     rig.say("AVER 4")
     assert rig.errors() == [-113]
 

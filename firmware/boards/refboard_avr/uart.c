@@ -29,7 +29,7 @@ ISR(USART0_RX_vect)
     uint8_t damage = UCSR0A & DAMAGED;
     uint8_t byte = UDR0;
     if (damage) {
-        refboard.line.lost = true;
+        board_rx_lost(&refboard);
     }
     board_rx(&refboard, byte);
 }
