@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwlearn.errors import SetupError
-from hwlearn.units import format_quantity
 from hwlearn_drivers import open_outputs
 from hwlearn_drivers.blocks import encode_codes
 from hwlearn_drivers.board_protocol import MILLION, Capability, Codes, answer
 from hwlearn_drivers.board_record import BoardRecord
+from hwlearn_drivers.board_session import READ_BACK, BoardSession
 from hwlearn_drivers.edge_card import EdgeCard
 from hwlearn_drivers.errors import (
     GarbledReplyError,
@@ -47,40 +46,12 @@ BLOCK_QUIET_S: Final = 0.15
 HOW_WAS_IT: Final = "*ESR?;:SYST:ERR?"
 """Asked along with every sequence: has the board restarted since, and did it refuse."""
 
-READ_BACK: Final = "SOUR:LIM:VOLT?;NUDG?;EDGE?;:SYST:WDOG?;:SEQ:SETT?;AVER?"
-"""What was set for a session, in the order of `BoardSession`'s commands."""
-
 UNKNOWN, WATCHDOG = -113, -240
 
 _POWER_ON = 128  # in the event register
 _EEPROM_S = 5.0  # writing 338 bytes
 _SCAN_S, _SAMPLE_S = 200e-6, 300e-6  # generous: four channels read once, and the work around a sample
 _BITS_PER_BYTE = 10
-
-
-@dataclass(frozen=True, slots=True)
-class BoardSession:
-    """What a bench asks of the board until it restarts.
-
-    Attributes
-    ----------
-    volts_uV, nudge_uV : int
-        Limits, in microvolts; they only narrow the board's own.
-    edge_low, edge_high : int
-        Codes that an edge may take.
-    settle_us, averages : int
-        Wait before each reading, and readings averaged into one.
-    watchdog_ms : int
-        The board makes itself safe after so long without a message.
-    """
-
-    volts_uV: int
-    nudge_uV: int
-    edge_low: int = 0
-    edge_high: int = 255
-    settle_us: int = 20
-    averages: int = 1
-    watchdog_ms: int = 2000
 
 
 class Board(Source, EdgeCard):
@@ -187,36 +158,18 @@ class Board(Source, EdgeCard):
         UnknownInstrumentError
             If a setting does not read back as it was set.
         """
-        record = self.calibrated()
-        for name, asked, own in (
-            ("limits.voltage", session.volts_uV, record.volts_uV),
-            ("limits.nudge", session.nudge_uV, record.nudge_uV),
-        ):
-            if asked > own:
-                raise SetupError(
-                    f"{name} = {format_quantity(asked / MILLION, 'V', 7)} is wider than the board's own limit of "
-                    f"{format_quantity(own / MILLION, 'V', 7)} ({self.name}); set it to that or less"
-                )
+        session.check(self.calibrated(), self.name)
         found = int(self.ask_numbers("*TST?", 1)[0])
         for bit, what in ((2, "its ADC does not answer"), (4, "its edges do not answer")):
             if found & bit:
                 raise InstrumentError(self.name, found, what, "*TST?")
-        volts, nudge = (f"{uV / MILLION:.6f}" for uV in (session.volts_uV, session.nudge_uV))
-        edges = f"{session.edge_low},{session.edge_high}"
-        self.tell(
-            f"SOUR:LIM:VOLT {volts}",
-            f"SOUR:LIM:NUDG {nudge}",
-            f"SOUR:LIM:EDGE {edges}",
-            f"SYST:WDOG {session.watchdog_ms}",
-            f"SEQ:SETT {session.settle_us}",
-            f"SEQ:AVER {session.averages}",
-        )
+        self.tell(*session.commands)
         # text has no checksum: a digit that the cable changed would go unseen
-        wanted = f"{volts};{nudge};{edges};{session.watchdog_ms};{session.settle_us};{session.averages}"
         told = self.ask(READ_BACK)
-        if told != wanted:
+        if told != session.read_back:
             raise UnknownInstrumentError(
-                f"{self.name} says its limits and settings are {told}, they were set to {wanted}; try again"
+                f"{self.name} says its limits and settings are {told}, they were set to {session.read_back}; "
+                "try again"
             )
         self.session = session
 

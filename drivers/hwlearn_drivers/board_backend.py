@@ -9,11 +9,12 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.limits import Limits
 from hwlearn_drivers.addresses import LinkOptions, open_link
-from hwlearn_drivers.board import BLOCK_QUIET_S, OFF, Board, BoardSession
+from hwlearn_drivers.board import BLOCK_QUIET_S, OFF, Board
 from hwlearn_drivers.board_dry import DryBoard
 from hwlearn_drivers.board_edges import BoardEdges
 from hwlearn_drivers.board_network import BoardNetwork
 from hwlearn_drivers.board_protocol import MILLION, microvolts
+from hwlearn_drivers.board_session import BoardSession
 from hwlearn_drivers.board_settings import BoardSettings
 from hwlearn_drivers.board_wiring import BoardWiring
 from hwlearn_drivers.dry_link import DryLink

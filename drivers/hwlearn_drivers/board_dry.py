@@ -7,9 +7,9 @@ import re
 import numpy as np
 
 from hwlearn_drivers.blocks import encode_block, encode_codes
-from hwlearn_drivers.board import READ_BACK
 from hwlearn_drivers.board_protocol import ADC_ZERO, N_INPUTS, N_OUTPUTS
 from hwlearn_drivers.board_record import MOST_NUDGE_UV, MOST_VOLTS_UV, N_EDGES, BoardRecord
+from hwlearn_drivers.board_session import READ_BACK
 
 _RECORD = BoardRecord("DRY-RUN", MOST_VOLTS_UV, MOST_NUDGE_UV)
 _SESSION = (b"SOUR:LIM:VOLT", b"SOUR:LIM:NUDG", b"SOUR:LIM:EDGE", b"SYST:WDOG", b"SEQ:SETT", b"SEQ:AVER")

@@ -9,8 +9,9 @@ from hwlearn.errors import SetupError
 from hwlearn_drivers import board as board_module
 from hwlearn_drivers import open_outputs
 from hwlearn_drivers.addresses import LinkOptions, open_link
-from hwlearn_drivers.board import OFF, Board, BoardSession
+from hwlearn_drivers.board import OFF, Board
 from hwlearn_drivers.board_protocol import ADC_ZERO, MIDSCALE, NOT_MEASURED, Capability
+from hwlearn_drivers.board_session import BoardSession
 from hwlearn_drivers.errors import (
     GarbledReplyError,
     HaltedError,
@@ -65,11 +66,12 @@ def test_off_is_the_first_thing_that_a_board_hears(opened):
 
 def test_opening_brings_a_known_state_whatever_was_before(board_rig):
     rig = board_rig()
+    fresh = rig.do("SEQ:SETT?;AVER?;SIDE?").decode()
     for message in ("SOUR:LIM:VOLT 0.1", "SEQ:SETT 7000;AVER 64;SIDE 1", "SOUR:VOLT 0,0.05", "NONSENSE"):
         rig.do(message)
     with Board.open(transport(rig.address)) as board:
         assert float(board.ask("SOUR:LIM:VOLT?")) == 2.0
-        assert board.ask("SEQ:SETT?;AVER?;SIDE?") == "20;1;2"
+        assert board.ask("SEQ:SETT?;AVER?;SIDE?") + "\n" == fresh
         assert board.ask("SYST:ERR:COUN?") == "0"
         assert board.ask("OUTP?") == "0"
 
