@@ -64,7 +64,7 @@ class VirtualBoardSettings(BaseModel):
     gain: _Share = 0.0
     offset: _Volts = 0.0
     calibrated: bool = True
-    settle: _Seconds = 20e-6
+    settle: _Seconds = 200e-6
     averages: Annotated[int, Field(ge=1)] = 1
     emulation: Emulation = "native"
     wire_log: str | None = None
