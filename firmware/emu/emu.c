@@ -369,11 +369,9 @@ void emu_allow(emu_board *e, const uint16_t *low, const uint16_t *high)
     e->world.violations = 0;
 }
 
-uint64_t emu_violations(emu_board *e)
+uint64_t emu_violations(const emu_board *e)
 {
-    uint64_t found = e->world.violations;
-    e->world.violations = 0;
-    return found;
+    return e->world.violations;
 }
 
 uint64_t emu_moved_closed(const emu_board *e)

@@ -46,7 +46,7 @@ uint16_t emu_dac_code(const emu_board *board, uint8_t channel);
 uint8_t emu_switches(const emu_board *board);
 void emu_edge_codes(const emu_board *board, uint8_t *codes);
 void emu_allow(emu_board *board, const uint16_t *low, const uint16_t *high);
-uint64_t emu_violations(emu_board *board); /* since this was last asked */
+uint64_t emu_violations(const emu_board *board); /* since emu_allow */
 uint64_t emu_moved_closed(const emu_board *board); /* moves of a DAC to another code while a switch was closed */
 uint64_t emu_loads(const emu_board *board);
 uint64_t emu_conversions(const emu_board *board);

@@ -13,7 +13,7 @@ from hwlearn.circuit.topology import FloatArray
 from hwlearn_drivers.board_protocol import DAC_STEP_V, MIDSCALE
 from hwlearn_drivers.board_record import BANKS, BoardRecord
 from hwlearn_sim.board_circuit import BoardCircuit
-from hwlearn_sim.board_native import Analog, EdgesMoved
+from hwlearn_sim.board_library import Analog, EdgesMoved
 from hwlearn_sim.board_parts import EDGE_LAW, BoardParts
 from hwlearn_sim.devices import Devices
 from hwlearn_sim.faults import Faults

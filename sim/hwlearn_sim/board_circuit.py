@@ -9,7 +9,7 @@ import numpy as np
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray, IntArray, Topology
 from hwlearn.errors import SetupError
-from hwlearn_sim.board_native import ADCS, DACS, EDGES
+from hwlearn_sim.board_library import ADCS, DACS, EDGES
 from hwlearn_sim.plane import AnalogPlane
 from hwlearn_sim.sources import Open, Source, VoltageSource
 

@@ -10,7 +10,7 @@ import numpy as np
 from hwlearn.circuit.topology import FloatArray
 from hwlearn_drivers.board_record import MOST_NUDGE_UV, MOST_VOLTS_UV, BoardRecord, Converter
 from hwlearn_sim.board_circuit import OUTPUTS
-from hwlearn_sim.board_native import ADCS, DACS, EDGES
+from hwlearn_sim.board_library import ADCS, DACS, EDGES
 from hwlearn_sim.code_laws import RheostatLaw
 
 EDGE_LAW: Final = RheostatLaw(full_ohm=100e3, wiper_ohm=130.0, positions=256)

@@ -7,7 +7,8 @@ import pytest
 
 from hwlearn_drivers.blocks import encode_block
 from hwlearn_drivers.board_record import BoardRecord
-from hwlearn_sim.board_native import ADCS, DACS, NativeBoard
+from hwlearn_sim.board_library import ADCS, DACS
+from hwlearn_sim.board_native import NativeBoard
 
 
 def on(record: BoardRecord | None = None) -> NativeBoard:
