@@ -1,0 +1,139 @@
+#include "handlers.h"
+
+#include "answers.h"
+#include "board.h"
+#include "rom.h"
+
+/* --- common commands ------------------------------------------------------------------------------ */
+
+void do_identify(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    answer_text(board, ROM_TEXT("hwlearn,REFBOARD,"));
+    answer_more_text(board, board->record.serial);
+    answer_more(board, ROM_TEXT("," FIRMWARE_VERSION));
+}
+
+void do_reset(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    board_reset(board);
+}
+
+void do_clear_status(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    board->errors.count = 0;
+    board->errors.events = 0;
+}
+
+void do_events(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    answer_number(board, board->errors.events);
+    board->errors.events = 0;
+}
+
+void do_enable_events(board_t *board, const arguments_t *arguments)
+{
+    board->errors.enabled = (uint8_t)arguments->values[0];
+}
+
+void do_enabled_events(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    answer_number(board, board->errors.enabled);
+}
+
+void do_status_byte(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    uint8_t status = board->errors.count ? 4u : 0u;
+    if (board->errors.events & board->errors.enabled) {
+        status |= 32u;
+    }
+    answer_number(board, status);
+}
+
+void do_operation_complete(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    board->errors.events |= EVENT_OPC;
+}
+
+void do_is_complete(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    answer_number(board, 1);
+}
+
+void do_wait_to_continue(board_t *board, const arguments_t *arguments)
+{
+    (void)board;
+    (void)arguments;
+}
+
+void do_self_test(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    uint16_t codes[HAL_ADCS];
+    uint8_t edges[HAL_EDGES];
+    int32_t found = board->calibrated ? 0 : 1;
+    found += hal_adc_scan(board->hal, 0xFFu, codes) ? 0 : 2;
+    found += hal_edges_read(board->hal, edges) ? 0 : 4;
+    answer_number(board, found);
+}
+
+/* --- system --------------------------------------------------------------------------------------- */
+
+void do_next_error(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    int16_t code = errors_pop(&board->errors);
+    answer_number(board, code);
+    answer_more(board, ROM_TEXT(",\""));
+    answer_more(board, errors_text(code));
+    answer_more(board, ROM_TEXT("\""));
+}
+
+void do_count_errors(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    answer_number(board, board->errors.count);
+}
+
+void do_capability(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    answer_text(board, ROM_TEXT(PROTOCOL_VERSION ",8,4,32,256,3072"));
+}
+
+void do_set_watchdog(board_t *board, const arguments_t *arguments)
+{
+    board->watchdog_ms = (uint16_t)arguments->values[0];
+}
+
+void do_get_watchdog(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    answer_number(board, board->watchdog_ms);
+}
+
+void do_watchdog_tripped(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    answer_number(board, board->tripped);
+}
+
+void do_clear_watchdog(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    board->tripped = false;
+}
+
+void do_reboot(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    board_safe(board);
+    board->rebooting = true; /* once this message has ended */
+}
