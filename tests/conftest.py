@@ -45,14 +45,17 @@ batch = 4
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _ctrl_c_works() -> Iterator[None]:
-    """Take Ctrl-C, here and in the programs that tests start, even if whoever started the tests ignores it."""
+def _signals_work() -> Iterator[None]:
+    """Take Ctrl-C and a hang-up, also in the programs that tests start, even if whoever started them does not."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    handlers = {"SIGINT": signal.default_int_handler, "SIGHUP": signal.SIG_DFL}
+    numbers = {getattr(signal, name): handler for name, handler in handlers.items() if hasattr(signal, name)}
+    before = {number: signal.signal(number, handler) for number, handler in numbers.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -49,8 +49,10 @@ def sanitized() -> dict[str, str]:
     ).stdout.strip()
     if not Path(asan).is_absolute():
         pytest.skip("gcc has no libasan here")
+    # what this run of pytest was told (coverage, for one) is not meant for the one that it starts
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_", "COVERAGE_"))}
     return {
-        **os.environ,
+        **inherited,
         "LD_PRELOAD": asan,
         "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:exitcode=77",
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1:exitcode=77",

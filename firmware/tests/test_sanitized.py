@@ -13,6 +13,8 @@ SUBJECTS = [
     "errors",
     "blocks",
     "limits",
+    "nudge_limit",
+    "overrun",
     "sequences",
     "two_phase",
     "watchdog",
