@@ -1,9 +1,9 @@
 #include "answers.h"
 
-#include "board.h"
 #include "crc16.h"
 #include "numbers.h"
 #include "rom.h"
+#include "state.h"
 
 static void begin(board_t *board)
 {

@@ -2,72 +2,7 @@
 
 #include <string.h>
 
-#include "rom.h"
-
 #define WATCHDOG_MS 2000u
-#define SETTLE_US 200u /* the ADC's own filter, 15 kHz of second order, to the last bit */
-
-void board_safe(board_t *board)
-{
-    hal_safe(board->hal);
-    board->closed = 0;
-    for (uint8_t k = 0; k < HAL_DACS; k++) {
-        board->dac[k] = HAL_MIDSCALE;
-    }
-}
-
-bool board_driving(const board_t *board)
-{
-    for (uint8_t k = 0; k < HAL_DACS; k++) {
-        if (board->dac[k] != HAL_MIDSCALE) {
-            return true;
-        }
-    }
-    return board->closed != 0;
-}
-
-void board_error(board_t *board, int16_t code)
-{
-    errors_push(&board->errors, code);
-    board->parser.dead = true;
-}
-
-bool board_may_drive(board_t *board)
-{
-    if (!board->calibrated) {
-        board_error(board, E_UNCALIBRATED);
-        return false;
-    }
-    if (board->tripped) {
-        board_error(board, E_WATCHDOG);
-        return false;
-    }
-    return true;
-}
-
-void board_calibrate(board_t *board)
-{
-    uint8_t *bytes = board->parser.block; /* nobody else needs it now */
-    board->calibrated = record_read(board->hal, bytes);
-    memset(&board->record, 0, sizeof board->record);
-    board->record.serial[0] = '0';
-    if (board->calibrated) {
-        record_take(&board->record, bytes);
-    }
-    limits_load(&board->limits, &board->record);
-    for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
-        board->maps[j] = scale_nudge_map(&board->record.adc[j], &board->record.dac[HAL_INPUTS + j]);
-    }
-}
-
-APART void board_reset(board_t *board)
-{
-    board_safe(board);
-    board->sequence.settle_us = SETTLE_US;
-    board->sequence.average_bits = 0;
-    board->sequence.sides = 2;
-    board->unlocked = false;
-}
 
 void board_init(board_t *board, hal_t *hal)
 {

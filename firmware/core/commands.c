@@ -2,10 +2,10 @@
 
 #include <string.h>
 
-#include "board.h"
 #include "handlers.h"
 #include "numbers.h"
 #include "rom.h"
+#include "state.h"
 #include "words.h"
 
 /* What stands behind a header: counts are whole numbers, micro are decimals taken as millionths. */
@@ -90,7 +90,7 @@ static const char HEADERS[] ROM = COMMANDS_OF(HEADER);
 
 #define COMMAND_COUNT (sizeof COMMANDS / sizeof COMMANDS[0])
 
-static void look_up(uint8_t command, command_t *found)
+APART static void look_up(uint8_t command, command_t *found)
 {
     rom_copy(found, &COMMANDS[command], sizeof *found);
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "answers.h"
-#include "board.h"
+#include "state.h"
 
 void do_get_record(board_t *board, const arguments_t *arguments)
 {

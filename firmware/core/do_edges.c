@@ -1,7 +1,7 @@
 #include "handlers.h"
 
 #include "answers.h"
-#include "board.h"
+#include "state.h"
 
 static bool read_edges(board_t *board, uint8_t *codes)
 {

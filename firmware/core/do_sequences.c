@@ -1,8 +1,8 @@
 #include "handlers.h"
 
 #include "answers.h"
-#include "board.h"
 #include "numbers.h"
+#include "state.h"
 
 void do_set_settle(board_t *board, const arguments_t *arguments)
 {

@@ -1,8 +1,8 @@
 #include "handlers.h"
 
 #include "answers.h"
-#include "board.h"
 #include "rom.h"
+#include "state.h"
 
 /* --- common commands ------------------------------------------------------------------------------ */
 

@@ -2,9 +2,10 @@
 
 #include <string.h>
 
-#include "board.h"
 #include "commands.h"
 #include "crc16.h"
+#include "rom.h"
+#include "state.h"
 
 static bool is_space(char c)
 {
@@ -150,7 +151,7 @@ static bool blank(const parser_t *p)
 
 /* What has been obeyed is a sign of life, though its message has not come to an end: it may have switched something on
  * after a long silence. */
-static void obey(board_t *board, uint8_t command, arguments_t *arguments)
+APART static void obey(board_t *board, uint8_t command, arguments_t *arguments)
 {
     commands_run(board, command, arguments);
     board->last_message_ms = hal_millis(board->hal);
@@ -244,7 +245,7 @@ static void end_data(board_t *board)
 
 /* The sample loop's food: as many bytes as there are, with little ado. At 1 Mbaud the AVR has 160 cycles for each,
  * and its interrupt takes half of them. */
-static void take_data(board_t *board)
+APART static void take_data(board_t *board)
 {
     parser_t *p = &board->parser;
     line_t *line = &board->line;
@@ -290,7 +291,7 @@ static void take_text(board_t *board, char c)
     }
 }
 
-static void take_byte(board_t *board, uint8_t byte)
+APART static void take_byte(board_t *board, uint8_t byte)
 {
     parser_t *p = &board->parser;
     switch (p->state) {

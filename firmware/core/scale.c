@@ -5,7 +5,7 @@
 
 #define MILLION 1000000
 
-static uint32_t gain(const converter_t *converter)
+APART static uint32_t gain(const converter_t *converter)
 {
     return (uint32_t)(MILLION + converter->gain_ppm);
 }

@@ -1,8 +1,8 @@
 #include "sequence.h"
 
 #include "answers.h"
-#include "board.h"
 #include "rom.h"
+#include "state.h"
 
 #define OUTPUT_MASK 0x0Fu
 #define LONGEST_TIMER_US 1000u
