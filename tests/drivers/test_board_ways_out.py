@@ -57,7 +57,8 @@ def test_a_signal_while_a_batch_is_awaited_makes_it_safe(board_rig, name):
     rig = board_rig(record=PLAIN)
     rig.answer_instead[b"SEQ:FREE?"] = b""
     program = started(rig, "", "with smu:\n    smu.measure([[0.5, 0.1, 0.0]])")
-    rig.wait_until(lambda: b"SEQ:FREE?" in bytes(rig.heard))
+    # the whole question must have left, or OFF rightly comes behind a block that was cut short
+    rig.wait_until(lambda: b"SYST:ERR?\n" in bytes(rig.heard).partition(b"SEQ:FREE? ")[2])
     os.kill(program.pid, number)
     program.communicate(timeout=60)
     assert program.returncode == -number
