@@ -39,8 +39,8 @@ class CalibratedNetwork(Network):
     A calibrated target whose nominal value lies beyond the ends of ``limits.conductance`` becomes the end, the
     nearest that the hardware can be programmed to, and `Programmed.reached` says where that is: as with any other
     target between two codes. Neither the nominal nor the calibrated value leaves the limits by it.
-    A board that finds nudges by itself does so in its own volts; with calibrated converters the phases are measured
-    one by one instead.
+    A board that finds nudges by itself does so in its own volts; with calibrated converters the phases are
+    measured one by one instead.
     """
 
     def __init__(self, network: Network, record: CalibrationRecord) -> None:
@@ -50,15 +50,18 @@ class CalibratedNetwork(Network):
         self._network = network
         top = network.topology
         found = record.converters
-        unity_in, unity_out = np.ones(top.n_inputs), np.ones(top.n_outputs)
-        self._in_gain = unity_in if found is None else found.input_gain
-        self._in_offset = 0 * unity_in if found is None else found.input_offset_V
-        self._read_gain = unity_out if found is None else found.reading_gain
-        self._read_offset = 0 * unity_out if found is None else found.reading_offset_V
-        self._drive_gain = unity_out if found is None or found.drive_gain is None else found.drive_gain
-        known = found is not None and found.drive_offset_V is not None
-        self._drive_offset = found.drive_offset_V if known and found is not None else 0 * unity_out
+        self._in_gain, self._in_offset = np.ones(top.n_inputs), np.zeros(top.n_inputs)
+        self._read_gain, self._read_offset = np.ones(top.n_outputs), np.zeros(top.n_outputs)
+        self._drive_gain, self._drive_offset = np.ones(top.n_outputs), np.zeros(top.n_outputs)
+        if found is not None:
+            self._in_gain, self._in_offset = found.input_gain, found.input_offset_V
+            self._read_gain, self._read_offset = found.reading_gain, found.reading_offset_V
+            if found.drive_gain is not None:
+                self._drive_gain = found.drive_gain
+            if found.drive_offset_V is not None:
+                self._drive_offset = found.drive_offset_V
         self._edge_gain = np.ones(top.n_edges) if record.edges is None else record.edges.gain
+        self._stuck = [] if record.edges is None else list(record.edges.stuck)
 
     # --- what it hangs on ---------------------------------------------------------------------------
 
@@ -85,6 +88,10 @@ class CalibratedNetwork(Network):
         except LimitError as error:
             raise LimitError(f"as corrected by the calibration, {error}; ask for a little less") from None
 
+    def told(self, inputs: ArrayLike) -> FloatArray:
+        """Return what the DACs are told (S, n_in) so that these volts (S, n_in) are at the inputs."""
+        return self._told(batch(inputs, self.topology.n_inputs, "inputs"))
+
     def _told(self, inputs: FloatArray) -> FloatArray:
         """Return what the DACs must be told (S, n_in) for the volts that are wanted."""
         return np.asarray((inputs - self._in_offset) / self._in_gain)
@@ -98,7 +105,7 @@ class CalibratedNetwork(Network):
 
     def _corrected(self, read: Readout, drive: OutputDrive | None) -> Readout:
         """Return a readout in calibrated volts; ``drive`` is what was wanted at the outputs."""
-        volts = (read.voltages - self._read_offset) / self._read_gain
+        volts = read.voltages * self._read_gain + self._read_offset
         currents, nodes = read.output_currents, read.nodes
         if currents is not None and drive is not None and drive.siemens is not None:
             # a resistor's current is reckoned from both ends; the hardware reckoned from nominal ones
@@ -119,7 +126,7 @@ class CalibratedNetwork(Network):
             measured = float(noise.reading_sigma_V.max())
             # the bench may average more by now: what was measured scales with what it states
             sigma = sigma * measured / noise.stated_sigma_V if noise.stated_sigma_V > 0 else max(sigma, measured)
-        sigma /= float(self._read_gain.min())
+        sigma *= float(self._read_gain.max())
         if found is None:
             return sigma
         size = np.nanmax(np.abs(volts), axis=0, initial=0.0)
@@ -154,14 +161,18 @@ class CalibratedNetwork(Network):
         )
 
     def _most_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
-        return self._network._most_strength(nudge, self._read_gain * free + self._read_offset, error)
+        return self._network._most_strength(nudge, (free - self._read_offset) / self._read_gain, error)
 
     # --- what is programmed -------------------------------------------------------------------------
 
     def _program(self, conductances: FloatArray) -> Programmed:
         nominal = np.clip(conductances / self._edge_gain, *self.limits.conductance)
         done = self._network._program(nominal)
-        return Programmed(conductances, self._edge_gain * done.reached, done.failed)
+        reached, failed = self._edge_gain * done.reached, done.failed.copy()
+        # what an edge that does not move was told says nothing of where it stands
+        reached[self._stuck] = self._edge_gain[self._stuck] * math.sqrt(math.prod(self.limits.conductance))
+        failed[self._stuck] = True
+        return Programmed(conductances, reached, failed)
 
     def _close(self) -> None:
         self._network.close()

@@ -32,6 +32,7 @@ _INPUTS, _OUTPUTS, _EDGES = _each("inputs"), _each("outputs"), _each("edges")
 _MAYBE_OUTPUTS = _each("outputs", optional=True)
 _SIZE = _number(0.0)
 _WHOLE: Final = {"kind": "whole", "optional": False}
+_MEMBERS: Final = {"kind": "members", "each": "edges", "optional": False}
 _FLAG: Final = {"kind": "flag", "optional": False}
 
 
@@ -54,9 +55,13 @@ class RecordSection:
         """Refuse lists that are not as long as the network has inputs, outputs or edges."""
         for item in fields(self):
             value = getattr(self, item.name)
-            if value is None or item.metadata["kind"] != "numbers":
+            if value is None or item.metadata["kind"] not in ("numbers", "members"):
                 continue
             due = _LENGTHS[item.metadata["each"]](topology)
+            if item.metadata["kind"] == "members":
+                if max(value, default=0) >= due:
+                    raise SetupError(f"{item.name} names edge {max(value)}, the edges are 0 to {due - 1}")
+                continue
             if len(value) != due:
                 raise SetupError(
                     f"{item.name} has {len(value)} values, the network has {due} {item.metadata['each']}"
@@ -74,7 +79,7 @@ class RecordSection:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ConverterRecord(RecordSection):
-    """Errors of the converters: volts made = gain x volts told + offset; volts read = gain x volts there + offset.
+    """Errors of the converters, all in one form: volts that are there = gain x volts told or read + offset.
 
     Attributes
     ----------
@@ -155,21 +160,26 @@ class EdgeRecord(RecordSection):
     ----------
     gain : ndarray, shape (E,)
     gain_sigma : ndarray, shape (E,)
-        Standard uncertainty of the gain's logarithm, about its relative uncertainty; without the common scale
-        where that is not known.
+        Relative standard uncertainty, without that of the common scale.
+    scale_sigma : float
+        Relative standard uncertainty of the common scale of all gains.
     scale_known : bool
         Whether a current fixed the common scale of all conductances. Voltages alone do not show it.
     chi : float
         Misfit of the readings in units of their noise.
     configurations : int
         Programmed configurations that were measured.
+    stuck : tuple of int
+        Edges that never move; they stand at gain x the middle (geometric mean) of ``limits.conductance``.
     """
 
     gain: FloatArray = field(metadata=_each("edges", positive=True))
     gain_sigma: FloatArray = field(metadata=_EDGES)
+    scale_sigma: float = field(metadata=_SIZE)
     scale_known: bool = field(metadata=_FLAG)
     chi: float = field(metadata=_SIZE)
     configurations: int = field(metadata=_WHOLE)
+    stuck: tuple[int, ...] = field(default=(), metadata=_MEMBERS)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -208,6 +218,10 @@ def _checked(item: Field[Any], value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
             raise SetupError(f"{name} = {value!r} must be a whole number, zero or more")
         return int(value)
+    if kind == "members":
+        if not isinstance(value, list | tuple) or not all(type(v) is int and v >= 0 for v in value):
+            raise SetupError(f"{name} must be a list of whole numbers, zero or more")
+        return tuple(value)
     if kind == "number":
         if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
             raise SetupError(f"{name} = {value!r} must be a number")
