@@ -3,6 +3,6 @@
 from hwlearn.device_access.access import DeviceAccess, DeviceError, PulseLimits
 from hwlearn.device_access.report import WriteReport
 from hwlearn.device_access.schedule import PulseSchedule
-from hwlearn.device_access.write_verify import write_verify
+from hwlearn.device_access.writing import write_verify
 
 __all__ = ["DeviceAccess", "DeviceError", "PulseLimits", "PulseSchedule", "WriteReport", "write_verify"]
