@@ -1,10 +1,10 @@
-"""A campaign of configurations: proposes the next, takes its readings, fits, and can be stored and gone on with."""
+"""A campaign of configurations: proposes the next, takes its readings, fits; it can be stored and gone on with."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hwlearn.calibration.converter_fit import ConverterFit
 from hwlearn.calibration.design import Bench, Design, excitation, random_configuration
 from hwlearn.calibration.edge_fit import EdgeFit, common_scale_sigma, scale_is_known
-from hwlearn.calibration.estimation import Noise, Posterior, estimate
+from hwlearn.calibration.estimation import Misfit, Noise, Posterior, estimate
 from hwlearn.calibration.excitation import Excitation, Readings
 from hwlearn.calibration.layout import CONVERTER_BLOCKS, Layout, Prior, Spreads
 from hwlearn.calibration.response import EdgeModel
@@ -37,7 +37,7 @@ class CampaignSettings:
     design: Design = "information"
     read_sigma: float | None = None
     current_sigma: float | None = None
-    spreads: Spreads = Spreads()
+    spreads: Spreads = field(default_factory=Spreads)
     converters: ConverterFit | None = None
 
     def __post_init__(self) -> None:
@@ -94,6 +94,7 @@ class EdgeCampaign:
         current_sigma: float | None = None,
         spreads: Spreads | None = None,
         nudge_siemens: float | None = None,
+        dac_step_V: float | None = None,
         design: Design = "information",
     ) -> Self:
         """Return a new campaign on a network; nothing is measured yet. Parameters as `estimate_edges`.
@@ -106,12 +107,10 @@ class EdgeCampaign:
         settings = CampaignSettings(
             patterns, seed, design, read_sigma, current_sigma, spreads or Spreads(), converters
         )
-        return cls(bench_of(network, model, nudge_siemens), settings)
+        return cls(bench_of(network, model, nudge_siemens, dac_step_V), settings)
 
     @classmethod
-    def from_state(
-        cls, network: Network, model: Kirchhoff, state: Mapping[str, Any], *, nudge_siemens: float | None = None
-    ) -> Self:
+    def from_state(cls, network: Network, model: Kirchhoff, state: Mapping[str, Any]) -> Self:
         """Return the campaign that `state` described, to go on with.
 
         Raises
@@ -128,15 +127,18 @@ class EdgeCampaign:
                 stored["converters"] = ConverterFit.from_state(stored["converters"])
             settings = CampaignSettings(**stored)
             readings = [Readings.from_state(one) for one in state["readings"]]
+            bench = bench_of(network, model, state["nudge_siemens"], state["dac_step_V"])
         except (KeyError, TypeError) as error:
             raise SetupError(f"the stored campaign is damaged ({error}); start a new one") from error
-        return cls(bench_of(network, model, nudge_siemens), settings, readings)
+        return cls(bench, settings, readings)
 
     def state(self) -> dict[str, Any]:
         """Return everything as plain data (numbers, text, lists, dicts, None), for JSON."""
         s = self.settings
         return {
             "topology": self.bench.topology.fingerprint,
+            "nudge_siemens": self.bench.nudge_siemens,
+            "dac_step_V": self.bench.dac_step_V,
             "settings": {
                 "patterns": s.patterns,
                 "seed": s.seed,
@@ -172,12 +174,20 @@ class EdgeCampaign:
             g = random_configuration(self.bench.limits, self._layout.n_edges, rng)
             model = EdgeModel(self.bench.topology, self._layout, np.where(stuck, self._middle(), g))
             one = excitation(
-                self.bench, model, mean, covariance, self._sigma(), self.settings.patterns, rng, self.settings.design
+                self.bench,
+                model,
+                mean,
+                covariance,
+                self._sigma(),
+                self.settings.patterns,
+                rng,
+                self.settings.design,
             )
             one = replace(one, conductances=g)
             if best is None or one.expected_information > best.expected_information:
                 best = one
-        assert best is not None
+        if best is None:
+            raise SetupError("no configuration was considered")
         return best
 
     def add(self, readings: Readings) -> None:
@@ -220,18 +230,19 @@ class EdgeCampaign:
             spread=spread,
             spread_sigma=spread / math.sqrt(2 * weight),
             converters=ConverterFit.from_unknowns(self._layout, found.mean, found.covariance, spreads),
-            chi2_per_dof=found.chi2 / found.dof if found.dof > 0 else math.nan,
-            noise_factor=found.noise_factor,
+            chi2_per_dof=_per_dof(found.volts_misfit),
+            noise_factor=found.noise.volts_factor,
+            current_chi2_per_dof=_per_dof(found.amperes_misfit),
+            current_noise_factor=found.noise.amperes_factor,
             configurations=len(self._readings),
-            rows=found.rows,
+            rows=found.volts_misfit.rows + found.amperes_misfit.rows,
         )
 
     # --- what it rests on -----------------------------------------------------------------------------
 
     def _fitted(self) -> Posterior:
         if self._posterior is None:
-            noise = Noise(self.settings.read_sigma, self.settings.current_sigma)
-            self._posterior = estimate(self._models(), self._readings, self._prior(), noise)
+            self._posterior = estimate(self._models(), self._readings, self._prior(), self._noise())
         return self._posterior
 
     def _models(self) -> list[EdgeModel]:
@@ -262,17 +273,26 @@ class EdgeCampaign:
         low, high = self.bench.limits.conductance
         return math.sqrt(low * high)
 
+    def _noise(self) -> Noise:
+        return Noise(self.settings.read_sigma, self.settings.current_sigma, self.bench.applied_sigma)
+
     def _sigma(self) -> tuple[float, float | None]:
         """Return the uncertainty of a voltage and of a current reading as far as it is known now."""
-        noise = Noise(self.settings.read_sigma, self.settings.current_sigma)
         if not self._readings:
             return self.settings.read_sigma or _UNSTATED_VOLTS, None
+        noise = self._noise() if self._posterior is None else self._posterior.noise
         last = self._readings[-1]
         read = any(readout.source_currents is not None for readout in last.readouts)
         return noise.of_volts(last.readouts[0].voltage_sigma), noise.of_amperes(last) if read else None
 
 
-def bench_of(network: Network, model: Kirchhoff, nudge_siemens: float | None = None) -> Bench:
+def _per_dof(misfit: Misfit) -> float:
+    return misfit.chi2 / misfit.dof if misfit.dof > 0 else math.nan
+
+
+def bench_of(
+    network: Network, model: Kirchhoff, nudge_siemens: float | None = None, dac_step_V: float | None = None
+) -> Bench:
     """Return what a design must respect on a network.
 
     Raises
@@ -290,6 +310,7 @@ def bench_of(network: Network, model: Kirchhoff, nudge_siemens: float | None = N
     )
     if not same:
         raise SetupError("the model's circuit has other nodes, edges or terminals than the network")
-    if nudge_siemens is not None and not (math.isfinite(nudge_siemens) and nudge_siemens > 0):
-        raise SetupError(f"nudge_siemens is {nudge_siemens}; it must be positive and finite")
-    return Bench(mine, network.limits, network.nudges, nudge_siemens)
+    for name, value in (("nudge_siemens", nudge_siemens), ("dac_step_V", dac_step_V)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise SetupError(f"{name} is {value}; it must be positive and finite")
+    return Bench(mine, network.limits, network.nudges, nudge_siemens, dac_step_V, network.resolution)

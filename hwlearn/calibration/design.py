@@ -6,13 +6,15 @@ covariance C, is ``log det(1 + J C J^T) / 2`` nats; patterns are taken one by on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final, Literal
 
 import numpy as np
 
+from hwlearn.calibration.estimation import whitened
 from hwlearn.calibration.excitation import Excitation, Phase, PhaseKind
 from hwlearn.calibration.response import EdgeModel
 from hwlearn.circuit.kirchhoff import Kirchhoff
@@ -26,6 +28,15 @@ _MOST_PATTERNS: Final = 32
 
 _MARGIN: Final = 0.95
 """Part of a voltage limit that is used: a converter may give a little more than it is told."""
+
+_LEAST_PATTERN: Final = 0.9
+"""Least height of a pattern, as part of the largest."""
+
+_LEAST_REPEAT: Final = 0.95
+"""Least height of a chosen pattern, as part of the one that was considered."""
+
+_OUTPUT_MARGIN: Final = 0.9
+"""Part of the voltage limit to which a current may bring an output as the model sees it, with headroom."""
 
 Design = Literal["information", "random"]
 
@@ -42,12 +53,27 @@ class Bench:
         Drives that the hardware makes.
     nudge_siemens : float or None
         The known conductance of resistor drives; without, they are not used.
+    dac_step_V : float or None
+        Step of the DACs in volts; patterns are then made of whole steps. Unknown, it is taken to be the readers'.
+    resolution : float
+        Step of the readers in volts.
     """
 
     topology: Topology
     limits: Limits
     nudges: frozenset[DriveKind]
     nudge_siemens: float | None = None
+    dac_step_V: float | None = None
+    resolution: float = 0.0
+
+    def on_grid(self, volts: FloatArray) -> FloatArray:
+        """Return the nearest volts that the DACs make exactly; the same where their step is not known."""
+        return volts if self.dac_step_V is None else np.rint(volts / self.dac_step_V) * self.dac_step_V
+
+    @property
+    def applied_sigma(self) -> float:
+        """Standard uncertainty in volts of what a source makes beside gain and offset: rounding to its steps."""
+        return 0.0 if self.dac_step_V is not None else self.resolution / math.sqrt(12)
 
     @property
     def kinds(self) -> tuple[PhaseKind, ...]:
@@ -64,10 +90,10 @@ def random_configuration(limits: Limits, n_edges: int, rng: np.random.Generator)
 
 
 def input_patterns(bench: Bench, rng: np.random.Generator) -> FloatArray:
-    """Return input patterns (S, n_in) in volts: all inputs alike, then every input at one end of its range or other.
+    """Return input patterns (S, n_in) in volts: zero, then every input at one end of its range.
 
-    With all driven terminals at one voltage every output has it too, whatever the conductances: what differs then
-    is the converters' doing alone.
+    Among them are the two with all inputs alike. With all driven terminals at one voltage every output has it too,
+    whatever the conductances: what differs then is the converters' doing alone.
     """
     n, limits = bench.topology.n_inputs, bench.limits
     reach = _MARGIN * min(limits.voltage, limits.drop / 2)
@@ -77,7 +103,9 @@ def input_patterns(bench: Bench, rng: np.random.Generator) -> FloatArray:
         signs = np.concatenate(
             [-np.ones((1, n)), np.ones((1, n)), rng.choice([-1.0, 1.0], (_MOST_PATTERNS - 2, n))]
         )
-    return reach * np.concatenate([np.zeros((1, n)), signs])
+    # never twice the same voltages, so that steps of a DAC do not always err to the same side
+    height = rng.uniform(_LEAST_PATTERN, 1.0, (len(signs), 1))
+    return bench.on_grid(reach * np.concatenate([np.zeros((1, n)), height * signs]))
 
 
 def candidate_phases(bench: Bench, circuit: Kirchhoff, rng: np.random.Generator) -> list[Phase]:
@@ -95,7 +123,8 @@ def candidate_phases(bench: Bench, circuit: Kirchhoff, rng: np.random.Generator)
     V = circuit.solve(x)
     most = float(np.abs(circuit.source_currents(V)).max(initial=0.0)) * MODEL_HEADROOM
     if most > bench.limits.current:
-        x, V = x * (bench.limits.current / most), V * (bench.limits.current / most)
+        x = bench.on_grid(x * (bench.limits.current / most))
+        V = circuit.solve(x)
     free = V[:, bench.topology.outputs]
     phases = [Phase("free", x, np.full(free.shape, np.nan))]
     for kind in bench.kinds[1:]:
@@ -144,14 +173,27 @@ def choose(jacobians: Sequence[FloatArray], covariance: FloatArray, patterns: in
     return np.array(chosen), total
 
 
-def gathered(phases: Sequence[Phase], chosen: IntArray) -> tuple[Phase, ...]:
-    """Return the chosen patterns, counted through all phases in order, kind by kind."""
+def gathered(
+    bench: Bench, phases: Sequence[Phase], chosen: IntArray, rng: np.random.Generator
+) -> tuple[Phase, ...]:
+    """Return the chosen patterns, counted through all phases in order, kind by kind, each a little smaller.
+
+    A pattern that was chosen twice is thus not rounded twice to the same steps of a DAC.
+    """
     ends = np.cumsum([0, *(len(p.inputs) for p in phases)])
     parts = []
     for phase, first, end in zip(phases, ends[:-1], ends[1:], strict=True):
         mine = np.sort(chosen[(chosen >= first) & (chosen < end)]) - first
         if mine.size:
-            parts.append(phase.rows(mine))
+            one, height = phase.rows(mine), rng.uniform(_LEAST_REPEAT, 1.0, (mine.size, 1))
+            values = one.values * height
+            parts.append(
+                replace(
+                    one,
+                    inputs=bench.on_grid(one.inputs * height),
+                    values=values if phase.kind == "current" else bench.on_grid(values),
+                )
+            )
     return tuple(parts)
 
 
@@ -185,16 +227,23 @@ def excitation(
     phases = candidate_phases(bench, Kirchhoff(bench.topology, model.conductances(unknowns)), rng)
     if design == "random":
         number = sum(len(p.inputs) for p in phases)
-        return Excitation(model.base, gathered(phases, rng.integers(0, number, patterns)))
-    blocks = []
+        return Excitation(model.base, gathered(bench, phases, rng.integers(0, number, patterns), rng))
+    blocks: list[FloatArray] = []
+    amperes = 1.0 if sigma[1] is None else sigma[1]
     for phase in phases:
         response = model.respond(unknowns, phase, sigma[1] is not None)
-        J = response.d_volts / sigma[0]
+        currents = None
         if sigma[1] is not None:
-            J = np.concatenate([J, response.d_sources / sigma[1], response.d_clamps / sigma[1]], axis=1)
-        blocks += list(J)
+            currents = (
+                np.concatenate([response.sources, response.clamps], axis=1),
+                np.concatenate([response.d_sources, response.d_clamps], axis=1),
+            )
+        volts = (response.volts, response.d_volts)
+        blocks += list(
+            whitened(volts, currents, (sigma[0], amperes), bench.applied_sigma, model.layout.terminals)[1]
+        )
     chosen, information = choose(blocks, covariance, patterns)
-    return Excitation(model.base, gathered(phases, chosen), information)
+    return Excitation(model.base, gathered(bench, phases, chosen, rng), information)
 
 
 def _driven(
@@ -215,7 +264,7 @@ def _driven(
             if kind == "current":
                 drive[:, output] = side * min(reach / ohm[output], limits.current / MODEL_HEADROOM)
             else:
-                drive[:, output] = np.clip(free[rows, output] + side * reach, low[rows], high[rows])
+                drive[:, output] = bench.on_grid(np.clip(free[rows, output] + side * reach, low[rows], high[rows]))
             inputs.append(x[rows])
             values.append(drive)
     return np.concatenate(inputs), np.concatenate(values)
@@ -242,7 +291,11 @@ def _allowed(bench: Bench, phase: Phase, circuit: Kirchhoff) -> IntArray:
                 amperes = (one.values - circuit.solve(one.inputs)[:, top.outputs]) * phase.siemens
             V = circuit.solve(one.inputs, injected=amperes)
         driven = np.concatenate([circuit.source_currents(V), circuit.output_currents(V)], axis=1)
-        volts_fit = phase.kind != "current" or np.abs(V[:, top.outputs]).max() <= _MARGIN * limits.voltage
+        volts_fit = True
+        if phase.kind == "current":
+            free = circuit.solve(one.inputs)[:, top.outputs]
+            reached = np.abs(free) + MODEL_HEADROOM * np.abs(V[:, top.outputs] - free)
+            volts_fit = bool(reached.max() <= _OUTPUT_MARGIN * limits.voltage)
         if np.abs(driven).max() * MODEL_HEADROOM <= limits.current * (1 + 1e-9) and volts_fit:
             good.append(k)
     return np.array(good, dtype=np.int64)

@@ -53,10 +53,10 @@ class EdgeFit:
     spread, spread_sigma : float
         Standard deviation of the edges' log-gains, and its uncertainty.
     converters : ConverterFit
-    chi2_per_dof : float
-        Of the residuals, in units of the stated read noise.
-    noise_factor : float
-        By what the stated read noise was multiplied to explain the residuals; all uncertainties contain it.
+    chi2_per_dof, current_chi2_per_dof : float
+        Of the residuals of volts and of amperes, in units of their stated noise; NaN if there were none.
+    noise_factor, current_noise_factor : float
+        By what the stated noise was multiplied to explain the residuals; all uncertainties contain it.
     configurations, rows : int
         Configurations and single readings used.
     """
@@ -72,6 +72,8 @@ class EdgeFit:
     converters: ConverterFit
     chi2_per_dof: float
     noise_factor: float
+    current_chi2_per_dof: float
+    current_noise_factor: float
     configurations: int
     rows: int
 

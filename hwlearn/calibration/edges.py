@@ -2,15 +2,14 @@
 
 n terminals show at most n (n - 1) / 2 numbers in one configuration, so several programmed configurations are the
 excitation: each edge conducts ``gain * reached`` with one unknown gain, and converters that nobody calibrated are
-fitted jointly. From voltages alone the common scale of all conductances is invisible; a measured current or a known
-resistor fixes it.
+fitted jointly. From voltages alone the common scale of all conductances is invisible; a measured current or a
+known resistor fixes it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-
 
 from hwlearn.calibration.campaign import EdgeCampaign
 from hwlearn.calibration.converter_fit import ConverterFit
@@ -52,6 +51,7 @@ def estimate_edges(
     current_sigma: float | None = None,
     spreads: Spreads | None = None,
     nudge_siemens: float | None = None,
+    dac_step_V: float | None = None,
     design: Design = "information",
     progress: Callable[[CampaignProgress], None] | None = None,
 ) -> EdgeFit:
@@ -77,6 +77,8 @@ def estimate_edges(
         What to expect; re-estimated from the data.
     nudge_siemens : float, optional
         The known conductance of resistor drives, to use them.
+    dac_step_V : float, optional
+        Step of the DACs, where it is known: patterns are then made of whole steps, and nothing is rounded.
     design : "information" or "random"
         How configurations and patterns are chosen.
     progress : callable, optional
@@ -103,6 +105,7 @@ def estimate_edges(
         current_sigma=current_sigma,
         spreads=spreads,
         nudge_siemens=nudge_siemens,
+        dac_step_V=dac_step_V,
         design=design,
     )
     while len(campaign.readings) < configurations:

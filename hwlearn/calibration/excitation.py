@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwlearn.circuit.topology import FloatArray
-from hwlearn.errors import SetupError
+from hwlearn.errors import ComplianceError, SetupError
 from hwlearn.network import Network, Readout
 from hwlearn.nudges import OutputDrive
 
@@ -64,7 +64,9 @@ class Phase:
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Return the phase that `state` described."""
-        return cls(state["kind"], np.array(state["inputs"], dtype=float), _array(state["values"]), state["siemens"])
+        return cls(
+            state["kind"], np.array(state["inputs"], dtype=float), _array(state["values"]), state["siemens"]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +97,26 @@ class Excitation:
         Raises
         ------
         LimitError, ComplianceError, NetworkError
-            From the network; nothing is kept then.
+            From the network; nothing is kept then. A driven phase that met a source's limit is left out and
+            counted instead, as long as another phase is left.
         """
         programmed = network.program(self.conductances)
-        readouts = tuple(network.measure(phase.inputs, phase.drive) for phase in self.phases)
-        return Readings(self.phases, programmed.reached.copy(), programmed.failed.copy(), readouts)
+        phases, readouts, void = [], [], 0
+        for phase in self.phases:
+            try:
+                readouts.append(network.measure(phase.inputs, phase.drive))
+            except ComplianceError:
+                # a source stopped at its limit: what was read there is void, the other phases are not
+                if phase.kind == "free":
+                    raise
+                void += len(phase.inputs)
+                continue
+            phases.append(phase)
+        if not phases:
+            raise ComplianceError("every phase met a limit of its sources; lower limits.nudge")
+        return Readings(
+            tuple(phases), programmed.reached.copy(), programmed.failed.copy(), tuple(readouts), void=void
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,12 +133,15 @@ class Readings:
         Edges known not to have moved.
     readouts : tuple of Readout
         One a phase.
+    void : int
+        Patterns that were left out because a source met its limit.
     """
 
     phases: tuple[Phase, ...]
     reached: FloatArray
     failed: NDArray[np.bool_]
     readouts: tuple[Readout, ...]
+    void: int = 0
 
     def state(self) -> dict[str, Any]:
         """Return the readings as plain data, for JSON or TOML."""
@@ -130,6 +150,7 @@ class Readings:
             "reached": self.reached.tolist(),
             "failed": self.failed.tolist(),
             "readouts": [_readout_state(readout) for readout in self.readouts],
+            "void": self.void,
         }
 
     @classmethod
@@ -147,6 +168,7 @@ class Readings:
                 np.array(state["reached"], dtype=float),
                 np.array(state["failed"], dtype=bool),
                 tuple(_readout(readout) for readout in state["readouts"]),
+                int(state["void"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise SetupError(f"stored readings are damaged ({error}); measure this configuration again") from error

@@ -1,4 +1,4 @@
-"""Where each unknown of a calibration stands in the vector that is estimated, and what is expected of it before."""
+"""The unknowns of a calibration: where each stands in the vector that is estimated, and what is expected of it."""
 
 from __future__ import annotations
 
@@ -44,14 +44,19 @@ class Layout:
         sizes |= {name: self.n_inputs if name.startswith("dac") else self.n_outputs for name in CONVERTER_BLOCKS}
         ends = np.cumsum(list(sizes.values()))
         return {
-            name: slice(int(end - size), int(end))
-            for (name, size), end in zip(sizes.items(), ends, strict=True)
+            name: slice(int(end - size), int(end)) for (name, size), end in zip(sizes.items(), ends, strict=True)
         }
 
     @property
     def size(self) -> int:
         """How many unknowns there are."""
         return self.blocks["adc_offset"].stop
+
+    @property
+    def terminals(self) -> NDArray[np.int64]:
+        """Places of the offsets of all driven terminals: inputs, then driven outputs."""
+        places = np.arange(self.size)
+        return np.concatenate([places[self.blocks["dac_offset"]], places[self.blocks["drive_offset"]]])
 
     def take(self, values: FloatArray, block: str) -> FloatArray:
         """Return one block of a vector of unknowns."""
@@ -163,7 +168,8 @@ class Prior:
         means, sigmas = self.mean.copy(), self.sigma.copy()
         means[places], sigmas[places] = mean, sigma
         groups = {
-            name: replace(group, members=np.setdiff1d(group.members, places)) for name, group in self.groups.items()
+            name: replace(group, members=np.setdiff1d(group.members, places))
+            for name, group in self.groups.items()
         }
         return replace(self, mean=means, sigma=sigmas, groups=groups)
 

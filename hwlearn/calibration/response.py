@@ -144,7 +144,7 @@ class _PhaseCircuit:
 
         def fill(to: FloatArray, edge: FloatArray, terminal: FloatArray) -> None:
             """Derivatives (S, R, P) from those by conductances (S, R, E) and by terminal volts (R, T)."""
-            to[at, :, b["log_gain"]] = (edge * self.by_log_gain)
+            to[at, :, b["log_gain"]] = edge * self.by_log_gain
             if layout.edge_offsets:
                 to[at, :, b["edge_offset"]] = edge
             for t in range(len(gain_at)):
