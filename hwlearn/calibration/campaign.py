@@ -261,7 +261,7 @@ class EdgeCampaign:
         places = np.arange(self._layout.blocks[CONVERTER_BLOCKS[0]].start, self._layout.size)
         if len(known.values) != len(places):
             raise SetupError("these converters are of a network with other terminals; calibrate them again")
-        return prior.knowing(places, known.values, np.sqrt(np.diagonal(known.covariance)))
+        return prior.knowing_jointly(places, known.values, known.covariance)
 
     def _stuck(self) -> NDArray[np.bool_]:
         stuck = np.zeros(self._layout.n_edges, dtype=bool)

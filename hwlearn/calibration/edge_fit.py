@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,9 @@ from hwlearn.circuit.batches import batch
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import SetupError
 from hwlearn.nudges import OutputDrive
+
+_TOLD: Final = 0.8
+"""The scale counts as measured once its uncertainty is below this part of the prior's."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +51,7 @@ class EdgeFit:
         whatever is programmed.
     scale_known : bool
         Whether a current or a known resistor told the common scale of the conductances. If not, it is the
-        prior's (the gains' geometric mean is about 1) and `gain_sigma` says so.
+        prior's (the gains' mean logarithm is about 0) and `gain_sigma` says so.
     scale_sigma : float
         Relative standard uncertainty of the common scale.
     spread, spread_sigma : float
@@ -100,15 +104,25 @@ class EdgeFit:
 
     @property
     def shape(self) -> FloatArray:
-        """Gains (E,) over their geometric mean: what is known even where the common scale is not."""
-        return np.exp(self.log_gains - self.log_gains[~self.stuck].mean())
+        """Gains (E,) over their weighted geometric mean: what is known even where the common scale is not."""
+        return np.exp(self.log_gains - self.shape_weights @ self.log_gains)
 
     @property
     def shape_sigma(self) -> FloatArray:
         """Relative standard uncertainty (E,) of `shape`."""
-        moving = (~self.stuck) / (~self.stuck).sum()
-        without = np.eye(len(moving)) - moving[None, :]
-        return np.sqrt(np.einsum("ij,jk,ik->i", without, self.log_covariance, without))
+        return self._sigma_beside(self.shape_weights)
+
+    @property
+    def shape_weights(self) -> FloatArray:
+        """Weights (E,) of the geometric mean in `shape`, sum 1: the better an edge is known, the more it counts."""
+        moving = (~self.stuck).astype(np.float64)
+        weights = moving / self._sigma_beside(moving / moving.sum()) ** 2
+        return np.asarray(weights / weights.sum())
+
+    def _sigma_beside(self, weights: FloatArray) -> FloatArray:
+        """Return the standard uncertainty (E,) of log-gains less their weighted mean."""
+        without = np.eye(len(weights)) - weights[None, :]
+        return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", without, self.log_covariance, without, optimize=True)))
 
     @property
     def edge_offsets(self) -> FloatArray:
@@ -217,4 +231,4 @@ def common_scale_sigma(covariance: FloatArray, stuck: NDArray[np.bool_]) -> floa
 def scale_is_known(scale_sigma: float, spread: float, stuck: NDArray[np.bool_]) -> bool:
     """Tell whether the readings, rather than the prior, fix the common scale."""
     moving = int((~stuck).sum())
-    return moving > 0 and scale_sigma < 0.5 * spread / math.sqrt(moving)
+    return moving > 0 and scale_sigma < _TOLD * spread / math.sqrt(moving)

@@ -188,8 +188,8 @@ def _settle(
     if normal is None:
         raise SetupError("the network cannot be solved with the conductances that were programmed")
     for _ in range(_STEPS):
-        gradient = normal.gradient - (x - prior.mean) / prior.sigma**2
-        step = _step(normal.curvature, gradient, prior.sigma, damping)
+        gradient = normal.gradient - prior.pull(x)
+        step = _step(normal.curvature, gradient, prior, damping)
         longest = float(np.abs(step[: models[0].layout.n_edges]).max(initial=0.0))
         step *= min(1.0, _LONGEST_STEP / longest) if longest > 0 else 1.0
         tried = _normal(models, readings, x + step, noise)
@@ -201,12 +201,12 @@ def _settle(
         decrement = float(step @ gradient)
         x, normal, damping = x + step, tried, damping / 10 if damping > 1e-6 else 0.0
         if decrement < 0.1:
-            better, _ = _with_likeliest_spreads(prior, x, _covariance(normal.curvature, prior.sigma))
+            better, _ = _with_likeliest_spreads(prior, x, _covariance(normal.curvature, prior))
             settled = np.allclose(better.sigma, prior.sigma, rtol=1e-3)
             prior = better
             if settled and decrement < 1e-3:
                 break
-    covariance = _covariance(normal.curvature, prior.sigma)
+    covariance = _covariance(normal.curvature, prior)
     _, determined = _with_likeliest_spreads(prior, x, covariance)
     used = [float((covariance * part).sum()) for part in normal.curvatures]
     volts, amperes = (
@@ -222,19 +222,20 @@ def _settle(
 
 
 def _cost(normal: _Normal, x: FloatArray, prior: Prior) -> float:
-    return float(normal.chi2.sum()) + float((((x - prior.mean) / prior.sigma) ** 2).sum())
+    return float(normal.chi2.sum()) + prior.cost(x)
 
 
-def _step(curvature: FloatArray, gradient: FloatArray, sigma: FloatArray, damping: float) -> FloatArray:
+def _step(curvature: FloatArray, gradient: FloatArray, prior: Prior, damping: float) -> FloatArray:
     # in units of the prior's spreads everything is of order one, and the matrix well conditioned
-    scaled = curvature * np.outer(sigma, sigma)
-    diagonal = np.diagonal(scaled)
-    matrix = scaled + np.diag(1.0 + damping * (1.0 + diagonal))
+    sigma = prior.sigma
+    matrix = curvature * np.outer(sigma, sigma) + prior.scaled_precision
+    matrix += damping * np.diag(np.diagonal(matrix))
     return np.asarray(sigma * cho_solve(cho_factor(matrix), sigma * gradient))
 
 
-def _covariance(curvature: FloatArray, sigma: FloatArray) -> FloatArray:
-    scaled = curvature * np.outer(sigma, sigma) + np.eye(len(sigma))
+def _covariance(curvature: FloatArray, prior: Prior) -> FloatArray:
+    sigma = prior.sigma
+    scaled = curvature * np.outer(sigma, sigma) + prior.scaled_precision
     inverse = cho_solve(cho_factor(scaled), np.eye(len(sigma)))
     return np.asarray(0.5 * (inverse + inverse.T) * np.outer(sigma, sigma))
 

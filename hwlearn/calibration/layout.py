@@ -117,17 +117,42 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """Independent Gaussian expectations of all unknowns, and the groups whose spread is estimated.
+    """Gaussian expectations of all unknowns, and the groups whose spread is estimated.
 
     Attributes
     ----------
     mean, sigma : ndarray, shape (P,)
     groups : mapping of str to Group
+    dense : (ndarray of int (D,), ndarray (D, D)), optional
+        Unknowns known jointly from elsewhere, and the inverse of their covariance; the others are independent.
     """
 
     mean: FloatArray
     sigma: FloatArray
     groups: dict[str, Group] = field(default_factory=dict)
+    dense: tuple[NDArray[np.int64], FloatArray] | None = None
+
+    def pull(self, unknowns: FloatArray) -> FloatArray:
+        """Return precision times distance (P,) from the mean: half the gradient of `cost`."""
+        off = unknowns - self.mean
+        pulled = off / self.sigma**2
+        if self.dense is not None:
+            places, precision = self.dense
+            pulled[places] = precision @ off[places]
+        return np.asarray(pulled)
+
+    def cost(self, unknowns: FloatArray) -> float:
+        """Return the squared distance from the mean in units of what was expected."""
+        return float((unknowns - self.mean) @ self.pull(unknowns))
+
+    @property
+    def scaled_precision(self) -> FloatArray:
+        """Precision (P, P) in units of the spreads; the identity where unknowns are independent."""
+        scaled = np.eye(len(self.sigma))
+        if self.dense is not None:
+            places, precision = self.dense
+            scaled[np.ix_(places, places)] = precision * np.outer(self.sigma[places], self.sigma[places])
+        return scaled
 
     @classmethod
     def of(cls, layout: Layout, spreads: Spreads, stuck: NDArray[np.bool_], stuck_spread: float) -> Self:
@@ -172,6 +197,25 @@ class Prior:
             for name, group in self.groups.items()
         }
         return replace(self, mean=means, sigma=sigmas, groups=groups)
+
+    def knowing_jointly(self, places: NDArray[np.int64], mean: FloatArray, covariance: FloatArray) -> Self:
+        """Return the prior with some unknowns known from elsewhere with a covariance (D, D).
+
+        Raises
+        ------
+        SetupError
+            If that is no covariance.
+        """
+        sigma = np.sqrt(np.diagonal(covariance))
+        try:
+            if not (np.isfinite(sigma).all() and (sigma > 0).all()):
+                raise np.linalg.LinAlgError
+            scaled = np.linalg.cholesky(covariance / np.outer(sigma, sigma))
+        except np.linalg.LinAlgError:
+            raise SetupError("the converters' covariance is not positive definite; calibrate them again") from None
+        root = np.linalg.inv(scaled)
+        precision = (root.T @ root) / np.outer(sigma, sigma)
+        return replace(self.knowing(places, mean, sigma), dense=(places, precision))
 
     def with_spread(self, name: str, spread: float) -> Self:
         """Return the prior with another spread of one group."""
