@@ -104,11 +104,7 @@ class CalibrationRecord:
         SetupError
             One line that says what differs.
         """
-        if self.topology != topology.fingerprint:
-            raise SetupError(
-                f"the calibration is of another topology ({self.topology}) than this network's "
-                f"({topology.fingerprint}); run: hwlearn calibrate"
-            )
+        self.check_topology(topology)
         mine, there = ([identity(text) for text in names] for names in (self.instruments, instruments))
         if mine != there:
             was, now = next(
@@ -123,6 +119,19 @@ class CalibrationRecord:
                     section.check(topology)
                 except SetupError as error:
                     raise SetupError(f"the calibration does not fit the network: {name}.{error}") from None
+
+    def check_topology(self, topology: Topology) -> None:
+        """Refuse the record for another network: the part of `check` that needs no hardware.
+
+        Raises
+        ------
+        SetupError
+        """
+        if self.topology != topology.fingerprint:
+            raise SetupError(
+                f"the calibration is of another topology ({self.topology}) than this network's "
+                f"({topology.fingerprint}); run: hwlearn calibrate"
+            )
 
     def age(self, now: datetime | None = None) -> timedelta:
         """Return the age of the oldest step; zero if there is none."""
@@ -190,14 +199,18 @@ class CalibrationRecord:
         try:
             tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
-            raise SetupError(f"it is cut short or damaged: {error}; run: hwlearn calibrate") from None
+            raise SetupError(
+                f"it is cut short or damaged: {error}; delete it and run: hwlearn calibrate"
+            ) from None
         _check_keys(tables, ("calibration", *STEPS, "end"), "")
         for name, table in tables.items():
             if not isinstance(table, dict):
                 raise SetupError(f"{name} must be a table, [{name}]")
         for name in ("calibration", "end"):
             if name not in tables:
-                raise SetupError(f"the table [{name}] is missing: it is cut short; run: hwlearn calibrate")
+                raise SetupError(
+                    f"the table [{name}] is missing: it is cut short; delete it and run: hwlearn calibrate"
+                )
         head = tables["calibration"]
         _check_keys(head, _HEAD, "calibration.")
         if head.get("format") != FORMAT:
@@ -216,7 +229,9 @@ class CalibrationRecord:
         _check_keys(tables["end"], ("checksum",), "end.")
         body, _, _ = text.partition("\n[end]\n")
         if tables["end"].get("checksum") != _checksum(body):
-            raise SetupError("its checksum is wrong: it was cut short, damaged or changed; run: hwlearn calibrate")
+            raise SetupError(
+                "its checksum is wrong: it was cut short, damaged or changed; delete it and run: hwlearn calibrate"
+            )
         made = {step: _time(step, at) for step, at in head["made"].items()}
         return cls(
             topology=head["topology"],

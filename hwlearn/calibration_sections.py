@@ -89,6 +89,9 @@ class ConverterRecord(RecordSection):
         Of the ADCs at the outputs.
     drive_gain, drive_offset_V : ndarray, shape (n_out,), optional
         Of the DACs that clamp or nudge the outputs, where they were measured.
+    common_gain_sigma : float
+        Relative standard uncertainty of what is common to all gains, left out of the others: without a reference
+        it is a convention.
     """
 
     input_gain: FloatArray = field(metadata=_each("inputs", positive=True))
@@ -99,6 +102,7 @@ class ConverterRecord(RecordSection):
     reading_gain_sigma: FloatArray = field(metadata=_OUTPUTS)
     reading_offset_V: FloatArray = field(metadata=_OUTPUTS)
     reading_offset_sigma_V: FloatArray = field(metadata=_OUTPUTS)
+    common_gain_sigma: float = field(metadata=_SIZE)
     drive_gain: FloatArray | None = field(default=None, metadata=_each("outputs", positive=True, optional=True))
     drive_gain_sigma: FloatArray | None = field(default=None, metadata=_MAYBE_OUTPUTS)
     drive_offset_V: FloatArray | None = field(default=None, metadata=_MAYBE_OUTPUTS)
@@ -160,9 +164,9 @@ class EdgeRecord(RecordSection):
     ----------
     gain : ndarray, shape (E,)
     gain_sigma : ndarray, shape (E,)
-        Relative standard uncertainty, without that of the common scale.
+        Relative standard uncertainty; without that of the common scale where `scale_known` is false.
     scale_sigma : float
-        Relative standard uncertainty of the common scale of all gains.
+        Relative standard uncertainty of the common scale of all gains, the common gain of the converters included.
     scale_known : bool
         Whether a current fixed the common scale of all conductances. Voltages alone do not show it.
     chi : float

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwlearn.circuit.topology import FloatArray
-from hwlearn.errors import NetworkError
+from hwlearn.errors import HwlearnError
 from hwlearn.network import Network
 
 LEVELS = 5
 """Conductance levels, from an eighth of the largest up to it."""
+
+
+class NotSeenError(HwlearnError):
+    """This bench does not measure what would show it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,14 +58,14 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
 
     Raises
     ------
-    NetworkError
+    NotSeenError
         If the bench does not measure the currents of its sources, or has too few inputs to tell lines apart.
     """
     top, limits = network.topology, network.limits
     basis = np.eye(top.n_inputs) if top.ground is not None else _sums_to_zero(top.n_inputs)
     design = _design(basis)
     if np.linalg.matrix_rank(design) < top.n_inputs:
-        raise NetworkError(
+        raise NotSeenError(
             f"{top.n_inputs} inputs without ground show only sums of their lines' resistances; it takes 3 inputs"
         )
     volts = _volts(network)
@@ -73,7 +77,7 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
         patterns = volts * np.concatenate([np.eye(top.n_inputs), -np.eye(top.n_inputs)])
         read = network.measure(np.tile(patterns, (repeats, 1)))
         if read.source_currents is None:
-            raise NetworkError("this bench does not measure the currents of its sources: lines cannot be seen")
+            raise NotSeenError("this bench does not measure the currents of its sources: lines cannot be seen")
         currents = read.source_currents.reshape(repeats, 2, top.n_inputs, top.n_inputs)
         admittance = 0.5 * (currents[:, 0] - currents[:, 1]) / volts
         reduced = np.einsum("ia,rji,jb->rab", basis, admittance, basis)

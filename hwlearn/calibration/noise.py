@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from hwlearn.calibration.patterns import within_current
+from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.network import Network
 
@@ -99,9 +101,10 @@ def measure_noise(network: Network, readings: int = 256, steps: int = 16, seed: 
     HwlearnError
         Whatever the network finds wrong.
     """
-    pattern = _pattern(network, seed)
     low, high = network.limits.conductance
-    network.program(np.full(network.topology.n_edges, math.sqrt(low * high)))
+    middle = np.full(network.topology.n_edges, math.sqrt(low * high))
+    pattern = within_current(network.limits, Kirchhoff(network.topology, middle), _pattern(network, seed))[0]
+    network.program(middle)
     read = network.measure(np.tile(pattern, (readings, 1)))
     counts = 2 ** np.arange(int(math.log2(readings / 8)) + 1)
     of_mean = np.stack([_allan(read.voltages, int(m)) for m in counts])
@@ -126,9 +129,9 @@ def measure_noise(network: Network, readings: int = 256, steps: int = 16, seed: 
 
 
 def _pattern(network: Network, seed: int) -> FloatArray:
-    """Return input volts (n_in,) within half of the limits."""
+    """Return input volts (1, n_in) within half of the limits."""
     size = 0.5 * min(network.limits.voltage, 0.5 * network.limits.drop)
-    return np.asarray(np.random.default_rng(seed).uniform(-size, size, network.topology.n_inputs))
+    return np.asarray(np.random.default_rng(seed).uniform(-size, size, (1, network.topology.n_inputs)))
 
 
 def _allan(voltages: FloatArray, m: int) -> FloatArray:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwlearn.calibration.patterns import within_current
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.network import Network
-from hwlearn.nudges import MODEL_HEADROOM
 
 _PART_OF_LIMIT = 0.9  # corrected inputs must stay within the limits as well
 _ROUNDING = 1e-6  # relative
@@ -101,8 +101,8 @@ def verify(
     noise = 0.0
     for _ in range(configurations):
         done = network.program(np.exp(rng.uniform(math.log(low), math.log(high), top.n_edges)))
-        x = _within_current(
-            network, Kirchhoff(top, done.reached), rng.uniform(-size, size, (patterns, top.n_inputs))
+        x = within_current(
+            limits, Kirchhoff(top, done.reached), rng.uniform(-size, size, (patterns, top.n_inputs))
         )
         read = network.measure(x)
         noise = max(noise, read.voltage_sigma)
@@ -123,10 +123,3 @@ def _within_reach(conductance: tuple[float, float], gain: FloatArray) -> tuple[f
     low, high = conductance
     inner = low * max(1.0, float(np.quantile(gain, 0.9))), high * min(1.0, float(np.quantile(gain, 0.1)))
     return inner if inner[0] < inner[1] else conductance
-
-
-def _within_current(network: Network, model: Kirchhoff, inputs: FloatArray) -> FloatArray:
-    """Scale inputs (S, n_in) so that no source comes near its current limit as the model sees it."""
-    most = float(np.abs(model.source_currents(model.solve(inputs))).max(initial=0.0))
-    allowed = network.limits.current / MODEL_HEADROOM
-    return inputs if most <= allowed else inputs * (allowed / most)

@@ -89,19 +89,18 @@ def draw_converters(path: Path, topology: Topology, fit: ConverterFit, gain_sigm
     return _drawn(path, draw)
 
 
-def draw_edges(path: Path, topology: Topology, fit: EdgeFit) -> Path:
+def draw_edges(path: Path, topology: Topology, fit: EdgeFit, sigma: FloatArray) -> Path:
     """Draw the edges' gains, and how well they are known."""
 
     def draw(left: Axes, right: Axes) -> None:
         at = np.arange(topology.n_edges)
-        sigma = fit.shape_sigma
-        left.errorbar(at, fit.shape, 2 * fit.shape * sigma, fmt="o", color=INK, markersize=3, linewidth=1)
+        left.errorbar(at, fit.gains, 2 * fit.gains * sigma, fmt="o", color=INK, markersize=3, linewidth=1)
         if fit.stuck.any():
-            left.plot(at[fit.stuck], fit.shape[fit.stuck], "x", color=SECOND, label="stuck")
+            left.plot(at[fit.stuck], fit.gains[fit.stuck], "x", color=SECOND, label="stuck")
             left.legend(frameon=False, fontsize=8)
         left.set_yscale("log")
         left.set_xlabel("edge")
-        left.set_ylabel("gain, common scale left out, 95 %")
+        left.set_ylabel("gain, 95 %")
         right.plot(np.sort(100 * sigma), (at + 1) / len(at), color=INK)
         right.set_xscale("log")
         right.set_xlabel("relative uncertainty (%)")
@@ -122,9 +121,9 @@ def draw_verification(path: Path, topology: Topology, fit: Verification) -> Path
         left.set_ylabel("measured - predicted (mV)")
         left.legend(frameon=False, fontsize=8)
         z = (fit.measured_V - fit.predicted_V) / fit.sigma_V
-        edges = np.linspace(-5, 5, 31)
+        edges = np.linspace(-5, 5, 31).tolist()
         right.hist(np.clip(z, -5, 5), edges, density=True, color=THIRD, alpha=0.6)
-        right.plot(edges, np.exp(-(edges**2) / 2) / np.sqrt(2 * np.pi), color=INK)
+        right.plot(edges, np.exp(-(np.array(edges) ** 2) / 2) / np.sqrt(2 * np.pi), color=INK)
         right.set_xlabel("(measured - predicted) / stated uncertainty")
 
     return _drawn(path, draw)
