@@ -265,16 +265,18 @@ class _Writer:
     def _reopen_disturbed(self) -> None:
         there = np.flatnonzero(self._reached)
         off = np.abs(self._error(there)) > self._allowed[there] + 2 * self._now_sigma[there]
-        self._read_more(there[off])
         suspects = there[off]
+        self._read_more(suspects, _MOST_READS)
         moved = np.abs(self._error(suspects)) > self._allowed[suspects] + self._now_sigma[suspects]
         self._reopen(suspects[moved])
 
     def _verified(self, *, final: bool) -> bool:
         """Read all that have reached their target once more; return whether all are still there."""
         there = np.flatnonzero(self._reached)
-        self._read_more(there, int(max(4, self._reads[there].max(initial=0))))
-        away = there[np.abs(self._error(there)) > self._allowed[there]]
+        self._read_more(there)
+        doubtful = there[np.abs(self._error(there)) + self._now_sigma[there] > self._allowed[there]]
+        self._read_more(doubtful, _MOST_READS)  # an unlucky reading alone accuses nobody
+        away = doubtful[np.abs(self._error(doubtful)) > self._allowed[doubtful]]
         self._reopen(away)
         if final:
             self._failed[away] = True

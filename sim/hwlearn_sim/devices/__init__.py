@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from hwlearn_sim.devices.array import DeviceArray
     from hwlearn_sim.devices.digipot import Digipots
     from hwlearn_sim.devices.failing import Failing
-    from hwlearn_sim.devices.fit_soft_bounds import fit_soft_bounds
-    from hwlearn_sim.devices.fit_vteam import fit_vteam
+    from hwlearn_sim.devices.fitting import FittedLaw
     from hwlearn_sim.devices.iv import SinhIV
     from hwlearn_sim.devices.measured import PulseData, read_pulse_data
     from hwlearn_sim.devices.model import DeviceModel
     from hwlearn_sim.devices.soft_bounds import SoftBounds, SoftBoundsLaw
+    from hwlearn_sim.devices.soft_bounds_fit import fit_soft_bounds
     from hwlearn_sim.devices.vteam import Vteam, VteamLaw
+    from hwlearn_sim.devices.vteam_fit import fit_vteam
 
 __all__ = [
     "DeviceArray",
@@ -26,6 +27,7 @@ __all__ = [
     "Devices",
     "Digipots",
     "Failing",
+    "FittedLaw",
     "PulseData",
     "SinhIV",
     "SoftBounds",
@@ -42,14 +44,15 @@ _HOMES = {
     "DeviceModel": "model",
     "Digipots": "digipot",
     "Failing": "failing",
+    "FittedLaw": "fitting",
     "PulseData": "measured",
     "SinhIV": "iv",
     "SoftBounds": "soft_bounds",
     "SoftBoundsLaw": "soft_bounds",
     "Vteam": "vteam",
     "VteamLaw": "vteam",
-    "fit_soft_bounds": "fit_soft_bounds",
-    "fit_vteam": "fit_vteam",
+    "fit_soft_bounds": "soft_bounds_fit",
+    "fit_vteam": "vteam_fit",
     "read_pulse_data": "measured",
 }
 
