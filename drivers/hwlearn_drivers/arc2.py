@@ -7,7 +7,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -15,14 +14,10 @@ from typing import Any, Literal, Self, TypeVar
 import numpy as np
 
 from hwlearn.circuit.topology import FloatArray
-from hwlearn.errors import LimitError
-from hwlearn.units import format_quantity
 from hwlearn_drivers import open_outputs
+from hwlearn_drivers.arc2_ceiling import Arc2Ceiling
 from hwlearn_drivers.arc2_library import (
-    FULL_SCALE_V,
-    LONGEST_S,
     N_CHANNELS,
-    SHORTEST_S,
     VendorInstrument,
     VendorLibrary,
     in_our_words,
@@ -36,38 +31,6 @@ Control = Literal["internal", "header"]
 _T = TypeVar("_T")
 _POLL_S = 1e-4
 _LEFT_BEHIND = 1000  # far more readings than any interrupted sample leaves
-_ROUNDING = 1e-9  # relative
-
-
-@dataclass(frozen=True, slots=True)
-class Arc2Ceiling:
-    """What this driver never asks of the instrument, whoever calls it.
-
-    Attributes
-    ----------
-    volts : float
-        Most volts at which a channel is held while something is read; either sign.
-    pulse_volts : float
-        Most volts of a pulse between its two channels; each takes half of it.
-
-    Raises
-    ------
-    LimitError
-        If one is not positive, or is beyond what a channel makes: the vendor's library would clip it.
-    """
-
-    volts: float
-    pulse_volts: float
-
-    def __post_init__(self) -> None:
-        for what, asked, most in (
-            ("volts", self.volts, FULL_SCALE_V),
-            ("pulse volts", self.pulse_volts, 2 * FULL_SCALE_V),
-        ):
-            if not 0 < asked <= most:
-                raise LimitError(
-                    f"an ArC TWO may be allowed up to {most:g} V of {what}, not {format_quantity(asked, 'V')}"
-                )
 
 
 class Arc2:
@@ -257,7 +220,7 @@ class Arc2:
         GarbledReplyError
             If what it reads is no number.
         """
-        self._check_volts(volts)
+        self.ceiling.check_volts(self.name, volts)
         with self._operation(f"reading channels {low} and {high}") as tell:
             amperes = float(tell(lambda vendor: vendor.read_one(low, high, float(volts))))
             self._check_finite(amperes, f"the current of channel {high}")
@@ -278,17 +241,8 @@ class Arc2:
         LinkError, GarbledReplyError
             As `read_crosspoint`; whether the pulse was applied is then not known.
         """
-        self._check_volts(read_volts)
-        if not 0 < abs(volts) <= self.ceiling.pulse_volts * (1 + _ROUNDING):
-            raise LimitError(
-                f"a pulse of {format_quantity(volts, 'V')} on {self.name} is none of up to "
-                f"{format_quantity(self.ceiling.pulse_volts, 'V')}; nothing was applied"
-            )
-        if not SHORTEST_S * (1 - _ROUNDING) <= width_s < LONGEST_S:
-            raise LimitError(
-                f"a pulse of {format_quantity(width_s, 's')} is none that an ArC TWO makes, "
-                f"{format_quantity(SHORTEST_S, 's')} to {format_quantity(LONGEST_S, 's')}; nothing was applied"
-            )
+        self.ceiling.check_volts(self.name, read_volts)
+        self.ceiling.check_pulse(self.name, volts, width_s)
         nanos = round(width_s * 1e9)
 
         def command(vendor: VendorInstrument) -> float:
@@ -320,7 +274,7 @@ class Arc2:
                 levels: Mapping[int, float], floating: Sequence[int], settle_s: float, averaging: bool
             ) -> tuple[FloatArray, FloatArray]:
                 for volts in levels.values():
-                    self._check_volts(volts)
+                    self.ceiling.check_volts(self.name, volts)
                 held = sorted(levels)
                 if floating:
                     tell(lambda vendor: vendor.open_channels(list(floating)))
@@ -396,14 +350,6 @@ class Arc2:
                 f"{self.name} has no reading of {N_CHANNELS} channels where one is due ({shape})"
             )
         return np.asarray(values, dtype=np.float64)
-
-    def _check_volts(self, volts: float) -> None:
-        # written so that NaN is refused
-        if not abs(volts) <= self.ceiling.volts * (1 + _ROUNDING):
-            raise LimitError(
-                f"{format_quantity(volts, 'V')} on a channel of {self.name} exceeds its ceiling of "
-                f"{format_quantity(self.ceiling.volts, 'V')}; nothing was applied"
-            )
 
     def _check_finite(self, value: float, what: str) -> None:
         if not math.isfinite(value):

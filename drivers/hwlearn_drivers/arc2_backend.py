@@ -9,10 +9,11 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.device_access import PulseLimits
 from hwlearn.errors import SetupError
 from hwlearn.limits import Limits
-from hwlearn_drivers.arc2 import Arc2, Arc2Ceiling
+from hwlearn_drivers.arc2 import Arc2
 from hwlearn_drivers.arc2_array import Arc2Array, Arc2Devices
 from hwlearn_drivers.arc2_calls import DryLibrary, ToldLibrary
-from hwlearn_drivers.arc2_library import FULL_SCALE_V, VendorLibrary, load_library
+from hwlearn_drivers.arc2_ceiling import Arc2Ceiling
+from hwlearn_drivers.arc2_library import FULL_SCALE_V, VendorLibrary, in_our_words, load_library, open_vendor
 from hwlearn_drivers.arc2_network import Arc2Network
 from hwlearn_drivers.arc2_pace import Arc2Pace
 from hwlearn_drivers.arc2_programming import WriteVerifier
@@ -43,7 +44,7 @@ class Arc2Backend:
         """
         if calibration is not None:
             raise SetupError(
-                "the backend 'arc2' applies no calibration by itself; wrap its network in hwlearn.calibrated"
+                "the backend 'arc2' applies no calibration by itself; hwlearn.calibrated.CalibratedNetwork does"
             )
         wiring = Arc2Wiring.of(topology, settings.rows, settings.columns)
         pulse_limits = _pulse_limits(settings, limits)
@@ -92,15 +93,22 @@ class Arc2Backend:
             If it could not be sent.
         """
         library = _library(settings, None)
-        ceiling = Arc2Ceiling(FULL_SCALE_V, 2 * FULL_SCALE_V)
         try:
-            Arc2.open(
-                library, settings.id, _firmware(settings), ceiling, settings.timeout, settings.control
-            ).close()
-        except LinkError as error:
-            raise OutputsMayBeOnError(
-                f"OUTPUTS MAY BE ON: EVERY CHANNEL OF ARC TWO {settings.id} ({error}); switch it off by hand"
-            ) from error
+            _send_off(settings, library)
+        except LinkError:
+            try:  # a link that was just dropped may be back
+                _send_off(settings, library)
+            except LinkError as error:
+                raise OutputsMayBeOnError(
+                    f"OUTPUTS MAY BE ON: EVERY CHANNEL OF ARC TWO {settings.id} ({error}); switch it off by hand"
+                ) from error
+
+
+def _send_off(settings: Arc2Settings, library: VendorLibrary) -> None:
+    vendor = open_vendor(library, settings.id, _firmware(settings))
+    with in_our_words(library, "bringing every channel to 0 V"):
+        vendor.ground_all()
+        vendor.execute()
 
 
 def _library(settings: Arc2Settings, wire_log: WireLog | None) -> VendorLibrary:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from hwlearn.errors import LimitError
 from hwlearn_drivers import open_outputs
-from hwlearn_drivers.arc2 import Arc2, Arc2Ceiling
+from hwlearn_drivers.arc2 import Arc2
+from hwlearn_drivers.arc2_ceiling import Arc2Ceiling
 from hwlearn_drivers.errors import (
     GarbledReplyError,
     HaltedError,
@@ -290,7 +291,8 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from tests.drivers.arc2_rig import FakeInstrument, FakeLibrary, world_of
-from hwlearn_drivers.arc2 import Arc2, Arc2Ceiling
+from hwlearn_drivers.arc2 import Arc2
+from hwlearn_drivers.arc2_ceiling import Arc2Ceiling
 log = open(sys.argv[1], "a", buffering=1)
 def call(self, name, *arguments, real=FakeInstrument._call):
     log.write(name + chr(10))

@@ -279,8 +279,14 @@ def test_a_calibration_is_not_taken_silently(world, firmware):
 def test_off_brings_every_channel_to_0_V(world, firmware):
     world.volts[3] = 0.4
     Arc2Backend.off(settings(firmware))
-    assert [call[0] for call in world.calls][:3] == ["Instrument", "ground_all", "execute"]
+    assert [call[0] for call in world.calls] == ["Instrument", "ground_all", "execute"], "nothing is asked"
     assert world.at_rest
+
+
+def test_off_is_tried_twice(world, firmware):
+    world.fails["execute"] = [VendorError("usb")]
+    Arc2Backend.off(settings(firmware))
+    assert [call[0] for call in world.calls] == ["Instrument", "ground_all", "execute"] * 2
 
 
 def test_off_that_cannot_be_sent_says_so_in_capitals(world, firmware):

@@ -12,8 +12,9 @@ import pytest
 
 from hwlearn.errors import SetupError
 from hwlearn_drivers import arc2_library
-from hwlearn_drivers.arc2 import Arc2, Arc2Ceiling
+from hwlearn_drivers.arc2 import Arc2
 from hwlearn_drivers.arc2_calls import DryInstrument
+from hwlearn_drivers.arc2_ceiling import Arc2Ceiling
 from hwlearn_drivers.errors import LinkError
 
 from .arc2_rig import FakeInstrument, FakeLibrary, VendorError, world_of
