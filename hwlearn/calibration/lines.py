@@ -68,6 +68,8 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
         raise NotSeenError(
             f"{top.n_inputs} inputs without ground show only sums of their lines' resistances; it takes 3 inputs"
         )
+    if network.measure(np.zeros((1, top.n_inputs))).source_currents is None:
+        raise NotSeenError("this bench does not measure the currents of its sources: lines cannot be told")
     volts = _volts(network)
     rows, levels = [], []
     for factor in np.geomspace(1 / 8, 1, LEVELS):
@@ -76,8 +78,7 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
         levels.append(float(np.exp(np.mean(np.log(done.reached)))))
         patterns = volts * np.concatenate([np.eye(top.n_inputs), -np.eye(top.n_inputs)])
         read = network.measure(np.tile(patterns, (repeats, 1)))
-        if read.source_currents is None:
-            raise NotSeenError("this bench does not measure the currents of its sources: lines cannot be seen")
+        assert read.source_currents is not None  # as it did before
         currents = read.source_currents.reshape(repeats, 2, top.n_inputs, top.n_inputs)
         admittance = 0.5 * (currents[:, 0] - currents[:, 1]) / volts
         reduced = np.einsum("ia,rji,jb->rab", basis, admittance, basis)

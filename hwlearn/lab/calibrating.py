@@ -136,17 +136,14 @@ def calibrate_bench(
     chosen = chosen_steps(steps)
     wanted = CalibrationOptions() if options is None else options
     where = record_path(bench) if path is None else path
-    if where.is_file():
-        CalibrationRecord.load(where).check_topology(bench.topology)  # before anything is opened
+    old = CalibrationRecord.load(where) if where.is_file() else None
+    if old is not None:
+        _check_old(where, lambda: old.check_topology(bench.topology))  # before anything is opened
     network = bench.raw_network
     record = CalibrationRecord.of(network.topology, network.instruments)
-    if where.is_file():
-        record = CalibrationRecord.load(where)
-        try:
-            record.check(network.topology, network.instruments)
-        except SetupError as error:
-            raise SetupError(f"{where} is in the way: {error}, or name another file, or delete that one") from None
-        record = replace(record, instruments=network.instruments)
+    if old is not None:
+        _check_old(where, lambda: old.check(network.topology, network.instruments))
+        record = replace(old, instruments=network.instruments)
     unfinished = where.with_name(f"{where.stem}.unfinished")
     session = _Session.open(unfinished, chosen, _facts(bench, wanted))
     for step in chosen:
@@ -173,6 +170,7 @@ def calibrate_bench(
                 seed=wanted.seed,
                 settle_s=_settle_s(bench),
                 nudge_siemens=bench.file.train.kappa if bench.file.train.nudge == "resistor" else None,
+                dac_step_V=_dac_step_V(bench),
                 progress=listener.parts,
             )
             told(0, ANSWERS.get(step))
@@ -184,6 +182,15 @@ def calibrate_bench(
             journal.finish()
         yield StepDone(found, journaled.fresh, journaled.replayed)
     shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _check_old(where: Path, check: Callable[[], None]) -> None:
+    """Refuse to mix a record with one of other hardware, or to write over it."""
+    try:
+        check()
+    except SetupError as error:
+        text = str(error).removesuffix("; run: hwlearn calibrate")
+        raise SetupError(f"{where} is in the way: {text}; name another file, or move that one") from None
 
 
 class _Listener:
@@ -244,6 +251,12 @@ def _settle_s(bench: Bench) -> float | None:
     """Return how long the bench waits before a reading, if its settings say so."""
     settle = getattr(bench.settings, "settle", None)
     return float(settle) if isinstance(settle, int | float) and settle > 0 else None
+
+
+def _dac_step_V(bench: Bench) -> float | None:
+    """Return the step of the input DACs, if the settings say so."""
+    bits, most = getattr(bench.settings, "dac_bits", None), getattr(bench.settings, "dac_range", None)
+    return None if not bits or not most else float(2 * most / 2**bits)
 
 
 class _Session:

@@ -97,6 +97,8 @@ class Stage:
         How long the bench waits before a reading, if it says so.
     nudge_siemens : float or None
         The known conductance of resistor drives.
+    dac_step_V : float or None
+        Step of the converters that make the voltages, if the bench says so.
     progress : callable
         Told parts done, and of how many.
     """
@@ -109,6 +111,7 @@ class Stage:
     seed: int
     settle_s: float | None
     nudge_siemens: float | None
+    dac_step_V: float | None
     progress: Callable[[int, int], None]
 
     def beside(self, name: str) -> Path:
@@ -212,6 +215,7 @@ def find_converters(stage: Stage) -> Found:
         seed=stage.seed,
         read_sigma=sigma,
         nudge_siemens=stage.nudge_siemens,
+        dac_step_V=stage.dac_step_V,
         progress=stage.progress,
     )
     section, worst = converter_record(fit, top, _drives(stage), network.limits.voltage)
@@ -261,11 +265,11 @@ def find_edges(stage: Stage) -> Found:
         converters=None if known is None else converter_fit(known),
         read_sigma=stage.read_sigma(),
         nudge_siemens=stage.nudge_siemens,
+        dac_step_V=stage.dac_step_V,
         progress=told,
     )
-    converters, _ = converter_record(fit.converters, top, _drives(stage), network.limits.voltage, known)
+    converters, _ = converter_record(fit.converters, top, _drives(stage), network.limits.voltage)
     sigma, scale_sigma = gain_sigmas(fit)
-    scale_sigma = math.hypot(scale_sigma, 0.0 if known is None else known.common_gain_sigma)
     chi = math.sqrt(fit.chi2_per_dof) if math.isfinite(fit.chi2_per_dof) else 0.0
     section = EdgeRecord(
         gain=fit.gains,
@@ -364,7 +368,7 @@ FINDERS: Final[dict[str, Callable[[Stage], Found]]] = {
 }
 """The steps in the order in which they build on each other."""
 
-ANSWERS: Final = {"noise": 3, "lines": 2 * LEVELS}
+ANSWERS: Final = {"noise": 3, "lines": 1 + 2 * LEVELS}
 """How many requests a step makes of the network, where that is fixed."""
 
 

@@ -65,12 +65,10 @@ def gain_sigmas(fit: EdgeFit) -> tuple[FloatArray, float]:
 
 
 def converter_record(
-    fit: ConverterFit, topology: Topology, drives: bool, voltage: float, known: ConverterRecord | None = None
+    fit: ConverterFit, topology: Topology, drives: bool, voltage: float
 ) -> tuple[ConverterRecord, float]:
     """Return the record's section, and the worst channel's uncertainty in volts at full scale."""
     gains, offsets, common = relative_sigmas(fit, topology, drives)
-    # an estimate that was given the converters took their common gain for known
-    common = common if known is None else max(common, known.common_gain_sigma)
     channels: Sequence[int] = (0, 1, 2) if drives else (0, 2)
     worst = max(float(np.hypot(gains[k] * voltage, offsets[k]).max()) for k in channels)
     driven: dict[str, Any] = {}
@@ -110,6 +108,10 @@ def converter_fit(known: ConverterRecord) -> ConverterFit:
         known.reading_gain_sigma,
         known.reading_offset_sigma_V,
     ]
+    own = np.maximum(np.concatenate(sigmas), 1e-9)
+    none_in, none_out = np.zeros(len(known.input_gain)), np.zeros(n_out)
+    shared = np.concatenate([known.input_gain, none_in, drive_gain, none_out, known.reading_gain, none_out])
+    covariance = np.diag(own**2) + known.common_gain_sigma**2 * np.outer(shared, shared)
     return ConverterFit(
         dac_gain=known.input_gain - 1,
         dac_offset=known.input_offset_V,
@@ -117,7 +119,7 @@ def converter_fit(known: ConverterRecord) -> ConverterFit:
         drive_offset=drive_offset,
         adc_gain=known.reading_gain - 1,
         adc_offset=known.reading_offset_V,
-        covariance=np.diag(np.maximum(np.concatenate(sigmas), 1e-9) ** 2),
+        covariance=covariance,
     )
 
 
