@@ -86,9 +86,9 @@ class SoftBoundsLaw:
         # sinh(size / v0) / sinh(ref / v0) without overflow
         ratio = np.exp((size - ref) / v0) * -np.expm1(-2 * size / v0) / -np.expm1(-2 * ref / v0)
         dose = strength * ratio * np.asarray(width_s) / self.width_s
-        left = np.exp(dose * np.log1p(-np.where(up, self.set_step, self.reset_step)))
+        covered = -np.expm1(dose * np.log1p(-np.where(up, self.set_step, self.reset_step)))
         bound = np.where(up, self.g_max, self.g_min)
-        return np.asarray(np.clip(bound + (g - bound) * left, self.g_min, self.g_max))
+        return np.asarray(np.clip(g + (bound - g) * covered, self.g_min, self.g_max))
 
 
 class SoftBounds(DeviceModel):
