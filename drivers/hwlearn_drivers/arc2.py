@@ -283,7 +283,7 @@ class Arc2:
                 tell(lambda vendor: vendor.vread_channels_deferred(sorted([*held, *floating]), averaging))
                 tell(lambda vendor: vendor.read_slice_open_deferred(held, False))
                 tell(lambda vendor: vendor.execute())
-                self._wait(self._open_vendor())
+                self._wait(self._open_vendor(), settle_s)
                 volts_read = tell(lambda vendor: self._pick(vendor, self._library.ReadType.Voltage))
                 amperes_read = tell(lambda vendor: self._pick(vendor, self._library.ReadType.Current))
                 return self._reading(volts_read), self._reading(amperes_read)
@@ -326,9 +326,9 @@ class Arc2:
             tell(lambda vendor: vendor.execute())
             self._wait(self._open_vendor())
 
-    def _wait(self, vendor: VendorInstrument) -> None:
+    def _wait(self, vendor: VendorInstrument, longer_s: float = 0.0) -> None:
         """Wait until the queue was worked off; the vendor's own wait would never give up."""
-        deadline = time.monotonic() + self.timeout_s
+        deadline = time.monotonic() + self.timeout_s + longer_s
         while True:
             with in_our_words(self._library, "waiting"):
                 busy = vendor.busy()

@@ -44,6 +44,7 @@ class World:
         self.noise_A, self.offset_A = 0.0, 0.0
         self.rng = np.random.default_rng(7)
         self.numbers = [0]
+        self.step_V = 0.0  # in which levels come; 305 uV in the real one
 
     @property
     def at_rest(self):
@@ -136,7 +137,9 @@ class FakeInstrument:
 
         def act():
             for channel, volts in input:
-                self._world.volts[channel], self._world.floats[channel] = volts, False
+                step = self._world.step_V
+                self._world.volts[channel] = round(volts / step) * step if step else volts
+                self._world.floats[channel] = False
 
         self._queue.append(act)
         return self

@@ -1,6 +1,7 @@
 """The bench file of the page about the ArC TWO, opened and trained on a pretended instrument of full size."""
 
 import re
+import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -40,6 +41,8 @@ def test_the_bench_of_the_page_measures(registered, tmp_path, monkeypatch):
     text = re.search(r"```toml\n(.+?)```", PAGE, re.DOTALL)[1]
     (tmp_path / "bench.toml").write_text(text)
     with hl.open_bench(tmp_path / "bench.toml") as bench:
+        kept = tomllib.loads(bench.text())["backend"]
+        assert Arc2Backend.Settings.model_validate(kept).pulses.current == 2e-4
         x = bench.data.inputs[:5]
         read = bench.network.measure(x)
         V = hl.Kirchhoff(bench.topology, g.ravel()).solve(x)

@@ -111,6 +111,20 @@ def test_its_clamps_teach_what_those_of_the_twin_teach(bench, readout):
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
+def test_levels_that_come_in_steps_cost_little(bench, world):
+    world.step_V = 20 / 65535
+    targets = np.array([[0.1, 0.0], [0.05, -0.1]])
+    rule = hl.GEP(nudge=hl.ClampNudge())
+    twin = KirchhoffTwin(crossbar(), LIMITS)
+    twin.program(array_of().ravel())
+    found, expected = (rule.gradient(net, model(), X, targets, hl.MSE()).values for net in (bench, twin))
+    assert found @ expected / np.linalg.norm(found) / np.linalg.norm(expected) > 0.999
+    # inputs are off by half a step at most, and outputs are means of inputs
+    np.testing.assert_allclose(
+        bench.measure(X).voltages, model().solve(X)[:, [4, 5]], atol=0.5 * world.step_V + 2e-6
+    )
+
+
 def test_devices_that_were_never_read_are_read_first_and_once(bench, world):
     bench.measure(X[:1])
     assert [call[0] for call in world.calls].count("read_one") == 12
