@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +29,8 @@ from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges, Su
 from hwlearn.learning.training import Trainer
 from hwlearn.network import Network
 from hwlearn.nudges import ClampNudge, CurrentNudge, Nudge, ResistorNudge
+
+log = logging.getLogger("hwlearn")
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,10 @@ class Bench:
                 except SetupError as error:
                     self.close()
                     raise SetupError(f"{self.file.where}: {error}") from None
+                most = self.file.calibration.most_age_days
+                if record.is_older_than(most):
+                    days = record.age().days
+                    log.warning("the calibration is %d days old, more than %g: run hwlearn calibrate", days, most)
             self._network = network
         return self._network
 
