@@ -114,7 +114,7 @@ class EdgeFit:
 
     @property
     def shape_weights(self) -> FloatArray:
-        """Weights (E,) of the geometric mean in `shape`, sum 1: the better an edge is known, the more it counts."""
+        """Weights (E,) of the mean in `shape`, sum 1: the better an edge is known, the more it counts."""
         moving = (~self.stuck).astype(np.float64)
         weights = moving / self._sigma_beside(moving / moving.sum()) ** 2
         return np.asarray(weights / weights.sum())

@@ -50,7 +50,7 @@ def raw_bench(bench_limits, raw_flaws) -> Callable[..., tuple[KirchhoffTwin, hl.
 
 @pytest.fixture
 def true_log_gains() -> Callable[[KirchhoffTwin], np.ndarray]:
-    """Return a function that tells the true log-gains (E,): true over reached conductances, for comparison alone."""
+    """Return a function that tells the true log-gains (E,), true over reached, for comparison alone."""
 
     def tell(twin):
         reached = twin.program(np.full(twin.topology.n_edges, 5e-5)).reached

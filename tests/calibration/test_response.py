@@ -78,4 +78,6 @@ def test_voltages_do_not_see_the_common_scale(small):
     edges = layout.blocks["log_gain"]
     common = response.d_volts[:, :, edges].sum(axis=2)
     assert np.abs(common).max() < 1e-12
-    np.testing.assert_allclose(response.d_sources[:, :, edges].sum(axis=2), response.sources, rtol=1e-9, atol=1e-18)
+    np.testing.assert_allclose(
+        response.d_sources[:, :, edges].sum(axis=2), response.sources, rtol=1e-9, atol=1e-18
+    )
