@@ -26,6 +26,11 @@ class PulseSchedule:
     step : float
         By how much strength rises from one pulse to the next while the device does not answer.
 
+    Notes
+    -----
+    In an array without selectors, devices that answer a little to half a pulse are disturbed least by large
+    amplitudes and short widths: half of a smaller amplitude does relatively more.
+
     Raises
     ------
     SetupError
