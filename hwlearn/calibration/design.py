@@ -178,15 +178,17 @@ def gathered(
 ) -> tuple[Phase, ...]:
     """Return the chosen patterns, counted through all phases in order, kind by kind, each a little smaller.
 
-    A pattern that was chosen twice is thus not rounded twice to the same steps of a DAC.
+    Each terminal is lowered by another bit, so that neither a pattern that was chosen twice nor two terminals of
+    one pattern are rounded to the same steps of a DAC.
     """
     ends = np.cumsum([0, *(len(p.inputs) for p in phases)])
     parts = []
     for phase, first, end in zip(phases, ends[:-1], ends[1:], strict=True):
         mine = np.sort(chosen[(chosen >= first) & (chosen < end)]) - first
         if mine.size:
-            one, height = phase.rows(mine), rng.uniform(_LEAST_REPEAT, 1.0, (mine.size, 1))
-            values = one.values * height
+            one = phase.rows(mine)
+            height = rng.uniform(_LEAST_REPEAT, 1.0, one.inputs.shape)
+            values = one.values * rng.uniform(_LEAST_REPEAT, 1.0, one.values.shape)
             parts.append(
                 replace(
                     one,

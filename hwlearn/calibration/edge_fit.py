@@ -20,6 +20,9 @@ from hwlearn.nudges import OutputDrive
 _TOLD: Final = 0.8
 """The scale counts as measured once its uncertainty is below this part of the prior's."""
 
+_UNSEEN: Final = 0.9
+"""An edge whose variance is above this part of the prior's is unseen."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -123,6 +126,15 @@ class EdgeFit:
         """Return the standard uncertainty (E,) of log-gains less their weighted mean."""
         without = np.eye(len(weights)) - weights[None, :]
         return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", without, self.log_covariance, without, optimize=True)))
+
+    @property
+    def unseen(self) -> NDArray[np.bool_]:
+        """Edges (E,) of which the readings tell next to nothing: one between two sources, or one that leads nowhere.
+
+        Their gains are what was expected, and matter to no reading that was taken.
+        """
+        variance = np.diagonal(self.log_covariance)
+        return np.asarray(~self.stuck & (variance > _UNSEEN * self.spread**2))
 
     @property
     def edge_offsets(self) -> FloatArray:

@@ -4,7 +4,7 @@ The maximum of the posterior is found with the exact Jacobian; its covariance is
 there. The spread s of a group is the one that makes the readings likeliest (MacKay, Neural Computation 4 (1992)
 415): ``s^2 = (|m|^2 + w s0^2) / (gamma + w)``, gamma the number of unknowns that the readings determine and s0 an
 expectation that counts for w unknowns. What the spread's own uncertainty adds to the covariance is added to first
-order (Kass & Steffey, J. Am. Stat. Assoc. 84 (1989) 717).
+order (Kass & Steffey, J. Am. Stat. Assoc. 84 (1989) 717), with the mean of s^2 in place of its likeliest value.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _STEPS: Final = 200
 _LONGEST_STEP: Final = 1.0  # of a logarithm of a gain: the response is far from linear beyond
 _NOISE_SIGMAS: Final = 4.0
 _NOISE_ROUNDS: Final = 4
+_LEAST_FREEDOM: Final = 4.0
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,7 @@ def _settle(
         Misfit(float(chi2), float(rows) - spent, int(rows))
         for chi2, rows, spent in zip(normal.chi2, normal.rows, used, strict=True)
     )
+    covariance = _covariance(normal.curvature, _widened(prior, determined))
     for name, group in prior.groups.items():
         if group.members.size:
             # d mean / d log s = 2 C s^-2 (mean - expected) on the group; log s is known to 1 / sqrt(2 (gamma + w))
@@ -238,6 +240,16 @@ def _covariance(curvature: FloatArray, prior: Prior) -> FloatArray:
     scaled = curvature * np.outer(sigma, sigma) + prior.scaled_precision
     inverse = cho_solve(cho_factor(scaled), np.eye(len(sigma)))
     return np.asarray(0.5 * (inverse + inverse.T) * np.outer(sigma, sigma))
+
+
+def _widened(prior: Prior, determined: dict[str, float]) -> Prior:
+    """Return the prior with each variance at its mean, not its likeliest: few unknowns tell little of it."""
+    for name, group in prior.groups.items():
+        if group.members.size:
+            # s^2 is distributed as the inverse of a chi^2 of this many degrees of freedom
+            freedom = max(determined[name] + group.weight, _LEAST_FREEDOM)
+            prior = prior.with_spread(name, prior.spread(name) * math.sqrt(freedom / (freedom - 2)))
+    return prior
 
 
 def _with_likeliest_spreads(prior: Prior, x: FloatArray, covariance: FloatArray) -> tuple[Prior, dict[str, float]]:

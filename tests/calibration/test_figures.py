@@ -157,7 +157,6 @@ def test_gradient_of_the_calibrated_model(raw_bench, figure):
 @pytest.mark.slow
 @pytest.mark.parametrize("bits", [None, 10])
 def test_first_programming(bits, raw_bench, figure):
-    """Programming steps are one more error, which no calibration removes: with 10 bits it is reported alone."""
     starts, nominal_starts = [], []
     for seed in SEEDS:
         twin, model = raw_bench(seed, SIZE, BENCHES["current nudges"], conductance_bits=bits)
@@ -175,7 +174,7 @@ def test_first_programming(bits, raw_bench, figure):
         f"error: calibrated {np.mean(starts) * 1e3:.2f} mV, nominal {np.mean(nominal_starts) * 1e3:.1f} mV: "
         f"{np.mean(nominal_starts) / np.mean(starts):.0f} times closer, least {closer.min():.0f} (asked >= 10)"
     )
-    assert closer.min() >= (10 if bits is None else 1)
+    assert closer.min() >= 10
 
 
 def _cosine(a, b):
