@@ -19,7 +19,8 @@ HOLD = 8
 SHARE_OF_NUDGE = 1e-3
 """Noise that the recommended averaging leaves, as a share of ``limits.nudge``."""
 
-_SURE = 3.0  # standard errors beyond which a lag is believed
+_SURE = 4.0  # standard errors beyond which a lag is believed
+_LARGE_LAG = 0.1  # beyond it the readings at the end of a step are not settled either
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +114,7 @@ def measure_noise(network: Network, readings: int = 256, steps: int = 16, seed: 
     stepped = network.measure(np.repeat(signs, HOLD)[:, None] * pattern).voltages.reshape(steps, HOLD, -1)
     response, response_sigma = _step_response(stepped * signs[:, None, None])
     lag, lag_sigma = float(response[0]), float(response_sigma[0])
-    if lag > _SURE * lag_sigma and lag > 0:
+    if lag > max(_SURE * lag_sigma, _LARGE_LAG):
         lag = _ratio(stepped * signs[:, None, None])
     return NoiseFit(
         sigma,

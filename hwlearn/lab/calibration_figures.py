@@ -26,9 +26,12 @@ def draw_noise(path: Path, topology: Topology, fit: NoiseFit) -> Path:
 
     def draw(left: Axes, right: Axes) -> None:
         for k, node in enumerate(topology.outputs):
-            left.loglog(fit.averages, 1e6 * fit.of_mean_V[:, k], "o-", label=topology.names[node], markersize=4)
+            left.plot(fit.averages, 1e6 * fit.of_mean_V[:, k], "o-", label=topology.names[node], markersize=4)
         white = 1e6 * float(np.sqrt(np.mean(fit.of_mean_V[0] ** 2)))
-        left.loglog(fit.averages, white / np.sqrt(fit.averages), "--", color=FAINT, label="white noise")
+        left.plot(fit.averages, white / np.sqrt(fit.averages), "--", color=FAINT, label="white noise")
+        left.set_xscale("log")
+        if fit.of_mean_V.all():  # a twin may have none
+            left.set_yscale("log")
         left.axvline(fit.recommended, color=SECOND, linewidth=1, label=f"recommended: {fit.recommended}")
         left.set_xlabel("readings averaged")
         left.set_ylabel("Allan deviation of the mean (µV)")
@@ -39,7 +42,7 @@ def draw_noise(path: Path, topology: Topology, fit: NoiseFit) -> Path:
         right.set_xlabel("reading after a step")
         right.set_ylabel("missing of the step (%)")
 
-    return _drawn(path, draw)
+    return drawn(path, draw)
 
 
 def draw_lines(path: Path, topology: Topology, fit: LineFit) -> Path:
@@ -57,7 +60,7 @@ def draw_lines(path: Path, topology: Topology, fit: LineFit) -> Path:
         right.axhline(0, color=FAINT, linewidth=1)
         right.set_ylabel("source and line (ohm)")
 
-    return _drawn(path, draw)
+    return drawn(path, draw)
 
 
 def draw_converters(path: Path, topology: Topology, fit: ConverterFit, gain_sigma: FloatArray) -> Path:
@@ -86,7 +89,7 @@ def draw_converters(path: Path, topology: Topology, fit: ConverterFit, gain_sigm
             axes.set_xlabel("channel")
         left.legend(frameon=False, fontsize=8)
 
-    return _drawn(path, draw)
+    return drawn(path, draw)
 
 
 def draw_edges(path: Path, topology: Topology, fit: EdgeFit, sigma: FloatArray) -> Path:
@@ -106,7 +109,7 @@ def draw_edges(path: Path, topology: Topology, fit: EdgeFit, sigma: FloatArray) 
         right.set_xlabel("relative uncertainty (%)")
         right.set_ylabel("share of the edges")
 
-    return _drawn(path, draw)
+    return drawn(path, draw)
 
 
 def draw_verification(path: Path, topology: Topology, fit: Verification) -> Path:
@@ -126,10 +129,10 @@ def draw_verification(path: Path, topology: Topology, fit: Verification) -> Path
         right.plot(edges, np.exp(-(np.array(edges) ** 2) / 2) / np.sqrt(2 * np.pi), color=INK)
         right.set_xlabel("(measured - predicted) / stated uncertainty")
 
-    return _drawn(path, draw)
+    return drawn(path, draw)
 
 
-def _drawn(path: Path, draw: Callable[[Axes, Axes], None]) -> Path:
+def drawn(path: Path, draw: Callable[[Axes, Axes], None]) -> Path:
     """Make a figure of two panels and write it as a PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

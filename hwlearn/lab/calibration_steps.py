@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,6 +101,10 @@ class Stage:
         The known conductance of resistor drives.
     dac_step_V : float or None
         Step of the converters that make the voltages, if the bench says so.
+    devices : int
+        How many single devices the step ``pulses`` pulses; 0 for all.
+    retention_s : float
+        How long it watches them.
     progress : callable
         Told parts done, and of how many.
     """
@@ -112,6 +118,8 @@ class Stage:
     settle_s: float | None
     nudge_siemens: float | None
     dac_step_V: float | None
+    devices: int
+    retention_s: float
     progress: Callable[[int, int], None]
 
     def beside(self, name: str) -> Path:
@@ -248,6 +256,13 @@ def find_converters(stage: Stage) -> Found:
     return Found("converters", trusted, verdict, tuple(rows), {"converters": section}, picture)
 
 
+def find_pulses(stage: Stage) -> Found:
+    """Response of single devices to pulses, readings and time, where the hardware gives access to them."""
+    from hwlearn.lab.pulse_step import pulses_of
+
+    return pulses_of(stage)
+
+
 def find_edges(stage: Stage) -> Found:
     """Gains of all edges, and once more the converters, fitted jointly."""
     network, top = stage.network, stage.network.topology
@@ -362,6 +377,7 @@ def find_verification(stage: Stage) -> Found:
 FINDERS: Final[dict[str, Callable[[Stage], Found]]] = {
     "noise": find_noise,
     "lines": find_lines,
+    "pulses": find_pulses,
     "converters": find_converters,
     "edges": find_edges,
     "verify": find_verification,
@@ -393,9 +409,9 @@ def _saved_uncertainty(stage: Stage, gain: FloatArray) -> Callable[[FloatArray, 
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in ("unknowns", "covariance", "stuck", "gains")}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise SetupError(f"{path} is damaged ({error}); run the step edges again") from None
     if not np.array_equal(arrays["gains"], gain):
         return None

@@ -20,6 +20,7 @@ import numpy as np
 
 from hwlearn.atomic_file import write_atomically
 from hwlearn.circuit.topology import FloatArray
+from hwlearn.device_access import DeviceAccess
 from hwlearn.errors import SetupError
 from hwlearn.lab.runs import hold
 from hwlearn.network import Network, Programmed, Readout
@@ -102,7 +103,7 @@ class Journal:
         if number >= self.entries:
             return None
         try:
-            with np.load(self._path(number), allow_pickle=False) as arrays:
+            with np.load(io.BytesIO(self._path(number).read_bytes()), allow_pickle=False) as arrays:
                 kept = {name: arrays[name] for name in arrays.files}
             same = _same({k[len(_ASKED) :]: v for k, v in kept.items() if k.startswith(_ASKED)}, request)
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
@@ -165,6 +166,7 @@ class JournaledNetwork(Network):
         self._network, self._journal, self._told = network, journal, on_answer
         self.answers, self.replayed, self.fresh = 0, 0, 0
         self._due: FloatArray | None = None
+        self._devices: DeviceAccess | None = None
 
     @property
     def network(self) -> Network:
@@ -175,6 +177,19 @@ class JournaledNetwork(Network):
     def instruments(self) -> tuple[str, ...]:
         """What the network inside hangs on."""
         return self._network.instruments
+
+    @property
+    def devices(self) -> DeviceAccess | None:
+        """Single devices of the network inside, their pulses and readings in the same journal."""
+        from hwlearn.lab.device_journal import JournaledDevices
+
+        inside = self._network.devices
+        if inside is not None and self._devices is None:
+            self._devices = JournaledDevices(inside, self._journal, self._device_answered, lambda: self.answers)
+        return self._devices
+
+    def _device_answered(self, replayed: bool) -> None:
+        self._answered(1, replayed=replayed)
 
     def _program(self, conductances: FloatArray) -> Programmed:
         request = {"kind": "program", "values": conductances}
