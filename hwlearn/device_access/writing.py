@@ -29,6 +29,7 @@ _MOST_TURNS: Final = 2
 _SECOND_TIME: Final = 0.6  # of the tolerance: who was found outside once comes back well inside
 _MOST_PASSES: Final = 10
 _SPARE_ROUNDS: Final = 50
+_AGAINST: Final = 10  # clear steps against their pulses, and four times as many devices, mean swapped lines
 
 
 def write_verify(
@@ -79,7 +80,8 @@ def write_verify(
     SetupError
         If targets, tolerance or number of pulses make no sense; nothing was applied.
     DeviceError
-        If a reading is no finite number, or readings scatter too much for the tolerance.
+        If a reading is no finite number, readings scatter too much for the tolerance, or most devices move
+        against their pulses.
 
     Notes
     -----
@@ -135,6 +137,8 @@ class _Writer:
             if np.array_equal(resume.targets, targets):
                 self._pulses, self._disturbed = resume.pulses.copy(), resume.disturbed.copy()
         self._failed |= left_out & ~self._stuck & ~self._worn
+        # clear steps as the pulse pointed, and the other way
+        self._along, self._against = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self._reopened = np.zeros(n, dtype=bool)  # was found away from its target after it had reached it
         self._arrived, self._arrived_sigma = np.zeros(n), np.zeros(n)  # readings when it reached it
         self._full = np.zeros((2, n), dtype=np.int64)  # pulses of full strength without an answer
@@ -220,6 +224,7 @@ class _Writer:
             return
         step = np.where(up, 1.0, -1.0) * (self._now[edges] - before)
         sigma = math.sqrt(2) * self._noise.sigma(self._now[edges], edges)
+        self._check_polarity(edges, step / sigma)
         self._steps.learn(edges, up, np.minimum(strength, 1.0), step, sigma)
         way = up.astype(np.int64)
         self._note_answers(edges, way, _MOVED)
@@ -231,6 +236,17 @@ class _Writer:
             mute = ~self._note_answers(edges[due], way[due], _MOVED_ON_AVERAGE)
             self._dead[way[due][mute], edges[due][mute]] = True
         self._judge(edges)
+
+    def _check_polarity(self, edges: IntArray, deviations: FloatArray) -> None:
+        """Refuse to go on where most devices move against their pulses."""
+        self._along[edges] += deviations > _MOVED
+        self._against[edges] += deviations < -_MOVED
+        turned = int(np.sum(self._against > self._along))
+        if self._against.sum() >= _AGAINST and turned > 4 * np.sum(self._along > self._against):
+            raise DeviceError(
+                f"{turned} devices moved against their pulses: positive pulses lower the conductance; swap the "
+                "two lines, or turn the sign in the access"
+            )
 
     def _note_answers(self, edges: IntArray, way: IntArray, deviations: float) -> BoolArray:
         """Find who moved since it last moved; return that (m,)."""
