@@ -121,10 +121,10 @@ class Arc2:
         self._halted = True
         if self._vendor is not None and not self._holds_pulse:
             try:
-                self._send_off(self._vendor)
+                self._send_off()
                 return
             except LinkError as error:
-                log.warning("%s; opening it anew", error)
+                log.warning("%s; opening it anew", str(error))
         try:
             self._replace()
         except Exception as error:
@@ -132,17 +132,21 @@ class Arc2:
                 f"OUTPUTS MAY BE ON: EVERY CHANNEL OF {self.name.upper()} ({error}); switch it off by hand"
             ) from error
 
-    def _send_off(self, vendor: VendorInstrument) -> None:
+    def _send_off(self) -> None:
         with in_our_words(self._library, "bringing every channel to 0 V"):
-            vendor.ground_all()
-            vendor.execute()
+            self._opened.ground_all()
+            self._opened.execute()
 
     def _replace(self) -> None:
-        """Give the vendor's object up with all that it has queued, and open another, every channel at 0 V."""
-        self._vendor = None  # the old one lets go of the USB device before another can have it
-        vendor = self._reopen()
-        self._send_off(vendor)
-        self._vendor, self._holds_pulse = vendor, False
+        """Give the vendor's object up with all that it has queued, and open another, every channel at 0 V.
+
+        The library has no other way to close an instrument than to forget its object, and no second object can
+        have the instrument before.
+        """
+        self._vendor = None
+        self._vendor = self._reopen()
+        self._holds_pulse = False
+        self._send_off()
 
     def close(self) -> None:
         """Bring every channel to 0 V and let the instrument go; closing twice is harmless.
@@ -173,11 +177,10 @@ class Arc2:
         """
         if not self._halted:
             return
-        vendor = self._open_vendor()
-        self._wait(vendor)
+        self._wait()
         with in_our_words(self._library, "dropping old readings"):
             for _ in range(_LEFT_BEHIND):
-                if self._pick(vendor, self._library.ReadType.Voltage) is None:
+                if self._pick(self._library.ReadType.Voltage) is None:
                     break
             else:
                 raise LinkError(f"{self.name} does not run out of old readings; open it anew")
@@ -204,9 +207,9 @@ class Arc2:
     def ground(self) -> None:
         """Bring every channel to 0 V, and wait until it is done."""
         with self._operation("bringing every channel to 0 V") as tell:
-            tell(lambda vendor: vendor.ground_all())
-            tell(lambda vendor: vendor.execute())
-            self._wait(self._open_vendor())
+            tell(lambda: self._opened.ground_all())
+            tell(lambda: self._opened.execute())
+            self._wait()
 
     def read_crosspoint(self, low: int, high: int, volts: float) -> float:
         """Hold ``low`` at ``-volts`` and every other channel at 0 V; return the amperes that ``high`` delivers.
@@ -222,7 +225,7 @@ class Arc2:
         """
         self.ceiling.check_volts(self.name, volts)
         with self._operation(f"reading channels {low} and {high}") as tell:
-            amperes = float(tell(lambda vendor: vendor.read_one(low, high, float(volts))))
+            amperes = float(tell(lambda: self._opened.read_one(low, high, float(volts))))
             self._check_finite(amperes, f"the current of channel {high}")
             return amperes
 
@@ -245,11 +248,11 @@ class Arc2:
         self.ceiling.check_pulse(self.name, volts, width_s)
         nanos = round(width_s * 1e9)
 
-        def command(vendor: VendorInstrument) -> float:
+        def command() -> float:
             self._holds_pulse = True
-            amperes = float(vendor.pulseread_one(low, high, float(volts), nanos, float(read_volts)))
+            amperes = self._opened.pulseread_one(low, high, float(volts), nanos, float(read_volts))
             self._holds_pulse = False
-            return amperes
+            return float(amperes)
 
         with self._operation(f"pulsing channels {low} and {high}") as tell:
             amperes = tell(command)
@@ -268,7 +271,7 @@ class Arc2:
             floating and held ones, amperes delivered by the held ones.
         """
         with self._operation("holding levels") as tell:
-            tell(lambda vendor: vendor.connect_to_gnd([]))
+            tell(lambda: self._opened.connect_to_gnd([]))
 
             def hold(
                 levels: Mapping[int, float], floating: Sequence[int], settle_s: float, averaging: bool
@@ -277,34 +280,33 @@ class Arc2:
                     self.ceiling.check_volts(self.name, volts)
                 held = sorted(levels)
                 if floating:
-                    tell(lambda vendor: vendor.open_channels(list(floating)))
-                tell(lambda vendor: vendor.config_channels([(c, float(levels[c])) for c in held], None))
-                tell(lambda vendor: vendor.delay(round(settle_s * 1e9)))
-                tell(lambda vendor: vendor.vread_channels_deferred(sorted([*held, *floating]), averaging))
-                tell(lambda vendor: vendor.read_slice_open_deferred(held, False))
-                tell(lambda vendor: vendor.execute())
-                self._wait(self._open_vendor(), settle_s)
-                volts_read = tell(lambda vendor: self._pick(vendor, self._library.ReadType.Voltage))
-                amperes_read = tell(lambda vendor: self._pick(vendor, self._library.ReadType.Current))
+                    tell(lambda: self._opened.open_channels(list(floating)))
+                tell(lambda: self._opened.config_channels([(c, float(levels[c])) for c in held], None))
+                tell(lambda: self._opened.delay(round(settle_s * 1e9)))
+                tell(lambda: self._opened.vread_channels_deferred(sorted([*held, *floating]), averaging))
+                tell(lambda: self._opened.read_slice_open_deferred(held, False))
+                tell(lambda: self._opened.execute())
+                self._wait(settle_s)
+                volts_read = tell(lambda: self._pick(self._library.ReadType.Voltage))
+                amperes_read = tell(lambda: self._pick(self._library.ReadType.Current))
                 return self._reading(volts_read), self._reading(amperes_read)
 
             yield hold
-            tell(lambda vendor: vendor.ground_all())
-            tell(lambda vendor: vendor.execute())
-            self._wait(self._open_vendor())
+            tell(lambda: self._opened.ground_all())
+            tell(lambda: self._opened.execute())
+            self._wait()
 
     # --- what every operation passes ----------------------------------------------------------------
 
     @contextmanager
-    def _operation(self, doing: str) -> Iterator[Callable[[Callable[[VendorInstrument], _T]], _T]]:
+    def _operation(self, doing: str) -> Iterator[Callable[[Callable[[], _T]], _T]]:
         """Let commands out one by one, and bring every channel to 0 V whatever else than success ends them."""
 
-        def tell(command: Callable[[VendorInstrument], _T]) -> _T:
-            vendor = self._open_vendor()
+        def tell(command: Callable[[], _T]) -> _T:
             if self._halted:
                 raise HaltedError(f"{self.name} was switched off; nothing is sent until it is used anew")
             with in_our_words(self._library, doing):
-                return command(vendor)
+                return command()
 
         try:
             yield tell
@@ -312,7 +314,9 @@ class Arc2:
             self.halt()
             raise
 
-    def _open_vendor(self) -> VendorInstrument:
+    @property
+    def _opened(self) -> VendorInstrument:
+        """The vendor's object; nobody may keep it in a variable, or it could not be let go."""
         if self._vendor is None or self._closed:
             raise LinkError(f"{self.name} was closed")
         return self._vendor
@@ -320,18 +324,16 @@ class Arc2:
     def _choose_control(self) -> None:
         mode = self._library.ControlMode
         with self._operation("choosing the daughterboard's control") as tell:
-            tell(
-                lambda vendor: vendor.set_control_mode(mode.Header if self.control == "header" else mode.Internal)
-            )
-            tell(lambda vendor: vendor.execute())
-            self._wait(self._open_vendor())
+            tell(lambda: self._opened.set_control_mode(mode.Header if self.control == "header" else mode.Internal))
+            tell(lambda: self._opened.execute())
+            self._wait()
 
-    def _wait(self, vendor: VendorInstrument, longer_s: float = 0.0) -> None:
+    def _wait(self, longer_s: float = 0.0) -> None:
         """Wait until the queue was worked off; the vendor's own wait would never give up."""
         deadline = time.monotonic() + self.timeout_s + longer_s
         while True:
             with in_our_words(self._library, "waiting"):
-                busy = vendor.busy()
+                busy = self._opened.busy()
             if not busy:
                 return
             if time.monotonic() > deadline:
@@ -340,8 +342,8 @@ class Arc2:
                 )
             time.sleep(_POLL_S)
 
-    def _pick(self, vendor: VendorInstrument, kind: Any) -> FloatArray | None:
-        return vendor.pick_one(self._library.DataMode.All, kind)
+    def _pick(self, kind: Any) -> FloatArray | None:
+        return self._opened.pick_one(self._library.DataMode.All, kind)
 
     def _reading(self, values: FloatArray | None) -> FloatArray:
         shape = None if values is None else np.shape(values)

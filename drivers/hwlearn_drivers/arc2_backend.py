@@ -93,15 +93,17 @@ class Arc2Backend:
             If it could not be sent.
         """
         library = _library(settings, None)
-        try:
-            _send_off(settings, library)
-        except LinkError:
-            try:  # a link that was just dropped may be back
+        failed = ""
+        for _ in range(2):  # a link that was just dropped may be back
+            try:
                 _send_off(settings, library)
             except LinkError as error:
-                raise OutputsMayBeOnError(
-                    f"OUTPUTS MAY BE ON: EVERY CHANNEL OF ARC TWO {settings.id} ({error}); switch it off by hand"
-                ) from error
+                failed = str(error)
+            else:
+                return
+        raise OutputsMayBeOnError(
+            f"OUTPUTS MAY BE ON: EVERY CHANNEL OF ARC TWO {settings.id} ({failed}); switch it off by hand"
+        )
 
 
 def _send_off(settings: Arc2Settings, library: VendorLibrary) -> None:

@@ -12,6 +12,7 @@ Read in pyarc2 0.6.0 and libarc2 0.6.0 (src/instrument.rs), on which the driver 
 from __future__ import annotations
 
 import importlib
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,9 +144,11 @@ def in_our_words(library: VendorLibrary, doing: str) -> Iterator[None]:
     """Turn the vendor's two kinds of failure into a `LinkError` that says what was being done."""
     try:
         yield
-    except library.ArC2Error as error:
-        raise LinkError(f"the ArC TWO's library failed while {doing}: {error}") from error
     except BaseException as error:
-        if type(error).__name__ != _PANIC:
-            raise
-        raise LinkError(f"the ArC TWO's library broke down while {doing}: {error}") from error
+        # whoever keeps the error would keep the vendor's object, and with it the instrument, which it holds open
+        traceback.clear_frames(error.__traceback__)
+        if isinstance(error, library.ArC2Error):
+            raise LinkError(f"the ArC TWO's library failed while {doing}: {error}") from error
+        if type(error).__name__ == _PANIC:
+            raise LinkError(f"the ArC TWO's library broke down while {doing}: {error}") from error
+        raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,6 +27,11 @@ class VendorError(Exception):
     pass
 
 
+def gone():
+    """Return what follows when the cable is out."""
+    return [VendorError("the cable is out") for _ in range(50)]
+
+
 class World:
     """Array, queue and outputs of one instrument, which outlive the vendor's objects."""
 
@@ -44,6 +51,8 @@ class World:
         self.noise_A, self.offset_A = 0.0, 0.0
         self.rng = np.random.default_rng(7)
         self.numbers = [0]
+        self.alive = lambda: None  # the object that has the instrument open; only forgetting it closes it
+        self.sign = 1.0  # of the currents that it tells
         self.step_V = 0.0  # in which levels come; 305 uV in the real one
 
     @property
@@ -68,11 +77,35 @@ class World:
             v[free] = np.linalg.solve(L[np.ix_(free, free)], -L[np.ix_(free, ~free)] @ v[~free])
         volts, amperes = self.volts.copy(), np.zeros(64)
         volts[nodes] = v
-        amperes[nodes] = L @ v
+        amperes[nodes] = self.sign * (L @ v)
         amperes += self.offset_A + self.noise_A * self.rng.standard_normal(64)
         return volts, amperes
 
+    def ground(self):
+        self.volts[:] = 0.0
+        self.floats[:] = False
+
+    def float(self, channels):
+        self.floats[channels] = True
+
+    def hold(self, levels):
+        for channel, volts in levels.items():
+            self.volts[channel] = round(volts / self.step_V) * self.step_V if self.step_V else volts
+            self.floats[channel] = False
+
+    def pulse(self, low, high, volts, nanos):
+        self.pulses.append((low, high, volts, nanos))
+        self.after_pulse(low, high, volts, nanos)
+
+    def read(self, low, high, volts):
+        self.volts[[low, high]] = -volts, 0.0
+        self.level()
+        amperes = self.solve()[1][high]
+        self.volts[[low, high]] = 0.0
+        return np.float32(amperes).item()
+
     def level(self):
+        """Note what is applied."""
         held = ~self.floats
         if held.any():
             self.most_volts = max(self.most_volts, float(np.abs(self.volts[held]).max()))
@@ -94,14 +127,11 @@ class FakeInstrument:
         if failures:
             raise failures.pop(0)
 
+    # what is queued must not remember this object, as the vendor's queue does not: forgetting it closes it
+
     def ground_all(self):
         self._call("ground_all")
-
-        def act():
-            self._world.volts[:] = 0.0
-            self._world.floats[:] = False
-
-        self._queue.append(act)
+        self._queue.append(self._world.ground)
         return self
 
     def execute(self):
@@ -129,19 +159,12 @@ class FakeInstrument:
 
     def open_channels(self, channels):
         self._call("open_channels", list(channels))
-        self._queue.append(lambda: self._world.floats.__setitem__(list(channels), True))
+        self._queue.append(partial(self._world.float, list(channels)))
         return self
 
     def config_channels(self, input, base=None):
         self._call("config_channels", list(input), base)
-
-        def act():
-            for channel, volts in input:
-                step = self._world.step_V
-                self._world.volts[channel] = round(volts / step) * step if step else volts
-                self._world.floats[channel] = False
-
-        self._queue.append(act)
+        self._queue.append(partial(self._world.hold, dict(input)))
         return self
 
     def delay(self, nanos):
@@ -150,12 +173,14 @@ class FakeInstrument:
 
     def vread_channels_deferred(self, chans, averaging):
         self._call("vread_channels_deferred", list(chans), averaging)
-        self._queue.append(lambda: self._due.append(self._only(chans, self._world.solve()[0])))
+        world, due = self._world, self._due
+        self._queue.append(lambda: due.append(_only(chans, world.solve()[0])))
         return self
 
     def read_slice_open_deferred(self, highs, ground_after):
         self._call("read_slice_open_deferred", list(highs), ground_after)
-        self._queue.append(lambda: self._due.append(self._only(highs, self._world.solve()[1])))
+        world, due = self._world, self._due
+        self._queue.append(lambda: due.append(_only(highs, world.solve()[1])))
         return self
 
     def pick_one(self, mode, rtype):
@@ -164,37 +189,20 @@ class FakeInstrument:
 
     def read_one(self, low, high, vread):
         self._call("read_one", low, high, vread)
-        self._queue.append(lambda: self._set({low: -vread, high: 0.0}))
         self._flush()
-        amperes = self._world.solve()[1][high]
-        self._set({low: 0.0, high: 0.0})
-        return float(np.float32(amperes))
+        return self._world.read(low, high, vread)
 
     def pulseread_one(self, low, high, vpulse, nanos, vread):
-        def act():
-            self._world.pulses.append((low, high, vpulse, nanos))
-            self._world.after_pulse(low, high, vpulse, nanos)
-
-        self._queue.append(act)
+        self._queue.append(partial(self._world.pulse, low, high, vpulse, nanos))
         self._call("pulseread_one", low, high, vpulse, nanos, vread)
         self._flush()
-        return self._read_after(low, high, vread)
+        return self._world.read(low, high, vread)
 
-    def _read_after(self, low, high, vread):
-        self._set({low: -vread, high: 0.0})
-        amperes = self._world.solve()[1][high]
-        self._set({low: 0.0, high: 0.0})
-        return float(np.float32(amperes))
 
-    def _set(self, levels):
-        for channel, volts in levels.items():
-            self._world.volts[channel] = volts
-        self._world.level()
-
-    def _only(self, channels, values):
-        shown = np.full(64, np.nan, dtype=np.float32)
-        shown[list(channels)] = values[list(channels)]
-        return shown
+def _only(channels, values):
+    shown = np.full(64, np.nan, dtype=np.float32)
+    shown[list(channels)] = values[list(channels)]
+    return shown
 
 
 class FakeLibrary:
@@ -216,10 +224,13 @@ class FakeLibrary:
         failures = self.world.fails.get("Instrument")
         if failures:
             raise failures.pop(0)
+        if self.world.alive() is not None:
+            raise self.ArC2Error("the device is in use")
         self.world.opened += 1
-        self.world.volts[:] = 0.0
-        self.world.floats[:] = False
-        return FakeInstrument(self.world)
+        self.world.ground()
+        instrument = FakeInstrument(self.world)
+        self.world.alive = weakref.ref(instrument)
+        return instrument
 
 
 def crossbar():

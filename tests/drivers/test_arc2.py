@@ -23,11 +23,10 @@ from hwlearn_drivers.errors import (
     OutputsMayBeOnError,
 )
 
-from .arc2_rig import FakeLibrary, PanicException, VendorError, world_of
+from .arc2_rig import FakeLibrary, PanicException, VendorError, gone, world_of
 from .test_ways_out import ENDINGS, POSIX
 
 CEILING = Arc2Ceiling(1.0, 3.0)
-GONE = [VendorError("the cable is out") for _ in range(50)]
 
 
 @pytest.fixture
@@ -180,11 +179,11 @@ def test_readings_that_never_end_are_no_readings(arc, world, monkeypatch):
 @pytest.mark.parametrize("failure", [VendorError("usb"), PanicException("unwrap"), KeyboardInterrupt()])
 def test_a_pulse_that_failed_is_never_sent_later(arc, world, failure):
     world.fails["pulseread_one"] = [failure]
-    before = arc._vendor
+    queue = arc._vendor._queue
     with pytest.raises((LinkError, KeyboardInterrupt)):
         arc.pulse_crosspoint(16, 0, 2.0, 1e-6, 0.1)
-    assert before._queue, "the library still holds the pulse"
-    assert arc._vendor is not before
+    assert queue, "the library would still have held the pulse"
+    assert arc._vendor._queue is not queue
     assert not world.pulses
     assert names(world) == ["pulseread_one", "Instrument", "ground_all", "execute"]
     arc.rearm()
@@ -241,7 +240,7 @@ def test_off_is_tried_on_a_fresh_object_when_the_old_one_fails(arc, world):
 
 def test_an_instrument_that_is_gone_is_named_in_capitals(world, tmp_path):
     arc = opened(world, tmp_path)
-    world.fails = {"execute": list(GONE), "Instrument": list(GONE)}
+    world.fails = {"execute": gone(), "Instrument": gone()}
     with pytest.raises(
         OutputsMayBeOnError, match=r"OUTPUTS MAY BE ON: EVERY CHANNEL OF ARC TWO 0 \(.*cable is out"
     ):
@@ -251,13 +250,22 @@ def test_an_instrument_that_is_gone_is_named_in_capitals(world, tmp_path):
 
 
 def test_an_instrument_that_comes_back_is_reached_again(arc, world):
-    world.fails = {"execute": list(GONE), "Instrument": list(GONE)}
+    world.fails = {"execute": gone(), "Instrument": gone()}
     with pytest.raises(OutputsMayBeOnError):
         holding(arc)
     world.fails.clear()
     arc.reconnect()
     assert world.at_rest
     assert holding(arc)[0][0] == pytest.approx(0.5)
+
+
+def test_whoever_keeps_an_error_does_not_keep_the_instrument(arc, world):
+    world.fails["read_one"] = [VendorError("usb")]
+    with pytest.raises(LinkError) as kept:
+        arc.read_crosspoint(16, 0, 0.1)
+    arc.reconnect()
+    assert kept.value.__cause__ is not None
+    assert world.opened == 2
 
 
 def test_what_fails_while_opening_is_closed_again(world, tmp_path):

@@ -24,13 +24,13 @@ from .arc2_rig import (
     VendorError,
     array_of,
     crossbar,
+    gone,
     settings,
     world_of,
 )
 
 PAGE = (Path(__file__).parents[2] / "docs" / "arc2.md").read_text(encoding="utf-8")
 X = np.array([[0.5, -0.2, 0.1], [0.0, 0.4, -0.5]])
-GONE = [VendorError("the cable is out") for _ in range(50)]
 
 
 @pytest.fixture
@@ -91,6 +91,15 @@ def test_a_grounded_row_is_held_at_0_V(world, firmware):
         read = network.measure([[0.3, -0.4]])
     V = hl.Kirchhoff(topology, array_of().ravel()).solve([[0.3, -0.4]])
     np.testing.assert_allclose(read.voltages, V[:, topology.outputs], atol=2e-6)
+
+
+def test_currents_of_the_other_sign_are_turned(world, firmware):
+    world.sign = -1.0
+    with Arc2Backend.open(settings(firmware, pulses=None, current_sign=-1), crossbar(), LIMITS) as network:
+        np.testing.assert_allclose(network.program(array_of().ravel()).reached, array_of().ravel(), rtol=1e-6)
+        V = model().solve(X)
+        read = network.measure(X)
+        np.testing.assert_allclose(read.source_currents, model().source_currents(V)[:, :3], atol=1e-10)
 
 
 def test_other_nudges_are_refused(bench, world):
@@ -226,6 +235,19 @@ def test_with_pulses_programming_sets(bench, world):
     assert world.at_rest
 
 
+def test_programming_that_ends_between_two_devices_brings_0_V(bench, world, monkeypatch):
+    def interrupted(array, targets):
+        array.read_now()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench, "_programmer", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench.program(np.full(12, 3e-5))
+    assert [call[0] for call in world.calls][-2:] == ["ground_all", "execute"]
+    assert bench.arc.halted
+    bench.measure(X)
+
+
 def test_an_interrupted_programming_leaves_0_V(bench, world):
     world.fails["pulseread_one"] = [KeyboardInterrupt()]
     with pytest.raises(KeyboardInterrupt):
@@ -307,7 +329,7 @@ def test_off_that_cannot_be_sent_says_so_in_capitals(world, firmware):
     world.numbers = []
     with pytest.raises(OutputsMayBeOnError, match="OUTPUTS MAY BE ON: EVERY CHANNEL OF ARC TWO 0"):
         Arc2Backend.off(settings(firmware))
-    world.numbers, world.fails = [0], {"execute": list(GONE), "Instrument": []}
+    world.numbers, world.fails = [0], {"execute": gone(), "Instrument": []}
     with pytest.raises(OutputsMayBeOnError, match="OUTPUTS MAY BE ON: EVERY CHANNEL OF ARC TWO 0"):
         Arc2Backend.off(settings(firmware))
 
@@ -342,7 +364,7 @@ def test_the_wire_log_has_every_call(world, firmware, tmp_path):
 
 
 def test_reconnecting_is_explicit_and_begins_at_0_V(bench, world):
-    world.fails = {"execute": list(GONE), "Instrument": list(GONE)}
+    world.fails = {"execute": gone(), "Instrument": gone()}
     with pytest.raises(OutputsMayBeOnError):
         bench.measure(X)
     world.fails.clear()
