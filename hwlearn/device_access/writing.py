@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.device_access.access import DeviceAccess, DeviceError
+from hwlearn.device_access.answers import CLEAR, Answers
 from hwlearn.device_access.read_noise import ReadNoise, averaged
 from hwlearn.device_access.report import BoolArray, WriteReport
 from hwlearn.device_access.schedule import PulseSchedule
@@ -20,16 +21,11 @@ from hwlearn.units import format_quantity
 
 _BASELINE_READS: Final = 8
 _MOST_READS: Final = 16
-_MOVED: Final = 6.0  # standard deviations; by chance once in 5e8 comparisons
-_MOVED_ON_AVERAGE: Final = 5.0
-_FULL_PULSES: Final = 3
 _GUARD: Final = 1.5
 _DISTURBED: Final = 4.0
-_MOST_TURNS: Final = 2
 _SECOND_TIME: Final = 0.6  # of the tolerance: who was found outside once comes back well inside
 _MOST_PASSES: Final = 10
 _SPARE_ROUNDS: Final = 50
-_AGAINST: Final = 10  # clear steps against their pulses, and four times as many devices, mean swapped lines
 
 
 def write_verify(
@@ -127,24 +123,18 @@ class _Writer:
         self._access, self._targets, self._allowed = access, targets, tolerance * targets
         self._schedule, self._most_pulses, self._voltage = schedule, most_pulses, voltage
         self._reached, self._stuck, self._worn, self._failed = (np.zeros(n, dtype=bool) for _ in range(4))
-        self._answered = np.zeros(n, dtype=bool)
+        self._answered_before = np.zeros(n, dtype=bool)
         self._pulses, self._disturbed = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self._steps = StepModel.unknown(n, schedule.step)
         if resume is not None:
             self._steps = StepModel(resume.strength, resume.log_step, resume.slope, schedule.step)
             self._stuck, self._worn = resume.stuck.copy(), resume.worn.copy()
-            self._answered = resume.answered.copy()
+            self._answered_before = resume.answered
             if np.array_equal(resume.targets, targets):
                 self._pulses, self._disturbed = resume.pulses.copy(), resume.disturbed.copy()
         self._failed |= left_out & ~self._stuck & ~self._worn
-        # clear steps as the pulse pointed, and the other way
-        self._along, self._against = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self._reopened = np.zeros(n, dtype=bool)  # was found away from its target after it had reached it
         self._arrived, self._arrived_sigma = np.zeros(n), np.zeros(n)  # readings when it reached it
-        self._full = np.zeros((2, n), dtype=np.int64)  # pulses of full strength without an answer
-        self._dead = np.zeros((2, n), dtype=bool)  # a polarity that gets no answer
-        self._held_back = np.zeros(n, dtype=bool)  # full strength was out of the current limit
-        self._turns = np.zeros(n, dtype=np.int64)  # times that only the wrong polarity answered
 
     # --- the loop -----------------------------------------------------------------------------------
 
@@ -175,7 +165,7 @@ class _Writer:
         self._noise = ReadNoise.of(readings)
         self._now = readings.mean(axis=0)
         self._now_sigma = self._noise.sigma(self._now) / math.sqrt(_BASELINE_READS)
-        self._anchor, self._anchor_sigma = self._now.copy(), self._now_sigma.copy()
+        self._answers = Answers(self._now, self._now_sigma, self._answered_before)
         sigma = self._noise.sigma(self._targets)
         blurred = sigma / math.sqrt(_MOST_READS) > 0.5 * self._allowed
         if np.mean(blurred) > 0.5:
@@ -224,49 +214,17 @@ class _Writer:
             return
         step = np.where(up, 1.0, -1.0) * (self._now[edges] - before)
         sigma = math.sqrt(2) * self._noise.sigma(self._now[edges], edges)
-        self._check_polarity(edges, step / sigma)
+        self._answers.check_polarity(edges, step / sigma)
         self._steps.learn(edges, up, np.minimum(strength, 1.0), step, sigma)
         way = up.astype(np.int64)
-        self._note_answers(edges, way, _MOVED)
-        full = ~np.isclose(strength, 0.0) & (strength >= 1.0)
-        self._full[way[full], edges[full]] += 1
-        due = full & (self._full[way, edges] >= _FULL_PULSES)
-        if due.any():
-            self._read_more(edges[due], _MOST_READS)
-            mute = ~self._note_answers(edges[due], way[due], _MOVED_ON_AVERAGE)
-            self._dead[way[due][mute], edges[due][mute]] = True
-        self._judge(edges)
-
-    def _check_polarity(self, edges: IntArray, deviations: FloatArray) -> None:
-        """Refuse to go on where most devices move against their pulses."""
-        self._along[edges] += deviations > _MOVED
-        self._against[edges] += deviations < -_MOVED
-        turned = int(np.sum(self._against > self._along))
-        if self._against.sum() >= _AGAINST and turned > 4 * np.sum(self._along > self._against):
-            raise DeviceError(
-                f"{turned} devices moved against their pulses: positive pulses lower the conductance; swap the "
-                "two lines, or turn the sign in the access"
-            )
-
-    def _note_answers(self, edges: IntArray, way: IntArray, deviations: float) -> BoolArray:
-        """Find who moved since it last moved; return that (m,)."""
-        doubt = np.hypot(self._now_sigma[edges], self._anchor_sigma[edges])
-        moved = np.abs(self._now[edges] - self._anchor[edges]) > deviations * doubt
-        who, by = edges[moved], way[moved]
-        self._answered[who] = True
-        self._anchor[who], self._anchor_sigma[who] = self._now[who], self._now_sigma[who]
-        # the other polarity had gone mute: this one only leads back
-        self._turns[who] += self._dead[1 - by, who]
-        self._dead[:, who], self._full[:, who] = False, 0
-        return np.asarray(moved)
-
-    def _judge(self, edges: IntArray) -> None:
-        mute = edges[self._dead[:, edges].all(axis=0)]
-        weak = self._held_back[mute]
-        self._failed[mute[weak]] = True
-        self._worn[mute[~weak & self._answered[mute]]] = True
-        self._stuck[mute[~weak & ~self._answered[mute]]] = True
-        self._failed[edges[self._turns[edges] > _MOST_TURNS]] = True
+        self._answers.note(edges, way, self._now[edges], self._now_sigma[edges])
+        full, way_full = edges[strength >= 1.0], way[strength >= 1.0]
+        due = self._answers.count_full(full, way_full)
+        silent = full[due]
+        self._read_more(silent, _MOST_READS)
+        self._answers.conclude(silent, way_full[due], self._now[silent], self._now_sigma[silent])
+        stuck, worn, out_of_reach = self._answers.verdicts(edges)
+        self._stuck[stuck] = self._worn[worn] = self._failed[out_of_reach] = True
 
     # --- who is there, and who no more --------------------------------------------------------------
 
@@ -274,7 +232,7 @@ class _Writer:
         active = self._active()
         allowed = np.where(self._reopened[active], _SECOND_TIME, 1.0) * self._allowed[active]
         within = np.abs(self._error(active)) + _GUARD * self._now_sigma[active] <= allowed
-        there = active[within & self._answered[active]]
+        there = active[within & self._answers.answered[active]]
         self._reached[there] = True
         self._arrived[there], self._arrived_sigma[there] = self._now[there], self._now_sigma[there]
 
@@ -303,7 +261,7 @@ class _Writer:
         doubt = np.hypot(self._now_sigma[edges], self._arrived_sigma[edges])
         self._disturbed[edges] += np.abs(self._now[edges] - self._arrived[edges]) > _DISTURBED * doubt
         # it moved by itself: what is measured from now on starts here
-        self._anchor[edges], self._anchor_sigma[edges] = self._now[edges], self._now_sigma[edges]
+        self._answers.start_at(edges, self._now[edges], self._now_sigma[edges])
 
     # --- pulses -------------------------------------------------------------------------------------
 
@@ -316,10 +274,12 @@ class _Writer:
         edges = active[~spent]
         error = self._error(edges)
         up = error > 0
-        turned = self._dead[up.astype(np.int64), edges]
+        turned = self._answers.dead[up.astype(np.int64), edges]
         up = up ^ turned
         # who has not moved yet shall be seen to move
-        least = np.where(self._answered[edges], 0.3 * self._allowed[edges], 2 * _MOVED * self._now_sigma[edges])
+        least = np.where(
+            self._answers.answered[edges], 0.3 * self._allowed[edges], 2 * CLEAR * self._now_sigma[edges]
+        )
         wanted = np.where(turned, np.inf, np.maximum(np.abs(error), least))
         strength = self._steps.strength_for(edges, up, wanted)
         given = np.zeros(len(edges), dtype=bool)
@@ -334,7 +294,7 @@ class _Writer:
             self._failed[edge] = True
             return False
         if strengths[i] > most:
-            self._held_back[edge] = True
+            self._answers.held_back[edge] = True
             strengths[i] = most
         self._access.pulse(edge, *self._schedule.pulse(up, float(strengths[i])))
         self._pulses[edge] += 1
@@ -371,7 +331,7 @@ class _Writer:
             failed=self._failed.copy(),
             pulses=self._pulses.copy(),
             disturbed=self._disturbed.copy(),
-            answered=self._answered.copy(),
+            answered=self._answers.answered.copy(),
             strength=self._steps.strength.copy(),
             log_step=self._steps.log_step.copy(),
             slope=self._steps.slope.copy(),
