@@ -129,7 +129,7 @@ class EdgeFit:
 
     @property
     def unseen(self) -> NDArray[np.bool_]:
-        """Edges (E,) of which the readings tell next to nothing: one between two sources, or one that leads nowhere.
+        """Edges (E,) of which the readings tell next to nothing: between two sources, or leading nowhere.
 
         Their gains are what was expected, and matter to no reading that was taken.
         """

@@ -47,4 +47,9 @@ def test_intervals_cover(name, spread, raw_bench, true_log_gains, figure):
         f"spread found {np.mean(spreads):.3f} +- {np.std(spreads):.3f}"
     )
     assert 93 <= shape <= 97
-    assert 93 <= all_edges <= 97
+    if name == "clamps, currents read":
+        # here all edges of a seed share one error far above their own, that of the bench's volt: 200 seeds are 200
+        # draws, of which chance lets three standard errors stray
+        assert abs(all_edges - 95) <= 3 * 100 * np.sqrt(0.95 * 0.05 / 200)
+    else:
+        assert 93 <= all_edges <= 97
