@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from hwlearn.calibration_record import CalibrationRecord
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.topology import FloatArray
+from hwlearn.device_access import DeviceAccess
 from hwlearn.errors import LimitError
 from hwlearn.network import ErrorSignal, Network, Programmed, Readout, TwoPhase
 from hwlearn.nudges import Nudge, OutputDrive
@@ -74,6 +75,11 @@ class CalibratedNetwork(Network):
     def instruments(self) -> tuple[str, ...]:
         """What the network inside hangs on."""
         return self._network.instruments
+
+    @property
+    def devices(self) -> DeviceAccess | None:
+        """Single edges of the network inside, in siemens as they are read: without the gains of the record."""
+        return self._network.devices
 
     def true_outputs(self, inputs: ArrayLike) -> FloatArray | None:
         """Return the true output volts (S, n_out) where a simulator knows them; the inputs are corrected first."""

@@ -22,6 +22,7 @@ from hwlearn.calibration_sections import (
     EdgeRecord,
     LineRecord,
     NoiseRecord,
+    PulseRecord,
     RecordSection,
     VerifyRecord,
 )
@@ -31,13 +32,14 @@ from hwlearn.spelling import closest
 from hwlearn.toml_text import toml_text
 
 FORMAT: Final = 1
-STEPS: Final = ("converters", "noise", "lines", "edges", "verify")
+STEPS: Final = ("converters", "noise", "lines", "pulses", "edges", "verify")
 """The steps of a calibration, each of which fills the section of its name."""
 
 _SECTIONS: Final[Mapping[str, type[RecordSection]]] = {
     "converters": ConverterRecord,
     "noise": NoiseRecord,
     "lines": LineRecord,
+    "pulses": PulseRecord,
     "edges": EdgeRecord,
     "verify": VerifyRecord,
 }
@@ -58,7 +60,7 @@ class CalibrationRecord:
         When each step that was done had its result, in UTC.
     package : str
         Version of this package that wrote it.
-    converters, noise, lines, edges, verify
+    converters, noise, lines, pulses, edges, verify
         What the steps found; None if a step was not done, or found that the bench cannot show it.
 
     Examples
@@ -78,6 +80,7 @@ class CalibrationRecord:
     converters: ConverterRecord | None = None
     noise: NoiseRecord | None = None
     lines: LineRecord | None = None
+    pulses: PulseRecord | None = None
     edges: EdgeRecord | None = None
     verify: VerifyRecord | None = None
 

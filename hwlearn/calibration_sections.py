@@ -57,14 +57,17 @@ class RecordSection:
             value = getattr(self, item.name)
             if value is None or item.metadata["kind"] not in ("numbers", "members"):
                 continue
-            due = _LENGTHS[item.metadata["each"]](topology)
+            of = item.metadata["each"]
+            # "devices": as many as the section itself names
+            due = len(getattr(self, of)) if of not in _LENGTHS else _LENGTHS[of](topology)
             if item.metadata["kind"] == "members":
                 if max(value, default=0) >= due:
                     raise SetupError(f"{item.name} names edge {max(value)}, the edges are 0 to {due - 1}")
                 continue
             if len(value) != due:
                 raise SetupError(
-                    f"{item.name} has {len(value)} values, the network has {due} {item.metadata['each']}"
+                    f"{item.name} has {len(value)} values, "
+                    + (f"the network has {due} {of}" if of in _LENGTHS else f"for {due} {of}")
                 )
 
     def table(self) -> dict[str, object]:
@@ -207,6 +210,49 @@ class VerifyRecord(RecordSection):
     noise_V: float = field(metadata=_SIZE)
     configurations: int = field(metadata=_WHOLE)
     readings: int = field(metadata=_WHOLE)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PulseRecord(RecordSection):
+    """How a sample of memristive devices answers pulses, readings and time; see `hwlearn.calibration.pulses`.
+
+    Attributes
+    ----------
+    devices : tuple of int
+        Edges whose thresholds were found; all arrays follow them.
+    silent, beyond : tuple of int
+        Edges that did not answer pulses of full strength; whose thresholds lie outside the limits of pulses.
+    low_S, high_S : ndarray, shape (n,)
+        Conductances after RESET and SET pulses of full strength.
+    set_V, reset_V : ndarray, shape (n,)
+        Magnitude at which one pulse of ``width_s`` moves ``ln(g)`` by ``share`` of its span, with the standard
+        uncertainties ``..._sigma_V``.
+    read_noise : ndarray, shape (n,)
+        Relative standard deviation of one reading at ``read_voltage_V``.
+    disturb : ndarray, shape (n,)
+        Relative change in 1000 readings, with its standard uncertainty ``disturb_sigma``.
+    retention : ndarray, shape (n,)
+        Relative change in each decade of time up to ``retention_s``, with ``retention_sigma``.
+    """
+
+    devices: tuple[int, ...] = field(metadata=_MEMBERS)
+    silent: tuple[int, ...] = field(metadata=_MEMBERS)
+    beyond: tuple[int, ...] = field(metadata=_MEMBERS)
+    share: float = field(metadata=_SIZE)
+    width_s: float = field(metadata=_SIZE)
+    read_voltage_V: float = field(metadata=_SIZE)
+    retention_s: float = field(metadata=_SIZE)
+    low_S: FloatArray = field(metadata=_each("devices", positive=True))
+    high_S: FloatArray = field(metadata=_each("devices", positive=True))
+    set_V: FloatArray = field(metadata=_each("devices", positive=True))
+    set_sigma_V: FloatArray = field(metadata=_each("devices"))
+    reset_V: FloatArray = field(metadata=_each("devices", positive=True))
+    reset_sigma_V: FloatArray = field(metadata=_each("devices"))
+    read_noise: FloatArray = field(metadata=_each("devices"))
+    disturb: FloatArray = field(metadata=_each("devices"))
+    disturb_sigma: FloatArray = field(metadata=_each("devices"))
+    retention: FloatArray = field(metadata=_each("devices"))
+    retention_sigma: FloatArray = field(metadata=_each("devices"))
 
 
 def _checked(item: Field[Any], value: Any) -> Any:

@@ -12,7 +12,6 @@ import typer
 from hwlearn.cli.outcome import (
     FAILED,
     INTERRUPTED,
-    BenchArgument,
     CommandFailed,
     JsonOption,
     SetOption,
@@ -22,6 +21,7 @@ from hwlearn.cli.outcome import (
     wire_keys,
 )
 from hwlearn.errors import HwlearnError, SetupError
+from hwlearn.units import parse_quantity
 
 if TYPE_CHECKING:
     from hwlearn.lab.calibrating import StepDone
@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 
 @command
 def calibrate(
-    bench: BenchArgument,
+    bench: Annotated[
+        str | None, typer.Argument(help="A TOML file, or the name of a bench that ships; none with --from-data.")
+    ] = None,
     steps: Annotated[
         list[str] | None,
-        typer.Argument(help="Of noise, lines, converters, edges, verify; all of them unless given."),
+        typer.Argument(help="Of noise, lines, pulses, converters, edges, verify; all of them unless given."),
     ] = None,
     changes: SetOption = None,
     configurations: Annotated[
@@ -40,9 +42,24 @@ def calibrate(
     ] = 16,
     patterns: Annotated[int, typer.Option(help="Patterns measured in each of them.")] = 24,
     seed: Annotated[int, typer.Option(help="Of the random configurations and patterns.")] = 0,
+    devices: Annotated[int, typer.Option(help="Single devices that the step pulses measures; 0: all.")] = 8,
+    retention: Annotated[
+        str, typer.Option(metavar="TIME", help='How long the step pulses watches them, such as "10 s".')
+    ] = "10 s",
+    from_data: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-data",
+            metavar="FILE",
+            help="Instead: fit a device model to measured pulses, a CSV of pulse, amplitude, width, conductance.",
+        ),
+    ] = None,
+    model: Annotated[str, typer.Option(help="The model that --from-data fits.")] = "soft-bounds",
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="Where to keep the record, unless where the bench file says."),
+        typer.Option(
+            "--output", "-o", help="Where to keep the record, unless where the bench file says; or the fit."
+        ),
     ] = None,
     wire_log: WireLogOption = None,
     as_json: JsonOption = False,
@@ -52,13 +69,24 @@ def calibrate(
     Every answer of the hardware is on disk before the next is asked for: after Ctrl-C, a lost link or a killed
     process the same command goes on where it was. Ctrl-C ends after the current measurement.
     """
+    if from_data is not None:
+        if bench is not None:
+            raise SetupError("--from-data fits a file and opens no bench: leave the bench out")
+        from hwlearn.cli.fit_devices import fit_devices
+
+        fit_devices(from_data, model, output, as_json=as_json)
+        return
+    if bench is None:
+        raise SetupError("name a bench to calibrate, or a file of measured pulses with --from-data")
     from hwlearn.lab.bench import open_bench
     from hwlearn.lab.calibrating import CalibrationOptions, calibrate_bench, chosen_steps, record_path
     from hwlearn.learning.interrupt import Interrupted
 
     opened = open_bench(bench, [*(changes or []), *wire_keys(wire_log, False)])
     chosen = chosen_steps(steps or [])
-    options = CalibrationOptions(configurations, patterns, seed)
+    options = CalibrationOptions(
+        configurations, patterns, seed, devices=devices, retention_s=parse_quantity(retention, "s")
+    )
     path = record_path(opened) if output is None else output.absolute()
     shown = _JsonLines() if as_json else _Live()
     go_on = "what was measured is kept, the same command goes on"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -123,6 +124,8 @@ class DeviceAccess(ABC):
     ----------
     pulses : ndarray of int, shape (E,)
         Pulses that each device was given through this access.
+    volatile : bool
+        Whether the devices forget their state when the access ends: those of a simulation do.
 
     Notes
     -----
@@ -130,6 +133,8 @@ class DeviceAccess(ABC):
     the other way round turns the sign. The current that a pulse may drive is foreseen from the conductance
     that was last read, so a device must be read after each of its pulses before it may have another.
     """
+
+    volatile: bool = False
 
     def __init__(self, n_edges: int, limits: PulseLimits) -> None:
         self.limits = limits
@@ -175,6 +180,10 @@ class DeviceAccess(ABC):
         self._last_read[k] = value
         return value
 
+    def readings(self, edge: int, voltage: float, times: int) -> FloatArray:
+        """Read one device several times: siemens (times,); raises as `read`."""
+        return np.array([self.read(edge, voltage) for _ in range(times)])
+
     def read_all(self, voltage: float) -> FloatArray:
         """Read every device once: siemens (E,); raises as `read`."""
         self.limits.check_read("every device", voltage)
@@ -218,6 +227,14 @@ class DeviceAccess(ABC):
         self.pulses[k] += 1
         self._last_read[k] = np.nan
         self._pulse(k, amplitude, width)
+
+    def rest(self, seconds: float) -> None:
+        """Let time pass without any voltage."""
+        time.sleep(seconds)
+
+    def now(self) -> float:
+        """Return the time in seconds; the clock goes on when a program ends, but for volatile devices."""
+        return time.time()
 
     def foreseen_current(self, edge: int, amplitude: float) -> float:
         """Return the amperes that a pulse would drive, from the last reading; NaN if there is none.

@@ -181,9 +181,9 @@ class Bench:
         Parameters
         ----------
         *steps : str
-            Of ``noise``, ``lines``, ``converters``, ``edges``, ``verify``; all unless given.
+            Of ``noise``, ``lines``, ``pulses``, ``converters``, ``edges``, ``verify``; all unless given.
         **options
-            ``configurations``, ``patterns``, ``seed``; see `CalibrationOptions`.
+            ``configurations``, ``patterns``, ``seed``, ``devices``, ``retention_s``; see `CalibrationOptions`.
 
         Returns
         -------

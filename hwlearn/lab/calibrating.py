@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -45,6 +46,10 @@ class CalibrationOptions:
         Patterns in each of them.
     seed : int
         Of everything random; a resumed calibration needs the same.
+    devices : int
+        How many single devices the step ``pulses`` pulses, drawn at random; 0 for all.
+    retention_s : float
+        How long it watches them after a SET, in seconds.
 
     Raises
     ------
@@ -55,11 +60,15 @@ class CalibrationOptions:
     configurations: int = 16
     patterns: int = 24
     seed: int = 0
+    devices: int = 8
+    retention_s: float = 10.0
 
     def __post_init__(self) -> None:
-        for name, least in (("configurations", 1), ("patterns", 1), ("seed", 0)):
+        for name, least in (("configurations", 1), ("patterns", 1), ("seed", 0), ("devices", 0)):
             if getattr(self, name) < least:
                 raise SetupError(f"{name} is {getattr(self, name)}; it must be at least {least}")
+        if not (math.isfinite(self.retention_s) and self.retention_s > 0):
+            raise SetupError(f"retention_s is {self.retention_s}; it must be positive")
 
 
 @dataclass(frozen=True)
@@ -117,7 +126,7 @@ def calibrate_bench(
     bench : Bench
         Its network is opened, without the calibration that the bench file may name.
     steps : sequence of str
-        Of ``noise``, ``lines``, ``converters``, ``edges``, ``verify``; all unless given.
+        Of ``noise``, ``lines``, ``pulses``, ``converters``, ``edges``, ``verify``; all unless given.
     options : CalibrationOptions, optional
     path : Path, optional
         Of the record; `record_path` unless given. What it holds of other steps is kept.
@@ -171,6 +180,8 @@ def calibrate_bench(
                 settle_s=_settle_s(bench),
                 nudge_siemens=bench.file.train.kappa if bench.file.train.nudge == "resistor" else None,
                 dac_step_V=_dac_step_V(bench),
+                devices=wanted.devices,
+                retention_s=wanted.retention_s,
                 progress=listener.parts,
             )
             told(0, ANSWERS.get(step))

@@ -1,0 +1,76 @@
+"""The fits of this package for ``hwlearn calibrate --from-data``: entry-point group ``hwlearn.device_fits``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from hwlearn_sim.devices.fitting import FittedLaw
+from hwlearn_sim.devices.measured import read_pulse_data
+from hwlearn_sim.devices.soft_bounds_fit import fit_soft_bounds
+from hwlearn_sim.devices.vteam_fit import fit_vteam
+
+_UNITS: Final = {"g": "S", "r": "ohm", "v": "V"}
+
+
+@dataclass(frozen=True, eq=False)
+class FittedDevice:
+    """A fit as the command line shows it.
+
+    Attributes
+    ----------
+    values, sigma : mapping of str to float
+    told : mapping of str to bool
+        Whether the data tell a parameter.
+    units : mapping of str to str
+    residual : float
+        Misfit in units of the noise that was found; 1 if the law fits.
+    table : mapping
+        The key ``memristor`` of a bench file's ``[backend]``.
+    """
+
+    values: Mapping[str, float]
+    sigma: Mapping[str, float]
+    told: Mapping[str, bool]
+    units: Mapping[str, str]
+    residual: float
+    table: Mapping[str, object]
+
+
+def soft_bounds(path: Path) -> FittedDevice:
+    """Fit a soft-bounds device to a file; raises as `read_pulse_data` and `fit_soft_bounds`."""
+    fit = fit_soft_bounds(read_pulse_data(path))
+    reference = {
+        name: float(getattr(fit.law, name)) for name in ("set_voltage", "reset_voltage", "width_s")
+    }  # what the steps are for
+    return _shown("soft-bounds", fit, reference)
+
+
+def vteam(path: Path) -> FittedDevice:
+    """Fit a VTEAM device to a file; raises as `read_pulse_data` and `fit_vteam`."""
+    return _shown("vteam", fit_vteam(read_pulse_data(path)), {})
+
+
+def _shown(model: str, fit: FittedLaw[Any], more: Mapping[str, float]) -> FittedDevice:
+    law = {name: float(value) for name, value in {**fit.values, **more}.items()}
+    return FittedDevice(
+        values=fit.values,
+        sigma=fit.sigma,
+        told=fit.told,
+        units={name: _unit(name) for name in fit.values},
+        residual=fit.residual,
+        table={
+            "model": model,
+            "law": law,
+            "read_noise": fit.read_noise,
+            "cycle_spread": fit.cycle_spread,
+        },
+    )
+
+
+def _unit(name: str) -> str:
+    if name.startswith("k_"):
+        return "1/s"
+    return "V" if name.endswith("_scale") else _UNITS.get(name.split("_")[0], "")
