@@ -124,7 +124,7 @@ class Arc2:
                 self._send_off()
                 return
             except LinkError as error:
-                log.warning("%s; opening it anew", str(error))
+                log.warning("%s; opening it anew", error)
         try:
             self._replace()
         except Exception as error:

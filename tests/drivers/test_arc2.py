@@ -1,18 +1,20 @@
 """One ArC TWO: refused before any call, a queue that outlives nothing, and 0 V on every way out."""
 
+import itertools
 import math
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hwlearn.errors import LimitError
-from hwlearn_drivers import open_outputs
+from hwlearn_drivers import arc2, open_outputs
 from hwlearn_drivers.arc2 import Arc2
 from hwlearn_drivers.arc2_ceiling import Arc2Ceiling
 from hwlearn_drivers.errors import (
@@ -211,6 +213,15 @@ def test_an_instrument_that_never_finishes_is_left_in_time(arc, world):
     world.busy_forever = False
     arc.reconnect()
     assert holding(arc)[0][0] == pytest.approx(0.5)
+
+
+def test_the_wait_for_the_levels_to_settle_is_no_silence(arc, monkeypatch):
+    clock, answers = itertools.count(0.0, 0.04), iter([True] * 3 + [False] * 9)
+    monkeypatch.setattr(arc2, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda seconds: None))
+    monkeypatch.setattr(arc._vendor, "busy", lambda: next(answers))
+    with arc.phase() as hold:
+        volts, _ = hold({0: 0.5}, [16], 0.2, True)
+    assert volts[0] == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
