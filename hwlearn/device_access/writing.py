@@ -24,7 +24,7 @@ _MOST_READS: Final = 16
 _GUARD: Final = 1.5
 _DISTURBED: Final = 4.0
 _SECOND_TIME: Final = 0.6  # of the tolerance: who was found outside once comes back well inside
-_MOST_PASSES: Final = 10
+_MOST_PASSES: Final = 25
 _SPARE_ROUNDS: Final = 50
 
 
@@ -88,7 +88,7 @@ def write_verify(
     and has shown that it moves: one that was found at its target is moved away and back. Devices at their target
     are read on, every round and in passes at the end, and corrected when pulses at their neighbours moved them.
     Stuck is who does not move, by 5 standard errors of averaged readings, under 3 pulses of full strength of
-    *either* polarity. Pulses are bounded by ``E * most_pulses``, rounds by ``most_pulses + 60``.
+    *either* polarity. Pulses are bounded by ``E * most_pulses``, rounds by ``most_pulses + 75``.
     """
     asked = _checked_targets(targets, access.n_edges)
     if not 0 < tolerance < 1:

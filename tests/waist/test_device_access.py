@@ -412,4 +412,4 @@ def test_no_device_makes_a_pulse_leave_the_limits_or_the_loop_run_on(seed, behav
         fates = np.stack([getattr(reports[-1], fate) for fate in ("reached", "stuck", "worn", "failed")])
         np.testing.assert_array_equal(fates.sum(axis=0), 1)
     # 8 readings first; then rounds, each of which reads every device at most three times 16
-    assert access.reads <= 5 * (8 + (most_pulses + 60) * 3 * 17)
+    assert access.reads <= 5 * (8 + (most_pulses + 75) * 3 * 17)
