@@ -98,6 +98,13 @@ class CalibratedNetwork(Network):
         """Return what the DACs are told (S, n_in) so that these volts (S, n_in) are at the inputs."""
         return self._told(batch(inputs, self.topology.n_inputs, "inputs"))
 
+    @property
+    def reach_V(self) -> float:
+        """Inputs of this magnitude, any sign, stay within the limits of voltage and drop when corrected."""
+        most = min(self.limits.voltage, 0.5 * self.limits.drop)
+        inside = (most - np.abs(self._in_offset / self._in_gain)) * self._in_gain
+        return max(0.0, min(most, float(inside.min())))
+
     def _told(self, inputs: FloatArray) -> FloatArray:
         """Return what the DACs must be told (S, n_in) for the volts that are wanted."""
         return np.asarray((inputs - self._in_offset) / self._in_gain)

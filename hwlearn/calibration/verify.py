@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwlearn.calibrated import CalibratedNetwork
 from hwlearn.calibration.patterns import within_current
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.network import Network
 
-_PART_OF_LIMIT = 0.9  # corrected inputs must stay within the limits as well
+_PART_OF_LIMIT = 0.95
 _ROUNDING = 1e-6  # relative
 
 
@@ -96,7 +97,8 @@ def verify(
     rng = np.random.default_rng([seed, 0xFE])
     top, limits = network.topology, network.limits
     low, high = _within_reach(limits.conductance, gain)
-    size = _PART_OF_LIMIT * min(limits.voltage, 0.5 * limits.drop)
+    reach = network.reach_V if isinstance(network, CalibratedNetwork) else min(limits.voltage, 0.5 * limits.drop)
+    size = _PART_OF_LIMIT * reach
     found: list[tuple[FloatArray, ...]] = []
     noise = 0.0
     for _ in range(configurations):

@@ -29,21 +29,28 @@ def relative_sigmas(
     sizes = [topology.n_inputs, topology.n_outputs, topology.n_outputs]
     ends = np.cumsum(np.repeat(sizes, 2))
     places = [np.arange(end - size, end) for end, size in zip(ends, np.repeat(sizes, 2), strict=True)]
-    scale = np.ones(len(fit.covariance))
-    for block, gain in zip(places[0::2], (fit.dac_gain, fit.drive_gain, fit.adc_gain), strict=True):
-        scale[block] = 1 + gain  # a common factor changes every gain by a share of itself
-    relative = fit.covariance / np.outer(scale, scale)
-    found: list[list[FloatArray]] = []
-    shared = 0.0
-    for blocks, common in ((places[0::2], True), (places[1::2], topology.ground is None)):
-        without = np.eye(len(scale))
-        if common:
-            seen = np.concatenate([blocks[0], *([blocks[1]] if drives else []), blocks[2]])
-            without[np.ix_(seen, seen)] -= 1 / len(seen)
-            shared = shared or math.sqrt(float(relative[np.ix_(seen, seen)].mean()))
-        sigma = scale * np.sqrt(np.maximum(np.diagonal(without @ relative @ without.T), 0.0))
-        found.append([sigma[block] for block in blocks])
-    return found[0], found[1], shared
+    gains, offsets = places[0::2], places[1::2]
+    # what a common factor of all volts does: to gains, and to offsets, which are true volts
+    factor = np.zeros(len(fit.covariance))
+    for block, values in zip(
+        [*gains, *offsets],
+        (1 + fit.dac_gain, 1 + fit.drive_gain, 1 + fit.adc_gain, fit.dac_offset, fit.drive_offset, fit.adc_offset),
+        strict=True,
+    ):
+        factor[block] = values
+    channels = (0, 1, 2) if drives else (0, 2)
+    seen = np.concatenate([gains[k] for k in channels])
+    of_factor = np.zeros(len(factor))
+    of_factor[seen] = 1 / (len(seen) * factor[seen])
+    shared = math.sqrt(max(0.0, float(of_factor @ fit.covariance @ of_factor)))
+    without = np.eye(len(factor)) - np.outer(factor, of_factor)
+    if topology.ground is None:
+        shifted = np.concatenate([offsets[k] for k in channels])
+        mean = np.zeros((len(factor), len(factor)))
+        mean[np.ix_(shifted, shifted)] = 1 / len(shifted)
+        without = without - mean @ without
+    sigma = np.sqrt(np.maximum(np.diagonal(without @ fit.covariance @ without.T), 0.0))
+    return [sigma[block] for block in gains], [sigma[block] for block in offsets], shared
 
 
 def gain_sigmas(fit: EdgeFit) -> tuple[FloatArray, float]:
@@ -109,8 +116,16 @@ def converter_fit(known: ConverterRecord) -> ConverterFit:
         known.reading_offset_sigma_V,
     ]
     own = np.maximum(np.concatenate(sigmas), 1e-9)
-    none_in, none_out = np.zeros(len(known.input_gain)), np.zeros(n_out)
-    shared = np.concatenate([known.input_gain, none_in, drive_gain, none_out, known.reading_gain, none_out])
+    shared = np.concatenate(
+        [
+            known.input_gain,
+            known.input_offset_V,
+            drive_gain,
+            drive_offset,
+            known.reading_gain,
+            known.reading_offset_V,
+        ]
+    )
     covariance = np.diag(own**2) + known.common_gain_sigma**2 * np.outer(shared, shared)
     return ConverterFit(
         dac_gain=known.input_gain - 1,

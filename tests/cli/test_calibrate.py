@@ -16,7 +16,7 @@ from hwlearn.calibration_record import CalibrationRecord
 from hwlearn.lab.calibrating import RECORD_NAME
 from hwlearn_sim.backend import SimBackend
 
-STEPS = ["noise", "lines", "converters", "edges", "verify"]
+STEPS = ["noise", "lines", "pulses", "converters", "edges", "verify"]
 FLAWS = [
     "device_spread = 0.2",
     'read_noise = "1 mV"',
@@ -46,8 +46,9 @@ def test_every_step_on_the_twin(hwlearn, flawed):
     ended = hwlearn("calibrate", "flawed.toml", "--json", "--configurations", 8)
     found = {event["step"]: event for event in events(ended)}
     assert list(found) == STEPS
-    assert [event["verdict"] for event in found.values() if not event["trusted"]] == []
+    assert [event["verdict"] for event in found.values() if event["trusted"] is False] == []
     assert ended.code == 0
+    assert found.pop("pulses")["trusted"] is None  # edges of this twin take no pulses
     for event in found.values():
         assert event["verdict"].startswith("trust it")
         assert Path(event["figure"]).read_bytes().startswith(b"\x89PNG")
@@ -119,7 +120,7 @@ def test_steps_run_in_order_and_one_that_is_redone_voids_what_rests_on_it(hwlear
     last = CalibrationRecord.load(flawed / RECORD_NAME)
     assert last.edges is None
     assert last.verify is None
-    assert list(last.made) == ["noise", "lines", "converters"]
+    assert list(last.made) == ["noise", "lines", "pulses", "converters"]
 
 
 def test_what_cannot_be_seen_is_said(hwlearn, flawed):

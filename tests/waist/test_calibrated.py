@@ -120,6 +120,10 @@ def test_limits_hold_on_both_sides(small, bench_limits):
         network.measure(x)
     with pytest.raises(LimitError, match=r"limits.voltage"):
         network.measure(1.2 * x)
+    network.measure(network.reach_V * np.array([[1, -1, 1, -1], [-1, 1, -1, 1]]))
+    with pytest.raises(LimitError, match="as corrected"):
+        network.measure(np.concatenate([1.01 * network.reach_V * s * np.eye(4) for s in (1, -1)]))
+    before = twin.measurements
     held = int(np.argmin(network.record.converters.drive_gain))
     clamp = np.full((1, 3), np.nan)
     clamp[0, held] = 0.5

@@ -1,6 +1,7 @@
 """A record comes back as it was written, and nothing that is not exactly right is taken."""
 
 import tomllib
+from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 import hwlearn as hl
 from hwlearn.atomic_file import write_atomically
-from hwlearn.calibration_record import STEPS, CalibrationRecord, identity
+from hwlearn.calibration_record import CalibrationRecord, identity
 from hwlearn.calibration_sections import (
     ConverterRecord,
     EdgeRecord,
@@ -96,7 +97,7 @@ names = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 def records(draw):
     record = CalibrationRecord.of(TOPOLOGY, tuple(draw(st.lists(names, max_size=3))))
     found = {"converters": converters, "noise": noise, "lines": lines, "edges": edges, "verify": verified}
-    for step in draw(st.lists(st.sampled_from(STEPS), unique=True)):
+    for step in draw(st.lists(st.sampled_from(sorted(found)), unique=True)):
         when = draw(st.datetimes(datetime(2020, 1, 1), datetime(2090, 1, 1)))
         record = record.with_step(step, draw(st.none() | found[step]), when.replace(tzinfo=UTC))
     return record
@@ -279,3 +280,10 @@ def test_a_failed_write_leaves_the_old_file(path, record, mocker):
 def test_nowhere_to_write(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     refused(lambda: write_atomically(tmp_path / "file" / "x.toml", b""), "cannot write")
+
+
+@pytest.mark.parametrize("section", [ConverterRecord, NoiseRecord, LineRecord, EdgeRecord, VerifyRecord])
+def test_every_key_is_on_the_page(section):
+    page = (Path(__file__).parents[2] / "docs" / "calibration.md").read_text(encoding="utf-8")
+    missing = {item.name for item in fields(section) if f"`{item.name}`" not in page}
+    assert not missing
