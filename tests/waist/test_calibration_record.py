@@ -18,6 +18,7 @@ from hwlearn.calibration_sections import (
     EdgeRecord,
     LineRecord,
     NoiseRecord,
+    PulseRecord,
     VerifyRecord,
 )
 from hwlearn.errors import SetupError
@@ -282,7 +283,9 @@ def test_nowhere_to_write(tmp_path):
     refused(lambda: write_atomically(tmp_path / "file" / "x.toml", b""), "cannot write")
 
 
-@pytest.mark.parametrize("section", [ConverterRecord, NoiseRecord, LineRecord, EdgeRecord, VerifyRecord])
+@pytest.mark.parametrize(
+    "section", [ConverterRecord, NoiseRecord, LineRecord, PulseRecord, EdgeRecord, VerifyRecord]
+)
 def test_every_key_is_on_the_page(section):
     page = (Path(__file__).parents[2] / "docs" / "calibration.md").read_text(encoding="utf-8")
     missing = {item.name for item in fields(section) if f"`{item.name}`" not in page}
