@@ -85,9 +85,10 @@ class ConverterFit:
             If the data is not what `state` gives.
         """
         try:
-            return cls(
-                **{name: np.array(v, dtype=float) if isinstance(v, list) else v for name, v in state.items()}
-            )
+            told: dict[str, Any] = {
+                name: np.array(v, dtype=float) if isinstance(v, list) else v for name, v in state.items()
+            }
+            return cls(**told)
         except (TypeError, ValueError) as error:
             raise SetupError(f"the stored converters are damaged ({error}); calibrate them again") from error
 

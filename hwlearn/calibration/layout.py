@@ -50,7 +50,7 @@ class Layout:
     @property
     def size(self) -> int:
         """How many unknowns there are."""
-        return self.blocks["adc_offset"].stop
+        return int(self.blocks["adc_offset"].stop)
 
     @property
     def terminals(self) -> NDArray[np.int64]:
