@@ -12,6 +12,7 @@ from hwlearn.cli.outcome import FAILED, print_json
 from hwlearn.units import format_quantity
 
 _FITS: Final = 1.5  # residual from which on the model does not fit
+_LOUD: Final = 0.2  # relative read noise: more is no reading of a conductance
 
 
 def fit_devices(path: Path, model: str, output: Path | None, *, as_json: bool) -> None:
@@ -28,7 +29,8 @@ def fit_devices(path: Path, model: str, output: Path | None, *, as_json: bool) -
     fit = fit_file(path, model)
     where = path.with_name(f"{path.stem}-{model}.toml") if output is None else output
     write_atomically(where.absolute(), bench_snippet(fit).encode())
-    trusted = math.isfinite(fit.residual) and fit.residual < _FITS
+    fits = math.isfinite(fit.residual) and fit.residual < _FITS
+    trusted = fits and fit.read_noise < _LOUD  # noise can explain anything
     untold = [name for name, told in fit.told.items() if not told]
     if as_json:
         print_json(
@@ -38,6 +40,8 @@ def fit_devices(path: Path, model: str, output: Path | None, *, as_json: bool) -
             sigma=dict(fit.sigma),
             told=dict(fit.told),
             residual=fit.residual,
+            read_noise=fit.read_noise,
+            cycle_spread=fit.cycle_spread,
             trusted=trusted,
             snippet=str(where),
         )
@@ -47,8 +51,14 @@ def fit_devices(path: Path, model: str, output: Path | None, *, as_json: bool) -
             note = "" if fit.told[name] else "   (the data hardly tell it)"
             typer.echo(f"{name:<14}{_text(value, unit):>14}  +- {_text(fit.sigma[name], unit, 2)}{note}")
         typer.echo(f"{'misfit':<14}{fit.residual:>14.2f}  expected 1")
-        if not trusted:
+        typer.echo(f"{'read noise':<14}{fit.read_noise:>14.2%}  of a reading")
+        typer.echo(f"{'cycle spread':<14}{fit.cycle_spread:>14.2%}  of the dose of a pulse")
+        if not fits:
             typer.echo(f"do not trust it: {model} departs {fit.residual:.1f} times more than its noise")
+        elif not trusted:
+            typer.echo(
+                f"do not trust it: {model} takes most of the data for noise ({fit.read_noise:.0%} a reading)"
+            )
         elif untold:
             typer.echo(f"trust it, but for {', '.join(untold)}: measure more amplitudes of both polarities")
         else:

@@ -38,6 +38,14 @@ class DeviceFit(Protocol):
         """Root mean square of predicted minus measured, in its stated standard deviation; 1 if the model fits."""
 
     @property
+    def read_noise(self) -> float:
+        """Relative standard deviation of a reading, as the fit finds it."""
+
+    @property
+    def cycle_spread(self) -> float:
+        """Relative standard deviation of the dose of one pulse."""
+
+    @property
     def table(self) -> Mapping[str, object]:
         """The key ``memristor`` of ``[backend]`` that makes such devices."""
 

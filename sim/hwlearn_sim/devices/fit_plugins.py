@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwlearn_sim.devices.fitting import FittedLaw
-from hwlearn_sim.devices.measured import read_pulse_data
+from hwlearn_sim.devices.measured import PulseData, read_pulse_data
 from hwlearn_sim.devices.soft_bounds_fit import fit_soft_bounds
 from hwlearn_sim.devices.vteam_fit import fit_vteam
 
@@ -27,6 +30,8 @@ class FittedDevice:
     units : mapping of str to str
     residual : float
         Misfit in units of the noise that was found; 1 if the law fits.
+    read_noise, cycle_spread : float
+        Relative, of a reading and of the dose of a pulse.
     table : mapping
         The key ``memristor`` of a bench file's ``[backend]``.
     """
@@ -36,12 +41,16 @@ class FittedDevice:
     told: Mapping[str, bool]
     units: Mapping[str, str]
     residual: float
+    read_noise: float
+    cycle_spread: float
     table: Mapping[str, object]
 
 
 def soft_bounds(path: Path) -> FittedDevice:
     """Fit a soft-bounds device to a file; raises as `read_pulse_data` and `fit_soft_bounds`."""
-    fit = fit_soft_bounds(read_pulse_data(path))
+    data = read_pulse_data(path)
+    up, down = (_gentle(data, way) for way in (data.up, ~data.up))
+    fit = fit_soft_bounds(data, set_voltage=up, reset_voltage=down)
     reference = {
         name: float(getattr(fit.law, name)) for name in ("set_voltage", "reset_voltage", "width_s")
     }  # what the steps are for
@@ -61,6 +70,8 @@ def _shown(model: str, fit: FittedLaw[Any], more: Mapping[str, float]) -> Fitted
         told=fit.told,
         units={name: _unit(name) for name in fit.values},
         residual=fit.residual,
+        read_noise=fit.read_noise,
+        cycle_spread=fit.cycle_spread,
         table={
             "model": model,
             "law": law,
@@ -68,6 +79,17 @@ def _shown(model: str, fit: FittedLaw[Any], more: Mapping[str, float]) -> Fitted
             "cycle_spread": fit.cycle_spread,
         },
     )
+
+
+def _gentle(data: PulseData, which: NDArray[np.bool_]) -> float | None:
+    """Return the median amplitude of the pulses that moved, but not from end to end; None if there are none.
+
+    A reference pulse that leads to the bound would have a step of all but 1, whatever the law.
+    """
+    log = np.log(data.conductance)
+    moved = np.abs(np.diff(log)) / np.ptp(log)
+    chosen = np.abs(data.amplitude[1:][which & (moved > 0.05) & (moved < 0.5)])
+    return float(np.median(chosen)) if len(chosen) else None
 
 
 def _unit(name: str) -> str:
