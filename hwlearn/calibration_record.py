@@ -68,7 +68,8 @@ class CalibrationRecord:
     >>> from hwlearn.circuit.topology import Topology
     >>> divider = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
     >>> record = CalibrationRecord.of(divider, ())
-    >>> edges = EdgeRecord(gain=[1.1, 0.9], gain_sigma=[0.01, 0.01], scale_known=False, chi=1.0, configurations=4)
+    >>> found = {"gain": [1.1, 0.9], "gain_sigma": [0.01, 0.01], "scale_sigma": 0.1, "scale_known": False}
+    >>> edges = EdgeRecord(**found, chi=1.0, configurations=4)
     >>> record.with_step("edges", edges).edges.gain
     array([1.1, 0.9])
     """
