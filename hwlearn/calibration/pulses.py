@@ -275,7 +275,7 @@ class _Device:
         """Lead the device to both ends; return whether it moved at all."""
         before, error = self.read()
         self._log.append((float(len(self._log)), 0.0, self._width, before))
-        self._sigma = error * math.sqrt(self.plan.readings) / abs(before)
+        self._sigma = error * math.sqrt(self.plan.readings) / max(abs(before), 1e-15)
         for up in (False, True):
             last, error = self.read()
             for _ in range(_MOST_TO_END):
@@ -291,6 +291,10 @@ class _Device:
         low, high = self.ends
         return low > 0 and high - low > _MOVED * math.hypot(error, self._sigma * low)
 
+    def _positive(self, siemens: float) -> float:
+        """Return a reading, or a thousandth of the low end if it is less: noise may make it negative."""
+        return max(siemens, 1e-3 * self.ends[0])
+
     @property
     def span(self) -> float:
         return math.log(self.ends[1] / self.ends[0])
@@ -299,7 +303,7 @@ class _Device:
         """Lead the device to an end; return the conductance there."""
         now, _ = self.read()
         for _ in range(_MOST_TO_PREPARE):
-            if abs(math.log(max(now, 1e-3 * self.ends[0]) / self.ends[up])) < 0.2 * self.plan.share * self.span:
+            if abs(math.log(self._positive(now) / self.ends[up])) < 0.2 * self.plan.share * self.span:
                 break
             amplitude = self.full(up)
             if math.isnan(amplitude):
@@ -316,7 +320,7 @@ class _Device:
         if not self.allowed(amplitude) or volts > self._limits.voltage:
             return None
         after, _ = self.pulse(amplitude, self._width)
-        ratio = max(after, 1e-3 * self.ends[0]) / before
+        ratio = self._positive(after) / self._positive(before)
         return Trial(volts, (1 if up else -1) * math.log(ratio) / self.span)
 
     def threshold(self, up: bool) -> Threshold | None:

@@ -140,6 +140,15 @@ def test_stuck_devices_are_silent_and_thresholds_beyond_the_limits_are_told():
     assert not slow.devices
 
 
+def test_open_devices_and_readings_below_zero_are_no_obstacle():
+    array = make(read_noise=0.0)
+    array._read_noise_S = 5e-7  # half of what a device conducts that is RESET
+    array._devices._held[4], array._devices._stuck[4] = 0.0, True
+    fit = measure_pulses(array, [3, 4, 5])
+    assert fit.silent == (4,)
+    assert {d.device for d in fit.devices} | set(fit.beyond) == {3, 5}
+
+
 def test_read_disturb_and_retention_are_seen_where_they_are():
     calm = measure_pulses(make(), range(8))
     for d in calm.devices:

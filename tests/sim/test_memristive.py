@@ -169,10 +169,7 @@ def test_it_trains_to_its_targets_with_stuck_devices(tmp_path, bench_text):
 
 
 def test_quantities_in_a_bench_file(tmp_path, bench_text):
-    table = {
-        "law": {"g_min": "2 uS", "set_voltage": "900 mV", "width_s": "1 us"},
-        "pulse_width": ["1 us", "50 us"],
-    }
+    law = {"g_min": "2 uS", "set_voltage": "900 mV", "width_s": "1 us"}
     bench = bench_with(tmp_path, bench_text, law=law, pulse_width=["1 us", "50 us"], retention="3600 s")
     memristors = bench.settings.memristor.memristors()
     assert memristors.typical.g_min == pytest.approx(2e-6)
