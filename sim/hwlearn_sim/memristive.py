@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -233,8 +233,8 @@ class MemristiveTwin(KirchhoffTwin):
             tolerance=self.memristors.tolerance,
             schedule=PulseSchedule.within(self._array.limits),
             most_pulses=self.memristors.most_pulses,
-            # towards the same targets pulses would be counted on, and a later programming get fewer and fewer
-            resume=None if known is None or np.array_equal(known.targets, conductances) else known,
+            # each programming has its pulses, towards the same targets too
+            resume=None if known is None else replace(known, pulses=np.zeros_like(known.pulses)),
         )
         return self._report.programmed
 
