@@ -143,6 +143,18 @@ def test_neither_bench_nor_data(hwlearn):
     assert "name a bench" in ended.err[0]
 
 
+def test_best_parameters_that_are_no_law_are_told_so(hwlearn, measured, plugins, monkeypatch):
+    def no_law(data, **reference):
+        return SoftBoundsLaw(reset_step=1.0)
+
+    monkeypatch.setattr(fit_plugins, "fit_soft_bounds", no_law)
+    ended = hwlearn("calibrate", "--from-data", measured)
+    assert ended.code == 2
+    assert "soft bounds come nowhere near" in ended.err[0]
+    assert "try another model" in ended.err[0]
+    assert not (measured.parent / "device-soft-bounds.toml").exists()
+
+
 def test_a_file_that_cannot_be_read(hwlearn, folder, plugins):
     ended = hwlearn("calibrate", "--from-data", "nowhere.csv")
     assert ended.code == 2

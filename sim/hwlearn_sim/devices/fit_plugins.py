@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from hwlearn.errors import DataError, SetupError
 from hwlearn_sim.devices.fitting import FittedLaw
 from hwlearn_sim.devices.measured import PulseData, read_pulse_data
 from hwlearn_sim.devices.soft_bounds_fit import fit_soft_bounds
@@ -47,10 +48,13 @@ class FittedDevice:
 
 
 def soft_bounds(path: Path) -> FittedDevice:
-    """Fit a soft-bounds device to a file; raises as `read_pulse_data` and `fit_soft_bounds`."""
+    """Fit a soft-bounds device to a file; raises `DataError` as `read_pulse_data` and `fit_soft_bounds`."""
     data = read_pulse_data(path)
     up, down = (_gentle(data, way) for way in (data.up, ~data.up))
-    fit = fit_soft_bounds(data, set_voltage=up, reset_voltage=down)
+    try:
+        fit = fit_soft_bounds(data, set_voltage=up, reset_voltage=down)
+    except SetupError as error:  # the best parameters are no law
+        raise DataError(f"soft bounds come nowhere near {path} ({error}); try another model") from None
     reference = {
         name: float(getattr(fit.law, name)) for name in ("set_voltage", "reset_voltage", "width_s")
     }  # what the steps are for
