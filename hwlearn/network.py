@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,9 @@ from hwlearn.circuit.topology import FloatArray, Topology
 from hwlearn.errors import LimitError, NetworkError
 from hwlearn.limits import Limits
 from hwlearn.nudges import DriveKind, Nudge, OutputDrive
+
+if TYPE_CHECKING:
+    from hwlearn.device_access import DeviceAccess
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 
@@ -315,6 +318,14 @@ class Network(ABC):
     def instruments(self) -> tuple[str, ...]:
         """What the network hangs on: maker, model, serial number and address of each; empty in a simulation."""
         return ()
+
+    @property
+    def devices(self) -> DeviceAccess | None:
+        """Single edges to be read and pulsed, where the hardware has that; None otherwise.
+
+        Device k is edge k. What is pulsed here is no more what `program` said it was.
+        """
+        return None
 
     @property
     def closed(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from hwlearn.cli import check, init, off, report, resume, runs, train
+from hwlearn.cli import calibrate, check, init, off, report, resume, runs, train
 from hwlearn.cli.outcome import FAILED
 from hwlearn.errors import HwlearnError
 
@@ -27,6 +27,7 @@ app.command("train")(train.train)
 app.command("resume")(resume.resume)
 app.command("runs")(runs.runs)
 app.command("report")(report.report)
+app.command("calibrate")(calibrate.calibrate)
 app.command("check")(check.check)
 app.command("init")(init.init)
 app.command("off")(off.off)

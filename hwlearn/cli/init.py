@@ -20,7 +20,7 @@ def init(
 ) -> None:
     """Write a commented bench file to start from; an existing file is never overwritten."""
     from hwlearn.lab.bench_file import shipped_benches
-    from hwlearn.lab.sections import closest
+    from hwlearn.spelling import closest
 
     known = shipped_benches()
     if like not in known:

@@ -10,9 +10,10 @@ from pydantic import BaseModel
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn.lab.sections import BackendSection, checked_section, closest
+from hwlearn.lab.sections import BackendSection, checked_section
 from hwlearn.limits import Limits
 from hwlearn.network import Network
+from hwlearn.spelling import closest
 
 GROUP = "hwlearn.backends"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from pydantic import BaseModel
 
+from hwlearn.calibrated import CalibratedNetwork
+from hwlearn.calibration_record import CalibrationRecord
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import SetupError
@@ -25,6 +29,8 @@ from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges, Su
 from hwlearn.learning.training import Trainer
 from hwlearn.network import Network
 from hwlearn.nudges import ClampNudge, CurrentNudge, Nudge, ResistorNudge
+
+log = logging.getLogger("hwlearn")
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,8 @@ class Bench:
         self._model = Kirchhoff(self.topology, self._initial())
         if isinstance(self._subset, ListedEdges):
             self._subset.mask(self._model, self.data.inputs)
+        self._record: CalibrationRecord | None = None
+        self._raw: Network | None = None
         self._network: Network | None = None
         self._last: Trainer | None = None
 
@@ -93,16 +101,36 @@ class Bench:
 
     @property
     def network(self) -> Network:
-        """The network; opened when first asked for.
+        """The network; opened when first asked for, and calibrated if ``[calibration]`` names a record.
 
         Raises
         ------
         SetupError
-            If the settings do not fit the limits, or the hardware cannot make the nudge of ``[train]``.
+            If the settings do not fit the limits, the hardware cannot make the nudge of ``[train]``, or the
+            record was made on other instruments.
         NetworkError
             If the hardware cannot be reached.
         """
         if self._network is None:
+            record = self.calibration  # before anything is opened
+            network = self.raw_network
+            if record is not None:
+                try:
+                    network = CalibratedNetwork(network, record)
+                except SetupError as error:
+                    self.close()
+                    raise SetupError(f"{self.file.where}: {error}") from None
+                most = self.file.calibration.most_age_days
+                if record.is_older_than(most):
+                    days = record.age().days
+                    log.warning("the calibration is %d days old, more than %g: run hwlearn calibrate", days, most)
+            self._network = network
+        return self._network
+
+    @property
+    def raw_network(self) -> Network:
+        """The network as its backend opened it, its numbers nominal; opened when first asked for."""
+        if self._raw is None:
             network = self._backend.open(self._settings, self.topology, self.limits)
             kind = self._rule.nudge.kind if isinstance(self._rule, GEP) else None
             if kind is not None and kind not in network.nudges:
@@ -112,14 +140,74 @@ class Bench:
                 raise SetupError(
                     f"{self.file.where}: train.nudge = {kind!r}, but backend {backend!r} can make: {able}"
                 )
-            self._network = network
-        return self._network
+            self._raw = network
+        return self._raw
+
+    @property
+    def settings(self) -> BaseModel:
+        """The checked settings of ``[backend]``."""
+        return self._settings
 
     def close(self) -> None:
         """Close the network if it was opened."""
-        network, self._network = self._network, None
+        network, self._network, self._raw = self._network or self._raw, None, None
         if network is not None:
             network.close()
+
+    # --- calibration --------------------------------------------------------------------------------
+
+    @property
+    def calibration(self) -> CalibrationRecord | None:
+        """The record that ``[calibration]`` names; None if it names none.
+
+        Raises
+        ------
+        SetupError
+            If it is missing, damaged or of another topology.
+        """
+        named = self.file.calibration.file
+        if self._record is None and named is not None:
+            record = CalibrationRecord.load(self.file.folder / named)
+            try:
+                record.check_topology(self.topology)
+            except SetupError as error:
+                raise SetupError(f"{self.file.where}: {error}") from None
+            self._record = record
+        return self._record
+
+    def calibrate(self, *steps: str, **options: Any) -> CalibrationRecord:
+        """Calibrate the bench and go on with the new record; see `hwlearn.lab.calibrating.calibrate_bench`.
+
+        Parameters
+        ----------
+        *steps : str
+            Of ``noise``, ``lines``, ``pulses``, ``converters``, ``edges``, ``verify``; all unless given.
+        **options
+            ``configurations``, ``patterns``, ``seed``, ``devices``, ``retention_s``; see `CalibrationOptions`.
+
+        Returns
+        -------
+        CalibrationRecord
+            Also in ``calibration.toml`` beside the bench file, or where ``[calibration]`` says.
+
+        Raises
+        ------
+        SetupError
+            If a step or an option does not exist, or a record of other hardware is in the way.
+        HwlearnError
+            Whatever the network finds wrong; what was measured is kept, and the same call goes on.
+        """
+        from hwlearn.lab.calibrating import CalibrationOptions, calibrate_bench, record_path
+
+        try:
+            wanted = CalibrationOptions(**options)
+        except TypeError as error:
+            raise SetupError(f"calibrate: {error}") from None
+        for _ in calibrate_bench(self, steps, wanted):
+            pass
+        self._record = CalibrationRecord.load(record_path(self))
+        self._network = None  # wrapped anew when next asked for
+        return self._record
 
     def seed_keys(self, seed: int) -> list[str]:
         """Return the settings by which a backend that draws random numbers takes a seed; none for hardware."""

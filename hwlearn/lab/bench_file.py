@@ -16,16 +16,17 @@ from hwlearn.lab.sections import (
     NETWORKS,
     SHIPPED_DATA,
     BackendSection,
+    CalibrationSection,
     DataSection,
     LimitsSection,
     NetworkSection,
     TrainSection,
     checked_section,
-    closest,
 )
-from hwlearn.lab.toml_text import toml_text
+from hwlearn.spelling import closest
+from hwlearn.toml_text import toml_text
 
-TABLES = ("network", "limits", "backend", "data", "train")
+TABLES = ("network", "limits", "backend", "data", "train", "calibration")
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class BenchFile:
         Where relative paths in it start.
     tables : mapping
         The tables as written, overrides applied.
-    network, limits, backend, data, train
+    network, limits, backend, data, train, calibration
         The checked sections; ``backend`` is checked by the backend itself.
     """
 
@@ -52,6 +53,7 @@ class BenchFile:
     backend: BackendSection
     data: DataSection
     train: TrainSection
+    calibration: CalibrationSection
 
     @property
     def where(self) -> str:
@@ -69,7 +71,7 @@ class BenchFile:
             name: {**self.tables.get(name, {}), **_defaults(checked[name], self.tables.get(name, {}))}
             for name in TABLES
         }
-        for table, key in (("data", "source"), ("network", "file")):
+        for table, key in (("data", "source"), ("network", "file"), ("calibration", "file")):
             named = tables[table].get(key)
             if isinstance(named, str) and named not in SHIPPED_DATA and (self.folder / named).is_file():
                 tables[table][key] = str((self.folder / named).resolve())
@@ -159,6 +161,7 @@ def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -
         checked_section(BackendSection, tables["backend"], "backend", where),
         checked_section(DataSection, tables["data"], "data", where),
         checked_section(TrainSection, tables.get("train", {}), "train", where),
+        checked_section(CalibrationSection, tables.get("calibration", {}), "calibration", where),
     )
 
 

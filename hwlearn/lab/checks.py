@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from hwlearn.calibration.verify import verify
+from hwlearn.calibration_record import CalibrationRecord
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import HwlearnError, NetworkError
 from hwlearn.lab.bench import Bench
@@ -20,6 +22,10 @@ REPEATS = 32
 
 _SIGMAS = 5.0
 """How many standard errors a law of physics may be missed by; one check in a million fails by chance."""
+
+
+_DRIFTED = 2.0
+"""By what factor predictions may miss more than when they were verified."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +82,16 @@ def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
         "limits", "pass", f"{found} of {format_quantity(allowed, 'V')}"
     )  # a bench beyond them does not load
     rng = np.random.default_rng(seed)
+    record = bench.calibration
+    if record is not None:
+        yield _age(record, bench.file.calibration.most_age_days)
     for name, step in (
         ("programming", _programming),
         ("zero reading", _zero_and_noise),
         ("superposition", _superposition),
         ("reciprocity", _reciprocity),
         ("saturation", lambda network, rng: _saturation(network, bench.data.inputs[bench.data.train])),
+        ("calibration drift", lambda network, rng: _drift(network, record, seed)),
     ):
         try:
             yield from step(network, rng)
@@ -186,6 +196,33 @@ def _saturation(network: Network, inputs: FloatArray) -> Iterator[Check]:
         yield Check("saturation", "fail", found, "reduce data.amplitude, or widen the converter's range")
     else:
         yield Check("saturation", "pass", found)
+
+
+def _age(record: CalibrationRecord, most_days: float) -> Check:
+    days = record.age().total_seconds() / 86400
+    done = ", ".join(record.made) or "no step"
+    found = f"{days:.1f} days old ({done})"
+    if record.is_older_than(most_days):
+        advice = f"older than calibration.most_age_days = {most_days:g}: run hwlearn calibrate"
+        return Check("calibration age", "fail", found, advice)
+    return Check("calibration age", "pass", found)
+
+
+def _drift(network: Network, record: CalibrationRecord | None, seed: int) -> Iterator[Check]:
+    """Predictions that held when the calibration was verified hold no more."""
+    if record is None:
+        return
+    if record.verify is None:
+        yield Check("calibration drift", "not applicable", "the calibration was not verified")
+        return
+    gain = np.ones(network.topology.n_edges) if record.edges is None else record.edges.gain
+    now = verify(network, gain, configurations=1, patterns=REPEATS, seed=seed)
+    was = max(record.verify.rms_V, now.noise_V)
+    found = f"predictions miss by {format_quantity(now.rms_V, 'V')}, {format_quantity(was, 'V')} when calibrated"
+    if now.rms_V > _DRIFTED * was:
+        yield Check("calibration drift", "fail", found, "the bench has drifted: run hwlearn calibrate")
+    else:
+        yield Check("calibration drift", "pass", found)
 
 
 def _currents(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -13,6 +12,7 @@ from hwlearn.circuit import spice
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.limits import Limits
+from hwlearn.spelling import closest
 from hwlearn.units import parse_quantity
 
 SHIPPED_DATA = ("iris", "digits", "teacher")
@@ -211,6 +211,13 @@ class TrainSection(Section):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+class CalibrationSection(Section):
+    """``[calibration]``: the record that the network is read and programmed through."""
+
+    file: str | None = None
+    most_age_days: Annotated[float, Field(gt=0)] = 30.0
+
+
 class BackendSection(BaseModel):
     """``[backend]``: its kind; the other keys are that backend's own settings."""
 
@@ -258,9 +265,3 @@ def _first_problem(error: ValidationError, model: type[BaseModel], section: str)
 def _sentence(message: str) -> str:
     message = message.removeprefix("Value error, ")
     return message[:1].lower() + message[1:]
-
-
-def closest(word: str, known: Sequence[str]) -> str:
-    """Return ``", did you mean 'x'?"`` if a known word is close, else nothing."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f", did you mean {near[0]!r}?" if near else ""

@@ -13,6 +13,8 @@ from hwlearn.network import Network
 from hwlearn.units import parse_quantity
 from hwlearn_sim.code_laws import RheostatLaw
 from hwlearn_sim.imperfections import Imperfections
+from hwlearn_sim.memristive import MemristiveTwin
+from hwlearn_sim.memristor_settings import MemristorSettings
 from hwlearn_sim.twin import KirchhoffTwin
 
 
@@ -50,6 +52,7 @@ class SimSettings(BaseModel):
     device_spread: _Positive = 0.0
     conductance_bits: int | None = None
     rheostat: RheostatSettings | None = None
+    memristor: MemristorSettings | None = None
     write_noise: _Positive = 0.0
     stuck_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
     read_noise: _Volts = 0.0
@@ -122,15 +125,16 @@ class SimBackend:
         """
         if calibration is not None:
             raise SetupError("the twin takes no calibration: its readings are what a calibrated bench would give")
-        return KirchhoffTwin(
-            topology,
-            limits,
-            settings.imperfections(),
-            seed=settings.seed,
-            settle_s=settings.settle,
-            averages=settings.averages,
-            nudges=settings.nudges,
-            node_readout=settings.node_readout,
-            current_readout=settings.current_readout,
-            edge_law=None if settings.rheostat is None else settings.rheostat.law(),
-        )
+        common: dict[str, Any] = {
+            "seed": settings.seed,
+            "settle_s": settings.settle,
+            "averages": settings.averages,
+            "nudges": settings.nudges,
+            "node_readout": settings.node_readout,
+            "current_readout": settings.current_readout,
+            "edge_law": None if settings.rheostat is None else settings.rheostat.law(),
+        }
+        if settings.memristor is not None:
+            memristors = settings.memristor.memristors()
+            return MemristiveTwin(topology, limits, memristors, settings.imperfections(), **common)
+        return KirchhoffTwin(topology, limits, settings.imperfections(), **common)

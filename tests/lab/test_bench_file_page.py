@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hwlearn.lab.sections import NETWORKS, DataSection, LimitsSection, TrainSection
+from hwlearn.lab.sections import NETWORKS, CalibrationSection, DataSection, LimitsSection, TrainSection
 from hwlearn_sim.backend import SimBackend
 from hwlearn_sim.virtual import VirtualSmuBackend
 from hwlearn_sim.virtual_board import VirtualBoardBackend
@@ -16,6 +16,7 @@ SECTIONS = {
     "backend": [SimBackend.Settings, VirtualSmuBackend.Settings, VirtualBoardBackend.Settings],
     "data": [DataSection],
     "train": [TrainSection],
+    "calibration": [CalibrationSection],
 }
 
 

@@ -1,4 +1,4 @@
-"""Write the tables of a bench file back as TOML, so that a run keeps exactly what it was made from."""
+"""Tables written as TOML, so that reading them back gives exactly what was written."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _value(value: object) -> str:
         return "[" + ", ".join(_value(item) for item in value) + "]"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{_key(str(k))} = {_value(v)}" for k, v in value.items()) + "}"
-    raise SetupError(f"{value!r} cannot be written to a bench file")
+    raise SetupError(f"{value!r} cannot be written as TOML")
 
 
 def _text(value: str) -> str:

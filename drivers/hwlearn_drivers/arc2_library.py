@@ -1,0 +1,154 @@
+"""The vendor's library `pyarc2`, loaded when first needed, and its failures in our words.
+
+Read in pyarc2 0.6.0 and libarc2 0.6.0 (src/instrument.rs), on which the driver relies:
+
+- Commands queue in the object until `execute`; nothing but `execute` empties the queue, and an `execute` that
+  fails keeps it.
+- `read_one` and `pulseread_one` queue, execute and wait within one call, which no Python signal handler can part.
+- Voltages beyond +-10 V are clipped without a word.
+- Some failures come as `ArC2Error`, others as a `PanicException`, which is no `Exception`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, Protocol, cast
+
+from hwlearn.circuit.topology import FloatArray
+from hwlearn.errors import SetupError
+from hwlearn_drivers.errors import LinkError
+
+N_CHANNELS: Final = 64
+FULL_SCALE_V: Final = 10.0
+"""Most volts of a channel in its standard range; the extended range is never used."""
+VOLT_STEP: Final = 20.48 / 2**18
+"""Volts by which two voltage readings can differ (libarc2, ``_adc_to_voltage``)."""
+AMPERE_STEP: Final = VOLT_STEP / 830.0
+"""Amperes by which two current readings can differ in the coarsest of the three ranges (``_adc_to_current``)."""
+SHORTEST_S: Final = 40e-9
+LONGEST_S: Final = 0.5
+"""Pulses from here on are made by another, slower path of the library, which ends in another state."""
+
+_PANIC: Final = "PanicException"
+
+
+class VendorInstrument(Protocol):
+    """The part of `pyarc2.Instrument` that is used; commands but the last two groups queue until `execute`."""
+
+    def ground_all(self) -> Any:
+        """Bring every channel to 0 V."""
+
+    def execute(self) -> Any:
+        """Send the queue."""
+
+    def busy(self) -> bool:
+        """Whether the instrument still works on what was sent."""
+
+    def set_control_mode(self, mode: Any, /) -> Any:
+        """Choose where the daughterboard leads the channels."""
+
+    def connect_to_gnd(self, chans: Sequence[int]) -> Any:
+        """Switch these channels, and no others, to hard ground."""
+
+    def open_channels(self, channels: Sequence[int]) -> Any:
+        """Float channels."""
+
+    def config_channels(self, input: Sequence[tuple[int, float]], base: float | None = None) -> Any:
+        """Drive channels at volts."""
+
+    def delay(self, nanos: int) -> Any:
+        """Wait between two commands."""
+
+    def vread_channels_deferred(self, chans: Sequence[int], averaging: bool) -> Any:
+        """Read volts."""
+
+    def read_slice_open_deferred(self, highs: Sequence[int], ground_after: bool) -> Any:
+        """Read amperes of driven channels."""
+
+    def pick_one(self, mode: Any, rtype: Any) -> FloatArray | None:
+        """Fetch one reading of all channels, oldest first; None: there is none."""
+
+    def read_one(self, low: int, high: int, vread: float) -> float:
+        """Hold ``low`` at ``-vread`` and read the amperes of ``high`` at 0 V."""
+
+    def pulseread_one(self, low: int, high: int, vpulse: float, nanos: int, vread: float) -> float:
+        """Pulse ``high`` to ``vpulse/2`` and ``low`` to ``-vpulse/2``, then read as `read_one` does."""
+
+
+class VendorLibrary(Protocol):
+    """The part of the module `pyarc2` that is used."""
+
+    ArC2Error: type[Exception]
+    DataMode: Any
+    ReadType: Any
+    ControlMode: Any
+
+    def find_ids(self) -> Sequence[int]:
+        """Return the numbers of the instruments on USB."""
+
+    def Instrument(self, port: int, firmware: str, init: bool = True) -> VendorInstrument:
+        """Load the firmware and reset every DAC to 0 V."""
+
+
+def load_library() -> VendorLibrary:
+    """Return the vendor's module.
+
+    Raises
+    ------
+    SetupError
+        If it is not installed, or cannot be loaded on this computer.
+    """
+    try:
+        return cast(VendorLibrary, importlib.import_module("pyarc2"))
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "pyarc2":
+            raise SetupError(
+                "the backend 'arc2' needs the library pyarc2, which is not installed: pip install 'hwlearn[arc2]'"
+            ) from error
+        raise SetupError(
+            f"the library pyarc2 cannot be loaded here ({error}); it is made for 64-bit Windows and Linux"
+        ) from error
+
+
+def open_vendor(library: VendorLibrary, number: int, firmware: Path) -> VendorInstrument:
+    """Open an instrument, which resets its DACs to 0 V.
+
+    Raises
+    ------
+    SetupError
+        If the firmware is no file.
+    LinkError
+        If no instrument, or none of that number, is there, or it does not take the firmware.
+    """
+    if not firmware.is_file():
+        raise SetupError(
+            f"backend.firmware = {str(firmware)!r} is no file; name the firmware (.bin) that came with the ArC TWO"
+        )
+    with in_our_words(library, "looking for an ArC TWO"):
+        numbers = list(library.find_ids())
+    if number not in numbers:
+        there = f"there is {', '.join(map(str, numbers))}" if numbers else "no ArC TWO is there at all"
+        raise LinkError(
+            f"no ArC TWO of number {number} on USB: {there}; look at its power, its cable and its USB driver"
+        )
+    with in_our_words(library, f"opening ArC TWO {number} with {firmware.name}"):
+        return library.Instrument(number, str(firmware), True)
+
+
+@contextmanager
+def in_our_words(library: VendorLibrary, doing: str) -> Iterator[None]:
+    """Turn the vendor's two kinds of failure into a `LinkError` that says what was being done."""
+    try:
+        yield
+    except BaseException as error:
+        # whoever keeps the error would keep the vendor's object, and with it the instrument, which it holds open
+        traceback.clear_frames(error.__traceback__)
+        if isinstance(error, library.ArC2Error):
+            raise LinkError(f"the ArC TWO's library failed while {doing}: {error}") from error
+        if type(error).__name__ == _PANIC:
+            raise LinkError(f"the ArC TWO's library broke down while {doing}: {error}") from error
+        raise

@@ -1,0 +1,229 @@
+"""The unknowns of a calibration: where each stands in the vector that is estimated, and what is expected of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.errors import SetupError
+
+CONVERTER_BLOCKS: Final = ("dac_gain", "dac_offset", "drive_gain", "drive_offset", "adc_gain", "adc_offset")
+"""Input DACs, output-drive DACs, output ADCs: relative gain errors, and offsets in volts."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The order of the unknowns: edge log-gains, edge offsets if any, then the converters.
+
+    Attributes
+    ----------
+    n_edges, n_inputs, n_outputs : int
+    edge_offsets : bool
+        Whether each edge also has an unknown offset in siemens.
+    """
+
+    n_edges: int
+    n_inputs: int
+    n_outputs: int
+    edge_offsets: bool = False
+
+    @classmethod
+    def of(cls, topology: Topology, edge_offsets: bool = False) -> Self:
+        """Return the layout of a network's unknowns."""
+        return cls(topology.n_edges, topology.n_inputs, topology.n_outputs, edge_offsets)
+
+    @cached_property
+    def blocks(self) -> dict[str, slice]:
+        """Slice of each block: ``log_gain``, ``edge_offset``, and the `CONVERTER_BLOCKS`."""
+        sizes = {"log_gain": self.n_edges, "edge_offset": self.n_edges if self.edge_offsets else 0}
+        sizes |= {name: self.n_inputs if name.startswith("dac") else self.n_outputs for name in CONVERTER_BLOCKS}
+        ends = np.cumsum(list(sizes.values()))
+        return {
+            name: slice(int(end - size), int(end)) for (name, size), end in zip(sizes.items(), ends, strict=True)
+        }
+
+    @property
+    def size(self) -> int:
+        """How many unknowns there are."""
+        return int(self.blocks["adc_offset"].stop)
+
+    @property
+    def terminals(self) -> NDArray[np.int64]:
+        """Places of the offsets of all driven terminals: inputs, then driven outputs."""
+        places = np.arange(self.size)
+        return np.concatenate([places[self.blocks["dac_offset"]], places[self.blocks["drive_offset"]]])
+
+    def take(self, values: FloatArray, block: str) -> FloatArray:
+        """Return one block of a vector of unknowns."""
+        return values[self.blocks[block]]
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """What is expected of a bench before it is measured; each is re-estimated from the data.
+
+    Parameters
+    ----------
+    edges : float
+        Standard deviation of the logarithm of an edge's gain.
+    converter_gain : float
+        Standard deviation of a converter's relative gain error.
+    converter_offset_V : float
+        Standard deviation of a converter's offset in volts.
+    edge_offset_S : float, optional
+        Standard deviation of an edge's offset in siemens; None: edges have a gain alone.
+
+    Raises
+    ------
+    SetupError
+        If a spread is not positive and finite.
+    """
+
+    edges: float = 0.2
+    converter_gain: float = 0.02
+    converter_offset_V: float = 5e-3
+    edge_offset_S: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("edges", "converter_gain", "converter_offset_V", "edge_offset_S"):
+            value = getattr(self, name)
+            if value is not None and not (np.isfinite(value) and value > 0):
+                raise SetupError(f"the prior spread {name} is {value}; it must be positive and finite")
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Unknowns that share one spread.
+
+    Attributes
+    ----------
+    members : ndarray of int
+        Their places in the vector.
+    expected : float
+        The spread that was expected.
+    weight : float
+        For how many unknowns' worth of data that expectation counts.
+    """
+
+    members: NDArray[np.int64]
+    expected: float
+    weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """Gaussian expectations of all unknowns, and the groups whose spread is estimated.
+
+    Attributes
+    ----------
+    mean, sigma : ndarray, shape (P,)
+    groups : mapping of str to Group
+    dense : (ndarray of int (D,), ndarray (D, D)), optional
+        Unknowns known jointly from elsewhere, and the inverse of their covariance; the others are independent.
+    """
+
+    mean: FloatArray
+    sigma: FloatArray
+    groups: dict[str, Group] = field(default_factory=dict)
+    dense: tuple[NDArray[np.int64], FloatArray] | None = None
+
+    def pull(self, unknowns: FloatArray) -> FloatArray:
+        """Return precision times distance (P,) from the mean: half the gradient of `cost`."""
+        off = unknowns - self.mean
+        pulled = off / self.sigma**2
+        if self.dense is not None:
+            places, precision = self.dense
+            pulled[places] = precision @ off[places]
+        return np.asarray(pulled)
+
+    def cost(self, unknowns: FloatArray) -> float:
+        """Return the squared distance from the mean in units of what was expected."""
+        return float((unknowns - self.mean) @ self.pull(unknowns))
+
+    @property
+    def scaled_precision(self) -> FloatArray:
+        """Precision (P, P) in units of the spreads; the identity where unknowns are independent."""
+        scaled = np.eye(len(self.sigma))
+        if self.dense is not None:
+            places, precision = self.dense
+            scaled[np.ix_(places, places)] = precision * np.outer(self.sigma[places], self.sigma[places])
+        return scaled
+
+    @classmethod
+    def of(cls, layout: Layout, spreads: Spreads, stuck: NDArray[np.bool_], stuck_spread: float) -> Self:
+        """Return the prior of a bench of which nothing was measured.
+
+        Parameters
+        ----------
+        layout : Layout
+        spreads : Spreads
+        stuck : ndarray of bool, shape (E,)
+            Edges that never move; they may stand anywhere, and tell nothing of the others' spread.
+        stuck_spread : float
+            Standard deviation of the logarithm of a stuck edge's conductance.
+        """
+        sigma = np.empty(layout.size)
+        blocks = layout.blocks
+        places = np.arange(layout.size)
+        edges = places[blocks["log_gain"]]
+        sigma[edges] = np.where(stuck, stuck_spread, spreads.edges)
+        gains = np.concatenate([places[blocks[b]] for b in CONVERTER_BLOCKS if b.endswith("gain")])
+        offsets = np.concatenate([places[blocks[b]] for b in CONVERTER_BLOCKS if b.endswith("offset")])
+        sigma[gains], sigma[offsets] = spreads.converter_gain, spreads.converter_offset_V
+        groups = {
+            "edges": Group(edges[~stuck], spreads.edges, 1.0),
+            "converter_gain": Group(gains, spreads.converter_gain, 2.0),
+            "converter_offset": Group(offsets, spreads.converter_offset_V, 2.0),
+        }
+        if layout.edge_offsets:
+            if spreads.edge_offset_S is None:
+                raise SetupError("edges with an offset need a prior spread of it; give edge_offset_S")
+            shifts = places[blocks["edge_offset"]]
+            sigma[shifts] = np.where(stuck, 1e-6 * spreads.edge_offset_S, spreads.edge_offset_S)
+            groups["edge_offset"] = Group(shifts[~stuck], spreads.edge_offset_S, 1.0)
+        return cls(np.zeros(layout.size), sigma, groups)
+
+    def knowing(self, places: NDArray[np.int64], mean: FloatArray, sigma: FloatArray) -> Self:
+        """Return the prior with some unknowns known from elsewhere; they leave their groups."""
+        means, sigmas = self.mean.copy(), self.sigma.copy()
+        means[places], sigmas[places] = mean, sigma
+        groups = {
+            name: replace(group, members=np.setdiff1d(group.members, places))
+            for name, group in self.groups.items()
+        }
+        return replace(self, mean=means, sigma=sigmas, groups=groups)
+
+    def knowing_jointly(self, places: NDArray[np.int64], mean: FloatArray, covariance: FloatArray) -> Self:
+        """Return the prior with some unknowns known from elsewhere with a covariance (D, D).
+
+        Raises
+        ------
+        SetupError
+            If that is no covariance.
+        """
+        sigma = np.sqrt(np.diagonal(covariance))
+        try:
+            if not (np.isfinite(sigma).all() and (sigma > 0).all()):
+                raise np.linalg.LinAlgError
+            scaled = np.linalg.cholesky(covariance / np.outer(sigma, sigma))
+        except np.linalg.LinAlgError:
+            raise SetupError("the converters' covariance is not positive definite; calibrate them again") from None
+        root = np.linalg.inv(scaled)
+        precision = (root.T @ root) / np.outer(sigma, sigma)
+        return replace(self.knowing(places, mean, sigma), dense=(places, precision))
+
+    def with_spread(self, name: str, spread: float) -> Self:
+        """Return the prior with another spread of one group."""
+        sigma = self.sigma.copy()
+        sigma[self.groups[name].members] = spread
+        return replace(self, sigma=sigma)
+
+    def spread(self, name: str) -> float:
+        """Return the spread of one group as it stands; NaN if nothing belongs to it."""
+        members = self.groups[name].members
+        return float(self.sigma[members[0]]) if members.size else float("nan")

@@ -1,0 +1,133 @@
+"""Resistance between the input sources and their nodes, seen through the currents of the sources.
+
+With every edge programmed to a common factor s of a reference, the network's own impedance falls as 1/s; what
+is left as 1/s goes to zero lies outside the network: wires, switches, sources. The impedance between the inputs
+is the inverse of their measured admittance (reduced by the common mode if no node is grounded).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwlearn.circuit.topology import FloatArray
+from hwlearn.errors import HwlearnError
+from hwlearn.network import Network
+
+LEVELS = 5
+"""Conductance levels, from an eighth of the largest up to it."""
+
+
+class NotSeenError(HwlearnError):
+    """This bench does not measure what would show it."""
+
+
+@dataclass(frozen=True, eq=False)
+class LineFit:
+    """Source resistances.
+
+    Attributes
+    ----------
+    ohm, sigma_ohm : ndarray, shape (n_in,)
+        Resistance of each input's line, and its standard uncertainty from the scatter of repeats.
+    chi : float
+        Misfit of the straight lines, in units of the scatter; about 1.
+    inverse_level : ndarray, shape (LEVELS,)
+        Inverse of the common factor, 1 at the highest level.
+    impedance : ndarray, shape (LEVELS, n)
+        Diagonal of the measured impedance at each level, in ohm.
+    """
+
+    ohm: FloatArray
+    sigma_ohm: FloatArray
+    chi: float
+    inverse_level: FloatArray
+    impedance: FloatArray
+
+
+def measure_lines(network: Network, repeats: int = 32) -> LineFit:
+    """Measure the inputs' admittance at several conductance levels and separate what does not scale.
+
+    Parameters
+    ----------
+    network : Network
+    repeats : int
+        Readings of each pattern, at least 4.
+
+    Raises
+    ------
+    NotSeenError
+        If the bench does not measure the currents of its sources, or has too few inputs to tell lines apart.
+    """
+    top, limits = network.topology, network.limits
+    basis = np.eye(top.n_inputs) if top.ground is not None else _sums_to_zero(top.n_inputs)
+    design = _design(basis)
+    if np.linalg.matrix_rank(design) < top.n_inputs:
+        raise NotSeenError(
+            f"{top.n_inputs} inputs without ground show only sums of their lines' resistances; it takes 3 inputs"
+        )
+    if network.measure(np.zeros((1, top.n_inputs))).source_currents is None:
+        raise NotSeenError("this bench does not measure the currents of its sources: lines cannot be told")
+    volts = _volts(network)
+    rows, levels = [], []
+    for factor in np.geomspace(1 / 8, 1, LEVELS):
+        low, high = limits.conductance
+        done = network.program(np.full(top.n_edges, max(low, factor * high)))
+        levels.append(float(np.exp(np.mean(np.log(done.reached)))))
+        patterns = volts * np.concatenate([np.eye(top.n_inputs), -np.eye(top.n_inputs)])
+        read = network.measure(np.tile(patterns, (repeats, 1)))
+        assert read.source_currents is not None  # as it did before
+        currents = read.source_currents.reshape(repeats, 2, top.n_inputs, top.n_inputs)
+        admittance = 0.5 * (currents[:, 0] - currents[:, 1]) / volts
+        reduced = np.einsum("ia,rji,jb->rab", basis, admittance, basis)
+        # of the mean first: the inverse of a noisy matrix is biased
+        mean = np.linalg.inv(reduced.mean(axis=0))
+        each = mean - mean @ (reduced - reduced.mean(axis=0)) @ mean
+        rows.append(0.5 * (each + each.swapaxes(1, 2)))
+    inverse = levels[-1] / np.array(levels)
+    Z = np.stack(rows, axis=1)  # (repeats, LEVELS, n, n)
+    upper = np.triu_indices(Z.shape[-1])
+    points = Z[:, :, upper[0], upper[1]]
+    scatter = points.std(axis=0, ddof=1) / math.sqrt(repeats)
+    intercepts, left = _lines(inverse, points, scatter)
+    ohm = np.linalg.lstsq(design, intercepts.T, rcond=None)[0].T
+    freedom = left.size - 2 * left.shape[1]
+    chi = math.sqrt(float(np.sum(left**2)) / freedom)
+    # where the straight line does not hold within the scatter, the uncertainty is that of the line
+    sigma = ohm.std(axis=0, ddof=1) / math.sqrt(repeats) * max(1.0, chi)
+    return LineFit(ohm.mean(axis=0), sigma, chi, inverse, np.diagonal(Z.mean(axis=0), axis1=1, axis2=2).copy())
+
+
+def _volts(network: Network) -> float:
+    """Return volts at one input, the others at 0 V, that stay within every limit whatever the edges are."""
+    limits, top = network.limits, network.topology
+    edges = np.bincount(top.all_edges.ravel(), minlength=top.n_nodes)[top.inputs]
+    most = limits.current / (limits.conductance[1] * float(edges.max()))
+    return 0.5 * min(limits.voltage, limits.drop, most)
+
+
+def _sums_to_zero(n: int) -> FloatArray:
+    """Return a basis (n, n - 1) of what is orthogonal to the common mode."""
+    return np.asarray(np.linalg.svd(np.ones((1, n)))[2][1:].T)
+
+
+def _design(basis: FloatArray) -> FloatArray:
+    """Return how the reduced impedance's upper triangle (T, n) follows from the lines' resistances."""
+    upper = np.triu_indices(basis.shape[1])
+    whole = np.einsum("ia,ib->abi", basis, basis)
+    return np.asarray(whole[upper])
+
+
+def _lines(x: FloatArray, points: FloatArray, scatter: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return intercepts (R, T) of weighted straight lines, and residuals (LEVELS, T) of the mean in sigmas."""
+    sigma = np.maximum(scatter, 1e-12 * np.abs(points).max())
+    intercepts = np.empty((points.shape[0], points.shape[2]))
+    left = np.empty(sigma.shape)
+    for t in range(points.shape[2]):
+        weighted = np.stack([np.ones_like(x), x], axis=1) / sigma[:, t, None]
+        found = np.linalg.lstsq(weighted, points[:, :, t].T / sigma[:, t, None], rcond=None)[0]
+        intercepts[:, t] = found[0]
+        left[:, t] = points[:, :, t].mean(axis=0) / sigma[:, t] - weighted @ found.mean(axis=1)
+    return intercepts, left

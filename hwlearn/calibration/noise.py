@@ -1,0 +1,184 @@
+"""Noise of the readings against averaging, and how far the nodes lag behind a step."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from hwlearn.calibration.patterns import within_current
+from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.network import Network
+
+HOLD = 8
+"""Readings taken after each step of the step response."""
+
+SHARE_OF_NUDGE = 1e-3
+"""Noise that the recommended averaging leaves, as a share of ``limits.nudge``."""
+
+_SURE = 4.0  # standard errors beyond which a lag is believed
+_LARGE_LAG = 0.1  # beyond it the readings at the end of a step are not settled either
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseFit:
+    """What was found of a bench's noise.
+
+    Attributes
+    ----------
+    sigma_V : ndarray, shape (n_out,)
+        Standard deviation of one reading; half a step of the converter where that hides it.
+    stated_sigma_V : float
+        What the bench states.
+    averages : ndarray of int, shape (M,)
+        How many successive readings were averaged.
+    of_mean_V : ndarray, shape (M, n_out)
+        Allan deviation of such means.
+    recommended : int
+        Averages after which the noise is `SHARE_OF_NUDGE` of the nudge limit, or does not fall any more.
+    lag, lag_sigma : float
+        Share of a step that the first reading after it misses.
+    response, response_sigma : ndarray, shape (HOLD,)
+        Share of a step that each of the readings after it misses.
+    """
+
+    sigma_V: FloatArray
+    stated_sigma_V: float
+    averages: IntArray
+    of_mean_V: FloatArray
+    recommended: int
+    lag: float
+    lag_sigma: float
+    response: FloatArray
+    response_sigma: FloatArray
+
+    @property
+    def lags(self) -> bool:
+        """Whether the nodes are seen to lag."""
+        return self.lag > _SURE * self.lag_sigma and self.lag > 0
+
+    @property
+    def as_stated(self) -> bool:
+        """Whether no output is noisier than stated, as far as so many readings tell."""
+        readings = 2 * int(self.averages[-1]) * 4
+        return bool(self.sigma_V.max() <= self.stated_sigma_V * (1 + 5 / math.sqrt(2 * readings)) + 1e-12)
+
+    def settle_s(self, now_s: float, step_V: float) -> float | None:
+        """Return the wait after which a step's lag is half of the averaged noise; None if no lag is seen.
+
+        Parameters
+        ----------
+        now_s : float
+            How long the bench waited when this was measured.
+        step_V : float
+            Largest step to be expected.
+        """
+        if not self.lags or now_s <= 0:
+            return None
+        tau = -now_s / math.log(min(self.lag, 1 - 1e-9))
+        left = 0.5 * float(np.median(self.sigma_V)) / math.sqrt(self.recommended)
+        return tau * math.log(step_V / left) if 0 < left < step_V else tau * 20
+
+
+def measure_noise(network: Network, readings: int = 256, steps: int = 16, seed: int = 0) -> NoiseFit:
+    """Program the middle of the range, read one pattern many times, then the answer to many steps.
+
+    Parameters
+    ----------
+    network : Network
+        Raw, or with calibrated converters.
+    readings : int
+        Of the pattern; a power of two.
+    steps : int
+        How often the inputs step between a pattern and its negative.
+    seed : int
+        Of the pattern.
+
+    Raises
+    ------
+    HwlearnError
+        Whatever the network finds wrong.
+    """
+    low, high = network.limits.conductance
+    middle = np.full(network.topology.n_edges, math.sqrt(low * high))
+    pattern = within_current(network.limits, Kirchhoff(network.topology, middle), _pattern(network, seed))[0]
+    network.program(middle)
+    read = network.measure(np.tile(pattern, (readings, 1)))
+    counts = 2 ** np.arange(int(math.log2(readings / 8)) + 1)
+    of_mean = np.stack([_allan(read.voltages, int(m)) for m in counts])
+    sigma = _with_step(read.voltages[HOLD:].std(axis=0, ddof=1), network.resolution)
+    signs = np.where(np.arange(steps) % 2 == 0, 1.0, -1.0)
+    stepped = network.measure(np.repeat(signs, HOLD)[:, None] * pattern).voltages.reshape(steps, HOLD, -1)
+    response, response_sigma = _step_response(stepped * signs[:, None, None])
+    lag, lag_sigma = float(response[0]), float(response_sigma[0])
+    if lag > max(_SURE * lag_sigma, _LARGE_LAG):
+        lag = _ratio(stepped * signs[:, None, None])
+    return NoiseFit(
+        sigma,
+        read.voltage_sigma,
+        counts,
+        of_mean,
+        _recommended(counts, of_mean, sigma, network.limits.nudge),
+        lag,
+        lag_sigma,
+        response,
+        response_sigma,
+    )
+
+
+def _pattern(network: Network, seed: int) -> FloatArray:
+    """Return input volts (1, n_in) within half of the limits."""
+    size = 0.5 * min(network.limits.voltage, 0.5 * network.limits.drop)
+    return np.asarray(np.random.default_rng(seed).uniform(-size, size, (1, network.topology.n_inputs)))
+
+
+def _allan(voltages: FloatArray, m: int) -> FloatArray:
+    """Return the Allan deviation (n_out,) of means of m successive readings: blind to slow drift."""
+    means = voltages[: len(voltages) // m * m].reshape(-1, m, voltages.shape[1]).mean(axis=1)
+    return np.asarray(np.sqrt(0.5 * np.mean(np.diff(means, axis=0) ** 2, axis=0)))
+
+
+def _with_step(sigma: FloatArray, step: float) -> FloatArray:
+    """Add a converter's rounding where the noise is too small to spread readings over several codes."""
+    return np.where(sigma < 0.5 * step, np.hypot(sigma, step / math.sqrt(12)), sigma)
+
+
+def _recommended(counts: IntArray, of_mean: FloatArray, sigma: FloatArray, nudge: float) -> int:
+    if not sigma.any():
+        return 1
+    enough = math.ceil((float(sigma.max()) / (SHARE_OF_NUDGE * nudge)) ** 2)
+    rms = np.sqrt(np.mean(of_mean**2, axis=1))
+    falls = int(counts[int(np.argmin(rms))])
+    # the deviation of the longest means is itself uncertain: a rise counts only if white noise does not explain it
+    white = rms[0] / np.sqrt(counts)
+    if (rms <= 2 * white).all():
+        falls = enough
+    return max(1, min(1 << max(0, enough - 1).bit_length(), falls if falls < enough else 1 << 30))
+
+
+def _step_response(after: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return missing shares (HOLD,) and their uncertainty, of readings (steps, HOLD, n_out) turned to one sign."""
+    end = after[:, HOLD // 2 :].mean(axis=(0, 1))
+    size = 2 * end  # from the negative of a pattern to the pattern
+    weight = size**2 / max(float(size @ size), 1e-300)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        missing = np.where(size == 0, 0.0, (end - after[1:]) / size)
+    each = missing @ weight
+    return each.mean(axis=0), each.std(axis=0, ddof=1) / math.sqrt(len(each))
+
+
+def _ratio(after: FloatArray) -> float:
+    """Return the factor by which the lag shrinks from one reading to the next."""
+    mean = after[1:].mean(axis=0)
+    n = np.arange(1, HOLD + 1)
+
+    def misfit(r: float) -> float:
+        basis = np.stack([np.ones(HOLD), r**n], axis=1)
+        _, rest, _, _ = np.linalg.lstsq(basis, mean, rcond=None)
+        left = mean - basis @ np.linalg.lstsq(basis, mean, rcond=None)[0]
+        return float(np.sum(rest) if rest.size else np.sum(left**2))
+
+    return float(minimize_scalar(misfit, bounds=(1e-4, 0.999), method="bounded", options={"xatol": 1e-6}).x)

@@ -1,0 +1,294 @@
+"""The tables of a calibration record: what each step of a calibration finds, checked when it is made."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Final
+
+import numpy as np
+
+from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.errors import SetupError
+
+_LENGTHS: Final[Mapping[str, Callable[[Topology], int]]] = {
+    "inputs": lambda topology: topology.n_inputs,
+    "outputs": lambda topology: topology.n_outputs,
+    "edges": lambda topology: topology.n_edges,
+}
+
+
+def _each(of: str, *, positive: bool = False, optional: bool = False) -> Mapping[str, Any]:
+    """Declare a list of numbers, one for each input, output or edge."""
+    return {"kind": "numbers", "each": of, "positive": positive, "optional": optional}
+
+
+def _number(least: float = -math.inf, *, optional: bool = False) -> Mapping[str, Any]:
+    return {"kind": "number", "least": least, "optional": optional}
+
+
+_INPUTS, _OUTPUTS, _EDGES = _each("inputs"), _each("outputs"), _each("edges")
+_MAYBE_OUTPUTS = _each("outputs", optional=True)
+_SIZE = _number(0.0)
+_WHOLE: Final = {"kind": "whole", "optional": False}
+_MEMBERS: Final = {"kind": "members", "each": "edges", "optional": False}
+_FLAG: Final = {"kind": "flag", "optional": False}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RecordSection:
+    """One table of the record; equal to another if every value is."""
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            object.__setattr__(self, item.name, _checked(item, getattr(self, item.name)))
+
+    def __eq__(self, other: object) -> bool:
+        if type(self) is not type(other):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    __hash__ = None  # type: ignore[assignment]  # holds arrays
+
+    def check(self, topology: Topology) -> None:
+        """Refuse lists that are not as long as the network has inputs, outputs or edges."""
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is None or item.metadata["kind"] not in ("numbers", "members"):
+                continue
+            of = item.metadata["each"]
+            # "devices": as many as the section itself names
+            due = len(getattr(self, of)) if of not in _LENGTHS else _LENGTHS[of](topology)
+            if item.metadata["kind"] == "members":
+                if max(value, default=0) >= due:
+                    raise SetupError(f"{item.name} names edge {max(value)}, the edges are 0 to {due - 1}")
+                continue
+            if len(value) != due:
+                raise SetupError(
+                    f"{item.name} has {len(value)} values, "
+                    + (f"the network has {due} {of}" if of in _LENGTHS else f"for {due} {of}")
+                )
+
+    def table(self) -> dict[str, object]:
+        """Return the values as TOML takes them; what is unknown is left out."""
+        found = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {
+            name: value.tolist() if isinstance(value, np.ndarray) else value
+            for name, value in found.items()
+            if value is not None
+        }
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ConverterRecord(RecordSection):
+    """Errors of the converters, all in one form: volts that are there = gain x volts told or read + offset.
+
+    Attributes
+    ----------
+    input_gain, input_offset_V : ndarray, shape (n_in,)
+        Of the DACs at the inputs, with their standard uncertainties ``..._sigma``.
+    reading_gain, reading_offset_V : ndarray, shape (n_out,)
+        Of the ADCs at the outputs.
+    drive_gain, drive_offset_V : ndarray, shape (n_out,), optional
+        Of the DACs that clamp or nudge the outputs, where they were measured.
+    common_gain_sigma : float
+        Relative standard uncertainty of what is common to all gains, left out of the others: without a reference
+        it is a convention.
+    """
+
+    input_gain: FloatArray = field(metadata=_each("inputs", positive=True))
+    input_gain_sigma: FloatArray = field(metadata=_INPUTS)
+    input_offset_V: FloatArray = field(metadata=_INPUTS)
+    input_offset_sigma_V: FloatArray = field(metadata=_INPUTS)
+    reading_gain: FloatArray = field(metadata=_each("outputs", positive=True))
+    reading_gain_sigma: FloatArray = field(metadata=_OUTPUTS)
+    reading_offset_V: FloatArray = field(metadata=_OUTPUTS)
+    reading_offset_sigma_V: FloatArray = field(metadata=_OUTPUTS)
+    common_gain_sigma: float = field(metadata=_SIZE)
+    drive_gain: FloatArray | None = field(default=None, metadata=_each("outputs", positive=True, optional=True))
+    drive_gain_sigma: FloatArray | None = field(default=None, metadata=_MAYBE_OUTPUTS)
+    drive_offset_V: FloatArray | None = field(default=None, metadata=_MAYBE_OUTPUTS)
+    drive_offset_sigma_V: FloatArray | None = field(default=None, metadata=_MAYBE_OUTPUTS)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NoiseRecord(RecordSection):
+    """Noise of the readings as the bench was set when it was measured, and how it should be set.
+
+    Attributes
+    ----------
+    reading_sigma_V : ndarray, shape (n_out,)
+        Standard deviation of one reading of each output.
+    stated_sigma_V : float
+        What the bench stated of one reading; zero if nothing.
+    floor_V : float
+        Below this averaging did not go; the mean's own standard deviation at the longest averaging tried.
+    averages : int
+        Readings to average into one, times what the bench averages now.
+    lag : float
+        Share of a step that the first reading after it misses; not told from zero if less than its sigma times 3.
+    lag_sigma : float
+    settle_s : float, optional
+        Wait before a reading after which the lag is lost in the noise; None if the bench does not say how long it
+        waits now, or no lag was seen.
+    """
+
+    reading_sigma_V: FloatArray = field(metadata=_OUTPUTS)
+    stated_sigma_V: float = field(metadata=_SIZE)
+    floor_V: float = field(metadata=_SIZE)
+    averages: int = field(metadata=_WHOLE)
+    lag: float = field(metadata=_number())
+    lag_sigma: float = field(metadata=_SIZE)
+    settle_s: float | None = field(default=None, metadata=_number(0.0, optional=True))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LineRecord(RecordSection):
+    """Resistance between each input source and its node: wire, switch and source together.
+
+    Attributes
+    ----------
+    source_ohm, source_sigma_ohm : ndarray, shape (n_in,)
+    chi : float
+        Misfit of the straight line that they are read from, in units of its noise.
+    """
+
+    source_ohm: FloatArray = field(metadata=_INPUTS)
+    source_sigma_ohm: FloatArray = field(metadata=_INPUTS)
+    chi: float = field(metadata=_SIZE)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EdgeRecord(RecordSection):
+    """Gain of each edge: conductance there = gain x conductance that the hardware says it took.
+
+    Attributes
+    ----------
+    gain : ndarray, shape (E,)
+    gain_sigma : ndarray, shape (E,)
+        Relative standard uncertainty; without that of the common scale where `scale_known` is false.
+    scale_sigma : float
+        Relative standard uncertainty of the common scale of all gains, the common gain of the converters included.
+    scale_known : bool
+        Whether a current fixed the common scale of all conductances. Voltages alone do not show it.
+    chi : float
+        Misfit of the readings in units of their noise.
+    configurations : int
+        Programmed configurations that were measured.
+    stuck : tuple of int
+        Edges that never move; they stand at gain x the middle (geometric mean) of ``limits.conductance``.
+    """
+
+    gain: FloatArray = field(metadata=_each("edges", positive=True))
+    gain_sigma: FloatArray = field(metadata=_EDGES)
+    scale_sigma: float = field(metadata=_SIZE)
+    scale_known: bool = field(metadata=_FLAG)
+    chi: float = field(metadata=_SIZE)
+    configurations: int = field(metadata=_WHOLE)
+    stuck: tuple[int, ...] = field(default=(), metadata=_MEMBERS)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VerifyRecord(RecordSection):
+    """Predicted against measured on fresh random configurations and patterns.
+
+    Attributes
+    ----------
+    chi : float
+        Root mean square of (measured - predicted), in units of the stated uncertainty.
+    rms_V, nominal_rms_V : float
+        The same in volts; and of the prediction from nominal values.
+    noise_V : float
+        Stated uncertainty of the readings that were compared.
+    configurations, readings : int
+    """
+
+    chi: float = field(metadata=_SIZE)
+    rms_V: float = field(metadata=_SIZE)
+    nominal_rms_V: float = field(metadata=_SIZE)
+    noise_V: float = field(metadata=_SIZE)
+    configurations: int = field(metadata=_WHOLE)
+    readings: int = field(metadata=_WHOLE)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PulseRecord(RecordSection):
+    """How a sample of memristive devices answers pulses, readings and time; see `hwlearn.calibration.pulses`.
+
+    Attributes
+    ----------
+    devices : tuple of int
+        Edges whose thresholds were found; all arrays follow them.
+    silent, beyond : tuple of int
+        Edges that did not answer pulses of full strength; whose thresholds lie outside the limits of pulses.
+    low_S, high_S : ndarray, shape (n,)
+        Conductances after RESET and SET pulses of full strength.
+    set_V, reset_V : ndarray, shape (n,)
+        Magnitude at which one pulse of ``width_s`` moves ``ln(g)`` by ``share`` of its span, with the standard
+        uncertainties ``..._sigma_V``.
+    read_noise : ndarray, shape (n,)
+        Relative standard deviation of one reading at ``read_voltage_V``.
+    disturb : ndarray, shape (n,)
+        Relative change in 1000 readings, with its standard uncertainty ``disturb_sigma``.
+    retention : ndarray, shape (n,)
+        Relative change in each decade of time up to ``retention_s``, with ``retention_sigma``.
+    """
+
+    devices: tuple[int, ...] = field(metadata=_MEMBERS)
+    silent: tuple[int, ...] = field(metadata=_MEMBERS)
+    beyond: tuple[int, ...] = field(metadata=_MEMBERS)
+    share: float = field(metadata=_SIZE)
+    width_s: float = field(metadata=_SIZE)
+    read_voltage_V: float = field(metadata=_SIZE)
+    retention_s: float = field(metadata=_SIZE)
+    low_S: FloatArray = field(metadata=_each("devices", positive=True))
+    high_S: FloatArray = field(metadata=_each("devices", positive=True))
+    set_V: FloatArray = field(metadata=_each("devices", positive=True))
+    set_sigma_V: FloatArray = field(metadata=_each("devices"))
+    reset_V: FloatArray = field(metadata=_each("devices", positive=True))
+    reset_sigma_V: FloatArray = field(metadata=_each("devices"))
+    read_noise: FloatArray = field(metadata=_each("devices"))
+    disturb: FloatArray = field(metadata=_each("devices"))
+    disturb_sigma: FloatArray = field(metadata=_each("devices"))
+    retention: FloatArray = field(metadata=_each("devices"))
+    retention_sigma: FloatArray = field(metadata=_each("devices"))
+
+
+def _checked(item: Field[Any], value: Any) -> Any:
+    """Return a section's value as its declaration says, or refuse it."""
+    kind, name = item.metadata["kind"], item.name
+    if value is None and item.metadata["optional"]:
+        return None
+    if kind == "flag":
+        if not isinstance(value, bool | np.bool_):
+            raise SetupError(f"{name} = {value!r} must be true or false")
+        return bool(value)
+    if kind == "whole":
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+            raise SetupError(f"{name} = {value!r} must be a whole number, zero or more")
+        return int(value)
+    if kind == "members":
+        if not isinstance(value, list | tuple) or not all(type(v) is int and v >= 0 for v in value):
+            raise SetupError(f"{name} must be a list of whole numbers, zero or more")
+        return tuple(value)
+    if kind == "number":
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+            raise SetupError(f"{name} = {value!r} must be a number")
+        if value < item.metadata["least"]:
+            raise SetupError(f"{name} = {value!r} must be at least {item.metadata['least']:g}")
+        return float(value)
+    if isinstance(value, list) and any(isinstance(v, bool) or not isinstance(v, int | float) for v in value):
+        raise SetupError(f"{name} must be a list of numbers")
+    try:
+        array = np.array(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise SetupError(f"{name} must be a list of numbers") from None
+    if array.ndim != 1 or not np.isfinite(array).all():
+        raise SetupError(f"{name} must be a list of finite numbers")
+    if item.metadata["positive"] and not (array > 0).all():
+        raise SetupError(f"{name} must be positive")
+    if "sigma" in name and not (array >= 0).all():
+        raise SetupError(f"{name} must not be negative")
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,72 @@
+"""``hwlearn calibrate --from-data``."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from hwlearn.cli.outcome import FAILED, print_json
+from hwlearn.units import format_quantity
+
+_FITS: Final = 1.5  # residual from which on the model does not fit
+_LOUD: Final = 0.2  # relative read noise: more is no reading of a conductance
+
+
+def fit_devices(path: Path, model: str, output: Path | None, *, as_json: bool) -> None:
+    """Fit a device model to measured pulses, print it, and write what makes such devices in a bench file.
+
+    Raises
+    ------
+    SetupError, DataError
+        If there is no such model, the file is wrong, or the snippet cannot be written.
+    """
+    from hwlearn.atomic_file import write_atomically
+    from hwlearn.lab.device_fits import bench_snippet, fit_file
+
+    fit = fit_file(path, model)
+    where = path.with_name(f"{path.stem}-{model}.toml") if output is None else output
+    write_atomically(where.absolute(), bench_snippet(fit).encode())
+    fits = math.isfinite(fit.residual) and fit.residual < _FITS
+    trusted = fits and fit.read_noise < _LOUD  # noise can explain anything
+    untold = [name for name, told in fit.told.items() if not told]
+    if as_json:
+        print_json(
+            event="fit",
+            model=model,
+            values=dict(fit.values),
+            sigma=dict(fit.sigma),
+            told=dict(fit.told),
+            residual=fit.residual,
+            read_noise=fit.read_noise,
+            cycle_spread=fit.cycle_spread,
+            trusted=trusted,
+            snippet=str(where),
+        )
+    else:
+        for name, value in fit.values.items():
+            unit = fit.units.get(name, "")
+            note = "" if fit.told[name] else "   (the data hardly tell it)"
+            typer.echo(f"{name:<14}{_text(value, unit):>14}  +- {_text(fit.sigma[name], unit, 2)}{note}")
+        typer.echo(f"{'misfit':<14}{fit.residual:>14.2f}  expected 1")
+        typer.echo(f"{'read noise':<14}{fit.read_noise:>14.2%}  of a reading")
+        typer.echo(f"{'cycle spread':<14}{fit.cycle_spread:>14.2%}  of the dose of a pulse")
+        if not fits:
+            typer.echo(f"do not trust it: {model} departs {fit.residual:.1f} times more than its noise")
+        elif not trusted:
+            typer.echo(
+                f"do not trust it: {model} takes most of the data for noise ({fit.read_noise:.0%} a reading)"
+            )
+        elif untold:
+            typer.echo(f"trust it, but for {', '.join(untold)}: measure more amplitudes of both polarities")
+        else:
+            typer.echo(f"trust it: {model} explains the readings within their noise")
+        typer.echo(f"for a bench   {where}")
+    if not trusted:
+        raise typer.Exit(FAILED)
+
+
+def _text(value: float, unit: str, digits: int = 4) -> str:
+    return format_quantity(value, unit, digits) if unit else f"{value:.{digits}g}"

@@ -1,0 +1,92 @@
+"""Device models that fit themselves to measured pulses, by name: the entry-point group ``hwlearn.device_fits``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Final, Protocol
+
+from hwlearn.errors import SetupError
+from hwlearn.spelling import closest
+from hwlearn.toml_text import toml_text
+
+GROUP: Final = "hwlearn.device_fits"
+
+
+class DeviceFit(Protocol):
+    """What a plugin returns for a file of measured pulses."""
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """Each parameter."""
+
+    @property
+    def sigma(self) -> Mapping[str, float]:
+        """Their standard uncertainties."""
+
+    @property
+    def told(self) -> Mapping[str, bool]:
+        """Whether the data tell them, or they rest mostly on where the search began."""
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """Their units; empty for a plain number."""
+
+    @property
+    def residual(self) -> float:
+        """Root mean square of predicted minus measured, in its stated standard deviation; 1 if the model fits."""
+
+    @property
+    def read_noise(self) -> float:
+        """Relative standard deviation of a reading, as the fit finds it."""
+
+    @property
+    def cycle_spread(self) -> float:
+        """Relative standard deviation of the dose of one pulse."""
+
+    @property
+    def table(self) -> Mapping[str, object]:
+        """The key ``memristor`` of ``[backend]`` that makes such devices."""
+
+
+def device_fits() -> dict[str, Callable[[Path], DeviceFit]]:
+    """Return the installed fits by the name of their model, not yet loaded.
+
+    Each takes the path of a CSV file and returns a `DeviceFit`.
+    """
+
+    def later(load: Callable[[], Callable[[Path], DeviceFit]]) -> Callable[[Path], DeviceFit]:
+        return lambda path: load()(path)
+
+    return {point.name: later(point.load) for point in entry_points(group=GROUP)}
+
+
+def fit_file(path: Path, model: str) -> DeviceFit:
+    """Fit a model to a file of measured pulses.
+
+    Raises
+    ------
+    SetupError
+        If no such model is installed.
+    DataError
+        If the file cannot be read, or the model comes nowhere near it.
+    """
+    known = device_fits()
+    if model not in known:
+        installed = ", ".join(sorted(known)) or "none"
+        raise SetupError(
+            f"there is no device model {model!r}{closest(model, list(known))}; installed are: {installed}"
+        )
+    return known[model](path)
+
+
+def bench_snippet(fit: DeviceFit) -> str:
+    """Return the lines of a bench file that make devices like the fitted one.
+
+    Raises
+    ------
+    SetupError
+        If the plugin's table cannot be written as TOML.
+    """
+    return toml_text({"backend": {"kind": "sim", "memristor": fit.table}})

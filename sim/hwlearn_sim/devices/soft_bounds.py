@@ -1,0 +1,184 @@
+"""Soft-bounds RRAM: each pulse covers a fraction of what is left to the bound."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.errors import SetupError
+from hwlearn_sim.devices.model import DeviceModel, Parameter, at, check_positive, check_spreads, spread
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class SoftBoundsLaw:
+    """How pulses move a soft-bounds device.
+
+    Parameters
+    ----------
+    g_min, g_max : float or ndarray, shape (n,)
+        Bounds in siemens.
+    set_step, reset_step : float or ndarray, shape (n,)
+        Fraction of the way to g_max (g_min) that one reference pulse covers, between 0 and 1.
+    set_voltage, reset_voltage : float or ndarray, shape (n,)
+        Magnitude in volts of the reference pulses.
+    set_scale, reset_scale : float or ndarray, shape (n,)
+        Volts v0 of the dose ``sinh(V / v0) / sinh(V_ref / v0)`` of a pulse of another amplitude.
+    width_s : float or ndarray, shape (n,)
+        Seconds of a reference pulse; the dose is proportional to the width.
+
+    Raises
+    ------
+    SetupError
+        If a parameter is not positive, a step is not below 1, or the bounds do not rise.
+
+    Notes
+    -----
+    SET: ``g_max - g`` shrinks by ``(1 - set_step) ** dose``; RESET likewise towards g_min. The exponential form
+    makes two halves of a pulse equal the whole. Source of the state-dependent step: Fusi & Abbott, Nature
+    Neuroscience 10, 485 (2007); of the sinh: ion hopping, e.g. Yu & Wong, IEEE EDL 31, 1455 (2010).
+
+    Examples
+    --------
+    >>> law = SoftBoundsLaw(g_min=0.0, g_max=1e-4, set_step=0.1)
+    >>> float(law.moved(0.0, 1.0, 1e-6))
+    1e-05
+    """
+
+    g_min: Parameter = 1e-6
+    g_max: Parameter = 1e-4
+    set_step: Parameter = 0.05
+    reset_step: Parameter = 0.05
+    set_voltage: Parameter = 1.0
+    reset_voltage: Parameter = 1.0
+    set_scale: Parameter = 0.05
+    reset_scale: Parameter = 0.05
+    width_s: Parameter = 1e-6
+
+    def __post_init__(self) -> None:
+        names = ("g_max", "set_step", "reset_step", "set_voltage", "reset_voltage", "set_scale", "reset_scale")
+        check_positive("a soft-bounds law", {name: getattr(self, name) for name in (*names, "width_s")})
+        if not (np.all(np.asarray(self.g_min) >= 0) and np.all(np.asarray(self.g_min) < self.g_max)):
+            raise SetupError(f"bounds {self.g_min} S to {self.g_max} S of a soft-bounds law must rise from zero")
+        for name in ("set_step", "reset_step"):
+            if np.any(np.asarray(getattr(self, name)) >= 1):
+                raise SetupError(f"{name} of a soft-bounds law is {getattr(self, name)}; it must be below 1")
+
+    def moved(
+        self, conductance: Parameter, volts: Parameter, width_s: Parameter, strength: Parameter = 1.0
+    ) -> FloatArray:
+        """Return the conductance after a pulse, siemens; all arguments broadcast.
+
+        Parameters
+        ----------
+        conductance, volts, width_s : array_like
+            Siemens before; volts, positive to SET; seconds.
+        strength : array_like
+            Factor on the dose: what differs from cycle to cycle.
+        """
+        g, v = np.asarray(conductance, dtype=np.float64), np.asarray(volts, dtype=np.float64)
+        up = v > 0
+        ref = np.where(up, self.set_voltage, self.reset_voltage)
+        v0 = np.where(up, self.set_scale, self.reset_scale)
+        size = np.abs(v)
+        # sinh(size / v0) / sinh(ref / v0) without overflow
+        ratio = np.exp((size - ref) / v0) * -np.expm1(-2 * size / v0) / -np.expm1(-2 * ref / v0)
+        dose = strength * ratio * np.asarray(width_s) / self.width_s
+        covered = -np.expm1(dose * np.log1p(-np.where(up, self.set_step, self.reset_step)))
+        bound = np.where(up, self.g_max, self.g_min)
+        return np.asarray(np.clip(g + (bound - g) * covered, self.g_min, self.g_max))
+
+
+class SoftBounds(DeviceModel):
+    """n soft-bounds devices.
+
+    Parameters
+    ----------
+    law : SoftBoundsLaw
+        The typical device, scalar parameters.
+    n : int
+        How many.
+    drawn, cycles : numpy.random.Generator
+        What the devices, and each cycle of each, follow from.
+    device_spread : float
+        Log-normal spread of steps, reference voltages (a tenth of it) and bounds (half of it) over devices.
+    cycle_spread : float
+        Relative standard deviation of the dose of each pulse.
+    retention_s : float
+        Time constant with which the state falls back to g_min.
+    walk_per_sqrt_hour : float
+        Relative random walk of the conductance in an hour.
+
+    Raises
+    ------
+    SetupError
+        If a spread is negative or the retention not positive.
+    """
+
+    def __init__(
+        self,
+        law: SoftBoundsLaw,
+        n: int,
+        drawn: np.random.Generator,
+        cycles: np.random.Generator,
+        *,
+        device_spread: float = 0.0,
+        cycle_spread: float = 0.0,
+        retention_s: float = math.inf,
+        walk_per_sqrt_hour: float = 0.0,
+    ) -> None:
+        check_spreads(
+            "soft-bounds devices",
+            {
+                "device_spread": device_spread,
+                "cycle_spread": cycle_spread,
+                "walk_per_sqrt_hour": walk_per_sqrt_hour,
+            },
+        )
+        if not retention_s > 0:
+            raise SetupError(f"retention_s is {retention_s}; it must be positive")
+        self.law = _population(law, n, drawn, device_spread)
+        self._cycles, self._cycle_spread = cycles, cycle_spread
+        self._retention_s, self._walk = retention_s, walk_per_sqrt_hour
+        # pristine devices lie low, not all at the very bound
+        start = drawn.uniform(0.02, 0.2, n)
+        self._g = np.asarray(self.law.g_min + start * (np.asarray(self.law.g_max) - self.law.g_min))
+
+    @property
+    def conductance(self) -> FloatArray:
+        """True small-signal siemens (n,) now."""
+        return self._g.copy()
+
+    def pulse(self, devices: IntArray, volts: FloatArray, width_s: float) -> None:
+        """Hold the chosen devices (m,), each once, at volts (m,) for a time."""
+        strength = 1.0 + self._cycle_spread * self._cycles.standard_normal(len(devices))
+        self._g[devices] = at(self.law, devices).moved(self._g[devices], volts, width_s, strength)
+
+    def rest(self, seconds: float) -> None:
+        """Let time pass: the state falls towards g_min and walks."""
+        low = self.law.g_min
+        g = low + (self._g - low) * math.exp(-seconds / self._retention_s)
+        if self._walk:
+            g = g * np.exp(self._walk * math.sqrt(seconds / 3600) * self._cycles.standard_normal(len(g)))
+        self._g = np.clip(g, low, self.law.g_max)
+
+
+def _population(law: SoftBoundsLaw, n: int, rng: np.random.Generator, sigma: float) -> SoftBoundsLaw:
+    def drawn(name: str, share: float) -> FloatArray:
+        return spread(rng, float(getattr(law, name)), share * sigma, n)
+
+    g_min, g_max = drawn("g_min", 0.5), drawn("g_max", 0.5)
+    if (g_min >= g_max).any():
+        raise SetupError(f"device_spread {sigma} makes bounds of soft-bounds devices cross; lower it")
+    return replace(
+        law,
+        g_min=g_min,
+        g_max=g_max,
+        # a step is a fraction: its exponent is what is spread
+        set_step=-np.expm1(np.log1p(-float(law.set_step)) * spread(rng, 1.0, sigma, n)),
+        reset_step=-np.expm1(np.log1p(-float(law.reset_step)) * spread(rng, 1.0, sigma, n)),
+        set_voltage=drawn("set_voltage", 0.1),
+        reset_voltage=drawn("reset_voltage", 0.1),
+    )

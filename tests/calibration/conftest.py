@@ -1,0 +1,59 @@
+"""The bench that calibration must master: 20 % device error, 5 mV offsets, 2 % gains, 1 mV noise, 12 bits."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn_sim import Imperfections, KirchhoffTwin
+
+STEP = 2.0 / 4096
+"""One step of the 12-bit converters over +-1 V."""
+
+
+@pytest.fixture
+def raw_flaws() -> Callable[..., Imperfections]:
+    """Return a function that makes the imperfections of a bench that nobody calibrated."""
+
+    def make(**other) -> Imperfections:
+        flaws = {
+            "device_spread": 0.2,
+            "read_noise_V": 1e-3,
+            "current_noise_A": 1e-8,
+            "adc_bits": 12,
+            "adc_range_V": 1.0,
+            "dac_bits": 12,
+            "dac_range_V": 1.0,
+            "conductance_bits": 10,
+            "adc_gain": 0.02,
+            "adc_offset_V": 5e-3,
+            "dac_gain": 0.02,
+            "dac_offset_V": 5e-3,
+        }
+        return Imperfections(**(flaws | other))
+
+    return make
+
+
+@pytest.fixture
+def raw_bench(bench_limits, raw_flaws) -> Callable[..., tuple[KirchhoffTwin, hl.Kirchhoff]]:
+    """Return a function that makes a twin and its nominal model: ``size`` = nodes, edges, inputs, outputs."""
+
+    def make(seed, size=(14, 30, 4, 3), options=None, **other):
+        top = hl.Topology.random(size[0], size[1], inputs=size[2], outputs=size[3], seed=100 + seed)
+        twin = KirchhoffTwin(top, bench_limits, raw_flaws(**other), seed=seed, **(options or {}))
+        return twin, hl.Kirchhoff(top, np.full(top.n_edges, 5e-5))
+
+    return make
+
+
+@pytest.fixture
+def true_log_gains() -> Callable[[KirchhoffTwin], np.ndarray]:
+    """Return a function that tells the true log-gains (E,), true over reached, for comparison alone."""
+
+    def tell(twin):
+        reached = twin.program(np.full(twin.topology.n_edges, 5e-5)).reached
+        return np.log(twin.true_conductances / reached)
+
+    return tell

@@ -1,0 +1,109 @@
+"""Converters against each other, against ground and against a known channel."""
+
+import json
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.calibration.converters import ConverterFit, calibrate_converters
+from hwlearn.errors import SetupError
+from hwlearn_sim import KirchhoffTwin
+
+STEP = 2.0 / 4096
+BLOCKS = ("dac_gain", "dac_offset", "drive_gain", "drive_offset", "adc_gain", "adc_offset")
+
+
+def truth(twin):
+    """What the channels really are, ``true = nominal (1 + gain) + offset``, for comparison alone."""
+    adc = twin._channels(twin.topology.outputs)
+    return {
+        "dac_gain": twin._input_dac.gain - 1,
+        "dac_offset": twin._input_dac.offset,
+        "drive_gain": twin._output_dac.gain - 1,
+        "drive_offset": twin._output_dac.offset,
+        "adc_gain": 1 / adc.gain - 1,
+        "adc_offset": -adc.offset / adc.gain,
+    }
+
+
+@pytest.mark.parametrize("known_step", [STEP, None])
+def test_residuals_are_below_one_step(known_step, raw_bench, figure):
+    """Against each other alone the common gain and offset are a convention: they are taken out."""
+    worst, z = 0.0, []
+    for seed in range(4):
+        twin, model = raw_bench(seed, (24, 55, 5, 3))
+        fit = calibrate_converters(twin, model, seed=seed, dac_step_V=known_step)
+        real = truth(twin)
+        gain = np.concatenate([getattr(fit, b) - real[b] for b in BLOCKS if b.endswith("gain")])
+        offset = np.concatenate([getattr(fit, b) - real[b] for b in BLOCKS if b.endswith("offset")])
+        shift = np.abs((offset - offset.mean())[:, None] + (gain - gain.mean())[:, None] * [-0.5, 0.5])
+        worst = max(worst, shift.max())
+        z += [((getattr(fit, b) - real[b]) / fit.sigma(b)) for b in BLOCKS]
+        assert fit.gain_spread == pytest.approx(0.02, rel=0.7)
+        assert (fit.linearity < 2 * STEP).all()
+    figure(
+        f"converters against each other, DAC step {'known' if known_step else 'not known'}: worst residual over "
+        f"+-0.5 V {worst / STEP:.2f} steps of 12 bits (asked < 1), common gain and offset aside"
+    )
+    assert worst < STEP
+    assert np.sqrt(np.mean(np.concatenate(z) ** 2)) < 1.8
+
+
+def test_a_channel_known_from_an_smu_fixes_the_scale_of_all(raw_bench, figure):
+    worst = 0.0
+    for seed in range(4):
+        twin, model = raw_bench(seed, (24, 55, 5, 3))
+        real = truth(twin)
+        nothing = np.full(4, np.nan)
+        known = {
+            b: (np.concatenate([[real[b][0]], nothing]), np.concatenate([[1e-5], nothing]))
+            for b in ("dac_gain", "dac_offset")
+        }
+        fit = calibrate_converters(twin, model, seed=seed, known=known, dac_step_V=STEP)
+        for kind in ("dac", "drive", "adc"):
+            gain = getattr(fit, f"{kind}_gain") - real[f"{kind}_gain"]
+            offset = getattr(fit, f"{kind}_offset") - real[f"{kind}_offset"]
+            worst = max(worst, float((np.abs(offset) + 0.5 * np.abs(gain)).max()))
+    figure(
+        f"converters, one DAC known: worst residual over +-0.5 V {worst / STEP:.2f} steps of 12 bits (asked < 1)"
+    )
+    assert worst < STEP
+
+
+def test_corrections_undo_the_errors(raw_bench):
+    twin, model = raw_bench(1)
+    fit = calibrate_converters(twin, model, configurations=6, repeats=2)
+    x = np.random.default_rng(0).uniform(-0.4, 0.4, (5, 4))
+    np.testing.assert_allclose(fit.applied(fit.asked(x)), x, atol=1e-15)
+    twin.program(np.full(30, 5e-5))
+    uniform = np.full((200, 4), 0.3)
+    seen = fit.true(twin.measure(fit.asked(uniform)).voltages).mean(axis=0)
+    raw = twin.measure(uniform).voltages.mean(axis=0)
+    assert np.abs(seen - 0.3).max() < 5e-4 < np.abs(raw - 0.3).max()
+
+
+def test_ground_makes_offsets_absolute(bench_limits, raw_flaws):
+    base = hl.Topology.random(14, 30, inputs=5, outputs=3, seed=3)
+    top = hl.Topology(14, base.edges, base.inputs[:4].tolist(), base.outputs, int(base.inputs[4]))
+    twin = KirchhoffTwin(top, bench_limits, raw_flaws(), seed=2, nudges=("clamp", "resistor"))
+    fit = calibrate_converters(twin, nudge_siemens=1e-4)
+    real = truth(twin)
+    assert np.abs(fit.dac_offset - real["dac_offset"]).max() < STEP
+    assert np.abs(fit.adc_offset - real["adc_offset"]).max() < STEP
+
+
+def test_state_and_mistakes(raw_bench):
+    twin, model = raw_bench(0)
+    fit = calibrate_converters(twin, model, configurations=2, repeats=1)
+    again = ConverterFit.from_state(json.loads(json.dumps(fit.state())))
+    np.testing.assert_array_equal(again.values, fit.values)
+    np.testing.assert_array_equal(again.covariance, fit.covariance)
+    with pytest.raises(SetupError, match="damaged"):
+        ConverterFit.from_state({"gain": [1.0]})
+    with pytest.raises(SetupError, match="at least 1 configuration"):
+        calibrate_converters(twin, model, levels=2)
+    with pytest.raises(SetupError, match="there is no 'gain'"):
+        calibrate_converters(twin, model, configurations=1, known={"gain": (0.0, 1.0)})
+    with pytest.raises(SetupError, match="must be positive"):
+        calibrate_converters(twin, model, configurations=1, known={"adc_gain": (0.0, 0.0)})

@@ -1,0 +1,370 @@
+"""`hwlearn calibrate`: what it finds, what it refuses, and that an interruption loses nothing."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.calibration_record import CalibrationRecord
+from hwlearn.lab.calibrating import RECORD_NAME
+from hwlearn_sim.backend import SimBackend
+
+STEPS = ["noise", "lines", "pulses", "converters", "edges", "verify"]
+FLAWS = [
+    "device_spread = 0.2",
+    'read_noise = "1 mV"',
+    'current_noise = "10 nA"',
+    "adc_gain = 0.02",
+    'adc_offset = "5 mV"',
+    "dac_gain = 0.02",
+    'dac_offset = "5 mV"',
+]
+QUICK = ("--configurations", 4, "--patterns", 12)
+
+
+@pytest.fixture
+def flawed(folder, bench_text):
+    """The small bench with converters and devices that are off."""
+    text = bench_text.replace('kind = "sim"', "\n".join(['kind = "sim"', *FLAWS]))
+    (folder / "flawed.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def events(ended, kind="step"):
+    lines = [json.loads(line) for line in ended.out]
+    return [line for line in lines if line["event"] == kind]
+
+
+def test_every_step_on_the_twin(hwlearn, flawed):
+    ended = hwlearn("calibrate", "flawed.toml", "--json", "--configurations", 8)
+    found = {event["step"]: event for event in events(ended)}
+    assert list(found) == STEPS
+    assert [event["verdict"] for event in found.values() if event["trusted"] is False] == []
+    assert ended.code == 0
+    assert found.pop("pulses")["trusted"] is None  # edges of this twin take no pulses
+    for event in found.values():
+        assert event["verdict"].startswith("trust it")
+        assert Path(event["figure"]).read_bytes().startswith(b"\x89PNG")
+        assert event["rows"]
+        assert event["measured"] > 0
+        assert event["kept"] == 0
+    record = CalibrationRecord.load(flawed / RECORD_NAME)
+    assert list(record.made) == STEPS
+    assert record.noise.reading_sigma_V == pytest.approx(1e-3, rel=0.2)
+    assert record.verify.rms_V < 1.25e-3
+    assert record.verify.nominal_rms_V > 4e-3
+    assert record.edges.scale_known
+    assert not (flawed / "calibration.unfinished").exists()
+    assert events(ended, "end")[0]["untrusted"] == []
+
+
+def test_a_calibrated_bench_is_nearer_to_its_model(hwlearn, flawed, bench_text):
+    assert hwlearn("calibrate", "flawed.toml", "noise", "converters", "edges", "--configurations", 6).code == 0
+    named = (flawed / "flawed.toml").read_text(encoding="utf-8") + '\n[calibration]\nfile = "calibration.toml"\n'
+    (flawed / "named.toml").write_text(named, encoding="utf-8")
+    missed = {}
+    for name in ("flawed", "named"):
+        with hl.open_bench(f"{name}.toml") as bench:
+            g = bench.network.program(np.full(30, 2e-5)).reached
+            outputs = hl.Kirchhoff(bench.topology, g).solve(bench.data.inputs)[:, bench.topology.outputs]
+            read = np.mean([bench.network.measure(bench.data.inputs).voltages for _ in range(64)], axis=0)
+            missed[name] = np.sqrt(np.mean((read - outputs) ** 2))
+    assert missed["named"] < 0.15 * missed["flawed"]
+    checks = {c["name"]: c for c in map(json.loads, hwlearn("check", "named.toml", "--json").out)}
+    assert checks["calibration age"]["result"] == "pass"
+    assert checks["calibration drift"]["result"] == "not applicable"
+    # a run keeps the file's whole path, so that it can be resumed and drawn from anywhere
+    run = json.loads(hwlearn("train", "named.toml", "--set", "train.epochs=2", "--json").out[-1])["run"]
+    assert str(flawed / RECORD_NAME) in (Path(run) / "bench.toml").read_text(encoding="utf-8")
+
+
+def test_drift_and_age_are_told(hwlearn, flawed):
+    assert hwlearn("calibrate", "flawed.toml", *QUICK).code in (0, 1)
+    named = ("--set", "calibration.file=calibration.toml")
+
+    def result(name, *changes):
+        ended = hwlearn("check", "flawed.toml", *named, *changes, "--json")
+        return {c["name"]: c["result"] for c in map(json.loads, ended.out)}[name]
+
+    assert result("calibration drift") == "pass"
+    assert result("calibration drift", "--set", "backend.seed=9") == "fail"
+    assert result("calibration age") == "pass"
+    assert result("calibration age", "--set", "calibration.most_age_days=1e-9") == "fail"
+
+
+def test_the_table_and_the_way_to_use_it(hwlearn, flawed):
+    ended = hwlearn("calibrate", "flawed.toml", "noise", "lines")
+    assert ended.code == 0
+    text = "\n".join(ended.out)
+    for word in ("noise of one reading", "source and line of", "uncertainty", "trust it", RECORD_NAME):
+        assert word in text
+    assert "[calibration] file = " in text
+
+
+def test_steps_run_in_order_and_one_that_is_redone_voids_what_rests_on_it(hwlearn, flawed):
+    hwlearn("calibrate", "flawed.toml", *QUICK)
+    before = CalibrationRecord.load(flawed / RECORD_NAME)
+    hwlearn("calibrate", "flawed.toml", "noise", "--seed", 3)
+    after = CalibrationRecord.load(flawed / RECORD_NAME)
+    assert after.edges == before.edges
+    assert after.noise != before.noise
+    ended = hwlearn("calibrate", "flawed.toml", "converters", "noise", "--json", *QUICK)
+    assert [event["step"] for event in events(ended)] == ["noise", "converters"]
+    last = CalibrationRecord.load(flawed / RECORD_NAME)
+    assert last.edges is None
+    assert last.verify is None
+    assert list(last.made) == ["noise", "lines", "pulses", "converters"]
+
+
+def test_what_cannot_be_seen_is_said(hwlearn, flawed):
+    changes = ("--set", "backend.current_readout=false")
+    ended = hwlearn("calibrate", "flawed.toml", "lines", *changes, "--json")
+    (lines,) = events(ended)
+    assert lines["trusted"] is None
+    assert "does not measure the currents" in lines["verdict"]
+    assert lines["figure"] is None
+    assert CalibrationRecord.load(flawed / RECORD_NAME).lines is None
+    assert ended.code == 0
+
+
+def test_the_scale_is_not_seen_from_voltages_alone(hwlearn, flawed):
+    changes = (
+        "--set",
+        "backend.current_readout=false",
+        "--set",
+        "backend.nudges=['clamp']",
+        "--set",
+        "train.nudge=clamp",
+    )
+    ended = hwlearn("calibrate", "flawed.toml", "edges", *changes, "--json", *QUICK)
+    (edges,) = events(ended)
+    assert edges["found"]["edges"]["scale_known"] is False
+    assert "cannot be seen from voltages" in edges["verdict"]
+    assert edges["found"]["edges"]["scale_sigma"] > 0.01
+
+
+def test_an_untrusted_step_ends_non_zero(hwlearn, flawed):
+    ended = hwlearn("calibrate", "flawed.toml", "noise", "--set", "backend.settle_tau=50 us", "--json")
+    (noise,) = events(ended)
+    assert noise["trusted"] is False
+    assert "settle" in noise["verdict"]
+    assert noise["found"]["noise"]["settle_s"] > 200e-6
+    assert ended.code == 1
+    assert events(ended, "end")[0]["untrusted"] == ["noise"]
+
+
+# --- refusals -----------------------------------------------------------------------------------------
+
+
+def one_line(ended, code, *words):
+    assert ended.code == code
+    assert len(ended.err) == 1
+    for word in words:
+        assert word in ended.err[0]
+
+
+def test_mistakes_in_the_request(hwlearn, flawed):
+    one_line(hwlearn("calibrate", "flawed.toml", "edge"), 2, "did you mean 'edges'")
+    one_line(hwlearn("calibrate", "flawed.toml", "--configurations", 0), 2, "configurations is 0")
+    one_line(hwlearn("calibrate", "flawed.toml", "--patterns", 0), 2, "patterns is 0")
+    assert list(flawed.glob("calib*")) == []
+
+
+@pytest.fixture
+def opened(mocker):
+    """Counts how often the bench was opened."""
+    return mocker.spy(SimBackend, "open")
+
+
+def test_another_topology_is_refused_before_anything_is_opened(hwlearn, flawed, opened):
+    hwlearn("calibrate", "flawed.toml", "noise")
+    opened.reset_mock()
+    other = ("--set", "network.seed=6")
+    one_line(hwlearn("calibrate", "flawed.toml", "noise", *other), 2, "is in the way", "another topology")
+    use = ("--set", "calibration.file=calibration.toml")
+    one_line(hwlearn("train", "flawed.toml", *other, *use), 2, "another topology")
+    one_line(hwlearn("check", "flawed.toml", *other, *use), 2, "another topology")
+    assert opened.call_count == 0
+
+
+def test_a_damaged_missing_or_mistyped_record_is_refused(hwlearn, flawed, opened):
+    hwlearn("calibrate", "flawed.toml", "noise")
+    opened.reset_mock()
+    use = ("--set", "calibration.file=calibration.toml")
+    path = flawed / RECORD_NAME
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text[:-40], encoding="utf-8")
+    one_line(hwlearn("train", "flawed.toml", *use), 2, "cut short")
+    one_line(hwlearn("calibrate", "flawed.toml", "noise"), 2, "cut short", "delete it")
+    path.write_text(text.replace("floor_V", "flor_V"), encoding="utf-8")
+    one_line(hwlearn("train", "flawed.toml", *use), 2, "noise.flor_V", "did you mean 'floor_V'")
+    path.unlink()
+    one_line(hwlearn("train", "flawed.toml", *use), 2, "there is no calibration file")
+    assert opened.call_count == 0
+    one_line(hwlearn("train", "flawed.toml", "--set", "calibration.fil=x"), 2, "did you mean 'file'")
+
+
+def test_other_instruments_are_refused(hwlearn, flawed, mocker):
+    who = mocker.patch("hwlearn_sim.twin.KirchhoffTwin.instruments", new_callable=mocker.PropertyMock)
+    who.return_value = ("Maker SMU, serial 1, at here",)
+    assert hwlearn("calibrate", "flawed.toml", "noise").code == 0
+    use = ("--set", "calibration.file=calibration.toml", "--set", "train.epochs=0")
+    who.return_value = ("Maker SMU, serial 1, at another place",)
+    assert hwlearn("train", "flawed.toml", *use).code == 0
+    who.return_value = ("Maker SMU, serial 2, at here",)
+    one_line(hwlearn("train", "flawed.toml", *use), 2, "serial 1", "this bench has", "serial 2")
+    one_line(hwlearn("calibrate", "flawed.toml", "noise"), 2, "is in the way", "serial 2")
+    assert hwlearn("calibrate", "flawed.toml", "noise", "-o", "other.toml").code == 0
+
+
+# --- interruptions ------------------------------------------------------------------------------------
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these signals to one process")
+WORK = ("noise", "converters", "edges", "verify", "--configurations", 5, "--patterns", 8, "--json")
+PROGRAM = "import sys; from hwlearn.cli import main; main()"
+QUIET = ("--set", "backend.read_noise=0", "--set", "backend.current_noise=0")
+
+
+@pytest.fixture
+def start(flawed):
+    """Return a function that starts the calibration in a process of its own."""
+    running = []
+
+    def begin(*more):
+        line = [sys.executable, "-c", PROGRAM, "calibrate", "flawed.toml", *map(str, (*WORK, *more))]
+        running.append(subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.kill()
+        one.communicate()
+
+
+def ended_at(process, step, done, *signals):
+    """Wait until a step is so far, send signals, and return exit code, steps and stderr."""
+    seen = []
+    for line in process.stdout:
+        event = json.loads(line)
+        seen.append(event)
+        if event["event"] == "progress" and event["step"] == step and event["done"] >= done:
+            break
+    for number in signals:
+        process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    seen += [json.loads(line) for line in out.splitlines() if line.endswith("}")]
+    return process.returncode, [e for e in seen if e["event"] == "step"], err
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, bench_text):
+    """What the calibration comes to when nobody interrupts it: record, and samples of each step."""
+    folder = tmp_path_factory.mktemp("whole")
+    text = bench_text.replace('kind = "sim"', "\n".join(['kind = "sim"', *FLAWS]))
+    (folder / "flawed.toml").write_text(text, encoding="utf-8")
+    line = [sys.executable, "-c", PROGRAM, "calibrate", "flawed.toml", *map(str, (*WORK, *QUIET))]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, check=False)
+    steps = [e for e in map(json.loads, done.stdout.splitlines()) if e["event"] == "step"]
+    return CalibrationRecord.load(folder / RECORD_NAME), {e["step"]: e["measured"] for e in steps}
+
+
+@posix
+@pytest.mark.parametrize(
+    ("step", "done", "number", "code"),
+    [
+        ("noise", 2, signal.SIGKILL, -signal.SIGKILL),
+        ("converters", 3, signal.SIGKILL, -signal.SIGKILL),
+        ("edges", 2, signal.SIGKILL, -signal.SIGKILL),
+        ("edges", 4, signal.SIGINT, 130),
+        ("converters", 2, signal.SIGTERM, 128 + signal.SIGTERM),
+        ("verify", 2, signal.SIGKILL, -signal.SIGKILL),
+    ]
+    if os.name != "nt"
+    else [],
+)
+def test_an_interrupted_calibration_goes_on_and_loses_nothing(start, flawed, whole, step, done, number, code):
+    record, samples = whole
+    ended, first, err = ended_at(start(*QUIET), step, done, number)
+    assert ended == code
+    if number == signal.SIGINT:
+        assert "the same command goes on" in err
+        assert len(err.splitlines()) == 1
+    assert (flawed / "calibration.unfinished" / step).is_dir()
+    out, err = start(*QUIET).communicate(timeout=120)
+    steps = {e["step"]: e for e in map(json.loads, out.splitlines()) if e["event"] == "step"}
+    assert list(steps) == ["noise", "converters", "edges", "verify"], err
+    # what was done before is told, not measured, again
+    assert [name for name, e in steps.items() if e["before"]] == [e["step"] for e in first]
+    assert all(e["measured"] == 0 for e in steps.values() if e["before"])
+    assert steps[step]["kept"] >= done
+    # a killed process may have measured a request of which the answer had not come to disk; nothing else
+    assert steps[step]["measured"] < samples[step]
+    last = CalibrationRecord.load(flawed / RECORD_NAME)
+    assert list(last.made) == list(record.made)
+    np.testing.assert_allclose(last.edges.gain, record.edges.gain, rtol=1e-6)
+    np.testing.assert_allclose(last.converters.input_gain, record.converters.input_gain, rtol=1e-6)
+    assert not (flawed / "calibration.unfinished").exists()
+
+
+@posix
+def test_an_unfinished_calibration_with_other_options_begins_anew(start, flawed):
+    ended_at(start(), "converters", 3, signal.SIGKILL)
+    out, _ = start("--seed", 1).communicate(timeout=120)
+    steps = [e for e in map(json.loads, out.splitlines()) if e["event"] == "step"]
+    assert [(e["kept"], e["before"]) for e in steps] == [(0, False)] * 4
+
+
+@posix
+def test_two_at_a_time_are_refused(start, flawed, hwlearn):
+    process = start()
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == "progress" and event["step"] == "converters":
+            break
+    process.send_signal(signal.SIGSTOP)
+    try:
+        busy = hwlearn("calibrate", "flawed.toml", "converters", *QUICK)
+        assert busy.code != 0
+        assert "another process" in busy.err[0]
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+# --- the same command elsewhere -----------------------------------------------------------------------
+
+
+def test_on_virtual_smus(hwlearn, folder):
+    small = ("--set", "network.nodes=8", "--set", "network.edges=13", "--set", "backend.gain=0.001")
+    ended = hwlearn("calibrate", "virtual-smu", "noise", "edges", "verify", *small, *QUICK, "--json")
+    noise, edges, verified = events(ended)
+    assert ended.code == 0
+    assert noise["trusted"]
+    assert edges["found"]["edges"]["scale_known"]
+    assert verified["found"]["verify"]["rms_V"] < 0.1 * verified["found"]["verify"]["nominal_rms_V"]
+    record = CalibrationRecord.load(folder / RECORD_NAME)
+    assert len(record.instruments) == 3
+    assert all("2612B" in name for name in record.instruments)
+    # ports differ each time; the instruments are the same
+    use = ("--set", "calibration.file=calibration.toml", "--set", "train.epochs=0")
+    assert hwlearn("train", "virtual-smu", *small, *use).code == 0
+
+
+@pytest.mark.skipif(shutil.which("cc") is None and shutil.which("gcc") is None, reason="needs a C compiler")
+def test_on_the_virtual_board(hwlearn, folder):
+    small = ("--set", "backend.device_spread=0.1")
+    ended = hwlearn("calibrate", "virtual-board", "noise", "lines", "edges", "verify", *small, *QUICK, "--json")
+    noise, lines, edges, verified = events(ended)
+    assert noise["trusted"]
+    assert lines["trusted"] is None
+    assert edges["trusted"]
+    assert verified["found"]["verify"]["rms_V"] < 0.1 * verified["found"]["verify"]["nominal_rms_V"]
+    assert ended.code == 0
+    use = ("--set", "calibration.file=calibration.toml", "--set", "train.epochs=0")
+    assert hwlearn("train", "virtual-board", *small, *use).code == 0

@@ -1,0 +1,122 @@
+"""Answers come from the journal for as long as the requests are the same, and from the hardware from then on."""
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.errors import RunError, SetupError
+from hwlearn.lab.journal import Journal, JournaledNetwork
+from hwlearn_sim import Imperfections, KirchhoffTwin
+
+FACTS = {"topology": "t", "instruments": ["a"], "options": {"seed": 0}}
+
+
+def procedure(network, small, parts=3):
+    """Program and measure, free and clamped; return every number that was read."""
+    _, g, x, y = small
+    read = []
+    for k in range(parts):
+        read.append(network.program(g / (k + 1)).reached)
+        read.append(network.measure(x).voltages)
+        clamped = network.measure(x, hl.OutputDrive.clamp(np.where(y > 0, y, np.nan)))
+        read += [clamped.voltages, clamped.output_currents, clamped.source_currents, clamped.saturated]
+    return read
+
+
+@pytest.fixture
+def twin(small, wide_limits):
+    """The small network with noise, so that no two answers are alike by chance."""
+    return KirchhoffTwin(small[0], wide_limits, Imperfections(read_noise_V=1e-3, current_noise_A=1e-8))
+
+
+class Stopped(Exception):
+    """Stands for a killed process."""
+
+
+def broken_off(twin, folder, small, after):
+    """Run the procedure and stop it after so many answers; return how many samples the twin measured."""
+
+    def stop():
+        if network.answers == after:
+            raise Stopped
+
+    before = twin.measurements
+    with Journal(folder, FACTS) as journal:
+        network = JournaledNetwork(twin, journal, stop)
+        with pytest.raises(Stopped):
+            procedure(network, small)
+    return twin.measurements - before
+
+
+@pytest.mark.parametrize("after", range(1, 9))
+def test_nothing_is_measured_twice(twin, small, tmp_path, after):
+    first = broken_off(twin, tmp_path / "j", small, after)
+    with Journal(tmp_path / "j", FACTS) as journal:
+        network = JournaledNetwork(twin, journal)
+        whole = procedure(network, small)
+        assert network.replayed == after
+        assert first + network.fresh == 3 * 2 * len(small[2])
+    # once complete, it answers everything, to the last bit
+    count = twin.measurements
+    with Journal(tmp_path / "j", FACTS) as journal:
+        network = JournaledNetwork(twin, journal)
+        again = procedure(network, small)
+        assert network.fresh == 0
+    assert twin.measurements == count
+    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(whole, again, strict=True))
+
+
+def test_hardware_that_forgot_is_programmed_again(twin, small, tmp_path):
+    _, g, _, _ = small
+    broken_off(twin, tmp_path / "j", small, 4)  # the second configuration is programmed, not measured
+    twin.program(np.full(small[0].n_edges, 5e-5))
+    with Journal(tmp_path / "j", FACTS) as journal:
+        procedure(JournaledNetwork(twin, journal), small, parts=2)
+    assert np.allclose(twin.true_conductances, g / 2)
+
+
+def test_another_request_ends_the_journal(twin, small, tmp_path):
+    broken_off(twin, tmp_path / "j", small, 6)
+    topology, g, x, y = small
+    with Journal(tmp_path / "j", FACTS) as journal:
+        network = JournaledNetwork(twin, journal)
+        procedure(network, (topology, g, x + 1e-3, y))
+        assert network.replayed == 1  # programming is the same, what is measured is not
+        assert journal.entries == 9
+
+
+def test_rounding_is_no_other_request(twin, small, tmp_path):
+    broken_off(twin, tmp_path / "j", small, 6)
+    topology, g, x, y = small
+    with Journal(tmp_path / "j", FACTS) as journal:
+        network = JournaledNetwork(twin, journal)
+        procedure(network, (topology, g * (1 + 1e-12), x * (1 + 1e-12), y))
+        assert network.replayed == 6
+
+
+def test_a_damaged_answer_is_measured_again(twin, small, tmp_path):
+    broken_off(twin, tmp_path / "j", small, 6)
+    path = tmp_path / "j" / "000002.npz"
+    path.write_bytes(path.read_bytes()[:100])
+    with Journal(tmp_path / "j", FACTS) as journal:
+        network = JournaledNetwork(twin, journal)
+        procedure(network, small)
+        assert network.replayed == 2
+
+
+def test_other_settings_begin_anew_and_other_hardware_is_refused(twin, small, tmp_path):
+    broken_off(twin, tmp_path / "j", small, 6)
+    with pytest.raises(SetupError, match=r"unfinished calibration in .* is of another instrument"):
+        Journal(tmp_path / "j", {**FACTS, "instruments": ["b"]})
+    with Journal(tmp_path / "j", FACTS) as journal:
+        assert journal.entries == 6
+    with Journal(tmp_path / "j", {**FACTS, "options": {"seed": 1}}) as journal:
+        assert journal.entries == 0
+
+
+def test_one_process_at_a_time(tmp_path):
+    with Journal(tmp_path / "j", FACTS), pytest.raises(RunError, match="another process"):
+        Journal(tmp_path / "j", FACTS)
+    with Journal(tmp_path / "j", FACTS) as journal:
+        journal.finish()
+    assert not (tmp_path / "j").exists()

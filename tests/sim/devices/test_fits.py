@@ -1,0 +1,132 @@
+"""Device laws from measured pulses: parameters found, uncertainties that cover, and files that are refused."""
+
+import numpy as np
+import pytest
+
+from hwlearn.errors import DataError
+from hwlearn_sim.devices import (
+    PulseData,
+    SoftBounds,
+    SoftBoundsLaw,
+    Vteam,
+    VteamLaw,
+    fit_soft_bounds,
+    fit_vteam,
+    read_pulse_data,
+)
+
+SOFT = SoftBoundsLaw(g_min=2e-6, g_max=8e-5, set_step=0.04, reset_step=0.06, set_scale=0.15, reset_scale=0.2)
+VTEAM = VteamLaw(alpha_off=2.5, k_off=3e3, k_on=-6e3, v_off=0.55, v_on=-0.65)
+NOISE, CYCLE = 0.005, 0.05
+
+
+def measured(law, seed, pulses=400, amplitudes=(0.8, 1.0, 0.9, 1.1), run=25):
+    """Measure one device: runs of SET and RESET pulses, amplitude changing from one pair of runs to the next."""
+    drawn, cycles, noise = np.random.default_rng(seed).spawn(3)
+    kind, width = (SoftBounds, 1e-6) if isinstance(law, SoftBoundsLaw) else (Vteam, 5e-5)
+    device = kind(law, 1, drawn, cycles, cycle_spread=CYCLE)
+    volts, read = [0.0], [device.conductance[0]]
+    for k in range(pulses):
+        volts.append(amplitudes[k // run // 2 % len(amplitudes)] * (-1) ** (k // run))
+        device.pulse(np.array([0]), np.array(volts[-1:]), width)
+        read.append(device.conductance[0])
+    readings = np.array(read) * (1 + NOISE * noise.standard_normal(len(read)))
+    return PulseData(np.arange(pulses + 1), np.array(volts), np.full(pulses + 1, width), readings)
+
+
+def fitted(law, data):
+    if isinstance(law, SoftBoundsLaw):
+        return fit_soft_bounds(data, set_voltage=1.0, reset_voltage=1.0)
+    return fit_vteam(data)
+
+
+def off(fit, law):
+    """Return how many standard uncertainties each parameter is off."""
+    return np.array([(fit.values[name] - getattr(law, name)) / fit.sigma[name] for name in fit.values])
+
+
+@pytest.mark.parametrize("law", [SOFT, VTEAM], ids=["soft", "vteam"])
+def test_a_law_is_found_with_its_noise(law):
+    fit = fitted(law, measured(law, 1))
+    assert (np.abs(off(fit, law)) < 3.5).all()
+    assert all(fit.told.values())
+    assert fit.read_noise == pytest.approx(NOISE, rel=0.15)
+    assert fit.cycle_spread == pytest.approx(CYCLE, rel=0.4)
+    assert fit.residual == pytest.approx(1.0, abs=0.05)
+    for name, value in fit.values.items():
+        assert getattr(fit.law, name) == value
+
+
+def test_one_amplitude_tells_no_scale():
+    fit = fit_soft_bounds(measured(SOFT, 2, amplitudes=(1.0,)))
+    assert not fit.told["set_scale"]
+    assert not fit.told["reset_scale"]
+    assert fit.told["set_step"]
+    assert fit.values["set_step"] == pytest.approx(0.04, abs=4 * fit.sigma["set_step"])
+
+
+def test_pulses_between_readings_count():
+    every = measured(SOFT, 3, run=24)
+    chosen = slice(None, None, 4)
+    sparse = PulseData(
+        every.number[chosen], every.amplitude[chosen], every.width[chosen], every.conductance[chosen]
+    )
+    assert sparse.repeats.tolist() == [4] * 100
+    assert (np.abs(off(fitted(SOFT, sparse), SOFT)) < 3.5).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("law", "seeds"), [(SOFT, 40), (VTEAM, 20)], ids=["soft", "vteam"])
+def test_stated_intervals_cover(law, seeds, figure):
+    missed = np.array([off(fitted(law, measured(law, seed)), law) for seed in range(seeds)])
+    covered = np.mean(np.abs(missed) < 1.96)
+    figure(
+        f"device fits ({type(law).__name__}): 95 % intervals cover {covered:.1%} of parameters, {seeds} devices"
+    )
+    assert 0.90 <= covered <= 0.99
+
+
+# --- files ------------------------------------------------------------------------------------------
+
+ROWS = "\n".join(f"{k},{1 if k % 2 else -1},50 us,{12 + k % 2} uS,x" for k in range(12))
+
+
+def test_a_file_is_read_with_its_units(tmp_path):
+    file = tmp_path / "pulses.csv"
+    file.write_text("Pulse,amplitude (V),width,conductance,remark\n" + ROWS + "\n\n")
+    data = read_pulse_data(file)
+    assert data.number.tolist() == list(range(12))
+    assert data.width[0] == 5e-5
+    assert data.conductance[:2].tolist() == [12e-6, 13e-6]
+    assert data.up.tolist() == [True, False] * 5 + [True]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "empty"),
+        ("pulse,amplitude,width\n0,1,1", "no column conductance"),
+        ("pulse,amplitude,width,conductance\n" + ROWS.replace("50 us", "50 uA", 1), "line 2 .* no width"),
+        ("pulse,amplitude,width,conductance\n" + ROWS + "\n12,1", "line 14 .* no width"),
+        ("pulse,amplitude,width,conductance\n" + ROWS + "\n5,1,1 us,1 uS", "must rise; reading 12 has 5 after 11"),
+        ("pulse,amplitude,width,conductance\n" + ROWS + "\n12,1,1 us,-1 uS", "positive"),
+        ("pulse,amplitude,width,conductance\n0,1,1 us,1 uS", "at least 10"),
+    ],
+)
+def test_files_that_are_refused(tmp_path, text, says):
+    file = tmp_path / "pulses.csv"
+    file.write_text(text)
+    with pytest.raises(DataError, match=says):
+        read_pulse_data(file)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="cannot read"):
+        read_pulse_data(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("fit", [fit_soft_bounds, fit_vteam])
+def test_one_polarity_makes_no_law(fit):
+    n = np.arange(12)
+    with pytest.raises(DataError, match="SET and RESET"):
+        fit(PulseData(n, np.full(12, 1.0), np.full(12, 1e-6), 1e-5 + 1e-6 * n))

@@ -1,0 +1,238 @@
+"""Models of pulsed devices: the laws hold, the draws are those of the generators, faults are faults."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
+
+from hwlearn.errors import SetupError
+from hwlearn_sim.code_laws import RheostatLaw
+from hwlearn_sim.devices import Devices, Digipots, Failing, SinhIV, SoftBounds, SoftBoundsLaw, Vteam, VteamLaw
+from hwlearn_sim.imperfections import Imperfections
+
+VOLTS = st.floats(-3.0, 3.0)
+SOFT = SoftBoundsLaw(g_min=1e-6, g_max=1e-4, set_step=0.05, reset_step=0.1, set_scale=0.2, reset_scale=0.3)
+
+
+def streams(seed=0):
+    return np.random.default_rng(seed).spawn(3)
+
+
+def test_the_nominal_devices_are_where_they_were():
+    rng = np.random.default_rng(0)
+    assert Devices(3, (1e-6, 1e-4), Imperfections(stuck={1: 0.0}), rng, rng).stuck.tolist() == [False, True, False]
+
+
+# --- soft bounds ------------------------------------------------------------------------------------
+
+
+def test_a_reference_pulse_covers_its_fraction_of_the_way():
+    assert SOFT.moved(1e-5, 1.0, 1e-6) == pytest.approx(1e-5 + 0.05 * 9e-5)
+    assert SOFT.moved(5e-5, -1.0, 1e-6) == pytest.approx(5e-5 - 0.1 * 4.9e-5)
+
+
+@given(st.floats(1e-6, 1e-4), VOLTS, st.floats(1e-8, 1e-4))
+def test_soft_bounds_hold_and_two_halves_make_a_whole(g, volts, width):
+    whole = SOFT.moved(g, volts, width)
+    assert 1e-6 <= whole <= 1e-4
+    assert SOFT.moved(SOFT.moved(g, volts, width / 2), volts, width / 2) == pytest.approx(float(whole), rel=1e-9)
+    assert (whole - g) * volts >= 0
+
+
+def test_half_the_voltage_does_what_the_sinh_says():
+    steps = [np.log((1e-4 - 1e-5) / (1e-4 - SOFT.moved(1e-5, v, 1e-6))) for v in (1.0, 0.5)]
+    assert steps[1] / steps[0] == pytest.approx(np.sinh(0.5 / 0.2) / np.sinh(1.0 / 0.2), rel=1e-6)
+
+
+# --- VTEAM ------------------------------------------------------------------------------------------
+
+
+@given(st.floats(0.0, 1.0), st.floats(-0.6, 0.6), st.floats(1e-9, 1.0))
+def test_vteam_below_its_thresholds_stays(w, volts, width):
+    assert VteamLaw(window="biolek", exponent=3).moved(w, volts, width) == pytest.approx(w, abs=1e-15)
+
+
+@pytest.mark.parametrize("window", ["none", "joglekar", "biolek"])
+@pytest.mark.parametrize("exponent", [1, 3])
+@pytest.mark.parametrize("volts", [0.9, -1.0])
+def test_vteam_agrees_with_an_integrator_of_others(window, exponent, volts):
+    law = VteamLaw(window=window, exponent=exponent, alpha_off=2.0)
+    speed = float(law.speed(volts))
+
+    def slope(_t, w):
+        if window == "none":
+            return [speed]
+        if window == "joglekar":
+            return [speed * (1 - (2 * w[0] - 1) ** (2 * exponent))]
+        return [speed * (1 - (w[0] - (volts < 0)) ** (2 * exponent))]
+
+    width = 0.4 / abs(speed)
+    w = np.array([0.45, 0.5])
+    expected = [solve_ivp(slope, (0, width), [x], rtol=1e-11, atol=1e-12).y[0, -1] for x in w]
+    np.testing.assert_allclose(law.moved(w, volts, width), np.clip(expected, 0, 1), atol=1e-6)
+
+
+@given(st.floats(0.0, 1.0), VOLTS, st.floats(1e-7, 1.0), st.sampled_from(["none", "joglekar", "biolek"]))
+def test_vteam_state_stays_in_its_range_and_halves_make_a_whole(w, volts, width, window):
+    law = VteamLaw(window=window, exponent=1)
+    whole = float(law.moved(w, volts, width))
+    assert 0.0 <= whole <= 1.0
+    assert law.moved(law.moved(w, volts, width / 2), volts, width / 2) == pytest.approx(whole, abs=1e-9)
+
+
+@pytest.mark.parametrize("resistance", ["linear", "exponential"])
+def test_vteam_resistance_runs_from_on_to_off_and_back(resistance):
+    law = VteamLaw(resistance=resistance)
+    np.testing.assert_allclose(1 / law.siemens([0.0, 1.0]), [1e4, 1e6])
+    np.testing.assert_allclose(law.state(law.siemens([0.0, 0.3, 1.0])), [0.0, 0.3, 1.0], atol=1e-12)
+
+
+# --- populations ------------------------------------------------------------------------------------
+
+POPULATIONS = {
+    "soft": lambda r, **more: SoftBounds(SOFT, 400, r[0], r[1], **more),
+    "vteam": lambda r, **more: Vteam(VteamLaw(), 400, r[0], r[1], **more),
+}
+
+
+@pytest.mark.parametrize("make", POPULATIONS.values(), ids=POPULATIONS)
+def test_positive_volts_set_and_negative_ones_reset(make):
+    devices = make(streams())
+    everyone, before = np.arange(400), devices.conductance
+    devices.pulse(everyone, np.full(400, 1.0), 1e-4)
+    up = devices.conductance
+    devices.pulse(everyone, np.full(400, -1.0), 1e-4)
+    assert (up > before).all()
+    assert (devices.conductance < up).all()
+
+
+@pytest.mark.parametrize("make", POPULATIONS.values(), ids=POPULATIONS)
+def test_only_the_chosen_devices_move_and_equal_seeds_move_equally(make):
+    one, two = (make(streams(7), device_spread=0.2, cycle_spread=0.05) for _ in range(2))
+    before = one.conductance
+    for devices in (one, two):
+        devices.pulse(np.array([3, 8]), np.array([1.2, 1.1]), 1e-5)
+    np.testing.assert_array_equal(one.conductance, two.conductance)
+    assert np.flatnonzero(one.conductance != before).tolist() == [3, 8]
+
+
+@pytest.mark.parametrize("make", POPULATIONS.values(), ids=POPULATIONS)
+def test_cycles_scatter_as_much_as_they_were_told(make):
+    calm, restless = make(streams(1)), make(streams(1), cycle_spread=0.05)
+    before = calm.conductance
+    for devices in (calm, restless):
+        devices.pulse(np.arange(400), np.full(400, 0.9), 1e-7)  # a step too small to feel a bound
+    ratio = (restless.conductance - before) / (calm.conductance - before)
+    assert np.mean(ratio) == pytest.approx(1.0, abs=0.01)
+    assert np.std(ratio) == pytest.approx(0.05, rel=0.15)
+
+
+@pytest.mark.parametrize("make", POPULATIONS.values(), ids=POPULATIONS)
+def test_devices_differ_and_forget(make):
+    devices = make(streams(2), device_spread=0.2, retention_s=100.0)
+    for _ in range(20):
+        devices.pulse(np.arange(400), np.full(400, 1.1), 1e-5)
+    assert np.std(np.log(devices.conductance)) > 0.05
+    before = devices.conductance
+    devices.rest(0.0)
+    np.testing.assert_allclose(devices.conductance, before)
+    devices.rest(50.0)
+    assert (devices.conductance < before).all()
+
+
+def test_a_walk_grows_with_the_root_of_time():
+    wide = SoftBoundsLaw(g_min=1e-9, g_max=1e-3)
+    spreads = []
+    for hours in (1.0, 4.0):
+        r = streams(3)
+        devices = SoftBounds(wide, 2000, r[0], r[1], walk_per_sqrt_hour=0.01)
+        before = devices.conductance
+        devices.rest(3600 * hours)
+        spreads.append(np.std(np.log(devices.conductance / before)))
+    assert spreads[0] == pytest.approx(0.01, rel=0.1)
+    assert spreads[1] == pytest.approx(0.02, rel=0.1)
+
+
+# --- failing ----------------------------------------------------------------------------------------
+
+
+def test_stuck_devices_never_move_and_worn_ones_stop():
+    r = streams(4)
+    devices = Failing(POPULATIONS["soft"](r), r[2], stuck_fraction=0.02, stuck={5: 3e-5}, endurance=10)
+    before = devices.conductance
+    assert devices.stuck.sum() in (8, 9)
+    assert before[5] == 3e-5
+    for _ in range(9):
+        devices.pulse(np.arange(400), np.full(400, 0.5), 1e-6)
+    assert not devices.worn.any()
+    devices.pulse(np.arange(400), np.full(400, 0.5), 1e-6)
+    last = devices.conductance
+    devices.pulse(np.arange(400), np.full(400, 1.0), 1e-6)
+    np.testing.assert_array_equal(devices.conductance, last)
+    np.testing.assert_array_equal(devices.worn, ~devices.stuck)
+    assert (last > before)[~devices.stuck].all()
+    np.testing.assert_array_equal(last[devices.stuck], before[devices.stuck])
+
+
+# --- I-V and potentiometers ---------------------------------------------------------------------------
+
+
+@given(st.floats(0.05, 2.0), st.floats(0.01, 1.0))
+def test_a_sinh_device_looks_better_at_larger_voltages(v0, volts):
+    iv = SinhIV(v0)
+    assert iv.seen(1e-5, volts) > 1e-5
+    assert iv.small_signal(iv.seen(1e-5, volts), volts) == pytest.approx(1e-5)
+    assert iv.current(1e-5, -volts) == pytest.approx(-iv.current(1e-5, volts))
+
+
+def test_potentiometers_are_their_law_within_tolerance():
+    law = RheostatLaw(100e3, 100.0, 256)
+    ideal = Digipots(law, 3, np.random.default_rng(0), tolerance=0.0, wiper_spread=0.0)
+    np.testing.assert_allclose(ideal.table(), np.tile(law.siemens(np.arange(256)), (3, 1)))
+    real = Digipots(law, 500, np.random.default_rng(0), tolerance=0.2, wiper_spread=0.0)
+    full = (1 / real.table()[:, 255] - 100.0) * 256 / 255
+    assert full.min() > 80e3
+    assert full.max() < 120e3
+    assert np.std(full) == pytest.approx(100e3 * 0.2 / np.sqrt(3), rel=0.1)
+    target = np.full(500, 1 / 50e3)
+    np.testing.assert_allclose(real.programmed(target), target, rtol=0.27)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.0, 3.0))
+def test_taps_of_a_potentiometer_never_fall(seed, error):
+    table = Digipots(RheostatLaw(1e4, 50.0, 64), 4, np.random.default_rng(seed), step_error=error).table()
+    assert (np.diff(table, axis=1) <= 0).all()
+
+
+def test_a_warm_potentiometer_has_its_temperature_coefficient():
+    pots = Digipots(RheostatLaw(), 5, np.random.default_rng(1), tempco_per_K=100e-6, wiper_tempco_per_K=0.0)
+    codes = np.full(5, 255)
+    change = pots.siemens(codes) / pots.siemens(codes, 75.0) - 1
+    np.testing.assert_allclose(change, 50 * 100e-6, rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: SoftBoundsLaw(g_min=1e-4, g_max=1e-5),
+        lambda: SoftBoundsLaw(set_step=1.0),
+        lambda: SoftBoundsLaw(set_scale=np.nan),
+        lambda: VteamLaw(k_on=1.0),
+        lambda: VteamLaw(v_off=-1.0),
+        lambda: VteamLaw(r_off=1e3),
+        lambda: VteamLaw(window="prodromakis"),
+        lambda: SinhIV(0.0),
+        lambda: POPULATIONS["soft"](streams(), cycle_spread=-1.0),
+        lambda: POPULATIONS["soft"](streams(), device_spread=5.0),
+        lambda: POPULATIONS["vteam"](streams(), retention_s=0.0),
+        lambda: Failing(POPULATIONS["soft"](streams()), streams()[2], stuck={400: 1e-5}),
+        lambda: Failing(POPULATIONS["soft"](streams()), streams()[2], stuck_fraction=1.5),
+        lambda: Digipots(RheostatLaw(), 2, np.random.default_rng(0), tolerance=1.0),
+        lambda: Digipots(RheostatLaw(), 2, np.random.default_rng(0)).siemens(np.array([0, 256])),
+        lambda: Digipots(RheostatLaw(), 2, np.random.default_rng(0)).siemens(np.array([0, 1]), -1e6),
+    ],
+)
+def test_what_makes_no_sense_is_refused(make):
+    with pytest.raises(SetupError):
+        make()
