@@ -123,7 +123,8 @@ def _travelled(y: FloatArray, dose: FloatArray, window: Window, p: int) -> Float
         with np.errstate(divide="ignore"):
             if window == "biolek":
                 return np.tanh(np.arctanh(y) + dose)
-            return np.asarray(y / (y + (1.0 - y) * np.exp(-4.0 * dose)))
+            # a state at 0 stays there, also where the exponential has vanished
+            return np.asarray(y / np.where(y > 0, y + (1.0 - y) * np.exp(-4.0 * dose), 1.0))
     if window == "biolek":
         return _stepped(lambda at: 1.0 - at ** (2 * p), y, dose)
     return _stepped(lambda at: 1.0 - (2.0 * at - 1.0) ** (2 * p), y, dose)
