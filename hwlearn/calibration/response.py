@@ -87,25 +87,30 @@ class EdgeModel:
             np.zeros((rows, n_out)),
             np.zeros((rows, n_out, layout.size)),
         )
-        circuits: dict[bytes, _PhaseCircuit] = {}
+        circuit = Kirchhoff(self.topology, self.conductances(unknowns))
         for at, held in _by_drive(phase):
-            key = held.tobytes()
-            if key not in circuits:
-                circuits[key] = _PhaseCircuit(self, unknowns, phase, held)
-            circuits[key].into(whole, at, unknowns, currents)
+            _PhaseCircuit(self, circuit, unknowns, phase, held, currents).into(whole, at, unknowns)
         return whole
 
 
 class _PhaseCircuit:
     """One set of driven terminals: everything is linear in their volts and in injected currents."""
 
-    def __init__(self, model: EdgeModel, unknowns: FloatArray, phase: Phase, held: NDArray[np.bool_]) -> None:
-        self.layout, self.phase = model.layout, phase
+    def __init__(
+        self,
+        model: EdgeModel,
+        circuit: Kirchhoff,
+        unknowns: FloatArray,
+        phase: Phase,
+        held: NDArray[np.bool_],
+        currents: bool,
+    ) -> None:
+        self.layout, self.phase, self.currents = model.layout, phase, currents
         top = model.topology
         self.driven = np.flatnonzero(held) if phase.kind in ("clamp", "resistor") else np.zeros(0, dtype=np.int64)
         if phase.kind == "resistor" and phase.siemens is not None:
             top = _with_resistors(top, tuple(self.driven.tolist()), phase.siemens)
-        circuit = Kirchhoff(top, model.conductances(unknowns))
+            circuit = Kirchhoff(top, circuit.conductances)
         n_out, k = top.n_outputs, len(self.driven)
         n_in = model.layout.n_inputs
         inputs = np.eye(n_in + k)[:, : top.n_inputs]
@@ -119,14 +124,17 @@ class _PhaseCircuit:
         self.per_volt = circuit.solve(inputs, clamped=clamped)
         self.per_amp = circuit.solve(np.zeros((n_out, top.n_inputs)), clamped=ground, injected=np.eye(n_out))
         self.drops_per_volt, self.drops_per_amp = circuit.drops(self.per_volt), circuit.drops(self.per_amp)
-        nodes = top.inputs if phase.kind != "clamp" else np.concatenate([top.inputs, top.outputs[self.driven]])
-        self.admittance = circuit.node_currents(self.per_volt)[:, nodes]
-        self.current_per_amp = circuit.node_currents(self.per_amp)[:, nodes]
         self.outputs = top.outputs
-        gains = model.base * np.exp(model.layout.take(unknowns, "log_gain"))
-        self.by_log_gain = gains
+        self.by_log_gain = model.base * np.exp(model.layout.take(unknowns, "log_gain"))
+        if currents:
+            nodes = top.inputs if phase.kind != "clamp" else np.concatenate([top.inputs, top.outputs[self.driven]])
+            into_nodes = _into_nodes(top, tuple(nodes.tolist()))
+            flow = np.concatenate([circuit.conductances, top.fixed_conductances])
+            a, b = top.all_edges.T
+            self.admittance = ((self.per_volt[:, a] - self.per_volt[:, b]) * flow) @ into_nodes
+            self.current_per_amp = ((self.per_amp[:, a] - self.per_amp[:, b]) * flow) @ into_nodes
 
-    def into(self, whole: Response, at: IntArray, unknowns: FloatArray, currents: bool) -> None:
+    def into(self, whole: Response, at: IntArray, unknowns: FloatArray) -> None:
         """Fill in the rows ``at`` of a response."""
         layout, driven, b = self.layout, self.driven, self.layout.blocks
         n_in = layout.n_inputs
@@ -142,37 +150,35 @@ class _PhaseCircuit:
             injected = np.nan_to_num(self.phase.values[at], nan=0.0)
             V, drops = V + injected @ self.per_amp, drops + injected @ self.drops_per_amp
 
-        def fill(to: FloatArray, edge: FloatArray, terminal: FloatArray) -> None:
+        def jacobian(edge: FloatArray, terminal: FloatArray) -> FloatArray:
             """Derivatives (S, R, P) from those by conductances (S, R, E) and by terminal volts (R, T)."""
-            to[at, :, b["log_gain"]] = edge * self.by_log_gain
+            by = np.zeros((*edge.shape[:2], layout.size))
+            by[:, :, b["log_gain"]] = edge * self.by_log_gain
             if layout.edge_offsets:
-                to[at, :, b["edge_offset"]] = edge
-            for t in range(len(gain_at)):
-                to[at, :, gain_at[t]] += asked[:, t, None] * terminal[None, :, t]
-                to[at, :, offset_at[t]] += terminal[None, :, t]
+                by[:, :, b["edge_offset"]] = edge
+            by[:, :, gain_at] = asked[:, None, :] * terminal
+            by[:, :, offset_at] = terminal
+            return by
 
-        volts = V[:, self.outputs]
-        fill(whole.d_volts, -self.drops_per_amp[None] * drops[:, None], self.per_volt[:, self.outputs].T)
         # an ADC says (volts - offset) / (1 + gain)
         slope = 1 / (1 + unknowns[b["adc_gain"]])
-        whole.volts[at] = read = (volts - unknowns[b["adc_offset"]]) * slope
-        whole.d_volts[at] *= slope[:, None]
-        for j in range(layout.n_outputs):
-            whole.d_volts[at, j, b["adc_gain"].start + j] = -read[:, j] * slope[j]
-            whole.d_volts[at, j, b["adc_offset"].start + j] = -slope[j]
-        if not currents:
+        whole.volts[at] = read = (V[:, self.outputs] - unknowns[b["adc_offset"]]) * slope
+        d_volts = jacobian(-self.drops_per_amp * drops[:, None], self.per_volt[:, self.outputs].T)
+        d_volts *= slope[:, None]
+        j = np.arange(layout.n_outputs)
+        d_volts[:, j, b["adc_gain"].start + j] = -read * slope
+        d_volts[:, j, b["adc_offset"].start + j] = -slope
+        whole.d_volts[at] = d_volts
+        if not self.currents:
             return
         flow = applied @ self.admittance
         if injected is not None:
             flow = flow + injected @ self.current_per_amp
-        whole.sources[at] = flow[:, :n_in]
-        edge = self.drops_per_volt[None] * drops[:, None]
-        fill(whole.d_sources, edge[:, :n_in], self.admittance[:, :n_in].T)
+        d_flow = jacobian(self.drops_per_volt * drops[:, None], self.admittance.T)
+        whole.sources[at], whole.d_sources[at] = flow[:, :n_in], d_flow[:, :n_in]
         if self.phase.kind == "clamp" and len(driven):
             whole.clamps[np.ix_(at, driven)] = flow[:, n_in:]
-            part = np.zeros((len(whole.volts), len(driven), layout.size))
-            fill(part, edge[:, n_in:], self.admittance[:, n_in:].T)
-            whole.d_clamps[np.ix_(at, driven)] = part[at]
+            whole.d_clamps[np.ix_(at, driven)] = d_flow[:, n_in:]
 
 
 def _by_drive(phase: Phase) -> Iterator[tuple[IntArray, NDArray[np.bool_]]]:
@@ -184,6 +190,12 @@ def _by_drive(phase: Phase) -> Iterator[tuple[IntArray, NDArray[np.bool_]]]:
     masks, which = np.unique(on, axis=0, return_inverse=True)
     for k, mask in enumerate(masks):
         yield np.flatnonzero(which.ravel() == k), mask
+
+
+@lru_cache(maxsize=64)
+def _into_nodes(topology: Topology, nodes: tuple[int, ...]) -> FloatArray:
+    """Return the dense columns (E + F, len(nodes)) of the incidence: edge currents to currents into the nodes."""
+    return np.asarray(topology.all_incidence[:, list(nodes)].toarray())
 
 
 @lru_cache(maxsize=64)
