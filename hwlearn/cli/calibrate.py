@@ -34,7 +34,10 @@ def calibrate(
     ] = None,
     steps: Annotated[
         list[str] | None,
-        typer.Argument(help="Of noise, lines, pulses, converters, edges, verify; all of them unless given."),
+        typer.Argument(
+            help="Of noise, lines, pulses, converters, edges, verify. Unless given: all, but pulses, which wear "
+            "devices, only where there is nothing to pulse."
+        ),
     ] = None,
     changes: SetOption = None,
     configurations: Annotated[
@@ -83,7 +86,7 @@ def calibrate(
     from hwlearn.learning.interrupt import Interrupted
 
     opened = open_bench(bench, [*(changes or []), *wire_keys(wire_log, False)])
-    chosen = chosen_steps(steps or [])
+    chosen_steps(steps or [])  # refused before anything is opened
     options = CalibrationOptions(
         configurations, patterns, seed, devices=devices, retention_s=parse_quantity(retention, "s")
     )
@@ -93,7 +96,7 @@ def calibrate(
     untrusted = []
     with closing(opened), shown:
         try:
-            for done in calibrate_bench(opened, chosen, options, path, shown.progress):
+            for done in calibrate_bench(opened, steps or (), options, path, shown.progress):
                 shown.step(done)
                 if done.found.trusted is False:
                     untrusted.append(done.found.step)

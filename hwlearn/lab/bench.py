@@ -181,7 +181,8 @@ class Bench:
         Parameters
         ----------
         *steps : str
-            Of ``noise``, ``lines``, ``pulses``, ``converters``, ``edges``, ``verify``; all unless given.
+            Of ``noise``, ``lines``, ``pulses``, ``converters``, ``edges``, ``verify``; all unless given, but for
+            ``pulses`` where devices can be pulsed, which waits to be named.
         **options
             ``configurations``, ``patterns``, ``seed``, ``devices``, ``retention_s``; see `CalibrationOptions`.
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hwlearn.atomic_file import write_atomically
 from hwlearn.calibration_record import CalibrationRecord, identity
 from hwlearn.errors import SetupError
-from hwlearn.lab.calibration_steps import ANSWERS, FINDERS, Found, Row, Stage
+from hwlearn.lab.calibration_steps import ANSWERS, FINDERS, ON_REQUEST, Found, Row, Stage
 from hwlearn.lab.journal import Journal, JournaledNetwork
 from hwlearn.learning.interrupt import stop_on_interrupt
 from hwlearn.spelling import closest
@@ -126,7 +126,8 @@ def calibrate_bench(
     bench : Bench
         Its network is opened, without the calibration that the bench file may name.
     steps : sequence of str
-        Of ``noise``, ``lines``, ``pulses``, ``converters``, ``edges``, ``verify``; all unless given.
+        Of ``noise``, ``lines``, ``pulses``, ``converters``, ``edges``, ``verify``; all unless given, but for
+        ``pulses`` where devices can be pulsed: pulses wear them, so that it waits to be named.
     options : CalibrationOptions, optional
     path : Path, optional
         Of the record; `record_path` unless given. What it holds of other steps is kept.
@@ -156,6 +157,9 @@ def calibrate_bench(
     unfinished = where.with_name(f"{where.stem}.unfinished")
     session = _Session.open(unfinished, chosen, _facts(bench, wanted))
     for step in chosen:
+        if step in ON_REQUEST and not steps and network.devices is not None:
+            yield StepDone(Found(step, None, ON_REQUEST[step], (), {}, None), 0, 0)
+            continue
         before = session.done(step)
         if before is not None:
             yield StepDone(before, 0, 0, before=True)

@@ -384,6 +384,9 @@ FINDERS: Final[dict[str, Callable[[Stage], Found]]] = {
 }
 """The steps in the order in which they build on each other."""
 
+ON_REQUEST: Final = {"pulses": "left out, since pulses wear devices; to have it: hwlearn calibrate BENCH pulses"}
+"""Steps that wait to be named where the hardware can take them, and what is said instead."""
+
 ANSWERS: Final = {"noise": 3, "lines": 1 + 2 * LEVELS}
 """How many requests a step makes of the network, where that is fixed."""
 

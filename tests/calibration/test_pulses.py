@@ -13,6 +13,7 @@ from hwlearn.device_access import PulseLimits
 from hwlearn.errors import SetupError
 from hwlearn.lab.bench import open_bench
 from hwlearn.lab.calibrating import CalibrationOptions, calibrate_bench, record_path
+from hwlearn.lab.calibration_steps import FINDERS, Found
 from hwlearn.lab.device_journal import JournaledDevices
 from hwlearn.lab.journal import Journal
 from hwlearn_sim.devices.model import at
@@ -279,6 +280,23 @@ def test_the_step_loses_nothing_when_it_is_interrupted(bench, monkeypatch):
     record = CalibrationRecord.load(record_path(bench("b")))
     assert record.pulses == whole.found.sections["pulses"]
     assert record.pulses.retention_s == 2.0
+
+
+def test_devices_are_pulsed_only_where_the_step_is_named(bench, monkeypatch):
+    for step in FINDERS:
+        if step != "pulses":
+            monkeypatch.setitem(FINDERS, step, lambda stage, step=step: Found(step, None, "", (), {}, None))
+    named = CalibrationOptions(devices=1, retention_s=0.1)
+    (before,) = calibrate_bench(bench("a"), ["pulses"], named)
+    plain = bench("a")
+    array = plain.raw_network.devices
+    asked = watched(array)
+    left = {done.found.step: done.found for done in calibrate_bench(plain)}["pulses"]
+    assert left.trusted is None
+    assert "hwlearn calibrate BENCH pulses" in left.verdict
+    assert not asked
+    # what an earlier calibration found is kept
+    assert CalibrationRecord.load(record_path(plain)).pulses == before.found.sections["pulses"]
 
 
 def test_a_sample_of_the_asked_size_or_all(bench, monkeypatch):
