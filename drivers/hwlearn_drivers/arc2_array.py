@@ -86,6 +86,11 @@ class Arc2Array(DeviceAccess):
         return self._seen.copy()
 
     @property
+    def pulsed(self) -> bool:
+        """Whether the bench allows pulses at all."""
+        return self._devices.pulsed
+
+    @property
     def foreseen(self) -> FloatArray:
         """Siemens (E,) that each device is taken to have: what it last showed, else the worst assumed."""
         return np.where(np.isnan(self._seen), self._devices.unknown_siemens, np.abs(self._seen))

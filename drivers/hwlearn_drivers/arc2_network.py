@@ -68,6 +68,11 @@ class Arc2Network(Network):
         """The instrument by the number that it has on USB; it tells no serial number."""
         return (f"ArC Instruments {self.arc.name}",)
 
+    @property
+    def devices(self) -> Arc2Array | None:
+        """The array's single devices, where the bench allows pulses; see `Network.devices`."""
+        return self.array if self.array.pulsed else None
+
     # --- phases -------------------------------------------------------------------------------------
 
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:

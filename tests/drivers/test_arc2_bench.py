@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
+from hwlearn.calibration.pulses import PulsePlan, measure_pulses
 from hwlearn.lab import backends
 from hwlearn_drivers import arc2_backend
 from hwlearn_drivers.arc2_backend import Arc2Backend
@@ -94,5 +95,32 @@ def test_it_trains_with_pulses(tmp_path, monkeypatch):
         off = network.measure(x).voltages - goal
     start = hl.Kirchhoff(topology, np.full(12, 2e-5)).solve(x)[:, topology.outputs] - goal
     assert np.mean(off**2) < 0.2 * np.mean(start**2)
+    assert max(abs(p[2]) for p in world.pulses) <= 2.0
+    assert world.at_rest
+
+
+def test_single_devices_are_there_where_pulses_are_allowed(tmp_path, monkeypatch):
+    world = world_of(np.full((2, 2), 2e-5))
+    world.noise_A = 1e-10
+
+    def after(low, high, volts, nanos):
+        overdrive = max(abs(volts) - 0.6, 0.0)
+        bound = 9e-5 if volts > 0 else 2e-6
+        g = world.siemens[high, low]
+        world.siemens[high, low] = g + min(0.9, overdrive) * (bound - g)
+
+    world.after_pulse = after
+    monkeypatch.setattr(arc2_backend, "load_library", lambda: FakeLibrary(world))
+    firmware = tmp_path / "fw.bin"
+    firmware.touch()
+    topology = hl.Topology.crossbar(2, 2, inputs=[0, 1], outputs=[0, 1])
+    with Arc2Backend.open(settings(firmware, pulses=None), topology, LIMITS) as network:
+        assert network.devices is None
+    pulses = {"voltage": "2 V", "current": "500 uA", "width": ["1 us", "1 us"]}
+    plan = PulsePlan(readings=4, repeats=2, curve_pulses=3, disturb_readings=20, retention_s=0.01)
+    with Arc2Backend.open(settings(firmware, pulses=pulses), topology, LIMITS) as network:
+        (found,) = measure_pulses(network.devices, [1], plan).devices
+    assert 0.6 < found.set.volts < 1.0
+    assert 0.6 < found.reset.volts < 1.0
     assert max(abs(p[2]) for p in world.pulses) <= 2.0
     assert world.at_rest
