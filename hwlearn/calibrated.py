@@ -13,6 +13,7 @@ from hwlearn.circuit.batches import batch
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.device_access import DeviceAccess
 from hwlearn.errors import LimitError
+from hwlearn.limits import Limits
 from hwlearn.network import ErrorSignal, Network, Programmed, Readout, TwoPhase
 from hwlearn.nudges import Nudge, OutputDrive
 
@@ -104,6 +105,24 @@ class CalibratedNetwork(Network):
         most = min(self.limits.voltage, 0.5 * self.limits.drop)
         inside = (most - np.abs(self._in_offset / self._in_gain)) * self._in_gain
         return max(0.0, min(most, float(inside.min())))
+
+    def _nudge_limits(self) -> Limits:
+        """Return limits narrowed by what the corrections add, so that a nudge chosen within them stays allowed."""
+        limits, top = self.limits, self.topology
+        gain = np.concatenate([self._in_gain, self._drive_gain, [1.0]])  # the ground is as it is
+        low, high = float(gain.min()), float(gain.max())
+        offset = float(max(np.abs(self._in_offset).max(initial=0.0), np.abs(self._drive_offset).max(initial=0.0)))
+        # two terminals v and w are told (v - a) / g and (w - b) / h: this much is not told by v - w
+        shift = 2 * offset + limits.voltage * (high - low) / high
+        siemens = np.bincount(top.edges.ravel(), minlength=top.n_nodes) * limits.conductance[1]
+        siemens += np.bincount(top.fixed_edges.ravel(), np.repeat(top.fixed_conductances, 2), top.n_nodes)
+        room = {
+            "voltage": limits.voltage * low - offset,
+            "drop": limits.drop * low - shift,
+            "current": limits.current * low - shift * float(siemens[top.outputs].max()),
+        }
+        least = {name: 1e-6 * getattr(limits, name) for name in room}  # none left: such nudges are skipped
+        return replace(limits, **{k: min(max(v, least[k]), getattr(limits, k)) for k, v in room.items()})
 
     def _told(self, inputs: FloatArray) -> FloatArray:
         """Return what the DACs must be told (S, n_in) for the volts that are wanted."""

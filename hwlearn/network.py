@@ -371,6 +371,10 @@ class Network(ABC):
         """
         return None
 
+    def _nudge_limits(self) -> Limits:
+        """Return what strengths are chosen within: narrower than ``limits`` where drives are corrected."""
+        return self.limits
+
     def _most_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
         """Return the strongest nudge (S,) that the hardware makes at free outputs (S, n_out) of this error."""
         return np.full(len(free), np.inf)
@@ -392,7 +396,7 @@ class Network(ABC):
         least = getattr(error, "least_error", None)
         strength = nudge.strengths(
             self.topology,
-            self.limits,
+            self._nudge_limits(),
             inputs,
             free,
             e,

@@ -31,7 +31,8 @@ class LineFit:
     Attributes
     ----------
     ohm, sigma_ohm : ndarray, shape (n_in,)
-        Resistance of each input's line, and its standard uncertainty from the scatter of repeats.
+        Resistance of each input's line, and its standard uncertainty from the scatter of repeats, or
+        from how far the impedances are from straight lines if that is more.
     chi : float
         Misfit of the straight lines, in units of the scatter; about 1.
     inverse_level : ndarray, shape (LEVELS,)
@@ -91,12 +92,14 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
     upper = np.triu_indices(Z.shape[-1])
     points = Z[:, :, upper[0], upper[1]]
     scatter = points.std(axis=0, ddof=1) / math.sqrt(repeats)
-    intercepts, left = _lines(inverse, points, scatter)
-    ohm = np.linalg.lstsq(design, intercepts.T, rcond=None)[0].T
+    intercepts, formal, left = _lines(inverse, points, scatter)
+    of_lines = np.linalg.pinv(design)
+    ohm = intercepts @ of_lines.T
     freedom = left.size - 2 * left.shape[1]
     chi = math.sqrt(float(np.sum(left**2)) / freedom)
     # where the straight line does not hold within the scatter, the uncertainty is that of the line
-    sigma = ohm.std(axis=0, ddof=1) / math.sqrt(repeats) * max(1.0, chi)
+    alone = np.maximum(ohm.std(axis=0, ddof=1) / math.sqrt(repeats), np.sqrt(of_lines**2 @ formal**2))
+    sigma = alone * max(1.0, chi)
     return LineFit(ohm.mean(axis=0), sigma, chi, inverse, np.diagonal(Z.mean(axis=0), axis1=1, axis2=2).copy())
 
 
@@ -120,14 +123,15 @@ def _design(basis: FloatArray) -> FloatArray:
     return np.asarray(whole[upper])
 
 
-def _lines(x: FloatArray, points: FloatArray, scatter: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return intercepts (R, T) of weighted straight lines, and residuals (LEVELS, T) of the mean in sigmas."""
+def _lines(x: FloatArray, points: FloatArray, scatter: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Fit weighted straight lines: intercepts (R, T), their sigma (T,), residuals (LEVELS, T) in sigmas."""
     sigma = np.maximum(scatter, 1e-12 * np.abs(points).max())
     intercepts = np.empty((points.shape[0], points.shape[2]))
-    left = np.empty(sigma.shape)
+    formal, left = np.empty(sigma.shape[1]), np.empty(sigma.shape)
     for t in range(points.shape[2]):
         weighted = np.stack([np.ones_like(x), x], axis=1) / sigma[:, t, None]
         found = np.linalg.lstsq(weighted, points[:, :, t].T / sigma[:, t, None], rcond=None)[0]
         intercepts[:, t] = found[0]
+        formal[t] = math.sqrt(np.linalg.inv(weighted.T @ weighted)[0, 0])
         left[:, t] = points[:, :, t].mean(axis=0) / sigma[:, t] - weighted @ found.mean(axis=1)
-    return intercepts, left
+    return intercepts, formal, left

@@ -193,16 +193,23 @@ def find_lines(stage: Stage) -> Found:
         return Found("lines", None, f"not seen: {error}", (), {}, None)
     section = LineRecord(source_ohm=fit.ohm, source_sigma_ohm=fit.sigma_ohm, chi=fit.chi)
     rows = tuple(
-        Row(f"source and line of {top.names[node]}", format_quantity(r, "ohm"), format_quantity(s, "ohm", 2))
+        Row(f"source and line of {top.names[node]}", format_quantity(r, "ohm"), format_quantity(s, "ohm", 3))
         for node, r, s in zip(top.inputs, fit.ohm, fit.sigma_ohm, strict=True)
     )
     largest = float(np.max(np.abs(fit.ohm)))
     share = largest * stage.network.limits.conductance[1]
-    trusted = fit.chi < 2
+    trusted: bool | None = fit.chi < 2
     if trusted:
         verdict = f"trust it: straight lines (chi {fit.chi:.2f}); at most {share:.2%} of the least edge resistance"
+    elif (fit.ohm > -4 * fit.sigma_ohm).all():
+        trusted = None
+        hidden = format_quantity(2 * float(fit.sigma_ohm.max()), "ohm", 2)
+        verdict = (
+            f"not seen: edges do not scale as they are programmed to (chi {fit.chi:.3g}), which hides lines of "
+            f"less than {hidden}"
+        )
     else:
-        verdict = f"do not trust it: impedances do not scale with the conductances (chi {fit.chi:.1f})"
+        verdict = f"do not trust it: impedances do not scale with the conductances (chi {fit.chi:.3g})"
     return Found(
         "lines",
         trusted,

@@ -1,5 +1,7 @@
 """What goes through a calibration record is the truth; what leaves the limits on either side is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -107,6 +109,23 @@ def test_the_gradient_is_exact_only_when_calibrated(network, twin, small):
     nominal = np.clip(g / network.record.edges.gain, *twin.limits.conductance)
     assert cosine(network, reached) > 1 - 1e-9
     assert cosine(twin, nominal) < 0.999
+
+
+@pytest.mark.parametrize("nudge", [hl.ClampNudge(), hl.CurrentNudge(), hl.ResistorNudge(kappa=1e-4)])
+@pytest.mark.parametrize("current", [1e-3, 2e-4])
+@pytest.mark.parametrize("seed", range(4))
+def test_nudges_of_automatic_strength_stay_within_the_limits_as_corrected(
+    small, bench_limits, nudge, current, seed
+):
+    topology, g, x, y = small
+    twin = KirchhoffTwin(topology, replace(bench_limits, current=current), FLAWS, seed=seed)
+    network = CalibratedNetwork(twin, truth_of(twin))
+    model = hl.Kirchhoff(topology, network.program(g).reached)
+    x = x * network.reach_V / np.abs(x).max()
+    bound = nudge.bound(model.output_impedance())
+    far = 5 * np.sign(y)  # the error is so large that the limits decide
+    done = network.two_phase(x, hl.TargetError(far), bound)
+    assert (done.strength > 0).any()
 
 
 def test_limits_hold_on_both_sides(small, bench_limits):
