@@ -174,7 +174,6 @@ def test_a_bench_calibrates_itself_and_goes_on_with_what_it_found(bench_path):
 
 
 def test_lines_without_noise_of_the_currents_are_as_uncertain_as_the_edges_make_them(make):
-    fit = measure_lines(make(seed=2, conductance_bits=8))
+    fit = measure_lines(make(seed=2, stuck={0: 1e-4}))
     assert fit.chi > 2
-    assert (fit.sigma_ohm > 0).all()
-    assert (np.abs(fit.ohm) < 5 * fit.sigma_ohm).all()
+    assert (fit.sigma_ohm > 0.01 * np.abs(fit.ohm)).all()
