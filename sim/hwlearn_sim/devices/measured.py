@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import DataError, UnitError
 from hwlearn.units import parse_quantity
 
+_TITLE: Final = re.compile(r"([A-Za-z]+)(?:[ _]*[(\[ _/]\s*([^\s)\]]+)\s*[)\]]?)?")
 _COLUMNS: Final = {"pulse": "", "amplitude": "V", "width": "s", "conductance": "S"}
 
 
@@ -77,7 +79,9 @@ def read_pulse_data(path: str | Path) -> PulseData:
     ----------
     path : str or Path
         The file. The first line names the columns, in any order; a unit may follow in the name
-        (``amplitude_V``, ``width (s)``) or in the cells (``50 us``, ``12 uS``); other columns are ignored.
+        (``amplitude_mV``, ``width (us)``) or in the cells (``50 us``, ``12 uS``), else numbers are V, s and S.
+        Other columns are ignored, and so are lines that begin with ``#``. Commas, semicolons (then with decimal
+        commas, if you like) or tabs separate the columns.
 
     Raises
     ------
@@ -85,19 +89,22 @@ def read_pulse_data(path: str | Path) -> PulseData:
         If the file cannot be read, lacks a column, or a cell is no quantity; the line is named.
     """
     try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            rows = [row for row in csv.reader(file) if any(cell.strip() for cell in row)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read pulse data from {path}: {error}") from error
-    if not rows:
+    lines = [(k, line) for k, line in enumerate(text.splitlines(), start=1) if _says_something(line)]
+    if not lines:
         raise DataError(f"{path} is empty; its first line must name the columns {', '.join(_COLUMNS)}")
+    separator = max(",;\t", key=lines[0][1].count)
+    rows = list(csv.reader((line for _, line in lines), delimiter=separator))
     place = _places(rows[0], path)
     values: dict[str, list[float]] = {name: [] for name in _COLUMNS}
-    for line, row in enumerate(rows[1:], start=2):
+    for (line, _), row in zip(lines[1:], rows[1:], strict=True):
         for name, unit in _COLUMNS.items():
+            column, written = place[name]
             try:
-                cell = row[place[name]].strip()
-                values[name].append(parse_quantity(cell, unit) if unit else float(int(cell)))
+                cell = row[column].strip()
+                values[name].append(_value(cell.replace(",", ".") if separator == ";" else cell, unit, written))
             except (IndexError, ValueError, UnitError) as error:
                 raise DataError(
                     f"line {line} of {path}: no {name} in {unit or 'whole numbers'} ({error})"
@@ -110,13 +117,38 @@ def read_pulse_data(path: str | Path) -> PulseData:
     )
 
 
-def _places(header: Sequence[str], path: str | Path) -> dict[str, int]:
-    found: dict[str, int] = {}
+def _says_something(line: str) -> bool:
+    return bool(line.strip(" ,;\t")) and not line.lstrip().startswith("#")
+
+
+def _value(cell: str, unit: str, written: str) -> float:
+    """Return a cell in the base unit; a unit of its own counts before that of its column."""
+    if not unit:
+        return float(int(cell))
+    try:
+        float(cell)
+    except ValueError:
+        return parse_quantity(cell, unit)
+    return parse_quantity(f"{cell} {written}", unit)
+
+
+def _places(header: Sequence[str], path: str | Path) -> dict[str, tuple[int, str]]:
+    """Return each column's place and the unit of its plain numbers."""
+    found: dict[str, tuple[int, str]] = {}
     for k, title in enumerate(header):
-        for name, unit in _COLUMNS.items():
-            plain = title.strip().lower()
-            if plain in (name, f"{name}_{unit.lower()}", f"{name} ({unit.lower()})", f"{name} [{unit.lower()}]"):
-                found[name] = k
+        parts = _TITLE.fullmatch(title.strip())
+        if parts is None or parts[1].lower() not in _COLUMNS:
+            continue
+        name, unit = parts[1].lower(), _COLUMNS[parts[1].lower()]
+        written = parts[2] or unit
+        if unit:
+            try:
+                parse_quantity(f"1 {written}", unit)
+            except UnitError as error:
+                raise DataError(
+                    f"{path}: the unit of the column {title.strip()!r} is unknown ({error})"
+                ) from error
+        found[name] = (k, written)
     missing = [name for name in _COLUMNS if name not in found]
     if missing:
         raise DataError(f"{path} has no column {missing[0]}; it needs {', '.join(_COLUMNS)}")

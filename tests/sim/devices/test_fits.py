@@ -102,9 +102,30 @@ def test_a_file_is_read_with_its_units(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("header", "row", "separator"),
+    [
+        ("pulse,amplitude_mV,width_us,conductance [uS]", "{k},{mV},50,{uS}", ","),
+        ("pulse;amplitude (mV);width;conductance", "{k};{mV},0;5,0e-5;{uS} uS", ";"),
+        ("pulse\tamplitude mV\tWidth (ns)\tconductance/uS", "{k}\t{mV}\t50000\t{uS}", "\t"),
+    ],
+)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_units_of_columns_and_other_separators(tmp_path, header, row, separator, end):
+    file = tmp_path / "pulses.csv"
+    rows = [row.format(k=k, mV=1000 if k % 2 else -1000, uS=12 + k % 2) for k in range(12)]
+    file.write_bytes(end.join(["# measured by hand", header, *rows, separator * 3]).encode())
+    data = read_pulse_data(file)
+    assert data.amplitude.tolist() == [-1.0, 1.0] * 6
+    assert data.width.tolist() == [5e-5] * 12
+    assert data.conductance[:2].tolist() == [12e-6, 13e-6]
+
+
+@pytest.mark.parametrize(
     ("text", "says"),
     [
         ("", "empty"),
+        ("pulse,amplitude_A,width,conductance\n" + ROWS, "unit of the column 'amplitude_A'"),
+        ("pulse,amplitude,width,conductance\n" + ROWS.replace("12 uS", "nan", 1), "line 2 .* no conductance"),
         ("pulse,amplitude,width\n0,1,1", "no column conductance"),
         ("pulse,amplitude,width,conductance\n" + ROWS.replace("50 us", "50 uA", 1), "line 2 .* no width"),
         ("pulse,amplitude,width,conductance\n" + ROWS + "\n12,1", "line 14 .* no width"),
