@@ -218,7 +218,8 @@ class EdgeCampaign:
             raise SetupError("no edge of this network moves when it is programmed; check the programmer")
         spread = found.prior.spread("edges")
         weight = found.determined["edges"] + found.prior.groups["edges"].weight
-        scale_sigma = common_scale_sigma(found.covariance, stuck)
+        edges = self._layout.blocks["log_gain"]
+        scale_sigma = common_scale_sigma(found.covariance[edges, edges], stuck)
         spreads = (found.prior.spread("converter_gain"), found.prior.spread("converter_offset"))
         return EdgeFit(
             model=self._models()[-1],

@@ -23,6 +23,9 @@ _TOLD: Final = 0.8
 _UNSEEN: Final = 0.9
 """An edge whose variance is above this part of the prior's is unseen."""
 
+_WEIGHT_ROUNDS: Final = 4
+_LEAST_VARIANCE: Final = 1e-16
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -56,7 +59,7 @@ class EdgeFit:
         Whether a current or a known resistor told the common scale of the conductances. If not, it is the
         prior's (the gains' mean logarithm is about 0) and `gain_sigma` says so.
     scale_sigma : float
-        Relative standard uncertainty of the common scale.
+        Relative standard uncertainty of the common scale: the mean of the log-gains by `shape_weights`.
     spread, spread_sigma : float
         Standard deviation of the edges' log-gains, and its uncertainty.
     converters : ConverterFit
@@ -113,19 +116,12 @@ class EdgeFit:
     @property
     def shape_sigma(self) -> FloatArray:
         """Relative standard uncertainty (E,) of `shape`."""
-        return self._sigma_beside(self.shape_weights)
+        return np.sqrt(_variance_beside(self.log_covariance, self.shape_weights))
 
     @property
     def shape_weights(self) -> FloatArray:
         """Weights (E,) of the mean in `shape`, sum 1: the better an edge is known, the more it counts."""
-        moving = (~self.stuck).astype(np.float64)
-        weights = moving / self._sigma_beside(moving / moving.sum()) ** 2
-        return np.asarray(weights / weights.sum())
-
-    def _sigma_beside(self, weights: FloatArray) -> FloatArray:
-        """Return the standard uncertainty (E,) of log-gains less their weighted mean."""
-        without = np.eye(len(weights)) - weights[None, :]
-        return np.asarray(np.sqrt(np.einsum("ij,jk,ik->i", without, self.log_covariance, without, optimize=True)))
+        return scale_weights(self.log_covariance, self.stuck)
 
     @property
     def unseen(self) -> NDArray[np.bool_]:
@@ -212,7 +208,8 @@ class EdgeFit:
         return self._with(unknowns, covariance)
 
     def _with(self, unknowns: FloatArray, covariance: FloatArray) -> EdgeFit:
-        sigma = common_scale_sigma(covariance, self.stuck)
+        edges = self.model.layout.blocks["log_gain"]
+        sigma = common_scale_sigma(covariance[edges, edges], self.stuck)
         known = scale_is_known(sigma, self.spread, self.stuck)
         spreads = (self.converters.gain_spread, self.converters.offset_spread_V)
         converters = ConverterFit.from_unknowns(
@@ -234,10 +231,31 @@ class EdgeFit:
         return EdgeModel(self.model.topology, self.model.layout, np.where(self.stuck, self.model.base, g))
 
 
-def common_scale_sigma(covariance: FloatArray, stuck: NDArray[np.bool_]) -> float:
-    """Return the standard uncertainty of the mean log-gain of the edges that move."""
-    moving = np.flatnonzero(~stuck)
-    return float(np.sqrt(covariance[np.ix_(moving, moving)].mean())) if moving.size else math.nan
+def scale_weights(log_covariance: FloatArray, stuck: NDArray[np.bool_]) -> FloatArray:
+    """Return the weights (E,) of the edges in their common scale: how well each is known beside it.
+
+    An edge that the terminals do not see (a dead end) must not blur the scale of the others.
+    """
+    moving = (~stuck).astype(np.float64)
+    weights = moving / moving.sum()
+    for _ in range(_WEIGHT_ROUNDS):
+        weights = moving / np.maximum(_variance_beside(log_covariance, weights), _LEAST_VARIANCE)
+        weights /= weights.sum()
+    return np.asarray(weights)
+
+
+def common_scale_sigma(log_covariance: FloatArray, stuck: NDArray[np.bool_]) -> float:
+    """Return the standard uncertainty of the weighted mean log-gain of the edges that move; NaN if none does."""
+    if stuck.all():
+        return math.nan
+    weights = scale_weights(log_covariance, stuck)
+    return math.sqrt(float(weights @ log_covariance @ weights))
+
+
+def _variance_beside(log_covariance: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the variance (E,) of log-gains less their weighted mean."""
+    without = np.eye(len(weights)) - weights[None, :]
+    return np.asarray(np.einsum("ij,jk,ik->i", without, log_covariance, without, optimize=True))
 
 
 def scale_is_known(scale_sigma: float, spread: float, stuck: NDArray[np.bool_]) -> bool:

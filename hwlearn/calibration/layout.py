@@ -15,6 +15,13 @@ from hwlearn.errors import SetupError
 CONVERTER_BLOCKS: Final = ("dac_gain", "dac_offset", "drive_gain", "drive_offset", "adc_gain", "adc_offset")
 """Input DACs, output-drive DACs, output ADCs: relative gain errors, and offsets in volts."""
 
+_CONVERTERS_WORTH: Final = 0.5
+"""For how many channels' worth of data the expected spread of converters counts.
+
+What all channels have in common is known by their spread alone, and a bench has few of them: an expectation that
+counts for more makes intervals too wide or too narrow where the true spread is half or twice as large.
+"""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -177,8 +184,8 @@ class Prior:
         sigma[gains], sigma[offsets] = spreads.converter_gain, spreads.converter_offset_V
         groups = {
             "edges": Group(edges[~stuck], spreads.edges, 1.0),
-            "converter_gain": Group(gains, spreads.converter_gain, 2.0),
-            "converter_offset": Group(offsets, spreads.converter_offset_V, 2.0),
+            "converter_gain": Group(gains, spreads.converter_gain, _CONVERTERS_WORTH),
+            "converter_offset": Group(offsets, spreads.converter_offset_V, _CONVERTERS_WORTH),
         }
         if layout.edge_offsets:
             if spreads.edge_offset_S is None:
