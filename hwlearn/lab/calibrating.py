@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from hwlearn.atomic_file import write_atomically
 from hwlearn.calibration_record import CalibrationRecord, identity
 from hwlearn.errors import SetupError
-from hwlearn.lab.calibration_steps import ANSWERS, FINDERS, ON_REQUEST, Found, Row, Stage
+from hwlearn.lab.calibration_stage import Found, Row, Stage
+from hwlearn.lab.calibration_steps import ANSWERS, FINDERS, ON_REQUEST
 from hwlearn.lab.journal import Journal, JournaledNetwork
 from hwlearn.learning.interrupt import stop_on_interrupt
 from hwlearn.spelling import closest

@@ -6,8 +6,6 @@ import io
 import math
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -21,18 +19,17 @@ from hwlearn.calibration.lines import LEVELS, NotSeenError, measure_lines
 from hwlearn.calibration.noise import SHARE_OF_NUDGE, measure_noise
 from hwlearn.calibration.response import EdgeModel
 from hwlearn.calibration.verify import verify
-from hwlearn.calibration_record import CalibrationRecord
 from hwlearn.calibration_sections import (
     EdgeRecord,
     LineRecord,
     NoiseRecord,
-    RecordSection,
     VerifyRecord,
 )
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import SetupError
 from hwlearn.lab import calibration_figures as figures
+from hwlearn.lab.calibration_stage import Found, Row, Stage
 from hwlearn.lab.calibration_values import (
     converter_fit,
     converter_record,
@@ -41,100 +38,11 @@ from hwlearn.lab.calibration_values import (
     save_covariance,
     without_converter_sigmas,
 )
+from hwlearn.lab.pulse_step import pulses_of
 from hwlearn.network import Network
 from hwlearn.units import format_quantity
 
-_LEAST_NOISE: Final = 1e-6  # relative to limits.voltage; what states no noise at all is not believed to have none
 _EXPLAINED: Final = 1.5  # by what noise may be raised until the readings count as not explained
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table of what was found."""
-
-    what: str
-    value: str
-    uncertainty: str = ""
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a step found.
-
-    Attributes
-    ----------
-    step : str
-    trusted : bool or None
-        None: this bench cannot show it.
-    verdict : str
-        Whether to trust it, in one line.
-    rows : tuple of Row
-    sections : mapping of str to RecordSection
-        What goes into the record.
-    figure : Path or None
-    """
-
-    step: str
-    trusted: bool | None
-    verdict: str
-    rows: tuple[Row, ...]
-    sections: dict[str, RecordSection]
-    figure: Path | None
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What a step stands on.
-
-    Attributes
-    ----------
-    network : Network
-        Raw: its numbers are nominal.
-    record : CalibrationRecord
-        What is known by now.
-    path : Path
-        Of the record; figures and the covariance lie beside it.
-    configurations, patterns, seed : int
-    settle_s : float or None
-        How long the bench waits before a reading, if it says so.
-    nudge_siemens : float or None
-        The known conductance of resistor drives.
-    dac_step_V : float or None
-        Step of the converters that make the voltages, if the bench says so.
-    devices : int
-        How many single devices the step ``pulses`` pulses; 0 for all.
-    retention_s : float
-        How long it watches them.
-    progress : callable
-        Told parts done, and of how many.
-    """
-
-    network: Network
-    record: CalibrationRecord
-    path: Path
-    configurations: int
-    patterns: int
-    seed: int
-    settle_s: float | None
-    nudge_siemens: float | None
-    dac_step_V: float | None
-    devices: int
-    retention_s: float
-    progress: Callable[[int, int], None]
-
-    def beside(self, name: str) -> Path:
-        """Return a path beside the record's, such as ``calibration-edges.png``."""
-        return self.path.with_name(f"{self.path.stem}-{name}")
-
-    def read_sigma(self) -> float:
-        """Return the standard deviation of one reading: as measured, else as stated."""
-        noise = self.record.noise
-        top, limits = self.network.topology, self.network.limits
-        if noise is not None:
-            sigma = float(np.sqrt(np.mean(noise.reading_sigma_V**2)))
-        else:
-            sigma = self.network.measure(np.zeros((1, top.n_inputs))).voltage_sigma
-        return max(sigma, _LEAST_NOISE * limits.voltage)
 
 
 def find_noise(stage: Stage) -> Found:
@@ -263,13 +171,6 @@ def find_converters(stage: Stage) -> Found:
     return Found("converters", trusted, verdict, tuple(rows), {"converters": section}, picture)
 
 
-def find_pulses(stage: Stage) -> Found:
-    """Response of single devices to pulses, readings and time, where the hardware gives access to them."""
-    from hwlearn.lab.pulse_step import pulses_of
-
-    return pulses_of(stage)
-
-
 def find_edges(stage: Stage) -> Found:
     """Gains of all edges, and once more the converters, fitted jointly."""
     network, top = stage.network, stage.network.topology
@@ -384,7 +285,7 @@ def find_verification(stage: Stage) -> Found:
 FINDERS: Final[dict[str, Callable[[Stage], Found]]] = {
     "noise": find_noise,
     "lines": find_lines,
-    "pulses": find_pulses,
+    "pulses": pulses_of,
     "converters": find_converters,
     "edges": find_edges,
     "verify": find_verification,

@@ -12,7 +12,7 @@ from hwlearn.atomic_file import write_atomically
 from hwlearn.calibration.pulses import DevicePulses, PulseFit, PulsePlan, measure_pulses
 from hwlearn.calibration_sections import PulseRecord
 from hwlearn.errors import SetupError
-from hwlearn.lab.calibration_steps import Found, Row, Stage
+from hwlearn.lab.calibration_stage import Found, Row, Stage
 from hwlearn.lab.pulse_figure import draw_pulses
 from hwlearn.units import format_quantity
 

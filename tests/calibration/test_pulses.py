@@ -13,7 +13,8 @@ from hwlearn.device_access import PulseLimits
 from hwlearn.errors import SetupError
 from hwlearn.lab.bench import open_bench
 from hwlearn.lab.calibrating import CalibrationOptions, calibrate_bench, record_path
-from hwlearn.lab.calibration_steps import FINDERS, Found
+from hwlearn.lab.calibration_stage import Found
+from hwlearn.lab.calibration_steps import FINDERS
 from hwlearn.lab.device_journal import JournaledDevices
 from hwlearn.lab.journal import Journal
 from hwlearn_sim.devices.model import at
