@@ -3,9 +3,10 @@
 A smaller network (14 nodes, 30 edges, 7 terminals), other devices, converters and noise for each seed from 0 on;
 the prior expects a spread of 20 % of the edges, 2 % and 5 mV of the converters.
 
-Where clamps read their currents, all 30 edges of a seed share one error far above their own: that of the bench's
-volt, which no reading tells. A seed is then one draw rather than 30, and the figure over 200 seeds strays by 1.2 %
-(standard error): that bench has more seeds.
+Where clamps read their currents, all 30 edges of a seed share one error, that of the bench's volt, which no
+reading tells. After 10 configurations it is far above their own: a seed is then one draw rather than 30, and the
+figure over 200 seeds strays by 1.2 % (standard error); seeds 0 to 199 give 92.5 %, 0 to 599 give 93.9 %. Here that
+bench has 600 seeds and 3 configurations, after which the edges' own errors weigh more.
 """
 
 from collections.abc import Iterator
