@@ -54,21 +54,9 @@ def relative_sigmas(
 
 
 def gain_sigmas(fit: EdgeFit) -> tuple[FloatArray, float]:
-    """Return relative uncertainties (E,) of the gains, and that of their common scale.
-
-    The common scale is the mean of the log-gains weighted by how well each is known without it: an edge that the
-    terminals do not see (a dead end) must not blur it.
-    """
-    C, moving = fit.log_covariance, ~fit.stuck
-    weight = moving / moving.sum()
-    total = np.sqrt(np.diagonal(C))
-    for _ in range(4):
-        without = np.eye(len(C)) - weight[None, :]
-        own = np.maximum(np.einsum("ij,jk,ik->i", without, C, without), 1e-16)
-        weight = np.where(moving, 1 / own, 0.0)
-        weight /= weight.sum()
-    scale = math.sqrt(float(weight @ C @ weight))
-    return (total if fit.scale_known else np.sqrt(own)), scale
+    """Return relative uncertainties (E,) of the gains, beside their common scale if that is unknown, and its own."""
+    own = np.sqrt(np.diagonal(fit.log_covariance)) if fit.scale_known else fit.shape_sigma
+    return np.asarray(own), fit.scale_sigma
 
 
 def converter_record(
