@@ -54,7 +54,7 @@ def relative_sigmas(
 
 
 def gain_sigmas(fit: EdgeFit) -> tuple[FloatArray, float]:
-    """Return relative uncertainties (E,) of the gains, beside their common scale if that is unknown, and its own."""
+    """Return relative uncertainties (E,) of the gains, beside their common scale if that is unknown, and its."""
     own = np.sqrt(np.diagonal(fit.log_covariance)) if fit.scale_known else fit.shape_sigma
     return np.asarray(own), fit.scale_sigma
 
