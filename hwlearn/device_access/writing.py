@@ -21,6 +21,7 @@ from hwlearn.units import format_quantity
 
 _BASELINE_READS: Final = 8
 _MOST_READS: Final = 16
+_NOISE_ROUNDS: Final = (6, 20)
 _GUARD: Final = 1.5
 _DISTURBED: Final = 4.0
 _SECOND_TIME: Final = 0.6  # of the tolerance: who was found outside once comes back well inside
@@ -140,9 +141,12 @@ class _Writer:
 
     def run(self, progress: Callable[[WriteReport], None] | None) -> WriteReport:
         self._measure_noise()
+        self._answers = Answers(self._now, self._now_sigma, self._answered_before)
         edges, up, strength, before = self._nobody()
         passes = 0
-        for _ in range(self._most_pulses + _MOST_PASSES + _SPARE_ROUNDS):
+        for number in range(self._most_pulses + _MOST_PASSES + _SPARE_ROUNDS):
+            if number in _NOISE_ROUNDS:  # nearer to their targets by now
+                self._measure_noise()
             self._read_round()
             self._take_in(edges, up, strength, before)
             self._reopen_disturbed()
@@ -161,12 +165,19 @@ class _Writer:
         return self._report(finished=True)
 
     def _measure_noise(self) -> None:
+        """Find out where the devices stand, and refuse readings that can verify no target."""
         readings = np.array([self._access.read_all(self._voltage) for _ in range(_BASELINE_READS)])
         self._noise = ReadNoise.of(readings)
         self._now = readings.mean(axis=0)
         self._now_sigma = self._noise.sigma(self._now) / math.sqrt(_BASELINE_READS)
-        self._answers = Answers(self._now, self._now_sigma, self._answered_before)
-        sigma = self._noise.sigma(self._targets)
+        # devices that all stand alike do not tell how their noise follows the conductance: the better case counts
+        better = self._noise.sigma(self._now) * np.minimum(1.0, self._targets / np.maximum(self._now, 1e-300))
+        self._refuse_noise(np.minimum(self._noise.sigma(self._targets), better))
+        # that the mean of n readings lies within tolerance shall be told to a fifth of it
+        needed = np.ceil((5 * self._noise.sigma(self._targets) / self._allowed) ** 2)
+        self._reads = np.clip(needed, 1, _MOST_READS).astype(np.int64)
+
+    def _refuse_noise(self, sigma: FloatArray) -> None:
         blurred = sigma / math.sqrt(_MOST_READS) > 0.5 * self._allowed
         if np.mean(blurred) > 0.5:
             k = int(np.flatnonzero(blurred)[0])
@@ -175,9 +186,6 @@ class _Writer:
                 f"too much to verify {format_quantity(float(self._allowed[k]), 'S')} with {_MOST_READS} readings; "
                 "widen the tolerance, or read with a higher voltage or longer"
             )
-        # that the mean of n readings lies within tolerance shall be told to a fifth of it
-        needed = np.ceil((5 * sigma / self._allowed) ** 2)
-        self._reads = np.clip(needed, 1, _MOST_READS).astype(np.int64)
 
     def _active(self) -> IntArray:
         return np.flatnonzero(~(self._reached | self._stuck | self._worn | self._failed))

@@ -292,7 +292,9 @@ FINDERS: Final[dict[str, Callable[[Stage], Found]]] = {
 }
 """The steps in the order in which they build on each other."""
 
-ON_REQUEST: Final = {"pulses": "left out, since pulses wear devices; to have it: hwlearn calibrate BENCH pulses"}
+ON_REQUEST: Final = {
+    "pulses": "left out: it pulses single devices more than programming does; to have it: hwlearn calibrate BENCH pulses"
+}
 """Steps that wait to be named where the hardware can take them, and what is said instead."""
 
 ANSWERS: Final = {"noise": 3, "lines": 1 + 2 * LEVELS}

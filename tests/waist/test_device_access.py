@@ -265,8 +265,26 @@ def test_devices_left_out_get_no_pulse():
     assert report.pulses[0] == 0
 
 
+class Floored(Law):
+    """Devices whose readings scatter by as many siemens wherever they stand."""
+
+    def _read(self, edge, voltage):
+        return self.g[edge] + self.noise()
+
+
+@pytest.mark.parametrize(("start", "target"), [(8e-5, 1.8e-5), (5e-6, 6e-5)])
+@pytest.mark.parametrize(("kind", "sigma"), [(Law, 0.005), (Floored, 2.5e-8)])
+def test_where_all_devices_stand_alike_their_noise_is_found_on_the_way(start, target, kind, sigma):
+    for seed in range(5):
+        starts = start * np.exp(0.02 * np.random.default_rng(seed).normal(size=12))
+        access = kind(gradual, starts, noise=scatter(seed, sigma))
+        report = write_verify(access, np.full(12, target))
+        assert report.reached.all()
+        assert np.abs(access.g / target - 1).max() < 0.013
+
+
 def test_readings_too_noisy_for_the_tolerance_are_told():
-    access = Law(gradual, [5e-6], noise=scatter(0, 0.1))
+    access = Law(gradual, [5e-6], noise=scatter(0, 0.25))
     with pytest.raises(DeviceError, match=r"scatters by .* widen the tolerance"):
         write_verify(access, [2e-5])
     assert not access.given
