@@ -293,7 +293,7 @@ FINDERS: Final[dict[str, Callable[[Stage], Found]]] = {
 """The steps in the order in which they build on each other."""
 
 ON_REQUEST: Final = {
-    "pulses": "left out: it pulses single devices more than programming does; to have it: hwlearn calibrate BENCH pulses"
+    "pulses": "left out: it pulses devices more than programming does; to have it: hwlearn calibrate BENCH pulses"
 }
 """Steps that wait to be named where the hardware can take them, and what is said instead."""
 
