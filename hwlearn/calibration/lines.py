@@ -39,6 +39,8 @@ class LineFit:
         Inverse of the common factor, 1 at the highest level.
     impedance : ndarray, shape (LEVELS, n)
         Diagonal of the measured impedance at each level, in ohm.
+    failed : int
+        Edges that could not be programmed at some level.
     """
 
     ohm: FloatArray
@@ -46,6 +48,7 @@ class LineFit:
     chi: float
     inverse_level: FloatArray
     impedance: FloatArray
+    failed: int
 
 
 def measure_lines(network: Network, repeats: int = 32) -> LineFit:
@@ -73,9 +76,11 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
         raise NotSeenError("this bench does not measure the currents of its sources: lines cannot be told")
     volts = _volts(network)
     rows, levels = [], []
+    failed = np.zeros(top.n_edges, dtype=bool)
     for factor in np.geomspace(1 / 8, 1, LEVELS):
         low, high = limits.conductance
         done = network.program(np.full(top.n_edges, max(low, factor * high)))
+        failed |= done.failed
         levels.append(float(np.exp(np.mean(np.log(done.reached)))))
         patterns = volts * np.concatenate([np.eye(top.n_inputs), -np.eye(top.n_inputs)])
         read = network.measure(np.tile(patterns, (repeats, 1)))
@@ -100,7 +105,8 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
     # where the straight line does not hold within the scatter, the uncertainty is that of the line
     alone = np.maximum(ohm.std(axis=0, ddof=1) / math.sqrt(repeats), np.sqrt(of_lines**2 @ formal**2))
     sigma = alone * max(1.0, chi)
-    return LineFit(ohm.mean(axis=0), sigma, chi, inverse, np.diagonal(Z.mean(axis=0), axis1=1, axis2=2).copy())
+    impedance = np.diagonal(Z.mean(axis=0), axis1=1, axis2=2).copy()
+    return LineFit(ohm.mean(axis=0), sigma, chi, inverse, impedance, int(failed.sum()))
 
 
 def _volts(network: Network) -> float:

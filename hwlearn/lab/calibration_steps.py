@@ -109,6 +109,9 @@ def find_lines(stage: Stage) -> Found:
     trusted: bool | None = fit.chi < 2
     if trusted:
         verdict = f"trust it: straight lines (chi {fit.chi:.2f}); at most {share:.2%} of the least edge resistance"
+    elif fit.failed:
+        trusted = None
+        verdict = f"not seen: {fit.failed} edges are not what they were programmed to, which hides the lines"
     elif (fit.ohm > -4 * fit.sigma_ohm).all():
         trusted = None
         hidden = format_quantity(2 * float(fit.sigma_ohm.max()), "ohm", 2)
