@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Final, Self
+from typing import Final, Self, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwlearn.circuit.batches import batch, check_inputs, checked_errors, gradient_batch, outputs_batch
+from hwlearn.circuit.elements import Element
 from hwlearn.circuit.factor import FactoredSystem, WeaklyTied, plan_for
 from hwlearn.circuit.topology import FloatArray, Topology
 from hwlearn.errors import CircuitError, SingularCircuitError
@@ -31,6 +33,8 @@ class Kirchhoff:
         Siemens, in edge order; positive and finite.
     allow_open : bool
         Take zero conductance as an open edge, as long as every node stays tied to a source.
+    elements : Element, or sequence of Element, shape (E,) or (E + F,), optional
+        What the edges are, in place of the topology's; see `hwlearn.circuit.nonlinear`.
 
     Raises
     ------
@@ -52,7 +56,29 @@ class Kirchhoff:
     Source: Lin, Desai, Barrows, Caravelli, arXiv:2602.03546 (2026).
     """
 
-    def __init__(self, topology: Topology, conductances: ArrayLike, *, allow_open: bool = False) -> None:
+    def __new__(
+        cls,
+        topology: Topology | None = None,
+        conductances: ArrayLike = (),
+        *,
+        allow_open: bool = False,
+        elements: Element | Iterable[Element] | None = None,
+    ) -> Self:
+        """Return a `NonlinearKirchhoff` where an edge is no resistor."""
+        if cls is Kirchhoff and (elements is not None or (topology is not None and topology.elements is not None)):
+            from hwlearn.circuit.nonlinear import NonlinearKirchhoff  # it derives from this class
+
+            return cast(Self, object.__new__(NonlinearKirchhoff))
+        return object.__new__(cls)
+
+    def __init__(
+        self,
+        topology: Topology,
+        conductances: ArrayLike,
+        *,
+        allow_open: bool = False,
+        elements: Element | Iterable[Element] | None = None,
+    ) -> None:
         self.topology = topology
         self.allow_open = allow_open
         self.conductances: FloatArray = _checked_conductances(topology, conductances, allow_open)
@@ -193,8 +219,11 @@ class Kirchhoff:
         drops = V[:, edges[:, 0]] - V[:, edges[:, 1]]
         return np.asarray((drops**2) @ self._all_conductances)
 
-    def output_impedance(self) -> FloatArray:
-        """Return Z (n_out, n_out) in ohm: volts at output i per ampere into output j, inputs held."""
+    def output_impedance(self, inputs: ArrayLike | None = None) -> FloatArray:
+        """Return Z (n_out, n_out) in ohm: volts at output i per ampere into output j, inputs held.
+
+        Resistors have the same at all ``inputs``; other elements have one a sample, see `NonlinearKirchhoff`.
+        """
         return self._output_impedance.copy()
 
     @cached_property
@@ -214,8 +243,11 @@ class Kirchhoff:
         Y = self.output_currents(self.solve(V, clamped=np.eye(top.n_outputs)))
         return 0.5 * (Y + Y.T)
 
-    def adjoint(self, error: ArrayLike) -> FloatArray:
-        """Return the adjoint voltages lam (S, N): inputs at 0 V, errors (S, n_out) as currents into outputs."""
+    def adjoint(self, error: ArrayLike, at: FloatArray | None = None) -> FloatArray:
+        """Return the adjoint voltages lam (S, N): inputs at 0 V, errors (S, n_out) as currents into outputs.
+
+        Resistors have the same at all operating points ``at``, node voltages (S, N).
+        """
         e = checked_errors(error, self.topology, None)
         return self.solve(np.zeros((len(e), self.topology.n_inputs)), injected=e)
 
@@ -239,8 +271,25 @@ class Kirchhoff:
         ``dC/dg_k = -(B lam)_k (B V)_k`` with the adjoint voltages lam.
         """
         x, e = gradient_batch(self.topology, inputs, error)
-        back = self.drops(self.adjoint(e))
-        return np.asarray(-np.einsum("se,se->e", back, self.drops(self.solve(x))) / len(x))
+        return self.gradient_at(self.solve(x), e)
+
+    def gradient_at(self, V: FloatArray, error: ArrayLike) -> FloatArray:
+        """Return dC/dg (E,), mean over the batch, at node voltages V (S, N) for errors (S, n_out)."""
+        back = self.drops(self.adjoint(error))
+        return np.asarray(-np.einsum("se,se->e", back, self.drops(V)) / len(V))
+
+    def contrast(self, high: FloatArray, low: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return the weighted sum over samples of d(co-content)/dg at ``high`` minus at ``low``, (E,).
+
+        Node voltages (S, N), weights (S,).
+        """
+        rise = self.cocontent(self.drops(high)) - self.cocontent(self.drops(low))
+        return np.asarray(weights @ rise)
+
+    @property
+    def scale_V(self) -> float:
+        """Volts over which the slope of any element changes; infinite for resistors."""
+        return np.inf
 
     def cocontent(self, drops: FloatArray) -> FloatArray:
         """Return d(co-content)/dg (S, E) of each edge at the given drops: v^2 / 2 for an ohmic edge."""

@@ -1,0 +1,438 @@
+"""Elements of a circuit: how the current through an edge follows from the drop across it.
+
+Every element has one parameter theta an edge, in siemens: for those of this file the slope at small drops (of the
+conducting side for `IdealDiode`), so that theta stands where an ohmic edge has its conductance. Currents rise with
+the drop; then the steady state is the one minimum of the co-content, the sum over edges of the integral of I dv.
+Source: docs/elements.md; arXiv:2602.03546 for learning with them.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlearn.circuit.quadrature import integral_from_zero
+from hwlearn.errors import CircuitError
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+Law = Callable[[FloatArray, FloatArray], FloatArray]
+"""Drops in volts and thetas in siemens, of one shape -> a value for each."""
+
+MOST_EXPONENT: Final = 300.0
+"""Beyond this an exponential goes on along its tangent; no operating point may lie there."""
+
+
+class Element(ABC):
+    """What every kind of element answers; drops (..., K) in volts, thetas (K,) in siemens."""
+
+    @abstractmethod
+    def current(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return the current in amperes from a to b at a drop of ``v`` from a to b."""
+
+    @abstractmethod
+    def slope(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return d(current)/dv in siemens, never negative."""
+
+    @abstractmethod
+    def sensitivity(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return d(current)/d(theta) in volts."""
+
+    @abstractmethod
+    def cocontent(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return d(co-content)/d(theta) in V^2: the integral of `sensitivity` from 0 to ``v``."""
+
+    @property
+    def scale_V(self) -> float:
+        """Volts over which the slope changes; infinite for elements that are linear piece by piece."""
+        return math.inf
+
+    def linearised_at(self, v: FloatArray, before: FloatArray) -> FloatArray:
+        """Return the drop at which Newton's method linearises next, asked for ``v`` and coming from ``before``.
+
+        Where a tangent would overshoot by far, this is a drop nearer to ``before``.
+        """
+        return v
+
+    def in_range(self, v: FloatArray) -> NDArray[np.bool_]:
+        """Return where the law holds as written."""
+        return np.ones(v.shape, dtype=np.bool_)
+
+    def spice(self, across: str, theta: float) -> str | None:
+        """Return the current as an expression that SPICE takes, of the drop ``across``; None if there is none."""
+        return None
+
+
+class Proportional(Element):
+    """An element of current ``theta * f(v)``; its co-content per theta is ``F``, the integral of ``f``."""
+
+    @abstractmethod
+    def f(self, v: FloatArray) -> FloatArray:
+        """Return the current in amperes per siemens, thus in volts."""
+
+    @abstractmethod
+    def df(self, v: FloatArray) -> FloatArray:
+        """Return df/dv."""
+
+    @abstractmethod
+    def F(self, v: FloatArray) -> FloatArray:
+        """Return the integral of f from 0 to v in V^2."""
+
+    def current(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return ``theta f(v)``."""
+        return theta * self.f(v)
+
+    def slope(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return ``theta df/dv``."""
+        return theta * self.df(v)
+
+    def sensitivity(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return ``f(v)``."""
+        return self.f(v)
+
+    def cocontent(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return ``F(v)``."""
+        return self.F(v)
+
+
+@dataclass(frozen=True)
+class Ohmic(Proportional):
+    """A resistor: ``I = theta v``."""
+
+    def f(self, v: FloatArray) -> FloatArray:
+        """Return v."""
+        return v
+
+    def df(self, v: FloatArray) -> FloatArray:
+        """Return 1."""
+        return np.ones_like(v)
+
+    def F(self, v: FloatArray) -> FloatArray:
+        """Return v^2 / 2."""
+        return 0.5 * v**2
+
+    def spice(self, across: str, theta: float) -> str:
+        """Return ``theta * across``."""
+        return f"{theta!r}*{across}"
+
+
+@dataclass(frozen=True)
+class Sinh(Proportional):
+    """A memristive (RRAM) cell or another tunnelling device: ``I = theta V0 sinh(v / V0)``.
+
+    Parameters
+    ----------
+    V0 : float
+        Volts.
+    """
+
+    V0: float
+
+    def __post_init__(self) -> None:
+        _positive("Sinh", "V0", self.V0)
+
+    @property
+    def scale_V(self) -> float:
+        """V0."""
+        return self.V0
+
+    def f(self, v: FloatArray) -> FloatArray:
+        """Return ``V0 sinh(v / V0)``."""
+        u = v / self.V0
+        inside = np.clip(u, -MOST_EXPONENT, MOST_EXPONENT)
+        return np.asarray(self.V0 * (np.sinh(inside) + np.cosh(inside) * (u - inside)))
+
+    def df(self, v: FloatArray) -> FloatArray:
+        """Return ``cosh(v / V0)``."""
+        return np.asarray(np.cosh(np.clip(v / self.V0, -MOST_EXPONENT, MOST_EXPONENT)))
+
+    def F(self, v: FloatArray) -> FloatArray:
+        """Return ``V0^2 (cosh(v / V0) - 1)``."""
+        u = v / self.V0
+        inside = np.clip(u, -MOST_EXPONENT, MOST_EXPONENT)
+        more = u - inside
+        within = 2 * np.sinh(0.5 * inside) ** 2  # keeps the digits that cosh - 1 loses
+        return np.asarray(self.V0**2 * (within + more * (np.sinh(inside) + 0.5 * more * np.cosh(inside))))
+
+    def linearised_at(self, v: FloatArray, before: FloatArray) -> FloatArray:
+        """Return the drop of the current that the tangent at ``before`` promises, where that is smaller."""
+        u, u0 = v / self.V0, before / self.V0
+        with np.errstate(over="ignore", invalid="ignore"):
+            promised = np.arcsinh(np.sinh(u0) + np.cosh(u0) * (u - u0))
+        far = (np.abs(u) > np.abs(u0)) & (np.abs(u - u0) > 1.0) & (np.abs(promised) < np.abs(u))
+        return np.where(far, self.V0 * promised, v)
+
+    def in_range(self, v: FloatArray) -> NDArray[np.bool_]:
+        """Return where ``|v / V0|`` is at most 300."""
+        return np.asarray(np.abs(v) <= MOST_EXPONENT * self.V0)
+
+    def spice(self, across: str, theta: float) -> str:
+        """Return ``theta V0 sinh(across / V0)``."""
+        return f"{theta * self.V0!r}*sinh({across}/{self.V0!r})"
+
+
+@dataclass(frozen=True)
+class Shockley(Proportional):
+    """A junction diode that conducts from a to b: ``I = Is (exp(v / nVt) - 1)`` with ``Is = theta nVt``.
+
+    Parameters
+    ----------
+    nVt : float
+        Ideality times thermal voltage, in volts; 25.85 mV at 300 K and ideality 1.
+    """
+
+    nVt: float = 0.02585
+
+    def __post_init__(self) -> None:
+        _positive("Shockley", "nVt", self.nVt)
+
+    def theta(self, saturation_A: float) -> float:
+        """Return the theta (S) of a diode with a saturation current in amperes."""
+        return saturation_A / self.nVt
+
+    @property
+    def scale_V(self) -> float:
+        """nVt."""
+        return self.nVt
+
+    def f(self, v: FloatArray) -> FloatArray:
+        """Return ``nVt (exp(v / nVt) - 1)``."""
+        u = v / self.nVt
+        inside = np.minimum(u, MOST_EXPONENT)
+        return np.asarray(self.nVt * (np.expm1(inside) + np.exp(inside) * (u - inside)))
+
+    def df(self, v: FloatArray) -> FloatArray:
+        """Return ``exp(v / nVt)``."""
+        return np.asarray(np.exp(np.minimum(v / self.nVt, MOST_EXPONENT)))
+
+    def F(self, v: FloatArray) -> FloatArray:
+        """Return ``nVt^2 (exp(v / nVt) - 1 - v / nVt)``."""
+        u = v / self.nVt
+        inside = np.minimum(u, MOST_EXPONENT)
+        more = u - inside
+        series = np.zeros_like(inside)
+        small = np.abs(inside) < 0.1
+        for k in range(10, 2, -1):  # (u^2 / 2) (1 + u/3 (1 + u/4 (...)))
+            series = inside / k * (1 + series)
+        within = np.where(small, 0.5 * inside**2 * (1 + series), np.expm1(inside) - inside)
+        return np.asarray(self.nVt**2 * (within + more * (np.expm1(inside) + 0.5 * more * np.exp(inside))))
+
+    def linearised_at(self, v: FloatArray, before: FloatArray) -> FloatArray:
+        """Return the drop of the current that the tangent at ``before`` promises, for steps up the exponential."""
+        ahead = (v - before) / self.nVt
+        up = (ahead > 1.0) & (v > self.nVt)
+        # what lies far on the blocking side starts from the middle, where the tangent says something
+        base = np.where(before < 0, 0.0, before)
+        climb = np.log1p(np.where(up, (v - base) / self.nVt, 0.0))
+        return np.where(up, base + self.nVt * climb, v)
+
+    def in_range(self, v: FloatArray) -> NDArray[np.bool_]:
+        """Return where ``v / nVt`` is at most 300."""
+        return np.asarray(v <= MOST_EXPONENT * self.nVt)
+
+    def spice(self, across: str, theta: float) -> str:
+        """Return ``Is (exp(across / nVt) - 1)``."""
+        return f"{theta * self.nVt!r}*(exp({across}/{self.nVt!r})-1)"
+
+
+@dataclass(frozen=True)
+class IdealDiode(Proportional):
+    """A diode of two straight pieces that conducts from a to b: theta above the threshold, a leak below.
+
+    ``I = theta (leak v + (1 - leak) max(v - threshold_V, 0))``; with a small enough leak that is what a comparator
+    and a switch make of a diode.
+
+    Parameters
+    ----------
+    threshold_V : float
+        Volts; zero or positive.
+    leak : float
+        Conductance of the blocking side as a fraction of theta, 0 to 1.
+    """
+
+    threshold_V: float = 0.0
+    leak: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.threshold_V) and self.threshold_V >= 0):
+            raise CircuitError(
+                f"IdealDiode.threshold_V is {self.threshold_V!r}; it must be zero or a positive number of volts"
+            )
+        if not 0 <= self.leak <= 1:
+            raise CircuitError(f"IdealDiode.leak is {self.leak!r}; it is a fraction of theta, 0 to 1")
+
+    def f(self, v: FloatArray) -> FloatArray:
+        """Return ``leak v + (1 - leak) max(v - threshold, 0)``."""
+        return np.asarray(self.leak * v + (1 - self.leak) * np.maximum(v - self.threshold_V, 0.0))
+
+    def df(self, v: FloatArray) -> FloatArray:
+        """Return 1 above the threshold and ``leak`` below; above, at the threshold itself."""
+        return np.where(v >= self.threshold_V, 1.0, self.leak)
+
+    def F(self, v: FloatArray) -> FloatArray:
+        """Return ``leak v^2 / 2 + (1 - leak) max(v - threshold, 0)^2 / 2``."""
+        above = np.maximum(v - self.threshold_V, 0.0)
+        return np.asarray(0.5 * (self.leak * v**2 + (1 - self.leak) * above**2))
+
+    def spice(self, across: str, theta: float) -> str:
+        """Return the two pieces as one expression."""
+        on = f"{theta * (1 - self.leak)!r}*max({across}-{self.threshold_V!r},0)"
+        return f"{theta * self.leak!r}*{across}+{on}"
+
+
+@dataclass(frozen=True)
+class Custom(Element):
+    """An element that someone else describes: functions of drops and thetas, arrays of one shape.
+
+    Parameters
+    ----------
+    law : callable
+        Current in amperes; it must rise with the drop.
+    law_dv, law_dtheta : callable
+        Its derivatives by the drop (never negative) and by theta.
+    law_cocontent : callable, optional
+        d(co-content)/d(theta), the integral of ``law_dtheta`` from 0 to v; by quadrature unless given.
+    scale : float
+        Volts over which the slope changes; nudges of strength ``"auto"`` stay well below it.
+    name : str
+        What messages call it, and what tells circuits apart.
+    expression : callable, optional
+        ``(across, theta) -> str``, the current as SPICE takes it.
+
+    Examples
+    --------
+    >>> cubic = Custom(
+    ...     lambda v, t: t * (v + v**3), lambda v, t: t * (1 + 3 * v**2), lambda v, t: v + v**3, name="cubic"
+    ... )
+    >>> cubic.cocontent(np.array([1.0]), np.array([1e-3])).round(12)
+    array([0.75])
+    """
+
+    law: Law
+    law_dv: Law
+    law_dtheta: Law
+    law_cocontent: Law | None = None
+    scale: float = math.inf
+    name: str = "custom"
+    expression: Callable[[str, float], str] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise CircuitError(f"the element {self.name!r} has scale = {self.scale!r}; it must be positive volts")
+
+    def __repr__(self) -> str:
+        return f"Custom({self.name!r}, scale={self.scale!r})"
+
+    @property
+    def scale_V(self) -> float:
+        """The scale that was given."""
+        return self.scale
+
+    def current(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return what the law gives."""
+        return self._called("current", self.law, v, theta)
+
+    def slope(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return what ``law_dv`` gives.
+
+        Raises
+        ------
+        CircuitError
+            If it is negative anywhere: more than one state could be steady.
+        """
+        slope = self._called("d/dv", self.law_dv, v, theta)
+        if (slope < 0).any():
+            at = float(v[slope < 0][0])
+            raise CircuitError(
+                f"the element {self.name!r} has a negative slope at {at:g} V; its current must rise with the drop"
+            )
+        return slope
+
+    def sensitivity(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return what ``law_dtheta`` gives."""
+        return self._called("d/dtheta", self.law_dtheta, v, theta)
+
+    def cocontent(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return what ``law_cocontent`` gives, or the integral of ``law_dtheta``."""
+        if self.law_cocontent is not None:
+            return self._called("d(co-content)/dtheta", self.law_cocontent, v, theta)
+        return integral_from_zero(self.sensitivity, v, theta, self.name)
+
+    def spice(self, across: str, theta: float) -> str | None:
+        """Return what ``expression`` gives, if there is one."""
+        return None if self.expression is None else self.expression(across, theta)
+
+    def _called(self, what: str, law: Law, v: FloatArray, theta: FloatArray) -> FloatArray:
+        with np.errstate(all="ignore"):
+            values = np.asarray(law(v, np.broadcast_to(theta, v.shape)), dtype=np.float64)
+        if values.shape != v.shape:
+            raise CircuitError(
+                f"{what} of the element {self.name!r} returned shape {values.shape} for drops of shape {v.shape}; "
+                "it must return one value for each drop"
+            )
+        if not np.isfinite(values).all():
+            at = float(v[~np.isfinite(values)][0])
+            raise CircuitError(f"{what} of the element {self.name!r} is not finite at a drop of {at:g} V")
+        return values
+
+
+OHMIC: Final = Ohmic()
+
+
+@dataclass(frozen=True, eq=False)
+class ElementTable:
+    """Which element each edge of a circuit is: the programmable edges, then the fixed ones.
+
+    Attributes
+    ----------
+    kinds : tuple of Element
+        The distinct elements.
+    which : ndarray of int, shape (E + F,)
+        Index into ``kinds``.
+    """
+
+    kinds: tuple[Element, ...]
+    which: IntArray
+
+    @classmethod
+    def of(cls, elements: Iterable[Element]) -> ElementTable:
+        """Return the table of elements given edge by edge."""
+        index: dict[Element, int] = {}
+        which = np.array([index.setdefault(element, len(index)) for element in elements], dtype=np.int64)
+        which.flags.writeable = False
+        return cls(tuple(index), which)
+
+    def __getitem__(self, edge: int) -> Element:
+        return self.kinds[int(self.which[edge])]
+
+    @cached_property
+    def ohmic(self) -> NDArray[np.bool_]:
+        """Which edges (E + F,) are resistors."""
+        return np.array([kind == OHMIC for kind in self.kinds] or [True], dtype=np.bool_)[self.which]
+
+    @cached_property
+    def groups(self) -> tuple[tuple[Element, IntArray], ...]:
+        """Each element that is no resistor, with its edges in order."""
+        pairs = ((kind, np.flatnonzero(self.which == k)) for k, kind in enumerate(self.kinds))
+        return tuple((kind, edges) for kind, edges in pairs if kind != OHMIC)
+
+    @property
+    def scale_V(self) -> float:
+        """The least scale of any element in volts."""
+        return min((kind.scale_V for kind in self.kinds), default=math.inf)
+
+    def text(self) -> str:
+        """Return a text that differs between tables."""
+        return f"{[repr(kind) for kind in self.kinds]}|{self.which.tolist()}"
+
+
+def _positive(element: str, name: str, value: float) -> None:
+    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+        raise CircuitError(f"{element}.{name} is {value!r}; it must be a positive number of volts")
