@@ -1,0 +1,183 @@
+"""The table: each piece of work, its peer, and what is asked of the ratio, without numba and with it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from ratios import contests
+from ratios.contests import Contest
+from ratios.growth import FAMILIES, Family, exponent
+from ratios.memory import in_a_process
+
+TOLERANCE = 1e-9
+SIZES = (1_000, 10_000, 100_000, 1_000_000)
+
+Measured = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A piece of work and its peer.
+
+    Attributes
+    ----------
+    key, work, peer : str
+        What it is called on the command line and in the table.
+    measure : callable
+        Returns what was measured; ``ratio`` is what the floor is for, ``exponent`` what the ceiling is for.
+    floor, fast_floor : float, optional
+        How many times as good we are to be at least, without numba and with it.
+    ceiling : float, optional
+        The most that the exponent may be.
+    slow : bool
+        Whether measuring it takes more than some seconds.
+    """
+
+    key: str
+    work: str
+    peer: str
+    measure: Callable[[], Measured]
+    floor: float | None = None
+    fast_floor: float | None = None
+    ceiling: float | None = None
+    slow: bool = False
+
+    def asked(self, *, fast: bool) -> float | None:
+        """Return the floor or the ceiling."""
+        return self.ceiling if self.ceiling is not None else self.fast_floor if fast else self.floor
+
+    def shortfall(self, found: Measured, *, fast: bool) -> str | None:
+        """Say what of the row is missed; None if nothing is."""
+        asked = self.asked(fast=fast)
+        if found.get("difference", 0.0) > TOLERANCE:
+            return f"answers differ by {found['difference']:.1e} relative; at most {TOLERANCE:.0e} is asked"
+        if asked is None:
+            return None
+        if self.ceiling is not None:
+            exceeded = found["exponent"] > asked
+            return f"exponent {found['exponent']:.2f}; at most {asked:g} is asked" if exceeded else None
+        return f"ratio {found['ratio']:.3g}; at least {asked:g} is asked" if found["ratio"] < asked else None
+
+
+def _speed(make: Callable[[], Contest], rounds: int) -> Measured:
+    contest = make()
+    apart = contest.disagreement()
+    times = contest.times(rounds)
+    return {
+        "theirs": min(times.theirs),
+        "ours": min(times.ours),
+        "ratio": times.ratio,
+        "median_ratio": times.median_ratio,
+        "difference": apart,
+    }
+
+
+def _memory(size: int, samples: int) -> Measured:
+    numba = sys.modules.get("numba", True) is not None
+    theirs = in_a_process("badcrossbar", size, samples, numba=numba)
+    ours = in_a_process("hwlearn", size, samples, numba=numba)
+    return {
+        "theirs": theirs["above"],
+        "ours": ours["above"],
+        "ratio": theirs["above"] / ours["above"],
+        "their_peak": theirs["peak"],
+        "our_peak": ours["peak"],
+    }
+
+
+def _growth(family: Family) -> Measured:
+    edges, seconds = family.costs(SIZES)
+    measured = {f"{int(n)} edges": float(s) for n, s in zip(edges, seconds, strict=True)}
+    return {"exponent": exponent(edges, seconds), **measured}
+
+
+def _crossbar(side: int, samples: int, problems: int, rounds: int, slow: bool) -> Row:
+    vectors = "1 vector" if samples == 1 else f"{samples} vectors"
+    return Row(
+        f"crossbar-{side}x{samples}",
+        f"crossbar {side} x {side}, wires 1 ohm, {vectors}",
+        "badcrossbar",
+        partial(_speed, partial(contests.against_badcrossbar, side, samples, problems), rounds),
+        70 if samples == 1 else 2.5,
+        120 if samples == 1 else 15,
+        slow=slow,
+    )
+
+
+_TRAINING = "grid 128 x 128, 16 samples: forward and exact gradient"
+_SUBSET = "grid 100 x 100, {}: re-solve while the same 1 % of the edges changes"
+
+ROWS = (
+    _crossbar(64, 1, 8, 15, False),
+    _crossbar(128, 1, 4, 9, True),
+    _crossbar(256, 1, 3, 5, True),
+    _crossbar(64, 64, 4, 15, False),
+    _crossbar(128, 64, 4, 9, True),
+    _crossbar(256, 64, 2, 4, True),
+    Row(
+        "crossbar-ngspice",
+        "crossbar 64 x 64, wires 1 ohm, 1 vector",
+        "ngspice .op",
+        partial(_speed, partial(contests.against_ngspice, 64), 3),
+        500,
+        500,
+        slow=True,
+    ),
+    Row(
+        "grid-pyrkm",
+        _TRAINING,
+        "16 pyrkm Circuit.solve, forward only",
+        partial(_speed, partial(contests.against_pyrkm, 128, 16), 5),
+        10,
+        10,
+        slow=True,
+    ),
+    Row(
+        "grid-textbook",
+        _TRAINING,
+        "SciPy's splu, symmetric mode, both directions",
+        partial(_speed, partial(contests.against_textbook, 128, 16), 7),
+    ),
+    Row(
+        "subset-1",
+        _SUBSET.format("1 sample"),
+        "a factor from scratch each time",
+        partial(_speed, partial(contests.against_scratch, 100, 0.01, 1), 15),
+        5,
+        5,
+    ),
+    Row(
+        "subset-16",
+        _SUBSET.format("16 samples"),
+        "a factor from scratch each time",
+        partial(_speed, partial(contests.against_scratch, 100, 0.01, 16), 15),
+    ),
+    Row(
+        "memory-256x64",
+        "memory, crossbar 256 x 256, 64 vectors: peak above the start",
+        "badcrossbar",
+        partial(_memory, 256, 64),
+        2,
+        2,
+        slow=True,
+    ),
+    *(
+        Row(
+            f"growth-{family.key}",
+            f"cost of 10^3 to 10^6 edges, {family.name}",
+            "itself",
+            partial(_growth, family),
+            ceiling=family.most,
+            slow=True,
+        )
+        for family in FAMILIES
+    ),
+)
+
+
+def measure(key: str) -> Measured:
+    """Measure one row in this process."""
+    return next(row for row in ROWS if row.key == key).measure()

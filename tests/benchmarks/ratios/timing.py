@@ -1,0 +1,71 @@
+"""Times of two programs that take turns, and how far their answers are apart."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+Answer = tuple[np.ndarray, ...]
+Work = Callable[[int], object]
+
+SHORTEST_TURN_S = 5e-3
+
+
+@dataclass(frozen=True)
+class Times:
+    """What each took in its turns, in seconds a call."""
+
+    theirs: Sequence[float]
+    ours: Sequence[float]
+
+    @property
+    def ratio(self) -> float:
+        """Their best turn over our best one: how many times as fast we are."""
+        return min(self.theirs) / min(self.ours)
+
+    @property
+    def median_ratio(self) -> float:
+        """The median of the turns' own ratios."""
+        return median(their / our for their, our in zip(self.theirs, self.ours, strict=True))
+
+
+def in_turns(theirs: Work, ours: Work, rounds: int, clock: Callable[[], float] | None = None) -> Times:
+    """Let both solve in turns; the shorter work is repeated within its turn and the turn's mean counts.
+
+    Parameters
+    ----------
+    theirs, ours : callable
+        Take the number of the problem.
+    rounds : int
+        Turns of each.
+    clock : callable, optional
+        Seconds that their last call took by its own account; the wall clock unless given.
+    """
+    taken: tuple[list[float], list[float]] = [], []
+    asked = 0
+    for _ in range(rounds):
+        for work, times in zip((theirs, ours), taken, strict=True):
+            calls, began = 0, time.perf_counter()
+            while True:
+                work(asked)
+                asked, calls = asked + 1, calls + 1
+                passed = time.perf_counter() - began
+                if passed >= SHORTEST_TURN_S:
+                    break
+            times.append(clock() if clock is not None and work is theirs else passed / calls)
+    return Times(*taken)
+
+
+def difference(answer: Answer, other: Answer) -> float:
+    """Return the largest difference of two answers relative to the sample's largest value, array by array."""
+    worst = 0.0
+    for a, b in zip(answer, other, strict=True):
+        if a.shape != b.shape:
+            raise ValueError(f"answers of shapes {a.shape} and {b.shape} cannot be compared")
+        axes = tuple(range(1, a.ndim))
+        worst = max(worst, float((np.abs(a - b).max(axis=axes) / np.abs(b).max(axis=axes)).max()))
+    return worst
