@@ -17,7 +17,7 @@ NVT = 0.02585
 
 
 def junction_volts(source: np.ndarray, siemens: float, saturation_A: float, nVt: float) -> np.ndarray:
-    """Volts over a Shockley diode to ground behind a resistor, by Lambert's W of an exponential (Wright's omega)."""
+    """Volts over a Shockley diode to ground behind a resistor, by Lambert's W (as Wright's omega)."""
     shifted = source + saturation_A / siemens
     return shifted - nVt * wrightomega(np.log(saturation_A / (siemens * nVt)) + shifted / nVt)
 
@@ -118,7 +118,7 @@ def test_networks_of_ideal_diodes_are_the_one_consistent_set_of_switches(seed: i
 def test_diodes_agree_with_ngspices_own_diode_model(ngspice: Callable[[str], dict[str, float]], figure):
     """A resistive ladder with a diode at every rung, by ngspice's D model instead of an expression of ours.
 
-    Its thermal voltage at 27 degrees Celsius comes from its own constants, which differ in the last digits between versions.
+    Its thermal voltage at 27 degrees Celsius follows from constants whose last digits differ between versions.
     """
     rungs, saturation_A, ideality = 6, 1e-14, 1.3
     nVt = ideality * 1.38064852e-23 * 300.15 / 1.6021766208e-19
