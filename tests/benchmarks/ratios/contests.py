@@ -20,7 +20,7 @@ from ratios.timing import Answer, Times, difference, in_turns
 class Contest:
     """Both sides of a piece of work, and how their results are read as comparable arrays.
 
-    ``theirs`` and ``ours`` take the number of a problem: every call is asked another one than the call before,
+    ``theirs`` and ``ours`` take the number of a problem: each side is asked another one than in its call before,
     so that no kept answer can serve.
     """
 
@@ -33,10 +33,9 @@ class Contest:
 
     def disagreement(self) -> float:
         """Return the largest relative difference of all problems' answers; it warms both sides up, too."""
-        return max(
-            difference(self.read_ours(self.ours(k)), self.read_theirs(self.theirs(k)))
-            for k in range(self.problems)
-        )
+        problems = range(self.problems)
+        apart = [difference(self.read_ours(self.ours(k)), self.read_theirs(self.theirs(k))) for k in problems]
+        return float(np.max(apart))
 
     def times(self, rounds: int) -> Times:
         """Let both solve one problem after the other, in turns."""
@@ -65,9 +64,9 @@ def against_badcrossbar(side: int, samples: int, count: int) -> Contest:
 
 def against_ngspice(side: int) -> Contest:
     """All node voltages of one operating point; ngspice's own word for the time of its analysis."""
-    problem = Crossbars.of(side, side, 1, 1)
+    problem = Crossbars.of(side, side, 1, 3)
     topology = wired_crossbar(side, side)
-    netlist = topology.to_spice(problem.conductances[0].ravel(), problem.volts[0])
+    netlists = [topology.to_spice(g.ravel(), problem.volts[0]) for g in problem.conductances]
     nodes = [f"n{k}" for k in range(2 * side * side)]
     ngspice = Ngspice()
 
@@ -78,7 +77,7 @@ def against_ngspice(side: int) -> Contest:
         return (np.concatenate([answer[1].ravel(), answer[2].ravel()])[None],)
 
     ours = partial(_solved, problem)
-    return Contest(1, lambda _: ngspice(netlist), ours, by_name, flat, lambda: ngspice.analysis_s)
+    return Contest(len(problem), lambda k: ngspice(netlists[k]), ours, by_name, flat, lambda: ngspice.analysis_s)
 
 
 # --- general graphs ------------------------------------------------------------------------------------

@@ -52,7 +52,7 @@ class Row:
     def shortfall(self, found: Measured, *, fast: bool) -> str | None:
         """Say what of the row is missed; None if nothing is."""
         asked = self.asked(fast=fast)
-        if found.get("difference", 0.0) > TOLERANCE:
+        if not found.get("difference", 0.0) <= TOLERANCE:  # NaN included
             return f"answers differ by {found['difference']:.1e} relative; at most {TOLERANCE:.0e} is asked"
         if asked is None:
             return None

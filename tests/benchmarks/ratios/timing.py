@@ -36,6 +36,8 @@ class Times:
 def in_turns(theirs: Work, ours: Work, rounds: int, clock: Callable[[], float] | None = None) -> Times:
     """Let both solve in turns; the shorter work is repeated within its turn and the turn's mean counts.
 
+    Each side is asked problem 0, 1, 2 and so on.
+
     Parameters
     ----------
     theirs, ours : callable
@@ -46,26 +48,27 @@ def in_turns(theirs: Work, ours: Work, rounds: int, clock: Callable[[], float] |
         Seconds that their last call took by its own account; the wall clock unless given.
     """
     taken: tuple[list[float], list[float]] = [], []
-    asked = 0
+    asked = [0, 0]
     for _ in range(rounds):
-        for work, times in zip((theirs, ours), taken, strict=True):
+        for side, work in enumerate((theirs, ours)):
             calls, began = 0, time.perf_counter()
             while True:
-                work(asked)
-                asked, calls = asked + 1, calls + 1
+                work(asked[side])
+                asked[side] += 1
+                calls += 1
                 passed = time.perf_counter() - began
                 if passed >= SHORTEST_TURN_S:
                     break
-            times.append(clock() if clock is not None and work is theirs else passed / calls)
+            taken[side].append(clock() if clock is not None and side == 0 else passed / calls)
     return Times(*taken)
 
 
 def difference(answer: Answer, other: Answer) -> float:
     """Return the largest difference of two answers relative to the sample's largest value, array by array."""
-    worst = 0.0
+    worst = []
     for a, b in zip(answer, other, strict=True):
         if a.shape != b.shape:
             raise ValueError(f"answers of shapes {a.shape} and {b.shape} cannot be compared")
         axes = tuple(range(1, a.ndim))
-        worst = max(worst, float((np.abs(a - b).max(axis=axes) / np.abs(b).max(axis=axes)).max()))
-    return worst
+        worst.append((np.abs(a - b).max(axis=axes) / np.abs(b).max(axis=axes)).max())
+    return float(np.max(worst))  # NaN if there is one anywhere
