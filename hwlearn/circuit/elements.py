@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Real
 from typing import Final
 
 import numpy as np
@@ -136,7 +137,7 @@ class Sinh(Proportional):
     V0: float
 
     def __post_init__(self) -> None:
-        _positive("Sinh", "V0", self.V0)
+        object.__setattr__(self, "V0", _positive("Sinh", "V0", self.V0))
 
     @property
     def scale_V(self) -> float:
@@ -191,7 +192,7 @@ class Shockley(Proportional):
     nVt: float = 0.02585
 
     def __post_init__(self) -> None:
-        _positive("Shockley", "nVt", self.nVt)
+        object.__setattr__(self, "nVt", _positive("Shockley", "nVt", self.nVt))
 
     def theta(self, saturation_A: float) -> float:
         """Return the theta (S) of a diode with a saturation current in amperes."""
@@ -261,12 +262,15 @@ class IdealDiode(Proportional):
     leak: float = 1e-6
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.threshold_V) and self.threshold_V >= 0):
+        threshold, leak = _number(self.threshold_V), _number(self.leak)
+        if not (math.isfinite(threshold) and threshold >= 0):
             raise CircuitError(
                 f"IdealDiode.threshold_V is {self.threshold_V!r}; it must be zero or a positive number of volts"
             )
-        if not 0 <= self.leak <= 1:
+        if not 0 <= leak <= 1:
             raise CircuitError(f"IdealDiode.leak is {self.leak!r}; it is a fraction of theta, 0 to 1")
+        object.__setattr__(self, "threshold_V", threshold)
+        object.__setattr__(self, "leak", leak)
 
     def f(self, v: FloatArray) -> FloatArray:
         """Return ``leak v + (1 - leak) max(v - threshold, 0)``."""
@@ -433,6 +437,13 @@ class ElementTable:
         return f"{[repr(kind) for kind in self.kinds]}|{self.which.tolist()}"
 
 
-def _positive(element: str, name: str, value: float) -> None:
-    if not (isinstance(value, int | float) and math.isfinite(value) and value > 0):
+def _positive(element: str, name: str, value: float) -> float:
+    number = _number(value)
+    if not (math.isfinite(number) and number > 0):
         raise CircuitError(f"{element}.{name} is {value!r}; it must be a positive number of volts")
+    return number
+
+
+def _number(value: object) -> float:
+    """Return a number as a float, whatever kind of number it is; NaN for anything else."""
+    return math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)

@@ -286,6 +286,12 @@ class Kirchhoff:
         rise = self.cocontent(self.drops(high)) - self.cocontent(self.drops(low))
         return np.asarray(weights @ rise)
 
+    def output_power(self, inputs: ArrayLike) -> FloatArray:
+        """Return the sum over outputs of (dV_out/dg)^2 (E,), in V^2/S^2, mean over inputs (S, n_in)."""
+        D = self.drops(self.solve(inputs))
+        back = self.drops(self.adjoint(np.eye(self.topology.n_outputs)))
+        return np.asarray(np.einsum("oe,oe->e", back, back) * np.einsum("se,se->e", D, D) / len(D))
+
     @property
     def scale_V(self) -> float:
         """Volts over which the slope of any element changes; infinite for resistors."""

@@ -60,8 +60,9 @@ class Layout:
         place = np.empty(self.free.size + 1, dtype=np.int64)
         place[self.order] = np.arange(self.free.size)
         place[-1] = -1
-        self.a, self.b = place[a], place[b]
-        """Places of the edges' ends, -1 where held: eliminated nodes first, then the others."""
+        a, b = place[a], place[b]  # eliminated nodes first, then the others; -1 where held
+        ohmic = np.ones(len(a), dtype=bool) if topology.elements is None else topology.elements.ohmic
+        self.straight, self.bent = _Parts(self, a[ohmic], b[ohmic]), _Parts(self, a[~ohmic], b[~ohmic])
 
 
 class Linearised:
@@ -70,21 +71,16 @@ class Linearised:
     Parameters
     ----------
     layout : Layout
-    conductances : ndarray, shape (E + F,)
-        Siemens; only those of resistors count.
-    ohmic : ndarray of bool, shape (E + F,)
+    conductances : ndarray
+        Siemens, of the resistors alone.
     """
 
-    def __init__(self, layout: Layout, conductances: FloatArray, ohmic: NDArray[np.bool_]) -> None:
+    def __init__(self, layout: Layout, conductances: FloatArray) -> None:
         self.layout = layout
         self.n_apart, self.n_left = layout.apart.size, layout.left.size
         self.size = self.n_apart + self.n_left
-        g = np.where(ohmic, conductances, 0.0)
-        bent = np.flatnonzero(~ohmic)
-        a, b = layout.a, layout.b
-        self.base = _Parts(self, a[ohmic], b[ohmic])
-        self.bent = _Parts(self, a[bent], b[bent])
-        flow = g[ohmic][None, :]
+        self.base, self.bent = layout.straight, layout.bent
+        flow = conductances[None, :]
         self.diagonal, self.leak = self.base.diagonal(flow)[0], self.base.leak(flow)[0]
         self.across = self.base.across(flow)[0]
         self.within = self.base.within(flow)[0] if layout.dense else np.zeros(0)
@@ -101,7 +97,7 @@ class Linearised:
         if not self.layout.dense:
             return max(1, min(64, 1_000_000 // max(1, self.size)))
         numbers = self.n_left**2 + self.size + (0 if self._shared else 2 * self.n_apart * self.n_left)
-        return max(1, _CHUNK_NUMBERS // max(1, numbers + len(self.bent.a)))
+        return max(1, _CHUNK_NUMBERS // max(1, numbers + self.bent.count))
 
     def factor(self, slopes: FloatArray, loads: FloatArray | None = None) -> Factor:
         """Return the equations of samples with these slopes (S, K) of the bent edges and loads (S, n_out).
@@ -224,9 +220,9 @@ class _SparseFactor(Factor):
 class _Parts:
     """What edges add to the diagonal, to the coupling of eliminated and other nodes, and within these."""
 
-    def __init__(self, system: Linearised, a: IntArray, b: IntArray) -> None:
-        h, r, n = system.n_apart, system.n_left, system.size
-        self.a = a
+    def __init__(self, layout: Layout, a: IntArray, b: IntArray) -> None:
+        h, r, n = layout.apart.size, layout.left.size, layout.free.size
+        self.count = len(a)
         k = np.arange(len(a))
         a_free, b_free = a >= 0, b >= 0
         both = a_free & b_free
@@ -240,7 +236,7 @@ class _Parts:
         low, high = np.minimum(a, b), np.maximum(a, b)
         crossing = both & (low < h)
         self.has_across = bool(crossing.any())
-        dense = system.layout.dense
+        dense = layout.dense
         self._across = _adder(low[crossing] * r + high[crossing] - h, k[crossing], h * r if dense else 0, k)
         inside = both & (low >= h)
         self.has_within = bool(inside.any())

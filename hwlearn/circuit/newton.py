@@ -13,10 +13,11 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from hwlearn.circuit.elements import ElementTable
 from hwlearn.circuit.linearised import Factor, Layout, Linearised, Undetermined
-from hwlearn.circuit.topology import FloatArray, Topology, incidence
+from hwlearn.circuit.topology import FloatArray, IntArray, Topology, incidence
 
 PROMISED: Final = 1e-9
 """Largest estimated error of a voltage, relative to the largest voltage of its sample; more is refused."""
@@ -73,7 +74,7 @@ class Circuit:
         self.bent = np.flatnonzero(~ohmic)
         self._a, self._b = edges[self.bent].T
         straight = np.flatnonzero(ohmic)
-        self._g = thetas[straight]
+        self.ohmic_siemens = self._g = thetas[straight]
         self._straight = incidence(edges[straight], topology.n_nodes)
         self._bent_incidence = incidence(edges[self.bent], topology.n_nodes)
         self._groups = [
@@ -81,7 +82,6 @@ class Circuit:
         ]
         laplacian = self._straight.T @ (self._straight * self._g[:, None])
         self._laplacian = laplacian.toarray() if topology.n_nodes <= _DENSE_NODES else laplacian.tocsr()
-        self._sizes = np.abs(self._laplacian)
 
     def drops(self, V: FloatArray) -> FloatArray:
         """Return the drops (S, K) across the bent edges."""
@@ -109,25 +109,21 @@ class Circuit:
             inside &= kind.in_range(v[:, at]).all(axis=1)
         return inside
 
-    def node_currents(self, V: FloatArray, bent: FloatArray, from_drops: bool) -> FloatArray:
-        """Return the current (S, N) that leaves each node through its edges; resistors drop by drop, or summed."""
-        if from_drops:
-            straight = np.asarray(self._straight.T @ (self._g[:, None] * (self._straight @ V.T))).T
-        else:
-            straight = np.asarray(self._laplacian @ V.T).T
-        return np.asarray(straight + np.asarray(self._bent_incidence.T @ bent.T).T)
+    def node_currents(self, V: FloatArray, bent: FloatArray) -> FloatArray:
+        """Return the current (S, N) that leaves each node, for currents (S, K) in the bent edges."""
+        straight = self._straight.T @ (self._g[:, None] * (self._straight @ V.T))
+        return np.asarray((straight + self._bent_incidence.T @ bent.T).T)
 
-    def rounding(
-        self, V: FloatArray, v: FloatArray, bent: FloatArray, slopes: FloatArray, from_drops: bool
-    ) -> FloatArray:
-        """Return a bound of what rounding can have made of `node_currents`, (S, N)."""
-        if from_drops:
-            drops = np.abs(self._straight @ V.T)
-            straight = np.asarray(abs(self._straight).T @ (self._g[:, None] * drops)).T
-        else:
-            straight = np.asarray(self._sizes @ np.abs(V).T).T
-        nonlinear = np.abs(bent) + slopes * np.abs(v)
-        return np.asarray(_ROUNDING * (straight + np.asarray(abs(self._bent_incidence).T @ nonlinear.T).T))
+    def rounding(self, V: FloatArray, bent: FloatArray) -> FloatArray:
+        """Return a bound (S, N) of what rounding makes of `node_currents`; ``bent`` (S, K): sizes of its parts."""
+        straight = abs(self._straight).T @ (self._g[:, None] * np.abs(self._straight @ V.T))
+        return np.asarray(_ROUNDING * (straight + abs(self._bent_incidence).T @ bent.T).T)
+
+    def rows(self, nodes: IntArray) -> Rows:
+        """Return the quicker sums at some nodes; they lose digits where large conductances meet small drops."""
+        incident = self._bent_incidence[:, nodes].T.tocsr()
+        laplacian = self._laplacian[nodes]
+        return Rows(laplacian, abs(laplacian), incident, abs(incident))
 
     def _each(self, what: str, v: FloatArray) -> FloatArray:
         out = np.empty_like(v)
@@ -136,12 +132,31 @@ class Circuit:
         return out
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Rows:
+    """Currents out of some nodes, summed over conductances before they meet the voltages."""
+
+    laplacian: FloatArray | csr_array
+    sizes: FloatArray | csr_array
+    bent: csr_array
+    bent_sizes: csr_array
+
+    def currents(self, V: FloatArray, bent: FloatArray) -> FloatArray:
+        """Return the current (S, n) that leaves each of the nodes."""
+        return np.asarray((self.laplacian @ V.T + self.bent @ bent.T).T)
+
+    def rounding(self, V: FloatArray, bent: FloatArray) -> FloatArray:
+        """Return a bound of what rounding makes of `currents`, (S, n)."""
+        return np.asarray(_ROUNDING * (self.sizes @ np.abs(V).T + self.bent_sizes @ bent.T).T)
+
+
 class Search:
     """Finds operating points of a circuit with one set of held nodes."""
 
     def __init__(self, circuit: Circuit, layout: Layout) -> None:
         self.circuit, self.layout = circuit, layout
-        self.linear = Linearised(layout, circuit.thetas, circuit.table.ohmic)
+        self.linear = Linearised(layout, circuit.ohmic_siemens)
+        self.summed = circuit.rows(layout.free)
 
     def find(
         self, V: FloatArray, injected: FloatArray | None = None, loads: tuple[FloatArray, FloatArray] | None = None
@@ -239,11 +254,10 @@ class _Part:
         self, rows: NDArray[np.int64], V: FloatArray, bent: FloatArray, from_drops: NDArray[np.bool_]
     ) -> FloatArray:
         """Return the current (S, n_free) that is missing at each free node."""
-        out = np.empty((len(rows), self.free.size))
-        for exact in (False, True):
-            own = from_drops == exact
-            if own.any():
-                out[own] = -self.circuit.node_currents(V[own], bent[own], exact)[:, self.free]
+        if not from_drops.any():
+            out = -self.search.summed.currents(V, bent)
+        else:
+            out = -self.circuit.node_currents(V, bent)[:, self.free]
         if self.injected is not None:
             out[:, self._outputs] += self.injected[rows]
         if self._load is not None:
@@ -259,11 +273,11 @@ class _Part:
         slopes = self.circuit.slopes(v)
         bent = self.circuit.bent_currents(v) + slopes * (wanted - v)
         r = self._residual(rows, V, bent, exact)
-        rounding = np.empty_like(r)
-        for kind in (False, True):
-            own = exact == kind
-            if own.any():
-                rounding[own] = self.circuit.rounding(V[own], v[own], bent[own], slopes[own], kind)[:, self.free]
+        parts = np.abs(bent) + slopes * np.abs(v)
+        if not exact.any():
+            rounding = self.search.summed.rounding(V, parts)
+        else:
+            rounding = self.circuit.rounding(V, parts)[:, self.free]
         if self.injected is not None:
             rounding[:, self._outputs] += _ROUNDING * np.abs(self.injected[rows])
         if self._load is not None:
@@ -343,4 +357,5 @@ class _Part:
             length = np.where(open_, 0.5 * (low + np.minimum(high, 1.0)), length)
         length = np.where(open_, low, length)
         self.V[np.ix_(rows, self.free)] += length[:, None] * step
-        return self._arrived(rows, step, bound, length == 1.0)
+        # Newton's direction begins where the elements are: its length is the error, taken or not
+        return self._arrived(rows, step, bound, np.ones(len(rows), dtype=bool))

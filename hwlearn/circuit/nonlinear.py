@@ -163,7 +163,7 @@ class NonlinearKirchhoff(Kirchhoff):
 
     def node_currents(self, V: FloatArray) -> FloatArray:
         """Return the current (S, N) in amperes that the outside pushes into every node; zero at inner ones."""
-        return self._circuit.node_currents(V, self._circuit.bent_currents(self._circuit.drops(V)), True)
+        return self._circuit.node_currents(V, self._circuit.bent_currents(self._circuit.drops(V)))
 
     def cocontent(self, drops: FloatArray) -> FloatArray:
         """Return d(co-content)/d(theta) (S, E) in V^2 of each edge at the given drops."""
@@ -253,6 +253,16 @@ class NonlinearKirchhoff(Kirchhoff):
             return -self._pair_sums(lam, V) / len(V)
         by_theta = self._of_edges("sensitivity", self.drops(V))
         return np.asarray(-np.einsum("se,se->e", self.drops(lam), by_theta) / len(V))
+
+    def output_power(self, inputs: ArrayLike) -> FloatArray:
+        """Return the sum over outputs of (dV_out/dtheta)^2 (E,), in V^2/S^2, mean over inputs (S, n_in)."""
+        V = self.solve(inputs)
+        by_theta = self._of_edges("sensitivity", self.drops(V))
+        power = np.zeros(self.topology.n_edges)
+        for unit in np.eye(self.topology.n_outputs):
+            back = self.drops(self.adjoint(np.broadcast_to(unit, (len(V), len(unit))), V))
+            power += ((back * by_theta) ** 2).mean(axis=0)
+        return power
 
     # --- edge by edge -------------------------------------------------------------------------------
 

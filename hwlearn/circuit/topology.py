@@ -348,8 +348,19 @@ class Topology:
         )
 
     @classmethod
-    def layered(cls, sizes: Sequence[int], ground: int | None = None) -> Self:
-        """Make layers of nodes, each joined completely to the next: first layer in, last layer out."""
+    def layered(
+        cls,
+        sizes: Sequence[int],
+        ground: int | None = None,
+        rectifier: Element | None = None,
+        rectifier_siemens: float = 1e-2,
+    ) -> Self:
+        """Make layers of nodes, each joined completely to the next: first layer in, last layer out.
+
+        With a rectifier, each hidden node hangs on one, of that theta, to ground; they conduct by turns from the
+        node to ground and from ground to the node, so that one half of a layer is never positive and the other
+        never negative, but for what drops across the diodes. Without a ground node one is added as the last node.
+        """
         if len(sizes) < 2:
             raise TopologyError(f"a layered network needs at least 2 layers, got sizes={list(sizes)}")
         for size in sizes:
@@ -357,7 +368,24 @@ class Topology:
         n = sum(sizes)
         names = [f"l{k}n{node}" for k, size in enumerate(sizes) for node in range(size)]
         driven = [node for node in range(sizes[0]) if node != ground]
-        return cls(n, layer_edges(sizes), driven, range(n - sizes[-1], n), ground, names=names)
+        read = range(n - sizes[-1], n)
+        if rectifier is None:
+            return cls(n, layer_edges(sizes), driven, read, ground, names=names)
+        if ground is None:
+            ground, n, names = n, n + 1, [*names, "ground"]
+        hidden = range(sizes[0], read[0])
+        ends = [(node, ground) if k % 2 == 0 else (ground, node) for k, node in enumerate(hidden)]
+        return cls(
+            n,
+            layer_edges(sizes),
+            driven,
+            read,
+            ground,
+            names=names,
+            fixed_edges=ends,
+            fixed_conductances=[rectifier_siemens] * len(ends),
+            fixed_elements=rectifier,
+        )
 
     @classmethod
     def random(
