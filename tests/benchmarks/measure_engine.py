@@ -45,7 +45,7 @@ def main() -> int:
         if asked.rows and row.key not in asked.rows:
             continue
         measured[row.key] = {}
-        for variant in ("plain", "fast") if with_numba else ("plain",):
+        for variant in ("plain", "fast") if with_numba and row.by_numba else ("plain",):
             fast = variant == "fast"
             try:
                 found = alone.run(row.key, fast=fast)

@@ -41,24 +41,27 @@ def _line(row: Row, found: dict[str, Measured | None]) -> str:
         if measured is None:
             cells += ["-", "-", "-"]
             continue
-        if row.ceiling is not None:
-            value, wanted = f"{measured['exponent']:.2f}", f"<= {asked:g}"
-            mine = "exponent"
-        else:
-            value, wanted = _ratio(measured["ratio"]), "-" if asked is None else f">= {asked:g}"
-            mine = _amount(row, measured["ours"])
+        value = _reached(row, measured[row.quantity])
+        wanted = "-" if asked is None else f"{'<=' if row.ceiling is not None else '>='} {_reached(row, asked)}"
+        mine = _amount(row, measured.get("ours"))
         missed = row.shortfall(measured, fast=measured is fast)
         cells += [mine, f"**{value}, missed**" if missed else value, wanted]
     return "| " + " | ".join(cells) + " |"
 
 
-def _ratio(ratio: float) -> str:
-    return f"{ratio:.0f}" if ratio >= 20 else f"{ratio:.1f}" if ratio >= 2 else f"{ratio:.2f}"
+def _reached(row: Row, value: float) -> str:
+    if row.quantity == "points":
+        return f"{value:+.2g} points"
+    if row.quantity == "exponent":
+        return f"exponent {value:.2f}"
+    return f"{value:.0f}" if value >= 20 else f"{value:.3g}"
 
 
 def _amount(row: Row, value: float | None) -> str:
     if value is None:
         return "-"
+    if row.quantity == "points":
+        return f"{value:.4f}"
     if row.key.startswith("memory"):
         return f"{value / 1e6:.0f} MB"
     return (

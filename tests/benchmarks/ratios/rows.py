@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ratios import contests
+from ratios.accuracy import held_out
 from ratios.contests import Contest
 from ratios.growth import FAMILIES, Family, exponent
 from ratios.memory import in_a_process
@@ -27,13 +28,21 @@ class Row:
     key, work, peer : str
         What it is called on the command line and in the table.
     measure : callable
-        Returns what was measured; ``ratio`` is what the floor is for, ``exponent`` what the ceiling is for.
+        Returns what was measured, ``quantity`` among it.
     floor, fast_floor : float, optional
-        How many times as good we are to be at least, without numba and with it.
+        The least that is asked of it without numba and with it.
     ceiling : float, optional
-        The most that the exponent may be.
+        The most that is asked of it.
+    quantity : str
+        "ratio", "exponent" or "points" (of accuracy, in hundredths).
+    least : float, optional
+        What ours must be at least by itself.
+    by_numba : bool
+        Whether numba can make a difference.
     slow : bool
         Whether measuring it takes more than some seconds.
+    elsewhere : str, optional
+        The test that asserts it, where that is not a test of ratios.
     """
 
     key: str
@@ -43,7 +52,11 @@ class Row:
     floor: float | None = None
     fast_floor: float | None = None
     ceiling: float | None = None
+    quantity: str = "ratio"
+    least: float | None = None
+    by_numba: bool = True
     slow: bool = False
+    elsewhere: str | None = None
 
     def asked(self, *, fast: bool) -> float | None:
         """Return the floor or the ceiling."""
@@ -54,12 +67,13 @@ class Row:
         asked = self.asked(fast=fast)
         if not found.get("difference", 0.0) <= TOLERANCE:  # NaN included
             return f"answers differ by {found['difference']:.1e} relative; at most {TOLERANCE:.0e} is asked"
+        if self.least is not None and found["ours"] < self.least:
+            return f"ours is {found['ours']:.4g}; at least {self.least:g} is asked"
         if asked is None:
             return None
-        if self.ceiling is not None:
-            exceeded = found["exponent"] > asked
-            return f"exponent {found['exponent']:.2f}; at most {asked:g} is asked" if exceeded else None
-        return f"ratio {found['ratio']:.3g}; at least {asked:g} is asked" if found["ratio"] < asked else None
+        reached = found[self.quantity]
+        bound, fine = ("most", reached <= asked) if self.ceiling is not None else ("least", reached >= asked)
+        return None if fine else f"{self.quantity} {reached:.3g}; at {bound} {asked:g} is asked"
 
 
 def _speed(make: Callable[[], Contest], rounds: int) -> Measured:
@@ -92,6 +106,11 @@ def _growth(family: Family) -> Measured:
     edges, seconds = family.costs(SIZES)
     measured = {f"{int(n)} edges": float(s) for n, s in zip(edges, seconds, strict=True)}
     return {"exponent": exponent(edges, seconds), **measured}
+
+
+def _accuracy(bench: str, peer: str) -> Measured:
+    ours, theirs = (sum(found) / len(found) for found in (held_out(bench), held_out(peer)))
+    return {"theirs": theirs, "ours": ours, "points": 100 * (ours - theirs)}
 
 
 def _crossbar(side: int, samples: int, problems: int, rounds: int, slow: bool) -> Row:
@@ -171,9 +190,22 @@ ROWS = (
             "itself",
             partial(_growth, family),
             ceiling=family.most,
+            quantity="exponent",
             slow=True,
         )
         for family in FAMILIES
+    ),
+    Row(
+        "digits-diode",
+        "bench `digits-diode`, 3 seeds: held-out accuracy",
+        "bench `digits`, ohmic",
+        partial(_accuracy, "digits-diode", "digits"),
+        1.5,
+        quantity="points",
+        least=0.965,
+        by_numba=False,
+        slow=True,
+        elsewhere="tests/figures",
     ),
 )
 
