@@ -223,6 +223,8 @@ class _Parts:
     def __init__(self, layout: Layout, a: IntArray, b: IntArray) -> None:
         h, r, n = layout.apart.size, layout.left.size, layout.free.size
         self.count = len(a)
+        self.moving = (a >= 0) | (b >= 0)
+        """Edges with an end that is not held."""
         k = np.arange(len(a))
         a_free, b_free = a >= 0, b >= 0
         both = a_free & b_free

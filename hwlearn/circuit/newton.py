@@ -29,6 +29,7 @@ _DAMPED_STEPS: Final = 150
 _HALVINGS: Final = 60
 _SLOPE_LEFT: Final = 0.9
 _OVERSHOT: Final = 0.01
+_REACH: Final = 10.0  # a damped step goes no farther than so many times the voltages there are
 _TRUSTED: Final = 1e-3  # relative error of the linear solutions up to which their error bounds count
 _DENSE_NODES: Final = 1500
 
@@ -190,7 +191,9 @@ class Search:
                         None if injected is None else injected[rows],
                         None if loads is None else (loads[0][rows], loads[1][rows]),
                     )
-                    V[rows], error[rows] = part.settled()
+                    # what overflows is infinite, and that is looked for
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        V[rows], error[rows] = part.settled()
                 except Unsettled as unsettled:
                     raise Unsettled(first + unsettled.sample, unsettled.reason) from None
         return OperatingPoint(V, error)
@@ -225,13 +228,15 @@ class _Part:
     def settled(self) -> tuple[FloatArray, FloatArray]:
         rows = np.arange(len(self.V))
         before = np.zeros((len(rows), len(self.circuit.bent)))
+        moving = self.search.layout.bent.moving
         for _ in range(_LIMITED_STEPS):
             if not rows.size:
                 break
             wanted = self.circuit.drops(self.V[rows])
-            v = self.circuit.linearised_at(wanted, before)
+            v = np.where(moving, self.circuit.linearised_at(wanted, before), wanted)
             done = self._step(rows, v, wanted)
             rows, before = rows[~done], v[~done]
+        self.V[np.ix_(rows, self.free)] = 0.0
         for _ in range(_DAMPED_STEPS):
             if not rows.size:
                 break
@@ -333,28 +338,24 @@ class _Part:
         start = self.V[rows]
         v = self.circuit.drops(start)
         step, r, bound = self._newton(rows, v, v)
-        if not np.isfinite(step).all():
-            raise Unsettled(
-                int(rows[np.flatnonzero(~np.isfinite(step).all(axis=1))[0]]), "a voltage is not finite"
-            )
         first = np.einsum("sn,sn->s", r, step)  # minus the slope of the co-content where the step begins
-        low, high = np.zeros(len(rows)), np.full(len(rows), np.inf)
-        length, open_ = np.ones(len(rows)), np.ones(len(rows), dtype=bool)
+        reach, far = _REACH * np.maximum(self.size[rows], np.abs(start).max(axis=1)), np.abs(step).max(axis=1)
+        longest = np.where((reach > 0) & (far > reach), reach / np.where(far > 0, far, 1.0), 1.0)
+        low, high, length = np.zeros(len(rows)), longest, longest
+        open_ = np.ones(len(rows), dtype=bool)
         for _ in range(_HALVINGS):
             V = start.copy()
             V[:, self.free] += length[:, None] * step
-            left = np.einsum(
-                "sn,sn->s",
-                self._residual(rows, V, self.circuit.bent_currents(self.circuit.drops(V)), self.from_drops[rows]),
-                step,
+            bent = self.circuit.bent_currents(self.circuit.drops(V))
+            left = np.einsum("sn,sn->s", self._residual(rows, V, bent, self.from_drops[rows]), step)
+            falls = left > 0
+            open_ &= ~(
+                (falls & (length == longest)) | ((left <= _SLOPE_LEFT * first) & (left >= -_OVERSHOT * first))
             )
-            fits = ((left > 0) & (length == 1.0)) | ((left <= _SLOPE_LEFT * first) & (left >= -_OVERSHOT * first))
-            open_ &= ~fits
             if not open_.any():
                 break
-            low = np.where(open_ & (left > 0), length, low)
-            high = np.where(open_ & (left <= 0), length, high)
-            length = np.where(open_, 0.5 * (low + np.minimum(high, 1.0)), length)
+            low, high = np.where(open_ & falls, length, low), np.where(open_ & ~falls, length, high)
+            length = np.where(open_, 0.5 * (low + high), length)
         length = np.where(open_, low, length)
         self.V[np.ix_(rows, self.free)] += length[:, None] * step
         # Newton's direction begins where the elements are: its length is the error, taken or not

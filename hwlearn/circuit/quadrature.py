@@ -15,7 +15,7 @@ FloatArray = NDArray[np.float64]
 
 _POINTS: Final = 16
 _TOLERANCE: Final = 1e-10
-_MOST_PANELS: Final = 4096
+_MOST_PANELS: Final = 1024
 
 
 def integral_from_zero(
@@ -28,7 +28,7 @@ def integral_from_zero(
     Raises
     ------
     CircuitError
-        If 4096 panels are not enough; ``name`` is the element's.
+        If 1024 panels are not enough; ``name`` is the element's.
     """
     shape = ends.shape
     v = np.asarray(ends, dtype=np.float64).ravel()
