@@ -281,6 +281,9 @@ def _first_problem(error: ValidationError, model: type[BaseModel], section: str)
         return f"{section}: {_sentence(first['msg'])}"
     key = ".".join([section, *location[:1]])
     value = first.get("input")
+    if len(location) > 1 and first["type"] in ("extra_forbidden", "missing"):  # in a table within the table
+        inner = f"{key}.{location[-1]}"
+        return f"{inner} is missing" if first["type"] == "missing" else f"unknown key {inner} = {value!r}"
     if first["type"] == "extra_forbidden":
         known = list(model.model_fields)
         return f"unknown key {key} = {value!r}{closest(location[0], known)}; the keys are: {', '.join(known)}"
