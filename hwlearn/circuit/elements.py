@@ -9,9 +9,8 @@ Source: docs/elements.md; arXiv:2602.03546 for learning with them.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
 from typing import Final
@@ -19,88 +18,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from hwlearn.circuit.quadrature import integral_from_zero
+from hwlearn.circuit.custom_element import Custom
+from hwlearn.circuit.element import Element, FloatArray, Proportional
 from hwlearn.errors import CircuitError
 
-FloatArray = NDArray[np.float64]
+__all__ = ["OHMIC", "Custom", "Element", "ElementTable", "IdealDiode", "Ohmic", "Proportional", "Shockley", "Sinh"]
+
 IntArray = NDArray[np.int64]
-Law = Callable[[FloatArray, FloatArray], FloatArray]
-"""Drops in volts and thetas in siemens, of one shape -> a value for each."""
 
 MOST_EXPONENT: Final = 300.0
 """Beyond this an exponential goes on along its tangent; no operating point may lie there."""
-
-
-class Element(ABC):
-    """What every kind of element answers; drops (..., K) in volts, thetas (K,) in siemens."""
-
-    @abstractmethod
-    def current(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return the current in amperes from a to b at a drop of ``v`` from a to b."""
-
-    @abstractmethod
-    def slope(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return d(current)/dv in siemens, never negative."""
-
-    @abstractmethod
-    def sensitivity(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return d(current)/d(theta) in volts."""
-
-    @abstractmethod
-    def cocontent(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return d(co-content)/d(theta) in V^2: the integral of `sensitivity` from 0 to ``v``."""
-
-    @property
-    def scale_V(self) -> float:
-        """Volts over which the slope changes; infinite for elements that are linear piece by piece."""
-        return math.inf
-
-    def linearised_at(self, v: FloatArray, before: FloatArray) -> FloatArray:
-        """Return the drop at which Newton's method linearises next, asked for ``v`` and coming from ``before``.
-
-        Where a tangent would overshoot by far, this is a drop nearer to ``before``.
-        """
-        return v
-
-    def in_range(self, v: FloatArray) -> NDArray[np.bool_]:
-        """Return where the law holds as written."""
-        return np.ones(v.shape, dtype=np.bool_)
-
-    def spice(self, across: str, theta: float) -> str | None:
-        """Return the current as an expression that SPICE takes, of the drop ``across``; None if there is none."""
-        return None
-
-
-class Proportional(Element):
-    """An element of current ``theta * f(v)``; its co-content per theta is ``F``, the integral of ``f``."""
-
-    @abstractmethod
-    def f(self, v: FloatArray) -> FloatArray:
-        """Return the current in amperes per siemens, thus in volts."""
-
-    @abstractmethod
-    def df(self, v: FloatArray) -> FloatArray:
-        """Return df/dv."""
-
-    @abstractmethod
-    def F(self, v: FloatArray) -> FloatArray:
-        """Return the integral of f from 0 to v in V^2."""
-
-    def current(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return ``theta f(v)``."""
-        return theta * self.f(v)
-
-    def slope(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return ``theta df/dv``."""
-        return theta * self.df(v)
-
-    def sensitivity(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return ``f(v)``."""
-        return self.f(v)
-
-    def cocontent(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return ``F(v)``."""
-        return self.F(v)
 
 
 @dataclass(frozen=True)
@@ -289,102 +216,6 @@ class IdealDiode(Proportional):
         """Return the two pieces as one expression."""
         on = f"{theta * (1 - self.leak)!r}*max({across}-{self.threshold_V!r},0)"
         return f"{theta * self.leak!r}*{across}+{on}"
-
-
-@dataclass(frozen=True)
-class Custom(Element):
-    """An element that someone else describes: functions of drops and thetas, arrays of one shape.
-
-    Parameters
-    ----------
-    law : callable
-        Current in amperes; it must rise with the drop.
-    law_dv, law_dtheta : callable
-        Its derivatives by the drop (never negative) and by theta.
-    law_cocontent : callable, optional
-        d(co-content)/d(theta), the integral of ``law_dtheta`` from 0 to v; by quadrature unless given.
-    scale : float
-        Volts over which the slope changes; nudges of strength ``"auto"`` stay well below it.
-    name : str
-        What messages call it, and what tells circuits apart.
-    expression : callable, optional
-        ``(across, theta) -> str``, the current as SPICE takes it.
-
-    Examples
-    --------
-    >>> cubic = Custom(
-    ...     lambda v, t: t * (v + v**3), lambda v, t: t * (1 + 3 * v**2), lambda v, t: v + v**3, name="cubic"
-    ... )
-    >>> cubic.cocontent(np.array([1.0]), np.array([1e-3])).round(12)
-    array([0.75])
-    """
-
-    law: Law
-    law_dv: Law
-    law_dtheta: Law
-    law_cocontent: Law | None = None
-    scale: float = math.inf
-    name: str = "custom"
-    expression: Callable[[str, float], str] | None = field(default=None, repr=False)
-
-    def __post_init__(self) -> None:
-        if not self.scale > 0:
-            raise CircuitError(f"the element {self.name!r} has scale = {self.scale!r}; it must be positive volts")
-
-    def __repr__(self) -> str:
-        return f"Custom({self.name!r}, scale={self.scale!r})"
-
-    @property
-    def scale_V(self) -> float:
-        """The scale that was given."""
-        return self.scale
-
-    def current(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return what the law gives."""
-        return self._called("current", self.law, v, theta)
-
-    def slope(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return what ``law_dv`` gives.
-
-        Raises
-        ------
-        CircuitError
-            If it is negative anywhere: more than one state could be steady.
-        """
-        slope = self._called("d/dv", self.law_dv, v, theta)
-        if (slope < 0).any():
-            at = float(v[slope < 0][0])
-            raise CircuitError(
-                f"the element {self.name!r} has a negative slope at {at:g} V; its current must rise with the drop"
-            )
-        return slope
-
-    def sensitivity(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return what ``law_dtheta`` gives."""
-        return self._called("d/dtheta", self.law_dtheta, v, theta)
-
-    def cocontent(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return what ``law_cocontent`` gives, or the integral of ``law_dtheta``."""
-        if self.law_cocontent is not None:
-            return self._called("d(co-content)/dtheta", self.law_cocontent, v, theta)
-        return integral_from_zero(self.sensitivity, v, theta, self.name)
-
-    def spice(self, across: str, theta: float) -> str | None:
-        """Return what ``expression`` gives, if there is one."""
-        return None if self.expression is None else self.expression(across, theta)
-
-    def _called(self, what: str, law: Law, v: FloatArray, theta: FloatArray) -> FloatArray:
-        with np.errstate(all="ignore"):
-            values = np.asarray(law(v, np.broadcast_to(theta, v.shape)), dtype=np.float64)
-        if values.shape != v.shape:
-            raise CircuitError(
-                f"{what} of the element {self.name!r} returned shape {values.shape} for drops of shape {v.shape}; "
-                "it must return one value for each drop"
-            )
-        if not np.isfinite(values).all():
-            at = float(v[~np.isfinite(values)][0])
-            raise CircuitError(f"{what} of the element {self.name!r} is not finite at a drop of {at:g} V")
-        return values
 
 
 OHMIC: Final = Ohmic()

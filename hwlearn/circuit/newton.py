@@ -13,17 +13,16 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
-from hwlearn.circuit.elements import ElementTable
+from hwlearn.circuit.element_currents import ROUNDING, Circuit
 from hwlearn.circuit.linearised import Factor, Layout, Linearised, Undetermined
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology, incidence
+from hwlearn.circuit.topology import FloatArray
 
 PROMISED: Final = 1e-9
 """Largest estimated error of a voltage, relative to the largest voltage of its sample; more is refused."""
 
 _SETTLED: Final = 1e-11  # of the largest voltage: a step this small ends the search
-_ROUNDING: Final = 4 * float(np.finfo(np.float64).eps)
+_NEAR: Final = 1e-5  # of the largest voltage: with steps this small the error is looked at
 _LIMITED_STEPS: Final = 60
 _DAMPED_STEPS: Final = 150
 _HALVINGS: Final = 60
@@ -31,7 +30,6 @@ _SLOPE_LEFT: Final = 0.9
 _OVERSHOT: Final = 0.01
 _REACH: Final = 10.0  # a damped step goes no farther than so many times the voltages there are
 _TRUSTED: Final = 1e-3  # relative error of the linear solutions up to which their error bounds count
-_DENSE_NODES: Final = 1500
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -55,100 +53,6 @@ class Unsettled(Exception):
 
     def __init__(self, sample: int, reason: str) -> None:
         self.sample, self.reason = sample, reason
-
-
-class Circuit:
-    """The currents of a circuit whose elements and thetas are known, for any node voltages.
-
-    Parameters
-    ----------
-    topology : Topology
-        With elements.
-    thetas : ndarray, shape (E + F,)
-        Siemens.
-    """
-
-    def __init__(self, topology: Topology, thetas: FloatArray, table: ElementTable) -> None:
-        self.topology, self.thetas, self.table = topology, thetas, table
-        edges = topology.all_edges
-        ohmic = table.ohmic
-        self.bent = np.flatnonzero(~ohmic)
-        self._a, self._b = edges[self.bent].T
-        straight = np.flatnonzero(ohmic)
-        self.ohmic_siemens = self._g = thetas[straight]
-        self._straight = incidence(edges[straight], topology.n_nodes)
-        self._bent_incidence = incidence(edges[self.bent], topology.n_nodes)
-        self._groups = [
-            (kind, np.searchsorted(self.bent, numbers), thetas[numbers]) for kind, numbers in table.groups
-        ]
-        laplacian = self._straight.T @ (self._straight * self._g[:, None])
-        self._laplacian = laplacian.toarray() if topology.n_nodes <= _DENSE_NODES else laplacian.tocsr()
-
-    def drops(self, V: FloatArray) -> FloatArray:
-        """Return the drops (S, K) across the bent edges."""
-        return V[:, self._a] - V[:, self._b]
-
-    def bent_currents(self, v: FloatArray) -> FloatArray:
-        """Return the currents (S, K) at drops (S, K)."""
-        return self._each("current", v)
-
-    def slopes(self, v: FloatArray) -> FloatArray:
-        """Return the slopes (S, K) at drops (S, K)."""
-        return self._each("slope", v)
-
-    def linearised_at(self, v: FloatArray, before: FloatArray) -> FloatArray:
-        """Return where to linearise next, (S, K)."""
-        out = np.empty_like(v)
-        for kind, at, _ in self._groups:
-            out[:, at] = kind.linearised_at(v[:, at], before[:, at])
-        return out
-
-    def in_range(self, v: FloatArray) -> NDArray[np.bool_]:
-        """Return which samples (S,) have every bent edge in the range of its law."""
-        inside = np.ones(len(v), dtype=np.bool_)
-        for kind, at, _ in self._groups:
-            inside &= kind.in_range(v[:, at]).all(axis=1)
-        return inside
-
-    def node_currents(self, V: FloatArray, bent: FloatArray) -> FloatArray:
-        """Return the current (S, N) that leaves each node, for currents (S, K) in the bent edges."""
-        straight = self._straight.T @ (self._g[:, None] * (self._straight @ V.T))
-        return np.asarray((straight + self._bent_incidence.T @ bent.T).T)
-
-    def rounding(self, V: FloatArray, bent: FloatArray) -> FloatArray:
-        """Return a bound (S, N) of what rounding makes of `node_currents`; ``bent`` (S, K): sizes of its parts."""
-        straight = abs(self._straight).T @ (self._g[:, None] * np.abs(self._straight @ V.T))
-        return np.asarray(_ROUNDING * (straight + abs(self._bent_incidence).T @ bent.T).T)
-
-    def rows(self, nodes: IntArray) -> Rows:
-        """Return the quicker sums at some nodes; they lose digits where large conductances meet small drops."""
-        incident = self._bent_incidence[:, nodes].T.tocsr()
-        laplacian = self._laplacian[nodes]
-        return Rows(laplacian, abs(laplacian), incident, abs(incident))
-
-    def _each(self, what: str, v: FloatArray) -> FloatArray:
-        out = np.empty_like(v)
-        for kind, at, theta in self._groups:
-            out[:, at] = getattr(kind, what)(v[:, at], theta)
-        return out
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Rows:
-    """Currents out of some nodes, summed over conductances before they meet the voltages."""
-
-    laplacian: FloatArray | csr_array
-    sizes: FloatArray | csr_array
-    bent: csr_array
-    bent_sizes: csr_array
-
-    def currents(self, V: FloatArray, bent: FloatArray) -> FloatArray:
-        """Return the current (S, n) that leaves each of the nodes."""
-        return np.asarray((self.laplacian @ V.T + self.bent @ bent.T).T)
-
-    def rounding(self, V: FloatArray, bent: FloatArray) -> FloatArray:
-        """Return a bound of what rounding makes of `currents`, (S, n)."""
-        return np.asarray(_ROUNDING * (self.sizes @ np.abs(V).T + self.bent_sizes @ bent.T).T)
 
 
 class Search:
@@ -199,6 +103,21 @@ class Search:
         return OperatingPoint(V, error)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Tangent:
+    """Linearised equations of some samples, and Newton's step (S, n_free) by them.
+
+    ``residual`` (S, n_free) is the current that is missing at the voltages ``V`` (S, N), ``parts`` (S, K) how
+    large the numbers are that the currents of bent edges are made of.
+    """
+
+    step: FloatArray
+    residual: FloatArray
+    V: FloatArray
+    parts: FloatArray
+    factor: Factor
+
+
 class _Part:
     """A chunk of a batch on its way to its operating points."""
 
@@ -219,6 +138,7 @@ class _Part:
         self.loads = loads
         self._load = None if loads is None else (loads[0][:, open_outputs], loads[1][:, open_outputs])
         self.error, self.bound = np.zeros(len(V)), np.zeros(len(V))
+        self._steps = 0
         self.from_drops = np.zeros(len(V), dtype=bool)
         held = np.abs(V[:, search.layout.pinned]).max(axis=1, initial=0.0)
         self.size = (
@@ -270,35 +190,37 @@ class _Part:
             out[:, self._outputs] += siemens * (volts - V[:, self.free][:, self._outputs])
         return out
 
-    def _newton(
-        self, rows: NDArray[np.int64], v: FloatArray, wanted: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return Newton's step (S, n_free), the residual, and the error (S,) that rounding leaves in the step."""
+    def _newton(self, rows: NDArray[np.int64], v: FloatArray, wanted: FloatArray) -> _Tangent:
+        """Linearise at drops ``v`` of samples whose voltages make drops ``wanted``, and take Newton's step."""
         V, exact = self.V[rows], self.from_drops[rows]
         slopes = self.circuit.slopes(v)
         bent = self.circuit.bent_currents(v) + slopes * (wanted - v)
         r = self._residual(rows, V, bent, exact)
-        parts = np.abs(bent) + slopes * np.abs(v)
-        if not exact.any():
-            rounding = self.search.summed.rounding(V, parts)
+        factor = self._factor(rows, slopes)
+        try:
+            step = factor.solve(r[None])[0]
+        except Undetermined as undetermined:
+            raise self._lost(rows[undetermined.sample]) from None
+        return _Tangent(step, r, V, np.abs(bent) + slopes * np.abs(v), factor)
+
+    def _bound(self, rows: NDArray[np.int64], tangent: _Tangent) -> FloatArray:
+        """Return the error (S,) that rounding can leave in the voltages."""
+        V = tangent.V
+        if not self.from_drops[rows].any():
+            rounding = self.search.summed.rounding(V, tangent.parts)
         else:
-            rounding = self.circuit.rounding(V, parts)[:, self.free]
+            rounding = self.circuit.rounding(V, tangent.parts)[:, self.free]
         if self.injected is not None:
-            rounding[:, self._outputs] += _ROUNDING * np.abs(self.injected[rows])
+            rounding[:, self._outputs] += ROUNDING * np.abs(self.injected[rows])
         if self._load is not None:
             volts, siemens = self._load[0][rows], self._load[1][rows]
             rounding[:, self._outputs] += (
-                _ROUNDING * siemens * (np.abs(volts) + np.abs(V[:, self.free][:, self._outputs]))
+                ROUNDING * siemens * (np.abs(volts) + np.abs(V[:, self.free][:, self._outputs]))
             )
-        factor = self._factor(rows, slopes)
-        try:
-            step, bound, one = factor.solve(np.stack([r, rounding, factor.leak]))
-        except Undetermined as undetermined:
-            raise self._lost(rows[undetermined.sample]) from None
+        bound, one = tangent.factor.solve(np.stack([rounding, tangent.factor.leak]))
+        # with all held nodes at 1 V every node must be at 1 V; a solution that is far off says nothing
         off = np.abs(one - 1.0).max(axis=1)
-        # a solution that is off by so much says nothing; the sample goes on only if later steps are better
-        bound = np.where((off <= _TRUSTED)[:, None], np.abs(bound), np.inf)
-        return step, r, bound.max(axis=1)
+        return np.where(off <= _TRUSTED, np.abs(bound).max(axis=1), np.inf)
 
     def _factor(self, rows: NDArray[np.int64], slopes: FloatArray) -> Factor:
         loads = None
@@ -314,17 +236,21 @@ class _Part:
 
     def _step(self, rows: NDArray[np.int64], v: FloatArray, wanted: FloatArray) -> NDArray[np.bool_]:
         """Take one step linearised at ``v``; return which samples have arrived."""
-        step, _, bound = self._newton(rows, v, wanted)
-        self.V[np.ix_(rows, self.free)] += step
-        return self._arrived(rows, step, bound, (v == wanted).all(axis=1))
+        tangent = self._newton(rows, v, wanted)
+        self.V[np.ix_(rows, self.free)] += tangent.step
+        return self._arrived(rows, tangent, (v == wanted).all(axis=1))
 
     def _arrived(
-        self, rows: NDArray[np.int64], step: FloatArray, bound: FloatArray, true_step: NDArray[np.bool_]
+        self, rows: NDArray[np.int64], tangent: _Tangent, true_step: NDArray[np.bool_]
     ) -> NDArray[np.bool_]:
-        moved = np.abs(step).max(axis=1)
+        moved = np.abs(tangent.step).max(axis=1)
         size = np.maximum(self.size[rows], np.abs(self.V[np.ix_(rows, self.free)]).max(axis=1))
         if not np.isfinite(moved).all():
             raise Unsettled(int(rows[np.flatnonzero(~np.isfinite(moved))[0]]), "a voltage is not finite")
+        self._steps += 1
+        if not (true_step & (moved <= _NEAR * size)).any() and self._steps < _LIMITED_STEPS // 2:
+            return np.zeros(len(rows), dtype=bool)
+        bound = self._bound(rows, tangent)
         error = moved + 2 * bound
         self.bound[rows] = 2 * bound
         # what the summed equations cannot tell, their drops may
@@ -337,8 +263,11 @@ class _Part:
         """Take one step along Newton's direction, no longer than the co-content falls."""
         start = self.V[rows]
         v = self.circuit.drops(start)
-        step, r, bound = self._newton(rows, v, v)
-        first = np.einsum("sn,sn->s", r, step)  # minus the slope of the co-content where the step begins
+        tangent = self._newton(rows, v, v)
+        step = tangent.step
+        first = np.einsum(
+            "sn,sn->s", tangent.residual, step
+        )  # minus the slope of the co-content where the step begins
         reach, far = _REACH * np.maximum(self.size[rows], np.abs(start).max(axis=1)), np.abs(step).max(axis=1)
         longest = np.where((reach > 0) & (far > reach), reach / np.where(far > 0, far, 1.0), 1.0)
         low, high, length = np.zeros(len(rows)), longest, longest
@@ -359,4 +288,4 @@ class _Part:
         length = np.where(open_, low, length)
         self.V[np.ix_(rows, self.free)] += length[:, None] * step
         # Newton's direction begins where the elements are: its length is the error, taken or not
-        return self._arrived(rows, step, bound, np.ones(len(rows), dtype=bool))
+        return self._arrived(rows, tangent, np.ones(len(rows), dtype=bool))

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwlearn.circuit.batches import batch, check_inputs, checked_errors, gradient_batch, outputs_batch
+from hwlearn.circuit.element_currents import Circuit, Rows
 from hwlearn.circuit.elements import OHMIC, Element, ElementTable
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.linearised import Layout, Undetermined
-from hwlearn.circuit.newton import PROMISED, Circuit, OperatingPoint, Search, Unsettled
+from hwlearn.circuit.newton import PROMISED, OperatingPoint, Search, Unsettled
 from hwlearn.circuit.topology import FloatArray, IntArray, Topology
 from hwlearn.errors import ConvergenceError
 
@@ -164,6 +165,23 @@ class NonlinearKirchhoff(Kirchhoff):
     def node_currents(self, V: FloatArray) -> FloatArray:
         """Return the current (S, N) in amperes that the outside pushes into every node; zero at inner ones."""
         return self._circuit.node_currents(V, self._circuit.bent_currents(self._circuit.drops(V)))
+
+    def source_currents(self, V: FloatArray) -> FloatArray:
+        """Return the current (S, n_in) in amperes that each input source delivers into the network."""
+        return self._input_rows.currents(V, self._circuit.bent_currents(self._circuit.drops(V)))
+
+    def output_currents(self, V: FloatArray) -> FloatArray:
+        """Return the current (S, n_out) in amperes that the outside pushes into each output."""
+        return self._output_rows.currents(V, self._circuit.bent_currents(self._circuit.drops(V)))
+
+    @cached_property
+    def _input_rows(self) -> Rows:
+        # sums lose no more digits than the rounding of the voltages does
+        return self._circuit.rows(self.topology.inputs)
+
+    @cached_property
+    def _output_rows(self) -> Rows:
+        return self._circuit.rows(self.topology.outputs)
 
     def cocontent(self, drops: FloatArray) -> FloatArray:
         """Return d(co-content)/d(theta) (S, E) in V^2 of each edge at the given drops."""
