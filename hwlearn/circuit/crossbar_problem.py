@@ -1,0 +1,127 @@
+"""A crossbar, what holds its lines' ends, and what a way of solving it hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from hwlearn.circuit.crossbar_lines import BoolArray, Ends, by_devices, end_currents
+from hwlearn.circuit.topology import FloatArray
+
+ROUNDING: Final = 2.0**-53
+TOO_STRONG: Final = (
+    "singular crossbar: its devices conduct so much better than its wires that double precision cannot tell the "
+    "voltages; check the units (siemens, ohm) of conductances and wire_resistance"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A crossbar and a batch in which every sample holds the same ends.
+
+    Attributes
+    ----------
+    g : ndarray, shape (M, N)
+        Siemens of the devices.
+    row_ohms, column_ohms : float
+        Of one segment of wire; zero is an ideal line.
+    rows : Ends
+        First is left, last is right.
+    columns : Ends
+        First is top, last is bottom.
+    """
+
+    g: FloatArray
+    row_ohms: float
+    column_ohms: float
+    rows: Ends
+    columns: Ends
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return len(self.rows.first)
+
+    def of(self, samples: slice) -> Problem:
+        """Return the same crossbar with some of the samples."""
+        return replace(self, rows=self.rows.of(samples), columns=self.columns.of(samples))
+
+    def adrift(self) -> tuple[BoolArray, BoolArray] | None:
+        """Return masks of the rows (M,) and columns (N,) that no path ties to a source; None if all are tied."""
+        row_tied, column_tied = self.rows.anchored, self.columns.anchored
+        if row_tied.all() and column_tied.all():
+            return None
+        M, N = self.g.shape
+        m, n = np.nonzero(self.g)
+        graph = csr_array((np.ones(len(m)), (m, M + n)), shape=(M + N, M + N))
+        _, part = connected_components(graph, directed=False)
+        tied = np.isin(part, part[np.concatenate([row_tied, column_tied])])
+        return None if tied.all() else (~tied[:M], ~tied[M:])
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Node voltages and how far they may be off.
+
+    Attributes
+    ----------
+    row_nodes, column_nodes : ndarray, shape (M, N, S)
+        Volts.
+    volts_error : ndarray, shape (S,)
+        Estimated largest error of any of them, in volts; NaN where there is no estimate.
+    method : str
+        How they were found.
+    iterations : int
+        Iterations or refinements that it took.
+    """
+
+    row_nodes: FloatArray
+    column_nodes: FloatArray
+    volts_error: FloatArray
+    method: str
+    iterations: int
+
+
+def column_currents(problem: Problem, answer: Answer) -> FloatArray:
+    """Return the amperes (S, N) out of the bottom of each column."""
+    drops = answer.row_nodes - answer.column_nodes
+    return end_currents(problem.g, drops, answer.column_nodes, problem.column_ohms, problem.columns)
+
+
+def output_errors(
+    problem: Problem, volts_error: FloatArray, currents: FloatArray, volts: FloatArray, scale: FloatArray | None
+) -> FloatArray:
+    """Return the estimated relative error (S,) of the outputs.
+
+    Parameters
+    ----------
+    problem : Problem
+        The crossbar.
+    volts_error : ndarray, shape (S,)
+        Largest error of a node voltage.
+    currents, volts : ndarray, shape (S, N)
+        Of the bottom ends.
+    scale : ndarray, shape (S,), optional
+        Amperes that the errors of currents are compared with if they are larger than the largest current.
+    """
+    held = problem.columns.last_held
+    error = np.zeros(problem.samples)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        if held.any():
+            siemens = problem.g.sum(axis=0)
+            if problem.column_ohms:
+                wire = ~by_devices(problem.g, problem.column_ohms)
+                siemens = np.where(wire, 1.0 / problem.column_ohms, siemens)
+            amperes = 2.0 * siemens[held].max() * volts_error
+            largest = np.abs(currents[:, held]).max(axis=1)
+            if scale is not None:
+                largest = np.maximum(largest, scale)
+            error = np.where(amperes == 0, 0.0, amperes / largest)
+        if not held.all():
+            largest = np.abs(volts[:, ~held]).max(axis=1)
+            error = np.maximum(error, np.where(volts_error == 0, 0.0, volts_error / largest))
+    return np.asarray(error)
