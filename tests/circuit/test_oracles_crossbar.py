@@ -1,4 +1,4 @@
-"""Crossbars with wires against badcrossbar and ngspice."""
+"""Crossbars with wires against badcrossbar, ngspice and exact rational arithmetic."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import importlib.util
 import logging
 import warnings
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import pairwise
 from types import ModuleType
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from hwlearn import Kirchhoff, Topology, solve_crossbar
+from hwlearn import HwlearnError, Kirchhoff, Topology, solve_crossbar
+from hwlearn.errors import SingularCircuitError
 
 AGREE = 1e-9
 
@@ -143,3 +147,103 @@ def test_the_exact_gradient_agrees_with_two_operating_points_of_ngspice(
     adjoint = drops(t.to_spice(g, np.zeros(t.n_inputs), unit * error)) / unit
     exact = Kirchhoff(t, g).gradient(x[None], error[None])
     assert apart((g * exact)[None], (-g * forward * adjoint)[None]) < AGREE
+
+
+# --- exact rational arithmetic --------------------------------------------------------------------------
+
+
+def solved_exactly(g: np.ndarray, v: np.ndarray, wires: tuple[float, float]) -> np.ndarray:
+    """Column currents (S, N) by Gauss's elimination on fractions; an ideal line is one node."""
+    M, N = g.shape
+    row_s, column_s = (1 / Fraction(ohms) if ohms else None for ohms in wires)
+    sources = [("source", m) for m in range(M)]
+    rows = [[("row", m, n) if row_s else sources[m] for n in range(N)] for m in range(M)]
+    columns = [[("column", m, n) if column_s else ("ground",) for n in range(N)] for m in range(M)]
+    parts = [(rows[m][n], columns[m][n], Fraction(g[m, n])) for m in range(M) for n in range(N)]
+    if row_s:
+        parts += [(a, b, row_s) for m in range(M) for a, b in pairwise([sources[m], *rows[m]])]
+    if column_s:
+        parts += [(a, b, column_s) for n in range(N) for a, b in pairwise([*(c[n] for c in columns), ("ground",)])]
+    free = sorted({node for a, b, _ in parts for node in (a, b) if node[0] in ("row", "column")})
+    at = {node: k for k, node in enumerate(free)}
+    equations: list[dict[int, Fraction]] = [{} for _ in free]
+    pushed = [[Fraction(0)] * len(v) for _ in free]
+    for a, b, siemens in parts:
+        for node, other in ((a, b), (b, a)):
+            if node in at:
+                i = at[node]
+                equations[i][i] = equations[i].get(i, Fraction(0)) + siemens
+                if other in at:
+                    equations[i][at[other]] = equations[i].get(at[other], Fraction(0)) - siemens
+                elif other[0] == "source":
+                    pushed[i] = [p + siemens * Fraction(x) for p, x in zip(pushed[i], v[:, other[1]], strict=True)]
+    # positive definite: eliminate from the top, then put in from the bottom
+    for i, equation in enumerate(equations):
+        for j in [j for j in equation if j > i]:
+            factor = equations[j].pop(i) / equation[i]
+            for k, value in equation.items():
+                if k > i:
+                    equations[j][k] = equations[j].get(k, Fraction(0)) - factor * value
+            pushed[j] = [p - factor * q for p, q in zip(pushed[j], pushed[i], strict=True)]
+    volts: dict[tuple, list[Fraction]] = {("ground",): [Fraction(0)] * len(v)}
+    volts |= {source: [Fraction(x) for x in v[:, m]] for m, source in enumerate(sources)}
+    for i in reversed(range(len(free))):
+        total = pushed[i]
+        for k, value in equations[i].items():
+            if k > i:
+                total = [t - value * x for t, x in zip(total, volts[free[k]], strict=True)]
+        volts[free[i]] = [t / equations[i][i] for t in total]
+    return np.array(
+        [
+            [
+                float(sum(Fraction(g[m, n]) * (volts[rows[m][n]][s] - volts[columns[m][n]][s]) for m in range(M)))
+                for n in range(N)
+            ]
+            for s in range(len(v))
+        ]
+    ).reshape(len(v), N)
+
+
+@st.composite
+def arrays(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, tuple[float, float]]:
+    """Small arrays, devices over up to 18 decades or open, wires from ideal to far worse than the devices."""
+    M, N, S = (draw(st.integers(1, most)) for most in (4, 4, 2))
+    decades = draw(st.sampled_from([1, 3, 6, 12, 18]))
+    top = draw(st.integers(-9, 3))
+    device = st.one_of(st.just(0.0), st.floats(top - decades, top).map(lambda power: 10.0**power))
+    g = np.array([[draw(device) for _ in range(N)] for _ in range(M)])
+    wire = st.one_of(st.just(0.0), st.floats(-6, 9).map(lambda power: 10.0**power))
+    volt = st.one_of(st.just(0.0), st.floats(-1, 1).filter(lambda x: abs(x) > 1e-3))
+    v = np.array([[draw(volt) for _ in range(M)] for _ in range(S)])
+    return g, v, (draw(wire), draw(wire))
+
+
+@settings(max_examples=200, deadline=None)
+@given(arrays())
+def test_however_ill_conditioned_an_array_is_it_is_right_or_refused(case):
+    g, v, wires = case
+    exact, unsigned = np.split(solved_exactly(g, np.concatenate([v, np.abs(v)]), wires), 2)
+    largest = unsigned.max(axis=1)
+    try:
+        ours = solve_crossbar(g, v, wires).column_currents
+    except HwlearnError:
+        # refused are devices better than wires, and rows driven whose devices are far weaker than others
+        strong = max(wires) * g.max() > 1
+        weak = (largest < 0.1 * g.max() * np.abs(v).max(axis=1)).any()
+        assert strong or weak
+        return
+    # where signed volts cancel, the yardstick is what they would give without their signs
+    assert (np.abs(ours - exact) <= AGREE * largest[:, None]).all()
+
+
+@pytest.mark.xfail(raises=SingularCircuitError, reason="a sample whose outputs are all zero is refused")
+@pytest.mark.parametrize("wires", [0.0, 1.0, (1.0, 0.0), (0.0, 1.0)])
+def test_reading_row_by_row_goes_on_over_rows_that_are_open(wires):
+    g, _ = array_of(5, (6, 4), (-6, -3), 1)
+    g[2] = 0.0
+    one_by_one = solve_crossbar(g, 0.2 * np.eye(6), wires).column_currents
+    assert (one_by_one[2] == 0).all()
+    present = np.delete(np.arange(6), 2)
+    for m in present:
+        alone = solve_crossbar(g, 0.2 * np.eye(6)[m : m + 1], wires).column_currents
+        assert apart(one_by_one[m : m + 1], alone) < AGREE
