@@ -60,12 +60,12 @@ class CrossbarSolution:
     @cached_property
     def row_nodes(self) -> FloatArray:
         """Volts (S, M, N) at the row's side of each device."""
-        return self._gather("row_nodes")
+        return self._gather("row_blocks")
 
     @cached_property
     def column_nodes(self) -> FloatArray:
         """Volts (S, M, N) at the column's side of each device."""
-        return self._gather("column_nodes")
+        return self._gather("column_blocks")
 
     @cached_property
     def row_currents(self) -> FloatArray:
@@ -118,7 +118,7 @@ class CrossbarSolution:
                 problem.rows.driven(zero, zero, zero),
                 problem.columns.driven(none, part, part),
             )
-            adjoint, _, _ = solve_problem(back, DEFAULT_ERROR_BOUND)
+            adjoint, _ = solve_problem(back, DEFAULT_ERROR_BOUND)
             total -= np.einsum(
                 "mns,mns->mn",
                 adjoint.row_nodes - adjoint.column_nodes,
@@ -130,7 +130,12 @@ class CrossbarSolution:
         M, N = self._parts[0][1].g.shape
         volts = np.empty((len(self.column_currents), M, N))
         for samples, _, answer in self._parts:
-            volts[samples] = getattr(answer, name).transpose(2, 0, 1)
+            blocks = getattr(answer, name)
+            which = np.arange(len(volts))[samples]
+            start = 0
+            for block in blocks:
+                volts[which[start : start + block.shape[2]]] = block.transpose(2, 0, 1)
+                start += block.shape[2]
         return volts
 
 
@@ -209,11 +214,11 @@ def solve_crossbar(
     worst, methods, iterations = 0.0, set(), 0
     for samples, rows, columns in given.patterns(row_ohms == 0, column_ohms == 0):
         problem = Problem(g, row_ohms, column_ohms, rows, columns)
-        answer, current, error = solve_problem(problem, error_bound)
-        currents[samples] = current
+        answer, error = solve_problem(problem, error_bound)
+        currents[samples] = answer.currents
         at = columns.last
         if not columns.last_held.all():
-            free = answer.column_nodes[-1].T + column_ohms * columns.injected
+            free = answer.last_volts + column_ohms * columns.injected
             at = np.where(columns.last_held, at, free)
         volts[samples] = at
         worst = max(worst, error)

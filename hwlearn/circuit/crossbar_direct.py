@@ -9,7 +9,7 @@ from scipy.sparse import csc_array
 from scipy.sparse.linalg import SuperLU, splu
 
 from hwlearn.circuit.crossbar_lines import Ends
-from hwlearn.circuit.crossbar_problem import ROUNDING, TOO_STRONG, Answer, Problem
+from hwlearn.circuit.crossbar_problem import ROUNDING, TOO_STRONG, Answer, Problem, whole
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import SingularCircuitError
 
@@ -17,8 +17,8 @@ _REFUSED_ABOVE: Final = 1e-9
 _REFINEMENTS: Final = 6
 
 
-def solve_directly(problem: Problem) -> Answer:
-    """Return node voltages by a factor of all node equations.
+def solve_directly(problem: Problem, bound: float) -> Answer:
+    """Return node voltages by a factor of all node equations, as exactly as it can, whatever the bound.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def solve_directly(problem: Problem) -> Answer:
         loose = ~ends.anchored | ~ends.last_held
         np.add.at(injected, nodes[loose, -1], ends.injected[:, loose].T)
     error, refinements = _solve(np.concatenate(a), np.concatenate(b), np.concatenate(siemens), V, injected, free)
-    return Answer(V[row_nodes], V[column_nodes], error, "factor", refinements)
+    return whole(problem, V[row_nodes], V[column_nodes], error, "factor", refinements)
 
 
 def _numbers(K: int, L: int, ohms: float, ends: Ends, start: int) -> tuple[IntArray, int]:

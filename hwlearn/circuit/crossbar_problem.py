@@ -65,31 +65,57 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """Node voltages and how far they may be off.
+    """Node voltages, in blocks of samples, and how far they may be off.
 
     Attributes
     ----------
-    row_nodes, column_nodes : ndarray, shape (M, N, S)
-        Volts.
+    row_blocks, column_blocks : tuple of ndarray, shape (M, N, B)
+        Volts of the nodes; the blocks follow each other along the last axis.
+    currents : ndarray, shape (S, N)
+        Amperes out of the bottom of each column.
     volts_error : ndarray, shape (S,)
-        Estimated largest error of any of them, in volts; NaN where there is no estimate.
+        Estimated largest error of any node, in volts.
     method : str
         How they were found.
     iterations : int
         Iterations or refinements that it took.
     """
 
-    row_nodes: FloatArray
-    column_nodes: FloatArray
+    row_blocks: tuple[FloatArray, ...]
+    column_blocks: tuple[FloatArray, ...]
+    currents: FloatArray
     volts_error: FloatArray
     method: str
     iterations: int
 
+    @property
+    def row_nodes(self) -> FloatArray:
+        """Volts (M, N, S) on the rows."""
+        return self.row_blocks[0] if len(self.row_blocks) == 1 else np.concatenate(self.row_blocks, axis=2)
 
-def column_currents(problem: Problem, answer: Answer) -> FloatArray:
-    """Return the amperes (S, N) out of the bottom of each column."""
-    drops = answer.row_nodes - answer.column_nodes
-    return end_currents(problem.g, drops, answer.column_nodes, problem.column_ohms, problem.columns)
+    @property
+    def column_nodes(self) -> FloatArray:
+        """Volts (M, N, S) on the columns."""
+        return (
+            self.column_blocks[0] if len(self.column_blocks) == 1 else np.concatenate(self.column_blocks, axis=2)
+        )
+
+    @property
+    def last_volts(self) -> FloatArray:
+        """Volts (S, N) of the last node of each column."""
+        return np.concatenate([block[-1] for block in self.column_blocks], axis=1).T
+
+
+def whole(
+    problem: Problem, u: FloatArray, w: FloatArray, volts_error: FloatArray, method: str, iterations: int
+) -> Answer:
+    """Return the answer of row and column nodes u, w (M, N, S)."""
+    return Answer((u,), (w,), column_currents(problem, u, w), volts_error, method, iterations)
+
+
+def column_currents(problem: Problem, u: FloatArray, w: FloatArray) -> FloatArray:
+    """Return the amperes (S, N) out of the bottom of each column, of nodes u, w (M, N, S)."""
+    return end_currents(problem.g, u - w, w, problem.column_ohms, problem.columns)
 
 
 def output_errors(

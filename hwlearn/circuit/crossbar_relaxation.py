@@ -19,16 +19,16 @@ import numpy as np
 from scipy.linalg.lapack import dpttrf, dpttrs
 
 from hwlearn.circuit.crossbar_lines import IdealLines, Lines, WireLines
-from hwlearn.circuit.crossbar_problem import ROUNDING, Answer, Problem
+from hwlearn.circuit.crossbar_problem import ROUNDING, Answer, Problem, whole
 from hwlearn.circuit.topology import FloatArray
 
-_BELOW_BOUND: Final = 0.25
-_HOPELESS: Final = 1.0 - 1e-7
+BELOW_BOUND: Final = 0.25
+HOPELESS: Final = 1.0 - 1e-7
 _LAPACK_LENGTH: Final = 400
 """Nodes of a line up to which the rounding of LAPACK's factor, which grows as their square, stays small."""
 _LAPACK_WORK: Final = 1024
 _STRONG_LINE: Final = 6.0
-_SMALL: Final = 1024
+SMALL: Final = 1024
 """Devices up to which iterations cost next to nothing; they go on to the last digits."""
 
 
@@ -56,7 +56,7 @@ def relax(problem: Problem, bound: float) -> Answer | None:
     ones = columns.leaks[:, :, None] * ones.swapaxes(0, 1)
     columns.solve(ones)
     q = ones.max()
-    if not (q < _HOPELESS and np.isfinite(q_row)):
+    if not (q < HOPELESS and np.isfinite(q_row)):
         return None
     most = iterations_worth(problem)
     if 3.0 / math.sqrt(1.0 - q) > 4 * most:
@@ -83,7 +83,7 @@ def relax(problem: Problem, bound: float) -> Answer | None:
     p, cp = z.copy(), r.copy()
     rz = np.einsum("mns,mns->s", r, z)
     target = _volts_wanted(problem, bound, w, u)
-    was_size, thorough = np.full(S, np.inf), M * N <= _SMALL
+    was_size, thorough = np.full(S, np.inf), M * N <= SMALL
     for iteration in range(most + 1):
         size = np.abs(z).max(axis=(0, 1))
         more = thorough and ((size > ROUNDING * largest) & (size < 0.1 * was_size)).any()
@@ -92,7 +92,7 @@ def relax(problem: Problem, bound: float) -> Answer | None:
             # u is what w alone gives, and w + z is what that u gives
             w += z
             error = (q + min(q_row, 1.0)) / (1.0 - q) * size + rounding * largest
-            return Answer(u, w, error, "relaxation", iteration + 1)
+            return whole(problem, u, w, error, "relaxation", iteration + 1)
         np.multiply(row_leaks, p, out=t)
         rows.solve(t.swapaxes(0, 1))
         q_p = column_leaks * t
@@ -128,7 +128,7 @@ def _volts_wanted(problem: Problem, bound: float, w: FloatArray, u: FloatArray) 
             wanted = amperes / siemens
     if not held.all():
         wanted = np.minimum(wanted, np.abs(w[:, ~held]).max(axis=(0, 1)))
-    return np.asarray(0.5 * _BELOW_BOUND * bound * wanted)
+    return np.asarray(0.5 * BELOW_BOUND * bound * wanted)
 
 
 def _lines(g: FloatArray, ohms: float, ends: object) -> Lines:
@@ -193,7 +193,7 @@ def relax_by_vector(problem: Problem, bound: float) -> Answer | None:
     z, p, step = np.empty(M * N), np.empty(M * N), np.empty(M * N)
     cp, s_p = np.empty((N, M)), np.empty((N, M))
     cp_flat = cp.ravel()
-    thorough = M * N <= _SMALL
+    thorough = M * N <= SMALL
     count = 0
     for s in range(S):
         u, w, start = U[s].ravel(), W[s].ravel(), problem.rows.first[s]
@@ -207,8 +207,8 @@ def relax_by_vector(problem: Problem, bound: float) -> Answer | None:
         largest = max(float(np.abs(start).max()), float(np.abs(ground).max()))
         amperes = float(np.abs(W[s, :, -1] - ground).max()) / problem.column_ohms
         # of the first sweep: within q of what the last one will say
-        wanted = 0.5 * _BELOW_BOUND * bound * amperes / siemens if siemens else math.inf
-        if rounding * largest * _BELOW_BOUND > wanted:
+        wanted = 0.5 * BELOW_BOUND * bound * amperes / siemens if siemens else math.inf
+        if rounding * largest * BELOW_BOUND > wanted:
             return None
         np.multiply(row_leaks, W[s].T, out=t)
         dpttrs(d_row, e_row, t_flat, overwrite_b=1)
@@ -253,4 +253,4 @@ def relax_by_vector(problem: Problem, bound: float) -> Answer | None:
         w += z
         count = max(count, iteration)
         error[s] = keeps * size + rounding * largest
-    return Answer(U.transpose(1, 2, 0), W.transpose(2, 1, 0), error, "relaxation", count + 1)
+    return whole(problem, U.transpose(1, 2, 0), W.transpose(2, 1, 0), error, "relaxation", count + 1)

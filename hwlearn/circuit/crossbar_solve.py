@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
+from types import ModuleType
 
 import numpy as np
 
 from hwlearn.circuit.crossbar_direct import solve_directly
-from hwlearn.circuit.crossbar_problem import TOO_STRONG, Answer, Problem, column_currents, output_errors
+from hwlearn.circuit.crossbar_problem import TOO_STRONG, Answer, Problem, output_errors
 from hwlearn.circuit.crossbar_relaxation import relax, relax_by_vector, suits_lapack
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import SingularCircuitError
 
 
-def solve_problem(problem: Problem, bound: float) -> tuple[Answer, FloatArray, float]:
-    """Return node voltages, the bottoms' currents (S, N) and the estimated relative error of the outputs.
+def solve_problem(problem: Problem, bound: float) -> tuple[Answer, float]:
+    """Return node voltages and column currents, and the estimated relative error of the outputs.
 
     Raises
     ------
@@ -24,7 +29,7 @@ def solve_problem(problem: Problem, bound: float) -> tuple[Answer, FloatArray, f
     M, N = problem.g.shape
     if not problem.samples:
         nothing = np.zeros((M, N, 0))
-        return Answer(nothing, nothing, np.zeros(0), "none", 0), np.zeros((0, N)), 0.0
+        return Answer((nothing,), (nothing,), np.zeros((0, N)), np.zeros(0), "none", 0), 0.0
     adrift = problem.adrift()
     if adrift is not None:
         names = [f"row {m}" for m in np.flatnonzero(adrift[0])] + [
@@ -34,33 +39,50 @@ def solve_problem(problem: Problem, bound: float) -> tuple[Answer, FloatArray, f
             f"singular crossbar: no conducting path ties {', '.join(names[:5])} to a source; hold one of its ends"
         )
     with np.errstate(all="ignore"):
-        answer = relax_by_vector(problem, bound) if suits_lapack(problem) else None
-        if answer is not None:
-            currents, error = _judged(problem, answer, bound)
+        for way in _ways(problem):
+            answer = way(problem, bound)
+            if answer is None:
+                continue
+            error = _judged(problem, answer, bound)
             if error <= bound:
-                return answer, currents, error
-        answer = relax(problem, bound)
-        if answer is not None:
-            currents, error = _judged(problem, answer, bound)
-            if error <= bound:
-                return answer, currents, error
-        answer = solve_directly(problem)
-        currents, error = _judged(problem, answer, bound)
-    if not error <= bound:
-        raise SingularCircuitError(
-            f"{TOO_STRONG}: the outputs' relative error is estimated at {error:.1e}, asked for is {bound:.1e}"
-        )
-    return answer, currents, error
+                return answer, error
+    raise SingularCircuitError(
+        f"{TOO_STRONG}: the outputs' relative error is estimated at {error:.1e}, asked for is {bound:.1e}"
+    )
 
 
-def _judged(problem: Problem, answer: Answer, bound: float) -> tuple[FloatArray, float]:
-    """Return the column currents (S, N) and the largest estimated relative error of an answer."""
-    currents = column_currents(problem, answer)
-    volts = answer.column_nodes[-1].T + problem.column_ohms * problem.columns.injected
+def _ways(problem: Problem) -> Iterator[Callable[[Problem, float], Answer | None]]:
+    """Yield the ways to solve a crossbar, the cheapest first."""
+    fast = _fast() if problem.row_ohms and problem.column_ohms else None
+    if fast is not None:
+        yield fast.relax_compiled
+    else:
+        if suits_lapack(problem):
+            yield relax_by_vector
+        yield relax
+    yield solve_directly
+
+
+@cache
+def _fast() -> ModuleType | None:
+    """Return the compiled iteration; None without numba."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    try:
+        return importlib.import_module("hwlearn.circuit.crossbar_fast")
+    except (ImportError, RuntimeError):
+        # RuntimeError: numba finds no folder to keep compiled code in, and compiling in each process takes longer
+        return None
+
+
+def _judged(problem: Problem, answer: Answer, bound: float) -> float:
+    """Return the largest estimated relative error of an answer."""
+    currents = answer.currents
+    volts = answer.last_volts + problem.column_ohms * problem.columns.injected
     errors = output_errors(problem, answer.volts_error, currents, volts, None)
     if not (errors <= bound).all() and _signed(problem):
         errors = output_errors(problem, answer.volts_error, currents, volts, _without_signs(problem, bound))
-    return currents, float(errors.max())
+    return float(errors.max())
 
 
 def _signed(problem: Problem) -> bool:
@@ -88,8 +110,8 @@ def _without_signs(problem: Problem, bound: float) -> FloatArray | None:
     )
     scale = np.zeros(problem.samples)
     for part in (by_rows, by_columns):
-        answer = relax(part, bound) or solve_directly(part)
-        largest = np.abs(column_currents(part, answer)).max(axis=1)
+        answer = relax(part, bound) or solve_directly(part, bound)
+        largest = np.abs(answer.currents).max(axis=1)
         if not np.isfinite(largest).all():
             return None
         scale += largest
