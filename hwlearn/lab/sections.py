@@ -198,6 +198,7 @@ class DataSection(Section):
     amplitude: PositiveVolts | None = None
     negated: list[Annotated[int, Field(ge=0)]] = []
     bias: PositiveVolts | None = None
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
     ranges: list[list[float]] | None = None
     label_column: str | int | None = None
     target_columns: list[str | int] | None = None
