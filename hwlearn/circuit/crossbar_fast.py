@@ -24,7 +24,8 @@ from hwlearn.circuit.crossbar_relaxation import BELOW_BOUND, HOPELESS, SMALL, it
 from hwlearn.circuit.topology import FloatArray
 
 _BLOCK: Final = 8
-_SIDE_BY_SIDE: Final = 8
+_THREADED: Final = 1 << 15
+"""Nodes times samples from which on starting threads is worth it."""
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
@@ -79,7 +80,7 @@ _solve_columns = _compiled(_solve_columns_loop)
 
 
 def _solve_rows_loop(x: FloatArray, p: FloatArray) -> None:
-    """Solve all rows in place, x (M, N, B), p (N, M)."""
+    """Solve all rows in place, x (M, N, B), p (M, N); B is 1 or 8."""
     M, N, B = x.shape
     if B == 1:
         side = np.empty((N, 8))
@@ -89,86 +90,121 @@ def _solve_rows_loop(x: FloatArray, p: FloatArray) -> None:
                 side[N - 1, k] = x[m + k, N - 1, 0]
             for j in range(N - 2, -1, -1):
                 for k in range(K):
-                    side[j, k] = x[m + k, j, 0] + p[j + 1, m + k] * side[j + 1, k]
+                    side[j, k] = x[m + k, j, 0] + p[m + k, j + 1] * side[j + 1, k]
             for k in range(K):
-                side[0, k] *= p[0, m + k]
+                side[0, k] *= p[m + k, 0]
                 x[m + k, 0, 0] = side[0, k]
             for j in range(1, N):
                 for k in range(K):
-                    side[j, k] = (side[j, k] + side[j - 1, k]) * p[j, m + k]
+                    side[j, k] = (side[j, k] + side[j - 1, k]) * p[m + k, j]
                     x[m + k, j, 0] = side[j, k]
         return
     for m in range(M):
-        for j in range(N - 2, -1, -1):
-            q = p[j + 1, m]
-            for b in range(B):
-                x[m, j, b] += q * x[m, j + 1, b]
-        for b in range(B):
-            x[m, 0, b] *= p[0, m]
-        for j in range(1, N):
-            q = p[j, m]
-            for b in range(B):
-                x[m, j, b] = (x[m, j, b] + x[m, j - 1, b]) * q
+        # eight sums in eight registers: an array of them would go through memory at each node
+        y, pm = x[m].reshape(N * 8), p[m]
+        i = 8 * (N - 1)
+        a, b, c, d = y[i], y[i + 1], y[i + 2], y[i + 3]
+        e, f, g, h = y[i + 4], y[i + 5], y[i + 6], y[i + 7]
+        for k in range(1, N):
+            q, i = pm[N - k], 8 * (N - 1 - k)
+            a, b, c, d = y[i] + q * a, y[i + 1] + q * b, y[i + 2] + q * c, y[i + 3] + q * d
+            e, f, g, h = y[i + 4] + q * e, y[i + 5] + q * f, y[i + 6] + q * g, y[i + 7] + q * h
+            y[i], y[i + 1], y[i + 2], y[i + 3] = a, b, c, d
+            y[i + 4], y[i + 5], y[i + 6], y[i + 7] = e, f, g, h
+        a, b, c, d, e, f, g, h = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        for k in range(N):
+            q, i = pm[k], 8 * k
+            a, b, c, d = (y[i] + a) * q, (y[i + 1] + b) * q, (y[i + 2] + c) * q, (y[i + 3] + d) * q
+            e, f, g, h = (y[i + 4] + e) * q, (y[i + 5] + f) * q, (y[i + 6] + g) * q, (y[i + 7] + h) * q
+            y[i], y[i + 1], y[i + 2], y[i + 3] = a, b, c, d
+            y[i + 4], y[i + 5], y[i + 6], y[i + 7] = e, f, g, h
 
 
 _solve_rows = _compiled(_solve_rows_loop)
 
 
-def _start_loop(
-    leaks: FloatArray, x: FloatArray, first: FloatArray, last: FloatArray, by_row: bool, out: FloatArray
-) -> None:
-    """Fill in ``leaks x`` (M, N, B) and what the ends (lines, B) of rows or columns push."""
+def _scale_loop(leaks: FloatArray, x: FloatArray, out: FloatArray) -> None:
+    """Fill in leaks (M, N) times x (M, N, B)."""
     M, N, B = x.shape
+    if B == 1:
+        for m in range(M):
+            for n in range(N):
+                out[m, n, 0] = leaks[m, n] * x[m, n, 0]
+        return
     for m in range(M):
         for n in range(N):
             for b in range(B):
                 out[m, n, b] = leaks[m, n] * x[m, n, b]
-    if by_row:
-        for m in range(M):
-            for b in range(B):
-                out[m, 0, b] += first[m, b]
-                out[m, N - 1, b] += last[m, b]
-    else:
-        for n in range(N):
-            for b in range(B):
-                out[0, n, b] += first[n, b]
-                out[M - 1, n, b] += last[n, b]
 
 
-_start = _compiled(_start_loop)
+_scale = _compiled(_scale_loop)
 
 
-def _dots_loop(x: FloatArray, y: FloatArray, out: FloatArray) -> None:
-    """Fill in the inner products (B,) of x and y (M, N, B)."""
+def _less_scaled_loop(y: FloatArray, leaks: FloatArray, x: FloatArray, out: FloatArray) -> None:
+    """Fill in y minus leaks (M, N) times x; x, y (M, N, B)."""
     M, N, B = x.shape
-    line = np.zeros((N, B))
+    if B == 1:
+        for m in range(M):
+            for n in range(N):
+                out[m, n, 0] = y[m, n, 0] - leaks[m, n] * x[m, n, 0]
+        return
     for m in range(M):
         for n in range(N):
             for b in range(B):
-                line[n, b] += x[m, n, b] * y[m, n, b]
-    for b in range(B):
-        out[b] = 0.0
-    for n in range(N):
-        for b in range(B):
-            out[b] += line[n, b]
+                out[m, n, b] = y[m, n, b] - leaks[m, n] * x[m, n, b]
+
+
+_less_scaled = _compiled(_less_scaled_loop)
+
+
+def _add_times_loop(factors: FloatArray, x: FloatArray, y: FloatArray) -> None:
+    """Add factors (N B,) times x (M, N B) to y."""
+    for m in range(len(x)):
+        for k in range(len(factors)):
+            y[m, k] += factors[k] * x[m, k]
+
+
+_add_times = _compiled(_add_times_loop)
+
+
+def _times_add_loop(factors: FloatArray, x: FloatArray, y: FloatArray) -> None:
+    """Turn y (M, N B) into factors (N B,) times y, plus x."""
+    for m in range(len(x)):
+        for k in range(len(factors)):
+            y[m, k] = x[m, k] + factors[k] * y[m, k]
+
+
+_times_add = _compiled(_times_add_loop)
+
+
+def _dots_loop(x: FloatArray, y: FloatArray, out: FloatArray) -> None:
+    """Fill in the inner products (B,) of x and y (M, N B)."""
+    line = np.zeros(x.shape[1])
+    for m in range(len(x)):
+        for k in range(len(line)):
+            line[k] += x[m, k] * y[m, k]
+    B = len(out)
+    out[:] = 0.0
+    for k in range(len(line)):
+        out[k % B] += line[k]
 
 
 _dots = _compiled(_dots_loop)
 
 
 def _largest_loop(x: FloatArray, out: FloatArray) -> None:
-    """Fill in the largest magnitudes (B,) of x (M, N, B)."""
-    M, N, B = x.shape
-    line = np.zeros((N, B))
-    for m in range(M):
-        for n in range(N):
-            for b in range(B):
-                line[n, b] = max(line[n, b], abs(x[m, n, b]))
-    for b in range(B):
-        out[b] = 0.0
-    for n in range(N):
-        for b in range(B):
-            out[b] = max(out[b], line[n, b])
+    """Fill in the largest magnitudes (B,) of x (M, N B)."""
+    line = np.zeros(x.shape[1])
+    for m in range(len(x)):
+        for k in range(len(line)):
+            size = abs(x[m, k])
+            line[k] = size if size > line[k] else line[k]
+    B = len(out)
+    out[:] = 0.0
+    for k in range(len(line)):
+        out[k % B] = max(out[k % B], line[k])
+        if line[k] != line[k]:
+            out[k % B] = np.nan
 
 
 _largest = _compiled(_largest_loop)
@@ -217,7 +253,7 @@ def _relax_loop(
     column_leaks: FloatArray,
     row_pivots: FloatArray,
     column_pivots: FloatArray,
-    ends: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    ends: FloatArray,
     held: BoolArray,
     siemens: float,
     part: float,
@@ -226,45 +262,52 @@ def _relax_loop(
     thorough: bool,
     u: FloatArray,
     w: FloatArray,
+    work: FloatArray,
     size: FloatArray,
     largest: FloatArray,
 ) -> int:
     """Fill in nodes u, w (M, N, B); return the iterations, -1 if they are too many.
 
-    ``size`` (B,) is the last preconditioned residual, ``largest`` (B,) the largest voltage.
+    ``ends`` (4, lines, B) is what the left, right, top and bottom ends push, ``work`` (6, M, N, B) is scratch,
+    ``size`` (B,) the last preconditioned residual, ``largest`` (B,) the largest voltage.
     """
     M, N, B = u.shape
-    w[:] = 0.0
-    _start(row_leaks, w, ends[0], ends[1], True, u)
+    u2, w2 = u.reshape(M, N * B), w.reshape(M, N * B)
+    t, r, z, p, cp, s = work[0], work[1], work[2], work[3], work[4], work[5]
+    t2, r2, z2 = t.reshape(M, N * B), r.reshape(M, N * B), z.reshape(M, N * B)
+    p2, cp2, s2 = p.reshape(M, N * B), cp.reshape(M, N * B), s.reshape(M, N * B)
+    one = np.ones(N * B)
+    u[:] = 0.0
+    for m in range(M):
+        for b in range(B):
+            u[m, 0, b] += ends[0, m, b]
+            u[m, N - 1, b] += ends[1, m, b]
     _solve_rows(u, row_pivots)
-    _start(column_leaks, u, ends[2], ends[3], False, w)
+    _scale(column_leaks, u, w)
+    for n in range(N):
+        for b in range(B):
+            w[0, n, b] += ends[2, n, b]
+            w[M - 1, n, b] += ends[3, n, b]
     _solve_columns(w, column_pivots)
     wanted, was, now = np.empty(B), np.empty(B), np.empty(B)
-    _largest(u, largest)
-    _largest(w, now)
+    _largest(u2, largest)
+    _largest(w2, now)
     for b in range(B):
         largest[b] = max(largest[b], now[b])
     _wanted(g, u, w, held, siemens, part, wanted)
-    t, r, z = np.empty((M, N, B)), np.empty((M, N, B)), np.empty((M, N, B))
-    for m in range(M):
-        for n in range(N):
-            for b in range(B):
-                t[m, n, b] = row_leaks[m, n] * w[m, n, b]
+    _scale(row_leaks, w, t)
     _solve_rows(t, row_pivots)
-    for m in range(M):
-        for n in range(N):
-            for b in range(B):
-                u[m, n, b] += t[m, n, b]
-                r[m, n, b] = column_leaks[m, n] * t[m, n, b]
-                z[m, n, b] = r[m, n, b]
+    _add_times(one, t2, u2)
+    _scale(column_leaks, t, r)
+    z2[:] = r2
     _solve_columns(z, column_pivots)
-    p, cp = z.copy(), r.copy()
-    rz, pq, alpha, beta = np.empty(B), np.empty(B), np.empty(B), np.empty(B)
+    p2[:] = z2
+    cp2[:] = r2
+    rz, pq, factor = np.empty(B), np.empty(B), np.empty(N * B)
     was[:] = np.inf
-    _dots(r, z, rz)
-    line = np.empty((N, B))
+    _dots(r2, z2, rz)
     for iteration in range(most + 1):
-        _largest(z, size)
+        _largest(z2, size)
         done = True
         more = False
         for b in range(B):
@@ -272,46 +315,30 @@ def _relax_loop(
             more = more or (thorough and size[b] > 1.2e-16 * largest[b] and size[b] < 0.1 * was[b])
             was[b] = size[b]
         if done and not more:
-            for m in range(M):
-                for n in range(N):
-                    for b in range(B):
-                        w[m, n, b] += z[m, n, b]
+            # u is what w alone gives, and w + z is what that u gives
+            _add_times(one, z2, w2)
             return iteration + 1
-        for m in range(M):
-            for n in range(N):
-                for b in range(B):
-                    t[m, n, b] = row_leaks[m, n] * p[m, n, b]
+        _scale(row_leaks, p, t)
         _solve_rows(t, row_pivots)
-        line[:] = 0.0
-        for m in range(M):
-            for n in range(N):
-                for b in range(B):
-                    line[n, b] += p[m, n, b] * (cp[m, n, b] - column_leaks[m, n] * t[m, n, b])
-        for b in range(B):
-            pq[b] = 0.0
-        for n in range(N):
-            for b in range(B):
-                pq[b] += line[n, b]
-        for b in range(B):
-            alpha[b] = rz[b] / pq[b] if pq[b] > 0 else 0.0
-        for m in range(M):
-            for n in range(N):
-                for b in range(B):
-                    w[m, n, b] += alpha[b] * p[m, n, b]
-                    u[m, n, b] += alpha[b] * t[m, n, b]
-                    r[m, n, b] -= alpha[b] * (cp[m, n, b] - column_leaks[m, n] * t[m, n, b])
-                    z[m, n, b] = r[m, n, b]
+        _less_scaled(cp, column_leaks, t, s)
+        _dots(p2, s2, pq)
+        for k in range(N * B):
+            b = k % B
+            factor[k] = rz[b] / pq[b] if pq[b] > 0 else 0.0
+        _add_times(factor, p2, w2)
+        _add_times(factor, t2, u2)
+        for k in range(N * B):
+            factor[k] = -factor[k]
+        _add_times(factor, s2, r2)
+        z2[:] = r2
         _solve_columns(z, column_pivots)
-        for b in range(B):
-            beta[b] = rz[b]
-        _dots(r, z, rz)
-        for b in range(B):
-            beta[b] = rz[b] / beta[b] if beta[b] > 0 else 0.0
-        for m in range(M):
-            for n in range(N):
-                for b in range(B):
-                    p[m, n, b] = z[m, n, b] + beta[b] * p[m, n, b]
-                    cp[m, n, b] = r[m, n, b] + beta[b] * cp[m, n, b]
+        now[:] = rz
+        _dots(r2, z2, rz)
+        for k in range(N * B):
+            b = k % B
+            factor[k] = rz[b] / now[b] if now[b] > 0 else 0.0
+        _times_add(factor, z2, p2)
+        _times_add(factor, r2, cp2)
     return -1
 
 
@@ -331,9 +358,10 @@ def relax_compiled(problem: Problem, bound: float) -> Answer | None:
     rows, columns = problem.rows, problem.columns
     row_leaks = problem.row_ohms * g
     column_leaks = row_leaks if problem.column_ohms == problem.row_ohms else problem.column_ohms * g
-    row_pivots, column_pivots = np.empty((N, M)), np.empty((M, N))
-    _pivots(np.ascontiguousarray(row_leaks.T), rows.first_held, rows.last_held, row_pivots)
+    turned, column_pivots = np.empty((N, M)), np.empty((M, N))
+    _pivots(np.ascontiguousarray(row_leaks.T), rows.first_held, rows.last_held, turned)
     _pivots(column_leaks, columns.first_held, columns.last_held, column_pivots)
+    row_pivots = np.ascontiguousarray(turned.T)
     ones = row_leaks[:, :, None].copy()
     _solve_rows(ones, row_pivots)
     q_row = float(ones.max())
@@ -344,68 +372,74 @@ def relax_compiled(problem: Problem, bound: float) -> Answer | None:
     if not (q < HOPELESS and math.isfinite(q_row)) or 3.0 / math.sqrt(1.0 - q) > 4 * most:
         return None
     keeps = (q + min(q_row, 1.0)) / (1.0 - q)
-    ends = (
-        rows.first,
-        rows.last + problem.row_ohms * rows.injected,
-        columns.first,
-        columns.last + problem.column_ohms * columns.injected,
-    )
     held = columns.last_held
-    siemens = float(g[:, held].sum(axis=0).max(initial=0.0))
-    # few samples share blocks evenly between the threads
-    threads = min(_cores(), S)
-    B = min(_BLOCK, -(-S // threads))
-    blocks = [slice(s, min(s + B, S)) for s in range(0, S, B)]
-    U, W = np.empty((len(blocks), M, N, B)), np.empty((len(blocks), M, N, B))
-    size, largest = np.empty((len(blocks), B)), np.empty((len(blocks), B))
-
+    siemens = float(g.sum(axis=0)[held].max(initial=0.0))
+    # a block costs what three vectors cost
+    B = _BLOCK if S >= 4 else 1
+    blocks = -(-S // B)
+    threads = min(_cores(), blocks) if g.size * S >= _THREADED else 1
+    U, W = np.empty((blocks, M, N, B)), np.empty((blocks, M, N, B))
+    ends = np.zeros((blocks, B, 4, max(M, N)))
+    flat = ends.reshape(blocks * B, 4, max(M, N))[:S]
+    flat[:, 0, :M] = rows.first
+    flat[:, 1, :M] = rows.last
+    flat[:, 2, :N] = columns.first
+    flat[:, 3, :N] = columns.last + problem.column_ohms * columns.injected
+    size, largest = np.empty((blocks, B)), np.empty((blocks, B))
     currents = np.empty((S, N))
     simple = bool(held.all() and not columns.first_held.any() and by_devices(g, problem.column_ohms).all())
 
-    def run(k: int) -> int:
-        pushed = np.zeros((4, max(M, N), B))
-        for end, volts in zip(pushed, ends, strict=True):
-            part = volts[blocks[k]].T
-            end[: part.shape[0], : part.shape[1]] = part
-        count: int = _relax(
-            g,
-            row_leaks,
-            column_leaks,
-            row_pivots,
-            column_pivots,
-            (pushed[0], pushed[1], pushed[2], pushed[3]),
-            held,
-            siemens,
-            0.5 * BELOW_BOUND * bound,
-            keeps,
-            most,
-            M * N <= SMALL,
-            U[k],
-            W[k],
-            size[k],
-            largest[k],
-        )
-        few = min(B, S - k * B)
-        u, w = U[k, :, :, :few], W[k, :, :, :few]
-        if simple:
-            sums = np.empty((N, B))
-            _device_sums(g, U[k], W[k], sums)
-            currents[blocks[k]] = sums.T[:few]
-        else:
-            currents[blocks[k]] = column_currents(problem.of(blocks[k]), u, w)
-        return count
+    def run(start: int) -> int:
+        work, sums = np.empty((6, M, N, B)), np.empty((N, B))
+        worst = 0
+        for k in range(start, blocks, threads):
+            count: int = _relax(
+                g,
+                row_leaks,
+                column_leaks,
+                row_pivots,
+                column_pivots,
+                np.ascontiguousarray(ends[k].transpose(1, 2, 0)),
+                held,
+                siemens,
+                0.5 * BELOW_BOUND * bound,
+                keeps,
+                most,
+                M * N <= SMALL,
+                U[k],
+                W[k],
+                work,
+                size[k],
+                largest[k],
+            )
+            if count < 0:
+                return -1
+            worst = max(worst, count)
+            samples = slice(k * B, min(k * B + B, S))
+            few = samples.stop - samples.start
+            if simple:
+                _device_sums(g, U[k], W[k], sums)
+                currents[samples] = sums.T[:few]
+            else:
+                u, w = U[k, :, :, :few], W[k, :, :, :few]
+                currents[samples] = column_currents(problem.of(samples), u, w)
+        return worst
 
-    if len(blocks) == 1 or threads == 1:
-        counts = [run(k) for k in range(len(blocks))]
+    if threads == 1:
+        counts = [run(0)]
     else:
         with ThreadPoolExecutor(threads) as pool:
-            counts = list(pool.map(run, range(len(blocks))))
+            counts = list(pool.map(run, range(threads)))
     if min(counts) < 0:
         return None
     error = (keeps * size + 2.0 * ROUNDING * (M + N) / (1.0 - q) * largest).ravel()[:S]
-    parts = [(U[k, :, :, : S - k * B], W[k, :, :, : S - k * B]) for k in range(len(blocks))]
     return Answer(
-        tuple(u for u, _ in parts), tuple(w for _, w in parts), currents, error, "relaxation", max(counts)
+        tuple(U[k, :, :, : S - k * B] for k in range(blocks)),
+        tuple(W[k, :, :, : S - k * B] for k in range(blocks)),
+        currents,
+        error,
+        "relaxation",
+        max(counts),
     )
 
 
