@@ -79,20 +79,22 @@ def _solve_columns_loop(x: FloatArray, p: FloatArray) -> None:
 _solve_columns = _compiled(_solve_columns_loop)
 
 
-def _solve_rows_loop(x: FloatArray, p: FloatArray) -> None:
-    """Solve all rows in place, x (M, N, B), p (M, N); B is 1 or 8."""
+def _solve_rows_loop(
+    leaks: FloatArray, w: FloatArray, left: FloatArray, right: FloatArray, p: FloatArray, x: FloatArray
+) -> None:
+    """Fill in x (M, N, B), all rows solved for leaks (M, N) to w and ends (M, B); B is 1 or 8."""
     M, N, B = x.shape
     if B == 1:
         side = np.empty((N, 8))
         for m in range(0, M, 8):
             K = min(8, M - m)
             for k in range(K):
-                side[N - 1, k] = x[m + k, N - 1, 0]
+                side[N - 1, k] = leaks[m + k, N - 1] * w[m + k, N - 1, 0] + right[m + k, 0]
             for j in range(N - 2, -1, -1):
                 for k in range(K):
-                    side[j, k] = x[m + k, j, 0] + p[m + k, j + 1] * side[j + 1, k]
+                    side[j, k] = leaks[m + k, j] * w[m + k, j, 0] + p[m + k, j + 1] * side[j + 1, k]
             for k in range(K):
-                side[0, k] *= p[m + k, 0]
+                side[0, k] = (side[0, k] + left[m + k, 0]) * p[m + k, 0]
                 x[m + k, 0, 0] = side[0, k]
             for j in range(1, N):
                 for k in range(K):
@@ -101,17 +103,29 @@ def _solve_rows_loop(x: FloatArray, p: FloatArray) -> None:
         return
     for m in range(M):
         # eight sums in eight registers: an array of them would go through memory at each node
-        y, pm = x[m].reshape(N * 8), p[m]
-        i = 8 * (N - 1)
-        a, b, c, d = y[i], y[i + 1], y[i + 2], y[i + 3]
-        e, f, g, h = y[i + 4], y[i + 5], y[i + 6], y[i + 7]
-        for k in range(1, N):
-            q, i = pm[N - k], 8 * (N - 1 - k)
-            a, b, c, d = y[i] + q * a, y[i + 1] + q * b, y[i + 2] + q * c, y[i + 3] + q * d
-            e, f, g, h = y[i + 4] + q * e, y[i + 5] + q * f, y[i + 6] + q * g, y[i + 7] + q * h
+        y, v, pm, lm = x[m].reshape(N * 8), w[m].reshape(N * 8), p[m], leaks[m]
+        s = right[m]
+        a, b, c, d, e, f, g, h = s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
+        q = 1.0
+        for k in range(N):
+            leak, i = lm[N - 1 - k], 8 * (N - 1 - k)
+            a, b, c, d = (
+                leak * v[i] + q * a,
+                leak * v[i + 1] + q * b,
+                leak * v[i + 2] + q * c,
+                leak * v[i + 3] + q * d,
+            )
+            e, f, g, h = (
+                leak * v[i + 4] + q * e,
+                leak * v[i + 5] + q * f,
+                leak * v[i + 6] + q * g,
+                leak * v[i + 7] + q * h,
+            )
             y[i], y[i + 1], y[i + 2], y[i + 3] = a, b, c, d
             y[i + 4], y[i + 5], y[i + 6], y[i + 7] = e, f, g, h
-        a, b, c, d, e, f, g, h = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+            q = pm[N - 1 - k]
+        s = left[m]
+        a, b, c, d, e, f, g, h = s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]
         for k in range(N):
             q, i = pm[k], 8 * k
             a, b, c, d = (y[i] + a) * q, (y[i + 1] + b) * q, (y[i + 2] + c) * q, (y[i + 3] + d) * q
@@ -140,18 +154,30 @@ def _scale_loop(leaks: FloatArray, x: FloatArray, out: FloatArray) -> None:
 _scale = _compiled(_scale_loop)
 
 
-def _less_scaled_loop(y: FloatArray, leaks: FloatArray, x: FloatArray, out: FloatArray) -> None:
-    """Fill in y minus leaks (M, N) times x; x, y (M, N, B)."""
+def _less_scaled_loop(
+    y: FloatArray, leaks: FloatArray, x: FloatArray, p: FloatArray, out: FloatArray, dots: FloatArray
+) -> None:
+    """Fill in y minus leaks (M, N) times x, and its inner products (B,) with p; x, y, p (M, N, B)."""
     M, N, B = x.shape
+    line = np.zeros((N, B))
     if B == 1:
         for m in range(M):
             for n in range(N):
                 out[m, n, 0] = y[m, n, 0] - leaks[m, n] * x[m, n, 0]
-        return
-    for m in range(M):
-        for n in range(N):
-            for b in range(B):
-                out[m, n, b] = y[m, n, b] - leaks[m, n] * x[m, n, b]
+            for n in range(N):
+                line[n, 0] += p[m, n, 0] * out[m, n, 0]
+    else:
+        for m in range(M):
+            for n in range(N):
+                for b in range(B):
+                    out[m, n, b] = y[m, n, b] - leaks[m, n] * x[m, n, b]
+            for n in range(N):
+                for b in range(B):
+                    line[n, b] += p[m, n, b] * out[m, n, b]
+    dots[:] = 0.0
+    for n in range(N):
+        for b in range(B):
+            dots[b] += line[n, b]
 
 
 _less_scaled = _compiled(_less_scaled_loop)
@@ -274,15 +300,12 @@ def _relax_loop(
     M, N, B = u.shape
     u2, w2 = u.reshape(M, N * B), w.reshape(M, N * B)
     t, r, z, p, cp, s = work[0], work[1], work[2], work[3], work[4], work[5]
-    t2, r2, z2 = t.reshape(M, N * B), r.reshape(M, N * B), z.reshape(M, N * B)
+    r2, z2 = r.reshape(M, N * B), z.reshape(M, N * B)
     p2, cp2, s2 = p.reshape(M, N * B), cp.reshape(M, N * B), s.reshape(M, N * B)
     one = np.ones(N * B)
-    u[:] = 0.0
-    for m in range(M):
-        for b in range(B):
-            u[m, 0, b] += ends[0, m, b]
-            u[m, N - 1, b] += ends[1, m, b]
-    _solve_rows(u, row_pivots)
+    left, right, none = ends[0], ends[1], np.zeros((M, B))
+    w[:] = 0.0
+    _solve_rows(row_leaks, w, left, right, row_pivots, u)
     _scale(column_leaks, u, w)
     for n in range(N):
         for b in range(B):
@@ -295,9 +318,7 @@ def _relax_loop(
     for b in range(B):
         largest[b] = max(largest[b], now[b])
     _wanted(g, u, w, held, siemens, part, wanted)
-    _scale(row_leaks, w, t)
-    _solve_rows(t, row_pivots)
-    _add_times(one, t2, u2)
+    _solve_rows(row_leaks, w, none, none, row_pivots, t)
     _scale(column_leaks, t, r)
     z2[:] = r2
     _solve_columns(z, column_pivots)
@@ -316,17 +337,15 @@ def _relax_loop(
             was[b] = size[b]
         if done and not more:
             # u is what w alone gives, and w + z is what that u gives
+            _solve_rows(row_leaks, w, left, right, row_pivots, u)
             _add_times(one, z2, w2)
             return iteration + 1
-        _scale(row_leaks, p, t)
-        _solve_rows(t, row_pivots)
-        _less_scaled(cp, column_leaks, t, s)
-        _dots(p2, s2, pq)
+        _solve_rows(row_leaks, p, none, none, row_pivots, t)
+        _less_scaled(cp, column_leaks, t, p, s, pq)
         for k in range(N * B):
             b = k % B
             factor[k] = rz[b] / pq[b] if pq[b] > 0 else 0.0
         _add_times(factor, p2, w2)
-        _add_times(factor, t2, u2)
         for k in range(N * B):
             factor[k] = -factor[k]
         _add_times(factor, s2, r2)
@@ -362,8 +381,8 @@ def relax_compiled(problem: Problem, bound: float) -> Answer | None:
     _pivots(np.ascontiguousarray(row_leaks.T), rows.first_held, rows.last_held, turned)
     _pivots(column_leaks, columns.first_held, columns.last_held, column_pivots)
     row_pivots = np.ascontiguousarray(turned.T)
-    ones = row_leaks[:, :, None].copy()
-    _solve_rows(ones, row_pivots)
+    ones, none = np.ones((M, N, 1)), np.zeros((M, 1))
+    _solve_rows(row_leaks, ones.copy(), none, none, row_pivots, ones)
     q_row = float(ones.max())
     ones *= column_leaks[:, :, None]
     _solve_columns(ones, column_pivots)
