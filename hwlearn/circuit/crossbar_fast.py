@@ -203,19 +203,40 @@ def _times_add_loop(factors: FloatArray, x: FloatArray, y: FloatArray) -> None:
 _times_add = _compiled(_times_add_loop)
 
 
-def _dots_loop(x: FloatArray, y: FloatArray, out: FloatArray) -> None:
-    """Fill in the inner products (B,) of x and y (M, N B)."""
-    line = np.zeros(x.shape[1])
-    for m in range(len(x)):
+def _step_loop(
+    factors: FloatArray, p: FloatArray, s: FloatArray, w: FloatArray, r: FloatArray, z: FloatArray
+) -> None:
+    """Add factors (N B,) times p (M, N B) to w, take factors times s from r, and copy r to z."""
+    for m in range(len(p)):
+        for k in range(len(factors)):
+            w[m, k] += factors[k] * p[m, k]
+        for k in range(len(factors)):
+            r[m, k] -= factors[k] * s[m, k]
+        for k in range(len(factors)):
+            z[m, k] = r[m, k]
+
+
+_step = _compiled(_step_loop)
+
+
+def _sizes_loop(r: FloatArray, z: FloatArray, dots: FloatArray, largest: FloatArray) -> None:
+    """Fill in the inner products (B,) of r and z (M, N B) and the largest magnitudes (B,) of z."""
+    line, peak = np.zeros(z.shape[1]), np.zeros(z.shape[1])
+    for m in range(len(z)):
         for k in range(len(line)):
-            line[k] += x[m, k] * y[m, k]
-    B = len(out)
-    out[:] = 0.0
+            line[k] += r[m, k] * z[m, k]
+        for k in range(len(peak)):
+            size = abs(z[m, k])
+            peak[k] = size if size > peak[k] else peak[k]
+    B = len(dots)
+    dots[:] = 0.0
+    largest[:] = 0.0
     for k in range(len(line)):
-        out[k % B] += line[k]
+        dots[k % B] += line[k]
+        largest[k % B] = max(largest[k % B], peak[k])
 
 
-_dots = _compiled(_dots_loop)
+_sizes = _compiled(_sizes_loop)
 
 
 def _largest_loop(x: FloatArray, out: FloatArray) -> None:
@@ -229,8 +250,6 @@ def _largest_loop(x: FloatArray, out: FloatArray) -> None:
     out[:] = 0.0
     for k in range(len(line)):
         out[k % B] = max(out[k % B], line[k])
-        if line[k] != line[k]:
-            out[k % B] = np.nan
 
 
 _largest = _compiled(_largest_loop)
@@ -326,13 +345,13 @@ def _relax_loop(
     cp2[:] = r2
     rz, pq, factor = np.empty(B), np.empty(B), np.empty(N * B)
     was[:] = np.inf
-    _dots(r2, z2, rz)
+    _sizes(r2, z2, rz, size)
     for iteration in range(most + 1):
-        _largest(z2, size)
         done = True
         more = False
         for b in range(B):
-            done = done and keeps * size[b] <= wanted[b]
+            # what is not a number has no largest magnitude, but shows in the inner product
+            done = done and keeps * size[b] <= wanted[b] and rz[b] == rz[b]
             more = more or (thorough and size[b] > 1.2e-16 * largest[b] and size[b] < 0.1 * was[b])
             was[b] = size[b]
         if done and not more:
@@ -345,14 +364,10 @@ def _relax_loop(
         for k in range(N * B):
             b = k % B
             factor[k] = rz[b] / pq[b] if pq[b] > 0 else 0.0
-        _add_times(factor, p2, w2)
-        for k in range(N * B):
-            factor[k] = -factor[k]
-        _add_times(factor, s2, r2)
-        z2[:] = r2
+        _step(factor, p2, s2, w2, r2, z2)
         _solve_columns(z, column_pivots)
         now[:] = rz
-        _dots(r2, z2, rz)
+        _sizes(r2, z2, rz, size)
         for k in range(N * B):
             b = k % B
             factor[k] = rz[b] / now[b] if now[b] > 0 else 0.0
