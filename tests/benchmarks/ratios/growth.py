@@ -18,13 +18,15 @@ SHORTEST_S = 0.2  # what a size is given at least: the best of as many runs as f
 class Family:
     """A kind of circuit of any size, how it is solved, and the largest exponent asked for.
 
-    ``make`` takes about how many edges and returns how many there are and the work.
+    ``make`` takes about how many edges and returns how many there are and the work; ``by_numba`` tells whether
+    numba can make a difference.
     """
 
     key: str
     name: str
     most: float
     make: Callable[[int], tuple[int, Callable[[], object]]]
+    by_numba: bool
 
     def costs(self, sizes: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return edges and the best seconds of each size."""
@@ -50,14 +52,14 @@ def wired_crossbar(edges: int) -> tuple[int, Callable[[], object]]:
     problem = Crossbars.of(side, side, 1, 2)
     calls = iter(range(1_000_000))
     return (
-        3 * side** 2,
+        3 * side**2,
         lambda: hl.solve_crossbar(problem.conductances[next(calls) % 2], problem.volts, WIRE_OHM).column_currents,
     )
 
 
 FAMILIES = (
-    Family("grid", "grid, direct", 1.35, grid),
-    Family("crossbar", "crossbar with wires, iterative", 1.15, wired_crossbar),
+    Family("grid", "grid, direct", 1.35, grid, by_numba=False),
+    Family("crossbar", "crossbar with wires, iterative", 1.15, wired_crossbar, by_numba=True),
 )
 
 

@@ -151,7 +151,7 @@ ROWS = (
         "16 pyrkm Circuit.solve, forward only",
         partial(_speed, partial(contests.against_pyrkm, 128, 16), 5),
         10,
-        10,
+        by_numba=False,
         slow=True,
     ),
     Row(
@@ -159,6 +159,8 @@ ROWS = (
         _TRAINING,
         "SciPy's splu, symmetric mode, both directions",
         partial(_speed, partial(contests.against_textbook, 128, 16), 7),
+        by_numba=False,
+        slow=True,
     ),
     Row(
         "subset-1",
@@ -166,13 +168,15 @@ ROWS = (
         "a factor from scratch each time",
         partial(_speed, partial(contests.against_scratch, 100, 0.01, 1), 15),
         5,
-        5,
+        by_numba=False,
     ),
     Row(
         "subset-16",
         _SUBSET.format("16 samples"),
         "a factor from scratch each time",
         partial(_speed, partial(contests.against_scratch, 100, 0.01, 16), 15),
+        by_numba=False,
+        slow=True,
     ),
     Row(
         "memory-256x64",
@@ -191,6 +195,7 @@ ROWS = (
             partial(_growth, family),
             ceiling=family.most,
             quantity="exponent",
+            by_numba=family.by_numba,
             slow=True,
         )
         for family in FAMILIES
