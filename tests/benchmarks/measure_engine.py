@@ -33,16 +33,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"unless given all of {', '.join(keys)}")
     parser.add_argument("--dry-run", action="store_true", help="print, write nothing")
+    parser.add_argument("--page", action="store_true", help="measure nothing, write the table from the JSON")
     asked = parser.parse_args()
     unknown = set(asked.rows) - set(keys)
     if unknown:
         parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(keys)}")
-    kept = json.loads(page.DATA.read_text(encoding="utf-8"))["measured"] if page.DATA.exists() else {}
-    measured: Results = {key: kept[key] for key in keys if key in kept}
+    data = json.loads(page.DATA.read_text(encoding="utf-8")) if page.DATA.exists() else {"measured": {}}
+    measured: Results = {key: data["measured"][key] for key in keys if key in data["measured"]}
     with_numba = importlib.util.find_spec("numba") is not None
     missed = 0
     for row in ROWS:
-        if asked.rows and row.key not in asked.rows:
+        if asked.page or (asked.rows and row.key not in asked.rows):
             continue
         measured[row.key] = {}
         for variant in ("plain", "fast") if with_numba and row.by_numba else ("plain",):
@@ -60,9 +61,10 @@ def main() -> int:
             print(f"{row.key:18} {variant:6} {shown} {shortfall or ''}", flush=True)
     if not asked.dry_run:
         measured = {key: measured[key] for key in keys if key in measured}
-        text = json.dumps({"machine": machine(), "measured": measured}, indent=1)
+        where = data["machine"] if asked.page else machine()
+        text = json.dumps({"machine": where, "measured": measured}, indent=1)
         page.DATA.write_text(text + "\n", encoding="utf-8")
-        now = page.rewritten(page.PAGE.read_text(encoding="utf-8"), measured, machine())
+        now = page.rewritten(page.PAGE.read_text(encoding="utf-8"), measured, where)
         page.PAGE.write_text(now, encoding="utf-8")
     return missed > 0
 

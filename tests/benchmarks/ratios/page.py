@@ -33,7 +33,7 @@ def rewritten(page: str, measured: Results, machine: dict[str, str]) -> str:
 
 
 def _line(row: Row, found: dict[str, Measured | None]) -> str:
-    plain, fast = found.get("plain"), found.get("fast")
+    plain, fast = found.get("plain"), found.get("fast") if row.by_numba else None
     either = plain or fast
     their = "missing" if either is None else _amount(row, either.get("theirs"))
     cells = [row.work, row.peer, their]
