@@ -75,13 +75,14 @@ class Lineage:
         """Return the reduction for a plan; None if there is none that double precision can tell."""
         # circuits of one family may be solved in several threads: whole entries are put in and taken out
         kept = self._reductions
-        if key in kept:
-            return kept.get(key)
         try:
-            reduction = None if self.changed is None else Reduction(plan, self.base, self.changed)
-        except WeaklyTied:
-            reduction = None
-        kept[key] = reduction
+            reduction = kept.pop(key)
+        except KeyError:
+            try:
+                reduction = None if self.changed is None else Reduction(plan, self.base, self.changed)
+            except WeaklyTied:
+                reduction = None
+        kept[key] = reduction  # the last one used comes last
         for old in list(kept)[:-_KEPT_REDUCTIONS]:
             kept.pop(old, None)
         return reduction

@@ -16,7 +16,7 @@ from hwlearn.circuit.topology import FloatArray, IntArray, incidence
 
 _COLUMNS_AT_ONCE: Final = 64
 _MOST_KEPT: Final = 4_000_000  # numbers of the response to terminals that are kept
-_PROBES: Final = 4
+_PROBES: Final = 16
 _PROBE_SEED: Final = 20261
 
 
@@ -54,10 +54,11 @@ class Reduction:
         still = np.where(changing, 0.0, g)
         joined = Plan(root[plan.edges], plan.pinned, np.sort(plan.free[own]), nodes)
         self.joined = FactoredSystem(joined, still)
-        self.error = self.joined.measured_error()
         if self.joined.refined:
             raise WeaklyTied(int(self.joined.free[0]))
+        self.error = self.joined.measured_error()
         # positions, in the order of the joined system, of the nodes that stand for clusters or themselves
+        self.spread = 0.0
         self.own: IntArray = plan.position[self.joined.free]
         self._clusters(root)
         self._equations(still, root)
@@ -65,12 +66,13 @@ class Reduction:
         self._places(pairs)
 
     def _clusters(self, root: IntArray) -> None:
-        """Note where the first node of each difference's cluster stands; -1 if it is held."""
-        self.first: IntArray = self.joined.position[root[self.plan.free[self.apart]]]
-        tied = np.flatnonzero(self.first >= 0)
-        self.firsts, which = np.unique(self.first[tied], return_inverse=True)
+        """Note which differences are against a node that is not held, and where that stands."""
+        first: IntArray = self.joined.position[root[self.plan.free[self.apart]]]
+        self.tied: IntArray = np.flatnonzero(first >= 0)
+        self.first: IntArray = first[self.tied]
+        self.firsts, which = np.unique(self.first, return_inverse=True)
         self.into_first = csr_array(
-            (np.ones(len(tied)), (tied, which.ravel())), shape=(self.apart.size, len(self.firsts))
+            (np.ones(len(self.tied)), (self.tied, which.ravel())), shape=(self.apart.size, len(self.firsts))
         )
 
     def _equations(self, still: FloatArray, root: IntArray) -> None:
@@ -82,6 +84,10 @@ class Reduction:
         self.to_joined = csr_array((rows @ merge)[:, self.joined.free])  # (r, n_joined)
         self.beside = np.unique(self.to_joined.indices)  # where that is not zero
         self.to_beside = csr_array(self.to_joined[:, self.beside])
+        if len(self.beside):
+            # currents of differences nearly cancel there; what rounding leaves of them moves all voltages
+            left = np.asarray(abs(self.to_joined).sum(axis=0), dtype=np.float64)[None, :]
+            self.spread = ROUNDINGS * float(self.joined.solve(left).max())
         self.matrix: FloatArray = rows[:, apart].toarray()
         self.diagonal: FloatArray = self.matrix.diagonal().copy()
 
@@ -110,6 +116,8 @@ class Reduction:
         self.flat = np.concatenate([a[ia] * (r + 1), b[ib] * (r + 1), a[ab] * r + b[ab], b[ab] * r + a[ab]])
         self.source = self.changing[np.concatenate([ia, ib, ab, ab])]
         self.sign = np.repeat([1.0, -1.0], [len(ia) + len(ib), 2 * len(ab)])
+        self.signs = np.random.default_rng(_PROBE_SEED).choice([-1.0, 1.0], (r, _PROBES))
+        self.signs[:, 0] = 1.0
 
     def with_conductances(self, g: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the matrix (r, r) of the differences and the sizes (r,) of what was added up on its diagonal."""
@@ -135,7 +143,7 @@ class ReducedSystem:
     Notes
     -----
     Rounding in the dense matrix acts like errors of 1e-15 of what was added up on its diagonal; what voltages
-    such errors of random sign make is its estimated error, together with that of the joined circuit's factor.
+    such errors of random sign make is its estimated error, together with that of the joined circuit's solutions.
     """
 
     def __init__(self, reduction: Reduction, g: FloatArray) -> None:
@@ -144,13 +152,12 @@ class ReducedSystem:
         with np.errstate(all="ignore"):
             self._coupling = plan.coupling(g)
             matrix, sizes = reduction.with_conductances(g)
-            self.estimated_error = 2 * reduction.error
+            self.estimated_error = 2 * reduction.error + reduction.spread
             if len(sizes):
                 self._cholesky, info = dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
                 if info != 0:
                     raise Unsettled
-                signs = np.random.default_rng(_PROBE_SEED).choice([-1.0, 1.0], (len(sizes), _PROBES))
-                moved = np.abs(dpotrs(self._cholesky, sizes[:, None] * signs, lower=1)[0]).max()
+                moved = np.abs(dpotrs(self._cholesky, sizes[:, None] * reduction.signs, lower=1)[0]).max()
                 self.estimated_error += float((ROUNDINGS + reduction.error) * moved)
         if not self.estimated_error < ERROR_BOUND:
             raise Unsettled
@@ -179,7 +186,8 @@ class ReducedSystem:
         into_own[:, of.beside] -= differences @ of.to_beside
         own = of.joined.solve(into_own)
         V[:, of.own] = own
-        V[:, of.apart] = differences + np.where(of.first >= 0, own[:, of.first], 0.0)
+        differences[:, of.tied] += own[:, of.first]
+        V[:, of.apart] = differences
         return V
 
 
