@@ -39,7 +39,11 @@ def main() -> None:
         through = np.exp(np.log(seconds).mean() + power * (np.log(edges) - np.log(edges).mean()))
         (line,) = axes.loglog(edges, seconds, mark, label=f"{family.name}: exponent {power:.2f}")
         axes.loglog(edges, through, color=line.get_color(), linewidth=1)
-    axes.set(xlabel="edges", ylabel="seconds a solution", title="Cost against size, new conductances each time")
+    axes.set(
+        xlabel="edges",
+        ylabel="seconds of processor time a solution",
+        title="Cost against size, new conductances each time",
+    )
     axes.grid(visible=True, which="both", alpha=0.25)
     axes.legend()
     figure.savefig(asked.out, dpi=150)
