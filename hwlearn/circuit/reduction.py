@@ -14,7 +14,7 @@ from hwlearn.circuit.factor import ERROR_BOUND, ROUNDINGS, FactoredSystem, Weakl
 from hwlearn.circuit.plan import Plan, summed
 from hwlearn.circuit.topology import FloatArray, IntArray, incidence
 
-_COLUMNS_AT_ONCE: Final = 64
+_COLUMNS_AT_ONCE: Final = 16
 _MOST_KEPT: Final = 4_000_000  # numbers of the response to terminals that are kept
 _PROBES: Final = 16
 _PROBE_SEED: Final = 20261
@@ -43,23 +43,22 @@ class Reduction:
     """
 
     def __init__(self, plan: Plan, g: FloatArray, changing: NDArray[np.bool_]) -> None:
-        self.plan = plan = plan.best
         self.changing = np.flatnonzero(changing)
         nodes = len(plan.position)
         pairs = plan.edges[self.changing]
         root = _roots(pairs, plan.pinned, nodes)
-        of_free = root[plan.free]
-        self.apart: IntArray = np.flatnonzero(of_free != plan.free)  # positions of nodes that have a difference
-        own = np.flatnonzero(of_free == plan.free)
+        merged = root[plan.free] != plan.free
+        own, apart = np.sort(plan.free[~merged]), plan.free[merged]
         still = np.where(changing, 0.0, g)
-        joined = Plan(root[plan.edges], plan.pinned, np.sort(plan.free[own]), nodes)
-        self.joined = FactoredSystem(joined, still)
+        self.joined = FactoredSystem(Plan(root[plan.edges], plan.pinned, own, nodes), still)
         if self.joined.refined:
             raise WeaklyTied(int(self.joined.free[0]))
         self.error = self.joined.measured_error()
-        # positions, in the order of the joined system, of the nodes that stand for clusters or themselves
         self.spread = 0.0
-        self.own: IntArray = plan.position[self.joined.free]
+        # first the nodes that stand for clusters or themselves, in the joined system's order
+        order = np.concatenate([self.joined.free, apart])
+        self.plan = Plan(plan.edges, plan.pinned, order, nodes, plan.terminals)
+        self.own, self.apart = self.joined.free.size, apart
         self._clusters(root)
         self._equations(still, root)
         self._responses(root)
@@ -67,7 +66,7 @@ class Reduction:
 
     def _clusters(self, root: IntArray) -> None:
         """Note which differences are against a node that is not held, and where that stands."""
-        first: IntArray = self.joined.position[root[self.plan.free[self.apart]]]
+        first: IntArray = self.joined.position[root[self.apart]]
         self.tied: IntArray = np.flatnonzero(first >= 0)
         self.first: IntArray = first[self.tied]
         self.firsts, which = np.unique(self.first, return_inverse=True)
@@ -78,7 +77,7 @@ class Reduction:
     def _equations(self, still: FloatArray, root: IntArray) -> None:
         nodes = len(root)
         B = incidence(self.plan.edges, nodes)
-        apart = self.plan.free[self.apart]
+        apart = self.apart
         rows = csr_array(B[:, apart].T @ (still[:, None] * B))
         merge = csr_array((np.ones(nodes), (np.arange(nodes), root)), shape=(nodes, nodes))
         self.to_joined = csr_array((rows @ merge)[:, self.joined.free])  # (r, n_joined)
@@ -110,7 +109,7 @@ class Reduction:
         """Note where the changing conductances go in the dense matrix."""
         r = self.apart.size
         place = np.full(len(self.plan.position), -1)
-        place[self.plan.free[self.apart]] = np.arange(r)
+        place[self.apart] = np.arange(r)
         a, b = place[pairs].T
         ia, ib, ab = np.flatnonzero(a >= 0), np.flatnonzero(b >= 0), np.flatnonzero((a >= 0) & (b >= 0))
         self.flat = np.concatenate([a[ia] * (r + 1), b[ib] * (r + 1), a[ab] * r + b[ab], b[ab] * r + a[ab]])
@@ -171,23 +170,21 @@ class ReducedSystem:
         if not currents.size:
             return currents
         of = self._reduction
-        into_apart, into_own = currents[:, of.apart], currents[:, of.own]
+        into_own, into_apart = currents[:, : of.own].copy(), currents[:, of.own :]
         if len(of.firsts):
             into_own[:, of.firsts] += into_apart @ of.into_first
-        V = np.empty(currents.shape)
-        if not of.apart.size:
-            V[:, of.own] = of.joined.solve(into_own)
-            return V
+        if not len(of.apart):
+            return of.joined.solve(into_own)
         if of.kept is not None and np.count_nonzero(into_own) == np.count_nonzero(at := into_own[:, of.kept]):
             moved = at @ of.response.T
         else:
             moved = of.joined.solve(into_own) @ of.to_joined.T
         differences = dpotrs(self._cholesky, (into_apart - moved).T, lower=1)[0].T
         into_own[:, of.beside] -= differences @ of.to_beside
-        own = of.joined.solve(into_own)
-        V[:, of.own] = own
-        differences[:, of.tied] += own[:, of.first]
-        V[:, of.apart] = differences
+        V = np.empty(currents.shape)
+        V[:, : of.own] = of.joined.solve(into_own)
+        V[:, of.own :] = differences
+        V[:, of.own + of.tied] += V[:, of.first]
         return V
 
 
