@@ -10,11 +10,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from hwlearn import Kirchhoff, Topology
+from hwlearn import MSE, Adam, Analytic, Kirchhoff, Topology, Trainer
 from hwlearn.circuit import factor, lineage
 from hwlearn.circuit.factor import FactoredSystem, plan_for
 from hwlearn.circuit.plan import Plan
 from hwlearn.circuit.reduction import ReducedSystem, Reduction, Unsettled
+from hwlearn_sim import KirchhoffTwin
 
 
 @pytest.fixture
@@ -258,3 +259,19 @@ def test_a_large_circuit_survives_pickling_after_use():
     again = pickle.loads(pickle.dumps(k))
     np.testing.assert_allclose(again.solve(x), k.solve(x), rtol=0, atol=1e-12)
     assert ways(again) == [FactoredSystem]
+
+
+def test_training_a_subset_takes_the_short_way(wide_limits):
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-0.5, 0.5, (2, GRID.n_inputs))
+    network = KirchhoffTwin(GRID, wide_limits)
+    low, high = wide_limits.conductance
+    model = Kirchhoff(GRID, rng.uniform(0.3 * high + low, 0.6 * high, GRID.n_edges))
+    trainer = Trainer(network, Analytic(), MSE(), Adam(0.05), subset=[5, 99, 300, 301], model=model)
+    trainer.fit(x, np.zeros((2, GRID.n_outputs)), epochs=4)
+    assert not ways(trainer.model)
+    trainer.model.solve(x)
+    assert ways(trainer.model) == [ReducedSystem]
+    np.testing.assert_allclose(
+        trainer.model.solve(x), Kirchhoff(GRID, trainer.model.conductances).solve(x), rtol=0, atol=1e-11
+    )
