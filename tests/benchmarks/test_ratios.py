@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from itertools import pairwise
 
 import numpy as np
@@ -18,7 +19,7 @@ ROW = Row("made-up", "some work", "a peer", dict, floor=10, fast_floor=20)
 def test_both_sides_take_turns_and_neither_gets_a_problem_twice_in_a_row():
     asked: list[tuple[str, int]] = []
     contest = Contest(3, lambda k: asked.append(("theirs", k)), lambda k: asked.append(("ours", k)), tuple, tuple)
-    times = contest.times(4)
+    times = contest.times(4, time.perf_counter)
     assert len(times.theirs) == len(times.ours) == 4
     sides = [side for side, _ in asked]
     assert sum(a != b for a, b in pairwise(sides)) == 7
@@ -35,7 +36,7 @@ def test_a_turn_counts_as_its_mean_and_the_best_turn_as_the_time():
     assert Times([2.0, 4.0, 3.0], [1.0, 0.5, 1.0]).median_ratio == 3.0
 
 
-def test_a_clock_of_their_own_counts_for_them_alone():
+def test_an_account_of_their_own_counts_for_them_alone():
     times = in_turns(lambda _: None, lambda _: None, 2, lambda: 7.0)
     assert times.theirs == [7.0, 7.0]
     assert max(times.ours) < 7.0

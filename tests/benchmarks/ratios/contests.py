@@ -29,7 +29,7 @@ class Contest:
     ours: Callable[[int], object]
     read_theirs: Callable[[object], Answer]
     read_ours: Callable[[object], Answer]
-    their_clock: Callable[[], float] | None = None
+    their_own: Callable[[], float] | None = None
 
     def disagreement(self) -> float:
         """Return the largest relative difference of all problems' answers; it warms both sides up, too."""
@@ -37,13 +37,11 @@ class Contest:
         apart = [difference(self.read_ours(self.ours(k)), self.read_theirs(self.theirs(k))) for k in problems]
         return float(np.max(apart))
 
-    def times(self, rounds: int) -> Times:
+    def times(self, rounds: int, clock: Callable[[], float]) -> Times:
         """Let both solve one problem after the other, in turns."""
+        count = self.problems
         return in_turns(
-            lambda k: self.theirs(k % self.problems),
-            lambda k: self.ours(k % self.problems),
-            rounds,
-            self.their_clock,
+            lambda k: self.theirs(k % count), lambda k: self.ours(k % count), rounds, self.their_own, clock
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -76,10 +77,16 @@ class Row:
         return None if fine else f"{self.quantity} {reached:.3g}; at {bound} {asked:g} is asked"
 
 
+def _numba() -> bool:
+    """Tell whether numba may be used in this process; see `ratios.alone`."""
+    return sys.modules.get("numba", True) is not None
+
+
 def _speed(make: Callable[[], Contest], rounds: int) -> Measured:
     contest = make()
     apart = contest.disagreement()
-    times = contest.times(rounds)
+    # without numba both sides have one thread: what it works is what it takes on a machine of its own
+    times = contest.times(rounds, time.perf_counter if _numba() else time.process_time)
     return {
         "theirs": min(times.theirs),
         "ours": min(times.ours),
@@ -90,7 +97,7 @@ def _speed(make: Callable[[], Contest], rounds: int) -> Measured:
 
 
 def _memory(size: int, samples: int) -> Measured:
-    numba = sys.modules.get("numba", True) is not None
+    numba = _numba()
     theirs = in_a_process("badcrossbar", size, samples, numba=numba)
     ours = in_a_process("hwlearn", size, samples, numba=numba)
     return {

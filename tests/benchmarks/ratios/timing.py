@@ -33,7 +33,13 @@ class Times:
         return median(their / our for their, our in zip(self.theirs, self.ours, strict=True))
 
 
-def in_turns(theirs: Work, ours: Work, rounds: int, clock: Callable[[], float] | None = None) -> Times:
+def in_turns(
+    theirs: Work,
+    ours: Work,
+    rounds: int,
+    their_own: Callable[[], float] | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Times:
     """Let both solve in turns; the shorter work is repeated within its turn and the turn's mean counts.
 
     Each side is asked problem 0, 1, 2 and so on.
@@ -44,22 +50,25 @@ def in_turns(theirs: Work, ours: Work, rounds: int, clock: Callable[[], float] |
         Take the number of the problem.
     rounds : int
         Turns of each.
-    clock : callable, optional
-        Seconds that their last call took by its own account; the wall clock unless given.
+    their_own : callable, optional
+        Seconds that their last call took by its own account; by the clock unless given.
+    clock : callable
+        Seconds on the wall, or of the processor: a busy machine slows the first alone, but the second does not see
+        that more cores help.
     """
     taken: tuple[list[float], list[float]] = [], []
     asked = [0, 0]
     for _ in range(rounds):
         for side, work in enumerate((theirs, ours)):
-            calls, began = 0, time.perf_counter()
+            calls, began = 0, clock()
             while True:
                 work(asked[side])
                 asked[side] += 1
                 calls += 1
-                passed = time.perf_counter() - began
+                passed = clock() - began
                 if passed >= SHORTEST_TURN_S:
                     break
-            taken[side].append(clock() if clock is not None and side == 0 else passed / calls)
+            taken[side].append(their_own() if their_own is not None and side == 0 else passed / calls)
     return Times(*taken)
 
 
