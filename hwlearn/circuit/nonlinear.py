@@ -210,13 +210,10 @@ class NonlinearKirchhoff(Kirchhoff):
         """
         if inputs is None:
             return self._quiet_impedance.copy()
-        top = self.topology
+        n = self.topology.n_outputs
         V = self.solve(inputs)
-        Z = np.empty((len(V), top.n_outputs, top.n_outputs))
-        for k in range(top.n_outputs):
-            unit = np.zeros((len(V), top.n_outputs))
-            unit[:, k] = 1.0
-            Z[:, :, k] = self.adjoint(unit, V)[:, top.outputs]
+        units = np.broadcast_to(np.eye(n)[:, None, :], (n, len(V), n))
+        Z = self._responses(units, V)[:, :, self.topology.outputs].transpose(1, 2, 0)
         return 0.5 * (Z + Z.transpose(0, 2, 1))
 
     @cached_property
@@ -236,23 +233,27 @@ class NonlinearKirchhoff(Kirchhoff):
         e = checked_errors(error, top, None)
         if at is None:
             at = self.solve(np.zeros((1, top.n_inputs)))
-        V = np.broadcast_to(at, (len(e), top.n_nodes))
-        lam = np.zeros((len(e), top.n_nodes))
+        return np.asarray(self._responses(e[None], np.broadcast_to(at, (len(e), top.n_nodes)))[0])
+
+    def _responses(self, currents: FloatArray, V: FloatArray) -> FloatArray:
+        """Return volts (m, S, N) that currents (m, S, n_out) into the outputs make, linearised at V (S, N)."""
+        top = self.topology
+        out = np.zeros((*currents.shape[:2], top.n_nodes))
         search = self._search(np.zeros(top.n_outputs, dtype=bool))
-        layout, step = search.layout, search.linear.chunk
-        for first in range(0, len(e), step):
+        layout, step = search.layout, max(1, search.linear.chunk // len(currents))
+        for first in range(0, len(V), step):
             rows = slice(first, first + step)
             slopes = self._circuit.slopes(self._circuit.drops(V[rows]))
-            currents = np.zeros((1, len(slopes), layout.free.size))
-            currents[0][:, layout.output_position] = e[rows]
+            into = np.zeros((len(currents), len(slopes), layout.free.size))
+            into[:, :, layout.output_position] = currents[:, rows]
             try:
-                lam[rows, layout.free] = search.linear.factor(slopes).solve(currents)[0]
+                out[:, rows, layout.free] = search.linear.factor(slopes).solve(into)
             except Undetermined as lost:
                 raise ConvergenceError(
                     f"no derivative at sample {first + lost.sample}: nothing but blocking elements ties a node to "
                     "the sources; shunt them with resistors"
                 ) from None
-        return lam
+        return out
 
     def gradient(self, inputs: ArrayLike, error: ArrayLike) -> FloatArray:
         """Return dC/d(theta) (E,), exact, mean over the batch; see `Kirchhoff.gradient`.
