@@ -13,7 +13,7 @@ from hwlearn.circuit.crossbar_problem import ROUNDING, TOO_STRONG, Answer, Probl
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import SingularCircuitError
 
-_REFUSED_ABOVE: Final = 1e-9
+_REFUSED_ABOVE: Final = 1e-5
 _REFINEMENTS: Final = 6
 
 
@@ -30,7 +30,7 @@ def solve_directly(problem: Problem, bound: float) -> Answer:
     With 1 V on every source every node must be at 1 V: how far the factor's answer is from that tells its false
     leak. Answers are refined by what currents are missing at the nodes, from the drops over wires and devices,
     which keep the digits that the sums on the matrix's diagonal lose. A refinement that is no smaller than
-    the one before it is rounding; the last one bounds the error.
+    the one before it is rounding; four times the smallest is taken as the error.
     """
     M, N = problem.g.shape
     S = problem.samples
@@ -123,7 +123,7 @@ def _solve(
         if (size <= 4 * ROUNDING * largest).all() or not (size < 0.5 * last).any():
             break
         last = size
-    return error + 4 * ROUNDING * largest, refinements
+    return 4 * error + 8 * ROUNDING * largest, refinements
 
 
 def _factor(matrix: csc_array) -> SuperLU:

@@ -358,6 +358,10 @@ def _relax_loop(
             # u is what w alone gives, and w + z is what that u gives
             _solve_rows(row_leaks, w, left, right, row_pivots, u)
             _add_times(one, z2, w2)
+            _largest(u2, largest)
+            _largest(w2, now)
+            for b in range(B):
+                largest[b] = max(largest[b], now[b])
             return iteration + 1
         _solve_rows(row_leaks, p, none, none, row_pivots, t)
         _less_scaled(cp, column_leaks, t, p, s, pq)
@@ -407,7 +411,10 @@ def relax_compiled(problem: Problem, bound: float) -> Answer | None:
         return None
     keeps = (q + min(q_row, 1.0)) / (1.0 - q)
     held = columns.last_held
-    siemens = float(g.sum(axis=0)[held].max(initial=0.0))
+    ones[:, :, 0] = column_leaks
+    _solve_columns(ones, column_pivots)
+    siemens = ones[-1, :, 0] / problem.column_ohms
+    most_siemens = float(siemens[held].max(initial=0.0))
     # a block costs what three vectors cost
     B = _BLOCK if S >= 4 else 1
     blocks = -(-S // B)
@@ -435,7 +442,7 @@ def relax_compiled(problem: Problem, bound: float) -> Answer | None:
                 column_pivots,
                 np.ascontiguousarray(ends[k].transpose(1, 2, 0)),
                 held,
-                siemens,
+                most_siemens,
                 0.5 * BELOW_BOUND * bound,
                 keeps,
                 most,
@@ -474,6 +481,7 @@ def relax_compiled(problem: Problem, bound: float) -> Answer | None:
         error,
         "relaxation",
         max(counts),
+        siemens,
     )
 
 

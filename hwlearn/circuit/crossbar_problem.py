@@ -79,6 +79,9 @@ class Answer:
         How they were found.
     iterations : int
         Iterations or refinements that it took.
+    siemens : ndarray, shape (N,), optional
+        Amperes by which the current out of each column is off if all rows are off by a volt and the column's
+        own equations hold; without it, the nodes of rows and columns may be off each on its own.
     """
 
     row_blocks: tuple[FloatArray, ...]
@@ -87,6 +90,7 @@ class Answer:
     volts_error: FloatArray
     method: str
     iterations: int
+    siemens: FloatArray | None = None
 
     @property
     def row_nodes(self) -> FloatArray:
@@ -107,10 +111,16 @@ class Answer:
 
 
 def whole(
-    problem: Problem, u: FloatArray, w: FloatArray, volts_error: FloatArray, method: str, iterations: int
+    problem: Problem,
+    u: FloatArray,
+    w: FloatArray,
+    volts_error: FloatArray,
+    method: str,
+    iterations: int,
+    siemens: FloatArray | None = None,
 ) -> Answer:
     """Return the answer of row and column nodes u, w (M, N, S)."""
-    return Answer((u,), (w,), column_currents(problem, u, w), volts_error, method, iterations)
+    return Answer((u,), (w,), column_currents(problem, u, w), volts_error, method, iterations, siemens)
 
 
 def column_currents(problem: Problem, u: FloatArray, w: FloatArray) -> FloatArray:
@@ -118,35 +128,37 @@ def column_currents(problem: Problem, u: FloatArray, w: FloatArray) -> FloatArra
     return end_currents(problem.g, u - w, w, problem.column_ohms, problem.columns)
 
 
-def output_errors(
-    problem: Problem, volts_error: FloatArray, currents: FloatArray, volts: FloatArray, scale: FloatArray | None
-) -> FloatArray:
+def output_errors(problem: Problem, answer: Answer, volts: FloatArray, scale: FloatArray | None) -> FloatArray:
     """Return the estimated relative error (S,) of the outputs.
 
     Parameters
     ----------
     problem : Problem
         The crossbar.
-    volts_error : ndarray, shape (S,)
-        Largest error of a node voltage.
-    currents, volts : ndarray, shape (S, N)
+    answer : Answer
+        Its node voltages.
+    volts : ndarray, shape (S, N)
         Of the bottom ends.
     scale : ndarray, shape (S,), optional
         Amperes that the errors of currents are compared with if they are larger than the largest current.
     """
     held = problem.columns.last_held
+    volts_error = answer.volts_error
     error = np.zeros(problem.samples)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         if held.any():
-            siemens = problem.g.sum(axis=0)
-            if problem.column_ohms:
-                wire = ~by_devices(problem.g, problem.column_ohms)
-                siemens = np.where(wire, 1.0 / problem.column_ohms, siemens)
-            amperes = 2.0 * siemens[held].max() * volts_error
-            largest = np.abs(currents[:, held]).max(axis=1)
+            siemens = answer.siemens
+            if siemens is None:
+                siemens = 2.0 * problem.g.sum(axis=0)
+                if problem.column_ohms:
+                    wire = ~by_devices(problem.g, problem.column_ohms)
+                    siemens = np.where(wire, 2.0 / problem.column_ohms, siemens)
+            amperes = siemens[held].max() * volts_error
+            largest = np.abs(answer.currents[:, held]).max(axis=1)
             if scale is not None:
                 largest = np.maximum(largest, scale)
-            error = np.where(amperes == 0, 0.0, amperes / largest)
+            own = 2.0 * ROUNDING * sum(problem.g.shape)
+            error = np.where(amperes == 0, 0.0, amperes / largest + own)
         if not held.all():
             largest = np.abs(volts[:, ~held]).max(axis=1)
             error = np.maximum(error, np.where(volts_error == 0, 0.0, volts_error / largest))

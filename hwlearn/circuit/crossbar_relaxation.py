@@ -56,6 +56,9 @@ def relax(problem: Problem, bound: float) -> Answer | None:
     ones = columns.leaks[:, :, None] * ones.swapaxes(0, 1)
     columns.solve(ones)
     q = ones.max()
+    ones = np.array(columns.leaks[:, :, None])
+    columns.solve(ones)
+    siemens = ones[-1, :, 0] / problem.column_ohms if problem.column_ohms else problem.g.sum(axis=0)
     if not (q < HOPELESS and np.isfinite(q_row)):
         return None
     most = iterations_worth(problem)
@@ -82,7 +85,7 @@ def relax(problem: Problem, bound: float) -> Answer | None:
     columns.solve(z)
     p, cp = z.copy(), r.copy()
     rz = np.einsum("mns,mns->s", r, z)
-    target = _volts_wanted(problem, bound, w, u)
+    target = _volts_wanted(problem, bound, w, u, siemens)
     was_size, thorough = np.full(S, np.inf), M * N <= SMALL
     for iteration in range(most + 1):
         size = np.abs(z).max(axis=(0, 1))
@@ -91,8 +94,9 @@ def relax(problem: Problem, bound: float) -> Answer | None:
         if (size * (q + min(q_row, 1.0)) / (1.0 - q) <= target).all() and not more:
             # u is what w alone gives, and w + z is what that u gives
             w += z
+            largest = np.maximum(np.abs(u).max(axis=(0, 1)), np.abs(w).max(axis=(0, 1)))
             error = (q + min(q_row, 1.0)) / (1.0 - q) * size + rounding * largest
-            return whole(problem, u, w, error, "relaxation", iteration + 1)
+            return whole(problem, u, w, error, "relaxation", iteration + 1, siemens)
         np.multiply(row_leaks, p, out=t)
         rows.solve(t.swapaxes(0, 1))
         q_p = column_leaks * t
@@ -116,16 +120,16 @@ def relax(problem: Problem, bound: float) -> Answer | None:
     return None
 
 
-def _volts_wanted(problem: Problem, bound: float, w: FloatArray, u: FloatArray) -> FloatArray:
+def _volts_wanted(problem: Problem, bound: float, w: FloatArray, u: FloatArray, siemens: FloatArray) -> FloatArray:
     """Return the error (S,) in volts of any node that keeps the outputs within the bound."""
     held = problem.columns.last_held
     wanted = np.full(problem.samples, np.inf)
     if held.any():
         g = problem.g[:, held]
         amperes = np.abs(np.einsum("mn,mns->ns", g, u[:, held] - w[:, held])).max(axis=0)
-        siemens = g.sum(axis=0).max()
-        if siemens:
-            wanted = amperes / siemens
+        most = siemens[held].max()
+        if most:
+            wanted = amperes / most
     if not held.all():
         wanted = np.minimum(wanted, np.abs(w[:, ~held]).max(axis=(0, 1)))
     return np.asarray(0.5 * BELOW_BOUND * bound * wanted)

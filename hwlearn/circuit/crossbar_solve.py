@@ -77,11 +77,10 @@ def _fast() -> ModuleType | None:
 
 def _judged(problem: Problem, answer: Answer, bound: float) -> float:
     """Return the largest estimated relative error of an answer."""
-    currents = answer.currents
     volts = answer.last_volts + problem.column_ohms * problem.columns.injected
-    errors = output_errors(problem, answer.volts_error, currents, volts, None)
+    errors = output_errors(problem, answer, volts, None)
     if not (errors <= bound).all() and _signed(problem):
-        errors = output_errors(problem, answer.volts_error, currents, volts, _without_signs(problem, bound))
+        errors = output_errors(problem, answer, volts, _without_signs(problem, bound))
     return float(errors.max())
 
 
