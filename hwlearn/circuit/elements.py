@@ -182,7 +182,8 @@ class IdealDiode(Proportional):
     threshold_V : float
         Volts; zero or positive.
     leak : float
-        Conductance of the blocking side as a fraction of theta, 0 to 1.
+        Conductance of the blocking side as a fraction of theta, above 0: without it a node between blocking diodes
+        would have no voltage.
     """
 
     threshold_V: float = 0.0
@@ -194,8 +195,10 @@ class IdealDiode(Proportional):
             raise CircuitError(
                 f"IdealDiode.threshold_V is {self.threshold_V!r}; it must be zero or a positive number of volts"
             )
-        if not 0 <= leak <= 1:
-            raise CircuitError(f"IdealDiode.leak is {self.leak!r}; it is a fraction of theta, 0 to 1")
+        if not 0 < leak <= 1:
+            raise CircuitError(
+                f"IdealDiode.leak is {self.leak!r}; it is a fraction of theta, above 0 to 1 (1e-12 will do)"
+            )
         object.__setattr__(self, "threshold_V", threshold)
         object.__setattr__(self, "leak", leak)
 

@@ -108,13 +108,14 @@ class _Tangent:
     """Linearised equations of some samples, and Newton's step (S, n_free) by them.
 
     ``residual`` (S, n_free) is the current that is missing at the voltages ``V`` (S, N), ``parts`` (S, K) how
-    large the numbers are that the currents of bent edges are made of.
+    large the numbers are that the currents of bent edges are made of, ``slopes`` (S, K) those of the bent edges.
     """
 
     step: FloatArray
     residual: FloatArray
     V: FloatArray
     parts: FloatArray
+    slopes: FloatArray
     factor: Factor
 
 
@@ -138,6 +139,7 @@ class _Part:
         self.loads = loads
         self._load = None if loads is None else (loads[0][:, open_outputs], loads[1][:, open_outputs])
         self.error, self.bound = np.zeros(len(V)), np.zeros(len(V))
+        self.small_before = np.zeros(len(V), dtype=bool)
         self._steps = 0
         self.from_drops = np.zeros(len(V), dtype=bool)
         held = np.abs(V[:, search.layout.pinned]).max(axis=1, initial=0.0)
@@ -201,7 +203,7 @@ class _Part:
             step = factor.solve(r[None])[0]
         except Undetermined as undetermined:
             raise self._lost(rows[undetermined.sample]) from None
-        return _Tangent(step, r, V, np.abs(bent) + slopes * np.abs(v), factor)
+        return _Tangent(step, r, V, np.abs(bent) + slopes * np.abs(v), slopes, factor)
 
     def _bound(self, rows: NDArray[np.int64], tangent: _Tangent) -> FloatArray:
         """Return the error (S,) that rounding can leave in the voltages."""
@@ -256,8 +258,13 @@ class _Part:
         # what the summed equations cannot tell, their drops may
         self.from_drops[rows] |= bound > 0.1 * _SETTLED * size
         small = true_step & (moved <= np.maximum(_SETTLED * size, 2 * bound)) & (error <= PROMISED * size)
-        self.error[rows[small]] = error[small]
-        return np.asarray(small)
+        # a step across a kink was taken by the slope of the side that it left: the other side's must agree
+        now = self.circuit.slopes(self.circuit.drops(self.V[rows]))
+        same = (np.maximum(now, tangent.slopes) <= 2 * np.minimum(now, tangent.slopes)).all(axis=1)
+        done = small & (same | self.small_before[rows])
+        self.small_before[rows] = small
+        self.error[rows] = np.where(small, np.maximum(error, self.error[rows]), 0.0)
+        return np.asarray(done)
 
     def _damped_step(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Take one step along Newton's direction, no longer than the co-content falls."""

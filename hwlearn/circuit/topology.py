@@ -204,7 +204,7 @@ class Topology:
 
         Fixed edges stay what they are unless E + F elements are given.
         """
-        listed = None if isinstance(elements, Element) else list(elements)
+        listed = None if isinstance(elements, Element) else _listed(elements)
         n = self.n_edges
         fixed: list[Element] = (
             [] if self.elements is None else [self.elements[k] for k in range(n, len(self.all_edges))]
@@ -267,7 +267,7 @@ class Topology:
             if given is None or isinstance(given, Element):
                 listed = [OHMIC if given is None else given] * count
             else:
-                listed = list(given)
+                listed = _listed(given)
             wrong = [item for item in listed if not isinstance(item, Element)]
             if wrong:
                 raise TopologyError(f"{wrong[0]!r} is no element; elements come from hwlearn.circuit.elements")
@@ -588,6 +588,12 @@ def incidence(edges: IntArray, n_nodes: int) -> csr_array:
     rows = np.repeat(np.arange(count), 2)
     signs = np.tile([1.0, -1.0], count)
     return csr_array((signs, (rows, edges.ravel())), shape=(count, n_nodes))
+
+
+def _listed(elements: Iterable[Element]) -> list[Element]:
+    if not isinstance(elements, Iterable):
+        raise TopologyError(f"{elements!r} is no element; elements come from hwlearn.circuit.elements")
+    return list(elements)
 
 
 def _names(names: Sequence[str] | None, n_nodes: int) -> tuple[str, ...]:

@@ -58,7 +58,7 @@ class IdealDiodeTable(_Table):
 
     kind: Literal["ideal"]
     threshold: Annotated[float, _in("V"), Field(ge=0)] = 0.0
-    leak: Annotated[float, Field(ge=0, le=1)] = 1e-6
+    leak: Annotated[float, Field(gt=0, le=1)] = 1e-6
 
     def build(self) -> Element:
         """Return the element."""

@@ -94,7 +94,8 @@ def test_the_next_drop_lies_between_the_last_and_the_wanted_one(v: float, before
         (lambda: Shockley(-0.02), r"Shockley\.nVt is -0\.02"),
         (lambda: Shockley("25 mV"), r"Shockley\.nVt is '25 mV'"),
         (lambda: IdealDiode(-0.1), r"IdealDiode\.threshold_V is -0\.1; it must be zero or a positive"),
-        (lambda: IdealDiode(leak=1.5), r"IdealDiode\.leak is 1\.5; it is a fraction of theta, 0 to 1"),
+        (lambda: IdealDiode(leak=1.5), r"IdealDiode\.leak is 1\.5; it is a fraction of theta, above 0"),
+        (lambda: IdealDiode(leak=0.0), r"IdealDiode\.leak is 0\.0; it is a fraction of theta, above 0"),
         (lambda: Custom(CUBIC.law, CUBIC.law_dv, CUBIC.law_dtheta, scale=0), r"scale = 0; it must be positive"),
     ],
 )
@@ -178,6 +179,7 @@ def test_fingerprints_tell_elements_apart():
         ([OHMIC], "2 edges need as many elements, or one for all; got 1"),
         (["ohmic", OHMIC], "'ohmic' is no element"),
         ([Sinh, Sinh], "is no element"),
+        (3, "3 is no element"),
     ],
 )
 def test_elements_that_do_not_fit_are_refused(elements, message: str):

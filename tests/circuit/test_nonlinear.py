@@ -330,6 +330,21 @@ def test_a_node_between_blocking_diodes_is_refused():
         blocked.solve([[0.0], [100.0]])
 
 
+@pytest.mark.parametrize("leak", [1e-3, 1e-9, 1e-13, 1e-200])
+def test_two_blocking_ideal_diodes_share_the_drop_however_little_they_leak(leak: float):
+    k = Kirchhoff(DIVIDER, [1e-3, 1e-3], elements=IdealDiode(leak=leak))
+    V = k.solve([[-1.0], [1.0], [0.0], [-1e-9]])[:, 1]
+    np.testing.assert_allclose(V, [-0.5, 0.5, 0.0, -5e-10], rtol=1e-9)
+
+
+def test_a_balanced_bridge_of_ideal_diodes_settles_on_the_kink():
+    """Nothing flows across the bridge; its diode stands between blocking and conducting."""
+    t = Topology(4, [(0, 1), (1, 3), (0, 2), (2, 3), (1, 2)], [0], [1, 2], ground=3)
+    k = Kirchhoff(t, [1e-4, 3e-4, 2e-4, 6e-4, 1e-2], elements=[OHMIC] * 4 + [IdealDiode(leak=1e-6)])
+    x = np.linspace(-3, 3, 101)[:, None]
+    np.testing.assert_allclose(k.solve(x)[:, 1:3], np.broadcast_to(0.25 * x, (101, 2)), rtol=1e-12, atol=1e-15)
+
+
 def test_an_exponential_beyond_its_range_is_refused():
     k = Kirchhoff(DIVIDER, [1e3, 1e-3], elements=[OHMIC, Sinh(1e-3)])
     k.solve([[0.01]])
