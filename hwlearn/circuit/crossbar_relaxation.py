@@ -188,7 +188,9 @@ def relax_by_vector(problem: Problem, bound: float) -> Answer | None:
     S = problem.samples
     U, W = np.empty((S, M, N)), np.empty((S, N, M))
     error = np.empty(S)
-    siemens = float(gT.sum(axis=1).max())
+    # the column's own equations hold, and its wires pass on a device's current in part at most
+    siemens = gT.sum(axis=1)
+    most_siemens = float(siemens.max())
     most = iterations_worth(problem)
     keeps = (q + q_row) / (1.0 - q)
     rounding = ROUNDING * (max(M, N) ** 2 + 2 * (M + N)) / (1.0 - q)
@@ -211,7 +213,7 @@ def relax_by_vector(problem: Problem, bound: float) -> Answer | None:
         largest = max(float(np.abs(start).max()), float(np.abs(ground).max()))
         amperes = float(np.abs(W[s, :, -1] - ground).max()) / problem.column_ohms
         # of the first sweep: within q of what the last one will say
-        wanted = 0.5 * BELOW_BOUND * bound * amperes / siemens if siemens else math.inf
+        wanted = 0.5 * BELOW_BOUND * bound * amperes / most_siemens if most_siemens else math.inf
         if rounding * largest * BELOW_BOUND > wanted:
             return None
         np.multiply(row_leaks, W[s].T, out=t)
@@ -257,4 +259,4 @@ def relax_by_vector(problem: Problem, bound: float) -> Answer | None:
         w += z
         count = max(count, iteration)
         error[s] = keeps * size + rounding * largest
-    return whole(problem, U.transpose(1, 2, 0), W.transpose(2, 1, 0), error, "relaxation", count + 1)
+    return whole(problem, U.transpose(1, 2, 0), W.transpose(2, 1, 0), error, "relaxation", count + 1, siemens)
