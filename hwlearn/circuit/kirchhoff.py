@@ -245,7 +245,13 @@ class Kirchhoff:
         ------
         SingularCircuitError
             If it exceeds `hwlearn.circuit.factor.ERROR_BOUND`, 1e-10: such a circuit is never solved.
+        CircuitError
+            If elements are nonlinear: their error depends on the inputs and comes with each operating point.
         """
+        if np.isfinite(self.scale_V):
+            raise CircuitError(
+                "the error of a nonlinear circuit depends on its inputs; ask operating_point(inputs).error_V"
+            )
         held = np.zeros(self.topology.n_outputs, dtype=bool)
         if clamped is not None:
             held = ~np.isnan(outputs_batch(clamped, self.topology, "clamped", 1)[0])

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from hwlearn import Kirchhoff, Topology
 from hwlearn.circuit import factor, lineage
-from hwlearn.errors import SingularCircuitError
+from hwlearn.circuit.elements import Sinh
+from hwlearn.errors import CircuitError, SingularCircuitError
 
 SEARCH = settings(max_examples=150, deadline=None)
 SLOW_SEARCH = settings(max_examples=1000, deadline=None)
@@ -160,3 +161,11 @@ def test_the_estimated_error_is_small_where_conductances_are_alike_and_grows_wit
 def test_nothing_to_solve_has_no_error():
     t = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
     assert Kirchhoff(t, [1.0, 1.0]).estimated_error(clamped=[0.2]) == 0
+
+
+def test_a_nonlinear_circuit_names_where_its_error_is_told():
+    t = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
+    k = Kirchhoff(t, [1e-3, 1e-3], elements=Sinh(0.1))
+    with pytest.raises(CircuitError, match=r"operating_point\(inputs\)\.error_V"):
+        k.estimated_error()
+    assert k.operating_point([[0.1]]).error_V < 1e-10
