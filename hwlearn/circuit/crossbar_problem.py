@@ -123,6 +123,21 @@ def whole(
     return Answer((u,), (w,), column_currents(problem, u, w), volts_error, method, iterations, siemens)
 
 
+def joined(parts: list[Answer]) -> Answer:
+    """Return the answer of several blocks of samples, found in the same way."""
+    if len(parts) == 1:
+        return parts[0]
+    return Answer(
+        tuple(block for part in parts for block in part.row_blocks),
+        tuple(block for part in parts for block in part.column_blocks),
+        np.concatenate([part.currents for part in parts]),
+        np.concatenate([part.volts_error for part in parts]),
+        parts[0].method,
+        max(part.iterations for part in parts),
+        parts[0].siemens,
+    )
+
+
 def column_currents(problem: Problem, u: FloatArray, w: FloatArray) -> FloatArray:
     """Return the amperes (S, N) out of the bottom of each column, of nodes u, w (M, N, S)."""
     return end_currents(problem.g, u - w, w, problem.column_ohms, problem.columns)

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.linalg.lapack import dpttrf, dpttrs
 
 from hwlearn.circuit.crossbar_lines import IdealLines, Lines, WireLines
-from hwlearn.circuit.crossbar_problem import ROUNDING, Answer, Problem, whole
+from hwlearn.circuit.crossbar_problem import ROUNDING, Answer, Problem, joined, whole
 from hwlearn.circuit.topology import FloatArray
 
 BELOW_BOUND: Final = 0.25
@@ -27,6 +27,8 @@ HOPELESS: Final = 1.0 - 1e-7
 _LAPACK_LENGTH: Final = 400
 """Nodes of a line up to which the rounding of LAPACK's factor, which grows as their square, stays small."""
 _LAPACK_WORK: Final = 1024
+_BLOCK_NODES: Final = 1 << 20
+"""Nodes times samples that are swept together, so that they stay near the processor."""
 _STRONG_LINE: Final = 6.0
 SMALL: Final = 1024
 """Devices up to which iterations cost next to nothing; they go on to the last digits."""
@@ -43,12 +45,10 @@ def relax(problem: Problem, bound: float) -> Answer | None:
 
     Notes
     -----
-    Lines are swept node by node, all lines and samples at once.
+    Lines are swept node by node, all lines and a block of samples at once.
     """
     rows = _lines(problem.g.T, problem.row_ohms, problem.rows)
     columns = _lines(problem.g, problem.column_ohms, problem.columns)
-    M, N = problem.g.shape
-    S = problem.samples
     # an overflow of R g or a line that nothing holds shows in q
     ones = np.array(rows.leaks[:, :, None])
     rows.solve(ones)
@@ -65,6 +65,33 @@ def relax(problem: Problem, bound: float) -> Answer | None:
     if 3.0 / math.sqrt(1.0 - q) > 4 * most:
         return None
 
+    samples = max(1, _BLOCK_NODES // problem.g.size)
+    parts = []
+    for start in range(0, problem.samples, samples):
+        part = problem.of(slice(start, start + samples))
+        answer = _iterate(part, bound, rows, columns, siemens, (float(q_row), float(q)), most)
+        if answer is None:
+            return None
+        parts.append(answer)
+    return joined(parts)
+
+
+def _iterate(
+    problem: Problem,
+    bound: float,
+    rows: Lines,
+    columns: Lines,
+    siemens: FloatArray,
+    kept: tuple[float, float],
+    most: int,
+) -> Answer | None:
+    """Return what `relax` does for samples that are swept together.
+
+    ``kept`` is the largest row sum of a sweep over the rows alone and of a whole one.
+    """
+    M, N = problem.g.shape
+    S = problem.samples
+    q_row, q = kept
     row_leaks, column_leaks = rows.leaks.T[:, :, None], columns.leaks[:, :, None]
     u = np.empty((M, N, S))
     u.swapaxes(0, 1)[:] = rows.drive(problem.rows)
