@@ -93,21 +93,24 @@ def _iterate(
     S = problem.samples
     q_row, q = kept
     row_leaks, column_leaks = rows.leaks.T[:, :, None], columns.leaks[:, :, None]
-    u = np.empty((M, N, S))
-    u.swapaxes(0, 1)[:] = rows.drive(problem.rows)
-    rows.solve(u.swapaxes(0, 1))
-    rows.hold(u.swapaxes(0, 1), problem.rows)
-    drive = columns.drive(problem.columns)
-    w = drive + column_leaks * u
+    # what rows are solved for lies along them in memory, all else along columns
+    row_u, row_t = rows.drive(problem.rows), np.empty((N, M, S))
+    u, t = row_u.swapaxes(0, 1), row_t.swapaxes(0, 1)
+    r, q_p = np.empty((M, N, S)), np.empty((M, N, S))
+    rows.solve(row_u)
+    rows.hold(row_u, problem.rows)
+    w = columns.drive(problem.columns)
+    np.multiply(column_leaks, u, out=r)
+    w += r
     columns.solve(w)
     columns.hold(w, problem.columns)
     largest = np.maximum(np.abs(u).max(axis=(0, 1)), np.abs(w).max(axis=(0, 1)))
     rounding = 2.0 * ROUNDING * (M + N) / (1.0 - q)
 
-    t = row_leaks * w
-    rows.solve(t.swapaxes(0, 1))
-    u += t
-    r = column_leaks * t
+    np.multiply(row_leaks, w, out=t)
+    rows.solve(row_t)
+    row_u += row_t
+    np.multiply(column_leaks, t, out=r)
     z = r.copy()
     columns.solve(z)
     p, cp = z.copy(), r.copy()
@@ -125,15 +128,15 @@ def _iterate(
             error = (q + min(q_row, 1.0)) / (1.0 - q) * size + rounding * largest
             return whole(problem, u, w, error, "relaxation", iteration + 1, siemens)
         np.multiply(row_leaks, p, out=t)
-        rows.solve(t.swapaxes(0, 1))
-        q_p = column_leaks * t
+        rows.solve(row_t)
+        np.multiply(column_leaks, t, out=q_p)
         np.subtract(cp, q_p, out=q_p)
         pq = np.einsum("mns,mns->s", p, q_p)
         alpha = np.divide(rz, pq, out=np.zeros(S), where=pq > 0)
-        p_step = alpha * p
-        w += p_step
-        t *= alpha
-        u += t
+        np.multiply(alpha, p, out=z)
+        w += z
+        row_t *= alpha
+        row_u += row_t
         q_p *= alpha
         r -= q_p
         np.copyto(z, r)
