@@ -19,11 +19,11 @@ from hwlearn.nudges import OutputDrive
 
 def nudged_outputs(
     model: Kirchhoff,
-    inputs: FloatArray,
     free: Readout,
     plus: Readout,
     minus: Readout | None,
     model_error: float,
+    inputs: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Estimate the output volts (S, n_out) of the two phases that are contrasted.
 
@@ -31,12 +31,12 @@ def nudged_outputs(
     ----------
     model : Kirchhoff
         Its output impedance ties currents to volts.
-    inputs : ndarray, shape (S, n_in)
-        Volts; the impedance of nonlinear elements depends on them.
     free, plus, minus : Readout
         Measured phases; without ``minus`` the plus phase is contrasted with the free one.
     model_error : float
         Relative error of the model's impedance.
+    inputs : ndarray, shape (S, n_in), optional
+        Volts, on which the impedance of nonlinear elements depends; all at 0 V unless given.
 
     Returns
     -------
@@ -48,14 +48,16 @@ def nudged_outputs(
         return plus.voltages, other.voltages
     current = plus.output_currents - (0.0 if other.output_currents is None else other.output_currents)
     moved = plus.voltages - other.voltages
-    better = _joined(model, inputs, moved, current, plus, model_error)
+    better = _joined(model, moved, current, plus, model_error, inputs)
     if minus is None:
         return free.voltages + better, free.voltages
     middle = 0.5 * (plus.voltages + minus.voltages)
     return middle + 0.5 * better, middle - 0.5 * better
 
 
-def shifted(model: Kirchhoff, inputs: FloatArray, free: FloatArray, drive: OutputDrive) -> FloatArray:
+def shifted(
+    model: Kirchhoff, free: FloatArray, drive: OutputDrive, inputs: FloatArray | None = None
+) -> FloatArray:
     """Return the output volts (S, n_out) that the model expects under a drive, from measured free outputs."""
     if drive.kind == "clamp":
         return drive.values
@@ -69,11 +71,11 @@ def shifted(model: Kirchhoff, inputs: FloatArray, free: FloatArray, drive: Outpu
 
 def _joined(
     model: Kirchhoff,
-    inputs: FloatArray,
     moved: FloatArray,
     current: FloatArray,
     readout: Readout,
     model_error: float,
+    inputs: FloatArray | None,
 ) -> FloatArray:
     """Join a measured displacement and the current that made it, each with its uncertainty.
 

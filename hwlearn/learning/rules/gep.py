@@ -102,7 +102,7 @@ class GEP(Rule):
         if self.readout == "nodes":
             high, low = _nodes(plus), _nodes(free if minus is None else minus)
         else:
-            volts_high, volts_low = nudged_outputs(model, x, free, plus, minus, self.model_error)
+            volts_high, volts_low = nudged_outputs(model, free, plus, minus, self.model_error, x)
             both = model.observe(np.concatenate([x, x]), np.concatenate([volts_high, volts_low]))
             high, low = both[: len(x)], both[len(x) :]
         return model.contrast(high, low, 1.0 / (t if minus is None else 2 * t))
@@ -142,7 +142,7 @@ class _ComputedNudges:
         return TwoPhase(free, plus, minus, e, strength)
 
     def _shifted(self, inputs: FloatArray, free: Readout, drive: OutputDrive) -> Readout:
-        moved = shifted(self._model, inputs, free.voltages, drive)
+        moved = shifted(self._model, free.voltages, drive, inputs)
         return replace(free, voltages=moved, output_currents=None)
 
 
