@@ -19,7 +19,7 @@ ROW = Row("made-up", "some work", "a peer", dict, floor=10, fast_floor=20)
 def test_both_sides_take_turns_and_neither_gets_a_problem_twice_in_a_row():
     asked: list[tuple[str, int]] = []
     contest = Contest(3, lambda k: asked.append(("theirs", k)), lambda k: asked.append(("ours", k)), tuple, tuple)
-    times = contest.times(4, time.perf_counter)
+    times = contest.times(4, (time.perf_counter, time.process_time))
     assert len(times.theirs) == len(times.ours) == 4
     sides = [side for side, _ in asked]
     assert sum(a != b for a, b in pairwise(sides)) == 7
@@ -29,7 +29,7 @@ def test_both_sides_take_turns_and_neither_gets_a_problem_twice_in_a_row():
         assert all(a != b for a, b in pairwise(problems))
 
 
-def test_a_turn_counts_as_its_mean_and_the_best_turn_as_the_time():
+def test_the_best_turn_is_the_time():
     times = in_turns(lambda _: None, lambda _: sum(range(20_000)), 3)
     assert 0 < times.ratio < 1
     assert Times([2.0, 4.0, 3.0], [1.0, 0.5, 1.0]).ratio == 4.0

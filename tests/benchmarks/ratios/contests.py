@@ -13,7 +13,7 @@ from scipy.sparse.linalg import splu
 import hwlearn as hl
 from ratios.peers import Ngspice, PyrkmGrid, crossbar_by_badcrossbar, read_badcrossbar
 from ratios.problems import WIRE_OHM, Crossbars, Training, wired_crossbar
-from ratios.timing import Answer, Times, difference, in_turns
+from ratios.timing import Answer, Clock, Times, difference, in_turns
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Contest:
     ours: Callable[[int], object]
     read_theirs: Callable[[object], Answer]
     read_ours: Callable[[object], Answer]
-    their_own: Callable[[], float] | None = None
+    their_own: Clock | None = None
 
     def disagreement(self) -> float:
         """Return the largest relative difference of all problems' answers; it warms both sides up, too."""
@@ -37,11 +37,11 @@ class Contest:
         apart = [difference(self.read_ours(self.ours(k)), self.read_theirs(self.theirs(k))) for k in problems]
         return float(np.max(apart))
 
-    def times(self, rounds: int, clock: Callable[[], float]) -> Times:
+    def times(self, rounds: int, clocks: tuple[Clock, Clock]) -> Times:
         """Let both solve one problem after the other, in turns."""
         count = self.problems
         return in_turns(
-            lambda k: self.theirs(k % count), lambda k: self.ours(k % count), rounds, self.their_own, clock
+            lambda k: self.theirs(k % count), lambda k: self.ours(k % count), rounds, self.their_own, clocks
         )
 
 

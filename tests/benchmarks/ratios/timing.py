@@ -11,8 +11,9 @@ import numpy as np
 
 Answer = tuple[np.ndarray, ...]
 Work = Callable[[int], object]
+Clock = Callable[[], float]
 
-SHORTEST_TURN_S = 5e-3
+SHORTEST_TURN_S = 10e-3
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,10 @@ def in_turns(
     theirs: Work,
     ours: Work,
     rounds: int,
-    their_own: Callable[[], float] | None = None,
-    clock: Callable[[], float] = time.perf_counter,
+    their_own: Clock | None = None,
+    clocks: tuple[Clock, Clock] = (time.perf_counter, time.perf_counter),
 ) -> Times:
-    """Let both solve in turns; the shorter work is repeated within its turn and the turn's mean counts.
+    """Let both solve in turns; short work is repeated within its turn and the turn's best call counts.
 
     Each side is asked problem 0, 1, 2 and so on.
 
@@ -52,23 +53,23 @@ def in_turns(
         Turns of each.
     their_own : callable, optional
         Seconds that their last call took by its own account; by the clock unless given.
-    clock : callable
-        Seconds on the wall, or of the processor: a busy machine slows the first alone, but the second does not see
-        that more cores help.
+    clocks : tuple of callable
+        Theirs and ours: seconds on the wall, or of the processor. A busy machine slows the first alone, but the
+        second does not see that more cores help.
     """
     taken: tuple[list[float], list[float]] = [], []
     asked = [0, 0]
     for _ in range(rounds):
-        for side, work in enumerate((theirs, ours)):
-            calls, began = 0, clock()
+        for side, (work, clock) in enumerate(zip((theirs, ours), clocks, strict=True)):
+            best, began = float("inf"), time.perf_counter()
             while True:
+                at = clock()
                 work(asked[side])
+                best = min(best, clock() - at)
                 asked[side] += 1
-                calls += 1
-                passed = clock() - began
-                if passed >= SHORTEST_TURN_S:
+                if time.perf_counter() - began >= SHORTEST_TURN_S:
                     break
-            taken[side].append(their_own() if their_own is not None and side == 0 else passed / calls)
+            taken[side].append(their_own() if their_own is not None and side == 0 else best)
     return Times(*taken)
 
 
