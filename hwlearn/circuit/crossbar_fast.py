@@ -203,15 +203,13 @@ def _times_add_loop(factors: FloatArray, x: FloatArray, y: FloatArray) -> None:
 _times_add = _compiled(_times_add_loop)
 
 
-def _step_loop(
-    factors: FloatArray, p: FloatArray, s: FloatArray, w: FloatArray, r: FloatArray, z: FloatArray
-) -> None:
-    """Add factors (N B,) times p (M, N B) to w, take factors times s from r, and copy r to z."""
+def _step_loop(factors: FloatArray, p: FloatArray, w: FloatArray, r: FloatArray, z: FloatArray) -> None:
+    """Add factors (N B,) times p (M, N B) to w, take factors times z from r, then copy r to z."""
     for m in range(len(p)):
         for k in range(len(factors)):
             w[m, k] += factors[k] * p[m, k]
         for k in range(len(factors)):
-            r[m, k] -= factors[k] * s[m, k]
+            r[m, k] -= factors[k] * z[m, k]
         for k in range(len(factors)):
             z[m, k] = r[m, k]
 
@@ -313,14 +311,16 @@ def _relax_loop(
 ) -> int:
     """Fill in nodes u, w (M, N, B); return the iterations, -1 if they are too many.
 
-    ``ends`` (4, lines, B) is what the left, right, top and bottom ends push, ``work`` (6, M, N, B) is scratch,
+    ``ends`` (4, lines, B) is what the left, right, top and bottom ends push, ``work`` (4, M, N, B) is scratch,
     ``size`` (B,) the last preconditioned residual, ``largest`` (B,) the largest voltage.
     """
     M, N, B = u.shape
     u2, w2 = u.reshape(M, N * B), w.reshape(M, N * B)
-    t, r, z, p, cp, s = work[0], work[1], work[2], work[3], work[4], work[5]
+    r, z, p, cp = work[0], work[1], work[2], work[3]
+    # rows are solved where u will be: few arrays leave more of them near the processor
+    t = u
     r2, z2 = r.reshape(M, N * B), z.reshape(M, N * B)
-    p2, cp2, s2 = p.reshape(M, N * B), cp.reshape(M, N * B), s.reshape(M, N * B)
+    p2, cp2 = p.reshape(M, N * B), cp.reshape(M, N * B)
     one = np.ones(N * B)
     left, right, none = ends[0], ends[1], np.zeros((M, B))
     w[:] = 0.0
@@ -364,11 +364,11 @@ def _relax_loop(
                 largest[b] = max(largest[b], now[b])
             return iteration + 1
         _solve_rows(row_leaks, p, none, none, row_pivots, t)
-        _less_scaled(cp, column_leaks, t, p, s, pq)
+        _less_scaled(cp, column_leaks, t, p, z, pq)
         for k in range(N * B):
             b = k % B
             factor[k] = rz[b] / pq[b] if pq[b] > 0 else 0.0
-        _step(factor, p2, s2, w2, r2, z2)
+        _step(factor, p2, w2, r2, z2)
         _solve_columns(z, column_pivots)
         now[:] = rz
         _sizes(r2, z2, rz, size)
@@ -431,7 +431,7 @@ def relax_compiled(problem: Problem, bound: float) -> Answer | None:
     simple = bool(held.all() and not columns.first_held.any() and by_devices(g, problem.column_ohms).all())
 
     def run(start: int) -> int:
-        work, sums = np.empty((6, M, N, B)), np.empty((N, B))
+        work, sums = np.empty((4, M, N, B)), np.empty((N, B))
         worst = 0
         for k in range(start, blocks, threads):
             count: int = _relax(
