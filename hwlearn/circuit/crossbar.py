@@ -42,7 +42,7 @@ class CrossbarSolution:
     estimated_error : float
         Estimated relative error of the outputs, the largest of all samples: of the column currents, compared
         with the sample's largest column current, and of the volts at floating columns, compared with the
-        largest of those. Where signed volts cancel to nothing, currents are compared with those that the
+        largest of those. Where signed volts cancel to nothing, outputs are compared with those that the
         volts without their signs would give.
     method : str
         How it was solved: ``relaxation`` (conjugate gradients), ``factor`` (sparse factor) or both.

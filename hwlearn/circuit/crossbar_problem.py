@@ -143,7 +143,9 @@ def column_currents(problem: Problem, u: FloatArray, w: FloatArray) -> FloatArra
     return end_currents(problem.g, u - w, w, problem.column_ohms, problem.columns)
 
 
-def output_errors(problem: Problem, answer: Answer, volts: FloatArray, scale: FloatArray | None) -> FloatArray:
+def output_errors(
+    problem: Problem, answer: Answer, volts: FloatArray, scale: tuple[FloatArray, FloatArray] | None
+) -> FloatArray:
     """Return the estimated relative error (S,) of the outputs.
 
     Parameters
@@ -154,8 +156,9 @@ def output_errors(problem: Problem, answer: Answer, volts: FloatArray, scale: Fl
         Its node voltages.
     volts : ndarray, shape (S, N)
         Of the bottom ends.
-    scale : ndarray, shape (S,), optional
-        Amperes that the errors of currents are compared with if they are larger than the largest current.
+    scale : (ndarray, ndarray), each of shape (S,), optional
+        Amperes and volts that errors are compared with if they are larger than the largest output. Where these
+        and all outputs are zero, nothing reaches the outputs, and they are exact.
     """
     held = problem.columns.last_held
     volts_error = answer.volts_error
@@ -171,10 +174,14 @@ def output_errors(problem: Problem, answer: Answer, volts: FloatArray, scale: Fl
             amperes = siemens[held].max() * volts_error
             largest = np.abs(answer.currents[:, held]).max(axis=1)
             if scale is not None:
-                largest = np.maximum(largest, scale)
+                largest = np.maximum(largest, scale[0])
             own = 2.0 * ROUNDING * sum(problem.g.shape)
-            error = np.where(amperes == 0, 0.0, amperes / largest + own)
+            exact = (amperes == 0) | ((largest == 0) & (scale is not None))
+            error = np.where(exact, 0.0, amperes / largest + own)
         if not held.all():
             largest = np.abs(volts[:, ~held]).max(axis=1)
-            error = np.maximum(error, np.where(volts_error == 0, 0.0, volts_error / largest))
+            if scale is not None:
+                largest = np.maximum(largest, scale[1])
+            exact = (volts_error == 0) | ((largest == 0) & (scale is not None))
+            error = np.maximum(error, np.where(exact, 0.0, volts_error / largest))
     return np.asarray(error)

@@ -79,7 +79,7 @@ def _judged(problem: Problem, answer: Answer, bound: float) -> float:
     """Return the largest estimated relative error of an answer."""
     volts = answer.last_volts + problem.column_ohms * problem.columns.injected
     errors = output_errors(problem, answer, volts, None)
-    if not (errors <= bound).all() and _signed(problem):
+    if not (errors <= bound).all():
         errors = output_errors(problem, answer, volts, _without_signs(problem, bound))
     return float(errors.max())
 
@@ -93,9 +93,15 @@ def _signed(problem: Problem) -> bool:
     )
 
 
-def _without_signs(problem: Problem, bound: float) -> FloatArray | None:
-    """Return the largest column currents (S,) that sources of one sign would give, rows and columns apart."""
+def _without_signs(problem: Problem, bound: float) -> tuple[FloatArray, FloatArray]:
+    """Return the largest outputs that sources of one sign would give, those of rows and of columns added.
+
+    Amperes (S,) out of held columns and volts (S,) at floating ones; zero if the sources have one sign already.
+    """
     rows, columns = problem.rows, problem.columns
+    amperes, volts = np.zeros(problem.samples), np.zeros(problem.samples)
+    if not _signed(problem):
+        return amperes, volts
     no_rows, no_columns = np.zeros_like(rows.first), np.zeros_like(columns.first)
     by_rows = replace(
         problem,
@@ -107,11 +113,10 @@ def _without_signs(problem: Problem, bound: float) -> FloatArray | None:
         rows=rows.driven(no_rows, no_rows, no_rows),
         columns=columns.driven(abs(columns.first), abs(columns.last), no_columns),
     )
-    scale = np.zeros(problem.samples)
+    held = columns.last_held
     for part in (by_rows, by_columns):
         answer = relax(part, bound) or solve_directly(part, bound)
-        largest = np.abs(answer.currents).max(axis=1)
-        if not np.isfinite(largest).all():
-            return None
-        scale += largest
-    return scale
+        ends = answer.last_volts + part.column_ohms * part.columns.injected
+        amperes += np.abs(answer.currents[:, held]).max(axis=1, initial=0.0)
+        volts += np.abs(ends[:, ~held]).max(axis=1, initial=0.0)
+    return amperes, volts

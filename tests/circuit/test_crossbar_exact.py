@@ -164,7 +164,10 @@ def check_against_exact(problem) -> bool:
     np.testing.assert_array_equal(got.column_currents[0, ~held], -injected[~held])
     if not held.all():
         off = np.abs(got.column_voltages[0] - ends)[~held].max()
-        assert off <= max(got.estimated_error, 1e-15) * np.abs(ends[~held]).max() + 1e-300
+        largest = np.abs(ends[~held]).max()
+        largest = max(largest, *(float(abs(x)) for x in np.array(absolute[3])[~held]))
+        largest += max(float(abs(x)) for x in np.array(others[3])[~held])
+        assert off <= max(got.estimated_error, 1e-15) * largest + 1e-300
     return True
 
 

@@ -170,6 +170,21 @@ def test_volts_that_cancel_are_no_error():
     assert got.estimated_error <= 1e-10
 
 
+@pytest.mark.parametrize("ohms", [0.0, 1.0, (1.0, 0.0), (0.0, 1.0)])
+def test_a_row_that_is_open_gives_exactly_nothing(ohms):
+    g, _ = array_of(21, 6, 4)
+    g[2] = 0.0
+    currents = hl.solve_crossbar(g, 0.2 * np.eye(6), ohms).column_currents
+    assert (currents[2] == 0).all()
+    assert (np.delete(currents, 2, axis=0) > 0).all()
+
+
+@pytest.mark.parametrize("ohms", [0.0, 1.0, (1.0, 0.0), (0.0, 1.0)])
+def test_floating_columns_between_opposite_volts_are_at_none(ohms):
+    got = hl.solve_crossbar(np.full((2, 3), 1e-5), [0.5, -0.5], ohms, bottom_voltages=[NAN] * 3)
+    assert np.abs(got.column_voltages).max() < 1e-5  # the wire between the two rows tips it by 2.5 uV
+
+
 def test_strong_devices_are_left_to_the_factor_and_weak_ones_are_not():
     g, v = array_of(7, 20, 20, 2)
     assert hl.solve_crossbar(g, v, 1.0).method == "relaxation"
