@@ -218,7 +218,7 @@ ROWS = (
         least=0.965,
         by_numba=False,
         slow=True,
-        elsewhere="tests/figures",
+        elsewhere="tests/figures/test_digits_diode.py",
     ),
 )
 
