@@ -19,6 +19,10 @@ class SingularCircuitError(CircuitError):
     """Some node voltages are not determined: part of the circuit floats."""
 
 
+class ConvergenceError(CircuitError):
+    """The voltages of a nonlinear circuit were not found to the accuracy that is promised."""
+
+
 class UnitError(HwlearnError, ValueError):
     """A quantity such as ``"50 us"`` could not be read."""
 

@@ -266,7 +266,7 @@ class Network(ABC):
         active = strength > 0
         if not active.any():
             return TwoPhase(free, free, free if symmetric else None, e, strength)
-        volts, errors, t = free.voltages[active], e[active], strength[active]
+        volts, errors, t, nudge = free.voltages[active], e[active], strength[active], nudge.rows(active)
         plus = nudge.drive(volts, errors, t)
         minus = nudge.drive(volts, errors, -t) if symmetric else None
         sides = plus if minus is None else plus.then(minus)

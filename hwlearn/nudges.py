@@ -7,6 +7,7 @@ Source: arXiv:2602.03546; Scellier & Bengio 2017 (EP); Stern, Hexner, Rocks & Li
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Self
@@ -23,6 +24,9 @@ Strength = float | Literal["auto"]
 
 MODEL_HEADROOM = 2.0
 """Safety factor wherever a reach is predicted with the model's output impedance rather than known."""
+
+SMALL_MOVE = 0.25
+"""Most that ``"auto"`` moves an output, as a fraction of the volts over which an element's slope changes."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -109,6 +113,7 @@ class Nudge(ABC):
 
     strength: Strength = "auto"
     impedance: FloatArray | None = field(default=None, repr=False, kw_only=True)
+    most_move_V: float = field(default=math.inf, repr=False, kw_only=True)
 
     kind: ClassVar[DriveKind]
 
@@ -116,9 +121,23 @@ class Nudge(ABC):
         if self.strength != "auto" and not (np.isfinite(self.strength) and self.strength > 0):
             raise NetworkError(f"nudge strength must be positive and finite, or 'auto'; got {self.strength!r}")
 
-    def bound(self, impedance: FloatArray) -> Self:
-        """Return the same nudge knowing the model's output impedance (n_out, n_out) in ohm."""
-        return replace(self, impedance=impedance)
+    def bound(self, impedance: FloatArray, scale_V: float = math.inf) -> Self:
+        """Return the same nudge knowing the model.
+
+        Parameters
+        ----------
+        impedance : ndarray, shape (n_out, n_out), or (S, n_out, n_out)
+            Output impedance in ohm, one for all samples or one for each.
+        scale_V : float
+            Volts over which the slope of an element changes (`Kirchhoff.scale_V`). A nudge of strength ``"auto"``
+            moves no output by more than a quarter of it: there the contrast is off by about a percent.
+        """
+        return replace(self, impedance=impedance, most_move_V=SMALL_MOVE * scale_V)
+
+    def rows(self, chosen: NDArray[np.bool_]) -> Self:
+        """Return the same nudge for the chosen samples (S,)."""
+        Z = self.impedance
+        return self if Z is None or Z.ndim == 2 else replace(self, impedance=Z[chosen])
 
     @property
     @abstractmethod
@@ -176,7 +195,7 @@ class Nudge(ABC):
             chosen = np.where(size > 0, self.strength, 0.0)
             limits.check_nudge(topology, self._known_reach(error) * chosen[:, None])
             return chosen
-        room = _Room(topology, limits, inputs)
+        room = _Room(topology, limits, inputs, min(limits.nudge, self.most_move_V))
         most = np.maximum(self._most(room, free, error), 0.0)
         chosen = np.where((size > least_error) & np.isfinite(most), most, 0.0)
         moved = chosen * self._reach(error).max(axis=1)
@@ -210,13 +229,13 @@ class CurrentNudge(Nudge):
         return OutputDrive("current", -strength[:, None] * error)
 
     def _reach(self, error: FloatArray) -> FloatArray:
-        return np.abs(error @ _known(self.impedance))
+        return np.abs(_times(_known(self.impedance), error))
 
     def _most(self, room: _Room, free: FloatArray, error: FloatArray) -> FloatArray:
         reach = MODEL_HEADROOM * self._reach(error)
         return room.least(
             _ratio(room.limits.current, np.abs(error)),
-            _ratio(room.limits.nudge, reach),
+            _ratio(room.nudge, reach),
             _ratio(room.beyond(free), reach),
         )
 
@@ -248,16 +267,16 @@ class ClampNudge(Nudge):
         return OutputDrive("clamp", free - strength[:, None] * self._step(error))
 
     def _step(self, error: FloatArray) -> FloatArray:
-        return error @ _known(self.impedance) if self.metric == "impedance" else error
+        return _times(_known(self.impedance), error) if self.metric == "impedance" else error
 
     def _known_reach(self, error: FloatArray) -> FloatArray:
         return np.abs(self._step(error))
 
     def _most(self, room: _Room, free: FloatArray, error: FloatArray) -> FloatArray:
         step = self._step(error)
-        bounds = [_ratio(room.limits.nudge, np.abs(step)), _ratio(room.beyond(free), np.abs(step))]
+        bounds = [_ratio(room.nudge, np.abs(step)), _ratio(room.beyond(free), np.abs(step))]
         if self.impedance is not None:
-            current = error if self.metric == "impedance" else np.linalg.solve(self.impedance, step.T).T
+            current = error if self.metric == "impedance" else _solved(self.impedance, step)
             bounds.append(_ratio(room.limits.current, MODEL_HEADROOM * np.abs(current)))
         return room.least(*bounds)
 
@@ -295,13 +314,12 @@ class ResistorNudge(Nudge):
 
     def _reach(self, error: FloatArray) -> FloatArray:
         Z = _known(self.impedance)
-        current = np.linalg.solve(np.eye(len(Z)) / self.kappa + Z, error.T)
-        return np.abs((Z @ current).T)
+        return np.abs(_times(Z, _solved(np.eye(Z.shape[-1]) / self.kappa + Z, error)))
 
     def _most(self, room: _Room, free: FloatArray, error: FloatArray) -> FloatArray:
         size = np.abs(error)
         return room.least(
-            _ratio(room.limits.nudge, MODEL_HEADROOM * self._reach(error)),
+            _ratio(room.nudge, MODEL_HEADROOM * self._reach(error)),
             _ratio(room.beyond(free), size),
             _ratio(room.within(free, room.limits.current / room.most_conductance(self.kappa)), size),
         )
@@ -310,8 +328,8 @@ class ResistorNudge(Nudge):
 class _Room:
     """The space that limits and inputs leave around the free outputs of each sample."""
 
-    def __init__(self, topology: Topology, limits: Limits, inputs: FloatArray) -> None:
-        self.limits = limits
+    def __init__(self, topology: Topology, limits: Limits, inputs: FloatArray, nudge: float) -> None:
+        self.limits, self.nudge = limits, nudge
         self._topology = topology
         self.low, self.high = _terminal_span(topology, inputs)
 
@@ -366,6 +384,18 @@ def _known(impedance: FloatArray | None) -> FloatArray:
     if impedance is None:
         raise NetworkError("this nudge needs the output impedance of a model: call nudge.bound(Z)")
     return impedance
+
+
+def _times(matrix: FloatArray, vectors: FloatArray) -> FloatArray:
+    """Return symmetric matrices, one for all or one for each sample, times vectors (S, n)."""
+    return vectors @ matrix if matrix.ndim == 2 else np.einsum("sij,sj->si", matrix, vectors)
+
+
+def _solved(matrix: FloatArray, vectors: FloatArray) -> FloatArray:
+    """Return what matrices, one for all or one for each sample, turn into vectors (S, n)."""
+    if matrix.ndim == 2:
+        return np.asarray(np.linalg.solve(matrix, vectors.T).T)
+    return np.asarray(np.linalg.solve(matrix, vectors[:, :, None])[:, :, 0])
 
 
 def _drive_values(values: ArrayLike) -> FloatArray:

@@ -1,51 +1,155 @@
-"""Crossbar arrays whose lines have resistance: node voltages and column currents.
+"""Crossbar arrays whose lines have resistance: node voltages, column currents and their exact gradient.
 
 Every device joins its row node to its column node. A row is fed at its left end, through one segment of wire
 before the first device; a column is grounded at its bottom end, through one segment after the last device.
+Any end may be held or float instead.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import csc_array
-from scipy.sparse.linalg import splu
 
 from hwlearn.circuit.batches import batch
+from hwlearn.circuit.crossbar_ends import held_ends
+from hwlearn.circuit.crossbar_lines import Ends, end_currents
+from hwlearn.circuit.crossbar_problem import Answer, Problem
+from hwlearn.circuit.crossbar_solve import solve_problem
 from hwlearn.circuit.topology import FloatArray, IntArray
-from hwlearn.errors import CircuitError, SingularCircuitError
+from hwlearn.errors import CircuitError
 
-_REFUSED_ABOVE: Final = 1e-9
-_TOO_STRONG: Final = (
-    "singular crossbar: its devices conduct so much better than its wires that double precision cannot tell the "
-    "voltages; check the units (siemens, ohm) of conductances and wire_resistance"
-)
+DEFAULT_ERROR_BOUND: Final = 1e-10
+"""Relative error of the outputs that `solve_crossbar` meets unless another is asked for."""
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(frozen=True, eq=False)
 class CrossbarSolution:
     """What flows in a crossbar.
 
     Attributes
     ----------
     column_currents : ndarray, shape (S, N)
-        Amperes out of the bottom of each column, into ground.
-    row_nodes, column_nodes : ndarray, shape (S, M, N)
-        Volts on either side of each device.
+        Amperes out of the bottom of each column, into what holds it; out of a column that floats there, minus
+        the current that is injected.
+    column_voltages : ndarray, shape (S, N)
+        Volts at the bottom ends, beyond the last segment.
+    estimated_error : float
+        Estimated relative error of the outputs, the largest of all samples: of the column currents, compared
+        with the sample's largest column current, and of the volts at floating columns, compared with the
+        largest of those. Where signed volts cancel to nothing, outputs are compared with those that the
+        volts without their signs would give.
+    method : str
+        How it was solved: ``relaxation`` (conjugate gradients), ``factor`` (sparse factor) or both.
+    iterations : int
+        How many iterations or refinements that took.
     """
 
     column_currents: FloatArray
-    row_nodes: FloatArray
-    column_nodes: FloatArray
+    column_voltages: FloatArray
+    estimated_error: float
+    method: str
+    iterations: int
+    _parts: tuple[tuple[IntArray | slice, Problem, Answer], ...] = field(repr=False)
+
+    @cached_property
+    def row_nodes(self) -> FloatArray:
+        """Volts (S, M, N) at the row's side of each device."""
+        return self._gather("row_blocks")
+
+    @cached_property
+    def column_nodes(self) -> FloatArray:
+        """Volts (S, M, N) at the column's side of each device."""
+        return self._gather("column_blocks")
+
+    @cached_property
+    def row_currents(self) -> FloatArray:
+        """Amperes (S, M) that the source at the left of each row delivers; zero where it floats."""
+        M = len(self._parts[0][1].g)
+        currents = np.empty((len(self.column_currents), M))
+        for samples, problem, answer in self._parts:
+            u = answer.row_nodes.swapaxes(0, 1)[::-1]
+            drops = answer.column_nodes.swapaxes(0, 1)[::-1] - u
+            ends = problem.rows
+            turned = Ends(ends.last_held, ends.first_held, ends.last, ends.first, np.zeros_like(ends.last))
+            currents[samples] = -end_currents(problem.g.T[::-1], drops, u, problem.row_ohms, turned)
+        return currents
+
+    def gradient(self, error: ArrayLike) -> FloatArray:
+        """Return dC/dg (M, N) of every device, exact, mean over the batch.
+
+        Parameters
+        ----------
+        error : array_like, shape (S, N)
+            dC/d(column current) of each sample; at columns that float at the bottom, dC/d(volts there).
+
+        Raises
+        ------
+        CircuitError
+            If the shape does not fit, a value is not finite, or there is no sample.
+        SingularCircuitError
+            If double precision cannot tell the adjoint voltages.
+
+        Notes
+        -----
+        ``dC/dg = -(lam_row - lam_column) (u - w)`` with the adjoint voltages lam: sources at 0 V, the errors as
+        volts at held bottoms and as injected amperes at floating ones.
+        """
+        S, N = self.column_currents.shape
+        e = _numbers(error, N, "error")
+        if len(e) != S:
+            raise CircuitError(f"error has {len(e)} samples, the solution has {S}")
+        if not S:
+            raise CircuitError("no samples: the mean gradient over an empty batch does not exist")
+        total = np.zeros(self._parts[0][1].g.shape)
+        for samples, problem, answer in self._parts:
+            part = e[samples]
+            zero = np.zeros_like(problem.rows.first)
+            none = np.zeros_like(part)
+            back = Problem(
+                problem.g,
+                problem.row_ohms,
+                problem.column_ohms,
+                problem.rows.driven(zero, zero, zero),
+                problem.columns.driven(none, part, part),
+            )
+            adjoint, _ = solve_problem(back, DEFAULT_ERROR_BOUND)
+            total -= np.einsum(
+                "mns,mns->mn",
+                adjoint.row_nodes - adjoint.column_nodes,
+                answer.row_nodes - answer.column_nodes,
+            )
+        return np.asarray(total / S)
+
+    def _gather(self, name: str) -> FloatArray:
+        M, N = self._parts[0][1].g.shape
+        volts = np.empty((len(self.column_currents), M, N))
+        for samples, _, answer in self._parts:
+            blocks = getattr(answer, name)
+            which = np.arange(len(volts))[samples]
+            start = 0
+            for block in blocks:
+                volts[which[start : start + block.shape[2]]] = block.transpose(2, 0, 1)
+                start += block.shape[2]
+        return volts
 
 
 def solve_crossbar(
-    conductances: ArrayLike, row_voltages: ArrayLike, wire_resistance: float | Sequence[float]
+    conductances: ArrayLike,
+    row_voltages: ArrayLike,
+    wire_resistance: float | Sequence[float],
+    *,
+    right_voltages: ArrayLike | None = None,
+    top_voltages: ArrayLike | None = None,
+    bottom_voltages: ArrayLike | None = None,
+    floating_rows: ArrayLike | None = None,
+    injected: ArrayLike | None = None,
+    error_bound: float = DEFAULT_ERROR_BOUND,
 ) -> CrossbarSolution:
     """Solve a crossbar with resistive lines for a batch of row voltages.
 
@@ -57,6 +161,18 @@ def solve_crossbar(
         Volts of the source at the left end of each row.
     wire_resistance : float or (float, float)
         Ohm of one segment of wire, of rows and of columns if there are two; zero is an ideal line.
+    right_voltages : array_like, shape (S, M) or (M,), optional
+        Volts at the right ends of rows, beyond one more segment; NaN floats. All float unless given.
+    top_voltages : array_like, shape (S, N) or (N,), optional
+        Volts at the top ends of columns, beyond one more segment; NaN floats. All float unless given.
+    bottom_voltages : array_like, shape (S, N) or (N,), optional
+        Volts at the bottom ends of columns; NaN floats. All are at ground, 0 V, unless given.
+    floating_rows : array_like of bool, shape (M,) or (S, M), optional
+        Rows whose left end floats, whatever row_voltages says there.
+    injected : array_like, shape (S, N) or (N,), optional
+        Amperes pushed into the bottom ends of columns; NaN counts as none. What holds an end takes them up.
+    error_bound : float
+        Relative error of the outputs to stay within; see `CrossbarSolution.estimated_error`.
 
     Returns
     -------
@@ -66,8 +182,9 @@ def solve_crossbar(
     ------
     CircuitError
         If a conductance, voltage or resistance is negative (voltages apart), NaN or infinite; it is named.
+        If both ends of an ideal line are held, or a shape does not fit.
     SingularCircuitError
-        If devices conduct so much better than wires that double precision cannot tell the voltages.
+        If part of the array is tied to no source, or double precision cannot keep the error bound.
 
     Examples
     --------
@@ -75,97 +192,63 @@ def solve_crossbar(
     array([[0.0007, 0.001 ]])
     >>> solve_crossbar([[0.5]], [[1.0]], (1.0, 1.0)).column_currents
     array([[0.25]])
+    >>> solve_crossbar([[0.5]], [[1.0]], 1.0, bottom_voltages=[float("nan")], injected=[1.0]).column_voltages
+    array([[5.]])
 
     Notes
     -----
-    The conventions are those of badcrossbar (Joksas & Mehonic, SoftwareX 12, 100617, 2020).
+    The conventions are those of badcrossbar (Joksas & Mehonic, SoftwareX 12, 100617, 2020). Conjugate gradients
+    preconditioned by the lines are tried first (`hwlearn.circuit.crossbar_relaxation` says how their error is
+    bounded), a sparse factor where they would take longer. With numba installed (extra ``fast``) the same
+    iteration runs compiled, on all cores.
     """
     g = _checked_devices(conductances)
-    v = _checked_volts(row_voltages, g.shape[0])
-    row_siemens, column_siemens = (_segment(ohms, line) for ohms, line in _lines(wire_resistance))
     M, N = g.shape
-    # numbers of the nodes: first those to solve for, then a source each row, then ground
-    free = (row_siemens is not None) * M * N
-    rows = np.arange(M * N).reshape(M, N)
-    columns = free + rows
-    free += (column_siemens is not None) * M * N
-    sources = free + np.arange(M)
-    ground = free + M
-    if row_siemens is None:
-        rows = np.repeat(sources[:, None], N, axis=1)
-    if column_siemens is None:
-        columns = np.full((M, N), ground)
-    a, b, siemens = [rows], [columns], [g]
-    if row_siemens is not None:
-        a.append(np.concatenate([sources[:, None], rows[:, :-1]], axis=1))
-        b.append(rows)
-        siemens.append(np.full((M, N), row_siemens))
-    if column_siemens is not None:
-        a.append(columns)
-        b.append(np.concatenate([columns[1:], np.full((1, N), ground)]))
-        siemens.append(np.full((M, N), column_siemens))
-    held = np.concatenate([v, np.zeros((len(v), 1))], axis=1)
-    ends = np.stack([np.stack(a).ravel(), np.stack(b).ravel()], axis=1)
-    V = np.concatenate([_free_volts(ends, np.stack(siemens).ravel(), held, free), held], axis=1)
-    row_nodes, column_nodes = V[:, rows], V[:, columns]
-    # summed over the devices: the drop over a last segment of little resistance has few digits
-    currents = np.einsum("mn,smn->sn", g, row_nodes - column_nodes)
-    return CrossbarSolution(currents, row_nodes, column_nodes)
-
-
-def _free_volts(ends: IntArray, siemens: FloatArray, held: FloatArray, free: int) -> FloatArray:
-    """Return the volts (S, free) of nodes 0 to free - 1; the nodes from there on are held at (S, n_held)."""
-    a, b = ends.T
-    if not free:
-        return np.zeros((len(held), 0))
-    n = free + held.shape[1]
-    laplacian = csc_array(
-        (
-            np.concatenate([siemens, siemens, -siemens, -siemens]),
-            (np.concatenate([a, b, a, b]), np.concatenate([a, b, b, a])),
-        ),
-        shape=(n, n),
-    )
-    coupling = -laplacian[:free, free:]
-    try:
-        # every line is tied to its source or to ground, so this is positive definite and needs no pivoting
-        factor = splu(
-            laplacian[:free, :free],
-            permc_spec="MMD_AT_PLUS_A",
-            diag_pivot_thresh=0.0,
-            options={"SymmetricMode": True},
-        )
-    except RuntimeError as error:
-        raise SingularCircuitError(_TOO_STRONG) from error
-    # with 1 V on every held node every free one must be at 1 V; rounding acts like a false leak
-    wrong = np.abs(factor.solve(coupling @ np.ones(held.shape[1])) - 1.0)
-    if not wrong.max() < _REFUSED_ABOVE:
-        raise SingularCircuitError(_TOO_STRONG)
-    return np.asarray(factor.solve(np.ascontiguousarray(coupling @ held.T)).T)
+    (row_ohms, column_ohms) = (_checked_ohms(ohms, line) for ohms, line in _lines(wire_resistance))
+    if not (isinstance(error_bound, (int, float)) and error_bound > 0):
+        raise CircuitError(f"error_bound must be a number above 0, got {error_bound!r}")
+    parts = []
+    given = held_ends((M, N), row_voltages, right_voltages, top_voltages, bottom_voltages, floating_rows, injected)
+    S = given.samples
+    currents, volts = np.empty((S, N)), np.empty((S, N))
+    worst, methods, iterations = 0.0, set(), 0
+    for samples, rows, columns in given.patterns(row_ohms == 0, column_ohms == 0):
+        problem = Problem(g, row_ohms, column_ohms, rows, columns)
+        answer, error = solve_problem(problem, error_bound)
+        currents[samples] = answer.currents
+        at = columns.last
+        if not columns.last_held.all():
+            free = answer.last_volts + column_ohms * columns.injected
+            at = np.where(columns.last_held, at, free)
+        volts[samples] = at
+        worst = max(worst, error)
+        methods.add(answer.method)
+        iterations = max(iterations, answer.iterations)
+        parts.append((samples, problem, answer))
+    return CrossbarSolution(currents, volts, worst, "+".join(sorted(methods)), iterations, tuple(parts))
 
 
 def _checked_devices(conductances: ArrayLike) -> FloatArray:
     try:
-        g = np.asarray(conductances, dtype=np.float64)
+        g = np.ascontiguousarray(conductances, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise CircuitError("crossbar conductances must be numbers, shape (rows, columns)") from error
-    if g.ndim != 2 or not g.size:
-        raise CircuitError(f"crossbar conductances must have shape (rows, columns), got {g.shape}")
-    wrong = ~(np.isfinite(g) & (g >= 0))
-    if wrong.any():
-        m, n = np.argwhere(wrong)[0]
+    if np.ndim(conductances) != 2 or not g.size:
+        raise CircuitError(f"crossbar conductances must have shape (rows, columns), got {np.shape(conductances)}")
+    if not (g.min() >= 0 and g.max() < np.inf):
+        m, n = np.argwhere(~(np.isfinite(g) & (g >= 0)))[0]
         raise CircuitError(
             f"conductance {g[m, n]:g} S of the device at row {m}, column {n}; it must be finite and >= 0"
         )
     return g
 
 
-def _checked_volts(row_voltages: ArrayLike, rows: int) -> FloatArray:
-    v = batch(row_voltages, rows, "row_voltages")
-    if not np.isfinite(v).all():
-        sample, m = np.argwhere(~np.isfinite(v))[0]
-        raise CircuitError(f"row_voltages has {v[sample, m]} V at row {m} of sample {sample}; it must be finite")
-    return v
+def _numbers(values: ArrayLike, columns: int, what: str) -> FloatArray:
+    array = batch(values, columns, what)
+    if not np.isfinite(array).all():
+        sample, k = np.argwhere(~np.isfinite(array))[0]
+        raise CircuitError(f"{what} has {array[sample, k]} at column {k} of sample {sample}; it must be finite")
+    return array
 
 
 def _lines(wire_resistance: float | Sequence[float]) -> list[tuple[float, str]]:
@@ -177,16 +260,14 @@ def _lines(wire_resistance: float | Sequence[float]) -> list[tuple[float, str]]:
         ) from error
     if ohms.shape not in ((), (2,)):
         raise CircuitError(f"wire_resistance must be ohm or (row, column) in ohm, got {wire_resistance!r}")
-    row, column = np.broadcast_to(ohms, (2,)).tolist()
+    row, column = (ohms.tolist(), ohms.tolist()) if not ohms.ndim else ohms.tolist()
     return [(row, "row"), (column, "column")]
 
 
-def _segment(ohms: float, line: str) -> float | None:
-    """Return the conductance of one segment of wire; None for an ideal line."""
+def _checked_ohms(ohms: float, line: str) -> float:
+    """Return the resistance of one segment of wire."""
     if not (math.isfinite(ohms) and ohms >= 0):
         raise CircuitError(f"wire_resistance of a {line} segment is {ohms:g} ohm; it must be finite and >= 0")
-    if ohms == 0:
-        return None
-    if not math.isfinite(1 / ohms):
+    if ohms and not math.isfinite(1 / ohms):
         raise CircuitError(f"wire_resistance of a {line} segment is {ohms:g} ohm; use 0 for an ideal line")
-    return 1 / ohms
+    return ohms

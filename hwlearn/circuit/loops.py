@@ -117,6 +117,7 @@ class _Loops:
     """The factored loop equations ``A R A^T`` of a circuit."""
 
     def __init__(self, topology: Topology, conductances: ArrayLike) -> None:
+        topology.require_ohmic("the loop form")
         model = Kirchhoff(topology, conductances)  # for its checks alone
         siemens = np.concatenate([model.conductances, topology.fixed_conductances])
         self.ohms: FloatArray = np.concatenate([1 / siemens, np.zeros(topology.n_inputs)])

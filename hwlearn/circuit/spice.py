@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwlearn.circuit.batches import batch
+from hwlearn.circuit.elements import OHMIC, Element
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.spice_cards import GROUND, Cards, check_title
 from hwlearn.circuit.topology import FloatArray, Topology
@@ -154,6 +155,8 @@ def write(
 ) -> str:
     """Write an operating-point netlist; ``ngspice -b`` prints its node voltages to 15 digits.
 
+    Elements that are no resistors become B sources of their law; `parse` reads netlists of resistors alone.
+
     Parameters
     ----------
     topology : Topology
@@ -175,7 +178,8 @@ def write(
     Raises
     ------
     CircuitError
-        If conductances, volts or amperes do not fit, or part of the circuit floats.
+        If conductances, volts or amperes do not fit, part of the circuit floats, or an element has no
+        expression that SPICE takes.
     TopologyError
         If the title is more than one line, or reads as a line of the circuit.
     """
@@ -191,17 +195,29 @@ def write(
     if output_amperes is not None:
         amperes = _one_sample(output_amperes, topology.n_outputs, "output_amperes")
         lines += [f"I{k} 0 {node[n]} {amperes[k]!r}" for k, n in enumerate(topology.outputs)]
-    for kind, mark, edges, siemens in (
-        ("R", "", topology.edges, g),
-        ("Rfixed", ", fixed", topology.fixed_edges, topology.fixed_conductances),
+    for kind, mark, edges, siemens, elements in (
+        ("", "", topology.edges, g, topology.edge_elements),
+        ("fixed", ", fixed", topology.fixed_edges, topology.fixed_conductances, topology.fixed_edge_elements),
     ):
         for k, s in enumerate(siemens.tolist()):
-            a, b = edges[k]
-            lines.append(f"{kind}{k} {node[a]} {node[b]} {1 / s!r} ; {s!r} S{mark}")
+            a, b = node[edges[k, 0]], node[edges[k, 1]]
+            if elements[k] == OHMIC:
+                lines.append(f"R{kind}{k} {a} {b} {1 / s!r} ; {s!r} S{mark}")
+            else:
+                lines.append(f"B{kind}{k} {a} {b} I={_law(elements[k], a, b, s)}")
     # the number of digits that a batch run prints is a variable; .options cannot set it
     lines += [".options reltol=1e-9 vntol=1e-12 abstol=1e-18", ".control", "set numdgt=15", ".endc", ".op"]
     lines += [f".save v({node[n]})" for n in topology.outputs]
     return "\n".join([*lines, ".end", ""])
+
+
+def _law(element: Element, a: str, b: str, theta: float) -> str:
+    """Return the current from node a to node b as SPICE takes it."""
+    across = f"(-v({b}))" if a == GROUND else f"v({a})" if b == GROUND else f"v({a},{b})"
+    law = element.spice(across, theta)
+    if law is None:
+        raise CircuitError(f"the element {element!r} has no expression for SPICE; give it one")
+    return law
 
 
 def _text(netlist: str | Path) -> str:

@@ -14,8 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from hwlearn.circuit.elements import OHMIC, Element, ElementTable
 from hwlearn.circuit.shapes import crossbar_edges, lattice_edges, layer_edges, random_edges
-from hwlearn.errors import TopologyError
+from hwlearn.errors import CircuitError, TopologyError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,13 +48,18 @@ class Topology:
     fixed_edges : array_like of int, shape (F, 2), optional
         Wires and fixed resistors; they are part of the circuit but not of the E edges that learn.
     fixed_conductances : array_like of float, shape (F,), optional
-        Their conductances in siemens, all positive.
+        Their conductances in siemens, all positive; the theta of a fixed edge that is no resistor.
+    elements : Element, or sequence of Element, shape (E,), optional
+        What the edges are; resistors unless given. One element serves all edges.
+    fixed_elements : Element, or sequence of Element, shape (F,), optional
+        What the fixed edges are; resistors unless given. A diode conducts from ``a`` to ``b``.
 
     Raises
     ------
     TopologyError
         For an unknown node, a self-loop, an overlap of inputs and outputs, an isolated node, a duplicate
-        name or listing, or an output that no path ties to a driven node; the message names the culprit.
+        name or listing, an output that no path ties to a driven node, or elements that are not one an edge;
+        the message names the culprit.
 
     Examples
     --------
@@ -70,6 +76,8 @@ class Topology:
     names: tuple[str, ...]
     fixed_edges: IntArray
     fixed_conductances: FloatArray
+    elements: ElementTable | None
+    """What each edge, then each fixed edge is; None where all are resistors."""
 
     def __init__(
         self,
@@ -82,6 +90,8 @@ class Topology:
         names: Sequence[str] | None = None,
         fixed_edges: ArrayLike | Iterable[Sequence[int]] = (),
         fixed_conductances: ArrayLike = (),
+        elements: Element | Iterable[Element] | None = None,
+        fixed_elements: Element | Iterable[Element] | None = None,
     ) -> None:
         def put(field: str, value: object) -> None:
             object.__setattr__(self, field, value)
@@ -93,6 +103,7 @@ class Topology:
         put("edges", self._pairs(edges, "edge"))
         put("fixed_edges", self._pairs(fixed_edges, "fixed edge"))
         put("fixed_conductances", self._fixed(fixed_conductances))
+        put("elements", self._table(elements, fixed_elements))
         put("ground", None if ground is None else int(self._nodes([ground], "ground")[0]))
         listed = self._nodes(inputs, "inputs")
         put("inputs", _frozen(listed[listed != (-1 if self.ground is None else self.ground)]))
@@ -167,6 +178,8 @@ class Topology:
             f"{self.n_nodes}|{self.edges.tolist()}|{self.inputs.tolist()}|{self.outputs.tolist()}|{self.ground}|"
             f"{self.fixed_edges.tolist()}|{self.fixed_conductances.tolist()}"
         )
+        if self.elements is not None:
+            text += "|" + self.elements.text()
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __eq__(self, other: object) -> bool:
@@ -183,6 +196,86 @@ class Topology:
             f"<Topology of {self.n_nodes} nodes, {self.n_edges} edges, "
             f"{self.n_inputs} inputs, {self.n_outputs} outputs{ground}>"
         )
+
+    # --- what the edges are ---------------------------------------------------------------------------
+
+    def with_elements(self, elements: Element | Iterable[Element]) -> Topology:
+        """Return the graph with other elements: one for all programmable edges, or one an edge (E,) or (E + F,).
+
+        Fixed edges stay what they are unless E + F elements are given.
+        """
+        listed = None if isinstance(elements, Element) else _listed(elements)
+        n = self.n_edges
+        fixed: list[Element] = (
+            [] if self.elements is None else [self.elements[k] for k in range(n, len(self.all_edges))]
+        )
+        if listed is not None and len(listed) == len(self.all_edges):
+            listed, fixed = listed[:n], listed[n:]
+        return Topology(
+            self.n_nodes,
+            self.edges,
+            self.inputs,
+            self.outputs,
+            self.ground,
+            names=self.names,
+            fixed_edges=self.fixed_edges,
+            fixed_conductances=self.fixed_conductances,
+            elements=elements if listed is None else listed,
+            fixed_elements=fixed or None,
+        )
+
+    @property
+    def edge_elements(self) -> tuple[Element, ...]:
+        """The element of each programmable edge, (E,)."""
+        return tuple(self._element_list()[: self.n_edges])
+
+    @property
+    def fixed_edge_elements(self) -> tuple[Element, ...]:
+        """The element of each fixed edge, (F,)."""
+        return tuple(self._element_list()[self.n_edges :])
+
+    def require_ohmic(self, what: str) -> None:
+        """Refuse what holds for resistors alone.
+
+        Raises
+        ------
+        CircuitError
+            If any edge is another element; ``what`` is what cannot be done.
+        """
+        if self.elements is not None:
+            k = int(np.flatnonzero(~self.elements.ohmic)[0])
+            kind = "edge" if k < self.n_edges else "fixed edge"
+            number = k if k < self.n_edges else k - self.n_edges
+            raise CircuitError(
+                f"{what} is for resistors alone, but {kind} {number} is {self.elements[k]!r}; use Kirchhoff, or a "
+                "circuit without elements"
+            )
+
+    def _element_list(self) -> list[Element]:
+        if self.elements is None:
+            return [OHMIC] * len(self.all_edges)
+        return [self.elements[k] for k in range(len(self.all_edges))]
+
+    def _table(
+        self, elements: Element | Iterable[Element] | None, fixed: Element | Iterable[Element] | None
+    ) -> ElementTable | None:
+        every: list[Element] = []
+        for given, count, kind in (
+            (elements, len(self.edges), "edges"),
+            (fixed, len(self.fixed_edges), "fixed edges"),
+        ):
+            if given is None or isinstance(given, Element):
+                listed = [OHMIC if given is None else given] * count
+            else:
+                listed = _listed(given)
+            wrong = [item for item in listed if not isinstance(item, Element)]
+            if wrong:
+                raise TopologyError(f"{wrong[0]!r} is no element; elements come from hwlearn.circuit.elements")
+            if len(listed) != count:
+                raise TopologyError(f"{count} {kind} need as many elements, or one for all; got {len(listed)}")
+            every += listed
+        table = ElementTable.of(every)
+        return None if table.ohmic.all() else table
 
     # --- ways to make one ---------------------------------------------------------------------------
 
@@ -255,8 +348,19 @@ class Topology:
         )
 
     @classmethod
-    def layered(cls, sizes: Sequence[int], ground: int | None = None) -> Self:
-        """Make layers of nodes, each joined completely to the next: first layer in, last layer out."""
+    def layered(
+        cls,
+        sizes: Sequence[int],
+        ground: int | None = None,
+        rectifier: Element | None = None,
+        rectifier_siemens: float = 1e-2,
+    ) -> Self:
+        """Make layers of nodes, each joined completely to the next: first layer in, last layer out.
+
+        With a rectifier, each hidden node hangs on one, of that theta, to ground; they conduct by turns from the
+        node to ground and from ground to the node, so that one half of a layer is never positive and the other
+        never negative, but for what drops across the diodes. Without a ground node one is added as the last node.
+        """
         if len(sizes) < 2:
             raise TopologyError(f"a layered network needs at least 2 layers, got sizes={list(sizes)}")
         for size in sizes:
@@ -264,7 +368,24 @@ class Topology:
         n = sum(sizes)
         names = [f"l{k}n{node}" for k, size in enumerate(sizes) for node in range(size)]
         driven = [node for node in range(sizes[0]) if node != ground]
-        return cls(n, layer_edges(sizes), driven, range(n - sizes[-1], n), ground, names=names)
+        read = range(n - sizes[-1], n)
+        if rectifier is None:
+            return cls(n, layer_edges(sizes), driven, read, ground, names=names)
+        if ground is None:
+            ground, n, names = n, n + 1, [*names, "ground"]
+        hidden = range(sizes[0], read[0])
+        ends = [(node, ground) if k % 2 == 0 else (ground, node) for k, node in enumerate(hidden)]
+        return cls(
+            n,
+            layer_edges(sizes),
+            driven,
+            read,
+            ground,
+            names=names,
+            fixed_edges=ends,
+            fixed_conductances=[rectifier_siemens] * len(ends),
+            fixed_elements=rectifier,
+        )
 
     @classmethod
     def random(
@@ -373,6 +494,8 @@ class Topology:
             names=other.names,
             fixed_edges=other.fixed_edges,
             fixed_conductances=other.fixed_conductances,
+            elements=None if other.elements is None else other.edge_elements,
+            fixed_elements=None if other.elements is None else other.fixed_edge_elements,
         )
 
     # --- checks -------------------------------------------------------------------------------------
@@ -465,6 +588,12 @@ def incidence(edges: IntArray, n_nodes: int) -> csr_array:
     rows = np.repeat(np.arange(count), 2)
     signs = np.tile([1.0, -1.0], count)
     return csr_array((signs, (rows, edges.ravel())), shape=(count, n_nodes))
+
+
+def _listed(elements: Iterable[Element]) -> list[Element]:
+    if not isinstance(elements, Iterable):
+        raise TopologyError(f"{elements!r} is no element; elements come from hwlearn.circuit.elements")
+    return list(elements)
 
 
 def _names(names: Sequence[str] | None, n_nodes: int) -> tuple[str, ...]:

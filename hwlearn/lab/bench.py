@@ -236,6 +236,7 @@ class Bench:
             self._subset,
             self._model,
             seed=train.seed,
+            vary=self.data.jitter,
         )
 
     def train(self, callbacks: Sequence[Callback] = (), start: Progress | None = None) -> History:

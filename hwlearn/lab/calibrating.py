@@ -31,6 +31,8 @@ _SESSION = "session.json"
 _REBUILT: Final[Mapping[str, tuple[str, ...]]] = {"converters": ("edges", "verify"), "edges": ("verify",)}
 """What rests on a step, and is void when that is done again."""
 
+_FOR_ANY_ELEMENT: Final = ("noise", "pulses")
+
 OnProgress = Callable[[str, int, int | None], None]
 """Step, parts done, of how many (None: not known beforehand)."""
 
@@ -145,6 +147,11 @@ def calibrate_bench(
         Whatever the network finds wrong; what was measured is kept.
     """
     chosen = chosen_steps(steps)
+    if bench.topology.elements is not None and set(chosen) - set(_FOR_ANY_ELEMENT):
+        raise SetupError(
+            "converters, lines and edges are estimated for resistors alone, and this network has other elements; "
+            f"calibrate the steps {' and '.join(_FOR_ANY_ELEMENT)} alone"
+        )
     wanted = CalibrationOptions() if options is None else options
     where = record_path(bench) if path is None else path
     old = CalibrationRecord.load(where) if where.is_file() else None

@@ -14,6 +14,7 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray, IntArray, Topology
 from hwlearn.errors import DataError
 from hwlearn.lab.data_files import Features, read_csv, read_npz
+from hwlearn.lab.jitter import Jitter
 from hwlearn.lab.sections import SHIPPED_DATA, DataSection
 from hwlearn.limits import Limits
 
@@ -35,6 +36,8 @@ class Data:
     train, validation, test : ndarray of int
         Rows to train on; rows by which the best epoch is chosen; rows for the closing score, which nothing
         else sees. The last two are empty unless the bench holds some out.
+    jitter : Jitter or None
+        Noise that training adds to the inputs.
     """
 
     inputs: FloatArray
@@ -43,6 +46,7 @@ class Data:
     train: IntArray
     validation: IntArray
     test: IntArray
+    jitter: Jitter | None = None
 
     @property
     def classifies(self) -> bool:
@@ -88,7 +92,8 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
     rest, test = split(features.targets, classes, section.test_fraction, seed)
     share = section.validation_fraction / (1 - section.test_fraction)
     train, validation = (rest[rows] for rows in split(features.targets[rest], classes, share, seed))
-    return Data(inputs, features.targets, features.classes, train, validation, test)
+    jitter = _jitter(section, features) if section.jitter else None
+    return Data(inputs, features.targets, features.classes, train, validation, test, jitter)
 
 
 def encode(
@@ -132,6 +137,17 @@ def split(targets: FloatArray | IntArray, classes: bool, fraction: float, seed: 
     if not len(train):
         raise DataError(f"holding out {fraction:.3g} of {n} samples leaves none to train on")
     return train, test
+
+
+def _jitter(section: DataSection, features: Features) -> Jitter:
+    """Return the noise of the encoded features; `encode` has checked the section."""
+    n = features.values.shape[1]
+    if section.encoding == "plain" or section.amplitude is None:
+        low, high = _ranges(features.values, section.ranges or features.ranges)
+    else:
+        low, high = np.full(n, -section.amplitude), np.full(n, section.amplitude)
+    negated = range(n) if section.encoding == "differential" else section.negated
+    return Jitter(section.jitter * (high - low), low, high, np.array(negated, dtype=np.int64))
 
 
 def _ranges(values: FloatArray, ranges: Sequence[Sequence[float]] | None) -> tuple[FloatArray, FloatArray]:

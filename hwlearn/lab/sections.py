@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from hwlearn.circuit import spice
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
+from hwlearn.lab.element_sections import DiodeTable, ElementTable
 from hwlearn.limits import Limits
 from hwlearn.spelling import closest
 from hwlearn.units import parse_quantity
@@ -44,7 +45,12 @@ class NetworkSection(Section):
     """``[network]``: the graph."""
 
     def build(self, folder: Path) -> Topology:
-        """Return the topology; files are looked up in the bench file's folder."""
+        """Return the topology with its elements; files are looked up in the bench file's folder."""
+        graph, element = self.graph(folder), getattr(self, "element", None)
+        return graph if element is None else graph.with_elements(element.build())
+
+    def graph(self, folder: Path) -> Topology:
+        """Return the graph, its edges that learn being resistors."""
         raise SetupError("network.kind is missing")
 
 
@@ -57,8 +63,9 @@ class CrossbarNetwork(NetworkSection):
     inputs: list[int] | None = None
     outputs: list[int] | None = None
     ground: int | None = None
+    element: ElementTable | None = None
 
-    def build(self, folder: Path) -> Topology:
+    def graph(self, folder: Path) -> Topology:
         """Return the crossbar."""
         return Topology.crossbar(self.rows, self.columns, self.inputs, self.outputs, self.ground)
 
@@ -72,8 +79,9 @@ class GridNetwork(NetworkSection):
     inputs: list[int] | None = None
     outputs: list[int] | None = None
     ground: int | None = None
+    element: ElementTable | None = None
 
-    def build(self, folder: Path) -> Topology:
+    def graph(self, folder: Path) -> Topology:
         """Return the lattice."""
         return Topology.grid(self.rows, self.columns, self.inputs, self.outputs, self.ground)
 
@@ -84,10 +92,15 @@ class LayeredNetwork(NetworkSection):
     kind: Literal["layered"]
     sizes: list[int]
     ground: int | None = None
+    rectifiers: DiodeTable | None = None
+    element: ElementTable | None = None
 
-    def build(self, folder: Path) -> Topology:
+    def graph(self, folder: Path) -> Topology:
         """Return the layers."""
-        return Topology.layered(self.sizes, self.ground)
+        diode = self.rectifiers
+        if diode is None:
+            return Topology.layered(self.sizes, self.ground)
+        return Topology.layered(self.sizes, self.ground, diode.build(), diode.conductance)
 
 
 class RandomNetwork(NetworkSection):
@@ -100,8 +113,9 @@ class RandomNetwork(NetworkSection):
     outputs: int | list[int]
     ground: int | None = None
     seed: Annotated[int, Field(ge=0)] = 0
+    element: ElementTable | None = None
 
-    def build(self, folder: Path) -> Topology:
+    def graph(self, folder: Path) -> Topology:
         """Return the graph that the seed makes."""
         return Topology.random(self.nodes, self.edges, self.inputs, self.outputs, self.ground, seed=self.seed)
 
@@ -116,10 +130,25 @@ class EdgesNetwork(NetworkSection):
     outputs: list[int]
     ground: int | None = None
     names: list[str] | None = None
+    diodes: list[list[int]] = []
+    diode: DiodeTable | None = None
+    element: ElementTable | None = None
 
-    def build(self, folder: Path) -> Topology:
+    def graph(self, folder: Path) -> Topology:
         """Return the graph."""
-        return Topology(self.nodes, self.edges, self.inputs, self.outputs, self.ground, names=self.names)
+        if bool(self.diodes) != (self.diode is not None):
+            raise SetupError("network.diodes lists where they are and network.diode says what they are: give both")
+        return Topology(
+            self.nodes,
+            self.edges,
+            self.inputs,
+            self.outputs,
+            self.ground,
+            names=self.names,
+            fixed_edges=self.diodes,
+            fixed_conductances=[] if self.diode is None else [self.diode.conductance] * len(self.diodes),
+            fixed_elements=None if self.diode is None else self.diode.build(),
+        )
 
 
 class SpiceNetwork(NetworkSection):
@@ -129,8 +158,9 @@ class SpiceNetwork(NetworkSection):
     file: str
     inputs: list[str] | None = None
     outputs: list[str] | None = None
+    element: ElementTable | None = None
 
-    def build(self, folder: Path) -> Topology:
+    def graph(self, folder: Path) -> Topology:
         """Read the netlist."""
         return spice.parse(folder / self.file, inputs=self.inputs, outputs=self.outputs).topology
 
@@ -168,6 +198,7 @@ class DataSection(Section):
     amplitude: PositiveVolts | None = None
     negated: list[Annotated[int, Field(ge=0)]] = []
     bias: PositiveVolts | None = None
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
     ranges: list[list[float]] | None = None
     label_column: str | int | None = None
     target_columns: list[str | int] | None = None
@@ -251,6 +282,9 @@ def _first_problem(error: ValidationError, model: type[BaseModel], section: str)
         return f"{section}: {_sentence(first['msg'])}"
     key = ".".join([section, *location[:1]])
     value = first.get("input")
+    if len(location) > 1 and first["type"] in ("extra_forbidden", "missing"):  # in a table within the table
+        inner = f"{key}.{location[-1]}"
+        return f"{inner} is missing" if first["type"] == "missing" else f"unknown key {inner} = {value!r}"
     if first["type"] == "extra_forbidden":
         known = list(model.model_fields)
         return f"unknown key {key} = {value!r}{closest(location[0], known)}; the keys are: {', '.join(known)}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -40,7 +40,9 @@ class Trainer:
         What is known of the network; its conductances are where training starts. The middle of the range
         on every edge unless given.
     seed : int
-        Order of the samples.
+        Order of the samples, and what is random in ``vary``.
+    vary : callable, optional
+        ``(inputs, rng) -> inputs`` (S, n_in) in volts: how the samples of a batch are shown in one step.
     """
 
     def __init__(
@@ -53,10 +55,11 @@ class Trainer:
         model: Kirchhoff | None = None,
         *,
         seed: int = 0,
+        vary: Callable[[FloatArray, np.random.Generator], FloatArray] | None = None,
     ) -> None:
         self.network, self.rule, self.cost, self.optimizer = network, rule, cost, optimizer
         self.subset = subset if subset is None or isinstance(subset, Subset) else ListedEdges(subset)
-        self.seed = seed
+        self.seed, self.vary = seed, vary
         if model is None:
             low, high = network.limits.conductance
             model = Kirchhoff(network.topology, np.full(network.topology.n_edges, 0.5 * (low + high)))
@@ -204,7 +207,12 @@ class Trainer:
         pace: float,
         callbacks: Sequence[Callback],
     ) -> Gradient:
-        gradient = self.rule.gradient(self.network, self.model, x[rows], y[rows], self.cost, trainable)
+        shown = x[rows]
+        if (
+            self.vary is not None
+        ):  # the noise follows from seed and step alone, so a resumed training meets the same
+            shown = self.vary(shown, np.random.default_rng([self.seed, number, 2]))
+        gradient = self.rule.gradient(self.network, self.model, shown, y[rows], self.cost, trainable)
         for callback in callbacks:
             callback.on_gradient(epoch, number, rows, gradient)
         asked = self.optimizer.step(gradient.values, trainable, pace)

@@ -200,6 +200,7 @@ class _Reduced:
     """The circuit reduced to its terminals (Kron), and the way back to all nodes."""
 
     def __init__(self, topology: Topology, conductances: FloatArray, nodes: list[int]) -> None:
+        topology.require_ohmic("a circuit of virtual instruments")
         ground, n = topology.ground, topology.n_nodes
         self._n, self._ground = n, ground
         self.hanging: dict[int, list[int]] = {}

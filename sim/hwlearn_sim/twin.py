@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwlearn.circuit.batches import batch
+from hwlearn.circuit.elements import OHMIC
 from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.nonlinear import NonlinearKirchhoff
 from hwlearn.circuit.topology import FloatArray, IntArray, Topology
 from hwlearn.errors import ComplianceError, LimitError, SetupError
 from hwlearn.limits import Limits
@@ -174,6 +176,10 @@ class KirchhoffTwin(Network):
         if drive.siemens is None:
             V = self._truth.solve(applied, clamped=volts)
             return V, np.where(np.isnan(volts), 0.0, self._truth.output_currents(V))
+        if isinstance(self._truth, NonlinearKirchhoff):
+            V = self._truth.solve_behind(applied, volts, drive.siemens)
+            across = volts - V[:, self.topology.outputs]
+            return V, np.where(np.isnan(volts), 0.0, across * drive.siemens)
         free = self._truth.solve(applied)
         currents = self._through_resistors(free[:, self.topology.outputs], volts, drive.siemens)
         return self._truth.solve(applied, injected=currents), currents
@@ -296,4 +302,6 @@ def _with_source_resistance(topology: Topology, ohm: float) -> Topology:
         names=[*topology.names, *(f"source of {topology.names[i]}" for i in topology.inputs)],
         fixed_edges=np.concatenate([topology.fixed_edges, np.stack([terminals, topology.inputs], axis=1)]),
         fixed_conductances=np.concatenate([topology.fixed_conductances, np.full(k, 1.0 / ohm)]),
+        elements=topology.edge_elements,
+        fixed_elements=[*topology.fixed_edge_elements, *[OHMIC] * k],
     )

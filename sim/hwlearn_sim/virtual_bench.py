@@ -80,6 +80,7 @@ class VirtualBench:
         seed: int = 0,
         real_time: bool = False,
     ) -> None:
+        topology.require_ohmic("a circuit of virtual instruments")
         names = [placed.name for placed in instruments]
         if len(set(names)) != len(names):
             raise SetupError(f"two instruments of the virtual bench have one name: {', '.join(sorted(names))}")

@@ -31,7 +31,7 @@ class Analytic(Rule):
         cost: Cost,
         trainable: NDArray[np.bool_] | None = None,
     ) -> Gradient:
-        """Measure the free phase and return ``-(B lam)(B V)``; see `Rule.gradient`."""
+        """Measure the free phase and return its gradient at what was observed; see `Rule.gradient`."""
         free = network.measure(inputs)
         error = cost.error(free.voltages, targets)
         good: NDArray[np.bool_] = np.ones(len(inputs), dtype=np.bool_)
@@ -39,9 +39,8 @@ class Analytic(Rule):
             good &= ~free.saturated.any(axis=1)
         values = np.zeros(model.topology.n_edges)
         if good.any():
-            D = model.drops(model.observe(inputs[good], free.voltages[good]))
-            back = model.drops(model.adjoint(error[good]))
-            values = -np.einsum("se,se->e", back, D) / len(inputs)
+            V = model.observe(inputs[good], free.voltages[good])
+            values = model.gradient_at(V, error[good]) * (good.sum() / len(inputs))
         return Gradient(
             values,
             free.voltages,

@@ -71,7 +71,7 @@ class GEP(Rule):
         trainable: NDArray[np.bool_] | None = None,
     ) -> Gradient:
         """Measure the phases and return their contrast; see `Rule.gradient`."""
-        nudge = self.nudge.bound(model.output_impedance())
+        nudge = self.nudge.bound(model.output_impedance(inputs), model.scale_V)
         seen: Network | _ComputedNudges = network
         if self.nudged == "computed":
             seen = _ComputedNudges(network, model)
@@ -98,16 +98,14 @@ class GEP(Rule):
         """Return the sum over usable samples of the contrast (E,)."""
         free, plus = phases.free.rows(usable), phases.plus.rows(usable)
         minus = None if phases.minus is None else phases.minus.rows(usable)
-        x, t = inputs[usable], phases.strength[usable, None]
+        x, t = inputs[usable], phases.strength[usable]
         if self.readout == "nodes":
             high, low = _nodes(plus), _nodes(free if minus is None else minus)
         else:
-            volts_high, volts_low = nudged_outputs(model, free, plus, minus, self.model_error)
+            volts_high, volts_low = nudged_outputs(model, free, plus, minus, self.model_error, x)
             both = model.observe(np.concatenate([x, x]), np.concatenate([volts_high, volts_low]))
             high, low = both[: len(x)], both[len(x) :]
-        span = t if minus is None else 2 * t
-        contrast = (model.cocontent(model.drops(high)) - model.cocontent(model.drops(low))) / span
-        return np.asarray(contrast.sum(axis=0))
+        return model.contrast(high, low, 1.0 / (t if minus is None else 2 * t))
 
 
 def EquilibriumPropagation(beta: Strength = "auto", **options: Any) -> GEP:
@@ -139,12 +137,13 @@ class _ComputedNudges:
             error.least_error(network.resolution),
             network.resolution,
         )
-        plus = self._shifted(free, nudge.drive(free.voltages, e, strength))
-        minus = self._shifted(free, nudge.drive(free.voltages, e, -strength)) if symmetric else None
+        plus = self._shifted(inputs, free, nudge.drive(free.voltages, e, strength))
+        minus = self._shifted(inputs, free, nudge.drive(free.voltages, e, -strength)) if symmetric else None
         return TwoPhase(free, plus, minus, e, strength)
 
-    def _shifted(self, free: Readout, drive: OutputDrive) -> Readout:
-        return replace(free, voltages=shifted(self._model, free.voltages, drive), output_currents=None)
+    def _shifted(self, inputs: FloatArray, free: Readout, drive: OutputDrive) -> Readout:
+        moved = shifted(self._model, free.voltages, drive, inputs)
+        return replace(free, voltages=moved, output_currents=None)
 
 
 def _usable(phases: TwoPhase) -> NDArray[np.bool_]:

@@ -1,0 +1,205 @@
+"""Where conductances go in the equations of one set of held nodes, and the order in which nodes are eliminated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from scipy.sparse import csc_array, csr_array
+
+from hwlearn.circuit.topology import FloatArray, IntArray, incidence
+
+_SMALL: Final = 20_000
+_FEW: Final = 40  # up to this many nodes, the calls cost more than the arithmetic that they save
+_MOST_LEFT: Final = 0.7
+_MOSTLY_JOINED: Final = 0.1
+
+
+class Plan:
+    """Where conductances go in the equations of one set of held nodes; depends on the graph alone.
+
+    Parameters
+    ----------
+    edges : ndarray of int, shape (K, 2)
+        Node pairs, in the order in which conductances come; a pair of equal nodes counts for nothing.
+    pinned : ndarray of int
+        Held nodes.
+    free : ndarray of int
+        Nodes to solve for, in the order in which they are eliminated.
+    n_nodes : int
+        Nodes are numbered below this.
+    terminals : ndarray of int, optional
+        Nodes into which currents are usually pushed.
+    apart : int, optional
+        The equations are solved densely, and of the first ``apart`` free nodes no two are joined.
+
+    Attributes
+    ----------
+    free, pinned : ndarray of int
+        As given.
+    position : ndarray of int, shape (n_nodes,)
+        Where a free node stands in ``free``; -1 elsewhere.
+    """
+
+    def __init__(
+        self,
+        edges: IntArray,
+        pinned: IntArray,
+        free: IntArray,
+        n_nodes: int,
+        terminals: IntArray | None = None,
+        *,
+        apart: int | None = None,
+    ) -> None:
+        self.terminals = np.zeros(0, dtype=np.int64) if terminals is None else terminals
+        self.dense, self.apart = apart is not None, apart or 0
+        self.free, self.pinned = free, pinned
+        self.edges, self._n_nodes = edges, n_nodes
+        n = free.size
+        self.position = np.full(n_nodes, -1, dtype=np.int64)
+        self.position[free] = np.arange(n)
+        at_pin = np.full(n_nodes, -1, dtype=np.int64)
+        at_pin[pinned] = np.arange(pinned.size)
+        a, b = edges.T
+        pa, pb = self.position[a], self.position[b]
+        a_free, b_free = (pa >= 0) & (a != b), (pb >= 0) & (a != b)
+        both, only_a, only_b = a_free & b_free, a_free & ~b_free, ~a_free & b_free
+        k = np.arange(len(a))
+        # +g on the diagonal at each free end, -g off the diagonal between two free ends
+        self.ends = np.concatenate([pa[a_free], pb[b_free]])
+        self.end_source = np.concatenate([k[a_free], k[b_free]])
+        self.inner = np.stack([pa[both], pb[both]], axis=1)
+        self.inner_source = k[both]
+        # free-pinned part, moved to the right-hand side: +g
+        self.coupling_rows = np.concatenate([at_pin[b[only_a]], at_pin[a[only_b]]])
+        self.coupling_columns = np.concatenate([pa[only_a], pb[only_b]])
+        self.coupling_source = np.concatenate([k[only_a], k[only_b]])
+        self.ordered = False
+        self.best = self
+
+    def reorder(self, order: IntArray) -> None:
+        """Let later factors eliminate the free nodes in another order (positions in ``free``)."""
+        # a symbolic ordering costs a third of a factor, and depends on the graph alone
+        better = Plan(self.edges, self.pinned, self.free[order], self._n_nodes, self.terminals)
+        better.ordered = True
+        self.best = better
+
+    @cached_property
+    def across(self) -> tuple[IntArray, IntArray]:
+        """Flat places in a dense array (apart, left) and the edges that are summed there."""
+        h, left = self.apart, self.free.size - self.apart
+        low, high = self.inner.min(axis=1), self.inner.max(axis=1)
+        some = low < h
+        return low[some] * left + high[some] - h, self.inner_source[some]
+
+    @cached_property
+    def lower(self) -> tuple[IntArray, IntArray, FloatArray]:
+        """Flat places in the dense lower triangle (column-major) of the nodes left, edges and their signs."""
+        h, left = self.apart, self.free.size - self.apart
+        low, high = self.inner.min(axis=1) - h, self.inner.max(axis=1) - h
+        ends, between = self.ends >= h, low >= 0
+        places = np.concatenate([(self.ends[ends] - h) * (left + 1), low[between] * left + high[between]])
+        sign = np.repeat([1.0, -1.0], [ends.sum(), between.sum()])
+        return places, np.concatenate([self.end_source[ends], self.inner_source[between]]), sign
+
+    @cached_property
+    def coupling_flat(self) -> IntArray:
+        """Flat places of the free-pinned part as a dense array (n_pinned, n_free)."""
+        return np.asarray(self.coupling_rows * self.free.size + self.coupling_columns)
+
+    @cached_property
+    def pattern(self) -> Pattern:
+        """Nonzero pattern of the sparse matrix."""
+        n = self.free.size
+        pairs, pair = np.unique(self.inner.min(axis=1) * n + self.inner.max(axis=1), return_inverse=True)
+        low, high = pairs // n, pairs % n
+        nodes = np.arange(n)
+        rows, columns = np.concatenate([high, low, nodes]), np.concatenate([low, high, nodes])
+        places = csc_array((np.arange(len(rows)), (rows, columns)), shape=(n, n))
+        places.sort_indices()
+        return Pattern(places.indptr, places.indices, places.data, pair.ravel(), len(pairs))
+
+    @cached_property
+    def incidence(self) -> csr_array:
+        """Oriented incidence of the edges between free nodes, sparse (K_inner, n_free)."""
+        return incidence(self.inner, self.free.size)
+
+    def diagonal(self, g: FloatArray) -> FloatArray:
+        """Return the sum of conductances (n_free,) at each free node."""
+        return summed(self.ends, g[self.end_source], self.free.size)
+
+    def coupling(self, g: FloatArray) -> FloatArray | csc_array:
+        """Return the conductances (n_pinned, n_free) between held and free nodes."""
+        m, n = self.pinned.size, self.free.size
+        values = g[self.coupling_source]
+        if self.dense and m * n <= 8 * len(values) + _SMALL:
+            return summed(self.coupling_flat, values, m * n).reshape(m, n)
+        return csc_array((values, (self.coupling_rows, self.coupling_columns)), shape=(m, n))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pattern:
+    """Nonzero pattern of a symmetric matrix: the lower entries, the upper ones and the diagonal go to columns."""
+
+    indptr: IntArray
+    indices: IntArray
+    gather: IntArray
+    pair: IntArray
+    n_pairs: int
+
+    def matrix(self, between: FloatArray, diagonal: FloatArray) -> csc_array:
+        """Return the matrix of conductances between free nodes (K_inner,) and a diagonal (n,)."""
+        off = -summed(self.pair, between, self.n_pairs)
+        n = len(diagonal)
+        return csc_array((np.concatenate([off, off, diagonal])[self.gather], self.indices, self.indptr), (n, n))
+
+
+def dense_order(free: IntArray, edges: IntArray, n_nodes: int, small: int) -> tuple[IntArray, int] | None:
+    """Return free nodes in the order for a dense solution and how many come apart; None where it does not pay.
+
+    Nodes of which no two are joined come first: the rows or the columns of a crossbar, every other layer of a
+    layered network. Their part of the equations is diagonal, and a smaller system is left.
+
+    Parameters
+    ----------
+    free : ndarray of int
+    edges : ndarray of int, shape (K, 2)
+    n_nodes : int
+    small : int
+        Up to this many free nodes always; up to 16 times as many where most are joined to most.
+    """
+    n = free.size
+    if n > 16 * small:
+        return None
+    if n <= min(_FEW, small):
+        return free, 0
+    position = np.full(n_nodes, -1, dtype=np.int64)
+    position[free] = np.arange(n)
+    ends = position[edges]
+    ends = ends[(ends >= 0).all(axis=1) & (ends[:, 0] != ends[:, 1])]
+    both = np.concatenate([ends, ends[:, ::-1]])
+    joined = csr_array((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(n, n))
+    joined.sum_duplicates()
+    degree = np.diff(joined.indptr)
+    apart, blocked = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
+    for node in np.argsort(degree, kind="stable").tolist():
+        if not blocked[node]:
+            apart[node] = True
+            blocked[joined.indices[joined.indptr[node] : joined.indptr[node + 1]]] = True
+    h = int(apart.sum())
+    left = n - h
+    full = (degree[apart].astype(float) ** 2).sum() >= _MOSTLY_JOINED * h * left**2 or (
+        joined.nnz >= _MOSTLY_JOINED * n**2
+    )
+    if n > small and not full:
+        return None
+    if left > _MOST_LEFT * n:
+        return free, 0
+    return np.concatenate([free[apart], free[~apart]]), h
+
+
+def summed(places: IntArray, values: FloatArray, size: int) -> FloatArray:
+    """Return an array (size,) with the values added up at their places."""
+    return np.asarray(np.bincount(places, weights=values, minlength=size), dtype=np.float64)

@@ -1,0 +1,25 @@
+"""Held-out accuracy of a bench that ships, over splits, devices and noise of several seeds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import hwlearn as hl
+
+SEEDS = range(3)
+
+
+def held_out(name: str) -> list[float]:
+    """Train the bench as its file says on all but the held-out rows; return the accuracy of each seed."""
+    found = []
+    for seed in SEEDS:
+        changes = {"train.seed": seed, "backend.seed": seed, "data.split_seed": seed}
+        with hl.open_bench(name, changes) as bench:
+            train, data = bench.file.train, bench.data
+            rest = np.setdiff1d(np.arange(len(data.inputs)), data.test)
+            trainer = bench.trainer()
+            trainer.fit(
+                data.inputs[rest], data.targets[rest], train.epochs, batch_size=train.batch, anneal=train.anneal
+            )
+            found.append(trainer.evaluate(data.inputs[data.test], data.targets[data.test]).accuracy)
+    return found

@@ -1,0 +1,149 @@
+"""The orders in which nodes are eliminated: none changes an answer, all of them pay."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hwlearn import Kirchhoff, Topology
+from hwlearn.circuit import factor
+from hwlearn.circuit.factor import FactoredSystem, plan_for
+from hwlearn.circuit.plan import Plan, dense_order
+
+GRAPHS = {
+    "crossbar": Topology.crossbar(60, 40, inputs=range(8), outputs=range(5)),
+    "one floating row": Topology.crossbar(9, 400, inputs=range(8)),
+    "one column": Topology.crossbar(60, 1, inputs=range(3)),
+    "layered": Topology.layered([10, 60, 30, 5]),
+    "grid": Topology.grid(14, 14),
+    "complete": Topology(60, np.argwhere(np.triu(np.ones((60, 60)), 1)), [0, 1], [58, 59]),
+    "star": Topology(80, [(0, k) for k in range(1, 80)], [1, 2], [3]),
+    "long crossbar": Topology.crossbar(300, 300, inputs=range(4)),
+}
+
+
+@pytest.fixture(params=GRAPHS.values(), ids=GRAPHS.keys())
+def circuit(request) -> tuple[Topology, np.ndarray, np.ndarray, np.ndarray]:
+    t = request.param
+    rng = np.random.default_rng(0)
+    g = 10 ** rng.uniform(-6, -4, t.n_edges)
+    return t, g, rng.uniform(-1, 1, (3, t.n_inputs)), rng.normal(size=(3, t.n_outputs))
+
+
+def test_all_orders_give_the_same_voltages_and_gradients(circuit, monkeypatch):
+    t, g, x, e = circuit
+    found = []
+    for small in (320, 0):
+        monkeypatch.setattr(factor, "DENSE_NODES", small)
+        plan_for.cache_clear()
+        for _ in range(2):  # the sparse solver keeps the order that it finds at first
+            k = Kirchhoff(t, g)
+            found.append((k.solve(x), k.gradient(x, e), k.output_impedance(), k.solve(x, clamped=0.1 * e)))
+    plan_for.cache_clear()
+    for other in found[1:]:
+        for a, b in zip(found[0], other, strict=True):
+            np.testing.assert_allclose(a, b, rtol=0, atol=1e-11 * np.abs(a).max())
+
+
+def test_nodes_that_come_apart_are_joined_to_none_of_their_kind():
+    for t in GRAPHS.values():
+        free = np.setdiff1d(np.arange(t.n_nodes), t.driven)
+        order = dense_order(free, t.all_edges, t.n_nodes, factor.DENSE_NODES)
+        assert order is not None
+        nodes, apart = order
+        np.testing.assert_array_equal(np.sort(nodes), free)
+        assert not np.isin(t.all_edges, nodes[:apart]).all(axis=1).any()
+
+
+def test_the_larger_side_of_a_crossbar_goes_first_and_large_grids_stay_sparse():
+    t = Topology.crossbar(500, 300, inputs=range(460))  # 40 rows float beside 300 columns
+    _, apart = dense_order(np.arange(460, 800), t.all_edges, t.n_nodes, 320)
+    assert apart == 300
+    wide = Topology.crossbar(900, 900, inputs=range(500))
+    assert dense_order(np.arange(500, 1800), wide.all_edges, 1800, 320)[1] == 900
+    grid = Topology.grid(30, 30)
+    assert dense_order(np.arange(900), grid.all_edges, 900, 320) is None
+
+
+def test_a_sparse_plan_is_put_in_order_once(mocker):
+    t = Topology.grid(30, 30)
+    plan_for.cache_clear()
+    made = mocker.spy(factor, "splu")
+    for scale in (1.0, 2.0, 3.0):
+        Kirchhoff(t, np.full(t.n_edges, scale)).solve(np.ones((1, t.n_inputs)))
+    assert [call.kwargs["permc_spec"] for call in made.call_args_list] == ["MMD_AT_PLUS_A", "NATURAL", "NATURAL"]
+    assert made.spy_return.nnz < 1.5 * made.spy_return_list[0].nnz
+
+
+def test_weights_of_any_plan_can_be_factored():
+    """A plan of one's own, with self-loops, parallel edges and a node that nobody asks for."""
+    edges = np.array([(0, 1), (1, 1), (1, 2), (1, 2), (2, 4), (0, 3)])
+    g = np.array([1.0, 9.0, 2.0, 3.0, 4.0, 7.0])
+    for apart in (None, 0, 1):
+        system = FactoredSystem(Plan(edges, np.array([0, 4]), np.array([2, 1]), 5, apart=apart), g)
+        np.testing.assert_array_equal(np.sort(system.free), [1, 2])
+        volts = np.array([[1.0, 0.0, 0.0, 0.0, -1.0]])
+        V = volts.copy()
+        V[:, system.free] = system.solve(system.from_held(volts))
+        np.testing.assert_allclose(V[0, 1:3], 1 - 2 * np.cumsum([1, 1 / 5]) / (1 + 1 / 5 + 1 / 4), rtol=1e-14)
+        assert 0 < system.estimated_error < 1e-13
+
+
+def test_a_broadcast_batch_and_integers_and_columns_of_a_larger_array_are_taken():
+    t = Topology.grid(8, 8)
+    k = Kirchhoff(t, np.arange(1, 2 * t.n_edges + 1)[::2])
+    x, e = np.arange(3 * t.n_inputs).reshape(t.n_inputs, 3).T, np.ones((1, t.n_outputs), dtype=int)
+    np.testing.assert_array_equal(k.solve(x), k.solve(np.ascontiguousarray(x, dtype=float)))
+    np.testing.assert_allclose(k.gradient(x, e), k.gradient(x * 1.0, np.repeat(e, 3, axis=0)), rtol=1e-12)
+    one = [k.gradient(x[s], e) for s in range(3)]
+    np.testing.assert_allclose(k.gradient(x, e), np.mean(one, axis=0), rtol=0, atol=1e-12 * np.abs(one).max())
+
+
+MILLION = """
+import json, resource, time
+import numpy as np
+from hwlearn import Kirchhoff, Topology
+
+seconds = []
+for side in (23, 71, 225, 708):
+    t = Topology.grid(side, side)
+    rng = np.random.default_rng(0)
+    g, x = 10 ** rng.uniform(-6, -4, t.n_edges), rng.uniform(-1, 1, (1, t.n_inputs))
+    Kirchhoff(t, g).solve(x)  # the order of elimination is kept from here on
+    best = np.inf
+    for _ in range(5 if side < 700 else 1):
+        began = time.process_time()
+        k = Kirchhoff(t, g)
+        V = k.solve(x)
+        best = min(best, time.process_time() - began)
+    seconds.append(best)
+inner = np.delete(k.node_currents(V), np.concatenate([t.inputs]), axis=1)
+print(json.dumps({
+    "edges": t.n_edges,
+    "seconds": seconds,
+    "peak_MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    "unbalanced": float(np.abs(inner).max() / (np.abs(V).max() * g.max())),
+    "estimated": k.estimated_error(),
+}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux counts it")
+def test_a_million_edges(figure):
+    done = subprocess.run([sys.executable, "-c", MILLION], capture_output=True, text=True, check=True)
+    seen = json.loads(done.stdout)
+    assert seen["edges"] > 1_000_000
+    exponent = np.log10(seen["seconds"][-1] / seen["seconds"][0]) / np.log10(1_001_112 / 1012)
+    figure(
+        f"grid of a million edges: {seen['seconds'][-1]:.2f} s fresh, exponent {exponent:.2f} from 10^3 "
+        f"(asked 1.35), peak {seen['peak_MB']:.0f} MB, estimated error {seen['estimated']:.0e}"
+    )
+    assert seen["unbalanced"] < 1e-12
+    assert seen["estimated"] <= factor.ERROR_BOUND
+    assert exponent <= 1.35
+    assert seen["peak_MB"] < 3000
