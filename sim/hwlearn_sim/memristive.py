@@ -23,7 +23,7 @@ from hwlearn_sim.devices.model import DeviceModel
 from hwlearn_sim.devices.soft_bounds import SoftBounds, SoftBoundsLaw
 from hwlearn_sim.devices.vteam import Vteam, VteamLaw
 from hwlearn_sim.imperfections import Imperfections
-from hwlearn_sim.twin import KirchhoffTwin
+from hwlearn_sim.twin import KirchhoffTwin, renewed
 
 _NOT_THESE = ("device_spread", "conductance_bits", "write_noise", "stuck_fraction", "stuck", "drift_per_sqrt_hour")
 
@@ -250,7 +250,7 @@ class MemristiveTwin(KirchhoffTwin):
 
     def _true_model(self, reached: FloatArray) -> Kirchhoff:
         true = self._array.true_conductances
-        return Kirchhoff(self._circuit, true, allow_open=bool((true == 0).any()))
+        return renewed(getattr(self, "_truth", None), self._circuit, true)
 
 
 def _shape(topology: Topology, scheme: Scheme) -> tuple[int, int]:

@@ -284,7 +284,15 @@ class KirchhoffTwin(Network):
 
     def _true_model(self, reached: FloatArray) -> Kirchhoff:
         true = self._devices.written(reached)
-        return Kirchhoff(self._circuit, true, allow_open=bool((true == 0).any()))
+        return renewed(getattr(self, "_truth", None), self._circuit, true)
+
+
+def renewed(known: Kirchhoff | None, circuit: Topology, true: FloatArray) -> Kirchhoff:
+    """Return a circuit with true conductances (E,), made from the one known so far where that saves factors."""
+    opened = bool((true == 0).any())
+    if known is not None and known.allow_open == opened:
+        return known.with_conductances(true)
+    return Kirchhoff(circuit, true, allow_open=opened)
 
 
 def _with_source_resistance(topology: Topology, ohm: float) -> Topology:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+from board_rig import BoardRig, graph
 
 from hwlearn.errors import SetupError
 from hwlearn_drivers import open_outputs
@@ -21,8 +22,6 @@ from hwlearn_drivers.errors import LinkTimeout
 from hwlearn_drivers.link import StreamLink
 from hwlearn_drivers.transport import Transport
 from hwlearn_sim.board_build import host_library
-
-from .board_rig import BoardRig, graph
 
 DEADLINE_S = 10.0
 

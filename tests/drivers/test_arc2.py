@@ -10,8 +10,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from arc2_rig import FakeLibrary, PanicException, VendorError, gone, world_of
 from hypothesis import given
 from hypothesis import strategies as st
+from ways_out import ENDINGS, POSIX
 
 from hwlearn.errors import LimitError
 from hwlearn_drivers import arc2, open_outputs
@@ -24,9 +26,6 @@ from hwlearn_drivers.errors import (
     LinkTimeout,
     OutputsMayBeOnError,
 )
-
-from .arc2_rig import FakeLibrary, PanicException, VendorError, gone, world_of
-from .test_ways_out import ENDINGS, POSIX
 
 CEILING = Arc2Ceiling(1.0, 3.0)
 

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from arc2_rig import FakeLibrary, VendorError, array_of, crossbar, world_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,8 +17,6 @@ from hwlearn_drivers.arc2_ceiling import Arc2Ceiling
 from hwlearn_drivers.arc2_programming import WriteVerifier
 from hwlearn_drivers.arc2_wiring import COLUMNS, ROWS, Arc2Wiring
 from hwlearn_drivers.errors import GarbledReplyError, LinkError
-
-from .arc2_rig import FakeLibrary, VendorError, array_of, crossbar, world_of
 
 PULSE_LIMITS = PulseLimits(voltage=2.0, current=5e-4, width=(1e-7, 1e-3), pulses=400, read_voltage=0.2)
 BENCH = hl.Limits(voltage=1.0, drop=2.0, nudge=0.3, current=1e-3, conductance=(1e-6, 1e-4))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from arc2_rig import LIMITS, FakeLibrary, World, settings, world_of
 
 import hwlearn as hl
 from hwlearn.calibration.pulses import PulsePlan, measure_pulses
@@ -14,8 +15,6 @@ from hwlearn.lab import backends
 from hwlearn_drivers import arc2_backend
 from hwlearn_drivers.arc2_backend import Arc2Backend
 from hwlearn_drivers.arc2_wiring import COLUMNS, ROWS
-
-from .arc2_rig import LIMITS, FakeLibrary, World, settings, world_of
 
 PAGE = (Path(__file__).parents[2] / "docs" / "arc2.md").read_text(encoding="utf-8")
 

@@ -5,18 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
-
-import hwlearn as hl
-from hwlearn.errors import ComplianceError, LimitError, NetworkError, SetupError
-from hwlearn.nudges import OutputDrive
-from hwlearn_drivers import arc2_backend
-from hwlearn_drivers.arc2_backend import Arc2Backend
-from hwlearn_drivers.arc2_settings import Arc2PulseSettings, Arc2Settings
-from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
-from hwlearn_sim.twin import KirchhoffTwin
-
-from .arc2_rig import (
+from arc2_rig import (
     LIMITS,
     PULSES,
     FakeLibrary,
@@ -28,6 +17,16 @@ from .arc2_rig import (
     settings,
     world_of,
 )
+from pydantic import ValidationError
+
+import hwlearn as hl
+from hwlearn.errors import ComplianceError, LimitError, NetworkError, SetupError
+from hwlearn.nudges import OutputDrive
+from hwlearn_drivers import arc2_backend
+from hwlearn_drivers.arc2_backend import Arc2Backend
+from hwlearn_drivers.arc2_settings import Arc2PulseSettings, Arc2Settings
+from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
+from hwlearn_sim.twin import KirchhoffTwin
 
 PAGE = (Path(__file__).parents[2] / "docs" / "arc2.md").read_text(encoding="utf-8")
 X = np.array([[0.5, -0.2, 0.1], [0.0, 0.4, -0.5]])

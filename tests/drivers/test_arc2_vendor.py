@@ -9,6 +9,7 @@ from unittest.mock import DEFAULT
 
 import numpy as np
 import pytest
+from arc2_rig import FakeInstrument, FakeLibrary, VendorError, world_of
 
 from hwlearn.errors import SetupError
 from hwlearn_drivers import arc2_library
@@ -16,8 +17,6 @@ from hwlearn_drivers.arc2 import Arc2
 from hwlearn_drivers.arc2_calls import DryInstrument
 from hwlearn_drivers.arc2_ceiling import Arc2Ceiling
 from hwlearn_drivers.errors import LinkError
-
-from .arc2_rig import FakeInstrument, FakeLibrary, VendorError, world_of
 
 METHODS = [name for name in vars(arc2_library.VendorInstrument) if not name.startswith("_")]
 

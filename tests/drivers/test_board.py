@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from board_rig import FLAWED, PLAIN
 
 from hwlearn.errors import SetupError
 from hwlearn_drivers import board as board_module
@@ -23,8 +24,6 @@ from hwlearn_drivers.errors import (
 )
 from hwlearn_drivers.instrument import Identity
 from hwlearn_drivers.transport import Transport
-
-from .board_rig import FLAWED, PLAIN
 
 SESSION = BoardSession(1_000_000, 200_000, 3, 200, settle_us=50, averages=4, watchdog_ms=2000)
 FREE = "SEQ:FREE? "

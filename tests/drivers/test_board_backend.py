@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from board_rig import PLAIN, graph
 from pydantic import ValidationError
 
 import hwlearn as hl
@@ -15,8 +16,6 @@ from hwlearn_drivers.board import OFF
 from hwlearn_drivers.board_backend import BoardBackend
 from hwlearn_drivers.board_settings import BoardSettings
 from hwlearn_drivers.errors import OutputsMayBeOnError
-
-from .board_rig import PLAIN, graph
 
 PAGE = (Path(__file__).parents[2] / "docs" / "board.md").read_text(encoding="utf-8")
 LIMITS = hl.Limits(voltage=1.0, drop=2.0, nudge=0.3, current=1e-3, conductance=(1.5e-5, 2e-4))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from board_rig import FLAWED, PLAIN, graph
 
 import hwlearn as hl
 from hwlearn.errors import LimitError, NetworkError, SetupError
@@ -16,8 +17,6 @@ from hwlearn_drivers.board_backend import BoardBackend
 from hwlearn_drivers.board_protocol import ADC_STEP_V, DAC_STEP_V, NOT_MEASURED, SILENT
 from hwlearn_drivers.board_wiring import BoardWiring
 from hwlearn_drivers.errors import HaltedError, InstrumentError, LinkError, LinkTimeout, UnknownInstrumentError
-
-from .board_rig import FLAWED, PLAIN, graph
 
 LIMITS = hl.Limits(voltage=1.0, drop=2.0, nudge=0.3, current=1e-3, conductance=(1.5e-5, 2e-4))
 PLACES = tuple(range(31, 17, -1))

@@ -6,11 +6,10 @@ import subprocess
 import sys
 
 import pytest
+from board_rig import PLAIN
+from ways_out import ENDINGS, POSIX
 
 from hwlearn_drivers.board import OFF
-
-from .board_rig import PLAIN
-from .test_ways_out import ENDINGS, POSIX
 
 DRIVEN = b"SOUR:VOLT 0,0.5\nSYST:ERR?\n"
 

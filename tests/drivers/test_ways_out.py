@@ -8,6 +8,7 @@ import sys
 import threading
 
 import pytest
+from ways_out import ENDINGS, POSIX
 
 from hwlearn_drivers import open_outputs
 from hwlearn_drivers.addresses import LinkOptions
@@ -18,7 +19,6 @@ from hwlearn_drivers.smu.dry_answers import DryAnswers
 CEILING = Ceiling(2.0, 1e-3)
 ON = {"2400": ":OUTP 1", "2612B": "smua.source.output=1"}
 OFF = {"2400": [":OUTP 0"], "2612B": ["smua.source.output=0", "smub.source.output=0"]}
-POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows ends processes without a signal")
 
 PROGRAM = """
 import os, signal, sys
@@ -33,21 +33,6 @@ channel.on()
 print("on", flush=True)
 {then}
 """
-
-ENDINGS = {
-    "normal close": ("", "smu.close()", 0),
-    "end of the program": ("", "pass", 0),
-    "exception": ("", "raise RuntimeError('anything')", 1),
-    "exception inside with": ("", "with smu:\n    raise RuntimeError('anything')", 1),
-    "sys.exit": ("", "sys.exit(3)", 3),
-    "Ctrl-C": ("", "signal.raise_signal(signal.SIGINT)", -signal.SIGINT),
-    "SIGTERM": ("", "signal.raise_signal(signal.SIGTERM)", -signal.SIGTERM),
-    "SIGTERM with a handler of one's own": (
-        "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(5))",
-        "signal.raise_signal(signal.SIGTERM)",
-        5,
-    ),
-}
 
 
 class Instrument:

@@ -1,0 +1,23 @@
+"""The ways in which a program ends: what it does first, how it ends, and with which code."""
+
+import signal
+import sys
+
+import pytest
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows ends processes without a signal")
+
+ENDINGS = {
+    "normal close": ("", "smu.close()", 0),
+    "end of the program": ("", "pass", 0),
+    "exception": ("", "raise RuntimeError('anything')", 1),
+    "exception inside with": ("", "with smu:\n    raise RuntimeError('anything')", 1),
+    "sys.exit": ("", "sys.exit(3)", 3),
+    "Ctrl-C": ("", "signal.raise_signal(signal.SIGINT)", -signal.SIGINT),
+    "SIGTERM": ("", "signal.raise_signal(signal.SIGTERM)", -signal.SIGTERM),
+    "SIGTERM with a handler of one's own": (
+        "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(5))",
+        "signal.raise_signal(signal.SIGTERM)",
+        5,
+    ),
+}
