@@ -309,7 +309,7 @@ PROGRAM = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-from tests.drivers.arc2_rig import FakeInstrument, FakeLibrary, world_of
+from arc2_rig import FakeInstrument, FakeLibrary, world_of
 from hwlearn_drivers.arc2 import Arc2
 from hwlearn_drivers.arc2_ceiling import Arc2Ceiling
 log = open(sys.argv[1], "a", buffering=1)
@@ -332,9 +332,9 @@ log.write("on" + chr(10))
 def ended(folder, before, then):
     log = folder / "calls"
     log.touch()
-    root = str(Path(__file__).parents[2])
+    here = str(Path(__file__).parent)
     program = subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(before=before, then=then), str(log), root],
+        [sys.executable, "-c", PROGRAM.format(before=before, then=then), str(log), here],
         capture_output=True,
         text=True,
         timeout=60,
