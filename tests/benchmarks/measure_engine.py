@@ -38,8 +38,7 @@ def main() -> int:
     unknown = set(asked.rows) - set(keys)
     if unknown:
         parser.error(f"no such row: {', '.join(sorted(unknown))}; there are {', '.join(keys)}")
-    data = json.loads(page.DATA.read_text(encoding="utf-8")) if page.DATA.exists() else {"measured": {}}
-    measured: Results = {key: data["measured"][key] for key in keys if key in data["measured"]}
+    measured: Results = {}
     with_numba = importlib.util.find_spec("numba") is not None
     missed = 0
     for row in ROWS:
@@ -60,7 +59,9 @@ def main() -> int:
             shown = {name: float(f"{value:.3g}") for name, value in found.items()}
             print(f"{row.key:18} {variant:6} {shown} {shortfall or ''}", flush=True)
     if not asked.dry_run:
-        measured = {key: measured[key] for key in keys if key in measured}
+        data = json.loads(page.DATA.read_text(encoding="utf-8")) if page.DATA.exists() else {"measured": {}}
+        known = data["measured"] | measured
+        measured = {key: known[key] for key in keys if key in known}
         where = data["machine"] if asked.page else machine()
         text = json.dumps({"machine": where, "measured": measured}, indent=1)
         page.DATA.write_text(text + "\n", encoding="utf-8")

@@ -24,7 +24,7 @@ def run(row: str, *, fast: bool) -> dict[str, object]:
         del environment["OMP_NUM_THREADS"]
     command = [sys.executable, "-m", "ratios.alone", row, *([] if fast else ["--without-numba"])]
     done = subprocess.run(
-        command, cwd=Path(__file__).parents[1], env=environment, capture_output=True, text=True, timeout=600
+        command, cwd=Path(__file__).parents[1], env=environment, capture_output=True, text=True, timeout=1800
     )
     if done.returncode == MISSING_PEER:
         raise LookupError(done.stderr.strip())
