@@ -166,6 +166,25 @@ def inverse_pivots(leaks: FloatArray, ends: Ends) -> FloatArray:
     return p
 
 
+def chain_factors(leaks: FloatArray, first_held: bool, last_held: bool) -> tuple[FloatArray, FloatArray]:
+    """Return what LAPACK's ``pttrs`` takes of lines with leaks (L, K): d (K L,), e (K L - 1,), line after line.
+
+    The pivots are found without subtraction, unlike those of ``pttrf``, and e is negative: solving for sources
+    of one sign subtracts nothing either.
+    """
+    d = np.empty(leaks.shape)
+    s = leaks[0] + first_held
+    for i in range(len(d) - 1):
+        np.add(s, 1.0, out=d[i])
+        np.divide(s, d[i], out=s)
+        s += leaks[i + 1]
+    np.add(s, last_held, out=d[-1])
+    flat = np.ascontiguousarray(d.T).ravel()
+    e = -1.0 / flat[:-1]
+    e[len(d) - 1 :: len(d)] = 0.0
+    return flat, e
+
+
 def by_devices(g: FloatArray, ohms: float) -> BoolArray:
     """Tell for which lines (K,) the devices' currents have more digits than the drop over the last wire."""
     return np.asarray(g.sum(axis=0) * ohms <= 1.0)

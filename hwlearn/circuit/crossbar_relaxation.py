@@ -18,14 +18,16 @@ from typing import Final
 import numpy as np
 from scipy.linalg.lapack import dpttrf, dpttrs
 
-from hwlearn.circuit.crossbar_lines import IdealLines, Lines, WireLines
+from hwlearn.circuit.crossbar_lines import IdealLines, Lines, WireLines, chain_factors
 from hwlearn.circuit.crossbar_problem import ROUNDING, Answer, Problem, joined, whole
 from hwlearn.circuit.topology import FloatArray
 
 BELOW_BOUND: Final = 0.25
 HOPELESS: Final = 1.0 - 1e-7
 _LAPACK_LENGTH: Final = 400
-"""Nodes of a line up to which the rounding of LAPACK's factor, which grows as their square, stays small."""
+"""Nodes of a line up to which LAPACK's sweeps, line after line, are the cheaper ones."""
+_FACTORED_LENGTH: Final = 150
+"""Nodes of a line up to which LAPACK factors them: its rounding grows as their square, and it takes less time."""
 _LAPACK_WORK: Final = 1024
 _BLOCK_NODES: Final = 1 << 20
 """Nodes times samples that are swept together, so that they stay near the processor."""
@@ -204,16 +206,21 @@ def relax_by_vector(problem: Problem, bound: float) -> Answer | None:
     row_leaks = problem.row_ohms * g
     gT = np.ascontiguousarray(g.T)
     column_leaks = problem.column_ohms * gT
-    diagonal = row_leaks + 2.0
-    diagonal[:, -1] -= 1.0
-    off = np.full(M * N - 1, -1.0)
-    off[N - 1 :: N] = 0.0
-    d_row, e_row, _ = dpttrf(diagonal.ravel(), off, overwrite_d=1)
-    np.add(column_leaks, 2.0, out=(diagonal := np.empty((N, M))))
-    diagonal[:, 0] -= 1.0
-    off = np.full(M * N - 1, -1.0)
-    off[M - 1 :: M] = 0.0
-    d_column, e_column, _ = dpttrf(diagonal.ravel(), off, overwrite_d=1, overwrite_e=1)
+    long = max(M, N) > _FACTORED_LENGTH
+    if long:
+        d_row, e_row = chain_factors(problem.row_ohms * gT, True, False)
+        d_column, e_column = chain_factors(problem.column_ohms * g, False, True)
+    else:
+        diagonal = row_leaks + 2.0
+        diagonal[:, -1] -= 1.0
+        off = np.full(M * N - 1, -1.0)
+        off[N - 1 :: N] = 0.0
+        d_row, e_row, _ = dpttrf(diagonal.ravel(), off, overwrite_d=1)
+        np.add(column_leaks, 2.0, out=(diagonal := np.empty((N, M))))
+        diagonal[:, 0] -= 1.0
+        off = np.full(M * N - 1, -1.0)
+        off[M - 1 :: M] = 0.0
+        d_column, e_column, _ = dpttrf(diagonal.ravel(), off, overwrite_d=1, overwrite_e=1)
 
     S = problem.samples
     U, W = np.empty((S, M, N)), np.empty((S, N, M))
@@ -223,7 +230,7 @@ def relax_by_vector(problem: Problem, bound: float) -> Answer | None:
     most_siemens = float(siemens.max())
     most = iterations_worth(problem)
     keeps = (q + q_row) / (1.0 - q)
-    rounding = ROUNDING * (max(M, N) ** 2 + 2 * (M + N)) / (1.0 - q)
+    rounding = ROUNDING * ((0 if long else max(M, N) ** 2) + 4 * (M + N)) / (1.0 - q)
     t, r = np.empty((M, N)), np.empty((N, M))
     t_flat, r_flat = t.ravel(), r.ravel()
     z, p, step = np.empty(M * N), np.empty(M * N), np.empty(M * N)

@@ -14,6 +14,7 @@ from hwlearn.circuit.batches import batch, check_inputs, checked_errors, gradien
 from hwlearn.circuit.elements import Element
 from hwlearn.circuit.factor import FactoredSystem, WeaklyTied, plan_for
 from hwlearn.circuit.lineage import Lineage
+from hwlearn.circuit.outflow import outflow
 from hwlearn.circuit.reduction import ReducedSystem
 from hwlearn.circuit.topology import FloatArray, IntArray, Topology
 from hwlearn.errors import CircuitError, SingularCircuitError
@@ -221,17 +222,15 @@ class Kirchhoff:
 
     def node_currents(self, V: FloatArray) -> FloatArray:
         """Return the current (S, N) in amperes that the outside pushes into every node; zero at inner ones."""
-        edges = self.topology.all_edges
-        flow = (V[:, edges[:, 0]] - V[:, edges[:, 1]]) * self._all_conductances
-        return np.asarray(self.topology.all_incidence.T @ flow.T).T
+        return outflow(self.topology, "everywhere").currents(V, self._all_conductances)
 
     def source_currents(self, V: FloatArray) -> FloatArray:
         """Return the current (S, n_in) in amperes that each input source delivers into the network."""
-        return self.node_currents(V)[:, self.topology.inputs]
+        return outflow(self.topology, "inputs").currents(V, self._all_conductances)
 
     def output_currents(self, V: FloatArray) -> FloatArray:
         """Return the current (S, n_out) in amperes that the outside pushes into each output."""
-        return self.node_currents(V)[:, self.topology.outputs]
+        return outflow(self.topology, "outputs").currents(V, self._all_conductances)
 
     def estimated_error(self, clamped: ArrayLike | None = None) -> float:
         """Return the estimated error of solved voltages, relative to the largest voltage of a sample.
