@@ -12,9 +12,7 @@ from ratios import alone
 from ratios.rows import ROWS
 
 CASES = [
-    pytest.param(
-        row, fast, id=f"{row.key}-{'fast' if fast else 'plain'}", marks=pytest.mark.slow if row.slow else ()
-    )
+    pytest.param(row, fast, id=f"{row.key}-{'fast' if fast else 'plain'}", marks=pytest.mark.slow)
     for row in ROWS
     if row.elsewhere is None
     for fast in ((False, True) if row.by_numba else (False,))
