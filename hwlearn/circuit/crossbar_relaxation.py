@@ -29,8 +29,8 @@ _LAPACK_LENGTH: Final = 400
 _FACTORED_LENGTH: Final = 150
 """Nodes of a line up to which LAPACK factors them: its rounding grows as their square, and it takes less time."""
 _LAPACK_WORK: Final = 1024
-_BLOCK_NODES: Final = 1 << 20
-"""Nodes times samples that are swept together, so that they stay near the processor."""
+_BLOCK_NODES: Final = 3 << 19
+"""Nodes times samples that are swept together: more cost less time each, and take more memory."""
 _STRONG_LINE: Final = 6.0
 SMALL: Final = 1024
 """Devices up to which iterations cost next to nothing; they go on to the last digits."""
