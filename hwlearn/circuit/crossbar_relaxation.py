@@ -29,7 +29,7 @@ _LAPACK_LENGTH: Final = 400
 _FACTORED_LENGTH: Final = 150
 """Nodes of a line up to which LAPACK factors them: its rounding grows as their square, and it takes less time."""
 _LAPACK_WORK: Final = 1024
-_BLOCK_NODES: Final = 3 << 19
+_BLOCK_NODES: Final = 1 << 21
 """Nodes times samples that are swept together: more cost less time each, and take more memory."""
 _STRONG_LINE: Final = 6.0
 SMALL: Final = 1024
@@ -157,8 +157,9 @@ def _volts_wanted(problem: Problem, bound: float, w: FloatArray, u: FloatArray, 
     held = problem.columns.last_held
     wanted = np.full(problem.samples, np.inf)
     if held.any():
-        g = problem.g[:, held]
-        amperes = np.abs(np.einsum("mn,mns->ns", g, u[:, held] - w[:, held])).max(axis=0)
+        # the difference of sums, not the sum of differences: an array of all drops would be the largest of all
+        amperes = np.einsum("mn,mns->ns", problem.g, u) - np.einsum("mn,mns->ns", problem.g, w)
+        amperes = np.abs(amperes[held]).max(axis=0)
         most = siemens[held].max()
         if most:
             wanted = amperes / most
