@@ -90,7 +90,7 @@ def test_compiled_and_plain_agree_to_rounding(M, N, S, monkeypatch):
 
 def test_the_loops_say_the_same_when_they_are_not_compiled():
     pytest.importorskip("numba")
-    from hwlearn.circuit import crossbar_fast as fast
+    from hwlearn.circuit import crossbar_kernels as kernels
 
     rng = np.random.default_rng(3)
     M, N = 11, 5
@@ -100,12 +100,12 @@ def test_the_loops_say_the_same_when_they_are_not_compiled():
         w = rng.normal(size=(M, N, B))
         p = np.empty((N, M))
         held = np.ones(M, dtype=bool)
-        fast._pivots_loop(np.ascontiguousarray(leaks.T), held, ~held, p)
+        kernels._pivots_loop(np.ascontiguousarray(leaks.T), held, ~held, p)
         got, plain = np.empty((M, N, B)), np.empty((M, N, B))
         left, right = np.ascontiguousarray(ends[0, :, :B]), np.ascontiguousarray(ends[1, :, :B])
         pivots = np.ascontiguousarray(p.T)
-        fast._solve_rows(leaks, w, left, right, pivots, got)
-        fast._solve_rows_loop(leaks, w, left, right, pivots, plain)
+        kernels.solve_rows(leaks, w, left, right, pivots, got)
+        kernels._solve_rows_loop(leaks, w, left, right, pivots, plain)
         np.testing.assert_allclose(got, plain, rtol=1e-13)
         T = np.zeros((N, N))
         for m in range(M):
