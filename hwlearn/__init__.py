@@ -3,7 +3,7 @@
 Every array is float64 in SI units (V, A, S, ohm, s), the sample axis first; conductances are in edge order.
 """
 
-from hwlearn.circuit import loops
+from hwlearn.circuit import elements, loops
 from hwlearn.circuit.crossbar import solve_crossbar
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.loops import projector
@@ -65,6 +65,7 @@ __all__ = [
     "Topology",
     "Trainer",
     "TwoPhase",
+    "elements",
     "loops",
     "open_bench",
     "projector",
