@@ -123,17 +123,17 @@ def ideal_twin(small, wide_limits) -> KirchhoffTwin:
     return twin
 
 
-_FIGURES: list[str] = []
-
-
 @pytest.fixture
-def figure() -> Callable[[str], None]:
+def figure(record_property) -> Callable[[str], None]:
     """Print a measured figure at the end of the run, next to what was asked."""
-    return _FIGURES.append
+    return lambda text: record_property("figure", text)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    if _FIGURES:
+    # in the reports, so that figures of tests that ran in another process come along
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    figures = [text for report in reports for name, text in report.user_properties if name == "figure"]
+    if figures:
         terminalreporter.section("measured figures")
-        for line in _FIGURES:
+        for line in figures:
             terminalreporter.write_line(line)
