@@ -16,6 +16,7 @@ import math
 from typing import Final
 
 import numpy as np
+from scipy.linalg.blas import daxpy
 from scipy.linalg.lapack import dpttrf, dpttrs
 
 from hwlearn.circuit.crossbar_lines import IdealLines, Lines, WireLines, chain_factors
@@ -234,9 +235,9 @@ def relax_by_vector(problem: Problem, bound: float) -> Answer | None:
     rounding = ROUNDING * ((0 if long else max(M, N) ** 2) + 4 * (M + N)) / (1.0 - q)
     t, r = np.empty((M, N)), np.empty((N, M))
     t_flat, r_flat = t.ravel(), r.ravel()
-    z, p, step = np.empty(M * N), np.empty(M * N), np.empty(M * N)
+    z, p = np.empty(M * N), np.empty(M * N)
     cp, s_p = np.empty((N, M)), np.empty((N, M))
-    cp_flat = cp.ravel()
+    cp_flat, s_flat = cp.ravel(), s_p.ravel()
     thorough = M * N <= SMALL
     count = 0
     for s in range(S):
@@ -271,16 +272,13 @@ def relax_by_vector(problem: Problem, bound: float) -> Answer | None:
                 dpttrs(d_row, e_row, t_flat, overwrite_b=1)
                 np.multiply(column_leaks, t.T, out=s_p)
                 np.subtract(cp, s_p, out=s_p)
-                pq = float(p @ s_p.ravel())
+                pq = float(p @ s_flat)
                 if not pq > 0:
                     return None
                 alpha = rz / pq
-                np.multiply(p, alpha, out=step)
-                w += step
-                t_flat *= alpha
-                u += t_flat
-                s_p *= alpha
-                r -= s_p
+                daxpy(p, w, a=alpha)  # in place: w += alpha p
+                daxpy(t_flat, u, a=alpha)
+                daxpy(s_flat, r_flat, a=-alpha)
                 np.copyto(z, r_flat)
                 dpttrs(d_column, e_column, z, overwrite_b=1)
                 was_size, size = size, max(float(z.max()), -float(z.min()))
