@@ -39,6 +39,11 @@ class HeldEnds:
             If both ends of an ideal line are held.
         """
         S, M = self.left.shape
+        if all(end is None for end in (self.right, self.top, self.bottom, self.injected)) and not (
+            np.isnan(self.left).any()
+        ):
+            yield slice(0, S), *self._usual()  # most callers ask for these, and for little else
+            return
         none, zero = np.full((S, M), np.nan), np.zeros((S, self.columns))
         right = none if self.right is None else self.right
         top = np.full((S, self.columns), np.nan) if self.top is None else self.top
@@ -68,6 +73,15 @@ class HeldEnds:
                 _ends(masks[0], masks[1], self.left[samples], right[samples], None),
                 _ends(masks[2], masks[3], top[samples], bottom[samples], injected[samples]),
             )
+
+    def _usual(self) -> tuple[Ends, Ends]:
+        """Return the ends of rows held at the left, of columns at ground at the bottom."""
+        S, M = self.left.shape
+        N, no, yes = self.columns, np.zeros, np.ones
+        return (
+            Ends(yes(M, dtype=bool), no(M, dtype=bool), self.left, no((S, M)), no((S, M))),
+            Ends(no(N, dtype=bool), yes(N, dtype=bool), no((S, N)), no((S, N)), no((S, N))),
+        )
 
 
 def _ends(
