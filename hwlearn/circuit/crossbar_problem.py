@@ -107,6 +107,8 @@ class Answer:
     @property
     def last_volts(self) -> FloatArray:
         """Volts (S, N) of the last node of each column."""
+        if len(self.column_blocks) == 1:
+            return np.asarray(self.column_blocks[0][-1].T)
         return np.concatenate([block[-1] for block in self.column_blocks], axis=1).T
 
 
@@ -160,11 +162,13 @@ def output_errors(
         Amperes and volts that errors are compared with if they are larger than the largest output. Where these
         and all outputs are zero, nothing reaches the outputs, and they are exact.
     """
-    held = problem.columns.last_held
+    which = problem.columns.last_held
+    all_held, any_held = bool(which.all()), bool(which.any())
+    held = slice(None) if all_held else which  # a slice makes no copy
     volts_error = answer.volts_error
     error = np.zeros(problem.samples)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        if held.any():
+        if any_held:
             siemens = answer.siemens
             if siemens is None:
                 siemens = 2.0 * problem.g.sum(axis=0)
@@ -178,8 +182,8 @@ def output_errors(
             own = 2.0 * ROUNDING * sum(problem.g.shape)
             exact = (amperes == 0) | ((largest == 0) & (scale is not None))
             error = np.where(exact, 0.0, amperes / largest + own)
-        if not held.all():
-            largest = np.abs(volts[:, ~held]).max(axis=1)
+        if not all_held:
+            largest = np.abs(volts[:, ~which]).max(axis=1)
             if scale is not None:
                 largest = np.maximum(largest, scale[1])
             exact = (volts_error == 0) | ((largest == 0) & (scale is not None))

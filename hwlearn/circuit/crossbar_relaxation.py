@@ -295,4 +295,9 @@ def relax_by_vector(problem: Problem, bound: float) -> Answer | None:
         w += z
         count = max(count, iteration)
         error[s] = keeps * size + rounding * largest
-    return whole(problem, U.transpose(1, 2, 0), W.transpose(2, 1, 0), error, "relaxation", count + 1, siemens)
+    u_nodes, w_nodes = U.transpose(1, 2, 0), W.transpose(2, 1, 0)
+    if not (siemens * problem.column_ohms <= 1.0).all():
+        return whole(problem, u_nodes, w_nodes, error, "relaxation", count + 1, siemens)
+    # as `column_currents` does it by the devices, here along memory
+    currents = np.einsum("nm,snm->sn", gT, U.transpose(0, 2, 1) - W)
+    return Answer((u_nodes,), (w_nodes,), currents, error, "relaxation", count + 1, siemens)
