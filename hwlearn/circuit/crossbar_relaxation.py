@@ -19,7 +19,7 @@ import numpy as np
 from scipy.linalg.blas import daxpy
 from scipy.linalg.lapack import dpttrf, dpttrs
 
-from hwlearn.circuit.crossbar_lines import IdealLines, Lines, WireLines, chain_factors
+from hwlearn.circuit.crossbar_lines import Ends, IdealLines, Lines, WireLines, chain_factors
 from hwlearn.circuit.crossbar_problem import ROUNDING, Answer, Problem, joined, whole
 from hwlearn.circuit.topology import FloatArray
 
@@ -169,8 +169,8 @@ def _volts_wanted(problem: Problem, bound: float, w: FloatArray, u: FloatArray, 
     return np.asarray(0.5 * BELOW_BOUND * bound * wanted)
 
 
-def _lines(g: FloatArray, ohms: float, ends: object) -> Lines:
-    return WireLines(g, ohms, ends) if ohms else IdealLines(g, ends)  # type: ignore[arg-type]
+def _lines(g: FloatArray, ohms: float, ends: Ends) -> Lines:
+    return WireLines(g, ohms, ends) if ohms else IdealLines(g, ends)
 
 
 def suits_lapack(problem: Problem) -> bool:

@@ -95,6 +95,8 @@ def draw_converters(path: Path, topology: Topology, fit: ConverterFit, gain_sigm
 def draw_edges(path: Path, topology: Topology, fit: EdgeFit, sigma: FloatArray) -> Path:
     """Draw the edges' gains, and how well they are known."""
 
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     def draw(left: Axes, right: Axes) -> None:
         at = np.arange(topology.n_edges)
         left.errorbar(at, fit.gains, 2 * fit.gains * sigma, fmt="o", color=INK, markersize=3, linewidth=1)
@@ -106,6 +108,10 @@ def draw_edges(path: Path, topology: Topology, fit: EdgeFit, sigma: FloatArray) 
         left.set_ylabel("gain, 95 %")
         right.plot(np.sort(100 * sigma), (at + 1) / len(at), color=INK)
         right.set_xscale("log")
+        for axis in (left.yaxis, right.xaxis):  # a decade or less: plain numbers rather than powers of ten
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
         right.set_xlabel("relative uncertainty (%)")
         right.set_ylabel("share of the edges")
 
