@@ -4,12 +4,12 @@ Every array is float64 in SI units (V, A, S, ohm, s), the sample axis first; con
 """
 
 from hwlearn.circuit import elements, loops
-from hwlearn.circuit.crossbar import solve_crossbar
+from hwlearn.circuit.crossbar.solution import solve_crossbar
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.loops import projector
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import HwlearnError
-from hwlearn.lab.bench import Bench, open_bench
+from hwlearn.lab.bench.bench import Bench, open_bench
 from hwlearn.learning import subsets
 from hwlearn.learning.costs import MSE, CrossEntropy, Hinge
 from hwlearn.learning.optimizers import SGD, Adam, Momentum, Sign
@@ -24,9 +24,9 @@ from hwlearn.learning.rules import (
 )
 from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges
 from hwlearn.learning.training import Trainer
-from hwlearn.limits import Limits
-from hwlearn.network import Network, Programmed, Readout, TargetError, TwoPhase
-from hwlearn.nudges import ClampNudge, CurrentNudge, OutputDrive, ResistorNudge
+from hwlearn.network.limits import Limits
+from hwlearn.network.network import Network, Programmed, Readout, TargetError, TwoPhase
+from hwlearn.network.nudges import ClampNudge, CurrentNudge, OutputDrive, ResistorNudge
 
 __version__ = "0.1.0"
 

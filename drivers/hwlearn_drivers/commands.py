@@ -40,7 +40,7 @@ def devices(
 
 
 def _listed(visa_library: str) -> list[dict[str, Any]]:
-    from hwlearn_drivers.discovery import bus_resources, serial_ports
+    from hwlearn_drivers.instrument.discovery import bus_resources, serial_ports
 
     rows: list[dict[str, Any]] = [{"kind": "serial"} | asdict(port) for port in serial_ports()]
     try:
@@ -51,8 +51,8 @@ def _listed(visa_library: str) -> list[dict[str, Any]]:
 
 
 def _ask(addresses: list[str], visa_library: str, baud: int) -> list[dict[str, Any]]:
-    from hwlearn_drivers.addresses import LinkOptions
-    from hwlearn_drivers.discovery import identify
+    from hwlearn_drivers.instrument.discovery import identify
+    from hwlearn_drivers.transport.addresses import LinkOptions
 
     rows: list[dict[str, Any]] = []
     for address in addresses:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from cffi import FFI
 
-from hwlearn_sim.board_library import LibraryBoard
+from hwlearn_sim.board.library import LibraryBoard
 
 FIRMWARE: Final = Path(__file__).resolve().parents[1]
 HERTZ: Final = 16_000_000

@@ -14,17 +14,17 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwlearn.calibration.campaign import bench_of
-from hwlearn.calibration.converter_fit import ConverterFit
-from hwlearn.calibration.design import Bench, input_patterns, random_configuration
-from hwlearn.calibration.estimation import Noise, estimate
-from hwlearn.calibration.excitation import Excitation, Phase, Readings
-from hwlearn.calibration.layout import CONVERTER_BLOCKS, Layout, Prior, Spreads
-from hwlearn.calibration.response import EdgeModel
+from hwlearn.calibration.estimation.campaign import bench_of
+from hwlearn.calibration.estimation.converter_fit import ConverterFit
+from hwlearn.calibration.estimation.design import Bench, input_patterns, random_configuration
+from hwlearn.calibration.estimation.excitation import Excitation, Phase, Readings
+from hwlearn.calibration.estimation.posterior import Noise, estimate
+from hwlearn.calibration.estimation.response import EdgeModel
+from hwlearn.calibration.estimation.unknowns import CONVERTER_BLOCKS, Layout, Prior, Spreads
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import SetupError
-from hwlearn.network import Network
+from hwlearn.network.network import Network
 
 __all__ = ["ConverterFit", "calibrate_converters"]
 

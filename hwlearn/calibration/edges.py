@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hwlearn.calibration.campaign import EdgeCampaign
-from hwlearn.calibration.converter_fit import ConverterFit
-from hwlearn.calibration.design import Design
-from hwlearn.calibration.edge_fit import EdgeFit, Prediction
-from hwlearn.calibration.layout import Spreads
+from hwlearn.calibration.estimation.campaign import EdgeCampaign
+from hwlearn.calibration.estimation.converter_fit import ConverterFit
+from hwlearn.calibration.estimation.design import Design
+from hwlearn.calibration.estimation.edge_fit import EdgeFit, Prediction
+from hwlearn.calibration.estimation.unknowns import Spreads
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.network import Network
+from hwlearn.network.network import Network
 
 __all__ = ["CampaignProgress", "EdgeCampaign", "EdgeFit", "Prediction", "estimate_edges"]
 

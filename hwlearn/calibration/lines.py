@@ -14,7 +14,7 @@ import numpy as np
 
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import HwlearnError
-from hwlearn.network import Network
+from hwlearn.network.network import Network
 
 LEVELS = 5
 """Conductance levels, from an eighth of the largest up to it."""

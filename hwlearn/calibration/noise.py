@@ -11,7 +11,7 @@ from scipy.optimize import minimize_scalar
 from hwlearn.calibration.patterns import within_current
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray, IntArray
-from hwlearn.network import Network
+from hwlearn.network.network import Network
 
 HOLD = 8
 """Readings taken after each step of the step response."""

@@ -6,8 +6,8 @@ import numpy as np
 
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray
-from hwlearn.limits import Limits
-from hwlearn.nudges import MODEL_HEADROOM
+from hwlearn.network.limits import Limits
+from hwlearn.network.nudges import MODEL_HEADROOM
 
 
 def within_current(limits: Limits, model: Kirchhoff, inputs: FloatArray) -> FloatArray:

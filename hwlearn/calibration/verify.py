@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwlearn.calibrated import CalibratedNetwork
+from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibration.patterns import within_current
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray
-from hwlearn.network import Network
+from hwlearn.network.network import Network
 
 _PART_OF_LIMIT = 0.95
 _ROUNDING = 1e-6  # relative

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwlearn.circuit.batches import batch, check_inputs, checked_errors, gradient_batch, outputs_batch
-from hwlearn.circuit.elements import Element
-from hwlearn.circuit.factor import FactoredSystem, WeaklyTied, plan_for
-from hwlearn.circuit.lineage import Lineage
-from hwlearn.circuit.outflow import outflow
-from hwlearn.circuit.reduction import ReducedSystem
+from hwlearn.circuit.elements.kinds import Element
+from hwlearn.circuit.linear.factor import FactoredSystem, WeaklyTied, plan_for
+from hwlearn.circuit.linear.lineage import Lineage
+from hwlearn.circuit.linear.outflow import outflow
+from hwlearn.circuit.linear.reduction import ReducedSystem
 from hwlearn.circuit.topology import FloatArray, IntArray, Topology
 from hwlearn.errors import CircuitError, SingularCircuitError
 
@@ -38,7 +38,7 @@ class Kirchhoff:
     allow_open : bool
         Take zero conductance as an open edge, as long as every node stays tied to a source.
     elements : Element, or sequence of Element, shape (E,) or (E + F,), optional
-        What the edges are, in place of the topology's; see `hwlearn.circuit.nonlinear`.
+        What the edges are, in place of the topology's; see `hwlearn.circuit.nonlinear.solver`.
 
     Raises
     ------
@@ -70,7 +70,7 @@ class Kirchhoff:
     ) -> Self:
         """Return a `NonlinearKirchhoff` where an edge is no resistor."""
         if cls is Kirchhoff and (elements is not None or (topology is not None and topology.elements is not None)):
-            from hwlearn.circuit.nonlinear import NonlinearKirchhoff  # it derives from this class
+            from hwlearn.circuit.nonlinear.solver import NonlinearKirchhoff  # it derives from this class
 
             return cast(Self, object.__new__(NonlinearKirchhoff))
         return object.__new__(cls)
@@ -243,7 +243,7 @@ class Kirchhoff:
         Raises
         ------
         SingularCircuitError
-            If it exceeds `hwlearn.circuit.factor.ERROR_BOUND`, 1e-10: such a circuit is never solved.
+            If it exceeds `hwlearn.circuit.linear.factor.ERROR_BOUND`, 1e-10: such a circuit is never solved.
         CircuitError
             If elements are nonlinear: their error depends on the inputs and comes with each operating point.
         """

@@ -15,7 +15,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from hwlearn.circuit.elements import OHMIC, Element, ElementTable
-from hwlearn.circuit.shapes import crossbar_edges, lattice_edges, layer_edges, random_edges
+from hwlearn.circuit.graphs import crossbar_edges, lattice_edges, layer_edges, random_edges
 from hwlearn.errors import CircuitError, TopologyError
 
 if TYPE_CHECKING:
@@ -462,12 +462,12 @@ class Topology:
         inputs: Iterable[str] | None = None,
         outputs: Iterable[str] | None = None,
     ) -> Self:
-        """Take the graph of a SPICE netlist (text, or a path to a file); see `hwlearn.circuit.spice.parse`.
+        """Take the graph of a SPICE netlist (text, or a path to a file); see `hwlearn.circuit.spice`.
 
         Voltage sources name the inputs and ``.print``/``.save`` lines the outputs unless they are given
-        here. The resistances of the netlist are read by `hwlearn.circuit.spice.parse`.
+        here. The resistances of the netlist are read by `hwlearn.circuit.spice`.
         """
-        from hwlearn.circuit import spice  # the netlist reader builds topologies itself
+        from hwlearn.circuit.spice import netlist as spice  # the netlist reader builds topologies itself
 
         return cls._like(spice.parse(netlist, inputs=inputs, outputs=outputs).topology)
 
@@ -478,8 +478,8 @@ class Topology:
         output_amperes: ArrayLike | None = None,
         title: str = "hwlearn network",
     ) -> str:
-        """Write an operating-point netlist that ngspice can run; see `hwlearn.circuit.spice.write`."""
-        from hwlearn.circuit import spice
+        """Write an operating-point netlist that ngspice can run; see `hwlearn.circuit.spice.netlist.write`."""
+        from hwlearn.circuit.spice import netlist as spice
 
         return spice.write(self, conductances, input_volts, output_amperes, title)
 

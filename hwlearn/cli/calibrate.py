@@ -24,7 +24,7 @@ from hwlearn.errors import HwlearnError, SetupError
 from hwlearn.units import parse_quantity
 
 if TYPE_CHECKING:
-    from hwlearn.lab.calibrating import StepDone
+    from hwlearn.lab.calibration.session import StepDone
 
 
 @command
@@ -81,8 +81,8 @@ def calibrate(
         return
     if bench is None:
         raise SetupError("name a bench to calibrate, or a file of measured pulses with --from-data")
-    from hwlearn.lab.bench import open_bench
-    from hwlearn.lab.calibrating import CalibrationOptions, calibrate_bench, chosen_steps, record_path
+    from hwlearn.lab.bench.bench import open_bench
+    from hwlearn.lab.calibration.session import CalibrationOptions, calibrate_bench, chosen_steps, record_path
     from hwlearn.learning.interrupt import Interrupted
 
     opened = open_bench(bench, [*(changes or []), *wire_keys(wire_log, False)])

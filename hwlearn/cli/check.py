@@ -33,7 +33,7 @@ def check(
     from rich.markup import escape
     from rich.table import Table
 
-    from hwlearn.lab.bench import open_bench
+    from hwlearn.lab.bench.bench import open_bench
     from hwlearn.lab.checks import check_bench
 
     opened = open_bench(bench, [*(changes or []), *wire_keys(wire_log, dry_run)])

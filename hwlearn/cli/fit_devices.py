@@ -23,8 +23,8 @@ def fit_devices(path: Path, model: str, output: Path | None, *, as_json: bool) -
     SetupError, DataError
         If there is no such model, the file is wrong, or the snippet cannot be written.
     """
-    from hwlearn.atomic_file import write_atomically
     from hwlearn.lab.device_fits import bench_snippet, fit_file
+    from hwlearn.storage.atomic_file import write_atomically
 
     fit = fit_file(path, model)
     where = path.with_name(f"{path.stem}-{model}.toml") if output is None else output

@@ -19,7 +19,7 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Write a commented bench file to start from; an existing file is never overwritten."""
-    from hwlearn.lab.bench_file import shipped_benches
+    from hwlearn.lab.bench_file.file import shipped_benches
     from hwlearn.spelling import closest
 
     known = shipped_benches()

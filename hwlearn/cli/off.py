@@ -10,8 +10,8 @@ from hwlearn.cli.outcome import BenchArgument, JsonOption, SetOption, at_work, c
 @command
 def off(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = False) -> None:
     """Switch every output of a bench OFF now, write-only: nothing is asked first."""
-    from hwlearn.lab.backends import find_backend
-    from hwlearn.lab.bench_file import read_tables
+    from hwlearn.lab.bench.backends import find_backend
+    from hwlearn.lab.bench_file.file import read_tables
 
     # a mistake in any other table must not stand in the way
     name, _, tables = read_tables(bench, changes or [])

@@ -21,8 +21,8 @@ def report(
 ) -> None:
     """Draw a run's learning curve and conductance map."""
     from hwlearn.errors import RunError
-    from hwlearn.lab.report import draw_run
-    from hwlearn.lab.runs import Run, runs_folder
+    from hwlearn.lab.runs.report import draw_run
+    from hwlearn.lab.runs.store import Run, runs_folder
 
     found = Run.open(run, runs_folder(runs))
     with at_work():

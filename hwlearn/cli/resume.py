@@ -18,8 +18,8 @@ def resume(
 ) -> None:
     """Go on with a stopped or killed run from its last committed update."""
     from hwlearn.cli.session import run_session
-    from hwlearn.lab.recorder import RunRecorder
-    from hwlearn.lab.runs import Run, runs_folder
+    from hwlearn.lab.runs.recorder import RunRecorder
+    from hwlearn.lab.runs.store import Run, runs_folder
 
     found = Run.open(run, runs_folder(runs))
     if found.meta("status") in ("finished", "no improvement") and found.meta("result") is not None:

@@ -15,7 +15,7 @@ def runs(runs: RunsOption = None, as_json: JsonOption = False) -> None:
 
     from hwlearn.cli.session import figure_text
     from hwlearn.errors import RunError
-    from hwlearn.lab.runs import Run, runs_folder
+    from hwlearn.lab.runs.store import Run, runs_folder
     from hwlearn.learning.records import Score
 
     folder = runs_folder(runs)

@@ -16,10 +16,10 @@ from rich.table import Table
 
 from hwlearn.cli.outcome import INTERRUPTED, CommandFailed, print_json
 from hwlearn.errors import HwlearnError, RunError
-from hwlearn.lab.bench import Bench, Evaluation
-from hwlearn.lab.recorder import RunRecorder
-from hwlearn.lab.report import draw_run
-from hwlearn.lab.runs import Run
+from hwlearn.lab.bench.bench import Bench, Evaluation
+from hwlearn.lab.runs.recorder import RunRecorder
+from hwlearn.lab.runs.report import draw_run
+from hwlearn.lab.runs.store import Run
 from hwlearn.learning.records import Callback, Epoch, History, Progress, Score
 from hwlearn.units import format_quantity
 

@@ -35,9 +35,9 @@ def train(
     Ctrl-C ends after the current measurement, keeps everything and leaves the outputs safe.
     """
     from hwlearn.cli.session import run_session
-    from hwlearn.lab.bench import open_bench
-    from hwlearn.lab.recorder import RunRecorder
-    from hwlearn.lab.runs import Run, runs_folder
+    from hwlearn.lab.bench.bench import open_bench
+    from hwlearn.lab.runs.recorder import RunRecorder
+    from hwlearn.lab.runs.store import Run, runs_folder
 
     overrides = [*(changes or []), *wire_keys(wire_log, dry_run)]
     opened = open_bench(bench, overrides)

@@ -1,8 +1,8 @@
 """Single devices behind one narrow interface: read an edge, pulse an edge, and write-verify on top of both."""
 
 from hwlearn.device_access.access import DeviceAccess, DeviceError, PulseLimits
-from hwlearn.device_access.report import WriteReport
-from hwlearn.device_access.schedule import PulseSchedule
-from hwlearn.device_access.writing import write_verify
+from hwlearn.write_verify.report import WriteReport
+from hwlearn.write_verify.schedule import PulseSchedule
+from hwlearn.write_verify.writer import write_verify
 
 __all__ = ["DeviceAccess", "DeviceError", "PulseLimits", "PulseSchedule", "WriteReport", "write_verify"]

@@ -8,13 +8,13 @@ from typing import Literal
 
 import numpy as np
 
+from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.calibration.verify import verify
-from hwlearn.calibration_record import CalibrationRecord
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import HwlearnError, NetworkError
-from hwlearn.lab.bench import Bench
-from hwlearn.network import Network
-from hwlearn.nudges import OutputDrive
+from hwlearn.lab.bench.bench import Bench
+from hwlearn.network.network import Network
+from hwlearn.network.nudges import OutputDrive
 from hwlearn.units import format_quantity
 
 REPEATS = 32

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 from hwlearn.errors import SetupError
 from hwlearn.spelling import closest
-from hwlearn.toml_text import toml_text
+from hwlearn.storage.toml_text import toml_text
 
 GROUP: Final = "hwlearn.device_fits"
 

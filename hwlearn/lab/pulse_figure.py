@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwlearn.calibration.pulses import PulseFit
-from hwlearn.lab.calibration_figures import drawn
-from hwlearn.lab.report import INK, SECOND
+from hwlearn.lab.calibration.figures import drawn
+from hwlearn.lab.runs.report import INK, SECOND
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

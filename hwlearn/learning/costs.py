@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import DataError
-from hwlearn.network import ErrorSignal, TargetError
+from hwlearn.network.network import ErrorSignal, TargetError
 
 
 class Cost(ABC):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from hwlearn.network import Network
+from hwlearn.network.network import Network
 
 
 class Interrupted(Exception):

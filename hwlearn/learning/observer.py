@@ -13,8 +13,8 @@ import numpy as np
 
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray
-from hwlearn.network import Readout
-from hwlearn.nudges import OutputDrive
+from hwlearn.network.network import Readout
+from hwlearn.network.nudges import OutputDrive
 
 
 def nudged_outputs(

@@ -10,7 +10,7 @@ import numpy as np
 
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.learning.rules.rule import Gradient
-from hwlearn.network import Programmed
+from hwlearn.network.network import Programmed
 
 if TYPE_CHECKING:
     from hwlearn.learning.training import Trainer

@@ -20,7 +20,7 @@ from hwlearn.learning.optimizers import Optimizer
 from hwlearn.learning.records import Callback, Epoch, History, Progress, Score, Step
 from hwlearn.learning.rules.rule import Gradient, Rule
 from hwlearn.learning.subsets import ListedEdges, Subset
-from hwlearn.network import Network, Programmed
+from hwlearn.network.network import Network, Programmed
 
 __all__ = ["Callback", "Epoch", "History", "Progress", "Score", "Step", "Trainer"]
 

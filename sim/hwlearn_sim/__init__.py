@@ -7,20 +7,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hwlearn_sim.imperfections import Imperfections
+    from hwlearn_sim.bench.bench import VirtualBench
+    from hwlearn_sim.devices.imperfections import Imperfections
     from hwlearn_sim.placed import PlacedBoard, PlacedCard, PlacedSmu
-    from hwlearn_sim.twin import KirchhoffTwin
-    from hwlearn_sim.virtual_bench import VirtualBench
+    from hwlearn_sim.twin.twin import KirchhoffTwin
 
 __all__ = ["Imperfections", "KirchhoffTwin", "PlacedBoard", "PlacedCard", "PlacedSmu", "VirtualBench"]
 
 _HOMES = {
-    "Imperfections": "hwlearn_sim.imperfections",
-    "KirchhoffTwin": "hwlearn_sim.twin",
+    "Imperfections": "hwlearn_sim.devices.imperfections",
+    "KirchhoffTwin": "hwlearn_sim.twin.twin",
     "PlacedBoard": "hwlearn_sim.placed",
     "PlacedCard": "hwlearn_sim.placed",
     "PlacedSmu": "hwlearn_sim.placed",
-    "VirtualBench": "hwlearn_sim.virtual_bench",
+    "VirtualBench": "hwlearn_sim.bench.bench",
 }
 
 

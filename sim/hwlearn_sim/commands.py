@@ -12,10 +12,10 @@ from rich.table import Table
 
 from hwlearn.cli.outcome import BenchArgument, JsonOption, SetOption, at_work, command, print_json
 from hwlearn.units import format_quantity
-from hwlearn_sim.sources import CurrentSource, Open, Source, VoltageSource
+from hwlearn_sim.plane.sources import CurrentSource, Open, Source, VoltageSource
 
 if TYPE_CHECKING:
-    from hwlearn_sim.virtual_bench import VirtualBench
+    from hwlearn_sim.bench.bench import VirtualBench
 
 app = typer.Typer(
     name="sim",
@@ -40,10 +40,10 @@ def serve(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption =
     A bench whose backend is neither ``virtual-smu`` nor ``virtual-board`` is served with the former's defaults: a
     2450 at every terminal, and an edge card.
     """
-    from hwlearn.lab.backends import find_backend
-    from hwlearn.lab.bench_file import load_bench_file
-    from hwlearn_sim.virtual import VirtualSmuSettings
-    from hwlearn_sim.virtual_board import VirtualBoardSettings
+    from hwlearn.lab.bench.backends import find_backend
+    from hwlearn.lab.bench_file.file import load_bench_file
+    from hwlearn_sim.bench.board_backend import VirtualBoardSettings
+    from hwlearn_sim.bench.smu_backend import VirtualSmuSettings
 
     file = load_bench_file(bench, changes or [])
     settings = find_backend(file.tables["backend"], file.where)[1]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from hwlearn_sim.code_laws import CodeLaw
-from hwlearn_sim.faults import Faults
+from hwlearn_sim.wire.faults import Faults
 
 Wire = Literal["tcp", "pty"]
 Emulation = Literal["native", "avr"]

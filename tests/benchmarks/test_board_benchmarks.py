@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
-from hwlearn.network import Network, TargetError
+from hwlearn.network.network import Network, TargetError
 from hwlearn_sim import Imperfections, KirchhoffTwin
-from hwlearn_sim.board_parts import EDGE_LAW
-from hwlearn_sim.virtual_board import VirtualBoardBackend, VirtualBoardSettings
+from hwlearn_sim.bench.board_backend import VirtualBoardBackend, VirtualBoardSettings
+from hwlearn_sim.board.parts import EDGE_LAW
 
 CROSSBAR = hl.Topology.crossbar(8, 4)
 LIMITS = hl.Limits(2.0, 4.0, 0.5, 1e-2, (1.05e-5, 5e-4))

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwlearn_drivers.blocks import decode_codes, encode_block, encode_codes
-from hwlearn_drivers.board_record import BoardRecord
+from hwlearn_drivers.board.record import BoardRecord
+from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_codes
 
 HERTZ = 16_000_000
 BATCH = 128

@@ -8,10 +8,10 @@ import time
 
 import pytest
 
-from hwlearn_drivers.addresses import LinkOptions, open_link
-from hwlearn_drivers.blocks import encode_block
-from hwlearn_drivers.transport import Transport
-from hwlearn_drivers.visa_link import VisaLink
+from hwlearn_drivers.transport.addresses import LinkOptions, open_link
+from hwlearn_drivers.transport.blocks import encode_block
+from hwlearn_drivers.transport.transport import Transport
+from hwlearn_drivers.transport.visa_link import VisaLink
 
 pyvisa = pytest.importorskip("pyvisa")
 serial = pytest.importorskip("serial")

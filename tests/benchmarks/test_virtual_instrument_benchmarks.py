@@ -11,9 +11,9 @@ import socket
 import pytest
 
 from hwlearn.circuit.topology import Topology
-from hwlearn_sim.plane import AnalogPlane
-from hwlearn_sim.sources import CurrentSource, VoltageSource
-from hwlearn_sim.virtual_bench import PlacedSmu, VirtualBench
+from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
+from hwlearn_sim.plane.plane import AnalogPlane
+from hwlearn_sim.plane.sources import CurrentSource, VoltageSource
 
 CROSSBAR = Topology.crossbar(14, 11, range(10), range(3))
 READ = {"2400": b":READ?", "2450": b":READ?", "2612B": b"print(smua.measure.iv())", "B2902A": b":MEAS? (@1)"}

@@ -7,7 +7,7 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.calibration.edges import EdgeCampaign, estimate_edges
-from hwlearn.calibration.layout import Spreads
+from hwlearn.calibration.estimation.unknowns import Spreads
 from hwlearn.errors import ComplianceError, SetupError
 from hwlearn_sim import KirchhoffTwin
 

@@ -7,18 +7,18 @@ import pytest
 from scipy.optimize import brentq
 
 import hwlearn as hl
+from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.calibration.pulses import PulsePlan, measure_pulses
-from hwlearn.calibration_record import CalibrationRecord
 from hwlearn.device_access import PulseLimits
 from hwlearn.errors import SetupError
-from hwlearn.lab.bench import open_bench
-from hwlearn.lab.calibrating import CalibrationOptions, calibrate_bench, record_path
-from hwlearn.lab.calibration_stage import Found
-from hwlearn.lab.calibration_steps import FINDERS
-from hwlearn.lab.device_journal import JournaledDevices
-from hwlearn.lab.journal import Journal
+from hwlearn.lab.bench.bench import open_bench
+from hwlearn.lab.calibration.journal import Journal
+from hwlearn.lab.calibration.journaled import JournaledDevices
+from hwlearn.lab.calibration.session import CalibrationOptions, calibrate_bench, record_path
+from hwlearn.lab.calibration.stage import Found
+from hwlearn.lab.calibration.steps import FINDERS
 from hwlearn_sim.devices.model import at
-from hwlearn_sim.memristive import Memristors
+from hwlearn_sim.twin.memristive import Memristors
 
 LIMITS = PulseLimits(voltage=1.3, current=1e-3, width=(1e-6, 1e-4), pulses=10_000, read_voltage=0.2)
 TOPOLOGY = hl.Topology.crossbar(4, 4)
@@ -307,7 +307,7 @@ def test_a_sample_of_the_asked_size_or_all(bench, monkeypatch):
         seen.append(list(devices))
         raise SetupError("enough")
 
-    monkeypatch.setattr("hwlearn.lab.pulse_step.measure_pulses", noted)
+    monkeypatch.setattr("hwlearn.lab.calibration.pulses.measure_pulses", noted)
     for devices in (3, 0, 99):
         (done,) = calibrate_bench(bench("a"), ["pulses"], CalibrationOptions(devices=devices))
         assert done.found.trusted is None

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
-from hwlearn.calibration.excitation import Phase
-from hwlearn.calibration.layout import Layout
-from hwlearn.calibration.response import EdgeModel
+from hwlearn.calibration.estimation.excitation import Phase
+from hwlearn.calibration.estimation.response import EdgeModel
+from hwlearn.calibration.estimation.unknowns import Layout
 from hwlearn_sim import KirchhoffTwin
 
 SIEMENS = 5e-5

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from hwlearn import Kirchhoff, Topology
-from hwlearn.circuit import factor
-from hwlearn.circuit.factor import FactoredSystem, plan_for
-from hwlearn.circuit.plan import Plan, dense_order
+from hwlearn.circuit.linear import factor
+from hwlearn.circuit.linear.factor import FactoredSystem, plan_for
+from hwlearn.circuit.linear.plan import Plan, dense_order
 
 GRAPHS = {
     "crossbar": Topology.crossbar(60, 40, inputs=range(8), outputs=range(5)),

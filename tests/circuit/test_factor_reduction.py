@@ -11,10 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from hwlearn import MSE, Adam, Analytic, Kirchhoff, Topology, Trainer
-from hwlearn.circuit import factor, lineage
-from hwlearn.circuit.factor import FactoredSystem, plan_for
-from hwlearn.circuit.plan import Plan
-from hwlearn.circuit.reduction import ReducedSystem, Reduction, Unsettled
+from hwlearn.circuit.linear import factor, lineage
+from hwlearn.circuit.linear.factor import FactoredSystem, plan_for
+from hwlearn.circuit.linear.plan import Plan
+from hwlearn.circuit.linear.reduction import ReducedSystem, Reduction, Unsettled
 from hwlearn_sim import KirchhoffTwin
 
 
@@ -227,7 +227,7 @@ def test_what_cannot_be_settled_is_left_to_a_fresh_factor():
 def test_an_estimate_above_the_bound_falls_back(circuit_of, monkeypatch, mocker):
     t, g, x, _ = circuit_of(0)
     k = Kirchhoff(t, g)
-    monkeypatch.setattr("hwlearn.circuit.reduction.ERROR_BOUND", 1e-18)
+    monkeypatch.setattr("hwlearn.circuit.linear.reduction.ERROR_BOUND", 1e-18)
     tried = mocker.spy(lineage, "ReducedSystem")
     for scale in (2, 3, 4):
         other = g.copy()

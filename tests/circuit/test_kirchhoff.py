@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from hwlearn import Kirchhoff, Topology
-from hwlearn.circuit import factor
+from hwlearn.circuit.linear import factor
 from hwlearn.errors import CircuitError, SingularCircuitError
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwlearn import Kirchhoff, Topology
-from hwlearn.circuit import factor, lineage
 from hwlearn.circuit.elements import Sinh
+from hwlearn.circuit.linear import factor, lineage
 from hwlearn.errors import CircuitError, SingularCircuitError
 
 SEARCH = settings(max_examples=150, deadline=None)

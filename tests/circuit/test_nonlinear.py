@@ -12,10 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwlearn import Kirchhoff, Topology, loops
-from hwlearn.circuit import linearised
 from hwlearn.circuit.elements import OHMIC, Custom, Element, IdealDiode, Shockley, Sinh
-from hwlearn.circuit.newton import PROMISED
-from hwlearn.circuit.nonlinear import NonlinearKirchhoff
+from hwlearn.circuit.nonlinear.newton import PROMISED
+from hwlearn.circuit.nonlinear.solver import NonlinearKirchhoff, linearised
 from hwlearn.errors import CircuitError, ConvergenceError, SingularCircuitError
 
 CUBIC = Custom(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hwlearn import Kirchhoff, Topology
-from hwlearn.circuit import spice
+from hwlearn.circuit.spice import netlist as spice
 from hwlearn.errors import CircuitError, HwlearnError, SingularCircuitError, TopologyError
 
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
-from hwlearn.calibration_record import CalibrationRecord
-from hwlearn.lab.calibrating import RECORD_NAME
-from hwlearn_sim.backend import SimBackend
+from hwlearn.calibrated.record import CalibrationRecord
+from hwlearn.lab.calibration.session import RECORD_NAME
+from hwlearn_sim.twin.backend import SimBackend
 
 STEPS = ["noise", "lines", "pulses", "converters", "edges", "verify"]
 FLAWS = [

@@ -8,9 +8,9 @@ import tomllib
 import pytest
 
 from hwlearn.errors import NetworkError
-from hwlearn.lab.bench_file import shipped_benches
-from hwlearn.lab.runs import Run
-from hwlearn_sim.backend import SimBackend
+from hwlearn.lab.bench_file.file import shipped_benches
+from hwlearn.lab.runs.store import Run
+from hwlearn_sim.twin.backend import SimBackend
 
 KEYS = {"event", "run", "bench", "backend", "epochs", "stopped", "measurements", "seconds", "report"}
 

@@ -24,9 +24,11 @@ def one_port(mocker):
     """A machine with one USB serial port and no bus; opening anything is a failure of the test."""
     port = ListPortInfo("/dev/ttyACM7")
     port.description, port.vid, port.pid, port.serial_number = "Some board", 0x2341, 0x42, "X1"
-    mocker.patch("hwlearn_drivers.discovery.list_ports.comports", return_value=[port])
-    mocker.patch("hwlearn_drivers.discovery._pure_python_resources", return_value=["USB0::1510::9296::1::INSTR"])
-    return mocker.patch("hwlearn_drivers.discovery.open_link", side_effect=AssertionError("it talked"))
+    mocker.patch("hwlearn_drivers.instrument.discovery.list_ports.comports", return_value=[port])
+    mocker.patch(
+        "hwlearn_drivers.instrument.discovery._pure_python_resources", return_value=["USB0::1510::9296::1::INSTR"]
+    )
+    return mocker.patch("hwlearn_drivers.instrument.discovery.open_link", side_effect=AssertionError("it talked"))
 
 
 def test_listing_talks_to_nobody(one_port):

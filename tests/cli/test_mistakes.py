@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hwlearn.errors import LimitError, NetworkError
-from hwlearn.lab.runs import Run, connect
+from hwlearn.lab.runs.store import Run, connect
 from hwlearn_sim import KirchhoffTwin
-from hwlearn_sim.backend import SimBackend
+from hwlearn_sim.twin.backend import SimBackend
 
 GOOD = "0.1,0.2,-0.1,0.3,0.0,0.1,0.2\n"
 CSV = ("data.source=rows.csv", "data.target_columns=[4, 5, 6]")
@@ -142,7 +142,7 @@ def test_a_full_disk_is_told_in_one_line(hwlearn, mocker):
         db.execute(f"PRAGMA max_page_count = {pages + 4}")
         return db
 
-    mocker.patch("hwlearn.lab.recorder.connect", small_disk)
+    mocker.patch("hwlearn.lab.runs.recorder.connect", small_disk)
     ended = hwlearn("train", "small.toml", "--json")
     assert ended.code == 1
     assert len(ended.err) == 1

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 
 from hwlearn import cli
 from hwlearn.errors import NetworkError
-from hwlearn.lab import backends
-from hwlearn_sim.backend import SimBackend
+from hwlearn.lab.bench import backends
+from hwlearn_sim.twin.backend import SimBackend
 
 
 class Point:

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hwlearn.cli import app
-from hwlearn.lab.runs import Run
+from hwlearn.lab.runs.store import Run
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these signals to one process")
 

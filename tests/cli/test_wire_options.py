@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hwlearn.cli import app
-from hwlearn_sim.virtual_bench import PlacedSmu, VirtualBench
+from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
 
 BENCH = """
 [network]
@@ -94,7 +94,7 @@ def test_a_dry_run_prints_every_command_and_sends_none(absent, tmp_path):
 
 def test_the_wire_log_holds_both_directions(bench_at, tmp_path):
     placed = [PlacedSmu("a", "2400", (0,)), PlacedSmu("b", "2450", (1,)), PlacedSmu("c", "2612B", (2,))]
-    from hwlearn.lab.bench_file import load_bench_file
+    from hwlearn.lab.bench_file.file import load_bench_file
 
     path = bench_at("GPIB0::1::INSTR", "GPIB0::2::INSTR", "GPIB0::3::INSTR")
     topology = load_bench_file(path).network.build(tmp_path)

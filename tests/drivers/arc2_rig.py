@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 
 import hwlearn as hl
-from hwlearn_drivers.arc2_backend import Arc2Backend
+from hwlearn_drivers.arc2.backend import Arc2Backend
 
 LEAK_S = 1e-15  # a floating line is at some voltage
 

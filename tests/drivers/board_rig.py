@@ -14,9 +14,9 @@ import numpy as np
 
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
-from hwlearn_drivers.board_record import N_EDGES, BoardRecord, Converter
-from hwlearn_drivers.board_wiring import BoardWiring
-from hwlearn_sim.board_native import NativeBoard
+from hwlearn_drivers.board.record import N_EDGES, BoardRecord, Converter
+from hwlearn_drivers.board.wiring import BoardWiring
+from hwlearn_sim.board.native import NativeBoard
 
 DEADLINE_S = 10.0
 

@@ -17,11 +17,11 @@ import pytest
 from board_rig import BoardRig, graph
 
 from hwlearn.errors import SetupError
-from hwlearn_drivers import open_outputs
 from hwlearn_drivers.errors import LinkTimeout
-from hwlearn_drivers.link import StreamLink
-from hwlearn_drivers.transport import Transport
-from hwlearn_sim.board_build import host_library
+from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.transport.link import StreamLink
+from hwlearn_drivers.transport.transport import Transport
+from hwlearn_sim.board.build import host_library
 
 DEADLINE_S = 10.0
 

@@ -7,14 +7,14 @@ import pyvisa
 from pyvisa.constants import StatusCode
 
 from hwlearn.errors import SetupError
-from hwlearn_drivers import discovery
-from hwlearn_drivers.addresses import LinkOptions, open_link
-from hwlearn_drivers.blocks import encode_block
 from hwlearn_drivers.errors import LinkError, LinkTimeout, UnknownInstrumentError
-from hwlearn_drivers.serial_link import SerialLink
-from hwlearn_drivers.socket_link import SocketLink
-from hwlearn_drivers.transport import Transport
-from hwlearn_drivers.visa_link import VisaLink
+from hwlearn_drivers.instrument import discovery
+from hwlearn_drivers.transport.addresses import LinkOptions, open_link
+from hwlearn_drivers.transport.blocks import encode_block
+from hwlearn_drivers.transport.serial_link import SerialLink
+from hwlearn_drivers.transport.socket_link import SocketLink
+from hwlearn_drivers.transport.transport import Transport
+from hwlearn_drivers.transport.visa_link import VisaLink
 
 QUICK = LinkOptions(timeout_s=2.0)
 
@@ -80,7 +80,7 @@ def test_where_nobody_is_the_message_says_so(address):
 
 
 def test_another_visa_library_takes_every_visa_name(mocker):
-    opened = mocker.patch("hwlearn_drivers.visa_link.pyvisa.ResourceManager")
+    opened = mocker.patch("hwlearn_drivers.transport.visa_link.pyvisa.ResourceManager")
     open_link("TCPIP::10.0.0.1::5025::SOCKET", LinkOptions(visa_library="@ivi"))
     open_link("ASRL3::INSTR", LinkOptions(visa_library="@ivi", baud=9600))
     open_link("GPIB0::24::INSTR", LinkOptions(visa_library="@ivi"))
@@ -167,7 +167,7 @@ def gpib(mocker):
 
     def make(*replies):
         bus = Bus(replies)
-        manager = mocker.patch("hwlearn_drivers.visa_link.pyvisa.ResourceManager").return_value
+        manager = mocker.patch("hwlearn_drivers.transport.visa_link.pyvisa.ResourceManager").return_value
         resource = manager.open_resource.return_value
         resource.visalib, resource.session = bus, 1
         resource.clear.side_effect = lambda: setattr(bus, "cleared", bus.cleared + 1)
@@ -223,7 +223,7 @@ def test_ports_are_listed_by_their_usb_ids_and_none_is_opened(mocker):
             return self.device < other.device
 
     ports = [Port("COM4", 0x2341, 0x42, "85735"), Port("COM3")]
-    mocker.patch("hwlearn_drivers.discovery.list_ports.comports", return_value=ports)
+    mocker.patch("hwlearn_drivers.instrument.discovery.list_ports.comports", return_value=ports)
     opened = mocker.patch("serial.serial_for_url")
     found = discovery.serial_ports()
     assert [(port.address, port.usb_id, port.serial) for port in found] == [
@@ -240,7 +240,7 @@ def test_buses_are_listed_without_calling_out_to_the_network(mocker):
 
 
 def test_another_visa_library_lists_its_buses(mocker):
-    manager = mocker.patch("hwlearn_drivers.discovery.pyvisa.ResourceManager").return_value
+    manager = mocker.patch("hwlearn_drivers.instrument.discovery.pyvisa.ResourceManager").return_value
     manager.list_resources.return_value = ("USB0::1::2::3::INSTR", "GPIB0::24::INSTR")
     assert discovery.bus_resources("@ivi") == ["GPIB0::24::INSTR", "USB0::1::2::3::INSTR"]
     manager.open_resource.assert_not_called()

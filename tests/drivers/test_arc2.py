@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from ways_out import ENDINGS, POSIX
 
 from hwlearn.errors import LimitError
-from hwlearn_drivers import arc2, open_outputs
-from hwlearn_drivers.arc2 import Arc2
-from hwlearn_drivers.arc2_ceiling import Arc2Ceiling
+from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
+from hwlearn_drivers.arc2.instrument import Arc2
+from hwlearn_drivers.arc2.instrument import instrument as arc2
 from hwlearn_drivers.errors import (
     GarbledReplyError,
     HaltedError,
@@ -26,6 +26,7 @@ from hwlearn_drivers.errors import (
     LinkTimeout,
     OutputsMayBeOnError,
 )
+from hwlearn_drivers.instrument import open_outputs
 
 CEILING = Arc2Ceiling(1.0, 3.0)
 
@@ -310,8 +311,8 @@ import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from arc2_rig import FakeInstrument, FakeLibrary, world_of
-from hwlearn_drivers.arc2 import Arc2
-from hwlearn_drivers.arc2_ceiling import Arc2Ceiling
+from hwlearn_drivers.arc2.instrument import Arc2
+from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
 log = open(sys.argv[1], "a", buffering=1)
 def call(self, name, *arguments, real=FakeInstrument._call):
     log.write(name + chr(10))

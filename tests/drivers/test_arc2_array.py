@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 import hwlearn as hl
 from hwlearn.device_access import PulseLimits
 from hwlearn.errors import ComplianceError, LimitError, SetupError
-from hwlearn_drivers.arc2 import Arc2
-from hwlearn_drivers.arc2_array import Arc2Array, Arc2Devices
-from hwlearn_drivers.arc2_ceiling import Arc2Ceiling
-from hwlearn_drivers.arc2_programming import WriteVerifier
-from hwlearn_drivers.arc2_wiring import COLUMNS, ROWS, Arc2Wiring
+from hwlearn_drivers.arc2.array import Arc2Array, Arc2Devices
+from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
+from hwlearn_drivers.arc2.instrument import Arc2
+from hwlearn_drivers.arc2.programming import WriteVerifier
+from hwlearn_drivers.arc2.wiring import COLUMNS, ROWS, Arc2Wiring
 from hwlearn_drivers.errors import GarbledReplyError, LinkError
 
 PULSE_LIMITS = PulseLimits(voltage=2.0, current=5e-4, width=(1e-7, 1e-3), pulses=400, read_voltage=0.2)

@@ -11,10 +11,10 @@ from arc2_rig import LIMITS, FakeLibrary, World, settings, world_of
 
 import hwlearn as hl
 from hwlearn.calibration.pulses import PulsePlan, measure_pulses
-from hwlearn.lab import backends
-from hwlearn_drivers import arc2_backend
-from hwlearn_drivers.arc2_backend import Arc2Backend
-from hwlearn_drivers.arc2_wiring import COLUMNS, ROWS
+from hwlearn.lab.bench import backends
+from hwlearn_drivers.arc2.backend import Arc2Backend
+from hwlearn_drivers.arc2.instrument import backend as arc2_backend
+from hwlearn_drivers.arc2.wiring import COLUMNS, ROWS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "arc2.md").read_text(encoding="utf-8")
 
@@ -22,7 +22,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "arc2.md").read_text(encoding="utf-
 @pytest.fixture
 def registered(monkeypatch):
     """Register the backend as an installed package does."""
-    point = EntryPoint("arc2", "hwlearn_drivers.arc2_backend:Arc2Backend", backends.GROUP)
+    point = EntryPoint("arc2", "hwlearn_drivers.arc2.backend:Arc2Backend", backends.GROUP)
     monkeypatch.setattr(backends, "entry_points", lambda group: [point])
 
 

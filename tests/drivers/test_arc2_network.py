@@ -21,12 +21,12 @@ from pydantic import ValidationError
 
 import hwlearn as hl
 from hwlearn.errors import ComplianceError, LimitError, NetworkError, SetupError
-from hwlearn.nudges import OutputDrive
-from hwlearn_drivers import arc2_backend
-from hwlearn_drivers.arc2_backend import Arc2Backend
-from hwlearn_drivers.arc2_settings import Arc2PulseSettings, Arc2Settings
+from hwlearn.network.nudges import OutputDrive
+from hwlearn_drivers.arc2.backend import Arc2Backend
+from hwlearn_drivers.arc2.instrument import backend as arc2_backend
+from hwlearn_drivers.arc2.settings import Arc2PulseSettings, Arc2Settings
 from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
-from hwlearn_sim.twin import KirchhoffTwin
+from hwlearn_sim.twin.twin import KirchhoffTwin
 
 PAGE = (Path(__file__).parents[2] / "docs" / "arc2.md").read_text(encoding="utf-8")
 X = np.array([[0.5, -0.2, 0.1], [0.0, 0.4, -0.5]])

@@ -12,10 +12,10 @@ import pytest
 from arc2_rig import FakeInstrument, FakeLibrary, VendorError, world_of
 
 from hwlearn.errors import SetupError
-from hwlearn_drivers import arc2_library
-from hwlearn_drivers.arc2 import Arc2
-from hwlearn_drivers.arc2_calls import DryInstrument
-from hwlearn_drivers.arc2_ceiling import Arc2Ceiling
+from hwlearn_drivers.arc2.calls import DryInstrument
+from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
+from hwlearn_drivers.arc2.instrument import Arc2
+from hwlearn_drivers.arc2.instrument import library as arc2_library
 from hwlearn_drivers.errors import LinkError
 
 METHODS = [name for name in vars(arc2_library.VendorInstrument) if not name.startswith("_")]
@@ -161,10 +161,10 @@ def test_the_driver_itself_needs_no_library(monkeypatch):
         assert not name.startswith("pyarc2")
         return real(name, *rest, **more)
 
-    for module in [name for name in sys.modules if name.startswith("hwlearn_drivers.arc2")]:
+    for module in [name for name in sys.modules if name.startswith("hwlearn_drivers.arc2.instrument")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setattr(builtins, "__import__", refuse)
-    importlib.import_module("hwlearn_drivers.arc2_backend")
+    importlib.import_module("hwlearn_drivers.arc2.backend")
 
 
 def test_missing_firmware_is_named_before_the_instrument_is_looked_for(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hwlearn_drivers.backend_settings import ChannelSettings, EdgeCardSettings, SmuSettings
+from hwlearn_drivers.smu.settings import ChannelSettings, EdgeCardSettings, SmuSettings
 
 PAGE = (Path(__file__).parents[2] / "docs" / "instruments.md").read_text(encoding="utf-8")
 

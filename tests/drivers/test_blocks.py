@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwlearn_drivers.blocks import block_length, crc16, decode_codes, encode_block, encode_codes
 from hwlearn_drivers.errors import GarbledReplyError
+from hwlearn_drivers.transport.blocks import block_length, crc16, decode_codes, encode_block, encode_codes
 
 
 @given(st.binary(max_size=300))

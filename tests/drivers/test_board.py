@@ -7,12 +7,10 @@ import pytest
 from board_rig import FLAWED, PLAIN
 
 from hwlearn.errors import SetupError
-from hwlearn_drivers import board as board_module
-from hwlearn_drivers import open_outputs
-from hwlearn_drivers.addresses import LinkOptions, open_link
-from hwlearn_drivers.board import OFF, Board
-from hwlearn_drivers.board_protocol import ADC_ZERO, MIDSCALE, NOT_MEASURED, Capability
-from hwlearn_drivers.board_session import BoardSession
+from hwlearn_drivers.board import board as board_module
+from hwlearn_drivers.board.board import OFF, Board
+from hwlearn_drivers.board.protocol import ADC_ZERO, MIDSCALE, NOT_MEASURED, Capability
+from hwlearn_drivers.board.session import BoardSession
 from hwlearn_drivers.errors import (
     GarbledReplyError,
     HaltedError,
@@ -22,8 +20,10 @@ from hwlearn_drivers.errors import (
     OutputsMayBeOnError,
     UnknownInstrumentError,
 )
-from hwlearn_drivers.instrument import Identity
-from hwlearn_drivers.transport import Transport
+from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.instrument.instrument import Identity
+from hwlearn_drivers.transport.addresses import LinkOptions, open_link
+from hwlearn_drivers.transport.transport import Transport
 
 SESSION = BoardSession(1_000_000, 200_000, 3, 200, settle_us=50, averages=4, watchdog_ms=2000)
 FREE = "SEQ:FREE? "

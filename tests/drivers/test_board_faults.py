@@ -9,8 +9,8 @@ from board_rig import FLAWED, graph
 
 import hwlearn as hl
 from hwlearn.errors import HwlearnError
-from hwlearn_drivers import board as board_module
-from hwlearn_drivers.board_backend import BoardBackend
+from hwlearn_drivers.board import board as board_module
+from hwlearn_drivers.board.backend import BoardBackend
 from hwlearn_drivers.errors import OutputsMayBeOnError
 
 LIMITS = hl.Limits(voltage=1.0, drop=2.0, nudge=0.3, current=1e-3, conductance=(1.5e-5, 2e-4))

@@ -11,12 +11,12 @@ from board_rig import FLAWED, PLAIN, graph
 import hwlearn as hl
 from hwlearn.errors import LimitError, NetworkError, SetupError
 from hwlearn.learning.observer import shifted
-from hwlearn_drivers.blocks import decode_codes
-from hwlearn_drivers.board import OFF
-from hwlearn_drivers.board_backend import BoardBackend
-from hwlearn_drivers.board_protocol import ADC_STEP_V, DAC_STEP_V, NOT_MEASURED, SILENT
-from hwlearn_drivers.board_wiring import BoardWiring
+from hwlearn_drivers.board.backend import BoardBackend
+from hwlearn_drivers.board.board import OFF
+from hwlearn_drivers.board.protocol import ADC_STEP_V, DAC_STEP_V, NOT_MEASURED, SILENT
+from hwlearn_drivers.board.wiring import BoardWiring
 from hwlearn_drivers.errors import HaltedError, InstrumentError, LinkError, LinkTimeout, UnknownInstrumentError
+from hwlearn_drivers.transport.blocks import decode_codes
 
 LIMITS = hl.Limits(voltage=1.0, drop=2.0, nudge=0.3, current=1e-3, conductance=(1.5e-5, 2e-4))
 PLACES = tuple(range(31, 17, -1))

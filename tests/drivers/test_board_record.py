@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwlearn.errors import SetupError
-from hwlearn_drivers.blocks import crc16
-from hwlearn_drivers.board_record import RECORD_BYTES, BoardRecord, Converter
+from hwlearn_drivers.board.record import RECORD_BYTES, BoardRecord, Converter
 from hwlearn_drivers.errors import GarbledReplyError
+from hwlearn_drivers.transport.blocks import crc16
 
 converters = st.builds(Converter, st.integers(-30_000, 30_000), st.integers(-32_768, 32_767))
 codes = st.tuples(st.integers(0, 255), st.integers(0, 255)).map(sorted)

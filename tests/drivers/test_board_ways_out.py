@@ -9,14 +9,14 @@ import pytest
 from board_rig import PLAIN
 from ways_out import ENDINGS, POSIX
 
-from hwlearn_drivers.board import OFF
+from hwlearn_drivers.board.board import OFF
 
 DRIVEN = b"SOUR:VOLT 0,0.5\nSYST:ERR?\n"
 
 PROGRAM = """
 import os, signal, sys
 import hwlearn as hl
-from hwlearn_drivers.board_backend import BoardBackend
+from hwlearn_drivers.board.backend import BoardBackend
 {before}
 limits = hl.Limits(voltage=1.0, drop=2.0, nudge=0.3, current=1e-3, conductance=(1.5e-5, 2e-4))
 table = BoardBackend.Settings(address=sys.argv[1], timeout=20.0, watchdog=60)

@@ -7,15 +7,15 @@ from hypothesis import strategies as st
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import LimitError, SetupError
-from hwlearn.limits import Limits
-from hwlearn_drivers.addresses import LinkOptions, open_link
-from hwlearn_drivers.blocks import decode_codes, encode_block, encode_codes
-from hwlearn_drivers.edge_card import CardEdges, EdgeCard
-from hwlearn_drivers.edge_codes import EvenSteps, Rheostat
-from hwlearn_drivers.edges import FixedEdges
+from hwlearn.network.edge_codes import EvenSteps, Rheostat
+from hwlearn.network.limits import Limits
+from hwlearn_drivers.edges.card import CardEdges, EdgeCard
+from hwlearn_drivers.edges.edges import FixedEdges
 from hwlearn_drivers.errors import GarbledReplyError, InstrumentError
-from hwlearn_drivers.fence import SCPI_FENCE
-from hwlearn_drivers.transport import Transport
+from hwlearn_drivers.transport.addresses import LinkOptions, open_link
+from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_codes
+from hwlearn_drivers.transport.fence import SCPI_FENCE
+from hwlearn_drivers.transport.transport import Transport
 
 LIMITS = Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1.5e-5, 1e-3))
 LAW = Rheostat(100e3, 100.0)

@@ -13,10 +13,10 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import HwlearnError
-from hwlearn_drivers.backend import SmuBackend
-from hwlearn_sim.faults import Faults
+from hwlearn_drivers.smu.backend import SmuBackend
+from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.virtual_bench import PlacedSmu, VirtualBench
+from hwlearn_sim.wire.faults import Faults
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-5, 2e-4))
 TIMEOUT_S = 0.06

@@ -7,10 +7,10 @@ from pydantic import ValidationError
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import LimitError, SetupError
-from hwlearn.limits import Limits
-from hwlearn_drivers import open_outputs
-from hwlearn_drivers.backend import SmuBackend
+from hwlearn.network.limits import Limits
 from hwlearn_drivers.errors import InstrumentError, LinkError, OutputsMayBeOnError
+from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.smu.backend import SmuBackend
 from hwlearn_drivers.smu.dry_answers import DryAnswers
 
 LIMITS = Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(2e-5, 1e-3))

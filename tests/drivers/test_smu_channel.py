@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hwlearn.errors import LimitError, NetworkError, SetupError
-from hwlearn_drivers.dry_link import DryLink
 from hwlearn_drivers.errors import InstrumentError, UnknownInstrumentError
-from hwlearn_drivers.instrument import Identity, number
+from hwlearn_drivers.instrument.instrument import Identity, number
 from hwlearn_drivers.smu import Ceiling, open_smu
 from hwlearn_drivers.smu.dry_answers import DryAnswers
 from hwlearn_drivers.smu.registry import FAMILIES, family_by_identity, family_of, models, write_off
-from hwlearn_drivers.transport import Transport
+from hwlearn_drivers.transport.dry_link import DryLink
+from hwlearn_drivers.transport.transport import Transport
 
 MODELS = ["2400", "2450", "2612B", "B2902A"]
 CEILING = Ceiling(2.0, 1e-3)
@@ -274,7 +274,7 @@ def test_off_by_address_is_written_and_nothing_is_asked(responder):
 
 
 def _options():
-    from hwlearn_drivers.addresses import LinkOptions
+    from hwlearn_drivers.transport.addresses import LinkOptions
 
     return LinkOptions(timeout_s=5.0)
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from hwlearn.errors import SetupError
-from hwlearn_drivers import open_outputs
 from hwlearn_drivers.errors import InstrumentError, UnknownInstrumentError
-from hwlearn_drivers.instrument import Identity
+from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.smu import Ceiling
-from hwlearn_drivers.smu.keithley2400 import Keithley2400
-from hwlearn_drivers.smu.keithley2450 import Keithley2450
-from hwlearn_drivers.smu.keithley2600 import Keithley2600
-from hwlearn_drivers.smu.keysight_b2900 import KeysightB2900
+from hwlearn_drivers.smu.models.keithley2400 import Keithley2400
+from hwlearn_drivers.smu.models.keithley2450 import Keithley2450
+from hwlearn_drivers.smu.models.keithley2600 import Keithley2600
+from hwlearn_drivers.smu.models.keysight_b2900 import KeysightB2900
 
 CEILING = Ceiling(2.0, 1e-3)
 K2400 = Identity("KEITHLEY INSTRUMENTS INC.", "MODEL 2400", "1234567", "C30")

@@ -11,15 +11,15 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import ComplianceError, NetworkError, SetupError
-from hwlearn_drivers.backend import SmuBackend
 from hwlearn_drivers.errors import LinkError, LinkTimeout, OutputsMayBeOnError
-from hwlearn_drivers.pace import Pace
+from hwlearn_drivers.smu.backend import SmuBackend
+from hwlearn_drivers.smu.pace import Pace
+from hwlearn_sim.bench.bench import PlacedCard, PlacedSmu, VirtualBench
 from hwlearn_sim.code_laws import LinearLaw
-from hwlearn_sim.imperfections import Imperfections
+from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.plane import AnalogPlane
-from hwlearn_sim.sources import CurrentSource, VoltageSource
-from hwlearn_sim.virtual_bench import PlacedCard, PlacedSmu, VirtualBench
+from hwlearn_sim.plane.plane import AnalogPlane
+from hwlearn_sim.plane.sources import CurrentSource, VoltageSource
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-5, 2e-4))
 PTY = "pty" if sys.platform != "win32" else "tcp"
@@ -201,7 +201,7 @@ def test_ramps_take_the_time_that_the_slew_sets(graph, monkeypatch):
     slept = []
     with Rack(graph, ramp_step="50 mV", slew_V_per_s=10) as rack:
         rack.network.measure([[0.0, 0.0, 0.0]])
-        monkeypatch.setattr("hwlearn_drivers.smu_network.time.sleep", slept.append)
+        monkeypatch.setattr("hwlearn_drivers.smu.network.time.sleep", slept.append)
         rack.network.measure([[0.4, -0.2, 0.0]])
         monkeypatch.undo()
     # 0.4 V in 8 steps of 50 mV, 5 ms each, the settling of 0 s after the last
@@ -275,7 +275,7 @@ def test_ctrl_c_between_two_points_leaves_everything_off(graph, inputs, monkeypa
 
     with Rack(graph, ramp_step="500 mV") as rack:
         rack.network.measure(inputs)
-        monkeypatch.setattr("hwlearn_drivers.smu_network.time.sleep", settle)
+        monkeypatch.setattr("hwlearn_drivers.smu.network.time.sleep", settle)
         with pytest.raises(KeyboardInterrupt):
             rack.network.measure(inputs)
         assert rack.goes_off(), "without leaving any with-block"

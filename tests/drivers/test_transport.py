@@ -8,14 +8,14 @@ import time
 
 import pytest
 
-from hwlearn_drivers.addresses import LinkOptions, open_link
-from hwlearn_drivers.blocks import encode_block
-from hwlearn_drivers.dry_link import DryLink
 from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError, LinkTimeout
-from hwlearn_drivers.fence import SCPI_FENCE, TSP_FENCE, Fence
-from hwlearn_drivers.link import StreamLink
-from hwlearn_drivers.transport import Transport
-from hwlearn_drivers.wire_log import WireLog
+from hwlearn_drivers.transport.addresses import LinkOptions, open_link
+from hwlearn_drivers.transport.blocks import encode_block
+from hwlearn_drivers.transport.dry_link import DryLink
+from hwlearn_drivers.transport.fence import SCPI_FENCE, TSP_FENCE, Fence
+from hwlearn_drivers.transport.link import StreamLink
+from hwlearn_drivers.transport.transport import Transport
+from hwlearn_drivers.transport.wire_log import WireLog
 
 SHORT_S = 0.15
 LONG_S = 10.0
@@ -458,9 +458,9 @@ def test_the_wire_log_keeps_every_line_through_a_kill(responder, tmp_path):
     path = tmp_path / "wire.log"
     program = """
 import sys
-from hwlearn_drivers.addresses import open_link
-from hwlearn_drivers.transport import Transport
-from hwlearn_drivers.wire_log import WireLog
+from hwlearn_drivers.transport.addresses import open_link
+from hwlearn_drivers.transport.transport import Transport
+from hwlearn_drivers.transport.wire_log import WireLog
 transport = Transport("killed", lambda: open_link(sys.argv[1]), wire_log=WireLog(sys.argv[2]))
 for k in range(10**9):
     transport.query(f"Q{k}?")

@@ -10,11 +10,11 @@ import threading
 import pytest
 from ways_out import ENDINGS, POSIX
 
-from hwlearn_drivers import open_outputs
-from hwlearn_drivers.addresses import LinkOptions
 from hwlearn_drivers.errors import HaltedError, LinkError, OutputsMayBeOnError, UnknownInstrumentError
+from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.smu import Ceiling, open_smu
 from hwlearn_drivers.smu.dry_answers import DryAnswers
+from hwlearn_drivers.transport.addresses import LinkOptions
 
 CEILING = Ceiling(2.0, 1e-3)
 ON = {"2400": ":OUTP 1", "2612B": "smua.source.output=1"}
@@ -23,7 +23,7 @@ OFF = {"2400": [":OUTP 0"], "2612B": ["smua.source.output=0", "smub.source.outpu
 PROGRAM = """
 import os, signal, sys
 from hwlearn_drivers.smu import Ceiling, open_smu
-from hwlearn_drivers.addresses import LinkOptions
+from hwlearn_drivers.transport.addresses import LinkOptions
 url, model = sys.argv[1:]
 {before}
 smu = open_smu(url, {{1: Ceiling(2.0, 1e-3)}}, model=model, options=LinkOptions(timeout_s=20.0))

@@ -7,10 +7,9 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import DataError, SetupError
-from hwlearn.lab import backends
-from hwlearn.lab.bench import Bench
+from hwlearn.lab.bench.bench import Bench, backends
 from hwlearn_sim import Imperfections, KirchhoffTwin
-from hwlearn_sim.backend import SimBackend, SimSettings
+from hwlearn_sim.twin.backend import SimBackend, SimSettings
 
 # --- from the file to objects -----------------------------------------------------------------------
 

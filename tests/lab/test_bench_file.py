@@ -6,8 +6,8 @@ import tomllib
 import pytest
 
 from hwlearn.errors import HwlearnError, SetupError
-from hwlearn.lab.bench import open_bench
-from hwlearn.lab.bench_file import load_bench_file, shipped_benches
+from hwlearn.lab.bench.bench import open_bench
+from hwlearn.lab.bench_file.file import load_bench_file, shipped_benches
 
 WRONG = {
     # what is changed -> what the one line must say

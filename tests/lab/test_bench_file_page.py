@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hwlearn.lab.sections import NETWORKS, CalibrationSection, DataSection, LimitsSection, TrainSection
-from hwlearn_sim.backend import SimBackend
-from hwlearn_sim.virtual import VirtualSmuBackend
-from hwlearn_sim.virtual_board import VirtualBoardBackend
+from hwlearn.lab.bench_file.sections import NETWORKS, CalibrationSection, DataSection, LimitsSection, TrainSection
+from hwlearn_sim.bench.board_backend import VirtualBoardBackend
+from hwlearn_sim.bench.smu_backend import VirtualSmuBackend
+from hwlearn_sim.twin.backend import SimBackend
 
 PAGE = (Path(__file__).parents[2] / "docs" / "bench-file.md").read_text(encoding="utf-8")
 SECTIONS = {

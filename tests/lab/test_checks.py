@@ -9,7 +9,7 @@ import hwlearn as hl
 from hwlearn.errors import ComplianceError, NetworkError
 from hwlearn.lab.checks import check_bench
 from hwlearn_sim import KirchhoffTwin
-from hwlearn_sim.backend import SimBackend
+from hwlearn_sim.twin.backend import SimBackend
 
 NAMES = [
     "open",

@@ -10,9 +10,9 @@ from hypothesis.extra.numpy import arrays
 
 import hwlearn as hl
 from hwlearn.errors import DataError, LimitError
-from hwlearn.lab.data import encode, load_data, split
-from hwlearn.lab.data_files import read_csv, read_npz
-from hwlearn.lab.sections import DataSection
+from hwlearn.lab.bench_file.sections import DataSection
+from hwlearn.lab.data.files import read_csv, read_npz
+from hwlearn.lab.data.loading import encode, load_data, split
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-6, 1e-4))
 

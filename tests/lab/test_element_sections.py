@@ -7,7 +7,7 @@ import pytest
 
 from hwlearn.circuit.elements import OHMIC, IdealDiode, Shockley, Sinh
 from hwlearn.errors import HwlearnError, SetupError
-from hwlearn.lab.bench import open_bench
+from hwlearn.lab.bench.bench import open_bench
 from hwlearn.lab.checks import check_bench
 
 LAYERS = """

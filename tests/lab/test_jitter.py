@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hwlearn.errors import HwlearnError
-from hwlearn.lab.bench import open_bench
+from hwlearn.lab.bench.bench import open_bench
 
 FEATURES = {
     "data.source": "iris",

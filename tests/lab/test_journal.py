@@ -5,7 +5,7 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import RunError, SetupError
-from hwlearn.lab.journal import Journal, JournaledNetwork
+from hwlearn.lab.calibration.journal import Journal, JournaledNetwork
 from hwlearn_sim import Imperfections, KirchhoffTwin
 
 FACTS = {"topology": "t", "instruments": ["a"], "options": {"seed": 0}}

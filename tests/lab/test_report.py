@@ -6,9 +6,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 import hwlearn as hl
-from hwlearn.lab.recorder import RunRecorder
-from hwlearn.lab.report import crossbar_shape, draw_conductances, draw_learning_curve, draw_run
-from hwlearn.lab.runs import Run
+from hwlearn.lab.runs.recorder import RunRecorder
+from hwlearn.lab.runs.report import crossbar_shape, draw_conductances, draw_learning_curve, draw_run
+from hwlearn.lab.runs.store import Run
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import RunError
-from hwlearn.lab.recorder import RunRecorder
-from hwlearn.lab.runs import Run, connect, packed, unpacked
+from hwlearn.lab.runs.recorder import RunRecorder
+from hwlearn.lab.runs.store import Run, connect, packed, unpacked
 
 
 def trained(bench, runs, callbacks=(), start=None, run=None):
@@ -186,8 +186,8 @@ def test_arrays_come_back_bit_for_bit():
 CHILD = """
 import sys
 import hwlearn as hl
-from hwlearn.lab.recorder import RunRecorder
-from hwlearn.lab.runs import Run
+from hwlearn.lab.runs.recorder import RunRecorder
+from hwlearn.lab.runs.store import Run
 
 class Acknowledge(hl.Callback):
     # told after the recorder, so what it says is already committed

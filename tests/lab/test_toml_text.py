@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwlearn.errors import SetupError
-from hwlearn.toml_text import toml_text
+from hwlearn.storage.toml_text import toml_text
 
 # surrogates are no text, and nothing else is excluded: quotes, control characters, other scripts
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

@@ -6,7 +6,7 @@ import pytest
 import hwlearn as hl
 from hwlearn.circuit.elements import OHMIC, IdealDiode, Shockley, Sinh
 from hwlearn.learning.subsets import sensitivities
-from hwlearn.nudges import SMALL_MOVE
+from hwlearn.network.nudges import SMALL_MOVE
 from hwlearn_sim import KirchhoffTwin
 
 KAPPA = 2e-5

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwlearn.errors import SetupError
-from hwlearn_drivers.edge_codes import EvenSteps, Rheostat
+from hwlearn.network.edge_codes import EvenSteps, Rheostat
 from hwlearn_sim.code_laws import LinearLaw, RheostatLaw
 
 PAIRS = [

@@ -8,9 +8,9 @@ import pytest
 import hwlearn as hl
 from hwlearn.device_access import PulseLimits
 from hwlearn.errors import SetupError
-from hwlearn.lab.bench import open_bench
+from hwlearn.lab.bench.bench import open_bench
 from hwlearn_sim import Imperfections, KirchhoffTwin
-from hwlearn_sim.memristive import MemristiveTwin, Memristors
+from hwlearn_sim.twin.memristive import MemristiveTwin, Memristors
 
 BOTH = pytest.mark.parametrize("memristors", [
     Memristors(device_spread=0.1, cycle_spread=0.05, read_noise=0.002),

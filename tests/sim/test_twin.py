@@ -6,8 +6,8 @@ import pytest
 import hwlearn as hl
 from hwlearn.errors import LimitError, SetupError
 from hwlearn_sim import Imperfections, KirchhoffTwin
-from hwlearn_sim.backend import SimBackend, SimSettings
 from hwlearn_sim.code_laws import LinearLaw
+from hwlearn_sim.twin.backend import SimBackend, SimSettings
 
 LOW, HIGH = 1e-6, 1e-4
 

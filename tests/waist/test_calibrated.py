@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
-from hwlearn.calibrated import CalibratedNetwork
-from hwlearn.calibration_record import CalibrationRecord
-from hwlearn.calibration_sections import ConverterRecord, EdgeRecord, NoiseRecord
+from hwlearn.calibrated.network import CalibratedNetwork
+from hwlearn.calibrated.record import CalibrationRecord
+from hwlearn.calibrated.sections import ConverterRecord, EdgeRecord, NoiseRecord
 from hwlearn.errors import LimitError, SetupError
 from hwlearn_sim import Imperfections, KirchhoffTwin
 

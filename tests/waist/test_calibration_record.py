@@ -11,9 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hwlearn as hl
-from hwlearn.atomic_file import write_atomically
-from hwlearn.calibration_record import CalibrationRecord, identity
-from hwlearn.calibration_sections import (
+from hwlearn.calibrated.record import CalibrationRecord, identity
+from hwlearn.calibrated.sections import (
     ConverterRecord,
     EdgeRecord,
     LineRecord,
@@ -22,6 +21,7 @@ from hwlearn.calibration_sections import (
     VerifyRecord,
 )
 from hwlearn.errors import SetupError
+from hwlearn.storage.atomic_file import write_atomically
 
 TOPOLOGY = hl.Topology.random(8, 12, inputs=3, outputs=2, seed=1)
 SMUS = ("Keithley 2450, serial 01, at TCPIP::10.0.0.1::INSTR", "Keithley 2450, serial 02, at GPIB::3")
@@ -232,7 +232,7 @@ def test_mistakes_are_named(path, old, new, words):
     assert old in text
     body = text.replace(old, new).partition("\n[end]\n")[0]
     # with a checksum that is right, so that the key alone is what is wrong
-    from hwlearn.calibration_record import _checksum
+    from hwlearn.calibrated.record import _checksum
 
     path.write_text(f'{body}\n[end]\nchecksum = "{_checksum(body)}"\n', encoding="utf-8")
     refused(lambda: CalibrationRecord.load(path), *words)

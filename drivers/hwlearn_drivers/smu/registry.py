@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from typing import Final
 
 from hwlearn.errors import SetupError
-from hwlearn_drivers.addresses import LinkOptions, open_link
-from hwlearn_drivers.dry_link import DryLink
 from hwlearn_drivers.errors import UnknownInstrumentError
-from hwlearn_drivers.instrument import Identity
+from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.smu.dry_answers import DryAnswers
-from hwlearn_drivers.smu.keithley2400 import Keithley2400
-from hwlearn_drivers.smu.keithley2450 import Keithley2450
-from hwlearn_drivers.smu.keithley2600 import Keithley2600
-from hwlearn_drivers.smu.keysight_b2900 import KeysightB2900
+from hwlearn_drivers.smu.models.keithley2400 import Keithley2400
+from hwlearn_drivers.smu.models.keithley2450 import Keithley2450
+from hwlearn_drivers.smu.models.keithley2600 import Keithley2600
+from hwlearn_drivers.smu.models.keysight_b2900 import KeysightB2900
 from hwlearn_drivers.smu.smu import Smu
 from hwlearn_drivers.smu.span import Ceiling
-from hwlearn_drivers.transport import Transport
-from hwlearn_drivers.wire_log import WireLog
+from hwlearn_drivers.transport.addresses import LinkOptions, open_link
+from hwlearn_drivers.transport.dry_link import DryLink
+from hwlearn_drivers.transport.transport import Transport
+from hwlearn_drivers.transport.wire_log import WireLog
 
 FAMILIES: Final[tuple[type[Smu], ...]] = (Keithley2400, Keithley2450, Keithley2600, KeysightB2900)
 
@@ -77,7 +77,7 @@ def open_smu(
     Parameters
     ----------
     address : str
-        As `hwlearn_drivers.addresses.open_link` takes it.
+        As `hwlearn_drivers.transport.addresses.open_link` takes it.
     ceilings : mapping of int to Ceiling
         The most that each channel in use may ever be told, by channel number.
     model : str

@@ -10,11 +10,11 @@ from typing import ClassVar
 
 from hwlearn.errors import SetupError
 from hwlearn_drivers.errors import UnknownInstrumentError
-from hwlearn_drivers.instrument import Identity
+from hwlearn_drivers.instrument.instrument import Identity
+from hwlearn_drivers.instrument.source import Source
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.span import Ceiling, Span
-from hwlearn_drivers.source import Source
-from hwlearn_drivers.transport import Transport
+from hwlearn_drivers.transport.transport import Transport
 
 
 class Smu(Source):

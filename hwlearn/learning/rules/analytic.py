@@ -11,7 +11,7 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.rules.rule import Gradient, Rule, named_readings
-from hwlearn.network import Network
+from hwlearn.network.network import Network
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from hwlearn.errors import NetworkError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.observer import nudged_outputs, shifted
 from hwlearn.learning.rules.rule import Gradient, Rule, named_readings
-from hwlearn.network import Network, Readout, TwoPhase
-from hwlearn.nudges import ClampNudge, CurrentNudge, Nudge, OutputDrive, Strength
+from hwlearn.network.network import Network, Readout, TwoPhase
+from hwlearn.network.nudges import ClampNudge, CurrentNudge, Nudge, OutputDrive, Strength
 
 
 @dataclass(frozen=True, eq=False)

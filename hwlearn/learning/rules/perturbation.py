@@ -10,7 +10,7 @@ from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.rules.rule import Gradient, Rule, named_readings
-from hwlearn.network import Network
+from hwlearn.network.network import Network
 
 
 class SPSA(Rule):

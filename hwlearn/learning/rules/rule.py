@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.learning.costs import Cost
-from hwlearn.network import Network, Readout
+from hwlearn.network.network import Network, Readout
 
 
 @dataclass(frozen=True, eq=False, slots=True)

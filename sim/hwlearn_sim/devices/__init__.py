@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from hwlearn_sim.devices.array import DeviceArray
     from hwlearn_sim.devices.digipot import Digipots
     from hwlearn_sim.devices.failing import Failing
-    from hwlearn_sim.devices.fitting import FittedLaw
+    from hwlearn_sim.devices.fits.fitting import FittedLaw
+    from hwlearn_sim.devices.fits.measured import PulseData, read_pulse_data
+    from hwlearn_sim.devices.fits.soft_bounds import fit_soft_bounds
+    from hwlearn_sim.devices.fits.vteam import fit_vteam
     from hwlearn_sim.devices.iv import SinhIV
-    from hwlearn_sim.devices.measured import PulseData, read_pulse_data
     from hwlearn_sim.devices.model import DeviceModel
     from hwlearn_sim.devices.soft_bounds import SoftBounds, SoftBoundsLaw
-    from hwlearn_sim.devices.soft_bounds_fit import fit_soft_bounds
     from hwlearn_sim.devices.vteam import Vteam, VteamLaw
-    from hwlearn_sim.devices.vteam_fit import fit_vteam
 
 __all__ = [
     "DeviceArray",
@@ -44,16 +44,16 @@ _HOMES = {
     "DeviceModel": "model",
     "Digipots": "digipot",
     "Failing": "failing",
-    "FittedLaw": "fitting",
-    "PulseData": "measured",
+    "FittedLaw": "fits.fitting",
+    "PulseData": "fits.measured",
     "SinhIV": "iv",
     "SoftBounds": "soft_bounds",
     "SoftBoundsLaw": "soft_bounds",
     "Vteam": "vteam",
     "VteamLaw": "vteam",
-    "fit_soft_bounds": "soft_bounds_fit",
-    "fit_vteam": "vteam_fit",
-    "read_pulse_data": "measured",
+    "fit_soft_bounds": "fits.soft_bounds",
+    "fit_vteam": "fits.vteam",
+    "read_pulse_data": "fits.measured",
 }
 
 

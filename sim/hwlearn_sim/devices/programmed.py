@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import SetupError
-from hwlearn_sim.imperfections import Imperfections
+from hwlearn_sim.devices.imperfections import Imperfections
 
 
 class Devices:

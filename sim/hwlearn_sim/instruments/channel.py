@@ -20,8 +20,8 @@ from hwlearn_sim.instruments.capability import (
 from hwlearn_sim.instruments.errors import InstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Quantity, Range
-from hwlearn_sim.plane import AnalogPlane
-from hwlearn_sim.sources import CurrentSource, Open, Operating, Source, VoltageSource
+from hwlearn_sim.plane.plane import AnalogPlane
+from hwlearn_sim.plane.sources import CurrentSource, Open, Operating, Source, VoltageSource
 
 _UNWIRED: Final = Topology(2, [(0, 1)], inputs=[0], outputs=[1])
 

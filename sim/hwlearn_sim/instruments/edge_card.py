@@ -13,15 +13,15 @@ import numpy as np
 
 from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import SetupError
-from hwlearn_drivers.blocks import decode_codes, encode_codes
 from hwlearn_drivers.errors import GarbledReplyError
+from hwlearn_drivers.transport.blocks import decode_codes, encode_codes
 from hwlearn_sim.code_laws import CodeLaw
 from hwlearn_sim.devices import Devices
 from hwlearn_sim.instruments.errors import InstrumentError
-from hwlearn_sim.instruments.parameters import exactly
-from hwlearn_sim.instruments.scpi import as_block, block
-from hwlearn_sim.instruments.scpi_instrument import ScpiInstrument
-from hwlearn_sim.plane import AnalogPlane
+from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
+from hwlearn_sim.instruments.scpi.language import as_block, block
+from hwlearn_sim.instruments.scpi.parameters import exactly
+from hwlearn_sim.plane.plane import AnalogPlane
 
 
 class VirtualEdgeCard(ScpiInstrument):

@@ -6,10 +6,10 @@ import threading
 import time
 from abc import ABC, abstractmethod
 
-from hwlearn_sim.faults import Faults
 from hwlearn_sim.instruments.errors import ErrorQueue, InstrumentError
-from hwlearn_sim.message_session import MessageSession
-from hwlearn_sim.session import Line
+from hwlearn_sim.wire.faults import Faults
+from hwlearn_sim.wire.message_session import MessageSession
+from hwlearn_sim.wire.session import Line
 
 
 class Clock:

@@ -9,11 +9,12 @@ from typing import Final
 import numpy as np
 
 from hwlearn.errors import SetupError
-from hwlearn_sim.instruments import keithley2400, keithley2450, keithley2612b, keysightb2902
 from hwlearn_sim.instruments.capability import Capability, Meters
 from hwlearn_sim.instruments.channel import SmuChannel
 from hwlearn_sim.instruments.instrument import Clock, Instrument
-from hwlearn_sim.plane import AnalogPlane
+from hwlearn_sim.instruments.scpi import keithley2400, keithley2450, keysightb2902
+from hwlearn_sim.instruments.tsp import keithley2612b
+from hwlearn_sim.plane.plane import AnalogPlane
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from hwlearn.circuit.topology import Topology
-from hwlearn_drivers.blocks import decode_codes, encode_block, encode_codes
+from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_codes
 from hwlearn_sim import PlacedBoard, VirtualBench
-from hwlearn_sim.board import VirtualBoard
-from hwlearn_sim.imperfections import Imperfections
+from hwlearn_sim.board.board import VirtualBoard
+from hwlearn_sim.devices.imperfections import Imperfections
 
 
 class Talk:

@@ -11,12 +11,12 @@ import pytest
 import hwlearn as hl
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import LimitError, SetupError
-from hwlearn.network import TargetError
-from hwlearn_drivers.board_backend import BoardBackend
+from hwlearn.network.network import TargetError
+from hwlearn_drivers.board.backend import BoardBackend
 from hwlearn_sim import KirchhoffTwin, PlacedBoard, VirtualBench, board_build
-from hwlearn_sim.board_parts import EDGE_LAW
-from hwlearn_sim.imperfections import Imperfections
-from hwlearn_sim.virtual_board import BOARD, VirtualBoardBackend, VirtualBoardSettings
+from hwlearn_sim.bench.board_backend import BOARD, VirtualBoardBackend, VirtualBoardSettings
+from hwlearn_sim.board.parts import EDGE_LAW
+from hwlearn_sim.devices.imperfections import Imperfections
 
 CROSSBAR = hl.Topology.crossbar(8, 4)
 RANDOM = hl.Topology.random(14, 30, inputs=4, outputs=3, seed=5)
@@ -145,7 +145,7 @@ def test_a_calibration_of_ones_own_is_refused():
 
 def test_the_emulated_board_needs_a_checkout(monkeypatch, tmp_path):
     real = board_build.firmware_folder()
-    monkeypatch.setattr("hwlearn_sim.board_emulated.firmware_folder", lambda: tmp_path)
+    monkeypatch.setattr("hwlearn_sim.board.emulated.firmware_folder", lambda: tmp_path)
     assert real.is_dir()
     with pytest.raises(SetupError, match="only a checkout"):
         opened(emulation="avr")
@@ -170,7 +170,7 @@ def test_an_emulator_that_cannot_be_built_is_one_line(monkeypatch, tmp_path):
     (tmp_path / "emu" / "refboard_emu.py").write_text(
         "class EmulatedBoard:\n    def __init__(self):\n        raise OSError('no libsimavr\\nmore of it')\n"
     )
-    monkeypatch.setattr("hwlearn_sim.board_emulated.firmware_folder", lambda: tmp_path)
+    monkeypatch.setattr("hwlearn_sim.board.emulated.firmware_folder", lambda: tmp_path)
     monkeypatch.delitem(sys.modules, "refboard_emu", raising=False)
     with pytest.raises(SetupError, match=r"cannot be had: no libsimavr$"):
         opened(emulation="avr")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from hwlearn.errors import SetupError
-from hwlearn_sim import board_build
-from hwlearn_sim.board_build import firmware_folder, host_header, host_library
-from hwlearn_sim.board_native import NativeBoard
+from hwlearn_sim.board import build as board_build
+from hwlearn_sim.board.build import firmware_folder, host_header, host_library
+from hwlearn_sim.board.native import NativeBoard
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_compiled_once_and_anew_when_a_source_changes(sources, tmp_path):
 
 
 def test_two_processes_may_build_at_once(tmp_path):
-    code = "import sys; from pathlib import Path; from hwlearn_sim.board_build import host_library\n"
+    code = "import sys; from pathlib import Path; from hwlearn_sim.board.build import host_library\n"
     code += "print(host_library(cache=Path(sys.argv[1])))"
     both = [
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)

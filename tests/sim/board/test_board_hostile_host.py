@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwlearn.circuit.topology import Topology
-from hwlearn_drivers.blocks import encode_block, encode_codes
+from hwlearn_drivers.transport.blocks import encode_block, encode_codes
 from hwlearn_sim import PlacedBoard, VirtualBench
-from hwlearn_sim.board_native import NativeBoard
+from hwlearn_sim.board.native import NativeBoard
 
 HALF_VOLT = 6554  # codes from midscale, rounded up: DACs are nearest to the limit
 ZERO = [0x8000] * 8

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwlearn_drivers.blocks import encode_block
-from hwlearn_drivers.board_record import BoardRecord
-from hwlearn_sim.board_library import ADCS, DACS
-from hwlearn_sim.board_native import NativeBoard
+from hwlearn_drivers.board.record import BoardRecord
+from hwlearn_drivers.transport.blocks import encode_block
+from hwlearn_sim.board.library import ADCS, DACS
+from hwlearn_sim.board.native import NativeBoard
 
 
 def on(record: BoardRecord | None = None) -> NativeBoard:

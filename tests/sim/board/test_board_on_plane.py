@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn.limits import Limits
+from hwlearn.network.limits import Limits
 from hwlearn_sim import KirchhoffTwin, PlacedBoard, PlacedCard, PlacedSmu, VirtualBench
-from hwlearn_sim.board_circuit import BoardCircuit, with_nudges
-from hwlearn_sim.board_parts import EDGE_LAW, BoardParts
+from hwlearn_sim.board.circuit import BoardCircuit, with_nudges
+from hwlearn_sim.board.parts import EDGE_LAW, BoardParts
 from hwlearn_sim.code_laws import LinearLaw
-from hwlearn_sim.imperfections import Imperfections
-from hwlearn_sim.plane import AnalogPlane
+from hwlearn_sim.devices.imperfections import Imperfections
+from hwlearn_sim.plane.plane import AnalogPlane
 
 CROSSBAR = Topology.crossbar(8, 4)
 STEP = 80e-6

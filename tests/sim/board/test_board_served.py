@@ -16,7 +16,7 @@ import pytest
 
 from hwlearn.circuit.topology import Topology
 from hwlearn_sim import PlacedBoard, PlacedSmu, VirtualBench
-from hwlearn_sim.faults import Faults
+from hwlearn_sim.wire.faults import Faults
 
 CROSSBAR = Topology.crossbar(8, 4)
 DEADLINE_S = 10.0

@@ -14,10 +14,10 @@ import pytest
 import hwlearn as hl
 from hwlearn.errors import HwlearnError
 from hwlearn.learning.records import Callback, Progress, Step
-from hwlearn_drivers.board_backend import BoardBackend
+from hwlearn_drivers.board.backend import BoardBackend
 from hwlearn_drivers.errors import LinkTimeout
 from hwlearn_sim import PlacedBoard, VirtualBench, serve
-from hwlearn_sim.faults import Faults
+from hwlearn_sim.wire.faults import Faults
 
 needs_pty = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 

@@ -9,7 +9,7 @@ from scipy.integrate import solve_ivp
 from hwlearn.errors import SetupError
 from hwlearn_sim.code_laws import RheostatLaw
 from hwlearn_sim.devices import Devices, Digipots, Failing, SinhIV, SoftBounds, SoftBoundsLaw, Vteam, VteamLaw
-from hwlearn_sim.imperfections import Imperfections
+from hwlearn_sim.devices.imperfections import Imperfections
 
 VOLTS = st.floats(-3.0, 3.0)
 SOFT = SoftBoundsLaw(g_min=1e-6, g_max=1e-4, set_step=0.05, reset_step=0.1, set_scale=0.2, reset_scale=0.3)

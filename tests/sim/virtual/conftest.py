@@ -11,7 +11,7 @@ from hwlearn.circuit.topology import Topology
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.instrument import Instrument
 from hwlearn_sim.instruments.models import make_smu
-from hwlearn_sim.plane import AnalogPlane
+from hwlearn_sim.plane.plane import AnalogPlane
 
 QUIET = Meters(noise=0.0)
 

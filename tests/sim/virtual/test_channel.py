@@ -15,7 +15,7 @@ from hwlearn_sim.instruments.channel import SmuChannel
 from hwlearn_sim.instruments.errors import InstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.models import MODELS
-from hwlearn_sim.plane import AnalogPlane
+from hwlearn_sim.plane.plane import AnalogPlane
 
 DIVIDER = Topology(3, [(0, 1), (1, 2)], inputs=[1], outputs=[2], ground=0)
 

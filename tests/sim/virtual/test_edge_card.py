@@ -7,14 +7,14 @@ import pytest
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn.limits import Limits
-from hwlearn_drivers.blocks import decode_codes, encode_block, encode_codes
-from hwlearn_drivers.edge_codes import EvenSteps, Rheostat
+from hwlearn.network.edge_codes import EvenSteps, Rheostat
+from hwlearn.network.limits import Limits
+from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_codes
 from hwlearn_sim import Imperfections, KirchhoffTwin
 from hwlearn_sim.code_laws import LinearLaw, RheostatLaw
 from hwlearn_sim.devices import Devices
 from hwlearn_sim.instruments.edge_card import VirtualEdgeCard
-from hwlearn_sim.plane import AnalogPlane
+from hwlearn_sim.plane.plane import AnalogPlane
 
 LAW = LinearLaw(1e-6, 1e-4, 256)
 

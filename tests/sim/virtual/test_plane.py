@@ -14,8 +14,8 @@ from scipy.optimize import LinearConstraint, minimize
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError
-from hwlearn_sim.plane import AnalogPlane
-from hwlearn_sim.sources import CurrentSource, Open, Source, VoltageSource
+from hwlearn_sim.plane.plane import AnalogPlane
+from hwlearn_sim.plane.sources import CurrentSource, Open, Source, VoltageSource
 
 RESISTOR = Topology(3, [(0, 1), (1, 2)], inputs=[1], outputs=[2], ground=0)
 """One resistor from node 1 to ground; the other leads to an open end."""

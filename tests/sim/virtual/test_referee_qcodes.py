@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hwlearn.circuit.topology import Topology
+from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.virtual_bench import PlacedSmu, VirtualBench
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # whatever QCoDeS and its many dependencies deprecate
 

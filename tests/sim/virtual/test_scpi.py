@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from hwlearn_sim.instruments.errors import ErrorQueue, InstrumentError
 from hwlearn_sim.instruments.instrument import Exchange
-from hwlearn_sim.instruments.parameters import Choice, Flag, Number, Text, Whole
-from hwlearn_sim.instruments.scpi import (
+from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
+from hwlearn_sim.instruments.scpi.language import (
     CommandTree,
     as_block,
     block,
@@ -19,7 +19,7 @@ from hwlearn_sim.instruments.scpi import (
     split,
     unquoted,
 )
-from hwlearn_sim.instruments.scpi_instrument import ScpiInstrument
+from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Number, Text, Whole
 
 # --- text ------------------------------------------------------------------------------------------------
 

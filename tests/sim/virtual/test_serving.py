@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwlearn.errors import HwlearnError, SetupError
-from hwlearn_sim import serve
-from hwlearn_sim.faults import Fault, Faults
-from hwlearn_sim.framing import Framer
-from hwlearn_sim.message_session import LONGEST_MESSAGE
+from hwlearn_sim.wire import serve
+from hwlearn_sim.wire.faults import Fault, Faults
+from hwlearn_sim.wire.framing import Framer
+from hwlearn_sim.wire.message_session import LONGEST_MESSAGE
 
 DEADLINE_S = 10.0
 

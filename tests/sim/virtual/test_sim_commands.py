@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.cli import app
+from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.commands import picture, watch
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.placed import PlacedBoard, PlacedSmu
-from hwlearn_sim.virtual_bench import VirtualBench
 
 DIVIDER = Topology(3, [(0, 1), (1, 2)], inputs=[0], outputs=[1], ground=2, names=["in", "out", "gnd"])
 

@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from hwlearn_sim.instruments.errors import InstrumentError
-from hwlearn_sim.instruments.tsp_syntax import parse
+from hwlearn_sim.instruments.tsp.syntax import parse
 
 
 @pytest.mark.parametrize(

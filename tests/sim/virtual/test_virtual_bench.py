@@ -10,14 +10,14 @@ import pytest
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, ComplianceError, SetupError
-from hwlearn.limits import Limits
-from hwlearn.network import TargetError
-from hwlearn.nudges import ClampNudge
+from hwlearn.network.limits import Limits
+from hwlearn.network.network import TargetError
+from hwlearn.network.nudges import ClampNudge
 from hwlearn_sim import Imperfections, KirchhoffTwin
+from hwlearn_sim.bench.bench import PlacedCard, PlacedSmu, VirtualBench
+from hwlearn_sim.bench.smu_backend import VirtualSmuBackend, VirtualSmuSettings
 from hwlearn_sim.code_laws import LinearLaw
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.virtual import VirtualSmuBackend, VirtualSmuSettings
-from hwlearn_sim.virtual_bench import PlacedCard, PlacedSmu, VirtualBench
 
 QUIET = Meters(noise=0.0)
 CROSSBAR = Topology.crossbar(4, 3, inputs=[0, 1, 2], outputs=[0, 1])

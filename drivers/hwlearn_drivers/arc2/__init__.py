@@ -1,0 +1,1 @@
+"""ArC TWO: a 32 x 32 array behind `hwlearn.Network`."""

@@ -1,0 +1,163 @@
+"""The backend ``arc2``: a crossbar on an ArC TWO."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.device_access import PulseLimits
+from hwlearn.errors import SetupError
+from hwlearn.network.limits import Limits
+from hwlearn_drivers.arc2.array import Arc2Array, Arc2Devices
+from hwlearn_drivers.arc2.calls import DryLibrary, ToldLibrary
+from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
+from hwlearn_drivers.arc2.instrument import Arc2
+from hwlearn_drivers.arc2.library import FULL_SCALE_V, VendorLibrary, in_our_words, load_library, open_vendor
+from hwlearn_drivers.arc2.network import Arc2Network
+from hwlearn_drivers.arc2.pace import Arc2Pace
+from hwlearn_drivers.arc2.programming import WriteVerifier
+from hwlearn_drivers.arc2.settings import Arc2Settings
+from hwlearn_drivers.arc2.wiring import Arc2Wiring
+from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
+from hwlearn_drivers.transport.wire_log import WireLog
+
+
+class Arc2Backend:
+    """Opens the ArC TWO that a ``[backend]`` table names, with every channel at 0 V."""
+
+    Settings = Arc2Settings
+
+    @staticmethod
+    def open(
+        settings: Arc2Settings, topology: Topology, limits: Limits, calibration: object | None = None
+    ) -> Arc2Network:
+        """Open the instrument and return the network on it; nothing but 0 V is applied.
+
+        Raises
+        ------
+        SetupError
+            If the table does not fit the network or the limits, the library or the firmware is missing, or a
+            calibration is given.
+        LinkError
+            If the instrument is not there or does not take its firmware.
+        """
+        if calibration is not None:
+            raise SetupError(
+                "the backend 'arc2' applies no calibration by itself; hwlearn.calibrated.CalibratedNetwork does"
+            )
+        wiring = Arc2Wiring.of(topology, settings.rows, settings.columns)
+        pulse_limits = _pulse_limits(settings, limits)
+        ceiling = _ceiling(settings, limits, pulse_limits)
+        with ExitStack() as stack:
+            wire_log = None if settings.wire_log is None else stack.enter_context(WireLog(settings.wire_log))
+            arc = Arc2.open(
+                _library(settings, wire_log),
+                settings.id,
+                _firmware(settings),
+                ceiling,
+                settings.timeout,
+                settings.control,
+            )
+            stack.callback(arc.close)
+            array = Arc2Array(arc, topology, wiring, pulse_limits, limits, _devices(settings, limits))
+            pace = Arc2Pace(
+                settings.settle,
+                settings.averaging,
+                settings.current_sign,
+                settings.voltage_sigma,
+                settings.current_sigma,
+            )
+            pulses = settings.pulses
+            network = Arc2Network(
+                topology,
+                limits,
+                array,
+                wiring,
+                pace,
+                None if pulses is None else WriteVerifier(pulses.tolerance),
+                wire_log=wire_log,
+            )
+            stack.pop_all()  # from here on the network closes what it hangs on
+            return network
+
+    @staticmethod
+    def off(settings: Arc2Settings) -> None:
+        """Bring every channel to 0 V: load the firmware, which resets every DAC, then ground all channels.
+
+        Raises
+        ------
+        SetupError
+            If the library or the firmware is missing.
+        OutputsMayBeOnError
+            If it could not be sent.
+        """
+        library = _library(settings, None)
+        failed = ""
+        for _ in range(2):  # a link that was just dropped may be back
+            try:
+                _send_off(settings, library)
+            except LinkError as error:
+                failed = str(error)
+            else:
+                return
+        raise OutputsMayBeOnError(
+            f"OUTPUTS MAY BE ON: EVERY CHANNEL OF ARC TWO {settings.id} ({failed}); switch it off by hand"
+        )
+
+
+def _send_off(settings: Arc2Settings, library: VendorLibrary) -> None:
+    vendor = open_vendor(library, settings.id, _firmware(settings))
+    with in_our_words(library, "bringing every channel to 0 V"):
+        vendor.ground_all()
+        vendor.execute()
+
+
+def _library(settings: Arc2Settings, wire_log: WireLog | None) -> VendorLibrary:
+    name = f"ArC TWO {settings.id}"
+    library: VendorLibrary = DryLibrary(settings.id) if settings.dry_run else load_library()
+    if settings.dry_run:
+        library = ToldLibrary(library, lambda call: print(f"{name} > {call}", flush=True))
+    if wire_log is not None:
+        library = ToldLibrary(library, lambda call: wire_log.sent(name, call.encode("ascii", "backslashreplace")))
+    return library
+
+
+def _firmware(settings: Arc2Settings) -> Path:
+    return settings.firmware.expanduser()
+
+
+def _pulse_limits(settings: Arc2Settings, limits: Limits) -> PulseLimits:
+    """Return the limits of pulses; those of readings hold also where no pulse is allowed."""
+    pulses = settings.pulses
+    if settings.read_voltage > limits.voltage:
+        raise SetupError(
+            f"backend.read_voltage = {settings.read_voltage:g} V exceeds limits.voltage = {limits.voltage:g} V"
+        )
+    if pulses is None:
+        # only the one for readings counts: without the table the devices are not pulsed
+        return PulseLimits(settings.read_voltage, limits.current, (1e-6, 1e-6), 1, settings.read_voltage)
+    if not pulses.width[0] <= pulses.width[1]:
+        raise SetupError("backend.pulses.width must be two rising times")
+    return PulseLimits(pulses.voltage, pulses.current, pulses.width, pulses.most, settings.read_voltage)
+
+
+def _ceiling(settings: Arc2Settings, limits: Limits, pulse_limits: PulseLimits) -> Arc2Ceiling:
+    if limits.voltage > FULL_SCALE_V:
+        raise SetupError(
+            f"limits.voltage = {limits.voltage:g} V is more than an ArC TWO makes, {FULL_SCALE_V:g} V on a channel"
+        )
+    return Arc2Ceiling(limits.voltage, pulse_limits.voltage)
+
+
+def _devices(settings: Arc2Settings, limits: Limits) -> Arc2Devices:
+    pulses = settings.pulses
+    unknown = limits.conductance[1] if settings.unknown_conductance is None else settings.unknown_conductance
+    return Arc2Devices(
+        settings.read_voltage,
+        "rows" if pulses is None else pulses.positive,
+        settings.current_sign,
+        1.0 if pulses is None else pulses.headroom,
+        unknown,
+        pulsed=pulses is not None,
+    )

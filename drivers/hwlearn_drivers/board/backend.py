@@ -1,0 +1,107 @@
+"""The backend ``board``: a bench on the reference board."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import SetupError
+from hwlearn.network.limits import Limits
+from hwlearn_drivers.board.board import BLOCK_QUIET_S, OFF, Board
+from hwlearn_drivers.board.dry import DryBoard
+from hwlearn_drivers.board.edges import BoardEdges
+from hwlearn_drivers.board.network import BoardNetwork
+from hwlearn_drivers.board.protocol import MILLION, microvolts
+from hwlearn_drivers.board.session import BoardSession
+from hwlearn_drivers.board.settings import BoardSettings
+from hwlearn_drivers.board.wiring import BoardWiring
+from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
+from hwlearn_drivers.transport.addresses import LinkOptions, open_link
+from hwlearn_drivers.transport.dry_link import DryLink
+from hwlearn_drivers.transport.transport import Transport
+from hwlearn_drivers.transport.wire_log import WireLog
+
+
+class BoardBackend:
+    """Opens the board that a ``[backend]`` table names, and makes it safe."""
+
+    Settings = BoardSettings
+
+    @staticmethod
+    def open(
+        settings: BoardSettings, topology: Topology, limits: Limits, calibration: object | None = None
+    ) -> BoardNetwork:
+        """Open the board, safe, with the bench's limits set in its firmware, and return the network on it.
+
+        Raises
+        ------
+        SetupError
+            If the table does not fit the network, a limit of the bench is wider than the board's own, the board
+            has no calibration record, or a calibration is given: the board brings its own.
+        LinkError, UnknownInstrumentError, InstrumentError
+            If the board is not there, is another instrument or has older firmware, or refuses a setting.
+        """
+        if calibration is not None:
+            raise SetupError("the backend 'board' applies the board's own calibration record; leave this one out")
+        wiring = BoardWiring.of(topology, settings.inputs, settings.outputs, settings.edges)
+        with ExitStack() as stack:
+            wire_log = None if settings.wire_log is None else stack.enter_context(WireLog(settings.wire_log))
+            board = Board.open(_transport(settings, wire_log), settings.baud)
+            stack.callback(board.close)
+            edges = BoardEdges(board, limits, wiring.edges)
+            board.begin(
+                BoardSession(
+                    int(microvolts(limits.voltage)),
+                    int(microvolts(limits.nudge)),
+                    *edges.codes,
+                    settle_us=round(settings.settle * MILLION),
+                    averages=settings.averages,
+                    watchdog_ms=round(settings.watchdog * 1000),
+                )
+            )
+            network = BoardNetwork(topology, limits, board, wiring, edges, settings.voltage_sigma, wire_log)
+            stack.pop_all()  # from here on the network closes what it hangs on
+            return network
+
+    @staticmethod
+    def off(settings: BoardSettings) -> None:
+        """Send OFF, write-only and asking nothing first; twice, for another program may have left half a block.
+
+        Raises
+        ------
+        OutputsMayBeOnError
+            If it could not be sent.
+        """
+        try:
+            _send_off(settings)
+        except LinkError:
+            try:  # a link that was just dropped may be back
+                _send_off(settings)
+            except LinkError as error:
+                raise OutputsMayBeOnError(
+                    f"OUTPUTS MAY BE ON: EVERY DAC AND NUDGE SWITCH OF {settings.address} ({error}); its own "
+                    f"watchdog makes it safe {settings.watchdog:g} s after its last message, or pull its plug"
+                ) from error
+
+
+def _send_off(settings: BoardSettings) -> None:
+    transport = _transport(settings, None)
+    try:
+        transport.halt(OFF)
+        if not settings.dry_run:
+            time.sleep(BLOCK_QUIET_S)
+        transport.halt(OFF)
+    finally:
+        transport.close()
+
+
+def _transport(settings: BoardSettings, wire_log: WireLog | None) -> Transport:
+    address = settings.address
+    options = LinkOptions(settings.baud, settings.visa_library, settings.timeout)
+    return Transport(
+        address,
+        (lambda: DryLink(address, DryBoard())) if settings.dry_run else lambda: open_link(address, options),
+        timeout_s=settings.timeout,
+        wire_log=wire_log,
+    )

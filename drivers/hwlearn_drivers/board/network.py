@@ -1,0 +1,291 @@
+"""`BoardNetwork`: a resistor network on the reference board, measured in batches by the board's own sequences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.errors import LimitError, NetworkError, SetupError
+from hwlearn.network.limits import Limits
+from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TargetError, TwoPhase
+from hwlearn.network.nudges import Nudge, OutputDrive, ResistorNudge
+from hwlearn.units import format_quantity
+from hwlearn_drivers.board import protocol as wire
+from hwlearn_drivers.board.board import Board
+from hwlearn_drivers.board.edges import BoardEdges
+from hwlearn_drivers.board.wiring import BoardWiring
+from hwlearn_drivers.transport.wire_log import WireLog
+
+_SAME_KAPPA = 0.01  # relative
+_READ_NOISE_ROOM = 6 * math.sqrt(2)  # sigmas between two readings of one output: the board's guard reads again
+_ROUNDING_V = 2 * (wire.DAC_STEP_V + wire.ADC_STEP_V)
+
+
+class BoardNetwork(Network):
+    """A network whose inputs the board drives and whose outputs it reads, and nudges through known resistors.
+
+    Every sequence ends safe, so between two requests nothing is driven. Whatever ends a measurement but its
+    success (an error, Ctrl-C) makes the board safe first.
+
+    Parameters
+    ----------
+    topology : Topology
+    limits : Limits
+    board : Board
+        Its session begun with limits no wider than these.
+    wiring : BoardWiring
+    edges : BoardEdges
+    voltage_sigma : float, optional
+        Stated standard uncertainty of one reading in volts; that of the converter's step unless given.
+    wire_log : WireLog, optional
+        Closed with the network.
+
+    Raises
+    ------
+    SetupError
+        If the board has no calibration record, or its readings are too coarse for ``limits.nudge``.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        limits: Limits,
+        board: Board,
+        wiring: BoardWiring,
+        edges: BoardEdges,
+        voltage_sigma: float | None = None,
+        wire_log: WireLog | None = None,
+    ) -> None:
+        self.board, self.edges = board, edges
+        self._wiring, self._wire_log = wiring, wire_log
+        self._codes = wire.BoardCodes.of(board.calibrated())
+        self._kappa = self._codes.siemens[wiring.outputs]
+        self.voltage_sigma = wire.ADC_STEP_V / math.sqrt(12) if voltage_sigma is None else voltage_sigma
+        through_V = math.hypot(self.voltage_sigma, wire.DAC_STEP_V / math.sqrt(12))
+        self._current_sigma = float(self._kappa.max()) * through_V
+        # what the board accepts as near enough to a free reading, which it takes anew
+        self._farthest_V = limits.nudge - _READ_NOISE_ROOM * self.voltage_sigma - _ROUNDING_V
+        if self._farthest_V <= 0:
+            raise SetupError(
+                f"limits.nudge = {format_quantity(limits.nudge, 'V')} is lost in the readings, whose "
+                f"voltage_sigma is {format_quantity(self.voltage_sigma, 'V')}; widen it or average more"
+            )
+        super().__init__(topology, limits, ("resistor",), resolution=wire.ADC_STEP_V)
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Maker, model, serial number, firmware and address, as the board told them."""
+        who, where = self.board.identity, self.board.transport.name
+        return (f"{who.maker} {who.model}, serial {who.serial}, firmware {who.firmware}, at {where}",)
+
+    # --- phases -------------------------------------------------------------------------------------
+
+    def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
+        if drive is not None:
+            readout, _, refused = self._measure_sides(inputs, drive, None)
+            if refused.any():
+                raise LimitError(
+                    f"the board did not nudge sample {int(np.flatnonzero(refused)[0])}: its drive is farther than "
+                    f"limits.nudge = {format_quantity(self.limits.nudge, 'V')} from the free output, or that "
+                    "output is beyond the converter's range"
+                )
+            return readout
+        words = self._input_codes(inputs)
+        with self._driving():
+            status, readings = self.board.sequence("SEQ:FREE? ", words, 1, 1)
+            self._check(status)
+        return self._readout(readings[:, 0])
+
+    def _measure_sides(
+        self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
+    ) -> tuple[Readout, Readout | None, NDArray[np.bool_]]:
+        self._check_kappa(plus.siemens)
+        sides = [plus] if minus is None else [plus, minus]
+        nudges = [self._nudge_codes(side.values) for side in sides]
+        words = np.concatenate([self._input_codes(inputs), *nudges], axis=1)
+        with self._driving():
+            self.board.set_sides(len(sides))
+            status, readings = self.board.sequence("SEQ:NUDG? ", words, len(sides), 1 + len(sides))
+            self._check(status)
+        refused = self._not_nudged(status)
+        found = [
+            self._readout(readings[:, k], np.where(refused[:, None], wire.FLOATING, nudges[k]))
+            for k in range(len(sides))
+        ]
+        return found[0], None if minus is None else found[1], refused
+
+    def _both_phases(
+        self, inputs: FloatArray, error: ErrorSignal, nudge: Nudge, symmetric: bool
+    ) -> TwoPhase | None:
+        """Let the board find the nudges where it can, and where its limits imply all of the bench's."""
+        if not isinstance(error, TargetError) or not isinstance(nudge, ResistorNudge) or nudge.strength == "auto":
+            return None
+        eta_steps = round(nudge.strength * wire.ETA_STEPS)
+        targets = self._target_codes(error.targets, len(inputs))
+        if not 1 <= eta_steps <= wire.MOST_ETA or targets is None or not self._implied(inputs):
+            return None
+        self._check_kappa(np.full(self.topology.n_outputs, nudge.kappa))
+        sides = 2 if symmetric else 1
+        words = np.concatenate([self._input_codes(inputs), targets], axis=1)
+        eta = eta_steps / wire.ETA_STEPS
+        with self._driving():
+            self.board.set_sides(sides)
+            status, readings = self.board.sequence(f"SEQ:TWOP? {eta:.6f},", words, 1 + sides, 1 + sides)
+            self._check(status)
+        refused = self._not_nudged(status)
+        steps = wire.nudge_steps(eta_steps, readings[:, 0], targets)
+        floats = refused[:, None] | (targets == wire.FLOATING)
+
+        def side(phase: int, sign: int) -> Readout:
+            codes = self._codes.map.dac_codes(readings[:, 0] + sign * steps)
+            return self._readout(readings[:, phase], np.where(floats, wire.FLOATING, codes))
+
+        free = self._readout(readings[:, 0])
+        return TwoPhase(
+            free,
+            side(1, 1),
+            side(2, -1) if symmetric else None,
+            error(free.voltages),
+            np.where(refused, 0.0, eta),
+        )
+
+    def _most_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
+        """Bound the distance of the nudge DAC from the free output, as the board does."""
+        most = np.full(len(free), np.inf)
+        size = np.abs(error).max(axis=1)
+        return np.asarray(np.divide(self._farthest_V, size, out=most, where=size > 0))
+
+    def _implied(self, inputs: FloatArray) -> bool:
+        """Whether limits on voltage and nudge, which the board keeps, imply those on drop and current.
+
+        Free outputs lie between the driven terminals, and a nudge DAC lies within ``limits.nudge`` of one.
+        """
+        low, high = inputs.min(axis=1, initial=0.0), inputs.max(axis=1, initial=0.0)
+        limits = self.limits
+        lowest = np.maximum(low - limits.nudge, -limits.voltage)
+        highest = np.minimum(high + limits.nudge, limits.voltage)
+        spread = float(np.max(highest - lowest, initial=0.0))
+        return spread <= limits.drop and spread * float(self._kappa.max()) <= limits.current
+
+    # --- codes and volts ----------------------------------------------------------------------------
+
+    def _input_codes(self, inputs: FloatArray) -> wire.Integers:
+        """Return the input codes (S, 8); channels that the network does not use stay at 0 V."""
+        volts = np.zeros((len(inputs), wire.N_INPUTS))
+        volts[:, self._wiring.inputs] = inputs
+        return _made(self._codes.inputs.dac_codes(volts), "an input")
+
+    def _nudge_codes(self, values: FloatArray) -> wire.Integers:
+        """Return the nudge codes (S, 4) of volts (S, n_out)."""
+        volts = np.full((len(values), wire.N_OUTPUTS), np.nan)
+        volts[:, self._wiring.outputs] = values
+        floats = np.isnan(volts)
+        codes = _made(self._codes.nudges.dac_codes(np.where(floats, 0.0, volts)), "a nudge")
+        return np.where(floats, wire.FLOATING, codes)
+
+    def _target_codes(self, targets: FloatArray, samples: int) -> wire.Integers | None:
+        """Return targets as ADC codes (S, 4); None if the board cannot be told them."""
+        wanted = np.asarray(targets, dtype=np.float64)
+        if wanted.shape != (samples, self.topology.n_outputs) or not np.isfinite(wanted).all():
+            return None
+        volts = np.zeros((samples, wire.N_OUTPUTS))
+        volts[:, self._wiring.outputs] = wanted
+        codes = self._codes.outputs.adc_codes(volts)
+        if codes.size and not (codes.min() >= 0 and codes.max() < wire.FLOATING):
+            return None
+        codes[:, np.isin(np.arange(wire.N_OUTPUTS), self._wiring.outputs, invert=True)] = wire.FLOATING
+        return codes
+
+    def _readout(self, readings: wire.Codes, nudges: wire.Integers | None = None) -> Readout:
+        """Return one phase from readings (S, 4) and the nudge codes (S, 4) that were applied."""
+        here = self._wiring.outputs
+        volts = self._codes.outputs.adc_volts(readings)[:, here]
+        currents = np.zeros_like(volts)
+        if nudges is not None:
+            behind = self._codes.nudges.dac_volts(nudges)[:, here]
+            currents = np.where(nudges[:, here] == wire.FLOATING, 0.0, self._kappa * (behind - volts))
+        return Readout(
+            volts,
+            output_currents=currents,
+            saturated=~wire.tells(readings[:, here]),
+            voltage_sigma=self.voltage_sigma,
+            current_sigma=self._current_sigma,
+        )
+
+    # --- what the board says ------------------------------------------------------------------------
+
+    def _not_nudged(self, status: wire.Codes) -> NDArray[np.bool_]:
+        return np.asarray((status & wire.NOT_NUDGED) != 0)
+
+    def _check(self, status: wire.Codes) -> None:
+        lost = np.flatnonzero(status & (wire.NOT_MEASURED | wire.SILENT))
+        if lost.size:
+            silent = bool(status[lost[0]] & wire.SILENT)
+            raise NetworkError(
+                f"{self.board.name} measured up to sample {int(lost[0])}, then "
+                + ("its ADC did not answer; look at the board" if silent else "the sequence was ended")
+            )
+
+    def _check_kappa(self, siemens: FloatArray | None) -> None:
+        """Refuse a drive whose conductances are not those of the board's nudge resistors."""
+        if siemens is None or not (np.abs(siemens / self._kappa - 1) <= _SAME_KAPPA).all():
+            asked = "none" if siemens is None else format_quantity(float(siemens[0]), "S")
+            raise NetworkError(
+                f"the nudge resistors of {self.board.name} are {format_quantity(float(self._kappa.mean()), 'S')}, "
+                f'not {asked}; set train.kappa = "{format_quantity(float(self._kappa.mean()), "S")}"'
+            )
+
+    # --- the board ----------------------------------------------------------------------------------
+
+    def _program(self, conductances: FloatArray) -> Programmed:
+        with self._driving():
+            return self.edges.program(conductances)
+
+    @contextmanager
+    def _driving(self) -> Iterator[None]:
+        """Let commands out, and make the board safe whatever else than success ends them."""
+        try:
+            if self.board.transport.halted:
+                self.board.rearm()
+            yield
+        except BaseException:
+            self.board.halt()
+            raise
+
+    def reconnect(self) -> None:
+        """Reach the same board again: safe first, then limits, settings and edges as they were.
+
+        Raises
+        ------
+        LinkError
+            If it cannot be reached.
+        UnknownInstrumentError
+            If another board answers, or this one with another calibration record.
+        NetworkError
+            If the edges do not come back to what they were.
+        """
+        self._check_open()
+        self.board.reconnect()
+        self.edges.restore()
+
+    def _close(self) -> None:
+        try:
+            self.board.close()
+        finally:
+            if self._wire_log is not None:
+                self._wire_log.close()
+
+
+def _made(codes: wire.Integers, what: str) -> wire.Integers:
+    """Refuse codes that no DAC has."""
+    if codes.size and not (codes.min() >= 0 and codes.max() < wire.FLOATING):
+        sample, channel = np.argwhere((codes < 0) | (codes >= wire.FLOATING))[0]
+        raise LimitError(
+            f"{what} of sample {sample} is beyond what DAC channel {channel} can make; nothing was applied"
+        )
+    return codes

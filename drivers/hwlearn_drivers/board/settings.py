@@ -1,0 +1,61 @@
+"""The ``[backend]`` table of a bench on the reference board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from hwlearn_drivers.smu.settings import Seconds, Volts
+from hwlearn_drivers.transport.addresses import PURE_PYTHON
+
+
+def _power_of_two(count: int) -> int:
+    if count not in (1, 2, 4, 8, 16, 32, 64):
+        raise ValueError("the board averages 1, 2, 4, 8, 16, 32 or 64 readings")
+    return count
+
+
+class BoardSettings(BaseModel):
+    """All keys of the table; quantities are text with a unit, or numbers in SI units.
+
+    Attributes
+    ----------
+    address : str
+        As `hwlearn_drivers.transport.addresses.open_link` takes it.
+    settle : quantity
+        Wait after every change before reading, 0 to 50 ms. The ADC alone takes 170 us until its last bit stands:
+        each of its channels has a filter of 15 kHz (ADS8688, data sheet SBAS582C, 8.3.5).
+    averages : int
+        Readings averaged into one: 1, 2, 4, ... 64.
+    inputs, outputs, edges : tuple of int, optional
+        Channel of each input (0-7) and output (0-3), place of each edge (0-31), in the network's order.
+    watchdog : quantity
+        The board makes itself safe after so long without a message, 50 ms to 60 s.
+    voltage_sigma : quantity, optional
+        Stated standard uncertainty of a reading; that of the converter's step unless given.
+    timeout, baud, visa_library
+        See `hwlearn_drivers.transport.addresses.LinkOptions`.
+    wire_log : path, optional
+        Every byte is written down there.
+    dry_run : bool
+        Print commands instead of sending them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["board"] = "board"
+    address: str
+    settle: Annotated[Seconds, Field(le=0.05)] = 200e-6
+    averages: Annotated[int, AfterValidator(_power_of_two)] = 1
+    inputs: tuple[int, ...] | None = None
+    outputs: tuple[int, ...] | None = None
+    edges: tuple[int, ...] | None = None
+    watchdog: Annotated[Seconds, Field(ge=0.05, le=60.0)] = 2.0
+    voltage_sigma: Volts | None = None
+    timeout: Annotated[Seconds, Field(gt=0)] = 3.0
+    baud: Annotated[int, Field(gt=0)] = 1_000_000
+    visa_library: str = PURE_PYTHON
+    wire_log: Path | None = None
+    dry_run: bool = False

@@ -1,0 +1,67 @@
+"""`BoardWiring`: the channel of the board that each terminal hangs on, and the place of each edge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from hwlearn.circuit.topology import IntArray, Topology
+from hwlearn.errors import SetupError
+from hwlearn_drivers.board.protocol import N_INPUTS, N_OUTPUTS
+from hwlearn_drivers.board.record import N_EDGES
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class BoardWiring:
+    """Channels and places, in the topology's order.
+
+    Attributes
+    ----------
+    inputs : ndarray of int, shape (n_in,)
+        DAC channel 0-7 of each input.
+    outputs : ndarray of int, shape (n_out,)
+        Output channel 0-3 of each output: it is read by that ADC and nudged by the DAC of that number.
+    edges : ndarray of int, shape (E,)
+        Place 0-31 of each edge.
+    """
+
+    inputs: IntArray
+    outputs: IntArray
+    edges: IntArray
+
+    @classmethod
+    def of(
+        cls,
+        topology: Topology,
+        inputs: Sequence[int] | None = None,
+        outputs: Sequence[int] | None = None,
+        edges: Sequence[int] | None = None,
+    ) -> Self:
+        """Wire a topology to the board; what is not given counts 0, 1, 2, ...
+
+        Raises
+        ------
+        SetupError
+            If the board has not that many, or a list names the wrong number or one of them twice.
+        """
+        return cls(
+            _chosen("input", "DAC channels", topology.n_inputs, N_INPUTS, inputs),
+            _chosen("output", "output channels", topology.n_outputs, N_OUTPUTS, outputs),
+            _chosen("edge", "places", topology.n_edges, N_EDGES, edges),
+        )
+
+
+def _chosen(what: str, where: str, needed: int, there: int, asked: Sequence[int] | None) -> IntArray:
+    if needed > there:
+        raise SetupError(f"the network has {needed} {what}s, the board {there}; take a smaller network")
+    chosen = list(range(needed)) if asked is None else [int(number) for number in asked]
+    if len(chosen) != needed or len(set(chosen)) != needed:
+        raise SetupError(
+            f"backend.{what}s must name {needed} different {where} for {needed} {what}s, got {chosen}"
+        )
+    if chosen and not (min(chosen) >= 0 and max(chosen) < there):
+        raise SetupError(f"backend.{what}s names {chosen}; the board has {where} 0 to {there - 1}")
+    return np.array(chosen, dtype=np.int64)

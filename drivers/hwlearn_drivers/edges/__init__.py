@@ -1,0 +1,1 @@
+"""Programmable-edge cards: the conductances of a network set by a second instrument."""

@@ -1,0 +1,179 @@
+"""The edge card: digital potentiometers as edges, all set by one block.
+
+Wire: ``EDGE:DATA #block`` and ``EDGE:DATA?``, the block as `transport.blocks.encode_codes` makes it;
+``*IDN?``, ``*RST``, ``*CLS`` and ``SYST:ERR?``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+import numpy as np
+
+from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.errors import SetupError
+from hwlearn.network.edge_codes import CodeLaw, Codes
+from hwlearn.network.limits import Limits
+from hwlearn.network.network import Programmed
+from hwlearn.units import format_quantity
+from hwlearn_drivers.edges.edges import Edges
+from hwlearn_drivers.errors import GarbledReplyError, InstrumentError
+from hwlearn_drivers.instrument.instrument import Identity, Instrument
+from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_codes
+from hwlearn_drivers.transport.fence import SCPI_FENCE, Fence
+from hwlearn_drivers.transport.transport import Transport
+
+
+class EdgeCard(Instrument):
+    """An edge card at the end of a transport."""
+
+    __slots__ = ()
+
+    fence: ClassVar[Fence | None] = None  # until the card has shown that it has the register to fence with
+    error_question: ClassVar[str] = "SYST:ERR?"
+
+    @classmethod
+    def open(cls, transport: Transport) -> EdgeCard:
+        """Ask who it is and empty its error queue.
+
+        Raises
+        ------
+        LinkError
+            If it does not answer; the transport is then closed.
+        """
+        try:
+            transport.fence = cls.fence
+            card = cls(transport, Identity.parse(transport.query("*IDN?")))
+            card.set_up()
+        except BaseException:
+            transport.close()
+            raise
+        return card
+
+    def set_up(self) -> None:
+        """Empty the error queue, and find out how to resynchronise; the edges stay as they are."""
+        self.tell("*CLS")
+        try:
+            self.tell("*ESE 0")
+        except InstrumentError:
+            self.transport.fence = None  # then silence must do
+        else:
+            self.transport.fence = SCPI_FENCE
+
+    def write_codes(self, codes: Codes) -> None:
+        """Set every edge of the card.
+
+        Raises
+        ------
+        InstrumentError
+            If the card refuses; it then has changed nothing.
+        """
+        with self.transport.exchange():
+            self.transport.write_block("EDGE:DATA", encode_codes(codes))
+            self.check_errors("EDGE:DATA")
+
+    def read_codes(self) -> Codes:
+        """Return what every edge of the card is set to.
+
+        Raises
+        ------
+        GarbledReplyError
+            If the checksum is wrong.
+        """
+        question = "EDGE:DATA?"
+        with self.transport.exchange():
+            data = self.transport.query_block(question)
+            try:
+                return decode_codes(data)
+            except GarbledReplyError:
+                self.transport.garbled(question, data[:40])
+
+
+class DryEdgeCard:
+    """Answers what `EdgeCard` asks in a dry run: a card that does what it is told.
+
+    Parameters
+    ----------
+    places : int
+        Edges on the card.
+    """
+
+    __slots__ = ("_block",)
+
+    def __init__(self, places: int) -> None:
+        self._block = encode_block(encode_codes(np.zeros(places, dtype=np.uint16)))
+
+    def __call__(self, message: bytes) -> bytes | None:
+        """Return the answer to a message, None where none is due."""
+        if message.startswith(b"EDGE:DATA #"):
+            self._block = message.removeprefix(b"EDGE:DATA ")
+        answers = {
+            b"*IDN?": b"DRY RUN,EDGE CARD,0,0",
+            b"SYST:ERR?": b'0,"No error"',
+            b"EDGE:DATA?": self._block,
+        }
+        return answers.get(message)
+
+
+class CardEdges(Edges):
+    """The edges of a network on an edge card.
+
+    Parameters
+    ----------
+    card : EdgeCard
+    topology : Topology
+    limits : Limits
+    law : CodeLaw
+        What a code means.
+    places : iterable of int, optional
+        Place on the card of each edge, in edge order; 0, 1, 2, ... unless given.
+
+    Raises
+    ------
+    SetupError
+        If the card has too few places, a place is named twice, or the card cannot make every conductance
+        that the limits allow.
+    """
+
+    def __init__(
+        self,
+        card: EdgeCard,
+        topology: Topology,
+        limits: Limits,
+        law: CodeLaw,
+        places: Iterable[int] | None = None,
+    ) -> None:
+        least, most = law.span
+        low, high = limits.conductance
+        if low < least or high > most:
+            raise SetupError(
+                f"the edge card makes {format_quantity(least, 'S')} to {format_quantity(most, 'S')}, but "
+                f"limits.conductance is {format_quantity(low, 'S')} to {format_quantity(high, 'S')}"
+            )
+        self._card, self._law = card, law
+        present = card.read_codes()
+        chosen = list(range(topology.n_edges)) if places is None else [int(place) for place in places]
+        if len(chosen) != topology.n_edges or len(set(chosen)) != len(chosen):
+            raise SetupError(f"{topology.n_edges} edges need as many different places on the card, got {chosen}")
+        if min(chosen) < 0 or max(chosen) >= len(present):
+            raise SetupError(f"the card has places 0 to {len(present) - 1}, the edges ask for {chosen}")
+        self._places = np.array(chosen, dtype=np.intp)
+
+    def program(self, conductances: FloatArray) -> Programmed:
+        """Set the edges, and read back what the card took."""
+        wanted = self._law.nearest(conductances)
+        codes = self._card.read_codes()
+        codes[self._places] = wanted
+        self._card.write_codes(codes)
+        taken = self._card.read_codes()[self._places]
+        return Programmed(conductances, self._law.siemens(taken), taken != wanted)
+
+    def reconnect(self) -> None:
+        """Reach the card again if its link is closed; the edges stay where they are."""
+        if self._card.transport.closed:
+            self._card.reconnect()
+
+    def close(self) -> None:
+        """Close the card; the edges stay where they are."""
+        self._card.close()

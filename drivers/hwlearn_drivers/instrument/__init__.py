@@ -1,0 +1,1 @@
+"""What every instrument driver shares: messages, error queues, output state, discovery."""

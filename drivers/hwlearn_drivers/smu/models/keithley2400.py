@@ -1,0 +1,102 @@
+"""Keithley 2400 series SourceMeter (SCPI).
+
+Source: 2400 Series SourceMeter User's Manual, section 18 (SCPI command reference).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from hwlearn.circuit.topology import FloatArray
+from hwlearn_drivers.instrument.instrument import number
+from hwlearn_drivers.smu.channel import SmuChannel
+from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, other, range_command
+from hwlearn_drivers.smu.reading import Reading
+from hwlearn_drivers.smu.smu import Smu
+from hwlearn_drivers.smu.span import Quantity, Span
+
+_NPLC = (0.01, 10.0)
+
+
+class Keithley2400Channel(ScpiChannel):
+    """The one channel of a 2400."""
+
+    __slots__ = ()
+
+    def read(self) -> Reading:
+        """Measure voltage and current (``:FORM:ELEM VOLT,CURR``)."""
+        volts, amperes = self.smu.ask_numbers(":READ?", 2, self._patience_s())
+        return Reading(volts, amperes)
+
+    def limited(self) -> bool:
+        """Ask whether the source is at its limit."""
+        return self._ask_flag(f":SENS:{WORD[other(self._needs_source())]}:PROT:TRIP?")
+
+    def _level_command(self, quantity: Quantity, value: float) -> str:
+        return f":SOUR:{WORD[quantity]} {number(value)}"
+
+    def _limit_command(self, quantity: Quantity, value: float) -> str:
+        return f":SENS:{WORD[quantity]}:PROT {number(value)}"
+
+    def _source_commands(self, quantity: Quantity) -> list[str]:
+        return [f":SOUR:FUNC {WORD[quantity]}"]
+
+    def _output_command(self, on: bool) -> str:
+        return f":OUTP {on:d}"
+
+    def _source_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
+        return [range_command(f":SOUR:{WORD[quantity]}", value)]
+
+    def _measure_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
+        return [range_command(f":SENS:{WORD[quantity]}", value)]
+
+    def _nplc_commands(self, cycles: float) -> list[str]:
+        return [f":SENS:CURR:NPLC {number(cycles)}"]  # one setting for all functions
+
+    def _four_wire_commands(self, remote: bool) -> list[str]:
+        return [f":SYST:RSEN {remote:d}"]
+
+    def _sweep(self, quantity: Quantity, levels: Sequence[float]) -> FloatArray:
+        word, n = WORD[quantity], len(levels)
+        self.smu.tell(
+            f":SOUR:LIST:{word} {','.join(number(level) for level in levels)}",
+            f":SOUR:{word}:MODE LIST",
+            f":TRIG:COUN {n}",
+        )
+        readings = self._pairs(":READ?", n)
+        self.smu.tell(":TRIG:COUN 1", f":SOUR:{word}:MODE FIX")
+        return readings
+
+
+class Keithley2400(Smu):
+    """Keithley 2400, 2401 and 2410."""
+
+    __slots__ = ()
+
+    spans: ClassVar[Mapping[str, Span]] = {
+        "2400": Span(((21.0, 1.05), (210.0, 0.105)), _NPLC),
+        "2401": Span(((21.0, 1.05),), _NPLC),
+        "2410": Span(((21.0, 1.05), (1100.0, 0.021)), _NPLC),
+    }
+    channel_class: ClassVar[type[SmuChannel]] = Keithley2400Channel
+
+    @classmethod
+    def off_command(cls, number: int) -> str:
+        """Return OFF."""
+        return ":OUTP 0"
+
+    def _reset(self) -> None:
+        self.tell(
+            "*RST",
+            "*CLS",
+            ":SENS:FUNC:CONC 1",
+            ':SENS:FUNC "VOLT","CURR"',  # both measured, neither the programmed level in its place
+            ":FORM:ELEM VOLT,CURR",
+        )
+
+    def _abort_commands(self) -> list[str]:
+        return [":ABOR"]
+
+    def _is_off(self) -> bool:
+        return self.ask_numbers(":OUTP?", 1) == [0.0]

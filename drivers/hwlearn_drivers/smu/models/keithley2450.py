@@ -1,0 +1,102 @@
+"""Keithley 2450 SourceMeter with its SCPI command set.
+
+Source: Model 2450 Interactive SourceMeter Reference Manual, section 6 (SCPI command reference).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from hwlearn.circuit.topology import FloatArray
+from hwlearn_drivers.errors import UnknownInstrumentError
+from hwlearn_drivers.instrument.instrument import number
+from hwlearn_drivers.smu.channel import SmuChannel
+from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, other, range_command
+from hwlearn_drivers.smu.reading import Reading
+from hwlearn_drivers.smu.smu import Smu
+from hwlearn_drivers.smu.span import Quantity, Span
+
+_LIMIT = {"current": ":SOUR:VOLT:ILIM", "voltage": ":SOUR:CURR:VLIM"}
+
+
+class Keithley2450Channel(ScpiChannel):
+    """The one channel of a 2450; it measures what it does not source and reads its source back."""
+
+    __slots__ = ()
+
+    def read(self) -> Reading:
+        """Measure voltage and current: the source as read back, and the reading."""
+        source = self._needs_source()
+        sourced, measured = self.smu.ask_numbers(':READ? "defbuffer1",SOUR,READ', 2, self._patience_s())
+        return Reading(sourced, measured) if source == "voltage" else Reading(measured, sourced)
+
+    def limited(self) -> bool:
+        """Ask whether the source is at its limit."""
+        return self._ask_flag(f"{_LIMIT[other(self._needs_source())]}:TRIP?")
+
+    def _level_command(self, quantity: Quantity, value: float) -> str:
+        return f":SOUR:{WORD[quantity]} {number(value)}"
+
+    def _limit_command(self, quantity: Quantity, value: float) -> str:
+        return f"{_LIMIT[quantity]} {number(value)}"
+
+    def _source_commands(self, quantity: Quantity) -> list[str]:
+        return [f":SOUR:FUNC {WORD[quantity]}", f':SENS:FUNC "{WORD[other(quantity)]}"']
+
+    def _output_command(self, on: bool) -> str:
+        return f":OUTP {on:d}"
+
+    def _source_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
+        return [range_command(f":SOUR:{WORD[quantity]}", value)]
+
+    def _measure_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
+        return [range_command(f":SENS:{WORD[quantity]}", value)]
+
+    def _nplc_commands(self, cycles: float) -> list[str]:
+        return [f":SENS:{word}:NPLC {number(cycles)}" for word in WORD.values()]
+
+    def _four_wire_commands(self, remote: bool) -> list[str]:
+        return [f":SENS:{word}:RSEN {remote:d}" for word in WORD.values()]
+
+    def _sweep(self, quantity: Quantity, levels: Sequence[float]) -> FloatArray:
+        word, n = WORD[quantity], len(levels)
+        self.smu.tell(
+            ':TRAC:CLE "defbuffer1"',
+            f":SOUR:LIST:{word} {','.join(number(level) for level in levels)}",
+            f":SOUR:SWE:{word}:LIST 1,0",
+        )
+        self.smu.transport.write(":INIT", "*WAI")
+        sourced, measured = self._pairs(f':TRAC:DATA? 1,{n},"defbuffer1",SOUR,READ', n)
+        self.smu.check_errors(":INIT")
+        return np.stack([sourced, measured] if quantity == "voltage" else [measured, sourced])
+
+
+class Keithley2450(Smu):
+    """Keithley 2450."""
+
+    __slots__ = ()
+
+    spans: ClassVar[Mapping[str, Span]] = {"2450": Span(((21.0, 1.05), (210.0, 0.105)), (0.01, 10.0))}
+    channel_class: ClassVar[type[SmuChannel]] = Keithley2450Channel
+
+    @classmethod
+    def off_command(cls, number: int) -> str:
+        """Return OFF."""
+        return ":OUTP 0"
+
+    def _reset(self) -> None:
+        language = self.ask("*LANG?").strip()
+        if language != "SCPI":
+            raise UnknownInstrumentError(
+                f"{self.name} has the command set {language!r}; send '*LANG SCPI' and switch it off and on"
+            )
+        self.tell("*RST", "*CLS")
+
+    def _abort_commands(self) -> list[str]:
+        return [":ABOR"]
+
+    def _is_off(self) -> bool:
+        return self.ask_numbers(":OUTP?", 1) == [0.0]

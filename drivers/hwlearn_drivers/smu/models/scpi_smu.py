@@ -1,0 +1,43 @@
+"""What the SCPI models have in common."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from hwlearn.circuit.topology import FloatArray
+from hwlearn_drivers.instrument.instrument import number
+from hwlearn_drivers.smu.channel import SmuChannel
+from hwlearn_drivers.smu.span import Quantity
+
+WORD: Final[dict[Quantity, str]] = {"voltage": "VOLT", "current": "CURR"}
+"""The quantity in a command."""
+
+
+def other(quantity: Quantity) -> Quantity:
+    """Return the quantity that a source of this one measures and limits."""
+    return "current" if quantity == "voltage" else "voltage"
+
+
+def range_command(path: str, value: float | None) -> str:
+    """Return the command for a fixed range, or for the automatic choice of one."""
+    return f"{path}:RANG:AUTO 1" if value is None else f"{path}:RANG {number(value)}"
+
+
+class ScpiChannel(SmuChannel):
+    """A channel whose questions are answered with numbers and 0 or 1."""
+
+    __slots__ = ()
+
+    def _ask_flag(self, question: str) -> bool:
+        """Ask for 0 or 1."""
+        (flag,) = self.smu.ask_numbers(question, 1)
+        if flag not in (0.0, 1.0):
+            self.smu.transport.garbled(question, str(flag))
+        return flag == 1.0
+
+    def _pairs(self, question: str, points: int) -> FloatArray:
+        """Ask for pairs of numbers and return them as (2, points)."""
+        values = self.smu.ask_numbers(question, 2 * points, self._patience_s(points))
+        return np.array(values).reshape(points, 2).T

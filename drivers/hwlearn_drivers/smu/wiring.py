@@ -1,0 +1,45 @@
+"""Which SMU channel hangs on which node, and whether that makes a bench."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import SetupError
+from hwlearn.network.limits import Limits
+from hwlearn_drivers.smu.channel import SmuChannel
+
+
+def check_terminals(topology: Topology, wired: Mapping[int, str]) -> None:
+    """Refuse a wiring (node to channel name) that misses an input or output, or uses another node.
+
+    Raises
+    ------
+    SetupError
+    """
+    terminals = {*topology.inputs.tolist(), *topology.outputs.tolist()}
+    for node in sorted(terminals):
+        if node not in wired:
+            kind = "input" if node in topology.inputs else "output"
+            raise SetupError(
+                f"{kind} {topology.names[node]} has no SMU channel; give it one under backend.channels"
+            )
+    for node, name in wired.items():
+        if node not in terminals:
+            place = topology.names[node] if 0 <= node < topology.n_nodes else node
+            raise SetupError(f"{name} is wired to {place}, which is neither input nor output")
+
+
+def check_wiring(topology: Topology, limits: Limits, channels: Mapping[int, SmuChannel]) -> None:
+    """Refuse channels (by node) that miss a terminal, hang on two, or may be told more than the limits allow.
+
+    Raises
+    ------
+    SetupError
+    """
+    check_terminals(topology, {node: channel.name for node, channel in channels.items()})
+    for channel in channels.values():
+        if channel.ceiling.volts > limits.voltage or channel.ceiling.amperes > limits.current:
+            raise SetupError(f"the ceiling of {channel.name} is higher than the limits of the bench")
+    if len({id(channel) for channel in channels.values()}) != len(channels):
+        raise SetupError("one SMU channel is wired to two nodes")

@@ -1,0 +1,1 @@
+"""Messages to instruments over VISA, serial ports and sockets."""

@@ -1,0 +1,175 @@
+"""A VISA resource through any installed VISA library: GPIB, USB, VXI-11, HiSLIP and the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+import pyvisa
+from pyvisa.constants import StatusCode
+
+from hwlearn_drivers.errors import LinkError, LinkTimeout
+from hwlearn_drivers.transport.link import Link
+
+_CHUNK = 20 * 1024
+_MORE = StatusCode.success_max_count_read
+
+
+class VisaLink(Link):
+    """An open VISA resource, driven through the library's own calls, which cost least.
+
+    Parameters
+    ----------
+    address : str
+        VISA resource name.
+    library : str
+        ``"@py"``, ``"@ivi"``, another backend, or the path of a VISA library.
+    baud : int
+        Used on serial resources.
+    timeout_s : float
+        For opening and sending.
+
+    Raises
+    ------
+    LinkError
+        If the library or the resource cannot be opened.
+    """
+
+    __slots__ = ("_buffer", "_lib", "_open_ended", "_quiet", "_resource", "_session", "_set_s", "address")
+
+    def __init__(self, address: str, library: str, baud: int, timeout_s: float) -> None:
+        self.address = address
+        try:
+            manager = pyvisa.ResourceManager(library)
+            resource: Any = manager.open_resource(address, open_timeout=round(1000 * timeout_s))
+        except Exception as error:  # every backend raises its own kinds
+            raise LinkError(f"cannot open {address} with the VISA library {library!r}: {error}") from error
+        kind = address.upper()
+        self._resource, self._lib, self._session = resource, resource.visalib, resource.session
+        # on a plain stream a newline ends a message; elsewhere the bus marks the end
+        self._open_ended = kind.startswith("ASRL") or kind.endswith("SOCKET")
+        self.has_clear = not self._open_ended
+        self._buffer = bytearray()
+        self._set_s = -1.0
+        # a long message comes in several reads; that is no reason for a warning
+        self._quiet = contextlib.ExitStack()
+        self._quiet.enter_context(resource.ignore_warning(_MORE))
+        if kind.startswith("ASRL"):
+            resource.baud_rate = baud
+        if self._open_ended:
+            resource.read_termination = "\n"
+            resource.write_termination = ""
+        self._wait_at_most(timeout_s)
+
+    def write(self, data: bytes) -> None:
+        """Send all of data as one message."""
+        try:
+            sent, _ = self._lib.write(self._session, data)
+        except pyvisa.VisaIOError as error:
+            raise self._translated(error) from error
+        except Exception as error:  # pure-Python backends let socket and USB errors through
+            raise LinkError(f"{self.address} is gone: {error}") from error
+        if sent != len(data):
+            raise LinkTimeout(f"{self.address} took {sent} of {len(data)} bytes")
+
+    def write_messages(self, messages: list[bytes]) -> None:
+        """Send one message after the other; on a bus each gets its own end."""
+        if self._open_ended:
+            self.write(b"".join(messages))
+        else:
+            for message in messages:
+                self.write(message)
+
+    def read_line(self, timeout_s: float) -> bytes:
+        """Return the next message without its end."""
+        buffer = self._buffer
+        while b"\n" not in buffer:
+            piece, ended = self._read(_CHUNK, timeout_s)
+            if not buffer and ended:
+                return piece.rstrip(b"\r\n")
+            buffer += piece
+            if ended:
+                line = bytes(buffer)
+                buffer.clear()
+                return line.rstrip(b"\r\n")
+        line, _, rest = bytes(buffer).partition(b"\n")
+        buffer[:] = rest
+        return line.rstrip(b"\r")
+
+    def read_exactly(self, count: int, timeout_s: float) -> bytes:
+        """Return the next count bytes."""
+        buffer = self._buffer
+        missing = count - len(buffer)
+        if missing > 0:
+            with self._unterminated(missing):
+                while len(buffer) < count:
+                    piece, _ = self._read(min(_CHUNK, count - len(buffer)), timeout_s)
+                    buffer += piece
+        data = bytes(buffer[:count])
+        del buffer[:count]
+        return data
+
+    def unread(self) -> bool:
+        """Whether a part of an earlier message is left; what the library holds back it does not tell."""
+        return bool(self._buffer)
+
+    def drain(self, quiet_s: float, longest_s: float) -> bytes:
+        """Read and return everything until silence."""
+        found = bytearray(self._buffer)
+        self._buffer.clear()
+        deadline = time.monotonic() + longest_s
+        while (left := deadline - time.monotonic()) > 0:
+            try:
+                piece, _ = self._read(_CHUNK, min(quiet_s, left))
+            except LinkTimeout:
+                break
+            found += piece
+        return bytes(found)
+
+    def clear(self) -> None:
+        """Send the bus's device clear."""
+        self._buffer.clear()
+        try:
+            self._resource.clear()
+        except pyvisa.VisaIOError as error:
+            raise self._translated(error) from error
+
+    def close(self) -> None:
+        """Close the resource."""
+        with contextlib.suppress(Exception):
+            self._quiet.close()
+            self._resource.close()
+
+    def _read(self, count: int, timeout_s: float) -> tuple[bytes, bool]:
+        """Return the next piece, and whether a message ended with it."""
+        self._wait_at_most(timeout_s)
+        try:
+            piece, status = self._lib.read(self._session, count)
+        except pyvisa.VisaIOError as error:
+            raise self._translated(error) from error
+        except Exception as error:  # pure-Python backends let socket and USB errors through
+            raise LinkError(f"{self.address} is gone: {error}") from error
+        return piece, status != _MORE
+
+    @contextlib.contextmanager
+    def _unterminated(self, missing: int) -> Any:
+        """Read through newlines while a long block comes in."""
+        if not self._open_ended or missing < 64:
+            yield
+            return
+        self._resource.read_termination = None
+        try:
+            yield
+        finally:
+            self._resource.read_termination = "\n"
+
+    def _wait_at_most(self, seconds: float) -> None:
+        if seconds != self._set_s:
+            self._resource.timeout = max(1, round(1000 * seconds))
+            self._set_s = seconds
+
+    def _translated(self, error: pyvisa.VisaIOError) -> LinkError:
+        if error.error_code == StatusCode.error_timeout:
+            return LinkTimeout(f"{self.address} did not answer within {self._set_s:g} s")
+        return LinkError(f"{self.address}: {error.description}")

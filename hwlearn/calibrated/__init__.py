@@ -1,0 +1,1 @@
+"""Calibration records, and the network that is corrected by one."""

@@ -1,0 +1,1 @@
+"""The joint fit of edges and converters from terminal measurements."""

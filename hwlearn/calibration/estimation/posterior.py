@@ -1,0 +1,357 @@
+"""Levenberg's method on all unknowns, with the spreads of their priors estimated from the same readings.
+
+The maximum of the posterior is found with the exact Jacobian; its covariance is the inverse of the curvature
+there. The spread s of a group is the one that makes the readings likeliest (MacKay, Neural Computation 4 (1992)
+415): ``s^2 = (|m|^2 + w s0^2) / (gamma + w)``, gamma the number of unknowns that the readings determine and s0 an
+expectation that counts for w unknowns. What the spread's own uncertainty adds to the covariance is added to first
+order (Kass & Steffey, J. Am. Stat. Assoc. 84 (1989) 717), with the mean of s^2 in place of its likeliest value.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
+
+from hwlearn.calibration.estimation.excitation import Phase, Readings
+from hwlearn.calibration.estimation.response import EdgeModel
+from hwlearn.calibration.estimation.unknowns import Prior
+from hwlearn.circuit.topology import FloatArray
+from hwlearn.errors import CircuitError, SetupError
+from hwlearn.network.network import Readout
+
+_STEPS: Final = 200
+_LONGEST_STEP: Final = 1.0  # of a logarithm of a gain: the response is far from linear beyond
+_NOISE_SIGMAS: Final = 4.0
+_NOISE_ROUNDS: Final = 4
+_LEAST_FREEDOM: Final = 4.0
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard uncertainty of one reading.
+
+    Attributes
+    ----------
+    volts : float or None
+        None: as each readout states it.
+    amperes : float or None
+        None: as readouts state it; currents that nobody states an uncertainty of are not used.
+    applied : float
+        Of every voltage that a source makes, in volts: rounding to its steps. It moves all readings of a pattern
+        together.
+    volts_factor, amperes_factor : float
+        What the first two are multiplied by.
+    """
+
+    volts: float | None = None
+    amperes: float | None = None
+    applied: float = 0.0
+    volts_factor: float = 1.0
+    amperes_factor: float = 1.0
+
+    def of_volts(self, stated: float) -> float:
+        """Return the uncertainty of a voltage reading.
+
+        Raises
+        ------
+        SetupError
+            If neither the bench nor the caller states one.
+        """
+        sigma = stated if self.volts is None else self.volts
+        if not sigma > 0:
+            raise SetupError("this bench states no read noise; give read_sigma in volts (`noise` measures it)")
+        return sigma * self.volts_factor
+
+    def of_amperes(self, readings: Readings) -> float | None:
+        """Return the uncertainty of a current reading of these readings, None if nobody knows it."""
+        sigma = self.amperes or max(
+            (
+                r.current_sigma
+                for p, r in zip(readings.phases, readings.readouts, strict=True)
+                if p.kind == "clamp"
+            ),
+            default=0.0,
+        )
+        return sigma * self.amperes_factor if sigma > 0 else None
+
+
+@dataclass(frozen=True)
+class Misfit:
+    """Sum of squared residuals in units of the stated uncertainty, degrees of freedom, and number of readings."""
+
+    chi2: float
+    dof: float
+    rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What the readings say of all unknowns.
+
+    Attributes
+    ----------
+    mean : ndarray, shape (P,)
+    covariance : ndarray, shape (P, P)
+    prior : Prior
+        With the spreads that were found.
+    determined : dict of str to float
+        For each group how many unknowns the readings determine.
+    volts_misfit, amperes_misfit : Misfit
+        Of the voltage and of the current readings, by the stated uncertainties.
+    noise : Noise
+        With the factors by which it had to be raised to explain the residuals; 1 if it explains them.
+    """
+
+    mean: FloatArray
+    covariance: FloatArray
+    prior: Prior
+    determined: dict[str, float]
+    volts_misfit: Misfit
+    amperes_misfit: Misfit
+    noise: Noise
+
+
+@dataclass(frozen=True, eq=False)
+class _Normal:
+    """Normal equations at one point: curvatures (2, P, P), gradient (P,), chi2 and rows of volts and amperes."""
+
+    curvatures: FloatArray
+    gradient: FloatArray
+    chi2: FloatArray
+    rows: FloatArray
+
+    @property
+    def curvature(self) -> FloatArray:
+        return np.asarray(self.curvatures.sum(axis=0))
+
+
+def estimate(
+    models: Sequence[EdgeModel],
+    readings: Sequence[Readings],
+    prior: Prior,
+    noise: Noise,
+    start: FloatArray | None = None,
+) -> Posterior:
+    """Estimate all unknowns from readings of several configurations.
+
+    Parameters
+    ----------
+    models : sequence of EdgeModel
+        One a configuration.
+    readings : sequence of Readings
+    prior : Prior
+    noise : Noise
+    start : ndarray, shape (P,), optional
+        Where to begin; the prior's mean unless given.
+
+    Raises
+    ------
+    SetupError
+        If no uncertainty of the readings is known.
+    """
+    found = _settle(models, readings, prior, noise, prior.mean if start is None else start)
+    stated = found
+    for _ in range(_NOISE_ROUNDS):
+        raised = replace(
+            noise,
+            volts_factor=noise.volts_factor * _excess(found.volts_misfit),
+            amperes_factor=noise.amperes_factor * _excess(found.amperes_misfit),
+        )
+        if raised == noise:
+            break
+        noise = raised
+        found = _settle(models, readings, found.prior, noise, found.mean)
+    return replace(found, volts_misfit=stated.volts_misfit, amperes_misfit=stated.amperes_misfit)
+
+
+def _excess(misfit: Misfit) -> float:
+    """Return by what a noise must be raised to explain a misfit; 1 if chance explains it."""
+    if misfit.dof < 1:
+        return 1.0
+    ratio = misfit.chi2 / misfit.dof
+    return math.sqrt(ratio) if ratio > 1 + _NOISE_SIGMAS * math.sqrt(2 / misfit.dof) else 1.0
+
+
+def _settle(
+    models: Sequence[EdgeModel], readings: Sequence[Readings], prior: Prior, noise: Noise, start: FloatArray
+) -> Posterior:
+    x, damping = start, 0.0
+    normal = _normal(models, readings, x, noise)
+    if normal is None:
+        x = prior.mean
+        normal = _normal(models, readings, x, noise)
+    if normal is None:
+        raise SetupError("the network cannot be solved with the conductances that were programmed")
+    for _ in range(_STEPS):
+        gradient = normal.gradient - prior.pull(x)
+        step = _step(normal.curvature, gradient, prior, damping)
+        longest = float(np.abs(step[: models[0].layout.n_edges]).max(initial=0.0))
+        step *= min(1.0, _LONGEST_STEP / longest) if longest > 0 else 1.0
+        tried = _normal(models, readings, x + step, noise)
+        if tried is None or _cost(tried, x + step, prior) > _cost(normal, x, prior) + 1e-9:
+            damping = max(10 * damping, 1e-3)
+            if damping > 1e12:
+                break
+            continue
+        decrement = float(step @ gradient)
+        x, normal, damping = x + step, tried, damping / 10 if damping > 1e-6 else 0.0
+        if decrement < 0.1:
+            better, _ = _with_likeliest_spreads(prior, x, _covariance(normal.curvature, prior))
+            settled = np.allclose(better.sigma, prior.sigma, rtol=1e-3)
+            prior = better
+            if settled and decrement < 1e-3:
+                break
+    covariance = _covariance(normal.curvature, prior)
+    _, determined = _with_likeliest_spreads(prior, x, covariance)
+    used = [float((covariance * part).sum()) for part in normal.curvatures]
+    volts, amperes = (
+        Misfit(float(chi2), float(rows) - spent, int(rows))
+        for chi2, rows, spent in zip(normal.chi2, normal.rows, used, strict=True)
+    )
+    covariance = _covariance(normal.curvature, _widened(prior, determined))
+    for name, group in prior.groups.items():
+        if group.members.size:
+            # d mean / d log s = 2 C s^-2 (mean - expected) on the group; log s is known to 1 / sqrt(2 (gamma + w))
+            pull = 2 * covariance[:, group.members] @ (x - prior.mean)[group.members] / prior.spread(name) ** 2
+            covariance = covariance + np.outer(pull, pull) / (2 * (determined[name] + group.weight))
+    return Posterior(x, covariance, prior, determined, volts, amperes, noise)
+
+
+def _cost(normal: _Normal, x: FloatArray, prior: Prior) -> float:
+    return float(normal.chi2.sum()) + prior.cost(x)
+
+
+def _step(curvature: FloatArray, gradient: FloatArray, prior: Prior, damping: float) -> FloatArray:
+    # in units of the prior's spreads everything is of order one, and the matrix well conditioned
+    sigma = prior.sigma
+    matrix = curvature * np.outer(sigma, sigma) + prior.scaled_precision
+    matrix += damping * np.diag(np.diagonal(matrix))
+    return np.asarray(sigma * cho_solve(cho_factor(matrix), sigma * gradient))
+
+
+def _covariance(curvature: FloatArray, prior: Prior) -> FloatArray:
+    sigma = prior.sigma
+    scaled = curvature * np.outer(sigma, sigma) + prior.scaled_precision
+    inverse = cho_solve(cho_factor(scaled), np.eye(len(sigma)))
+    return np.asarray(0.5 * (inverse + inverse.T) * np.outer(sigma, sigma))
+
+
+def _widened(prior: Prior, determined: dict[str, float]) -> Prior:
+    """Return the prior with each variance at its mean, not its likeliest: few unknowns tell little of it."""
+    for name, group in prior.groups.items():
+        if group.members.size:
+            # s^2 is distributed as the inverse of a chi^2 of this many degrees of freedom
+            freedom = max(determined[name] + group.weight, _LEAST_FREEDOM)
+            prior = prior.with_spread(name, prior.spread(name) * math.sqrt(freedom / (freedom - 2)))
+    return prior
+
+
+def _with_likeliest_spreads(prior: Prior, x: FloatArray, covariance: FloatArray) -> tuple[Prior, dict[str, float]]:
+    """Return the prior with spreads re-estimated at x, and how many unknowns of each group are determined."""
+    variance, determined = np.diagonal(covariance), {}
+    better = prior
+    for name, group in prior.groups.items():
+        if not group.members.size:
+            determined[name] = 0.0
+            continue
+        spread = prior.spread(name)
+        gamma = float((1.0 - variance[group.members] / spread**2).sum())
+        moved = float(((x - prior.mean)[group.members] ** 2).sum())
+        square = (moved + group.weight * group.expected**2) / (max(gamma, 0.0) + group.weight)
+        better = better.with_spread(name, min(max(math.sqrt(square), group.expected / 50), group.expected * 50))
+        determined[name] = max(gamma, 0.0)
+    return better, determined
+
+
+def whitened(
+    volts: tuple[FloatArray, FloatArray],
+    amperes: tuple[FloatArray, FloatArray] | None,
+    sigma: tuple[float, float],
+    applied: float,
+    terminals: NDArray[np.int64],
+) -> tuple[FloatArray, FloatArray]:
+    """Return residuals and Jacobian of patterns in units of the readings' joint uncertainty.
+
+    Parameters
+    ----------
+    volts, amperes : (ndarray (S, R), ndarray (S, R, P))
+        Residuals and Jacobian of the voltage and the current readings of S patterns; None: no currents.
+    sigma : (float, float)
+        Uncertainty of one reading in volts and in amperes.
+    applied : float
+        Uncertainty of each driven terminal's volts; it moves all readings of one pattern together.
+    terminals : ndarray of int
+        Unknowns that are offsets of driven terminals: the readings' derivatives by terminal volts.
+
+    Returns
+    -------
+    (ndarray (S, R), ndarray (S, R, P))
+        Voltage readings first; each current is what the voltages before it do not already tell.
+    """
+    residual, jacobian = volts[0] / sigma[0], volts[1] / sigma[0]
+    if amperes is not None:
+        residual = np.concatenate([residual, amperes[0] / sigma[1]], axis=1)
+        jacobian = np.concatenate([jacobian, amperes[1] / sigma[1]], axis=1)
+    if applied == 0:
+        return residual, jacobian
+    moved = applied * jacobian[:, :, terminals]
+    root = np.linalg.cholesky(moved @ moved.transpose(0, 2, 1) + np.eye(residual.shape[1]))
+    # no eigenvalue of it is below 1, so the inverse is as good as solving
+    unroot = np.linalg.inv(root)
+    return np.asarray((unroot @ residual[:, :, None])[:, :, 0]), np.asarray(unroot @ jacobian)
+
+
+def _normal(
+    models: Sequence[EdgeModel], readings: Sequence[Readings], x: FloatArray, noise: Noise
+) -> _Normal | None:
+    """Return the normal equations at x; None where the circuit cannot be solved there."""
+    curvatures, gradient = np.zeros((2, len(x), len(x))), np.zeros(len(x))
+    chi2, rows = np.zeros(2), np.zeros(2)
+    try:
+        for model, read in zip(models, readings, strict=True):
+            amperes = noise.of_amperes(read)
+            for phase, readout in zip(read.phases, read.readouts, strict=True):
+                residual, jacobian, used, n = _of_phase(model, phase, readout, x, noise, amperes)
+                for unit, part in enumerate((slice(None, n), slice(n, None))):
+                    J, r = jacobian[:, part].reshape(-1, len(x)), residual[:, part].ravel()
+                    curvatures[unit] += J.T @ J
+                    gradient += J.T @ r
+                    chi2[unit] += r @ r
+                    rows[unit] += used[:, part].sum()
+    except CircuitError:
+        return None
+    return _Normal(curvatures, gradient, chi2, rows)
+
+
+def _of_phase(
+    model: EdgeModel, phase: Phase, readout: Readout, x: FloatArray, noise: Noise, amperes: float | None
+) -> tuple[FloatArray, FloatArray, NDArray[np.bool_], int]:
+    """Return whitened residuals (S, R) and Jacobian (S, R, P), which are readings, and how many are volts."""
+    sources = None if amperes is None else readout.source_currents
+    response = model.respond(x, phase, sources is not None)
+    used = np.isfinite(readout.voltages)
+    if readout.saturated is not None:
+        used &= ~readout.saturated
+    # what is no reading becomes a row that says nothing
+    volts = (
+        np.where(used, np.nan_to_num(readout.voltages) - response.volts, 0.0),
+        np.where(used[:, :, None], response.d_volts, 0.0),
+    )
+    n = used.shape[1]
+    currents = None
+    if sources is not None:
+        on = ~np.isnan(phase.values) & (phase.kind == "clamp" and readout.output_currents is not None)
+        pushed = np.zeros(on.shape) if readout.output_currents is None else readout.output_currents
+        currents = (
+            np.concatenate([sources - response.sources, np.where(on, pushed - response.clamps, 0.0)], axis=1),
+            np.concatenate([response.d_sources, np.where(on[:, :, None], response.d_clamps, 0.0)], axis=1),
+        )
+        used = np.concatenate([used, np.ones(sources.shape, dtype=bool), on], axis=1)
+    sigma = (noise.of_volts(readout.voltage_sigma), 1.0 if amperes is None else amperes)
+    return (*whitened(volts, currents, sigma, noise.applied, model.layout.terminals), used, n)

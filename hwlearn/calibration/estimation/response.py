@@ -1,0 +1,217 @@
+"""Predicted readings of a network with imperfect converters, and their exact derivatives by all unknowns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlearn.calibration.estimation.excitation import Phase
+from hwlearn.calibration.estimation.unknowns import Layout
+from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+
+
+@dataclass(frozen=True, eq=False)
+class Response:
+    """Predicted readings of patterns; each is None or has its Jacobian beside it.
+
+    Attributes
+    ----------
+    volts : ndarray, shape (S, n_out)
+        What the ADCs are expected to read.
+    d_volts : ndarray, shape (S, n_out, P)
+    sources : ndarray, shape (S, n_in)
+        Amperes from the input sources.
+    d_sources : ndarray, shape (S, n_in, P)
+    clamps : ndarray, shape (S, n_out)
+        Amperes into held outputs, zero elsewhere.
+    d_clamps : ndarray, shape (S, n_out, P)
+    """
+
+    volts: FloatArray
+    d_volts: FloatArray
+    sources: FloatArray
+    d_sources: FloatArray
+    clamps: FloatArray
+    d_clamps: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeModel:
+    """The edges as unknowns see them: ``g = base exp(log_gain) + edge_offset``.
+
+    Attributes
+    ----------
+    topology : Topology
+    layout : Layout
+    base : ndarray, shape (E,)
+        What the programmer says; for a stuck edge a constant.
+    """
+
+    topology: Topology
+    layout: Layout
+    base: FloatArray
+
+    def conductances(self, unknowns: FloatArray) -> FloatArray:
+        """Return the conductances (E,) in siemens."""
+        g = self.base * np.exp(self.layout.take(unknowns, "log_gain"))
+        return g + self.layout.take(unknowns, "edge_offset") if self.layout.edge_offsets else g
+
+    def respond(self, unknowns: FloatArray, phase: Phase, currents: bool = True) -> Response:
+        """Return the predicted readings of a phase and their derivatives.
+
+        Parameters
+        ----------
+        unknowns : ndarray, shape (P,)
+        phase : Phase
+        currents : bool
+            Also the currents; without, those fields hold no rows.
+
+        Raises
+        ------
+        CircuitError
+            If the unknowns make a conductance negative or the circuit singular.
+        """
+        layout, S = self.layout, len(phase.inputs)
+        n_in, n_out = layout.n_inputs, layout.n_outputs
+        rows = S if currents else 0
+        whole = Response(
+            np.zeros((S, n_out)),
+            np.zeros((S, n_out, layout.size)),
+            np.zeros((rows, n_in)),
+            np.zeros((rows, n_in, layout.size)),
+            np.zeros((rows, n_out)),
+            np.zeros((rows, n_out, layout.size)),
+        )
+        circuit = Kirchhoff(self.topology, self.conductances(unknowns))
+        for at, held in _by_drive(phase):
+            _PhaseCircuit(self, circuit, unknowns, phase, held, currents).into(whole, at, unknowns)
+        return whole
+
+
+class _PhaseCircuit:
+    """One set of driven terminals: everything is linear in their volts and in injected currents."""
+
+    def __init__(
+        self,
+        model: EdgeModel,
+        circuit: Kirchhoff,
+        unknowns: FloatArray,
+        phase: Phase,
+        held: NDArray[np.bool_],
+        currents: bool,
+    ) -> None:
+        self.layout, self.phase, self.currents = model.layout, phase, currents
+        top = model.topology
+        self.driven = np.flatnonzero(held) if phase.kind in ("clamp", "resistor") else np.zeros(0, dtype=np.int64)
+        if phase.kind == "resistor" and phase.siemens is not None:
+            top = _with_resistors(top, tuple(self.driven.tolist()), phase.siemens)
+            circuit = Kirchhoff(top, circuit.conductances)
+        n_out, k = top.n_outputs, len(self.driven)
+        n_in = model.layout.n_inputs
+        inputs = np.eye(n_in + k)[:, : top.n_inputs]
+        ground = np.full((1, n_out), np.nan)
+        clamped = np.full((n_in + k, n_out), np.nan)
+        if phase.kind == "clamp":
+            clamped[:, self.driven] = 0.0
+            clamped[n_in + np.arange(k), self.driven] = 1.0
+            ground[:, self.driven] = 0.0
+        # volts of every node per volt at a terminal, and per ampere into an output
+        self.per_volt = circuit.solve(inputs, clamped=clamped)
+        self.per_amp = circuit.solve(np.zeros((n_out, top.n_inputs)), clamped=ground, injected=np.eye(n_out))
+        self.drops_per_volt, self.drops_per_amp = circuit.drops(self.per_volt), circuit.drops(self.per_amp)
+        self.outputs = top.outputs
+        self.by_log_gain = model.base * np.exp(model.layout.take(unknowns, "log_gain"))
+        if currents:
+            nodes = top.inputs if phase.kind != "clamp" else np.concatenate([top.inputs, top.outputs[self.driven]])
+            into_nodes = _into_nodes(top, tuple(nodes.tolist()))
+            flow = np.concatenate([circuit.conductances, top.fixed_conductances])
+            a, b = top.all_edges.T
+            self.admittance = ((self.per_volt[:, a] - self.per_volt[:, b]) * flow) @ into_nodes
+            self.current_per_amp = ((self.per_amp[:, a] - self.per_amp[:, b]) * flow) @ into_nodes
+
+    def into(self, whole: Response, at: IntArray, unknowns: FloatArray) -> None:
+        """Fill in the rows ``at`` of a response."""
+        layout, driven, b = self.layout, self.driven, self.layout.blocks
+        n_in = layout.n_inputs
+        asked = np.concatenate([self.phase.inputs[at], self.phase.values[at][:, driven]], axis=1)
+        gain = np.concatenate([unknowns[b["dac_gain"]], unknowns[b["drive_gain"]][driven]])
+        offset = np.concatenate([unknowns[b["dac_offset"]], unknowns[b["drive_offset"]][driven]])
+        gain_at = np.concatenate([np.arange(n_in) + b["dac_gain"].start, driven + b["drive_gain"].start])
+        offset_at = np.concatenate([np.arange(n_in) + b["dac_offset"].start, driven + b["drive_offset"].start])
+        applied = asked * (1 + gain) + offset
+        V, drops = applied @ self.per_volt, applied @ self.drops_per_volt
+        injected = None
+        if self.phase.kind == "current":
+            injected = np.nan_to_num(self.phase.values[at], nan=0.0)
+            V, drops = V + injected @ self.per_amp, drops + injected @ self.drops_per_amp
+
+        def jacobian(edge: FloatArray, terminal: FloatArray) -> FloatArray:
+            """Derivatives (S, R, P) from those by conductances (S, R, E) and by terminal volts (R, T)."""
+            by = np.zeros((*edge.shape[:2], layout.size))
+            by[:, :, b["log_gain"]] = edge * self.by_log_gain
+            if layout.edge_offsets:
+                by[:, :, b["edge_offset"]] = edge
+            by[:, :, gain_at] = asked[:, None, :] * terminal
+            by[:, :, offset_at] = terminal
+            return by
+
+        # an ADC says (volts - offset) / (1 + gain)
+        slope = 1 / (1 + unknowns[b["adc_gain"]])
+        whole.volts[at] = read = (V[:, self.outputs] - unknowns[b["adc_offset"]]) * slope
+        d_volts = jacobian(-self.drops_per_amp * drops[:, None], self.per_volt[:, self.outputs].T)
+        d_volts *= slope[:, None]
+        j = np.arange(layout.n_outputs)
+        d_volts[:, j, b["adc_gain"].start + j] = -read * slope
+        d_volts[:, j, b["adc_offset"].start + j] = -slope
+        whole.d_volts[at] = d_volts
+        if not self.currents:
+            return
+        flow = applied @ self.admittance
+        if injected is not None:
+            flow = flow + injected @ self.current_per_amp
+        d_flow = jacobian(self.drops_per_volt * drops[:, None], self.admittance.T)
+        whole.sources[at], whole.d_sources[at] = flow[:, :n_in], d_flow[:, :n_in]
+        if self.phase.kind == "clamp" and len(driven):
+            whole.clamps[np.ix_(at, driven)] = flow[:, n_in:]
+            whole.d_clamps[np.ix_(at, driven)] = d_flow[:, n_in:]
+
+
+def _by_drive(phase: Phase) -> Iterator[tuple[IntArray, NDArray[np.bool_]]]:
+    """Split a phase by which outputs are driven."""
+    on = ~np.isnan(phase.values)
+    if phase.kind in ("free", "current"):
+        yield np.arange(len(on)), np.zeros(on.shape[1], dtype=bool)
+        return
+    masks, which = np.unique(on, axis=0, return_inverse=True)
+    for k, mask in enumerate(masks):
+        yield np.flatnonzero(which.ravel() == k), mask
+
+
+@lru_cache(maxsize=64)
+def _into_nodes(topology: Topology, nodes: tuple[int, ...]) -> FloatArray:
+    """Return the dense columns (E + F, len(nodes)) of the incidence: edge currents to currents into the nodes."""
+    return np.asarray(topology.all_incidence[:, list(nodes)].toarray())
+
+
+@lru_cache(maxsize=64)
+def _with_resistors(topology: Topology, outputs: tuple[int, ...], siemens: float) -> Topology:
+    """Return the circuit with a source behind a known resistor at each of the given outputs."""
+    n, k = topology.n_nodes, len(outputs)
+    sources = n + np.arange(k)
+    return Topology(
+        n + k,
+        topology.edges,
+        [*topology.inputs.tolist(), *sources.tolist()],
+        topology.outputs,
+        topology.ground,
+        names=[*topology.names, *(f"drive of {topology.names[topology.outputs[j]]}" for j in outputs)],
+        fixed_edges=np.concatenate(
+            [topology.fixed_edges, np.stack([sources, topology.outputs[list(outputs)]], axis=1)]
+        ),
+        fixed_conductances=np.concatenate([topology.fixed_conductances, np.full(k, siemens)]),
+    )

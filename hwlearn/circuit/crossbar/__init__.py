@@ -1,0 +1,1 @@
+"""Crossbars with wire resistance: problem, solvers, solution."""

@@ -1,0 +1,191 @@
+"""A crossbar, what holds its lines' ends, and what a way of solving it hands back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from hwlearn.circuit.crossbar.lines import BoolArray, Ends, by_devices, end_currents
+from hwlearn.circuit.topology import FloatArray
+
+ROUNDING: Final = 2.0**-53
+TOO_STRONG: Final = (
+    "singular crossbar: its devices conduct so much better than its wires that double precision cannot tell the "
+    "voltages; check the units (siemens, ohm) of conductances and wire_resistance"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A crossbar and a batch in which every sample holds the same ends.
+
+    Attributes
+    ----------
+    g : ndarray, shape (M, N)
+        Siemens of the devices.
+    row_ohms, column_ohms : float
+        Of one segment of wire; zero is an ideal line.
+    rows : Ends
+        First is left, last is right.
+    columns : Ends
+        First is top, last is bottom.
+    """
+
+    g: FloatArray
+    row_ohms: float
+    column_ohms: float
+    rows: Ends
+    columns: Ends
+
+    @property
+    def samples(self) -> int:
+        """How many samples there are."""
+        return len(self.rows.first)
+
+    def of(self, samples: slice) -> Problem:
+        """Return the same crossbar with some of the samples."""
+        return replace(self, rows=self.rows.of(samples), columns=self.columns.of(samples))
+
+    def adrift(self) -> tuple[BoolArray, BoolArray] | None:
+        """Return masks of the rows (M,) and columns (N,) that no path ties to a source; None if all are tied."""
+        row_tied, column_tied = self.rows.anchored, self.columns.anchored
+        if row_tied.all() and column_tied.all():
+            return None
+        M, N = self.g.shape
+        m, n = np.nonzero(self.g)
+        graph = csr_array((np.ones(len(m)), (m, M + n)), shape=(M + N, M + N))
+        _, part = connected_components(graph, directed=False)
+        tied = np.isin(part, part[np.concatenate([row_tied, column_tied])])
+        return None if tied.all() else (~tied[:M], ~tied[M:])
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Node voltages, in blocks of samples, and how far they may be off.
+
+    Attributes
+    ----------
+    row_blocks, column_blocks : tuple of ndarray, shape (M, N, B)
+        Volts of the nodes; the blocks follow each other along the last axis.
+    currents : ndarray, shape (S, N)
+        Amperes out of the bottom of each column.
+    volts_error : ndarray, shape (S,)
+        Estimated largest error of any node, in volts.
+    method : str
+        How they were found.
+    iterations : int
+        Iterations or refinements that it took.
+    siemens : ndarray, shape (N,), optional
+        Amperes by which the current out of each column is off if all rows are off by a volt and the column's
+        own equations hold; without it, the nodes of rows and columns may be off each on its own.
+    """
+
+    row_blocks: tuple[FloatArray, ...]
+    column_blocks: tuple[FloatArray, ...]
+    currents: FloatArray
+    volts_error: FloatArray
+    method: str
+    iterations: int
+    siemens: FloatArray | None = None
+
+    @property
+    def row_nodes(self) -> FloatArray:
+        """Volts (M, N, S) on the rows."""
+        return self.row_blocks[0] if len(self.row_blocks) == 1 else np.concatenate(self.row_blocks, axis=2)
+
+    @property
+    def column_nodes(self) -> FloatArray:
+        """Volts (M, N, S) on the columns."""
+        return (
+            self.column_blocks[0] if len(self.column_blocks) == 1 else np.concatenate(self.column_blocks, axis=2)
+        )
+
+    @property
+    def last_volts(self) -> FloatArray:
+        """Volts (S, N) of the last node of each column."""
+        if len(self.column_blocks) == 1:
+            return np.asarray(self.column_blocks[0][-1].T)
+        return np.concatenate([block[-1] for block in self.column_blocks], axis=1).T
+
+
+def whole(
+    problem: Problem,
+    u: FloatArray,
+    w: FloatArray,
+    volts_error: FloatArray,
+    method: str,
+    iterations: int,
+    siemens: FloatArray | None = None,
+) -> Answer:
+    """Return the answer of row and column nodes u, w (M, N, S)."""
+    return Answer((u,), (w,), column_currents(problem, u, w), volts_error, method, iterations, siemens)
+
+
+def joined(parts: list[Answer]) -> Answer:
+    """Return the answer of several blocks of samples, found in the same way."""
+    if len(parts) == 1:
+        return parts[0]
+    return Answer(
+        tuple(block for part in parts for block in part.row_blocks),
+        tuple(block for part in parts for block in part.column_blocks),
+        np.concatenate([part.currents for part in parts]),
+        np.concatenate([part.volts_error for part in parts]),
+        parts[0].method,
+        max(part.iterations for part in parts),
+        parts[0].siemens,
+    )
+
+
+def column_currents(problem: Problem, u: FloatArray, w: FloatArray) -> FloatArray:
+    """Return the amperes (S, N) out of the bottom of each column, of nodes u, w (M, N, S)."""
+    return end_currents(problem.g, u - w, w, problem.column_ohms, problem.columns)
+
+
+def output_errors(
+    problem: Problem, answer: Answer, volts: FloatArray, scale: tuple[FloatArray, FloatArray] | None
+) -> FloatArray:
+    """Return the estimated relative error (S,) of the outputs.
+
+    Parameters
+    ----------
+    problem : Problem
+        The crossbar.
+    answer : Answer
+        Its node voltages.
+    volts : ndarray, shape (S, N)
+        Of the bottom ends.
+    scale : (ndarray, ndarray), each of shape (S,), optional
+        Amperes and volts that errors are compared with if they are larger than the largest output. Where these
+        and all outputs are zero, nothing reaches the outputs, and they are exact.
+    """
+    which = problem.columns.last_held
+    all_held, any_held = bool(which.all()), bool(which.any())
+    held = slice(None) if all_held else which  # a slice makes no copy
+    volts_error = answer.volts_error
+    error = np.zeros(problem.samples)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        if any_held:
+            siemens = answer.siemens
+            if siemens is None:
+                siemens = 2.0 * problem.g.sum(axis=0)
+                if problem.column_ohms:
+                    wire = ~by_devices(problem.g, problem.column_ohms)
+                    siemens = np.where(wire, 2.0 / problem.column_ohms, siemens)
+            amperes = siemens[held].max() * volts_error
+            largest = np.abs(answer.currents[:, held]).max(axis=1)
+            if scale is not None:
+                largest = np.maximum(largest, scale[0])
+            own = 2.0 * ROUNDING * sum(problem.g.shape)
+            exact = (amperes == 0) | ((largest == 0) & (scale is not None))
+            error = np.where(exact, 0.0, amperes / largest + own)
+        if not all_held:
+            largest = np.abs(volts[:, ~which]).max(axis=1)
+            if scale is not None:
+                largest = np.maximum(largest, scale[1])
+            exact = (volts_error == 0) | ((largest == 0) & (scale is not None))
+            error = np.maximum(error, np.where(exact, 0.0, volts_error / largest))
+    return np.asarray(error)

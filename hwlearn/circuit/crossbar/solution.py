@@ -1,0 +1,273 @@
+"""Crossbar arrays whose lines have resistance: node voltages, column currents and their exact gradient.
+
+Every device joins its row node to its column node. A row is fed at its left end, through one segment of wire
+before the first device; a column is grounded at its bottom end, through one segment after the last device.
+Any end may be held or float instead.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hwlearn.circuit.batches import batch
+from hwlearn.circuit.crossbar.ends import held_ends
+from hwlearn.circuit.crossbar.lines import Ends, end_currents
+from hwlearn.circuit.crossbar.problem import Answer, Problem
+from hwlearn.circuit.crossbar.solvers import solve_problem
+from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.errors import CircuitError
+
+DEFAULT_ERROR_BOUND: Final = 1e-10
+"""Relative error of the outputs that `solve_crossbar` meets unless another is asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class CrossbarSolution:
+    """What flows in a crossbar.
+
+    Attributes
+    ----------
+    column_currents : ndarray, shape (S, N)
+        Amperes out of the bottom of each column, into what holds it; out of a column that floats there, minus
+        the current that is injected.
+    column_voltages : ndarray, shape (S, N)
+        Volts at the bottom ends, beyond the last segment.
+    estimated_error : float
+        Estimated relative error of the outputs, the largest of all samples: of the column currents, compared
+        with the sample's largest column current, and of the volts at floating columns, compared with the
+        largest of those. Where signed volts cancel to nothing, outputs are compared with those that the
+        volts without their signs would give.
+    method : str
+        How it was solved: ``relaxation`` (conjugate gradients), ``factor`` (sparse factor) or both.
+    iterations : int
+        How many iterations or refinements that took.
+    """
+
+    column_currents: FloatArray
+    column_voltages: FloatArray
+    estimated_error: float
+    method: str
+    iterations: int
+    _parts: tuple[tuple[IntArray | slice, Problem, Answer], ...] = field(repr=False)
+
+    @cached_property
+    def row_nodes(self) -> FloatArray:
+        """Volts (S, M, N) at the row's side of each device."""
+        return self._gather("row_blocks")
+
+    @cached_property
+    def column_nodes(self) -> FloatArray:
+        """Volts (S, M, N) at the column's side of each device."""
+        return self._gather("column_blocks")
+
+    @cached_property
+    def row_currents(self) -> FloatArray:
+        """Amperes (S, M) that the source at the left of each row delivers; zero where it floats."""
+        M = len(self._parts[0][1].g)
+        currents = np.empty((len(self.column_currents), M))
+        for samples, problem, answer in self._parts:
+            u = answer.row_nodes.swapaxes(0, 1)[::-1]
+            drops = answer.column_nodes.swapaxes(0, 1)[::-1] - u
+            ends = problem.rows
+            turned = Ends(ends.last_held, ends.first_held, ends.last, ends.first, np.zeros_like(ends.last))
+            currents[samples] = -end_currents(problem.g.T[::-1], drops, u, problem.row_ohms, turned)
+        return currents
+
+    def gradient(self, error: ArrayLike) -> FloatArray:
+        """Return dC/dg (M, N) of every device, exact, mean over the batch.
+
+        Parameters
+        ----------
+        error : array_like, shape (S, N)
+            dC/d(column current) of each sample; at columns that float at the bottom, dC/d(volts there).
+
+        Raises
+        ------
+        CircuitError
+            If the shape does not fit, a value is not finite, or there is no sample.
+        SingularCircuitError
+            If double precision cannot tell the adjoint voltages.
+
+        Notes
+        -----
+        ``dC/dg = -(lam_row - lam_column) (u - w)`` with the adjoint voltages lam: sources at 0 V, the errors as
+        volts at held bottoms and as injected amperes at floating ones.
+        """
+        S, N = self.column_currents.shape
+        e = _numbers(error, N, "error")
+        if len(e) != S:
+            raise CircuitError(f"error has {len(e)} samples, the solution has {S}")
+        if not S:
+            raise CircuitError("no samples: the mean gradient over an empty batch does not exist")
+        total = np.zeros(self._parts[0][1].g.shape)
+        for samples, problem, answer in self._parts:
+            part = e[samples]
+            zero = np.zeros_like(problem.rows.first)
+            none = np.zeros_like(part)
+            back = Problem(
+                problem.g,
+                problem.row_ohms,
+                problem.column_ohms,
+                problem.rows.driven(zero, zero, zero),
+                problem.columns.driven(none, part, part),
+            )
+            adjoint, _ = solve_problem(back, DEFAULT_ERROR_BOUND)
+            total -= np.einsum(
+                "mns,mns->mn",
+                adjoint.row_nodes - adjoint.column_nodes,
+                answer.row_nodes - answer.column_nodes,
+            )
+        return np.asarray(total / S)
+
+    def _gather(self, name: str) -> FloatArray:
+        M, N = self._parts[0][1].g.shape
+        volts = np.empty((len(self.column_currents), M, N))
+        for samples, _, answer in self._parts:
+            blocks = getattr(answer, name)
+            which = np.arange(len(volts))[samples]
+            start = 0
+            for block in blocks:
+                volts[which[start : start + block.shape[2]]] = block.transpose(2, 0, 1)
+                start += block.shape[2]
+        return volts
+
+
+def solve_crossbar(
+    conductances: ArrayLike,
+    row_voltages: ArrayLike,
+    wire_resistance: float | Sequence[float],
+    *,
+    right_voltages: ArrayLike | None = None,
+    top_voltages: ArrayLike | None = None,
+    bottom_voltages: ArrayLike | None = None,
+    floating_rows: ArrayLike | None = None,
+    injected: ArrayLike | None = None,
+    error_bound: float = DEFAULT_ERROR_BOUND,
+) -> CrossbarSolution:
+    """Solve a crossbar with resistive lines for a batch of row voltages.
+
+    Parameters
+    ----------
+    conductances : array_like, shape (M, N)
+        Siemens of the device at row m, column n; zero is an open device.
+    row_voltages : array_like, shape (S, M)
+        Volts of the source at the left end of each row.
+    wire_resistance : float or (float, float)
+        Ohm of one segment of wire, of rows and of columns if there are two; zero is an ideal line.
+    right_voltages : array_like, shape (S, M) or (M,), optional
+        Volts at the right ends of rows, beyond one more segment; NaN floats. All float unless given.
+    top_voltages : array_like, shape (S, N) or (N,), optional
+        Volts at the top ends of columns, beyond one more segment; NaN floats. All float unless given.
+    bottom_voltages : array_like, shape (S, N) or (N,), optional
+        Volts at the bottom ends of columns; NaN floats. All are at ground, 0 V, unless given.
+    floating_rows : array_like of bool, shape (M,) or (S, M), optional
+        Rows whose left end floats, whatever row_voltages says there.
+    injected : array_like, shape (S, N) or (N,), optional
+        Amperes pushed into the bottom ends of columns; NaN counts as none. What holds an end takes them up.
+    error_bound : float
+        Relative error of the outputs to stay within; see `CrossbarSolution.estimated_error`.
+
+    Returns
+    -------
+    CrossbarSolution
+
+    Raises
+    ------
+    CircuitError
+        If a conductance, voltage or resistance is negative (voltages apart), NaN or infinite; it is named.
+        If both ends of an ideal line are held, or a shape does not fit.
+    SingularCircuitError
+        If part of the array is tied to no source, or double precision cannot keep the error bound.
+
+    Examples
+    --------
+    >>> solve_crossbar([[1e-3, 2e-3], [3e-3, 4e-3]], [[0.1, 0.2]], 0.0).column_currents
+    array([[0.0007, 0.001 ]])
+    >>> solve_crossbar([[0.5]], [[1.0]], (1.0, 1.0)).column_currents
+    array([[0.25]])
+    >>> solve_crossbar([[0.5]], [[1.0]], 1.0, bottom_voltages=[float("nan")], injected=[1.0]).column_voltages
+    array([[5.]])
+
+    Notes
+    -----
+    The conventions are those of badcrossbar (Joksas & Mehonic, SoftwareX 12, 100617, 2020). Conjugate gradients
+    preconditioned by the lines are tried first (`hwlearn.circuit.crossbar.relaxation` says how their error is
+    bounded), a sparse factor where they would take longer. With numba installed (extra ``fast``) the same
+    iteration runs compiled, on all cores.
+    """
+    g = _checked_devices(conductances)
+    M, N = g.shape
+    (row_ohms, column_ohms) = (_checked_ohms(ohms, line) for ohms, line in _lines(wire_resistance))
+    if not (isinstance(error_bound, (int, float)) and error_bound > 0):
+        raise CircuitError(f"error_bound must be a number above 0, got {error_bound!r}")
+    parts = []
+    given = held_ends((M, N), row_voltages, right_voltages, top_voltages, bottom_voltages, floating_rows, injected)
+    S = given.samples
+    currents, volts = np.empty((S, N)), np.empty((S, N))
+    worst, methods, iterations = 0.0, set(), 0
+    for samples, rows, columns in given.patterns(row_ohms == 0, column_ohms == 0):
+        problem = Problem(g, row_ohms, column_ohms, rows, columns)
+        answer, error = solve_problem(problem, error_bound)
+        currents[samples] = answer.currents
+        at = columns.last
+        if not columns.last_held.all():
+            free = answer.last_volts + column_ohms * columns.injected
+            at = np.where(columns.last_held, at, free)
+        volts[samples] = at
+        worst = max(worst, error)
+        methods.add(answer.method)
+        iterations = max(iterations, answer.iterations)
+        parts.append((samples, problem, answer))
+    return CrossbarSolution(currents, volts, worst, "+".join(sorted(methods)), iterations, tuple(parts))
+
+
+def _checked_devices(conductances: ArrayLike) -> FloatArray:
+    try:
+        g = np.ascontiguousarray(conductances, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise CircuitError("crossbar conductances must be numbers, shape (rows, columns)") from error
+    if np.ndim(conductances) != 2 or not g.size:
+        raise CircuitError(f"crossbar conductances must have shape (rows, columns), got {np.shape(conductances)}")
+    if not (g.min() >= 0 and g.max() < np.inf):
+        m, n = np.argwhere(~(np.isfinite(g) & (g >= 0)))[0]
+        raise CircuitError(
+            f"conductance {g[m, n]:g} S of the device at row {m}, column {n}; it must be finite and >= 0"
+        )
+    return g
+
+
+def _numbers(values: ArrayLike, columns: int, what: str) -> FloatArray:
+    array = batch(values, columns, what)
+    if not np.isfinite(array).all():
+        sample, k = np.argwhere(~np.isfinite(array))[0]
+        raise CircuitError(f"{what} has {array[sample, k]} at column {k} of sample {sample}; it must be finite")
+    return array
+
+
+def _lines(wire_resistance: float | Sequence[float]) -> list[tuple[float, str]]:
+    try:
+        ohms = np.asarray(wire_resistance, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise CircuitError(
+            f"wire_resistance must be ohm or (row, column) in ohm, got {wire_resistance!r}"
+        ) from error
+    if ohms.shape not in ((), (2,)):
+        raise CircuitError(f"wire_resistance must be ohm or (row, column) in ohm, got {wire_resistance!r}")
+    row, column = (ohms.tolist(), ohms.tolist()) if not ohms.ndim else ohms.tolist()
+    return [(row, "row"), (column, "column")]
+
+
+def _checked_ohms(ohms: float, line: str) -> float:
+    """Return the resistance of one segment of wire."""
+    if not (math.isfinite(ohms) and ohms >= 0):
+        raise CircuitError(f"wire_resistance of a {line} segment is {ohms:g} ohm; it must be finite and >= 0")
+    if ohms and not math.isfinite(1 / ohms):
+        raise CircuitError(f"wire_resistance of a {line} segment is {ohms:g} ohm; use 0 for an ideal line")
+    return ohms

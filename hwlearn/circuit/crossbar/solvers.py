@@ -1,0 +1,122 @@
+"""The ways to solve a crossbar, in the order of their cost, each held to the error bound."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
+from types import ModuleType
+
+import numpy as np
+
+from hwlearn.circuit.crossbar.direct import solve_directly
+from hwlearn.circuit.crossbar.problem import TOO_STRONG, Answer, Problem, output_errors
+from hwlearn.circuit.crossbar.relaxation import relax, relax_by_vector, suits_lapack
+from hwlearn.circuit.topology import FloatArray
+from hwlearn.errors import SingularCircuitError
+
+
+def solve_problem(problem: Problem, bound: float) -> tuple[Answer, float]:
+    """Return node voltages and column currents, and the estimated relative error of the outputs.
+
+    Raises
+    ------
+    SingularCircuitError
+        If part of the array is tied to no source, or the error cannot be kept within the bound.
+    """
+    M, N = problem.g.shape
+    if not problem.samples:
+        nothing = np.zeros((M, N, 0))
+        return Answer((nothing,), (nothing,), np.zeros((0, N)), np.zeros(0), "none", 0), 0.0
+    adrift = problem.adrift()
+    if adrift is not None:
+        names = [f"row {m}" for m in np.flatnonzero(adrift[0])] + [
+            f"column {n}" for n in np.flatnonzero(adrift[1])
+        ]
+        raise SingularCircuitError(
+            f"singular crossbar: no conducting path ties {', '.join(names[:5])} to a source; hold one of its ends"
+        )
+    with np.errstate(all="ignore"):
+        for way in _ways(problem):
+            answer = way(problem, bound)
+            if answer is None:
+                continue
+            error = _judged(problem, answer, bound)
+            if error <= bound:
+                return answer, error
+    raise SingularCircuitError(
+        f"{TOO_STRONG}: the outputs' relative error is estimated at {error:.1e}, asked for is {bound:.1e}"
+    )
+
+
+def _ways(problem: Problem) -> Iterator[Callable[[Problem, float], Answer | None]]:
+    """Yield the ways to solve a crossbar, the cheapest first."""
+    fast = _fast() if problem.row_ohms and problem.column_ohms else None
+    if fast is not None:
+        yield fast.relax_compiled
+    else:
+        if suits_lapack(problem):
+            yield relax_by_vector
+        yield relax
+    yield solve_directly
+
+
+@cache
+def _fast() -> ModuleType | None:
+    """Return the compiled iteration; None without numba."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    try:
+        return importlib.import_module("hwlearn.circuit.crossbar.compiled")
+    except (ImportError, RuntimeError):
+        # RuntimeError: numba finds no folder to keep compiled code in, and compiling in each process takes longer
+        return None
+
+
+def _judged(problem: Problem, answer: Answer, bound: float) -> float:
+    """Return the largest estimated relative error of an answer."""
+    volts = answer.last_volts + problem.column_ohms * problem.columns.injected
+    errors = output_errors(problem, answer, volts, None)
+    if not (errors <= bound).all():
+        errors = output_errors(problem, answer, volts, _without_signs(problem, bound))
+    return float(errors.max())
+
+
+def _signed(problem: Problem) -> bool:
+    rows, columns = problem.rows, problem.columns
+    return bool(
+        min(rows.first.min(), rows.last.min(), columns.injected.min()) < 0
+        or columns.first.any()
+        or columns.last.any()
+    )
+
+
+def _without_signs(problem: Problem, bound: float) -> tuple[FloatArray, FloatArray]:
+    """Return the largest outputs that sources of one sign would give, those of rows and of columns added.
+
+    Amperes (S,) out of held columns and volts (S,) at floating ones; zero if the sources have one sign already.
+    """
+    rows, columns = problem.rows, problem.columns
+    amperes, volts = np.zeros(problem.samples), np.zeros(problem.samples)
+    if not _signed(problem):
+        return amperes, volts
+    no_rows, no_columns = np.zeros_like(rows.first), np.zeros_like(columns.first)
+    by_rows = replace(
+        problem,
+        rows=rows.driven(abs(rows.first), abs(rows.last), no_rows),
+        columns=columns.driven(no_columns, no_columns, abs(columns.injected)),
+    )
+    by_columns = replace(
+        problem,
+        rows=rows.driven(no_rows, no_rows, no_rows),
+        columns=columns.driven(abs(columns.first), abs(columns.last), no_columns),
+    )
+    held = columns.last_held
+    for part in (by_rows, by_columns):
+        answer = relax(part, bound) or solve_directly(part, bound)
+        ends = answer.last_volts + part.column_ohms * part.columns.injected
+        amperes += np.abs(answer.currents[:, held]).max(axis=1, initial=0.0)
+        volts += np.abs(ends[:, ~held]).max(axis=1, initial=0.0)
+    return amperes, volts

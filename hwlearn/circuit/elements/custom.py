@@ -1,0 +1,112 @@
+"""Elements that someone else describes, by functions of their own."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hwlearn.circuit.elements.element import Element, FloatArray
+from hwlearn.circuit.elements.quadrature import integral_from_zero
+from hwlearn.errors import CircuitError
+
+Law = Callable[[FloatArray, FloatArray], FloatArray]
+"""Drops in volts and thetas in siemens, of one shape -> a value for each."""
+
+
+@dataclass(frozen=True)
+class Custom(Element):
+    """An element that someone else describes: functions of drops and thetas, arrays of one shape.
+
+    Parameters
+    ----------
+    law : callable
+        Current in amperes; it must rise with the drop.
+    law_dv, law_dtheta : callable
+        Its derivatives by the drop (never negative) and by theta.
+    law_cocontent : callable, optional
+        d(co-content)/d(theta), the integral of ``law_dtheta`` from 0 to v; by quadrature unless given.
+    scale : float
+        Volts over which the slope changes; nudges of strength ``"auto"`` stay well below it.
+    name : str
+        What messages call it, and what tells circuits apart.
+    expression : callable, optional
+        ``(across, theta) -> str``, the current as SPICE takes it.
+
+    Examples
+    --------
+    >>> cubic = Custom(
+    ...     lambda v, t: t * (v + v**3), lambda v, t: t * (1 + 3 * v**2), lambda v, t: v + v**3, name="cubic"
+    ... )
+    >>> cubic.cocontent(np.array([1.0]), np.array([1e-3])).round(12)
+    array([0.75])
+    """
+
+    law: Law
+    law_dv: Law
+    law_dtheta: Law
+    law_cocontent: Law | None = None
+    scale: float = math.inf
+    name: str = "custom"
+    expression: Callable[[str, float], str] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise CircuitError(f"the element {self.name!r} has scale = {self.scale!r}; it must be positive volts")
+
+    def __repr__(self) -> str:
+        return f"Custom({self.name!r}, scale={self.scale!r})"
+
+    @property
+    def scale_V(self) -> float:
+        """The scale that was given."""
+        return self.scale
+
+    def current(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return what the law gives."""
+        return self._called("current", self.law, v, theta)
+
+    def slope(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return what ``law_dv`` gives.
+
+        Raises
+        ------
+        CircuitError
+            If it is negative anywhere: more than one state could be steady.
+        """
+        slope = self._called("d/dv", self.law_dv, v, theta)
+        if (slope < 0).any():
+            at = float(v[slope < 0][0])
+            raise CircuitError(
+                f"the element {self.name!r} has a negative slope at {at:g} V; its current must rise with the drop"
+            )
+        return slope
+
+    def sensitivity(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return what ``law_dtheta`` gives."""
+        return self._called("d/dtheta", self.law_dtheta, v, theta)
+
+    def cocontent(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return what ``law_cocontent`` gives, or the integral of ``law_dtheta``."""
+        if self.law_cocontent is not None:
+            return self._called("d(co-content)/dtheta", self.law_cocontent, v, theta)
+        return integral_from_zero(self.sensitivity, v, theta, self.name)
+
+    def spice(self, across: str, theta: float) -> str | None:
+        """Return what ``expression`` gives, if there is one."""
+        return None if self.expression is None else self.expression(across, theta)
+
+    def _called(self, what: str, law: Law, v: FloatArray, theta: FloatArray) -> FloatArray:
+        with np.errstate(all="ignore"):
+            values = np.asarray(law(v, np.broadcast_to(theta, v.shape)), dtype=np.float64)
+        if values.shape != v.shape:
+            raise CircuitError(
+                f"{what} of the element {self.name!r} returned shape {values.shape} for drops of shape {v.shape}; "
+                "it must return one value for each drop"
+            )
+        if not np.isfinite(values).all():
+            at = float(v[~np.isfinite(values)][0])
+            raise CircuitError(f"{what} of the element {self.name!r} is not finite at a drop of {at:g} V")
+        return values

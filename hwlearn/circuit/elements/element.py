@@ -1,0 +1,83 @@
+"""What every kind of element of a circuit answers; `hwlearn.circuit.elements.kinds` has the kinds."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.float64]
+
+
+class Element(ABC):
+    """What every kind of element answers; drops (..., K) in volts, thetas (K,) in siemens."""
+
+    @abstractmethod
+    def current(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return the current in amperes from a to b at a drop of ``v`` from a to b."""
+
+    @abstractmethod
+    def slope(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return d(current)/dv in siemens, never negative."""
+
+    @abstractmethod
+    def sensitivity(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return d(current)/d(theta) in volts."""
+
+    @abstractmethod
+    def cocontent(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return d(co-content)/d(theta) in V^2: the integral of `sensitivity` from 0 to ``v``."""
+
+    @property
+    def scale_V(self) -> float:
+        """Volts over which the slope changes; infinite for elements that are linear piece by piece."""
+        return math.inf
+
+    def linearised_at(self, v: FloatArray, before: FloatArray) -> FloatArray:
+        """Return the drop at which Newton's method linearises next, asked for ``v`` and coming from ``before``.
+
+        Where a tangent would overshoot by far, this is a drop nearer to ``before``.
+        """
+        return v
+
+    def in_range(self, v: FloatArray) -> NDArray[np.bool_]:
+        """Return where the law holds as written."""
+        return np.ones(v.shape, dtype=np.bool_)
+
+    def spice(self, across: str, theta: float) -> str | None:
+        """Return the current as an expression that SPICE takes, of the drop ``across``; None if there is none."""
+        return None
+
+
+class Proportional(Element):
+    """An element of current ``theta * f(v)``; its co-content per theta is ``F``, the integral of ``f``."""
+
+    @abstractmethod
+    def f(self, v: FloatArray) -> FloatArray:
+        """Return the current in amperes per siemens, thus in volts."""
+
+    @abstractmethod
+    def df(self, v: FloatArray) -> FloatArray:
+        """Return df/dv."""
+
+    @abstractmethod
+    def F(self, v: FloatArray) -> FloatArray:
+        """Return the integral of f from 0 to v in V^2."""
+
+    def current(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return ``theta f(v)``."""
+        return theta * self.f(v)
+
+    def slope(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return ``theta df/dv``."""
+        return theta * self.df(v)
+
+    def sensitivity(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return ``f(v)``."""
+        return self.f(v)
+
+    def cocontent(self, v: FloatArray, theta: FloatArray) -> FloatArray:
+        """Return ``F(v)``."""
+        return self.F(v)

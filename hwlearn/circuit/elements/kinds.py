@@ -1,0 +1,283 @@
+"""Elements of a circuit: how the current through an edge follows from the drop across it.
+
+Every element has one parameter theta an edge, in siemens: for those of this file the slope at small drops (of the
+conducting side for `IdealDiode`), so that theta stands where an ohmic edge has its conductance. Currents rise with
+the drop; then the steady state is the one minimum of the co-content, the sum over edges of the integral of I dv.
+Source: docs/elements.md; arXiv:2602.03546 for learning with them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Real
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlearn.circuit.elements.custom import Custom
+from hwlearn.circuit.elements.element import Element, FloatArray, Proportional
+from hwlearn.errors import CircuitError
+
+__all__ = ["OHMIC", "Custom", "Element", "ElementTable", "IdealDiode", "Ohmic", "Proportional", "Shockley", "Sinh"]
+
+IntArray = NDArray[np.int64]
+
+MOST_EXPONENT: Final = 300.0
+"""Beyond this an exponential goes on along its tangent; no operating point may lie there."""
+
+
+@dataclass(frozen=True)
+class Ohmic(Proportional):
+    """A resistor: ``I = theta v``."""
+
+    def f(self, v: FloatArray) -> FloatArray:
+        """Return v."""
+        return v
+
+    def df(self, v: FloatArray) -> FloatArray:
+        """Return 1."""
+        return np.ones_like(v)
+
+    def F(self, v: FloatArray) -> FloatArray:
+        """Return v^2 / 2."""
+        return 0.5 * v**2
+
+    def spice(self, across: str, theta: float) -> str:
+        """Return ``theta * across``."""
+        return f"{theta!r}*{across}"
+
+
+@dataclass(frozen=True)
+class Sinh(Proportional):
+    """A memristive (RRAM) cell or another tunnelling device: ``I = theta V0 sinh(v / V0)``.
+
+    Parameters
+    ----------
+    V0 : float
+        Volts.
+    """
+
+    V0: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "V0", _positive("Sinh", "V0", self.V0))
+
+    @property
+    def scale_V(self) -> float:
+        """V0."""
+        return self.V0
+
+    def f(self, v: FloatArray) -> FloatArray:
+        """Return ``V0 sinh(v / V0)``."""
+        u = v / self.V0
+        inside = np.clip(u, -MOST_EXPONENT, MOST_EXPONENT)
+        return np.asarray(self.V0 * (np.sinh(inside) + np.cosh(inside) * (u - inside)))
+
+    def df(self, v: FloatArray) -> FloatArray:
+        """Return ``cosh(v / V0)``."""
+        return np.asarray(np.cosh(np.clip(v / self.V0, -MOST_EXPONENT, MOST_EXPONENT)))
+
+    def F(self, v: FloatArray) -> FloatArray:
+        """Return ``V0^2 (cosh(v / V0) - 1)``."""
+        u = v / self.V0
+        inside = np.clip(u, -MOST_EXPONENT, MOST_EXPONENT)
+        more = u - inside
+        within = 2 * np.sinh(0.5 * inside) ** 2  # keeps the digits that cosh - 1 loses
+        return np.asarray(self.V0**2 * (within + more * (np.sinh(inside) + 0.5 * more * np.cosh(inside))))
+
+    def linearised_at(self, v: FloatArray, before: FloatArray) -> FloatArray:
+        """Return the drop of the current that the tangent at ``before`` promises, where that is smaller."""
+        u, u0 = v / self.V0, before / self.V0
+        with np.errstate(over="ignore", invalid="ignore"):
+            promised = np.arcsinh(np.sinh(u0) + np.cosh(u0) * (u - u0))
+        far = (np.abs(u) > np.abs(u0)) & (np.abs(u - u0) > 1.0) & (np.abs(promised) < np.abs(u))
+        return np.where(far, self.V0 * promised, v)
+
+    def in_range(self, v: FloatArray) -> NDArray[np.bool_]:
+        """Return where ``|v / V0|`` is at most 300."""
+        return np.asarray(np.abs(v) <= MOST_EXPONENT * self.V0)
+
+    def spice(self, across: str, theta: float) -> str:
+        """Return ``theta V0 sinh(across / V0)``."""
+        return f"{theta * self.V0!r}*sinh({across}/{self.V0!r})"
+
+
+@dataclass(frozen=True)
+class Shockley(Proportional):
+    """A junction diode that conducts from a to b: ``I = Is (exp(v / nVt) - 1)`` with ``Is = theta nVt``.
+
+    Parameters
+    ----------
+    nVt : float
+        Ideality times thermal voltage, in volts; 25.85 mV at 300 K and ideality 1.
+    """
+
+    nVt: float = 0.02585
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nVt", _positive("Shockley", "nVt", self.nVt))
+
+    def theta(self, saturation_A: float) -> float:
+        """Return the theta (S) of a diode with a saturation current in amperes."""
+        return saturation_A / self.nVt
+
+    @property
+    def scale_V(self) -> float:
+        """nVt."""
+        return self.nVt
+
+    def f(self, v: FloatArray) -> FloatArray:
+        """Return ``nVt (exp(v / nVt) - 1)``."""
+        u = v / self.nVt
+        inside = np.minimum(u, MOST_EXPONENT)
+        return np.asarray(self.nVt * (np.expm1(inside) + np.exp(inside) * (u - inside)))
+
+    def df(self, v: FloatArray) -> FloatArray:
+        """Return ``exp(v / nVt)``."""
+        return np.asarray(np.exp(np.minimum(v / self.nVt, MOST_EXPONENT)))
+
+    def F(self, v: FloatArray) -> FloatArray:
+        """Return ``nVt^2 (exp(v / nVt) - 1 - v / nVt)``."""
+        u = v / self.nVt
+        inside = np.minimum(u, MOST_EXPONENT)
+        more = u - inside
+        series = np.zeros_like(inside)
+        small = np.abs(inside) < 0.1
+        for k in range(10, 2, -1):  # (u^2 / 2) (1 + u/3 (1 + u/4 (...)))
+            series = inside / k * (1 + series)
+        within = np.where(small, 0.5 * inside**2 * (1 + series), np.expm1(inside) - inside)
+        return np.asarray(self.nVt**2 * (within + more * (np.expm1(inside) + 0.5 * more * np.exp(inside))))
+
+    def linearised_at(self, v: FloatArray, before: FloatArray) -> FloatArray:
+        """Return the drop of the current that the tangent at ``before`` promises, for steps up the exponential."""
+        ahead = (v - before) / self.nVt
+        up = (ahead > 1.0) & (v > self.nVt)
+        # what lies far on the blocking side starts from the middle, where the tangent says something
+        base = np.where(before < 0, 0.0, before)
+        climb = np.log1p(np.where(up, (v - base) / self.nVt, 0.0))
+        return np.where(up, base + self.nVt * climb, v)
+
+    def in_range(self, v: FloatArray) -> NDArray[np.bool_]:
+        """Return where ``v / nVt`` is at most 300."""
+        return np.asarray(v <= MOST_EXPONENT * self.nVt)
+
+    def spice(self, across: str, theta: float) -> str:
+        """Return ``Is (exp(across / nVt) - 1)``."""
+        return f"{theta * self.nVt!r}*(exp({across}/{self.nVt!r})-1)"
+
+
+@dataclass(frozen=True)
+class IdealDiode(Proportional):
+    """A diode of two straight pieces that conducts from a to b: theta above the threshold, a leak below.
+
+    ``I = theta (leak v + (1 - leak) max(v - threshold_V, 0))``; with a small enough leak that is what a comparator
+    and a switch make of a diode.
+
+    Parameters
+    ----------
+    threshold_V : float
+        Volts; zero or positive.
+    leak : float
+        Conductance of the blocking side as a fraction of theta, above 0: without it a node between blocking diodes
+        would have no voltage.
+    """
+
+    threshold_V: float = 0.0
+    leak: float = 1e-6
+
+    def __post_init__(self) -> None:
+        threshold, leak = _number(self.threshold_V), _number(self.leak)
+        if not (math.isfinite(threshold) and threshold >= 0):
+            raise CircuitError(
+                f"IdealDiode.threshold_V is {self.threshold_V!r}; it must be zero or a positive number of volts"
+            )
+        if not 0 < leak <= 1:
+            raise CircuitError(
+                f"IdealDiode.leak is {self.leak!r}; it is a fraction of theta, above 0 to 1 (1e-12 will do)"
+            )
+        object.__setattr__(self, "threshold_V", threshold)
+        object.__setattr__(self, "leak", leak)
+
+    def f(self, v: FloatArray) -> FloatArray:
+        """Return ``leak v + (1 - leak) max(v - threshold, 0)``."""
+        return np.asarray(self.leak * v + (1 - self.leak) * np.maximum(v - self.threshold_V, 0.0))
+
+    def df(self, v: FloatArray) -> FloatArray:
+        """Return 1 above the threshold and ``leak`` below; above, at the threshold itself."""
+        return np.where(v >= self.threshold_V, 1.0, self.leak)
+
+    def F(self, v: FloatArray) -> FloatArray:
+        """Return ``leak v^2 / 2 + (1 - leak) max(v - threshold, 0)^2 / 2``."""
+        above = np.maximum(v - self.threshold_V, 0.0)
+        return np.asarray(0.5 * (self.leak * v**2 + (1 - self.leak) * above**2))
+
+    def spice(self, across: str, theta: float) -> str:
+        """Return the two pieces as one expression."""
+        on = f"{theta * (1 - self.leak)!r}*max({across}-{self.threshold_V!r},0)"
+        return f"{theta * self.leak!r}*{across}+{on}"
+
+
+OHMIC: Final = Ohmic()
+
+
+@dataclass(frozen=True, eq=False)
+class ElementTable:
+    """Which element each edge of a circuit is: the programmable edges, then the fixed ones.
+
+    Attributes
+    ----------
+    kinds : tuple of Element
+        The distinct elements.
+    which : ndarray of int, shape (E + F,)
+        Index into ``kinds``.
+    """
+
+    kinds: tuple[Element, ...]
+    which: IntArray
+
+    @classmethod
+    def of(cls, elements: Iterable[Element]) -> ElementTable:
+        """Return the table of elements given edge by edge."""
+        index: dict[Element, int] = {}
+        which = np.array([index.setdefault(element, len(index)) for element in elements], dtype=np.int64)
+        which.flags.writeable = False
+        return cls(tuple(index), which)
+
+    def __getitem__(self, edge: int) -> Element:
+        return self.kinds[int(self.which[edge])]
+
+    @cached_property
+    def ohmic(self) -> NDArray[np.bool_]:
+        """Which edges (E + F,) are resistors."""
+        return np.array([kind == OHMIC for kind in self.kinds] or [True], dtype=np.bool_)[self.which]
+
+    @cached_property
+    def groups(self) -> tuple[tuple[Element, IntArray], ...]:
+        """Each element that is no resistor, with its edges in order."""
+        pairs = ((kind, np.flatnonzero(self.which == k)) for k, kind in enumerate(self.kinds))
+        return tuple((kind, edges) for kind, edges in pairs if kind != OHMIC)
+
+    @property
+    def scale_V(self) -> float:
+        """The least scale of any element in volts."""
+        return min((kind.scale_V for kind in self.kinds), default=math.inf)
+
+    def text(self) -> str:
+        """Return a text that differs between tables."""
+        return f"{[repr(kind) for kind in self.kinds]}|{self.which.tolist()}"
+
+
+def _positive(element: str, name: str, value: float) -> float:
+    number = _number(value)
+    if not (math.isfinite(number) and number > 0):
+        raise CircuitError(f"{element}.{name} is {value!r}; it must be a positive number of volts")
+    return number
+
+
+def _number(value: object) -> float:
+    """Return a number as a float, whatever kind of number it is; NaN for anything else."""
+    return math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)

@@ -1,0 +1,1 @@
+"""The Newton solver of circuits with nonlinear elements."""

@@ -1,0 +1,298 @@
+"""Newton's method for circuits of nonlinear elements: a batch of operating points at once, with their errors.
+
+Each step solves the circuit linearised at one drop for each edge. Where a tangent of an exponential would
+overshoot, that is the drop whose current the tangent promised (`Element.linearised_at`). Samples that this does
+not settle are taken on by damped steps: along Newton's direction the co-content, which is convex, falls until its
+slope is nearly zero; a step ends where it still falls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlearn.circuit.nonlinear.currents import ROUNDING, Circuit
+from hwlearn.circuit.nonlinear.linearised import Factor, Layout, Linearised, Undetermined
+from hwlearn.circuit.topology import FloatArray
+
+PROMISED: Final = 1e-9
+"""Largest estimated error of a voltage, relative to the largest voltage of its sample; more is refused."""
+
+_SETTLED: Final = 1e-11  # of the largest voltage: a step this small ends the search
+_NEAR: Final = 1e-5  # of the largest voltage: with steps this small the error is looked at
+_LIMITED_STEPS: Final = 60
+_DAMPED_STEPS: Final = 150
+_HALVINGS: Final = 60
+_SLOPE_LEFT: Final = 0.9
+_OVERSHOT: Final = 0.01
+_REACH: Final = 10.0  # a damped step goes no farther than so many times the voltages there are
+_TRUSTED: Final = 1e-3  # relative error of the linear solutions up to which their error bounds count
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class OperatingPoint:
+    """Steady states of a batch.
+
+    Attributes
+    ----------
+    V : ndarray, shape (S, N)
+        Volts at every node.
+    error_V : ndarray, shape (S,)
+        Estimated largest error of any voltage in volts: the last correction, and what rounding can do.
+    """
+
+    V: FloatArray
+    error_V: FloatArray
+
+
+class Unsettled(Exception):
+    """A sample whose operating point was not found well enough."""
+
+    def __init__(self, sample: int, reason: str) -> None:
+        self.sample, self.reason = sample, reason
+
+
+class Search:
+    """Finds operating points of a circuit with one set of held nodes."""
+
+    def __init__(self, circuit: Circuit, layout: Layout) -> None:
+        self.circuit, self.layout = circuit, layout
+        self.linear = Linearised(layout, circuit.ohmic_siemens)
+        self.summed = circuit.rows(layout.free)
+
+    def find(
+        self, V: FloatArray, injected: FloatArray | None = None, loads: tuple[FloatArray, FloatArray] | None = None
+    ) -> OperatingPoint:
+        """Return the operating points.
+
+        Parameters
+        ----------
+        V : ndarray, shape (S, N)
+            Volts at the held nodes, and where the search begins at the others.
+        injected : ndarray, shape (S, n_out), optional
+            Amperes into the outputs.
+        loads : (ndarray, ndarray), optional
+            Volts and siemens (S, n_out) of sources behind conductances at the outputs.
+
+        Raises
+        ------
+        Unsettled
+            If a sample's voltages are not found as well as `PROMISED`.
+        """
+        V = V.copy()
+        error = np.zeros(len(V))
+        if self.layout.free.size:
+            size = self.linear.chunk
+            for first in range(0, len(V), size):
+                rows = slice(first, first + size)
+                try:
+                    part = _Part(
+                        self,
+                        V[rows],
+                        None if injected is None else injected[rows],
+                        None if loads is None else (loads[0][rows], loads[1][rows]),
+                    )
+                    # what overflows is infinite, and that is looked for
+                    with np.errstate(over="ignore", invalid="ignore"):
+                        V[rows], error[rows] = part.settled()
+                except Unsettled as unsettled:
+                    raise Unsettled(first + unsettled.sample, unsettled.reason) from None
+        return OperatingPoint(V, error)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Tangent:
+    """Linearised equations of some samples, and Newton's step (S, n_free) by them.
+
+    ``residual`` (S, n_free) is the current that is missing at the voltages ``V`` (S, N), ``parts`` (S, K) how
+    large the numbers are that the currents of bent edges are made of, ``slopes`` (S, K) those of the bent edges.
+    """
+
+    step: FloatArray
+    residual: FloatArray
+    V: FloatArray
+    parts: FloatArray
+    slopes: FloatArray
+    factor: Factor
+
+
+class _Part:
+    """A chunk of a batch on its way to its operating points."""
+
+    def __init__(
+        self,
+        search: Search,
+        V: FloatArray,
+        injected: FloatArray | None,
+        loads: tuple[FloatArray, FloatArray] | None,
+    ) -> None:
+        self.search, self.circuit = search, search.circuit
+        self.V = V
+        self.free = search.layout.free
+        at = search.layout.output_position
+        self._outputs = at[at >= 0]
+        open_outputs = at >= 0
+        self.injected = None if injected is None else injected[:, open_outputs]
+        self.loads = loads
+        self._load = None if loads is None else (loads[0][:, open_outputs], loads[1][:, open_outputs])
+        self.error, self.bound = np.zeros(len(V)), np.zeros(len(V))
+        self.small_before = np.zeros(len(V), dtype=bool)
+        self._steps = 0
+        self.from_drops = np.zeros(len(V), dtype=bool)
+        held = np.abs(V[:, search.layout.pinned]).max(axis=1, initial=0.0)
+        self.size = (
+            held if self._load is None else np.maximum(held, np.abs(self._load[0]).max(axis=1, initial=0.0))
+        )
+
+    def settled(self) -> tuple[FloatArray, FloatArray]:
+        rows = np.arange(len(self.V))
+        before = np.zeros((len(rows), len(self.circuit.bent)))
+        moving = self.search.layout.bent.moving
+        for _ in range(_LIMITED_STEPS):
+            if not rows.size:
+                break
+            wanted = self.circuit.drops(self.V[rows])
+            v = np.where(moving, self.circuit.linearised_at(wanted, before), wanted)
+            done = self._step(rows, v, wanted)
+            rows, before = rows[~done], v[~done]
+        self.V[np.ix_(rows, self.free)] = 0.0
+        for _ in range(_DAMPED_STEPS):
+            if not rows.size:
+                break
+            rows = rows[~self._damped_step(rows)]
+        if rows.size:
+            raise Unsettled(int(rows[0]), self._why(rows[0]))
+        inside = self.circuit.in_range(self.circuit.drops(self.V))
+        if not inside.all():
+            raise Unsettled(int(np.flatnonzero(~inside)[0]), "an exponential element is driven beyond exp(300)")
+        return self.V, self.error
+
+    def _why(self, sample: np.int64) -> str:
+        if self.bound[sample] > PROMISED * self.size[sample]:
+            return "a node is tied to the sources so weakly that double precision cannot tell its voltage"
+        return f"the search did not settle in {_LIMITED_STEPS + _DAMPED_STEPS} steps"
+
+    # --- steps --------------------------------------------------------------------------------------
+
+    def _residual(
+        self, rows: NDArray[np.int64], V: FloatArray, bent: FloatArray, from_drops: NDArray[np.bool_]
+    ) -> FloatArray:
+        """Return the current (S, n_free) that is missing at each free node."""
+        if not from_drops.any():
+            out = -self.search.summed.currents(V, bent)
+        else:
+            out = -self.circuit.node_currents(V, bent)[:, self.free]
+        if self.injected is not None:
+            out[:, self._outputs] += self.injected[rows]
+        if self._load is not None:
+            volts, siemens = self._load[0][rows], self._load[1][rows]
+            out[:, self._outputs] += siemens * (volts - V[:, self.free][:, self._outputs])
+        return out
+
+    def _newton(self, rows: NDArray[np.int64], v: FloatArray, wanted: FloatArray) -> _Tangent:
+        """Linearise at drops ``v`` of samples whose voltages make drops ``wanted``, and take Newton's step."""
+        V, exact = self.V[rows], self.from_drops[rows]
+        slopes = self.circuit.slopes(v)
+        bent = self.circuit.bent_currents(v) + slopes * (wanted - v)
+        r = self._residual(rows, V, bent, exact)
+        factor = self._factor(rows, slopes)
+        try:
+            step = factor.solve(r[None])[0]
+        except Undetermined as undetermined:
+            raise self._lost(rows[undetermined.sample]) from None
+        return _Tangent(step, r, V, np.abs(bent) + slopes * np.abs(v), slopes, factor)
+
+    def _bound(self, rows: NDArray[np.int64], tangent: _Tangent) -> FloatArray:
+        """Return the error (S,) that rounding can leave in the voltages."""
+        V = tangent.V
+        if not self.from_drops[rows].any():
+            rounding = self.search.summed.rounding(V, tangent.parts)
+        else:
+            rounding = self.circuit.rounding(V, tangent.parts)[:, self.free]
+        if self.injected is not None:
+            rounding[:, self._outputs] += ROUNDING * np.abs(self.injected[rows])
+        if self._load is not None:
+            volts, siemens = self._load[0][rows], self._load[1][rows]
+            rounding[:, self._outputs] += (
+                ROUNDING * siemens * (np.abs(volts) + np.abs(V[:, self.free][:, self._outputs]))
+            )
+        bound, one = tangent.factor.solve(np.stack([rounding, tangent.factor.leak]))
+        # with all held nodes at 1 V every node must be at 1 V; a solution that is far off says nothing
+        off = np.abs(one - 1.0).max(axis=1)
+        return np.where(off <= _TRUSTED, np.abs(bound).max(axis=1), np.inf)
+
+    def _factor(self, rows: NDArray[np.int64], slopes: FloatArray) -> Factor:
+        loads = None
+        if self.loads is not None:
+            loads = self.loads[1][rows]
+        try:
+            return self.search.linear.factor(slopes, loads)
+        except Undetermined as undetermined:
+            raise self._lost(rows[undetermined.sample]) from None
+
+    def _lost(self, sample: np.int64) -> Unsettled:
+        return Unsettled(int(sample), "nothing but blocking elements ties a node to the sources")
+
+    def _step(self, rows: NDArray[np.int64], v: FloatArray, wanted: FloatArray) -> NDArray[np.bool_]:
+        """Take one step linearised at ``v``; return which samples have arrived."""
+        tangent = self._newton(rows, v, wanted)
+        self.V[np.ix_(rows, self.free)] += tangent.step
+        return self._arrived(rows, tangent, (v == wanted).all(axis=1))
+
+    def _arrived(
+        self, rows: NDArray[np.int64], tangent: _Tangent, true_step: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        moved = np.abs(tangent.step).max(axis=1)
+        size = np.maximum(self.size[rows], np.abs(self.V[np.ix_(rows, self.free)]).max(axis=1))
+        if not np.isfinite(moved).all():
+            raise Unsettled(int(rows[np.flatnonzero(~np.isfinite(moved))[0]]), "a voltage is not finite")
+        self._steps += 1
+        if not (true_step & (moved <= _NEAR * size)).any() and self._steps < _LIMITED_STEPS // 2:
+            return np.zeros(len(rows), dtype=bool)
+        bound = self._bound(rows, tangent)
+        error = moved + 2 * bound
+        self.bound[rows] = 2 * bound
+        # what the summed equations cannot tell, their drops may
+        self.from_drops[rows] |= bound > 0.1 * _SETTLED * size
+        small = true_step & (moved <= np.maximum(_SETTLED * size, 2 * bound)) & (error <= PROMISED * size)
+        # a step across a kink was taken by the slope of the side that it left: the other side's must agree
+        now = self.circuit.slopes(self.circuit.drops(self.V[rows]))
+        same = (np.maximum(now, tangent.slopes) <= 2 * np.minimum(now, tangent.slopes)).all(axis=1)
+        done = small & (same | self.small_before[rows])
+        self.small_before[rows] = small
+        self.error[rows] = np.where(small, np.maximum(error, self.error[rows]), 0.0)
+        return np.asarray(done)
+
+    def _damped_step(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Take one step along Newton's direction, no longer than the co-content falls."""
+        start = self.V[rows]
+        v = self.circuit.drops(start)
+        tangent = self._newton(rows, v, v)
+        step = tangent.step
+        first = np.einsum(
+            "sn,sn->s", tangent.residual, step
+        )  # minus the slope of the co-content where the step begins
+        reach, far = _REACH * np.maximum(self.size[rows], np.abs(start).max(axis=1)), np.abs(step).max(axis=1)
+        longest = np.where((reach > 0) & (far > reach), reach / np.where(far > 0, far, 1.0), 1.0)
+        low, high, length = np.zeros(len(rows)), longest, longest
+        open_ = np.ones(len(rows), dtype=bool)
+        for _ in range(_HALVINGS):
+            V = start.copy()
+            V[:, self.free] += length[:, None] * step
+            bent = self.circuit.bent_currents(self.circuit.drops(V))
+            left = np.einsum("sn,sn->s", self._residual(rows, V, bent, self.from_drops[rows]), step)
+            falls = left > 0
+            open_ &= ~(
+                (falls & (length == longest)) | ((left <= _SLOPE_LEFT * first) & (left >= -_OVERSHOT * first))
+            )
+            if not open_.any():
+                break
+            low, high = np.where(open_ & falls, length, low), np.where(open_ & ~falls, length, high)
+            length = np.where(open_, 0.5 * (low + high), length)
+        length = np.where(open_, low, length)
+        self.V[np.ix_(rows, self.free)] += length[:, None] * step
+        # Newton's direction begins where the elements are: its length is the error, taken or not
+        return self._arrived(rows, tangent, np.ones(len(rows), dtype=bool))

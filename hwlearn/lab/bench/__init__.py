@@ -1,0 +1,1 @@
+"""Benches: a bench file opened, with its network, data and training."""

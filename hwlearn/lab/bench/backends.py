@@ -1,0 +1,69 @@
+"""Backends are plugins: where a network is, by name, through the entry-point group ``hwlearn.backends``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import SetupError
+from hwlearn.lab.bench_file.sections import BackendSection, checked_section
+from hwlearn.network.limits import Limits
+from hwlearn.network.network import Network
+from hwlearn.spelling import closest
+
+GROUP = "hwlearn.backends"
+
+
+class Backend(Protocol):
+    """What a plugin registers: its settings and how to open a network.
+
+    A backend whose outputs can be on while nobody looks may also offer ``off(settings) -> None``: everything
+    OFF, write-only, without asking first.
+    """
+
+    Settings: type[BaseModel]
+    """Schema of the ``[backend]`` table without ``kind``."""
+
+    def open(
+        self, settings: Any, topology: Topology, limits: Limits, calibration: object | None = None
+    ) -> Network:
+        """Open the network that the settings describe."""
+
+
+def backend_names() -> list[str]:
+    """Return the kinds of backend that are installed."""
+    return sorted({point.name for point in entry_points(group=GROUP)})
+
+
+def find_backend(table: Mapping[str, Any], where: str) -> tuple[Backend, BaseModel]:
+    """Return the backend of a ``[backend]`` table and its checked settings.
+
+    Parameters
+    ----------
+    table : mapping
+        ``kind`` and that backend's own settings.
+    where : str
+        How messages name the bench.
+
+    Raises
+    ------
+    SetupError
+        If no such backend is installed, it cannot be loaded, or a setting is wrong.
+    """
+    kind = checked_section(BackendSection, table, "backend", where).kind
+    points = [point for point in entry_points(group=GROUP) if point.name == kind]
+    if not points:
+        known = backend_names()
+        raise SetupError(
+            f"{where}: unknown backend.kind = {kind!r}{closest(kind, known)}; installed are: {', '.join(known)}"
+        )
+    try:
+        backend: Backend = points[0].load()()
+    except (ImportError, AttributeError) as error:
+        raise SetupError(f"{where}: backend {kind!r} cannot be loaded: {error}") from error
+    settings = {key: value for key, value in table.items() if key != "kind"}
+    return backend, checked_section(backend.Settings, settings, "backend", where)

@@ -1,0 +1,1 @@
+"""Bench files: reading, sections, checks."""

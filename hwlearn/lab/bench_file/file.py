@@ -1,0 +1,205 @@
+"""Bench files: read from TOML, changed by settings, and written back as a run keeps them."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from hwlearn.errors import SetupError
+from hwlearn.lab.bench_file.sections import (
+    NETWORKS,
+    SHIPPED_DATA,
+    BackendSection,
+    CalibrationSection,
+    DataSection,
+    LimitsSection,
+    NetworkSection,
+    TrainSection,
+    checked_section,
+)
+from hwlearn.spelling import closest
+from hwlearn.storage.toml_text import toml_text
+
+TABLES = ("network", "limits", "backend", "data", "train", "calibration")
+
+
+@dataclass(frozen=True)
+class BenchFile:
+    """A bench file that has been read and checked.
+
+    Attributes
+    ----------
+    name : str
+        File name without its ending, or the name of a bench that ships.
+    folder : Path
+        Where relative paths in it start.
+    tables : mapping
+        The tables as written, overrides applied.
+    network, limits, backend, data, train, calibration
+        The checked sections; ``backend`` is checked by the backend itself.
+    """
+
+    name: str
+    folder: Path
+    tables: Mapping[str, Mapping[str, Any]]
+    network: NetworkSection
+    limits: LimitsSection
+    backend: BackendSection
+    data: DataSection
+    train: TrainSection
+    calibration: CalibrationSection
+
+    @property
+    def where(self) -> str:
+        """How messages name the file."""
+        return f"bench {self.name}"
+
+    def text(self, settings: BaseModel | None = None) -> str:
+        """Return the file as TOML, so that it means the same in another folder and in a later version.
+
+        Values stand as they were written, defaults are filled in (those of ``[backend]`` from its checked
+        settings, if given), and relative file names are made absolute.
+        """
+        checked = {name: getattr(self, name) for name in TABLES} | ({"backend": settings} if settings else {})
+        tables = {
+            name: {**self.tables.get(name, {}), **_defaults(checked[name], self.tables.get(name, {}))}
+            for name in TABLES
+        }
+        for table, key in (("data", "source"), ("network", "file"), ("calibration", "file")):
+            named = tables[table].get(key)
+            if isinstance(named, str) and named not in SHIPPED_DATA and (self.folder / named).is_file():
+                tables[table][key] = str((self.folder / named).resolve())
+        return toml_text(tables)
+
+    def with_(self, overrides: Iterable[str] | Mapping[str, Any]) -> BenchFile:
+        """Return the file with some keys changed; see `load_bench_file`."""
+        return _checked(self.name, self.folder, _overridden(self.tables, overrides, self.where))
+
+
+def shipped_benches() -> list[str]:
+    """Return the names of the benches that come with the package."""
+    folder = resources.files("hwlearn.lab") / "benches"
+    return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".toml"))
+
+
+def load_bench_file(name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) -> BenchFile:
+    """Read a bench file and check every key.
+
+    Parameters
+    ----------
+    name_or_path : str or Path
+        A TOML file, or the name of a bench that ships.
+    overrides : iterable of str, or mapping
+        ``"section.key=value"`` in TOML's syntax (bare words are text), or ``{"section.key": value}``.
+
+    Raises
+    ------
+    SetupError
+        If the file is missing or a key, value or override is wrong; one line that says what is allowed.
+    """
+    name, folder, tables = read_tables(name_or_path, overrides)
+    return _checked(name, folder, tables)
+
+
+def read_tables(
+    name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()
+) -> tuple[str, Path, dict[str, dict[str, Any]]]:
+    """Return a bench's name, its folder and its tables with nothing in them checked; see `load_bench_file`."""
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or path.is_file():
+        if not path.is_file():
+            raise SetupError(f"there is no bench file {path}")
+        name, folder = path.stem, path.resolve().parent
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SetupError(f"bench file {path} cannot be read: {error}") from error
+    else:
+        name, folder = str(name_or_path), Path.cwd()
+        known = shipped_benches()
+        if name not in known:
+            raise SetupError(
+                f"there is no bench {name!r}{closest(name, known)}; give a TOML file or one of: {', '.join(known)}"
+            )
+        text = (resources.files("hwlearn.lab") / "benches" / f"{name}.toml").read_text(encoding="utf-8")
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SetupError(f"bench {name} is not valid TOML: {error}") from error
+    return name, folder, _overridden(tables, overrides, f"bench {name}")
+
+
+def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -> BenchFile:
+    where = f"bench {name}"
+    for table in tables:
+        if table not in TABLES:
+            raise SetupError(
+                f"{where}: unknown table [{table}]{closest(table, TABLES)}; the tables are: {', '.join(TABLES)}"
+            )
+    for table in ("network", "limits", "backend", "data"):
+        if table not in tables:
+            raise SetupError(f"{where}: the table [{table}] is missing")
+    network = tables["network"]
+    kind = network.get("kind") if isinstance(network, Mapping) else None
+    if not isinstance(kind, str) or kind not in NETWORKS:
+        raise SetupError(
+            f"{where}: network.kind = {kind!r}{closest(str(kind), list(NETWORKS))}; "
+            f"it must be one of: {', '.join(NETWORKS)}"
+        )
+    return BenchFile(
+        name,
+        folder,
+        tables,
+        checked_section(NETWORKS[kind], network, "network", where),
+        checked_section(LimitsSection, tables["limits"], "limits", where),
+        checked_section(BackendSection, tables["backend"], "backend", where),
+        checked_section(DataSection, tables["data"], "data", where),
+        checked_section(TrainSection, tables.get("train", {}), "train", where),
+        checked_section(CalibrationSection, tables.get("calibration", {}), "calibration", where),
+    )
+
+
+def _defaults(section: BaseModel, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the section holds beyond what was written; nothing stands for None in TOML."""
+    left = set(type(section).model_fields) - set(table)
+    return section.model_dump(mode="json", include=left, exclude_none=True)
+
+
+def _overridden(
+    tables: Mapping[str, Mapping[str, Any]], overrides: Iterable[str] | Mapping[str, Any], where: str
+) -> dict[str, dict[str, Any]]:
+    changed = {name: dict(table) if isinstance(table, Mapping) else table for name, table in tables.items()}
+    if isinstance(overrides, Mapping):
+        pairs = list(overrides.items())
+    else:
+        pairs = [_assignment(text) for text in overrides]
+    for key, value in pairs:
+        section, dot, name = key.partition(".")
+        if not dot or not section or not name:
+            raise SetupError(f"{where}: setting {key!r} must be section.key, for example train.epochs")
+        if section not in TABLES:
+            raise SetupError(
+                f"{where}: setting {key!r} names no table{closest(section, TABLES)}; "
+                f"the tables are: {', '.join(TABLES)}"
+            )
+        table = changed.setdefault(section, {})
+        if not isinstance(table, dict):
+            raise SetupError(f"{where}: {section} must be a table, [{section}]")
+        table[name] = value
+    return changed
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise SetupError(f"setting {text!r} must read section.key=value, for example train.epochs=10")
+    try:
+        return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()  # a bare word or quantity

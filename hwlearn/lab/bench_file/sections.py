@@ -1,0 +1,301 @@
+"""The schema of a bench file: what each table may hold, and errors that name key, value and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from hwlearn.circuit.spice import netlist as spice
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import SetupError
+from hwlearn.lab.bench_file.elements import DiodeTable, ElementTable
+from hwlearn.network.limits import Limits
+from hwlearn.spelling import closest
+from hwlearn.units import parse_quantity
+
+SHIPPED_DATA = ("iris", "digits", "teacher")
+SectionT = TypeVar("SectionT", bound=BaseModel)
+
+
+def quantity(unit: str) -> Any:
+    """Return a pydantic validator that reads text such as ``"50 us"`` as a number in the unit."""
+    return BeforeValidator(lambda value: parse_quantity(value, unit))
+
+
+Volts = Annotated[float, quantity("V")]
+Amperes = Annotated[float, quantity("A")]
+Siemens = Annotated[float, quantity("S")]
+Ohms = Annotated[float, quantity("ohm")]
+Seconds = Annotated[float, quantity("s")]
+Count = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0, le=1)]
+PositiveVolts = Annotated[float, quantity("V"), Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A table of a bench file: frozen, without a key that it does not know, and true is not 1."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class NetworkSection(Section):
+    """``[network]``: the graph."""
+
+    def build(self, folder: Path) -> Topology:
+        """Return the topology with its elements; files are looked up in the bench file's folder."""
+        graph, element = self.graph(folder), getattr(self, "element", None)
+        return graph if element is None else graph.with_elements(element.build())
+
+    def graph(self, folder: Path) -> Topology:
+        """Return the graph, its edges that learn being resistors."""
+        raise SetupError("network.kind is missing")
+
+
+class CrossbarNetwork(NetworkSection):
+    """A crossbar; inputs and ground are rows, outputs are columns."""
+
+    kind: Literal["crossbar"]
+    rows: Count
+    columns: Count
+    inputs: list[int] | None = None
+    outputs: list[int] | None = None
+    ground: int | None = None
+    element: ElementTable | None = None
+
+    def graph(self, folder: Path) -> Topology:
+        """Return the crossbar."""
+        return Topology.crossbar(self.rows, self.columns, self.inputs, self.outputs, self.ground)
+
+
+class GridNetwork(NetworkSection):
+    """A square lattice; node ``r * columns + c``."""
+
+    kind: Literal["grid"]
+    rows: Count
+    columns: Count
+    inputs: list[int] | None = None
+    outputs: list[int] | None = None
+    ground: int | None = None
+    element: ElementTable | None = None
+
+    def graph(self, folder: Path) -> Topology:
+        """Return the lattice."""
+        return Topology.grid(self.rows, self.columns, self.inputs, self.outputs, self.ground)
+
+
+class LayeredNetwork(NetworkSection):
+    """Layers of nodes, each joined completely to the next."""
+
+    kind: Literal["layered"]
+    sizes: list[int]
+    ground: int | None = None
+    rectifiers: DiodeTable | None = None
+    element: ElementTable | None = None
+
+    def graph(self, folder: Path) -> Topology:
+        """Return the layers."""
+        diode = self.rectifiers
+        if diode is None:
+            return Topology.layered(self.sizes, self.ground)
+        return Topology.layered(self.sizes, self.ground, diode.build(), diode.conductance)
+
+
+class RandomNetwork(NetworkSection):
+    """A random connected graph; a number of inputs takes the first nodes, of outputs the last."""
+
+    kind: Literal["random"]
+    nodes: Count
+    edges: Count
+    inputs: int | list[int]
+    outputs: int | list[int]
+    ground: int | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    element: ElementTable | None = None
+
+    def graph(self, folder: Path) -> Topology:
+        """Return the graph that the seed makes."""
+        return Topology.random(self.nodes, self.edges, self.inputs, self.outputs, self.ground, seed=self.seed)
+
+
+class EdgesNetwork(NetworkSection):
+    """A graph given edge by edge."""
+
+    kind: Literal["edges"]
+    nodes: Count
+    edges: list[list[int]]
+    inputs: list[int]
+    outputs: list[int]
+    ground: int | None = None
+    names: list[str] | None = None
+    diodes: list[list[int]] = []
+    diode: DiodeTable | None = None
+    element: ElementTable | None = None
+
+    def graph(self, folder: Path) -> Topology:
+        """Return the graph."""
+        if bool(self.diodes) != (self.diode is not None):
+            raise SetupError("network.diodes lists where they are and network.diode says what they are: give both")
+        return Topology(
+            self.nodes,
+            self.edges,
+            self.inputs,
+            self.outputs,
+            self.ground,
+            names=self.names,
+            fixed_edges=self.diodes,
+            fixed_conductances=[] if self.diode is None else [self.diode.conductance] * len(self.diodes),
+            fixed_elements=None if self.diode is None else self.diode.build(),
+        )
+
+
+class SpiceNetwork(NetworkSection):
+    """The graph of a SPICE netlist."""
+
+    kind: Literal["spice"]
+    file: str
+    inputs: list[str] | None = None
+    outputs: list[str] | None = None
+    element: ElementTable | None = None
+
+    def graph(self, folder: Path) -> Topology:
+        """Read the netlist."""
+        return spice.parse(folder / self.file, inputs=self.inputs, outputs=self.outputs).topology
+
+
+NETWORKS: dict[str, type[NetworkSection]] = {
+    "crossbar": CrossbarNetwork,
+    "grid": GridNetwork,
+    "layered": LayeredNetwork,
+    "random": RandomNetwork,
+    "edges": EdgesNetwork,
+    "spice": SpiceNetwork,
+}
+
+
+class LimitsSection(Section):
+    """``[limits]``: what nobody may exceed."""
+
+    voltage: Volts
+    drop: Volts
+    nudge: Volts
+    current: Amperes
+    conductance: Annotated[list[Siemens], Field(min_length=2, max_length=2)]
+
+    def build(self) -> Limits:
+        """Return the limits."""
+        low, high = self.conductance
+        return Limits(self.voltage, self.drop, self.nudge, self.current, (low, high))
+
+
+class DataSection(Section):
+    """``[data]``: where samples come from and how features become volts."""
+
+    source: str
+    encoding: Literal["plain", "scaled", "differential"] = "plain"
+    amplitude: PositiveVolts | None = None
+    negated: list[Annotated[int, Field(ge=0)]] = []
+    bias: PositiveVolts | None = None
+    jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
+    ranges: list[list[float]] | None = None
+    label_column: str | int | None = None
+    target_columns: list[str | int] | None = None
+    test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    samples: Count = 8
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class TrainSection(Section):
+    """``[train]``: rule, cost, optimizer and schedule."""
+
+    rule: Literal["gep", "analytic", "spsa"] = "gep"
+    nudge: Literal["clamp", "current", "resistor"] = "clamp"
+    strength: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
+    kappa: Annotated[Siemens, Field(gt=0)] = 1e-4
+    metric: Literal["identity", "impedance"] = "identity"
+    symmetric: bool = True
+    readout: Literal["outputs", "nodes"] = "outputs"
+    nudged: Literal["measured", "computed"] = "measured"
+    model_error: Annotated[float, Field(ge=0)] = 0.2
+    perturbation: Annotated[float, Field(gt=0, le=0.5)] = 0.02
+    repeats: Count = 1
+    cost: Literal["auto", "mse", "cross-entropy", "hinge"] = "auto"
+    temperature: PositiveVolts = 0.015
+    margin: PositiveVolts = 0.02
+    target: PositiveVolts = 0.05
+    optimizer: Literal["adam", "sgd", "momentum", "sign"] = "adam"
+    rate: Annotated[float, Field(gt=0)] = 0.05
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    scale: Literal["linear", "log"] = "log"
+    epochs: Annotated[int, Field(ge=0)] = 60
+    batch: Count | None = None
+    anneal: Annotated[float, Field(ge=0, le=1)] = 0.05
+    patience: Count | None = None
+    keep: Literal["best", "last"] = "last"
+    subset: Fraction | list[int] | None = None
+    subset_kind: Literal["random", "sensitive"] = "sensitive"
+    initial: Literal["middle", "random"] = "middle"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class CalibrationSection(Section):
+    """``[calibration]``: the record that the network is read and programmed through."""
+
+    file: str | None = None
+    most_age_days: Annotated[float, Field(gt=0)] = 30.0
+
+
+class BackendSection(BaseModel):
+    """``[backend]``: its kind; the other keys are that backend's own settings."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    kind: str
+
+
+def checked_section(model: type[SectionT], table: object, section: str, where: str) -> SectionT:
+    """Return a table checked against its schema.
+
+    Raises
+    ------
+    SetupError
+        One line: file, key, value, what is allowed, and the closest key if one was mistyped.
+    """
+    if not isinstance(table, Mapping):
+        raise SetupError(f"{where}: {section} must be a table, [{section}]")
+    try:
+        return model.model_validate(dict(table))
+    except ValidationError as error:
+        raise SetupError(f"{where}: {_first_problem(error, model, section)}") from None
+
+
+def _first_problem(error: ValidationError, model: type[BaseModel], section: str) -> str:
+    # an unknown key explains a missing one, so it comes first
+    problems = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
+    first = problems[0]
+    location = [str(part) for part in first["loc"]]
+    if not location:  # a check of the table as a whole
+        return f"{section}: {_sentence(first['msg'])}"
+    key = ".".join([section, *location[:1]])
+    value = first.get("input")
+    if len(location) > 1 and first["type"] in ("extra_forbidden", "missing"):  # in a table within the table
+        inner = f"{key}.{location[-1]}"
+        return f"{inner} is missing" if first["type"] == "missing" else f"unknown key {inner} = {value!r}"
+    if first["type"] == "extra_forbidden":
+        known = list(model.model_fields)
+        return f"unknown key {key} = {value!r}{closest(location[0], known)}; the keys are: {', '.join(known)}"
+    if first["type"] == "missing":
+        return f"{key} is missing"
+    # a union reports each of its branches; what is allowed is all of them together
+    same = [item for item in problems if item["loc"][:1] == first["loc"][:1]]
+    allowed = "; or ".join(dict.fromkeys(_sentence(item["msg"]) for item in same))
+    return f"{key} = {value!r}: {allowed}"
+
+
+def _sentence(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,1 @@
+"""Calibration sessions of a bench: steps, journal, figures."""

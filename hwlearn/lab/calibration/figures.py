@@ -1,0 +1,156 @@
+"""Figures of a calibration, one a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwlearn.calibration.estimation.converter_fit import ConverterFit
+from hwlearn.calibration.estimation.edge_fit import EdgeFit
+from hwlearn.calibration.lines import LineFit
+from hwlearn.calibration.noise import NoiseFit
+from hwlearn.calibration.verify import Verification
+from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.errors import SetupError
+from hwlearn.lab.runs.report import FAINT, INK, SECOND, THIRD
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def draw_noise(path: Path, topology: Topology, fit: NoiseFit) -> Path:
+    """Draw noise against averaging, and what is missing after a step."""
+
+    def draw(left: Axes, right: Axes) -> None:
+        for k, node in enumerate(topology.outputs):
+            left.plot(fit.averages, 1e6 * fit.of_mean_V[:, k], "o-", label=topology.names[node], markersize=4)
+        white = 1e6 * float(np.sqrt(np.mean(fit.of_mean_V[0] ** 2)))
+        left.plot(fit.averages, white / np.sqrt(fit.averages), "--", color=FAINT, label="white noise")
+        left.set_xscale("log")
+        if fit.of_mean_V.all():  # a twin may have none
+            left.set_yscale("log")
+        left.axvline(fit.recommended, color=SECOND, linewidth=1, label=f"recommended: {fit.recommended}")
+        left.set_xlabel("readings averaged")
+        left.set_ylabel("Allan deviation of the mean (µV)")
+        left.legend(frameon=False, fontsize=8)
+        after = np.arange(1, len(fit.response) + 1)
+        right.errorbar(after, 100 * fit.response, 200 * fit.response_sigma, fmt="o", color=INK, capsize=3)
+        right.axhline(0, color=FAINT, linewidth=1)
+        right.set_xlabel("reading after a step")
+        right.set_ylabel("missing of the step (%)")
+
+    return drawn(path, draw)
+
+
+def draw_lines(path: Path, topology: Topology, fit: LineFit) -> Path:
+    """Draw impedances against the inverse of the conductance level, and what is left at its zero."""
+
+    def draw(left: Axes, right: Axes) -> None:
+        for k in range(fit.impedance.shape[1]):
+            left.plot(fit.inverse_level, fit.impedance[:, k], "o-", markersize=4)
+        left.set_xlim(left=0)
+        left.set_xlabel("highest conductance level / level")
+        left.set_ylabel("impedance between the inputs (ohm)")
+        at = np.arange(topology.n_inputs)
+        right.errorbar(at, fit.ohm, 2 * fit.sigma_ohm, fmt="o", color=INK, capsize=3)
+        right.set_xticks(at, [topology.names[node] for node in topology.inputs])
+        right.axhline(0, color=FAINT, linewidth=1)
+        right.set_ylabel("source and line (ohm)")
+
+    return drawn(path, draw)
+
+
+def draw_converters(path: Path, topology: Topology, fit: ConverterFit, gain_sigma: FloatArray) -> Path:
+    """Draw gain errors and offsets of all channels, inputs first."""
+
+    def draw(left: Axes, right: Axes) -> None:
+        n_in, n_out = topology.n_inputs, topology.n_outputs
+        at = 0
+        for name, label, count, colour in (
+            ("dac", "input DAC", n_in, INK),
+            ("drive", "drive DAC", n_out, SECOND),
+            ("adc", "reader", n_out, THIRD),
+        ):
+            channels = np.arange(at, at + count)
+            gain, offset = getattr(fit, f"{name}_gain"), getattr(fit, f"{name}_offset")
+            left.errorbar(
+                channels, 100 * gain, 200 * gain_sigma[channels], fmt="o", color=colour, capsize=3, label=label
+            )
+            sigma = fit.sigma(f"{name}_offset")
+            right.errorbar(channels, 1e3 * offset, 2e3 * sigma, fmt="o", color=colour, capsize=3)
+            at += count
+        left.set_ylabel("gain error (%), 95 %")
+        right.set_ylabel("offset (mV), 95 %")
+        for axes in (left, right):
+            axes.axhline(0, color=FAINT, linewidth=1)
+            axes.set_xlabel("channel")
+        left.legend(frameon=False, fontsize=8)
+
+    return drawn(path, draw)
+
+
+def draw_edges(path: Path, topology: Topology, fit: EdgeFit, sigma: FloatArray) -> Path:
+    """Draw the edges' gains, and how well they are known."""
+
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    def draw(left: Axes, right: Axes) -> None:
+        at = np.arange(topology.n_edges)
+        left.errorbar(at, fit.gains, 2 * fit.gains * sigma, fmt="o", color=INK, markersize=3, linewidth=1)
+        if fit.stuck.any():
+            left.plot(at[fit.stuck], fit.gains[fit.stuck], "x", color=SECOND, label="stuck")
+            left.legend(frameon=False, fontsize=8)
+        left.set_yscale("log")
+        left.set_xlabel("edge")
+        left.set_ylabel("gain, 95 %")
+        right.plot(np.sort(100 * sigma), (at + 1) / len(at), color=INK)
+        right.set_xscale("log")
+        for axis in (left.yaxis, right.xaxis):  # a decade or less: plain numbers rather than powers of ten
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
+        right.set_xlabel("relative uncertainty (%)")
+        right.set_ylabel("share of the edges")
+
+    return drawn(path, draw)
+
+
+def draw_verification(path: Path, topology: Topology, fit: Verification) -> Path:
+    """Draw measured against predicted, and the misfit in units of the uncertainty."""
+
+    def draw(left: Axes, right: Axes) -> None:
+        left.plot(1e3 * fit.nominal_V, 1e3 * (fit.measured_V - fit.nominal_V), ".", color=FAINT, label="nominal")
+        left.plot(
+            1e3 * fit.predicted_V, 1e3 * (fit.measured_V - fit.predicted_V), ".", color=INK, label="calibrated"
+        )
+        left.set_xlabel("predicted (mV)")
+        left.set_ylabel("measured - predicted (mV)")
+        left.legend(frameon=False, fontsize=8)
+        z = (fit.measured_V - fit.predicted_V) / fit.sigma_V
+        edges = np.linspace(-5, 5, 31).tolist()
+        right.hist(np.clip(z, -5, 5), edges, density=True, color=THIRD, alpha=0.6)
+        right.plot(edges, np.exp(-(np.array(edges) ** 2) / 2) / np.sqrt(2 * np.pi), color=INK)
+        right.set_xlabel("(measured - predicted) / stated uncertainty")
+
+    return drawn(path, draw)
+
+
+def drawn(path: Path, draw: Callable[[Axes, Axes], None]) -> Path:
+    """Make a figure of two panels and write it as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.8), dpi=130, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2)
+    draw(left, right)
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise SetupError(f"cannot write {path}: {error}") from None
+    return path

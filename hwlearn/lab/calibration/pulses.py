@@ -1,0 +1,135 @@
+"""The step ``pulses`` of a calibration."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from hwlearn.calibrated.sections import PulseRecord
+from hwlearn.calibration.pulses import DevicePulses, PulseFit, PulsePlan, measure_pulses
+from hwlearn.errors import SetupError
+from hwlearn.lab.calibration.stage import Found, Row, Stage
+from hwlearn.lab.pulse_figure import draw_pulses
+from hwlearn.storage.atomic_file import write_atomically
+from hwlearn.units import format_quantity
+
+_TREND: Final = 4.0  # standard uncertainties from which on a trend is seen
+_KNOWN: Final = 0.05  # of a threshold: worse is not known
+
+
+def pulses_of(stage: Stage) -> Found:
+    """Measure a sample of the network's devices; skip the step where there is no access to single devices."""
+    access = stage.network.devices
+    if access is None:
+        return _skipped("this hardware gives no access to single devices")
+    n = access.n_edges
+    count = n if stage.devices == 0 else min(stage.devices, n)
+    chosen = np.sort(np.random.default_rng([stage.seed, 7]).permutation(n)[:count])
+    plan = PulsePlan(retention_s=stage.retention_s)
+    try:
+        fit = measure_pulses(access, chosen, plan, stage.progress)
+    except SetupError as error:
+        return _skipped(str(error))
+    for device in fit.devices:
+        _save_log(stage.beside(f"pulses-device{device.device}.csv"), device)
+    picture = draw_pulses(stage.beside("pulses.png"), fit)
+    trusted, verdict = _judged(fit)
+    return Found("pulses", trusted, verdict, _rows(fit), {"pulses": _section(fit)}, picture)
+
+
+def _skipped(why: str) -> Found:
+    return Found("pulses", None, f"skipped: {why}", (), {}, None)
+
+
+def _section(fit: PulseFit) -> PulseRecord:
+    found = fit.devices
+    return PulseRecord(
+        devices=tuple(d.device for d in found),
+        silent=fit.silent,
+        beyond=fit.beyond,
+        share=fit.plan.share,
+        width_s=fit.width_s,
+        read_voltage_V=fit.read_voltage,
+        retention_s=fit.plan.retention_s,
+        low_S=np.array([d.low for d in found]),
+        high_S=np.array([d.high for d in found]),
+        set_V=np.array([d.set.volts for d in found]),
+        set_sigma_V=np.array([d.set.sigma_V for d in found]),
+        reset_V=np.array([d.reset.volts for d in found]),
+        reset_sigma_V=np.array([d.reset.sigma_V for d in found]),
+        read_noise=np.array([d.read_noise for d in found]),
+        disturb=np.array([d.disturb.value for d in found]),
+        disturb_sigma=np.array([d.disturb.sigma for d in found]),
+        retention=np.array([d.retention.value for d in found]),
+        retention_sigma=np.array([d.retention.sigma for d in found]),
+    )
+
+
+def _rows(fit: PulseFit) -> tuple[Row, ...]:
+    def percent(value: float, sigma: float) -> str:
+        return f"{100 * value:+.2f} +- {100 * sigma:.2f} %"
+
+    rows = [
+        Row(
+            f"device {d.device}, {_siemens(d.low)} to {_siemens(d.high)}",
+            f"SET {_volts(d.set.volts)}, RESET {_volts(d.reset.volts)}",
+            f"{_volts(d.set.sigma_V, 2)}, {_volts(d.reset.sigma_V, 2)}; "
+            f"{percent(d.disturb.value, d.disturb.sigma)} in 1000 readings, "
+            f"{percent(d.retention.value, d.retention.sigma)} a decade",
+        )
+        for d in fit.devices
+    ]
+    if len(fit.devices) > 1:
+        for name in ("set", "reset"):
+            volts = np.array([getattr(d, name).volts for d in fit.devices])
+            spread = _volts(float(volts.std(ddof=1)), 2)
+            rows.append(
+                Row(f"{name.upper()} threshold, median", _volts(float(np.median(volts))), f"spread {spread}")
+            )
+    for label, devices in (
+        ("do not answer pulses of full strength", fit.silent),
+        ("thresholds outside the limits of pulses", fit.beyond),
+    ):
+        if devices:
+            rows.append(Row(label, "devices " + ", ".join(map(str, devices))))
+    return tuple(rows)
+
+
+def _judged(fit: PulseFit) -> tuple[bool, str]:
+    found, asked = fit.devices, len(fit.devices) + len(fit.silent) + len(fit.beyond)
+    if not found:
+        return False, f"do not trust it: of {asked} devices none shows its thresholds within the limits of pulses"
+    vague = [d.device for d in found if max(d.set.sigma_V / d.set.volts, d.reset.sigma_V / d.reset.volts) > _KNOWN]
+    if vague:
+        return False, f"do not trust it: thresholds of devices {vague} are known to no better than {_KNOWN:.0%}"
+    disturbed = sum(abs(d.disturb.value) > _TREND * d.disturb.sigma for d in found)
+    drifting = sum(abs(d.retention.value) > _TREND * d.retention.sigma for d in found)
+    worst = max(_relative(d) for d in found)
+    return True, (
+        f"trust it: thresholds of {len(found)} of {asked} devices within {worst:.2%}; read disturb is seen at "
+        f"{disturbed}, drift over {format_quantity(fit.plan.retention_s, 's')} at {drifting}"
+    )
+
+
+def _relative(device: DevicePulses) -> float:
+    return max(device.set.sigma_V / device.set.volts, device.reset.sigma_V / device.reset.volts)
+
+
+def _save_log(path: Path, device: DevicePulses) -> None:
+    """Write every pulse of a device, as ``hwlearn calibrate --from-data`` reads it."""
+    text = io.StringIO()
+    text.write("pulse,amplitude_V,width_s,conductance_S\n")
+    for number, amplitude, width, siemens in device.log:
+        text.write(f"{int(number)},{amplitude:.6g},{width:.6g},{siemens:.6g}\n")
+    write_atomically(path, text.getvalue().encode())
+
+
+def _volts(value: float, digits: int = 4) -> str:
+    return format_quantity(value, "V", digits)
+
+
+def _siemens(value: float) -> str:
+    return format_quantity(value, "S", 3)

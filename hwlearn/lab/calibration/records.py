@@ -1,0 +1,142 @@
+"""Between what the estimates return and what the record keeps."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwlearn.calibrated.record import CalibrationRecord
+from hwlearn.calibrated.sections import ConverterRecord
+from hwlearn.calibration.estimation.converter_fit import ConverterFit
+from hwlearn.calibration.estimation.edge_fit import EdgeFit
+from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.storage.atomic_file import write_atomically
+
+
+def relative_sigmas(
+    fit: ConverterFit, topology: Topology, drives: bool
+) -> tuple[list[FloatArray], list[FloatArray], float]:
+    """Return uncertainties of gains and offsets [input, drive, reader] without what is common, and of that gain.
+
+    The common gain is a convention without a reference, and so is a common offset where no node is grounded.
+    """
+    sizes = [topology.n_inputs, topology.n_outputs, topology.n_outputs]
+    ends = np.cumsum(np.repeat(sizes, 2))
+    places = [np.arange(end - size, end) for end, size in zip(ends, np.repeat(sizes, 2), strict=True)]
+    gains, offsets = places[0::2], places[1::2]
+    # what a common factor of all volts does: to gains, and to offsets, which are true volts
+    factor = np.zeros(len(fit.covariance))
+    for block, values in zip(
+        [*gains, *offsets],
+        (1 + fit.dac_gain, 1 + fit.drive_gain, 1 + fit.adc_gain, fit.dac_offset, fit.drive_offset, fit.adc_offset),
+        strict=True,
+    ):
+        factor[block] = values
+    channels = (0, 1, 2) if drives else (0, 2)
+    seen = np.concatenate([gains[k] for k in channels])
+    of_factor = np.zeros(len(factor))
+    of_factor[seen] = 1 / (len(seen) * factor[seen])
+    shared = math.sqrt(max(0.0, float(of_factor @ fit.covariance @ of_factor)))
+    without = np.eye(len(factor)) - np.outer(factor, of_factor)
+    if topology.ground is None:
+        shifted = np.concatenate([offsets[k] for k in channels])
+        mean = np.zeros((len(factor), len(factor)))
+        mean[np.ix_(shifted, shifted)] = 1 / len(shifted)
+        without = without - mean @ without
+    sigma = np.sqrt(np.maximum(np.diagonal(without @ fit.covariance @ without.T), 0.0))
+    return [sigma[block] for block in gains], [sigma[block] for block in offsets], shared
+
+
+def gain_sigmas(fit: EdgeFit) -> tuple[FloatArray, float]:
+    """Return relative uncertainties (E,) of the gains, beside their common scale if that is unknown, and its."""
+    own = np.sqrt(np.diagonal(fit.log_covariance)) if fit.scale_known else fit.shape_sigma
+    return np.asarray(own), fit.scale_sigma
+
+
+def converter_record(
+    fit: ConverterFit, topology: Topology, drives: bool, voltage: float
+) -> tuple[ConverterRecord, float]:
+    """Return the record's section, and the worst channel's uncertainty in volts at full scale."""
+    gains, offsets, common = relative_sigmas(fit, topology, drives)
+    channels: Sequence[int] = (0, 1, 2) if drives else (0, 2)
+    worst = max(float(np.hypot(gains[k] * voltage, offsets[k]).max()) for k in channels)
+    driven: dict[str, Any] = {}
+    if drives:
+        driven = {
+            "drive_gain": 1 + fit.drive_gain,
+            "drive_gain_sigma": gains[1],
+            "drive_offset_V": fit.drive_offset,
+            "drive_offset_sigma_V": offsets[1],
+        }
+    section = ConverterRecord(
+        input_gain=1 + fit.dac_gain,
+        input_gain_sigma=gains[0],
+        input_offset_V=fit.dac_offset,
+        input_offset_sigma_V=offsets[0],
+        reading_gain=1 + fit.adc_gain,
+        reading_gain_sigma=gains[2],
+        reading_offset_V=fit.adc_offset,
+        reading_offset_sigma_V=offsets[2],
+        common_gain_sigma=common,
+        **driven,
+    )
+    return section, worst
+
+
+def converter_fit(known: ConverterRecord) -> ConverterFit:
+    """Return a record's converters as an estimate that knows them takes them."""
+    n_out = len(known.reading_gain)
+    drive_gain = np.ones(n_out) if known.drive_gain is None else known.drive_gain
+    drive_offset = np.zeros(n_out) if known.drive_offset_V is None else known.drive_offset_V
+    nothing = np.full(n_out, 1e-9)  # an estimate that excites no drive does not ask for it
+    sigmas = [
+        known.input_gain_sigma,
+        known.input_offset_sigma_V,
+        nothing if known.drive_gain_sigma is None else known.drive_gain_sigma,
+        nothing if known.drive_offset_sigma_V is None else known.drive_offset_sigma_V,
+        known.reading_gain_sigma,
+        known.reading_offset_sigma_V,
+    ]
+    own = np.maximum(np.concatenate(sigmas), 1e-9)
+    shared = np.concatenate(
+        [
+            known.input_gain,
+            known.input_offset_V,
+            drive_gain,
+            drive_offset,
+            known.reading_gain,
+            known.reading_offset_V,
+        ]
+    )
+    covariance = np.diag(own**2) + known.common_gain_sigma**2 * np.outer(shared, shared)
+    return ConverterFit(
+        dac_gain=known.input_gain - 1,
+        dac_offset=known.input_offset_V,
+        drive_gain=drive_gain - 1,
+        drive_offset=drive_offset,
+        adc_gain=known.reading_gain - 1,
+        adc_offset=known.reading_offset_V,
+        covariance=covariance,
+    )
+
+
+def without_converter_sigmas(record: CalibrationRecord) -> CalibrationRecord:
+    """Return the record with its readers taken for exact."""
+    found = record.converters
+    if found is None:
+        return record
+    none = np.zeros_like(found.reading_gain_sigma)
+    return replace(record, converters=replace(found, reading_gain_sigma=none, reading_offset_sigma_V=none))
+
+
+def save_covariance(path: Path, fit: EdgeFit) -> None:
+    """Keep the joint uncertainty of a fit: too large for a file that people read."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, unknowns=fit.unknowns, covariance=fit.covariance, stuck=fit.stuck, gains=fit.gains)
+    write_atomically(path, buffer.getvalue())

@@ -1,0 +1,211 @@
+"""Data sets: from a file, or one that ships, to input voltages and targets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.errors import DataError
+from hwlearn.lab.bench_file.sections import SHIPPED_DATA, DataSection
+from hwlearn.lab.data.files import Features, read_csv, read_npz
+from hwlearn.lab.data.jitter import Jitter
+from hwlearn.network.limits import Limits
+
+IRIS_RANGES = [[4.3, 7.9], [2.0, 4.4], [1.0, 6.9], [0.1, 2.5]]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A data set as a network takes it.
+
+    Attributes
+    ----------
+    inputs : ndarray, shape (S, n_in)
+        Volts.
+    targets : ndarray
+        Class numbers (S,) or volts (S, n_out).
+    classes : tuple of str
+        Names of the classes; empty if the targets are volts.
+    train, validation, test : ndarray of int
+        Rows to train on; rows by which the best epoch is chosen; rows for the closing score, which nothing
+        else sees. The last two are empty unless the bench holds some out.
+    jitter : Jitter or None
+        Noise that training adds to the inputs.
+    """
+
+    inputs: FloatArray
+    targets: FloatArray | IntArray
+    classes: tuple[str, ...]
+    train: IntArray
+    validation: IntArray
+    test: IntArray
+    jitter: Jitter | None = None
+
+    @property
+    def classifies(self) -> bool:
+        """Whether targets are class numbers."""
+        return bool(self.classes)
+
+
+def load_data(section: DataSection, folder: Path, topology: Topology, limits: Limits) -> Data:
+    """Read, encode and split the data of a bench.
+
+    Parameters
+    ----------
+    section : DataSection
+        The bench file's ``[data]`` table.
+    folder : Path
+        Where relative paths start.
+    topology : Topology
+        Its inputs are what the encoded columns must fit.
+    limits : Limits
+        Every encoded input is checked against them.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or a cell is no number, or the columns do not fit the network.
+    LimitError
+        If an encoded input lies outside the limits.
+    """
+    taught = section.source == "teacher"
+    features = _teacher(section, topology, limits) if taught else _read(section, folder)
+    inputs = encode(features.values, section, features.ranges)
+    if inputs.shape[1] != topology.n_inputs:
+        raise DataError(
+            f"data {section.source}: {features.values.shape[1]} features make {inputs.shape[1]} input voltages "
+            f"({section.encoding} encoding{f', {len(section.negated)} negated' if section.negated else ''}"
+            f"{', two bias rails' if section.bias else ''}), but the network has "
+            f"{topology.n_inputs} inputs; change network.inputs, data.encoding or the columns"
+        )
+    limits.check_terminals(topology, inputs)
+    classes, seed = bool(features.classes), section.split_seed
+    if section.test_fraction + section.validation_fraction >= 1:
+        raise DataError("data.test_fraction and data.validation_fraction together leave no sample to train on")
+    rest, test = split(features.targets, classes, section.test_fraction, seed)
+    share = section.validation_fraction / (1 - section.test_fraction)
+    train, validation = (rest[rows] for rows in split(features.targets[rest], classes, share, seed))
+    jitter = _jitter(section, features) if section.jitter else None
+    return Data(inputs, features.targets, features.classes, train, validation, test, jitter)
+
+
+def encode(
+    values: FloatArray, section: DataSection, ranges: Sequence[Sequence[float]] | None = None
+) -> FloatArray:
+    """Turn features (S, F) into input volts.
+
+    ``plain`` takes the numbers as volts; ``scaled`` maps each feature's range onto plus and minus the
+    amplitude; ``differential`` adds the negative of each, all features first, then all negatives. With the
+    first two, the negatives of the features that ``negated`` numbers follow, in its order. Bias rails of plus
+    and minus ``bias`` volts come last.
+
+    Raises
+    ------
+    DataError
+        If an amplitude is missing, the ranges do not fit the features, or ``negated`` names one that is not
+        there, one twice, or any with ``differential``, which negates them all.
+    """
+    columns = [values]
+    if section.encoding != "plain":
+        if section.amplitude is None:
+            raise DataError(f"data.encoding = {section.encoding!r} needs data.amplitude in volts")
+        low, high = _ranges(values, section.ranges or ranges)
+        scaled = section.amplitude * (2 * (values - low) / (high - low) - 1)
+        columns = [scaled] if section.encoding == "scaled" else [scaled, -scaled]
+    columns.append(-columns[0][:, _negated(section, values.shape[1])])
+    if section.bias is not None:
+        rail = np.full((len(values), 1), section.bias)
+        columns += [rail, -rail]
+    return np.concatenate(columns, axis=1)
+
+
+def split(targets: FloatArray | IntArray, classes: bool, fraction: float, seed: int) -> tuple[IntArray, IntArray]:
+    """Return training and held-out rows; of each class the same fraction is held out."""
+    rng = np.random.default_rng(seed)
+    n = len(targets)
+    groups = [np.flatnonzero(targets == c) for c in np.unique(targets)] if classes else [np.arange(n)]
+    held = [rng.permutation(group)[: round(fraction * len(group))] for group in groups]
+    test = np.sort(np.concatenate(held)).astype(np.int64)
+    train = np.setdiff1d(np.arange(n), test)
+    if not len(train):
+        raise DataError(f"holding out {fraction:.3g} of {n} samples leaves none to train on")
+    return train, test
+
+
+def _jitter(section: DataSection, features: Features) -> Jitter:
+    """Return the noise of the encoded features; `encode` has checked the section."""
+    n = features.values.shape[1]
+    if section.encoding == "plain" or section.amplitude is None:
+        low, high = _ranges(features.values, section.ranges or features.ranges)
+    else:
+        low, high = np.full(n, -section.amplitude), np.full(n, section.amplitude)
+    negated = range(n) if section.encoding == "differential" else section.negated
+    return Jitter(section.jitter * (high - low), low, high, np.array(negated, dtype=np.int64))
+
+
+def _ranges(values: FloatArray, ranges: Sequence[Sequence[float]] | None) -> tuple[FloatArray, FloatArray]:
+    if ranges is None:
+        low, high = values.min(axis=0), values.max(axis=0)
+        # a feature that never changes carries nothing: it sits in the middle
+        flat = high == low
+        # between 0 and twice its value the middle is exact, however small the value
+        half = np.where(low == 0, 1.0, np.abs(low))
+        return np.where(flat, low - half, low), np.where(flat, high + half, high)
+    pairs = list(ranges) * (values.shape[1] if len(ranges) == 1 else 1)
+    if len(pairs) != values.shape[1] or any(len(pair) != 2 or not pair[0] < pair[1] for pair in pairs):
+        raise DataError(
+            f"data.ranges must be one rising pair [low, high], or one for each of the {values.shape[1]} features"
+        )
+    table = np.array(pairs, dtype=np.float64)
+    return table[:, 0], table[:, 1]
+
+
+def _negated(section: DataSection, features: int) -> list[int]:
+    """Return the features whose negatives are asked for one by one."""
+    chosen = section.negated
+    if chosen and section.encoding == "differential":
+        raise DataError("data.negated is for encoding 'plain' or 'scaled'; 'differential' negates every feature")
+    if len(set(chosen)) != len(chosen) or not set(chosen) <= set(range(features)):
+        raise DataError(f"data.negated = {chosen}: it must list features 0 to {features - 1}, each once at most")
+    return chosen
+
+
+def _teacher(section: DataSection, topology: Topology, limits: Limits) -> Features:
+    """Make targets that the network can reach: another set of conductances answers random inputs."""
+    if section.amplitude is None:
+        raise DataError("data.source = 'teacher' needs data.amplitude in volts")
+    rng = np.random.default_rng(section.seed)
+    low, high = limits.conductance
+    # the outer octaves of the range are left to the hardware's device error
+    inner = (2 * low, high / 2) if high > 4 * low else (low, high)
+    g = np.exp(rng.uniform(math.log(inner[0]), math.log(inner[1]), topology.n_edges))
+    x = rng.uniform(-section.amplitude, section.amplitude, (section.samples, topology.n_inputs))
+    return Features(x, Kirchhoff(topology, g).solve(x)[:, topology.outputs])
+
+
+def _read(section: DataSection, folder: Path) -> Features:
+    if section.source == "iris":
+        path = resources.files("hwlearn.lab") / "datasets" / "iris.csv"
+        with resources.as_file(path) as file:
+            features = read_csv(file, "species", None)
+        return Features(features.values, features.targets, features.classes, IRIS_RANGES)
+    if section.source == "digits":
+        path = resources.files("hwlearn.lab") / "datasets" / "digits.npz"
+        with resources.as_file(path) as file:
+            features = read_npz(file)
+        return Features(features.values, features.targets, features.classes, [[0.0, 16.0]])
+    path = folder / section.source
+    if not path.is_file():
+        raise DataError(
+            f"there is no data file {path}; give a .csv or .npz file, or one of: {', '.join(SHIPPED_DATA)}"
+        )
+    if path.suffix == ".npz":
+        return read_npz(path)
+    return read_csv(path, section.label_column, section.target_columns)

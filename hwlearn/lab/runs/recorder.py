@@ -1,0 +1,111 @@
+"""Writes a training into its run store as it happens."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from types import TracebackType
+from typing import Self
+
+from hwlearn.circuit.topology import IntArray
+from hwlearn.errors import RunError
+from hwlearn.lab.bench.bench import Bench
+from hwlearn.lab.runs.store import Run, connect, hold, packed, put_fact
+from hwlearn.learning.records import Callback, Epoch, History, Step
+from hwlearn.learning.rules import Gradient
+from hwlearn.learning.training import Trainer
+from hwlearn.network.network import Programmed
+
+
+class RunRecorder(Callback):
+    """Commits everything that a training does, each step before the next begins; pass it to `Bench.train`.
+
+    Parameters
+    ----------
+    run : Run
+        The run to write into; see `Run.create`.
+    bench : Bench, optional
+        What is trained; with it, the scores that a simulator knows to be true are kept for each epoch.
+
+    Raises
+    ------
+    RunError
+        If another process is writing it, or (from each callback) if the disk takes no more.
+    """
+
+    def __init__(self, run: Run, bench: Bench | None = None) -> None:
+        self.run, self._bench = run, bench
+        self._lock = hold(run.folder)
+        self._db = connect(run.folder)
+
+    def close(self) -> None:
+        """Let go of the run."""
+        self._db.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def on_start(self, trainer: Trainer, programmed: Programmed) -> None:
+        """Commit the conductances that training starts from, and that it is running."""
+        with self._commit() as db:
+            put_fact(db, "status", "running")
+            put_fact(db, "started", time.time(), only_if_missing=True)
+            for ended in ("ended", "final", "result"):  # what an earlier, interrupted part came to
+                put_fact(db, ended, None)
+            start = {"asked": programmed.asked, "reached": programmed.reached, "failed": programmed.failed}
+            put_fact(db, "initial", {name: array.tolist() for name, array in start.items()}, only_if_missing=True)
+
+    def on_gradient(self, epoch: int, number: int, samples: IntArray, gradient: Gradient) -> None:
+        """Commit a measured batch."""
+        arrays = {"samples": samples, "outputs": gradient.outputs, "costs": gradient.costs, **gradient.readings}
+        row = (number, epoch, time.time(), float(gradient.costs.mean()), gradient.skipped, packed(arrays))
+        with self._commit() as db:
+            # a batch whose update was lost is measured again on resume
+            db.execute("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?, ?, ?)", row)
+
+    def on_step(self, step: Step) -> None:
+        """Commit an update, with what the optimizer needs to go on from it."""
+        done = step.programmed
+        arrays = {
+            "gradient": step.gradient.values,
+            "asked": step.asked,
+            "reached": done.reached,
+            "failed": done.failed,
+        }
+        with self._commit() as db:
+            db.execute("INSERT INTO updates VALUES (?, ?, ?)", (step.number, time.time(), packed(arrays)))
+            state = (0, step.number, packed(step.optimizer_state))
+            db.execute("INSERT OR REPLACE INTO optimizer VALUES (?, ?, ?)", state)
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Commit the scores of an epoch."""
+        record = asdict(epoch)
+        if self._bench is not None:
+            record["true"] = {name: asdict(score) for name, score in self._bench.true_scores().items()}
+        with self._commit() as db:
+            db.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?)", (epoch.number, json.dumps(record)))
+
+    def on_end(self, history: History) -> None:
+        """Commit how it ended."""
+        with self._commit() as db:
+            put_fact(db, "status", history.stopped)
+            put_fact(db, "ended", time.time())
+            put_fact(db, "final", history.conductances.tolist())
+
+    @contextmanager
+    def _commit(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._db as db:
+                yield db
+        except sqlite3.Error as error:
+            raise RunError(f"run {self.run.folder} cannot be written: {error}") from error

@@ -1,0 +1,305 @@
+"""The run store: one folder a run, and a database into which every step is committed before the next begins.
+
+SQLite in WAL mode with ``synchronous=FULL``: a committed row survives a killed process and a power cut.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import sqlite3
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwlearn.circuit.topology import FloatArray
+from hwlearn.errors import RunError
+from hwlearn.lab.bench.bench import Bench
+from hwlearn.lab.bench_file.file import load_bench_file
+from hwlearn.learning.records import Epoch, Progress, Score
+
+FORMAT = 1
+DATABASE, BENCH_FILE, LOCK = "run.sqlite", "bench.toml", "run.lock"
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE batches (step INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, time REAL NOT NULL,
+                      cost REAL NOT NULL, skipped INTEGER NOT NULL, arrays BLOB NOT NULL);
+CREATE TABLE updates (step INTEGER PRIMARY KEY, time REAL NOT NULL, arrays BLOB NOT NULL);
+CREATE TABLE optimizer (only_row INTEGER PRIMARY KEY CHECK (only_row = 0), step INTEGER NOT NULL,
+                        state BLOB NOT NULL);
+CREATE TABLE epochs (number INTEGER PRIMARY KEY, record TEXT NOT NULL);
+"""
+
+
+def runs_folder(chosen: str | Path | None = None) -> Path:
+    """Return where runs are kept: the chosen folder, else ``$HWLEARN_RUNS``, else ``./runs``."""
+    return Path(chosen or os.environ.get("HWLEARN_RUNS") or "runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk.
+
+    Attributes
+    ----------
+    folder : Path
+        Holds ``bench.toml`` (the exact bench file) and ``run.sqlite``.
+    """
+
+    folder: Path
+
+    # --- making and finding -------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, bench: Bench, runs: Path) -> Run:
+        """Make the folder and the database of a new run.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+        name = f"{stamp}-{bench.file.name}-s{bench.file.train.seed}"
+        try:
+            runs.mkdir(parents=True, exist_ok=True)
+            folder = _new_folder(runs, name)
+            (folder / BENCH_FILE).write_text(bench.text(), encoding="utf-8")
+            run = cls(folder)
+            with closing(sqlite3.connect(folder / DATABASE)) as db, db:
+                db.execute("PRAGMA journal_mode=WAL")
+                db.executescript(_SCHEMA)
+                for key, value in _identity(bench).items():
+                    put_fact(db, key, value)
+        except (OSError, sqlite3.Error) as error:
+            raise RunError(f"cannot make a run folder in {runs}: {error}") from error
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path, runs: Path | None = None) -> Run:
+        """Open a run by its folder, or by its name (or the beginning of it) in the runs folder.
+
+        Raises
+        ------
+        RunError
+            If there is no such run, several fit, or it was written by another version of the store.
+        """
+        folder = Path(path)
+        if not (folder / DATABASE).is_file():
+            where = runs_folder(runs)
+            fit = [run.folder for run in cls.all(where) if str(path) and run.name.startswith(str(path))]
+            if len(fit) != 1:
+                several = ", ".join(p.name for p in fit)
+                what = f"fits several runs: {several}" if fit else f"is no run folder, and no run in {where}"
+                raise RunError(f"{str(path)!r} {what}; `hwlearn runs` lists them")
+            folder = fit[0]
+        run = cls(folder)
+        if run.meta("format") != FORMAT:
+            raise RunError(f"run {folder} was written in format {run.meta('format')}, this version reads {FORMAT}")
+        return run
+
+    @classmethod
+    def all(cls, runs: Path) -> list[Run]:
+        """Return the runs in a folder, oldest first."""
+        return [cls(path.parent) for path in sorted(runs.glob(f"*/{DATABASE}"))] if runs.is_dir() else []
+
+    # --- reading ------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    def bench(self) -> Bench:
+        """Open the bench that the run was made from."""
+        return Bench(replace(load_bench_file(self.folder / BENCH_FILE), name=self.meta("bench")))
+
+    @property
+    def alive(self) -> bool:
+        """Whether a process is writing the run now."""
+        try:
+            hold(self.folder).close()
+        except RunError:
+            return True
+        return False
+
+    @property
+    def status(self) -> str:
+        """How the run stands: created, running, finished, no improvement, interrupted, failed, broken off."""
+        status = str(self.meta("status"))
+        return "broken off" if status == "running" and not self.alive else status
+
+    def meta(self, key: str) -> Any:
+        """Return a fact about the run, None if it has none of that name."""
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
+        return json.loads(rows[0][0]) if rows else None
+
+    def set_meta(self, **facts: object) -> None:
+        """Commit facts about the run."""
+        try:
+            with closing(connect(self.folder)) as db, db:
+                for key, value in facts.items():
+                    put_fact(db, key, value)
+        except sqlite3.Error as error:
+            raise RunError(f"run {self.folder} cannot be written: {error}") from error
+
+    def epochs(self) -> list[Epoch]:
+        """Return the epochs that were completed."""
+        return [_epoch(json.loads(row[0])) for row in self._rows("SELECT record FROM epochs ORDER BY number")]
+
+    def true_scores(self) -> list[dict[str, Score]]:
+        """Return, for each completed epoch, the scores that a simulator knew to be true; empty on hardware."""
+        records = [json.loads(row[0]) for row in self._rows("SELECT record FROM epochs ORDER BY number")]
+        return [{name: Score(**score) for name, score in record.get("true", {}).items()} for record in records]
+
+    def steps(self) -> int:
+        """Return the number of committed updates."""
+        return int(self._rows("SELECT COUNT(*) FROM updates")[0][0])
+
+    def batch_costs(self) -> FloatArray:
+        """Return the measured mean cost of every committed batch."""
+        return np.array([row[0] for row in self._rows("SELECT cost FROM batches ORDER BY step")])
+
+    def readings(self, step: int) -> dict[str, FloatArray]:
+        """Return everything that was read in the batch of a step, by name; ``samples`` are its rows."""
+        rows = self._rows("SELECT arrays FROM batches WHERE step = ?", step)
+        if not rows:
+            raise RunError(f"run {self.name} has no batch of step {step}")
+        return unpacked(rows[0][0])
+
+    def conductances(self, step: int | None = None) -> FloatArray:
+        """Return the unquantised conductances (E,) asked by a step, or where the run stands now."""
+        if step is None:
+            final = self.meta("final")
+            if final is not None:
+                return np.asarray(final, dtype=np.float64)
+            rows = self._rows("SELECT arrays FROM updates ORDER BY step DESC LIMIT 1")
+            if not rows:
+                initial = self.meta("initial")
+                if initial is None:
+                    raise RunError(f"run {self.name} ended before anything was programmed")
+                return np.asarray(initial["asked"], dtype=np.float64)
+        else:
+            rows = self._rows("SELECT arrays FROM updates WHERE step = ?", step)
+            if not rows:
+                raise RunError(f"run {self.name} has no update of step {step}")
+        return unpacked(rows[0][0])["asked"]
+
+    def progress(self) -> Progress | None:
+        """Return where the training stands, for `Bench.train` to go on from; None before the first update."""
+        rows = self._rows("SELECT step, state FROM optimizer")
+        if not rows:
+            return None
+        epochs, steps = self.epochs(), int(rows[0][0]) + 1
+        unscored = self._rows(
+            "SELECT arrays, skipped FROM batches WHERE epoch = ? AND step < ? ORDER BY step", len(epochs), steps
+        )
+        batches = [(unpacked(arrays), int(skipped)) for arrays, skipped in unscored]
+        return Progress(
+            steps,
+            unpacked(rows[0][1]),
+            epochs,
+            [(read["samples"].astype(np.int64), read["outputs"], skipped) for read, skipped in batches],
+            self._best(epochs),
+        )
+
+    def _best(self, epochs: Sequence[Epoch]) -> FloatArray | None:
+        if not epochs:
+            return None
+        best = max(epochs, key=lambda epoch: epoch.merit)
+        last = self._rows("SELECT MAX(step) FROM batches WHERE epoch = ?", best.number)[0][0]
+        return self.conductances(int(last))
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        try:
+            with closing(connect(self.folder)) as db:
+                return db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise RunError(f"run {self.folder} cannot be read: {error}") from error
+
+
+def connect(folder: Path) -> sqlite3.Connection:
+    """Open the database of a run folder, so that what is committed is on the disk."""
+    db = sqlite3.connect(folder / DATABASE, timeout=10)
+    db.execute("PRAGMA synchronous=FULL")
+    return db
+
+
+def hold(folder: Path) -> sqlite3.Connection:
+    """Claim a run folder for this process until the connection is closed.
+
+    The operating system gives the claim up with the process, however that ends.
+
+    Raises
+    ------
+    RunError
+        If another process (or another part of this one) holds it.
+    """
+    lock = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None)
+    try:
+        lock.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as error:
+        lock.close()
+        raise RunError(f"run {folder} is being written by another process; wait for it, or stop it") from error
+    return lock
+
+
+def put_fact(db: sqlite3.Connection, key: str, value: object, *, only_if_missing: bool = False) -> None:
+    """Write a fact about the run as JSON; the caller commits."""
+    verb = "IGNORE" if only_if_missing else "REPLACE"
+    db.execute(f"INSERT OR {verb} INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+
+
+def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Return arrays by name as one blob."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def unpacked(blob: bytes) -> dict[str, FloatArray]:
+    """Return the arrays of a blob by name."""
+    with np.load(io.BytesIO(blob), allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+def _identity(bench: Bench) -> dict[str, object]:
+    return {
+        "format": FORMAT,
+        "bench": bench.file.name,
+        "backend": bench.file.backend.kind,
+        "seed": bench.file.train.seed,
+        "epochs_asked": bench.file.train.epochs,
+        "topology": bench.topology.fingerprint,
+        "versions": {name: version(name) for name in ("hwlearn", "numpy", "scipy")}
+        | {"python": platform.python_version(), "platform": platform.platform()},
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "status": "created",
+    }
+
+
+def _new_folder(runs: Path, name: str) -> Path:
+    number = 1
+    while True:
+        folder = runs / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def _epoch(record: Mapping[str, Any]) -> Epoch:
+    known = {name: value for name, value in record.items() if name != "true"}
+    for name in ("train", "validation"):
+        known[name] = None if known[name] is None else Score(**known[name])
+    return Epoch(**known)

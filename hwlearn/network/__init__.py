@@ -1,0 +1,1 @@
+"""Abstract base class `Network`, its limits and its nudges."""

@@ -1,0 +1,1 @@
+"""Write-verify: programs single devices by pulses until their conductance is reached."""

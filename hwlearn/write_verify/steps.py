@@ -1,0 +1,95 @@
+"""What strength of pulse makes what step: learned online, from device to device and over all of them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.write_verify.report import BoolArray
+
+SIGNIFICANT: Final = 3.0
+"""Standard deviations from which a step counts as seen."""
+
+_FIRST_SLOPE: Final = 12.0
+_SLOPES: Final = (1.0, 300.0)
+_KEPT_PAIRS: Final = 500
+_ENOUGH: Final = 10
+_DOUBT: Final = 0.25
+
+
+class StepModel:
+    """log(step) = log_step + slope (strength - last strength), for RESET (row 0) and SET (row 1).
+
+    Parameters
+    ----------
+    strength, log_step : ndarray, shape (2, E)
+        Last strength tried (NaN: none) and log of the step seen there (NaN: none).
+    slope : ndarray, shape (2,)
+        d(log step) / d(strength).
+    rise : float
+        By how much strength rises while a device does not answer.
+    """
+
+    def __init__(self, strength: FloatArray, log_step: FloatArray, slope: FloatArray, rise: float) -> None:
+        self.strength, self.log_step, self.slope = strength.copy(), log_step.copy(), slope.copy()
+        self._rise = rise
+        self._misses = np.zeros(strength.shape, dtype=np.int64)
+        self._pairs: tuple[list[float], list[float]] = ([], [])
+
+    @classmethod
+    def unknown(cls, n_edges: int, rise: float) -> StepModel:
+        """Return the model before any pulse."""
+        blank = np.full((2, n_edges), np.nan)
+        return cls(blank, blank, np.full(2, _FIRST_SLOPE), rise)
+
+    def strength_for(self, edges: IntArray, up: BoolArray, wanted: FloatArray) -> FloatArray:
+        """Return the strengths, 0 to 1, that should make steps of ``wanted`` siemens (infinite: just rise)."""
+        way = up.astype(np.int64)
+        last, seen, slope = self.strength[way, edges], self.log_step[way, edges], self.slope[way]
+        with np.errstate(divide="ignore"):
+            aim = np.log(wanted)
+        by_model = last + np.minimum((aim - seen) / slope, 2 * self._rise)
+        first = np.zeros(len(edges))
+        for d in (0, 1):
+            usual = self._usual(d)
+            if usual is not None:
+                here = way == d
+                first[here] = np.where(np.isfinite(aim[here]), (aim[here] - usual) / self.slope[d], 0.0)
+        unanswered = np.where(np.isnan(last), first, last + self._rise)
+        return np.clip(np.where(np.isnan(seen), unanswered, by_model), 0.0, 1.0)
+
+    def learn(
+        self, edges: IntArray, up: BoolArray, strength: FloatArray, step: FloatArray, sigma: FloatArray
+    ) -> None:
+        """Take in the steps (m,) in siemens, positive as the pulse pointed, with their standard deviations."""
+        way = up.astype(np.int64)
+        last, before = self.strength[way, edges], self.log_step[way, edges]
+        seen = step > SIGNIFICANT * sigma
+        log_step = np.log(np.where(seen, step, 1.0))
+        expected = before + self.slope[way] * (strength - last)
+        with np.errstate(over="ignore", invalid="ignore"):
+            weak = ~seen & (step < 0.5 * np.exp(expected))
+        misses = np.where(weak, self._misses[way, edges] + 1, 0)
+        self._misses[way, edges] = misses
+        self.log_step[way, edges] = np.where(seen, log_step, expected - _DOUBT * misses)
+        self.strength[way, edges] = strength
+        clear = (step > 2 * SIGNIFICANT * sigma) & np.isfinite(before) & (np.abs(strength - last) >= 0.02)
+        slopes = (log_step[clear] - before[clear]) / (strength[clear] - last[clear])
+        for d, slope in zip(way[clear].tolist(), slopes.tolist(), strict=True):
+            self._pairs[d].append(slope)
+        for d in (0, 1):
+            if len(self._pairs[d]) >= _ENOUGH:
+                del self._pairs[d][:-_KEPT_PAIRS]
+                self.slope[d] = np.clip(np.median(self._pairs[d]), *_SLOPES)
+
+    def _usual(self, d: int) -> float | None:
+        """Return a cautious log step at strength 0 of a device that is yet untried, from those that answered."""
+        known = ~np.isnan(self.log_step[d])
+        if known.sum() < _ENOUGH:
+            return None
+        start = self.log_step[d, known] - self.slope[d] * self.strength[d, known]
+        middle = np.median(start)
+        # rather too weak than too strong: two deviations above the usual answer
+        return float(middle + 2 * 1.4826 * np.median(np.abs(start - middle)))

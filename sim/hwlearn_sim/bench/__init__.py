@@ -1,0 +1,1 @@
+"""Virtual benches: virtual instruments and boards on one simulated circuit."""

@@ -1,0 +1,240 @@
+"""A virtual bench: one circuit, several instruments on it, each on a wire of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.errors import SetupError
+from hwlearn_sim.board.board import VirtualBoard
+from hwlearn_sim.board.circuit import BoardCircuit, with_nudges
+from hwlearn_sim.board.emulated import make_controller
+from hwlearn_sim.board.parts import BoardParts
+from hwlearn_sim.devices import Devices
+from hwlearn_sim.devices.imperfections import Imperfections
+from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.instruments.edge_card import VirtualEdgeCard
+from hwlearn_sim.instruments.instrument import Clock, Instrument
+from hwlearn_sim.instruments.models import make_smu
+from hwlearn_sim.placed import Placed, PlacedBoard, PlacedCard, PlacedSmu
+from hwlearn_sim.plane.plane import AnalogPlane
+from hwlearn_sim.wire import serve
+from hwlearn_sim.wire.faults import Faults
+from hwlearn_sim.wire.session import Served
+
+
+class VirtualBench:
+    """Serves its instruments from the moment it is entered until it is left.
+
+    Parameters
+    ----------
+    topology : Topology
+        The graph.
+    instruments : sequence of PlacedSmu, PlacedCard or PlacedBoard
+        What hangs on it; at most one board.
+    conductances : array_like, shape (E,), or float
+        Nominal siemens of the edges that no card programs.
+    conductance : (float, float)
+        Least and most siemens, between which stuck devices lie.
+    imperfections : Imperfections, optional
+        Devices alone: their spread, write noise, stuck ones. With the same seed they are the devices of a
+        `KirchhoffTwin`. Converters and readings are the instruments' own business (``meters``).
+    meters : Meters, optional
+        Noise and converter errors of the source-measure units.
+    seed : int
+        Everything random follows from it.
+    real_time : bool
+        Let readings take as long as they would; else only the instruments' clocks advance.
+
+    Raises
+    ------
+    SetupError
+        If two instruments have one name, a model is unknown, a wire cannot be had, or an edge has two cards.
+    CircuitError
+        If a node does not exist or a conductance makes no sense.
+
+    Examples
+    --------
+    >>> divider = Topology(3, [(0, 1), (1, 2)], inputs=[0], outputs=[1], ground=2)
+    >>> with VirtualBench(divider, [PlacedSmu("source", "2400", (0,))], conductances=1e-3) as bench:
+    ...     bench.instruments[0]["model"], bench.instruments[0]["node"]
+    ('2400', 0)
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        instruments: Sequence[Placed],
+        *,
+        conductances: ArrayLike,
+        conductance: tuple[float, float] = (1e-6, 1e-4),
+        imperfections: Imperfections | None = None,
+        meters: Meters | None = None,
+        seed: int = 0,
+        real_time: bool = False,
+    ) -> None:
+        topology.require_ohmic("a circuit of virtual instruments")
+        names = [placed.name for placed in instruments]
+        if len(set(names)) != len(names):
+            raise SetupError(f"two instruments of the virtual bench have one name: {', '.join(sorted(names))}")
+        self.topology = topology
+        flaws = Imperfections() if imperfections is None else imperfections
+        # the streams that a twin of the same seed draws its devices from
+        drawn, _, writes, *_ = np.random.default_rng(seed).spawn(5)
+        devices = Devices(topology.n_edges, conductance, flaws, drawn, writes)
+        nominal = np.broadcast_to(np.asarray(conductances, dtype=np.float64), (topology.n_edges,))
+        parts = _parts(instruments, seed)
+        whole = topology if parts is None else with_nudges(topology, parts.kappa[: topology.n_outputs])
+        self.plane = AnalogPlane(whole, devices.written(nominal))
+        self._placed = {placed.name: placed for placed in instruments}
+        self._instruments: dict[str, Instrument] = {}
+        self._boards: dict[str, VirtualBoard] = {}
+        # one stream an instrument, so that a further one leaves the others' noise as it was
+        streams = np.random.default_rng([seed, 2]).spawn(len(names))
+        programmed: list[int] = []
+        for placed, rng in zip(instruments, streams, strict=True):
+            clock = Clock(real_time)
+            if isinstance(placed, PlacedSmu):
+                self._instruments[placed.name] = make_smu(
+                    placed.model,
+                    self.plane,
+                    placed.nodes,
+                    name=placed.name,
+                    meters=meters,
+                    rng=rng,
+                    clock=clock,
+                    unit=len(self._instruments) + 1,
+                )
+                continue
+            listed = placed.edges if isinstance(placed, PlacedCard) else None
+            edges = range(topology.n_edges) if listed is None else listed
+            if set(edges) & set(programmed):
+                raise SetupError(f"{placed.name} programs an edge that another card programs already")
+            programmed += edges
+            if isinstance(placed, PlacedCard):
+                card = VirtualEdgeCard(self.plane, placed.law, devices, listed, placed.codes)
+                self._instruments[placed.name] = card
+            elif parts is not None:
+                self._boards[placed.name] = _board(placed, self.plane, devices, parts, seed)
+        self._servers: dict[str, serve.Server] = {}
+        self._open = ExitStack()
+
+    # --- serving ------------------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Serve every instrument."""
+        with ExitStack() as stack:
+            for name, placed in self._placed.items():
+                served: Served = self._boards[name] if name in self._boards else self._instruments[name]
+                self._servers[name] = stack.enter_context(_server(served, placed))
+            self._open = stack.pop_all()
+        return self
+
+    def close(self) -> None:
+        """Stop serving; closing twice is harmless. The circuit and the instruments keep their state."""
+        self._open.close()
+        self._servers.clear()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def instruments(self) -> list[dict[str, Any]]:
+        """Name, model, VISA address and node (a list for several channels, None for a card or a board) of each."""
+        return [
+            {
+                "name": name,
+                "model": _model(placed),
+                "address": self.address(name),
+                "node": _nodes(placed),
+            }
+            for name, placed in self._placed.items()
+        ]
+
+    def address(self, name: str) -> str:
+        """Return the VISA address of an instrument.
+
+        Raises
+        ------
+        SetupError
+            If there is no such instrument, or the bench is not being served.
+        """
+        if name not in self._servers:
+            known = ", ".join(self._servers) or "none, for it is not being served"
+            raise SetupError(f"the virtual bench has no instrument {name!r} on a wire; it has: {known}")
+        return self._servers[name].address
+
+    def instrument(self, name: str) -> Instrument:
+        """Return an instrument itself, behind its wire: for tests."""
+        return self._instruments[name]
+
+    def board(self, name: str) -> VirtualBoard:
+        """Return a board itself, behind its wire: for tests."""
+        return self._boards[name]
+
+    def faults(self, name: str) -> Faults:
+        """Return what goes wrong on an instrument's wire, to inject more."""
+        return self._placed[name].faults
+
+    # --- what a lab cannot know ---------------------------------------------------------------------
+
+    @property
+    def true_conductances(self) -> FloatArray:
+        """The conductances (E,) that are really there, in siemens: for reports and tests alone."""
+        return self.plane.conductances
+
+    def true_outputs(self, inputs: ArrayLike) -> FloatArray:
+        """Return the output volts (S, n_out) that ideal sources at the inputs would make: for reports."""
+        g = self.plane.conductances
+        model = Kirchhoff(self.topology, g, allow_open=bool((g == 0).any()))
+        return model.solve(inputs)[:, self.topology.outputs]
+
+
+def _parts(instruments: Sequence[Placed], seed: int) -> BoardParts | None:
+    """Draw the parts of the one board there may be; its own stream leaves everything else as it was."""
+    boards = [placed for placed in instruments if isinstance(placed, PlacedBoard)]
+    if not boards:
+        return None
+    if len(boards) > 1:
+        raise SetupError(f"a virtual bench takes one board, not {len(boards)}")
+    return BoardParts.drawn(np.random.default_rng([seed, 3]), boards[0].gain, boards[0].offset_V)
+
+
+def _board(
+    placed: PlacedBoard, plane: AnalogPlane, devices: Devices, parts: BoardParts, seed: int
+) -> VirtualBoard:
+    record = parts.record(f"VIRTUAL-{seed % 10000}", placed.calibrated)
+    circuit = BoardCircuit(plane, placed.name)
+    return VirtualBoard(make_controller(placed.emulation), circuit, devices, parts, record, placed.noise_V, seed)
+
+
+def _server(served: Served, placed: Placed) -> serve.Server:
+    if placed.wire == "tcp":
+        return serve.TcpServer(served, placed.port, placed.faults)
+    if not hasattr(serve, "PtyServer"):
+        raise SetupError(f"{placed.name} asks for a pseudo-terminal, which this system has not; use wire 'tcp'")
+    return serve.PtyServer(served, placed.faults)
+
+
+def _model(placed: Placed) -> str:
+    if isinstance(placed, PlacedSmu):
+        return placed.model
+    return "edge card" if isinstance(placed, PlacedCard) else "reference board"
+
+
+def _nodes(placed: Placed) -> int | list[int] | None:
+    if not isinstance(placed, PlacedSmu):
+        return None
+    return placed.nodes[0] if len(placed.nodes) == 1 else list(placed.nodes)

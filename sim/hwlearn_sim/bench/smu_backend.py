@@ -1,0 +1,192 @@
+"""The backend ``virtual-smu``: a virtual bench in this process, behind real sockets and the real drivers."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import SetupError
+from hwlearn.network.limits import Limits
+from hwlearn.network.network import Network
+from hwlearn.units import parse_quantity
+from hwlearn_sim.bench.bench import VirtualBench
+from hwlearn_sim.bench.network import open_served
+from hwlearn_sim.code_laws import RheostatLaw
+from hwlearn_sim.devices.imperfections import Imperfections
+from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.instruments.models import MODELS
+from hwlearn_sim.placed import PlacedCard, PlacedSmu, Wire
+
+_Siemens = Annotated[float, BeforeValidator(lambda value: parse_quantity(value, "S")), Field(gt=0)]
+_Share = Annotated[float, Field(ge=0)]
+
+CARD = "edges"
+"""Name of the edge card on a bench made from settings."""
+
+
+class VirtualSmuSettings(BaseModel):
+    """Keys of ``[backend]`` with ``kind = "virtual-smu"``.
+
+    Every input and output hangs on a channel of a virtual source-measure unit; instruments with two channels
+    take two terminals each, inputs first.
+
+    Attributes
+    ----------
+    model : str or list of str
+        Model of the instruments, or several that take turns: ``"2400"``, ``"2450"``, ``"2612B"``,
+        ``"B2902A"``.
+    wire : {"tcp", "pty"}
+        What they are reached through.
+    edges : "card" or quantity
+        An edge card that reaches every conductance of the limits, or fixed resistors of one conductance.
+    positions : int
+        Codes of the edge card; its resistance rises with the code.
+    seed, device_spread, write_noise, stuck_fraction
+        As the backend ``sim`` has them: equal values give equal devices.
+    noise : float
+        Factor on the instruments' stated noise; 0 switches it off.
+    gain, offset : float
+        Spread of the gain errors, and of the offsets as a fraction of the range, of their converters.
+    real_time : bool
+        Let readings take as long as they would.
+    wire_log : path, optional
+        Every byte to and from the instruments is written down there.
+    driver : table
+        Keys for the backend ``smu`` that opens the instruments, such as ``nplc``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    model: str | list[str] = "2450"
+    wire: Wire = "tcp"
+    edges: Literal["card"] | _Siemens = "card"
+    positions: Annotated[int, Field(ge=2, le=65536)] = 1024
+    seed: Annotated[int, Field(ge=0)] = 0
+    device_spread: _Share = 0.0
+    write_noise: _Share = 0.0
+    stuck_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
+    noise: _Share = 1.0
+    gain: _Share = 0.0
+    offset: _Share = 0.0
+    real_time: bool = False
+    wire_log: str | None = None
+    driver: dict[str, Any] = {}
+
+    def bench(self, topology: Topology, limits: Limits) -> VirtualBench:
+        """Return the bench, not served yet.
+
+        Raises
+        ------
+        SetupError
+            If there is no such model.
+        """
+        low, high = limits.conductance
+        cards = []
+        if self.edges == "card":
+            law = self.law(limits)
+            middle = int(law.nearest(math.sqrt(low * high)))
+            cards.append(PlacedCard(CARD, law, codes=(middle,) * topology.n_edges, wire=self.wire))
+        return VirtualBench(
+            topology,
+            [*self._smus(topology), *cards],
+            conductances=math.sqrt(low * high) if self.edges == "card" else self.edges,
+            conductance=limits.conductance,
+            imperfections=Imperfections(
+                device_spread=self.device_spread,
+                write_noise=self.write_noise,
+                stuck_fraction=self.stuck_fraction,
+            ),
+            meters=Meters(self.noise, self.gain, self.offset),
+            seed=self.seed,
+            real_time=self.real_time,
+        )
+
+    def law(self, limits: Limits) -> RheostatLaw:
+        """Return the edge card's law: from one end of the conductances that the limits allow to the other."""
+        low, high = limits.conductance
+        # a hair wider, so that rounding does not leave an end out
+        most, least = (1 + 1e-9) / low, (1 - 1e-9) / high
+        return RheostatLaw((most - least) * self.positions / (self.positions - 1), least, self.positions)
+
+    def driver_settings(self, bench: VirtualBench, limits: Limits) -> dict[str, Any]:
+        """Return the ``[backend]`` table by which the drivers find the instruments of a served bench."""
+        channels = [
+            {"address": bench.address(smu.name), "node": node, "model": smu.model, "channel": k + 1}
+            for smu in self._smus(bench.topology)
+            for k, node in enumerate(smu.nodes)
+        ]
+        edges: Any = self.edges
+        if self.edges == "card":
+            law = self.law(limits)
+            edges = {
+                "address": bench.address(CARD),
+                "full": law.full_ohm,
+                "wiper": law.wiper_ohm,
+                "positions": law.positions,
+            }
+        voltage_sigma, current_sigma = self._sigmas(limits)
+        return {
+            "channels": channels,
+            "edges": edges,
+            "settle": 0.0,  # the plane settles at once, and nothing on it can be hurt by a step
+            "slew_V_per_s": 1e6,
+            "ramp_step": limits.voltage,
+            "voltage_sigma": voltage_sigma,
+            "current_sigma": current_sigma,
+            **({} if self.wire_log is None else {"wire_log": self.wire_log}),
+            **self.driver,
+        }
+
+    def _smus(self, topology: Topology) -> list[PlacedSmu]:
+        terminals = [*topology.inputs.tolist(), *topology.outputs.tolist()]
+        models = itertools.cycle([self.model] if isinstance(self.model, str) else self.model)
+        smus: list[PlacedSmu] = []
+        while terminals:
+            model = next(models, "")
+            if model not in MODELS:
+                raise SetupError(f"there is no virtual {model!r}; the models are: {', '.join(MODELS)}")
+            count = MODELS[model].channels
+            smus.append(PlacedSmu(f"smu{len(smus) + 1}", model, tuple(terminals[:count]), self.wire))
+            terminals = terminals[count:]
+        return smus
+
+    def _sigmas(self, limits: Limits) -> tuple[float, float]:
+        """Return noise and resolution of one reading at the limits, of the worst model."""
+        models = [self.model] if isinstance(self.model, str) else self.model
+        cycles = float(self.driver.get("nplc", 1.0))
+        sigmas: list[list[float]] = [[], []]
+        for model, (k, limit) in itertools.product(models, enumerate((limits.voltage, limits.current))):
+            used = MODELS[model].capability.measures["current" if k else "voltage"].covering(limit)
+            sigmas[k].append(math.hypot(self.noise * used.noise / math.sqrt(cycles), used.step / math.sqrt(12)))
+        return max(sigmas[0]), max(sigmas[1])
+
+
+class VirtualSmuBackend:
+    """Serves a virtual bench and opens it with the backend ``smu``; registered as ``virtual-smu``."""
+
+    Settings = VirtualSmuSettings
+
+    def open(
+        self,
+        settings: VirtualSmuSettings,
+        topology: Topology,
+        limits: Limits,
+        calibration: object | None = None,
+    ) -> Network:
+        """Return the network on the virtual instruments; closing it ends them.
+
+        Raises
+        ------
+        SetupError
+            If the backend ``smu`` is not installed, or a setting is wrong.
+        HwlearnError
+            Whatever the drivers find wrong.
+        """
+        bench = settings.bench(topology, limits)
+        return open_served(
+            "smu", bench, lambda served: settings.driver_settings(served, limits), limits, calibration
+        )

@@ -1,0 +1,87 @@
+"""One reference board as it was built: its converters, its nudge resistors, and what its record says of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from hwlearn.circuit.topology import FloatArray
+from hwlearn_drivers.board.record import MOST_NUDGE_UV, MOST_VOLTS_UV, BoardRecord, Converter
+from hwlearn_sim.board.circuit import OUTPUTS
+from hwlearn_sim.board.library import ADCS, DACS, EDGES
+from hwlearn_sim.code_laws import RheostatLaw
+
+EDGE_LAW: Final = RheostatLaw(full_ohm=100e3, wiper_ohm=130.0, positions=256)
+"""Nominal AD5144-100k; its tolerance is the devices' business."""
+
+KAPPA: Final = 100e-6
+"""Nominal conductance of a nudge resistor with its switch, in siemens."""
+
+_KAPPA_SPREAD: Final = 1e-3
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class BoardParts:
+    """The true errors of one board's parts.
+
+    Attributes
+    ----------
+    dac_gain, dac_offset : ndarray, shape (16,)
+        True volts are nominal volts x (1 + gain) + offset (V).
+    adc_gain, adc_offset : ndarray, shape (8,)
+        Nominal volts are true volts x (1 + gain) + offset (V).
+    kappa : ndarray, shape (4,)
+        Siemens of each nudge resistor with its switch closed.
+    """
+
+    dac_gain: FloatArray
+    dac_offset: FloatArray
+    adc_gain: FloatArray
+    adc_offset: FloatArray
+    kappa: FloatArray
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, gain: float, offset_V: float) -> BoardParts:
+        """Draw a board whose converters' gain errors and offsets spread this much."""
+        # all are always drawn, so that one spread does not change the other's values
+        dac, adc = rng.standard_normal((2, DACS)), rng.standard_normal((2, ADCS))
+        resistors = rng.standard_normal(OUTPUTS)
+        kappa = KAPPA * (1 + _KAPPA_SPREAD * resistors)
+        return cls(gain * dac[0], offset_V * dac[1], gain * adc[0], offset_V * adc[1], kappa)
+
+    def record(self, serial: str, calibrated: bool) -> BoardRecord:
+        """Return the board's calibration record; edges are in it as nominal ones, whatever they are.
+
+        Parameters
+        ----------
+        serial : str
+            Serial number.
+        calibrated : bool
+            Whether somebody has measured the converters and nudge resistors, or they too are nominal.
+
+        Raises
+        ------
+        SetupError
+            If an error is larger than a record can hold.
+        """
+        edge = (round(EDGE_LAW.full_ohm * 1e3), round(EDGE_LAW.wiper_ohm * 10))
+        nominal = BoardRecord(serial, MOST_VOLTS_UV, MOST_NUDGE_UV, edges=(edge,) * EDGES)
+        if not calibrated:
+            return nominal
+        return BoardRecord(
+            serial,
+            MOST_VOLTS_UV,
+            MOST_NUDGE_UV,
+            dacs=_converters(self.dac_gain, self.dac_offset),
+            # the record says how to come back from the reading to the volts
+            adcs=_converters(1 / (1 + self.adc_gain) - 1, -self.adc_offset / (1 + self.adc_gain)),
+            nudge_pS=tuple(round(siemens * 1e12) for siemens in self.kappa.tolist()),
+            edges=(edge,) * EDGES,
+        )
+
+
+def _converters(gain: FloatArray, offset: FloatArray) -> tuple[Converter, ...]:
+    pairs = zip(gain.tolist(), offset.tolist(), strict=True)
+    return tuple(Converter(round(g * 1e6), round(volts * 1e6)) for g, volts in pairs)

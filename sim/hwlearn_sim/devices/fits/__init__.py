@@ -1,0 +1,1 @@
+"""Fits of device models to measured data."""

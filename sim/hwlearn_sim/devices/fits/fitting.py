@@ -1,0 +1,191 @@
+"""Maximum likelihood for device laws: read noise and cycle-to-cycle spread told apart by a Kalman filter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from hwlearn.circuit.topology import FloatArray
+from hwlearn.errors import DataError
+from hwlearn_sim.devices.fits.measured import PulseData
+
+L = TypeVar("L")
+
+_H: Final = 1e-4  # of the logarithm of a parameter
+_NOISE_START: Final = (np.log(0.01), np.log(0.1))
+_NOISE_HELD: Final = (np.log(0.02), np.log(0.2))
+_NOISE_PRIOR: Final = (2.0, 2.0)
+_TOLD: Final = 0.5
+
+
+class Step(Protocol):
+    """One pulse on candidates (3, B): conductances before, volts, seconds and strength to conductances after."""
+
+    def __call__(self, conductance: FloatArray, volts: float, width_s: float, strength: FloatArray) -> FloatArray:
+        """Return siemens (3, B)."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class FittedLaw(Generic[L]):
+    """A law fitted to measured pulses.
+
+    Attributes
+    ----------
+    law
+        The law with the most likely parameters.
+    values, sigma : mapping of str to float
+        Each fitted parameter and its standard uncertainty, in its own unit.
+    told : mapping of str to bool
+        Whether the data tell it: False if it rests mostly on where the search began, as a threshold does that
+        no pulse came near.
+    read_noise, cycle_spread : float
+        Relative standard deviations of a reading and of the dose of one pulse.
+    residual : float
+        Root mean square of predicted minus measured, each in its stated standard deviation; 1 if the law fits.
+    """
+
+    law: L
+    values: Mapping[str, float]
+    sigma: Mapping[str, float]
+    told: Mapping[str, bool]
+    read_noise: float
+    cycle_spread: float
+    residual: float
+
+
+def fit(
+    data: PulseData,
+    starts: Sequence[FloatArray],
+    prior: FloatArray,
+    make: Callable[[FloatArray], Step],
+    values: Callable[[FloatArray], dict[str, float]],
+    law: Callable[[dict[str, float]], L],
+) -> FittedLaw[L]:
+    """Find the parameters under which the data are most likely.
+
+    Parameters
+    ----------
+    data : PulseData
+        The measurements.
+    starts : sequence of ndarray, shape (P,)
+        Where to begin; the best end counts.
+    prior : ndarray, shape (P,)
+        Standard deviations of a weak normal prior about the first start.
+    make : callable
+        Parameters (P, B) of B candidates to their step.
+    values : callable
+        Parameters (P,) to the law's own.
+    law : callable
+        Those to the law.
+
+    Raises
+    ------
+    DataError
+        If no start leads to a finite likelihood.
+
+    Notes
+    -----
+    The hidden state is the conductance. A pulse moves it by the law with a dose that scatters from cycle to
+    cycle; a reading adds noise. Both are linearised (extended Kalman filter), and the likelihood is that of the
+    innovations. Uncertainties are the inverse Hessian at the maximum, carried to the law's own parameters.
+    """
+    from scipy.optimize import OptimizeResult, minimize  # slow to import, and few benches fit
+
+    centre = np.concatenate([starts[0], _NOISE_START])
+    width = np.concatenate([prior, _NOISE_PRIOR])
+
+    def cost(theta: FloatArray) -> FloatArray:
+        """Return the negative log posterior (B,) of parameters (P + 2, B)."""
+        nll, _ = _likelihood(data, make(theta[:-2]), np.exp(theta[-2]), np.exp(theta[-1]))
+        nll = nll + 0.5 * np.sum(((theta - centre[:, None]) / width[:, None]) ** 2, axis=0)
+        return np.where(np.isfinite(nll), nll, 1e12)
+
+    def cost_and_gradient(theta: FloatArray) -> tuple[float, FloatArray]:
+        away = np.eye(len(theta)) * _H
+        all_costs = cost(np.concatenate([theta[:, None], theta[:, None] + away, theta[:, None] - away], axis=1))
+        plus, minus = all_costs[1 : len(theta) + 1], all_costs[len(theta) + 1 :]
+        return float(all_costs[0]), (plus - minus) / (2 * _H)
+
+    with np.errstate(all="ignore"):  # candidates far off overflow; they count as impossible
+        free = [(c - 4 * w, c + 4 * w) for c, w in zip(centre, width, strict=True)]
+        # noise that is free from the start would explain the whole of a law that is still far off
+        held = [*free[:-2], *((level, level) for level in _NOISE_HELD)]
+
+        def searched(start: FloatArray, bounds: list[tuple[float, float]], rounds: int) -> OptimizeResult:
+            options = {"maxiter": rounds, "ftol": 1e-10, "gtol": 1e-4}
+            return minimize(cost_and_gradient, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
+
+        begun = [searched(np.concatenate([start, _NOISE_HELD]), held, 60) for start in starts]
+        first = np.array(min(begun, key=lambda end: float(end.fun)).x)
+        first[-2:] = _NOISE_START
+        best = searched(first, free, 300)
+        if not best.fun < 1e11:
+            raise DataError("no parameters of this law come near the data; check polarity, units and which device")
+        theta = np.asarray(best.x)
+        covariance = _inverse_hessian(cost_and_gradient, theta, width)
+        _, residual = _likelihood(data, make(theta[:-2, None]), np.exp(theta[-2:-1]), np.exp(theta[-1:]))
+    found = values(theta[:-2])
+    slopes = np.array(
+        [_slopes(lambda t, name=name: values(t)[name], theta[:-2]) for name in found]  # type: ignore[misc]
+    )
+    sigma = np.sqrt(np.einsum("vi,ij,vj->v", slopes, covariance[:-2, :-2], slopes))
+    from_prior = np.sqrt(np.einsum("vi,i->v", slopes**2, prior**2))
+    return FittedLaw(
+        law(found),
+        found,
+        dict(zip(found, sigma.tolist(), strict=True)),
+        dict(zip(found, (sigma < _TOLD * from_prior).tolist(), strict=True)),
+        float(np.exp(theta[-2])),
+        float(np.exp(theta[-1])),
+        float(residual[0]),
+    )
+
+
+def _likelihood(
+    data: PulseData, step: Step, noise: FloatArray, cycle: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the negative log likelihood (B,) and the rms normalised innovation (B,)."""
+    read = data.conductance
+    mean = np.full(noise.shape, read[0])
+    variance = (noise * read[0]) ** 2
+    nll, square = np.zeros(noise.shape), np.zeros(noise.shape)
+    tiny = 1e-4 * float(np.median(read))
+    strength = np.ones((3, *noise.shape))
+    strength[2] += 1e-3
+    for k, times in enumerate(data.repeats, start=1):
+        # the pulse itself, its slope in the state, its slope in the dose, all in one call
+        after = step(
+            np.stack([mean, mean + tiny, mean]), float(data.amplitude[k]), float(data.width[k] * times), strength
+        )
+        in_state, in_dose = (after[1] - after[0]) / tiny, (after[2] - after[0]) / 1e-3
+        mean = after[0]
+        variance = in_state**2 * variance + (in_dose * cycle) ** 2 / times
+        seen = variance + (noise * mean) ** 2
+        off = read[k] - mean
+        nll += 0.5 * (np.log(seen) + off**2 / seen)
+        square += off**2 / seen
+        gain = variance / seen
+        mean = mean + gain * off
+        variance = (1 - gain) * variance
+    return nll, np.sqrt(square / len(data.repeats))
+
+
+def _inverse_hessian(
+    cost: Callable[[FloatArray], tuple[float, FloatArray]], theta: FloatArray, width: FloatArray
+) -> FloatArray:
+    h = 1e-3
+    hessian = np.array(
+        [(cost(theta + h * unit)[1] - cost(theta - h * unit)[1]) / (2 * h) for unit in np.eye(len(theta))]
+    )
+    value, vector = np.linalg.eigh(0.5 * (hessian + hessian.T))
+    # nothing is known worse than the prior has it
+    return np.asarray((vector / np.maximum(value, float(width.max()) ** -2)) @ vector.T)
+
+
+def _slopes(function: Callable[[FloatArray], float], theta: FloatArray) -> FloatArray:
+    return np.array(
+        [(function(theta + _H * unit) - function(theta - _H * unit)) / (2 * _H) for unit in np.eye(len(theta))]
+    )

@@ -1,0 +1,102 @@
+"""The fits of this package for ``hwlearn calibrate --from-data``: entry-point group ``hwlearn.device_fits``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlearn.errors import DataError, SetupError
+from hwlearn_sim.devices.fits.fitting import FittedLaw
+from hwlearn_sim.devices.fits.measured import PulseData, read_pulse_data
+from hwlearn_sim.devices.fits.soft_bounds import fit_soft_bounds
+from hwlearn_sim.devices.fits.vteam import fit_vteam
+
+_UNITS: Final = {"g": "S", "r": "ohm", "v": "V"}
+
+
+@dataclass(frozen=True, eq=False)
+class FittedDevice:
+    """A fit as the command line shows it.
+
+    Attributes
+    ----------
+    values, sigma : mapping of str to float
+    told : mapping of str to bool
+        Whether the data tell a parameter.
+    units : mapping of str to str
+    residual : float
+        Misfit in units of the noise that was found; 1 if the law fits.
+    read_noise, cycle_spread : float
+        Relative, of a reading and of the dose of a pulse.
+    table : mapping
+        The key ``memristor`` of a bench file's ``[backend]``.
+    """
+
+    values: Mapping[str, float]
+    sigma: Mapping[str, float]
+    told: Mapping[str, bool]
+    units: Mapping[str, str]
+    residual: float
+    read_noise: float
+    cycle_spread: float
+    table: Mapping[str, object]
+
+
+def soft_bounds(path: Path) -> FittedDevice:
+    """Fit a soft-bounds device to a file; raises `DataError` as `read_pulse_data` and `fit_soft_bounds`."""
+    data = read_pulse_data(path)
+    up, down = (_gentle(data, way) for way in (data.up, ~data.up))
+    try:
+        fit = fit_soft_bounds(data, set_voltage=up, reset_voltage=down)
+    except SetupError as error:  # the best parameters are no law
+        raise DataError(f"soft bounds come nowhere near {path} ({error}); try another model") from None
+    reference = {
+        name: float(getattr(fit.law, name)) for name in ("set_voltage", "reset_voltage", "width_s")
+    }  # what the steps are for
+    return _shown("soft-bounds", fit, reference)
+
+
+def vteam(path: Path) -> FittedDevice:
+    """Fit a VTEAM device to a file; raises as `read_pulse_data` and `fit_vteam`."""
+    return _shown("vteam", fit_vteam(read_pulse_data(path)), {})
+
+
+def _shown(model: str, fit: FittedLaw[Any], more: Mapping[str, float]) -> FittedDevice:
+    law = {name: float(value) for name, value in {**fit.values, **more}.items()}
+    return FittedDevice(
+        values=fit.values,
+        sigma=fit.sigma,
+        told=fit.told,
+        units={name: _unit(name) for name in fit.values},
+        residual=fit.residual,
+        read_noise=fit.read_noise,
+        cycle_spread=fit.cycle_spread,
+        table={
+            "model": model,
+            "law": law,
+            "read_noise": fit.read_noise,
+            "cycle_spread": fit.cycle_spread,
+        },
+    )
+
+
+def _gentle(data: PulseData, which: NDArray[np.bool_]) -> float | None:
+    """Return the median amplitude of the pulses that moved, but not from end to end; None if there are none.
+
+    A reference pulse that leads to the bound would have a step of all but 1, whatever the law.
+    """
+    log = np.log(data.conductance)
+    moved = np.abs(np.diff(log)) / np.ptp(log)
+    chosen = np.abs(data.amplitude[1:][which & (moved > 0.05) & (moved < 0.5)])
+    return float(np.median(chosen)) if len(chosen) else None
+
+
+def _unit(name: str) -> str:
+    if name.startswith("k_"):
+        return "1/s"
+    return "V" if name.endswith("_scale") else _UNITS.get(name.split("_")[0], "")

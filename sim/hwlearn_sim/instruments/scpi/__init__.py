@@ -1,0 +1,1 @@
+"""Virtual instruments that speak SCPI."""

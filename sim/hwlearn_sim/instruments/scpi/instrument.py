@@ -1,0 +1,241 @@
+"""A virtual instrument that speaks SCPI: message units, the common commands, the status model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.instrument import Clock, Instrument
+from hwlearn_sim.instruments.scpi.language import CommandTree, Query, Write, split, trimmed
+from hwlearn_sim.instruments.scpi.parameters import Kind, Whole, exactly
+
+T = TypeVar("T")
+
+_EVENTS: Final = ((-499, -400, 4), (-399, -300, 8), (-299, -200, 16), (-199, -100, 32))
+_POWER_ON: Final = 128
+
+
+class ScpiInstrument(Instrument):
+    """Base of the SCPI models; a model adds its commands to `tree`.
+
+    Parameters
+    ----------
+    identity : str
+        What ``*IDN?`` answers.
+    error_capacity : int
+        Errors that its queue holds.
+    clock : Clock, optional
+        Its time.
+    no_error : str
+        What ``:SYST:ERR?`` answers when there is none.
+    """
+
+    def __init__(
+        self,
+        identity: str,
+        error_capacity: int = 30,
+        clock: Clock | None = None,
+        *,
+        no_error: str = '0,"No error"',
+    ) -> None:
+        super().__init__(identity, error_capacity, clock)
+        self._no_error = no_error
+        self.tree = CommandTree()
+        self._events = _POWER_ON
+        self._event_enable = self._request_enable = 0
+        self._measurement_events = self._measurement_enable = 0
+        self._replying = False
+        self._settings: dict[tuple[str, tuple[int, ...]], Any] = {}
+        self._add_common()
+        self._add_errors()
+
+    # --- for the models -----------------------------------------------------------------------------
+
+    def command(self, pattern: str, write: Write | None = None, query: Query | None = None) -> None:
+        """Add a header to the tree."""
+        self.tree.add(pattern, write=write, query=query)
+
+    def act(self, pattern: str, act: Callable[[], None]) -> None:
+        """Add a header without parameters that does something."""
+
+        def write(_: tuple[int, ...], arguments: list[str]) -> None:
+            exactly(arguments, 0)
+            act()
+
+        self.tree.add(pattern, write=write)
+
+    def answer(self, pattern: str, answer: Callable[[], str]) -> None:
+        """Add a query without parameters."""
+
+        def query(_: tuple[int, ...], arguments: list[str]) -> str:
+            exactly(arguments, 0)
+            return answer()
+
+        self.tree.add(pattern, query=query)
+
+    def setting(
+        self,
+        pattern: str,
+        kind: Kind[T],
+        get: Callable[[tuple[int, ...]], T],
+        put: Callable[[tuple[int, ...], T], None],
+    ) -> None:
+        """Add a header whose one parameter can be set and asked; ``get`` and ``put`` see the suffixes."""
+
+        def write(suffixes: tuple[int, ...], arguments: list[str]) -> None:
+            (text,) = exactly(arguments, 1)
+            put(suffixes, kind.read(text))
+
+        def query(suffixes: tuple[int, ...], arguments: list[str]) -> str:
+            if exactly(arguments, 0, 1):
+                return kind.write(kind.bound(arguments[0]))
+            return kind.write(get(suffixes))
+
+        self.tree.add(pattern, write=write, query=query)
+
+    def remembered(self, pattern: str, kind: Kind[T], initial: T) -> Callable[..., T]:
+        """Add a setting that is kept and answered; return a function that gives its present value."""
+
+        ones = (1,) * pattern.count("#")
+
+        def get(suffixes: tuple[int, ...] = ones) -> T:
+            self.check_suffixes(suffixes)
+            value: T = self._settings.get((pattern, suffixes), initial)
+            return value
+
+        def put(suffixes: tuple[int, ...], value: T) -> None:
+            self.check_suffixes(suffixes)
+            self._settings[pattern, suffixes] = value
+
+        self.setting(pattern, kind, get, put)
+        return get
+
+    def check_suffixes(self, suffixes: tuple[int, ...]) -> None:
+        """Refuse numeric suffixes that the model does not have (-114)."""
+        if any(number != 1 for number in suffixes):
+            raise InstrumentError(-114)
+
+    def worded(self, text: str) -> str:
+        """Return the text of an error as this model words it."""
+        return text
+
+    def measured(self, bit: int) -> None:
+        """Set a bit of the measurement event register."""
+        self._measurement_events |= bit
+
+    # --- messages -----------------------------------------------------------------------------------
+
+    def _execute(self, message: bytes) -> bytes:
+        text = trimmed(message.decode("latin-1"))
+        replies: list[str] = []
+        path: tuple[str, ...] = ()
+        try:
+            for unit_text in split(text, ";"):
+                if not unit_text.strip():
+                    continue
+                try:
+                    unit, path = self.tree.parse(unit_text, path)
+                    self._replying = bool(replies)
+                    if unit.is_query:
+                        assert unit.command.query is not None
+                        replies.append(unit.command.query(unit.suffixes, unit.arguments))
+                    else:
+                        assert unit.command.write is not None
+                        unit.command.write(unit.suffixes, unit.arguments)
+                except InstrumentError as error:
+                    self._noted(error)
+                    if -199 <= error.code <= -100:
+                        break  # what follows a unit that was not understood cannot be trusted
+        except InstrumentError as error:
+            self._noted(error)
+        return (";".join(replies) + "\n").encode("latin-1") if replies else b""
+
+    def _noted(self, error: InstrumentError) -> None:
+        super()._noted(error)
+        if error.code > 0:
+            self._events |= 8
+        for low, high, bit in _EVENTS:
+            if low <= error.code <= high:
+                self._events |= bit
+
+    # --- common commands ----------------------------------------------------------------------------
+
+    def _add_common(self) -> None:
+        byte = Whole(0, 255, 0)
+
+        def enable_events(_: tuple[int, ...], mask: int) -> None:
+            self._event_enable = mask
+
+        def enable_requests(_: tuple[int, ...], mask: int) -> None:
+            self._request_enable = mask & ~64
+
+        def enable_measurement(_: tuple[int, ...], mask: int) -> None:
+            self._measurement_enable = mask
+
+        self.answer("*IDN", lambda: self.identity)
+        self.answer("*TST", lambda: "0")
+        self.answer("*OPT", lambda: "0")
+        self.answer("*ESR", self._take_events)
+        self.answer("*STB", lambda: str(self._status_byte()))
+        self.setting("*ESE", byte, lambda _: self._event_enable, enable_events)
+        self.setting("*SRE", byte, lambda _: self._request_enable, enable_requests)
+        self.command("*OPC", lambda _, arguments: self._complete(arguments), lambda _, arguments: "1")
+        self.act("*CLS", self._clear_status)
+        self.act("*RST", self._reset_all)
+        self.act("*WAI", lambda: None)
+        self.act("STATus:PRESet", lambda: enable_measurement((), 0))
+        register = Whole(0, 65535, 0)
+        self.setting("STATus:MEASurement:ENABle", register, lambda _: self._measurement_enable, enable_measurement)
+        self.answer("STATus:MEASurement[:EVENt]", self._take_measurement_events)
+        self.answer("STATus:MEASurement:CONDition", lambda: str(self._measurement_events))
+        for register_name in ("OPERation", "QUEStionable"):
+            self.remembered(f"STATus:{register_name}:ENABle", register, 0)
+            self.answer(f"STATus:{register_name}[:EVENt]", lambda: "0")
+            self.answer(f"STATus:{register_name}:CONDition", lambda: "0")
+
+    def _add_errors(self) -> None:
+        def every_error() -> str:
+            entries = [self.next_error()]
+            while len(self.errors):
+                entries.append(self.next_error())
+            return ",".join(entries)
+
+        self.answer("SYSTem:ERRor[:NEXT]", self.next_error)
+        self.answer("SYSTem:ERRor:ALL", every_error)
+        self.answer("SYSTem:ERRor:COUNt", lambda: str(len(self.errors)))
+        self.answer("SYSTem:ERRor:CODE[:NEXT]", lambda: str(self.errors.next()[0]))
+        self.answer("SYSTem:VERSion", lambda: "1996.0")
+        self.act("SYSTem:CLEar", self.errors.clear)
+
+    def next_error(self) -> str:
+        """Take the oldest error out of the queue and return it as a reply shows it."""
+        code, text = self.errors.next()
+        return f'{code},"{self.worded(text)}"' if code else self._no_error
+
+    def _complete(self, arguments: list[str]) -> None:
+        exactly(arguments, 0)
+        self._events |= 1
+
+    def _take_events(self) -> str:
+        events, self._events = self._events, 0
+        return str(events)
+
+    def _take_measurement_events(self) -> str:
+        events, self._measurement_events = self._measurement_events, 0
+        return str(events)
+
+    def _status_byte(self) -> int:
+        byte = 1 if self._measurement_events & self._measurement_enable else 0
+        byte |= 4 if len(self.errors) else 0
+        byte |= 16 if self._replying else 0
+        byte |= 32 if self._events & self._event_enable else 0
+        return byte | (64 if byte & self._request_enable else 0)
+
+    def _clear_status(self) -> None:
+        self.errors.clear()
+        self._events = self._measurement_events = 0
+
+    def _reset_all(self) -> None:
+        self._settings.clear()
+        self.reset()

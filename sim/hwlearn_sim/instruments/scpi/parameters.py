@@ -1,0 +1,213 @@
+"""Kinds of SCPI parameters: how each is read from text, checked, and written in a reply."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol, TypeVar
+
+from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.scpi.language import short_form, spelled, unquoted
+
+_NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*E\s*[+-]?\d{1,6})?)\s*([A-Z]*)", re.IGNORECASE | re.ASCII)
+_BASES: Final = {"H": 16, "Q": 8, "B": 2}
+_PREFIXES: Final = {"": 0, "P": -12, "N": -9, "U": -6, "M": -3, "K": 3, "MA": 6, "G": 9}
+
+T = TypeVar("T")
+
+
+class Kind(Protocol[T]):
+    """A kind of parameter."""
+
+    def read(self, text: str) -> T:
+        """Return the value of a parameter's text, or raise `InstrumentError`."""
+
+    def bound(self, text: str) -> T:
+        """Return what MIN, MAX or DEF stand for in a query."""
+
+    def write(self, value: T) -> str:
+        """Return a value as a reply shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number within bounds; MIN, MAX and DEF stand for the bounds and the default.
+
+    Attributes
+    ----------
+    low, high : float
+        Bounds, both allowed.
+    default : float
+        What DEF stands for.
+    unit : str
+        A unit that may follow, with a prefix: ``10 mV``.
+    form : str
+        printf form of a reply.
+    """
+
+    low: float
+    high: float
+    default: float = 0.0
+    unit: str = ""
+    form: str = "%.6E"
+
+    def read(self, text: str) -> float:
+        """Return the number, refusing one out of bounds (-222)."""
+        value = self._named(text)
+        if value is None:
+            value = _number(text, self.unit)
+        if not self.low <= value <= self.high:
+            raise InstrumentError(-222)
+        return value
+
+    def bound(self, text: str) -> float:
+        """Return the bound that a query asks for."""
+        value = self._named(text)
+        if value is None:
+            raise InstrumentError(-104)
+        return value
+
+    def write(self, value: float) -> str:
+        """Return the number in the form of this parameter."""
+        return self.form % value
+
+    def _named(self, text: str) -> float | None:
+        for name, value in (("MINimum", self.low), ("MAXimum", self.high), ("DEFault", self.default)):
+            if spelled(text, name):
+                return value
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number within bounds."""
+
+    low: int
+    high: int
+    default: int = 1
+
+    def read(self, text: str) -> int:
+        """Return the number rounded to a whole one, as IEEE 488.2 wants it."""
+        return round(self._number().read(text))
+
+    def bound(self, text: str) -> int:
+        """Return the bound that a query asks for."""
+        return round(self._number().bound(text))
+
+    def write(self, value: int) -> str:
+        """Return the number."""
+        return str(value)
+
+    def _number(self) -> Number:
+        return Number(self.low, self.high, self.default)
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """ON or OFF, or a number that is zero or not."""
+
+    def read(self, text: str) -> bool:
+        """Return the truth of it."""
+        if text.upper() in ("ON", "OFF"):
+            return text.upper() == "ON"
+        return abs(_number(text, "")) >= 0.5
+
+    def bound(self, text: str) -> bool:
+        """Flags have no bounds."""
+        raise InstrumentError(-108)
+
+    def write(self, value: bool) -> str:
+        """Return 1 or 0."""
+        return "1" if value else "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of several names, in short or long form, bare or in quotes.
+
+    Attributes
+    ----------
+    names : sequence of str
+        With their short forms in capitals.
+    spellings : dict of str to str
+        What replies say, where it is not the short form.
+    """
+
+    names: Sequence[str]
+    spellings: dict[str, str] = field(default_factory=dict)
+
+    def read(self, text: str) -> str:
+        """Return the short form of the name that was meant, refusing others (-224)."""
+        bare = unquoted(text) if text[:1] in ("'", '"') else text
+        for name in self.names:
+            if spelled(bare.strip(), name):
+                return short_form(name)
+        if not re.fullmatch(r"[A-Za-z][\w:.]*", bare.strip()):
+            raise InstrumentError(-104)
+        raise InstrumentError(-224)
+
+    def bound(self, text: str) -> str:
+        """Names have no bounds."""
+        raise InstrumentError(-108)
+
+    def write(self, value: str) -> str:
+        """Return the name as replies spell it."""
+        return self.spellings.get(value, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text in quotes."""
+
+    def read(self, text: str) -> str:
+        """Return what stands between the quotes."""
+        return unquoted(text)
+
+    def bound(self, text: str) -> str:
+        """Text has no bounds."""
+        raise InstrumentError(-108)
+
+    def write(self, value: str) -> str:
+        """Return the text in quotes."""
+        return f'"{value}"'
+
+
+def items(kind: Kind[T], arguments: Sequence[str], most: int) -> list[T]:
+    """Return a list of parameters of one kind, refusing none (-109) and too many (-223)."""
+    if not arguments:
+        raise InstrumentError(-109)
+    if len(arguments) > most:
+        raise InstrumentError(-223)
+    return [kind.read(argument) for argument in arguments]
+
+
+def exactly(arguments: Sequence[str], least: int, most: int | None = None) -> Sequence[str]:
+    """Return the arguments if there are neither too few (-109) nor too many (-108)."""
+    if len(arguments) < least:
+        raise InstrumentError(-109)
+    if len(arguments) > (least if most is None else most):
+        raise InstrumentError(-108)
+    return arguments
+
+
+def _number(text: str, unit: str) -> float:
+    if text[:1] == "#" and text[1:2].upper() in _BASES:
+        try:
+            return float(int(text[2:].strip().replace("_", "?"), _BASES[text[1].upper()]))
+        except (ValueError, OverflowError):
+            raise InstrumentError(-104) from None
+    if spelled(text, "INFinity"):
+        return math.inf
+    if spelled(text, "NINFinity") or text.upper() in ("-INF", "-INFINITY"):
+        return -math.inf
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        raise InstrumentError(-104)
+    suffix = match[2].upper()
+    prefix = suffix.removesuffix(unit.upper()) if unit else suffix
+    if prefix not in _PREFIXES or (suffix and prefix == suffix):
+        raise InstrumentError(-131)
+    mantissa, _, power = re.sub(r"\s", "", match[1]).upper().partition("E")
+    return float(f"{mantissa}e{int(power or 0) + _PREFIXES[prefix]}")

@@ -1,0 +1,1 @@
+"""Virtual instruments that run TSP scripts."""

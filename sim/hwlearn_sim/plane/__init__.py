@@ -1,0 +1,1 @@
+"""The analog plane: one simulated circuit that several virtual instruments share."""

@@ -1,0 +1,1 @@
+"""The Kirchhoff twin: a simulated network with the imperfections of hardware."""

@@ -1,0 +1,97 @@
+"""The table ``memristor`` of the backend ``sim``: edges are memristive devices, programmed by pulses."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from hwlearn.device_access import PulseLimits
+from hwlearn.units import parse_quantity
+from hwlearn_sim.twin.memristive import Memristors
+
+_UNITS: Final = {"g": "S", "r": "ohm", "v": "V", "width": "s"}
+_WORDS: Final = ("window", "resistance")
+
+
+def _in(unit: str) -> Any:
+    return BeforeValidator(lambda value: parse_quantity(value, unit))
+
+
+def _law(value: object) -> object:
+    """Read quantities such as ``g_min = "1 uS"``."""
+    if not isinstance(value, dict):
+        return value
+
+    def unit(name: str) -> str | None:
+        return "V" if name.endswith(("_voltage", "_scale")) else _UNITS.get(name.split("_")[0])
+
+    return {
+        name: parse_quantity(item, unit(name) or "")
+        if isinstance(item, str) and name not in _WORDS and unit(name)
+        else item
+        for name, item in value.items()
+    }
+
+
+_Spread = Annotated[float, Field(ge=0)]
+_Seconds = Annotated[float, _in("s"), Field(gt=0)]
+_Volts = Annotated[float, _in("V"), Field(gt=0)]
+_Width = Annotated[list[Annotated[float, _in("s")]], Field(min_length=2, max_length=2)]
+
+
+class MemristorSettings(BaseModel):
+    """Keys of the table ``memristor``; see `Memristors` and `PulseLimits` for their meaning."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    model: Literal["soft-bounds", "vteam"]
+    law: Annotated[dict[str, float | int | str], BeforeValidator(_law)] = {}
+    device_spread: _Spread = 0.0
+    cycle_spread: _Spread = 0.0
+    read_noise: _Spread = 0.0
+    stuck_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
+    endurance: Annotated[float, Field(gt=0)] | None = None
+    retention: _Seconds | None = None
+    read_width: Annotated[float, _in("s"), Field(ge=0)] = 0.0
+    scheme: Literal["V/2", "V/3", "isolated"] = "isolated"
+    pulse_voltage: _Volts = 1.3
+    pulse_current: Annotated[float, _in("A"), Field(gt=0)] = 1e-3
+    pulse_width: _Width = [1e-6, 1e-4]
+    pulses: Annotated[int, Field(ge=1)] = 1_000_000
+    read_voltage: _Volts = 0.2
+    tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.01
+    most_pulses: Annotated[int, Field(ge=1)] = 200
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self.memristors()
+        return self
+
+    def memristors(self) -> Memristors:
+        """Return them as the twin takes them.
+
+        Raises
+        ------
+        SetupError, LimitError
+            If the law has no such parameter, or a value makes no sense.
+        """
+        low, high = self.pulse_width
+        return Memristors(
+            model=self.model,
+            law=self.law,
+            device_spread=self.device_spread,
+            cycle_spread=self.cycle_spread,
+            read_noise=self.read_noise,
+            stuck_fraction=self.stuck_fraction,
+            endurance=math.inf if self.endurance is None else self.endurance,
+            retention_s=math.inf if self.retention is None else self.retention,
+            read_width_s=self.read_width,
+            scheme=self.scheme,
+            limits=PulseLimits(
+                self.pulse_voltage, self.pulse_current, (low, high), self.pulses, self.read_voltage
+            ),
+            tolerance=self.tolerance,
+            most_pulses=self.most_pulses,
+        )

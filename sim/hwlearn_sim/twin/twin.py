@@ -1,0 +1,315 @@
+"""`KirchhoffTwin`: a resistor network that exists only as equations, with the faults of a real one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hwlearn.circuit.batches import batch
+from hwlearn.circuit.elements.kinds import OHMIC
+from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.nonlinear.solver import NonlinearKirchhoff
+from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.errors import ComplianceError, LimitError, SetupError
+from hwlearn.network.limits import Limits
+from hwlearn.network.network import Network, Programmed, Readout
+from hwlearn.network.nudges import DriveKind, OutputDrive
+from hwlearn.units import format_quantity
+from hwlearn_sim.code_laws import CodeLaw
+from hwlearn_sim.devices import Devices
+from hwlearn_sim.devices.imperfections import Imperfections
+from hwlearn_sim.twin.converters import Converter
+
+
+class KirchhoffTwin(Network):
+    """A simulated bench behind `hwlearn.Network`: what it reads has noise, offset and resolution.
+
+    Parameters
+    ----------
+    topology : Topology
+        The graph.
+    limits : Limits
+        What nobody may exceed; sources stop at ``limits.current`` and ``limits.voltage`` as instruments do.
+    imperfections : Imperfections
+        How far the bench departs from an ideal one.
+    seed : int
+        Everything random follows from it: two twins with equal arguments behave equally.
+    settle_s : float
+        Time waited after each change of the sources before reading.
+    averages : int
+        Readings averaged into one.
+    nudges : iterable
+        Kinds of output drive on offer.
+    node_readout : bool
+        Read every node as well (few labs can).
+    current_readout : bool
+        Measure the current of clamped outputs and of the input sources, as SMUs do.
+    edge_law : CodeLaw, optional
+        Programming resolution: edges take the conductances of these codes alone.
+
+    Raises
+    ------
+    SetupError
+        If a limit lies beyond a converter's range, a stuck edge does not exist, or there are both
+        conductance bits and a law of codes.
+
+    Notes
+    -----
+    The true conductances stay inside; `Programmed.reached` and `Readout` hold what a lab would know.
+    `true_outputs` and `true_conductances` are for reports and tests.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        limits: Limits,
+        imperfections: Imperfections | None = None,
+        *,
+        seed: int = 0,
+        settle_s: float = 50e-6,
+        averages: int = 1,
+        nudges: Iterable[DriveKind] = ("clamp", "current", "resistor"),
+        node_readout: bool = False,
+        current_readout: bool = True,
+        edge_law: CodeLaw | None = None,
+    ) -> None:
+        flaws = Imperfections() if imperfections is None else imperfections
+        if edge_law is not None and flaws.conductance_bits is not None:
+            raise SetupError("edges take steps by conductance_bits or by the codes of a law, not both; leave one")
+        if limits.voltage > flaws.dac_range_V:
+            raise SetupError(
+                f"limits.voltage = {format_quantity(limits.voltage, 'V')} is beyond the DAC range of "
+                f"{format_quantity(flaws.dac_range_V, 'V')}; lower the limit or widen dac_range_V"
+            )
+        if averages < 1 or int(averages) != averages:
+            raise SetupError(f"averages is {averages}; it must be a whole number of at least 1")
+        if not (math.isfinite(settle_s) and settle_s >= 0):
+            raise SetupError(f"settle_s is {settle_s}; it must be zero or positive")
+        self.imperfections = flaws
+        self.settle_s, self.averages = settle_s, int(averages)
+        self._edge_law = edge_law
+        self._node_readout, self._current_readout = node_readout, current_readout
+        # one stream for each cause, so that switching one fault on leaves the others as they were
+        streams = np.random.default_rng(seed).spawn(5)
+        devices, converters, writes, self._noise, self._walk = streams
+        self._devices = Devices(topology.n_edges, limits.conductance, flaws, devices, writes)
+        self._circuit = _with_source_resistance(topology, flaws.source_resistance_ohm)
+        ranges = (flaws.dac_gain, flaws.dac_offset_V, flaws.dac_bits, flaws.dac_range_V)
+        self._input_dac = Converter.drawn(converters, topology.n_inputs, *ranges)
+        self._output_dac = Converter.drawn(converters, topology.n_outputs, *ranges)
+        # one ADC channel a node: an output reads the same whether it is read alone or with all the others
+        self._adc = Converter.drawn(
+            converters,
+            topology.n_nodes,
+            flaws.adc_gain,
+            flaws.adc_offset_V,
+            flaws.adc_bits,
+            flaws.adc_range_V,
+        )
+        self._read_nodes = np.arange(topology.n_nodes) if node_readout else topology.outputs
+        super().__init__(topology, limits, nudges, resolution=self._adc.step)
+        self._voltage_sigma = math.hypot(flaws.read_noise_V, self._adc.step / math.sqrt(12)) / math.sqrt(averages)
+        self._last: FloatArray = np.zeros(topology.n_nodes)
+        low, high = limits.conductance
+        self._truth = self._true_model(self._quantised(np.full(topology.n_edges, 0.5 * (low + high))))
+
+    # --- the bench ----------------------------------------------------------------------------------
+
+    def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
+        for asked in (inputs, None if drive is None or drive.kind == "current" else drive.values):
+            if asked is not None and np.nanmax(np.abs(asked), initial=0.0) > self.imperfections.dac_range_V:
+                raise LimitError("a voltage is beyond the DAC range; nothing was applied")
+        self._age(len(inputs))
+        V, output_currents = self._solve(inputs, drive)
+        source_currents = self._truth.source_currents(V)
+        self._check_compliance(V, source_currents, output_currents, drive)
+        V = self._settled(V[:, : self.topology.n_nodes])
+        read = self._read(V)
+        volts = read if not self._node_readout else read[:, self.topology.outputs]
+        currents, sigma = self._known_output_currents(drive, volts, output_currents)
+        return Readout(
+            volts,
+            output_currents=currents,
+            source_currents=self._with_current_noise(source_currents) if self._current_readout else None,
+            nodes=read if self._node_readout else None,
+            saturated=self._channels(self.topology.outputs).saturated(volts),
+            voltage_sigma=self._voltage_sigma,
+            current_sigma=sigma,
+        )
+
+    def _program(self, conductances: FloatArray) -> Programmed:
+        reached = self._quantised(conductances)
+        self._truth = self._true_model(reached)
+        # a read-back tells that an edge did not move, not where it stands
+        return Programmed(conductances, reached, self._devices.stuck)
+
+    def _close(self) -> None:
+        self._last = np.zeros(self.topology.n_nodes)
+
+    # --- what a lab cannot know ---------------------------------------------------------------------
+
+    @property
+    def true_conductances(self) -> FloatArray:
+        """The conductances (E,) that are really there, in siemens: for reports and tests alone."""
+        return self._truth.conductances
+
+    def true_outputs(self, inputs: ArrayLike) -> FloatArray:
+        """Return the output volts (S, n_out) that are really there, free of read noise: for reports alone."""
+        x = batch(inputs, self.topology.n_inputs, "inputs")
+        return self._truth.solve(self._input_dac.output(x))[:, self.topology.outputs]
+
+    # --- physics ------------------------------------------------------------------------------------
+
+    def _solve(self, inputs: FloatArray, drive: OutputDrive | None) -> tuple[FloatArray, FloatArray]:
+        """Return true node volts (S, N') and true currents into the outputs (S, n_out)."""
+        applied = self._input_dac.output(inputs)
+        if drive is None:
+            V = self._truth.solve(applied)
+            return V, np.zeros((len(V), self.topology.n_outputs))
+        if drive.kind == "current":
+            V = self._truth.solve(applied, injected=drive.values)
+            return V, np.nan_to_num(drive.values, nan=0.0)
+        volts = self._output_dac.output(drive.values)
+        if drive.siemens is None:
+            V = self._truth.solve(applied, clamped=volts)
+            return V, np.where(np.isnan(volts), 0.0, self._truth.output_currents(V))
+        if isinstance(self._truth, NonlinearKirchhoff):
+            V = self._truth.solve_behind(applied, volts, drive.siemens)
+            across = volts - V[:, self.topology.outputs]
+            return V, np.where(np.isnan(volts), 0.0, across * drive.siemens)
+        free = self._truth.solve(applied)
+        currents = self._through_resistors(free[:, self.topology.outputs], volts, drive.siemens)
+        return self._truth.solve(applied, injected=currents), currents
+
+    def _through_resistors(self, free: FloatArray, volts: FloatArray, kappa: FloatArray) -> FloatArray:
+        """Return the currents that DACs at ``volts`` push through kappa into the outputs."""
+        Z = self._truth.output_impedance()
+        on = ~np.isnan(volts)
+        loaded = np.where(on[:, :, None], np.eye(len(kappa)) / kappa + Z, np.eye(len(kappa)))
+        pull = np.where(on, np.nan_to_num(volts) - free, 0.0)
+        # a floating output carries no current: its row reads I = 0
+        return np.asarray(np.linalg.solve(loaded, pull[:, :, None])[:, :, 0])
+
+    def _check_compliance(
+        self, V: FloatArray, sources: FloatArray, outputs: FloatArray, drive: OutputDrive | None
+    ) -> None:
+        top, slack = self.topology, 1 + 1e-9
+        for amperes, nodes in ((sources, top.inputs), (outputs, top.outputs)):
+            over = np.abs(amperes) > self.limits.current * slack
+            if over.any():
+                self._trip(np.argwhere(over)[0], nodes, amperes, "A", "limits.current", self.limits.current)
+        if drive is not None and drive.kind == "current":
+            volts = np.where(np.isnan(drive.values), 0.0, V[:, top.outputs])
+            over = np.abs(volts) > self.limits.voltage * slack
+            if over.any():
+                self._trip(np.argwhere(over)[0], top.outputs, volts, "V", "limits.voltage", self.limits.voltage)
+
+    def _trip(
+        self, where: IntArray, nodes: IntArray, values: FloatArray, unit: str, name: str, limit: float
+    ) -> None:
+        sample, k = where
+        node, value = self.topology.names[nodes[k]], format_quantity(values[sample, k], unit)
+        raise ComplianceError(
+            f"the source at {node} would need {value} (sample {sample}), more than {name} = "
+            f"{format_quantity(limit, unit)}; the phase is void, reduce the drive or the conductances"
+        )
+
+    def _settled(self, V: FloatArray) -> FloatArray:
+        """Let nodes follow their sources with a time constant, from one sample to the next."""
+        tau = self.imperfections.settle_tau_s
+        if tau == 0 or not len(V):
+            return V
+        from scipy.signal import lfilter  # slow to import, and few benches lag
+
+        left = math.exp(-self.settle_s / tau)
+        lagging, _ = lfilter([1 - left], [1, -left], V, axis=0, zi=(left * self._last)[None, :])
+        self._last = lagging[-1]
+        return np.asarray(lagging)
+
+    def _age(self, samples: int) -> None:
+        walk = self.imperfections.drift_per_sqrt_hour
+        if walk == 0:
+            return
+        hours = samples * self.settle_s * self.averages / 3600
+        step = walk * math.sqrt(hours) * self._walk.standard_normal(self.topology.n_edges)
+        self._truth = self._truth.with_conductances(self._truth.conductances * np.exp(step))
+
+    # --- readings -----------------------------------------------------------------------------------
+
+    def _channels(self, nodes: IntArray) -> Converter:
+        adc = self._adc
+        return Converter(adc.gain[nodes], adc.offset[nodes], adc.bits, adc.range_V)
+
+    def _read(self, V: FloatArray) -> FloatArray:
+        """Return averaged ADC readings of the nodes that are read."""
+        adc, volts = self._channels(self._read_nodes), V[:, self._read_nodes]
+        noise = self.imperfections.read_noise_V
+        if noise == 0:
+            return adc.reading(volts)
+        draws = self._noise.standard_normal((self.averages, *volts.shape))
+        return np.asarray(adc.reading(volts + noise * draws).mean(axis=0))
+
+    def _with_current_noise(self, amperes: FloatArray) -> FloatArray:
+        noise = self.imperfections.current_noise_A / math.sqrt(self.averages)
+        return amperes + noise * self._noise.standard_normal(amperes.shape) if noise else amperes
+
+    def _known_output_currents(
+        self, drive: OutputDrive | None, volts: FloatArray, true: FloatArray
+    ) -> tuple[FloatArray | None, float]:
+        """Return what the bench knows of the currents into the outputs, and its uncertainty."""
+        if drive is None or drive.kind == "current":
+            return true, 0.0  # nothing flows, or what the source was told
+        if drive.siemens is not None:
+            across = np.where(np.isnan(drive.values), 0.0, drive.values - volts)
+            return across * drive.siemens, self._voltage_sigma * float(drive.siemens.max())
+        if not self._current_readout:
+            return None, 0.0
+        noisy = np.where(np.isnan(drive.values), 0.0, self._with_current_noise(true))
+        return noisy, self.imperfections.current_noise_A / math.sqrt(self.averages)
+
+    # --- devices ------------------------------------------------------------------------------------
+
+    def _quantised(self, conductances: FloatArray) -> FloatArray:
+        if self._edge_law is not None:
+            return self._edge_law.siemens(self._edge_law.nearest(conductances))
+        bits = self.imperfections.conductance_bits
+        if bits is None:
+            return conductances
+        low, high = self.limits.conductance
+        step = (high - low) / (2**bits - 1)
+        return np.asarray(low + step * np.rint((conductances - low) / step))
+
+    def _true_model(self, reached: FloatArray) -> Kirchhoff:
+        true = self._devices.written(reached)
+        return renewed(getattr(self, "_truth", None), self._circuit, true)
+
+
+def renewed(known: Kirchhoff | None, circuit: Topology, true: FloatArray) -> Kirchhoff:
+    """Return a circuit with true conductances (E,), made from the one known so far where that saves factors."""
+    opened = bool((true == 0).any())
+    if known is not None and known.allow_open == opened:
+        return known.with_conductances(true)
+    return Kirchhoff(circuit, true, allow_open=opened)
+
+
+def _with_source_resistance(topology: Topology, ohm: float) -> Topology:
+    """Return the circuit whose sources sit behind a resistance, or the topology itself for 0 ohm."""
+    if ohm == 0:
+        return topology
+    n, k = topology.n_nodes, topology.n_inputs
+    terminals = n + np.arange(k)
+    return Topology(
+        n + k,
+        topology.edges,
+        terminals,
+        topology.outputs,
+        topology.ground,
+        names=[*topology.names, *(f"source of {topology.names[i]}" for i in topology.inputs)],
+        fixed_edges=np.concatenate([topology.fixed_edges, np.stack([terminals, topology.inputs], axis=1)]),
+        fixed_conductances=np.concatenate([topology.fixed_conductances, np.full(k, 1.0 / ohm)]),
+        elements=topology.edge_elements,
+        fixed_elements=[*topology.fixed_edge_elements, *[OHMIC] * k],
+    )

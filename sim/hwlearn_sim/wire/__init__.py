@@ -1,0 +1,1 @@
+"""Servers and sessions that connect virtual instruments to sockets and pseudo-terminals."""
