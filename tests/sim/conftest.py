@@ -1,4 +1,4 @@
-"""What tests of virtual instruments and boards share: waiting for them, and talking to them."""
+"""Fixtures for tests of virtual instruments and boards: waiting, TCP clients, instruments on a known divider."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import numpy as np
 import pytest
+
+from hwlearn.circuit.topology import Topology
+from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.instruments.instrument import Instrument
+from hwlearn_sim.instruments.models import make_smu
+from hwlearn_sim.plane.plane import AnalogPlane
 
 
 @pytest.fixture
@@ -63,3 +70,62 @@ def connect() -> Iterator[Callable[[str], Client]]:
             return client
 
         yield make
+
+
+QUIET = Meters(noise=0.0)
+
+
+class Rack:
+    """An instrument on a plane, spoken to in text."""
+
+    def __init__(self, model: str, plane: AnalogPlane, nodes: tuple[int, ...], meters: Meters, seed: int) -> None:
+        self.plane = plane
+        self.instrument: Instrument = make_smu(model, plane, nodes, meters=meters, rng=np.random.default_rng(seed))
+
+    def tell(self, *messages: str) -> None:
+        """Send messages that have no reply."""
+        for message in messages:
+            assert self.instrument.execute(message.encode("latin-1")) == b"", f"{message!r} was answered"
+
+    def ask(self, message: str) -> str:
+        """Send a message and return its reply, which there must be."""
+        reply = self.instrument.execute(message.encode("latin-1"))
+        assert reply.endswith(b"\n"), f"{message!r} was not answered; {self.errors()}"
+        return reply[:-1].decode("latin-1")
+
+    def numbers(self, message: str) -> list[float]:
+        """Send a query and return the numbers of its reply."""
+        return [float(text) for text in self.ask(message).replace("\t", ",").split(",")]
+
+    def errors(self) -> list[int]:
+        """Take all error codes out of the queue."""
+        codes = []
+        while len(self.instrument.errors):
+            codes.append(self.instrument.errors.next()[0])
+        return codes
+
+
+@pytest.fixture
+def divider() -> Topology:
+    """Ground, 1 kohm, node 1, 1 kohm, node 2."""
+    return Topology(3, [(0, 1), (1, 2)], inputs=[1], outputs=[2], ground=0)
+
+
+@pytest.fixture
+def rack(divider: Topology) -> Callable[..., Rack]:
+    """Make an instrument of a model, by default without noise and on nodes 1 and 2 of the divider."""
+
+    def make(
+        model: str,
+        nodes: tuple[int, ...] | None = None,
+        *,
+        meters: Meters = QUIET,
+        plane: AnalogPlane | None = None,
+        seed: int = 0,
+    ) -> Rack:
+        plane = AnalogPlane(divider, [1e-3, 1e-3]) if plane is None else plane
+        if nodes is None:
+            nodes = (1,) if model in ("2400", "2450") else (1, 2)
+        return Rack(model, plane, nodes, meters, seed)
+
+    return make

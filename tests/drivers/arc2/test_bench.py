@@ -16,7 +16,7 @@ from hwlearn_drivers.arc2.backend import Arc2Backend
 from hwlearn_drivers.arc2.instrument import backend as arc2_backend
 from hwlearn_drivers.arc2.wiring import COLUMNS, ROWS
 
-PAGE = (Path(__file__).parents[2] / "docs" / "arc2.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "arc2.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 from arc2_rig import FakeLibrary, PanicException, VendorError, gone, world_of
+from exit_paths import ENDINGS, POSIX
 from hypothesis import given
 from hypothesis import strategies as st
-from ways_out import ENDINGS, POSIX
 
 from hwlearn.errors import LimitError
 from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
@@ -333,7 +333,7 @@ log.write("on" + chr(10))
 def ended(folder, before, then):
     log = folder / "calls"
     log.touch()
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[1])
     program = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(before=before, then=then), str(log), here],
         capture_output=True,

@@ -28,7 +28,7 @@ from hwlearn_drivers.arc2.settings import Arc2PulseSettings, Arc2Settings
 from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
 from hwlearn_sim.twin.twin import KirchhoffTwin
 
-PAGE = (Path(__file__).parents[2] / "docs" / "arc2.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "arc2.md").read_text(encoding="utf-8")
 X = np.array([[0.5, -0.2, 0.1], [0.0, 0.4, -0.5]])
 
 

@@ -17,7 +17,7 @@ from hwlearn_drivers.board.settings import BoardSettings
 from hwlearn_drivers.errors import OutputsMayBeOnError
 from hwlearn_drivers.instrument import open_outputs
 
-PAGE = (Path(__file__).parents[2] / "docs" / "board.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "board.md").read_text(encoding="utf-8")
 LIMITS = hl.Limits(voltage=1.0, drop=2.0, nudge=0.3, current=1e-3, conductance=(1.5e-5, 2e-4))
 
 

@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from ways_out import ENDINGS, POSIX
+from exit_paths import ENDINGS, POSIX
 
 from hwlearn_drivers.errors import HaltedError, LinkError, OutputsMayBeOnError, UnknownInstrumentError
 from hwlearn_drivers.instrument import open_outputs

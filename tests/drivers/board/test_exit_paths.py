@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from board_rig import PLAIN
-from ways_out import ENDINGS, POSIX
+from exit_paths import ENDINGS, POSIX
 
 from hwlearn_drivers.board.board import OFF
 

@@ -84,9 +84,9 @@ def test_a_cache_that_cannot_be_written(tmp_path):
 
 
 def test_an_installed_package_brings_the_sources(monkeypatch, sources, tmp_path):
-    package = tmp_path / "site" / "lib" / "hwlearn_sim"
-    package.mkdir(parents=True)
-    monkeypatch.setattr(board_build, "__file__", str(package / "board_build.py"))
+    package = tmp_path / "site" / "lib" / "python" / "hwlearn_sim"
+    (package / "board").mkdir(parents=True)
+    monkeypatch.setattr(board_build, "__file__", str(package / "board" / "build.py"))
     with pytest.raises(SetupError, match="install hwlearn again"):
         firmware_folder()
     sources.rename(package / "firmware")

@@ -6,7 +6,7 @@ import pytest
 
 from hwlearn_drivers.smu.settings import ChannelSettings, EdgeCardSettings, SmuSettings
 
-PAGE = (Path(__file__).parents[2] / "docs" / "instruments.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "instruments.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("model", [SmuSettings, ChannelSettings, EdgeCardSettings])

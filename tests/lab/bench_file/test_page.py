@@ -9,7 +9,7 @@ from hwlearn_sim.bench.board_backend import VirtualBoardBackend
 from hwlearn_sim.bench.smu_backend import VirtualSmuBackend
 from hwlearn_sim.twin.backend import SimBackend
 
-PAGE = (Path(__file__).parents[2] / "docs" / "bench-file.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "bench-file.md").read_text(encoding="utf-8")
 SECTIONS = {
     "network": list(NETWORKS.values()),
     "limits": [LimitsSection],
