@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Sequence
+
 
 class HwlearnError(Exception):
     """Base of all errors of this package; its text says what was asked, what is allowed and what to do."""
@@ -49,3 +52,15 @@ class DataError(HwlearnError, ValueError):
 
 class RunError(HwlearnError, RuntimeError):
     """A run folder is missing, damaged or of another version."""
+
+
+def closest(word: str, known: Sequence[str]) -> str:
+    """Return ``", did you mean 'x'?"`` if a known word is close, else nothing.
+
+    Examples
+    --------
+    >>> closest("volage", ["voltage", "current"])
+    ", did you mean 'voltage'?"
+    """
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f", did you mean {near[0]!r}?" if near else ""

@@ -8,6 +8,9 @@ from typing import Final
 
 from hwlearn.errors import UnitError
 
+ROUNDING: Final = 1e-9
+"""Relative tolerance for floating-point rounding at a limit; every check of a limit uses it."""
+
 _PREFIX: Final = {
     "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "": 1.0,
     "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,

@@ -6,11 +6,11 @@ import math
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.batches import batch
-from hwlearn.circuit.topology import FloatArray
 from hwlearn.device_access import DeviceAccess
 from hwlearn.errors import LimitError
 from hwlearn.network.limits import Limits
@@ -170,7 +170,7 @@ class CalibratedNetwork(Network):
 
     def _measure_sides(
         self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
-    ) -> tuple[Readout, Readout | None, NDArray[np.bool_] | None]:
+    ) -> tuple[Readout, Readout | None, BoolArray | None]:
         told_plus = self._told_drive(plus)
         assert told_plus is not None
         high, low, refused = self._network._measure_sides(self._told(inputs), told_plus, self._told_drive(minus))

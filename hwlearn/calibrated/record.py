@@ -26,8 +26,7 @@ from hwlearn.calibrated.sections import (
     VerifyRecord,
 )
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import SetupError
-from hwlearn.spelling import closest
+from hwlearn.errors import SetupError, closest
 from hwlearn.storage.atomic_file import write_atomically
 from hwlearn.storage.toml_text import toml_text
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.arrays import FloatArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 
 _LENGTHS: Final[Mapping[str, Callable[[Topology], int]]] = {

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hwlearn.arrays import FloatArray
 from hwlearn.calibration.estimation.campaign import bench_of
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.design import Bench, input_patterns, random_configuration
@@ -22,7 +23,6 @@ from hwlearn.calibration.estimation.posterior import Noise, estimate
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.unknowns import CONVERTER_BLOCKS, Layout, Prior, Spreads
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import SetupError
 from hwlearn.network.network import Network
 

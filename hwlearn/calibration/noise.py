@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.calibration.patterns import within_current
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.network.network import Network
 
 HOLD = 8

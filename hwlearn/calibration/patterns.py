@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import MODEL_HEADROOM
 

@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.calibration.thresholds import Trial, at_share, window_about
-from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.device_access import DeviceAccess
 from hwlearn.errors import SetupError
 

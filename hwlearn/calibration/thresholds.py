@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 
 _FACTOR: Final = 0.7  # ln of how much more and less than the share the ends of the window move
 _LEAST_SHARE: Final = 0.05  # of the share: what moved less counts as so much

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray
 from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibration.patterns import within_current
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray
 from hwlearn.network.network import Network
 
 _PART_OF_LIMIT = 0.95
-_ROUNDING = 1e-6  # relative
+_LEAST_SIGMA = 1e-6  # relative
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +111,7 @@ def verify(
         predicted = Kirchhoff(top, done.reached).solve(x)[:, top.outputs]
         nominal = Kirchhoff(top, done.reached / gain).solve(x)[:, top.outputs]
         # a bench without noise is still computed in double precision
-        sigma = np.full(read.voltages.shape, max(read.voltage_sigma, _ROUNDING * limits.voltage))
+        sigma = np.full(read.voltages.shape, max(read.voltage_sigma, _LEAST_SIGMA * limits.voltage))
         if uncertainty is not None:
             sigma = np.hypot(sigma, uncertainty(done.reached / gain, x))
         seen = np.ones(sigma.shape, dtype=bool) if read.saturated is None else ~read.saturated

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.arrays import FloatArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError
 
 

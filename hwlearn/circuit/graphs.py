@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-IntArray = NDArray[np.int64]
+from hwlearn.arrays import IntArray
 
 
 def crossbar_edges(rows: int, columns: int) -> IntArray:

@@ -8,15 +8,16 @@ from functools import cached_property
 from typing import Any, Final, Self, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.batches import batch, check_inputs, checked_errors, gradient_batch, outputs_batch
 from hwlearn.circuit.elements.kinds import Element
 from hwlearn.circuit.linear.factor import FactoredSystem, WeaklyTied, plan_for
 from hwlearn.circuit.linear.lineage import Lineage
 from hwlearn.circuit.linear.outflow import outflow
 from hwlearn.circuit.linear.reduction import ReducedSystem
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, SingularCircuitError
 
 _KEPT_FACTORS: Final = 8
@@ -195,7 +196,7 @@ class Kirchhoff:
             "that a near-ideal wire joins one node"
         )
 
-    def _system(self, held: NDArray[np.bool_]) -> FactoredSystem | ReducedSystem:
+    def _system(self, held: BoolArray) -> FactoredSystem | ReducedSystem:
         key = held.tobytes()
         system = self._systems.get(key)
         if system is None:

@@ -16,9 +16,10 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import breadth_first_order, connected_components
 
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.batches import gradient_batch
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.circuit.topology import Topology
 
 
 def cycle_basis(topology: Topology) -> csr_array:

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.elements import OHMIC, Element, ElementTable
 from hwlearn.circuit.graphs import crossbar_edges, lattice_edges, layer_edges, random_edges
 from hwlearn.errors import CircuitError, TopologyError
@@ -21,8 +22,6 @@ from hwlearn.errors import CircuitError, TopologyError
 if TYPE_CHECKING:
     from pathlib import Path
 
-FloatArray = NDArray[np.float64]
-IntArray = NDArray[np.int64]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
@@ -154,14 +153,14 @@ class Topology:
         """Nodes that no path ties to a driven node (none of them an output)."""
         return self.floating_nodes()
 
-    def component_labels(self, present: NDArray[np.bool_] | None = None) -> IntArray:
+    def component_labels(self, present: BoolArray | None = None) -> IntArray:
         """Label each node by its connected component; ``present`` (E,) tells which edges conduct at all."""
         edges = self.edges if present is None else self.edges[present]
         pairs = np.concatenate([edges, self.fixed_edges])
         graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(self.n_nodes, self.n_nodes))
         return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
-    def floating_nodes(self, present: NDArray[np.bool_] | None = None) -> IntArray:
+    def floating_nodes(self, present: BoolArray | None = None) -> IntArray:
         """Return the nodes that no conducting path ties to a driven node."""
         labels = self.component_labels(present)
         return np.flatnonzero(~np.isin(labels, labels[self.driven])).astype(np.int64)

@@ -19,8 +19,8 @@ def init(
     as_json: JsonOption = False,
 ) -> None:
     """Write a commented bench file to start from; an existing file is never overwritten."""
+    from hwlearn.errors import closest
     from hwlearn.lab.bench_file.file import shipped_benches
-    from hwlearn.spelling import closest
 
     known = shipped_benches()
     if like not in known:

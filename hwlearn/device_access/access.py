@@ -9,11 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import HwlearnError, LimitError
-from hwlearn.units import format_quantity
-
-_ROUNDING = 1e-9  # relative; a value computed to lie on a limit must not trip over its last bit
+from hwlearn.units import ROUNDING, format_quantity
 
 
 class DeviceError(HwlearnError, RuntimeError):
@@ -82,7 +80,7 @@ class PulseLimits:
         """
         _refuse(name, "pulse", amplitude, self.voltage, "V", "voltage")
         low, high = self.width
-        if not low * (1 - _ROUNDING) <= width <= high * (1 + _ROUNDING):
+        if not low * (1 - ROUNDING) <= width <= high * (1 + ROUNDING):
             raise LimitError(
                 f"pulse of {format_quantity(width, 's')} at {name} is outside the pulse limit width = "
                 f"{format_quantity(low, 's')} to {format_quantity(high, 's')}; nothing was applied"
@@ -265,7 +263,7 @@ class DeviceAccess(ABC):
 
 def _refuse(name: str, what: str, value: float, limit: float, unit: str, limit_name: str) -> None:
     # written so that NaN is refused
-    if not abs(value) <= limit * (1 + _ROUNDING):
+    if not abs(value) <= limit * (1 + ROUNDING):
         raise LimitError(
             f"{what} {format_quantity(value, unit)} at {name} exceeds the pulse limit {limit_name} = "
             f"{format_quantity(limit, unit)}; nothing was applied"

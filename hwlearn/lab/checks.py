@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.calibration.verify import verify
-from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import HwlearnError, NetworkError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.network.network import Network

@@ -7,8 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final, Protocol
 
-from hwlearn.errors import SetupError
-from hwlearn.spelling import closest
+from hwlearn.errors import SetupError, closest
 from hwlearn.storage.toml_text import toml_text
 
 GROUP: Final = "hwlearn.device_fits"

@@ -11,8 +11,8 @@ import math
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray
 from hwlearn.network.network import Readout
 from hwlearn.network.nudges import OutputDrive
 

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.errors import LimitError, SetupError
+from hwlearn.units import ROUNDING
 
 Scale = Literal["linear", "log"]
 
@@ -51,7 +51,7 @@ class Optimizer(ABC):
             If a conductance lies outside the range.
         """
         low, high = limits
-        if not ((conductances >= low * (1 - 1e-9)) & (conductances <= high * (1 + 1e-9))).all():
+        if not ((conductances >= low * (1 - ROUNDING)) & (conductances <= high * (1 + ROUNDING))).all():
             raise LimitError(f"initial conductances must lie between {low:g} and {high:g} S")
         self._range = (low, high)
         self._state = {"u": np.clip(self._position(conductances), 0.0, 1.0)}
@@ -64,7 +64,7 @@ class Optimizer(ABC):
         g = low * (high / low) ** u if self.scale == "log" else low + u * (high - low)
         return np.asarray(np.clip(g, low, high))
 
-    def step(self, gradient: FloatArray, trainable: NDArray[np.bool_], pace: float = 1.0) -> FloatArray:
+    def step(self, gradient: FloatArray, trainable: BoolArray, pace: float = 1.0) -> FloatArray:
         """Take one step against a gradient dC/dg (E,) on the trainable edges and return the new shadow (E,).
 
         Parameters

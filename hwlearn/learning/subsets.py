@@ -7,10 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import SetupError
 
 
@@ -18,7 +17,7 @@ class Subset(ABC):
     """A choice of edges that learn; the others keep the conductance they start with."""
 
     @abstractmethod
-    def mask(self, model: Kirchhoff, inputs: FloatArray) -> NDArray[np.bool_]:
+    def mask(self, model: Kirchhoff, inputs: FloatArray) -> BoolArray:
         """Return the chosen edges (E,) for a model and the input volts (S, n_in) it will see."""
 
 
@@ -39,7 +38,7 @@ class RandomEdges(Subset):
     def __post_init__(self) -> None:
         _check_fraction(self.fraction)
 
-    def mask(self, model: Kirchhoff, inputs: FloatArray) -> NDArray[np.bool_]:
+    def mask(self, model: Kirchhoff, inputs: FloatArray) -> BoolArray:
         """Return a random choice, at least one edge."""
         n = model.topology.n_edges
         order = np.random.default_rng(self.seed).permutation(n)
@@ -55,7 +54,7 @@ class MostSensitive(Subset):
     def __post_init__(self) -> None:
         _check_fraction(self.fraction)
 
-    def mask(self, model: Kirchhoff, inputs: FloatArray) -> NDArray[np.bool_]:
+    def mask(self, model: Kirchhoff, inputs: FloatArray) -> BoolArray:
         """Return the most sensitive edges, at least one."""
         n = model.topology.n_edges
         return _chosen(n, np.argsort(-sensitivities(model, inputs), kind="stable")[: _count(self.fraction, n)])
@@ -75,7 +74,7 @@ class ListedEdges(Subset):
         if not self.edges:
             raise SetupError("the list of trainable edges is empty")
 
-    def mask(self, model: Kirchhoff, inputs: FloatArray) -> NDArray[np.bool_]:
+    def mask(self, model: Kirchhoff, inputs: FloatArray) -> BoolArray:
         """Return the listed edges.
 
         Raises
@@ -95,7 +94,7 @@ def sensitivities(model: Kirchhoff, inputs: FloatArray) -> FloatArray:
     return np.asarray(np.sqrt(model.output_power(inputs)) * model.conductances)
 
 
-def _chosen(n: int, edges: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _chosen(n: int, edges: IntArray) -> BoolArray:
     mask = np.zeros(n, dtype=bool)
     mask[edges] = True
     return mask

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import DataError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.interrupt import Interrupted, stop_on_interrupt
@@ -182,7 +182,7 @@ class Trainer:
 
     # --- steps --------------------------------------------------------------------------------------
 
-    def _begin(self, x: FloatArray, known: Progress, callbacks: Sequence[Callback]) -> NDArray[np.bool_]:
+    def _begin(self, x: FloatArray, known: Progress, callbacks: Sequence[Callback]) -> BoolArray:
         """Program the starting point and return the trainable edges."""
         # the choice of edges belongs to the starting model, so that a resumed training makes the same one
         n = self.network.topology.n_edges
@@ -203,7 +203,7 @@ class Trainer:
         rows: IntArray,
         epoch: int,
         number: int,
-        trainable: NDArray[np.bool_],
+        trainable: BoolArray,
         pace: float,
         callbacks: Sequence[Callback],
     ) -> Gradient:

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SetupError
 
 Codes = NDArray[np.uint16]
@@ -100,8 +100,8 @@ class Rheostats:
 
     full_ohm: FloatArray
     wiper_ohm: FloatArray
-    low: NDArray[np.int64]
-    high: NDArray[np.int64]
+    low: IntArray
+    high: IntArray
     positions: int = 256
 
     def __post_init__(self) -> None:

@@ -6,13 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import LimitError
-from hwlearn.units import format_quantity
-
-_ROUNDING = 1e-9  # relative; a value computed to lie on a limit must not trip over its last bit
+from hwlearn.units import ROUNDING, format_quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +79,14 @@ class Limits:
         driven = np.concatenate(terminals, axis=1)
         if len(driven):
             spread = np.fmax.reduce(driven, axis=1) - np.fmin.reduce(driven, axis=1)
-            over = np.flatnonzero(spread > self.drop * (1 + _ROUNDING))
+            over = np.flatnonzero(spread > self.drop * (1 + ROUNDING))
             if over.size:
                 raise LimitError(
                     f"sample {over[0]} spreads its driven terminals over {format_quantity(spread[over[0]], 'V')}, "
                     f"more than limits.drop = {format_quantity(self.drop, 'V')}; reduce the input voltages"
                 )
 
-    def check_currents(self, topology: Topology, nodes: NDArray[np.int64], currents: FloatArray) -> None:
+    def check_currents(self, topology: Topology, nodes: IntArray, currents: FloatArray) -> None:
         """Refuse source currents (S, n) in amperes into the given nodes beyond ``current``; NaN is none."""
         self._check(currents, self.current, "A", "limits.current", topology, nodes, "source current")
 
@@ -99,7 +97,7 @@ class Limits:
     def check_conductances(self, topology: Topology, conductances: FloatArray) -> None:
         """Refuse target conductances (E,) in siemens outside ``conductance``, naming the first edge."""
         low, high = self.conductance
-        inside = (conductances >= low * (1 - _ROUNDING)) & (conductances <= high * (1 + _ROUNDING))
+        inside = (conductances >= low * (1 - ROUNDING)) & (conductances <= high * (1 + ROUNDING))
         if not inside.all():
             k = int(np.flatnonzero(~inside)[0])
             raise LimitError(
@@ -114,10 +112,10 @@ class Limits:
         unit: str,
         limit_name: str,
         topology: Topology,
-        nodes: NDArray[np.int64],
+        nodes: IntArray,
         what: str,
     ) -> None:
-        over = np.abs(values) > limit * (1 + _ROUNDING)
+        over = np.abs(values) > limit * (1 + ROUNDING)
         if over.any():
             sample, k = np.argwhere(over)[0]
             raise LimitError(

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.batches import batch
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import LimitError, NetworkError
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind, Nudge, OutputDrive
@@ -51,11 +52,11 @@ class Readout:
     output_currents: FloatArray | None = None
     source_currents: FloatArray | None = None
     nodes: FloatArray | None = None
-    saturated: NDArray[np.bool_] | None = None
+    saturated: BoolArray | None = None
     voltage_sigma: float = 0.0
     current_sigma: float = 0.0
 
-    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Self:
+    def rows(self, chosen: BoolArray | IntArray | slice) -> Self:
         """Return the chosen samples."""
 
         def take(array: NDArray[_Kind] | None) -> NDArray[_Kind] | None:
@@ -70,7 +71,7 @@ class Readout:
             saturated=take(self.saturated),
         )
 
-    def with_rows(self, chosen: NDArray[np.bool_], other: Readout) -> Readout:
+    def with_rows(self, chosen: BoolArray, other: Readout) -> Readout:
         """Return this readout with the chosen samples replaced by those of ``other``, in order."""
 
         def merged(mine: NDArray[_Kind] | None, theirs: NDArray[_Kind] | None) -> NDArray[_Kind] | None:
@@ -116,7 +117,7 @@ class TwoPhase:
     strength: FloatArray
 
     @property
-    def skipped(self) -> NDArray[np.bool_]:
+    def skipped(self) -> BoolArray:
         """Samples (S,) that were not nudged."""
         return np.asarray(self.strength == 0)
 
@@ -135,7 +136,7 @@ class Programmed:
 
     asked: FloatArray
     reached: FloatArray
-    failed: NDArray[np.bool_]
+    failed: BoolArray
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -348,7 +349,7 @@ class Network(ABC):
 
     def _measure_sides(
         self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
-    ) -> tuple[Readout, Readout | None, NDArray[np.bool_] | None]:
+    ) -> tuple[Readout, Readout | None, BoolArray | None]:
         """Measure both nudged phases of a checked request, or the one if ``minus`` is None.
 
         Returns

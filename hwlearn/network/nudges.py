@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import LimitError, NetworkError
 from hwlearn.network.limits import Limits
 
@@ -71,7 +72,7 @@ class OutputDrive:
             raise NetworkError(f"nudge conductance must be positive and finite, got {siemens!r} S")
         return cls("resistor", values, kappa)
 
-    def rows(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Self:
+    def rows(self, chosen: BoolArray | IntArray) -> Self:
         """Return the drive of the chosen samples."""
         return replace(self, values=self.values[chosen])
 
@@ -134,7 +135,7 @@ class Nudge(ABC):
         """
         return replace(self, impedance=impedance, most_move_V=SMALL_MOVE * scale_V)
 
-    def rows(self, chosen: NDArray[np.bool_]) -> Self:
+    def rows(self, chosen: BoolArray) -> Self:
         """Return the same nudge for the chosen samples (S,)."""
         Z = self.impedance
         return self if Z is None or Z.ndim == 2 else replace(self, impedance=Z[chosen])

@@ -6,9 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.device_access.access import DeviceError
-from hwlearn.write_verify.report import BoolArray
 
 CLEAR: Final = 6.0
 """Standard deviations of a clear step; by chance once in 5e8 comparisons."""

@@ -7,13 +7,10 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.errors import DataError
 from hwlearn.network.network import Programmed
-
-BoolArray = NDArray[np.bool_]
 
 _FORMAT: Final = "hwlearn write report 1"
 _KINDS: Final = {"BoolArray": np.bool_, "IntArray": np.int64, "FloatArray": np.float64}

@@ -6,8 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, IntArray
-from hwlearn.write_verify.report import BoolArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 
 SIGNIFICANT: Final = 3.0
 """Standard deviations from which a step counts as seen."""

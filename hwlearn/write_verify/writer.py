@@ -9,13 +9,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.device_access.access import DeviceAccess, DeviceError
 from hwlearn.errors import LimitError, SetupError
 from hwlearn.units import format_quantity
 from hwlearn.write_verify.answers import CLEAR, Answers
 from hwlearn.write_verify.read_noise import ReadNoise, averaged
-from hwlearn.write_verify.report import BoolArray, WriteReport
+from hwlearn.write_verify.report import WriteReport
 from hwlearn.write_verify.schedule import PulseSchedule
 from hwlearn.write_verify.steps import StepModel
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SetupError
 
 

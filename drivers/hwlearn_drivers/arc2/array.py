@@ -7,15 +7,14 @@ from typing import Literal
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.arrays import FloatArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.device_access import DeviceAccess, PulseLimits
 from hwlearn.errors import ComplianceError, LimitError
 from hwlearn.network.limits import Limits
-from hwlearn.units import format_quantity
+from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_drivers.arc2.instrument import Arc2
 from hwlearn_drivers.arc2.wiring import Arc2Wiring
-
-_ROUNDING = 1e-9  # relative
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,7 @@ class Arc2Array(DeviceAccess):
 
     def _taken(self, edge: int, amperes: float, volts: float) -> float:
         self._seen[edge] = amperes / volts
-        if abs(amperes) > self._bench.current * (1 + _ROUNDING):
+        if abs(amperes) > self._bench.current * (1 + ROUNDING):
             raise ComplianceError(
                 f"{self.edge_name(edge)} draws {format_quantity(amperes, 'A')} at {format_quantity(volts, 'V')}, "
                 f"more than limits.current = {format_quantity(self._bench.current, 'A')}; it was brought back to "
@@ -173,7 +172,7 @@ class Arc2Array(DeviceAccess):
         for node in self._topology.edges[edge].tolist():
             here = (self._topology.edges == node).any(axis=1)
             total = float(each[here].sum())
-            if not total <= self._bench.current * (1 + _ROUNDING):
+            if not total <= self._bench.current * (1 + ROUNDING):
                 unknown = int(np.isnan(self._seen[here]).sum())
                 raise LimitError(
                     f"{self.edge_name(edge)}: {format_quantity(total, 'A')} are foreseen at "

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn_drivers.arc2.library import N_CHANNELS, VendorInstrument, VendorLibrary
 
 Tell = Callable[[str], None]

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hwlearn.errors import LimitError
-from hwlearn.units import format_quantity
+from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_drivers.arc2.library import FULL_SCALE_V, LONGEST_S, SHORTEST_S
-
-_ROUNDING = 1e-9  # relative; a value computed to lie on a limit must not trip over its last bit
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class Arc2Ceiling:
         LimitError
             If it is no number or beyond the ceiling; nothing was applied.
         """
-        if not abs(volts) <= self.volts * (1 + _ROUNDING):
+        if not abs(volts) <= self.volts * (1 + ROUNDING):
             raise LimitError(
                 f"{format_quantity(volts, 'V')} on a channel of {name} exceeds its ceiling of "
                 f"{format_quantity(self.volts, 'V')}; nothing was applied"
@@ -66,12 +64,12 @@ class Arc2Ceiling:
             If its voltage is zero, no number or beyond the ceiling, or the instrument makes no such width;
             nothing was applied.
         """
-        if not 0 < abs(volts) <= self.pulse_volts * (1 + _ROUNDING):
+        if not 0 < abs(volts) <= self.pulse_volts * (1 + ROUNDING):
             raise LimitError(
                 f"a pulse of {format_quantity(volts, 'V')} on {name} is none of up to "
                 f"{format_quantity(self.pulse_volts, 'V')}; nothing was applied"
             )
-        if not SHORTEST_S * (1 - _ROUNDING) <= width_s < LONGEST_S:
+        if not SHORTEST_S * (1 - ROUNDING) <= width_s < LONGEST_S:
             raise LimitError(
                 f"a pulse of {format_quantity(width_s, 's')} is none that {name} makes, "
                 f"{format_quantity(SHORTEST_S, 's')} to {format_quantity(LONGEST_S, 's')}; nothing was applied"

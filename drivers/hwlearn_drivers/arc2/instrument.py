@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
 from hwlearn_drivers.arc2.library import (
     N_CHANNELS,

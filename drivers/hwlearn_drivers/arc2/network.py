@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.arrays import FloatArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ComplianceError, LimitError, NetworkError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import OutputDrive
-from hwlearn.units import format_quantity
+from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_drivers.arc2.array import Arc2Array
 from hwlearn_drivers.arc2.library import N_CHANNELS, VOLT_STEP
 from hwlearn_drivers.arc2.pace import Arc2Pace
 from hwlearn_drivers.arc2.wiring import Arc2Wiring
 from hwlearn_drivers.transport.wire_log import WireLog
 
-_ROUNDING = 1e-9  # relative
 _AT_THE_END_V = 10.24 - 2 * VOLT_STEP
 
 Programmer = Callable[[Arc2Array, FloatArray], Programmed]
@@ -117,7 +117,7 @@ class Arc2Network(Network):
         low, high = np.fmin.reduce(held, axis=1, initial=0.0), np.fmax.reduce(held, axis=1, initial=0.0)
         span = high - low
         limits, names = self.limits, self.topology.names
-        over = np.flatnonzero(span > limits.drop * (1 + _ROUNDING))
+        over = np.flatnonzero(span > limits.drop * (1 + ROUNDING))
         if over.size:
             raise LimitError(
                 f"sample {over[0]} spreads its lines and 0 V over {format_quantity(float(span[over[0]]), 'V')}, "
@@ -128,7 +128,7 @@ class Arc2Network(Network):
         np.add.at(on_line, self.topology.edges, self.array.foreseen[:, None])
         np.add.at(on_line, self.topology.fixed_edges, self.topology.fixed_conductances[:, None])
         worst = np.where(np.isnan(held), 0.0, span[:, None] * on_line)
-        over2 = np.argwhere(worst > limits.current * (1 + _ROUNDING))
+        over2 = np.argwhere(worst > limits.current * (1 + ROUNDING))
         if over2.size:
             sample, node = over2[0].tolist()
             raise LimitError(
@@ -147,7 +147,7 @@ class Arc2Network(Network):
                 f"{self.arc.name} has no reading of {names[node]} (channel {self._channels[node]}) "
                 f"in sample {sample}; it may be beyond its range"
             )
-        over = np.flatnonzero(held & (np.abs(amperes) > self.limits.current * (1 + _ROUNDING)))
+        over = np.flatnonzero(held & (np.abs(amperes) > self.limits.current * (1 + ROUNDING)))
         if over.size:
             node = int(over[0])
             raise ComplianceError(

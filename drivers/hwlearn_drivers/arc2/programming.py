@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn.device_access import WriteReport, write_verify
 from hwlearn.network.network import Programmed
 from hwlearn_drivers.arc2.array import Arc2Array

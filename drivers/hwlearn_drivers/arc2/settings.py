@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from hwlearn.quantities import (
+    FROM_LIST,
+    Count,
+    FilePath,
+    NonNegativeAmperes,
+    NonNegativeSeconds,
+    NonNegativeVolts,
+    PositiveAmperes,
+    PositiveSeconds,
+    PositiveSiemens,
+    PositiveVolts,
+    Seconds,
+    Section,
+)
 from hwlearn_drivers.arc2.library import LONGEST_S, SHORTEST_S
 from hwlearn_drivers.arc2.pace import CURRENT_SIGMA, VOLTAGE_SIGMA
-from hwlearn_drivers.smu.settings import Amperes, Seconds, Siemens, Volts
 
-Positive = Annotated[Volts, Field(gt=0)]
 PulseWidth = Annotated[Seconds, Field(ge=SHORTEST_S, lt=LONGEST_S)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Arc2PulseSettings(_Table):
+class Arc2PulseSettings(Section):
     """The table ``[backend.pulses]``: what pulses devices may be given. Without it none ever go out.
 
     Attributes
@@ -40,16 +47,16 @@ class Arc2PulseSettings(_Table):
         Relative; how near to its target a device counts as programmed.
     """
 
-    voltage: Annotated[Positive, Field(le=20.0)]
-    current: Annotated[Amperes, Field(gt=0)]
-    width: tuple[PulseWidth, PulseWidth]
-    most: Annotated[int, Field(ge=1)] = 10_000
+    voltage: Annotated[PositiveVolts, Field(le=20.0)]
+    current: PositiveAmperes
+    width: Annotated[tuple[PulseWidth, PulseWidth], FROM_LIST]
+    most: Count = 10_000
     positive: Literal["rows", "columns"] = "rows"
-    headroom: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] = 2.0
+    headroom: Annotated[float, Field(ge=1.0)] = 2.0
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.01
 
 
-class Arc2Settings(_Table):
+class Arc2Settings(Section):
     """All keys of the table; quantities are text with a unit, or numbers in SI units.
 
     Attributes
@@ -81,19 +88,19 @@ class Arc2Settings(_Table):
     """
 
     kind: Literal["arc2"] = "arc2"
-    firmware: Path
+    firmware: FilePath
     id: Annotated[int, Field(ge=0)] = 0
-    rows: tuple[int, ...] | None = None
-    columns: tuple[int, ...] | None = None
+    rows: Annotated[tuple[int, ...], FROM_LIST] | None = None
+    columns: Annotated[tuple[int, ...], FROM_LIST] | None = None
     control: Literal["internal", "header"] = "internal"
-    read_voltage: Annotated[Positive, Field(le=10.0)] = 0.1
-    unknown_conductance: Siemens | None = None
+    read_voltage: Annotated[PositiveVolts, Field(le=10.0)] = 0.1
+    unknown_conductance: PositiveSiemens | None = None
     pulses: Arc2PulseSettings | None = None
     current_sign: Literal[1, -1] = 1
-    settle: Annotated[Seconds, Field(le=1.0)] = 1e-3
+    settle: Annotated[NonNegativeSeconds, Field(le=1.0)] = 1e-3
     averaging: bool = True
-    voltage_sigma: Volts = VOLTAGE_SIGMA
-    current_sigma: Amperes = CURRENT_SIGMA
-    timeout: Annotated[Seconds, Field(gt=0)] = 3.0
-    wire_log: Path | None = None
+    voltage_sigma: NonNegativeVolts = VOLTAGE_SIGMA
+    current_sigma: NonNegativeAmperes = CURRENT_SIGMA
+    timeout: PositiveSeconds = 3.0
+    wire_log: FilePath | None = None
     dry_run: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import NetworkError, SetupError
 from hwlearn.network.edge_codes import Codes, Rheostats
 from hwlearn.network.limits import Limits

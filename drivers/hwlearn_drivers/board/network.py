@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import LimitError, NetworkError, SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TargetError, TwoPhase
@@ -103,7 +103,7 @@ class BoardNetwork(Network):
 
     def _measure_sides(
         self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
-    ) -> tuple[Readout, Readout | None, NDArray[np.bool_]]:
+    ) -> tuple[Readout, Readout | None, BoolArray]:
         self._check_kappa(plus.siemens)
         sides = [plus] if minus is None else [plus, minus]
         nudges = [self._nudge_codes(side.values) for side in sides]
@@ -219,7 +219,7 @@ class BoardNetwork(Network):
 
     # --- what the board says ------------------------------------------------------------------------
 
-    def _not_nudged(self, status: wire.Codes) -> NDArray[np.bool_]:
+    def _not_nudged(self, status: wire.Codes) -> BoolArray:
         return np.asarray((status & wire.NOT_NUDGED) != 0)
 
     def _check(self, status: wire.Codes) -> None:

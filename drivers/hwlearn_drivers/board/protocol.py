@@ -13,7 +13,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn_drivers.board.record import BoardRecord, Converter
 from hwlearn_drivers.errors import GarbledReplyError, UnknownInstrumentError
 from hwlearn_drivers.transport.blocks import decode_codes
@@ -39,7 +39,7 @@ MOST_ETA: Final = 32767
 
 MILLION: Final = 1_000_000
 
-Integers = NDArray[np.int64]
+Integers = IntArray
 Codes = NDArray[np.uint16]
 
 
@@ -243,6 +243,6 @@ def answer(data: bytes, samples: int, phases: int) -> tuple[Codes, Codes]:
     return rows[:, 0], rows[:, 1:].reshape(samples, phases, N_OUTPUTS)
 
 
-def tells(codes: NDArray[np.integer]) -> NDArray[np.bool_]:
+def tells(codes: NDArray[np.integer]) -> BoolArray:
     """Whether readings lie inside the converter's range: one at its end is a bound only."""
     return np.asarray((codes != 0) & (codes != 0xFFFF))

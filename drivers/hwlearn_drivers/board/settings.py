@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
-from hwlearn_drivers.smu.settings import Seconds, Volts
+from hwlearn.quantities import (
+    FROM_LIST,
+    Count,
+    FilePath,
+    NonNegativeSeconds,
+    NonNegativeVolts,
+    PositiveSeconds,
+    Seconds,
+    Section,
+)
 from hwlearn_drivers.transport.addresses import PURE_PYTHON
 
 
@@ -17,7 +25,7 @@ def _power_of_two(count: int) -> int:
     return count
 
 
-class BoardSettings(BaseModel):
+class BoardSettings(Section):
     """All keys of the table; quantities are text with a unit, or numbers in SI units.
 
     Attributes
@@ -43,19 +51,17 @@ class BoardSettings(BaseModel):
         Print commands instead of sending them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     kind: Literal["board"] = "board"
     address: str
-    settle: Annotated[Seconds, Field(le=0.05)] = 200e-6
+    settle: Annotated[NonNegativeSeconds, Field(le=0.05)] = 200e-6
     averages: Annotated[int, AfterValidator(_power_of_two)] = 1
-    inputs: tuple[int, ...] | None = None
-    outputs: tuple[int, ...] | None = None
-    edges: tuple[int, ...] | None = None
+    inputs: Annotated[tuple[int, ...], FROM_LIST] | None = None
+    outputs: Annotated[tuple[int, ...], FROM_LIST] | None = None
+    edges: Annotated[tuple[int, ...], FROM_LIST] | None = None
     watchdog: Annotated[Seconds, Field(ge=0.05, le=60.0)] = 2.0
-    voltage_sigma: Volts | None = None
-    timeout: Annotated[Seconds, Field(gt=0)] = 3.0
-    baud: Annotated[int, Field(gt=0)] = 1_000_000
+    voltage_sigma: NonNegativeVolts | None = None
+    timeout: PositiveSeconds = 3.0
+    baud: Count = 1_000_000
     visa_library: str = PURE_PYTHON
-    wire_log: Path | None = None
+    wire_log: FilePath | None = None
     dry_run: bool = False

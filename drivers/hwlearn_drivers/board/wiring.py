@@ -8,7 +8,8 @@ from typing import Self
 
 import numpy as np
 
-from hwlearn.circuit.topology import IntArray, Topology
+from hwlearn.arrays import IntArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn_drivers.board.protocol import N_INPUTS, N_OUTPUTS
 from hwlearn_drivers.board.record import N_EDGES

@@ -11,7 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.arrays import FloatArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import CodeLaw, Codes
 from hwlearn.network.limits import Limits

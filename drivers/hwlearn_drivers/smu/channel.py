@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn.errors import LimitError, NetworkError
 from hwlearn_drivers.smu.reading import Reading, Sweep
 from hwlearn_drivers.smu.span import Ceiling, Quantity

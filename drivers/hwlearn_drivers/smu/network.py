@@ -10,7 +10,8 @@ from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoo
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.arrays import FloatArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ComplianceError, NetworkError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network, Programmed, Readout

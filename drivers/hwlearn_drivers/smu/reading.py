@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

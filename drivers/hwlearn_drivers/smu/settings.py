@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from hwlearn.units import parse_quantity
+from hwlearn.quantities import (
+    FROM_LIST,
+    Count,
+    FilePath,
+    NonNegativeAmperes,
+    NonNegativeSeconds,
+    NonNegativeVolts,
+    Positive,
+    PositiveOhms,
+    PositiveSeconds,
+    PositiveSiemens,
+    PositiveVolts,
+    Section,
+)
 from hwlearn_drivers.smu.registry import AUTO, family_of
 from hwlearn_drivers.transport.addresses import PURE_PYTHON
-
-
-def _in(unit: str) -> BeforeValidator:
-    def read(value: Any) -> Any:
-        return parse_quantity(value, unit) if isinstance(value, str | int | float) else value
-
-    return BeforeValidator(read)
-
-
-Volts = Annotated[float, _in("V"), Field(ge=0)]
-Amperes = Annotated[float, _in("A"), Field(ge=0)]
-Seconds = Annotated[float, _in("s"), Field(ge=0)]
-Ohms = Annotated[float, _in("ohm"), Field(gt=0)]
-Siemens = Annotated[float, _in("S"), Field(gt=0)]
 
 
 def _channel_number(value: Any) -> Any:
@@ -36,11 +34,7 @@ def _known_model(model: str) -> str:
     return model
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class ChannelSettings(_Table):
+class ChannelSettings(Section):
     """One SMU channel and the node that it is wired to.
 
     Attributes
@@ -62,7 +56,7 @@ class ChannelSettings(_Table):
     four_wire: bool = False
 
 
-class EdgeCardSettings(_Table):
+class EdgeCardSettings(Section):
     """The edge card that sets the conductances.
 
     Attributes
@@ -78,14 +72,14 @@ class EdgeCardSettings(_Table):
     """
 
     address: str
-    full: Ohms = 100e3
-    wiper: Ohms = 100.0
-    linear: tuple[Siemens, Siemens] | None = None
+    full: PositiveOhms = 100e3
+    wiper: PositiveOhms = 100.0
+    linear: Annotated[tuple[PositiveSiemens, PositiveSiemens], FROM_LIST] | None = None
     positions: int = 256
-    places: tuple[int, ...] | None = None
+    places: Annotated[tuple[int, ...], FROM_LIST] | None = None
 
 
-class SmuSettings(_Table):
+class SmuSettings(Section):
     """All keys of the table; quantities are text with a unit, or numbers in SI units.
 
     Attributes
@@ -109,18 +103,18 @@ class SmuSettings(_Table):
     """
 
     kind: Literal["smu"] = "smu"
-    channels: Annotated[tuple[ChannelSettings, ...], Field(min_length=1)]
-    edges: EdgeCardSettings | tuple[Siemens, ...] | Siemens
-    nplc: Annotated[float, Field(gt=0)] = 1.0
-    voltage_range: Literal["limits", "auto"] | Volts = "limits"
-    current_range: Literal["limits", "auto"] | Amperes = "auto"
-    slew_V_per_s: Annotated[float, Field(gt=0)] = 10.0
-    ramp_step: Annotated[Volts, Field(gt=0)] = 0.05
-    settle: Seconds = 0.01
-    voltage_sigma: Volts = 0.0
-    current_sigma: Amperes = 0.0
-    timeout: Annotated[Seconds, Field(gt=0)] = 3.0
-    baud: Annotated[int, Field(gt=0)] = 115200
+    channels: Annotated[tuple[ChannelSettings, ...], FROM_LIST, Field(min_length=1)]
+    edges: EdgeCardSettings | Annotated[tuple[PositiveSiemens, ...], FROM_LIST] | PositiveSiemens
+    nplc: Positive = 1.0
+    voltage_range: Literal["limits", "auto"] | NonNegativeVolts = "limits"
+    current_range: Literal["limits", "auto"] | NonNegativeAmperes = "auto"
+    slew_V_per_s: Positive = 10.0
+    ramp_step: PositiveVolts = 0.05
+    settle: NonNegativeSeconds = 0.01
+    voltage_sigma: NonNegativeVolts = 0.0
+    current_sigma: NonNegativeAmperes = 0.0
+    timeout: PositiveSeconds = 3.0
+    baud: Count = 115200
     visa_library: str = PURE_PYTHON
-    wire_log: Path | None = None
+    wire_log: FilePath | None = None
     dry_run: bool = False

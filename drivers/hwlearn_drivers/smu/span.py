@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hwlearn.errors import LimitError
-from hwlearn.units import format_quantity
+from hwlearn.units import ROUNDING, format_quantity
 
 Quantity = Literal["voltage", "current"]
 """What a source makes, and with it what its limit holds back: the other one."""
 
 UNIT: dict[Quantity, str] = {"voltage": "V", "current": "A"}
-
-_ROUNDING = 1e-9  # relative; a value computed to lie on a limit must not trip over its last bit
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,4 +124,4 @@ class Span:
 
 
 def _within(value: float, most: float) -> bool:
-    return abs(value) <= most * (1 + _ROUNDING)
+    return abs(value) <= most * (1 + ROUNDING)

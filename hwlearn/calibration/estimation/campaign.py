@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwlearn.arrays import BoolArray
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.design import Bench, Design, excitation, random_configuration
 from hwlearn.calibration.estimation.edge_fit import EdgeFit, common_scale_sigma, scale_is_known
@@ -264,7 +264,7 @@ class EdgeCampaign:
             raise SetupError("these converters are of a network with other terminals; calibrate them again")
         return prior.knowing_jointly(places, known.values, known.covariance)
 
-    def _stuck(self) -> NDArray[np.bool_]:
+    def _stuck(self) -> BoolArray:
         stuck = np.zeros(self._layout.n_edges, dtype=bool)
         for one in self._readings:
             stuck |= one.failed

@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hwlearn.arrays import FloatArray
 from hwlearn.calibration.estimation.unknowns import CONVERTER_BLOCKS, Layout
-from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import SetupError
 
 

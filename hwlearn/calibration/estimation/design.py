@@ -14,14 +14,16 @@ from typing import Final, Literal
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.calibration.estimation.excitation import Excitation, Phase, PhaseKind
 from hwlearn.calibration.estimation.posterior import whitened
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import LimitError
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import MODEL_HEADROOM, DriveKind
+from hwlearn.units import ROUNDING
 
 _MOST_PATTERNS: Final = 32
 """Different input patterns that are considered in one configuration."""
@@ -298,6 +300,6 @@ def _allowed(bench: Bench, phase: Phase, circuit: Kirchhoff) -> IntArray:
             free = circuit.solve(one.inputs)[:, top.outputs]
             reached = np.abs(free) + MODEL_HEADROOM * np.abs(V[:, top.outputs] - free)
             volts_fit = bool(reached.max() <= _OUTPUT_MARGIN * limits.voltage)
-        if np.abs(driven).max() * MODEL_HEADROOM <= limits.current * (1 + 1e-9) and volts_fit:
+        if np.abs(driven).max() * MODEL_HEADROOM <= limits.current * (1 + ROUNDING) and volts_fit:
             good.append(k)
     return np.array(good, dtype=np.int64)

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.excitation import Phase
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.circuit.batches import batch
-from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import SetupError
 from hwlearn.network.nudges import OutputDrive
 
@@ -74,7 +74,7 @@ class EdgeFit:
     model: EdgeModel
     unknowns: FloatArray
     covariance: FloatArray
-    stuck: NDArray[np.bool_]
+    stuck: BoolArray
     scale_known: bool
     scale_sigma: float
     spread: float
@@ -124,7 +124,7 @@ class EdgeFit:
         return scale_weights(self.log_covariance, self.stuck)
 
     @property
-    def unseen(self) -> NDArray[np.bool_]:
+    def unseen(self) -> BoolArray:
         """Edges (E,) of which the readings tell next to nothing: between two sources, or leading nowhere.
 
         Their gains are what was expected, and matter to no reading that was taken.
@@ -231,7 +231,7 @@ class EdgeFit:
         return EdgeModel(self.model.topology, self.model.layout, np.where(self.stuck, self.model.base, g))
 
 
-def scale_weights(log_covariance: FloatArray, stuck: NDArray[np.bool_]) -> FloatArray:
+def scale_weights(log_covariance: FloatArray, stuck: BoolArray) -> FloatArray:
     """Return the weights (E,) of the edges in their common scale: how well each is known beside it.
 
     An edge that the terminals do not see (a dead end) must not blur the scale of the others.
@@ -244,7 +244,7 @@ def scale_weights(log_covariance: FloatArray, stuck: NDArray[np.bool_]) -> Float
     return np.asarray(weights)
 
 
-def common_scale_sigma(log_covariance: FloatArray, stuck: NDArray[np.bool_]) -> float:
+def common_scale_sigma(log_covariance: FloatArray, stuck: BoolArray) -> float:
     """Return the standard uncertainty of the weighted mean log-gain of the edges that move; NaN if none does."""
     if stuck.all():
         return math.nan
@@ -258,7 +258,7 @@ def _variance_beside(log_covariance: FloatArray, weights: FloatArray) -> FloatAr
     return np.asarray(np.einsum("ij,jk,ik->i", without, log_covariance, without, optimize=True))
 
 
-def scale_is_known(scale_sigma: float, spread: float, stuck: NDArray[np.bool_]) -> bool:
+def scale_is_known(scale_sigma: float, spread: float, stuck: BoolArray) -> bool:
     """Tell whether the readings, rather than the prior, fix the common scale."""
     moving = int((~stuck).sum())
     return moving > 0 and scale_sigma < _TOLD * spread / math.sqrt(moving)

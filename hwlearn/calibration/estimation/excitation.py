@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.errors import ComplianceError, SetupError
 from hwlearn.network.network import Network, Readout
 from hwlearn.network.nudges import OutputDrive
@@ -48,7 +48,7 @@ class Phase:
             return OutputDrive.current(self.values)
         return OutputDrive.resistor(self.values, _known(self.siemens))
 
-    def rows(self, chosen: NDArray[np.int64]) -> Self:
+    def rows(self, chosen: IntArray) -> Self:
         """Return the chosen patterns."""
         return type(self)(self.kind, self.inputs[chosen], self.values[chosen], self.siemens)
 
@@ -139,7 +139,7 @@ class Readings:
 
     phases: tuple[Phase, ...]
     reached: FloatArray
-    failed: NDArray[np.bool_]
+    failed: BoolArray
     readouts: tuple[Readout, ...]
     void: int = 0
 

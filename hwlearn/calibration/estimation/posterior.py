@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.calibration.estimation.excitation import Phase, Readings
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.unknowns import Prior
-from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import CircuitError, SetupError
 from hwlearn.network.network import Readout
 
@@ -274,7 +273,7 @@ def whitened(
     amperes: tuple[FloatArray, FloatArray] | None,
     sigma: tuple[float, float],
     applied: float,
-    terminals: NDArray[np.int64],
+    terminals: IntArray,
 ) -> tuple[FloatArray, FloatArray]:
     """Return residuals and Jacobian of patterns in units of the readings' joint uncertainty.
 
@@ -331,7 +330,7 @@ def _normal(
 
 def _of_phase(
     model: EdgeModel, phase: Phase, readout: Readout, x: FloatArray, noise: Noise, amperes: float | None
-) -> tuple[FloatArray, FloatArray, NDArray[np.bool_], int]:
+) -> tuple[FloatArray, FloatArray, BoolArray, int]:
     """Return whitened residuals (S, R) and Jacobian (S, R, P), which are readings, and how many are volts."""
     sources = None if amperes is None else readout.source_currents
     response = model.respond(x, phase, sources is not None)

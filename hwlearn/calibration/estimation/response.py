@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.calibration.estimation.excitation import Phase
 from hwlearn.calibration.estimation.unknowns import Layout
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.circuit.topology import Topology
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ class _PhaseCircuit:
         circuit: Kirchhoff,
         unknowns: FloatArray,
         phase: Phase,
-        held: NDArray[np.bool_],
+        held: BoolArray,
         currents: bool,
     ) -> None:
         self.layout, self.phase, self.currents = model.layout, phase, currents
@@ -181,7 +181,7 @@ class _PhaseCircuit:
             whole.d_clamps[np.ix_(at, driven)] = d_flow[:, n_in:]
 
 
-def _by_drive(phase: Phase) -> Iterator[tuple[IntArray, NDArray[np.bool_]]]:
+def _by_drive(phase: Phase) -> Iterator[tuple[IntArray, BoolArray]]:
     """Split a phase by which outputs are driven."""
     on = ~np.isnan(phase.values)
     if phase.kind in ("free", "current"):

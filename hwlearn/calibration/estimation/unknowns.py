@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 
 CONVERTER_BLOCKS: Final = ("dac_gain", "dac_offset", "drive_gain", "drive_offset", "adc_gain", "adc_offset")
@@ -60,7 +60,7 @@ class Layout:
         return int(self.blocks["adc_offset"].stop)
 
     @property
-    def terminals(self) -> NDArray[np.int64]:
+    def terminals(self) -> IntArray:
         """Places of the offsets of all driven terminals: inputs, then driven outputs."""
         places = np.arange(self.size)
         return np.concatenate([places[self.blocks["dac_offset"]], places[self.blocks["drive_offset"]]])
@@ -117,7 +117,7 @@ class Group:
         For how many unknowns' worth of data that expectation counts.
     """
 
-    members: NDArray[np.int64]
+    members: IntArray
     expected: float
     weight: float
 
@@ -137,7 +137,7 @@ class Prior:
     mean: FloatArray
     sigma: FloatArray
     groups: dict[str, Group] = field(default_factory=dict)
-    dense: tuple[NDArray[np.int64], FloatArray] | None = None
+    dense: tuple[IntArray, FloatArray] | None = None
 
     def pull(self, unknowns: FloatArray) -> FloatArray:
         """Return precision times distance (P,) from the mean: half the gradient of `cost`."""
@@ -162,7 +162,7 @@ class Prior:
         return scaled
 
     @classmethod
-    def of(cls, layout: Layout, spreads: Spreads, stuck: NDArray[np.bool_], stuck_spread: float) -> Self:
+    def of(cls, layout: Layout, spreads: Spreads, stuck: BoolArray, stuck_spread: float) -> Self:
         """Return the prior of a bench of which nothing was measured.
 
         Parameters
@@ -195,7 +195,7 @@ class Prior:
             groups["edge_offset"] = Group(shifts[~stuck], spreads.edge_offset_S, 1.0)
         return cls(np.zeros(layout.size), sigma, groups)
 
-    def knowing(self, places: NDArray[np.int64], mean: FloatArray, sigma: FloatArray) -> Self:
+    def knowing(self, places: IntArray, mean: FloatArray, sigma: FloatArray) -> Self:
         """Return the prior with some unknowns known from elsewhere; they leave their groups."""
         means, sigmas = self.mean.copy(), self.sigma.copy()
         means[places], sigmas[places] = mean, sigma
@@ -205,7 +205,7 @@ class Prior:
         }
         return replace(self, mean=means, sigma=sigmas, groups=groups)
 
-    def knowing_jointly(self, places: NDArray[np.int64], mean: FloatArray, covariance: FloatArray) -> Self:
+    def knowing_jointly(self, places: IntArray, mean: FloatArray, covariance: FloatArray) -> Self:
         """Return the prior with some unknowns known from elsewhere with a covariance (D, D).
 
         Raises

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.sparse import csc_array
 from scipy.sparse.linalg import SuperLU, splu
 
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.crossbar.lines import Ends
 from hwlearn.circuit.crossbar.problem import ROUNDING, TOO_STRONG, Answer, Problem, whole
-from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import SingularCircuitError
 
 _REFUSED_ABOVE: Final = 1e-5

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.batches import batch
-from hwlearn.circuit.crossbar.lines import BoolArray, Ends
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.circuit.crossbar.lines import Ends
 from hwlearn.errors import CircuitError
 
 

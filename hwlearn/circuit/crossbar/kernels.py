@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hwlearn.circuit.crossbar.lines import BoolArray
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import BoolArray, FloatArray
 
 
 def _compiled(function: Callable[..., Any]) -> Any:

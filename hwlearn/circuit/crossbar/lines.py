@@ -17,9 +17,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray
-
-BoolArray = NDArray[np.bool_]
+from hwlearn.arrays import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False)

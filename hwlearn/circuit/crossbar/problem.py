@@ -9,8 +9,8 @@ import numpy as np
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from hwlearn.circuit.crossbar.lines import BoolArray, Ends, by_devices, end_currents
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.circuit.crossbar.lines import Ends, by_devices, end_currents
 
 ROUNDING: Final = 2.0**-53
 TOO_STRONG: Final = (

@@ -19,9 +19,9 @@ import numpy as np
 from scipy.linalg.blas import daxpy
 from scipy.linalg.lapack import dpttrf, dpttrs
 
+from hwlearn.arrays import FloatArray
 from hwlearn.circuit.crossbar.lines import Ends, IdealLines, Lines, WireLines, chain_factors
 from hwlearn.circuit.crossbar.problem import ROUNDING, Answer, Problem, joined, whole
-from hwlearn.circuit.topology import FloatArray
 
 BELOW_BOUND: Final = 0.25
 HOPELESS: Final = 1.0 - 1e-7

@@ -16,12 +16,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.crossbar.ends import held_ends
 from hwlearn.circuit.crossbar.lines import Ends, end_currents
 from hwlearn.circuit.crossbar.problem import Answer, Problem
 from hwlearn.circuit.crossbar.solvers import solve_problem
-from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import CircuitError
 
 DEFAULT_ERROR_BOUND: Final = 1e-10

@@ -11,10 +11,10 @@ from types import ModuleType
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray
 from hwlearn.circuit.crossbar.direct import solve_directly
 from hwlearn.circuit.crossbar.problem import TOO_STRONG, Answer, Problem, output_errors
 from hwlearn.circuit.crossbar.relaxation import relax, relax_by_vector, suits_lapack
-from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import SingularCircuitError
 
 

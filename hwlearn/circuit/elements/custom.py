@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hwlearn.circuit.elements.element import Element, FloatArray
+from hwlearn.arrays import FloatArray
+from hwlearn.circuit.elements.element import Element
 from hwlearn.circuit.elements.quadrature import integral_from_zero
 from hwlearn.errors import CircuitError
 

@@ -6,9 +6,8 @@ import math
 from abc import ABC, abstractmethod
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from hwlearn.arrays import BoolArray, FloatArray
 
 
 class Element(ABC):
@@ -42,7 +41,7 @@ class Element(ABC):
         """
         return v
 
-    def in_range(self, v: FloatArray) -> NDArray[np.bool_]:
+    def in_range(self, v: FloatArray) -> BoolArray:
         """Return where the law holds as written."""
         return np.ones(v.shape, dtype=np.bool_)
 

@@ -16,15 +16,14 @@ from numbers import Real
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.elements.custom import Custom
-from hwlearn.circuit.elements.element import Element, FloatArray, Proportional
+from hwlearn.circuit.elements.element import Element, Proportional
 from hwlearn.errors import CircuitError
 
 __all__ = ["OHMIC", "Custom", "Element", "ElementTable", "IdealDiode", "Ohmic", "Proportional", "Shockley", "Sinh"]
 
-IntArray = NDArray[np.int64]
 
 MOST_EXPONENT: Final = 300.0
 """Beyond this an exponential goes on along its tangent; no operating point may lie there."""
@@ -97,7 +96,7 @@ class Sinh(Proportional):
         far = (np.abs(u) > np.abs(u0)) & (np.abs(u - u0) > 1.0) & (np.abs(promised) < np.abs(u))
         return np.where(far, self.V0 * promised, v)
 
-    def in_range(self, v: FloatArray) -> NDArray[np.bool_]:
+    def in_range(self, v: FloatArray) -> BoolArray:
         """Return where ``|v / V0|`` is at most 300."""
         return np.asarray(np.abs(v) <= MOST_EXPONENT * self.V0)
 
@@ -161,7 +160,7 @@ class Shockley(Proportional):
         climb = np.log1p(np.where(up, (v - base) / self.nVt, 0.0))
         return np.where(up, base + self.nVt * climb, v)
 
-    def in_range(self, v: FloatArray) -> NDArray[np.bool_]:
+    def in_range(self, v: FloatArray) -> BoolArray:
         """Return where ``v / nVt`` is at most 300."""
         return np.asarray(v <= MOST_EXPONENT * self.nVt)
 
@@ -251,7 +250,7 @@ class ElementTable:
         return self.kinds[int(self.which[edge])]
 
     @cached_property
-    def ohmic(self) -> NDArray[np.bool_]:
+    def ohmic(self) -> BoolArray:
         """Which edges (E + F,) are resistors."""
         return np.array([kind == OHMIC for kind in self.kinds] or [True], dtype=np.bool_)[self.which]
 

@@ -7,11 +7,9 @@ from typing import Final
 
 import numpy as np
 from numpy.polynomial.legendre import leggauss
-from numpy.typing import NDArray
 
+from hwlearn.arrays import FloatArray
 from hwlearn.errors import CircuitError
-
-FloatArray = NDArray[np.float64]
 
 _POINTS: Final = 16
 _TOLERANCE: Final = 1e-10

@@ -10,8 +10,9 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import splu
 
+from hwlearn.arrays import FloatArray
 from hwlearn.circuit.linear.plan import Plan, dense_order, summed
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.circuit.topology import Topology
 
 DENSE_NODES: Final = 320
 """Up to this many unknown nodes a dense Cholesky factor is used, above it a sparse one."""

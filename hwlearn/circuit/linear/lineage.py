@@ -6,12 +6,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.linear.factor import FactoredSystem, WeaklyTied
 from hwlearn.circuit.linear.plan import Plan
 from hwlearn.circuit.linear.reduction import ReducedSystem, Reduction, Unsettled
-from hwlearn.circuit.topology import FloatArray
 
 MOST_CHANGED: Final = 600
 """Up to this many edges that keep changing everything else is eliminated once; the work grows as their cube."""
@@ -36,7 +35,7 @@ class Lineage:
     """
 
     base: FloatArray
-    changed: NDArray[np.bool_] | None = None
+    changed: BoolArray | None = None
     steps: int = 0
     _reductions: dict[bytes, Reduction | None] = field(default_factory=dict)
 

@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.topology import Topology
 
 Where = Literal["everywhere", "inputs", "outputs"]
 _KEPT: Final = 64

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 from scipy.sparse import csc_array, csr_array
 
-from hwlearn.circuit.topology import FloatArray, IntArray, incidence
+from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.topology import incidence
 
 _SMALL: Final = 20_000
 _FEW: Final = 40  # up to this many nodes, the calls cost more than the arithmetic that they save

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.linear.factor import ERROR_BOUND, ROUNDINGS, FactoredSystem, WeaklyTied
 from hwlearn.circuit.linear.plan import Plan, summed
-from hwlearn.circuit.topology import FloatArray, IntArray, incidence
+from hwlearn.circuit.topology import incidence
 
 _COLUMNS_AT_ONCE: Final = 16
 _MOST_KEPT: Final = 4_000_000  # numbers of the response to terminals that are kept
@@ -42,7 +42,7 @@ class Reduction:
         If the circuit with joined clusters cannot be solved well enough in double precision.
     """
 
-    def __init__(self, plan: Plan, g: FloatArray, changing: NDArray[np.bool_]) -> None:
+    def __init__(self, plan: Plan, g: FloatArray, changing: BoolArray) -> None:
         self.changing = np.flatnonzero(changing)
         nodes = len(plan.position)
         pairs = plan.edges[self.changing]

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.elements.kinds import ElementTable
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology, incidence
+from hwlearn.circuit.topology import Topology, incidence
 
 ROUNDING: Final = 4 * float(np.finfo(np.float64).eps)
 """What a sum of products can lose, as a fraction of the sum of their sizes."""
@@ -64,7 +64,7 @@ class Circuit:
             out[:, at] = kind.linearised_at(v[:, at], before[:, at])
         return out
 
-    def in_range(self, v: FloatArray) -> NDArray[np.bool_]:
+    def in_range(self, v: FloatArray) -> BoolArray:
         """Return which samples (S,) have every bent edge in the range of its law."""
         inside = np.ones(len(v), dtype=np.bool_)
         for kind, at, _ in self._groups:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 from scipy.sparse.linalg import splu
 
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.circuit.topology import Topology
 
 DENSE_NODES: Final = 400
 """Up to this many nodes that are left after the elimination the equations are solved densely."""
@@ -41,7 +41,7 @@ class Layout:
         Outputs that are held beside the driven nodes.
     """
 
-    def __init__(self, topology: Topology, held: NDArray[np.bool_]) -> None:
+    def __init__(self, topology: Topology, held: BoolArray) -> None:
         n = topology.n_nodes
         pinned = np.zeros(n, dtype=bool)
         pinned[topology.driven] = True
@@ -275,7 +275,7 @@ def _added(adder: csr_array, slopes: FloatArray) -> FloatArray:
     return np.ascontiguousarray((adder @ slopes.T).T)
 
 
-def _independent(n: int, ends: IntArray) -> NDArray[np.bool_]:
+def _independent(n: int, ends: IntArray) -> BoolArray:
     """Return nodes (n,) of which no two are joined; those with few neighbours first."""
     joined = ends[(ends >= 0).all(axis=1)]
     both = np.concatenate([joined, joined[:, ::-1]])

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.nonlinear.currents import ROUNDING, Circuit
 from hwlearn.circuit.nonlinear.linearised import Factor, Layout, Linearised, Undetermined
-from hwlearn.circuit.topology import FloatArray
 
 PROMISED: Final = 1e-9
 """Largest estimated error of a voltage, relative to the largest voltage of its sample; more is refused."""
@@ -177,9 +176,7 @@ class _Part:
 
     # --- steps --------------------------------------------------------------------------------------
 
-    def _residual(
-        self, rows: NDArray[np.int64], V: FloatArray, bent: FloatArray, from_drops: NDArray[np.bool_]
-    ) -> FloatArray:
+    def _residual(self, rows: IntArray, V: FloatArray, bent: FloatArray, from_drops: BoolArray) -> FloatArray:
         """Return the current (S, n_free) that is missing at each free node."""
         if not from_drops.any():
             out = -self.search.summed.currents(V, bent)
@@ -192,7 +189,7 @@ class _Part:
             out[:, self._outputs] += siemens * (volts - V[:, self.free][:, self._outputs])
         return out
 
-    def _newton(self, rows: NDArray[np.int64], v: FloatArray, wanted: FloatArray) -> _Tangent:
+    def _newton(self, rows: IntArray, v: FloatArray, wanted: FloatArray) -> _Tangent:
         """Linearise at drops ``v`` of samples whose voltages make drops ``wanted``, and take Newton's step."""
         V, exact = self.V[rows], self.from_drops[rows]
         slopes = self.circuit.slopes(v)
@@ -205,7 +202,7 @@ class _Part:
             raise self._lost(rows[undetermined.sample]) from None
         return _Tangent(step, r, V, np.abs(bent) + slopes * np.abs(v), slopes, factor)
 
-    def _bound(self, rows: NDArray[np.int64], tangent: _Tangent) -> FloatArray:
+    def _bound(self, rows: IntArray, tangent: _Tangent) -> FloatArray:
         """Return the error (S,) that rounding can leave in the voltages."""
         V = tangent.V
         if not self.from_drops[rows].any():
@@ -224,7 +221,7 @@ class _Part:
         off = np.abs(one - 1.0).max(axis=1)
         return np.where(off <= _TRUSTED, np.abs(bound).max(axis=1), np.inf)
 
-    def _factor(self, rows: NDArray[np.int64], slopes: FloatArray) -> Factor:
+    def _factor(self, rows: IntArray, slopes: FloatArray) -> Factor:
         loads = None
         if self.loads is not None:
             loads = self.loads[1][rows]
@@ -236,15 +233,13 @@ class _Part:
     def _lost(self, sample: np.int64) -> Unsettled:
         return Unsettled(int(sample), "nothing but blocking elements ties a node to the sources")
 
-    def _step(self, rows: NDArray[np.int64], v: FloatArray, wanted: FloatArray) -> NDArray[np.bool_]:
+    def _step(self, rows: IntArray, v: FloatArray, wanted: FloatArray) -> BoolArray:
         """Take one step linearised at ``v``; return which samples have arrived."""
         tangent = self._newton(rows, v, wanted)
         self.V[np.ix_(rows, self.free)] += tangent.step
         return self._arrived(rows, tangent, (v == wanted).all(axis=1))
 
-    def _arrived(
-        self, rows: NDArray[np.int64], tangent: _Tangent, true_step: NDArray[np.bool_]
-    ) -> NDArray[np.bool_]:
+    def _arrived(self, rows: IntArray, tangent: _Tangent, true_step: BoolArray) -> BoolArray:
         moved = np.abs(tangent.step).max(axis=1)
         size = np.maximum(self.size[rows], np.abs(self.V[np.ix_(rows, self.free)]).max(axis=1))
         if not np.isfinite(moved).all():
@@ -266,7 +261,7 @@ class _Part:
         self.error[rows] = np.where(small, np.maximum(error, self.error[rows]), 0.0)
         return np.asarray(done)
 
-    def _damped_step(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _damped_step(self, rows: IntArray) -> BoolArray:
         """Take one step along Newton's direction, no longer than the co-content falls."""
         start = self.V[rows]
         v = self.circuit.drops(start)

@@ -8,15 +8,16 @@ from functools import cached_property, lru_cache
 from typing import Final, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.batches import batch, check_inputs, checked_errors, gradient_batch, outputs_batch
 from hwlearn.circuit.elements import OHMIC, Element, ElementTable
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.nonlinear.currents import Circuit, Rows
 from hwlearn.circuit.nonlinear.linearised import Layout, Undetermined
 from hwlearn.circuit.nonlinear.newton import PROMISED, OperatingPoint, Search, Unsettled
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ConvergenceError
 
 _KEPT: Final = 8
@@ -146,7 +147,7 @@ class NonlinearKirchhoff(Kirchhoff):
                 "elements with resistors"
             ) from None
 
-    def _search(self, held: NDArray[np.bool_]) -> Search:
+    def _search(self, held: BoolArray) -> Search:
         key = held.tobytes()
         search = self._searches.get(key)
         if search is None:

@@ -17,11 +17,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hwlearn.arrays import FloatArray
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.elements.kinds import OHMIC, Element
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.spice.cards import GROUND, Cards, check_title
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, TopologyError
 
 _SAFE: Final = re.compile(r"[a-z_][a-z0-9_]*")

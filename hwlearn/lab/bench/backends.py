@@ -9,11 +9,10 @@ from typing import Any, Protocol
 from pydantic import BaseModel
 
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import SetupError
+from hwlearn.errors import SetupError, closest
 from hwlearn.lab.bench_file.sections import BackendSection, checked_section
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
-from hwlearn.spelling import closest
 
 GROUP = "hwlearn.backends"
 

@@ -12,10 +12,10 @@ from typing import Any, Self
 import numpy as np
 from pydantic import BaseModel
 
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import SetupError
 from hwlearn.lab.bench.backends import find_backend
 from hwlearn.lab.bench_file.file import BenchFile, load_bench_file

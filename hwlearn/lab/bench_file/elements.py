@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
 from hwlearn.circuit.elements.kinds import Element, IdealDiode, Ohmic, Shockley, Sinh
-from hwlearn.units import parse_quantity
+from hwlearn.quantities import NonNegativeVolts, PositiveSiemens, PositiveVolts, Section
 
 
-def _in(unit: str) -> Any:
-    return BeforeValidator(lambda value: parse_quantity(value, unit))
-
-
-_Volts = Annotated[float, _in("V"), Field(gt=0)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class OhmicTable(_Table):
+class OhmicTable(Section):
     """``{ kind = "ohmic" }``: resistors."""
 
     kind: Literal["ohmic"]
@@ -31,33 +20,33 @@ class OhmicTable(_Table):
         return Ohmic()
 
 
-class SinhTable(_Table):
+class SinhTable(Section):
     """``{ kind = "sinh", V0 = "200 mV" }``: see `hwlearn.circuit.elements.Sinh`."""
 
     kind: Literal["sinh"]
-    V0: _Volts
+    V0: PositiveVolts
 
     def build(self) -> Element:
         """Return the element."""
         return Sinh(self.V0)
 
 
-class ShockleyTable(_Table):
+class ShockleyTable(Section):
     """``{ kind = "shockley", nVt = "25.85 mV" }``: see `hwlearn.circuit.elements.Shockley`."""
 
     kind: Literal["shockley"]
-    nVt: _Volts = 0.02585
+    nVt: PositiveVolts = 0.02585
 
     def build(self) -> Element:
         """Return the element."""
         return Shockley(self.nVt)
 
 
-class IdealDiodeTable(_Table):
+class IdealDiodeTable(Section):
     """``{ kind = "ideal", threshold = "0 V", leak = 1e-6 }``: see `hwlearn.circuit.elements.IdealDiode`."""
 
     kind: Literal["ideal"]
-    threshold: Annotated[float, _in("V"), Field(ge=0)] = 0.0
+    threshold: NonNegativeVolts = 0.0
     leak: Annotated[float, Field(gt=0, le=1)] = 1e-6
 
     def build(self) -> Element:
@@ -65,8 +54,8 @@ class IdealDiodeTable(_Table):
         return IdealDiode(self.threshold, self.leak)
 
 
-class _Conducting(_Table):
-    conductance: Annotated[float, _in("S"), Field(gt=0)]
+class _Conducting(Section):
+    conductance: PositiveSiemens
 
 
 class FixedShockley(ShockleyTable, _Conducting):

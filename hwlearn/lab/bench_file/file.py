@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hwlearn.errors import SetupError
+from hwlearn.errors import SetupError, closest
 from hwlearn.lab.bench_file.sections import (
     NETWORKS,
     SHIPPED_DATA,
@@ -23,7 +23,6 @@ from hwlearn.lab.bench_file.sections import (
     TrainSection,
     checked_section,
 )
-from hwlearn.spelling import closest
 from hwlearn.storage.toml_text import toml_text
 
 TABLES = ("network", "limits", "backend", "data", "train", "calibration")

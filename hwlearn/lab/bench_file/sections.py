@@ -4,41 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwlearn.circuit.spice import netlist as spice
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import SetupError
+from hwlearn.errors import SetupError, closest
 from hwlearn.lab.bench_file.elements import DiodeTable, ElementTable
 from hwlearn.network.limits import Limits
-from hwlearn.spelling import closest
-from hwlearn.units import parse_quantity
+from hwlearn.quantities import Amperes, Count, PositiveSiemens, PositiveVolts, Section, Seed, Siemens, Volts
 
 SHIPPED_DATA = ("iris", "digits", "teacher")
 SectionT = TypeVar("SectionT", bound=BaseModel)
 
 
-def quantity(unit: str) -> Any:
-    """Return a pydantic validator that reads text such as ``"50 us"`` as a number in the unit."""
-    return BeforeValidator(lambda value: parse_quantity(value, unit))
-
-
-Volts = Annotated[float, quantity("V")]
-Amperes = Annotated[float, quantity("A")]
-Siemens = Annotated[float, quantity("S")]
-Ohms = Annotated[float, quantity("ohm")]
-Seconds = Annotated[float, quantity("s")]
-Count = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(gt=0, le=1)]
-PositiveVolts = Annotated[float, quantity("V"), Field(gt=0)]
-
-
-class Section(BaseModel):
-    """A table of a bench file: frozen, without a key that it does not know, and true is not 1."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class NetworkSection(Section):
@@ -112,7 +93,7 @@ class RandomNetwork(NetworkSection):
     inputs: int | list[int]
     outputs: int | list[int]
     ground: int | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     element: ElementTable | None = None
 
     def graph(self, folder: Path) -> Topology:
@@ -130,7 +111,7 @@ class EdgesNetwork(NetworkSection):
     outputs: list[int]
     ground: int | None = None
     names: list[str] | None = None
-    diodes: list[list[int]] = []
+    diodes: list[list[int]] = Field(default_factory=list)
     diode: DiodeTable | None = None
     element: ElementTable | None = None
 
@@ -196,7 +177,7 @@ class DataSection(Section):
     source: str
     encoding: Literal["plain", "scaled", "differential"] = "plain"
     amplitude: PositiveVolts | None = None
-    negated: list[Annotated[int, Field(ge=0)]] = []
+    negated: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
     bias: PositiveVolts | None = None
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
     ranges: list[list[float]] | None = None
@@ -204,9 +185,9 @@ class DataSection(Section):
     target_columns: list[str | int] | None = None
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    split_seed: Annotated[int, Field(ge=0)] = 0
+    split_seed: Seed = 0
     samples: Count = 8
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 class TrainSection(Section):
@@ -215,7 +196,7 @@ class TrainSection(Section):
     rule: Literal["gep", "analytic", "spsa"] = "gep"
     nudge: Literal["clamp", "current", "resistor"] = "clamp"
     strength: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
-    kappa: Annotated[Siemens, Field(gt=0)] = 1e-4
+    kappa: PositiveSiemens = 1e-4
     metric: Literal["identity", "impedance"] = "identity"
     symmetric: bool = True
     readout: Literal["outputs", "nodes"] = "outputs"
@@ -239,7 +220,7 @@ class TrainSection(Section):
     subset: Fraction | list[int] | None = None
     subset_kind: Literal["random", "sensitive"] = "sensitive"
     initial: Literal["middle", "random"] = "middle"
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 class CalibrationSection(Section):

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.edge_fit import EdgeFit
 from hwlearn.calibration.lines import LineFit
 from hwlearn.calibration.noise import NoiseFit
 from hwlearn.calibration.verify import Verification
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.lab.runs.report import FAINT, INK, SECOND, THIRD
 

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn.device_access import DeviceAccess
 from hwlearn.errors import SetupError
 from hwlearn.lab.runs.store import hold

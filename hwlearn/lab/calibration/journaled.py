@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn.device_access import DeviceAccess
 from hwlearn.lab.calibration.journal import Journal
 

@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.calibrated.sections import ConverterRecord
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.edge_fit import EdgeFit
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.circuit.topology import Topology
 from hwlearn.storage.atomic_file import write_atomically
 
 

@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hwlearn.calibrated.record import CalibrationRecord, identity
-from hwlearn.errors import SetupError
+from hwlearn.errors import SetupError, closest
 from hwlearn.lab.calibration.journal import Journal, JournaledNetwork
 from hwlearn.lab.calibration.stage import Found, Row, Stage
 from hwlearn.lab.calibration.steps import ANSWERS, FINDERS, ON_REQUEST
 from hwlearn.learning.interrupt import stop_on_interrupt
-from hwlearn.spelling import closest
 from hwlearn.storage.atomic_file import write_atomically
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray
 from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.sections import (
     EdgeRecord,
@@ -26,7 +27,6 @@ from hwlearn.calibration.lines import LEVELS, NotSeenError, measure_lines
 from hwlearn.calibration.noise import SHARE_OF_NUDGE, measure_noise
 from hwlearn.calibration.verify import verify
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray
 from hwlearn.errors import SetupError
 from hwlearn.lab.calibration import figures
 from hwlearn.lab.calibration.pulses import pulses_of

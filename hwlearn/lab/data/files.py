@@ -11,9 +11,8 @@ from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import DataError
 
 
@@ -120,7 +119,7 @@ def read_csv(path: Path, label_column: str | int | None, target_columns: Sequenc
     names = [row[apart[0]] for _, row in body]
     classes = sorted(set(names), key=lambda name: (float(name), "") if _is_number(name) else (math.inf, name))
     number_of = {name: k for k, name in enumerate(classes)}
-    labels: NDArray[np.int64] = np.array([number_of[name] for name in names], dtype=np.int64)
+    labels: IntArray = np.array([number_of[name] for name in names], dtype=np.int64)
     return Features(values, labels, tuple(classes))
 
 

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import DataError
 from hwlearn.lab.bench_file.sections import SHIPPED_DATA, DataSection
 from hwlearn.lab.data.files import Features, read_csv, read_npz

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Self
 
-from hwlearn.circuit.topology import IntArray
+from hwlearn.arrays import IntArray
 from hwlearn.errors import RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.runs.store import Run, connect, hold, packed, put_fact

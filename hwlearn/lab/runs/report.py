@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.arrays import FloatArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.lab.runs.store import Run
 from hwlearn.learning.records import Score
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.rules.rule import Gradient, Rule, named_readings
 from hwlearn.network.network import Network
@@ -29,12 +28,12 @@ class Analytic(Rule):
         inputs: FloatArray,
         targets: FloatArray | IntArray,
         cost: Cost,
-        trainable: NDArray[np.bool_] | None = None,
+        trainable: BoolArray | None = None,
     ) -> Gradient:
         """Measure the free phase and return its gradient at what was observed; see `Rule.gradient`."""
         free = network.measure(inputs)
         error = cost.error(free.voltages, targets)
-        good: NDArray[np.bool_] = np.ones(len(inputs), dtype=np.bool_)
+        good: BoolArray = np.ones(len(inputs), dtype=np.bool_)
         if free.saturated is not None:
             good &= ~free.saturated.any(axis=1)
         values = np.zeros(model.topology.n_edges)

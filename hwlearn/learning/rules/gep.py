@@ -11,10 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import NetworkError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.observer import nudged_outputs, shifted
@@ -68,7 +67,7 @@ class GEP(Rule):
         inputs: FloatArray,
         targets: FloatArray | IntArray,
         cost: Cost,
-        trainable: NDArray[np.bool_] | None = None,
+        trainable: BoolArray | None = None,
     ) -> Gradient:
         """Measure the phases and return their contrast; see `Rule.gradient`."""
         nudge = self.nudge.bound(model.output_impedance(inputs), model.scale_V)
@@ -92,9 +91,7 @@ class GEP(Rule):
             | {"error": phases.error, "strength": phases.strength},
         )
 
-    def _contrast(
-        self, model: Kirchhoff, inputs: FloatArray, phases: TwoPhase, usable: NDArray[np.bool_]
-    ) -> FloatArray:
+    def _contrast(self, model: Kirchhoff, inputs: FloatArray, phases: TwoPhase, usable: BoolArray) -> FloatArray:
         """Return the sum over usable samples of the contrast (E,)."""
         free, plus = phases.free.rows(usable), phases.plus.rows(usable)
         minus = None if phases.minus is None else phases.minus.rows(usable)
@@ -146,7 +143,7 @@ class _ComputedNudges:
         return replace(free, voltages=moved, output_currents=None)
 
 
-def _usable(phases: TwoPhase) -> NDArray[np.bool_]:
+def _usable(phases: TwoPhase) -> BoolArray:
     """Return the samples (S,) that were nudged and whose readings all lie inside the converter's range."""
     usable = ~phases.skipped
     for readout in (phases.free, phases.plus, phases.minus):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.errors import SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.rules.rule import Gradient, Rule, named_readings
@@ -50,7 +49,7 @@ class SPSA(Rule):
         inputs: FloatArray,
         targets: FloatArray | IntArray,
         cost: Cost,
-        trainable: NDArray[np.bool_] | None = None,
+        trainable: BoolArray | None = None,
     ) -> Gradient:
         """Program up and down, measure both, and put the edges back; see `Rule.gradient`."""
         rng = np.random.default_rng([self.seed, self._asked])

@@ -6,11 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, IntArray
 from hwlearn.learning.costs import Cost
 from hwlearn.network.network import Network, Readout
 
@@ -51,7 +48,7 @@ class Rule(ABC):
         inputs: FloatArray,
         targets: FloatArray | IntArray,
         cost: Cost,
-        trainable: NDArray[np.bool_] | None = None,
+        trainable: BoolArray | None = None,
     ) -> Gradient:
         """Measure and return dC/dg.
 

@@ -10,8 +10,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn_sim.board.board import VirtualBoard
 from hwlearn_sim.board.circuit import BoardCircuit, with_nudges

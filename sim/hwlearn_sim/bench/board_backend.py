@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
-from hwlearn.units import parse_quantity
+from hwlearn.quantities import (
+    Count,
+    FilePath,
+    NonNegative,
+    NonNegativeSeconds,
+    NonNegativeVolts,
+    Section,
+    Seed,
+    Share,
+)
 from hwlearn_drivers.board.protocol import ADC_STEP_V
 from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.bench.network import open_served
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.placed import Emulation, PlacedBoard, Wire
 
-_Volts = Annotated[float, BeforeValidator(lambda value: parse_quantity(value, "V")), Field(ge=0)]
-_Seconds = Annotated[float, BeforeValidator(lambda value: parse_quantity(value, "s")), Field(ge=0)]
-_Share = Annotated[float, Field(ge=0)]
-
 BOARD = "board"
 """Name of the board on a bench made from settings."""
 
 
-class VirtualBoardSettings(BaseModel):
+class VirtualBoardSettings(Section):
     """Keys of ``[backend]`` with ``kind = "virtual-board"``.
 
     Attributes
@@ -53,22 +58,20 @@ class VirtualBoardSettings(BaseModel):
         Further keys for the backend ``board`` that opens it, such as ``watchdog``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
     wire: Wire = "tcp" if sys.platform == "win32" else "pty"
-    seed: Annotated[int, Field(ge=0)] = 0
-    device_spread: _Share = 0.0
-    write_noise: _Share = 0.0
-    stuck_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
-    read_noise: _Volts = 0.0
-    gain: _Share = 0.0
-    offset: _Volts = 0.0
+    seed: Seed = 0
+    device_spread: NonNegative = 0.0
+    write_noise: NonNegative = 0.0
+    stuck_fraction: Share = 0.0
+    read_noise: NonNegativeVolts = 0.0
+    gain: NonNegative = 0.0
+    offset: NonNegativeVolts = 0.0
     calibrated: bool = True
-    settle: _Seconds = 200e-6
-    averages: Annotated[int, Field(ge=1)] = 1
+    settle: NonNegativeSeconds = 200e-6
+    averages: Count = 1
     emulation: Emulation = "native"
-    wire_log: str | None = None
-    driver: dict[str, Any] = {}
+    wire_log: FilePath | None = None
+    driver: dict[str, Any] = Field(default_factory=dict)
 
     def bench(self, topology: Topology, limits: Limits) -> VirtualBench:
         """Return the bench, not served yet.

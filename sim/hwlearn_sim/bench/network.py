@@ -7,11 +7,10 @@ from contextlib import ExitStack
 from importlib.metadata import entry_points
 from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TwoPhase
@@ -54,7 +53,7 @@ class VirtualNetwork(Network):
 
     def _measure_sides(
         self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
-    ) -> tuple[Readout, Readout | None, NDArray[np.bool_] | None]:
+    ) -> tuple[Readout, Readout | None, BoolArray | None]:
         return self._network._measure_sides(inputs, plus, minus)
 
     def _both_phases(

@@ -6,13 +6,14 @@ import itertools
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
-from hwlearn.units import parse_quantity
+from hwlearn.quantities import FilePath, NonNegative, PositiveSiemens, Section, Seed, Share
+from hwlearn.units import ROUNDING
 from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.bench.network import open_served
 from hwlearn_sim.code_laws import RheostatLaw
@@ -21,14 +22,11 @@ from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.models import MODELS
 from hwlearn_sim.placed import PlacedCard, PlacedSmu, Wire
 
-_Siemens = Annotated[float, BeforeValidator(lambda value: parse_quantity(value, "S")), Field(gt=0)]
-_Share = Annotated[float, Field(ge=0)]
-
 CARD = "edges"
 """Name of the edge card on a bench made from settings."""
 
 
-class VirtualSmuSettings(BaseModel):
+class VirtualSmuSettings(Section):
     """Keys of ``[backend]`` with ``kind = "virtual-smu"``.
 
     Every input and output hangs on a channel of a virtual source-measure unit; instruments with two channels
@@ -59,22 +57,20 @@ class VirtualSmuSettings(BaseModel):
         Keys for the backend ``smu`` that opens the instruments, such as ``nplc``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
     model: str | list[str] = "2450"
     wire: Wire = "tcp"
-    edges: Literal["card"] | _Siemens = "card"
+    edges: Literal["card"] | PositiveSiemens = "card"
     positions: Annotated[int, Field(ge=2, le=65536)] = 1024
-    seed: Annotated[int, Field(ge=0)] = 0
-    device_spread: _Share = 0.0
-    write_noise: _Share = 0.0
-    stuck_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
-    noise: _Share = 1.0
-    gain: _Share = 0.0
-    offset: _Share = 0.0
+    seed: Seed = 0
+    device_spread: NonNegative = 0.0
+    write_noise: NonNegative = 0.0
+    stuck_fraction: Share = 0.0
+    noise: NonNegative = 1.0
+    gain: NonNegative = 0.0
+    offset: NonNegative = 0.0
     real_time: bool = False
-    wire_log: str | None = None
-    driver: dict[str, Any] = {}
+    wire_log: FilePath | None = None
+    driver: dict[str, Any] = Field(default_factory=dict)
 
     def bench(self, topology: Topology, limits: Limits) -> VirtualBench:
         """Return the bench, not served yet.
@@ -109,7 +105,7 @@ class VirtualSmuSettings(BaseModel):
         """Return the edge card's law: from one end of the conductances that the limits allow to the other."""
         low, high = limits.conductance
         # a hair wider, so that rounding does not leave an end out
-        most, least = (1 + 1e-9) / low, (1 - 1e-9) / high
+        most, least = (1 + ROUNDING) / low, (1 - ROUNDING) / high
         return RheostatLaw((most - least) * self.positions / (self.positions - 1), least, self.positions)
 
     def driver_settings(self, bench: VirtualBench, limits: Limits) -> dict[str, Any]:

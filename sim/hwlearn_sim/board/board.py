@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn_drivers.board.protocol import DAC_STEP_V, MIDSCALE
 from hwlearn_drivers.board.record import BANKS, BoardRecord
 from hwlearn_sim.board.circuit import BoardCircuit

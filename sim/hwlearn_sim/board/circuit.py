@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn_sim.board.library import ADCS, DACS, EDGES
 from hwlearn_sim.plane.plane import AnalogPlane

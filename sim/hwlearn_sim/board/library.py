@@ -9,7 +9,7 @@ import numpy as np
 from cffi import FFI
 from numpy.typing import ArrayLike, NDArray
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 
 DACS: Final = 16
 ADCS: Final = 8

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn_drivers.board.record import MOST_NUDGE_UV, MOST_VOLTS_UV, BoardRecord, Converter
 from hwlearn_sim.board.circuit import OUTPUTS
 from hwlearn_sim.board.library import ADCS, DACS, EDGES

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.device_access import DeviceAccess, PulseLimits
 from hwlearn.errors import SetupError
 from hwlearn_sim.devices.iv import SinhIV

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SetupError
 from hwlearn_sim.code_laws import RheostatLaw
 from hwlearn_sim.devices.model import check_spreads

@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.errors import SetupError
 from hwlearn_sim.devices.model import DeviceModel, check_spreads, spread
 
@@ -79,12 +78,12 @@ class Failing(DeviceModel):
         self._stuck = ~np.isnan(self._held)
 
     @property
-    def stuck(self) -> NDArray[np.bool_]:
+    def stuck(self) -> BoolArray:
         """Which devices (n,) never moved."""
         return self._stuck.copy()
 
     @property
-    def worn(self) -> NDArray[np.bool_]:
+    def worn(self) -> BoolArray:
         """Which devices (n,) moved once and do so no more."""
         return ~np.isnan(self._held) & ~self._stuck
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn_sim.devices.model import Parameter, check_positive
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.errors import SetupError
 from hwlearn_sim.devices.imperfections import Imperfections
 
@@ -52,7 +51,7 @@ class Devices:
             self._stuck[edge] = siemens
 
     @property
-    def stuck(self) -> NDArray[np.bool_]:
+    def stuck(self) -> BoolArray:
         """Which edges (E,) never move."""
         return ~np.isnan(self._stuck)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SetupError
 from hwlearn_sim.devices.model import DeviceModel, Parameter, at, check_positive, check_spreads, spread
 

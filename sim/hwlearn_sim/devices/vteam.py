@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SetupError
 from hwlearn_sim.devices.model import DeviceModel, Parameter, at, check_positive, check_spreads, spread
 

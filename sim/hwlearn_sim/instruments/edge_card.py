@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SetupError
 from hwlearn_drivers.errors import GarbledReplyError
 from hwlearn_drivers.transport.blocks import decode_codes, encode_codes

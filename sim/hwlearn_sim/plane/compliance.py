@@ -19,12 +19,12 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SingularCircuitError
 from hwlearn_sim.plane.sources import Staircase
 
 _REPAIRS: Final = 8
-_ROUNDING: Final = 1e-12
+_SMALLEST_SHARE: Final = 1e-12
 _CANCELLATION: Final = 1e-14
 
 
@@ -136,7 +136,7 @@ class _Problem:
         for members in self._terminals.floating:
             if held[members].any():
                 continue
-            if abs(amps[members].sum()) > _ROUNDING * np.abs(amps[members]).sum():
+            if abs(amps[members].sum()) > _SMALLEST_SHARE * np.abs(amps[members]).sum():
                 adrift.append(members)
                 anchored[members] = True
                 target[members] = volts[members]
@@ -177,7 +177,7 @@ class _Problem:
             most, least = self._allowed(states)
             held = states % 2 == 1
             slack = self._slack(volts)
-            room = _ROUNDING * np.abs(volts)
+            room = _SMALLEST_SHARE * np.abs(volts)
             step = np.where(
                 held,
                 (amps < least - slack).astype(np.int64) - (amps > most + slack),
@@ -210,7 +210,7 @@ class _Problem:
                 with np.errstate(divide="ignore", invalid="ignore"):
                     part = np.where(hits & (rise > 0), (ceiling - volts) / rise, np.where(hits, 0.0, math.inf))
                 first = min(max(float(part.min()), 0.0), 1.0)
-                reached = hits & (part <= first * (1 + _ROUNDING))
+                reached = hits & (part <= first * (1 + _SMALLEST_SHARE))
                 volts = volts + first * rise
                 volts[reached] = ceiling[reached]
                 states[reached] += 1

@@ -12,7 +12,8 @@ from scipy.sparse import csc_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, SingularCircuitError
 from hwlearn_sim.plane.compliance import Settled, Terminals, settle
 from hwlearn_sim.plane.sources import Open, Operating, Source, Staircase, VoltageSource, shared

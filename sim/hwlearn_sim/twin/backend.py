@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
-from hwlearn.units import parse_quantity
+from hwlearn.network.nudges import DriveKind
+from hwlearn.quantities import (
+    Count,
+    NonNegative,
+    NonNegativeAmperes,
+    NonNegativeOhms,
+    NonNegativeSeconds,
+    NonNegativeVolts,
+    PositiveOhms,
+    Section,
+    Seed,
+    Share,
+)
 from hwlearn_sim.code_laws import RheostatLaw
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.twin.memristive import MemristiveTwin
@@ -18,24 +30,11 @@ from hwlearn_sim.twin.memristor_settings import MemristorSettings
 from hwlearn_sim.twin.twin import KirchhoffTwin
 
 
-def _in(unit: str) -> Any:
-    return BeforeValidator(lambda value: parse_quantity(value, unit))
-
-
-_Volts = Annotated[float, _in("V"), Field(ge=0)]
-_Positive = Annotated[float, Field(ge=0)]
-
-
-_Ohms = Annotated[float, _in("ohm"), Field(gt=0)]
-
-
-class RheostatSettings(BaseModel):
+class RheostatSettings(Section):
     """The key ``rheostat``: edges are digital potentiometers, which take steps in resistance."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    full: _Ohms
-    wiper: _Ohms
+    full: PositiveOhms
+    wiper: PositiveOhms
     positions: Annotated[int, Field(ge=2, le=65536)] = 256
 
     def law(self) -> RheostatLaw:
@@ -43,34 +42,32 @@ class RheostatSettings(BaseModel):
         return RheostatLaw(self.full, self.wiper, self.positions)
 
 
-class SimSettings(BaseModel):
+class SimSettings(Section):
     """Keys of ``[backend]`` with ``kind = "sim"``; see `Imperfections` and `KirchhoffTwin` for their meaning."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-    seed: Annotated[int, Field(ge=0)] = 0
-    device_spread: _Positive = 0.0
+    seed: Seed = 0
+    device_spread: NonNegative = 0.0
     conductance_bits: int | None = None
     rheostat: RheostatSettings | None = None
     memristor: MemristorSettings | None = None
-    write_noise: _Positive = 0.0
-    stuck_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
-    read_noise: _Volts = 0.0
-    current_noise: Annotated[float, _in("A"), Field(ge=0)] = 0.0
+    write_noise: NonNegative = 0.0
+    stuck_fraction: Share = 0.0
+    read_noise: NonNegativeVolts = 0.0
+    current_noise: NonNegativeAmperes = 0.0
     adc_bits: int | None = None
-    adc_range: _Volts | None = None
-    adc_gain: _Positive = 0.0
-    adc_offset: _Volts = 0.0
+    adc_range: NonNegativeVolts | None = None
+    adc_gain: NonNegative = 0.0
+    adc_offset: NonNegativeVolts = 0.0
     dac_bits: int | None = None
-    dac_range: _Volts | None = None
-    dac_gain: _Positive = 0.0
-    dac_offset: _Volts = 0.0
-    drift_per_sqrt_hour: _Positive = 0.0
-    settle_tau: Annotated[float, _in("s"), Field(ge=0)] = 0.0
-    settle: Annotated[float, _in("s"), Field(ge=0)] = 50e-6
-    source_resistance: Annotated[float, _in("ohm"), Field(ge=0)] = 0.0
-    averages: Annotated[int, Field(ge=1)] = 1
-    nudges: list[Literal["clamp", "current", "resistor"]] = ["clamp", "current", "resistor"]
+    dac_range: NonNegativeVolts | None = None
+    dac_gain: NonNegative = 0.0
+    dac_offset: NonNegativeVolts = 0.0
+    drift_per_sqrt_hour: NonNegative = 0.0
+    settle_tau: NonNegativeSeconds = 0.0
+    settle: NonNegativeSeconds = 50e-6
+    source_resistance: NonNegativeOhms = 0.0
+    averages: Count = 1
+    nudges: list[DriveKind] = Field(default_factory=lambda: list(get_args(DriveKind)))
     node_readout: bool = False
     current_readout: bool = True
 

@@ -6,9 +6,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -67,7 +66,7 @@ class Converter:
         """Return what an ADC reads of ``volts`` (..., channels)."""
         return self.quantised(volts * self.gain + self.offset)
 
-    def saturated(self, reading: FloatArray) -> NDArray[np.bool_]:
+    def saturated(self, reading: FloatArray) -> BoolArray:
         """Tell which readings stand at the end of the range."""
         if math.isinf(self.range_V):
             return np.zeros(reading.shape, dtype=bool)

@@ -10,8 +10,9 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.topology import FloatArray, Topology
+from hwlearn.circuit.topology import Topology
 from hwlearn.device_access import DeviceAccess, PulseLimits, PulseSchedule, WriteReport, write_verify
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from hwlearn.device_access import PulseLimits
+from hwlearn.quantities import (
+    Count,
+    NonNegative,
+    NonNegativeSeconds,
+    Positive,
+    PositiveAmperes,
+    PositiveSeconds,
+    PositiveVolts,
+    Seconds,
+    Section,
+    Share,
+)
 from hwlearn.units import parse_quantity
 from hwlearn_sim.twin.memristive import Memristors
 
 _UNITS: Final = {"g": "S", "r": "ohm", "v": "V", "width": "s"}
 _WORDS: Final = ("window", "resistance")
-
-
-def _in(unit: str) -> Any:
-    return BeforeValidator(lambda value: parse_quantity(value, unit))
 
 
 def _law(value: object) -> object:
@@ -35,34 +43,29 @@ def _law(value: object) -> object:
     }
 
 
-_Spread = Annotated[float, Field(ge=0)]
-_Seconds = Annotated[float, _in("s"), Field(gt=0)]
-_Volts = Annotated[float, _in("V"), Field(gt=0)]
-_Width = Annotated[list[Annotated[float, _in("s")]], Field(min_length=2, max_length=2)]
+_Width = Annotated[list[Seconds], Field(min_length=2, max_length=2)]
 
 
-class MemristorSettings(BaseModel):
+class MemristorSettings(Section):
     """Keys of the table ``memristor``; see `Memristors` and `PulseLimits` for their meaning."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
     model: Literal["soft-bounds", "vteam"]
-    law: Annotated[dict[str, float | int | str], BeforeValidator(_law)] = {}
-    device_spread: _Spread = 0.0
-    cycle_spread: _Spread = 0.0
-    read_noise: _Spread = 0.0
-    stuck_fraction: Annotated[float, Field(ge=0, le=1)] = 0.0
-    endurance: Annotated[float, Field(gt=0)] | None = None
-    retention: _Seconds | None = None
-    read_width: Annotated[float, _in("s"), Field(ge=0)] = 0.0
+    law: Annotated[dict[str, float | int | str], BeforeValidator(_law)] = Field(default_factory=dict)
+    device_spread: NonNegative = 0.0
+    cycle_spread: NonNegative = 0.0
+    read_noise: NonNegative = 0.0
+    stuck_fraction: Share = 0.0
+    endurance: Positive | None = None
+    retention: PositiveSeconds | None = None
+    read_width: NonNegativeSeconds = 0.0
     scheme: Literal["V/2", "V/3", "isolated"] = "isolated"
-    pulse_voltage: _Volts = 1.3
-    pulse_current: Annotated[float, _in("A"), Field(gt=0)] = 1e-3
-    pulse_width: _Width = [1e-6, 1e-4]
-    pulses: Annotated[int, Field(ge=1)] = 1_000_000
-    read_voltage: _Volts = 0.2
+    pulse_voltage: PositiveVolts = 1.3
+    pulse_current: PositiveAmperes = 1e-3
+    pulse_width: _Width = Field(default_factory=lambda: [1e-6, 1e-4])
+    pulses: Count = 1_000_000
+    read_voltage: PositiveVolts = 0.2
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.01
-    most_pulses: Annotated[int, Field(ge=1)] = 200
+    most_pulses: Count = 200
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

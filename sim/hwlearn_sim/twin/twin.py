@@ -8,16 +8,17 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike
 
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.elements.kinds import OHMIC
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.nonlinear.solver import NonlinearKirchhoff
-from hwlearn.circuit.topology import FloatArray, IntArray, Topology
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ComplianceError, LimitError, SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import DriveKind, OutputDrive
-from hwlearn.units import format_quantity
+from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_sim.code_laws import CodeLaw
 from hwlearn_sim.devices import Devices
 from hwlearn_sim.devices.imperfections import Imperfections
@@ -196,7 +197,7 @@ class KirchhoffTwin(Network):
     def _check_compliance(
         self, V: FloatArray, sources: FloatArray, outputs: FloatArray, drive: OutputDrive | None
     ) -> None:
-        top, slack = self.topology, 1 + 1e-9
+        top, slack = self.topology, 1 + ROUNDING
         for amperes, nodes in ((sources, top.inputs), (outputs, top.outputs)):
             over = np.abs(amperes) > self.limits.current * slack
             if over.any():

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, other, range_command

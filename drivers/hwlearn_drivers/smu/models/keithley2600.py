@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.reading import Reading

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.span import Quantity

@@ -8,7 +8,7 @@ from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn.errors import DataError
 from hwlearn_sim.devices.fits.measured import PulseData
 

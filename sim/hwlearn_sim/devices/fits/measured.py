@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.errors import DataError, UnitError
 from hwlearn.units import parse_quantity
 
@@ -67,7 +66,7 @@ class PulseData:
         return np.diff(self.number)
 
     @property
-    def up(self) -> NDArray[np.bool_]:
+    def up(self) -> BoolArray:
         """Which readings (n - 1,), the first left out, follow SET pulses."""
         return np.asarray(self.amplitude[1:] > 0)
 

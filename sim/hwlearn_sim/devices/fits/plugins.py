@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hwlearn.arrays import BoolArray
 from hwlearn.errors import DataError, SetupError
 from hwlearn_sim.devices.fits.fitting import FittedLaw
 from hwlearn_sim.devices.fits.measured import PulseData, read_pulse_data
@@ -85,7 +85,7 @@ def _shown(model: str, fit: FittedLaw[Any], more: Mapping[str, float]) -> Fitted
     )
 
 
-def _gentle(data: PulseData, which: NDArray[np.bool_]) -> float | None:
+def _gentle(data: PulseData, which: BoolArray) -> float | None:
     """Return the median amplitude of the pulses that moved, but not from end to end; None if there are none.
 
     A reference pulse that leads to the bound would have a step of all but 1, whatever the law.

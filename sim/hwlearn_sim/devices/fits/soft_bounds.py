@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn.errors import DataError
 from hwlearn_sim.devices.fits.fitting import FittedLaw, Step, fit
 from hwlearn_sim.devices.fits.measured import PulseData

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.errors import DataError
 from hwlearn_sim.devices.fits.fitting import FittedLaw, Step, fit
 from hwlearn_sim.devices.fits.measured import PulseData
@@ -101,9 +100,7 @@ def _starts(data: PulseData) -> list[FloatArray]:
     return starts
 
 
-def _overdriven(
-    volts: FloatArray, speed: FloatArray, inside: NDArray[np.bool_], share: float
-) -> tuple[float, float]:
+def _overdriven(volts: FloatArray, speed: FloatArray, inside: BoolArray, share: float) -> tuple[float, float]:
     """Guess the speed at the largest amplitude, and the exponent, for a threshold at a share (logit) of it."""
     most = float(volts.max())
     overdrive, seen = [], []

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from hwlearn.circuit.topology import FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn_sim.instruments.capability import Capability, Reading
 from hwlearn_sim.instruments.channel import SmuChannel
 from hwlearn_sim.instruments.errors import InstrumentError

@@ -1,0 +1,67 @@
+"""The strict base class of all settings tables, and quantities with units as their values.
+
+Core, drivers and simulators check bench files with these, so that every backend refuses the same mistakes:
+``true`` is not 1, ``"2"`` is not 2, infinity and NaN are not numbers, and unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from hwlearn.units import parse_quantity
+
+
+class Section(BaseModel):
+    """A table of settings: frozen, strict about types, finite numbers only, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def quantity(unit: str) -> Any:
+    """Return a pydantic validator that reads text such as ``"50 us"``, or a number, as a float in ``unit``."""
+
+    def read(value: Any) -> Any:
+        # what is neither text nor a number is refused by the field's own type
+        return parse_quantity(value, unit) if isinstance(value, str | int | float) else value
+
+    return BeforeValidator(read)
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _as_path(value: Any) -> Any:
+    return Path(value) if isinstance(value, str) else value
+
+
+Volts = Annotated[float, quantity("V")]
+Amperes = Annotated[float, quantity("A")]
+Siemens = Annotated[float, quantity("S")]
+Ohms = Annotated[float, quantity("ohm")]
+Seconds = Annotated[float, quantity("s")]
+
+NonNegativeVolts = Annotated[Volts, Field(ge=0)]
+NonNegativeAmperes = Annotated[Amperes, Field(ge=0)]
+NonNegativeOhms = Annotated[Ohms, Field(ge=0)]
+NonNegativeSeconds = Annotated[Seconds, Field(ge=0)]
+PositiveVolts = Annotated[Volts, Field(gt=0)]
+PositiveAmperes = Annotated[Amperes, Field(gt=0)]
+PositiveSiemens = Annotated[Siemens, Field(gt=0)]
+PositiveOhms = Annotated[Ohms, Field(gt=0)]
+PositiveSeconds = Annotated[Seconds, Field(gt=0)]
+
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+FROM_LIST = BeforeValidator(_as_tuple)
+"""Lets a tuple be written as a TOML array; ``Annotated[tuple[int, ...], FROM_LIST]``."""
+
+FilePath = Annotated[Path, BeforeValidator(_as_path)]
+"""A path, written as text."""
