@@ -103,8 +103,8 @@ def _programming(network: Network, rng: np.random.Generator) -> Iterator[Check]:
     low, high = network.limits.conductance
     done = network.program(np.full(network.topology.n_edges, 0.5 * (low + high)))
     failed = np.flatnonzero(done.failed)
-    off = np.abs(done.reached / done.asked - 1)[~done.failed].max(initial=0.0)
-    found = f"{len(failed)} of {len(done.asked)} edges failed; the rest are within {off:.2%} of their target"
+    off = np.abs(done.reached / done.requested - 1)[~done.failed].max(initial=0.0)
+    found = f"{len(failed)} of {len(done.requested)} edges failed; the rest are within {off:.2%} of their target"
     if failed.size:
         names = ", ".join(network.topology.edge_name(k) for k in failed[:4])
         yield Check("programming", "fail", found, f"these edges do not move and are left out of training: {names}")

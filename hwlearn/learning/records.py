@@ -51,7 +51,7 @@ class Step:
     samples : ndarray of int
         Rows of the training set that were measured.
     gradient : Gradient
-    asked : ndarray, shape (E,)
+    requested : ndarray, shape (E,)
         New unquantised target conductances in siemens.
     programmed : Programmed
     optimizer_state : mapping of str to ndarray
@@ -62,7 +62,7 @@ class Step:
     number: int
     samples: IntArray
     gradient: Gradient
-    asked: FloatArray
+    requested: FloatArray
     programmed: Programmed
     optimizer_state: Mapping[str, FloatArray]
 

@@ -128,13 +128,13 @@ class Programmed:
 
     Attributes
     ----------
-    asked, reached : ndarray, shape (E,)
+    requested, reached : ndarray, shape (E,)
         Target conductances, and what the hardware says it took (quantised, calibrated), in siemens.
     failed : ndarray of bool, shape (E,)
         Edges that are known not to have taken their target.
     """
 
-    asked: FloatArray
+    requested: FloatArray
     reached: FloatArray
     failed: BoolArray
 

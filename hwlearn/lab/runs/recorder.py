@@ -62,7 +62,7 @@ class RunRecorder(Callback):
             put_fact(db, "started", time.time(), only_if_missing=True)
             for ended in ("ended", "final", "result"):  # what an earlier, interrupted part came to
                 put_fact(db, ended, None)
-            start = {"asked": programmed.asked, "reached": programmed.reached, "failed": programmed.failed}
+            start = {"asked": programmed.requested, "reached": programmed.reached, "failed": programmed.failed}
             put_fact(db, "initial", {name: array.tolist() for name, array in start.items()}, only_if_missing=True)
 
     def on_gradient(self, epoch: int, number: int, samples: IntArray, gradient: Gradient) -> None:
@@ -78,7 +78,7 @@ class RunRecorder(Callback):
         done = step.programmed
         arrays = {
             "gradient": step.gradient.values,
-            "asked": step.asked,
+            "asked": step.requested,
             "reached": done.reached,
             "failed": done.failed,
         }
