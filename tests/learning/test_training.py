@@ -113,7 +113,7 @@ def test_ctrl_c_ends_after_the_current_measurement(reference, trainer):
     assert press.calls[-1] == "end"
     assert len(press.steps) == 5
     assert t.network.measurements == 5 * 24 + 8  # one more free phase, then it stopped
-    np.testing.assert_array_equal(history.conductances, press.steps[-1].asked)
+    np.testing.assert_array_equal(history.conductances, press.steps[-1].requested)
     assert signal.getsignal(signal.SIGINT) is before
     assert t.network.on_measured is None
     t.evaluate(x, y)  # the network is still usable
@@ -149,7 +149,7 @@ def test_early_stop_and_best(reference, trainer):
     assert history.stopped == "no improvement"
     costs = [e.validation.cost for e in history.epochs]
     assert history.best_epoch == int(np.argmin(costs)) == len(costs) - 16
-    np.testing.assert_array_equal(history.conductances, recorder.steps[history.best_epoch].asked)
+    np.testing.assert_array_equal(history.conductances, recorder.steps[history.best_epoch].requested)
     np.testing.assert_array_equal(t.model.conductances, history.conductances)
 
 
@@ -177,7 +177,7 @@ def test_failed_edges_are_taken_out(reference, trainer):
     t = trainer(Imperfections(stuck={4: 2e-5, 17: 0.0}))
     recorder = Recorder()
     t.fit(x, y, 150, callbacks=[recorder], anneal=0.02)
-    first, last = recorder.steps[0].asked, recorder.steps[-1].asked
+    first, last = recorder.steps[0].requested, recorder.steps[-1].asked
     assert first[4] == last[4]
     assert first[17] == last[17]
     assert recorder.steps[0].programmed.failed.sum() == 2

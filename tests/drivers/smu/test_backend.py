@@ -103,7 +103,7 @@ def test_a_dry_edge_card_does_what_it_is_told(triangle, capsys):
     with SmuBackend.open(settings(edges={"address": "COM3", "places": [2, 0, 1]}), triangle, LIMITS) as network:
         done = network.program([3e-5, 1e-4, 9e-4])
     assert not done.failed.any()
-    assert abs(done.reached / done.asked - 1).max() < 0.2
+    assert abs(done.reached / done.requested - 1).max() < 0.2
     assert "COM3 > EDGE:DATA #" in capsys.readouterr().out
 
 

@@ -58,7 +58,7 @@ def test_everything_that_was_done_is_in_the_store(bench_path, tmp_path):
     assert again.epochs() == kept.epochs
     np.testing.assert_array_equal(again.conductances(), history.conductances)
     for step in kept.steps:
-        np.testing.assert_array_equal(again.conductances(step.number), step.asked)
+        np.testing.assert_array_equal(again.conductances(step.number), step.requested)
         readings = again.readings(step.number)
         np.testing.assert_array_equal(readings["samples"], step.samples)
         np.testing.assert_array_equal(readings["free_voltages"], step.gradient.outputs)
@@ -194,7 +194,7 @@ class Acknowledge(hl.Callback):
     def on_gradient(self, epoch, number, samples, gradient):
         print("batch", number, gradient.outputs.tobytes().hex(), flush=True)
     def on_step(self, step):
-        print("update", step.number, step.asked.tobytes().hex(), flush=True)
+        print("update", step.number, step.requested.tobytes().hex(), flush=True)
 
 run = Run.open(sys.argv[1])
 with run.bench() as bench, RunRecorder(run) as recorder:
