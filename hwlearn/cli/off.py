@@ -12,18 +12,19 @@ def off(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = F
     """Switch every output of a bench OFF now, write-only: nothing is asked first."""
     from hwlearn.lab.bench.backends import find_backend
     from hwlearn.lab.bench_file.file import read_tables
+    from hwlearn.network.backend import SwitchesOff
 
     # a mistake in any other table must not stand in the way
     name, _, tables = read_tables(bench, changes or [])
     table = tables.get("backend", {})
     backend, settings = find_backend(table, f"bench {name}")
-    switch = getattr(backend, "off", None)
-    if switch is not None:
+    has_outputs = isinstance(backend, SwitchesOff)
+    if isinstance(backend, SwitchesOff):
         with at_work():
-            switch(settings)
+            backend.off(settings)
     if as_json:
-        print_json(bench=name, backend=table["kind"], off=switch is not None)
-    elif switch is None:
+        print_json(bench=name, backend=table["kind"], off=has_outputs)
+    elif not has_outputs:
         typer.echo(f"backend {table['kind']!r} has no outputs to switch")
     else:
         typer.echo("OFF was sent to every output")

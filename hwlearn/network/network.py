@@ -321,6 +321,21 @@ class Network(ABC):
         return ()
 
     @property
+    def settle_s(self) -> float | None:
+        """Wait in seconds between a change of the sources and a reading; None if unknown."""
+        return None
+
+    @property
+    def dac_step_V(self) -> float | None:
+        """Step in volts of the converters that drive the inputs; None if unknown or continuous."""
+        return None
+
+    @property
+    def nudge_siemens(self) -> FloatArray | None:
+        """Conductances (n_out,) in siemens of the resistors behind resistor nudges; None if free or absent."""
+        return None
+
+    @property
     def devices(self) -> DeviceAccess | None:
         """Single edges to be read and pulsed, where the hardware has that; None otherwise.
 

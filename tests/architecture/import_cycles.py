@@ -12,7 +12,7 @@ import networkx as nx
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from source_tree import imports, modules  # noqa: E402
+from source_tree import imports, modules
 
 
 def cycles() -> list[list[str]]:

@@ -29,23 +29,16 @@ class Arc2Backend:
     Settings = Arc2Settings
 
     @staticmethod
-    def open(
-        settings: Arc2Settings, topology: Topology, limits: Limits, calibration: object | None = None
-    ) -> Arc2Network:
+    def open(settings: Arc2Settings, topology: Topology, limits: Limits) -> Arc2Network:
         """Open the instrument and return the network on it; nothing but 0 V is applied.
 
         Raises
         ------
         SetupError
-            If the table does not fit the network or the limits, the library or the firmware is missing, or a
-            calibration is given.
+            If the table does not fit the network or the limits, or the library or the firmware is missing.
         LinkError
             If the instrument is not there or does not take its firmware.
         """
-        if calibration is not None:
-            raise SetupError(
-                "the backend 'arc2' applies no calibration by itself; hwlearn.calibrated.CalibratedNetwork does"
-            )
         wiring = Arc2Wiring.of(topology, settings.rows, settings.columns)
         pulse_limits = _pulse_limits(settings, limits)
         ceiling = _ceiling(settings, limits, pulse_limits)

@@ -75,6 +75,11 @@ class Arc2Network(Network):
 
     # --- phases -------------------------------------------------------------------------------------
 
+    @property
+    def settle_s(self) -> float:
+        """Wait in seconds between a change of the sources and a reading."""
+        return self.pace.settle_s
+
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         self._ready()
         self.array.know_all()

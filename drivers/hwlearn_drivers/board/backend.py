@@ -6,7 +6,6 @@ import time
 from contextlib import ExitStack
 
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn_drivers.board.board import BLOCK_QUIET_S, OFF, Board
 from hwlearn_drivers.board.dry import DryBoard
@@ -29,21 +28,17 @@ class BoardBackend:
     Settings = BoardSettings
 
     @staticmethod
-    def open(
-        settings: BoardSettings, topology: Topology, limits: Limits, calibration: object | None = None
-    ) -> BoardNetwork:
+    def open(settings: BoardSettings, topology: Topology, limits: Limits) -> BoardNetwork:
         """Open the board, safe, with the bench's limits set in its firmware, and return the network on it.
 
         Raises
         ------
         SetupError
-            If the table does not fit the network, a limit of the bench is wider than the board's own, the board
-            has no calibration record, or a calibration is given: the board brings its own.
+            If the table does not fit the network, a limit of the bench is wider than the board's own, or the
+            board has no calibration record.
         LinkError, UnknownInstrumentError, InstrumentError
             If the board is not there, is another instrument or has older firmware, or refuses a setting.
         """
-        if calibration is not None:
-            raise SetupError("the backend 'board' applies the board's own calibration record; leave this one out")
         wiring = BoardWiring.of(topology, settings.inputs, settings.outputs, settings.edges)
         with ExitStack() as stack:
             wire_log = None if settings.wire_log is None else stack.enter_context(WireLog(settings.wire_log))

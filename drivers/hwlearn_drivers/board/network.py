@@ -85,6 +85,22 @@ class BoardNetwork(Network):
 
     # --- phases -------------------------------------------------------------------------------------
 
+    @property
+    def settle_s(self) -> float | None:
+        """Wait in seconds between a change of the sources and a reading."""
+        session = self.board.session
+        return None if session is None else session.settle_us / wire.MILLION
+
+    @property
+    def nudge_siemens(self) -> FloatArray:
+        """Conductances (n_out,) in siemens of the resistors behind the nudge outputs."""
+        return self._kappa.copy()
+
+    @property
+    def dac_step_V(self) -> float:
+        """Step in volts of the input converters."""
+        return wire.DAC_STEP_V
+
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         if drive is not None:
             readout, _, refused = self._measure_sides(inputs, drive, None)

@@ -31,20 +31,16 @@ class SmuBackend:
     Settings = SmuSettings
 
     @staticmethod
-    def open(
-        settings: SmuSettings, topology: Topology, limits: Limits, calibration: object | None = None
-    ) -> SmuNetwork:
+    def open(settings: SmuSettings, topology: Topology, limits: Limits) -> SmuNetwork:
         """Open every instrument, outputs off, and return the network that hangs on them.
 
         Raises
         ------
         SetupError
-            If the table does not fit the network, or a calibration is given: SMUs bring their own.
+            If the table does not fit the network.
         LinkError, UnknownInstrumentError, InstrumentError
             If an instrument is not there, is another one, or refuses a setting; all are off and closed then.
         """
-        if calibration is not None:
-            raise SetupError("the backend 'smu' applies no calibration record; leave it out of the bench file")
         options = _options(settings)
         with ExitStack() as stack:
             wire_log = None if settings.wire_log is None else stack.enter_context(WireLog(settings.wire_log))

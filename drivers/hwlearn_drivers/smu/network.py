@@ -87,6 +87,11 @@ class SmuNetwork(Network):
 
     # --- the bench ----------------------------------------------------------------------------------
 
+    @property
+    def settle_s(self) -> float:
+        """Wait in seconds between a change of the sources and a reading."""
+        return self.pace.settle_s
+
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         try:
             self._go_live()

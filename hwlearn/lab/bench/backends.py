@@ -4,33 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Any, Protocol
+from typing import Any
 
 from pydantic import BaseModel
 
-from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, closest
 from hwlearn.lab.bench_file.sections import BackendSection, checked_section
-from hwlearn.network.limits import Limits
-from hwlearn.network.network import Network
+from hwlearn.network.backend import Backend
 
 GROUP = "hwlearn.backends"
-
-
-class Backend(Protocol):
-    """What a plugin registers: its settings and how to open a network.
-
-    A backend whose outputs can be on while nobody looks may also offer ``off(settings) -> None``: everything
-    OFF, write-only, without asking first.
-    """
-
-    Settings: type[BaseModel]
-    """Schema of the ``[backend]`` table without ``kind``."""
-
-    def open(
-        self, settings: Any, topology: Topology, limits: Limits, calibration: object | None = None
-    ) -> Network:
-        """Open the network that the settings describe."""
 
 
 def backend_names() -> list[str]:

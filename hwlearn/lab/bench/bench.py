@@ -27,6 +27,7 @@ from hwlearn.learning.records import Callback, History, Progress, Score
 from hwlearn.learning.rules import GEP, SPSA, Analytic, Rule
 from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges, Subset
 from hwlearn.learning.training import Trainer
+from hwlearn.network.backend import Seeded
 from hwlearn.network.network import Network
 from hwlearn.network.nudges import ClampNudge, CurrentNudge, Nudge, ResistorNudge
 
@@ -212,7 +213,7 @@ class Bench:
 
     def seed_keys(self, seed: int) -> list[str]:
         """Return the settings by which a backend that draws random numbers takes a seed; none for hardware."""
-        return [f"backend.seed={seed}"] if "seed" in type(self._settings).model_fields else []
+        return [f"backend.{self._backend.seed_key}={seed}"] if isinstance(self._backend, Seeded) else []
 
     def __enter__(self) -> Self:
         _ = self.network

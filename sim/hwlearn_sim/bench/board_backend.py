@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import Field
 
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
 from hwlearn.quantities import (
@@ -123,24 +122,21 @@ class VirtualBoardBackend:
     """Serves a virtual board and opens it with the backend ``board``; registered as ``virtual-board``."""
 
     Settings = VirtualBoardSettings
+    seed_key = "seed"
 
     def open(
         self,
         settings: VirtualBoardSettings,
         topology: Topology,
         limits: Limits,
-        calibration: object | None = None,
     ) -> Network:
         """Return the network on the virtual board; closing it ends the board.
 
         Raises
         ------
         SetupError
-            If the backend ``board`` is not installed, a setting is wrong, a calibration record is given, or the
-            firmware cannot be had.
+            If the backend ``board`` is not installed, a setting is wrong, or the firmware cannot be had.
         HwlearnError
             Whatever the driver finds wrong.
         """
-        if calibration is not None:
-            raise SetupError("the virtual board brings its own calibration record; leave this one out")
-        return open_served(BOARD, settings.bench(topology, limits), settings.driver_settings, limits, None)
+        return open_served(BOARD, settings.bench(topology, limits), settings.driver_settings, limits)

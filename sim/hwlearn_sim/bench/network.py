@@ -79,7 +79,6 @@ def open_served(
     bench: VirtualBench,
     table: Callable[[VirtualBench], dict[str, Any]],
     limits: Limits,
-    calibration: object | None,
 ) -> VirtualNetwork:
     """Serve a bench and open it with the drivers of a real one.
 
@@ -92,8 +91,6 @@ def open_served(
     table : callable
         The served bench -> the drivers' ``[backend]`` table.
     limits : Limits
-    calibration : object or None
-        For the drivers.
 
     Raises
     ------
@@ -114,6 +111,6 @@ def open_served(
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
             raise SetupError(f"backend.driver: {place}: {first['msg']}") from None
-        network = VirtualNetwork(drivers.open(settings, bench.topology, limits, calibration), bench)
+        network = VirtualNetwork(drivers.open(settings, bench.topology, limits), bench)
         stack.pop_all()  # from here on the network closes the bench
         return network

@@ -165,13 +165,13 @@ class VirtualSmuBackend:
     """Serves a virtual bench and opens it with the backend ``smu``; registered as ``virtual-smu``."""
 
     Settings = VirtualSmuSettings
+    seed_key = "seed"
 
     def open(
         self,
         settings: VirtualSmuSettings,
         topology: Topology,
         limits: Limits,
-        calibration: object | None = None,
     ) -> Network:
         """Return the network on the virtual instruments; closing it ends them.
 
@@ -183,6 +183,4 @@ class VirtualSmuBackend:
             Whatever the drivers find wrong.
         """
         bench = settings.bench(topology, limits)
-        return open_served(
-            "smu", bench, lambda served: settings.driver_settings(served, limits), limits, calibration
-        )
+        return open_served("smu", bench, lambda served: settings.driver_settings(served, limits), limits)

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import Field, model_validator
 
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
 from hwlearn.network.nudges import DriveKind
@@ -109,19 +108,16 @@ class SimBackend:
     """Opens a `KirchhoffTwin`; registered as ``sim`` in the entry-point group ``hwlearn.backends``."""
 
     Settings = SimSettings
+    seed_key = "seed"
 
-    def open(
-        self, settings: SimSettings, topology: Topology, limits: Limits, calibration: object | None = None
-    ) -> Network:
+    def open(self, settings: SimSettings, topology: Topology, limits: Limits) -> Network:
         """Return a twin with the settings' imperfections.
 
         Raises
         ------
         SetupError
-            If the settings contradict each other or the limits, or a calibration is given.
+            If the settings contradict each other or the limits.
         """
-        if calibration is not None:
-            raise SetupError("the twin takes no calibration: its readings are what a calibrated bench would give")
         common: dict[str, Any] = {
             "seed": settings.seed,
             "settle_s": settings.settle,

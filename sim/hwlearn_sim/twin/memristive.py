@@ -240,7 +240,7 @@ class MemristiveTwin(KirchhoffTwin):
         return self._report.programmed
 
     def _age(self, samples: int) -> None:
-        self._array.rest(samples * self.settle_s * self.averages)
+        self._array.rest(samples * self._settle_s * self.averages)
         self._look()
 
     def _look(self) -> None:

@@ -90,7 +90,7 @@ class KirchhoffTwin(Network):
         if not (math.isfinite(settle_s) and settle_s >= 0):
             raise SetupError(f"settle_s is {settle_s}; it must be zero or positive")
         self.imperfections = flaws
-        self.settle_s, self.averages = settle_s, int(averages)
+        self._settle_s, self.averages = settle_s, int(averages)
         self._edge_law = edge_law
         self._node_readout, self._current_readout = node_readout, current_readout
         # one stream for each cause, so that switching one fault on leaves the others as they were
@@ -156,6 +156,17 @@ class KirchhoffTwin(Network):
     def true_conductances(self) -> FloatArray:
         """The conductances (E,) that are really there, in siemens: for reports and tests alone."""
         return self._truth.conductances
+
+    @property
+    def settle_s(self) -> float:
+        """Wait in seconds between a change of the sources and a reading."""
+        return self._settle_s
+
+    @property
+    def dac_step_V(self) -> float | None:
+        """Step in volts of the input converters; None where they are continuous."""
+        bits, most = self.imperfections.dac_bits, self.imperfections.dac_range_V
+        return None if bits is None or not math.isfinite(most) else 2 * most / 2**bits
 
     def true_outputs(self, inputs: ArrayLike) -> FloatArray:
         """Return the output volts (S, n_out) that are really there, free of read noise: for reports alone."""
@@ -225,7 +236,7 @@ class KirchhoffTwin(Network):
             return V
         from scipy.signal import lfilter  # slow to import, and few benches lag
 
-        left = math.exp(-self.settle_s / tau)
+        left = math.exp(-self._settle_s / tau)
         lagging, _ = lfilter([1 - left], [1, -left], V, axis=0, zi=(left * self._last)[None, :])
         self._last = lagging[-1]
         return np.asarray(lagging)
@@ -234,7 +245,7 @@ class KirchhoffTwin(Network):
         walk = self.imperfections.drift_per_sqrt_hour
         if walk == 0:
             return
-        hours = samples * self.settle_s * self.averages / 3600
+        hours = samples * self._settle_s * self.averages / 3600
         step = walk * math.sqrt(hours) * self._walk.standard_normal(self.topology.n_edges)
         self._truth = self._truth.with_conductances(self._truth.conductances * np.exp(step))
 

@@ -305,12 +305,6 @@ def test_what_does_not_fit_is_refused_before_the_instrument_is_opened(world, fir
     assert not world.calls
 
 
-def test_a_calibration_is_not_taken_silently(world, firmware):
-    with pytest.raises(SetupError, match="applies no calibration"):
-        Arc2Backend.open(settings(firmware), crossbar(), LIMITS, calibration=object())
-    assert not world.calls
-
-
 def test_off_brings_every_channel_to_0_V(world, firmware):
     world.volts[3] = 0.4
     Arc2Backend.off(settings(firmware))

@@ -91,11 +91,6 @@ def test_a_network_larger_than_the_board_is_refused(topology, words, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_calibration_is_refused():
-    with pytest.raises(SetupError, match="applies the board's own calibration record"):
-        BoardBackend.open(settings(), graph(), LIMITS, calibration=object())
-
-
 def test_a_dry_run_prints_measures_and_programs(capsys):
     x, y = np.full((2, 3), 0.3), np.full((2, 2), 0.1)
     with BoardBackend.open(settings(settle="30 us"), graph(), LIMITS) as network:

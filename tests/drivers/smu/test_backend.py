@@ -149,11 +149,6 @@ def test_edges_outside_the_limits_are_refused(triangle):
         SmuBackend.open(settings(edges="2 mS"), triangle, LIMITS)
 
 
-def test_a_calibration_is_refused(triangle):
-    with pytest.raises(SetupError, match="applies no calibration"):
-        SmuBackend.open(settings(), triangle, LIMITS, calibration=object())
-
-
 def smus(model, faulty=False):
     """Answer as an idle SMU; a faulty one complains about its first setting."""
     dry = DryAnswers(model)

@@ -117,8 +117,6 @@ def test_every_setting_reaches_the_twin(bench_path):
     assert in_file <= set(SimSettings.model_fields)
     other = SimBackend().open(settings.model_copy(update={"seed": 8}), bench.topology, bench.limits)
     assert (twin.true_conductances != other.true_conductances).any()
-    with pytest.raises(SetupError, match="no calibration"):
-        SimBackend().open(settings, bench.topology, bench.limits, calibration=object())
 
 
 # --- rows -------------------------------------------------------------------------------------------
@@ -241,8 +239,8 @@ def installed(monkeypatch):
 
 def test_a_lab_brings_its_own_backend(bench_path, installed):
     class Board(SimBackend):
-        def open(self, settings, topology, limits, calibration=None):
-            self.network = super().open(settings, topology, limits, calibration)
+        def open(self, settings, topology, limits):
+            self.network = super().open(settings, topology, limits)
             return self.network
 
     installed(sim=SimBackend, myboard=Board)
