@@ -7,7 +7,8 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import DataError, SetupError
-from hwlearn.lab.bench.bench import Bench, backends
+from hwlearn.lab.bench import backends
+from hwlearn.lab.bench.bench import Bench
 from hwlearn_sim import Imperfections, KirchhoffTwin
 from hwlearn_sim.twin.backend import SimBackend, SimSettings
 
