@@ -212,7 +212,7 @@ def test_a_damaged_missing_or_mistyped_record_is_refused(hwlearn, flawed, opened
 
 
 def test_other_instruments_are_refused(hwlearn, flawed, mocker):
-    who = mocker.patch("hwlearn_sim.twin.KirchhoffTwin.instruments", new_callable=mocker.PropertyMock)
+    who = mocker.patch("hwlearn_sim.twin.twin.KirchhoffTwin.instruments", new_callable=mocker.PropertyMock)
     who.return_value = ("Maker SMU, serial 1, at here",)
     assert hwlearn("calibrate", "flawed.toml", "noise").code == 0
     use = ("--set", "calibration.file=calibration.toml", "--set", "train.epochs=0")

@@ -8,7 +8,8 @@ import pytest
 
 from hwlearn.errors import DataError
 from hwlearn.lab import device_fits
-from hwlearn_sim.devices import SoftBoundsLaw, fit_plugins
+from hwlearn_sim.devices import SoftBoundsLaw
+from hwlearn_sim.devices.fits import plugins as fit_plugins
 from hwlearn_sim.twin.backend import SimBackend
 
 LAW = SoftBoundsLaw(g_min=2e-6, g_max=8e-5, set_step=0.1, reset_step=0.08)

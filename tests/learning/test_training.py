@@ -177,7 +177,7 @@ def test_failed_edges_are_taken_out(reference, trainer):
     t = trainer(Imperfections(stuck={4: 2e-5, 17: 0.0}))
     recorder = Recorder()
     t.fit(x, y, 150, callbacks=[recorder], anneal=0.02)
-    first, last = recorder.steps[0].requested, recorder.steps[-1].asked
+    first, last = recorder.steps[0].requested, recorder.steps[-1].requested
     assert first[4] == last[4]
     assert first[17] == last[17]
     assert recorder.steps[0].programmed.failed.sum() == 2

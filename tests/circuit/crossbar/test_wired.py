@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
+from hwlearn.circuit.crossbar import solvers as crossbar_solve
 from hwlearn.circuit.crossbar.direct import solve_directly
 from hwlearn.circuit.crossbar.ends import held_ends
 from hwlearn.circuit.crossbar.problem import Problem
 from hwlearn.circuit.crossbar.relaxation import relax, relax_by_vector, suits_lapack
-from hwlearn.circuit.crossbar.solution import solvers as crossbar_solve
 from hwlearn.errors import CircuitError, SingularCircuitError
 
 NAN = float("nan")

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from hwlearn import Kirchhoff, Topology, loops
 from hwlearn.circuit.elements import OHMIC, Custom, Element, IdealDiode, Shockley, Sinh
+from hwlearn.circuit.nonlinear import linearised
 from hwlearn.circuit.nonlinear.newton import PROMISED
-from hwlearn.circuit.nonlinear.solver import NonlinearKirchhoff, linearised
+from hwlearn.circuit.nonlinear.solver import NonlinearKirchhoff
 from hwlearn.errors import CircuitError, ConvergenceError, SingularCircuitError
 
 CUBIC = Custom(

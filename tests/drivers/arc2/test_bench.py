@@ -12,8 +12,8 @@ from arc2_rig import LIMITS, FakeLibrary, World, settings, world_of
 import hwlearn as hl
 from hwlearn.calibration.pulses import PulsePlan, measure_pulses
 from hwlearn.lab.bench import backends
+from hwlearn_drivers.arc2 import backend as arc2_backend
 from hwlearn_drivers.arc2.backend import Arc2Backend
-from hwlearn_drivers.arc2.instrument import backend as arc2_backend
 from hwlearn_drivers.arc2.wiring import COLUMNS, ROWS
 
 PAGE = (Path(__file__).parents[3] / "docs" / "arc2.md").read_text(encoding="utf-8")

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwlearn.errors import LimitError
+from hwlearn_drivers.arc2 import instrument as arc2
 from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
 from hwlearn_drivers.arc2.instrument import Arc2
-from hwlearn_drivers.arc2.instrument import instrument as arc2
 from hwlearn_drivers.errors import (
     GarbledReplyError,
     HaltedError,

@@ -12,10 +12,10 @@ import pytest
 from arc2_rig import FakeInstrument, FakeLibrary, VendorError, world_of
 
 from hwlearn.errors import SetupError
+from hwlearn_drivers.arc2 import library as arc2_library
 from hwlearn_drivers.arc2.calls import DryInstrument
 from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
 from hwlearn_drivers.arc2.instrument import Arc2
-from hwlearn_drivers.arc2.instrument import library as arc2_library
 from hwlearn_drivers.errors import LinkError
 
 METHODS = [name for name in vars(arc2_library.VendorInstrument) if not name.startswith("_")]

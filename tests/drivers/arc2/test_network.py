@@ -22,8 +22,8 @@ from pydantic import ValidationError
 import hwlearn as hl
 from hwlearn.errors import ComplianceError, LimitError, NetworkError, SetupError
 from hwlearn.network.nudges import OutputDrive
+from hwlearn_drivers.arc2 import backend as arc2_backend
 from hwlearn_drivers.arc2.backend import Arc2Backend
-from hwlearn_drivers.arc2.instrument import backend as arc2_backend
 from hwlearn_drivers.arc2.settings import Arc2PulseSettings, Arc2Settings
 from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
 from hwlearn_sim.twin.twin import KirchhoffTwin

@@ -13,8 +13,9 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import LimitError, SetupError
 from hwlearn.network.network import TargetError
 from hwlearn_drivers.board.backend import BoardBackend
-from hwlearn_sim import KirchhoffTwin, PlacedBoard, VirtualBench, board_build
+from hwlearn_sim import KirchhoffTwin, PlacedBoard, VirtualBench
 from hwlearn_sim.bench.board_backend import BOARD, VirtualBoardBackend, VirtualBoardSettings
+from hwlearn_sim.board import build as board_build
 from hwlearn_sim.board.parts import EDGE_LAW
 from hwlearn_sim.devices.imperfections import Imperfections
 

@@ -16,7 +16,8 @@ from hwlearn.errors import HwlearnError
 from hwlearn.learning.records import Callback, Progress, Step
 from hwlearn_drivers.board.backend import BoardBackend
 from hwlearn_drivers.errors import LinkTimeout
-from hwlearn_sim import PlacedBoard, VirtualBench, serve
+from hwlearn_sim import PlacedBoard, VirtualBench
+from hwlearn_sim.wire import serve
 from hwlearn_sim.wire.faults import Faults
 
 needs_pty = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
