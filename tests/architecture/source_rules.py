@@ -1,0 +1,135 @@
+"""Rules about the source tree that no linter checks. Each function returns the places that break one rule."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from source_tree import PACKAGES, ROOT, Module, modules
+
+MOST_LINES = 400
+MOST_MODULES = 14
+SAME_FIRST_WORD, SAME_LAST_WORD = 2, 3
+"""So many modules of one folder whose names share a word should be a folder of their own."""
+WRAPPER = "hwlearn.network.wrapped"
+
+
+def long_files_without_a_reason() -> list[str]:
+    """Return files over 400 lines whose module docstring does not say why ("One file because ...")."""
+    found = []
+    for module in modules().values():
+        lines = len(module.path.read_text(encoding="utf-8").splitlines())
+        if lines > MOST_LINES and "one file because" not in (ast.get_docstring(module.tree) or "").lower():
+            found.append(f"{_place(module)}: {lines} lines")
+    return found
+
+
+def crowded_folders() -> list[str]:
+    """Return folders with more than 14 modules side by side."""
+    return [
+        f"{folder.relative_to(ROOT)}: {len(files)} modules"
+        for package in PACKAGES.values()
+        for folder in [package, *(path for path in package.rglob("*") if path.is_dir())]
+        if len(files := [path for path in folder.glob("*.py") if path.name != "__init__.py"]) > MOST_MODULES
+    ]
+
+
+def name_families() -> list[str]:
+    """Return folders with two modules that begin, or three that end, with the same word."""
+    found = []
+    for package in PACKAGES.values():
+        for folder in [package, *(path for path in package.rglob("*") if path.is_dir())]:
+            names = [path.stem for path in folder.glob("*.py") if path.name != "__init__.py"]
+            for which, most in ((0, SAME_FIRST_WORD), (-1, SAME_LAST_WORD)):
+                words = Counter(name.split("_")[which] for name in names)
+                found += [
+                    f"{folder.relative_to(ROOT)}: {count} modules share {word!r}"
+                    for word, count in words.items()
+                    if count >= most
+                ]
+    return found
+
+
+def class_names_used_twice() -> list[str]:
+    """Return public class names that two modules of the three packages define."""
+    homes = defaultdict(list)
+    for module in modules().values():
+        for node in ast.walk(module.tree):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].append(module.name)
+    return [f"{name}: {', '.join(where)}" for name, where in sorted(homes.items()) if len(where) > 1]
+
+
+def private_attributes_of_others() -> list[str]:
+    """Return uses of another object's private names.
+
+    Allowed are ``other._name`` of the same class (the file defines ``_name``, and ``other`` is a plain name), and
+    the protected methods that `WrappedNetwork` forwards to the network that it wraps.
+    """
+    found = []
+    for module in modules().values():
+        own = set(_defined_privately(module.tree))
+        found += [
+            f"{_place(module)}:{node.lineno}: {ast.unparse(node)}"
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.Attribute)
+            and _is_private(node.attr)
+            and not (node.attr in own and _is_plain(node.value))
+            and not (module.name == WRAPPER and node.attr in own)
+        ]
+        found += [
+            f"{_place(module)}:{node.lineno}: import of {alias.name} from {node.module}"
+            for node in ast.walk(module.tree)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hwlearn")
+            for alias in node.names
+            if _is_private(alias.name)
+        ]
+    return found
+
+
+def settings_read_by_guess() -> list[str]:
+    """Return ``getattr(something, "name", default)`` on settings: a capability guessed from a name."""
+    return [
+        f"{_place(module)}:{node.lineno}: {ast.unparse(node)}"
+        for module in modules().values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "getattr"
+        and len(node.args) == 3
+        and "settings" in ast.unparse(node.args[0])
+    ]
+
+
+def _defined_privately(tree: ast.Module) -> Iterator[str]:
+    """Yield private names that this file defines: methods, attributes of ``self``, slots, fields, properties."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            yield node.target.id
+        elif (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in ("self", "cls")
+        ) or (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Call)
+            and isinstance(node.value.func, ast.Name)
+            and node.value.func.id == "super"
+        ):
+            yield node.attr
+
+
+def _is_plain(value: ast.expr) -> bool:
+    """Return whether an expression is a name, ``super()``, or a value made on the spot."""
+    return isinstance(value, ast.Name | ast.Call)
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def _place(module: Module) -> str:
+    return module.path.relative_to(ROOT).as_posix()
