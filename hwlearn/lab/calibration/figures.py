@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +12,10 @@ from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.edge_fit import EdgeFit
 from hwlearn.calibration.lines import LineFit
 from hwlearn.calibration.noise import NoiseFit
+from hwlearn.calibration.pulses import PulseFit
 from hwlearn.calibration.verify import Verification
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import SetupError
-from hwlearn.lab.runs.report import FAINT, INK, SECOND, THIRD
+from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, drawn, set_log_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,9 +29,10 @@ def draw_noise(path: Path, topology: Topology, fit: NoiseFit) -> Path:
             left.plot(fit.averages, 1e6 * fit.of_mean_V[:, k], "o-", label=topology.names[node], markersize=4)
         white = 1e6 * float(np.sqrt(np.mean(fit.of_mean_V[0] ** 2)))
         left.plot(fit.averages, white / np.sqrt(fit.averages), "--", color=FAINT, label="white noise")
-        left.set_xscale("log")
-        if fit.of_mean_V.all():  # a twin may have none
-            left.set_yscale("log")
+        set_log_scale(left, "x")
+        left.set_xticks(fit.averages, [str(count) for count in fit.averages])
+        if fit.of_mean_V.all():  # a twin without noise has zeros
+            set_log_scale(left, "y")
         left.axvline(fit.recommended, color=SECOND, linewidth=1, label=f"recommended: {fit.recommended}")
         left.set_xlabel("readings averaged")
         left.set_ylabel("Allan deviation of the mean (µV)")
@@ -96,23 +96,17 @@ def draw_converters(path: Path, topology: Topology, fit: ConverterFit, gain_sigm
 def draw_edges(path: Path, topology: Topology, fit: EdgeFit, sigma: FloatArray) -> Path:
     """Draw the edges' gains, and how well they are known."""
 
-    from matplotlib.ticker import LogLocator, NullFormatter
-
     def draw(left: Axes, right: Axes) -> None:
         at = np.arange(topology.n_edges)
         left.errorbar(at, fit.gains, 2 * fit.gains * sigma, fmt="o", color=INK, markersize=3, linewidth=1)
         if fit.stuck.any():
             left.plot(at[fit.stuck], fit.gains[fit.stuck], "x", color=SECOND, label="stuck")
             left.legend(frameon=False, fontsize=8)
-        left.set_yscale("log")
+        set_log_scale(left, "y")
         left.set_xlabel("edge")
         left.set_ylabel("gain, 95 %")
         right.plot(np.sort(100 * sigma), (at + 1) / len(at), color=INK)
-        right.set_xscale("log")
-        for axis in (left.yaxis, right.xaxis):  # a decade or less: plain numbers rather than powers of ten
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 3.0, 5.0)))
-            axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter(NullFormatter())
+        set_log_scale(right, "x")
         right.set_xlabel("relative uncertainty (%)")
         right.set_ylabel("share of the edges")
 
@@ -139,19 +133,33 @@ def draw_verification(path: Path, topology: Topology, fit: Verification) -> Path
     return drawn(path, draw)
 
 
-def drawn(path: Path, draw: Callable[[Axes, Axes], None]) -> Path:
-    """Make a figure of two panels and write it as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+def draw_pulses(path: Path, fit: PulseFit) -> Path:
+    """Draw the response curves of the first device, and the thresholds of all."""
 
-    figure = Figure(figsize=(10, 3.8), dpi=130, layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    draw(left, right)
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise SetupError(f"cannot write {path}: {error}") from None
-    return path
+    def draw(left: Axes, right: Axes) -> None:
+        if fit.devices:
+            for curve in fit.devices[0].curves:
+                left.errorbar(
+                    np.arange(len(curve.conductance)),
+                    1e6 * curve.conductance,
+                    2e6 * curve.sigma,
+                    fmt="o-",
+                    markersize=3,
+                    linewidth=1,
+                    label=f"{curve.amplitude:+.2f} V, {1e6 * curve.width:g} µs",
+                )
+            set_log_scale(left, "y")
+            left.set_title(f"device {fit.devices[0].device}", fontsize=9)
+            left.legend(frameon=False, fontsize=7)
+        left.set_xlabel("equal pulses")
+        left.set_ylabel("conductance (µS), 95 %")
+        at = np.array([d.device for d in fit.devices])
+        for name, sign, colour in (("set", 1, INK), ("reset", -1, SECOND)):
+            volts = np.array([getattr(d, name).volts for d in fit.devices])
+            sigma = np.array([getattr(d, name).sigma_V for d in fit.devices])
+            right.errorbar(at, sign * volts, 2 * sigma, fmt="o", color=colour, capsize=3, label=name.upper())
+        right.set_xlabel("device")
+        right.set_ylabel(f"threshold (V), {1e6 * fit.width_s:g} µs, 95 %")
+        right.legend(frameon=False, fontsize=8)
+
+    return drawn(path, draw)

@@ -21,10 +21,10 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn.device_access import DeviceAccess
 from hwlearn.errors import SetupError
-from hwlearn.lab.runs.store import hold
 from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import OutputDrive
 from hwlearn.storage.atomic_file import write_atomically
+from hwlearn.storage.lock import FolderLock
 
 _FACTS = "journal.json"
 _ASKED = "asked_"
@@ -55,7 +55,7 @@ class Journal:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise SetupError(f"cannot make {folder}: {error}") from None
-        self._held = hold(folder)
+        self._lock = FolderLock(folder, "calibration")
         try:
             kept = self._facts()
             if kept is not None and kept != json.loads(json.dumps(dict(facts))):
@@ -63,7 +63,7 @@ class Journal:
                 self._forget_from(0)
             write_atomically(folder / _FACTS, json.dumps(dict(facts), indent=1).encode())
         except BaseException:
-            self._held.close()
+            self._lock.release()
             raise
         self.entries = self._count()
 
@@ -130,7 +130,7 @@ class Journal:
 
     def close(self) -> None:
         """Let go of the folder and keep it."""
-        self._held.close()
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self

@@ -11,8 +11,8 @@ import numpy as np
 from hwlearn.calibrated.sections import PulseRecord
 from hwlearn.calibration.pulses import DevicePulses, PulseFit, PulsePlan, measure_pulses
 from hwlearn.errors import SetupError
+from hwlearn.lab.calibration.figures import draw_pulses
 from hwlearn.lab.calibration.stage import Found, Row, Stage
-from hwlearn.lab.pulse_figure import draw_pulses
 from hwlearn.storage.atomic_file import write_atomically
 from hwlearn.units import format_quantity
 

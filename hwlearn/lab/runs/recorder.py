@@ -14,11 +14,12 @@ from typing import Self
 from hwlearn.arrays import IntArray
 from hwlearn.errors import RunError
 from hwlearn.lab.bench.bench import Bench
-from hwlearn.lab.runs.store import Run, connect, hold, packed, put_fact
+from hwlearn.lab.runs.store import Run, connect, packed, put_fact
 from hwlearn.learning.records import Callback, Epoch, History, Step
 from hwlearn.learning.rules import Gradient
 from hwlearn.learning.training import Trainer
 from hwlearn.network.network import Programmed
+from hwlearn.storage.lock import FolderLock
 
 
 class RunRecorder(Callback):
@@ -39,13 +40,13 @@ class RunRecorder(Callback):
 
     def __init__(self, run: Run, bench: Bench | None = None) -> None:
         self.run, self._bench = run, bench
-        self._lock = hold(run.folder)
+        self._lock = FolderLock(run.folder, "run")
         self._db = connect(run.folder)
 
     def close(self) -> None:
         """Let go of the run."""
         self._db.close()
-        self._lock.close()
+        self._lock.release()
 
     def __enter__(self) -> Self:
         return self

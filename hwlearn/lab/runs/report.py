@@ -10,13 +10,12 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.topology import Topology
+from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD
 from hwlearn.lab.runs.store import Run
 from hwlearn.learning.records import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-INK, SECOND, THIRD, FAINT = "#1f3a5f", "#c8553d", "#2a9d8f", "#9aa5b1"
 
 
 def draw_run(run: Run, path: Path | None = None) -> Path:

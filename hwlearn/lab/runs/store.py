@@ -25,9 +25,10 @@ from hwlearn.errors import RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench_file.file import load_bench_file
 from hwlearn.learning.records import Epoch, Progress, Score
+from hwlearn.storage.lock import FolderLock
 
 FORMAT = 1
-DATABASE, BENCH_FILE, LOCK = "run.sqlite", "bench.toml", "run.lock"
+DATABASE, BENCH_FILE = "run.sqlite", "bench.toml"
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE batches (step INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, time REAL NOT NULL,
@@ -126,7 +127,7 @@ class Run:
     def alive(self) -> bool:
         """Whether a process is writing the run now."""
         try:
-            hold(self.folder).close()
+            FolderLock(self.folder, "run").release()
         except RunError:
             return True
         return False
@@ -231,25 +232,6 @@ def connect(folder: Path) -> sqlite3.Connection:
     db = sqlite3.connect(folder / DATABASE, timeout=10)
     db.execute("PRAGMA synchronous=FULL")
     return db
-
-
-def hold(folder: Path) -> sqlite3.Connection:
-    """Claim a run folder for this process until the connection is closed.
-
-    The operating system gives the claim up with the process, however that ends.
-
-    Raises
-    ------
-    RunError
-        If another process (or another part of this one) holds it.
-    """
-    lock = sqlite3.connect(folder / LOCK, timeout=0, isolation_level=None)
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError as error:
-        lock.close()
-        raise RunError(f"run {folder} is being written by another process; wait for it, or stop it") from error
-    return lock
 
 
 def put_fact(db: sqlite3.Connection, key: str, value: object, *, only_if_missing: bool = False) -> None:
