@@ -1,27 +1,32 @@
-"""The command line: one file a command; commands of installed wings join through ``hwlearn.commands``."""
+"""The command line: one file per command. Installed packages add commands through ``hwlearn.commands``.
+
+Modules that take long to import (numpy, matplotlib, pydantic) are imported inside the commands, so that
+``hwlearn --help``, ``hwlearn off`` and the completion of the shell are fast.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points, version
 from types import FrameType
 from typing import Annotated
 
 import typer
 
+import hwlearn
 from hwlearn.cli import calibrate, check, init, off, report, resume, runs, train
+from hwlearn.cli.command_group import CommandGroup
 from hwlearn.cli.outcome import FAILED
 from hwlearn.errors import HwlearnError
 
 app = typer.Typer(
     name="hwlearn",
+    cls=CommandGroup,
     help="Train physical resistor networks with measurements in the loop.",
+    epilog="First steps: `hwlearn train iris`. Completion with the Tab key: `hwlearn --install-completion`.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
 )
 app.command("train")(train.train)
 app.command("resume")(resume.resume)
@@ -33,25 +38,9 @@ app.command("init")(init.init)
 app.command("off")(off.off)
 
 
-def mount(points: Iterable[EntryPoint]) -> None:
-    """Add the commands of installed wings, a typer app or a function each; tell of one that cannot be loaded."""
-    for point in points:
-        try:
-            loaded = point.load()
-            if isinstance(loaded, typer.Typer):
-                app.add_typer(loaded, name=point.name)
-            else:
-                app.command(point.name)(loaded)
-        except Exception as error:  # whatever a plugin does wrong, `hwlearn off` must still work
-            typer.echo(f"hwlearn: the command {point.name!r} cannot be loaded: {error}", err=True)
-
-
-mount(entry_points(group="hwlearn.commands"))
-
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"hwlearn {version('hwlearn')}")
+def _show_version(requested: bool) -> None:
+    if requested:
+        typer.echo(f"hwlearn {hwlearn.__version__}")
         raise typer.Exit
 
 
@@ -66,16 +55,16 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; SIGTERM or a closed terminal closes the network before the process ends."""
+    """Run the command line. SIGTERM and a closed terminal close the network before the process ends."""
 
     def on_terminate(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):  # the last two exist on one kind of system each
+    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):  # Windows has no SIGHUP, other systems have no SIGBREAK
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), on_terminate)
     try:
         app()
-    except HwlearnError as error:  # from a plugin's command; ours end by themselves
+    except HwlearnError as error:  # from the command of a plugin; ours report their errors themselves
         typer.echo(f"hwlearn: {error}", err=True)
         sys.exit(FAILED)

@@ -21,7 +21,7 @@ class Ended:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench_text: str) -> Path:
-    """An empty folder to stand in, with the small bench in it; runs go to ``runs`` there."""
+    """The working directory: a folder with the small bench in it. Runs go to its subfolder ``runs``."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HWLEARN_RUNS", raising=False)
     (tmp_path / "small.toml").write_text(bench_text, encoding="utf-8")

@@ -1,8 +1,6 @@
 """What each command prints, writes and answers."""
 
 import json
-import subprocess
-import sys
 import tomllib
 
 import pytest
@@ -137,18 +135,6 @@ def test_off_where_there_is_nothing_to_switch(hwlearn):
         "backend": "sim",
         "off": False,
     }
-
-
-def test_help_and_version_start_fast_and_need_no_plot():
-    code = (
-        "import sys\nfrom hwlearn.cli import main\nsys.argv = ['hwlearn', '--help']\n"
-        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "slow = {'matplotlib', 'scipy.signal', 'pyvisa'} & set(sys.modules)\nassert not slow, slow"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    for command in ("train", "resume", "runs", "report", "check", "init", "off"):
-        assert command in done.stdout
 
 
 def test_every_command_has_json(hwlearn):

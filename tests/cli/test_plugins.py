@@ -8,6 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from hwlearn import cli
+from hwlearn.cli import command_group
 from hwlearn.errors import NetworkError
 from hwlearn.lab.bench import backends
 from hwlearn_sim.twin.backend import SimBackend
@@ -27,8 +28,7 @@ class Point:
 
 @pytest.fixture
 def mounted(monkeypatch):
-    """Mount a plugin's commands for the test."""
-    groups = list(cli.app.registered_groups)
+    """Install the commands of a working and of a broken plugin for the test."""
     ours = typer.Typer()
 
     @ours.command()
@@ -39,15 +39,39 @@ def mounted(monkeypatch):
     def fail() -> None:
         raise NetworkError("no reply from the rack")
 
-    cli.mount([Point("rack", ours), Point("broken", ImportError("No module named 'rack9'"))])
-    yield
-    cli.app.registered_groups[:] = groups
+    points = [
+        Point("rack", ours),
+        Point("ping", lambda: typer.echo("pong")),
+        Point("broken", ImportError("No module named 'rack9'")),
+    ]
+    monkeypatch.setattr(command_group, "entry_points", lambda group: points)
+    return points
 
 
-def test_commands_of_a_plugin(capsys, mounted):
+def test_commands_of_a_plugin(mounted):
     assert CliRunner().invoke(cli.app, ["rack", "hello"]).stdout == "hello\n"
-    assert "'broken' cannot be loaded: No module named 'rack9'" in capsys.readouterr().err
-    assert CliRunner().invoke(cli.app, ["off", "--help"]).exit_code == 0
+    assert CliRunner().invoke(cli.app, ["ping"]).stdout == "pong\n"
+
+
+def test_broken_plugin_is_reported_when_called_and_in_the_help(mounted):
+    ended = CliRunner().invoke(cli.app, ["broken", "scan", "--all"])
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.stderr == "hwlearn: the command 'broken' cannot be loaded: No module named 'rack9'\n"
+    listed = CliRunner().invoke(cli.app, ["--help"])
+    assert listed.exit_code == 0
+    assert "cannot be loaded" in listed.stdout
+
+
+def test_own_commands_do_not_load_plugins(mounted, mocker, hwlearn):
+    load = mocker.spy(Point, "load")
+    ended = hwlearn("off", "small.toml")
+    assert (ended.code, ended.err) == (0, [])
+    assert load.call_count == 0
+
+
+def test_plugin_cannot_replace_a_command_of_hwlearn(monkeypatch, hwlearn):
+    monkeypatch.setattr(command_group, "entry_points", lambda group: [Point("off", lambda: typer.echo("pong"))])
+    assert hwlearn("off", "small.toml").out == ["backend 'sim' has no outputs to switch"]
 
 
 def test_errors_of_a_plugin_are_one_line_too(capsys, mounted, monkeypatch):

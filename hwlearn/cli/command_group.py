@@ -1,0 +1,97 @@
+"""`CommandGroup`: the root of the command line. Commands of installed packages are loaded when they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import typer
+from typer.core import TyperGroup, TyperOption
+from typer.main import get_group
+
+from hwlearn.cli.outcome import command
+from hwlearn.errors import SetupError
+
+ENTRY_POINTS = "hwlearn.commands"
+
+
+class CommandGroup(TyperGroup):
+    """The commands of this package, then those of the entry-point group ``hwlearn.commands``.
+
+    An entry point names a function or a `typer.Typer`. It is imported only when its command is called or listed: a
+    slow or broken plugin affects no other command.
+    """
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of all commands, those of this package first."""
+        own = super().list_commands(ctx)
+        return [*own, *(point.name for point in _installed() if point.name not in own)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """Return the command of a name, None if there is none."""
+        found = super().get_command(ctx, cmd_name)
+        if found is None:
+            points = {point.name: point for point in _installed()}
+            # a name that does not exist needs all the others, for "Did you mean"
+            for name in [cmd_name] if cmd_name in points else points:
+                self.commands[name] = _loaded(points[name])
+            found = super().get_command(ctx, cmd_name)
+        if found is not None:
+            _hide_flag_types(found, ctx)
+        return found
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the options of the root command."""
+        params = super().get_params(ctx)
+        _hide_types(params)
+        return params
+
+
+def _installed() -> Iterable[EntryPoint]:
+    return entry_points(group=ENTRY_POINTS)
+
+
+def _loaded(point: EntryPoint) -> Any:
+    """Return the command of an entry point; if it cannot be loaded, a command that reports why."""
+    host = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+    host.callback()(_no_options)
+    try:
+        plugin = point.load()
+        if isinstance(plugin, typer.Typer):
+            host.add_typer(plugin, name=point.name)
+        else:
+            host.command(point.name)(plugin)
+        return get_group(host).commands[point.name]
+    except Exception as error:  # a plugin may raise anything; the other commands must still work
+        return _broken(point.name, f"the command {point.name!r} cannot be loaded: {error}")
+
+
+def _broken(name: str, message: str) -> Any:
+    @command
+    def fail() -> None:
+        raise SetupError(message)
+
+    host = typer.Typer(add_completion=False, rich_markup_mode=None)
+    host.callback()(_no_options)
+    host.command(name, help=message, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(
+        fail
+    )
+    return get_group(host).commands[name]
+
+
+def _no_options() -> None:
+    pass
+
+
+def _hide_flag_types(found: Any, ctx: Any) -> None:
+    """Remove ``<bool>`` behind the flags of a command and of its subcommands."""
+    _hide_types(found.get_params(ctx))
+    for below in found.commands.values() if isinstance(found, TyperGroup) else ():
+        _hide_flag_types(below, ctx)
+
+
+def _hide_types(params: Iterable[Any]) -> None:
+    for param in params:
+        if isinstance(param, TyperOption) and param.is_flag:
+            param.metavar = ""
