@@ -9,7 +9,7 @@ import pytest
 
 import hwlearn as hl
 
-PACKAGES = ["hwlearn"]
+PACKAGES = ["hwlearn", "hwlearn_sim", "hwlearn_sim.devices"]
 
 
 def typed_names(package):

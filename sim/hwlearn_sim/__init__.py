@@ -1,10 +1,11 @@
 """Simulated benches: the Kirchhoff twin, and virtual instruments on real wires.
 
-What is named here is imported when it is first used: the command line must start fast.
+Each name is imported at its first use: the command line must start fast.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from hwlearn.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hwlearn_sim.bench.bench import VirtualBench
@@ -14,21 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Imperfections", "KirchhoffTwin", "PlacedBoard", "PlacedCard", "PlacedSmu", "VirtualBench"]
 
-_HOMES = {
-    "Imperfections": "hwlearn_sim.devices.imperfections",
-    "KirchhoffTwin": "hwlearn_sim.twin.twin",
-    "PlacedBoard": "hwlearn_sim.placed",
-    "PlacedCard": "hwlearn_sim.placed",
-    "PlacedSmu": "hwlearn_sim.placed",
-    "VirtualBench": "hwlearn_sim.bench.bench",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "hwlearn_sim.bench.bench": ["VirtualBench"],
+        "hwlearn_sim.devices.imperfections": ["Imperfections"],
+        "hwlearn_sim.placed": ["PlacedBoard", "PlacedCard", "PlacedSmu"],
+        "hwlearn_sim.twin.twin": ["KirchhoffTwin"],
+    },
+)

@@ -1,12 +1,11 @@
 """Devices of simulated benches: nominal edges with faults, digital potentiometers, memristive devices, arrays.
 
-What is named here is imported when it is first used: the command line must start fast.
+Each name is imported at its first use: the command line must start fast.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hwlearn_sim.devices.programmed import Devices
+from hwlearn.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hwlearn_sim.devices.array import DeviceArray
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from hwlearn_sim.devices.fits.vteam import fit_vteam
     from hwlearn_sim.devices.iv import SinhIV
     from hwlearn_sim.devices.model import DeviceModel
+    from hwlearn_sim.devices.programmed import Devices
     from hwlearn_sim.devices.soft_bounds import SoftBounds, SoftBoundsLaw
     from hwlearn_sim.devices.vteam import Vteam, VteamLaw
 
@@ -39,29 +39,20 @@ __all__ = [
     "read_pulse_data",
 ]
 
-_HOMES = {
-    "DeviceArray": "array",
-    "DeviceModel": "model",
-    "Digipots": "digipot",
-    "Failing": "failing",
-    "FittedLaw": "fits.fitting",
-    "PulseData": "fits.measured",
-    "SinhIV": "iv",
-    "SoftBounds": "soft_bounds",
-    "SoftBoundsLaw": "soft_bounds",
-    "Vteam": "vteam",
-    "VteamLaw": "vteam",
-    "fit_soft_bounds": "fits.soft_bounds",
-    "fit_vteam": "fits.vteam",
-    "read_pulse_data": "fits.measured",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "hwlearn_sim.devices.array": ["DeviceArray"],
+        "hwlearn_sim.devices.digipot": ["Digipots"],
+        "hwlearn_sim.devices.failing": ["Failing"],
+        "hwlearn_sim.devices.fits.fitting": ["FittedLaw"],
+        "hwlearn_sim.devices.fits.measured": ["PulseData", "read_pulse_data"],
+        "hwlearn_sim.devices.fits.soft_bounds": ["fit_soft_bounds"],
+        "hwlearn_sim.devices.fits.vteam": ["fit_vteam"],
+        "hwlearn_sim.devices.iv": ["SinhIV"],
+        "hwlearn_sim.devices.model": ["DeviceModel"],
+        "hwlearn_sim.devices.programmed": ["Devices"],
+        "hwlearn_sim.devices.soft_bounds": ["SoftBounds", "SoftBoundsLaw"],
+        "hwlearn_sim.devices.vteam": ["Vteam", "VteamLaw"],
+    },
+)
