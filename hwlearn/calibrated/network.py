@@ -1,4 +1,4 @@
-"""`CalibratedNetwork`: any network, read and programmed through a calibration record."""
+"""`CalibratedNetwork`: any network, corrected by a calibration record."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.batches import batch
-from hwlearn.device_access import DeviceAccess
 from hwlearn.errors import LimitError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TwoPhase
 from hwlearn.network.nudges import Nudge, OutputDrive
+from hwlearn.network.wrapped import WrappedNetwork
 
 
-class CalibratedNetwork(Network):
-    """A network whose volts and siemens are calibrated ones: told, read and programmed as the record says.
+class CalibratedNetwork(WrappedNetwork):
+    """A network corrected by a calibration record: setpoints, readings and conductances are calibrated values.
 
-    Whatever is asked passes the limits twice: as asked, and as the hardware is told after the correction. Closing
-    it closes the network inside.
+    Limits are checked twice: on the requested values, and on the corrected setpoints sent to the hardware.
+    `devices` are those of the inner network: their siemens are as read, without the gains of the record.
 
     Parameters
     ----------
     network : Network
-        The network as its backend opened it; its numbers are nominal.
+        The inner network as its backend opened it, with nominal values; it is closed with this one.
     record : CalibrationRecord
-        Checked against the network's topology and instruments.
+        Checked against the topology and the instruments of the network.
 
     Raises
     ------
@@ -38,18 +38,16 @@ class CalibratedNetwork(Network):
 
     Notes
     -----
-    A calibrated target whose nominal value lies beyond the ends of ``limits.conductance`` becomes the end, the
-    nearest that the hardware can be programmed to, and `Programmed.reached` says where that is: as with any other
-    target between two codes. Neither the nominal nor the calibrated value leaves the limits by it.
-    A board that finds nudges by itself does so in its own volts; with calibrated converters the phases are
-    measured one by one instead.
+    Where the nominal value of a target conductance lies beyond an end of ``limits.conductance``, that end is
+    programmed, and `Programmed.reached` reports its calibrated value. The nominal value never leaves the limits.
+    A board that computes the nudges itself does so in its nominal volts. With calibrated converters the phases are
+    therefore measured one by one.
     """
 
     def __init__(self, network: Network, record: CalibrationRecord) -> None:
         record.check(network.topology, network.instruments)
-        super().__init__(network.topology, network.limits, network.nudges, resolution=network.resolution)
+        super().__init__(network)
         self.record = record
-        self._network = network
         top = network.topology
         found = record.converters
         self._in_gain, self._in_offset = np.ones(top.n_inputs), np.zeros(top.n_inputs)
@@ -65,82 +63,64 @@ class CalibratedNetwork(Network):
         self._edge_gain = np.ones(top.n_edges) if record.edges is None else record.edges.gain
         self._stuck = [] if record.edges is None else list(record.edges.stuck)
 
-    # --- what it hangs on ---------------------------------------------------------------------------
+    # --- setpoints ----------------------------------------------------------------------------------
 
-    @property
-    def network(self) -> Network:
-        """The network inside, whose numbers are nominal."""
-        return self._network
-
-    @property
-    def instruments(self) -> tuple[str, ...]:
-        """What the network inside hangs on."""
-        return self._network.instruments
-
-    @property
-    def devices(self) -> DeviceAccess | None:
-        """Single edges of the network inside, in siemens as they are read: without the gains of the record."""
-        return self._network.devices
+    def setpoints(self, inputs: ArrayLike) -> FloatArray:
+        """Return the DAC setpoints (S, n_in) that put these volts (S, n_in) on the inputs."""
+        return self._setpoints(batch(inputs, self.topology.n_inputs, "inputs"))
 
     def true_outputs(self, inputs: ArrayLike) -> FloatArray | None:
-        """Return the true output volts (S, n_out) where a simulator knows them; the inputs are corrected first."""
-        return self._network.true_outputs(self._told(batch(inputs, self.topology.n_inputs, "inputs")))
-
-    # --- what is asked ------------------------------------------------------------------------------
-
-    def _check_request(self, inputs: FloatArray, drive: OutputDrive | None) -> None:
-        super()._check_request(inputs, drive)
-        try:
-            self._network._check_request(self._told(inputs), self._told_drive(drive))
-        except LimitError as error:
-            raise LimitError(f"as corrected by the calibration, {error}; ask for a little less") from None
-
-    def told(self, inputs: ArrayLike) -> FloatArray:
-        """Return what the DACs are told (S, n_in) so that these volts (S, n_in) are at the inputs."""
-        return self._told(batch(inputs, self.topology.n_inputs, "inputs"))
+        """Return the true output volts (S, n_out) of calibrated inputs (S, n_in) where a simulator knows them."""
+        return super().true_outputs(self.setpoints(inputs))
 
     @property
     def reach_V(self) -> float:
-        """Inputs of this magnitude, any sign, stay within the limits of voltage and drop when corrected."""
+        """Largest magnitude in volts of inputs of any sign whose corrected setpoints stay within the limits."""
         most = min(self.limits.voltage, 0.5 * self.limits.drop)
         inside = (most - np.abs(self._in_offset / self._in_gain)) * self._in_gain
         return max(0.0, min(most, float(inside.min())))
 
+    def _check_request(self, inputs: FloatArray, drive: OutputDrive | None) -> None:
+        super()._check_request(inputs, drive)
+        try:
+            super()._check_request(self._setpoints(inputs), self._drive_setpoints(drive))
+        except LimitError as error:
+            raise LimitError(f"after the calibration's correction, {error}; request a little less") from None
+
     def _nudge_limits(self) -> Limits:
-        """Return limits narrowed by what the corrections add, so that a nudge chosen within them stays allowed."""
-        limits, top = self.limits, self.topology
-        gain = np.concatenate([self._in_gain, self._drive_gain, [1.0]])  # the ground is as it is
+        """Return limits narrowed by the corrections: the setpoints of a nudge within them keep the hard limits."""
+        limits, top = super()._nudge_limits(), self.topology
+        gain = np.concatenate([self._in_gain, self._drive_gain, [1.0]])  # the ground needs no correction
         low, high = float(gain.min()), float(gain.max())
         offset = float(max(np.abs(self._in_offset).max(initial=0.0), np.abs(self._drive_offset).max(initial=0.0)))
-        # two terminals v and w are told (v - a) / g and (w - b) / h: this much is not told by v - w
+        # terminals at v and w have setpoints (v - a) / g and (w - b) / h; this part does not follow from v - w
         shift = 2 * offset + limits.voltage * (high - low) / high
         siemens = np.bincount(top.edges.ravel(), minlength=top.n_nodes) * limits.conductance[1]
         siemens += np.bincount(top.fixed_edges.ravel(), np.repeat(top.fixed_conductances, 2), top.n_nodes)
-        room = {
+        narrowed = {
             "voltage": limits.voltage * low - offset,
             "drop": limits.drop * low - shift,
             "current": limits.current * low - shift * float(siemens[top.outputs].max()),
         }
-        least = {name: 1e-6 * getattr(limits, name) for name in room}  # none left: such nudges are skipped
-        return replace(limits, **{k: min(max(v, least[k]), getattr(limits, k)) for k, v in room.items()})
+        least = {name: 1e-6 * getattr(limits, name) for name in narrowed}  # no headroom: such nudges are skipped
+        return replace(limits, **{k: min(max(v, least[k]), getattr(limits, k)) for k, v in narrowed.items()})
 
-    def _told(self, inputs: FloatArray) -> FloatArray:
-        """Return what the DACs must be told (S, n_in) for the volts that are wanted."""
+    def _setpoints(self, inputs: FloatArray) -> FloatArray:
         return np.asarray((inputs - self._in_offset) / self._in_gain)
 
-    def _told_drive(self, drive: OutputDrive | None) -> OutputDrive | None:
+    def _drive_setpoints(self, drive: OutputDrive | None) -> OutputDrive | None:
         if drive is None or drive.kind == "current":
             return drive
         return replace(drive, values=(drive.values - self._drive_offset) / self._drive_gain)
 
-    # --- what is read -------------------------------------------------------------------------------
+    # --- readings -----------------------------------------------------------------------------------
 
     def _corrected(self, read: Readout, drive: OutputDrive | None) -> Readout:
-        """Return a readout in calibrated volts; ``drive`` is what was wanted at the outputs."""
+        """Return a readout in calibrated volts; ``drive`` is the requested output drive."""
         volts = read.voltages * self._read_gain + self._read_offset
         currents, nodes = read.output_currents, read.nodes
         if currents is not None and drive is not None and drive.siemens is not None:
-            # a resistor's current is reckoned from both ends; the hardware reckoned from nominal ones
+            # the hardware computed a resistor's current from the nominal voltages at its ends
             through = drive.siemens * (drive.values - volts)
             currents = np.where(np.isnan(drive.values) | (currents == 0), currents, through)
         if nodes is not None:
@@ -151,12 +131,12 @@ class CalibratedNetwork(Network):
         )
 
     def _sigma(self, read: Readout, volts: FloatArray) -> float:
-        """Return the standard uncertainty of a reading: noise as it was found, and what the converters leave."""
+        """Return the standard uncertainty of a reading: measured noise and the residual of the converter fit."""
         noise, found = self.record.noise, self.record.converters
         sigma = read.voltage_sigma
         if noise is not None:
             measured = float(noise.reading_sigma_V.max())
-            # the bench may average more by now: what was measured scales with what it states
+            # the bench may average more now: the measured noise scales with the specified one
             sigma = sigma * measured / noise.stated_sigma_V if noise.stated_sigma_V > 0 else max(sigma, measured)
         sigma *= float(self._read_gain.max())
         if found is None:
@@ -166,14 +146,16 @@ class CalibratedNetwork(Network):
         return math.hypot(sigma, float(left.max()))
 
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
-        return self._corrected(self._network._measure(self._told(inputs), self._told_drive(drive)), drive)
+        return self._corrected(super()._measure(self._setpoints(inputs), self._drive_setpoints(drive)), drive)
 
     def _measure_sides(
         self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
     ) -> tuple[Readout, Readout | None, BoolArray | None]:
-        told_plus = self._told_drive(plus)
-        assert told_plus is not None
-        high, low, refused = self._network._measure_sides(self._told(inputs), told_plus, self._told_drive(minus))
+        plus_setpoints = self._drive_setpoints(plus)
+        assert plus_setpoints is not None
+        high, low, refused = super()._measure_sides(
+            self._setpoints(inputs), plus_setpoints, self._drive_setpoints(minus)
+        )
         return self._corrected(high, plus), None if low is None else self._corrected(low, minus), refused
 
     def _both_phases(
@@ -181,7 +163,7 @@ class CalibratedNetwork(Network):
     ) -> TwoPhase | None:
         if self.record.converters is not None:
             return None
-        whole = self._network._both_phases(inputs, error, nudge, symmetric)
+        whole = super()._both_phases(inputs, error, nudge, symmetric)
         if whole is None:
             return None
         minus = whole.minus
@@ -193,18 +175,15 @@ class CalibratedNetwork(Network):
         )
 
     def _most_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
-        return self._network._most_strength(nudge, (free - self._read_offset) / self._read_gain, error)
+        return super()._most_strength(nudge, (free - self._read_offset) / self._read_gain, error)
 
-    # --- what is programmed -------------------------------------------------------------------------
+    # --- conductances -------------------------------------------------------------------------------
 
     def _program(self, conductances: FloatArray) -> Programmed:
         nominal = np.clip(conductances / self._edge_gain, *self.limits.conductance)
-        done = self._network._program(nominal)
+        done = super()._program(nominal)
         reached, failed = self._edge_gain * done.reached, done.failed.copy()
-        # what an edge that does not move was told says nothing of where it stands
+        # the gain of a stuck edge is its conductance over the middle of the range, whatever its target is
         reached[self._stuck] = self._edge_gain[self._stuck] * math.sqrt(math.prod(self.limits.conductance))
         failed[self._stuck] = True
         return Programmed(conductances, reached, failed)
-
-    def _close(self) -> None:
-        self._network.close()

@@ -12,17 +12,19 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from hwlearn.arrays import FloatArray
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.device_access import DeviceAccess
 from hwlearn.errors import SetupError
-from hwlearn.network.network import Network, Programmed, Readout
-from hwlearn.network.nudges import OutputDrive
+from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TargetError, TwoPhase
+from hwlearn.network.nudges import Nudge, OutputDrive
+from hwlearn.network.wrapped import WrappedNetwork
 from hwlearn.storage.atomic_file import write_atomically
 from hwlearn.storage.lock import FolderLock
 
@@ -141,49 +143,39 @@ class Journal:
         self.close()
 
 
-class JournaledNetwork(Network):
-    """A network whose answers go through a journal; closing it leaves the network inside open.
+class JournaledNetwork(WrappedNetwork):
+    """A network whose answers are kept in a journal; closing it leaves the inner network open.
 
     Parameters
     ----------
     network : Network
     journal : Journal
     on_answer : callable, optional
-        Called after each answer, which is on disk by then.
+        Called after each answer, when the answer is on disk.
 
     Attributes
     ----------
     answers : int
-        Given so far, to programming and to measuring.
+        Number of answers so far, to programming and to measuring.
     replayed : int
-        How many of them came from the journal.
+        Number of answers that came from the journal.
     fresh : int
         Samples that the hardware measured.
     """
 
     def __init__(self, network: Network, journal: Journal, on_answer: Callable[[], None] | None = None) -> None:
-        super().__init__(network.topology, network.limits, network.nudges, resolution=network.resolution)
-        self._network, self._journal, self._told = network, journal, on_answer
+        super().__init__(network)
+        self._journal, self._on_answer = journal, on_answer
         self.answers, self.replayed, self.fresh = 0, 0, 0
         self._due: FloatArray | None = None
         self._devices: DeviceAccess | None = None
 
     @property
-    def network(self) -> Network:
-        """The network inside."""
-        return self._network
-
-    @property
-    def instruments(self) -> tuple[str, ...]:
-        """What the network inside hangs on."""
-        return self._network.instruments
-
-    @property
     def devices(self) -> DeviceAccess | None:
-        """Single devices of the network inside, their pulses and readings in the same journal."""
+        """Devices of the inner network; their pulses and readings are kept in the same journal."""
         from hwlearn.lab.calibration.journaled import JournaledDevices
 
-        inside = self._network.devices
+        inside = super().devices
         if inside is not None and self._devices is None:
             self._devices = JournaledDevices(inside, self._journal, self._device_answered, lambda: self.answers)
         return self._devices
@@ -198,7 +190,7 @@ class JournaledNetwork(Network):
             self._due = conductances
             self._answered(replayed=True)
             return Programmed(conductances, kept["reached"], kept["failed"])
-        done = self._network.program(conductances)
+        done = super()._program(conductances)
         self._due = None
         self._journal.keep(self.answers, request, {"reached": done.reached, "failed": done.failed})
         self._answered()
@@ -207,35 +199,119 @@ class JournaledNetwork(Network):
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         request: dict[str, Any] = {"kind": "free", "inputs": inputs}
         if drive is not None:
-            request |= {"kind": drive.kind, "values": drive.values}
-            request |= {} if drive.siemens is None else {"siemens": drive.siemens}
+            request |= {"kind": drive.kind, **_drive_arrays(drive)}
         kept = self._journal.answer(self.answers, request)
         if kept is not None:
             self._answered(len(inputs), replayed=True)
             return _readout(kept)
-        if self._due is not None:  # the hardware forgot, or another program changed it
-            self._network.program(self._due)
-            self._due = None
-        read = self._network.measure(inputs, drive)
+        self._program_what_is_due()
+        read = super()._measure(inputs, drive)
+        self._count_inside(len(inputs))
         self._journal.keep(self.answers, request, _arrays(read))
         self._answered(len(inputs))
         return read
+
+    def _measure_sides(
+        self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
+    ) -> tuple[Readout, Readout | None, BoolArray | None]:
+        request: dict[str, Any] = {"kind": f"nudged {plus.kind}", "inputs": inputs, **_drive_arrays(plus)}
+        if minus is not None:
+            request["minus"] = minus.values
+        samples = len(inputs) * (1 if minus is None else 2)
+        kept = self._journal.answer(self.answers, request)
+        if kept is not None:
+            self._answered(samples, replayed=True)
+            low = None if minus is None else _readout(_named(kept, "minus_"))
+            return _readout(_named(kept, "plus_")), low, kept.get("refused")
+        self._program_what_is_due()
+        high, low, refused = super()._measure_sides(inputs, plus, minus)
+        self._count_inside(samples)
+        answer = {f"plus_{name}": array for name, array in _arrays(high).items()}
+        if low is not None:
+            answer |= {f"minus_{name}": array for name, array in _arrays(low).items()}
+        self._journal.keep(self.answers, request, {**answer, "refused": refused})
+        self._answered(samples)
+        return high, low, refused
+
+    def _both_phases(
+        self, inputs: FloatArray, error: ErrorSignal, nudge: Nudge, symmetric: bool
+    ) -> TwoPhase | None:
+        """Forward errors that a journal can store, and keep an empty answer where the hardware has no sequence."""
+        if not isinstance(error, TargetError):
+            return None
+        request = {"inputs": inputs, "targets": error.targets, **_nudge_request(nudge, symmetric)}
+        kept = self._journal.answer(self.answers, request)
+        if kept is not None:
+            whole = _two_phase(kept) if kept else None
+            self._answered(_samples(whole), replayed=True)
+            return whole
+        self._program_what_is_due()
+        whole = super()._both_phases(inputs, error, nudge, symmetric)
+        self._count_inside(_samples(whole))
+        self._journal.keep(self.answers, request, {} if whole is None else _two_phase_arrays(whole))
+        self._answered(_samples(whole))
+        return whole
+
+    def _program_what_is_due(self) -> None:
+        """Program the last replayed conductances: the hardware may have lost them since."""
+        if self._due is not None:
+            super()._program(self._due)
+            self._due = None
 
     def _answered(self, samples: int = 0, *, replayed: bool = False) -> None:
         self.answers += 1
         self.replayed += replayed
         self.fresh += 0 if replayed else samples
-        if self._told is not None:
-            self._told()
+        if self._on_answer is not None:
+            self._on_answer()
         if samples and self.on_measured is not None:
             self.on_measured(samples)
 
     def _count(self, samples: int) -> None:
-        """Count samples; whoever listens was told when the answer was on disk."""
+        """Count samples; listeners were called when the answer was on disk."""
         self.measurements += samples
 
     def _close(self) -> None:
-        """Leave the network inside as it is."""
+        """Leave the inner network open."""
+
+
+def _drive_arrays(drive: OutputDrive) -> dict[str, Any]:
+    return {"values": drive.values} | ({} if drive.siemens is None else {"siemens": drive.siemens})
+
+
+def _nudge_request(nudge: Nudge, symmetric: bool) -> dict[str, Any]:
+    """Return what identifies a nudge: its text settings in ``kind``, its numbers as they are."""
+    settings = {part.name: getattr(nudge, part.name) for part in fields(nudge)}
+    texts = [f"{name}={value}" for name, value in settings.items() if isinstance(value, str)]
+    kind = " ".join(["both phases", type(nudge).__name__, f"symmetric={symmetric}", *texts])
+    numbers = {k: v for k, v in settings.items() if v is not None and not isinstance(v, str)}
+    return {"kind": kind, **numbers}
+
+
+def _samples(whole: TwoPhase | None) -> int:
+    """Return the number of samples over all phases."""
+    if whole is None:
+        return 0
+    return len(whole.strength) + int((~whole.skipped).sum()) * (1 if whole.minus is None else 2)
+
+
+def _two_phase_arrays(whole: TwoPhase) -> dict[str, np.ndarray | None]:
+    arrays: dict[str, np.ndarray | None] = {"error": whole.error, "strength": whole.strength}
+    for phase, read in (("free", whole.free), ("plus", whole.plus), ("minus", whole.minus)):
+        if read is not None:
+            arrays |= {f"{phase}_{name}": array for name, array in _arrays(read).items()}
+    return arrays
+
+
+def _two_phase(kept: dict[str, np.ndarray]) -> TwoPhase:
+    free, plus, minus = (_named(kept, f"{phase}_") for phase in ("free", "plus", "minus"))
+    return TwoPhase(
+        _readout(free), _readout(plus), _readout(minus) if minus else None, kept["error"], kept["strength"]
+    )
+
+
+def _named(kept: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in kept.items() if name.startswith(prefix)}
 
 
 def _same(kept: Mapping[str, np.ndarray], request: Mapping[str, Any]) -> bool:

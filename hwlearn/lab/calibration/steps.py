@@ -248,7 +248,7 @@ def find_verification(stage: Stage) -> Found:
 
     def of_prediction(reached: FloatArray, x: FloatArray) -> FloatArray:
         assert uncertainty is not None
-        return uncertainty(reached, network.told(x))
+        return uncertainty(reached, network.setpoints(x))
 
     fit = verify(
         network,

@@ -1,4 +1,4 @@
-"""A network on a virtual bench: the one that the drivers make, and beside it what a lab cannot know."""
+"""`VirtualNetwork`: a network on a virtual bench, with the true values that no real bench reports."""
 
 from __future__ import annotations
 
@@ -10,66 +10,41 @@ from typing import Any
 from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
-from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.arrays import FloatArray
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
-from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TwoPhase
-from hwlearn.network.nudges import Nudge, OutputDrive
+from hwlearn.network.network import Network
+from hwlearn.network.wrapped import WrappedNetwork
 from hwlearn_sim.bench.bench import VirtualBench
 
 
-class VirtualNetwork(Network):
-    """A network on virtual instruments, which knows what a lab cannot.
+class VirtualNetwork(WrappedNetwork):
+    """The network of a virtual bench: measures through the real drivers and also knows the true values.
 
     Parameters
     ----------
     network : Network
-        The network as the drivers have it; whatever it does its own way, it does here too.
+        The network that the drivers opened.
     bench : VirtualBench
-        The bench behind them; closed with it.
+        The bench behind the drivers; closed with the network.
     """
 
     def __init__(self, network: Network, bench: VirtualBench) -> None:
-        super().__init__(network.topology, network.limits, network.nudges, resolution=network.resolution)
+        super().__init__(network)
         self.bench = bench
-        self._network = network
 
     def true_outputs(self, inputs: ArrayLike) -> FloatArray:
-        """Return the output volts (S, n_out) that are really there without noise and limits: for reports."""
+        """Return the true output volts (S, n_out), without noise and converter ranges; for reports."""
         return self.bench.true_outputs(inputs)
 
     @property
     def true_conductances(self) -> FloatArray:
-        """The conductances (E,) that are really there, in siemens: for reports and tests alone."""
+        """The true conductances (E,) in siemens; for reports and tests."""
         return self.bench.true_conductances
-
-    @property
-    def instruments(self) -> tuple[str, ...]:
-        """The virtual instruments, as the drivers found them."""
-        return self._network.instruments
-
-    def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
-        return self._network._measure(inputs, drive)
-
-    def _measure_sides(
-        self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
-    ) -> tuple[Readout, Readout | None, BoolArray | None]:
-        return self._network._measure_sides(inputs, plus, minus)
-
-    def _both_phases(
-        self, inputs: FloatArray, error: ErrorSignal, nudge: Nudge, symmetric: bool
-    ) -> TwoPhase | None:
-        return self._network._both_phases(inputs, error, nudge, symmetric)
-
-    def _most_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
-        return self._network._most_strength(nudge, free, error)
-
-    def _program(self, conductances: FloatArray) -> Programmed:
-        return self._network._program(conductances)
 
     def _close(self) -> None:
         try:
-            self._network.close()
+            super()._close()
         finally:
             self.bench.close()
 

@@ -1,0 +1,105 @@
+"""`WrappedNetwork`: a network that forwards every operation to another network."""
+
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
+
+from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.device_access import DeviceAccess
+from hwlearn.network.limits import Limits
+from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TwoPhase
+from hwlearn.network.nudges import Nudge, OutputDrive
+
+
+class WrappedNetwork(Network):
+    """Base class of networks that change what passes between the caller and another network.
+
+    Every operation is forwarded, including the fast paths `_measure_sides` and `_both_phases`. A subclass
+    overrides the hooks of `Network` that it changes and reaches the inner network through ``super()``: only this
+    class calls the protected methods of another network. Samples are also counted by the inner network, and its
+    ``on_measured`` is called first.
+
+    Parameters
+    ----------
+    network : Network
+        The inner network; it is closed with this one.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__(network.topology, network.limits, network.nudges, resolution=network.resolution)
+        self._network = network
+
+    @property
+    def network(self) -> Network:
+        """The inner network."""
+        return self._network
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """Instruments of the inner network."""
+        return self._network.instruments
+
+    @property
+    def settle_s(self) -> float | None:
+        """Settling time of the inner network in seconds; None if unknown."""
+        return self._network.settle_s
+
+    @property
+    def dac_step_V(self) -> float | None:
+        """Step in volts of the input converters of the inner network; None if unknown or continuous."""
+        return self._network.dac_step_V
+
+    @property
+    def nudge_siemens(self) -> FloatArray | None:
+        """Conductances (n_out,) in siemens of the nudge resistors of the inner network; None if it has none."""
+        return self._network.nudge_siemens
+
+    @property
+    def devices(self) -> DeviceAccess | None:
+        """Device access of the inner network; None if it has none."""
+        return self._network.devices
+
+    def true_outputs(self, inputs: ArrayLike) -> FloatArray | None:
+        """Return the true output volts (S, n_out) of a simulated inner network, else None."""
+        return self._network.true_outputs(inputs)
+
+    def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
+        return self._network._measure(inputs, drive)
+
+    def _measure_sides(
+        self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
+    ) -> tuple[Readout, Readout | None, BoolArray | None]:
+        return self._network._measure_sides(inputs, plus, minus)
+
+    def _both_phases(
+        self, inputs: FloatArray, error: ErrorSignal, nudge: Nudge, symmetric: bool
+    ) -> TwoPhase | None:
+        return self._network._both_phases(inputs, error, nudge, symmetric)
+
+    def _nudge_limits(self) -> Limits:
+        return self._network._nudge_limits()
+
+    def _most_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
+        return self._network._most_strength(nudge, free, error)
+
+    def _program(self, conductances: FloatArray) -> Programmed:
+        return self._network._program(conductances)
+
+    def _close(self) -> None:
+        self._network.close()
+
+    def _check_open(self) -> None:
+        super()._check_open()
+        self._network._check_open()
+
+    def _check_request(self, inputs: FloatArray, drive: OutputDrive | None) -> None:
+        self._network._check_request(inputs, drive)
+
+    def _count(self, samples: int) -> None:
+        self._count_inside(samples)
+        super()._count(samples)
+
+    def _count_inside(self, samples: int) -> None:
+        """Count samples that the inner network measured, unless there are none."""
+        if samples:
+            self._network._count(samples)

@@ -1,0 +1,187 @@
+"""A wrapped network keeps every operation of the inner network, fast paths included."""
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.calibrated.network import CalibratedNetwork
+from hwlearn.calibrated.record import CalibrationRecord
+from hwlearn.calibrated.sections import EdgeRecord
+from hwlearn.errors import LimitError, NetworkError
+from hwlearn.lab.calibration.journal import Journal, JournaledNetwork
+from hwlearn.network.network import Network
+from hwlearn.network.wrapped import WrappedNetwork
+from hwlearn_sim import KirchhoffTwin
+
+NUDGE = hl.ResistorNudge(0.1, 1e-4)
+
+IMPLEMENTED_ONCE = {"measure", "two_phase", "program", "close", "closed", "_strengths"}
+"""Parts of `Network` that call the hooks: a wrapped network runs them itself."""
+
+
+class BoardLike(KirchhoffTwin):
+    """A twin with the operations of a board: sequences of phases, strengths with a bound, known converters."""
+
+    settle_s = 2e-3
+    dac_step_V = 1e-4
+
+    def __init__(self, *args, **settings):
+        super().__init__(*args, **settings)
+        self.sequences = []
+
+    @property
+    def nudge_siemens(self):
+        return np.full(self.topology.n_outputs, 1e-4)
+
+    def _measure_sides(self, inputs, plus, minus):
+        self.sequences.append("sides")
+        high, low, _ = super()._measure_sides(inputs, plus, minus)
+        refused = np.zeros(len(inputs), dtype=bool)
+        refused[0] = True
+        return high, low, refused
+
+    def _both_phases(self, inputs, error, nudge, symmetric):
+        if not isinstance(error, hl.TargetError) or nudge.strength == "auto":
+            return None
+        self.sequences.append("both")
+        free = self._measure(inputs, None)
+        e = error(free.voltages)
+        t = np.full(len(inputs), nudge.strength)
+        plus = self._measure(inputs, nudge.drive(free.voltages, e, t))
+        minus = self._measure(inputs, nudge.drive(free.voltages, e, -t)) if symmetric else None
+        return hl.TwoPhase(free, plus, minus, e, t)
+
+    def _most_strength(self, nudge, free, error):
+        return np.full(len(free), 0.2)
+
+
+@pytest.fixture
+def board(small, wide_limits):
+    """A programmed board-like network."""
+    network = BoardLike(small[0], wide_limits)
+    network.program(small[1])
+    return network
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """An empty journal."""
+    facts = {"topology": "t", "instruments": ["a"]}
+    with Journal(tmp_path / "journal", facts) as journal:
+        yield journal
+
+
+def calibrated(network):
+    """Return the network with calibrated edges and nominal converters."""
+    n = network.topology.n_edges
+    edges = EdgeRecord(
+        gain=np.full(n, 1.01),
+        gain_sigma=np.zeros(n),
+        scale_sigma=0.0,
+        scale_known=True,
+        chi=1.0,
+        configurations=16,
+    )
+    return CalibratedNetwork(network, CalibrationRecord.of(network.topology, ()).with_step("edges", edges))
+
+
+def test_wrapped_network_forwards_every_part_of_the_interface():
+    """An operation added to `Network` must be forwarded, or be named as implemented once."""
+    parts = {name for name, part in vars(Network).items() if callable(part) or isinstance(part, property)}
+    parts = {name for name in parts if not name.startswith("__")}
+    assert parts - set(vars(WrappedNetwork)) == IMPLEMENTED_ONCE
+
+
+@pytest.mark.parametrize("wrap", [WrappedNetwork, calibrated, lambda network: WrappedNetwork(calibrated(network))])
+def test_wrapped_network_reports_the_hardware_of_the_inner_network(board, wrap):
+    network = wrap(board)
+    assert (network.settle_s, network.dac_step_V) == (2e-3, 1e-4)
+    np.testing.assert_array_equal(network.nudge_siemens, board.nudge_siemens)
+    assert network.instruments == board.instruments
+    assert network.resolution == board.resolution
+    assert network.nudges == board.nudges
+    x = np.eye(4)
+    np.testing.assert_array_equal(network.true_outputs(x), board.true_outputs(x))
+
+
+def test_two_phase_sequence_passes_journal_and_calibration(board, journal, small):
+    _, _, x, y = small
+    network = calibrated(JournaledNetwork(board, journal))
+    plain = board.two_phase(x, hl.TargetError(y), NUDGE)
+    board.sequences.clear()
+    done = network.two_phase(x, hl.TargetError(y), NUDGE)
+    assert board.sequences == ["both"]
+    for phase in ("free", "plus", "minus"):
+        np.testing.assert_array_equal(getattr(done, phase).voltages, getattr(plain, phase).voltages)
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_nudged_phases_pass_journal_and_calibration(board, journal, small, symmetric):
+    _, _, x, y = small
+    network = calibrated(JournaledNetwork(board, journal))
+    done = network.two_phase(x, lambda volts: volts - y, NUDGE, symmetric)
+    assert board.sequences == ["sides"]
+    assert np.flatnonzero(done.skipped).tolist() == [0], "the sample that the hardware refused"
+    with pytest.raises(LimitError, match="more than this hardware makes"):
+        network.two_phase(x, lambda volts: volts - y, hl.ResistorNudge(0.3, 1e-4))
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("by_board", [True, False])
+def test_journal_replays_two_phase_measurements(board, journal, small, symmetric, by_board):
+    _, g, x, y = small
+    error = hl.TargetError(y) if by_board else lambda volts: volts - y
+
+    def procedure():
+        network = JournaledNetwork(board, journal)
+        counted = []
+        network.on_measured = counted.append
+        network.program(g)
+        return network, network.two_phase(x, error, NUDGE, symmetric), sum(counted)
+
+    network, first, counted = procedure()
+    assert network.replayed == 0
+    assert network.fresh == counted
+    measured = board.measurements
+    board.program(np.full_like(g, 1e-5))
+    board.sequences.clear()
+    network, again, counted_again = procedure()
+    assert (board.sequences, board.measurements) == ([], measured)
+    assert (network.replayed, network.fresh) == (network.answers, 0)
+    assert counted_again == counted
+    np.testing.assert_array_equal(again.strength, first.strength)
+    np.testing.assert_array_equal(again.error, first.error)
+    assert (again.minus is None) == (not symmetric)
+    for phase in ("free", "plus", "minus") if symmetric else ("free", "plus"):
+        np.testing.assert_array_equal(getattr(again, phase).voltages, getattr(first, phase).voltages)
+        np.testing.assert_array_equal(getattr(again, phase).output_currents, getattr(first, phase).output_currents)
+
+
+def test_journal_keeps_that_the_hardware_has_no_two_phase_sequence(board, journal, small):
+    _, _, x, y = small
+    nudge = hl.ResistorNudge("auto", 1e-4).bound(hl.Kirchhoff(*small[:2]).output_impedance())
+    results = [
+        JournaledNetwork(board, journal).two_phase(x, hl.TargetError(y), nudge).plus.voltages for _ in range(2)
+    ]
+    assert board.sequences == ["sides"], "the second procedure was answered from the journal"
+    np.testing.assert_array_equal(*results)
+
+
+def test_samples_are_counted_on_both_networks(board):
+    network, outer, inner = WrappedNetwork(board), [], []
+    network.on_measured, board.on_measured = outer.append, inner.append
+    network.measure(np.zeros((5, 4)))
+    assert (network.measurements, board.measurements, outer, inner) == (5, 5, [5], [5])
+
+
+def test_closed_inner_network_is_refused(board):
+    network = WrappedNetwork(board)
+    board.close()
+    with pytest.raises(NetworkError, match="closed"):
+        network.measure(np.zeros((1, 4)))
+
+
+def test_closing_a_wrapped_network_closes_the_inner_network(board):
+    with WrappedNetwork(board):
+        assert not board.closed
+    assert board.closed
