@@ -89,7 +89,7 @@ def picture(bench: VirtualBench) -> Group:
         wires.add_row(listed["name"], listed["model"], listed["address"])
     channels = Table("channel", "node", "source", "volts", "amperes", "", box=None, padding=(0, 2, 0, 0))
     for hooked in bench.plane.channels():
-        at = hooked.operating
+        at = hooked.operating_point
         channels.add_row(
             hooked.label,
             names[hooked.node],

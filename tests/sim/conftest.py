@@ -12,7 +12,7 @@ import pytest
 
 from hwlearn.circuit.topology import Topology
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.instruments.instrument import Instrument
+from hwlearn_sim.instruments.instrument import VirtualInstrument
 from hwlearn_sim.instruments.models import make_smu
 from hwlearn_sim.plane.plane import AnalogPlane
 
@@ -80,7 +80,9 @@ class Rack:
 
     def __init__(self, model: str, plane: AnalogPlane, nodes: tuple[int, ...], meters: Meters, seed: int) -> None:
         self.plane = plane
-        self.instrument: Instrument = make_smu(model, plane, nodes, meters=meters, rng=np.random.default_rng(seed))
+        self.instrument: VirtualInstrument = make_smu(
+            model, plane, nodes, meters=meters, rng=np.random.default_rng(seed)
+        )
 
     def tell(self, *messages: str) -> None:
         """Send messages that have no reply."""

@@ -22,7 +22,7 @@ from hwlearn_sim.devices import Devices
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.edge_card import VirtualEdgeCard
-from hwlearn_sim.instruments.instrument import Clock, Instrument
+from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.instruments.models import make_smu
 from hwlearn_sim.placed import Placed, PlacedBoard, PlacedCard, PlacedSmu
 from hwlearn_sim.plane.plane import AnalogPlane
@@ -95,7 +95,7 @@ class VirtualBench:
         whole = topology if parts is None else with_nudges(topology, parts.kappa[: topology.n_outputs])
         self.plane = AnalogPlane(whole, devices.written(nominal))
         self._placed = {placed.name: placed for placed in instruments}
-        self._instruments: dict[str, Instrument] = {}
+        self._instruments: dict[str, VirtualInstrument] = {}
         self._boards: dict[str, VirtualBoard] = {}
         # one stream an instrument, so that a further one leaves the others' noise as it was
         streams = np.random.default_rng([seed, 2]).spawn(len(names))
@@ -177,7 +177,7 @@ class VirtualBench:
             raise SetupError(f"the virtual bench has no instrument {name!r} on a wire; it has: {known}")
         return self._servers[name].address
 
-    def instrument(self, name: str) -> Instrument:
+    def instrument(self, name: str) -> VirtualInstrument:
         """Return an instrument itself, behind its wire: for tests."""
         return self._instruments[name]
 

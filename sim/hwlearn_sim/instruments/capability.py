@@ -35,7 +35,7 @@ class Meters:
 
 
 @dataclass(frozen=True, slots=True)
-class Capability:
+class ChannelCapability:
     """What the hardware of one channel can do; the model's data sheet in numbers.
 
     Attributes
@@ -67,7 +67,7 @@ class Capability:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ChannelReading:
     """One reading.
 
     Attributes
@@ -109,7 +109,7 @@ class Reading:
 
 
 @dataclass(slots=True)
-class ChannelSettings:
+class ChannelState:
     """Everything a reset sets back."""
 
     function: Quantity = "voltage"

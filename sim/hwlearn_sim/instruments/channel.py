@@ -11,22 +11,22 @@ from hwlearn.circuit.topology import Topology
 from hwlearn_sim.instruments.capability import (
     OTHER,
     QUANTITIES,
-    Capability,
-    ChannelSettings,
+    ChannelCapability,
+    ChannelReading,
+    ChannelState,
     Meters,
     OffState,
-    Reading,
 )
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Quantity, Range
 from hwlearn_sim.plane.plane import AnalogPlane
-from hwlearn_sim.plane.sources import CurrentSource, Open, Operating, Source, VoltageSource
+from hwlearn_sim.plane.sources import CurrentSource, Open, Source, SourceOperatingPoint, VoltageSource
 
 _UNWIRED: Final = Topology(2, [(0, 1)], inputs=[0], outputs=[1])
 
 
-class SmuChannel:
+class VirtualChannel:
     """A channel on the analog plane.
 
     Parameters
@@ -35,7 +35,7 @@ class SmuChannel:
         The circuit.
     node : int or None
         Where the channel's HI terminal hangs; LO is board ground. None: nowhere.
-    capability : Capability
+    capability : ChannelCapability
         What the hardware can do.
     clock : Clock
         The instrument's time.
@@ -50,7 +50,7 @@ class SmuChannel:
 
     Attributes
     ----------
-    settings : ChannelSettings
+    settings : ChannelState
         The present settings; call `apply` after changing them.
     forced : {"over-range", "compliance"} or None
         A fault on demand: what the next readings show whatever the circuit does.
@@ -60,7 +60,7 @@ class SmuChannel:
         self,
         plane: AnalogPlane,
         node: int | None,
-        capability: Capability,
+        capability: ChannelCapability,
         clock: Clock,
         rng: np.random.Generator,
         meters: Meters,
@@ -80,8 +80,8 @@ class SmuChannel:
         self.settings = self._defaults()
         self.apply()
 
-    def _defaults(self) -> ChannelSettings:
-        return ChannelSettings(
+    def _defaults(self) -> ChannelState:
+        return ChannelState(
             limits=dict(self.capability.default_limits),
             source_ranges=dict.fromkeys(QUANTITIES),
             measure_ranges=dict.fromkeys(QUANTITIES),
@@ -102,12 +102,12 @@ class SmuChannel:
 
         Raises
         ------
-        InstrumentError
+        VirtualInstrumentError
             -222 beyond the largest range, or beyond a range that was fixed.
         """
         ranges, fixed = self.capability.sources[quantity], self.settings.source_ranges[quantity]
         if not ranges.holds(ranges.each[-1] if fixed is None else fixed, value):
-            raise InstrumentError(-222)
+            raise VirtualInstrumentError(-222)
         self.settings.levels[quantity] = value
         self.apply()
 
@@ -116,12 +116,12 @@ class SmuChannel:
 
         Raises
         ------
-        InstrumentError
+        VirtualInstrumentError
             -222 outside what the hardware can limit.
         """
         least, most = self.capability.least_limits[quantity], self.capability.measures[quantity].most
         if not least <= abs(value) <= most:
-            raise InstrumentError(-222)
+            raise VirtualInstrumentError(-222)
         self.settings.limits[quantity] = abs(value)
         self.apply()
 
@@ -130,13 +130,13 @@ class SmuChannel:
 
         Raises
         ------
-        InstrumentError
+        VirtualInstrumentError
             -222 beyond the largest range, -221 if the present level does not fit.
         """
         ranges = self.capability.sources[quantity]
         chosen = None if value is None else ranges.named(value)
         if chosen is not None and not ranges.holds(chosen, self.settings.levels[quantity]):
-            raise InstrumentError(-221)
+            raise VirtualInstrumentError(-221)
         self.settings.source_ranges[quantity] = chosen
         self.apply()
 
@@ -145,7 +145,7 @@ class SmuChannel:
 
         Raises
         ------
-        InstrumentError
+        VirtualInstrumentError
             -222 beyond the largest range.
         """
         chosen = None if value is None else self.capability.measures[quantity].named(value)
@@ -188,7 +188,7 @@ class SmuChannel:
         self._plane.drive(self._terminal, self._source())
 
     @property
-    def operating(self) -> Operating:
+    def operating_point(self) -> SourceOperatingPoint:
         """Where the channel is, exactly; for spectators and tests."""
         return self._plane.read(self._terminal)
 
@@ -197,18 +197,18 @@ class SmuChannel:
         """Whether the output is on and the source at its limit."""
         if self.forced == "compliance":
             return True
-        return self.settings.output and self.operating.limited and not self._held_by_range
+        return self.settings.output and self.operating_point.limited and not self._held_by_range
 
     @property
     def range_tripped(self) -> bool:
         """Whether the output is on and the source at the most that a fixed measuring range can read."""
-        return self.settings.output and self.operating.limited and self._held_by_range
+        return self.settings.output and self.operating_point.limited and self._held_by_range
 
     def integration_s(self, quantity: Quantity) -> float:
         """Return the integration time of one reading."""
         return self.settings.nplc[quantity] / self.line_Hz
 
-    def measure(self, *quantities: Quantity) -> Reading:
+    def measure(self, *quantities: Quantity) -> ChannelReading:
         """Read one or both quantities, one after the other."""
         s = self.settings
         self.clock.advance(s.delay_s)
@@ -220,7 +220,7 @@ class SmuChannel:
         if self.forced == "compliance" and OTHER[s.function] in values:
             limited = OTHER[s.function]
             values[limited] = math.copysign(s.limits[limited], s.levels[s.function])
-        return Reading(
+        return ChannelReading(
             values,
             s.function,
             s.levels[s.function],

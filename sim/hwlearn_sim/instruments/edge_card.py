@@ -17,7 +17,7 @@ from hwlearn_drivers.errors import GarbledReplyError
 from hwlearn_drivers.transport.blocks import decode_codes, encode_codes
 from hwlearn_sim.code_laws import CodeLaw
 from hwlearn_sim.devices import Devices
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
 from hwlearn_sim.instruments.scpi.language import as_block, block
 from hwlearn_sim.instruments.scpi.parameters import exactly
@@ -83,11 +83,11 @@ class VirtualEdgeCard(ScpiInstrument):
         try:
             codes = decode_codes(block(argument)).astype(np.int64)
         except GarbledReplyError:
-            raise InstrumentError(-161) from None
+            raise VirtualInstrumentError(-161) from None
         if len(codes) != len(self._codes):
-            raise InstrumentError(-161)
+            raise VirtualInstrumentError(-161)
         if (codes >= self._law.positions).any():
-            raise InstrumentError(-222)
+            raise VirtualInstrumentError(-222)
         self._codes = codes
         self._move()
 

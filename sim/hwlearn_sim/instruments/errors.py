@@ -37,7 +37,7 @@ STANDARD: Final = {
 """Texts of the standard codes, and of the two that Keithley's script language adds."""
 
 
-class InstrumentError(Exception):
+class VirtualInstrumentError(Exception):
     """What a virtual instrument finds wrong with a message; it ends in the error queue, never on the host.
 
     Parameters
@@ -64,7 +64,7 @@ class ErrorQueue:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def push(self, error: InstrumentError) -> None:
+    def push(self, error: VirtualInstrumentError) -> None:
         """Add an error."""
         if len(self._entries) < self._capacity:
             self._entries.append((error.code, error.text))

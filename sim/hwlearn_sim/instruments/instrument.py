@@ -1,4 +1,4 @@
-"""What every virtual instrument is to the wire: messages in, replies out, and a clock of its own."""
+"""Base class of the virtual instruments, and their clock."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import threading
 import time
 from abc import ABC, abstractmethod
 
-from hwlearn_sim.instruments.errors import ErrorQueue, InstrumentError
+from hwlearn_sim.instruments.errors import ErrorQueue, VirtualInstrumentError
 from hwlearn_sim.wire.faults import Faults
 from hwlearn_sim.wire.message_session import MessageSession
 from hwlearn_sim.wire.session import Line
 
 
 class Clock:
-    """An instrument's time: it passes only as the instrument works, unless real time is asked for.
+    """Clock of an instrument. It advances with the instrument's operations, not with real time.
 
     Parameters
     ----------
     real : bool
-        Really wait as long as the instrument would.
+        Sleep for as long as the real instrument would need.
     """
 
     def __init__(self, real: bool = False) -> None:
@@ -26,33 +26,33 @@ class Clock:
         self.seconds = 0.0
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.seconds += seconds
         if self.real:
             time.sleep(seconds)
 
 
-class Instrument(ABC):
-    """A virtual instrument.
+class VirtualInstrument(ABC):
+    """A virtual instrument that executes messages.
 
     Parameters
     ----------
     identity : str
-        What ``*IDN?`` answers.
+        Reply to ``*IDN?``.
     error_capacity : int
-        Errors that its queue holds.
+        Capacity of the error queue.
     clock : Clock, optional
-        Its time.
+        The instrument's clock.
 
     Attributes
     ----------
     errors : ErrorQueue
-        What it found wrong so far.
+        The error queue.
     lock : threading.RLock
-        Held while a message is worked on: several connections may reach one instrument.
+        Held while a message is executed: several connections may reach one instrument.
     """
 
-    #: Whether a message may carry binary blocks, in which an end of line is only a byte.
+    #: Whether a message may contain binary blocks, inside which a newline is data.
     takes_blocks: bool = True
 
     def __init__(self, identity: str, error_capacity: int, clock: Clock | None = None) -> None:
@@ -62,56 +62,32 @@ class Instrument(ABC):
         self.lock = threading.RLock()
 
     def execute(self, message: bytes) -> bytes:
-        """Work on one message, without its end of line; return the whole reply, or nothing.
+        """Execute one message without its terminator; return the complete reply, or nothing.
 
-        Messages that make no sense leave their error in the queue and raise nothing.
+        A message that cannot be executed puts an error in the queue and raises nothing.
         """
         with self.lock:
             return self._execute(message)
 
     def complain(self, code: int) -> None:
-        """Queue an error that shows only on the wire: a bad block, an overrun, a query left unread."""
+        """Queue an error that only the session can detect: an invalid block, an input overrun."""
         with self.lock:
-            self._noted(InstrumentError(code))
+            self._noted(VirtualInstrumentError(code))
 
     def session(self, line: Line, faults: Faults) -> MessageSession:
-        """Begin to talk to a client."""
+        """Start the session of a client."""
         return MessageSession(line, self, faults)
 
     def idle(self) -> float | None:
-        """Do nothing: an instrument only does what it is told."""
+        """Do nothing: an instrument acts on messages only."""
         return None
 
     @abstractmethod
     def reset(self) -> None:
-        """Go back to power-on settings; outputs off."""
+        """Restore the power-on settings, with the outputs off."""
 
     @abstractmethod
     def _execute(self, message: bytes) -> bytes: ...
 
-    def _noted(self, error: InstrumentError) -> None:
+    def _noted(self, error: VirtualInstrumentError) -> None:
         self.errors.push(error)
-
-
-class Exchange:
-    """The message exchange of IEEE 488.2 for a bus on which reading is an act of its own (GPIB, USB-TMC).
-
-    A byte stream cannot show a read with nothing asked: there replies are sent as soon as they are made.
-    """
-
-    def __init__(self, instrument: Instrument) -> None:
-        self._instrument = instrument
-        self._output = b""
-
-    def write(self, message: bytes) -> None:
-        """Send a message; a reply left unread is lost, and -410 queued."""
-        if self._output:
-            self._instrument.complain(-410)
-        self._output = self._instrument.execute(message)
-
-    def read(self) -> bytes:
-        """Return the reply; nothing, and -420 queued, when nothing was asked."""
-        if not self._output:
-            self._instrument.complain(-420)
-        reply, self._output = self._output, b""
-        return reply

@@ -9,9 +9,9 @@ from typing import Final
 import numpy as np
 
 from hwlearn.errors import SetupError
-from hwlearn_sim.instruments.capability import Capability, Meters
-from hwlearn_sim.instruments.channel import SmuChannel
-from hwlearn_sim.instruments.instrument import Clock, Instrument
+from hwlearn_sim.instruments.capability import ChannelCapability, Meters
+from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.instruments.scpi import keithley2400, keithley2450, keysightb2902
 from hwlearn_sim.instruments.tsp import keithley2612b
 from hwlearn_sim.plane.plane import AnalogPlane
@@ -25,7 +25,7 @@ class Model:
     ----------
     channels : int
         How many it has.
-    capability : Capability
+    capability : ChannelCapability
         What each can do.
     make : callable
         Takes channels, clock and serial number, returns the instrument.
@@ -34,21 +34,21 @@ class Model:
     """
 
     channels: int
-    capability: Capability
-    make: Callable[[Sequence[SmuChannel], Clock, str], Instrument]
+    capability: ChannelCapability
+    make: Callable[[Sequence[VirtualChannel], Clock, str], VirtualInstrument]
     serial: str
 
 
-def _single(make: Callable[[SmuChannel, Clock, str], Instrument]) -> Callable[..., Instrument]:
+def _single(make: Callable[[VirtualChannel, Clock, str], VirtualInstrument]) -> Callable[..., VirtualInstrument]:
     """Return how to make an instrument of one channel, taking a list of channels as the others do."""
     return lambda channels, clock, serial: make(channels[0], clock, serial)
 
 
 MODELS: Final = {
-    "2400": Model(1, keithley2400.CAPABILITY, _single(keithley2400.Keithley2400), "100"),
-    "2450": Model(1, keithley2450.CAPABILITY, _single(keithley2450.Keithley2450), "0400"),
-    "2612B": Model(2, keithley2612b.CAPABILITY, keithley2612b.Keithley2612B, "400"),
-    "B2902A": Model(2, keysightb2902.CAPABILITY, keysightb2902.KeysightB2902, "MY5114"),
+    "2400": Model(1, keithley2400.CAPABILITY, _single(keithley2400.VirtualKeithley2400), "100"),
+    "2450": Model(1, keithley2450.CAPABILITY, _single(keithley2450.VirtualKeithley2450), "0400"),
+    "2612B": Model(2, keithley2612b.CAPABILITY, keithley2612b.VirtualKeithley2612B, "400"),
+    "B2902A": Model(2, keysightb2902.CAPABILITY, keysightb2902.VirtualKeysightB2902, "MY5114"),
 }
 """Source-measure units by model number."""
 
@@ -63,7 +63,7 @@ def make_smu(
     rng: np.random.Generator | None = None,
     clock: Clock | None = None,
     unit: int = 1,
-) -> Instrument:
+) -> VirtualInstrument:
     """Return a source-measure unit whose channels hang on nodes of the plane.
 
     Parameters
@@ -102,7 +102,7 @@ def make_smu(
     meters = Meters() if meters is None else meters
     letters = "ab"
     channels = [
-        SmuChannel(
+        VirtualChannel(
             plane,
             nodes[k] if k < len(nodes) else None,
             kind.capability,

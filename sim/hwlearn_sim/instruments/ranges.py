@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 
 Quantity = Literal["voltage", "current"]
 """What a channel sources or measures."""
@@ -90,9 +90,9 @@ class Ranges:
 
         Raises
         ------
-        InstrumentError
+        VirtualInstrumentError
             -222 beyond the largest.
         """
         if not (math.isfinite(value) and self.holds(self.each[-1], value)):
-            raise InstrumentError(-222)
+            raise VirtualInstrumentError(-222)
         return self.covering(value)

@@ -1,6 +1,6 @@
 """Which source limits are active: the circuit and all its sources solved together.
 
-Each terminal lies on a falling staircase of current against voltage (`Staircase`), and Kirchhoff's laws
+Each terminal lies on a falling staircase of current against voltage (`LoadLine`), and Kirchhoff's laws
 make its current rise with its own voltage and fall with every other one. Such a problem has one solution
 (but for the common voltage of a part that nothing holds). The set of active limits is found by trying the
 one that held last, repairing it a few times, and else by a climb that must end: from a voltage below
@@ -21,7 +21,7 @@ from scipy.sparse.csgraph import connected_components
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SingularCircuitError
-from hwlearn_sim.plane.sources import Staircase
+from hwlearn_sim.plane.sources import LoadLine
 
 _REPAIRS: Final = 8
 _SMALLEST_SHARE: Final = 1e-12
@@ -73,14 +73,14 @@ class Settled:
     states: IntArray
 
 
-def settle(terminals: Terminals, stairs: Sequence[Staircase], guess: IntArray | None = None) -> Settled:
+def settle(terminals: Terminals, stairs: Sequence[LoadLine], guess: IntArray | None = None) -> Settled:
     """Solve the circuit with the sources of every terminal.
 
     Parameters
     ----------
     terminals : Terminals
         The circuit.
-    stairs : sequence of Staircase
+    stairs : sequence of LoadLine
         One a terminal.
     guess : ndarray of int, shape (n,), optional
         States that may hold, such as those of the last solution.
@@ -89,7 +89,7 @@ def settle(terminals: Terminals, stairs: Sequence[Staircase], guess: IntArray | 
 
 
 class _Problem:
-    def __init__(self, terminals: Terminals, stairs: Sequence[Staircase]) -> None:
+    def __init__(self, terminals: Terminals, stairs: Sequence[LoadLine]) -> None:
         self._terminals = terminals
         width = max((len(s.kinks) for s in stairs), default=0)
         # column j + 1 holds kink j, so that the neighbours of a step are two columns of one row

@@ -16,11 +16,11 @@ from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, SingularCircuitError
 from hwlearn_sim.plane.compliance import Settled, Terminals, settle
-from hwlearn_sim.plane.sources import Open, Operating, Source, Staircase, VoltageSource, shared
+from hwlearn_sim.plane.sources import LoadLine, Open, Source, SourceOperatingPoint, VoltageSource, shared
 
 
 @dataclass(frozen=True, slots=True)
-class Hooked:
+class AttachedChannel:
     """One channel as a spectator sees it.
 
     Attributes
@@ -31,14 +31,14 @@ class Hooked:
         Where it hangs.
     source : Source
         What it does there.
-    operating : Operating
+    operating_point : SourceOperatingPoint
         Where it came to rest.
     """
 
     label: str
     node: int
     source: Source
-    operating: Operating
+    operating_point: SourceOperatingPoint
 
 
 class AnalogPlane:
@@ -73,8 +73,8 @@ class AnalogPlane:
         self._sources: list[Source] = []
         self._reduced: _Reduced | None = None
         self._at_rest: Settled | None = None
-        self._read_off: dict[int, Operating] = {}
-        self._stairs: dict[int, Staircase] = {}
+        self._read_off: dict[int, SourceOperatingPoint] = {}
+        self._stairs: dict[int, LoadLine] = {}
         self._states: dict[int, tuple[int, int]] = {}
 
     # --- channels -----------------------------------------------------------------------------------
@@ -107,7 +107,7 @@ class AnalogPlane:
                 self._stairs.pop(self._nodes[channel], None)
                 self._at_rest = None
 
-    def read(self, channel: int) -> Operating:
+    def read(self, channel: int) -> SourceOperatingPoint:
         """Return where a channel has come to rest, exactly."""
         with self._lock:
             return self._operating(channel)
@@ -147,11 +147,14 @@ class AnalogPlane:
             settled, circuit = self._rest()
             return circuit.voltages(settled)
 
-    def channels(self) -> list[Hooked]:
+    def channels(self) -> list[AttachedChannel]:
         """Return every channel as it is now."""
         with self._lock:
             operating = [self._operating(channel) for channel in range(len(self._nodes))]
-            return [Hooked(*row) for row in zip(self._labels, self._nodes, self._sources, operating, strict=True)]
+            return [
+                AttachedChannel(*row)
+                for row in zip(self._labels, self._nodes, self._sources, operating, strict=True)
+            ]
 
     # --- solving ------------------------------------------------------------------------------------
 
@@ -165,7 +168,7 @@ class AnalogPlane:
     def _solve(self, circuit: _Reduced) -> Settled:
         for node in circuit.terminals:
             if node not in self._stairs:
-                self._stairs[node] = Staircase.of([self._sources[channel] for channel in circuit.hanging[node]])
+                self._stairs[node] = LoadLine.of([self._sources[channel] for channel in circuit.hanging[node]])
         stairs = [self._stairs[node] for node in circuit.terminals]
         guess = [self._guess(node, stair) for node, stair in zip(circuit.terminals, stairs, strict=True)]
         self._read_off.clear()
@@ -174,7 +177,7 @@ class AnalogPlane:
             self._states[node] = (len(stair.kinks), state)
         return settled
 
-    def _operating(self, channel: int) -> Operating:
+    def _operating(self, channel: int) -> SourceOperatingPoint:
         settled, circuit = self._rest()
         if channel in self._read_off:
             return self._read_off[channel]
@@ -192,7 +195,7 @@ class AnalogPlane:
         self._read_off.update(zip(here, at, strict=True))
         return self._read_off[channel]
 
-    def _guess(self, node: int, stair: Staircase) -> int:
+    def _guess(self, node: int, stair: LoadLine) -> int:
         kinks, state = self._states.get(node, (-1, 0))
         return state if kinks == len(stair.kinks) else stair.likely
 
@@ -203,7 +206,7 @@ class _Reduced:
     def __init__(self, topology: Topology, conductances: FloatArray, nodes: list[int]) -> None:
         topology.require_ohmic("a circuit of virtual instruments")
         ground, n = topology.ground, topology.n_nodes
-        self._n, self._ground = n, ground
+        self._n = n
         self.hanging: dict[int, list[int]] = {}
         for channel, node in enumerate(nodes):
             self.hanging.setdefault(node, []).append(channel)
@@ -249,12 +252,12 @@ def _tied(laplacian: csc_array, kept: IntArray) -> IntArray:
     return np.flatnonzero(inner).astype(np.int64)
 
 
-def _shorted(source: Source) -> Operating:
+def _shorted(source: Source) -> SourceOperatingPoint:
     """Return how a channel fares that hangs on ground itself."""
     if isinstance(source, VoltageSource):
         limited = source.volts != 0
-        return Operating(0.0, float(np.sign(source.volts)) * source.limit_A, limited)
-    return Operating(0.0, 0.0 if isinstance(source, Open) else source.amperes, False)
+        return SourceOperatingPoint(0.0, float(np.sign(source.volts)) * source.limit_A, limited)
+    return SourceOperatingPoint(0.0, 0.0 if isinstance(source, Open) else source.amperes, False)
 
 
 def _checked(topology: Topology, conductances: ArrayLike) -> FloatArray:

@@ -52,7 +52,7 @@ Source = VoltageSource | CurrentSource | Open
 
 
 @dataclass(frozen=True, slots=True)
-class Staircase:
+class LoadLine:
     """The current that all sources of one node together deliver, falling in steps as its voltage rises.
 
     Between two kinks the current is constant; at a kink the voltage is held and the current may take any
@@ -71,7 +71,7 @@ class Staircase:
     steps: tuple[float, ...]
 
     @classmethod
-    def of(cls, sources: Sequence[Source]) -> Staircase:
+    def of(cls, sources: Sequence[Source]) -> LoadLine:
         """Add up the sources of one node."""
         jumps: dict[float, float] = {}
         top, low, high = 0.0, -math.inf, math.inf
@@ -103,7 +103,7 @@ class Staircase:
 
 
 @dataclass(frozen=True, slots=True)
-class Operating:
+class SourceOperatingPoint:
     """Where one channel has come to rest.
 
     Attributes
@@ -120,8 +120,8 @@ class Operating:
 
 
 def shared(
-    sources: Sequence[Source], stairs: Staircase, state: int, volts: float, amperes: float
-) -> list[Operating]:
+    sources: Sequence[Source], stairs: LoadLine, state: int, volts: float, amperes: float
+) -> list[SourceOperatingPoint]:
     """Divide a node's current among its sources.
 
     Voltage sources that hold the node together share its current in proportion to their limits; current
@@ -131,10 +131,10 @@ def shared(
     ----------
     sources : sequence of Source
         All channels of the node.
-    stairs : Staircase
+    stairs : LoadLine
         Their sum.
     state : int
-        Its state, as `Staircase` numbers them.
+        Its state, as `LoadLine` numbers them.
     volts, amperes : float
         Of the node.
     """
@@ -157,7 +157,7 @@ def shared(
             wall if isinstance(s, CurrentSource) else isinstance(s, VoltageSource) and limit == 0
             for s, limit, wall in zip(sources, limits, walled, strict=True)
         ]
-    return [Operating(volts, amps, trip) for amps, trip in zip(given, limited, strict=True)]
+    return [SourceOperatingPoint(volts, amps, trip) for amps, trip in zip(given, limited, strict=True)]
 
 
 def _driven(source: Source, above: float) -> float:

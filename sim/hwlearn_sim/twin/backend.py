@@ -25,7 +25,7 @@ from hwlearn.quantities import (
 from hwlearn_sim.code_laws import RheostatLaw
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.twin.memristive import MemristiveTwin
-from hwlearn_sim.twin.memristor_settings import MemristorSettings
+from hwlearn_sim.twin.memristive.settings import MemristorSettings
 from hwlearn_sim.twin.twin import KirchhoffTwin
 
 

@@ -11,7 +11,7 @@ from hwlearn.arrays import BoolArray, FloatArray
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Converter:
+class ConverterBank:
     """One bank of converter channels over plus and minus a range.
 
     Attributes
@@ -38,7 +38,7 @@ class Converter:
         offset_V: float,
         bits: int | None,
         range_V: float,
-    ) -> Converter:
+    ) -> ConverterBank:
         """Draw the channels' gain errors and offsets from their spreads."""
         # both are always drawn, so that one spread does not change the other's values
         draws = rng.standard_normal((2, channels))

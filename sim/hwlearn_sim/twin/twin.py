@@ -22,7 +22,7 @@ from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_sim.code_laws import CodeLaw
 from hwlearn_sim.devices import Devices
 from hwlearn_sim.devices.imperfections import Imperfections
-from hwlearn_sim.twin.converters import Converter
+from hwlearn_sim.twin.converters import ConverterBank
 
 
 class KirchhoffTwin(Network):
@@ -99,10 +99,10 @@ class KirchhoffTwin(Network):
         self._devices = Devices(topology.n_edges, limits.conductance, flaws, devices, writes)
         self._circuit = _with_source_resistance(topology, flaws.source_resistance_ohm)
         ranges = (flaws.dac_gain, flaws.dac_offset_V, flaws.dac_bits, flaws.dac_range_V)
-        self._input_dac = Converter.drawn(converters, topology.n_inputs, *ranges)
-        self._output_dac = Converter.drawn(converters, topology.n_outputs, *ranges)
+        self._input_dac = ConverterBank.drawn(converters, topology.n_inputs, *ranges)
+        self._output_dac = ConverterBank.drawn(converters, topology.n_outputs, *ranges)
         # one ADC channel a node: an output reads the same whether it is read alone or with all the others
-        self._adc = Converter.drawn(
+        self._adc = ConverterBank.drawn(
             converters,
             topology.n_nodes,
             flaws.adc_gain,
@@ -115,7 +115,8 @@ class KirchhoffTwin(Network):
         self._voltage_sigma = math.hypot(flaws.read_noise_V, self._adc.step / math.sqrt(12)) / math.sqrt(averages)
         self._last: FloatArray = np.zeros(topology.n_nodes)
         low, high = limits.conductance
-        self._truth = self._true_model(self._quantised(np.full(topology.n_edges, 0.5 * (low + high))))
+        middle = self._quantised(np.full(topology.n_edges, 0.5 * (low + high)))
+        self._truth = _circuit(self._circuit, self._written(middle))
 
     # --- the bench ----------------------------------------------------------------------------------
 
@@ -143,8 +144,8 @@ class KirchhoffTwin(Network):
 
     def _program(self, conductances: FloatArray) -> Programmed:
         reached = self._quantised(conductances)
-        self._truth = self._true_model(reached)
-        # a read-back tells that an edge did not move, not where it stands
+        self._set_true_conductances(self._written(reached))
+        # a read-back shows that an edge did not change, but not its conductance
         return Programmed(conductances, reached, self._devices.stuck)
 
     def _close(self) -> None:
@@ -251,9 +252,9 @@ class KirchhoffTwin(Network):
 
     # --- readings -----------------------------------------------------------------------------------
 
-    def _channels(self, nodes: IntArray) -> Converter:
+    def _channels(self, nodes: IntArray) -> ConverterBank:
         adc = self._adc
-        return Converter(adc.gain[nodes], adc.offset[nodes], adc.bits, adc.range_V)
+        return ConverterBank(adc.gain[nodes], adc.offset[nodes], adc.bits, adc.range_V)
 
     def _read(self, V: FloatArray) -> FloatArray:
         """Return averaged ADC readings of the nodes that are read."""
@@ -294,17 +295,20 @@ class KirchhoffTwin(Network):
         step = (high - low) / (2**bits - 1)
         return np.asarray(low + step * np.rint((conductances - low) / step))
 
-    def _true_model(self, reached: FloatArray) -> Kirchhoff:
-        true = self._devices.written(reached)
-        return renewed(getattr(self, "_truth", None), self._circuit, true)
+    def _written(self, nominal: FloatArray) -> FloatArray:
+        """Return the true conductances (E,) after programming to nominal ones (E,)."""
+        return self._devices.written(nominal)
+
+    def _set_true_conductances(self, true: FloatArray) -> None:
+        """Give the circuit new conductances (E,), reusing its factorisation where possible."""
+        if self._truth.allow_open == bool((true == 0).any()):
+            self._truth = self._truth.with_conductances(true)
+        else:
+            self._truth = _circuit(self._circuit, true)
 
 
-def renewed(known: Kirchhoff | None, circuit: Topology, true: FloatArray) -> Kirchhoff:
-    """Return a circuit with true conductances (E,), made from the one known so far where that saves factors."""
-    opened = bool((true == 0).any())
-    if known is not None and known.allow_open == opened:
-        return known.with_conductances(true)
-    return Kirchhoff(circuit, true, allow_open=opened)
+def _circuit(topology: Topology, true: FloatArray) -> Kirchhoff:
+    return Kirchhoff(topology, true, allow_open=bool((true == 0).any()))
 
 
 def _with_source_resistance(topology: Topology, ohm: float) -> Topology:

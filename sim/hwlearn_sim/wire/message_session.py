@@ -1,61 +1,82 @@
-"""One client of one virtual instrument: whole messages out of its bytes."""
+"""Session of one client of a virtual instrument: splits the received bytes into messages."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from hwlearn_sim.wire.faults import Faults
 from hwlearn_sim.wire.framing import Framer
 from hwlearn_sim.wire.session import Line, Session
 
-if TYPE_CHECKING:
-    from hwlearn_sim.instruments.instrument import Instrument
-
 LONGEST_MESSAGE: Final = 1 << 20
-"""Bytes of one message that an instrument takes; beyond, it drops them and queues -363."""
+"""Maximum length of a message in bytes. A longer one is discarded and queues error -363."""
 
-_BLOCK_PATIENCE_S: Final = 0.1
-"""A byte missing inside a block costs that one message, not the connection."""
+_BLOCK_TIMEOUT_S: Final = 0.1
+"""A byte that is lost inside a block costs that one message, not the connection."""
+
+
+class MessageTarget(Protocol):
+    """What a message session needs from an instrument."""
+
+    @property
+    def takes_blocks(self) -> bool:
+        """Whether a message may contain binary blocks, inside which a newline is data."""
+
+    def execute(self, message: bytes) -> bytes:
+        """Execute one message without its terminator; return the complete reply, or nothing."""
+
+    def complain(self, code: int) -> None:
+        """Queue an error that only the session can detect: an invalid block, an input overrun."""
 
 
 class MessageSession(Session):
-    """One client of one instrument."""
+    """Session of one client of an instrument.
 
-    def __init__(self, line: Line, instrument: Instrument, faults: Faults) -> None:
+    Parameters
+    ----------
+    line : Line
+        The connection.
+    target : MessageTarget
+        The instrument that executes the messages.
+    faults : Faults
+        Faults of the connection.
+    """
+
+    def __init__(self, line: Line, target: MessageTarget, faults: Faults) -> None:
         super().__init__(line, faults)
-        self._instrument = instrument
-        self._framer = Framer(instrument.takes_blocks, LONGEST_MESSAGE)
+        self._target = target
+        self._framer = Framer(target.takes_blocks, LONGEST_MESSAGE)
         self._block_since = 0.0
 
     def receive(self, data: bytes) -> bool:
-        """Work on what has come; tell whether the connection is to live on."""
+        """Execute the messages that are complete; return whether to keep the connection."""
         messages, lost = self._framer.feed(data)
         self._block_since = time.monotonic()
         if lost:
-            self._instrument.complain(-363)
+            self._target.complain(-363)
         for message in messages:
-            reply = self._instrument.execute(message)
+            reply = self._target.execute(message)
             if reply and not self._answer(reply):
                 return False
         return True
 
     def flush(self) -> None:
-        """Send what is due, and give up a block that does not go on."""
+        """Send replies that are due; discard a block whose bytes stopped arriving."""
         super().flush()
-        if self._framer.in_block and time.monotonic() - self._block_since > _BLOCK_PATIENCE_S:
+        if self._framer.in_block and time.monotonic() - self._block_since > _BLOCK_TIMEOUT_S:
             self._framer.abandon()
-            self._instrument.complain(-161)
+            self._target.complain(-161)
 
     def wakes_at(self) -> float | None:
-        """Return when `flush` has something to do, None if never."""
+        """Return the time at which `flush` has work to do, or None."""
         sends = super().wakes_at()
         if not self._framer.in_block:
             return sends
-        gives_up = self._block_since + _BLOCK_PATIENCE_S + 1e-3
-        return gives_up if sends is None else min(sends, gives_up)
+        times_out = self._block_since + _BLOCK_TIMEOUT_S + 1e-3
+        return times_out if sends is None else min(sends, times_out)
 
     @property
     def busy(self) -> bool:
-        """Whether `flush` may have something to do."""
+        """Whether `flush` may have work to do."""
         return super().busy or self._framer.in_block

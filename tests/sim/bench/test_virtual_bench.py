@@ -152,7 +152,7 @@ def test_closing_the_network_ends_the_bench(connect):
     network.measure([[0.1, 0.1, 0.1]])
     plane = network.bench.plane
     network.close()
-    assert not any(channel.operating.volts for channel in plane.channels()), "an output was left on"
+    assert not any(channel.operating_point.volts for channel in plane.channels()), "an output was left on"
     with pytest.raises(OSError, match="refused"):
         connect(address)
 
@@ -163,7 +163,7 @@ def test_limits_trip_through_the_drivers(wait_until):
         with pytest.raises(ComplianceError):
             network.measure([[0.5, -0.5, 0.5]])
         channels = network.bench.plane.channels
-        wait_until(lambda: all(channel.operating.volts == 0 for channel in channels()))
+        wait_until(lambda: all(channel.operating_point.volts == 0 for channel in channels()))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")

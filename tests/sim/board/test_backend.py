@@ -139,11 +139,6 @@ def test_settings_that_are_wrong(keys, topology, text):
         opened(topology, **keys)
 
 
-def test_a_calibration_of_ones_own_is_refused():
-    with pytest.raises(SetupError, match="its own calibration"):
-        VirtualBoardBackend().open(VirtualBoardSettings(wire="tcp"), CROSSBAR, LIMITS, object())
-
-
 def test_the_emulated_board_needs_a_checkout(monkeypatch, tmp_path):
     real = board_build.firmware_folder()
     monkeypatch.setattr("hwlearn_sim.board.emulated.firmware_folder", lambda: tmp_path)

@@ -57,7 +57,7 @@ def test_no_shortcut_where_a_source_could_reach_its_limit(talk):
     one.send("EDGE:DATA ", [0] * 32)
     one.tell("SOUR:VOLT 0,2.4", "SOUR:VOLT 1,-2.4")
     assert one.bench.true_conductances[0] == pytest.approx(1 / 130)
-    assert any(channel.operating.limited for channel in one.bench.plane.channels())
+    assert any(channel.operating_point.limited for channel in one.bench.plane.channels())
     expected = one.bench.plane.node_voltages()[one.bench.topology.outputs]
     np.testing.assert_allclose(one.volts(), expected, atol=STEP)
     ideal = one.bench.true_outputs([[2.4, -2.4, 0, 0, 0, 0, 0, 0]])[0]

@@ -11,8 +11,8 @@ import pytest
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.instruments.channel import SmuChannel
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.models import MODELS
 from hwlearn_sim.plane.plane import AnalogPlane
@@ -22,7 +22,7 @@ DIVIDER = Topology(3, [(0, 1), (1, 2)], inputs=[1], outputs=[2], ground=0)
 
 def channel(model: str = "2400", node: int = 1, *, meters: Meters | None = None, plane=None, seed=0, clock=None):
     plane = AnalogPlane(DIVIDER, [1e-3, 1e-3]) if plane is None else plane
-    return SmuChannel(
+    return VirtualChannel(
         plane,
         node,
         MODELS[model].capability,
@@ -33,7 +33,7 @@ def channel(model: str = "2400", node: int = 1, *, meters: Meters | None = None,
     )
 
 
-def source_volts(one: SmuChannel, volts: float, limit_A: float = 1e-2) -> None:
+def source_volts(one: VirtualChannel, volts: float, limit_A: float = 1e-2) -> None:
     one.set_function("voltage")
     one.set_level("voltage", volts)
     one.set_limit("current", limit_A)
@@ -45,7 +45,7 @@ def test_readings_are_true_to_the_resolution_of_their_range(model):
     one = channel(model)
     for volts in (0.0123456789, 0.1234567891, 1.2345678912):
         source_volts(one, volts)
-        at, reading = one.operating, one.measure("voltage", "current")
+        at, reading = one.operating_point, one.measure("voltage", "current")
         for quantity, true in (("voltage", at.volts), ("current", at.amperes)):
             used = one.capability.measures[quantity].covering(true)
             assert abs(reading.values[quantity] - true) <= 0.5 * used.step * (1 + 1e-9)
@@ -66,8 +66,8 @@ def test_two_units_see_each_other_as_kirchhoff_says(model):
     watching.set_output(True)
     for volts in (-0.7, 0.1, 1.3):
         source_volts(forcing, volts)
-        true = Kirchhoff(topology, g).solve([forcing.operating.volts])[0, 2]
-        assert watching.operating.volts == pytest.approx(true, rel=1e-9)
+        true = Kirchhoff(topology, g).solve([forcing.operating_point.volts])[0, 2]
+        assert watching.operating_point.volts == pytest.approx(true, rel=1e-9)
         step = watching.capability.measures["voltage"].covering(true).step
         assert watching.measure("voltage").values["voltage"] == pytest.approx(true, abs=0.5001 * step)
 
@@ -83,7 +83,7 @@ def test_noise_is_as_stated_and_falls_with_the_root_of_the_integration_time(nplc
         expected = math.hypot(used.noise / math.sqrt(nplc), used.step / math.sqrt(12))
         # 4000 readings know their spread to 1.1 %, their mean to 1.6 % of it: five sigma
         assert readings.std(ddof=1) == pytest.approx(expected, rel=0.06)
-        true = one.operating.volts if quantity == "voltage" else one.operating.amperes
+        true = one.operating_point.volts if quantity == "voltage" else one.operating_point.amperes
         assert abs(readings.mean() - true) < 5 * expected / math.sqrt(4000) + 0.01 * used.step
 
 
@@ -141,7 +141,7 @@ def test_a_2400_limits_its_source_to_what_a_fixed_range_can_read():
     one = channel("2400")
     source_volts(one, 1.0, 1e-2)
     one.set_measure_range("current", 1e-4)
-    assert one.operating.amperes == pytest.approx(1.05e-4)
+    assert one.operating_point.amperes == pytest.approx(1.05e-4)
     assert (one.tripped, one.range_tripped) == (False, True)
     one.set_limit("current", 5e-5)
     assert (one.tripped, one.range_tripped) == (True, False)
@@ -152,8 +152,8 @@ def test_limits_trip_and_let_go():
     source_volts(one, 1.0, 1e-4)
     assert one.tripped
     assert one.measure("voltage", "current").limited
-    assert one.operating.amperes == 1e-4
-    assert one.operating.volts == pytest.approx(0.1)
+    assert one.operating_point.amperes == 1e-4
+    assert one.operating_point.volts == pytest.approx(0.1)
     one.set_limit("current", 1e-2)
     assert not one.tripped
     one.set_limit("current", 1e-4)
@@ -176,7 +176,7 @@ def test_limits_trip_and_let_go():
 )
 def test_what_the_hardware_cannot_do_is_refused_and_changes_nothing(act, code):
     one = channel()
-    with pytest.raises(InstrumentError) as caught:
+    with pytest.raises(VirtualInstrumentError) as caught:
         act(one)
     assert caught.value.code == code
     assert one.settings.limits == MODELS["2400"].capability.default_limits
@@ -188,18 +188,18 @@ def test_an_output_that_is_off_holds_its_node_at_0_V_unless_its_relay_opens():
     plane = AnalogPlane(DIVIDER, [1e-3, 1e-3])
     other, one = channel(node=2, plane=plane), channel("2400", 1, plane=plane, seed=1)
     source_volts(other, 4e-4)
-    assert one.operating.volts == 0.0  # 0.5 % of the 100 uA range takes the 0.4 uA that flow
+    assert one.operating_point.volts == 0.0  # 0.5 % of the 100 uA range takes the 0.4 uA that flow
     source_volts(other, 1.0)
-    assert one.operating.amperes == pytest.approx(-0.005 * 1e-4)
-    assert one.operating.volts == pytest.approx(0.5 - 0.005 * 1e-4 * 500)
+    assert one.operating_point.amperes == pytest.approx(-0.005 * 1e-4)
+    assert one.operating_point.volts == pytest.approx(0.5 - 0.005 * 1e-4 * 500)
     one.set_off_state("HIMP")
-    assert one.operating.volts == pytest.approx(0.5)
+    assert one.operating_point.volts == pytest.approx(0.5)
     assert one.measure("voltage").values["voltage"] == 0.0, "behind an open relay the meter sees nothing"
     one.set_off_state("GUAR")
-    assert one.operating.volts == pytest.approx(1e-3)  # 0 A, but no more than 0.5 % of the 200 mV range
+    assert one.operating_point.volts == pytest.approx(1e-3)  # 0 A, but no more than 0.5 % of the 200 mV range
     one.set_off_state("ZERO")
     one.set_limit("current", 1e-2)
-    assert one.operating.volts == 0.0
+    assert one.operating_point.volts == 0.0
     one.reset()
     assert one.settings.off_states["voltage"] == "NORM"
 
@@ -208,11 +208,11 @@ def test_converter_errors_are_drawn_once_and_only_their_own():
     ideal, off = channel("2450"), channel("2450", meters=Meters(noise=0, gain=1e-3, offset=1e-3))
     for one in (ideal, off):
         source_volts(one, 1.0)
-    error = off.measure("voltage").values["voltage"] - off.operating.volts
+    error = off.measure("voltage").values["voltage"] - off.operating_point.volts
     assert 1e-6 < abs(error) < 2e-2
-    assert off.measure("voltage").values["voltage"] - off.operating.volts == error
-    assert 1e-6 < abs(off.operating.volts - 1.0) < 2e-2
-    assert ideal.operating.volts == 1.0
+    assert off.measure("voltage").values["voltage"] - off.operating_point.volts == error
+    assert 1e-6 < abs(off.operating_point.volts - 1.0) < 2e-2
+    assert ideal.operating_point.volts == 1.0
 
 
 def test_forced_faults_show_in_readings_alone():
@@ -223,7 +223,7 @@ def test_forced_faults_show_in_readings_alone():
     one.forced = "compliance"
     assert one.tripped
     assert one.measure("current").values["current"] == 1e-2
-    assert one.operating.amperes == pytest.approx(5e-4)
+    assert one.operating_point.amperes == pytest.approx(5e-4)
     one.forced = None
     assert one.measure("current").values["current"] == pytest.approx(5e-4)
 

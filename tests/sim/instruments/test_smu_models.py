@@ -61,7 +61,7 @@ def test_set_measure_trip_and_refuse(model, rack):
 def test_reset_turns_the_output_off_and_forgets(model, rack):
     one = rack(model, (1,))
     one.tell(ON[model], "*RST" if model != "2612B" else "reset()")
-    assert one.plane.channels()[0].operating.volts == 0.0
+    assert one.plane.channels()[0].operating_point.volts == 0.0
     question = {"2612B": "print(smua.source.levelv)", "B2902A": ":SOUR1:VOLT?"}.get(model, ":SOUR:VOLT?")
     assert one.numbers(question) == [0.0]
 

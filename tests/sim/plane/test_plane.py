@@ -108,7 +108,7 @@ def check_laws(topology: Topology, g, plane: AnalogPlane) -> None:
     rounding = 1e-14 * g.max() * np.abs(V).max()  # of volts: all that is left where nothing flows
     delivered = np.zeros(topology.n_nodes)
     for channel in plane.channels():
-        at, source = channel.operating, channel.source
+        at, source = channel.operating_point, channel.source
         delivered[channel.node] += at.amperes
         assert at.volts == V[channel.node]
         if isinstance(source, VoltageSource):
@@ -141,7 +141,7 @@ def test_every_solution_obeys_kirchhoff_and_every_source(grounded, shared_nodes)
     for seed in range(150):
         topology, g, plane, _, _ = random_plane(seed, grounded=grounded, shared_nodes=shared_nodes)
         check_laws(topology, g, plane)
-        trips += sum(channel.operating.limited for channel in plane.channels())
+        trips += sum(channel.operating_point.limited for channel in plane.channels())
     assert trips > 100, "the circuits were meant to run into their limits"
 
 
@@ -162,7 +162,7 @@ def test_agrees_with_minimal_cocontent():
                     for n, s in zip(nodes, sources, strict=True)]  # fmt: skip
         assert cost(np.concatenate([mine, epigraph])) <= found.fun + 1e-9 * (1 + abs(found.fun))
         apart.append(np.abs(mine - volts).max())
-        limited += sum(channel.operating.limited for channel in plane.channels())
+        limited += sum(channel.operating_point.limited for channel in plane.channels())
     assert limited > 20
     # as well as the optimiser finds the point: the laws themselves are checked to 1e-9 above
     assert max(apart) < 2e-6
@@ -197,7 +197,7 @@ def test_ideal_sources_agree_with_the_core():
     model = Kirchhoff(topology, g)
     V = model.solve(x)
     np.testing.assert_allclose(plane.node_voltages(), V[0], rtol=1e-9, atol=1e-12)
-    amps = [channel.operating.amperes for channel in plane.channels()]
+    amps = [channel.operating_point.amperes for channel in plane.channels()]
     np.testing.assert_allclose(amps, model.source_currents(V)[0], rtol=1e-9, atol=1e-16)
 
 
@@ -333,7 +333,7 @@ def test_threads_may_share_it():
         agreed = True
         for _ in range(500):
             rows = plane.channels()
-            agreed &= abs(rows[source].operating.volts - 2 * rows[reader].operating.volts) < 1e-12
+            agreed &= abs(rows[source].operating_point.volts - 2 * rows[reader].operating_point.volts) < 1e-12
         return agreed
 
     with ThreadPoolExecutor(3) as pool:

@@ -88,7 +88,7 @@ def test_state_outlives_connections_and_is_shared_by_them(served):
     assert second.ask(b":OUTP?") == b"1"
     assert third.ask(b":SOUR:VOLT 0.25;*OPC?") == b"1"
     assert float(second.ask(b":SOUR:VOLT?")) == 0.25
-    assert one.plane.channels()[0].operating.volts == 0.25
+    assert one.plane.channels()[0].operating_point.volts == 0.25
 
 
 def test_replies_go_to_who_asked(served):

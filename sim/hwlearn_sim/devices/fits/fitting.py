@@ -21,7 +21,7 @@ _NOISE_PRIOR: Final = (2.0, 2.0)
 _TOLD: Final = 0.5
 
 
-class Step(Protocol):
+class PulseStep(Protocol):
     """One pulse on candidates (3, B): conductances before, volts, seconds and strength to conductances after."""
 
     def __call__(self, conductance: FloatArray, volts: float, width_s: float, strength: FloatArray) -> FloatArray:
@@ -60,7 +60,7 @@ def fit(
     data: PulseData,
     starts: Sequence[FloatArray],
     prior: FloatArray,
-    make: Callable[[FloatArray], Step],
+    make: Callable[[FloatArray], PulseStep],
     values: Callable[[FloatArray], dict[str, float]],
     law: Callable[[dict[str, float]], L],
 ) -> FittedLaw[L]:
@@ -145,7 +145,7 @@ def fit(
 
 
 def _likelihood(
-    data: PulseData, step: Step, noise: FloatArray, cycle: FloatArray
+    data: PulseData, step: PulseStep, noise: FloatArray, cycle: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the negative log likelihood (B,) and the rms normalised innovation (B,)."""
     read = data.conductance

@@ -6,7 +6,7 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.errors import DataError
-from hwlearn_sim.devices.fits.fitting import FittedLaw, Step, fit
+from hwlearn_sim.devices.fits.fitting import FittedLaw, PulseStep, fit
 from hwlearn_sim.devices.fits.measured import PulseData
 from hwlearn_sim.devices.soft_bounds import SoftBoundsLaw
 
@@ -58,7 +58,7 @@ def fit_soft_bounds(
     def law(values: dict[str, float]) -> SoftBoundsLaw:
         return SoftBoundsLaw(**values, **fixed)
 
-    def make(theta: FloatArray) -> Step:
+    def make(theta: FloatArray) -> PulseStep:
         candidates = named(theta)
         # bounds that cross would be no law: such a candidate is kept just apart, and fits badly
         for name in ("set_step", "reset_step"):

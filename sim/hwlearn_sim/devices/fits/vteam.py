@@ -8,7 +8,7 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.errors import DataError
-from hwlearn_sim.devices.fits.fitting import FittedLaw, Step, fit
+from hwlearn_sim.devices.fits.fitting import FittedLaw, PulseStep, fit
 from hwlearn_sim.devices.fits.measured import PulseData
 from hwlearn_sim.devices.vteam import VteamLaw, Window
 
@@ -65,7 +65,7 @@ def fit_vteam(
     def law(values: dict[str, float]) -> VteamLaw:
         return VteamLaw(**values, window=window, exponent=exponent, resistance=resistance)
 
-    def make(theta: FloatArray) -> Step:
+    def make(theta: FloatArray) -> PulseStep:
         candidates = named(theta)
         candidates["r_off"] = np.maximum(candidates["r_off"], 1.001 * candidates["r_on"])
         tried = VteamLaw(**candidates, window=window, exponent=exponent, resistance=resistance)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from hwlearn_sim.instruments.errors import InstrumentError
-from hwlearn_sim.instruments.instrument import Clock, Instrument
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
+from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.instruments.scpi.language import CommandTree, Query, Write, split, trimmed
 from hwlearn_sim.instruments.scpi.parameters import Kind, Whole, exactly
 
@@ -16,7 +16,7 @@ _EVENTS: Final = ((-499, -400, 4), (-399, -300, 8), (-299, -200, 16), (-199, -10
 _POWER_ON: Final = 128
 
 
-class ScpiInstrument(Instrument):
+class ScpiInstrument(VirtualInstrument):
     """Base of the SCPI models; a model adds its commands to `tree`.
 
     Parameters
@@ -114,7 +114,7 @@ class ScpiInstrument(Instrument):
     def check_suffixes(self, suffixes: tuple[int, ...]) -> None:
         """Refuse numeric suffixes that the model does not have (-114)."""
         if any(number != 1 for number in suffixes):
-            raise InstrumentError(-114)
+            raise VirtualInstrumentError(-114)
 
     def worded(self, text: str) -> str:
         """Return the text of an error as this model words it."""
@@ -143,15 +143,15 @@ class ScpiInstrument(Instrument):
                     else:
                         assert unit.command.write is not None
                         unit.command.write(unit.suffixes, unit.arguments)
-                except InstrumentError as error:
+                except VirtualInstrumentError as error:
                     self._noted(error)
                     if -199 <= error.code <= -100:
                         break  # what follows a unit that was not understood cannot be trusted
-        except InstrumentError as error:
+        except VirtualInstrumentError as error:
             self._noted(error)
         return (";".join(replies) + "\n").encode("latin-1") if replies else b""
 
-    def _noted(self, error: InstrumentError) -> None:
+    def _noted(self, error: VirtualInstrumentError) -> None:
         super()._noted(error)
         if error.code > 0:
             self._events |= 8

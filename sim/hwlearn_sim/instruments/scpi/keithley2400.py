@@ -14,9 +14,9 @@ from typing import Final
 import numpy as np
 
 from hwlearn.arrays import FloatArray
-from hwlearn_sim.instruments.capability import Capability, Reading
-from hwlearn_sim.instruments.channel import SmuChannel
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.capability import ChannelCapability, ChannelReading
+from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Quantity, Ranges
 from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Text, Whole, exactly, items
@@ -29,7 +29,7 @@ _ELEMENTS: Final = ("VOLT", "CURR", "RES", "TIME", "STAT")
 _MOST_POINTS: Final = 2500
 _BUFFER_FULL: Final = 512
 
-CAPABILITY: Final = Capability(
+CAPABILITY: Final = ChannelCapability(
     measures={
         "voltage": Ranges.decades(_VOLTS, 200_000, 3e-6),
         "current": Ranges.decades(_AMPS, 100_000, 3e-6),
@@ -43,12 +43,12 @@ CAPABILITY: Final = Capability(
 )
 
 
-class Keithley2400(ScpiSmu):
+class VirtualKeithley2400(ScpiSmu):
     """A Keithley 2400 on one node of the plane.
 
     Parameters
     ----------
-    channel : SmuChannel
+    channel : VirtualChannel
         Made with this model's `CAPABILITY`.
     clock : Clock
         Its time.
@@ -56,10 +56,10 @@ class Keithley2400(ScpiSmu):
         Serial number.
     """
 
-    def __init__(self, channel: SmuChannel, clock: Clock, serial: str = "1000001") -> None:
+    def __init__(self, channel: VirtualChannel, clock: Clock, serial: str = "1000001") -> None:
         identity = f"KEITHLEY INSTRUMENTS INC.,MODEL 2400,{serial},C33   Mar 31 2015 09:32:39/A02  /K/J"
         super().__init__(identity, [channel], clock, error_capacity=10)
-        self._stored: list[Reading] = []
+        self._stored: list[ChannelReading] = []
         self._start()
         self.add_source("SOURce#:", "SOURce#:FUNCtion[:MODE]")
         self.add_meter("SENSe#:", one_nplc=True)
@@ -76,7 +76,7 @@ class Keithley2400(ScpiSmu):
     def _start(self) -> None:
         self._functions: set[str] = {"CURR"}
         self._elements = list(_ELEMENTS)
-        self._latest: list[Reading] = []
+        self._latest: list[ChannelReading] = []
         self._lists: dict[Quantity, list[float]] = {"voltage": [], "current": []}
         self._storing = False
 
@@ -231,16 +231,16 @@ class Keithley2400(ScpiSmu):
 
     def _fetch(self, *, only_last: bool = False) -> str:
         if not self._latest:
-            raise InstrumentError(-230)
+            raise VirtualInstrumentError(-230)
         return self._shown(self._latest[-1:] if only_last else self._latest)
 
     def _take(self) -> None:
         """Run the trigger model once through."""
         channel, count = self.channels[0], self._arms() * self._triggers()
         if count > _MOST_POINTS:
-            raise InstrumentError(-221)
+            raise VirtualInstrumentError(-221)
         if not (channel.settings.output or self._auto_off()):
-            raise InstrumentError(803, "Not permitted with OUTPUT off")
+            raise VirtualInstrumentError(803, "Not permitted with OUTPUT off")
         channel.settings.average = self._averages() if self._averaging() else 1
         channel.settings.delay_s = self._delay() + self._trigger_delay()
         both: list[tuple[Quantity, str]] = [("voltage", "VOLT"), ("current", "CURR")]
@@ -271,11 +271,11 @@ class Keithley2400(ScpiSmu):
             self._storing = False
             self.measured(_BUFFER_FULL)
 
-    def _shown(self, readings: list[Reading]) -> str:
+    def _shown(self, readings: list[ChannelReading]) -> str:
         values = [self._element(reading, name) for reading in readings for name in self._elements]
         return self.readings(values)
 
-    def _element(self, reading: Reading, name: str) -> float:
+    def _element(self, reading: ChannelReading, name: str) -> float:
         values, sourced = reading.values, reading.function
         if name == "TIME":
             return reading.seconds
@@ -288,7 +288,7 @@ class Keithley2400(ScpiSmu):
         quantity: Quantity = "voltage" if name == "VOLT" else "current"
         return values.get(quantity, reading.level if sourced == quantity else math.nan)
 
-    def _status(self, reading: Reading) -> int:
+    def _status(self, reading: ChannelReading) -> int:
         """Return the status word of a reading: overflow, filter, compliance, functions, range compliance."""
         bits = {
             0: reading.over_range,
@@ -306,7 +306,7 @@ class Keithley2400(ScpiSmu):
 
     def _statistics(self) -> str:
         if not self._stored:
-            raise InstrumentError(-230)
+            raise VirtualInstrumentError(-230)
         of: dict[str, Callable[[FloatArray], np.float64]] = {
             "MEAN": np.mean, "SDEV": _spread, "MAX": np.max, "MIN": np.min, "PKPK": np.ptp
         }  # fmt: skip

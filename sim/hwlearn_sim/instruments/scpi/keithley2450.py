@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from hwlearn_sim.instruments.capability import OTHER, QUANTITIES, Capability, Reading
-from hwlearn_sim.instruments.channel import SmuChannel
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.capability import OTHER, QUANTITIES, ChannelCapability, ChannelReading
+from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Quantity, Ranges
 from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Number, Text, Whole, exactly, items
@@ -23,7 +23,7 @@ from hwlearn_sim.instruments.scpi.source_levels import ramp, stepped
 _VOLTS: Final = (0.02, 0.2, 2.0, 20.0, 200.0)
 _AMPS: Final = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 
-CAPABILITY: Final = Capability(
+CAPABILITY: Final = ChannelCapability(
     measures={
         "voltage": Ranges.decades(_VOLTS, 2_000_000, 1e-6),
         "current": Ranges.decades(_AMPS, 1_000_000, 1e-6),
@@ -37,12 +37,12 @@ CAPABILITY: Final = Capability(
 _SENSED: Final = {"VOLT": '"VOLT:DC"', "CURR": '"CURR:DC"', "RES": '"RES"'}
 
 
-class Keithley2450(ScpiSmu):
+class VirtualKeithley2450(ScpiSmu):
     """A Keithley 2450 on one node of the plane.
 
     Parameters
     ----------
-    channel : SmuChannel
+    channel : VirtualChannel
         Made with this model's `CAPABILITY`.
     clock : Clock
         Its time.
@@ -52,7 +52,7 @@ class Keithley2450(ScpiSmu):
 
     swapped_at_reset = True
 
-    def __init__(self, channel: SmuChannel, clock: Clock, serial: str = "04000001") -> None:
+    def __init__(self, channel: VirtualChannel, clock: Clock, serial: str = "04000001") -> None:
         identity = f"KEITHLEY INSTRUMENTS,MODEL 2450,{serial},1.7.12b"
         super().__init__(identity, [channel], clock, error_capacity=1000, no_error='0,"No error;0;0 0"')
         self._language = "SCPI"
@@ -202,7 +202,7 @@ class Keithley2450(ScpiSmu):
         for _ in range(self._count()):
             self._one(buffer)
 
-    def _one(self, buffer: str) -> Reading:
+    def _one(self, buffer: str) -> ChannelReading:
         channel = self.channels[0]
         settings = channel.settings
         settings.average = self._averages[self._sensed]() if self._averaging[self._sensed]() else 1
@@ -214,7 +214,7 @@ class Keithley2450(ScpiSmu):
         self.buffers.store(buffer, Stored(reading, self._value(reading), self._sensed))
         return reading
 
-    def _value(self, reading: Reading) -> float:
+    def _value(self, reading: ChannelReading) -> float:
         return reading.resistance if self._sensed == "RES" else reading.values[_quantity(self._sensed)]
 
     # --- sweeps -------------------------------------------------------------------------------------
@@ -238,7 +238,7 @@ class Keithley2450(ScpiSmu):
         given = list(exactly(arguments, 0, 5))
         given += ["1", "-1", "1", "ON", '"defbuffer1"'][len(given) :]
         if not self._lists[quantity]:
-            raise InstrumentError(-221)
+            raise VirtualInstrumentError(-221)
         first = Whole(1, len(self._lists[quantity])).read(given[0])
         delay, count = self.number(-1, 1e4, -1.0, "S").read(given[1]), Whole(0, 268_435_455).read(given[2])
         abort, buffer = Flag().read(given[3]), self.buffers.named(given[4])
@@ -248,7 +248,7 @@ class Keithley2450(ScpiSmu):
         self, quantity: Quantity, levels: list[float], delay: float, count: int, abort: bool, buffer: str
     ) -> None:
         if count == 0 or count * len(levels) > 1_000_000:
-            raise InstrumentError(-221)  # endless, or more than the buffer holds
+            raise VirtualInstrumentError(-221)  # endless, or more than the buffer holds
 
         def run() -> None:
             channel = self.channels[0]
@@ -273,7 +273,7 @@ class Keithley2450(ScpiSmu):
 
     def _initiate(self) -> None:
         if self._planned is None:
-            raise InstrumentError(-200)
+            raise VirtualInstrumentError(-200)
         self._planned()
 
 

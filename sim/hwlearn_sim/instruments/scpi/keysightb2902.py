@@ -15,9 +15,9 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
-from hwlearn_sim.instruments.capability import Capability, OffState, Reading
-from hwlearn_sim.instruments.channel import SmuChannel
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.capability import ChannelCapability, ChannelReading, OffState
+from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Quantity, Range, Ranges
 from hwlearn_sim.instruments.scpi.language import channel_list
@@ -32,7 +32,7 @@ _MOST_POINTS: Final = 100_000
 _ELEMENTS: Final = ("VOLT", "CURR", "RES", "TIME", "STAT", "SOUR")
 _ELEMENT_NAMES: Final = ("VOLTage", "CURRent", "RESistance", "TIME", "STATus", "SOURce")
 
-CAPABILITY: Final = Capability(
+CAPABILITY: Final = ChannelCapability(
     measures={
         "voltage": Ranges.decades(_VOLTS, 2_000_000, 1e-6),
         "current": Ranges(
@@ -51,12 +51,12 @@ CAPABILITY: Final = Capability(
 )
 
 
-class KeysightB2902(ScpiSmu):
+class VirtualKeysightB2902(ScpiSmu):
     """A Keysight B2902A on two nodes of the plane.
 
     Parameters
     ----------
-    channels : sequence of SmuChannel
+    channels : sequence of VirtualChannel
         Two, made with this model's `CAPABILITY`.
     clock : Clock
         Its time.
@@ -67,7 +67,7 @@ class KeysightB2902(ScpiSmu):
     form = "%+.6E"
     definite_blocks = True
 
-    def __init__(self, channels: Sequence[SmuChannel], clock: Clock, serial: str = "MY51140001") -> None:
+    def __init__(self, channels: Sequence[VirtualChannel], clock: Clock, serial: str = "MY51140001") -> None:
         identity = f"Keysight Technologies,B2902A,{serial},3.4.2011.5100"
         super().__init__(identity, channels, clock, error_capacity=100, no_error='+0,"No error"')
         self._start()
@@ -87,7 +87,7 @@ class KeysightB2902(ScpiSmu):
         count = len(self.channels)
         self._functions: list[set[str]] = [{"VOLT", "CURR"} for _ in range(count)]
         self._elements = list(_ELEMENTS)
-        self._latest: list[list[Reading]] = [[] for _ in range(count)]
+        self._latest: list[list[ChannelReading]] = [[] for _ in range(count)]
         self._lists: list[dict[Quantity, list[float]]] = [
             {"voltage": [0.0], "current": [0.0]} for _ in range(count)
         ]
@@ -259,14 +259,14 @@ class KeysightB2902(ScpiSmu):
     def _chosen(self, arguments: list[str]) -> list[int]:
         numbers = channel_list(arguments[0]) if exactly(arguments, 0, 1) else [1]
         if len(set(numbers)) != len(numbers) or not all(1 <= n <= len(self.channels) for n in numbers):
-            raise InstrumentError(-224)
+            raise VirtualInstrumentError(-224)
         return sorted(n - 1 for n in numbers)
 
     def _run(self, chosen: list[int], *, turn_on: bool, once: bool = False) -> None:
         """Run the trigger model of the channels once through, all in step with each other."""
         counts = {k: 1 if once else self._count(k) for k in chosen}
         if sum(counts.values()) > _MOST_POINTS:
-            raise InstrumentError(-221)
+            raise VirtualInstrumentError(-221)
         with ExitStack() as stack:
             steps = {}
             for k in chosen:
@@ -305,7 +305,7 @@ class KeysightB2902(ScpiSmu):
         return [quantity for quantity, name in both if functions & {name, "RES"}]
 
     def _shown(self, chosen: list[int], elements: Sequence[str], array: bool) -> str:
-        rows: dict[int, Sequence[Reading | None]] = {k: self._latest[k] or [None] for k in chosen}
+        rows: dict[int, Sequence[ChannelReading | None]] = {k: self._latest[k] or [None] for k in chosen}
         longest = max(len(each) for each in rows.values()) if array else 1
         values = []
         for point in range(longest):
@@ -315,7 +315,7 @@ class KeysightB2902(ScpiSmu):
                 values += [self._element(k, reading, element) for element in elements]
         return self.readings(values)
 
-    def _element(self, k: int, reading: Reading | None, element: str) -> float:
+    def _element(self, k: int, reading: ChannelReading | None, element: str) -> float:
         if reading is None:
             return math.nan
         if element == "SOUR":

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 
 _HEADER = re.compile(
     r"\s*(:?\*[A-Za-z]+|:?[A-Za-z]\w*(?::[A-Za-z]\w*)*)(\??)(?:\s+(.*))?\s*", re.DOTALL | re.ASCII
@@ -29,7 +29,7 @@ def split(text: str, separator: str) -> Iterator[str]:
 
     Raises
     ------
-    InstrumentError
+    VirtualInstrumentError
         -151 for a string without end, -161 for a block without its data, -171 for an open parenthesis.
     """
     start = position = depth = 0
@@ -38,7 +38,7 @@ def split(text: str, separator: str) -> Iterator[str]:
         if char in "'\"":
             end = text.find(char, position + 1)
             if end < 0:
-                raise InstrumentError(-151)
+                raise VirtualInstrumentError(-151)
             position = end
         elif char == "#":
             position = _block_end(text, position) - 1
@@ -51,7 +51,7 @@ def split(text: str, separator: str) -> Iterator[str]:
             start = position + 1
         position += 1
     if depth > 0:
-        raise InstrumentError(-171)
+        raise VirtualInstrumentError(-171)
     yield text[start:]
 
 
@@ -66,13 +66,13 @@ def block(argument: str) -> bytes:
 
     Raises
     ------
-    InstrumentError
+    VirtualInstrumentError
         -161 if it is none, or not of the stated length; -104 if it is no block at all.
     """
     if not argument.startswith("#"):
-        raise InstrumentError(-104)
+        raise VirtualInstrumentError(-104)
     if _block_end(argument, 0) != len(argument) or not argument[1:2].isdigit() or argument[1] == "0":
-        raise InstrumentError(-161)
+        raise VirtualInstrumentError(-161)
     return argument[2 + int(argument[1]) :].encode("latin-1")
 
 
@@ -87,11 +87,11 @@ def unquoted(argument: str) -> str:
 
     Raises
     ------
-    InstrumentError
+    VirtualInstrumentError
         -104 if it is no string.
     """
     if len(argument) < 2 or argument[0] not in "'\"" or argument[-1] != argument[0]:
-        raise InstrumentError(-104)
+        raise VirtualInstrumentError(-104)
     return argument[1:-1].replace(argument[0] * 2, argument[0])
 
 
@@ -100,19 +100,19 @@ def channel_list(argument: str) -> list[int]:
 
     Raises
     ------
-    InstrumentError
+    VirtualInstrumentError
         -104 if it is no channel list, -171 if it is a bad one.
     """
     if not argument.startswith("("):
-        raise InstrumentError(-104)
+        raise VirtualInstrumentError(-104)
     match = re.fullmatch(r"\(\s*@\s*(\d+(?:\s*[:,]\s*\d+)*)\s*\)", argument, re.ASCII)
     if match is None:
-        raise InstrumentError(-171)
+        raise VirtualInstrumentError(-171)
     chosen: list[int] = []
     for item in match[1].split(","):
         ends = [int(end) for end in item.split(":")]
         if len(ends) > 2 or max(ends) > 99:
-            raise InstrumentError(-171)
+            raise VirtualInstrumentError(-171)
         first, last = ends[0], ends[-1]
         chosen += range(first, last + 1) if first <= last else range(first, last - 1, -1)
     return chosen
@@ -137,10 +137,10 @@ def _block_end(text: str, start: int) -> int:
         return start + 1
     length = text[start + 2 : start + 2 + int(digit)]
     if len(length) != int(digit) or not (length.isascii() and length.isdigit()):
-        raise InstrumentError(-161)
+        raise VirtualInstrumentError(-161)
     end = start + 2 + int(digit) + int(length)
     if end > len(text):
-        raise InstrumentError(-161)
+        raise VirtualInstrumentError(-161)
     return end
 
 
@@ -220,12 +220,12 @@ class CommandTree:
 
         Raises
         ------
-        InstrumentError
+        VirtualInstrumentError
             -113 for a header that is unknown, or that cannot be written or asked; -102 for text that is none.
         """
         match = _HEADER.fullmatch(text)
         if match is None:
-            raise InstrumentError(-102)
+            raise VirtualInstrumentError(-102)
         header, asks, rest = match[1].upper(), bool(match[2]), trimmed(match[3] or "")
         found = self._known.get((path, header))
         if found is None:
@@ -235,19 +235,19 @@ class CommandTree:
             self._known[path, header] = found
         command, suffixes, path = found
         if (command.query if asks else command.write) is None:
-            raise InstrumentError(-113)
+            raise VirtualInstrumentError(-113)
         arguments = [trimmed(part) for part in split(rest, ",")] if rest else []
         if self.trailing_comma and arguments and not arguments[-1]:
             arguments.pop()
         if "" in arguments:
-            raise InstrumentError(-103)
+            raise VirtualInstrumentError(-103)
         return Unit(command, suffixes, asks, arguments), path
 
     def _resolve(self, header: str, path: tuple[str, ...]) -> tuple[Command, tuple[int, ...], tuple[str, ...]]:
         if "*" in header:
             node = self._root.children.get(header.lstrip(":"))
             if node is None or node.command is None:
-                raise InstrumentError(-113)
+                raise VirtualInstrumentError(-113)
             return node.command, (), path
         names = tuple(header.lstrip(":").split(":"))
         if not header.startswith(":"):
@@ -259,13 +259,13 @@ class CommandTree:
                 stem = name.rstrip("0123456789")
                 child = node.children.get(stem)
                 if child is None or not child.numbered:
-                    raise InstrumentError(-113)
+                    raise VirtualInstrumentError(-113)
                 number = int(name[len(stem) :][:9])
             if child.numbered:
                 numbers.append(number)
             node = child
         if node.command is None:
-            raise InstrumentError(-113)
+            raise VirtualInstrumentError(-113)
         given = iter(numbers)
         suffixes = tuple(next(given) if there else 1 for there in node.command.suffixes)
         return node.command, suffixes, names[:-1]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol, TypeVar
 
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.scpi.language import short_form, spelled, unquoted
 
 _NUMBER = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+)(?:\s*E\s*[+-]?\d{1,6})?)\s*([A-Z]*)", re.IGNORECASE | re.ASCII)
@@ -22,7 +22,7 @@ class Kind(Protocol[T]):
     """A kind of parameter."""
 
     def read(self, text: str) -> T:
-        """Return the value of a parameter's text, or raise `InstrumentError`."""
+        """Return the value of a parameter's text, or raise `VirtualInstrumentError`."""
 
     def bound(self, text: str) -> T:
         """Return what MIN, MAX or DEF stand for in a query."""
@@ -59,14 +59,14 @@ class Number:
         if value is None:
             value = _number(text, self.unit)
         if not self.low <= value <= self.high:
-            raise InstrumentError(-222)
+            raise VirtualInstrumentError(-222)
         return value
 
     def bound(self, text: str) -> float:
         """Return the bound that a query asks for."""
         value = self._named(text)
         if value is None:
-            raise InstrumentError(-104)
+            raise VirtualInstrumentError(-104)
         return value
 
     def write(self, value: float) -> str:
@@ -116,7 +116,7 @@ class Flag:
 
     def bound(self, text: str) -> bool:
         """Flags have no bounds."""
-        raise InstrumentError(-108)
+        raise VirtualInstrumentError(-108)
 
     def write(self, value: bool) -> str:
         """Return 1 or 0."""
@@ -145,12 +145,12 @@ class Choice:
             if spelled(bare.strip(), name):
                 return short_form(name)
         if not re.fullmatch(r"[A-Za-z][\w:.]*", bare.strip()):
-            raise InstrumentError(-104)
-        raise InstrumentError(-224)
+            raise VirtualInstrumentError(-104)
+        raise VirtualInstrumentError(-224)
 
     def bound(self, text: str) -> str:
         """Names have no bounds."""
-        raise InstrumentError(-108)
+        raise VirtualInstrumentError(-108)
 
     def write(self, value: str) -> str:
         """Return the name as replies spell it."""
@@ -167,7 +167,7 @@ class Text:
 
     def bound(self, text: str) -> str:
         """Text has no bounds."""
-        raise InstrumentError(-108)
+        raise VirtualInstrumentError(-108)
 
     def write(self, value: str) -> str:
         """Return the text in quotes."""
@@ -177,18 +177,18 @@ class Text:
 def items(kind: Kind[T], arguments: Sequence[str], most: int) -> list[T]:
     """Return a list of parameters of one kind, refusing none (-109) and too many (-223)."""
     if not arguments:
-        raise InstrumentError(-109)
+        raise VirtualInstrumentError(-109)
     if len(arguments) > most:
-        raise InstrumentError(-223)
+        raise VirtualInstrumentError(-223)
     return [kind.read(argument) for argument in arguments]
 
 
 def exactly(arguments: Sequence[str], least: int, most: int | None = None) -> Sequence[str]:
     """Return the arguments if there are neither too few (-109) nor too many (-108)."""
     if len(arguments) < least:
-        raise InstrumentError(-109)
+        raise VirtualInstrumentError(-109)
     if len(arguments) > (least if most is None else most):
-        raise InstrumentError(-108)
+        raise VirtualInstrumentError(-108)
     return arguments
 
 
@@ -197,17 +197,17 @@ def _number(text: str, unit: str) -> float:
         try:
             return float(int(text[2:].strip().replace("_", "?"), _BASES[text[1].upper()]))
         except (ValueError, OverflowError):
-            raise InstrumentError(-104) from None
+            raise VirtualInstrumentError(-104) from None
     if spelled(text, "INFinity"):
         return math.inf
     if spelled(text, "NINFinity") or text.upper() in ("-INF", "-INFINITY"):
         return -math.inf
     match = _NUMBER.fullmatch(text)
     if match is None:
-        raise InstrumentError(-104)
+        raise VirtualInstrumentError(-104)
     suffix = match[2].upper()
     prefix = suffix.removesuffix(unit.upper()) if unit else suffix
     if prefix not in _PREFIXES or (suffix and prefix == suffix):
-        raise InstrumentError(-131)
+        raise VirtualInstrumentError(-131)
     mantissa, _, power = re.sub(r"\s", "", match[1]).upper().partition("E")
     return float(f"{mantissa}e{int(power or 0) + _PREFIXES[prefix]}")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from hwlearn_sim.instruments.capability import Reading
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.capability import ChannelReading
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.scpi.language import unquoted
 from hwlearn_sim.instruments.scpi.parameters import Choice, Whole, exactly
 from hwlearn_sim.instruments.scpi.reply_format import plain
@@ -32,7 +32,7 @@ _SOURCE_UNITS: Final = {"voltage": "Volt DC", "current": "Amp DC"}
 class Stored:
     """One reading as a buffer keeps it: the channel's reading, the value sensed, and what was sensed."""
 
-    reading: Reading
+    reading: ChannelReading
     value: float
     sensed: str
 
@@ -59,7 +59,7 @@ class Buffers:
         """Return the name in a string parameter, refusing one that no buffer has."""
         name = unquoted(argument)
         if name not in self._each:
-            raise InstrumentError(-224)
+            raise VirtualInstrumentError(-224)
         return name
 
     def of(self, name: str) -> list[Stored]:
@@ -77,17 +77,17 @@ class Buffers:
     def elements(self, arguments: Sequence[str]) -> list[str]:
         """Return the elements asked for, READing unless given."""
         if len(arguments) > len(_ELEMENTS):
-            raise InstrumentError(-108)
+            raise VirtualInstrumentError(-108)
         return [Choice(_ELEMENTS).read(argument) for argument in arguments] or ["READ"]
 
     def shown(self, instrument: ScpiSmu, rows: Sequence[Stored], elements: Sequence[str]) -> str:
         """Return elements of readings as the instrument's format has them."""
         if not rows:
-            raise InstrumentError(-230)
+            raise VirtualInstrumentError(-230)
         first = rows[0].reading.seconds
         if instrument.binary:
             if set(elements) - {"READ", "REL", "SOUR"}:
-                raise InstrumentError(1133, "Parameter 4, Syntax error, expected valid name parameters")
+                raise VirtualInstrumentError(1133, "Parameter 4, Syntax error, expected valid name parameters")
             return instrument.readings([_number(row, element, first) for row in rows for element in elements])
         return ",".join(_text(row, element, first) for row in rows for element in elements)
 
@@ -101,13 +101,13 @@ class Buffers:
             if style and style[0]:
                 Choice(("STANdard", "COMPact", "FULL", "WRITable", "FULLWRITable")).read(style[0])
             if unquoted(name) in self._each:
-                raise InstrumentError(-224)
+                raise VirtualInstrumentError(-224)
             self._each[unquoted(name)] = deque(maxlen=Whole(1, 6_875_000).read(size))
 
         def delete(_: tuple[int, ...], arguments: list[str]) -> None:
             name = self.named(exactly(arguments, 1)[0])
             if name.startswith("defbuffer"):
-                raise InstrumentError(-224)
+                raise VirtualInstrumentError(-224)
             del self._each[name]
 
         def clear(_: tuple[int, ...], arguments: list[str]) -> None:
@@ -122,11 +122,11 @@ class Buffers:
 
         def data(_: tuple[int, ...], arguments: list[str]) -> str:
             if len(arguments) < 2:
-                raise InstrumentError(-109)
+                raise VirtualInstrumentError(-109)
             rows = self.of(self._chosen(arguments[2:3]))
             first, last = (Whole(1, max(len(rows), 1)).read(argument) for argument in arguments[:2])
             if first > last:
-                raise InstrumentError(-222)
+                raise VirtualInstrumentError(-222)
             return self.shown(instrument, rows[first - 1 : last], self.elements(arguments[3:]))
 
         instrument.command("TRACe:MAKE", make)
@@ -154,7 +154,7 @@ class Buffers:
     def _statistic(self, of: Callable[[list[float]], float], _: tuple[int, ...], arguments: list[str]) -> str:
         rows = self.of(self._chosen(exactly(arguments, 0, 1)))
         if not rows:
-            raise InstrumentError(-230)
+            raise VirtualInstrumentError(-230)
         return f"{plain(of([row.value for row in rows])):.6E}"
 
 

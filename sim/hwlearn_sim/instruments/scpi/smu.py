@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Final, get_args
 
 from hwlearn_sim.instruments.capability import QUANTITIES, OffState
-from hwlearn_sim.instruments.channel import SmuChannel
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
@@ -26,7 +26,7 @@ class ScpiSmu(ScpiInstrument):
     ----------
     identity : str
         What ``*IDN?`` answers.
-    channels : sequence of SmuChannel
+    channels : sequence of VirtualChannel
         In order; the first suffix of a header chooses one.
     clock : Clock
         Its time, which the channels share.
@@ -46,7 +46,7 @@ class ScpiSmu(ScpiInstrument):
     def __init__(
         self,
         identity: str,
-        channels: Sequence[SmuChannel],
+        channels: Sequence[VirtualChannel],
         clock: Clock,
         error_capacity: int = 30,
         *,
@@ -60,17 +60,17 @@ class ScpiSmu(ScpiInstrument):
         """Refuse numeric suffixes that the model does not have (-114)."""
         self.at(suffixes)
 
-    def at(self, suffixes: tuple[int, ...]) -> SmuChannel:
+    def at(self, suffixes: tuple[int, ...]) -> VirtualChannel:
         """Return the channel that a header's first suffix means.
 
         Raises
         ------
-        InstrumentError
+        VirtualInstrumentError
             -114 if there is none.
         """
         number = suffixes[0] if suffixes else 1
         if not 1 <= number <= len(self.channels):
-            raise InstrumentError(-114)
+            raise VirtualInstrumentError(-114)
         return self.channels[number - 1]
 
     def reset(self) -> None:
@@ -86,8 +86,8 @@ class ScpiSmu(ScpiInstrument):
         self,
         pattern: str,
         kind: Kind[T],
-        get: Callable[[SmuChannel], T],
-        put: Callable[[SmuChannel, T], None],
+        get: Callable[[VirtualChannel], T],
+        put: Callable[[VirtualChannel, T], None],
     ) -> None:
         """Add a setting of one channel."""
         self.setting(
@@ -153,7 +153,7 @@ class ScpiSmu(ScpiInstrument):
         def append(suffixes: tuple[int, ...], arguments: list[str]) -> None:
             more = lists(suffixes)[quantity] + items(level, arguments, once)
             if len(more) > total:
-                raise InstrumentError(-223)
+                raise VirtualInstrumentError(-223)
             lists(suffixes)[quantity] = more
 
         def query(suffixes: tuple[int, ...], arguments: list[str]) -> str:
@@ -176,7 +176,7 @@ class ScpiSmu(ScpiInstrument):
     def _add_meter(self, base: str, quantity: Quantity, one_nplc: bool) -> None:
         ranges = self.channels[0].capability.measures[quantity]
 
-        def set_nplc(channel: SmuChannel, value: float) -> None:
+        def set_nplc(channel: VirtualChannel, value: float) -> None:
             channel.settings.nplc.update(dict.fromkeys(QUANTITIES if one_nplc else [quantity], value))
 
         self.channel_setting(
@@ -240,11 +240,11 @@ class ScpiSmu(ScpiInstrument):
 
         def write(_: tuple[int, ...], arguments: list[str]) -> None:
             if not 1 <= len(arguments) <= 2:
-                raise InstrumentError(-109 if not arguments else -108)
+                raise VirtualInstrumentError(-109 if not arguments else -108)
             layout = Choice(("ASCii", "REAL", "SREal")).read(arguments[0])
             width = arguments[1] if len(arguments) == 2 else {"SRE": "32", "REAL": "64"}.get(layout, "32")
             if layout != "ASC" and width not in ("32", "64"):
-                raise InstrumentError(-224)
+                raise VirtualInstrumentError(-224)
             self._layout, self._bytes_each = layout, int(width) // 8 if layout != "ASC" else 4
 
         def query(_: tuple[int, ...], __: list[str]) -> str:

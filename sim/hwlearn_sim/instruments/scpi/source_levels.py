@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from hwlearn_sim.instruments.channel import SmuChannel
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 
 
 def ramp(start: float, stop: float, points: int, *, logarithmic: bool = False) -> list[float]:
@@ -16,18 +16,18 @@ def ramp(start: float, stop: float, points: int, *, logarithmic: bool = False) -
 
     Raises
     ------
-    InstrumentError
+    VirtualInstrumentError
         -221 for a logarithmic ramp through zero.
     """
     if not logarithmic:
         return [float(value) for value in np.linspace(start, stop, points)]
     if start * stop <= 0:
-        raise InstrumentError(-221)
+        raise VirtualInstrumentError(-221)
     return [float(value) for value in np.geomspace(start, stop, points)]
 
 
 @contextmanager
-def stepped(channel: SmuChannel, levels: Sequence[float]) -> Iterator[Iterator[None]]:
+def stepped(channel: VirtualChannel, levels: Sequence[float]) -> Iterator[Iterator[None]]:
     """Let the source of a channel step through levels, again and again; afterwards it is as before."""
     settings = channel.settings
     quantity, before = settings.function, settings.levels[settings.function]

@@ -1,4 +1,4 @@
-"""Reading buffers of a Keithley 2600 as scripts see them."""
+"""ChannelReading buffers of a Keithley 2600 as scripts see them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from hwlearn_sim.instruments.capability import Reading
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.capability import ChannelReading
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.scpi.reply_format import NOT_A_NUMBER
 from hwlearn_sim.instruments.tsp.values import (
     Namespace,
@@ -59,7 +59,7 @@ class TspBuffer(Namespace):
     def __init__(self, name: str, capacity: int = MOST_POINTS) -> None:
         super().__init__(name)
         self._capacity = capacity
-        self._rows: list[tuple[float, Reading]] = []
+        self._rows: list[tuple[float, ChannelReading]] = []
         self._append = False
         self.add(
             clear=function(self.clear),
@@ -92,10 +92,10 @@ class TspBuffer(Namespace):
         if not self._append:
             self.clear()
 
-    def store(self, value: float, reading: Reading) -> None:
+    def store(self, value: float, reading: ChannelReading) -> None:
         """Add a reading."""
         if len(self._rows) >= self._capacity:
-            raise InstrumentError(-223)
+            raise VirtualInstrumentError(-223)
         self._rows.append((value, reading))
 
     def _set_append(self, value: Value) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Final
 
-from hwlearn_sim.instruments.capability import Capability
-from hwlearn_sim.instruments.channel import SmuChannel
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.capability import ChannelCapability
+from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Range, Ranges
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
@@ -33,7 +33,7 @@ from hwlearn_sim.instruments.tsp.values import (
 _VOLTS: Final = (0.2, 2.0, 20.0, 200.0)
 _AMPS: Final = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 
-CAPABILITY: Final = Capability(
+CAPABILITY: Final = ChannelCapability(
     measures={
         "voltage": Ranges.decades(_VOLTS, 2_000_000, 1.5e-6, over=1.01),
         "current": Ranges((*Ranges.decades(_AMPS, 1_000_000, 1.5e-6).each, Range(1.5, 1e-6, 2.25e-6)), over=1.01),
@@ -50,7 +50,7 @@ CAPABILITY: Final = Capability(
 _LINE_HZ: Final = 50.0
 
 
-class Keithley2612B(ScpiInstrument):
+class VirtualKeithley2612B(ScpiInstrument):
     """A Keithley 2612B on two nodes of the plane.
 
     Each line is a chunk of script and is run as it comes; ``loadandrunscript`` to ``endscript`` make one
@@ -58,7 +58,7 @@ class Keithley2612B(ScpiInstrument):
 
     Parameters
     ----------
-    channels : sequence of SmuChannel
+    channels : sequence of VirtualChannel
         Two, made with this model's `CAPABILITY`: ``smua`` and ``smub``.
     clock : Clock
         Its time.
@@ -68,7 +68,7 @@ class Keithley2612B(ScpiInstrument):
 
     takes_blocks = False
 
-    def __init__(self, channels: Sequence[SmuChannel], clock: Clock, serial: str = "4000001") -> None:
+    def __init__(self, channels: Sequence[VirtualChannel], clock: Clock, serial: str = "4000001") -> None:
         identity = f"Keithley Instruments Inc., Model 2612B, {serial}, 3.4.2"
         super().__init__(identity, 100, clock)
         self.channels = list(channels)
@@ -105,7 +105,7 @@ class Keithley2612B(ScpiInstrument):
                 self._script = (text, [])
             elif text:
                 self._run(text)
-        except InstrumentError as error:
+        except VirtualInstrumentError as error:
             self._noted(error)
         return self._printed
 
@@ -205,7 +205,7 @@ class Keithley2612B(ScpiInstrument):
 
     def _delay(self, seconds: Value) -> None:
         if not 0 <= as_number(seconds) <= 1e5:
-            raise InstrumentError(-222)
+            raise VirtualInstrumentError(-222)
         self.clock.advance(as_number(seconds))
 
     def _print(self, *values: Value) -> None:
@@ -223,7 +223,7 @@ class Keithley2612B(ScpiInstrument):
                 raise runtime_error("printbuffer needs reading buffers")
             column = buffer.column() if isinstance(buffer, TspBuffer) else buffer.values()
             if not 1 <= start <= end <= len(column):
-                raise InstrumentError(-222)
+                raise VirtualInstrumentError(-222)
             columns.append(column[start - 1 : end])
         self._send([value for row in zip(*columns, strict=True) for value in row])
 

@@ -39,7 +39,7 @@ class Interpreter:
 
         Raises
         ------
-        InstrumentError
+        VirtualInstrumentError
             -285 for what cannot be parsed, -286 for what cannot be done, and whatever the instrument refuses.
         """
         block = _parsed(source)
@@ -57,7 +57,7 @@ class Interpreter:
             if self._steps > _MOST_STEPS:
                 raise runtime_error("script aborted: it does not end")
             match statement:
-                case syntax.Run(call):
+                case syntax.CallStatement(call):
                     self._call(call, scopes)
                 case syntax.Assign():
                     self._assign(statement, scopes)

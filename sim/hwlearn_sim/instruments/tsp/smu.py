@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from hwlearn_sim.instruments.capability import QUANTITIES, OffState, Reading
-from hwlearn_sim.instruments.channel import SmuChannel
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.capability import QUANTITIES, ChannelReading, OffState
+from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.scpi.reply_format import NOT_A_NUMBER
 from hwlearn_sim.instruments.tsp.buffer import MOST_POINTS, TspBuffer, shown
@@ -41,7 +41,7 @@ class TspSmu:
     ----------
     name : str
         Its name.
-    channel : SmuChannel
+    channel : VirtualChannel
         The channel behind it.
 
     Attributes
@@ -52,7 +52,7 @@ class TspSmu:
         Its trigger model.
     """
 
-    def __init__(self, name: str, channel: SmuChannel) -> None:
+    def __init__(self, name: str, channel: VirtualChannel) -> None:
         self.name, self.channel = name, channel
         self.trigger = TspTrigger(name, channel, partial(self._one, "iv"))
         self._source, self._measuring, self._filter = dict(_SOURCE), dict(_MEASURE), dict(_FILTER)
@@ -156,7 +156,7 @@ class TspSmu:
     def _set_off_limit(self, quantity: Quantity, value: float) -> None:
         capability = self.channel.capability
         if not capability.least_limits[quantity] <= value <= capability.measures[quantity].most:
-            raise InstrumentError(-222)
+            raise VirtualInstrumentError(-222)
         self.channel.settings.off_limits[quantity] = value
         self.channel.apply()
 
@@ -176,7 +176,7 @@ class TspSmu:
     def _set_nplc(self, value: Value) -> None:
         low, high = self.channel.capability.nplc
         if not low <= as_number(value) <= high:
-            raise InstrumentError(-222)
+            raise VirtualInstrumentError(-222)
         self.channel.settings.nplc.update(dict.fromkeys(QUANTITIES, as_number(value)))
 
     def _add_measured(self, part: Namespace, quantity: Quantity, letter: str) -> None:
@@ -213,7 +213,7 @@ class TspSmu:
                 buffer.store(value, reading)
         return last if len(last) > 1 else last[0]
 
-    def _one(self, name: str) -> Reading:
+    def _one(self, name: str) -> ChannelReading:
         settings = self.channel.settings
         settings.average = round(self._filter["count"]) if self._filter["enable"] else 1
         settings.delay_s = max(self._source["delay"], 0.0) + max(self._measuring["delay"], 0.0)
@@ -225,7 +225,7 @@ class TspSmu:
         return reading
 
 
-def _results(reading: Reading, name: str) -> tuple[float, ...]:
+def _results(reading: ChannelReading, name: str) -> tuple[float, ...]:
     if name in ("v", "i"):
         return (shown(reading.values["voltage" if name == "v" else "current"]),)
     volts, amps = shown(reading.values["voltage"]), shown(reading.values["current"])

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 
 _TOKEN = re.compile(
     r"""(?P<space>[ \t\r\n]+|--\[\[.*?\]\]|--[^\n]*)
@@ -90,7 +90,7 @@ class Assign:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class CallStatement:
     """A call as a statement."""
 
     call: Call
@@ -125,7 +125,7 @@ class Break:
     """Leave the loop."""
 
 
-Statement = Assign | Run | If | While | For | Break
+Statement = Assign | CallStatement | If | While | For | Break
 Block = tuple[Statement, ...]
 
 
@@ -134,7 +134,7 @@ def parse(source: str) -> Block:
 
     Raises
     ------
-    InstrumentError
+    VirtualInstrumentError
         -285 where the text is none of this language.
     """
     parser = _Parser(source)
@@ -250,7 +250,7 @@ class _Parser:
     def _call_or_assignment(self) -> Statement:
         first = self._suffixed()
         if isinstance(first, Call) and not self._peek("=", ","):
-            return Run(first)
+            return CallStatement(first)
         targets = [first]
         while self._take(","):
             targets.append(self._suffixed())
@@ -342,9 +342,9 @@ class _Parser:
             raise syntax_error(self._next[2], self._next[1])
 
 
-def syntax_error(line: int, text: str) -> InstrumentError:
+def syntax_error(line: int, text: str) -> VirtualInstrumentError:
     """Return the error for text that the grammar does not have."""
-    return InstrumentError(-285, f"TSP Syntax error at line {line}: unexpected symbol near `{text}'")
+    return VirtualInstrumentError(-285, f"TSP Syntax error at line {line}: unexpected symbol near `{text}'")
 
 
 def _tokens(source: str) -> list[tuple[str, str, int]]:

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
-from hwlearn_sim.instruments.capability import Reading
-from hwlearn_sim.instruments.channel import SmuChannel
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.capability import ChannelReading
+from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.scpi.source_levels import ramp, stepped
 from hwlearn_sim.instruments.tsp.buffer import MOST_POINTS, TspBuffer, shown
@@ -42,7 +42,7 @@ class TspTrigger:
     ----------
     name : str
         Name of the channel.
-    channel : SmuChannel
+    channel : VirtualChannel
         The channel behind it.
     read : callable
         Makes one reading of both quantities.
@@ -55,7 +55,7 @@ class TspTrigger:
         Whether a sweep has been started and not yet run.
     """
 
-    def __init__(self, name: str, channel: SmuChannel, read: Callable[[], Reading]) -> None:
+    def __init__(self, name: str, channel: VirtualChannel, read: Callable[[], ChannelReading]) -> None:
         self.root = Namespace(f"{name}.trigger", {"initiate": function(self._initiate)})
         self.initiated = False
         self._channel, self._read = channel, read
@@ -122,7 +122,7 @@ class TspTrigger:
     def _initiate(self) -> None:
         lacks_levels = self._values["source"]["action"] and self._levels is None
         if lacks_levels or self._count > MOST_POINTS:
-            raise InstrumentError(-221)
+            raise VirtualInstrumentError(-221)
         self.initiated = True
 
     # --- what to step through, where to store -------------------------------------------------------
@@ -145,7 +145,7 @@ class TspTrigger:
     def _set_levels(self, quantity: Quantity, levels: list[float]) -> None:
         ranges = self._channel.capability.sources[quantity]
         if not levels or not all(ranges.holds(ranges.each[-1], level) for level in levels):
-            raise InstrumentError(-222)
+            raise VirtualInstrumentError(-222)
         self._levels = (quantity, levels)
 
     def _set_buffers(self, quantities: tuple[Quantity, ...], *buffers: Value) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 
 Value = Any
 """nil is None; numbers are float; text, true and false; tables, objects and functions."""
@@ -21,9 +21,9 @@ def function(do: Function, least: int = 0, most: int | None = None) -> Function:
 
     def checked(*arguments: Value) -> Value:
         if len(arguments) < least:
-            raise InstrumentError(-109)
+            raise VirtualInstrumentError(-109)
         if len(arguments) > (least if most is None else most):
-            raise InstrumentError(-108)
+            raise VirtualInstrumentError(-108)
         return do(*arguments)
 
     return checked
@@ -38,7 +38,7 @@ class TspObject(ABC):
 
     @abstractmethod
     def put(self, key: Value, value: Value) -> None:
-        """Set an attribute, or raise `InstrumentError`."""
+        """Set an attribute, or raise `VirtualInstrumentError`."""
 
 
 class ScriptTable(TspObject):
@@ -93,7 +93,7 @@ class Namespace(TspObject):
             low, high = bounds[name]
             number = float(value) if isinstance(value, bool) else as_number(value)
             if not low <= number <= high:
-                raise InstrumentError(-222)
+                raise VirtualInstrumentError(-222)
             values[name] = number
 
         for name in bounds:
@@ -112,9 +112,9 @@ class Namespace(TspObject):
         write(value)
 
 
-def runtime_error(text: str) -> InstrumentError:
+def runtime_error(text: str) -> VirtualInstrumentError:
     """Return the error for what a script cannot do."""
-    return InstrumentError(-286, f"TSP Runtime error at line 1: {text}")
+    return VirtualInstrumentError(-286, f"TSP Runtime error at line 1: {text}")
 
 
 def kind_of(value: Value) -> str:
@@ -154,7 +154,7 @@ def enumerated(value: Value, count: int) -> int:
     """Return one of 0 to count - 1, or true and false as 1 and 0; others are refused (-224)."""
     number = float(value) if isinstance(value, bool) else as_number(value)
     if number not in range(count):
-        raise InstrumentError(-224)
+        raise VirtualInstrumentError(-224)
     return int(number)
 
 
@@ -162,5 +162,5 @@ def whole(value: Value, low: int, high: int) -> int:
     """Return a number within bounds (-222) as a whole one."""
     number = as_number(value)
     if not low <= number <= high:
-        raise InstrumentError(-222)
+        raise VirtualInstrumentError(-222)
     return round(number)

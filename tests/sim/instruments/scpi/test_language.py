@@ -6,8 +6,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hwlearn_sim.instruments.errors import ErrorQueue, InstrumentError
-from hwlearn_sim.instruments.instrument import Exchange
+from hwlearn_sim.instruments.errors import ErrorQueue, VirtualInstrumentError
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
 from hwlearn_sim.instruments.scpi.language import (
     CommandTree,
@@ -43,7 +42,7 @@ def test_split_minds_quotes_parentheses_and_blocks(text, parts):
 
 @pytest.mark.parametrize(("text", "code"), [("A 'x", -151), ("A #15ab", -161), ("A (1", -171), ("A #2x", -161)])
 def test_split_refuses_what_does_not_end(text, code):
-    with pytest.raises(InstrumentError) as caught:
+    with pytest.raises(VirtualInstrumentError) as caught:
         list(split(text, ";"))
     assert caught.value.code == code
 
@@ -61,7 +60,7 @@ def test_channel_lists(text, channels):
 
 @pytest.mark.parametrize(("text", "code"), [("(@)", -171), ("(@1:2:3)", -171), ("1", -104), ("(@100)", -171)])
 def test_bad_channel_lists(text, code):
-    with pytest.raises(InstrumentError) as caught:
+    with pytest.raises(VirtualInstrumentError) as caught:
         channel_list(text)
     assert caught.value.code == code
 
@@ -90,7 +89,7 @@ VOLTS = Number(-210.0, 210.0, 1.5, "V")
 )  # fmt: skip
 def test_numbers(text, value):
     if value is None:
-        with pytest.raises(InstrumentError) as caught:
+        with pytest.raises(VirtualInstrumentError) as caught:
             VOLTS.read(text)
         assert caught.value.code == -222
     else:
@@ -101,7 +100,7 @@ def test_numbers(text, value):
     ("text", "code"), [("abc", -104), ("1 A", -131), ("1,2", -104), ("", -104), ("#HXY", -104)]
 )
 def test_what_is_no_number(text, code):
-    with pytest.raises(InstrumentError) as caught:
+    with pytest.raises(VirtualInstrumentError) as caught:
         VOLTS.read(text)
     assert caught.value.code == code
 
@@ -123,7 +122,7 @@ def test_other_kinds():
         (Flag(), "yes", -104),
         (Text(), "a", -104),
     ):
-        with pytest.raises(InstrumentError) as caught:
+        with pytest.raises(VirtualInstrumentError) as caught:
             kind.read(text)
         assert caught.value.code == code
 
@@ -200,7 +199,7 @@ def test_what_follows_a_unit_that_was_not_understood_is_not_obeyed():
 
 
 def _fail(*_) -> None:
-    raise InstrumentError(-222)
+    raise VirtualInstrumentError(-222)
 
 
 def test_clashing_patterns_are_refused():
@@ -217,7 +216,7 @@ def test_clashing_patterns_are_refused():
 def test_error_queue_overflows_with_350():
     queue = ErrorQueue(3)
     for _ in range(7):
-        queue.push(InstrumentError(-113))
+        queue.push(VirtualInstrumentError(-113))
     assert [queue.next()[0] for _ in range(4)] == [-113, -113, -350, 0]
 
 
@@ -240,19 +239,6 @@ def test_status_registers():
     assert ask("*CLS;SYST:ERR:COUN?;*OPC?;*TST?") == "0;1;0"
     instrument.execute(b"*ESE 256")
     assert ask("SYST:ERR:ALL?") == '-222,"Parameter data out of range"'
-
-
-def test_query_errors_on_a_bus_where_reading_is_an_act():
-    instrument = _Small([])
-    bus = Exchange(instrument)
-    assert bus.read() == b""
-    bus.write(b"*IDN?")
-    assert bus.read() == b"SMALL\n"
-    bus.write(b"*IDN?")
-    bus.write(b"*OPC?")
-    assert bus.read() == b"1\n"
-    assert [instrument.errors.next()[0] for _ in range(3)] == [-420, -410, 0]
-    assert instrument.execute(b"*ESR?") == b"132\n"
 
 
 # --- any text at all -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import struct
 
 import pytest
 
-from hwlearn_sim.instruments.errors import InstrumentError
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.tsp.syntax import parse
 
 
@@ -97,7 +97,7 @@ def test_a_script_stops_where_it_fails(rack):
 
 
 def test_deep_nesting_is_refused():
-    with pytest.raises(InstrumentError) as caught:
+    with pytest.raises(VirtualInstrumentError) as caught:
         parse("x = " + "(" * 5000 + "1" + ")" * 5000)
     assert caught.value.code == -285
 

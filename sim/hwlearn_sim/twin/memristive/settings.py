@@ -21,7 +21,7 @@ from hwlearn.quantities import (
     Share,
 )
 from hwlearn.units import parse_quantity
-from hwlearn_sim.twin.memristive import Memristors
+from hwlearn_sim.twin.memristive.devices import Memristors
 
 _UNITS: Final = {"g": "S", "r": "ohm", "v": "V", "width": "s"}
 _WORDS: Final = ("window", "resistance")

@@ -1,0 +1,132 @@
+"""`MemristiveTwin`: a simulated network whose edges are memristive devices, programmed with write-verify."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hwlearn.arrays import FloatArray
+from hwlearn.circuit.topology import Topology
+from hwlearn.device_access import DeviceAccess, PulseSchedule, WriteReport, write_verify
+from hwlearn.errors import SetupError
+from hwlearn.network.limits import Limits
+from hwlearn.network.network import Programmed, Readout
+from hwlearn.network.nudges import OutputDrive
+from hwlearn_sim.devices.imperfections import Imperfections
+from hwlearn_sim.twin.memristive.devices import Memristors
+from hwlearn_sim.twin.twin import KirchhoffTwin
+
+_DEVICE_FLAWS = (
+    "device_spread",
+    "conductance_bits",
+    "write_noise",
+    "stuck_fraction",
+    "stuck",
+    "drift_per_sqrt_hour",
+)
+
+
+class MemristiveTwin(KirchhoffTwin):
+    """A simulated network whose edges are memristive devices.
+
+    Parameters
+    ----------
+    topology : Topology
+        The graph.
+    limits : Limits
+        Hard limits of the bench; pulses have limits of their own.
+    memristors : Memristors
+        Parameters of the devices.
+    imperfections : Imperfections
+        Imperfections of everything except the devices.
+    seed : int
+        Seed of all random numbers.
+    **more
+        Further keywords of `KirchhoffTwin`.
+
+    Raises
+    ------
+    SetupError
+        If the imperfections include device errors, or half-selection is requested without a crossbar.
+
+    Notes
+    -----
+    The devices are pristine until the first programming. Programming runs `write_verify`; devices that are stuck,
+    worn or did not reach their target are `Programmed.failed`. The response that was estimated for each device is
+    kept for the next programming. Measuring the network changes no device: it assumes select transistors, or
+    voltages far below the thresholds.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        limits: Limits,
+        memristors: Memristors,
+        imperfections: Imperfections | None = None,
+        *,
+        seed: int = 0,
+        **more: Any,
+    ) -> None:
+        flaws = Imperfections() if imperfections is None else imperfections
+        for name in _DEVICE_FLAWS:
+            if getattr(flaws, name):
+                raise SetupError(f"{name} is a flaw of other edges; use the keys of the memristor table instead")
+        if more.get("edge_law") is not None:
+            raise SetupError("edges are memristors or take the codes of a law, not both; leave one")
+        self.memristors = memristors
+        self._array = memristors.array(topology, seed)
+        self._report: WriteReport | None = None
+        super().__init__(topology, limits, flaws, seed=seed, **more)
+
+    @property
+    def devices(self) -> DeviceAccess:
+        """Access to the edges as single devices."""
+        return self._array
+
+    @property
+    def write_report(self) -> WriteReport | None:
+        """Report of the last programming; None before the first."""
+        return self._report
+
+    @property
+    def true_conductances(self) -> FloatArray:
+        """True conductances (E,) in siemens, for reports and tests only."""
+        return self._array.true_conductances
+
+    def true_outputs(self, inputs: ArrayLike) -> FloatArray:
+        """Return the true output voltages (S, n_out) without read noise, for reports only."""
+        self._follow_devices()
+        return super().true_outputs(inputs)
+
+    def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
+        self._follow_devices()
+        return super()._measure(inputs, drive)
+
+    def _program(self, conductances: FloatArray) -> Programmed:
+        known = self._report
+        self._report = write_verify(
+            self._array,
+            conductances,
+            tolerance=self.memristors.tolerance,
+            schedule=PulseSchedule.within(self._array.limits),
+            most_pulses=self.memristors.most_pulses,
+            # the pulse budget applies to each programming, also towards the same targets
+            resume=None if known is None else replace(known, pulses=np.zeros_like(known.pulses)),
+        )
+        return self._report.programmed
+
+    def _age(self, samples: int) -> None:
+        self._array.rest(samples * self.settle_s * self.averages)
+        self._follow_devices()
+
+    def _follow_devices(self) -> None:
+        """Update the circuit to the present conductances of the devices."""
+        true = self._array.true_conductances
+        if not np.array_equal(true, self._truth.conductances):
+            self._set_true_conductances(true)
+
+    def _written(self, nominal: FloatArray) -> FloatArray:
+        return self._array.true_conductances
