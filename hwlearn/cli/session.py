@@ -16,7 +16,8 @@ from rich.table import Table
 
 from hwlearn.cli.outcome import INTERRUPTED, CommandFailed, print_json
 from hwlearn.errors import HwlearnError, RunError
-from hwlearn.lab.bench.bench import Bench, Evaluation
+from hwlearn.lab.bench.bench import Bench
+from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.report import draw_run
 from hwlearn.lab.runs.store import Run

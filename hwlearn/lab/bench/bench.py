@@ -1,66 +1,46 @@
-"""`Bench`: a bench file turned into objects, checked as a whole before anything is applied."""
+"""`Bench`: the topology, limits, network, data and training that a bench file describes."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import BaseModel
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.errors import SetupError
+from hwlearn.errors import NetworkError, SetupError
 from hwlearn.lab.bench.backends import find_backend
+from hwlearn.lab.bench.evaluation import Evaluation, score_outputs
+from hwlearn.lab.bench.recipes import make_cost, make_optimizer, make_rule, make_subset
 from hwlearn.lab.bench_file.file import BenchFile, load_bench_file
-from hwlearn.lab.bench_file.sections import TrainSection
 from hwlearn.lab.data.loading import load_data
-from hwlearn.learning.costs import MSE, Cost, CrossEntropy, Hinge
-from hwlearn.learning.optimizers import SGD, Adam, Momentum, Optimizer, Sign
+from hwlearn.learning.costs import Cost
 from hwlearn.learning.records import Callback, History, Progress, Score
-from hwlearn.learning.rules import GEP, SPSA, Analytic, Rule
-from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges, Subset
+from hwlearn.learning.subsets import ListedEdges
 from hwlearn.learning.training import Trainer
 from hwlearn.network.backend import Seeded
 from hwlearn.network.network import Network
-from hwlearn.network.nudges import ClampNudge, CurrentNudge, Nudge, ResistorNudge
 
 log = logging.getLogger("hwlearn")
 
 
-@dataclass(frozen=True)
-class Evaluation:
-    """How a trained network does, on held-out rows where there are any, else on the training rows.
-
-    Attributes
-    ----------
-    measured : Score
-        From readings, their noise included.
-    true : Score or None
-        From the outputs that are really there; known to a simulator alone.
-    rows : int
-        Samples scored.
-    held_out : bool
-        Whether they were held out of the training.
-    """
-
-    measured: Score
-    true: Score | None
-    rows: int
-    held_out: bool
-
-
 class Bench:
-    """What a bench file describes; a context manager that leaves the network safe on every exit.
+    """A network, its limits, data and training, as a bench file describes them; a context manager.
 
-    Making one reads and checks everything that can be checked without touching hardware: the file, the
-    graph, the backend's settings, the data, and that every input voltage lies within the limits.
+    The constructor contacts no hardware. It checks everything that needs none: the file, the graph, the backend's
+    settings, the data, and that every input voltage lies within the limits.
+
+    The network is opened on first use, by `open`, or at the start of a ``with`` block, and its outputs are safe
+    after every exit from the block. A closed bench does not reopen by itself: measuring, training, evaluating and
+    calibrating raise `NetworkError` until `open` is called or a new ``with`` block begins.
 
     Parameters
     ----------
@@ -76,7 +56,7 @@ class Bench:
         self._cost = make_cost(file.train, self.data.classifies)
         self._targets = self._targets_for(self._cost)
         self._cost.checked_targets(self._targets, len(self._targets), self.topology.n_outputs)
-        self._rule = make_rule(file.train)
+        make_rule(file.train)  # for its checks
         self._subset = make_subset(file.train)
         self._model = Kirchhoff(self.topology, self._initial())
         if isinstance(self._subset, ListedEdges):
@@ -84,25 +64,25 @@ class Bench:
         self._record: CalibrationRecord | None = None
         self._raw: Network | None = None
         self._network: Network | None = None
-        self._last: Trainer | None = None
+        self._closed = False
 
     def with_(self, overrides: Mapping[str, Any] | Iterable[str] = (), **keys: Any) -> Bench:
-        """Return another bench with some keys changed, e.g. ``bench.with_({"train.epochs": 10})``.
+        """Return a new bench with some keys changed, e.g. ``bench.with_({"train.epochs": 10})``.
 
-        Keyword arguments write the dot as two underscores: ``bench.with_(train__epochs=10)``.
+        In keyword arguments, two underscores replace the dot: ``bench.with_(train__epochs=10)``.
         """
         named = {key.replace("__", ".", 1): value for key, value in keys.items()}
         return Bench(self.file.with_(overrides).with_(named))
 
     def text(self) -> str:
-        """Return the bench file with every default filled in, as a run keeps it."""
+        """Return the bench file as TOML with every default filled in; each run folder contains this text."""
         return self.file.text(self._settings)
 
     # --- the network --------------------------------------------------------------------------------
 
     @property
     def network(self) -> Network:
-        """The network; opened when first asked for, and calibrated if ``[calibration]`` names a record.
+        """The network, corrected by the record that ``[calibration]`` names, if any; opened on first use.
 
         Raises
         ------
@@ -110,39 +90,43 @@ class Bench:
             If the settings do not fit the limits, the hardware cannot make the nudge of ``[train]``, or the
             record was made on other instruments.
         NetworkError
-            If the hardware cannot be reached.
+            If the bench is closed, or the hardware cannot be reached.
         """
-        if self._network is None:
-            record = self.calibration  # before anything is opened
-            network = self.raw_network
-            if record is not None:
-                try:
-                    network = CalibratedNetwork(network, record)
-                except SetupError as error:
-                    self.close()
-                    raise SetupError(f"{self.file.where}: {error}") from None
-                most = self.file.calibration.most_age_days
-                if record.is_older_than(most):
-                    days = record.age().days
-                    log.warning("the calibration is %d days old, more than %g: run hwlearn calibrate", days, most)
-            self._network = network
-        return self._network
+        self._check_not_closed()
+        return self._open_network()
 
     @property
     def raw_network(self) -> Network:
-        """The network as its backend opened it, its numbers nominal; opened when first asked for."""
-        if self._raw is None:
-            network = self._backend.open(self._settings, self.topology, self.limits)
-            kind = self._rule.nudge.kind if isinstance(self._rule, GEP) else None
-            if kind is not None and kind not in network.nudges:
-                network.close()
-                able = ", ".join(sorted(network.nudges)) or "none"
-                backend = self.file.backend.kind
-                raise SetupError(
-                    f"{self.file.where}: train.nudge = {kind!r}, but backend {backend!r} can make: {able}"
-                )
-            self._raw = network
-        return self._raw
+        """The network without calibration, as its backend opened it; opened on first use. Raises as `network`."""
+        self._check_not_closed()
+        return self._open_raw_network()
+
+    def open(self) -> Self:
+        """Open the network, also again after `close`; an open network stays as it is.
+
+        Opening programs nothing: volatile devices have lost the conductances of an earlier training. Train
+        again, or pass the conductances to `evaluate`.
+
+        Returns
+        -------
+        Bench
+            This bench.
+
+        Raises
+        ------
+        SetupError, NetworkError
+            As `network`.
+        """
+        if self._raw is not None and self._raw.closed:  # closed without this bench
+            self._network = self._raw = None
+        self._open_network()
+        self._closed = False
+        return self
+
+    @property
+    def closed(self) -> bool:
+        """Whether the bench was closed and not opened again."""
+        return self._closed
 
     @property
     def settings(self) -> BaseModel:
@@ -150,10 +134,55 @@ class Bench:
         return self._settings
 
     def close(self) -> None:
-        """Close the network if it was opened."""
+        """Close the network if it is open; closing twice is harmless."""
+        self._closed = True
         network, self._network, self._raw = self._network or self._raw, None, None
         if network is not None:
             network.close()
+
+    def _check_not_closed(self) -> None:
+        if self._closed:
+            raise NetworkError(
+                f"{self.file.where} is closed; to open its network again, call open() or begin a new `with` block"
+            )
+
+    def _open_network(self) -> Network:
+        """Return the network, corrected by its calibration record; open it unless it is open."""
+        if self._network is None:
+            record = self.calibration  # refused before the hardware is opened
+            network = self._open_raw_network()
+            self._network = network if record is None else self._calibrated(network, record)
+        return self._network
+
+    def _open_raw_network(self) -> Network:
+        """Return the network without calibration; open it unless it is open.
+
+        It is closed again if it cannot make the nudge of ``[train]``.
+        """
+        if self._raw is None:
+            network, train = self._backend.open(self._settings, self.topology, self.limits), self.file.train
+            if train.rule == "gep" and train.nudge not in network.nudges:
+                network.close()
+                able, kind = ", ".join(sorted(network.nudges)) or "none", self.file.backend.kind
+                raise SetupError(
+                    f"{self.file.where}: train.nudge = {train.nudge!r}, but backend {kind!r} can make: {able}"
+                )
+            self._raw = network
+        return self._raw
+
+    def _calibrated(self, network: Network, record: CalibrationRecord) -> Network:
+        """Return the network corrected by the record; close it if the record is of other instruments."""
+        try:
+            corrected = CalibratedNetwork(network, record)
+        except SetupError as error:
+            network.close()
+            self._raw = None
+            raise SetupError(f"{self.file.where}: {error}") from None
+        most = self.file.calibration.most_age_days
+        if record.is_older_than(most):
+            days = record.age().days
+            log.warning("the calibration is %d days old, more than %g: run hwlearn calibrate", days, most)
+        return corrected
 
     # --- calibration --------------------------------------------------------------------------------
 
@@ -216,8 +245,7 @@ class Bench:
         return [f"backend.{self._backend.seed_key}={seed}"] if isinstance(self._backend, Seeded) else []
 
     def __enter__(self) -> Self:
-        _ = self.network
-        return self
+        return self.open()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -227,11 +255,11 @@ class Bench:
     # --- training -----------------------------------------------------------------------------------
 
     def trainer(self) -> Trainer:
-        """Return a new trainer as ``[train]`` describes it."""
+        """Return a new trainer as ``[train]`` describes it; it starts from the initial conductances."""
         train = self.file.train
         return Trainer(
             self.network,
-            self._rule,
+            make_rule(train),
             self._cost,
             make_optimizer(train),
             self._subset,
@@ -241,11 +269,14 @@ class Bench:
         )
 
     def train(self, callbacks: Sequence[Callback] = (), start: Progress | None = None) -> History:
-        """Train on the training rows as ``[train]`` describes it; see `Trainer.fit`."""
+        """Train on the training rows as ``[train]`` describes it; see `Trainer.fit`.
+
+        Each call starts from the initial conductances of ``[train]``, or from ``start``. Afterwards the network
+        has the conductances of the returned history.
+        """
         train, data = self.file.train, self.data
-        self._last = self.trainer()
         held_out = (data.inputs[data.validation], self._targets[data.validation])
-        return self._last.fit(
+        return self.trainer().fit(
             data.inputs[data.train],
             self._targets[data.train],
             train.epochs,
@@ -258,20 +289,36 @@ class Bench:
             start=start,
         )
 
-    def evaluate(self) -> Evaluation:
-        """Measure the test rows (the training rows where none are held out) and score them."""
+    def evaluate(self, conductances: History | ArrayLike | None = None) -> Evaluation:
+        """Measure the test rows (the training rows if there are no test rows) and score them.
+
+        Parameters
+        ----------
+        conductances : History or array_like, shape (E,), optional
+            What to program first: the conductances of a training, or siemens. Unless given, nothing is
+            programmed and the network is measured with the conductances that it has: after `train` the trained
+            ones, after `calibrate` those of its last measurement, after `open` what its devices hold.
+
+        Raises
+        ------
+        LimitError, ComplianceError, NetworkError
+            From the network, or because the bench is closed.
+        """
+        network = self.network
+        if conductances is not None:
+            network.program(conductances.conductances if isinstance(conductances, History) else conductances)
         rows = self.data.test if len(self.data.test) else self.data.train
         inputs = self.data.inputs[rows]
-        measured = self._scored(self.network.measure(inputs).voltages, rows)
-        true = self.network.true_outputs(inputs)
+        measured = self._scored(network.measure(inputs).voltages, rows)
+        true = network.true_outputs(inputs)
         return Evaluation(
             measured, None if true is None else self._scored(true, rows), len(rows), bool(len(self.data.test))
         )
 
     def true_scores(self) -> dict[str, Score]:
-        """Return the scores that a simulator knows to be true now: ``train``, and ``validation``, ``test``.
+        """Return the true scores of the present conductances: ``train``, ``validation`` and ``test``.
 
-        Empty on hardware; a set of rows that is empty is left out.
+        Only a simulator knows them; on hardware the result is empty. Sets without rows are left out.
         """
         named = {"train": self.data.train, "validation": self.data.validation, "test": self.data.test}
         scores = {}
@@ -282,14 +329,12 @@ class Bench:
         return scores
 
     def _scored(self, outputs: FloatArray, rows: IntArray) -> Score:
-        """Score output volts (S, n_out) of some rows; classes have an accuracy whatever the cost."""
-        score = (self._last or self.trainer()).score_of(outputs, self._targets[rows])
-        if self.data.classifies and score.accuracy is None:
-            right = outputs.argmax(axis=1) == self.data.targets[rows]
-            return replace(score, accuracy=float(right.mean()))
-        return score
+        """Return the score of output volts (S, n_out) of some rows; data with classes always has an accuracy."""
+        classes = self.data.targets[rows] if self.data.classifies else None
+        return score_outputs(self._cost, outputs, self._targets[rows], classes)
 
     def _initial(self) -> FloatArray:
+        """Return the conductances (E,) in siemens that training starts from."""
         low, high = self.limits.conductance
         if self.file.train.initial == "middle":
             return np.full(self.topology.n_edges, 0.5 * (low + high))
@@ -297,7 +342,7 @@ class Bench:
         return np.exp(rng.uniform(np.log(low), np.log(high), self.topology.n_edges))
 
     def _targets_for(self, cost: Cost) -> FloatArray | IntArray:
-        """Return all targets as the cost takes them."""
+        """Return the targets of all rows in the form that the cost takes."""
         targets = self.data.targets
         if cost.classifies and not self.data.classifies:
             raise SetupError(
@@ -316,12 +361,12 @@ class Bench:
 
 
 def open_bench(name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) -> Bench:
-    """Open a bench by its file, or by the name of one that ships.
+    """Read and check a bench; its network is opened on first use.
 
     Parameters
     ----------
     name_or_path : str or Path
-        ``"bench.toml"``, or ``"iris"``.
+        A file such as ``"bench.toml"``, or the name of a bench that comes with the package, such as ``"iris"``.
     overrides : iterable of str, or mapping
         ``["train.epochs=10"]`` or ``{"train.epochs": 10}``.
 
@@ -333,52 +378,6 @@ def open_bench(name_or_path: str | Path, overrides: Iterable[str] | Mapping[str,
     Raises
     ------
     SetupError, TopologyError, DataError, LimitError
-        If anything in the file, the graph, the data or the settings is wrong; nothing was applied.
+        If anything in the file, the graph, the data or the settings is wrong. No hardware was contacted.
     """
     return Bench(load_bench_file(name_or_path, overrides))
-
-
-def make_nudge(train: TrainSection) -> Nudge:
-    """Return the nudge of ``[train]``."""
-    if train.nudge == "clamp":
-        return ClampNudge(train.strength, train.metric)
-    if train.nudge == "current":
-        return CurrentNudge(train.strength)
-    return ResistorNudge(train.strength, train.kappa)
-
-
-def make_rule(train: TrainSection) -> Rule:
-    """Return the rule of ``[train]``."""
-    if train.rule == "analytic":
-        return Analytic()
-    if train.rule == "spsa":
-        return SPSA(train.perturbation, train.repeats, train.seed)
-    return GEP(make_nudge(train), train.symmetric, train.readout, train.nudged, train.model_error)
-
-
-def make_cost(train: TrainSection, classifies: bool) -> Cost:
-    """Return the cost of ``[train]``; ``auto`` is cross-entropy for classes and mean-square for volts."""
-    kind = train.cost if train.cost != "auto" else "cross-entropy" if classifies else "mse"
-    if kind == "cross-entropy":
-        return CrossEntropy(train.temperature)
-    return Hinge(train.margin) if kind == "hinge" else MSE()
-
-
-def make_optimizer(train: TrainSection) -> Optimizer:
-    """Return the optimizer of ``[train]``."""
-    if train.optimizer == "momentum":
-        return Momentum(train.rate, train.momentum, scale=train.scale)
-    if train.optimizer == "adam":
-        return Adam(train.rate, scale=train.scale)
-    return (SGD if train.optimizer == "sgd" else Sign)(train.rate, scale=train.scale)
-
-
-def make_subset(train: TrainSection) -> Subset | None:
-    """Return the subset of ``[train]``; None lets every edge learn."""
-    if train.subset is None:
-        return None
-    if isinstance(train.subset, list):
-        return ListedEdges(train.subset)
-    if train.subset_kind == "random":
-        return RandomEdges(train.subset, train.seed)
-    return MostSensitive(train.subset)

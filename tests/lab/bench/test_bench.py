@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
-from hwlearn.errors import DataError, SetupError
+from hwlearn.errors import DataError, NetworkError, SetupError
 from hwlearn.lab.bench import backends
 from hwlearn.lab.bench.bench import Bench
+from hwlearn.lab.bench.evaluation import score_outputs
 from hwlearn_sim import Imperfections, KirchhoffTwin
 from hwlearn_sim.twin.backend import SimBackend, SimSettings
 
@@ -155,14 +156,58 @@ def test_the_measured_score_is_noisier_than_the_true_one(bench_path):
         assert bench.true_scores()["train"] == result.true
 
 
-def test_who_knows_what(bench_path):
-    """The trainer's model is what was programmed, never what is really there."""
+def test_model_of_the_trainer_has_the_programmed_not_the_true_conductances(bench_path):
     with hl.open_bench(bench_path, ["backend.device_spread=0.2", "backend.conductance_bits=8"]) as bench:
         trainer = bench.trainer()
         trainer.fit(bench.data.inputs, bench.data.targets, 2)
         reached = bench.network.program(trainer.optimizer.shadow).reached
         np.testing.assert_array_equal(trainer.model.conductances, reached)
         assert np.abs(trainer.model.conductances / bench.network.true_conductances - 1).max() > 0.1
+
+
+@pytest.mark.parametrize("name", ["iris", "small"])
+def test_evaluate_scores_the_conductances_that_it_is_given(bench_path, name):
+    with hl.open_bench(
+        "iris" if name == "iris" else bench_path, ["train.epochs=3", "backend.read_noise=0.0"]
+    ) as bench:
+        history = bench.train()
+        trained = bench.evaluate()
+        start = bench.trainer().model.conductances
+        assert bench.evaluate(start).measured.cost > trained.measured.cost
+    # also on a network that was opened again
+    with bench:
+        assert bench.evaluate(history) == trained
+        assert bench.evaluate(history.conductances) == trained
+        bench.network.program(start)
+        assert bench.evaluate() != trained  # unless given, nothing is programmed
+
+
+def test_evaluate_programs_nothing_unless_conductances_are_given(bench_path, mocker):
+    programmed = mocker.spy(KirchhoffTwin, "_program")
+    with hl.open_bench(bench_path) as bench:
+        bench.evaluate()
+        assert programmed.call_count == 0
+        bench.evaluate(bench.trainer().model.conductances)
+        assert programmed.call_count == 1
+
+
+def test_each_training_starts_from_the_same_conductances(bench_path):
+    changes = ["train.rule=spsa", "train.subset=0.5", "train.subset_kind=random", "train.epochs=2"]
+    with hl.open_bench(bench_path, changes) as bench:
+        first, second = bench.train().conductances, bench.train().conductances
+    np.testing.assert_array_equal(first, second)
+
+
+def test_score_of_known_outputs(bench_path):
+    bench = hl.open_bench(bench_path)
+    found = score_outputs(hl.MSE(), bench.data.targets + 2e-3, bench.data.targets)
+    assert found.rms_error_V == pytest.approx(2e-3)
+    assert found.cost == pytest.approx(0.5 * 3 * 4e-6)
+    assert found.accuracy is None
+    volts, classes = np.array([[0.1, 0.0], [0.1, 0.2]]), np.array([0, 0])
+    assert score_outputs(hl.CrossEntropy(0.1), volts, classes, classes).accuracy == 0.5
+    both = score_outputs(hl.MSE(), volts, np.zeros((2, 2)), classes)
+    assert (both.accuracy, both.rms_error_V) == (0.5, pytest.approx(np.sqrt(0.06 / 4)))
 
 
 # --- open and closed --------------------------------------------------------------------------------
@@ -187,11 +232,10 @@ def test_the_network_is_closed_on_every_exit(bench_path, error):
     assert use.network.closed
 
 
-def test_nothing_is_opened_before_it_is_needed(bench_path, mocker):
+def test_network_is_opened_once_at_first_use(bench_path, mocker):
     opened = mocker.spy(SimBackend, "open")
     bench = hl.open_bench(bench_path)
     other = bench.with_(train__epochs=2)
-    bench.close()
     assert opened.call_count == 0
     assert bench.network is bench.network
     assert opened.call_count == 1
@@ -201,13 +245,84 @@ def test_nothing_is_opened_before_it_is_needed(bench_path, mocker):
     other.close()
 
 
-def test_a_nudge_that_the_hardware_lacks_closes_it_again(bench_path, mocker):
+USES = {
+    "network": lambda bench: bench.network,
+    "raw_network": lambda bench: bench.raw_network,
+    "trainer": lambda bench: bench.trainer(),
+    "train": lambda bench: bench.train(),
+    "evaluate": lambda bench: bench.evaluate(),
+    "true_scores": lambda bench: bench.true_scores(),
+    "calibrate": lambda bench: bench.calibrate("noise"),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("ended", ["close", "with block", "close before use"])
+def test_closed_bench_raises_instead_of_reopening_the_network(bench_path, mocker, use, ended):
+    bench = hl.open_bench(bench_path)
+    if ended == "with block":
+        with bench:
+            pass
+    else:
+        if ended == "close":
+            _ = bench.network
+        bench.close()
+    assert bench.closed
+    opened = mocker.spy(SimBackend, "open")
+    with pytest.raises(
+        NetworkError, match=r"bench small is closed; to open .* call open\(\) or begin a new `with`"
+    ):
+        use(bench)
+    assert opened.call_count == 0
+
+
+def test_closed_bench_still_describes_itself(bench_path):
+    bench = hl.open_bench(bench_path)
+    bench.close()
+    assert bench.topology.n_edges == 30
+    assert bench.data.inputs.shape == (6, 4)
+    assert 'kind = "sim"' in bench.text()
+    assert not bench.with_(train__epochs=2).closed
+
+
+def test_closed_bench_is_opened_again_by_open_or_a_with_block(bench_path):
+    bench = hl.open_bench(bench_path)
+    with bench:
+        first = bench.network
+    assert bench.open() is bench
+    assert not bench.closed
+    assert bench.network is not first
+    assert bench.open().network is bench.network  # it is open: nothing to do
+    bench.close()
+    with bench:
+        assert not bench.network.closed
+    assert bench.closed
+
+
+def test_open_replaces_a_network_that_was_closed_by_itself(bench_path):
+    bench = hl.open_bench(bench_path)
+    bench.network.close()
+    with bench:
+        assert not bench.network.closed
+
+
+def test_bench_stays_closed_if_opening_again_fails(bench_path, mocker):
+    bench = hl.open_bench(bench_path)
+    bench.close()
+    mocker.patch.object(SimBackend, "open", side_effect=NetworkError("no reply"))
+    with pytest.raises(NetworkError, match="no reply"):
+        bench.open()
+    with pytest.raises(NetworkError, match="is closed"):
+        _ = bench.network
+
+
+def test_network_without_the_nudge_of_train_is_refused_and_closed(bench_path, mocker):
     closed = mocker.spy(KirchhoffTwin, "_close")
     bench = hl.open_bench(bench_path, ["backend.nudges=['clamp', 'resistor']"])
     with pytest.raises(SetupError, match=r"train\.nudge = 'current'.*clamp, resistor"):
         _ = bench.network
     assert closed.call_count == 1
-    # the other rules and computed phases nudge nothing
+    # rules that nudge nothing need no nudge
     with bench.with_(["train.rule=analytic"]) as analytic:
         analytic.train()
 

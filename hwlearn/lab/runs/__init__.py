@@ -1,0 +1,1 @@
+"""The run store, its recorder and reports of runs."""
