@@ -10,8 +10,8 @@ import pytest
 
 from hwlearn_drivers.transport.addresses import LinkOptions, open_link
 from hwlearn_drivers.transport.blocks import encode_block
+from hwlearn_drivers.transport.links.visa import VisaLink
 from hwlearn_drivers.transport.transport import Transport
-from hwlearn_drivers.transport.visa_link import VisaLink
 
 pyvisa = pytest.importorskip("pyvisa")
 serial = pytest.importorskip("serial")

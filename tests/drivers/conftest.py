@@ -19,7 +19,7 @@ from board_rig import BoardRig, graph
 from hwlearn.errors import SetupError
 from hwlearn_drivers.errors import LinkTimeout
 from hwlearn_drivers.instrument import open_outputs
-from hwlearn_drivers.transport.link import StreamLink
+from hwlearn_drivers.transport.links.link import StreamLink
 from hwlearn_drivers.transport.transport import Transport
 from hwlearn_sim.board.build import host_library
 

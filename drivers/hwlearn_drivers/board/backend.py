@@ -17,7 +17,7 @@ from hwlearn_drivers.board.settings import BoardSettings
 from hwlearn_drivers.board.wiring import BoardWiring
 from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
 from hwlearn_drivers.transport.addresses import LinkOptions, open_link
-from hwlearn_drivers.transport.dry_link import DryLink
+from hwlearn_drivers.transport.links.dry_run import DryLink
 from hwlearn_drivers.transport.transport import Transport
 from hwlearn_drivers.transport.wire_log import WireLog
 

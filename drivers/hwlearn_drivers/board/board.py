@@ -68,7 +68,7 @@ class Board(Source, EdgeCard):
     __slots__ = ("_sides", "baud", "capability", "record", "session")
 
     fence: ClassVar[Fence | None] = SCPI_FENCE
-    error_question: ClassVar[str] = "SYST:ERR?"
+    error_query: ClassVar[str] = "SYST:ERR?"
 
     capability: Capability
     record: BoardRecord | None
@@ -132,7 +132,7 @@ class Board(Source, EdgeCard):
         self.capability = self._ask_capability()
         self.transport.write("*CLS", "SYST:REB")
         _await_start(self.transport)
-        if not int(self.ask_numbers("*ESR?", 1)[0]) & _POWER_ON:
+        if not int(self.query_numbers("*ESR?", 1)[0]) & _POWER_ON:
             raise UnknownInstrumentError(f"{self.name} did not restart when it was told to")
         self.empty_queue()
         self._sides = 2
@@ -159,13 +159,13 @@ class Board(Source, EdgeCard):
             If a setting does not read back as it was set.
         """
         session.check(self.calibrated(), self.name)
-        found = int(self.ask_numbers("*TST?", 1)[0])
+        found = int(self.query_numbers("*TST?", 1)[0])
         for bit, what in ((2, "its ADC does not answer"), (4, "its edges do not answer")):
             if found & bit:
                 raise InstrumentError(self.name, found, what, "*TST?")
-        self.tell(*session.commands)
+        self.write(*session.commands)
         # text has no checksum: a digit that the cable changed would go unseen
-        told = self.ask(READ_BACK)
+        told = self.query(READ_BACK)
         if told != session.read_back:
             raise UnknownInstrumentError(
                 f"{self.name} says its limits and settings are {told}, they were set to {session.read_back}; "
@@ -199,7 +199,7 @@ class Board(Source, EdgeCard):
             If it does not read back as written.
         """
         with self.transport.exchange():
-            self.tell(f"CAL:UNL {self.identity.serial}")
+            self.write(f"CAL:UNL {self.identity.serial}")
             self.transport.write_block("CAL:DATA", record.encode())
             usual_s, self.transport.timeout_s = self.transport.timeout_s, _EEPROM_S
             try:
@@ -207,7 +207,7 @@ class Board(Source, EdgeCard):
             finally:
                 self.transport.timeout_s = usual_s
             self.record = self.session = None
-            self.identity = Identity.parse(self.ask("*IDN?"))
+            self.identity = Identity.parse(self.query("*IDN?"))
             self.set_up()
         written = self.calibrated()
         if written.encode()[4:-2] != record.encode()[4:-2]:  # but for the generation, which the board counts
@@ -215,7 +215,7 @@ class Board(Source, EdgeCard):
 
     def _ask_capability(self) -> Capability:
         try:
-            return Capability.parse(self.ask("SYST:CAP?"))
+            return Capability.parse(self.query("SYST:CAP?"))
         except LinkTimeout:
             error = self._next_error()
             while error is not None and error[0] != UNKNOWN:
@@ -249,7 +249,7 @@ class Board(Source, EdgeCard):
         """Nudge one-sidedly (1) or to both sides (2) from now on."""
         if self._sides != sides:
             self._sides = 0  # unknown until it is confirmed
-            self.tell(f"SEQ:SIDE {sides}")
+            self.write(f"SEQ:SIDE {sides}")
             self._sides = sides
 
     def sequence(self, question: str, words: NDArray[np.integer], phases: int, read: int) -> tuple[Codes, Codes]:
@@ -304,7 +304,7 @@ class Board(Source, EdgeCard):
         log.warning(
             "%s: its watchdog made it safe while nobody talked to it; cleared, and measuring again", self.name
         )
-        self.tell("SYST:WDOG:CLE")
+        self.write("SYST:WDOG:CLE")
         return self._run_once(question, data, patience_s)
 
     def _run_once(self, question: str, data: bytes, patience_s: float) -> bytes:
@@ -367,7 +367,7 @@ class Board(Source, EdgeCard):
     def _is_off(self) -> bool:
         if self._strange:  # opening the port has reset it
             _await_start(self.transport)
-        return self.ask("OUTP?") == "0"
+        return self.query("OUTP?") == "0"
 
     def _make_safe(self) -> None:
         super()._make_safe()

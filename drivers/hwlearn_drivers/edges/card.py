@@ -32,7 +32,7 @@ class EdgeCard(Instrument):
     __slots__ = ()
 
     fence: ClassVar[Fence | None] = None  # until the card has shown that it has the register to fence with
-    error_question: ClassVar[str] = "SYST:ERR?"
+    error_query: ClassVar[str] = "SYST:ERR?"
 
     @classmethod
     def open(cls, transport: Transport) -> EdgeCard:
@@ -54,9 +54,9 @@ class EdgeCard(Instrument):
 
     def set_up(self) -> None:
         """Empty the error queue, and find out how to resynchronise; the edges stay as they are."""
-        self.tell("*CLS")
+        self.write("*CLS")
         try:
-            self.tell("*ESE 0")
+            self.write("*ESE 0")
         except InstrumentError:
             self.transport.fence = None  # then silence must do
         else:

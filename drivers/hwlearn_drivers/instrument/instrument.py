@@ -88,7 +88,7 @@ class Instrument(ABC):
     __slots__ = ("identity", "transport")
 
     fence: ClassVar[Fence | None] = SCPI_FENCE
-    error_question: ClassVar[str] = ":SYST:ERR?"
+    error_query: ClassVar[str] = ":SYST:ERR?"
 
     def __init__(self, transport: Transport, identity: Identity) -> None:
         self.transport, self.identity = transport, identity
@@ -101,11 +101,11 @@ class Instrument(ABC):
 
     # --- talking ------------------------------------------------------------------------------------
 
-    def ask(self, question: str, timeout_s: float | None = None) -> str:
+    def query(self, question: str, timeout_s: float | None = None) -> str:
         """Ask, and return the answer."""
         return self.transport.query(question, timeout_s)
 
-    def ask_numbers(self, question: str, count: int, timeout_s: float | None = None) -> list[float]:
+    def query_numbers(self, question: str, count: int, timeout_s: float | None = None) -> list[float]:
         """Ask for exactly ``count`` numbers; 9.91e37 is NaN and 9.9e37 infinity, as SCPI means them.
 
         Raises
@@ -123,7 +123,7 @@ class Instrument(ABC):
             self.transport.garbled(question, line)
         return [value if abs(value) < OVERFLOW else _special(value) for value in values]
 
-    def tell(self, *commands: str) -> None:
+    def write(self, *commands: str) -> None:
         """Send settings one by one, reading the error queue after each.
 
         Raises
@@ -136,7 +136,7 @@ class Instrument(ABC):
                 self.transport.write(command)
                 self.check_errors(command)
 
-    def tell_together(self, *commands: str) -> None:
+    def write_together(self, *commands: str) -> None:
         """Send settings that belong together with nothing in between, then read the error queue once."""
         with self.transport.exchange():
             self.transport.write(*commands)
@@ -160,7 +160,7 @@ class Instrument(ABC):
 
     def _next_error(self) -> tuple[int, str] | None:
         """Take the oldest error from the queue; None if there is none."""
-        return self._error_in(self.ask(self.error_question))
+        return self._error_in(self.query(self.error_query))
 
     def _error_in(self, line: str) -> tuple[int, str] | None:
         """Read an answer to the error question; None if it tells of no error."""
@@ -168,7 +168,7 @@ class Instrument(ABC):
         try:
             code = int(float(fields[0]))
         except (IndexError, ValueError):
-            self.transport.garbled(self.error_question, line)
+            self.transport.garbled(self.error_query, line)
         return (code, ",".join(fields[1:])) if code else None
 
     # --- coming and going ---------------------------------------------------------------------------
@@ -189,7 +189,7 @@ class Instrument(ABC):
         """
         self.transport.reopen()
         self._make_safe()
-        now = Identity.parse(self.ask("*IDN?"))
+        now = Identity.parse(self.query("*IDN?"))
         if now != self.identity:
             self.transport.close()
             raise UnknownInstrumentError(

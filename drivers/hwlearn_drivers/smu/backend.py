@@ -14,13 +14,13 @@ from hwlearn_drivers.edges.edges import Edges, FixedEdges
 from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.network import SmuNetwork
+from hwlearn_drivers.smu.operating_range import ChannelLimit
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.smu.registry import open_smu, write_off
 from hwlearn_drivers.smu.settings import ChannelSettings, EdgeCardSettings, SmuSettings
-from hwlearn_drivers.smu.span import Ceiling
 from hwlearn_drivers.smu.wiring import check_terminals
 from hwlearn_drivers.transport.addresses import LinkOptions, open_link
-from hwlearn_drivers.transport.dry_link import DryLink
+from hwlearn_drivers.transport.links.dry_run import DryLink
 from hwlearn_drivers.transport.transport import Transport
 from hwlearn_drivers.transport.wire_log import WireLog
 
@@ -104,7 +104,7 @@ def _open_channels(
     stack: ExitStack,
 ) -> dict[int, SmuChannel]:
     """Open each instrument once and return its channels by node."""
-    ceiling = Ceiling(limits.voltage, limits.current)
+    channel_limit = ChannelLimit(limits.voltage, limits.current)
     by_address: dict[str, list[ChannelSettings]] = {}
     nodes: dict[int, ChannelSettings] = {}
     for channel in settings.channels:
@@ -121,10 +121,10 @@ def _open_channels(
             raise SetupError(f"the channels of the SMU at {address} name different models")
     opened: dict[tuple[str, int], SmuChannel] = {}
     for address, here in by_address.items():
-        ceilings = {channel.channel: ceiling for channel in here}
+        channel_limits = {channel.channel: channel_limit for channel in here}
         smu = open_smu(
             address,
-            ceilings,
+            channel_limits,
             model=here[0].model,
             options=options,
             wire_log=wire_log,

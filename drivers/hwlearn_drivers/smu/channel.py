@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray
 from hwlearn.errors import LimitError, NetworkError
+from hwlearn_drivers.smu.operating_range import ChannelLimit, Quantity
 from hwlearn_drivers.smu.reading import Reading, Sweep
-from hwlearn_drivers.smu.span import Ceiling, Quantity
 
 if TYPE_CHECKING:
     from hwlearn_drivers.smu.smu import Smu
@@ -27,7 +27,7 @@ class SmuChannel(ABC):
     """One channel: a voltage source with a current limit or a current source with a voltage limit.
 
     The limit is set before the level, and both before the output goes on. Every value is checked against the
-    channel's ceiling and the instrument's range before anything is sent; nothing is clipped. After every
+    channel limit and the instrument's range before anything is sent; nothing is clipped. After every
     setting the error queue is read. Settings that do not exist cannot be made (``AttributeError``).
 
     Parameters
@@ -36,7 +36,7 @@ class SmuChannel(ABC):
         The instrument that it belongs to.
     number : int
         From 1.
-    ceiling : Ceiling
+    channel_limit : ChannelLimit
         The most that it may ever be told.
     """
 
@@ -49,13 +49,13 @@ class SmuChannel(ABC):
         "_on",
         "_source",
         "_voltage_range",
-        "ceiling",
+        "channel_limit",
         "number",
         "smu",
     )
 
-    def __init__(self, smu: Smu, number: int, ceiling: Ceiling) -> None:
-        self.smu, self.number, self.ceiling = smu, number, ceiling
+    def __init__(self, smu: Smu, number: int, channel_limit: ChannelLimit) -> None:
+        self.smu, self.number, self.channel_limit = smu, number, channel_limit
         self._source: Quantity | None = None
         self._level = self._limit = 0.0
         self._on = self._four_wire = False
@@ -96,7 +96,7 @@ class SmuChannel(ABC):
         Raises
         ------
         LimitError
-            If level or limit is beyond ceiling or instrument; nothing was sent.
+            If level or limit is beyond the channel limit or the operating range; nothing was sent.
         InstrumentError
             If the instrument refuses.
         """
@@ -118,12 +118,12 @@ class SmuChannel(ABC):
         Raises
         ------
         LimitError
-            If it is beyond ceiling or instrument; nothing was sent.
+            If it is beyond the channel limit or the operating range; nothing was sent.
         NetworkError
             If it is not a source of anything yet.
         """
         quantity = self._needs_source()
-        self.smu.span.check(self.name, quantity, value, self._limit, self.ceiling)
+        self.smu.operating_range.check(self.name, quantity, value, self._limit, self.channel_limit)
         self.smu.transport.write(self._level_command(quantity, value))
         self._level = float(value)
 
@@ -147,13 +147,13 @@ class SmuChannel(ABC):
             If the instrument refuses.
         """
         self._needs_source()
-        self.smu.tell(self._output_command(True))
+        self.smu.write(self._output_command(True))
         self._on = True
 
     def off(self) -> None:
         """Switch the output off."""
         self._on = False
-        self.smu.tell(self._output_command(False))
+        self.smu.write(self._output_command(False))
 
     # --- what it measures ---------------------------------------------------------------------------
 
@@ -173,7 +173,7 @@ class SmuChannel(ABC):
         Raises
         ------
         LimitError
-            If any level is beyond ceiling or instrument; nothing was sent.
+            If any level is beyond the channel limit or the operating range; nothing was sent.
         NetworkError
             If it is not a source of anything yet.
         """
@@ -182,7 +182,7 @@ class SmuChannel(ABC):
         if not len(values):
             raise LimitError(f"the list of levels for {self.name} is empty")
         for value in values.tolist():
-            self.smu.span.check(self.name, quantity, value, self._limit, self.ceiling)
+            self.smu.operating_range.check(self.name, quantity, value, self._limit, self.channel_limit)
         parts = []
         for first in range(0, len(values), LONGEST_LIST):
             part = values[first : first + LONGEST_LIST].tolist()
@@ -202,8 +202,8 @@ class SmuChannel(ABC):
 
     @nplc.setter
     def nplc(self, cycles: float) -> None:
-        self.smu.span.check_nplc(self.name, cycles)
-        self.smu.tell(*self._nplc_commands(cycles))
+        self.smu.operating_range.check_nplc(self.name, cycles)
+        self.smu.write(*self._nplc_commands(cycles))
         self._nplc = float(cycles)
 
     @property
@@ -215,7 +215,7 @@ class SmuChannel(ABC):
     def four_wire(self, remote: bool) -> None:
         if self._on:
             raise NetworkError(f"{self.name} is on; switch it off before changing between 2 and 4 wires")
-        self.smu.tell(*self._four_wire_commands(bool(remote)))
+        self.smu.write(*self._four_wire_commands(bool(remote)))
         self._four_wire = bool(remote)
 
     @property
@@ -243,7 +243,7 @@ class SmuChannel(ABC):
     def restore(self) -> None:
         """Send the settings of this channel again after a reset; it is off, and a source of nothing yet."""
         self._source, self._on = None, False
-        self.smu.tell(*self._nplc_commands(self._nplc), *self._four_wire_commands(self._four_wire))
+        self.smu.write(*self._nplc_commands(self._nplc), *self._four_wire_commands(self._four_wire))
 
     # --- what a model says --------------------------------------------------------------------------
 
@@ -286,12 +286,12 @@ class SmuChannel(ABC):
     # --- how it is done -----------------------------------------------------------------------------
 
     def _become(self, quantity: Quantity, level: float, limit: float) -> None:
-        self.smu.span.check(self.name, quantity, level, limit, self.ceiling)
+        self.smu.operating_range.check(self.name, quantity, level, limit, self.channel_limit)
         other: Quantity = "current" if quantity == "voltage" else "voltage"
         with self.smu.transport.exchange():
             # until all is done it counts as a source of nothing: an output goes on only with its limit known
             before, self._source = self._source, None
-            self.smu.tell(
+            self.smu.write(
                 self._limit_command(other, limit),
                 *self._source_range_command(quantity, self._range(quantity)),
                 self._level_command(quantity, level),
@@ -299,23 +299,23 @@ class SmuChannel(ABC):
             # some models switch off when the source changes: then it is off for no longer than one line takes
             keep_on = [self._output_command(True)] if self._on else []
             if before != quantity:
-                self.smu.tell_together(*self._source_commands(quantity), *keep_on)
+                self.smu.write_together(*self._source_commands(quantity), *keep_on)
             self._source, self._level, self._limit = quantity, float(level), float(limit)
-            self.smu.tell(*self._measure_range_command(other, self._range(other)))
+            self.smu.write(*self._measure_range_command(other, self._range(other)))
 
     def _range(self, quantity: Quantity) -> float | None:
         return self._voltage_range if quantity == "voltage" else self._current_range
 
     def _check_range(self, quantity: Quantity, value: float | None) -> None:
         if value is not None:
-            self.smu.span.check_one(self.name, quantity, value, self.ceiling, "range")
+            self.smu.operating_range.check_one(self.name, quantity, value, self.channel_limit, "range")
             if not value > 0:
                 raise LimitError(f"{quantity} range {value!r} on {self.name} must be positive; nothing was sent")
 
     def _send_ranges(self) -> None:
         if self._source is not None:
             other: Quantity = "current" if self._source == "voltage" else "voltage"
-            self.smu.tell(
+            self.smu.write(
                 *self._source_range_command(self._source, self._range(self._source)),
                 *self._measure_range_command(other, self._range(other)),
             )

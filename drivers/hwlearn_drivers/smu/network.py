@@ -21,9 +21,9 @@ from hwlearn_drivers.edges.edges import Edges
 from hwlearn_drivers.errors import OutputsMayBeOnError
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.smu.channel import SmuChannel
+from hwlearn_drivers.smu.operating_range import UNIT, Quantity
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.smu.reading import Reading
-from hwlearn_drivers.smu.span import UNIT, Quantity
 from hwlearn_drivers.smu.wiring import check_wiring
 from hwlearn_drivers.transport.wire_log import WireLog
 
@@ -42,7 +42,7 @@ class SmuNetwork(Network):
     topology : Topology
     limits : Limits
     channels : mapping of int to SmuChannel
-        The channel at each input and each output node. Their ceilings must not exceed the limits.
+        The channel at each input and each output node. Their channel_limits must not exceed the limits.
     edges : Edges
         What sets the conductances.
     pace : Pace, optional
@@ -52,7 +52,7 @@ class SmuNetwork(Network):
     Raises
     ------
     SetupError
-        If a terminal has no channel, a channel no terminal, or a ceiling exceeds the limits.
+        If a terminal has no channel, a channel no terminal, or a channel limit exceeds the limits.
     """
 
     def __init__(

@@ -13,10 +13,10 @@ from hwlearn_drivers.smu.models.keithley2400 import Keithley2400
 from hwlearn_drivers.smu.models.keithley2450 import Keithley2450
 from hwlearn_drivers.smu.models.keithley2600 import Keithley2600
 from hwlearn_drivers.smu.models.keysight_b2900 import KeysightB2900
+from hwlearn_drivers.smu.operating_range import ChannelLimit
 from hwlearn_drivers.smu.smu import Smu
-from hwlearn_drivers.smu.span import Ceiling
 from hwlearn_drivers.transport.addresses import LinkOptions, open_link
-from hwlearn_drivers.transport.dry_link import DryLink
+from hwlearn_drivers.transport.links.dry_run import DryLink
 from hwlearn_drivers.transport.transport import Transport
 from hwlearn_drivers.transport.wire_log import WireLog
 
@@ -27,7 +27,7 @@ AUTO: Final = "auto"
 
 def models() -> list[str]:
     """Return every model number that there is a driver for."""
-    return [model for family in FAMILIES for model in family.spans]
+    return [model for family in FAMILIES for model in family.operating_ranges]
 
 
 def family_of(model: str) -> type[Smu]:
@@ -39,7 +39,7 @@ def family_of(model: str) -> type[Smu]:
         If there is none.
     """
     for family in FAMILIES:
-        if model.strip().upper() in family.spans:
+        if model.strip().upper() in family.operating_ranges:
             return family
     raise SetupError(
         f"there is no driver for the SMU model {model!r}; there are: {', '.join(models())}, or '{AUTO}'"
@@ -65,7 +65,7 @@ def family_by_identity(identity: Identity) -> type[Smu]:
 
 def open_smu(
     address: str,
-    ceilings: Mapping[int, Ceiling],
+    channel_limits: Mapping[int, ChannelLimit],
     *,
     model: str = AUTO,
     options: LinkOptions | None = None,
@@ -78,7 +78,7 @@ def open_smu(
     ----------
     address : str
         As `hwlearn_drivers.transport.addresses.open_link` takes it.
-    ceilings : mapping of int to Ceiling
+    channel_limits : mapping of int to ChannelLimit
         The most that each channel in use may ever be told, by channel number.
     model : str
         Model number, or ``"auto"`` to ask.
@@ -102,13 +102,13 @@ def open_smu(
     try:
         if named is not None:
             transport.fence = named.fence
-            number_of_channels = named.spans[model.strip().upper()].channels
+            number_of_channels = named.operating_ranges[model.strip().upper()].channels
             transport.write(*(named.off_command(n) for n in range(1, number_of_channels + 1)))
         identity = Identity.parse(transport.query("*IDN?"))
         family = family_by_identity(identity)
         if named is not None and family is not named:
             raise UnknownInstrumentError(f"at {address} the bench expects a {model}, but {identity} answers")
-        return family(transport, identity, ceilings)
+        return family(transport, identity, channel_limits)
     except BaseException:
         transport.close()
         raise
@@ -153,8 +153,8 @@ def write_off(
     families = FAMILIES if model == AUTO else (family_of(model),)
     commands: dict[str, None] = {}
     for family in families:
-        most = max(span.channels for span in family.spans.values())
-        channels = most if model == AUTO else family.spans[model.strip().upper()].channels
+        most = max(one.channels for one in family.operating_ranges.values())
+        channels = most if model == AUTO else family.operating_ranges[model.strip().upper()].channels
         commands.update((family.off_command(n), None) for n in range(1, channels + 1))
     transport = smu_transport(address, model, how, wire_log, dry_run)
     try:

@@ -13,7 +13,7 @@ from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.instrument.source import Source
 from hwlearn_drivers.smu.channel import SmuChannel
-from hwlearn_drivers.smu.span import Ceiling, Span
+from hwlearn_drivers.smu.operating_range import ChannelLimit, OperatingRange
 from hwlearn_drivers.transport.transport import Transport
 
 
@@ -25,7 +25,7 @@ class Smu(Source):
     transport : Transport
     identity : Identity
         What it answered to ``*IDN?``.
-    ceilings : mapping of int to Ceiling
+    limits : mapping of int to ChannelLimit
         For each channel in use, by number; the others cannot be had.
 
     Raises
@@ -36,20 +36,21 @@ class Smu(Source):
         If it has no such channel.
     """
 
-    __slots__ = ("_channels", "_sweeping", "span")
+    __slots__ = ("_channels", "_sweeping", "operating_range")
 
-    spans: ClassVar[Mapping[str, Span]]
+    operating_ranges: ClassVar[Mapping[str, OperatingRange]]
     """What each model of this class can do, by model number."""
 
     channel_class: ClassVar[type[SmuChannel]]
 
-    def __init__(self, transport: Transport, identity: Identity, ceilings: Mapping[int, Ceiling]) -> None:
-        self.span = self.spans[self.model_of(identity)]
+    def __init__(self, transport: Transport, identity: Identity, limits: Mapping[int, ChannelLimit]) -> None:
+        self.operating_range = self.operating_ranges[self.model_of(identity)]
         self._sweeping = False
-        for number in ceilings:
-            if not 1 <= number <= self.span.channels:
-                raise SetupError(f"{identity} has {self.span.channels} channel(s), there is no channel {number}")
-        self._channels = {n: self.channel_class(self, n, ceiling) for n, ceiling in sorted(ceilings.items())}
+        present = self.operating_range.channels
+        for number in limits:
+            if not 1 <= number <= present:
+                raise SetupError(f"{identity} has {present} channel(s), there is no channel {number}")
+        self._channels = {n: self.channel_class(self, n, limit) for n, limit in sorted(limits.items())}
         super().__init__(transport, identity)
         try:
             self._make_safe()
@@ -60,7 +61,7 @@ class Smu(Source):
 
     @classmethod
     def model_of(cls, identity: Identity) -> str:
-        """Return the model number, as `spans` has it.
+        """Return the model number, as in `operating_ranges`.
 
         Raises
         ------
@@ -68,12 +69,12 @@ class Smu(Source):
             If it is none of this class.
         """
         found = re.fullmatch(r"(?:MODEL\s+)?([\w-]+)", identity.model.strip().upper())
-        if found is None or found[1] not in cls.spans:
-            raise UnknownInstrumentError(f"{identity} is none of {', '.join(cls.spans)}")
+        if found is None or found[1] not in cls.operating_ranges:
+            raise UnknownInstrumentError(f"{identity} is none of {', '.join(cls.operating_ranges)}")
         return found[1]
 
     def channel(self, number: int) -> SmuChannel:
-        """Return a channel that was given a ceiling.
+        """Return a channel that was given a channel limit.
 
         Raises
         ------
@@ -81,12 +82,12 @@ class Smu(Source):
             If it was not.
         """
         if number not in self._channels:
-            raise SetupError(f"channel {number} of {self.name} was given no ceiling; give it one to use it")
+            raise SetupError(f"channel {number} of {self.name} was given no channel limit; give it one to use it")
         return self._channels[number]
 
     @property
     def channels(self) -> tuple[SmuChannel, ...]:
-        """The channels that were given a ceiling, by number."""
+        """The channels that were given a channel limit, by number."""
         return tuple(self._channels.values())
 
     @property
@@ -96,7 +97,7 @@ class Smu(Source):
 
     @property
     def _numbers(self) -> range:
-        return range(1, self.span.channels + 1)
+        return range(1, self.operating_range.channels + 1)
 
     def set_up(self) -> None:
         """Reset it, and make the settings that driver and user rely on; the outputs are off afterwards."""

@@ -39,7 +39,7 @@ def check_wiring(topology: Topology, limits: Limits, channels: Mapping[int, SmuC
     """
     check_terminals(topology, {node: channel.name for node, channel in channels.items()})
     for channel in channels.values():
-        if channel.ceiling.volts > limits.voltage or channel.ceiling.amperes > limits.current:
-            raise SetupError(f"the ceiling of {channel.name} is higher than the limits of the bench")
+        if channel.channel_limit.volts > limits.voltage or channel.channel_limit.amperes > limits.current:
+            raise SetupError(f"the channel limit of {channel.name} is higher than the limits of the bench")
     if len({id(channel) for channel in channels.values()}) != len(channels):
         raise SetupError("one SMU channel is wired to two nodes")

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from hwlearn.errors import SetupError
-from hwlearn_drivers.transport.link import Link
+from hwlearn_drivers.transport.links.link import Link
 
 _SOCKET = re.compile(r"TCPIP\d*::([^:\s]+|\[[^\]\s]+\])::(\d+)::SOCKET", re.IGNORECASE)
 _SOCKET_URL = re.compile(r"socket://([^:/\s]+|\[[^\]\s]+\]):(\d+)/?", re.IGNORECASE)
@@ -55,13 +55,13 @@ def open_link(address: str, options: LinkOptions | None = None) -> Link:
     text = address.strip()
     direct = how.visa_library == PURE_PYTHON
     if found := _SOCKET_URL.fullmatch(text) or (direct and _SOCKET.fullmatch(text)):
-        from hwlearn_drivers.transport.socket_link import SocketLink
+        from hwlearn_drivers.transport.links.tcp_socket import SocketLink
 
         return SocketLink(found[1].strip("[]"), int(found[2]), how.timeout_s)
     if direct and (found := _ASRL.fullmatch(text)):
         return _serial(_port_name(found[1]), how)
     if _VISA.fullmatch(text) or _ASRL.fullmatch(text):
-        from hwlearn_drivers.transport.visa_link import (
+        from hwlearn_drivers.transport.links.visa import (
             VisaLink,
         )  # costs a second to import, and not every bench needs it
 
@@ -75,7 +75,7 @@ def open_link(address: str, options: LinkOptions | None = None) -> Link:
 
 
 def _serial(port: str, how: LinkOptions) -> Link:
-    from hwlearn_drivers.transport.serial_link import SerialLink
+    from hwlearn_drivers.transport.links.serial_port import SerialLink
 
     return SerialLink(port, how.baud, how.timeout_s)
 

@@ -19,7 +19,7 @@ from typing import NoReturn, TypeVar
 from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError, LinkTimeout
 from hwlearn_drivers.transport.blocks import block_length, encode_block
 from hwlearn_drivers.transport.fence import SCPI_FENCE, Fence
-from hwlearn_drivers.transport.link import Link
+from hwlearn_drivers.transport.links.link import Link
 from hwlearn_drivers.transport.wire_log import WireLog
 
 _QUIET_S = 0.03  # silence that ends a drain; what comes later stops at the fence

@@ -69,20 +69,20 @@ def test_opening_brings_a_known_state_whatever_was_before(board_rig):
     for message in ("SOUR:LIM:VOLT 0.1", "SEQ:SETT 7000;AVER 64;SIDE 1", "SOUR:VOLT 0,0.05", "NONSENSE"):
         rig.do(message)
     with Board.open(transport(rig.address)) as board:
-        assert float(board.ask("SOUR:LIM:VOLT?")) == 2.0
-        assert board.ask("SEQ:SETT?;AVER?;SIDE?") + "\n" == fresh
-        assert board.ask("SYST:ERR:COUN?") == "0"
-        assert board.ask("OUTP?") == "0"
+        assert float(board.query("SOUR:LIM:VOLT?")) == 2.0
+        assert board.query("SEQ:SETT?;AVER?;SIDE?") + "\n" == fresh
+        assert board.query("SYST:ERR:COUN?") == "0"
+        assert board.query("OUTP?") == "0"
 
 
 def test_a_session_is_set_in_the_firmware(opened):
     rig, board = opened()
     board.begin(SESSION)
-    assert float(board.ask("SOUR:LIM:VOLT?")) == 1.0
-    assert float(board.ask("SOUR:LIM:NUDG?")) == 0.2
-    assert board.ask("SOUR:LIM:EDGE?") == "3,200"
-    assert board.ask("SEQ:SETT?;AVER?") == "50;4"
-    assert board.ask("SYST:WDOG?") == "2000"
+    assert float(board.query("SOUR:LIM:VOLT?")) == 1.0
+    assert float(board.query("SOUR:LIM:NUDG?")) == 0.2
+    assert board.query("SOUR:LIM:EDGE?") == "3,200"
+    assert board.query("SEQ:SETT?;AVER?") == "50;4"
+    assert board.query("SYST:WDOG?") == "2000"
     with pytest.raises(InstrumentError, match="-222"):
         board.write_codes(np.full(32, 201))
     assert rig.is_safe
@@ -222,20 +222,20 @@ def test_a_refused_sequence_says_why_at_once(opened):
     words[1, 2] = 65000
     with pytest.raises(InstrumentError, match=r"'SEQ:FREE\? ' with error -222"):
         board.sequence(FREE, words, 1, 1)
-    assert board.ask("SYST:ERR:COUN?") == "0"
+    assert board.query("SYST:ERR:COUN?") == "0"
 
 
 def test_a_tripped_watchdog_is_cleared_when_something_is_asked_for(opened, caplog):
     rig, board = opened()
     board.begin(SESSION)
-    board.tell("SOUR:VOLT 0,0.5")
+    board.write("SOUR:VOLT 0,0.5")
     rig.advance(3.0)
     assert rig.is_safe
-    assert board.ask("SYST:WDOG:TRIP?") == "1"
+    assert board.query("SYST:WDOG:TRIP?") == "1"
     status, _ = board.sequence(FREE, at_midscale(2), 1, 1)
     assert not status.any()
     assert "watchdog made it safe" in caplog.text
-    assert board.ask("SYST:WDOG:TRIP?;:SYST:ERR:COUN?") == "0;0"
+    assert board.query("SYST:WDOG:TRIP?;:SYST:ERR:COUN?") == "0;0"
 
 
 def test_a_watchdog_that_cannot_be_cleared_is_an_error(responder):
@@ -264,7 +264,7 @@ def test_a_board_that_restarted_by_itself_is_set_up_anew_first(opened):
         board.sequence(FREE, at_midscale(1), 1, 1)
     assert board.needs_reconnect
     board.reconnect()
-    assert float(board.ask("SOUR:LIM:VOLT?")) == 1.0
+    assert float(board.query("SOUR:LIM:VOLT?")) == 1.0
     board.sequence(FREE, at_midscale(1), 1, 1)
 
 
@@ -285,7 +285,7 @@ def test_a_late_answer_is_not_the_next_ones(opened):
     with pytest.raises(LinkTimeout):
         board.sequence(FREE, at_midscale(100), 1, 1)
     rig.lost_after = None
-    assert board.ask("*IDN?").startswith("hwlearn,REFBOARD")
+    assert board.query("*IDN?").startswith("hwlearn,REFBOARD")
 
 
 def test_the_end_of_a_sequence_is_waited_for_as_long_as_it_takes(opened):
@@ -303,7 +303,7 @@ def test_the_end_of_a_sequence_is_waited_for_as_long_as_it_takes(opened):
 def test_off_in_the_middle_of_a_block_is_sent_again(opened):
     rig, board = opened()
     board.begin(SESSION)
-    board.tell("SOUR:VOLT 0,0.5")
+    board.write("SOUR:VOLT 0,0.5")
     assert not rig.is_safe
     # half a block has left when the program is interrupted
     board.transport._link.write(b"SEQ:FREE? #41602" + bytes(100))
@@ -311,7 +311,7 @@ def test_off_in_the_middle_of_a_block_is_sent_again(opened):
     board.halt()
     rig.wait_until(lambda: rig.is_safe)
     board.rearm()
-    assert board.ask("SYST:ERR:COUN?") == "0"
+    assert board.query("SYST:ERR:COUN?") == "0"
     status, _ = board.sequence(FREE, at_midscale(5), 1, 1)
     assert not status.any()
 
@@ -326,7 +326,7 @@ def test_off_ends_a_running_sequence(opened):
     status, readings = board.sequence(FREE, words, 1, 1)
     assert (status == NOT_MEASURED).all()
     assert not readings.any()
-    assert board.ask("OUTP?") == "0"
+    assert board.query("OUTP?") == "0"
     status, _ = board.sequence(FREE, words, 1, 1)
     assert not status.any()
 
@@ -345,7 +345,7 @@ def test_closing_a_mute_board_ends_and_says_what_makes_it_safe(board_rig, monkey
     rig = board_rig()
     board = Board.open(transport(rig.address, timeout_s=0.3))
     board.begin(SESSION)
-    board.tell("SOUR:VOLT 0,0.5")
+    board.write("SOUR:VOLT 0,0.5")
     rig.mute = True
     with pytest.raises(
         OutputsMayBeOnError, match=r"EVERY DAC AND NUDGE SWITCH .* watchdog makes it safe 2 s after"
@@ -372,8 +372,8 @@ def test_reconnecting_makes_it_safe_and_restores_the_session(opened, caplog):
     rig.heard.clear()
     board.reconnect()
     assert bytes(rig.heard).startswith(OFF.encode() + b"\n")
-    assert board.ask("SEQ:SETT?") == "50"
-    assert float(board.ask("SOUR:LIM:NUDG?")) == 0.2
+    assert board.query("SEQ:SETT?") == "50"
+    assert float(board.query("SOUR:LIM:NUDG?")) == 0.2
     assert "connected again" in caplog.text
 
 

@@ -21,7 +21,7 @@ from hwlearn_drivers.board.backend import BoardBackend
 limits = hl.Limits(voltage=1.0, drop=2.0, nudge=0.3, current=1e-3, conductance=(1.5e-5, 2e-4))
 table = BoardBackend.Settings(address=sys.argv[1], timeout=20.0, watchdog=60)
 smu = BoardBackend.open(table, hl.Topology.random(8, 14, inputs=3, outputs=2, seed=5), limits)
-smu.board.tell("SOUR:VOLT 0,0.5")
+smu.board.write("SOUR:VOLT 0,0.5")
 print("on", flush=True)
 {then}
 """

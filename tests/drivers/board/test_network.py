@@ -367,7 +367,7 @@ def test_a_board_that_falls_silent_in_a_batch_is_made_safe(bench, batch):
     assert time.monotonic() - began < 2.0
     rig.wait_until(lambda: bytes(rig.heard).endswith(OFF.encode() + b"\n"))
     with pytest.raises(HaltedError):
-        network.board.tell("SOUR:VOLT 0,0.1")
+        network.board.write("SOUR:VOLT 0,0.1")
     rig.lost_after = None
     np.testing.assert_allclose(network.measure(batch[0]).voltages, free(rig, batch[0]), atol=CLOSE)
 
@@ -387,7 +387,7 @@ def test_an_interrupt_while_waiting_for_a_batch_makes_it_safe(bench, batch, mock
 
 def test_a_pause_with_something_driven_ends_safe_and_the_next_batch_goes_on(bench, batch, caplog):
     network, rig = bench(watchdog=0.5)
-    network.board.tell("SOUR:VOLT 7,0.5")
+    network.board.write("SOUR:VOLT 7,0.5")
     rig.advance(0.6)
     rig.wait_until(lambda: rig.is_safe)
     np.testing.assert_allclose(network.measure(batch[0]).voltages, free(rig, batch[0]), atol=CLOSE)

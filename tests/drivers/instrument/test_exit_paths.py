@@ -12,21 +12,21 @@ from exit_paths import ENDINGS, POSIX
 
 from hwlearn_drivers.errors import HaltedError, LinkError, OutputsMayBeOnError, UnknownInstrumentError
 from hwlearn_drivers.instrument import open_outputs
-from hwlearn_drivers.smu import Ceiling, open_smu
+from hwlearn_drivers.smu import ChannelLimit, open_smu
 from hwlearn_drivers.smu.dry_answers import DryAnswers
 from hwlearn_drivers.transport.addresses import LinkOptions
 
-CEILING = Ceiling(2.0, 1e-3)
+CHANNEL_LIMIT = ChannelLimit(2.0, 1e-3)
 ON = {"2400": ":OUTP 1", "2612B": "smua.source.output=1"}
 OFF = {"2400": [":OUTP 0"], "2612B": ["smua.source.output=0", "smub.source.output=0"]}
 
 PROGRAM = """
 import os, signal, sys
-from hwlearn_drivers.smu import Ceiling, open_smu
+from hwlearn_drivers.smu import ChannelLimit, open_smu
 from hwlearn_drivers.transport.addresses import LinkOptions
 url, model = sys.argv[1:]
 {before}
-smu = open_smu(url, {{1: Ceiling(2.0, 1e-3)}}, model=model, options=LinkOptions(timeout_s=20.0))
+smu = open_smu(url, {{1: ChannelLimit(2.0, 1e-3)}}, model=model, options=LinkOptions(timeout_s=20.0))
 channel = smu.channel(1)
 channel.voltage_source(0.5, 1e-3)
 channel.on()
@@ -96,10 +96,10 @@ def test_a_signal_while_waiting_for_an_answer_switches_off_first(responder, name
 def test_the_sigterm_handler_is_there_only_while_something_is_open(responder):
     before = signal.getsignal(signal.SIGTERM)
     first, second = responder(Instrument("2400")), responder(Instrument("2400"))
-    with open_smu(first.url, {1: CEILING}, model="2400"):
+    with open_smu(first.url, {1: CHANNEL_LIMIT}, model="2400"):
         ours = signal.getsignal(signal.SIGTERM)
         assert ours is not before
-        with open_smu(second.url, {1: CEILING}, model="2400"):
+        with open_smu(second.url, {1: CHANNEL_LIMIT}, model="2400"):
             assert signal.getsignal(signal.SIGTERM) is ours
         assert signal.getsignal(signal.SIGTERM) is ours
     assert signal.getsignal(signal.SIGTERM) is before
@@ -110,7 +110,7 @@ def test_a_program_that_ignores_sigterm_goes_on(responder):
     device = responder(Instrument("2400"))
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        with open_smu(device.url, {1: CEILING}, model="2400"):
+        with open_smu(device.url, {1: CHANNEL_LIMIT}, model="2400"):
             assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -123,7 +123,7 @@ def test_opened_in_a_thread_it_leaves_signals_alone(responder):
     found = []
 
     def use():
-        with open_smu(device.url, {1: CEILING}, model="2400"):
+        with open_smu(device.url, {1: CHANNEL_LIMIT}, model="2400"):
             found.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=use)
@@ -140,7 +140,7 @@ def test_a_handler_put_on_top_is_left_in_place(responder):
         pass
 
     try:
-        with open_smu(device.url, {1: CEILING}, model="2400"):
+        with open_smu(device.url, {1: CHANNEL_LIMIT}, model="2400"):
             signal.signal(signal.SIGTERM, theirs)
         assert signal.getsignal(signal.SIGTERM) is theirs
     finally:
@@ -151,7 +151,7 @@ def test_a_handler_put_on_top_is_left_in_place(responder):
 
 
 def opened(device, timeout_s=0.2):
-    smu = open_smu(device.url, {1: CEILING}, model="2400", options=LinkOptions(timeout_s=timeout_s))
+    smu = open_smu(device.url, {1: CHANNEL_LIMIT}, model="2400", options=LinkOptions(timeout_s=timeout_s))
     smu.channel(1).voltage_source(0.5, 1e-3)
     smu.channel(1).on()
     return smu

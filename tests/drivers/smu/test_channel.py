@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from hwlearn.errors import LimitError, NetworkError, SetupError
 from hwlearn_drivers.errors import InstrumentError, UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity, number
-from hwlearn_drivers.smu import Ceiling, open_smu
+from hwlearn_drivers.smu import ChannelLimit, open_smu
 from hwlearn_drivers.smu.dry_answers import DryAnswers
 from hwlearn_drivers.smu.registry import FAMILIES, family_by_identity, family_of, models, write_off
-from hwlearn_drivers.transport.dry_link import DryLink
+from hwlearn_drivers.transport.links.dry_run import DryLink
 from hwlearn_drivers.transport.transport import Transport
 
 MODELS = ["2400", "2450", "2612B", "B2902A"]
-CEILING = Ceiling(2.0, 1e-3)
+CHANNEL_LIMIT = ChannelLimit(2.0, 1e-3)
 
 
 class Recorder(DryLink):
@@ -35,10 +35,10 @@ class Recorder(DryLink):
         super().write(data)
 
 
-def opened(model, ceiling=CEILING, channel=1):
+def opened(model, channel_limit=CHANNEL_LIMIT, channel=1):
     link = Recorder(model)
     transport = Transport(model, lambda: link)
-    smu = family_of(model)(transport, Identity("MAKER", model, "1", "1"), {channel: ceiling})
+    smu = family_of(model)(transport, Identity("MAKER", model, "1", "1"), {channel: channel_limit})
     return smu, smu.channel(channel), link
 
 
@@ -55,10 +55,10 @@ def bench(request):
 # --- refused before the wire ----------------------------------------------------------------------
 
 
-def test_a_level_beyond_the_ceiling_is_refused_with_value_limit_and_unit(bench):
+def test_level_beyond_channel_limit_is_rejected_with_value_limit_and_unit(bench):
     _, channel, link = bench
     with pytest.raises(
-        LimitError, match=r"voltage level 2.5 V on .* exceeds its ceiling of 2 V; nothing was sent"
+        LimitError, match=r"voltage level 2.5 V on .* exceeds its channel limit of 2 V; nothing was sent"
     ):
         channel.set_level(2.5)
     assert link.lines == []
@@ -68,17 +68,17 @@ def test_a_level_beyond_the_ceiling_is_refused_with_value_limit_and_unit(bench):
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (lambda c: c.voltage_source(-2.001, 1e-3), r"-2\.001 V .* ceiling of 2 V"),
-        (lambda c: c.voltage_source(0.0, 2e-3), r"current limit 2 mA .* ceiling of 1 mA"),
-        (lambda c: c.current_source(2e-3, 1.0), r"current level 2 mA .* ceiling of 1 mA"),
-        (lambda c: c.current_source(0.0, 3.0), r"voltage limit 3 V .* ceiling of 2 V"),
+        (lambda c: c.voltage_source(-2.001, 1e-3), r"-2\.001 V .* channel limit of 2 V"),
+        (lambda c: c.voltage_source(0.0, 2e-3), r"current limit 2 mA .* channel limit of 1 mA"),
+        (lambda c: c.current_source(2e-3, 1.0), r"current level 2 mA .* channel limit of 1 mA"),
+        (lambda c: c.current_source(0.0, 3.0), r"voltage limit 3 V .* channel limit of 2 V"),
         (lambda c: c.current_source(0.0, 0.0), r"voltage limit 0.* must be positive"),
         (lambda c: c.voltage_source(0.0, -1e-4), r"current limit .* must be positive"),
-        (lambda c: c.set_level(math.nan), r"nan .* is no number"),
-        (lambda c: c.set_level(math.inf), r"inf .* is no number"),
-        (lambda c: c.sweep([0.1, 0.2, 2.2, 0.1]), r"2\.2 V .* ceiling of 2 V"),
+        (lambda c: c.set_level(math.nan), r"nan .* is not finite"),
+        (lambda c: c.set_level(math.inf), r"inf .* is not finite"),
+        (lambda c: c.sweep([0.1, 0.2, 2.2, 0.1]), r"2\.2 V .* channel limit of 2 V"),
         (lambda c: c.sweep([]), "empty"),
-        (lambda c: setattr(c, "voltage_range", 5.0), r"voltage range 5 V .* ceiling of 2 V"),
+        (lambda c: setattr(c, "voltage_range", 5.0), r"voltage range 5 V .* channel limit of 2 V"),
         (lambda c: setattr(c, "current_range", -1e-4), r"current range .* must be positive"),
         (lambda c: setattr(c, "nplc", 1000.0), "1000 NPLC .* outside"),
         (lambda c: setattr(c, "nplc", math.nan), "NPLC .* outside"),
@@ -102,7 +102,7 @@ def test_nothing_refused_reaches_the_wire(bench, request_, words):
     ],
 )
 def test_the_instruments_own_region_is_a_limit_too(model, volts, amperes):
-    smu, channel, link = opened(model, Ceiling(volts, amperes))
+    smu, channel, link = opened(model, ChannelLimit(volts, amperes))
     link.lines.clear()
     with pytest.raises(LimitError, match="beyond the instrument"):
         channel.voltage_source(volts, amperes)
@@ -112,8 +112,8 @@ def test_the_instruments_own_region_is_a_limit_too(model, volts, amperes):
     smu.close()
 
 
-def test_the_instruments_range_is_a_limit_below_a_generous_ceiling():
-    smu, channel, link = opened("2401", Ceiling(1000.0, 100.0))
+def test_instrument_range_applies_below_a_larger_channel_limit():
+    smu, channel, link = opened("2401", ChannelLimit(1000.0, 100.0))
     link.lines.clear()
     with pytest.raises(LimitError, match=r"exceeds the instrument's range of 21 V"):
         channel.voltage_source(30.0, 0.1)
@@ -122,9 +122,9 @@ def test_the_instruments_range_is_a_limit_below_a_generous_ceiling():
 
 
 @pytest.mark.parametrize(("volts", "amperes"), [(0.0, 1.0), (1.0, -1.0), (math.inf, 1.0), (1.0, math.nan)])
-def test_a_ceiling_is_positive_and_finite(volts, amperes):
+def test_channel_limit_must_be_positive_and_finite(volts, amperes):
     with pytest.raises(LimitError, match="positive and finite"):
-        Ceiling(volts, amperes)
+        ChannelLimit(volts, amperes)
 
 
 # --- order ----------------------------------------------------------------------------------------
@@ -204,7 +204,7 @@ def test_a_mistyped_setting_is_refused(bench, name):
     with pytest.raises(AttributeError):
         setattr(smu.transport, name, 1.0)
     with pytest.raises((AttributeError, TypeError)):  # which of them a frozen dataclass raises differs
-        setattr(channel.ceiling, name, 1.0)
+        setattr(channel.channel_limit, name, 1.0)
     assert link.lines == []
 
 
@@ -253,14 +253,14 @@ def test_a_named_model_is_switched_off_before_it_is_asked(responder):
     heard = responder(
         lambda line: DryAnswers("2612B")(line.encode()) and DryAnswers("2612B")(line.encode()) + b"\n"
     )
-    with open_smu(heard.url, {1: CEILING}, model="2612B"):
+    with open_smu(heard.url, {1: CHANNEL_LIMIT}, model="2612B"):
         assert heard.heard[:3] == ["smua.source.output=0", "smub.source.output=0", "*IDN?"]
 
 
 def test_another_instrument_than_the_named_one_is_refused(responder):
     heard = responder(lambda line: b"KEITHLEY INSTRUMENTS INC.,MODEL 2400,1,1\n" if line == "*IDN?" else None)
     with pytest.raises(UnknownInstrumentError, match=r"expects a 2450, but .*2400"):
-        open_smu(heard.url, {1: CEILING}, model="2450")
+        open_smu(heard.url, {1: CHANNEL_LIMIT}, model="2450")
 
 
 def test_off_by_address_is_written_and_nothing_is_asked(responder):
@@ -280,7 +280,7 @@ def _options():
 
 
 def test_a_dry_run_goes_through_everything_and_opens_nothing(capsys):
-    with open_smu("GPIB0::24::INSTR", {1: CEILING}, model="2400", dry_run=True) as smu:
+    with open_smu("GPIB0::24::INSTR", {1: CHANNEL_LIMIT}, model="2400", dry_run=True) as smu:
         channel = smu.channel(1)
         channel.voltage_source(0.0, 1e-3)
         channel.on()
@@ -290,7 +290,7 @@ def test_a_dry_run_goes_through_everything_and_opens_nothing(capsys):
     assert "GPIB0::24::INSTR > :SENS:CURR:PROT 0.001" in printed
     assert printed.splitlines()[0] == "GPIB0::24::INSTR > :OUTP 0"
     with pytest.raises(SetupError, match="name the model"):
-        open_smu("GPIB0::24::INSTR", {1: CEILING}, dry_run=True)
+        open_smu("GPIB0::24::INSTR", {1: CHANNEL_LIMIT}, dry_run=True)
 
 
 # --- numbers --------------------------------------------------------------------------------------
@@ -341,7 +341,7 @@ _REQUEST = st.one_of(
 
 
 def check_requests(model, requests):
-    """Make requests of any kind; what was sent lies within the ceiling and is what was asked, bit for bit."""
+    """Make requests of any kind; what was sent lies within the channel limit and equals what was requested."""
     smu, channel, link = opened(model)
     link.lines.clear()
     asked = {0.0}
@@ -355,8 +355,8 @@ def check_requests(model, requests):
         except (LimitError, NetworkError):
             continue
     volts, amperes = numbers_sent(link.lines)
-    assert all(abs(value) <= CEILING.volts * (1 + 1e-9) for value in volts)
-    assert all(abs(value) <= CEILING.amperes * (1 + 1e-9) for value in amperes)
+    assert all(abs(value) <= CHANNEL_LIMIT.volts * (1 + 1e-9) for value in volts)
+    assert all(abs(value) <= CHANNEL_LIMIT.amperes * (1 + 1e-9) for value in amperes)
     assert {*volts, *amperes} <= asked
     smu.close()
 
@@ -394,7 +394,7 @@ def test_the_wire_reader_of_these_tests_sees_every_number(model):
 def test_an_error_in_the_queue_is_raised_not_logged(scripted):
     link = Recorder("2400")
     transport = Transport("2400", lambda: link)
-    smu = family_of("2400")(transport, Identity("MAKER", "2400", "1", "1"), {1: CEILING})
+    smu = family_of("2400")(transport, Identity("MAKER", "2400", "1", "1"), {1: CHANNEL_LIMIT})
     answers = iter([b'-113,"Undefined header"', b'0,"No error"'])
     link._answer = lambda message: next(answers) if message == b":SYST:ERR?" else DryAnswers("2400")(message)
     with pytest.raises(InstrumentError, match="Undefined header"):

@@ -7,13 +7,13 @@ from hwlearn.errors import SetupError
 from hwlearn_drivers.errors import InstrumentError, UnknownInstrumentError
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.instrument import Identity
-from hwlearn_drivers.smu import Ceiling
+from hwlearn_drivers.smu import ChannelLimit
 from hwlearn_drivers.smu.models.keithley2400 import Keithley2400
 from hwlearn_drivers.smu.models.keithley2450 import Keithley2450
 from hwlearn_drivers.smu.models.keithley2600 import Keithley2600
 from hwlearn_drivers.smu.models.keysight_b2900 import KeysightB2900
 
-CEILING = Ceiling(2.0, 1e-3)
+CHANNEL_LIMIT = ChannelLimit(2.0, 1e-3)
 K2400 = Identity("KEITHLEY INSTRUMENTS INC.", "MODEL 2400", "1234567", "C30")
 K2450 = Identity("KEITHLEY INSTRUMENTS", "MODEL 2450", "04012345", "1.7.0b")
 K2612B = Identity("Keithley Instruments Inc.", "Model 2612B", "4012345", "3.3.5")
@@ -74,7 +74,7 @@ def test_keithley_2400(scripted):
             *CLOSE_2400,
         ]
     )
-    with Keithley2400(transport, K2400, {1: CEILING}) as smu:
+    with Keithley2400(transport, K2400, {1: CHANNEL_LIMIT}) as smu:
         channel = smu.channel(1)
         channel.nplc = 0.1
         channel.four_wire = True
@@ -108,7 +108,7 @@ def test_keithley_2400_list_sweep(scripted):
             *CLOSE_2400,
         ]
     )
-    with Keithley2400(transport, K2400, {1: CEILING}) as smu:
+    with Keithley2400(transport, K2400, {1: CHANNEL_LIMIT}) as smu:
         smu.channel(1).voltage_source(0.0, 1e-3)
         sweep = smu.channel(1).sweep([0.1, -0.2, 5e-7])
     np.testing.assert_array_equal(sweep.volts, [0.1, -0.2, 5e-7])
@@ -144,7 +144,7 @@ def test_keithley_2450(scripted):
             (":OUTP?", "0"),
         ]
     )
-    with Keithley2450(transport, K2450, {1: CEILING}) as smu:
+    with Keithley2450(transport, K2450, {1: CHANNEL_LIMIT}) as smu:
         channel = smu.channel(1)
         channel.nplc = 2
         channel.four_wire = True
@@ -167,7 +167,7 @@ def test_keithley_2450_in_another_language_is_refused(scripted):
         [(":OUTP 0", None), ("*LANG?", "TSP"), (":OUTP 0", None), (":OUTP?", "0")],
     )
     with pytest.raises(UnknownInstrumentError, match=r"'TSP'.*\*LANG SCPI"):
-        Keithley2450(transport, K2450, {1: CEILING})
+        Keithley2450(transport, K2450, {1: CHANNEL_LIMIT})
     assert link.closed
 
 
@@ -211,7 +211,7 @@ def test_keithley_2600(scripted):
             ("print(smub.source.output)", "0"),
         ]
     )
-    with Keithley2600(transport, K2612B, {2: CEILING}) as smu:
+    with Keithley2600(transport, K2612B, {2: CHANNEL_LIMIT}) as smu:
         channel = smu.channel(2)
         channel.nplc = 0.01
         channel.four_wire = True
@@ -250,7 +250,7 @@ def test_keithley_2600_error_queue(scripted):
             ("print(smub.source.output)", "0"),
         ]
     )
-    with Keithley2600(transport, K2612B, {1: CEILING}) as smu:
+    with Keithley2600(transport, K2612B, {1: CHANNEL_LIMIT}) as smu:
         with pytest.raises(InstrumentError, match=r"'smua.measure.nplc=5.0' with error -285") as raised:
             smu.channel(1).nplc = 5
         assert (raised.value.code, raised.value.text) == (-285, "TSP Syntax error at line 1")
@@ -291,7 +291,7 @@ def test_keysight_b2900(scripted):
             (":OUTP2?", "0"),
         ]
     )
-    with KeysightB2900(transport, B2902A, {2: CEILING}) as smu:
+    with KeysightB2900(transport, B2902A, {2: CHANNEL_LIMIT}) as smu:
         channel = smu.channel(2)
         channel.nplc = 1e-3
         channel.four_wire = True
@@ -319,7 +319,7 @@ def test_the_error_queue_is_emptied_and_the_culprit_named(scripted):
             *CLOSE_2400,
         ]
     )
-    with Keithley2400(transport, K2400, {1: CEILING}) as smu:
+    with Keithley2400(transport, K2400, {1: CHANNEL_LIMIT}) as smu:
         with pytest.raises(InstrumentError, match="MODEL 2400 at script") as raised:
             smu.channel(1).nplc = 5
         assert raised.value.code == -222
@@ -338,7 +338,7 @@ def test_a_setting_after_a_refused_one_is_not_sent(scripted):
             *CLOSE_2400,
         ]
     )
-    with Keithley2400(transport, K2400, {1: CEILING}) as smu:
+    with Keithley2400(transport, K2400, {1: CHANNEL_LIMIT}) as smu:
         with pytest.raises(InstrumentError, match=r":SENS:CURR:PROT 0\.001"):
             smu.channel(1).voltage_source(0.5, 1e-3)
         assert smu.channel(1).source is None
@@ -363,7 +363,7 @@ def test_off_during_a_sweep_aborts_it(scripted, monkeypatch):
     def interrupted(self, timeout_s):
         raise KeyboardInterrupt
 
-    smu = Keithley2400(transport, K2400, {1: CEILING})
+    smu = Keithley2400(transport, K2400, {1: CHANNEL_LIMIT})
     smu.channel(1).voltage_source(0.0, 1e-3)
     monkeypatch.setattr(type(link), "_receive", interrupted)
     with pytest.raises(KeyboardInterrupt):
@@ -377,10 +377,10 @@ def test_off_during_a_sweep_aborts_it(scripted, monkeypatch):
 def test_another_model_is_refused(scripted, model):
     transport, _ = scripted([])
     with pytest.raises(UnknownInstrumentError, match="none of"):
-        Keithley2400(transport, Identity("KEITHLEY", model, "1", "1"), {1: CEILING})
+        Keithley2400(transport, Identity("KEITHLEY", model, "1", "1"), {1: CHANNEL_LIMIT})
 
 
 def test_a_channel_that_is_not_there_is_refused(scripted):
     transport, _ = scripted([])
     with pytest.raises(SetupError, match=r"1 channel\(s\), there is no channel 2"):
-        Keithley2400(transport, K2400, {2: CEILING})
+        Keithley2400(transport, K2400, {2: CHANNEL_LIMIT})

@@ -11,10 +11,10 @@ from hwlearn_drivers.errors import LinkError, LinkTimeout, UnknownInstrumentErro
 from hwlearn_drivers.instrument import discovery
 from hwlearn_drivers.transport.addresses import LinkOptions, open_link
 from hwlearn_drivers.transport.blocks import encode_block
-from hwlearn_drivers.transport.serial_link import SerialLink
-from hwlearn_drivers.transport.socket_link import SocketLink
+from hwlearn_drivers.transport.links.serial_port import SerialLink
+from hwlearn_drivers.transport.links.tcp_socket import SocketLink
+from hwlearn_drivers.transport.links.visa import VisaLink
 from hwlearn_drivers.transport.transport import Transport
-from hwlearn_drivers.transport.visa_link import VisaLink
 
 QUICK = LinkOptions(timeout_s=2.0)
 
@@ -80,7 +80,7 @@ def test_where_nobody_is_the_message_says_so(address):
 
 
 def test_another_visa_library_takes_every_visa_name(mocker):
-    opened = mocker.patch("hwlearn_drivers.transport.visa_link.pyvisa.ResourceManager")
+    opened = mocker.patch("hwlearn_drivers.transport.links.visa.pyvisa.ResourceManager")
     open_link("TCPIP::10.0.0.1::5025::SOCKET", LinkOptions(visa_library="@ivi"))
     open_link("ASRL3::INSTR", LinkOptions(visa_library="@ivi", baud=9600))
     open_link("GPIB0::24::INSTR", LinkOptions(visa_library="@ivi"))
@@ -167,7 +167,7 @@ def gpib(mocker):
 
     def make(*replies):
         bus = Bus(replies)
-        manager = mocker.patch("hwlearn_drivers.transport.visa_link.pyvisa.ResourceManager").return_value
+        manager = mocker.patch("hwlearn_drivers.transport.links.visa.pyvisa.ResourceManager").return_value
         resource = manager.open_resource.return_value
         resource.visalib, resource.session = bus, 1
         resource.clear.side_effect = lambda: setattr(bus, "cleared", bus.cleared + 1)

@@ -11,9 +11,9 @@ import pytest
 from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError, LinkTimeout
 from hwlearn_drivers.transport.addresses import LinkOptions, open_link
 from hwlearn_drivers.transport.blocks import encode_block
-from hwlearn_drivers.transport.dry_link import DryLink
 from hwlearn_drivers.transport.fence import SCPI_FENCE, TSP_FENCE, Fence
-from hwlearn_drivers.transport.link import StreamLink
+from hwlearn_drivers.transport.links.dry_run import DryLink
+from hwlearn_drivers.transport.links.link import StreamLink
 from hwlearn_drivers.transport.transport import Transport
 from hwlearn_drivers.transport.wire_log import WireLog
 

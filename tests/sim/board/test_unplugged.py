@@ -136,10 +136,10 @@ def test_what_is_driven_when_the_plug_is_pulled_is_let_go_by_the_boards_watchdog
         port.plug(accident_prone.address("board"))
         board = accident_prone.board("board")
         network = open_network(str(port.path))
-        network.board.tell("SOUR:VOLT 0,1.5", "ROUT:CLOS 1")
+        network.board.write("SOUR:VOLT 0,1.5", "ROUT:CLOS 1")
         faults.inject("unplugged")
         with pytest.raises(HwlearnError):
-            network.board.ask("*IDN?")
+            network.board.query("*IDN?")
         assert not board.is_safe
         assert board.switches() == 1
         pulled = time.monotonic()

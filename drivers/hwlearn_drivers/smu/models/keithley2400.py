@@ -11,10 +11,10 @@ from typing import ClassVar
 from hwlearn.arrays import FloatArray
 from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
-from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, other, range_command
+from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
+from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
 from hwlearn_drivers.smu.reading import Reading
 from hwlearn_drivers.smu.smu import Smu
-from hwlearn_drivers.smu.span import Quantity, Span
 
 _NPLC = (0.01, 10.0)
 
@@ -26,12 +26,12 @@ class Keithley2400Channel(ScpiChannel):
 
     def read(self) -> Reading:
         """Measure voltage and current (``:FORM:ELEM VOLT,CURR``)."""
-        volts, amperes = self.smu.ask_numbers(":READ?", 2, self._patience_s())
+        volts, amperes = self.smu.query_numbers(":READ?", 2, self._patience_s())
         return Reading(volts, amperes)
 
     def limited(self) -> bool:
         """Ask whether the source is at its limit."""
-        return self._ask_flag(f":SENS:{WORD[other(self._needs_source())]}:PROT:TRIP?")
+        return self._query_flag(f":SENS:{WORD[other(self._needs_source())]}:PROT:TRIP?")
 
     def _level_command(self, quantity: Quantity, value: float) -> str:
         return f":SOUR:{WORD[quantity]} {number(value)}"
@@ -59,13 +59,13 @@ class Keithley2400Channel(ScpiChannel):
 
     def _sweep(self, quantity: Quantity, levels: Sequence[float]) -> FloatArray:
         word, n = WORD[quantity], len(levels)
-        self.smu.tell(
+        self.smu.write(
             f":SOUR:LIST:{word} {','.join(number(level) for level in levels)}",
             f":SOUR:{word}:MODE LIST",
             f":TRIG:COUN {n}",
         )
         readings = self._pairs(":READ?", n)
-        self.smu.tell(":TRIG:COUN 1", f":SOUR:{word}:MODE FIX")
+        self.smu.write(":TRIG:COUN 1", f":SOUR:{word}:MODE FIX")
         return readings
 
 
@@ -74,10 +74,10 @@ class Keithley2400(Smu):
 
     __slots__ = ()
 
-    spans: ClassVar[Mapping[str, Span]] = {
-        "2400": Span(((21.0, 1.05), (210.0, 0.105)), _NPLC),
-        "2401": Span(((21.0, 1.05),), _NPLC),
-        "2410": Span(((21.0, 1.05), (1100.0, 0.021)), _NPLC),
+    operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
+        "2400": OperatingRange(((21.0, 1.05), (210.0, 0.105)), _NPLC),
+        "2401": OperatingRange(((21.0, 1.05),), _NPLC),
+        "2410": OperatingRange(((21.0, 1.05), (1100.0, 0.021)), _NPLC),
     }
     channel_class: ClassVar[type[SmuChannel]] = Keithley2400Channel
 
@@ -87,7 +87,7 @@ class Keithley2400(Smu):
         return ":OUTP 0"
 
     def _reset(self) -> None:
-        self.tell(
+        self.write(
             "*RST",
             "*CLS",
             ":SENS:FUNC:CONC 1",
@@ -99,4 +99,4 @@ class Keithley2400(Smu):
         return [":ABOR"]
 
     def _is_off(self) -> bool:
-        return self.ask_numbers(":OUTP?", 1) == [0.0]
+        return self.query_numbers(":OUTP?", 1) == [0.0]

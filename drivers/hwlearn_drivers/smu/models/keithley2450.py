@@ -14,10 +14,10 @@ from hwlearn.arrays import FloatArray
 from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
-from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, other, range_command
+from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
+from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
 from hwlearn_drivers.smu.reading import Reading
 from hwlearn_drivers.smu.smu import Smu
-from hwlearn_drivers.smu.span import Quantity, Span
 
 _LIMIT = {"current": ":SOUR:VOLT:ILIM", "voltage": ":SOUR:CURR:VLIM"}
 
@@ -30,12 +30,12 @@ class Keithley2450Channel(ScpiChannel):
     def read(self) -> Reading:
         """Measure voltage and current: the source as read back, and the reading."""
         source = self._needs_source()
-        sourced, measured = self.smu.ask_numbers(':READ? "defbuffer1",SOUR,READ', 2, self._patience_s())
+        sourced, measured = self.smu.query_numbers(':READ? "defbuffer1",SOUR,READ', 2, self._patience_s())
         return Reading(sourced, measured) if source == "voltage" else Reading(measured, sourced)
 
     def limited(self) -> bool:
         """Ask whether the source is at its limit."""
-        return self._ask_flag(f"{_LIMIT[other(self._needs_source())]}:TRIP?")
+        return self._query_flag(f"{_LIMIT[other(self._needs_source())]}:TRIP?")
 
     def _level_command(self, quantity: Quantity, value: float) -> str:
         return f":SOUR:{WORD[quantity]} {number(value)}"
@@ -63,7 +63,7 @@ class Keithley2450Channel(ScpiChannel):
 
     def _sweep(self, quantity: Quantity, levels: Sequence[float]) -> FloatArray:
         word, n = WORD[quantity], len(levels)
-        self.smu.tell(
+        self.smu.write(
             ':TRAC:CLE "defbuffer1"',
             f":SOUR:LIST:{word} {','.join(number(level) for level in levels)}",
             f":SOUR:SWE:{word}:LIST 1,0",
@@ -79,7 +79,9 @@ class Keithley2450(Smu):
 
     __slots__ = ()
 
-    spans: ClassVar[Mapping[str, Span]] = {"2450": Span(((21.0, 1.05), (210.0, 0.105)), (0.01, 10.0))}
+    operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
+        "2450": OperatingRange(((21.0, 1.05), (210.0, 0.105)), (0.01, 10.0))
+    }
     channel_class: ClassVar[type[SmuChannel]] = Keithley2450Channel
 
     @classmethod
@@ -88,15 +90,15 @@ class Keithley2450(Smu):
         return ":OUTP 0"
 
     def _reset(self) -> None:
-        language = self.ask("*LANG?").strip()
+        language = self.query("*LANG?").strip()
         if language != "SCPI":
             raise UnknownInstrumentError(
                 f"{self.name} has the command set {language!r}; send '*LANG SCPI' and switch it off and on"
             )
-        self.tell("*RST", "*CLS")
+        self.write("*RST", "*CLS")
 
     def _abort_commands(self) -> list[str]:
         return [":ABOR"]
 
     def _is_off(self) -> bool:
-        return self.ask_numbers(":OUTP?", 1) == [0.0]
+        return self.query_numbers(":OUTP?", 1) == [0.0]

@@ -13,16 +13,20 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
+from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity
 from hwlearn_drivers.smu.reading import Reading
 from hwlearn_drivers.smu.smu import Smu
-from hwlearn_drivers.smu.span import Quantity, Span
 from hwlearn_drivers.transport.fence import TSP_FENCE, Fence
 
 _LETTER: Final[dict[Quantity, str]] = {"voltage": "v", "current": "i"}
 _FUNCTION: Final[dict[Quantity, int]] = {"voltage": 1, "current": 0}
 _NPLC = (0.001, 25.0)
-_LOW_VOLTAGE = ((6.06, 3.03), (40.4, 1.01))
-_HIGH_VOLTAGE = ((20.2, 1.515), (202.0, 0.101))
+_REGIONS = {
+    "0": ((6.06, 3.03), (40.4, 1.01)),
+    "1": ((20.2, 1.515), (202.0, 0.101)),
+    "3": ((20.2, 1.515), (202.0, 0.101)),
+}
+"""Of 260x, 261x and 263x, by the third digit."""
 
 
 class Keithley2600Channel(SmuChannel):
@@ -41,14 +45,14 @@ class Keithley2600Channel(SmuChannel):
 
     def read(self) -> Reading:
         """Measure voltage and current."""
-        amperes, volts = self.smu.ask_numbers(f"print({self._node}.measure.iv())", 2, self._patience_s())
+        amperes, volts = self.smu.query_numbers(f"print({self._node}.measure.iv())", 2, self._patience_s())
         return Reading(volts, amperes)
 
     def limited(self) -> bool:
         """Ask whether the source is at its limit."""
         self._needs_source()
         question = f"print({self._node}.source.compliance)"
-        answer = self.smu.ask(question).strip()
+        answer = self.smu.query(question).strip()
         if answer not in ("true", "false"):
             self.smu.transport.garbled(question, answer)
         return answer == "true"
@@ -83,7 +87,7 @@ class Keithley2600Channel(SmuChannel):
 
     def _sweep(self, quantity: Quantity, levels: Sequence[float]) -> FloatArray:
         node, n, letter = self._node, len(levels), _LETTER[quantity]
-        self.smu.tell(
+        self.smu.write(
             f"{node}.nvbuffer1.clear()",
             f"{node}.nvbuffer2.clear()",
             f"{node}.trigger.source.list{letter}({{{','.join(number(level) for level in levels)}}})",
@@ -95,8 +99,8 @@ class Keithley2600Channel(SmuChannel):
         )
         self.smu.transport.write(f"{node}.trigger.initiate()", "waitcomplete()")
         patience_s = self._patience_s(n)
-        amperes = self.smu.ask_numbers(f"printbuffer(1,{n},{node}.nvbuffer1.readings)", n, patience_s)
-        volts = self.smu.ask_numbers(f"printbuffer(1,{n},{node}.nvbuffer2.readings)", n, patience_s)
+        amperes = self.smu.query_numbers(f"printbuffer(1,{n},{node}.nvbuffer1.readings)", n, patience_s)
+        volts = self.smu.query_numbers(f"printbuffer(1,{n},{node}.nvbuffer2.readings)", n, patience_s)
         self.smu.check_errors(f"{node}.trigger.initiate()")
         return np.array([volts, amperes])
 
@@ -107,8 +111,8 @@ class Keithley2600(Smu):
     __slots__ = ()
 
     fence: ClassVar[Fence | None] = TSP_FENCE
-    spans: ClassVar[Mapping[str, Span]] = {
-        f"26{kind}{letter}": Span(_LOW_VOLTAGE if kind.startswith("0") else _HIGH_VOLTAGE, _NPLC, channels)
+    operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
+        f"26{kind}{letter}": OperatingRange(_REGIONS[kind[0]], _NPLC, channels)
         for kind, channels in {
             "01": 1,
             "02": 2,
@@ -136,20 +140,20 @@ class Keithley2600(Smu):
 
     def _reset(self) -> None:
         self.transport.write("errorqueue.clear()")
-        self.tell("reset()", "format.asciiprecision=16")
+        self.write("reset()", "format.asciiprecision=16")
 
     def _abort_commands(self) -> list[str]:
         return ["abort"]
 
     def _is_off(self) -> bool:
-        return all(self.ask_numbers(f"print({_node(n)}.source.output)", 1) == [0.0] for n in self._numbers)
+        return all(self.query_numbers(f"print({_node(n)}.source.output)", 1) == [0.0] for n in self._numbers)
 
     def _next_error(self) -> tuple[int, str] | None:
-        (count,) = self.ask_numbers("print(errorqueue.count)", 1)
+        (count,) = self.query_numbers("print(errorqueue.count)", 1)
         if not count:
             return None
         question = "print(errorqueue.next())"
-        answer = self.ask(question)
+        answer = self.query(question)
         code, *rest = answer.split("\t")
         try:
             return int(float(code)), rest[0] if rest else ""

@@ -13,10 +13,10 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
-from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, other, range_command
+from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
+from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
 from hwlearn_drivers.smu.reading import Reading
 from hwlearn_drivers.smu.smu import Smu
-from hwlearn_drivers.smu.span import Quantity, Span
 
 _REGIONS = ((6.0, 3.03), (21.0, 1.515), (210.0, 0.105))
 _NPLC = (4e-4, 100.0)
@@ -29,12 +29,12 @@ class KeysightB2900Channel(ScpiChannel):
 
     def read(self) -> Reading:
         """Measure voltage and current (``:FORM:ELEM:SENS VOLT,CURR``)."""
-        volts, amperes = self.smu.ask_numbers(f":MEAS? (@{self.number})", 2, self._patience_s())
+        volts, amperes = self.smu.query_numbers(f":MEAS? (@{self.number})", 2, self._patience_s())
         return Reading(volts, amperes)
 
     def limited(self) -> bool:
         """Ask whether the source is at its limit."""
-        return self._ask_flag(f":SENS{self.number}:{WORD[other(self._needs_source())]}:PROT:TRIP?")
+        return self._query_flag(f":SENS{self.number}:{WORD[other(self._needs_source())]}:PROT:TRIP?")
 
     def _level_command(self, quantity: Quantity, value: float) -> str:
         return f":SOUR{self.number}:{WORD[quantity]} {number(value)}"
@@ -62,17 +62,17 @@ class KeysightB2900Channel(ScpiChannel):
 
     def _sweep(self, quantity: Quantity, levels: Sequence[float]) -> FloatArray:
         word, n, c = WORD[quantity], len(levels), self.number
-        self.smu.tell(
+        self.smu.write(
             f":SOUR{c}:LIST:{word} {','.join(number(level) for level in levels)}",
             f":SOUR{c}:{word}:MODE LIST",
             f":TRIG{c}:COUN {n}",
         )
         self.smu.transport.write(f":INIT (@{c})")
         patience_s = self._patience_s(n)
-        volts = self.smu.ask_numbers(f":FETC:ARR:VOLT? (@{c})", n, patience_s)
-        amperes = self.smu.ask_numbers(f":FETC:ARR:CURR? (@{c})", n, patience_s)
+        volts = self.smu.query_numbers(f":FETC:ARR:VOLT? (@{c})", n, patience_s)
+        amperes = self.smu.query_numbers(f":FETC:ARR:CURR? (@{c})", n, patience_s)
         self.smu.check_errors(f":INIT (@{c})")
-        self.smu.tell(f":TRIG{c}:COUN 1", f":SOUR{c}:{word}:MODE FIX")
+        self.smu.write(f":TRIG{c}:COUN 1", f":SOUR{c}:{word}:MODE FIX")
         return np.array([volts, amperes])
 
 
@@ -81,8 +81,8 @@ class KeysightB2900(Smu):
 
     __slots__ = ()
 
-    spans: ClassVar[Mapping[str, Span]] = {
-        f"B29{kind}{channels}{letter}": Span(_REGIONS, _NPLC, channels)
+    operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
+        f"B29{kind}{channels}{letter}": OperatingRange(_REGIONS, _NPLC, channels)
         for kind in (0, 1)
         for channels in (1, 2)
         for letter in "AB"
@@ -95,13 +95,13 @@ class KeysightB2900(Smu):
         return f":OUTP{number} 0"
 
     def _reset(self) -> None:
-        self.tell("*RST", "*CLS", ":FORM:ELEM:SENS VOLT,CURR")
+        self.write("*RST", "*CLS", ":FORM:ELEM:SENS VOLT,CURR")
         for c in self._numbers:
             # from the factory a measurement switches the output on by itself
-            self.tell(f":OUTP{c}:ON:AUTO 0", f':SENS{c}:FUNC "VOLT","CURR"')
+            self.write(f":OUTP{c}:ON:AUTO 0", f':SENS{c}:FUNC "VOLT","CURR"')
 
     def _abort_commands(self) -> list[str]:
         return [":ABOR:ALL"]
 
     def _is_off(self) -> bool:
-        return all(self.ask_numbers(f":OUTP{number}?", 1) == [0.0] for number in self._numbers)
+        return all(self.query_numbers(f":OUTP{number}?", 1) == [0.0] for number in self._numbers)

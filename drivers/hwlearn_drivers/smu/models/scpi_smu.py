@@ -9,15 +9,10 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
-from hwlearn_drivers.smu.span import Quantity
+from hwlearn_drivers.smu.operating_range import Quantity
 
 WORD: Final[dict[Quantity, str]] = {"voltage": "VOLT", "current": "CURR"}
 """The quantity in a command."""
-
-
-def other(quantity: Quantity) -> Quantity:
-    """Return the quantity that a source of this one measures and limits."""
-    return "current" if quantity == "voltage" else "voltage"
 
 
 def range_command(path: str, value: float | None) -> str:
@@ -30,14 +25,14 @@ class ScpiChannel(SmuChannel):
 
     __slots__ = ()
 
-    def _ask_flag(self, question: str) -> bool:
+    def _query_flag(self, question: str) -> bool:
         """Ask for 0 or 1."""
-        (flag,) = self.smu.ask_numbers(question, 1)
+        (flag,) = self.smu.query_numbers(question, 1)
         if flag not in (0.0, 1.0):
             self.smu.transport.garbled(question, str(flag))
         return flag == 1.0
 
     def _pairs(self, question: str, points: int) -> FloatArray:
         """Ask for pairs of numbers and return them as (2, points)."""
-        values = self.smu.ask_numbers(question, 2 * points, self._patience_s(points))
+        values = self.smu.query_numbers(question, 2 * points, self._patience_s(points))
         return np.array(values).reshape(points, 2).T

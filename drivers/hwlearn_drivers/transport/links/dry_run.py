@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from hwlearn_drivers.errors import LinkTimeout
-from hwlearn_drivers.transport.link import StreamLink
+from hwlearn_drivers.transport.links.link import StreamLink
 
 Answer = Callable[[bytes], bytes | None]
 """A message that was sent, without its end -> what an idle instrument would answer, or None for nothing."""

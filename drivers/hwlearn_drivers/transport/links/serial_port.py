@@ -10,7 +10,7 @@ import time
 import serial
 
 from hwlearn_drivers.errors import LinkError, LinkTimeout
-from hwlearn_drivers.transport.link import _CHUNK, StreamLink
+from hwlearn_drivers.transport.links.link import CHUNK, StreamLink
 
 _SLICE_S = 0.05  # setting a port's time-out reconfigures it, so it stays fixed and longer waits are sliced
 
@@ -77,7 +77,7 @@ class SerialLink(StreamLink):
         try:
             if not self._poll.poll(1000 * timeout_s):
                 return b""
-            piece = os.read(self._fd, _CHUNK)
+            piece = os.read(self._fd, CHUNK)
         except OSError as error:
             raise LinkError(f"{self.url} is gone: {error.strerror}") from error
         if not piece:
@@ -92,7 +92,7 @@ class SerialLink(StreamLink):
                 first: bytes = port.read(1)
                 if first:
                     more = port.in_waiting
-                    return first + port.read(min(more, _CHUNK)) if more else first
+                    return first + port.read(min(more, CHUNK)) if more else first
                 if time.monotonic() >= deadline:
                     return b""
         except (OSError, TypeError) as error:  # a port that is closed under a reader raises TypeError

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 
 from hwlearn_drivers.errors import LinkTimeout
 
-_CHUNK = 65536
+CHUNK = 65536
 
 
 class Link(ABC):

@@ -10,7 +10,7 @@ import pyvisa
 from pyvisa.constants import StatusCode
 
 from hwlearn_drivers.errors import LinkError, LinkTimeout
-from hwlearn_drivers.transport.link import Link
+from hwlearn_drivers.transport.links.link import Link
 
 _CHUNK = 20 * 1024
 _MORE = StatusCode.success_max_count_read

@@ -7,7 +7,7 @@ import select
 import socket
 
 from hwlearn_drivers.errors import LinkError, LinkTimeout
-from hwlearn_drivers.transport.link import _CHUNK, StreamLink
+from hwlearn_drivers.transport.links.link import CHUNK, StreamLink
 
 
 class SocketLink(StreamLink):
@@ -69,7 +69,7 @@ class SocketLink(StreamLink):
     def _receive(self, timeout_s: float) -> bytes:
         try:
             self._wait_at_most(timeout_s)
-            piece = self._socket.recv(_CHUNK)
+            piece = self._socket.recv(CHUNK)
         except (TimeoutError, BlockingIOError):
             return b""
         except OSError as error:

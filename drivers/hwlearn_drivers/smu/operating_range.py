@@ -1,4 +1,4 @@
-"""What an SMU can do (`Span`) and what its user allows (`Ceiling`): nothing beyond either is sent."""
+"""`OperatingRange` of a model and `ChannelLimit` set by the user: values beyond either one are never sent."""
 
 from __future__ import annotations
 
@@ -10,14 +10,19 @@ from hwlearn.errors import LimitError
 from hwlearn.units import ROUNDING, format_quantity
 
 Quantity = Literal["voltage", "current"]
-"""What a source makes, and with it what its limit holds back: the other one."""
+"""The quantity that a source sets; its limit applies to the other one."""
 
 UNIT: dict[Quantity, str] = {"voltage": "V", "current": "A"}
 
 
+def other(quantity: Quantity) -> Quantity:
+    """Return the quantity that a source of this one limits and measures."""
+    return "current" if quantity == "voltage" else "voltage"
+
+
 @dataclass(frozen=True, slots=True)
-class Ceiling:
-    """The most that a channel may ever be told: volts and amperes, either sign.
+class ChannelLimit:
+    """Maximum absolute voltage and current of a channel, as levels, limits (compliance) and ranges.
 
     Raises
     ------
@@ -34,24 +39,24 @@ class Ceiling:
             object.__setattr__(self, name, value)
             if not (math.isfinite(value) and value > 0):
                 raise LimitError(
-                    f"the ceiling in {name} of an SMU channel is {value}; it must be positive and finite"
+                    f"the channel limit in {name} of an SMU channel is {value}; it must be positive and finite"
                 )
 
     def most(self, quantity: Quantity) -> float:
-        """Return the most of a quantity."""
+        """Return the maximum of a quantity."""
         return self.volts if quantity == "voltage" else self.amperes
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
-    """What a model can do.
+class OperatingRange:
+    """The range in which a model can operate.
 
     Attributes
     ----------
     regions : tuple of (float, float)
-        Corners (volts, amperes) of its operating area, either sign; level and limit lie inside one of them.
+        Maximum absolute volts and amperes of each operating region. Level and limit must lie inside one of them.
     nplc : (float, float)
-        Least and most integration time in power line cycles.
+        Minimum and maximum integration time in power line cycles.
     channels : int
     """
 
@@ -60,23 +65,23 @@ class Span:
     channels: int = 1
 
     def most(self, quantity: Quantity) -> float:
-        """Return the most of a quantity, in whatever region."""
+        """Return the maximum of a quantity over all regions."""
         return max(region[quantity == "current"] for region in self.regions)
 
-    def check(self, where: str, quantity: Quantity, level: float, limit: float, ceiling: Ceiling) -> None:
-        """Refuse a source level, and the limit that goes with it, beyond the ceiling or the instrument.
+    def check(self, where: str, quantity: Quantity, level: float, limit: float, allowed: ChannelLimit) -> None:
+        """Reject a source level and its limit if one of them is beyond the channel limit or this range.
 
         Raises
         ------
         LimitError
             Naming channel, value, limit and unit.
         """
-        other: Quantity = "current" if quantity == "voltage" else "voltage"
-        self.check_one(where, quantity, level, ceiling, "level")
-        self.check_one(where, other, limit, ceiling, "limit")
+        self.check_one(where, quantity, level, allowed, "level")
+        self.check_one(where, other(quantity), limit, allowed, "limit")
         if not limit > 0:
             raise LimitError(
-                f"{other} limit {limit!r} {UNIT[other]} on {where} must be positive; nothing was sent"
+                f"{other(quantity)} limit {limit!r} {UNIT[other(quantity)]} on {where} must be positive; "
+                "nothing was sent"
             )
         volts, amperes = (level, limit) if quantity == "voltage" else (limit, level)
         if not any(_within(volts, corner[0]) and _within(amperes, corner[1]) for corner in self.regions):
@@ -85,11 +90,11 @@ class Span:
             )
             raise LimitError(
                 f"{format_quantity(abs(volts), 'V')} with {format_quantity(abs(amperes), 'A')} on {where} is "
-                f"beyond the instrument, which gives at most {corners}; nothing was sent"
+                f"beyond the instrument, which supplies at most {corners}; nothing was sent"
             )
 
-    def check_one(self, where: str, quantity: Quantity, value: float, ceiling: Ceiling, what: str) -> None:
-        """Refuse one value that is no number, or beyond the ceiling or the instrument.
+    def check_one(self, where: str, quantity: Quantity, value: float, allowed: ChannelLimit, kind: str) -> None:
+        """Reject a value that is not finite, or beyond the channel limit or this range.
 
         Raises
         ------
@@ -97,19 +102,19 @@ class Span:
         """
         unit = UNIT[quantity]
         if not math.isfinite(value):
-            raise LimitError(f"{quantity} {what} {value!r} on {where} is no number; nothing was sent")
-        for most, whose in (
-            (ceiling.most(quantity), "its ceiling"),
+            raise LimitError(f"{quantity} {kind} {value!r} on {where} is not finite; nothing was sent")
+        for most, bound in (
+            (allowed.most(quantity), "its channel limit"),
             (self.most(quantity), "the instrument's range"),
         ):
             if not _within(value, most):
                 raise LimitError(
-                    f"{quantity} {what} {format_quantity(value, unit, 7)} on {where} exceeds {whose} "
+                    f"{quantity} {kind} {format_quantity(value, unit, 7)} on {where} exceeds {bound} "
                     f"of {format_quantity(most, unit, 7)}; nothing was sent"
                 )
 
     def check_nplc(self, where: str, nplc: float) -> None:
-        """Refuse an integration time that the instrument does not have.
+        """Reject an integration time that the instrument does not support.
 
         Raises
         ------
