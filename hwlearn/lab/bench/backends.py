@@ -1,9 +1,9 @@
-"""Backends are plugins: where a network is, by name, through the entry-point group ``hwlearn.backends``."""
+"""Find the backend plugin that a bench file names, in the entry-point group ``hwlearn.backends``."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from pydantic import BaseModel
@@ -28,12 +28,12 @@ def find_backend(table: Mapping[str, Any], where: str) -> tuple[Backend, BaseMod
     table : mapping
         ``kind`` and that backend's own settings.
     where : str
-        How messages name the bench.
+        Name of the bench in error messages.
 
     Raises
     ------
     SetupError
-        If no such backend is installed, it cannot be loaded, or a setting is wrong.
+        If no such backend is installed, the plugin cannot be loaded or is no `Backend`, or a setting is wrong.
     """
     kind = checked_section(BackendSection, table, "backend", where).kind
     points = [point for point in entry_points(group=GROUP) if point.name == kind]
@@ -42,9 +42,23 @@ def find_backend(table: Mapping[str, Any], where: str) -> tuple[Backend, BaseMod
         raise SetupError(
             f"{where}: unknown backend.kind = {kind!r}{closest(kind, known)}; installed are: {', '.join(known)}"
         )
-    try:
-        backend: Backend = points[0].load()()
-    except (ImportError, AttributeError) as error:
-        raise SetupError(f"{where}: backend {kind!r} cannot be loaded: {error}") from error
+    backend = _loaded(points[0], where)
     settings = {key: value for key, value in table.items() if key != "kind"}
     return backend, checked_section(backend.Settings, settings, "backend", where)
+
+
+def _loaded(point: EntryPoint, where: str) -> Backend:
+    """Return an instance of the plugin's class, checked against `Backend`."""
+    try:
+        backend = point.load()()
+    except Exception as error:  # a plugin may raise anything
+        reason = str(error) or type(error).__name__
+        raise SetupError(f"{where}: backend {point.name!r} cannot be loaded: {reason}") from error
+    unusable = f"{where}: backend {point.name!r} is not usable: {type(backend).__name__}"
+    lacks = [name for name in ("Settings", "open") if not hasattr(backend, name)]
+    if lacks:
+        raise SetupError(f"{unusable} has no {' and no '.join(lacks)}; see hwlearn.network.backend.Backend")
+    if not (isinstance(backend.Settings, type) and issubclass(backend.Settings, BaseModel)):
+        raise SetupError(f"{unusable}.Settings is no pydantic model; derive it from hwlearn.quantities.Section")
+    checked: Backend = backend
+    return checked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
@@ -22,17 +23,20 @@ SectionT = TypeVar("SectionT", bound=BaseModel)
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
-class NetworkSection(Section):
-    """``[network]``: the graph."""
+class NetworkSection(Section, ABC):
+    """``[network]``: the graph, and the elements of its programmable edges."""
+
+    kind: str
+    element: ElementTable | None = None
 
     def build(self, folder: Path) -> Topology:
-        """Return the topology with its elements; files are looked up in the bench file's folder."""
-        graph, element = self.graph(folder), getattr(self, "element", None)
-        return graph if element is None else graph.with_elements(element.build())
+        """Return the topology with its elements; relative file names start at ``folder``."""
+        graph = self.graph(folder)
+        return graph if self.element is None else graph.with_elements(self.element.build())
 
+    @abstractmethod
     def graph(self, folder: Path) -> Topology:
-        """Return the graph, its edges that learn being resistors."""
-        raise SetupError("network.kind is missing")
+        """Return the topology with resistors as programmable edges."""
 
 
 class CrossbarNetwork(NetworkSection):
@@ -44,7 +48,6 @@ class CrossbarNetwork(NetworkSection):
     inputs: list[int] | None = None
     outputs: list[int] | None = None
     ground: int | None = None
-    element: ElementTable | None = None
 
     def graph(self, folder: Path) -> Topology:
         """Return the crossbar."""
@@ -60,7 +63,6 @@ class GridNetwork(NetworkSection):
     inputs: list[int] | None = None
     outputs: list[int] | None = None
     ground: int | None = None
-    element: ElementTable | None = None
 
     def graph(self, folder: Path) -> Topology:
         """Return the lattice."""
@@ -74,7 +76,6 @@ class LayeredNetwork(NetworkSection):
     sizes: list[int]
     ground: int | None = None
     rectifiers: DiodeTable | None = None
-    element: ElementTable | None = None
 
     def graph(self, folder: Path) -> Topology:
         """Return the layers."""
@@ -94,7 +95,6 @@ class RandomNetwork(NetworkSection):
     outputs: int | list[int]
     ground: int | None = None
     seed: Seed = 0
-    element: ElementTable | None = None
 
     def graph(self, folder: Path) -> Topology:
         """Return the graph that the seed makes."""
@@ -113,7 +113,6 @@ class EdgesNetwork(NetworkSection):
     names: list[str] | None = None
     diodes: list[list[int]] = Field(default_factory=list)
     diode: DiodeTable | None = None
-    element: ElementTable | None = None
 
     def graph(self, folder: Path) -> Topology:
         """Return the graph."""
@@ -139,7 +138,6 @@ class SpiceNetwork(NetworkSection):
     file: str
     inputs: list[str] | None = None
     outputs: list[str] | None = None
-    element: ElementTable | None = None
 
     def graph(self, folder: Path) -> Topology:
         """Read the netlist."""

@@ -7,7 +7,6 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import DataError, NetworkError, SetupError
-from hwlearn.lab.bench import backends
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench.evaluation import score_outputs
 from hwlearn_sim import Imperfections, KirchhoffTwin
@@ -327,56 +326,6 @@ def test_network_without_the_nudge_of_train_is_refused_and_closed(bench_path, mo
         analytic.train()
 
 
-# --- plugins ----------------------------------------------------------------------------------------
-
-
-class Point:
-    """An installed entry point."""
-
-    def __init__(self, name, thing):
-        self.name, self._thing = name, thing
-
-    def load(self):
-        if isinstance(self._thing, Exception):
-            raise self._thing
-        return self._thing
-
-
-@pytest.fixture
-def installed(monkeypatch):
-    """Return a function that installs backends for the test."""
-
-    def install(**things):
-        points = [Point(name, thing) for name, thing in things.items()]
-        monkeypatch.setattr(backends, "entry_points", lambda group: points if group == "hwlearn.backends" else [])
-
-    return install
-
-
-def test_a_lab_brings_its_own_backend(bench_path, installed):
-    class Board(SimBackend):
-        def open(self, settings, topology, limits):
-            self.network = super().open(settings, topology, limits)
-            return self.network
-
-    installed(sim=SimBackend, myboard=Board)
-    assert backends.backend_names() == ["myboard", "sim"]
-    with hl.open_bench(bench_path, ["backend.kind=myboard", "backend.read_noise=1 mV"]) as bench:
-        assert bench.network.imperfections.read_noise_V == 1e-3
-        bench.train()
-
-
-def test_backends_that_cannot_be_used(bench_path, installed):
-    installed(sim=SimBackend, myboard=ImportError("No module named 'myboard_driver'"))
-    with pytest.raises(SetupError, match="cannot be loaded: No module named 'myboard_driver'"):
-        hl.open_bench(bench_path, ["backend.kind=myboard"])
-    with pytest.raises(SetupError, match=r"'board', did you mean 'myboard'\?; installed are: myboard, sim"):
-        hl.open_bench(bench_path, ["backend.kind=board"])
-    installed()
-    with pytest.raises(SetupError, match="unknown backend"):
-        hl.open_bench(bench_path)
-
-
-def test_a_bench_is_what_open_bench_returns(bench_path):
+def test_open_bench_returns_a_bench(bench_path):
     assert isinstance(hl.open_bench(bench_path), Bench)
     assert hl.Bench is Bench

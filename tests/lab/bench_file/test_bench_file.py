@@ -13,7 +13,7 @@ WRONG = {
     # what is changed -> what the one line must say
     "network.kind=ring": r"network\.kind = 'ring'.*crossbar, grid",
     "network.kind=[]": r"network\.kind = \[\]",
-    "network.colums=3": r"unknown key network\.colums = 3.*the keys are: kind, nodes",
+    "network.colums=3": r"unknown key network\.colums = 3.*the keys are: kind, element, nodes, edges",
     "network.node=3": r"unknown key network\.node = 3, did you mean 'nodes'\?",
     "network.nodes=many": r"network\.nodes = 'many'",
     "network.nodes=2.5": r"network\.nodes = 2\.5",

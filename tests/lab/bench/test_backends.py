@@ -1,0 +1,116 @@
+"""Backend plugins: how they are found, and errors for those that cannot be used."""
+
+import pytest
+from pydantic import BaseModel
+
+import hwlearn as hl
+from hwlearn.errors import SetupError
+from hwlearn.lab.bench import backends
+from hwlearn_sim.twin.backend import SimBackend
+
+
+class Point:
+    """An installed entry point."""
+
+    def __init__(self, name, thing):
+        self.name, self._thing = name, thing
+
+    def load(self):
+        if isinstance(self._thing, Exception):
+            raise self._thing
+        return self._thing
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Return a function that installs backends for the test."""
+
+    def install(**things):
+        points = [Point(name, thing) for name, thing in things.items()]
+        monkeypatch.setattr(backends, "entry_points", lambda group: points if group == "hwlearn.backends" else [])
+
+    return install
+
+
+def test_installed_backend_is_opened_with_its_own_settings(bench_path, installed):
+    class Board(SimBackend):
+        def open(self, settings, topology, limits):
+            self.network = super().open(settings, topology, limits)
+            return self.network
+
+    installed(sim=SimBackend, myboard=Board)
+    assert backends.backend_names() == ["myboard", "sim"]
+    with hl.open_bench(bench_path, ["backend.kind=myboard", "backend.read_noise=1 mV"]) as bench:
+        assert bench.network.imperfections.read_noise_V == 1e-3
+        bench.train()
+
+
+def test_backend_that_is_not_installed_or_not_importable_is_named(bench_path, installed):
+    installed(sim=SimBackend, myboard=ImportError("No module named 'myboard_driver'"))
+    with pytest.raises(SetupError, match="cannot be loaded: No module named 'myboard_driver'"):
+        hl.open_bench(bench_path, ["backend.kind=myboard"])
+    with pytest.raises(SetupError, match=r"'board', did you mean 'myboard'\?; installed are: myboard, sim"):
+        hl.open_bench(bench_path, ["backend.kind=board"])
+    installed()
+    with pytest.raises(SetupError, match="unknown backend"):
+        hl.open_bench(bench_path)
+
+
+class NoOpen:
+    Settings = SimBackend.Settings
+
+
+class Nothing:
+    pass
+
+
+class LooseSettings(SimBackend):
+    Settings = dict
+
+
+class FailsToStart(SimBackend):
+    def __init__(self):
+        raise RuntimeError("no licence")
+
+
+@pytest.mark.parametrize(
+    ("plugin", "message"),
+    [
+        (NoOpen, "backend 'mine' is not usable: NoOpen has no open; see hwlearn.network.backend.Backend"),
+        (Nothing, "Nothing has no Settings and no open"),
+        (LooseSettings, "LooseSettings.Settings is no pydantic model; derive it from hwlearn.quantities.Section"),
+        (FailsToStart, "backend 'mine' cannot be loaded: no licence"),
+        (backends, "backend 'mine' cannot be loaded: 'module' object is not callable"),
+        (AssertionError(), "backend 'mine' cannot be loaded: AssertionError"),
+    ],
+    ids=[
+        "no open",
+        "no Settings",
+        "Settings of another kind",
+        "constructor fails",
+        "module",
+        "error without text",
+    ],
+)
+def test_unusable_backend_is_named_when_it_is_loaded(bench_path, installed, plugin, message):
+    installed(mine=plugin)
+    with pytest.raises(SetupError) as caught:
+        hl.open_bench(bench_path, ["backend.kind=mine"])
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("bench small: ")
+
+
+def test_backend_without_a_seed_or_off_needs_neither(bench_path, installed):
+    class Plain:
+        class Settings(BaseModel):
+            pass
+
+        def open(self, settings, topology, limits):
+            return SimBackend().open(SimBackend.Settings(), topology, limits)
+
+    installed(plain=Plain)
+    with hl.open_bench(bench_path, ["backend.kind=plain", "train.epochs=1"]) as bench:
+        assert bench.seed_keys(3) == []
+        assert bench.train().stopped == "finished"
+    installed(sim=SimBackend)
+    assert hl.open_bench(bench_path).seed_keys(3) == ["backend.seed=3"]
