@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from numbers import Real
 from typing import Final
 
 from hwlearn.errors import UnitError
@@ -57,9 +58,10 @@ def parse_quantity(text: str | float, unit: str) -> float:
     """
     if unit not in _SYMBOLS:
         raise UnitError(f"unknown unit {unit!r}; known are {', '.join(_SYMBOLS)}")
-    if isinstance(text, bool):
+    given: object = text
+    if isinstance(given, bool) or not isinstance(given, str | Real):
         raise UnitError(f"{text!r} is not a quantity; write for example '1 {unit}'")
-    if isinstance(text, int | float):
+    if not isinstance(text, str):
         value = float(text)
     else:
         match = _NUMBER.fullmatch(text)

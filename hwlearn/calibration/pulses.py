@@ -201,7 +201,7 @@ def measure_pulses(
         raise SetupError("name at least one device to pulse, each once")
     for k in chosen:
         access.limits.check_read(access.edge_name(k), access.limits.read_voltage)
-        left = access.limits.pulses - int(access.pulses[access._checked_edge(k)])
+        left = access.limits.pulses - int(access.pulses[access.checked_edge(k)])
         if left < wanted.most_pulses:
             raise SetupError(
                 f"{access.edge_name(k)} may have {left} pulses more, and up to {wanted.most_pulses} are needed; "
@@ -258,7 +258,7 @@ class _Device:
         return mean, error
 
     def allowed(self, amplitude: float) -> bool:
-        return self.access.foreseen_current(self.k, amplitude) <= self._limits.current
+        return self.access.expected_current(self.k, amplitude) <= self._limits.current
 
     def full(self, up: bool) -> float:
         """Return the strongest amplitude that the current limit allows; NaN if hardly any."""

@@ -1,40 +1,48 @@
-"""The limits of a bench: checked before anything is applied, refused and never clipped."""
+"""`Limits`: hard limits of a bench. Requests outside them are refused, never clipped."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
+from hwlearn.device_access.limits import limit_range, limit_value
 from hwlearn.errors import LimitError
 from hwlearn.units import ROUNDING, format_quantity
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Limits:
-    """What nobody may exceed on this bench.
+    """Hard limits of a bench. Every request is checked against them before any output changes.
+
+    Each limit is a number in SI base units or text with a unit, such as ``"500 mV"``.
 
     Parameters
     ----------
-    voltage : float
-        Most volts, either sign, on any node.
-    drop : float
-        Most volts across any element: checked as largest minus smallest over all driven terminals, which
-        bounds every drop inside the network.
-    nudge : float
-        Most volts by which a nudge may move an output.
-    current : float
-        Most amperes, either sign, of any source.
-    conductance : (float, float)
-        Least and most siemens that an edge may be programmed to.
+    voltage : float or str
+        Maximum absolute node voltage, in volts.
+    drop : float or str
+        Maximum voltage across any element, in volts. It is checked as the largest minus the smallest voltage of
+        all driven terminals, which bounds every drop inside the network.
+    nudge : float or str
+        Maximum voltage in volts by which a nudge may move an output.
+    current : float or str
+        Maximum absolute current of any source, in amperes.
+    conductance : (float or str, float or str)
+        Minimum and maximum conductance to which an edge may be programmed, in siemens.
 
     Raises
     ------
     LimitError
         If a limit is not positive and finite, or the conductance range is empty.
+
+    Examples
+    --------
+    >>> Limits("500 mV", "1 V", "100 mV", "1 mA", ("1 uS", "100 uS")).voltage
+    0.5
     """
 
     voltage: float
@@ -43,31 +51,40 @@ class Limits:
     current: float
     conductance: tuple[float, float]
 
-    def __post_init__(self) -> None:
-        low, high = self.conductance
-        object.__setattr__(self, "conductance", (float(low), float(high)))
-        for name in ("voltage", "drop", "nudge", "current"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise LimitError(f"limits.{name} is {value}; it must be positive and finite")
-        if not (math.isfinite(high) and 0 < low < high):
-            raise LimitError(f"limits.conductance is [{low}, {high}]; it must be two positive values, rising")
+    def __init__(
+        self,
+        voltage: float | str,
+        drop: float | str,
+        nudge: float | str,
+        current: float | str,
+        conductance: Sequence[float | str],
+    ) -> None:
+        for name, value, unit in (
+            ("voltage", voltage, "V"),
+            ("drop", drop, "V"),
+            ("nudge", nudge, "V"),
+            ("current", current, "A"),
+        ):
+            object.__setattr__(self, name, limit_value(f"limits.{name}", value, unit))
+        object.__setattr__(self, "conductance", limit_range("limits.conductance", conductance, "S"))
 
-    # --- what is refused ----------------------------------------------------------------------------
+    # --- checks -------------------------------------------------------------------------------------
 
     def check_terminals(self, topology: Topology, inputs: FloatArray, outputs: FloatArray | None = None) -> None:
-        """Refuse input volts (S, n_in), with volts (S, n_out) forced on outputs (NaN: floating), out of limits.
+        """Refuse input volts (S, n_in) and clamped output volts (S, n_out) outside the limits.
+
+        NaN marks a floating output.
 
         Raises
         ------
         LimitError
-            If an input is no number, a voltage exceeds ``voltage``, or a spread exceeds ``drop``.
+            If an input is not finite, a voltage exceeds ``voltage``, or a spread exceeds ``drop``.
         """
         if not np.isfinite(inputs).all():
             sample, k = np.argwhere(~np.isfinite(inputs))[0]
             raise LimitError(
                 f"input {topology.names[topology.inputs[k]]} of sample {sample} is {inputs[sample, k]}; "
-                "every input voltage must be a number"
+                "every input voltage must be finite"
             )
         self._check(inputs, self.voltage, "V", "limits.voltage", topology, topology.inputs, "input voltage")
         terminals = [inputs]
@@ -82,20 +99,20 @@ class Limits:
             over = np.flatnonzero(spread > self.drop * (1 + ROUNDING))
             if over.size:
                 raise LimitError(
-                    f"sample {over[0]} spreads its driven terminals over {format_quantity(spread[over[0]], 'V')}, "
+                    f"sample {over[0]} has {format_quantity(spread[over[0]], 'V')} between its driven terminals, "
                     f"more than limits.drop = {format_quantity(self.drop, 'V')}; reduce the input voltages"
                 )
 
     def check_currents(self, topology: Topology, nodes: IntArray, currents: FloatArray) -> None:
-        """Refuse source currents (S, n) in amperes into the given nodes beyond ``current``; NaN is none."""
+        """Refuse source currents (S, n) in amperes into these nodes above ``current``; NaN means no source."""
         self._check(currents, self.current, "A", "limits.current", topology, nodes, "source current")
 
     def check_nudge(self, topology: Topology, moved: FloatArray) -> None:
-        """Refuse output displacements (S, n_out) in volts beyond ``nudge``; NaN is none."""
+        """Refuse output displacements (S, n_out) in volts above ``nudge``; NaN means no nudge."""
         self._check(moved, self.nudge, "V", "limits.nudge", topology, topology.outputs, "nudge")
 
     def check_conductances(self, topology: Topology, conductances: FloatArray) -> None:
-        """Refuse target conductances (E,) in siemens outside ``conductance``, naming the first edge."""
+        """Refuse target conductances (E,) in siemens outside ``conductance``; the error names the first edge."""
         low, high = self.conductance
         inside = (conductances >= low * (1 - ROUNDING)) & (conductances <= high * (1 + ROUNDING))
         if not inside.all():

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,12 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.topology import Topology
+from hwlearn.device_access.access import DeviceAccess
 from hwlearn.errors import LimitError, NetworkError
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind, Nudge, OutputDrive
-
-if TYPE_CHECKING:
-    from hwlearn.device_access import DeviceAccess
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from hwlearn.arrays import BoolArray, FloatArray
-from hwlearn.device_access import DeviceAccess
+from hwlearn.device_access.access import DeviceAccess
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TwoPhase
 from hwlearn.network.nudges import Nudge, OutputDrive

@@ -1,1 +1,7 @@
-"""Write-verify: programs single devices by pulses until their conductance is reached."""
+"""Write-verify: program single devices with pulses, and read after each pulse, until they reach their targets."""
+
+from hwlearn.write_verify.report import WriteReport
+from hwlearn.write_verify.schedule import PulseSchedule
+from hwlearn.write_verify.writer import write_verify
+
+__all__ = ["PulseSchedule", "WriteReport", "write_verify"]

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Self
 
-from hwlearn.device_access.access import PulseLimits
+from hwlearn.device_access.limits import PulseLimits
 from hwlearn.errors import SetupError
 
 Span = tuple[float, float]

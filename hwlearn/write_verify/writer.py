@@ -315,7 +315,7 @@ class _Writer:
 
         def allowed(strength: float) -> bool:
             amplitude, _ = self._schedule.pulse(up, strength)
-            return self._access.foreseen_current(edge, amplitude) <= self._access.limits.current
+            return self._access.expected_current(edge, amplitude) <= self._access.limits.current
 
         if allowed(1.0):
             return 1.0

@@ -10,7 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hwlearn.device_access import PulseLimits, PulseSchedule, write_verify
+from hwlearn.device_access import PulseLimits
+from hwlearn.write_verify import PulseSchedule, write_verify
 from hwlearn_sim.devices import DeviceArray, Failing, SinhIV, SoftBounds, SoftBoundsLaw, Vteam, VteamLaw
 
 LIMITS = PulseLimits(voltage=1.1, current=1e-3, width=(1e-7, 1e-4), pulses=1000, read_voltage=0.1)

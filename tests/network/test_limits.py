@@ -1,5 +1,7 @@
 """Limits are refused, never clipped, and the message names value, place, limit and unit."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,15 +9,51 @@ import hwlearn as hl
 from hwlearn.errors import ComplianceError, LimitError
 from hwlearn_sim import KirchhoffTwin
 
+GOOD = {"voltage": 1.0, "drop": 2.0, "nudge": 0.1, "current": 1e-3, "conductance": (1e-6, 1e-4)}
+WRONG = [0.0, -1.0, -0.5, np.nan, np.inf, -np.inf, True, None, [1.0], "x", "1 Hz", "nan", "-1 mV"]
+
+
+@pytest.mark.parametrize("field", ["voltage", "drop", "nudge", "current"])
+@pytest.mark.parametrize("value", WRONG)
+def test_invalid_limit_is_refused_by_name(field, value):
+    with pytest.raises(LimitError, match=rf"limits\.{field}.*must be positive and finite"):
+        hl.Limits(**(GOOD | {field: value}))
+
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("voltage", 0.0), ("drop", -1.0), ("nudge", np.nan), ("current", np.inf), ("conductance", (1e-4, 1e-6))],
+    "value",
+    [
+        *((value, 1e-4) for value in WRONG),
+        *((1e-6, value) for value in WRONG),
+        (1e-4, 1e-6),
+        (1e-6, 1e-6),
+        1e-6,
+        "1 uS",
+        "12",
+        (1e-6,),
+        (1e-6, 1e-5, 1e-4),
+        None,
+    ],
 )
-def test_limits_that_make_no_sense_are_refused_by_name(field, value):
-    good = {"voltage": 1.0, "drop": 2.0, "nudge": 0.1, "current": 1e-3, "conductance": (1e-6, 1e-4)}
-    with pytest.raises(LimitError, match=f"limits.{field}"):
-        hl.Limits(**(good | {field: value}))
+def test_invalid_conductance_range_is_refused_by_name(value):
+    with pytest.raises(LimitError, match=r"limits\.conductance"):
+        hl.Limits(**(GOOD | {"conductance": value}))
+
+
+def test_limits_accept_text_with_units():
+    limits = hl.Limits("500 mV", "1 V", "0.1", "1mA", ("1 uS", "100 uS"))
+    assert limits == hl.Limits(0.5, 1.0, 0.1, 1e-3, (1e-6, 1e-4))
+    assert replace(limits, voltage="400 mV").voltage == 0.4
+
+
+def test_missing_limits_are_named():
+    with pytest.raises(TypeError, match="'drop', 'nudge', 'current', and 'conductance'"):
+        hl.Limits("500 mV")
+
+
+def test_limit_in_another_unit_is_refused():
+    with pytest.raises(LimitError, match=r"limits\.voltage: '1 mA' is not in V"):
+        hl.Limits(**(GOOD | {"voltage": "1 mA"}))
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwlearn.device_access import DeviceAccess, DeviceError, PulseLimits, PulseSchedule, WriteReport, write_verify
+from hwlearn.device_access import DeviceAccess, DeviceError, PulseLimits
 from hwlearn.errors import DataError, LimitError, SetupError
+from hwlearn.write_verify import PulseSchedule, WriteReport, write_verify
 
 LIMITS = PulseLimits(voltage=1.5, current=1e-4, width=(1e-6, 1e-3), pulses=1000, read_voltage=0.2)
 
@@ -46,98 +47,6 @@ def mute(_edge, g, _volts, _width):
 
 
 AMPLITUDES = PulseSchedule((0.4, 1.5), (0.4, 1.5), (1e-6, 1e-6))
-
-
-# --- limits -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"voltage": 0.0},
-        {"current": np.inf},
-        {"width": (1e-3, 1e-6)},
-        {"width": (0.0, 1.0)},
-        {"pulses": 0},
-        {"read_voltage": np.nan},
-    ],
-)
-def test_limits_that_limit_nothing_are_refused(wrong):
-    with pytest.raises(LimitError, match=next(iter(wrong))):
-        dataclasses.replace(LIMITS, **wrong)
-
-
-@pytest.mark.parametrize(
-    ("amplitude", "width", "says"),
-    [
-        (1.6, 1e-6, "1.6 V .* voltage = 1.5 V"),
-        (-1.6, 1e-6, "voltage"),
-        (np.nan, 1e-6, "voltage"),
-        (np.inf, 1e-6, "voltage"),
-        (1.0, 1e-7, "100 ns .* width = 1 us to 1 ms"),
-        (1.0, 2e-3, "width"),
-        (1.0, np.nan, "width"),
-    ],
-)
-def test_pulses_outside_the_limits_never_reach_the_device(amplitude, width, says):
-    access = Law(gradual, [1e-5])
-    access.read(0, 0.1)
-    with pytest.raises(LimitError, match=says):
-        access.pulse(0, amplitude, width)
-    assert not access.given
-    assert access.pulses.tolist() == [0]
-
-
-def test_a_pulse_needs_a_reading_and_a_current_within_the_limit():
-    access = Law(gradual, [1.2e-4])
-    with pytest.raises(LimitError, match="not read"):
-        access.pulse(0, 0.5, 1e-6)
-    access.read(0, 0.1)
-    with pytest.raises(LimitError, match=r"current 120 uA .* current = 100 uA"):
-        access.pulse(0, 1.0, 1e-6)
-    access.pulse(0, 0.5, 1e-6)
-    with pytest.raises(LimitError, match="not read"):
-        access.pulse(0, 0.5, 1e-6)
-    access.read_all(0.1)
-    access.pulse(0, -0.5, 1e-6)
-    assert [pulse[1] for pulse in access.given] == [0.5, -0.5]
-
-
-def test_most_pulses_of_a_device():
-    access = Law(gradual, [1e-5, 1e-5], dataclasses.replace(LIMITS, pulses=2))
-    for _ in range(2):
-        access.read(0, 0.1)
-        access.pulse(0, 0.5, 1e-6)
-    access.read(0, 0.1)
-    with pytest.raises(LimitError, match="has had 2 pulses"):
-        access.pulse(0, 0.5, 1e-6)
-    access.read(1, 0.1)
-    access.pulse(1, 0.5, 1e-6)
-
-
-@pytest.mark.parametrize("voltage", [0.3, -0.3, 0.0, np.nan])
-def test_readings_outside_the_limits(voltage):
-    access = Law(gradual, [1e-5])
-    for read in (lambda: access.read(0, voltage), lambda: access.read_all(voltage)):
-        with pytest.raises(LimitError, match="read"):
-            read()
-    assert not access.reads
-
-
-@pytest.mark.parametrize("edge", [-1, 2, 0.5])
-def test_devices_that_do_not_exist(edge):
-    access = Law(gradual, [1e-5, 1e-5])
-    for ask in (lambda: access.read(edge, 0.1), lambda: access.pulse(edge, 0.5, 1e-6)):
-        with pytest.raises(LimitError, match="no device"):
-            ask()
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_readings_that_are_no_numbers_end_with_a_clear_error(value):
-    access = Law(lambda *_: value, [1e-5, 1e-5])
-    with pytest.raises(DeviceError, match=r"device [01] reads .*(nan|inf) S, .* check its contact"):
-        write_verify(access, [2e-5, 2e-5])
-    assert len(access.given) == 2
 
 
 # --- schedules --------------------------------------------------------------------------------------
@@ -374,6 +283,14 @@ def test_a_report_of_other_devices_is_not_resumed():
     report = write_verify(Law(gradual, [5e-6]), [2e-5])
     with pytest.raises(SetupError, match="1 devices"):
         write_verify(Law(gradual, [5e-6, 5e-6]), [2e-5, 2e-5], resume=report)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_readings_that_are_not_finite_end_write_verify(value):
+    access = Law(lambda *_: value, [1e-5, 1e-5])
+    with pytest.raises(DeviceError, match=r"device [01] reads .*(nan|inf) S, .* check its contact"):
+        write_verify(access, [2e-5, 2e-5])
+    assert len(access.given) == 2
 
 
 # --- whatever the device does -----------------------------------------------------------------------

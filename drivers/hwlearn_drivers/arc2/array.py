@@ -110,7 +110,7 @@ class Arc2Array(DeviceAccess):
             If the device draws more than the bench's current when it is read before or after the pulse; every
             channel is at 0 V.
         """
-        k = self._checked_edge(edge)
+        k = self.checked_edge(edge)
         if not self._devices.pulsed:
             raise LimitError(
                 "this bench allows no pulses; give it their limits under [backend.pulses] if its devices take any"
@@ -118,7 +118,7 @@ class Arc2Array(DeviceAccess):
         self.limits.check_pulse(self.edge_name(k), amplitude, width, 0.0, int(self.pulses[k]))
         if np.isnan(self._seen[k]):
             self.read(k, self._devices.read_volts)
-        self._check_lines(k, amplitude / 2, selected=self.foreseen_current(k, amplitude))
+        self._check_lines(k, amplitude / 2, selected=self.expected_current(k, amplitude))
         super().pulse(k, amplitude, width)
 
     def know_all(self) -> None:
@@ -130,7 +130,7 @@ class Arc2Array(DeviceAccess):
         """Read every device at the usual voltage: siemens (E,)."""
         return self.read_all(self._devices.read_volts)
 
-    def foreseen_current(self, edge: int, amplitude: float) -> float:
+    def expected_current(self, edge: int, amplitude: float) -> float:
         """Return amperes through the device: Ohm's law at its last known conductance, times the headroom."""
         return self._devices.headroom * abs(amplitude) * float(self.foreseen[edge])
 

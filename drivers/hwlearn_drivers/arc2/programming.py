@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from hwlearn.arrays import FloatArray
-from hwlearn.device_access import WriteReport, write_verify
 from hwlearn.network.network import Programmed
+from hwlearn.write_verify import WriteReport, write_verify
 from hwlearn_drivers.arc2.array import Arc2Array
 
 _MOST_TOWARDS_ONE_TARGET = 200
@@ -29,7 +29,7 @@ class WriteVerifier:
         self.report: WriteReport | None = None
 
     def __call__(self, array: Arc2Array, targets: FloatArray) -> Programmed:
-        """Set the devices to targets (E,) in siemens; raises as `hwlearn.device_access.write_verify`."""
+        """Set the devices to targets (E,) in siemens; raises as `hwlearn.write_verify.write_verify`."""
         self.report = write_verify(
             array,
             targets,

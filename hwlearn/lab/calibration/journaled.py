@@ -53,11 +53,11 @@ class JournaledDevices(DeviceAccess):
         """Return the time at which the last answer came, by the clock of the devices inside."""
         return self._time
 
-    def foreseen_current(self, edge: int, amplitude: float) -> float:
+    def expected_current(self, edge: int, amplitude: float) -> float:
         """Return the amperes that a pulse would drive, from the last reading; NaN if there is none."""
         if self._read_inside[edge]:
-            return self._devices.foreseen_current(edge, amplitude)
-        return super().foreseen_current(edge, amplitude)  # the reading came from the journal
+            return self._devices.expected_current(edge, amplitude)
+        return super().expected_current(edge, amplitude)  # the reading came from the journal
 
     def rest(self, seconds: float) -> None:
         """Let time pass without any voltage, in slices between which Ctrl-C is heard."""
@@ -73,7 +73,7 @@ class JournaledDevices(DeviceAccess):
 
     def readings(self, edge: int, voltage: float, times: int) -> FloatArray:
         """Read one device several times: siemens (times,); raises as `read`."""
-        k = self._checked_edge(edge)
+        k = self.checked_edge(edge)
         self.limits.check_read(self.edge_name(k), voltage)
         request = {"kind": "read", "edge": k, "voltage": voltage, "times": times}
         values = self._step(request, lambda: self._devices.readings(k, voltage, times), k)

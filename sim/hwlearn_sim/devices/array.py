@@ -96,10 +96,10 @@ class DeviceArray(DeviceAccess):
         """Return how messages call a device."""
         return f"device {edge} (row{edge // self.columns}-col{edge % self.columns})"
 
-    def foreseen_current(self, edge: int, amplitude: float) -> float:
+    def expected_current(self, edge: int, amplitude: float) -> float:
         """Return the amperes that a pulse would drive, by the I-V law, from the last reading."""
         if self._iv is None or self._read_voltage == 0:
-            return super().foreseen_current(edge, amplitude)
+            return super().expected_current(edge, amplitude)
         g = self._iv.small_signal(self._last_read[edge], self._read_voltage)
         return abs(float(self._iv.current(g, amplitude)))
 

@@ -69,10 +69,10 @@ def test_readings_scatter_as_told_and_see_the_curve():
     np.testing.assert_allclose(readings.std(axis=0), np.hypot(0.01 * seen, 1e-7), rtol=0.08)
 
 
-def test_the_foreseen_current_follows_the_curve():
+def test_expected_current_follows_the_curve():
     _, array = make(iv=SinhIV(0.1))
     array.read(0, 0.2)
-    assert array.foreseen_current(0, -0.5) == pytest.approx(1e-5 * 0.1 * np.sinh(5.0))
+    assert array.expected_current(0, -0.5) == pytest.approx(1e-5 * 0.1 * np.sinh(5.0))
     with pytest.raises(LimitError, match="current"):
         array.pulse(0, 1.0, 1e-6)
 

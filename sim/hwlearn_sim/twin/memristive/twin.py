@@ -10,11 +10,12 @@ from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.topology import Topology
-from hwlearn.device_access import DeviceAccess, PulseSchedule, WriteReport, write_verify
+from hwlearn.device_access import DeviceAccess
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Programmed, Readout
 from hwlearn.network.nudges import OutputDrive
+from hwlearn.write_verify import PulseSchedule, WriteReport, write_verify
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.twin.memristive.devices import Memristors
 from hwlearn_sim.twin.twin import KirchhoffTwin
