@@ -128,12 +128,6 @@ class EmulatedBoard(LibraryBoard):
         if not idle:
             raise TimeoutError(f"the firmware is busy for more than {_LONGEST_S:g} s, or hangs")
 
-    def await_bytes(self, count: int, seconds: float) -> bool:
-        """Let time pass until so many bytes wait to be fetched; False if they did not come in so many seconds."""
-        came = bool(self._call("await", count, round(seconds * HERTZ)))
-        self._raise_failure()
-        return came
-
     @property
     def cycles(self) -> int:
         """Cycles of 62.5 ns since the board was made."""
@@ -155,11 +149,6 @@ class EmulatedBoard(LibraryBoard):
     def moved_closed(self) -> int:
         """How often a DAC channel has moved to another code while a nudge switch was closed."""
         return int(self._call("moved_closed"))
-
-    @property
-    def conversions(self) -> int:
-        """How often the ADC has converted."""
-        return int(self._call("conversions"))
 
     @property
     def overruns(self) -> int:

@@ -1,4 +1,4 @@
-"""Simulated benches: the Kirchhoff twin, and virtual instruments on real wires.
+"""Simulated benches: the Kirchhoff twin, and virtual instruments served over sockets or serial ports.
 
 Each name is imported at its first use: the command line must start fast.
 """

@@ -1,4 +1,4 @@
-"""What stands on a virtual bench, and on which wire."""
+"""Instruments of a virtual bench, and how each is connected to the circuit and to the host."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class PlacedSmu:
     Attributes
     ----------
     name : str
-        How the bench calls it.
+        Name of the instrument on the bench.
     model : str
         ``"2400"``, ``"2450"``, ``"2612B"`` or ``"B2902A"``.
     nodes : tuple of int
-        Where its channels hang, in order; a second channel may be left unwired.
+        Node of each channel, in order. A second channel may be left unconnected.
     wire : {"tcp", "pty"}
-        Socket or pseudo-terminal (the latter on Linux and macOS alone).
+        Connection to the host: a TCP socket, or a pseudo-terminal (Linux and macOS only).
     port : int
-        TCP port; 0 takes a free one.
+        TCP port; 0 selects a free one.
     faults : Faults
-        What goes wrong on its wire.
+        Faults of the connection to the host.
     """
 
     name: str
@@ -47,15 +47,15 @@ class PlacedCard:
     Attributes
     ----------
     name : str
-        How the bench calls it.
+        Name of the card on the bench.
     law : CodeLaw
-        What a code means.
+        Conductance of each code.
     edges : tuple of int, optional
-        The edge at each of its places; all, in order, unless given.
+        The edge at each position of the card. Default: all edges, in order.
     codes : tuple of int, optional
-        Where they stand at first; the middle unless given.
+        Initial codes. Default: the middle code.
     wire, port, faults
-        As `PlacedSmu` has them.
+        See `PlacedSmu`.
     """
 
     name: str
@@ -74,18 +74,18 @@ class PlacedBoard:
     Attributes
     ----------
     name : str
-        How the bench calls it.
+        Name of the board on the bench.
     gain, offset_V : float
-        Spread of the gain errors and of the offsets (V) of its converters.
+        Standard deviations of the gain errors and of the offsets (V) of its converters.
     noise_V : float
         Standard deviation of one conversion.
     calibrated : bool
-        Whether its record holds the true errors of converters and nudge resistors, or nominal ones. Edges are
-        nominal in either.
+        Whether its calibration record contains the true errors of converters and nudge resistors, or nominal
+        values. The edges are nominal in both cases.
     emulation : {"native", "avr"}
         The firmware compiled for this computer, or the product's binary on an emulated ATmega2560.
     wire, port, faults
-        As `PlacedSmu` has them.
+        See `PlacedSmu`.
     """
 
     name: str

@@ -18,8 +18,8 @@ from hwlearn_sim.board.board import VirtualBoard
 from hwlearn_sim.board.circuit import BoardCircuit, with_nudges
 from hwlearn_sim.board.emulated import make_controller
 from hwlearn_sim.board.parts import BoardParts
-from hwlearn_sim.devices import Devices
 from hwlearn_sim.devices.imperfections import Imperfections
+from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.edge_card import VirtualEdgeCard
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument

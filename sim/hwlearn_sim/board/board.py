@@ -15,7 +15,7 @@ from hwlearn_drivers.board.record import BANKS, BoardRecord
 from hwlearn_sim.board.circuit import BoardCircuit
 from hwlearn_sim.board.library import Analog, EdgesMoved
 from hwlearn_sim.board.parts import EDGE_LAW, BoardParts
-from hwlearn_sim.devices import Devices
+from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.wire.faults import Faults
 from hwlearn_sim.wire.session import Line, Session
 

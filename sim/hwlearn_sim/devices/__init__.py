@@ -1,4 +1,4 @@
-"""Devices of simulated benches: nominal edges with faults, digital potentiometers, memristive devices, arrays.
+"""Device models of simulated benches: programmed edges with faults, potentiometers, memristive devices, arrays.
 
 Each name is imported at its first use: the command line must start fast.
 """

@@ -1,10 +1,10 @@
-"""Which source limits are active: the circuit and all its sources solved together.
+"""Solve the circuit together with all sources, and find which source limits are active.
 
-Each terminal lies on a falling staircase of current against voltage (`LoadLine`), and Kirchhoff's laws
-make its current rise with its own voltage and fall with every other one. Such a problem has one solution
-(but for the common voltage of a part that nothing holds). The set of active limits is found by trying the
-one that held last, repairing it a few times, and else by a climb that must end: from a voltage below
-everything, raise the terminals until each is satisfied; no state is ever entered twice.
+Each terminal lies on its load line (`LoadLine`): a current that falls with the terminal's voltage. By Kirchhoff's
+laws the current into a terminal rises with its own voltage and falls with every other one. Such a problem has one
+solution, except for the common voltage of a floating part. The search starts from the active limits of the last
+solution and corrects them a few times. If that fails, an ascent follows that always ends: all terminals start
+below every kink and are raised until each lies on its load line. No state occurs twice.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _CANCELLATION: Final = 1e-14
 
 
 class Terminals:
-    """The circuit as its terminals see it.
+    """The circuit reduced to its terminals.
 
     Parameters
     ----------
     between : ndarray, shape (n, n)
-        Conductance in siemens from each terminal to each other one; symmetric, zero diagonal.
+        Conductance in siemens between each pair of terminals; symmetric, zero diagonal.
     to_ground : ndarray, shape (n,)
-        Conductance from each terminal to ground.
+        Conductance in siemens from each terminal to ground.
     """
 
     def __init__(self, between: FloatArray, to_ground: FloatArray) -> None:
@@ -50,22 +50,22 @@ class Terminals:
         return len(self.to_ground)
 
     def currents(self, volts: FloatArray) -> FloatArray:
-        """Return the amperes (n,) that must flow into the terminals to keep them at these volts (n,)."""
-        # differences first: a common voltage must cancel exactly
+        """Return the currents (n,) into the terminals at given terminal voltages (n,)."""
+        # differences first, so that a common voltage cancels exactly
         drops = volts[:, None] - volts[None, :]
         return np.asarray((self.between * drops).sum(axis=1) + self.to_ground * volts)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Settled:
-    """The solution.
+class Solution:
+    """Solution of the circuit with its sources.
 
     Attributes
     ----------
     volts, amperes : ndarray, shape (n,)
-        At each terminal, into it.
+        Voltage of each terminal, and current into it.
     states : ndarray of int, shape (n,)
-        Where on its staircase each terminal lies.
+        State of each terminal on its load line.
     """
 
     volts: FloatArray
@@ -73,71 +73,71 @@ class Settled:
     states: IntArray
 
 
-def settle(terminals: Terminals, stairs: Sequence[LoadLine], guess: IntArray | None = None) -> Settled:
+def solve(terminals: Terminals, load_lines: Sequence[LoadLine], guess: IntArray | None = None) -> Solution:
     """Solve the circuit with the sources of every terminal.
 
     Parameters
     ----------
     terminals : Terminals
         The circuit.
-    stairs : sequence of LoadLine
-        One a terminal.
+    load_lines : sequence of LoadLine
+        One per terminal.
     guess : ndarray of int, shape (n,), optional
-        States that may hold, such as those of the last solution.
+        Starting states, such as those of the last solution.
     """
-    return _Problem(terminals, stairs).solve(guess)
+    return _Problem(terminals, load_lines).solve(guess)
 
 
 class _Problem:
-    def __init__(self, terminals: Terminals, stairs: Sequence[LoadLine]) -> None:
+    def __init__(self, terminals: Terminals, load_lines: Sequence[LoadLine]) -> None:
         self._terminals = terminals
-        width = max((len(s.kinks) for s in stairs), default=0)
+        width = max((len(line.kinks) for line in load_lines), default=0)
         # column j + 1 holds kink j, so that the neighbours of a step are two columns of one row
-        self._kinks = np.full((len(stairs), width + 2), math.inf)
+        self._kinks = np.full((len(load_lines), width + 2), math.inf)
         self._kinks[:, 0] = -math.inf
-        self._steps = np.zeros((len(stairs), width + 2))
-        for row, stair in enumerate(stairs):
-            self._kinks[row, 1 : 1 + len(stair.kinks)] = stair.kinks
-            self._steps[row, : len(stair.steps)] = stair.steps
-        self._rows = np.arange(len(stairs))
-        self._top = np.array([2 * len(s.kinks) for s in stairs], dtype=np.int64)
+        self._steps = np.zeros((len(load_lines), width + 2))
+        for row, line in enumerate(load_lines):
+            self._kinks[row, 1 : 1 + len(line.kinks)] = line.kinks
+            self._steps[row, : len(line.steps)] = line.steps
+        self._rows = np.arange(len(load_lines))
+        self._top = np.array([2 * len(line.kinks) for line in load_lines], dtype=np.int64)
         self._magnitude = np.abs(terminals.laplacian)
 
-    def solve(self, guess: IntArray | None) -> Settled:
+    def solve(self, guess: IntArray | None) -> Solution:
         if not len(self._rows):
-            return Settled(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64))
+            return Solution(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64))
         found = self._repair(guess) if guess is not None and (guess <= self._top).all() else None
-        volts, states = self._climb() if found is None else found
-        return self._centred(volts, states)
+        volts, states = self._ascend() if found is None else found
+        return self._centre(volts, states)
 
     # --- one set of states --------------------------------------------------------------------------
 
     def _neighbours(self, states: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return the volts between which each terminal must lie; equal where it is held at a kink."""
+        """Return the voltage bounds of each terminal; they are equal at a kink."""
         index = states // 2
         upper = self._kinks[self._rows, index + 1]
         return np.where(states % 2, upper, self._kinks[self._rows, index]), upper
 
     def _allowed(self, states: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return the most and least amperes that each terminal may take; equal on a step."""
+        """Return the largest and the smallest current of each terminal; they are equal on a step."""
         index, held = states // 2, states % 2
         return self._steps[self._rows, index], self._steps[self._rows, index + held]
 
     def _equilibrium(self, states: IntArray, volts: FloatArray) -> tuple[FloatArray, list[IntArray]]:
-        """Solve for the terminals that are not held.
+        """Solve for the terminals that are not at a kink.
 
-        A part that nothing holds keeps its common voltage (the mean of ``volts``) if its currents balance;
-        if not, it is returned in the list: it would rise, or fall, until a kink stops it.
+        A floating part keeps its common voltage (the mean of ``volts``) if its currents balance. If they do not,
+        the part is returned in the list of unbalanced parts: its voltage would change until it reaches a kink.
         """
         held = states % 2 == 1
         target = np.where(held, self._neighbours(states)[1], 0.0)
         amps = np.where(held, 0.0, self._allowed(states)[0])
-        anchored, adrift = held.copy(), []
+        anchored, unbalanced = held.copy(), []
         for members in self._terminals.floating:
             if held[members].any():
                 continue
             if abs(amps[members].sum()) > _SMALLEST_SHARE * np.abs(amps[members]).sum():
-                adrift.append(members)
+                unbalanced.append(members)
                 anchored[members] = True
                 target[members] = volts[members]
             else:
@@ -154,42 +154,42 @@ class _Problem:
                 )
             target[free] = dpotrs(factor, rhs, lower=1)[0]
         for members in self._terminals.floating:
-            if not held[members].any() and not any(members is other for other in adrift):
-                # lift it so far that no terminal sinks: the climb only ever rises
+            if not held[members].any() and not any(members is other for other in unbalanced):
+                # shift it so that no voltage falls: the ascent only raises voltages
                 target[members] += (volts[members] - target[members]).max()
-        return target, adrift
+        return target, unbalanced
 
     def _slack(self, volts: FloatArray) -> FloatArray:
-        """Return by how much rounding alone may put each current (n,) off."""
+        """Return the largest rounding error of each current (n,)."""
         return _CANCELLATION * (self._magnitude @ np.abs(volts))
 
     # --- search -------------------------------------------------------------------------------------
 
     def _repair(self, states: IntArray) -> tuple[FloatArray, IntArray] | None:
-        """Correct all states that do not hold at once, a few times; None if that does not end."""
+        """Correct all wrong states at once, a few times; return None if that does not converge."""
         states = states.copy()
         for _ in range(_REPAIRS):
-            volts, adrift = self._equilibrium(states, np.zeros(len(states)))
-            if adrift:
+            volts, unbalanced = self._equilibrium(states, np.zeros(len(states)))
+            if unbalanced:
                 return None
             amps = self._terminals.currents(volts)
             low, high = self._neighbours(states)
             most, least = self._allowed(states)
             held = states % 2 == 1
             slack = self._slack(volts)
-            room = _SMALLEST_SHARE * np.abs(volts)
+            tolerance = _SMALLEST_SHARE * np.abs(volts)
             step = np.where(
                 held,
                 (amps < least - slack).astype(np.int64) - (amps > most + slack),
-                (volts > high + room).astype(np.int64) - (volts < low - room),
+                (volts > high + tolerance).astype(np.int64) - (volts < low - tolerance),
             )
             if not step.any():
                 return volts, states
             states += step
         return None
 
-    def _climb(self) -> tuple[FloatArray, IntArray]:
-        """Raise the terminals from below everything until each is satisfied."""
+    def _ascend(self) -> tuple[FloatArray, IntArray]:
+        """Raise the terminals from below all kinks until each lies on its load line."""
         states = np.zeros(len(self._rows), dtype=np.int64)
         states[np.isinf(self._steps[:, 0])] = 1
         finite = self._kinks[np.isfinite(self._kinks)]
@@ -199,20 +199,20 @@ class _Problem:
         states[at_kink] = 1
         volts[at_kink] = lowest[at_kink]
         while True:
-            target, adrift = self._equilibrium(states, volts)
-            free, ceiling = states % 2 == 0, self._neighbours(states)[1]
-            for members in adrift:
+            target, unbalanced = self._equilibrium(states, volts)
+            free, next_kink = states % 2 == 0, self._neighbours(states)[1]
+            for members in unbalanced:
                 # aim beyond the next kink, so that rounding cannot stop short of it
-                target[members] = volts[members] + 2 * (ceiling[members] - volts[members]).min()
+                target[members] = volts[members] + 2 * (next_kink[members] - volts[members]).min()
             rise = target - volts
-            hits = free & (target >= ceiling)
+            hits = free & (target >= next_kink)
             if hits.any():
                 with np.errstate(divide="ignore", invalid="ignore"):
-                    part = np.where(hits & (rise > 0), (ceiling - volts) / rise, np.where(hits, 0.0, math.inf))
+                    part = np.where(hits & (rise > 0), (next_kink - volts) / rise, np.where(hits, 0.0, math.inf))
                 first = min(max(float(part.min()), 0.0), 1.0)
                 reached = hits & (part <= first * (1 + _SMALLEST_SHARE))
                 volts = volts + first * rise
-                volts[reached] = ceiling[reached]
+                volts[reached] = next_kink[reached]
                 states[reached] += 1
                 continue
             volts = target
@@ -222,25 +222,25 @@ class _Problem:
                 return volts, states
             states[released] += 1
 
-    def _centred(self, volts: FloatArray, states: IntArray) -> Settled:
-        """Let a part whose common voltage nothing fixes rest as near to 0 V as it may: all have some leak."""
+    def _centre(self, volts: FloatArray, states: IntArray) -> Solution:
+        """Shift each floating part as close to 0 V as possible, as leakage does in a real circuit."""
         amps = self._terminals.currents(volts)
         for members in self._terminals.floating:
-            low, high = self._span(states, volts, amps, members)
+            low, high = self._free_range(states, volts, amps, members)
             down, up = float((low - volts[members]).max()), float((high - volts[members]).min())
             if not (down <= 0 <= up and up > down):
                 continue
             shift = min(max(-float(volts[members].mean()), down), up)
             if shift:
                 volts[members] += shift
-                # what was held at a kink has left it, upward or downward, with its current unchanged
+                # a terminal at a kink leaves it upward or downward, with its current unchanged
                 states[members] += (states[members] % 2) * (1 if shift > 0 else -1)
-        return Settled(volts, amps, states)
+        return Solution(volts, amps, states)
 
-    def _span(
+    def _free_range(
         self, states: IntArray, volts: FloatArray, amps: FloatArray, members: IntArray
     ) -> tuple[FloatArray, FloatArray]:
-        """Return between which volts the members may move without any current changing."""
+        """Return the voltage range of each member within which no current changes."""
         low, high = self._neighbours(states)
         most, least = self._allowed(states)
         index, held = states // 2, states % 2 == 1

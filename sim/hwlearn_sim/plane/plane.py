@@ -1,4 +1,4 @@
-"""The analog plane: one circuit on whose nodes the channels of several instruments hang."""
+"""The analog plane: one simulated circuit that the channels of several instruments are connected to."""
 
 from __future__ import annotations
 
@@ -15,24 +15,31 @@ from scipy.sparse.linalg import splu
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, SingularCircuitError
-from hwlearn_sim.plane.compliance import Settled, Terminals, settle
-from hwlearn_sim.plane.sources import LoadLine, Open, Source, SourceOperatingPoint, VoltageSource, shared
+from hwlearn_sim.plane.compliance import Solution, Terminals, solve
+from hwlearn_sim.plane.sources import (
+    LoadLine,
+    Open,
+    Source,
+    SourceOperatingPoint,
+    VoltageSource,
+    share_current,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class AttachedChannel:
-    """One channel as a spectator sees it.
+    """State of one channel of the plane.
 
     Attributes
     ----------
     label : str
-        The channel's name.
+        Name of the channel.
     node : int
-        Where it hangs.
+        Node that it is connected to.
     source : Source
-        What it does there.
+        What it sources.
     operating_point : SourceOperatingPoint
-        Where it came to rest.
+        Its voltage and current in the solved circuit.
     """
 
     label: str
@@ -42,15 +49,15 @@ class AttachedChannel:
 
 
 class AnalogPlane:
-    """A resistor network solved together with every source attached to it, their limits included.
+    """A resistor network solved together with all sources attached to it and their limits.
 
-    Any node can take any number of channels, each against board ground. A part of the circuit that nothing
-    ties to a potential rests as near to 0 V as its sources let it: every real circuit leaks a little.
+    Any node can take any number of channels, each connected between the node and board ground. A floating part of
+    the circuit is solved as close to 0 V as its sources allow, because every real circuit has some leakage.
 
     Parameters
     ----------
     topology : Topology
-        The graph; its inputs and outputs play no part, its ground node is held at 0 V.
+        The graph. Its inputs and outputs are not used; its ground node is held at 0 V.
     conductances : array_like, shape (E,)
         True conductances in siemens; zero is an open edge.
 
@@ -61,7 +68,7 @@ class AnalogPlane:
 
     Notes
     -----
-    Every method may be called from any thread.
+    All methods are thread-safe.
     """
 
     def __init__(self, topology: Topology, conductances: ArrayLike) -> None:
@@ -72,15 +79,15 @@ class AnalogPlane:
         self._labels: list[str] = []
         self._sources: list[Source] = []
         self._reduced: _Reduced | None = None
-        self._at_rest: Settled | None = None
-        self._read_off: dict[int, SourceOperatingPoint] = {}
-        self._stairs: dict[int, LoadLine] = {}
+        self._solution: Solution | None = None
+        self._operating_points: dict[int, SourceOperatingPoint] = {}
+        self._load_lines: dict[int, LoadLine] = {}
         self._states: dict[int, tuple[int, int]] = {}
 
     # --- channels -----------------------------------------------------------------------------------
 
     def attach(self, node: int, label: str = "") -> int:
-        """Hang a channel, open at first, on a node and return its number.
+        """Connect a channel, with its relay open, to a node and return its number.
 
         Raises
         ------
@@ -89,31 +96,32 @@ class AnalogPlane:
         """
         if not 0 <= node < self.topology.n_nodes:
             raise CircuitError(
-                f"{label or 'a channel'} is to hang on node {node}; the nodes are 0 to {self.topology.n_nodes - 1}"
+                f"{label or 'a channel'} cannot be connected to node {node}; the nodes are 0 to "
+                f"{self.topology.n_nodes - 1}"
             )
         with self._lock:
             self._nodes.append(int(node))
             self._labels.append(label or f"channel {len(self._nodes) - 1}")
             self._sources.append(Open())
-            self._stairs.pop(int(node), None)
-            self._reduced = self._at_rest = None
+            self._load_lines.pop(int(node), None)
+            self._reduced = self._solution = None
             return len(self._nodes) - 1
 
     def drive(self, channel: int, source: Source) -> None:
-        """Let a channel drive its node, or let go of it."""
+        """Set the source of a channel."""
         with self._lock:
             if self._sources[channel] != source:
                 self._sources[channel] = source
-                self._stairs.pop(self._nodes[channel], None)
-                self._at_rest = None
+                self._load_lines.pop(self._nodes[channel], None)
+                self._solution = None
 
     def read(self, channel: int) -> SourceOperatingPoint:
-        """Return where a channel has come to rest, exactly."""
+        """Return the exact operating point of a channel."""
         with self._lock:
-            return self._operating(channel)
+            return self._operating_point(channel)
 
     def driven_beside(self, channels: Set[int]) -> tuple[tuple[int, Source], ...]:
-        """Return every other channel that drives something, with what it drives."""
+        """Return the number and the source of every other channel that is not open."""
         with self._lock:
             return tuple(
                 (channel, source)
@@ -134,89 +142,89 @@ class AnalogPlane:
         Raises
         ------
         CircuitError
-            As for the plane itself; nothing changes then.
+            If a conductance is negative or not finite; nothing changes then.
         """
         checked = _checked(self.topology, conductances)
         with self._lock:
             self._conductances = checked
-            self._reduced = self._at_rest = None
+            self._reduced = self._solution = None
 
     def node_voltages(self) -> FloatArray:
-        """Return the volts (N,) at every node as they are now."""
+        """Return the present voltages (N,) of all nodes."""
         with self._lock:
-            settled, circuit = self._rest()
-            return circuit.voltages(settled)
+            solution, circuit = self._solved()
+            return circuit.voltages(solution)
 
     def channels(self) -> list[AttachedChannel]:
-        """Return every channel as it is now."""
+        """Return the present state of every channel."""
         with self._lock:
-            operating = [self._operating(channel) for channel in range(len(self._nodes))]
-            return [
-                AttachedChannel(*row)
-                for row in zip(self._labels, self._nodes, self._sources, operating, strict=True)
-            ]
+            points = [self._operating_point(channel) for channel in range(len(self._nodes))]
+            rows = zip(self._labels, self._nodes, self._sources, points, strict=True)
+            return [AttachedChannel(*row) for row in rows]
 
     # --- solving ------------------------------------------------------------------------------------
 
-    def _rest(self) -> tuple[Settled, _Reduced]:
+    def _solved(self) -> tuple[Solution, _Reduced]:
         if self._reduced is None:
             self._reduced = _Reduced(self.topology, self._conductances, self._nodes)
-        if self._at_rest is None:
-            self._at_rest = self._solve(self._reduced)
-        return self._at_rest, self._reduced
+        if self._solution is None:
+            self._solution = self._solve(self._reduced)
+        return self._solution, self._reduced
 
-    def _solve(self, circuit: _Reduced) -> Settled:
+    def _solve(self, circuit: _Reduced) -> Solution:
         for node in circuit.terminals:
-            if node not in self._stairs:
-                self._stairs[node] = LoadLine.of([self._sources[channel] for channel in circuit.hanging[node]])
-        stairs = [self._stairs[node] for node in circuit.terminals]
-        guess = [self._guess(node, stair) for node, stair in zip(circuit.terminals, stairs, strict=True)]
-        self._read_off.clear()
-        settled = settle(circuit.seen, stairs, np.array(guess, dtype=np.int64))
-        for node, stair, state in zip(circuit.terminals, stairs, settled.states.tolist(), strict=True):
-            self._states[node] = (len(stair.kinks), state)
-        return settled
+            if node not in self._load_lines:
+                self._load_lines[node] = LoadLine.of(
+                    [self._sources[channel] for channel in circuit.channels_at[node]]
+                )
+        load_lines = [self._load_lines[node] for node in circuit.terminals]
+        guess = [self._guess(node, line) for node, line in zip(circuit.terminals, load_lines, strict=True)]
+        self._operating_points.clear()
+        solution = solve(circuit.seen, load_lines, np.array(guess, dtype=np.int64))
+        for node, line, state in zip(circuit.terminals, load_lines, solution.states.tolist(), strict=True):
+            self._states[node] = (len(line.kinks), state)
+        return solution
 
-    def _operating(self, channel: int) -> SourceOperatingPoint:
-        settled, circuit = self._rest()
-        if channel in self._read_off:
-            return self._read_off[channel]
+    def _operating_point(self, channel: int) -> SourceOperatingPoint:
+        solution, circuit = self._solved()
+        if channel in self._operating_points:
+            return self._operating_points[channel]
         node = self._nodes[channel]
         if node == self.topology.ground:
             return _shorted(self._sources[channel])
-        k, here = circuit.place[node], circuit.hanging[node]
-        at = shared(
+        k, here = circuit.place[node], circuit.channels_at[node]
+        points = share_current(
             [self._sources[other] for other in here],
-            self._stairs[node],
-            int(settled.states[k]),
-            float(settled.volts[k]),
-            float(settled.amperes[k]),
+            self._load_lines[node],
+            int(solution.states[k]),
+            float(solution.volts[k]),
+            float(solution.amperes[k]),
         )
-        self._read_off.update(zip(here, at, strict=True))
-        return self._read_off[channel]
+        self._operating_points.update(zip(here, points, strict=True))
+        return self._operating_points[channel]
 
-    def _guess(self, node: int, stair: LoadLine) -> int:
+    def _guess(self, node: int, load_line: LoadLine) -> int:
         kinks, state = self._states.get(node, (-1, 0))
-        return state if kinks == len(stair.kinks) else stair.likely
+        return state if kinks == len(load_line.kinks) else load_line.likely
 
 
 class _Reduced:
-    """The circuit reduced to its terminals (Kron), and the way back to all nodes."""
+    """The circuit reduced to its terminals (Kron reduction), and the map back to all nodes."""
 
     def __init__(self, topology: Topology, conductances: FloatArray, nodes: list[int]) -> None:
         topology.require_ohmic("a circuit of virtual instruments")
         ground, n = topology.ground, topology.n_nodes
         self._n = n
-        self.hanging: dict[int, list[int]] = {}
+        self.channels_at: dict[int, list[int]] = {}
         for channel, node in enumerate(nodes):
-            self.hanging.setdefault(node, []).append(channel)
+            self.channels_at.setdefault(node, []).append(channel)
         self.terminals = sorted(set(nodes) - {ground})
         self.place = {node: k for k, node in enumerate(self.terminals)}
         kept = np.array([*self.terminals, *([] if ground is None else [ground])], dtype=np.int64)
         g = np.concatenate([conductances, topology.fixed_conductances])
         B = topology.all_incidence
         laplacian = csc_array(B.T @ (B * g[:, None]))
-        inner = _tied(laplacian, kept)
+        inner = _connected(laplacian, kept)
         self._kept, self._inner = kept, inner
         between = -laplacian[kept][:, kept].toarray()
         self._follow = np.zeros((inner.size, kept.size))
@@ -236,16 +244,16 @@ class _Reduced:
         to_ground = between[:m, m] if ground is not None else np.zeros(m)
         self.seen = Terminals(between[:m, :m], to_ground)
 
-    def voltages(self, settled: Settled) -> FloatArray:
-        """Return the volts (N,) at all nodes; one that nothing ties to a terminal rests at 0 V."""
+    def voltages(self, solution: Solution) -> FloatArray:
+        """Return the voltages (N,) of all nodes; nodes without a path to a terminal are at 0 V."""
         V = np.zeros(self._n)
-        V[self.terminals] = settled.volts
+        V[self.terminals] = solution.volts
         V[self._inner] = self._follow @ V[self._kept]
         return V
 
 
-def _tied(laplacian: csc_array, kept: IntArray) -> IntArray:
-    """Return the nodes, none of the kept ones, that a conducting path ties to one of them."""
+def _connected(laplacian: csc_array, kept: IntArray) -> IntArray:
+    """Return the nodes with a conducting path to one of the kept nodes, without the kept nodes."""
     part = connected_components(abs(laplacian) > 0, directed=False)[1]
     inner = np.isin(part, part[kept])
     inner[kept] = False
@@ -253,7 +261,7 @@ def _tied(laplacian: csc_array, kept: IntArray) -> IntArray:
 
 
 def _shorted(source: Source) -> SourceOperatingPoint:
-    """Return how a channel fares that hangs on ground itself."""
+    """Return the operating point of a channel that is connected to ground."""
     if isinstance(source, VoltageSource):
         limited = source.volts != 0
         return SourceOperatingPoint(0.0, float(np.sign(source.volts)) * source.limit_A, limited)
@@ -263,7 +271,7 @@ def _shorted(source: Source) -> SourceOperatingPoint:
 def _checked(topology: Topology, conductances: ArrayLike) -> FloatArray:
     g = np.array(conductances, dtype=np.float64)
     if g.shape != (topology.n_edges,):
-        raise CircuitError(f"conductances must have shape ({topology.n_edges},), one an edge, got {g.shape}")
+        raise CircuitError(f"conductances must have shape ({topology.n_edges},), one per edge, got {g.shape}")
     wrong = ~((g >= 0) & np.isfinite(g))
     if wrong.any():
         k = int(np.flatnonzero(wrong)[0])

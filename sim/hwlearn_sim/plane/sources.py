@@ -1,4 +1,4 @@
-"""What an instrument's channel does to its node: drive a voltage, drive a current, or nothing."""
+"""Sources at a node of the analog plane: a voltage source, a current source, or an open relay."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hwlearn.errors import CircuitError
 
 @dataclass(frozen=True, slots=True)
 class VoltageSource:
-    """Holds its node at ``volts`` as long as that takes no more than ``limit_A``; beyond, a current source.
+    """Voltage source with a current limit. In compliance it acts as a current source.
 
     Raises
     ------
@@ -28,7 +28,7 @@ class VoltageSource:
 
 @dataclass(frozen=True, slots=True)
 class CurrentSource:
-    """Pushes ``amperes`` into its node as long as that stays within ``limit_V``; beyond, a voltage source.
+    """Current source with a voltage limit. In compliance it acts as a voltage source.
 
     Raises
     ------
@@ -45,7 +45,7 @@ class CurrentSource:
 
 @dataclass(frozen=True, slots=True)
 class Open:
-    """Touches nothing: the relay is open."""
+    """No connection: the output relay is open."""
 
 
 Source = VoltageSource | CurrentSource | Open
@@ -53,18 +53,18 @@ Source = VoltageSource | CurrentSource | Open
 
 @dataclass(frozen=True, slots=True)
 class LoadLine:
-    """The current that all sources of one node together deliver, falling in steps as its voltage rises.
+    """Total current of all sources at one node as a function of its voltage: a falling step function.
 
-    Between two kinks the current is constant; at a kink the voltage is held and the current may take any
-    value between the two neighbouring steps. State ``2 j`` is the step below kink ``j``, state ``2 j + 1``
-    the kink itself.
+    Between two kinks the current is constant. At a kink the voltage is fixed, and the current may take any value
+    between the two neighbouring steps. State ``2 j`` is the step below kink ``j``, state ``2 j + 1`` is the kink.
 
     Attributes
     ----------
     kinks : tuple of float
-        Rising volts.
+        Voltages of the kinks, rising.
     steps : tuple of float
-        Falling amperes, one more than kinks; the first may be infinite, the last minus infinity.
+        Currents of the steps in amperes, falling, one more than kinks. The first may be infinite, the last minus
+        infinity.
     """
 
     kinks: tuple[float, ...]
@@ -72,7 +72,7 @@ class LoadLine:
 
     @classmethod
     def of(cls, sources: Sequence[Source]) -> LoadLine:
-        """Add up the sources of one node."""
+        """Return the load line of the sources of one node."""
         jumps: dict[float, float] = {}
         top, low, high = 0.0, -math.inf, math.inf
         for source in sources:
@@ -82,7 +82,7 @@ class LoadLine:
             elif isinstance(source, CurrentSource):
                 low, high = max(low, -source.limit_V), min(high, source.limit_V)
                 top += source.amperes
-        # a current source's voltage limit is a wall: kinks on or beyond it are never reached
+        # the node cannot exceed a current source's voltage limit: kinks at or beyond it are never reached
         top -= sum(jump for volts, jump in jumps.items() if volts <= low)
         kinks, steps = [], [top]
         for volts in sorted(volts for volts in jumps if low < volts < high):
@@ -94,7 +94,7 @@ class LoadLine:
 
     @property
     def likely(self) -> int:
-        """The state of sources that are within their limits."""
+        """The state in which the sources are within their limits."""
         drops = [high - low for high, low in zip(self.steps, self.steps[1:], strict=False)]
         inside = [(drop, j) for j, drop in enumerate(drops) if math.isfinite(drop)]
         if inside:
@@ -104,14 +104,16 @@ class LoadLine:
 
 @dataclass(frozen=True, slots=True)
 class SourceOperatingPoint:
-    """Where one channel has come to rest.
+    """Operating point of one channel.
 
     Attributes
     ----------
-    volts, amperes : float
-        Of its node against ground, and out of the channel into the node.
+    volts : float
+        Node voltage against ground.
+    amperes : float
+        Current out of the channel into the node.
     limited : bool
-        Whether the source has reached its limit and swapped roles.
+        Whether the source is in compliance.
     """
 
     volts: float
@@ -119,49 +121,49 @@ class SourceOperatingPoint:
     limited: bool
 
 
-def shared(
-    sources: Sequence[Source], stairs: LoadLine, state: int, volts: float, amperes: float
+def share_current(
+    sources: Sequence[Source], load_line: LoadLine, state: int, volts: float, amperes: float
 ) -> list[SourceOperatingPoint]:
-    """Divide a node's current among its sources.
+    """Divide the current of a node among its sources.
 
-    Voltage sources that hold the node together share its current in proportion to their limits; current
-    sources at one and the same voltage limit share what is left equally.
+    Voltage sources with the same setpoint share the current in proportion to their limits. Current sources at the
+    same voltage limit share the rest equally.
 
     Parameters
     ----------
     sources : sequence of Source
-        All channels of the node.
-    stairs : LoadLine
-        Their sum.
+        All sources of the node.
+    load_line : LoadLine
+        Their load line.
     state : int
-        Its state, as `LoadLine` numbers them.
+        State of the node on the load line.
     volts, amperes : float
-        Of the node.
+        Voltage of the node, and total current into it.
     """
     index, held = divmod(state, 2)
-    above = stairs.kinks[index] if index < len(stairs.kinks) else math.inf
-    given = [_driven(source, above) for source in sources]
+    above = load_line.kinks[index] if index < len(load_line.kinks) else math.inf
+    given = [_delivered(source, above) for source in sources]
     limited = [isinstance(source, VoltageSource) for source in sources]
     if held:
         limits = [s.limit_A if isinstance(s, VoltageSource) and s.volts == above else 0.0 for s in sources]
         given = [0.0 if limit else amps for amps, limit in zip(given, limits, strict=True)]
-        walled = [isinstance(s, CurrentSource) and s.limit_V == abs(above) for s in sources]
-        span, rest = sum(limits), amperes - sum(given)
-        if span > 0:
-            part = min(max(rest / span, -1.0), 1.0) if any(walled) else rest / span
+        clamped = [isinstance(s, CurrentSource) and s.limit_V == abs(above) for s in sources]
+        total_limit, rest = sum(limits), amperes - sum(given)
+        if total_limit > 0:
+            part = min(max(rest / total_limit, -1.0), 1.0) if any(clamped) else rest / total_limit
             given = [amps + part * limit for amps, limit in zip(given, limits, strict=True)]
-            rest -= part * span
-        if any(walled):
-            given = [amps + rest / sum(walled) * wall for amps, wall in zip(given, walled, strict=True)]
+            rest -= part * total_limit
+        if any(clamped):
+            given = [amps + rest / sum(clamped) * clamp for amps, clamp in zip(given, clamped, strict=True)]
         limited = [
-            wall if isinstance(s, CurrentSource) else isinstance(s, VoltageSource) and limit == 0
-            for s, limit, wall in zip(sources, limits, walled, strict=True)
+            clamp if isinstance(s, CurrentSource) else isinstance(s, VoltageSource) and limit == 0
+            for s, limit, clamp in zip(sources, limits, clamped, strict=True)
         ]
     return [SourceOperatingPoint(volts, amps, trip) for amps, trip in zip(given, limited, strict=True)]
 
 
-def _driven(source: Source, above: float) -> float:
-    """Return what a source delivers at a voltage just below the kink ``above``."""
+def _delivered(source: Source, above: float) -> float:
+    """Return the current of a source at a voltage just below the kink ``above``."""
     if isinstance(source, CurrentSource):
         return source.amperes
     if isinstance(source, VoltageSource):

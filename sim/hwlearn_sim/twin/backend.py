@@ -1,4 +1,4 @@
-"""The backend ``sim``: a bench file's ``[backend]`` table becomes a twin."""
+"""The backend ``sim``: opens a `KirchhoffTwin` from the ``[backend]`` table of a bench file."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from hwlearn_sim.twin.twin import KirchhoffTwin
 
 
 class RheostatSettings(Section):
-    """The key ``rheostat``: edges are digital potentiometers, which take steps in resistance."""
+    """The key ``rheostat``: the edges are digital potentiometers with equal steps in resistance."""
 
     full: PositiveOhms
     wiper: PositiveOhms
     positions: Annotated[int, Field(ge=2, le=65536)] = 256
 
     def law(self) -> RheostatLaw:
-        """Return what a code means."""
+        """Return the conductance of each code."""
         return RheostatLaw(self.full, self.wiper, self.positions)
 
 
 class SimSettings(Section):
-    """Keys of ``[backend]`` with ``kind = "sim"``; see `Imperfections` and `KirchhoffTwin` for their meaning."""
+    """Keys of ``[backend]`` with ``kind = "sim"``; `Imperfections` and `KirchhoffTwin` describe them."""
 
     seed: Seed = 0
     device_spread: NonNegative = 0.0
@@ -76,12 +76,12 @@ class SimSettings(Section):
         return self
 
     def imperfections(self) -> Imperfections:
-        """Return them as the twin takes them.
+        """Return the imperfections of the twin.
 
         Raises
         ------
         SetupError
-            If they contradict each other.
+            If settings contradict each other.
         """
         return Imperfections(
             device_spread=self.device_spread,
@@ -111,7 +111,7 @@ class SimBackend:
     seed_key = "seed"
 
     def open(self, settings: SimSettings, topology: Topology, limits: Limits) -> Network:
-        """Return a twin with the settings' imperfections.
+        """Return a twin with the imperfections of the settings.
 
         Raises
         ------

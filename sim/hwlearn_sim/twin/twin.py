@@ -1,4 +1,4 @@
-"""`KirchhoffTwin`: a resistor network that exists only as equations, with the faults of a real one."""
+"""`KirchhoffTwin`: a simulated resistor network with the imperfections of real hardware."""
 
 from __future__ import annotations
 
@@ -20,47 +20,47 @@ from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import DriveKind, OutputDrive
 from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_sim.code_laws import CodeLaw
-from hwlearn_sim.devices import Devices
 from hwlearn_sim.devices.imperfections import Imperfections
+from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.twin.converters import ConverterBank
 
 
 class KirchhoffTwin(Network):
-    """A simulated bench behind `hwlearn.Network`: what it reads has noise, offset and resolution.
+    """A simulated bench that implements `hwlearn.Network`, with noise, offsets and finite resolution.
 
     Parameters
     ----------
     topology : Topology
         The graph.
     limits : Limits
-        What nobody may exceed; sources stop at ``limits.current`` and ``limits.voltage`` as instruments do.
+        Hard limits of the bench. The sources go into compliance at ``limits.current`` and ``limits.voltage``.
     imperfections : Imperfections
-        How far the bench departs from an ideal one.
+        Deviations from an ideal bench.
     seed : int
-        Everything random follows from it: two twins with equal arguments behave equally.
+        Seed of all random numbers: two twins with equal arguments behave identically.
     settle_s : float
-        Time waited after each change of the sources before reading.
+        Wait in seconds between a change of the sources and a reading.
     averages : int
-        Readings averaged into one.
+        Number of readings averaged into one.
     nudges : iterable
-        Kinds of output drive on offer.
+        Supported kinds of output drive.
     node_readout : bool
-        Read every node as well (few labs can).
+        Read every node, not only the outputs (few real benches can).
     current_readout : bool
         Measure the current of clamped outputs and of the input sources, as SMUs do.
     edge_law : CodeLaw, optional
-        Programming resolution: edges take the conductances of these codes alone.
+        Programming resolution: the edges take only the conductances of these codes.
 
     Raises
     ------
     SetupError
-        If a limit lies beyond a converter's range, a stuck edge does not exist, or there are both
-        conductance bits and a law of codes.
+        If a limit is beyond a converter's range, a stuck edge does not exist, or both conductance bits and an
+        edge law are given.
 
     Notes
     -----
-    The true conductances stay inside; `Programmed.reached` and `Readout` hold what a lab would know.
-    `true_outputs` and `true_conductances` are for reports and tests.
+    `Programmed.reached` and `Readout` contain only values that a real bench would report. `true_outputs` and
+    `true_conductances` are for reports and tests.
     """
 
     def __init__(
@@ -79,7 +79,9 @@ class KirchhoffTwin(Network):
     ) -> None:
         flaws = Imperfections() if imperfections is None else imperfections
         if edge_law is not None and flaws.conductance_bits is not None:
-            raise SetupError("edges take steps by conductance_bits or by the codes of a law, not both; leave one")
+            raise SetupError(
+                "programming resolution comes from conductance_bits or from edge_law, not both; remove one"
+            )
         if limits.voltage > flaws.dac_range_V:
             raise SetupError(
                 f"limits.voltage = {format_quantity(limits.voltage, 'V')} is beyond the DAC range of "
@@ -93,7 +95,7 @@ class KirchhoffTwin(Network):
         self._settle_s, self.averages = settle_s, int(averages)
         self._edge_law = edge_law
         self._node_readout, self._current_readout = node_readout, current_readout
-        # one stream for each cause, so that switching one fault on leaves the others as they were
+        # one random stream per cause, so that enabling one imperfection does not change the others
         streams = np.random.default_rng(seed).spawn(5)
         devices, converters, writes, self._noise, self._walk = streams
         self._devices = Devices(topology.n_edges, limits.conductance, flaws, devices, writes)
@@ -101,7 +103,7 @@ class KirchhoffTwin(Network):
         ranges = (flaws.dac_gain, flaws.dac_offset_V, flaws.dac_bits, flaws.dac_range_V)
         self._input_dac = ConverterBank.drawn(converters, topology.n_inputs, *ranges)
         self._output_dac = ConverterBank.drawn(converters, topology.n_outputs, *ranges)
-        # one ADC channel a node: an output reads the same whether it is read alone or with all the others
+        # one ADC channel per node: an output reads the same with and without node_readout
         self._adc = ConverterBank.drawn(
             converters,
             topology.n_nodes,
@@ -118,11 +120,13 @@ class KirchhoffTwin(Network):
         middle = self._quantised(np.full(topology.n_edges, 0.5 * (low + high)))
         self._truth = _circuit(self._circuit, self._written(middle))
 
-    # --- the bench ----------------------------------------------------------------------------------
+    # --- operations of the network ------------------------------------------------------------------
 
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
-        for asked in (inputs, None if drive is None or drive.kind == "current" else drive.values):
-            if asked is not None and np.nanmax(np.abs(asked), initial=0.0) > self.imperfections.dac_range_V:
+        for setpoints in (inputs, None if drive is None or drive.kind == "current" else drive.values):
+            if setpoints is None:
+                continue
+            if np.nanmax(np.abs(setpoints), initial=0.0) > self.imperfections.dac_range_V:
                 raise LimitError("a voltage is beyond the DAC range; nothing was applied")
         self._age(len(inputs))
         V, output_currents = self._solve(inputs, drive)
@@ -151,11 +155,11 @@ class KirchhoffTwin(Network):
     def _close(self) -> None:
         self._last = np.zeros(self.topology.n_nodes)
 
-    # --- what a lab cannot know ---------------------------------------------------------------------
+    # --- true values --------------------------------------------------------------------------------
 
     @property
     def true_conductances(self) -> FloatArray:
-        """The conductances (E,) that are really there, in siemens: for reports and tests alone."""
+        """True conductances (E,) in siemens, for reports and tests only."""
         return self._truth.conductances
 
     @property
@@ -165,19 +169,19 @@ class KirchhoffTwin(Network):
 
     @property
     def dac_step_V(self) -> float | None:
-        """Step in volts of the input converters; None where they are continuous."""
+        """Step in volts of the input converters; None without quantisation."""
         bits, most = self.imperfections.dac_bits, self.imperfections.dac_range_V
         return None if bits is None or not math.isfinite(most) else 2 * most / 2**bits
 
     def true_outputs(self, inputs: ArrayLike) -> FloatArray:
-        """Return the output volts (S, n_out) that are really there, free of read noise: for reports alone."""
+        """Return the true output voltages (S, n_out) without read noise, for reports only."""
         x = batch(inputs, self.topology.n_inputs, "inputs")
         return self._truth.solve(self._input_dac.output(x))[:, self.topology.outputs]
 
     # --- physics ------------------------------------------------------------------------------------
 
     def _solve(self, inputs: FloatArray, drive: OutputDrive | None) -> tuple[FloatArray, FloatArray]:
-        """Return true node volts (S, N') and true currents into the outputs (S, n_out)."""
+        """Return the true node voltages (S, N') and the true currents into the outputs (S, n_out)."""
         applied = self._input_dac.output(inputs)
         if drive is None:
             V = self._truth.solve(applied)
@@ -198,7 +202,7 @@ class KirchhoffTwin(Network):
         return self._truth.solve(applied, injected=currents), currents
 
     def _through_resistors(self, free: FloatArray, volts: FloatArray, kappa: FloatArray) -> FloatArray:
-        """Return the currents that DACs at ``volts`` push through kappa into the outputs."""
+        """Return the currents from DACs at ``volts`` through the nudge resistors into the outputs."""
         Z = self._truth.output_impedance()
         on = ~np.isnan(volts)
         loaded = np.where(on[:, :, None], np.eye(len(kappa)) / kappa + Z, np.eye(len(kappa)))
@@ -231,11 +235,11 @@ class KirchhoffTwin(Network):
         )
 
     def _settled(self, V: FloatArray) -> FloatArray:
-        """Let nodes follow their sources with a time constant, from one sample to the next."""
+        """Return node voltages that follow the sources with a time constant, from sample to sample."""
         tau = self.imperfections.settle_tau_s
         if tau == 0 or not len(V):
             return V
-        from scipy.signal import lfilter  # slow to import, and few benches lag
+        from scipy.signal import lfilter  # slow to import, and few benches use it
 
         left = math.exp(-self._settle_s / tau)
         lagging, _ = lfilter([1 - left], [1, -left], V, axis=0, zi=(left * self._last)[None, :])
@@ -257,7 +261,7 @@ class KirchhoffTwin(Network):
         return ConverterBank(adc.gain[nodes], adc.offset[nodes], adc.bits, adc.range_V)
 
     def _read(self, V: FloatArray) -> FloatArray:
-        """Return averaged ADC readings of the nodes that are read."""
+        """Return the averaged ADC readings of the nodes that are read."""
         adc, volts = self._channels(self._read_nodes), V[:, self._read_nodes]
         noise = self.imperfections.read_noise_V
         if noise == 0:
@@ -272,9 +276,9 @@ class KirchhoffTwin(Network):
     def _known_output_currents(
         self, drive: OutputDrive | None, volts: FloatArray, true: FloatArray
     ) -> tuple[FloatArray | None, float]:
-        """Return what the bench knows of the currents into the outputs, and its uncertainty."""
+        """Return the output currents as the bench knows them, and their uncertainty in amperes."""
         if drive is None or drive.kind == "current":
-            return true, 0.0  # nothing flows, or what the source was told
+            return true, 0.0  # no current, or the setpoint of the current source
         if drive.siemens is not None:
             across = np.where(np.isnan(drive.values), 0.0, drive.values - volts)
             return across * drive.siemens, self._voltage_sigma * float(drive.siemens.max())
@@ -296,11 +300,11 @@ class KirchhoffTwin(Network):
         return np.asarray(low + step * np.rint((conductances - low) / step))
 
     def _written(self, nominal: FloatArray) -> FloatArray:
-        """Return the true conductances (E,) after programming to nominal ones (E,)."""
+        """Return the true conductances (E,) after programming to nominal values (E,)."""
         return self._devices.written(nominal)
 
     def _set_true_conductances(self, true: FloatArray) -> None:
-        """Give the circuit new conductances (E,), reusing its factorisation where possible."""
+        """Change the conductances (E,) of the circuit, reusing its factorisation if possible."""
         if self._truth.allow_open == bool((true == 0).any()):
             self._truth = self._truth.with_conductances(true)
         else:
@@ -312,7 +316,7 @@ def _circuit(topology: Topology, true: FloatArray) -> Kirchhoff:
 
 
 def _with_source_resistance(topology: Topology, ohm: float) -> Topology:
-    """Return the circuit whose sources sit behind a resistance, or the topology itself for 0 ohm."""
+    """Return the graph with a series resistance at each input source, or the topology itself for 0 ohm."""
     if ohm == 0:
         return topology
     n, k = topology.n_nodes, topology.n_inputs

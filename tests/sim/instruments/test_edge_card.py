@@ -12,7 +12,7 @@ from hwlearn.network.limits import Limits
 from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_codes
 from hwlearn_sim import Imperfections, KirchhoffTwin
 from hwlearn_sim.code_laws import LinearLaw, RheostatLaw
-from hwlearn_sim.devices import Devices
+from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.instruments.edge_card import VirtualEdgeCard
 from hwlearn_sim.plane.plane import AnalogPlane
 

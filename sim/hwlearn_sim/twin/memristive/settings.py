@@ -1,4 +1,4 @@
-"""The table ``memristor`` of the backend ``sim``: edges are memristive devices, programmed by pulses."""
+"""The table ``memristor`` of the backend ``sim``: the edges are memristive devices, programmed by pulses."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ from hwlearn.units import parse_quantity
 from hwlearn_sim.twin.memristive.devices import Memristors
 
 _UNITS: Final = {"g": "S", "r": "ohm", "v": "V", "width": "s"}
-_WORDS: Final = ("window", "resistance")
+_NAMES: Final = ("window", "resistance")
+"""Parameters whose value is a name, not a quantity."""
 
 
 def _law(value: object) -> object:
-    """Read quantities such as ``g_min = "1 uS"``."""
+    """Return the parameters of a law with quantities such as ``g_min = "1 uS"`` as numbers."""
     if not isinstance(value, dict):
         return value
 
@@ -37,7 +38,7 @@ def _law(value: object) -> object:
 
     return {
         name: parse_quantity(item, unit(name) or "")
-        if isinstance(item, str) and name not in _WORDS and unit(name)
+        if isinstance(item, str) and name not in _NAMES and unit(name)
         else item
         for name, item in value.items()
     }
@@ -47,7 +48,7 @@ _Width = Annotated[list[Seconds], Field(min_length=2, max_length=2)]
 
 
 class MemristorSettings(Section):
-    """Keys of the table ``memristor``; see `Memristors` and `PulseLimits` for their meaning."""
+    """Keys of the table ``memristor``; `Memristors` and `PulseLimits` describe them."""
 
     model: Literal["soft-bounds", "vteam"]
     law: Annotated[dict[str, float | int | str], BeforeValidator(_law)] = Field(default_factory=dict)
@@ -73,12 +74,12 @@ class MemristorSettings(Section):
         return self
 
     def memristors(self) -> Memristors:
-        """Return them as the twin takes them.
+        """Return the parameters of the devices.
 
         Raises
         ------
         SetupError, LimitError
-            If the law has no such parameter, or a value makes no sense.
+            If the law has no such parameter, or a value is out of range.
         """
         low, high = self.pulse_width
         return Memristors(
