@@ -1,0 +1,287 @@
+"""The conductances of a network as a figure: heat maps for arrays, nodes and edges for small graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.graphs import crossbar_edges, lattice_edges, layer_edges
+from hwlearn.circuit.topology import Topology
+from hwlearn.lab.figure_style import FAINT, INK, SECOND, log_ticks, plain_number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_MOST_NODES: Final = 40  # drawn as nodes and edges; larger graphs become unreadable
+_MOST_EDGES: Final = 150
+_SPREAD: Final = 0.09  # offset of parallel edges, in units of their length
+_FLOATING: Final = "#d7dce1"
+
+
+def draw_conductances(
+    axes: Axes, topology: Topology, conductances: FloatArray, limits: tuple[float, float]
+) -> None:
+    """Draw each conductance as a colour.
+
+    Crossbars, grids and large layers become heat maps with row and column numbers, other large graphs a matrix of
+    node by node, and small graphs nodes and edges.
+
+    Parameters
+    ----------
+    axes : Axes
+    topology : Topology
+    conductances : ndarray, shape (E,)
+        In siemens, in edge order.
+    limits : tuple of float
+        Ends of the colour scale in siemens.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm
+
+    low, high = (1e6 * limit for limit in limits)
+    colours = ScalarMappable(LogNorm(low, high), "viridis")
+    micro = np.asarray(conductances) * 1e6
+    crossbar, grid, sizes = crossbar_shape(topology), grid_shape(topology), layer_sizes(topology)
+    if crossbar is not None:
+        _draw_crossbar(axes, topology, micro.reshape(crossbar), colours)
+    elif grid is not None:
+        _draw_grid(axes, topology, micro, grid, colours)
+    elif sizes is not None and topology.n_edges > _MOST_EDGES:
+        _draw_layers(axes, sizes, micro, colours)
+    elif topology.n_nodes > _MOST_NODES or topology.n_edges > _MOST_EDGES:
+        _draw_matrix(axes, topology, micro, colours)
+    else:
+        places = _spring_layout(topology) if sizes is None else _layer_layout(topology, sizes)
+        _draw_graph(axes, topology, micro, places, colours)
+    bar = axes.figure.colorbar(colours, ax=axes, label="requested conductance (µS)")
+    ticks = log_ticks(low, high)
+    bar.set_ticks(ticks.tolist(), labels=[plain_number(tick) for tick in ticks])
+    bar.ax.minorticks_off()
+
+
+def crossbar_shape(topology: Topology) -> tuple[int, int] | None:
+    """Return (rows, columns) if the edges are those of a crossbar in order, else None."""
+    rows = int(topology.edges[-1, 0]) + 1
+    columns = topology.n_nodes - rows
+    if rows < 1 or columns < 1 or rows * columns != topology.n_edges:
+        return None
+    return (rows, columns) if np.array_equal(topology.edges, crossbar_edges(rows, columns)) else None
+
+
+def grid_shape(topology: Topology) -> tuple[int, int] | None:
+    """Return (rows, columns) if the edges are those of a square lattice in order, else None."""
+    nodes = topology.n_nodes
+    for rows in (r for r in range(2, nodes // 2 + 1) if nodes % r == 0):
+        columns = nodes // rows
+        if rows * (columns - 1) + columns * (rows - 1) == topology.n_edges and np.array_equal(
+            topology.edges, lattice_edges(rows, columns)
+        ):
+            return rows, columns
+    return None
+
+
+def layer_sizes(topology: Topology) -> list[int] | None:
+    """Return the sizes of the layers if each is connected completely to the next, else None.
+
+    A last node that no trainable edge reaches, such as the ground of rectifiers, is in no layer.
+    """
+    edges = topology.edges
+    last = int(edges.max())
+    sizes, first = [], 0
+    while first <= last:
+        after = edges[edges[:, 0] == first, 1]  # the next layer
+        if not len(after):
+            sizes.append(last + 1 - first)
+            break
+        sizes.append(int(after.min()) - first)
+        first = int(after.min())
+        if sizes[-1] < 1:
+            return None
+    fits = last >= topology.n_nodes - 2 and np.array_equal(edges, layer_edges(sizes)) if len(sizes) > 1 else False
+    return sizes if fits else None
+
+
+def _draw_crossbar(axes: Axes, topology: Topology, micro: FloatArray, colours: Any) -> None:
+    rows = len(micro)
+    axes.imshow(micro, norm=colours.norm, cmap=colours.cmap, aspect="auto", interpolation="nearest")
+    axes.set_xlabel(f"column   (read: {_ranges(topology.outputs - rows)})")
+    axes.set_ylabel(f"row   (driven: {_ranges(topology.driven)})")
+    _whole_numbers(axes)
+
+
+def _draw_grid(axes: Axes, topology: Topology, micro: FloatArray, shape: tuple[int, int], colours: Any) -> None:
+    """Draw a lattice as an image: nodes at even rows and columns, each edge between its two nodes."""
+    rows, columns = shape
+    image = np.full((2 * rows - 1, 2 * columns - 1), np.nan)
+    rightward = rows * (columns - 1)
+    image[::2, 1::2] = micro[:rightward].reshape(rows, columns - 1)
+    image[1::2, ::2] = micro[rightward:].reshape(rows - 1, columns)
+    ends = (-0.25, columns - 0.75, rows - 0.75, -0.25)  # a node lies at its own row and column number
+    axes.imshow(image, norm=colours.norm, cmap=colours.cmap, extent=ends, aspect="auto", interpolation="nearest")
+    size = min(40.0, 4000.0 / max(shape) ** 2)
+    for nodes, colour, label in _roles(topology):
+        row, column = np.divmod(nodes, columns)
+        axes.scatter(column, row, s=size, color=colour, label=label)
+    axes.set_xlabel("column of the node")
+    axes.set_ylabel("row of the node")
+    _legend(axes, "lower left", 1.02)
+    _whole_numbers(axes)
+
+
+def _draw_layers(axes: Axes, sizes: Sequence[int], micro: FloatArray, colours: Any) -> None:
+    """Draw a heat map for each pair of layers, side by side."""
+    pairs = list(pairwise(sizes))
+    gap = 0.16 / max(1, len(pairs) - 1) * (len(pairs) > 1)
+    weights = np.sqrt([float(after) for _, after in pairs])
+    widths = (1 - gap * (len(pairs) - 1)) * weights / weights.sum()
+    left, start = 0.0, 0
+    axes.set_axis_off()
+    for k, ((rows, columns), width) in enumerate(zip(pairs, widths, strict=True)):
+        part = axes.inset_axes((left, 0, float(width), 1))
+        values = micro[start : start + rows * columns].reshape(rows, columns)
+        part.imshow(values, norm=colours.norm, cmap=colours.cmap, aspect="auto", interpolation="nearest")
+        part.set_xlabel(f"layer {k + 1}")
+        part.set_ylabel(f"layer {k}", labelpad=1)
+        _whole_numbers(part, most_columns=3 if width < 0.3 else 6)
+        left, start = left + float(width) + gap, start + rows * columns
+
+
+def _draw_matrix(axes: Axes, topology: Topology, micro: FloatArray, colours: Any) -> None:
+    """Draw a large graph as a matrix of node by node, which is symmetric."""
+    a, b = topology.edges.T
+    nodes = topology.n_nodes
+    size = max(2.5, min(60.0, (190.0 / nodes) ** 2))
+    axes.scatter(
+        np.concatenate([a, b]),
+        np.concatenate([b, a]),
+        s=size,
+        c=np.concatenate([micro, micro]),
+        norm=colours.norm,
+        cmap=colours.cmap,
+        marker="s",
+        linewidths=0,
+        rasterized=True,
+    )
+    axes.set(xlim=(-0.5, nodes - 0.5), ylim=(nodes - 0.5, -0.5))
+    axes.set_xlabel(f"node   (driven: {_ranges(topology.driven)})")
+    axes.set_ylabel(f"node   (read: {_ranges(topology.outputs)})")
+    _whole_numbers(axes)
+
+
+def _draw_graph(axes: Axes, topology: Topology, micro: FloatArray, places: FloatArray, colours: Any) -> None:
+    """Draw nodes at their places (N, 2), and edges coloured by conductance."""
+    from matplotlib.collections import LineCollection
+
+    edges = topology.edges
+    fixed = topology.all_edges[len(edges) :]
+    if len(fixed):
+        axes.add_collection(
+            LineCollection(list(places[fixed]), colors=FAINT, linewidths=1.0, linestyles=":", label="fixed")
+        )
+    paths = _parallel_paths(edges, places)
+    axes.add_collection(LineCollection(paths, colors=colours.to_rgba(micro), linewidths=2.0, zorder=1.5))
+    for nodes, colour, label in _roles(topology):
+        x, y = places[nodes].T
+        axes.scatter(x, y, s=130, color=colour, edgecolor="white", zorder=2, label=label)
+    light = set(topology.driven.tolist()) | set(topology.outputs.tolist())
+    for node, (x, y) in enumerate(places.tolist()):
+        ink = "white" if node in light else INK
+        axes.text(x, y, str(node), ha="center", va="center_baseline", fontsize=6.5, color=ink, zorder=3)
+    axes.margins(0.06)
+    _legend(axes, "upper left", 0.02)
+    axes.set_axis_off()
+
+
+def _roles(topology: Topology) -> list[tuple[IntArray, str, str]]:
+    """Return the nodes, the colour and the label of floating, driven and read nodes, those that exist."""
+    driven, read = topology.driven, topology.outputs
+    floating = np.setdiff1d(np.arange(topology.n_nodes), np.concatenate([driven, read]))
+    roles = [(floating, _FLOATING, "floating"), (driven, INK, "driven"), (read, SECOND, "read")]
+    return [role for role in roles if len(role[0])]
+
+
+def _legend(axes: Axes, corner: Literal["lower left", "upper left"], height: float) -> None:
+    """Put the legend in one line above or below the axes."""
+    legend = axes.legend(
+        frameon=False, fontsize=8, loc=corner, bbox_to_anchor=(0, height), ncols=4, borderaxespad=0
+    )
+    for handle in legend.legend_handles:
+        if handle is not None and hasattr(handle, "set_sizes"):
+            handle.set_sizes([40.0])
+
+
+def _parallel_paths(edges: IntArray, places: FloatArray) -> list[FloatArray]:
+    """Return the line of each edge; edges between the same two nodes become separate curves."""
+    seen: dict[tuple[int, int], int] = {}
+    paths = []
+    for a, b in edges.tolist():
+        pair = (min(a, b), max(a, b))
+        number = seen.get(pair, 0)
+        seen[pair] = number + 1
+        start, end = places[list(pair)]
+        offset = (number + 1) // 2 * (1 if number % 2 else -1) * _SPREAD
+        normal = np.array([start[1] - end[1], end[0] - start[0]])
+        t = np.linspace(0, 1, 1 + (15 if number else 1))[:, None]
+        paths.append(start + t * (end - start) + 4 * t * (1 - t) * offset * normal)
+    return paths
+
+
+def _whole_numbers(axes: Axes, most_columns: int = 8) -> None:
+    """Label both axes with whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    for axis, most in ((axes.xaxis, most_columns), (axes.yaxis, 8)):
+        axis.set_major_locator(MaxNLocator(most, integer=True, steps=[1, 2, 5, 10]))
+
+
+def _ranges(numbers: IntArray) -> str:
+    """Return numbers as text, runs of them shortened: ``"0-9, 12"``."""
+    runs: list[list[int]] = []
+    for number in sorted(numbers.tolist()):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    shown = [str(a) if a == b else f"{a}-{b}" for a, b in runs[:4]]
+    return ", ".join(shown) + (", ..." if len(runs) > 4 else "")
+
+
+def _layer_layout(topology: Topology, sizes: Sequence[int]) -> FloatArray:
+    """Return places (N, 2) for the nodes: a column for each layer; a node in no layer lies below."""
+    places = np.zeros((topology.n_nodes, 2))
+    start = 0
+    for k, size in enumerate(sizes):
+        places[start : start + size] = np.stack(
+            [np.full(size, float(k)), np.linspace(0.5 / size, 1 - 0.5 / size, size)[::-1]], axis=1
+        )
+        start += size
+    places[start:] = ((len(sizes) - 1) / 2, -0.2)
+    return places
+
+
+def _spring_layout(topology: Topology) -> FloatArray:
+    """Return places (N, 2) for the nodes: spectral coordinates, then spring steps that spread them."""
+    n = topology.n_nodes
+    a, b = topology.all_edges.T
+    laplacian = np.zeros((n, n))
+    np.add.at(laplacian, (a, a), 1.0)
+    np.add.at(laplacian, (b, b), 1.0)
+    np.add.at(laplacian, (a, b), -1.0)
+    np.add.at(laplacian, (b, a), -1.0)
+    place = np.linalg.eigh(laplacian)[1][:, 1:3]
+    if place.shape[1] < 2:
+        place = np.stack([np.arange(n), np.zeros(n)], axis=1)
+    place = place / np.abs(place).max() + 0.01 * np.random.default_rng(0).standard_normal((n, 2))
+    connected = (laplacian < 0).astype(float)
+    k = 1.0 / np.sqrt(n)
+    for step in np.linspace(0.1, 0.005, 120):
+        apart = place[:, None] - place[None]
+        distance = np.maximum(np.linalg.norm(apart, axis=2), 1e-3)
+        push = (apart * (k**2 / distance**2 - connected * distance / k)[:, :, None]).sum(axis=1)
+        length = np.maximum(np.linalg.norm(push, axis=1, keepdims=True), 1e-9)
+        place = place + push / length * np.minimum(length, step)
+    return np.asarray(place)
