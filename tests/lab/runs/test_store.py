@@ -1,4 +1,4 @@
-"""The run store: what was committed is there, whatever happens to the process."""
+"""The run store: committed steps survive every end of the process, and a stopped run can be resumed."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from hwlearn.lab.runs.store import Run, connect, packed, unpacked
 
 
 def trained(bench, runs, callbacks=(), start=None, run=None):
-    """Train a bench into a run folder and return the run and the history."""
+    """Train a bench, record it in a run folder, and return the run and the history."""
     run = Run.create(bench, runs) if run is None else run
     with bench, RunRecorder(run) as recorder:
         history = bench.train([recorder, *callbacks], start)
@@ -27,7 +27,7 @@ def trained(bench, runs, callbacks=(), start=None, run=None):
 
 
 class Kept(hl.Callback):
-    """Keeps what the trainer said, to compare with what the store says."""
+    """Keeps the steps and epochs of the trainer, to compare them with the store."""
 
     def __init__(self):
         self.steps, self.epochs = [], []
@@ -40,7 +40,7 @@ class Kept(hl.Callback):
 
 
 class StopAfter(hl.Callback):
-    """Ends the training as a pulled plug would: by an exception right after an update was committed."""
+    """Ends the training as a lost connection does: by an exception right after an update was committed."""
 
     def __init__(self, steps):
         self.steps = steps
@@ -50,7 +50,7 @@ class StopAfter(hl.Callback):
             raise ConnectionResetError
 
 
-def test_everything_that_was_done_is_in_the_store(bench_path, tmp_path):
+def test_every_step_and_epoch_is_in_the_store(bench_path, tmp_path):
     kept = Kept()
     run, history = trained(hl.open_bench(bench_path), tmp_path / "runs", [kept])
     again = Run.open(run.folder)
@@ -72,7 +72,7 @@ def test_everything_that_was_done_is_in_the_store(bench_path, tmp_path):
     assert np.allclose(again.batch_costs(), [s.gradient.costs.mean() for s in kept.steps])
 
 
-def test_the_folder_holds_the_bench_as_it_was(bench_path, tmp_path):
+def test_run_folder_contains_the_resolved_bench_file(bench_path, tmp_path):
     run, _ = trained(hl.open_bench(bench_path, ["train.epochs=2", "train.seed=4"]), tmp_path / "runs")
     assert run.name.endswith("-small-s4")
     tables = tomllib.loads((run.folder / "bench.toml").read_text(encoding="utf-8"))
@@ -82,37 +82,44 @@ def test_the_folder_holds_the_bench_as_it_was(bench_path, tmp_path):
     assert bench.file.train.seed == 4
 
 
-def test_names_are_unique_within_a_second(bench_path, tmp_path):
+def test_run_names_are_unique_within_a_second(bench_path, tmp_path):
     bench = hl.open_bench(bench_path)
     runs = [Run.create(bench, tmp_path / "runs") for _ in range(5)]
     assert len({run.name for run in runs}) == 5
     assert [run.name for run in Run.all(tmp_path / "runs")] == sorted(run.name for run in runs)
 
 
-def test_a_commit_reaches_the_disk(bench_path, tmp_path):
+def test_commits_are_synchronous(bench_path, tmp_path):
     run = Run.create(hl.open_bench(bench_path), tmp_path / "runs")
     with closing(connect(run.folder)) as db:
         assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert db.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
+CHANGES = {
+    "adam": [],
+    "momentum": ["train.optimizer=momentum", "train.rate=1e3"],
+    "sensitive subset": ["train.rule=analytic", "train.subset=0.5"],
+    "spsa": ["train.rule=spsa", "train.subset=0.5", "train.subset_kind=random"],
+    "best": ["train.keep=best", "train.initial=random", "train.rate=0.6", "train.anneal=1.0"],
+    "patience": ["train.patience=1", "train.keep=best", "train.rate=0.6", "train.anneal=1.0"],
+}
+
+
+@pytest.fixture(scope="module", params=CHANGES.values(), ids=CHANGES)
+def uninterrupted(request, bench_text, tmp_path_factory):
+    """A bench file, the changes to it, and the run and history of an uninterrupted training."""
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    path = folder / "small.toml"
+    path.write_text(bench_text, encoding="utf-8")
+    return path, request.param, *trained(hl.open_bench(path, request.param), folder / "runs")
+
+
 @pytest.mark.parametrize("stop", [1, 2, 5, 10])
-@pytest.mark.parametrize(
-    "changes",
-    [
-        [],
-        ["train.optimizer=momentum", "train.rate=1e3"],
-        ["train.rule=analytic", "train.subset=0.5"],
-        ["train.rule=spsa", "train.subset=0.5", "train.subset_kind=random"],
-        ["train.keep=best", "train.initial=random", "train.rate=0.6", "train.anneal=1.0"],
-        ["train.patience=1", "train.keep=best", "train.rate=0.6", "train.anneal=1.0"],
-    ],
-    ids=["adam", "momentum", "sensitive subset", "spsa", "best", "patience"],
-)
-def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(bench_path, tmp_path, changes, stop):
-    whole, history = trained(hl.open_bench(bench_path, changes), tmp_path / "whole")
+def test_resumed_run_equals_an_uninterrupted_one(uninterrupted, tmp_path, stop):
+    path, changes, whole, history = uninterrupted
     stop = min(stop, whole.steps())
-    run = Run.create(hl.open_bench(bench_path, changes), tmp_path / "runs")
+    run = Run.create(hl.open_bench(path, changes), tmp_path / "runs")
     with pytest.raises(ConnectionResetError):
         trained(run.bench(), tmp_path, [StopAfter(stop)], run=run)
     assert run.steps() == stop
@@ -123,13 +130,15 @@ def test_a_stopped_run_goes_on_as_if_it_had_not_stopped(bench_path, tmp_path, ch
     assert resumed.steps() == whole.steps()
     for step in range(whole.steps()):
         np.testing.assert_array_equal(resumed.conductances(step), whole.conductances(step))
-        for name, array in whole.readings(step).items():
-            np.testing.assert_array_equal(resumed.readings(step)[name], array)
+        mine, theirs = resumed.readings(step), whole.readings(step)
+        assert mine.keys() == theirs.keys()
+        for name, array in theirs.items():
+            np.testing.assert_array_equal(mine[name], array)
     for mine, theirs in zip(resumed.epochs(), whole.epochs(), strict=True):
         assert (mine.train, mine.validation) == (theirs.train, theirs.validation)
 
 
-def test_only_one_process_at_a_time_may_go_on_with_a_run(bench_path, tmp_path):
+def test_only_one_recorder_at_a_time_may_write_a_run(bench_path, tmp_path):
     run = Run.create(hl.open_bench(bench_path), tmp_path / "runs")
     with RunRecorder(run):
         assert run.alive
@@ -154,7 +163,7 @@ def test_runs_are_found_by_the_beginning_of_their_name(bench_path, tmp_path, mon
                 Run.open(name, tmp_path / where)
 
 
-def test_damage_is_told_in_one_line(bench_path, tmp_path):
+def test_damaged_or_foreign_run_is_named(bench_path, tmp_path):
     run = Run.create(hl.open_bench(bench_path), tmp_path / "runs")
     with closing(sqlite3.connect(run.folder / "run.sqlite")) as db, db:
         db.execute("UPDATE meta SET value = '99' WHERE key = 'format'")
@@ -167,7 +176,7 @@ def test_damage_is_told_in_one_line(bench_path, tmp_path):
         Run.open(run.folder)
 
 
-def test_arrays_come_back_bit_for_bit():
+def test_arrays_are_restored_bit_for_bit():
     written = {
         "a": np.array([0.1, np.nan, -0.0]),
         "b": np.array([True, False]),
@@ -190,7 +199,7 @@ from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.store import Run
 
 class Acknowledge(hl.Callback):
-    # told after the recorder, so what it says is already committed
+    # called after the recorder: what it prints is already committed
     def on_gradient(self, epoch, number, samples, gradient):
         print("batch", number, gradient.outputs.tobytes().hex(), flush=True)
     def on_step(self, step):
@@ -203,25 +212,27 @@ with run.bench() as bench, RunRecorder(run) as recorder:
 """
 
 
-def kill_after(run, seconds):
-    """Train in a process of its own, kill it so long after it began, and return what it said until then."""
+def kill_after(run, lines, seconds):
+    """Train in another process, kill it some seconds after so many lines of output, and return its output."""
     child = subprocess.Popen([sys.executable, "-c", CHILD, str(run.folder)], stdout=subprocess.PIPE, text=True)
     with child:
         assert child.stdout.readline() == "ready\n"
+        said = [child.stdout.readline() for _ in range(lines)]
         threading.Timer(seconds, child.kill).start()
-        said = child.stdout.readlines()
+        said += child.stdout.readlines()
     assert child.returncode == -signal.SIGKILL
     return [line.split() for line in said if line.endswith("\n")]
 
 
-def killed_and_resumed(bench_path, tmp_path, moments):
-    # far more steps than fit into the time
-    bench = hl.open_bench(bench_path, [f"train.epochs={int(1000 * sum(moments)) + 100}"])
-    whole, history = trained(bench, tmp_path / "whole")
+def killed_and_resumed(bench_path, tmp_path, epochs, moments):
+    bench = hl.open_bench(bench_path, [f"train.epochs={epochs}"])
+    with bench:
+        history = bench.train()
+    steps = 2 * epochs  # six samples in batches of four
     run = Run.create(bench, tmp_path / "runs")
     acknowledged = []
-    for seconds in moments:
-        acknowledged += kill_after(run, seconds)
+    for lines, seconds in moments:
+        acknowledged += kill_after(run, lines, seconds)
         run = Run.open(run.folder)
         assert not run.alive
         for kind, step, data in acknowledged:
@@ -233,18 +244,22 @@ def killed_and_resumed(bench_path, tmp_path, moments):
         with closing(connect(run.folder)) as db:
             assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert acknowledged
-    assert run.steps() < whole.steps()
+    assert run.steps() < steps
     resumed, _ = trained(run.bench(), tmp_path, start=run.progress(), run=run)
     np.testing.assert_array_equal(resumed.conductances(), history.conductances)
-    assert resumed.steps() == whole.steps()
+    assert resumed.steps() == steps
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_killed_three_times(bench_path, tmp_path):
-    killed_and_resumed(bench_path, tmp_path, [0.05, 0.002, 0.03])
+def test_run_killed_three_times_loses_no_committed_step(bench_path, tmp_path):
+    # two lines a step; far more steps than fit before the last kill
+    killed_and_resumed(bench_path, tmp_path, 100, [(21, 0.001), (0, 0.002), (8, 0.0)])
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_killed_at_twenty_random_moments(bench_path, tmp_path):
-    killed_and_resumed(bench_path, tmp_path, np.random.default_rng().uniform(0, 0.1, 20).tolist())
+def test_run_killed_at_twenty_random_moments_loses_no_committed_step(bench_path, tmp_path):
+    # far more steps than fit into the time
+    moments = np.random.default_rng().uniform(0, 0.1, 20)
+    epochs = int(1000 * moments.sum()) + 100
+    killed_and_resumed(bench_path, tmp_path, epochs, [(0, seconds) for seconds in moments.tolist()])
