@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hwlearn_sim.code_laws import CodeLaw
+from hwlearn.network.edge_codes import CodeLaw
 from hwlearn_sim.wire.faults import Faults
 
 Wire = Literal["tcp", "pty"]

@@ -37,7 +37,7 @@ class BoardEdges:
     def __init__(self, board: Board, limits: Limits, places: IntArray) -> None:
         self._board, self._places = board, places
         law = _law(board.calibrated(), places)
-        (least, most), (low, high) = law.span, limits.conductance
+        (least, most), (low, high) = law.siemens_range, limits.conductance
         if low < least or high > most:
             raise SetupError(
                 f"the edges of {board.name} make {format_quantity(least, 'S')} to {format_quantity(most, 'S')}, "

@@ -145,7 +145,7 @@ class CardEdges(Edges):
         law: CodeLaw,
         places: Iterable[int] | None = None,
     ) -> None:
-        least, most = law.span
+        least, most = law.siemens_range
         low, high = limits.conductance
         if low < least or high > most:
             raise SetupError(

@@ -10,13 +10,13 @@ from pydantic import Field
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
+from hwlearn.network.edge_codes import Rheostat
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
 from hwlearn.quantities import FilePath, NonNegative, PositiveSiemens, Section, Seed, Share
 from hwlearn.units import ROUNDING
 from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.bench.network import open_served
-from hwlearn_sim.code_laws import RheostatLaw
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.models import MODELS
@@ -101,12 +101,12 @@ class VirtualSmuSettings(Section):
             real_time=self.real_time,
         )
 
-    def law(self, limits: Limits) -> RheostatLaw:
+    def law(self, limits: Limits) -> Rheostat:
         """Return the edge card's law: from one end of the conductances that the limits allow to the other."""
         low, high = limits.conductance
         # a hair wider, so that rounding does not leave an end out
         most, least = (1 + ROUNDING) / low, (1 - ROUNDING) / high
-        return RheostatLaw((most - least) * self.positions / (self.positions - 1), least, self.positions)
+        return Rheostat((most - least) * self.positions / (self.positions - 1), least, self.positions)
 
     def driver_settings(self, bench: VirtualBench, limits: Limits) -> dict[str, Any]:
         """Return the ``[backend]`` table by which the drivers find the instruments of a served bench."""

@@ -8,12 +8,12 @@ from typing import Final
 import numpy as np
 
 from hwlearn.arrays import FloatArray
+from hwlearn.network.edge_codes import Rheostat
 from hwlearn_drivers.board.record import MOST_NUDGE_UV, MOST_VOLTS_UV, BoardRecord, Converter
 from hwlearn_sim.board.circuit import OUTPUTS
 from hwlearn_sim.board.library import ADCS, DACS, EDGES
-from hwlearn_sim.code_laws import RheostatLaw
 
-EDGE_LAW: Final = RheostatLaw(full_ohm=100e3, wiper_ohm=130.0, positions=256)
+EDGE_LAW: Final = Rheostat(full_ohm=100e3, wiper_ohm=130.0, positions=256)
 """Nominal AD5144-100k; its tolerance is the devices' business."""
 
 KAPPA: Final = 100e-6

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SetupError
-from hwlearn_sim.code_laws import RheostatLaw
+from hwlearn.network.edge_codes import Rheostat
 from hwlearn_sim.devices.model import check_spreads
 
 
@@ -16,7 +16,7 @@ class Digipots:
 
     Parameters
     ----------
-    law : RheostatLaw
+    law : Rheostat
         The nominal part: end-to-end and wiper resistance, positions.
     n : int
         How many.
@@ -41,7 +41,7 @@ class Digipots:
 
     def __init__(
         self,
-        law: RheostatLaw,
+        law: Rheostat,
         n: int,
         drawn: np.random.Generator,
         *,
@@ -84,7 +84,7 @@ class Digipots:
 
     def programmed(self, targets: ArrayLike, temperature_C: float | None = None) -> FloatArray:
         """Return the true siemens (n,) after the codes nearest to targets by the *nominal* law were written."""
-        return self.siemens(self.law.nearest(targets), temperature_C)
+        return self.siemens(self.law.nearest(targets).astype(np.int64), temperature_C)
 
     def _conducting(self, codes: IntArray, taps: FloatArray, temperature_C: float | None) -> FloatArray:
         warmer = 0.0 if temperature_C is None else temperature_C - self._reference_C

@@ -13,9 +13,9 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SetupError
+from hwlearn.network.edge_codes import CodeLaw
 from hwlearn_drivers.errors import GarbledReplyError
 from hwlearn_drivers.transport.blocks import decode_codes, encode_codes
-from hwlearn_sim.code_laws import CodeLaw
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument

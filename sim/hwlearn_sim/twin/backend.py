@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self, get_args
 from pydantic import Field, model_validator
 
 from hwlearn.circuit.topology import Topology
+from hwlearn.network.edge_codes import Rheostat
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
 from hwlearn.network.nudges import DriveKind
@@ -22,7 +23,6 @@ from hwlearn.quantities import (
     Seed,
     Share,
 )
-from hwlearn_sim.code_laws import RheostatLaw
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.twin.memristive import MemristiveTwin
 from hwlearn_sim.twin.memristive.settings import MemristorSettings
@@ -36,9 +36,9 @@ class RheostatSettings(Section):
     wiper: PositiveOhms
     positions: Annotated[int, Field(ge=2, le=65536)] = 256
 
-    def law(self) -> RheostatLaw:
+    def law(self) -> Rheostat:
         """Return the conductance of each code."""
-        return RheostatLaw(self.full, self.wiper, self.positions)
+        return Rheostat(self.full, self.wiper, self.positions)
 
 
 class SimSettings(Section):

@@ -15,11 +15,11 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.nonlinear.solver import NonlinearKirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ComplianceError, LimitError, SetupError
+from hwlearn.network.edge_codes import CodeLaw
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import DriveKind, OutputDrive
 from hwlearn.units import ROUNDING, format_quantity
-from hwlearn_sim.code_laws import CodeLaw
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.twin.converters import ConverterBank

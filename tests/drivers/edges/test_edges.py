@@ -2,12 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import LimitError, SetupError
-from hwlearn.network.edge_codes import EvenSteps, Rheostat
+from hwlearn.network.edge_codes import Rheostat
 from hwlearn.network.limits import Limits
 from hwlearn_drivers.edges.card import CardEdges, EdgeCard
 from hwlearn_drivers.edges.edges import FixedEdges
@@ -77,48 +75,6 @@ def test_fixed_edges_fit_the_network_and_its_limits(triangle):
         FixedEdges(triangle, LIMITS, [1e-4, 2e-4])
     with pytest.raises(LimitError, match="outside limits"):
         FixedEdges(triangle, LIMITS, [1e-4, 2e-4, 1.0])
-
-
-# --- what a code means ----------------------------------------------------------------------------
-
-
-@given(st.integers(2, 1024), st.floats(1e3, 1e6), st.floats(1.0, 500.0), st.data())
-def test_the_nearest_code_is_the_nearest(positions, full, wiper, data):
-    law = Rheostat(full, wiper, positions)
-    every = law.siemens(np.arange(positions, dtype=np.uint16))
-    least, most = law.span
-    assert (least, most) == (every.min(), every.max())
-    target = data.draw(st.floats(least, most))
-    code = law.nearest(np.array([target]))
-    assert abs(law.siemens(code)[0] - target) <= np.abs(every - target).min() * (1 + 1e-9)
-
-
-@given(st.integers(2, 1024), st.floats(1e-7, 1e-5), st.floats(2e-5, 1e-2), st.data())
-def test_the_nearest_even_step_is_the_nearest(positions, low, high, data):
-    law = EvenSteps(low, high, positions)
-    every = law.siemens(np.arange(positions, dtype=np.uint16))
-    assert law.span == (low, high)
-    target = data.draw(st.floats(low, high))
-    code = law.nearest(np.array([target]))
-    assert abs(law.siemens(code)[0] - target) <= np.abs(every - target).min() * (1 + 1e-9) + 1e-18
-
-
-@pytest.mark.parametrize("law", [LAW, EvenSteps(1e-6, 1e-4)])
-def test_every_code_is_its_own_nearest(law):
-    codes = np.arange(256, dtype=np.uint16)
-    np.testing.assert_array_equal(law.nearest(law.siemens(codes)), codes)
-
-
-@pytest.mark.parametrize("wrong", [{"full_ohm": 0.0}, {"wiper_ohm": -1.0}, {"positions": 1}])
-def test_a_rheostat_that_cannot_be_is_refused(wrong):
-    with pytest.raises(SetupError, match="edge card"):
-        Rheostat(**({"full_ohm": 1e5, "wiper_ohm": 100.0} | wrong))
-
-
-@pytest.mark.parametrize("wrong", [(0.0, 1e-4, 256), (1e-4, 1e-5, 256), (1e-5, np.inf, 256), (1e-5, 1e-4, 1)])
-def test_even_steps_that_cannot_be_are_refused(wrong):
-    with pytest.raises(SetupError, match="edge card"):
-        EvenSteps(*wrong)
 
 
 # --- the card -------------------------------------------------------------------------------------

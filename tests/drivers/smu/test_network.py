@@ -11,11 +11,11 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import ComplianceError, NetworkError, SetupError
+from hwlearn.network.edge_codes import EvenSteps
 from hwlearn_drivers.errors import LinkError, LinkTimeout, OutputsMayBeOnError
 from hwlearn_drivers.smu.backend import SmuBackend
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_sim.bench.bench import PlacedCard, PlacedSmu, VirtualBench
-from hwlearn_sim.code_laws import LinearLaw
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.plane.plane import AnalogPlane
@@ -48,7 +48,7 @@ class Rack:
             PlacedSmu("two", "2612B", (b, y)),
             PlacedSmu("three", "B2902A", (c,)),
             PlacedSmu("four", "2450", (z,), wire=PTY),
-            PlacedCard("card", LinearLaw(*LIMITS.conductance, 1024)),
+            PlacedCard("card", EvenSteps(*LIMITS.conductance, 1024)),
         ]
         flaws = Imperfections(device_spread=spread)
         self.bench = VirtualBench(graph, placed, conductances=1e-4, imperfections=flaws, meters=meters, seed=4)

@@ -10,13 +10,13 @@ import pytest
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, ComplianceError, SetupError
+from hwlearn.network.edge_codes import EvenSteps
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import TargetError
 from hwlearn.network.nudges import ClampNudge
 from hwlearn_sim import Imperfections, KirchhoffTwin
 from hwlearn_sim.bench.bench import PlacedCard, PlacedSmu, VirtualBench
 from hwlearn_sim.bench.smu_backend import VirtualSmuBackend, VirtualSmuSettings
-from hwlearn_sim.code_laws import LinearLaw
 from hwlearn_sim.instruments.capability import Meters
 
 QUIET = Meters(noise=0.0)
@@ -57,7 +57,7 @@ def test_the_listing_tells_where_everything_is():
     placed = [
         PlacedSmu("one", "2612B", (0, 1)),
         PlacedSmu("two", "2400", (5,)),
-        PlacedCard("card", LinearLaw(1e-6, 1e-4)),
+        PlacedCard("card", EvenSteps(1e-6, 1e-4)),
     ]
     bench = VirtualBench(CROSSBAR, placed, conductances=1e-5)
     with pytest.raises(SetupError, match="not being served"):
@@ -101,7 +101,7 @@ def test_a_further_instrument_leaves_the_noise_of_the_others():
         ([PlacedSmu("a", "2400", (0, 1))], SetupError, "1 channel"),
         ([PlacedSmu("a", "2400", (99,))], CircuitError, "node 99"),
         (
-            [PlacedCard("a", LinearLaw(0, 1)), PlacedCard("b", LinearLaw(0, 1), (3,))],
+            [PlacedCard("a", EvenSteps(1e-6, 1e-4)), PlacedCard("b", EvenSteps(1e-6, 1e-4), (3,))],
             SetupError,
             "another card",
         ),

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
+from hwlearn.network.edge_codes import EvenSteps
 from hwlearn.network.limits import Limits
 from hwlearn_sim import KirchhoffTwin, PlacedBoard, PlacedCard, PlacedSmu, VirtualBench
 from hwlearn_sim.board.circuit import BoardCircuit, with_nudges
 from hwlearn_sim.board.parts import EDGE_LAW, BoardParts
-from hwlearn_sim.code_laws import LinearLaw
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.plane.plane import AnalogPlane
 
@@ -184,7 +184,7 @@ def test_sequences_see_the_other_source_too(talk):
 def test_edges_have_one_programmer():
     with pytest.raises(SetupError, match="another card programs already"):
         VirtualBench(
-            CROSSBAR, [PlacedBoard("board"), PlacedCard("card", LinearLaw(1e-6, 1e-4), (3,))], conductances=1e-5
+            CROSSBAR, [PlacedBoard("board"), PlacedCard("card", EvenSteps(1e-6, 1e-4), (3,))], conductances=1e-5
         )
 
 

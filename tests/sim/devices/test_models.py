@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
 from hwlearn.errors import SetupError
-from hwlearn_sim.code_laws import RheostatLaw
+from hwlearn.network.edge_codes import Rheostat
 from hwlearn_sim.devices import Devices, Digipots, Failing, SinhIV, SoftBounds, SoftBoundsLaw, Vteam, VteamLaw
 from hwlearn_sim.devices.imperfections import Imperfections
 
@@ -187,7 +187,7 @@ def test_a_sinh_device_looks_better_at_larger_voltages(v0, volts):
 
 
 def test_potentiometers_are_their_law_within_tolerance():
-    law = RheostatLaw(100e3, 100.0, 256)
+    law = Rheostat(100e3, 100.0, 256)
     ideal = Digipots(law, 3, np.random.default_rng(0), tolerance=0.0, wiper_spread=0.0)
     np.testing.assert_allclose(ideal.table(), np.tile(law.siemens(np.arange(256)), (3, 1)))
     real = Digipots(law, 500, np.random.default_rng(0), tolerance=0.2, wiper_spread=0.0)
@@ -201,12 +201,14 @@ def test_potentiometers_are_their_law_within_tolerance():
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.0, 3.0))
 def test_taps_of_a_potentiometer_never_fall(seed, error):
-    table = Digipots(RheostatLaw(1e4, 50.0, 64), 4, np.random.default_rng(seed), step_error=error).table()
+    table = Digipots(Rheostat(1e4, 50.0, 64), 4, np.random.default_rng(seed), step_error=error).table()
     assert (np.diff(table, axis=1) <= 0).all()
 
 
 def test_a_warm_potentiometer_has_its_temperature_coefficient():
-    pots = Digipots(RheostatLaw(), 5, np.random.default_rng(1), tempco_per_K=100e-6, wiper_tempco_per_K=0.0)
+    pots = Digipots(
+        Rheostat(100e3, 100.0), 5, np.random.default_rng(1), tempco_per_K=100e-6, wiper_tempco_per_K=0.0
+    )
     codes = np.full(5, 255)
     change = pots.siemens(codes) / pots.siemens(codes, 75.0) - 1
     np.testing.assert_allclose(change, 50 * 100e-6, rtol=0.01)
@@ -228,9 +230,9 @@ def test_a_warm_potentiometer_has_its_temperature_coefficient():
         lambda: POPULATIONS["vteam"](streams(), retention_s=0.0),
         lambda: Failing(POPULATIONS["soft"](streams()), streams()[2], stuck={400: 1e-5}),
         lambda: Failing(POPULATIONS["soft"](streams()), streams()[2], stuck_fraction=1.5),
-        lambda: Digipots(RheostatLaw(), 2, np.random.default_rng(0), tolerance=1.0),
-        lambda: Digipots(RheostatLaw(), 2, np.random.default_rng(0)).siemens(np.array([0, 256])),
-        lambda: Digipots(RheostatLaw(), 2, np.random.default_rng(0)).siemens(np.array([0, 1]), -1e6),
+        lambda: Digipots(Rheostat(100e3, 100.0), 2, np.random.default_rng(0), tolerance=1.0),
+        lambda: Digipots(Rheostat(100e3, 100.0), 2, np.random.default_rng(0)).siemens(np.array([0, 256])),
+        lambda: Digipots(Rheostat(100e3, 100.0), 2, np.random.default_rng(0)).siemens(np.array([0, 1]), -1e6),
     ],
 )
 def test_what_makes_no_sense_is_refused(make):

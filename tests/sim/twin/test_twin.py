@@ -5,8 +5,8 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import LimitError, SetupError
+from hwlearn.network.edge_codes import EvenSteps
 from hwlearn_sim import Imperfections, KirchhoffTwin
-from hwlearn_sim.code_laws import LinearLaw
 from hwlearn_sim.twin.backend import SimBackend, SimSettings
 
 LOW, HIGH = 1e-6, 1e-4
@@ -236,7 +236,7 @@ def test_options_that_make_no_sense(small, wide_limits):
     with pytest.raises(SetupError, match="edge 99"):
         KirchhoffTwin(small[0], wide_limits, Imperfections(stuck={99: 1e-5}))
     with pytest.raises(SetupError, match="not both"):
-        KirchhoffTwin(small[0], wide_limits, Imperfections(conductance_bits=8), edge_law=LinearLaw(LOW, HIGH))
+        KirchhoffTwin(small[0], wide_limits, Imperfections(conductance_bits=8), edge_law=EvenSteps(LOW, HIGH))
 
 
 def test_edges_may_be_potentiometers(small):
