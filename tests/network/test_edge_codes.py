@@ -90,7 +90,8 @@ def test_calibrated_rheostats_keep_to_their_code_ranges():
     assert (ends >= 2e-5 * (1 - 1e-6)).all()
     assert (ends <= 2e-4 * (1 + 1e-6)).all()
     outside = np.array([law.siemens(narrow.high + 1), law.siemens(narrow.low - 1)])
-    assert (outside[0, 0] < 2e-5) and (outside[1] > 2e-4).all()
+    assert outside[0, 0] < 2e-5
+    assert (outside[1] > 2e-4).all()
     with pytest.raises(SetupError, match="edge 0 has no code between"):
         law.within(1e-9, 2e-9)
 
