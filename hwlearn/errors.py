@@ -1,4 +1,4 @@
-"""Every exception that hwlearn raises on purpose; each message is one line for a person at a bench."""
+"""Exceptions of hwlearn. Each message is one line: what was requested, what is allowed and what to do."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ from collections.abc import Sequence
 
 
 class HwlearnError(Exception):
-    """Base of all errors of this package; its text says what was asked, what is allowed and what to do."""
+    """Base class of all errors of this package."""
 
 
 class TopologyError(HwlearnError, ValueError):
-    """The graph is not one that a network can have (unknown node, self-loop, unreachable output, ...)."""
+    """A graph that no network can have: unknown node, self-loop, unreachable output, ..."""
 
 
 class CircuitError(HwlearnError, ValueError):
-    """A circuit was given conductances, voltages or currents that Kirchhoff's laws cannot take."""
+    """Conductances, voltages or currents for which a circuit cannot be solved."""
 
 
 class SingularCircuitError(CircuitError):
-    """Some node voltages are not determined: part of the circuit floats."""
+    """Node voltages that are not determined because part of the circuit is floating."""
 
 
 class ConvergenceError(CircuitError):
-    """The voltages of a nonlinear circuit were not found to the accuracy that is promised."""
+    """A nonlinear circuit whose voltages were not found to the stated accuracy."""
 
 
 class UnitError(HwlearnError, ValueError):
-    """A quantity such as ``"50 us"`` could not be read."""
+    """A quantity such as ``"50 us"`` that cannot be read."""
 
 
 class LimitError(HwlearnError, ValueError):
-    """A value lies outside the limits of the bench; nothing was applied."""
+    """A requested value outside the limits of the bench. Nothing was applied."""
 
 
 class ComplianceError(LimitError):
-    """A source reached its current or voltage limit while a phase was measured; the phase is void."""
+    """A source reached its current or voltage limit during a measurement. The readings are invalid."""
 
 
 class NetworkError(HwlearnError, RuntimeError):
-    """The network cannot do what was asked (closed, no such readout, no such nudge)."""
+    """A network that is closed, cannot be reached, or cannot make the requested readout or nudge."""
 
 
 class SetupError(HwlearnError, ValueError):
-    """A bench file, a setting or an option is wrong."""
+    """A wrong bench file, setting or option."""
 
 
 class DataError(HwlearnError, ValueError):
-    """A data set cannot be read or does not fit the network."""
+    """A data set that cannot be read or does not fit the network."""
 
 
 class RunError(HwlearnError, RuntimeError):
-    """A run folder is missing, damaged or of another version."""
+    """A run folder that is missing, damaged, locked or of another version."""
 
 
 def closest(word: str, known: Sequence[str]) -> str:
-    """Return ``", did you mean 'x'?"`` if a known word is close, else nothing.
+    """Return ``", did you mean 'x'?"`` if a known word is similar, else an empty text.
 
     Examples
     --------

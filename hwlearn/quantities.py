@@ -1,7 +1,7 @@
-"""The strict base class of all settings tables, and quantities with units as their values.
+"""Strict base class of all settings tables, and field types for quantities with units.
 
-Core, drivers and simulators check bench files with these, so that every backend refuses the same mistakes:
-``true`` is not 1, ``"2"`` is not 2, infinity and NaN are not numbers, and unknown keys are errors.
+Core, drivers and simulators check their tables with these types, so that every backend refuses the same mistakes:
+``true`` for 1, ``"2"`` for 2, infinity, NaN and unknown keys.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hwlearn.units import parse_quantity
 
 
 class Section(BaseModel):
-    """A table of settings: frozen, strict about types, finite numbers only, no unknown keys."""
+    """Base class of a settings table: frozen, strict types, finite numbers, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
@@ -24,7 +24,7 @@ def quantity(unit: str) -> Any:
     """Return a pydantic validator that reads text such as ``"50 us"``, or a number, as a float in ``unit``."""
 
     def read(value: Any) -> Any:
-        # what is neither text nor a number is refused by the field's own type
+        # other types are refused by the field itself
         return parse_quantity(value, unit) if isinstance(value, str | int | float) else value
 
     return BeforeValidator(read)
@@ -61,7 +61,7 @@ Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 FROM_LIST = BeforeValidator(_as_tuple)
-"""Lets a tuple be written as a TOML array; ``Annotated[tuple[int, ...], FROM_LIST]``."""
+"""Validator for a tuple that TOML writes as an array: ``Annotated[tuple[int, ...], FROM_LIST]``."""
 
 FilePath = Annotated[Path, BeforeValidator(_as_path)]
-"""A path, written as text."""
+"""A path that TOML writes as text."""

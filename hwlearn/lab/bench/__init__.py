@@ -1,1 +1,1 @@
-"""Benches: a bench file opened, with its network, data and training."""
+"""Benches: the network, data and training that a bench file describes."""

@@ -1,1 +1,1 @@
-"""Bench files: reading, sections, checks."""
+"""Read, check and write bench files."""

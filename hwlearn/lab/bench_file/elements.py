@@ -1,4 +1,4 @@
-"""The tables of a bench file that say what the edges of a network are: resistors, tunnelling cells, diodes."""
+"""Tables of a bench file for the elements on the edges: resistors, tunnelling cells, diodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hwlearn.quantities import NonNegativeVolts, PositiveSiemens, PositiveVolts,
 
 
 class OhmicTable(Section):
-    """``{ kind = "ohmic" }``: resistors."""
+    """``{ kind = "ohmic" }``: a resistor."""
 
     kind: Literal["ohmic"]
 
@@ -59,11 +59,11 @@ class _Conducting(Section):
 
 
 class FixedShockley(ShockleyTable, _Conducting):
-    """A junction diode with its conductance at small drops."""
+    """A junction diode of fixed conductance, in siemens at small drops."""
 
 
 class FixedIdealDiode(IdealDiodeTable, _Conducting):
-    """A diode of two straight pieces with its conductance when on."""
+    """A piecewise-linear diode of fixed conductance, in siemens when it conducts."""
 
 
 ElementTable = Annotated[OhmicTable | SinhTable | ShockleyTable | IdealDiodeTable, Field(discriminator="kind")]

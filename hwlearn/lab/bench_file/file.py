@@ -1,4 +1,4 @@
-"""Bench files: read from TOML, changed by settings, and written back as a run keeps them."""
+"""Read bench files from TOML, apply overrides, and write them with all defaults filled in."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ TABLES = ("network", "limits", "backend", "data", "train", "calibration")
 
 @dataclass(frozen=True)
 class BenchFile:
-    """A bench file that has been read and checked.
+    """A checked bench file.
 
     Attributes
     ----------
     name : str
-        File name without its ending, or the name of a bench that ships.
+        File name without its extension, or the name of a bench that comes with the package.
     folder : Path
-        Where relative paths in it start.
+        Folder from which relative paths in the file start.
     tables : mapping
-        The tables as written, overrides applied.
+        The tables as written, with overrides applied.
     network, limits, backend, data, train, calibration
-        The checked sections; ``backend`` is checked by the backend itself.
+        The checked sections. Of ``backend`` only ``kind`` is checked here; the backend checks the rest.
     """
 
     name: str
@@ -56,14 +56,18 @@ class BenchFile:
 
     @property
     def where(self) -> str:
-        """How messages name the file."""
+        """Name of the file in error messages."""
         return f"bench {self.name}"
 
     def text(self, settings: BaseModel | None = None) -> str:
-        """Return the file as TOML, so that it means the same in another folder and in a later version.
+        """Return the file as TOML that has the same meaning in another folder and in a later version.
 
-        Values stand as they were written, defaults are filled in (those of ``[backend]`` from its checked
-        settings, if given), and relative file names are made absolute.
+        Values are kept as written, defaults are filled in, and relative file names become absolute.
+
+        Parameters
+        ----------
+        settings : BaseModel, optional
+            The checked settings of ``[backend]``; with them, its defaults are filled in too.
         """
         checked = {name: getattr(self, name) for name in TABLES} | ({"backend": settings} if settings else {})
         tables = {
@@ -77,12 +81,12 @@ class BenchFile:
         return toml_text(tables)
 
     def with_(self, overrides: Iterable[str] | Mapping[str, Any]) -> BenchFile:
-        """Return the file with some keys changed; see `load_bench_file`."""
+        """Return a new file with some keys changed; see `load_bench_file`."""
         return _checked(self.name, self.folder, _overridden(self.tables, overrides, self.where))
 
 
 def shipped_benches() -> list[str]:
-    """Return the names of the benches that come with the package."""
+    """Return the names of the benches that come with the package, sorted."""
     folder = resources.files("hwlearn.lab") / "benches"
     return sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".toml"))
 
@@ -93,14 +97,14 @@ def load_bench_file(name_or_path: str | Path, overrides: Iterable[str] | Mapping
     Parameters
     ----------
     name_or_path : str or Path
-        A TOML file, or the name of a bench that ships.
+        A TOML file, or the name of a bench that comes with the package.
     overrides : iterable of str, or mapping
-        ``"section.key=value"`` in TOML's syntax (bare words are text), or ``{"section.key": value}``.
+        ``"section.key=value"`` with a TOML value (bare words are text), or ``{"section.key": value}``.
 
     Raises
     ------
     SetupError
-        If the file is missing or a key, value or override is wrong; one line that says what is allowed.
+        If the file is missing, or a key, value or override is wrong.
     """
     name, folder, tables = read_tables(name_or_path, overrides)
     return _checked(name, folder, tables)
@@ -109,7 +113,7 @@ def load_bench_file(name_or_path: str | Path, overrides: Iterable[str] | Mapping
 def read_tables(
     name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()
 ) -> tuple[str, Path, dict[str, dict[str, Any]]]:
-    """Return a bench's name, its folder and its tables with nothing in them checked; see `load_bench_file`."""
+    """Return the name, the folder and the unchecked tables of a bench; see `load_bench_file`."""
     path = Path(name_or_path)
     if path.suffix == ".toml" or path.is_file():
         if not path.is_file():
@@ -135,6 +139,7 @@ def read_tables(
 
 
 def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -> BenchFile:
+    """Return the bench file of some tables; every table but ``[backend]`` is checked."""
     where = f"bench {name}"
     for table in tables:
         if table not in TABLES:
@@ -165,7 +170,7 @@ def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -
 
 
 def _defaults(section: BaseModel, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the section holds beyond what was written; nothing stands for None in TOML."""
+    """Return the values of a section that were not written; None is left out, as TOML has no null."""
     left = set(type(section).model_fields) - set(table)
     return section.model_dump(mode="json", include=left, exclude_none=True)
 
@@ -173,6 +178,7 @@ def _defaults(section: BaseModel, table: Mapping[str, Any]) -> dict[str, Any]:
 def _overridden(
     tables: Mapping[str, Mapping[str, Any]], overrides: Iterable[str] | Mapping[str, Any], where: str
 ) -> dict[str, dict[str, Any]]:
+    """Return a copy of the tables with overrides applied."""
     changed = {name: dict(table) if isinstance(table, Mapping) else table for name, table in tables.items()}
     if isinstance(overrides, Mapping):
         pairs = list(overrides.items())
@@ -195,10 +201,11 @@ def _overridden(
 
 
 def _assignment(text: str) -> tuple[str, Any]:
+    """Return key and value of ``section.key=value``."""
     key, equals, value = text.partition("=")
     if not equals:
         raise SetupError(f"setting {text!r} must read section.key=value, for example train.epochs=10")
     try:
         return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
     except tomllib.TOMLDecodeError:
-        return key.strip(), value.strip()  # a bare word or quantity
+        return key.strip(), value.strip()  # a bare word or a quantity

@@ -1,4 +1,4 @@
-"""The schema of a bench file: what each table may hold, and errors that name key, value and what is allowed."""
+"""Schema of a bench file: the keys of each table, and errors that name key, value and allowed values."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from hwlearn.quantities import Amperes, Count, PositiveSiemens, PositiveVolts, S
 
 SHIPPED_DATA = ("iris", "digits", "teacher")
 SectionT = TypeVar("SectionT", bound=BaseModel)
-
-
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -40,7 +38,7 @@ class NetworkSection(Section, ABC):
 
 
 class CrossbarNetwork(NetworkSection):
-    """A crossbar; inputs and ground are rows, outputs are columns."""
+    """A crossbar. Inputs and ground are rows, outputs are columns."""
 
     kind: Literal["crossbar"]
     rows: Count
@@ -55,7 +53,7 @@ class CrossbarNetwork(NetworkSection):
 
 
 class GridNetwork(NetworkSection):
-    """A square lattice; node ``r * columns + c``."""
+    """A square lattice. The node in row r and column c has the number ``r * columns + c``."""
 
     kind: Literal["grid"]
     rows: Count
@@ -70,7 +68,7 @@ class GridNetwork(NetworkSection):
 
 
 class LayeredNetwork(NetworkSection):
-    """Layers of nodes, each joined completely to the next."""
+    """Layers of nodes; each node is connected to every node of the next layer."""
 
     kind: Literal["layered"]
     sizes: list[int]
@@ -86,7 +84,7 @@ class LayeredNetwork(NetworkSection):
 
 
 class RandomNetwork(NetworkSection):
-    """A random connected graph; a number of inputs takes the first nodes, of outputs the last."""
+    """A random connected graph. A number of inputs means the first nodes, a number of outputs the last."""
 
     kind: Literal["random"]
     nodes: Count
@@ -97,12 +95,12 @@ class RandomNetwork(NetworkSection):
     seed: Seed = 0
 
     def graph(self, folder: Path) -> Topology:
-        """Return the graph that the seed makes."""
+        """Return the random graph; equal seeds give equal graphs."""
         return Topology.random(self.nodes, self.edges, self.inputs, self.outputs, self.ground, seed=self.seed)
 
 
 class EdgesNetwork(NetworkSection):
-    """A graph given edge by edge."""
+    """A graph given by its edges."""
 
     kind: Literal["edges"]
     nodes: Count
@@ -117,7 +115,9 @@ class EdgesNetwork(NetworkSection):
     def graph(self, folder: Path) -> Topology:
         """Return the graph."""
         if bool(self.diodes) != (self.diode is not None):
-            raise SetupError("network.diodes lists where they are and network.diode says what they are: give both")
+            raise SetupError(
+                "network.diodes (pairs of nodes) and network.diode (their element): give both or neither"
+            )
         return Topology(
             self.nodes,
             self.edges,
@@ -155,7 +155,7 @@ NETWORKS: dict[str, type[NetworkSection]] = {
 
 
 class LimitsSection(Section):
-    """``[limits]``: what nobody may exceed."""
+    """``[limits]``: hard limits of the bench."""
 
     voltage: Volts
     drop: Volts
@@ -170,7 +170,7 @@ class LimitsSection(Section):
 
 
 class DataSection(Section):
-    """``[data]``: where samples come from and how features become volts."""
+    """``[data]``: the source of the samples and the encoding of features as voltages."""
 
     source: str
     encoding: Literal["plain", "scaled", "differential"] = "plain"
@@ -222,14 +222,14 @@ class TrainSection(Section):
 
 
 class CalibrationSection(Section):
-    """``[calibration]``: the record that the network is read and programmed through."""
+    """``[calibration]``: the record that corrects readings, inputs and conductances."""
 
     file: str | None = None
     most_age_days: Annotated[float, Field(gt=0)] = 30.0
 
 
 class BackendSection(BaseModel):
-    """``[backend]``: its kind; the other keys are that backend's own settings."""
+    """``[backend]``: the kind of backend. The other keys are settings of that backend."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -242,7 +242,7 @@ def checked_section(model: type[SectionT], table: object, section: str, where: s
     Raises
     ------
     SetupError
-        One line: file, key, value, what is allowed, and the closest key if one was mistyped.
+        Names the file, the key, the value and the allowed values, and suggests the closest key.
     """
     if not isinstance(table, Mapping):
         raise SetupError(f"{where}: {section} must be a table, [{section}]")
@@ -253,15 +253,16 @@ def checked_section(model: type[SectionT], table: object, section: str, where: s
 
 
 def _first_problem(error: ValidationError, model: type[BaseModel], section: str) -> str:
-    # an unknown key explains a missing one, so it comes first
+    """Return one line about the mistake that best explains the others."""
+    # an unknown key often explains a missing one
     problems = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
     first = problems[0]
     location = [str(part) for part in first["loc"]]
-    if not location:  # a check of the table as a whole
+    if not location:  # from a check of the whole table
         return f"{section}: {_sentence(first['msg'])}"
     key = ".".join([section, *location[:1]])
     value = first.get("input")
-    if len(location) > 1 and first["type"] in ("extra_forbidden", "missing"):  # in a table within the table
+    if len(location) > 1 and first["type"] in ("extra_forbidden", "missing"):  # in a nested table
         inner = f"{key}.{location[-1]}"
         return f"{inner} is missing" if first["type"] == "missing" else f"unknown key {inner} = {value!r}"
     if first["type"] == "extra_forbidden":
@@ -269,7 +270,7 @@ def _first_problem(error: ValidationError, model: type[BaseModel], section: str)
         return f"unknown key {key} = {value!r}{closest(location[0], known)}; the keys are: {', '.join(known)}"
     if first["type"] == "missing":
         return f"{key} is missing"
-    # a union reports each of its branches; what is allowed is all of them together
+    # a union reports an error for each alternative; the message lists them all
     same = [item for item in problems if item["loc"][:1] == first["loc"][:1]]
     allowed = "; or ".join(dict.fromkeys(_sentence(item["msg"]) for item in same))
     return f"{key} = {value!r}: {allowed}"

@@ -1,1 +1,1 @@
-"""Data sets: files, scaling, splits."""
+"""Data sets: files, encoding as voltages, noise and splits."""

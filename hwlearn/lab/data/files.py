@@ -1,4 +1,4 @@
-"""Tables of numbers from CSV and NPZ files; what is no number is named by file, line and column."""
+"""Read features and targets from CSV and NPZ files; errors name file, line and column."""
 
 from __future__ import annotations
 
@@ -18,7 +18,19 @@ from hwlearn.errors import DataError
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """A table of numbers before encoding: features (S, F) and class numbers (S,) or target volts (S, n_out)."""
+    """Features and targets of a data set, before encoding.
+
+    Attributes
+    ----------
+    values : ndarray, shape (S, F)
+        Features.
+    targets : ndarray
+        Class numbers (S,) or target volts (S, n_out).
+    classes : tuple of str
+        Names of the classes; empty for target volts.
+    ranges : sequence of [low, high], optional
+        Known range of each feature, or one for all.
+    """
 
     values: FloatArray
     targets: FloatArray | IntArray
@@ -27,15 +39,15 @@ class Features:
 
 
 def read_npz(path: Path) -> Features:
-    """Read features ``inputs`` (S, F) with class numbers ``labels`` (S,) or volts ``targets`` (S, n_out).
+    """Read an NPZ file with ``inputs`` (S, F) and either ``labels`` (S,) or ``targets`` (S, n_out) in volts.
 
     Raises
     ------
     DataError
-        If an array is missing, of another shape, or holds anything but finite numbers.
+        If an array is missing, has another shape, or has values that are not finite numbers.
     """
     try:
-        # an .npy file of this name would load as a bare array
+        # numpy would load a file in NPY format as a bare array
         with path.open("rb") as file, ZipFile(file), np.load(path, allow_pickle=False) as stored:
             arrays = {name: np.asarray(stored[name]) for name in stored.files}
     except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
@@ -44,87 +56,126 @@ def read_npz(path: Path) -> Features:
     for name in ("inputs", wanted):
         if name not in arrays:
             raise DataError(
-                f"data file {path} must hold 'inputs' and 'targets' or 'labels'; it holds {sorted(arrays)}"
+                f"data file {path} needs 'inputs' and either 'labels' or 'targets'; it has {sorted(arrays)}"
             )
         if arrays[name].dtype.kind not in "iuf":
-            raise DataError(f"data file {path}: array {name!r} holds {arrays[name].dtype}, not numbers")
+            raise DataError(
+                f"data file {path}: array {name!r} has the type {arrays[name].dtype}, which is not numeric"
+            )
         if not np.isfinite(arrays[name]).all():
             raise DataError(f"data file {path}: array {name!r} contains NaN or infinity")
     inputs, targets = arrays["inputs"].astype(np.float64), arrays[wanted]
     if inputs.ndim != 2 or targets.ndim not in (1, 2) or len(targets) != len(inputs) or not len(inputs):
-        raise DataError(f"data file {path}: inputs must be (samples, features) with as many {wanted}")
+        raise DataError(
+            f"data file {path}: inputs must have shape (samples, features), and {wanted} as many samples"
+        )
     if wanted == "targets":
         return Features(inputs, targets.astype(np.float64).reshape(len(inputs), -1))
     labels = targets.astype(np.int64)
     if labels.ndim != 1 or (labels != targets).any() or labels.min() < 0:
-        raise DataError(f"data file {path}: labels must be whole class numbers from 0, one a sample")
+        raise DataError(f"data file {path}: labels must be class numbers 0, 1, 2, ..., one for each sample")
     return Features(inputs, labels, tuple(str(c) for c in range(int(labels.max()) + 1)))
 
 
 def read_csv(path: Path, label_column: str | int | None, target_columns: Sequence[str | int] | None) -> Features:
-    """Read a CSV file (comma or semicolon) whose last columns, or named ones, are the targets.
+    """Read a CSV file, separated by commas or semicolons, with or without a header.
 
     Parameters
     ----------
     path : Path
     label_column : str or int, optional
-        Column (by header or number from 0) that names each row's class, as text or number.
+        Column (header, or number from 0) with the class of each row, as text or number.
     target_columns : sequence of str or int, optional
-        Columns of target volts. One of the two must be given.
+        Columns of target volts. Give either this or ``label_column``; all other columns are features.
 
     Raises
     ------
     DataError
-        Naming file, line and column of a cell that is no finite number, a row with another number of
-        columns, or a column that does not exist.
+        If a column does not exist, a row has another number of columns, or a cell is not a finite number; the
+        message names file, line and column.
     """
     if (label_column is None) == (target_columns is None):
         raise DataError(f"data file {path}: give either data.label_column or data.target_columns")
-    lines, rows = _cells(path)
-    header = None if all(_is_number(cell) for cell in rows[0]) else rows[0]
-    if header is not None and (len(set(header)) < len(header) or any(_is_number(cell) for cell in header)):
-        header = None  # a first row of mixed cells is data, and its text cell is named below
-    body = list(zip(lines, rows, strict=True))[header is not None :]
-    if not body:
-        raise DataError(f"data file {path} has a header but no rows")
-    width = len(rows[0])
-    for line, row in body:
-        if len(row) != width:
-            raise DataError(f"data file {path}, line {line}: {len(row)} columns, the first row has {width}")
+    table = _CsvTable.read(path)
+    if label_column is not None:
+        target = table.column(label_column)
+        classes, labels = _numbered(table.text(target))
+        return Features(table.numbers(table.columns_except([target])), labels, classes)
+    targets = [table.column(name) for name in target_columns or []]
+    return Features(table.numbers(table.columns_except(targets)), table.numbers(targets))
 
-    def column(wanted: str | int) -> int:
-        if isinstance(wanted, str):
-            if header is None or wanted not in header:
-                known = "no header" if header is None else f"the columns are: {', '.join(header)}"
-                raise DataError(f"data file {path} has no column {wanted!r}; {known}")
-            return header.index(wanted)
-        if not -width <= wanted < width:
-            raise DataError(f"data file {path} has no column {wanted}; it has {width}, from 0")
-        return wanted % width
 
-    def number(line: int, row: list[str], k: int) -> float:
-        cell = row[k]
+@dataclass(frozen=True)
+class _CsvTable:
+    """Cells of a CSV file below its header, all rows of equal length."""
+
+    path: Path
+    header: Sequence[str] | None
+    lines: Sequence[int]
+    rows: Sequence[Sequence[str]]
+
+    @classmethod
+    def read(cls, path: Path) -> _CsvTable:
+        lines, rows = _cells(path)
+        width = len(rows[0])
+        for line, row in zip(lines, rows, strict=True):
+            if len(row) != width:
+                raise DataError(f"data file {path}, line {line}: {len(row)} columns, the first row has {width}")
+        # a first row of text and numbers, or with a text twice, is data: its text cell is named later
+        if any(_is_number(cell) for cell in rows[0]) or len(set(rows[0])) < width:
+            return cls(path, None, lines, rows)
+        if len(rows) == 1:
+            raise DataError(f"data file {path} has a header but no rows")
+        return cls(path, rows[0], lines[1:], rows[1:])
+
+    def column(self, name: str | int) -> int:
+        """Return the number from 0 of a column given by its header or number."""
+        if isinstance(name, str):
+            if self.header is None or name not in self.header:
+                known = "no header" if self.header is None else f"the columns are: {', '.join(self.header)}"
+                raise DataError(f"data file {self.path} has no column {name!r}; {known}")
+            return self.header.index(name)
+        width = len(self.rows[0])
+        if not -width <= name < width:
+            raise DataError(f"data file {self.path} has no column {name}; it has {width}, numbered from 0")
+        return name % width
+
+    def columns_except(self, targets: Sequence[int]) -> list[int]:
+        """Return the numbers of the feature columns."""
+        columns = [k for k in range(len(self.rows[0])) if k not in targets]
+        if not columns:
+            raise DataError(f"data file {self.path}: every column is a target, no feature column is left")
+        return columns
+
+    def text(self, column: int) -> list[str]:
+        """Return a column as text."""
+        return [row[column] for row in self.rows]
+
+    def numbers(self, columns: Sequence[int]) -> FloatArray:
+        """Return columns as numbers (S, columns)."""
+        return np.array(
+            [
+                [self._number(line, row[k], k) for k in columns]
+                for line, row in zip(self.lines, self.rows, strict=True)
+            ]
+        )
+
+    def _number(self, line: int, cell: str, column: int) -> float:
         if not _is_number(cell) or not math.isfinite(float(cell)):
-            name = f"{k} ({header[k]})" if header is not None else str(k)
-            raise DataError(f"data file {path}, line {line}, column {name}: {cell!r} is not a finite number")
+            name = f"{column}" if self.header is None else f"{column} ({self.header[column]})"
+            raise DataError(f"data file {self.path}, line {line}, column {name}: {cell!r} is not a finite number")
         return float(cell)
 
-    apart = [column(c) for c in ([label_column] if label_column is not None else target_columns or [])]
-    used = [k for k in range(width) if k not in apart]
-    if not used:
-        raise DataError(f"data file {path}: no column is left for the inputs")
-    values = np.array([[number(line, row, k) for k in used] for line, row in body])
-    if label_column is None:
-        return Features(values, np.array([[number(line, row, k) for k in apart] for line, row in body]))
-    names = [row[apart[0]] for _, row in body]
+
+def _numbered(names: Sequence[str]) -> tuple[tuple[str, ...], IntArray]:
+    """Return the classes, numbers in numerical order before text, and the class number of each name (S,)."""
     classes = sorted(set(names), key=lambda name: (float(name), "") if _is_number(name) else (math.inf, name))
     number_of = {name: k for k, name in enumerate(classes)}
-    labels: IntArray = np.array([number_of[name] for name in names], dtype=np.int64)
-    return Features(values, labels, tuple(classes))
+    return tuple(classes), np.array([number_of[name] for name in names], dtype=np.int64)
 
 
 def _cells(path: Path) -> tuple[list[int], list[list[str]]]:
-    """Return line numbers and cells of the rows that are not empty."""
+    """Return the line numbers and cells of all rows that are not empty."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -151,4 +202,4 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return "_" not in cell  # digits in groups are Python's, not a table's
+    return "_" not in cell  # float() accepts 1_000, which no CSV file means as a number

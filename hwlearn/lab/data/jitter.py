@@ -1,4 +1,4 @@
-"""Noise on the inputs of training samples: each looks a little different every time it is shown."""
+"""Noise that training adds to the inputs, drawn anew for every step."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from hwlearn.arrays import FloatArray, IntArray
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Jitter:
-    """Gaussian noise on features as input volts, that leaves no feature's range.
+    """Gaussian noise on the input voltages of features, clipped to the range of each feature.
 
     Attributes
     ----------
     sigma_V, low_V, high_V : ndarray, shape (F,)
-        Standard deviation, and the ends of the range, of the first F inputs; what noise would carry farther stays
-        at the end.
+        Standard deviation, lower and upper end of the range of the first F inputs (the features), in volts.
     negated : ndarray of int, shape (K,)
-        The features whose negatives the next K inputs are; inputs after those are constant.
+        Features whose negatives are the next K inputs. Inputs after those are constant.
     """
 
     sigma_V: FloatArray
@@ -28,7 +27,7 @@ class Jitter:
     negated: IntArray
 
     def __call__(self, inputs: FloatArray, rng: np.random.Generator) -> FloatArray:
-        """Return the inputs (S, n_in) with new noise."""
+        """Return the inputs (S, n_in) in volts with noise; negatives follow their features."""
         n, k = len(self.sigma_V), len(self.negated)
         noisy = inputs[:, :n] + self.sigma_V * rng.standard_normal((len(inputs), n))
         shown = inputs.copy()

@@ -1,4 +1,4 @@
-"""Data sets: from a file, or one that ships, to input voltages and targets."""
+"""Load a data set, encode its features as input voltages, and split its rows."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IRIS_RANGES = [[4.3, 7.9], [2.0, 4.4], [1.0, 6.9], [0.1, 2.5]]
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A data set as a network takes it.
+    """A data set with encoded inputs and its split into training, validation and test rows.
 
     Attributes
     ----------
@@ -35,8 +35,8 @@ class Data:
     classes : tuple of str
         Names of the classes; empty if the targets are volts.
     train, validation, test : ndarray of int
-        Rows to train on; rows by which the best epoch is chosen; rows for the closing score, which nothing
-        else sees. The last two are empty unless the bench holds some out.
+        Row numbers: rows to train on, rows that choose the best epoch, and rows that only the final score uses.
+        The last two are empty unless the bench file sets fractions for them.
     jitter : Jitter or None
         Noise that training adds to the inputs.
     """
@@ -51,7 +51,7 @@ class Data:
 
     @property
     def classifies(self) -> bool:
-        """Whether targets are class numbers."""
+        """Whether the targets are class numbers."""
         return bool(self.classes)
 
 
@@ -61,23 +61,22 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
     Parameters
     ----------
     section : DataSection
-        The bench file's ``[data]`` table.
+        The ``[data]`` table of the bench file.
     folder : Path
-        Where relative paths start.
+        Folder from which relative paths start.
     topology : Topology
-        Its inputs are what the encoded columns must fit.
+        The number of encoded columns must equal its number of inputs.
     limits : Limits
-        Every encoded input is checked against them.
+        Every encoded input is checked against these.
 
     Raises
     ------
     DataError
-        If the file is missing or a cell is no number, or the columns do not fit the network.
+        If the file is missing, a cell is not a number, or the columns do not fit the network.
     LimitError
         If an encoded input lies outside the limits.
     """
-    taught = section.source == "teacher"
-    features = _teacher(section, topology, limits) if taught else _read(section, folder)
+    features = _teacher(section, topology, limits) if section.source == "teacher" else _read(section, folder)
     inputs = encode(features.values, section, features.ranges)
     if inputs.shape[1] != topology.n_inputs:
         raise DataError(
@@ -89,7 +88,9 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
     limits.check_terminals(topology, inputs)
     classes, seed = bool(features.classes), section.split_seed
     if section.test_fraction + section.validation_fraction >= 1:
-        raise DataError("data.test_fraction and data.validation_fraction together leave no sample to train on")
+        raise DataError(
+            "data.test_fraction + data.validation_fraction leaves no sample to train on; it must be below 1"
+        )
     rest, test = split(features.targets, classes, section.test_fraction, seed)
     share = section.validation_fraction / (1 - section.test_fraction)
     train, validation = (rest[rows] for rows in split(features.targets[rest], classes, share, seed))
@@ -100,18 +101,27 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
 def encode(
     values: FloatArray, section: DataSection, ranges: Sequence[Sequence[float]] | None = None
 ) -> FloatArray:
-    """Turn features (S, F) into input volts.
+    """Return the input voltages (S, n_in) that encode some features.
 
-    ``plain`` takes the numbers as volts; ``scaled`` maps each feature's range onto plus and minus the
-    amplitude; ``differential`` adds the negative of each, all features first, then all negatives. With the
-    first two, the negatives of the features that ``negated`` numbers follow, in its order. Bias rails of plus
-    and minus ``bias`` volts come last.
+    Encoding ``plain`` uses the numbers as volts. ``scaled`` maps the range of each feature to plus and minus the
+    amplitude. ``differential`` does the same and appends the negatives of all features; with ``plain`` and
+    ``scaled``, the negatives of the features listed in ``negated`` are appended. The last two columns are the
+    bias rails of plus and minus ``bias`` volts, if set.
+
+    Parameters
+    ----------
+    values : ndarray, shape (S, F)
+        Features.
+    section : DataSection
+    ranges : sequence of [low, high], optional
+        Range of each feature, or one for all, unless ``section.ranges`` gives it; the extremes of the data
+        if neither does.
 
     Raises
     ------
     DataError
-        If an amplitude is missing, the ranges do not fit the features, or ``negated`` names one that is not
-        there, one twice, or any with ``differential``, which negates them all.
+        If the amplitude is missing, the ranges do not fit the features, ``negated`` lists a feature that does not
+        exist or the same one twice, or ``negated`` is used with ``differential``.
     """
     columns = [values]
     if section.encoding != "plain":
@@ -128,7 +138,7 @@ def encode(
 
 
 def split(targets: FloatArray | IntArray, classes: bool, fraction: float, seed: int) -> tuple[IntArray, IntArray]:
-    """Return training and held-out rows; of each class the same fraction is held out."""
+    """Return training rows and held-out rows; the same fraction of each class is held out."""
     rng = np.random.default_rng(seed)
     n = len(targets)
     groups = [np.flatnonzero(targets == c) for c in np.unique(targets)] if classes else [np.arange(n)]
@@ -141,7 +151,7 @@ def split(targets: FloatArray | IntArray, classes: bool, fraction: float, seed: 
 
 
 def _jitter(section: DataSection, features: Features) -> Jitter:
-    """Return the noise of the encoded features; `encode` has checked the section."""
+    """Return the noise of the encoded features; the section has passed `encode`."""
     n = features.values.shape[1]
     if section.encoding == "plain" or section.amplitude is None:
         low, high = _ranges(features.values, section.ranges or features.ranges)
@@ -152,11 +162,12 @@ def _jitter(section: DataSection, features: Features) -> Jitter:
 
 
 def _ranges(values: FloatArray, ranges: Sequence[Sequence[float]] | None) -> tuple[FloatArray, FloatArray]:
+    """Return the lower and upper ends (F,) of the range of each feature."""
     if ranges is None:
         low, high = values.min(axis=0), values.max(axis=0)
-        # a feature that never changes carries nothing: it sits in the middle
+        # a constant feature is encoded as 0 V, the middle of its range
         flat = high == low
-        # between 0 and twice its value the middle is exact, however small the value
+        # the middle of 0 and twice the value is exact, also for tiny values
         half = np.where(low == 0, 1.0, np.abs(low))
         return np.where(flat, low - half, low), np.where(flat, high + half, high)
     pairs = list(ranges) * (values.shape[1] if len(ranges) == 1 else 1)
@@ -169,22 +180,24 @@ def _ranges(values: FloatArray, ranges: Sequence[Sequence[float]] | None) -> tup
 
 
 def _negated(section: DataSection, features: int) -> list[int]:
-    """Return the features whose negatives are asked for one by one."""
+    """Return the features listed in ``negated``, checked."""
     chosen = section.negated
     if chosen and section.encoding == "differential":
-        raise DataError("data.negated is for encoding 'plain' or 'scaled'; 'differential' negates every feature")
+        raise DataError(
+            "data.negated is for the encodings 'plain' and 'scaled'; 'differential' negates every feature"
+        )
     if len(set(chosen)) != len(chosen) or not set(chosen) <= set(range(features)):
-        raise DataError(f"data.negated = {chosen}: it must list features 0 to {features - 1}, each once at most")
+        raise DataError(f"data.negated = {chosen}: it may list features 0 to {features - 1}, each at most once")
     return chosen
 
 
 def _teacher(section: DataSection, topology: Topology, limits: Limits) -> Features:
-    """Make targets that the network can reach: another set of conductances answers random inputs."""
+    """Return random inputs and the outputs of the same network with other, random conductances as targets."""
     if section.amplitude is None:
         raise DataError("data.source = 'teacher' needs data.amplitude in volts")
     rng = np.random.default_rng(section.seed)
     low, high = limits.conductance
-    # the outer octaves of the range are left to the hardware's device error
+    # leave an octave at both ends, so that devices with errors can reach the targets too
     inner = (2 * low, high / 2) if high > 4 * low else (low, high)
     g = np.exp(rng.uniform(math.log(inner[0]), math.log(inner[1]), topology.n_edges))
     x = rng.uniform(-section.amplitude, section.amplitude, (section.samples, topology.n_inputs))
@@ -192,6 +205,7 @@ def _teacher(section: DataSection, topology: Topology, limits: Limits) -> Featur
 
 
 def _read(section: DataSection, folder: Path) -> Features:
+    """Return the features of a data file, or of a data set that comes with the package."""
     if section.source == "iris":
         path = resources.files("hwlearn.lab") / "datasets" / "iris.csv"
         with resources.as_file(path) as file:

@@ -98,7 +98,7 @@ def test_diodes_of_a_graph_given_edge_by_edge(layers):
     assert top.fixed_edges.tolist() == [[4, 6], [6, 5]]
     assert set(top.fixed_edge_elements) == {IdealDiode()}
     del graph["diode"]
-    with pytest.raises(SetupError, match=r"network\.diodes lists where they are .* give both"):
+    with pytest.raises(SetupError, match=r"network\.diodes .* give both or neither"):
         open_bench(layers, {f"network.{key}": value for key, value in graph.items()})
 
 

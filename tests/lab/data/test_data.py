@@ -1,4 +1,4 @@
-"""Data sets: what is read, how it becomes volts, what is held out, and what is refused."""
+"""Data sets: files, encoding as voltages, splits, and errors in them."""
 
 import hashlib
 
@@ -25,7 +25,7 @@ def crossbar(inputs, outputs=3):
     return hl.Topology.crossbar(inputs, outputs)
 
 
-# --- the sets that ship -----------------------------------------------------------------------------
+# --- data sets of the package -----------------------------------------------------------------------------
 
 
 def fingerprint(array):
@@ -44,7 +44,7 @@ def test_iris(tmp_path):
     raw = load_data(section(source="iris"), tmp_path, crossbar(4), wide()).inputs
     assert raw[0].tolist() == [5.1, 3.5, 1.4, 0.2]
     np.testing.assert_allclose(raw.mean(axis=0), [5.843333, 3.057333, 3.758, 1.199333], atol=1e-6)
-    # rows 35 and 38 are those that copies of the set often get wrong
+    # many copies of the set have errors in rows 35 and 38
     assert raw[34].tolist() == [4.9, 3.1, 1.5, 0.2]
     assert raw[37].tolist() == [4.9, 3.6, 1.4, 0.1]
     assert fingerprint(raw) == IRIS
@@ -71,7 +71,7 @@ def wide():
     return hl.Limits(voltage=100, drop=100, nudge=0.2, current=1e-3, conductance=(1e-6, 1e-4))
 
 
-def test_a_teacher_is_realisable_and_repeatable(tmp_path):
+def test_teacher_targets_are_realisable_and_repeatable(tmp_path):
     top = hl.Topology.random(14, 30, inputs=4, outputs=3, seed=5)
     keys = {"source": "teacher", "amplitude": "0.4 V", "samples": 6, "seed": 3}
     one, two = (load_data(section(**keys), tmp_path, top, LIMITS) for _ in range(2))
@@ -80,7 +80,7 @@ def test_a_teacher_is_realisable_and_repeatable(tmp_path):
     assert (one.targets != other.targets).any()
     assert one.targets.shape == (6, 3)
     assert 0.2 < np.abs(one.inputs).max() <= 0.4
-    # an output lies within what drives it
+    # an output cannot exceed the largest input
     assert (one.targets <= one.inputs.max(axis=1, keepdims=True)).all()
     assert not one.classifies
 
@@ -94,7 +94,7 @@ tables = arrays(
 
 @given(tables)
 @example(np.full((2, 1), -1.54042869e-14))
-def test_scaled_stays_within_its_amplitude_and_keeps_order(values):
+def test_scaled_encoding_stays_within_the_amplitude_and_keeps_order(values):
     volts = encode(values, section(encoding="scaled", amplitude=0.4))
     assert (np.abs(volts) <= 0.4 * (1 + 1e-12)).all()
     for raw, scaled in zip(values.T, volts.T, strict=True):
@@ -107,13 +107,13 @@ def test_scaled_stays_within_its_amplitude_and_keeps_order(values):
 
 
 @given(tables)
-def test_differential_sums_to_nothing(values):
+def test_differential_encoding_sums_to_zero(values):
     keys = {"amplitude": 0.4, "bias": 0.25}
     volts = encode(values, section(encoding="differential", **keys))
     scaled = encode(values, section(encoding="scaled", **keys))
     assert volts.shape == (len(values), 2 * values.shape[1] + 2)
     np.testing.assert_allclose(volts.sum(axis=1), 0, atol=1e-12)
-    # every feature is there once with either sign, and the rails come last
+    # every feature occurs once with each sign, and the rails are last
     np.testing.assert_array_equal(
         np.sort(volts[:, :-2]), np.sort(np.concatenate([scaled[:, :-2], -scaled[:, :-2]], 1))
     )
@@ -121,7 +121,7 @@ def test_differential_sums_to_nothing(values):
 
 
 @given(tables, st.data())
-def test_chosen_features_are_negated_after_all_features(values, data):
+def test_negatives_of_chosen_features_follow_all_features(values, data):
     features = values.shape[1]
     chosen = data.draw(st.lists(st.integers(0, features - 1), unique=True))
     keys = {"encoding": "scaled", "amplitude": 0.4}
@@ -136,28 +136,28 @@ def test_chosen_features_are_negated_after_all_features(values, data):
     ("keys", "text"),
     [
         ({"negated": [2]}, "features 0 to 1"),
-        ({"negated": [1, 1]}, "each once"),
+        ({"negated": [1, 1]}, "each at most once"),
         ({"negated": [0], "encoding": "differential", "amplitude": 0.4}, "negates every feature"),
     ],
 )
-def test_negatives_that_make_no_sense(keys, text):
+def test_invalid_list_of_negated_features_is_refused(keys, text):
     with pytest.raises(DataError, match=text):
         encode(np.ones((3, 2)), section(**keys))
 
 
-def test_too_few_inputs_for_the_negatives_are_told(tmp_path):
+def test_wrong_number_of_inputs_for_the_negatives_is_explained(tmp_path):
     keys = {"source": "iris", "encoding": "scaled", "amplitude": 0.4, "negated": [2, 3], "bias": 0.4}
     assert load_data(section(**keys), tmp_path, crossbar(8), LIMITS).inputs.shape == (150, 8)
     with pytest.raises(DataError, match=r"make 8 input voltages \(scaled encoding, 2 negated, two bias rails\)"):
         load_data(section(**keys), tmp_path, crossbar(7), LIMITS)
 
 
-def test_plain_numbers_are_volts():
+def test_plain_encoding_uses_numbers_as_volts():
     values = np.array([[0.1, -0.2]])
     np.testing.assert_array_equal(encode(values, section()), values)
 
 
-def test_stated_ranges_hold_for_each_feature():
+def test_given_ranges_apply_to_each_feature():
     values = np.array([[0.0, 10.0], [5.0, 20.0]])
     keys = {"encoding": "scaled", "amplitude": 0.4}
     np.testing.assert_allclose(
@@ -168,22 +168,22 @@ def test_stated_ranges_hold_for_each_feature():
 
 
 @pytest.mark.parametrize("ranges", [[[0, 1]] * 3, [[1, 0]] * 2, [[1, 1]] * 2, [[0, 1], [2]], [[0, 1, 2]] * 2])
-def test_ranges_that_do_not_fit(ranges):
+def test_ranges_that_do_not_fit_the_features_are_refused(ranges):
     with pytest.raises(DataError, match=r"data\.ranges"):
         encode(np.ones((3, 2)), section(encoding="scaled", amplitude=0.4, ranges=ranges))
 
 
 @pytest.mark.parametrize("keys", [{"encoding": "scaled"}, {"encoding": "differential"}])
-def test_an_amplitude_is_asked_for(keys):
+def test_missing_amplitude_is_named(keys):
     with pytest.raises(DataError, match=r"data\.amplitude"):
         encode(np.ones((3, 2)), section(**keys))
 
 
-# --- holding out ------------------------------------------------------------------------------------
+# --- splits ------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.integers(0, 3), min_size=4, max_size=60), st.floats(0, 0.9), st.integers(0, 5))
-def test_split_is_a_partition_that_keeps_the_proportions(labels, fraction, seed):
+def test_split_is_a_partition_with_equal_fractions_of_each_class(labels, fraction, seed):
     targets = np.array(labels)
     try:
         train, test = split(targets, True, fraction, seed)
@@ -197,7 +197,7 @@ def test_split_is_a_partition_that_keeps_the_proportions(labels, fraction, seed)
     np.testing.assert_array_equal(test, again[1])
 
 
-def test_split_follows_its_seed_and_holds_out_volts_too():
+def test_split_depends_on_its_seed_and_also_splits_target_volts():
     targets = np.zeros((40, 3))
     train, test = split(targets, False, 0.25, 0)
     assert (len(train), len(test)) == (30, 10)
@@ -211,7 +211,7 @@ def test_split_follows_its_seed_and_holds_out_volts_too():
 @pytest.mark.parametrize("separator", [",", ";", " ; "])
 @pytest.mark.parametrize("header", ["", "a,b,kind\n", "\ufeffa,b,kind\n"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\n\n"])
-def test_csv_of_classes(write, separator, header, newline):
+def test_csv_with_classes_is_read(write, separator, header, newline):
     text = (header + "0.1,0.2,up\n0.3,-0.4,down\n1e-1,+.5,up\n").replace(",", separator).replace("\n", newline)
     got = read_csv(write(text, "a.csv"), "kind" if header else 2, None)
     np.testing.assert_array_equal(got.values, [[0.1, 0.2], [0.3, -0.4], [0.1, 0.5]])
@@ -219,7 +219,7 @@ def test_csv_of_classes(write, separator, header, newline):
     assert got.targets.tolist() == [1, 0, 1]
 
 
-def test_csv_of_volts(write):
+def test_csv_with_target_volts_is_read(write):
     path = write("x,out1,y,out2\n0.1,0.01,0.2,0.02\n0.3,0.03,0.4,0.04\n", "a.csv")
     for columns in (["out1", "out2"], [1, 3], [1, -1]):
         got = read_csv(path, None, columns)
@@ -227,7 +227,7 @@ def test_csv_of_volts(write):
         np.testing.assert_array_equal(got.targets, [[0.01, 0.02], [0.03, 0.04]])
 
 
-def test_numbers_as_labels_are_in_the_order_of_numbers(write):
+def test_numeric_labels_are_sorted_as_numbers(write):
     got = read_csv(write("0.1,10\n0.2,9\n0.3,2\n", "a.csv"), 1, None)
     assert got.classes == ("2", "9", "10")
 
@@ -252,7 +252,7 @@ BAD_CSV = {
 
 
 @pytest.mark.parametrize(("text", "message"), BAD_CSV.values(), ids=BAD_CSV)
-def test_bad_csv(write, text, message):
+def test_bad_csv_is_refused_with_its_line_and_column(write, text, message):
     path = write(text, "bad.csv")
     with pytest.raises(DataError, match=message) as caught:
         read_csv(path, None, [2])
@@ -260,7 +260,7 @@ def test_bad_csv(write, text, message):
     assert "\n" not in str(caught.value)
 
 
-def test_csv_columns_that_are_not_there(write):
+def test_missing_csv_column_is_named(write):
     path = write("a,b,t\n0.1,0.2,0.3\n", "a.csv")
     for label, targets in ((None, ["u"]), (None, [3]), ("u", None), (None, None), ("t", ["a"]), (None, [0, 1, 2])):
         with pytest.raises(DataError, match=r"a\.csv"):
@@ -271,7 +271,7 @@ def test_csv_columns_that_are_not_there(write):
         read_csv(latin, None, [1])
 
 
-def test_npz(tmp_path):
+def test_npz_is_read(tmp_path):
     x = np.arange(12).reshape(4, 3) / 100
     np.savez(tmp_path / "a.npz", inputs=x, targets=x[:, 0])
     np.savez(tmp_path / "b.npz", inputs=x, labels=[0, 2, 1, 2])
@@ -302,14 +302,14 @@ BAD_NPZ = {
 
 
 @pytest.mark.parametrize("arrays_", BAD_NPZ.values(), ids=BAD_NPZ)
-def test_bad_npz(tmp_path, arrays_):
+def test_bad_npz_is_refused(tmp_path, arrays_):
     np.savez(tmp_path / "bad.npz", **arrays_)
     with pytest.raises(DataError, match=r"bad\.npz") as caught:
         read_npz(tmp_path / "bad.npz")
     assert "\n" not in str(caught.value)
 
 
-def test_npz_that_is_none(tmp_path):
+def test_file_that_is_no_npz_is_refused(tmp_path):
     np.savez(tmp_path / "whole.npz", inputs=np.ones((50, 3)), targets=np.ones((50, 1)))
     whole = (tmp_path / "whole.npz").read_bytes()
     np.save(tmp_path / "one.npy", np.ones(3))
@@ -322,10 +322,10 @@ def test_npz_that_is_none(tmp_path):
             read_npz(tmp_path / "bad.npz")
 
 
-# --- what does not fit the network ------------------------------------------------------------------
+# --- data that does not fit the network ------------------------------------------------------------------
 
 
-def test_the_wrong_number_of_columns_or_a_missing_file(write, tmp_path):
+def test_wrong_number_of_columns_and_missing_file_are_refused(write, tmp_path):
     write("0.1,0.2,0.3\n0.1,0.2,0.3\n", "a.csv")
     with pytest.raises(DataError, match=r"2 features make 2 input voltages .* has 5 inputs"):
         load_data(section(source="a.csv", target_columns=[2]), tmp_path, crossbar(5, 1), LIMITS)
@@ -333,11 +333,11 @@ def test_the_wrong_number_of_columns_or_a_missing_file(write, tmp_path):
         load_data(section(source="b.csv", target_columns=[2]), tmp_path, crossbar(5, 1), LIMITS)
 
 
-def test_volts_beyond_the_limits_are_refused_at_load(write, tmp_path):
+def test_inputs_beyond_the_limits_are_refused_when_loaded(write, tmp_path):
     write("0.1,0.2,0.3\n0.1,0.6,0.3\n", "a.csv")
     with pytest.raises(LimitError, match=r"600 mV at row1 \(sample 1\) exceeds limits\.voltage"):
         load_data(section(source="a.csv", target_columns=[2]), tmp_path, crossbar(2, 1), LIMITS)
-    # stated ranges that the data leave are no way around
+    # also if the data exceed the given ranges
     keys = {"encoding": "scaled", "amplitude": 0.4, "ranges": [[0, 0.2]]}
     with pytest.raises((LimitError, DataError)):
         load_data(section(source="a.csv", target_columns=[2], **keys), tmp_path, crossbar(2, 1), LIMITS)

@@ -1,4 +1,4 @@
-"""Noise on training inputs: what it moves, what it leaves, and that a run can be repeated."""
+"""Noise on training inputs: its size, the inputs without noise, and that equal seeds repeat it."""
 
 import numpy as np
 import pytest
@@ -18,20 +18,20 @@ FEATURES = {
 }
 
 
-def test_noise_stays_in_range_and_negatives_follow(bench_path):
+def test_noise_stays_in_range_and_negatives_follow_their_features(bench_path):
     data = open_bench(bench_path, FEATURES | {"data.jitter": 0.1}).data
     assert data.jitter is not None
     shown = data.jitter(data.inputs, np.random.default_rng(0))
     moved = shown[:, :4] - data.inputs[:, :4]
     inside = np.abs(data.inputs[:, :4]) < 0.1
-    assert moved[inside].std() == pytest.approx(0.08, rel=0.2)  # a tenth of the 0.8 V between the ends
+    assert moved[inside].std() == pytest.approx(0.08, rel=0.2)  # a tenth of the range of 0.8 V
     assert abs(moved[inside].mean()) < 0.02
     assert np.abs(shown).max() <= 0.4
     np.testing.assert_array_equal(shown[:, 4:8], -shown[:, :4])
     np.testing.assert_array_equal(shown[:, 8:], data.inputs[:, 8:])
 
 
-def test_chosen_negatives_follow_too(bench_path):
+def test_listed_negatives_follow_their_features(bench_path):
     changes = FEATURES | {
         "data.encoding": "scaled",
         "data.negated": [2, 0],
@@ -46,7 +46,7 @@ def test_chosen_negatives_follow_too(bench_path):
     assert (shown[:, :4] != data.inputs[:, :4]).any(axis=0).all()
 
 
-def test_plain_volts_stay_between_the_extremes_of_each_feature(bench_path):
+def test_noise_on_plain_volts_stays_between_the_extremes_of_each_feature(bench_path):
     data = open_bench(bench_path, {"data.jitter": 0.5}).data
     assert data.jitter is not None
     shown = data.jitter(data.inputs, np.random.default_rng(0))
@@ -55,11 +55,11 @@ def test_plain_volts_stay_between_the_extremes_of_each_feature(bench_path):
     assert (shown != data.inputs).any()
 
 
-def test_without_jitter_there_is_none(bench_path):
+def test_data_has_no_noise_by_default(bench_path):
     assert open_bench(bench_path, FEATURES).data.jitter is None
 
 
-def test_training_sees_noise_that_its_seed_repeats(bench_path):
+def test_noise_in_training_is_repeated_by_its_seed(bench_path):
     def learned(**changes: object) -> np.ndarray:
         with open_bench(bench_path, FEATURES | {"train.epochs": 3, "train.batch": 40} | changes) as bench:
             conductances = bench.train().conductances
@@ -73,6 +73,6 @@ def test_training_sees_noise_that_its_seed_repeats(bench_path):
 
 
 @pytest.mark.parametrize("jitter", [-0.1, 1.5, "much"])
-def test_jitter_that_makes_no_sense_is_refused(bench_path, jitter):
+def test_invalid_jitter_is_refused(bench_path, jitter):
     with pytest.raises(HwlearnError, match=r"data\.jitter = "):
         open_bench(bench_path, FEATURES | {"data.jitter": jitter})
