@@ -1,1 +1,1 @@
-"""Real instruments and boards behind `hwlearn.Network`."""
+"""Drivers for real instruments and boards; each backend implements `hwlearn.Network`."""

@@ -1,4 +1,4 @@
-"""``hwlearn devices``: what is plugged in, by USB ids, and who answers at the addresses that are named."""
+"""``hwlearn devices``: lists serial ports and VISA resources; identifies instruments at given addresses."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from hwlearn.errors import HwlearnError, SetupError
 @command
 def devices(
     addresses: Annotated[
-        list[str] | None, typer.Argument(metavar="[ADDRESS]...", help="With --identify: whom to ask.")
+        list[str] | None, typer.Argument(metavar="[ADDRESS]...", help="With --identify: addresses to query.")
     ] = None,
     identify: Annotated[
-        bool, typer.Option("--identify", help="Ask the named addresses who they are, and nobody else.")
+        bool, typer.Option("--identify", help="Send *IDN? to the given addresses, and to no others.")
     ] = False,
-    visa_library: Annotated[str, typer.Option(help="VISA library to list and ask with.")] = "@py",
+    visa_library: Annotated[str, typer.Option(help="VISA library to use.")] = "@py",
     baud: Annotated[int, typer.Option(help="Baud rate of serial addresses.")] = 115200,
     as_json: JsonOption = False,
 ) -> None:
-    """List serial ports and VISA resources without talking to any; ask only those that are named.
+    """List serial ports and VISA resources without opening any; identify instruments at given addresses.
 
-    A stray question upsets instruments that speak another language, so nothing is opened unless it is named.
+    An unexpected query can disturb instruments with another protocol, so only given addresses are opened.
     """
     if bool(addresses) != identify:
         raise SetupError("give addresses after --identify, for example: hwlearn devices --identify COM3")
-    found = _ask(addresses, visa_library, baud) if addresses else _listed(visa_library)
+    found = _identified(addresses, visa_library, baud) if addresses else _listed(visa_library)
     if as_json:
         for row in found:
             print_json(**row)
@@ -50,31 +50,31 @@ def _listed(visa_library: str) -> list[dict[str, Any]]:
     return rows
 
 
-def _ask(addresses: list[str], visa_library: str, baud: int) -> list[dict[str, Any]]:
+def _identified(addresses: list[str], visa_library: str, baud: int) -> list[dict[str, Any]]:
     from hwlearn_drivers.instrument.discovery import identify
     from hwlearn_drivers.transport.addresses import LinkOptions
 
     rows: list[dict[str, Any]] = []
     for address in addresses:
         try:
-            who = identify(address, LinkOptions(baud, visa_library))
-            rows.append({"address": address} | asdict(who))
+            identity = identify(address, LinkOptions(baud, visa_library))
+            rows.append({"address": address} | asdict(identity))
         except HwlearnError as error:
             rows.append({"address": address, "error": str(error)})
     return rows
 
 
-def _show(rows: list[dict[str, Any]], asked: bool) -> None:
+def _show(rows: list[dict[str, Any]], identified: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
     if not rows:
-        Console().print("nothing is plugged in: no serial port, no instrument on USB or GPIB")
+        Console().print("no serial port and no instrument on USB or GPIB found")
         return
     columns = list(dict.fromkeys(key for row in rows for key in row))
     table = Table(*columns, box=None, header_style="bold")
     for row in rows:
         table.add_row(*("" if row.get(key) is None else str(row[key]) for key in columns))
     Console().print(table)
-    if not asked:
-        Console().print("[dim]nobody was asked; to ask one: hwlearn devices --identify ADDRESS")
+    if not identified:
+        Console().print("[dim]no instrument was contacted; to identify one: hwlearn devices --identify ADDRESS")

@@ -1,4 +1,4 @@
-"""What can go wrong on the way to an instrument; all are `hwlearn.errors.HwlearnError`."""
+"""Errors of links and instruments; all derive from `hwlearn.errors.HwlearnError`."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from hwlearn.errors import HwlearnError
 
 
 class LinkError(HwlearnError, ConnectionError):
-    """The instrument cannot be reached: no such address, the peer closed, or the link was closed."""
+    """The instrument cannot be reached: wrong address, connection closed by the peer, or link closed."""
 
 
 class LinkTimeout(LinkError, TimeoutError):
-    """The instrument did not answer in time; the link is out of step until it is resynchronised."""
+    """The instrument did not answer in time; the link is out of sync until it is resynchronised."""
 
 
 class GarbledReplyError(LinkError):
-    """A reply is not what the question allows; the link is out of step until it is resynchronised."""
+    """A reply is not valid for its query; the link is out of sync until it is resynchronised."""
 
 
 class HaltedError(LinkError):
-    """The outputs were switched off; nothing else is sent until `Transport.rearm`."""
+    """The outputs were switched off; nothing but OFF is sent until `Transport.rearm`."""
 
 
 class InstrumentError(HwlearnError, RuntimeError):
-    """The instrument's error queue held an error.
+    """The instrument reported an error in its error queue.
 
     Attributes
     ----------
     code : int
-        The instrument's error number.
+        Error number.
     text : str
-        Its words.
+        Error text of the instrument.
     command : str
-        What had been sent before the queue was read.
+        Command that was sent before the queue was read.
     """
 
     def __init__(self, instrument: str, code: int, text: str, command: str) -> None:
@@ -40,8 +40,8 @@ class InstrumentError(HwlearnError, RuntimeError):
 
 
 class UnknownInstrumentError(HwlearnError, RuntimeError):
-    """The instrument is none that there is a driver for, or not the one that was expected."""
+    """There is no driver for the instrument, or it is not the expected one."""
 
 
 class OutputsMayBeOnError(HwlearnError, RuntimeError):
-    """OFF could not be sent, or was not confirmed; the text names the outputs."""
+    """OFF could not be sent, or was not confirmed; the message names the outputs."""

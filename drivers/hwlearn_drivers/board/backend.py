@@ -16,8 +16,8 @@ from hwlearn_drivers.board.session import BoardSession
 from hwlearn_drivers.board.settings import BoardSettings
 from hwlearn_drivers.board.wiring import BoardWiring
 from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
-from hwlearn_drivers.transport.addresses import LinkOptions, open_link
-from hwlearn_drivers.transport.links.dry_run import DryLink
+from hwlearn_drivers.transport.addresses import LinkOptions
+from hwlearn_drivers.transport.connector import Connector
 from hwlearn_drivers.transport.transport import Transport
 from hwlearn_drivers.transport.wire_log import WireLog
 
@@ -92,11 +92,5 @@ def _send_off(settings: BoardSettings) -> None:
 
 
 def _transport(settings: BoardSettings, wire_log: WireLog | None) -> Transport:
-    address = settings.address
     options = LinkOptions(settings.baud, settings.visa_library, settings.timeout)
-    return Transport(
-        address,
-        (lambda: DryLink(address, DryBoard())) if settings.dry_run else lambda: open_link(address, options),
-        timeout_s=settings.timeout,
-        wire_log=wire_log,
-    )
+    return Connector(options, wire_log, settings.dry_run).transport(settings.address, DryBoard)

@@ -314,7 +314,7 @@ class Board(Source, EdgeCard):
             if not events.isdigit():
                 self.transport.garbled(HOW_WAS_IT, line)
             if int(events) & _POWER_ON:
-                self._strange = True  # before anything else is driven it must be set up anew
+                self._unidentified = True  # before anything else is driven it must be set up anew
                 raise LinkError(
                     f"{self.name} has restarted by itself, and its limits and edges are not the bench's any more; "
                     "look at its supply and reconnect"
@@ -365,7 +365,7 @@ class Board(Source, EdgeCard):
             self.empty_queue()
 
     def _is_off(self) -> bool:
-        if self._strange:  # opening the port has reset it
+        if self._unidentified:  # opening the port has reset it
             _await_start(self.transport)
         return self.query("OUTP?") == "0"
 

@@ -1,1 +1,1 @@
-"""Programmable-edge cards: the conductances of a network set by a second instrument."""
+"""Edges of a network on SMUs: fixed resistors, or an edge card that sets the conductances."""

@@ -1,7 +1,7 @@
-"""The edge card: digital potentiometers as edges, all set by one block.
+"""`EdgeCard`: a card of digital potentiometers as edges, set by one block; `CardEdges`: a network's edges on it.
 
-Wire: ``EDGE:DATA #block`` and ``EDGE:DATA?``, the block as `transport.blocks.encode_codes` makes it;
-``*IDN?``, ``*RST``, ``*CLS`` and ``SYST:ERR?``.
+Messages: ``EDGE:DATA #block`` and ``EDGE:DATA?`` with blocks of `transport.blocks.encode_codes`, ``*IDN?``,
+``*RST``, ``*CLS`` and ``SYST:ERR?``.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class EdgeCard(Instrument):
 
     __slots__ = ()
 
-    fence: ClassVar[Fence | None] = None  # until the card has shown that it has the register to fence with
+    fence: ClassVar[Fence | None] = None  # until the card has accepted the command that the fence needs
     error_query: ClassVar[str] = "SYST:ERR?"
 
     @classmethod
     def open(cls, transport: Transport) -> EdgeCard:
-        """Ask who it is and empty its error queue.
+        """Read the identity of the card and empty its error queue.
 
         Raises
         ------
@@ -53,12 +53,12 @@ class EdgeCard(Instrument):
         return card
 
     def set_up(self) -> None:
-        """Empty the error queue, and find out how to resynchronise; the edges stay as they are."""
+        """Empty the error queue and find out how to resynchronise; the edges do not change."""
         self.write("*CLS")
         try:
             self.write("*ESE 0")
         except InstrumentError:
-            self.transport.fence = None  # then silence must do
+            self.transport.fence = None  # resynchronise by silence instead
         else:
             self.transport.fence = SCPI_FENCE
 
@@ -68,14 +68,14 @@ class EdgeCard(Instrument):
         Raises
         ------
         InstrumentError
-            If the card refuses; it then has changed nothing.
+            If the card rejects the block; no edge has changed then.
         """
         with self.transport.exchange():
             self.transport.write_block("EDGE:DATA", encode_codes(codes))
             self.check_errors("EDGE:DATA")
 
     def read_codes(self) -> Codes:
-        """Return what every edge of the card is set to.
+        """Return the code of every edge of the card.
 
         Raises
         ------
@@ -92,12 +92,12 @@ class EdgeCard(Instrument):
 
 
 class DryEdgeCard:
-    """Answers what `EdgeCard` asks in a dry run: a card that does what it is told.
+    """Answers the queries of `EdgeCard` in a dry run, with the codes that were set.
 
     Parameters
     ----------
     places : int
-        Edges on the card.
+        Number of edges on the card.
     """
 
     __slots__ = ("_block",)
@@ -106,7 +106,7 @@ class DryEdgeCard:
         self._block = encode_block(encode_codes(np.zeros(places, dtype=np.uint16)))
 
     def __call__(self, message: bytes) -> bytes | None:
-        """Return the answer to a message, None where none is due."""
+        """Return the reply to a message; None if it has no reply."""
         if message.startswith(b"EDGE:DATA #"):
             self._block = message.removeprefix(b"EDGE:DATA ")
         answers = {
@@ -126,15 +126,15 @@ class CardEdges(Edges):
     topology : Topology
     limits : Limits
     law : CodeLaw
-        What a code means.
+        Conductance of each code.
     places : iterable of int, optional
-        Place on the card of each edge, in edge order; 0, 1, 2, ... unless given.
+        Place on the card of each edge, in edge order; default 0, 1, 2, ...
 
     Raises
     ------
     SetupError
-        If the card has too few places, a place is named twice, or the card cannot make every conductance
-        that the limits allow.
+        If the card has too few places, a place is used twice, or the card cannot set every conductance that
+        the limits allow.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class CardEdges(Edges):
         low, high = limits.conductance
         if low < least or high > most:
             raise SetupError(
-                f"the edge card makes {format_quantity(least, 'S')} to {format_quantity(most, 'S')}, but "
+                f"the edge card covers {format_quantity(least, 'S')} to {format_quantity(most, 'S')}, but "
                 f"limits.conductance is {format_quantity(low, 'S')} to {format_quantity(high, 'S')}"
             )
         self._card, self._law = card, law
@@ -158,11 +158,11 @@ class CardEdges(Edges):
         if len(chosen) != topology.n_edges or len(set(chosen)) != len(chosen):
             raise SetupError(f"{topology.n_edges} edges need as many different places on the card, got {chosen}")
         if min(chosen) < 0 or max(chosen) >= len(present):
-            raise SetupError(f"the card has places 0 to {len(present) - 1}, the edges ask for {chosen}")
+            raise SetupError(f"the card has places 0 to {len(present) - 1}, the edges need {chosen}")
         self._places = np.array(chosen, dtype=np.intp)
 
     def program(self, conductances: FloatArray) -> Programmed:
-        """Set the edges, and read back what the card took."""
+        """Set the edges and read the codes back."""
         wanted = self._law.nearest(conductances)
         codes = self._card.read_codes()
         codes[self._places] = wanted
@@ -171,10 +171,10 @@ class CardEdges(Edges):
         return Programmed(conductances, self._law.siemens(taken), taken != wanted)
 
     def reconnect(self) -> None:
-        """Reach the card again if its link is closed; the edges stay where they are."""
+        """Open the link again if it is closed; the edges do not change."""
         if self._card.transport.closed:
             self._card.reconnect()
 
     def close(self) -> None:
-        """Close the card; the edges stay where they are."""
+        """Close the link; the edges do not change."""
         self._card.close()

@@ -1,4 +1,4 @@
-"""What sets the conductances of a network whose terminals hang on SMUs: a programmer, or nobody."""
+"""`Edges`: sets the conductances of a network on SMUs; `FixedEdges`: resistors that cannot be changed."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Programmed
 
-_SAME = 1e-6  # relative; a fixed edge that was asked for what it is has not failed
+_SAME = 1e-6  # relative tolerance: a fixed edge does not fail if its own conductance is requested
 
 
 class Edges(ABC):
-    """The programmable part of a network."""
+    """The edges of a network, as programmed and read back."""
 
     @abstractmethod
     def program(self, conductances: FloatArray) -> Programmed:
-        """Set the edges to targets (E,) in siemens that lie within the limits."""
+        """Set the edges to targets (E,) in siemens, which are within the limits."""
 
     @abstractmethod
     def reconnect(self) -> None:
-        """Reach the hardware again if its link is closed; the edges keep what they have."""
+        """Open the link again if it is closed; the conductances do not change."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the hardware; the edges keep what they have."""
+        """Close the link; the conductances do not change."""
 
 
 class FixedEdges(Edges):
-    """Resistors that nobody can change.
+    """Resistors that cannot be changed.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ class FixedEdges(Edges):
     Raises
     ------
     SetupError
-        If the number of edges does not fit.
+        If the number of conductances does not match the number of edges.
     LimitError
-        If a conductance lies outside the limits, within which the nudges were reckoned safe.
+        If a conductance is outside the limits, for which the nudge limits were calculated.
     """
 
     def __init__(self, topology: Topology, limits: Limits, conductances: ArrayLike) -> None:
@@ -58,12 +58,12 @@ class FixedEdges(Edges):
         limits.check_conductances(topology, self.conductances)
 
     def program(self, conductances: FloatArray) -> Programmed:
-        """Change nothing; every edge that was asked for something else has failed."""
+        """Change nothing; every edge with a different target is reported as failed."""
         failed = ~np.isclose(conductances, self.conductances, rtol=_SAME, atol=0.0)
         return Programmed(conductances, self.conductances.copy(), failed)
 
     def reconnect(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is no link."""
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is no link."""

@@ -1,1 +1,1 @@
-"""What every instrument driver shares: messages, error queues, output state, discovery."""
+"""Base classes of all instrument drivers: messages, error queue, output state, discovery."""

@@ -1,7 +1,6 @@
-"""What is plugged in, found without saying a word to anything; and one question to one address.
+"""Lists serial ports and VISA resources without opening any; identifies the instrument at one address.
 
-A stray ``*IDN?`` upsets devices that speak another language, so nothing here talks to a port unless it was
-told to.
+An unexpected ``*IDN?`` can disturb devices with another protocol, so only the given address is opened.
 """
 
 from __future__ import annotations
@@ -16,20 +15,19 @@ from hwlearn_drivers.errors import LinkError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.transport.addresses import PURE_PYTHON, LinkOptions, open_link
 from hwlearn_drivers.transport.transport import Transport
-from hwlearn_drivers.transport.wire_log import WireLog
 
 
 @dataclass(frozen=True, slots=True)
 class SerialPort:
-    """A serial port, as the operating system knows it.
+    """A serial port, as the operating system lists it.
 
     Attributes
     ----------
     address : str
-        What `open_link` takes.
+        As `open_link` takes it.
     description : str
     usb_id : str or None
-        ``"2341:0042"``: vendor and product; None where the port is not on USB.
+        Vendor and product, such as ``"2341:0042"``; None if the port is not on USB.
     serial : str or None
         Serial number of the USB device.
     """
@@ -41,7 +39,7 @@ class SerialPort:
 
 
 def serial_ports() -> list[SerialPort]:
-    """Return the serial ports by name, without opening any."""
+    """Return the serial ports, sorted by name, without opening any."""
     return [
         SerialPort(
             port.device,
@@ -54,7 +52,7 @@ def serial_ports() -> list[SerialPort]:
 
 
 def bus_resources(library: str = PURE_PYTHON) -> list[str]:
-    """Return the VISA resources on USB and GPIB; the network is not searched, as that means calling out.
+    """Return the VISA resources on USB and GPIB; the network is not searched, because that sends messages.
 
     Raises
     ------
@@ -65,12 +63,12 @@ def bus_resources(library: str = PURE_PYTHON) -> list[str]:
         if library == PURE_PYTHON:
             return _pure_python_resources()
         return sorted(pyvisa.ResourceManager(library).list_resources("(GPIB|USB|PXI|VXI)?*"))
-    except Exception as error:  # every backend raises its own kinds
+    except Exception as error:  # every backend raises exceptions of its own
         raise LinkError(f"the VISA library {library!r} cannot list its resources: {error}") from error
 
 
 def _pure_python_resources() -> list[str]:
-    # pyvisa-py's own list calls out to the network as well, so its sessions are asked one by one
+    # pyvisa-py's own list also searches the network, so only its USB and GPIB sessions are queried
     from pyvisa_py.sessions import Session
 
     buses = (InterfaceType.usb, InterfaceType.gpib)
@@ -83,20 +81,20 @@ def _pure_python_resources() -> list[str]:
     return sorted(found)
 
 
-def identify(address: str, options: LinkOptions | None = None, wire_log: WireLog | None = None) -> Identity:
-    """Ask the one instrument at an address who it is.
+def identify(address: str, options: LinkOptions | None = None) -> Identity:
+    """Send ``*IDN?`` to an address and return the identity of the instrument.
 
     Raises
     ------
     SetupError
-        If the address is of no known form.
+        If the address has no known form.
     LinkError
-        If nothing answers there.
+        If the instrument does not answer.
     UnknownInstrumentError
-        If what answers does not know ``*IDN?``.
+        If the reply is not an identity.
     """
     how = LinkOptions() if options is None else options
-    transport = Transport(address, lambda: open_link(address, how), timeout_s=how.timeout_s, wire_log=wire_log)
+    transport = Transport(address, lambda: open_link(address, how), timeout_s=how.timeout_s)
     try:
         return Identity.parse(transport.query("*IDN?"))
     finally:

@@ -1,4 +1,4 @@
-"""`Instrument`: who it is, and what it complains about."""
+"""`Instrument`: identity, settings and queries, error queue."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from hwlearn_drivers.transport.transport import Transport
 log = logging.getLogger("hwlearn_drivers")
 
 OVERFLOW: Final = 9.9e37
-"""What SCPI instruments send for a reading beyond the range."""
+"""Value that SCPI instruments send for a reading beyond the range."""
 
 NOT_A_NUMBER: Final = 9.91e37
-"""What SCPI and TSP instruments send for NaN."""
+"""Value that SCPI and TSP instruments send for NaN."""
 
-_MOST_ERRORS: Final = 64  # no queue is longer; an instrument that never runs dry is itself faulty
+_MAX_ERRORS: Final = 64  # no error queue is longer; more errors mean a faulty instrument
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What an instrument says of itself (``*IDN?``)."""
+    """Identity of an instrument, as reported by ``*IDN?``."""
 
     maker: str
     model: str
@@ -36,7 +36,7 @@ class Identity:
 
     @classmethod
     def parse(cls, line: str) -> Self:
-        """Read a reply to ``*IDN?``.
+        """Parse a reply to ``*IDN?``.
 
         Raises
         ------
@@ -50,7 +50,7 @@ class Identity:
         """
         fields = [field.strip() for field in line.split(",", 3)]
         if len(fields) != 4 or not fields[1]:
-            raise UnknownInstrumentError(f"{line!r} is no answer to *IDN?: maker, model, serial, firmware")
+            raise UnknownInstrumentError(f"{line!r} is not a reply to *IDN?: maker, model, serial, firmware")
         return cls(*fields)
 
     def __str__(self) -> str:
@@ -58,12 +58,12 @@ class Identity:
 
 
 def number(value: float) -> str:
-    """Return the shortest text that reads back as exactly this value; this is how numbers go on the wire.
+    """Return the shortest text that reads back as exactly this value; used for every number that is sent.
 
     Raises
     ------
     ValueError
-        If it is not finite: no instrument is ever sent one.
+        If it is not finite.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def number(value: float) -> str:
     """
     plain = float(value)
     if not math.isfinite(plain):
-        raise ValueError(f"{value!r} is no number that an instrument could take; nothing was sent")
+        raise ValueError(f"{value!r} is not finite and cannot be sent to an instrument; nothing was sent")
     return repr(plain)
 
 
@@ -99,19 +99,19 @@ class Instrument(ABC):
         """Model and address, for messages."""
         return f"{self.identity.model} at {self.transport.name}"
 
-    # --- talking ------------------------------------------------------------------------------------
+    # --- messages -----------------------------------------------------------------------------------
 
     def query(self, question: str, timeout_s: float | None = None) -> str:
-        """Ask, and return the answer."""
+        """Send a query and return the reply."""
         return self.transport.query(question, timeout_s)
 
     def query_numbers(self, question: str, count: int, timeout_s: float | None = None) -> list[float]:
-        """Ask for exactly ``count`` numbers; 9.91e37 is NaN and 9.9e37 infinity, as SCPI means them.
+        """Query exactly ``count`` numbers; 9.91e37 becomes NaN and 9.9e37 infinity, as defined by SCPI.
 
         Raises
         ------
         GarbledReplyError
-            If the answer is something else; the transport is then out of step.
+            If the reply is anything else; the transport is then out of sync.
         """
         line = self.transport.query(question, timeout_s)
         fields = line.replace("\t", ",").split(",")
@@ -124,12 +124,12 @@ class Instrument(ABC):
         return [value if abs(value) < OVERFLOW else _special(value) for value in values]
 
     def write(self, *commands: str) -> None:
-        """Send settings one by one, reading the error queue after each.
+        """Send settings one by one, and read the error queue after each.
 
         Raises
         ------
         InstrumentError
-            With code, text and the command that caused it; the commands after it were not sent.
+            With code, text and the command that caused it; the commands after it are not sent.
         """
         with self.transport.exchange():
             for command in commands:
@@ -137,20 +137,20 @@ class Instrument(ABC):
                 self.check_errors(command)
 
     def write_together(self, *commands: str) -> None:
-        """Send settings that belong together with nothing in between, then read the error queue once."""
+        """Send settings without interruption, then read the error queue once."""
         with self.transport.exchange():
             self.transport.write(*commands)
             self.check_errors("; ".join(commands))
 
     def check_errors(self, command: str) -> None:
-        """Read the error queue until it is empty, and raise what was in it.
+        """Read the error queue until it is empty, and raise its oldest error.
 
         Raises
         ------
         InstrumentError
         """
         found: list[tuple[int, str]] = []
-        while len(found) < _MOST_ERRORS and (error := self._next_error()) is not None:
+        while len(found) < _MAX_ERRORS and (error := self._next_error()) is not None:
             found.append(error)
         if found:
             code, text = found[0]
@@ -159,11 +159,11 @@ class Instrument(ABC):
             raise InstrumentError(self.name, code, text, command)
 
     def _next_error(self) -> tuple[int, str] | None:
-        """Take the oldest error from the queue; None if there is none."""
+        """Take the oldest error from the queue; None if it is empty."""
         return self._error_in(self.query(self.error_query))
 
     def _error_in(self, line: str) -> tuple[int, str] | None:
-        """Read an answer to the error question; None if it tells of no error."""
+        """Parse a reply to the error query; None if it reports no error."""
         fields = next(csv.reader([line], skipinitialspace=True), [])
         try:
             code = int(float(fields[0]))
@@ -171,21 +171,21 @@ class Instrument(ABC):
             self.transport.garbled(self.error_query, line)
         return (code, ",".join(fields[1:])) if code else None
 
-    # --- coming and going ---------------------------------------------------------------------------
+    # --- set-up, reconnection, closing --------------------------------------------------------------
 
     @abstractmethod
     def set_up(self) -> None:
-        """Reset it and make the settings that the driver relies on."""
+        """Reset it and make the settings that the driver requires."""
 
     def reconnect(self) -> None:
-        """Open a dropped link again, make sure that the same instrument answers, and set it up anew.
+        """Open a dropped link again, check that the same instrument answers, and set it up again.
 
         Raises
         ------
         LinkError
             If it cannot be reached.
         UnknownInstrumentError
-            If another instrument answers; the link is closed again.
+            If a different instrument answers; the link is closed again.
         """
         self.transport.reopen()
         self._make_safe()
@@ -196,10 +196,10 @@ class Instrument(ABC):
                 f"at {self.transport.name} there was {self.identity}, now there is {now}; the link is closed"
             )
         self.set_up()
-        log.warning("%s: connected again and set up anew", self.name)
+        log.warning("%s: connected again and set up again", self.name)
 
     def _make_safe(self) -> None:
-        """Do what must come before any question; most instruments have nothing of the kind."""
+        """Send what must come before any query; nothing by default."""
         return
 
     def close(self) -> None:

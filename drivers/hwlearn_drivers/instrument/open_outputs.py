@@ -1,8 +1,7 @@
-"""The instruments whose outputs may be on, and the ways out of a program that must not leave them so.
+"""Registry of open instruments with outputs; switches them off at interpreter exit and on SIGTERM or SIGHUP.
 
-Whoever forgets to close an instrument, or is told to end (SIGTERM, a terminal that hangs up), leaves it
-switched off. The signal handlers are installed only while instruments are open, from the main thread, and
-pass the signal on.
+The signal handlers are installed only while instruments are open, only from the main thread, and pass the signal
+on to the handlers that were there before. Ctrl-C raises KeyboardInterrupt and needs no handler.
 """
 
 from __future__ import annotations
@@ -19,23 +18,23 @@ from hwlearn_drivers.errors import OutputsMayBeOnError
 
 
 class HasOutputs(Protocol):
-    """What can be switched off."""
+    """An instrument whose outputs can be switched off."""
 
     def halt(self) -> None:
-        """Switch every output off, write-only."""
+        """Switch every output off, without a query."""
 
 
 _SIGNALS: Final = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 )
-"""Those that end a program without running anything of it; Ctrl-C is an exception and needs no handler."""
+"""Signals that end a program without running its ``finally`` blocks or exit handlers."""
 
 _open: dict[int, HasOutputs] = {}
-_before: dict[int, Any] = {}  # the handlers that were there before ours
+_before: dict[int, Any] = {}  # previous handlers, by signal number
 
 
 def watch(instrument: HasOutputs) -> None:
-    """Count an instrument among the open ones."""
+    """Register an open instrument."""
     if not _open:
         atexit.register(_halt_open)
         _install()
@@ -43,7 +42,7 @@ def watch(instrument: HasOutputs) -> None:
 
 
 def unwatch(instrument: HasOutputs) -> None:
-    """The instrument is closed."""
+    """Remove an instrument that is closed."""
     _open.pop(id(instrument), None)
     if not _open:
         atexit.unregister(_halt_open)
@@ -51,12 +50,12 @@ def unwatch(instrument: HasOutputs) -> None:
 
 
 def watched(instrument: HasOutputs) -> bool:
-    """Whether the instrument counts among the open ones."""
+    """Whether the instrument is registered."""
     return id(instrument) in _open
 
 
 def halt_all(instruments: Iterable[HasOutputs]) -> None:
-    """Switch all of them off, whatever happens to some.
+    """Switch all of them off, even if some fail.
 
     Raises
     ------
@@ -70,7 +69,7 @@ def halt_all(instruments: Iterable[HasOutputs]) -> None:
             instrument.halt()
         except OutputsMayBeOnError as error:
             failed.append(str(error))
-        except BaseException as error:  # a second Ctrl-C must not spare the instruments that follow
+        except BaseException as error:  # after a second Ctrl-C the remaining instruments are switched off too
             interrupted = error
     if failed:
         raise OutputsMayBeOnError(" | ".join(failed)) from interrupted
@@ -97,10 +96,10 @@ def _on_signal(number: int, frame: FrameType | None) -> None:
 
 def _install() -> None:
     if threading.current_thread() is not threading.main_thread():
-        return  # only the main thread may; the way out through atexit remains
+        return  # only the main thread may set handlers; the exit handler still switches off
     for number in _SIGNALS:
         handler = signal.getsignal(number)
-        # None: installed from C, cannot be passed on; ignored: the program is meant to go on
+        # None: installed from C, cannot be called; ignored: the program continues after this signal
         if handler is not None and handler != signal.SIG_IGN:
             _before[number] = handler
             signal.signal(number, _on_signal)
@@ -110,7 +109,7 @@ def _uninstall() -> None:
     if threading.current_thread() is not threading.main_thread():
         return
     for number, handler in _before.items():
-        # someone may have put a handler on top of ours; it is theirs to keep
+        # if another handler was installed later, keep it
         if signal.getsignal(number) == _on_signal:
             signal.signal(number, handler)
     _before.clear()

@@ -1,4 +1,4 @@
-"""`Source`: an instrument with outputs, which are off when nobody looks after it."""
+"""`Source`: an instrument with outputs, which are switched off when the program ends."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.instrument import Identity, Instrument
 from hwlearn_drivers.transport.transport import Transport
 
-_PATIENCE_S: Final = 1.0  # for confirming OFF: a way out must not hang
+_CONFIRM_S: Final = 1.0  # maximum time-out while OFF is confirmed, so that an exit path does not block
 
 
 class Source(Instrument):
-    """An instrument that can drive something.
+    """An instrument with outputs.
 
-    As long as it is open it counts among the open outputs: at the end of the interpreter, and on SIGTERM, it
-    is switched off even if nobody closed it.
+    While it is open it is registered in `open_outputs`: it is switched off at interpreter exit and on SIGTERM,
+    even if the program does not close it.
 
     Parameters
     ----------
@@ -25,35 +25,35 @@ class Source(Instrument):
     identity : Identity
     """
 
-    __slots__ = ("_strange",)
+    __slots__ = ("_unidentified",)
 
     def __init__(self, transport: Transport, identity: Identity) -> None:
         super().__init__(transport, identity)
-        self._strange = False  # opened again for OFF alone; nobody has made sure who answers there
+        self._unidentified = False  # link opened again only to send OFF; the identity was not checked
         open_outputs.watch(self)
 
     @property
     @abstractmethod
     def outputs(self) -> list[str]:
-        """The outputs, as a message names them."""
+        """Names of the outputs, for messages."""
 
     @abstractmethod
     def off_commands(self) -> list[str]:
-        """Return the commands, none of them a question, that switch every output off."""
+        """Return the commands that switch every output off; none of them is a query."""
 
     @abstractmethod
     def _is_off(self) -> bool:
-        """Ask whether every output is off."""
+        """Query whether every output is off."""
 
     def halt(self) -> None:
-        """Switch every output off at once: write-only, past every lock; nothing else goes out after it.
+        """Switch every output off at once, without a query or a lock; block all other commands until `rearm`.
 
-        If that fails the link is opened once more and OFF sent there. `rearm` lets commands out again.
+        If that fails, the link is opened once more and OFF is sent again.
 
         Raises
         ------
         OutputsMayBeOnError
-            If OFF could not be sent; in capitals, which outputs may be on.
+            If OFF could not be sent; the message names, in capitals, the outputs that may be on.
         """
         try:
             self.transport.halt(*self.off_commands())
@@ -64,29 +64,29 @@ class Source(Instrument):
                 raise self._may_be_on(f"OFF could not be sent ({first}; after reconnecting: {second})") from second
 
     def rearm(self) -> None:
-        """Let commands out again after `halt`; the outputs stay off.
+        """Allow commands again after `halt`; the outputs stay off.
 
         Raises
         ------
         LinkError
-            If the link was opened again for OFF alone: `reconnect` makes sure who answers there.
+            If the link was opened again only to send OFF; `reconnect` checks the identity.
         """
         if self.needs_reconnect:
-            raise LinkError(f"{self.name} dropped its connection and was only switched off since; reconnect")
+            raise LinkError(f"{self.name} dropped its connection and was only switched off since then; reconnect")
         self.transport.rearm()
 
     @property
     def needs_reconnect(self) -> bool:
-        """Whether the link is closed, or was opened again for OFF alone."""
-        return self._strange or self.transport.closed
+        """Whether the link is closed, or was opened again only to send OFF."""
+        return self._unidentified or self.transport.closed
 
     def off(self) -> None:
-        """Switch every output off, then ask whether they are.
+        """Switch every output off, then query the state.
 
         Raises
         ------
         OutputsMayBeOnError
-            If OFF could not be sent, or is not confirmed, with one reconnect in between.
+            If OFF could not be sent or is not confirmed, after one reconnection.
         """
         self.halt()
         try:
@@ -97,16 +97,16 @@ class Source(Instrument):
                 self._confirm_off()
             except LinkError as second:
                 raise self._may_be_on(f"OFF was sent but not confirmed ({first}; then {second})") from second
-        if self._strange:
+        if self._unidentified:
             self.transport.halt()
 
     def close(self) -> None:
-        """Switch everything off and close the link; closing twice is harmless.
+        """Switch every output off and close the link; closing twice is harmless.
 
         Raises
         ------
         OutputsMayBeOnError
-            As `off`; the link is closed all the same.
+            As `off`; the link is closed nevertheless.
         """
         if not open_outputs.watched(self):
             return
@@ -119,20 +119,20 @@ class Source(Instrument):
     def _make_safe(self) -> None:
         self.transport.halt(*self.off_commands())
         self.transport.rearm()
-        self._strange = False
+        self._unidentified = False
 
     def _reopen_off(self) -> None:
-        self._strange = True
+        self._unidentified = True
         self.transport.reopen()
         self.transport.halt(*self.off_commands())
 
     def _confirm_off(self) -> None:
         self.transport.rearm()
         usual_s = self.transport.timeout_s
-        self.transport.timeout_s = min(usual_s, _PATIENCE_S)
+        self.transport.timeout_s = min(usual_s, _CONFIRM_S)
         try:
             if not self._is_off():
-                raise self._may_be_on("OFF was sent, yet the instrument says it is on")
+                raise self._may_be_on("OFF was sent, but the instrument reports that it is on")
         finally:
             self.transport.timeout_s = usual_s
 

@@ -1,4 +1,4 @@
-"""Source-measure units: one `SmuChannel` for every model."""
+"""Drivers of source-measure units (SMUs), with one `SmuChannel` interface for all models."""
 
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.operating_range import ChannelLimit

@@ -1,4 +1,4 @@
-"""The backend ``smu``: a bench whose terminals hang on source-measure units."""
+"""`SmuBackend`: the backend ``smu``, a bench whose terminals are connected to source-measure units."""
 
 from __future__ import annotations
 
@@ -18,57 +18,62 @@ from hwlearn_drivers.smu.operating_range import ChannelLimit
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.smu.registry import open_smu, write_off
 from hwlearn_drivers.smu.settings import ChannelSettings, EdgeCardSettings, SmuSettings
+from hwlearn_drivers.smu.smu import Smu
 from hwlearn_drivers.smu.wiring import check_terminals
-from hwlearn_drivers.transport.addresses import LinkOptions, open_link
-from hwlearn_drivers.transport.links.dry_run import DryLink
-from hwlearn_drivers.transport.transport import Transport
+from hwlearn_drivers.transport.addresses import LinkOptions
+from hwlearn_drivers.transport.connector import Connector
 from hwlearn_drivers.transport.wire_log import WireLog
 
 
 class SmuBackend:
-    """Opens the instruments that a ``[backend]`` table lists, and switches them off."""
+    """Opens the instruments of a ``[backend]`` table, and switches them off."""
 
     Settings = SmuSettings
 
     @staticmethod
     def open(settings: SmuSettings, topology: Topology, limits: Limits) -> SmuNetwork:
-        """Open every instrument, outputs off, and return the network that hangs on them.
+        """Open every instrument with its outputs off, and return the network connected to them.
 
         Raises
         ------
         SetupError
             If the table does not fit the network.
         LinkError, UnknownInstrumentError, InstrumentError
-            If an instrument is not there, is another one, or refuses a setting; all are off and closed then.
+            If an instrument is missing, is a different one, or rejects a setting. All instruments that were
+            opened are then off and closed.
         """
-        options = _options(settings)
         with ExitStack() as stack:
             wire_log = None if settings.wire_log is None else stack.enter_context(WireLog(settings.wire_log))
-            channels = _open_channels(settings, topology, limits, options, wire_log, stack)
-            edges = _open_edges(settings, topology, limits, options, wire_log)
+            connector = Connector(_options(settings), wire_log, settings.dry_run)
+            listed = _by_node(settings, topology)
+            smus = _open_smus(settings, limits, connector, stack)
+            for channel in settings.channels:
+                _set_up(smus[channel.address].channel(channel.channel), channel, settings, limits)
+            edges = _open_edges(settings, topology, limits, connector)
             stack.callback(edges.close)
-            network = SmuNetwork(topology, limits, channels, edges, _pace(settings), wire_log)
-            stack.pop_all()  # from here on the network closes what it hangs on
+            wired = {node: (smus[channel.address], channel.channel) for node, channel in listed.items()}
+            network = SmuNetwork(topology, limits, wired, edges, _pace(settings), wire_log)
+            stack.pop_all()  # from here on the network closes its instruments
             return network
 
     @staticmethod
     def off(settings: SmuSettings) -> None:
-        """Send OFF to every instrument of the table, all at once, write-only and asking nothing first.
+        """Send OFF to every instrument of the table in parallel, without any query.
 
         Raises
         ------
         OutputsMayBeOnError
-            Naming in capitals the instruments that OFF could not be sent to; the others have it.
+            Naming, in capitals, the instruments to which OFF could not be sent. All others have received it.
         """
-        options = _options(settings)
+        connector = Connector(_options(settings), dry_run=settings.dry_run)
         places = {channel.address: channel.model for channel in settings.channels}
 
         def send(address: str) -> str | None:
             try:
-                write_off(address, places[address], options, dry_run=settings.dry_run)
+                write_off(address, places[address], connector)
             except LinkError:
-                try:  # a link that was just dropped may be back
-                    write_off(address, places[address], options, dry_run=settings.dry_run)
+                try:  # a link that was just dropped may work again
+                    write_off(address, places[address], connector)
                 except LinkError as error:
                     return f"{address} ({error})"
             return None
@@ -95,94 +100,78 @@ def _pace(settings: SmuSettings) -> Pace:
     )
 
 
-def _open_channels(
-    settings: SmuSettings,
-    topology: Topology,
-    limits: Limits,
-    options: LinkOptions,
-    wire_log: WireLog | None,
-    stack: ExitStack,
-) -> dict[int, SmuChannel]:
-    """Open each instrument once and return its channels by node."""
-    channel_limit = ChannelLimit(limits.voltage, limits.current)
-    by_address: dict[str, list[ChannelSettings]] = {}
+def _by_node(settings: SmuSettings, topology: Topology) -> dict[int, ChannelSettings]:
+    """Return the listed channels by node; reject what does not fit before any instrument is contacted."""
     nodes: dict[int, ChannelSettings] = {}
     for channel in settings.channels:
-        by_address.setdefault(channel.address, []).append(channel)
         node = _node(topology, channel.node)
         if node in nodes:
-            raise SetupError(f"node {topology.names[node]} has two SMU channels in the bench file; leave one")
+            raise SetupError(f"node {topology.names[node]} has two SMU channels in the bench file; remove one")
         nodes[node] = channel
     check_terminals(topology, {node: f"channel {c.channel} at {c.address}" for node, c in nodes.items()})
-    for address, here in by_address.items():
+    for address, here in _by_address(settings).items():
         if len({channel.channel for channel in here}) < len(here):
             raise SetupError(f"a channel of the SMU at {address} is listed twice in the bench file")
         if len({channel.model for channel in here}) > 1:
-            raise SetupError(f"the channels of the SMU at {address} name different models")
-    opened: dict[tuple[str, int], SmuChannel] = {}
-    for address, here in by_address.items():
-        channel_limits = {channel.channel: channel_limit for channel in here}
-        smu = open_smu(
-            address,
-            channel_limits,
-            model=here[0].model,
-            options=options,
-            wire_log=wire_log,
-            dry_run=settings.dry_run,
+            raise SetupError(f"the channels of the SMU at {address} have different models in the bench file")
+    return nodes
+
+
+def _by_address(settings: SmuSettings) -> dict[str, list[ChannelSettings]]:
+    by_address: dict[str, list[ChannelSettings]] = {}
+    for channel in settings.channels:
+        by_address.setdefault(channel.address, []).append(channel)
+    return by_address
+
+
+def _open_smus(settings: SmuSettings, limits: Limits, connector: Connector, stack: ExitStack) -> dict[str, Smu]:
+    """Open each instrument once and return them by address."""
+    allowed = ChannelLimit(limits.voltage, limits.current)
+    smus: dict[str, Smu] = {}
+    for address, here in _by_address(settings).items():
+        smus[address] = open_smu(
+            address, {channel.channel: allowed for channel in here}, model=here[0].model, connector=connector
         )
-        stack.callback(smu.close)
-        opened |= {(address, channel.number): channel for channel in smu.channels}
-    for listed in settings.channels:
-        channel_of = opened[listed.address, listed.channel]
-        channel_of.nplc = settings.nplc
-        if listed.four_wire:
-            channel_of.four_wire = True
-        channel_of.voltage_range = _fixed(settings.voltage_range, limits.voltage)
-        channel_of.current_range = _fixed(settings.current_range, limits.current)
-    return {node: opened[listed.address, listed.channel] for node, listed in nodes.items()}
+        stack.callback(smus[address].close)
+    return smus
 
 
-def _open_edges(
-    settings: SmuSettings,
-    topology: Topology,
-    limits: Limits,
-    options: LinkOptions,
-    wire_log: WireLog | None,
-) -> Edges:
-    asked = settings.edges
-    if not isinstance(asked, EdgeCardSettings):
-        return FixedEdges(topology, limits, asked)
-    law: CodeLaw = Rheostat(asked.full, asked.wiper, asked.positions)
-    if asked.linear is not None:
-        law = EvenSteps(*asked.linear, asked.positions)
-    address = asked.address
-    places = 1 + (topology.n_edges - 1 if asked.places is None else max(asked.places, default=0))
-    transport = Transport(
-        address,
-        (lambda: DryLink(address, DryEdgeCard(places)))
-        if settings.dry_run
-        else lambda: open_link(address, options),
-        timeout_s=options.timeout_s,
-        wire_log=wire_log,
-    )
-    card = EdgeCard.open(transport)
+def _set_up(channel: SmuChannel, listed: ChannelSettings, settings: SmuSettings, limits: Limits) -> None:
+    channel.nplc = settings.nplc
+    if listed.four_wire:
+        channel.four_wire = True
+    channel.voltage_range = _fixed(settings.voltage_range, limits.voltage)
+    channel.current_range = _fixed(settings.current_range, limits.current)
+
+
+def _open_edges(settings: SmuSettings, topology: Topology, limits: Limits, connector: Connector) -> Edges:
+    wanted = settings.edges
+    if not isinstance(wanted, EdgeCardSettings):
+        return FixedEdges(topology, limits, wanted)
+    law: CodeLaw = Rheostat(wanted.full, wanted.wiper, wanted.positions)
+    if wanted.linear is not None:
+        law = EvenSteps(*wanted.linear, wanted.positions)
+    places = 1 + (topology.n_edges - 1 if wanted.places is None else max(wanted.places, default=0))
+    card = EdgeCard.open(connector.transport(wanted.address, lambda: DryEdgeCard(places)))
     try:
-        return CardEdges(card, topology, limits, law, asked.places)
+        return CardEdges(card, topology, limits, law, wanted.places)
     except BaseException:
         card.close()
         raise
 
 
-def _node(topology: Topology, asked: int | str) -> int:
-    if isinstance(asked, str):
-        if asked not in topology.names:
-            raise SetupError(f"the bench file wires an SMU to node {asked!r}, which the network does not have")
-        return topology.names.index(asked)
-    if not 0 <= asked < topology.n_nodes:
-        raise SetupError(f"the bench file wires an SMU to node {asked}, the nodes are 0 to {topology.n_nodes - 1}")
-    return asked
+def _node(topology: Topology, wanted: int | str) -> int:
+    if isinstance(wanted, str):
+        if wanted not in topology.names:
+            raise SetupError(f"the bench file connects an SMU to node {wanted!r}, which the network does not have")
+        return topology.names.index(wanted)
+    if not 0 <= wanted < topology.n_nodes:
+        raise SetupError(
+            f"the bench file connects an SMU to node {wanted}, the nodes are 0 to {topology.n_nodes - 1}"
+        )
+    return wanted
 
 
-def _fixed(asked: float | str, limit: float) -> float | None:
-    """Return the range that settings ask for: a number, the limit's, or None for the instrument's choice."""
-    return None if asked == "auto" else limit if isinstance(asked, str) else asked
+def _fixed(wanted: float | str, limit: float) -> float | None:
+    """Return the range to set: a fixed range, the limit as range, or None for the instrument's choice."""
+    return None if wanted == "auto" else limit if isinstance(wanted, str) else wanted

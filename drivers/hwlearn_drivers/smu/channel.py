@@ -1,43 +1,71 @@
-"""`SmuChannel`: one channel of a source-measure unit, the same for every model."""
+"""`SmuChannel`: one channel of a source-measure unit, with the same interface for every model."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray
 from hwlearn.errors import LimitError, NetworkError
-from hwlearn_drivers.smu.operating_range import ChannelLimit, Quantity
+from hwlearn_drivers.smu.operating_range import ChannelLimit, OperatingRange, Quantity, other
 from hwlearn_drivers.smu.reading import Reading, Sweep
-
-if TYPE_CHECKING:
-    from hwlearn_drivers.smu.smu import Smu
+from hwlearn_drivers.transport.transport import Transport
 
 LONGEST_LIST = 100
-"""Levels that one list command carries on every model; longer lists run in parts."""
+"""Maximum number of levels in one list command, on every model; longer lists run in parts."""
 
 _LINE_CYCLE_S = 1 / 50
 
 
-class SmuChannel(ABC):
-    """One channel: a voltage source with a current limit or a current source with a voltage limit.
+class ChannelHost(Protocol):
+    """The part of an instrument that its channels use; `hwlearn_drivers.smu.smu.Smu` implements it."""
 
-    The limit is set before the level, and both before the output goes on. Every value is checked against the
-    channel limit and the instrument's range before anything is sent; nothing is clipped. After every
-    setting the error queue is read. Settings that do not exist cannot be made (``AttributeError``).
+    operating_range: OperatingRange
+    transport: Transport
+
+    @property
+    def name(self) -> str:
+        """Model and address, for messages."""
+
+    def write(self, *commands: str) -> None:
+        """Send settings one by one; read the error queue after each."""
+
+    def write_together(self, *commands: str) -> None:
+        """Send settings without interruption; then read the error queue once."""
+
+    def query(self, question: str, timeout_s: float | None = None) -> str:
+        """Send a query and return the reply."""
+
+    def query_numbers(self, question: str, count: int, timeout_s: float | None = None) -> list[float]:
+        """Send a query and return the ``count`` numbers of the reply."""
+
+    def check_errors(self, command: str) -> None:
+        """Read the error queue and raise its oldest error."""
+
+    def sweeping(self) -> AbstractContextManager[None]:
+        """Mark the time during which OFF needs an abort."""
+
+
+class SmuChannel(ABC):
+    """One channel: a voltage source with a current limit or a current source with a voltage limit (compliance).
+
+    The limit is set before the level, and both before the output is switched on. Every value is checked against
+    the channel limit and the instrument's range before anything is sent. No value is clipped. The error queue is
+    read after every setting. Assigning an unknown setting raises AttributeError.
 
     Parameters
     ----------
-    smu : Smu
+    smu : ChannelHost
         The instrument that it belongs to.
     number : int
         From 1.
     channel_limit : ChannelLimit
-        The most that it may ever be told.
+        Maximum absolute voltage and current.
     """
 
     __slots__ = (
@@ -54,7 +82,7 @@ class SmuChannel(ABC):
         "smu",
     )
 
-    def __init__(self, smu: Smu, number: int, channel_limit: ChannelLimit) -> None:
+    def __init__(self, smu: ChannelHost, number: int, channel_limit: ChannelLimit) -> None:
         self.smu, self.number, self.channel_limit = smu, number, channel_limit
         self._source: Quantity | None = None
         self._level = self._limit = 0.0
@@ -70,40 +98,40 @@ class SmuChannel(ABC):
 
     @property
     def label(self) -> str:
-        """The channel as printed on the instrument."""
+        """Name of the channel in the manual."""
         return f"channel {self.number}"
 
-    # --- what it drives -----------------------------------------------------------------------------
+    # --- source -------------------------------------------------------------------------------------
 
     @property
     def source(self) -> Quantity | None:
-        """What it is a source of; None before it was told."""
+        """The quantity that it sources; None until it is configured as a source."""
         return self._source
 
     @property
     def level(self) -> float:
-        """The level it was last told, in volts or amperes."""
+        """The last level that was set, in volts or amperes."""
         return self._level
 
     @property
     def is_on(self) -> bool:
-        """Whether its output was last told to be on."""
+        """Whether the output was last switched on, as far as this program knows."""
         return self._on
 
     def voltage_source(self, volts: float, current_limit: float) -> None:
-        """Make it a voltage source; an output that is on stays on.
+        """Configure it as a voltage source; an output that is on stays on.
 
         Raises
         ------
         LimitError
-            If level or limit is beyond the channel limit or the operating range; nothing was sent.
+            If level or limit is beyond the channel limit or the operating range; nothing is sent.
         InstrumentError
-            If the instrument refuses.
+            If the instrument rejects a setting.
         """
         self._become("voltage", volts, current_limit)
 
     def current_source(self, amperes: float, voltage_limit: float) -> None:
-        """Make it a current source; an output that is on stays on.
+        """Configure it as a current source; an output that is on stays on.
 
         Raises
         ------
@@ -113,14 +141,14 @@ class SmuChannel(ABC):
         self._become("current", amperes, voltage_limit)
 
     def set_level(self, value: float) -> None:
-        """Set the level, in volts or amperes as the source is; the error queue is left to `check_errors`.
+        """Set the level in volts or amperes, depending on the source; call `check_errors` afterwards.
 
         Raises
         ------
         LimitError
-            If it is beyond the channel limit or the operating range; nothing was sent.
+            If it is beyond the channel limit or the operating range; nothing is sent.
         NetworkError
-            If it is not a source of anything yet.
+            If it is not configured as a source.
         """
         quantity = self._needs_source()
         self.smu.operating_range.check(self.name, quantity, value, self._limit, self.channel_limit)
@@ -128,7 +156,7 @@ class SmuChannel(ABC):
         self._level = float(value)
 
     def check_errors(self) -> None:
-        """Read the error queue after levels were set.
+        """Read the error queue after `set_level`.
 
         Raises
         ------
@@ -142,9 +170,9 @@ class SmuChannel(ABC):
         Raises
         ------
         NetworkError
-            If it was not made a source first: without its limit no output goes on.
+            If it is not configured as a source: no output is switched on without a limit.
         InstrumentError
-            If the instrument refuses.
+            If the instrument rejects it.
         """
         self._needs_source()
         self.smu.write(self._output_command(True))
@@ -152,10 +180,14 @@ class SmuChannel(ABC):
 
     def off(self) -> None:
         """Switch the output off."""
-        self._on = False
+        self.mark_off()
         self.smu.write(self._output_command(False))
 
-    # --- what it measures ---------------------------------------------------------------------------
+    def mark_off(self) -> None:
+        """Record that the output is off, after the whole instrument was switched off; nothing is sent."""
+        self._on = False
+
+    # --- measurement --------------------------------------------------------------------------------
 
     @abstractmethod
     def read(self) -> Reading:
@@ -163,19 +195,19 @@ class SmuChannel(ABC):
 
     @abstractmethod
     def limited(self) -> bool:
-        """Ask whether the source is at its limit."""
+        """Query whether the source is at its limit (in compliance)."""
 
     def sweep(self, levels: ArrayLike) -> Sweep:
-        """Step through a list of levels on the instrument's own clock, and read them from its own buffer.
+        """Step through a list of levels with the instrument's own timing, and read its buffer.
 
-        The output goes on for the sweep and is off afterwards. The steps are as large as the list makes them.
+        The output is on during the sweep and off afterwards. Levels change in single steps, without a ramp.
 
         Raises
         ------
         LimitError
-            If any level is beyond the channel limit or the operating range; nothing was sent.
+            If any level is beyond the channel limit or the operating range; nothing is sent.
         NetworkError
-            If it is not a source of anything yet.
+            If it is not configured as a source.
         """
         quantity = self._needs_source()
         values = np.asarray(levels, dtype=np.float64).reshape(-1)
@@ -208,19 +240,19 @@ class SmuChannel(ABC):
 
     @property
     def four_wire(self) -> bool:
-        """Whether voltage is sensed with its own pair of wires."""
+        """Whether the voltage is sensed with a separate pair of wires (4-wire)."""
         return self._four_wire
 
     @four_wire.setter
     def four_wire(self, remote: bool) -> None:
-        if self._on:
+        if self.is_on:
             raise NetworkError(f"{self.name} is on; switch it off before changing between 2 and 4 wires")
         self.smu.write(*self._four_wire_commands(bool(remote)))
         self._four_wire = bool(remote)
 
     @property
     def voltage_range(self) -> float | None:
-        """Fixed voltage range in volts; None: the instrument chooses."""
+        """Fixed voltage range in volts; None: automatic."""
         return self._voltage_range
 
     @voltage_range.setter
@@ -231,7 +263,7 @@ class SmuChannel(ABC):
 
     @property
     def current_range(self) -> float | None:
-        """Fixed current range in amperes; None: the instrument chooses."""
+        """Fixed current range in amperes; None: automatic."""
         return self._current_range
 
     @current_range.setter
@@ -241,35 +273,35 @@ class SmuChannel(ABC):
         self._send_ranges()
 
     def restore(self) -> None:
-        """Send the settings of this channel again after a reset; it is off, and a source of nothing yet."""
+        """Send the settings of this channel again after a reset; it is then off and not configured as a source."""
         self._source, self._on = None, False
         self.smu.write(*self._nplc_commands(self._nplc), *self._four_wire_commands(self._four_wire))
 
-    # --- what a model says --------------------------------------------------------------------------
+    # --- commands of a model ------------------------------------------------------------------------
 
     @abstractmethod
     def _level_command(self, quantity: Quantity, value: float) -> str:
-        """Return the command that sets a level, whichever source is active."""
+        """Return the command that sets a level; it must not depend on the active source."""
 
     @abstractmethod
     def _limit_command(self, quantity: Quantity, value: float) -> str:
-        """Return the command that limits this quantity: ``"current"`` is the voltage source's limit."""
+        """Return the command that limits this quantity; ``"current"`` is the limit of the voltage source."""
 
     @abstractmethod
     def _source_commands(self, quantity: Quantity) -> list[str]:
-        """Return the commands that choose the source, and measure the other quantity with it."""
+        """Return the commands that select the source and measure the other quantity."""
 
     @abstractmethod
     def _output_command(self, on: bool) -> str:
-        """Return the command that switches the output."""
+        """Return the command that switches the output on or off."""
 
     @abstractmethod
     def _source_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
-        """Return the commands for the source range; None is automatic."""
+        """Return the commands for the source range; None: automatic."""
 
     @abstractmethod
     def _measure_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
-        """Return the commands for the measuring range; None is automatic."""
+        """Return the commands for the measuring range; None: automatic."""
 
     @abstractmethod
     def _nplc_commands(self, cycles: float) -> list[str]:
@@ -277,31 +309,31 @@ class SmuChannel(ABC):
 
     @abstractmethod
     def _four_wire_commands(self, remote: bool) -> list[str]:
-        """Return the commands that choose between 2 and 4 wires."""
+        """Return the commands that select 2-wire or 4-wire sensing."""
 
     @abstractmethod
     def _sweep(self, quantity: Quantity, levels: Sequence[float]) -> FloatArray:
-        """Run a list of at most `LONGEST_LIST` levels and return volts and amperes, (2, n)."""
+        """Run a list of at most `LONGEST_LIST` levels; return volts and amperes, (2, n)."""
 
-    # --- how it is done -----------------------------------------------------------------------------
+    # --- sequences of commands ----------------------------------------------------------------------
 
     def _become(self, quantity: Quantity, level: float, limit: float) -> None:
         self.smu.operating_range.check(self.name, quantity, level, limit, self.channel_limit)
-        other: Quantity = "current" if quantity == "voltage" else "voltage"
+        measured = other(quantity)
         with self.smu.transport.exchange():
-            # until all is done it counts as a source of nothing: an output goes on only with its limit known
+            # not configured until all settings are made: an output is switched on only if its limit is known
             before, self._source = self._source, None
             self.smu.write(
-                self._limit_command(other, limit),
+                self._limit_command(measured, limit),
                 *self._source_range_command(quantity, self._range(quantity)),
                 self._level_command(quantity, level),
             )
-            # some models switch off when the source changes: then it is off for no longer than one line takes
-            keep_on = [self._output_command(True)] if self._on else []
+            # some models switch off when the source changes; the output is then off only until the next line
+            keep_on = [self._output_command(True)] if self.is_on else []
             if before != quantity:
                 self.smu.write_together(*self._source_commands(quantity), *keep_on)
             self._source, self._level, self._limit = quantity, float(level), float(limit)
-            self.smu.write(*self._measure_range_command(other, self._range(other)))
+            self.smu.write(*self._measure_range_command(measured, self._range(measured)))
 
     def _range(self, quantity: Quantity) -> float | None:
         return self._voltage_range if quantity == "voltage" else self._current_range
@@ -314,19 +346,19 @@ class SmuChannel(ABC):
 
     def _send_ranges(self) -> None:
         if self._source is not None:
-            other: Quantity = "current" if self._source == "voltage" else "voltage"
+            measured = other(self._source)
             self.smu.write(
                 *self._source_range_command(self._source, self._range(self._source)),
-                *self._measure_range_command(other, self._range(other)),
+                *self._measure_range_command(measured, self._range(measured)),
             )
 
     def _needs_source(self) -> Quantity:
         if self._source is None:
             raise NetworkError(
-                f"{self.name} is neither a voltage nor a current source yet; make it one, with its limit"
+                f"{self.name} is not configured as a source; make it a voltage or current source, with its limit"
             )
         return self._source
 
     def _patience_s(self, points: int = 1) -> float:
-        """Return how long to wait for readings: two quantities, each with its zero references."""
+        """Return how long to wait for readings: two quantities per point, each with its zero references."""
         return self.smu.transport.timeout_s + points * (8 * self._nplc * _LINE_CYCLE_S + 0.02)

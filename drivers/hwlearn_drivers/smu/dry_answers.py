@@ -1,4 +1,4 @@
-"""What an idle SMU would answer, for dry runs: no error, no voltage, no current, nothing at its limit."""
+"""`DryAnswers`: replies of an idle SMU, for dry runs: no error, 0 V, 0 A, not in compliance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _FROM_ONE_TO = re.compile(r"[ (]1,(\d+),")
 
 
 class DryAnswers:
-    """Answers the questions that the drivers of `hwlearn_drivers.smu` ask; it understands no others.
+    """Answers the queries of the drivers in `hwlearn_drivers.smu`, and no others.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ class DryAnswers:
         self._points = 1
 
     def __call__(self, message: bytes) -> bytes | None:
-        """Return the answer to a message, None where none is due."""
+        """Return the reply to a message; None if it has no reply."""
         text = message.decode("ascii")
         if count := _COUNT.fullmatch(text):
             self._points = int(count[1] or count[2])

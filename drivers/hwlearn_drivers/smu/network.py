@@ -1,4 +1,4 @@
-"""`SmuNetwork`: a resistor network whose terminals hang on source-measure units."""
+"""`SmuNetwork`: a resistor network whose terminals are connected to source-measure units."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from hwlearn.units import format_quantity
 from hwlearn_drivers.edges.edges import Edges
 from hwlearn_drivers.errors import OutputsMayBeOnError
 from hwlearn_drivers.instrument import open_outputs
-from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.operating_range import UNIT, Quantity
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.smu.reading import Reading
+from hwlearn_drivers.smu.smu import Smu
 from hwlearn_drivers.smu.wiring import check_wiring
 from hwlearn_drivers.transport.wire_log import WireLog
 
@@ -31,20 +31,21 @@ log = logging.getLogger("hwlearn_drivers")
 
 
 class SmuNetwork(Network):
-    """A network on SMU channels: voltage sources at the inputs, at the outputs whatever the phase asks for.
+    """A network on SMU channels. Inputs are voltage sources; the source at an output depends on the phase.
 
-    An output floats at 0 A behind a voltage limit, is pushed by a current source, or is clamped by a voltage
-    source whose current is measured. Separate instruments are addressed in parallel. Whatever ends a
-    measurement but its success (an error, a limit reached, Ctrl-C) switches every output off.
+    A floating output is a current source at 0 A with a voltage limit. A current nudge is a current source. A
+    clamped output is a voltage source whose current is measured. Instruments are addressed in parallel. If a
+    measurement does not succeed (error, compliance, Ctrl-C), every output is switched off.
 
     Parameters
     ----------
     topology : Topology
     limits : Limits
-    channels : mapping of int to SmuChannel
-        The channel at each input and each output node. Their channel_limits must not exceed the limits.
+    wired : mapping of int to (Smu, int)
+        Instrument and channel number at each input and each output node. The channel limits must not exceed the
+        limits of the bench.
     edges : Edges
-        What sets the conductances.
+        Sets the conductances.
     pace : Pace, optional
     wire_log : WireLog, optional
         Closed with the network.
@@ -52,14 +53,14 @@ class SmuNetwork(Network):
     Raises
     ------
     SetupError
-        If a terminal has no channel, a channel no terminal, or a channel limit exceeds the limits.
+        If a terminal has no channel, a channel has no terminal, or a channel limit exceeds the limits.
     """
 
     def __init__(
         self,
         topology: Topology,
         limits: Limits,
-        channels: Mapping[int, SmuChannel],
+        wired: Mapping[int, tuple[Smu, int]],
         edges: Edges,
         pace: Pace | None = None,
         wire_log: WireLog | None = None,
@@ -68,11 +69,13 @@ class SmuNetwork(Network):
         self._wire_log = wire_log
         self.edges = edges
         self._nodes = [*topology.inputs.tolist(), *topology.outputs.tolist()]
+        channels = {node: smu.channel(number) for node, (smu, number) in wired.items()}
         check_wiring(topology, limits, channels)
         self._channels = [channels[node] for node in self._nodes]
-        self._smus = list(dict.fromkeys(channel.smu for channel in self._channels))
-        # terminals of one instrument share its wire; each instrument has a thread of its own
-        self._racks = [[k for k, channel in enumerate(self._channels) if channel.smu is smu] for smu in self._smus]
+        smus = [wired[node][0] for node in self._nodes]
+        self._smus = list(dict.fromkeys(smus))
+        # terminals of one instrument share its link; each instrument has its own thread
+        self._by_smu = [[k for k, used in enumerate(smus) if used is smu] for smu in self._smus]
         self._pool = ThreadPoolExecutor(len(self._smus), thread_name_prefix="smu")
         self._pending: list[Future[None]] = []
         self._levels: FloatArray = np.zeros(len(self._nodes))
@@ -81,11 +84,11 @@ class SmuNetwork(Network):
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """Maker, model, serial number and address of every source-measure unit, as it told them."""
-        told = ((smu.identity, smu.transport.name) for smu in self._smus)
-        return tuple(f"{who.maker} {who.model}, serial {who.serial}, at {where}" for who, where in told)
+        """Maker, model, serial number and address of every source-measure unit, as reported by ``*IDN?``."""
+        reported = ((smu.identity, smu.transport.name) for smu in self._smus)
+        return tuple(f"{own.maker} {own.model}, serial {own.serial}, at {address}" for own, address in reported)
 
-    # --- the bench ----------------------------------------------------------------------------------
+    # --- Network interface --------------------------------------------------------------------------
 
     @property
     def settle_s(self) -> float:
@@ -112,7 +115,7 @@ class SmuNetwork(Network):
         try:
             open_outputs.halt_all(self._smus)
         except OutputsMayBeOnError as error:
-            log.critical("%s", error)  # closing each instrument tries once more, and raises
+            log.critical("%s", error)  # closing each instrument tries again, and raises if it fails
         self._live = False
         try:
             self._quiesce()
@@ -132,7 +135,7 @@ class SmuNetwork(Network):
     # --- on and off ---------------------------------------------------------------------------------
 
     def _go_live(self) -> None:
-        """Switch on from OFF: inputs at 0 V, then outputs at 0 A, each with its limit set before."""
+        """Switch the outputs on: first inputs at 0 V, then outputs at 0 A. Every limit is set before."""
         if self._live:
             return
         self._quiesce()
@@ -156,19 +159,19 @@ class SmuNetwork(Network):
         open_outputs.halt_all(self._smus)
 
     def _quiesce(self) -> None:
-        """Wait until no thread talks to an instrument any more; each is bounded by its time-outs."""
+        """Wait until no thread uses an instrument any more; the time-outs limit the wait."""
         _wait(self._pending)
         self._pending = []
 
     def reconnect(self) -> None:
-        """Reach the instruments again whose link dropped: outputs off first, the same instruments or none.
+        """Reconnect the instruments whose link dropped. All outputs are switched off first.
 
         Raises
         ------
         OutputsMayBeOnError, LinkError
-            If one cannot be reached.
+            If an instrument cannot be reached.
         UnknownInstrumentError
-            If another one answers.
+            If a different instrument answers.
         """
         self._check_open()
         self._halt()
@@ -178,7 +181,7 @@ class SmuNetwork(Network):
                 smu.reconnect()
         self.edges.reconnect()
 
-    # --- a batch ------------------------------------------------------------------------------------
+    # --- one batch ----------------------------------------------------------------------------------
 
     def _read_batch(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         n_in = self.topology.n_inputs
@@ -186,7 +189,7 @@ class SmuNetwork(Network):
         amperes = np.empty_like(volts)
         pushed = np.zeros((len(inputs), self.topology.n_outputs))
         for s, x in enumerate(inputs):
-            sources, levels = self._wanted(x, None if drive is None else drive.values[s], drive)
+            sources, levels = self._setpoints(x, None if drive is None else drive.values[s], drive)
             self._match(sources)
             self._ramp(levels)
             time.sleep(self.pace.settle_s)
@@ -205,23 +208,23 @@ class SmuNetwork(Network):
             current_sigma=self.pace.current_sigma,
         )
 
-    def _wanted(
+    def _setpoints(
         self, x: FloatArray, values: FloatArray | None, drive: OutputDrive | None
     ) -> tuple[list[Quantity], FloatArray]:
-        """Return what every terminal is to be a source of, and its level."""
+        """Return the source quantity and the level of every terminal."""
         n_out = self.topology.n_outputs
         sources: list[Quantity] = [*_repeated("voltage", len(x)), *_repeated("current", n_out)]
         levels = np.concatenate([x, np.zeros(n_out)])
         if drive is not None and values is not None:
-            for j in np.flatnonzero(~np.isnan(values)).tolist():  # NaN floats: 0 A
+            for j in np.flatnonzero(~np.isnan(values)).tolist():  # NaN: floating, 0 A
                 sources[len(x) + j] = "voltage" if drive.kind == "clamp" else "current"
                 levels[len(x) + j] = values[j]
         return sources, levels
 
     def _match(self, sources: list[Quantity]) -> None:
-        """Turn sources of the wrong kind into the right one, at what they read now, so that no node jumps."""
+        """Change the kind of source where needed, at the present reading, so that no node voltage jumps."""
 
-        def turn(k: int) -> None:
+        def change(k: int) -> None:
             channel = self._channels[k]
             if channel.source == sources[k]:
                 return
@@ -236,10 +239,10 @@ class SmuNetwork(Network):
             self._levels[k] = level
 
         if any(channel.source != source for channel, source in zip(self._channels, sources, strict=True)):
-            self._in_parallel(turn)
+            self._in_parallel(change)
 
     def _ramp(self, levels: FloatArray) -> None:
-        """Move all sources together along a straight line, which stays within the limits if its ends do."""
+        """Ramp all sources together along a straight line; if both ends are within the limits, every step is."""
         start, change = self._levels.copy(), levels - self._levels
         if not change.any():
             return
@@ -265,7 +268,7 @@ class SmuNetwork(Network):
                 time.sleep(max(0.0, due - time.monotonic()))
 
     def _read_all(self, sample: int) -> list[Reading]:
-        """Read every channel; a source at its limit ends the measurement."""
+        """Read every channel; raise if a source is at its limit (compliance)."""
         readings: list[Reading | None] = [None] * len(self._channels)
         tripped = np.zeros(len(self._channels), dtype=bool)
 
@@ -277,14 +280,14 @@ class SmuNetwork(Network):
         self._in_parallel(read)
         complete = [reading for reading in readings if reading is not None]
         for k in np.flatnonzero(tripped).tolist():
-            raise self._trip(k, complete[k], sample)
+            raise self._compliance_error(k, complete[k], sample)
         for k, reading in enumerate(complete):
             self._check_number(k, reading)
         return complete
 
-    # --- complaints ---------------------------------------------------------------------------------
+    # --- errors -------------------------------------------------------------------------------------
 
-    def _trip(self, k: int, reading: Reading, sample: int) -> ComplianceError:
+    def _compliance_error(self, k: int, reading: Reading, sample: int) -> ComplianceError:
         channel = self._channels[k]
         quantity: Quantity = "current" if channel.source == "voltage" else "voltage"
         limit = self.limits.current if quantity == "current" else self.limits.voltage
@@ -299,22 +302,22 @@ class SmuNetwork(Network):
         if math.isnan(reading.volts) or math.isnan(reading.amperes) or math.isinf(reading.amperes):
             raise NetworkError(
                 f"{self._channels[k].name} at node {self.topology.names[self._nodes[k]]} read "
-                f"{reading.volts} V and {reading.amperes} A; widen its range or let the instrument choose"
+                f"{reading.volts} V and {reading.amperes} A; use a larger range or the automatic range"
             )
 
     # --- threads ------------------------------------------------------------------------------------
 
     def _in_parallel(self, act: Callable[[int], None]) -> None:
-        """Do something at every terminal: one after the other on one instrument, instruments side by side."""
+        """Call ``act`` for every terminal: in sequence on one instrument, in parallel on different instruments."""
 
-        def rack(columns: list[int]) -> None:
-            for k in columns:
+        def each(terminals: list[int]) -> None:
+            for k in terminals:
                 act(k)
 
-        if len(self._racks) == 1:
-            rack(self._racks[0])
+        if len(self._by_smu) == 1:
+            each(self._by_smu[0])
             return
-        self._pending = [self._pool.submit(rack, columns) for columns in self._racks]
+        self._pending = [self._pool.submit(each, terminals) for terminals in self._by_smu]
         _wait(self._pending, FIRST_EXCEPTION)
         for future in self._pending:
             if future.done():
@@ -322,7 +325,7 @@ class SmuNetwork(Network):
 
 
 def _wait(futures: list[Future[None]], until: str = ALL_COMPLETED) -> None:
-    """Wait for futures; in slices, because on some systems Ctrl-C does not interrupt an endless wait."""
+    """Wait for futures in intervals, because on some systems Ctrl-C does not interrupt an unlimited wait."""
     while True:
         done, running = wait(futures, timeout=0.2, return_when=until)
         if not running or (until == FIRST_EXCEPTION and any(future.exception() for future in done)):
@@ -334,5 +337,5 @@ def _repeated(quantity: Quantity, count: int) -> list[Quantity]:
 
 
 def _inside(value: float, most: float) -> float:
-    """Return a reading that noise carried over the limit back onto it."""
+    """Return a reading limited to the maximum, which noise may exceed."""
     return min(max(value, -most), most)

@@ -1,4 +1,4 @@
-"""`Pace`: how fast sources move, how long nodes settle, how well they are read."""
+"""`Pace`: slew rate, settle time and measurement uncertainty of a bench on source-measure units."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from hwlearn.errors import SetupError
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast sources move, how long nodes settle, and how well they are read.
+    """Slew rate, ramp step, settle time and measurement uncertainty.
 
     Attributes
     ----------
     slew_V_per_s : float
-        Fastest change of a source. Currents take as long for their whole range as voltages do for theirs.
+        Maximum slew rate of voltage sources. Current sources take the same time for their full range.
     ramp_step_V : float
-        Largest step; smaller changes are made at once.
+        Maximum step of a ramp; smaller changes are made in one step.
     settle_s : float
         Wait between the last step and the reading.
     voltage_sigma, current_sigma : float
-        Stated standard uncertainty of one reading, volts and amperes.
+        Standard uncertainty of one reading, volts and amperes.
 
     Raises
     ------
     SetupError
-        If a value is negative or not finite, or slew or step are zero.
+        If a value is negative or not finite, or slew rate or step is zero.
     """
 
     slew_V_per_s: float = 10.0

@@ -1,4 +1,4 @@
-"""What an SMU channel measured: one point, or a list of them."""
+"""`Reading` and `Sweep`: measured voltage and current of an SMU channel, at one point or at several."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from hwlearn.arrays import FloatArray
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a channel measured at its terminals; NaN where the instrument had no number.
+    """Voltage and current at the terminals of a channel; NaN where the instrument reported no number.
 
     Attributes
     ----------
     volts, amperes : float
-        Against its low terminal, and out of its high terminal.
+        Voltage relative to the low terminal, and current out of the high terminal.
     """
 
     volts: float
@@ -23,7 +23,7 @@ class Reading:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Sweep:
-    """What a channel measured at each level of a list; ``volts`` and ``amperes`` are both (n,)."""
+    """Voltage and current at each level of a list; ``volts`` and ``amperes`` are (n,)."""
 
     volts: FloatArray
     amperes: FloatArray

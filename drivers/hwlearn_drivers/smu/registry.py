@@ -1,4 +1,4 @@
-"""From an address to the right driver: by the model that was named, or by what ``*IDN?`` says."""
+"""Finds the driver of an SMU, by model number or by its reply to ``*IDN?``, and opens it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ from hwlearn_drivers.smu.models.keithley2600 import Keithley2600
 from hwlearn_drivers.smu.models.keysight_b2900 import KeysightB2900
 from hwlearn_drivers.smu.operating_range import ChannelLimit
 from hwlearn_drivers.smu.smu import Smu
-from hwlearn_drivers.transport.addresses import LinkOptions, open_link
-from hwlearn_drivers.transport.links.dry_run import DryLink
+from hwlearn_drivers.transport.connector import Connector
 from hwlearn_drivers.transport.transport import Transport
-from hwlearn_drivers.transport.wire_log import WireLog
 
 FAMILIES: Final[tuple[type[Smu], ...]] = (Keithley2400, Keithley2450, Keithley2600, KeysightB2900)
 
@@ -26,33 +24,33 @@ AUTO: Final = "auto"
 
 
 def models() -> list[str]:
-    """Return every model number that there is a driver for."""
+    """Return every supported model number."""
     return [model for family in FAMILIES for model in family.operating_ranges]
 
 
 def family_of(model: str) -> type[Smu]:
-    """Return the driver of a model number.
+    """Return the driver class of a model number.
 
     Raises
     ------
     SetupError
-        If there is none.
+        If the model is not supported.
     """
     for family in FAMILIES:
-        if model.strip().upper() in family.operating_ranges:
+        if _number(model) in family.operating_ranges:
             return family
     raise SetupError(
-        f"there is no driver for the SMU model {model!r}; there are: {', '.join(models())}, or '{AUTO}'"
+        f"there is no driver for the SMU model {model!r}; supported: {', '.join(models())}, or '{AUTO}'"
     )
 
 
 def family_by_identity(identity: Identity) -> type[Smu]:
-    """Return the driver of an instrument that has said who it is.
+    """Return the driver class for a reply to ``*IDN?``.
 
     Raises
     ------
     UnknownInstrumentError
-        If there is none.
+        If the instrument is not supported.
     """
     for family in FAMILIES:
         try:
@@ -60,90 +58,59 @@ def family_by_identity(identity: Identity) -> type[Smu]:
         except UnknownInstrumentError:
             continue
         return family
-    raise UnknownInstrumentError(f"there is no driver for {identity}; there are: {', '.join(models())}")
+    raise UnknownInstrumentError(f"there is no driver for {identity}; supported: {', '.join(models())}")
 
 
 def open_smu(
     address: str,
-    channel_limits: Mapping[int, ChannelLimit],
+    limits: Mapping[int, ChannelLimit],
     *,
     model: str = AUTO,
-    options: LinkOptions | None = None,
-    wire_log: WireLog | None = None,
-    dry_run: bool = False,
+    connector: Connector | None = None,
 ) -> Smu:
-    """Open an SMU: outputs off first where the model is named, then make sure who answers, then reset it.
+    """Open an SMU and reset it; if the model is given, its outputs are switched off before the first query.
 
     Parameters
     ----------
     address : str
         As `hwlearn_drivers.transport.addresses.open_link` takes it.
-    channel_limits : mapping of int to ChannelLimit
-        The most that each channel in use may ever be told, by channel number.
+    limits : mapping of int to ChannelLimit
+        Limit of each channel in use, by channel number.
     model : str
-        Model number, or ``"auto"`` to ask.
-    options : LinkOptions, optional
-    wire_log : WireLog, optional
-    dry_run : bool
-        Print commands instead of sending them; the model must then be named.
+        Model number, or ``"auto"`` to find it by ``*IDN?``.
+    connector : Connector, optional
+        A dry run requires a model number.
 
     Raises
     ------
     SetupError
         If the address, the model or a channel does not exist.
     LinkError
-        If nothing answers there.
+        If the instrument does not answer.
     UnknownInstrumentError
-        If something else answers than expected.
+        If a different instrument answers.
     """
-    how = LinkOptions() if options is None else options
     named = None if model == AUTO else family_of(model)
-    transport = smu_transport(address, model, how, wire_log, dry_run)
+    transport = _transport(address, model, Connector() if connector is None else connector)
     try:
         if named is not None:
             transport.fence = named.fence
-            number_of_channels = named.operating_ranges[model.strip().upper()].channels
-            transport.write(*(named.off_command(n) for n in range(1, number_of_channels + 1)))
+            channels = named.operating_ranges[_number(model)].channels
+            transport.write(*(named.off_command(n) for n in range(1, channels + 1)))
         identity = Identity.parse(transport.query("*IDN?"))
         family = family_by_identity(identity)
         if named is not None and family is not named:
             raise UnknownInstrumentError(f"at {address} the bench expects a {model}, but {identity} answers")
-        return family(transport, identity, channel_limits)
+        return family(transport, identity, limits)
     except BaseException:
         transport.close()
         raise
 
 
-def smu_transport(
-    address: str, model: str, how: LinkOptions, wire_log: WireLog | None, dry_run: bool = False
-) -> Transport:
-    """Open the transport to an SMU, or a dry one.
+def write_off(address: str, model: str, connector: Connector) -> None:
+    """Send OFF to every channel of the SMU at an address, without any query.
 
-    Raises
-    ------
-    SetupError
-        If a dry run is asked for without naming the model: nobody answers who it is.
-    """
-    if dry_run and model == AUTO:
-        raise SetupError(f"a dry run asks nobody; name the model of the SMU at {address}: {', '.join(models())}")
-
-    def connect() -> DryLink:
-        return DryLink(address, DryAnswers(model.strip().upper()))
-
-    return Transport(
-        address,
-        connect if dry_run else lambda: open_link(address, how),
-        timeout_s=how.timeout_s,
-        wire_log=wire_log,
-    )
-
-
-def write_off(
-    address: str, model: str, how: LinkOptions, wire_log: WireLog | None = None, dry_run: bool = False
-) -> None:
-    """Send OFF to every channel of the SMU at an address, write-only, asking nothing.
-
-    If the model is not named, OFF goes out in every language that a driver here speaks.
+    If the model is ``"auto"``, OFF is sent in the command language of every supported family.
 
     Raises
     ------
@@ -154,10 +121,22 @@ def write_off(
     commands: dict[str, None] = {}
     for family in families:
         most = max(one.channels for one in family.operating_ranges.values())
-        channels = most if model == AUTO else family.operating_ranges[model.strip().upper()].channels
+        channels = most if model == AUTO else family.operating_ranges[_number(model)].channels
         commands.update((family.off_command(n), None) for n in range(1, channels + 1))
-    transport = smu_transport(address, model, how, wire_log, dry_run)
+    transport = _transport(address, model, connector)
     try:
         transport.halt(*commands)
     finally:
         transport.close()
+
+
+def _transport(address: str, model: str, connector: Connector) -> Transport:
+    if connector.dry_run and model == AUTO:
+        raise SetupError(
+            f"a dry run contacts no instrument; give the model of the SMU at {address}: {', '.join(models())}"
+        )
+    return connector.transport(address, lambda: DryAnswers(_number(model)))
+
+
+def _number(model: str) -> str:
+    return model.strip().upper()

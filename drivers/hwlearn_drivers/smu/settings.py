@@ -1,4 +1,4 @@
-"""The ``[backend]`` table of a bench on source-measure units."""
+"""`SmuSettings`: the ``[backend]`` table of a bench on source-measure units."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def _known_model(model: str) -> str:
 
 
 class ChannelSettings(Section):
-    """One SMU channel and the node that it is wired to.
+    """One SMU channel and the node that it is connected to.
 
     Attributes
     ----------
     address : str
-        As `hwlearn_drivers.transport.addresses.open_link` takes it; channels of one instrument share it.
+        As `hwlearn_drivers.transport.addresses.open_link` takes it; the same for all channels of one instrument.
     node : int or str
         Number or name of an input or output node.
     model : str
-        Model number, or ``"auto"`` to ask; named, the outputs are off before anything is asked.
+        Model number, or ``"auto"`` to use ``*IDN?``. With a model number the outputs are off before any query.
     channel : int or "a" or "b"
     four_wire : bool
     """
@@ -63,9 +63,9 @@ class EdgeCardSettings(Section):
     ----------
     address : str
     full, wiper : quantity
-        Resistance of a potentiometer end to end, and of its wiper.
+        End-to-end resistance of a potentiometer, and resistance of its wiper.
     linear : two quantities, optional
-        Conductances at the first and the last code of a card whose conductance rises in equal steps.
+        Conductances at the first and the last code, for a card whose conductance increases in equal steps.
     positions : int
     places : tuple of int, optional
         Place on the card of each edge, in edge order.
@@ -85,19 +85,19 @@ class SmuSettings(Section):
     Attributes
     ----------
     channels : tuple of ChannelSettings
-        One for every input and output.
+        One for each input and each output.
     edges : EdgeCardSettings, quantity or tuple of quantities
-        An edge card, or the conductance of fixed resistors (one for all, or one an edge).
+        An edge card, or the conductance of fixed resistors (one for all, or one per edge).
     nplc : float
         Integration time of every reading in power line cycles.
     voltage_range, current_range : quantity, "limits" or "auto"
-        Ranges of all channels: fixed, fixed at the bench's limit, or chosen by the instruments.
+        Ranges of all channels: a fixed value, the limit of the bench, or automatic.
     slew_V_per_s, ramp_step, settle, voltage_sigma, current_sigma
         See `hwlearn_drivers.smu.pace.Pace`.
     timeout, baud, visa_library
         See `hwlearn_drivers.transport.addresses.LinkOptions`.
     wire_log : path, optional
-        Every byte is written down there.
+        File that records every message.
     dry_run : bool
         Print commands instead of sending them.
     """

@@ -18,20 +18,20 @@ from hwlearn_drivers.transport.transport import Transport
 
 
 class Smu(Source):
-    """A source-measure unit; making one resets it, outputs off first.
+    """A source-measure unit. The constructor switches its outputs off and resets it.
 
     Parameters
     ----------
     transport : Transport
     identity : Identity
-        What it answered to ``*IDN?``.
+        Its reply to ``*IDN?``.
     limits : mapping of int to ChannelLimit
-        For each channel in use, by number; the others cannot be had.
+        For each channel in use, by number; the other channels are not available.
 
     Raises
     ------
     UnknownInstrumentError
-        If it is not a model of this class, or does not speak the language that the driver speaks.
+        If it is not a model of this class, or is set to another command language.
     SetupError
         If it has no such channel.
     """
@@ -39,7 +39,7 @@ class Smu(Source):
     __slots__ = ("_channels", "_sweeping", "operating_range")
 
     operating_ranges: ClassVar[Mapping[str, OperatingRange]]
-    """What each model of this class can do, by model number."""
+    """Operating range of each model of this class, by model number."""
 
     channel_class: ClassVar[type[SmuChannel]]
 
@@ -74,25 +74,25 @@ class Smu(Source):
         return found[1]
 
     def channel(self, number: int) -> SmuChannel:
-        """Return a channel that was given a channel limit.
+        """Return a channel in use.
 
         Raises
         ------
         SetupError
-            If it was not.
+            If the channel has no channel limit.
         """
         if number not in self._channels:
-            raise SetupError(f"channel {number} of {self.name} was given no channel limit; give it one to use it")
+            raise SetupError(f"channel {number} of {self.name} has no channel limit; pass one to open_smu")
         return self._channels[number]
 
     @property
     def channels(self) -> tuple[SmuChannel, ...]:
-        """The channels that were given a channel limit, by number."""
+        """The channels in use, by number."""
         return tuple(self._channels.values())
 
     @property
     def outputs(self) -> list[str]:
-        """Every channel: a reset or a front panel reaches those not in use as well."""
+        """Names of all channels, also of those not in use: the front panel can switch them on."""
         return [f"channel {number}" for number in self._numbers]
 
     @property
@@ -100,17 +100,17 @@ class Smu(Source):
         return range(1, self.operating_range.channels + 1)
 
     def set_up(self) -> None:
-        """Reset it, and make the settings that driver and user rely on; the outputs are off afterwards."""
+        """Reset it and restore the settings of driver and user; the outputs are off afterwards."""
         self._reset()
         for channel in self.channels:
             channel.restore()
 
     @abstractmethod
     def _reset(self) -> None:
-        """Reset the instrument and make the settings that the driver relies on."""
+        """Reset the instrument and make the settings that the driver requires."""
 
     def off_commands(self) -> list[str]:
-        """Return OFF for every channel; around an abort while a sweep runs on the instrument's own clock."""
+        """Return OFF for every channel; during a sweep: OFF, abort, OFF."""
         off = [self.off_command(number) for number in self._numbers]
         return [*off, *self._abort_commands(), *off] if self._sweeping else off
 
@@ -121,22 +121,22 @@ class Smu(Source):
 
     @abstractmethod
     def _abort_commands(self) -> list[str]:
-        """Return the commands that end a running sweep."""
+        """Return the commands that abort a running sweep."""
 
     @contextmanager
     def sweeping(self) -> Iterator[None]:
-        """Mark the time in which OFF takes an abort; a sweep that was left behind runs on until it is off."""
+        """Mark a running sweep, for which OFF needs an abort; after an error the mark remains until `off`."""
         self._sweeping = True
         yield
         self._sweeping = False
 
     def off(self) -> None:
-        """Switch every output off, then ask whether they are; see `Source.off`."""
+        """Switch every output off and query the state; see `Source.off`."""
         super().off()
         self._sweeping = False
 
     def halt(self) -> None:
         """Switch every output off at once; see `Source.halt`."""
         for channel in self.channels:
-            channel._on = False
+            channel.mark_off()
         super().halt()

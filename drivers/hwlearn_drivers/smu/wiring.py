@@ -1,4 +1,4 @@
-"""Which SMU channel hangs on which node, and whether that makes a bench."""
+"""Checks which SMU channel is connected to which node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hwlearn_drivers.smu.channel import SmuChannel
 
 
 def check_terminals(topology: Topology, wired: Mapping[int, str]) -> None:
-    """Refuse a wiring (node to channel name) that misses an input or output, or uses another node.
+    """Reject a wiring (node to channel name) that omits an input or output, or uses another node.
 
     Raises
     ------
@@ -21,17 +21,15 @@ def check_terminals(topology: Topology, wired: Mapping[int, str]) -> None:
     for node in sorted(terminals):
         if node not in wired:
             kind = "input" if node in topology.inputs else "output"
-            raise SetupError(
-                f"{kind} {topology.names[node]} has no SMU channel; give it one under backend.channels"
-            )
+            raise SetupError(f"{kind} {topology.names[node]} has no SMU channel; add one to backend.channels")
     for node, name in wired.items():
         if node not in terminals:
             place = topology.names[node] if 0 <= node < topology.n_nodes else node
-            raise SetupError(f"{name} is wired to {place}, which is neither input nor output")
+            raise SetupError(f"{name} is connected to {place}, which is neither input nor output")
 
 
 def check_wiring(topology: Topology, limits: Limits, channels: Mapping[int, SmuChannel]) -> None:
-    """Refuse channels (by node) that miss a terminal, hang on two, or may be told more than the limits allow.
+    """Reject channels (by node) that omit a terminal, are used twice, or have a limit above those of the bench.
 
     Raises
     ------
@@ -42,4 +40,4 @@ def check_wiring(topology: Topology, limits: Limits, channels: Mapping[int, SmuC
         if channel.channel_limit.volts > limits.voltage or channel.channel_limit.amperes > limits.current:
             raise SetupError(f"the channel limit of {channel.name} is higher than the limits of the bench")
     if len({id(channel) for channel in channels.values()}) != len(channels):
-        raise SetupError("one SMU channel is wired to two nodes")
+        raise SetupError("one SMU channel is connected to two nodes")

@@ -1,1 +1,1 @@
-"""Messages to instruments over VISA, serial ports and sockets."""
+"""Messages to instruments: `Transport` on top of a VISA, serial or socket link."""

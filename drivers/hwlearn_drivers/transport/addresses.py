@@ -1,4 +1,4 @@
-"""From an address as people write it to an open link."""
+"""`open_link`: opens the link for an address such as ``COM3`` or ``GPIB0::24::INSTR``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ASRL = re.compile(r"ASRL(.+?)(?:::INSTR)?", re.IGNORECASE)
 _VISA = re.compile(r"(GPIB|USB|TCPIP|VXI|PXI|VICP|PRLGX-\w+)\d*::.+", re.IGNORECASE)
 
 PURE_PYTHON = "@py"
-"""The VISA library that is used unless another is named; it comes with the package."""
+"""Default VISA library (pyvisa-py); it is installed with the package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class LinkOptions:
     Attributes
     ----------
     baud : int
-        Of serial ports.
+        Baud rate of serial ports.
     visa_library : str
         ``"@py"``, ``"@ivi"``, another installed VISA backend, or the path of a VISA library.
     timeout_s : float
-        Longest wait for a connection, for a write, and (unless a question takes longer) for a reply.
+        Maximum wait for a connection, for a write, and (unless a query specifies its own) for a reply.
     """
 
     baud: int = 115200
@@ -37,19 +37,19 @@ class LinkOptions:
 
 
 def open_link(address: str, options: LinkOptions | None = None) -> Link:
-    """Open an address.
+    """Open the link for an address.
 
     ``TCPIP::host::port::SOCKET``, ``socket://host:port``, ``ASRL<port>::INSTR``, a port name (``COM3``,
-    ``/dev/ttyACM0``) and every other pyserial URL are plain byte streams and are opened directly; under
-    another VISA library than pyvisa-py the VISA names among them go through it. Everything else VISA knows
-    (``GPIB0::24::INSTR``, ``USB0::...``, ``TCPIP::host::INSTR``) goes through the VISA library.
+    ``/dev/ttyACM0``) and every other pyserial URL are byte streams and are opened directly. If another VISA
+    library than pyvisa-py is selected, the VISA names among them are opened through it. All other VISA names
+    (``GPIB0::24::INSTR``, ``USB0::...``, ``TCPIP::host::INSTR``) are opened through the VISA library.
 
     Raises
     ------
     SetupError
-        If the address is of no known form.
+        If the address has no known form.
     LinkError
-        If nothing can be opened there.
+        If it cannot be opened.
     """
     how = LinkOptions() if options is None else options
     text = address.strip()
@@ -61,15 +61,14 @@ def open_link(address: str, options: LinkOptions | None = None) -> Link:
     if direct and (found := _ASRL.fullmatch(text)):
         return _serial(_port_name(found[1]), how)
     if _VISA.fullmatch(text) or _ASRL.fullmatch(text):
-        from hwlearn_drivers.transport.links.visa import (
-            VisaLink,
-        )  # costs a second to import, and not every bench needs it
+        # takes a second to import, and not every bench needs it
+        from hwlearn_drivers.transport.links.visa import VisaLink
 
         return VisaLink(text, how.visa_library, how.baud, how.timeout_s)
     if "://" in text or text.startswith("/") or re.fullmatch(r"(?:\\\\\.\\)?COM\d+", text, re.IGNORECASE):
         return _serial(text, how)
     raise SetupError(
-        f"{address!r} is no address; write for example GPIB0::24::INSTR, TCPIP::192.168.0.5::5025::SOCKET, "
+        f"{address!r} is not an address; write for example GPIB0::24::INSTR, TCPIP::192.168.0.5::5025::SOCKET, "
         "/dev/ttyACM0, COM3 or socket://192.168.0.5:5025"
     )
 
@@ -81,5 +80,5 @@ def _serial(port: str, how: LinkOptions) -> Link:
 
 
 def _port_name(board: str) -> str:
-    """Return the port behind ``ASRL<board>``: on Windows a bare number is a COM port."""
+    """Return the port name of ``ASRL<board>``; a plain number means a COM port (Windows)."""
     return f"COM{board}" if board.isdigit() else board

@@ -1,4 +1,4 @@
-"""Wire formats that drivers, boards and virtual instruments share: blocks, checksums, edge codes.
+"""Wire formats shared by drivers, boards and virtual instruments: blocks, checksums, edge codes.
 
 Source: IEEE 488.2-1992, 8.7.9 (definite length arbitrary block response data).
 """
@@ -13,11 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 from hwlearn_drivers.errors import GarbledReplyError
 
 MOST_BLOCK_BYTES = 64 * 1024 * 1024
-"""A block that claims to be longer is garbled: no instrument here sends one."""
+"""A header that announces more is treated as garbled: no supported instrument sends such a block."""
 
 
 def encode_block(data: bytes) -> bytes:
-    """Return data behind its definite-length header.
+    """Return data with its definite-length header in front.
 
     Examples
     --------
@@ -34,19 +34,19 @@ def block_length(header: bytes) -> int:
     Raises
     ------
     GarbledReplyError
-        If it is no definite-length header, or announces more than `MOST_BLOCK_BYTES`.
+        If it is not a definite-length header, or announces more than `MOST_BLOCK_BYTES`.
     """
     digits = header[2:]
     if header[:1] != b"#" or not digits.isdigit() or header[1:2] != str(len(digits)).encode():
-        raise GarbledReplyError(f"{header!r} is no header of a definite-length block, '#<n><length>'")
+        raise GarbledReplyError(f"{header!r} is not the header of a definite-length block, '#<n><length>'")
     length = int(digits)
     if length > MOST_BLOCK_BYTES:
-        raise GarbledReplyError(f"a block claims to be {length} bytes long; at most {MOST_BLOCK_BYTES} are taken")
+        raise GarbledReplyError(f"a block announces {length} bytes; at most {MOST_BLOCK_BYTES} are accepted")
     return length
 
 
 def crc16(data: bytes) -> int:
-    """Return the CRC-16/CCITT-FALSE (polynomial 0x1021, start 0xFFFF) of data.
+    """Return the CRC-16/CCITT-FALSE (polynomial 0x1021, initial value 0xFFFF) of data.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def crc16(data: bytes) -> int:
 
 
 def encode_codes(codes: ArrayLike) -> bytes:
-    """Return codes as little-endian 16-bit words, then their checksum as one more."""
+    """Return codes as little-endian 16-bit words, followed by their checksum as another word."""
     words = np.asarray(codes)
     if words.size and (words.min() < 0 or words.max() > 0xFFFF):
         raise ValueError(f"codes must lie in 0 ... 65535, got {words.min()} ... {words.max()}")
@@ -71,7 +71,7 @@ def decode_codes(data: bytes) -> NDArray[np.uint16]:
     Raises
     ------
     GarbledReplyError
-        If the checksum is wrong or half a word is missing.
+        If the checksum is wrong or the length is odd.
     """
     words, checksum = data[:-2], data[-2:]
     if len(data) < 2 or len(data) % 2 or crc16(words) != int.from_bytes(checksum, "little"):

@@ -1,4 +1,4 @@
-"""The wire log: every byte to and from the instruments, with time and direction, one line each."""
+"""`WireLog`: writes every message to and from the instruments to a file, with time and direction."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Self
 
 
 class WireLog:
-    """A text file that several transports write to; each line is on disk's way before the next byte moves.
+    """A text file that several transports write to; each line is passed to the system before the next message.
 
-    A line holds time (UTC), instrument, direction and bytes, separated by tabs. The direction is ``>`` to
-    the instrument, ``<`` from it and ``!`` for what happened to the link; bytes are escaped as in Python.
+    A line contains time (UTC), instrument, direction and bytes, separated by tabs. The direction is ``>`` to
+    the instrument, ``<`` from the instrument and ``!`` for an event of the link. Bytes are escaped as in Python.
 
     Parameters
     ----------
     path : str or Path
-        Appended to; its folder must exist.
+        New lines are appended; the folder must exist.
     """
 
     __slots__ = ("_file", "_lock", "path")
@@ -29,19 +29,19 @@ class WireLog:
         self._lock = threading.Lock()
 
     def sent(self, name: str, data: bytes) -> None:
-        """Write down bytes on their way to the instrument."""
+        """Record bytes that are about to be sent to the instrument."""
         self._line(name, ">", data)
 
     def received(self, name: str, data: bytes) -> None:
-        """Write down bytes that came from the instrument."""
+        """Record bytes received from the instrument."""
         self._line(name, "<", data)
 
     def event(self, name: str, text: str) -> None:
-        """Write down what happened to the link."""
+        """Record an event of the link."""
         self._line(name, "!", text.encode("ascii", "backslashreplace"))
 
     def close(self) -> None:
-        """Close the file; further lines are refused."""
+        """Close the file; further lines raise an error."""
         with self._lock:
             self._file.close()
 
@@ -55,7 +55,7 @@ class WireLog:
 
     def _line(self, name: str, direction: str, data: bytes) -> None:
         now = datetime.now(UTC).isoformat(timespec="microseconds")
-        # an address is ASCII but for odd port names; the log must not fail on one
+        # a port name may contain other characters than ASCII; the log must not fail then
         who = name.encode("ascii", "backslashreplace").decode()
         with self._lock:
             self._file.write(f"{now}\t{who}\t{direction}\t{repr(data)[2:-1]}\n")

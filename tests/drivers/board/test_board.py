@@ -271,12 +271,15 @@ def test_a_board_that_restarted_by_itself_is_set_up_anew_first(opened):
 def test_a_spoilt_answer_puts_it_out_of_step_and_back(opened):
     rig, board = opened()
     rig.answer_instead[b"SEQ:FREE?"] = b'#14\x00\x00\x00\x01\n0;0,"No error"\n'
-    with pytest.raises(GarbledReplyError, match="makes no sense"):
+    with pytest.raises(GarbledReplyError, match="not a valid reply"):
         board.sequence(FREE, at_midscale(1), 1, 1)
-    assert board.transport.out_of_step
     rig.answer_instead.clear()
+    del rig.heard[:]
     board.sequence(FREE, at_midscale(1), 1, 1)
-    assert not board.transport.out_of_step
+    assert b"*ESE" in rig.heard, "it resynchronises first"
+    del rig.heard[:]
+    board.sequence(FREE, at_midscale(1), 1, 1)
+    assert b"*ESE" not in rig.heard
 
 
 def test_a_late_answer_is_not_the_next_ones(opened):

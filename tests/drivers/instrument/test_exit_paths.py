@@ -15,6 +15,7 @@ from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.smu import ChannelLimit, open_smu
 from hwlearn_drivers.smu.dry_answers import DryAnswers
 from hwlearn_drivers.transport.addresses import LinkOptions
+from hwlearn_drivers.transport.connector import Connector
 
 CHANNEL_LIMIT = ChannelLimit(2.0, 1e-3)
 ON = {"2400": ":OUTP 1", "2612B": "smua.source.output=1"}
@@ -24,9 +25,10 @@ PROGRAM = """
 import os, signal, sys
 from hwlearn_drivers.smu import ChannelLimit, open_smu
 from hwlearn_drivers.transport.addresses import LinkOptions
+from hwlearn_drivers.transport.connector import Connector
 url, model = sys.argv[1:]
 {before}
-smu = open_smu(url, {{1: ChannelLimit(2.0, 1e-3)}}, model=model, options=LinkOptions(timeout_s=20.0))
+smu = open_smu(url, {{1: ChannelLimit(2.0, 1e-3)}}, model=model, connector=Connector(LinkOptions(timeout_s=20.0)))
 channel = smu.channel(1)
 channel.voltage_source(0.5, 1e-3)
 channel.on()
@@ -151,7 +153,9 @@ def test_a_handler_put_on_top_is_left_in_place(responder):
 
 
 def opened(device, timeout_s=0.2):
-    smu = open_smu(device.url, {1: CHANNEL_LIMIT}, model="2400", options=LinkOptions(timeout_s=timeout_s))
+    smu = open_smu(
+        device.url, {1: CHANNEL_LIMIT}, model="2400", connector=Connector(LinkOptions(timeout_s=timeout_s))
+    )
     smu.channel(1).voltage_source(0.5, 1e-3)
     smu.channel(1).on()
     return smu
@@ -194,7 +198,7 @@ def test_an_instrument_that_says_it_is_still_on_is_named(responder):
     instrument = Instrument("2400")
     device = responder(lambda line: b"1\n" if line == ":OUTP?" else instrument(line))
     smu = opened(device)
-    with pytest.raises(OutputsMayBeOnError, match="says it is on"):
+    with pytest.raises(OutputsMayBeOnError, match="reports that it is on"):
         smu.close()
 
 

@@ -122,7 +122,7 @@ def test_a_dry_edge_card_does_what_it_is_told(triangle, capsys):
             "different models",
         ),
         ({"edges": ["1 mS", "1 mS"]}, "3 edges need one conductance or as many"),
-        ({"edges": {"address": "COM3", "full": "10 kohm"}}, "the edge card makes"),
+        ({"edges": {"address": "COM3", "full": "10 kohm"}}, "the edge card covers"),
         (
             {
                 "channels": [
@@ -130,7 +130,7 @@ def test_a_dry_edge_card_does_what_it_is_told(triangle, capsys):
                     {"address": "GPIB0::25::INSTR", "model": "2400", "node": "gnd"},
                 ]
             },
-            "wired to gnd, which is neither",
+            "connected to gnd, which is neither",
         ),
     ],
 )

@@ -67,7 +67,7 @@ def test_a_serial_port_that_is_closed_is_gone(pty_responder):
 
 @pytest.mark.parametrize("address", ["", "24", "GPIB", "TCPIP", "COM", "instrument", "http:/x"])
 def test_what_is_no_address_is_refused(address):
-    with pytest.raises(SetupError, match="is no address; write for example"):
+    with pytest.raises(SetupError, match="is not an address; write for example"):
         open_link(address)
 
 

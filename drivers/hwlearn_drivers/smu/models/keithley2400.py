@@ -20,7 +20,7 @@ _NPLC = (0.01, 10.0)
 
 
 class Keithley2400Channel(ScpiChannel):
-    """The one channel of a 2400."""
+    """The channel of a 2400."""
 
     __slots__ = ()
 
@@ -30,7 +30,7 @@ class Keithley2400Channel(ScpiChannel):
         return Reading(volts, amperes)
 
     def limited(self) -> bool:
-        """Ask whether the source is at its limit."""
+        """Query whether the source is at its limit."""
         return self._query_flag(f":SENS:{WORD[other(self._needs_source())]}:PROT:TRIP?")
 
     def _level_command(self, quantity: Quantity, value: float) -> str:
@@ -52,7 +52,7 @@ class Keithley2400Channel(ScpiChannel):
         return [range_command(f":SENS:{WORD[quantity]}", value)]
 
     def _nplc_commands(self, cycles: float) -> list[str]:
-        return [f":SENS:CURR:NPLC {number(cycles)}"]  # one setting for all functions
+        return [f":SENS:CURR:NPLC {number(cycles)}"]  # one setting applies to all functions
 
     def _four_wire_commands(self, remote: bool) -> list[str]:
         return [f":SYST:RSEN {remote:d}"]
@@ -83,7 +83,7 @@ class Keithley2400(Smu):
 
     @classmethod
     def off_command(cls, number: int) -> str:
-        """Return OFF."""
+        """Return the command that switches a channel off."""
         return ":OUTP 0"
 
     def _reset(self) -> None:
@@ -91,7 +91,7 @@ class Keithley2400(Smu):
             "*RST",
             "*CLS",
             ":SENS:FUNC:CONC 1",
-            ':SENS:FUNC "VOLT","CURR"',  # both measured, neither the programmed level in its place
+            ':SENS:FUNC "VOLT","CURR"',  # measure both, instead of reporting the programmed level
             ":FORM:ELEM VOLT,CURR",
         )
 

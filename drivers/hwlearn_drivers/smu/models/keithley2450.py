@@ -23,18 +23,18 @@ _LIMIT = {"current": ":SOUR:VOLT:ILIM", "voltage": ":SOUR:CURR:VLIM"}
 
 
 class Keithley2450Channel(ScpiChannel):
-    """The one channel of a 2450; it measures what it does not source and reads its source back."""
+    """The channel of a 2450; it measures one quantity and reads back the source value of the other."""
 
     __slots__ = ()
 
     def read(self) -> Reading:
-        """Measure voltage and current: the source as read back, and the reading."""
+        """Measure voltage and current: source readback and reading."""
         source = self._needs_source()
         sourced, measured = self.smu.query_numbers(':READ? "defbuffer1",SOUR,READ', 2, self._patience_s())
         return Reading(sourced, measured) if source == "voltage" else Reading(measured, sourced)
 
     def limited(self) -> bool:
-        """Ask whether the source is at its limit."""
+        """Query whether the source is at its limit."""
         return self._query_flag(f"{_LIMIT[other(self._needs_source())]}:TRIP?")
 
     def _level_command(self, quantity: Quantity, value: float) -> str:
@@ -86,14 +86,14 @@ class Keithley2450(Smu):
 
     @classmethod
     def off_command(cls, number: int) -> str:
-        """Return OFF."""
+        """Return the command that switches a channel off."""
         return ":OUTP 0"
 
     def _reset(self) -> None:
         language = self.query("*LANG?").strip()
         if language != "SCPI":
             raise UnknownInstrumentError(
-                f"{self.name} has the command set {language!r}; send '*LANG SCPI' and switch it off and on"
+                f"{self.name} uses the command set {language!r}; send '*LANG SCPI' and restart the instrument"
             )
         self.write("*RST", "*CLS")
 

@@ -36,7 +36,7 @@ class Keithley2600Channel(SmuChannel):
 
     @property
     def label(self) -> str:
-        """The channel as the manual calls it."""
+        """Name of the channel in the manual."""
         return self._node
 
     @property
@@ -49,7 +49,7 @@ class Keithley2600Channel(SmuChannel):
         return Reading(volts, amperes)
 
     def limited(self) -> bool:
-        """Ask whether the source is at its limit."""
+        """Query whether the source is at its limit."""
         self._needs_source()
         question = f"print({self._node}.source.compliance)"
         answer = self.smu.query(question).strip()
@@ -130,12 +130,12 @@ class Keithley2600(Smu):
 
     @property
     def outputs(self) -> list[str]:
-        """Every channel."""
+        """Names of all channels."""
         return [_node(number) for number in self._numbers]
 
     @classmethod
     def off_command(cls, number: int) -> str:
-        """Return OFF."""
+        """Return the command that switches a channel off."""
         return f"{_node(number)}.source.output=0"
 
     def _reset(self) -> None:

@@ -33,7 +33,7 @@ class KeysightB2900Channel(ScpiChannel):
         return Reading(volts, amperes)
 
     def limited(self) -> bool:
-        """Ask whether the source is at its limit."""
+        """Query whether the source is at its limit."""
         return self._query_flag(f":SENS{self.number}:{WORD[other(self._needs_source())]}:PROT:TRIP?")
 
     def _level_command(self, quantity: Quantity, value: float) -> str:
@@ -91,13 +91,13 @@ class KeysightB2900(Smu):
 
     @classmethod
     def off_command(cls, number: int) -> str:
-        """Return OFF."""
+        """Return the command that switches a channel off."""
         return f":OUTP{number} 0"
 
     def _reset(self) -> None:
         self.write("*RST", "*CLS", ":FORM:ELEM:SENS VOLT,CURR")
         for c in self._numbers:
-            # from the factory a measurement switches the output on by itself
+            # factory default: a measurement switches the output on automatically
             self.write(f":OUTP{c}:ON:AUTO 0", f':SENS{c}:FUNC "VOLT","CURR"')
 
     def _abort_commands(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""The dry run: commands are printed instead of sent, and questions get the answers of an idle instrument."""
+"""`DryLink`: prints commands instead of sending them, and answers queries like an idle instrument."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from hwlearn_drivers.errors import LinkTimeout
 from hwlearn_drivers.transport.links.link import StreamLink
 
 Answer = Callable[[bytes], bytes | None]
-"""A message that was sent, without its end -> what an idle instrument would answer, or None for nothing."""
+"""Maps a message without its newline to the reply of an idle instrument; None if there is no reply."""
 
 
 class DryLink(StreamLink):
-    """A link to no instrument.
+    """A link without an instrument.
 
     Parameters
     ----------
     name : str
         Printed before each command.
     answer : callable
-        Answers questions, so that a program runs to its end.
+        Answers queries, so that a program runs to its end.
     out : text stream, optional
-        Where to print; standard output unless given.
+        Where to print; default: standard output.
     """
 
     __slots__ = ("_answer", "_name", "_out")
@@ -33,7 +33,7 @@ class DryLink(StreamLink):
         self._name, self._answer, self._out = name, answer, out
 
     def write(self, data: bytes) -> None:
-        """Print data, and keep the answer for the next read."""
+        """Print data, and keep the reply for the next read."""
         out = sys.stdout if self._out is None else self._out
         for message in _messages(data):
             print(f"{self._name} > {repr(message)[2:-1]}", file=out, flush=True)
@@ -42,16 +42,16 @@ class DryLink(StreamLink):
                 self._buffer += reply + b"\n"
 
     def unread(self) -> bool:
-        """Whether an answer was never read."""
+        """Whether a reply has not been read."""
         return bool(self._buffer)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no link is open."""
 
     def _receive(self, timeout_s: float) -> bytes:
-        raise LinkTimeout(f"{self._name}: in a dry run this question has no answer")
+        raise LinkTimeout(f"{self._name}: a dry run has no reply to this query")
 
 
 def _messages(data: bytes) -> list[bytes]:
-    """Split into lines, but leave a block in one piece."""
+    """Split data into lines, but do not split a block."""
     return [data.rstrip(b"\n")] if b" #" in data or b",#" in data else data.rstrip(b"\n").split(b"\n")

@@ -1,4 +1,4 @@
-"""What carries bytes: the abstract `Link`, and the buffered `StreamLink` for sockets and serial ports."""
+"""Abstract `Link` that carries bytes, and the buffered `StreamLink` for sockets and serial ports."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from abc import ABC, abstractmethod
 from hwlearn_drivers.errors import LinkTimeout
 
 CHUNK = 65536
+"""Maximum number of bytes read from a stream at once."""
 
 
 class Link(ABC):
-    """An open connection to one instrument; lines end in a newline both ways.
+    """An open connection to one instrument; lines end in a newline in both directions.
 
     Attributes
     ----------
     has_clear : bool
-        Whether `clear` is a true device clear, which empties the instrument's own buffers.
+        Whether `clear` sends a device clear, which empties the buffers of the instrument.
     """
 
     __slots__ = ("has_clear",)
@@ -25,11 +26,11 @@ class Link(ABC):
 
     @abstractmethod
     def write(self, data: bytes) -> None:
-        """Send all of data; raise `LinkTimeout` or `LinkError` if that cannot be done."""
+        """Send all of data; raise `LinkTimeout` or `LinkError` if that fails."""
 
     @abstractmethod
     def write_messages(self, messages: list[bytes]) -> None:
-        """Send several complete messages as close together as the link can."""
+        """Send several complete messages with as little delay in between as possible."""
 
     @abstractmethod
     def read_line(self, timeout_s: float) -> bytes:
@@ -37,27 +38,27 @@ class Link(ABC):
 
     @abstractmethod
     def read_exactly(self, count: int, timeout_s: float) -> bytes:
-        """Return the next count bytes; the time-out starts anew with every piece that arrives."""
+        """Return the next count bytes; the time-out restarts with every piece that arrives."""
 
     @abstractmethod
     def unread(self) -> bool:
-        """Whether bytes that nobody has asked for are already here, as far as the link can tell."""
+        """Whether received bytes are waiting to be read, as far as the link can detect."""
 
     @abstractmethod
     def drain(self, quiet_s: float, longest_s: float) -> bytes:
-        """Read and return everything until nothing has come for quiet_s, or longest_s are over."""
+        """Read and return everything until nothing arrives for quiet_s, at most for longest_s."""
 
     @abstractmethod
     def clear(self) -> None:
-        """Send a device clear, where `has_clear`."""
+        """Send a device clear; only if `has_clear`."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the connection; closing twice is harmless."""
+        """Close the connection; closing twice is harmless."""
 
 
 class StreamLink(Link):
-    """A stream of bytes without message boundaries; read in chunks, never byte by byte."""
+    """A stream of bytes without message boundaries, read in large pieces."""
 
     __slots__ = ("_buffer",)
 
@@ -67,7 +68,7 @@ class StreamLink(Link):
 
     @abstractmethod
     def _receive(self, timeout_s: float) -> bytes:
-        """Return what is there, waiting for the first byte; empty after timeout_s without one."""
+        """Wait for the first byte and return what has arrived; empty if nothing arrives within timeout_s."""
 
     def write_messages(self, messages: list[bytes]) -> None:
         """Send all messages at once."""
@@ -80,7 +81,7 @@ class StreamLink(Link):
         if not buffer:
             began = time.monotonic()
             piece = self._receive(timeout_s)
-            # nearly every reply arrives in one piece
+            # fast path: nearly every reply arrives in one piece
             if piece[-1:] == b"\n" and piece.count(b"\n") == 1:
                 return piece[:-2] if piece[-2:-1] == b"\r" else piece[:-1]
             buffer += piece
@@ -105,14 +106,14 @@ class StreamLink(Link):
         while len(buffer) < count:
             piece = self._receive(timeout_s)
             if not piece:
-                raise LinkTimeout(f"{len(buffer)} of {count} bytes came, then nothing for {timeout_s:g} s")
+                raise LinkTimeout(f"{len(buffer)} of {count} bytes arrived, then nothing for {timeout_s:g} s")
             buffer += piece
         data = bytes(buffer[:count])
         del buffer[:count]
         return data
 
     def drain(self, quiet_s: float, longest_s: float) -> bytes:
-        """Read and return everything until silence."""
+        """Read and return everything until nothing arrives for quiet_s, at most for longest_s."""
         deadline = time.monotonic() + longest_s
         found = bytearray(self._buffer)
         self._buffer.clear()
@@ -124,5 +125,5 @@ class StreamLink(Link):
         return bytes(found)
 
     def clear(self) -> None:
-        """A plain stream has no device clear."""
+        """Raise NotImplementedError: a byte stream has no device clear."""
         raise NotImplementedError("a byte stream has no device clear")

@@ -1,4 +1,4 @@
-"""A serial port through pyserial: device names, ``ASRL...::INSTR`` and pyserial URLs."""
+"""`SerialLink`: a serial port through pyserial, by device name or pyserial URL."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import serial
 from hwlearn_drivers.errors import LinkError, LinkTimeout
 from hwlearn_drivers.transport.links.link import CHUNK, StreamLink
 
-_SLICE_S = 0.05  # setting a port's time-out reconfigures it, so it stays fixed and longer waits are sliced
+_SLICE_S = 0.05  # a new time-out would reconfigure the port, so it is fixed and longer waits are repeated reads
 
 
 class SerialLink(StreamLink):
-    """An open serial port, 8 data bits, no parity, one stop bit.
+    """An open serial port with 8 data bits, no parity and one stop bit.
 
     Parameters
     ----------
     url : str
-        Port name or pyserial URL.
+        Device name (``COM3``, ``/dev/ttyACM0``) or pyserial URL.
     baud : int
     timeout_s : float
         For sending.
@@ -41,8 +41,8 @@ class SerialLink(StreamLink):
             self._port = serial.serial_for_url(url, baudrate=baud, timeout=_SLICE_S, write_timeout=timeout_s)
             self._port.reset_input_buffer()
         except (OSError, ValueError) as error:
-            raise LinkError(f"cannot open {url}: {error}; is it plugged in, and not in use?") from error
-        # on Linux a local port is a file: read as one it costs a third of what pyserial's read does
+            raise LinkError(f"cannot open {url}: {error}; is it plugged in, or in use elsewhere?") from error
+        # on Linux a local port is a file; reading it directly takes a third of the time of pyserial's read
         self._fd = self._port.fileno() if sys.platform == "linux" and hasattr(self._port, "fd") else -1
         if self._fd >= 0:
             self._poll = select.poll()
@@ -53,9 +53,9 @@ class SerialLink(StreamLink):
         try:
             self._port.write(data)
         except serial.SerialTimeoutException as error:
-            raise LinkTimeout(f"{self.url} takes no more bytes for {self._timeout_s:g} s") from error
+            raise LinkTimeout(f"{self.url} accepted no more bytes for {self._timeout_s:g} s") from error
         except OSError as error:
-            raise LinkError(f"{self.url} is gone: {error}") from error
+            raise LinkError(f"{self.url} was disconnected: {error}") from error
 
     def unread(self) -> bool:
         """Whether bytes are waiting."""
@@ -64,11 +64,11 @@ class SerialLink(StreamLink):
         try:
             return bool(self._poll.poll(0) if self._fd >= 0 else self._port.in_waiting)
         except (OSError, TypeError) as error:
-            raise LinkError(f"{self.url} is gone: {error}") from error
+            raise LinkError(f"{self.url} was disconnected: {error}") from error
 
     def close(self) -> None:
         """Close the port."""
-        self._fd = -1  # the number may be another file's soon
+        self._fd = -1  # the system may give this number to another file
         self._port.close()
 
     def _receive(self, timeout_s: float) -> bytes:
@@ -79,9 +79,9 @@ class SerialLink(StreamLink):
                 return b""
             piece = os.read(self._fd, CHUNK)
         except OSError as error:
-            raise LinkError(f"{self.url} is gone: {error.strerror}") from error
+            raise LinkError(f"{self.url} was disconnected: {error.strerror}") from error
         if not piece:
-            raise LinkError(f"{self.url} is gone: it is ready and gives nothing")
+            raise LinkError(f"{self.url} was disconnected: it signals data but delivers none")
         return piece
 
     def _receive_through_pyserial(self, timeout_s: float) -> bytes:
@@ -95,5 +95,5 @@ class SerialLink(StreamLink):
                     return first + port.read(min(more, CHUNK)) if more else first
                 if time.monotonic() >= deadline:
                     return b""
-        except (OSError, TypeError) as error:  # a port that is closed under a reader raises TypeError
-            raise LinkError(f"{self.url} is gone: {error}") from error
+        except (OSError, TypeError) as error:  # pyserial raises TypeError if the port is closed during a read
+            raise LinkError(f"{self.url} was disconnected: {error}") from error

@@ -1,4 +1,4 @@
-"""A raw TCP socket: ``TCPIP::host::port::SOCKET`` and ``socket://host:port``."""
+"""`SocketLink`: a raw TCP socket (``TCPIP::host::port::SOCKET`` or ``socket://host:port``)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SocketLink(StreamLink):
     Raises
     ------
     LinkError
-        If nobody answers there.
+        If the connection is refused or times out.
     """
 
     __slots__ = ("_set_s", "_socket", "_timeout_s", "peer")
@@ -35,9 +35,9 @@ class SocketLink(StreamLink):
             self._socket = socket.create_connection((host, port), timeout=timeout_s)
         except OSError as error:
             raise LinkError(
-                f"cannot connect to {self.peer}: {error.strerror or error}; is it on, and not in use?"
+                f"cannot connect to {self.peer}: {error.strerror or error}; is it on, or in use elsewhere?"
             ) from error
-        # commands are small and each waits for its reply: do not let the kernel collect them
+        # commands are short and wait for a reply, so the kernel must not collect them into larger packets
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._timeout_s = self._set_s = timeout_s
@@ -48,12 +48,12 @@ class SocketLink(StreamLink):
             self._wait_at_most(self._timeout_s)
             self._socket.sendall(data)
         except TimeoutError as error:
-            raise LinkTimeout(f"{self.peer} takes no more bytes for {self._timeout_s:g} s") from error
+            raise LinkTimeout(f"{self.peer} accepted no more bytes for {self._timeout_s:g} s") from error
         except OSError as error:
-            raise LinkError(f"{self.peer} is gone: {error.strerror or error}") from error
+            raise LinkError(f"{self.peer} was disconnected: {error.strerror or error}") from error
 
     def unread(self) -> bool:
-        """Whether bytes, or the end of the stream, are waiting."""
+        """Whether bytes or the end of the stream are waiting."""
         if self._buffer:
             return True
         if self._socket.fileno() < 0:
@@ -73,7 +73,7 @@ class SocketLink(StreamLink):
         except (TimeoutError, BlockingIOError):
             return b""
         except OSError as error:
-            raise LinkError(f"{self.peer} is gone: {error.strerror or error}") from error
+            raise LinkError(f"{self.peer} was disconnected: {error.strerror or error}") from error
         if not piece:
             raise LinkError(f"{self.peer} closed the connection")
         return piece

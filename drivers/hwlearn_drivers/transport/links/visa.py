@@ -1,4 +1,4 @@
-"""A VISA resource through any installed VISA library: GPIB, USB, VXI-11, HiSLIP and the rest."""
+"""`VisaLink`: a VISA resource (GPIB, USB, VXI-11, HiSLIP and others) through any installed VISA library."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MORE = StatusCode.success_max_count_read
 
 
 class VisaLink(Link):
-    """An open VISA resource, driven through the library's own calls, which cost least.
+    """An open VISA resource; it calls the VISA library directly, because PyVISA's read and write are slower.
 
     Parameters
     ----------
@@ -43,16 +43,16 @@ class VisaLink(Link):
         try:
             manager = pyvisa.ResourceManager(library)
             resource: Any = manager.open_resource(address, open_timeout=round(1000 * timeout_s))
-        except Exception as error:  # every backend raises its own kinds
+        except Exception as error:  # every backend raises exceptions of its own
             raise LinkError(f"cannot open {address} with the VISA library {library!r}: {error}") from error
         kind = address.upper()
         self._resource, self._lib, self._session = resource, resource.visalib, resource.session
-        # on a plain stream a newline ends a message; elsewhere the bus marks the end
+        # on a byte stream a newline ends a message; on other interfaces the bus marks the end
         self._open_ended = kind.startswith("ASRL") or kind.endswith("SOCKET")
         self.has_clear = not self._open_ended
         self._buffer = bytearray()
         self._set_s = -1.0
-        # a long message comes in several reads; that is no reason for a warning
+        # a long message takes several reads; PyVISA would warn about each of them
         self._quiet = contextlib.ExitStack()
         self._quiet.enter_context(resource.ignore_warning(_MORE))
         if kind.startswith("ASRL"):
@@ -68,13 +68,13 @@ class VisaLink(Link):
             sent, _ = self._lib.write(self._session, data)
         except pyvisa.VisaIOError as error:
             raise self._translated(error) from error
-        except Exception as error:  # pure-Python backends let socket and USB errors through
-            raise LinkError(f"{self.address} is gone: {error}") from error
+        except Exception as error:  # pure-Python backends pass on socket and USB errors
+            raise LinkError(f"{self.address} was disconnected: {error}") from error
         if sent != len(data):
-            raise LinkTimeout(f"{self.address} took {sent} of {len(data)} bytes")
+            raise LinkTimeout(f"{self.address} accepted {sent} of {len(data)} bytes")
 
     def write_messages(self, messages: list[bytes]) -> None:
-        """Send one message after the other; on a bus each gets its own end."""
+        """Send one message after the other; on a bus each one has its own end mark."""
         if self._open_ended:
             self.write(b"".join(messages))
         else:
@@ -82,7 +82,7 @@ class VisaLink(Link):
                 self.write(message)
 
     def read_line(self, timeout_s: float) -> bytes:
-        """Return the next message without its end."""
+        """Return the next line or bus message without its end."""
         buffer = self._buffer
         while b"\n" not in buffer:
             piece, ended = self._read(_CHUNK, timeout_s)
@@ -111,11 +111,11 @@ class VisaLink(Link):
         return data
 
     def unread(self) -> bool:
-        """Whether a part of an earlier message is left; what the library holds back it does not tell."""
+        """Whether a part of an earlier message is left here; the library's own buffer cannot be inspected."""
         return bool(self._buffer)
 
     def drain(self, quiet_s: float, longest_s: float) -> bytes:
-        """Read and return everything until silence."""
+        """Read and return everything until nothing arrives for quiet_s, at most for longest_s."""
         found = bytearray(self._buffer)
         self._buffer.clear()
         deadline = time.monotonic() + longest_s
@@ -128,7 +128,7 @@ class VisaLink(Link):
         return bytes(found)
 
     def clear(self) -> None:
-        """Send the bus's device clear."""
+        """Send the device clear of the bus."""
         self._buffer.clear()
         try:
             self._resource.clear()
@@ -142,19 +142,19 @@ class VisaLink(Link):
             self._resource.close()
 
     def _read(self, count: int, timeout_s: float) -> tuple[bytes, bool]:
-        """Return the next piece, and whether a message ended with it."""
+        """Return the next piece, and whether it ended a message."""
         self._wait_at_most(timeout_s)
         try:
             piece, status = self._lib.read(self._session, count)
         except pyvisa.VisaIOError as error:
             raise self._translated(error) from error
-        except Exception as error:  # pure-Python backends let socket and USB errors through
-            raise LinkError(f"{self.address} is gone: {error}") from error
+        except Exception as error:  # pure-Python backends pass on socket and USB errors
+            raise LinkError(f"{self.address} was disconnected: {error}") from error
         return piece, status != _MORE
 
     @contextlib.contextmanager
     def _unterminated(self, missing: int) -> Any:
-        """Read through newlines while a long block comes in."""
+        """Do not stop at newlines while a long block is read."""
         if not self._open_ended or missing < 64:
             yield
             return
