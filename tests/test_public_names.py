@@ -9,7 +9,7 @@ import pytest
 
 import hwlearn as hl
 
-PACKAGES = ["hwlearn", "hwlearn_sim", "hwlearn_sim.devices"]
+PACKAGES = ["hwlearn", "hwlearn.network", "hwlearn_sim", "hwlearn_sim.devices"]
 
 
 def typed_names(package):

@@ -1,4 +1,8 @@
-"""The waist of the house: one abstract `Network` that every simulator, board and instrument rack stands behind."""
+"""Abstract base class `Network`: the interface that every simulator, board and instrument backend implements.
+
+One file because its values (`Readout`, `TwoPhase`, `Programmed`) are read together with the methods that return
+them; a reader follows one measurement without changing files.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,28 +26,36 @@ from hwlearn.network.nudges import DriveKind, Nudge, OutputDrive
 _Kind = TypeVar("_Kind", bound=np.generic)
 
 ErrorSignal = Callable[[FloatArray], FloatArray]
-"""Measured outputs (S, n_out) -> dC/dV_out (S, n_out). It may offer ``least_error(resolution)``, the size of
-error that a reading of that resolution in volts cannot tell from none; otherwise that is the resolution."""
+"""Measured outputs (S, n_out) -> dC/dV_out (S, n_out). Errors up to the reading resolution count as zero, unless
+the signal has a `HasLeastError` method of its own."""
+
+
+@runtime_checkable
+class HasLeastError(Protocol):
+    """An error signal that knows which errors are too small to resolve."""
+
+    def least_error(self, resolution: float) -> float:
+        """Return the largest error that a reading with this resolution in volts cannot distinguish from zero."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Readout:
-    """What the instruments read in one phase; nothing in it is hidden truth.
+    """Readings of the instruments in one phase. Values that only a simulator knows are never included.
 
     Attributes
     ----------
     voltages : ndarray, shape (S, n_out)
         Volts at the outputs.
     output_currents : ndarray, shape (S, n_out), optional
-        Amperes pushed into the outputs, where the hardware knows them; zero at a floating output.
+        Amperes into the outputs, if the hardware knows them; zero at a floating output.
     source_currents : ndarray, shape (S, n_in), optional
-        Amperes delivered by the input sources, where the hardware measures them.
+        Amperes delivered by the input sources, if the hardware measures them.
     nodes : ndarray, shape (S, N), optional
-        Volts at every node, where the hardware can read them.
+        Volts at every node, if the hardware can read them.
     saturated : ndarray of bool, shape (S, n_out)
-        Readings at the end of the converter's range: their value is a bound only.
+        Readings at an end of the converter's range: the true value may lie beyond it.
     voltage_sigma, current_sigma : float
-        Stated standard uncertainty of one voltage (V) and one output current (A) reading.
+        Specified standard uncertainty of one voltage reading (V) and of one output current (A).
     """
 
     voltages: FloatArray
@@ -55,7 +67,7 @@ class Readout:
     current_sigma: float = 0.0
 
     def rows(self, chosen: BoolArray | IntArray | slice) -> Self:
-        """Return the chosen samples."""
+        """Return the readout of the chosen samples."""
 
         def take(array: NDArray[_Kind] | None) -> NDArray[_Kind] | None:
             return None if array is None else array[chosen]
@@ -70,7 +82,7 @@ class Readout:
         )
 
     def with_rows(self, chosen: BoolArray, other: Readout) -> Readout:
-        """Return this readout with the chosen samples replaced by those of ``other``, in order."""
+        """Return this readout with the chosen samples replaced by the samples of ``other``, in order."""
 
         def merged(mine: NDArray[_Kind] | None, theirs: NDArray[_Kind] | None) -> NDArray[_Kind] | None:
             if mine is None or theirs is None:
@@ -99,13 +111,14 @@ class TwoPhase:
     Attributes
     ----------
     free, plus : Readout
-        Free phase; phase with the outputs pushed against their error. A skipped sample repeats its free reading.
+        Free phase, and phase with the outputs nudged against their error. A skipped sample repeats its free
+        reading.
     minus : Readout or None
-        Phase with the outputs pushed along their error; None for a one-sided measurement.
+        Phase with the outputs nudged along their error; None for a one-sided measurement.
     error : ndarray, shape (S, n_out)
         dC/dV_out at the measured free outputs.
     strength : ndarray, shape (S,)
-        The nudge strength that was really applied; zero for a skipped sample.
+        The nudge strength that was applied; zero for a skipped sample.
     """
 
     free: Readout
@@ -122,14 +135,14 @@ class TwoPhase:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Programmed:
-    """What came of programming.
+    """Result of programming the edges.
 
     Attributes
     ----------
     requested, reached : ndarray, shape (E,)
-        Target conductances, and what the hardware says it took (quantised, calibrated), in siemens.
+        Target conductances, and the conductances that the hardware reports (quantised, calibrated), in siemens.
     failed : ndarray of bool, shape (E,)
-        Edges that are known not to have taken their target.
+        Edges that are known to have missed their target.
     """
 
     requested: FloatArray
@@ -139,12 +152,12 @@ class Programmed:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class TargetError:
-    """The error of a mean-square cost, ``V_out - y``; a board may compute it by itself.
+    """Error signal of a mean-square cost, ``V_out - y``. A board can compute it without the host.
 
     Attributes
     ----------
     targets : ndarray, shape (S, n_out)
-        Wanted output volts y.
+        Target output volts y.
     """
 
     targets: FloatArray
@@ -154,34 +167,34 @@ class TargetError:
         return outputs - self.targets
 
     def least_error(self, resolution: float) -> float:
-        """An error below the reading resolution is no error."""
+        """Return the reading resolution: smaller errors count as zero."""
         return resolution
 
 
 class Network(ABC):
-    """A physical (or simulated) resistor network with sources, readers and programmable conductances.
+    """A physical or simulated resistor network with sources, voltage readings and programmable conductances.
 
-    Subclasses implement `_measure`, `_program` and `_close`; every request passes the limits here first, so
-    nothing outside them reaches a backend. Use it as a context manager: it is left safe on every exit.
-    Hardware that knows a quicker way through the phases also implements `_measure_sides` or `_both_phases`.
+    Subclasses implement `_measure`, `_program` and `_close`. Every request is checked against the limits before it
+    reaches them. Hardware that measures several phases faster in one sequence also implements `_measure_sides` or
+    `_both_phases`. Use a network as a context manager: outputs are switched off on every exit path.
 
     Parameters
     ----------
     topology : Topology
-        Its graph.
+        Graph of the network.
     limits : Limits
-        What nobody may exceed.
+        Hard limits of the bench.
     nudges : iterable of {"clamp", "current", "resistor"}
-        The kinds of output drive that the hardware can make.
+        Kinds of output drive that the hardware supports.
     resolution : float
-        Smallest difference in volts that a reading can tell.
+        Smallest voltage difference in volts that a reading can resolve.
 
     Attributes
     ----------
     measurements : int
-        Samples measured so far, over all phases.
+        Number of samples measured so far, over all phases.
     on_measured : callable or None
-        Called with the number of samples after each completed measurement; may raise to stop the caller
+        Called with the number of samples after each completed measurement. It may raise to stop the caller
         between two measurements.
     """
 
@@ -196,10 +209,10 @@ class Network(ABC):
         self.on_measured: Callable[[int], None] | None = None
         self._closed = False
 
-    # --- what a network does ------------------------------------------------------------------------
+    # --- operations ---------------------------------------------------------------------------------
 
     def measure(self, inputs: ArrayLike, drive: OutputDrive | None = None) -> Readout:
-        """Apply inputs, and a drive at the outputs if any, and read.
+        """Apply input voltages and an optional output drive, and read the network.
 
         Parameters
         ----------
@@ -211,13 +224,13 @@ class Network(ABC):
         Raises
         ------
         LimitError
-            If anything asked lies outside the limits; nothing was applied.
+            If the request is outside the limits; nothing was applied.
         ComplianceError
-            If a source reached its limit while measuring.
+            If a source reached its compliance limit during the measurement.
         NetworkError
-            If the network is closed or cannot make this drive.
+            If the network is closed or does not support this drive.
         CircuitError
-            If a shape does not fit.
+            If an array has the wrong shape.
         """
         self._check_open()
         x = batch(inputs, self.topology.n_inputs, "inputs")
@@ -227,7 +240,7 @@ class Network(ABC):
         return readout
 
     def two_phase(self, inputs: ArrayLike, error: ErrorSignal, nudge: Nudge, symmetric: bool = True) -> TwoPhase:
-        """Measure the free phase, then the phase nudged against the error, and along it if symmetric.
+        """Measure the free phase, the phase nudged against the error and, if symmetric, the one along it.
 
         Parameters
         ----------
@@ -236,9 +249,9 @@ class Network(ABC):
         error : callable
             Measured outputs (S, n_out) -> dC/dV_out (S, n_out).
         nudge : Nudge
-            How to push; bound to a model's output impedance where it needs one.
+            Kind and strength of the nudge, bound to a model's output impedance if it needs one.
         symmetric : bool
-            Measure both signs.
+            Whether both signs are measured.
 
         Returns
         -------
@@ -287,57 +300,57 @@ class Network(ABC):
         )
 
     def program(self, conductances: ArrayLike) -> Programmed:
-        """Set the edges to target conductances (E,) in siemens.
+        """Program the edges to target conductances (E,) in siemens.
 
         Raises
         ------
         LimitError
             If a target lies outside ``limits.conductance``; nothing was programmed.
         NetworkError
-            If the network is closed or the shape does not fit.
+            If the network is closed or the array has the wrong shape.
         """
         self._check_open()
-        asked = np.array(conductances, dtype=np.float64)
-        if asked.shape != (self.topology.n_edges,):
-            raise NetworkError(f"conductances must have shape ({self.topology.n_edges},), got {asked.shape}")
-        self.limits.check_conductances(self.topology, asked)
-        return self._program(asked)
+        targets = np.array(conductances, dtype=np.float64)
+        if targets.shape != (self.topology.n_edges,):
+            raise NetworkError(f"conductances must have shape ({self.topology.n_edges},), got {targets.shape}")
+        self.limits.check_conductances(self.topology, targets)
+        return self._program(targets)
 
     def close(self) -> None:
-        """Leave the hardware safe and let go of it; closing twice is harmless."""
+        """Switch all outputs off and release the hardware; closing twice has no effect."""
         if not self._closed:
             self._closed = True
             self._close()
 
     def true_outputs(self, inputs: ArrayLike) -> FloatArray | None:
-        """Return the true output volts (S, n_out) where a simulator knows them, else None; for reports."""
+        """Return the true output volts (S, n_out) if a simulator knows them, else None; for reports."""
         return None
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """What the network hangs on: maker, model, serial number and address of each; empty in a simulation."""
+        """Maker, model, serial number and address of each connected instrument; empty in a simulation."""
         return ()
 
     @property
     def settle_s(self) -> float | None:
-        """Wait in seconds between a change of the sources and a reading; None if unknown."""
+        """Settling time in seconds between a change of the sources and a reading; None if unknown."""
         return None
 
     @property
     def dac_step_V(self) -> float | None:
-        """Step in volts of the converters that drive the inputs; None if unknown or continuous."""
+        """Step in volts of the input DACs; None if unknown or continuous."""
         return None
 
     @property
     def nudge_siemens(self) -> FloatArray | None:
-        """Conductances (n_out,) in siemens of the resistors behind resistor nudges; None if free or absent."""
+        """Conductances (n_out,) in siemens of the fixed nudge resistors; None if there are none."""
         return None
 
     @property
     def devices(self) -> DeviceAccess | None:
-        """Single edges to be read and pulsed, where the hardware has that; None otherwise.
+        """Access to single devices for reading and pulsing, if the hardware supports it; None otherwise.
 
-        Device k is edge k. What is pulsed here is no more what `program` said it was.
+        Device k is edge k. The result of `program` no longer holds for a device that was pulsed here.
         """
         return None
 
@@ -354,7 +367,7 @@ class Network(ABC):
     ) -> None:
         self.close()
 
-    # --- what a backend implements ------------------------------------------------------------------
+    # --- implemented by a backend -------------------------------------------------------------------
 
     @abstractmethod
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
@@ -363,12 +376,12 @@ class Network(ABC):
     def _measure_sides(
         self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
     ) -> tuple[Readout, Readout | None, BoolArray | None]:
-        """Measure both nudged phases of a checked request, or the one if ``minus`` is None.
+        """Measure both nudged phases of a checked request, or only ``plus`` if ``minus`` is None.
 
         Returns
         -------
         (Readout, Readout or None, ndarray of bool (S,) or None)
-            The phases, and which samples the hardware refused to nudge; None: it nudged them all.
+            The phases, and the samples that the hardware refused to nudge; None if it nudged all of them.
         """
         if minus is None:
             return self._measure(inputs, plus), None, None
@@ -379,18 +392,18 @@ class Network(ABC):
     def _both_phases(
         self, inputs: FloatArray, error: ErrorSignal, nudge: Nudge, symmetric: bool
     ) -> TwoPhase | None:
-        """Measure free and nudged phases of checked inputs in one go; None: measure them one by one.
+        """Measure free and nudged phases of checked inputs in one sequence; None if the hardware has none.
 
-        Hardware that finds the nudges by itself must keep them within the limits by itself.
+        Hardware that computes the nudges itself must also keep them within the limits itself.
         """
         return None
 
     def _nudge_limits(self) -> Limits:
-        """Return what strengths are chosen within: narrower than ``limits`` where drives are corrected."""
+        """Return the limits for choosing strengths: narrower than ``limits`` if setpoints are corrected."""
         return self.limits
 
     def _most_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
-        """Return the strongest nudge (S,) that the hardware makes at free outputs (S, n_out) of this error."""
+        """Return the maximum strengths (S,) that the hardware supports at free outputs and errors (S, n_out)."""
         return np.full(len(free), np.inf)
 
     @abstractmethod
@@ -399,22 +412,22 @@ class Network(ABC):
 
     @abstractmethod
     def _close(self) -> None:
-        """Make everything safe; called once."""
+        """Switch all outputs off; called once."""
 
-    # --- what every request passes ------------------------------------------------------------------
+    # --- checks -------------------------------------------------------------------------------------
 
     def _strengths(
         self, inputs: FloatArray, free: FloatArray, e: FloatArray, error: ErrorSignal, nudge: Nudge
     ) -> FloatArray:
-        """Choose the strength of each sample (S,) within the limits and what the hardware makes."""
-        least = getattr(error, "least_error", None)
+        """Choose the strength of each sample (S,) within the limits and the capability of the hardware."""
+        least = error.least_error(self.resolution) if isinstance(error, HasLeastError) else self.resolution
         strength = nudge.strengths(
             self.topology,
             self._nudge_limits(),
             inputs,
             free,
             e,
-            self.resolution if least is None else least(self.resolution),
+            least,
             self.resolution,
         )
         most = self._most_strength(nudge, free, e)
@@ -423,19 +436,19 @@ class Network(ABC):
         over = np.flatnonzero(strength > most)
         if over.size:
             raise LimitError(
-                f"a nudge of strength {nudge.strength:g} is more than this hardware makes of sample {over[0]}, "
+                f"nudge strength {nudge.strength:g} exceeds what the hardware supports for sample {over[0]}, "
                 f"{most[over[0]]:.3g} within limits.nudge; use less, or 'auto'"
             )
         return strength
 
     def _check_request(self, inputs: FloatArray, drive: OutputDrive | None) -> None:
-        """Refuse inputs (S, n_in), with a drive if any, that leave the limits or that cannot be made."""
+        """Refuse inputs (S, n_in) and a drive that exceed the limits or that the hardware does not support."""
         if drive is None:
             self.limits.check_terminals(self.topology, inputs)
             return
         if drive.kind not in self.nudges:
             able = ", ".join(sorted(self.nudges)) or "none"
-            raise NetworkError(f"this network cannot make a {drive.kind!r} drive; it can make: {able}")
+            raise NetworkError(f"this network does not support a {drive.kind!r} drive; it supports: {able}")
         if drive.values.shape != (len(inputs), self.topology.n_outputs):
             raise NetworkError(
                 f"output drive must have shape ({len(inputs)}, {self.topology.n_outputs}), "
@@ -444,7 +457,7 @@ class Network(ABC):
         drive.check(self.topology, self.limits, inputs)
 
     def _count(self, samples: int) -> None:
-        """Count samples that were measured, and tell who wants to know."""
+        """Count measured samples and call the listener."""
         self.measurements += samples
         if self.on_measured is not None:
             self.on_measured(samples)

@@ -1,4 +1,4 @@
-"""Limits are refused, never clipped, and the message names value, place, limit and unit."""
+"""Requests outside the limits are refused, never clipped; the message names value, place, limit and unit."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ def twin(bench_limits):
 
 
 def refused(twin, mocker, words, *args):
-    """Assert that a measurement is refused with these words and that the bench was never reached."""
+    """Assert that a measurement is refused with these words and does not reach the hardware."""
     reached = mocker.spy(twin, "_measure")
     with pytest.raises(LimitError) as caught:
         twin.measure(*args)
@@ -73,22 +73,22 @@ def refused(twin, mocker, words, *args):
     assert twin.measurements == 0
 
 
-def test_input_voltage(twin, mocker):
+def test_input_voltage_above_the_limit_is_refused(twin, mocker):
     refused(twin, mocker, ["600 mV", "row1", "sample 1", "limits.voltage", "500 mV"], [[0, 0, 0], [0, 0.6, 0]])
 
 
-def test_drop_is_bounded_by_the_spread_of_driven_terminals(bench_limits, mocker):
+def test_drop_is_bounded_by_the_range_of_driven_terminals(bench_limits, mocker):
     twin = KirchhoffTwin(hl.Topology.crossbar(3, 2), hl.Limits(0.5, 0.6, 0.2, 1e-3, bench_limits.conductance))
     refused(twin, mocker, ["800 mV", "limits.drop", "600 mV"], [[-0.4, 0.0, 0.4]])
 
 
-def test_the_ground_node_counts_as_a_driven_terminal(mocker):
+def test_ground_node_counts_as_a_driven_terminal(mocker):
     top = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
     twin = KirchhoffTwin(top, hl.Limits(1.0, 0.5, 0.2, 1e-3, (1e-6, 1e-4)))
     refused(twin, mocker, ["limits.drop"], [[0.6]])
 
 
-def test_a_clamp_counts_as_a_driven_terminal(bench_limits, mocker):
+def test_clamped_output_counts_as_a_driven_terminal(bench_limits, mocker):
     twin = KirchhoffTwin(hl.Topology.crossbar(3, 2), hl.Limits(0.5, 0.6, 0.2, 1e-3, bench_limits.conductance))
     refused(twin, mocker, ["limits.drop"], [[-0.2, 0.0, 0.2]], hl.OutputDrive.clamp([[0.45, np.nan]]))
 
@@ -106,17 +106,17 @@ def test_nan_input_is_refused(twin, mocker):
         (hl.OutputDrive.clamp([[np.inf, 0.0]]), ["infinite"]),
     ],
 )
-def test_drives(twin, mocker, drive, words):
+def test_drive_above_a_limit_is_refused(twin, mocker, drive, words):
     refused(twin, mocker, words, [[0.1, 0.1, 0.1]], drive)
 
 
-def test_resistor_current_is_bounded_before_it_flows(mocker):
+def test_resistor_drive_current_is_bounded_before_it_is_applied(mocker):
     tight = KirchhoffTwin(hl.Topology.crossbar(3, 2), hl.Limits(0.5, 1.0, 0.2, 1e-5, (1e-6, 1e-4)))
     refused(tight, mocker, ["limits.current", "10 uA"], [[-0.4, 0, 0]], hl.OutputDrive.resistor([[0.4, 0]], 1e-3))
 
 
 @pytest.mark.parametrize("target", [0.9e-6, 1.1e-4, -1e-5, 0.0, np.nan])
-def test_conductances(twin, mocker, target):
+def test_conductance_outside_the_limits_is_refused(twin, mocker, target):
     reached = mocker.spy(twin, "_program")
     g = np.full(6, 1e-5)
     g[4] = target
@@ -125,19 +125,19 @@ def test_conductances(twin, mocker, target):
     assert reached.call_count == 0
 
 
-def test_a_value_on_the_limit_is_allowed(twin):
+def test_value_on_the_limit_is_allowed(twin):
     twin.program(np.full(6, 1e-4))
     twin.program(np.full(6, 1e-6))
     assert twin.measure([[0.5, -0.5, 0.5]]).voltages.shape == (1, 2)
 
 
-def test_a_source_that_meets_its_current_limit_voids_the_phase():
+def test_source_in_current_compliance_is_an_error():
     twin = KirchhoffTwin(hl.Topology.crossbar(2, 1), hl.Limits(0.5, 1.0, 0.2, 1e-6, (1e-6, 1e-4)))
     with pytest.raises(ComplianceError, match=r"row0.*25.25 uA.*limits.current = 1 uA"):
         twin.measure([[0.5, -0.5]])
 
 
-def test_a_current_source_stops_at_the_voltage_limit():
+def test_current_source_in_voltage_compliance_is_an_error():
     twin = KirchhoffTwin(hl.Topology.crossbar(1, 1), hl.Limits(0.5, 1.0, 0.2, 1e-3, (1e-6, 1e-4)))
     twin.program([1e-6])
     with pytest.raises(ComplianceError, match=r"col0.*1 V.*limits.voltage"):

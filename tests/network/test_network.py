@@ -1,11 +1,11 @@
-"""The abstract network: what it refuses, how it closes, what two phases are made of."""
+"""The Network base class: refused requests, closing, and the phases of a two-phase measurement."""
 
 import numpy as np
 import pytest
 
 import hwlearn as hl
 from hwlearn.errors import CircuitError, LimitError, NetworkError
-from hwlearn_sim import KirchhoffTwin
+from hwlearn_sim import Imperfections, KirchhoffTwin
 
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
@@ -25,7 +25,7 @@ def test_context_manager_closes_on_return(small, wide_limits):
     assert twin.closed
 
 
-def test_a_closed_network_refuses_to_work(small, ideal_twin):
+def test_closed_network_refuses_to_measure_and_program(small, ideal_twin):
     ideal_twin.close()
     with pytest.raises(NetworkError, match="closed"):
         ideal_twin.measure(small[2])
@@ -34,20 +34,20 @@ def test_a_closed_network_refuses_to_work(small, ideal_twin):
 
 
 @pytest.mark.parametrize("inputs", [np.zeros((3, 5)), np.zeros((2, 2, 4)), [["a", 0, 0, 0]]])
-def test_inputs_of_another_shape(ideal_twin, inputs):
+def test_inputs_of_wrong_shape_are_refused(ideal_twin, inputs):
     with pytest.raises(CircuitError, match="inputs must"):
         ideal_twin.measure(inputs)
 
 
-def test_a_drive_of_another_shape_or_kind(small, wide_limits):
+def test_drive_of_wrong_shape_or_kind_is_refused(small, wide_limits):
     twin = KirchhoffTwin(small[0], wide_limits, nudges=["clamp"])
     with pytest.raises(NetworkError, match=r"shape \(6, 3\), got \(2, 3\)"):
         twin.measure(small[2], hl.OutputDrive.clamp(np.zeros((2, 3))))
-    with pytest.raises(NetworkError, match=r"cannot make a 'current' drive; it can make: clamp"):
+    with pytest.raises(NetworkError, match=r"does not support a 'current' drive; it supports: clamp"):
         twin.measure(small[2], hl.OutputDrive.current(np.zeros((6, 3))))
 
 
-def test_program_checks_its_shape(ideal_twin):
+def test_program_refuses_wrong_shape(ideal_twin):
     with pytest.raises(NetworkError, match=r"shape \(30,\)"):
         ideal_twin.program(np.full(29, 1e-5))
 
@@ -63,14 +63,14 @@ def test_two_phases_are_composed_from_measurements(small, ideal_twin):
     assert ideal_twin.measurements == 3 * len(x)
 
 
-def test_one_sided_measures_two_phases_only(small, ideal_twin):
+def test_one_sided_measurement_has_two_phases(small, ideal_twin):
     _, _, x, y = small
     phases = ideal_twin.two_phase(x, hl.TargetError(y), hl.ClampNudge(0.2), symmetric=False)
     assert phases.minus is None
     assert ideal_twin.measurements == 2 * len(x)
 
 
-def test_nan_in_a_drive_leaves_that_node_floating(small, ideal_twin):
+def test_nan_in_a_drive_leaves_the_output_floating(small, ideal_twin):
     top, g, x, _ = small
     model = hl.Kirchhoff(top, g)
     free = model.solve(x)[:, top.outputs]
@@ -85,30 +85,30 @@ def test_nan_in_a_drive_leaves_that_node_floating(small, ideal_twin):
         readout = ideal_twin.measure(x, drive)
         assert (readout.output_currents[:, 1] == 0).all()
         assert (np.abs(readout.output_currents[:, [0, 2]]) > 0).all()
-        # the currents that flowed, put into the free circuit, give the voltages that were read
+        # injecting the measured currents into the free circuit gives the measured voltages
         expected = model.solve(x, injected=readout.output_currents)[:, top.outputs]
         np.testing.assert_allclose(readout.voltages, expected, atol=1e-12)
 
 
-def test_a_caller_is_told_of_each_measurement_and_may_stop_there(small, ideal_twin):
+def test_listener_is_called_after_each_measurement(small, ideal_twin):
     counts = []
     ideal_twin.on_measured = counts.append
     ideal_twin.two_phase(small[2], hl.TargetError(small[3]), hl.ClampNudge(0.2))
     assert counts == [6, 12]
 
 
-def test_a_refused_measurement_leaves_the_network_usable(small, bench_limits):
+def test_network_is_usable_after_a_refused_measurement(small, bench_limits):
     twin = KirchhoffTwin(small[0], bench_limits)
     with pytest.raises(LimitError):
         twin.measure(100 * small[2])
     assert twin.measure(small[2]).voltages.shape == (6, 3)
 
 
-# --- hardware that goes its own way through the phases ----------------------------------------------
+# --- hardware with its own sequences of phases ------------------------------------------------------
 
 
 class Weak(KirchhoffTwin):
-    """A twin that nudges by at most 20 mV, and refuses the samples it is told to."""
+    """A twin that nudges by at most 20 mV and refuses to nudge the samples in ``refused``."""
 
     refused = ()
 
@@ -120,19 +120,19 @@ class Weak(KirchhoffTwin):
         return high, low, np.isin(np.arange(len(inputs)), self.refused)
 
 
-def test_what_the_hardware_makes_bounds_the_strength(small, wide_limits):
+def test_hardware_capability_bounds_the_strength(small, wide_limits):
     _, g, x, y = small
     weak = Weak(small[0], wide_limits)
     weak.program(g)
     phases = weak.two_phase(x, hl.TargetError(y), hl.ClampNudge())
     moved = np.abs(phases.plus.voltages - phases.free.voltages).max(axis=1)
     np.testing.assert_allclose(moved, 0.02, rtol=1e-9)
-    with pytest.raises(LimitError, match=r"a nudge of strength 5 is more than this hardware makes of sample 0"):
+    with pytest.raises(LimitError, match=r"strength 5 exceeds what the hardware supports for sample 0"):
         weak.two_phase(x, hl.TargetError(y), hl.ClampNudge(5.0))
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
-def test_a_sample_that_the_hardware_refused_to_nudge_is_skipped(small, wide_limits, symmetric):
+def test_sample_that_the_hardware_refuses_to_nudge_is_skipped(small, wide_limits, symmetric):
     _, g, x, y = small
     weak = Weak(small[0], wide_limits)
     weak.program(g)
@@ -146,8 +146,35 @@ def test_a_sample_that_the_hardware_refused_to_nudge_is_skipped(small, wide_limi
         np.testing.assert_array_equal(seen[[0, 2, 3, 5]], before[[0, 2, 3, 5]])
 
 
+class PlainSignal:
+    """An error signal without a `least_error` method."""
+
+    def __init__(self, targets):
+        self.targets = targets
+
+    def __call__(self, outputs):
+        return outputs - self.targets
+
+
+class FineSignal(PlainSignal):
+    """An error signal that resolves any error."""
+
+    def least_error(self, resolution):
+        return 0.0
+
+
+@pytest.mark.parametrize(("signal", "skipped"), [(PlainSignal, True), (hl.TargetError, True), (FineSignal, False)])
+def test_error_signal_decides_which_errors_count_as_zero(small, wide_limits, signal, skipped):
+    _, g, x, _ = small
+    twin = KirchhoffTwin(small[0], wide_limits, Imperfections(adc_bits=12, adc_range_V=1.0))
+    twin.program(g)
+    targets = twin.measure(x).voltages + 0.9 * twin.resolution
+    phases = twin.two_phase(x, signal(targets), hl.ClampNudge())
+    assert phases.skipped.all() == skipped
+
+
 class Whole(KirchhoffTwin):
-    """A twin that measures both phases in one go, by way of another twin."""
+    """A twin that measures both phases in one sequence, on another twin."""
 
     other = None
 
@@ -155,7 +182,7 @@ class Whole(KirchhoffTwin):
         return None if self.other is None else self.other.two_phase(inputs, error, nudge, symmetric)
 
 
-def test_phases_in_one_go_are_checked_and_counted_like_others(small, wide_limits, bench_limits, ideal_twin):
+def test_phases_in_one_sequence_are_checked_and_counted(small, wide_limits, bench_limits, ideal_twin):
     _, _, x, y = small
     whole, counts = Whole(small[0], bench_limits), []
     whole.other, whole.on_measured = ideal_twin, counts.append

@@ -1,4 +1,4 @@
-"""The family of nudges: currents, reach, and the meaning of strength 'auto'."""
+"""Nudges: their currents and displacements, and the strength 'auto'."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def target_error(y):
     ],
     ids=["current", "clamp", "clamp-impedance", "resistor"],
 )
-def test_the_current_that_flows_is_the_one_of_the_family(small, ideal_twin, nudge):
+def test_nudge_current_follows_its_formula(small, ideal_twin, nudge):
     top, g, x, y = small
     Z = hl.Kirchhoff(top, g).output_impedance()
     bound = nudge.bound(Z)
@@ -43,7 +43,7 @@ def test_the_current_that_flows_is_the_one_of_the_family(small, ideal_twin, nudg
     assert (phases.strength == nudge.strength).all()
 
 
-def test_resistor_between_current_and_clamp(small, ideal_twin):
+def test_resistor_nudge_approaches_current_and_clamp_at_the_limits_of_kappa(small, ideal_twin):
     top, g, x, y = small
     model = hl.Kirchhoff(top, g)
     exact = model.gradient(x, model.solve(x)[:, top.outputs] - y)
@@ -65,7 +65,7 @@ def test_resistor_between_current_and_clamp(small, ideal_twin):
     kind=st.sampled_from(["clamp", "current", "resistor", "impedance"]),
     scale=st.sampled_from([1e-3, 0.05, 0.3]),
 )
-def test_auto_stays_inside_every_limit_on_hardware_that_differs_from_the_model(seed, kind, scale):
+def test_auto_keeps_every_limit_on_hardware_that_differs_from_the_model(seed, kind, scale):
     rng = np.random.default_rng(seed)
     top = hl.Topology.random(12, 24, inputs=4, outputs=3, ground=0 if seed % 2 else None, seed=seed)
     limits = hl.Limits(
@@ -82,7 +82,7 @@ def test_auto_stays_inside_every_limit_on_hardware_that_differs_from_the_model(s
         "resistor": hl.ResistorNudge(kappa=5e-5),
         "impedance": hl.ClampNudge(metric="impedance"),
     }[kind].bound(hl.Kirchhoff(top, g).output_impedance())
-    phases = twin.two_phase(x, target_error(y), nudge)  # raises if any limit or compliance is met
+    phases = twin.two_phase(x, target_error(y), nudge)  # raises if a limit or compliance is exceeded
     for nudged in (phases.plus, phases.minus):
         moved = np.abs(nudged.voltages - phases.free.voltages)
         assert moved.max() <= limits.nudge * (1 + 1e-9)
@@ -91,7 +91,7 @@ def test_auto_stays_inside_every_limit_on_hardware_that_differs_from_the_model(s
     assert not phases.skipped.all()
 
 
-def test_auto_takes_the_largest_nudge_that_a_clamp_may_make(small, bench_limits):
+def test_auto_clamp_uses_the_whole_nudge_limit(small, bench_limits):
     top, g, x, y = small
     twin = KirchhoffTwin(top, bench_limits)
     twin.program(g)
@@ -100,7 +100,7 @@ def test_auto_takes_the_largest_nudge_that_a_clamp_may_make(small, bench_limits)
     np.testing.assert_allclose(moved, bench_limits.nudge, rtol=1e-9)
 
 
-def test_auto_skips_and_counts_what_is_not_worth_a_nudge(small, bench_limits):
+def test_auto_skips_samples_whose_error_is_below_the_resolution(small, bench_limits):
     top, g, x, _ = small
     twin = KirchhoffTwin(top, bench_limits, Imperfections(adc_bits=12, adc_range_V=1.0))
     twin.program(g)
@@ -127,7 +127,7 @@ def test_auto_skips_a_sample_without_headroom():
     assert phases.skipped.tolist() == [True, False]
 
 
-def test_a_fixed_strength_beyond_the_limit_is_refused_before_it_is_applied(small, bench_limits, mocker):
+def test_fixed_strength_above_the_limit_is_refused_before_it_is_applied(small, bench_limits, mocker):
     top, _, x, y = small
     twin = KirchhoffTwin(top, bench_limits)
     reached = mocker.spy(twin, "_measure")
@@ -136,23 +136,27 @@ def test_a_fixed_strength_beyond_the_limit_is_refused_before_it_is_applied(small
     assert reached.call_count == 1  # the free phase only
 
 
-def test_a_nudge_that_needs_a_model_says_so(small, bench_limits):
+def test_nudge_without_its_model_is_refused(small, bench_limits):
     top, _, x, y = small
     twin = KirchhoffTwin(top, bench_limits)
     with pytest.raises(NetworkError, match=r"CurrentNudge .* needs the output impedance"):
         twin.two_phase(x, target_error(y), hl.CurrentNudge())
 
 
-@pytest.mark.parametrize("strength", [0.0, -1.0, np.nan, np.inf])
-def test_strengths_that_make_no_sense(strength):
+@pytest.mark.parametrize("strength", [0.0, -1.0, np.nan, np.inf, True, None, "strong", "0.3", [0.3]])
+def test_invalid_strength_is_refused(strength):
     with pytest.raises(NetworkError, match="strength"):
         hl.ClampNudge(strength)
 
 
-def test_words_and_conductances_that_make_no_sense():
+@pytest.mark.parametrize("kappa", [0.0, -1e-4, np.nan, True, None, "100 uS"])
+def test_invalid_nudge_conductance_is_refused(kappa):
+    with pytest.raises(NetworkError, match="kappa"):
+        hl.ResistorNudge(kappa=kappa)
+
+
+def test_invalid_metric_and_drive_conductance_are_refused():
     with pytest.raises(NetworkError, match="metric"):
         hl.ClampNudge(metric="euclid")
-    with pytest.raises(NetworkError, match="kappa"):
-        hl.ResistorNudge(kappa=0.0)
     with pytest.raises(NetworkError, match="conductance"):
         hl.OutputDrive.resistor([[0.0]], -1.0)

@@ -122,7 +122,7 @@ def test_nudged_phases_pass_journal_and_calibration(board, journal, small, symme
     done = network.two_phase(x, lambda volts: volts - y, NUDGE, symmetric)
     assert board.sequences == ["sides"]
     assert np.flatnonzero(done.skipped).tolist() == [0], "the sample that the hardware refused"
-    with pytest.raises(LimitError, match="more than this hardware makes"):
+    with pytest.raises(LimitError, match="exceeds what the hardware supports"):
         network.two_phase(x, lambda volts: volts - y, hl.ResistorNudge(0.3, 1e-4))
 
 

@@ -104,7 +104,7 @@ def test_currents_of_the_other_sign_are_turned(world, firmware):
 def test_other_nudges_are_refused(bench, world):
     assert bench.nudges == {"clamp"}
     for drive in (OutputDrive.current([[1e-6, 0]]), OutputDrive.resistor([[0.1, 0.1]], 1e-4)):
-        with pytest.raises(NetworkError, match="cannot make a"):
+        with pytest.raises(NetworkError, match="does not support a"):
             bench.measure(X[:1], drive)
     assert "config_channels" not in [call[0] for call in world.calls]
 

@@ -225,7 +225,7 @@ def test_what_lies_outside_the_limits_never_reaches_the_wire(bench, batch):
         network.two_phase([[-0.6, 0.6, 0]], hl.TargetError(y[:1]), NUDGE)
     with pytest.raises(LimitError, match=r"exceeds limits\.voltage"):
         network.measure(0 * x, hl.OutputDrive.resistor(np.full((20, 2), 1.5), 1e-4))
-    with pytest.raises(NetworkError, match="cannot make a 'clamp' drive; it can make: resistor"):
+    with pytest.raises(NetworkError, match="does not support a 'clamp' drive; it supports: resistor"):
         network.measure(0 * x, hl.OutputDrive.clamp(0 * y))
     assert len(rig.heard) == before
 
@@ -244,7 +244,7 @@ def test_a_fixed_strength_beyond_the_limit_is_refused_before_the_nudge(bench, ba
     network, rig = bench()
     x, y, g = batch
     network.program(g)
-    with pytest.raises(LimitError, match=r"a nudge of strength 3 is more than this hardware makes of sample"):
+    with pytest.raises(LimitError, match=r"strength 3 exceeds what the hardware supports for sample"):
         network.two_phase(x, lambda volts: volts - y, hl.ResistorNudge(3.0, 1e-4))
     assert b"SEQ:NUDG?" not in bytes(rig.heard)
 

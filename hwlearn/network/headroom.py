@@ -1,0 +1,60 @@
+"""Headroom: by how much limits and inputs allow outputs and nudge DACs to move."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwlearn.arrays import FloatArray
+from hwlearn.circuit.topology import Topology
+from hwlearn.network.limits import Limits
+
+
+class Headroom:
+    """Voltages by which outputs and nudge DACs may move from the free outputs within the limits.
+
+    Parameters
+    ----------
+    topology : Topology
+    limits : Limits
+    inputs : ndarray, shape (S, n_in)
+        Input volts of each sample.
+    nudge : float
+        Maximum displacement of an output in volts.
+    """
+
+    def __init__(self, topology: Topology, limits: Limits, inputs: FloatArray, nudge: float) -> None:
+        self.limits, self.nudge = limits, nudge
+        self._topology = topology
+        self._low, self._high = driven_range(topology, inputs)
+
+    def outputs(self, free: FloatArray) -> FloatArray:
+        """Return the volts (S, n_out) by which each output may move either way within voltage and drop."""
+        # a window as wide as the drop limit, centred on the inputs, bounds every pair of terminals at once
+        centre, half = 0.5 * (self._low + self._high), 0.5 * self.limits.drop
+        low = np.maximum(centre - half, -self.limits.voltage)
+        high = np.minimum(centre + half, self.limits.voltage)
+        return np.minimum(free - low, high - free)
+
+    def dacs(self, free: FloatArray, kappa: float) -> FloatArray:
+        """Return the volts (S, n_out) by which a DAC behind kappa may move either way within the current limit."""
+        # the current limit bounds the voltage between the DAC and every driven terminal
+        n_out = self._topology.n_outputs
+        most = self.limits.current / series_conductance(self._topology, self.limits, np.full(n_out, kappa))
+        return np.minimum(free - (self._high - most), (self._low + most) - free)
+
+
+def driven_range(topology: Topology, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the lowest and the highest driven voltage of each sample, (S, 1) each, ground included."""
+    low, high = inputs.min(axis=1, keepdims=True), inputs.max(axis=1, keepdims=True)
+    if topology.ground is not None:
+        low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
+    return low, high
+
+
+def series_conductance(topology: Topology, limits: Limits, kappa: FloatArray) -> FloatArray:
+    """Return kappa (n_out,) in series with the maximum conductance of all edges at each output, in siemens."""
+    edges = np.bincount(topology.edges.ravel(), minlength=topology.n_nodes) * limits.conductance[1]
+    for end in topology.fixed_edges.T:
+        edges = edges + np.bincount(end, topology.fixed_conductances, minlength=topology.n_nodes)
+    at_node = edges[topology.outputs]
+    return np.asarray(kappa * at_node / (kappa + at_node))
