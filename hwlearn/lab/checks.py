@@ -1,8 +1,8 @@
-"""Is this bench fit to train? Checks that need nothing but a bench's data and its abstract network."""
+"""Checks of a bench before training: programming, offsets, noise, laws of resistor networks, calibration."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,31 +13,36 @@ from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.calibration.verify import verify
 from hwlearn.errors import HwlearnError, NetworkError
 from hwlearn.lab.bench.bench import Bench
-from hwlearn.network.network import Network
+from hwlearn.network.network import Network, Readout
 from hwlearn.network.nudges import OutputDrive
 from hwlearn.units import format_quantity
 
 REPEATS = 32
-"""Readings of one state from which noise is estimated."""
+"""Number of readings of one state from which noise is estimated."""
 
 _SIGMAS = 5.0
-"""How many standard errors a law of physics may be missed by; one check in a million fails by chance."""
+"""Deviation from a law, in standard errors, above which a check fails; one in a million fails by chance."""
 
+_MAX_GAIN_DIFFERENCE = 2e-3
+"""Relative difference of two terminals' gains that reciprocity allows; device errors are larger."""
 
 _DRIFTED = 2.0
-"""By what factor predictions may miss more than when they were verified."""
+"""Ratio of prediction error now to that at calibration above which the bench has drifted."""
+
+
+_OHMIC_ONLY = "valid for resistors only, and this network has other elements"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One check and what came of it.
+    """Result of one check.
 
     Attributes
     ----------
     name : str
     result : "pass", "fail" or "not applicable"
     found : str
-        The figure that was measured.
+        The measured value, or why the check is not applicable.
     advice : str
         What to do about a failure; empty otherwise.
     """
@@ -49,28 +54,28 @@ class Check:
 
 
 def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
-    """Open, program, read and compare with what Kirchhoff's laws allow; yields each check as it is done.
+    """Open, program and read a bench, and yield each check when it is done.
 
     Parameters
     ----------
     bench : Bench
-        Its network is opened, and left programmed at the middle of its range.
+        Its network is opened. All edges are programmed to the middle of the conductance range and stay there.
     seed : int
-        Of the random patterns.
+        Seed of the random input patterns.
 
     Raises
     ------
     SetupError
-        If the settings do not fit the limits or each other; nothing was applied.
+        If the settings do not fit the limits or each other. Nothing was applied.
 
     Notes
     -----
-    Input patterns stay within half of the voltage and drop limits; the data's own inputs are measured last.
+    Input patterns stay within half of the voltage and drop limits. The inputs of the data are measured last.
     """
     try:
         network = bench.network
     except NetworkError as error:
-        yield Check("open", "fail", str(error), "check cables, power and the address in [backend]")
+        yield Check("open", "fail", str(error), "check cables, power, and the address in [backend]")
         return
     nudges = ", ".join(sorted(network.nudges)) or "none"
     yield Check("open", "pass", f"backend {bench.file.backend.kind!r}, {network.topology!r}, nudges: {nudges}")
@@ -78,9 +83,8 @@ def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
         yield Check("identity", "pass", "; ".join(network.instruments))
     largest, allowed = float(np.abs(bench.data.inputs).max()), bench.limits.voltage
     found = f"{len(bench.data.inputs)} samples reach {format_quantity(largest, 'V')}"
-    yield Check(
-        "limits", "pass", f"{found} of {format_quantity(allowed, 'V')}"
-    )  # a bench beyond them does not load
+    # always a pass: a bench with data beyond the limits cannot be loaded
+    yield Check("limits", "pass", f"{found} of {format_quantity(allowed, 'V')}")
     rng = np.random.default_rng(seed)
     record = bench.calibration
     if record is not None:
@@ -96,10 +100,11 @@ def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
         try:
             yield from step(network, rng)
         except HwlearnError as error:
-            yield Check(name, "fail", str(error), "mend this first; later checks may depend on it")
+            yield Check(name, "fail", str(error), "correct this first; later checks may depend on it")
 
 
 def _programming(network: Network, rng: np.random.Generator) -> Iterator[Check]:
+    """Program every edge to the middle of its range."""
     low, high = network.limits.conductance
     done = network.program(np.full(network.topology.n_edges, 0.5 * (low + high)))
     failed = np.flatnonzero(done.failed)
@@ -107,38 +112,44 @@ def _programming(network: Network, rng: np.random.Generator) -> Iterator[Check]:
     found = f"{len(failed)} of {len(done.requested)} edges failed; the rest are within {off:.2%} of their target"
     if failed.size:
         names = ", ".join(network.topology.edge_name(k) for k in failed[:4])
-        yield Check("programming", "fail", found, f"these edges do not move and are left out of training: {names}")
+        yield Check(
+            "programming",
+            "fail",
+            found,
+            f"these edges cannot be programmed and are excluded from training: {names}",
+        )
     else:
         yield Check("programming", "pass", found)
 
 
 def _zero_and_noise(network: Network, rng: np.random.Generator) -> Iterator[Check]:
+    """Read repeatedly with all inputs at 0 V: the mean is the offset, the spread is the noise."""
     readout = network.measure(np.zeros((REPEATS, network.topology.n_inputs)))
     offset, noise = readout.voltages.mean(axis=0), readout.voltages.std(axis=0, ddof=1)
     worst = int(np.abs(offset).argmax())
     name = network.topology.names[network.topology.outputs[worst]]
     found = f"largest {format_quantity(float(offset[worst]), 'V')}, at {name}"
-    # an offset does not cancel in the error: a few times the noise is already worth calibrating
+    # an offset does not cancel in the error of a cost, so even a few times the noise is worth a calibration
     allowed = max(2e-3, _SIGMAS * readout.voltage_sigma / np.sqrt(REPEATS))
     if abs(offset[worst]) > allowed:
-        advice = f"more than {format_quantity(allowed, 'V')} with all inputs at 0 V: calibrate the converters"
+        advice = f"more than {format_quantity(allowed, 'V')} with all inputs at 0 V: run hwlearn calibrate"
         yield Check("zero reading", "fail", found, advice)
     else:
         yield Check("zero reading", "pass", found)
     stated = readout.voltage_sigma
-    found = f"largest {format_quantity(float(noise.max()), 'V')} rms, stated {format_quantity(stated, 'V')}"
-    # the spread of a standard deviation from REPEATS readings, over all outputs
+    found = f"largest {format_quantity(float(noise.max()), 'V')} rms, specified {format_quantity(stated, 'V')}"
+    # a standard deviation from REPEATS readings is itself uncertain
     if noise.max() > stated * (1 + _SIGMAS / np.sqrt(2 * (REPEATS - 1))) + network.resolution:
-        advice = "noisier than stated: check cables and grounding, or average more"
+        advice = "noisier than specified: check cables and grounding, or average more readings"
         yield Check("noise floor", "fail", found, advice)
     else:
         yield Check("noise floor", "pass", found)
 
 
 def _superposition(network: Network, rng: np.random.Generator) -> Iterator[Check]:
-    """An ohmic network's answer to the sum of two patterns is the sum of its answers."""
+    """Compare the outputs for the sum of two input patterns with the sum of the outputs for each."""
     if network.topology.elements is not None:
-        yield Check("superposition", "not applicable", "holds for resistors alone, and this network has others")
+        yield Check("superposition", "not applicable", _OHMIC_ONLY)
         return
     a, b = (_pattern(network, rng) for _ in range(2))
     read = network.measure(np.repeat([a, b, a + b, 0 * a], REPEATS, axis=0))
@@ -146,28 +157,33 @@ def _superposition(network: Network, rng: np.random.Generator) -> Iterator[Check
     mean = V.mean(axis=1)
     missed = np.abs(mean[2] + mean[3] - mean[0] - mean[1]).max()
     yield _law(
-        "superposition", network, missed, read.voltage_sigma, V, "an element is not ohmic, or a source sags"
+        "superposition",
+        network,
+        missed,
+        read.voltage_sigma,
+        V,
+        "an element is not ohmic, or a source does not hold its voltage",
     )
 
 
 def _reciprocity(network: Network, rng: np.random.Generator) -> Iterator[Check]:
-    """What input i drives through output o is what output o drives through input i."""
+    """Compare the current at output o for a voltage at input i with the current at i for this voltage at o."""
     top = network.topology
     if top.elements is not None:
-        yield Check("reciprocity", "not applicable", "holds for resistors alone, and this network has others")
+        yield Check("reciprocity", "not applicable", _OHMIC_ONLY)
         return
     if "clamp" not in network.nudges:
         yield Check("reciprocity", "not applicable", "needs outputs that can be clamped")
         return
-    # a few terminals are enough to find a swapped cable, and quick on slow instruments
+    # four terminals of each kind find most swapped cables and are quick on slow instruments
     inputs = rng.permutation(top.n_inputs)[:4]
     outputs = rng.permutation(top.n_outputs)[:4]
     step = _clamp_step(network)
     forward, backward = _zeros(network, len(inputs)), _zeros(network, len(outputs))
     forward[0][np.arange(len(inputs)), inputs] = step
     backward[1][np.arange(len(outputs)), outputs] = step
-    into_outputs = _currents(network, *forward, "output_currents")
-    into_inputs = _currents(network, *backward, "source_currents")
+    into_outputs = _currents(network, *forward, lambda readout: readout.output_currents)
+    into_inputs = _currents(network, *backward, lambda readout: readout.source_currents)
     if into_outputs is None or into_inputs is None:
         yield Check("reciprocity", "not applicable", "this bench does not measure the currents of its sources")
         return
@@ -175,8 +191,7 @@ def _reciprocity(network: Network, rng: np.random.Generator) -> Iterator[Check]:
     mean, other = there.mean(axis=0), back.mean(axis=0)
     noise = np.hypot(there.std(axis=0, ddof=1), back.std(axis=0, ddof=1)) / np.sqrt(REPEATS)
     missed = np.abs(mean - other)
-    # gains that differ by so little are no worse than the devices themselves
-    allowed = _SIGMAS * noise + 2e-3 * np.abs(mean)
+    allowed = _SIGMAS * noise + _MAX_GAIN_DIFFERENCE * np.abs(mean)
     i, o = (int(k) for k in np.unravel_index(np.argmax(missed - allowed), missed.shape))
     a, b = top.names[top.inputs[inputs[i]]], top.names[top.outputs[outputs[o]]]
     volts = format_quantity(step, "V")
@@ -185,26 +200,27 @@ def _reciprocity(network: Network, rng: np.random.Generator) -> Iterator[Check]:
         f"and at {b} {format_quantity(-other[i, o], 'A', 5)} from {a}"
     )
     if missed[i, o] > allowed[i, o]:
-        yield Check("reciprocity", "fail", found, f"check the wiring of {a} and {b}, or calibrate the sources")
+        yield Check("reciprocity", "fail", found, f"check the wiring of {a} and {b}, or run hwlearn calibrate")
     else:
         yield Check("reciprocity", "pass", found)
 
 
 def _saturation(network: Network, inputs: FloatArray) -> Iterator[Check]:
-    """Readings at the end of the converter's range teach nothing."""
+    """Measure the training inputs and count samples with readings at the end of the converter's range."""
     readout = network.measure(inputs)
     if readout.saturated is None:
-        yield Check("saturation", "not applicable", "this bench does not tell")
+        yield Check("saturation", "not applicable", "this bench does not report saturation")
         return
     lost = int(readout.saturated.any(axis=1).sum())
     found = f"{lost} of {len(inputs)} training samples saturate; largest {_largest(readout.voltages)}"
     if lost:
-        yield Check("saturation", "fail", found, "reduce data.amplitude, or widen the converter's range")
+        yield Check("saturation", "fail", found, "reduce data.amplitude, or use a larger range of the converter")
     else:
         yield Check("saturation", "pass", found)
 
 
 def _age(record: CalibrationRecord, most_days: float) -> Check:
+    """Compare the age of the calibration record with the age that the bench file allows."""
     days = record.age().total_seconds() / 86400
     done = ", ".join(record.made) or "no step"
     found = f"{days:.1f} days old ({done})"
@@ -215,7 +231,7 @@ def _age(record: CalibrationRecord, most_days: float) -> Check:
 
 
 def _drift(network: Network, record: CalibrationRecord | None, seed: int) -> Iterator[Check]:
-    """Predictions that held when the calibration was verified hold no more."""
+    """Compare the prediction error now with that at the verification of the calibration."""
     if record is None:
         return
     if record.verify is None:
@@ -224,7 +240,7 @@ def _drift(network: Network, record: CalibrationRecord | None, seed: int) -> Ite
     gain = np.ones(network.topology.n_edges) if record.edges is None else record.edges.gain
     now = verify(network, gain, configurations=1, patterns=REPEATS, seed=seed)
     was = max(record.verify.rms_V, now.noise_V)
-    found = f"predictions miss by {format_quantity(now.rms_V, 'V')}, {format_quantity(was, 'V')} when calibrated"
+    found = f"prediction error {format_quantity(now.rms_V, 'V')} rms, {format_quantity(was, 'V')} when calibrated"
     if now.rms_V > _DRIFTED * was:
         yield Check("calibration drift", "fail", found, "the bench has drifted: run hwlearn calibrate")
     else:
@@ -232,13 +248,19 @@ def _drift(network: Network, record: CalibrationRecord | None, seed: int) -> Ite
 
 
 def _currents(
-    network: Network, inputs: FloatArray, clamps: FloatArray, which: Literal["output_currents", "source_currents"]
+    network: Network,
+    inputs: FloatArray,
+    clamps: FloatArray,
+    currents_of: Callable[[Readout], FloatArray | None],
 ) -> FloatArray | None:
-    """Return repeated currents (REPEATS, patterns, terminals) for clamped patterns; offsets are taken out."""
+    """Return repeated currents (REPEATS, patterns, terminals) in amperes for inputs and clamps, without offsets.
+
+    Both signs are measured: half their difference is free of offsets. None if they are not measured.
+    """
     read = []
     for sign in (1, -1):
         x, drive = np.tile(sign * inputs, (REPEATS, 1)), OutputDrive.clamp(np.tile(sign * clamps, (REPEATS, 1)))
-        currents: FloatArray | None = getattr(network.measure(x, drive), which)
+        currents = currents_of(network.measure(x, drive))
         if currents is None:
             return None
         read.append(currents.reshape(REPEATS, len(inputs), -1))
@@ -246,7 +268,7 @@ def _currents(
 
 
 def _clamp_step(network: Network) -> float:
-    """Return volts at one terminal, all others at 0 V, that stay well within every limit."""
+    """Return a voltage at one terminal, with all others at 0 V, that is well within every limit."""
     limits, top = network.limits, network.topology
     edges = np.bincount(top.all_edges.ravel(), minlength=top.n_nodes)[np.concatenate([top.inputs, top.outputs])]
     most = limits.current / (limits.conductance[1] * float(edges.max()))
@@ -254,6 +276,7 @@ def _clamp_step(network: Network) -> float:
 
 
 def _zeros(network: Network, patterns: int) -> tuple[FloatArray, FloatArray]:
+    """Return input volts (patterns, n_in) and clamp volts (patterns, n_out), all zero."""
     top = network.topology
     return np.zeros((patterns, top.n_inputs)), np.zeros((patterns, top.n_outputs))
 
@@ -263,21 +286,22 @@ def _largest(volts: FloatArray) -> str:
 
 
 def _law(name: str, network: Network, missed: float, sigma: float, readings: FloatArray, advice: str) -> Check:
-    # four means enter; each pattern's own converter steps add up to two resolutions
+    """Return a check of an error in volts, from four mean readings, against its uncertainty."""
+    # four means contribute; the converter steps of the patterns add up to two resolutions
     spread = max(sigma, float(readings.std(axis=1, ddof=1).max()))
     rounding = 1e-9 * network.limits.voltage
     allowed = _SIGMAS * 2 * spread / np.sqrt(REPEATS) + 2 * network.resolution + rounding
-    found = f"missed by {format_quantity(float(missed), 'V')}, noise allows {format_quantity(float(allowed), 'V')}"
+    found = f"error {format_quantity(float(missed), 'V')}, noise explains {format_quantity(float(allowed), 'V')}"
     if missed > allowed:
         return Check(name, "fail", found, advice)
     return Check(name, "pass", found)
 
 
 def _pattern(network: Network, rng: np.random.Generator) -> FloatArray:
-    """Return random input volts (n_in,) of which even the sum of two stays within the limits.
+    """Return random input volts (n_in,); the sum of two such patterns stays within the limits.
 
-    They are round numbers, which sources with decimal steps make exactly: a law that is missed by a source's
-    rounding says nothing about the network.
+    They are round numbers, which sources with decimal steps set exactly. Rounding by a source would look like an
+    error of the network.
     """
     size = 0.5 * min(network.limits.voltage, 0.5 * network.limits.drop)
     step = 10.0 ** np.floor(np.log10(size / 10))

@@ -1,4 +1,4 @@
-"""Checks pass on a sound bench, and each fault is found by the check that is there for it."""
+"""Checks of a bench: all pass without faults, and each fault fails the check made for it."""
 
 from dataclasses import replace
 
@@ -48,11 +48,11 @@ def failed(checks):
 
 @pytest.mark.parametrize("name", ["iris", "regression"])
 @pytest.mark.parametrize("seed", range(8))
-def test_shipped_benches_pass(name, seed):
+def test_benches_of_the_package_pass_all_checks(name, seed):
     assert not failed(results(hl.open_bench(name, [f"backend.seed={seed}"]), seed))
 
 
-def test_an_ideal_twin_passes(bench_path):
+def test_ideal_twin_passes_all_checks(bench_path):
     assert not failed(results(hl.open_bench(bench_path)))
 
 
@@ -66,14 +66,14 @@ def test_an_ideal_twin_passes(bench_path):
         ("backend.adc_range=30 mV", "saturation"),
     ],
 )
-def test_faults_of_a_twin_are_found(bench_path, fault, found, seed):
+def test_fault_of_a_twin_fails_its_check(bench_path, fault, found, seed):
     changes = [*LAB, fault, f"backend.seed={seed}"]
     if found == "saturation":
         changes.append("backend.adc_bits=8")
     assert found in failed(results(hl.open_bench(bench_path, changes), seed))
 
 
-def test_more_noise_than_stated_is_found(bench_path, mocker):
+def test_excess_noise_fails_the_noise_check(bench_path, mocker):
     measure = KirchhoffTwin._measure
     rng = np.random.default_rng(0)
 
@@ -85,18 +85,18 @@ def test_more_noise_than_stated_is_found(bench_path, mocker):
     assert failed(results(hl.open_bench(bench_path, LAB))) == {"noise floor"}
 
 
-def test_elements_that_are_not_ohmic_are_found(bench_path, mocker):
+def test_nonlinear_element_fails_superposition(bench_path, mocker):
     measure = KirchhoffTwin._measure
 
-    def bent(self, inputs, drive):
+    def nonlinear(self, inputs, drive):
         read = measure(self, inputs, drive)
         return replace(read, voltages=read.voltages + 2 * read.voltages**2)
 
-    mocker.patch.object(KirchhoffTwin, "_measure", bent)
+    mocker.patch.object(KirchhoffTwin, "_measure", nonlinear)
     assert "superposition" in failed(results(hl.open_bench(bench_path, LAB)))
 
 
-def test_swapped_cables_are_found(bench_path, mocker):
+def test_swapped_cables_fail_reciprocity(bench_path, mocker):
     measure = KirchhoffTwin._measure
 
     def swapped(self, inputs, drive):
@@ -108,32 +108,32 @@ def test_swapped_cables_are_found(bench_path, mocker):
 
 
 @pytest.mark.parametrize("change", ["backend.current_readout=false", "backend.nudges=['current']"])
-def test_what_a_bench_cannot_tell_is_not_applicable(bench_path, change):
+def test_check_without_the_readings_it_needs_is_not_applicable(bench_path, change):
     checks = results(hl.open_bench(bench_path, [*LAB, change]))
     assert checks["reciprocity"].result == "not applicable"
     assert {c.result for name, c in checks.items() if name != "reciprocity"} == {"pass"}
 
 
-def test_a_check_that_cannot_be_made_has_failed(bench_path, mocker):
+def test_error_of_the_network_fails_the_check(bench_path, mocker):
     mocker.patch.object(KirchhoffTwin, "_measure", side_effect=ComplianceError("the source at n0 tripped"))
     checks = results(hl.open_bench(bench_path))
     assert {c.found for c in checks.values() if c.result == "fail"} == {"the source at n0 tripped"}
     assert len(checks) == len(NAMES) - 1  # zero reading and noise floor are one measurement
 
 
-def test_hardware_that_cannot_be_reached(bench_path, mocker):
+def test_unreachable_hardware_fails_the_first_check(bench_path, mocker):
     mocker.patch.object(SimBackend, "open", side_effect=NetworkError("no reply"))
     (check,) = check_bench(hl.open_bench(bench_path))
     assert (check.name, check.result, check.found) == ("open", "fail", "no reply")
 
 
-def test_nothing_leaves_the_limits(bench_path, mocker):
+def test_checks_stay_within_the_limits(bench_path, mocker):
     bench = hl.open_bench(bench_path, ["limits.current=30 uA", "limits.nudge=20 mV", "data.amplitude=10 mV"])
     applied = []
     measure = KirchhoffTwin._measure
 
     def watched(self, inputs, drive):
-        # an output held by a clamp is moved from where it would float
+        # a clamp moves an output away from its floating voltage
         if drive is not None:
             free = measure(self, inputs, None).voltages
             applied.append(np.nanmax(np.abs(drive.values - free)))

@@ -30,7 +30,7 @@ WRONG = {
     "limits.current=1 kS": r"limits\.current = '1 kS'",
     "limits.conductance=1 uS": r"limits\.conductance = '1 uS'",
     "limits.conductance=['1 uS']": r"limits\.conductance",
-    "limits.conductance=['2 uS', '1 uS']": r"limits\.conductance.*rising",
+    "limits.conductance=['2 uS', '1 uS']": r"limits\.conductance.*the smaller first",
     "limits.conductance=['0 S', '1 uS']": r"limits\.conductance",
     "limits.volts=1": r"unknown key limits\.volts",
     "backend.kind=simm": r"backend\.kind = 'simm', did you mean 'sim'\?.*installed are: .*sim",
