@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -85,3 +87,9 @@ def test_addresses_and_the_flag_belong_together(words):
     result = run(*words)
     assert result.exit_code == 2
     assert "--identify" in result.stderr
+
+
+def test_command_module_imports_no_instrument_library():
+    program = "import sys, hwlearn_drivers.commands; print(sorted({'pyvisa', 'serial'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

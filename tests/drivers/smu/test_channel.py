@@ -194,6 +194,40 @@ def test_four_wires_are_not_chosen_while_the_output_is_on(bench):
         channel.four_wire = True
 
 
+class Host:
+    """The least that a channel needs of its instrument; see `ChannelHost`."""
+
+    name = "HOST"
+
+    def __init__(self, model):
+        self.operating_range = family_of(model).operating_ranges[model]
+        self.link = Recorder(model)
+        self.transport = Transport("host", lambda: self.link)
+
+    def write(self, *commands):
+        self.transport.write(*commands)
+
+    write_together = write
+
+
+def test_channel_needs_only_the_channel_host_protocol():
+    host = Host("2400")
+    channel = family_of("2400").channel_class(host, 1, CHANNEL_LIMIT)
+    channel.voltage_source(0.5, 1e-3)
+    channel.on()
+    assert host.link.lines[0] == ":SENS:CURR:PROT 0.001"
+    assert host.link.lines[-1] == ":OUTP 1"
+
+
+def test_halt_marks_channels_as_off(bench):
+    smu, channel, _ = bench
+    channel.on()
+    assert channel.is_on
+    smu.halt()
+    assert not channel.is_on
+    smu.rearm()
+
+
 # --- names ----------------------------------------------------------------------------------------
 
 
