@@ -113,5 +113,5 @@ def _compile(compiler: list[str], firmware: Path, library: Path) -> None:
         check=False,
     )
     if done.returncode:
-        first = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
+        first = next((line for line in done.stderr.splitlines() if "error:" in line), done.stderr.strip()[:200])
         raise SetupError(f"{shlex.join(compiler)} does not compile the firmware of the virtual board: {first}")

@@ -78,17 +78,42 @@ class SoftBoundsLaw:
         strength : array_like
             Factor on the dose: what differs from cycle to cycle.
         """
-        g, v = np.asarray(conductance, dtype=np.float64), np.asarray(volts, dtype=np.float64)
+        return self.after(conductance, self.pulse_effect(volts), width_s, strength)
+
+    def pulse_effect(self, volts: Parameter) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return what the amplitude of a pulse determines.
+
+        Returns
+        -------
+        dose : ndarray
+            Dose relative to a reference pulse of the same width.
+        remaining : ndarray
+            Logarithm of the fraction of the distance to the bound that one reference pulse leaves.
+        bound : ndarray
+            Bound in siemens that the pulse moves the conductance towards.
+        """
+        v = np.asarray(volts, dtype=np.float64)
         up = v > 0
         ref = np.where(up, self.set_voltage, self.reset_voltage)
         v0 = np.where(up, self.set_scale, self.reset_scale)
         size = np.abs(v)
         # sinh(size / v0) / sinh(ref / v0) without overflow
-        ratio = np.exp((size - ref) / v0) * -np.expm1(-2 * size / v0) / -np.expm1(-2 * ref / v0)
-        dose = strength * ratio * np.asarray(width_s) / self.width_s
-        covered = -np.expm1(dose * np.log1p(-np.where(up, self.set_step, self.reset_step)))
-        bound = np.where(up, self.g_max, self.g_min)
-        return np.asarray(np.clip(g + (bound - g) * covered, self.g_min, self.g_max))
+        dose = np.exp((size - ref) / v0) * -np.expm1(-2 * size / v0) / -np.expm1(-2 * ref / v0)
+        remaining = np.log1p(-np.where(up, self.set_step, self.reset_step))
+        return dose, remaining, np.where(up, self.g_max, self.g_min)
+
+    def after(
+        self,
+        conductance: Parameter,
+        effect: tuple[FloatArray, FloatArray, FloatArray],
+        width_s: Parameter,
+        strength: Parameter = 1.0,
+    ) -> FloatArray:
+        """Return the conductance in siemens after a pulse whose `pulse_effect` is known."""
+        g = np.asarray(conductance, dtype=np.float64)
+        dose, remaining, bound = effect
+        covered = -np.expm1(strength * dose * np.asarray(width_s) / self.width_s * remaining)
+        return np.asarray(np.minimum(np.maximum(g + (bound - g) * covered, self.g_min), self.g_max))
 
 
 class SoftBounds(DeviceModel):

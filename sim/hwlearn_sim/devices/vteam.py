@@ -108,11 +108,15 @@ class VteamLaw:
         strength : array_like
             Factor on the dose: what differs from cycle to cycle.
         """
-        dose = strength * self.speed(volts) * np.asarray(width_s)
-        w, dose = np.broadcast_arrays(np.asarray(state, dtype=np.float64), dose)
+        return self.after_dose(state, strength * self.speed(volts) * np.asarray(width_s))
+
+    def after_dose(self, state: Parameter, dose: Parameter) -> FloatArray:
+        """Return the state w after a dose, the change of w without a window; both arguments broadcast."""
+        w, dose = np.asarray(state, dtype=np.float64), np.asarray(dose)
         if self.window == "none":
-            return np.asarray(np.clip(w + dose, 0.0, 1.0))
-        # both windows look the same from either end: go towards 1 always
+            return np.asarray(np.minimum(np.maximum(w + dose, 0.0), 1.0))
+        w, dose = np.broadcast_arrays(w, dose)
+        # both windows are symmetric: always integrate towards 1
         y = _travelled(np.where(dose > 0, w, 1.0 - w), np.abs(dose), self.window, int(self.exponent))
         return np.clip(np.where(dose > 0, y, 1.0 - y), 0.0, 1.0)
 

@@ -150,7 +150,7 @@ def test_the_emulated_board_needs_a_checkout(monkeypatch, tmp_path):
 @pytest.mark.skipif(shutil.which("avr-gcc") is None, reason="the emulated board needs avr-gcc and libsimavr")
 def test_the_emulated_board_measures_what_the_native_one_does():
     rng = np.random.default_rng(4)
-    x, y = rng.uniform(-1, 1, (6, 8)), rng.uniform(-0.2, 0.2, (6, 4))
+    x, y = rng.uniform(-1, 1, (3, 8)), rng.uniform(-0.2, 0.2, (3, 4))
     target = np.exp(rng.uniform(np.log(1.1e-5), np.log(4e-4), 32))
     read = []
     for emulation in ("native", "avr"):

@@ -1,4 +1,4 @@
-"""The firmware as a library: found, compiled once, and one line when that cannot be."""
+"""Compiling the firmware as a host library: caching, and one-line errors."""
 
 from __future__ import annotations
 
@@ -15,16 +15,22 @@ from hwlearn_sim.board.build import firmware_folder, host_header, host_library
 from hwlearn_sim.board.native import NativeBoard
 
 
+@pytest.fixture(autouse=True)
+def _no_optimisation(monkeypatch) -> None:
+    """Compile three times as fast: these tests check the cache, not the speed of the library."""
+    monkeypatch.setattr(board_build, "FLAGS", ("-O0", *board_build.FLAGS[1:]))
+
+
 @pytest.fixture
 def sources(tmp_path: Path) -> Path:
-    """A copy of the firmware's sources, to spoil."""
+    """A copy of the firmware's sources that a test may damage."""
     copy = tmp_path / "firmware"
     for folder in ("core", "hal", "boards/host"):
         shutil.copytree(firmware_folder() / folder, copy / folder)
     return copy
 
 
-def test_compiled_once_and_anew_when_a_source_changes(sources, tmp_path):
+def test_library_is_compiled_once_and_again_after_a_source_change(sources, tmp_path):
     cache = tmp_path / "cache"
     first = host_library(sources, cache)
     made = first.stat().st_mtime_ns
@@ -41,9 +47,12 @@ def test_compiled_once_and_anew_when_a_source_changes(sources, tmp_path):
     assert board.transmit().startswith(b"hwlearn,REFBOARD,0,")
 
 
-def test_two_processes_may_build_at_once(tmp_path):
-    code = "import sys; from pathlib import Path; from hwlearn_sim.board.build import host_library\n"
-    code += "print(host_library(cache=Path(sys.argv[1])))"
+def test_two_processes_can_build_at_the_same_time(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from hwlearn_sim.board import build\n"
+        f"build.FLAGS = {board_build.FLAGS!r}\n"
+        "print(build.host_library(cache=Path(sys.argv[1])))"
+    )
     both = [
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -53,7 +62,7 @@ def test_two_processes_may_build_at_once(tmp_path):
     assert [str(file) for file in tmp_path.iterdir()] == list(found)
 
 
-def test_without_a_compiler_it_says_what_to_install(monkeypatch, tmp_path):
+def test_missing_compiler_error_names_the_package_to_install(monkeypatch, tmp_path):
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(SetupError, match=r"no C compiler.*install") as caught:
@@ -61,14 +70,14 @@ def test_without_a_compiler_it_says_what_to_install(monkeypatch, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_the_compiler_is_that_of_the_environment(monkeypatch, tmp_path):
+def test_compiler_is_taken_from_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("CC", f"{shutil.which('cc')} -DSOMETHING=1")
     first = host_library(cache=tmp_path)
     monkeypatch.setenv("CC", f"{shutil.which('cc')} -DSOMETHING=2")
     assert host_library(cache=tmp_path) != first
 
 
-def test_sources_that_do_not_compile_are_told_in_one_line(sources, tmp_path):
+def test_compile_error_is_one_line(sources, tmp_path):
     (sources / "core" / "board.c").write_text("int broken(void) { return nothing; }\n")
     with pytest.raises(SetupError, match=r"does not compile.*board\.c:1") as caught:
         host_library(sources, tmp_path / "cache")
@@ -76,14 +85,14 @@ def test_sources_that_do_not_compile_are_told_in_one_line(sources, tmp_path):
     assert list((tmp_path / "cache").iterdir()) == []
 
 
-def test_a_cache_that_cannot_be_written(tmp_path):
+def test_unwritable_cache_is_refused(tmp_path):
     file = tmp_path / "file"
     file.write_text("")
     with pytest.raises(SetupError, match="cannot be compiled into"):
         host_library(cache=file / "cache")
 
 
-def test_an_installed_package_brings_the_sources(monkeypatch, sources, tmp_path):
+def test_firmware_sources_are_found_in_an_installed_package(monkeypatch, sources, tmp_path):
     package = tmp_path / "site" / "lib" / "python" / "hwlearn_sim"
     (package / "board").mkdir(parents=True)
     monkeypatch.setattr(board_build, "__file__", str(package / "board" / "build.py"))

@@ -98,8 +98,8 @@ MESSAGES = st.one_of(
 
 
 @given(st.lists(MESSAGES, max_size=12))
-@settings(max_examples=100, deadline=None)
-def test_whatever_comes_no_dac_leaves_the_volts_of_the_record(messages):
+@settings(max_examples=50, deadline=None)
+def test_no_message_moves_a_dac_beyond_the_limits_of_the_record(messages):
     graph = Topology.crossbar(8, 4)
     board = VirtualBench(graph, [PlacedBoard("board")], conductances=2e-5).board("board")
     native = board.controller

@@ -134,25 +134,26 @@ def check_laws(topology: Topology, g, plane: AnalogPlane) -> None:
     assert (balance <= 1e-9 * scale + rounding).all()
 
 
+@pytest.mark.parametrize("seeds", [50, pytest.param(150, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("shared_nodes", [False, True])
 @pytest.mark.parametrize("grounded", [True, False])
-def test_every_solution_obeys_kirchhoff_and_every_source(grounded, shared_nodes):
+def test_solution_obeys_kirchhoff_and_every_source(grounded, shared_nodes, seeds):
     trips = 0
-    for seed in range(150):
+    for seed in range(seeds):
         topology, g, plane, _, _ = random_plane(seed, grounded=grounded, shared_nodes=shared_nodes)
         check_laws(topology, g, plane)
         trips += sum(channel.operating_point.limited for channel in plane.channels())
-    assert trips > 100, "the circuits were meant to run into their limits"
+    assert trips > seeds / 2, "too few sources are in compliance for this test"
 
 
 @pytest.mark.parametrize("grounded", [True, False])
-def test_large_circuits_of_very_unequal_resistors(grounded):
-    for seed in range(60):
+def test_large_circuits_with_very_different_resistors_obey_kirchhoff(grounded):
+    for seed in range(30):
         topology, g, plane, _, _ = random_plane(500 + seed, grounded=grounded, nodes_up_to=50, least_S=1e-10)
         check_laws(topology, g, plane)
 
 
-def test_agrees_with_minimal_cocontent():
+def test_solution_minimises_cocontent():
     limited, apart = 0, []
     for seed in range(40):
         topology, g, plane, nodes, sources = random_plane(1000 + seed)
@@ -170,10 +171,10 @@ def test_agrees_with_minimal_cocontent():
 
 
 def test_warm_start_equals_a_fresh_plane():
-    """A plane that has been through many settings holds no memory of them."""
+    """The solution does not depend on earlier settings."""
     rng = np.random.default_rng(7)
     topology, g, plane, nodes, _ = random_plane(3)
-    for _ in range(200):
+    for _ in range(80):
         fresh = AnalogPlane(topology, g)
         for k, node in enumerate(nodes):
             source = [
@@ -295,7 +296,7 @@ def test_what_makes_no_sense_is_refused():
         AnalogPlane(plane.topology, [1.0])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.sampled_from([0.0, 0.5, 1.0, -1.0]), min_size=3, max_size=3),
     st.lists(st.sampled_from([1e-4, 5e-4, 1e-3, 2e-3]), min_size=3, max_size=3),

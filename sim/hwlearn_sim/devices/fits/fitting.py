@@ -148,29 +148,31 @@ def _likelihood(
     data: PulseData, step: PulseStep, noise: FloatArray, cycle: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the negative log likelihood (B,) and the rms normalised innovation (B,)."""
-    read = data.conductance
+    read, repeats = data.conductance.tolist(), data.repeats.tolist()
     mean = np.full(noise.shape, read[0])
     variance = (noise * read[0]) ** 2
-    nll, square = np.zeros(noise.shape), np.zeros(noise.shape)
+    innovation = np.empty((len(repeats), *noise.shape))
+    expected = np.empty_like(innovation)  # variance of the innovation
     tiny = 1e-4 * float(np.median(read))
-    strength = np.ones((3, *noise.shape))
+    before, strength = np.empty((3, *noise.shape)), np.ones((3, *noise.shape))
     strength[2] += 1e-3
-    for k, times in enumerate(data.repeats, start=1):
+    pulses = zip(repeats, data.amplitude[1:].tolist(), data.width[1:].tolist(), read[1:], strict=True)
+    for k, (times, volts, width_s, reading) in enumerate(pulses):
         # the pulse itself, its slope in the state, its slope in the dose, all in one call
-        after = step(
-            np.stack([mean, mean + tiny, mean]), float(data.amplitude[k]), float(data.width[k] * times), strength
-        )
-        in_state, in_dose = (after[1] - after[0]) / tiny, (after[2] - after[0]) / 1e-3
+        before[:] = mean
+        before[1] += tiny
+        after = step(before, volts, width_s * times, strength)
         mean = after[0]
-        variance = in_state**2 * variance + (in_dose * cycle) ** 2 / times
-        seen = variance + (noise * mean) ** 2
-        off = read[k] - mean
-        nll += 0.5 * (np.log(seen) + off**2 / seen)
-        square += off**2 / seen
-        gain = variance / seen
-        mean = mean + gain * off
+        in_state, in_dose = (after[1] - mean) / tiny, (after[2] - mean) / 1e-3
+        variance = in_state * in_state * variance + (in_dose * cycle) ** 2 / times
+        expected[k] = variance + (noise * mean) ** 2
+        innovation[k] = reading - mean
+        gain = variance / expected[k]
+        mean = mean + gain * innovation[k]
         variance = (1 - gain) * variance
-    return nll, np.sqrt(square / len(data.repeats))
+    square = innovation * innovation / expected
+    nll = 0.5 * (np.log(expected) + square).sum(axis=0)
+    return nll, np.sqrt(square.sum(axis=0) / len(repeats))
 
 
 def _inverse_hessian(

@@ -50,6 +50,8 @@ def fit_soft_bounds(
         "width_s": float(np.median(data.width[1:])) if width_s is None else width_s,
     }
 
+    amplitudes = np.unique(data.amplitude[1:]).tolist()
+
     def named(theta: FloatArray) -> dict[str, FloatArray]:
         values = np.exp(theta)
         values[2:4] = -np.expm1(-values[2:4])  # what is searched for is the exponent of a step
@@ -64,7 +66,13 @@ def fit_soft_bounds(
         for name in ("set_step", "reset_step"):
             candidates[name] = np.minimum(candidates[name], 1 - 1e-9)
         candidates["g_min"] = np.minimum(candidates["g_min"], 0.999 * candidates["g_max"])
-        return SoftBoundsLaw(**candidates, **fixed).moved
+        tried = SoftBoundsLaw(**candidates, **fixed)
+        effects = {volts: tried.pulse_effect(volts) for volts in amplitudes}
+
+        def step(conductance: FloatArray, volts: float, width_s: float, strength: FloatArray) -> FloatArray:
+            return tried.after(conductance, effects[volts], width_s, strength)
+
+        return step
 
     def values(theta: FloatArray) -> dict[str, float]:
         return {name: float(value) for name, value in named(theta).items()}

@@ -46,6 +46,7 @@ def fit_vteam(
     if not up.any() or up.all():
         raise DataError("VTEAM needs SET and RESET pulses (positive and negative amplitudes) in the data")
     most_on, most_off = float(volts[up].max()), float(volts[~up].max())
+    amplitudes = np.unique(data.amplitude[1:]).tolist()
 
     def named(theta: FloatArray) -> dict[str, FloatArray]:
         r_on, r_off, speed_off, speed_on = np.exp(theta[:4])
@@ -69,10 +70,11 @@ def fit_vteam(
         candidates = named(theta)
         candidates["r_off"] = np.maximum(candidates["r_off"], 1.001 * candidates["r_on"])
         tried = VteamLaw(**candidates, window=window, exponent=exponent, resistance=resistance)
+        speeds = {volts: tried.speed(-volts) for volts in amplitudes}
 
         def step(conductance: FloatArray, volts: float, width_s: float, strength: FloatArray) -> FloatArray:
-            state = np.clip(tried.state(conductance), 0.0, 1.0)
-            return tried.siemens(tried.moved(state, -volts, width_s, strength))
+            state = np.minimum(np.maximum(tried.state(conductance), 0.0), 1.0)
+            return tried.siemens(tried.after_dose(state, strength * (speeds[volts] * width_s)))
 
         return step
 

@@ -18,7 +18,8 @@ from hwlearn_sim.instruments.tsp.values import (
     runtime_error,
 )
 
-_MOST_STEPS: Final = 1_000_000
+MAX_STEPS: Final = 1_000_000
+"""Statements that a chunk may execute: an endless loop is aborted."""
 
 
 class Interpreter:
@@ -54,7 +55,7 @@ class Interpreter:
     def _block(self, block: syntax.Block, scopes: list[dict[str, Value]]) -> None:
         for statement in block:
             self._steps += 1
-            if self._steps > _MOST_STEPS:
+            if self._steps > MAX_STEPS:
                 raise runtime_error("script aborted: it does not end")
             match statement:
                 case syntax.CallStatement(call):
@@ -84,7 +85,7 @@ class Interpreter:
         try:
             for turn in turns:
                 self._steps += 1
-                if self._steps > _MOST_STEPS:
+                if self._steps > MAX_STEPS:
                     raise runtime_error("script aborted: it does not end")
                 self._block(block, [*scopes, {} if variable is None else {variable: turn}])
         except _Broken:

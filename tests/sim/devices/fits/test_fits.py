@@ -47,7 +47,7 @@ def off(fit, law):
 
 @pytest.mark.parametrize("law", [SOFT, VTEAM], ids=["soft", "vteam"])
 def test_a_law_is_found_with_its_noise(law):
-    fit = fitted(law, measured(law, 1))
+    fit = fitted(law, measured(law, 1, pulses=200))  # each amplitude once in each polarity
     assert (np.abs(off(fit, law)) < 3.5).all()
     assert all(fit.told.values())
     assert fit.read_noise == pytest.approx(NOISE, rel=0.15)
@@ -58,7 +58,7 @@ def test_a_law_is_found_with_its_noise(law):
 
 
 def test_one_amplitude_tells_no_scale():
-    fit = fit_soft_bounds(measured(SOFT, 2, amplitudes=(1.0,)))
+    fit = fit_soft_bounds(measured(SOFT, 2, pulses=200, amplitudes=(1.0,)))
     assert not fit.told["set_scale"]
     assert not fit.told["reset_scale"]
     assert fit.told["set_step"]
