@@ -18,13 +18,10 @@ class Headroom:
     limits : Limits
     inputs : ndarray, shape (S, n_in)
         Input volts of each sample.
-    nudge : float
-        Maximum displacement of an output in volts.
     """
 
-    def __init__(self, topology: Topology, limits: Limits, inputs: FloatArray, nudge: float) -> None:
-        self.limits, self.nudge = limits, nudge
-        self._topology = topology
+    def __init__(self, topology: Topology, limits: Limits, inputs: FloatArray) -> None:
+        self.topology, self.limits = topology, limits
         self._low, self._high = driven_range(topology, inputs)
 
     def outputs(self, free: FloatArray) -> FloatArray:
@@ -38,8 +35,8 @@ class Headroom:
     def dacs(self, free: FloatArray, kappa: float) -> FloatArray:
         """Return the volts (S, n_out) by which a DAC behind kappa may move either way within the current limit."""
         # the current limit bounds the voltage between the DAC and every driven terminal
-        n_out = self._topology.n_outputs
-        most = self.limits.current / series_conductance(self._topology, self.limits, np.full(n_out, kappa))
+        kappas = np.full(self.topology.n_outputs, kappa)
+        most = self.limits.current / series_conductance(self.topology, self.limits, kappas)
         return np.minimum(free - (self._high - most), (self._low + most) - free)
 
 

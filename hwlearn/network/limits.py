@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.device_access.limits import limit_range, limit_value
 from hwlearn.errors import LimitError
 from hwlearn.units import ROUNDING, format_quantity
+
+_UNITS: Final = {"voltage": "V", "drop": "V", "nudge": "V", "current": "A"}
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -59,13 +62,8 @@ class Limits:
         current: float | str,
         conductance: Sequence[float | str],
     ) -> None:
-        for name, value, unit in (
-            ("voltage", voltage, "V"),
-            ("drop", drop, "V"),
-            ("nudge", nudge, "V"),
-            ("current", current, "A"),
-        ):
-            object.__setattr__(self, name, limit_value(f"limits.{name}", value, unit))
+        for name, value in (("voltage", voltage), ("drop", drop), ("nudge", nudge), ("current", current)):
+            object.__setattr__(self, name, limit_value(f"limits.{name}", value, _UNITS[name]))
         object.__setattr__(self, "conductance", limit_range("limits.conductance", conductance, "S"))
 
     # --- checks -------------------------------------------------------------------------------------
@@ -86,12 +84,12 @@ class Limits:
                 f"input {topology.names[topology.inputs[k]]} of sample {sample} is {inputs[sample, k]}; "
                 "every input voltage must be finite"
             )
-        self._check(inputs, self.voltage, "V", "limits.voltage", topology, topology.inputs, "input voltage")
+        self._check("voltage", "input voltage", inputs, topology, topology.inputs)
         terminals = [inputs]
         if topology.ground is not None:
             terminals.append(np.zeros((len(inputs), 1)))
         if outputs is not None:
-            self._check(outputs, self.voltage, "V", "limits.voltage", topology, topology.outputs, "output drive")
+            self._check("voltage", "output drive", outputs, topology, topology.outputs)
             terminals.append(outputs)
         driven = np.concatenate(terminals, axis=1)
         if len(driven):
@@ -105,11 +103,11 @@ class Limits:
 
     def check_currents(self, topology: Topology, nodes: IntArray, currents: FloatArray) -> None:
         """Refuse source currents (S, n) in amperes into these nodes above ``current``; NaN means no source."""
-        self._check(currents, self.current, "A", "limits.current", topology, nodes, "source current")
+        self._check("current", "source current", currents, topology, nodes)
 
     def check_nudge(self, topology: Topology, moved: FloatArray) -> None:
         """Refuse output displacements (S, n_out) in volts above ``nudge``; NaN means no nudge."""
-        self._check(moved, self.nudge, "V", "limits.nudge", topology, topology.outputs, "nudge")
+        self._check("nudge", "nudge", moved, topology, topology.outputs)
 
     def check_conductances(self, topology: Topology, conductances: FloatArray) -> None:
         """Refuse target conductances (E,) in siemens outside ``conductance``; the error names the first edge."""
@@ -122,20 +120,13 @@ class Limits:
                 f"limits.conductance = {format_quantity(low, 'S')} to {format_quantity(high, 'S')}"
             )
 
-    def _check(
-        self,
-        values: FloatArray,
-        limit: float,
-        unit: str,
-        limit_name: str,
-        topology: Topology,
-        nodes: IntArray,
-        what: str,
-    ) -> None:
+    def _check(self, name: str, what: str, values: FloatArray, topology: Topology, nodes: IntArray) -> None:
+        """Refuse values (S, n) at the nodes whose magnitude exceeds the limit ``name``."""
+        limit, unit = getattr(self, name), _UNITS[name]
         over = np.abs(values) > limit * (1 + ROUNDING)
         if over.any():
             sample, k = np.argwhere(over)[0]
             raise LimitError(
                 f"{what} {format_quantity(float(values[sample, k]), unit)} at {topology.names[nodes[k]]} "
-                f"(sample {sample}) exceeds {limit_name} = {format_quantity(limit, unit)}; nothing was applied"
+                f"(sample {sample}) exceeds limits.{name} = {format_quantity(limit, unit)}; nothing was applied"
             )

@@ -20,6 +20,7 @@ from hwlearn.circuit.batches import batch
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access.access import DeviceAccess
 from hwlearn.errors import LimitError, NetworkError
+from hwlearn.network.headroom import Headroom
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind, Nudge, OutputDrive
 
@@ -422,9 +423,7 @@ class Network(ABC):
         """Choose the strength of each sample (S,) within the limits and the capability of the hardware."""
         least = error.least_error(self.resolution) if isinstance(error, HasLeastError) else self.resolution
         strength = nudge.strengths(
-            self.topology,
-            self._nudge_limits(),
-            inputs,
+            Headroom(self.topology, self._nudge_limits(), inputs),
             free,
             e,
             least,

@@ -159,9 +159,7 @@ class Nudge(ABC):
 
     def strengths(
         self,
-        topology: Topology,
-        limits: Limits,
-        inputs: FloatArray,
+        headroom: Headroom,
         free: FloatArray,
         error: FloatArray,
         least_error: float = 0.0,
@@ -171,8 +169,10 @@ class Nudge(ABC):
 
         Parameters
         ----------
-        inputs, free, error : ndarray
-            Input volts (S, n_in), measured free outputs (S, n_out), dC/dV_out (S, n_out).
+        headroom : Headroom
+            Limits and inputs of the samples.
+        free, error : ndarray, shape (S, n_out)
+            Measured free outputs in volts, and dC/dV_out.
         least_error : float
             ``"auto"`` skips samples whose largest absolute error does not exceed it.
         resolution : float
@@ -198,13 +198,16 @@ class Nudge(ABC):
         size = np.abs(error).max(axis=1)
         if self.strength != "auto":
             chosen = np.where(size > 0, self.strength, 0.0)
-            limits.check_nudge(topology, self._known_reach(error) * chosen[:, None])
+            headroom.limits.check_nudge(headroom.topology, self._known_reach(error) * chosen[:, None])
             return chosen
-        headroom = Headroom(topology, limits, inputs, min(limits.nudge, self.most_move_V))
         most = np.maximum(self._most(headroom, free, error), 0.0)
         chosen = np.where((size > least_error) & np.isfinite(most), most, 0.0)
         moved = chosen * self._reach(error).max(axis=1)
         return np.where(moved > resolution, chosen, 0.0)
+
+    def _most_move(self, headroom: Headroom) -> float:
+        """Return the maximum displacement of an output in volts."""
+        return min(headroom.limits.nudge, self.most_move_V)
 
     def _reach(self, error: FloatArray) -> FloatArray:
         """Return the volts (S, n_out) by which a unit strength moves the outputs, as far as the model knows."""
@@ -241,7 +244,7 @@ class CurrentNudge(Nudge):
         reach = MODEL_HEADROOM * self._reach(error)
         return _smallest(
             _ratio(headroom.limits.current, np.abs(error)),
-            _ratio(headroom.nudge, reach),
+            _ratio(self._most_move(headroom), reach),
             _ratio(headroom.outputs(free), reach),
         )
 
@@ -281,7 +284,7 @@ class ClampNudge(Nudge):
 
     def _most(self, headroom: Headroom, free: FloatArray, error: FloatArray) -> FloatArray:
         step = self._step(error)
-        bounds = [_ratio(headroom.nudge, np.abs(step)), _ratio(headroom.outputs(free), np.abs(step))]
+        bounds = [_ratio(self._most_move(headroom), np.abs(step)), _ratio(headroom.outputs(free), np.abs(step))]
         if self.impedance is not None:
             current = error if self.metric == "impedance" else _solved(self.impedance, step)
             bounds.append(_ratio(headroom.limits.current, MODEL_HEADROOM * np.abs(current)))
@@ -327,7 +330,7 @@ class ResistorNudge(Nudge):
     def _most(self, headroom: Headroom, free: FloatArray, error: FloatArray) -> FloatArray:
         size = np.abs(error)
         return _smallest(
-            _ratio(headroom.nudge, MODEL_HEADROOM * self._reach(error)),
+            _ratio(self._most_move(headroom), MODEL_HEADROOM * self._reach(error)),
             _ratio(headroom.outputs(free), size),
             _ratio(headroom.dacs(free, self.kappa), size),
         )

@@ -18,6 +18,7 @@ from hwlearn.errors import NetworkError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.observer import nudged_outputs, shifted
 from hwlearn.learning.rules.rule import Gradient, Rule, named_readings
+from hwlearn.network.headroom import Headroom
 from hwlearn.network.network import Network, Readout, TwoPhase
 from hwlearn.network.nudges import ClampNudge, CurrentNudge, Nudge, OutputDrive, Strength
 
@@ -126,9 +127,7 @@ class _ComputedNudges:
         free = network.measure(inputs)
         e = error(free.voltages)
         strength = nudge.strengths(
-            network.topology,
-            network.limits,
-            inputs,
+            Headroom(network.topology, network.limits, inputs),
             free.voltages,
             e,
             error.least_error(network.resolution),
