@@ -1,4 +1,4 @@
-"""However a program ends, the outputs are off, and OFF was the first thing that was sent."""
+"""On every exit path the outputs are switched off, and OFF is the first command that is sent."""
 
 import contextlib
 import os
@@ -22,23 +22,25 @@ ON = {"2400": ":OUTP 1", "2612B": "smua.source.output=1"}
 OFF = {"2400": [":OUTP 0"], "2612B": ["smua.source.output=0", "smub.source.output=0"]}
 
 PROGRAM = """
-import os, signal, sys
+import contextlib, os, signal, sys
 from hwlearn_drivers.smu import ChannelLimit, open_smu
 from hwlearn_drivers.transport.addresses import LinkOptions
 from hwlearn_drivers.transport.connector import Connector
-url, model = sys.argv[1:]
 {before}
-smu = open_smu(url, {{1: ChannelLimit(2.0, 1e-3)}}, model=model, connector=Connector(LinkOptions(timeout_s=20.0)))
-channel = smu.channel(1)
-channel.voltage_source(0.5, 1e-3)
-channel.on()
-print("on", flush=True)
+connector = Connector(LinkOptions(timeout_s=20.0))
+smu = contextlib.ExitStack()
+for url, model in zip(sys.argv[1::2], sys.argv[2::2]):
+    opened = open_smu(url, {{1: ChannelLimit(2.0, 1e-3)}}, model=model, connector=connector)
+    smu.push(opened)
+    channel = opened.channel(1)
+    channel.voltage_source(0.5, 1e-3)
+    channel.on()
 {then}
 """
 
 
 class Instrument:
-    """Answers as an idle SMU would; ``mute`` stops it, ``held`` are questions that it never answers."""
+    """Answers like an idle SMU; ``mute`` stops all replies, ``held`` are queries that are never answered."""
 
     def __init__(self, model, held=()):
         self.dry, self.mute, self.held = DryAnswers(model), False, held
@@ -48,9 +50,11 @@ class Instrument:
         return None if reply is None or self.mute or line in self.held else reply + b"\n"
 
 
-def started(device, model, before, then):
+def started(devices, before, then):
+    """Start a program that switches on channel 1 of every device (model -> responder)."""
+    places = [text for model, device in devices.items() for text in (device.url, model)]
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(before=before, then=then), device.url, model],
+        [sys.executable, "-c", PROGRAM.format(before=before, then=then), *places],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -58,34 +62,34 @@ def started(device, model, before, then):
 
 
 def after_on(device, model):
-    """Return the lines after the output went on and its error queue was read.
+    """Return the lines after the output was switched on and the error queue was read.
 
-    The line that spoils a command which a signal may have cut short means nothing to any instrument.
+    Without ``~~``, the line that makes a truncated command invalid.
     """
     heard = device.heard
     return [line for line in heard[heard.index(ON[model]) + 2 :] if line != "~~"]
 
 
 @POSIX
-@pytest.mark.parametrize("model", ON)
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_every_ending_switches_off_first(responder, model, ending):
-    device = responder(Instrument(model))
+def test_every_exit_path_sends_off_first_to_every_instrument(responder, ending):
+    devices = {model: responder(Instrument(model)) for model in ON}
     before, then, code = ENDINGS[ending]
-    program = started(device, model, before, then)
+    program = started(devices, before, then)
     program.communicate(timeout=60)
-    device.wait_for_the_end()
     assert program.returncode == code
-    assert after_on(device, model)[: len(OFF[model])] == OFF[model]
-    assert ON[model] not in after_on(device, model)
+    for model, device in devices.items():
+        device.wait_for_the_end()
+        assert after_on(device, model)[: len(OFF[model])] == OFF[model]
+        assert ON[model] not in after_on(device, model)
 
 
 @POSIX
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_a_signal_while_waiting_for_an_answer_switches_off_first(responder, name):
+def test_signal_while_waiting_for_reply_sends_off_first(responder, name):
     number = getattr(signal, name)
     device = responder(Instrument("2400", held=(":READ?",)))
-    program = started(device, "2400", "", "with smu:\n    channel.read()")
+    program = started({"2400": device}, "", "with smu:\n    channel.read()")
     device.wait_for(":READ?")
     os.kill(program.pid, number)
     program.communicate(timeout=60)
@@ -95,7 +99,7 @@ def test_a_signal_while_waiting_for_an_answer_switches_off_first(responder, name
 
 
 @POSIX
-def test_the_sigterm_handler_is_there_only_while_something_is_open(responder):
+def test_sigterm_handler_is_installed_only_while_an_instrument_is_open(responder):
     before = signal.getsignal(signal.SIGTERM)
     first, second = responder(Instrument("2400")), responder(Instrument("2400"))
     with open_smu(first.url, {1: CHANNEL_LIMIT}, model="2400"):
@@ -108,7 +112,7 @@ def test_the_sigterm_handler_is_there_only_while_something_is_open(responder):
 
 
 @POSIX
-def test_a_program_that_ignores_sigterm_goes_on(responder):
+def test_ignored_sigterm_stays_ignored(responder):
     device = responder(Instrument("2400"))
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
@@ -119,7 +123,7 @@ def test_a_program_that_ignores_sigterm_goes_on(responder):
 
 
 @POSIX
-def test_opened_in_a_thread_it_leaves_signals_alone(responder):
+def test_open_in_a_thread_installs_no_signal_handler(responder):
     device = responder(Instrument("2400"))
     before = signal.getsignal(signal.SIGTERM)
     found = []
@@ -134,22 +138,22 @@ def test_opened_in_a_thread_it_leaves_signals_alone(responder):
     assert found == [before]
 
 
-def test_a_handler_put_on_top_is_left_in_place(responder):
+def test_later_installed_handler_is_kept(responder):
     device = responder(Instrument("2400"))
     before = signal.getsignal(signal.SIGTERM)
 
-    def theirs(number, frame):
+    def other(number, frame):
         pass
 
     try:
         with open_smu(device.url, {1: CHANNEL_LIMIT}, model="2400"):
-            signal.signal(signal.SIGTERM, theirs)
-        assert signal.getsignal(signal.SIGTERM) is theirs
+            signal.signal(signal.SIGTERM, other)
+        assert signal.getsignal(signal.SIGTERM) is other
     finally:
         signal.signal(signal.SIGTERM, before)
 
 
-# --- instruments that do not answer any more ------------------------------------------------------
+# --- instruments that stop answering --------------------------------------------------------------
 
 
 def opened(device, timeout_s=0.2):
@@ -161,7 +165,7 @@ def opened(device, timeout_s=0.2):
     return smu
 
 
-def test_a_mute_instrument_gets_off_before_any_question(responder):
+def test_mute_instrument_receives_off_before_any_query(responder):
     instrument = Instrument("2400")
     device = responder(instrument)
     smu = opened(device)
@@ -171,10 +175,10 @@ def test_a_mute_instrument_gets_off_before_any_question(responder):
     with pytest.raises(OutputsMayBeOnError, match=r"OUTPUTS MAY BE ON: CHANNEL 1 OF .*2400 .*not confirmed"):
         smu.close()
     assert after_on(device, "2400")[:2] == [":READ?", ":OUTP 0"]
-    assert device.heard.count(":OUTP 0") >= 4  # at opening twice, now, and after reconnecting
+    assert device.heard.count(":OUTP 0") >= 4  # twice when opened, once now, once after reconnecting
 
 
-def test_a_peer_that_is_gone_for_good_is_named_in_capitals(responder):
+def test_unreachable_instrument_is_named_in_capitals(responder):
     device = responder(Instrument("2400"))
     smu = opened(device)
     device.refuse()
@@ -184,7 +188,7 @@ def test_a_peer_that_is_gone_for_good_is_named_in_capitals(responder):
     assert not open_outputs.watched(smu)
 
 
-def test_a_peer_that_comes_back_gets_off_on_the_new_connection(responder):
+def test_off_is_sent_over_a_new_connection(responder):
     device = responder(Instrument("2400"))
     smu = opened(device)
     device.drop()
@@ -194,7 +198,7 @@ def test_a_peer_that_comes_back_gets_off_on_the_new_connection(responder):
     assert device.heard[heard] == ":OUTP 0"
 
 
-def test_an_instrument_that_says_it_is_still_on_is_named(responder):
+def test_instrument_that_reports_on_after_off_is_named(responder):
     instrument = Instrument("2400")
     device = responder(lambda line: b"1\n" if line == ":OUTP?" else instrument(line))
     smu = opened(device)
@@ -202,12 +206,12 @@ def test_an_instrument_that_says_it_is_still_on_is_named(responder):
         smu.close()
 
 
-def test_one_silent_instrument_does_not_spare_the_next(responder):
+def test_unreachable_instrument_does_not_prevent_off_to_the_next(responder):
     gone, there = responder(Instrument("2400")), responder(Instrument("2400"))
     first, second = opened(gone), opened(there)
     gone.refuse()
     heard = len(there.heard)
-    # the first bytes into a dead connection may still be taken
+    # the first bytes into a dead connection may still be accepted
     with contextlib.suppress(OutputsMayBeOnError):
         open_outputs.halt_all([first, second])
     there.wait_for(":OUTP 0")
@@ -217,7 +221,7 @@ def test_one_silent_instrument_does_not_spare_the_next(responder):
         first.close()
 
 
-def test_reconnecting_is_explicit_and_begins_with_off(responder, caplog):
+def test_reconnection_starts_with_off(responder, caplog):
     device = responder(Instrument("2400"))
     with opened(device, timeout_s=5.0) as smu:
         device.drop()
@@ -228,10 +232,10 @@ def test_reconnecting_is_explicit_and_begins_with_off(responder, caplog):
         assert device.heard[heard : heard + 2] == [":OUTP 0", "*IDN?"]
         assert "*RST" in device.heard[heard:]
         assert "connected again" in caplog.text
-        assert smu.channel(1).source is None, "whoever uses it sets it up anew"
+        assert smu.channel(1).source is None, "the user configures it again"
 
 
-def test_another_instrument_in_its_place_is_refused(responder):
+def test_reconnection_rejects_a_different_instrument(responder):
     instrument = Instrument("2400")
     names = iter(["DRY RUN,2400,0,0", "DRY RUN,2400,4711,0"])
     device = responder(lambda line: next(names).encode() + b"\n" if line == "*IDN?" else instrument(line))
@@ -242,7 +246,7 @@ def test_another_instrument_in_its_place_is_refused(responder):
     smu.close()
 
 
-def test_a_thread_that_was_about_to_switch_on_cannot(responder):
+def test_halt_blocks_other_threads_from_switching_on(responder):
     device = responder(Instrument("2400"))
     with opened(device, timeout_s=5.0) as smu:
         smu.halt()
