@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hwlearn.errors import LimitError, NetworkError
-from hwlearn.lab.runs.store import Run, connect
+from hwlearn.lab.runs.database import connect
+from hwlearn.lab.runs.store import Run
 from hwlearn_sim import KirchhoffTwin
 from hwlearn_sim.twin.backend import SimBackend
 

@@ -131,7 +131,7 @@ def test_killed(start, hwlearn, whole):
     assert json.loads(hwlearn("runs", "--json").out[-1])["status"] == "running"
     command.end(signal.SIGKILL)
     row = json.loads(hwlearn("runs", "--json").out[-1])
-    assert row["status"] == "broken off"
+    assert row["status"] == "aborted"
     assert row["epochs"] >= 3
     assert hwlearn("report", run).code == 0
     resumed(hwlearn, run, whole)

@@ -1,4 +1,4 @@
-"""Writes a training into its run store as it happens."""
+"""Record a training in its run folder, step by step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Self
 from hwlearn.arrays import IntArray
 from hwlearn.errors import RunError
 from hwlearn.lab.bench.bench import Bench
-from hwlearn.lab.runs.store import Run, connect, packed, put_fact
+from hwlearn.lab.runs.database import connect, packed, put_fact
+from hwlearn.lab.runs.store import Run
 from hwlearn.learning.records import Callback, Epoch, History, Step
 from hwlearn.learning.rules import Gradient
 from hwlearn.learning.training import Trainer
@@ -23,19 +24,19 @@ from hwlearn.storage.lock import FolderLock
 
 
 class RunRecorder(Callback):
-    """Commits everything that a training does, each step before the next begins; pass it to `Bench.train`.
+    """Callback that commits every step of a training before the next step begins; pass it to `Bench.train`.
 
     Parameters
     ----------
     run : Run
-        The run to write into; see `Run.create`.
+        The run to write; see `Run.create`.
     bench : Bench, optional
-        What is trained; with it, the scores that a simulator knows to be true are kept for each epoch.
+        The bench that is trained. With it, the true scores that a simulator knows are recorded for each epoch.
 
     Raises
     ------
     RunError
-        If another process is writing it, or (from each callback) if the disk takes no more.
+        If another process is writing the run, or, from each callback, if the disk is full.
     """
 
     def __init__(self, run: Run, bench: Bench | None = None) -> None:
@@ -44,7 +45,7 @@ class RunRecorder(Callback):
         self._db = connect(run.folder)
 
     def close(self) -> None:
-        """Let go of the run."""
+        """Close the database and release the lock of the run."""
         self._db.close()
         self._lock.release()
 
@@ -57,25 +58,25 @@ class RunRecorder(Callback):
         self.close()
 
     def on_start(self, trainer: Trainer, programmed: Programmed) -> None:
-        """Commit the conductances that training starts from, and that it is running."""
+        """Commit the initial conductances and the status ``running``."""
         with self._commit() as db:
             put_fact(db, "status", "running")
             put_fact(db, "started", time.time(), only_if_missing=True)
-            for ended in ("ended", "final", "result"):  # what an earlier, interrupted part came to
+            for ended in ("ended", "final", "result"):  # of an earlier, interrupted part
                 put_fact(db, ended, None)
             start = {"asked": programmed.requested, "reached": programmed.reached, "failed": programmed.failed}
             put_fact(db, "initial", {name: array.tolist() for name, array in start.items()}, only_if_missing=True)
 
     def on_gradient(self, epoch: int, number: int, samples: IntArray, gradient: Gradient) -> None:
-        """Commit a measured batch."""
+        """Commit the readings of a batch."""
         arrays = {"samples": samples, "outputs": gradient.outputs, "costs": gradient.costs, **gradient.readings}
         row = (number, epoch, time.time(), float(gradient.costs.mean()), gradient.skipped, packed(arrays))
         with self._commit() as db:
-            # a batch whose update was lost is measured again on resume
+            # after a resume, a batch whose update was lost is measured again
             db.execute("INSERT OR REPLACE INTO batches VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def on_step(self, step: Step) -> None:
-        """Commit an update, with what the optimizer needs to go on from it."""
+        """Commit an update and the state of the optimizer after it."""
         done = step.programmed
         arrays = {
             "gradient": step.gradient.values,
@@ -97,7 +98,7 @@ class RunRecorder(Callback):
             db.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?)", (epoch.number, json.dumps(record)))
 
     def on_end(self, history: History) -> None:
-        """Commit how it ended."""
+        """Commit the final conductances and why the training ended."""
         with self._commit() as db:
             put_fact(db, "status", history.stopped)
             put_fact(db, "ended", time.time())

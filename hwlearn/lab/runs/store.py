@@ -1,11 +1,7 @@
-"""The run store: one folder a run, and a database into which every step is committed before the next begins.
-
-SQLite in WAL mode with ``synchronous=FULL``: a committed row survives a killed process and a power cut.
-"""
+"""The run store: one folder for each run, with its bench file and a database of every step."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import platform
@@ -24,24 +20,15 @@ from hwlearn.arrays import FloatArray
 from hwlearn.errors import RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench_file.file import load_bench_file
+from hwlearn.lab.runs.database import DATABASE, FORMAT, connect, create_database, put_fact, unpacked
 from hwlearn.learning.records import Epoch, Progress, Score
 from hwlearn.storage.lock import FolderLock
 
-FORMAT = 1
-DATABASE, BENCH_FILE = "run.sqlite", "bench.toml"
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE batches (step INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, time REAL NOT NULL,
-                      cost REAL NOT NULL, skipped INTEGER NOT NULL, arrays BLOB NOT NULL);
-CREATE TABLE updates (step INTEGER PRIMARY KEY, time REAL NOT NULL, arrays BLOB NOT NULL);
-CREATE TABLE optimizer (only_row INTEGER PRIMARY KEY CHECK (only_row = 0), step INTEGER NOT NULL,
-                        state BLOB NOT NULL);
-CREATE TABLE epochs (number INTEGER PRIMARY KEY, record TEXT NOT NULL);
-"""
+BENCH_FILE = "bench.toml"
 
 
 def runs_folder(chosen: str | Path | None = None) -> Path:
-    """Return where runs are kept: the chosen folder, else ``$HWLEARN_RUNS``, else ``./runs``."""
+    """Return the folder of all runs: the chosen one, else ``$HWLEARN_RUNS``, else ``./runs``."""
     return Path(chosen or os.environ.get("HWLEARN_RUNS") or "runs")
 
 
@@ -52,16 +39,16 @@ class Run:
     Attributes
     ----------
     folder : Path
-        Holds ``bench.toml`` (the exact bench file) and ``run.sqlite``.
+        Contains ``bench.toml``, the bench file with all defaults filled in, and ``run.sqlite``, the database.
     """
 
     folder: Path
 
-    # --- making and finding -------------------------------------------------------------------------
+    # --- create and find -------------------------------------------------------------------------
 
     @classmethod
     def create(cls, bench: Bench, runs: Path) -> Run:
-        """Make the folder and the database of a new run.
+        """Create the folder and the database of a new run.
 
         Raises
         ------
@@ -74,24 +61,19 @@ class Run:
             runs.mkdir(parents=True, exist_ok=True)
             folder = _new_folder(runs, name)
             (folder / BENCH_FILE).write_text(bench.text(), encoding="utf-8")
-            run = cls(folder)
-            with closing(sqlite3.connect(folder / DATABASE)) as db, db:
-                db.execute("PRAGMA journal_mode=WAL")
-                db.executescript(_SCHEMA)
-                for key, value in _identity(bench).items():
-                    put_fact(db, key, value)
+            create_database(folder, _identity(bench))
         except (OSError, sqlite3.Error) as error:
-            raise RunError(f"cannot make a run folder in {runs}: {error}") from error
-        return run
+            raise RunError(f"cannot create a run folder in {runs}: {error}") from error
+        return cls(folder)
 
     @classmethod
     def open(cls, path: str | Path, runs: Path | None = None) -> Run:
-        """Open a run by its folder, or by its name (or the beginning of it) in the runs folder.
+        """Open a run by its folder, or by its name (or the first part of it) in the folder of all runs.
 
         Raises
         ------
         RunError
-            If there is no such run, several fit, or it was written by another version of the store.
+            If there is no such run, several runs match, or it was written by another version of the store.
         """
         folder = Path(path)
         if not (folder / DATABASE).is_file():
@@ -99,7 +81,9 @@ class Run:
             fit = [run.folder for run in cls.all(where) if str(path) and run.name.startswith(str(path))]
             if len(fit) != 1:
                 several = ", ".join(p.name for p in fit)
-                what = f"fits several runs: {several}" if fit else f"is no run folder, and no run in {where}"
+                what = (
+                    f"matches several runs: {several}" if fit else f"is not a run folder, and not a run in {where}"
+                )
                 raise RunError(f"{str(path)!r} {what}; `hwlearn runs` lists them")
             folder = fit[0]
         run = cls(folder)
@@ -116,16 +100,16 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
+        """Name of the folder."""
         return self.folder.name
 
     def bench(self) -> Bench:
-        """Open the bench that the run was made from."""
+        """Return a bench from the bench file in the run folder."""
         return Bench(replace(load_bench_file(self.folder / BENCH_FILE), name=self.meta("bench")))
 
     @property
     def alive(self) -> bool:
-        """Whether a process is writing the run now."""
+        """Whether a process is writing the run."""
         try:
             FolderLock(self.folder, "run").release()
         except RunError:
@@ -134,17 +118,19 @@ class Run:
 
     @property
     def status(self) -> str:
-        """How the run stands: created, running, finished, no improvement, interrupted, failed, broken off."""
+        """One of ``created``, ``running``, ``finished``, ``no improvement``,
+        ``interrupted``, ``terminated``, ``failed: ...``, or ``aborted`` if the process ended without writing one.
+        """
         status = str(self.meta("status"))
-        return "broken off" if status == "running" and not self.alive else status
+        return "aborted" if status == "running" and not self.alive else status
 
     def meta(self, key: str) -> Any:
-        """Return a fact about the run, None if it has none of that name."""
+        """Return a fact about the run by name; None if it does not exist."""
         rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
         return json.loads(rows[0][0]) if rows else None
 
     def set_meta(self, **facts: object) -> None:
-        """Commit facts about the run."""
+        """Write and commit facts about the run."""
         try:
             with closing(connect(self.folder)) as db, db:
                 for key, value in facts.items():
@@ -153,11 +139,11 @@ class Run:
             raise RunError(f"run {self.folder} cannot be written: {error}") from error
 
     def epochs(self) -> list[Epoch]:
-        """Return the epochs that were completed."""
+        """Return the completed epochs."""
         return [_epoch(json.loads(row[0])) for row in self._rows("SELECT record FROM epochs ORDER BY number")]
 
     def true_scores(self) -> list[dict[str, Score]]:
-        """Return, for each completed epoch, the scores that a simulator knew to be true; empty on hardware."""
+        """Return the true scores of each completed epoch by row set; empty on hardware."""
         records = [json.loads(row[0]) for row in self._rows("SELECT record FROM epochs ORDER BY number")]
         return [{name: Score(**score) for name, score in record.get("true", {}).items()} for record in records]
 
@@ -170,14 +156,14 @@ class Run:
         return np.array([row[0] for row in self._rows("SELECT cost FROM batches ORDER BY step")])
 
     def readings(self, step: int) -> dict[str, FloatArray]:
-        """Return everything that was read in the batch of a step, by name; ``samples`` are its rows."""
+        """Return all readings of the batch of a step by name; ``samples`` are its row numbers."""
         rows = self._rows("SELECT arrays FROM batches WHERE step = ?", step)
         if not rows:
             raise RunError(f"run {self.name} has no batch of step {step}")
         return unpacked(rows[0][0])
 
     def conductances(self, step: int | None = None) -> FloatArray:
-        """Return the unquantised conductances (E,) asked by a step, or where the run stands now."""
+        """Return the unquantised target conductances (E,) in siemens of a step, or of the end of the run."""
         if step is None:
             final = self.meta("final")
             if final is not None:
@@ -195,7 +181,7 @@ class Run:
         return unpacked(rows[0][0])["asked"]
 
     def progress(self) -> Progress | None:
-        """Return where the training stands, for `Bench.train` to go on from; None before the first update."""
+        """Return the state after the last update, from which `Bench.train` can continue; None before the first."""
         rows = self._rows("SELECT step, state FROM optimizer")
         if not rows:
             return None
@@ -227,33 +213,8 @@ class Run:
             raise RunError(f"run {self.folder} cannot be read: {error}") from error
 
 
-def connect(folder: Path) -> sqlite3.Connection:
-    """Open the database of a run folder, so that what is committed is on the disk."""
-    db = sqlite3.connect(folder / DATABASE, timeout=10)
-    db.execute("PRAGMA synchronous=FULL")
-    return db
-
-
-def put_fact(db: sqlite3.Connection, key: str, value: object, *, only_if_missing: bool = False) -> None:
-    """Write a fact about the run as JSON; the caller commits."""
-    verb = "IGNORE" if only_if_missing else "REPLACE"
-    db.execute(f"INSERT OR {verb} INTO meta VALUES (?, ?)", (key, json.dumps(value)))
-
-
-def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return arrays by name as one blob."""
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def unpacked(blob: bytes) -> dict[str, FloatArray]:
-    """Return the arrays of a blob by name."""
-    with np.load(io.BytesIO(blob), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}
-
-
 def _identity(bench: Bench) -> dict[str, object]:
+    """Return the facts that identify a new run."""
     return {
         "format": FORMAT,
         "bench": bench.file.name,
@@ -269,6 +230,7 @@ def _identity(bench: Bench) -> dict[str, object]:
 
 
 def _new_folder(runs: Path, name: str) -> Path:
+    """Create a folder of this name, or of this name with a number, and return it."""
     number = 1
     while True:
         folder = runs / (name if number == 1 else f"{name}-{number}")

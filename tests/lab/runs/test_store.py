@@ -14,8 +14,9 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import RunError
+from hwlearn.lab.runs.database import connect, packed, unpacked
 from hwlearn.lab.runs.recorder import RunRecorder
-from hwlearn.lab.runs.store import Run, connect, packed, unpacked
+from hwlearn.lab.runs.store import Run
 
 
 def trained(bench, runs, callbacks=(), start=None, run=None):
@@ -154,12 +155,12 @@ def test_runs_are_found_by_the_beginning_of_their_name(bench_path, tmp_path, mon
     one, two = (Run.create(bench, tmp_path / "runs") for _ in range(2))
     monkeypatch.setenv("HWLEARN_RUNS", str(tmp_path / "runs"))
     assert Run.open(two.name).folder == two.folder
-    with pytest.raises(RunError, match="fits several runs"):
+    with pytest.raises(RunError, match="matches several runs"):
         Run.open(one.name[:10])
     Run.create(bench, tmp_path / "single")
     for name in ("nothing", "", "*", "..", tmp_path / "gone"):
         for where in ("runs", "single", "empty"):
-            with pytest.raises(RunError, match="is no run folder"):
+            with pytest.raises(RunError, match="is not a run folder"):
                 Run.open(name, tmp_path / where)
 
 

@@ -1,0 +1,67 @@
+"""SQLite database of a run folder: schema, connection, and arrays as blobs.
+
+SQLite runs in WAL mode with ``synchronous=FULL``: a committed row survives a killed process and a power failure.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+
+from hwlearn.arrays import FloatArray
+
+FORMAT = 1
+"""Version of the schema."""
+
+DATABASE = "run.sqlite"
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE batches (step INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, time REAL NOT NULL,
+                      cost REAL NOT NULL, skipped INTEGER NOT NULL, arrays BLOB NOT NULL);
+CREATE TABLE updates (step INTEGER PRIMARY KEY, time REAL NOT NULL, arrays BLOB NOT NULL);
+CREATE TABLE optimizer (only_row INTEGER PRIMARY KEY CHECK (only_row = 0), step INTEGER NOT NULL,
+                        state BLOB NOT NULL);
+CREATE TABLE epochs (number INTEGER PRIMARY KEY, record TEXT NOT NULL);
+"""
+
+
+def create_database(folder: Path, facts: Mapping[str, object]) -> None:
+    """Create the database of a new run with some facts in its table ``meta``."""
+    with closing(sqlite3.connect(folder / DATABASE)) as db, db:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.executescript(_SCHEMA)
+        for key, value in facts.items():
+            put_fact(db, key, value)
+
+
+def connect(folder: Path) -> sqlite3.Connection:
+    """Return a connection to the database of a run folder; each commit waits until the data is on the disk."""
+    db = sqlite3.connect(folder / DATABASE, timeout=10)
+    db.execute("PRAGMA synchronous=FULL")
+    return db
+
+
+def put_fact(db: sqlite3.Connection, key: str, value: object, *, only_if_missing: bool = False) -> None:
+    """Write a fact about the run as JSON, without a commit."""
+    verb = "IGNORE" if only_if_missing else "REPLACE"
+    db.execute(f"INSERT OR {verb} INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+
+
+def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Return named arrays as one blob in NPZ format."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def unpacked(blob: bytes) -> dict[str, FloatArray]:
+    """Return the named arrays of a blob."""
+    with np.load(io.BytesIO(blob), allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
