@@ -1,4 +1,4 @@
-"""``hwlearn devices`` lists without talking, and asks only whom it was told to."""
+"""``hwlearn devices`` lists ports without opening any, and identifies only given addresses."""
 
 import json
 import socket
@@ -23,17 +23,17 @@ def lines(result):
 
 @pytest.fixture
 def one_port(mocker):
-    """A machine with one USB serial port and no bus; opening anything is a failure of the test."""
+    """A machine with one USB serial port and one USB resource; opening any link fails the test."""
     port = ListPortInfo("/dev/ttyACM7")
     port.description, port.vid, port.pid, port.serial_number = "Some board", 0x2341, 0x42, "X1"
     mocker.patch("hwlearn_drivers.instrument.discovery.list_ports.comports", return_value=[port])
     mocker.patch(
         "hwlearn_drivers.instrument.discovery._pure_python_resources", return_value=["USB0::1510::9296::1::INSTR"]
     )
-    return mocker.patch("hwlearn_drivers.instrument.discovery.open_link", side_effect=AssertionError("it talked"))
+    return mocker.patch("hwlearn_drivers.instrument.discovery.open_link", side_effect=AssertionError("opened"))
 
 
-def test_listing_talks_to_nobody(one_port):
+def test_listing_contacts_no_instrument(one_port):
     result = run("--json")
     assert result.exit_code == 0
     serial, bus = lines(result)
@@ -49,7 +49,7 @@ def test_listing_talks_to_nobody(one_port):
     assert one_port.call_count == 0
 
 
-def test_only_the_named_address_is_asked():
+def test_identify_contacts_only_the_given_address():
     listener = socket.create_server(("127.0.0.1", 0))
     heard = []
 
@@ -74,7 +74,7 @@ def test_only_the_named_address_is_asked():
     assert heard == [b"*IDN?\n"]
 
 
-def test_an_address_where_nobody_is_is_told_of_and_fails():
+def test_unreachable_address_is_reported_and_fails():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         free = listener.getsockname()[1]
     result = run("--json", "--identify", f"socket://127.0.0.1:{free}")
@@ -83,7 +83,7 @@ def test_an_address_where_nobody_is_is_told_of_and_fails():
 
 
 @pytest.mark.parametrize("words", [["--identify"], ["COM3"]])
-def test_addresses_and_the_flag_belong_together(words):
+def test_addresses_without_identify_are_rejected(words):
     result = run(*words)
     assert result.exit_code == 2
     assert "--identify" in result.stderr

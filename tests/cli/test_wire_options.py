@@ -1,4 +1,4 @@
-"""``--dry-run`` and ``--wire-log`` on a bench with instruments; ``off`` sends OFF and nothing else."""
+"""``--dry-run`` and ``--wire-log`` on a bench with instruments; ``off`` sends only OFF."""
 
 import json
 import re
@@ -65,18 +65,18 @@ def bench_at(tmp_path):
 
 @pytest.fixture
 def absent(bench_at):
-    """A bench whose instruments are not there."""
+    """A bench with unreachable instruments."""
     return bench_at("GPIB0::24::INSTR", "TCPIP::192.0.2.1::5025::SOCKET", "USB0::0x05E6::0x2612::1::INSTR")
 
 
-def test_off_is_write_only(absent):
+def test_off_sends_no_query(absent):
     result = run("off", absent, "--set", "backend.dry_run=true")
     assert result.exit_code == 0
     sent = [line.partition(" > ")[2] for line in result.stdout.splitlines() if " > " in line]
     assert sorted(sent) == [":OUTP 0", ":OUTP 0", "smua.source.output=0", "smub.source.output=0"]
 
 
-def test_a_dry_run_prints_every_command_and_sends_none(absent, tmp_path):
+def test_dry_run_prints_every_command_and_sends_none(absent, tmp_path):
     result = run("train", absent, "--dry-run", "--runs", tmp_path / "runs")
     commands = [line for line in result.stdout.splitlines() if " > " in line]
     by_address = {
@@ -85,14 +85,14 @@ def test_a_dry_run_prints_every_command_and_sends_none(absent, tmp_path):
     for mine in by_address.values():
         switched = [bool(re.search(r"(OUTP|output=) ?1", text)) for text in mine]
         assert any(switched)
-        # the limit is on the wire before the output goes on, and OFF comes before anything else
+        # OFF is sent first, and the limit before the output is switched on
         first_on = switched.index(True)
         assert any(re.search(r"PROT|ILIM|VLIM|limiti|limitv", text) for text in mine[:first_on])
         assert re.search(r"(OUTP|output=) ?0", mine[0])
         assert re.search(r"(OUTP|output=) ?0", " ".join(mine[-3:]))
 
 
-def test_the_wire_log_holds_both_directions(bench_at, tmp_path):
+def test_wire_log_contains_both_directions(bench_at, tmp_path):
     placed = [PlacedSmu("a", "2400", (0,)), PlacedSmu("b", "2450", (1,)), PlacedSmu("c", "2612B", (2,))]
     from hwlearn.lab.bench_file.file import load_bench_file
 
@@ -110,7 +110,7 @@ def test_the_wire_log_holds_both_directions(bench_at, tmp_path):
     assert not virtual.instrument("a").channels[0].settings.output
 
 
-def test_a_backend_without_a_wire_says_so(tmp_path):
+def test_dry_run_of_a_backend_without_it_is_rejected(tmp_path):
     result = run("train", "iris", "--dry-run", "--runs", tmp_path / "runs")
     assert result.exit_code == 2
     assert "backend.dry_run" in result.stderr

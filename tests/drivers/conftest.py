@@ -1,4 +1,4 @@
-"""Instruments for the driver tests: a scripted link, a responder on a real TCP socket, and one on a pty."""
+"""Instruments for the driver tests: a scripted link, a responder on a TCP socket, and one on a pty."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DEADLINE_S = 10.0
 
 
 class ScriptedLink(StreamLink):
-    """Expects exactly the given messages in the given order, and answers as told."""
+    """Expects exactly the given messages in the given order, and gives the replies of the script."""
 
     __slots__ = ("closed", "expected", "sent")
 
@@ -53,12 +53,12 @@ class ScriptedLink(StreamLink):
         self.closed = True
 
     def _receive(self, timeout_s: float) -> bytes:
-        raise LinkTimeout("the script has no answer")
+        raise LinkTimeout("the script has no reply")
 
 
 @pytest.fixture
 def scripted() -> Iterator[Callable[..., tuple[Transport, ScriptedLink]]]:
-    """Make transports over scripts; every script must have been played to its end."""
+    """Make transports over scripts; at the end every script must be complete."""
     links: list[ScriptedLink] = []
 
     def make(exchanges: Iterable[tuple[str, str | None]]) -> tuple[Transport, ScriptedLink]:
@@ -75,7 +75,7 @@ def scripted() -> Iterator[Callable[..., tuple[Transport, ScriptedLink]]]:
 class Responder:
     """A TCP instrument in a thread; ``answer`` maps a received line to bytes to send, None to stay silent.
 
-    A reply may be a callable: it runs in the responder's thread and returns the bytes, late as it likes.
+    A reply may be a callable that runs in the responder's thread and returns the bytes, with any delay.
     """
 
     answer: Callable[[str], bytes | Callable[[], bytes] | None]
@@ -109,9 +109,9 @@ class Responder:
         self._clients.clear()
 
     def refuse(self) -> None:
-        """Take no connections any more."""
+        """Accept no more connections, and reset the open ones."""
         with contextlib.suppress(OSError):
-            self._server.shutdown(socket.SHUT_RDWR)  # closing alone would leave a waiting accept at work
+            self._server.shutdown(socket.SHUT_RDWR)  # closing alone would not end a waiting accept
         self._server.close()
         self.drop()
 
@@ -121,10 +121,10 @@ class Responder:
         while line not in self.heard:
             with contextlib.suppress(queue.Empty):
                 self.lines.get(timeout=0.05)
-            assert time.monotonic() < deadline, f"{line!r} never came, only {self.heard}"
+            assert time.monotonic() < deadline, f"{line!r} was not received, only {self.heard}"
 
     def wait_for_the_end(self) -> None:
-        """Wait until all that the peers sent before they left has been heard."""
+        """Wait until everything that the peers sent has been received and they have disconnected."""
         for talk in self._talks:
             talk.join(DEADLINE_S)
             assert not talk.is_alive(), "a peer is still connected"
@@ -156,13 +156,13 @@ class Responder:
                     if callable(reply):
                         reply = reply()
                     if reply:
-                        with contextlib.suppress(OSError):  # whoever asked may be gone; what it said counts
+                        with contextlib.suppress(OSError):  # the peer may have disconnected
                             client.sendall(reply)
                     self.lines.put(text)
 
 
 def _message_size(pending: bytes) -> int | None:
-    """Return the size of the first complete message without its end; a block may hold newlines."""
+    """Return the size of the first complete message without its end; a block may contain newlines."""
     start = 0
     if block := re.match(rb"[^\n]*[ ,]#([1-9])", pending):
         length = pending[block.end() : block.end() + int(block[1])]
@@ -173,7 +173,7 @@ def _message_size(pending: bytes) -> int | None:
 
 @pytest.fixture
 def responder() -> Iterator[Callable[..., Responder]]:
-    """Make TCP responders; they end with the test."""
+    """Make TCP responders; they are closed after the test."""
     made: list[Responder] = []
 
     def make(answer: Callable[[str], bytes | Callable[[], bytes] | None]) -> Responder:
@@ -189,7 +189,7 @@ def responder() -> Iterator[Callable[..., Responder]]:
 def pty_responder() -> Iterator[Callable[[Callable[[bytes], bytes | None]], str]]:
     """Make a responder on a pty and return its device name; Linux and macOS."""
     if sys.platform == "win32":
-        pytest.skip("there are no ptys on Windows")
+        pytest.skip("Windows has no ptys")
     import pty
     import tty
 
@@ -231,7 +231,7 @@ def _firmware() -> None:
 
 @pytest.fixture
 def board_rig(_firmware: None) -> Iterator[Callable[..., BoardRig]]:
-    """Make reference boards: their own firmware on a network; they end with the test."""
+    """Make reference boards, with their firmware, on a network; they are closed after the test."""
     made: list[BoardRig] = []
 
     def make(**options: object) -> BoardRig:
@@ -245,7 +245,7 @@ def board_rig(_firmware: None) -> Iterator[Callable[..., BoardRig]]:
 
 @pytest.fixture(autouse=True)
 def _no_outputs_left_open() -> Iterator[None]:
-    """No test may leave an instrument among the open outputs."""
+    """Fail a test that leaves an instrument registered in `open_outputs`."""
     yield
     left = list(open_outputs._open.values())
     for instrument in left:

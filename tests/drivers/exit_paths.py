@@ -1,4 +1,4 @@
-"""The ways in which a program ends: what it does first, how it ends, and with which code."""
+"""Exit paths of a program: code that runs first, code that ends it, and its exit code."""
 
 import signal
 import sys
@@ -15,7 +15,7 @@ ENDINGS = {
     "sys.exit": ("", "sys.exit(3)", 3),
     "Ctrl-C": ("", "signal.raise_signal(signal.SIGINT)", -signal.SIGINT),
     "SIGTERM": ("", "signal.raise_signal(signal.SIGTERM)", -signal.SIGTERM),
-    "SIGTERM with a handler of one's own": (
+    "SIGTERM with a custom handler": (
         "signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(5))",
         "signal.raise_signal(signal.SIGTERM)",
         5,

@@ -1,4 +1,4 @@
-"""Edges: fixed resistors, and the edge card over a real socket."""
+"""Edges on SMU benches: fixed resistors, and the edge card over a socket."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def triangle():
 
 
 class Card:
-    """An edge card: what it holds, and what is wrong with it."""
+    """An edge card with its codes and injected faults."""
 
     def __init__(self, places=8, stuck=()):
         self.codes = np.zeros(places, dtype=np.uint16)
@@ -63,10 +63,10 @@ def card(responder):
     opened.close()
 
 
-# --- fixed ----------------------------------------------------------------------------------------
+# --- fixed resistors ------------------------------------------------------------------------------
 
 
-def test_fixed_edges_fail_at_everything_but_what_they_are(triangle):
+def test_fixed_edges_fail_for_other_targets(triangle):
     edges = FixedEdges(triangle, LIMITS, [1e-4, 2e-4, 3e-4])
     done = edges.program(np.array([1e-4, 2.1e-4, 3e-4]))
     assert done.failed.tolist() == [False, True, False]
@@ -74,30 +74,30 @@ def test_fixed_edges_fail_at_everything_but_what_they_are(triangle):
     assert FixedEdges(triangle, LIMITS, 1e-4).conductances.tolist() == [1e-4] * 3
 
 
-def test_fixed_edges_fit_the_network_and_its_limits(triangle):
+def test_fixed_edges_outside_the_limits_are_rejected(triangle):
     with pytest.raises(SetupError, match="3 edges need one conductance or as many, got 2"):
         FixedEdges(triangle, LIMITS, [1e-4, 2e-4])
     with pytest.raises(LimitError, match="outside limits"):
         FixedEdges(triangle, LIMITS, [1e-4, 2e-4, 1.0])
 
 
-# --- the card -------------------------------------------------------------------------------------
+# --- edge card ------------------------------------------------------------------------------------
 
 
-def test_the_card_takes_and_reports_codes(card, triangle):
+def test_card_sets_and_reports_codes(card, triangle):
     opened, device = card
     edges = CardEdges(opened, triangle, LIMITS, LAW, places=[5, 0, 3])
     device.codes[1] = 77
-    asked = np.array([2e-5, 1e-4, 9e-4])
-    done = edges.program(asked)
-    wanted = LAW.nearest(asked)
+    targets = np.array([2e-5, 1e-4, 9e-4])
+    done = edges.program(targets)
+    wanted = LAW.nearest(targets)
     assert device.codes[[5, 0, 3]].tolist() == wanted.tolist()
-    assert device.codes[1] == 77, "a place that belongs to nobody stays as it was"
+    assert device.codes[1] == 77, "an unused place does not change"
     np.testing.assert_array_equal(done.reached, LAW.siemens(wanted))
     assert not done.failed.any()
 
 
-def test_an_edge_that_did_not_move_has_failed(card, triangle):
+def test_edge_that_does_not_change_is_reported_as_failed(card, triangle):
     opened, device = card
     device.stuck = [1]
     done = CardEdges(opened, triangle, LIMITS, LAW).program(np.array([1e-4, 1e-4, 1e-4]))
@@ -105,11 +105,11 @@ def test_an_edge_that_did_not_move_has_failed(card, triangle):
     assert done.reached[1] == LAW.siemens(np.array([0], dtype=np.uint16))[0]
 
 
-def test_a_card_is_fenced_if_it_has_the_register_for_it(card):
+def test_card_with_event_register_uses_the_fence(card):
     assert card[0].transport.fence is SCPI_FENCE
 
 
-def test_a_card_without_that_register_is_left_to_fall_silent(responder):
+def test_card_without_event_register_is_resynchronised_by_silence(responder):
     device = Card()
 
     def answer(line):
@@ -127,7 +127,7 @@ def test_a_card_without_that_register_is_left_to_fall_silent(responder):
         assert not [line for line in server.heard if line.startswith("*ESE") and "?" in line]
 
 
-def test_a_card_is_reached_again_after_its_link_was_closed(card, triangle):
+def test_card_reconnects_after_its_link_was_closed(card, triangle):
     opened, device = card
     edges = CardEdges(opened, triangle, LIMITS, LAW)
     edges.reconnect()
@@ -138,14 +138,14 @@ def test_a_card_is_reached_again_after_its_link_was_closed(card, triangle):
     assert device.codes[3] == 9
 
 
-def test_a_refused_block_is_raised_with_its_command(card):
+def test_rejected_block_raises_error_with_its_command(card):
     opened, device = card
     device.error = b'-161,"Invalid block data"'
     with pytest.raises(InstrumentError, match=r"'EDGE:DATA' with error -161, 'Invalid block data'"):
         opened.write_codes(np.array([1, 2, 3], dtype=np.uint16))
 
 
-def test_a_wrong_checksum_is_garbled(card):
+def test_wrong_checksum_is_a_garbled_reply(card):
     opened, device = card
     device.spoilt = True
     with pytest.raises(GarbledReplyError, match=r"EDGE:DATA\?"):
@@ -160,12 +160,12 @@ def test_a_wrong_checksum_is_garbled(card):
     ("places", "words"),
     [([0, 1], "3 edges need as many"), ([0, 1, 1], "different places"), ([0, 1, 8], "places 0 to 7")],
 )
-def test_places_must_be_there(card, triangle, places, words):
+def test_invalid_places_are_rejected(card, triangle, places, words):
     with pytest.raises(SetupError, match=words):
         CardEdges(card[0], triangle, LIMITS, LAW, places)
 
 
-def test_limits_that_the_card_cannot_reach_are_refused(card, triangle):
+def test_limits_beyond_the_card_are_rejected(card, triangle):
     wide = Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-7, 1e-3))
     with pytest.raises(SetupError, match="the edge card covers"):
         CardEdges(card[0], triangle, wide, LAW)

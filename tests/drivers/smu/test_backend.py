@@ -1,4 +1,4 @@
-"""The ``[backend]`` table of kind ``smu``: what it takes, what it refuses, and OFF by bench file."""
+"""`SmuBackend`: settings, errors before and while opening, dry run, OFF by bench file."""
 
 from importlib.metadata import entry_points
 
@@ -22,7 +22,7 @@ def triangle():
 
 
 def table(**changes):
-    """Return a table that works in a dry run, with changes."""
+    """Return a valid table for a dry run, with changes."""
     whole = {
         "channels": [
             {"address": "GPIB0::24::INSTR", "model": "2612B", "channel": "a", "node": "in"},
@@ -39,12 +39,12 @@ def settings(**changes):
     return SmuBackend.Settings(**table(**changes))
 
 
-def test_it_is_registered():
+def test_backend_is_registered():
     (found,) = [entry for entry in entry_points(group="hwlearn.backends") if entry.name == "smu"]
     assert found.load() is SmuBackend
 
 
-def test_quantities_are_read_with_their_units():
+def test_quantities_accept_units():
     read = settings(settle="20 ms", ramp_step="10 mV", voltage_sigma="50 uV", current_range="10 uA", timeout="5 s")
     assert (read.settle, read.ramp_step, read.voltage_sigma) == (0.02, 0.01, 5e-5)
     assert (read.current_range, read.timeout, read.voltage_range) == (1e-5, 5.0, "limits")
@@ -73,17 +73,17 @@ def test_quantities_are_read_with_their_units():
         {"kind": "sim"},
     ],
 )
-def test_what_the_table_does_not_know_is_refused(wrong):
+def test_invalid_settings_are_rejected(wrong):
     with pytest.raises(ValidationError):
         settings(**wrong)
 
 
-def test_the_table_does_not_change_afterwards():
+def test_settings_are_immutable():
     with pytest.raises(ValidationError):
         settings().nplc = 10
 
 
-def test_a_dry_run_measures_programs_and_prints(triangle, capsys, tmp_path):
+def test_dry_run_measures_programs_and_prints(triangle, capsys, tmp_path):
     log = tmp_path / "wire.log"
     with SmuBackend.open(settings(wire_log=log, nplc=0.1), triangle, LIMITS) as network:
         readout = network.measure([[0.25]])
@@ -99,7 +99,7 @@ def test_a_dry_run_measures_programs_and_prints(triangle, capsys, tmp_path):
     assert log.read_text(encoding="ascii").rstrip().endswith("closed")
 
 
-def test_a_dry_edge_card_does_what_it_is_told(triangle, capsys):
+def test_dry_run_with_edge_card_reports_the_codes_that_were_set(triangle, capsys):
     with SmuBackend.open(settings(edges={"address": "COM3", "places": [2, 0, 1]}), triangle, LIMITS) as network:
         done = network.program([3e-5, 1e-4, 9e-4])
     assert not done.failed.any()
@@ -134,14 +134,14 @@ def test_a_dry_edge_card_does_what_it_is_told(triangle, capsys):
         ),
     ],
 )
-def test_a_table_that_does_not_fit_the_network_is_refused(triangle, changes, words, capsys):
+def test_settings_that_do_not_fit_the_network_are_rejected(triangle, changes, words, capsys):
     with pytest.raises(SetupError, match=words):
         SmuBackend.open(settings(**changes), triangle, LIMITS)
-    assert not open_outputs._open, "whatever was open is closed again"
+    assert not open_outputs._open, "opened instruments are closed again"
     printed = capsys.readouterr().out
     assert "output=1" not in printed
     if "SMU channel" in words or "neither" in words or "twice" in words:
-        assert printed == "", "what can be refused beforehand is refused before anything is touched"
+        assert printed == "", "rejected before any instrument is contacted"
 
 
 def test_edges_outside_the_limits_are_refused(triangle):
@@ -150,7 +150,7 @@ def test_edges_outside_the_limits_are_refused(triangle):
 
 
 def smus(model, faulty=False):
-    """Answer as an idle SMU; a faulty one complains about its first setting."""
+    """Answer like an idle SMU; a faulty one reports an error after its first setting."""
     dry = DryAnswers(model)
     state = {"faulty": False}
 
@@ -174,7 +174,7 @@ def two(first, second, **changes):
     return settings(channels=channels, dry_run=False, timeout=5.0, **changes)
 
 
-def test_if_one_instrument_refuses_the_others_are_closed_and_off(responder, triangle):
+def test_rejected_setting_closes_and_switches_off_all_instruments(responder, triangle):
     good, bad = responder(smus("2400")), responder(smus("2400", faulty=True))
     with pytest.raises(InstrumentError, match="-222"):
         SmuBackend.open(two(good.url, bad.url), triangle, LIMITS)
@@ -183,14 +183,14 @@ def test_if_one_instrument_refuses_the_others_are_closed_and_off(responder, tria
         assert ":OUTP 1" not in device.heard
 
 
-def test_if_one_instrument_is_not_there_the_others_are_closed_and_off(responder, triangle):
+def test_missing_instrument_closes_and_switches_off_the_others(responder, triangle):
     good = responder(smus("2400"))
     with pytest.raises(LinkError, match="cannot connect"):
         SmuBackend.open(two(good.url, "socket://127.0.0.1:1"), triangle, LIMITS)
     assert good.heard[-1] == ":OUTP?"
 
 
-def test_off_writes_to_everything_and_asks_nothing(responder):
+def test_off_writes_to_every_instrument_without_a_query(responder):
     first, second = responder(lambda line: None), responder(lambda line: None)
     SmuBackend.off(two(first.url, second.url))
     for device in (first, second):
@@ -198,7 +198,7 @@ def test_off_writes_to_everything_and_asks_nothing(responder):
         assert device.heard == [":OUTP 0"]
 
 
-def test_off_reaches_the_others_when_one_is_gone(responder):
+def test_off_reaches_the_other_instruments_if_one_is_unreachable(responder):
     there, gone = responder(lambda line: None), responder(lambda line: None)
     gone.refuse()
     with pytest.raises(OutputsMayBeOnError, match=r"OUTPUTS MAY BE ON: EVERY CHANNEL OF socket://") as raised:
@@ -208,7 +208,7 @@ def test_off_reaches_the_others_when_one_is_gone(responder):
     there.wait_for(":OUTP 0")
 
 
-def test_off_in_a_dry_run_prints(capsys):
+def test_off_in_a_dry_run_prints_the_commands(capsys):
     SmuBackend.off(settings())
     assert capsys.readouterr().out.splitlines() == [
         "GPIB0::24::INSTR > smua.source.output=0",

@@ -1,4 +1,4 @@
-"""What every channel refuses, whatever the model; and that nothing refused ever reaches the wire."""
+"""`SmuChannel` of every model: checks before sending, order of commands, identities, numbers on the wire."""
 
 import io
 import math
@@ -25,7 +25,7 @@ DRY = Connector(dry_run=True)
 
 
 class Recorder(DryLink):
-    """An idle instrument that remembers what it was sent."""
+    """An idle instrument that records the messages it receives."""
 
     __slots__ = ("lines",)
 
@@ -47,7 +47,7 @@ def opened(model, channel_limit=CHANNEL_LIMIT, channel=1):
 
 @pytest.fixture(params=MODELS)
 def bench(request):
-    """An SMU of each model, set up as a voltage source, and what it has been sent since."""
+    """An SMU of each model, configured as a voltage source, with the messages sent since then."""
     smu, channel, link = opened(request.param)
     channel.voltage_source(0.0, 1e-3)
     link.lines.clear()
@@ -55,7 +55,7 @@ def bench(request):
     smu.close()
 
 
-# --- refused before the wire ----------------------------------------------------------------------
+# --- checks before sending ------------------------------------------------------------------------
 
 
 def test_level_beyond_channel_limit_is_rejected_with_value_limit_and_unit(bench):
@@ -87,7 +87,7 @@ def test_level_beyond_channel_limit_is_rejected_with_value_limit_and_unit(bench)
         (lambda c: setattr(c, "nplc", math.nan), "NPLC .* outside"),
     ],
 )
-def test_nothing_refused_reaches_the_wire(bench, request_, words):
+def test_rejected_values_are_not_sent(bench, request_, words):
     _, channel, link = bench
     with pytest.raises(LimitError, match=words):
         request_(channel)
@@ -104,7 +104,7 @@ def test_nothing_refused_reaches_the_wire(bench, request_, words):
         ("B2902A", 20.0, 3.0),
     ],
 )
-def test_the_instruments_own_region_is_a_limit_too(model, volts, amperes):
+def test_values_outside_the_operating_region_are_rejected(model, volts, amperes):
     smu, channel, link = opened(model, ChannelLimit(volts, amperes))
     link.lines.clear()
     with pytest.raises(LimitError, match="beyond the instrument"):
@@ -130,10 +130,10 @@ def test_channel_limit_must_be_positive_and_finite(volts, amperes):
         ChannelLimit(volts, amperes)
 
 
-# --- order ----------------------------------------------------------------------------------------
+# --- order of commands ----------------------------------------------------------------------------
 
 
-def test_no_output_goes_on_before_its_limit_is_set(bench):
+def test_output_is_not_switched_on_without_a_limit(bench):
     smu, channel, link = bench
     smu.set_up()
     link.lines.clear()
@@ -146,7 +146,7 @@ def test_no_output_goes_on_before_its_limit_is_set(bench):
 
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("kind", ["voltage", "current"])
-def test_the_limit_comes_before_the_level_and_both_before_the_output(model, kind):
+def test_limit_is_sent_before_level_and_both_before_output_on(model, kind):
     smu, channel, link = opened(model)
     link.lines.clear()
     if kind == "voltage":
@@ -163,7 +163,7 @@ def test_the_limit_comes_before_the_level_and_both_before_the_output(model, kind
     smu.close()
 
 
-def test_a_source_turns_with_the_output_on_and_only_then(bench):
+def test_change_of_source_keeps_the_output_state(bench):
     _, channel, link = bench
     channel.current_source(0.0, 1.0)
     assert channel._output_command(True) not in link.lines
@@ -175,7 +175,7 @@ def test_a_source_turns_with_the_output_on_and_only_then(bench):
     assert channel.level == 0.25
 
 
-def test_after_off_a_channel_must_be_made_a_source_again(bench):
+def test_after_halt_the_output_stays_off_until_on(bench):
     smu, channel, link = bench
     channel.on()
     smu.halt()
@@ -187,7 +187,7 @@ def test_after_off_a_channel_must_be_made_a_source_again(bench):
     assert channel._output_command(True) in link.lines
 
 
-def test_four_wires_are_not_chosen_while_the_output_is_on(bench):
+def test_four_wire_cannot_be_changed_while_the_output_is_on(bench):
     _, channel, _ = bench
     channel.on()
     with pytest.raises(NetworkError, match="switch it off"):
@@ -195,7 +195,7 @@ def test_four_wires_are_not_chosen_while_the_output_is_on(bench):
 
 
 class Host:
-    """The least that a channel needs of its instrument; see `ChannelHost`."""
+    """A minimal instrument for a channel; see `ChannelHost`."""
 
     name = "HOST"
 
@@ -228,11 +228,11 @@ def test_halt_marks_channels_as_off(bench):
     smu.rearm()
 
 
-# --- names ----------------------------------------------------------------------------------------
+# --- names of settings ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["npcl", "voltage_limit", "four_wires", "curent_range"])
-def test_a_mistyped_setting_is_refused(bench, name):
+def test_misspelled_setting_is_rejected(bench, name):
     smu, channel, link = bench
     with pytest.raises(AttributeError):
         setattr(channel, name, 1.0)
@@ -245,13 +245,13 @@ def test_a_mistyped_setting_is_refused(bench, name):
     assert link.lines == []
 
 
-def test_a_setting_that_is_read_only_is_refused(bench):
+def test_read_only_setting_is_rejected(bench):
     _, channel, _ = bench
     with pytest.raises(AttributeError):
         channel.level = 0.5
 
 
-# --- who is who -----------------------------------------------------------------------------------
+# --- identity and driver --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_setting_that_is_read_only_is_refused(bench):
         ("Keysight Technologies,B2912B,MY51140001,5.0", "KeysightB2900"),
     ],
 )
-def test_the_driver_follows_from_the_identity(line, family):
+def test_identity_selects_the_driver(line, family):
     assert family_by_identity(Identity.parse(line)).__name__ == family
 
 
@@ -275,18 +275,18 @@ def test_an_unknown_instrument_is_refused(line):
 
 
 @pytest.mark.parametrize("line", ["", "0", "a,b,c", "KEITHLEY,,1,1"])
-def test_what_is_no_identity_is_refused(line):
+def test_invalid_identity_is_rejected(line):
     with pytest.raises(UnknownInstrumentError, match=r"not a reply to \*IDN\?"):
         Identity.parse(line)
 
 
-def test_no_model_belongs_to_two_drivers():
+def test_every_model_has_one_driver():
     assert len(models()) == len(set(models()))
     with pytest.raises(SetupError, match="no driver for the SMU model '2500'"):
         family_of("2500")
 
 
-def test_a_named_model_is_switched_off_before_it_is_asked(responder):
+def test_given_model_is_switched_off_before_any_query(responder):
     heard = responder(
         lambda line: DryAnswers("2612B")(line.encode()) and DryAnswers("2612B")(line.encode()) + b"\n"
     )
@@ -294,13 +294,13 @@ def test_a_named_model_is_switched_off_before_it_is_asked(responder):
         assert heard.heard[:3] == ["smua.source.output=0", "smub.source.output=0", "*IDN?"]
 
 
-def test_another_instrument_than_the_named_one_is_refused(responder):
+def test_different_instrument_than_the_given_model_is_rejected(responder):
     heard = responder(lambda line: b"KEITHLEY INSTRUMENTS INC.,MODEL 2400,1,1\n" if line == "*IDN?" else None)
     with pytest.raises(UnknownInstrumentError, match=r"expects a 2450, but .*2400"):
         open_smu(heard.url, {1: CHANNEL_LIMIT}, model="2450")
 
 
-def test_off_by_address_is_written_and_nothing_is_asked(responder):
+def test_off_by_address_sends_no_query(responder):
     heard = responder(lambda line: None)
     write_off(heard.url, "auto", Connector(LinkOptions(timeout_s=5.0)))
     for family in FAMILIES:
@@ -310,7 +310,7 @@ def test_off_by_address_is_written_and_nothing_is_asked(responder):
     assert not [line for line in heard.heard if "?" in line or "print" in line]
 
 
-def test_a_dry_run_goes_through_everything_and_opens_nothing(capsys):
+def test_dry_run_prints_a_whole_session(capsys):
     with open_smu("GPIB0::24::INSTR", {1: CHANNEL_LIMIT}, model="2400", connector=DRY) as smu:
         channel = smu.channel(1)
         channel.voltage_source(0.0, 1e-3)
@@ -328,12 +328,12 @@ def test_a_dry_run_goes_through_everything_and_opens_nothing(capsys):
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_a_number_reads_back_as_itself(value):
+def test_sent_number_reads_back_exactly(value):
     assert float(number(value)) == value
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_number_is_never_written(value):
+def test_values_that_are_not_finite_are_not_sent(value):
     with pytest.raises(ValueError, match="is not finite"):
         number(value)
 
@@ -348,7 +348,7 @@ _VOLTS = {"VOLT", "VOLT:PROT", "CURR:VLIM", "VOLT:RANG", "LIST:VOLT", "levelv", 
 
 
 def numbers_sent(lines):
-    """Return volts and amperes that went over the wire as levels, limits and ranges."""
+    """Return the volts and amperes that were sent as levels, limits and ranges."""
     volts, amperes = [], []
     for line in lines:
         if found := _SENT.search(line):
@@ -372,12 +372,12 @@ _REQUEST = st.one_of(
 
 
 def check_requests(model, requests):
-    """Make requests of any kind; what was sent lies within the channel limit and equals what was requested."""
+    """Make random requests; every number sent is within the channel limit and equals a requested value."""
     smu, channel, link = opened(model)
     link.lines.clear()
-    asked = {0.0}
+    requested = {0.0}
     for name, *values in requests:
-        asked.update(values[0] if name == "sweep" else values)
+        requested.update(values[0] if name == "sweep" else values)
         try:
             if name.endswith("_range"):
                 setattr(channel, name, values[0])
@@ -388,14 +388,14 @@ def check_requests(model, requests):
     volts, amperes = numbers_sent(link.lines)
     assert all(abs(value) <= CHANNEL_LIMIT.volts * (1 + 1e-9) for value in volts)
     assert all(abs(value) <= CHANNEL_LIMIT.amperes * (1 + 1e-9) for value in amperes)
-    assert {*volts, *amperes} <= asked
+    assert {*volts, *amperes} <= requested
     smu.close()
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.parametrize("model", MODELS)
 @given(requests=st.lists(_REQUEST, min_size=1, max_size=8))
-def test_nothing_beyond_the_limits_is_ever_sent(model, requests):
+def test_values_beyond_the_limits_are_never_sent(model, requests):
     check_requests(model, requests)
 
 
@@ -403,13 +403,13 @@ def test_nothing_beyond_the_limits_is_ever_sent(model, requests):
 @settings(max_examples=2500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.parametrize("model", MODELS)
 @given(requests=st.lists(_REQUEST, min_size=1, max_size=8))
-def test_nothing_beyond_the_limits_is_ever_sent_at_length(model, requests):
+def test_values_beyond_the_limits_are_never_sent_many_examples(model, requests):
     check_requests(model, requests)
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_wire_reader_of_these_tests_sees_every_number(model):
-    """A property that looks for nothing holds always: here every number that goes out is found."""
+def test_numbers_sent_finds_every_number(model):
+    """Otherwise the property tests could pass without checking any number."""
     smu, channel, link = opened(model)
     link.lines.clear()
     channel.voltage_range, channel.current_range = 1.25, 6.25e-4
@@ -422,7 +422,7 @@ def test_the_wire_reader_of_these_tests_sees_every_number(model):
     smu.close()
 
 
-def test_an_error_in_the_queue_is_raised_not_logged(scripted):
+def test_queued_error_is_raised(scripted):
     link = Recorder("2400")
     transport = Transport("2400", lambda: link)
     smu = family_of("2400")(transport, Identity("MAKER", "2400", "1", "1"), {1: CHANNEL_LIMIT})

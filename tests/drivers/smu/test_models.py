@@ -1,4 +1,4 @@
-"""Every model, word for word: what goes over the wire when the same things are asked of each."""
+"""Exact messages of every model for the same calls."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ B2902A = Identity("Keysight Technologies", "B2902A", "MY51140001", "3.4.2011.510
 
 
 def scpi(*commands):
-    """Each setting is followed by a look into the error queue."""
+    """Each setting is followed by a query of the error queue."""
     return [entry for command in commands for entry in ((command, None), (":SYST:ERR?", '0,"No error"'))]
 
 
@@ -54,7 +54,7 @@ def test_keithley_2400(scripted):
         [
             *OPEN_2400,
             *scpi(":SENS:CURR:NPLC 0.1", ":SYST:RSEN 1"),
-            # a voltage source: its current limit, its range, its level, and only then the function
+            # voltage source: current limit, range, level, then the function
             *scpi(":SENS:CURR:PROT 0.0005", ":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
             *together(":SOUR:FUNC VOLT"),
             *scpi(":SENS:CURR:RANG:AUTO 1"),
@@ -63,7 +63,7 @@ def test_keithley_2400(scripted):
             (":SYST:ERR?", '0,"No error"'),
             (":READ?", "+2.500012E-01,+1.250000E-05"),
             (":SENS:CURR:PROT:TRIP?", "0"),
-            # into a current source without leaving go: voltage limit first, the output on in the same breath
+            # change to a current source while on: voltage limit first; output on directly after the function
             *scpi(":SENS:VOLT:PROT 1.5", ":SOUR:CURR:RANG:AUTO 1", ":SOUR:CURR 1.25e-05"),
             *together(":SOUR:FUNC CURR", ":OUTP 1"),
             *scpi(":SENS:VOLT:RANG:AUTO 1"),
@@ -162,7 +162,7 @@ def test_keithley_2450(scripted):
     np.testing.assert_array_equal(sweep.amperes, [1e-6, 2e-6])
 
 
-def test_keithley_2450_in_another_language_is_refused(scripted):
+def test_keithley_2450_with_another_command_set_is_rejected(scripted):
     transport, link = scripted(
         [(":OUTP 0", None), ("*LANG?", "TSP"), (":OUTP 0", None), (":OUTP?", "0")],
     )
@@ -308,7 +308,7 @@ def test_keysight_b2900(scripted):
     np.testing.assert_array_equal(sweep.amperes, [1e-6, np.nan])
 
 
-def test_the_error_queue_is_emptied_and_the_culprit_named(scripted):
+def test_error_queue_is_emptied_and_the_command_named(scripted):
     transport, _ = scripted(
         [
             *OPEN_2400,
@@ -325,10 +325,10 @@ def test_the_error_queue_is_emptied_and_the_culprit_named(scripted):
         assert raised.value.code == -222
         assert raised.value.command == ":SENS:CURR:NPLC 5.0"
         assert raised.value.text == "Parameter data out of range (and 1 more)"
-        assert smu.channel(1).nplc == 1.0, "a refused setting is not remembered"
+        assert smu.channel(1).nplc == 1.0, "a rejected setting is not stored"
 
 
-def test_a_setting_after_a_refused_one_is_not_sent(scripted):
+def test_settings_after_a_rejected_one_are_not_sent(scripted):
     transport, _ = scripted(
         [
             *OPEN_2400,
@@ -344,8 +344,8 @@ def test_a_setting_after_a_refused_one_is_not_sent(scripted):
         assert smu.channel(1).source is None
 
 
-def test_off_during_a_sweep_aborts_it(scripted, monkeypatch):
-    """Between two OFFs: one for an instrument that listens, one for an instrument that had to be stopped."""
+def test_off_during_a_sweep_sends_an_abort(scripted, monkeypatch):
+    """OFF is sent before and after the abort: the first works if the instrument reads it during the sweep."""
     transport, link = scripted(
         [
             *OPEN_2400,
@@ -380,7 +380,7 @@ def test_another_model_is_refused(scripted, model):
         Keithley2400(transport, Identity("KEITHLEY", model, "1", "1"), {1: CHANNEL_LIMIT})
 
 
-def test_a_channel_that_is_not_there_is_refused(scripted):
+def test_missing_channel_is_rejected(scripted):
     transport, _ = scripted([])
     with pytest.raises(SetupError, match=r"1 channel\(s\), there is no channel 2"):
         Keithley2400(transport, K2400, {2: CHANNEL_LIMIT})

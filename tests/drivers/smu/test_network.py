@@ -1,4 +1,4 @@
-"""A network on virtual instruments of four models over real sockets and a pty: one circuit, many wires."""
+"""`SmuNetwork` on virtual instruments of four models, over sockets and a pty, against the circuit model."""
 
 import signal
 import sys
@@ -38,7 +38,7 @@ def teacher(graph):
 
 
 class Rack:
-    """A virtual bench and the network that the drivers make of it."""
+    """A virtual bench and the `SmuNetwork` on its instruments. Ramps have one step by default."""
 
     def __init__(self, graph, meters=QUIET, limits=LIMITS, spread=0.0, **settings):
         a, b, c = graph.inputs.tolist()
@@ -68,6 +68,7 @@ class Rack:
             },
             "settle": 0,
             "slew_V_per_s": 1e5,
+            "ramp_step": "1 V",
             "voltage_sigma": "20 uV",
             "current_sigma": "5 nA",
             "timeout": 5,
@@ -90,12 +91,12 @@ class Rack:
 
     @property
     def on(self):
-        """The channels whose output is on."""
+        """Channels whose output is on."""
         smus = (self.bench.instrument(name) for name in ("one", "two", "three", "four"))
         return [channel.label for smu in smus for channel in smu.channels if channel.settings.output]
 
     def goes_off(self):
-        """Wait until every output is off: OFF is only written, and an instrument may yet have to read it."""
+        """Wait until every output is off, because OFF has no reply and may not have been processed yet."""
         deadline = time.monotonic() + 10
         while self.on:
             assert time.monotonic() < deadline, f"still on: {self.on}"
@@ -111,13 +112,13 @@ def inputs():
     return np.random.default_rng(2).uniform(-0.4, 0.4, (4, 3))
 
 
-# --- what it measures -----------------------------------------------------------------------------
+# --- measurement ----------------------------------------------------------------------------------
 
 
-def test_every_phase_reads_what_the_circuit_does(graph, teacher, inputs):
-    """The resolution of the instruments is all that lies between a reading and Kirchhoff's laws."""
+def test_readings_of_every_phase_match_the_circuit(graph, teacher, inputs):
+    """Readings differ from Kirchhoff's laws only by the resolution of the instruments."""
     rng = np.random.default_rng(3)
-    with Rack(graph) as rack:
+    with Rack(graph, ramp_step="50 mV") as rack:
         done = rack.network.program(teacher.conductances)
         assert not done.failed.any()
         np.testing.assert_allclose(done.reached, rack.bench.true_conductances, rtol=1e-12)
@@ -151,30 +152,30 @@ def test_every_phase_reads_what_the_circuit_does(graph, teacher, inputs):
         assert network.measurements == 4 * len(inputs)
 
 
-def test_it_makes_no_resistor_nudge(graph, inputs):
+def test_resistor_nudge_is_rejected(graph, inputs):
     with Rack(graph) as rack, pytest.raises(NetworkError, match="clamp, current"):
         rack.network.measure(inputs, hl.OutputDrive.resistor(np.zeros((4, 2)), 1e-4))
 
 
 @pytest.mark.parametrize("rule", [hl.EquilibriumPropagation(), hl.CoupledLearning()], ids=["ep", "cl"])
-def test_it_trains_over_real_wires(graph, teacher, inputs, rule):
-    """Devices off by a fifth, noisy meters, outputs read alone: training in the loop still gets there."""
+def test_training_over_sockets_reduces_the_error(graph, teacher, inputs, rule):
+    """With 20 % device spread, noisy meters and only the outputs read, training reduces the error tenfold."""
     targets = teacher.solve(inputs)[:, graph.outputs]
     with Rack(graph, meters=Meters(), spread=0.2) as rack:
         trainer = hl.Trainer(rack.network, rule, hl.MSE(), hl.Adam(0.05))
         before = trainer.evaluate(inputs, targets).rms_error_V
-        history = trainer.fit(inputs, targets, 40, anneal=0.05)
+        history = trainer.fit(inputs, targets, 30, anneal=0.05)
         assert history.stopped == "finished"
         after = trainer.evaluate(inputs, targets).rms_error_V
         assert before > 5e-3
         assert after < before / 10
 
 
-# --- what the sample sees -------------------------------------------------------------------------
+# --- node voltages of the circuit -----------------------------------------------------------------
 
 
-def test_no_node_ever_jumps_by_more_than_a_ramp_step(graph, teacher, inputs, monkeypatch):
-    """Watched from the circuit's side: through ramps, and through sources that turn into other sources."""
+def test_no_node_changes_by_more_than_a_ramp_step(graph, teacher, inputs, monkeypatch):
+    """Node voltages of the circuit, during ramps and while one kind of source replaces the other."""
     seen = []
     drive = AnalogPlane.drive
 
@@ -193,11 +194,11 @@ def test_no_node_ever_jumps_by_more_than_a_ramp_step(graph, teacher, inputs, mon
         jumps = [np.abs(later - sooner).max() for sooner, later in pairwise(seen)]
         monkeypatch.undo()
     assert len(jumps) > 200
-    assert max(np.abs(seen[-1])) > 0.1, "something did move"
+    assert max(np.abs(seen[-1])) > 0.1, "the voltages did change"
     assert max(jumps) < 21e-3
 
 
-def test_ramps_take_the_time_that_the_slew_sets(graph, monkeypatch):
+def test_ramp_duration_follows_the_slew_rate(graph, monkeypatch):
     slept = []
     with Rack(graph, ramp_step="50 mV", slew_V_per_s=10) as rack:
         rack.network.measure([[0.0, 0.0, 0.0]])
@@ -209,7 +210,7 @@ def test_ramps_take_the_time_that_the_slew_sets(graph, monkeypatch):
     assert all(0 <= seconds <= 5e-3 for seconds in slept)
 
 
-def test_the_sources_stay_within_the_limits(graph, teacher, inputs):
+def test_source_limits_are_the_limits_of_the_bench(graph, teacher, inputs):
     with Rack(graph) as rack:
         rack.network.program(teacher.conductances)
         rack.network.measure(inputs)
@@ -220,30 +221,30 @@ def test_the_sources_stay_within_the_limits(graph, teacher, inputs):
                 assert channel.source.limit_V <= LIMITS.voltage * (1 + 1e-9)
 
 
-# --- what ends it ---------------------------------------------------------------------------------
+# --- errors and shutdown --------------------------------------------------------------------------
 
 
-def test_outputs_are_on_only_between_first_measurement_and_close(graph, inputs):
+def test_outputs_are_on_from_first_measurement_to_close(graph, inputs):
     with Rack(graph) as rack:
         assert rack.on == []
         rack.network.measure(inputs)
         assert len(rack.on) == 5
         rack.network.close()
-        assert rack.on == [], "closing waits until OFF is confirmed"
+        assert rack.on == [], "close waits until OFF is confirmed"
         rack.network.close()
         with pytest.raises(NetworkError, match="closed"):
             rack.network.measure(inputs)
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the pty is a socket there, of one connection")
-def test_off_by_bench_file_reaches_every_instrument(graph, inputs):
+@pytest.mark.skipif(sys.platform == "win32", reason="the pty is replaced by a socket there, with one connection")
+def test_backend_off_reaches_every_instrument(graph, inputs):
     with Rack(graph) as rack:
         rack.network.measure(inputs)
         SmuBackend.off(rack.settings)
         assert rack.goes_off()
 
 
-def test_a_source_at_its_limit_voids_the_phase_and_names_itself(graph, inputs):
+def test_source_in_compliance_voids_the_phase_and_is_named(graph, inputs):
     tight = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=5e-6, conductance=LIMITS.conductance)
     with Rack(graph, limits=tight) as rack:
         with pytest.raises(
@@ -257,7 +258,7 @@ def test_a_source_at_its_limit_voids_the_phase_and_names_itself(graph, inputs):
         assert len(rack.on) == 5
 
 
-def test_a_floating_output_at_its_voltage_limit_voids_the_phase(graph, inputs):
+def test_floating_output_at_its_voltage_limit_voids_the_phase(graph, inputs):
     with Rack(graph) as rack:
         rack.network.measure(inputs)
         with pytest.raises(ComplianceError, match=r"reached its voltage limit of 500 mV"):
@@ -265,7 +266,7 @@ def test_a_floating_output_at_its_voltage_limit_voids_the_phase(graph, inputs):
         assert rack.goes_off()
 
 
-def test_ctrl_c_between_two_points_leaves_everything_off(graph, inputs, monkeypatch):
+def test_ctrl_c_between_two_points_switches_all_outputs_off(graph, inputs, monkeypatch):
     points = []
 
     def settle(seconds):
@@ -278,14 +279,14 @@ def test_ctrl_c_between_two_points_leaves_everything_off(graph, inputs, monkeypa
         monkeypatch.setattr("hwlearn_drivers.smu.network.time.sleep", settle)
         with pytest.raises(KeyboardInterrupt):
             rack.network.measure(inputs)
-        assert rack.goes_off(), "without leaving any with-block"
+        assert rack.goes_off(), "without leaving the with block"
         monkeypatch.undo()
         again = rack.network.measure(inputs)
         assert len(rack.on) == 5
         np.testing.assert_allclose(again.voltages, rack.bench.true_outputs(inputs), atol=3e-5)
 
 
-def test_ctrl_c_in_a_training_ends_it_with_everything_off(graph, teacher, inputs):
+def test_ctrl_c_during_training_switches_all_outputs_off(graph, teacher, inputs):
     targets = teacher.solve(inputs)[:, graph.outputs]
 
     class Press(hl.Callback):
@@ -303,21 +304,21 @@ def test_ctrl_c_in_a_training_ends_it_with_everything_off(graph, teacher, inputs
 
 @pytest.mark.parametrize("name", ["one", "two", "three", "four"])
 @pytest.mark.parametrize("kind", ["dropped", "garbled"])
-def test_a_lost_or_garbled_reply_ends_the_measurement_with_everything_off(graph, inputs, name, kind):
+def test_lost_or_garbled_reply_switches_all_outputs_off(graph, inputs, name, kind):
     with Rack(graph, timeout=0.5) as rack:
         rack.network.measure(inputs)
-        # the second sample's reading of this instrument
+        # reply 5: this instrument's reading of the second sample
         rack.bench.faults(name).inject(kind, after=5)
         with pytest.raises((LinkError, NetworkError, ComplianceError)):
             rack.network.measure(inputs)
         assert rack.goes_off()
-        # the next measurement is right: no late reply answers a question of its own
+        # no late reply is read in the next measurement
         again = rack.network.measure(inputs)
         np.testing.assert_allclose(again.voltages, rack.bench.true_outputs(inputs), atol=3e-5)
 
 
 @pytest.mark.parametrize("name", ["one", "two", "three", "four"])
-def test_late_and_fragmented_replies_do_no_harm(graph, inputs, name):
+def test_late_and_fragmented_replies_are_read_correctly(graph, inputs, name):
     with Rack(graph) as rack:
         rack.bench.faults(name).inject("fragmented", count=5, seconds=0.005, pieces=3)
         rack.bench.faults(name).inject("late", count=3, seconds=0.02)
@@ -325,7 +326,7 @@ def test_late_and_fragmented_replies_do_no_harm(graph, inputs, name):
         np.testing.assert_allclose(readout.voltages, rack.bench.true_outputs(inputs), atol=3e-5)
 
 
-def test_a_late_reply_is_no_later_answer(graph, inputs):
+def test_reply_after_the_timeout_is_not_read_by_a_later_query(graph, inputs):
     with Rack(graph, timeout=0.3) as rack:
         rack.network.measure(inputs)
         rack.bench.faults("one").inject("late", after=5, seconds=0.6)
@@ -337,23 +338,23 @@ def test_a_late_reply_is_no_later_answer(graph, inputs):
 
 
 @pytest.mark.parametrize("name", ["one", "two", "three"])
-def test_a_dropped_connection_is_switched_off_at_once_and_used_only_after_reconnecting(graph, inputs, name):
+def test_dropped_connection_switches_off_and_requires_reconnect(graph, inputs, name):
     with Rack(graph, nplc=0.5) as rack:
         rack.network.measure(inputs)
         rack.bench.faults(name).inject("reset", after=4)
         with pytest.raises(LinkError):
             rack.network.measure(inputs)
-        assert rack.goes_off(), "OFF went out over a new connection"
+        assert rack.goes_off(), "OFF was sent over a new connection"
         with pytest.raises(LinkError, match="reconnect"):
             rack.network.measure(inputs)
         rack.network.reconnect()
         again = rack.network.measure(inputs)
         np.testing.assert_allclose(again.voltages, rack.bench.true_outputs(inputs), atol=3e-5)
         smu = rack.bench.instrument(name)
-        assert smu.channels[0].settings.nplc["current"] == 0.5, "settings came back"
+        assert smu.channels[0].settings.nplc["current"] == 0.5, "settings were restored"
 
 
-def test_a_mute_instrument_is_off_and_says_so_at_the_end(graph, inputs):
+def test_mute_instrument_is_off_and_reported_at_close(graph, inputs):
     rack = Rack(graph, timeout=0.3)
     rack.network.measure(inputs)
     rack.bench.faults("one").muted = True
@@ -366,7 +367,7 @@ def test_a_mute_instrument_is_off_and_says_so_at_the_end(graph, inputs):
     rack.bench.close()
 
 
-def test_an_edge_card_that_fails_switches_everything_off(graph, teacher, inputs):
+def test_failing_edge_card_switches_all_outputs_off(graph, teacher, inputs):
     with Rack(graph, timeout=0.5) as rack:
         rack.network.measure(inputs)
         rack.bench.faults("card").inject("dropped")
@@ -377,8 +378,8 @@ def test_an_edge_card_that_fails_switches_everything_off(graph, teacher, inputs)
         np.testing.assert_allclose(done.reached, rack.bench.true_conductances, rtol=1e-12)
 
 
-def test_separate_instruments_are_addressed_side_by_side(graph, inputs):
-    """Two instruments must be talking at once: each waits, inside its answer, for the other to be asked."""
+def test_separate_instruments_are_read_in_parallel(graph, inputs):
+    """Each of two instruments delays its reply until the other one has received its query."""
     meet = threading.Barrier(2, timeout=10)
     with Rack(graph) as rack:
         rack.network.measure(inputs)
@@ -398,6 +399,6 @@ def test_separate_instruments_are_addressed_side_by_side(graph, inputs):
 
 
 @pytest.mark.parametrize("wrong", [{"slew_V_per_s": 0.0}, {"ramp_step_V": -1.0}, {"settle_s": np.nan}])
-def test_a_pace_that_cannot_be_is_refused(wrong):
+def test_invalid_pace_is_rejected(wrong):
     with pytest.raises(SetupError, match=next(iter(wrong))):
         Pace(**wrong)

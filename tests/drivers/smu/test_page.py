@@ -1,4 +1,4 @@
-"""The page about instruments names every key of the backend ``smu``."""
+"""docs/instruments.md describes every key of the backend ``smu``."""
 
 from pathlib import Path
 
@@ -10,6 +10,6 @@ PAGE = (Path(__file__).parents[3] / "docs" / "instruments.md").read_text(encodin
 
 
 @pytest.mark.parametrize("model", [SmuSettings, ChannelSettings, EdgeCardSettings])
-def test_every_key_is_on_the_page(model):
+def test_page_names_every_key(model):
     missing = {key for key in model.model_fields if key != "kind" and f"`{key}`" not in PAGE}
     assert not missing

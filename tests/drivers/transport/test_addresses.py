@@ -1,4 +1,4 @@
-"""Addresses as people write them, the VISA link, and finding what is plugged in without talking to it."""
+"""`open_link` for every form of address, `VisaLink`, and discovery without opening anything."""
 
 import sys
 
@@ -24,7 +24,7 @@ def echo(line):
 
 
 @pytest.mark.parametrize("form", ["visa", "url"])
-def test_a_socket_is_opened_under_both_names(responder, form):
+def test_socket_opens_by_visa_name_and_url(responder, form):
     link = open_link(getattr(responder(echo), form), QUICK)
     assert isinstance(link, SocketLink)
     link.write(b"ONE?\n")
@@ -34,7 +34,7 @@ def test_a_socket_is_opened_under_both_names(responder, form):
 
 
 @pytest.mark.parametrize("form", ["{}", "ASRL{}::INSTR", "asrl{}"])
-def test_a_serial_port_is_opened_under_all_its_names(pty_responder, form):
+def test_serial_port_opens_by_device_and_visa_name(pty_responder, form):
     link = open_link(form.format(pty_responder(lambda line: line.lower() + b"\n")), QUICK)
     assert isinstance(link, SerialLink)
     link.write(b"ONE?\n")
@@ -44,7 +44,7 @@ def test_a_serial_port_is_opened_under_all_its_names(pty_responder, form):
     link.close()
 
 
-def test_a_serial_url_is_opened():
+def test_serial_port_opens_by_url():
     link = open_link("loop://", QUICK)
     assert isinstance(link, SerialLink)
     link.write(b"ONE?\nTWO?\n")
@@ -57,7 +57,7 @@ def test_a_serial_url_is_opened():
     link.close()
 
 
-def test_a_serial_port_that_is_closed_is_gone(pty_responder):
+def test_closed_serial_port_raises_link_error(pty_responder):
     link = open_link(pty_responder(lambda line: None), QUICK)
     link.close()
     for use in (lambda: link.write(b"x\n"), lambda: link.read_line(0.1), link.unread):
@@ -66,7 +66,7 @@ def test_a_serial_port_that_is_closed_is_gone(pty_responder):
 
 
 @pytest.mark.parametrize("address", ["", "24", "GPIB", "TCPIP", "COM", "instrument", "http:/x"])
-def test_what_is_no_address_is_refused(address):
+def test_invalid_address_is_rejected(address):
     with pytest.raises(SetupError, match="is not an address; write for example"):
         open_link(address)
 
@@ -74,12 +74,12 @@ def test_what_is_no_address_is_refused(address):
 @pytest.mark.parametrize(
     "address", ["socket://127.0.0.1:1", "/dev/no-such-port", "TCPIP::127.0.0.1::1::SOCKET", "COM250"]
 )
-def test_where_nobody_is_the_message_says_so(address):
+def test_unreachable_address_raises_link_error(address):
     with pytest.raises(LinkError, match=r"cannot (connect to|open)"):
         open_link(address, QUICK)
 
 
-def test_another_visa_library_takes_every_visa_name(mocker):
+def test_other_visa_library_opens_every_visa_name(mocker):
     opened = mocker.patch("hwlearn_drivers.transport.links.visa.pyvisa.ResourceManager")
     open_link("TCPIP::10.0.0.1::5025::SOCKET", LinkOptions(visa_library="@ivi"))
     open_link("ASRL3::INSTR", LinkOptions(visa_library="@ivi", baud=9600))
@@ -88,12 +88,12 @@ def test_another_visa_library_takes_every_visa_name(mocker):
     assert opened.return_value.open_resource.return_value.baud_rate == 9600
 
 
-def test_a_library_that_is_not_installed_is_named():
+def test_missing_visa_library_is_named():
     with pytest.raises(LinkError, match="'@nosuch'"):
         open_link("GPIB0::24::INSTR", LinkOptions(visa_library="@nosuch"))
 
 
-def test_the_visa_link_on_a_real_socket(responder):
+def test_visa_link_exchanges_messages_over_a_socket(responder):
     data = bytes(range(256)) * 100
     device = responder(lambda line: encode_block(data) + b"\n" if line == "DATA?" else echo(line))
     transport = Transport("visa", lambda: VisaLink(device.visa, "@py", 9600, 2.0), timeout_s=5.0)
@@ -109,7 +109,7 @@ def test_the_visa_link_on_a_real_socket(responder):
     transport.close()
 
 
-def test_the_visa_link_resynchronises_a_socket(responder):
+def test_visa_link_resynchronises_a_socket(responder):
     def answer(line):
         if line.startswith("*ESE ") and "?" in line:
             return line.split()[1].split(";")[0].encode() + b"\n"
@@ -124,25 +124,25 @@ def test_the_visa_link_resynchronises_a_socket(responder):
     transport.close()
 
 
-def test_a_visa_peer_that_is_gone_is_a_link_error(responder):
+def test_dropped_visa_connection_raises_link_error(responder):
     device = responder(echo)
     link = VisaLink(device.visa, "@py", 9600, 2.0)
-    link.write(b"HERE?\n")  # so that the peer has taken the connection before it goes
+    link.write(b"HERE?\n")  # so that the peer has accepted the connection before it closes
     link.read_line(2.0)
     device.refuse()
 
-    def ask():
-        link.write(b"ONE?\n")  # the first bytes into a dead connection may still be taken
+    def exchange():
+        link.write(b"ONE?\n")  # the first bytes into a dead connection may still be accepted
         link.read_line(0.2)
         link.write(b"TWO?\n")
 
     with pytest.raises(LinkError):
-        ask()
+        exchange()
     link.close()
 
 
 class Bus:
-    """A VISA library with one GPIB instrument: messages, each with its end."""
+    """A VISA library with one GPIB instrument; each message has its end mark."""
 
     def __init__(self, replies):
         self.replies, self.sent, self.cleared = list(replies), [], 0
@@ -163,7 +163,7 @@ class Bus:
 
 @pytest.fixture
 def gpib(mocker):
-    """Return a way to open a GPIB link whose instrument has the given replies ready."""
+    """Return a function that opens a GPIB link whose instrument has the given replies ready."""
 
     def make(*replies):
         bus = Bus(replies)
@@ -176,7 +176,7 @@ def gpib(mocker):
     return make
 
 
-def test_on_a_bus_messages_have_ends_of_their_own(gpib):
+def test_bus_messages_have_separate_ends(gpib):
     long = b"7" * 50_000
     bus, link = gpib(b"one\r\n", encode_block(b"\n1\n2") + b"\n", long + b"\n")
     assert link.has_clear
@@ -190,7 +190,7 @@ def test_on_a_bus_messages_have_ends_of_their_own(gpib):
         link.read_line(1.0)
 
 
-def test_on_a_bus_a_time_out_is_followed_by_a_device_clear(gpib):
+def test_bus_timeout_is_followed_by_a_device_clear(gpib):
     bus, link = gpib()
     transport = Transport("gpib", lambda: link, timeout_s=0.01)
     with pytest.raises(LinkTimeout):
@@ -213,7 +213,7 @@ def test_on_a_bus_a_time_out_is_followed_by_a_device_clear(gpib):
 # --- discovery ------------------------------------------------------------------------------------
 
 
-def test_ports_are_listed_by_their_usb_ids_and_none_is_opened(mocker):
+def test_serial_ports_are_listed_with_usb_ids_and_not_opened(mocker):
     class Port:
         def __init__(self, device, vid=None, pid=None, serial=None):
             self.device, self.description, self.vid, self.pid = device, "board", vid, pid
@@ -233,13 +233,13 @@ def test_ports_are_listed_by_their_usb_ids_and_none_is_opened(mocker):
     opened.assert_not_called()
 
 
-def test_buses_are_listed_without_calling_out_to_the_network(mocker):
+def test_bus_listing_does_not_use_the_network(mocker):
     call = mocker.patch("socket.socket", side_effect=AssertionError("the network was used"))
     assert isinstance(discovery.bus_resources(), list)
     call.assert_not_called()
 
 
-def test_another_visa_library_lists_its_buses(mocker):
+def test_other_visa_library_lists_its_buses(mocker):
     manager = mocker.patch("hwlearn_drivers.instrument.discovery.pyvisa.ResourceManager").return_value
     manager.list_resources.return_value = ("USB0::1::2::3::INSTR", "GPIB0::24::INSTR")
     assert discovery.bus_resources("@ivi") == ["GPIB0::24::INSTR", "USB0::1::2::3::INSTR"]
@@ -249,18 +249,18 @@ def test_another_visa_library_lists_its_buses(mocker):
         discovery.bus_resources("@ivi")
 
 
-def test_one_address_is_asked_and_no_other(responder):
-    asked = responder(lambda line: b"KEITHLEY,MODEL 2400,1,1\n")
+def test_identify_queries_only_the_given_address(responder):
+    given = responder(lambda line: b"KEITHLEY,MODEL 2400,1,1\n")
     other = responder(echo)
-    assert discovery.identify(asked.url, QUICK).model == "MODEL 2400"
-    assert asked.heard == ["*IDN?"]
+    assert discovery.identify(given.url, QUICK).model == "MODEL 2400"
+    assert given.heard == ["*IDN?"]
     assert other.heard == []
     with pytest.raises(UnknownInstrumentError):
         discovery.identify(other.url, QUICK)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads ports as files on Linux only")
-def test_pyserial_reads_where_a_port_is_no_file(pty_responder):
+def test_pyserial_is_used_where_ports_are_not_files(pty_responder):
     link = open_link(pty_responder(lambda line: line.lower() + b"\n"), QUICK)
     link._fd = -1
     link.write(b"ONE?\n")

@@ -1,4 +1,4 @@
-"""A conversation in which every answer belongs to its question, whatever the line does."""
+"""`Transport`: every reply belongs to its query, OFF is sent first, and the wire log is complete."""
 
 import io
 import subprocess
@@ -22,7 +22,7 @@ LONG_S = 10.0
 
 
 class Scpi:
-    """Answers ``NAME?`` with ``name``, the fence, and whatever a test puts into ``replies``."""
+    """Answers ``NAME?`` with ``name``, the fence queries, and the messages in ``replies``."""
 
     def __init__(self, **replies):
         self.replies = replies
@@ -45,7 +45,7 @@ def connect(address, timeout_s=LONG_S, fence=SCPI_FENCE, **options):
 
 
 def held_back(reply):
-    """Return a reply that leaves only when released, and the release."""
+    """Return a reply that is sent only when an event is set, and the event."""
     release = threading.Event()
 
     def send():
@@ -59,14 +59,14 @@ def held_back(reply):
 
 
 @pytest.mark.parametrize("fence", [SCPI_FENCE, TSP_FENCE], ids=["scpi", "tsp"])
-def test_a_late_reply_answers_no_other_question(responder, fence):
+def test_late_reply_is_not_read_by_the_next_query(responder, fence):
     late, release = held_back(b"late\n")
     device = responder(Scpi(**{"SLOW?": late}))
     transport = connect(device.url, SHORT_S, fence)
     with pytest.raises(LinkTimeout, match=r"SLOW\?"):
         transport.query("SLOW?")
     transport.timeout_s = LONG_S
-    # the reply leaves while the next question is already waiting behind its fence
+    # the late reply is sent while the next query already waits for its fence
     threading.Timer(0.05, release.set).start()
     assert transport.query("ONE?") == "one"
     fences = [line for line in device.heard if line.startswith(("*ESE", "print"))]
@@ -77,18 +77,18 @@ def test_a_late_reply_answers_no_other_question(responder, fence):
     transport.close()
 
 
-def test_a_late_reply_that_equals_the_fence_does_not_pass_it(responder):
-    """A stale number may happen to be the first one asked for; a second fence follows, so it is found out."""
-    asked = []
+def test_late_reply_equal_to_the_fence_number_is_detected(responder):
+    """A stale number may equal the number of the first fence query; the second fence query detects it."""
+    numbers = []
 
     def answer(line):
         if line == "SLOW?":
             return None
         if line.startswith("*ESE ") and "?" in line:
             n = line.split()[1].split(";")[0]
-            asked.append(n)
-            # the late reply is this very number, and the true answer comes behind it
-            return f"{n}\n{n}\n".encode() if len(asked) == 1 else f"{n}\n".encode()
+            numbers.append(n)
+            # the late reply equals this number, and the true reply follows it
+            return f"{n}\n{n}\n".encode() if len(numbers) == 1 else f"{n}\n".encode()
         return Scpi()(line)
 
     transport = connect(responder(answer).url, SHORT_S)
@@ -97,23 +97,23 @@ def test_a_late_reply_that_equals_the_fence_does_not_pass_it(responder):
     transport.timeout_s = LONG_S
     assert transport.query("ONE?") == "one"
     assert transport.query("TWO?") == "two"
-    assert len(asked) >= 3
-    assert len(set(asked)) == len(asked), "a number must not be asked for twice"
+    assert len(numbers) >= 3
+    assert len(set(numbers)) == len(numbers), "no number is used twice"
     transport.close()
 
 
-def test_without_a_fence_silence_must_last_a_whole_time_out(responder):
+def test_without_a_fence_resynchronising_waits_for_a_timeout_of_silence(responder):
     late, release = held_back(b"late\n")
     device = responder(Scpi(**{"SLOW?": late}))
-    transport = connect(device.url, 0.4, fence=None)
+    transport = connect(device.url, 0.2, fence=None)
     with pytest.raises(LinkTimeout):
         transport.query("SLOW?")
-    threading.Timer(0.1, release.set).start()
+    threading.Timer(0.05, release.set).start()
     assert transport.query("ONE?") == "one"
     transport.close()
 
 
-def test_a_lost_reply_costs_one_question(responder):
+def test_lost_reply_fails_only_one_query(responder):
     transport = connect(responder(Scpi(**{"LOST?": None})).url, SHORT_S)
     with pytest.raises(LinkTimeout):
         transport.query("LOST?")
@@ -122,7 +122,7 @@ def test_a_lost_reply_costs_one_question(responder):
     transport.close()
 
 
-def test_a_mute_instrument_closes_the_link(responder):
+def test_mute_instrument_closes_the_link(responder):
     transport = connect(responder(lambda line: None).url, SHORT_S)
     with pytest.raises(LinkTimeout):
         transport.query("ONE?")
@@ -133,7 +133,7 @@ def test_a_mute_instrument_closes_the_link(responder):
         transport.query("THREE?")
 
 
-def test_an_instrument_that_never_stops_answering_closes_the_link(responder):
+def test_endless_replies_close_the_link(responder):
     def answer(line):
         return b"noise\n" + (Scpi()(line) or b"") + b"noise\n" if line.startswith("*ESE") else None
 
@@ -146,7 +146,7 @@ def test_an_instrument_that_never_stops_answering_closes_the_link(responder):
     assert transport.closed
 
 
-def test_bytes_that_are_no_text_are_garbled_and_put_it_out_of_step(responder):
+def test_reply_that_is_not_ascii_is_garbled_and_resynchronises(responder):
     device = responder(Scpi(**{"BAD?": b"\xff\xfe\n"}))
     transport = connect(device.url)
     with pytest.raises(GarbledReplyError, match=r"BAD\?"):
@@ -157,19 +157,19 @@ def test_bytes_that_are_no_text_are_garbled_and_put_it_out_of_step(responder):
     transport.close()
 
 
-def test_a_second_line_that_nobody_asked_for_is_not_the_next_answer(responder):
+def test_extra_line_is_not_read_by_the_next_query(responder):
     transport = connect(responder(Scpi(**{"TWICE?": b"twice\nagain\n"})).url)
     assert transport.query("TWICE?") == "twice"
     assert transport.query("ONE?") == "one"
     transport.close()
 
 
-def test_a_reply_in_pieces_is_one_reply(responder):
+def test_fragmented_reply_is_read_as_one_line(responder):
     pieces = iter([b"fr", b"ag", b"mented\r\n"])
     device = responder(Scpi(**{"PART?": lambda: next(pieces)}))
     transport = connect(device.url)
     link = transport._link
-    # the first piece answers the question, the others are pushed by further lines
+    # the first piece answers the query; two further lines make the device send the other pieces
     link.write(b"PART?\n")
     device.wait_for("PART?")
     link.write(b"PART?\nPART?\n")
@@ -177,7 +177,7 @@ def test_a_reply_in_pieces_is_one_reply(responder):
     transport.close()
 
 
-def test_ctrl_c_between_question_and_answer_puts_it_out_of_step(responder, monkeypatch):
+def test_ctrl_c_between_query_and_reply_resynchronises(responder, monkeypatch):
     late, release = held_back(b"late\n")
     device = responder(Scpi(**{"SLOW?": late}))
     transport = connect(device.url)
@@ -194,7 +194,7 @@ def test_ctrl_c_between_question_and_answer_puts_it_out_of_step(responder, monke
     transport.close()
 
 
-def test_a_peer_that_resets_is_noticed_and_can_be_reached_again(responder):
+def test_reset_connection_is_detected_and_can_be_reopened(responder):
     device = responder(Scpi())
     transport = connect(device.url)
     assert transport.query("ONE?") == "one"
@@ -207,7 +207,7 @@ def test_a_peer_that_resets_is_noticed_and_can_be_reached_again(responder):
     transport.close()
 
 
-def test_a_device_clear_is_used_where_there_is_one():
+def test_device_clear_is_used_if_the_link_has_one():
     class Bus(StreamLink):
         __slots__ = ("cleared", "sent")
 
@@ -243,16 +243,16 @@ def test_a_device_clear_is_used_where_there_is_one():
     assert bus.cleared == 1
 
 
-def test_threads_each_get_their_own_answers(responder):
+def test_threads_receive_their_own_replies(responder):
     transport = connect(responder(Scpi()).url)
     wrong = []
 
-    def ask(name):
-        for k in range(50):
+    def query(name):
+        for k in range(25):
             if transport.query(f"{name}{k}?") != f"{name}{k}".lower():
                 wrong.append((name, k))
 
-    threads = [threading.Thread(target=ask, args=(name,)) for name in "ABCD"]
+    threads = [threading.Thread(target=query, args=(name,)) for name in "ABCD"]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -261,7 +261,7 @@ def test_threads_each_get_their_own_answers(responder):
     transport.close()
 
 
-def test_text_that_is_not_ascii_is_never_sent(responder):
+def test_command_that_is_not_ascii_is_not_sent(responder):
     device = responder(Scpi())
     transport = connect(device.url)
     with pytest.raises(ValueError, match="ASCII"):
@@ -274,7 +274,7 @@ def test_text_that_is_not_ascii_is_never_sent(responder):
 # --- blocks ---------------------------------------------------------------------------------------
 
 
-def test_a_block_may_hold_newlines_and_hashes(responder):
+def test_block_may_contain_newlines_and_hashes(responder):
     data = bytes(range(256)) * 20 + b"#9\n\n#"
     transport = connect(responder(Scpi(**{"DATA?": encode_block(data) + b"\n"})).url)
     assert transport.query_block("DATA?") == data
@@ -287,7 +287,7 @@ def test_a_block_may_hold_newlines_and_hashes(responder):
     [b"nonsense\n", b"#0abc\n", b"#1xabc\n", encode_block(b"abc") + b"more\n"],
     ids=["text", "indefinite", "letters", "rest"],
 )
-def test_what_is_no_block_is_garbled_and_the_next_answer_is_right(responder, reply):
+def test_invalid_block_is_garbled_and_the_next_reply_is_correct(responder, reply):
     transport = connect(responder(Scpi(**{"DATA?": reply})).url)
     with pytest.raises(GarbledReplyError, match=r"DATA\?"):
         transport.query_block("DATA?")
@@ -295,7 +295,7 @@ def test_what_is_no_block_is_garbled_and_the_next_answer_is_right(responder, rep
     transport.close()
 
 
-def test_half_a_block_is_a_time_out_and_the_other_half_no_answer(responder):
+def test_rest_of_a_late_block_is_not_read_by_the_next_query(responder):
     block = encode_block(bytes(1000)) + b"\n"
     rest, release = held_back(block[500:])
     device = responder(Scpi(**{"DATA?": block[:500], "REST": rest}))
@@ -310,7 +310,7 @@ def test_half_a_block_is_a_time_out_and_the_other_half_no_answer(responder):
     transport.close()
 
 
-def test_a_block_is_sent_with_its_length(responder):
+def test_block_is_sent_with_its_header(responder):
     seen = []
     device = responder(lambda line: seen.append(line) or Scpi()(line))
     transport = connect(device.url)
@@ -323,19 +323,19 @@ def test_a_block_is_sent_with_its_length(responder):
 # --- off ------------------------------------------------------------------------------------------
 
 
-def test_off_goes_out_while_another_thread_waits_for_an_answer(responder):
+def test_off_is_sent_while_another_thread_waits_for_a_reply(responder):
     late, release = held_back(b"late\n")
     device = responder(Scpi(**{"SLOW?": late}))
     transport = connect(device.url)
     failure = []
 
-    def ask():
+    def query():
         try:
             transport.query("SLOW?")
         except LinkError as error:
             failure.append(error)
 
-    thread = threading.Thread(target=ask)
+    thread = threading.Thread(target=query)
     thread.start()
     deadline = time.monotonic() + LONG_S
     while "SLOW?" not in device.heard:
@@ -344,13 +344,13 @@ def test_off_goes_out_while_another_thread_waits_for_an_answer(responder):
     release.set()
     device.wait_for("OUTP 0")
     thread.join()
-    # the thread whose question was just leaving may say OFF once more: OFF has the last word
+    # the thread that was sending its query may repeat OFF, so that OFF is the last message
     assert device.heard in (["SLOW?", "OUTP 0"], ["SLOW?", "OUTP 0", "OUTP 0"])
     assert not failure
     transport.close()
 
 
-def test_after_off_nothing_else_goes_out_until_armed_again(responder):
+def test_halt_blocks_everything_until_rearm(responder):
     device = responder(Scpi())
     transport = connect(device.url)
     transport.halt("OUTP 0")
@@ -366,7 +366,7 @@ def test_after_off_nothing_else_goes_out_until_armed_again(responder):
     transport.close()
 
 
-def test_a_question_held_back_by_off_leaves_the_link_open(responder):
+def test_query_blocked_by_halt_leaves_the_link_open(responder):
     transport = connect(responder(Scpi(**{"LOST?": None})).url, SHORT_S)
     with pytest.raises(LinkTimeout):
         transport.query("LOST?")
@@ -380,8 +380,8 @@ def test_a_question_held_back_by_off_leaves_the_link_open(responder):
     transport.close()
 
 
-def test_off_has_the_last_word_over_a_command_that_was_leaving(responder):
-    """A signal may come while bytes are on their way to the link: they leave, and OFF after them."""
+def test_off_is_the_last_message_if_halt_interrupts_a_write(responder):
+    """If a signal handler calls halt during a write, the bytes are still sent, and OFF after them."""
     device = responder(Scpi())
     transport = connect(device.url)
     link = transport._link
@@ -392,7 +392,7 @@ def test_off_has_the_last_word_over_a_command_that_was_leaving(responder):
 
         def write(self, data):
             if data == b"OUTP 1\n":
-                transport.halt("OUTP 0")  # what a signal handler does, in this very place
+                transport.halt("OUTP 0")  # as a signal handler does
             link.write(data)
 
     transport._link = Interrupted()
@@ -403,8 +403,8 @@ def test_off_has_the_last_word_over_a_command_that_was_leaving(responder):
     transport.close()
 
 
-def test_half_a_command_is_spoilt_before_the_next_one(responder):
-    """A number that was cut short is another number: it must not be obeyed."""
+def test_truncated_command_is_made_invalid_before_the_next_one(responder):
+    """A truncated number is a wrong number; the instrument must not execute it."""
     device = responder(Scpi())
     transport = connect(device.url)
     link = transport._link
@@ -428,22 +428,22 @@ def test_half_a_command_is_spoilt_before_the_next_one(responder):
     transport.close()
 
 
-# --- records --------------------------------------------------------------------------------------
+# --- wire log and dry run -------------------------------------------------------------------------
 
 
-def test_the_wire_log_has_time_direction_and_bytes(responder, tmp_path):
+def test_wire_log_has_time_direction_and_bytes(responder, tmp_path):
     path = tmp_path / "wire.log"
     with WireLog(path) as log:
         transport = connect(responder(Scpi()).url, wire_log=log)
         transport.query("ONE?")
-        # flushed line by line: it is all there although the file is still open
+        # flushed line by line: complete while the file is still open
         rows = [line.split("\t") for line in path.read_text(encoding="ascii").splitlines()]
         assert [row[2:] for row in rows] == [["!", "opened"], [">", "ONE?\\n"], ["<", "one"]]
         assert all(row[1] == "instrument" and row[0].endswith("+00:00") for row in rows)
         transport.close()
 
 
-def test_the_wire_log_tells_of_time_outs_and_of_coming_back(responder, tmp_path):
+def test_wire_log_records_timeout_and_resynchronisation(responder, tmp_path):
     path = tmp_path / "wire.log"
     with WireLog(path) as log:
         transport = connect(responder(Scpi(**{"LOST?": None})).url, SHORT_S, wire_log=log)
@@ -458,7 +458,7 @@ def test_the_wire_log_tells_of_time_outs_and_of_coming_back(responder, tmp_path)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
-def test_the_wire_log_keeps_every_line_through_a_kill(responder, tmp_path):
+def test_wire_log_keeps_every_line_after_a_kill(responder, tmp_path):
     path = tmp_path / "wire.log"
     program = """
 import sys
@@ -490,7 +490,7 @@ def test_a_dry_run_prints_commands_and_sends_none():
     transport.close()
 
 
-def test_a_fence_knows_its_answer():
+def test_fence_recognises_its_reply():
     fence = Fence("*ESE {n};*ESE?", 256)
     assert fence.question(7) == "*ESE 7;*ESE?"
     assert fence.answered("+7", 7)
