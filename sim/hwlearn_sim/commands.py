@@ -1,4 +1,4 @@
-"""The commands ``hwlearn sim ...``: virtual instruments and boards that other programs can talk to."""
+"""The commands ``hwlearn sim ...``: serve virtual instruments and boards to other programs."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def _root() -> None:
 @app.command("serve")
 @command
 def serve(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = False) -> None:
-    """Serve the bench's circuit with virtual instruments until Ctrl-C; show their addresses and what they do.
+    """Serve the bench's circuit with virtual instruments until Ctrl-C; show their addresses and channels.
 
-    A bench whose backend is neither ``virtual-smu`` nor ``virtual-board`` is served with the former's defaults: a
-    2450 at every terminal, and an edge card.
+    If the backend of the bench is neither ``virtual-smu`` nor ``virtual-board``, the defaults of ``virtual-smu``
+    are used: a 2450 at every terminal, and an edge card.
     """
     from hwlearn.lab.bench.backends import find_backend
     from hwlearn.lab.bench_file.file import load_bench_file
@@ -55,7 +55,7 @@ def serve(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption =
             if as_json:
                 print_json(instruments=virtual.instruments)
                 while True:
-                    time.sleep(1.0)  # in slices: on Windows Ctrl-C does not end an endless wait
+                    time.sleep(1.0)  # on Windows, Ctrl-C does not interrupt an endless wait
             else:
                 watch(virtual, Console())
         except KeyboardInterrupt:
@@ -63,16 +63,16 @@ def serve(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption =
 
 
 def watch(bench: VirtualBench, console: Console, seconds: float | None = None) -> None:
-    """Show addresses, channels and node volts, several times a second.
+    """Show addresses, channels and node voltages, updated several times per second.
 
     Parameters
     ----------
     bench : VirtualBench
         A bench that is being served.
     console : Console
-        Where to show it.
+        Console to draw on.
     seconds : float, optional
-        For how long; until interrupted unless given.
+        Duration. Default: until interrupted.
     """
     ends = None if seconds is None else time.monotonic() + seconds
     with Live(picture(bench), console=console, auto_refresh=False) as live:
@@ -82,28 +82,28 @@ def watch(bench: VirtualBench, console: Console, seconds: float | None = None) -
 
 
 def picture(bench: VirtualBench) -> Group:
-    """Return what `watch` shows of one moment."""
+    """Return the table of addresses, channels and node voltages that `watch` shows."""
     names = bench.plane.topology.names
     wires = Table("instrument", "model", "address", box=None, padding=(0, 2, 0, 0))
     for listed in bench.instruments:
         wires.add_row(listed["name"], listed["model"], listed["address"])
     channels = Table("channel", "node", "source", "volts", "amperes", "", box=None, padding=(0, 2, 0, 0))
-    for hooked in bench.plane.channels():
-        at = hooked.operating_point
+    for channel in bench.plane.channels():
+        at = channel.operating_point
         channels.add_row(
-            hooked.label,
-            names[hooked.node],
-            _told(hooked.source),
+            channel.label,
+            names[channel.node],
+            _setpoint(channel.source),
             format_quantity(at.volts, "V"),
             format_quantity(at.amperes, "A"),
             "[bold red]LIMIT[/bold red]" if at.limited else "",
         )
     volts = bench.plane.node_voltages()
     nodes = "   ".join(f"{name} {format_quantity(float(v), 'V')}" for name, v in zip(names, volts, strict=True))
-    return Group(wires, "", channels, "", f"[dim]{nodes}[/dim]", "[dim]Ctrl-C ends[/dim]")
+    return Group(wires, "", channels, "", f"[dim]{nodes}[/dim]", "[dim]Ctrl-C to stop[/dim]")
 
 
-def _told(source: Source) -> str:
+def _setpoint(source: Source) -> str:
     if isinstance(source, VoltageSource):
         return f"{format_quantity(source.volts, 'V')}, at most {format_quantity(source.limit_A, 'A')}"
     if isinstance(source, CurrentSource):

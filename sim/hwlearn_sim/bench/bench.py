@@ -1,7 +1,8 @@
-"""A virtual bench: one circuit, several instruments on it, each on a wire of its own."""
+"""`VirtualBench`: several virtual instruments on one simulated circuit, each served on its own address."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -32,34 +33,35 @@ from hwlearn_sim.wire.session import Served
 
 
 class VirtualBench:
-    """Serves its instruments from the moment it is entered until it is left.
+    """Virtual instruments on one simulated circuit. A context manager that serves them.
 
     Parameters
     ----------
     topology : Topology
         The graph.
     instruments : sequence of PlacedSmu, PlacedCard or PlacedBoard
-        What hangs on it; at most one board.
+        The instruments; at most one board.
     conductances : array_like, shape (E,), or float
-        Nominal siemens of the edges that no card programs.
+        Nominal conductances in siemens of the edges that no card programs.
     conductance : (float, float)
-        Least and most siemens, between which stuck devices lie.
+        Smallest and largest conductance of stuck devices in siemens.
     imperfections : Imperfections, optional
-        Devices alone: their spread, write noise, stuck ones. With the same seed they are the devices of a
-        `KirchhoffTwin`. Converters and readings are the instruments' own business (``meters``).
+        Imperfections of the devices: device spread, write noise, stuck devices. With the same seed, the devices
+        are those of a `KirchhoffTwin`. Errors of converters and readings are set with ``meters``.
     meters : Meters, optional
         Noise and converter errors of the source-measure units.
     seed : int
-        Everything random follows from it.
+        Seed of all random numbers.
     real_time : bool
-        Let readings take as long as they would; else only the instruments' clocks advance.
+        Readings take as long as on real instruments. Otherwise only the instruments' clocks advance.
 
     Raises
     ------
     SetupError
-        If two instruments have one name, a model is unknown, a wire cannot be had, or an edge has two cards.
+        If two instruments have the same name, a model is unknown, a connection is not available, or two cards
+        program the same edge.
     CircuitError
-        If a node does not exist or a conductance makes no sense.
+        If a node does not exist or a conductance is invalid.
 
     Examples
     --------
@@ -87,7 +89,7 @@ class VirtualBench:
             raise SetupError(f"two instruments of the virtual bench have one name: {', '.join(sorted(names))}")
         self.topology = topology
         flaws = Imperfections() if imperfections is None else imperfections
-        # the streams that a twin of the same seed draws its devices from
+        # the random streams from which a twin with the same seed draws its devices
         drawn, _, writes, *_ = np.random.default_rng(seed).spawn(5)
         devices = Devices(topology.n_edges, conductance, flaws, drawn, writes)
         nominal = np.broadcast_to(np.asarray(conductances, dtype=np.float64), (topology.n_edges,))
@@ -97,7 +99,7 @@ class VirtualBench:
         self._placed = {placed.name: placed for placed in instruments}
         self._instruments: dict[str, VirtualInstrument] = {}
         self._boards: dict[str, VirtualBoard] = {}
-        # one stream an instrument, so that a further one leaves the others' noise as it was
+        # one random stream per instrument, so that adding one does not change the noise of the others
         streams = np.random.default_rng([seed, 2]).spawn(len(names))
         programmed: list[int] = []
         for placed, rng in zip(instruments, streams, strict=True):
@@ -130,7 +132,7 @@ class VirtualBench:
     # --- serving ------------------------------------------------------------------------------------
 
     def start(self) -> Self:
-        """Serve every instrument."""
+        """Start serving all instruments."""
         with ExitStack() as stack:
             for name, placed in self._placed.items():
                 served: Served = self._boards[name] if name in self._boards else self._instruments[name]
@@ -139,7 +141,7 @@ class VirtualBench:
         return self
 
     def close(self) -> None:
-        """Stop serving; closing twice is harmless. The circuit and the instruments keep their state."""
+        """Stop serving; closing twice is allowed. The circuit and the instruments keep their state."""
         self._open.close()
         self._servers.clear()
 
@@ -153,7 +155,10 @@ class VirtualBench:
 
     @property
     def instruments(self) -> list[dict[str, Any]]:
-        """Name, model, VISA address and node (a list for several channels, None for a card or a board) of each."""
+        """Name, model, VISA address and node of each instrument.
+
+        The node is a list for several channels, and None for a card or a board.
+        """
         return [
             {
                 "name": name,
@@ -173,43 +178,43 @@ class VirtualBench:
             If there is no such instrument, or the bench is not being served.
         """
         if name not in self._servers:
-            known = ", ".join(self._servers) or "none, for it is not being served"
-            raise SetupError(f"the virtual bench has no instrument {name!r} on a wire; it has: {known}")
+            known = ", ".join(self._servers) or "none, because the bench is not being served"
+            raise SetupError(f"the virtual bench serves no instrument {name!r}; it serves: {known}")
         return self._servers[name].address
 
     def instrument(self, name: str) -> VirtualInstrument:
-        """Return an instrument itself, behind its wire: for tests."""
+        """Return an instrument, bypassing its connection; for tests."""
         return self._instruments[name]
 
     def board(self, name: str) -> VirtualBoard:
-        """Return a board itself, behind its wire: for tests."""
+        """Return a board, bypassing its connection; for tests."""
         return self._boards[name]
 
     def faults(self, name: str) -> Faults:
-        """Return what goes wrong on an instrument's wire, to inject more."""
+        """Return the faults of an instrument's connection, for injecting more."""
         return self._placed[name].faults
 
-    # --- what a lab cannot know ---------------------------------------------------------------------
+    # --- true values --------------------------------------------------------------------------------
 
     @property
     def true_conductances(self) -> FloatArray:
-        """The conductances (E,) that are really there, in siemens: for reports and tests alone."""
+        """True conductances (E,) in siemens, for reports and tests only."""
         return self.plane.conductances
 
     def true_outputs(self, inputs: ArrayLike) -> FloatArray:
-        """Return the output volts (S, n_out) that ideal sources at the inputs would make: for reports."""
+        """Return the output voltages (S, n_out) with ideal sources at the inputs, for reports only."""
         g = self.plane.conductances
         model = Kirchhoff(self.topology, g, allow_open=bool((g == 0).any()))
         return model.solve(inputs)[:, self.topology.outputs]
 
 
 def _parts(instruments: Sequence[Placed], seed: int) -> BoardParts | None:
-    """Draw the parts of the one board there may be; its own stream leaves everything else as it was."""
+    """Return the random parts of the board, or None without a board."""
     boards = [placed for placed in instruments if isinstance(placed, PlacedBoard)]
     if not boards:
         return None
     if len(boards) > 1:
-        raise SetupError(f"a virtual bench takes one board, not {len(boards)}")
+        raise SetupError(f"a virtual bench can have one board, not {len(boards)}")
     return BoardParts.drawn(np.random.default_rng([seed, 3]), boards[0].gain, boards[0].offset_V)
 
 
@@ -224,8 +229,8 @@ def _board(
 def _server(served: Served, placed: Placed) -> serve.Server:
     if placed.wire == "tcp":
         return serve.TcpServer(served, placed.port, placed.faults)
-    if not hasattr(serve, "PtyServer"):
-        raise SetupError(f"{placed.name} asks for a pseudo-terminal, which this system has not; use wire 'tcp'")
+    if sys.platform == "win32":
+        raise SetupError(f"{placed.name} needs a pseudo-terminal, which Windows does not have; use wire 'tcp'")
     return serve.PtyServer(served, placed.faults)
 
 

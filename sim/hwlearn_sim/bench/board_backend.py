@@ -1,4 +1,4 @@
-"""The backend ``virtual-board``: the reference board's own firmware in this process, opened by its real driver."""
+"""The backend ``virtual-board``: the reference board's firmware in this process, opened with its real driver."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ class VirtualBoardSettings(Section):
     Attributes
     ----------
     wire : {"tcp", "pty"}
-        What the board is reached through; a pseudo-terminal on Linux and macOS unless given.
+        Connection to the board. Default: a pseudo-terminal on Linux and macOS.
     seed, device_spread, write_noise, stuck_fraction
-        As the backend ``sim`` has them: equal values give equal devices. The driver knows the edges' nominal
-        resistances alone.
+        As in the backend ``sim``: equal values give equal devices. The driver knows only the nominal resistances
+        of the edges.
     read_noise : quantity
         Standard deviation of one conversion.
     gain, offset
-        Spread of the gain errors, and of the offsets in volts, of the board's converters.
+        Standard deviations of the gain errors and of the offsets (V) of the board's converters.
     calibrated : bool
-        Whether the board's calibration record holds these errors, or nominal values.
+        Whether the board's calibration record contains these errors, or nominal values.
     settle, averages
-        Wait before each reading, and readings averaged into one.
+        Wait before each reading, and number of readings averaged into one.
     emulation : {"native", "avr"}
         The firmware compiled for this computer, or the product's binary on an emulated ATmega2560 (in a checkout).
     wire_log : path, optional
-        Every byte to and from the board is written down there.
+        Log file of all bytes to and from the board.
     driver : table
-        Further keys for the backend ``board`` that opens it, such as ``watchdog``.
+        Further keys of the backend ``board`` that opens the board, such as ``watchdog``.
     """
 
     wire: Wire = "tcp" if sys.platform == "win32" else "pty"
@@ -73,12 +73,12 @@ class VirtualBoardSettings(Section):
     driver: dict[str, Any] = Field(default_factory=dict)
 
     def bench(self, topology: Topology, limits: Limits) -> VirtualBench:
-        """Return the bench, not served yet.
+        """Return the bench; it is not served yet.
 
         Raises
         ------
         SetupError
-            If the network is larger than the board, or the firmware cannot be had.
+            If the network is larger than the board, or the firmware is not available.
         """
         board = PlacedBoard(
             BOARD,
@@ -93,7 +93,7 @@ class VirtualBoardSettings(Section):
         return VirtualBench(
             topology,
             [board],
-            conductances=math.sqrt(low * high),  # until the board, just below, sets its edges
+            conductances=math.sqrt(low * high),  # until the board sets its edges
             conductance=limits.conductance,
             imperfections=Imperfections(
                 device_spread=self.device_spread,
@@ -104,8 +104,8 @@ class VirtualBoardSettings(Section):
         )
 
     def driver_settings(self, bench: VirtualBench) -> dict[str, Any]:
-        """Return the ``[backend]`` table by which the driver finds the board of a served bench."""
-        # noise and step of one conversion are averaged; what the board answers is rounded to a step once more
+        """Return the ``[backend]`` table with which the driver opens the board of a served bench."""
+        # noise and quantisation of a conversion are averaged, and the average is rounded to a step again
         one = math.hypot(self.read_noise, ADC_STEP_V / math.sqrt(12)) / math.sqrt(self.averages)
         again = 0.0 if self.averages == 1 else ADC_STEP_V / math.sqrt(12)
         return {
@@ -119,7 +119,7 @@ class VirtualBoardSettings(Section):
 
 
 class VirtualBoardBackend:
-    """Serves a virtual board and opens it with the backend ``board``; registered as ``virtual-board``."""
+    """Serves a virtual board and opens it with the backend ``board``; entry point ``virtual-board``."""
 
     Settings = VirtualBoardSettings
     seed_key = "seed"
@@ -130,13 +130,13 @@ class VirtualBoardBackend:
         topology: Topology,
         limits: Limits,
     ) -> Network:
-        """Return the network on the virtual board; closing it ends the board.
+        """Return the network on the virtual board; closing it stops the board.
 
         Raises
         ------
         SetupError
-            If the backend ``board`` is not installed, a setting is wrong, or the firmware cannot be had.
+            If the backend ``board`` is not installed, a setting is wrong, or the firmware is not available.
         HwlearnError
-            Whatever the driver finds wrong.
+            Other errors of the driver.
         """
         return open_served(BOARD, settings.bench(topology, limits), settings.driver_settings, limits)

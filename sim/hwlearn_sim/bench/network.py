@@ -55,24 +55,25 @@ def open_served(
     table: Callable[[VirtualBench], dict[str, Any]],
     limits: Limits,
 ) -> VirtualNetwork:
-    """Serve a bench and open it with the drivers of a real one.
+    """Serve a virtual bench and open it with the drivers of real instruments.
 
     Parameters
     ----------
     backend : str
-        Name of their backend among the entry points.
+        Name of the drivers' backend in the entry-point group ``hwlearn.backends``.
     bench : VirtualBench
-        Closed with the network, and if it cannot be opened.
+        The bench. It is closed together with the network, or if the network cannot be opened.
     table : callable
-        The served bench -> the drivers' ``[backend]`` table.
+        Returns the drivers' ``[backend]`` table for the served bench.
     limits : Limits
+        Hard limits of the bench.
 
     Raises
     ------
     SetupError
         If the backend is not installed, or a setting is wrong.
     HwlearnError
-        Whatever the drivers find wrong.
+        Other errors of the drivers.
     """
     with ExitStack() as stack:
         points = list(entry_points(group="hwlearn.backends", name=backend))

@@ -1,4 +1,4 @@
-"""The backend ``virtual-smu``: a virtual bench in this process, behind real sockets and the real drivers."""
+"""The backend ``virtual-smu``: a virtual bench in this process, opened over sockets with the real drivers."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ CARD = "edges"
 class VirtualSmuSettings(Section):
     """Keys of ``[backend]`` with ``kind = "virtual-smu"``.
 
-    Every input and output hangs on a channel of a virtual source-measure unit; instruments with two channels
-    take two terminals each, inputs first.
+    Every input and output is connected to a channel of a virtual source-measure unit. Instruments with two
+    channels are connected to two terminals each, inputs first.
 
     Attributes
     ----------
     model : str or list of str
-        Model of the instruments, or several that take turns: ``"2400"``, ``"2450"``, ``"2612B"``,
-        ``"B2902A"``.
+        Model of the instruments, or a list of models that are used in turn: ``"2400"``, ``"2450"``,
+        ``"2612B"``, ``"B2902A"``.
     wire : {"tcp", "pty"}
-        What they are reached through.
+        Connection to the instruments.
     edges : "card" or quantity
-        An edge card that reaches every conductance of the limits, or fixed resistors of one conductance.
+        An edge card that covers the conductance range of the limits, or fixed resistors of one conductance.
     positions : int
-        Codes of the edge card; its resistance rises with the code.
+        Number of codes of the edge card. Its resistance rises with the code.
     seed, device_spread, write_noise, stuck_fraction
-        As the backend ``sim`` has them: equal values give equal devices.
+        As in the backend ``sim``: equal values give equal devices.
     noise : float
-        Factor on the instruments' stated noise; 0 switches it off.
+        Factor on the specified noise of the instruments; 0 disables noise.
     gain, offset : float
-        Spread of the gain errors, and of the offsets as a fraction of the range, of their converters.
+        Standard deviations of the converters' gain errors, and of their offsets as a fraction of the range.
     real_time : bool
-        Let readings take as long as they would.
+        Readings take as long as on real instruments.
     wire_log : path, optional
-        Every byte to and from the instruments is written down there.
+        Log file of all bytes to and from the instruments.
     driver : table
-        Keys for the backend ``smu`` that opens the instruments, such as ``nplc``.
+        Keys of the backend ``smu`` that opens the instruments, such as ``nplc``.
     """
 
     model: str | list[str] = "2450"
@@ -73,12 +73,12 @@ class VirtualSmuSettings(Section):
     driver: dict[str, Any] = Field(default_factory=dict)
 
     def bench(self, topology: Topology, limits: Limits) -> VirtualBench:
-        """Return the bench, not served yet.
+        """Return the bench; it is not served yet.
 
         Raises
         ------
         SetupError
-            If there is no such model.
+            If a model is unknown.
         """
         low, high = limits.conductance
         cards = []
@@ -102,14 +102,14 @@ class VirtualSmuSettings(Section):
         )
 
     def law(self, limits: Limits) -> Rheostat:
-        """Return the edge card's law: from one end of the conductances that the limits allow to the other."""
+        """Return the law of an edge card that covers the conductance range of the limits."""
         low, high = limits.conductance
-        # a hair wider, so that rounding does not leave an end out
+        # widened by the rounding tolerance, so that both ends are covered
         most, least = (1 + ROUNDING) / low, (1 - ROUNDING) / high
         return Rheostat((most - least) * self.positions / (self.positions - 1), least, self.positions)
 
     def driver_settings(self, bench: VirtualBench, limits: Limits) -> dict[str, Any]:
-        """Return the ``[backend]`` table by which the drivers find the instruments of a served bench."""
+        """Return the ``[backend]`` table with which the drivers open the instruments of a served bench."""
         channels = [
             {"address": bench.address(smu.name), "node": node, "model": smu.model, "channel": k + 1}
             for smu in self._smus(bench.topology)
@@ -128,7 +128,7 @@ class VirtualSmuSettings(Section):
         return {
             "channels": channels,
             "edges": edges,
-            "settle": 0.0,  # the plane settles at once, and nothing on it can be hurt by a step
+            "settle": 0.0,  # the plane settles immediately, and steps cannot damage it
             "slew_V_per_s": 1e6,
             "ramp_step": limits.voltage,
             "voltage_sigma": voltage_sigma,
@@ -144,14 +144,14 @@ class VirtualSmuSettings(Section):
         while terminals:
             model = next(models, "")
             if model not in MODELS:
-                raise SetupError(f"there is no virtual {model!r}; the models are: {', '.join(MODELS)}")
+                raise SetupError(f"there is no virtual model {model!r}; the models are: {', '.join(MODELS)}")
             count = MODELS[model].channels
             smus.append(PlacedSmu(f"smu{len(smus) + 1}", model, tuple(terminals[:count]), self.wire))
             terminals = terminals[count:]
         return smus
 
     def _sigmas(self, limits: Limits) -> tuple[float, float]:
-        """Return noise and resolution of one reading at the limits, of the worst model."""
+        """Return the standard deviations (V, A) of a reading at the limits, for the model with the largest."""
         models = [self.model] if isinstance(self.model, str) else self.model
         cycles = float(self.driver.get("nplc", 1.0))
         sigmas: list[list[float]] = [[], []]
@@ -162,7 +162,7 @@ class VirtualSmuSettings(Section):
 
 
 class VirtualSmuBackend:
-    """Serves a virtual bench and opens it with the backend ``smu``; registered as ``virtual-smu``."""
+    """Serves a virtual bench and opens it with the backend ``smu``; entry point ``virtual-smu``."""
 
     Settings = VirtualSmuSettings
     seed_key = "seed"
@@ -173,14 +173,14 @@ class VirtualSmuBackend:
         topology: Topology,
         limits: Limits,
     ) -> Network:
-        """Return the network on the virtual instruments; closing it ends them.
+        """Return the network on the virtual instruments; closing it stops them.
 
         Raises
         ------
         SetupError
             If the backend ``smu`` is not installed, or a setting is wrong.
         HwlearnError
-            Whatever the drivers find wrong.
+            Other errors of the drivers.
         """
         bench = settings.bench(topology, limits)
         return open_served("smu", bench, lambda served: settings.driver_settings(served, limits), limits)

@@ -1,4 +1,4 @@
-"""`VirtualBoard`: the reference board's own firmware, its pins on the analog plane, its wire anybody's."""
+"""`VirtualBoard`: the reference board's firmware with its pins connected to an analog plane."""
 
 from __future__ import annotations
 
@@ -21,36 +21,36 @@ from hwlearn_sim.wire.session import Line, Session
 
 _TICK_S: Final = 0.01
 _LONGEST_TICK_S: Final = 0.05
-"""A computer that stalls must not make a block time out whose bytes are on their way."""
+"""Limits the firmware's time step: after a stall of the host, a block in transit must not time out."""
 
 
 class Controller(Protocol):
-    """The board's microcontroller with its chips, native or emulated; see `NativeBoard`."""
+    """The board's microcontroller and peripheral chips, native or emulated; see `NativeBoard`."""
 
     @property
     def eeprom(self) -> Any:
-        """Its 4096 bytes, to read and to write."""
+        """The 4096 bytes of the EEPROM, readable and writable."""
 
     def power_on(self) -> None:
         """Boot."""
 
     def receive(self, data: bytes) -> None:
-        """Let bytes arrive."""
+        """Pass received bytes to the firmware."""
 
     def transmit(self) -> bytes:
-        """Return what it has said since."""
+        """Return the bytes that the firmware has sent since the last call."""
 
     def advance_us(self, us: int) -> None:
-        """Let time pass."""
+        """Advance the firmware's time."""
 
     def attach(self, analog: Analog, edges: EdgesMoved) -> None:
-        """Join it to an analog world."""
+        """Connect the board to a simulated circuit."""
 
     def set_transfer(self, switches: int, transfer: ArrayLike) -> None:
-        """Let ADC volts be ``transfer`` (8, 16) times DAC volts while exactly these switches are closed."""
+        """Compute ADC voltages as ``transfer`` (8, 16) times DAC voltages for this state of the switches."""
 
     def forget_transfers(self) -> None:
-        """Let the analog world be asked again."""
+        """Discard all transfer matrices."""
 
     def set_converters(
         self,
@@ -61,7 +61,7 @@ class Controller(Protocol):
         noise_volts: float,
         seed: int,
     ) -> None:
-        """Set the converters' true errors."""
+        """Set the true errors of the converters."""
 
     def dac_codes(self) -> list[int]:
         """Return the code at each DAC channel."""
@@ -74,28 +74,28 @@ class Controller(Protocol):
 
 
 class VirtualBoard:
-    """A board that is switched on, provisioned with a calibration record, and on no wire yet.
+    """A board that is switched on and has a calibration record. It is not served yet.
 
     Parameters
     ----------
     controller : Controller
-        Who runs the firmware.
+        Runs the firmware.
     circuit : BoardCircuit
-        Where its pins hang.
+        The circuit that its pins are connected to.
     devices : Devices
-        What its edges really make of their codes.
+        True conductances of its edges.
     parts : BoardParts
-        What its converters and nudge resistors really are.
+        True errors of its converters and nudge resistors.
     record : BoardRecord
-        What its EEPROM says of them.
+        Calibration record in its EEPROM.
     noise_V : float
-        Standard deviation of one conversion of its ADC.
+        Standard deviation of one ADC conversion.
     seed : int
-        The noise follows from it.
+        Seed of the noise.
 
     Notes
     -----
-    Every method may be called from any thread. Time passes for the firmware in its own waits, and in `idle`.
+    All methods are thread-safe. The firmware's time advances during its own waits and in `idle`.
     """
 
     def __init__(
@@ -111,8 +111,8 @@ class VirtualBoard:
         self.controller, self.record = controller, record
         self._circuit, self._devices, self._parts = circuit, devices, parts
         self._lock = threading.RLock()
-        self._shown: tuple[int, list[int]] | None = None
-        self._looked_at = time.monotonic()
+        self._applied: tuple[int, list[int]] | None = None
+        self._advanced_at = time.monotonic()
         data = record.encode()
         controller.eeprom[BANKS[0] : BANKS[0] + len(data)] = data
         controller.set_converters(
@@ -121,37 +121,37 @@ class VirtualBoard:
         controller.attach(self._convert, self._move_edges)
         controller.power_on()
         self._move_edges(controller.edge_codes())
-        self._show()
+        self._apply()
 
     # --- the wire -----------------------------------------------------------------------------------
 
     def session(self, line: Line, faults: Faults) -> Session:
-        """Begin to talk to a client."""
+        """Start the session of a client."""
         return _ByteSession(line, self, faults)
 
     def exchange(self, data: bytes) -> bytes:
-        """Let bytes arrive, and return what the board says then."""
+        """Pass received bytes to the board and return its reply."""
         with self._lock:
-            self._look_around()
+            self._check_surroundings()
             if data:
                 self.controller.receive(data)
-                self._show()
+                self._apply()
             return self.controller.transmit()
 
     def idle(self) -> float:
-        """Let the time pass that has passed since the last call; return in how many seconds to do so again."""
+        """Advance the firmware by the time since the last call; return the seconds until the next call."""
         with self._lock:
             now = time.monotonic()
-            elapsed, self._looked_at = now - self._looked_at, now
-            self._look_around()
+            elapsed, self._advanced_at = now - self._advanced_at, now
+            self._check_surroundings()
             self.controller.advance_us(round(1e6 * min(elapsed, _LONGEST_TICK_S)))
-            self._show()
+            self._apply()
         return _TICK_S
 
     # --- probes -------------------------------------------------------------------------------------
 
     def dac_codes(self) -> list[int]:
-        """Return the code that stands at each of the 16 DAC channels."""
+        """Return the code of each of the 16 DAC channels."""
         with self._lock:
             return self.controller.dac_codes()
 
@@ -171,59 +171,59 @@ class VirtualBoard:
         with self._lock:
             return self.controller.switches() == 0 and set(self.controller.dac_codes()) == {MIDSCALE}
 
-    # --- the analog world ---------------------------------------------------------------------------
+    # --- the circuit --------------------------------------------------------------------------------
 
     def _convert(self, switches: int, dac_volts: FloatArray) -> FloatArray | None:
-        """Answer the firmware's ADC, by the shortcut where there is one."""
+        """Return the ADC voltages, or None after setting a transfer matrix."""
         transfer = self._circuit.transfer(switches)
         if transfer is not None:
             self.controller.set_transfer(switches, transfer)
             return None
         self._circuit.drive(switches, dac_volts)
-        self._shown = None
+        self._applied = None
         return self._circuit.output_volts()
 
     def _move_edges(self, codes: NDArray[np.uint8]) -> None:
         plane = self._circuit.plane
         nominal = EDGE_LAW.siemens(codes[: plane.topology.n_edges].astype(np.int64))
         plane.set_conductances(self._devices.written(nominal))
-        self._look_around()
+        self._check_surroundings()
 
-    def _look_around(self) -> None:
-        """Forget the shortcut if anything else on the plane has changed."""
+    def _check_surroundings(self) -> None:
+        """Discard the transfer matrices if anything else on the plane has changed."""
         if self._circuit.surroundings_changed():
             self.controller.forget_transfers()
 
-    def _show(self) -> None:
-        """Let the plane have what stands at the terminals now, for everybody else on it."""
+    def _apply(self) -> None:
+        """Apply the present DAC voltages and switches to the plane, for the other instruments."""
         state = self.controller.switches(), self.controller.dac_codes()
-        if state != self._shown:
-            self._shown = state
+        if state != self._applied:
+            self._applied = state
             nominal = (np.array(state[1]) - MIDSCALE) * DAC_STEP_V
             self._circuit.drive(state[0], nominal * (1 + self._parts.dac_gain) + self._parts.dac_offset)
 
 
 class _ByteSession(Session):
-    """One client of the board: bytes go through as they are, for the firmware has a parser of its own."""
+    """Session of one client of the board. Bytes pass unchanged, because the firmware parses them."""
 
     def __init__(self, line: Line, board: VirtualBoard, faults: Faults) -> None:
         super().__init__(line, faults)
         self._board = board
 
     def receive(self, data: bytes) -> bool:
-        """Pass on what has come; tell whether the connection is to live on."""
+        """Pass received bytes to the board; return whether to keep the connection."""
         return self._pass_on(self._board.exchange(data))
 
     def flush(self) -> None:
-        """Send what is due, and what the board has said of its own accord."""
+        """Send replies that are due, and bytes that the board sent without a request."""
         super().flush()
         if not self._pass_on(self._board.exchange(b"")):
-            raise ConnectionResetError("the line is to drop")
+            raise ConnectionResetError("a fault drops the connection")
 
-    def _pass_on(self, said: bytes) -> bool:
-        return not said or self._answer(said)
+    def _pass_on(self, sent: bytes) -> bool:
+        return not sent or self._answer(sent)
 
     @property
     def busy(self) -> bool:
-        """Always: the board may have something to say whenever time has passed."""
+        """Always true: the board may send bytes at any time."""
         return True

@@ -1,4 +1,4 @@
-"""The firmware as a library of this computer: compiled on first use, kept in the user's cache."""
+"""Compile the firmware into a library for this computer and keep it in the user's cache."""
 
 from __future__ import annotations
 
@@ -27,40 +27,40 @@ _ADVICE: Final = {
 
 
 def firmware_folder() -> Path:
-    """Return the folder of the firmware's sources: inside this package if installed, beside it in a checkout.
+    """Return the folder of the firmware sources: inside the installed package, or at the root of a checkout.
 
     Raises
     ------
     SetupError
-        If they are in neither place.
+        If the sources are in neither place.
     """
     here = Path(__file__).resolve().parent
     for folder in (here.parent / "firmware", here.parents[2] / "firmware"):
         if (folder / "boards" / "host" / "host.h").is_file():
             return folder
-    raise SetupError(f"the firmware's sources are not beside {here}; install hwlearn again")
+    raise SetupError(f"the firmware sources are missing near {here}; install hwlearn again")
 
 
 def host_header(firmware: Path | None = None) -> str:
-    """Return the declarations of ``boards/host/host.h`` as cffi takes them."""
+    """Return the declarations of ``boards/host/host.h`` in the form that cffi accepts."""
     text = ((firmware or firmware_folder()) / "boards" / "host" / "host.h").read_text(encoding="utf-8")
     return text.split("/* cffi reads from here */", 1)[1].rsplit("#endif", 1)[0]
 
 
 def host_library(firmware: Path | None = None, cache: Path | None = None) -> Path:
-    """Return the board's library for this computer, compiled now unless it was before.
+    """Return the board's library for this computer. Compile it if it is not in the cache.
 
     Parameters
     ----------
     firmware : Path, optional
-        Its sources; `firmware_folder` unless given.
+        Folder of the sources. Default: `firmware_folder`.
     cache : Path, optional
-        Where libraries are kept; the user's cache folder unless given.
+        Folder of the compiled libraries. Default: the user's cache folder.
 
     Raises
     ------
     SetupError
-        If there is no C compiler, it refuses, or the cache cannot be written.
+        If there is no C compiler, it fails, or the cache cannot be written.
     """
     sources = firmware_folder() if firmware is None else firmware
     folder = user_cache_path("hwlearn") if cache is None else cache
@@ -73,23 +73,23 @@ def host_library(firmware: Path | None = None, cache: Path | None = None) -> Pat
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             built = Path(scratch) / library.name
             _compile(compiler, sources, built)
-            built.replace(library)  # at once: another process may be building the same
+            built.replace(library)  # atomic: another process may build the same library
     except OSError as error:
         raise SetupError(f"the firmware cannot be compiled into {folder}: {error}; make it writable") from error
     return library
 
 
 def _compiler() -> list[str]:
-    asked = shlex.split(os.environ.get("CC", ""))
-    for command in (asked, *([name] for name in _COMPILERS)):
+    chosen = shlex.split(os.environ.get("CC", ""))
+    for command in (chosen, *([name] for name in _COMPILERS)):
         if command and shutil.which(command[0]):
             return command
     advice = _ADVICE.get(sys.platform, "install one")
-    raise SetupError(f"no C compiler ($CC, cc, gcc, clang) to make the virtual board from its firmware; {advice}")
+    raise SetupError(f"the virtual board needs a C compiler ($CC, cc, gcc or clang), none was found; {advice}")
 
 
 def _key(firmware: Path, compiler: list[str]) -> str:
-    """Return what changes with anything that the library depends on."""
+    """Return a hash of everything that the library depends on."""
     version = subprocess.run([*compiler, "--version"], capture_output=True, check=False).stdout
     digest = hashlib.sha256(repr((compiler, FLAGS, version)).encode())
     for file in _files(firmware, "*.[ch]"):
@@ -114,4 +114,4 @@ def _compile(compiler: list[str], firmware: Path, library: Path) -> None:
     )
     if done.returncode:
         first = next((line for line in done.stderr.splitlines() if "error:" in line), done.stderr.strip()[:200])
-        raise SetupError(f"{shlex.join(compiler)} does not compile the firmware of the virtual board: {first}")
+        raise SetupError(f"{shlex.join(compiler)} cannot compile the firmware of the virtual board: {first}")

@@ -1,4 +1,4 @@
-"""The reference board's terminals on an analog plane: DACs, nudge resistors behind their switches, ADCs."""
+"""The reference board's connections to an analog plane: DACs, switched nudge resistors and ADCs."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from hwlearn_sim.plane.sources import Open, Source, VoltageSource
 INPUTS: Final = 8
 OUTPUTS: Final = 4
 DAC_LIMIT_A: Final = 40e-3
-"""Short-circuit current of an AD5676R output; a typical figure of its data sheet."""
+"""Short-circuit current of an AD5676R output; typical value of its data sheet."""
 _RAIL_V: Final = 2.5
 
 
 def with_nudges(topology: Topology, kappa: FloatArray) -> Topology:
-    """Return the bench's graph with one more node for each output: the DAC behind its nudge resistor.
+    """Return the bench's graph with one more node per output: the DAC end of its nudge resistor.
 
     Parameters
     ----------
     topology : Topology
         At most 8 inputs, 4 outputs and 32 edges.
     kappa : ndarray, shape (n_out,)
-        Siemens of each nudge resistor with its switch closed.
+        Conductance in siemens of each nudge resistor with its switch closed.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def with_nudges(topology: Topology, kappa: FloatArray) -> Topology:
         (topology.n_edges, EDGES, "edges"),
     ):
         if count > most:
-            raise SetupError(f"the network has {count} {what}, the reference board {most}; use a smaller one")
+            raise SetupError(f"the network has {count} {what}, the reference board {most}; use a smaller network")
     n, k = topology.n_nodes, topology.n_outputs
     nudges = n + np.arange(k)
     return Topology(
@@ -58,18 +58,18 @@ def with_nudges(topology: Topology, kappa: FloatArray) -> Topology:
 
 
 class BoardCircuit:
-    """A board's channels on a plane, and a shortcut past it.
+    """Channels of a board on a plane, and a fast path that avoids solving the plane.
 
-    A closed nudge switch is a voltage source behind the nudge resistor, an open one nothing. As long as nobody
-    else drives the plane its answer to the DACs is linear, and one matrix for each state of the switches holds
-    all of it.
+    A closed nudge switch is a voltage source in series with the nudge resistor, an open switch is an open circuit.
+    While no other instrument drives the plane, the output voltages are linear in the DAC voltages. Then one
+    transfer matrix per state of the switches replaces the solution of the plane.
 
     Parameters
     ----------
     plane : AnalogPlane
-        Its topology as `with_nudges` makes it; ADC j and DAC 8 + j belong to output j, DAC k to input k.
+        Plane with the topology of `with_nudges`. ADC j and DAC 8 + j belong to output j, DAC k to input k.
     label : str
-        Goes before the channels' names.
+        Prefix of the channels' names.
     """
 
     def __init__(self, plane: AnalogPlane, label: str) -> None:
@@ -85,14 +85,14 @@ class BoardCircuit:
         self._seen: tuple[FloatArray, tuple[tuple[int, Source], ...]] = (plane.conductances, ())
 
     def surroundings_changed(self) -> bool:
-        """Tell whether the answer to the DACs may be another than when this was last asked."""
+        """Return whether transfer matrices may have changed since the last call."""
         found = self.plane.conductances, self.plane.driven_beside(self._mine)
         same = found[0] is self._seen[0] and found[1] == self._seen[1]
         self._seen = found
         return not same
 
     def drive(self, switches: int, dac_volts: FloatArray) -> None:
-        """Let the DACs (16,) drive, and the nudge switches be closed or open."""
+        """Apply DAC voltages (16,) and the state of the nudge switches to the plane."""
         for k, channel in enumerate(self._inputs):
             self.plane.drive(channel, VoltageSource(float(dac_volts[k]), DAC_LIMIT_A))
         for j, channel in enumerate(self._nudges):
@@ -101,14 +101,14 @@ class BoardCircuit:
             self.plane.drive(channel, source)
 
     def output_volts(self) -> FloatArray:
-        """Return what stands at the ADCs (8,); spare ones are tied to the virtual ground."""
+        """Return the voltages (8,) at the ADCs; unused ADCs are connected to virtual ground."""
         volts = np.zeros(ADCS)
         top = self.plane.topology
         volts[: top.n_outputs] = self.plane.node_voltages()[top.outputs]
         return volts
 
     def transfer(self, switches: int) -> FloatArray | None:
-        """Return ADC volts (8,) over DAC volts (16,) as a matrix (8, 16); None while the plane is not linear."""
+        """Return the matrix (8, 16) from DAC to ADC voltages, or None while the plane is not linear."""
         if self.plane.driven_beside(self._mine) or not self._within_limits():
             return None
         top = self.plane.topology
@@ -122,7 +122,7 @@ class BoardCircuit:
         return matrix
 
     def _within_limits(self) -> bool:
-        """Tell whether no DAC can reach its current limit, and every edge conducts."""
+        """Return whether no DAC can reach its current limit and every edge conducts."""
         top, g = self.plane.topology, self.plane.conductances
         siemens = np.concatenate([g, top.fixed_conductances])
         at_node = np.bincount(top.all_edges.ravel(), np.repeat(siemens, 2), top.n_nodes)
@@ -130,7 +130,7 @@ class BoardCircuit:
 
 
 def _driven(topology: Topology, nodes: IntArray) -> Topology:
-    """Return the graph with more nodes driven."""
+    """Return the graph with additional inputs."""
     return Topology(
         topology.n_nodes,
         topology.edges,

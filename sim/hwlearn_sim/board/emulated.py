@@ -1,4 +1,4 @@
-"""Who runs the firmware of a virtual board: this computer, or an emulated ATmega2560 where there is a checkout."""
+"""Choose what runs the firmware of a virtual board: this computer, or an emulated ATmega2560 (in a checkout)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hwlearn_sim.placed import Emulation
 
 
 def make_controller(emulation: Emulation) -> Controller:
-    """Return a board's controller, switched off and with a blank EEPROM.
+    """Return the controller of a board, switched off and with a blank EEPROM.
 
     Raises
     ------
     SetupError
-        If the firmware cannot be compiled, or the emulation is not to be had.
+        If the firmware cannot be compiled, or the emulator is not available.
     """
     return NativeBoard() if emulation == "native" else _emulated()
 
@@ -28,14 +28,14 @@ def _emulated() -> Controller:
     folder = firmware_folder() / "emu"
     if not (folder / "refboard_emu.py").is_file():
         raise SetupError(
-            "only a checkout of hwlearn has the emulated board, for its emulator is GPL; use emulation = 'native'"
+            "the emulated board needs a checkout of hwlearn, because its emulator is GPL; use emulation = 'native'"
         )
-    # its files find one another by name, and it belongs to no package that is installed
+    # the emulator is not part of an installed package
     sys.path.insert(0, str(folder))
     try:
         module: Any = importlib.import_module("refboard_emu")
         return cast(Controller, module.EmulatedBoard())
     except (ImportError, OSError) as error:
-        raise SetupError(f"the emulated board cannot be had: {str(error).splitlines()[0]}") from error
+        raise SetupError(f"the emulated board is not available: {str(error).splitlines()[0]}") from error
     finally:
         sys.path.remove(str(folder))

@@ -1,4 +1,4 @@
-"""`NativeBoard`: the real firmware in this process, its hardware layer open to whoever plays the analog world."""
+"""`NativeBoard`: the real firmware compiled for this computer, with a simulated hardware layer."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def _usual_library() -> Path:
 
 
 class NativeBoard(LibraryBoard):
-    """The host build of the firmware; nothing happens in it but by these calls, and time stands still between.
+    """The host build of the firmware. It runs, and its time advances, only during calls of these methods.
 
     Parameters
     ----------
     library : Path, optional
-        The compiled firmware; `host_library` unless given.
+        The compiled firmware. Default: `host_library`.
     """
 
     def __init__(self, library: Path | None = None) -> None:
@@ -41,29 +41,29 @@ class NativeBoard(LibraryBoard):
         super().__init__(ffi, compiled, "host", board)
 
     def power_on(self) -> None:
-        """Boot; also the reset button: everything but EEPROM and edges is as new."""
+        """Boot, or reset: everything except EEPROM and edges returns to its initial state."""
         self._call("power_on")
 
     @property
     def is_on(self) -> bool:
-        """Whether it has power."""
+        """Whether the board has power."""
         return bool(self._call("is_on"))
 
     def receive(self, data: bytes) -> None:
-        """Let bytes arrive; the firmware works on all of them before this returns."""
+        """Pass received bytes to the firmware, which processes all of them before this returns."""
         self._lib.host_receive(self._board, data, len(data))
         self._raise_failure()
 
     @property
     def now_us(self) -> int:
-        """Microseconds since the board was made."""
+        """Microseconds since the board was created."""
         return int(self._call("now_us"))
 
     @property
     def scans(self) -> int:
-        """How often the ADC was read."""
+        """Number of ADC readings."""
         return int(self._call("scans"))
 
     def lose_power_after(self, writes: int) -> None:
-        """Let power fail after so many writes to the EEPROM; never if negative."""
+        """Simulate a power failure after this many writes to the EEPROM; never if negative."""
         self._call("lose_power_after", writes)

@@ -1,4 +1,4 @@
-"""One reference board as it was built: its converters, its nudge resistors, and what its record says of them."""
+"""Random parts of one reference board, converters and nudge resistors, and its calibration record."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hwlearn_sim.board.circuit import OUTPUTS
 from hwlearn_sim.board.library import ADCS, DACS, EDGES
 
 EDGE_LAW: Final = Rheostat(full_ohm=100e3, wiper_ohm=130.0, positions=256)
-"""Nominal AD5144-100k; its tolerance is the devices' business."""
+"""Nominal law of an AD5144-100k. Its tolerance is part of the device imperfections."""
 
 KAPPA: Final = 100e-6
 """Nominal conductance of a nudge resistor with its switch, in siemens."""
@@ -24,16 +24,16 @@ _KAPPA_SPREAD: Final = 1e-3
 
 @dataclass(frozen=True, eq=False, slots=True)
 class BoardParts:
-    """The true errors of one board's parts.
+    """True errors of the parts of one board.
 
     Attributes
     ----------
     dac_gain, dac_offset : ndarray, shape (16,)
-        True volts are nominal volts x (1 + gain) + offset (V).
+        True voltage = nominal voltage x (1 + gain) + offset (V).
     adc_gain, adc_offset : ndarray, shape (8,)
-        Nominal volts are true volts x (1 + gain) + offset (V).
+        Reading = true voltage x (1 + gain) + offset (V).
     kappa : ndarray, shape (4,)
-        Siemens of each nudge resistor with its switch closed.
+        Conductance in siemens of each nudge resistor with its switch closed.
     """
 
     dac_gain: FloatArray
@@ -44,27 +44,27 @@ class BoardParts:
 
     @classmethod
     def drawn(cls, rng: np.random.Generator, gain: float, offset_V: float) -> BoardParts:
-        """Draw a board whose converters' gain errors and offsets spread this much."""
-        # all are always drawn, so that one spread does not change the other's values
+        """Return random parts; the converters' gain errors and offsets have these standard deviations."""
+        # all are always drawn, so that one spread does not change the values of the other
         dac, adc = rng.standard_normal((2, DACS)), rng.standard_normal((2, ADCS))
         resistors = rng.standard_normal(OUTPUTS)
         kappa = KAPPA * (1 + _KAPPA_SPREAD * resistors)
         return cls(gain * dac[0], offset_V * dac[1], gain * adc[0], offset_V * adc[1], kappa)
 
     def record(self, serial: str, calibrated: bool) -> BoardRecord:
-        """Return the board's calibration record; edges are in it as nominal ones, whatever they are.
+        """Return the board's calibration record, in which the edges are always nominal.
 
         Parameters
         ----------
         serial : str
             Serial number.
         calibrated : bool
-            Whether somebody has measured the converters and nudge resistors, or they too are nominal.
+            Whether the record contains the true errors of converters and nudge resistors, or nominal values.
 
         Raises
         ------
         SetupError
-            If an error is larger than a record can hold.
+            If an error is larger than the format of the record allows.
         """
         edge = (round(EDGE_LAW.full_ohm * 1e3), round(EDGE_LAW.wiper_ohm * 10))
         nominal = BoardRecord(serial, MOST_VOLTS_UV, MOST_NUDGE_UV, edges=(edge,) * EDGES)
@@ -75,7 +75,7 @@ class BoardParts:
             MOST_VOLTS_UV,
             MOST_NUDGE_UV,
             dacs=_converters(self.dac_gain, self.dac_offset),
-            # the record says how to come back from the reading to the volts
+            # the record converts a reading to the true voltage
             adcs=_converters(1 / (1 + self.adc_gain) - 1, -self.adc_offset / (1 + self.adc_gain)),
             nudge_pS=tuple(round(siemens * 1e12) for siemens in self.kappa.tolist()),
             edges=(edge,) * EDGES,

@@ -91,7 +91,7 @@ def make_smu(
         If there is no such model, or it has fewer channels than nodes are given.
     """
     if model not in MODELS:
-        raise SetupError(f"there is no virtual {model!r}; the models are: {', '.join(MODELS)}")
+        raise SetupError(f"there is no virtual model {model!r}; the models are: {', '.join(MODELS)}")
     kind = MODELS[model]
     if not 1 <= len(nodes) <= kind.channels:
         raise SetupError(

@@ -1,4 +1,4 @@
-"""Faults on an instrument's wire: on demand, or by a schedule that a seed repeats."""
+"""Faults of the connection to an instrument: injected on request, or at random from a seed."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ import numpy as np
 from hwlearn.errors import SetupError
 
 FaultKind = Literal["late", "fragmented", "dropped", "garbled", "reset", "unplugged"]
-"""A reply that comes late, in pieces, never, or damaged; or the peer drops the connection in its place; or the
-plug is pulled when half of it has gone."""
+"""The reply arrives late, in pieces, not at all or damaged. With ``reset`` the connection is dropped instead. With
+``unplugged`` the cable is disconnected after half of the reply."""
 
 KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault, of one reply.
+    """A fault of one reply.
 
     Attributes
     ----------
     kind : {"late", "fragmented", "dropped", "garbled", "reset", "unplugged"}
-        What happens to the reply. Over a serial line, which cannot be reset, the reply of a reset is dropped.
-        An unplugged serial line is gone for good.
+        What happens to the reply. A serial line cannot be reset: there the reply is dropped. An unplugged serial
+        line does not come back.
     seconds : float
-        How late a late reply is; how long a fragmented one pauses between its pieces.
+        Delay of a late reply, or pause between the pieces of a fragmented one.
     pieces : int
-        How many a fragmented reply comes in.
+        Number of pieces of a fragmented reply.
 
     Raises
     ------
     SetupError
-        If there is no such kind, the time is negative, or there are less than two pieces.
+        If the kind is unknown, the time is negative, or there are fewer than two pieces.
     """
 
     kind: FaultKind
@@ -48,36 +48,36 @@ class Fault:
         if self.kind not in KINDS:
             raise SetupError(f"there is no fault {self.kind!r}; the faults are: {', '.join(KINDS)}")
         if not (math.isfinite(self.seconds) and self.seconds >= 0):
-            raise SetupError(f"a fault lasts {self.seconds} s; it must be zero or a positive time")
+            raise SetupError(f"seconds of a fault is {self.seconds}; it must be zero or positive")
         if self.pieces < 2:
-            raise SetupError(f"a reply cannot be fragmented into {self.pieces} pieces; use two or more")
+            raise SetupError(f"pieces of a fault is {self.pieces}; it must be at least 2")
 
 
 class Faults:
-    """What goes wrong on one wire.
+    """Faults of one connection.
 
     Parameters
     ----------
     rates : mapping of fault kind to float, optional
-        Probability of each fault for every reply; none unless given.
+        Probability of each fault per reply. Default: no faults.
     seed : int
-        The schedule follows from it: the same faults befall the same replies every time.
+        Seed of the random faults: with equal seeds, the same replies are affected.
     seconds : float
-        How late scheduled late replies are, and how long fragmented ones pause.
+        Delay of late replies, and pause between the pieces of fragmented ones.
 
     Attributes
     ----------
     muted : bool
-        While set, no reply is sent at all; commands are still obeyed.
+        While true, no reply is sent. Commands are still executed.
     replies : int
-        Replies so far, the lost ones counted.
-    befallen : list of (int, Fault)
-        The faults that have happened, each with the number of its reply.
+        Number of replies so far, including lost ones.
+    occurred : list of (int, Fault)
+        Faults so far, each with the number of its reply.
 
     Raises
     ------
     SetupError
-        If a kind is unknown, or the probabilities are negative or exceed one in sum.
+        If a kind is unknown, a probability is negative, or their sum exceeds one.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Faults:
             raise SetupError(f"the rates of all faults add up to {sum(rates.values()):g}, more than 1")
         self.muted = False
         self.replies = 0
-        self.befallen: list[tuple[int, Fault]] = []
+        self.occurred: list[tuple[int, Fault]] = []
         self._rates, self._seconds = rates, seconds
         self._rng = np.random.default_rng(seed)
         self._damage = np.random.default_rng([seed, 1])
@@ -102,15 +102,15 @@ class Faults:
     def inject(
         self, kind: FaultKind, *, after: int = 0, count: int = 1, seconds: float = 0.05, pieces: int = 3
     ) -> None:
-        """Let the next replies suffer a fault.
+        """Apply a fault to the next replies.
 
         Parameters
         ----------
         kind : {"late", "fragmented", "dropped", "garbled", "reset", "unplugged"}
         after : int
-            Replies that pass unharmed first, counted behind what is waiting already.
+            Number of replies that are sent unchanged first, after the faults already injected.
         count : int
-            Replies that suffer.
+            Number of replies with the fault.
         seconds, pieces
             See `Fault`.
         """
@@ -120,30 +120,30 @@ class Faults:
             self._waiting.extend([fault] * count)
 
     def clear(self) -> None:
-        """Forget what is waiting, and unmute; a schedule goes on."""
+        """Remove the injected faults and unmute. Random faults continue."""
         with self._lock:
             self._waiting.clear()
             self.muted = False
 
     def next(self) -> Fault | None:
-        """Return the fault of the next reply, None if it passes unharmed."""
+        """Return the fault of the next reply, or None."""
         with self._lock:
-            # one draw a reply, whatever happens, so that the schedule does not depend on what was injected
+            # one draw per reply in any case, so that injected faults do not change the random ones
             draw = float(self._rng.random())
             fault = self._waiting.popleft() if self._waiting else self._scheduled(draw)
             if fault is not None:
-                self.befallen.append((self.replies, fault))
+                self.occurred.append((self.replies, fault))
             self.replies += 1
             return fault
 
     def garbled(self, reply: bytes) -> bytes:
-        """Return a reply with a few of its bytes replaced; its last one, the end of line, stays."""
+        """Return a reply with up to three bytes replaced; its last byte, the terminator, is kept."""
         damaged = bytearray(reply)
         inside = max(len(damaged) - 1, 1)
         for place in self._damage.integers(0, inside, size=min(3, inside)):
             other = int(self._damage.integers(0x21, 0x7E))
             damaged[place] = other if other != damaged[place] else 0x7E
-        if bytes(damaged) == reply:  # the same place was hit twice and restored
+        if bytes(damaged) == reply:  # the same byte was changed twice and restored
             damaged[0] ^= 0x01
         return bytes(damaged)
 

@@ -1,4 +1,4 @@
-"""Messages out of a stream of bytes: lines, in which binary blocks may hold any byte."""
+"""Split a byte stream into messages: lines that may contain binary blocks."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ _HASH: Final = 0x23
 
 
 class Framer:
-    """Collects bytes and hands out whole messages, without their end of line.
+    """Collects bytes and returns complete messages without their newline.
 
     Parameters
     ----------
     takes_blocks : bool
-        Whether a definite-length block ``#<n><length><data>`` may hold an end of line.
+        Whether a definite-length block ``#<n><length><data>`` may contain newlines.
     longest : int
-        Bytes that a message may have.
+        Maximum length of a message in bytes.
 
     Attributes
     ----------
     in_block : bool
-        Whether the rest of a block is awaited; if it does not come soon, `abandon` it.
+        Whether the end of a block has not arrived yet. After a time-out, call `abandon`.
     """
 
     def __init__(self, takes_blocks: bool, longest: int) -> None:
@@ -32,7 +32,7 @@ class Framer:
         self.in_block = False
 
     def feed(self, data: bytes) -> tuple[list[bytes], bool]:
-        """Take bytes; return the messages that are whole now, and whether one was too long and lost."""
+        """Add bytes; return the messages that are complete, and whether one was too long and discarded."""
         self._buffer += data
         messages: list[bytes] = []
         lost = False
@@ -54,12 +54,12 @@ class Framer:
         return messages, lost
 
     def abandon(self) -> None:
-        """Give up a message whose block never came to its end."""
+        """Discard a message whose block is incomplete."""
         self._buffer.clear()
         self.in_block = False
 
     def _end(self) -> int | None:
-        """Return where the first message ends, None if it is not whole yet."""
+        """Return the end of the first message, or None if it is incomplete."""
         self.in_block = False
         newline = self._buffer.find(b"\n")
         if not self._takes_blocks or self._skipping or self._buffer.find(b"#", 0, newline + 1 or None) < 0:
@@ -73,7 +73,7 @@ class Framer:
                 close = self._buffer.find(bytes([byte]), position + 1)
                 line = self._buffer.find(b"\n", position + 1)
                 if close < 0 or -1 < line < close:
-                    return None if line < 0 else line  # a string ends with its line at the latest
+                    return None if line < 0 else line  # a newline also ends a string
                 position = close
             elif byte == _HASH:
                 length = self._block_length(position)
@@ -85,7 +85,7 @@ class Framer:
         return None
 
     def _block_length(self, start: int) -> int | None:
-        """Return how many bytes the block at ``start`` takes: 0 if it is none, None if its header is cut."""
+        """Return the length of the block at ``start``: 0 for no block, None if its header is incomplete."""
         header = self._buffer[start + 1 : start + 2]
         if not header:
             return None

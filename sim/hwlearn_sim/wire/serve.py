@@ -1,4 +1,4 @@
-"""Virtual instruments and boards on real wires: TCP sockets of this machine, pseudo-terminals where it has any."""
+"""Servers that connect virtual instruments and boards to TCP sockets and pseudo-terminals."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _LISTENER: Final = "listener"
 
 
 class Server(ABC):
-    """One instrument or board on one wire, served by a thread of its own; a context manager.
+    """Serves one instrument or board in a thread of its own; a context manager.
 
-    Clients may come and go, and several may be there at once; what is served keeps its state throughout.
+    Several clients can be connected at the same time. The instrument keeps its state between connections.
 
     Parameters
     ----------
     served : Served
-        Who answers.
+        The instrument or board.
     faults : Faults, optional
-        What goes wrong on the wire.
+        Faults of the connection.
 
     Attributes
     ----------
     address : str
-        VISA address of the wire.
+        VISA address.
     """
 
     address: str
@@ -56,17 +56,17 @@ class Server(ABC):
         self._thread = threading.Thread(target=self._run, name=type(self).__name__, daemon=True)
 
     def start(self) -> Self:
-        """Begin to serve."""
+        """Start serving."""
         self._thread.start()
         return self
 
     def close(self) -> None:
-        """Drop all clients and stop; closing twice is harmless.
+        """Disconnect all clients and stop; closing twice is allowed.
 
         Raises
         ------
         HwlearnError
-            If what is served broke down while it was served; the cause is attached.
+            If the instrument raised an exception while it was served; the exception is the cause.
         """
         if self._stopping:
             return
@@ -79,7 +79,7 @@ class Server(ABC):
             self._thread.join()
         self._waker.close()
         if self._failure is not None:
-            raise HwlearnError(f"what is served at {self.address} broke down") from self._failure
+            raise HwlearnError(f"the virtual instrument at {self.address} failed") from self._failure
 
     def __enter__(self) -> Self:
         return self if self._thread.is_alive() else self.start()
@@ -156,7 +156,7 @@ class Server(ABC):
             times.append(self._idles_at)
         return max(0.0, min(times) - time.monotonic()) if times else None
 
-    # --- what kinds of wires differ in --------------------------------------------------------------
+    # --- for the subclasses -------------------------------------------------------------------------
 
     @abstractmethod
     def _accept(self) -> Line:
@@ -164,25 +164,25 @@ class Server(ABC):
 
     @abstractmethod
     def _close_wire(self) -> None:
-        """Give the wire back."""
+        """Release the socket or pseudo-terminal."""
 
 
 class TcpServer(Server):
-    """Serves on a TCP port of this machine, for this machine alone.
+    """Serves on a TCP port of the loopback interface.
 
     Parameters
     ----------
     served : Served
-        Who answers.
+        The instrument or board.
     port : int
-        0 takes a free one.
+        TCP port; 0 selects a free one.
     faults : Faults, optional
-        What goes wrong on the wire.
+        Faults of the connection.
 
     Raises
     ------
     SetupError
-        If the port is taken.
+        If the port is in use.
     """
 
     def __init__(self, served: Served, port: int = 0, faults: Faults | None = None) -> None:
@@ -234,20 +234,20 @@ if sys.platform != "win32":
     import tty
 
     class PtyServer(Server):
-        """Serves on a pseudo-terminal, as a serial port would (Linux and macOS).
+        """Serves on a pseudo-terminal, which clients use like a serial port (Linux and macOS).
 
         Parameters
         ----------
         served : Served
-            Who answers.
+            The instrument or board.
         faults : Faults, optional
-            What goes wrong on the wire.
+            Faults of the connection.
         """
 
         def __init__(self, served: Served, faults: Faults | None = None) -> None:
             super().__init__(served, faults)
             master, self._slave = os.openpty()
-            tty.setraw(self._slave)  # kept open: otherwise the wire would break when a client leaves
+            tty.setraw(self._slave)  # kept open: the line must survive when a client closes it
             self.path = os.ttyname(self._slave)
             self.address = f"ASRL{self.path}::INSTR"
             self._admit(_PtyLine(master))

@@ -1,4 +1,4 @@
-"""One client of whatever is served on a wire: its bytes, replies to it, faults on the way."""
+"""Session of one client of a virtual instrument or board: received bytes, replies and their faults."""
 
 from __future__ import annotations
 
@@ -12,38 +12,38 @@ from hwlearn_sim.wire.faults import Fault, Faults
 
 
 class Line(ABC):
-    """One open connection: bytes in, bytes out."""
+    """An open connection to a client."""
 
     @abstractmethod
     def fileno(self) -> int:
-        """What a selector watches."""
+        """Return the file descriptor for a selector."""
 
     @abstractmethod
     def read(self) -> bytes:
-        """Return the bytes that have come; none means that the peer has gone."""
+        """Return the received bytes; an empty result means that the client disconnected."""
 
     @abstractmethod
     def write(self, data: bytes) -> int:
-        """Send what can be sent at once; return how many bytes that was."""
+        """Send as much as possible without waiting; return the number of bytes sent."""
 
     @abstractmethod
     def reset(self) -> bool:
-        """Drop the connection as a failing peer does; tell whether this kind of line can."""
+        """Prepare to drop the connection with a reset; return whether this kind of line supports it."""
 
     @abstractmethod
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
 
 
 class Session(ABC):
-    """One client of one instrument or board.
+    """Session of one client of an instrument or board.
 
     Parameters
     ----------
     line : Line
-        Its connection.
+        The connection.
     faults : Faults
-        What goes wrong on it.
+        Faults of the connection.
     """
 
     def __init__(self, line: Line, faults: Faults) -> None:
@@ -53,7 +53,7 @@ class Session(ABC):
 
     @abstractmethod
     def receive(self, data: bytes) -> bool:
-        """Work on what has come; tell whether the connection is to live on."""
+        """Process received bytes; return whether to keep the connection."""
 
     def _answer(self, reply: bytes) -> bool:
         if self._faults.muted:
@@ -76,7 +76,7 @@ class Session(ABC):
         return True
 
     def _post(self, after_s: float, data: bytes) -> None:
-        """Send data, that long after everything before it."""
+        """Send data this long after all earlier data."""
         if after_s == 0 and not self._due:
             sent = self.line.write(data)
             if sent == len(data):
@@ -86,7 +86,7 @@ class Session(ABC):
         self._due.append((max(before, time.monotonic()) + after_s, data))
 
     def flush(self) -> None:
-        """Send what is due."""
+        """Send replies that are due."""
         now = time.monotonic()
         while self._due and self._due[0][0] <= now:
             when, data = self._due.popleft()
@@ -96,35 +96,35 @@ class Session(ABC):
                 return
 
     def wakes_at(self) -> float | None:
-        """Return when `flush` has something to do, None if never."""
+        """Return the time at which `flush` has work to do, or None."""
         return self._due[0][0] if self._due and not self.clogged else None
 
     @property
     def busy(self) -> bool:
-        """Whether `flush` may have something to do."""
+        """Whether `flush` may have work to do."""
         return bool(self._due)
 
     @property
     def clogged(self) -> bool:
-        """Whether bytes wait that the peer does not take."""
+        """Whether bytes are due that the client does not accept."""
         return bool(self._due) and self._due[0][0] <= time.monotonic()
 
 
 class Served(Protocol):
-    """What a server can put on a wire."""
+    """An instrument or board that a `Server` can serve."""
 
     def session(self, line: Line, faults: Faults) -> Session:
-        """Begin to talk to a client."""
+        """Start the session of a client."""
 
     def idle(self) -> float | None:
-        """Do what it does of its own accord; return in how many seconds it wants to again, None for never.
+        """Do periodic work; return the seconds until the next call, or None if there is no periodic work.
 
-        Called whenever its clients have been attended to.
+        The server also calls this after it has processed its clients.
         """
 
 
 def _pieces(reply: bytes, fault: Fault) -> list[bytes]:
-    """Return a reply in as many pieces as the fault says, or as it has bytes."""
+    """Return the pieces of a fragmented reply; each has at least one byte."""
     count = min(fault.pieces, len(reply))
     ends = [len(reply) * k // count for k in range(count + 1)]
     return [reply[start:end] for start, end in pairwise(ends)]

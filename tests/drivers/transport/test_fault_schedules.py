@@ -101,11 +101,11 @@ class Schedule:
             expected = V[:, GRAPH.outputs]
             np.testing.assert_allclose(read.voltages, expected, atol=1e-3)
             np.testing.assert_allclose(read.source_currents, self.truth.source_currents(V), atol=1e-6)
-            self.reads += any(faults.befallen for faults in self.faults)
+            self.reads += any(faults.occurred for faults in self.faults)
         return True
 
     def _damaged(self):
-        return sum(fault.kind == "garbled" for faults in self.faults for _, fault in faults.befallen)
+        return sum(fault.kind == "garbled" for faults in self.faults for _, fault in faults.occurred)
 
     def _call(self, act):
         """Call ``act``, which may raise an HwlearnError, within the time limit; return None if it raised."""

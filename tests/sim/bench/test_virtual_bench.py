@@ -68,7 +68,7 @@ def test_the_listing_tells_where_everything_is():
             ("one", "2612B", [0, 1]), ("two", "2400", 5), ("card", "edge card", None)
         ]  # fmt: skip
         assert len({row["address"] for row in listed}) == 3
-        with pytest.raises(SetupError, match="no instrument 'three'"):
+        with pytest.raises(SetupError, match="serves no instrument 'three'"):
             bench.address("three")
     bench.close()
 
@@ -97,7 +97,7 @@ def test_a_further_instrument_leaves_the_noise_of_the_others():
     ("placed", "error", "text"),
     [
         ([PlacedSmu("a", "2400", (0,)), PlacedSmu("a", "2450", (1,))], SetupError, "one name"),
-        ([PlacedSmu("a", "9000", (0,))], SetupError, "no virtual '9000'"),
+        ([PlacedSmu("a", "9000", (0,))], SetupError, "no virtual model '9000'"),
         ([PlacedSmu("a", "2400", (0, 1))], SetupError, "1 channel"),
         ([PlacedSmu("a", "2400", (99,))], CircuitError, "node 99"),
         (
@@ -177,9 +177,9 @@ def test_the_backend_over_pseudo_terminals():
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"model": "9000"}, "no virtual '9000'"),
+        ({"model": "9000"}, "no virtual model '9000'"),
         ({"driver": {"nplcs": 3}}, "nplcs"),
-        ({"model": []}, "no virtual ''"),
+        ({"model": []}, "no virtual model ''"),
     ],
 )
 def test_settings_that_are_wrong(settings, text):

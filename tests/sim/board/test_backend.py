@@ -143,7 +143,7 @@ def test_the_emulated_board_needs_a_checkout(monkeypatch, tmp_path):
     real = board_build.firmware_folder()
     monkeypatch.setattr("hwlearn_sim.board.emulated.firmware_folder", lambda: tmp_path)
     assert real.is_dir()
-    with pytest.raises(SetupError, match="only a checkout"):
+    with pytest.raises(SetupError, match="a checkout"):
         opened(emulation="avr")
 
 
@@ -168,6 +168,6 @@ def test_an_emulator_that_cannot_be_built_is_one_line(monkeypatch, tmp_path):
     )
     monkeypatch.setattr("hwlearn_sim.board.emulated.firmware_folder", lambda: tmp_path)
     monkeypatch.delitem(sys.modules, "refboard_emu", raising=False)
-    with pytest.raises(SetupError, match=r"cannot be had: no libsimavr$"):
+    with pytest.raises(SetupError, match=r"not available: no libsimavr$"):
         opened(emulation="avr")
     sys.modules.pop("refboard_emu", None)

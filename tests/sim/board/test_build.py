@@ -65,7 +65,7 @@ def test_two_processes_can_build_at_the_same_time(tmp_path):
 def test_missing_compiler_error_names_the_package_to_install(monkeypatch, tmp_path):
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(SetupError, match=r"no C compiler.*install") as caught:
+    with pytest.raises(SetupError, match=r"C compiler.*install") as caught:
         host_library(cache=tmp_path)
     assert "\n" not in str(caught.value)
 
@@ -79,7 +79,7 @@ def test_compiler_is_taken_from_environment(monkeypatch, tmp_path):
 
 def test_compile_error_is_one_line(sources, tmp_path):
     (sources / "core" / "board.c").write_text("int broken(void) { return nothing; }\n")
-    with pytest.raises(SetupError, match=r"does not compile.*board\.c:1") as caught:
+    with pytest.raises(SetupError, match=r"cannot compile.*board\.c:1") as caught:
         host_library(sources, tmp_path / "cache")
     assert "\n" not in str(caught.value)
     assert list((tmp_path / "cache").iterdir()) == []

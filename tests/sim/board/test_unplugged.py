@@ -87,7 +87,7 @@ def fail(network, faults: Faults, replies: int) -> Progress:
     with pytest.raises(HwlearnError):
         trainer(network).fit(*data(), EPOCHS, batch_size=5, callbacks=[accident])
     assert time.monotonic() - began < 3 * TIMEOUT_S
-    assert [fault.kind for _, fault in faults.befallen] == ["unplugged"]
+    assert [fault.kind for _, fault in faults.occurred] == ["unplugged"]
     assert accident.last is not None
     return Progress(accident.last.number + 1, accident.last.optimizer_state)
 
