@@ -1,4 +1,4 @@
-"""How much readings of devices scatter, found from repeated readings alone."""
+"""Read noise of devices, estimated from repeated readings."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.device_access.access import DeviceAccess
 
-_SEEN = 2.0  # standard errors from which on an absolute part is believed
-_LOUD = 2.2  # a deviation of 8 readings exceeds this many true ones with probability 2e-5
+_SEEN = 2.0  # standard errors from which an absolute part counts as significant
+_LOUD = 2.2  # the standard deviation of 8 readings exceeds this multiple of the true one with probability 2e-5
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -22,9 +22,9 @@ class ReadNoise:
     Attributes
     ----------
     absolute, relative : float
-        In siemens, and as a fraction of the conductance; common to all devices.
+        Absolute part in siemens, and relative part as a fraction of the conductance; common to all devices.
     loudness : ndarray, shape (E,)
-        1, or more for a device that scatters significantly more than the others.
+        1, or a larger factor for a device with significantly more noise than the others.
     """
 
     absolute: float
@@ -33,9 +33,9 @@ class ReadNoise:
 
     @classmethod
     def of(cls, readings: FloatArray) -> ReadNoise:
-        """Estimate from readings (n, E) of devices that nothing moved between.
+        """Return the estimate from n readings (n, E) without pulses in between.
 
-        An absolute part is found only where devices of unlike conductance show it.
+        An absolute part is estimated only if devices with different conductances show it.
         """
         mean, variance = readings.mean(axis=0), readings.var(axis=0, ddof=1)
         a2, b2 = _two_parts(mean**2, variance, len(readings))
@@ -44,15 +44,15 @@ class ReadNoise:
         return cls(float(np.sqrt(a2)), float(np.sqrt(b2)), np.where(ratio > _LOUD, ratio, 1.0))
 
     def sigma(self, conductances: ArrayLike, edges: IntArray | slice = slice(None)) -> FloatArray:
-        """Return the standard deviation in siemens of one reading of some edges at conductances."""
+        """Return the standard deviation in siemens of one reading of these edges at these conductances."""
         g = np.asarray(conductances, dtype=np.float64)
-        # the last bits of a reading without noise are no movement
-        floor = 1e-9 * np.abs(g) + 1e-18
-        return np.maximum(self.loudness[edges] * np.hypot(self.absolute, self.relative * g), floor)
+        # a change in the last bits of a noise-free reading is not a movement
+        rounding = 1e-9 * np.abs(g) + 1e-18
+        return np.maximum(self.loudness[edges] * np.hypot(self.absolute, self.relative * g), rounding)
 
 
 def averaged(access: DeviceAccess, edges: IntArray, times: int, voltage: float) -> FloatArray:
-    """Return the mean of so many readings of each of the edges, in siemens."""
+    """Return the mean of ``times`` readings of each edge, in siemens."""
     if len(edges) > access.n_edges // 4:
         total = np.zeros(access.n_edges)
         for _ in range(times):
@@ -62,10 +62,10 @@ def averaged(access: DeviceAccess, edges: IntArray, times: int, voltage: float) 
 
 
 def _two_parts(square: FloatArray, variance: FloatArray, readings: int) -> tuple[float, float]:
-    """Fit variance = a2 + b2 square, both at least zero, weighted by what the variances themselves scatter."""
+    """Fit variance = a2 + b2 square with non-negative a2 and b2, weighted by the variance of the variances."""
     a2, b2, seen = 0.0, 0.0, False
     wxx = wxy = 0.0
-    # a few loud devices must not make all look loud
+    # a few noisy devices must not raise the estimate for all
     kept = variance <= _LOUD**2 * max(float(np.median(variance / np.maximum(square, 1e-300))), 0.0) * square
     kept |= variance <= _LOUD**2 * float(np.median(variance))
     x, y = square[kept], variance[kept]
@@ -78,9 +78,9 @@ def _two_parts(square: FloatArray, variance: FloatArray, readings: int) -> tuple
         determinant = w * wxx - wx * wx
         if determinant > 1e-9 * w * wxx:
             a2, b2 = (wxx * wy - wx * wxy) / determinant, (w * wxy - wx * wy) / determinant
-            # a variance of n readings scatters by its own size times root of 2 / (n - 1)
+            # the relative standard error of a variance of n readings is sqrt(2 / (n - 1))
             seen = bool(a2 > _SEEN * math.sqrt(2 / (readings - 1) * wxx / determinant))
-        else:  # all devices alike: one part explains them
+        else:  # all devices have similar conductances: a relative part alone
             a2, b2, seen = 0.0, wxy / wxx if wxx > 0 else 0.0, False
         if a2 < 0 or b2 < 0:
             a2, b2 = (0.0, wxy / wxx) if a2 < 0 and wxx > 0 else (wy / w, 0.0)

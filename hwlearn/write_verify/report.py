@@ -1,4 +1,4 @@
-"""`WriteReport`: what came of programming devices with write-verify, and how to go on from there."""
+"""`WriteReport`: result of write-verify, with everything needed to resume it."""
 
 from __future__ import annotations
 
@@ -23,33 +23,30 @@ class WriteReport:
     Attributes
     ----------
     targets, conductances : ndarray, shape (E,)
-        Siemens asked for, and as last read (averaged).
+        Requested conductances, and the last readings (averaged), in siemens.
     reached : ndarray of bool, shape (E,)
-        Within tolerance when last verified.
+        Devices within tolerance when they were last verified.
     stuck : ndarray of bool, shape (E,)
-        Never answered the strongest pulses of either polarity.
+        Devices that never responded to the strongest pulses of either polarity.
     worn : ndarray of bool, shape (E,)
-        Answered once, and then not the strongest pulses of either polarity.
+        Devices that responded at first, but no longer to the strongest pulses of either polarity.
     failed : ndarray of bool, shape (E,)
-        Answer, but did not reach their target: out of their range, of the limits, or of pulses.
+        Devices that respond but did not reach their target: it is outside their range, the limits do not allow
+        the pulses, or the number of pulses is used up.
     pulses : ndarray of int, shape (E,)
-        Pulses given to each towards these targets.
+        Number of pulses applied to each device for these targets.
     disturbed : ndarray of int, shape (E,)
-        How often each, at its target, was found significantly moved and out of tolerance without having been
-        pulsed itself.
+        How often each device left its tolerance significantly without a pulse of its own, after it had reached
+        its target.
     answered : ndarray of bool, shape (E,)
-        Moved significantly at least once.
+        Devices that moved significantly at least once.
     strength, log_step : ndarray, shape (2, E)
-        Strength of the last RESET and SET pulse of each (NaN: none yet), and the natural logarithm of the
-        step in siemens seen there (NaN: none seen).
+        Strength of the last RESET and SET pulse of each device (NaN: none yet), and natural logarithm of the
+        step in siemens at that strength (NaN: none observed).
     slope : ndarray, shape (2,)
-        d(log step) / d(strength) of RESET and SET, estimated over the devices.
+        d(log step) / d(strength) of RESET and SET, estimated over all devices.
     finished : bool
-        Nothing is left to do.
-
-    Notes
-    -----
-    Finished, every device is exactly one of reached, stuck, worn and failed.
+        Whether write-verify has finished. Then every device is exactly one of reached, stuck, worn and failed.
     """
 
     targets: FloatArray
@@ -68,16 +65,16 @@ class WriteReport:
 
     @property
     def trainable(self) -> BoolArray:
-        """Devices (E,) that are fit to learn: neither stuck nor worn."""
+        """Devices (E,) that can be trained: neither stuck nor worn."""
         return ~(self.stuck | self.worn)
 
     @property
     def programmed(self) -> Programmed:
-        """The same as `Network.program` tells it."""
+        """The report as the result of `Network.program`."""
         return Programmed(self.targets, self.conductances, ~self.reached)
 
     def __str__(self) -> str:
-        """Return one line for people."""
+        """Return a summary in one line."""
         n = len(self.targets)
         return (
             f"{self.reached.sum()} of {n} devices reached, {self.stuck.sum()} stuck, {self.worn.sum()} worn, "
@@ -87,7 +84,7 @@ class WriteReport:
         )
 
     def to_text(self) -> str:
-        """Return the report as JSON text, to be resumed another day."""
+        """Return the report as JSON text, for `from_text`."""
         values: dict[str, Any] = {"format": _FORMAT}
         for item in fields(self):
             value = getattr(self, item.name)
@@ -101,12 +98,12 @@ class WriteReport:
         Raises
         ------
         DataError
-            If the text is damaged or something else.
+            If the text is damaged or not a write report.
         """
         try:
             values = json.loads(text)
             if values["format"] != _FORMAT:
-                raise DataError(f"this is {values['format']!r}, not {_FORMAT!r}; write it with this version")
+                raise DataError(f"the format is {values['format']!r}, not {_FORMAT!r}; write it with this version")
             arrays: dict[str, Any] = {
                 item.name: np.array(values[item.name], dtype=_KINDS[str(item.type)])
                 for item in fields(cls)
@@ -116,10 +113,10 @@ class WriteReport:
         except (KeyError, TypeError, ValueError) as error:
             if isinstance(error, DataError):
                 raise
-            raise DataError(f"this is no write report ({error}); it is damaged or something else") from error
+            raise DataError(f"not a write report, or damaged ({error})") from error
         n = len(report.targets)
         for item in fields(cls):
             expected = {"strength": (2, n), "log_step": (2, n), "slope": (2,)}.get(item.name, (n,))
             if item.name != "finished" and getattr(report, item.name).shape != expected:
-                raise DataError(f"{item.name} of this write report has the wrong length; the text is damaged")
+                raise DataError(f"{item.name} of the write report has the wrong length; the text is damaged")
         return report

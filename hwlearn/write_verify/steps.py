@@ -1,4 +1,4 @@
-"""What strength of pulse makes what step: learned online, from device to device and over all of them."""
+"""Model of the conductance step as a function of pulse strength, estimated online from all devices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 
 SIGNIFICANT: Final = 3.0
-"""Standard deviations from which a step counts as seen."""
+"""Standard deviations from which a step counts as observed."""
 
 _FIRST_SLOPE: Final = 12.0
 _SLOPES: Final = (1.0, 300.0)
@@ -19,16 +19,16 @@ _DOUBT: Final = 0.25
 
 
 class StepModel:
-    """log(step) = log_step + slope (strength - last strength), for RESET (row 0) and SET (row 1).
+    """Model ``log(step) = log_step + slope (strength - last strength)`` for RESET (row 0) and SET (row 1).
 
     Parameters
     ----------
     strength, log_step : ndarray, shape (2, E)
-        Last strength tried (NaN: none) and log of the step seen there (NaN: none).
+        Last strength (NaN: none yet), and logarithm of the step at that strength (NaN: none observed).
     slope : ndarray, shape (2,)
         d(log step) / d(strength).
     rise : float
-        By how much strength rises while a device does not answer.
+        Increase of the strength per pulse while a device does not respond.
     """
 
     def __init__(self, strength: FloatArray, log_step: FloatArray, slope: FloatArray, rise: float) -> None:
@@ -39,12 +39,12 @@ class StepModel:
 
     @classmethod
     def unknown(cls, n_edges: int, rise: float) -> StepModel:
-        """Return the model before any pulse."""
+        """Return the model before the first pulse."""
         blank = np.full((2, n_edges), np.nan)
         return cls(blank, blank, np.full(2, _FIRST_SLOPE), rise)
 
     def strength_for(self, edges: IntArray, up: BoolArray, wanted: FloatArray) -> FloatArray:
-        """Return the strengths, 0 to 1, that should make steps of ``wanted`` siemens (infinite: just rise)."""
+        """Return the strengths, 0 to 1, for steps of ``wanted`` siemens (infinite: increase the strength)."""
         way = up.astype(np.int64)
         last, seen, slope = self.strength[way, edges], self.log_step[way, edges], self.slope[way]
         with np.errstate(divide="ignore"):
@@ -62,7 +62,7 @@ class StepModel:
     def learn(
         self, edges: IntArray, up: BoolArray, strength: FloatArray, step: FloatArray, sigma: FloatArray
     ) -> None:
-        """Take in the steps (m,) in siemens, positive as the pulse pointed, with their standard deviations."""
+        """Update the model with steps (m,) in siemens, positive in the pulse's direction, and their sigmas."""
         way = up.astype(np.int64)
         last, before = self.strength[way, edges], self.log_step[way, edges]
         seen = step > SIGNIFICANT * sigma
@@ -84,11 +84,11 @@ class StepModel:
                 self.slope[d] = np.clip(np.median(self._pairs[d]), *_SLOPES)
 
     def _usual(self, d: int) -> float | None:
-        """Return a cautious log step at strength 0 of a device that is yet untried, from those that answered."""
+        """Return a cautious log step at strength 0 for a device without pulses, from devices that responded."""
         known = ~np.isnan(self.log_step[d])
         if known.sum() < _ENOUGH:
             return None
         start = self.log_step[d, known] - self.slope[d] * self.strength[d, known]
         middle = np.median(start)
-        # rather too weak than too strong: two deviations above the usual answer
+        # two deviations above the typical step, so that the first pulse is rather too weak than too strong
         return float(middle + 2 * 1.4826 * np.median(np.abs(start - middle)))

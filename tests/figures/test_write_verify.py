@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hwlearn.device_access import PulseLimits
-from hwlearn.write_verify import PulseSchedule, write_verify
+from hwlearn.write_verify import PulseSchedule, WriteSettings, write_verify
 from hwlearn_sim.devices import DeviceArray, Failing, SinhIV, SoftBounds, SoftBoundsLaw, Vteam, VteamLaw
 
 LIMITS = PulseLimits(voltage=1.1, current=1e-3, width=(1e-7, 1e-4), pulses=1000, read_voltage=0.1)
@@ -39,7 +39,9 @@ def make(kind, seed, size=32, scheme="V/2", iv=None, soft=None, vteam=None, limi
 def judged(kind, seed, schedule=None, **more):
     """Write an array; return the report and what came of it in truth."""
     array, faulty, targets = make(kind, seed, **more)
-    report = write_verify(array, targets, schedule=SCHEDULES[kind] if schedule is None else schedule)
+    report = write_verify(
+        array, targets, WriteSettings(schedule=SCHEDULES[kind] if schedule is None else schedule)
+    )
     healthy = ~(faulty.stuck | faulty.worn)
     there = np.abs(array.true_seen(LIMITS.read_voltage) / targets - 1) <= 0.01
     return {

@@ -1,4 +1,4 @@
-"""Single devices: limits that hold whatever the device does, and write-verify that always ends."""
+"""Write-verify keeps the limits and ends, whatever the devices do."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hwlearn.device_access import DeviceAccess, DeviceError, PulseLimits
 from hwlearn.errors import DataError, LimitError, SetupError
-from hwlearn.write_verify import PulseSchedule, WriteReport, write_verify
+from hwlearn.write_verify import PulseSchedule, WriteReport, WriteSettings, write_verify
 
 LIMITS = PulseLimits(voltage=1.5, current=1e-4, width=(1e-6, 1e-3), pulses=1000, read_voltage=0.2)
 
@@ -53,7 +53,7 @@ AMPLITUDES = PulseSchedule((0.4, 1.5), (0.4, 1.5), (1e-6, 1e-6))
 
 
 @given(st.floats(-0.5, 1.5), st.booleans())
-def test_no_strength_leaves_a_schedule(strength, up):
+def test_any_strength_gives_a_pulse_within_the_schedule(strength, up):
     amplitude, width = PulseSchedule((0.5, 1.5), (0.6, 1.2), (1e-6, 1e-3)).pulse(up, strength)
     low, high = (0.5, 1.5) if up else (0.6, 1.2)
     assert low <= (amplitude if up else -amplitude) <= high
@@ -61,7 +61,7 @@ def test_no_strength_leaves_a_schedule(strength, up):
 
 
 @pytest.mark.parametrize("wrong", [{"set_voltage": (2.0, 1.0)}, {"width": (0.0, 1.0)}, {"step": 0.0}])
-def test_schedules_that_make_no_sense(wrong):
+def test_invalid_schedule_is_refused(wrong):
     with pytest.raises(SetupError):
         dataclasses.replace(AMPLITUDES, **wrong)
 
@@ -75,10 +75,10 @@ def test_schedules_that_make_no_sense(wrong):
         PulseSchedule((0.5, 1.5), (0.5, 1.5), (1e-6, 1e-2)),
     ],
 )
-def test_a_schedule_outside_the_limits_is_refused_before_anything(schedule):
+def test_schedule_outside_the_limits_is_refused_before_any_reading(schedule):
     access = Law(gradual, [1e-5])
     with pytest.raises(LimitError):
-        write_verify(access, [2e-5], schedule=schedule)
+        write_verify(access, [2e-5], WriteSettings(schedule=schedule))
     assert not access.reads
     assert not access.given
 
@@ -90,17 +90,23 @@ def test_a_schedule_outside_the_limits_is_refused_before_anything(schedule):
         ({"targets": ["a", "b"]}, SetupError),
         ({"targets": [1e-5, np.nan]}, LimitError),
         ({"targets": [1e-5, 0.0]}, LimitError),
-        ({"tolerance": 0.0}, SetupError),
-        ({"most_pulses": 0}, SetupError),
-        ({"read_voltage": 1.0}, LimitError),
+        ({"settings": WriteSettings(read_voltage=1.0)}, LimitError),
         ({"leave_out": [True]}, SetupError),
     ],
 )
-def test_requests_that_make_no_sense_are_refused_before_anything(arguments, error):
+def test_invalid_request_is_refused_before_any_reading(arguments, error):
     access = Law(gradual, [1e-5, 1e-5])
     with pytest.raises(error):
         write_verify(access, **{"targets": [2e-5, 2e-5], **arguments})
     assert not access.reads
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"tolerance": 0.0}, {"tolerance": np.nan}, {"most_pulses": 0}, {"most_pulses": 1.5}]
+)
+def test_invalid_settings_are_refused_by_name(wrong):
+    with pytest.raises(SetupError, match=next(iter(wrong))):
+        WriteSettings(**wrong)
 
 
 # --- write-verify -----------------------------------------------------------------------------------
@@ -111,23 +117,23 @@ def test_requests_that_make_no_sense_are_refused_before_anything(arguments, erro
     [None, AMPLITUDES, PulseSchedule((1.0, 1.0), (1.0, 1.0), (1e-6, 1e-3))],
     ids=["both", "amplitudes", "widths"],
 )
-def test_targets_are_reached_from_both_sides_by_any_schedule(schedule):
+def test_targets_are_reached_from_both_sides_with_any_schedule(schedule):
     if schedule is not None and schedule.width[1] > 1e-4:
-        move = lambda e, g, v, w: gradual(e, g, v * 0.8, w)  # noqa: E731 - one volt moves gently, time does the rest
+        move = lambda e, g, v, w: gradual(e, g, v * 0.8, w)  # noqa: E731 - the width has most of the effect
     else:
         move = gradual
     access = Law(move, [2e-6, 2e-5, 6e-5], noise=scatter(0, 1e-3))
-    report = write_verify(access, [2e-5, 2e-5, 2e-5], schedule=schedule)
+    report = write_verify(access, [2e-5, 2e-5, 2e-5], WriteSettings(schedule=schedule))
     assert report.finished
     assert report.reached.all()
     np.testing.assert_allclose(access.g, 2e-5, rtol=0.01)
     assert {np.sign(volts) for edge, volts, *_ in access.given if edge == 2} >= {-1.0}
     np.testing.assert_array_equal(report.pulses, access.pulses)
-    assert (report.pulses > 0).all()  # the one that stood at its target has shown that it moves
+    assert (report.pulses > 0).all()  # the device that started at its target was moved too
     assert not report.programmed.failed.any()
 
 
-def test_stuck_worn_and_out_of_reach_are_told_apart():
+def test_stuck_worn_and_unreachable_devices_are_distinguished():
     after = np.zeros(5, dtype=int)
 
     def move(edge, g, volts, width):
@@ -137,9 +143,11 @@ def test_stuck_worn_and_out_of_reach_are_told_apart():
         return gradual(edge, g, volts, width)
 
     noise = scatter(1, 3e-3)
-    # 0 never moves, 1 gives up under way, 2 is asked for more than it can, 3 is fine, 4 sticks at its target
+    # 0 never moves, 1 stops moving on the way, 2 has a target outside its range, 3 and 4 are fine
     access = Law(move, [5e-6, 5e-6, 5e-6, 5e-6, 5e-6], dataclasses.replace(LIMITS, current=1e-2), noise)
-    report = write_verify(access, [3e-5, 6e-5, 3e-4, 3e-5, 3e-5], schedule=AMPLITUDES, most_pulses=300)
+    report = write_verify(
+        access, [3e-5, 6e-5, 3e-4, 3e-5, 3e-5], WriteSettings(schedule=AMPLITUDES, most_pulses=300)
+    )
     assert report.stuck.tolist() == [True, False, False, False, False]
     assert report.worn.tolist() == [False, True, False, False, False]
     assert report.failed.tolist() == [False, False, True, False, False]
@@ -148,42 +156,42 @@ def test_stuck_worn_and_out_of_reach_are_told_apart():
     assert "2 of 5 devices reached, 1 stuck, 1 worn, 1 failed" in str(report)
 
 
-def test_a_device_stuck_at_its_target_is_found():
+def test_device_stuck_at_its_target_is_detected():
     access = Law(mute, [2e-5], noise=scatter(2, 2e-3))
     report = write_verify(access, [2e-5])
     assert report.stuck.tolist() == [True]
 
 
-def test_a_device_that_the_current_limit_holds_back_is_not_called_stuck():
+def test_device_restricted_by_the_current_limit_is_not_stuck():
     access = Law(lambda e, g, v, w: gradual(e, g, v, w) if abs(v) > 1.2 else g, [9e-5])
-    report = write_verify(access, [2e-5], schedule=AMPLITUDES)
+    report = write_verify(access, [2e-5], WriteSettings(schedule=AMPLITUDES))
     assert report.failed.tolist() == [True]
     assert max(pulse[3] for pulse in access.given) <= LIMITS.current * (1 + 1e-6)
 
 
-def test_a_device_too_conductive_for_any_pulse_fails_unpulsed():
+def test_device_too_conductive_for_any_pulse_fails_without_a_pulse():
     access = Law(gradual, [9e-4])
-    assert write_verify(access, [2e-5], schedule=AMPLITUDES).failed.tolist() == [True]
+    assert write_verify(access, [2e-5], WriteSettings(schedule=AMPLITUDES)).failed.tolist() == [True]
     assert not access.given
 
 
-def test_devices_left_out_get_no_pulse():
+def test_left_out_device_gets_no_pulse():
     access = Law(gradual, [5e-6, 5e-6])
     report = write_verify(access, [2e-5, 2e-5], leave_out=[True, False])
     assert report.failed.tolist() == [True, False]
     assert report.pulses[0] == 0
 
 
-class Floored(Law):
-    """Devices whose readings scatter by as many siemens wherever they stand."""
+class AbsoluteNoise(Law):
+    """Devices whose read noise does not depend on their conductance."""
 
     def _read(self, edge, voltage):
         return self.g[edge] + self.noise()
 
 
 @pytest.mark.parametrize(("start", "target"), [(8e-5, 1.8e-5), (5e-6, 6e-5)])
-@pytest.mark.parametrize(("kind", "sigma"), [(Law, 0.005), (Floored, 2.5e-8)])
-def test_where_all_devices_stand_alike_their_noise_is_found_on_the_way(start, target, kind, sigma):
+@pytest.mark.parametrize(("kind", "sigma"), [(Law, 0.005), (AbsoluteNoise, 2.5e-8)])
+def test_noise_of_devices_with_similar_conductances_is_estimated_while_programming(start, target, kind, sigma):
     for seed in range(5):
         starts = start * np.exp(0.02 * np.random.default_rng(seed).normal(size=12))
         access = kind(gradual, starts, noise=scatter(seed, sigma))
@@ -192,40 +200,42 @@ def test_where_all_devices_stand_alike_their_noise_is_found_on_the_way(start, ta
         assert np.abs(access.g / target - 1).max() < 0.013
 
 
-def test_readings_too_noisy_for_the_tolerance_are_told():
+def test_readings_too_noisy_for_the_tolerance_are_an_error():
     access = Law(gradual, [5e-6], noise=scatter(0, 0.25))
-    with pytest.raises(DeviceError, match=r"scatters by .* widen the tolerance"):
+    with pytest.raises(DeviceError, match=r"the read noise is .* widen the tolerance"):
         write_verify(access, [2e-5])
     assert not access.given
 
 
-def test_swapped_lines_are_told_before_the_devices_suffer():
+def test_swapped_lines_are_detected_after_few_pulses():
     access = Law(lambda e, g, v, w: gradual(e, g, -v, w), [3e-5] * 6, noise=scatter(3, 2e-3))
     with pytest.raises(DeviceError, match="positive pulses lower the conductance"):
-        write_verify(access, [2e-5] * 6, schedule=AMPLITUDES)
+        write_verify(access, [2e-5] * 6, WriteSettings(schedule=AMPLITUDES))
     assert access.pulses.max() < 20
 
 
-def test_one_device_that_stands_the_other_way_round_fails_alone():
+def test_single_device_of_opposite_polarity_fails_alone():
     access = Law(lambda e, g, v, w: gradual(e, g, -v if e == 0 else v, w), [3e-5] * 6, noise=scatter(3, 2e-3))
-    report = write_verify(access, [2e-5] * 6, schedule=AMPLITUDES)
+    report = write_verify(access, [2e-5] * 6, WriteSettings(schedule=AMPLITUDES))
     assert report.failed.tolist() == [True] + [False] * 5
     assert report.reached[1:].all()
 
 
-def test_a_neighbour_that_is_moved_is_corrected_and_counted():
+def test_disturbed_neighbour_is_corrected_and_counted():
     access = Law(gradual, [5e-6, 5e-6, 5e-6])
     plain, moved = access._pulse, [0]
 
     def disturbing(edge, amplitude, width):
         plain(edge, amplitude, width)
-        # late pulses at device 2, which has the longest way, shake device 0
+        # late pulses at device 2, which needs the most pulses, disturb device 0
         if edge == 2 and len(access.given) > 20 and moved[0] < 2:
             moved[0] += 1
             access.g[0] *= 1.05
 
     access._pulse = disturbing
-    report = write_verify(access, [7e-6, 7e-6, 8e-5], schedule=dataclasses.replace(AMPLITUDES, step=0.05))
+    report = write_verify(
+        access, [7e-6, 7e-6, 8e-5], WriteSettings(schedule=dataclasses.replace(AMPLITUDES, step=0.05))
+    )
     assert moved[0] > 0
     assert report.disturbed[0] >= 1
     assert report.disturbed[1:].tolist() == [0, 0]
@@ -237,7 +247,7 @@ class Stop(Exception):
     pass
 
 
-def test_a_stopped_run_goes_on_where_it_was():
+def test_stopped_run_continues_from_its_report():
     start, targets = [5e-6] * 4, [2e-5, 3e-5, 4e-5, 2e-5]
     move = lambda e, g, v, w: g if e == 3 else gradual(e, g, v, w)  # noqa: E731
     access, kept = Law(move, start), []
@@ -248,23 +258,23 @@ def test_a_stopped_run_goes_on_where_it_was():
             raise Stop
 
     with pytest.raises(Stop):
-        write_verify(access, targets, schedule=AMPLITUDES, progress=stop_after_four)
+        write_verify(access, targets, WriteSettings(schedule=AMPLITUDES), progress=stop_after_four)
     assert len(access.given) == 16
     half = WriteReport.from_text(kept[-1])
     assert not half.finished
     assert half.pulses.tolist() == [4, 4, 4, 4]
-    report = write_verify(access, targets, schedule=AMPLITUDES, resume=half)
+    report = write_verify(access, targets, WriteSettings(schedule=AMPLITUDES), resume=half)
     assert report.reached.tolist() == [True, True, True, False]
     np.testing.assert_array_equal(report.pulses, access.pulses)
-    # once known, the stuck one is left alone, and new targets need fewer pulses
-    again = write_verify(access, [2.2e-5, 3.3e-5, 4.4e-5, 2e-5], schedule=AMPLITUDES, resume=report)
+    # the stuck device gets no more pulses, and new targets need fewer pulses
+    again = write_verify(access, [2.2e-5, 3.3e-5, 4.4e-5, 2e-5], WriteSettings(schedule=AMPLITUDES), resume=report)
     assert again.stuck.tolist() == report.stuck.tolist() == [False, False, False, True]
     assert again.pulses[3] == 0
     assert again.reached[:3].all()
     assert again.pulses[:3].sum() < report.pulses[:3].sum()
 
 
-def test_reports_that_are_damaged_are_refused():
+def test_damaged_report_is_refused():
     text = write_verify(Law(gradual, [5e-6]), [2e-5]).to_text()
     again = WriteReport.from_text(text)
     assert again.to_text() == text
@@ -279,7 +289,7 @@ def test_reports_that_are_damaged_are_refused():
             WriteReport.from_text(damaged)
 
 
-def test_a_report_of_other_devices_is_not_resumed():
+def test_report_of_other_devices_is_refused():
     report = write_verify(Law(gradual, [5e-6]), [2e-5])
     with pytest.raises(SetupError, match="1 devices"):
         write_verify(Law(gradual, [5e-6, 5e-6]), [2e-5, 2e-5], resume=report)
@@ -293,7 +303,7 @@ def test_readings_that_are_not_finite_end_write_verify(value):
     assert len(access.given) == 2
 
 
-# --- whatever the device does -----------------------------------------------------------------------
+# --- arbitrary devices ------------------------------------------------------------------------------
 
 
 @settings(max_examples=200, deadline=None)
@@ -305,7 +315,7 @@ def test_readings_that_are_not_finite_end_write_verify(value):
     most_pulses=st.integers(1, 60),
     own_schedule=st.booleans(),
 )
-def test_no_device_makes_a_pulse_leave_the_limits_or_the_loop_run_on(seed, behaviour, most_pulses, own_schedule):
+def test_limits_and_number_of_rounds_hold_for_arbitrary_devices(seed, behaviour, most_pulses, own_schedule):
     rng = np.random.default_rng(seed)
 
     def move(edge, g, volts, width):
@@ -328,17 +338,16 @@ def test_no_device_makes_a_pulse_leave_the_limits_or_the_loop_run_on(seed, behav
         last = write_verify(
             access,
             targets,
-            most_pulses=most_pulses,
-            schedule=AMPLITUDES if own_schedule else None,
+            WriteSettings(most_pulses=most_pulses, schedule=AMPLITUDES if own_schedule else None),
             progress=reports.append,
         )
         reports.append(last)
     except DeviceError as error:
-        assert "moved against their pulses" in str(error)  # noqa: PT017 - an answer that only some deserve
+        assert "moved against their pulses" in str(error)  # noqa: PT017 - only some devices end with this error
     for _edge, amplitude, width, current in access.given:
         assert abs(amplitude) <= 1.5 * (1 + 1e-9)
         assert 1e-6 * (1 - 1e-9) <= width <= 1e-3 * (1 + 1e-9)
-        # the current was foreseen from a noisy reading
+        # the expected current comes from a noisy reading
         assert current <= LIMITS.current * (1.02 if noise else 1 + 1e-6)
     assert access.pulses.max() <= most_pulses
     np.testing.assert_array_equal(access.pulses, np.bincount([p[0] for p in access.given], minlength=5))

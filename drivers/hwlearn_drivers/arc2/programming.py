@@ -1,27 +1,27 @@
-"""Targets to the devices of an ArC TWO's array: write-verify that remembers what each device answered to."""
+"""Programs the devices of an ArC TWO's array with write-verify and keeps its report for the next targets."""
 
 from __future__ import annotations
 
 from hwlearn.arrays import FloatArray
 from hwlearn.network.network import Programmed
-from hwlearn.write_verify import WriteReport, write_verify
+from hwlearn.write_verify import WriteReport, WriteSettings, write_verify
 from hwlearn_drivers.arc2.array import Arc2Array
 
-_MOST_TOWARDS_ONE_TARGET = 200
+_MOST_PULSES_PER_TARGET = 200
 
 
 class WriteVerifier:
-    """Programs an array again and again; devices found stuck or worn are left alone from then on.
+    """Programs an array repeatedly. Devices found stuck or worn get no more pulses.
 
     Parameters
     ----------
     tolerance : float
-        Relative; how near to its target a device counts as programmed.
+        Largest relative error of a device that counts as programmed.
 
     Attributes
     ----------
     report : WriteReport or None
-        What came of the last programming, stuck and worn devices included.
+        Report of the last programming, with stuck and worn devices.
     """
 
     def __init__(self, tolerance: float) -> None:
@@ -29,17 +29,16 @@ class WriteVerifier:
         self.report: WriteReport | None = None
 
     def __call__(self, array: Arc2Array, targets: FloatArray) -> Programmed:
-        """Set the devices to targets (E,) in siemens; raises as `hwlearn.write_verify.write_verify`."""
+        """Program the devices to targets (E,) in siemens; raises as `hwlearn.write_verify.write_verify`."""
         self.report = write_verify(
             array,
             targets,
-            tolerance=self._tolerance,
-            most_pulses=min(_MOST_TOWARDS_ONE_TARGET, array.limits.pulses),
+            WriteSettings(self._tolerance, min(_MOST_PULSES_PER_TARGET, array.limits.pulses)),
             resume=self.report,
             progress=self._keep,
         )
         return self.report.programmed
 
     def _keep(self, report: WriteReport) -> None:
-        # what was learned of the devices outlives an interruption
+        # the pulse model of the devices is kept after an interruption
         self.report = report

@@ -15,7 +15,7 @@ from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Programmed, Readout
 from hwlearn.network.nudges import OutputDrive
-from hwlearn.write_verify import PulseSchedule, WriteReport, write_verify
+from hwlearn.write_verify import WriteReport, WriteSettings, write_verify
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.twin.memristive.devices import Memristors
 from hwlearn_sim.twin.twin import KirchhoffTwin
@@ -111,9 +111,7 @@ class MemristiveTwin(KirchhoffTwin):
         self._report = write_verify(
             self._array,
             conductances,
-            tolerance=self.memristors.tolerance,
-            schedule=PulseSchedule.within(self._array.limits),
-            most_pulses=self.memristors.most_pulses,
+            WriteSettings(self.memristors.tolerance, self.memristors.most_pulses),
             # the pulse budget applies to each programming, also towards the same targets
             resume=None if known is None else replace(known, pulses=np.zeros_like(known.pulses)),
         )

@@ -1,4 +1,4 @@
-"""Whether devices answer their pulses: who is stuck, who is worn, who stands the wrong way round."""
+"""Detects stuck, worn and reverse-polarity devices from their response to pulses."""
 
 from __future__ import annotations
 
@@ -10,23 +10,24 @@ from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.device_access.access import DeviceError
 
 CLEAR: Final = 6.0
-"""Standard deviations of a clear step; by chance once in 5e8 comparisons."""
+"""Standard deviations of a clear step; noise alone exceeds it once in 5e8 comparisons."""
 
 _CLEAR_ON_AVERAGE: Final = 5.0
 _FULL_PULSES: Final = 3
 _MOST_TURNS: Final = 2
-_AGAINST: Final = 10  # clear steps against their pulses, and four times as many devices, mean swapped lines
+_AGAINST: Final = 10
+"""Clear steps against the pulse from which swapped lines are suspected."""
 
 
-class Answers:
-    """What each device (E,) did since it last moved clearly.
+class Responses:
+    """Response of each device (E,) to its pulses since it last moved clearly.
 
     Parameters
     ----------
     readings, sigma : ndarray, shape (E,)
         Conductances before any pulse, and their standard deviations.
     answered : ndarray of bool, shape (E,)
-        Devices that are known to have moved before.
+        Devices that are known to have responded before.
 
     Notes
     -----
@@ -36,20 +37,20 @@ class Answers:
     def __init__(self, readings: FloatArray, sigma: FloatArray, answered: BoolArray) -> None:
         n = len(readings)
         self.answered = answered.copy()
-        self.held_back = np.zeros(n, dtype=bool)  # full strength was out of the current limit
-        self.dead = np.zeros((2, n), dtype=bool)  # a polarity that gets no answer
-        self._full = np.zeros((2, n), dtype=np.int64)  # pulses of full strength without an answer
-        self._turns = np.zeros(n, dtype=np.int64)  # times that only the polarity away from the target answered
-        # clear steps as the pulse pointed, and the other way
+        self.held_back = np.zeros(n, dtype=bool)  # the current limit did not allow full strength
+        self.dead = np.zeros((2, n), dtype=bool)  # polarities without a response
+        self._full = np.zeros((2, n), dtype=np.int64)  # pulses of full strength without a response
+        self._turns = np.zeros(n, dtype=np.int64)  # times that only the polarity away from the target worked
+        # clear steps in the direction of the pulse, and against it
         self._along, self._against = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.int64)
         self._anchor, self._anchor_sigma = readings.copy(), sigma.copy()
 
     def start_at(self, edges: IntArray, readings: FloatArray, sigma: FloatArray) -> None:
-        """Compare from these readings (m,) on: the devices were moved by something else."""
+        """Compare with these readings (m,) from now on, after a movement that no pulse of the device caused."""
         self._anchor[edges], self._anchor_sigma[edges] = readings, sigma
 
     def check_polarity(self, edges: IntArray, deviations: FloatArray) -> None:
-        """Take in steps (m,), positive as the pulse pointed, in their standard deviations.
+        """Record steps (m,) in standard deviations, positive in the direction of the pulse.
 
         Raises
         ------
@@ -62,25 +63,25 @@ class Answers:
         if self._against.sum() >= _AGAINST and turned > 4 * np.sum(self._along > self._against):
             raise DeviceError(
                 f"{turned} devices moved against their pulses: positive pulses lower the conductance; swap the "
-                "two lines, or turn the sign in the access"
+                "two lines, or invert the sign in the device access"
             )
 
     def note(self, edges: IntArray, way: IntArray, readings: FloatArray, sigma: FloatArray) -> None:
-        """Find who moved clearly after pulses of polarities ``way`` (m,), by readings (m,)."""
+        """Record which devices moved clearly after pulses of polarities ``way`` (m,), from readings (m,)."""
         self._note(edges, way, readings, sigma, CLEAR)
 
     def count_full(self, edges: IntArray, way: IntArray) -> BoolArray:
-        """Count pulses of full strength; return whose silence (m,) is due to be looked at with more readings."""
+        """Count pulses of full strength; return which devices (m,) need more readings before `conclude`."""
         self._full[way, edges] += 1
         return np.asarray(self._full[way, edges] >= _FULL_PULSES)
 
     def conclude(self, edges: IntArray, way: IntArray, readings: FloatArray, sigma: FloatArray) -> None:
-        """Call a polarity dead that did not move its device, by averaged readings (m,)."""
+        """Mark polarities as dead that did not move their device, from averaged readings (m,)."""
         mute = ~self._note(edges, way, readings, sigma, _CLEAR_ON_AVERAGE)
         self.dead[way[mute], edges[mute]] = True
 
     def verdicts(self, edges: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-        """Return which of the edges are stuck, worn, and out of reach of their target."""
+        """Return the edges that are stuck, worn, and unable to reach their target."""
         mute = self.dead[:, edges].all(axis=0)
         weak, before = self.held_back[edges], self.answered[edges]
         out = (mute & weak) | (self._turns[edges] > _MOST_TURNS)
@@ -94,7 +95,7 @@ class Answers:
         who = edges[moved]
         self.answered[who] = True
         self.start_at(who, readings[moved], sigma[moved])
-        # the other polarity had gone mute: this one only leads back
+        # the other polarity no longer responds, so this step leads away from the target
         self._turns[who] += self.dead[1 - way[moved], who]
         self.dead[:, who], self._full[:, who] = False, 0
         return np.asarray(moved)
