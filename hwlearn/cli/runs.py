@@ -13,7 +13,7 @@ def runs(runs: RunsOption = None, as_json: JsonOption = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from hwlearn.cli.session import figure_text
+    from hwlearn.cli.display import score_text
     from hwlearn.errors import RunError
     from hwlearn.lab.runs.store import Run, runs_folder
     from hwlearn.learning.records import Score
@@ -40,7 +40,7 @@ def runs(runs: RunsOption = None, as_json: JsonOption = False) -> None:
             row = {"run": str(run.folder), "status": f"unreadable: {error}", "result": None}
         rows.append(row)
         score = row["result"]
-        figure = "" if score is None else figure_text(Score(**score["measured"]))
+        figure = "" if score is None else score_text(Score(**score["measured"]))
         cells = [row.get(key, "") for key in ("bench", "backend", "status", "epochs")]
         table.add_row(run.name, *(str(cell) for cell in cells), figure)
     if as_json:

@@ -29,6 +29,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bench_text: str) -> 
 
 
 @pytest.fixture
+def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trainings draw no report, which takes longer than the small training itself."""
+    monkeypatch.setattr("hwlearn.cli.session.draw_run", lambda run: run.folder / "report.png")
+
+
+@pytest.fixture
 def hwlearn(folder: Path) -> Callable[..., Ended]:
     """Return a function that runs a command line in that folder."""
 

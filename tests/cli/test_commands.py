@@ -29,6 +29,7 @@ def test_train_a_shipped_bench_for_scripts(hwlearn, folder):
     assert (run.folder / "report.png").stat().st_size > 10_000
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_train_volts(hwlearn):
     last = json.loads(hwlearn("train", "small.toml", "--json").out[-1])
     assert set(last) == KEYS | {"rms_error_V", "true_rms_error_V"}
@@ -37,6 +38,7 @@ def test_train_volts(hwlearn):
     assert last["rms_error_V"] == pytest.approx(last["true_rms_error_V"])
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_class_targets_in_volts_still_have_an_accuracy(hwlearn):
     changes = ["--set", "train.epochs=3", "--set", "train.cost=mse"]
     last = json.loads(hwlearn("train", "iris", *changes, "--json").out[-1])
@@ -56,6 +58,7 @@ def test_train_for_people(hwlearn, folder):
     assert any(line.split() == ["run", f"runs/{run.name}"] for line in ended.out) or "runs\\" in text
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_a_seed_is_that_of_training_and_devices(hwlearn):
     one, again, other = (
         json.loads(
@@ -69,6 +72,7 @@ def test_a_seed_is_that_of_training_and_devices(hwlearn):
     assert bench.tables["backend"]["seed"] == 2
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_where_runs_are_kept(hwlearn, folder, monkeypatch):
     hwlearn("train", "small.toml", "--set", "train.epochs=1", "--runs", folder / "here")
     monkeypatch.setenv("HWLEARN_RUNS", str(folder / "there"))
@@ -78,6 +82,7 @@ def test_where_runs_are_kept(hwlearn, folder, monkeypatch):
     assert not (folder / "runs").exists()
 
 
+@pytest.mark.usefixtures("without_reports")
 def test_runs(hwlearn, folder):
     assert "no runs" in hwlearn("runs").out[0]
     hwlearn("train", "small.toml")

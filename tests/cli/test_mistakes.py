@@ -11,6 +11,8 @@ from hwlearn.lab.runs.store import Run
 from hwlearn_sim import KirchhoffTwin
 from hwlearn_sim.twin.backend import SimBackend
 
+pytestmark = pytest.mark.usefixtures("without_reports")
+
 GOOD = "0.1,0.2,-0.1,0.3,0.0,0.1,0.2\n"
 CSV = ("data.source=rows.csv", "data.target_columns=[4, 5, 6]")
 NARROW = ("data.source=rows.csv", "data.target_columns=[4, 5]")

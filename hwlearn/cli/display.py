@@ -1,0 +1,105 @@
+"""A training in the terminal: the progress line, and the table at the end."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
+from rich.table import Column, Table
+
+from hwlearn.lab.bench.evaluation import Evaluation
+from hwlearn.learning.records import Callback, Epoch, History, Score, Step
+from hwlearn.units import format_quantity
+
+_WIDE, _WIDEST = 100, 120  # columns from which the cost, and then the rate, is shown as well
+
+
+def score_text(score: Score) -> str:
+    """Return a score as text: ``"accuracy 96.7 %"`` or ``"rms error 0.410 mV"``."""
+    if score.accuracy is not None:
+        return f"accuracy {100 * score.accuracy:.1f} %"
+    assert score.rms_error_V is not None
+    return f"rms error {1e3 * score.rms_error_V:.3f} mV"
+
+
+class LiveProgress(Callback):
+    """Shows epoch, score and time left in one line, and the cost and the measurement rate where there is space.
+
+    Parameters
+    ----------
+    name : str
+        The bench.
+    epochs, batches : int
+        Epochs of the training, and batches of each.
+    done : int
+        Epochs that are done already.
+    console : Console, optional
+        The terminal unless given.
+    """
+
+    def __init__(
+        self, name: str, epochs: int, batches: int, done: int = 0, console: Console | None = None
+    ) -> None:
+        self._console = Console() if console is None else console
+        self._batches = batches
+        self._progress = ProgressBar(
+            TextColumn("[bold]{task.description}", table_column=Column(max_width=16, overflow="ellipsis")),
+            BarColumn(bar_width=10),
+            MofNCompleteColumn(),
+            TextColumn("epochs  {task.fields[score]}"),
+            TimeRemainingColumn(),
+            TextColumn("left  [dim]{task.fields[more]}"),
+            console=self._console,
+        )
+        self._task = self._progress.add_task(name, total=epochs, completed=done, score="", more="")
+        self._progress.start()
+
+    def on_step(self, step: Step) -> None:
+        """Move the bar within an epoch."""
+        self._progress.update(self._task, completed=(step.number + 1) / self._batches)
+
+    def on_epoch(self, epoch: Epoch) -> None:
+        """Show the scores of the epoch."""
+        width, score = self._console.width, epoch.validation or epoch.train
+        rate = epoch.measurements / epoch.seconds if epoch.seconds > 0 else 0.0
+        more = [f"cost {score.cost:.3g}"] if width >= _WIDE else []
+        if width >= _WIDEST:
+            more.append(f"{rate:,.0f} measurements/s")
+        self._progress.update(
+            self._task, completed=epoch.number + 1, score=score_text(score), more="  ".join(more)
+        )
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
+        self._progress.stop()
+
+
+def closing_table(result: Evaluation | None, history: History, seconds: float, measurements: int) -> Table:
+    """Return the table that ends a training.
+
+    Parameters
+    ----------
+    result : Evaluation or None
+        The final evaluation; None if the training was interrupted.
+    history : History
+    seconds : float
+        Duration of this session.
+    measurements : int
+        Of this session.
+    """
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    if result is not None:
+        rows = f"{result.rows} {'held-out' if result.held_out else 'training'} samples"
+        table.add_row("measured", f"[bold]{score_text(result.measured)}[/bold] on {rows}")
+        if result.true is not None:
+            table.add_row("true", f"{score_text(result.true)} (known only to the simulator)")
+    best = next((epoch for epoch in history.epochs if epoch.number == history.best_epoch), None)
+    if best is not None:
+        kind = "training" if best.validation is None else "validation"
+        found = score_text(best.validation or best.train)
+        table.add_row("best epoch", f"{best.number + 1} of {len(history.epochs)}: {found} on {kind} samples")
+    g = history.conductances
+    table.add_row("conductances", f"{format_quantity(g.min(), 'S')} to {format_quantity(g.max(), 'S')}")
+    table.add_row("training", f"{history.stopped} after {len(history.epochs)} epochs, {seconds:.1f} s")
+    table.add_row("measurements", f"{measurements:,}")
+    return table
