@@ -290,13 +290,13 @@ def test_an_open_edge_is_as_if_it_were_not_there():
 def test_open_edges_that_let_a_node_float_are_refused_with_its_name():
     t = Topology(4, [(0, 1), (1, 2), (2, 3)], [0], [1], ground=None, names=["in", "out", "left", "end"])
     np.testing.assert_allclose(Kirchhoff(t, [1e-3, 1e-3, 1e-3]).solve([[1.0]]), 1.0)
-    with pytest.raises(SingularCircuitError, match=r"ties 2 node\(s\) to a source: left, end"):
+    with pytest.raises(SingularCircuitError, match=r"connects 2 node\(s\) to a source: left, end"):
         Kirchhoff(t, [1e-3, 0.0, 1e-3], allow_open=True)
 
 
 def test_a_graph_with_a_floating_part_is_refused_with_its_names():
     t = Topology(4, [(0, 1), (2, 3)], [0], [1], names=["in", "out", "lost", "gone"])
-    with pytest.raises(SingularCircuitError, match=r"ties 2 node\(s\) to a source: lost, gone"):
+    with pytest.raises(SingularCircuitError, match=r"connects 2 node\(s\) to a source: lost, gone"):
         Kirchhoff(t, [1e-3, 1e-3])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.linear.factor import FactoredSystem, WeaklyTied
 from hwlearn.circuit.linear.plan import Plan
-from hwlearn.circuit.linear.reduction import ReducedSystem, Reduction, Unsettled
+from hwlearn.circuit.linear.reduction import InaccurateReduction, ReducedSystem, Reduction
 
 MOST_CHANGED: Final = 600
 """Up to this many edges that keep changing everything else is eliminated once; the work grows as their cube."""
@@ -66,7 +66,7 @@ class Lineage:
         if reduction is not None:
             try:
                 return ReducedSystem(reduction, g)
-            except Unsettled:
+            except InaccurateReduction:
                 pass
         return FactoredSystem(plan, g)
 

@@ -1,21 +1,21 @@
-"""What flows out of nodes into the edges that meet there."""
+"""Currents from nodes into the edges that meet there."""
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.solver import Where
 from hwlearn.circuit.topology import Topology
 
-Where = Literal["everywhere", "inputs", "outputs"]
 _KEPT: Final = 64
 
 
 class Outflow:
-    """Kirchhoff's current law at some nodes of a graph: only the edges that meet there are looked at.
+    """Kirchhoff's current law at some nodes of a graph, over the edges that meet there.
 
     Parameters
     ----------
@@ -30,8 +30,8 @@ class Outflow:
         self._rows = rows[:, self._edges].tocsr()
 
     def currents(self, V: FloatArray, conductances: FloatArray) -> FloatArray:
-        """Return the amperes (S, n) out of the nodes, of volts V (S, N) and conductances (E + F,)."""
-        volts = np.ascontiguousarray(V.T)  # an edge's samples side by side: rows are gathered fastest
+        """Return the current (S, n) in amperes out of the nodes at volts V (S, N), for conductances (E + F,)."""
+        volts = np.ascontiguousarray(V.T)  # contiguous samples of each node: rows are gathered fastest
         flow = volts[self._ends[0]]
         flow -= volts[self._ends[1]]
         flow *= conductances[self._edges, None]
@@ -40,7 +40,7 @@ class Outflow:
 
 @lru_cache(maxsize=_KEPT)
 def outflow(topology: Topology, where: Where) -> Outflow:
-    """Return the law at every node, or at the inputs or outputs in their order."""
+    """Return the currents from all nodes, or from the inputs or outputs in their order; graphs share them."""
     if where == "inputs":
         return Outflow(topology, topology.inputs)
     if where == "outputs":

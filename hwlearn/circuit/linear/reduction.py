@@ -136,7 +136,7 @@ class ReducedSystem:
 
     Raises
     ------
-    Unsettled
+    InaccurateReduction
         If the estimated error exceeds `ERROR_BOUND`: a fresh factor must tell.
 
     Notes
@@ -155,11 +155,11 @@ class ReducedSystem:
             if len(sizes):
                 self._cholesky, info = dpotrf(matrix.T, lower=1, clean=0, overwrite_a=1)
                 if info != 0:
-                    raise Unsettled
+                    raise InaccurateReduction
                 moved = np.abs(dpotrs(self._cholesky, sizes[:, None] * reduction.signs, lower=1)[0]).max()
                 self.estimated_error += float((ROUNDINGS + reduction.error) * moved)
         if not self.estimated_error < ERROR_BOUND:
-            raise Unsettled
+            raise InaccurateReduction
 
     def from_held(self, V: FloatArray) -> FloatArray:
         """Return the currents (S, n_free) that held nodes at V (S, n_nodes) push into the free ones."""
@@ -188,7 +188,7 @@ class ReducedSystem:
         return V
 
 
-class Unsettled(Exception):
+class InaccurateReduction(Exception):
     """A reduced system whose estimated error is too large."""
 
 

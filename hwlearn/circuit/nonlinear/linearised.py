@@ -1,8 +1,8 @@
-"""The node equations of a batch of linearised circuits: one graph, other slopes in every sample.
+"""Node equations of a batch of linearised circuits: one graph, with different slopes in every sample.
 
-Nodes of which no two are joined are eliminated first (the hidden layer of a layered network, the rows or columns
-of a crossbar): their part of the equations is diagonal, and what is left is small. It is solved densely, all
-samples at once; where much is left, sparsely and one by one.
+An independent set of nodes (no two share an edge) is eliminated first, such as the hidden layer of a layered
+network or the rows of a crossbar. Its part of the equations is diagonal. The equations of the remaining nodes are
+solved densely for all samples at once, or sparsely, sample by sample, if many nodes remain.
 """
 
 from __future__ import annotations
@@ -17,28 +17,30 @@ from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
 
 DENSE_NODES: Final = 400
-"""Up to this many nodes that are left after the elimination the equations are solved densely."""
+"""With up to this many remaining nodes the equations are solved densely."""
 
 _TABLE_NUMBERS: Final = 4_000_000
 _CHUNK_NUMBERS: Final = 4_000_000
 
 
-class Undetermined(Exception):
-    """A sample whose linearised equations have no solution in double precision."""
+class SingularSample(Exception):
+    """The linearised equations of a sample have no solution in double precision."""
 
     def __init__(self, sample: int) -> None:
         self.sample = sample
 
 
-class Layout:
-    """Where edges go in the equations of one set of held nodes; depends on the graph alone.
+class NodeOrder:
+    """Order of elimination for one set of held nodes, and the places of edges in the equations.
+
+    Depends on the graph and its elements alone.
 
     Parameters
     ----------
     topology : Topology
         The graph and its elements.
     held : ndarray of bool, shape (n_out,)
-        Outputs that are held beside the driven nodes.
+        Outputs that are held in addition to the driven nodes.
     """
 
     def __init__(self, topology: Topology, held: BoolArray) -> None:
@@ -52,88 +54,90 @@ class Layout:
         position[self.free] = np.arange(self.free.size)
         self.output_position: IntArray = position[topology.outputs]
         a, b = position[topology.all_edges[:, 0]], position[topology.all_edges[:, 1]]
-        apart = _independent(self.free.size, np.stack([a, b], axis=1))
-        self.apart: IntArray = np.flatnonzero(apart)
-        self.left: IntArray = np.flatnonzero(~apart)
-        self.dense = self.left.size <= DENSE_NODES
-        self.order = np.concatenate([self.apart, self.left])
+        independent = _independent(self.free.size, np.stack([a, b], axis=1))
+        self.independent: IntArray = np.flatnonzero(independent)
+        self.remaining: IntArray = np.flatnonzero(~independent)
+        self.dense = self.remaining.size <= DENSE_NODES
+        self.order = np.concatenate([self.independent, self.remaining])
         place = np.empty(self.free.size + 1, dtype=np.int64)
         place[self.order] = np.arange(self.free.size)
         place[-1] = -1
-        a, b = place[a], place[b]  # eliminated nodes first, then the others; -1 where held
+        a, b = place[a], place[b]  # independent nodes first, then the remaining ones; -1 if held
         ohmic = np.ones(len(a), dtype=bool) if topology.elements is None else topology.elements.ohmic
-        self.straight, self.bent = _Parts(self, a[ohmic], b[ohmic]), _Parts(self, a[~ohmic], b[~ohmic])
+        self.ohmic, self.nonlinear = _Places(self, a[ohmic], b[ohmic]), _Places(self, a[~ohmic], b[~ohmic])
 
 
 class Linearised:
-    """Linearised equations as far as all samples share them: the resistors.
+    """The part of the linearised equations that all samples share: the resistors.
 
     Parameters
     ----------
-    layout : Layout
+    nodes : NodeOrder
     conductances : ndarray
         Siemens, of the resistors alone.
     """
 
-    def __init__(self, layout: Layout, conductances: FloatArray) -> None:
-        self.layout = layout
-        self.n_apart, self.n_left = layout.apart.size, layout.left.size
-        self.size = self.n_apart + self.n_left
-        self.base, self.bent = layout.straight, layout.bent
+    def __init__(self, nodes: NodeOrder, conductances: FloatArray) -> None:
+        self.nodes = nodes
+        self.n_independent, self.n_remaining = nodes.independent.size, nodes.remaining.size
+        self.size = self.n_independent + self.n_remaining
+        self.ohmic, self.nonlinear = nodes.ohmic, nodes.nonlinear
         flow = conductances[None, :]
-        self.diagonal, self.leak = self.base.diagonal(flow)[0], self.base.leak(flow)[0]
-        self.across = self.base.across(flow)[0]
-        self.within = self.base.within(flow)[0] if layout.dense else np.zeros(0)
-        self._ohmic_flow = flow
-        r = self.n_left
-        self._shared = not self.bent.has_across and self.n_apart * r * r <= _TABLE_NUMBERS
-        if self._shared and layout.dense:
-            C = self.across.reshape(self.n_apart, r)
-            self._pairs = (C[:, :, None] * C[:, None, :]).reshape(self.n_apart, r * r)
+        self.diagonal, self.leak = self.ohmic.diagonal(flow)[0], self.ohmic.leak(flow)[0]
+        self.across = self.ohmic.across(flow)[0]
+        self.within = self.ohmic.within(flow)[0] if nodes.dense else np.zeros(0)
+        self.conductances = conductances
+        r = self.n_remaining
+        self.shares_products = not self.nonlinear.has_across and self.n_independent * r * r <= _TABLE_NUMBERS
+        """Whether products of couplings are the same for all samples, and few enough to keep."""
+        if self.shares_products and nodes.dense:
+            C = self.across.reshape(self.n_independent, r)
+            self.products = (C[:, :, None] * C[:, None, :]).reshape(self.n_independent, r * r)
 
     @property
     def chunk(self) -> int:
-        """How many samples to take at a time."""
-        if not self.layout.dense:
+        """Number of samples to solve at a time."""
+        if not self.nodes.dense:
             return max(1, min(64, 1_000_000 // max(1, self.size)))
-        numbers = self.n_left**2 + self.size + (0 if self._shared else 2 * self.n_apart * self.n_left)
-        return max(1, _CHUNK_NUMBERS // max(1, numbers + self.bent.count))
+        h, r = self.n_independent, self.n_remaining
+        numbers = r**2 + self.size + (0 if self.shares_products else 2 * h * r) + self.nonlinear.count
+        return max(1, _CHUNK_NUMBERS // max(1, numbers))
 
     def factor(self, slopes: FloatArray, loads: FloatArray | None = None) -> Factor:
-        """Return the equations of samples with these slopes (S, K) of the bent edges and loads (S, n_out).
+        """Return the equations of samples with slopes (S, K) of nonlinear edges and load conductances (S, n_out).
 
         Raises
         ------
-        Undetermined
+        SingularSample
             If a sample's equations are singular.
         """
-        extra, leak = self.bent.diagonal(slopes), self.leak + self.bent.leak(slopes)
+        extra, leak = self.nonlinear.diagonal(slopes), self.leak + self.nonlinear.leak(slopes)
         diagonal = self.diagonal + extra
         if loads is not None:
-            at = self.layout.output_position
+            at = self.nodes.output_position
             place = np.empty(self.size + 1, dtype=np.int64)
-            place[self.layout.order] = np.arange(self.size)
+            place[self.nodes.order] = np.arange(self.size)
             columns = place[at[at >= 0]]
             diagonal[:, columns] += loads[:, at >= 0]
             leak = leak.copy()
             leak[:, columns] += loads[:, at >= 0]
-        poor = ~((diagonal > 0) & np.isfinite(diagonal)).all(axis=1)
-        if poor.any():
-            raise Undetermined(int(np.flatnonzero(poor)[0]))
-        return (_DenseFactor if self.layout.dense else _SparseFactor)(self, slopes, diagonal, leak)
+        singular = ~((diagonal > 0) & np.isfinite(diagonal)).all(axis=1)
+        if singular.any():
+            raise SingularSample(int(np.flatnonzero(singular)[0]))
+        return (_DenseFactor if self.nodes.dense else _SparseFactor)(self, slopes, diagonal, leak)
 
 
 class Factor:
-    """The equations of a batch, ready to be solved; vectors are (m, S, n_free) in the order of ``Layout.free``."""
+    """Solver of the equations of a batch; vectors are (m, S, n_free) in the order of ``NodeOrder.free``."""
 
     def __init__(self, system: Linearised, slopes: FloatArray, diagonal: FloatArray, leak: FloatArray) -> None:
         self._system, self._diagonal = system, diagonal
         self.leak = np.empty_like(leak)
-        self.leak[:, system.layout.order] = leak
+        self.leak[:, system.nodes.order] = leak
 
     def solve(self, currents: FloatArray) -> FloatArray:
         """Return voltages (m, S, n_free) for currents (m, S, n_free) into the free nodes."""
-        order = self._system.layout.order
+        order = self._system.nodes.order
         out = np.empty_like(currents)
         out[:, :, order] = self._solve(currents[:, :, order])
         return out
@@ -145,17 +149,17 @@ class Factor:
 class _DenseFactor(Factor):
     def __init__(self, system: Linearised, slopes: FloatArray, diagonal: FloatArray, leak: FloatArray) -> None:
         super().__init__(system, slopes, diagonal, leak)
-        h, r = system.n_apart, system.n_left
+        h, r = system.n_independent, system.n_remaining
         samples = len(slopes)
         self._weight = 1.0 / diagonal[:, :h]
         self._C = system.across.reshape(h, r)
-        if system.bent.has_across:
-            self._C = (system.across + system.bent.across(slopes)).reshape(samples, h, r)
+        if system.nonlinear.has_across:
+            self._C = (system.across + system.nonlinear.across(slopes)).reshape(samples, h, r)
         within = np.broadcast_to(system.within, (samples, r * r))
-        if system.bent.has_within:
-            within = within + system.bent.within(slopes)
-        if system._shared:
-            S = within - self._weight @ system._pairs
+        if system.nonlinear.has_within:
+            within = within + system.nonlinear.within(slopes)
+        if system.shares_products:
+            S = within - self._weight @ system.products
         else:
             C = np.broadcast_to(self._C, (samples, h, r))
             S = within - (C.transpose(0, 2, 1) @ (self._weight[:, :, None] * C)).reshape(samples, r * r)
@@ -164,13 +168,13 @@ class _DenseFactor(Factor):
         self._S[:, k, k] += diagonal[:, h:]
 
     def _solve(self, ordered: FloatArray) -> FloatArray:
-        h = self._system.n_apart
+        h = self._system.n_independent
         top = ordered[:, :, :h] * self._weight
-        rest = ordered[:, :, h:] - self._down(top)
+        remaining = ordered[:, :, h:] - self._down(top)
         try:
-            y = np.linalg.solve(self._S, rest.transpose(1, 2, 0)).transpose(2, 0, 1)
+            y = np.linalg.solve(self._S, remaining.transpose(1, 2, 0)).transpose(2, 0, 1)
         except np.linalg.LinAlgError:
-            raise Undetermined(self._first_singular()) from None
+            raise SingularSample(self._first_singular()) from None
         return np.concatenate([top - self._weight * self._up(y), y], axis=2)
 
     def _down(self, top: FloatArray) -> FloatArray:
@@ -196,13 +200,14 @@ class _SparseFactor(Factor):
     def __init__(self, system: Linearised, slopes: FloatArray, diagonal: FloatArray, leak: FloatArray) -> None:
         super().__init__(system, slopes, diagonal, leak)
         n, k = system.size, np.arange(system.size)
-        base, bent = system.base, system.bent
-        rows = np.concatenate([k, base.inner[:, 0], base.inner[:, 1], bent.inner[:, 0], bent.inner[:, 1]])
-        columns = np.concatenate([k, base.inner[:, 1], base.inner[:, 0], bent.inner[:, 1], bent.inner[:, 0]])
-        g = -system._ohmic_flow[0, base.inner_edges]
+        ohmic, nonlinear = system.ohmic, system.nonlinear
+        a, b = np.concatenate([ohmic.inner, nonlinear.inner]).T
+        rows, columns = np.concatenate([k, a, b]), np.concatenate([k, b, a])
+        g = -system.conductances[ohmic.inner_edges]
         self._lu = []
-        for sample, own in enumerate(-slopes[:, bent.inner_edges]):
-            matrix = csc_array((np.concatenate([diagonal[sample], g, g, own, own]), (rows, columns)), shape=(n, n))
+        for sample, own in enumerate(-slopes[:, nonlinear.inner_edges]):
+            values = np.concatenate([diagonal[sample], g, own, g, own])
+            matrix = csc_array((values, (rows, columns)), shape=(n, n))
             try:
                 self._lu.append(
                     splu(
@@ -210,21 +215,25 @@ class _SparseFactor(Factor):
                     )
                 )
             except RuntimeError:
-                raise Undetermined(sample) from None
+                raise SingularSample(sample) from None
 
     def _solve(self, ordered: FloatArray) -> FloatArray:
         solved = [lu.solve(np.ascontiguousarray(ordered[:, k].T)).T for k, lu in enumerate(self._lu)]
         return np.stack(solved, axis=1) if solved else np.zeros_like(ordered)
 
 
-class _Parts:
-    """What edges add to the diagonal, to the coupling of eliminated and other nodes, and within these."""
+class _Places:
+    """Places of edges in the equations.
 
-    def __init__(self, layout: Layout, a: IntArray, b: IntArray) -> None:
-        h, r, n = layout.apart.size, layout.left.size, layout.free.size
+    Edges add to the diagonal, to the coupling across independent and remaining nodes, and to the coupling within
+    the remaining nodes.
+    """
+
+    def __init__(self, nodes: NodeOrder, a: IntArray, b: IntArray) -> None:
+        h, r, n = nodes.independent.size, nodes.remaining.size, nodes.free.size
         self.count = len(a)
         self.moving = (a >= 0) | (b >= 0)
-        """Edges with an end that is not held."""
+        """Edges with at least one free end."""
         k = np.arange(len(a))
         a_free, b_free = a >= 0, b >= 0
         both = a_free & b_free
@@ -238,7 +247,7 @@ class _Parts:
         low, high = np.minimum(a, b), np.maximum(a, b)
         crossing = both & (low < h)
         self.has_across = bool(crossing.any())
-        dense = layout.dense
+        dense = nodes.dense
         self._across = _adder(low[crossing] * r + high[crossing] - h, k[crossing], h * r if dense else 0, k)
         inside = both & (low >= h)
         self.has_within = bool(inside.any())
@@ -276,7 +285,7 @@ def _added(adder: csr_array, slopes: FloatArray) -> FloatArray:
 
 
 def _independent(n: int, ends: IntArray) -> BoolArray:
-    """Return nodes (n,) of which no two are joined; those with few neighbours first."""
+    """Return an independent set of nodes (n,), chosen greedily by ascending degree."""
     joined = ends[(ends >= 0).all(axis=1)]
     both = np.concatenate([joined, joined[:, ::-1]])
     adjacency = csr_array((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(n, n))

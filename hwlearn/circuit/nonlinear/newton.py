@@ -15,9 +15,10 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.nonlinear.currents import ROUNDING, Circuit
-from hwlearn.circuit.nonlinear.linearised import Factor, Layout, Linearised, Undetermined
+from hwlearn.circuit.nonlinear.linearised import Factor, Linearised, NodeOrder, SingularSample
+from hwlearn.circuit.solver import OperatingPoint
 
-PROMISED: Final = 1e-9
+LARGEST_ERROR: Final = 1e-9
 """Largest estimated error of a voltage, relative to the largest voltage of its sample; more is refused."""
 
 _SETTLED: Final = 1e-11  # of the largest voltage: a step this small ends the search
@@ -31,24 +32,8 @@ _REACH: Final = 10.0  # a damped step goes no farther than so many times the vol
 _TRUSTED: Final = 1e-3  # relative error of the linear solutions up to which their error bounds count
 
 
-@dataclass(frozen=True, eq=False, slots=True)
-class OperatingPoint:
-    """Steady states of a batch.
-
-    Attributes
-    ----------
-    V : ndarray, shape (S, N)
-        Volts at every node.
-    error_V : ndarray, shape (S,)
-        Estimated largest error of any voltage in volts: the last correction, and what rounding can do.
-    """
-
-    V: FloatArray
-    error_V: FloatArray
-
-
-class Unsettled(Exception):
-    """A sample whose operating point was not found well enough."""
+class NotConverged(Exception):
+    """The operating point of a sample was not found with the required accuracy."""
 
     def __init__(self, sample: int, reason: str) -> None:
         self.sample, self.reason = sample, reason
@@ -57,10 +42,10 @@ class Unsettled(Exception):
 class Search:
     """Finds operating points of a circuit with one set of held nodes."""
 
-    def __init__(self, circuit: Circuit, layout: Layout) -> None:
-        self.circuit, self.layout = circuit, layout
-        self.linear = Linearised(layout, circuit.ohmic_siemens)
-        self.summed = circuit.rows(layout.free)
+    def __init__(self, circuit: Circuit, order: NodeOrder) -> None:
+        self.circuit, self.order = circuit, order
+        self.linear = Linearised(order, circuit.ohmic_siemens)
+        self.summed = circuit.rows(order.free)
 
     def find(
         self, V: FloatArray, injected: FloatArray | None = None, loads: tuple[FloatArray, FloatArray] | None = None
@@ -78,12 +63,12 @@ class Search:
 
         Raises
         ------
-        Unsettled
-            If a sample's voltages are not found as well as `PROMISED`.
+        NotConverged
+            If a sample's voltages are not found as well as `LARGEST_ERROR`.
         """
         V = V.copy()
         error = np.zeros(len(V))
-        if self.layout.free.size:
+        if self.order.free.size:
             size = self.linear.chunk
             for first in range(0, len(V), size):
                 rows = slice(first, first + size)
@@ -97,8 +82,8 @@ class Search:
                     # what overflows is infinite, and that is looked for
                     with np.errstate(over="ignore", invalid="ignore"):
                         V[rows], error[rows] = part.settled()
-                except Unsettled as unsettled:
-                    raise Unsettled(first + unsettled.sample, unsettled.reason) from None
+                except NotConverged as lost:
+                    raise NotConverged(first + lost.sample, lost.reason) from None
         return OperatingPoint(V, error)
 
 
@@ -106,8 +91,8 @@ class Search:
 class _Tangent:
     """Linearised equations of some samples, and Newton's step (S, n_free) by them.
 
-    ``residual`` (S, n_free) is the current that is missing at the voltages ``V`` (S, N), ``parts`` (S, K) how
-    large the numbers are that the currents of bent edges are made of, ``slopes`` (S, K) those of the bent edges.
+    ``residual`` (S, n_free) is the current that is missing at the voltages ``V`` (S, N), ``parts`` (S, K) the sum
+    of the absolute terms of the currents of nonlinear edges, ``slopes`` (S, K) the slopes of these edges.
     """
 
     step: FloatArray
@@ -130,8 +115,8 @@ class _Part:
     ) -> None:
         self.search, self.circuit = search, search.circuit
         self.V = V
-        self.free = search.layout.free
-        at = search.layout.output_position
+        self.free = search.order.free
+        at = search.order.output_position
         self._outputs = at[at >= 0]
         open_outputs = at >= 0
         self.injected = None if injected is None else injected[:, open_outputs]
@@ -141,15 +126,15 @@ class _Part:
         self.small_before = np.zeros(len(V), dtype=bool)
         self._steps = 0
         self.from_drops = np.zeros(len(V), dtype=bool)
-        held = np.abs(V[:, search.layout.pinned]).max(axis=1, initial=0.0)
+        held = np.abs(V[:, search.order.pinned]).max(axis=1, initial=0.0)
         self.size = (
             held if self._load is None else np.maximum(held, np.abs(self._load[0]).max(axis=1, initial=0.0))
         )
 
     def settled(self) -> tuple[FloatArray, FloatArray]:
         rows = np.arange(len(self.V))
-        before = np.zeros((len(rows), len(self.circuit.bent)))
-        moving = self.search.layout.bent.moving
+        before = np.zeros((len(rows), len(self.circuit.nonlinear)))
+        moving = self.search.order.nonlinear.moving
         for _ in range(_LIMITED_STEPS):
             if not rows.size:
                 break
@@ -163,25 +148,25 @@ class _Part:
                 break
             rows = rows[~self._damped_step(rows)]
         if rows.size:
-            raise Unsettled(int(rows[0]), self._why(rows[0]))
+            raise NotConverged(int(rows[0]), self._why(rows[0]))
         inside = self.circuit.in_range(self.circuit.drops(self.V))
         if not inside.all():
-            raise Unsettled(int(np.flatnonzero(~inside)[0]), "an exponential element is driven beyond exp(300)")
+            raise NotConverged(int(np.flatnonzero(~inside)[0]), "an exponential element is driven beyond exp(300)")
         return self.V, self.error
 
     def _why(self, sample: np.int64) -> str:
-        if self.bound[sample] > PROMISED * self.size[sample]:
+        if self.bound[sample] > LARGEST_ERROR * self.size[sample]:
             return "a node is tied to the sources so weakly that double precision cannot tell its voltage"
         return f"the search did not settle in {_LIMITED_STEPS + _DAMPED_STEPS} steps"
 
     # --- steps --------------------------------------------------------------------------------------
 
-    def _residual(self, rows: IntArray, V: FloatArray, bent: FloatArray, from_drops: BoolArray) -> FloatArray:
+    def _residual(self, rows: IntArray, V: FloatArray, nonlinear: FloatArray, from_drops: BoolArray) -> FloatArray:
         """Return the current (S, n_free) that is missing at each free node."""
         if not from_drops.any():
-            out = -self.search.summed.currents(V, bent)
+            out = -self.search.summed.currents(V, nonlinear)
         else:
-            out = -self.circuit.node_currents(V, bent)[:, self.free]
+            out = -self.circuit.node_currents(V, nonlinear)[:, self.free]
         if self.injected is not None:
             out[:, self._outputs] += self.injected[rows]
         if self._load is not None:
@@ -193,14 +178,14 @@ class _Part:
         """Linearise at drops ``v`` of samples whose voltages make drops ``wanted``, and take Newton's step."""
         V, exact = self.V[rows], self.from_drops[rows]
         slopes = self.circuit.slopes(v)
-        bent = self.circuit.bent_currents(v) + slopes * (wanted - v)
-        r = self._residual(rows, V, bent, exact)
+        nonlinear = self.circuit.nonlinear_currents(v) + slopes * (wanted - v)
+        r = self._residual(rows, V, nonlinear, exact)
         factor = self._factor(rows, slopes)
         try:
             step = factor.solve(r[None])[0]
-        except Undetermined as undetermined:
-            raise self._lost(rows[undetermined.sample]) from None
-        return _Tangent(step, r, V, np.abs(bent) + slopes * np.abs(v), slopes, factor)
+        except SingularSample as singular:
+            raise self._lost(rows[singular.sample]) from None
+        return _Tangent(step, r, V, np.abs(nonlinear) + slopes * np.abs(v), slopes, factor)
 
     def _bound(self, rows: IntArray, tangent: _Tangent) -> FloatArray:
         """Return the error (S,) that rounding can leave in the voltages."""
@@ -227,11 +212,11 @@ class _Part:
             loads = self.loads[1][rows]
         try:
             return self.search.linear.factor(slopes, loads)
-        except Undetermined as undetermined:
-            raise self._lost(rows[undetermined.sample]) from None
+        except SingularSample as singular:
+            raise self._lost(rows[singular.sample]) from None
 
-    def _lost(self, sample: np.int64) -> Unsettled:
-        return Unsettled(int(sample), "nothing but blocking elements ties a node to the sources")
+    def _lost(self, sample: np.int64) -> NotConverged:
+        return NotConverged(int(sample), "only blocking elements connect a node to the sources")
 
     def _step(self, rows: IntArray, v: FloatArray, wanted: FloatArray) -> BoolArray:
         """Take one step linearised at ``v``; return which samples have arrived."""
@@ -243,7 +228,7 @@ class _Part:
         moved = np.abs(tangent.step).max(axis=1)
         size = np.maximum(self.size[rows], np.abs(self.V[np.ix_(rows, self.free)]).max(axis=1))
         if not np.isfinite(moved).all():
-            raise Unsettled(int(rows[np.flatnonzero(~np.isfinite(moved))[0]]), "a voltage is not finite")
+            raise NotConverged(int(rows[np.flatnonzero(~np.isfinite(moved))[0]]), "a voltage is not finite")
         self._steps += 1
         if not (true_step & (moved <= _NEAR * size)).any() and self._steps < _LIMITED_STEPS // 2:
             return np.zeros(len(rows), dtype=bool)
@@ -252,7 +237,7 @@ class _Part:
         self.bound[rows] = 2 * bound
         # what the summed equations cannot tell, their drops may
         self.from_drops[rows] |= bound > 0.1 * _SETTLED * size
-        small = true_step & (moved <= np.maximum(_SETTLED * size, 2 * bound)) & (error <= PROMISED * size)
+        small = true_step & (moved <= np.maximum(_SETTLED * size, 2 * bound)) & (error <= LARGEST_ERROR * size)
         # a step across a kink was taken by the slope of the side that it left: the other side's must agree
         now = self.circuit.slopes(self.circuit.drops(self.V[rows]))
         same = (np.maximum(now, tangent.slopes) <= 2 * np.minimum(now, tangent.slopes)).all(axis=1)
@@ -277,8 +262,8 @@ class _Part:
         for _ in range(_HALVINGS):
             V = start.copy()
             V[:, self.free] += length[:, None] * step
-            bent = self.circuit.bent_currents(self.circuit.drops(V))
-            left = np.einsum("sn,sn->s", self._residual(rows, V, bent, self.from_drops[rows]), step)
+            nonlinear = self.circuit.nonlinear_currents(self.circuit.drops(V))
+            left = np.einsum("sn,sn->s", self._residual(rows, V, nonlinear, self.from_drops[rows]), step)
             falls = left > 0
             open_ &= ~(
                 (falls & (length == longest)) | ((left <= _SLOPE_LEFT * first) & (left >= -_OVERSHOT * first))

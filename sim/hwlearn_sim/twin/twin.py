@@ -12,7 +12,6 @@ from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.elements.kinds import OHMIC
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.nonlinear.solver import NonlinearKirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ComplianceError, LimitError, SetupError
 from hwlearn.network.edge_codes import CodeLaw
@@ -193,22 +192,7 @@ class KirchhoffTwin(Network):
         if drive.siemens is None:
             V = self._truth.solve(applied, clamped=volts)
             return V, np.where(np.isnan(volts), 0.0, self._truth.output_currents(V))
-        if isinstance(self._truth, NonlinearKirchhoff):
-            V = self._truth.solve_behind(applied, volts, drive.siemens)
-            across = volts - V[:, self.topology.outputs]
-            return V, np.where(np.isnan(volts), 0.0, across * drive.siemens)
-        free = self._truth.solve(applied)
-        currents = self._through_resistors(free[:, self.topology.outputs], volts, drive.siemens)
-        return self._truth.solve(applied, injected=currents), currents
-
-    def _through_resistors(self, free: FloatArray, volts: FloatArray, kappa: FloatArray) -> FloatArray:
-        """Return the currents from DACs at ``volts`` through the nudge resistors into the outputs."""
-        Z = self._truth.output_impedance()
-        on = ~np.isnan(volts)
-        loaded = np.where(on[:, :, None], np.eye(len(kappa)) / kappa + Z, np.eye(len(kappa)))
-        pull = np.where(on, np.nan_to_num(volts) - free, 0.0)
-        # a floating output carries no current: its row reads I = 0
-        return np.asarray(np.linalg.solve(loaded, pull[:, :, None])[:, :, 0])
+        return self._truth.solve_behind(applied, volts, drive.siemens)
 
     def _check_compliance(
         self, V: FloatArray, sources: FloatArray, outputs: FloatArray, drive: OutputDrive | None

@@ -361,7 +361,7 @@ PAIR = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, names=["in", "mid", "ze
         (
             lambda: Topology(4, [(0, 1), (2, 3)], [0], [1]).to_spice([1, 1]),
             SingularCircuitError,
-            r"ties 2 node\(s\) to a source: n2, n3",
+            r"connects 2 node\(s\) to a source: n2, n3",
         ),
     ],
 )

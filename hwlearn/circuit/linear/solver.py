@@ -1,0 +1,204 @@
+"""Solver of circuits of resistors: factored node equations, one factor for each set of held outputs."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.circuit.drops import drop_products, edge_drops
+from hwlearn.circuit.linear.factor import FactoredSystem, WeaklyTied, plan_for
+from hwlearn.circuit.linear.lineage import Lineage
+from hwlearn.circuit.linear.outflow import outflow
+from hwlearn.circuit.linear.reduction import ReducedSystem
+from hwlearn.circuit.solver import OperatingPoint, Where
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import SingularCircuitError
+
+_KEPT_FACTORS: Final = 8
+
+
+class OhmicSolver:
+    """Solver of a circuit of resistors; a `Solver`.
+
+    Parameters
+    ----------
+    topology : Topology
+        All elements are resistors.
+    siemens : ndarray, shape (E + F,)
+        Conductances of the edges, then of the fixed edges.
+    lineage : Lineage, optional
+        History of the conductances; starts with ``siemens`` unless given.
+    """
+
+    scale_V: Final = float("inf")
+
+    def __init__(self, topology: Topology, siemens: FloatArray, lineage: Lineage | None = None) -> None:
+        self.topology, self.siemens = topology, siemens
+        self.lineage = Lineage(siemens) if lineage is None else lineage
+        self.systems: OrderedDict[bytes, FactoredSystem | ReducedSystem] = OrderedDict()
+        """Factored equations by set of held outputs; the last one used comes last."""
+
+    def with_conductances(self, siemens: FloatArray) -> OhmicSolver:
+        """Return a solver with other conductances (E + F,) that shares eliminated edges; see `Lineage`."""
+        return OhmicSolver(self.topology, siemens, self.lineage.child(siemens))
+
+    # --- voltages -----------------------------------------------------------------------------------
+
+    def solve(self, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None) -> FloatArray:
+        """Return node voltages (S, N)."""
+        if clamped is None:
+            return self._solve_pattern(x, None, injected)
+        held = ~np.isnan(clamped)
+        if not len(x) or (held == held[0]).all():
+            return self._solve_pattern(x, clamped, injected)
+        V = np.empty((len(x), self.topology.n_nodes))
+        patterns, which = np.unique(held, axis=0, return_inverse=True)
+        for k in range(len(patterns)):
+            rows = np.flatnonzero(which.ravel() == k)
+            V[rows] = self._solve_pattern(x[rows], clamped[rows], None if injected is None else injected[rows])
+        return V
+
+    def operating_point(
+        self, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None
+    ) -> OperatingPoint:
+        """Return node voltages (S, N) and their estimated errors (S,)."""
+        V = self.solve(x, clamped, injected)
+        held = np.zeros((len(x), self.topology.n_outputs), dtype=bool) if clamped is None else ~np.isnan(clamped)
+        patterns, which = np.unique(held, axis=0, return_inverse=True)
+        relative = np.array([self.estimated_error(pattern) for pattern in patterns])
+        return OperatingPoint(V, relative[which.ravel()] * np.abs(V).max(axis=1, initial=0.0))
+
+    def solve_behind(self, x: FloatArray, volts: FloatArray, siemens: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return node voltages (S, N) and currents (S, n_out) of sources behind conductances at the outputs."""
+        on = siemens > 0
+        free = self.solve(x, None, None)[:, self.topology.outputs]
+        loaded = np.where(on[:, :, None], self._impedance, np.eye(self.topology.n_outputs))
+        k = np.arange(self.topology.n_outputs)
+        loaded[:, k, k] += np.divide(1.0, siemens, out=np.zeros_like(siemens), where=on)
+        pull = np.where(on, volts - free, 0.0)
+        # a free output carries no current: its row reads I = 0
+        currents = np.asarray(np.linalg.solve(loaded, pull[:, :, None])[:, :, 0])
+        return self.solve(x, None, currents), currents
+
+    def estimated_error(self, held: BoolArray) -> float:
+        """Return the estimated relative error of solutions with these outputs (n_out,) held."""
+        return self._system(held).estimated_error
+
+    def _solve_pattern(self, x: FloatArray, volts: FloatArray | None, current: FloatArray | None) -> FloatArray:
+        """Solve a batch in which every sample holds the same set of outputs."""
+        top = self.topology
+        V = np.zeros((len(x), top.n_nodes))
+        V[:, top.inputs] = x
+        held = np.zeros(top.n_outputs, dtype=bool)
+        if volts is not None and len(x):
+            held = ~np.isnan(volts[0])
+            V[:, top.outputs[held]] = volts[:, held]
+        system = self._system(held)
+        if system.free.size:
+            rhs = system.from_held(V)
+            if current is not None:
+                open_outputs = ~held
+                rhs[:, system.position[top.outputs[open_outputs]]] += current[:, open_outputs]
+            try:
+                V[:, system.free] = system.solve(rhs)
+            except WeaklyTied as weak:
+                raise self._singular(weak) from None
+        return V
+
+    def _singular(self, weak: WeaklyTied) -> SingularCircuitError:
+        return SingularCircuitError(
+            f"singular circuit: {self.topology.names[weak.node]} is tied to the sources by so little beside its "
+            "other conductances that double precision cannot tell its voltage; narrow their range, or make nodes "
+            "that a near-ideal wire joins one node"
+        )
+
+    def _system(self, held: BoolArray) -> FactoredSystem | ReducedSystem:
+        key = held.tobytes()
+        system = self.systems.get(key)
+        if system is None:
+            try:
+                system = self.lineage.factor(plan_for(self.topology, key), key, self.siemens)
+            except WeaklyTied as weak:
+                raise self._singular(weak) from None
+            self.systems[key] = system
+            if len(self.systems) > _KEPT_FACTORS:
+                self.systems.popitem(last=False)
+        self.systems.move_to_end(key)
+        return system
+
+    # --- currents and power -------------------------------------------------------------------------
+
+    def edge_currents(self, V: FloatArray) -> FloatArray:
+        """Return the currents (S, E) through the programmable edges."""
+        return edge_drops(self.topology.edges, V) * self.siemens[: self.topology.n_edges]
+
+    def currents(self, V: FloatArray, where: Where) -> FloatArray:
+        """Return the currents (S, n) that enter the network from outside at some nodes."""
+        return outflow(self.topology, where).currents(V, self.siemens)
+
+    def power(self, V: FloatArray) -> FloatArray:
+        """Return the power (S,) dissipated in all edges."""
+        return np.asarray(edge_drops(self.topology.all_edges, V) ** 2 @ self.siemens)
+
+    def cocontent(self, drops: FloatArray) -> FloatArray:
+        """Return v^2 / 2 (S, E) at drops v (S, E)."""
+        return 0.5 * drops**2
+
+    def contrast(self, high: FloatArray, low: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return the weighted sum over samples of v^2 / 2 at ``high`` minus at ``low``, (E,)."""
+        edges = self.topology.edges
+        rise = self.cocontent(edge_drops(edges, high)) - self.cocontent(edge_drops(edges, low))
+        return np.asarray(weights @ rise)
+
+    # --- derivatives --------------------------------------------------------------------------------
+
+    def output_impedance(self, x: FloatArray | None) -> FloatArray:
+        """Return Z (n_out, n_out); it does not depend on the inputs."""
+        return self._impedance.copy()
+
+    @cached_property
+    def _impedance(self) -> FloatArray:
+        top = self.topology
+        system = self._system(np.zeros(top.n_outputs, dtype=bool))
+        at = system.position[top.outputs]
+        unit = np.zeros((top.n_outputs, system.free.size))
+        unit[np.arange(top.n_outputs), at] = 1.0
+        try:
+            Z = system.solve(unit)[:, at]
+        except WeaklyTied as weak:
+            raise self._singular(weak) from None
+        return np.asarray(0.5 * (Z + Z.T))
+
+    def output_admittance(self) -> FloatArray:
+        """Return Y (n_out, n_out), the Kron-reduced conductance of the outputs."""
+        n = self.topology.n_outputs
+        Y = self.currents(self.solve(np.zeros((n, self.topology.n_inputs)), np.eye(n), None), "outputs")
+        return 0.5 * (Y + Y.T)
+
+    def adjoint(self, e: FloatArray, at: FloatArray | None) -> FloatArray:
+        """Return the adjoint voltages (S, N); they do not depend on the operating point."""
+        return self._solve_pattern(np.zeros((len(e), self.topology.n_inputs)), None, e)
+
+    def gradient(self, x: FloatArray, e: FloatArray) -> FloatArray:
+        """Return dC/dg (E,), mean over the batch."""
+        # both at once: a factor solves many right-hand sides for little more than a few
+        volts, currents = np.zeros((2 * len(x), x.shape[1])), np.zeros((2 * len(x), e.shape[1]))
+        volts[: len(x)], currents[len(x) :] = x, e
+        V = self._solve_pattern(volts, None, currents)
+        return -drop_products(self.topology.edges, V) / len(x)
+
+    def gradient_at(self, V: FloatArray, e: FloatArray) -> FloatArray:
+        """Return dC/dg (E,), mean over the batch, at node voltages (S, N)."""
+        back = np.broadcast_to(self.adjoint(e, V), V.shape)
+        return -drop_products(self.topology.edges, np.concatenate([V, back])) / len(V)
+
+    def output_power(self, x: FloatArray) -> FloatArray:
+        """Return the sum over outputs of (dV_out/dg)^2 (E,), mean over the batch."""
+        edges = self.topology.edges
+        D = edge_drops(edges, self.solve(x, None, None))
+        back = edge_drops(edges, self.adjoint(np.eye(self.topology.n_outputs), None))
+        return np.asarray(np.einsum("oe,oe->e", back, back) * np.einsum("se,se->e", D, D) / len(D))

@@ -1,0 +1,103 @@
+"""`Kirchhoff` is one class: the elements choose the solver, not the class that is called."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.circuit.elements import Shockley, Sinh
+from hwlearn.errors import CircuitError
+
+DIVIDER = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
+ELEMENTS = [Shockley(0.025), Sinh(0.1)]
+
+TYPED_USE = """
+import numpy as np
+import hwlearn as hl
+from hwlearn.circuit.elements import Sinh
+
+model = hl.Kirchhoff(hl.Topology.grid(3, 3, ground=0), np.full(12, 1e-5), elements=Sinh(0.1))
+point = model.operating_point([[0.3, -0.2]])
+error_V: float = float(point.error_V[0])
+V, currents = model.solve_behind([[0.3, -0.2]], [[0.1, 0.1, 0.1]], [1e-4, 1e-4, 1e-4])
+model.with_conductances(np.full(12, 2e-5)).operating_point([[0.3, -0.2]])
+"""
+
+
+class Subclass(hl.Kirchhoff):
+    """A user's class that changes nothing."""
+
+
+@pytest.mark.parametrize("kind", [hl.Kirchhoff, Subclass])
+def test_subclass_of_kirchhoff_solves_nonlinear_elements(kind: type[hl.Kirchhoff]):
+    model = kind(DIVIDER, [1e-3, 3e-3], elements=ELEMENTS)
+    assert model.solve([[0.5]])[0, 1] == pytest.approx(0.364, abs=5e-4)  # resistors would give 0.125 V
+    other = model.with_conductances([2e-3, 6e-3])
+    assert type(other) is kind
+    assert other.solve([[0.5]])[0, 1] == pytest.approx(0.364, abs=5e-4)
+
+
+def test_operating_point_is_visible_to_mypy_strict(tmp_path: Path):
+    pytest.importorskip("mypy")
+    script = tmp_path / "typed_use.py"
+    script.write_text(TYPED_USE)
+    exec(compile(TYPED_USE, str(script), "exec"), {})
+    root = Path(hl.__file__).parents[1]
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", str(script)],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_operating_point_of_resistors_states_the_error_of_the_solution():
+    rng = np.random.default_rng(0)
+    top = hl.Topology.grid(4, 4, ground=0)
+    model = hl.Kirchhoff(top, rng.uniform(1e-5, 1e-3, top.n_edges))
+    x = rng.uniform(-1, 1, (5, top.n_inputs))
+    clamped = np.where(rng.random((5, top.n_outputs)) < 0.5, np.nan, 0.1)
+    point = model.operating_point(x, clamped)
+    np.testing.assert_array_equal(point.V, model.solve(x, clamped))
+    for sample, volts in enumerate(clamped):
+        largest = np.abs(point.V[sample]).max()
+        assert point.error_V[sample] == model.estimated_error(volts) * largest
+    assert (point.error_V < 1e-10).all()
+    assert model.operating_point(x[:0]).error_V.shape == (0,)
+
+
+def test_source_behind_a_resistor_delivers_the_current_of_kirchhoffs_law():
+    rng = np.random.default_rng(1)
+    top = hl.Topology.grid(4, 4, ground=0)
+    model = hl.Kirchhoff(top, rng.uniform(1e-5, 1e-3, top.n_edges))
+    x = rng.uniform(-1, 1, (5, top.n_inputs))
+    volts = np.where(rng.random((5, top.n_outputs)) < 0.3, np.nan, rng.uniform(-1, 1, (5, top.n_outputs)))
+    siemens = np.array([1e-4, 1e-3, 1e-2, 0.0])
+    V, currents = model.solve_behind(x, volts, siemens)
+    across = np.nan_to_num(volts - V[:, top.outputs])
+    np.testing.assert_allclose(currents, across * siemens, rtol=1e-9, atol=1e-16)
+    np.testing.assert_allclose(model.output_currents(V), currents, rtol=1e-9, atol=1e-15)
+    np.testing.assert_array_equal(currents[:, 3], 0.0)
+
+
+@pytest.mark.parametrize("siemens", [[-1e-3], [np.nan]])
+def test_source_behind_a_negative_conductance_is_refused(siemens: list[float]):
+    with pytest.raises(CircuitError, match="siemens"):
+        hl.Kirchhoff(DIVIDER, [1e-3, 3e-3]).solve_behind([[1.0]], [[0.5]], siemens)
+
+
+@pytest.mark.parametrize("elements", [None, ELEMENTS])
+def test_solved_circuit_can_be_pickled(elements: list | None):
+    model = hl.Kirchhoff(DIVIDER, [1e-3, 3e-3], elements=elements)
+    V = model.solve([[0.5]])
+    copy = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(copy.solve([[0.5]]), V)
+    np.testing.assert_array_equal(copy.with_conductances([1e-3, 3e-3]).solve([[0.5]]), V)
