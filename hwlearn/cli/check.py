@@ -28,7 +28,7 @@ def check(
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Find out whether a bench is fit to train: programming, offsets, noise, superposition, reciprocity."""
+    """Check whether a bench is ready for training: programming, offsets, noise, superposition, reciprocity."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -40,7 +40,7 @@ def check(
     failed = 0
     table = Table("check", "result", "found", "what to do", box=None, header_style="bold")
     colours = {"pass": "green", "fail": "red", "not applicable": "dim"}
-    with closing(opened):  # opening is the first check
+    with closing(opened):  # opening the bench is the first check
         for done in check_bench(opened):
             failed += done.result == "fail"
             if as_json:

@@ -15,20 +15,20 @@ from hwlearn.errors import SetupError
 @command
 def init(
     path: Annotated[Path, typer.Argument(help="The bench file to write.")] = Path("bench.toml"),
-    like: Annotated[str, typer.Option(help="The bench that ships to start from.")] = "iris",
+    like: Annotated[str, typer.Option(help="The shipped bench to copy.")] = "iris",
     as_json: JsonOption = False,
 ) -> None:
-    """Write a commented bench file to start from; an existing file is never overwritten."""
+    """Write a commented bench file to start from. An existing file is never overwritten."""
     from hwlearn.errors import closest
     from hwlearn.lab.bench_file.file import shipped_benches
 
     known = shipped_benches()
     if like not in known:
         raise SetupError(
-            f"there is no bench {like!r}{closest(like, known)}; the ones that ship: {', '.join(known)}"
+            f"there is no shipped bench {like!r}{closest(like, known)}; shipped are: {', '.join(known)}"
         )
     if path.exists():
-        raise SetupError(f"{path} exists already; name another file")
+        raise SetupError(f"{path} already exists; name another file")
     text = (resources.files("hwlearn.lab") / "benches" / f"{like}.toml").read_text(encoding="utf-8")
     try:
         path.write_text(text, encoding="utf-8")

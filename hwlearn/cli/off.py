@@ -9,12 +9,12 @@ from hwlearn.cli.outcome import BenchArgument, JsonOption, SetOption, at_work, c
 
 @command
 def off(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = False) -> None:
-    """Switch every output of a bench OFF now, write-only: nothing is asked first."""
+    """Switch off every output of a bench at once. Only writes: no instrument is queried first."""
     from hwlearn.lab.bench.backends import find_backend
     from hwlearn.lab.bench_file.file import read_tables
     from hwlearn.network.backend import SwitchesOff
 
-    # a mistake in any other table must not stand in the way
+    # an error in any other table must not prevent the shutdown
     name, _, tables = read_tables(bench, changes or [])
     table = tables.get("backend", {})
     backend, settings = find_backend(table, f"bench {name}")

@@ -1,6 +1,6 @@
-"""How commands end: one line for a person, an exit code for a script.
+"""Exit codes and one-line errors of the commands, and the options that several commands share.
 
-0 done; 1 something failed on the way; 2 the request was wrong and nothing was applied; 130 stopped by Ctrl-C.
+0: done. 1: failed after the work had begun. 2: the request was refused and nothing was applied. 130: Ctrl-C.
 """
 
 from __future__ import annotations
@@ -21,30 +21,37 @@ FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
 
 Options = ParamSpec("Options")
 
-BenchArgument = Annotated[str, typer.Argument(help="A TOML file, or the name of a bench that ships.")]
+BenchArgument = Annotated[
+    str, typer.Argument(help="A bench file (TOML), or the name of a shipped bench such as iris.")
+]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a key: section.key=value; repeatable."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a key of the bench file, as in train.epochs=10. Repeatable."
+    ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line, for scripts.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")]
 RunsOption = Annotated[
-    str | None, typer.Option("--runs", metavar="DIR", help="Where runs are kept; else $HWLEARN_RUNS, else ./runs.")
+    str | None,
+    typer.Option("--runs", metavar="DIR", help="Folder of the runs. Default: $HWLEARN_RUNS, else ./runs."),
 ]
 WireLogOption = Annotated[
     Path | None,
-    typer.Option("--wire-log", metavar="FILE", help="Write down every byte to and from the instruments."),
+    typer.Option(
+        "--wire-log", metavar="FILE", help="Record every byte sent to and received from the instruments."
+    ),
 ]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Print each command to the instruments instead of sending it.")
+    bool, typer.Option("--dry-run", help="Print the commands for the instruments instead of sending them.")
 ]
 
 
 class CommandFailed(Exception):
-    """A failure after the work had begun."""
+    """A failure after the work had begun: exit code 1."""
 
 
 def command(function: Callable[Options, None]) -> Callable[Options, None]:
-    """Turn this package's errors into one line on stderr and an exit code."""
+    """Make a command report errors of this package as one line on stderr and an exit code."""
 
     @functools.wraps(function)
     def wrapped(*args: Options.args, **options: Options.kwargs) -> None:
@@ -61,14 +68,14 @@ def command(function: Callable[Options, None]) -> Callable[Options, None]:
 
 
 def wire_keys(wire_log: Path | None, dry_run: bool) -> list[str]:
-    """Return the settings of a backend with instruments that the options stand for."""
+    """Return the ``backend`` settings for ``--wire-log`` and ``--dry-run``."""
     keys = [] if wire_log is None else [f"backend.wire_log={json.dumps(str(wire_log.absolute()))}"]
     return [*keys, "backend.dry_run=true"] if dry_run else keys
 
 
 @contextmanager
 def at_work() -> Iterator[None]:
-    """Mark the part of a command after which an error is a failure, not a wrong request."""
+    """Report errors in this block as failures (exit code 1), not as refused requests (2)."""
     try:
         yield
     except HwlearnError as error:
@@ -76,7 +83,7 @@ def at_work() -> Iterator[None]:
 
 
 def print_json(**fields: Any) -> None:
-    """Print one JSON line to stdout, at once."""
+    """Print one JSON line to stdout and flush it."""
     sys.stdout.write(json.dumps(fields) + "\n")
     sys.stdout.flush()
 

@@ -12,14 +12,14 @@ from hwlearn.cli.outcome import JsonOption, RunsOption, at_work, command, print_
 
 @command
 def report(
-    run: Annotated[str, typer.Argument(help="A run folder, or the beginning of a run's name.")],
+    run: Annotated[str, typer.Argument(help="A run folder, or the first characters of a run's name.")],
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to write the PNG; the run's folder unless given.")
+        Path | None, typer.Option("--output", "-o", help="Path of the PNG. Default: report.png in the run folder.")
     ] = None,
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Draw a run's learning curve and conductance map."""
+    """Draw the learning curve and the conductances of a run."""
     from hwlearn.errors import RunError
     from hwlearn.lab.runs.report import draw_run
     from hwlearn.lab.runs.store import Run, runs_folder

@@ -9,7 +9,7 @@ from hwlearn.cli.outcome import JsonOption, RunsOption, command, print_json
 
 @command
 def runs(runs: RunsOption = None, as_json: JsonOption = False) -> None:
-    """List runs with their bench, state and closing figures."""
+    """List the runs with their bench, status and final score."""
     from rich.console import Console
     from rich.table import Table
 
@@ -20,8 +20,8 @@ def runs(runs: RunsOption = None, as_json: JsonOption = False) -> None:
 
     folder = runs_folder(runs)
     table = Table(box=None, header_style="bold")
-    table.add_column("run", overflow="fold", no_wrap=True)  # names are there to be copied
-    for heading in ("bench", "backend", "state", "epochs", "figure"):
+    table.add_column("run", overflow="fold", no_wrap=True)  # whole names, to be copied
+    for heading in ("bench", "backend", "status", "epochs", "score"):
         table.add_column(heading)
     rows: list[dict[str, Any]] = []
     for run in Run.all(folder):
@@ -40,13 +40,13 @@ def runs(runs: RunsOption = None, as_json: JsonOption = False) -> None:
             row = {"run": str(run.folder), "status": f"unreadable: {error}", "result": None}
         rows.append(row)
         score = row["result"]
-        figure = "" if score is None else score_text(Score(**score["measured"]))
+        result_text = "" if score is None else score_text(Score(**score["measured"]))
         cells = [row.get(key, "") for key in ("bench", "backend", "status", "epochs")]
-        table.add_row(run.name, *(str(cell) for cell in cells), figure)
+        table.add_row(run.name, *(str(cell) for cell in cells), result_text)
     if as_json:
         for row in rows:
             print_json(**row)
     elif rows:
         Console().print(table)
     else:
-        Console().print(f"no runs in {folder}; `hwlearn train iris` makes one")
+        Console().print(f"no runs in {folder}; make one with: hwlearn train iris")

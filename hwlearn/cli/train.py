@@ -22,17 +22,15 @@ from hwlearn.cli.outcome import (
 def train(
     bench: BenchArgument,
     changes: SetOption = None,
-    seed: Annotated[
-        int | None, typer.Option(help="Seed of the training, and of the devices where they are simulated.")
-    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the training and of simulated devices.")] = None,
     runs: RunsOption = None,
     wire_log: WireLogOption = None,
     dry_run: DryRunOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a network; every measured batch is committed before the next begins.
+    """Train a network. Every measured batch is saved before the next one begins.
 
-    Ctrl-C ends after the current measurement, keeps everything and leaves the outputs safe.
+    Ctrl-C stops after the current measurement, keeps all data and switches the outputs off.
     """
     from hwlearn.cli.session import run_session
     from hwlearn.lab.bench.bench import open_bench
@@ -43,7 +41,7 @@ def train(
     opened = open_bench(bench, overrides)
     if seed is not None:
         opened = opened.with_([f"train.seed={seed}", *opened.seed_keys(seed)])
-    # a bench that cannot be opened leaves no run behind
+    # a bench that cannot be opened must not leave an empty run
     with opened, RunRecorder(Run.create(opened, runs_folder(runs)), opened) as recorder:
         code = run_session(opened, recorder, as_json)
     raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""A small bench file, and the command line inside this process."""
+"""A small bench file, and the command line run inside this process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from hwlearn.cli import app
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: exit code, and the lines of stdout and stderr."""
+    """The result of a command: exit code, and the lines of stdout and stderr."""
 
     code: int
     out: list[str]

@@ -1,4 +1,4 @@
-"""What each command prints, writes and answers."""
+"""Output, files and exit codes of each command."""
 
 import json
 import tomllib
@@ -13,10 +13,10 @@ from hwlearn_sim.twin.backend import SimBackend
 KEYS = {"event", "run", "bench", "backend", "epochs", "stopped", "measurements", "seconds", "report"}
 
 
-def test_train_a_shipped_bench_for_scripts(hwlearn, folder):
+def test_train_prints_json_lines_for_scripts(hwlearn, folder):
     ended = hwlearn("train", "iris", "--set", "train.epochs=8", "--json")
     assert (ended.code, ended.err) == (0, [])
-    events = [json.loads(line) for line in ended.out]  # nothing else is on stdout
+    events = [json.loads(line) for line in ended.out]  # stdout holds nothing else
     assert [e["event"] for e in events] == ["start", *["epoch"] * 8, "end"]
     assert [e["number"] for e in events[1:-1]] == list(range(8))
     last = events[-1]
@@ -30,16 +30,16 @@ def test_train_a_shipped_bench_for_scripts(hwlearn, folder):
 
 
 @pytest.mark.usefixtures("without_reports")
-def test_train_volts(hwlearn):
+def test_train_with_target_volts_reports_rms_error(hwlearn):
     last = json.loads(hwlearn("train", "small.toml", "--json").out[-1])
     assert set(last) == KEYS | {"rms_error_V", "true_rms_error_V"}
-    # 5 epochs of a free and two nudged phases for 6 samples, and the closing measurement
+    # 5 epochs of one free and two nudged phases for 6 samples, and the final measurement
     assert last["measurements"] == 90
     assert last["rms_error_V"] == pytest.approx(last["true_rms_error_V"])
 
 
 @pytest.mark.usefixtures("without_reports")
-def test_class_targets_in_volts_still_have_an_accuracy(hwlearn):
+def test_class_targets_with_mse_cost_have_an_accuracy(hwlearn):
     changes = ["--set", "train.epochs=3", "--set", "train.cost=mse"]
     last = json.loads(hwlearn("train", "iris", *changes, "--json").out[-1])
     assert 0 <= last["test_accuracy"] <= 1
@@ -48,7 +48,7 @@ def test_class_targets_in_volts_still_have_an_accuracy(hwlearn):
     assert "test_accuracy" not in every
 
 
-def test_train_for_people(hwlearn, folder):
+def test_train_prints_a_closing_table(hwlearn, folder):
     ended = hwlearn("train", "small.toml")
     assert ended.code == 0
     text = "\n".join(ended.out)
@@ -59,7 +59,7 @@ def test_train_for_people(hwlearn, folder):
 
 
 @pytest.mark.usefixtures("without_reports")
-def test_a_seed_is_that_of_training_and_devices(hwlearn):
+def test_seed_option_seeds_training_and_simulated_devices(hwlearn):
     one, again, other = (
         json.loads(
             hwlearn("train", "small.toml", "--seed", seed, "--set", "train.initial=random", "--json").out[-1]
@@ -73,7 +73,7 @@ def test_a_seed_is_that_of_training_and_devices(hwlearn):
 
 
 @pytest.mark.usefixtures("without_reports")
-def test_where_runs_are_kept(hwlearn, folder, monkeypatch):
+def test_runs_folder_comes_from_option_or_environment(hwlearn, folder, monkeypatch):
     hwlearn("train", "small.toml", "--set", "train.epochs=1", "--runs", folder / "here")
     monkeypatch.setenv("HWLEARN_RUNS", str(folder / "there"))
     hwlearn("train", "small.toml", "--set", "train.epochs=1")
@@ -83,7 +83,7 @@ def test_where_runs_are_kept(hwlearn, folder, monkeypatch):
 
 
 @pytest.mark.usefixtures("without_reports")
-def test_runs(hwlearn, folder):
+def test_runs_lists_every_run_and_unreadable_ones(hwlearn, folder):
     assert "no runs" in hwlearn("runs").out[0]
     hwlearn("train", "small.toml")
     hwlearn("train", "iris", "--set", "train.epochs=1")
@@ -100,10 +100,10 @@ def test_runs(hwlearn, folder):
     assert rows["broken-s0"]["status"].startswith("unreadable")
     text = "\n".join(hwlearn("runs").out)
     for run in (folder / "runs").iterdir():
-        assert run.name in text  # whole, to be copied
+        assert run.name in text  # the whole name, to be copied
 
 
-def test_report(hwlearn, folder):
+def test_report_is_drawn_again(hwlearn, folder):
     hwlearn("train", "small.toml")
     run = next((folder / "runs").iterdir())
     (run / "report.png").unlink()
@@ -116,7 +116,7 @@ def test_report(hwlearn, folder):
     assert hwlearn("report", run, "-o", "no/such/folder.png").code == 1
 
 
-def test_init_writes_a_bench_that_trains(hwlearn, folder):
+def test_init_writes_a_bench_file_that_trains(hwlearn, folder):
     assert hwlearn("init").code == 0
     assert "#" in (folder / "bench.toml").read_text(encoding="utf-8")
     assert hwlearn("train", "bench.toml", "--set", "train.epochs=1").code == 0
@@ -125,16 +125,16 @@ def test_init_writes_a_bench_that_trains(hwlearn, folder):
         assert "network" in tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
 
 
-def test_init_overwrites_nothing(hwlearn, folder):
+def test_init_does_not_overwrite_a_file(hwlearn, folder):
     before = (folder / "small.toml").read_bytes()
     ended = hwlearn("init", "small.toml")
     assert ended.code == 2
-    assert ended.err == ["hwlearn: small.toml exists already; name another file"]
+    assert ended.err == ["hwlearn: small.toml already exists; name another file"]
     assert (folder / "small.toml").read_bytes() == before
     assert "did you mean 'iris'?" in hwlearn("init", "a.toml", "--like", "irsi").err[0]
 
 
-def test_off_where_there_is_nothing_to_switch(hwlearn):
+def test_off_of_a_simulated_bench_has_no_outputs_to_switch(hwlearn):
     assert json.loads(hwlearn("off", "small.toml", "--json").out[0]) == {
         "bench": "small",
         "backend": "sim",
@@ -142,14 +142,14 @@ def test_off_where_there_is_nothing_to_switch(hwlearn):
     }
 
 
-def test_every_command_has_json(hwlearn):
+def test_every_command_has_a_json_option(hwlearn):
     for command in ("train", "resume", "runs", "report", "check", "init", "off"):
         assert "--json" in "\n".join(hwlearn(command, "--help").out)
     assert hwlearn("--version").out[0].startswith("hwlearn 0.")
     assert hwlearn("trian").code == 2
 
 
-def test_check(hwlearn):
+def test_check_reports_each_check_and_fails_with_stuck_devices(hwlearn):
     ended = hwlearn("check", "small.toml", "--json")
     assert ended.code == 0
     rows = [json.loads(line) for line in ended.out]
@@ -162,7 +162,7 @@ def test_check(hwlearn):
     assert any("fail" in line for line in ended.out)
 
 
-def test_check_of_hardware_that_cannot_be_reached(hwlearn, mocker):
+def test_check_of_unreachable_hardware_fails(hwlearn, mocker):
     mocker.patch.object(SimBackend, "open", side_effect=NetworkError("no reply"))
     ended = hwlearn("check", "small.toml", "--json")
     assert ended.code == 1

@@ -1,4 +1,4 @@
-"""Wrong requests: one line, exit code 2, and nothing written or applied."""
+"""Wrong requests are refused with one line and exit code 2; nothing is written or applied."""
 
 import json
 
@@ -19,12 +19,12 @@ NARROW = ("data.source=rows.csv", "data.target_columns=[4, 5]")
 
 
 def rows(text):
-    """Return a function that writes a data file."""
+    """Return a function that writes a data file with these rows."""
     return lambda folder: (folder / "rows.csv").write_text(text, encoding="utf-8")
 
 
 def small(*changes):
-    """Return the arguments that change some keys of the small bench."""
+    """Return arguments that change some keys of the small bench."""
     return ["small.toml", *(word for change in changes for word in ("--set", change))]
 
 
@@ -32,7 +32,7 @@ def nothing(folder):
     """Prepare nothing."""
 
 
-# what lies in the folder, what is asked, and what the one line says
+# a preparation of the folder, the arguments, and words that the error line contains
 MISTAKES = {
     "missing file": (nothing, ["gone.toml"], "gone.toml"),
     "no such bench": (nothing, ["irsi"], "did you mean 'iris'?"),
@@ -61,8 +61,10 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize(("prepare", "arguments", "words"), MISTAKES.values(), ids=MISTAKES)
-@pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["people", "scripts"])
-def test_mistakes(hwlearn, folder, mocker, prepare, arguments, words, as_json):
+@pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["text", "json"])
+def test_wrong_request_is_refused_before_anything_is_applied(
+    hwlearn, folder, mocker, prepare, arguments, words, as_json
+):
     measured, programmed = mocker.spy(KirchhoffTwin, "_measure"), mocker.spy(KirchhoffTwin, "_program")
     prepare(folder)
     before = sorted(folder.iterdir())
@@ -77,7 +79,7 @@ def test_mistakes(hwlearn, folder, mocker, prepare, arguments, words, as_json):
 
 
 @pytest.mark.parametrize("command", ["resume", "report"])
-def test_a_run_that_is_not_there(hwlearn, folder, command):
+def test_missing_run_is_refused(hwlearn, folder, command):
     ended = hwlearn(command, "20200101")
     assert (ended.code, ended.out, len(ended.err)) == (2, [], 1)
     assert "hwlearn runs" in ended.err[0]
@@ -85,20 +87,20 @@ def test_a_run_that_is_not_there(hwlearn, folder, command):
 
 
 @pytest.mark.parametrize("command", ["check", "off"])
-def test_other_commands_refuse_the_same_mistakes(hwlearn, command):
+def test_check_and_off_refuse_wrong_bench_files(hwlearn, command):
     for arguments in (["gone.toml"], ["small.toml", "--set", "backend.kind=smi"]):
         ended = hwlearn(command, *arguments)
         assert (ended.code, ended.out, len(ended.err)) == (2, [], 1)
 
 
-def test_a_runs_folder_that_cannot_be_made(hwlearn, folder):
+def test_runs_folder_that_cannot_be_created_is_refused(hwlearn, folder):
     (folder / "file").write_text("no folder")
     ended = hwlearn("train", "small.toml", "--runs", "file")
     assert (ended.code, ended.out, len(ended.err)) == (2, [], 1)
     assert "file" in ended.err[0]
 
 
-def test_hardware_that_cannot_be_reached_is_a_failure_and_leaves_no_run(hwlearn, folder, mocker):
+def test_unreachable_hardware_is_a_failure_and_leaves_no_run(hwlearn, folder, mocker):
     mocker.patch.object(SimBackend, "open", side_effect=NetworkError("no reply from GPIB0::12"))
     ended = hwlearn("train", "small.toml")
     assert (ended.code, ended.out) == (1, [])
@@ -107,7 +109,7 @@ def test_hardware_that_cannot_be_reached_is_a_failure_and_leaves_no_run(hwlearn,
 
 
 @pytest.mark.parametrize("error", [LimitError("the source tripped"), NetworkError("no reply")])
-def test_a_failure_on_the_way_can_be_resumed(hwlearn, folder, mocker, error):
+def test_failed_training_can_be_resumed(hwlearn, folder, mocker, error):
     measure, closed = KirchhoffTwin._measure, mocker.spy(KirchhoffTwin, "_close")
     count = 0
 
@@ -138,7 +140,7 @@ def test_a_failure_on_the_way_can_be_resumed(hwlearn, folder, mocker, error):
     assert "nothing to resume" in again.err[0]
 
 
-def test_a_full_disk_is_told_in_one_line(hwlearn, mocker):
+def test_full_disk_is_reported_in_one_line(hwlearn, mocker):
     def small_disk(folder):
         db = connect(folder)
         (pages,) = db.execute("PRAGMA page_count").fetchone()
@@ -154,7 +156,7 @@ def test_a_full_disk_is_told_in_one_line(hwlearn, mocker):
     assert hwlearn("resume", json.loads(ended.out[0])["run"]).code == 0
 
 
-def test_a_run_of_another_graph_is_not_resumed(hwlearn, folder):
+def test_run_of_another_topology_is_not_resumed(hwlearn, folder):
     hwlearn("train", "small.toml", "--set", "train.epochs=0")
     run = next((folder / "runs").iterdir())
     Run.open(run).set_meta(status="interrupted", topology="0" * 16)
@@ -163,7 +165,7 @@ def test_a_run_of_another_graph_is_not_resumed(hwlearn, folder):
     assert "another topology" in ended.err[0]
 
 
-def test_nan_readings_end_the_training(hwlearn, mocker):
+def test_nan_reading_ends_the_training(hwlearn, mocker):
     measure = KirchhoffTwin._measure
 
     def broken(self, inputs, drive):

@@ -1,4 +1,4 @@
-"""Commands and backends that other packages bring."""
+"""Commands and backends of other installed packages."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from hwlearn_sim.twin.backend import SimBackend
 
 
 class Point:
-    """An installed entry point."""
+    """An installed entry point that loads a given object."""
 
     def __init__(self, name, thing):
         self.name, self._thing = name, thing
@@ -74,7 +74,7 @@ def test_plugin_cannot_replace_a_command_of_hwlearn(monkeypatch, hwlearn):
     assert hwlearn("off", "small.toml").out == ["backend 'sim' has no outputs to switch"]
 
 
-def test_errors_of_a_plugin_are_one_line_too(capsys, mounted, monkeypatch):
+def test_error_of_a_plugin_is_reported_in_one_line(capsys, mounted, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["hwlearn", "rack", "fail"])
     monkeypatch.setattr(cli.signal, "signal", lambda *_: None)
     capsys.readouterr()
@@ -84,7 +84,7 @@ def test_errors_of_a_plugin_are_one_line_too(capsys, mounted, monkeypatch):
     assert capsys.readouterr().err == "hwlearn: no reply from the rack\n"
 
 
-def test_off_is_sent_without_opening_anything(hwlearn, monkeypatch, mocker):
+def test_off_writes_without_opening_the_bench(hwlearn, monkeypatch, mocker):
     sent = []
 
     class Board(SimBackend):
@@ -97,7 +97,7 @@ def test_off_is_sent_without_opening_anything(hwlearn, monkeypatch, mocker):
     assert json.loads(ended.out[0])["off"] is True
     assert hwlearn("off", "small.toml").out == ["OFF was sent to every output"]
     assert sent == [3, 0]
-    # a file that could not train still switches off
+    # errors in other tables do not prevent the shutdown
     assert hwlearn("off", "small.toml", "--set", "train.rule=gap", "--set", "network.kind=ring").code == 0
     assert hwlearn("off", "small.toml", "--set", "backend.sed=3").code == 2
     assert sent == [3, 0, 0]
