@@ -1,7 +1,7 @@
-"""The calibration record: what was found out about a bench, in one human-readable ``calibration.toml``.
+"""`CalibrationRecord`: the results of a calibration, stored in one readable file ``calibration.toml``.
 
-A record belongs to one network (its topology's fingerprint) on certain instruments (maker, model, serial
-number): `CalibrationRecord.check` refuses any other. Reading is strict; a file cut short is refused whole.
+A record is valid for one network (fingerprint of its topology) on certain instruments (maker, model, serial
+number). `CalibrationRecord.check` refuses any other. A damaged or incomplete file is refused as a whole.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hwlearn.storage.toml_text import toml_text
 
 FORMAT: Final = 1
 STEPS: Final = ("converters", "noise", "lines", "pulses", "edges", "verify")
-"""The steps of a calibration, each of which fills the section of its name."""
+"""Steps of a calibration; each step fills the section of the same name."""
 
 _SECTIONS: Final[Mapping[str, type[RecordSection]]] = {
     "converters": ConverterRecord,
@@ -47,20 +47,20 @@ _HEAD: Final = ("format", "package", "topology", "instruments", "made")
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationRecord:
-    """What is known of a bench.
+    """Results of the calibration of a bench.
 
     Attributes
     ----------
     topology : str
         Fingerprint of the network's topology.
     instruments : tuple of str
-        `Network.instruments` when it was calibrated; empty in a simulation.
+        `Network.instruments` during the calibration; empty in a simulation.
     made : mapping of str to datetime
-        When each step that was done had its result, in UTC.
+        Time in UTC at which each completed step had its result.
     package : str
-        Version of this package that wrote it.
+        Version of this package that wrote the record.
     converters, noise, lines, pulses, edges, verify
-        What the steps found; None if a step was not done, or found that the bench cannot show it.
+        Results of the steps; None if a step was not done or its result is not measurable on the bench.
 
     Examples
     --------
@@ -90,22 +90,22 @@ class CalibrationRecord:
         return cls(topology=topology.fingerprint, instruments=tuple(instruments), package=version("hwlearn"))
 
     def with_step(self, step: str, found: RecordSection | None, when: datetime | None = None) -> Self:
-        """Return the record with the result of one step, dated now (UTC) unless told otherwise."""
+        """Return the record with the result of one step, dated ``when`` (default: now) in UTC."""
         if step not in STEPS:
             raise SetupError(f"there is no step {step!r}{closest(step, STEPS)}; the steps are: {', '.join(STEPS)}")
         at = (datetime.now(UTC) if when is None else when.astimezone(UTC)).replace(microsecond=0)
         changes: dict[str, Any] = {step: found, "made": {**self.made, step: at}, "package": version("hwlearn")}
         return replace(self, **changes)
 
-    # --- whether it may be used ---------------------------------------------------------------------
+    # --- checks -------------------------------------------------------------------------------------
 
     def check(self, topology: Topology, instruments: tuple[str, ...]) -> None:
-        """Refuse the record for another network or on other instruments than it was made on.
+        """Refuse the record if it was made for another network or on other instruments.
 
         Raises
         ------
         SetupError
-            One line that says what differs.
+            With the difference, in one line.
         """
         self.check_topology(topology)
         mine, there = ([identity(text) for text in names] for names in (self.instruments, instruments))
@@ -124,16 +124,17 @@ class CalibrationRecord:
                     raise SetupError(f"the calibration does not fit the network: {name}.{error}") from None
 
     def check_topology(self, topology: Topology) -> None:
-        """Refuse the record for another network: the part of `check` that needs no hardware.
+        """Refuse the record if it was made for another network; this part of `check` needs no hardware.
 
         Raises
         ------
         SetupError
+            If the topology differs.
         """
         if self.topology != topology.fingerprint:
             raise SetupError(
-                f"the calibration is of another topology ({self.topology}) than this network's "
-                f"({topology.fingerprint}); run: hwlearn calibrate"
+                f"the calibration was made for another topology ({self.topology}), this network has "
+                f"{topology.fingerprint}; run: hwlearn calibrate"
             )
 
     def age(self, now: datetime | None = None) -> timedelta:
@@ -142,13 +143,13 @@ class CalibrationRecord:
         return max((at - made for made in self.made.values()), default=timedelta())
 
     def is_older_than(self, days: float, now: datetime | None = None) -> bool:
-        """Tell whether any step is older than so many days."""
+        """Return whether any step is older than this number of days."""
         return self.age(now) > timedelta(days=days)
 
     # --- the file -----------------------------------------------------------------------------------
 
     def text(self) -> str:
-        """Return the file's text, its checksum last."""
+        """Return the text of the file, with its checksum at the end."""
         made = {step: at.astimezone(UTC).isoformat() for step, at in self.made.items()}
         head = {
             "format": FORMAT,
@@ -164,24 +165,24 @@ class CalibrationRecord:
         return f'{body}\n[end]\nchecksum = "{_checksum(body)}"\n'
 
     def save(self, path: Path) -> None:
-        """Write the record, so that the file is the old one or the new one whatever happens meanwhile.
+        """Write the record atomically: after an interruption the file is either the old one or the new one.
 
         Raises
         ------
         SetupError
-            If it cannot be written.
+            If the file cannot be written.
         """
         write_atomically(path, self.text().encode())
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a record.
+        """Read a record from a file.
 
         Raises
         ------
         SetupError
-            In one line: missing, damaged, cut short or changed, of another format, or a key that is mistyped,
-            missing or of the wrong kind.
+            If the file is missing, damaged, incomplete, changed or in another format, or if a key is unknown,
+            missing or of the wrong type.
         """
         try:
             text = path.read_text(encoding="utf-8")
@@ -198,12 +199,12 @@ class CalibrationRecord:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the record that a file's text holds; see `load`."""
+        """Return the record from the text of a file; raises as `load`."""
         try:
             tables = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise SetupError(
-                f"it is cut short or damaged: {error}; delete it and run: hwlearn calibrate"
+                f"it is incomplete or damaged: {error}; delete it and run: hwlearn calibrate"
             ) from None
         _check_keys(tables, ("calibration", *STEPS, "end"), "")
         for name, table in tables.items():
@@ -212,15 +213,15 @@ class CalibrationRecord:
         for name in ("calibration", "end"):
             if name not in tables:
                 raise SetupError(
-                    f"the table [{name}] is missing: it is cut short; delete it and run: hwlearn calibrate"
+                    f"the table [{name}] is missing, so it is incomplete; delete it and run: hwlearn calibrate"
                 )
         head = tables["calibration"]
         _check_keys(head, _HEAD, "calibration.")
         if head.get("format") != FORMAT:
-            raise SetupError(f"it is of format {head.get('format')!r}, this version reads {FORMAT}")
+            raise SetupError(f"its format is {head.get('format')!r}, this version reads {FORMAT}")
         for key, kind in (("package", str), ("topology", str), ("instruments", list), ("made", dict)):
             if not isinstance(head.get(key), kind):
-                raise SetupError(f"calibration.{key} is missing or no {kind.__name__}")
+                raise SetupError(f"calibration.{key} is missing or not a {kind.__name__}")
         if not all(isinstance(name, str) for name in head["instruments"]):
             raise SetupError("calibration.instruments must be a list of texts")
         _check_keys(head["made"], STEPS, "calibration.made.")
@@ -228,12 +229,12 @@ class CalibrationRecord:
         for step in found:
             if step not in head["made"]:
                 raise SetupError(f"calibration.made.{step} is missing, but there is a table [{step}]")
-        # last, so that whoever changed a key by hand hears of the key
+        # last, so that an error in a key that was edited by hand is reported by its name
         _check_keys(tables["end"], ("checksum",), "end.")
         body, _, _ = text.partition("\n[end]\n")
         if tables["end"].get("checksum") != _checksum(body):
             raise SetupError(
-                "its checksum is wrong: it was cut short, damaged or changed; delete it and run: hwlearn calibrate"
+                "its checksum is wrong: it is incomplete, damaged or changed; delete it and run: hwlearn calibrate"
             )
         made = {step: _time(step, at) for step, at in head["made"].items()}
         return cls(
@@ -264,7 +265,7 @@ def _time(step: str, text: object) -> datetime:
     try:
         at = datetime.fromisoformat(str(text))
     except ValueError:
-        raise SetupError(f"calibration.made.{step} = {text!r} is no time") from None
+        raise SetupError(f"calibration.made.{step} = {text!r} is not a time") from None
     if at.tzinfo is None:
         raise SetupError(f"calibration.made.{step} = {text!r} has no time zone")
     return at.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""The tables of a calibration record: what each step of a calibration finds, checked when it is made."""
+"""Sections of a calibration record: the result of each calibration step, checked at construction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LENGTHS: Final[Mapping[str, Callable[[Topology], int]]] = {
 
 
 def _each(of: str, *, positive: bool = False, optional: bool = False) -> Mapping[str, Any]:
-    """Declare a list of numbers, one for each input, output or edge."""
+    """Return the declaration of a list of numbers, one for each input, output or edge."""
     return {"kind": "numbers", "each": of, "positive": positive, "optional": optional}
 
 
@@ -39,7 +39,7 @@ _FLAG: Final = {"kind": "flag", "optional": False}
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RecordSection:
-    """One table of the record; equal to another if every value is."""
+    """Base class of the sections. Two sections are equal if all values are equal."""
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -53,13 +53,13 @@ class RecordSection:
     __hash__ = None  # type: ignore[assignment]  # holds arrays
 
     def check(self, topology: Topology) -> None:
-        """Refuse lists that are not as long as the network has inputs, outputs or edges."""
+        """Refuse lists whose length is not the network's number of inputs, outputs or edges."""
         for item in fields(self):
             value = getattr(self, item.name)
             if value is None or item.metadata["kind"] not in ("numbers", "members"):
                 continue
             of = item.metadata["each"]
-            # "devices": as many as the section itself names
+            # "devices": the length of the section's own list
             due = len(getattr(self, of)) if of not in _LENGTHS else _LENGTHS[of](topology)
             if item.metadata["kind"] == "members":
                 if max(value, default=0) >= due:
@@ -72,7 +72,7 @@ class RecordSection:
                 )
 
     def table(self) -> dict[str, object]:
-        """Return the values as TOML takes them; what is unknown is left out."""
+        """Return the known values as TOML types."""
         found = {item.name: getattr(self, item.name) for item in fields(self)}
         return {
             name: value.tolist() if isinstance(value, np.ndarray) else value
@@ -83,19 +83,19 @@ class RecordSection:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ConverterRecord(RecordSection):
-    """Errors of the converters, all in one form: volts that are there = gain x volts told or read + offset.
+    """Errors of the converters: true volts = gain x setpoint or reading + offset.
 
     Attributes
     ----------
     input_gain, input_offset_V : ndarray, shape (n_in,)
-        Of the DACs at the inputs, with their standard uncertainties ``..._sigma``.
+        Errors of the input DACs, with their standard uncertainties ``..._sigma``.
     reading_gain, reading_offset_V : ndarray, shape (n_out,)
-        Of the ADCs at the outputs.
+        Errors of the output ADCs.
     drive_gain, drive_offset_V : ndarray, shape (n_out,), optional
-        Of the DACs that clamp or nudge the outputs, where they were measured.
+        Errors of the DACs that clamp or nudge the outputs, if they were measured.
     common_gain_sigma : float
-        Relative standard uncertainty of what is common to all gains, left out of the others: without a reference
-        it is a convention.
+        Relative standard uncertainty of the factor common to all gains. It is not part of the other uncertainties,
+        because the common factor is a convention unless there is a voltage reference.
     """
 
     input_gain: FloatArray = field(metadata=_each("inputs", positive=True))
@@ -115,24 +115,26 @@ class ConverterRecord(RecordSection):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NoiseRecord(RecordSection):
-    """Noise of the readings as the bench was set when it was measured, and how it should be set.
+    """Noise of the readings with the settings of the bench, and recommended settings.
 
     Attributes
     ----------
     reading_sigma_V : ndarray, shape (n_out,)
         Standard deviation of one reading of each output.
     stated_sigma_V : float
-        What the bench stated of one reading; zero if nothing.
+        Standard uncertainty of one reading as specified by the bench; zero if it is not specified.
     floor_V : float
-        Below this averaging did not go; the mean's own standard deviation at the longest averaging tried.
+        Lower bound of the noise that averaging reached: standard deviation of the mean at the longest averaging.
     averages : int
-        Readings to average into one, times what the bench averages now.
+        Recommended number of readings to average, as a multiple of the present setting.
     lag : float
-        Share of a step that the first reading after it misses; not told from zero if less than its sigma times 3.
+        Fraction of a voltage step that is missing in the first reading after it. It is not significant below
+        3 times its sigma.
     lag_sigma : float
+        Standard uncertainty of the lag.
     settle_s : float, optional
-        Wait before a reading after which the lag is lost in the noise; None if the bench does not say how long it
-        waits now, or no lag was seen.
+        Settling time in seconds after which the lag is below the noise. None if the present settling time is
+        unknown or the lag is not significant.
     """
 
     reading_sigma_V: FloatArray = field(metadata=_OUTPUTS)
@@ -146,13 +148,14 @@ class NoiseRecord(RecordSection):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LineRecord(RecordSection):
-    """Resistance between each input source and its node: wire, switch and source together.
+    """Resistance between each input source and its node: sum of wire, switch and source.
 
     Attributes
     ----------
     source_ohm, source_sigma_ohm : ndarray, shape (n_in,)
+        Resistances and their standard uncertainties in ohm.
     chi : float
-        Misfit of the straight line that they are read from, in units of its noise.
+        Residual of the straight-line fit in units of its noise.
     """
 
     source_ohm: FloatArray = field(metadata=_INPUTS)
@@ -162,23 +165,25 @@ class LineRecord(RecordSection):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EdgeRecord(RecordSection):
-    """Gain of each edge: conductance there = gain x conductance that the hardware says it took.
+    """Gain of each edge: true conductance = gain x conductance reported by the hardware.
 
     Attributes
     ----------
     gain : ndarray, shape (E,)
+        Gain of each edge.
     gain_sigma : ndarray, shape (E,)
-        Relative standard uncertainty; without that of the common scale where `scale_known` is false.
+        Relative standard uncertainty, without that of the common scale if `scale_known` is false.
     scale_sigma : float
-        Relative standard uncertainty of the common scale of all gains, the common gain of the converters included.
+        Relative standard uncertainty of the common scale of all gains, including the common gain of the
+        converters.
     scale_known : bool
-        Whether a current fixed the common scale of all conductances. Voltages alone do not show it.
+        Whether a measured current determines the common scale of all conductances. Voltages alone do not.
     chi : float
-        Misfit of the readings in units of their noise.
+        Residual of the readings in units of their noise.
     configurations : int
-        Programmed configurations that were measured.
+        Number of programmed configurations that were measured.
     stuck : tuple of int
-        Edges that never move; they stand at gain x the middle (geometric mean) of ``limits.conductance``.
+        Edges that never move. Their conductance is gain x the geometric mean of ``limits.conductance``.
     """
 
     gain: FloatArray = field(metadata=_each("edges", positive=True))
@@ -192,17 +197,18 @@ class EdgeRecord(RecordSection):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class VerifyRecord(RecordSection):
-    """Predicted against measured on fresh random configurations and patterns.
+    """Comparison of prediction and measurement on new random configurations and patterns.
 
     Attributes
     ----------
     chi : float
-        Root mean square of (measured - predicted), in units of the stated uncertainty.
+        Root mean square of (measured - predicted), in units of the expected uncertainty.
     rms_V, nominal_rms_V : float
-        The same in volts; and of the prediction from nominal values.
+        Root mean square in volts, for the calibrated prediction and for the prediction from nominal values.
     noise_V : float
-        Stated uncertainty of the readings that were compared.
+        Expected uncertainty of the compared readings in volts.
     configurations, readings : int
+        Number of configurations and of readings.
     """
 
     chi: float = field(metadata=_SIZE)
@@ -215,25 +221,25 @@ class VerifyRecord(RecordSection):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PulseRecord(RecordSection):
-    """How a sample of memristive devices answers pulses, readings and time; see `hwlearn.calibration.pulses`.
+    """Response of a sample of memristive devices to pulses, readings and time; see `hwlearn.calibration.pulses`.
 
     Attributes
     ----------
     devices : tuple of int
-        Edges whose thresholds were found; all arrays follow them.
+        Edges with a measured threshold; all arrays are in this order.
     silent, beyond : tuple of int
-        Edges that did not answer pulses of full strength; whose thresholds lie outside the limits of pulses.
+        Edges that did not respond to pulses of full strength, and edges whose threshold exceeds the pulse limits.
     low_S, high_S : ndarray, shape (n,)
         Conductances after RESET and SET pulses of full strength.
     set_V, reset_V : ndarray, shape (n,)
-        Magnitude at which one pulse of ``width_s`` moves ``ln(g)`` by ``share`` of its span, with the standard
+        Magnitude at which one pulse of ``width_s`` moves ``ln(g)`` by ``share`` of its range, with the standard
         uncertainties ``..._sigma_V``.
     read_noise : ndarray, shape (n,)
         Relative standard deviation of one reading at ``read_voltage_V``.
     disturb : ndarray, shape (n,)
-        Relative change in 1000 readings, with its standard uncertainty ``disturb_sigma``.
+        Relative change after 1000 readings, with its standard uncertainty ``disturb_sigma``.
     retention : ndarray, shape (n,)
-        Relative change in each decade of time up to ``retention_s``, with ``retention_sigma``.
+        Relative change per decade of time up to ``retention_s``, with its uncertainty ``retention_sigma``.
     """
 
     devices: tuple[int, ...] = field(metadata=_MEMBERS)
@@ -257,7 +263,7 @@ class PulseRecord(RecordSection):
 
 
 def _checked(item: Field[Any], value: Any) -> Any:
-    """Return a section's value as its declaration says, or refuse it."""
+    """Return a value in the declared type, or refuse it."""
     kind, name = item.metadata["kind"], item.name
     if value is None and item.metadata["optional"]:
         return None

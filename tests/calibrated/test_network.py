@@ -1,4 +1,4 @@
-"""What goes through a calibration record is the truth; what leaves the limits on either side is refused."""
+"""A perfectly calibrated network measures true values and keeps the limits before and after the correction."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ FLAWS = Imperfections(device_spread=0.2, adc_gain=0.02, adc_offset_V=5e-3, dac_g
 
 
 def truth_of(twin):
-    """Return what a perfect calibration of the twin would say."""
+    """Return the record of a perfect calibration of the twin."""
     top, out = twin.topology, twin.topology.outputs
     none_in, none_out = np.zeros(top.n_inputs), np.zeros(top.n_outputs)
     adc = 1 / twin._adc.gain[out]
@@ -51,17 +51,17 @@ def truth_of(twin):
 
 @pytest.fixture
 def twin(small, wide_limits):
-    """The small network with wrong converters and devices, and no noise."""
+    """The small network with converter errors and device spread, without noise."""
     return KirchhoffTwin(small[0], wide_limits, FLAWS, seed=3)
 
 
 @pytest.fixture
 def network(twin):
-    """The same, calibrated perfectly."""
+    """The same network with a perfect calibration."""
     return CalibratedNetwork(twin, truth_of(twin))
 
 
-def test_a_perfect_calibration_leaves_no_error(network, twin, small):
+def test_perfect_calibration_leaves_no_error(network, twin, small):
     _, g, x, y = small
     done = network.program(g)
     assert np.allclose(done.reached, twin.true_conductances, rtol=1e-12)
@@ -83,7 +83,7 @@ def test_a_perfect_calibration_leaves_no_error(network, twin, small):
 
 
 @pytest.mark.parametrize("nudge", [hl.CurrentNudge(1e-5), hl.ClampNudge(0.1), hl.ResistorNudge(0.1)])
-def test_two_phases_are_those_of_the_model(network, small, nudge):
+def test_two_phases_equal_those_of_the_model(network, small, nudge):
     _, g, x, y = small
     model = hl.Kirchhoff(network.topology, network.program(g).reached)
     ideal = KirchhoffTwin(network.topology, network.limits)
@@ -94,7 +94,7 @@ def test_two_phases_are_those_of_the_model(network, small, nudge):
         assert np.allclose(getattr(mine, phase).voltages, getattr(theirs, phase).voltages, atol=1e-9)
 
 
-def test_the_gradient_is_exact_only_when_calibrated(network, twin, small):
+def test_gradient_is_exact_only_after_calibration(network, twin, small):
     _, g, x, y = small
     reached = network.program(g).reached
     exact = hl.Kirchhoff(network.topology, twin.true_conductances)
@@ -114,9 +114,7 @@ def test_the_gradient_is_exact_only_when_calibrated(network, twin, small):
 @pytest.mark.parametrize("nudge", [hl.ClampNudge(), hl.CurrentNudge(), hl.ResistorNudge(kappa=1e-4)])
 @pytest.mark.parametrize("current", [1e-3, 2e-4])
 @pytest.mark.parametrize("seed", range(4))
-def test_nudges_of_automatic_strength_stay_within_the_limits_as_corrected(
-    small, bench_limits, nudge, current, seed
-):
+def test_auto_nudges_keep_the_limits_after_the_correction(small, bench_limits, nudge, current, seed):
     topology, g, x, y = small
     twin = KirchhoffTwin(topology, replace(bench_limits, current=current), FLAWS, seed=seed)
     network = CalibratedNetwork(twin, truth_of(twin))
@@ -128,7 +126,7 @@ def test_nudges_of_automatic_strength_stay_within_the_limits_as_corrected(
     assert (done.strength > 0).any()
 
 
-def test_limits_hold_on_both_sides(small, bench_limits):
+def test_limits_hold_before_and_after_the_correction(small, bench_limits):
     twin = KirchhoffTwin(small[0], bench_limits, FLAWS, seed=4)
     network = CalibratedNetwork(twin, truth_of(twin))
     before = twin.measurements
@@ -153,7 +151,7 @@ def test_limits_hold_on_both_sides(small, bench_limits):
     assert twin.measurements == before
 
 
-def test_targets_beyond_the_hardware_stop_at_its_end_and_say_so(network, twin):
+def test_targets_beyond_the_hardware_reach_its_nearest_end(network, twin):
     low, high = twin.limits.conductance
     for target in (low, high):
         done = network.program(np.full(network.topology.n_edges, target))
@@ -166,7 +164,7 @@ def test_targets_beyond_the_hardware_stop_at_its_end_and_say_so(network, twin):
         assert not reachable.all()
 
 
-def test_stuck_edges_are_known_where_they_stand(small, wide_limits):
+def test_stuck_edges_have_their_calibrated_conductance(small, wide_limits):
     flaws = Imperfections(stuck={4: 3e-5})
     twin = KirchhoffTwin(small[0], wide_limits, flaws)
     middle = np.sqrt(np.prod(wide_limits.conductance))
@@ -181,7 +179,7 @@ def test_stuck_edges_are_known_where_they_stand(small, wide_limits):
     assert np.flatnonzero(done.failed).tolist() == [4]
 
 
-def test_uncertainty_holds_noise_as_measured_and_converters(small, wide_limits):
+def test_uncertainty_includes_measured_noise_and_converters(small, wide_limits):
     twin = KirchhoffTwin(small[0], wide_limits, Imperfections(read_noise_V=1e-3))
     record = CalibrationRecord.of(small[0], ())
     found = NoiseRecord(
@@ -205,13 +203,13 @@ def test_uncertainty_holds_noise_as_measured_and_converters(small, wide_limits):
     assert both.measure(small[2]).voltage_sigma == pytest.approx(np.hypot(2e-3, 1e-3))
 
 
-def test_a_record_of_another_network_is_refused(twin, small):
+def test_record_of_another_network_is_refused(twin, small):
     other = hl.Topology.random(14, 30, inputs=4, outputs=3, seed=6)
     with pytest.raises(SetupError, match="another topology"):
         CalibratedNetwork(twin, CalibrationRecord.of(other, ()))
 
 
-def test_closing_it_closes_what_is_inside(network, twin):
+def test_closing_closes_the_inner_network(network, twin):
     with network:
         assert not twin.closed
     assert twin.closed

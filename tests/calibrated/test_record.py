@@ -1,4 +1,4 @@
-"""A record comes back as it was written, and nothing that is not exactly right is taken."""
+"""Calibration records: saved records are read back exactly, and invalid ones are refused."""
 
 import tomllib
 from dataclasses import fields
@@ -106,7 +106,7 @@ def records(draw):
 
 @given(records())
 @settings(deadline=None)
-def test_round_trip(record):
+def test_record_is_read_back_as_written(record):
     back = CalibrationRecord.parse(record.text())
     assert back == record
     assert back.text() == record.text()
@@ -158,12 +158,12 @@ def refused(call, *words):
     return message
 
 
-def test_saved_and_loaded(record, path):
+def test_record_is_saved_and_loaded(record, path):
     assert CalibrationRecord.load(path) == record
     assert not list(path.parent.glob(".calibration*"))
 
 
-def test_another_topology(record):
+def test_record_of_another_topology_is_refused(record):
     other = hl.Topology.random(8, 12, inputs=3, outputs=2, seed=2)
     refused(lambda: record.check(other, SMUS), "another topology", other.fingerprint, "hwlearn calibrate")
 
@@ -177,31 +177,31 @@ def test_another_topology(record):
         ((), ("no instrument",)),
     ],
 )
-def test_another_instrument(record, there, words):
+def test_record_of_another_instrument_is_refused(record, there, words):
     refused(lambda: record.check(TOPOLOGY, there), *words)
 
 
-def test_another_address_or_firmware_is_the_same_instrument(record):
+def test_address_and_firmware_may_change(record):
     record.check(TOPOLOGY, ("Keithley 2450, serial 01, at USB0::1", "Keithley 2450, serial 02, at ASRL3"))
     board = "hwlearn refboard, serial HB-1, firmware 1.{}, at /dev/ttyACM{}"
     assert identity(board.format(0, 0)) == identity(board.format(1, 3)) == "hwlearn refboard, serial HB-1"
 
 
 @pytest.mark.parametrize("keep", np.linspace(0.0, 0.999, 60))
-def test_cut_short_anywhere(path, keep):
+def test_file_cut_anywhere_is_refused(path, keep):
     text = path.read_text(encoding="utf-8")
     path.write_text(text[: int(keep * len(text))], encoding="utf-8")
     refused(lambda: CalibrationRecord.load(path), "calibration.toml")
 
 
-def test_cut_short_at_every_line(path):
+def test_file_cut_at_any_line_is_refused(path):
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     for kept in range(len(lines) - 1):
         path.write_text("".join(lines[:kept]), encoding="utf-8")
         refused(lambda: CalibrationRecord.load(path))
 
 
-def test_a_changed_number(path):
+def test_changed_number_is_refused_by_the_checksum(path):
     text = path.read_text(encoding="utf-8")
     assert "0.002" in text
     path.write_text(text.replace("0.002", "0.003", 1), encoding="utf-8")
@@ -223,41 +223,41 @@ def test_a_changed_number(path):
         ("reading_gain = [0.99, 1.0]", "reading_gain = [0.99, -1.0]", ("converters.reading_gain", "positive")),
         ("reading_gain = [0.99, 1.0]", "reading_gain = [0.99, nan]", ("converters.reading_gain", "finite")),
         ("reading_gain = [0.99, 1.0]", "reading_gain = [true, 1.0]", ("converters.reading_gain", "numbers")),
-        ("format = 1", "format = 2", ("format 2", "reads 1")),
+        ("format = 1", "format = 2", ("format is 2", "reads 1")),
         ("+00:00", "", ("time zone",)),
     ],
 )
-def test_mistakes_are_named(path, old, new, words):
+def test_invalid_key_or_value_is_named(path, old, new, words):
     text = path.read_text(encoding="utf-8")
     assert old in text
     body = text.replace(old, new).partition("\n[end]\n")[0]
-    # with a checksum that is right, so that the key alone is what is wrong
+    # with a valid checksum, so that only the key is invalid
     from hwlearn.calibrated.record import _checksum
 
     path.write_text(f'{body}\n[end]\nchecksum = "{_checksum(body)}"\n', encoding="utf-8")
     refused(lambda: CalibrationRecord.load(path), *words)
 
 
-def test_lists_of_another_length(record):
+def test_list_of_wrong_length_is_refused(record):
     longer = CalibrationRecord.parse(record.text()).with_step(
         "lines", LineRecord(source_ohm=[1.0], source_sigma_ohm=[0.1], chi=1.0)
     )
     refused(lambda: longer.check(TOPOLOGY, SMUS), "lines.source_ohm has 1 values", "3 inputs")
 
 
-def test_a_stuck_edge_that_is_not_there(record):
+def test_unknown_stuck_edge_is_refused(record):
     found = record.edges.table() | {"stuck": [n_edges]}
     other = record.with_step("edges", EdgeRecord(**found))
     refused(lambda: other.check(TOPOLOGY, SMUS), f"names edge {n_edges}")
 
 
-def test_a_file_that_is_not_there_or_no_text(tmp_path):
+def test_missing_or_binary_file_is_refused(tmp_path):
     refused(lambda: CalibrationRecord.load(tmp_path / "none.toml"), "there is no calibration file")
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
     refused(lambda: CalibrationRecord.load(tmp_path / "bytes.toml"), "cannot be read")
 
 
-def test_age(record):
+def test_age_is_that_of_the_oldest_step(record):
     now = datetime.now(UTC)
     old = record.with_step("verify", None, now - timedelta(days=40))
     assert old.is_older_than(30, now)
@@ -266,11 +266,11 @@ def test_age(record):
     assert CalibrationRecord.of(TOPOLOGY, ()).age(now) == timedelta()
 
 
-def test_no_such_step(record):
+def test_unknown_step_is_refused(record):
     refused(lambda: record.with_step("edge", None), "did you mean 'edges'")
 
 
-def test_a_failed_write_leaves_the_old_file(path, record, mocker):
+def test_failed_write_keeps_the_old_file(path, record, mocker):
     before = path.read_text(encoding="utf-8")
     mocker.patch.object(Path, "replace", side_effect=OSError("the disk is full"))
     refused(lambda: record.with_step("lines", None).save(path), "the disk is full")
@@ -278,7 +278,7 @@ def test_a_failed_write_leaves_the_old_file(path, record, mocker):
     assert [item.name for item in path.parent.iterdir()] == ["calibration.toml"]
 
 
-def test_nowhere_to_write(tmp_path):
+def test_unwritable_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
     refused(lambda: write_atomically(tmp_path / "file" / "x.toml", b""), "cannot write")
 
@@ -286,7 +286,7 @@ def test_nowhere_to_write(tmp_path):
 @pytest.mark.parametrize(
     "section", [ConverterRecord, NoiseRecord, LineRecord, PulseRecord, EdgeRecord, VerifyRecord]
 )
-def test_every_key_is_on_the_page(section):
+def test_every_key_is_documented(section):
     page = (Path(__file__).parents[2] / "docs" / "calibration.md").read_text(encoding="utf-8")
     missing = {item.name for item in fields(section) if f"`{item.name}`" not in page}
     assert not missing

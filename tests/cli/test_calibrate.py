@@ -201,8 +201,8 @@ def test_a_damaged_missing_or_mistyped_record_is_refused(hwlearn, flawed, opened
     path = flawed / RECORD_NAME
     text = path.read_text(encoding="utf-8")
     path.write_text(text[:-40], encoding="utf-8")
-    one_line(hwlearn("train", "flawed.toml", *use), 2, "cut short")
-    one_line(hwlearn("calibrate", "flawed.toml", "noise"), 2, "cut short", "delete it")
+    one_line(hwlearn("train", "flawed.toml", *use), 2, "incomplete")
+    one_line(hwlearn("calibrate", "flawed.toml", "noise"), 2, "incomplete", "delete it")
     path.write_text(text.replace("floor_V", "flor_V"), encoding="utf-8")
     one_line(hwlearn("train", "flawed.toml", *use), 2, "noise.flor_V", "did you mean 'floor_V'")
     path.unlink()
