@@ -1,50 +1,87 @@
-"""Gain and offset of every DAC and ADC channel, against each other, against ground, and against known channels.
+"""Gain and offset of every DAC and ADC channel, relative to each other, to ground and to known channels.
 
-With every driven terminal at one voltage every output has that voltage too, whatever the conductances: a sweep of
-uniform inputs shows ADCs against DACs, offsets, and straightness. One DAC is told from another by programming,
-which changes how much each of them weighs at each output; patterns that are not uniform pin the conductances down,
-which are fitted jointly.
+With all driven terminals at one voltage every output has that voltage too, whatever the conductances. A sweep of
+such uniform inputs compares the ADCs with the DACs and shows offsets and nonlinearity. The DACs are told apart by
+programming, which changes their weights at each output. The conductances are fitted jointly, from patterns that
+are not uniform.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray
-from hwlearn.calibration.estimation.campaign import bench_of
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
-from hwlearn.calibration.estimation.design import Bench, input_patterns, random_configuration
+from hwlearn.calibration.estimation.design import input_patterns, random_configuration
 from hwlearn.calibration.estimation.excitation import Excitation, Phase, Readings
 from hwlearn.calibration.estimation.posterior import Noise, estimate
 from hwlearn.calibration.estimation.response import EdgeModel
-from hwlearn.calibration.estimation.unknowns import CONVERTER_BLOCKS, Layout, Prior, Spreads
+from hwlearn.calibration.estimation.terminals import TerminalSet
+from hwlearn.calibration.estimation.unknowns import CONVERTER_BLOCKS, Prior, Spreads, Unknowns
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import SetupError
 from hwlearn.network.network import Network
 
-__all__ = ["ConverterFit", "calibrate_converters"]
+__all__ = ["ConverterFit", "ConverterSettings", "calibrate_converters"]
 
 Known = Mapping[str, tuple[ArrayLike, ArrayLike]]
 """Name of a field of `ConverterFit` -> values and standard uncertainties of its channels; NaN: not known."""
 
 
+@dataclass(frozen=True, eq=False)
+class ConverterSettings:
+    """Settings of `calibrate_converters`.
+
+    Attributes
+    ----------
+    configurations : int
+        Number of random configurations to program.
+    levels, repeats : int
+        Steps of the sweep of uniform inputs, at least 3, and readings of each pattern.
+    seed : int
+        Seed of the configurations and patterns.
+    read_sigma : float, optional
+        Standard uncertainty of one reading in volts, where the readouts do not state it.
+    spreads : Spreads
+        Expected spreads; they are re-estimated from the data.
+    known : mapping
+        Channels measured with a reference instrument, as ``{"dac_gain": (values, sigmas)}``. Without one the
+        common gain of all channels is a convention.
+    nudge_siemens : array_like, scalar or shape (n_out,), optional
+        Known conductances of resistor drives, to calibrate their DACs.
+    dac_step_V : float, optional
+        Step of the DACs in volts; patterns are then multiples of it, which avoids rounding.
+
+    Raises
+    ------
+    SetupError
+        If a number is too small.
+    """
+
+    configurations: int = 12
+    levels: int = 9
+    repeats: int = 4
+    seed: int = 0
+    read_sigma: float | None = None
+    spreads: Spreads = field(default_factory=Spreads)
+    known: Known = field(default_factory=dict)
+    nudge_siemens: ArrayLike | None = None
+    dac_step_V: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.configurations < 1 or self.levels < 3 or self.repeats < 1:
+            raise SetupError("converters need at least 1 configuration, 3 levels and 1 repeat")
+
+
 def calibrate_converters(
     network: Network,
     model: Kirchhoff | None = None,
-    *,
-    configurations: int = 12,
-    levels: int = 9,
-    repeats: int = 4,
-    seed: int = 0,
-    read_sigma: float | None = None,
-    spreads: Spreads | None = None,
-    known: Known | None = None,
-    nudge_siemens: float | None = None,
-    dac_step_V: float | None = None,
+    settings: ConverterSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> ConverterFit:
     """Measure and fit all converter channels; the network is left in the last configuration.
@@ -54,26 +91,10 @@ def calibrate_converters(
     network : Network
         It is programmed and measured.
     model : Kirchhoff, optional
-        Its circuit with the wires that are known; the network's own topology unless given.
-    configurations : int
-        How many random configurations to program.
-    levels, repeats : int
-        Steps of the sweep of uniform inputs, at least 3, and readings of each pattern.
-    seed : int
-        Of the configurations.
-    read_sigma : float, optional
-        Standard uncertainty of one reading in volts, where the readouts do not state it.
-    spreads : Spreads, optional
-        What to expect; re-estimated from the data.
-    known : mapping, optional
-        Channels measured with a reference instrument, as ``{"dac_gain": (values, sigmas)}``. Without one the
-        common gain of all channels is a convention.
-    nudge_siemens : float, optional
-        The known conductance of resistor drives, to calibrate their DACs.
-    dac_step_V : float, optional
-        Step of the DACs, where it is known: patterns are then made of whole steps, and nothing is rounded.
+        Circuit of the network with the known wires. Default: the network's own topology.
+    settings : ConverterSettings, optional
     progress : callable, optional
-        Called with configurations done and their number.
+        Called with the configurations done and their number.
 
     Raises
     ------
@@ -82,30 +103,28 @@ def calibrate_converters(
     LimitError, ComplianceError, NetworkError
         From the network.
     """
-    if configurations < 1 or levels < 3 or repeats < 1:
-        raise SetupError("converters need at least 1 configuration, 3 levels and 1 repeat")
+    chosen = ConverterSettings() if settings is None else settings
     top = network.topology
     circuit = Kirchhoff(top, np.full(top.n_edges, network.limits.conductance[1])) if model is None else model
-    bench = bench_of(network, circuit, nudge_siemens, dac_step_V)
-    rng = np.random.default_rng(seed)
+    terminals = TerminalSet.of(network, circuit, chosen.nudge_siemens, chosen.dac_step_V)
+    rng = np.random.default_rng(chosen.seed)
     readings = []
-    for number in range(configurations):
-        g = random_configuration(bench.limits, top.n_edges, rng)
-        fitting = _within_current(_phases(bench, levels, repeats, rng), circuit.with_conductances(g), bench)
-        readings.append(Excitation(g, fitting).measure(network))
+    for number in range(chosen.configurations):
+        g = random_configuration(terminals.limits, top.n_edges, rng)
+        phases = _phases(terminals, chosen, rng)
+        allowed = _within_current(phases, circuit.with_conductances(g), terminals)
+        readings.append(Excitation(g, allowed).measure(network))
         if progress is not None:
-            progress(number + 1, configurations)
-    return _fitted(
-        bench, readings, Noise(read_sigma, applied=bench.applied_sigma), spreads or Spreads(), known or {}, levels
-    )
+            progress(number + 1, chosen.configurations)
+    return _fitted(terminals, readings, chosen)
 
 
-def _phases(bench: Bench, levels: int, repeats: int, rng: np.random.Generator) -> tuple[Phase, ...]:
+def _phases(terminals: TerminalSet, settings: ConverterSettings, rng: np.random.Generator) -> tuple[Phase, ...]:
     """Return the uniform sweep, patterns of all signs, and the sweep with driven outputs at the same voltage."""
-    top = bench.topology
-    signs = input_patterns(bench, rng)
+    top, levels, repeats = terminals.topology, settings.levels, settings.repeats
+    signs = input_patterns(terminals, rng)
     reach = float(np.abs(signs).max())
-    # a little off each time, so that steps of a DAC do not always err to the same side
+    # scaled at random, so that the rounding errors of a DAC do not all have the same sign
     steps = (np.linspace(-reach, reach, levels) * rng.uniform(0.95, 1.0, (repeats, levels))).ravel()
     sweep = np.tile(steps[:, None], (1, top.n_inputs))
 
@@ -114,60 +133,61 @@ def _phases(bench: Bench, levels: int, repeats: int, rng: np.random.Generator) -
 
     signs = np.tile(signs, (repeats, 1))
     phases = [Phase("free", sweep, floating(sweep)), Phase("free", signs, floating(signs))]
-    # a grounded node would let a clamp move an output away from where it is: the sweep stays within the nudge
-    near = sweep if top.ground is None else sweep * min(1.0, 0.5 * bench.limits.nudge / reach)
+    # with a grounded node a clamp moves the output away from its free voltage: stay within the nudge limit
+    near = sweep if top.ground is None else sweep * min(1.0, 0.5 * terminals.limits.nudge / reach)
     held = np.tile(near[:, :1], (1, top.n_outputs))
-    if "clamp" in bench.kinds:
+    if "clamp" in terminals.kinds:
         phases.append(Phase("clamp", near, held))
-    if "resistor" in bench.kinds:
-        phases.append(Phase("resistor", near, held, bench.nudge_siemens))
+    if "resistor" in terminals.kinds:
+        phases.append(Phase("resistor", near, held, terminals.nudge_siemens))
     return tuple(phases)
 
 
-def _within_current(phases: tuple[Phase, ...], circuit: Kirchhoff, bench: Bench) -> tuple[Phase, ...]:
-    """Scale the patterns so that the sources stay at half of their current limit as the model sees them."""
+def _within_current(phases: tuple[Phase, ...], circuit: Kirchhoff, terminals: TerminalSet) -> tuple[Phase, ...]:
+    """Scale the patterns so that the predicted source currents stay below half of the current limit."""
     most = max(
         float(np.abs(circuit.source_currents(circuit.solve(p.inputs))).max())
         if p.kind == "free"
         else float(np.abs(circuit.node_currents(circuit.solve(p.inputs, clamped=p.values))).max())
         for p in phases
     )
-    scale = min(1.0, 0.5 * bench.limits.current / most) if most > 0 else 1.0
+    scale = min(1.0, 0.5 * terminals.limits.current / most) if most > 0 else 1.0
     return tuple(
-        Phase(p.kind, bench.on_grid(p.inputs * scale), bench.on_grid(p.values * scale), p.siemens) for p in phases
+        Phase(p.kind, terminals.on_grid(p.inputs * scale), terminals.on_grid(p.values * scale), p.siemens)
+        for p in phases
     )
 
 
-def _fitted(
-    bench: Bench, readings: list[Readings], noise: Noise, spreads: Spreads, known: Known, levels: int
-) -> ConverterFit:
-    top, low_high = bench.topology, np.log(bench.limits.conductance)
-    layout = Layout.of(top, spreads.edge_offset_S is not None)
+def _fitted(terminals: TerminalSet, readings: list[Readings], settings: ConverterSettings) -> ConverterFit:
+    top, low_high = terminals.topology, np.log(terminals.limits.conductance)
+    spreads = settings.spreads
+    layout = Unknowns.of(top, spreads.edge_offset_S is not None)
     stuck = np.any([one.failed for one in readings], axis=0)
     middle = float(np.exp(low_high.mean()))
     models = [EdgeModel(top, layout, np.where(stuck, middle, one.reached)) for one in readings]
     prior = Prior.of(layout, spreads, stuck, float(np.diff(low_high)[0]) / math.sqrt(12))
-    for block, (values, sigmas) in known.items():
+    for block, (values, sigmas) in settings.known.items():
         if block not in CONVERTER_BLOCKS:
             raise SetupError(f"known converters: there is no {block!r}; there are: {', '.join(CONVERTER_BLOCKS)}")
         at = np.arange(layout.size)[layout.blocks[block]]
         value, sigma = np.broadcast_to(values, at.shape), np.broadcast_to(sigmas, at.shape)
-        told = np.isfinite(value) & np.isfinite(sigma)
-        if not (sigma[told] > 0).all():
+        given = np.isfinite(value) & np.isfinite(sigma)
+        if not (sigma[given] > 0).all():
             raise SetupError(f"known converters: every uncertainty of {block} must be positive")
-        prior = prior.knowing(at[told], value[told], sigma[told])
+        prior = prior.knowing(at[given], value[given], sigma[given])
+    noise = Noise(settings.read_sigma, applied=terminals.applied_sigma)
     found = estimate(models, readings, prior, noise)
     return ConverterFit.from_unknowns(
         layout,
         found.mean,
         found.covariance,
         (found.prior.spread("converter_gain"), found.prior.spread("converter_offset")),
-        _linearity(readings, levels) if top.ground is None else None,
+        _linearity(readings, settings.levels) if top.ground is None else None,
     )
 
 
 def _linearity(readings: list[Readings], levels: int) -> FloatArray:
-    """Return how far (n_out,) the uniform sweep's readings, averaged, depart from straight lines, in volts."""
+    """Return the largest deviation (n_out,) in volts of the averaged sweep readings from straight lines."""
     departures = []
     for one in readings:
         x, volts = one.phases[0].inputs[:, 0], one.readouts[0].voltages

@@ -20,7 +20,7 @@ LEVELS = 5
 """Conductance levels, from an eighth of the largest up to it."""
 
 
-class NotSeenError(HwlearnError):
+class NotMeasurableError(HwlearnError):
     """This bench does not measure what would show it."""
 
 
@@ -62,18 +62,18 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
 
     Raises
     ------
-    NotSeenError
+    NotMeasurableError
         If the bench does not measure the currents of its sources, or has too few inputs to tell lines apart.
     """
     top, limits = network.topology, network.limits
     basis = np.eye(top.n_inputs) if top.ground is not None else _sums_to_zero(top.n_inputs)
     design = _design(basis)
     if np.linalg.matrix_rank(design) < top.n_inputs:
-        raise NotSeenError(
+        raise NotMeasurableError(
             f"{top.n_inputs} inputs without ground show only sums of their lines' resistances; it takes 3 inputs"
         )
     if network.measure(np.zeros((1, top.n_inputs))).source_currents is None:
-        raise NotSeenError("this bench does not measure the currents of its sources: lines cannot be told")
+        raise NotMeasurableError("this bench does not measure the currents of its sources: lines cannot be told")
     volts = _volts(network)
     rows, levels = [], []
     failed = np.zeros(top.n_edges, dtype=bool)

@@ -61,7 +61,7 @@ class NoiseFit:
         return self.lag > _SURE * self.lag_sigma and self.lag > 0
 
     @property
-    def as_stated(self) -> bool:
+    def within_specification(self) -> bool:
         """Whether no output is noisier than stated, as far as so many readings tell."""
         readings = 2 * int(self.averages[-1]) * 4
         return bool(self.sigma_V.max() <= self.stated_sigma_V * (1 + 5 / math.sqrt(2 * readings)) + 1e-12)

@@ -24,57 +24,58 @@ from hwlearn.errors import HwlearnError, SetupError
 from hwlearn.units import parse_quantity
 
 if TYPE_CHECKING:
-    from hwlearn.lab.calibration.session import StepDone
+    from hwlearn.lab.calibration.result import StepDone
 
 
 @command
 def calibrate(
     bench: Annotated[
-        str | None, typer.Argument(help="A TOML file, or the name of a bench that ships; none with --from-data.")
+        str | None, typer.Argument(help="A TOML file, or the name of a bench that ships; not with --from-data.")
     ] = None,
     steps: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Of noise, lines, pulses, converters, edges, verify. Unless given: all, but pulses, which wear "
-            "devices, only where there is nothing to pulse."
+            help="Of noise, lines, pulses, converters, edges, verify. Default: all but pulses, which wear devices."
         ),
     ] = None,
     changes: SetOption = None,
     configurations: Annotated[
-        int, typer.Option(help="Programmed configurations from which the edges are estimated.")
+        int, typer.Option(help="Number of configurations to program for the estimate of the edges.")
     ] = 16,
-    patterns: Annotated[int, typer.Option(help="Patterns measured in each of them.")] = 24,
-    seed: Annotated[int, typer.Option(help="Of the random configurations and patterns.")] = 0,
-    devices: Annotated[int, typer.Option(help="Single devices that the step pulses measures; 0: all.")] = 8,
+    patterns: Annotated[int, typer.Option(help="Patterns to measure in each configuration.")] = 24,
+    seed: Annotated[int, typer.Option(help="Seed of the random configurations and patterns.")] = 0,
+    devices: Annotated[
+        int, typer.Option(help="Number of single devices that the step pulses measures; 0: all.")
+    ] = 8,
     retention: Annotated[
-        str, typer.Option(metavar="TIME", help='How long the step pulses watches them, such as "10 s".')
+        str, typer.Option(metavar="TIME", help='How long the step pulses reads them after a SET, such as "10 s".')
     ] = "10 s",
     from_data: Annotated[
         Path | None,
         typer.Option(
             "--from-data",
             metavar="FILE",
-            help="Instead: fit a device model to measured pulses, a CSV of pulse, amplitude, width, conductance.",
+            help="Fit a device model to measured pulses instead: a CSV of pulse, amplitude, width, conductance.",
         ),
     ] = None,
-    model: Annotated[str, typer.Option(help="The model that --from-data fits.")] = "soft-bounds",
+    model: Annotated[str, typer.Option(help="Device model for --from-data.")] = "soft-bounds",
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Where to keep the record, unless where the bench file says; or the fit."
+            "--output", "-o", help="File for the record, or for the fit. Default: as the bench file says."
         ),
     ] = None,
     wire_log: WireLogOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Find out what a bench's converters, lines and edges really are, and write calibration.toml.
+    """Measure the converters, lines and edges of a bench, and write calibration.toml.
 
-    Every answer of the hardware is on disk before the next is asked for: after Ctrl-C, a lost link or a killed
-    process the same command goes on where it was. Ctrl-C ends after the current measurement.
+    Every answer of the hardware is on disk before the next request. After Ctrl-C, a lost link or a killed process,
+    run the same command again to continue. Ctrl-C stops after the current measurement.
     """
     if from_data is not None:
         if bench is not None:
-            raise SetupError("--from-data fits a file and opens no bench: leave the bench out")
+            raise SetupError("--from-data fits a file without a bench; remove the bench name")
         from hwlearn.cli.fit_devices import fit_devices
 
         fit_devices(from_data, model, output, as_json=as_json)
@@ -82,7 +83,9 @@ def calibrate(
     if bench is None:
         raise SetupError("name a bench to calibrate, or a file of measured pulses with --from-data")
     from hwlearn.lab.bench.bench import open_bench
-    from hwlearn.lab.calibration.session import CalibrationOptions, calibrate_bench, chosen_steps, record_path
+    from hwlearn.lab.calibration.calibrate import calibrate as calibrate_steps
+    from hwlearn.lab.calibration.calibrate import chosen_steps
+    from hwlearn.lab.calibration.job import CalibrationOptions
     from hwlearn.learning.interrupt import Interrupted
 
     opened = open_bench(bench, [*(changes or []), *wire_keys(wire_log, False)])
@@ -90,16 +93,16 @@ def calibrate(
     options = CalibrationOptions(
         configurations, patterns, seed, devices=devices, retention_s=parse_quantity(retention, "s")
     )
-    path = record_path(opened) if output is None else output.absolute()
+    job = opened.calibration_job(options, None if output is None else output.absolute())
     shown = _JsonLines() if as_json else _Live()
-    go_on = "what was measured is kept, the same command goes on"
-    untrusted = []
+    go_on = "all measurements are kept; run the same command again to continue"
+    failed = []
     with closing(opened), shown:
         try:
-            for done in calibrate_bench(opened, steps or (), options, path, shown.progress):
+            for done in calibrate_steps(job, steps or (), shown.progress):
                 shown.step(done)
-                if done.found.trusted is False:
-                    untrusted.append(done.found.step)
+                if done.result.passed is False:
+                    failed.append(done.result.step)
         except Interrupted:
             opened.close()  # outputs first
             typer.echo(f"hwlearn: interrupted, {go_on}", err=True)
@@ -110,16 +113,16 @@ def calibrate(
             raise CommandFailed(f"{error}; {go_on}") from error
     named = opened.file.calibration.file is not None and output is None
     if as_json:
-        print_json(event="end", record=str(path), untrusted=untrusted)
+        print_json(event="end", record=str(job.path), failed=failed)
     else:
-        typer.echo(f"record        {path}")
+        typer.echo(f"record        {job.path}")
         if not named:
-            typer.echo(f'to use it, add to the bench file:  [calibration] file = "{path}"')
-    raise typer.Exit(FAILED if untrusted else 0)
+            typer.echo(f'to use it, add to the bench file:  [calibration] file = "{job.path}"')
+    raise typer.Exit(FAILED if failed else 0)
 
 
 class _JsonLines:
-    """An object for every part of a step and for every step."""
+    """Prints one JSON object for every part of a step and for every step."""
 
     def __enter__(self) -> _JsonLines:
         return self
@@ -128,21 +131,21 @@ class _JsonLines:
         pass
 
     def progress(self, step: str, done: int, parts: int | None) -> None:
-        """Tell how far a step is."""
+        """Print the progress of a step."""
         print_json(event="progress", step=step, done=done, of=parts)
 
     def step(self, done: StepDone) -> None:
-        """Tell what a step found."""
-        found = done.found
-        sections: dict[str, Any] = {name: section.table() for name, section in found.sections.items()}
+        """Print the result of a step."""
+        result = done.result
+        sections: dict[str, Any] = {name: section.table() for name, section in result.sections.items()}
         print_json(
             event="step",
-            step=found.step,
-            trusted=found.trusted,
-            verdict=found.verdict,
-            rows=[asdict(row) for row in found.rows],
+            step=result.step,
+            passed=result.passed,
+            verdict=result.verdict,
+            rows=[asdict(row) for row in result.rows],
             found=sections,
-            figure=None if found.figure is None else str(found.figure),
+            figure=None if result.figure is None else str(result.figure),
             measured=done.measured,
             kept=done.kept,
             before=done.before,
@@ -150,7 +153,7 @@ class _JsonLines:
 
 
 class _Live:
-    """A progress bar, and a table when a step is done."""
+    """Shows a progress bar, and a table when a step is done."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -175,23 +178,23 @@ class _Live:
         self._bar.stop()
 
     def progress(self, step: str, done: int, parts: int | None) -> None:
-        """Move the bar."""
+        """Update the bar."""
         self._bar.update(self._task, description=step, completed=done, total=parts)
 
     def step(self, done: StepDone) -> None:
-        """Print the table of a step."""
+        """Print the result table of a step."""
         from rich.markup import escape
         from rich.table import Table
 
-        found = done.found
-        table = Table("found", "value", "uncertainty", box=None, header_style="bold", padding=(0, 2, 0, 0))
-        for row in found.rows:
+        result = done.result
+        table = Table("quantity", "value", "uncertainty", box=None, header_style="bold", padding=(0, 2, 0, 0))
+        for row in result.rows:
             table.add_row(escape(row.what), escape(row.value), escape(row.uncertainty))
-        colour = {True: "green", False: "red", None: "yellow"}[found.trusted]
+        colour = {True: "green", False: "red", None: "yellow"}[result.passed]
         past = "   (done before the interruption)" if done.before else ""
-        self._console.print(f"\n[bold]{found.step}[/bold]{past}")
-        if found.rows:
+        self._console.print(f"\n[bold]{result.step}[/bold]{past}")
+        if result.rows:
             self._console.print(table)
-        self._console.print(f"[{colour}]{escape(found.verdict)}[/{colour}]", soft_wrap=True)
-        if found.figure is not None:
-            self._console.print(f"figure        {escape(str(found.figure))}", soft_wrap=True)
+        self._console.print(f"[{colour}]{escape(result.verdict)}[/{colour}]", soft_wrap=True)
+        if result.figure is not None:
+            self._console.print(f"figure        {escape(str(result.figure))}", soft_wrap=True)

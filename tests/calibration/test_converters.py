@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
-from hwlearn.calibration.converters import ConverterFit, calibrate_converters
+from hwlearn.calibration.converters import ConverterFit, ConverterSettings, calibrate_converters
 from hwlearn.errors import SetupError
 from hwlearn_sim import KirchhoffTwin
 
@@ -33,7 +33,7 @@ def test_residuals_are_below_one_step(known_step, raw_bench, figure):
     worst, z = 0.0, []
     for seed in range(4):
         twin, model = raw_bench(seed, (24, 55, 5, 3))
-        fit = calibrate_converters(twin, model, seed=seed, dac_step_V=known_step)
+        fit = calibrate_converters(twin, model, ConverterSettings(seed=seed, dac_step_V=known_step))
         real = truth(twin)
         gain = np.concatenate([getattr(fit, b) - real[b] for b in BLOCKS if b.endswith("gain")])
         offset = np.concatenate([getattr(fit, b) - real[b] for b in BLOCKS if b.endswith("offset")])
@@ -60,7 +60,7 @@ def test_a_channel_known_from_an_smu_fixes_the_scale_of_all(raw_bench, figure):
             b: (np.concatenate([[real[b][0]], nothing]), np.concatenate([[1e-5], nothing]))
             for b in ("dac_gain", "dac_offset")
         }
-        fit = calibrate_converters(twin, model, seed=seed, known=known, dac_step_V=STEP)
+        fit = calibrate_converters(twin, model, ConverterSettings(seed=seed, known=known, dac_step_V=STEP))
         for kind in ("dac", "drive", "adc"):
             gain = getattr(fit, f"{kind}_gain") - real[f"{kind}_gain"]
             offset = getattr(fit, f"{kind}_offset") - real[f"{kind}_offset"]
@@ -73,12 +73,12 @@ def test_a_channel_known_from_an_smu_fixes_the_scale_of_all(raw_bench, figure):
 
 def test_corrections_undo_the_errors(raw_bench):
     twin, model = raw_bench(1)
-    fit = calibrate_converters(twin, model, configurations=6, repeats=2)
+    fit = calibrate_converters(twin, model, ConverterSettings(configurations=6, repeats=2))
     x = np.random.default_rng(0).uniform(-0.4, 0.4, (5, 4))
-    np.testing.assert_allclose(fit.applied(fit.asked(x)), x, atol=1e-15)
+    np.testing.assert_allclose(fit.applied(fit.setpoint(x)), x, atol=1e-15)
     twin.program(np.full(30, 5e-5))
     uniform = np.full((200, 4), 0.3)
-    seen = fit.true(twin.measure(fit.asked(uniform)).voltages).mean(axis=0)
+    seen = fit.true(twin.measure(fit.setpoint(uniform)).voltages).mean(axis=0)
     raw = twin.measure(uniform).voltages.mean(axis=0)
     assert np.abs(seen - 0.3).max() < 5e-4 < np.abs(raw - 0.3).max()
 
@@ -87,7 +87,7 @@ def test_ground_makes_offsets_absolute(bench_limits, raw_flaws):
     base = hl.Topology.random(14, 30, inputs=5, outputs=3, seed=3)
     top = hl.Topology(14, base.edges, base.inputs[:4].tolist(), base.outputs, int(base.inputs[4]))
     twin = KirchhoffTwin(top, bench_limits, raw_flaws(), seed=2, nudges=("clamp", "resistor"))
-    fit = calibrate_converters(twin, nudge_siemens=1e-4)
+    fit = calibrate_converters(twin, settings=ConverterSettings(nudge_siemens=1e-4))
     real = truth(twin)
     assert np.abs(fit.dac_offset - real["dac_offset"]).max() < STEP
     assert np.abs(fit.adc_offset - real["adc_offset"]).max() < STEP
@@ -95,15 +95,15 @@ def test_ground_makes_offsets_absolute(bench_limits, raw_flaws):
 
 def test_state_and_mistakes(raw_bench):
     twin, model = raw_bench(0)
-    fit = calibrate_converters(twin, model, configurations=2, repeats=1)
+    fit = calibrate_converters(twin, model, ConverterSettings(configurations=2, repeats=1))
     again = ConverterFit.from_state(json.loads(json.dumps(fit.state())))
     np.testing.assert_array_equal(again.values, fit.values)
     np.testing.assert_array_equal(again.covariance, fit.covariance)
     with pytest.raises(SetupError, match="damaged"):
         ConverterFit.from_state({"gain": [1.0]})
     with pytest.raises(SetupError, match="at least 1 configuration"):
-        calibrate_converters(twin, model, levels=2)
+        ConverterSettings(levels=2)
     with pytest.raises(SetupError, match="there is no 'gain'"):
-        calibrate_converters(twin, model, configurations=1, known={"gain": (0.0, 1.0)})
+        calibrate_converters(twin, model, ConverterSettings(configurations=1, known={"gain": (0.0, 1.0)}))
     with pytest.raises(SetupError, match="must be positive"):
-        calibrate_converters(twin, model, configurations=1, known={"adc_gain": (0.0, 0.0)})
+        calibrate_converters(twin, model, ConverterSettings(configurations=1, known={"adc_gain": (0.0, 0.0)}))

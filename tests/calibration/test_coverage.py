@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from hwlearn.calibration.edges import EdgeFit, estimate_edges
+from hwlearn.calibration.edges import CampaignSettings, EdgeFit, estimate_edges
 from hwlearn_sim import KirchhoffTwin
 
 
@@ -60,7 +60,8 @@ def fits(case, raw_bench, design="random", **flaws) -> Iterator[tuple[int, Kirch
     """Calibrate one twin after the other."""
     for seed in range(case.seeds):
         twin, model = raw_bench(seed, options=case.options, **flaws)
-        yield seed, twin, estimate_edges(twin, model, configurations=case.configurations, seed=seed, design=design)
+        settings = CampaignSettings(seed=seed, design=design)
+        yield seed, twin, estimate_edges(twin, model, settings, case.configurations)
 
 
 def held(fit, truth):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
-from hwlearn.calibration.edges import EdgeCampaign, estimate_edges
+from hwlearn.calibration.edges import CampaignSettings, EdgeCampaign, estimate_edges
 from hwlearn.calibration.estimation.unknowns import Spreads
 from hwlearn.errors import ComplianceError, SetupError
 from hwlearn_sim import KirchhoffTwin
@@ -14,12 +14,12 @@ from hwlearn_sim import KirchhoffTwin
 VOLTAGES = {"nudges": (), "current_readout": False}
 CURRENTS = {"nudges": ("clamp", "current"), "current_readout": True}
 RESISTORS = {"nudges": ("resistor",), "current_readout": False}
-QUICK = {"configurations": 6, "design": "random"}
+RANDOM = CampaignSettings(design="random")
 
 
 def test_edges_are_found_within_their_uncertainty(raw_bench, true_log_gains):
     twin, model = raw_bench(0, options=CURRENTS)
-    fit = estimate_edges(twin, model, **QUICK)
+    fit = estimate_edges(twin, model, RANDOM, 6)
     off = fit.log_gains - true_log_gains(twin)
     assert fit.scale_known
     assert np.median(np.abs(off)) < 0.02
@@ -44,15 +44,15 @@ def test_voltages_alone_do_not_tell_the_scale_but_all_else(raw_bench, true_log_g
     assert scaled.scale_known
     assert scaled.gains[best] == pytest.approx(np.exp(truth[best]), rel=3e-3)
     assert np.median(scaled.gain_sigma) < 0.6 * np.median(fit.gain_sigma)
-    seen = ~fit.unseen
-    assert 0 < np.count_nonzero(fit.unseen) < 4
+    seen = ~fit.undetermined
+    assert 0 < np.count_nonzero(fit.undetermined) < 4
     np.testing.assert_allclose(scaled.shape[seen], fit.shape[seen], rtol=0.01)
 
 
 def test_a_known_resistor_at_the_outputs_tells_the_scale(raw_bench, true_log_gains):
     twin, model = raw_bench(2, options=RESISTORS)
-    blind = estimate_edges(twin, model, **QUICK)
-    fit = estimate_edges(twin, model, nudge_siemens=1e-4, configurations=8)
+    blind = estimate_edges(twin, model, RANDOM, 6)
+    fit = estimate_edges(twin, model, CampaignSettings(nudge_siemens=1e-4), 8)
     assert not blind.scale_known
     assert fit.scale_known
     assert np.median(np.abs(fit.log_gains - true_log_gains(twin))) < 0.02
@@ -60,7 +60,7 @@ def test_a_known_resistor_at_the_outputs_tells_the_scale(raw_bench, true_log_gai
 
 def test_prediction_states_its_uncertainty(raw_bench):
     twin, model = raw_bench(3, options=CURRENTS)
-    fit = estimate_edges(twin, model, **QUICK)
+    fit = estimate_edges(twin, model, RANDOM, 6)
     rng = np.random.default_rng(0)
     reached = twin.program(np.exp(rng.uniform(*np.log(twin.limits.conductance), 30))).reached
     x = rng.uniform(-0.4, 0.4, (60, 4))
@@ -76,8 +76,9 @@ def test_prediction_states_its_uncertainty(raw_bench):
 
 def test_known_converters_are_used(raw_bench, true_log_gains):
     twin, model = raw_bench(4, options=CURRENTS)
-    joint = estimate_edges(twin, model, configurations=3, design="random")
-    again = estimate_edges(twin, model, configurations=3, design="random", converters=joint.converters, seed=1)
+    joint = estimate_edges(twin, model, RANDOM, 3)
+    known = CampaignSettings(design="random", converters=joint.converters, seed=1)
+    again = estimate_edges(twin, model, known, 3)
     for block in ("dac_gain", "adc_offset"):
         assert (again.converters.sigma(block) <= joint.converters.sigma(block) * 1.01).all()
     off = again.log_gains - true_log_gains(twin)
@@ -86,7 +87,7 @@ def test_known_converters_are_used(raw_bench, true_log_gains):
 
 def test_a_campaign_that_was_stored_goes_on_the_same_way(raw_bench):
     twin, model = raw_bench(5, options=CURRENTS)
-    campaign = EdgeCampaign.of(twin, model, patterns=10, seed=3)
+    campaign = EdgeCampaign.of(twin, model, CampaignSettings(patterns=10, seed=3))
     for _ in range(2):
         campaign.add(campaign.next().measure(twin))
     stored = json.loads(json.dumps(campaign.state()))
@@ -102,7 +103,7 @@ def test_a_campaign_that_was_stored_goes_on_the_same_way(raw_bench):
 
 def test_damaged_or_foreign_state_is_refused(raw_bench):
     twin, model = raw_bench(5, options=VOLTAGES)
-    campaign = EdgeCampaign.of(twin, model, design="random")
+    campaign = EdgeCampaign.of(twin, model, RANDOM)
     campaign.add(campaign.next().measure(twin))
     state = campaign.state()
     with pytest.raises(SetupError, match="another network"):
@@ -116,7 +117,7 @@ def test_damaged_or_foreign_state_is_refused(raw_bench):
 
 def test_stuck_edges_are_taken_as_constants(raw_bench):
     twin, model = raw_bench(7, options=CURRENTS, stuck={3: 4e-5, 11: 2e-6})
-    fit = estimate_edges(twin, model, configurations=8, design="random")
+    fit = estimate_edges(twin, model, RANDOM, 8)
     assert np.flatnonzero(fit.stuck).tolist() == [3, 11]
     for asked in (1e-6, 1e-4):
         g = fit.conductances(np.full(30, asked))
@@ -127,7 +128,7 @@ def test_stuck_edges_are_taken_as_constants(raw_bench):
 
 def test_noise_that_was_understated_is_found(raw_bench, true_log_gains):
     twin, model = raw_bench(8, options=VOLTAGES)
-    fit = estimate_edges(twin, model, read_sigma=2e-4, **QUICK)
+    fit = estimate_edges(twin, model, CampaignSettings(read_sigma=2e-4, design="random"), 6)
     assert fit.noise_factor == pytest.approx(5, rel=0.15)
     assert fit.chi2_per_dof == pytest.approx(25, rel=0.5)
 
@@ -149,11 +150,10 @@ def test_edges_with_an_offset(bench_limits):
     with_offsets = estimate_edges(
         Leaky(top, bench_limits, flaws, seed=1),
         model,
-        spreads=Spreads(edge_offset_S=1e-6),
+        CampaignSettings(spreads=Spreads(edge_offset_S=1e-6), design="random"),
         configurations=12,
-        design="random",
     )
-    without = estimate_edges(Leaky(top, bench_limits, flaws, seed=1), model, **QUICK)
+    without = estimate_edges(Leaky(top, bench_limits, flaws, seed=1), model, RANDOM, 6)
     assert without.noise_factor > 3
     assert with_offsets.noise_factor < 1.5
     assert np.median(with_offsets.edge_offsets) == pytest.approx(3e-6, rel=0.2)
@@ -165,7 +165,7 @@ def test_nothing_is_asked_beyond_the_limits(raw_bench):
         twin, model = raw_bench(
             seed, options={"nudges": ("clamp", "current", "resistor"), "current_readout": True}
         )
-        campaign = EdgeCampaign.of(twin, model, nudge_siemens=1e-4, seed=seed)
+        campaign = EdgeCampaign.of(twin, model, CampaignSettings(nudge_siemens=1e-4, seed=seed))
         kinds = set()
         for _ in range(3):
             one = campaign.next()
@@ -180,7 +180,7 @@ def test_nothing_is_asked_beyond_the_limits(raw_bench):
 
 def test_a_phase_that_trips_is_left_out(raw_bench, mocker):
     twin, model = raw_bench(0, options={"nudges": ("current",)})
-    one = EdgeCampaign.of(twin, model, seed=1).next()
+    one = EdgeCampaign.of(twin, model, CampaignSettings(seed=1)).next()
     assert {p.kind for p in one.phases} >= {"free", "current"}
     measure = twin.measure
 
@@ -210,7 +210,7 @@ def test_wrong_requests_are_refused_before_anything_is_measured(raw_bench):
         estimate_edges(twin, other)
     for wrong in ({"patterns": 0}, {"design": "best"}, {"read_sigma": -1.0}, {"nudge_siemens": 0.0}):
         with pytest.raises(SetupError):
-            estimate_edges(twin, model, **wrong)
+            estimate_edges(twin, model, CampaignSettings(**wrong))
     with pytest.raises(SetupError, match="positive and finite"):
         Spreads(edges=0.0)
     with pytest.raises(SetupError, match="nothing was measured"):
@@ -222,8 +222,8 @@ def test_a_bench_that_states_no_noise_must_be_told(small, wide_limits):
     top, g, _, _ = small
     twin, model = KirchhoffTwin(top, wide_limits), hl.Kirchhoff(top, g)
     with pytest.raises(SetupError, match="read_sigma"):
-        estimate_edges(twin, model, **QUICK)
-    fit = estimate_edges(twin, model, read_sigma=1e-5, **QUICK)
+        estimate_edges(twin, model, RANDOM, 6)
+    fit = estimate_edges(twin, model, CampaignSettings(read_sigma=1e-5, design="random"), 6)
     np.testing.assert_allclose(fit.shape, 1.0, atol=0.02)
     with pytest.raises(SetupError, match="shape"):
         fit.conductances(np.ones(3))

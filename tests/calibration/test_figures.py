@@ -9,7 +9,7 @@ import pytest
 from scipy.optimize import minimize
 
 import hwlearn as hl
-from hwlearn.calibration.edges import EdgeCampaign, estimate_edges
+from hwlearn.calibration.edges import CampaignSettings, EdgeCampaign, estimate_edges
 
 SIZE = (24, 55, 5, 3)
 BENCHES = {
@@ -57,7 +57,7 @@ def test_edges_and_predictions(name, raw_bench, true_log_gains, figure):
     for seed in SEEDS:
         twin, model = raw_bench(seed, SIZE, BENCHES[name])
         nominal.append(prediction_errors(twin, seed, lambda g, x, top=twin.topology: nominal_readings(top, g, x)))
-        campaign = EdgeCampaign.of(twin, model, seed=seed)
+        campaign = EdgeCampaign.of(twin, model, CampaignSettings(seed=seed))
         while len(campaign.readings) < 16:
             campaign.add(campaign.next().measure(twin))
             done = len(campaign.readings)
@@ -112,7 +112,7 @@ def test_chosen_configurations_tell_more_than_random_ones(raw_bench, figure):
         for design, found in errors.items():
             for seed in SEEDS:
                 twin, model = raw_bench(seed, SIZE, options)
-                campaign = EdgeCampaign.of(twin, model, seed=seed, design=design)
+                campaign = EdgeCampaign.of(twin, model, CampaignSettings(seed=seed, design=design))
                 while len(campaign.readings) < 8:
                     campaign.add(campaign.next().measure(twin))
                     if len(campaign.readings) in (4, 6, 8):
@@ -136,7 +136,7 @@ def test_gradient_of_the_calibrated_model(raw_bench, figure):
     for seed in SEEDS:
         twin, model = raw_bench(seed, SIZE, BENCHES["current nudges"])
         top = twin.topology
-        fit = estimate_edges(twin, model, seed=seed)
+        fit = estimate_edges(twin, model, CampaignSettings(seed=seed))
         rng = np.random.default_rng([seed, 5])
         for reached, x in fresh(twin, seed):
             y = rng.uniform(-0.2, 0.2, (len(x), top.n_outputs))
@@ -161,7 +161,7 @@ def test_first_programming(bits, raw_bench, figure):
     for seed in SEEDS:
         twin, model = raw_bench(seed, SIZE, BENCHES["current nudges"], conductance_bits=bits)
         top = twin.topology
-        fit = estimate_edges(twin, model, seed=seed)
+        fit = estimate_edges(twin, model, CampaignSettings(seed=seed))
         rng = np.random.default_rng([seed, 5])
         x = rng.uniform(-0.45, 0.45, (8, top.n_inputs))
         teacher = np.exp(rng.uniform(np.log(4e-6), np.log(5e-5), top.n_edges))
@@ -201,4 +201,4 @@ def _trained(twin, x, y, gains, converters):
     twin.program(np.exp(found.x))
     if converters is None:
         return rms(readings_without_noise(twin, x) - y)
-    return rms(converters.true(readings_without_noise(twin, converters.asked(x))) - y)
+    return rms(converters.true(readings_without_noise(twin, converters.setpoint(x))) - y)

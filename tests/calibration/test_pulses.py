@@ -12,11 +12,11 @@ from hwlearn.calibration.pulses import PulsePlan, measure_pulses
 from hwlearn.device_access import PulseLimits
 from hwlearn.errors import SetupError
 from hwlearn.lab.bench.bench import open_bench
-from hwlearn.lab.calibration.journal import Journal
-from hwlearn.lab.calibration.journaled import JournaledDevices
-from hwlearn.lab.calibration.session import CalibrationOptions, calibrate_bench, record_path
-from hwlearn.lab.calibration.stage import Found
-from hwlearn.lab.calibration.steps import FINDERS
+from hwlearn.lab.calibration.calibrate import calibrate
+from hwlearn.lab.calibration.job import CalibrationOptions
+from hwlearn.lab.calibration.journal import Journal, JournaledDevices
+from hwlearn.lab.calibration.result import StepResult
+from hwlearn.lab.calibration.steps import STEPS
 from hwlearn_sim.devices.model import at
 from hwlearn_sim.twin.memristive import Memristors
 
@@ -259,7 +259,7 @@ def bench(tmp_path, bench_text):
 
 def test_the_step_loses_nothing_when_it_is_interrupted(bench, monkeypatch):
     options = CalibrationOptions(devices=1, retention_s=2.0)
-    (whole,) = calibrate_bench(bench("a"), ["pulses"], options)
+    (whole,) = calibrate(bench("a").calibration_job(options), ["pulses"])
     keep, left = Journal.keep, 200
 
     def dying(self, *arguments):
@@ -272,32 +272,32 @@ def test_the_step_loses_nothing_when_it_is_interrupted(bench, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Journal, "keep", dying)
         with pytest.raises(Stopped):
-            list(calibrate_bench(bench("b"), ["pulses"], options))
-    (resumed,) = calibrate_bench(bench("b"), ["pulses"], options)
+            list(calibrate(bench("b").calibration_job(options), ["pulses"]))
+    (resumed,) = calibrate(bench("b").calibration_job(options), ["pulses"])
     assert whole.kept == 0
     assert resumed.kept == 200
     assert resumed.measured == whole.measured - 200
-    assert resumed.found.sections == whole.found.sections
-    record = CalibrationRecord.load(record_path(bench("b")))
-    assert record.pulses == whole.found.sections["pulses"]
+    assert resumed.result.sections == whole.result.sections
+    record = CalibrationRecord.load(bench("b").calibration_job().path)
+    assert record.pulses == whole.result.sections["pulses"]
     assert record.pulses.retention_s == 2.0
 
 
 def test_devices_are_pulsed_only_where_the_step_is_named(bench, monkeypatch):
-    for step in FINDERS:
+    for step in STEPS:
         if step != "pulses":
-            monkeypatch.setitem(FINDERS, step, lambda stage, step=step: Found(step, None, "", (), {}, None))
+            monkeypatch.setitem(STEPS, step, lambda context, step=step: StepResult(step, None, "", (), {}, None))
     named = CalibrationOptions(devices=1, retention_s=0.1)
-    (before,) = calibrate_bench(bench("a"), ["pulses"], named)
+    (before,) = calibrate(bench("a").calibration_job(named), ["pulses"])
     plain = bench("a")
     array = plain.raw_network.devices
     asked = watched(array)
-    left = {done.found.step: done.found for done in calibrate_bench(plain)}["pulses"]
-    assert left.trusted is None
+    left = {done.result.step: done.result for done in calibrate(plain.calibration_job())}["pulses"]
+    assert left.passed is None
     assert "hwlearn calibrate BENCH pulses" in left.verdict
     assert not asked
     # what an earlier calibration found is kept
-    assert CalibrationRecord.load(record_path(plain)).pulses == before.found.sections["pulses"]
+    assert CalibrationRecord.load(plain.calibration_job().path).pulses == before.result.sections["pulses"]
 
 
 def test_a_sample_of_the_asked_size_or_all(bench, monkeypatch):
@@ -309,8 +309,8 @@ def test_a_sample_of_the_asked_size_or_all(bench, monkeypatch):
 
     monkeypatch.setattr("hwlearn.lab.calibration.pulses.measure_pulses", noted)
     for devices in (3, 0, 99):
-        (done,) = calibrate_bench(bench("a"), ["pulses"], CalibrationOptions(devices=devices))
-        assert done.found.trusted is None
-        assert done.found.verdict == "skipped: enough"
+        (done,) = calibrate(bench("a").calibration_job(CalibrationOptions(devices=devices)), ["pulses"])
+        assert done.result.passed is None
+        assert done.result.verdict == "SKIPPED: enough"
     assert len(set(seen[0])) == 3
     assert seen[1] == seen[2] == list(range(30))

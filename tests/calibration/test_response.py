@@ -6,7 +6,7 @@ import pytest
 import hwlearn as hl
 from hwlearn.calibration.estimation.excitation import Phase
 from hwlearn.calibration.estimation.response import EdgeModel
-from hwlearn.calibration.estimation.unknowns import Layout
+from hwlearn.calibration.estimation.unknowns import Unknowns
 from hwlearn_sim import KirchhoffTwin
 
 SIEMENS = 5e-5
@@ -18,7 +18,7 @@ def phase_of(kind, top, x):
         scale = 1e-6 if kind == "current" else 0.1
         values[:, 0] = scale * np.linspace(-1, 1, len(x))
         values[::2, 1] = 0.5 * scale
-    return Phase(kind, x, values, SIEMENS if kind == "resistor" else None)
+    return Phase(kind, x, values, np.full(top.n_outputs, SIEMENS) if kind == "resistor" else None)
 
 
 @pytest.fixture(params=["floating", "grounded"])
@@ -41,7 +41,7 @@ def test_readings_of_ideal_converters_are_the_twins(network, wide_limits, kind):
     twin = KirchhoffTwin(top, wide_limits)
     twin.program(g)
     readout = twin.measure(x, phase.drive)
-    layout = Layout.of(top)
+    layout = Unknowns.of(top)
     response = EdgeModel(top, layout, g).respond(np.zeros(layout.size), phase)
     np.testing.assert_allclose(response.volts, readout.voltages, atol=1e-13)
     np.testing.assert_allclose(response.sources, readout.source_currents, atol=1e-17)
@@ -54,7 +54,7 @@ def test_readings_of_ideal_converters_are_the_twins(network, wide_limits, kind):
 def test_derivatives_are_those_of_finite_differences(network, kind, offsets):
     top, g, x = network
     phase = phase_of(kind, top, x)
-    layout = Layout.of(top, offsets)
+    layout = Unknowns.of(top, offsets)
     model = EdgeModel(top, layout, g)
     scale = np.full(layout.size, 0.02)
     if offsets:
@@ -73,7 +73,7 @@ def test_derivatives_are_those_of_finite_differences(network, kind, offsets):
 
 def test_voltages_do_not_see_the_common_scale(small):
     top, g, x, _ = small
-    layout = Layout.of(top)
+    layout = Unknowns.of(top)
     response = EdgeModel(top, layout, g).respond(np.zeros(layout.size), phase_of("free", top, x))
     edges = layout.blocks["log_gain"]
     common = response.d_volts[:, :, edges].sum(axis=2)

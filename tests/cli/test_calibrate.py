@@ -13,7 +13,7 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.calibrated.record import CalibrationRecord
-from hwlearn.lab.calibration.session import RECORD_NAME
+from hwlearn.lab.calibration.job import RECORD_NAME
 from hwlearn_sim.twin.backend import SimBackend
 
 STEPS = ["noise", "lines", "pulses", "converters", "edges", "verify"]
@@ -46,11 +46,11 @@ def test_every_step_on_the_twin(hwlearn, flawed):
     ended = hwlearn("calibrate", "flawed.toml", "--json", "--configurations", 8)
     found = {event["step"]: event for event in events(ended)}
     assert list(found) == STEPS
-    assert [event["verdict"] for event in found.values() if event["trusted"] is False] == []
+    assert [event["verdict"] for event in found.values() if event["passed"] is False] == []
     assert ended.code == 0
-    assert found.pop("pulses")["trusted"] is None  # edges of this twin take no pulses
+    assert found.pop("pulses")["passed"] is None  # edges of this twin take no pulses
     for event in found.values():
-        assert event["verdict"].startswith("trust it")
+        assert event["verdict"].startswith("PASSED: ")
         assert Path(event["figure"]).read_bytes().startswith(b"\x89PNG")
         assert event["rows"]
         assert event["measured"] > 0
@@ -62,7 +62,7 @@ def test_every_step_on_the_twin(hwlearn, flawed):
     assert record.verify.nominal_rms_V > 4e-3
     assert record.edges.scale_known
     assert not (flawed / "calibration.unfinished").exists()
-    assert events(ended, "end")[0]["untrusted"] == []
+    assert events(ended, "end")[0]["failed"] == []
 
 
 def test_a_calibrated_bench_is_nearer_to_its_model(hwlearn, flawed, bench_text):
@@ -103,7 +103,7 @@ def test_the_table_and_the_way_to_use_it(hwlearn, flawed):
     ended = hwlearn("calibrate", "flawed.toml", "noise", "lines")
     assert ended.code == 0
     text = "\n".join(ended.out)
-    for word in ("noise of one reading", "source and line of", "uncertainty", "trust it", RECORD_NAME):
+    for word in ("noise of one reading", "source and line of", "uncertainty", "PASSED: ", RECORD_NAME):
         assert word in text
     assert "[calibration] file = " in text
 
@@ -127,7 +127,7 @@ def test_what_cannot_be_seen_is_said(hwlearn, flawed):
     changes = ("--set", "backend.current_readout=false")
     ended = hwlearn("calibrate", "flawed.toml", "lines", *changes, "--json")
     (lines,) = events(ended)
-    assert lines["trusted"] is None
+    assert lines["passed"] is None
     assert "does not measure the currents" in lines["verdict"]
     assert lines["figure"] is None
     assert CalibrationRecord.load(flawed / RECORD_NAME).lines is None
@@ -146,18 +146,18 @@ def test_the_scale_is_not_seen_from_voltages_alone(hwlearn, flawed):
     ended = hwlearn("calibrate", "flawed.toml", "edges", *changes, "--json", *QUICK)
     (edges,) = events(ended)
     assert edges["found"]["edges"]["scale_known"] is False
-    assert "cannot be seen from voltages" in edges["verdict"]
+    assert "not measurable from voltages alone" in edges["verdict"]
     assert edges["found"]["edges"]["scale_sigma"] > 0.01
 
 
 def test_an_untrusted_step_ends_non_zero(hwlearn, flawed):
     ended = hwlearn("calibrate", "flawed.toml", "noise", "--set", "backend.settle_tau=50 us", "--json")
     (noise,) = events(ended)
-    assert noise["trusted"] is False
+    assert noise["passed"] is False
     assert "settle" in noise["verdict"]
     assert noise["found"]["noise"]["settle_s"] > 200e-6
     assert ended.code == 1
-    assert events(ended, "end")[0]["untrusted"] == ["noise"]
+    assert events(ended, "end")[0]["failed"] == ["noise"]
 
 
 # --- refusals -----------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def test_another_topology_is_refused_before_anything_is_opened(hwlearn, flawed, 
     hwlearn("calibrate", "flawed.toml", "noise")
     opened.reset_mock()
     other = ("--set", "network.seed=6")
-    one_line(hwlearn("calibrate", "flawed.toml", "noise", *other), 2, "is in the way", "another topology")
+    one_line(hwlearn("calibrate", "flawed.toml", "noise", *other), 2, "would be overwritten", "another topology")
     use = ("--set", "calibration.file=calibration.toml")
     one_line(hwlearn("train", "flawed.toml", *other, *use), 2, "another topology")
     one_line(hwlearn("check", "flawed.toml", *other, *use), 2, "another topology")
@@ -220,7 +220,7 @@ def test_other_instruments_are_refused(hwlearn, flawed, mocker):
     assert hwlearn("train", "flawed.toml", *use).code == 0
     who.return_value = ("Maker SMU, serial 2, at here",)
     one_line(hwlearn("train", "flawed.toml", *use), 2, "serial 1", "this bench has", "serial 2")
-    one_line(hwlearn("calibrate", "flawed.toml", "noise"), 2, "is in the way", "serial 2")
+    one_line(hwlearn("calibrate", "flawed.toml", "noise"), 2, "would be overwritten", "serial 2")
     assert hwlearn("calibrate", "flawed.toml", "noise", "-o", "other.toml").code == 0
 
 
@@ -294,7 +294,7 @@ def test_an_interrupted_calibration_goes_on_and_loses_nothing(start, flawed, who
     ended, first, err = ended_at(start(*QUIET), step, done, number)
     assert ended == code
     if number == signal.SIGINT:
-        assert "the same command goes on" in err
+        assert "run the same command again to continue" in err
         assert len(err.splitlines()) == 1
     assert (flawed / "calibration.unfinished" / step).is_dir()
     out, err = start(*QUIET).communicate(timeout=120)
@@ -345,7 +345,7 @@ def test_on_virtual_smus(hwlearn, folder):
     ended = hwlearn("calibrate", "virtual-smu", "noise", "edges", "verify", *small, *QUICK, "--json")
     noise, edges, verified = events(ended)
     assert ended.code == 0
-    assert noise["trusted"]
+    assert noise["passed"]
     assert edges["found"]["edges"]["scale_known"]
     assert verified["found"]["verify"]["rms_V"] < 0.1 * verified["found"]["verify"]["nominal_rms_V"]
     record = CalibrationRecord.load(folder / RECORD_NAME)
@@ -361,9 +361,9 @@ def test_on_the_virtual_board(hwlearn, folder):
     small = ("--set", "backend.device_spread=0.1")
     ended = hwlearn("calibrate", "virtual-board", "noise", "lines", "edges", "verify", *small, *QUICK, "--json")
     noise, lines, edges, verified = events(ended)
-    assert noise["trusted"]
-    assert lines["trusted"] is None
-    assert edges["trusted"]
+    assert noise["passed"]
+    assert lines["passed"] is None
+    assert edges["passed"]
     assert verified["found"]["verify"]["rms_V"] < 0.1 * verified["found"]["verify"]["nominal_rms_V"]
     assert ended.code == 0
     use = ("--set", "calibration.file=calibration.toml", "--set", "train.epochs=0")

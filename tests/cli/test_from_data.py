@@ -114,7 +114,7 @@ def test_pulses_of_the_calibration_can_be_fitted(hwlearn, folder, bench_text, pl
     ended = hwlearn("calibrate", "mem.toml", "pulses", "--devices", 1, "--json")
     assert ended.code == 0
     step = next(event for event in map(json.loads, ended.out) if event["event"] == "step")
-    assert step["trusted"] is True
+    assert step["passed"] is True
     assert (folder / "calibration-pulses.png").read_bytes().startswith(b"\x89PNG")
     (k,) = step["found"]["pulses"]["devices"]
     fitted = fit_plugins.soft_bounds(folder / f"calibration-pulses-device{k}.csv")

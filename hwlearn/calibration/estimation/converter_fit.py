@@ -1,4 +1,4 @@
-"""What is known of a bench's converters: gain and offset of every channel, with uncertainties."""
+"""`ConverterFit`: gain and offset of every converter channel, with uncertainties."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray
-from hwlearn.calibration.estimation.unknowns import CONVERTER_BLOCKS, Layout
+from hwlearn.calibration.estimation.unknowns import CONVERTER_BLOCKS, Unknowns
 from hwlearn.errors import SetupError
 
 
@@ -18,24 +18,25 @@ from hwlearn.errors import SetupError
 class ConverterFit:
     """Gains and offsets of all converter channels: ``true volts = nominal (1 + gain) + offset``.
 
-    Nominal is what a DAC is told and what an ADC says. Without a reference the common gain of all channels is a
-    convention (their mean is about 0); so is a common offset where no node is grounded.
+    Nominal volts are the setpoint of a DAC and the value that an ADC reports. Without a reference the common gain
+    of all channels is a convention (the gains' mean is about 0). Without a grounded node the same holds for a
+    common offset.
 
     Attributes
     ----------
     dac_gain, dac_offset : ndarray, shape (n_in,)
         Input sources; relative gain error, and volts.
     drive_gain, drive_offset : ndarray, shape (n_out,)
-        Clamps and resistor drives of the outputs.
+        Clamps and resistor drives at the outputs.
     adc_gain, adc_offset : ndarray, shape (n_out,)
-        Readers of the outputs.
+        ADCs of the outputs.
     covariance : ndarray, shape (C, C)
-        Of all of them, in the order above.
+        Covariance of all of them, in the order above.
     gain_spread, offset_spread_V : float
-        Spread over the channels, as found.
+        Estimated spread over the channels.
     linearity : ndarray, shape (n_out,), optional
-        Largest departure of each ADC's readings from a straight line in volts, with its DACs', where it was
-        measured.
+        Largest deviation in volts of each ADC's readings, including its DACs' deviation, from a straight line,
+        where it was measured.
     """
 
     dac_gain: FloatArray
@@ -50,15 +51,15 @@ class ConverterFit:
     linearity: FloatArray | None = None
 
     def applied(self, inputs: ArrayLike) -> FloatArray:
-        """Return the true volts (S, n_in) at the inputs when these are asked."""
+        """Return the true volts (S, n_in) at the inputs for these setpoints (S, n_in)."""
         return np.asarray(np.asarray(inputs) * (1 + self.dac_gain) + self.dac_offset)
 
-    def asked(self, inputs: ArrayLike) -> FloatArray:
-        """Return what to ask (S, n_in) so that the inputs truly have these volts."""
+    def setpoint(self, inputs: ArrayLike) -> FloatArray:
+        """Return the setpoints (S, n_in) that produce these true volts (S, n_in) at the inputs."""
         return np.asarray((np.asarray(inputs) - self.dac_offset) / (1 + self.dac_gain))
 
     def true(self, readings: ArrayLike) -> FloatArray:
-        """Return the true output volts (S, n_out) behind ADC readings."""
+        """Return the true output volts (S, n_out) for ADC readings (S, n_out)."""
         return np.asarray(np.asarray(readings) * (1 + self.adc_gain) + self.adc_offset)
 
     def sigma(self, block: str) -> FloatArray:
@@ -71,7 +72,7 @@ class ConverterFit:
         return np.concatenate([getattr(self, block) for block in CONVERTER_BLOCKS])
 
     def state(self) -> dict[str, Any]:
-        """Return it as plain data."""
+        """Return the fit as plain data."""
         found = {f.name: getattr(self, f.name) for f in fields(self)}
         return {name: v.tolist() if isinstance(v, np.ndarray) else v for name, v in found.items()}
 
@@ -82,26 +83,26 @@ class ConverterFit:
         Raises
         ------
         SetupError
-            If the data is not what `state` gives.
+            If the data does not come from `state`.
         """
         try:
-            told: dict[str, Any] = {
+            stored: dict[str, Any] = {
                 name: np.array(v, dtype=float) if isinstance(v, list) else v for name, v in state.items()
             }
-            return cls(**told)
+            return cls(**stored)
         except (TypeError, ValueError) as error:
             raise SetupError(f"the stored converters are damaged ({error}); calibrate them again") from error
 
     @classmethod
     def from_unknowns(
         cls,
-        layout: Layout,
+        layout: Unknowns,
         mean: FloatArray,
         covariance: FloatArray,
         spreads: tuple[float, float],
         linearity: FloatArray | None = None,
     ) -> Self:
-        """Return the converters' part of an estimate."""
+        """Return the converters of an estimate of all unknowns."""
         first = layout.blocks[CONVERTER_BLOCKS[0]].start
         blocks = {name: layout.take(mean, name).copy() for name in CONVERTER_BLOCKS}
         return cls(

@@ -1,4 +1,4 @@
-"""What a campaign found of a network's edges, with uncertainties."""
+"""`EdgeFit`: estimated edges of a network, with uncertainties."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from hwlearn.circuit.batches import batch
 from hwlearn.errors import SetupError
 from hwlearn.network.nudges import OutputDrive
 
-_TOLD: Final = 0.8
-"""The scale counts as measured once its uncertainty is below this part of the prior's."""
+_MEASURED: Final = 0.8
+"""The common scale counts as measured if its uncertainty is below this fraction of the prior's."""
 
-_UNSEEN: Final = 0.9
-"""An edge whose variance is above this part of the prior's is unseen."""
+_UNDETERMINED: Final = 0.9
+"""An edge counts as undetermined if its variance is above this fraction of the prior's."""
 
 _WEIGHT_ROUNDS: Final = 4
 _LEAST_VARIANCE: Final = 1e-16
@@ -29,12 +29,12 @@ _LEAST_VARIANCE: Final = 1e-16
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Readings that are expected, with the uncertainty that the calibration leaves (read noise not included).
+    """Expected readings and the uncertainty that remains after the calibration (read noise not included).
 
     Attributes
     ----------
     voltages, voltage_sigma : ndarray, shape (S, n_out)
-        What the ADCs will read, in volts.
+        Expected ADC readings in volts.
     """
 
     voltages: FloatArray
@@ -43,32 +43,31 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class EdgeFit:
-    """All edges, and the converters, as the readings tell them.
+    """Estimate of all edges and converters.
 
     Attributes
     ----------
     model : EdgeModel
-        The circuit; its base is that of the last configuration.
+        Circuit of the last configuration.
     unknowns : ndarray, shape (P,)
-        The estimate of everything.
+        Estimate of all unknowns.
     covariance : ndarray, shape (P, P)
     stuck : ndarray of bool, shape (E,)
-        Edges that never moved; their ``gains`` are relative to the middle of the range and they conduct the same
-        whatever is programmed.
+        Edges that cannot be programmed; their ``gains`` are relative to the middle of the conductance range.
     scale_known : bool
-        Whether a current or a known resistor told the common scale of the conductances. If not, it is the
-        prior's (the gains' mean logarithm is about 0) and `gain_sigma` says so.
+        Whether a current or a known resistor determined the common scale of the conductances. If not, the scale is
+        that of the prior (the mean log-gain is about 0), and `gain_sigma` includes its uncertainty.
     scale_sigma : float
-        Relative standard uncertainty of the common scale: the mean of the log-gains by `shape_weights`.
+        Relative standard uncertainty of the common scale, the mean of the log-gains weighted by `shape_weights`.
     spread, spread_sigma : float
         Standard deviation of the edges' log-gains, and its uncertainty.
     converters : ConverterFit
     chi2_per_dof, current_chi2_per_dof : float
-        Of the residuals of volts and of amperes, in units of their stated noise; NaN if there were none.
+        Squared residuals of volts and of amperes, in units of the stated noise; NaN without such readings.
     noise_factor, current_noise_factor : float
-        By what the stated noise was multiplied to explain the residuals; all uncertainties contain it.
+        Factor on the stated noise that explains the residuals; all uncertainties include it.
     configurations, rows : int
-        Configurations and single readings used.
+        Number of configurations and of single readings.
     """
 
     model: EdgeModel
@@ -89,7 +88,7 @@ class EdgeFit:
 
     @property
     def gains(self) -> FloatArray:
-        """True over programmed conductance of each edge (E,)."""
+        """True conductance divided by programmed conductance of each edge (E,)."""
         return np.exp(self.log_gains)
 
     @property
@@ -99,38 +98,38 @@ class EdgeFit:
 
     @property
     def log_covariance(self) -> FloatArray:
-        """Covariance (E, E) of the log-gains, the uncertainty of the common scale included."""
+        """Covariance (E, E) of the log-gains, including the uncertainty of the common scale."""
         edges = self.model.layout.blocks["log_gain"]
         return self.covariance[edges, edges]
 
     @property
     def gain_sigma(self) -> FloatArray:
-        """Standard uncertainty (E,) of the gains, that of the common scale included."""
+        """Standard uncertainty (E,) of the gains, including that of the common scale."""
         return np.asarray(self.gains * np.sqrt(np.diagonal(self.log_covariance)))
 
     @property
     def shape(self) -> FloatArray:
-        """Gains (E,) over their weighted geometric mean: what is known even where the common scale is not."""
+        """Gains (E,) divided by their weighted geometric mean: known even without the common scale."""
         return np.exp(self.log_gains - self.shape_weights @ self.log_gains)
 
     @property
     def shape_sigma(self) -> FloatArray:
         """Relative standard uncertainty (E,) of `shape`."""
-        return np.sqrt(_variance_beside(self.log_covariance, self.shape_weights))
+        return np.sqrt(_variance_without_mean(self.log_covariance, self.shape_weights))
 
     @property
     def shape_weights(self) -> FloatArray:
-        """Weights (E,) of the mean in `shape`, sum 1: the better an edge is known, the more it counts."""
+        """Weights (E,) of the mean in `shape`, of sum 1: inverse variances of the edges."""
         return scale_weights(self.log_covariance, self.stuck)
 
     @property
-    def unseen(self) -> BoolArray:
-        """Edges (E,) of which the readings tell next to nothing: between two sources, or leading nowhere.
+    def undetermined(self) -> BoolArray:
+        """Edges (E,) of which the readings contain almost no information: between sources, or in a dead end.
 
-        Their gains are what was expected, and matter to no reading that was taken.
+        Their gains are the expected ones and do not affect the readings.
         """
         variance = np.diagonal(self.log_covariance)
-        return np.asarray(~self.stuck & (variance > _UNSEEN * self.spread**2))
+        return np.asarray(~self.stuck & (variance > _UNDETERMINED * self.spread**2))
 
     @property
     def edge_offsets(self) -> FloatArray:
@@ -140,7 +139,7 @@ class EdgeFit:
         return self.model.layout.take(self.unknowns, "edge_offset")
 
     def conductances(self, reached: ArrayLike) -> FloatArray:
-        """Return calibrated conductances (E,) in siemens of edges that were programmed to ``reached`` (E,).
+        """Return calibrated conductances (E,) in siemens of edges programmed to ``reached`` (E,).
 
         Raises
         ------
@@ -150,16 +149,16 @@ class EdgeFit:
         return self._model(reached).conductances(self.unknowns)
 
     def predict(self, reached: ArrayLike, inputs: ArrayLike, drive: OutputDrive | None = None) -> Prediction:
-        """Predict what the ADCs read of inputs (S, n_in) with the edges at ``reached`` (E,).
+        """Predict the ADC readings for inputs (S, n_in) with the edges programmed to ``reached`` (E,).
 
         Parameters
         ----------
         reached : array_like, shape (E,)
-            Siemens, as `Programmed.reached` says.
+            Siemens, from `Programmed.reached`.
         inputs : array_like, shape (S, n_in)
-            Volts asked of the input DACs.
+            Setpoints of the input DACs in volts.
         drive : OutputDrive, optional
-            At the outputs.
+            Drive of the outputs.
 
         Raises
         ------
@@ -171,26 +170,21 @@ class EdgeFit:
         if drive is None:
             phase = Phase("free", x, np.full((len(x), model.layout.n_outputs), np.nan))
         else:
-            siemens = None
-            if drive.siemens is not None:
-                siemens = float(drive.siemens[0])
-                if (drive.siemens != siemens).any():
-                    raise SetupError("a prediction needs the same nudge conductance at every output")
-            phase = Phase(drive.kind, x, drive.values, siemens)
+            phase = Phase(drive.kind, x, drive.values, drive.siemens)
         response = model.respond(self.unknowns, phase, currents=False)
         variance = np.einsum("sop,pq,soq->so", response.d_volts, self.covariance, response.d_volts, optimize=True)
         return Prediction(response.volts, np.sqrt(np.maximum(variance, 0.0)))
 
     def with_scale_of(self, edge: int, gain: float, relative_sigma: float) -> EdgeFit:
-        """Return the fit with one edge known from elsewhere, which fixes the common scale.
+        """Return the fit with one edge known from another measurement, which determines the common scale.
 
         Parameters
         ----------
         edge : int
         gain : float
-            Its true over its programmed conductance.
+            Its true conductance divided by its programmed conductance.
         relative_sigma : float
-            The standard uncertainty of that.
+            Relative standard uncertainty of the gain.
 
         Raises
         ------
@@ -232,33 +226,33 @@ class EdgeFit:
 
 
 def scale_weights(log_covariance: FloatArray, stuck: BoolArray) -> FloatArray:
-    """Return the weights (E,) of the edges in their common scale: how well each is known beside it.
+    """Return the weights (E,) of the edges in their common scale: inverse variances of gains relative to it.
 
-    An edge that the terminals do not see (a dead end) must not blur the scale of the others.
+    An edge without influence on the readings (a dead end) then does not affect the scale of the others.
     """
     moving = (~stuck).astype(np.float64)
     weights = moving / moving.sum()
     for _ in range(_WEIGHT_ROUNDS):
-        weights = moving / np.maximum(_variance_beside(log_covariance, weights), _LEAST_VARIANCE)
+        weights = moving / np.maximum(_variance_without_mean(log_covariance, weights), _LEAST_VARIANCE)
         weights /= weights.sum()
     return np.asarray(weights)
 
 
 def common_scale_sigma(log_covariance: FloatArray, stuck: BoolArray) -> float:
-    """Return the standard uncertainty of the weighted mean log-gain of the edges that move; NaN if none does."""
+    """Return the standard uncertainty of the weighted mean log-gain; NaN if every edge is stuck."""
     if stuck.all():
         return math.nan
     weights = scale_weights(log_covariance, stuck)
     return math.sqrt(float(weights @ log_covariance @ weights))
 
 
-def _variance_beside(log_covariance: FloatArray, weights: FloatArray) -> FloatArray:
-    """Return the variance (E,) of log-gains less their weighted mean."""
+def _variance_without_mean(log_covariance: FloatArray, weights: FloatArray) -> FloatArray:
+    """Return the variance (E,) of the log-gains minus their weighted mean."""
     without = np.eye(len(weights)) - weights[None, :]
     return np.asarray(np.einsum("ij,jk,ik->i", without, log_covariance, without, optimize=True))
 
 
 def scale_is_known(scale_sigma: float, spread: float, stuck: BoolArray) -> bool:
-    """Tell whether the readings, rather than the prior, fix the common scale."""
+    """Return whether the readings, not the prior, determine the common scale."""
     moving = int((~stuck).sum())
-    return moving > 0 and scale_sigma < _TOLD * spread / math.sqrt(moving)
+    return moving > 0 and scale_sigma < _MEASURED * spread / math.sqrt(moving)

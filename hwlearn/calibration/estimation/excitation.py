@@ -1,4 +1,4 @@
-"""What is done to a network in one configuration, and what was read: plain values that can be stored."""
+"""Excitation of a network in one configuration and its readings, as plain values that can be stored."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PhaseKind = Literal["free", "clamp", "current", "resistor"]
 
 @dataclass(frozen=True, eq=False)
 class Phase:
-    """Patterns of one kind.
+    """Patterns with the same kind of output drive.
 
     Attributes
     ----------
@@ -27,19 +27,19 @@ class Phase:
     inputs : ndarray, shape (S, n_in)
         Volts.
     values : ndarray, shape (S, n_out)
-        Volts or amperes of the output drive; NaN floats.
-    siemens : float or None
-        The known conductance behind a resistor drive.
+        Volts or amperes of the output drive; NaN: the output floats.
+    siemens : ndarray, shape (n_out,), or None
+        Known conductances of resistor drives.
     """
 
     kind: PhaseKind
     inputs: FloatArray
     values: FloatArray
-    siemens: float | None = None
+    siemens: FloatArray | None = None
 
     @property
     def drive(self) -> OutputDrive | None:
-        """What the outputs are driven with."""
+        """Drive of the outputs; None in the free phase."""
         if self.kind == "free":
             return None
         if self.kind == "clamp":
@@ -58,15 +58,14 @@ class Phase:
             "kind": self.kind,
             "inputs": self.inputs.tolist(),
             "values": _listed(self.values),
-            "siemens": self.siemens,
+            "siemens": None if self.siemens is None else self.siemens.tolist(),
         }
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
         """Return the phase that `state` described."""
-        return cls(
-            state["kind"], np.array(state["inputs"], dtype=float), _array(state["values"]), state["siemens"]
-        )
+        siemens = None if state["siemens"] is None else np.array(state["siemens"], dtype=float)
+        return cls(state["kind"], np.array(state["inputs"], dtype=float), _array(state["values"]), siemens)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +78,7 @@ class Excitation:
         Targets in siemens.
     phases : tuple of Phase
     expected_information : float
-        Nats that it was expected to bring; NaN if that was not asked.
+        Expected information in nats; NaN if it was not computed.
     """
 
     conductances: FloatArray
@@ -88,7 +87,7 @@ class Excitation:
 
     @property
     def samples(self) -> int:
-        """How many patterns are measured."""
+        """Number of patterns."""
         return sum(len(phase.inputs) for phase in self.phases)
 
     def measure(self, network: Network) -> Readings:
@@ -97,8 +96,8 @@ class Excitation:
         Raises
         ------
         LimitError, ComplianceError, NetworkError
-            From the network; nothing is kept then. A driven phase that met a source's limit is left out and
-            counted instead, as long as another phase is left.
+            From the network; no readings are kept. A driven phase in which a source reached its limit is left out
+            and counted instead, if at least one phase remains.
         """
         programmed = network.program(self.conductances)
         phases, readouts, void = [], [], 0
@@ -106,14 +105,14 @@ class Excitation:
             try:
                 readouts.append(network.measure(phase.inputs, phase.drive))
             except ComplianceError:
-                # a source stopped at its limit: what was read there is void, the other phases are not
+                # a source reached its limit: the readings of this phase are void, those of others are not
                 if phase.kind == "free":
                     raise
                 void += len(phase.inputs)
                 continue
             phases.append(phase)
         if not phases:
-            raise ComplianceError("every phase met a limit of its sources; lower limits.nudge")
+            raise ComplianceError("a source reached its limit in every phase; lower limits.nudge")
         return Readings(
             tuple(phases), programmed.reached.copy(), programmed.failed.copy(), tuple(readouts), void=void
         )
@@ -121,20 +120,20 @@ class Excitation:
 
 @dataclass(frozen=True, eq=False)
 class Readings:
-    """What was read in one configuration.
+    """Readings of one configuration.
 
     Attributes
     ----------
     phases : tuple of Phase
-        The patterns.
+        Measured patterns.
     reached : ndarray, shape (E,)
-        What the programmer says the edges took, in siemens.
+        Conductances in siemens that the programmer reports.
     failed : ndarray of bool, shape (E,)
-        Edges known not to have moved.
+        Edges that failed to reach their target.
     readouts : tuple of Readout
-        One a phase.
+        One for each phase.
     void : int
-        Patterns that were left out because a source met its limit.
+        Patterns left out because a source reached its limit.
     """
 
     phases: tuple[Phase, ...]
@@ -160,7 +159,7 @@ class Readings:
         Raises
         ------
         SetupError
-            If the data is not what `state` gives.
+            If the data does not come from `state`.
         """
         try:
             return cls(
@@ -174,9 +173,9 @@ class Readings:
             raise SetupError(f"stored readings are damaged ({error}); measure this configuration again") from error
 
 
-def _known(siemens: float | None) -> float:
+def _known(siemens: FloatArray | None) -> FloatArray:
     if siemens is None:
-        raise SetupError("a resistor drive needs its known conductance in siemens")
+        raise SetupError("a resistor drive needs its known conductances in siemens")
     return siemens
 
 

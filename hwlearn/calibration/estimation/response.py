@@ -10,25 +10,25 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.calibration.estimation.excitation import Phase
-from hwlearn.calibration.estimation.unknowns import Layout
+from hwlearn.calibration.estimation.unknowns import Unknowns
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """Predicted readings of patterns; each is None or has its Jacobian beside it.
+    """Predicted readings of patterns with their Jacobians.
 
     Attributes
     ----------
     volts : ndarray, shape (S, n_out)
-        What the ADCs are expected to read.
+        Expected ADC readings.
     d_volts : ndarray, shape (S, n_out, P)
     sources : ndarray, shape (S, n_in)
         Amperes from the input sources.
     d_sources : ndarray, shape (S, n_in, P)
     clamps : ndarray, shape (S, n_out)
-        Amperes into held outputs, zero elsewhere.
+        Amperes into clamped outputs, zero elsewhere.
     d_clamps : ndarray, shape (S, n_out, P)
     """
 
@@ -42,18 +42,18 @@ class Response:
 
 @dataclass(frozen=True, eq=False)
 class EdgeModel:
-    """The edges as unknowns see them: ``g = base exp(log_gain) + edge_offset``.
+    """Conductances as a function of the unknowns: ``g = base exp(log_gain) + edge_offset``.
 
     Attributes
     ----------
     topology : Topology
-    layout : Layout
+    layout : Unknowns
     base : ndarray, shape (E,)
-        What the programmer says; for a stuck edge a constant.
+        Conductances that the programmer reports; a constant for a stuck edge.
     """
 
     topology: Topology
-    layout: Layout
+    layout: Unknowns
     base: FloatArray
 
     def conductances(self, unknowns: FloatArray) -> FloatArray:
@@ -69,7 +69,7 @@ class EdgeModel:
         unknowns : ndarray, shape (P,)
         phase : Phase
         currents : bool
-            Also the currents; without, those fields hold no rows.
+            Whether to predict currents too; without them those fields have no rows.
 
         Raises
         ------
@@ -94,7 +94,7 @@ class EdgeModel:
 
 
 class _PhaseCircuit:
-    """One set of driven terminals: everything is linear in their volts and in injected currents."""
+    """Response with one set of driven terminals, linear in their volts and in injected currents."""
 
     def __init__(
         self,
@@ -109,7 +109,8 @@ class _PhaseCircuit:
         top = model.topology
         self.driven = np.flatnonzero(held) if phase.kind in ("clamp", "resistor") else np.zeros(0, dtype=np.int64)
         if phase.kind == "resistor" and phase.siemens is not None:
-            top = _with_resistors(top, tuple(self.driven.tolist()), phase.siemens)
+            siemens = tuple(phase.siemens[self.driven].tolist())
+            top = _with_resistors(top, tuple(self.driven.tolist()), siemens)
             circuit = Kirchhoff(top, circuit.conductances)
         n_out, k = top.n_outputs, len(self.driven)
         n_in = model.layout.n_inputs
@@ -138,12 +139,12 @@ class _PhaseCircuit:
         """Fill in the rows ``at`` of a response."""
         layout, driven, b = self.layout, self.driven, self.layout.blocks
         n_in = layout.n_inputs
-        asked = np.concatenate([self.phase.inputs[at], self.phase.values[at][:, driven]], axis=1)
+        setpoints = np.concatenate([self.phase.inputs[at], self.phase.values[at][:, driven]], axis=1)
         gain = np.concatenate([unknowns[b["dac_gain"]], unknowns[b["drive_gain"]][driven]])
         offset = np.concatenate([unknowns[b["dac_offset"]], unknowns[b["drive_offset"]][driven]])
         gain_at = np.concatenate([np.arange(n_in) + b["dac_gain"].start, driven + b["drive_gain"].start])
         offset_at = np.concatenate([np.arange(n_in) + b["dac_offset"].start, driven + b["drive_offset"].start])
-        applied = asked * (1 + gain) + offset
+        applied = setpoints * (1 + gain) + offset
         V, drops = applied @ self.per_volt, applied @ self.drops_per_volt
         injected = None
         if self.phase.kind == "current":
@@ -156,11 +157,11 @@ class _PhaseCircuit:
             by[:, :, b["log_gain"]] = edge * self.by_log_gain
             if layout.edge_offsets:
                 by[:, :, b["edge_offset"]] = edge
-            by[:, :, gain_at] = asked[:, None, :] * terminal
+            by[:, :, gain_at] = setpoints[:, None, :] * terminal
             by[:, :, offset_at] = terminal
             return by
 
-        # an ADC says (volts - offset) / (1 + gain)
+        # an ADC reports (volts - offset) / (1 + gain)
         slope = 1 / (1 + unknowns[b["adc_gain"]])
         whole.volts[at] = read = (V[:, self.outputs] - unknowns[b["adc_offset"]]) * slope
         d_volts = jacobian(-self.drops_per_amp * drops[:, None], self.per_volt[:, self.outputs].T)
@@ -182,7 +183,7 @@ class _PhaseCircuit:
 
 
 def _by_drive(phase: Phase) -> Iterator[tuple[IntArray, BoolArray]]:
-    """Split a phase by which outputs are driven."""
+    """Yield the rows of a phase that drive the same outputs, with the mask of those outputs."""
     on = ~np.isnan(phase.values)
     if phase.kind in ("free", "current"):
         yield np.arange(len(on)), np.zeros(on.shape[1], dtype=bool)
@@ -199,8 +200,8 @@ def _into_nodes(topology: Topology, nodes: tuple[int, ...]) -> FloatArray:
 
 
 @lru_cache(maxsize=64)
-def _with_resistors(topology: Topology, outputs: tuple[int, ...], siemens: float) -> Topology:
-    """Return the circuit with a source behind a known resistor at each of the given outputs."""
+def _with_resistors(topology: Topology, outputs: tuple[int, ...], siemens: tuple[float, ...]) -> Topology:
+    """Return the circuit with a source behind a known resistor (siemens) at each of the given outputs."""
     n, k = topology.n_nodes, len(outputs)
     sources = n + np.arange(k)
     return Topology(
@@ -213,5 +214,5 @@ def _with_resistors(topology: Topology, outputs: tuple[int, ...], siemens: float
         fixed_edges=np.concatenate(
             [topology.fixed_edges, np.stack([sources, topology.outputs[list(outputs)]], axis=1)]
         ),
-        fixed_conductances=np.concatenate([topology.fixed_conductances, np.full(k, siemens)]),
+        fixed_conductances=np.concatenate([topology.fixed_conductances, np.array(siemens)]),
     )

@@ -24,7 +24,7 @@ counts for more makes intervals too wide or too narrow where the true spread is 
 
 
 @dataclass(frozen=True)
-class Layout:
+class Unknowns:
     """The order of the unknowns: edge log-gains, edge offsets if any, then the converters.
 
     Attributes
@@ -162,12 +162,12 @@ class Prior:
         return scaled
 
     @classmethod
-    def of(cls, layout: Layout, spreads: Spreads, stuck: BoolArray, stuck_spread: float) -> Self:
+    def of(cls, layout: Unknowns, spreads: Spreads, stuck: BoolArray, stuck_spread: float) -> Self:
         """Return the prior of a bench of which nothing was measured.
 
         Parameters
         ----------
-        layout : Layout
+        layout : Unknowns
         spreads : Spreads
         stuck : ndarray of bool, shape (E,)
             Edges that never move; they may stand anywhere, and tell nothing of the others' spread.

@@ -21,6 +21,7 @@ from hwlearn.lab.bench.backends import find_backend
 from hwlearn.lab.bench.evaluation import Evaluation, score_outputs
 from hwlearn.lab.bench.recipes import make_cost, make_optimizer, make_rule, make_subset
 from hwlearn.lab.bench_file.file import BenchFile, load_bench_file
+from hwlearn.lab.calibration.job import RECORD_NAME, CalibrationJob, CalibrationOptions
 from hwlearn.lab.data.loading import load_data
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.records import Callback, History, Progress, Score
@@ -205,39 +206,63 @@ class Bench:
             self._record = record
         return self._record
 
+    def calibration_job(
+        self, options: CalibrationOptions | None = None, path: str | Path | None = None
+    ) -> CalibrationJob:
+        """Return what `lab.calibration` needs to calibrate this bench.
+
+        Parameters
+        ----------
+        options : CalibrationOptions, optional
+        path : path, optional
+            Record file. Default: the file that ``[calibration]`` names, else ``calibration.toml`` beside the bench
+            file.
+        """
+        train = self.file.train
+        return CalibrationJob(
+            topology=self.topology,
+            open_network=lambda: self.raw_network,
+            path=self.file.folder / (self.file.calibration.file or RECORD_NAME) if path is None else Path(path),
+            backend=self.file.backend.kind,
+            settings=self._settings.model_dump(mode="json", exclude={"wire_log"}),
+            nudge_siemens=train.kappa if train.nudge == "resistor" else None,
+            options=CalibrationOptions() if options is None else options,
+        )
+
     def calibrate(self, *steps: str, **options: Any) -> CalibrationRecord:
-        """Calibrate the bench and go on with the new record; see `lab.calibration.session`.
+        """Calibrate the bench and use the new record from now on; see `lab.calibration`.
 
         Parameters
         ----------
         *steps : str
-            Of ``noise``, ``lines``, ``pulses``, ``converters``, ``edges``, ``verify``; all unless given, but for
-            ``pulses`` where devices can be pulsed, which waits to be named.
+            Of ``noise``, ``lines``, ``pulses``, ``converters``, ``edges``, ``verify``. Default: all, but on
+            hardware that can pulse single devices ``pulses`` runs only if it is named.
         **options
             ``configurations``, ``patterns``, ``seed``, ``devices``, ``retention_s``; see `CalibrationOptions`.
 
         Returns
         -------
         CalibrationRecord
-            Also in ``calibration.toml`` beside the bench file, or where ``[calibration]`` says.
+            Also in ``calibration.toml`` beside the bench file, or in the file that ``[calibration]`` names.
 
         Raises
         ------
         SetupError
-            If a step or an option does not exist, or a record of other hardware is in the way.
+            If a step or an option does not exist, or the existing record was made on other hardware.
         HwlearnError
-            Whatever the network finds wrong; what was measured is kept, and the same call goes on.
+            From the network; all measurements are kept, and the same call continues.
         """
-        from hwlearn.lab.calibration.session import CalibrationOptions, calibrate_bench, record_path
+        from hwlearn.lab.calibration.calibrate import calibrate
 
         try:
-            wanted = CalibrationOptions(**options)
+            chosen = CalibrationOptions(**options)
         except TypeError as error:
             raise SetupError(f"calibrate: {error}") from None
-        for _ in calibrate_bench(self, steps, wanted):
+        job = self.calibration_job(chosen)
+        for _ in calibrate(job, steps):
             pass
-        self._record = CalibrationRecord.load(record_path(self))
-        self._network = None  # wrapped anew when next asked for
+        self._record = CalibrationRecord.load(job.path)
+        self._network = None  # wrapped anew with this record at the next access
         return self._record
 
     def seed_keys(self, seed: int) -> list[str]:

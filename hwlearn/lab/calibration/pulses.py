@@ -1,4 +1,4 @@
-"""The step ``pulses`` of a calibration."""
+"""Step ``pulses`` of a calibration: response of single devices."""
 
 from __future__ import annotations
 
@@ -11,37 +11,38 @@ import numpy as np
 from hwlearn.calibrated.sections import PulseRecord
 from hwlearn.calibration.pulses import DevicePulses, PulseFit, PulsePlan, measure_pulses
 from hwlearn.errors import SetupError
+from hwlearn.lab.calibration.context import StepContext
 from hwlearn.lab.calibration.figures import draw_pulses
-from hwlearn.lab.calibration.stage import Found, Row, Stage
+from hwlearn.lab.calibration.result import Row, StepResult
 from hwlearn.storage.atomic_file import write_atomically
 from hwlearn.units import format_quantity
 
-_TREND: Final = 4.0  # standard uncertainties from which on a trend is seen
-_KNOWN: Final = 0.05  # of a threshold: worse is not known
+_TREND: Final = 4.0  # a trend counts as significant above this many standard uncertainties
+_MOST_UNCERTAIN: Final = 0.05  # relative uncertainty of a threshold
 
 
-def pulses_of(stage: Stage) -> Found:
-    """Measure a sample of the network's devices; skip the step where there is no access to single devices."""
-    access = stage.network.devices
+def find_pulses(context: StepContext) -> StepResult:
+    """Measure a sample of the devices of a network; skipped on hardware without access to single devices."""
+    access = context.network.devices
     if access is None:
-        return _skipped("this hardware gives no access to single devices")
+        return _skipped("this hardware has no access to single devices")
     n = access.n_edges
-    count = n if stage.devices == 0 else min(stage.devices, n)
-    chosen = np.sort(np.random.default_rng([stage.seed, 7]).permutation(n)[:count])
-    plan = PulsePlan(retention_s=stage.retention_s)
+    count = n if context.options.devices == 0 else min(context.options.devices, n)
+    chosen = np.sort(np.random.default_rng([context.options.seed, 7]).permutation(n)[:count])
+    plan = PulsePlan(retention_s=context.options.retention_s)
     try:
-        fit = measure_pulses(access, chosen, plan, stage.progress)
+        fit = measure_pulses(access, chosen, plan, context.progress)
     except SetupError as error:
         return _skipped(str(error))
     for device in fit.devices:
-        _save_log(stage.beside(f"pulses-device{device.device}.csv"), device)
-    picture = draw_pulses(stage.beside("pulses.png"), fit)
-    trusted, verdict = _judged(fit)
-    return Found("pulses", trusted, verdict, _rows(fit), {"pulses": _section(fit)}, picture)
+        _save_log(context.beside(f"pulses-device{device.device}.csv"), device)
+    picture = draw_pulses(context.beside("pulses.png"), fit)
+    passed, verdict = _verdict(fit)
+    return StepResult("pulses", passed, verdict, _rows(fit), {"pulses": _section(fit)}, picture)
 
 
-def _skipped(why: str) -> Found:
-    return Found("pulses", None, f"skipped: {why}", (), {}, None)
+def _skipped(why: str) -> StepResult:
+    return StepResult("pulses", None, f"SKIPPED: {why}", (), {}, None)
 
 
 def _section(fit: PulseFit) -> PulseRecord:
@@ -90,27 +91,27 @@ def _rows(fit: PulseFit) -> tuple[Row, ...]:
                 Row(f"{name.upper()} threshold, median", _volts(float(np.median(volts))), f"spread {spread}")
             )
     for label, devices in (
-        ("do not answer pulses of full strength", fit.silent),
-        ("thresholds outside the limits of pulses", fit.beyond),
+        ("no response to pulses of full strength", fit.silent),
+        ("thresholds outside the pulse limits", fit.beyond),
     ):
         if devices:
             rows.append(Row(label, "devices " + ", ".join(map(str, devices))))
     return tuple(rows)
 
 
-def _judged(fit: PulseFit) -> tuple[bool, str]:
-    found, asked = fit.devices, len(fit.devices) + len(fit.silent) + len(fit.beyond)
+def _verdict(fit: PulseFit) -> tuple[bool, str]:
+    found, number = fit.devices, len(fit.devices) + len(fit.silent) + len(fit.beyond)
     if not found:
-        return False, f"do not trust it: of {asked} devices none shows its thresholds within the limits of pulses"
-    vague = [d.device for d in found if max(d.set.sigma_V / d.set.volts, d.reset.sigma_V / d.reset.volts) > _KNOWN]
-    if vague:
-        return False, f"do not trust it: thresholds of devices {vague} are known to no better than {_KNOWN:.0%}"
+        return False, f"FAILED: none of {number} devices has its thresholds within the pulse limits"
+    uncertain = [d.device for d in found if _relative(d) > _MOST_UNCERTAIN]
+    if uncertain:
+        return False, f"FAILED: thresholds of devices {uncertain} are uncertain by more than {_MOST_UNCERTAIN:.0%}"
     disturbed = sum(abs(d.disturb.value) > _TREND * d.disturb.sigma for d in found)
     drifting = sum(abs(d.retention.value) > _TREND * d.retention.sigma for d in found)
     worst = max(_relative(d) for d in found)
     return True, (
-        f"trust it: thresholds of {len(found)} of {asked} devices within {worst:.2%}; read disturb is seen at "
-        f"{disturbed}, drift over {format_quantity(fit.plan.retention_s, 's')} at {drifting}"
+        f"PASSED: thresholds of {len(found)} of {number} devices within {worst:.2%}; {disturbed} show read "
+        f"disturb, {drifting} drift within {format_quantity(fit.plan.retention_s, 's')}"
     )
 
 
@@ -119,7 +120,7 @@ def _relative(device: DevicePulses) -> float:
 
 
 def _save_log(path: Path, device: DevicePulses) -> None:
-    """Write every pulse of a device, as ``hwlearn calibrate --from-data`` reads it."""
+    """Write every pulse of a device in the format that ``hwlearn calibrate --from-data`` reads."""
     text = io.StringIO()
     text.write("pulse,amplitude_V,width_s,conductance_S\n")
     for number, amplitude, width, siemens in device.log:

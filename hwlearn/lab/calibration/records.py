@@ -1,10 +1,11 @@
-"""Between what the estimates return and what the record keeps."""
+"""Conversion between estimates and sections of the calibration record."""
 
 from __future__ import annotations
 
 import io
 import math
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,22 +17,39 @@ from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.calibrated.sections import ConverterRecord
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.edge_fit import EdgeFit
+from hwlearn.calibration.estimation.excitation import Phase
+from hwlearn.calibration.estimation.response import EdgeModel
+from hwlearn.calibration.estimation.unknowns import Unknowns
 from hwlearn.circuit.topology import Topology
+from hwlearn.errors import SetupError
 from hwlearn.storage.atomic_file import write_atomically
 
 
 def relative_sigmas(
     fit: ConverterFit, topology: Topology, drives: bool
 ) -> tuple[list[FloatArray], list[FloatArray], float]:
-    """Return uncertainties of gains and offsets [input, drive, reader] without what is common, and of that gain.
+    """Return uncertainties of gains and offsets [input, drive, ADC] relative to their common part.
 
-    The common gain is a convention without a reference, and so is a common offset where no node is grounded.
+    Without a reference the common gain is a convention. Without a grounded node so is a common offset.
+
+    Parameters
+    ----------
+    fit : ConverterFit
+    topology : Topology
+    drives : bool
+        Whether the output drives were measured.
+
+    Returns
+    -------
+    (list of ndarray, list of ndarray, float)
+        Relative uncertainties of the gains, uncertainties of the offsets in volts, and the relative uncertainty of
+        the common gain.
     """
     sizes = [topology.n_inputs, topology.n_outputs, topology.n_outputs]
     ends = np.cumsum(np.repeat(sizes, 2))
     places = [np.arange(end - size, end) for end, size in zip(ends, np.repeat(sizes, 2), strict=True)]
     gains, offsets = places[0::2], places[1::2]
-    # what a common factor of all volts does: to gains, and to offsets, which are true volts
+    # derivative of all gains and offsets by a common factor of all true volts
     factor = np.zeros(len(fit.covariance))
     for block, values in zip(
         [*gains, *offsets],
@@ -55,7 +73,7 @@ def relative_sigmas(
 
 
 def gain_sigmas(fit: EdgeFit) -> tuple[FloatArray, float]:
-    """Return relative uncertainties (E,) of the gains, beside their common scale if that is unknown, and its."""
+    """Return relative uncertainties (E,) of the gains, without an unknown common scale, and that of the scale."""
     own = np.sqrt(np.diagonal(fit.log_covariance)) if fit.scale_known else fit.shape_sigma
     return np.asarray(own), fit.scale_sigma
 
@@ -63,7 +81,7 @@ def gain_sigmas(fit: EdgeFit) -> tuple[FloatArray, float]:
 def converter_record(
     fit: ConverterFit, topology: Topology, drives: bool, voltage: float
 ) -> tuple[ConverterRecord, float]:
-    """Return the record's section, and the worst channel's uncertainty in volts at full scale."""
+    """Return the section of the record, and the uncertainty of the worst channel in volts at full scale."""
     gains, offsets, common = relative_sigmas(fit, topology, drives)
     channels: Sequence[int] = (0, 1, 2) if drives else (0, 2)
     worst = max(float(np.hypot(gains[k] * voltage, offsets[k]).max()) for k in channels)
@@ -91,11 +109,11 @@ def converter_record(
 
 
 def converter_fit(known: ConverterRecord) -> ConverterFit:
-    """Return a record's converters as an estimate that knows them takes them."""
+    """Return the converters of a record as a fit, for an estimate that uses them as known."""
     n_out = len(known.reading_gain)
     drive_gain = np.ones(n_out) if known.drive_gain is None else known.drive_gain
     drive_offset = np.zeros(n_out) if known.drive_offset_V is None else known.drive_offset_V
-    nothing = np.full(n_out, 1e-9)  # an estimate that excites no drive does not ask for it
+    nothing = np.full(n_out, 1e-9)  # not used by an estimate without output drives
     sigmas = [
         known.input_gain_sigma,
         known.input_offset_sigma_V,
@@ -128,7 +146,7 @@ def converter_fit(known: ConverterRecord) -> ConverterFit:
 
 
 def without_converter_sigmas(record: CalibrationRecord) -> CalibrationRecord:
-    """Return the record with its readers taken for exact."""
+    """Return the record with the uncertainties of its ADCs set to zero."""
     found = record.converters
     if found is None:
         return record
@@ -137,7 +155,54 @@ def without_converter_sigmas(record: CalibrationRecord) -> CalibrationRecord:
 
 
 def save_covariance(path: Path, fit: EdgeFit) -> None:
-    """Keep the joint uncertainty of a fit: too large for a file that people read."""
+    """Save the joint covariance of a fit in a file of its own, because it is too large to read."""
     buffer = io.BytesIO()
     np.savez_compressed(buffer, unknowns=fit.unknowns, covariance=fit.covariance, stuck=fit.stuck, gains=fit.gains)
     write_atomically(path, buffer.getvalue())
+
+
+def prediction_uncertainty(
+    path: Path, topology: Topology, gain: FloatArray, conductance: tuple[float, float]
+) -> Callable[[FloatArray, FloatArray], FloatArray] | None:
+    """Return the uncertainty of predictions from a saved covariance; None without one for these gains.
+
+    Parameters
+    ----------
+    path : Path
+        File of `save_covariance`.
+    topology : Topology
+    gain : ndarray, shape (E,)
+        Gains of the record.
+    conductance : (float, float)
+        ``limits.conductance``.
+
+    Returns
+    -------
+    callable or None
+        Reported conductances (E,) and input setpoints (S, n_in) -> standard uncertainty (S, n_out) in volts.
+
+    Raises
+    ------
+    SetupError
+        If the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
+            arrays = {name: kept[name] for name in ("unknowns", "covariance", "stuck", "gains")}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise SetupError(f"{path} is damaged ({error}); run the step edges again") from None
+    if not np.array_equal(arrays["gains"], gain):
+        return None
+    layout = Unknowns.of(topology)
+    middle = math.sqrt(math.prod(conductance))
+
+    def uncertainty(reached: FloatArray, setpoints: FloatArray) -> FloatArray:
+        model = EdgeModel(topology, layout, np.where(arrays["stuck"], middle, reached))
+        phase = Phase("free", setpoints, np.full((len(setpoints), topology.n_outputs), np.nan))
+        slope = model.respond(arrays["unknowns"], phase, currents=False).d_volts
+        variance = np.einsum("sop,pq,soq->so", slope, arrays["covariance"], slope, optimize=True)
+        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+
+    return uncertainty

@@ -1,10 +1,8 @@
-"""The steps of a calibration: each measures, says what it found and whether to trust it."""
+"""Steps of a calibration: each measures and reports its result and whether it passed."""
 
 from __future__ import annotations
 
-import io
 import math
-import zipfile
 from collections.abc import Callable
 from typing import Final
 
@@ -18,38 +16,35 @@ from hwlearn.calibrated.sections import (
     NoiseRecord,
     VerifyRecord,
 )
-from hwlearn.calibration.converters import calibrate_converters
-from hwlearn.calibration.edges import CampaignProgress, estimate_edges
-from hwlearn.calibration.estimation.excitation import Phase
-from hwlearn.calibration.estimation.response import EdgeModel
-from hwlearn.calibration.estimation.unknowns import Layout
-from hwlearn.calibration.lines import LEVELS, NotSeenError, measure_lines
-from hwlearn.calibration.noise import SHARE_OF_NUDGE, measure_noise
+from hwlearn.calibration.converters import ConverterSettings, calibrate_converters
+from hwlearn.calibration.edges import CampaignProgress, CampaignSettings, estimate_edges
+from hwlearn.calibration.lines import LEVELS, LineFit, NotMeasurableError, measure_lines
+from hwlearn.calibration.noise import SHARE_OF_NUDGE, NoiseFit, measure_noise
 from hwlearn.calibration.verify import verify
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.errors import SetupError
 from hwlearn.lab.calibration import figures
-from hwlearn.lab.calibration.pulses import pulses_of
+from hwlearn.lab.calibration.context import StepContext
+from hwlearn.lab.calibration.pulses import find_pulses
 from hwlearn.lab.calibration.records import (
     converter_fit,
     converter_record,
     gain_sigmas,
+    prediction_uncertainty,
     relative_sigmas,
     save_covariance,
     without_converter_sigmas,
 )
-from hwlearn.lab.calibration.stage import Found, Row, Stage
-from hwlearn.network.network import Network
+from hwlearn.lab.calibration.result import Row, StepResult
 from hwlearn.units import format_quantity
 
-_EXPLAINED: Final = 1.5  # by what noise may be raised until the readings count as not explained
+_MOST_NOISE_FACTOR: Final = 1.5  # on the stated noise; above it the model does not explain the readings
 
 
-def find_noise(stage: Stage) -> Found:
-    """Noise against averaging, and settling after a step."""
-    network = stage.network
-    fit = measure_noise(network, seed=stage.seed)
-    settle = None if stage.settle_s is None else fit.settle_s(stage.settle_s, 2 * network.limits.voltage)
+def find_noise(context: StepContext) -> StepResult:
+    """Measure noise against averaging, and settling after a step."""
+    network = context.network
+    fit = measure_noise(network, seed=context.options.seed)
+    settle = None if context.settle_s is None else fit.settle_s(context.settle_s, 2 * network.limits.voltage)
     section = NoiseRecord(
         reading_sigma_V=fit.sigma_V,
         stated_sigma_V=fit.stated_sigma_V,
@@ -59,142 +54,144 @@ def find_noise(stage: Stage) -> Found:
         lag_sigma=fit.lag_sigma,
         settle_s=settle,
     )
-    shares = 1 / math.sqrt(2 * 8 * int(fit.averages[-1]))
+    names = [network.topology.names[node] for node in network.topology.outputs]
+    relative = 1 / math.sqrt(2 * 8 * int(fit.averages[-1]))
     rows = [
-        Row(f"noise of one reading at {network.topology.names[node]}", _volts(s), f"{shares:.0%}")
-        for node, s in zip(network.topology.outputs, fit.sigma_V, strict=True)
+        Row(f"noise of one reading at {name}", _volts(s), f"{relative:.0%}")
+        for name, s in zip(names, fit.sigma_V, strict=True)
     ]
     rows += [
-        Row("stated by the bench", _volts(fit.stated_sigma_V)),
-        Row(f"mean of {fit.averages[-1]} readings", _volts(section.floor_V), "30 %"),
+        Row("specified noise", _volts(fit.stated_sigma_V)),
+        Row(f"noise of a mean of {fit.averages[-1]} readings", _volts(section.floor_V), "30 %"),
         Row(
-            "averages to use",
-            f"{fit.recommended} times what it averages now",
-            f"leaves {SHARE_OF_NUDGE:.1%} of limits.nudge, or what more averaging does not lower",
+            "recommended averages",
+            f"{fit.recommended} times the present number",
+            f"leaves {SHARE_OF_NUDGE:.1%} of limits.nudge, or more averaging does not help",
         ),
-        Row("missing of a step at the first reading", f"{fit.lag:.3%}", f"{fit.lag_sigma:.3%}"),
+        Row("part of a step missing at the first reading", f"{fit.lag:.3%}", f"{fit.lag_sigma:.3%}"),
     ]
     if settle is not None:
         rows.append(
-            Row("settle to use", format_quantity(settle, "s", 2), "until a full step is lost in the noise")
+            Row(
+                "recommended settle time",
+                format_quantity(settle, "s", 2),
+                "the rest of a full step is below noise",
+            )
         )
-    if not fit.as_stated:
-        worst = int(np.argmax(fit.sigma_V))
-        name = network.topology.names[network.topology.outputs[worst]]
-        verdict = f"do not trust it: {name} is noisier than stated; check its cable and its ground"
-    elif fit.lags:
-        now = "longer" if settle is None else f"{format_quantity(settle, 's', 2)}"
-        verdict = f"readings lag by {fit.lag:.2%} of a step: set the bench's settle to {now} and calibrate again"
-    else:
-        verdict = "trust it: no output is noisier than stated, and no reading is seen to lag"
-    trusted = fit.as_stated and not fit.lags
-    picture = figures.draw_noise(stage.beside("noise.png"), network.topology, fit)
-    return Found("noise", trusted, verdict, tuple(rows), {"noise": section}, picture)
+    passed = fit.within_specification and not fit.lags
+    picture = figures.draw_noise(context.beside("noise.png"), network.topology, fit)
+    verdict = _noise_verdict(fit, names, settle)
+    return StepResult("noise", passed, verdict, tuple(rows), {"noise": section}, picture)
 
 
-def find_lines(stage: Stage) -> Found:
-    """Resistance of sources and wires, where source currents are measured."""
-    top = stage.network.topology
+def _noise_verdict(fit: NoiseFit, names: list[str], settle_s: float | None) -> str:
+    if not fit.within_specification:
+        worst = names[int(np.argmax(fit.sigma_V))]
+        return f"FAILED: {worst} is noisier than specified; check its cable and ground"
+    if fit.lags:
+        change = "" if settle_s is None else f" to {format_quantity(settle_s, 's', 2)}"
+        return (
+            f"FAILED: readings lag by {fit.lag:.2%} of a step; increase the settle time{change}, calibrate again"
+        )
+    return "PASSED: no output is noisier than specified, and no reading lags"
+
+
+def find_lines(context: StepContext) -> StepResult:
+    """Measure the resistance of sources and wires, where source currents are measured."""
+    top = context.network.topology
     try:
-        fit = measure_lines(stage.network)
-    except NotSeenError as error:
-        return Found("lines", None, f"not seen: {error}", (), {}, None)
+        fit = measure_lines(context.network)
+    except NotMeasurableError as error:
+        return StepResult("lines", None, f"NOT MEASURABLE on this bench: {error}", (), {}, None)
     section = LineRecord(source_ohm=fit.ohm, source_sigma_ohm=fit.sigma_ohm, chi=fit.chi)
     rows = tuple(
         Row(f"source and line of {top.names[node]}", format_quantity(r, "ohm"), format_quantity(s, "ohm", 3))
         for node, r, s in zip(top.inputs, fit.ohm, fit.sigma_ohm, strict=True)
     )
-    largest = float(np.max(np.abs(fit.ohm)))
-    share = largest * stage.network.limits.conductance[1]
-    trusted: bool | None = fit.chi < 2
-    if trusted:
-        verdict = f"trust it: straight lines (chi {fit.chi:.2f}); at most {share:.2%} of the least edge resistance"
-    elif fit.failed:
-        trusted = None
-        verdict = f"not seen: {fit.failed} edges are not what they were programmed to, which hides the lines"
-    elif (fit.ohm > -4 * fit.sigma_ohm).all():
-        trusted = None
-        hidden = format_quantity(2 * float(fit.sigma_ohm.max()), "ohm", 2)
-        verdict = (
-            f"not seen: edges do not scale as they are programmed to (chi {fit.chi:.3g}), which hides lines of "
-            f"less than {hidden}"
+    passed, verdict = _line_verdict(fit, context.network.limits.conductance[1])
+    picture = figures.draw_lines(context.beside("lines.png"), top, fit)
+    return StepResult("lines", passed, verdict, rows, {"lines": section}, picture)
+
+
+def _line_verdict(fit: LineFit, most_siemens: float) -> tuple[bool | None, str]:
+    if fit.chi < 2:
+        share = float(np.max(np.abs(fit.ohm))) * most_siemens
+        return True, (
+            f"PASSED: impedances follow straight lines (chi {fit.chi:.2f}); lines have at most {share:.2%} of the "
+            "smallest edge resistance"
         )
-    else:
-        verdict = f"do not trust it: impedances do not scale with the conductances (chi {fit.chi:.3g})"
-    return Found(
-        "lines",
-        trusted,
-        verdict,
-        rows,
-        {"lines": section},
-        figures.draw_lines(stage.beside("lines.png"), top, fit),
-    )
+    if fit.failed:
+        return None, (
+            f"NOT MEASURABLE on this bench: {fit.failed} edges failed to reach their target, which hides the lines"
+        )
+    if (fit.ohm > -4 * fit.sigma_ohm).all():
+        hidden = format_quantity(2 * float(fit.sigma_ohm.max()), "ohm", 2)
+        return None, (
+            f"NOT MEASURABLE on this bench: edges do not scale with their targets (chi {fit.chi:.3g}); this hides "
+            f"line resistances below {hidden}"
+        )
+    return False, f"FAILED: impedances do not scale with the conductances (chi {fit.chi:.3g}); check the wiring"
 
 
-def find_converters(stage: Stage) -> Found:
-    """Gain and offset of every DAC and ADC channel."""
-    network, top = stage.network, stage.network.topology
-    sigma = stage.read_sigma()
-    fit = calibrate_converters(
-        network,
-        configurations=min(12, max(4, stage.configurations)),
-        seed=stage.seed,
+def find_converters(context: StepContext) -> StepResult:
+    """Measure gain and offset of every DAC and ADC channel."""
+    network, top = context.network, context.network.topology
+    sigma = context.read_sigma()
+    settings = ConverterSettings(
+        configurations=min(12, max(4, context.options.configurations)),
+        seed=context.options.seed,
         read_sigma=sigma,
-        nudge_siemens=stage.nudge_siemens,
-        dac_step_V=stage.dac_step_V,
-        progress=stage.progress,
+        nudge_siemens=context.nudge_siemens,
+        dac_step_V=network.dac_step_V,
     )
-    section, worst = converter_record(fit, top, _drives(stage), network.limits.voltage)
+    fit = calibrate_converters(network, settings=settings, progress=context.progress)
+    section, worst = converter_record(fit, top, context.drives_outputs, network.limits.voltage)
     rows = [
         Row(f"{name} of {top.names[node]}", f"{100 * g:+.3f} %, {_volts(o)}", f"{100 * gs:.3f} %, {_volts(os)}")
         for name, nodes, gain, gain_sigma, offset, offset_sigma in (
             ("input DAC", top.inputs, section.input_gain, section.input_gain_sigma,
              section.input_offset_V, section.input_offset_sigma_V),
-            ("reader", top.outputs, section.reading_gain, section.reading_gain_sigma,
+            ("ADC", top.outputs, section.reading_gain, section.reading_gain_sigma,
              section.reading_offset_V, section.reading_offset_sigma_V),
         )
         for node, g, gs, o, os in zip(nodes, gain - 1, gain_sigma, offset, offset_sigma, strict=True)
     ]  # fmt: skip
     if fit.linearity is not None:
-        rows.append(Row("largest departure from straight lines", _volts(float(fit.linearity.max()))))
+        rows.append(Row("largest deviation from straight lines", _volts(float(fit.linearity.max()))))
     allowed = max(network.resolution, sigma)
-    trusted = worst <= allowed
-    common = "the common gain of all channels is a convention: no reference measured it"
-    if trusted:
-        verdict = (
-            f"trust it: every channel within {_volts(worst)} at full scale, under a step or the noise; {common}"
-        )
+    passed = worst <= allowed
+    if passed:
+        verdict = f"PASSED: every channel within {_volts(worst)} at full scale, below one ADC step or the noise"
     else:
         verdict = (
-            f"the worst channel is known to {_volts(worst)} at full scale only, more than a step or the noise "
-            f"({_volts(allowed)}): measure more configurations; {common}"
+            f"FAILED: the worst channel is known within {_volts(worst)} at full scale, more than one ADC step or "
+            f"the noise ({_volts(allowed)}); measure more configurations"
         )
-    gain_sigma = np.concatenate(relative_sigmas(fit, top, _drives(stage))[0])
-    picture = figures.draw_converters(stage.beside("converters.png"), top, fit, gain_sigma)
-    return Found("converters", trusted, verdict, tuple(rows), {"converters": section}, picture)
+    verdict += ". The common gain of all channels is a convention: no reference measured it"
+    gain_sigma = np.concatenate(relative_sigmas(fit, top, context.drives_outputs)[0])
+    picture = figures.draw_converters(context.beside("converters.png"), top, fit, gain_sigma)
+    return StepResult("converters", passed, verdict, tuple(rows), {"converters": section}, picture)
 
 
-def find_edges(stage: Stage) -> Found:
-    """Gains of all edges, and once more the converters, fitted jointly."""
-    network, top = stage.network, stage.network.topology
-    known = stage.record.converters
+def find_edges(context: StepContext) -> StepResult:
+    """Estimate the gains of all edges, and the converters again, jointly."""
+    network, top = context.network, context.network.topology
+    known = context.record.converters
 
-    def told(progress: CampaignProgress) -> None:
-        stage.progress(progress.configuration, progress.configurations)
+    def report(progress: CampaignProgress) -> None:
+        context.progress(progress.configuration, progress.configurations)
 
-    fit = estimate_edges(
-        network,
-        _circuit(network),
-        configurations=stage.configurations,
-        patterns=stage.patterns,
-        seed=stage.seed,
+    settings = CampaignSettings(
+        patterns=context.options.patterns,
+        seed=context.options.seed,
         converters=None if known is None else converter_fit(known),
-        read_sigma=stage.read_sigma(),
-        nudge_siemens=stage.nudge_siemens,
-        dac_step_V=stage.dac_step_V,
-        progress=told,
+        read_sigma=context.read_sigma(),
+        nudge_siemens=context.nudge_siemens,
+        dac_step_V=network.dac_step_V,
     )
-    converters, _ = converter_record(fit.converters, top, _drives(stage), network.limits.voltage)
+    model = Kirchhoff(top, np.full(top.n_edges, network.limits.conductance[1]))
+    fit = estimate_edges(network, model, settings, context.options.configurations, report)
+    converters, _ = converter_record(fit.converters, top, context.drives_outputs, network.limits.voltage)
     sigma, scale_sigma = gain_sigmas(fit)
     chi = math.sqrt(fit.chi2_per_dof) if math.isfinite(fit.chi2_per_dof) else 0.0
     section = EdgeRecord(
@@ -206,45 +203,49 @@ def find_edges(stage: Stage) -> Found:
         configurations=fit.configurations,
         stuck=tuple(np.flatnonzero(fit.stuck).tolist()),
     )
-    save_covariance(stage.beside("covariance.npz"), fit)
-    median, under = float(np.median(sigma)), int((sigma < 0.01).sum())
-    spread = f"{fit.spread:.1%}"
+    save_covariance(context.beside("covariance.npz"), fit)
+    median = float(np.median(sigma))
     scale = f"{scale_sigma:.2%}" if fit.scale_known else f"unknown: no current was measured ({scale_sigma:.0%})"
     rows = (
-        Row("edges", f"{top.n_edges}, of which stuck {int(fit.stuck.sum())}"),
-        Row("spread of the gains", spread, f"{fit.spread_sigma:.1%}"),
+        Row("edges", f"{top.n_edges}, of which {int(fit.stuck.sum())} stuck"),
+        Row("spread of the gains", f"{fit.spread:.1%}", f"{fit.spread_sigma:.1%}"),
         Row(
             "median uncertainty of a gain", f"{median:.2%}", "" if fit.scale_known else "without the common scale"
         ),
-        Row("edges known to 1 %", f"{under}"),
+        Row("edges known within 1 %", f"{int((sigma < 0.01).sum())}"),
         Row("common scale", f"{float(np.exp(fit.log_gains.mean())):.4f}", scale),
         Row(
             "misfit of the readings", f"chi {chi:.2f}", f"{fit.rows} readings, {fit.configurations} configurations"
         ),
     )
-    trusted = fit.noise_factor < _EXPLAINED
-    seen = "the common scale is known" if fit.scale_known else "the common scale cannot be seen from voltages"
-    if trusted:
+    passed = fit.noise_factor < _MOST_NOISE_FACTOR
+    if passed:
+        known_scale = "is known" if fit.scale_known else "is not measurable from voltages alone"
         verdict = (
-            f"trust it: the readings are explained (chi {chi:.2f}), half of the edges to {median:.2%}; {seen}"
+            f"PASSED: the model explains the readings (chi {chi:.2f}); half of the edges are known within "
+            f"{median:.2%}; the common scale {known_scale}"
         )
     else:
         verdict = (
-            f"do not trust it: the readings depart {fit.noise_factor:.1f} times more than their noise from any "
-            "set of gains; look for wires that the topology does not have, drift, or elements that are not ohmic"
+            f"FAILED: the readings deviate from the best model by {fit.noise_factor:.1f} times their noise; check "
+            "for wires missing in the topology, drift, and nonlinear elements"
         )
-    picture = figures.draw_edges(stage.beside("edges.png"), top, fit, sigma)
-    return Found("edges", trusted, verdict, rows, {"edges": section, "converters": converters}, picture)
+    picture = figures.draw_edges(context.beside("edges.png"), top, fit, sigma)
+    return StepResult("edges", passed, verdict, rows, {"edges": section, "converters": converters}, picture)
 
 
-def find_verification(stage: Stage) -> Found:
-    """Predicted against measured on fresh configurations."""
-    top, record = stage.network.topology, stage.record
+def find_verification(context: StepContext) -> StepResult:
+    """Compare predictions with measurements in new configurations."""
+    top, record = context.network.topology, context.record
     gain = np.ones(top.n_edges) if record.edges is None else record.edges.gain
-    uncertainty = None if record.edges is None else _saved_uncertainty(stage, gain)
-    # what the fit leaves uncertain of the converters is in the prediction then, not in the reading
+    uncertainty = None
+    if record.edges is not None:
+        uncertainty = prediction_uncertainty(
+            context.beside("covariance.npz"), top, gain, context.network.limits.conductance
+        )
+    # the covariance includes the converters' uncertainty, which must not be counted again in the readings
     applied = record if uncertainty is None else without_converter_sigmas(record)
-    network = CalibratedNetwork(stage.network, applied)
+    network = CalibratedNetwork(context.network, applied)
 
     def of_prediction(reached: FloatArray, x: FloatArray) -> FloatArray:
         assert uncertainty is not None
@@ -254,8 +255,8 @@ def find_verification(stage: Stage) -> Found:
         network,
         gain,
         None if uncertainty is None else of_prediction,
-        configurations=max(2, min(4, stage.configurations)),
-        seed=stage.seed,
+        configurations=max(2, min(4, context.options.configurations)),
+        seed=context.options.seed,
     )
     section = VerifyRecord(
         chi=fit.chi,
@@ -271,75 +272,40 @@ def find_verification(stage: Stage) -> Found:
         Row("in units of the stated uncertainty", f"chi {fit.chi:.2f}", f"expected 1, at most {fit.most_chi:.2f}"),
         Row("compared", f"{len(fit.measured_V)} readings of {fit.configurations} configurations"),
     )
-    trusted = fit.chi <= fit.most_chi
-    if trusted:
-        verdict = f"trust it: predictions hold within their stated uncertainty (chi {fit.chi:.2f})"
+    passed = fit.chi <= fit.most_chi
+    if passed:
+        verdict = f"PASSED: predictions are correct within their stated uncertainty (chi {fit.chi:.2f})"
     elif record.edges is None:
-        verdict = f"the edges were not calibrated, and predictions miss by {_volts(fit.rms_V)}: run the step edges"
+        verdict = (
+            f"FAILED: predictions are off by {_volts(fit.rms_V)}; the edges are not calibrated: run step edges"
+        )
     else:
         verdict = (
-            f"do not trust it: predictions miss by {fit.chi:.1f} times their stated uncertainty; the bench has "
-            "drifted, or edges do not repeat what they are programmed to: calibrate again"
+            f"FAILED: predictions are off by {fit.chi:.1f} times their stated uncertainty; the bench drifted, or "
+            "programming does not repeat: calibrate again"
         )
-    picture = figures.draw_verification(stage.beside("verify.png"), top, fit)
-    return Found("verify", trusted, verdict, rows, {"verify": section}, picture)
+    picture = figures.draw_verification(context.beside("verify.png"), top, fit)
+    return StepResult("verify", passed, verdict, rows, {"verify": section}, picture)
 
 
-FINDERS: Final[dict[str, Callable[[Stage], Found]]] = {
+STEPS: Final[dict[str, Callable[[StepContext], StepResult]]] = {
     "noise": find_noise,
     "lines": find_lines,
-    "pulses": pulses_of,
+    "pulses": find_pulses,
     "converters": find_converters,
     "edges": find_edges,
     "verify": find_verification,
 }
-"""The steps in the order in which they build on each other."""
+"""The steps in the order in which they depend on each other."""
 
 ON_REQUEST: Final = {
-    "pulses": "left out: it pulses devices more than programming does; to have it: hwlearn calibrate BENCH pulses"
+    "pulses": "SKIPPED: pulses wear devices; to run this step, name it: hwlearn calibrate BENCH pulses"
 }
-"""Steps that wait to be named where the hardware can take them, and what is said instead."""
+"""Steps that run only if they are named, where the hardware supports them, with the verdict given otherwise."""
 
-ANSWERS: Final = {"noise": 3, "lines": 1 + 2 * LEVELS}
-"""How many requests a step makes of the network, where that is fixed."""
+REQUESTS: Final = {"noise": 3, "lines": 1 + 2 * LEVELS}
+"""Number of requests that a step sends to the network, where it is fixed."""
 
 
 def _volts(value: float) -> str:
     return format_quantity(float(value), "V", 3)
-
-
-def _circuit(network: Network) -> Kirchhoff:
-    top = network.topology
-    return Kirchhoff(top, np.full(top.n_edges, network.limits.conductance[1]))
-
-
-def _drives(stage: Stage) -> bool:
-    """Tell whether the outputs' DACs are excited."""
-    nudges = stage.network.nudges
-    return "clamp" in nudges or ("resistor" in nudges and stage.nudge_siemens is not None)
-
-
-def _saved_uncertainty(stage: Stage, gain: FloatArray) -> Callable[[FloatArray, FloatArray], FloatArray] | None:
-    """Return what the kept covariance says of a prediction; None if it is not that of the record."""
-    path = stage.beside("covariance.npz")
-    if not path.is_file():
-        return None
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
-            arrays = {name: kept[name] for name in ("unknowns", "covariance", "stuck", "gains")}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise SetupError(f"{path} is damaged ({error}); run the step edges again") from None
-    if not np.array_equal(arrays["gains"], gain):
-        return None
-    top = stage.network.topology
-    layout = Layout.of(top)
-    middle = math.sqrt(math.prod(stage.network.limits.conductance))
-
-    def uncertainty(reached: FloatArray, told: FloatArray) -> FloatArray:
-        model = EdgeModel(top, layout, np.where(arrays["stuck"], middle, reached))
-        phase = Phase("free", told, np.full((len(told), top.n_outputs), np.nan))
-        slope = model.respond(arrays["unknowns"], phase, currents=False).d_volts
-        variance = np.einsum("sop,pq,soq->so", slope, arrays["covariance"], slope, optimize=True)
-        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
-
-    return uncertainty

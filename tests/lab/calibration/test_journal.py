@@ -106,7 +106,7 @@ def test_a_damaged_answer_is_measured_again(twin, small, tmp_path):
 
 def test_other_settings_begin_anew_and_other_hardware_is_refused(twin, small, tmp_path):
     broken_off(twin, tmp_path / "j", small, 6)
-    with pytest.raises(SetupError, match=r"unfinished calibration in .* is of another instrument"):
+    with pytest.raises(SetupError, match=r"unfinished calibration in .* was made with another instrument"):
         Journal(tmp_path / "j", {**FACTS, "instruments": ["b"]})
     with Journal(tmp_path / "j", FACTS) as journal:
         assert journal.entries == 6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
-from hwlearn.calibration.lines import NotSeenError, measure_lines
+from hwlearn.calibration.lines import NotMeasurableError, measure_lines
 from hwlearn.calibration.noise import SHARE_OF_NUDGE, measure_noise
 from hwlearn.calibration.verify import verify
 from hwlearn.errors import SetupError
@@ -39,14 +39,14 @@ def test_averaging_as_white_noise_allows(make):
     left = 1e-3 / math.sqrt(fit.recommended)
     assert left <= 1.1 * SHARE_OF_NUDGE * 0.2
     assert left * math.sqrt(2) > 0.9 * SHARE_OF_NUDGE * 0.2  # half of it would not have been enough
-    assert fit.as_stated
+    assert fit.within_specification
 
 
 def test_a_quiet_bench_needs_no_averages(make):
     fit = measure_noise(make())
     assert fit.recommended == 1
     assert fit.sigma_V.max() < 1e-15
-    assert fit.as_stated
+    assert fit.within_specification
     assert not fit.lags
 
 
@@ -58,7 +58,7 @@ def test_rounding_counts_where_noise_does_not_show(make):
 def test_more_noise_than_stated(make, mocker):
     twin = make(read_noise_V=1e-3)
     mocker.patch.object(twin, "_voltage_sigma", 5e-4)
-    assert not measure_noise(twin).as_stated
+    assert not measure_noise(twin).within_specification
 
 
 @pytest.mark.parametrize("tau", [10e-6, 30e-6, 200e-6])
@@ -108,14 +108,14 @@ def test_edges_that_do_not_scale_are_seen(make):
 
 def test_no_currents_no_lines(small, bench_limits):
     twin = KirchhoffTwin(small[0], bench_limits, current_readout=False)
-    with pytest.raises(NotSeenError, match="does not measure the currents"):
+    with pytest.raises(NotMeasurableError, match="does not measure the currents"):
         measure_lines(twin)
     assert twin.measurements == 1
 
 
 def test_two_inputs_show_only_the_sum(bench_limits):
     topology = hl.Topology.grid(3, 3, inputs=[0, 8], outputs=[4])
-    with pytest.raises(NotSeenError, match="it takes 3 inputs"):
+    with pytest.raises(NotMeasurableError, match="it takes 3 inputs"):
         measure_lines(KirchhoffTwin(topology, bench_limits))
 
 

@@ -1,4 +1,4 @@
-"""Single devices whose pulses and readings go through a journal."""
+"""`JournaledDevices`: single devices whose pulses and readings are kept in a journal."""
 
 from __future__ import annotations
 
@@ -9,70 +9,70 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.device_access import DeviceAccess
-from hwlearn.lab.calibration.journal import Journal
+from hwlearn.lab.calibration.journal.journal import Journal
 
-_SLICE_S: Final = 1.0  # of a wait, so that it can be interrupted
+_SLICE_S: Final = 1.0  # longest uninterrupted wait
 
 
 class JournaledDevices(DeviceAccess):
-    """Devices whose pulses are on disk before they are given, and whose readings before they are used.
+    """Devices whose pulses are on disk before they are applied, and whose readings before they are returned.
 
-    A procedure that is run again gets the kept readings, and no device a pulse that it had: a pulse is kept
-    before it is given, so one during which the program died counts as given. Devices that forget (a simulation)
-    are brought to where they were by doing all of it again.
+    A procedure that is run again gets the stored readings, and no device gets the same pulse twice. A pulse is
+    stored before it is applied, so a pulse during which the program ended counts as applied. Volatile devices (a
+    simulation) get all pulses and readings again, which restores their state.
 
     Parameters
     ----------
     devices : DeviceAccess
     journal : Journal
-    answered : callable
-        Called after each answer, and told whether it came from the journal.
+    on_answer : callable
+        Called after each answer with whether it came from the journal.
     number : callable
-        Returns the number of the next entry of the journal, which others may share.
+        Returns the number of the next entry of the journal, which the network shares.
     """
 
     def __init__(
         self,
         devices: DeviceAccess,
         journal: Journal,
-        answered: Callable[[bool], None],
+        on_answer: Callable[[bool], None],
         number: Callable[[], int],
     ) -> None:
         super().__init__(devices.n_edges, devices.limits)
         self.volatile = devices.volatile
         self._devices, self._journal = devices, journal
-        self._answered, self._number = answered, number
+        self._on_answer, self._number = on_answer, number
         self._time = 0.0
-        self._read_inside = np.zeros(devices.n_edges, dtype=bool)  # since its last pulse there
+        self._read_inside = np.zeros(devices.n_edges, dtype=bool)  # by the inner devices, since their last pulse
 
     def edge_name(self, edge: int) -> str:
-        """Return how messages call a device."""
+        """Return the name of a device in messages."""
         return self._devices.edge_name(edge)
 
     def now(self) -> float:
-        """Return the time at which the last answer came, by the clock of the devices inside."""
+        """Return the time of the last answer in seconds, by the clock of the inner devices."""
         return self._time
 
     def expected_current(self, edge: int, amplitude: float) -> float:
-        """Return the amperes that a pulse would drive, from the last reading; NaN if there is none."""
+        """Return the current in amperes expected from a pulse, from the last reading; NaN without a reading."""
         if self._read_inside[edge]:
             return self._devices.expected_current(edge, amplitude)
         return super().expected_current(edge, amplitude)  # the reading came from the journal
 
     def rest(self, seconds: float) -> None:
-        """Let time pass without any voltage, in slices between which Ctrl-C is heard."""
+        """Wait without any voltage applied, in slices between which Ctrl-C acts."""
         left = seconds
         while left > 0:
             part = left if self.volatile else min(left, _SLICE_S)
-            self._step({"kind": "rest", "seconds": part}, lambda part=part: self._rested(part))  # type: ignore[misc]
+            self._step({"kind": "rest", "seconds": part}, lambda part=part: self._wait(part))  # type: ignore[misc]
             left -= part
 
-    def _rested(self, seconds: float) -> FloatArray:
+    def _wait(self, seconds: float) -> FloatArray:
         self._devices.rest(seconds)
         return np.zeros(0)
 
     def readings(self, edge: int, voltage: float, times: int) -> FloatArray:
-        """Read one device several times: siemens (times,); raises as `read`."""
+        """Return several readings of one device in siemens (times,); raises as `read`."""
         k = self.checked_edge(edge)
         self.limits.check_read(self.edge_name(k), voltage)
         request = {"kind": "read", "edge": k, "voltage": voltage, "times": times}
@@ -95,18 +95,18 @@ class JournaledDevices(DeviceAccess):
             self._journal.keep(number, request, {"at": np.array(self._devices.now())})
         if kept is None or self.volatile:
             if not self._read_inside[edge]:
-                self._devices.read(edge, self.limits.read_voltage)  # the reading before came from the journal
+                self._devices.read(edge, self.limits.read_voltage)  # its last reading came from the journal
             self._read_inside[edge] = False
             self._devices.pulse(edge, amplitude, width)
-        self._answered(kept is not None)
+        self._on_answer(kept is not None)
 
     def _step(
-        self, request: dict[str, object], ask: Callable[[], FloatArray], read: int | slice | None = None
+        self, request: dict[str, object], measure: Callable[[], FloatArray], read: int | slice | None = None
     ) -> FloatArray:
         number = self._number()
         kept = self._journal.answer(number, request)
         if kept is None or self.volatile:
-            value = np.asarray(ask())
+            value = np.asarray(measure())
             if read is not None:
                 self._read_inside[read] = True
             at = self._devices.now()
@@ -115,5 +115,5 @@ class JournaledDevices(DeviceAccess):
         else:
             self._journal.keep(number, request, {"value": value, "at": np.array(at)})
         self._time = at
-        self._answered(kept is not None)
+        self._on_answer(kept is not None)
         return value
