@@ -193,13 +193,16 @@ def pty_responder() -> Iterator[Callable[[Callable[[bytes], bytes | None]], str]
     import pty
     import tty
 
-    open_fds: list[int] = []
+    masters: list[int] = []
+    slaves: list[int] = []
+    threads: list[threading.Thread] = []
 
     def make(answer: Callable[[bytes], bytes | None]) -> str:
         master, slave = pty.openpty()
         tty.setraw(master)
         tty.setraw(slave)
-        open_fds.extend((master, slave))
+        masters.append(master)
+        slaves.append(slave)
 
         def talk() -> None:
             pending = b""
@@ -212,11 +215,16 @@ def pty_responder() -> Iterator[Callable[[Callable[[bytes], bytes | None]], str]
                         while reply:
                             reply = reply[os.write(master, reply) :]
 
-        threading.Thread(target=talk, daemon=True).start()
+        threads.append(threading.Thread(target=talk, daemon=True))
+        threads[-1].start()
         return os.ttyname(slave)
 
     yield make
-    for fd in open_fds:
+    for fd in slaves:
+        os.close(fd)  # ends the reads of the threads
+    for thread in threads:
+        thread.join(DEADLINE_S)  # before the next test reuses the number of a master
+    for fd in masters:
         os.close(fd)
 
 

@@ -269,7 +269,7 @@ def test_identity_selects_the_driver(line, family):
 
 
 @pytest.mark.parametrize("line", ["HEWLETT-PACKARD,34401A,0,10-5-2", "KEITHLEY INSTRUMENTS,MODEL 24000,1,1"])
-def test_an_unknown_instrument_is_refused(line):
+def test_unknown_instrument_is_rejected(line):
     with pytest.raises(UnknownInstrumentError, match="no driver for"):
         family_by_identity(Identity.parse(line))
 
