@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from hwlearn.circuit.crossbar.solution import solve_crossbar
     from hwlearn.circuit.kirchhoff import Kirchhoff
     from hwlearn.circuit.loops import projector
+    from hwlearn.circuit.spice.netlist import read_spice, write_spice
     from hwlearn.circuit.topology import Topology
     from hwlearn.errors import HwlearnError
     from hwlearn.lab.bench.bench import Bench, open_bench
@@ -75,8 +76,10 @@ __all__ = [
     "loops",
     "open_bench",
     "projector",
+    "read_spice",
     "solve_crossbar",
     "subsets",
+    "write_spice",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -86,6 +89,7 @@ __getattr__, __dir__ = lazy_names(
         "hwlearn.circuit.crossbar.solution": ["solve_crossbar"],
         "hwlearn.circuit.kirchhoff": ["Kirchhoff"],
         "hwlearn.circuit.loops": ["projector"],
+        "hwlearn.circuit.spice.netlist": ["read_spice", "write_spice"],
         "hwlearn.circuit.topology": ["Topology"],
         "hwlearn.errors": ["HwlearnError"],
         "hwlearn.lab.bench.bench": ["Bench", "open_bench"],

@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Real
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,9 +18,6 @@ from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.elements import OHMIC, Element, ElementTable
 from hwlearn.circuit.graphs import crossbar_edges, lattice_edges, layer_edges, random_edges
 from hwlearn.errors import CircuitError, TopologyError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -452,49 +449,6 @@ class Topology:
             find(outputs, "outputs"),
             None if ground is None else find([ground], "ground")[0],
             names=[str(label) for label in index],
-        )
-
-    @classmethod
-    def from_spice(
-        cls,
-        netlist: str | Path,
-        inputs: Iterable[str] | None = None,
-        outputs: Iterable[str] | None = None,
-    ) -> Self:
-        """Take the graph of a SPICE netlist (text, or a path to a file); see `hwlearn.circuit.spice`.
-
-        Voltage sources name the inputs and ``.print``/``.save`` lines the outputs unless they are given
-        here. The resistances of the netlist are read by `hwlearn.circuit.spice`.
-        """
-        from hwlearn.circuit.spice import netlist as spice  # the netlist reader builds topologies itself
-
-        return cls._like(spice.parse(netlist, inputs=inputs, outputs=outputs).topology)
-
-    def to_spice(
-        self,
-        conductances: ArrayLike,
-        input_volts: ArrayLike | None = None,
-        output_amperes: ArrayLike | None = None,
-        title: str = "hwlearn network",
-    ) -> str:
-        """Write an operating-point netlist that ngspice can run; see `hwlearn.circuit.spice.netlist.write`."""
-        from hwlearn.circuit.spice import netlist as spice
-
-        return spice.write(self, conductances, input_volts, output_amperes, title)
-
-    @classmethod
-    def _like(cls, other: Topology) -> Self:
-        return cls(
-            other.n_nodes,
-            other.edges,
-            other.inputs,
-            other.outputs,
-            other.ground,
-            names=other.names,
-            fixed_edges=other.fixed_edges,
-            fixed_conductances=other.fixed_conductances,
-            elements=None if other.elements is None else other.edge_elements,
-            fixed_elements=None if other.elements is None else other.fixed_edge_elements,
         )
 
     # --- checks -------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 
 from hwlearn import Kirchhoff, Topology
 from hwlearn.circuit.linear import factor
+from hwlearn.circuit.spice import spice_text
 from hwlearn.errors import CircuitError, SingularCircuitError
 
 
@@ -96,7 +97,7 @@ def test_voltages_agree_with_ngspice(circuit_of, ngspice, figure):
         t, g, x, e = circuit_of(seed)
         i = 1e-6 * e[0]
         V = Kirchhoff(t, g).solve(x[:1], injected=i)[0]
-        printed = ngspice(t.to_spice(g, x[0], i))
+        printed = ngspice(spice_text(t, g, x[0], i))
         read = [0.0 if k == t.ground else printed[name] for k, name in enumerate(t.names)]
         worst = max(worst, relative(V, np.array(read)))
         sources = [-printed[f"v{k}#branch"] for k in range(t.n_inputs)]

@@ -1,10 +1,10 @@
-"""The lines ("cards") of a SPICE netlist: continuation, comments, values, and which cards a network may have."""
+"""The lines ("cards") of a SPICE netlist: continuation, comments, values, and the cards that are allowed."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -34,7 +34,7 @@ _ALLOWED: Final = (
 
 
 class Resistor(NamedTuple):
-    """One R element between two nodes; a fixed one is no edge that learns."""
+    """One R element between two nodes; a fixed one is not programmable."""
 
     a: str
     b: str
@@ -42,16 +42,29 @@ class Resistor(NamedTuple):
     fixed: bool
 
 
+class Card(NamedTuple):
+    """One line of a netlist with its continuation lines, in lower case."""
+
+    line: int
+    text: str
+    comment: str
+
+    @property
+    def words(self) -> list[str]:
+        """The words of the line; ``=`` separates words too."""
+        return self.text.replace("=", " ").split() or [self.text]
+
+
 @dataclass
 class Cards:
-    """What the cards of a netlist say, gathered one after the other; nodes are lower case, ground is ``0``.
+    """Content of the cards of a netlist, read one after the other; nodes are lower case, ground is ``0``.
 
     Attributes
     ----------
     title : str
         The first line.
     names : dict
-        Node -> the name that a comment gives it; in the order of the comments.
+        Node -> its name in a comment, in the order of the comments.
     resistors : list of Resistor
         In the order of the netlist.
     volts, amperes : dict
@@ -59,7 +72,7 @@ class Cards:
     printed : list of str
         Nodes that are printed, saved or probed.
     lines : dict
-        (``"names"``, ``"volts"``, ``"amperes"`` or ``"printed"``, node) -> the last line that said so.
+        (``"names"``, ``"volts"``, ``"amperes"`` or ``"printed"``, node) -> the last line with that entry.
     """
 
     title: str = ""
@@ -72,12 +85,12 @@ class Cards:
     _elements: dict[str, int] = field(default_factory=dict)
 
     def read(self, text: str) -> None:
-        """Take in a whole netlist.
+        """Read a whole netlist.
 
         Raises
         ------
         TopologyError
-            If a line is no part of a resistor network; the line is named.
+            If a line is not part of a resistor network; the line is named.
         CircuitError
             If a value cannot be read or a resistance is not positive; the line is named.
         """
@@ -95,13 +108,13 @@ class Cards:
                 control = card.line
             else:
                 try:
-                    self._take(card)
+                    self.take(card)
                 except (TopologyError, CircuitError) as error:
                     raise type(error)(f"line {card.line}: {error}") from None
         if control:
             raise TopologyError(f"line {control}: .control without .endc")
 
-    def _uncommented(self, text: str) -> Iterator[_Card]:
+    def _uncommented(self, text: str) -> Iterator[Card]:
         for line, raw in enumerate(text.splitlines(), start=2):
             written = raw.strip()
             if written.startswith("*"):
@@ -109,7 +122,7 @@ class Cards:
                 continue
             text, *comment = _COMMENT.split(written, maxsplit=1)
             if text.strip():
-                yield _Card(line, text.strip().lower(), comment[0].strip() if comment else "")
+                yield Card(line, text.strip().lower(), comment[0].strip() if comment else "")
 
     def _take_name(self, line: int, comment: str) -> None:
         if match := _NODE_NAME.fullmatch(comment):
@@ -117,23 +130,37 @@ class Cards:
             try:
                 self.names[node] = json.loads(match[2])
             except json.JSONDecodeError:
-                raise TopologyError(f"line {line}: {match[2]} is no quoted node name") from None
+                raise TopologyError(f"line {line}: {match[2]} is not a quoted node name") from None
             self.lines["names", node] = line
 
-    def _take(self, card: _Card) -> None:
+    def take(self, card: Card) -> None:
+        """Read one card.
+
+        Raises
+        ------
+        TopologyError, CircuitError
+            As `read`, without the line number.
+        """
         word = card.words[0]
-        if word.startswith("."):
-            take = _DOT_CARDS.get(word)
-        else:
-            take = _ELEMENTS.get(word[0])
+        if not word.startswith("."):
             if word in self._elements:
                 raise TopologyError(f"{word!r} is already on line {self._elements[word]}; names are used once")
             self._elements[word] = card.line
-        if take is None:
-            raise TopologyError(f"{card.text!r} is no part of a resistor network; {_ALLOWED}")
-        take(self, card)
+        match word if word.startswith(".") else word[0]:
+            case "r":
+                self._resistor(card)
+            case "v":
+                self._voltage(card)
+            case "i":
+                self._current(card)
+            case ".print" | ".save" | ".probe":
+                self._print(card)
+            case ".op" | ".option" | ".options":
+                pass  # for the simulator: how to solve the circuit
+            case _:
+                raise TopologyError(f"{card.text!r} is not part of a resistor network; {_ALLOWED}")
 
-    def _resistor(self, card: _Card) -> None:
+    def _resistor(self, card: Card) -> None:
         rest = card.words[1:]
         if len(rest) == 4 and rest[2] in ("r", "resistance"):
             del rest[2]
@@ -145,99 +172,71 @@ class Cards:
         if not (ohms > 0 and 0 < 1 / ohms < np.inf):
             raise CircuitError(f"{card.text!r} has {ohms:g} ohm; a resistance must be positive and finite")
         siemens, mark = 1 / ohms, _MARK.fullmatch(card.comment)
-        # the conductance in the comment counts while it is that of the value, which someone may have edited
+        # the exact conductance in the comment is used unless the resistance was edited
         if mark and mark[1] and abs(float(mark[1]) * ohms - 1) < 4 * np.finfo(np.float64).eps:
             siemens = float(mark[1])
         self.resistors.append(Resistor(a, b, siemens, bool(mark and mark[2])))
 
-    def _voltage(self, card: _Card) -> None:
+    def _voltage(self, card: Card) -> None:
         node, value = _source_to_ground(card, "V")
         if node in self.volts:
-            raise TopologyError(f"{card.text!r} drives node {node}, which another source drives already")
+            raise TopologyError(f"{card.text!r} drives node {node}, which already has a source")
         self.volts[node] = value
         self.lines["volts", node] = card.line
 
-    def _current(self, card: _Card) -> None:
-        # a SPICE current source takes its current out of its first node and into its second
+    def _current(self, card: Card) -> None:
+        # a SPICE current source draws its current from its first node and pushes it into its second
         node, value = _source_to_ground(card, "A")
         self.amperes[node] = self.amperes.get(node, 0.0) - value
         self.lines["amperes", node] = card.line
 
-    def _print(self, card: _Card) -> None:
+    def _print(self, card: Card) -> None:
         text = " ".join(card.text.split()[1:])
         if card.words[0] == ".print":
             text = re.sub(r"^(op|dc)\b", "", text)
         left = _PRINTED_NO_NODE.sub("", _PRINTED.sub("", text)).strip()
         if left:
-            raise TopologyError(f"{left!r} in {card.text!r} is no node; write v(node) for each output")
+            raise TopologyError(f"{left!r} in {card.text!r} is not a node; write v(node) for each output")
         for name in _PRINTED.findall(text):
             node = _node(name)
             self.lines["printed", node] = card.line
             if node not in self.printed:
                 self.printed.append(node)
 
-    def _ignore(self, card: _Card) -> None:
-        """Leave it to the simulator: it says how to solve, not what."""
-
-
-class _Card(NamedTuple):
-    line: int
-    text: str
-    comment: str
-
-    @property
-    def words(self) -> list[str]:
-        return self.text.replace("=", " ").split()
-
-
-_ELEMENTS: Final[dict[str, Callable[[Cards, _Card], None]]] = {
-    "r": Cards._resistor,
-    "v": Cards._voltage,
-    "i": Cards._current,
-}
-_DOT_CARDS: Final[dict[str, Callable[[Cards, _Card], None]]] = {
-    ".print": Cards._print,
-    ".save": Cards._print,
-    ".probe": Cards._print,
-    ".op": Cards._ignore,
-    ".option": Cards._ignore,
-    ".options": Cards._ignore,
-}
-
 
 def check_title(title: str) -> None:
-    """Refuse a title that reads as a card: SPICE would drop that card without a word.
+    """Refuse a title that reads as a card: SPICE would ignore that card without a message.
 
     Raises
     ------
     TopologyError
-        If it does.
+        If the title reads as a card.
     """
     text = _COMMENT.split(title, maxsplit=1)[0].strip().lower()
     if not text or text.startswith("*"):
         return
     try:
-        Cards()._take(_Card(1, text, ""))
+        Cards().take(Card(1, text, ""))
     except (TopologyError, CircuitError):
         return
     raise TopologyError(
-        f"line 1: {title.strip()!r} reads as a card, but SPICE takes the first line for the title; "
+        f"line 1: {title.strip()!r} reads as a card, but the first line of a SPICE netlist is its title; "
         "put a title above it"
     )
 
 
-def _joined(cards: Iterator[_Card]) -> Iterator[_Card]:
-    """Join each continuation line to the card before it."""
-    last: _Card | None = None
+def _joined(cards: Iterator[Card]) -> Iterator[Card]:
+    """Append each continuation line to the card before it."""
+    last: Card | None = None
     for card in cards:
         if not card.text.startswith("+"):
             if last is not None:
                 yield last
             last = card
         elif last is None:
-            raise TopologyError(f"line {card.line}: '+' continues a line, but no line comes before it")
+            raise TopologyError(f"line {card.line}: '+' continues a line, but there is no line before it")
         else:
-            last = _Card(last.line, f"{last.text} {card.text[1:].strip()}", card.comment or last.comment)
+            last = Card(last.line, f"{last.text} {card.text[1:].strip()}", card.comment or last.comment)
     if last is not None:
         yield last
 
@@ -246,8 +245,8 @@ def _node(name: str) -> str:
     return GROUND if name == "gnd" else name
 
 
-def _source_to_ground(card: _Card, unit: str) -> tuple[str, float]:
-    """Return the live node and the value, counted from the live node to ground."""
+def _source_to_ground(card: Card, unit: str) -> tuple[str, float]:
+    """Return the node that is not ground, and the value counted from that node to ground."""
     rest = card.words[1:]
     if len(rest) == 4 and rest[2] == "dc":
         del rest[2]
@@ -255,7 +254,9 @@ def _source_to_ground(card: _Card, unit: str) -> tuple[str, float]:
         raise TopologyError(f"{card.text!r} is not of the form '{unit[0]}name node 0 DC value'")
     a, b, value = _node(rest[0]), _node(rest[1]), _value(rest[2], unit)
     if (a == GROUND) == (b == GROUND):
-        raise TopologyError(f"{card.text!r} must join a node to ground (node 0); sources between nodes cannot be")
+        raise TopologyError(
+            f"{card.text!r} must connect a node to ground (node 0); sources between other nodes are not supported"
+        )
     return (a, value) if b == GROUND else (b, -value)
 
 
@@ -267,5 +268,5 @@ def _value(text: str, unit: str) -> float:
                 mantissa, _, exponent = match[1].partition("e")
                 return float(f"{mantissa}e{int(exponent or 0) + power}")  # rounded once: 4.7k is 4700.0
     raise CircuitError(
-        f"{text!r} is no value in {unit}; write a number with a suffix f p n u m k meg g t or none (m is milli)"
+        f"{text!r} is not a value in {unit}; write a number with a suffix f p n u m k meg g t or none (m is milli)"
     )

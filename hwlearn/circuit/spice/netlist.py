@@ -1,8 +1,8 @@
-"""SPICE netlists of resistor networks: read one into a graph, write one that ngspice can run.
+"""SPICE netlists of resistor networks: read them into a graph, write them for ngspice.
 
-Two kinds of comment carry what SPICE has no word for, so that a network comes back as it was written:
-``* hwlearn: node n1 "row 1"`` gives the nodes their order and names, and ``; 0.001 S, fixed`` after a resistor
-its exact conductance, and that it is a fixed edge.
+Two kinds of comments store what SPICE cannot express, so that a network is read back exactly as it was written:
+``* hwlearn: node n1 "row 1"`` gives the order and names of the nodes; ``; 0.001 S, fixed`` after a resistor gives
+its exact conductance and marks a fixed edge.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.batches import batch
-from hwlearn.circuit.elements.kinds import OHMIC, Element
+from hwlearn.circuit.elements import OHMIC, Element
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.spice.cards import GROUND, Cards, check_title
 from hwlearn.circuit.topology import Topology
@@ -31,18 +31,18 @@ _RESERVED: Final = {"gnd", "all", "allv", "alli", "ally"}
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Netlist:
-    """A netlist that was read.
+    """The network in a SPICE netlist.
 
     Attributes
     ----------
     topology : Topology
-        The graph; node 0 (or gnd) is ``ground`` if a resistor touches it.
+        The graph; node 0 (or gnd) is ``ground`` if a resistor is connected to it.
     conductances : ndarray, shape (E,)
         Siemens, in the order of the netlist.
     input_volts : ndarray, shape (n_in,)
         Volts of the sources; NaN at an input that has none.
     output_amperes : ndarray, shape (n_out,)
-        Amperes that current sources push into the outputs.
+        Amperes of the current sources into the outputs.
     title : str
         The first line.
     """
@@ -54,20 +54,20 @@ class Netlist:
     title: str
 
 
-def parse(
+def read_spice(
     netlist: str | Path, inputs: Iterable[str] | None = None, outputs: Iterable[str] | None = None
 ) -> Netlist:
-    """Read a SPICE netlist: R elements, DC sources to ground, and the lines that say what to print.
+    """Read a SPICE netlist: R elements, DC sources to ground, and the nodes that are printed.
 
     Parameters
     ----------
     netlist : str or Path
-        The text. A `Path`, or a string of a single line, is a file to read.
+        A file, or the text itself: a string with more than one line.
     inputs : iterable of str, optional
-        Names of the driven nodes; unless given those with a V source, in their order.
+        Names of the driven nodes; those with a V source unless given, in the order of the netlist.
     outputs : iterable of str, optional
-        Names of the nodes to read; unless given those of ``.print``, ``.save`` and ``.probe``, in their
-        order, that no source drives.
+        Names of the nodes to read; unless given, those of ``.print``, ``.save`` and ``.probe`` without a source,
+        in the order of the netlist.
 
     Returns
     -------
@@ -76,13 +76,13 @@ def parse(
     Raises
     ------
     TopologyError
-        If the file cannot be read, a line is no part of a resistor network, or the graph is none.
+        If the file cannot be read, a line is not part of a resistor network, or the graph is invalid.
     CircuitError
         If a value cannot be read or a resistance is not positive; the line is named.
 
     Examples
     --------
-    >>> divider = parse('''a divider
+    >>> divider = read_spice('''a divider
     ... V1 in 0 DC 1.0
     ... R1 in mid 1k
     ... R2 mid 0 2kohm
@@ -96,7 +96,7 @@ def parse(
     touched = dict.fromkeys(node for r in cards.resistors for node in (r.a, r.b))
     for (_, node), line in cards.lines.items():
         if node not in touched and node != GROUND:
-            raise TopologyError(f"line {line}: no resistor touches node {node!r}")
+            raise TopologyError(f"line {line}: no resistor is connected to node {node!r}")
     index = {node: k for k, node in enumerate(dict.fromkeys([*cards.names, *touched]))}
     names = [cards.names.get(node, node) for node in index]
 
@@ -124,7 +124,7 @@ def parse(
     for node in cards.amperes:
         if node not in read:
             raise TopologyError(
-                f"line {cards.lines['amperes', node]}: a current is pushed into {node!r}, which is no output"
+                f"line {cards.lines['amperes', node]}: a current source at {node!r}, which is not an output"
             )
     edges = [r for r in cards.resistors if not r.fixed]
     wires = [r for r in cards.resistors if r.fixed]
@@ -147,16 +147,43 @@ def parse(
     )
 
 
-def write(
+def write_spice(
+    topology: Topology,
+    conductances: ArrayLike,
+    path: str | Path,
+    input_volts: ArrayLike | None = None,
+    output_amperes: ArrayLike | None = None,
+    title: str = "hwlearn network",
+) -> None:
+    """Write an operating-point netlist to a file; `spice_text` describes the other parameters.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file; it is replaced if it exists.
+
+    Raises
+    ------
+    CircuitError, TopologyError
+        As `spice_text`; also if the file cannot be written.
+    """
+    text = spice_text(topology, conductances, input_volts, output_amperes, title)
+    try:
+        Path(path).write_text(text, encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise TopologyError(f"cannot write netlist file {str(path)!r}: {_reason(error)}") from error
+
+
+def spice_text(
     topology: Topology,
     conductances: ArrayLike,
     input_volts: ArrayLike | None = None,
     output_amperes: ArrayLike | None = None,
     title: str = "hwlearn network",
 ) -> str:
-    """Write an operating-point netlist; ``ngspice -b`` prints its node voltages to 15 digits.
+    """Return an operating-point netlist; ``ngspice -b`` prints its node voltages to 15 digits.
 
-    Elements that are no resistors become B sources of their law; `parse` reads netlists of resistors alone.
+    Nonlinear elements become B sources with the law of the element. `read_spice` reads netlists of resistors only.
 
     Parameters
     ----------
@@ -174,20 +201,20 @@ def write(
     Returns
     -------
     str
-        `parse` makes the same topology, conductances, volts and amperes of it.
+        `read_spice` returns the same topology, conductances, volts and amperes for it.
 
     Raises
     ------
     CircuitError
         If conductances, volts or amperes do not fit, part of the circuit floats, or an element has no
-        expression that SPICE takes.
+        SPICE expression.
     TopologyError
-        If the title is more than one line, or reads as a line of the circuit.
+        If the title has more than one line, or reads as a line of the circuit.
     """
     if len(title.splitlines()) > 1:
-        raise TopologyError(f"a netlist's title is one line, got {title!r}")
+        raise TopologyError(f"the title of a netlist is one line, got {title!r}")
     check_title(title)
-    g = Kirchhoff(topology, conductances).conductances  # for its checks alone
+    g = Kirchhoff(topology, conductances).conductances  # only to check them
     node = _safe_names(topology)
     volts = _one_sample(input_volts, topology.n_inputs, "input_volts")
     lines = [title.strip()]
@@ -206,18 +233,18 @@ def write(
                 lines.append(f"R{kind}{k} {a} {b} {1 / s!r} ; {s!r} S{mark}")
             else:
                 lines.append(f"B{kind}{k} {a} {b} I={_law(elements[k], a, b, s)}")
-    # the number of digits that a batch run prints is a variable; .options cannot set it
+    # .options cannot set the number of printed digits of a batch run
     lines += [".options reltol=1e-9 vntol=1e-12 abstol=1e-18", ".control", "set numdgt=15", ".endc", ".op"]
     lines += [f".save v({node[n]})" for n in topology.outputs]
     return "\n".join([*lines, ".end", ""])
 
 
 def _law(element: Element, a: str, b: str, theta: float) -> str:
-    """Return the current from node a to node b as SPICE takes it."""
+    """Return the current from node a to node b as a SPICE expression."""
     across = f"(-v({b}))" if a == GROUND else f"v({a})" if b == GROUND else f"v({a},{b})"
     law = element.spice(across, theta)
     if law is None:
-        raise CircuitError(f"the element {element!r} has no expression for SPICE; give it one")
+        raise CircuitError(f"the element {element!r} has no SPICE expression; set its `expression`")
     return law
 
 
@@ -227,14 +254,18 @@ def _text(netlist: str | Path) -> str:
     try:
         return Path(netlist).read_text(encoding="utf-8", errors="replace")
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise TopologyError(
-            f"cannot read netlist file {str(netlist)!r}: {reason}; give a file that exists, or the text itself"
+            f"cannot read netlist file {str(netlist)!r}: {_reason(error)}; "
+            "give a file that exists, or the text itself"
         ) from error
 
 
+def _reason(error: OSError | ValueError) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
 def _safe_names(topology: Topology) -> list[str]:
-    """Return a name for each node that SPICE can take: its own where that is one, ground is ``0``."""
+    """Return a valid SPICE name for each node: its own name if valid; ground is ``0``."""
     own = {name for name in topology.names if _SAFE.fullmatch(name) and name not in _RESERVED}
     safe = []
     for k, name in enumerate(topology.names):

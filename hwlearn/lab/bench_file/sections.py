@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hwlearn.circuit.spice import netlist as spice
+from hwlearn.circuit.spice import read_spice
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, closest
 from hwlearn.lab.bench_file.elements import DiodeTable, ElementTable
@@ -141,7 +141,7 @@ class SpiceNetwork(NetworkSection):
 
     def graph(self, folder: Path) -> Topology:
         """Read the netlist."""
-        return spice.parse(folder / self.file, inputs=self.inputs, outputs=self.outputs).topology
+        return read_spice(folder / self.file, inputs=self.inputs, outputs=self.outputs).topology
 
 
 NETWORKS: dict[str, type[NetworkSection]] = {

@@ -11,6 +11,7 @@ from scipy.sparse import csc_array
 from scipy.sparse.linalg import splu
 
 import hwlearn as hl
+from hwlearn.circuit.spice import spice_text
 from ratios.peers import Ngspice, PyrkmGrid, crossbar_by_badcrossbar, read_badcrossbar
 from ratios.problems import WIRE_OHM, Crossbars, Training, wired_crossbar
 from ratios.timing import Answer, Clock, Times, difference, in_turns
@@ -64,7 +65,7 @@ def against_ngspice(side: int) -> Contest:
     """All node voltages of one operating point; ngspice's own word for the time of its analysis."""
     problem = Crossbars.of(side, side, 1, 3)
     topology = wired_crossbar(side, side)
-    netlists = [topology.to_spice(g.ravel(), problem.volts[0]) for g in problem.conductances]
+    netlists = [spice_text(topology, g.ravel(), problem.volts[0]) for g in problem.conductances]
     nodes = [f"n{k}" for k in range(2 * side * side)]
     ngspice = Ngspice()
 

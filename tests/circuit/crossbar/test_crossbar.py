@@ -8,6 +8,7 @@ import pytest
 
 import hwlearn as hl
 from hwlearn import Kirchhoff, Topology, solve_crossbar
+from hwlearn.circuit.spice import spice_text
 from hwlearn.errors import CircuitError, SingularCircuitError
 
 
@@ -154,7 +155,7 @@ def test_a_large_array_is_solved():
 def test_an_array_agrees_with_ngspice(ngspice, figure):
     g, v = array_of(8, 5, 4)
     t = as_circuit(g, 3.0, 8.0)
-    printed = ngspice(t.to_spice(g.ravel(), v[0]))
+    printed = ngspice(spice_text(t, g.ravel(), v[0]))
     got = solve_crossbar(g, v[0], (3.0, 8.0))
     nodes = [*got.row_nodes.ravel(), *got.column_nodes.ravel()]
     error = max(abs(printed[f"n{k}"] - volts) for k, volts in enumerate(nodes)) / np.abs(v).max()

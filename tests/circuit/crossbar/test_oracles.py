@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwlearn import HwlearnError, Kirchhoff, Topology, solve_crossbar
+from hwlearn.circuit.spice import spice_text
 
 AGREE = 1e-9
 
@@ -111,7 +112,7 @@ def test_an_array_with_open_devices_agrees_with_ngspice(
     g, v = array_of(3, size, decades, 1)
     g[np.random.default_rng(1).random(size) < 0.15] = 0.0
     t, present = node_by_node(g, wires)
-    printed = ngspice(t.to_spice(present, v[0]))
+    printed = ngspice(spice_text(t, present, v[0]))
     volts = np.array([printed[f"n{k}"] for k in range(2 * g.size)])
     ours = solve_crossbar(g, v, wires)
     rows, columns = volts.reshape(2, *size)
@@ -142,8 +143,8 @@ def test_the_exact_gradient_agrees_with_two_operating_points_of_ngspice(
         V = np.array([0.0 if k == t.ground else printed[name] for k, name in enumerate(t.names)])
         return V[t.edges[:, 0]] - V[t.edges[:, 1]]
 
-    forward = drops(t.to_spice(g, x))
-    adjoint = drops(t.to_spice(g, np.zeros(t.n_inputs), unit * error)) / unit
+    forward = drops(spice_text(t, g, x))
+    adjoint = drops(spice_text(t, g, np.zeros(t.n_inputs), unit * error)) / unit
     exact = Kirchhoff(t, g).gradient(x[None], error[None])
     assert apart((g * exact)[None], (-g * forward * adjoint)[None]) < AGREE
 
