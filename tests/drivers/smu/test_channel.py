@@ -1,48 +1,18 @@
-"""`SmuChannel` of every model: checks before sending, order of commands, identities, numbers on the wire."""
+"""`SmuChannel` of every model: checks before sending, order of commands, names of settings."""
 
-import io
 import math
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from idle_smu import CHANNEL_LIMIT, MODELS, Recorder, opened
 
-from hwlearn.errors import LimitError, NetworkError, SetupError
-from hwlearn_drivers.errors import InstrumentError, UnknownInstrumentError
-from hwlearn_drivers.instrument.instrument import Identity, number
-from hwlearn_drivers.smu import ChannelLimit, open_smu
+from hwlearn.errors import LimitError, NetworkError
+from hwlearn_drivers.errors import InstrumentError
+from hwlearn_drivers.instrument.instrument import Identity
+from hwlearn_drivers.smu import ChannelLimit
 from hwlearn_drivers.smu.dry_answers import DryAnswers
-from hwlearn_drivers.smu.registry import FAMILIES, family_by_identity, family_of, models, write_off
-from hwlearn_drivers.transport.addresses import LinkOptions
-from hwlearn_drivers.transport.connector import Connector
-from hwlearn_drivers.transport.links.dry_run import DryLink
+from hwlearn_drivers.smu.registry import family_of
 from hwlearn_drivers.transport.transport import Transport
-
-MODELS = ["2400", "2450", "2612B", "B2902A"]
-CHANNEL_LIMIT = ChannelLimit(2.0, 1e-3)
-DRY = Connector(dry_run=True)
-
-
-class Recorder(DryLink):
-    """An idle instrument that records the messages it receives."""
-
-    __slots__ = ("lines",)
-
-    def __init__(self, model):
-        super().__init__(model, DryAnswers(model), io.StringIO())
-        self.lines = []
-
-    def write(self, data):
-        self.lines += data.decode("ascii").removesuffix("\n").split("\n")
-        super().write(data)
-
-
-def opened(model, channel_limit=CHANNEL_LIMIT, channel=1):
-    link = Recorder(model)
-    transport = Transport(model, lambda: link)
-    smu = family_of(model)(transport, Identity("MAKER", model, "1", "1"), {channel: channel_limit})
-    return smu, smu.channel(channel), link
 
 
 @pytest.fixture(params=MODELS)
@@ -251,175 +221,7 @@ def test_read_only_setting_is_rejected(bench):
         channel.level = 0.5
 
 
-# --- identity and driver --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("line", "family"),
-    [
-        ("KEITHLEY INSTRUMENTS INC.,MODEL 2400,1234567,C30   Mar 17 2006 09:29:29/A02  /K/J", "Keithley2400"),
-        ("KEITHLEY INSTRUMENTS,MODEL 2450,04012345,1.7.0b", "Keithley2450"),
-        ("Keithley Instruments Inc., Model 2636A, 1234567, 2.1.5", "Keithley2600"),
-        ("Agilent Technologies,B2901A,MY51140001,2.0.1", "KeysightB2900"),
-        ("Keysight Technologies,B2912B,MY51140001,5.0", "KeysightB2900"),
-    ],
-)
-def test_identity_selects_the_driver(line, family):
-    assert family_by_identity(Identity.parse(line)).__name__ == family
-
-
-@pytest.mark.parametrize("line", ["HEWLETT-PACKARD,34401A,0,10-5-2", "KEITHLEY INSTRUMENTS,MODEL 24000,1,1"])
-def test_unknown_instrument_is_rejected(line):
-    with pytest.raises(UnknownInstrumentError, match="no driver for"):
-        family_by_identity(Identity.parse(line))
-
-
-@pytest.mark.parametrize("line", ["", "0", "a,b,c", "KEITHLEY,,1,1"])
-def test_invalid_identity_is_rejected(line):
-    with pytest.raises(UnknownInstrumentError, match=r"not a reply to \*IDN\?"):
-        Identity.parse(line)
-
-
-def test_every_model_has_one_driver():
-    assert len(models()) == len(set(models()))
-    with pytest.raises(SetupError, match="no driver for the SMU model '2500'"):
-        family_of("2500")
-
-
-def test_given_model_is_switched_off_before_any_query(responder):
-    heard = responder(
-        lambda line: DryAnswers("2612B")(line.encode()) and DryAnswers("2612B")(line.encode()) + b"\n"
-    )
-    with open_smu(heard.url, {1: CHANNEL_LIMIT}, model="2612B"):
-        assert heard.heard[:3] == ["smua.source.output=0", "smub.source.output=0", "*IDN?"]
-
-
-def test_different_instrument_than_the_given_model_is_rejected(responder):
-    heard = responder(lambda line: b"KEITHLEY INSTRUMENTS INC.,MODEL 2400,1,1\n" if line == "*IDN?" else None)
-    with pytest.raises(UnknownInstrumentError, match=r"expects a 2450, but .*2400"):
-        open_smu(heard.url, {1: CHANNEL_LIMIT}, model="2450")
-
-
-def test_off_by_address_sends_no_query(responder):
-    heard = responder(lambda line: None)
-    write_off(heard.url, "auto", Connector(LinkOptions(timeout_s=5.0)))
-    for family in FAMILIES:
-        heard.wait_for(family.off_command(1))
-    heard.wait_for(":OUTP2 0")
-    heard.wait_for("smub.source.output=0")
-    assert not [line for line in heard.heard if "?" in line or "print" in line]
-
-
-def test_dry_run_prints_a_whole_session(capsys):
-    with open_smu("GPIB0::24::INSTR", {1: CHANNEL_LIMIT}, model="2400", connector=DRY) as smu:
-        channel = smu.channel(1)
-        channel.voltage_source(0.0, 1e-3)
-        channel.on()
-        assert channel.read().volts == 0.0
-        assert len(channel.sweep([0.1] * 150).volts) == 150
-    printed = capsys.readouterr().out
-    assert "GPIB0::24::INSTR > :SENS:CURR:PROT 0.001" in printed
-    assert printed.splitlines()[0] == "GPIB0::24::INSTR > :OUTP 0"
-    with pytest.raises(SetupError, match="give the model"):
-        open_smu("GPIB0::24::INSTR", {1: CHANNEL_LIMIT}, connector=DRY)
-
-
-# --- numbers --------------------------------------------------------------------------------------
-
-
-@given(st.floats(allow_nan=False, allow_infinity=False))
-def test_sent_number_reads_back_exactly(value):
-    assert float(number(value)) == value
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_values_that_are_not_finite_are_not_sent(value):
-    with pytest.raises(ValueError, match="is not finite"):
-        number(value)
-
-
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_WHERE = (
-    "SOUR\\d?:VOLT|SOUR\\d?:CURR|VOLT:PROT|CURR:PROT|VOLT:ILIM|CURR:VLIM|VOLT:RANG|CURR:RANG|LIST:VOLT|LIST:CURR|"
-    "levelv|leveli|limitv|limiti|rangev|rangei|listv|listi"
-)
-_SENT = re.compile(rf"[.:](?P<what>{_WHERE})[ =({{]+(?P<values>{_NUMBER}(?:,{_NUMBER})*)[}})]*$")
-_VOLTS = {"VOLT", "VOLT:PROT", "CURR:VLIM", "VOLT:RANG", "LIST:VOLT", "levelv", "limitv", "rangev", "listv"}
-
-
-def numbers_sent(lines):
-    """Return the volts and amperes that were sent as levels, limits and ranges."""
-    volts, amperes = [], []
-    for line in lines:
-        if found := _SENT.search(line):
-            what = re.sub(r"^SOUR\d?:", "", found["what"])
-            (volts if what in _VOLTS else amperes).extend(float(value) for value in found["values"].split(","))
-    return volts, amperes
-
-
-_VALUE = st.one_of(
-    st.floats(-4.0, 4.0),
-    st.floats(-3e-3, 3e-3),
-    st.floats(-1e-12, 1e-12),
-    st.sampled_from([2.0, -2.0, 1e-3, -1e-3, 5e-7, 0.0, math.nan, math.inf, 1e300, 2.0 * (1 + 1e-8)]),
-)
-_REQUEST = st.one_of(
-    st.tuples(st.sampled_from(["voltage_source", "current_source"]), _VALUE, _VALUE),
-    st.tuples(st.sampled_from(["set_level", "voltage_range", "current_range"]), _VALUE),
-    st.tuples(st.just("sweep"), st.lists(_VALUE, max_size=4)),
-    st.tuples(st.sampled_from(["on", "off"])),
-)
-
-
-def check_requests(model, requests):
-    """Make random requests; every number sent is within the channel limit and equals a requested value."""
-    smu, channel, link = opened(model)
-    link.lines.clear()
-    requested = {0.0}
-    for name, *values in requests:
-        requested.update(values[0] if name == "sweep" else values)
-        try:
-            if name.endswith("_range"):
-                setattr(channel, name, values[0])
-            else:
-                getattr(channel, name)(*values)
-        except (LimitError, NetworkError):
-            continue
-    volts, amperes = numbers_sent(link.lines)
-    assert all(abs(value) <= CHANNEL_LIMIT.volts * (1 + 1e-9) for value in volts)
-    assert all(abs(value) <= CHANNEL_LIMIT.amperes * (1 + 1e-9) for value in amperes)
-    assert {*volts, *amperes} <= requested
-    smu.close()
-
-
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@pytest.mark.parametrize("model", MODELS)
-@given(requests=st.lists(_REQUEST, min_size=1, max_size=8))
-def test_values_beyond_the_limits_are_never_sent(model, requests):
-    check_requests(model, requests)
-
-
-@pytest.mark.slow
-@settings(max_examples=2500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@pytest.mark.parametrize("model", MODELS)
-@given(requests=st.lists(_REQUEST, min_size=1, max_size=8))
-def test_values_beyond_the_limits_are_never_sent_many_examples(model, requests):
-    check_requests(model, requests)
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_numbers_sent_finds_every_number(model):
-    """Otherwise the property tests could pass without checking any number."""
-    smu, channel, link = opened(model)
-    link.lines.clear()
-    channel.voltage_range, channel.current_range = 1.25, 6.25e-4
-    channel.voltage_source(0.5, 3e-4)
-    channel.current_source(2e-4, 1.5)
-    channel.sweep([1e-4, 5e-7])
-    volts, amperes = numbers_sent(link.lines)
-    assert set(volts) >= {1.25, 0.5, 1.5}
-    assert set(amperes) >= {6.25e-4, 3e-4, 2e-4, 1e-4, 5e-7}
-    smu.close()
+# --- error queue ----------------------------------------------------------------------------------
 
 
 def test_queued_error_is_raised(scripted):
