@@ -46,7 +46,7 @@ class Source(Instrument):
         """Query whether every output is off."""
 
     def halt(self) -> None:
-        """Switch every output off at once, without a query or a lock; block all other commands until `rearm`.
+        """Switch every output off without a query or waiting for other threads; block commands until `rearm`.
 
         If that fails, the link is opened once more and OFF is sent again.
 

@@ -119,7 +119,7 @@ class SmuChannel(ABC):
         return self._on
 
     def voltage_source(self, volts: float, current_limit: float) -> None:
-        """Configure it as a voltage source; an output that is on stays on.
+        """Configure the channel as a voltage source; an output that is on stays on.
 
         Raises
         ------
@@ -131,7 +131,7 @@ class SmuChannel(ABC):
         self._become("voltage", volts, current_limit)
 
     def current_source(self, amperes: float, voltage_limit: float) -> None:
-        """Configure it as a current source; an output that is on stays on.
+        """Configure the channel as a current source; an output that is on stays on.
 
         Raises
         ------

@@ -79,7 +79,7 @@ class SmuNetwork(Network):
         self._pool = ThreadPoolExecutor(len(self._smus), thread_name_prefix="smu")
         self._pending: list[Future[None]] = []
         self._levels: FloatArray = np.zeros(len(self._nodes))
-        self._live = False
+        self._on = False
         super().__init__(topology, limits, ("clamp", "current"), resolution=self.pace.voltage_sigma)
 
     @property
@@ -97,7 +97,7 @@ class SmuNetwork(Network):
 
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         try:
-            self._go_live()
+            self._switch_on()
             return self._read_batch(inputs, drive)
         except BaseException:
             self._halt()
@@ -116,9 +116,9 @@ class SmuNetwork(Network):
             open_outputs.halt_all(self._smus)
         except OutputsMayBeOnError as error:
             log.critical("%s", error)  # closing each instrument tries again, and raises if it fails
-        self._live = False
+        self._on = False
         try:
-            self._quiesce()
+            self._wait_for_threads()
             self._pool.shutdown()
         finally:
             for smu in self._smus:
@@ -134,11 +134,11 @@ class SmuNetwork(Network):
 
     # --- on and off ---------------------------------------------------------------------------------
 
-    def _go_live(self) -> None:
+    def _switch_on(self) -> None:
         """Switch the outputs on: first inputs at 0 V, then outputs at 0 A. Every limit is set before."""
-        if self._live:
+        if self._on:
             return
-        self._quiesce()
+        self._wait_for_threads()
         for smu in self._smus:
             smu.rearm()
         self._levels[:] = 0.0
@@ -146,7 +146,7 @@ class SmuNetwork(Network):
         n_in = self.topology.n_inputs
         self._in_parallel(lambda k: self._channels[k].on() if k < n_in else None)
         self._in_parallel(lambda k: self._channels[k].on() if k >= n_in else None)
-        self._live = True
+        self._on = True
 
     def _prepare(self, k: int) -> None:
         if k < self.topology.n_inputs:
@@ -155,10 +155,10 @@ class SmuNetwork(Network):
             self._channels[k].current_source(0.0, self.limits.voltage)
 
     def _halt(self) -> None:
-        self._live = False
+        self._on = False
         open_outputs.halt_all(self._smus)
 
-    def _quiesce(self) -> None:
+    def _wait_for_threads(self) -> None:
         """Wait until no thread uses an instrument any more; the time-outs limit the wait."""
         _wait(self._pending)
         self._pending = []
@@ -175,7 +175,7 @@ class SmuNetwork(Network):
         """
         self._check_open()
         self._halt()
-        self._quiesce()
+        self._wait_for_threads()
         for smu in self._smus:
             if smu.needs_reconnect:
                 smu.reconnect()
@@ -187,7 +187,7 @@ class SmuNetwork(Network):
         n_in = self.topology.n_inputs
         volts = np.empty((len(inputs), len(self._nodes)))
         amperes = np.empty_like(volts)
-        pushed = np.zeros((len(inputs), self.topology.n_outputs))
+        output_A = np.zeros((len(inputs), self.topology.n_outputs))
         for s, x in enumerate(inputs):
             sources, levels = self._setpoints(x, None if drive is None else drive.values[s], drive)
             self._match(sources)
@@ -196,12 +196,12 @@ class SmuNetwork(Network):
             for k, reading in enumerate(self._read_all(s)):
                 volts[s, k], amperes[s, k] = reading.volts, reading.amperes
             clamped = np.array([source == "voltage" for source in sources[n_in:]])
-            pushed[s] = np.where(clamped, amperes[s, n_in:], levels[n_in:])
+            output_A[s] = np.where(clamped, amperes[s, n_in:], levels[n_in:])
         outputs = volts[:, n_in:]
         saturated = np.isinf(volts[:, n_in:])
         return Readout(
             np.where(saturated, np.copysign(self.limits.voltage, outputs), outputs),
-            output_currents=pushed,
+            output_currents=output_A,
             source_currents=amperes[:, :n_in],
             saturated=saturated,
             voltage_sigma=self.pace.voltage_sigma,
@@ -337,5 +337,5 @@ def _repeated(quantity: Quantity, count: int) -> list[Quantity]:
 
 
 def _inside(value: float, most: float) -> float:
-    """Return a reading limited to the maximum, which noise may exceed."""
+    """Clip a reading to the limit, because noise may carry it beyond."""
     return min(max(value, -most), most)

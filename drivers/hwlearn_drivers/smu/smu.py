@@ -136,7 +136,7 @@ class Smu(Source):
         self._sweeping = False
 
     def halt(self) -> None:
-        """Switch every output off at once; see `Source.halt`."""
+        """Switch every output off immediately; see `Source.halt`."""
         for channel in self.channels:
             channel.mark_off()
         super().halt()

@@ -153,7 +153,7 @@ class Transport:
     def query_with_block(
         self, question: str, data: bytes, then: str, timeout_s: float | None = None
     ) -> tuple[bytes | None, str]:
-        """Send a query that ends in a block, followed at once by a second query that is always answered.
+        """Send a query that ends in a block, directly followed by a second query that is always answered.
 
         If the instrument rejects the first query, the second reply says why, without waiting for a time-out.
 
@@ -297,9 +297,9 @@ class Transport:
     # --- off ----------------------------------------------------------------------------------------
 
     def halt(self, *commands: str) -> None:
-        """Send commands at once, without a query and without waiting for other threads; block everything else.
+        """Send commands immediately, without a query or waiting for other threads; block everything else.
 
-        Outputs are switched OFF with it. Until `rearm` every other command is refused, so that another thread
+        Outputs are switched OFF with it. Until `rearm` every other command raises HaltedError, so that a thread
         that was about to switch an output on cannot do so.
 
         Raises
@@ -366,7 +366,7 @@ class Transport:
             if self._halt is not None and not halting:
                 raise HaltedError(f"{self.name} was switched off; nothing else is sent before it is armed again")
             link = self._open()
-            # an interrupted write may have sent half a command, with a truncated and therefore wrong number
+            # an interrupted write may have sent a part of a command, with a truncated number
             out = [_INVALID, *messages] if self._sending else list(messages)
             if self._wire_log is not None:
                 for message in out:
