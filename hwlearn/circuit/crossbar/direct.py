@@ -10,7 +10,7 @@ from scipy.sparse.linalg import SuperLU, splu
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.crossbar.lines import Ends
-from hwlearn.circuit.crossbar.problem import ROUNDING, TOO_STRONG, Answer, Problem, whole
+from hwlearn.circuit.crossbar.problem import ILL_CONDITIONED, ROUNDING, Answer, Problem, whole
 from hwlearn.errors import SingularCircuitError
 
 _REFUSED_ABOVE: Final = 1e-5
@@ -103,11 +103,11 @@ def _solve(
     laplacian = (BT @ (B.multiply(siemens[:, None]))).tocsc()
     matrix = laplacian[:, :free]
     if not np.isfinite(matrix.data).all():
-        raise SingularCircuitError(TOO_STRONG)
+        raise SingularCircuitError(ILL_CONDITIONED)
     factor = _factor(matrix)
     wrong = np.abs(factor.solve(-(laplacian[:, free:] @ np.ones(n - free))) - 1.0)
     if not wrong.max() < _REFUSED_ABOVE:
-        raise SingularCircuitError(TOO_STRONG)
+        raise SingularCircuitError(ILL_CONDITIONED)
     g = siemens[:, None]
     V[:free] = factor.solve(np.ascontiguousarray(injected[:free] - laplacian[:, free:] @ V[free:]))
     last = np.full(S, np.inf)
@@ -131,4 +131,4 @@ def _factor(matrix: csc_array) -> SuperLU:
         # positive definite, so it needs no pivoting
         return splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
     except RuntimeError as error:
-        raise SingularCircuitError(TOO_STRONG) from error
+        raise SingularCircuitError(ILL_CONDITIONED) from error

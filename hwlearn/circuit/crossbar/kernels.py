@@ -1,24 +1,87 @@
-"""Loops of the compiled crossbar iteration: sweeps along lines, inner products, and the iteration itself.
+"""Compiled arithmetic of the crossbar iteration: line solves, inner products and vector updates, by numba.
 
-Importing this file loads numba. Compiled code is kept on disk by numba; a machine compiles it once. Each function
-is a plain loop, compiled at its end. One vector is swept with eight rows side by side, or all columns side by
-side; of many vectors, blocks are kept innermost in memory, so that the recurrences along the lines vectorise.
+Importing this module loads numba. Each function is a plain loop, compiled after its definition; numba keeps the
+compiled code on disk. `relax` runs the iteration of `hwlearn.circuit.crossbar.iteration` on these functions. Nodes
+are arrays (M, N, B) of B samples. A single sample is solved with eight rows, or all columns, side by side. Many
+samples are solved in blocks of eight, innermost in memory, so that the recurrences along the lines vectorise.
+
+This file is longer than others because numba notices changes only in the file of the function that it compiles.
 """
 
 from __future__ import annotations
 
 import importlib
+import inspect
+import sys
+import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.circuit.crossbar import iteration
+from hwlearn.circuit.crossbar.iteration import (
+    Goal,
+    Nodes,
+    floating_volts_wanted,
+    is_finished,
+    iteration_with,
+    ratio,
+    volts_wanted,
+)
 
 
 def _compiled(function: Callable[..., Any]) -> Any:
-    """Return a function compiled; it lets other threads run."""
+    """Return a compiled function that releases the interpreter lock."""
     return importlib.import_module("numba").njit(nogil=True, cache=True, error_model="numpy")(function)
+
+
+for _shared in (floating_volts_wanted, is_finished, ratio, volts_wanted):
+    importlib.import_module("numba").extending.register_jitable(_shared)
+
+
+class CompiledLines(NamedTuple):
+    """Rows and columns, eliminated from their last nodes to their first.
+
+    Attributes
+    ----------
+    row_leaks, column_leaks : ndarray, shape (M, N)
+        Ohms of a segment times siemens of each device.
+    row_pivots, column_pivots : ndarray, shape (M, N)
+        1 / pivot of each node.
+    none : ndarray, shape (M, B)
+        Zeros: the sources of rows whose ends are at 0 V.
+    """
+
+    row_leaks: FloatArray
+    column_leaks: FloatArray
+    row_pivots: FloatArray
+    column_pivots: FloatArray
+    none: FloatArray
+
+
+class CompiledGoal(NamedTuple):
+    """What `iteration.Goal` holds before the first sweep.
+
+    Attributes
+    ----------
+    bound : float
+        Relative error of the outputs.
+    held : ndarray of bool, shape (N,)
+        Columns whose bottom ends are held.
+    siemens : float
+        See `iteration.volts_wanted`.
+    error_factor, iterations, refine_to_rounding
+        See `iteration.Goal`.
+    """
+
+    bound: float
+    held: BoolArray
+    siemens: float
+    error_factor: float
+    iterations: int
+    refine_to_rounding: bool
 
 
 def _pivots_loop(leaks: FloatArray, first_held: BoolArray, last_held: BoolArray, p: FloatArray) -> None:
@@ -38,8 +101,9 @@ def _pivots_loop(leaks: FloatArray, first_held: BoolArray, last_held: BoolArray,
 pivots = _compiled(_pivots_loop)
 
 
-def _solve_columns_loop(x: FloatArray, p: FloatArray) -> None:
-    """Solve all columns in place, x (M, N, B), p (M, N)."""
+def _solve_columns_loop(lines: CompiledLines, x: FloatArray) -> None:
+    """Fill in ``x = C^-1 x``, x (M, N, B)."""
+    p = lines.column_pivots
     M, N, B = x.shape
     if B == 1:
         for i in range(M - 2, -1, -1):
@@ -142,43 +206,71 @@ def _scale_loop(leaks: FloatArray, x: FloatArray, out: FloatArray) -> None:
 _scale = _compiled(_scale_loop)
 
 
-def _less_scaled_loop(
-    y: FloatArray, leaks: FloatArray, x: FloatArray, p: FloatArray, out: FloatArray, dots: FloatArray
-) -> None:
-    """Fill in y minus leaks (M, N) times x, and its inner products (B,) with p; x, y, p (M, N, B)."""
-    M, N, B = x.shape
+def _curvature_loop(lines: CompiledLines, nodes: Nodes) -> FloatArray:
+    """Fill in ``s = cp - G t`` and return its inner products (B,) with p."""
+    leaks, t, p, cp, out = lines.column_leaks, nodes.t, nodes.p, nodes.cp, nodes.s
+    M, N, B = t.shape
     line = np.zeros((N, B))
     if B == 1:
         for m in range(M):
             for n in range(N):
-                out[m, n, 0] = y[m, n, 0] - leaks[m, n] * x[m, n, 0]
+                out[m, n, 0] = cp[m, n, 0] - leaks[m, n] * t[m, n, 0]
             for n in range(N):
                 line[n, 0] += p[m, n, 0] * out[m, n, 0]
     else:
         for m in range(M):
             for n in range(N):
                 for b in range(B):
-                    out[m, n, b] = y[m, n, b] - leaks[m, n] * x[m, n, b]
+                    out[m, n, b] = cp[m, n, b] - leaks[m, n] * t[m, n, b]
             for n in range(N):
                 for b in range(B):
                     line[n, b] += p[m, n, b] * out[m, n, b]
-    dots[:] = 0.0
+    dots = np.zeros(B)
     for n in range(N):
         for b in range(B):
             dots[b] += line[n, b]
+    return dots
 
 
-_less_scaled = _compiled(_less_scaled_loop)
+curvature = _compiled(_curvature_loop)
 
 
-def _add_times_loop(factors: FloatArray, x: FloatArray, y: FloatArray) -> None:
-    """Add factors (N B,) times x (M, N B) to y."""
-    for m in range(len(x)):
-        for k in range(len(factors)):
-            y[m, k] += factors[k] * x[m, k]
+def _repeated_loop(numbers: FloatArray, N: int) -> FloatArray:
+    """Return the numbers (B,) of the samples for each node of a row, shape (N B,)."""
+    B = len(numbers)
+    factors = np.empty(N * B)
+    for k in range(N * B):
+        factors[k] = numbers[k % B]
+    return factors
 
 
-_add_times = _compiled(_add_times_loop)
+_repeated = _compiled(_repeated_loop)
+
+
+def _advance_loop(lines: CompiledLines, nodes: Nodes, alpha: FloatArray) -> None:
+    """Add alpha p to w, take alpha s from r, then copy r to z; s is z, and u is left to `relax`."""
+    M, N, B = nodes.p.shape
+    p, w = nodes.p.reshape(M, N * B), nodes.w.reshape(M, N * B)
+    r, z = nodes.r.reshape(M, N * B), nodes.z.reshape(M, N * B)
+    factors = _repeated(alpha, N)
+    for m in range(M):
+        for k in range(N * B):
+            w[m, k] += factors[k] * p[m, k]
+        for k in range(N * B):
+            r[m, k] -= factors[k] * z[m, k]
+        for k in range(N * B):
+            z[m, k] = r[m, k]
+
+
+advance = _compiled(_advance_loop)
+
+
+def _turn_loop(lines: CompiledLines, nodes: Nodes, beta: FloatArray) -> None:
+    """Turn p into z + beta p, and cp into r + beta cp."""
+    M, N, B = nodes.p.shape
+    factors = _repeated(beta, N)
+    _times_add(factors, nodes.z.reshape(M, N * B), nodes.p.reshape(M, N * B))
+    _times_add(factors, nodes.r.reshape(M, N * B), nodes.cp.reshape(M, N * B))
 
 
 def _times_add_loop(factors: FloatArray, x: FloatArray, y: FloatArray) -> None:
@@ -189,53 +281,45 @@ def _times_add_loop(factors: FloatArray, x: FloatArray, y: FloatArray) -> None:
 
 
 _times_add = _compiled(_times_add_loop)
+turn = _compiled(_turn_loop)
 
 
-def _step_loop(factors: FloatArray, p: FloatArray, w: FloatArray, r: FloatArray, z: FloatArray) -> None:
-    """Add factors (N B,) times p (M, N B) to w, take factors times z from r, then copy r to z."""
-    for m in range(len(p)):
-        for k in range(len(factors)):
-            w[m, k] += factors[k] * p[m, k]
-        for k in range(len(factors)):
-            r[m, k] -= factors[k] * z[m, k]
-        for k in range(len(factors)):
-            z[m, k] = r[m, k]
-
-
-_step = _compiled(_step_loop)
-
-
-def _sizes_loop(r: FloatArray, z: FloatArray, dots: FloatArray, largest: FloatArray) -> None:
-    """Fill in the inner products (B,) of r and z (M, N B) and the largest magnitudes (B,) of z."""
-    line, peak = np.zeros(z.shape[1]), np.zeros(z.shape[1])
-    for m in range(len(z)):
-        for k in range(len(line)):
+def _measure_loop(lines: CompiledLines, nodes: Nodes) -> tuple[FloatArray, FloatArray]:
+    """Return the inner products (B,) of r and z, and the largest magnitudes (B,) of z."""
+    M, N, B = nodes.z.shape
+    r, z = nodes.r.reshape(M, N * B), nodes.z.reshape(M, N * B)
+    line, peak = np.zeros(N * B), np.zeros(N * B)
+    for m in range(M):
+        for k in range(N * B):
             line[k] += r[m, k] * z[m, k]
-        for k in range(len(peak)):
+        for k in range(N * B):
             size = abs(z[m, k])
             peak[k] = size if size > peak[k] else peak[k]
-    B = len(dots)
-    dots[:] = 0.0
-    largest[:] = 0.0
-    for k in range(len(line)):
+    dots, largest = np.zeros(B), np.zeros(B)
+    for k in range(N * B):
         dots[k % B] += line[k]
         largest[k % B] = max(largest[k % B], peak[k])
+    return dots, largest
 
 
-_sizes = _compiled(_sizes_loop)
+measure = _compiled(_measure_loop)
 
 
-def _largest_loop(x: FloatArray, out: FloatArray) -> None:
-    """Fill in the largest magnitudes (B,) of x (M, N B)."""
-    line = np.zeros(x.shape[1])
-    for m in range(len(x)):
-        for k in range(len(line)):
-            size = abs(x[m, k])
+def _largest_loop(nodes: Nodes) -> FloatArray:
+    """Return the largest magnitudes (B,) of u and w."""
+    M, N, B = nodes.u.shape
+    u, w = nodes.u.reshape(M, N * B), nodes.w.reshape(M, N * B)
+    line, largest = np.zeros(N * B), np.zeros(B)
+    for m in range(M):
+        for k in range(N * B):
+            size = abs(u[m, k])
             line[k] = size if size > line[k] else line[k]
-    B = len(out)
-    out[:] = 0.0
-    for k in range(len(line)):
-        out[k % B] = max(out[k % B], line[k])
+        for k in range(N * B):
+            size = abs(w[m, k])
+            line[k] = size if size > line[k] else line[k]
+    for k in range(N * B):
+        largest[k % B] = max(largest[k % B], line[k])
+    return largest
 
 
 _largest = _compiled(_largest_loop)
@@ -254,118 +338,156 @@ def _device_sums_loop(g: FloatArray, u: FloatArray, w: FloatArray, out: FloatArr
 device_sums = _compiled(_device_sums_loop)
 
 
-def _wanted_loop(
-    g: FloatArray, u: FloatArray, w: FloatArray, held: BoolArray, siemens: float, part: float, out: FloatArray
-) -> None:
-    """Fill in the errors (B,) in volts that keep the outputs within a relative error of ``part``."""
+def _volts_wanted_loop(g: FloatArray, nodes: Nodes, goal: CompiledGoal) -> FloatArray:
+    """Return the errors (B,) of any node, in volts, that keep the outputs within the bound."""
+    u, w, held = nodes.u, nodes.w, goal.held
     M, N, B = u.shape
-    line = np.empty((N, B))
+    line, wanted = np.empty((N, B)), np.empty(B)
     device_sums(g, u, w, line)
     for b in range(B):
-        amperes, volts, loose = 0.0, 0.0, False
+        amperes, volts, floating = 0.0, 0.0, False
         for n in range(N):
             if held[n]:
                 amperes = max(amperes, abs(line[n, b]))
             else:
-                loose = True
+                floating = True
                 for m in range(M):
                     volts = max(volts, abs(w[m, n, b]))
-        out[b] = part * amperes / siemens if siemens > 0 else np.inf
-        if loose:
-            out[b] = min(out[b], part * volts)
+        wanted[b] = volts_wanted(goal.bound, amperes, goal.siemens)
+        if floating:
+            wanted[b] = min(wanted[b], floating_volts_wanted(goal.bound, volts))
+    return wanted
 
 
-_wanted = _compiled(_wanted_loop)
+_volts_wanted = _compiled(_volts_wanted_loop)
 
 
-def _relax_loop(
-    g: FloatArray,
-    row_leaks: FloatArray,
-    column_leaks: FloatArray,
-    row_pivots: FloatArray,
-    column_pivots: FloatArray,
-    ends: FloatArray,
-    held: BoolArray,
-    siemens: float,
-    part: float,
-    keeps: float,
-    most: int,
-    thorough: bool,
-    u: FloatArray,
-    w: FloatArray,
-    work: FloatArray,
-    size: FloatArray,
-    largest: FloatArray,
-) -> int:
-    """Fill in nodes u, w (M, N, B); return the iterations, -1 if they are too many.
+def _couple_loop(lines: CompiledLines, x: FloatArray, t: FloatArray) -> None:
+    """Fill in ``t = A^-1 G x``."""
+    solve_rows(lines.row_leaks, x, lines.none, lines.none, lines.row_pivots, t)
 
-    ``ends`` (4, lines, B) is what the left, right, top and bottom ends push, ``work`` (4, M, N, B) is scratch,
-    ``size`` (B,) the last preconditioned residual, ``largest`` (B,) the largest voltage.
+
+def _start_loop(lines: CompiledLines, nodes: Nodes) -> None:
+    """Fill in ``r = G t`` and copy it to z; u waits for `_finish_loop`."""
+    _scale(lines.column_leaks, nodes.t, nodes.r)
+    _copy(nodes.r, nodes.z)
+
+
+def _first_direction_loop(lines: CompiledLines, nodes: Nodes) -> None:
+    """Fill in ``p = z`` and ``cp = r``."""
+    _copy(nodes.z, nodes.p)
+    _copy(nodes.r, nodes.cp)
+
+
+def _copy_loop(x: FloatArray, y: FloatArray) -> None:
+    """Copy x (M, N, B) to y."""
+    M, N, B = x.shape
+    x2, y2 = x.reshape(M, N * B), y.reshape(M, N * B)
+    for m in range(M):
+        for k in range(N * B):
+            y2[m, k] = x2[m, k]
+
+
+def _add_loop(x: FloatArray, y: FloatArray) -> None:
+    """Add x (M, N, B) to y."""
+    M, N, B = x.shape
+    x2, y2 = x.reshape(M, N * B), y.reshape(M, N * B)
+    for m in range(M):
+        for k in range(N * B):
+            y2[m, k] += x2[m, k]
+
+
+def _every_loop(lines: CompiledLines, condition: BoolArray) -> bool:
+    """Return whether a condition (B,) holds for all samples."""
+    return bool(condition.all())
+
+
+couple = _compiled(_couple_loop)
+start = _compiled(_start_loop)
+_add = _compiled(_add_loop)
+_copy = _compiled(_copy_loop)
+first_direction = _compiled(_first_direction_loop)
+every = _compiled(_every_loop)
+_iterate = _compiled(iteration_with(sys.modules[__name__]))
+
+
+def _sweep_ones_loop(lines_of: tuple[FloatArray, ...]) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the row sums of a sweep over the rows alone, of the columns alone, and of a sweep over both.
+
+    Each has shape (M, N, 1). That of the columns is their nodes if all rows are at 1 V.
     """
-    M, N, B = u.shape
-    u2, w2 = u.reshape(M, N * B), w.reshape(M, N * B)
-    r, z, p, cp = work[0], work[1], work[2], work[3]
-    # rows are solved where u will be: few arrays leave more of them near the processor
-    t = u
-    r2, z2 = r.reshape(M, N * B), z.reshape(M, N * B)
-    p2, cp2 = p.reshape(M, N * B), cp.reshape(M, N * B)
-    one = np.ones(N * B)
-    left, right, none = ends[0], ends[1], np.zeros((M, B))
-    w[:] = 0.0
-    solve_rows(row_leaks, w, left, right, row_pivots, u)
-    _scale(column_leaks, u, w)
-    for n in range(N):
-        for b in range(B):
-            w[0, n, b] += ends[2, n, b]
-            w[M - 1, n, b] += ends[3, n, b]
-    solve_columns(w, column_pivots)
-    wanted, was, now = np.empty(B), np.empty(B), np.empty(B)
-    _largest(u2, largest)
-    _largest(w2, now)
-    for b in range(B):
-        largest[b] = max(largest[b], now[b])
-    _wanted(g, u, w, held, siemens, part, wanted)
-    solve_rows(row_leaks, w, none, none, row_pivots, t)
-    _scale(column_leaks, t, r)
-    z2[:] = r2
-    solve_columns(z, column_pivots)
-    p2[:] = z2
-    cp2[:] = r2
-    rz, pq, factor = np.empty(B), np.empty(B), np.empty(N * B)
-    was[:] = np.inf
-    _sizes(r2, z2, rz, size)
-    for iteration in range(most + 1):
-        done = True
-        more = False
-        for b in range(B):
-            # what is not a number has no largest magnitude, but shows in the inner product
-            done = done and keeps * size[b] <= wanted[b] and rz[b] == rz[b]
-            more = more or (thorough and size[b] > 1.2e-16 * largest[b] and size[b] < 0.1 * was[b])
-            was[b] = size[b]
-        if done and not more:
-            # u is what w alone gives, and w + z is what that u gives
-            solve_rows(row_leaks, w, left, right, row_pivots, u)
-            _add_times(one, z2, w2)
-            _largest(u2, largest)
-            _largest(w2, now)
-            for b in range(B):
-                largest[b] = max(largest[b], now[b])
-            return iteration + 1
-        solve_rows(row_leaks, p, none, none, row_pivots, t)
-        _less_scaled(cp, column_leaks, t, p, z, pq)
-        for k in range(N * B):
-            b = k % B
-            factor[k] = rz[b] / pq[b] if pq[b] > 0 else 0.0
-        _step(factor, p2, w2, r2, z2)
-        solve_columns(z, column_pivots)
-        now[:] = rz
-        _sizes(r2, z2, rz, size)
-        for k in range(N * B):
-            b = k % B
-            factor[k] = rz[b] / now[b] if now[b] > 0 else 0.0
-        _times_add(factor, z2, p2)
-        _times_add(factor, r2, cp2)
-    return -1
+    lines = CompiledLines(*lines_of)
+    leaks = lines.column_leaks
+    M, N = leaks.shape
+    ones, of_rows = np.ones((M, N, 1)), np.empty((M, N, 1))
+    of_columns, of_sweep = np.empty((M, N, 1)), np.empty((M, N, 1))
+    couple(lines, ones, of_rows)
+    _scale(leaks, ones, of_columns)
+    solve_columns(lines, of_columns)
+    _scale(leaks, of_rows, of_sweep)
+    solve_columns(lines, of_sweep)
+    return of_rows, of_columns, of_sweep
 
 
-relax = _compiled(_relax_loop)
+sweep_ones = _compiled(_sweep_ones_loop)
+
+
+def _relax_of(version: int) -> Any:
+    """Return the compiled iteration; numba stores it under a key that includes the version."""
+
+    # plain tuples of arrays: numba takes much longer to recognise a named one
+    def relax(
+        g: FloatArray,
+        lines_of: tuple[FloatArray, ...],
+        ends: FloatArray,
+        goal_of: tuple[Any, ...],
+        nodes_of: FloatArray,
+        work: FloatArray,
+    ) -> tuple[int, FloatArray, FloatArray]:
+        """Fill in the nodes.
+
+        Parameters
+        ----------
+        g : ndarray, shape (M, N)
+            Siemens of the devices.
+        lines_of : tuple
+            What `CompiledLines` takes.
+        ends : ndarray, shape (4, lines, B)
+            Sources at left, right, top and bottom ends: held volts, and injected amperes times ohms of a segment.
+        goal_of : tuple
+            What `CompiledGoal` takes.
+        nodes_of : ndarray, shape (2, M, N, B)
+            u and w.
+        work : ndarray, shape (4, M, N, B)
+            Scratch.
+
+        Returns
+        -------
+        (int, ndarray, ndarray)
+            Iterations, -1 if too many; largest magnitude (B,) of the last z, and largest voltage (B,), in volts.
+        """
+        _ = version
+        lines, goal = CompiledLines(*lines_of), CompiledGoal(*goal_of)
+        M, N = g.shape
+        left, right, top, bottom = ends[0, :M], ends[1, :M], ends[2, :N], ends[3, :N]
+        u, w, z = nodes_of[0], nodes_of[1], work[1]
+        # t shares memory with u, and s with z: few arrays leave more of them in the processor's cache
+        nodes = Nodes(u, w, u, work[0], z, z, work[2], work[3])
+        w[:] = 0.0
+        solve_rows(lines.row_leaks, w, left, right, lines.row_pivots, u)
+        _scale(lines.column_leaks, u, w)
+        w[0] += top
+        w[-1] += bottom
+        solve_columns(lines, w)
+        wanted = _volts_wanted(g, nodes, goal)
+        limits = Goal(wanted, _largest(nodes), goal.error_factor, goal.iterations, goal.refine_to_rounding)
+        iterations, size = _iterate(lines, nodes, limits)
+        solve_rows(lines.row_leaks, w, left, right, lines.row_pivots, u)
+        _add(z, w)
+        return iterations, size, _largest(nodes)
+
+    return _compiled(relax)
+
+
+# numba notices changes of this file only, and the iteration is in another one
+relax = _relax_of(zlib.crc32(inspect.getsource(iteration).encode()))

@@ -13,7 +13,7 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.crossbar.lines import Ends, by_devices, end_currents
 
 ROUNDING: Final = 2.0**-53
-TOO_STRONG: Final = (
+ILL_CONDITIONED: Final = (
     "singular crossbar: its devices conduct so much better than its wires that double precision cannot tell the "
     "voltages; check the units (siemens, ohm) of conductances and wire_resistance"
 )
@@ -50,17 +50,17 @@ class Problem:
         """Return the same crossbar with some of the samples."""
         return replace(self, rows=self.rows.of(samples), columns=self.columns.of(samples))
 
-    def adrift(self) -> tuple[BoolArray, BoolArray] | None:
-        """Return masks of the rows (M,) and columns (N,) that no path ties to a source; None if all are tied."""
-        row_tied, column_tied = self.rows.anchored, self.columns.anchored
-        if row_tied.all() and column_tied.all():
+    def floating_lines(self) -> tuple[BoolArray, BoolArray] | None:
+        """Return masks of the rows (M,) and columns (N,) without a path to a source; None if all have one."""
+        row_held, column_held = self.rows.anchored, self.columns.anchored
+        if row_held.all() and column_held.all():
             return None
         M, N = self.g.shape
         m, n = np.nonzero(self.g)
         graph = csr_array((np.ones(len(m)), (m, M + n)), shape=(M + N, M + N))
         _, part = connected_components(graph, directed=False)
-        tied = np.isin(part, part[np.concatenate([row_tied, column_tied])])
-        return None if tied.all() else (~tied[:M], ~tied[M:])
+        connected = np.isin(part, part[np.concatenate([row_held, column_held])])
+        return None if connected.all() else (~connected[:M], ~connected[M:])
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,8 +13,9 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.crossbar.direct import solve_directly
-from hwlearn.circuit.crossbar.problem import TOO_STRONG, Answer, Problem, output_errors
-from hwlearn.circuit.crossbar.relaxation import relax, relax_by_vector, suits_lapack
+from hwlearn.circuit.crossbar.lapack import relax_by_vector, suits_lapack
+from hwlearn.circuit.crossbar.problem import ILL_CONDITIONED, Answer, Problem, output_errors
+from hwlearn.circuit.crossbar.relaxation import relax
 from hwlearn.errors import SingularCircuitError
 
 
@@ -30,10 +31,10 @@ def solve_problem(problem: Problem, bound: float) -> tuple[Answer, float]:
     if not problem.samples:
         nothing = np.zeros((M, N, 0))
         return Answer((nothing,), (nothing,), np.zeros((0, N)), np.zeros(0), "none", 0), 0.0
-    adrift = problem.adrift()
-    if adrift is not None:
-        names = [f"row {m}" for m in np.flatnonzero(adrift[0])] + [
-            f"column {n}" for n in np.flatnonzero(adrift[1])
+    floating = problem.floating_lines()
+    if floating is not None:
+        names = [f"row {m}" for m in np.flatnonzero(floating[0])] + [
+            f"column {n}" for n in np.flatnonzero(floating[1])
         ]
         raise SingularCircuitError(
             f"singular crossbar: no conducting path ties {', '.join(names[:5])} to a source; hold one of its ends"
@@ -47,7 +48,7 @@ def solve_problem(problem: Problem, bound: float) -> tuple[Answer, float]:
             if error <= bound:
                 return answer, error
     raise SingularCircuitError(
-        f"{TOO_STRONG}: the outputs' relative error is estimated at {error:.1e}, asked for is {bound:.1e}"
+        f"{ILL_CONDITIONED}: the outputs' relative error is estimated at {error:.1e}, asked for is {bound:.1e}"
     )
 
 

@@ -12,8 +12,9 @@ import hwlearn as hl
 from hwlearn.circuit.crossbar import solvers as crossbar_solve
 from hwlearn.circuit.crossbar.direct import solve_directly
 from hwlearn.circuit.crossbar.ends import held_ends
+from hwlearn.circuit.crossbar.lapack import relax_by_vector, suits_lapack
 from hwlearn.circuit.crossbar.problem import Problem
-from hwlearn.circuit.crossbar.relaxation import relax, relax_by_vector, suits_lapack
+from hwlearn.circuit.crossbar.relaxation import relax
 from hwlearn.errors import CircuitError, SingularCircuitError
 
 NAN = float("nan")
@@ -90,7 +91,7 @@ def test_compiled_and_plain_agree_to_rounding(M, N, S, monkeypatch):
 
 def test_the_loops_say_the_same_when_they_are_not_compiled():
     pytest.importorskip("numba")
-    from hwlearn.circuit.crossbar.solution import kernels
+    from hwlearn.circuit.crossbar import kernels
 
     rng = np.random.default_rng(3)
     M, N = 11, 5
