@@ -41,17 +41,17 @@ class LiveProgress(Callback):
         self, name: str, epochs: int, batches: int, done: int = 0, console: Console | None = None
     ) -> None:
         self._console = Console() if console is None else console
-        self._batches = batches
+        self._epochs, self._batches = epochs, batches
         self._progress = ProgressBar(
             TextColumn("[bold]{task.description}", table_column=Column(max_width=16, overflow="ellipsis")),
             BarColumn(bar_width=10),
             MofNCompleteColumn(),
             TextColumn("epochs  {task.fields[score]}"),
-            TimeRemainingColumn(),
-            TextColumn("left  [dim]{task.fields[more]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[time]}  [dim]{task.fields[more]}"),
             console=self._console,
         )
-        self._task = self._progress.add_task(name, total=epochs, completed=done, score="", more="")
+        self._task = self._progress.add_task(name, total=epochs, completed=done, score="", more="", time="left")
         self._progress.start()
 
     def on_step(self, step: Step) -> None:
@@ -66,7 +66,11 @@ class LiveProgress(Callback):
         if width >= _WIDEST:
             more.append(f"{rate:,.0f} measurements/s")
         self._progress.update(
-            self._task, completed=epoch.number + 1, score=score_text(score), more="  ".join(more)
+            self._task,
+            completed=epoch.number + 1,
+            score=score_text(score),
+            more="  ".join(more),
+            time="in total" if epoch.number + 1 == self._epochs else "left",
         )
 
     def stop(self) -> None:

@@ -44,6 +44,14 @@ def test_progress_line_keeps_epochs_score_and_time_left(width, score, name):
     assert line.count("…") == (len(name) > 16)
 
 
+def test_finished_progress_line_shows_the_whole_time():
+    console = terminal(80)
+    shown = LiveProgress("iris", 1, 8, console=console)
+    shown.on_epoch(Epoch(0, VOLTS, None, 12, 0, 0.01))
+    shown.stop()
+    assert re.search(r"\d:\d\d:\d\d in total", last_line(console))
+
+
 def test_progress_of_a_resumed_run_starts_at_its_epochs():
     console = terminal(80)
     LiveProgress("iris", 60, 4, 25, console).stop()
