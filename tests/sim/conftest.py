@@ -14,6 +14,7 @@ from hwlearn.circuit.topology import Topology
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.instrument import VirtualInstrument
 from hwlearn_sim.instruments.models import make_smu
+from hwlearn_sim.placed import PlacedSmu
 from hwlearn_sim.plane.plane import AnalogPlane
 
 
@@ -80,9 +81,8 @@ class Rack:
 
     def __init__(self, model: str, plane: AnalogPlane, nodes: tuple[int, ...], meters: Meters, seed: int) -> None:
         self.plane = plane
-        self.instrument: VirtualInstrument = make_smu(
-            model, plane, nodes, meters=meters, rng=np.random.default_rng(seed)
-        )
+        placed = PlacedSmu("smu", model, nodes)
+        self.instrument: VirtualInstrument = make_smu(placed, plane, np.random.default_rng(seed), meters=meters)
 
     def tell(self, *messages: str) -> None:
         """Send messages that have no reply."""

@@ -105,16 +105,9 @@ class VirtualBench:
         for placed, rng in zip(instruments, streams, strict=True):
             clock = Clock(real_time)
             if isinstance(placed, PlacedSmu):
-                self._instruments[placed.name] = make_smu(
-                    placed.model,
-                    self.plane,
-                    placed.nodes,
-                    name=placed.name,
-                    meters=meters,
-                    rng=rng,
-                    clock=clock,
-                    unit=len(self._instruments) + 1,
-                )
+                unit = len(self._instruments) + 1
+                smu = make_smu(placed, self.plane, rng, meters=meters, clock=clock, unit=unit)
+                self._instruments[placed.name] = smu
                 continue
             listed = placed.edges if isinstance(placed, PlacedCard) else None
             edges = range(topology.n_edges) if listed is None else listed

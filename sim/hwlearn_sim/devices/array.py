@@ -1,4 +1,4 @@
-"""`DeviceArray`: a simulated crossbar of pulsed devices, where pulsing one crosspoint disturbs others."""
+"""`DeviceArray`: a simulated crossbar of pulsed devices with half-select disturb."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ class DeviceArray(DeviceAccess):
     rows, columns : int
         Size of the array.
     limits : PulseLimits
-        What nobody may exceed.
+        Hard limits of pulses and readings.
     rng : numpy.random.Generator
-        What read noise follows from.
+        Source of the read noise.
     scheme : {"V/2", "V/3", "isolated"}
-        What a pulse of V leaves at the other devices. V/2: half of it along the row and the column. V/3: a third
-        along both, and minus a third everywhere else. Isolated (a transistor at every crosspoint): nothing.
+        Voltage at the other devices during a pulse of V. V/2: V/2 along the row and the column. V/3: V/3 along
+        both, and -V/3 at all other devices. Isolated (a transistor at every crosspoint): 0 V.
     read_noise : float
         Relative standard deviation of a reading.
     read_noise_S : float
-        Absolute one in siemens, added in quadrature.
+        Absolute standard deviation in siemens, added in quadrature.
     iv : SinhIV, optional
-        Curved current-voltage law; ohmic unless given.
+        Nonlinear current-voltage law. Default: ohmic.
     read_width_s : float
-        Time for which a reading holds its device at the read voltage: what read disturb follows from.
+        Duration of the read voltage at a device, which causes read disturb.
 
     Raises
     ------
     SetupError
-        If the devices do not fill the array or a noise is negative.
+        If the number of devices is not rows x columns, or a noise is negative.
 
     Notes
     -----
-    Lines are ideal and a reading has no sneak paths, as with every other line held at the sense amplifiers'
+    The lines are ideal. Readings have no sneak paths, as if all other lines were held at the sense amplifiers'
     ground. `true_conductances` is for reports and tests.
     """
 
@@ -68,7 +68,7 @@ class DeviceArray(DeviceAccess):
     ) -> None:
         n = len(devices.conductance)
         if rows < 1 or columns < 1 or rows * columns != n:
-            raise SetupError(f"{n} devices do not fill an array of {rows} x {columns}")
+            raise SetupError(f"an array of {rows} x {columns} needs {rows * columns} devices, got {n}")
         if scheme not in ("V/2", "V/3", "isolated"):
             raise SetupError(f"scheme is {scheme!r}; known are V/2, V/3 and isolated")
         check_spreads(
@@ -80,40 +80,40 @@ class DeviceArray(DeviceAccess):
         self._devices, self._rng, self._iv = devices, rng, iv
         self._read_noise, self._read_noise_S, self._read_width_s = read_noise, read_noise_S, read_width_s
         self._read_voltage = 0.0
-        self._everyone = np.arange(n)
+        self._all = np.arange(n)
 
     @property
     def true_conductances(self) -> FloatArray:
-        """The small-signal siemens (E,) that are really there: for reports and tests alone."""
+        """True small-signal conductances (E,) in siemens, for reports and tests only."""
         return self._devices.conductance
 
     def true_seen(self, voltage: float) -> FloatArray:
-        """Return the siemens (E,) that noiseless readings would show at a voltage: for reports alone."""
+        """Return the apparent conductances (E,) in siemens at a voltage, without noise, for reports only."""
         g = self._devices.conductance
         return g if self._iv is None else self._iv.seen(g, voltage)
 
     def edge_name(self, edge: int) -> str:
-        """Return how messages call a device."""
+        """Return the name of a device in messages."""
         return f"device {edge} (row{edge // self.columns}-col{edge % self.columns})"
 
     def expected_current(self, edge: int, amplitude: float) -> float:
-        """Return the amperes that a pulse would drive, by the I-V law, from the last reading."""
+        """Return the expected current of a pulse in amperes, from the I-V law and the last reading."""
         if self._iv is None or self._read_voltage == 0:
             return super().expected_current(edge, amplitude)
         g = self._iv.small_signal(self._last_read[edge], self._read_voltage)
         return abs(float(self._iv.current(g, amplitude)))
 
     def rest(self, seconds: float) -> None:
-        """Let time pass without any voltage."""
+        """Let time pass without voltage at the devices."""
         self._devices.rest(seconds)
 
-    # --- behind the limits --------------------------------------------------------------------------
+    # --- after the limit checks ---------------------------------------------------------------------
 
     def _read(self, edge: int, voltage: float) -> float:
         return float(self._seen(np.array([edge]), voltage)[0])
 
     def _read_all(self, voltage: float) -> FloatArray:
-        return self._seen(self._everyone, voltage)
+        return self._seen(self._all, voltage)
 
     def _seen(self, chosen: IntArray, voltage: float) -> FloatArray:
         self._read_voltage = voltage
@@ -128,7 +128,7 @@ class DeviceArray(DeviceAccess):
         self._devices.pulse(chosen, volts, width)
 
     def _disturbed(self, edge: int, amplitude: float) -> tuple[IntArray, FloatArray]:
-        """Return the devices that see a voltage, the pulsed one first, and the volts at each."""
+        """Return the devices with a voltage during a pulse, and their voltages."""
         if self.scheme == "isolated":
             return np.array([edge]), np.array([amplitude])
         row, column = divmod(edge, self.columns)
@@ -138,6 +138,6 @@ class DeviceArray(DeviceAccess):
             volts = np.full(self.n_edges, -amplitude / 3)
             volts[along_row] = volts[along_column] = amplitude / 3
             volts[edge] = amplitude
-            return self._everyone, volts
+            return self._all, volts
         half = np.concatenate([along_row[along_row != edge], along_column[along_column != edge]])
         return np.concatenate([[edge], half]), np.concatenate([[amplitude], np.full(len(half), amplitude / 2)])

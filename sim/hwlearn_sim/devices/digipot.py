@@ -1,4 +1,4 @@
-"""Digital potentiometers as rheostats: codes, and what part and temperature make of them."""
+"""Digital potentiometers used as rheostats, with tolerance, nonlinearity and temperature coefficients."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ class Digipots:
     Parameters
     ----------
     law : Rheostat
-        The nominal part: end-to-end and wiper resistance, positions.
+        Nominal end-to-end resistance, wiper resistance and number of positions.
     n : int
-        How many.
+        Number of parts.
     drawn : numpy.random.Generator
-        What the parts follow from.
+        Source of the parts' errors.
     tolerance : float
-        Largest relative error of the end-to-end resistance, drawn uniformly within: what data sheets state.
+        Tolerance of the end-to-end resistance as in data sheets; the relative error is uniform within it.
     wiper_spread : float
         Log-normal spread of the wiper resistance.
     step_error : float
-        Standard deviation in codes by which each tap lies off its place (INL and DNL); code 0 has none.
+        Standard deviation of the tap positions in codes (INL and DNL); code 0 is exact.
     tempco_per_K, wiper_tempco_per_K : float
         Relative change per kelvin of the end-to-end and of the wiper resistance.
     reference_C : float
-        Temperature in Celsius at which the nominal values hold.
+        Reference temperature in Celsius of the nominal values.
 
     Raises
     ------
     SetupError
-        If a tolerance or spread makes no sense.
+        If a tolerance or spread is out of range.
     """
 
     def __init__(
@@ -63,27 +63,27 @@ class Digipots:
         self._wiper = law.wiper_ohm * np.exp(wiper_spread * drawn.standard_normal(n))
         off = step_error * drawn.standard_normal((n, law.positions))
         off[:, 0] = 0.0
-        # taps are switches along one chain of resistors: their resistances rise whatever their errors
+        # taps are switches along a chain of resistors: the resistance rises monotonically in spite of errors
         self._taps = np.maximum.accumulate(np.maximum(np.arange(law.positions) + off, 0.0), axis=1)
         self._tempco, self._wiper_tempco, self._reference_C = tempco_per_K, wiper_tempco_per_K, reference_C
 
     def siemens(self, codes: IntArray, temperature_C: float | None = None) -> FloatArray:
-        """Return what the parts conduct at codes (n,) and a temperature in Celsius: true siemens (n,).
+        """Return the true conductances (n,) in siemens at codes (n,) and a temperature in Celsius.
 
         Raises
         ------
         SetupError
-            If a code does not exist or the temperature leaves no resistance.
+            If a code does not exist, or a resistance is not positive at the temperature.
         """
         return self._conducting(codes, self._taps[np.arange(len(self._full)), self._checked(codes)], temperature_C)
 
     def table(self, temperature_C: float | None = None) -> FloatArray:
-        """Return the true siemens (n, positions) at every code."""
+        """Return the true conductances (n, positions) in siemens at every code."""
         codes = np.arange(self.law.positions)
         return self._conducting(codes, self._taps.T, temperature_C).T
 
     def programmed(self, targets: ArrayLike, temperature_C: float | None = None) -> FloatArray:
-        """Return the true siemens (n,) after the codes nearest to targets by the *nominal* law were written."""
+        """Return the true conductances (n,) in siemens after programming targets with the *nominal* law."""
         return self.siemens(self.law.nearest(targets).astype(np.int64), temperature_C)
 
     def _conducting(self, codes: IntArray, taps: FloatArray, temperature_C: float | None) -> FloatArray:
@@ -91,13 +91,13 @@ class Digipots:
         full = self._full * (1.0 + self._tempco * warmer)
         wiper = self._wiper * (1.0 + self._wiper_tempco * warmer)
         if not (full.min() > 0 and wiper.min() > 0):
-            raise SetupError(f"at {temperature_C} C the temperature coefficients leave no resistance")
+            raise SetupError(f"at {temperature_C} C the temperature coefficients give a resistance below zero")
         return np.asarray(1.0 / (wiper + full * taps / self.law.positions))
 
     def _checked(self, codes: IntArray) -> IntArray:
-        asked = np.asarray(codes)
-        if asked.shape != self._full.shape or asked.min() < 0 or asked.max() >= self.law.positions:
+        chosen = np.asarray(codes)
+        if chosen.shape != self._full.shape or chosen.min() < 0 or chosen.max() >= self.law.positions:
             raise SetupError(
-                f"codes must be {len(self._full)} whole numbers from 0 to {self.law.positions - 1}, one a part"
+                f"codes must be {len(self._full)} integers from 0 to {self.law.positions - 1}, one per part"
             )
-        return asked.astype(np.int64)
+        return chosen.astype(np.int64)

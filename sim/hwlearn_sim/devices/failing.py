@@ -1,4 +1,4 @@
-"""Devices that fail: stuck from the beginning, or worn out after so many pulses."""
+"""Devices that fail: stuck from the beginning, or worn out after a number of pulses."""
 
 from __future__ import annotations
 
@@ -13,32 +13,31 @@ from hwlearn_sim.devices.model import DeviceModel, check_spreads, spread
 
 
 class Failing(DeviceModel):
-    """Any devices, some of which do not move, or no more.
+    """Wraps devices and makes some of them stuck or worn.
 
     Parameters
     ----------
     devices : DeviceModel
-        The devices as they are while they work.
+        The devices while they work.
     rng : numpy.random.Generator
-        What chooses the stuck ones and draws each one's endurance.
+        Source of the choice of stuck devices and of each device's endurance.
     stuck_fraction : float
-        Fraction that never move; each sticks at the conductance of some device of its kind, drawn
-        log-uniformly over ``between``.
+        Fraction of devices that never change. Their conductances are log-uniform over ``between``.
     between : (float, float)
-        Siemens between which stuck devices lie.
+        Smallest and largest conductance of stuck devices in siemens.
     stuck : mapping of int to float
         Devices stuck at a given conductance in siemens; zero is an open device.
     endurance : float
-        Median number of pulses after which a device stays where it is.
+        Median number of pulses after which a device no longer changes.
     endurance_spread : float
-        Log-normal spread of that number over devices.
+        Log-normal device-to-device spread of that number.
     counting_V : float
-        Pulses of at least this magnitude count; half-selected ones need not.
+        Smallest amplitude of pulses that count. It can exclude half-select pulses.
 
     Raises
     ------
     SetupError
-        If a fraction, a device, a conductance or the endurance makes no sense.
+        If a fraction, a device, a conductance or the endurance is invalid.
     """
 
     def __init__(
@@ -79,21 +78,21 @@ class Failing(DeviceModel):
 
     @property
     def stuck(self) -> BoolArray:
-        """Which devices (n,) never moved."""
+        """Which devices (n,) never change."""
         return self._stuck.copy()
 
     @property
     def worn(self) -> BoolArray:
-        """Which devices (n,) moved once and do so no more."""
+        """Which devices (n,) are worn out."""
         return ~np.isnan(self._held) & ~self._stuck
 
     @property
     def conductance(self) -> FloatArray:
-        """True small-signal siemens (n,) now."""
+        """Present true small-signal conductances (n,) in siemens."""
         return np.where(np.isnan(self._held), self._inner.conductance, self._held)
 
     def pulse(self, devices: IntArray, volts: FloatArray, width_s: float) -> None:
-        """Hold the chosen devices (m,), each once, at volts (m,) for a time."""
+        """Apply a pulse of given voltages (m,) and width to the chosen devices (m,), each listed once."""
         alive = np.isnan(self._held[devices])
         self._inner.pulse(devices[alive], volts[alive], width_s)
         counted = devices[np.abs(volts) >= self._counting_V]
@@ -103,5 +102,5 @@ class Failing(DeviceModel):
             self._held[ended] = self._inner.conductance[ended]
 
     def rest(self, seconds: float) -> None:
-        """Let time pass for the devices that work."""
+        """Let time pass for the working devices."""
         self._inner.rest(seconds)

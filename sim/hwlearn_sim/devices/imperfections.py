@@ -1,4 +1,4 @@
-"""What is wrong with a simulated bench: devices, converters, noise, drift."""
+"""Imperfections of a simulated bench: devices, converters, noise and drift."""
 
 from __future__ import annotations
 
@@ -11,41 +11,42 @@ from hwlearn.errors import SetupError
 
 @dataclass(frozen=True)
 class Imperfections:
-    """How far a twin departs from an ideal bench; every default is ideal.
+    """Deviations of a simulated bench from an ideal one. All defaults are ideal.
 
-    Spreads are standard deviations of one draw for each device or channel, made once from the twin's seed.
+    Spreads are standard deviations over devices or channels. The values are drawn once from the seed of the twin.
 
     Parameters
     ----------
     device_spread : float
-        Log-normal device-to-device error: each edge is ``exp(device_spread * N(0, 1))`` of what it was told.
+        Log-normal device-to-device error: the ratio of true to programmed conductance of an edge is
+        ``exp(device_spread * N(0, 1))``.
     conductance_bits : int, optional
         Programming resolution: ``2**bits`` equal steps over the conductance range of the limits.
     write_noise : float
-        Relative error of each programming of each edge, drawn anew every time.
+        Relative error of each edge, drawn again for each programming.
     stuck_fraction : float
-        Fraction of edges that never move; each sticks somewhere in the conductance range.
+        Fraction of edges that never change; their conductances are random within the range of the limits.
     stuck : mapping of int to float
         Edges stuck at a given conductance in siemens; zero is an open device.
     read_noise_V, current_noise_A : float
         Standard deviation of one voltage and one current reading.
     adc_bits, dac_bits : int, optional
-        Converter resolution over plus and minus the range.
+        Converter resolution over the bipolar range.
     adc_range_V, dac_range_V : float
-        Converter ranges; a reading beyond the range saturates, a request beyond it is refused.
+        Converter ranges. A reading beyond the range saturates, a setpoint beyond it is rejected.
     adc_gain, adc_offset_V, dac_gain, dac_offset_V : float
         Spread of relative gain errors and of offsets over the channels.
     drift_per_sqrt_hour : float
-        Relative random walk of every conductance in an hour of bench time.
+        Relative random walk of each conductance in one hour of bench time.
     settle_tau_s : float
-        Time constant with which nodes follow their sources; a reading after ``settle_s`` still lags.
+        Settling time constant of the nodes: a reading after ``settle_s`` is not fully settled.
     source_resistance_ohm : float
         Resistance between each input source and its node.
 
     Raises
     ------
     SetupError
-        If a value is negative or not finite, a fraction exceeds one, or a converter has no bits.
+        If a value is negative or not finite, a fraction exceeds one, or a number of bits is out of range.
     """
 
     device_spread: float = 0.0
@@ -80,7 +81,7 @@ class Imperfections:
             if getattr(self, f"{kind}_range_V") == 0:
                 raise SetupError(f"{kind}_range_V is 0; it must be positive")
             if getattr(self, f"{kind}_bits") is not None and math.isinf(getattr(self, f"{kind}_range_V")):
-                raise SetupError(f"{kind}_bits needs {kind}_range_V: bits divide a range")
+                raise SetupError(f"{kind}_bits needs a finite {kind}_range_V")
         for name in ("adc_bits", "dac_bits", "conductance_bits"):
             bits = getattr(self, name)
             if bits is not None and not (1 <= bits <= 32 and int(bits) == bits):

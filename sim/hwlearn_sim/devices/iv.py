@@ -1,4 +1,4 @@
-"""Curved current-voltage laws: what a reading of a device depends on besides its state."""
+"""Nonlinear current-voltage law of a device, which makes its apparent conductance depend on the read voltage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class SinhIV:
     Parameters
     ----------
     v0 : float
-        Volts at which the curve bends.
+        Voltage scale of the nonlinearity.
 
     Raises
     ------
@@ -26,7 +26,7 @@ class SinhIV:
 
     Examples
     --------
-    >>> float(SinhIV(0.5).seen(1e-5, 0.5))  # read at v0, a device looks sinh(1) times better than it is
+    >>> float(SinhIV(0.5).seen(1e-5, 0.5))  # at v0 the apparent conductance is sinh(1) times larger
     1.1752011936438016e-05
     """
 
@@ -36,13 +36,13 @@ class SinhIV:
         check_positive("a sinh I-V", {"v0": self.v0})
 
     def current(self, conductance: Parameter, volts: Parameter) -> FloatArray:
-        """Return amperes at a voltage, of devices with a small-signal conductance in siemens."""
+        """Return the current in amperes of devices with a small-signal conductance, at a voltage."""
         return np.asarray(np.asarray(conductance) * self.v0 * np.sinh(np.asarray(volts) / self.v0))
 
     def seen(self, conductance: Parameter, volts: float) -> FloatArray:
-        """Return current over voltage, the conductance that a reading at a voltage shows, in siemens."""
+        """Return the apparent conductance in siemens, current over voltage, at a read voltage."""
         return self.current(conductance, volts) / volts
 
     def small_signal(self, seen: Parameter, volts: float) -> FloatArray:
-        """Return the small-signal conductance behind one that was seen at a voltage, in siemens."""
+        """Return the small-signal conductance in siemens from the apparent one at a read voltage."""
         return np.asarray(np.asarray(seen) * volts / (self.v0 * np.sinh(volts / self.v0)))

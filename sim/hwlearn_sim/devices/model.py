@@ -1,4 +1,4 @@
-"""What every model of pulsed devices offers, and parameters that are one number for all or one for each."""
+"""`DeviceModel`: interface of the models of pulsed devices, with helpers for their parameters."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
 Law = TypeVar("Law", bound="DataclassInstance")
 
 Parameter = float | FloatArray
-"""One number for all devices, or an array (n,) with one for each."""
+"""One number for all devices, or an array (n,) with one number per device."""
 
 
 class DeviceModel(ABC):
-    """A population of n two-terminal devices with a state that voltage pulses move.
+    """A population of n two-terminal devices whose state is changed by voltage pulses.
 
-    Volts count positive where they SET (raise the conductance), whatever the sign in the model's source.
+    Positive voltages SET (raise the conductance), also if the publication of a model uses the opposite sign.
     """
 
     @property
     @abstractmethod
     def conductance(self) -> FloatArray:
-        """True small-signal siemens (n,) now."""
+        """Present true small-signal conductances (n,) in siemens."""
 
     @abstractmethod
     def pulse(self, devices: IntArray, volts: FloatArray, width_s: float) -> None:
-        """Hold the chosen devices (m,), each once, at volts (m,) for a time."""
+        """Apply a pulse of given voltages (m,) and width to the chosen devices (m,), each listed once."""
 
     @abstractmethod
     def rest(self, seconds: float) -> None:
-        """Let time pass without any voltage: drift and loss of state."""
+        """Let time pass without voltage, with drift and loss of state."""
 
 
 def at(law: Law, devices: IntArray) -> Law:
@@ -51,17 +51,20 @@ def at(law: Law, devices: IntArray) -> Law:
 
 
 def spread(rng: np.random.Generator, value: float, sigma: float, n: int) -> FloatArray:
-    """Draw n values, log-normal about ``value``; always draws, so that one spread leaves the others alone."""
+    """Return n log-normal values with median ``value``.
+
+    Numbers are drawn also for ``sigma`` zero, so that one spread does not change the values of another.
+    """
     return np.asarray(value * np.exp(sigma * rng.standard_normal(n)))
 
 
 def check_positive(what: str, values: dict[str, Parameter]) -> None:
-    """Refuse parameters that are not positive and finite.
+    """Check that parameters are positive and finite.
 
     Raises
     ------
     SetupError
-        Naming the first.
+        For the first parameter that is not.
     """
     for name, value in values.items():
         if not (np.all(np.isfinite(value)) and np.all(np.asarray(value) > 0)):
@@ -69,12 +72,12 @@ def check_positive(what: str, values: dict[str, Parameter]) -> None:
 
 
 def check_spreads(what: str, values: dict[str, float]) -> None:
-    """Refuse spreads that are negative or no number.
+    """Check that spreads are finite and not negative.
 
     Raises
     ------
     SetupError
-        Naming the first.
+        For the first spread that is not.
     """
     for name, value in values.items():
         if not (np.isfinite(value) and value >= 0):

@@ -1,4 +1,4 @@
-"""The devices of a simulated bench: what an edge really conducts when its programmer says so much."""
+"""True conductances of programmed edges, with device spread, write noise and stuck devices."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from hwlearn_sim.devices.imperfections import Imperfections
 
 
 class Devices:
-    """True conductances behind nominal ones: spread, stuck devices and write noise of `Imperfections`.
+    """Computes true from nominal conductances, with the device errors of `Imperfections`.
 
     Parameters
     ----------
     n_edges : int
-        How many.
+        Number of edges.
     conductance : (float, float)
-        Least and most siemens, between which stuck devices lie.
+        Smallest and largest conductance of stuck devices in siemens.
     imperfections : Imperfections
-        Only what concerns devices is used.
+        Device spread, write noise and stuck devices; the other fields are not used.
     drawn, writes : numpy.random.Generator
-        What the devices, and the noise of each programming, follow from.
+        Sources of the devices' errors and of the write noise.
 
     Raises
     ------
@@ -52,11 +52,11 @@ class Devices:
 
     @property
     def stuck(self) -> BoolArray:
-        """Which edges (E,) never move."""
+        """Which edges (E,) never change."""
         return ~np.isnan(self._stuck)
 
     def written(self, nominal: FloatArray) -> FloatArray:
-        """Return the true siemens (E,) after the edges were programmed to nominal ones (E,)."""
+        """Return the true conductances (E,) in siemens after programming to nominal values (E,)."""
         true = nominal * self._gain
         if self._write_noise:
             true = true * np.exp(self._write_noise * self._writes.standard_normal(len(true)))

@@ -1,4 +1,4 @@
-"""Soft-bounds RRAM: each pulse covers a fraction of what is left to the bound."""
+"""Soft-bounds RRAM model: each pulse covers a fraction of the remaining distance to the bound."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from hwlearn_sim.devices.model import DeviceModel, Parameter, at, check_positive
 
 @dataclass(frozen=True, eq=False, slots=True)
 class SoftBoundsLaw:
-    """How pulses move a soft-bounds device.
+    """Effect of pulses on a soft-bounds device.
 
     Parameters
     ----------
     g_min, g_max : float or ndarray, shape (n,)
         Bounds in siemens.
     set_step, reset_step : float or ndarray, shape (n,)
-        Fraction of the way to g_max (g_min) that one reference pulse covers, between 0 and 1.
+        Fraction of the distance to g_max (g_min) that one reference pulse covers, between 0 and 1.
     set_voltage, reset_voltage : float or ndarray, shape (n,)
         Magnitude in volts of the reference pulses.
     set_scale, reset_scale : float or ndarray, shape (n,)
-        Volts v0 of the dose ``sinh(V / v0) / sinh(V_ref / v0)`` of a pulse of another amplitude.
+        Voltage v0 of the dose ``sinh(V / v0) / sinh(V_ref / v0)`` of a pulse with another amplitude.
     width_s : float or ndarray, shape (n,)
-        Seconds of a reference pulse; the dose is proportional to the width.
+        Width of a reference pulse in seconds; the dose is proportional to the width.
 
     Raises
     ------
@@ -36,8 +36,8 @@ class SoftBoundsLaw:
 
     Notes
     -----
-    SET: ``g_max - g`` shrinks by ``(1 - set_step) ** dose``; RESET likewise towards g_min. The exponential form
-    makes two halves of a pulse equal the whole. Source of the state-dependent step: Fusi & Abbott, Nature
+    SET multiplies ``g_max - g`` by ``(1 - set_step) ** dose``; RESET acts likewise towards g_min. With the exponential
+    form, two half pulses equal one pulse. Source of the state-dependent step: Fusi & Abbott, Nature
     Neuroscience 10, 485 (2007); of the sinh: ion hopping, e.g. Yu & Wong, IEEE EDL 31, 1455 (2010).
 
     Examples
@@ -69,14 +69,14 @@ class SoftBoundsLaw:
     def moved(
         self, conductance: Parameter, volts: Parameter, width_s: Parameter, strength: Parameter = 1.0
     ) -> FloatArray:
-        """Return the conductance after a pulse, siemens; all arguments broadcast.
+        """Return the conductance in siemens after a pulse; all arguments broadcast.
 
         Parameters
         ----------
         conductance, volts, width_s : array_like
-            Siemens before; volts, positive to SET; seconds.
+            Siemens before the pulse; volts, positive to SET; seconds.
         strength : array_like
-            Factor on the dose: what differs from cycle to cycle.
+            Factor on the dose, for cycle-to-cycle variation.
         """
         return self.after(conductance, self.pulse_effect(volts), width_s, strength)
 
@@ -122,19 +122,19 @@ class SoftBounds(DeviceModel):
     Parameters
     ----------
     law : SoftBoundsLaw
-        The typical device, scalar parameters.
+        Law of the typical device, with scalar parameters.
     n : int
-        How many.
+        Number of devices.
     drawn, cycles : numpy.random.Generator
-        What the devices, and each cycle of each, follow from.
+        Sources of the device-to-device and of the cycle-to-cycle variation.
     device_spread : float
-        Log-normal spread of steps, reference voltages (a tenth of it) and bounds (half of it) over devices.
+        Log-normal device-to-device spread of the steps. Bounds have half, reference voltages a tenth of it.
     cycle_spread : float
         Relative standard deviation of the dose of each pulse.
     retention_s : float
-        Time constant with which the state falls back to g_min.
+        Time constant with which the state decays to g_min.
     walk_per_sqrt_hour : float
-        Relative random walk of the conductance in an hour.
+        Relative random walk of the conductance in one hour.
 
     Raises
     ------
@@ -167,22 +167,22 @@ class SoftBounds(DeviceModel):
         self.law = _population(law, n, drawn, device_spread)
         self._cycles, self._cycle_spread = cycles, cycle_spread
         self._retention_s, self._walk = retention_s, walk_per_sqrt_hour
-        # pristine devices lie low, not all at the very bound
+        # pristine devices have a low conductance, somewhat above the bound
         start = drawn.uniform(0.02, 0.2, n)
         self._g = np.asarray(self.law.g_min + start * (np.asarray(self.law.g_max) - self.law.g_min))
 
     @property
     def conductance(self) -> FloatArray:
-        """True small-signal siemens (n,) now."""
+        """Present true small-signal conductances (n,) in siemens."""
         return self._g.copy()
 
     def pulse(self, devices: IntArray, volts: FloatArray, width_s: float) -> None:
-        """Hold the chosen devices (m,), each once, at volts (m,) for a time."""
+        """Apply a pulse of given voltages (m,) and width to the chosen devices (m,), each listed once."""
         strength = 1.0 + self._cycle_spread * self._cycles.standard_normal(len(devices))
         self._g[devices] = at(self.law, devices).moved(self._g[devices], volts, width_s, strength)
 
     def rest(self, seconds: float) -> None:
-        """Let time pass: the state falls towards g_min and walks."""
+        """Let time pass: the state decays towards g_min and drifts randomly."""
         low = self.law.g_min
         g = low + (self._g - low) * math.exp(-seconds / self._retention_s)
         if self._walk:
@@ -201,7 +201,7 @@ def _population(law: SoftBoundsLaw, n: int, rng: np.random.Generator, sigma: flo
         law,
         g_min=g_min,
         g_max=g_max,
-        # a step is a fraction: its exponent is what is spread
+        # a step is a fraction below 1: the spread applies to its exponent
         set_step=-np.expm1(np.log1p(-float(law.set_step)) * spread(rng, 1.0, sigma, n)),
         reset_step=-np.expm1(np.log1p(-float(law.reset_step)) * spread(rng, 1.0, sigma, n)),
         set_voltage=drawn("set_voltage", 0.1),

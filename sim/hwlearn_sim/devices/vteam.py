@@ -1,4 +1,4 @@
-"""VTEAM: memristive devices that move only above a threshold voltage."""
+"""VTEAM model of memristive devices, which change only above a threshold voltage."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Window = Literal["none", "joglekar", "biolek"]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class VteamLaw:
-    """How pulses move a VTEAM device; its state w runs from 0 (on) to 1 (off).
+    """Effect of pulses on a VTEAM device. Its state w is 0 when on and 1 when off.
 
     Parameters
     ----------
     k_off, k_on : float or ndarray, shape (n,)
-        Speed of w in 1/s: k_off > 0, k_on < 0.
+        Rates of w in 1/s: k_off > 0, k_on < 0.
     v_off, v_on : float or ndarray, shape (n,)
         Thresholds in volts: v_off > 0, v_on < 0.
     alpha_off, alpha_on : float or ndarray, shape (n,)
@@ -31,11 +31,11 @@ class VteamLaw:
     r_on, r_off : float or ndarray, shape (n,)
         Resistances in ohm at w = 0 and w = 1.
     window : {"none", "joglekar", "biolek"}
-        What slows w at its ends; "none" stops it there.
+        Window function that slows w near 0 and 1; with "none", w stops there.
     exponent : int
-        The window's p.
+        Exponent p of the window.
     resistance : {"linear", "exponential"}
-        How the resistance follows w.
+        Dependence of the resistance on w.
 
     Raises
     ------
@@ -45,9 +45,9 @@ class VteamLaw:
     Notes
     -----
     ``dw/dt = k_off (v / v_off - 1) ** alpha_off f(w)`` for v > v_off, ``k_on (v / v_on - 1) ** alpha_on f(w)`` for
-    v < v_on, zero between. At constant v that is solved exactly for no window and for windows with p = 1;
-    steeper windows take error-controlled steps. In this law's own sign a positive v switches *off*; `Vteam`
-    turns it. Source: Kvatinsky, Ramadan, Friedman & Kolodny, IEEE TCAS II 62, 786 (2015), eqs. 3-5.
+    v < v_on, and zero between. At constant v the solution is exact without a window and for windows with p = 1;
+    steeper windows are integrated with error control. In this law a positive v switches *off*; `Vteam` reverses the
+    sign. Source: Kvatinsky, Ramadan, Friedman & Kolodny, IEEE TCAS II 62, 786 (2015), eqs. 3-5.
     """
 
     k_off: Parameter = 5e3
@@ -76,21 +76,21 @@ class VteamLaw:
             raise SetupError(f"resistance of a VTEAM law is {self.resistance!r}; known are linear and exponential")
 
     def siemens(self, state: Parameter) -> FloatArray:
-        """Return the conductance at state w."""
+        """Return the conductance in siemens at state w."""
         w = np.asarray(state, dtype=np.float64)
         if self.resistance == "linear":
             return np.asarray(1.0 / (self.r_on + (np.asarray(self.r_off) - self.r_on) * w))
         return np.asarray((np.asarray(self.r_on) / self.r_off) ** w / self.r_on)
 
     def state(self, siemens: Parameter) -> FloatArray:
-        """Return the state w that conducts so much, not bounded to 0..1."""
+        """Return the state w for a conductance in siemens, not limited to 0..1."""
         g = np.asarray(siemens, dtype=np.float64)
         if self.resistance == "linear":
             return np.asarray((1.0 / g - self.r_on) / (np.asarray(self.r_off) - self.r_on))
         return np.asarray(-np.log(g * self.r_on) / np.log(np.asarray(self.r_off) / self.r_on))
 
     def speed(self, volts: Parameter) -> FloatArray:
-        """Return dw/dt in 1/s at a voltage, before the window."""
+        """Return dw/dt in 1/s at a voltage, without the window."""
         v = np.asarray(volts, dtype=np.float64)
         off = np.maximum(v / self.v_off - 1.0, 0.0)
         on = np.maximum(v / self.v_on - 1.0, 0.0)
@@ -104,9 +104,9 @@ class VteamLaw:
         Parameters
         ----------
         state, volts, width_s : array_like
-            w before; volts, positive to switch off; seconds.
+            w before the pulse; volts, positive to switch off; seconds.
         strength : array_like
-            Factor on the dose: what differs from cycle to cycle.
+            Factor on the dose, for cycle-to-cycle variation.
         """
         return self.after_dose(state, strength * self.speed(volts) * np.asarray(width_s))
 
@@ -127,7 +127,7 @@ def _travelled(y: FloatArray, dose: FloatArray, window: Window, p: int) -> Float
         with np.errstate(divide="ignore"):
             if window == "biolek":
                 return np.tanh(np.arctanh(y) + dose)
-            # a state at 0 stays there, also where the exponential has vanished
+            # a state of 0 does not change, also where the exponential underflows
             return np.asarray(y / np.where(y > 0, y + (1.0 - y) * np.exp(-4.0 * dose), 1.0))
     if window == "biolek":
         return _stepped(lambda at: 1.0 - at ** (2 * p), y, dose)
@@ -137,8 +137,8 @@ def _travelled(y: FloatArray, dose: FloatArray, window: Window, p: int) -> Float
 def _stepped(
     f: Callable[[FloatArray], FloatArray], y: FloatArray, dose: FloatArray, error: float = 1e-9
 ) -> FloatArray:
-    """Integrate with Bogacki and Shampine's pair; each step errs by less than ``error`` in y."""
-    # beyond this dose every window has let the state arrive as far as it ever does, to 1e-9 of the range
+    """Integrate with the Bogacki-Shampine pair; the error of each step in y is below ``error``."""
+    # beyond this dose the state has reached its final value to 1e-9 for every window
     s = np.minimum(dose, 100.0)
     done, step = 0.0, 1e-3
     y = np.array(y)
@@ -165,17 +165,17 @@ class Vteam(DeviceModel):
     Parameters
     ----------
     law : VteamLaw
-        The typical device, scalar parameters.
+        Law of the typical device, with scalar parameters.
     n : int
-        How many.
+        Number of devices.
     drawn, cycles : numpy.random.Generator
-        What the devices, and each cycle of each, follow from.
+        Sources of the device-to-device and of the cycle-to-cycle variation.
     device_spread : float
-        Log-normal spread of speeds, thresholds (a fifth of it) and resistances (half of it) over devices.
+        Log-normal device-to-device spread of the rates. Resistances have half, thresholds a fifth of it.
     cycle_spread : float
         Relative standard deviation of the dose of each pulse.
     retention_s : float
-        Time constant with which the state falls back to off.
+        Time constant with which the state decays to off.
 
     Raises
     ------
@@ -184,7 +184,7 @@ class Vteam(DeviceModel):
 
     Notes
     -----
-    Volts count positive where they SET, as for every `DeviceModel`: the law sees ``-volts``.
+    Positive voltages SET, as for every `DeviceModel`. The law is evaluated at ``-volts``.
     """
 
     def __init__(
@@ -208,19 +208,19 @@ class Vteam(DeviceModel):
         }
         self.law = replace(law, **values)
         self._cycles, self._cycle_spread, self._retention_s = cycles, cycle_spread, retention_s
-        # pristine devices are off, not all at the very end
+        # pristine devices are nearly off
         self._w = 1.0 - drawn.uniform(0.02, 0.2, n)
 
     @property
     def conductance(self) -> FloatArray:
-        """True small-signal siemens (n,) now."""
+        """Present true small-signal conductances (n,) in siemens."""
         return self.law.siemens(self._w)
 
     def pulse(self, devices: IntArray, volts: FloatArray, width_s: float) -> None:
-        """Hold the chosen devices (m,), each once, at volts (m,) for a time."""
+        """Apply a pulse of given voltages (m,) and width to the chosen devices (m,), each listed once."""
         strength = 1.0 + self._cycle_spread * self._cycles.standard_normal(len(devices))
         self._w[devices] = at(self.law, devices).moved(self._w[devices], -volts, width_s, strength)
 
     def rest(self, seconds: float) -> None:
-        """Let time pass: the state falls towards off."""
+        """Let time pass: the state decays towards off."""
         self._w = 1.0 - (1.0 - self._w) * math.exp(-seconds / self._retention_s)

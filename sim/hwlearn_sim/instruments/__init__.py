@@ -1,1 +1,1 @@
-"""Virtual instruments, one file a model, and the languages that they speak."""
+"""Virtual instruments, one file per model, and their command languages."""

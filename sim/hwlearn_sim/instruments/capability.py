@@ -1,4 +1,4 @@
-"""What a channel of a source-measure unit can do, how good it is, and how it is set."""
+"""Specifications, settings and readings of a source-measure channel."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from hwlearn_sim.instruments.ranges import Quantity, Range, Ranges
 
 OTHER: Final[dict[Quantity, Quantity]] = {"voltage": "current", "current": "voltage"}
 QUANTITIES: Final[tuple[Quantity, Quantity]] = ("voltage", "current")
+LINE_HZ: Final = 50.0
+"""Power-line frequency: integration times are set in power-line cycles."""
 
 OffState = Literal["NORM", "HIMP", "ZERO", "GUAR"]
-"""What an output does while it is off: 0 V behind a small current limit, relay open, 0 V, or 0 A."""
+"""Output-off state: normal (0 V, small current limit), high impedance (relay open), zero (0 V) or guard (0 A)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Meters:
-    """How good the converters of a virtual bench are, beyond their resolution.
+    """Noise and converter errors of the instruments of a virtual bench.
 
     Attributes
     ----------
     noise : float
-        Factor on the noise that each range states; 0 switches it off.
+        Factor on the specified noise of each range; 0 disables noise.
     gain : float
-        Spread of the relative gain errors of meters and sources.
+        Standard deviation of the relative gain errors of meters and sources.
     offset : float
-        Spread of their offsets, as a fraction of the range in use.
+        Standard deviation of their offsets, as a fraction of the range in use.
     """
 
     noise: float = 1.0
@@ -36,24 +38,24 @@ class Meters:
 
 @dataclass(frozen=True, slots=True)
 class ChannelCapability:
-    """What the hardware of one channel can do; the model's data sheet in numbers.
+    """Specifications of one channel, from the data sheet of the model.
 
     Attributes
     ----------
     measures, sources : dict of Quantity to Ranges
-        Ranges for reading and for driving.
+        Measuring and source ranges.
     default_limits : dict of Quantity to float
         Limits after a reset: current limit of the voltage source, voltage limit of the current source.
     least_limits : dict of Quantity to float
-        Smallest limits that can be set.
+        Smallest programmable limits.
     nplc : (float, float)
-        Integration time, least and most, in power-line cycles.
+        Smallest and largest integration time in power-line cycles.
     off_fraction : float
-        Current limit of an output that is off in the normal way, as a fraction of the current range.
+        Current limit in the normal output-off state, as a fraction of the current range.
     off_limit_A : float or None
-        The same as a fixed value, where the model has one.
+        The same as a fixed value in amperes, if the model has one.
     limit_in_range : bool
-        Whether a fixed measuring range lowers the limit to the most that it can read.
+        Whether a fixed measuring range reduces the limit to its full scale (range compliance).
     """
 
     measures: dict[Quantity, Ranges]
@@ -68,20 +70,20 @@ class ChannelCapability:
 
 @dataclass(frozen=True, slots=True)
 class ChannelReading:
-    """One reading.
+    """One reading of a channel.
 
     Attributes
     ----------
     values : dict of Quantity to float
-        What the meters say; infinite beyond a fixed range.
+        Measured values; infinite for an overflow of a fixed range.
     function : {"voltage", "current"}
-        What was sourced.
+        Source function.
     level : float
-        What the source was told.
+        Setpoint of the source.
     limited, range_limited : bool
-        Whether the source was at its limit, or at the most that a fixed measuring range can read.
+        Whether the source was in compliance, or in range compliance.
     seconds : float
-        The instrument's time at the end of it.
+        Instrument time at the end of the reading.
     output : bool
         Whether the output was on.
     """
@@ -96,7 +98,7 @@ class ChannelReading:
 
     @property
     def resistance(self) -> float:
-        """Volts over amperes: NaN unless both were measured, infinite without a current."""
+        """Measured resistance in ohm: NaN unless both quantities were measured, infinite at zero current."""
         volts, amps = (self.values.get(quantity, math.nan) for quantity in QUANTITIES)
         if math.isnan(volts) or math.isnan(amps):
             return math.nan
@@ -104,13 +106,13 @@ class ChannelReading:
 
     @property
     def over_range(self) -> bool:
-        """Whether a meter was beyond its range."""
+        """Whether a measured value overflowed its range."""
         return any(math.isinf(value) for value in self.values.values())
 
 
 @dataclass(slots=True)
 class ChannelState:
-    """Everything a reset sets back."""
+    """Settings of a channel; a reset restores the defaults."""
 
     function: Quantity = "voltage"
     levels: dict[Quantity, float] = field(default_factory=lambda: {"voltage": 0.0, "current": 0.0})

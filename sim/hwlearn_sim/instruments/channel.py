@@ -1,14 +1,16 @@
-"""One channel of a virtual source-measure unit: what it drives, what it reads, how well."""
+"""`VirtualChannel`: one channel of a virtual source-measure unit, with ranges, limits, noise and off states."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import numpy as np
 
 from hwlearn.circuit.topology import Topology
 from hwlearn_sim.instruments.capability import (
+    LINE_HZ,
     OTHER,
     QUANTITIES,
     ChannelCapability,
@@ -23,58 +25,69 @@ from hwlearn_sim.instruments.ranges import Quantity, Range
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.plane.sources import CurrentSource, Open, Source, SourceOperatingPoint, VoltageSource
 
-_UNWIRED: Final = Topology(2, [(0, 1)], inputs=[0], outputs=[1])
+_UNCONNECTED: Final = Topology(2, [(0, 1)], inputs=[0], outputs=[1])
 
 
-class VirtualChannel:
-    """A channel on the analog plane.
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """Connection of a channel to the analog plane.
 
-    Parameters
+    Attributes
     ----------
     plane : AnalogPlane
         The circuit.
     node : int or None
-        Where the channel's HI terminal hangs; LO is board ground. None: nowhere.
-    capability : ChannelCapability
-        What the hardware can do.
-    clock : Clock
-        The instrument's time.
-    rng : numpy.random.Generator
-        Noise, and the errors of the converters.
-    meters : Meters
-        How good the converters are.
+        Node of the HI terminal; None if unconnected. LO is connected to board ground.
     label : str
-        Its name on the plane.
-    line_Hz : float
-        Power-line frequency, which the integration time counts in.
+        Name of the channel on the plane.
+    """
+
+    plane: AnalogPlane
+    node: int | None
+    label: str
+
+
+class VirtualChannel:
+    """A source-measure channel connected to the analog plane.
+
+    Parameters
+    ----------
+    connection : Connection
+        Node that the channel is connected to.
+    capability : ChannelCapability
+        Specifications of the model.
+    clock : Clock
+        The instrument's clock.
+    rng : numpy.random.Generator
+        Source of the noise and of the converters' errors.
+    meters : Meters
+        Noise and errors of the converters.
 
     Attributes
     ----------
     settings : ChannelState
         The present settings; call `apply` after changing them.
     forced : {"over-range", "compliance"} or None
-        A fault on demand: what the next readings show whatever the circuit does.
+        Injected fault: the readings show an overflow or compliance, whatever the circuit does.
     """
 
     def __init__(
         self,
-        plane: AnalogPlane,
-        node: int | None,
+        connection: Connection,
         capability: ChannelCapability,
         clock: Clock,
         rng: np.random.Generator,
         meters: Meters,
-        label: str,
-        line_Hz: float = 50.0,
     ) -> None:
-        self.capability, self.clock, self.line_Hz, self.label = capability, clock, line_Hz, label
+        self.capability, self.clock, self.label = capability, clock, connection.label
+        plane, node = connection.plane, connection.node
         if node is None:
-            # a channel that is wired to nothing has a circuit of its own: an open end
-            plane, node = AnalogPlane(_UNWIRED, [0.0]), 1
-        self._plane, self._terminal = plane, plane.attach(node, label)
+            # an unconnected channel is connected to an open end of a separate plane
+            plane, node = AnalogPlane(_UNCONNECTED, [0.0]), 1
+        self._plane, self._terminal = plane, plane.attach(node, connection.label)
         self._rng, self._noise = rng, meters.noise
         self.forced: Literal["over-range", "compliance"] | None = None
-        # drawn in any case, so that one spread does not change the other's values
+        # always drawn, so that one spread does not change the values of the other
         self._meter_errors = _converter_errors(rng, meters)
         self._source_errors = _converter_errors(rng, meters)
         self.settings = self._defaults()
@@ -89,21 +102,21 @@ class VirtualChannel:
         )
 
     def reset(self) -> None:
-        """Go back to power-on settings, output off first."""
+        """Restore the power-on settings; the output is switched off first."""
         self.settings.output = False
         self.apply()
         self.settings = self._defaults()
         self.apply()
 
-    # --- settings that are checked ------------------------------------------------------------------
+    # --- settings -----------------------------------------------------------------------------------
 
     def set_level(self, quantity: Quantity, value: float) -> None:
-        """Set what the source drives when that quantity is its function.
+        """Set the setpoint of the voltage or the current source.
 
         Raises
         ------
         VirtualInstrumentError
-            -222 beyond the largest range, or beyond a range that was fixed.
+            -222 beyond the largest range or beyond a fixed range.
         """
         ranges, fixed = self.capability.sources[quantity], self.settings.source_ranges[quantity]
         if not ranges.holds(ranges.each[-1] if fixed is None else fixed, value):
@@ -117,7 +130,7 @@ class VirtualChannel:
         Raises
         ------
         VirtualInstrumentError
-            -222 outside what the hardware can limit.
+            -222 outside the programmable limits.
         """
         least, most = self.capability.least_limits[quantity], self.capability.measures[quantity].most
         if not least <= abs(value) <= most:
@@ -126,12 +139,12 @@ class VirtualChannel:
         self.apply()
 
     def set_source_range(self, quantity: Quantity, value: float | None) -> None:
-        """Fix the source range to one that takes ``value``; None leaves it to the instrument.
+        """Fix the source range to the smallest that holds ``value``; None selects autorange.
 
         Raises
         ------
         VirtualInstrumentError
-            -222 beyond the largest range, -221 if the present level does not fit.
+            -222 beyond the largest range, -221 if the present level is beyond the range.
         """
         ranges = self.capability.sources[quantity]
         chosen = None if value is None else ranges.named(value)
@@ -141,7 +154,7 @@ class VirtualChannel:
         self.apply()
 
     def set_measure_range(self, quantity: Quantity, value: float | None) -> None:
-        """Fix the measuring range to one that takes ``value``; None leaves it to the instrument.
+        """Fix the measuring range to the smallest that holds ``value``; None selects autorange.
 
         Raises
         ------
@@ -153,17 +166,17 @@ class VirtualChannel:
         self.apply()
 
     def set_function(self, function: Quantity) -> None:
-        """Choose what the source drives."""
+        """Select the source function."""
         self.settings.function = function
         self.apply()
 
     def set_output(self, on: bool) -> None:
-        """Turn the output on or off."""
+        """Switch the output on or off."""
         self.settings.output = on
         self.apply()
 
     def set_off_state(self, state: OffState, *functions: Quantity) -> None:
-        """Choose what the output does while it is off, for all source functions or for those given."""
+        """Select the output-off state for the given source functions. Default: for all."""
         self.settings.off_states.update(dict.fromkeys(functions or QUANTITIES, state))
         self.apply()
 
@@ -175,41 +188,41 @@ class VirtualChannel:
         return self.capability.sources[quantity].covering(self.settings.levels[quantity])
 
     def measure_range(self, quantity: Quantity) -> Range:
-        """Return the measuring range in use, at what the circuit does now."""
+        """Return the measuring range in use at the present operating point."""
         fixed = self.settings.measure_ranges[quantity]
         if fixed is not None:
             return fixed
         return self.capability.measures[quantity].covering(self._true()[quantity])
 
-    # --- the analog side ----------------------------------------------------------------------------
+    # --- circuit and readings -----------------------------------------------------------------------
 
     def apply(self) -> None:
-        """Bring the settings to the circuit."""
+        """Apply the settings to the circuit."""
         self._plane.drive(self._terminal, self._source())
 
     @property
     def operating_point(self) -> SourceOperatingPoint:
-        """Where the channel is, exactly; for spectators and tests."""
+        """Exact operating point of the channel, for displays and tests."""
         return self._plane.read(self._terminal)
 
     @property
     def tripped(self) -> bool:
-        """Whether the output is on and the source at its limit."""
+        """Whether the output is on and the source is in compliance."""
         if self.forced == "compliance":
             return True
         return self.settings.output and self.operating_point.limited and not self._held_by_range
 
     @property
     def range_tripped(self) -> bool:
-        """Whether the output is on and the source at the most that a fixed measuring range can read."""
+        """Whether the output is on and the source is in range compliance."""
         return self.settings.output and self.operating_point.limited and self._held_by_range
 
     def integration_s(self, quantity: Quantity) -> float:
-        """Return the integration time of one reading."""
-        return self.settings.nplc[quantity] / self.line_Hz
+        """Return the integration time of one reading in seconds."""
+        return self.settings.nplc[quantity] / LINE_HZ
 
     def measure(self, *quantities: Quantity) -> ChannelReading:
-        """Read one or both quantities, one after the other."""
+        """Measure one or both quantities, one after the other."""
         s = self.settings
         self.clock.advance(s.delay_s)
         true = self._true()
@@ -245,7 +258,7 @@ class VirtualChannel:
 
     def _true(self) -> dict[Quantity, float]:
         if isinstance(self._source(), Open):
-            return {"voltage": 0.0, "current": 0.0}  # behind an open relay the meters see nothing
+            return {"voltage": 0.0, "current": 0.0}  # the open relay disconnects the meters
         at = self._plane.read(self._terminal)
         return {"voltage": at.volts, "current": at.amperes}
 
@@ -253,13 +266,13 @@ class VirtualChannel:
         s = self.settings
         if not s.output:
             return self._off_source()
-        level = self._driven(s.function, s.levels[s.function])
+        level = self._true_level(s.function, s.levels[s.function])
         if s.function == "voltage":
             return VoltageSource(level, self.effective_limit("current"))
         return CurrentSource(level, self.effective_limit("voltage"))
 
     def effective_limit(self, quantity: Quantity) -> float:
-        """Return the limit that the source really keeps."""
+        """Return the limit in effect, including range compliance."""
         limit, fixed = self.settings.limits[quantity], self.settings.measure_ranges[quantity]
         if fixed is None or not self.capability.limit_in_range:
             return limit
@@ -270,7 +283,7 @@ class VirtualChannel:
         limited = OTHER[self.settings.function]
         return self.effective_limit(limited) < self.settings.limits[limited]
 
-    def _driven(self, quantity: Quantity, level: float) -> float:
+    def _true_level(self, quantity: Quantity, level: float) -> float:
         used = self.source_range(quantity)
         gain, offset = self._source_errors[quantity]
         return used.rounded(level) * gain + offset * used.full_scale
@@ -290,7 +303,7 @@ class VirtualChannel:
         return VoltageSource(0.0, small_A)
 
     def _range_A(self) -> Range:
-        """Return the current range that a closed output stands in."""
+        """Return the current range that determines the limit of an output that is off."""
         if self.settings.function == "current":
             return self.source_range("current")
         fixed = self.settings.measure_ranges["current"]
@@ -300,7 +313,7 @@ class VirtualChannel:
 
 
 def _converter_errors(rng: np.random.Generator, meters: Meters) -> dict[Quantity, tuple[float, float]]:
-    """Draw gain, and offset as a fraction of the range, of the converter of each quantity."""
+    """Return random gain, and offset as a fraction of the range, of the converter of each quantity."""
     draws = rng.standard_normal((2, 2)).tolist()
     return {
         quantity: (1.0 + meters.gain * gain, meters.offset * offset)

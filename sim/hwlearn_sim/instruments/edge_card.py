@@ -1,8 +1,8 @@
-"""A virtual card of programmable edges: one block of codes sets them all.
+"""A virtual card of programmable edges. One block of codes sets all edges.
 
-Wire: ``EDGE:DATA #block`` and ``EDGE:DATA?``, little-endian 16-bit codes and then their CRC-16/CCITT-FALSE.
-A block that is damaged or of the wrong length is refused with -161, a code that the card does not have with
--222; then nothing moves.
+Messages: ``EDGE:DATA #block`` and ``EDGE:DATA?``. A block contains little-endian 16-bit codes, followed by their
+CRC-16/CCITT-FALSE. A block that is damaged or has the wrong length is rejected with -161, a code out of range with
+-222. No edge changes then.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ class VirtualEdgeCard(ScpiInstrument):
     plane : AnalogPlane
         The circuit.
     law : CodeLaw
-        What a code means.
+        Conductance of each code.
     devices : Devices
-        What the edges really make of it; of all edges of the plane.
+        True conductances of all edges of the plane.
     edges : sequence of int, optional
-        The edge at each place of the card; all, in order, unless given.
+        The edge at each position of the card. Default: all edges, in order.
     codes : sequence of int, optional
-        Where the edges stand at first; the middle code unless given.
+        Initial codes. Default: the middle code.
     serial : str
         Serial number.
 
     Raises
     ------
     SetupError
-        If an edge does not exist or is listed twice, or the codes do not fit.
+        If an edge does not exist or is listed twice, or the codes are invalid.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class VirtualEdgeCard(ScpiInstrument):
 
     @property
     def codes(self) -> IntArray:
-        """The code at each place."""
+        """The code at each position."""
         return self._codes.copy()
 
     def reset(self) -> None:
-        """Edges stay where they are: a potentiometer has no power-on state that is safer than another."""
+        """Keep the edges unchanged: no code of a potentiometer is safer than another."""
 
     def _write(self, _: tuple[int, ...], arguments: list[str]) -> None:
         (argument,) = exactly(arguments, 1)

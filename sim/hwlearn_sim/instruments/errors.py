@@ -1,4 +1,4 @@
-"""Errors that an instrument keeps in its queue rather than raise, with the codes of SCPI 1999."""
+"""Instrument errors with the codes of SCPI 1999, and the error queue."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ STANDARD: Final = {
     -410: "Query INTERRUPTED",
     -420: "Query UNTERMINATED",
 }
-"""Texts of the standard codes, and of the two that Keithley's script language adds."""
+"""Texts of the standard codes and of two codes of Keithley's script language."""
 
 
 class VirtualInstrumentError(Exception):
-    """What a virtual instrument finds wrong with a message; it ends in the error queue, never on the host.
+    """Error of a message to a virtual instrument. It is put in the error queue and never raised to the host.
 
     Parameters
     ----------
     code : int
-        SCPI error number.
+        SCPI error code.
     text : str, optional
-        The standard text unless given.
+        Error text. Default: the standard text.
     """
 
     def __init__(self, code: int, text: str | None = None) -> None:
@@ -55,7 +55,7 @@ class VirtualInstrumentError(Exception):
 
 
 class ErrorQueue:
-    """First in, first out; when full, the last entry becomes -350 and further ones are lost."""
+    """First-in, first-out error queue. When it is full, the last entry becomes -350, and new errors are lost."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -72,9 +72,9 @@ class ErrorQueue:
             self._entries[-1] = (-350, STANDARD[-350])
 
     def next(self) -> tuple[int, str]:
-        """Take the oldest error out; ``(0, "No error")`` when there is none."""
+        """Remove and return the oldest error; ``(0, "No error")`` if the queue is empty."""
         return self._entries.popleft() if self._entries else (0, STANDARD[0])
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all errors."""
         self._entries.clear()

@@ -1,19 +1,21 @@
-"""The virtual models by name, and how each is put together."""
+"""Table of the virtual source-measure units by model number, and their construction."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Final
 
 import numpy as np
 
 from hwlearn.errors import SetupError
 from hwlearn_sim.instruments.capability import ChannelCapability, Meters
-from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.channel import Connection, VirtualChannel
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.instruments.scpi import keithley2400, keithley2450, keysightb2902
 from hwlearn_sim.instruments.tsp import keithley2612b
+from hwlearn_sim.placed import PlacedSmu
 from hwlearn_sim.plane.plane import AnalogPlane
 
 
@@ -24,13 +26,13 @@ class Model:
     Attributes
     ----------
     channels : int
-        How many it has.
+        Number of channels.
     capability : ChannelCapability
-        What each can do.
+        Specifications of each channel.
     make : callable
-        Takes channels, clock and serial number, returns the instrument.
+        Returns the instrument for channels, clock and serial number.
     serial : str
-        How its serial numbers begin; four digits follow.
+        First characters of the serial number; four digits follow.
     """
 
     channels: int
@@ -40,7 +42,7 @@ class Model:
 
 
 def _single(make: Callable[[VirtualChannel, Clock, str], VirtualInstrument]) -> Callable[..., VirtualInstrument]:
-    """Return how to make an instrument of one channel, taking a list of channels as the others do."""
+    """Return a constructor of a one-channel instrument that takes a list of channels."""
     return lambda channels, clock, serial: make(channels[0], clock, serial)
 
 
@@ -54,63 +56,49 @@ MODELS: Final = {
 
 
 def make_smu(
-    model: str,
+    placed: PlacedSmu,
     plane: AnalogPlane,
-    nodes: Sequence[int],
+    rng: np.random.Generator,
     *,
-    name: str = "smu",
     meters: Meters | None = None,
-    rng: np.random.Generator | None = None,
     clock: Clock | None = None,
     unit: int = 1,
 ) -> VirtualInstrument:
-    """Return a source-measure unit whose channels hang on nodes of the plane.
+    """Return a source-measure unit whose channels are connected to nodes of the plane.
 
     Parameters
     ----------
-    model : str
-        A key of `MODELS`.
+    placed : PlacedSmu
+        Name, model and nodes. Channels without a node are not connected.
     plane : AnalogPlane
         The circuit.
-    nodes : sequence of int
-        One a channel; a channel beyond them hangs on nothing and is left out of the circuit.
-    name : str
-        Name of the instrument on the plane.
+    rng : numpy.random.Generator
+        Source of its noise and converter errors.
     meters : Meters, optional
-        How good its converters are.
-    rng : numpy.random.Generator, optional
-        Its noise and converter errors.
+        Noise and errors of its converters.
     clock : Clock, optional
-        Its time.
+        Its clock.
     unit : int
-        Last digits of its serial number, so that two on one bench can be told apart.
+        Last digits of its serial number, which must differ between the units of a bench.
 
     Raises
     ------
     SetupError
         If there is no such model, or it has fewer channels than nodes are given.
     """
-    if model not in MODELS:
-        raise SetupError(f"there is no virtual model {model!r}; the models are: {', '.join(MODELS)}")
-    kind = MODELS[model]
-    if not 1 <= len(nodes) <= kind.channels:
+    if placed.model not in MODELS:
+        raise SetupError(f"there is no virtual model {placed.model!r}; the models are: {', '.join(MODELS)}")
+    model, nodes = MODELS[placed.model], placed.nodes
+    if not 1 <= len(nodes) <= model.channels:
         raise SetupError(
-            f"a {model} has {kind.channels} channel(s), but {name} is to hang on {len(nodes)} node(s)"
+            f"a {placed.model} has {model.channels} channel(s), but {placed.name} is connected to "
+            f"{len(nodes)} node(s)"
         )
-    rng = np.random.default_rng() if rng is None else rng
     clock = Clock() if clock is None else clock
     meters = Meters() if meters is None else meters
-    letters = "ab"
+    labels = [placed.name] if model.channels == 1 else [f"{placed.name} a", f"{placed.name} b"]
     channels = [
-        VirtualChannel(
-            plane,
-            nodes[k] if k < len(nodes) else None,
-            kind.capability,
-            clock,
-            rng.spawn(1)[0],
-            meters,
-            name if kind.channels == 1 else f"{name} {letters[k]}",
-        )
-        for k in range(kind.channels)
+        VirtualChannel(Connection(plane, node, label), model.capability, clock, rng.spawn(1)[0], meters)
+        for label, node in zip_longest(labels, nodes)
     ]
-    return kind.make(channels, clock, f"{kind.serial}{unit:04d}")
+    return model.make(channels, clock, f"{model.serial}{unit:04d}")

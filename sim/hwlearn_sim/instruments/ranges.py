@@ -1,4 +1,4 @@
-"""Measuring and sourcing ranges of source-measure units: full scale, resolution, noise."""
+"""Measuring and source ranges of source-measure units, with full scale, resolution and noise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 
 Quantity = Literal["voltage", "current"]
-"""What a channel sources or measures."""
+"""Quantity that a channel sources or measures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +20,11 @@ class Range:
     Attributes
     ----------
     full_scale : float
-        Its name: volts or amperes.
+        Full scale in volts or amperes.
     step : float
-        Resolution, in the same unit.
+        Resolution in the same unit.
     noise : float
-        Standard deviation of one reading integrated over one power-line cycle, in the same unit.
+        Standard deviation of a reading with an integration time of one power-line cycle, in the same unit.
     """
 
     full_scale: float
@@ -32,7 +32,7 @@ class Range:
     noise: float = 0.0
 
     def rounded(self, value: float) -> float:
-        """Return the value to the resolution of this range."""
+        """Return the value rounded to the resolution of this range."""
         return round(value / self.step) * self.step
 
 
@@ -43,9 +43,9 @@ class Ranges:
     Attributes
     ----------
     each : tuple of Range
-        Rising.
+        Ranges in rising order.
     over : float
-        How far beyond full scale a range still works, e.g. 1.05.
+        Largest usable value as a multiple of full scale, e.g. 1.05.
     """
 
     each: tuple[Range, ...]
@@ -55,43 +55,43 @@ class Ranges:
     def decades(
         cls, full_scales: Sequence[float], counts: float, noise: float = 0.0, over: float = 1.05
     ) -> Ranges:
-        """Make ranges of equal relative resolution.
+        """Return ranges of equal relative resolution.
 
         Parameters
         ----------
         full_scales : sequence of float
-            Rising.
+            Full scales in rising order.
         counts : float
-            Steps in full scale.
+            Full scale divided by resolution.
         noise : float
             Standard deviation at one power-line cycle, as a fraction of full scale.
         over : float
-            How far beyond full scale a range still works.
+            Largest usable value as a multiple of full scale.
         """
-        # the step is a power of ten times 1, 2 or 5: take out the rounding of the division
+        # the step is 1, 2 or 5 times a power of ten: remove the rounding error of the division
         each = [Range(full, float(f"{full / counts:.6g}"), noise * full) for full in full_scales]
         return cls(tuple(each), over)
 
     @property
     def most(self) -> float:
-        """The largest magnitude that any range takes."""
+        """Maximum absolute value of all ranges."""
         return float(f"{self.each[-1].full_scale * self.over:.12g}")
 
     def holds(self, within: Range, value: float) -> bool:
-        """Tell whether a value fits into a range."""
+        """Return whether a value is within a range."""
         return abs(value) <= within.full_scale * self.over * (1 + 1e-12)
 
     def covering(self, value: float) -> Range:
-        """Return the smallest range that holds the value, the largest if none does."""
+        """Return the smallest range that holds the value, or the largest range if none does."""
         return next((one for one in self.each if self.holds(one, value)), self.each[-1])
 
     def named(self, value: float) -> Range:
-        """Return the range that an instrument chooses when asked for one that takes ``value``.
+        """Return the range that an instrument selects for a requested ``value``.
 
         Raises
         ------
         VirtualInstrumentError
-            -222 beyond the largest.
+            -222 beyond the largest range.
         """
         if not (math.isfinite(value) and self.holds(self.each[-1], value)):
             raise VirtualInstrumentError(-222)

@@ -11,7 +11,7 @@ import pytest
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.channel import Connection, VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.models import MODELS
@@ -23,13 +23,11 @@ DIVIDER = Topology(3, [(0, 1), (1, 2)], inputs=[1], outputs=[2], ground=0)
 def channel(model: str = "2400", node: int = 1, *, meters: Meters | None = None, plane=None, seed=0, clock=None):
     plane = AnalogPlane(DIVIDER, [1e-3, 1e-3]) if plane is None else plane
     return VirtualChannel(
-        plane,
-        node,
+        Connection(plane, node, "test"),
         MODELS[model].capability,
         Clock() if clock is None else clock,
         np.random.default_rng(seed),
         Meters(noise=0) if meters is None else meters,
-        "test",
     )
 
 

@@ -1,1 +1,1 @@
-"""Virtual instruments that speak SCPI."""
+"""Virtual instruments with SCPI commands."""

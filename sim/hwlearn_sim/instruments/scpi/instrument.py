@@ -1,4 +1,4 @@
-"""A virtual instrument that speaks SCPI: message units, the common commands, the status model."""
+"""`ScpiInstrument`: base of instruments with SCPI commands, the common commands and the status registers."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _POWER_ON: Final = 128
 
 
 class ScpiInstrument(VirtualInstrument):
-    """Base of the SCPI models; a model adds its commands to `tree`.
+    """Base class of the SCPI models. A model adds its commands to `tree`.
 
     Parameters
     ----------
     identity : str
-        What ``*IDN?`` answers.
+        Reply to ``*IDN?``.
     error_capacity : int
-        Errors that its queue holds.
+        Capacity of the error queue.
     clock : Clock, optional
-        Its time.
+        The instrument's clock.
     no_error : str
-        What ``:SYST:ERR?`` answers when there is none.
+        Reply to ``:SYST:ERR?`` if the error queue is empty.
     """
 
     def __init__(
@@ -53,11 +53,11 @@ class ScpiInstrument(VirtualInstrument):
     # --- for the models -----------------------------------------------------------------------------
 
     def command(self, pattern: str, write: Write | None = None, query: Query | None = None) -> None:
-        """Add a header to the tree."""
+        """Add a command, a query or both for a header."""
         self.tree.add(pattern, write=write, query=query)
 
     def act(self, pattern: str, act: Callable[[], None]) -> None:
-        """Add a header without parameters that does something."""
+        """Add a command without parameters."""
 
         def write(_: tuple[int, ...], arguments: list[str]) -> None:
             exactly(arguments, 0)
@@ -81,7 +81,7 @@ class ScpiInstrument(VirtualInstrument):
         get: Callable[[tuple[int, ...]], T],
         put: Callable[[tuple[int, ...], T], None],
     ) -> None:
-        """Add a header whose one parameter can be set and asked; ``get`` and ``put`` see the suffixes."""
+        """Add command and query of a setting with one parameter; ``get`` and ``put`` receive the suffixes."""
 
         def write(suffixes: tuple[int, ...], arguments: list[str]) -> None:
             (text,) = exactly(arguments, 1)
@@ -95,7 +95,7 @@ class ScpiInstrument(VirtualInstrument):
         self.tree.add(pattern, write=write, query=query)
 
     def remembered(self, pattern: str, kind: Kind[T], initial: T) -> Callable[..., T]:
-        """Add a setting that is kept and answered; return a function that gives its present value."""
+        """Add a setting that is only stored; return a function that returns its present value."""
 
         ones = (1,) * pattern.count("#")
 
@@ -112,12 +112,12 @@ class ScpiInstrument(VirtualInstrument):
         return get
 
     def check_suffixes(self, suffixes: tuple[int, ...]) -> None:
-        """Refuse numeric suffixes that the model does not have (-114)."""
+        """Reject numeric suffixes that the model does not have (-114)."""
         if any(number != 1 for number in suffixes):
             raise VirtualInstrumentError(-114)
 
     def worded(self, text: str) -> str:
-        """Return the text of an error as this model words it."""
+        """Return the text of an error in the format of this model."""
         return text
 
     def measured(self, bit: int) -> None:
@@ -146,7 +146,7 @@ class ScpiInstrument(VirtualInstrument):
                 except VirtualInstrumentError as error:
                     self._noted(error)
                     if -199 <= error.code <= -100:
-                        break  # what follows a unit that was not understood cannot be trusted
+                        break  # after a command error, the rest of the message is ignored
         except VirtualInstrumentError as error:
             self._noted(error)
         return (";".join(replies) + "\n").encode("latin-1") if replies else b""
@@ -209,7 +209,7 @@ class ScpiInstrument(VirtualInstrument):
         self.act("SYSTem:CLEar", self.errors.clear)
 
     def next_error(self) -> str:
-        """Take the oldest error out of the queue and return it as a reply shows it."""
+        """Remove the oldest error from the queue and return it in the format of a reply."""
         code, text = self.errors.next()
         return f'{code},"{self.worded(text)}"' if code else self._no_error
 

@@ -1,7 +1,8 @@
 """A virtual Keithley 2400 SourceMeter.
 
-Commands, orders and defaults: Series 2400 SourceMeter User's Manual, sections 13 and 18. Resolutions are
-those of its data sheet; the noise is this project's own statement (3 ppm of range in one power-line cycle).
+Commands, order of the data elements and defaults: Series 2400 SourceMeter User's Manual, sections 13 and 18.
+The resolutions are those of the data sheet. The noise is an assumption of this project: 3 ppm of range at one
+power-line cycle.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ CAPABILITY: Final = ChannelCapability(
 
 
 class VirtualKeithley2400(ScpiSmu):
-    """A Keithley 2400 on one node of the plane.
+    """A Keithley 2400 connected to one node of the plane.
 
     Parameters
     ----------
     channel : VirtualChannel
-        Made with this model's `CAPABILITY`.
+        Channel with this model's `CAPABILITY`.
     clock : Clock
-        Its time.
+        The instrument's clock.
     serial : str
         Serial number.
     """
@@ -81,7 +82,7 @@ class VirtualKeithley2400(ScpiSmu):
         self._storing = False
 
     def reset(self) -> None:
-        """Go back to power-on settings; output off, first of all. The buffer keeps its readings."""
+        """Restore the power-on settings; the output is switched off first. The buffer keeps its readings."""
         super().reset()
         self._start()
 
@@ -106,8 +107,8 @@ class VirtualKeithley2400(ScpiSmu):
             self._functions -= named(arguments)
 
         def show(_: tuple[int, ...], arguments: list[str]) -> None:
-            asked = items(Choice(("VOLTage", "CURRent", "RESistance", "TIME", "STATus")), arguments, 5)
-            self._elements = [name for name in _ELEMENTS if name in asked]
+            chosen = items(Choice(("VOLTage", "CURRent", "RESistance", "TIME", "STATus")), arguments, 5)
+            self._elements = [name for name in _ELEMENTS if name in chosen]
 
         self.command("SENSe#:FUNCtion[:ON]", choose, chosen)
         self.command("SENSe#:FUNCtion:OFF", drop)
@@ -235,7 +236,7 @@ class VirtualKeithley2400(ScpiSmu):
         return self._shown(self._latest[-1:] if only_last else self._latest)
 
     def _take(self) -> None:
-        """Run the trigger model once through."""
+        """Run the trigger model once."""
         channel, count = self.channels[0], self._arms() * self._triggers()
         if count > _MOST_POINTS:
             raise VirtualInstrumentError(-221)
@@ -289,7 +290,7 @@ class VirtualKeithley2400(ScpiSmu):
         return values.get(quantity, reading.level if sourced == quantity else math.nan)
 
     def _status(self, reading: ChannelReading) -> int:
-        """Return the status word of a reading: overflow, filter, compliance, functions, range compliance."""
+        """Return the status word: overflow, filter, compliance, functions, range compliance, four-wire."""
         bits = {
             0: reading.over_range,
             1: self._averaging(),

@@ -1,7 +1,7 @@
-"""A virtual Keithley 2450 SourceMeter in its SCPI language.
+"""A virtual Keithley 2450 SourceMeter with its SCPI command set.
 
-Commands and defaults: Model 2450 Reference Manual, sections 2 and 6. Resolutions are those of its data
-sheet; the noise is this project's own statement (1 ppm of range in one power-line cycle).
+Commands and defaults: Model 2450 Reference Manual, sections 2 and 6. The resolutions are those of the data sheet.
+The noise is an assumption of this project: 1 ppm of range at one power-line cycle.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from hwlearn_sim.instruments.capability import OTHER, QUANTITIES, ChannelCapability, ChannelReading
+from hwlearn_sim.instruments.capability import LINE_HZ, OTHER, QUANTITIES, ChannelCapability, ChannelReading
 from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
@@ -38,14 +38,14 @@ _SENSED: Final = {"VOLT": '"VOLT:DC"', "CURR": '"CURR:DC"', "RES": '"RES"'}
 
 
 class VirtualKeithley2450(ScpiSmu):
-    """A Keithley 2450 on one node of the plane.
+    """A Keithley 2450 connected to one node of the plane.
 
     Parameters
     ----------
     channel : VirtualChannel
-        Made with this model's `CAPABILITY`.
+        Channel with this model's `CAPABILITY`.
     clock : Clock
-        Its time.
+        The instrument's clock.
     serial : str
         Serial number.
     """
@@ -79,7 +79,7 @@ class VirtualKeithley2450(ScpiSmu):
         self._planned: Callable[[], None] | None = None
 
     def reset(self) -> None:
-        """Go back to power-on settings; output off, first of all."""
+        """Restore the power-on settings; the output is switched off first."""
         super().reset()
         self._sensed = "CURR"
         self.buffers.reset()
@@ -87,7 +87,7 @@ class VirtualKeithley2450(ScpiSmu):
         self._planned = None
 
     def worded(self, text: str) -> str:
-        """Return the text as the event log words it: with its kind, and the time."""
+        """Return the text in the format of the event log, with type and time."""
         return f"{text};1;2000/01/01 00:00:{self.clock.seconds % 60:06.3f}"
 
     # --- commands -----------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ class VirtualKeithley2450(ScpiSmu):
 
         self.command("*LANG", language, lambda _, __: self._language)
         self.act("STATus:CLEar", self._clear_status)
-        self.answer("SYSTem:LFRequency", lambda: f"{self.channels[0].line_Hz:g}")
+        self.answer("SYSTem:LFRequency", lambda: f"{LINE_HZ:g}")
         self.answer("SYSTem:EVENtlog[:NEXT]", self.next_error)
         self.command("SYSTem:EVENtlog:COUNt", query=lambda _, __: str(len(self.errors)))
         self.command("SYSTem:BEEPer[:IMMediate]", lambda _, arguments: None)
@@ -248,7 +248,7 @@ class VirtualKeithley2450(ScpiSmu):
         self, quantity: Quantity, levels: list[float], delay: float, count: int, abort: bool, buffer: str
     ) -> None:
         if count == 0 or count * len(levels) > 1_000_000:
-            raise VirtualInstrumentError(-221)  # endless, or more than the buffer holds
+            raise VirtualInstrumentError(-221)  # endless, or more points than the buffer can store
 
         def run() -> None:
             channel = self.channels[0]

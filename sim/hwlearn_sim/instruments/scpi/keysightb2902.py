@@ -1,9 +1,9 @@
-"""A virtual Keysight B2902A, two channels.
+"""A virtual Keysight B2902A with two channels.
 
-Commands and defaults: Agilent B2900 SCPI Command Reference, edition 2. Resolutions are those of its data
-sheet; the noise is this project's own statement (1 ppm of range in one power-line cycle). Two points could
-not be checked against a second source: the functions measured after a reset (both here), and the current
-limit of an output that is off in the normal way (100 uA here).
+Commands and defaults: Agilent B2900 SCPI Command Reference, edition 2. The resolutions are those of the data
+sheet. The noise is an assumption of this project: 1 ppm of range at one power-line cycle. Two points have no
+second source: the functions that are measured after a reset (here: both), and the current limit in the normal
+output-off state (here: 100 uA).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Final
 
-from hwlearn_sim.instruments.capability import ChannelCapability, ChannelReading, OffState
+from hwlearn_sim.instruments.capability import LINE_HZ, ChannelCapability, ChannelReading, OffState
 from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
@@ -52,14 +52,14 @@ CAPABILITY: Final = ChannelCapability(
 
 
 class VirtualKeysightB2902(ScpiSmu):
-    """A Keysight B2902A on two nodes of the plane.
+    """A Keysight B2902A connected to two nodes of the plane.
 
     Parameters
     ----------
     channels : sequence of VirtualChannel
-        Two, made with this model's `CAPABILITY`.
+        Two channels with this model's `CAPABILITY`.
     clock : Clock
-        Its time.
+        The instrument's clock.
     serial : str
         Serial number.
     """
@@ -93,7 +93,7 @@ class VirtualKeysightB2902(ScpiSmu):
         ]
 
     def reset(self) -> None:
-        """Go back to power-on settings; outputs off, first of all."""
+        """Restore the power-on settings; the outputs are switched off first."""
         super().reset()
         self._start()
 
@@ -125,8 +125,8 @@ class VirtualKeysightB2902(ScpiSmu):
             functions(suffixes).clear()
 
         def show(_: tuple[int, ...], arguments: list[str]) -> None:
-            asked = items(Choice(_ELEMENT_NAMES), arguments, len(_ELEMENTS))
-            self._elements = [name for name in _ELEMENTS if name in asked]
+            chosen = items(Choice(_ELEMENT_NAMES), arguments, len(_ELEMENTS))
+            self._elements = [name for name in _ELEMENTS if name in chosen]
 
         self.command("SENSe#:FUNCtion[:ON]", choose, query)
         self.command("SENSe#:FUNCtion[:ON]:ALL", choose_all)
@@ -145,13 +145,12 @@ class VirtualKeysightB2902(ScpiSmu):
         self.remembered("SOURce#:WAIT[:STATe]", Flag(), True)
 
     def _add_aperture(self, base: str, quantity: Quantity) -> None:
-        line_Hz = self.channels[0].line_Hz
-        low, high = (cycles / line_Hz for cycles in CAPABILITY.nplc)
+        low, high = (cycles / LINE_HZ for cycles in CAPABILITY.nplc)
         self.channel_setting(
             f"{base}:APERture",
-            self.number(low, high, 0.1 / line_Hz, "S"),
+            self.number(low, high, 0.1 / LINE_HZ, "S"),
             lambda channel: channel.integration_s(quantity),
-            lambda channel, seconds: channel.settings.nplc.update({quantity: seconds * line_Hz}),
+            lambda channel, seconds: channel.settings.nplc.update({quantity: seconds * LINE_HZ}),
         )
         for what in ("APERture", "NPLCycles"):
             self.remembered(f"{base}:{what}:AUTO", Flag(), False)
@@ -219,7 +218,7 @@ class VirtualKeysightB2902(ScpiSmu):
             self._add_all(layer, "TIMer", self.number(1e-5, 1e5, 1e-5, "S"))
 
     def _add_all(self, layer: str, what: str, kind: Whole | Number | Choice) -> None:
-        """Let ALL stand for both actions of a layer."""
+        """Add the command ALL, which sets both actions of a layer."""
 
         def write(suffixes: tuple[int, ...], arguments: list[str]) -> None:
             value = kind.read(exactly(arguments, 1)[0])
@@ -263,7 +262,7 @@ class VirtualKeysightB2902(ScpiSmu):
         return sorted(n - 1 for n in numbers)
 
     def _run(self, chosen: list[int], *, turn_on: bool, once: bool = False) -> None:
-        """Run the trigger model of the channels once through, all in step with each other."""
+        """Run the trigger model of the channels once, with synchronised steps."""
         counts = {k: 1 if once else self._count(k) for k in chosen}
         if sum(counts.values()) > _MOST_POINTS:
             raise VirtualInstrumentError(-221)

@@ -1,6 +1,6 @@
-"""The SCPI language: program messages into units, headers and parameters (IEEE 488.2, SCPI 1999 volume 1).
+"""Parse SCPI program messages into units, headers and parameters (IEEE 488.2, SCPI 1999 volume 1).
 
-Messages are text in which each character stands for one byte (Latin-1), so that binary blocks pass through.
+Messages are text in which each character represents one byte (Latin-1), so that binary blocks are preserved.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ Query = Callable[[tuple[int, ...], list[str]], str]
 
 
 def split(text: str, separator: str) -> Iterator[str]:
-    """Split at a separator that stands outside quotes, parentheses and binary blocks.
+    """Split at a separator outside quotes, parentheses and binary blocks.
 
     Raises
     ------
     VirtualInstrumentError
-        -151 for a string without end, -161 for a block without its data, -171 for an open parenthesis.
+        -151 for an unterminated string, -161 for an incomplete block, -171 for an open parenthesis.
     """
     start = position = depth = 0
     while position < len(text):
@@ -56,7 +56,7 @@ def split(text: str, separator: str) -> Iterator[str]:
 
 
 def trimmed(text: str) -> str:
-    """Return text without spaces around it; with a binary block in it the end stays, spaces may be data."""
+    """Return text without surrounding spaces. With a binary block the end is kept, because spaces may be data."""
     text = text.lstrip(_SPACES)
     return text if "#" in text else text.rstrip(_SPACES)
 
@@ -67,7 +67,7 @@ def block(argument: str) -> bytes:
     Raises
     ------
     VirtualInstrumentError
-        -161 if it is none, or not of the stated length; -104 if it is no block at all.
+        -161 if the length is wrong; -104 if it is not a block.
     """
     if not argument.startswith("#"):
         raise VirtualInstrumentError(-104)
@@ -88,7 +88,7 @@ def unquoted(argument: str) -> str:
     Raises
     ------
     VirtualInstrumentError
-        -104 if it is no string.
+        -104 if it is not a string.
     """
     if len(argument) < 2 or argument[0] not in "'\"" or argument[-1] != argument[0]:
         raise VirtualInstrumentError(-104)
@@ -101,7 +101,7 @@ def channel_list(argument: str) -> list[int]:
     Raises
     ------
     VirtualInstrumentError
-        -104 if it is no channel list, -171 if it is a bad one.
+        -104 if it is not a channel list, -171 if the list is invalid.
     """
     if not argument.startswith("("):
         raise VirtualInstrumentError(-104)
@@ -119,17 +119,17 @@ def channel_list(argument: str) -> list[int]:
 
 
 def short_form(mnemonic: str) -> str:
-    """Return the part in capitals, and a number at the end: ``VOLT`` of ``VOLTage``."""
+    """Return the short form of a mnemonic, with a number at the end: ``VOLT`` of ``VOLTage``."""
     return "".join(char for char in mnemonic if not char.islower())
 
 
 def spelled(text: str, mnemonic: str) -> bool:
-    """Tell whether text is the short or the long form of a mnemonic, in any case."""
+    """Return whether text is the short or the long form of a mnemonic, in upper or lower case."""
     return text.upper() in (short_form(mnemonic), mnemonic.upper())
 
 
 def _block_end(text: str, start: int) -> int:
-    """Return where the block, or the ``#H1F`` kind of number, that begins at ``start`` ends."""
+    """Return the end of the block that begins at ``start``, or of the ``#`` of a number such as ``#H1F``."""
     digit = text[start + 1 : start + 2]
     if digit == "0":
         return len(text)
@@ -149,7 +149,7 @@ def _block_end(text: str, start: int) -> int:
 
 @dataclass(slots=True)
 class Command:
-    """What a header does, written and asked; ``suffixes`` tells which numbered nodes it spells out."""
+    """Command and query of a header; ``suffixes`` marks the numbered nodes that the header contains."""
 
     write: Write | None
     query: Query | None
@@ -165,7 +165,7 @@ class _Node:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One message unit, resolved: the command, its numeric suffixes, whether it asks, and its parameters."""
+    """One parsed message unit: the command, its numeric suffixes, whether it is a query, and its parameters."""
 
     command: Command
     suffixes: tuple[int, ...]
@@ -174,15 +174,15 @@ class Unit:
 
 
 class CommandTree:
-    """All headers that an instrument knows.
+    """All command headers of an instrument.
 
-    A pattern is written as in the manuals: ``[SOURce#]:VOLTage[:LEVel]``. Capitals are the short form,
-    brackets hold what may be left out, ``#`` is a numeric suffix (1 when it is left out).
+    Patterns are written as in the manuals: ``[SOURce#]:VOLTage[:LEVel]``. Capitals are the short form, brackets
+    enclose optional parts, and ``#`` is a numeric suffix (1 if omitted).
 
     Attributes
     ----------
     trailing_comma : bool
-        Whether a comma may stand behind the last parameter, as a 2450 takes it.
+        Whether a comma after the last parameter is accepted, as by a 2450.
     """
 
     def __init__(self) -> None:
@@ -191,19 +191,19 @@ class CommandTree:
         self._known: dict[tuple[tuple[str, ...], str], tuple[Command, tuple[int, ...], tuple[str, ...]]] = {}
 
     def add(self, pattern: str, *, write: Write | None = None, query: Query | None = None) -> None:
-        """Let a pattern stand for what is to be done when it is written, and when it is asked.
+        """Add a pattern with its command and its query.
 
         Raises
         ------
         ValueError
-            If the pattern is ill-formed, or clashes with one already there.
+            If the pattern is malformed or conflicts with another one.
         """
         if pattern.startswith("*"):
             nodes = [(pattern, False, False)]
         else:
             parts = list(_PATTERN_NODE.finditer(pattern))
             if "".join(part[0] for part in parts) != pattern or any(bool(p[1]) != bool(p[4]) for p in parts):
-                raise ValueError(f"{pattern!r} is no command pattern")
+                raise ValueError(f"{pattern!r} is not a valid command pattern")
             nodes = [(part[2], bool(part[3]), bool(part[1])) for part in parts]
         for chosen in itertools.product(*([True, False] if optional else [True] for _, _, optional in nodes)):
             node = self._root
@@ -212,16 +212,16 @@ class CommandTree:
                     node = self._child(node, name, numbered, pattern)
             spelled_out = tuple(there for (_, numbered, _), there in zip(nodes, chosen, strict=True) if numbered)
             if node.command is not None:
-                raise ValueError(f"{pattern!r} clashes with another pattern")
+                raise ValueError(f"{pattern!r} conflicts with another pattern")
             node.command = Command(write, query, spelled_out)
 
     def parse(self, text: str, path: tuple[str, ...]) -> tuple[Unit, tuple[str, ...]]:
-        """Resolve one message unit; return it and the header path that the next unit starts from.
+        """Parse one message unit; return it and the header path for the next unit.
 
         Raises
         ------
         VirtualInstrumentError
-            -113 for a header that is unknown, or that cannot be written or asked; -102 for text that is none.
+            -113 for a header that is unknown or has no such command or query; -102 for a syntax error.
         """
         match = _HEADER.fullmatch(text)
         if match is None:
@@ -277,7 +277,7 @@ class CommandTree:
             child = _Node(numbered=numbered)
             for form in {name.upper(), short_form(name)}:
                 if form in node.children:
-                    raise ValueError(f"{name!r} of {pattern!r} clashes with another mnemonic")
+                    raise ValueError(f"{name!r} of {pattern!r} conflicts with another mnemonic")
                 node.children[form] = child
         elif child.numbered != numbered:
             raise ValueError(f"{name!r} of {pattern!r} is numbered in one pattern and not in another")

@@ -1,4 +1,4 @@
-"""Kinds of SCPI parameters: how each is read from text, checked, and written in a reply."""
+"""SCPI parameter types: parsing, range checks and formatting of replies."""
 
 from __future__ import annotations
 
@@ -19,32 +19,32 @@ T = TypeVar("T")
 
 
 class Kind(Protocol[T]):
-    """A kind of parameter."""
+    """A parameter type."""
 
     def read(self, text: str) -> T:
-        """Return the value of a parameter's text, or raise `VirtualInstrumentError`."""
+        """Return the value of a parameter, or raise `VirtualInstrumentError`."""
 
     def bound(self, text: str) -> T:
-        """Return what MIN, MAX or DEF stand for in a query."""
+        """Return the value of MIN, MAX or DEF in a query."""
 
     def write(self, value: T) -> str:
-        """Return a value as a reply shows it."""
+        """Return a value in the format of a reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number within bounds; MIN, MAX and DEF stand for the bounds and the default.
+    """A number within bounds. MIN, MAX and DEF are accepted for the bounds and the default.
 
     Attributes
     ----------
     low, high : float
-        Bounds, both allowed.
+        Bounds, inclusive.
     default : float
-        What DEF stands for.
+        Value of DEF.
     unit : str
-        A unit that may follow, with a prefix: ``10 mV``.
+        Optional unit, also with a prefix: ``10 mV``.
     form : str
-        printf form of a reply.
+        printf format of a reply.
     """
 
     low: float
@@ -54,7 +54,7 @@ class Number:
     form: str = "%.6E"
 
     def read(self, text: str) -> float:
-        """Return the number, refusing one out of bounds (-222)."""
+        """Return the number; reject one out of bounds (-222)."""
         value = self._named(text)
         if value is None:
             value = _number(text, self.unit)
@@ -63,14 +63,14 @@ class Number:
         return value
 
     def bound(self, text: str) -> float:
-        """Return the bound that a query asks for."""
+        """Return the bound that a query requests."""
         value = self._named(text)
         if value is None:
             raise VirtualInstrumentError(-104)
         return value
 
     def write(self, value: float) -> str:
-        """Return the number in the form of this parameter."""
+        """Return the number in the format of this parameter."""
         return self.form % value
 
     def _named(self, text: str) -> float | None:
@@ -82,18 +82,18 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A whole number within bounds."""
+    """An integer within bounds."""
 
     low: int
     high: int
     default: int = 1
 
     def read(self, text: str) -> int:
-        """Return the number rounded to a whole one, as IEEE 488.2 wants it."""
+        """Return the number rounded to an integer, as IEEE 488.2 requires."""
         return round(self._number().read(text))
 
     def bound(self, text: str) -> int:
-        """Return the bound that a query asks for."""
+        """Return the bound that a query requests."""
         return round(self._number().bound(text))
 
     def write(self, value: int) -> str:
@@ -106,16 +106,16 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Flag:
-    """ON or OFF, or a number that is zero or not."""
+    """A switch: ON, OFF or a number, where 0 means off."""
 
     def read(self, text: str) -> bool:
-        """Return the truth of it."""
+        """Return whether the parameter means on."""
         if text.upper() in ("ON", "OFF"):
             return text.upper() == "ON"
         return abs(_number(text, "")) >= 0.5
 
     def bound(self, text: str) -> bool:
-        """Flags have no bounds."""
+        """Reject a parameter: a switch has no bounds."""
         raise VirtualInstrumentError(-108)
 
     def write(self, value: bool) -> str:
@@ -125,21 +125,21 @@ class Flag:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several names, in short or long form, bare or in quotes.
+    """One of several names, in short or long form, with or without quotes.
 
     Attributes
     ----------
     names : sequence of str
-        With their short forms in capitals.
+        Names with their short forms in capitals.
     spellings : dict of str to str
-        What replies say, where it is not the short form.
+        Names in replies that differ from the short form.
     """
 
     names: Sequence[str]
     spellings: dict[str, str] = field(default_factory=dict)
 
     def read(self, text: str) -> str:
-        """Return the short form of the name that was meant, refusing others (-224)."""
+        """Return the short form of the name; reject unknown names (-224)."""
         bare = unquoted(text) if text[:1] in ("'", '"') else text
         for name in self.names:
             if spelled(bare.strip(), name):
@@ -149,11 +149,11 @@ class Choice:
         raise VirtualInstrumentError(-224)
 
     def bound(self, text: str) -> str:
-        """Names have no bounds."""
+        """Reject a parameter: a name has no bounds."""
         raise VirtualInstrumentError(-108)
 
     def write(self, value: str) -> str:
-        """Return the name as replies spell it."""
+        """Return the name in the spelling of replies."""
         return self.spellings.get(value, value)
 
 
@@ -162,11 +162,11 @@ class Text:
     """Text in quotes."""
 
     def read(self, text: str) -> str:
-        """Return what stands between the quotes."""
+        """Return the text between the quotes."""
         return unquoted(text)
 
     def bound(self, text: str) -> str:
-        """Text has no bounds."""
+        """Reject a parameter: text has no bounds."""
         raise VirtualInstrumentError(-108)
 
     def write(self, value: str) -> str:
@@ -175,7 +175,7 @@ class Text:
 
 
 def items(kind: Kind[T], arguments: Sequence[str], most: int) -> list[T]:
-    """Return a list of parameters of one kind, refusing none (-109) and too many (-223)."""
+    """Return a list of parameters of one type; reject an empty list (-109) and too many items (-223)."""
     if not arguments:
         raise VirtualInstrumentError(-109)
     if len(arguments) > most:
@@ -184,7 +184,7 @@ def items(kind: Kind[T], arguments: Sequence[str], most: int) -> list[T]:
 
 
 def exactly(arguments: Sequence[str], least: int, most: int | None = None) -> Sequence[str]:
-    """Return the arguments if there are neither too few (-109) nor too many (-108)."""
+    """Return the arguments; reject too few (-109) and too many (-108)."""
     if len(arguments) < least:
         raise VirtualInstrumentError(-109)
     if len(arguments) > (least if most is None else most):

@@ -1,4 +1,4 @@
-"""The named reading buffers of a Keithley 2450: what they keep, and how they show it."""
+"""Named reading buffers of a Keithley 2450 and their commands."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SOURCE_UNITS: Final = {"voltage": "Volt DC", "current": "Amp DC"}
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """One reading as a buffer keeps it: the channel's reading, the value sensed, and what was sensed."""
+    """A reading in a buffer: the channel's reading, the sensed value, and the sense function."""
 
     reading: ChannelReading
     value: float
@@ -38,25 +38,25 @@ class Stored:
 
     @property
     def source(self) -> float:
-        """The source's value: read back if it was, else as programmed."""
+        """The source value: read back if enabled, else the setpoint."""
         return self.reading.values.get(self.reading.function, self.reading.level)
 
 
 class Buffers:
-    """All reading buffers of one instrument; each keeps its latest readings."""
+    """All reading buffers of an instrument. A full buffer discards its oldest readings."""
 
     def __init__(self) -> None:
         self._each: dict[str, deque[Stored]] = {}
         self.reset()
 
     def reset(self) -> None:
-        """Empty the two default buffers and drop the others."""
+        """Empty the two default buffers and delete the others."""
         self._each.clear()
         for name in ("defbuffer1", "defbuffer2"):
             self._each[name] = deque(maxlen=_DEFAULT_SIZE)
 
     def named(self, argument: str) -> str:
-        """Return the name in a string parameter, refusing one that no buffer has."""
+        """Return the buffer name in a string parameter; reject unknown names (-224)."""
         name = unquoted(argument)
         if name not in self._each:
             raise VirtualInstrumentError(-224)
@@ -67,7 +67,7 @@ class Buffers:
         return list(self._each[name])
 
     def store(self, name: str, stored: Stored) -> None:
-        """Add a reading; a full buffer loses its oldest."""
+        """Add a reading; a full buffer discards its oldest one."""
         self._each[name].append(stored)
 
     def clear(self, name: str) -> None:
@@ -75,13 +75,13 @@ class Buffers:
         self._each[name].clear()
 
     def elements(self, arguments: Sequence[str]) -> list[str]:
-        """Return the elements asked for, READing unless given."""
+        """Return the requested elements. Default: READing."""
         if len(arguments) > len(_ELEMENTS):
             raise VirtualInstrumentError(-108)
         return [Choice(_ELEMENTS).read(argument) for argument in arguments] or ["READ"]
 
     def shown(self, instrument: ScpiSmu, rows: Sequence[Stored], elements: Sequence[str]) -> str:
-        """Return elements of readings as the instrument's format has them."""
+        """Return elements of readings in the instrument's present format."""
         if not rows:
             raise VirtualInstrumentError(-230)
         first = rows[0].reading.seconds

@@ -1,4 +1,4 @@
-"""How readings travel: as text, or as binary numbers in a block."""
+"""Format readings as text, or as binary numbers in a block."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import numpy as np
 from hwlearn_sim.instruments.scpi.language import as_block
 
 NOT_A_NUMBER: Final = 9.91e37
-"""What SCPI instruments answer where there is no value."""
+"""SCPI value for "not a number": no value is available."""
 
 OVERFLOW: Final = 9.9e37
-"""What they answer for a value beyond the range."""
+"""SCPI value for an overflow of the range."""
 
 
 def plain(value: float) -> float:
-    """Return the value as SCPI writes it: 9.91e37 for none, plus or minus 9.9e37 for one beyond the range."""
+    """Return the value in SCPI form: 9.91e37 for NaN, plus or minus 9.9e37 for an overflow."""
     if math.isnan(value):
         return NOT_A_NUMBER
     return math.copysign(OVERFLOW, value) if math.isinf(value) else value
 
 
 def in_text(values: Sequence[float], form: str = "%+.6E") -> str:
-    """Return values with commas between them."""
+    """Return values as text, separated by commas."""
     return ",".join(form % plain(value) for value in values)
 
 
@@ -35,13 +35,13 @@ def in_binary(values: Sequence[float], bytes_each: int, swapped: bool, *, defini
     Parameters
     ----------
     values : sequence of float
-        What to send.
+        The readings.
     bytes_each : int
         4 or 8.
     swapped : bool
         Least significant byte first.
     definite : bool
-        With a stated length; else the block ends with the message (``#0``).
+        Definite-length block. Otherwise the block ends with the message (``#0``).
     """
     order = "<" if swapped else ">"
     data = np.array([plain(value) for value in values], dtype=f"{order}f{bytes_each}").tobytes()

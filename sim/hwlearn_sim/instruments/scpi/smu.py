@@ -1,4 +1,4 @@
-"""What SCPI source-measure units have in common: levels, ranges, limits, integration time, output."""
+"""`ScpiSmu`: commands common to the SCPI source-measure units, such as levels, ranges, limits and output."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ UNIT: Final[dict[Quantity, str]] = {"voltage": "V", "current": "A"}
 
 
 class ScpiSmu(ScpiInstrument):
-    """Base of the SCPI source-measure units.
+    """Base class of the SCPI source-measure units.
 
     Parameters
     ----------
     identity : str
-        What ``*IDN?`` answers.
+        Reply to ``*IDN?``.
     channels : sequence of VirtualChannel
-        In order; the first suffix of a header chooses one.
+        Channels in order; the first suffix of a header selects one.
     clock : Clock
-        Its time, which the channels share.
+        The instrument's clock, shared by the channels.
     error_capacity : int
-        Errors that its queue holds.
+        Capacity of the error queue.
     no_error : str
-        What ``:SYST:ERR?`` answers when there is none.
+        Reply to ``:SYST:ERR?`` if the error queue is empty.
     """
 
-    #: printf form of a number in a reply to a setting's query.
+    #: printf format of a number in a reply to the query of a setting.
     form: str = "%.6E"
-    #: Whether a binary block states its length.
+    #: Whether binary readings are sent as definite-length blocks.
     definite_blocks: bool = False
     #: Byte order of binary readings after a reset.
     swapped_at_reset: bool = False
@@ -57,16 +57,16 @@ class ScpiSmu(ScpiInstrument):
         self._layout, self._bytes_each = "ASC", 4
 
     def check_suffixes(self, suffixes: tuple[int, ...]) -> None:
-        """Refuse numeric suffixes that the model does not have (-114)."""
+        """Reject numeric suffixes that the model does not have (-114)."""
         self.at(suffixes)
 
     def at(self, suffixes: tuple[int, ...]) -> VirtualChannel:
-        """Return the channel that a header's first suffix means.
+        """Return the channel that the first suffix of a header selects.
 
         Raises
         ------
         VirtualInstrumentError
-            -114 if there is none.
+            -114 if there is no such channel.
         """
         number = suffixes[0] if suffixes else 1
         if not 1 <= number <= len(self.channels):
@@ -74,7 +74,7 @@ class ScpiSmu(ScpiInstrument):
         return self.channels[number - 1]
 
     def reset(self) -> None:
-        """Go back to power-on settings; outputs off, first of all."""
+        """Restore the power-on settings; the outputs are switched off first."""
         for channel in self.channels:
             channel.reset()
         self._layout, self._bytes_each = "ASC", 4
@@ -98,11 +98,11 @@ class ScpiSmu(ScpiInstrument):
         )
 
     def number(self, low: float, high: float, default: float, unit: str = "") -> Number:
-        """Return a number parameter in the form of this model's replies."""
+        """Return a number parameter with the reply format of this model."""
         return Number(low, high, default, unit, self.form)
 
     def add_source(self, prefix: str, function: str) -> None:
-        """Add function, level and range of the source; ``prefix`` ends before VOLTage and CURRent."""
+        """Add function, level and range of the source; VOLTage and CURRent are appended to ``prefix``."""
         self.channel_setting(
             function,
             Choice(("VOLTage", "CURRent")),
@@ -145,7 +145,7 @@ class ScpiSmu(ScpiInstrument):
         once: int,
         total: int,
     ) -> None:
-        """Add a list of source levels: ``once`` items in one message, ``total`` with those appended."""
+        """Add a list of source levels, with at most ``once`` items per message and ``total`` in all."""
 
         def write(suffixes: tuple[int, ...], arguments: list[str]) -> None:
             lists(suffixes)[quantity] = items(level, arguments, once)
@@ -169,7 +169,7 @@ class ScpiSmu(ScpiInstrument):
         self.command(f"{pattern}:POINts", query=count)
 
     def add_meter(self, prefix: str, *, one_nplc: bool) -> None:
-        """Add measuring range and integration time; with ``one_nplc`` both quantities share the latter."""
+        """Add measuring range and integration time; ``one_nplc``: one integration time for both quantities."""
         for quantity in QUANTITIES:
             self._add_meter(f"{prefix}{MNEMONIC[quantity]}[:DC]", quantity, one_nplc)
 
@@ -201,7 +201,7 @@ class ScpiSmu(ScpiInstrument):
         )
 
     def add_limit(self, pattern: str, quantity: Quantity, level: str = "[:LEVel]") -> None:
-        """Add the limit on a quantity, at ``pattern`` with ``level``, and the question if it tripped."""
+        """Add the limit of a quantity, with the header ``pattern`` plus ``level``, and its TRIPped query."""
         most = self.channels[0].capability.measures[quantity].most
 
         def tripped(suffixes: tuple[int, ...], _: list[str]) -> str:
@@ -226,7 +226,7 @@ class ScpiSmu(ScpiInstrument):
         )
 
     def add_off_state(self, pattern: str, *functions: Quantity) -> None:
-        """Add the choice of what an output does while off, for all source functions or for those given."""
+        """Add the output-off state, for the given source functions. Default: for all."""
         states: dict[str, OffState] = {state: state for state in get_args(OffState)}
         self.channel_setting(
             pattern,
@@ -236,7 +236,7 @@ class ScpiSmu(ScpiInstrument):
         )
 
     def add_format(self) -> None:
-        """Add the choice between text and binary readings."""
+        """Add the data format of readings, text or binary."""
 
         def write(_: tuple[int, ...], arguments: list[str]) -> None:
             if not 1 <= len(arguments) <= 2:
@@ -256,11 +256,11 @@ class ScpiSmu(ScpiInstrument):
 
     @property
     def binary(self) -> bool:
-        """Whether readings travel as binary numbers."""
+        """Whether readings are sent as binary numbers."""
         return self._layout != "ASC"
 
     def readings(self, values: Sequence[float], form: str = "%+.6E") -> str:
-        """Return readings in the format that was chosen."""
+        """Return readings in the selected format."""
         if self._layout == "ASC":
             return in_text(values, form)
         return in_binary(values, self._bytes_each, self._order() == "SWAP", definite=self.definite_blocks)

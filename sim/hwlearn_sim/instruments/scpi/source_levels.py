@@ -1,4 +1,4 @@
-"""The levels that a source steps through in a sweep."""
+"""Source levels of a sweep."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from hwlearn_sim.instruments.errors import VirtualInstrumentError
 
 
 def ramp(start: float, stop: float, points: int, *, logarithmic: bool = False) -> list[float]:
-    """Return equally spaced levels, or levels of equal ratio.
+    """Return the levels of a linear or a logarithmic sweep.
 
     Raises
     ------
     VirtualInstrumentError
-        -221 for a logarithmic ramp through zero.
+        -221 for a logarithmic sweep through zero.
     """
     if not logarithmic:
         return [float(value) for value in np.linspace(start, stop, points)]
@@ -28,7 +28,7 @@ def ramp(start: float, stop: float, points: int, *, logarithmic: bool = False) -
 
 @contextmanager
 def stepped(channel: VirtualChannel, levels: Sequence[float]) -> Iterator[Iterator[None]]:
-    """Let the source of a channel step through levels, again and again; afterwards it is as before."""
+    """Step the source of a channel through levels, repeatedly; restore its level afterwards."""
     settings = channel.settings
     quantity, before = settings.function, settings.levels[settings.function]
 

@@ -1,1 +1,1 @@
-"""Virtual instruments that run TSP scripts."""
+"""Virtual instruments with Keithley's script language TSP (Test Script Processor)."""

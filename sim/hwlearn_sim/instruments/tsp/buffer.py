@@ -1,4 +1,4 @@
-"""ChannelReading buffers of a Keithley 2600 as scripts see them."""
+"""Reading buffers of a Keithley 2600 as objects of a script."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from hwlearn_sim.instruments.tsp.values import (
 )
 
 MOST_POINTS: Final = 60_000
-"""Readings that a buffer can hold."""
+"""Maximum number of readings in a buffer."""
 
 
 def shown(value: float) -> float:
-    """Return a reading as the instrument shows it: 9.91e37 beyond the range."""
+    """Return a reading in the instrument's format: 9.91e37 for an overflow."""
     return NOT_A_NUMBER if math.isinf(value) else value
 
 
 class Column(TspObject):
-    """One column of a buffer: readings, source values or time stamps."""
+    """One column of a buffer: readings, source values or timestamps."""
 
     def __init__(self, values: Callable[[], list[float]]) -> None:
         self.values = values
@@ -41,7 +41,7 @@ class Column(TspObject):
         return None
 
     def put(self, key: Value, value: Value) -> None:
-        """Entries cannot be set."""
+        """Reject the assignment: entries are read-only."""
         raise runtime_error("reading buffers cannot be written")
 
 
@@ -51,9 +51,9 @@ class TspBuffer(Namespace):
     Parameters
     ----------
     name : str
-        What errors call it.
+        Name in error messages.
     capacity : int
-        Readings that it holds; further ones are lost and -223 queued.
+        Maximum number of readings; further ones are discarded with error -223.
     """
 
     def __init__(self, name: str, capacity: int = MOST_POINTS) -> None:
@@ -84,11 +84,11 @@ class TspBuffer(Namespace):
         return super().get(key)
 
     def clear(self) -> None:
-        """Forget all readings."""
+        """Remove all readings."""
         self._rows.clear()
 
     def begin(self) -> None:
-        """Make ready for a new series of readings."""
+        """Prepare for a new series of readings: clear the buffer unless append mode is on."""
         if not self._append:
             self.clear()
 

@@ -1,7 +1,7 @@
-"""A virtual Keithley 2612B SourceMeter, two channels, in its script language (TSP).
+"""A virtual Keithley 2612B SourceMeter with two channels and its script language (TSP).
 
-Attributes, constants and defaults: Series 2600B Reference Manual, sections 2 and 7. Resolutions are those of
-its data sheet; the noise is this project's own statement (1.5 ppm of range in one power-line cycle).
+Attributes, constants and defaults: Series 2600B Reference Manual, sections 2 and 7. The resolutions are those of
+the data sheet. The noise is an assumption of this project: 1.5 ppm of range at one power-line cycle.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Final
 
-from hwlearn_sim.instruments.capability import ChannelCapability
+from hwlearn_sim.instruments.capability import LINE_HZ, ChannelCapability
 from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
@@ -47,21 +47,20 @@ CAPABILITY: Final = ChannelCapability(
     nplc=(0.001, 25.0),
     off_limit_A=1e-3,
 )
-_LINE_HZ: Final = 50.0
 
 
 class VirtualKeithley2612B(ScpiInstrument):
-    """A Keithley 2612B on two nodes of the plane.
+    """A Keithley 2612B connected to two nodes of the plane.
 
-    Each line is a chunk of script and is run as it comes; ``loadandrunscript`` to ``endscript`` make one
-    chunk of many lines, ``loadscript name`` keeps it. IEEE 488.2 common commands work too.
+    Each line is a chunk of script and is executed on arrival. The lines between ``loadandrunscript`` and
+    ``endscript`` form one chunk, and ``loadscript name`` stores it. IEEE 488.2 common commands also work.
 
     Parameters
     ----------
     channels : sequence of VirtualChannel
-        Two, made with this model's `CAPABILITY`: ``smua`` and ``smub``.
+        Two channels with this model's `CAPABILITY`: ``smua`` and ``smub``.
     clock : Clock
-        Its time.
+        The instrument's clock.
     serial : str
         Serial number.
     """
@@ -81,7 +80,7 @@ class VirtualKeithley2612B(ScpiInstrument):
         self._interpreter = Interpreter(self._variables(serial))
 
     def reset(self) -> None:
-        """Go back to power-on settings; outputs off, first of all. Variables of scripts stay."""
+        """Restore the power-on settings; the outputs are switched off first. Script variables are kept."""
         for channel in self.channels:
             channel.reset()
         for smu in self.smus:
@@ -131,7 +130,7 @@ class VirtualKeithley2612B(ScpiInstrument):
             self._finish()
 
     def _finish(self) -> None:
-        """Run the sweeps that were started, all in step with each other."""
+        """Run the initiated sweeps, with synchronised steps."""
         running = [smu.trigger for smu in self.smus if smu.trigger.initiated]
         try:
             for _ in zip_longest(*(trigger.steps() for trigger in running)):
@@ -140,10 +139,10 @@ class VirtualKeithley2612B(ScpiInstrument):
             for trigger in running:
                 trigger.end()
 
-    # --- what scripts find --------------------------------------------------------------------------
+    # --- variables of scripts -----------------------------------------------------------------------
 
     def _variables(self, serial: str) -> dict[str, Value]:
-        node = Namespace("localnode", {"model": "2612B", "serialno": serial, "linefreq": _LINE_HZ})
+        node = Namespace("localnode", {"model": "2612B", "serialno": serial, "linefreq": LINE_HZ})
         node.add(revision="3.4.2", version="3.4.2")
         node.add(reset=function(self.reset))
         node.keep({"prompts": 0.0, "showerrors": 0.0}, {"prompts": (0, 1), "showerrors": (0, 1)})

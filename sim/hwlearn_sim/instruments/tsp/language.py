@@ -1,4 +1,4 @@
-"""Runs Keithley's script language."""
+"""Interpreter of Keithley's script language."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MAX_STEPS: Final = 1_000_000
 
 
 class Interpreter:
-    """Runs chunks; its variables live from one chunk to the next.
+    """Executes chunks. Variables are kept from one chunk to the next.
 
     Parameters
     ----------
     variables : dict
-        What scripts find when they start: functions and objects.
+        Predefined functions and objects of scripts.
     """
 
     def __init__(self, variables: dict[str, Value]) -> None:
@@ -36,12 +36,12 @@ class Interpreter:
         self._steps = 0
 
     def run(self, source: str) -> None:
-        """Run a chunk.
+        """Execute a chunk.
 
         Raises
         ------
         VirtualInstrumentError
-            -285 for what cannot be parsed, -286 for what cannot be done, and whatever the instrument refuses.
+            -285 for a syntax error, -286 for a run-time error, and the errors of the instrument's settings.
         """
         block = _parsed(source)
         self._steps = 0

@@ -1,4 +1,4 @@
-"""The functions that every script finds: mathematics, text, conversions."""
+"""Predefined functions of scripts: mathematics, text and conversions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MATHEMATICS: Final[dict[str, Callable[[float], float]]] = {
 
 
 def libraries() -> dict[str, Value]:
-    """Return the variables by name."""
+    """Return the predefined variables by name."""
     mathematics = Namespace("math", {"pi": math.pi})
     for name, compute in _MATHEMATICS.items():
         mathematics.add(**{name: function(_numeric(compute), 1)})

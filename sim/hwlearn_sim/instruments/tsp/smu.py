@@ -1,4 +1,4 @@
-"""One channel of a Keithley 2600 as scripts see it: ``smua`` with its attributes, functions and buffers."""
+"""One channel of a Keithley 2600 as an object of a script: ``smua`` with attributes, functions and buffers."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class TspSmu:
     Parameters
     ----------
     name : str
-        Its name.
+        Name of the object.
     channel : VirtualChannel
-        The channel behind it.
+        The channel that it controls.
 
     Attributes
     ----------
     root : Namespace
-        What scripts find under the name.
+        The object in the script language.
     trigger : TspTrigger
-        Its trigger model.
+        The trigger model of the channel.
     """
 
     def __init__(self, name: str, channel: VirtualChannel) -> None:
@@ -78,7 +78,7 @@ class TspSmu:
         self.root.attribute("sense", lambda: float(self.channel.settings.four_wire), self._set_sense)
 
     def start(self) -> None:
-        """Set back what the channel itself does not keep; buffers keep their readings."""
+        """Restore the defaults that the channel does not store itself; buffers keep their readings."""
         self._source.update(_SOURCE)
         self._measuring.update(_MEASURE)
         self._filter.update(_FILTER)
@@ -197,7 +197,7 @@ class TspSmu:
     # --- readings -----------------------------------------------------------------------------------
 
     def _measure(self, name: str, *buffers: Value) -> Value:
-        """Make ``count`` readings; they go to the buffers, and the last one is returned."""
+        """Take ``count`` readings, store them in the buffers, and return the last one."""
         for buffer in buffers:
             if not isinstance(buffer, TspBuffer):
                 raise runtime_error("a reading buffer was expected")

@@ -1,7 +1,7 @@
-"""The grammar of Keithley's script language: the part of Lua 5.0 that bench scripts use.
+"""Parser of Keithley's script language, for the part of Lua 5.0 that bench scripts use.
 
-Assignments, calls, `if`, `while`, numeric `for`, `do`, `local`, `break`, arithmetic, comparisons, strings and
-tables. No function definitions, no metatables, no generic `for`.
+Supported: assignments, calls, `if`, `while`, numeric `for`, `do`, `local`, `break`, arithmetic, comparisons,
+strings and tables. Not supported: function definitions, metatables, generic `for`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """``function(arguments)``; the only expression with several values."""
+    """``function(arguments)``, the only expression with more than one value."""
 
     function: Expression
     arguments: tuple[Expression, ...]
@@ -64,7 +64,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One or two operands and an operator."""
+    """An operator with one or two operands."""
 
     operator: str
     operands: tuple[Expression, ...]
@@ -72,7 +72,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """``{a, b, key = c}``; a None key counts on."""
+    """``{a, b, key = c}``; an item with the key None gets the next index."""
 
     items: tuple[tuple[Expression | None, Expression], ...]
 
@@ -98,14 +98,14 @@ class CallStatement:
 
 @dataclass(frozen=True, slots=True)
 class If:
-    """Conditions with their blocks; a condition of None is ``else``."""
+    """Conditions with their blocks; the condition None means ``else``."""
 
     branches: tuple[tuple[Expression | None, Block], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class While:
-    """A loop with its condition."""
+    """A loop with a condition."""
 
     condition: Expression
     block: Block
@@ -113,7 +113,7 @@ class While:
 
 @dataclass(frozen=True, slots=True)
 class For:
-    """A counted loop."""
+    """A numeric loop."""
 
     variable: str
     bounds: tuple[Expression, ...]
@@ -135,7 +135,7 @@ def parse(source: str) -> Block:
     Raises
     ------
     VirtualInstrumentError
-        -285 where the text is none of this language.
+        -285 for a syntax error.
     """
     parser = _Parser(source)
     block = parser.block()
@@ -166,7 +166,7 @@ class _Parser:
         return found
 
     def expect(self, text: str) -> None:
-        """Take a token, refusing any other."""
+        """Consume a token; reject any other."""
         if not self._take(text):
             self._refuse()
         if text == "end of text":
@@ -186,7 +186,7 @@ class _Parser:
     # --- statements ---------------------------------------------------------------------------------
 
     def block(self) -> Block:
-        """Return statements up to the word that ends their block."""
+        """Return the statements up to the keyword that ends their block."""
         statements: list[Statement] = []
         self._enter()
         while not self._peek("end", "else", "elseif", "until", "end of text"):
@@ -343,7 +343,7 @@ class _Parser:
 
 
 def syntax_error(line: int, text: str) -> VirtualInstrumentError:
-    """Return the error for text that the grammar does not have."""
+    """Return the error for an unexpected symbol."""
     return VirtualInstrumentError(-285, f"TSP Syntax error at line {line}: unexpected symbol near `{text}'")
 
 

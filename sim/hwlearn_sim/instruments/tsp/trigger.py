@@ -1,4 +1,4 @@
-"""The trigger model of one channel of a Keithley 2600: sweeps of the source with a reading at each point."""
+"""Trigger model of one channel of a Keithley 2600: source sweeps with a reading at each point."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PARTS: Final = {
     "endpulse": {"action": (0.0, (0, 1))},
     "endsweep": {"action": (0.0, (0, 1))},
 }
-"""Attributes by part: default, and bounds."""
+"""Default and bounds of the attributes of each part."""
 
 
 class TspTrigger:
@@ -43,16 +43,16 @@ class TspTrigger:
     name : str
         Name of the channel.
     channel : VirtualChannel
-        The channel behind it.
+        The channel.
     read : callable
-        Makes one reading of both quantities.
+        Takes one reading of both quantities.
 
     Attributes
     ----------
     root : Namespace
-        What scripts find.
+        The object in the script language.
     initiated : bool
-        Whether a sweep has been started and not yet run.
+        Whether a sweep was initiated and has not run yet.
     """
 
     def __init__(self, name: str, channel: VirtualChannel, read: Callable[[], ChannelReading]) -> None:
@@ -81,7 +81,7 @@ class TspTrigger:
         self.root.add(**parts)
 
     def start(self) -> None:
-        """Set everything back."""
+        """Restore the defaults."""
         self.initiated = False
         self._values[""].update(count=1.0)
         for part, attributes in _PARTS.items():
@@ -89,7 +89,7 @@ class TspTrigger:
         self._levels, self._buffers = None, {}
 
     def steps(self) -> Iterator[None]:
-        """Run the sweep that was started: a step, a pause, a reading, a pause, and so on."""
+        """Run the initiated sweep. It yields after each step and after each reading."""
         levels: list[float] = []
         if self._values["source"]["action"] and self._levels is not None:
             quantity, levels = self._levels
@@ -107,7 +107,7 @@ class TspTrigger:
             yield None
 
     def end(self) -> None:
-        """Bring the source back to its level, or leave it at the last one, as asked."""
+        """End the sweep: restore the source level, or hold the last one, according to endsweep.action."""
         self.initiated = False
         settings = self._channel.settings
         last = settings.levels[settings.function]
@@ -125,7 +125,7 @@ class TspTrigger:
             raise VirtualInstrumentError(-221)
         self.initiated = True
 
-    # --- what to step through, where to store -------------------------------------------------------
+    # --- levels and buffers -------------------------------------------------------------------------
 
     def _set_list(self, quantity: Quantity, table: Value) -> None:
         if not isinstance(table, ScriptTable):

@@ -1,4 +1,4 @@
-"""Values of Keithley's script language: tables, and objects whose attributes are an instrument."""
+"""Values of Keithley's script language: tables, and objects that represent parts of an instrument."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 
 Value = Any
-"""nil is None; numbers are float; text, true and false; tables, objects and functions."""
+"""A value of a script: None for nil, float, str, bool, a table, an object or a function."""
 
 Function = Callable[..., Value]
-"""Takes values; returns one, or a tuple of several."""
+"""Function of values that returns one value, or a tuple of values."""
 
 
 def function(do: Function, least: int = 0, most: int | None = None) -> Function:
-    """Return a function for scripts that refuses too few (-109) and too many (-108) arguments."""
+    """Return a function for scripts that rejects too few (-109) and too many (-108) arguments."""
 
     def checked(*arguments: Value) -> Value:
         if len(arguments) < least:
@@ -30,11 +30,11 @@ def function(do: Function, least: int = 0, most: int | None = None) -> Function:
 
 
 class TspObject(ABC):
-    """Something with attributes: a part of the instrument, or a table of the script."""
+    """An object with attributes: a part of the instrument, or a table of the script."""
 
     @abstractmethod
     def get(self, key: Value) -> Value:
-        """Return an attribute; nil if there is none."""
+        """Return an attribute, or nil if there is none."""
 
     @abstractmethod
     def put(self, key: Value, value: Value) -> None:
@@ -42,7 +42,7 @@ class TspObject(ABC):
 
 
 class ScriptTable(TspObject):
-    """A table that a script made."""
+    """A table that was created by a script."""
 
     def __init__(self) -> None:
         self._items: dict[Value, Value] = {}
@@ -69,7 +69,7 @@ class ScriptTable(TspObject):
 
 
 class Namespace(TspObject):
-    """A part of the instrument: constants, functions, inner parts, and attributes that can be read or set."""
+    """A part of the instrument, with constants, functions, inner parts and attributes."""
 
     def __init__(self, name: str, fixed: dict[str, Value] | None = None) -> None:
         self._name = name
@@ -83,11 +83,11 @@ class Namespace(TspObject):
     def attribute(
         self, name: str, read: Callable[[], Value], write: Callable[[Value], None] | None = None
     ) -> None:
-        """Add an attribute that is read, and set if ``write`` is given."""
+        """Add an attribute. It is read-only without ``write``."""
         self._attributes[name] = (read, write)
 
     def keep(self, values: dict[str, float], bounds: Mapping[str, tuple[float, float]]) -> None:
-        """Add attributes kept as numbers in ``values``, within bounds; what is outside is refused (-222)."""
+        """Add numeric attributes stored in ``values``; reject values outside the bounds (-222)."""
 
         def write(name: str, value: Value) -> None:
             low, high = bounds[name]
@@ -100,12 +100,12 @@ class Namespace(TspObject):
             self.attribute(name, partial(values.__getitem__, name), partial(write, name))
 
     def get(self, key: Value) -> Value:
-        """Return a constant, a function, an inner part or an attribute's value."""
+        """Return a constant, a function, an inner part or the value of an attribute."""
         attribute = self._attributes.get(key)
         return self._fixed.get(key) if attribute is None else attribute[0]()
 
     def put(self, key: Value, value: Value) -> None:
-        """Set an attribute; what is no attribute, or can only be read, is refused (-286)."""
+        """Set an attribute; reject unknown and read-only attributes (-286)."""
         write = self._attributes.get(key, (None, None))[1]
         if write is None:
             raise runtime_error(f"cannot set attribute `{self._name}.{key}'")
@@ -113,12 +113,12 @@ class Namespace(TspObject):
 
 
 def runtime_error(text: str) -> VirtualInstrumentError:
-    """Return the error for what a script cannot do."""
+    """Return a run-time error of a script."""
     return VirtualInstrumentError(-286, f"TSP Runtime error at line 1: {text}")
 
 
 def kind_of(value: Value) -> str:
-    """Return what the language calls the type of a value."""
+    """Return the name of a value's type in the script language."""
     if value is None:
         return "nil"
     if isinstance(value, bool):
@@ -131,7 +131,7 @@ def kind_of(value: Value) -> str:
 
 
 def as_number(value: Value) -> float:
-    """Return a number, or one that text spells; anything else is refused (-286)."""
+    """Return a number, also from text; reject other values (-286)."""
     if isinstance(value, float):
         return value
     if isinstance(value, str):
@@ -143,7 +143,7 @@ def as_number(value: Value) -> float:
 
 
 def joined(*values: Value) -> str:
-    """Return text and numbers one after the other."""
+    """Return text and numbers concatenated."""
     for value in values:
         if not isinstance(value, str | float) or isinstance(value, bool):
             raise runtime_error(f"attempt to concatenate a {kind_of(value)} value")
@@ -151,7 +151,7 @@ def joined(*values: Value) -> str:
 
 
 def enumerated(value: Value, count: int) -> int:
-    """Return one of 0 to count - 1, or true and false as 1 and 0; others are refused (-224)."""
+    """Return an integer from 0 to count - 1, or 1 and 0 for true and false; reject other values (-224)."""
     number = float(value) if isinstance(value, bool) else as_number(value)
     if number not in range(count):
         raise VirtualInstrumentError(-224)
@@ -159,7 +159,7 @@ def enumerated(value: Value, count: int) -> int:
 
 
 def whole(value: Value, low: int, high: int) -> int:
-    """Return a number within bounds (-222) as a whole one."""
+    """Return a number rounded to an integer; reject one outside the bounds (-222)."""
     number = as_number(value)
     if not low <= number <= high:
         raise VirtualInstrumentError(-222)

@@ -208,7 +208,7 @@ def test_clashing_patterns_are_refused():
     tree = CommandTree()
     tree.add("[SOURce#:]VOLTage", write=_fail)
     for pattern in ("VOLTage", "VOLTmeter:X", "SOURce:X", "BAD["):
-        with pytest.raises(ValueError, match=r"clash|numbered|pattern"):
+        with pytest.raises(ValueError, match=r"conflict|numbered|pattern"):
             tree.add(pattern, write=_fail)
 
 
