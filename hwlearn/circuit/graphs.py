@@ -1,4 +1,4 @@
-"""Edges of the graphs that networks are commonly built as; `Topology` gives them inputs and outputs."""
+"""Graphs as arrays of edges: common networks, incidence matrices, connected components."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
 
 from hwlearn.arrays import IntArray
 
 
 def crossbar_edges(rows: int, columns: int) -> IntArray:
-    """Return the devices (rows * columns, 2) of an array: row node r to column node rows + c, row by row."""
+    """Return the devices (rows * columns, 2) of a crossbar, row by row: row node r to column node rows + c."""
     row, column = np.divmod(np.arange(rows * columns), columns)
     return np.stack([row, rows + column], axis=1)
 
 
 def lattice_edges(rows: int, columns: int) -> IntArray:
-    """Return the bonds of a square lattice with node r * columns + c: rightward ones, then downward ones."""
+    """Return the edges of a square lattice with node r * columns + c: to the right, then downward."""
     node = np.arange(rows * columns).reshape(rows, columns)
     right = np.stack([node[:, :-1].ravel(), node[:, 1:].ravel()], axis=1)
     down = np.stack([node[:-1].ravel(), node[1:].ravel()], axis=1)
@@ -25,7 +27,7 @@ def lattice_edges(rows: int, columns: int) -> IntArray:
 
 
 def layer_edges(sizes: Sequence[int]) -> IntArray:
-    """Return the edges that join each layer of nodes completely to the next."""
+    """Return the edges from every node of each layer to every node of the next."""
     start = np.concatenate([[0], np.cumsum(sizes)])
     layers = [np.arange(start[k], start[k + 1]) for k in range(len(sizes))]
     pairs = [np.stack(np.meshgrid(a, b, indexing="ij"), axis=-1).reshape(-1, 2) for a, b in pairwise(layers)]
@@ -43,12 +45,26 @@ def random_edges(n_nodes: int, n_edges: int, rng: np.random.Generator) -> IntArr
             a, b = rng.integers(n_nodes, size=2).tolist()
             if a != b:
                 chosen[_ordered(a, b)] = None
-    else:  # a dense graph: draw from what is left instead of trying again and again
+    else:  # a dense graph: draw from the remaining pairs instead of rejecting samples
         upper = zip(*(half.tolist() for half in np.triu_indices(n_nodes, 1)), strict=True)
         left = [pair for pair in upper if pair not in chosen]
         for k in rng.choice(len(left), n_edges - len(chosen), replace=False):
             chosen[left[k]] = None
     return np.array(list(chosen), dtype=np.int64)
+
+
+def incidence(edges: IntArray, n_nodes: int) -> csr_array:
+    """Return the oriented incidence matrix of ``edges`` (E, 2), sparse (E, n_nodes): +1 at a, -1 at b."""
+    count = len(edges)
+    rows = np.repeat(np.arange(count), 2)
+    signs = np.tile([1.0, -1.0], count)
+    return csr_array((signs, (rows, edges.ravel())), shape=(count, n_nodes))
+
+
+def component_labels(edges: IntArray, n_nodes: int) -> IntArray:
+    """Return the number (n_nodes,) of the connected component of each node."""
+    graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(n_nodes, n_nodes))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
 def _ordered(a: int, b: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ import pytest
 
 import hwlearn as hl
 from hwlearn import Kirchhoff, Topology, loops
-from hwlearn.circuit.topology import incidence
+from hwlearn.circuit.graphs import incidence
 from hwlearn.errors import CircuitError, SingularCircuitError
 
 

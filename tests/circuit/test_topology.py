@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from hwlearn import Topology
+from hwlearn.circuit.graphs import component_labels
 from hwlearn.errors import HwlearnError, TopologyError
 
 # --- constructors ---------------------------------------------------------------------------------------
 
 
-def test_a_graph_keeps_what_it_was_given():
+def test_topology_stores_its_arguments():
     t = Topology(4, [(0, 1), (2, 1), (1, 3)], [0, 2], [1], ground=3, names=list("abcd"))
     assert (t.n_nodes, t.n_edges, t.n_inputs, t.n_outputs, t.ground) == (4, 3, 2, 1, 3)
     assert t.edges.tolist() == [[0, 1], [2, 1], [1, 3]]
@@ -28,13 +29,13 @@ def test_incidence_is_plus_one_at_a_and_minus_one_at_b():
     assert t.all_incidence.toarray().tolist() == [[1, -1, 0], [0, -1, 1], [-1, 0, 1]]
 
 
-def test_ground_listed_among_the_inputs_gets_no_column():
+def test_ground_listed_in_inputs_has_no_column():
     t = Topology(3, [(0, 1), (1, 2)], [0, 2], [1], ground=2)
     assert t.inputs.tolist() == [0]
     assert t.driven.tolist() == [0, 2]
 
 
-def test_arrays_are_copies_that_cannot_be_written():
+def test_arrays_are_read_only_copies():
     edges = np.array([(0, 1), (1, 2)])
     t = Topology(3, edges, [0], [1], ground=2)
     edges[:] = 0
@@ -45,7 +46,7 @@ def test_arrays_are_copies_that_cannot_be_written():
         t.ground = None
 
 
-def test_crossbar_joins_every_row_to_every_column():
+def test_crossbar_connects_every_row_to_every_column():
     t = Topology.crossbar(3, 2, inputs=[0, 2], outputs=[1])
     assert t.edges.tolist() == [[0, 3], [0, 4], [1, 3], [1, 4], [2, 3], [2, 4]]
     assert t.inputs.tolist() == [0, 2]
@@ -53,19 +54,19 @@ def test_crossbar_joins_every_row_to_every_column():
     assert t.names == ("row0", "row1", "row2", "col0", "col1")
 
 
-def test_crossbar_drives_all_rows_but_a_grounded_one_and_reads_all_columns():
+def test_crossbar_drives_ungrounded_rows_and_reads_all_columns_by_default():
     t = Topology.crossbar(3, 2, ground=1)
     assert (t.inputs.tolist(), t.outputs.tolist(), t.ground) == ([0, 2], [3, 4], 1)
 
 
-def test_grid_joins_right_and_lower_neighbours():
+def test_grid_connects_right_and_lower_neighbours():
     t = Topology.grid(2, 3, ground=2)
     assert t.edges.tolist() == [[0, 1], [1, 2], [3, 4], [4, 5], [0, 3], [1, 4], [2, 5]]
     assert (t.inputs.tolist(), t.outputs.tolist()) == ([0, 3], [5])
     assert t.names[4] == "r1c1"
 
 
-def test_layered_joins_each_layer_to_the_next():
+def test_layered_connects_each_layer_to_the_next():
     t = Topology.layered([2, 3, 1], ground=1)
     expected = nx.complete_multipartite_graph(2, 3, 1)
     expected.remove_edges_from([(0, 5), (1, 5)])
@@ -83,14 +84,14 @@ def test_random_is_simple_and_connected(nodes: int, edges: int):
     assert t == Topology.random(nodes, edges, 1, 1, seed=7)
 
 
-def test_random_takes_the_first_nodes_but_ground_as_inputs_and_the_last_as_outputs():
+def test_random_counts_select_first_nodes_as_inputs_and_last_as_outputs():
     t = Topology.random(8, 12, 2, np.int64(3), ground=1)
     assert (t.inputs.tolist(), t.outputs.tolist()) == ([0, 2], [5, 6, 7])
     t = Topology.random(8, 12, [4], (5, 6))
     assert (t.inputs.tolist(), t.outputs.tolist()) == ([4], [5, 6])
 
 
-def test_networkx_labels_become_names_and_parallel_edges_stay():
+def test_from_networkx_keeps_labels_as_names_and_parallel_edges():
     graph = nx.MultiGraph([("in", "mid"), ("mid", "in"), ("mid", ("out", 1)), (("out", 1), 0)])
     t = Topology.from_networkx(graph, ["in"], [("out", 1)], ground=0)
     assert t.names == ("in", "mid", "('out', 1)", "0")
@@ -98,7 +99,7 @@ def test_networkx_labels_become_names_and_parallel_edges_stay():
     assert (t.inputs.tolist(), t.outputs.tolist(), t.ground) == ([0], [2], 3)
 
 
-def test_the_fingerprint_tells_graphs_apart_and_equality_tells_names_too():
+def test_fingerprint_differs_between_graphs_and_equality_includes_names():
     t = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
     same = Topology(3, np.array([(0, 1), (1, 2)]), np.array([0, 2]), [1], ground=2)
     assert t == same
@@ -116,16 +117,16 @@ def test_the_fingerprint_tells_graphs_apart_and_equality_tells_names_too():
     assert t != "a graph"
 
 
-def test_a_graph_survives_pickling():
+def test_topology_can_be_pickled():
     t = Topology.grid(2, 3)
     assert pickle.loads(pickle.dumps(t)) == t
 
 
-def test_nodes_that_no_path_ties_to_a_source_float():
+def test_nodes_without_a_path_to_a_source_float():
     t = Topology(6, [(0, 1), (2, 3), (4, 5)], [0, 4], [1])
     assert t.floating.tolist() == [2, 3]
     assert t.floating_nodes(np.array([True, True, False])).tolist() == [2, 3, 5]
-    assert len(set(t.component_labels().tolist())) == 3
+    assert len(set(component_labels(t.all_edges, t.n_nodes).tolist())) == 3
 
 
 def test_a_fixed_edge_is_a_path():
@@ -134,7 +135,7 @@ def test_a_fixed_edge_is_a_path():
     assert t.floating_nodes(np.array([False])).tolist() == [1, 2]
 
 
-# --- refusals: each names its culprit -------------------------------------------------------------------
+# --- error messages name the place ----------------------------------------------------------------------
 
 LINE = [(0, 1), (1, 2)]
 ABC = ["a", "b", "c"]
@@ -207,10 +208,10 @@ ABC = ["a", "b", "c"]
         (lambda: Topology.grid(2, 1), r"node 0 \(r0c0\) is both input and output"),
         (lambda: Topology.layered([3]), r"at least 2 layers, got sizes=\[3\]"),
         (lambda: Topology.layered([3, 0, 2]), r"layer_size must be .*, got 0"),
-        (lambda: Topology.random(5, 3, 1, 1), r"graph of 5 nodes has 4 to 10 edges, asked for 3"),
-        (lambda: Topology.random(5, 11, 1, 1), r"graph of 5 nodes has 4 to 10 edges, asked for 11"),
-        (lambda: Topology.random(5, 6, -1, 1), r"asked for -1 inputs"),
-        (lambda: Topology.random(5, 6, 1, 6), r"asked for 6 outputs"),
+        (lambda: Topology.random(5, 3, 1, 1), r"graph of 5 nodes has 4 to 10 edges, requested: 3"),
+        (lambda: Topology.random(5, 11, 1, 1), r"graph of 5 nodes has 4 to 10 edges, requested: 11"),
+        (lambda: Topology.random(5, 6, -1, 1), r"-1 inputs requested"),
+        (lambda: Topology.random(5, 6, 1, 6), r"6 outputs requested"),
         (lambda: Topology.random(5, 6, 3, 3), r"is both input and output"),
         (lambda: Topology.from_networkx(nx.path_graph(3), [0], [9]), r"outputs names node 9"),
         (lambda: Topology.from_networkx(nx.path_graph(3), ["0"], [1]), r"inputs names node '0'"),
@@ -225,7 +226,7 @@ ABC = ["a", "b", "c"]
         ),
     ],
 )
-def test_what_is_no_network_is_refused_by_name(make, message: str):
+def test_invalid_topology_is_refused_with_the_place(make, message: str):
     with pytest.raises(TopologyError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array
 
 from hwlearn.arrays import FloatArray, IntArray
-from hwlearn.circuit.topology import incidence
+from hwlearn.circuit.graphs import incidence
 
 _SMALL: Final = 20_000
 _FEW: Final = 40  # up to this many nodes, the calls cost more than the arithmetic that they save

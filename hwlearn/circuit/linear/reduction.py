@@ -10,9 +10,9 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.circuit.graphs import incidence
 from hwlearn.circuit.linear.factor import ERROR_BOUND, ROUNDINGS, FactoredSystem, WeaklyTied
 from hwlearn.circuit.linear.plan import Plan, summed
-from hwlearn.circuit.topology import incidence
 
 _COLUMNS_AT_ONCE: Final = 16
 _MOST_KEPT: Final = 4_000_000  # numbers of the response to terminals that are kept

@@ -11,7 +11,8 @@ from scipy.sparse import csr_array
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.elements import Element, ElementTable
-from hwlearn.circuit.topology import Topology, incidence
+from hwlearn.circuit.graphs import incidence
+from hwlearn.circuit.topology import Topology
 
 ROUNDING: Final = 4 * float(np.finfo(np.float64).eps)
 """Rounding error of a sum of products, relative to the sum of their absolute values."""

@@ -177,9 +177,9 @@ def test_fingerprints_tell_elements_apart():
     ("elements", "message"),
     [
         ([OHMIC], "2 edges need as many elements, or one for all; got 1"),
-        (["ohmic", OHMIC], "'ohmic' is no element"),
-        ([Sinh, Sinh], "is no element"),
-        (3, "3 is no element"),
+        (["ohmic", OHMIC], "'ohmic' is not an element"),
+        ([Sinh, Sinh], "is not an element"),
+        (3, "3 is not an element"),
     ],
 )
 def test_elements_that_do_not_fit_are_refused(elements, message: str):

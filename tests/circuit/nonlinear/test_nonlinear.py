@@ -450,7 +450,7 @@ def test_only_resistors_have_loop_forms():
         lambda: loops.projector(t, [1e-3, 1e-3]),
     ):
         with pytest.raises(
-            CircuitError, match=r"the loop form is for resistors alone, but edge 0 is Sinh\(V0=0.1\)"
+            CircuitError, match=r"the loop form is only for resistors, but edge 0 is Sinh\(V0=0.1\)"
         ):
             call()
 

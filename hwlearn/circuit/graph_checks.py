@@ -1,0 +1,223 @@
+"""Checks of the arguments of `Topology`: they return a valid, read-only value or raise TopologyError."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from numbers import Real
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.elements import OHMIC, Element, ElementTable
+from hwlearn.errors import TopologyError
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+def checked_node_count(n_nodes: int) -> int:
+    """Return the number of nodes: a whole number of at least 2."""
+    if not _is_whole(n_nodes) or n_nodes < 2:
+        raise TopologyError(f"a network needs at least 2 nodes, got n_nodes={n_nodes!r}")
+    return int(n_nodes)
+
+
+def checked_names(names: Sequence[str] | None, n_nodes: int) -> tuple[str, ...]:
+    """Return a unique name for each node; ``n0 ... n<N-1>`` for None."""
+    if names is None:
+        return tuple(f"n{k}" for k in range(n_nodes))
+    if len(names) != n_nodes:
+        raise TopologyError(f"{n_nodes} nodes need as many names, got {len(names)}")
+    first: dict[str, int] = {}
+    for k, name in enumerate(map(str, names)):
+        if name in first:
+            raise TopologyError(f"duplicate node name {name!r}: nodes {first[name]} and {k}")
+        first[name] = k
+    return tuple(first)
+
+
+def checked_nodes(nodes: Iterable[int], role: str, names: Sequence[str]) -> IntArray:
+    """Return distinct node numbers (n,) in a role such as ``"inputs"``."""
+    listed = list(nodes) if isinstance(nodes, Iterable) else nodes
+    try:
+        array = np.asarray(listed)
+    except ValueError:  # ragged
+        array = np.zeros((1, 1))
+    if array.ndim != 1 or (array.size and not np.issubdtype(array.dtype, np.integer)):
+        raise TopologyError(f"{role} must be a list of node numbers, got {listed!r}")
+    array = array.astype(np.int64).reshape(-1)
+    seen: set[int] = set()
+    for node in array.tolist():
+        if not 0 <= node < len(names):
+            raise TopologyError(f"{role} names node {node}, but the nodes are 0 to {len(names) - 1}")
+        if node in seen:
+            raise TopologyError(f"{role} lists node {node} ({names[node]}) twice")
+        seen.add(node)
+    return read_only(array)
+
+
+def labelled_nodes(labels: Iterable[Hashable], role: str, index: Mapping[Hashable, int]) -> list[int]:
+    """Return the node numbers of labels in a role; ``index`` maps the labels of all nodes to their numbers."""
+    numbers = []
+    for label in labels:
+        if label not in index:
+            raise TopologyError(f"{role} names node {label!r}, which the graph does not have")
+        numbers.append(index[label])
+    return numbers
+
+
+def checked_edges(edges: ArrayLike | Iterable[Sequence[int]], kind: str, names: Sequence[str]) -> IntArray:
+    """Return node pairs (E, 2) without self-loops; ``kind`` is ``"edge"`` or ``"fixed edge"``."""
+    try:
+        array = np.asarray(list(edges) if isinstance(edges, Iterable) else edges)
+    except ValueError as error:
+        raise TopologyError(f"{kind}s must be pairs of node numbers, shape (E, 2); some are not pairs") from error
+    if array.ndim and array.size == 0:
+        return read_only(np.zeros((0, 2), dtype=np.int64))
+    if array.ndim != 2 or array.shape[1] != 2 or not np.issubdtype(array.dtype, np.integer):
+        raise TopologyError(f"{kind}s must be pairs of node numbers, shape (E, 2), got shape {array.shape}")
+    outside = np.flatnonzero(((array < 0) | (array >= len(names))).any(axis=1))
+    if outside.size:
+        k = int(outside[0])
+        raise TopologyError(
+            f"{kind} {k} joins nodes {array[k, 0]} and {array[k, 1]}, but the nodes are 0 to {len(names) - 1}"
+        )
+    loops = np.flatnonzero(array[:, 0] == array[:, 1])
+    if loops.size:
+        k = int(loops[0])
+        raise TopologyError(f"{kind} {k} is a self-loop at node {array[k, 0]} ({names[array[k, 0]]})")
+    return read_only(array.astype(np.int64))
+
+
+def checked_fixed_conductances(conductances: ArrayLike, count: int) -> FloatArray:
+    """Return the conductances (F,) of the fixed edges: positive and finite."""
+    try:
+        values = np.array(conductances, dtype=np.float64).reshape(-1)
+    except (TypeError, ValueError) as error:
+        raise TopologyError("fixed conductances must be numbers in siemens, one a fixed edge") from error
+    if len(values) != count:
+        raise TopologyError(f"{count} fixed edges need as many conductances, got {len(values)}")
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
+    if wrong.size:
+        k = int(wrong[0])
+        raise TopologyError(f"fixed edge {k} has conductance {values[k]} S; it must be positive and finite")
+    return read_only(values)
+
+
+def checked_elements(
+    elements: Element | Iterable[Element] | None,
+    fixed: Element | Iterable[Element] | None,
+    n_edges: int,
+    n_fixed: int,
+) -> ElementTable | None:
+    """Return the table of the elements of edges and fixed edges; None if all are resistors."""
+    every: list[Element] = []
+    for given, count, kind in ((elements, n_edges, "edges"), (fixed, n_fixed, "fixed edges")):
+        if given is None or isinstance(given, Element):
+            listed = [OHMIC if given is None else given] * count
+        else:
+            listed = element_list(given)
+        wrong = [item for item in listed if not isinstance(item, Element)]
+        if wrong:
+            raise TopologyError(f"{wrong[0]!r} is not an element; elements come from hwlearn.circuit.elements")
+        if len(listed) != count:
+            raise TopologyError(f"{count} {kind} need as many elements, or one for all; got {len(listed)}")
+        every += listed
+    table = ElementTable.of(every)
+    return None if table.ohmic.all() else table
+
+
+def element_list(elements: Iterable[Element]) -> list[Element]:
+    """Return elements as a list."""
+    if not isinstance(elements, Iterable):
+        raise TopologyError(f"{elements!r} is not an element; elements come from hwlearn.circuit.elements")
+    return list(elements)
+
+
+def check_roles(
+    inputs: IntArray, outputs: IntArray, edges: IntArray, ground: int | None, names: Sequence[str]
+) -> None:
+    """Refuse a network without inputs, outputs or edges, and outputs that are inputs or ground."""
+    if not len(inputs):
+        raise TopologyError("no inputs: name at least one node that a source drives")
+    if not len(outputs):
+        raise TopologyError("no outputs: name at least one node that is read")
+    if not len(edges):
+        raise TopologyError("no edges: a network needs at least one programmable edge")
+    for node in outputs.tolist():
+        if node == ground:
+            raise TopologyError(f"node {node} ({names[node]}) is both ground and output")
+        if node in inputs:
+            raise TopologyError(f"node {node} ({names[node]}) is both input and output")
+
+
+def check_paths(all_edges: IntArray, outputs: IntArray, floating: IntArray, names: Sequence[str]) -> None:
+    """Refuse isolated nodes (without any edge) and floating outputs."""
+    isolated = np.flatnonzero(np.bincount(all_edges.ravel(), minlength=len(names)) == 0)
+    if isolated.size:
+        node = int(isolated[0])
+        raise TopologyError(f"node {node} ({names[node]}) is isolated: it has no edge")
+    for node in outputs[np.isin(outputs, floating)].tolist():
+        raise TopologyError(f"output node {node} ({names[node]}) has no path to any input or ground")
+
+
+def check_sizes(**sizes: int) -> None:
+    """Refuse sizes that are not whole numbers of at least 1; the keyword names the size."""
+    for name, size in sizes.items():
+        if not _is_whole(size) or size < 1:
+            raise TopologyError(f"{name} must be a whole number of at least 1, got {size!r}")
+
+
+def check_layers(sizes: Sequence[int]) -> None:
+    """Refuse fewer than 2 layers, and layers without nodes."""
+    if len(sizes) < 2:
+        raise TopologyError(f"a layered network needs at least 2 layers, got sizes={list(sizes)}")
+    for size in sizes:
+        check_sizes(layer_size=size)
+
+
+def check_crossbar_lines(
+    rows: int, columns: int, driven: Sequence[int], read: Sequence[int], ground: int | None
+) -> None:
+    """Refuse row and column numbers that a crossbar does not have."""
+    for kind, chosen, size in (("row", driven, rows), ("column", read, columns)):
+        for line in chosen:
+            if not 0 <= line < size:
+                raise TopologyError(f"a crossbar with {size} {kind}s has no {kind} {line}; use 0 to {size - 1}")
+    if ground is not None and not 0 <= ground < rows:
+        raise TopologyError(f"a crossbar with {rows} rows has no row {ground} to ground; use 0 to {rows - 1}")
+
+
+def check_random_graph(n_nodes: int, n_edges: int, counts: dict[str, object], ground: int | None) -> None:
+    """Refuse sizes that no connected simple graph has.
+
+    Parameters
+    ----------
+    n_nodes, n_edges : int
+    counts : dict
+        ``"inputs"`` and ``"outputs"``: a number of nodes, or a list of nodes, which is not checked here.
+    ground : int, optional
+        It is neither input nor output.
+    """
+    check_sizes(n_nodes=n_nodes, n_edges=n_edges)
+    most = n_nodes * (n_nodes - 1) // 2
+    if not n_nodes - 1 <= n_edges <= most:
+        raise TopologyError(
+            f"a connected simple graph of {n_nodes} nodes has {n_nodes - 1} to {most} edges, requested: {n_edges}"
+        )
+    n_live = n_nodes if ground is None else n_nodes - 1
+    for role, number in counts.items():
+        if isinstance(number, int | np.integer) and not 0 < int(number) <= n_live:
+            raise TopologyError(f"{number} {role} requested; this graph can have 1 to {n_live}")
+
+
+def read_only(array: NDArray[_Scalar]) -> NDArray[_Scalar]:
+    """Return a copy that cannot be written."""
+    array = np.array(array)
+    array.flags.writeable = False
+    return array
+
+
+def _is_whole(number: object) -> bool:
+    return not isinstance(number, bool) and isinstance(number, Real) and float(number).is_integer()
