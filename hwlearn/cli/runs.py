@@ -2,51 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from hwlearn.cli.outcome import JsonOption, RunsOption, command, print_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hwlearn.lab.runs.store import Run
+
+_WIDE: Final = 110  # columns from which bench and backend are shown; the run's name contains the bench
 
 
 @command
 def runs(runs: RunsOption = None, as_json: JsonOption = False) -> None:
     """List the runs with their bench, status and final score."""
     from rich.console import Console
-    from rich.table import Table
 
-    from hwlearn.cli.display import score_text
-    from hwlearn.errors import RunError
     from hwlearn.lab.runs.store import Run, runs_folder
-    from hwlearn.learning.records import Score
 
     folder = runs_folder(runs)
-    table = Table(box=None, header_style="bold")
-    table.add_column("run", overflow="fold", no_wrap=True)  # whole names, to be copied
-    for heading in ("bench", "backend", "status", "epochs", "score"):
-        table.add_column(heading)
-    rows: list[dict[str, Any]] = []
-    for run in Run.all(folder):
-        try:
-            result = run.meta("result")
-            row = {
-                "run": str(run.folder),
-                "bench": run.meta("bench"),
-                "backend": run.meta("backend"),
-                "status": run.status,
-                "epochs": len(run.epochs()),
-                "steps": run.steps(),
-                "result": result,
-            }
-        except RunError as error:
-            row = {"run": str(run.folder), "status": f"unreadable: {error}", "result": None}
-        rows.append(row)
-        score = row["result"]
-        result_text = "" if score is None else score_text(Score(**score["measured"]))
-        cells = [row.get(key, "") for key in ("bench", "backend", "status", "epochs")]
-        table.add_row(run.name, *(str(cell) for cell in cells), result_text)
+    rows = [_row(run) for run in Run.all(folder)]
+    console = Console()
     if as_json:
         for row in rows:
             print_json(**row)
     elif rows:
-        Console().print(table)
+        console.print(_table(rows, console.width))
     else:
-        Console().print(f"no runs in {folder}; make one with: hwlearn train iris")
+        console.print(f"no runs in {folder}; make one with: hwlearn train iris")
+
+
+def _row(run: Run) -> dict[str, Any]:
+    from hwlearn.errors import RunError
+
+    try:
+        return {
+            "run": str(run.folder),
+            "bench": run.meta("bench"),
+            "backend": run.meta("backend"),
+            "status": run.status,
+            "epochs": len(run.epochs()),
+            "steps": run.steps(),
+            "result": run.meta("result"),
+        }
+    except RunError as error:
+        return {"run": str(run.folder), "status": f"unreadable: {error}", "result": None}
+
+
+def _table(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
+    """Return the runs as a table that fits a terminal of this many columns."""
+    from pathlib import Path
+
+    from rich.markup import escape
+    from rich.table import Table
+
+    from hwlearn.cli.display import score_text
+    from hwlearn.learning.records import Score
+
+    keys = ["bench", "backend", "status", "epochs"] if width >= _WIDE else ["status", "epochs"]
+    table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("run", overflow="fold", no_wrap=True)  # whole names, to be copied
+    for key in keys:
+        table.add_column(key, no_wrap=key == "epochs", overflow="fold")
+    table.add_column("score", no_wrap=True)
+    for row in rows:
+        result = row["result"]
+        score = "" if result is None else score_text(Score(**result["measured"]))
+        table.add_row(Path(row["run"]).name, *(escape(str(row.get(key, ""))) for key in keys), score)
+    return table

@@ -103,6 +103,26 @@ def test_runs_lists_every_run_and_unreadable_ones(hwlearn, folder):
         assert run.name in text  # the whole name, to be copied
 
 
+@pytest.mark.usefixtures("without_reports")
+@pytest.mark.parametrize("columns", [80, 120])
+def test_runs_fits_the_terminal(hwlearn, folder, monkeypatch, columns):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    bench = folder / "virtual-board.toml"
+    bench.write_bytes((folder / "small.toml").read_bytes())
+    hwlearn("train", bench, "--set", "train.epochs=1")
+    run = Run.open(next((folder / "runs").iterdir()))
+    result = run.meta("result")
+    result["measured"]["rms_error_V"] = 0.123456
+    run.set_meta(result=result, status="no improvement")
+    lines = hwlearn("runs").out
+    assert len(lines) == 2
+    assert lines[1].split()[0] == run.name
+    assert all(word in lines[1] for word in ("no improvement", "1", "rms error 123.456 mV"))
+    assert (" sim " in lines[1]) == (columns == 120)
+    run.set_meta(status="failed: [limits] voltage")
+    assert "[limits]" in " ".join(hwlearn("runs").out)
+
+
 def test_report_is_drawn_again(hwlearn, folder):
     hwlearn("train", "small.toml")
     run = next((folder / "runs").iterdir())
