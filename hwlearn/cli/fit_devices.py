@@ -31,14 +31,14 @@ def fit_devices(path: Path, model: str, output: Path | None, *, as_json: bool) -
     write_atomically(where.absolute(), bench_snippet(fit).encode())
     fits = math.isfinite(fit.residual) and fit.residual < _FITS
     trusted = fits and fit.read_noise < _LOUD  # noise can explain anything
-    untold = [name for name, told in fit.told.items() if not told]
+    untold = [name for name, determined in fit.determined.items() if not determined]
     if as_json:
         print_json(
             event="fit",
             model=model,
             values=dict(fit.values),
             sigma=dict(fit.sigma),
-            told=dict(fit.told),
+            determined=dict(fit.determined),
             residual=fit.residual,
             read_noise=fit.read_noise,
             cycle_spread=fit.cycle_spread,
@@ -48,7 +48,7 @@ def fit_devices(path: Path, model: str, output: Path | None, *, as_json: bool) -
     else:
         for name, value in fit.values.items():
             unit = fit.units.get(name, "")
-            note = "" if fit.told[name] else "   (the data hardly tell it)"
+            note = "" if fit.determined[name] else "   (the data hardly tell it)"
             typer.echo(f"{name:<14}{_text(value, unit):>14}  +- {_text(fit.sigma[name], unit, 2)}{note}")
         typer.echo(f"{'misfit':<14}{fit.residual:>14.2f}  expected 1")
         typer.echo(f"{'read noise':<14}{fit.read_noise:>14.2%}  of a reading")

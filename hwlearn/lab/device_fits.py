@@ -25,7 +25,7 @@ class DeviceFit(Protocol):
         """Their standard uncertainties."""
 
     @property
-    def told(self) -> Mapping[str, bool]:
+    def determined(self) -> Mapping[str, bool]:
         """Whether the data tell them, or they rest mostly on where the search began."""
 
     @property

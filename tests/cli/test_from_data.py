@@ -99,7 +99,7 @@ def test_a_model_that_takes_the_data_for_noise_is_not_trusted(hwlearn, measured,
     def deaf(path):
         fit = fit_plugins.soft_bounds(path)
         return fit_plugins.FittedDevice(
-            fit.values, fit.sigma, fit.told, fit.units, 1.0, 1.1, fit.cycle_spread, fit.table
+            fit.values, fit.sigma, fit.determined, fit.units, 1.0, 1.1, fit.cycle_spread, fit.table
         )
 
     monkeypatch.setattr(device_fits, "entry_points", lambda *, group: [Point("deaf", lambda: deaf)])
@@ -151,7 +151,7 @@ def test_best_parameters_that_are_no_law_are_told_so(hwlearn, measured, plugins,
     monkeypatch.setattr(fit_plugins, "fit_soft_bounds", no_law)
     ended = hwlearn("calibrate", "--from-data", measured)
     assert ended.code == 2
-    assert "soft bounds come nowhere near" in ended.err[0]
+    assert "soft bounds do not describe" in ended.err[0]
     assert "try another model" in ended.err[0]
     assert not (measured.parent / "device-soft-bounds.toml").exists()
 

@@ -36,8 +36,8 @@ class SoftBoundsLaw:
 
     Notes
     -----
-    SET multiplies ``g_max - g`` by ``(1 - set_step) ** dose``; RESET acts likewise towards g_min. With the exponential
-    form, two half pulses equal one pulse. Source of the state-dependent step: Fusi & Abbott, Nature
+    SET multiplies ``g_max - g`` by ``(1 - set_step) ** dose``; RESET acts likewise towards g_min. With the
+    exponential form, two half pulses equal one pulse. Source of the state-dependent step: Fusi & Abbott, Nature
     Neuroscience 10, 485 (2007); of the sinh: ion hopping, e.g. Yu & Wong, IEEE EDL 31, 1455 (2010).
 
     Examples

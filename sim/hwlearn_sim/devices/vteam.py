@@ -46,8 +46,8 @@ class VteamLaw:
     -----
     ``dw/dt = k_off (v / v_off - 1) ** alpha_off f(w)`` for v > v_off, ``k_on (v / v_on - 1) ** alpha_on f(w)`` for
     v < v_on, and zero between. At constant v the solution is exact without a window and for windows with p = 1;
-    steeper windows are integrated with error control. In this law a positive v switches *off*; `Vteam` reverses the
-    sign. Source: Kvatinsky, Ramadan, Friedman & Kolodny, IEEE TCAS II 62, 786 (2015), eqs. 3-5.
+    steeper windows are integrated with error control. In this law a positive v switches *off*; `Vteam` reverses
+    the sign. Source: Kvatinsky, Ramadan, Friedman & Kolodny, IEEE TCAS II 62, 786 (2015), eqs. 3-5.
     """
 
     k_off: Parameter = 5e3

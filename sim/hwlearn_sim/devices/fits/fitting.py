@@ -1,4 +1,4 @@
-"""Maximum likelihood for device laws: read noise and cycle-to-cycle spread told apart by a Kalman filter."""
+"""Maximum-likelihood fit of device laws; a Kalman filter separates read noise from cycle-to-cycle spread."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _H: Final = 1e-4  # of the logarithm of a parameter
 _NOISE_START: Final = (np.log(0.01), np.log(0.1))
 _NOISE_HELD: Final = (np.log(0.02), np.log(0.2))
 _NOISE_PRIOR: Final = (2.0, 2.0)
-_TOLD: Final = 0.5
+_DETERMINED: Final = 0.5
 
 
 class PulseStep(Protocol):
-    """One pulse on candidates (3, B): conductances before, volts, seconds and strength to conductances after."""
+    """Effect of one pulse on candidates (3, B), from conductances, volts, seconds and strength."""
 
     def __call__(self, conductance: FloatArray, volts: float, width_s: float, strength: FloatArray) -> FloatArray:
-        """Return siemens (3, B)."""
+        """Return the conductances (3, B) in siemens after the pulse."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -37,20 +37,20 @@ class FittedLaw(Generic[L]):
     law
         The law with the most likely parameters.
     values, sigma : mapping of str to float
-        Each fitted parameter and its standard uncertainty, in its own unit.
-    told : mapping of str to bool
-        Whether the data tell it: False if it rests mostly on where the search began, as a threshold does that
-        no pulse came near.
+        Fitted parameters and their standard uncertainties.
+    determined : mapping of str to bool
+        Whether the data determine a parameter. False if its value depends mostly on the starting point, for
+        example a threshold that no pulse approached.
     read_noise, cycle_spread : float
         Relative standard deviations of a reading and of the dose of one pulse.
     residual : float
-        Root mean square of predicted minus measured, each in its stated standard deviation; 1 if the law fits.
+        Root mean square of predicted minus measured values over their standard deviation; 1 if the law fits.
     """
 
     law: L
     values: Mapping[str, float]
     sigma: Mapping[str, float]
-    told: Mapping[str, bool]
+    determined: Mapping[str, bool]
     read_noise: float
     cycle_spread: float
     residual: float
@@ -64,35 +64,35 @@ def fit(
     values: Callable[[FloatArray], dict[str, float]],
     law: Callable[[dict[str, float]], L],
 ) -> FittedLaw[L]:
-    """Find the parameters under which the data are most likely.
+    """Return the parameters with the maximum posterior likelihood.
 
     Parameters
     ----------
     data : PulseData
         The measurements.
     starts : sequence of ndarray, shape (P,)
-        Where to begin; the best end counts.
+        Starting points; the best result is returned.
     prior : ndarray, shape (P,)
-        Standard deviations of a weak normal prior about the first start.
+        Standard deviations of a weak normal prior around the first starting point.
     make : callable
-        Parameters (P, B) of B candidates to their step.
+        Returns the pulse step for the parameters (P, B) of B candidates.
     values : callable
-        Parameters (P,) to the law's own.
+        Returns the named parameters of the law for parameters (P,).
     law : callable
-        Those to the law.
+        Returns the law for named parameters.
 
     Raises
     ------
     DataError
-        If no start leads to a finite likelihood.
+        If no starting point leads to a finite likelihood.
 
     Notes
     -----
-    The hidden state is the conductance. A pulse moves it by the law with a dose that scatters from cycle to
-    cycle; a reading adds noise. Both are linearised (extended Kalman filter), and the likelihood is that of the
-    innovations. Uncertainties are the inverse Hessian at the maximum, carried to the law's own parameters.
+    The hidden state is the conductance. A pulse changes it by the law, with a dose that varies from cycle to
+    cycle. A reading adds noise. Both are linearised (extended Kalman filter), and the likelihood is that of the
+    innovations. The uncertainties are the inverse Hessian at the maximum, converted to the law's parameters.
     """
-    from scipy.optimize import OptimizeResult, minimize  # slow to import, and few benches fit
+    from scipy.optimize import OptimizeResult, minimize  # slow to import, and rarely needed
 
     centre = np.concatenate([starts[0], _NOISE_START])
     width = np.concatenate([prior, _NOISE_PRIOR])
@@ -109,9 +109,9 @@ def fit(
         plus, minus = all_costs[1 : len(theta) + 1], all_costs[len(theta) + 1 :]
         return float(all_costs[0]), (plus - minus) / (2 * _H)
 
-    with np.errstate(all="ignore"):  # candidates far off overflow; they count as impossible
+    with np.errstate(all="ignore"):  # candidates far from the optimum may overflow; they get a large cost
         free = [(c - 4 * w, c + 4 * w) for c, w in zip(centre, width, strict=True)]
-        # noise that is free from the start would explain the whole of a law that is still far off
+        # with free noise from the start, the fit would explain the data as noise
         held = [*free[:-2], *((level, level) for level in _NOISE_HELD)]
 
         def searched(start: FloatArray, bounds: list[tuple[float, float]], rounds: int) -> OptimizeResult:
@@ -123,7 +123,7 @@ def fit(
         first[-2:] = _NOISE_START
         best = searched(first, free, 300)
         if not best.fun < 1e11:
-            raise DataError("no parameters of this law come near the data; check polarity, units and which device")
+            raise DataError("no parameters of this law describe the data; check polarity, units and device")
         theta = np.asarray(best.x)
         covariance = _inverse_hessian(cost_and_gradient, theta, width)
         _, residual = _likelihood(data, make(theta[:-2, None]), np.exp(theta[-2:-1]), np.exp(theta[-1:]))
@@ -137,7 +137,7 @@ def fit(
         law(found),
         found,
         dict(zip(found, sigma.tolist(), strict=True)),
-        dict(zip(found, (sigma < _TOLD * from_prior).tolist(), strict=True)),
+        dict(zip(found, (sigma < _DETERMINED * from_prior).tolist(), strict=True)),
         float(np.exp(theta[-2])),
         float(np.exp(theta[-1])),
         float(residual[0]),
@@ -183,7 +183,7 @@ def _inverse_hessian(
         [(cost(theta + h * unit)[1] - cost(theta - h * unit)[1]) / (2 * h) for unit in np.eye(len(theta))]
     )
     value, vector = np.linalg.eigh(0.5 * (hessian + hessian.T))
-    # nothing is known worse than the prior has it
+    # no uncertainty is larger than that of the prior
     return np.asarray((vector / np.maximum(value, float(width.max()) ** -2)) @ vector.T)
 
 

@@ -1,4 +1,4 @@
-"""A user's own pulse measurements: what was applied to one device, and what it read afterwards."""
+"""Measured pulse data of one device: the applied pulses and the readings after them."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class PulseData:
     Parameters
     ----------
     number : ndarray of int, shape (n,)
-        Number of the last pulse before each reading, rising. Where it rises by more than one, all pulses since
-        the reading before were like the last.
+        Number of the last pulse before each reading, rising. If it rises by more than one, all pulses since the
+        previous reading were equal.
     amplitude, width : ndarray, shape (n,)
-        Volts (positive to SET) and seconds of that pulse; the first row's count for nothing.
+        Volts (positive to SET) and seconds of that pulse; the first values are not used.
     conductance : ndarray, shape (n,)
-        Siemens read.
+        Readings in siemens.
 
     Raises
     ------
@@ -67,7 +67,7 @@ class PulseData:
 
     @property
     def up(self) -> BoolArray:
-        """Which readings (n - 1,), the first left out, follow SET pulses."""
+        """Which readings (n - 1,), without the first, follow SET pulses."""
         return np.asarray(self.amplitude[1:] > 0)
 
 
@@ -77,21 +77,21 @@ def read_pulse_data(path: str | Path) -> PulseData:
     Parameters
     ----------
     path : str or Path
-        The file. The first line names the columns, in any order; a unit may follow in the name
-        (``amplitude_mV``, ``width (us)``) or in the cells (``50 us``, ``12 uS``), else numbers are V, s and S.
-        Other columns are ignored, and so are lines that begin with ``#``. Commas, semicolons (then with decimal
-        commas, if you like) or tabs separate the columns.
+        The file. The first line names the columns, in any order. A unit may be part of the name
+        (``amplitude_mV``, ``width (us)``) or of the cells (``50 us``, ``12 uS``); the defaults are V, s and S.
+        Other columns and lines that begin with ``#`` are ignored. The columns are separated by commas, tabs or
+        semicolons; with semicolons, decimal commas are accepted.
 
     Raises
     ------
     DataError
-        If the file cannot be read, lacks a column, or a cell is no quantity; the line is named.
+        If the file cannot be read, a column is missing, or a cell is not a quantity; the error names the line.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"cannot read pulse data from {path}: {error}") from error
-    lines = [(k, line) for k, line in enumerate(text.splitlines(), start=1) if _says_something(line)]
+    lines = [(k, line) for k, line in enumerate(text.splitlines(), start=1) if _has_content(line)]
     if not lines:
         raise DataError(f"{path} is empty; its first line must name the columns {', '.join(_COLUMNS)}")
     separator = max(",;\t", key=lines[0][1].count)
@@ -105,9 +105,7 @@ def read_pulse_data(path: str | Path) -> PulseData:
                 cell = row[column].strip()
                 values[name].append(_value(cell.replace(",", ".") if separator == ";" else cell, unit, written))
             except (IndexError, ValueError, UnitError) as error:
-                raise DataError(
-                    f"line {line} of {path}: no {name} in {unit or 'whole numbers'} ({error})"
-                ) from error
+                raise DataError(f"line {line} of {path}: no {name} in {unit or 'integers'} ({error})") from error
     return PulseData(
         np.array(values["pulse"], dtype=np.int64),
         np.array(values["amplitude"]),
@@ -116,12 +114,12 @@ def read_pulse_data(path: str | Path) -> PulseData:
     )
 
 
-def _says_something(line: str) -> bool:
+def _has_content(line: str) -> bool:
     return bool(line.strip(" ,;\t")) and not line.lstrip().startswith("#")
 
 
 def _value(cell: str, unit: str, written: str) -> float:
-    """Return a cell in the base unit; a unit of its own counts before that of its column."""
+    """Return a cell in the base unit; a unit in the cell overrides the unit of the column."""
     if not unit:
         return float(int(cell))
     try:
@@ -132,7 +130,7 @@ def _value(cell: str, unit: str, written: str) -> float:
 
 
 def _places(header: Sequence[str], path: str | Path) -> dict[str, tuple[int, str]]:
-    """Return each column's place and the unit of its plain numbers."""
+    """Return the index of each column and the unit of its plain numbers."""
     found: dict[str, tuple[int, str]] = {}
     for k, title in enumerate(header):
         parts = _TITLE.fullmatch(title.strip())

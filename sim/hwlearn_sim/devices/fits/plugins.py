@@ -1,4 +1,4 @@
-"""The fits of this package for ``hwlearn calibrate --from-data``: entry-point group ``hwlearn.device_fits``."""
+"""Device fits for ``hwlearn calibrate --from-data``, entry-point group ``hwlearn.device_fits``."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _UNITS: Final = {"g": "S", "r": "ohm", "v": "V"}
 
 @dataclass(frozen=True, eq=False)
 class FittedDevice:
-    """A fit as the command line shows it.
+    """Result of a fit for the command line.
 
     Attributes
     ----------
     values, sigma : mapping of str to float
-    told : mapping of str to bool
-        Whether the data tell a parameter.
+    determined : mapping of str to bool
+        Whether the data determine a parameter.
     units : mapping of str to str
     residual : float
-        Misfit in units of the noise that was found; 1 if the law fits.
+        Misfit relative to the fitted noise; 1 if the law fits.
     read_noise, cycle_spread : float
-        Relative, of a reading and of the dose of a pulse.
+        Relative standard deviations of a reading and of the dose of a pulse.
     table : mapping
         The key ``memristor`` of a bench file's ``[backend]``.
     """
 
     values: Mapping[str, float]
     sigma: Mapping[str, float]
-    told: Mapping[str, bool]
+    determined: Mapping[str, bool]
     units: Mapping[str, str]
     residual: float
     read_noise: float
@@ -48,21 +48,20 @@ class FittedDevice:
 
 
 def soft_bounds(path: Path) -> FittedDevice:
-    """Fit a soft-bounds device to a file; raises `DataError` as `read_pulse_data` and `fit_soft_bounds`."""
+    """Fit a soft-bounds device to a file; raises the errors of `read_pulse_data` and `fit_soft_bounds`."""
     data = read_pulse_data(path)
-    up, down = (_gentle(data, way) for way in (data.up, ~data.up))
+    up, down = (_typical_amplitude(data, which) for which in (data.up, ~data.up))
     try:
         fit = fit_soft_bounds(data, set_voltage=up, reset_voltage=down)
-    except SetupError as error:  # the best parameters are no law
-        raise DataError(f"soft bounds come nowhere near {path} ({error}); try another model") from None
-    reference = {
-        name: float(getattr(fit.law, name)) for name in ("set_voltage", "reset_voltage", "width_s")
-    }  # what the steps are for
+    except SetupError as error:  # the fitted parameters are not a valid law
+        raise DataError(f"soft bounds do not describe {path} ({error}); try another model") from None
+    # the fitted steps refer to these pulses
+    reference = {name: float(getattr(fit.law, name)) for name in ("set_voltage", "reset_voltage", "width_s")}
     return _shown("soft-bounds", fit, reference)
 
 
 def vteam(path: Path) -> FittedDevice:
-    """Fit a VTEAM device to a file; raises as `read_pulse_data` and `fit_vteam`."""
+    """Fit a VTEAM device to a file; raises the errors of `read_pulse_data` and `fit_vteam`."""
     return _shown("vteam", fit_vteam(read_pulse_data(path)), {})
 
 
@@ -71,7 +70,7 @@ def _shown(model: str, fit: FittedLaw[Any], more: Mapping[str, float]) -> Fitted
     return FittedDevice(
         values=fit.values,
         sigma=fit.sigma,
-        told=fit.told,
+        determined=fit.determined,
         units={name: _unit(name) for name in fit.values},
         residual=fit.residual,
         read_noise=fit.read_noise,
@@ -85,10 +84,10 @@ def _shown(model: str, fit: FittedLaw[Any], more: Mapping[str, float]) -> Fitted
     )
 
 
-def _gentle(data: PulseData, which: BoolArray) -> float | None:
-    """Return the median amplitude of the pulses that moved, but not from end to end; None if there are none.
+def _typical_amplitude(data: PulseData, which: BoolArray) -> float | None:
+    """Return the median amplitude of the pulses with a moderate effect, or None if there are none.
 
-    A reference pulse that leads to the bound would have a step of all but 1, whatever the law.
+    A reference pulse that reaches the bound would have a step of almost 1 for any law.
     """
     log = np.log(data.conductance)
     moved = np.abs(np.diff(log)) / np.ptp(log)

@@ -1,4 +1,4 @@
-"""Soft-bounds parameters from measured pulses."""
+"""Fit of the soft-bounds model to measured pulses."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ def fit_soft_bounds(
     Parameters
     ----------
     data : PulseData
-        Readings between SET and RESET pulses. Voltage scales need several amplitudes of each polarity; bounds
-        need runs long enough to come near them. What the data do not tell is marked so.
-
+        Readings between SET and RESET pulses. Voltage scales need several amplitudes of each polarity. Bounds
+        need series of pulses that approach them. `FittedLaw.determined` shows which parameters the data determine.
     set_voltage, reset_voltage, width_s : float, optional
-        The law's reference pulses; by default the data's median amplitudes and width.
+        Reference pulses of the law. Default: median amplitudes and width of the data.
 
     Returns
     -------
@@ -39,11 +38,11 @@ def fit_soft_bounds(
     Raises
     ------
     DataError
-        If there are no SET or no RESET pulses, or the law cannot come near the data.
+        If there are no SET or no RESET pulses, or the law does not describe the data.
     """
     up, volts = data.up, np.abs(data.amplitude[1:])
     if not up.any() or up.all():
-        raise DataError("soft bounds need SET and RESET pulses (positive and negative amplitudes) in the data")
+        raise DataError("the soft-bounds fit needs SET and RESET pulses (positive and negative amplitudes)")
     fixed = {
         "set_voltage": float(np.median(volts[up])) if set_voltage is None else set_voltage,
         "reset_voltage": float(np.median(volts[~up])) if reset_voltage is None else reset_voltage,
@@ -54,7 +53,7 @@ def fit_soft_bounds(
 
     def named(theta: FloatArray) -> dict[str, FloatArray]:
         values = np.exp(theta)
-        values[2:4] = -np.expm1(-values[2:4])  # what is searched for is the exponent of a step
+        values[2:4] = -np.expm1(-values[2:4])  # the fit varies the exponent of a step
         return dict(zip(_NAMES, values, strict=True))
 
     def law(values: dict[str, float]) -> SoftBoundsLaw:
@@ -62,7 +61,7 @@ def fit_soft_bounds(
 
     def make(theta: FloatArray) -> PulseStep:
         candidates = named(theta)
-        # bounds that cross would be no law: such a candidate is kept just apart, and fits badly
+        # crossing bounds are not a valid law: such candidates are modified to a valid one with a poor fit
         for name in ("set_step", "reset_step"):
             candidates[name] = np.minimum(candidates[name], 1 - 1e-9)
         candidates["g_min"] = np.minimum(candidates["g_min"], 0.999 * candidates["g_max"])

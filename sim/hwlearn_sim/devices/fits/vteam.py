@@ -1,4 +1,4 @@
-"""VTEAM parameters from measured pulses."""
+"""Fit of the VTEAM model to measured pulses."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def fit_vteam(
     ----------
     data : PulseData
         Readings between pulses of both polarities; thresholds and exponents need several amplitudes of each.
-        What the data do not tell is marked so.
+        `FittedLaw.determined` shows which parameters the data determine.
     window, exponent, resistance
-        The shape of the law, as `VteamLaw` has it; the data do not choose it.
+        Form of the law, see `VteamLaw`; it is not fitted.
 
     Returns
     -------
@@ -40,11 +40,11 @@ def fit_vteam(
     Raises
     ------
     DataError
-        If there are no SET or no RESET pulses, or the law cannot come near the data.
+        If there are no SET or no RESET pulses, or the law does not describe the data.
     """
     up, volts = data.up, np.abs(data.amplitude[1:])
     if not up.any() or up.all():
-        raise DataError("VTEAM needs SET and RESET pulses (positive and negative amplitudes) in the data")
+        raise DataError("the VTEAM fit needs SET and RESET pulses (positive and negative amplitudes)")
     most_on, most_off = float(volts[up].max()), float(volts[~up].max())
     amplitudes = np.unique(data.amplitude[1:]).tolist()
 
@@ -89,7 +89,7 @@ def _starts(data: PulseData) -> list[FloatArray]:
     r_on, r_off = 0.98 / float(g.max()), 1.02 / float(g.min())
     state = (1 / g - r_on) / (r_off - r_on)
     speed = np.where(up, -1.0, 1.0) * np.diff(state) / (data.width[1:] * data.repeats)
-    # at its ends the state is held back, and tells nothing of the speed
+    # near its ends the state is limited and does not show the speed
     inside = (np.minimum(state[:-1], state[1:]) > 0.05) & (np.maximum(state[:-1], state[1:]) < 0.95)
     volts = np.abs(data.amplitude[1:])
     starts = []
@@ -103,7 +103,7 @@ def _starts(data: PulseData) -> list[FloatArray]:
 
 
 def _overdriven(volts: FloatArray, speed: FloatArray, inside: BoolArray, share: float) -> tuple[float, float]:
-    """Guess the speed at the largest amplitude, and the exponent, for a threshold at a share (logit) of it."""
+    """Estimate the speed at the largest amplitude, and the exponent, for a threshold at a share (logit) of it."""
     most = float(volts.max())
     overdrive, seen = [], []
     for amplitude in np.unique(volts):

@@ -49,7 +49,7 @@ def off(fit, law):
 def test_a_law_is_found_with_its_noise(law):
     fit = fitted(law, measured(law, 1, pulses=200))  # each amplitude once in each polarity
     assert (np.abs(off(fit, law)) < 3.5).all()
-    assert all(fit.told.values())
+    assert all(fit.determined.values())
     assert fit.read_noise == pytest.approx(NOISE, rel=0.15)
     assert fit.cycle_spread == pytest.approx(CYCLE, rel=0.4)
     assert fit.residual == pytest.approx(1.0, abs=0.05)
@@ -59,9 +59,9 @@ def test_a_law_is_found_with_its_noise(law):
 
 def test_one_amplitude_tells_no_scale():
     fit = fit_soft_bounds(measured(SOFT, 2, pulses=200, amplitudes=(1.0,)))
-    assert not fit.told["set_scale"]
-    assert not fit.told["reset_scale"]
-    assert fit.told["set_step"]
+    assert not fit.determined["set_scale"]
+    assert not fit.determined["reset_scale"]
+    assert fit.determined["set_step"]
     assert fit.values["set_step"] == pytest.approx(0.04, abs=4 * fit.sigma["set_step"])
 
 
