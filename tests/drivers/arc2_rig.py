@@ -1,4 +1,4 @@
-"""A pretended ArC TWO: the vendor's methods, its queue and its failures, before a resistive array."""
+"""A simulated ArC TWO: the vendor's methods, its queue and its failures, with a resistive array."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 import hwlearn as hl
 from hwlearn_drivers.arc2.backend import Arc2Backend
 
-LEAK_S = 1e-15  # a floating line is at some voltage
+LEAK_S = 1e-15  # keeps the voltage of a floating line defined
 
 ROWS, COLUMNS = 4, 3
 LIMITS = hl.Limits(voltage=1.0, drop=1.5, nudge=0.3, current=1e-3, conductance=(1e-6, 1e-4))
@@ -20,7 +20,7 @@ PULSES = {"voltage": "2 V", "current": "500 uA", "width": ["100 ns", "1 ms"], "m
 
 
 class PanicException(BaseException):
-    """What a panic in Rust looks like from Python."""
+    """A panic in Rust as seen from Python."""
 
 
 class VendorError(Exception):
@@ -28,35 +28,35 @@ class VendorError(Exception):
 
 
 def gone():
-    """Return what follows when the cable is out."""
+    """Return the failures of a disconnected instrument."""
     return [VendorError("the cable is out") for _ in range(50)]
 
 
 class World:
-    """Array, queue and outputs of one instrument, which outlive the vendor's objects."""
+    """Array and outputs of one instrument, which exist independently of the vendor's objects."""
 
     def __init__(self, conductances):
         self.siemens = dict(conductances)  # (channel of the row, channel of the column) -> S
         self.volts = np.zeros(64)
         self.floats = np.zeros(64, dtype=bool)
         self.most_volts = 0.0
-        self.ever = []  # the volts of every level that was applied
+        self.ever = []  # volts of every level that was applied
         self.pulses = []
         self.calls = []
         self.opened = 0
         self.fails = {}  # method -> exceptions to raise, in turn
-        self.before = {}  # method -> callable run as the method begins
+        self.before = {}  # method -> callable run when the method begins
         self.after_pulse = lambda low, high, volts, nanos: None
         self.busy_forever = False
         self.noise_A, self.offset_A = 0.0, 0.0
         self.rng = np.random.default_rng(7)
         self.numbers = [0]
-        self.alive = lambda: None  # the object that has the instrument open; only forgetting it closes it
-        self.sign = 1.0  # of the currents that it tells
-        self.step_V = 0.0  # in which levels come; 305 uV in the real one
+        self.alive = lambda: None  # the object that holds the instrument open; only its deletion closes it
+        self.sign = 1.0  # of the reported currents
+        self.step_V = 0.0  # step of levels; 305 uV in the real instrument
 
     @property
-    def at_rest(self):
+    def at_0_V(self):
         return not self.floats.any() and not self.volts.any()
 
     def channels(self):
@@ -105,7 +105,7 @@ class World:
         return np.float32(amperes).item()
 
     def level(self):
-        """Note what is applied."""
+        """Record the applied levels."""
         held = ~self.floats
         if held.any():
             self.most_volts = max(self.most_volts, float(np.abs(self.volts[held]).max()))
@@ -113,7 +113,7 @@ class World:
 
 
 class FakeInstrument:
-    """Signatures as `pyarc2.Instrument`'s, which a test compares."""
+    """Replacement of `pyarc2.Instrument` with the same signatures, which a test compares."""
 
     def __init__(self, world):
         self._world, self._queue, self._due = world, [], deque()
@@ -127,7 +127,7 @@ class FakeInstrument:
         if failures:
             raise failures.pop(0)
 
-    # what is queued must not remember this object, as the vendor's queue does not: forgetting it closes it
+    # queued calls must not refer to this object: its deletion must close the instrument
 
     def ground_all(self):
         self._call("ground_all")
@@ -206,7 +206,7 @@ def _only(channels, values):
 
 
 class FakeLibrary:
-    """What `load_library` returns in these tests."""
+    """Replacement of the vendor's module."""
 
     ArC2Error = VendorError
     DataMode = SimpleNamespace(All="all")
@@ -238,7 +238,7 @@ def crossbar():
 
 
 def world_of(conductances):
-    """Return a world whose array (rows, columns) hangs on the usual channels."""
+    """Return a world whose array (rows, columns) is connected to the default channels."""
     g = np.asarray(conductances, dtype=np.float64)
     return World({(r, 16 + c): g[r, c] for r in range(g.shape[0]) for c in range(g.shape[1])})
 

@@ -1,1 +1,1 @@
-"""ArC TWO: a 32 x 32 array behind `hwlearn.Network`."""
+"""Backend ``arc2``: crossbars of up to 32 x 32 devices on an ArC TWO."""

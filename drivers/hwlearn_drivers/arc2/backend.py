@@ -1,4 +1,4 @@
-"""The backend ``arc2``: a crossbar on an ArC TWO."""
+"""Backend ``arc2``: opens a crossbar on an ArC TWO."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from hwlearn.circuit.topology import Topology
-from hwlearn.device_access import PulseLimits
+from hwlearn.device_access.limits import PulseLimits
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn_drivers.arc2.array import Arc2Array, Arc2Devices
-from hwlearn_drivers.arc2.calls import DryLibrary, ToldLibrary
-from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
+from hwlearn_drivers.arc2.calls import DryLibrary, LoggedLibrary
+from hwlearn_drivers.arc2.channel_limits import Arc2ChannelLimits
 from hwlearn_drivers.arc2.instrument import Arc2
-from hwlearn_drivers.arc2.library import FULL_SCALE_V, VendorLibrary, in_our_words, load_library, open_vendor
+from hwlearn_drivers.arc2.library import FULL_SCALE_V, VendorLibrary, load_library, open_vendor, vendor_errors
 from hwlearn_drivers.arc2.network import Arc2Network
 from hwlearn_drivers.arc2.pace import Arc2Pace
 from hwlearn_drivers.arc2.programming import WriteVerifier
@@ -24,31 +24,31 @@ from hwlearn_drivers.transport.wire_log import WireLog
 
 
 class Arc2Backend:
-    """Opens the ArC TWO that a ``[backend]`` table names, with every channel at 0 V."""
+    """Opens the ArC TWO of a ``[backend]`` table, with every channel at 0 V."""
 
     Settings = Arc2Settings
 
     @staticmethod
     def open(settings: Arc2Settings, topology: Topology, limits: Limits) -> Arc2Network:
-        """Open the instrument and return the network on it; nothing but 0 V is applied.
+        """Open the instrument and return its network; only 0 V is applied.
 
         Raises
         ------
         SetupError
-            If the table does not fit the network or the limits, or the library or the firmware is missing.
+            If the settings do not fit the network or the limits, or the library or the firmware is missing.
         LinkError
-            If the instrument is not there or does not take its firmware.
+            If the instrument is not connected or does not accept its firmware.
         """
         wiring = Arc2Wiring.of(topology, settings.rows, settings.columns)
         pulse_limits = _pulse_limits(settings, limits)
-        ceiling = _ceiling(settings, limits, pulse_limits)
+        channel_limits = _channel_limits(limits, pulse_limits)
         with ExitStack() as stack:
             wire_log = None if settings.wire_log is None else stack.enter_context(WireLog(settings.wire_log))
             arc = Arc2.open(
                 _library(settings, wire_log),
                 settings.id,
                 _firmware(settings),
-                ceiling,
+                channel_limits,
                 settings.timeout,
                 settings.control,
             )
@@ -63,15 +63,12 @@ class Arc2Backend:
             )
             pulses = settings.pulses
             network = Arc2Network(
-                topology,
-                limits,
                 array,
-                wiring,
                 pace,
                 None if pulses is None else WriteVerifier(pulses.tolerance),
                 wire_log=wire_log,
             )
-            stack.pop_all()  # from here on the network closes what it hangs on
+            stack.pop_all()  # from here on the network closes the instrument and the log
             return network
 
     @staticmethod
@@ -87,7 +84,7 @@ class Arc2Backend:
         """
         library = _library(settings, None)
         failed = ""
-        for _ in range(2):  # a link that was just dropped may be back
+        for _ in range(2):  # a link that was just dropped may work again
             try:
                 _send_off(settings, library)
             except LinkError as error:
@@ -101,7 +98,7 @@ class Arc2Backend:
 
 def _send_off(settings: Arc2Settings, library: VendorLibrary) -> None:
     vendor = open_vendor(library, settings.id, _firmware(settings))
-    with in_our_words(library, "bringing every channel to 0 V"):
+    with vendor_errors(library, "bringing every channel to 0 V"):
         vendor.ground_all()
         vendor.execute()
 
@@ -110,9 +107,11 @@ def _library(settings: Arc2Settings, wire_log: WireLog | None) -> VendorLibrary:
     name = f"ArC TWO {settings.id}"
     library: VendorLibrary = DryLibrary(settings.id) if settings.dry_run else load_library()
     if settings.dry_run:
-        library = ToldLibrary(library, lambda call: print(f"{name} > {call}", flush=True))
+        library = LoggedLibrary(library, lambda call: print(f"{name} > {call}", flush=True))
     if wire_log is not None:
-        library = ToldLibrary(library, lambda call: wire_log.sent(name, call.encode("ascii", "backslashreplace")))
+        library = LoggedLibrary(
+            library, lambda call: wire_log.sent(name, call.encode("ascii", "backslashreplace"))
+        )
     return library
 
 
@@ -121,26 +120,26 @@ def _firmware(settings: Arc2Settings) -> Path:
 
 
 def _pulse_limits(settings: Arc2Settings, limits: Limits) -> PulseLimits:
-    """Return the limits of pulses; those of readings hold also where no pulse is allowed."""
+    """Return the pulse limits; those of readings also apply if no pulse is allowed."""
     pulses = settings.pulses
     if settings.read_voltage > limits.voltage:
         raise SetupError(
             f"backend.read_voltage = {settings.read_voltage:g} V exceeds limits.voltage = {limits.voltage:g} V"
         )
     if pulses is None:
-        # only the one for readings counts: without the table the devices are not pulsed
+        # only the read voltage is used: without the table no pulse is applied
         return PulseLimits(settings.read_voltage, limits.current, (1e-6, 1e-6), 1, settings.read_voltage)
     if not pulses.width[0] <= pulses.width[1]:
-        raise SetupError("backend.pulses.width must be two rising times")
+        raise SetupError("backend.pulses.width must be two times, the shorter first")
     return PulseLimits(pulses.voltage, pulses.current, pulses.width, pulses.most, settings.read_voltage)
 
 
-def _ceiling(settings: Arc2Settings, limits: Limits, pulse_limits: PulseLimits) -> Arc2Ceiling:
+def _channel_limits(limits: Limits, pulse_limits: PulseLimits) -> Arc2ChannelLimits:
     if limits.voltage > FULL_SCALE_V:
         raise SetupError(
-            f"limits.voltage = {limits.voltage:g} V is more than an ArC TWO makes, {FULL_SCALE_V:g} V on a channel"
+            f"limits.voltage = {limits.voltage:g} V exceeds the {FULL_SCALE_V:g} V of an ArC TWO channel"
         )
-    return Arc2Ceiling(limits.voltage, pulse_limits.voltage)
+    return Arc2ChannelLimits(limits.voltage, pulse_limits.voltage)
 
 
 def _devices(settings: Arc2Settings, limits: Limits) -> Arc2Devices:

@@ -1,4 +1,4 @@
-"""Every call of the vendor's library told as text: for a dry run, which calls nobody, and for the wire log."""
+"""Logs every call of the vendor's library as text, and replaces the library in a dry run."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn_drivers.arc2.library import N_CHANNELS, VendorInstrument, VendorLibrary
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-class ToldLibrary:
-    """A vendor's library of which every call of every instrument is told before it is made.
+class LoggedLibrary:
+    """A vendor's library whose instruments log every call before it is made.
 
     Parameters
     ----------
     library : VendorLibrary
-    tell : callable
-        Takes a line such as ``"read_one(16, 0, 0.1)"``.
+    log : callable
+        Called with a line such as ``"read_one(16, 0, 0.1)"``.
     """
 
-    def __init__(self, library: VendorLibrary, tell: Tell) -> None:
-        self._library, self._tell = library, tell
+    def __init__(self, library: VendorLibrary, log: Log) -> None:
+        self._library, self._log = library, log
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._library, name)
 
     def Instrument(self, port: int, firmware: str, init: bool = True) -> VendorInstrument:
-        """Open an instrument whose calls are told."""
-        self._tell(f"Instrument({port!r}, {firmware!r}, {init!r})")
-        told: Any = _ToldInstrument(self._library.Instrument(port, firmware, init), self._tell)
-        instrument: VendorInstrument = told
+        """Open an instrument whose calls are logged."""
+        self._log(f"Instrument({port!r}, {firmware!r}, {init!r})")
+        logged: Any = _LoggedInstrument(self._library.Instrument(port, firmware, init), self._log)
+        instrument: VendorInstrument = logged
         return instrument
 
 
-class _ToldInstrument:
-    def __init__(self, instrument: VendorInstrument, tell: Tell) -> None:
-        self._instrument, self._tell = instrument, tell
+class _LoggedInstrument:
+    def __init__(self, instrument: VendorInstrument, log: Log) -> None:
+        self._instrument, self._log = instrument, log
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._instrument, name)
-        if name == "busy":  # asked thousands of times
+        if name == "busy":  # called thousands of times
             return method
 
         def call(*arguments: Any) -> Any:
-            self._tell(f"{name}({', '.join(map(repr, arguments))})")
+            self._log(f"{name}({', '.join(map(repr, arguments))})")
             return method(*arguments)
 
         return call
@@ -64,7 +64,7 @@ class _Name(Enum):
 
 
 class DryLibrary:
-    """Stands for `pyarc2` where nothing may be sent: one instrument that idles and reads zero."""
+    """Replaces `pyarc2` in a dry run: one idle instrument that reads zero."""
 
     ArC2Error: type[Exception] = RuntimeError
     DataMode: Any = _Name
@@ -75,51 +75,51 @@ class DryLibrary:
         self._number = number
 
     def find_ids(self) -> Sequence[int]:
-        """Find the instrument that the bench names."""
+        """Return the number of the instrument in the bench file."""
         return [self._number]
 
     def Instrument(self, port: int, firmware: str, init: bool = True) -> VendorInstrument:
-        """Open it; the firmware stays where it is."""
+        """Return a dry instrument; the firmware is not loaded."""
         return DryInstrument()
 
 
 class DryInstrument:
-    """Takes every command that the driver uses, and reads 0 A and 0 V."""
+    """Accepts every command of the driver, and reads 0 A and 0 V."""
 
     def __init__(self) -> None:
         self._due: deque[FloatArray] = deque()
 
     def ground_all(self) -> None:
-        """Nothing is driven."""
+        """Do nothing."""
 
     def execute(self) -> None:
-        """Nothing is sent."""
+        """Do nothing."""
 
     def busy(self) -> bool:
-        """Nothing is being done."""
+        """Return False: the instrument is idle."""
         return False
 
     def set_control_mode(self, mode: Any, /) -> None:
-        """There is no daughterboard."""
+        """Do nothing."""
 
     def connect_to_gnd(self, chans: Sequence[int]) -> None:
-        """Nothing is grounded."""
+        """Do nothing."""
 
     def open_channels(self, channels: Sequence[int]) -> None:
-        """Nothing floats."""
+        """Do nothing."""
 
     def config_channels(self, input: Sequence[tuple[int, float]], base: float | None = None) -> None:
-        """Nothing is driven."""
+        """Do nothing."""
 
     def delay(self, nanos: int) -> None:
-        """Nothing is waited for."""
+        """Do nothing."""
 
     def vread_channels_deferred(self, chans: Sequence[int], averaging: bool) -> None:
-        """A reading will be there."""
+        """Add a reading of zeros."""
         self._due.append(np.zeros(N_CHANNELS))
 
     def read_slice_open_deferred(self, highs: Sequence[int], ground_after: bool) -> None:
-        """A reading will be there."""
+        """Add a reading of zeros."""
         self._due.append(np.zeros(N_CHANNELS))
 
     def pick_one(self, mode: Any, rtype: Any) -> FloatArray | None:
@@ -127,9 +127,9 @@ class DryInstrument:
         return self._due.popleft() if self._due else None
 
     def read_one(self, low: int, high: int, vread: float) -> float:
-        """Read 0 A."""
+        """Return 0 A."""
         return 0.0
 
     def pulseread_one(self, low: int, high: int, vpulse: float, nanos: int, vread: float) -> float:
-        """Read 0 A."""
+        """Return 0 A."""
         return 0.0

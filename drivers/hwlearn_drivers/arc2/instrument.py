@@ -1,4 +1,4 @@
-"""`Arc2`: one ArC TWO whose queue never outlives what filled it, at 0 V on every way out."""
+"""`Arc2`: one ArC TWO, with every channel at 0 V between operations and on every exit path."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from typing import Any, Literal, Self, TypeVar
 import numpy as np
 
 from hwlearn.arrays import FloatArray
-from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
+from hwlearn_drivers.arc2.channel_limits import Arc2ChannelLimits
 from hwlearn_drivers.arc2.library import (
     N_CHANNELS,
     VendorInstrument,
     VendorLibrary,
-    in_our_words,
     open_vendor,
+    vendor_errors,
 )
 from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError, LinkTimeout, OutputsMayBeOnError
 from hwlearn_drivers.instrument import open_outputs
@@ -30,28 +30,29 @@ log = logging.getLogger("hwlearn_drivers")
 Control = Literal["internal", "header"]
 _T = TypeVar("_T")
 _POLL_S = 1e-4
-_LEFT_BEHIND = 1000  # far more readings than any interrupted sample leaves
+_OLD_READINGS = 1000  # more than any interrupted sample leaves behind
 
 
 class Arc2:
-    """One instrument. Make it with `open`; between any two of its operations every channel is at 0 V.
+    """One instrument, opened with `open`. Every channel is at 0 V between two operations.
 
-    An operation fills the vendor's queue and executes it. What ends one but its success brings every channel to
-    0 V at once, which flushes what is left of the queue: held levels that were checked, for some microseconds.
-    A pulse is never left in a queue: it is queued and executed within one call of the vendor's library, and if
-    that call fails the queue is given up together with the vendor's object.
+    An operation fills the vendor's queue and executes it. If it ends in any way but success, every channel is
+    brought to 0 V at once. This also executes the rest of the queue: held levels within the limits, for some
+    microseconds. A pulse never stays in a queue: it is queued and executed within one call of the vendor's
+    library. If this call fails, the vendor's object is dropped together with its queue.
 
     Parameters
     ----------
     library : VendorLibrary
     reopen : callable
-        Opens the vendor's object anew, which resets every DAC to 0 V.
+        Opens a new object of the vendor, which resets every DAC to 0 V.
     number : int
-    ceiling : Arc2Ceiling
+        Number of the instrument on USB.
+    channel_limits : Arc2ChannelLimits
     timeout_s : float
-        Longest wait for what the driver itself waits for.
+        Maximum time to wait until a queue is executed.
     control : "internal" or "header"
-        Where the daughterboard leads the channels.
+        Where the daughterboard connects the channels.
     """
 
     def __init__(
@@ -59,11 +60,11 @@ class Arc2:
         library: VendorLibrary,
         reopen: Callable[[], VendorInstrument],
         number: int,
-        ceiling: Arc2Ceiling,
+        channel_limits: Arc2ChannelLimits,
         timeout_s: float,
         control: Control,
     ) -> None:
-        self.number, self.ceiling, self.timeout_s, self.control = number, ceiling, timeout_s, control
+        self.number, self.channel_limits, self.timeout_s, self.control = number, channel_limits, timeout_s, control
         self.name = f"ArC TWO {number}"
         self._library, self._reopen = library, reopen
         self._vendor: VendorInstrument | None = None
@@ -76,47 +77,59 @@ class Arc2:
         library: VendorLibrary,
         number: int,
         firmware: Path,
-        ceiling: Arc2Ceiling,
+        channel_limits: Arc2ChannelLimits,
         timeout_s: float = 3.0,
         control: Control = "internal",
     ) -> Self:
-        """Open an instrument, bring every channel to 0 V before anything else, and watch over it.
+        """Open an instrument, bring every channel to 0 V first, and register it in `open_outputs`.
 
         Raises
         ------
         SetupError, LinkError
             As `hwlearn_drivers.arc2.library.open_vendor`.
         """
-        arc = cls(library, lambda: open_vendor(library, number, firmware), number, ceiling, timeout_s, control)
-        arc._vendor = arc._reopen()
-        open_outputs.watch(arc)
-        try:
-            arc.ground()
-            arc._choose_control()
-        except BaseException:
-            arc.close()
-            raise
+        arc = cls(
+            library, lambda: open_vendor(library, number, firmware), number, channel_limits, timeout_s, control
+        )
+        arc.start()
         return arc
+
+    def start(self) -> None:
+        """Open the vendor's object, bring every channel to 0 V, and set the daughterboard's control.
+
+        Raises
+        ------
+        SetupError, LinkError
+            As `open`.
+        """
+        self._vendor = self._reopen()
+        open_outputs.watch(self)
+        try:
+            self.ground()
+            self._choose_control()
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def halted(self) -> bool:
-        """Whether the outputs were switched off in a hurry and nothing goes out until `rearm`."""
+        """Whether `halt` switched the outputs off; nothing is sent until `rearm`."""
         return self._halted
 
     @property
     def closed(self) -> bool:
-        """Whether the instrument was let go."""
+        """Whether the instrument was closed."""
         return self._closed
 
     # --- off ----------------------------------------------------------------------------------------
 
     def halt(self) -> None:
-        """Bring every channel to 0 V, write-only and asking nothing first; nothing else goes out until `rearm`.
+        """Bring every channel to 0 V, write-only and without a query; nothing else is sent until `rearm`.
 
         Raises
         ------
         OutputsMayBeOnError
-            If it could not be sent, not even after the instrument was opened anew.
+            If it could not be sent, even after the instrument was reopened.
         """
         self._halted = True
         if self._vendor is not None and not self._holds_pulse:
@@ -124,7 +137,7 @@ class Arc2:
                 self._send_off()
                 return
             except LinkError as error:
-                log.warning("%s; opening it anew", error)
+                log.warning("%s; reopening it", error)
         try:
             self._replace()
         except Exception as error:
@@ -133,15 +146,15 @@ class Arc2:
             ) from error
 
     def _send_off(self) -> None:
-        with in_our_words(self._library, "bringing every channel to 0 V"):
+        with vendor_errors(self._library, "bringing every channel to 0 V"):
             self._opened.ground_all()
             self._opened.execute()
 
     def _replace(self) -> None:
-        """Give the vendor's object up with all that it has queued, and open another, every channel at 0 V.
+        """Drop the vendor's object with its queue, and open another one with every channel at 0 V.
 
-        The library has no other way to close an instrument than to forget its object, and no second object can
-        have the instrument before.
+        The library closes an instrument only when its object is deleted, and an instrument can have only one
+        object at a time.
         """
         self._vendor = None
         self._vendor = self._reopen()
@@ -149,7 +162,7 @@ class Arc2:
         self._send_off()
 
     def close(self) -> None:
-        """Bring every channel to 0 V and let the instrument go; closing twice is harmless.
+        """Bring every channel to 0 V and release the instrument; closing twice has no effect.
 
         Raises
         ------
@@ -168,31 +181,31 @@ class Arc2:
     # --- on again -----------------------------------------------------------------------------------
 
     def rearm(self) -> None:
-        """Let commands out again after `halt`, once nothing of before is left to be taken for a new reading.
+        """Allow commands again after `halt`, after old readings have been discarded.
 
         Raises
         ------
         LinkError
-            If the instrument does not come to rest, or keeps readings back; `reconnect` opens it anew.
+            If the instrument stays busy or does not run out of old readings; use `reconnect` then.
         """
         if not self._halted:
             return
         self._wait()
-        with in_our_words(self._library, "dropping old readings"):
-            for _ in range(_LEFT_BEHIND):
+        with vendor_errors(self._library, "discarding old readings"):
+            for _ in range(_OLD_READINGS):
                 if self._pick(self._library.ReadType.Voltage) is None:
                     break
             else:
-                raise LinkError(f"{self.name} does not run out of old readings; open it anew")
+                raise LinkError(f"{self.name} does not run out of old readings; reconnect it")
         self._halted = False
 
     def reconnect(self) -> None:
-        """Open the instrument anew, with every channel at 0 V.
+        """Reopen the instrument with every channel at 0 V; its queue and old readings are lost.
 
         Raises
         ------
         LinkError
-            If it cannot be opened; a fresh firmware is loaded, so whatever was queued or read before is gone.
+            If it cannot be opened.
         """
         if self._closed:
             raise LinkError(f"{self.name} was closed")
@@ -205,10 +218,10 @@ class Arc2:
     # --- operations ---------------------------------------------------------------------------------
 
     def ground(self) -> None:
-        """Bring every channel to 0 V, and wait until it is done."""
-        with self._operation("bringing every channel to 0 V") as tell:
-            tell(lambda: self._opened.ground_all())
-            tell(lambda: self._opened.execute())
+        """Bring every channel to 0 V, and wait until this is done."""
+        with self._operation("bringing every channel to 0 V") as send:
+            send(lambda: self._opened.ground_all())
+            send(lambda: self._opened.execute())
             self._wait()
 
     def read_crosspoint(self, low: int, high: int, volts: float) -> float:
@@ -217,20 +230,20 @@ class Arc2:
         Raises
         ------
         LimitError
-            If the voltage is beyond the ceiling; nothing was applied.
+            If the voltage exceeds the channel limit; nothing was applied.
         LinkError
-            If the instrument does not do it.
+            If the command fails.
         GarbledReplyError
-            If what it reads is no number.
+            If the reading is not finite.
         """
-        self.ceiling.check_volts(self.name, volts)
-        with self._operation(f"reading channels {low} and {high}") as tell:
-            amperes = float(tell(lambda: self._opened.read_one(low, high, float(volts))))
+        self.channel_limits.check_volts(self.name, volts)
+        with self._operation(f"reading channels {low} and {high}") as send:
+            amperes = float(send(lambda: self._opened.read_one(low, high, float(volts))))
             self._check_finite(amperes, f"the current of channel {high}")
             return amperes
 
     def pulse_crosspoint(self, low: int, high: int, volts: float, width_s: float, read_volts: float) -> float:
-        """Pulse ``high`` to ``volts/2`` and ``low`` to ``-volts/2``, all others at 0 V; then read.
+        """Pulse ``high`` to ``volts/2`` and ``low`` to ``-volts/2`` with all others at 0 V, then read.
 
         Returns
         -------
@@ -240,12 +253,12 @@ class Arc2:
         Raises
         ------
         LimitError
-            If a voltage or the width is beyond the ceiling or what the instrument makes; nothing was applied.
+            If a voltage or the width exceeds its limit; nothing was applied.
         LinkError, GarbledReplyError
-            As `read_crosspoint`; whether the pulse was applied is then not known.
+            As `read_crosspoint`; it is then unknown whether the pulse was applied.
         """
-        self.ceiling.check_volts(self.name, read_volts)
-        self.ceiling.check_pulse(self.name, volts, width_s)
+        self.channel_limits.check_volts(self.name, read_volts)
+        self.channel_limits.check_pulse(self.name, volts, width_s)
         nanos = round(width_s * 1e9)
 
         def command() -> float:
@@ -254,85 +267,87 @@ class Arc2:
             self._holds_pulse = False
             return float(amperes)
 
-        with self._operation(f"pulsing channels {low} and {high}") as tell:
-            amperes = tell(command)
+        with self._operation(f"pulsing channels {low} and {high}") as send:
+            amperes = send(command)
             self._check_finite(amperes, f"the current of channel {high}")
             return amperes
 
     @contextmanager
     def phase(self) -> Iterator[Callable[[Mapping[int, float], Sequence[int], float, bool], tuple[Any, Any]]]:
-        """Hold levels and read, one set after the other; at the end every channel is at 0 V.
+        """Hold levels and read, one set of levels after the other; at the end every channel is at 0 V.
 
         Yields
         ------
         callable
-            ``(levels, floating, settle_s, averaging) -> (volts, amperes)``: hold channels at levels, float
-            others, wait, and return what all 64 channels read (NaN where they were not asked): volts of the
-            floating and held ones, amperes delivered by the held ones.
+            ``(levels, floating, settle_s, averaging) -> (volts, amperes)``: holds channels at levels, floats
+            others, waits, and returns the readings of all 64 channels: volts of held and floating channels,
+            amperes delivered by held channels, NaN elsewhere.
         """
-        with self._operation("holding levels") as tell:
-            tell(lambda: self._opened.connect_to_gnd([]))
+        with self._operation("holding levels") as send:
+            send(lambda: self._opened.connect_to_gnd([]))
 
             def hold(
                 levels: Mapping[int, float], floating: Sequence[int], settle_s: float, averaging: bool
             ) -> tuple[FloatArray, FloatArray]:
                 for volts in levels.values():
-                    self.ceiling.check_volts(self.name, volts)
+                    self.channel_limits.check_volts(self.name, volts)
                 held = sorted(levels)
                 if floating:
-                    tell(lambda: self._opened.open_channels(list(floating)))
-                tell(lambda: self._opened.config_channels([(c, float(levels[c])) for c in held], None))
-                tell(lambda: self._opened.delay(round(settle_s * 1e9)))
-                tell(lambda: self._opened.vread_channels_deferred(sorted([*held, *floating]), averaging))
-                tell(lambda: self._opened.read_slice_open_deferred(held, False))
-                tell(lambda: self._opened.execute())
+                    send(lambda: self._opened.open_channels(list(floating)))
+                send(lambda: self._opened.config_channels([(c, float(levels[c])) for c in held], None))
+                send(lambda: self._opened.delay(round(settle_s * 1e9)))
+                send(lambda: self._opened.vread_channels_deferred(sorted([*held, *floating]), averaging))
+                send(lambda: self._opened.read_slice_open_deferred(held, False))
+                send(lambda: self._opened.execute())
                 self._wait(settle_s)
-                volts_read = tell(lambda: self._pick(self._library.ReadType.Voltage))
-                amperes_read = tell(lambda: self._pick(self._library.ReadType.Current))
+                volts_read = send(lambda: self._pick(self._library.ReadType.Voltage))
+                amperes_read = send(lambda: self._pick(self._library.ReadType.Current))
                 return self._reading(volts_read), self._reading(amperes_read)
 
             yield hold
-            tell(lambda: self._opened.ground_all())
-            tell(lambda: self._opened.execute())
+            send(lambda: self._opened.ground_all())
+            send(lambda: self._opened.execute())
             self._wait()
 
-    # --- what every operation passes ----------------------------------------------------------------
+    # --- access to the vendor's object --------------------------------------------------------------
 
     @contextmanager
     def _operation(self, doing: str) -> Iterator[Callable[[Callable[[], _T]], _T]]:
-        """Let commands out one by one, and bring every channel to 0 V whatever else than success ends them."""
+        """Yield a function that sends one command; bring every channel to 0 V if the operation fails."""
 
-        def tell(command: Callable[[], _T]) -> _T:
+        def send(command: Callable[[], _T]) -> _T:
             if self._halted:
-                raise HaltedError(f"{self.name} was switched off; nothing is sent until it is used anew")
-            with in_our_words(self._library, doing):
+                raise HaltedError(
+                    f"{self.name} was switched off; nothing is sent until it is rearmed or reconnected"
+                )
+            with vendor_errors(self._library, doing):
                 return command()
 
         try:
-            yield tell
+            yield send
         except BaseException:
             self.halt()
             raise
 
     @property
     def _opened(self) -> VendorInstrument:
-        """The vendor's object; nobody may keep it in a variable, or it could not be let go."""
+        """The vendor's object; never keep it in a variable, because only its deletion closes the instrument."""
         if self._vendor is None or self._closed:
             raise LinkError(f"{self.name} was closed")
         return self._vendor
 
     def _choose_control(self) -> None:
         mode = self._library.ControlMode
-        with self._operation("choosing the daughterboard's control") as tell:
-            tell(lambda: self._opened.set_control_mode(mode.Header if self.control == "header" else mode.Internal))
-            tell(lambda: self._opened.execute())
+        with self._operation("setting the daughterboard's control") as send:
+            send(lambda: self._opened.set_control_mode(mode.Header if self.control == "header" else mode.Internal))
+            send(lambda: self._opened.execute())
             self._wait()
 
     def _wait(self, longer_s: float = 0.0) -> None:
-        """Wait until the queue was worked off; the vendor's own wait would never give up."""
+        """Wait until the queue is executed; the vendor's own wait has no timeout."""
         deadline = time.monotonic() + self.timeout_s + longer_s
         while True:
-            with in_our_words(self._library, "waiting"):
+            with vendor_errors(self._library, "waiting"):
                 busy = self._opened.busy()
             if not busy:
                 return
@@ -349,7 +364,7 @@ class Arc2:
         shape = None if values is None else np.shape(values)
         if values is None or shape != (N_CHANNELS,):
             raise GarbledReplyError(
-                f"{self.name} has no reading of {N_CHANNELS} channels where one is due ({shape})"
+                f"{self.name} returned no reading of {N_CHANNELS} channels where one was expected ({shape})"
             )
         return np.asarray(values, dtype=np.float64)
 

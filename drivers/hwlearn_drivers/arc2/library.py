@@ -1,12 +1,13 @@
-"""The vendor's library `pyarc2`, loaded when first needed, and its failures in our words.
+"""Interface to the vendor's library `pyarc2`: loaded at first use, with its errors translated.
 
-Read in pyarc2 0.6.0 and libarc2 0.6.0 (src/instrument.rs), on which the driver relies:
+The driver relies on these facts from pyarc2 0.6.0 and libarc2 0.6.0 (src/instrument.rs):
 
-- Commands queue in the object until `execute`; nothing but `execute` empties the queue, and an `execute` that
-  fails keeps it.
-- `read_one` and `pulseread_one` queue, execute and wait within one call, which no Python signal handler can part.
-- Voltages beyond +-10 V are clipped without a word.
-- Some failures come as `ArC2Error`, others as a `PanicException`, which is no `Exception`.
+- Commands stay in the object's queue until `execute`. Only `execute` empties the queue; a failed `execute` keeps
+  it.
+- `read_one` and `pulseread_one` queue, execute and wait within one call, which no Python signal handler
+  interrupts.
+- Voltages beyond +-10 V are clipped silently.
+- Some failures raise `ArC2Error`, others `PanicException`, which is not a subclass of `Exception`.
 """
 
 from __future__ import annotations
@@ -24,20 +25,20 @@ from hwlearn_drivers.errors import LinkError
 
 N_CHANNELS: Final = 64
 FULL_SCALE_V: Final = 10.0
-"""Most volts of a channel in its standard range; the extended range is never used."""
+"""Maximum volts of a channel in its standard range; the extended range is never used."""
 VOLT_STEP: Final = 20.48 / 2**18
-"""Volts by which two voltage readings can differ (libarc2, ``_adc_to_voltage``)."""
+"""Step of voltage readings in volts (libarc2, ``_adc_to_voltage``)."""
 AMPERE_STEP: Final = VOLT_STEP / 830.0
-"""Amperes by which two current readings can differ in the coarsest of the three ranges (``_adc_to_current``)."""
+"""Step of current readings in amperes, in the coarsest of the three ranges (``_adc_to_current``)."""
 SHORTEST_S: Final = 40e-9
 LONGEST_S: Final = 0.5
-"""Pulses from here on are made by another, slower path of the library, which ends in another state."""
+"""Longer pulses use another, slower path of the library, which ends in another state."""
 
 _PANIC: Final = "PanicException"
 
 
 class VendorInstrument(Protocol):
-    """The part of `pyarc2.Instrument` that is used; commands but the last two groups queue until `execute`."""
+    """The used part of `pyarc2.Instrument`. Commands are queued until `execute`, except ``*_one`` and `busy`."""
 
     def ground_all(self) -> Any:
         """Bring every channel to 0 V."""
@@ -46,13 +47,13 @@ class VendorInstrument(Protocol):
         """Send the queue."""
 
     def busy(self) -> bool:
-        """Whether the instrument still works on what was sent."""
+        """Return whether the instrument is still executing."""
 
     def set_control_mode(self, mode: Any, /) -> Any:
-        """Choose where the daughterboard leads the channels."""
+        """Choose where the daughterboard connects the channels."""
 
     def connect_to_gnd(self, chans: Sequence[int]) -> Any:
-        """Switch these channels, and no others, to hard ground."""
+        """Connect these channels, and no others, to hard ground."""
 
     def open_channels(self, channels: Sequence[int]) -> Any:
         """Float channels."""
@@ -70,7 +71,7 @@ class VendorInstrument(Protocol):
         """Read amperes of driven channels."""
 
     def pick_one(self, mode: Any, rtype: Any) -> FloatArray | None:
-        """Fetch one reading of all channels, oldest first; None: there is none."""
+        """Return the oldest reading of all channels; None if there is none."""
 
     def read_one(self, low: int, high: int, vread: float) -> float:
         """Hold ``low`` at ``-vread`` and read the amperes of ``high`` at 0 V."""
@@ -80,7 +81,7 @@ class VendorInstrument(Protocol):
 
 
 class VendorLibrary(Protocol):
-    """The part of the module `pyarc2` that is used."""
+    """The used part of the module `pyarc2`."""
 
     ArC2Error: type[Exception]
     DataMode: Any
@@ -100,7 +101,7 @@ def load_library() -> VendorLibrary:
     Raises
     ------
     SetupError
-        If it is not installed, or cannot be loaded on this computer.
+        If it is not installed or cannot be loaded on this computer.
     """
     try:
         return cast(VendorLibrary, importlib.import_module("pyarc2"))
@@ -110,7 +111,7 @@ def load_library() -> VendorLibrary:
                 "the backend 'arc2' needs the library pyarc2, which is not installed: pip install 'hwlearn[arc2]'"
             ) from error
         raise SetupError(
-            f"the library pyarc2 cannot be loaded here ({error}); it is made for 64-bit Windows and Linux"
+            f"the library pyarc2 cannot be loaded here ({error}); it supports 64-bit Windows and Linux"
         ) from error
 
 
@@ -120,35 +121,35 @@ def open_vendor(library: VendorLibrary, number: int, firmware: Path) -> VendorIn
     Raises
     ------
     SetupError
-        If the firmware is no file.
+        If the firmware file does not exist.
     LinkError
-        If no instrument, or none of that number, is there, or it does not take the firmware.
+        If there is no instrument with that number, or it does not accept the firmware.
     """
     if not firmware.is_file():
         raise SetupError(
-            f"backend.firmware = {str(firmware)!r} is no file; name the firmware (.bin) that came with the ArC TWO"
+            f"backend.firmware = {str(firmware)!r} does not exist; give the firmware (.bin) of the ArC TWO"
         )
-    with in_our_words(library, "looking for an ArC TWO"):
+    with vendor_errors(library, "searching for an ArC TWO"):
         numbers = list(library.find_ids())
     if number not in numbers:
-        there = f"there is {', '.join(map(str, numbers))}" if numbers else "no ArC TWO is there at all"
+        found = f"found {', '.join(map(str, numbers))}" if numbers else "found none"
         raise LinkError(
-            f"no ArC TWO of number {number} on USB: {there}; look at its power, its cable and its USB driver"
+            f"no ArC TWO with number {number} on USB ({found}); check its power, its cable and the USB driver"
         )
-    with in_our_words(library, f"opening ArC TWO {number} with {firmware.name}"):
+    with vendor_errors(library, f"opening ArC TWO {number} with {firmware.name}"):
         return library.Instrument(number, str(firmware), True)
 
 
 @contextmanager
-def in_our_words(library: VendorLibrary, doing: str) -> Iterator[None]:
-    """Turn the vendor's two kinds of failure into a `LinkError` that says what was being done."""
+def vendor_errors(library: VendorLibrary, doing: str) -> Iterator[None]:
+    """Convert both kinds of vendor errors into a `LinkError` that names the operation."""
     try:
         yield
     except BaseException as error:
-        # whoever keeps the error would keep the vendor's object, and with it the instrument, which it holds open
+        # a stored error must not keep the vendor's object alive, because it holds the instrument open
         traceback.clear_frames(error.__traceback__)
         if isinstance(error, library.ArC2Error):
             raise LinkError(f"the ArC TWO's library failed while {doing}: {error}") from error
         if type(error).__name__ == _PANIC:
-            raise LinkError(f"the ArC TWO's library broke down while {doing}: {error}") from error
+            raise LinkError(f"the ArC TWO's library panicked while {doing}: {error}") from error
         raise

@@ -1,4 +1,4 @@
-"""`Arc2Network`: a crossbar whose rows and columns hang on an ArC TWO."""
+"""`Arc2Network`: a crossbar whose rows and columns are connected to an ArC TWO."""
 
 from __future__ import annotations
 
@@ -7,52 +7,44 @@ from collections.abc import Callable
 import numpy as np
 
 from hwlearn.arrays import FloatArray
-from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ComplianceError, LimitError, NetworkError
-from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import OutputDrive
 from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_drivers.arc2.array import Arc2Array
 from hwlearn_drivers.arc2.library import N_CHANNELS, VOLT_STEP
 from hwlearn_drivers.arc2.pace import Arc2Pace
-from hwlearn_drivers.arc2.wiring import Arc2Wiring
 from hwlearn_drivers.transport.wire_log import WireLog
 
-_AT_THE_END_V = 10.24 - 2 * VOLT_STEP
+_SATURATED_V = 10.24 - 2 * VOLT_STEP
 
 Programmer = Callable[[Arc2Array, FloatArray], Programmed]
-"""Sets the devices of an array to targets (E,) in siemens."""
+"""Programs the devices of an array to targets (E,) in siemens."""
 
 
 class Arc2Network(Network):
     """A crossbar with voltages at its inputs and floating or clamped outputs; every other line floats.
 
-    Every channel is at 0 V between two requests, so 0 V counts among the driven terminals whatever is asked.
-    What current a request drives is foreseen from the devices' last known conductances; any that was never
-    read is read first. Whatever ends a measurement but its success brings every channel to 0 V at once.
+    Every channel is at 0 V between two requests, so 0 V always counts as a driven terminal. The expected current
+    of a request is computed from the last known conductances; devices that were never read are read first. If a
+    measurement ends in any way but success, every channel is brought to 0 V at once.
 
     Parameters
     ----------
-    topology : Topology
-    limits : Limits
     array : Arc2Array
-    wiring : Arc2Wiring
+        Devices, with topology, wiring and limits of the bench.
     pace : Arc2Pace
     programmer : callable, optional
-        Sets the devices; without one they stay as they are, and programming only reads them.
+        Programs the devices; without one, programming only reads them.
     tolerance : float
-        Relative; how far a device that nobody can set may be from its target.
+        Largest relative error of a device that counts as programmed if there is no programmer.
     wire_log : WireLog, optional
         Closed with the network.
     """
 
     def __init__(
         self,
-        topology: Topology,
-        limits: Limits,
         array: Arc2Array,
-        wiring: Arc2Wiring,
         pace: Arc2Pace,
         programmer: Programmer | None = None,
         tolerance: float = 0.01,
@@ -60,17 +52,17 @@ class Arc2Network(Network):
     ) -> None:
         self.array, self.arc, self.pace = array, array.arc, pace
         self._programmer, self._tolerance, self._wire_log = programmer, tolerance, wire_log
-        self._channels = np.array(wiring.nodes)
-        super().__init__(topology, limits, ("clamp",), resolution=VOLT_STEP)
+        self._channels = np.array(array.wiring.nodes)
+        super().__init__(array.topology, array.bench_limits, ("clamp",), resolution=VOLT_STEP)
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """The instrument by the number that it has on USB; it tells no serial number."""
+        """The instrument with its number on USB; it reports no serial number."""
         return (f"ArC Instruments {self.arc.name}",)
 
     @property
     def devices(self) -> Arc2Array | None:
-        """The array's single devices, where the bench allows pulses; see `Network.devices`."""
+        """Single devices of the array if the bench allows pulses, else None; see `Network.devices`."""
         return self.array if self.array.pulsed else None
 
     # --- phases -------------------------------------------------------------------------------------
@@ -82,9 +74,9 @@ class Arc2Network(Network):
 
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         self._ready()
-        self.array.know_all()
+        self.array.read_unknown()
         held = self._held_volts(inputs, drive)
-        self._check_foreseen(held)
+        self._check_expected(held)
         volts = np.empty((len(held), self.topology.n_nodes))
         amperes = np.empty_like(volts)
         with self.arc.phase() as hold:
@@ -102,13 +94,13 @@ class Arc2Network(Network):
             output_currents=pushed,
             source_currents=amperes[:, self.topology.inputs],
             nodes=volts,
-            saturated=np.abs(volts[:, outputs]) >= _AT_THE_END_V,
+            saturated=np.abs(volts[:, outputs]) >= _SATURATED_V,
             voltage_sigma=self.pace.voltage_sigma,
             current_sigma=self.pace.current_sigma,
         )
 
     def _held_volts(self, inputs: FloatArray, drive: OutputDrive | None) -> FloatArray:
-        """Return the volts (S, N) at which nodes are held; NaN floats."""
+        """Return the volts (S, N) at which nodes are held; NaN marks floating nodes."""
         held = np.full((len(inputs), self.topology.n_nodes), np.nan)
         held[:, self.topology.inputs] = inputs
         if self.topology.ground is not None:
@@ -117,33 +109,33 @@ class Arc2Network(Network):
             held[:, self.topology.outputs] = drive.values
         return held
 
-    def _check_foreseen(self, held: FloatArray) -> None:
-        """Refuse drops on the way from 0 V, and currents at any line, beyond the limits."""
+    def _check_expected(self, held: FloatArray) -> None:
+        """Refuse drops between lines and 0 V, and expected currents at any line, beyond the limits."""
         low, high = np.fmin.reduce(held, axis=1, initial=0.0), np.fmax.reduce(held, axis=1, initial=0.0)
-        span = high - low
+        spread = high - low
         limits, names = self.limits, self.topology.names
-        over = np.flatnonzero(span > limits.drop * (1 + ROUNDING))
+        over = np.flatnonzero(spread > limits.drop * (1 + ROUNDING))
         if over.size:
             raise LimitError(
-                f"sample {over[0]} spreads its lines and 0 V over {format_quantity(float(span[over[0]]), 'V')}, "
+                f"sample {over[0]} has {format_quantity(float(spread[over[0]]), 'V')} between its lines and 0 V, "
                 f"more than limits.drop = {format_quantity(limits.drop, 'V')}; keep the inputs nearer to 0 V"
             )
-        # no line sees more than the span across any of its devices, whatever the floating lines do
+        # no device has more than the spread across it, whatever the voltages of floating lines are
         on_line = np.zeros(self.topology.n_nodes)
-        np.add.at(on_line, self.topology.edges, self.array.foreseen[:, None])
+        np.add.at(on_line, self.topology.edges, self.array.assumed[:, None])
         np.add.at(on_line, self.topology.fixed_edges, self.topology.fixed_conductances[:, None])
-        worst = np.where(np.isnan(held), 0.0, span[:, None] * on_line)
+        worst = np.where(np.isnan(held), 0.0, spread[:, None] * on_line)
         over2 = np.argwhere(worst > limits.current * (1 + ROUNDING))
         if over2.size:
             sample, node = over2[0].tolist()
             raise LimitError(
-                f"up to {format_quantity(float(worst[sample, node]), 'A')} are foreseen at {names[node]} "
+                f"up to {format_quantity(float(worst[sample, node]), 'A')} are expected at {names[node]} "
                 f"(sample {sample}), more than limits.current = {format_quantity(limits.current, 'A')}; "
-                "nothing was applied, reduce the input voltages or the conductances"
+                "nothing was applied; reduce the input voltages or the conductances"
             )
 
     def _check_read(self, sample: int, levels: FloatArray, volts: FloatArray, amperes: FloatArray) -> None:
-        """End the measurement if a reading is missing, or a line draws more than it may."""
+        """Raise an error if a reading is missing or a line draws more than ``limits.current``."""
         held, names = ~np.isnan(levels), self.topology.names
         missing = np.flatnonzero(~np.isfinite(volts) | (held & ~np.isfinite(amperes)))
         if missing.size:
@@ -157,8 +149,8 @@ class Arc2Network(Network):
             node = int(over[0])
             raise ComplianceError(
                 f"{names[node]} draws {format_quantity(float(amperes[node]), 'A')} in sample {sample}, "
-                f"more than limits.current = {format_quantity(self.limits.current, 'A')}; every channel was "
-                "brought to 0 V"
+                f"more than limits.current = {format_quantity(self.limits.current, 'A')}; every channel is "
+                "at 0 V"
             )
 
     # --- devices ------------------------------------------------------------------------------------
@@ -168,7 +160,7 @@ class Arc2Network(Network):
         try:
             if self._programmer is not None:
                 return self._programmer(self.array, conductances)
-            reached = self.array.read_now()
+            reached = self.array.read_at_default()
             return Programmed(
                 conductances, reached, np.abs(reached - conductances) > self._tolerance * np.abs(conductances)
             )
@@ -183,7 +175,7 @@ class Arc2Network(Network):
             self.arc.rearm()
 
     def reconnect(self) -> None:
-        """Open the instrument anew, every channel at 0 V; what the devices showed before still counts.
+        """Reopen the instrument with every channel at 0 V; the known conductances are kept.
 
         Raises
         ------

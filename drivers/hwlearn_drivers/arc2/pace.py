@@ -1,4 +1,4 @@
-"""How long an ArC TWO waits before it reads, and how much its readings are to be believed."""
+"""`Arc2Pace`: settling time and uncertainty of the readings of an ArC TWO."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ CURRENT_SIGMA: Final = AMPERE_STEP / math.sqrt(12)
 
 @dataclass(frozen=True, slots=True)
 class Arc2Pace:
-    """Settings of every phase.
+    """Settings of the readings in every phase.
 
     Attributes
     ----------
     settle_s : float
-        Wait after the levels changed, by the instrument's own clock.
+        Wait in seconds after a change of levels, timed by the instrument.
     averaging : bool
         Whether the instrument averages voltage readings (320 us instead of 10).
     current_sign : 1 or -1
-        Sign of a current that a channel delivers.
+        Sign of the reading for a current that a channel delivers.
     voltage_sigma, current_sigma : float
-        Stated standard uncertainty of a reading, in volts and amperes.
+        Specified standard uncertainty of a reading, in volts and amperes.
     """
 
     settle_s: float = 1e-3

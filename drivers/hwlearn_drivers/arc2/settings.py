@@ -1,4 +1,4 @@
-"""The ``[backend]`` table of a bench on an ArC TWO."""
+"""Settings of the backend ``arc2``: the ``[backend]`` table of a bench on an ArC TWO."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ PulseWidth = Annotated[Seconds, Field(ge=SHORTEST_S, lt=LONGEST_S)]
 
 
 class Arc2PulseSettings(Section):
-    """The table ``[backend.pulses]``: what pulses devices may be given. Without it none ever go out.
+    """The table ``[backend.pulses]``: limits of pulses. Without it, no pulse is ever applied.
 
     Attributes
     ----------
     voltage : quantity
-        Most volts of a pulse across its device, either sign, up to 20 V; each of its two lines takes half.
+        Maximum magnitude of a pulse across its device, up to 20 V; each of its two lines gets half.
     current : quantity
-        Most amperes that a pulse may be foreseen to drive through its device.
+        Maximum expected current of a pulse through its device.
     width : two quantities
         Shortest and longest pulse, 40 ns to less than 500 ms.
     most : int
-        Most pulses that any one device is given while the bench is open.
+        Maximum number of pulses for any one device while the bench is open.
     positive : "rows" or "columns"
-        The lines that are the positive side of a pulse that raises the conductance.
+        Lines that are positive in a pulse that raises the conductance.
     headroom : float
-        How many times its last known conductance a device is foreseen to have while it is pulsed.
+        Safety factor on the last known conductance for the expected current of a pulse.
     tolerance : float
-        Relative; how near to its target a device counts as programmed.
+        Largest relative error of a device that counts as programmed.
     """
 
     voltage: Annotated[PositiveVolts, Field(le=20.0)]
@@ -57,32 +57,32 @@ class Arc2PulseSettings(Section):
 
 
 class Arc2Settings(Section):
-    """All keys of the table; quantities are text with a unit, or numbers in SI units.
+    """Keys of the table. Quantities are text with a unit, or numbers in SI units.
 
     Attributes
     ----------
     firmware : path
-        The firmware (.bin) that came with the instrument; it is loaded at every opening.
+        Firmware (.bin) of the instrument; it is loaded each time the instrument is opened.
     id : int
         Number of the instrument on USB.
     rows, columns : tuple of int, optional
         Channel (0-63) of each row and column, in the network's order.
     control : "internal" or "header"
-        Whether the channels lead to the package on the daughterboard or to its headers.
+        Whether the channels are connected to the package on the daughterboard or to its headers.
     read_voltage : quantity
-        Volts at which single devices are read.
+        Voltage at which single devices are read.
     unknown_conductance : quantity, optional
-        Conductance foreseen of a device that was never read; the upper end of ``limits.conductance`` unless
-        given.
+        Conductance assumed for a device that was never read; by default the upper end of
+        ``limits.conductance``.
     pulses : Arc2PulseSettings, optional
     current_sign : 1 or -1
-        Sign of what the instrument reads at a device of positive conductance.
+        Sign of the current reading at a device of positive conductance.
     settle, averaging, voltage_sigma, current_sigma
         See `hwlearn_drivers.arc2.pace.Arc2Pace`.
     timeout : quantity
-        Longest wait until a queue is worked off.
+        Maximum time to wait until a queue is executed.
     wire_log : path, optional
-        Every call of the vendor's library is written down there.
+        File in which every call of the vendor's library is logged.
     dry_run : bool
         Print the calls instead of making them.
     """

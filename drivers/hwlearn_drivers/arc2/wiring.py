@@ -1,4 +1,4 @@
-"""Which channel of an ArC TWO hangs on which row, column and node."""
+"""`Arc2Wiring`: the channel of an ArC TWO that each row and column is connected to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hwlearn_drivers.arc2.library import N_CHANNELS
 
 ROWS: Final = (*range(16), *range(32, 48))
 COLUMNS: Final = (*range(16, 32), *range(48, 64))
-"""Channels of the rows and columns of a 32 x 32 array, as the vendor's library has them."""
+"""Channels of the rows and columns of a 32 x 32 array, as in the vendor's library."""
 
 _CLUSTER: Final = 8
 
@@ -36,26 +36,26 @@ class Arc2Wiring:
     def of(
         cls, topology: Topology, rows: Sequence[int] | None = None, columns: Sequence[int] | None = None
     ) -> Self:
-        """Wire a crossbar's topology.
+        """Return the wiring of a crossbar.
 
         Parameters
         ----------
         topology : Topology
-            Bipartite: every edge joins a row to a column, and the rows come first among the nodes.
+            Bipartite graph: every edge connects a row to a column, and the rows are the first nodes.
         rows, columns : sequence of int, optional
-            Channels, in the network's order. Unless given, the vendor's rows and columns from the first on.
+            Channels in the network's order; by default the vendor's rows and columns, beginning with the first.
 
         Raises
         ------
         SetupError
-            If the graph is no crossbar, the channels do not fit it, one is used twice, or a row and a column
-            share one of the instrument's clusters of 8 channels, whose pulses can have one polarity only.
+            If the graph is not a crossbar, the number of channels is wrong, a channel is used twice, or a row and
+            a column share one of the instrument's clusters of 8 channels, which pulse with one polarity only.
         """
         n_rows = int(topology.edges.min(axis=1).max()) + 1 if rows is None else len(rows)
         if not (topology.edges.min(axis=1) < n_rows).all() or not (topology.edges.max(axis=1) >= n_rows).all():
             raise SetupError(
-                "the backend 'arc2' is a crossbar: every edge must join a row to a column, and rows must come "
-                f"first among the nodes; with {n_rows} rows this network is none"
+                "the backend 'arc2' needs a crossbar: every edge must connect a row to a column, and rows must be "
+                f"the first nodes; with {n_rows} rows this network is not a crossbar"
             )
         n_columns = topology.n_nodes - n_rows
         chosen_rows = _lines("rows", rows, n_rows, ROWS)
@@ -63,13 +63,15 @@ class Arc2Wiring:
         nodes = (*chosen_rows, *chosen_columns)
         twice = {channel for channel in nodes if nodes.count(channel) > 1}
         if twice:
-            raise SetupError(f"channel {min(twice)} of the ArC TWO is wired to two lines; leave one")
+            raise SetupError(
+                f"channel {min(twice)} of the ArC TWO is connected to two lines; use one channel per line"
+            )
         shared = {c // _CLUSTER for c in chosen_rows} & {c // _CLUSTER for c in chosen_columns}
         if shared:
             first = min(shared) * _CLUSTER
             raise SetupError(
                 f"a row and a column share the channels {first} to {first + _CLUSTER - 1} of the ArC TWO, which "
-                "can only pulse the same way; wire rows and columns to different groups of 8"
+                "pulse with one polarity only; connect rows and columns to different groups of 8"
             )
         ends = topology.edges.tolist()
         return cls(nodes, tuple((nodes[min(pair)], nodes[max(pair)]) for pair in ends))

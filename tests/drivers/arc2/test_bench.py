@@ -1,4 +1,4 @@
-"""The bench file of the page about the ArC TWO, opened and trained on a pretended instrument of full size."""
+"""The bench file of docs/arc2.md on a simulated instrument of full size."""
 
 import re
 import tomllib
@@ -32,7 +32,7 @@ def full_size(rows=32, columns=32, seed=1):
     return world, g
 
 
-def test_the_bench_of_the_page_measures(registered, tmp_path, monkeypatch):
+def test_documented_bench_file_measures(registered, tmp_path, monkeypatch):
     world, g = full_size(14, 11)
     monkeypatch.setattr(arc2_backend, "load_library", lambda: FakeLibrary(world))
     firmware = tmp_path / re.search(r'firmware = "(.+)"', PAGE)[1]
@@ -47,10 +47,10 @@ def test_the_bench_of_the_page_measures(registered, tmp_path, monkeypatch):
         read = bench.network.measure(x)
         V = hl.Kirchhoff(bench.topology, g.ravel()).solve(x)
         np.testing.assert_allclose(read.voltages, V[:, bench.topology.outputs], atol=2e-6)
-    assert world.at_rest
+    assert world.at_0_V
 
 
-def test_all_channels_of_a_full_array_are_where_they_belong(tmp_path, monkeypatch):
+def test_channels_of_a_full_array_are_wired_correctly(tmp_path, monkeypatch):
     world, g = full_size()
     monkeypatch.setattr(arc2_backend, "load_library", lambda: FakeLibrary(world))
     firmware = tmp_path / "fw.bin"
@@ -61,13 +61,13 @@ def test_all_channels_of_a_full_array_are_where_they_belong(tmp_path, monkeypatc
         chosen = np.random.default_rng(0).choice(1024, 60, replace=False)
         found = [network.array.read(int(k), 0.1) for k in chosen]
         np.testing.assert_allclose(found, g.ravel()[chosen], rtol=1e-6)
-        network.array.know_all = lambda: None  # the worst is assumed of the others
+        network.array.read_unknown = lambda: None  # the assumed conductance is used for the others
         x = np.random.default_rng(2).uniform(-0.2, 0.2, (2, 20))
         read = network.measure(x)
         np.testing.assert_allclose(read.nodes, hl.Kirchhoff(topology, g.ravel()).solve(x), atol=2e-6)
 
 
-def test_it_trains_with_pulses(tmp_path, monkeypatch):
+def test_network_trains_with_pulses(tmp_path, monkeypatch):
     world = world_of(np.full((4, 3), 2e-5))
     world.noise_A = 1e-10
 
@@ -95,10 +95,10 @@ def test_it_trains_with_pulses(tmp_path, monkeypatch):
     start = hl.Kirchhoff(topology, np.full(12, 2e-5)).solve(x)[:, topology.outputs] - goal
     assert np.mean(off**2) < 0.2 * np.mean(start**2)
     assert max(abs(p[2]) for p in world.pulses) <= 2.0
-    assert world.at_rest
+    assert world.at_0_V
 
 
-def test_single_devices_are_there_where_pulses_are_allowed(tmp_path, monkeypatch):
+def test_devices_are_accessible_if_pulses_are_allowed(tmp_path, monkeypatch):
     world = world_of(np.full((2, 2), 2e-5))
     world.noise_A = 1e-10
 
@@ -122,4 +122,4 @@ def test_single_devices_are_there_where_pulses_are_allowed(tmp_path, monkeypatch
     assert 0.6 < found.set.volts < 1.0
     assert 0.6 < found.reset.volts < 1.0
     assert max(abs(p[2]) for p in world.pulses) <= 2.0
-    assert world.at_rest
+    assert world.at_0_V

@@ -1,4 +1,4 @@
-"""One ArC TWO: refused before any call, a queue that outlives nothing, and 0 V on every way out."""
+"""One ArC TWO: limits checked before any call, no command left in the queue, and 0 V on every exit path."""
 
 import itertools
 import math
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from hwlearn.errors import LimitError
 from hwlearn_drivers.arc2 import instrument as arc2
-from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
+from hwlearn_drivers.arc2.channel_limits import Arc2ChannelLimits
 from hwlearn_drivers.arc2.instrument import Arc2
 from hwlearn_drivers.errors import (
     GarbledReplyError,
@@ -28,7 +28,7 @@ from hwlearn_drivers.errors import (
 )
 from hwlearn_drivers.instrument import open_outputs
 
-CEILING = Arc2Ceiling(1.0, 3.0)
+CHANNEL_LIMITS = Arc2ChannelLimits(1.0, 3.0)
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def arc(world, tmp_path):
 def opened(world, folder, timeout_s=0.05):
     firmware = folder / "fw.bin"
     firmware.touch()
-    return Arc2.open(FakeLibrary(world), 0, firmware, CEILING, timeout_s)
+    return Arc2.open(FakeLibrary(world), 0, firmware, CHANNEL_LIMITS, timeout_s)
 
 
 def names(world):
@@ -59,42 +59,42 @@ def holding(arc, volts=0.5):
         return hold({0: volts, 1: -volts}, [16, 17], 1e-3, True)
 
 
-# --- what it does ---------------------------------------------------------------------------------
+# --- operations -----------------------------------------------------------------------------------
 
 
-def test_opening_begins_with_0_V_and_ends_there(world, tmp_path):
+def test_channels_are_at_0_V_after_opening_and_closing(world, tmp_path):
     with opened(world, tmp_path):
         assert names(world)[:3] == ["Instrument", "ground_all", "execute"]
     assert names(world)[-2:] == ["ground_all", "execute"]
-    assert world.at_rest
+    assert world.at_0_V
 
 
-def test_a_crosspoint_shows_its_own_current_alone(arc):
+def test_crosspoint_reading_is_the_current_of_its_own_device(arc):
     assert arc.read_crosspoint(16, 1, 0.1) == pytest.approx(3e-6, rel=1e-6)
     assert arc.read_crosspoint(17, 0, -0.1) == pytest.approx(-2e-6, rel=1e-6)
 
 
-def test_a_phase_reads_kirchhoffs_volts_and_rests(arc, world):
+def test_phase_reads_kirchhoff_voltages_and_returns_to_0_V(arc, world):
     volts, amperes = holding(arc)
     expected = 0.5 * (1e-5 - 3e-5) / 4e-5
     assert volts[16] == pytest.approx(expected, rel=1e-5)
     assert amperes[0] == pytest.approx(1e-5 * (0.5 - expected) + 2e-5 * (0.5 - volts[17]), rel=1e-4)
     assert math.isnan(volts[40])
-    assert world.at_rest
+    assert world.at_0_V
 
 
-def test_a_pulse_is_made_and_read(arc, world):
+def test_pulse_is_applied_and_read(arc, world):
     world.after_pulse = lambda low, high, volts, nanos: world.siemens.__setitem__((high, low), 5e-5)
     assert arc.pulse_crosspoint(16, 0, 2.0, 1e-6, 0.1) == pytest.approx(5e-6, rel=1e-6)
     assert world.pulses == [(16, 0, 2.0, 1000)]
-    assert world.at_rest
+    assert world.at_0_V
 
 
 # --- limits ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "operation",
     [
         lambda arc: arc.read_crosspoint(16, 0, 1.01),
         lambda arc: arc.read_crosspoint(16, 0, -1.01),
@@ -109,16 +109,18 @@ def test_a_pulse_is_made_and_read(arc, world):
         lambda arc: arc.pulse_crosspoint(16, 0, 1.0, 1e-6, 1.01),
     ],
 )
-def test_beyond_the_ceiling_nothing_is_called(arc, world, ask):
+def test_request_above_a_channel_limit_calls_nothing(arc, world, operation):
     with pytest.raises(LimitError, match="nothing was applied"):
-        ask(arc)
+        operation(arc)
     assert not world.calls
 
 
 @given(st.floats(allow_nan=True, allow_infinity=True), st.floats(allow_nan=True, allow_infinity=True))
-def test_no_level_ever_passes_the_ceiling(a, b):
+def test_no_level_exceeds_the_channel_limit(a, b):
     world = world_of([[1e-5, 2e-5], [3e-5, 4e-5]])
-    arc = Arc2(FakeLibrary(world), lambda: FakeLibrary(world).Instrument(0, "fw"), 0, CEILING, 0.05, "internal")
+    arc = Arc2(
+        FakeLibrary(world), lambda: FakeLibrary(world).Instrument(0, "fw"), 0, CHANNEL_LIMITS, 0.05, "internal"
+    )
     arc.reconnect()
     within = all(abs(volts) <= 1.0 + 1e-9 for volts in (a, b))
     try:
@@ -129,13 +131,13 @@ def test_no_level_ever_passes_the_ceiling(a, b):
         assert not within
         assert "config_channels" not in names(world)
     assert world.most_volts <= 1.0 + 1e-9
-    assert world.at_rest
+    assert world.at_0_V
 
 
 @pytest.mark.parametrize("volts", [(10.1, 1.0), (1.0, 20.1), (0.0, 1.0), (1.0, math.nan), (math.inf, 1.0)])
-def test_no_ceiling_is_beyond_what_the_library_would_clip(volts):
-    with pytest.raises(LimitError, match="may be allowed up to"):
-        Arc2Ceiling(*volts)
+def test_channel_limits_beyond_the_range_of_a_channel_are_refused(volts):
+    with pytest.raises(LimitError, match="must be positive and at most"):
+        Arc2ChannelLimits(*volts)
 
 
 # --- the queue ------------------------------------------------------------------------------------
@@ -148,19 +150,19 @@ QUEUED = ["connect_to_gnd", "open_channels", "config_channels", "delay", "vread_
 @pytest.mark.parametrize(
     "failure", [VendorError("usb"), PanicException("unwrap"), KeyboardInterrupt(), MemoryError()]
 )
-def test_what_fails_anywhere_leaves_0_V_and_no_queue(arc, world, method, failure):
+def test_any_failure_leaves_0_V_and_an_empty_queue(arc, world, method, failure):
     world.fails[method] = [failure]
     expected = LinkError if isinstance(failure, VendorError | PanicException) else type(failure)
     with pytest.raises(expected):
         holding(arc)
     assert arc.halted
-    assert world.at_rest
+    assert world.at_0_V
     assert not arc._vendor._queue
     failed = names(world).index(method)
-    assert names(world)[failed + 1 : failed + 3] == ["ground_all", "execute"], "0 V first, nothing asked"
+    assert names(world)[failed + 1 : failed + 3] == ["ground_all", "execute"], "0 V first, without a query"
 
 
-def test_after_a_failure_the_next_reading_is_a_new_one(arc, world):
+def test_reading_after_a_failure_is_a_new_one(arc, world):
     world.before["pick_one"] = lambda: (_ for _ in ()).throw(KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         holding(arc, 0.5)
@@ -171,7 +173,7 @@ def test_after_a_failure_the_next_reading_is_a_new_one(arc, world):
     assert volts[0] == pytest.approx(0.2)
 
 
-def test_readings_that_never_end_are_no_readings(arc, world, monkeypatch):
+def test_endless_old_readings_are_an_error(arc, world, monkeypatch):
     arc.halt()
     monkeypatch.setattr(arc._vendor, "pick_one", lambda mode, kind: [0.0] * 64)
     with pytest.raises(LinkError, match="does not run out of old readings"):
@@ -179,7 +181,7 @@ def test_readings_that_never_end_are_no_readings(arc, world, monkeypatch):
 
 
 @pytest.mark.parametrize("failure", [VendorError("usb"), PanicException("unwrap"), KeyboardInterrupt()])
-def test_a_pulse_that_failed_is_never_sent_later(arc, world, failure):
+def test_failed_pulse_is_never_sent_later(arc, world, failure):
     world.fails["pulseread_one"] = [failure]
     queue = arc._vendor._queue
     with pytest.raises((LinkError, KeyboardInterrupt)):
@@ -191,10 +193,10 @@ def test_a_pulse_that_failed_is_never_sent_later(arc, world, failure):
     arc.rearm()
     arc.ground()
     assert not world.pulses
-    assert world.at_rest
+    assert world.at_0_V
 
 
-def test_a_failing_pulse_does_not_slow_the_next_way_out(arc, world):
+def test_failed_pulse_does_not_delay_the_next_halt(arc, world):
     world.fails["pulseread_one"] = [VendorError("usb")]
     with pytest.raises(LinkError):
         arc.pulse_crosspoint(16, 0, 2.0, 1e-6, 0.1)
@@ -203,7 +205,7 @@ def test_a_failing_pulse_does_not_slow_the_next_way_out(arc, world):
     assert names(world) == ["ground_all", "execute"]
 
 
-def test_an_instrument_that_never_finishes_is_left_in_time(arc, world):
+def test_instrument_that_stays_busy_is_a_timeout(arc, world):
     world.before["delay"] = lambda: setattr(world, "busy_forever", True)
     with pytest.raises(LinkTimeout, match=r"was not done within 0\.05 s"):
         holding(arc)
@@ -215,7 +217,7 @@ def test_an_instrument_that_never_finishes_is_left_in_time(arc, world):
     assert holding(arc)[0][0] == pytest.approx(0.5)
 
 
-def test_the_wait_for_the_levels_to_settle_is_no_silence(arc, monkeypatch):
+def test_settling_time_does_not_count_as_timeout(arc, monkeypatch):
     clock, answers = itertools.count(0.0, 0.04), iter([True] * 3 + [False] * 9)
     monkeypatch.setattr(arc2, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda seconds: None))
     monkeypatch.setattr(arc._vendor, "busy", lambda: next(answers))
@@ -225,31 +227,31 @@ def test_the_wait_for_the_levels_to_settle_is_no_silence(arc, monkeypatch):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_current_that_is_no_number_is_no_reading(arc, world, value):
+def test_current_that_is_not_finite_is_an_error(arc, world, value):
     world.offset_A = value
     with pytest.raises(GarbledReplyError, match="may be beyond its range"):
         arc.read_crosspoint(16, 0, 0.1)
-    assert world.at_rest
+    assert world.at_0_V
 
 
 @pytest.mark.parametrize("value", [None, [0.0] * 32])
-def test_a_reading_of_the_wrong_size_is_no_reading(arc, world, monkeypatch, value):
+def test_reading_of_wrong_size_is_an_error(arc, world, monkeypatch, value):
     monkeypatch.setattr(arc._vendor, "pick_one", lambda mode, kind: value)
     with pytest.raises(GarbledReplyError, match="no reading of 64 channels"):
         holding(arc)
 
 
-# --- ways out -------------------------------------------------------------------------------------
+# --- exit paths -----------------------------------------------------------------------------------
 
 
-def test_off_is_tried_on_a_fresh_object_when_the_old_one_fails(arc, world):
+def test_off_is_sent_through_a_new_object_if_the_old_one_fails(arc, world):
     world.fails["execute"] = [VendorError("usb")]
     arc.halt()
     assert names(world) == ["ground_all", "execute", "Instrument", "ground_all", "execute"]
-    assert world.at_rest
+    assert world.at_0_V
 
 
-def test_an_instrument_that_is_gone_is_named_in_capitals(world, tmp_path):
+def test_disconnected_instrument_is_named_in_capitals(world, tmp_path):
     arc = opened(world, tmp_path)
     world.fails = {"execute": gone(), "Instrument": gone()}
     with pytest.raises(
@@ -260,17 +262,17 @@ def test_an_instrument_that_is_gone_is_named_in_capitals(world, tmp_path):
     assert arc.closed
 
 
-def test_an_instrument_that_comes_back_is_reached_again(arc, world):
+def test_reconnected_instrument_is_usable_again(arc, world):
     world.fails = {"execute": gone(), "Instrument": gone()}
     with pytest.raises(OutputsMayBeOnError):
         holding(arc)
     world.fails.clear()
     arc.reconnect()
-    assert world.at_rest
+    assert world.at_0_V
     assert holding(arc)[0][0] == pytest.approx(0.5)
 
 
-def test_whoever_keeps_an_error_does_not_keep_the_instrument(arc, world):
+def test_stored_error_does_not_keep_the_instrument_open(arc, world):
     world.fails["read_one"] = [VendorError("usb")]
     with pytest.raises(LinkError) as kept:
         arc.read_crosspoint(16, 0, 0.1)
@@ -279,23 +281,23 @@ def test_whoever_keeps_an_error_does_not_keep_the_instrument(arc, world):
     assert world.opened == 2
 
 
-def test_what_fails_while_opening_is_closed_again(world, tmp_path):
+def test_instrument_is_closed_after_a_failure_while_opening(world, tmp_path):
     world.fails["set_control_mode"] = [VendorError("usb")]
-    with pytest.raises(LinkError, match="choosing the daughterboard"):
+    with pytest.raises(LinkError, match="setting the daughterboard"):
         opened(world, tmp_path)
     assert names(world)[-2:] == ["ground_all", "execute"]
     assert not open_outputs._open
 
 
-def test_halted_in_between_nothing_follows(arc, world):
-    world.before["config_channels"] = arc.halt  # as a signal handler would that lets the program go on
+def test_halt_during_an_operation_stops_the_operation(arc, world):
+    world.before["config_channels"] = arc.halt  # as a signal handler that lets the program continue
     with pytest.raises(HaltedError):
         holding(arc)
-    assert world.at_rest
+    assert world.at_0_V
     assert not any(abs(level[0]) > 0 for level in world.ever[-1:])
 
 
-def test_closed_it_does_nothing(world, tmp_path):
+def test_closed_instrument_refuses_every_operation(world, tmp_path):
     arc = opened(world, tmp_path)
     arc.close()
     arc.close()
@@ -312,7 +314,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from arc2_rig import FakeInstrument, FakeLibrary, world_of
 from hwlearn_drivers.arc2.instrument import Arc2
-from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
+from hwlearn_drivers.arc2.channel_limits import Arc2ChannelLimits
 log = open(sys.argv[1], "a", buffering=1)
 def call(self, name, *arguments, real=FakeInstrument._call):
     log.write(name + chr(10))
@@ -320,7 +322,7 @@ def call(self, name, *arguments, real=FakeInstrument._call):
 FakeInstrument._call = call
 {before}
 world = world_of([[1e-5]])
-smu = Arc2.open(FakeLibrary(world), 0, Path(sys.argv[1]), Arc2Ceiling(1.0, 3.0))
+smu = Arc2.open(FakeLibrary(world), 0, Path(sys.argv[1]), Arc2ChannelLimits(1.0, 3.0))
 phase = smu.phase()
 hold = phase.__enter__()
 hold({{0: 0.5}}, [16], 1e-3, True)
@@ -347,7 +349,7 @@ def ended(folder, before, then):
 
 @POSIX
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_every_ending_brings_0_V_first(tmp_path, ending):
+def test_every_exit_path_sends_0_V_first(tmp_path, ending):
     before, then, code = ENDINGS[ending]
     program, after = ended(tmp_path, before, then)
     assert program.returncode == code, program.stderr
@@ -357,7 +359,7 @@ def test_every_ending_brings_0_V_first(tmp_path, ending):
 
 @POSIX
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_a_signal_between_queue_and_execute_brings_0_V(tmp_path, name):
+def test_signal_between_queue_and_execute_sends_0_V(tmp_path, name):
     number = getattr(signal, name)
     then = f"""
 real_delay = FakeInstrument.delay

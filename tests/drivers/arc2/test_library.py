@@ -1,4 +1,4 @@
-"""At the edge of the vendor's library: its real signatures, and messages where something is missing."""
+"""Interface to the vendor's library: its real signatures, and errors if something is missing."""
 
 import builtins
 import importlib
@@ -14,7 +14,7 @@ from arc2_rig import FakeInstrument, FakeLibrary, VendorError, world_of
 from hwlearn.errors import SetupError
 from hwlearn_drivers.arc2 import library as arc2_library
 from hwlearn_drivers.arc2.calls import DryInstrument
-from hwlearn_drivers.arc2.ceiling import Arc2Ceiling
+from hwlearn_drivers.arc2.channel_limits import Arc2ChannelLimits
 from hwlearn_drivers.arc2.instrument import Arc2
 from hwlearn_drivers.errors import LinkError
 
@@ -23,29 +23,29 @@ METHODS = [name for name in vars(arc2_library.VendorInstrument) if not name.star
 
 @pytest.fixture
 def vendor():
-    """Return the vendor's real module; nothing in it needs an instrument."""
+    """Return the vendor's real module; these tests need no instrument."""
     return pytest.importorskip("pyarc2", reason="the vendor's library is an extra: pip install 'hwlearn[arc2]'")
 
 
 @pytest.fixture
 def firmware(tmp_path):
     path = tmp_path / "efm03.bin"
-    path.write_bytes(b"not loaded by anybody")
+    path.write_bytes(b"never loaded")
     return path
 
 
 def parameters(function):
-    """Return (name, default) of each parameter; an annotation or a slash makes no other call."""
+    """Return (name, default) of each parameter; annotations and slashes do not matter."""
     return [(p.name, p.default) for p in inspect.signature(function).parameters.values()]
 
 
 @pytest.mark.parametrize("name", METHODS)
-@pytest.mark.parametrize("stand_in", [FakeInstrument, DryInstrument, arc2_library.VendorInstrument])
-def test_stand_ins_have_the_vendors_signatures(vendor, stand_in, name):
-    assert parameters(getattr(stand_in, name)) == parameters(getattr(vendor.Instrument, name))
+@pytest.mark.parametrize("replacement", [FakeInstrument, DryInstrument, arc2_library.VendorInstrument])
+def test_replacements_have_the_signatures_of_the_vendor(vendor, replacement, name):
+    assert parameters(getattr(replacement, name)) == parameters(getattr(vendor.Instrument, name))
 
 
-def test_opening_is_called_as_the_vendor_wants_it(vendor):
+def test_constructor_has_the_signature_of_the_vendor(vendor):
     signature = inspect.signature(vendor.Instrument.__init__)
     assert list(signature.parameters) == ["self", "port", "firmware", "init"]
     assert vendor.DataMode.All
@@ -54,25 +54,25 @@ def test_opening_is_called_as_the_vendor_wants_it(vendor):
     assert issubclass(vendor.ArC2Error, Exception)
 
 
-def test_the_real_library_says_that_no_instrument_is_there(vendor, firmware):
+def test_real_library_reports_that_no_instrument_is_connected(vendor, firmware):
     if vendor.find_ids():
         pytest.skip("an ArC TWO is connected")
-    with pytest.raises(LinkError, match=r"no ArC TWO of number 0 on USB: no ArC TWO is there at all; look at"):
+    with pytest.raises(LinkError, match=r"no ArC TWO with number 0 on USB \(found none\); check"):
         arc2_library.open_vendor(arc2_library.load_library(), 0, firmware)
 
 
-def test_a_failure_of_the_real_library_is_told_in_our_words(vendor, firmware):
+def test_error_of_the_real_library_is_a_link_error(vendor, firmware):
     if vendor.find_ids():
         pytest.skip("an ArC TWO is connected")
     with (
         pytest.raises(LinkError, match=r"library failed while opening: Invalid ArC2 device id: 63"),
-        arc2_library.in_our_words(vendor, "opening"),
+        arc2_library.vendor_errors(vendor, "opening"),
     ):
         vendor.Instrument(63, str(firmware))
 
 
 def specified(vendor, mocker, firmware):
-    """Return a driver on a mock that refuses every call that the vendor's instrument would."""
+    """Return a driver on a mock that refuses every call that the vendor's instrument refuses."""
     mock = mocker.create_autospec(vendor.Instrument, instance=True)
     for name in METHODS:  # autospec does not know the signatures of compiled methods, inspect does
         getattr(mock, name).side_effect = bound(getattr(vendor.Instrument, name))
@@ -88,7 +88,7 @@ def specified(vendor, mocker, firmware):
         find_ids=mocker.create_autospec(vendor.find_ids, return_value=[3]),
         Instrument=mocker.create_autospec(vendor.Instrument, return_value=mock),
     )
-    return Arc2.open(library, 3, firmware, Arc2Ceiling(1.0, 3.0)), mock, library
+    return Arc2.open(library, 3, firmware, Arc2ChannelLimits(1.0, 3.0)), mock, library
 
 
 def bound(method):
@@ -103,7 +103,7 @@ def names(mock):
     return [call[0] for call in mock.method_calls]
 
 
-def test_the_driver_calls_what_the_vendor_has(vendor, mocker, firmware):
+def test_driver_calls_fit_the_signatures_of_the_vendor(vendor, mocker, firmware):
     arc, mock, library = specified(vendor, mocker, firmware)
     library.Instrument.assert_called_once_with(3, str(firmware), True)
     assert names(mock)[:2] == ["ground_all", "execute"], "0 V before anything else"
@@ -124,20 +124,20 @@ def test_the_driver_calls_what_the_vendor_has(vendor, mocker, firmware):
         mock.read_slice_open_deferred.assert_called_once_with([0, 1], False)
         assert [n for n in names(mock) if n != "busy"][-2:] == ["ground_all", "execute"]
         mock.reset_mock()
-    assert names(mock) == ["ground_all", "execute"], "nothing is asked on the way out"
+    assert names(mock) == ["ground_all", "execute"], "no query on the exit path"
 
 
-def test_the_mock_refuses_what_the_vendor_refuses(vendor, mocker, firmware):
+def test_mock_refuses_invalid_calls(vendor, mocker, firmware):
     arc, mock, _ = specified(vendor, mocker, firmware)
     with arc, pytest.raises(TypeError):
         mock.read_one(1, 2)
     assert not hasattr(mock, "clear_queue")
 
 
-# --- what is missing ------------------------------------------------------------------------------
+# --- missing parts ---------------------------------------------------------------------------------
 
 
-def test_without_the_library_one_line_says_how_to_get_it(monkeypatch):
+def test_missing_library_error_names_the_installation(monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarc2", None)
     with pytest.raises(
         SetupError, match=r"needs the library pyarc2, which is not installed: pip install 'hwlearn\[arc2\]'"
@@ -145,7 +145,7 @@ def test_without_the_library_one_line_says_how_to_get_it(monkeypatch):
         arc2_library.load_library()
 
 
-def test_a_library_that_does_not_load_says_why(monkeypatch):
+def test_library_that_does_not_load_gives_the_reason(monkeypatch):
     def load(name):
         raise ImportError("libudev is missing")
 
@@ -154,7 +154,7 @@ def test_a_library_that_does_not_load_says_why(monkeypatch):
         arc2_library.load_library()
 
 
-def test_the_driver_itself_needs_no_library(monkeypatch):
+def test_driver_can_be_imported_without_the_library(monkeypatch):
     real = builtins.__import__
 
     def refuse(name, *rest, **more):
@@ -167,22 +167,22 @@ def test_the_driver_itself_needs_no_library(monkeypatch):
     importlib.import_module("hwlearn_drivers.arc2.backend")
 
 
-def test_missing_firmware_is_named_before_the_instrument_is_looked_for(tmp_path):
+def test_missing_firmware_is_an_error_before_any_call(tmp_path):
     world = world_of([[1e-5]])
-    with pytest.raises(SetupError, match=r"backend\.firmware = '.*none\.bin' is no file; name the firmware"):
+    with pytest.raises(SetupError, match=r"backend\.firmware = '.*none\.bin' does not exist; give the firmware"):
         arc2_library.open_vendor(FakeLibrary(world), 0, tmp_path / "none.bin")
     assert not world.calls
 
 
-def test_another_number_says_which_there_are(firmware):
+def test_unknown_number_error_lists_the_connected_instruments(firmware):
     world = world_of([[1e-5]])
     world.numbers = [0, 1]
-    with pytest.raises(LinkError, match=r"no ArC TWO of number 5 on USB: there is 0, 1"):
+    with pytest.raises(LinkError, match=r"no ArC TWO with number 5 on USB \(found 0, 1\)"):
         arc2_library.open_vendor(FakeLibrary(world), 5, firmware)
     assert not world.opened
 
 
-def test_firmware_that_the_instrument_refuses(firmware):
+def test_refused_firmware_is_a_link_error(firmware):
     world = world_of([[1e-5]])
     world.fails["Instrument"] = [VendorError("Could not program FPGA")]
     with pytest.raises(LinkError, match=r"failed while opening ArC TWO 0 with efm03\.bin: Could not program FPGA"):

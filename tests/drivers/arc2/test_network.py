@@ -1,4 +1,4 @@
-"""A crossbar on an ArC TWO as a network: Kirchhoff's volts, clamps, limits and 0 V between two requests."""
+"""A crossbar on an ArC TWO as a network: Kirchhoff's voltages, clamps, limits, and 0 V between requests."""
 
 import math
 from pathlib import Path
@@ -60,7 +60,7 @@ def model():
 # --- phases ---------------------------------------------------------------------------------------
 
 
-def test_the_free_phase_is_kirchhoffs(bench, world):
+def test_free_phase_follows_kirchhoff(bench, world):
     read = bench.measure(X)
     V = model().solve(X)
     np.testing.assert_allclose(read.voltages, V[:, [4, 5]], atol=2e-6)
@@ -69,10 +69,10 @@ def test_the_free_phase_is_kirchhoffs(bench, world):
     assert not read.output_currents.any()
     assert not read.saturated.any()
     assert read.voltage_sigma == pytest.approx(20.48 / 2**18 / math.sqrt(12))
-    assert world.at_rest
+    assert world.at_0_V
 
 
-def test_a_clamp_holds_its_outputs_and_tells_its_current(bench, world):
+def test_clamp_holds_outputs_and_measures_its_current(bench, world):
     read = bench.measure(X, OutputDrive.clamp([[0.1, np.nan], [np.nan, -0.2]]))
     clamped = np.array([[0.1, np.nan], [np.nan, -0.2]])
     V = model().solve(X, clamped=clamped)
@@ -81,10 +81,10 @@ def test_a_clamp_holds_its_outputs_and_tells_its_current(bench, world):
     into = np.array([(g[:, 0] * (V[0, 4] - V[0, :4])).sum(), (g[:, 1] * (V[1, 5] - V[1, :4])).sum()])
     np.testing.assert_allclose(read.output_currents[[0, 1], [0, 1]], into, atol=1e-10)
     assert read.output_currents[0, 1] == read.output_currents[1, 0] == 0
-    assert world.at_rest
+    assert world.at_0_V
 
 
-def test_a_grounded_row_is_held_at_0_V(world, firmware):
+def test_grounded_row_is_held_at_0_V(world, firmware):
     topology = hl.Topology.crossbar(4, 3, inputs=[0, 1], outputs=[0], ground=3)
     with Arc2Backend.open(settings(firmware), topology, LIMITS) as network:
         read = network.measure([[0.3, -0.4]])
@@ -92,7 +92,7 @@ def test_a_grounded_row_is_held_at_0_V(world, firmware):
     np.testing.assert_allclose(read.voltages, V[:, topology.outputs], atol=2e-6)
 
 
-def test_currents_of_the_other_sign_are_turned(world, firmware):
+def test_current_sign_is_corrected(world, firmware):
     world.sign = -1.0
     with Arc2Backend.open(settings(firmware, pulses=None, current_sign=-1), crossbar(), LIMITS) as network:
         np.testing.assert_allclose(network.program(array_of().ravel()).reached, array_of().ravel(), rtol=1e-6)
@@ -101,7 +101,7 @@ def test_currents_of_the_other_sign_are_turned(world, firmware):
         np.testing.assert_allclose(read.source_currents, model().source_currents(V)[:, :3], atol=1e-10)
 
 
-def test_other_nudges_are_refused(bench, world):
+def test_unsupported_nudges_are_refused(bench, world):
     assert bench.nudges == {"clamp"}
     for drive in (OutputDrive.current([[1e-6, 0]]), OutputDrive.resistor([[0.1, 0.1]], 1e-4)):
         with pytest.raises(NetworkError, match="does not support a"):
@@ -110,7 +110,7 @@ def test_other_nudges_are_refused(bench, world):
 
 
 @pytest.mark.parametrize("readout", ["outputs", "nodes"])
-def test_its_clamps_teach_what_those_of_the_twin_teach(bench, readout):
+def test_clamp_gradient_equals_that_of_the_twin(bench, readout):
     targets = np.array([[0.1, 0.0], [0.05, -0.1]])
     rule = hl.GEP(nudge=hl.ClampNudge(), readout=readout)
     twin = KirchhoffTwin(crossbar(), LIMITS, node_readout=True)
@@ -119,7 +119,7 @@ def test_its_clamps_teach_what_those_of_the_twin_teach(bench, readout):
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
-def test_levels_that_come_in_steps_cost_little(bench, world):
+def test_quantised_levels_hardly_change_the_gradient(bench, world):
     world.step_V = 20 / 65535
     targets = np.array([[0.1, 0.0], [0.05, -0.1]])
     rule = hl.GEP(nudge=hl.ClampNudge())
@@ -127,13 +127,13 @@ def test_levels_that_come_in_steps_cost_little(bench, world):
     twin.program(array_of().ravel())
     found, expected = (rule.gradient(net, model(), X, targets, hl.MSE()).values for net in (bench, twin))
     assert found @ expected / np.linalg.norm(found) / np.linalg.norm(expected) > 0.999
-    # inputs are off by half a step at most, and outputs are means of inputs
+    # inputs deviate by at most half a step, and outputs are weighted means of inputs
     np.testing.assert_allclose(
         bench.measure(X).voltages, model().solve(X)[:, [4, 5]], atol=0.5 * world.step_V + 2e-6
     )
 
 
-def test_devices_that_were_never_read_are_read_first_and_once(bench, world):
+def test_devices_are_read_once_before_the_first_measurement(bench, world):
     bench.measure(X[:1])
     assert [call[0] for call in world.calls].count("read_one") == 12
     bench.measure(X[:1])
@@ -144,49 +144,49 @@ def test_devices_that_were_never_read_are_read_first_and_once(bench, world):
 
 
 @pytest.mark.parametrize("x", [[1.01, 0, 0], [0, -1.01, 0], [np.nan, 0, 0], [0.9, -0.9, 0]])
-def test_inputs_beyond_the_limits_are_refused_before_any_call(bench, world, x):
+def test_input_outside_the_limits_is_refused_before_any_call(bench, world, x):
     world.calls.clear()
     with pytest.raises(LimitError):
         bench.measure([x])
     assert not world.calls
 
 
-def test_0_V_counts_among_the_driven_lines(world, firmware):
+def test_0_V_counts_as_a_driven_line(world, firmware):
     limits = hl.Limits(voltage=1.0, drop=0.5, nudge=0.3, current=1e-3, conductance=(1e-6, 1e-4))
     with Arc2Backend.open(settings(firmware), crossbar(), limits) as network:
-        with pytest.raises(LimitError, match=r"sample 1 spreads its lines and 0 V over 800 mV"):
+        with pytest.raises(LimitError, match=r"sample 1 has 800 mV between its lines and 0 V"):
             network.measure([[0.1, 0.2, 0.3], [0.8, 0.7, 0.6]])
         assert "config_channels" not in [call[0] for call in world.calls]
         network.measure([[0.1, 0.2, 0.3]])
 
 
-def test_currents_are_foreseen_from_what_is_known(bench, world):
-    world.siemens[0, 16] = 1.5e-3  # out of the allowed range, though readable at 0.1 V
-    with pytest.raises(LimitError, match=r"are foreseen at row0 \(sample 0\), more than limits\.current = 1 mA"):
+def test_expected_current_above_the_limit_is_refused(bench, world):
+    world.siemens[0, 16] = 1.5e-3  # outside the allowed range, but readable at 0.1 V
+    with pytest.raises(LimitError, match=r"are expected at row0 \(sample 0\), more than limits\.current = 1 mA"):
         bench.measure([[0.5, -0.4, 0.0]])
     assert "config_channels" not in [call[0] for call in world.calls]
     bench.measure([[0.2, -0.2, 0.0]])
-    assert world.at_rest
+    assert world.at_0_V
 
 
-def test_a_device_that_shorted_unseen_ends_the_measurement(bench, world):
+def test_device_shorted_since_its_reading_ends_the_measurement(bench, world):
     bench.measure(X[:1])
     world.siemens[0, 16], world.siemens[1, 16] = 0.05, 0.05
     with pytest.raises(ComplianceError, match=r"row0 draws .*mA in sample 0, more than limits\.current = 1 mA"):
         bench.measure(X)
-    assert world.at_rest
+    assert world.at_0_V
     assert bench.arc.halted
 
 
-def test_a_missing_reading_ends_the_measurement(bench, world):
+def test_missing_reading_ends_the_measurement(bench, world):
     bench.measure(X[:1])
     world.offset_A = math.nan
     with pytest.raises(NetworkError, match=r"has no reading of row0 \(channel 0\) in sample 0"):
         bench.measure(X)
-    assert world.at_rest
+    assert world.at_0_V
 
 
-def test_noise_and_offset_show_as_they_are(bench, world):
+def test_noise_and_offset_appear_in_the_readings(bench, world):
     world.noise_A, world.offset_A = 1e-8, 5e-7
     read = bench.measure(X[:1])
     true = model().source_currents(model().solve(X[:1]))[:, :3]
@@ -195,29 +195,29 @@ def test_noise_and_offset_show_as_they_are(bench, world):
 
 @pytest.mark.parametrize("failure", [VendorError("usb"), PanicException("unwrap"), KeyboardInterrupt()])
 @pytest.mark.parametrize("method", ["config_channels", "execute", "pick_one"])
-def test_what_fails_leaves_0_V_and_the_next_measurement_is_right(bench, world, method, failure):
+def test_measurement_after_a_failure_is_correct(bench, world, method, failure):
     bench.measure(X[:1])
     world.fails[method] = [failure]
     with pytest.raises((LinkError, KeyboardInterrupt)):
         bench.measure(X)
-    assert world.at_rest
+    assert world.at_0_V
     np.testing.assert_allclose(bench.measure(X).voltages, model().solve(X)[:, [4, 5]], atol=2e-6)
 
 
 # --- programming ----------------------------------------------------------------------------------
 
 
-def test_without_pulses_programming_reads_and_says_what_failed(world, firmware):
+def test_programming_without_pulses_reads_and_reports_failures(world, firmware):
     with Arc2Backend.open(settings(firmware, pulses=None), crossbar(), LIMITS) as network:
-        asked = array_of().ravel()
-        asked[3] *= 1.1
-        done = network.program(asked)
+        targets = array_of().ravel()
+        targets[3] *= 1.1
+        done = network.program(targets)
         np.testing.assert_allclose(done.reached, array_of().ravel(), rtol=1e-6)
         assert np.flatnonzero(done.failed).tolist() == [3]
     assert not world.pulses
 
 
-def test_with_pulses_programming_sets(bench, world):
+def test_programming_with_pulses_reaches_its_targets(bench, world):
     world.noise_A = 1e-10
 
     def after(low, high, volts, nanos):
@@ -231,12 +231,12 @@ def test_with_pulses_programming_sets(bench, world):
     assert not done.failed.any()
     np.testing.assert_allclose(done.reached, targets, rtol=0.01)
     assert world.pulses
-    assert world.at_rest
+    assert world.at_0_V
 
 
-def test_programming_that_ends_between_two_devices_brings_0_V(bench, world, monkeypatch):
+def test_interrupt_between_two_devices_sends_0_V(bench, world, monkeypatch):
     def interrupted(array, targets):
-        array.read_now()
+        array.read_at_default()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bench, "_programmer", interrupted)
@@ -247,22 +247,22 @@ def test_programming_that_ends_between_two_devices_brings_0_V(bench, world, monk
     bench.measure(X)
 
 
-def test_an_interrupted_programming_leaves_0_V(bench, world):
+def test_interrupted_programming_leaves_0_V(bench, world):
     world.fails["pulseread_one"] = [KeyboardInterrupt()]
     with pytest.raises(KeyboardInterrupt):
         bench.program(np.full(12, 9e-5))
-    assert world.at_rest
+    assert world.at_0_V
     assert not world.pulses
 
 
 # --- backend --------------------------------------------------------------------------------------
 
 
-def test_every_key_is_on_the_page():
+def test_every_key_is_documented():
     for table in (Arc2Settings, Arc2PulseSettings):
         missing = {key for key in table.model_fields if key != "kind" and f"`{key}`" not in PAGE}
         assert not missing
-    assert "not met hardware" in PAGE
+    assert "not tested on hardware" in PAGE
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_every_key_is_on_the_page():
         {"id": -1},
     ],
 )
-def test_settings_that_make_no_sense_are_refused(firmware, keys):
+def test_invalid_settings_are_refused(firmware, keys):
     with pytest.raises(ValidationError):
         settings(firmware, **keys)
 
@@ -290,16 +290,16 @@ def test_settings_that_make_no_sense_are_refused(firmware, keys):
     ("keys", "limits", "message"),
     [
         ({"read_voltage": 1.5}, LIMITS, r"backend\.read_voltage = 1\.5 V exceeds limits\.voltage = 1 V"),
-        ({"pulses": {**PULSES, "width": ["1 ms", "1 us"]}}, LIMITS, "two rising times"),
+        ({"pulses": {**PULSES, "width": ["1 ms", "1 us"]}}, LIMITS, "two times, the shorter first"),
         (
             {},
             hl.Limits(11.0, 22.0, 1.0, 1e-3, (1e-6, 1e-4)),
-            r"limits\.voltage = 11 V is more than an ArC TWO makes",
+            r"limits\.voltage = 11 V exceeds the 10 V of an ArC TWO channel",
         ),
-        ({"rows": [0, 1, 2, 3, 4]}, LIMITS, "every edge must join a row to a column"),
+        ({"rows": [0, 1, 2, 3, 4]}, LIMITS, "every edge must connect a row to a column"),
     ],
 )
-def test_what_does_not_fit_is_refused_before_the_instrument_is_opened(world, firmware, keys, limits, message):
+def test_settings_that_do_not_fit_are_refused_before_opening(world, firmware, keys, limits, message):
     with pytest.raises(SetupError, match=message):
         Arc2Backend.open(settings(firmware, **keys), crossbar(), limits)
     assert not world.calls
@@ -308,8 +308,8 @@ def test_what_does_not_fit_is_refused_before_the_instrument_is_opened(world, fir
 def test_off_brings_every_channel_to_0_V(world, firmware):
     world.volts[3] = 0.4
     Arc2Backend.off(settings(firmware))
-    assert [call[0] for call in world.calls] == ["Instrument", "ground_all", "execute"], "nothing is asked"
-    assert world.at_rest
+    assert [call[0] for call in world.calls] == ["Instrument", "ground_all", "execute"], "no query"
+    assert world.at_0_V
 
 
 def test_off_is_tried_twice(world, firmware):
@@ -318,7 +318,7 @@ def test_off_is_tried_twice(world, firmware):
     assert [call[0] for call in world.calls] == ["Instrument", "ground_all", "execute"] * 2
 
 
-def test_off_that_cannot_be_sent_says_so_in_capitals(world, firmware):
+def test_off_that_cannot_be_sent_is_reported_in_capitals(world, firmware):
     world.numbers = []
     with pytest.raises(OutputsMayBeOnError, match="OUTPUTS MAY BE ON: EVERY CHANNEL OF ARC TWO 0"):
         Arc2Backend.off(settings(firmware))
@@ -327,7 +327,7 @@ def test_off_that_cannot_be_sent_says_so_in_capitals(world, firmware):
         Arc2Backend.off(settings(firmware))
 
 
-def test_off_without_the_library_says_how_to_get_it(firmware, monkeypatch):
+def test_off_without_the_library_names_the_installation(firmware, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "pyarc2", None)
@@ -335,7 +335,7 @@ def test_off_without_the_library_says_how_to_get_it(firmware, monkeypatch):
         Arc2Backend.off(settings(firmware))
 
 
-def test_a_dry_run_prints_every_call_and_needs_no_library(firmware, capsys, monkeypatch):
+def test_dry_run_prints_every_call_and_needs_no_library(firmware, capsys, monkeypatch):
     import sys
 
     monkeypatch.setitem(sys.modules, "pyarc2", None)
@@ -347,16 +347,16 @@ def test_a_dry_run_prints_every_call_and_needs_no_library(firmware, capsys, monk
     assert lines[-2:] == ["ArC TWO 0 > ground_all()", "ArC TWO 0 > execute()"]
 
 
-def test_the_wire_log_has_every_call(world, firmware, tmp_path):
+def test_wire_log_contains_every_call(world, firmware, tmp_path):
     log = tmp_path / "wire.txt"
     with Arc2Backend.open(settings(firmware, wire_log=log), crossbar(), LIMITS) as network:
         network.measure(X[:1])
         assert network.instruments == ("ArC Instruments ArC TWO 0",)
-    told = [line.split("\t")[3].partition("(")[0] for line in log.read_text().splitlines()]
-    assert told == [call[0] for call in world.calls if call[0] != "busy"]
+    logged = [line.split("\t")[3].partition("(")[0] for line in log.read_text().splitlines()]
+    assert logged == [call[0] for call in world.calls if call[0] != "busy"]
 
 
-def test_reconnecting_is_explicit_and_begins_at_0_V(bench, world):
+def test_reconnect_starts_at_0_V(bench, world):
     world.fails = {"execute": gone(), "Instrument": gone()}
     with pytest.raises(OutputsMayBeOnError):
         bench.measure(X)
