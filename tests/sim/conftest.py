@@ -52,7 +52,7 @@ class Client:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
-    def ask(self, message: bytes) -> bytes:
+    def query(self, message: bytes) -> bytes:
         self.send(message + b"\n")
         return self.line()
 
@@ -84,12 +84,12 @@ class Rack:
         placed = PlacedSmu("smu", model, nodes)
         self.instrument: VirtualInstrument = make_smu(placed, plane, np.random.default_rng(seed), meters=meters)
 
-    def tell(self, *messages: str) -> None:
+    def write(self, *messages: str) -> None:
         """Send messages that have no reply."""
         for message in messages:
             assert self.instrument.execute(message.encode("latin-1")) == b"", f"{message!r} was answered"
 
-    def ask(self, message: str) -> str:
+    def query(self, message: str) -> str:
         """Send a message and return its reply, which there must be."""
         reply = self.instrument.execute(message.encode("latin-1"))
         assert reply.endswith(b"\n"), f"{message!r} was not answered; {self.errors()}"
@@ -97,7 +97,7 @@ class Rack:
 
     def numbers(self, message: str) -> list[float]:
         """Send a query and return the numbers of its reply."""
-        return [float(text) for text in self.ask(message).replace("\t", ",").split(",")]
+        return [float(text) for text in self.query(message).replace("\t", ",").split(",")]
 
     def errors(self) -> list[int]:
         """Take all error codes out of the queue."""

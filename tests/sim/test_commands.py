@@ -26,7 +26,7 @@ DIVIDER = Topology(3, [(0, 1), (1, 2)], inputs=[0], outputs=[1], ground=2, names
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process alone")
-def test_serve_tells_addresses_and_ends_with_ctrl_c(connect):
+def test_serve_prints_addresses_and_stops_with_ctrl_c(connect):
     run = "from hwlearn.cli import main; main()"
     process = subprocess.Popen(
         [sys.executable, "-c", run, "sim", "serve", "virtual-smu", "--json"],
@@ -38,7 +38,7 @@ def test_serve_tells_addresses_and_ends_with_ctrl_c(connect):
         listed = json.loads(process.stdout.readline())["instruments"]
         assert [row["model"] for row in listed] == ["2612B", "2612B", "2612B", "edge card"]
         assert set(listed[0]) == {"name", "model", "address", "node"}
-        assert b"Model 2612B" in connect(listed[0]["address"]).ask(b"*IDN?")
+        assert b"Model 2612B" in connect(listed[0]["address"]).query(b"*IDN?")
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=20)
     finally:
@@ -47,7 +47,7 @@ def test_serve_tells_addresses_and_ends_with_ctrl_c(connect):
     assert (process.returncode, complaints) == (0, b"")
 
 
-def test_a_wrong_bench_is_one_line():
+def test_unknown_bench_error_is_one_line():
     result = CliRunner().invoke(app, ["sim", "serve", "nosuch"])
     assert result.exit_code == 2
     assert "nosuch" in result.stderr
@@ -60,7 +60,7 @@ def shown(bench: VirtualBench) -> str:
     return console.file.getvalue()
 
 
-def test_the_picture_shows_channels_nodes_and_limits():
+def test_live_view_shows_channels_nodes_and_compliance():
     placed = [PlacedSmu("source", "2400", (0,)), PlacedSmu("meter", "2450", (1,))]
     with VirtualBench(DIVIDER, placed, conductances=1e-3, meters=Meters(noise=0.0)) as bench:
         source, meter = bench.instrument("source"), bench.instrument("meter")
@@ -80,7 +80,7 @@ def test_the_picture_shows_channels_nodes_and_limits():
         assert "meter" in console.file.getvalue()
 
 
-def test_the_picture_shows_the_channels_of_a_board():
+def test_live_view_shows_channels_of_board():
     with VirtualBench(Topology.crossbar(8, 4), [PlacedBoard("board")], conductances=1e-5) as bench:
         bench.board("board").exchange(b"SOUR:VOLT 9,0.5;:ROUT:CLOS 2\n")
         lines = shown(bench).splitlines()

@@ -12,7 +12,7 @@ def check(*words):
     return result.exit_code, {row["name"]: row for row in map(json.loads, result.stdout.splitlines())}
 
 
-def test_a_sound_bench_passes_every_check():
+def test_working_bench_passes_all_checks():
     code, rows = check("--set", 'backend.model=["2400", "2450", "2612B", "B2902A"]')
     assert code == 0
     assert {row["result"] for row in rows.values()} == {"pass"}
@@ -26,14 +26,14 @@ def test_a_sound_bench_passes_every_check():
     assert len(set(serials)) == len(serials) == 4
 
 
-def test_offsets_are_found():
+def test_offsets_fail_zero_reading_check():
     code, rows = check("--set", "backend.offset=0.05")
     assert code == 1
     assert rows["zero reading"]["result"] == "fail"
     assert "calibrate" in rows["zero reading"]["advice"]
 
 
-def test_a_reading_worse_than_stated_is_found():
+def test_excess_noise_fails_noise_check():
     """The bench file claims long integration, the instruments are told to read short."""
     code, rows = check("--set", "backend.driver={nplc = 0.01, voltage_sigma = 1e-6}")
     assert code == 1

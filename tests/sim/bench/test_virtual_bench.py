@@ -24,7 +24,7 @@ CROSSBAR = Topology.crossbar(4, 3, inputs=[0, 1, 2], outputs=[0, 1])
 LIMITS = Limits(0.5, 1.0, 0.2, 1e-3, (1e-6, 1e-4))
 
 
-def test_instruments_of_all_models_share_one_circuit(connect):
+def test_all_models_share_one_circuit(connect):
     """Each reads what Kirchhoff says that the others make of its node, to its resolution."""
     topology = Topology(
         5, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 0), (1, 3)], inputs=[1, 2], outputs=[3, 4], ground=0
@@ -43,17 +43,17 @@ def test_instruments_of_all_models_share_one_circuit(connect):
         c.send(b"format.asciiprecision=12 smua.source.func=0 smua.source.leveli=1e-5 smua.source.output=1\n")
         d.send(b":SOUR1:FUNC:MODE CURR;:SOUR1:CURR 0;:SENS1:VOLT:PROT 2;:OUTP1 1\n")
         for client in (a, b, c, d):
-            assert client.ask(b"*OPC?") == b"1"
+            assert client.query(b"*OPC?") == b"1"
         V = Kirchhoff(topology, g).solve([0.3, -0.2], injected=[1e-5, 0.0])
         into = Kirchhoff(topology, g).source_currents(V)[0]
-        assert float(a.ask(b":READ?")) == pytest.approx(into[0], abs=1e-9)
-        assert float(b.ask(b":READ?")) == pytest.approx(into[1], abs=5.01e-10)
-        assert float(c.ask(b"print(smua.measure.v())")) == pytest.approx(V[0, 3], abs=1e-7)
-        assert float(d.ask(b":MEAS:VOLT? (@1)")) == pytest.approx(V[0, 4], abs=1e-7)
+        assert float(a.query(b":READ?")) == pytest.approx(into[0], abs=1e-9)
+        assert float(b.query(b":READ?")) == pytest.approx(into[1], abs=5.01e-10)
+        assert float(c.query(b"print(smua.measure.v())")) == pytest.approx(V[0, 3], abs=1e-7)
+        assert float(d.query(b":MEAS:VOLT? (@1)")) == pytest.approx(V[0, 4], abs=1e-7)
         np.testing.assert_allclose(bench.plane.node_voltages(), V[0], rtol=1e-9, atol=1e-12)
 
 
-def test_the_listing_tells_where_everything_is():
+def test_instruments_are_listed_with_addresses_and_nodes():
     placed = [
         PlacedSmu("one", "2612B", (0, 1)),
         PlacedSmu("two", "2400", (5,)),
@@ -73,7 +73,7 @@ def test_the_listing_tells_where_everything_is():
     bench.close()
 
 
-def test_truth_is_that_of_a_twin():
+def test_true_values_are_those_of_a_twin_with_same_seed():
     flaws = Imperfections(device_spread=0.2, stuck_fraction=0.2)
     bench = VirtualBench(
         CROSSBAR, [], conductances=2e-5, conductance=LIMITS.conductance, imperfections=flaws, seed=4
@@ -85,7 +85,7 @@ def test_truth_is_that_of_a_twin():
     np.testing.assert_allclose(bench.true_outputs(x), twin.true_outputs(x), rtol=1e-9)
 
 
-def test_a_further_instrument_leaves_the_noise_of_the_others():
+def test_adding_an_instrument_does_not_change_noise_of_others():
     def reading(*more: PlacedSmu) -> bytes:
         bench = VirtualBench(CROSSBAR, [PlacedSmu("one", "2400", (0,)), *more], conductances=1e-5, seed=9)
         return bench.instrument("one").execute(b":OUTP 1;:READ?")
@@ -107,12 +107,12 @@ def test_a_further_instrument_leaves_the_noise_of_the_others():
         ),
     ],
 )
-def test_benches_that_make_no_sense(placed, error, text):
+def test_invalid_benches_are_refused(placed, error, text):
     with pytest.raises(error, match=text):
         VirtualBench(CROSSBAR, placed, conductances=1e-5)
 
 
-def test_a_wire_that_cannot_be_had_leaves_nothing_open(rack):
+def test_failed_start_leaves_nothing_open(rack):
     with VirtualBench(CROSSBAR, [PlacedSmu("a", "2400", (0,))], conductances=1e-5) as first:
         taken = int(first.address("a").split("::")[2])
         second = VirtualBench(
@@ -128,7 +128,7 @@ def test_a_wire_that_cannot_be_had_leaves_nothing_open(rack):
 
 
 @pytest.mark.parametrize("model", ["2400", "2450", "2612B", "B2902A", ["B2902A", "2400"]])
-def test_the_drivers_read_the_truth_through_every_model(model):
+def test_driver_readings_agree_with_true_values_for_every_model(model):
     settings = VirtualSmuSettings(model=model, noise=0.0, device_spread=0.1, seed=2)
     x = np.array([[0.1, 0.2, -0.3], [0.4, -0.4, 0.1]])
     with VirtualSmuBackend().open(settings, CROSSBAR, LIMITS) as network:
@@ -146,7 +146,7 @@ def test_the_drivers_read_the_truth_through_every_model(model):
         np.testing.assert_allclose(both.plus.output_currents, model_of.output_currents(clamped), atol=2e-8)
 
 
-def test_closing_the_network_ends_the_bench(connect):
+def test_closing_network_stops_bench(connect):
     network = VirtualSmuBackend().open(VirtualSmuSettings(edges=1e-5), CROSSBAR, LIMITS)
     address = network.bench.instruments[0]["address"]
     network.measure([[0.1, 0.1, 0.1]])
@@ -157,7 +157,7 @@ def test_closing_the_network_ends_the_bench(connect):
         connect(address)
 
 
-def test_limits_trip_through_the_drivers(wait_until):
+def test_drivers_report_compliance(wait_until):
     limits = Limits(0.5, 1.0, 0.2, 1e-6, (1e-6, 1e-4))
     with VirtualSmuBackend().open(VirtualSmuSettings(model="2612B", edges=1e-4), CROSSBAR, limits) as network:
         with pytest.raises(ComplianceError):
@@ -167,7 +167,7 @@ def test_limits_trip_through_the_drivers(wait_until):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
-def test_the_backend_over_pseudo_terminals():
+def test_backend_works_over_pseudo_terminals():
     settings = VirtualSmuSettings(wire="pty", noise=0.0)
     with VirtualSmuBackend().open(settings, CROSSBAR, LIMITS) as network:
         x = [[0.1, 0.2, 0.3]]
@@ -182,6 +182,6 @@ def test_the_backend_over_pseudo_terminals():
         ({"model": []}, "no virtual model ''"),
     ],
 )
-def test_settings_that_are_wrong(settings, text):
+def test_invalid_settings_are_refused(settings, text):
     with pytest.raises(SetupError, match=text):
         VirtualSmuBackend().open(VirtualSmuSettings(**settings), CROSSBAR, LIMITS)

@@ -20,13 +20,13 @@ class Talk:
         self.bench = bench
         self.board: VirtualBoard = bench.board("board")
 
-    def ask(self, message: str) -> str:
+    def query(self, message: str) -> str:
         """Send a message and return its reply, which there must be."""
         reply = self.board.exchange(message.encode() + b"\n")
         assert reply.endswith(b"\n"), f"{message!r} was not answered"
         return reply[:-1].decode()
 
-    def tell(self, *messages: str) -> None:
+    def write(self, *messages: str) -> None:
         """Send messages that have no reply, and make sure that none was refused."""
         for message in messages:
             assert self.board.exchange(message.encode() + b"\n") == b"", f"{message!r} was answered"
@@ -44,12 +44,12 @@ class Talk:
 
     def volts(self) -> list[float]:
         """Return what the board measures at its four outputs."""
-        return [float(text) for text in self.ask("MEAS:VOLT?").split(",")[:4]]
+        return [float(text) for text in self.query("MEAS:VOLT?").split(",")[:4]]
 
     def errors(self) -> list[int]:
         """Take all error codes out of the queue."""
         codes = []
-        while (code := int(self.ask("SYST:ERR?").split(",")[0])) != 0:
+        while (code := int(self.query("SYST:ERR?").split(",")[0])) != 0:
             codes.append(code)
         return codes
 

@@ -33,7 +33,7 @@ def opened(topology=CROSSBAR, **keys):
 
 @pytest.mark.parametrize("wire", WIRES)
 @pytest.mark.parametrize("topology", [CROSSBAR, RANDOM], ids=["crossbar", "random"])
-def test_the_driver_reads_the_truth(topology, wire):
+def test_driver_readings_agree_with_true_values(topology, wire):
     rng = np.random.default_rng(0)
     x = rng.uniform(-1, 1, (40, topology.n_inputs))
     with opened(topology, wire=wire, device_spread=0.1, gain=3e-3, offset="3 mV", seed=2) as network:
@@ -53,7 +53,7 @@ def test_the_driver_reads_the_truth(topology, wire):
         assert network.measurements == 40 + 3 * 40
 
 
-def test_every_spelling_of_its_address_opens_it():
+def test_socket_and_visa_addresses_open_the_board():
     with VirtualBench(CROSSBAR, [PlacedBoard(BOARD)], conductances=2e-5) as bench:
         port = bench.address(BOARD).split("::")[2]
         for address in (f"socket://127.0.0.1:{port}", f"TCPIP::127.0.0.1::{port}::SOCKET"):
@@ -62,7 +62,7 @@ def test_every_spelling_of_its_address_opens_it():
                 np.testing.assert_allclose(network.measure(np.zeros((1, 8))).voltages, 0, atol=STEP)
 
 
-def test_the_boards_own_sequences_are_used_through_the_wrapper():
+def test_virtual_network_uses_measurement_sequences_of_board():
     x = np.full((5, 8), 0.3)
     with opened() as network:
         scans = network.bench.board(BOARD).controller
@@ -71,7 +71,7 @@ def test_the_boards_own_sequences_are_used_through_the_wrapper():
         assert scans.scans - before == 2 * 5, "a board that finds the nudges reads free and nudged outputs once"
 
 
-def test_an_uncalibrated_board_is_off_by_its_converters():
+def test_uncalibrated_board_shows_converter_errors():
     x = np.zeros((1, 8))
     keys = {"gain": 3e-3, "offset": "3 mV", "seed": 2}
     with opened(**keys, calibrated=False) as network:
@@ -80,14 +80,14 @@ def test_an_uncalibrated_board_is_off_by_its_converters():
         assert np.abs(network.measure(x).voltages).max() < 2 * STEP
 
 
-def test_readings_are_as_noisy_as_stated():
+def test_noise_of_readings_agrees_with_stated_sigma():
     with opened(read_noise="1 mV", averages=16) as network:
         read = network.measure(np.zeros((500, 8)))
         assert read.voltages.std() == pytest.approx(read.voltage_sigma, rel=0.1)  # 2000 readings: 6 sigma
         assert read.voltage_sigma == pytest.approx(0.25e-3, rel=0.01)
 
 
-def test_stuck_edges_and_devices_are_those_of_a_twin():
+def test_devices_are_those_of_a_twin_with_same_seed():
     flaws = Imperfections(device_spread=0.2, stuck_fraction=0.1)
     twin = KirchhoffTwin(CROSSBAR, LIMITS, flaws, seed=3, edge_law=EDGE_LAW)
     target = np.exp(np.random.default_rng(1).uniform(np.log(1.2e-5), np.log(4e-4), 32))
@@ -98,7 +98,7 @@ def test_stuck_edges_and_devices_are_those_of_a_twin():
         np.testing.assert_allclose(programmed.reached, EDGE_LAW.siemens(EDGE_LAW.nearest(target)), rtol=1e-9)
 
 
-def test_the_firmware_keeps_the_limits_of_the_bench():
+def test_firmware_enforces_limits_of_bench():
     with opened() as network:
         board = network.bench.board(BOARD)
         with pytest.raises(LimitError):
@@ -109,7 +109,7 @@ def test_the_firmware_keeps_the_limits_of_the_bench():
         assert LIMITS.conductance[0] <= reachable[0] < reachable[1] <= LIMITS.conductance[1]
 
 
-def test_closing_the_network_leaves_the_board_safe_and_ends_its_wire(connect):
+def test_closing_network_makes_board_safe_and_stops_serving(connect):
     network = opened()
     address, board = network.bench.address(BOARD), network.bench.board(BOARD)
     network.measure(np.ones((1, 8)))
@@ -119,7 +119,7 @@ def test_closing_the_network_leaves_the_board_safe_and_ends_its_wire(connect):
         connect(address)
 
 
-def test_the_wire_log_holds_every_byte(tmp_path):
+def test_wire_log_contains_commands(tmp_path):
     with opened(wire_log=str(tmp_path / "wire.log")) as network:
         network.measure(np.zeros((1, 8)))
     assert "SEQ:FREE?" in (tmp_path / "wire.log").read_text()
@@ -134,12 +134,12 @@ def test_the_wire_log_holds_every_byte(tmp_path):
         ({}, hl.Topology.crossbar(9, 3), "9 inputs"),
     ],
 )
-def test_settings_that_are_wrong(keys, topology, text):
+def test_invalid_settings_are_refused(keys, topology, text):
     with pytest.raises(SetupError, match=text):
         opened(topology, **keys)
 
 
-def test_the_emulated_board_needs_a_checkout(monkeypatch, tmp_path):
+def test_emulated_board_needs_a_checkout(monkeypatch, tmp_path):
     real = board_build.firmware_folder()
     monkeypatch.setattr("hwlearn_sim.board.emulated.firmware_folder", lambda: tmp_path)
     assert real.is_dir()
@@ -148,7 +148,7 @@ def test_the_emulated_board_needs_a_checkout(monkeypatch, tmp_path):
 
 
 @pytest.mark.skipif(shutil.which("avr-gcc") is None, reason="the emulated board needs avr-gcc and libsimavr")
-def test_the_emulated_board_measures_what_the_native_one_does():
+def test_emulated_and_native_board_measure_the_same():
     rng = np.random.default_rng(4)
     x, y = rng.uniform(-1, 1, (3, 8)), rng.uniform(-0.2, 0.2, (3, 4))
     target = np.exp(rng.uniform(np.log(1.1e-5), np.log(4e-4), 32))
@@ -161,7 +161,7 @@ def test_the_emulated_board_measures_what_the_native_one_does():
     np.testing.assert_array_equal(read[0], read[1])
 
 
-def test_an_emulator_that_cannot_be_built_is_one_line(monkeypatch, tmp_path):
+def test_error_of_unavailable_emulator_is_one_line(monkeypatch, tmp_path):
     (tmp_path / "emu").mkdir()
     (tmp_path / "emu" / "refboard_emu.py").write_text(
         "class EmulatedBoard:\n    def __init__(self):\n        raise OSError('no libsimavr\\nmore of it')\n"

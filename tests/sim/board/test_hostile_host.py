@@ -19,7 +19,7 @@ ZERO = [0x8000] * 8
 def narrow(talk):
     """A board whose driver has narrowed its limits, as a bench does."""
     one = talk()
-    one.tell("SOUR:LIM:VOLT 0.5", "SOUR:LIM:NUDG 0.2", "SOUR:LIM:EDGE 5,243", "SEQ:SIDE 1")
+    one.write("SOUR:LIM:VOLT 0.5", "SOUR:LIM:NUDG 0.2", "SOUR:LIM:EDGE 5,243", "SEQ:SIDE 1")
     return one
 
 
@@ -38,13 +38,13 @@ def narrow(talk):
         "SEQ:SETT 60000",
     ],
 )
-def test_text_beyond_the_limits(narrow, message):
+def test_setting_beyond_limits_is_rejected(narrow, message):
     edges = narrow.board.edge_codes().tolist()
     assert narrow.board.exchange(message.encode() + b"\n") == b""
     assert narrow.errors() == [-222]
     assert narrow.board.is_safe
     assert narrow.board.edge_codes().tolist() == edges
-    limits = [narrow.ask(f"SOUR:LIM:{name}?") for name in ("VOLT", "NUDG", "EDGE")]
+    limits = [narrow.query(f"SOUR:LIM:{name}?") for name in ("VOLT", "NUDG", "EDGE")]
     assert limits == ["0.500000", "0.200000", "5,243"]
 
 
@@ -57,7 +57,7 @@ def test_text_beyond_the_limits(narrow, message):
         ("EDGE:DATA ", [*[128] * 31, 244]),
     ],
 )
-def test_one_word_beyond_the_limits_moves_nothing(narrow, message, codes):
+def test_block_with_one_word_beyond_limits_changes_nothing(narrow, message, codes):
     native = narrow.board.controller
     moves, scans = native.loads, native.scans
     assert narrow.send(message, codes) == b""
@@ -66,14 +66,14 @@ def test_one_word_beyond_the_limits_moves_nothing(narrow, message, codes):
     assert narrow.board.edge_codes().tolist() == [128] * 32
 
 
-def test_a_nudge_too_far_from_the_free_reading_is_not_made(narrow):
+def test_nudge_too_far_from_free_reading_is_not_applied(narrow):
     far = 0x8000 + round(0.25 * 65536 / 5)  # within the volts, but not within 200 mV of 0 V
     words = narrow.codes(narrow.send("SEQ:NUDG? ", [*ZERO, far, 0xFFFF, 0xFFFF, 0xFFFF]))
     assert words[0] == 1
     assert words[1:] == [32000] * 4
 
 
-def test_a_damaged_block_moves_nothing(narrow):
+def test_damaged_block_changes_nothing(narrow):
     data = bytearray(encode_codes([0x8000 + 1000] * 8))
     data[3] ^= 0x01
     moves = narrow.board.controller.loads

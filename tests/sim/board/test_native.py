@@ -20,7 +20,7 @@ def on(record: BoardRecord | None = None) -> NativeBoard:
     return board
 
 
-def ask(board: NativeBoard, message: bytes) -> bytes:
+def query(board: NativeBoard, message: bytes) -> bytes:
     board.receive(message + b"\n")
     return board.transmit()
 
@@ -28,7 +28,7 @@ def ask(board: NativeBoard, message: bytes) -> bytes:
 RECORD = BoardRecord("T-1", 2_000_000, 500_000)
 
 
-def test_the_analog_world_is_asked_with_what_stands():
+def test_callback_receives_switches_and_dac_volts():
     board = on(RECORD)
     seen = []
 
@@ -37,23 +37,23 @@ def test_the_analog_world_is_asked_with_what_stands():
         return np.arange(ADCS) * 0.1
 
     board.attach(analog, lambda codes: None)
-    said = ask(board, b"SOUR:VOLT 1,0.5;:MEAS:VOLT?")
+    said = query(board, b"SOUR:VOLT 1,0.5;:MEAS:VOLT?")
     np.testing.assert_allclose([float(v) for v in said.split(b",")], np.arange(ADCS) * 0.1, atol=5e-5)
     switches, volts = seen[-1]
     assert switches == 0
     np.testing.assert_allclose(volts, [0, 0.5, *[0] * 14], atol=5e-5)
 
 
-def test_edges_are_told_when_they_move():
+def test_edge_callback_receives_new_codes():
     board = on(RECORD)
     seen = []
     board.attach(lambda switches, volts: np.zeros(ADCS), seen.append)
-    assert ask(board, b"EDGE:CODE 3,77;CODE? 3") == b"77\n"
+    assert query(board, b"EDGE:CODE 3,77;CODE? 3") == b"77\n"
     assert [codes.tolist() for codes in seen] == [[128, 128, 128, 77, *[128] * 28]]
     assert board.edge_codes().tolist() == seen[0].tolist()
 
 
-def test_a_transfer_answers_by_superposition_and_is_forgotten():
+def test_transfer_matrix_replaces_callback_until_discarded():
     board = on(RECORD)
     matrix = np.zeros((ADCS, DACS))
     matrix[2, 1] = 0.5
@@ -65,16 +65,16 @@ def test_a_transfer_answers_by_superposition_and_is_forgotten():
 
     board.attach(analog, lambda codes: None)
     for _ in range(3):
-        assert float(ask(board, b"SOUR:VOLT 1,1;:MEAS:VOLT? 2")) == pytest.approx(0.5, abs=5e-5)
+        assert float(query(board, b"SOUR:VOLT 1,1;:MEAS:VOLT? 2")) == pytest.approx(0.5, abs=5e-5)
     assert asked == [0]
     board.forget_transfers()
-    ask(board, b"MEAS:VOLT? 2")
+    query(board, b"MEAS:VOLT? 2")
     assert asked == [0, 0]
     with pytest.raises(ValueError, match="shape"):
         board.set_transfer(0, np.zeros((4, 16)))
 
 
-def test_what_a_callback_raises_comes_out_and_the_firmware_sees_a_dead_converter():
+def test_callback_exception_is_raised_and_firmware_sees_failed_adc():
     board = on(RECORD)
 
     def analog(switches, volts):
@@ -84,10 +84,10 @@ def test_what_a_callback_raises_comes_out_and_the_firmware_sees_a_dead_converter
     with pytest.raises(ZeroDivisionError, match="analog world"):
         board.receive(b"MEAS:VOLT? 0\n")
     assert board.transmit() == b""
-    assert ask(board, b"SYST:ERR?").startswith(b"-365")
+    assert query(board, b"SYST:ERR?").startswith(b"-365")
 
 
-def test_converters_have_the_errors_that_they_are_given():
+def test_converters_have_given_errors():
     board = on(RECORD)
     board.set_converters(0.01, 0.002, np.full(ADCS, -0.02), 0.003, 0.0, 1)
     stood = []
@@ -97,41 +97,41 @@ def test_converters_have_the_errors_that_they_are_given():
         return np.full(ADCS, 1.0)
 
     board.attach(analog, lambda codes: None)
-    assert float(ask(board, b"SOUR:VOLT 0,1;:MEAS:VOLT? 5")) == pytest.approx(0.98 + 0.003, abs=5e-5)
+    assert float(query(board, b"SOUR:VOLT 0,1;:MEAS:VOLT? 5")) == pytest.approx(0.98 + 0.003, abs=5e-5)
     assert stood[0][0] == pytest.approx(1.01 + 0.002, abs=5e-5)
     assert stood[0][1] == pytest.approx(0.002)
 
 
-def test_moves_outside_what_is_allowed_are_counted():
+def test_dac_updates_outside_allowed_codes_are_counted():
     board = on(RECORD)
     board.allow(np.full(DACS, 30000), np.full(DACS, 35000))
-    ask(board, b"SOUR:VOLT 0,0.1;*OPC?")
+    query(board, b"SOUR:VOLT 0,0.1;*OPC?")
     assert board.violations == 0
-    ask(board, b"SOUR:VOLT 0,1;*OPC?")
+    query(board, b"SOUR:VOLT 0,1;*OPC?")
     assert board.violations == 1
     assert board.loads == 2
 
 
-def test_a_power_failure_while_the_record_is_written():
+def test_power_failure_during_record_write_keeps_old_record():
     board = on(RECORD)
     before = bytes(board.eeprom[0:338])
-    ask(board, b"CAL:UNL T-1;*OPC?")
+    query(board, b"CAL:UNL T-1;*OPC?")
     board.lose_power_after(20)
     board.receive(b"CAL:DATA " + encode_block(BoardRecord("T-1", 1_000_000, 100_000).encode()) + b"\n")
     assert not board.is_on
     board.power_on()
     assert bytes(board.eeprom[0:338]) == before
-    assert ask(board, b"SOUR:LIM:VOLT?") == b"2.000000\n"
+    assert query(board, b"SOUR:LIM:VOLT?") == b"2.000000\n"
 
 
-def test_time_passes_only_when_it_is_let():
+def test_time_advances_only_on_request():
     board = on(RECORD)
     board.attach(lambda switches, volts: np.zeros(ADCS), lambda codes: None)
-    ask(board, b"SYST:WDOG 100;:SOUR:VOLT 0,1;*OPC?")
+    query(board, b"SYST:WDOG 100;:SOUR:VOLT 0,1;*OPC?")
     began = board.now_us
     board.advance_us(99_000)
     assert board.dac_codes()[0] != 0x8000
     board.advance_us(2_000)
     assert board.dac_codes() == [0x8000] * DACS
     assert board.now_us - began == 101_000
-    assert ask(board, b"SYST:WDOG:TRIP?") == b"1\n"
+    assert query(board, b"SYST:WDOG:TRIP?") == b"1\n"

@@ -52,16 +52,16 @@ def test_transfer_matrix_agrees_with_plane(graph, switches, seed):
     np.testing.assert_allclose(matrix @ volts, circuit.output_volts(), atol=1e-12)
 
 
-def test_no_shortcut_where_a_source_could_reach_its_limit(talk):
+def test_no_transfer_matrix_if_a_dac_can_reach_its_limit(talk):
     one = talk()
     one.send("EDGE:DATA ", [0] * 32)
-    one.tell("SOUR:VOLT 0,2.4", "SOUR:VOLT 1,-2.4")
+    one.write("SOUR:VOLT 0,2.4", "SOUR:VOLT 1,-2.4")
     assert one.bench.true_conductances[0] == pytest.approx(1 / 130)
     assert any(channel.operating_point.limited for channel in one.bench.plane.channels())
     expected = one.bench.plane.node_voltages()[one.bench.topology.outputs]
     np.testing.assert_allclose(one.volts(), expected, atol=STEP)
     ideal = one.bench.true_outputs([[2.4, -2.4, 0, 0, 0, 0, 0, 0]])[0]
-    one.tell("SOUR:VOLT 1,0")
+    one.write("SOUR:VOLT 1,0")
     assert abs(one.volts()[0] - ideal[0]) > 0.01
 
 
@@ -73,7 +73,7 @@ def test_no_shortcut_where_a_source_could_reach_its_limit(talk):
         (Topology.crossbar(11, 3, inputs=[0]), "33 edges, the reference board 32"),
     ],
 )
-def test_a_network_larger_than_the_board(graph, text):
+def test_network_larger_than_board_is_refused(graph, text):
     with pytest.raises(SetupError, match=text):
         VirtualBench(graph, [PlacedBoard("board")], conductances=1e-5)
 
@@ -81,15 +81,15 @@ def test_a_network_larger_than_the_board(graph, text):
 # --- alone -----------------------------------------------------------------------------------------------
 
 
-def test_it_reads_free_outputs_and_nudged_ones(talk):
+def test_board_measures_free_and_nudged_outputs(talk):
     one = talk(flaws=Imperfections(device_spread=0.1), seed=3)
     assert one.bench.true_conductances != pytest.approx(float(EDGE_LAW.siemens(np.array(128))), rel=0.01)
     volts = [0.5, -0.25, 0.125, 1.0, -1.0, 0.75, 0.0, 0.3]
     nudges = [0.25, -0.1, 0.3, 0.0]
-    one.tell(*(f"SOUR:VOLT {k},{v}" for k, v in enumerate([*volts, *nudges])))
+    one.write(*(f"SOUR:VOLT {k},{v}" for k, v in enumerate([*volts, *nudges])))
     free = one.bench.true_outputs([volts])[0]
     np.testing.assert_allclose(one.volts(), free, atol=2 * STEP)
-    one.tell("ROUT:CLOS 5")  # outputs 0 and 2
+    one.write("ROUT:CLOS 5")  # outputs 0 and 2
     kappa = one.bench.plane.topology.fixed_conductances
     Z = Kirchhoff(CROSSBAR, one.bench.true_conductances).output_impedance()
     closed = np.diag([1.0, 0.0, 1.0, 0.0] * kappa)
@@ -99,7 +99,7 @@ def test_it_reads_free_outputs_and_nudged_ones(talk):
     np.testing.assert_allclose(one.bench.plane.node_voltages()[CROSSBAR.outputs], nudged, atol=3 * STEP)
 
 
-def test_its_devices_are_those_of_a_twin(talk):
+def test_devices_are_those_of_a_twin_with_same_seed(talk):
     flaws = Imperfections(device_spread=0.2, stuck_fraction=0.2)
     one = talk(flaws=flaws, seed=4)
     one.send("EDGE:DATA ", list(range(60, 92)))
@@ -108,7 +108,7 @@ def test_its_devices_are_those_of_a_twin(talk):
     np.testing.assert_allclose(one.bench.true_conductances, twin.true_conductances, rtol=1e-12)
 
 
-def test_noise_follows_from_the_seed_and_is_as_large_as_said(talk):
+def test_noise_repeats_with_seed_and_has_stated_size(talk):
     def readings(seed: int) -> np.ndarray:
         one = talk(seed=seed, noise_V=1e-3)
         words = one.codes(one.send("SEQ:FREE? ", [0x8000] * 8 * 150))
@@ -123,7 +123,7 @@ def test_noise_follows_from_the_seed_and_is_as_large_as_said(talk):
 # --- what the record says of it --------------------------------------------------------------------------
 
 
-def test_the_record_knows_the_converters_when_calibrated_and_never_the_edges():
+def test_calibrated_record_contains_converter_errors_but_nominal_edges():
     parts = BoardParts.drawn(np.random.default_rng(0), gain=2e-3, offset_V=3e-3)
     known, nominal = parts.record("A-1", True), parts.record("A-1", False)
     assert {edge for record in (known, nominal) for edge in record.edges} == {(100_000_000, 1300)}
@@ -137,10 +137,10 @@ def test_the_record_knows_the_converters_when_calibrated_and_never_the_edges():
 
 
 @pytest.mark.parametrize("calibrated", [True, False])
-def test_a_calibrated_board_drives_and_reads_true_volts(talk, calibrated):
+def test_calibrated_board_sources_and_measures_true_volts(talk, calibrated):
     one = talk(gain=5e-3, offset_V=5e-3, calibrated=calibrated, seed=1)
     x = [1.5, -1.0, 0.5, 0.25, -0.25, 0.0, 1.0, 2.0]
-    one.tell(*(f"SOUR:VOLT {k},{v}" for k, v in enumerate(x)))
+    one.write(*(f"SOUR:VOLT {k},{v}" for k, v in enumerate(x)))
     driven = np.abs(one.bench.plane.node_voltages()[:8] - x).max()
     read = np.abs(one.volts() - one.bench.plane.node_voltages()[CROSSBAR.outputs]).max()
     assert (driven < STEP, read < STEP) == (calibrated, calibrated)
@@ -149,12 +149,12 @@ def test_a_calibrated_board_drives_and_reads_true_volts(talk, calibrated):
 # --- with other instruments ------------------------------------------------------------------------------
 
 
-def test_the_board_and_a_source_share_one_circuit(talk):
+def test_board_and_smu_share_one_circuit(talk):
     """Superposition: what the board reads is its own drive plus what another source pushes in."""
     one = talk(PlacedSmu("smu", "2450", (int(CROSSBAR.outputs[1]),)))
     smu = one.bench.instrument("smu")
     smu.execute(b":OUTP:SMOD HIMP")  # off as others are: by nature it holds 0 V with a small current
-    one.tell("SOUR:VOLT 0,1")
+    one.write("SOUR:VOLT 0,1")
     alone = one.volts()
     smu.execute(b":SOUR:FUNC CURR;:SOUR:CURR 2e-5;:SOUR:CURR:VLIM 5;:OUTP 1")
     model = Kirchhoff(CROSSBAR, one.bench.true_conductances)
@@ -162,14 +162,14 @@ def test_the_board_and_a_source_share_one_circuit(talk):
     np.testing.assert_allclose(one.volts(), alone + 2e-5 * Z[:, 1], atol=2 * STEP)
     assert 2e-5 * Z[1, 1] > 20 * STEP
     smu.execute(b":SOUR:CURR 0")
-    one.tell("SOUR:VOLT 0,-0.5")
+    one.write("SOUR:VOLT 0,-0.5")
     expected = model.solve([[-0.5, *[0] * 7]])[0, CROSSBAR.outputs[1]]
     assert float(smu.execute(b":MEAS:VOLT?").split(b",")[0]) == pytest.approx(expected, abs=STEP)
     smu.execute(b":OUTP 0")
     np.testing.assert_allclose(one.volts(), model.solve([[-0.5, *[0] * 7]])[0, 8:], atol=STEP)
 
 
-def test_sequences_see_the_other_source_too(talk):
+def test_sequences_include_current_of_other_source(talk):
     one = talk(PlacedSmu("smu", "2450", (int(CROSSBAR.outputs[0]),)))
     one.bench.instrument("smu").execute(b":SOUR:FUNC CURR;:SOUR:CURR 1e-5;:SOUR:CURR:VLIM 5;:OUTP 1")
     x = [[1.0, 0, 0, 0, 0, 0, 0, 0], [0, -1.0, 0.5, 0, 0, 0, 0, 0]]
@@ -181,13 +181,13 @@ def test_sequences_see_the_other_source_too(talk):
     np.testing.assert_allclose(one.bench.plane.node_voltages()[:8], 0, atol=1e-12, err_msg="a sequence ends safe")
 
 
-def test_edges_have_one_programmer():
+def test_edge_with_two_programmers_is_refused():
     with pytest.raises(SetupError, match="another card programs already"):
         VirtualBench(
             CROSSBAR, [PlacedBoard("board"), PlacedCard("card", EvenSteps(1e-6, 1e-4), (3,))], conductances=1e-5
         )
 
 
-def test_a_bench_takes_one_board():
+def test_bench_with_two_boards_is_refused():
     with pytest.raises(SetupError, match="one board"):
         VirtualBench(CROSSBAR, [PlacedBoard("a"), PlacedBoard("b")], conductances=1e-5)

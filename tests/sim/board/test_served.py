@@ -46,7 +46,7 @@ class Terminal:
             line += os.read(self.number, 65536)
         return line[:-1]
 
-    def ask(self, message: bytes) -> bytes:
+    def query(self, message: bytes) -> bytes:
         self.send(message + b"\n")
         return self.line()
 
@@ -78,19 +78,19 @@ def terminal() -> Iterator[Callable[[str], Terminal]]:
         one.close()
 
 
-def test_it_speaks_over_tcp_and_clients_may_come_and_go(connect):
+def test_board_answers_successive_tcp_clients(connect):
     with served() as bench:
         for volts in (b"0.5", b"-0.25"):
             client = connect(bench.address("board"))
-            assert client.ask(b"*IDN?").startswith(b"hwlearn,REFBOARD,VIRTUAL-0,")
-            assert float(client.ask(b"SOUR:VOLT 0," + volts + b";VOLT? 0")) == pytest.approx(
+            assert client.query(b"*IDN?").startswith(b"hwlearn,REFBOARD,VIRTUAL-0,")
+            assert float(client.query(b"SOUR:VOLT 0," + volts + b";VOLT? 0")) == pytest.approx(
                 float(volts), abs=4e-5
             )
             client.close()
 
 
 @needs_pty
-def test_it_speaks_over_a_pseudo_terminal_byte_by_byte(terminal):
+def test_board_accepts_single_bytes_over_pseudo_terminal(terminal):
     with served(wire="pty") as bench:
         client = terminal(bench.address("board"))
         for byte in b"SYST:CAP?\n":
@@ -98,11 +98,11 @@ def test_it_speaks_over_a_pseudo_terminal_byte_by_byte(terminal):
         assert client.line() == b"1,8,4,32,256,3072"
 
 
-def test_the_watchdog_acts_while_nobody_talks(connect, wait_until):
+def test_watchdog_acts_without_traffic(connect, wait_until):
     with served(PlacedSmu("smu", "2450", (8,))) as bench:
         board, client = bench.board("board"), connect(bench.address("board"))
         began = time.monotonic()
-        assert client.ask(b"SYST:WDOG 400;:SOUR:VOLT 0,1;:ROUT:CLOS 2;*OPC?") == b"1"
+        assert client.query(b"SYST:WDOG 400;:SOUR:VOLT 0,1;:ROUT:CLOS 2;*OPC?") == b"1"
         assert not board.is_safe
         assert bench.plane.node_voltages()[0] == pytest.approx(1.0, abs=1e-4)
         client.close()
@@ -110,11 +110,11 @@ def test_the_watchdog_acts_while_nobody_talks(connect, wait_until):
         assert time.monotonic() - began >= 0.4
         wait_until(lambda: not bench.plane.node_voltages().any())
         again = connect(bench.address("board"))
-        assert again.ask(b"SYST:WDOG:TRIP?") == b"1"
-        assert again.ask(b"SOUR:VOLT 0,1\nSYST:ERR?").startswith(b"-240")
+        assert again.query(b"SYST:WDOG:TRIP?") == b"1"
+        assert again.query(b"SOUR:VOLT 0,1\nSYST:ERR?").startswith(b"-240")
 
 
-def test_a_block_that_stops_coming_is_given_up(connect):
+def test_incomplete_block_times_out(connect):
     with served() as bench:
         client = connect(bench.address("board"))
         client.send(b"EDGE:DATA #266" + bytes(20))
@@ -127,10 +127,10 @@ def test_a_block_that_stops_coming_is_given_up(connect):
             if ready:
                 break
         assert client.line().startswith(b"-161")
-        assert client.ask(b"EDGE:CODE? 0") == b"128"
+        assert client.query(b"EDGE:CODE? 0") == b"128"
 
 
-def test_mute_and_unplugged(connect, wait_until):
+def test_muted_and_unplugged_replies_are_lost(connect, wait_until):
     faults = Faults()
     with served(faults=faults) as bench:
         client = connect(bench.address("board"))
@@ -138,24 +138,24 @@ def test_mute_and_unplugged(connect, wait_until):
         client.send(b"SOUR:VOLT 0,0.5;VOLT? 0\n")
         wait_until(lambda: not bench.board("board").is_safe)
         faults.clear()
-        assert client.ask(b"OUTP OFF;OUTP?") == b"0", "the lost answer does not come later"
+        assert client.query(b"OUTP OFF;OUTP?") == b"0", "the lost answer does not come later"
         faults.inject("unplugged")
         client.send(b"*IDN?\n")
         client.socket.settimeout(DEADLINE_S)
         half = b""
         while piece := client.socket.recv(4096):
             half += piece
-        whole = connect(bench.address("board")).ask(b"*IDN?")
+        whole = connect(bench.address("board")).query(b"*IDN?")
         assert whole.startswith(half)
         assert 0 < len(half) < len(whole)
 
 
 @needs_pty
-def test_an_unplugged_serial_line_is_gone_and_the_board_lives_on(terminal, wait_until):
+def test_unplugged_serial_line_closes_and_board_keeps_running(terminal, wait_until):
     faults = Faults()
     with served(wire="pty", faults=faults) as bench:
         board, client = bench.board("board"), terminal(bench.address("board"))
-        assert client.ask(b"SYST:WDOG 200;:SOUR:VOLT 3,1;*OPC?") == b"1"
+        assert client.query(b"SYST:WDOG 200;:SOUR:VOLT 3,1;*OPC?") == b"1"
         faults.inject("unplugged")
         client.send(b"*IDN?\n")
         assert ended(client), "the line still speaks"
@@ -164,7 +164,7 @@ def test_an_unplugged_serial_line_is_gone_and_the_board_lives_on(terminal, wait_
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process alone")
-def test_sim_serve_serves_the_board(connect):
+def test_sim_serve_serves_board(connect):
     run = "from hwlearn.cli import main; main()"
     arguments = ["sim", "serve", "virtual-board", "--set", "backend.wire=tcp", "--json"]
     process = subprocess.Popen(
@@ -174,7 +174,7 @@ def test_sim_serve_serves_the_board(connect):
         assert process.stdout is not None
         (listed,) = json.loads(process.stdout.readline())["instruments"]
         assert (listed["name"], listed["model"], listed["node"]) == ("board", "reference board", None)
-        assert connect(listed["address"]).ask(b"*IDN?").startswith(b"hwlearn,REFBOARD,")
+        assert connect(listed["address"]).query(b"*IDN?").startswith(b"hwlearn,REFBOARD,")
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=20)
     finally:
@@ -183,12 +183,12 @@ def test_sim_serve_serves_the_board(connect):
     assert (process.returncode, complaints) == (0, b"")
 
 
-def test_what_the_board_says_of_its_own_accord_goes_to_its_client(connect, monkeypatch):
+def test_unsolicited_bytes_of_board_reach_client(connect, monkeypatch):
     """An emulated board answers later than it is asked."""
     faults = Faults()
     with served(faults=faults) as bench:
         client = connect(bench.address("board"))
-        assert client.ask(b"*OPC?") == b"1"
+        assert client.query(b"*OPC?") == b"1"
         said = [b"late\n", b"too late\n"]
         controller = bench.board("board").controller
         usual = controller.transmit
@@ -199,4 +199,4 @@ def test_what_the_board_says_of_its_own_accord_goes_to_its_client(connect, monke
         said.append(b"never\n")
         with pytest.raises(ConnectionError):
             client.line()
-        assert connect(bench.address("board")).ask(b"*OPC?") == b"1"
+        assert connect(bench.address("board")).query(b"*OPC?") == b"1"

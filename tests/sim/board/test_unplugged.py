@@ -103,7 +103,7 @@ REPLIES = pytest.mark.parametrize("replies", [0, 1, 2])  # of the phases, of pro
 
 @needs_pty
 @REPLIES
-def test_training_goes_on_after_the_plug_was_pulled(replies, undisturbed, tmp_path):
+def test_training_continues_after_cable_was_unplugged(replies, undisturbed, tmp_path):
     port, faults = Port(tmp_path / "board"), Faults()
     with bench(faults) as accident_prone:
         port.plug(accident_prone.address("board"))
@@ -119,7 +119,7 @@ def test_training_goes_on_after_the_plug_was_pulled(replies, undisturbed, tmp_pa
 
 
 @REPLIES
-def test_training_goes_on_after_the_connection_was_dropped(replies, undisturbed):
+def test_training_continues_after_connection_was_dropped(replies, undisturbed):
     faults = Faults()
     with bench(faults, "tcp") as accident_prone:
         network = open_network(accident_prone.address("board"))
@@ -130,7 +130,7 @@ def test_training_goes_on_after_the_connection_was_dropped(replies, undisturbed)
 
 
 @needs_pty
-def test_what_is_driven_when_the_plug_is_pulled_is_let_go_by_the_boards_watchdog(tmp_path, wait_until):
+def test_watchdog_releases_outputs_after_disconnect(tmp_path, wait_until):
     port, faults = Port(tmp_path / "board"), Faults()
     with bench(faults) as accident_prone:
         port.plug(accident_prone.address("board"))
@@ -153,7 +153,7 @@ def test_what_is_driven_when_the_plug_is_pulled_is_let_go_by_the_boards_watchdog
             network.close()
 
 
-def test_a_board_that_falls_silent_is_told_within_the_time_out():
+def test_silent_board_is_reported_within_timeout():
     faults = Faults()
     with bench(faults, "tcp") as accident_prone:
         network = open_network(accident_prone.address("board"))

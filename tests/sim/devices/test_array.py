@@ -38,7 +38,7 @@ def make(scheme="V/2", **more):
 @pytest.mark.parametrize(
     ("scheme", "line", "elsewhere"), [("V/2", 0.6, 0.0), ("V/3", 0.4, -0.4), ("isolated", 0.0, 0.0)]
 )
-def test_what_a_pulse_leaves_at_the_others(scheme, line, elsewhere):
+def test_voltages_at_other_devices_follow_scheme(scheme, line, elsewhere):
     model, array = make(scheme)
     array.read(6, 0.1)
     array.pulse(6, 1.2, 1e-6)
@@ -50,7 +50,7 @@ def test_what_a_pulse_leaves_at_the_others(scheme, line, elsewhere):
     assert array.pulses.tolist() == [0] * 6 + [1] + [0] * 5
 
 
-def test_a_reading_disturbs_only_what_is_read_and_only_if_it_takes_time():
+def test_reading_disturbs_only_the_read_device():
     model, array = make()
     array.read(6, 0.1)
     assert not model.widths
@@ -60,7 +60,7 @@ def test_a_reading_disturbs_only_what_is_read_and_only_if_it_takes_time():
     assert model.widths == [1e-3]
 
 
-def test_readings_scatter_as_told_and_see_the_curve():
+def test_readings_have_stated_noise_and_follow_iv_law():
     _, array = make(read_noise=0.01, read_noise_S=1e-7, iv=SinhIV(0.1))
     readings = np.array([array.read_all(0.2) for _ in range(2000)])
     seen = 1e-5 * 0.1 / 0.2 * np.sinh(2.0)
@@ -69,7 +69,7 @@ def test_readings_scatter_as_told_and_see_the_curve():
     np.testing.assert_allclose(readings.std(axis=0), np.hypot(0.01 * seen, 1e-7), rtol=0.08)
 
 
-def test_expected_current_follows_the_curve():
+def test_expected_current_follows_iv_law():
     _, array = make(iv=SinhIV(0.1))
     array.read(0, 0.2)
     assert array.expected_current(0, -0.5) == pytest.approx(1e-5 * 0.1 * np.sinh(5.0))
@@ -77,13 +77,13 @@ def test_expected_current_follows_the_curve():
         array.pulse(0, 1.0, 1e-6)
 
 
-def test_messages_name_the_crosspoint():
+def test_error_names_the_crosspoint():
     _, array = make()
     with pytest.raises(LimitError, match="row1-col2"):
         array.pulse(6, 1.0, 1e-6)
 
 
-def test_half_selected_devices_move_by_their_own_law():
+def test_half_selected_devices_change_by_the_law():
     r = np.random.default_rng(0).spawn(3)
     law = SoftBoundsLaw(set_scale=0.3)
     model = SoftBounds(law, 12, r[0], r[1])
@@ -99,7 +99,7 @@ def test_half_selected_devices_move_by_their_own_law():
 
 
 @pytest.mark.parametrize("wrong", [{"rows": 4}, {"scheme": "V/4"}, {"read_noise": -1.0}])
-def test_what_makes_no_array(wrong):
+def test_invalid_array_is_refused(wrong):
     arguments = {"rows": 3, "columns": 4, "limits": LIMITS, "rng": np.random.default_rng(0)}
     with pytest.raises(SetupError):
         DeviceArray(Recorder(12), **{**arguments, **wrong})

@@ -19,7 +19,7 @@ def streams(seed=0):
     return np.random.default_rng(seed).spawn(3)
 
 
-def test_the_nominal_devices_are_where_they_were():
+def test_programmed_devices_report_stuck_edges():
     rng = np.random.default_rng(0)
     assert Devices(3, (1e-6, 1e-4), Imperfections(stuck={1: 0.0}), rng, rng).stuck.tolist() == [False, True, False]
 
@@ -27,20 +27,20 @@ def test_the_nominal_devices_are_where_they_were():
 # --- soft bounds ------------------------------------------------------------------------------------
 
 
-def test_a_reference_pulse_covers_its_fraction_of_the_way():
+def test_reference_pulse_covers_its_fraction_of_the_distance():
     assert SOFT.moved(1e-5, 1.0, 1e-6) == pytest.approx(1e-5 + 0.05 * 9e-5)
     assert SOFT.moved(5e-5, -1.0, 1e-6) == pytest.approx(5e-5 - 0.1 * 4.9e-5)
 
 
 @given(st.floats(1e-6, 1e-4), VOLTS, st.floats(1e-8, 1e-4))
-def test_soft_bounds_hold_and_two_halves_make_a_whole(g, volts, width):
+def test_soft_bounds_limit_state_and_half_pulses_add_up(g, volts, width):
     whole = SOFT.moved(g, volts, width)
     assert 1e-6 <= whole <= 1e-4
     assert SOFT.moved(SOFT.moved(g, volts, width / 2), volts, width / 2) == pytest.approx(float(whole), rel=1e-9)
     assert (whole - g) * volts >= 0
 
 
-def test_half_the_voltage_does_what_the_sinh_says():
+def test_dose_follows_sinh_of_voltage():
     steps = [np.log((1e-4 - 1e-5) / (1e-4 - SOFT.moved(1e-5, v, 1e-6))) for v in (1.0, 0.5)]
     assert steps[1] / steps[0] == pytest.approx(np.sinh(0.5 / 0.2) / np.sinh(1.0 / 0.2), rel=1e-6)
 
@@ -49,14 +49,14 @@ def test_half_the_voltage_does_what_the_sinh_says():
 
 
 @given(st.floats(0.0, 1.0), st.floats(-0.6, 0.6), st.floats(1e-9, 1.0))
-def test_vteam_below_its_thresholds_stays(w, volts, width):
+def test_vteam_does_not_change_below_thresholds(w, volts, width):
     assert VteamLaw(window="biolek", exponent=3).moved(w, volts, width) == pytest.approx(w, abs=1e-15)
 
 
 @pytest.mark.parametrize("window", ["none", "joglekar", "biolek"])
 @pytest.mark.parametrize("exponent", [1, 3])
 @pytest.mark.parametrize("volts", [0.9, -1.0])
-def test_vteam_agrees_with_an_integrator_of_others(window, exponent, volts):
+def test_vteam_agrees_with_scipy_integrator(window, exponent, volts):
     law = VteamLaw(window=window, exponent=exponent, alpha_off=2.0)
     speed = float(law.speed(volts))
 
@@ -74,7 +74,7 @@ def test_vteam_agrees_with_an_integrator_of_others(window, exponent, volts):
 
 
 @given(st.floats(0.0, 1.0), VOLTS, st.floats(1e-7, 1.0), st.sampled_from(["none", "joglekar", "biolek"]))
-def test_vteam_state_stays_in_its_range_and_halves_make_a_whole(w, volts, width, window):
+def test_vteam_state_is_bounded_and_half_pulses_add_up(w, volts, width, window):
     law = VteamLaw(window=window, exponent=1)
     whole = float(law.moved(w, volts, width))
     assert 0.0 <= whole <= 1.0
@@ -82,7 +82,7 @@ def test_vteam_state_stays_in_its_range_and_halves_make_a_whole(w, volts, width,
 
 
 @pytest.mark.parametrize("resistance", ["linear", "exponential"])
-def test_vteam_resistance_runs_from_on_to_off_and_back(resistance):
+def test_vteam_resistance_and_state_are_inverse(resistance):
     law = VteamLaw(resistance=resistance)
     np.testing.assert_allclose(1 / law.siemens([0.0, 1.0]), [1e4, 1e6])
     np.testing.assert_allclose(law.state(law.siemens([0.0, 0.3, 1.0])), [0.0, 0.3, 1.0], atol=1e-12)
@@ -97,7 +97,7 @@ POPULATIONS = {
 
 
 @pytest.mark.parametrize("make", POPULATIONS.values(), ids=POPULATIONS)
-def test_positive_volts_set_and_negative_ones_reset(make):
+def test_positive_volts_set_and_negative_volts_reset(make):
     devices = make(streams())
     everyone, before = np.arange(400), devices.conductance
     devices.pulse(everyone, np.full(400, 1.0), 1e-4)
@@ -108,7 +108,7 @@ def test_positive_volts_set_and_negative_ones_reset(make):
 
 
 @pytest.mark.parametrize("make", POPULATIONS.values(), ids=POPULATIONS)
-def test_only_the_chosen_devices_move_and_equal_seeds_move_equally(make):
+def test_only_chosen_devices_change_and_equal_seeds_agree(make):
     one, two = (make(streams(7), device_spread=0.2, cycle_spread=0.05) for _ in range(2))
     before = one.conductance
     for devices in (one, two):
@@ -118,7 +118,7 @@ def test_only_the_chosen_devices_move_and_equal_seeds_move_equally(make):
 
 
 @pytest.mark.parametrize("make", POPULATIONS.values(), ids=POPULATIONS)
-def test_cycles_scatter_as_much_as_they_were_told(make):
+def test_cycle_spread_has_stated_size(make):
     calm, restless = make(streams(1)), make(streams(1), cycle_spread=0.05)
     before = calm.conductance
     for devices in (calm, restless):
@@ -129,7 +129,7 @@ def test_cycles_scatter_as_much_as_they_were_told(make):
 
 
 @pytest.mark.parametrize("make", POPULATIONS.values(), ids=POPULATIONS)
-def test_devices_differ_and_forget(make):
+def test_devices_differ_and_lose_state(make):
     devices = make(streams(2), device_spread=0.2, retention_s=100.0)
     for _ in range(20):
         devices.pulse(np.arange(400), np.full(400, 1.1), 1e-5)
@@ -141,7 +141,7 @@ def test_devices_differ_and_forget(make):
     assert (devices.conductance < before).all()
 
 
-def test_a_walk_grows_with_the_root_of_time():
+def test_random_walk_grows_with_root_of_time():
     wide = SoftBoundsLaw(g_min=1e-9, g_max=1e-3)
     spreads = []
     for hours in (1.0, 4.0):
@@ -157,7 +157,7 @@ def test_a_walk_grows_with_the_root_of_time():
 # --- failing ----------------------------------------------------------------------------------------
 
 
-def test_stuck_devices_never_move_and_worn_ones_stop():
+def test_stuck_devices_never_change_and_worn_devices_stop():
     r = streams(4)
     devices = Failing(POPULATIONS["soft"](r), r[2], stuck_fraction=0.02, stuck={5: 3e-5}, endurance=10)
     before = devices.conductance
@@ -179,14 +179,14 @@ def test_stuck_devices_never_move_and_worn_ones_stop():
 
 
 @given(st.floats(0.05, 2.0), st.floats(0.01, 1.0))
-def test_a_sinh_device_looks_better_at_larger_voltages(v0, volts):
+def test_apparent_conductance_of_sinh_device_rises_with_voltage(v0, volts):
     iv = SinhIV(v0)
     assert iv.seen(1e-5, volts) > 1e-5
     assert iv.small_signal(iv.seen(1e-5, volts), volts) == pytest.approx(1e-5)
     assert iv.current(1e-5, -volts) == pytest.approx(-iv.current(1e-5, volts))
 
 
-def test_potentiometers_are_their_law_within_tolerance():
+def test_potentiometers_follow_law_within_tolerance():
     law = Rheostat(100e3, 100.0, 256)
     ideal = Digipots(law, 3, np.random.default_rng(0), tolerance=0.0, wiper_spread=0.0)
     np.testing.assert_allclose(ideal.table(), np.tile(law.siemens(np.arange(256)), (3, 1)))
@@ -200,12 +200,12 @@ def test_potentiometers_are_their_law_within_tolerance():
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.0, 3.0))
-def test_taps_of_a_potentiometer_never_fall(seed, error):
+def test_potentiometer_taps_are_monotonic(seed, error):
     table = Digipots(Rheostat(1e4, 50.0, 64), 4, np.random.default_rng(seed), step_error=error).table()
     assert (np.diff(table, axis=1) <= 0).all()
 
 
-def test_a_warm_potentiometer_has_its_temperature_coefficient():
+def test_potentiometer_temperature_coefficient():
     pots = Digipots(
         Rheostat(100e3, 100.0), 5, np.random.default_rng(1), tempco_per_K=100e-6, wiper_tempco_per_K=0.0
     )
@@ -235,6 +235,6 @@ def test_a_warm_potentiometer_has_its_temperature_coefficient():
         lambda: Digipots(Rheostat(100e3, 100.0), 2, np.random.default_rng(0)).siemens(np.array([0, 1]), -1e6),
     ],
 )
-def test_what_makes_no_sense_is_refused(make):
+def test_invalid_parameters_are_refused(make):
     with pytest.raises(SetupError):
         make()

@@ -39,7 +39,7 @@ def source_volts(one: VirtualChannel, volts: float, limit_A: float = 1e-2) -> No
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_readings_are_true_to_the_resolution_of_their_range(model):
+def test_readings_are_accurate_to_range_resolution(model):
     one = channel(model)
     for volts in (0.0123456789, 0.1234567891, 1.2345678912):
         source_volts(one, volts)
@@ -53,7 +53,7 @@ def test_readings_are_true_to_the_resolution_of_their_range(model):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_two_units_see_each_other_as_kirchhoff_says(model):
+def test_two_units_interact_as_kirchhoff_predicts(model):
     """Forcing one node moves what the other one reads, to the resolution of its reading."""
     topology = Topology(4, [(0, 1), (1, 2), (2, 3), (0, 2)], inputs=[1], outputs=[2], ground=3)
     g = np.array([1e-4, 2e-4, 3e-4, 5e-5])
@@ -71,7 +71,7 @@ def test_two_units_see_each_other_as_kirchhoff_says(model):
 
 
 @pytest.mark.parametrize("nplc", [0.01, 0.16, 1.0])
-def test_noise_is_as_stated_and_falls_with_the_root_of_the_integration_time(nplc):
+def test_noise_falls_with_root_of_integration_time(nplc):
     one = channel("2450", meters=Meters())
     source_volts(one, 1.0)
     one.settings.nplc.update(voltage=nplc, current=nplc)
@@ -85,7 +85,7 @@ def test_noise_is_as_stated_and_falls_with_the_root_of_the_integration_time(nplc
         assert abs(readings.mean() - true) < 5 * expected / math.sqrt(4000) + 0.01 * used.step
 
 
-def test_noise_is_white_repeats_with_its_seed_and_differs_between_channels():
+def test_noise_is_white_and_repeats_with_seed():
     def series(seed: int) -> np.ndarray:
         one = channel("2400", meters=Meters(), seed=seed)
         source_volts(one, 1.0)
@@ -98,7 +98,7 @@ def test_noise_is_white_repeats_with_its_seed_and_differs_between_channels():
         assert abs(np.corrcoef(x, y)[0, 1]) < 5 / math.sqrt(len(x))
 
 
-def test_averaging_lowers_the_noise_and_takes_its_time():
+def test_averaging_reduces_noise_and_takes_time():
     clock = Clock()
     one = channel("2400", meters=Meters(), clock=clock)
     source_volts(one, 1.0)
@@ -109,7 +109,7 @@ def test_averaging_lowers_the_noise_and_takes_its_time():
     assert clock.seconds == pytest.approx(2000 * 25 * 0.01 / 50)
 
 
-def test_time_passes_only_when_asked_to():
+def test_clock_is_simulated_unless_real():
     one = channel()
     one.settings.nplc["voltage"], one.settings.delay_s = 10.0, 100.0
     began = time.monotonic()
@@ -122,7 +122,7 @@ def test_time_passes_only_when_asked_to():
     assert time.monotonic() - began >= 0.04
 
 
-def test_fixed_ranges_overflow_and_auto_ranges_do_not():
+def test_fixed_ranges_overflow_and_autorange_does_not():
     one = channel("2450")
     source_volts(one, 1.0)
     one.set_measure_range("voltage", 0.2)
@@ -135,7 +135,7 @@ def test_fixed_ranges_overflow_and_auto_ranges_do_not():
     assert one.measure("voltage").values["voltage"] == pytest.approx(1.0)
 
 
-def test_a_2400_limits_its_source_to_what_a_fixed_range_can_read():
+def test_fixed_range_of_2400_causes_range_compliance():
     one = channel("2400")
     source_volts(one, 1.0, 1e-2)
     one.set_measure_range("current", 1e-4)
@@ -145,7 +145,7 @@ def test_a_2400_limits_its_source_to_what_a_fixed_range_can_read():
     assert (one.tripped, one.range_tripped) == (True, False)
 
 
-def test_limits_trip_and_let_go():
+def test_compliance_begins_and_ends():
     one = channel()
     source_volts(one, 1.0, 1e-4)
     assert one.tripped
@@ -172,7 +172,7 @@ def test_limits_trip_and_let_go():
         (lambda one: (one.set_source_range("voltage", 0.2), one.set_level("voltage", 1.0)), -222),
     ],
 )
-def test_what_the_hardware_cannot_do_is_refused_and_changes_nothing(act, code):
+def test_settings_beyond_specifications_are_refused(act, code):
     one = channel()
     with pytest.raises(VirtualInstrumentError) as caught:
         act(one)
@@ -181,7 +181,7 @@ def test_what_the_hardware_cannot_do_is_refused_and_changes_nothing(act, code):
     assert one.settings.levels["voltage"] in (0.0, 1.0)
 
 
-def test_an_output_that_is_off_holds_its_node_at_0_V_unless_its_relay_opens():
+def test_output_off_states_determine_node_voltage():
     """Instruments leave the factory so: off is a weak short, not an open end."""
     plane = AnalogPlane(DIVIDER, [1e-3, 1e-3])
     other, one = channel(node=2, plane=plane), channel("2400", 1, plane=plane, seed=1)
@@ -202,7 +202,7 @@ def test_an_output_that_is_off_holds_its_node_at_0_V_unless_its_relay_opens():
     assert one.settings.off_states["voltage"] == "NORM"
 
 
-def test_converter_errors_are_drawn_once_and_only_their_own():
+def test_converter_errors_are_constant():
     ideal, off = channel("2450"), channel("2450", meters=Meters(noise=0, gain=1e-3, offset=1e-3))
     for one in (ideal, off):
         source_volts(one, 1.0)
@@ -213,7 +213,7 @@ def test_converter_errors_are_drawn_once_and_only_their_own():
     assert ideal.operating_point.volts == 1.0
 
 
-def test_forced_faults_show_in_readings_alone():
+def test_forced_faults_affect_readings_only():
     one = channel("2450")
     source_volts(one, 0.5)
     one.forced = "over-range"
@@ -226,7 +226,7 @@ def test_forced_faults_show_in_readings_alone():
     assert one.measure("current").values["current"] == pytest.approx(5e-4)
 
 
-def test_an_unwired_channel_works_into_nothing():
+def test_unconnected_channel_sees_open_circuit():
     one = channel(node=None)
     source_volts(one, 1.0)
     assert one.measure("voltage", "current").values == {"voltage": 1.0, "current": 0.0}

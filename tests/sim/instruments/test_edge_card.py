@@ -36,7 +36,7 @@ def read_back(one: VirtualEdgeCard) -> list[int]:
     return decode_codes(reply[2 + int(reply[1:2]) : -1]).tolist()
 
 
-def test_codes_become_conductances():
+def test_codes_set_conductances():
     one, plane = card()
     assert plane.conductances == pytest.approx(np.full(6, LAW.siemens(np.array(128))))
     assert one.execute(block_of([0, 255, 10, 13, 35, 59])) == b""  # among them "\n", "\r", "#" and ";"
@@ -58,7 +58,7 @@ def test_codes_become_conductances():
         (b"EDGE:NONE?", -113),
     ],
 )
-def test_what_is_refused_moves_nothing(message, code):
+def test_refused_message_changes_no_edge(message, code):
     one, plane = card(codes=[9, 8, 7, 6, 5, 4])
     before = plane.conductances.copy()
     one.execute(message)
@@ -67,20 +67,20 @@ def test_what_is_refused_moves_nothing(message, code):
     assert read_back(one) == [9, 8, 7, 6, 5, 4]
 
 
-def test_reset_leaves_the_edges():
+def test_reset_keeps_edges():
     one, plane = card(codes=[9, 8, 7, 6, 5, 4])
     before = plane.conductances.copy()
     one.execute(b"*RST")
     assert (plane.conductances == before).all()
 
 
-def test_part_of_the_edges():
+def test_card_can_program_some_edges():
     one, plane = card(edges=[4, 1])
     assert one.execute(block_of([255, 0])) == b""
     assert plane.conductances.tolist() == pytest.approx([1e-5, 1e-6, 1e-5, 1e-5, 1e-4, 1e-5])
 
 
-def test_devices_are_those_of_the_twin():
+def test_devices_are_those_of_a_twin_with_same_seed():
     """Same seed, same devices: a virtual bench and a twin stand for one and the same lab."""
     flaws = Imperfections(device_spread=0.2, stuck_fraction=0.3, stuck={2: 3e-5}, conductance_bits=8)
     one, plane = card(imperfections=flaws, seed=5)
@@ -93,7 +93,7 @@ def test_devices_are_those_of_the_twin():
     assert plane.conductances[2] == 3e-5
 
 
-def test_write_noise_is_drawn_anew():
+def test_write_noise_differs_between_writes():
     one, plane = card(imperfections=Imperfections(write_noise=0.01))
     seen = []
     for _ in range(200):

@@ -73,7 +73,7 @@ def test_2400(drive):
     assert smu.source_enabled is False
 
 
-def test_2400_as_a_current_source_with_its_buffer(drive):
+def test_2400_as_current_source_with_buffer(drive):
     smu = drive(keithley.Keithley2400, "2400")
     smu.source_mode = "current"
     smu.compliance_voltage = 5
@@ -87,7 +87,7 @@ def test_2400_as_a_current_source_with_its_buffer(drive):
     assert smu.check_errors() == []
 
 
-def test_2400_answers_every_property(drive):
+def test_2400_answers_every_property_of_driver(drive):
     """Whatever the driver can ask, the instrument knows."""
     smu = drive(keithley.Keithley2400, "2400")
     smu.enable_source()

@@ -126,7 +126,7 @@ def test_2612b(keithley, drive):
     assert smu.ask("errorqueue.next()").startswith("-2.22000e+02\t")
 
 
-def test_2612b_runs_the_drivers_scripts(keithley, drive):
+def test_2612b_runs_scripts_of_driver(keithley, drive):
     """Time traces and sweeps are scripts that the driver writes, with binary data to come back."""
     smu = drive(keithley.Keithley2612B, "2612B", nodes=(1, 2))
     smu.write("smub.source.offmode=smub.OUTPUT_HIGH_Z")

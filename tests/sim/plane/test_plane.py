@@ -170,7 +170,7 @@ def test_solution_minimises_cocontent():
     assert np.median(apart) < 1e-8
 
 
-def test_warm_start_equals_a_fresh_plane():
+def test_warm_start_agrees_with_new_plane():
     """The solution does not depend on earlier settings."""
     rng = np.random.default_rng(7)
     topology, g, plane, nodes, _ = random_plane(3)
@@ -187,7 +187,7 @@ def test_warm_start_equals_a_fresh_plane():
         np.testing.assert_allclose(plane.node_voltages(), fresh.node_voltages(), rtol=1e-9, atol=1e-12)
 
 
-def test_ideal_sources_agree_with_the_core():
+def test_ideal_sources_agree_with_kirchhoff():
     rng = np.random.default_rng(0)
     topology = Topology.crossbar(5, 4, inputs=[0, 1, 2, 3], outputs=[0, 2])
     g = rng.uniform(1e-6, 1e-4, topology.n_edges)
@@ -202,7 +202,7 @@ def test_ideal_sources_agree_with_the_core():
     np.testing.assert_allclose(amps, model.source_currents(V)[0], rtol=1e-9, atol=1e-16)
 
 
-def test_two_channels_see_each_other_as_kirchhoff_says():
+def test_two_channels_interact_as_kirchhoff_predicts():
     """Forcing one node moves what another channel reads by the transfer that the core computes."""
     topology = Topology(4, [(0, 1), (1, 2), (2, 3), (0, 2)], inputs=[1], outputs=[2], ground=3)
     g = np.array([1e-4, 2e-4, 3e-4, 5e-5])
@@ -217,7 +217,7 @@ def test_two_channels_see_each_other_as_kirchhoff_says():
         assert plane.read(forcing).amperes == pytest.approx(model.source_currents(expected)[0, 0], rel=1e-9)
 
 
-def test_both_in_compliance():
+def test_voltage_and_current_source_in_compliance():
     """A voltage source out of current and a current source out of voltage, across one resistor each."""
     plane = AnalogPlane(Topology(3, [(0, 1), (0, 2)], inputs=[1], outputs=[2], ground=0), [1e-3, 1e-3])
     volt, amp = plane.attach(1), plane.attach(2)
@@ -230,7 +230,7 @@ def test_both_in_compliance():
     assert second.amperes == pytest.approx(-5e-4, rel=1e-12)
 
 
-def test_fighting_voltage_sources_on_one_node():
+def test_stronger_of_two_voltage_sources_sets_node_voltage():
     """The one with the larger limit holds the node, the other gives all it may."""
     plane = AnalogPlane(RESISTOR, [1e-3, 1e-3])
     strong, weak = plane.attach(1), plane.attach(1)
@@ -243,7 +243,7 @@ def test_fighting_voltage_sources_on_one_node():
     assert plane.read(weak).limited
 
 
-def test_conductances_change_what_is_read():
+def test_changed_conductances_change_readings():
     plane = AnalogPlane(Topology(3, [(0, 1), (1, 2)], inputs=[0], outputs=[1], ground=2), [1e-3, 1e-3])
     source, reader = plane.attach(0), plane.attach(1)
     plane.drive(source, VoltageSource(1.0, 1.0))
@@ -258,7 +258,7 @@ def test_conductances_change_what_is_read():
     assert plane.conductances.tolist() == [0.0, 1e-3]
 
 
-def test_a_floating_part_rests_at_zero_and_a_lone_current_runs_to_its_limit():
+def test_floating_part_is_at_zero_and_single_current_source_reaches_its_limit():
     plane = AnalogPlane(Topology(3, [(0, 1), (1, 2)], inputs=[0], outputs=[1]), [1e-3, 1e-3])
     a, b = plane.attach(0), plane.attach(2)
     assert plane.node_voltages().tolist() == [0.0, 0.0, 0.0]
@@ -273,7 +273,7 @@ def test_a_floating_part_rests_at_zero_and_a_lone_current_runs_to_its_limit():
     np.testing.assert_allclose(plane.node_voltages(), [-0.298, -0.299, -0.3], rtol=1e-9)
 
 
-def test_a_channel_on_ground_is_shorted():
+def test_channel_on_ground_is_shorted():
     plane = AnalogPlane(RESISTOR, [1e-3, 1e-3])
     channel = plane.attach(0)
     plane.drive(channel, VoltageSource(-2.0, 1e-3))
@@ -284,7 +284,7 @@ def test_a_channel_on_ground_is_shorted():
     assert not plane.read(channel).limited
 
 
-def test_what_makes_no_sense_is_refused():
+def test_invalid_nodes_and_sources_are_refused():
     plane = AnalogPlane(RESISTOR, [1e-3, 1e-3])
     with pytest.raises(CircuitError, match="node 7"):
         plane.attach(7, "smu one")
@@ -303,7 +303,7 @@ def test_what_makes_no_sense_is_refused():
     st.lists(st.sampled_from("vio"), min_size=3, max_size=3),
     st.booleans(),
 )
-def test_ties_never_cycle(levels, limits, kinds, grounded):
+def test_search_ends_for_terminals_exactly_at_their_limits(levels, limits, kinds, grounded):
     """Round values put terminals exactly on their limits; the search must still end, and rightly."""
     topology = Topology(
         4, [(0, 1), (1, 2), (2, 3), (3, 0)], inputs=[1], outputs=[2], ground=0 if grounded else None
@@ -319,7 +319,7 @@ def test_ties_never_cycle(levels, limits, kinds, grounded):
     check_laws(topology, g, plane)
 
 
-def test_threads_may_share_it():
+def test_concurrent_readers_see_consistent_states():
     """Readers never see a half-changed plane: the source and the reader always agree."""
     plane = AnalogPlane(Topology(3, [(0, 1), (1, 2)], inputs=[0], outputs=[1], ground=2), [1e-3, 1e-3])
     source, reader = plane.attach(0), plane.attach(1)

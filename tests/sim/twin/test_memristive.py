@@ -34,7 +34,7 @@ def targets(topology, seed=0):
 
 
 @BOTH
-def test_programming_leads_the_true_devices_to_their_targets(topology, limits, memristors):
+def test_programming_reaches_targets_on_true_devices(topology, limits, memristors):
     network = MemristiveTwin(topology, limits, memristors)
     for seed in range(3):
         asked = targets(topology, seed)
@@ -44,7 +44,7 @@ def test_programming_leads_the_true_devices_to_their_targets(topology, limits, m
         np.testing.assert_allclose(programmed.reached, network.true_conductances, rtol=0.01)
 
 
-def test_it_measures_what_its_devices_conduct(topology, limits):
+def test_measurement_follows_device_conductances(topology, limits):
     network = MemristiveTwin(topology, limits, Memristors(), seed=1)
     network.program(targets(topology))
     x = np.array([[0.3, -0.2, 0.1]])
@@ -60,7 +60,7 @@ def test_it_measures_what_its_devices_conduct(topology, limits):
     np.testing.assert_allclose(network.true_outputs(x), moved, atol=1e-12)
 
 
-def test_stuck_devices_fail_and_get_no_more_pulses(topology, limits):
+def test_stuck_devices_fail_and_receive_no_more_pulses(topology, limits):
     network = MemristiveTwin(topology, limits, Memristors(stuck_fraction=0.15, read_noise=0.002), seed=2)
     first = network.program(targets(topology))
     stuck = network.write_report.stuck
@@ -73,7 +73,7 @@ def test_stuck_devices_fail_and_get_no_more_pulses(topology, limits):
         np.testing.assert_array_equal(network.devices.pulses[stuck], given)
 
 
-def test_worn_devices_are_found(topology, limits):
+def test_worn_devices_are_reported(topology, limits):
     network = MemristiveTwin(topology, limits, Memristors(endurance=60, read_noise=0.002), seed=2)
     for seed in range(40):
         failed = network.program(targets(topology, seed)).failed
@@ -81,7 +81,7 @@ def test_worn_devices_are_found(topology, limits):
     assert network.write_report.worn.all()
 
 
-def test_pulses_stay_within_their_limits(topology, limits):
+def test_pulses_stay_within_limits(topology, limits):
     pulse_limits = PulseLimits(voltage=1.2, current=5e-5, width=(1e-6, 1e-5), pulses=200, read_voltage=0.1)
     network = MemristiveTwin(topology, limits, Memristors(limits=pulse_limits, read_noise=1e-6))
     asked = []
@@ -103,7 +103,7 @@ def test_pulses_stay_within_their_limits(topology, limits):
 
 
 @pytest.mark.parametrize("scheme", ["V/2", "V/3"])
-def test_half_selected_devices_of_a_crossbar_end_at_their_targets(limits, scheme):
+def test_half_select_disturb_is_corrected_by_write_verify(limits, scheme):
     top = hl.Topology.crossbar(4, 4, inputs=[0, 1], outputs=[2, 3])
     # half of a full pulse moves these devices by a few per cent of what is left
     memristors = Memristors(scheme=scheme, law={"set_scale": 0.08, "reset_scale": 0.08}, read_noise=0.002)
@@ -113,13 +113,13 @@ def test_half_selected_devices_of_a_crossbar_end_at_their_targets(limits, scheme
     np.testing.assert_allclose(network.true_conductances, asked, rtol=0.013)
 
 
-def test_half_selection_needs_a_crossbar(topology, limits):
+def test_half_selection_without_crossbar_is_refused(topology, limits):
     with pytest.raises(SetupError, match="crossbar"):
         MemristiveTwin(topology, limits, Memristors(scheme="V/2"))
 
 
 @pytest.mark.parametrize("flaw", [{"device_spread": 0.1}, {"stuck": {0: 1e-5}}, {"conductance_bits": 8}])
-def test_flaws_of_other_edges_are_refused(topology, limits, flaw):
+def test_device_imperfections_are_refused(topology, limits, flaw):
     with pytest.raises(SetupError, match=next(iter(flaw))):
         MemristiveTwin(topology, limits, Memristors(), Imperfections(**flaw))
 
@@ -127,12 +127,12 @@ def test_flaws_of_other_edges_are_refused(topology, limits, flaw):
 @pytest.mark.parametrize(
     "wrong", [{"law": {"g_mni": 1e-6}}, {"tolerance": 0.0}, {"most_pulses": 0}, {"law": {"g_min": -1.0}}]
 )
-def test_memristors_that_make_no_sense(wrong):
+def test_invalid_memristors_are_refused(wrong):
     with pytest.raises(SetupError):
         Memristors(**wrong)
 
 
-def test_a_lost_state_shows_while_the_network_is_measured(topology, limits):
+def test_state_loss_is_visible_during_measurement(topology, limits):
     network = MemristiveTwin(topology, limits, Memristors(retention_s=1.0), settle_s=1e-3)
     network.program(targets(topology))
     before = network.true_conductances
@@ -141,7 +141,7 @@ def test_a_lost_state_shows_while_the_network_is_measured(topology, limits):
     np.testing.assert_allclose(network.true_conductances - low, (before - low) * np.exp(-0.1), rtol=1e-6)
 
 
-def test_other_networks_have_no_devices(topology, limits):
+def test_twin_without_memristors_has_no_device_access(topology, limits):
     assert KirchhoffTwin(topology, limits).devices is None
 
 
@@ -156,7 +156,7 @@ def bench_with(tmp_path, bench_text, **table):
     return open_bench(path, {"backend.memristor": {**TABLE, **table}})
 
 
-def test_it_trains_to_its_targets_with_stuck_devices(tmp_path, bench_text):
+def test_training_succeeds_with_stuck_devices(tmp_path, bench_text):
     bench = bench_with(tmp_path, bench_text, stuck_fraction=0.1).with_({"train.epochs": 60})
     with bench:
         start = bench.network.program(np.full(30, 2e-5))
@@ -169,7 +169,7 @@ def test_it_trains_to_its_targets_with_stuck_devices(tmp_path, bench_text):
     assert trained < min(4e-3, untrained / 3)
 
 
-def test_quantities_in_a_bench_file(tmp_path, bench_text):
+def test_bench_file_accepts_quantities(tmp_path, bench_text):
     law = {"g_min": "2 uS", "set_voltage": "900 mV", "width_s": "1 us"}
     bench = bench_with(tmp_path, bench_text, law=law, pulse_width=["1 us", "50 us"], retention="3600 s")
     memristors = bench.settings.memristor.memristors()
@@ -189,7 +189,7 @@ def test_quantities_in_a_bench_file(tmp_path, bench_text):
         ({"pulse_width": [1e-5, 1e-6]}, "width"),
     ],
 )
-def test_wrong_tables_are_refused_in_one_line(tmp_path, bench_text, wrong, said):
+def test_invalid_memristor_table_is_refused_in_one_line(tmp_path, bench_text, wrong, said):
     with pytest.raises(SetupError, match=said) as refused:
         bench_with(tmp_path, bench_text, **wrong)
     assert "\n" not in str(refused.value)

@@ -25,7 +25,7 @@ def make(small, wide_limits, bench_limits):
     return build
 
 
-def test_an_ideal_twin_is_kirchhoff(small, make):
+def test_ideal_twin_agrees_with_kirchhoff(small, make):
     top, g, x, _ = small
     model = hl.Kirchhoff(top, g)
     V = model.solve(x)
@@ -37,7 +37,7 @@ def test_an_ideal_twin_is_kirchhoff(small, make):
     assert readout.voltage_sigma == 0
 
 
-def test_seeded_and_repeatable(small, make, lab_flaws):
+def test_equal_seeds_give_equal_readings(small, make, lab_flaws):
     x = small[2]
     flaws = vars(lab_flaws) | {"drift_per_sqrt_hour": 0.1, "write_noise": 0.01, "stuck_fraction": 0.1}
     readings = []
@@ -48,7 +48,7 @@ def test_seeded_and_repeatable(small, make, lab_flaws):
     assert (readings[0] != readings[2]).any()
 
 
-def test_switching_one_fault_on_leaves_the_others_as_they_were(small, make):
+def test_enabling_one_imperfection_does_not_change_others(small, make):
     x = small[2]
     plain = make(device_spread=0.2, adc_offset_V=1e-2)
     noisy = make(device_spread=0.2, adc_offset_V=1e-2, read_noise_V=1e-3, write_noise=1e-9, adc_gain=1e-12)
@@ -74,7 +74,7 @@ def test_device_spread_is_log_normal_and_fixed(small, wide_limits):
     assert abs(gains[0].mean()) < 0.02
 
 
-def test_programming_resolution(small, make):
+def test_conductance_bits_set_programming_resolution(small, make):
     twin = make(conductance_bits=4)
     asked = np.linspace(LOW, HIGH, 30)
     reached = twin.program(asked).reached
@@ -84,7 +84,7 @@ def test_programming_resolution(small, make):
     assert len(np.unique(reached)) == 16
 
 
-def test_write_noise_is_drawn_anew(small, make):
+def test_write_noise_differs_between_programmings(small, make):
     twin = make(write_noise=0.05)
     first = twin.true_conductances
     twin.program(small[1])
@@ -92,7 +92,7 @@ def test_write_noise_is_drawn_anew(small, make):
     assert np.log(twin.true_conductances / small[1]).std() == pytest.approx(0.05, rel=0.5)
 
 
-def test_stuck_edges_fail_and_do_not_say_where_they_stand(small, make):
+def test_stuck_edges_fail_without_revealing_their_conductance(small, make):
     twin = make(stuck={3: 5e-5, 9: 0.0})
     programmed = twin.program(np.full(30, 2e-5))
     assert np.flatnonzero(programmed.failed).tolist() == [3, 9]
@@ -102,7 +102,7 @@ def test_stuck_edges_fail_and_do_not_say_where_they_stand(small, make):
     assert make(stuck_fraction=0.2).program(small[1]).failed.sum() == 6
 
 
-def test_read_noise_and_averaging(small, make):
+def test_averaging_reduces_read_noise(small, make):
     x = np.repeat(small[2][:1], 4000, axis=0)
     for averages in (1, 16):
         readout = make(read_noise_V=2e-3, options={"averages": averages}).measure(x)
@@ -120,7 +120,7 @@ def test_stated_uncertainty_covers_resolution_and_noise(small, make, lab_flaws):
     assert np.mean(np.abs(off) < 1.96) == pytest.approx(0.95, abs=0.01)
 
 
-def test_adc_bits_range_and_saturation(small, make):
+def test_adc_quantises_and_saturates(small, make):
     x = small[2]
     twin = make(adc_bits=8, adc_range_V=0.15)
     readout = twin.measure(x)
@@ -136,7 +136,7 @@ def test_adc_bits_range_and_saturation(small, make):
     assert np.abs(readout.voltages).max() <= 0.15
 
 
-def test_dac_bits_gain_and_offset(small, make):
+def test_dac_quantises_and_has_offsets(small, make):
     x = small[2]
     twin = make(dac_bits=6, dac_range_V=100.0)
     np.testing.assert_allclose(twin.true_outputs(x), twin.true_outputs(np.rint(x / 3.125) * 3.125))
@@ -144,7 +144,7 @@ def test_dac_bits_gain_and_offset(small, make):
     assert 0 < np.abs(zero).max() < 0.03
 
 
-def test_offsets_reach_clamps_too(small, make):
+def test_dac_offsets_apply_to_clamps(small, make):
     x = small[2]
     twin = make(dac_offset_V=5e-3)
     volts = np.full((6, 3), 0.05)
@@ -154,7 +154,7 @@ def test_offsets_reach_clamps_too(small, make):
     assert 1e-4 < np.abs(off).max() < 0.03
 
 
-def test_clamp_current_is_measured_with_its_noise(small, make):
+def test_clamp_current_is_measured_with_noise(small, make):
     top, g, x, _ = small
     volts = np.zeros((3000, 3))
     x = np.repeat(x[:1], 3000, axis=0)
@@ -169,7 +169,7 @@ def test_clamp_current_is_measured_with_its_noise(small, make):
     assert blind.source_currents is None
 
 
-def test_settling_lags_from_sample_to_sample(small, make):
+def test_settling_carries_over_between_samples(small, make):
     x = np.repeat(small[2][:1], 5, axis=0)
     twin = make(settle_tau_s=20e-6, options={"settle_s": 50e-6})
     final = twin.true_outputs(x[:1])
@@ -180,7 +180,7 @@ def test_settling_lags_from_sample_to_sample(small, make):
     np.testing.assert_allclose(twin.measure(x[:1]).voltages, final * (1 - left**6), rtol=1e-9)
 
 
-def test_drift_follows_bench_time(small, wide_limits):
+def test_drift_grows_with_root_of_bench_time(small, wide_limits):
     top = hl.Topology.crossbar(40, 30)
     spread = []
     for samples in (100, 400):
@@ -193,7 +193,7 @@ def test_drift_follows_bench_time(small, wide_limits):
     assert spread[1] == pytest.approx(2 * spread[0], rel=0.1)
 
 
-def test_source_resistance_pulls_the_inputs_down():
+def test_source_resistance_reduces_input_volts():
     top = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
     limits = hl.Limits(10.0, 20.0, 1.0, 1.0, (LOW, HIGH))
     twin = KirchhoffTwin(top, limits, Imperfections(source_resistance_ohm=5e3), node_readout=True)
@@ -205,7 +205,7 @@ def test_source_resistance_pulls_the_inputs_down():
     np.testing.assert_allclose(readout.nodes, [[3.5 - 5e3 * current, 2e4 * current, 0.0]], atol=1e-12)
 
 
-def test_a_request_beyond_the_dac_is_refused(small):
+def test_limit_beyond_dac_range_is_refused(small):
     limits = hl.Limits(2.0, 4.0, 1.0, 1.0, (LOW, HIGH))
     with pytest.raises(SetupError, match="beyond the DAC range"):
         KirchhoffTwin(small[0], limits, Imperfections(dac_range_V=1.0))
@@ -223,12 +223,12 @@ def test_a_request_beyond_the_dac_is_refused(small):
         ({"stuck": {2: -1.0}}, "edge 2"),
     ],
 )
-def test_imperfections_that_make_no_sense(flaws, words):
+def test_invalid_imperfections_are_refused(flaws, words):
     with pytest.raises(SetupError, match=words):
         Imperfections(**flaws)
 
 
-def test_options_that_make_no_sense(small, wide_limits):
+def test_invalid_options_are_refused(small, wide_limits):
     with pytest.raises(SetupError, match="averages"):
         KirchhoffTwin(small[0], wide_limits, averages=0)
     with pytest.raises(SetupError, match="settle_s"):
@@ -239,7 +239,7 @@ def test_options_that_make_no_sense(small, wide_limits):
         KirchhoffTwin(small[0], wide_limits, Imperfections(conductance_bits=8), edge_law=EvenSteps(LOW, HIGH))
 
 
-def test_edges_may_be_potentiometers(small):
+def test_rheostat_setting_quantises_resistance(small):
     table = {"rheostat": {"full": "1 Mohm", "wiper": "9 kohm", "positions": 256}}
     limits = hl.Limits(0.5, 1.0, 0.2, 1e-3, (2e-6, 1e-4))
     with SimBackend().open(SimSettings.model_validate(table), small[0], limits) as twin:
@@ -250,7 +250,7 @@ def test_edges_may_be_potentiometers(small):
         np.testing.assert_array_equal(twin.true_conductances, reached)
 
 
-def test_nothing_of_the_truth_is_in_what_it_returns(small, make):
+def test_readout_contains_no_true_values(small, make):
     """Readouts hold what was read: with every device off by 20 %, no field repeats a true value."""
     twin = make(device_spread=0.2, read_noise_V=1e-3, current_noise_A=1e-8, options={"node_readout": True})
     x = small[2]

@@ -41,7 +41,7 @@ def silent(client, seconds: float = 0.05) -> bool:
     st.lists(st.sampled_from([b"A 1", b"", b"B #15a\nb;\n", b'C "#1"', b"D '\n", b"#H1F", b"E #0"]), max_size=8),
     st.data(),
 )
-def test_messages_do_not_depend_on_how_bytes_arrive(messages, data):
+def test_messages_do_not_depend_on_fragmentation(messages, data):
     """Any split of the stream gives the same messages; blocks may hold ends of line, strings may not."""
     stream = b"".join(message + b"\n" for message in messages)
     whole = Framer(True, 1000).feed(stream)[0]
@@ -57,7 +57,7 @@ def test_messages_do_not_depend_on_how_bytes_arrive(messages, data):
         assert whole == messages
 
 
-def test_too_long_a_message_is_lost_and_the_next_one_heard():
+def test_too_long_message_is_discarded_and_next_one_accepted():
     framer = Framer(True, 12)
     assert framer.feed(b"0123456789ABC") == ([], True)
     assert framer.feed(b"DEF") == ([], False)
@@ -69,29 +69,29 @@ def test_too_long_a_message_is_lost_and_the_next_one_heard():
 # --- sockets ---------------------------------------------------------------------------------------------
 
 
-def test_questions_and_answers(served):
+def test_queries_are_answered_in_order(served):
     _, server, client = served
     assert server.address.startswith("TCPIP::127.0.0.1::")
     one = client()
-    assert one.ask(b"*IDN?").startswith(b"KEITHLEY")
+    assert one.query(b"*IDN?").startswith(b"KEITHLEY")
     one.send(b":SOUR:VOLT 0.25\r\n:SOUR:VO")
     one.send(b"LT?\n*OPC?\n")
     assert [float(one.line()), one.line()] == [0.25, b"1"]
 
 
-def test_state_outlives_connections_and_is_shared_by_them(served):
+def test_connections_share_instrument_state(served):
     one, _, client = served
     first = client()
-    first.ask(b":SOUR:VOLT 0.5;:SENS:CURR:PROT 1e-2;:OUTP 1;*OPC?")
+    first.query(b":SOUR:VOLT 0.5;:SENS:CURR:PROT 1e-2;:OUTP 1;*OPC?")
     first.close()
     second, third = client(), client()
-    assert second.ask(b":OUTP?") == b"1"
-    assert third.ask(b":SOUR:VOLT 0.25;*OPC?") == b"1"
-    assert float(second.ask(b":SOUR:VOLT?")) == 0.25
+    assert second.query(b":OUTP?") == b"1"
+    assert third.query(b":SOUR:VOLT 0.25;*OPC?") == b"1"
+    assert float(second.query(b":SOUR:VOLT?")) == 0.25
     assert one.plane.channels()[0].operating_point.volts == 0.25
 
 
-def test_replies_go_to_who_asked(served):
+def test_reply_goes_to_client_that_sent_the_query(served):
     _, _, client = served
     clients = [client() for _ in range(5)]
     for k, one in enumerate(clients):
@@ -100,18 +100,18 @@ def test_replies_go_to_who_asked(served):
         assert float(one.line()) == pytest.approx(k / 10)
 
 
-def test_a_client_that_vanishes_is_forgotten(served, wait_until):
+def test_disconnected_client_is_removed(served, wait_until):
     _, server, client = served
     one = client()
-    one.ask(b"*IDN?")
+    one.query(b"*IDN?")
     wait_until(lambda: len(server._sessions) == 1)
     one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     one.close()
     wait_until(lambda: not server._sessions)
-    assert client().ask(b"*OPC?") == b"1"
+    assert client().query(b"*OPC?") == b"1"
 
 
-def test_a_client_that_does_not_read_holds_up_nobody_and_loses_nothing(served):
+def test_slow_reader_does_not_block_other_clients(served):
     _, _, client = served
     lazy, busy = client(), client()
     count = 40_000
@@ -124,35 +124,35 @@ def test_a_client_that_does_not_read_holds_up_nobody_and_loses_nothing(served):
         except BlockingIOError:
             break
     lazy.socket.settimeout(DEADLINE_S)
-    assert busy.ask(b"*OPC?") == b"1"
+    assert busy.query(b"*OPC?") == b"1"
     got = {lazy.line() for _ in range(count - len(unsent) // 6 - 1)}
     assert len(got) == 1
 
 
-def test_binary_blocks_pass_and_a_lost_byte_costs_one_message(served, wait_until):
+def test_incomplete_block_loses_one_message(served, wait_until):
     one, _, client = served
     talker = client()
     talker.send(b":DISP:TEXT:DATA #15\n\n\n\n\n\n")
-    assert talker.ask(b":SYST:ERR?").startswith(b"-104")
+    assert talker.query(b":SYST:ERR?").startswith(b"-104")
     talker.send(b":DISP:TEXT:DATA #15ab")  # the rest never comes
     wait_until(lambda: len(one.instrument.errors) == 1)
-    assert talker.ask(b":SYST:ERR?") == b'-161,"Invalid block data"'
+    assert talker.query(b":SYST:ERR?") == b'-161,"Invalid block data"'
 
 
-def test_too_long_a_message_is_363(served):
+def test_too_long_message_queues_error_363(served):
     _, _, client = served
     talker = client()
     talker.send(b"A" * (LONGEST_MESSAGE + 10) + b"\n")
-    assert talker.ask(b":SYST:ERR?") == b'-363,"Input buffer overrun"'
+    assert talker.query(b":SYST:ERR?") == b'-363,"Input buffer overrun"'
 
 
-def test_a_port_that_is_taken(served):
+def test_port_in_use_is_refused(served):
     one, server, _ = served
     with pytest.raises(SetupError, match=str(server.port)):
         serve.TcpServer(one.instrument, server.port)
 
 
-def test_a_breakdown_is_told_when_the_server_is_closed(rack, connect):
+def test_failure_of_instrument_is_raised_on_close(rack, connect):
     one = rack("2400")
 
     def broken(message: bytes) -> bytes:
@@ -170,13 +170,13 @@ def test_a_breakdown_is_told_when_the_server_is_closed(rack, connect):
     server.close()
 
 
-def test_closing_ends_every_connection(rack, connect):
+def test_close_disconnects_clients(rack, connect):
     server = serve.TcpServer(rack("2400").instrument).start()
     client = connect(server.address)
-    client.ask(b"*OPC?")
+    client.query(b"*OPC?")
     server.close()
     with pytest.raises(ConnectionError):
-        client.ask(b"*OPC?")
+        client.query(b"*OPC?")
 
 
 # --- pseudo-terminals ------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def read_line(terminal: int) -> bytes:
 
 
 @needs_pty
-def test_a_pseudo_terminal_speaks_and_survives_its_clients(rack):
+def test_pseudo_terminal_stays_open_between_clients(rack):
     one = rack("2400")
     with serve.PtyServer(one.instrument) as server:
         assert server.address == f"ASRL{server.path}::INSTR"
@@ -217,7 +217,7 @@ def test_a_pseudo_terminal_speaks_and_survives_its_clients(rack):
 
 
 @needs_pty
-def test_pyvisa_opens_both_kinds_of_address(rack):
+def test_pyvisa_opens_socket_and_serial_address(rack):
     pyvisa = pytest.importorskip("pyvisa")
     one = rack("2450")
     manager = pyvisa.ResourceManager("@py")
@@ -234,7 +234,7 @@ def test_pyvisa_opens_both_kinds_of_address(rack):
 # --- faults ----------------------------------------------------------------------------------------------
 
 
-def test_late(served):
+def test_late_reply_keeps_order(served):
     _, server, client = served
     one = client()
     server.faults.inject("late", seconds=0.15)
@@ -245,7 +245,7 @@ def test_late(served):
     assert one.line() == b"1", "what is asked meanwhile is answered after it, in order"
 
 
-def test_fragmented(served):
+def test_fragmented_reply_arrives_in_pieces(served):
     _, server, client = served
     one = client()
     server.faults.inject("fragmented", seconds=0.03, pieces=4)
@@ -257,59 +257,59 @@ def test_fragmented(served):
     assert len(pieces) == 4
 
 
-def test_dropped(served):
+def test_dropped_reply_does_not_undo_command(served):
     _, server, client = served
     one = client()
     server.faults.inject("dropped")
     one.send(b":SOUR:VOLT 0.5;VOLT?\n")
     assert silent(one)
-    assert float(one.ask(b":SOUR:VOLT?")) == 0.5, "the message was obeyed although its reply was lost"
+    assert float(one.query(b":SOUR:VOLT?")) == 0.5, "the message was obeyed although its reply was lost"
 
 
-def test_garbled(served):
+def test_garbled_replies_are_damaged(served):
     _, server, client = served
     one = client()
-    clean = one.ask(b"*IDN?")
+    clean = one.query(b"*IDN?")
     server.faults.inject("garbled", count=5)
-    damaged = [one.ask(b"*IDN?") for _ in range(5)]
+    damaged = [one.query(b"*IDN?") for _ in range(5)]
     assert all(reply != clean and len(reply) == len(clean) for reply in damaged)
-    assert one.ask(b"*IDN?") == clean
+    assert one.query(b"*IDN?") == clean
 
 
-def test_reset(served):
+def test_reset_drops_connection(served):
     _, server, client = served
     one = client()
     server.faults.inject("reset", after=1)
-    assert one.ask(b":SOUR:VOLT 0.5;*OPC?") == b"1"
+    assert one.query(b":SOUR:VOLT 0.5;*OPC?") == b"1"
     one.send(b"*IDN?\n")
     with pytest.raises(ConnectionError):
         one.line()
-    assert float(client().ask(b":SOUR:VOLT?")) == 0.5
+    assert float(client().query(b":SOUR:VOLT?")) == 0.5
 
 
-def test_mute(served, wait_until):
+def test_muted_instrument_still_executes_commands(served, wait_until):
     one, server, client = served
     talker = client()
-    talker.ask(b"*OPC?")
+    talker.query(b"*OPC?")
     server.faults.muted = True
     talker.send(b"*IDN?\n:SOUR:VOLT 0.5;VOLT?\n")
     wait_until(lambda: one.instrument.channels[0].settings.levels["voltage"] == 0.5)
     assert silent(talker)
     server.faults.clear()
-    assert talker.ask(b"*OPC?") == b"1"
+    assert talker.query(b"*OPC?") == b"1"
 
 
 @pytest.mark.parametrize("kind", ["over-range", "compliance"])
-def test_faults_of_readings(kind, served):
+def test_forced_reading_faults(kind, served):
     one, _, client = served
     talker = client()
     talker.send(b":SOUR:VOLT 0.5;:SENS:CURR:PROT 1e-2;:OUTP 1;:FORM:ELEM CURR\n")
     one.instrument.channels[0].forced = kind
-    assert float(talker.ask(b":READ?")) == (9.9e37 if kind == "over-range" else 1e-2)
-    assert talker.ask(b":SENS:CURR:PROT:TRIP?") == (b"0" if kind == "over-range" else b"1")
+    assert float(talker.query(b":READ?")) == (9.9e37 if kind == "over-range" else 1e-2)
+    assert talker.query(b":SENS:CURR:PROT:TRIP?") == (b"0" if kind == "over-range" else b"1")
 
 
-def test_a_schedule_repeats_with_its_seed():
+def test_random_faults_repeat_with_seed():
     rates = {"late": 0.1, "garbled": 0.2, "dropped": 0.05}
 
     def series(seed: int) -> list[str | None]:
@@ -322,7 +322,7 @@ def test_a_schedule_repeats_with_its_seed():
         assert first.count(kind) / 2000 == pytest.approx(rate, abs=5 * (rate * (1 - rate) / 2000) ** 0.5)
 
 
-def test_injected_faults_do_not_shift_the_schedule():
+def test_injected_faults_do_not_change_random_faults():
     plain, disturbed = Faults({"late": 0.3}, 3), Faults({"late": 0.3}, 3)
     disturbed.inject("dropped", after=2)
     first = [plain.next() for _ in range(50)]
@@ -345,13 +345,13 @@ def test_injected_faults_do_not_shift_the_schedule():
         lambda: Faults({"exploded": 0.1}),
     ],
 )
-def test_faults_that_make_no_sense(make):
+def test_invalid_faults_are_refused(make):
     with pytest.raises(SetupError):
         make()
 
 
 @given(st.binary(min_size=1, max_size=50), st.integers(0, 1000))
-def test_garbling_always_shows_and_spares_the_end(reply, seed):
+def test_garbled_reply_differs_and_keeps_terminator(reply, seed):
     damaged = Faults(seed=seed).garbled(reply + b"\n")
     assert damaged != reply + b"\n"
     assert len(damaged) == len(reply) + 1

@@ -46,7 +46,7 @@ def off(fit, law):
 
 
 @pytest.mark.parametrize("law", [SOFT, VTEAM], ids=["soft", "vteam"])
-def test_a_law_is_found_with_its_noise(law):
+def test_fit_recovers_law_and_noise(law):
     fit = fitted(law, measured(law, 1, pulses=200))  # each amplitude once in each polarity
     assert (np.abs(off(fit, law)) < 3.5).all()
     assert all(fit.determined.values())
@@ -57,7 +57,7 @@ def test_a_law_is_found_with_its_noise(law):
         assert getattr(fit.law, name) == value
 
 
-def test_one_amplitude_tells_no_scale():
+def test_one_amplitude_does_not_determine_scale():
     fit = fit_soft_bounds(measured(SOFT, 2, pulses=200, amplitudes=(1.0,)))
     assert not fit.determined["set_scale"]
     assert not fit.determined["reset_scale"]
@@ -65,7 +65,7 @@ def test_one_amplitude_tells_no_scale():
     assert fit.values["set_step"] == pytest.approx(0.04, abs=4 * fit.sigma["set_step"])
 
 
-def test_pulses_between_readings_count():
+def test_fit_uses_pulses_between_readings():
     every = measured(SOFT, 3, run=24)
     chosen = slice(None, None, 4)
     sparse = PulseData(
@@ -77,7 +77,7 @@ def test_pulses_between_readings_count():
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("law", "seeds"), [(SOFT, 40), (VTEAM, 10)], ids=["soft", "vteam"])
-def test_stated_intervals_cover(law, seeds, figure):
+def test_stated_intervals_have_stated_coverage(law, seeds, figure):
     missed = np.array([off(fitted(law, measured(law, seed)), law) for seed in range(seeds)])
     covered = np.mean(np.abs(missed) < 1.96)
     figure(
@@ -91,7 +91,7 @@ def test_stated_intervals_cover(law, seeds, figure):
 ROWS = "\n".join(f"{k},{1 if k % 2 else -1},50 us,{12 + k % 2} uS,x" for k in range(12))
 
 
-def test_a_file_is_read_with_its_units(tmp_path):
+def test_file_with_units_in_cells_is_read(tmp_path):
     file = tmp_path / "pulses.csv"
     file.write_text("Pulse,amplitude (V),width,conductance,remark\n" + ROWS + "\n\n")
     data = read_pulse_data(file)
@@ -110,7 +110,7 @@ def test_a_file_is_read_with_its_units(tmp_path):
     ],
 )
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_units_of_columns_and_other_separators(tmp_path, header, row, separator, end):
+def test_units_in_header_and_other_separators(tmp_path, header, row, separator, end):
     file = tmp_path / "pulses.csv"
     rows = [row.format(k=k, mV=1000 if k % 2 else -1000, uS=12 + k % 2) for k in range(12)]
     file.write_bytes(end.join(["# measured by hand", header, *rows, separator * 3]).encode())
@@ -134,20 +134,20 @@ def test_units_of_columns_and_other_separators(tmp_path, header, row, separator,
         ("pulse,amplitude,width,conductance\n0,1,1 us,1 uS", "at least 10"),
     ],
 )
-def test_files_that_are_refused(tmp_path, text, says):
+def test_invalid_files_are_refused(tmp_path, text, says):
     file = tmp_path / "pulses.csv"
     file.write_text(text)
     with pytest.raises(DataError, match=says):
         read_pulse_data(file)
 
 
-def test_a_file_that_is_not_there(tmp_path):
+def test_missing_file_is_refused(tmp_path):
     with pytest.raises(DataError, match="cannot read"):
         read_pulse_data(tmp_path / "none.csv")
 
 
 @pytest.mark.parametrize("fit", [fit_soft_bounds, fit_vteam])
-def test_one_polarity_makes_no_law(fit):
+def test_data_of_one_polarity_are_refused(fit):
     n = np.arange(12)
     with pytest.raises(DataError, match="SET and RESET"):
         fit(PulseData(n, np.full(12, 1.0), np.full(12, 1e-6), 1e-5 + 1e-6 * n))

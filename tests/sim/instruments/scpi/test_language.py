@@ -38,36 +38,36 @@ from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Number, Text, 
         ("", [""]),
     ],
 )
-def test_split_minds_quotes_parentheses_and_blocks(text, parts):
+def test_split_ignores_separators_in_quotes_parentheses_and_blocks(text, parts):
     assert list(split(text, ";")) == parts
 
 
 @pytest.mark.parametrize(("text", "code"), [("A 'x", -151), ("A #15ab", -161), ("A (1", -171), ("A #2x", -161)])
-def test_split_refuses_what_does_not_end(text, code):
+def test_split_refuses_unterminated_text(text, code):
     with pytest.raises(VirtualInstrumentError) as caught:
         list(split(text, ";"))
     assert caught.value.code == code
 
 
 @given(st.binary(max_size=400))
-def test_blocks_carry_any_byte(data):
+def test_blocks_preserve_any_byte(data):
     assert block(as_block(data)) == data
     assert list(split(f"A {as_block(data)};B", ";")) == [f"A {as_block(data)}", "B"]
 
 
 @pytest.mark.parametrize(("text", "channels"), [("(@1)", [1]), ("( @ 1,2 )", [1, 2]), ("(@2:1)", [2, 1])])
-def test_channel_lists(text, channels):
+def test_channel_lists_are_parsed(text, channels):
     assert channel_list(text) == channels
 
 
 @pytest.mark.parametrize(("text", "code"), [("(@)", -171), ("(@1:2:3)", -171), ("1", -104), ("(@100)", -171)])
-def test_bad_channel_lists(text, code):
+def test_invalid_channel_lists_are_refused(text, code):
     with pytest.raises(VirtualInstrumentError) as caught:
         channel_list(text)
     assert caught.value.code == code
 
 
-def test_spelling():
+def test_short_and_long_forms_are_recognised():
     assert short_form("VOLTage") == "VOLT"
     assert short_form("CALCulate3") == "CALC3"
     assert spelled("volt", "VOLTage")
@@ -89,7 +89,7 @@ VOLTS = Number(-210.0, 210.0, 1.5, "V")
         ("INF", None), ("-5e-324", -5e-324), ("1E400", None), ("0.1", 0.1),
     ],
 )  # fmt: skip
-def test_numbers(text, value):
+def test_numbers_are_parsed_and_checked(text, value):
     if value is None:
         with pytest.raises(VirtualInstrumentError) as caught:
             VOLTS.read(text)
@@ -101,18 +101,18 @@ def test_numbers(text, value):
 @pytest.mark.parametrize(
     ("text", "code"), [("abc", -104), ("1 A", -131), ("1,2", -104), ("", -104), ("#HXY", -104)]
 )
-def test_what_is_no_number(text, code):
+def test_invalid_numbers_are_refused(text, code):
     with pytest.raises(VirtualInstrumentError) as caught:
         VOLTS.read(text)
     assert caught.value.code == code
 
 
 @given(st.floats(-210, 210))
-def test_shortest_decimal_text_survives(value):
+def test_shortest_decimal_text_is_read_exactly(value):
     assert VOLTS.read(repr(value)) == value
 
 
-def test_other_kinds():
+def test_flags_integers_choices_and_text_are_parsed():
     assert [Flag().read(text) for text in ("ON", "off", "1", "0", "2.6")] == [True, False, True, False, True]
     assert Whole(1, 10).read("2.4") == 2
     modes = Choice(("VOLTage", "CURRent"))
@@ -162,15 +162,15 @@ class _Small(ScpiInstrument):
         ":volt:level:ampl", "SOUR:voltage:LEV:AMPLITUDE",
     ],
 )  # fmt: skip
-def test_long_short_mixed_and_left_out(header):
+def test_long_short_and_optional_forms_are_equal(header):
     assert heard(f"{header} 1") == [("[SOURce#:]VOLTage[:LEVel]:AMPLitude", (1,), ["1"])]
 
 
-def test_suffixes_and_parameters():
+def test_suffixes_and_parameters_are_parsed():
     assert heard("SOUR2:CURR 1 , 'a,b' ,(@1,2)") == [("SOURce#:CURRent", (2,), ["1", "'a,b'", "(@1,2)"])]
 
 
-def test_compound_messages_keep_their_path():
+def test_compound_messages_keep_header_path():
     calls = heard(":SOUR2:CURR 1;CURR 2;*CLS;CURR 3;:OUTP2 1;;OUTP 0;")
     assert calls == [
         ("SOURce#:CURRent", (2,), ["1"]),
@@ -184,14 +184,14 @@ def test_compound_messages_keep_their_path():
 @pytest.mark.parametrize(
     "message", ["FOO", ":FOO:BAR?", "VOLT?", "OUTP5X 1", "*FOO", "SOUR:CURRE 1", "DISP:TEXT?"]
 )
-def test_unknown_headers(message):
+def test_unknown_headers_are_refused(message):
     instrument = _Small([])
     assert instrument.execute(message.encode()) == b""
     assert instrument.execute(b"SYST:ERR?") == b'-113,"Undefined header"\n'
     assert instrument.execute(b":SYSTem:ERRor:NEXT?") == b'0,"No error"\n'
 
 
-def test_what_follows_a_unit_that_was_not_understood_is_not_obeyed():
+def test_rest_of_message_is_ignored_after_command_error():
     assert heard("FOO;OUTP 1") == []
     calls: list = []
     instrument = _Small(calls)
@@ -204,7 +204,7 @@ def _fail(*_) -> None:
     raise VirtualInstrumentError(-222)
 
 
-def test_clashing_patterns_are_refused():
+def test_conflicting_patterns_are_refused():
     tree = CommandTree()
     tree.add("[SOURce#:]VOLTage", write=_fail)
     for pattern in ("VOLTage", "VOLTmeter:X", "SOURce:X", "BAD["):
@@ -225,22 +225,22 @@ def test_error_queue_overflows_with_350():
 def test_status_registers():
     instrument = _Small([])
 
-    def ask(text):
+    def query(text):
         return instrument.execute(text.encode()).decode().strip()
 
-    assert ask("*ESR?") == "128"
-    assert ask("*ESR?") == "0"
+    assert query("*ESR?") == "128"
+    assert query("*ESR?") == "0"
     instrument.execute(b"FOO")
-    assert ask("*STB?") == "4"
-    assert ask("*ESE 32;*ESE?") == "32"
-    assert ask("*STB?") == "36"
-    assert ask("*SRE 32;*STB?") == "100"
-    assert ask("*ESR?") == "32"
-    assert ask("SYST:ERR:COUN?") == "1"
-    assert ask("*OPC;*ESR?") == "1"
-    assert ask("*CLS;SYST:ERR:COUN?;*OPC?;*TST?") == "0;1;0"
+    assert query("*STB?") == "4"
+    assert query("*ESE 32;*ESE?") == "32"
+    assert query("*STB?") == "36"
+    assert query("*SRE 32;*STB?") == "100"
+    assert query("*ESR?") == "32"
+    assert query("SYST:ERR:COUN?") == "1"
+    assert query("*OPC;*ESR?") == "1"
+    assert query("*CLS;SYST:ERR:COUN?;*OPC?;*TST?") == "0;1;0"
     instrument.execute(b"*ESE 256")
-    assert ask("SYST:ERR:ALL?") == '-222,"Parameter data out of range"'
+    assert query("SYST:ERR:ALL?") == '-222,"Parameter data out of range"'
 
 
 # --- any text at all -------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ MESSAGES = st.one_of(
 
 
 @pytest.mark.parametrize("model", ["2400", "2450", "2612B", "B2902A"])
-def test_nothing_brings_an_instrument_down(model, rack):
+def test_no_message_breaks_an_instrument(model, rack):
     one = rack(model)
 
     @settings(max_examples=150, deadline=None)
@@ -286,7 +286,7 @@ ROOTS_OF_2400 = frozenset([
 ])  # fmt: skip
 
 
-def test_well_formed_but_unknown_is_113(rack):
+def test_unknown_header_queues_error_113(rack):
     one = rack("2400")
 
     words = st.lists(st.text(string.ascii_uppercase, min_size=1, max_size=12), min_size=1, max_size=4)

@@ -42,8 +42,8 @@ from hwlearn_sim.instruments.tsp.syntax import parse
         ("print(localnode.model, localnode.linefreq)", "2612B\t5.00000e+01"),
     ],
 )  # fmt: skip
-def test_what_scripts_compute(script, printed, rack):
-    assert rack("2612B").ask(script) == printed
+def test_script_results(script, printed, rack):
+    assert rack("2612B").query(script) == printed
 
 
 @pytest.mark.parametrize(
@@ -78,19 +78,19 @@ def test_what_scripts_compute(script, printed, rack):
         ("string.format('%999999d', 1)", -286),
     ],
 )
-def test_what_scripts_cannot_do(script, code, rack):
+def test_script_errors(script, code, rack):
     one = rack("2612B")
-    one.tell(script)
+    one.write(script)
     assert one.errors() == [code]
-    assert one.ask("print(errorqueue.next())") == "0.00000e+00\tQueue Is Empty\t0.00000e+00\tnil"
+    assert one.query("print(errorqueue.next())") == "0.00000e+00\tQueue Is Empty\t0.00000e+00\tnil"
 
 
-def test_a_script_stops_where_it_fails(rack):
+def test_script_stops_at_error(rack):
     one = rack("2612B")
-    one.tell("a = 1 b = nosuch.x c = 3")
-    assert one.ask("print(a, b, c)") == "1.00000e+00\tnil\tnil"
-    assert one.ask("print(errorqueue.count)") == "1.00000e+00"
-    code, text, severity, node = one.ask("print(errorqueue.next())").split("\t")
+    one.write("a = 1 b = nosuch.x c = 3")
+    assert one.query("print(a, b, c)") == "1.00000e+00\tnil\tnil"
+    assert one.query("print(errorqueue.count)") == "1.00000e+00"
+    code, text, severity, node = one.query("print(errorqueue.next())").split("\t")
     assert (float(code), float(severity), float(node)) == (-286, 20, 1)
     assert text.startswith("TSP Runtime error at line 1: attempt to index")
 
@@ -98,7 +98,7 @@ def test_a_script_stops_where_it_fails(rack):
 def test_endless_loop_is_aborted(rack, monkeypatch):
     monkeypatch.setattr("hwlearn_sim.instruments.tsp.language.MAX_STEPS", 10_000)
     one = rack("2612B")
-    one.tell("while true do end")
+    one.write("while true do end")
     assert one.errors() == [-286]
 
 
@@ -108,59 +108,59 @@ def test_deep_nesting_is_refused():
     assert caught.value.code == -285
 
 
-def test_measuring_and_compliance(rack):
+def test_measurement_and_compliance(rack):
     one = rack("2612B")
-    one.tell("smua.source.func = smua.OUTPUT_DCVOLTS", "smua.source.levelv = 0.5 smua.source.limiti = 1e-2")
-    one.tell("smua.source.output = smua.OUTPUT_ON", "format.asciiprecision = 9")
+    one.write("smua.source.func = smua.OUTPUT_DCVOLTS", "smua.source.levelv = 0.5 smua.source.limiti = 1e-2")
+    one.write("smua.source.output = smua.OUTPUT_ON", "format.asciiprecision = 9")
     assert one.numbers("print(smua.measure.iv())") == pytest.approx([1e-3, 0.5])  # smub is off: it holds 0 V
-    one.tell("smub.source.offmode = smub.OUTPUT_HIGH_Z")
+    one.write("smub.source.offmode = smub.OUTPUT_HIGH_Z")
     assert one.numbers("print(smua.measure.iv())") == pytest.approx([5e-4, 0.5])
     assert one.numbers("print(smua.measure.r(), smua.measure.p())") == pytest.approx([1000.0, 2.5e-4])
     question = "print(smua.measure.i(), status.measurement.instrument.smua.condition)"
     assert one.numbers(question) == [pytest.approx(5e-4), 0.0]
-    one.tell("smua.source.limiti = 1e-4")
+    one.write("smua.source.limiti = 1e-4")
     assert one.numbers(question) == [pytest.approx(1e-4), 2.0]
-    assert one.ask("print(smua.source.compliance, smub.source.compliance)") == "true\tfalse"
-    one.tell("smua.source.func = 0 smua.source.limitv = 0.2 smua.source.leveli = 1e-3")
+    assert one.query("print(smua.source.compliance, smub.source.compliance)") == "true\tfalse"
+    one.write("smua.source.func = 0 smua.source.limitv = 0.2 smua.source.leveli = 1e-3")
     assert one.numbers(question) == [pytest.approx(2e-4), 1.0]
-    one.tell("smua.source.func = 1 smua.source.limiti = 1 smua.measure.rangei = 1e-6")
+    one.write("smua.source.func = 1 smua.source.limiti = 1 smua.measure.rangei = 1e-6")
     assert one.numbers(question)[0] == 9.91e37
     assert int(one.numbers(question)[1]) & 128
 
 
-def test_buffers(rack):
+def test_reading_buffers(rack):
     one = rack("2612B", (1,))
-    one.tell("smua.source.limiti = 1e-2 smua.source.output = 1 smua.nvbuffer1.appendmode = 1")
-    one.tell("for k = 1, 4 do smua.source.levelv = k * 0.1 smua.measure.i(smua.nvbuffer1) end")
+    one.write("smua.source.limiti = 1e-2 smua.source.output = 1 smua.nvbuffer1.appendmode = 1")
+    one.write("for k = 1, 4 do smua.source.levelv = k * 0.1 smua.measure.i(smua.nvbuffer1) end")
     assert one.numbers("print(smua.nvbuffer1.n, smua.nvbuffer1[2], smua.nvbuffer1.readings[3])") == pytest.approx(
         [4, 2e-4, 3e-4]
     )
     assert one.numbers("printbuffer(2, 3, smua.nvbuffer1, smua.nvbuffer1.sourcevalues)") == pytest.approx(
         [2e-4, 0.2, 3e-4, 0.3]
     )
-    one.tell("smua.nvbuffer1.appendmode = 0 smua.measure.count = 2 smua.measure.v(smua.nvbuffer1)")
+    one.write("smua.nvbuffer1.appendmode = 0 smua.measure.count = 2 smua.measure.v(smua.nvbuffer1)")
     assert one.numbers("printbuffer(1, smua.nvbuffer1.n, smua.nvbuffer1.readings)") == pytest.approx([0.4, 0.4])
-    one.tell("b = smua.makebuffer(1) smua.measure.v(b)")
+    one.write("b = smua.makebuffer(1) smua.measure.v(b)")
     assert one.errors() == [-223]
-    one.tell("format.data = format.REAL32 format.byteorder = format.LITTLEENDIAN")
+    one.write("format.data = format.REAL32 format.byteorder = format.LITTLEENDIAN")
     reply = one.instrument.execute(b"printbuffer(1, 2, smua.nvbuffer1)")
     assert struct.unpack("<2f", reply[2:-1]) == pytest.approx((0.4, 0.4))
-    assert one.ask("print(1)") == "1.00000e+00", "print is always text"
+    assert one.query("print(1)") == "1.00000e+00", "print is always text"
 
 
-def test_scripts_of_many_lines(rack):
+def test_multi_line_scripts(rack):
     one = rack("2612B")
-    one.tell("loadandrunscript", "for k = 1, 2 do", "  x = k", "end")
+    one.write("loadandrunscript", "for k = 1, 2 do", "  x = k", "end")
     assert one.instrument.execute(b"endscript") == b""
-    assert one.ask("print(x)") == "2.00000e+00"
-    one.tell("loadscript mine\r", "print('ran')\r", "endscript\r")
-    assert one.ask("mine.run()") == "ran"
+    assert one.query("print(x)") == "2.00000e+00"
+    one.write("loadscript mine\r", "print('ran')\r", "endscript\r")
+    assert one.query("mine.run()") == "ran"
 
 
-def test_sweeps_of_both_channels_in_step(rack):
+def test_sweeps_of_both_channels_are_synchronised(rack):
     one = rack("2612B")
-    one.tell("smua.source.limiti = 0.01 smua.source.output = 1 smub.source.func = 0 smub.source.output = 1")
-    one.tell(
+    one.write("smua.source.limiti = 0.01 smua.source.output = 1 smub.source.func = 0 smub.source.output = 1")
+    one.write(
         "smua.trigger.source.listv({0.1, 0.2, 0.3}) smua.trigger.source.action = smua.ENABLE",
         "smua.trigger.count = 3 smua.trigger.measure.iv(smua.nvbuffer1, smua.nvbuffer2)",
         "smua.trigger.measure.action = 1",
@@ -171,9 +171,9 @@ def test_sweeps_of_both_channels_in_step(rack):
         [1e-4, 0.1, 0.1, 2e-4, 0.2, 0.2, 3e-4, 0.3, 0.3]
     )
     assert one.plane.channels()[0].source.volts == 0.0, "an idle source goes back to its level"
-    one.tell("smua.trigger.endsweep.action = smua.SOURCE_HOLD smua.trigger.source.linearv(0, 0.4, 3)")
-    one.tell("smua.trigger.initiate()")
+    one.write("smua.trigger.endsweep.action = smua.SOURCE_HOLD smua.trigger.source.linearv(0, 0.4, 3)")
+    one.write("smua.trigger.initiate()")
     assert one.numbers("printbuffer(1, 3, smua.nvbuffer1)") == pytest.approx([0.0, 2e-4, 4e-4])
     assert one.plane.channels()[0].source.volts == 0.4
-    one.tell("reset() smua.trigger.source.action = 1 smua.trigger.initiate()")
+    one.write("reset() smua.trigger.source.action = 1 smua.trigger.initiate()")
     assert one.errors() == [-221]
