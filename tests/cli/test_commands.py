@@ -123,10 +123,10 @@ def test_runs_fits_the_terminal(hwlearn, folder, monkeypatch, columns):
     assert "[limits]" in " ".join(hwlearn("runs").out)
 
 
-def test_report_is_drawn_again(hwlearn, folder):
+@pytest.mark.usefixtures("without_reports")
+def test_report_is_drawn_into_the_run_folder_or_a_named_file(hwlearn, folder):
     hwlearn("train", "small.toml")
     run = next((folder / "runs").iterdir())
-    (run / "report.png").unlink()
     ended = hwlearn("report", run.name)
     assert ended.code == 0
     assert (run / "report.png").read_bytes().startswith(b"\x89PNG")
