@@ -110,7 +110,7 @@ def test_nothing_leaves_the_limits_and_pulses_are_bounded():
 def test_too_few_pulses_left_are_refused_before_anything_is_applied():
     array = make(limits=dataclasses.replace(LIMITS, pulses=300))
     asked = watched(array)
-    with pytest.raises(SetupError, match=r"device 2 .* may have 300 pulses more"):
+    with pytest.raises(SetupError, match=r"device 2 .* has 300 pulses left"):
         measure_pulses(array, [2])
     assert not asked
 

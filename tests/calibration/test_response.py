@@ -9,7 +9,7 @@ from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.unknowns import Unknowns
 from hwlearn_sim import KirchhoffTwin
 
-SIEMENS = 5e-5
+SIEMENS = np.array([5e-5, 2e-5, 1e-4])
 
 
 def phase_of(kind, top, x):
@@ -18,7 +18,7 @@ def phase_of(kind, top, x):
         scale = 1e-6 if kind == "current" else 0.1
         values[:, 0] = scale * np.linspace(-1, 1, len(x))
         values[::2, 1] = 0.5 * scale
-    return Phase(kind, x, values, np.full(top.n_outputs, SIEMENS) if kind == "resistor" else None)
+    return Phase(kind, x, values, SIEMENS if kind == "resistor" else None)
 
 
 @pytest.fixture(params=["floating", "grounded"])

@@ -128,7 +128,7 @@ def test_pulses_of_the_calibration_can_be_fitted(hwlearn, folder, bench_text, pl
     ("arguments", "said"),
     [
         (("--model", "soft-bound"), "did you mean 'soft-bounds'"),
-        (("small.toml",), "leave the bench out"),
+        (("small.toml",), "remove the bench name"),
     ],
 )
 def test_wrong_requests(hwlearn, measured, plugins, arguments, said):

@@ -315,14 +315,19 @@ def _normal(
     try:
         for model, read in zip(models, readings, strict=True):
             amperes = noise.of_amperes(read)
+            jacobians: tuple[list[FloatArray], ...] = ([], [])
+            residuals: tuple[list[FloatArray], ...] = ([], [])
             for phase, readout in zip(read.phases, read.readouts, strict=True):
                 residual, jacobian, used, n = _of_phase(model, phase, readout, x, noise, amperes)
                 for unit, part in enumerate((slice(None, n), slice(n, None))):
-                    J, r = jacobian[:, part].reshape(-1, len(x)), residual[:, part].ravel()
-                    curvatures[unit] += J.T @ J
-                    gradient += J.T @ r
-                    chi2[unit] += r @ r
+                    jacobians[unit].append(jacobian[:, part].reshape(-1, len(x)))
+                    residuals[unit].append(residual[:, part].ravel())
                     rows[unit] += used[:, part].sum()
+            for unit in range(2):  # one large product per configuration costs less than many small ones
+                J, r = np.concatenate(jacobians[unit]), np.concatenate(residuals[unit])
+                curvatures[unit] += J.T @ J
+                gradient += J.T @ r
+                chi2[unit] += r @ r
     except CircuitError:
         return None
     return _Normal(curvatures, gradient, chi2, rows)

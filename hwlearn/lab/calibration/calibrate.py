@@ -106,8 +106,8 @@ def run_step(
     (CalibrationRecord, StepDone)
         The record with the new result; it is on disk.
     """
-    progress = _Progress(step, on_progress)
     with session.journal(step, _digest_of_inputs(record, step)) as journal:
+        progress = _Progress(step, on_progress)
         network = JournaledNetwork(job.open_network(), journal, progress.count_answer)
         context = StepContext.of(job, network, record, progress.set_parts)
         with stop_on_interrupt(network):

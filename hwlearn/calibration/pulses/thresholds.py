@@ -1,4 +1,4 @@
-"""At which amplitude a pulse moves a device by a given share, read from pulses that did more and less."""
+"""Estimate of the amplitude at which a pulse changes a device by a given share of its range."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 
-_FACTOR: Final = 0.7  # ln of how much more and less than the share the ends of the window move
-_LEAST_SHARE: Final = 0.05  # of the share: what moved less counts as so much
+_LOG_CHANGE: Final = 0.7  # ln of the change at the ends of the window, relative to the share
+_LEAST_CHANGE: Final = 0.05  # relative to the share; smaller changes count as this much
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One pulse: its magnitude in volts, and the share of its span by which it moved a device."""
+    """One pulse: its magnitude in volts, and the change of the device as a share of its logarithmic range."""
 
     volts: float
     share: float
 
 
 def window_about(trials: Sequence[Trial], share: float, volts: float, most: float, n: int) -> FloatArray:
-    """Return n amplitudes about a threshold that lies near ``volts``, up to ``most``.
+    """Return n amplitudes about a threshold near ``volts``, at most ``most``.
 
     Parameters
     ----------
     trials : sequence of Trial
-        Pulses so far, some of which moved more than the share and some less.
+        Pulses so far, with changes both above and below the share.
     share : float
     volts, most : float
     n : int
@@ -37,23 +37,23 @@ def window_about(trials: Sequence[Trial], share: float, volts: float, most: floa
     Returns
     -------
     ndarray, shape (n,)
-        So far apart that the ends move about twice and half the share.
+        Amplitudes; the changes at both ends are about half and twice the share.
     """
     v, y = _logs(trials, share)
     near = np.abs(v - volts) <= np.sort(np.abs(v - volts))[min(3, len(v) - 1)]
     slope = float(np.polyfit(v[near], y[near], 1)[0]) if np.ptp(v[near]) > 0 else 0.0
-    half = _FACTOR / slope if slope > 0 else 0.05 * most
+    half = _LOG_CHANGE / slope if slope > 0 else 0.05 * most
     half = min(max(half, 0.002 * most), 0.15 * most, most - volts, 0.8 * volts)
     return volts + half * np.linspace(-1, 1, n)
 
 
 def at_share(trials: Sequence[Trial], share: float) -> tuple[float, float] | None:
-    """Return the amplitude in volts that moves by the share, and its standard uncertainty; None if there is none.
+    """Return the amplitude in volts that changes a device by the share, and its uncertainty; None without one.
 
     Notes
     -----
-    Least squares of a parabola, ln(moved / share) against amplitude. The uncertainty is from the residuals, and,
-    for what a parabola leaves out, half the distance to where a straight line crosses.
+    Least-squares fit of a parabola, ln(change / share) against amplitude. The uncertainty includes the residuals
+    and, for the error of the parabola, half the distance to the crossing of a straight line.
     """
     v, y = _logs(trials, share)
     middle, half = 0.5 * (v.max() + v.min()), 0.5 * np.ptp(v)
@@ -83,4 +83,4 @@ def at_share(trials: Sequence[Trial], share: float) -> tuple[float, float] | Non
 
 def _logs(trials: Sequence[Trial], share: float) -> tuple[FloatArray, FloatArray]:
     moved = np.array([trial.share for trial in trials])
-    return np.array([trial.volts for trial in trials]), np.log(np.maximum(moved / share, _LEAST_SHARE))
+    return np.array([trial.volts for trial in trials]), np.log(np.maximum(moved / share, _LEAST_CHANGE))
