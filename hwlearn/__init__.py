@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hwlearn.learning import subsets
     from hwlearn.learning.costs import MSE, CrossEntropy, Hinge
     from hwlearn.learning.optimizers import SGD, Adam, Momentum, Sign
-    from hwlearn.learning.records import Callback, History, Score
+    from hwlearn.learning.records import Callback, History, Progress, Schedule
     from hwlearn.learning.rules import (
         GEP,
         SPSA,
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
         CoupledLearning,
         EquilibriumPropagation,
         Gradient,
+        GradientRequest,
     )
+    from hwlearn.learning.scoring import Score
     from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges
     from hwlearn.learning.training import Trainer
     from hwlearn.network.limits import Limits
@@ -52,6 +54,7 @@ __all__ = [
     "CurrentNudge",
     "EquilibriumPropagation",
     "Gradient",
+    "GradientRequest",
     "Hinge",
     "History",
     "HwlearnError",
@@ -63,9 +66,11 @@ __all__ = [
     "Network",
     "OutputDrive",
     "Programmed",
+    "Progress",
     "RandomEdges",
     "Readout",
     "ResistorNudge",
+    "Schedule",
     "Score",
     "Sign",
     "TargetError",
@@ -96,7 +101,7 @@ __getattr__, __dir__ = lazy_names(
         "hwlearn.learning": ["subsets"],
         "hwlearn.learning.costs": ["MSE", "CrossEntropy", "Hinge"],
         "hwlearn.learning.optimizers": ["SGD", "Adam", "Momentum", "Sign"],
-        "hwlearn.learning.records": ["Callback", "History", "Score"],
+        "hwlearn.learning.records": ["Callback", "History", "Progress", "Schedule"],
         "hwlearn.learning.rules": [
             "GEP",
             "SPSA",
@@ -104,7 +109,9 @@ __getattr__, __dir__ = lazy_names(
             "CoupledLearning",
             "EquilibriumPropagation",
             "Gradient",
+            "GradientRequest",
         ],
+        "hwlearn.learning.scoring": ["Score"],
         "hwlearn.learning.subsets": ["ListedEdges", "MostSensitive", "RandomEdges"],
         "hwlearn.learning.training": ["Trainer"],
         "hwlearn.network.limits": ["Limits"],

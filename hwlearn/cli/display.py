@@ -8,7 +8,8 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Column, Table
 
 from hwlearn.lab.bench.evaluation import Evaluation
-from hwlearn.learning.records import Callback, Epoch, History, Score, Step
+from hwlearn.learning.records import Callback, Epoch, History, Step
+from hwlearn.learning.scoring import Score
 from hwlearn.units import format_quantity
 
 _WIDE, _WIDEST = 100, 120  # columns from which the cost, and then the rate, is shown as well

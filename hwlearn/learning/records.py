@@ -1,43 +1,61 @@
-"""What a training leaves behind: scores, steps, epochs, its history, and who is told of them."""
+"""Records of a training: its schedule, steps, epochs and history, and the callbacks that receive them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.errors import SetupError
 from hwlearn.learning.rules.rule import Gradient
+from hwlearn.learning.scoring import Score
 from hwlearn.network.network import Programmed
-
-if TYPE_CHECKING:
-    from hwlearn.learning.training import Trainer
 
 
 @dataclass(frozen=True)
-class Score:
-    """How well outputs meet targets.
+class Schedule:
+    """How long to train, in which steps, and with which result.
 
     Attributes
     ----------
-    cost : float
-        Mean cost.
-    accuracy : float or None
-        Fraction of samples whose largest output is the right one (costs that classify).
-    rms_error_V : float or None
-        Root mean square of output minus target, in volts (costs with target volts); includes read noise.
+    epochs : int
+        Passes over the training set.
+    batch_size : int, optional
+        Samples per update; all unless given.
+    anneal : float
+        The optimizer's rate falls along a half cosine to this fraction of itself over all epochs.
+    patience : int, optional
+        Stop after this many epochs in a row without a better score.
+    keep : "best" or "last"
+        The epoch whose conductances the network has at the end. The best is judged by the validation score, or by
+        the training readings without validation data.
+
+    Raises
+    ------
+    SetupError
+        If a value is out of range.
     """
 
-    cost: float
-    accuracy: float | None = None
-    rms_error_V: float | None = None
+    epochs: int
+    batch_size: int | None = None
+    anneal: float = 1.0
+    patience: int | None = None
+    keep: Literal["best", "last"] = "last"
 
-    @property
-    def merit(self) -> float:
-        """A number that is larger the better, for choosing the best epoch: accuracy first, then cost."""
-        return -self.cost if self.accuracy is None else self.accuracy - 1e-9 * self.cost
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 0), ("batch_size", 1), ("patience", 1)):
+            value = getattr(self, name)
+            if value is None and name != "epochs":
+                continue
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+                raise SetupError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+        if not 0 <= self.anneal <= 1:
+            raise SetupError(f"anneal is {self.anneal}; it must lie in [0, 1]")
+        if self.keep not in ("best", "last"):
+            raise SetupError(f"keep must be 'best' or 'last', got {self.keep!r}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +65,7 @@ class Step:
     Attributes
     ----------
     epoch, number : int
-        Epoch, and number of the step over the whole training; both from 0.
+        Epoch, and number of the step in the whole training; both from 0.
     samples : ndarray of int
         Rows of the training set that were measured.
     gradient : Gradient
@@ -55,7 +73,7 @@ class Step:
         New unquantised target conductances in siemens.
     programmed : Programmed
     optimizer_state : mapping of str to ndarray
-        What the optimizer needs to go on from here.
+        State from which the optimizer can continue.
     """
 
     epoch: int
@@ -69,7 +87,23 @@ class Step:
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to; ``train`` is scored on the readings made before each update."""
+    """Scores and counts of one epoch.
+
+    Attributes
+    ----------
+    number : int
+        From 0.
+    train : Score
+        Of the readings before each update.
+    validation : Score or None
+        Of the validation data after the epoch.
+    measurements : int
+        Samples measured.
+    skipped : int
+        Samples that contributed nothing to a gradient.
+    seconds : float
+        Duration.
+    """
 
     number: int
     train: Score
@@ -80,23 +114,24 @@ class Epoch:
 
     @property
     def merit(self) -> float:
-        """By what the best epoch is chosen: the validation score, or the training score where there is none."""
+        """`Score.merit` of the validation score, or of the training score without validation data."""
         return (self.validation or self.train).merit
 
 
-class Progress(NamedTuple):
-    """Where a training stands between two updates; `Trainer.fit` goes on from it.
+@dataclass(frozen=True, eq=False)
+class Progress:
+    """State of a training between two updates, from which `Trainer.fit` continues.
 
     Attributes
     ----------
     steps : int
-        Updates done.
+        Completed updates.
     optimizer_state : mapping of str to ndarray
-        The optimizer's state after them.
+        State of the optimizer after them.
     epochs : sequence of Epoch, optional
-        Those scored so far; unless given, every epoch whose updates are done counts as scored.
+        Epochs scored so far; unless given, every epoch whose updates are complete counts as scored.
     readings : sequence of (ndarray, ndarray, int)
-        Of each step done in the first epoch not scored yet: rows, output volts, samples skipped.
+        Rows, output volts and number of skipped samples of each completed step of the first epoch without a score.
     best : ndarray, shape (E,), optional
         Conductances in siemens after the best of ``epochs``.
     """
@@ -110,17 +145,17 @@ class Progress(NamedTuple):
 
 @dataclass(eq=False)
 class History:
-    """The course of a training.
+    """Course of a training.
 
     Attributes
     ----------
     epochs : list of Epoch
     conductances : ndarray, shape (E,)
-        What the network was left with, unquantised, in siemens.
+        Final target conductances of the network, unquantised, in siemens.
     best_epoch : int or None
-        The epoch with the best validation (or training) score.
+        Epoch with the best validation (or training) score.
     stopped : str
-        Why it ended: ``"finished"``, ``"interrupted"`` or ``"no improvement"``.
+        Why the training ended: ``"finished"``, ``"interrupted"`` or ``"no improvement"``.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -130,19 +165,19 @@ class History:
 
 
 class Callback:
-    """Told of everything a training does; override what you need. Exceptions end the training."""
+    """Receiver of the events of a training; override the methods you need. An exception ends the training."""
 
-    def on_start(self, trainer: Trainer, programmed: Programmed) -> None:
-        """Called when the initial conductances (the optimizer's shadow) are programmed."""
+    def on_start(self, programmed: Programmed) -> None:
+        """Receive the report of programming the initial conductances."""
 
     def on_gradient(self, epoch: int, number: int, samples: IntArray, gradient: Gradient) -> None:
-        """Called when a batch has been measured, before the update."""
+        """Receive the gradient of a measured batch, before the update."""
 
     def on_step(self, step: Step) -> None:
-        """Called when the update has been programmed."""
+        """Receive an update after it is programmed."""
 
     def on_epoch(self, epoch: Epoch) -> None:
-        """Called at the end of each epoch."""
+        """Receive the scores of a completed epoch."""
 
     def on_end(self, history: History) -> None:
-        """Called at the end, interrupted or not."""
+        """Receive the history at the end, also of an interrupted training."""

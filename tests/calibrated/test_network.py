@@ -102,7 +102,7 @@ def test_gradient_is_exact_only_after_calibration(network, twin, small):
 
     def cosine(net, conductances):
         model = hl.Kirchhoff(net.topology, conductances)
-        found = hl.EquilibriumPropagation(1e-5).gradient(net, model, x, y, hl.MSE()).values
+        found = hl.EquilibriumPropagation(1e-5).gradient(hl.GradientRequest(net, model, x, y, hl.MSE())).values
         true = exact.gradient(x, error)
         return float(found @ true / np.linalg.norm(found) / np.linalg.norm(true))
 

@@ -9,7 +9,8 @@ from rich.console import Console
 
 from hwlearn.cli.display import LiveProgress, closing_table
 from hwlearn.lab.bench.evaluation import Evaluation
-from hwlearn.learning.records import Epoch, History, Score
+from hwlearn.learning.records import Epoch, History
+from hwlearn.learning.scoring import Score
 
 VOLTS = Score(0.00123, rms_error_V=0.123456)
 CLASSES = Score(0.0456, accuracy=1.0)

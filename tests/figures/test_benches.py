@@ -29,9 +29,8 @@ def held_out_accuracy(bench: hl.Bench, test: np.ndarray) -> float:
     rest = np.setdiff1d(np.arange(len(data.inputs)), test)
     with bench:
         trainer = bench.trainer()
-        trainer.fit(
-            data.inputs[rest], data.targets[rest], train.epochs, batch_size=train.batch, anneal=train.anneal
-        )
+        schedule = hl.Schedule(train.epochs, train.batch, train.anneal)
+        trainer.fit(data.inputs[rest], data.targets[rest], schedule)
         return trainer.evaluate(data.inputs[test], data.targets[test]).accuracy
 
 

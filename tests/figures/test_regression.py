@@ -36,7 +36,9 @@ def final_error(reference, bench_limits, lab_flaws):
         twin = KirchhoffTwin(
             top, bench_limits, flaws, seed=seed, node_readout=getattr(rule, "readout", "") == "nodes"
         )
-        history = hl.Trainer(twin, rule, hl.MSE(), hl.Adam(0.08, scale="log")).fit(x, y, 400, anneal=0.02)
+        history = hl.Trainer(twin, rule, hl.MSE(), hl.Adam(0.08, scale="log")).fit(
+            x, y, hl.Schedule(400, anneal=0.02)
+        )
         if ideal:  # what the model learned is programmed into hardware that differs from it
             twin = KirchhoffTwin(top, bench_limits, lab_flaws, seed=seed)
             twin.program(history.conductances)

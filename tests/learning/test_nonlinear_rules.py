@@ -66,7 +66,7 @@ def test_small_nudges_find_what_their_formula_says(bent, nudge, readout):
         error = np.linalg.solve(Z, e[:, :, None])[:, :, 0]
     else:
         error = e
-    found = hl.GEP(nudge, readout=readout).gradient(twin, model, x, y, hl.MSE())
+    found = hl.GEP(nudge, readout=readout).gradient(hl.GradientRequest(twin, model, x, y, hl.MSE()))
     assert relative(found.values, model.gradient(x, error)) < 1e-4
 
 
@@ -77,7 +77,7 @@ def test_automatic_nudges_stay_small(bent, nudge):
     phases = twin.two_phase(x, hl.MSE().signal(y), nudge.bound(model.output_impedance(x), model.scale_V))
     moved = np.abs(phases.plus.voltages - phases.free.voltages).max()
     assert 0.1 * SMALL_MOVE * model.scale_V < moved <= 1.01 * SMALL_MOVE * model.scale_V
-    found = hl.GEP(nudge).gradient(twin, model, x, y, hl.MSE())
+    found = hl.GEP(nudge).gradient(hl.GradientRequest(twin, model, x, y, hl.MSE()))
     assert found.skipped == 0
     assert relative(found.values, exact) < 0.02
 
@@ -93,20 +93,22 @@ def test_automatic_nudges_of_resistors_are_as_large_as_ever(small, ideal_twin):
 
 def test_analytic_is_exact(bent):
     twin, model, x, y, _, exact = bent
-    assert relative(hl.Analytic().gradient(twin, model, x, y, hl.MSE()).values, exact) < 1e-8
+    assert relative(hl.Analytic().gradient(hl.GradientRequest(twin, model, x, y, hl.MSE())).values, exact) < 1e-8
 
 
 def test_computed_nudges_agree_with_measured_ones(bent):
     twin, model, x, y, _, exact = bent
     for nudge in (hl.CurrentNudge(1e-7), hl.ResistorNudge(1e-3, kappa=1e-9)):
         scale = 1e-9 if nudge.kind == "resistor" else 1.0
-        found = hl.GEP(nudge, nudged="computed").gradient(twin, model, x, y, hl.MSE())
+        found = hl.GEP(nudge, nudged="computed").gradient(hl.GradientRequest(twin, model, x, y, hl.MSE()))
         assert relative(found.values / scale, exact) < 1e-3
 
 
 def test_spsa_points_downhill(bent):
     twin, model, x, y, _, exact = bent
-    found = hl.SPSA(perturbation=1e-3, repeats=300).gradient(twin, model, x, y, hl.MSE()).values
+    found = (
+        hl.SPSA(perturbation=1e-3, repeats=300).gradient(hl.GradientRequest(twin, model, x, y, hl.MSE())).values
+    )
     assert found @ exact / np.linalg.norm(found) / np.linalg.norm(exact) > 0.8
 
 
@@ -116,7 +118,7 @@ def test_samples_without_an_error_are_skipped_and_the_others_keep_their_impedanc
     reached[[0, 2]] = model.solve(x)[[0, 2]][:, model.topology.outputs]
     kept = np.setdiff1d(np.arange(len(x)), [0, 2])
     nudge = hl.ClampNudge(1e-7, metric="impedance")
-    found = hl.GEP(nudge).gradient(twin, model, x, reached, hl.MSE())
+    found = hl.GEP(nudge).gradient(hl.GradientRequest(twin, model, x, reached, hl.MSE()))
     assert found.skipped == 2
     assert relative(found.values, model.gradient(x[kept], e[kept]) * len(kept) / len(x)) < 1e-4
 

@@ -38,7 +38,7 @@ def test_symmetric_ep_is_exact_at_every_strength(small, exact, unlimited, figure
     model, gradient = exact
     errors = []
     for beta in np.logspace(-8, -2, 25):
-        found = hl.EquilibriumPropagation(beta).gradient(unlimited, model, x, y, hl.MSE())
+        found = hl.EquilibriumPropagation(beta).gradient(hl.GradientRequest(unlimited, model, x, y, hl.MSE()))
         errors.append(relative(found.values, gradient))
     figure(f"symmetric EP against the exact gradient, 1e-8 to 1e-2 S: at most {max(errors):.1e} (asked 1e-8)")
     assert max(errors) <= 1e-8
@@ -50,7 +50,9 @@ def test_one_sided_ep_has_a_bias_that_grows_linearly(small, exact, unlimited, fi
     betas = np.logspace(-8, -5, 7)
     bias = [
         relative(
-            hl.EquilibriumPropagation(b, symmetric=False).gradient(unlimited, model, x, y, hl.MSE()).values,
+            hl.EquilibriumPropagation(b, symmetric=False)
+            .gradient(hl.GradientRequest(unlimited, model, x, y, hl.MSE()))
+            .values,
             gradient,
         )
         for b in betas
@@ -72,7 +74,7 @@ def test_every_nudge_points_as_its_formula_says(small, exact, ideal_twin):
         (hl.ClampNudge(metric="impedance"), e),
         (hl.ResistorNudge(kappa=2e-5), np.linalg.solve(np.eye(3) / 2e-5 + Z, e.T).T),
     ]:
-        found = hl.GEP(nudge).gradient(ideal_twin, model, x, y, hl.MSE())
+        found = hl.GEP(nudge).gradient(hl.GradientRequest(ideal_twin, model, x, y, hl.MSE()))
         assert found.skipped == 0
         expected = model.gradient(x, error)
         if nudge.kind == "current" or getattr(nudge, "metric", "") == "impedance":
@@ -91,11 +93,35 @@ def test_spellings():
     assert cl.readout == "nodes"
 
 
+@pytest.mark.parametrize("nudge", [hl.ClampNudge(), hl.CurrentNudge(), hl.ResistorNudge()], ids=lambda n: n.kind)
+def test_gep_accepts_a_nudge_by_name(small, exact, ideal_twin, nudge):
+    _, _, x, y = small
+    request = hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE())
+    assert type(hl.GEP(nudge.kind).nudge) is type(nudge)
+    np.testing.assert_array_equal(
+        hl.GEP(nudge.kind).gradient(request).values, hl.GEP(nudge).gradient(request).values
+    )
+
+
+@pytest.mark.parametrize(
+    ("nudge", "message"),
+    [
+        ("clampp", "nudge must be 'clamp', 'current', 'resistor' or a Nudge object, got 'clampp'"),
+        (hl.ClampNudge, "nudge must be a Nudge object, got the class ClampNudge itself; call it"),
+        (0.1, "nudge must be a Nudge object, got 0.1"),
+    ],
+)
+def test_gep_rejects_other_nudges_at_once(nudge, message):
+    with pytest.raises(SetupError) as caught:
+        hl.GEP(nudge)
+    assert message in str(caught.value)
+
+
 def test_contrast_conserves_the_scale_sum(small, exact, ideal_twin):
     """Sum over edges of g_k G_k vanishes for the symmetric contrast with voltage-driven inputs."""
     _, g, x, y = small
     for nudge in (hl.CurrentNudge(), hl.ClampNudge()):
-        values = hl.GEP(nudge).gradient(ideal_twin, exact[0], x, y, hl.MSE()).values
+        values = hl.GEP(nudge).gradient(hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE())).values
         assert abs(g @ values) <= 1e-12 * np.abs(g * values).sum()
 
 
@@ -104,24 +130,28 @@ def test_node_readout_equals_output_readout_when_the_model_is_right(small, exact
     twin = KirchhoffTwin(top, wide_limits, node_readout=True)
     twin.program(g)
     for nudge in (hl.CurrentNudge(), hl.ClampNudge(), hl.ResistorNudge(kappa=1e-4)):
-        outputs = hl.GEP(nudge).gradient(twin, exact[0], x, y, hl.MSE()).values
-        nodes = hl.GEP(nudge, readout="nodes").gradient(twin, exact[0], x, y, hl.MSE()).values
+        outputs = hl.GEP(nudge).gradient(hl.GradientRequest(twin, exact[0], x, y, hl.MSE())).values
+        nodes = hl.GEP(nudge, readout="nodes").gradient(hl.GradientRequest(twin, exact[0], x, y, hl.MSE())).values
         assert relative(outputs, nodes) < 1e-9
 
 
 def test_computed_nudges_equal_measured_ones_when_the_model_is_right(small, exact, ideal_twin):
     _, _, x, y = small
     for nudge in (hl.CurrentNudge(), hl.ClampNudge(), hl.ResistorNudge(kappa=1e-4)):
-        measured = hl.GEP(nudge).gradient(ideal_twin, exact[0], x, y, hl.MSE()).values
+        measured = hl.GEP(nudge).gradient(hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE())).values
         before = ideal_twin.measurements
-        computed = hl.GEP(nudge, nudged="computed").gradient(ideal_twin, exact[0], x, y, hl.MSE()).values
+        computed = (
+            hl.GEP(nudge, nudged="computed")
+            .gradient(hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE()))
+            .values
+        )
         assert ideal_twin.measurements - before == len(x)  # the free phase alone
         assert relative(computed, measured) < 1e-9
 
 
 def test_analytic_is_the_exact_gradient_when_the_model_is_right(small, exact, ideal_twin):
     _, _, x, y = small
-    found = hl.Analytic().gradient(ideal_twin, exact[0], x, y, hl.MSE())
+    found = hl.Analytic().gradient(hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE()))
     assert relative(found.values, exact[1]) < 1e-10
 
 
@@ -131,14 +161,14 @@ def test_classification_costs_reach_the_edges_too(small, exact, ideal_twin, cost
     labels = np.arange(len(x)) % 3
     model = exact[0]
     expected = model.gradient(x, cost.error(model.solve(x)[:, top.outputs], labels))
-    found = hl.EquilibriumPropagation().gradient(ideal_twin, model, x, labels, cost)
+    found = hl.EquilibriumPropagation().gradient(hl.GradientRequest(ideal_twin, model, x, labels, cost))
     assert relative(found.values, expected) < 1e-8
 
 
 def test_spsa_finds_the_direction_on_average(small, exact, ideal_twin):
     _, g, x, y = small
     rule = hl.SPSA(perturbation=0.002, repeats=400, seed=1)
-    found = rule.gradient(ideal_twin, exact[0], x, y, hl.MSE())
+    found = rule.gradient(hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE()))
     assert cosine(found.values, exact[1]) > 0.9
     np.testing.assert_array_equal(ideal_twin.true_conductances, g)  # put back
 
@@ -149,7 +179,7 @@ def test_spsa_leaves_fixed_edges_alone_and_stays_in_range(small, exact, ideal_tw
     trainable = np.zeros(30, dtype=bool)
     trainable[[3, 7]] = True
     asked = mocker.spy(ideal_twin, "_program")
-    found = hl.SPSA(0.5, repeats=3).gradient(ideal_twin, model, x, y, hl.MSE(), trainable)
+    found = hl.SPSA(0.5, repeats=3).gradient(hl.GradientRequest(ideal_twin, model, x, y, hl.MSE(), trainable))
     assert set(np.flatnonzero(found.values)) == {3, 7}
     for call in asked.call_args_list:
         np.testing.assert_array_equal(call.args[0][~trainable], g[~trainable])
@@ -168,7 +198,12 @@ def test_a_known_current_helps_where_the_nudge_drowns_in_noise(reference, wide_l
 
     def mean_cosine(model_error):
         rule = hl.GEP(weak, model_error=model_error)
-        return np.mean([cosine(rule.gradient(twin, model, x, y, hl.MSE()).values, exact) for _ in range(10)])
+        return np.mean(
+            [
+                cosine(rule.gradient(hl.GradientRequest(twin, model, x, y, hl.MSE())).values, exact)
+                for _ in range(10)
+            ]
+        )
 
     assert mean_cosine(0.2) > 0.95
     assert mean_cosine(1e9) < 0.5  # as if the current were not known
@@ -184,16 +219,16 @@ def test_saturated_samples_are_left_out_and_counted(small, exact, wide_limits):
     assert 0 < inside.sum() < len(x)
     twin = KirchhoffTwin(top, wide_limits, Imperfections(adc_range_V=adc_range))
     twin.program(g)
-    result = hl.CoupledLearning(0.1).gradient(twin, exact[0], x, y, hl.MSE())
+    result = hl.CoupledLearning(0.1).gradient(hl.GradientRequest(twin, exact[0], x, y, hl.MSE()))
     assert result.skipped == (~inside).sum()
-    alone = hl.CoupledLearning(0.1).gradient(twin, exact[0], x[inside], y[inside], hl.MSE())
+    alone = hl.CoupledLearning(0.1).gradient(hl.GradientRequest(twin, exact[0], x[inside], y[inside], hl.MSE()))
     np.testing.assert_allclose(result.values * len(x), alone.values * inside.sum())
 
 
 def test_what_a_rule_cannot_do_is_said(small, exact, ideal_twin):
     _, _, x, y = small
-    with pytest.raises(NetworkError, match="outputs only"):
-        hl.GEP(readout="nodes").gradient(ideal_twin, exact[0], x, y, hl.MSE())
+    with pytest.raises(NetworkError, match="reads only its outputs"):
+        hl.GEP(readout="nodes").gradient(hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE()))
     for options in ({"readout": "inputs"}, {"nudged": "guessed"}, {"nudged": "computed", "readout": "nodes"}):
         with pytest.raises(SetupError):
             hl.GEP(**options)
@@ -203,6 +238,6 @@ def test_what_a_rule_cannot_do_is_said(small, exact, ideal_twin):
 
 def test_everything_that_was_read_is_handed_on_for_the_record(small, exact, ideal_twin):
     _, _, x, y = small
-    readings = hl.GEP().gradient(ideal_twin, exact[0], x, y, hl.MSE()).readings
+    readings = hl.GEP().gradient(hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE())).readings
     assert {"free_voltages", "plus_voltages", "minus_voltages", "error", "strength"} <= set(readings)
     assert readings["plus_voltages"].shape == (6, 3)

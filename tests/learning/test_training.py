@@ -18,7 +18,7 @@ class Recorder(hl.Callback):
     def __init__(self):
         self.calls, self.steps, self.epochs, self.history = [], [], [], None
 
-    def on_start(self, trainer, programmed):
+    def on_start(self, programmed):
         self.calls.append("start")
 
     def on_gradient(self, epoch, number, samples, gradient):
@@ -53,7 +53,7 @@ def test_it_learns(reference, trainer):
     _, x, y = reference(0)
     t = trainer()
     before = t.evaluate(x, y)
-    history = t.fit(x, y, 300, anneal=0.02)
+    history = t.fit(x, y, hl.Schedule(300, anneal=0.02))
     after = t.evaluate(x, y)
     assert after.rms_error_V < 0.03 * before.rms_error_V
     assert len(history.epochs) == 300
@@ -64,7 +64,7 @@ def test_it_learns(reference, trainer):
 def test_order_of_calls(reference, trainer):
     _, x, y = reference(0)
     recorder = Recorder()
-    trainer().fit(x, y, 2, batch_size=4, callbacks=[recorder])
+    trainer().fit(x, y, hl.Schedule(2, batch_size=4), callbacks=[recorder])
     one = ["gradient", "step", "gradient", "step", "epoch"]
     assert recorder.calls == ["start", *one, *one, "end"]
     assert [s.number for s in recorder.steps] == [0, 1, 2, 3]
@@ -80,15 +80,16 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(reference, trai
     class State(hl.Callback):
         def on_step(self, step):
             if step.number == 12:
-                self.kept = (13, first.optimizer.state())
+                self.kept = hl.Progress(13, first.optimizer.state())
                 raise KeyboardInterrupt
 
+    schedule = hl.Schedule(9, batch_size=3, anneal=0.1)
     reference_run = trainer()
-    end = reference_run.fit(x, y, 9, batch_size=3, callbacks=[whole], anneal=0.1)
+    end = reference_run.fit(x, y, schedule, callbacks=[whole])
     first, stop = trainer(), State()
     with pytest.raises(KeyboardInterrupt):
-        first.fit(x, y, 9, batch_size=3, callbacks=[stop], anneal=0.1)
-    again = trainer().fit(x, y, 9, batch_size=3, callbacks=[part], anneal=0.1, start=stop.kept)
+        first.fit(x, y, schedule, callbacks=[stop])
+    again = trainer().fit(x, y, schedule, callbacks=[part], start=stop.kept)
     assert part.steps[0].number == 13
     np.testing.assert_array_equal(again.conductances, end.conductances)
     for mine, theirs in zip(part.steps, whole.steps[13:], strict=True):
@@ -145,7 +146,7 @@ def test_early_stop_and_best(reference, trainer):
     _, x, y = reference(0)
     t = trainer(Imperfections(read_noise_V=5e-3))
     recorder = Recorder()
-    history = t.fit(x, y, 400, validation=(x, y), patience=15, keep="best", callbacks=[recorder])
+    history = t.fit(x, y, hl.Schedule(400, patience=15, keep="best"), validation=(x, y), callbacks=[recorder])
     assert history.stopped == "no improvement"
     costs = [e.validation.cost for e in history.epochs]
     assert history.best_epoch == int(np.argmin(costs)) == len(costs) - 16
@@ -165,10 +166,10 @@ def test_only_the_subset_moves(reference, trainer):
 def test_a_subset_learns_nearly_as_well(reference, trainer):
     _, x, y = reference(0)
     everything = trainer()
-    everything.fit(x, y, 300, anneal=0.02)
+    everything.fit(x, y, hl.Schedule(300, anneal=0.02))
     some = trainer(subset=hl.MostSensitive(0.6))
     start = some.evaluate(x, y).rms_error_V
-    some.fit(x, y, 300, anneal=0.02)
+    some.fit(x, y, hl.Schedule(300, anneal=0.02))
     assert some.evaluate(x, y).rms_error_V < 0.1 * start
 
 
@@ -176,7 +177,7 @@ def test_failed_edges_are_taken_out(reference, trainer):
     _, x, y = reference(0)
     t = trainer(Imperfections(stuck={4: 2e-5, 17: 0.0}))
     recorder = Recorder()
-    t.fit(x, y, 150, callbacks=[recorder], anneal=0.02)
+    t.fit(x, y, hl.Schedule(150, anneal=0.02), callbacks=[recorder])
     first, last = recorder.steps[0].requested, recorder.steps[-1].requested
     assert first[4] == last[4]
     assert first[17] == last[17]
@@ -233,13 +234,13 @@ def test_bad_data_is_refused_before_anything_is_applied(reference, trainer, mock
         with pytest.raises(error):
             t.fit(inputs, targets, 2)
     with pytest.raises(SetupError):
-        t.fit(x, y, 2, batch_size=0)
+        t.fit(x, y, hl.Schedule(2, batch_size=0))
     assert measured.call_count == programmed.call_count == 0
 
 
 def test_same_seeds_same_course(reference, trainer, lab_flaws):
     _, x, y = reference(0)
-    runs = [trainer(lab_flaws).fit(x, y, 10, batch_size=3).conductances for _ in range(2)]
+    runs = [trainer(lab_flaws).fit(x, y, hl.Schedule(10, batch_size=3)).conductances for _ in range(2)]
     np.testing.assert_array_equal(*runs)
 
 
@@ -250,6 +251,74 @@ def test_classification(bench_limits, lab_flaws):
     x = np.stack([feature, -feature, np.full(60, 0.4), np.full(60, -0.4)], axis=1)
     twin = KirchhoffTwin(hl.Topology.crossbar(6, 4, range(4), range(2)), bench_limits, lab_flaws)
     t = hl.Trainer(twin, hl.GEP(), hl.CrossEntropy(0.02), hl.Adam(0.05, scale="log"))
-    history = t.fit(x[:40], labels[:40], 20, batch_size=10, validation=(x[40:], labels[40:]))
+    history = t.fit(x[:40], labels[:40], hl.Schedule(20, batch_size=10), validation=(x[40:], labels[40:]))
     assert history.epochs[-1].validation.accuracy == 1.0
     assert history.epochs[-1].validation.rms_error_V is None
+
+
+# --- wrong arguments ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rule": hl.GEP}, "rule must be a Rule object, got the class GEP itself; call it, as in GEP(...)"),
+        (
+            {"rule": hl.EquilibriumPropagation},
+            "rule must be a Rule object, got the function EquilibriumPropagation itself; call it, as in "
+            "EquilibriumPropagation(...)",
+        ),
+        ({"rule": "clamp"}, "rule must be a Rule object, got 'clamp'"),
+        ({"cost": hl.MSE}, "cost must be a Cost object, got the class MSE itself; call it, as in MSE(...)"),
+        ({"optimizer": hl.Adam}, "optimizer must be an Optimizer object, got the class Adam itself"),
+        ({"optimizer": 0.05}, "optimizer must be an Optimizer object, got 0.05"),
+        ({"subset": hl.RandomEdges}, "subset must be a Subset object, got the class RandomEdges itself"),
+        ({"subset": 3}, "subset must be a Subset object, got 3"),
+        ({"model": [1e-5]}, "model must be a Kirchhoff object, got [1e-05]"),
+        ({"network": KirchhoffTwin}, "network must be a Network object, got the class KirchhoffTwin itself"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+def test_trainer_rejects_classes_and_names_at_once(reference, bench_limits, changes, message):
+    top, _, _ = reference(0)
+    arguments = {
+        "network": KirchhoffTwin(top, bench_limits),
+        "rule": hl.GEP(),
+        "cost": hl.MSE(),
+        "optimizer": hl.Adam(0.05),
+    }
+    with pytest.raises(SetupError) as caught:
+        hl.Trainer(**arguments | changes)
+    assert message in str(caught.value)
+
+
+def test_fit_rejects_wrong_schedules_callbacks_and_progress(reference, trainer):
+    _, x, y = reference(0)
+    for arguments, message in [
+        ({"schedule": 1.5}, "epochs is 1.5; it must be a whole number of at least 0"),
+        ({"schedule": True}, "epochs is True; it must be a whole number of at least 0"),
+        (
+            {"schedule": 2, "callbacks": [Recorder]},
+            "each callback must be a Callback object, got the class Recorder",
+        ),
+        ({"schedule": 2, "start": (3, {})}, "start must be a Progress object, got (3, {})"),
+    ]:
+        with pytest.raises(SetupError) as caught:
+            trainer().fit(x, y, **arguments)
+        assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"epochs": -1}, "epochs is -1"),
+        ({"epochs": 2, "batch_size": 0}, "batch_size is 0; it must be a whole number of at least 1"),
+        ({"epochs": 2, "patience": 0}, "patience is 0; it must be a whole number of at least 1"),
+        ({"epochs": 2, "anneal": 1.5}, "anneal is 1.5; it must lie in [0, 1]"),
+        ({"epochs": 2, "keep": "first"}, "keep must be 'best' or 'last', got 'first'"),
+    ],
+)
+def test_schedule_rejects_values_out_of_range(values, message):
+    with pytest.raises(SetupError) as caught:
+        hl.Schedule(**values)
+    assert message in str(caught.value)

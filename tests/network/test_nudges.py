@@ -49,7 +49,7 @@ def test_resistor_nudge_approaches_current_and_clamp_at_the_limits_of_kappa(smal
     exact = model.gradient(x, model.solve(x)[:, top.outputs] - y)
 
     def direction(nudge):
-        return hl.GEP(nudge).gradient(ideal_twin, model, x, y, hl.MSE()).values
+        return hl.GEP(nudge).gradient(hl.GradientRequest(ideal_twin, model, x, y, hl.MSE())).values
 
     weak = direction(hl.ResistorNudge(0.1, kappa=1e-12))
     np.testing.assert_allclose(weak / 1e-12, exact, rtol=1e-6, atol=1e-7 * np.abs(exact).max())
@@ -114,9 +114,9 @@ def test_auto_skips_samples_whose_error_is_below_the_resolution(small, bench_lim
     assert twin.measurements - before == len(x) + 2  # only one sample was nudged, twice
     np.testing.assert_array_equal(phases.plus.voltages[1:], phases.free.voltages[1:])
     model = hl.Kirchhoff(top, g)
-    result = hl.GEP(hl.ClampNudge()).gradient(twin, model, x, y, hl.MSE())
+    result = hl.GEP(hl.ClampNudge()).gradient(hl.GradientRequest(twin, model, x, y, hl.MSE()))
     assert result.skipped == 5
-    alone = hl.GEP(hl.ClampNudge()).gradient(twin, model, x[:1], y[:1], hl.MSE())
+    alone = hl.GEP(hl.ClampNudge()).gradient(hl.GradientRequest(twin, model, x[:1], y[:1], hl.MSE()))
     np.testing.assert_allclose(result.values, alone.values / 6)
 
 

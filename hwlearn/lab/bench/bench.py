@@ -18,13 +18,14 @@ from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import NetworkError, SetupError
 from hwlearn.lab.bench.backends import find_backend
-from hwlearn.lab.bench.evaluation import Evaluation, score_outputs
+from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.lab.bench.recipes import make_cost, make_optimizer, make_rule, make_subset
 from hwlearn.lab.bench_file.file import BenchFile, load_bench_file
 from hwlearn.lab.calibration.job import RECORD_NAME, CalibrationJob, CalibrationOptions
 from hwlearn.lab.data.loading import load_data
 from hwlearn.learning.costs import Cost
-from hwlearn.learning.records import Callback, History, Progress, Score
+from hwlearn.learning.records import Callback, History, Progress, Schedule
+from hwlearn.learning.scoring import Score, score_outputs
 from hwlearn.learning.subsets import ListedEdges
 from hwlearn.learning.training import Trainer
 from hwlearn.network.backend import Seeded
@@ -304,13 +305,9 @@ class Bench:
         return self.trainer().fit(
             data.inputs[data.train],
             self._targets[data.train],
-            train.epochs,
-            batch_size=train.batch,
+            Schedule(train.epochs, train.batch, train.anneal, train.patience, train.keep),
             validation=held_out if len(data.validation) else None,
             callbacks=callbacks,
-            patience=train.patience,
-            keep=train.keep,
-            anneal=train.anneal,
             start=start,
         )
 

@@ -18,7 +18,6 @@ from hwlearn.lab.runs.database import connect, packed, put_fact
 from hwlearn.lab.runs.store import Run
 from hwlearn.learning.records import Callback, Epoch, History, Step
 from hwlearn.learning.rules import Gradient
-from hwlearn.learning.training import Trainer
 from hwlearn.network.network import Programmed
 from hwlearn.storage.lock import FolderLock
 
@@ -57,7 +56,7 @@ class RunRecorder(Callback):
     ) -> None:
         self.close()
 
-    def on_start(self, trainer: Trainer, programmed: Programmed) -> None:
+    def on_start(self, programmed: Programmed) -> None:
         """Commit the initial conductances and the status ``running``."""
         with self._commit() as db:
             put_fact(db, "status", "running")

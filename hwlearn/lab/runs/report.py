@@ -12,7 +12,7 @@ from hwlearn.lab.bench_file.file import load_bench_file
 from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, set_log_scale
 from hwlearn.lab.runs.conductance_map import draw_conductances
 from hwlearn.lab.runs.store import BENCH_FILE, Run
-from hwlearn.learning.records import Score
+from hwlearn.learning.scoring import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -21,7 +21,8 @@ from hwlearn.errors import RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench_file.file import load_bench_file
 from hwlearn.lab.runs.database import DATABASE, FORMAT, connect, create_database, put_fact, unpacked
-from hwlearn.learning.records import Epoch, Progress, Score
+from hwlearn.learning.records import Epoch, Progress
+from hwlearn.learning.scoring import Score
 from hwlearn.storage.lock import FolderLock
 
 BENCH_FILE = "bench.toml"

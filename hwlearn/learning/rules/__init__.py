@@ -3,6 +3,15 @@
 from hwlearn.learning.rules.analytic import Analytic
 from hwlearn.learning.rules.gep import GEP, CoupledLearning, EquilibriumPropagation
 from hwlearn.learning.rules.perturbation import SPSA
-from hwlearn.learning.rules.rule import Gradient, Rule
+from hwlearn.learning.rules.rule import Gradient, GradientRequest, Rule
 
-__all__ = ["GEP", "SPSA", "Analytic", "CoupledLearning", "EquilibriumPropagation", "Gradient", "Rule"]
+__all__ = [
+    "GEP",
+    "SPSA",
+    "Analytic",
+    "CoupledLearning",
+    "EquilibriumPropagation",
+    "Gradient",
+    "GradientRequest",
+    "Rule",
+]

@@ -1,4 +1,4 @@
-"""Analytical learning: measured outputs, exact Jacobian of the model."""
+"""Analytical learning: measured outputs and the exact Jacobian of the model."""
 
 from __future__ import annotations
 
@@ -6,32 +6,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwlearn.arrays import BoolArray, FloatArray, IntArray
-from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.learning.costs import Cost
-from hwlearn.learning.rules.rule import Gradient, Rule, named_readings
-from hwlearn.network.network import Network
+from hwlearn.arrays import BoolArray
+from hwlearn.learning.rules.rule import Gradient, GradientRequest, Rule, named_readings
 
 
 @dataclass(frozen=True)
 class Analytic(Rule):
-    """The error from one measured free phase, carried back by the model's exact adjoint.
+    """Gradient from one measured free phase and the model's exact adjoint.
 
-    The drops come from the observer (both ends pinned to measurements), the adjoint from the model.
-    Source: arXiv:2602.03546, analytical learning with output-only readout.
+    The drops come from the observer, which holds inputs and outputs at their measured voltages. The adjoint comes
+    from the model. Source: arXiv:2602.03546, analytical learning with output-only readout.
     """
 
-    def gradient(
-        self,
-        network: Network,
-        model: Kirchhoff,
-        inputs: FloatArray,
-        targets: FloatArray | IntArray,
-        cost: Cost,
-        trainable: BoolArray | None = None,
-    ) -> Gradient:
-        """Measure the free phase and return its gradient at what was observed; see `Rule.gradient`."""
-        free = network.measure(inputs)
+    def gradient(self, request: GradientRequest) -> Gradient:
+        """Measure the free phase and return the gradient at the observed node voltages; see `Rule.gradient`."""
+        model, inputs, targets, cost = request.model, request.inputs, request.targets, request.cost
+        free = request.network.measure(inputs)
         error = cost.error(free.voltages, targets)
         good: BoolArray = np.ones(len(inputs), dtype=np.bool_)
         if free.saturated is not None:

@@ -1,4 +1,4 @@
-"""Generalized Equilibrium Propagation: the gradient as a contrast of measured phases.
+"""Generalized Equilibrium Propagation (GEP): the gradient as a contrast of measured phases.
 
 Source: arXiv:2602.03546. With drops D in the phases nudged against (+) and along (-) the error, strength t and
 co-content F (``D^2/2`` for ohmic edges), ``dC/dg = [F(D+) - F(D-)] / (2 t)``; one-sided, against the free phase,
@@ -7,53 +7,79 @@ co-content F (``D^2/2`` for ohmic edges), ``dC/dg = [F(D+) - F(D-)] / (2 t)``; o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 import numpy as np
 
-from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import NetworkError, SetupError
-from hwlearn.learning.costs import Cost
+from hwlearn.learning.instances import check_instance
 from hwlearn.learning.observer import nudged_outputs, shifted
-from hwlearn.learning.rules.rule import Gradient, Rule, named_readings
+from hwlearn.learning.rules.rule import Gradient, GradientRequest, Rule, named_readings
 from hwlearn.network.headroom import Headroom
 from hwlearn.network.network import Network, Readout, TwoPhase
-from hwlearn.network.nudges import ClampNudge, CurrentNudge, Nudge, OutputDrive, Strength
+from hwlearn.network.nudges import (
+    ClampNudge,
+    CurrentNudge,
+    DriveKind,
+    Nudge,
+    OutputDrive,
+    ResistorNudge,
+    Strength,
+)
+
+_NUDGES: Final[dict[str, type[Nudge]]] = {kind.kind: kind for kind in (ClampNudge, CurrentNudge, ResistorNudge)}
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class GEP(Rule):
     """Contrast of a free and one or two nudged phases.
 
     Parameters
     ----------
-    nudge : Nudge
-        How outputs are pushed; `CurrentNudge` makes it EP, `ClampNudge` CL, `ResistorNudge` what lies between.
+    nudge : Nudge, "clamp", "current" or "resistor"
+        How outputs are nudged. `CurrentNudge` gives EP, `ClampNudge` CL, and `ResistorNudge` lies between them.
+        A name gives the nudge with its default settings.
     symmetric : bool
-        Use both signs; on ohmic hardware this has no bias at any strength.
+        Nudge with both signs; on ohmic hardware this has no bias at any strength.
     readout : "outputs" or "nodes"
-        Read the output nodes alone and let the model fill in the others, or read every node.
+        Read only the outputs and estimate the other nodes with the model, or read every node.
     nudged : "measured" or "computed"
-        "computed" measures the free phase only and computes the nudged ones in the model: the control that
-        tells what measuring them is worth.
+        "computed" measures the free phase only and computes the nudged phases in the model. Use it as a control
+        experiment, to see what measuring them gains.
     model_error : float
-        Relative error of the model's output impedance, as the observer weighs it against readings.
+        Relative error of the model's output impedance; the observer weights the model against readings by it.
 
     Raises
     ------
     SetupError
-        For another word, or for nodes read in phases that are computed.
+        If an argument is none of the values above, or if nodes are to be read in computed phases.
+
+    Examples
+    --------
+    >>> GEP("current").nudge
+    CurrentNudge(strength='auto')
     """
 
-    nudge: Nudge = field(default_factory=ClampNudge)
-    symmetric: bool = True
-    readout: Literal["outputs", "nodes"] = "outputs"
-    nudged: Literal["measured", "computed"] = "measured"
-    model_error: float = 0.2
+    nudge: Nudge
+    symmetric: bool
+    readout: Literal["outputs", "nodes"]
+    nudged: Literal["measured", "computed"]
+    model_error: float
 
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        nudge: Nudge | DriveKind = "clamp",
+        symmetric: bool = True,
+        readout: Literal["outputs", "nodes"] = "outputs",
+        nudged: Literal["measured", "computed"] = "measured",
+        model_error: float = 0.2,
+    ) -> None:
+        values = {"symmetric": symmetric, "readout": readout, "nudged": nudged, "model_error": model_error}
+        for name, value in {"nudge": _nudge(nudge), **values}.items():
+            object.__setattr__(self, name, value)
         if self.readout not in ("outputs", "nodes"):
             raise SetupError(f"readout must be 'outputs' or 'nodes', got {self.readout!r}")
         if self.nudged not in ("measured", "computed"):
@@ -61,21 +87,15 @@ class GEP(Rule):
         if self.nudged == "computed" and self.readout == "nodes":
             raise SetupError("computed phases have no node readings; use readout='outputs'")
 
-    def gradient(
-        self,
-        network: Network,
-        model: Kirchhoff,
-        inputs: FloatArray,
-        targets: FloatArray | IntArray,
-        cost: Cost,
-        trainable: BoolArray | None = None,
-    ) -> Gradient:
+    def gradient(self, request: GradientRequest) -> Gradient:
         """Measure the phases and return their contrast; see `Rule.gradient`."""
+        network, model, inputs = request.network, request.model, request.inputs
+        targets, cost = request.targets, request.cost
         nudge = self.nudge.bound(model.output_impedance(inputs), model.scale_V)
-        seen: Network | _ComputedNudges = network
+        measured: Network | _ComputedNudges = network
         if self.nudged == "computed":
-            seen = _ComputedNudges(network, model)
-        phases = seen.two_phase(inputs, cost.signal(targets), nudge, self.symmetric)
+            measured = _ComputedNudges(network, model)
+        phases = measured.two_phase(inputs, cost.signal(targets), nudge, self.symmetric)
         usable = _usable(phases)
         values = np.zeros(model.topology.n_edges)
         if usable.any():
@@ -107,7 +127,7 @@ class GEP(Rule):
 
 
 def EquilibriumPropagation(beta: Strength = "auto", **options: Any) -> GEP:
-    """Return `GEP` with a current nudge of strength beta (siemens, for an error in volts)."""
+    """Return `GEP` with a current nudge of strength beta, in siemens for an error in volts."""
     return GEP(CurrentNudge(beta), **options)
 
 
@@ -116,8 +136,18 @@ def CoupledLearning(eta: Strength = "auto", **options: Any) -> GEP:
     return GEP(ClampNudge(eta), **options)
 
 
+def _nudge(nudge: Nudge | str) -> Nudge:
+    """Return a nudge, given itself or by name."""
+    if not isinstance(nudge, str):
+        check_instance(nudge, Nudge, "nudge")
+        return nudge
+    if nudge not in _NUDGES:
+        raise SetupError(f"nudge must be {', '.join(map(repr, _NUDGES))} or a Nudge object, got {nudge!r}")
+    return _NUDGES[nudge]()
+
+
 class _ComputedNudges:
-    """A network whose free phase is measured and whose nudged phases are computed in a model."""
+    """Measures the free phase on a network and computes the nudged phases in a model."""
 
     def __init__(self, network: Network, model: Kirchhoff) -> None:
         self._network, self._model = network, model
@@ -143,7 +173,7 @@ class _ComputedNudges:
 
 
 def _usable(phases: TwoPhase) -> BoolArray:
-    """Return the samples (S,) that were nudged and whose readings all lie inside the converter's range."""
+    """Return the samples (S,) that were nudged without saturating a reading."""
     usable = ~phases.skipped
     for readout in (phases.free, phases.plus, phases.minus):
         if readout is not None and readout.saturated is not None:
@@ -153,5 +183,5 @@ def _usable(phases: TwoPhase) -> BoolArray:
 
 def _nodes(readout: Readout) -> FloatArray:
     if readout.nodes is None:
-        raise NetworkError("this network reads its outputs only; use readout='outputs'")
+        raise NetworkError("this network reads only its outputs; use readout='outputs'")
     return readout.nodes

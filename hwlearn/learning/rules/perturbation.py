@@ -1,19 +1,15 @@
-"""SPSA: the gradient by perturbing all edges at once; needs no model and no nudge."""
+"""SPSA: the gradient from perturbing all edges at once; it needs no model and no nudge."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hwlearn.arrays import BoolArray, FloatArray, IntArray
-from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import SetupError
-from hwlearn.learning.costs import Cost
-from hwlearn.learning.rules.rule import Gradient, Rule, named_readings
-from hwlearn.network.network import Network
+from hwlearn.learning.rules.rule import Gradient, GradientRequest, Rule, named_readings
 
 
 class SPSA(Rule):
-    """Simultaneous perturbation: programs the edges up and down at random and compares the costs.
+    """Simultaneous perturbation: program the edges up and down at random and compare the costs.
 
     Parameters
     ----------
@@ -22,12 +18,12 @@ class SPSA(Rule):
     repeats : int
         Random directions averaged in one gradient.
     seed : int
-        The directions follow from it and from the number of gradients asked before.
+        The directions depend on it and on the number of gradients before.
 
     Notes
     -----
-    Source: J. C. Spall, IEEE Trans. Automatic Control 37, 332 (1992). At the edge of the range the step is
-    one-sided; the divisor is the difference that the hardware says it reached.
+    Source: J. C. Spall, IEEE Trans. Automatic Control 37, 332 (1992). At a limit of the range the step is
+    one-sided. The divisor is the difference of the conductances that the hardware reports as reached.
     """
 
     def __init__(self, perturbation: float = 0.02, repeats: int = 1, seed: int = 0) -> None:
@@ -36,24 +32,18 @@ class SPSA(Rule):
         if repeats < 1:
             raise SetupError(f"SPSA repeats is {repeats}; it must be at least 1")
         self.perturbation, self.repeats = perturbation, repeats
-        self.seed, self._asked = seed, 0
+        self.seed, self._drawn = seed, 0
 
     def resume(self, gradients: int) -> None:
-        """Take the directions that follow after so many gradients."""
-        self._asked = gradients
+        """Continue the sequence of directions after this many gradients."""
+        self._drawn = gradients
 
-    def gradient(
-        self,
-        network: Network,
-        model: Kirchhoff,
-        inputs: FloatArray,
-        targets: FloatArray | IntArray,
-        cost: Cost,
-        trainable: BoolArray | None = None,
-    ) -> Gradient:
-        """Program up and down, measure both, and put the edges back; see `Rule.gradient`."""
-        rng = np.random.default_rng([self.seed, self._asked])
-        self._asked += 1
+    def gradient(self, request: GradientRequest) -> Gradient:
+        """Program the edges up and down, measure both, and restore the edges; see `Rule.gradient`."""
+        network, model, inputs = request.network, request.model, request.inputs
+        targets, cost, trainable = request.targets, request.cost, request.trainable
+        rng = np.random.default_rng([self.seed, self._drawn])
+        self._drawn += 1
         low, high = network.limits.conductance
         centre = np.clip(model.conductances, low, high)
         free = network.measure(inputs)

@@ -1,4 +1,4 @@
-"""What every rule is: measurements in, a gradient on the edges out."""
+"""Abstract base class of rules, which find the gradient of a cost from measurements."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hwlearn.network.network import Network, Readout
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Gradient:
-    """A measured gradient and what it was made from.
+    """A measured gradient and the readings it was computed from.
 
     Attributes
     ----------
@@ -25,9 +25,9 @@ class Gradient:
     costs : ndarray, shape (S,)
         Cost of each sample at these readings.
     skipped : int
-        Samples that contributed nothing: not worth nudging, without headroom, or saturated.
+        Samples that contributed nothing: error too small to resolve, no headroom, or saturated readings.
     readings : mapping of str to ndarray
-        Everything that was read, by name, for the run store.
+        All readings by name, for the run store.
     """
 
     values: FloatArray
@@ -37,42 +37,46 @@ class Gradient:
     readings: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class GradientRequest:
+    """Input of a rule.
+
+    Attributes
+    ----------
+    network : Network
+        Network to measure.
+    model : Kirchhoff
+        Model of the network, with conductances as programmed or as calibrated.
+    inputs : ndarray, shape (S, n_in)
+        Volts.
+    targets : ndarray
+        As the cost takes them.
+    cost : Cost
+    trainable : ndarray of bool, shape (E,), optional
+        Edges that may change, all unless given; a rule that perturbs edges does not change the others.
+    """
+
+    network: Network
+    model: Kirchhoff
+    inputs: FloatArray
+    targets: FloatArray | IntArray
+    cost: Cost
+    trainable: BoolArray | None = None
+
+
 class Rule(ABC):
-    """A way to find the gradient of a cost with what a lab can measure."""
+    """Method that finds the gradient of a cost from measurements."""
 
     @abstractmethod
-    def gradient(
-        self,
-        network: Network,
-        model: Kirchhoff,
-        inputs: FloatArray,
-        targets: FloatArray | IntArray,
-        cost: Cost,
-        trainable: BoolArray | None = None,
-    ) -> Gradient:
-        """Measure and return dC/dg.
+    def gradient(self, request: GradientRequest) -> Gradient:
+        """Measure and return dC/dg."""
 
-        Parameters
-        ----------
-        network : Network
-            What is measured.
-        model : Kirchhoff
-            What is known of it: conductances as programmed, or as calibrated.
-        inputs : ndarray, shape (S, n_in)
-            Volts.
-        targets : ndarray
-            As the cost takes them.
-        cost : Cost
-        trainable : ndarray of bool, shape (E,), optional
-            Edges that may be changed; a rule that perturbs edges leaves the others alone.
-        """
-
-    def resume(self, gradients: int) -> None:  # noqa: B027 - most rules draw none
-        """Go on as if so many gradients had been asked before; for rules that draw random numbers."""
+    def resume(self, gradients: int) -> None:  # noqa: B027 - most rules draw no random numbers
+        """Continue the sequence of random numbers after this many gradients."""
 
 
 def named_readings(prefix: str, readout: Readout | None) -> dict[str, FloatArray]:
-    """Return what was read in a phase under names that begin with the phase."""
+    """Return the readings of a phase, with the phase as prefix of their names."""
     if readout is None:
         return {}
     fields = {

@@ -18,8 +18,7 @@ def held_out(name: str) -> list[float]:
             train, data = bench.file.train, bench.data
             rest = np.setdiff1d(np.arange(len(data.inputs)), data.test)
             trainer = bench.trainer()
-            trainer.fit(
-                data.inputs[rest], data.targets[rest], train.epochs, batch_size=train.batch, anneal=train.anneal
-            )
+            schedule = hl.Schedule(train.epochs, train.batch, train.anneal)
+            trainer.fit(data.inputs[rest], data.targets[rest], schedule)
             found.append(trainer.evaluate(data.inputs[data.test], data.targets[data.test]).accuracy)
     return found

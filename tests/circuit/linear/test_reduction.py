@@ -274,7 +274,7 @@ def test_training_a_subset_takes_the_short_way(wide_limits):
     low, high = wide_limits.conductance
     model = Kirchhoff(GRID, rng.uniform(0.3 * high + low, 0.6 * high, GRID.n_edges))
     trainer = Trainer(network, Analytic(), MSE(), Adam(0.05), subset=[5, 99, 300, 301], model=model)
-    trainer.fit(x, np.zeros((2, GRID.n_outputs)), epochs=4)
+    trainer.fit(x, np.zeros((2, GRID.n_outputs)), 4)
     assert not ways(trainer.model)
     trainer.model.solve(x)
     assert ways(trainer.model) == [ReducedSystem]

@@ -115,7 +115,9 @@ def test_clamp_gradient_equals_that_of_the_twin(bench, readout):
     rule = hl.GEP(nudge=hl.ClampNudge(), readout=readout)
     twin = KirchhoffTwin(crossbar(), LIMITS, node_readout=True)
     twin.program(array_of().ravel())
-    found, expected = (rule.gradient(net, model(), X, targets, hl.MSE()).values for net in (bench, twin))
+    found, expected = (
+        rule.gradient(hl.GradientRequest(net, model(), X, targets, hl.MSE())).values for net in (bench, twin)
+    )
     np.testing.assert_allclose(found, expected, atol=1e-4 * np.abs(expected).max())
 
 
@@ -125,7 +127,9 @@ def test_quantised_levels_hardly_change_the_gradient(bench, world):
     rule = hl.GEP(nudge=hl.ClampNudge())
     twin = KirchhoffTwin(crossbar(), LIMITS)
     twin.program(array_of().ravel())
-    found, expected = (rule.gradient(net, model(), X, targets, hl.MSE()).values for net in (bench, twin))
+    found, expected = (
+        rule.gradient(hl.GradientRequest(net, model(), X, targets, hl.MSE())).values for net in (bench, twin)
+    )
     assert found @ expected / np.linalg.norm(found) / np.linalg.norm(expected) > 0.999
     # inputs deviate by at most half a step, and outputs are weighted means of inputs
     np.testing.assert_allclose(

@@ -67,7 +67,7 @@ def test_training_over_sockets_reduces_the_error(graph, teacher, inputs, rule):
     with Rack(graph, meters=Meters(), spread=0.2) as rack:
         trainer = hl.Trainer(rack.network, rule, hl.MSE(), hl.Adam(0.05))
         before = trainer.evaluate(inputs, targets).rms_error_V
-        history = trainer.fit(inputs, targets, 40, anneal=0.05)
+        history = trainer.fit(inputs, targets, hl.Schedule(40, anneal=0.05))
         assert history.stopped == "finished"
         after = trainer.evaluate(inputs, targets).rms_error_V
         assert before > 5e-3

@@ -8,7 +8,7 @@ import pytest
 import hwlearn as hl
 from hwlearn.errors import DataError, NetworkError, SetupError
 from hwlearn.lab.bench.bench import Bench
-from hwlearn.lab.bench.evaluation import score_outputs
+from hwlearn.learning.scoring import score_outputs
 from hwlearn_sim import Imperfections, KirchhoffTwin
 from hwlearn_sim.twin.backend import SimBackend, SimSettings
 

@@ -77,7 +77,7 @@ def bench(faults: Faults, wire: Literal["tcp", "pty"] = "pty") -> VirtualBench:
 def undisturbed() -> np.ndarray:
     """The conductances of the same training without an accident."""
     with bench(Faults(), "tcp") as quiet, open_network(quiet.address("board")) as network:
-        return trainer(network).fit(*data(), EPOCHS, batch_size=5).conductances
+        return trainer(network).fit(*data(), hl.Schedule(EPOCHS, batch_size=5)).conductances
 
 
 def fail(network, faults: Faults, replies: int) -> Progress:
@@ -85,7 +85,7 @@ def fail(network, faults: Faults, replies: int) -> Progress:
     accident = Accident(faults, replies)
     began = time.monotonic()
     with pytest.raises(HwlearnError):
-        trainer(network).fit(*data(), EPOCHS, batch_size=5, callbacks=[accident])
+        trainer(network).fit(*data(), hl.Schedule(EPOCHS, batch_size=5), callbacks=[accident])
     assert time.monotonic() - began < 3 * TIMEOUT_S
     assert [fault.kind for _, fault in faults.occurred] == ["unplugged"]
     assert accident.last is not None
@@ -95,7 +95,7 @@ def fail(network, faults: Faults, replies: int) -> Progress:
 def go_on(network, progress: Progress) -> np.ndarray:
     """Train the rest and return the conductances."""
     assert 0 < progress.steps < EPOCHS * 4
-    return trainer(network).fit(*data(), EPOCHS, batch_size=5, start=progress).conductances
+    return trainer(network).fit(*data(), hl.Schedule(EPOCHS, batch_size=5), start=progress).conductances
 
 
 REPLIES = pytest.mark.parametrize("replies", [0, 1, 2])  # of the phases, of programming, of reading back

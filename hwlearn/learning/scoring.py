@@ -1,0 +1,60 @@
+"""Scores: how well output voltages meet their targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.learning.costs import Cost
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well outputs meet targets.
+
+    Attributes
+    ----------
+    cost : float
+        Mean cost.
+    accuracy : float or None
+        Fraction of samples whose largest output is that of their class; None without classes.
+    rms_error_V : float or None
+        Root mean square of output minus target in volts, read noise included; None without target volts.
+    """
+
+    cost: float
+    accuracy: float | None = None
+    rms_error_V: float | None = None
+
+    @property
+    def merit(self) -> float:
+        """Number by which the best epoch is chosen; larger is better: accuracy first, then cost."""
+        return -self.cost if self.accuracy is None else self.accuracy - 1e-9 * self.cost
+
+
+def score_outputs(
+    cost: Cost, outputs: FloatArray, targets: FloatArray | IntArray, classes: FloatArray | IntArray | None = None
+) -> Score:
+    """Score outputs without a network.
+
+    Parameters
+    ----------
+    cost : Cost
+    outputs : ndarray, shape (S, n_out)
+        Measured or computed volts.
+    targets : ndarray
+        As `Cost.checked_targets` returns them: class numbers (S,) or volts (S, n_out).
+    classes : ndarray of int, shape (S,), optional
+        Class numbers if the targets are volts made from classes; then the score has an accuracy as well.
+    """
+    mean = float(cost.values(outputs, targets).mean())
+    if cost.classifies:
+        return Score(mean, accuracy=_accuracy(outputs, targets))
+    rms = float(np.sqrt(((outputs - targets) ** 2).mean()))
+    return Score(mean, None if classes is None else _accuracy(outputs, classes), rms)
+
+
+def _accuracy(outputs: FloatArray, classes: FloatArray | IntArray) -> float:
+    return float((outputs.argmax(axis=1) == classes).mean())
