@@ -59,7 +59,7 @@ def _table(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
     from rich.table import Table
 
     from hwlearn.cli.display import score_text
-    from hwlearn.learning.records import Score
+    from hwlearn.learning.scoring import Score
 
     keys = ["bench", "backend", "status", "epochs"] if width >= _WIDE else ["status", "epochs"]
     table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0), pad_edge=False)
