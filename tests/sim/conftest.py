@@ -1,4 +1,4 @@
-"""Fixtures for tests of virtual instruments and boards: waiting, TCP clients, instruments on a known divider."""
+"""Fixtures for tests of virtual instruments and boards: waiting, TCP clients, instruments on a voltage divider."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from hwlearn_sim.plane.plane import AnalogPlane
 
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], object]], None]:
-    """Wait for a condition, with a deadline."""
+    """Return a function that waits for a condition, with a deadline."""
 
     def wait(holds: Callable[[], object]) -> None:
         end = time.monotonic() + 10.0
         while not holds():
-            assert time.monotonic() < end, "it did not come about in time"
+            assert time.monotonic() < end, "the condition was not met in time"
             time.sleep(0.001)
 
     return wait
 
 
 class Client:
-    """A plain TCP client that speaks in lines."""
+    """A TCP client that sends and receives lines."""
 
     def __init__(self, address: str) -> None:
         _, host, port, _ = address.split("::")
@@ -43,7 +43,7 @@ class Client:
         self.socket.sendall(data)
 
     def line(self) -> bytes:
-        """Return one reply without its end of line."""
+        """Return one reply without its newline."""
         while b"\n" not in self._buffer:
             data = self.socket.recv(65536)
             if not data:
@@ -62,7 +62,7 @@ class Client:
 
 @pytest.fixture
 def connect() -> Iterator[Callable[[str], Client]]:
-    """Make clients; all are closed in the end."""
+    """Return a function that makes clients. They are closed after the test."""
     with ExitStack() as stack:
 
         def make(address: str) -> Client:
@@ -77,7 +77,7 @@ QUIET = Meters(noise=0.0)
 
 
 class Rack:
-    """An instrument on a plane, spoken to in text."""
+    """Sends text messages to an instrument on a plane."""
 
     def __init__(self, model: str, plane: AnalogPlane, nodes: tuple[int, ...], meters: Meters, seed: int) -> None:
         self.plane = plane
@@ -85,12 +85,12 @@ class Rack:
         self.instrument: VirtualInstrument = make_smu(placed, plane, np.random.default_rng(seed), meters=meters)
 
     def write(self, *messages: str) -> None:
-        """Send messages that have no reply."""
+        """Send commands, which must have no reply."""
         for message in messages:
             assert self.instrument.execute(message.encode("latin-1")) == b"", f"{message!r} was answered"
 
     def query(self, message: str) -> str:
-        """Send a message and return its reply, which there must be."""
+        """Send a query and return its reply."""
         reply = self.instrument.execute(message.encode("latin-1"))
         assert reply.endswith(b"\n"), f"{message!r} was not answered; {self.errors()}"
         return reply[:-1].decode("latin-1")
@@ -100,7 +100,7 @@ class Rack:
         return [float(text) for text in self.query(message).replace("\t", ",").split(",")]
 
     def errors(self) -> list[int]:
-        """Take all error codes out of the queue."""
+        """Remove and return all error codes of the queue."""
         codes = []
         while len(self.instrument.errors):
             codes.append(self.instrument.errors.next()[0])
@@ -109,13 +109,13 @@ class Rack:
 
 @pytest.fixture
 def divider() -> Topology:
-    """Ground, 1 kohm, node 1, 1 kohm, node 2."""
+    """Return the graph of two resistors in series: ground, node 1, node 2."""
     return Topology(3, [(0, 1), (1, 2)], inputs=[1], outputs=[2], ground=0)
 
 
 @pytest.fixture
 def rack(divider: Topology) -> Callable[..., Rack]:
-    """Make an instrument of a model, by default without noise and on nodes 1 and 2 of the divider."""
+    """Return a function that makes an instrument. Default: without noise, on nodes 1 and 2 of the divider."""
 
     def make(
         model: str,

@@ -1,4 +1,4 @@
-"""``hwlearn sim serve``: a bench's instruments in a process of their own, and the live view of them."""
+"""``hwlearn sim serve``: instruments in a separate process, and the live view."""
 
 from __future__ import annotations
 

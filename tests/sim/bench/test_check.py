@@ -1,4 +1,4 @@
-"""``hwlearn check`` on virtual instruments: who is there, and does the circuit obey Kirchhoff?"""
+"""``hwlearn check`` on virtual instruments: identity, zero, noise, superposition and reciprocity."""
 
 import json
 
@@ -19,10 +19,10 @@ def test_working_bench_passes_all_checks():
     assert {"open", "identity", "limits", "zero reading", "noise floor", "superposition", "reciprocity"} <= set(
         rows
     )
-    told = rows["identity"]["found"].split("; ")
+    found = rows["identity"]["found"].split("; ")
     for model in ("2400", "2450", "2612B", "B2902A"):
-        assert any(model in who for who in told)
-    serials = [who.split("serial ")[1].split(",")[0] for who in told]
+        assert any(model in text for text in found)
+    serials = [text.split("serial ")[1].split(",")[0] for text in found]
     assert len(set(serials)) == len(serials) == 4
 
 
@@ -34,7 +34,7 @@ def test_offsets_fail_zero_reading_check():
 
 
 def test_excess_noise_fails_noise_check():
-    """The bench file claims long integration, the instruments are told to read short."""
+    """The stated sigma assumes a long integration time, but the instruments use a short one."""
     code, rows = check("--set", "backend.driver={nplc = 0.01, voltage_sigma = 1e-6}")
     assert code == 1
     assert rows["noise floor"]["result"] == "fail"

@@ -1,4 +1,4 @@
-"""Whole benches: several instruments on one circuit behind real wires, and the backend that opens them."""
+"""Virtual benches: several served instruments on one circuit, and the backend that opens them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIMITS = Limits(0.5, 1.0, 0.2, 1e-3, (1e-6, 1e-4))
 
 
 def test_all_models_share_one_circuit(connect):
-    """Each reads what Kirchhoff says that the others make of its node, to its resolution."""
+    """The reading of each instrument agrees with `Kirchhoff` to its resolution."""
     topology = Topology(
         5, [(0, 1), (1, 2), (2, 3), (3, 4), (4, 0), (1, 3)], inputs=[1, 2], outputs=[3, 4], ground=0
     )
@@ -152,7 +152,7 @@ def test_closing_network_stops_bench(connect):
     network.measure([[0.1, 0.1, 0.1]])
     plane = network.bench.plane
     network.close()
-    assert not any(channel.operating_point.volts for channel in plane.channels()), "an output was left on"
+    assert not any(channel.operating_point.volts for channel in plane.channels()), "an output is still on"
     with pytest.raises(OSError, match="refused"):
         connect(address)
 

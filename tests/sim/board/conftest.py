@@ -1,4 +1,4 @@
-"""Virtual boards for the tests, spoken to without a wire."""
+"""Virtual boards for the tests, without a connection."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ from hwlearn_sim.devices.imperfections import Imperfections
 
 
 class Talk:
-    """A board on a bench that is not served, spoken to in text."""
+    """Sends text messages to a board on a bench that is not served."""
 
     def __init__(self, bench: VirtualBench) -> None:
         self.bench = bench
         self.board: VirtualBoard = bench.board("board")
 
     def query(self, message: str) -> str:
-        """Send a message and return its reply, which there must be."""
+        """Send a query and return its reply."""
         reply = self.board.exchange(message.encode() + b"\n")
         assert reply.endswith(b"\n"), f"{message!r} was not answered"
         return reply[:-1].decode()
 
     def write(self, *messages: str) -> None:
-        """Send messages that have no reply, and make sure that none was refused."""
+        """Send commands and check that none was rejected."""
         for message in messages:
             assert self.board.exchange(message.encode() + b"\n") == b"", f"{message!r} was answered"
         assert self.errors() == []
 
     def send(self, message: str, codes: list[int]) -> bytes:
-        """Send a message that ends with a block of codes; return whatever comes back."""
+        """Send a message that ends with a block of codes; return the raw reply."""
         return self.board.exchange(message.encode() + encode_block(encode_codes(codes)) + b"\n")
 
     def codes(self, reply: bytes) -> list[int]:
-        """Return the codes of a reply that is a block."""
+        """Return the codes in a block."""
         digits = int(reply[1:2])
         assert reply[:1] == b"#", reply[:40]
         return decode_codes(reply[2 + digits : -1]).tolist()
 
     def volts(self) -> list[float]:
-        """Return what the board measures at its four outputs."""
+        """Return the voltages that the board measures at its four outputs."""
         return [float(text) for text in self.query("MEAS:VOLT?").split(",")[:4]]
 
     def errors(self) -> list[int]:
-        """Take all error codes out of the queue."""
+        """Remove and return all error codes of the queue."""
         codes = []
         while (code := int(self.query("SYST:ERR?").split(",")[0])) != 0:
             codes.append(code)
@@ -56,7 +56,7 @@ class Talk:
 
 @pytest.fixture
 def talk() -> Callable[..., Talk]:
-    """Make a board, by default on its own 8 x 4 crossbar and ideal, together with other instruments."""
+    """Return a function that makes a board. Default: ideal, on an 8 x 4 crossbar, without other instruments."""
 
     def make(*others, topology: Topology | None = None, seed: int = 0, flaws: Imperfections | None = None, **keys):
         graph = Topology.crossbar(8, 4) if topology is None else topology

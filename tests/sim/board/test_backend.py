@@ -1,4 +1,4 @@
-"""The backend ``virtual-board``: what its driver reads is true, what it cannot know it does not."""
+"""The backend ``virtual-board``: readings, noise, limits and errors as seen by its driver."""
 
 from __future__ import annotations
 
@@ -42,7 +42,9 @@ def test_driver_readings_agree_with_true_values(topology, wire):
         programmed = network.program(target)
         assert not programmed.failed.any()
         np.testing.assert_allclose(programmed.reached, target, rtol=0.1)
-        assert np.abs(network.true_conductances / programmed.reached - 1).max() > 0.05, "it must not know them"
+        assert np.abs(network.true_conductances / programmed.reached - 1).max() > 0.05, (
+            "the driver must not know the true devices"
+        )
         np.testing.assert_allclose(network.measure(x).voltages, network.true_outputs(x), atol=2 * STEP)
         both = network.two_phase(x, TargetError(np.zeros((40, topology.n_outputs))), hl.ResistorNudge(0.5))
         assert (both.strength == 0.5).all()
@@ -68,7 +70,7 @@ def test_virtual_network_uses_measurement_sequences_of_board():
         scans = network.bench.board(BOARD).controller
         before = scans.scans
         network.two_phase(x, TargetError(np.zeros((5, 4))), hl.ResistorNudge(0.5), symmetric=False)
-        assert scans.scans - before == 2 * 5, "a board that finds the nudges reads free and nudged outputs once"
+        assert scans.scans - before == 2 * 5, "the board must read free and nudged outputs once"
 
 
 def test_uncalibrated_board_shows_converter_errors():

@@ -35,12 +35,14 @@ def test_library_is_compiled_once_and_again_after_a_source_change(sources, tmp_p
     first = host_library(sources, cache)
     made = first.stat().st_mtime_ns
     assert host_library(sources, cache) == first
-    assert first.stat().st_mtime_ns == made, "it was compiled again"
+    assert first.stat().st_mtime_ns == made, "the library was compiled again"
     header = sources / "core" / "board.h"
     header.write_text(header.read_text() + "\n")
     second = host_library(sources, cache)
     assert second != first
-    assert sorted(file.name for file in cache.iterdir()) == sorted([first.name, second.name]), "scratch was left"
+    assert sorted(file.name for file in cache.iterdir()) == sorted([first.name, second.name]), (
+        "temporary files were left"
+    )
     board = NativeBoard(second)
     board.power_on()
     board.receive(b"*IDN?\n")

@@ -1,4 +1,4 @@
-"""A host that asks for what it must not: the firmware refuses, and nothing leaves the limits."""
+"""The firmware rejects requests beyond the limits, and its outputs stay within them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from hwlearn_drivers.transport.blocks import encode_block, encode_codes
 from hwlearn_sim import PlacedBoard, VirtualBench
 from hwlearn_sim.board.native import NativeBoard
 
-HALF_VOLT = 6554  # codes from midscale, rounded up: DACs are nearest to the limit
+HALF_VOLT = 6554  # codes from midscale, rounded up
 ZERO = [0x8000] * 8
 
 
 @pytest.fixture
 def narrow(talk):
-    """A board whose driver has narrowed its limits, as a bench does."""
+    """Return a board whose limits were reduced by the driver."""
     one = talk()
     one.write("SOUR:LIM:VOLT 0.5", "SOUR:LIM:NUDG 0.2", "SOUR:LIM:EDGE 5,243", "SEQ:SIDE 1")
     return one
@@ -67,7 +67,7 @@ def test_block_with_one_word_beyond_limits_changes_nothing(narrow, message, code
 
 
 def test_nudge_too_far_from_free_reading_is_not_applied(narrow):
-    far = 0x8000 + round(0.25 * 65536 / 5)  # within the volts, but not within 200 mV of 0 V
+    far = 0x8000 + round(0.25 * 65536 / 5)  # within the voltage limit, but more than 200 mV from 0 V
     words = narrow.codes(narrow.send("SEQ:NUDG? ", [*ZERO, far, 0xFFFF, 0xFFFF, 0xFFFF]))
     assert words[0] == 1
     assert words[1:] == [32000] * 4

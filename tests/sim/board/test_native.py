@@ -1,4 +1,4 @@
-"""The host library's wrapper: callbacks, probes, accidents."""
+"""Wrapper of the host library: callbacks, probes and injected failures."""
 
 from __future__ import annotations
 
@@ -57,19 +57,19 @@ def test_transfer_matrix_replaces_callback_until_discarded():
     board = on(RECORD)
     matrix = np.zeros((ADCS, DACS))
     matrix[2, 1] = 0.5
-    asked = []
+    requests = []
 
     def analog(switches, volts):
-        asked.append(switches)
+        requests.append(switches)
         board.set_transfer(switches, matrix)
 
     board.attach(analog, lambda codes: None)
     for _ in range(3):
         assert float(query(board, b"SOUR:VOLT 1,1;:MEAS:VOLT? 2")) == pytest.approx(0.5, abs=5e-5)
-    assert asked == [0]
+    assert requests == [0]
     board.forget_transfers()
     query(board, b"MEAS:VOLT? 2")
-    assert asked == [0, 0]
+    assert requests == [0, 0]
     with pytest.raises(ValueError, match="shape"):
         board.set_transfer(0, np.zeros((4, 16)))
 

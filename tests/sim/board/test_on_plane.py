@@ -1,4 +1,4 @@
-"""The board and the analog plane: what it drives and reads is what Kirchhoff says, whoever else is there."""
+"""The board on the analog plane obeys Kirchhoff's laws, also together with other instruments."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def codes_of(volts: list[float]) -> list[int]:
     return [round(v * 65536 / 5) + 0x8000 for v in volts]
 
 
-# --- the shortcut ----------------------------------------------------------------------------------------
+# --- the transfer matrix -------------------------------------------------------------------------------
 
 graphs = st.sampled_from(
     [
@@ -120,7 +120,7 @@ def test_noise_repeats_with_seed_and_has_stated_size(talk):
     assert first.std() * 5.12 / 65536 == pytest.approx(1e-3, rel=0.15)  # 600 readings: 5 sigma
 
 
-# --- what the record says of it --------------------------------------------------------------------------
+# --- the calibration record ----------------------------------------------------------------------------
 
 
 def test_calibrated_record_contains_converter_errors_but_nominal_edges():
@@ -130,7 +130,7 @@ def test_calibrated_record_contains_converter_errors_but_nominal_edges():
     assert [dac.offset_uV for dac in known.dacs] == pytest.approx(1e6 * parts.dac_offset, abs=0.5)
     assert known.nudge_pS == pytest.approx((1e12 * parts.kappa).tolist(), abs=1)
     assert all((c.gain_ppm, c.offset_uV) == (0, 0) for c in (*nominal.dacs, *nominal.adcs))
-    # coming back from a reading: the record undoes what the converter did, to a ppm and a microvolt
+    # the record inverts the error of the ADC to 1 ppm and 1 uV
     read = 1.0 * (1 + parts.adc_gain) + parts.adc_offset
     back = [read[k] * (1 + adc.gain_ppm * 1e-6) + adc.offset_uV * 1e-6 for k, adc in enumerate(known.adcs)]
     assert back == pytest.approx([1.0] * 8, abs=2e-6)
@@ -150,10 +150,10 @@ def test_calibrated_board_sources_and_measures_true_volts(talk, calibrated):
 
 
 def test_board_and_smu_share_one_circuit(talk):
-    """Superposition: what the board reads is its own drive plus what another source pushes in."""
+    """The board reads the sum of its own drive and the current of another source."""
     one = talk(PlacedSmu("smu", "2450", (int(CROSSBAR.outputs[1]),)))
     smu = one.bench.instrument("smu")
-    smu.execute(b":OUTP:SMOD HIMP")  # off as others are: by nature it holds 0 V with a small current
+    smu.execute(b":OUTP:SMOD HIMP")  # the normal off state would hold 0 V with a small current
     one.write("SOUR:VOLT 0,1")
     alone = one.volts()
     smu.execute(b":SOUR:FUNC CURR;:SOUR:CURR 2e-5;:SOUR:CURR:VLIM 5;:OUTP 1")

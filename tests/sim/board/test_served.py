@@ -1,4 +1,4 @@
-"""The board on real wires: raw bytes both ways, time that passes while nobody talks, accidents of the cable."""
+"""The board over TCP and pseudo-terminals: bytes, watchdog without traffic, faults of the connection."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def served(*others, **keys) -> Iterator[VirtualBench]:
 
 
 class Terminal:
-    """A client of a pseudo-terminal that speaks in lines."""
+    """A client of a pseudo-terminal that sends and receives lines."""
 
     def __init__(self, address: str) -> None:
         path = address.removeprefix("ASRL").removesuffix("::INSTR")
@@ -55,7 +55,7 @@ class Terminal:
 
 
 def ended(client: Terminal) -> bool:
-    """Read until the line is gone; tell whether it went in time."""
+    """Read until the line closes; return whether it closed in time."""
     while select.select([client.number], [], [], DEADLINE_S)[0]:
         try:
             if not os.read(client.number, 4096):
@@ -119,7 +119,7 @@ def test_incomplete_block_times_out(connect):
         client = connect(bench.address("board"))
         client.send(b"EDGE:DATA #266" + bytes(20))
         until = time.monotonic() + DEADLINE_S
-        # what is asked inside the 100 ms belongs to the block
+        # bytes within the 100 ms time-out belong to the block
         while True:
             assert time.monotonic() < until
             client.send(b"SYST:ERR?\n")
@@ -158,7 +158,7 @@ def test_unplugged_serial_line_closes_and_board_keeps_running(terminal, wait_unt
         assert client.query(b"SYST:WDOG 200;:SOUR:VOLT 3,1;*OPC?") == b"1"
         faults.inject("unplugged")
         client.send(b"*IDN?\n")
-        assert ended(client), "the line still speaks"
+        assert ended(client), "the line is still open"
         assert not board.is_safe
         wait_until(lambda: board.is_safe)
 
@@ -184,7 +184,7 @@ def test_sim_serve_serves_board(connect):
 
 
 def test_unsolicited_bytes_of_board_reach_client(connect, monkeypatch):
-    """An emulated board answers later than it is asked."""
+    """An emulated board may answer after the exchange of a message."""
     faults = Faults()
     with served(faults=faults) as bench:
         client = connect(bench.address("board"))

@@ -1,5 +1,5 @@
-"""The cable is pulled in the middle of a batch: the driver says so in time, the board makes itself safe, and the
-training goes on from the last batch that was committed as if nothing had happened."""
+"""The cable is unplugged during a batch: the driver reports it within the time-out, the board switches its outputs
+off, and training continues from the last committed batch with the same result."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EPOCHS = 3
 
 
 class Port:
-    """A serial port that keeps its name when what is plugged in changes, as udev makes them."""
+    """A serial port with a fixed name, like the links that udev creates."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,7 +40,7 @@ class Port:
 
 
 class Accident(Callback):
-    """Pulls the plug at a reply of the third step, and knows the last step that was committed."""
+    """Unplugs the cable at a reply of the third step, and records the last committed step."""
 
     def __init__(self, faults: Faults, replies: int) -> None:
         self.faults, self.replies = faults, replies
@@ -75,13 +75,13 @@ def bench(faults: Faults, wire: Literal["tcp", "pty"] = "pty") -> VirtualBench:
 
 @pytest.fixture(scope="module")
 def undisturbed() -> np.ndarray:
-    """The conductances of the same training without an accident."""
+    """Return the conductances of the same training without a fault."""
     with bench(Faults(), "tcp") as quiet, open_network(quiet.address("board")) as network:
         return trainer(network).fit(*data(), hl.Schedule(EPOCHS, batch_size=5)).conductances
 
 
 def fail(network, faults: Faults, replies: int) -> Progress:
-    """Train until the plug is pulled; return what was committed before."""
+    """Train until the cable is unplugged; return the committed progress."""
     accident = Accident(faults, replies)
     began = time.monotonic()
     with pytest.raises(HwlearnError):
@@ -93,7 +93,7 @@ def fail(network, faults: Faults, replies: int) -> Progress:
 
 
 def go_on(network, progress: Progress) -> np.ndarray:
-    """Train the rest and return the conductances."""
+    """Train the remaining steps and return the conductances."""
     assert 0 < progress.steps < EPOCHS * 4
     return trainer(network).fit(*data(), hl.Schedule(EPOCHS, batch_size=5), start=progress).conductances
 
@@ -110,7 +110,7 @@ def test_training_continues_after_cable_was_unplugged(replies, undisturbed, tmp_
         board = accident_prone.board("board")
         network = open_network(str(port.path))
         progress = fail(network, faults, replies)
-        assert board.is_safe, "a sequence ends safe, whoever hears of it"
+        assert board.is_safe, "a sequence must end with safe outputs"
         with serve.PtyServer(board) as again:
             port.plug(again.address)
             network.reconnect()

@@ -1,4 +1,4 @@
-"""A simulated array: who sees what when one crosspoint is pulsed or read."""
+"""Simulated device arrays: voltages at all devices during pulses and readings."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ LIMITS = PulseLimits(voltage=1.2, current=1e-3, width=(1e-7, 1e-4), pulses=100, 
 
 
 class Recorder(DeviceModel):
-    """Devices that remember the volts they saw."""
+    """Devices that record the applied voltages."""
 
     def __init__(self, n):
         self.seen, self.widths = np.zeros(n), []

@@ -1,4 +1,4 @@
-"""Models of pulsed devices: the laws hold, the draws are those of the generators, faults are faults."""
+"""Models of pulsed devices: laws, random variation, stuck and worn devices, potentiometers."""
 
 import numpy as np
 import pytest
@@ -122,7 +122,9 @@ def test_cycle_spread_has_stated_size(make):
     calm, restless = make(streams(1)), make(streams(1), cycle_spread=0.05)
     before = calm.conductance
     for devices in (calm, restless):
-        devices.pulse(np.arange(400), np.full(400, 0.9), 1e-7)  # a step too small to feel a bound
+        devices.pulse(
+            np.arange(400), np.full(400, 0.9), 1e-7
+        )  # a step that is small compared with the distance to the bound
     ratio = (restless.conductance - before) / (calm.conductance - before)
     assert np.mean(ratio) == pytest.approx(1.0, abs=0.01)
     assert np.std(ratio) == pytest.approx(0.05, rel=0.15)

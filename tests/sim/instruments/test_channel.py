@@ -1,4 +1,4 @@
-"""Source-measure channels: resolution, noise, ranges, limits, what an output does while it is off."""
+"""Source-measure channels: resolution, noise, ranges, limits and output-off states."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_readings_are_accurate_to_range_resolution(model):
 
 @pytest.mark.parametrize("model", MODELS)
 def test_two_units_interact_as_kirchhoff_predicts(model):
-    """Forcing one node moves what the other one reads, to the resolution of its reading."""
+    """The reading of one unit changes with the source of another as `Kirchhoff` predicts, to its resolution."""
     topology = Topology(4, [(0, 1), (1, 2), (2, 3), (0, 2)], inputs=[1], outputs=[2], ground=3)
     g = np.array([1e-4, 2e-4, 3e-4, 5e-5])
     plane = AnalogPlane(topology, g)
@@ -79,7 +79,7 @@ def test_noise_falls_with_root_of_integration_time(nplc):
         used = one.capability.measures[quantity].covering(one.measure(quantity).values[quantity])
         readings = np.array([one.measure(quantity).values[quantity] for _ in range(4000)])
         expected = math.hypot(used.noise / math.sqrt(nplc), used.step / math.sqrt(12))
-        # 4000 readings know their spread to 1.1 %, their mean to 1.6 % of it: five sigma
+        # 4000 readings: uncertainty of the spread 1.1 %, of the mean 1.6 % of it; tolerance five sigma
         assert readings.std(ddof=1) == pytest.approx(expected, rel=0.06)
         true = one.operating_point.volts if quantity == "voltage" else one.operating_point.amperes
         assert abs(readings.mean() - true) < 5 * expected / math.sqrt(4000) + 0.01 * used.step
@@ -129,7 +129,7 @@ def test_fixed_ranges_overflow_and_autorange_does_not():
     assert one.measure("voltage").values["voltage"] == math.inf
     assert one.measure("voltage").over_range
     one.set_level("voltage", -0.21)
-    assert one.measure("voltage").values["voltage"] == pytest.approx(-0.21)  # 105 % of the range still reads
+    assert one.measure("voltage").values["voltage"] == pytest.approx(-0.21)  # ranges extend to 105 % of full scale
     one.set_measure_range("voltage", None)
     one.set_level("voltage", 1.0)
     assert one.measure("voltage").values["voltage"] == pytest.approx(1.0)
@@ -156,7 +156,7 @@ def test_compliance_begins_and_ends():
     assert not one.tripped
     one.set_limit("current", 1e-4)
     one.set_output(False)
-    assert not one.tripped, "an output that is off is not at its limit"
+    assert not one.tripped, "an output that is off is not in compliance"
 
 
 @pytest.mark.parametrize(
@@ -182,19 +182,21 @@ def test_settings_beyond_specifications_are_refused(act, code):
 
 
 def test_output_off_states_determine_node_voltage():
-    """Instruments leave the factory so: off is a weak short, not an open end."""
+    """The default off state is 0 V with a small current limit, not an open circuit."""
     plane = AnalogPlane(DIVIDER, [1e-3, 1e-3])
     other, one = channel(node=2, plane=plane), channel("2400", 1, plane=plane, seed=1)
     source_volts(other, 4e-4)
-    assert one.operating_point.volts == 0.0  # 0.5 % of the 100 uA range takes the 0.4 uA that flow
+    assert one.operating_point.volts == 0.0  # the limit is 0.5 % of the 100 uA range, the current 0.4 uA
     source_volts(other, 1.0)
     assert one.operating_point.amperes == pytest.approx(-0.005 * 1e-4)
     assert one.operating_point.volts == pytest.approx(0.5 - 0.005 * 1e-4 * 500)
     one.set_off_state("HIMP")
     assert one.operating_point.volts == pytest.approx(0.5)
-    assert one.measure("voltage").values["voltage"] == 0.0, "behind an open relay the meter sees nothing"
+    assert one.measure("voltage").values["voltage"] == 0.0, "the open relay disconnects the meter"
     one.set_off_state("GUAR")
-    assert one.operating_point.volts == pytest.approx(1e-3)  # 0 A, but no more than 0.5 % of the 200 mV range
+    assert one.operating_point.volts == pytest.approx(
+        1e-3
+    )  # 0 A with a voltage limit of 0.5 % of the 200 mV range
     one.set_off_state("ZERO")
     one.set_limit("current", 1e-2)
     assert one.operating_point.volts == 0.0

@@ -1,4 +1,4 @@
-"""The edge card: blocks of codes, what it refuses, what the devices make of it."""
+"""The edge card: blocks of codes, rejected messages, device errors."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_card_can_program_some_edges():
 
 
 def test_devices_are_those_of_a_twin_with_same_seed():
-    """Same seed, same devices: a virtual bench and a twin stand for one and the same lab."""
+    """With the same seed, a virtual bench and a twin have the same devices."""
     flaws = Imperfections(device_spread=0.2, stuck_fraction=0.3, stuck={2: 3e-5}, conductance_bits=8)
     one, plane = card(imperfections=flaws, seed=5)
     topology = plane.topology

@@ -1,4 +1,4 @@
-"""PyMeasure's own drivers, as released, drive the virtual instruments over sockets: a referee."""
+"""The released PyMeasure drivers control the virtual instruments over sockets: an independent check."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OHM = 2200.0
 
 @pytest.fixture
 def drive():
-    """Open a driver on a virtual instrument whose first channel hangs on a resistor of 2.2 kohm."""
+    """Return a function that opens a driver on a virtual instrument with 2.2 kohm at its first channel."""
     topology = Topology(3, [(0, 1), (1, 2)], inputs=[1], outputs=[2], ground=0)
     opened, benches = [], []
 
@@ -88,20 +88,20 @@ def test_2400_as_current_source_with_buffer(drive):
 
 
 def test_2400_answers_every_property_of_driver(drive):
-    """Whatever the driver can ask, the instrument knows."""
+    """Every property of the driver gets a valid reply."""
     smu = drive(keithley.Keithley2400, "2400")
     smu.enable_source()
     smu.config_buffer(3)
     smu.start_buffer()
     smu.stop_buffer()
-    asked = 0
+    count = 0
     for name in dir(keithley.Keithley2400):
         if isinstance(getattr(keithley.Keithley2400, name), property) and not name.startswith(
-            ("mean_", "max_", "min_", "std_")  # take one number for several: the driver's own mistake
+            ("mean_", "max_", "min_", "std_")  # a fault of the driver: it expects one number and gets several
         ):
             getattr(smu, name)
-            asked += 1
-    assert asked > 40
+            count += 1
+    assert count > 40
     assert smu.check_errors() == []
 
 
@@ -133,7 +133,7 @@ def test_2600(drive):
     one.compliance_current = 1e-2
     one.source_voltage = 0.55
     one.source_output = "ON"
-    assert one.current == pytest.approx(0.55 / OHM, rel=5e-6)  # six digits on the wire
+    assert one.current == pytest.approx(0.55 / OHM, rel=5e-6)  # replies have six digits
     assert one.voltage == pytest.approx(0.55, abs=0.5e-5)
     assert one.resistance == pytest.approx(OHM, rel=1e-5)
     one.compliance_current = 1e-4

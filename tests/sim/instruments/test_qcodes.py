@@ -1,4 +1,4 @@
-"""QCoDeS' own drivers, as released, drive the virtual instruments over sockets: a referee."""
+"""The released QCoDeS drivers control the virtual instruments over sockets: an independent check."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from hwlearn.circuit.topology import Topology
 from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
 from hwlearn_sim.instruments.capability import Meters
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # whatever QCoDeS and its many dependencies deprecate
+pytestmark = pytest.mark.filterwarnings("ignore")  # deprecations of QCoDeS and its dependencies
 
 OHM = 2200.0
 
 
 @pytest.fixture(scope="module")
 def keithley(tmp_path_factory):
-    """QCoDeS' Keithley drivers, with its settings kept out of the home folder."""
+    """Return QCoDeS' Keithley drivers; QCoDeS keeps its settings outside the home folder."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QCODES_USER_PATH", str(tmp_path_factory.mktemp("qcodes")))
         yield pytest.importorskip(
@@ -27,7 +27,7 @@ def keithley(tmp_path_factory):
 
 @pytest.fixture
 def drive():
-    """Open a driver on a virtual instrument whose first channel hangs on a resistor of 2.2 kohm."""
+    """Return a function that opens a driver on a virtual instrument with 2.2 kohm at its first channel."""
     topology = Topology(3, [(0, 1), (1, 2)], inputs=[1], outputs=[2], ground=0)
     opened, benches = [], []
 
@@ -60,7 +60,7 @@ def test_2400(keithley, drive):
     assert smu.curr() == pytest.approx(1e-4)
     assert smu.ask(":SENS:CURR:PROT:TRIP?") == "1"
     assert smu.ask(":SYST:ERR?") == '0,"No error"'
-    smu.volt(1000)  # the driver sends it
+    smu.volt(1000)  # the driver does not check the range
     assert smu.ask(":SYST:ERR?").startswith("-222")
     smu.mode("CURR")
     smu.compliancev(5)
@@ -127,7 +127,7 @@ def test_2612b(keithley, drive):
 
 
 def test_2612b_runs_scripts_of_driver(keithley, drive):
-    """Time traces and sweeps are scripts that the driver writes, with binary data to come back."""
+    """The driver sends time traces and sweeps as scripts that return binary data."""
     smu = drive(keithley.Keithley2612B, "2612B", nodes=(1, 2))
     smu.write("smub.source.offmode=smub.OUTPUT_HIGH_Z")
     one = smu.smua

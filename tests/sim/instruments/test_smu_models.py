@@ -1,4 +1,4 @@
-"""The four models in their own languages, on a resistor of 1 kohm: what the manuals say they do."""
+"""The four models with their command sets, connected to 1 kohm, behave as their manuals state."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_source_measure_compliance_and_range_errors(model, rack):
     one.write(LEVEL[model].format("1000"))
     one.write(LIMIT[model].format("50"))
     assert one.errors() == [-222, -222]
-    assert one.numbers(READ_A[model])[-1] == pytest.approx(1e-4, abs=1e-9), "what was refused changed something"
+    assert one.numbers(READ_A[model])[-1] == pytest.approx(1e-4, abs=1e-9), "a rejected command changed a setting"
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -123,7 +123,7 @@ def test_2400_elements_have_fixed_order(rack):
     one.write(":SENS:CURR:PROT 1e-5")
     assert int(one.numbers(":READ?")[4]) & 8
     one.write(":SOUR:FUNC CURR;:SENS:FUNC:OFF:ALL;:SENS:FUNC 'CURR'")
-    assert one.numbers(":READ?")[0] == NAN  # neither sourced nor measured
+    assert one.numbers(":READ?")[0] == NAN  # neither source nor sense function
 
 
 def test_2400_returns_setpoint_if_source_is_not_measured(rack):

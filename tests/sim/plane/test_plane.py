@@ -18,7 +18,7 @@ from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.plane.sources import CurrentSource, Open, Source, VoltageSource
 
 RESISTOR = Topology(3, [(0, 1), (1, 2)], inputs=[1], outputs=[2], ground=0)
-"""One resistor from node 1 to ground; the other leads to an open end."""
+"""One resistor from node 1 to ground; the other one is open at node 2."""
 
 
 def random_plane(
@@ -29,7 +29,7 @@ def random_plane(
     nodes_up_to: int = 12,
     least_S: float = 1e-6,
 ):
-    """A connected random circuit and sources on some of its nodes, limits near to where they bite."""
+    """Return a connected random circuit with sources on some nodes, many of them close to their limits."""
     rng = np.random.default_rng(seed)
     n = int(rng.integers(4, nodes_up_to))
     tree = [(int(rng.integers(k)), k) for k in range(1, n)]
@@ -57,7 +57,7 @@ def random_plane(
 
 
 def least_cocontent(topology: Topology, g, nodes, sources):
-    """Minimise the power co-content over the node volts: what the circuit does, found another way.
+    """Minimise the co-content over the node voltages: an independent solution of the circuit.
 
     Voltage sources cost limit * |v - E| (a variable bounded from below by both branches), current sources
     earn I v inside the box of their voltage limits.
@@ -100,12 +100,12 @@ def least_cocontent(topology: Topology, g, nodes, sources):
 
 
 def check_laws(topology: Topology, g, plane: AnalogPlane) -> None:
-    """Kirchhoff at every node, and every source on its own characteristic, to 1e-9."""
+    """Check Kirchhoff's current law at every node, and the characteristic of every source, to 1e-9."""
     V = plane.node_voltages()
     B = topology.incidence.toarray()
     into = B.T @ (g * (B @ V))
     scale = np.abs(B.T) @ (g * np.abs(B @ V)) + 1e-15
-    rounding = 1e-14 * g.max() * np.abs(V).max()  # of volts: all that is left where nothing flows
+    rounding = 1e-14 * g.max() * np.abs(V).max()  # rounding error of node voltages, for nodes without current
     delivered = np.zeros(topology.n_nodes)
     for channel in plane.channels():
         at, source = channel.operating_point, channel.source
@@ -165,7 +165,7 @@ def test_solution_minimises_cocontent():
         apart.append(np.abs(mine - volts).max())
         limited += sum(channel.operating_point.limited for channel in plane.channels())
     assert limited > 20
-    # as well as the optimiser finds the point: the laws themselves are checked to 1e-9 above
+    # limited by the optimiser: the laws are checked to 1e-9 above
     assert max(apart) < 2e-6
     assert np.median(apart) < 1e-8
 
@@ -203,7 +203,7 @@ def test_ideal_sources_agree_with_kirchhoff():
 
 
 def test_two_channels_interact_as_kirchhoff_predicts():
-    """Forcing one node moves what another channel reads by the transfer that the core computes."""
+    """The reading of one channel changes with another source as `Kirchhoff` predicts."""
     topology = Topology(4, [(0, 1), (1, 2), (2, 3), (0, 2)], inputs=[1], outputs=[2], ground=3)
     g = np.array([1e-4, 2e-4, 3e-4, 5e-5])
     plane = AnalogPlane(topology, g)
@@ -218,7 +218,7 @@ def test_two_channels_interact_as_kirchhoff_predicts():
 
 
 def test_voltage_and_current_source_in_compliance():
-    """A voltage source out of current and a current source out of voltage, across one resistor each."""
+    """A voltage source at its current limit and a current source at its voltage limit."""
     plane = AnalogPlane(Topology(3, [(0, 1), (0, 2)], inputs=[1], outputs=[2], ground=0), [1e-3, 1e-3])
     volt, amp = plane.attach(1), plane.attach(2)
     plane.drive(volt, VoltageSource(1.0, 1e-4))
@@ -231,7 +231,7 @@ def test_voltage_and_current_source_in_compliance():
 
 
 def test_stronger_of_two_voltage_sources_sets_node_voltage():
-    """The one with the larger limit holds the node, the other gives all it may."""
+    """The source with the larger limit sets the voltage, the other one is in compliance."""
     plane = AnalogPlane(RESISTOR, [1e-3, 1e-3])
     strong, weak = plane.attach(1), plane.attach(1)
     plane.drive(strong, VoltageSource(1.0, 1e-2))
@@ -304,7 +304,7 @@ def test_invalid_nodes_and_sources_are_refused():
     st.booleans(),
 )
 def test_search_ends_for_terminals_exactly_at_their_limits(levels, limits, kinds, grounded):
-    """Round values put terminals exactly on their limits; the search must still end, and rightly."""
+    """With round values, terminals are exactly at their limits. The search must end with the correct solution."""
     topology = Topology(
         4, [(0, 1), (1, 2), (2, 3), (3, 0)], inputs=[1], outputs=[2], ground=0 if grounded else None
     )
@@ -320,7 +320,7 @@ def test_search_ends_for_terminals_exactly_at_their_limits(levels, limits, kinds
 
 
 def test_concurrent_readers_see_consistent_states():
-    """Readers never see a half-changed plane: the source and the reader always agree."""
+    """Source and reader always agree: no reader sees a partial change."""
     plane = AnalogPlane(Topology(3, [(0, 1), (1, 2)], inputs=[0], outputs=[1], ground=2), [1e-3, 1e-3])
     source, reader = plane.attach(0), plane.attach(1)
     stop = threading.Event()

@@ -1,4 +1,4 @@
-"""A network of memristive devices: programmed by pulses, trained in spite of stuck ones."""
+"""A network of memristive devices: programming by pulses, and training with stuck devices."""
 
 import dataclasses
 
@@ -37,10 +37,10 @@ def targets(topology, seed=0):
 def test_programming_reaches_targets_on_true_devices(topology, limits, memristors):
     network = MemristiveTwin(topology, limits, memristors)
     for seed in range(3):
-        asked = targets(topology, seed)
-        programmed = network.program(asked)
+        requested = targets(topology, seed)
+        programmed = network.program(requested)
         assert not programmed.failed.any()
-        np.testing.assert_allclose(network.true_conductances, asked, rtol=0.013)
+        np.testing.assert_allclose(network.true_conductances, requested, rtol=0.013)
         np.testing.assert_allclose(programmed.reached, network.true_conductances, rtol=0.01)
 
 
@@ -84,17 +84,17 @@ def test_worn_devices_are_reported(topology, limits):
 def test_pulses_stay_within_limits(topology, limits):
     pulse_limits = PulseLimits(voltage=1.2, current=5e-5, width=(1e-6, 1e-5), pulses=200, read_voltage=0.1)
     network = MemristiveTwin(topology, limits, Memristors(limits=pulse_limits, read_noise=1e-6))
-    asked = []
+    requested = []
     give = network.devices._pulse
 
     def noted(k, volts, width):
-        asked.append((abs(volts), width, abs(volts) * network.true_conductances[k]))
+        requested.append((abs(volts), width, abs(volts) * network.true_conductances[k]))
         give(k, volts, width)
 
     network.devices._pulse = noted
     for seed in range(5):
         network.program(targets(topology, seed))
-    volts, widths, amperes = np.array(asked).T
+    volts, widths, amperes = np.array(requested).T
     assert volts.max() <= 1.2 * (1 + 1e-9)
     assert widths.max() <= 1e-5 * (1 + 1e-9)
     assert widths.min() >= 1e-6 * (1 - 1e-9)
@@ -105,12 +105,12 @@ def test_pulses_stay_within_limits(topology, limits):
 @pytest.mark.parametrize("scheme", ["V/2", "V/3"])
 def test_half_select_disturb_is_corrected_by_write_verify(limits, scheme):
     top = hl.Topology.crossbar(4, 4, inputs=[0, 1], outputs=[2, 3])
-    # half of a full pulse moves these devices by a few per cent of what is left
+    # a half-select pulse changes these devices by a few per cent of the remaining distance
     memristors = Memristors(scheme=scheme, law={"set_scale": 0.08, "reset_scale": 0.08}, read_noise=0.002)
     network = MemristiveTwin(top, limits, memristors)
-    asked = targets(top)
-    assert not network.program(asked).failed.any()
-    np.testing.assert_allclose(network.true_conductances, asked, rtol=0.013)
+    requested = targets(top)
+    assert not network.program(requested).failed.any()
+    np.testing.assert_allclose(network.true_conductances, requested, rtol=0.013)
 
 
 def test_half_selection_without_crossbar_is_refused(topology, limits):
@@ -165,7 +165,7 @@ def test_training_succeeds_with_stuck_devices(tmp_path, bench_text):
         trained = bench.evaluate().measured.rms_error_V
     assert start.failed.sum() == 3
     assert untrained > 8e-3
-    # devices take their targets to 1 %: what that leaves of 400 mV through a network is a few mV
+    # programming errors of 1 % at 400 mV input cause output errors of a few mV
     assert trained < min(4e-3, untrained / 3)
 
 

@@ -1,4 +1,4 @@
-"""The twin: each imperfection does what it says, alone and repeatably."""
+"""The twin: effect of each imperfection, and repeatability."""
 
 import numpy as np
 import pytest
@@ -67,7 +67,7 @@ def test_device_spread_is_log_normal_and_fixed(small, wide_limits):
     gains = []
     for g in (1e-5, 7e-5):
         reached = twin.program(np.full(2000, g)).reached
-        np.testing.assert_array_equal(reached, np.full(2000, g))  # what a lab would believe
+        np.testing.assert_array_equal(reached, np.full(2000, g))  # reported values are nominal
         gains.append(np.log(twin.true_conductances / g))
     np.testing.assert_allclose(*gains, rtol=1e-9, atol=1e-12)
     assert gains[0].std() == pytest.approx(0.2, rel=0.05)
@@ -76,10 +76,10 @@ def test_device_spread_is_log_normal_and_fixed(small, wide_limits):
 
 def test_conductance_bits_set_programming_resolution(small, make):
     twin = make(conductance_bits=4)
-    asked = np.linspace(LOW, HIGH, 30)
-    reached = twin.program(asked).reached
+    requested = np.linspace(LOW, HIGH, 30)
+    reached = twin.program(requested).reached
     step = (HIGH - LOW) / 15
-    np.testing.assert_allclose((reached - LOW) / step, np.rint((asked - LOW) / step), atol=1e-9)
+    np.testing.assert_allclose((reached - LOW) / step, np.rint((requested - LOW) / step), atol=1e-9)
     np.testing.assert_array_equal(twin.true_conductances, reached)
     assert len(np.unique(reached)) == 16
 
@@ -176,7 +176,7 @@ def test_settling_carries_over_between_samples(small, make):
     left = np.exp(-50 / 20)
     expected = final * (1 - left ** np.arange(1, 6))[:, None]
     np.testing.assert_allclose(twin.measure(x).voltages, expected, rtol=1e-9)
-    # and the next measurement starts where the last one ended
+    # the next measurement continues from the end of the last one
     np.testing.assert_allclose(twin.measure(x[:1]).voltages, final * (1 - left**6), rtol=1e-9)
 
 
@@ -251,7 +251,7 @@ def test_rheostat_setting_quantises_resistance(small):
 
 
 def test_readout_contains_no_true_values(small, make):
-    """Readouts hold what was read: with every device off by 20 %, no field repeats a true value."""
+    """With an error of 20 % at every device, no field of a readout equals a true value."""
     twin = make(device_spread=0.2, read_noise_V=1e-3, current_noise_A=1e-8, options={"node_readout": True})
     x = small[2]
     readout = twin.measure(x, hl.OutputDrive.clamp(np.zeros((6, 3))))

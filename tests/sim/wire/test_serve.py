@@ -1,4 +1,4 @@
-"""Instruments on their wires: sockets, pseudo-terminals, clients that come and go, and every fault."""
+"""Serving instruments over sockets and pseudo-terminals: clients, framing and faults."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ DEADLINE_S = 10.0
 
 @pytest.fixture
 def served(rack, connect):
-    """A 2400 on a socket: the rack, its server, and a function that makes clients."""
+    """Serve a 2400 on a socket; return the rack, its server, and a function that makes clients."""
     one = rack("2400")
     with serve.TcpServer(one.instrument) as server:
         yield one, server, lambda: connect(server.address)
@@ -42,7 +42,7 @@ def silent(client, seconds: float = 0.05) -> bool:
     st.data(),
 )
 def test_messages_do_not_depend_on_fragmentation(messages, data):
-    """Any split of the stream gives the same messages; blocks may hold ends of line, strings may not."""
+    """Any split of the stream gives the same messages. Blocks may contain newlines, strings may not."""
     stream = b"".join(message + b"\n" for message in messages)
     whole = Framer(True, 1000).feed(stream)[0]
     framer, got, rest = Framer(True, 1000), [], stream
@@ -213,7 +213,7 @@ def test_pseudo_terminal_stays_open_between_clients(rack):
         server.faults.inject("reset")
         with opened(server.path) as terminal:
             os.write(terminal, b"*IDN?\n*OPC?\n")
-            assert read_line(terminal) == b"1", "the reply that a reset takes is lost, the line is not"
+            assert read_line(terminal) == b"1", "a reset must lose the reply, not the line"
 
 
 @needs_pty
@@ -242,7 +242,7 @@ def test_late_reply_keeps_order(served):
     one.send(b"*IDN?\n*OPC?\n")
     assert one.line().startswith(b"KEITHLEY")
     assert time.monotonic() - began >= 0.15
-    assert one.line() == b"1", "what is asked meanwhile is answered after it, in order"
+    assert one.line() == b"1", "later replies must keep their order"
 
 
 def test_fragmented_reply_arrives_in_pieces(served):

@@ -1,4 +1,4 @@
-"""Device laws from measured pulses: parameters found, uncertainties that cover, and files that are refused."""
+"""Fits of device laws to measured pulses: parameters, coverage of uncertainties, and invalid files."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ NOISE, CYCLE = 0.005, 0.05
 
 
 def measured(law, seed, pulses=400, amplitudes=(0.8, 1.0, 0.9, 1.1), run=25):
-    """Measure one device: runs of SET and RESET pulses, amplitude changing from one pair of runs to the next."""
+    """Return pulse data of one device: series of SET and RESET pulses with several amplitudes."""
     drawn, cycles, noise = np.random.default_rng(seed).spawn(3)
     kind, width = (SoftBounds, 1e-6) if isinstance(law, SoftBoundsLaw) else (Vteam, 5e-5)
     device = kind(law, 1, drawn, cycles, cycle_spread=CYCLE)
@@ -41,7 +41,7 @@ def fitted(law, data):
 
 
 def off(fit, law):
-    """Return how many standard uncertainties each parameter is off."""
+    """Return the error of each parameter in standard uncertainties."""
     return np.array([(fit.values[name] - getattr(law, name)) / fit.sigma[name] for name in fit.values])
 
 

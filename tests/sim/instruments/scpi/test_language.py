@@ -1,4 +1,4 @@
-"""The SCPI language: units, headers, parameters; and that no text can bring an instrument down."""
+"""The SCPI parser: message units, headers and parameters, and robustness against arbitrary text."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_flags_integers_choices_and_text_are_parsed():
 
 
 def heard(message: str) -> list[tuple[str, tuple[int, ...], list[str]]]:
-    """Return what a small instrument was told, in order."""
+    """Return the commands that a small instrument received, in order."""
     calls: list[tuple[str, tuple[int, ...], list[str]]] = []
     instrument = _Small(calls)
     instrument.execute(message.encode())
@@ -152,7 +152,7 @@ class _Small(ScpiInstrument):
             self.command(name, lambda suffixes, arguments, n=name: calls.append((n, suffixes, arguments)))
 
     def reset(self) -> None:
-        """Nothing to set back."""
+        """Do nothing: there are no settings."""
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_rest_of_message_is_ignored_after_command_error():
     instrument = _Small(calls)
     instrument.command("FAIL", _fail)
     instrument.execute(b"FAIL;:OUTP 1")
-    assert len(calls) == 1  # an execution error does not silence the rest
+    assert len(calls) == 1  # after an execution error, the rest of the message is executed
 
 
 def _fail(*_) -> None:

@@ -112,7 +112,7 @@ def test_measurement_and_compliance(rack):
     one = rack("2612B")
     one.write("smua.source.func = smua.OUTPUT_DCVOLTS", "smua.source.levelv = 0.5 smua.source.limiti = 1e-2")
     one.write("smua.source.output = smua.OUTPUT_ON", "format.asciiprecision = 9")
-    assert one.numbers("print(smua.measure.iv())") == pytest.approx([1e-3, 0.5])  # smub is off: it holds 0 V
+    assert one.numbers("print(smua.measure.iv())") == pytest.approx([1e-3, 0.5])  # smub is off and holds 0 V
     one.write("smub.source.offmode = smub.OUTPUT_HIGH_Z")
     assert one.numbers("print(smua.measure.iv())") == pytest.approx([5e-4, 0.5])
     assert one.numbers("print(smua.measure.r(), smua.measure.p())") == pytest.approx([1000.0, 2.5e-4])
@@ -170,7 +170,7 @@ def test_sweeps_of_both_channels_are_synchronised(rack):
     assert one.numbers("printbuffer(1, 3, smua.nvbuffer1, smua.nvbuffer2, smub.nvbuffer1)") == pytest.approx(
         [1e-4, 0.1, 0.1, 2e-4, 0.2, 0.2, 3e-4, 0.3, 0.3]
     )
-    assert one.plane.channels()[0].source.volts == 0.0, "an idle source goes back to its level"
+    assert one.plane.channels()[0].source.volts == 0.0, "an idle source must return to its level"
     one.write("smua.trigger.endsweep.action = smua.SOURCE_HOLD smua.trigger.source.linearv(0, 0.4, 3)")
     one.write("smua.trigger.initiate()")
     assert one.numbers("printbuffer(1, 3, smua.nvbuffer1)") == pytest.approx([0.0, 2e-4, 4e-4])
