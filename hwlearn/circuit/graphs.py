@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
-from hwlearn.arrays import IntArray
+from hwlearn.arrays import BoolArray, IntArray
 
 
 def crossbar_edges(rows: int, columns: int) -> IntArray:
@@ -59,6 +59,17 @@ def incidence(edges: IntArray, n_nodes: int) -> csr_array:
     rows = np.repeat(np.arange(count), 2)
     signs = np.tile([1.0, -1.0], count)
     return csr_array((signs, (rows, edges.ravel())), shape=(count, n_nodes))
+
+
+def independent_set(adjacency: csr_array) -> BoolArray:
+    """Return a mask (n,) of nodes no two of which are adjacent, chosen greedily by ascending degree."""
+    degree = np.diff(adjacency.indptr)
+    chosen, blocked = np.zeros(len(degree), dtype=bool), np.zeros(len(degree), dtype=bool)
+    for node in np.argsort(degree, kind="stable").tolist():
+        if not blocked[node]:
+            chosen[node] = True
+            blocked[adjacency.indices[adjacency.indptr[node] : adjacency.indptr[node + 1]]] = True
+    return chosen
 
 
 def component_labels(edges: IntArray, n_nodes: int) -> IntArray:

@@ -1,4 +1,4 @@
-"""The node equations of one set of held nodes: the factor, and how far to trust it."""
+"""Factored node equations of one set of held nodes, and the estimated error of their solutions."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from hwlearn.circuit.linear.plan import Plan, dense_order, summed
 from hwlearn.circuit.topology import Topology
 
 DENSE_NODES: Final = 320
-"""Up to this many unknown nodes a dense Cholesky factor is used, above it a sparse one."""
+"""Up to this many unknown nodes a dense Cholesky factor is used, above this number a sparse one."""
 
 ERROR_BOUND: Final = 1e-10
-"""Most estimated error of a solution, relative to its largest voltage, that is ever returned."""
+"""Largest accepted estimated error of a solution, relative to its largest voltage."""
 
 ROUNDINGS: Final = 8 * 2.0**-53
-"""What rounding does to a row of a factor, relative to its diagonal."""
+"""Rounding error of a row of a factor, relative to its diagonal."""
 
 _KEPT_PLANS: Final = 32
-_PLAIN_BELOW: Final = 1e-11  # measured error of the factor's own solutions up to which they are not refined
+_PLAIN_BELOW: Final = 1e-11  # solutions with a smaller measured error are not refined
 _REFINED_TO: Final = 1e-12
 _REFINEMENTS: Final = 10
-_PANEL: Final = 4  # columns that SuperLU updates together: the best of 4, 8, 16, 32 on grids of 10^4 nodes
+_PANEL: Final = 4  # columns that SuperLU updates together: fastest of 4, 8, 16, 32 on grids of 10^4 nodes
 _PROBE_SEED: Final = 20260
 
 
@@ -37,29 +37,30 @@ class FactoredSystem:
     Parameters
     ----------
     plan : Plan
-        Shared by all conductances on the same graph; may be used from several systems in turn.
+        Shared by all circuits on the same graph.
     g : ndarray, shape (K,)
-        Siemens, in the order of the plan's edges; not negative. Any weights of a Laplacian will do.
+        Siemens, in the order of the plan's edges; not negative.
 
     Attributes
     ----------
     free, position : ndarray of int
-        As in `Plan`, in the order of this system's own arrays.
+        As in `Plan`; the order of the arrays of this system.
     estimated_error : float
-        Estimated error of its solutions, relative to the largest voltage of each.
+        Estimated error of the solutions, relative to the largest voltage of each.
 
     Raises
     ------
-    WeaklyTied
-        If solutions good to `ERROR_BOUND` cannot be had in double precision.
+    IllConditioned
+        If the error exceeds `ERROR_BOUND` in double precision.
 
     Notes
     -----
-    Rounding in a Cholesky factor acts like false conductances of the order of 1e-16 of each diagonal d. With
-    kappa = max(A^-1 d), which bounds the walk of a charge from any node to a source, the error is at most about
-    1e-15 kappa. Where that does not settle it, probes are solved and corrected once by their residual; the
-    correction is the error. Where that is too much, every solution is refined until its correction vanishes.
-    Residuals are taken from drops, which keep the digits that the sums on the diagonal have lost.
+    Rounding in a Cholesky factor acts like false conductances of about 1e-16 of each diagonal d. With
+    kappa = max(A^-1 d), the largest expected number of steps of a random walk from any node to a source, the
+    error is at most about 1e-15 kappa. If this bound is too large, the error is measured: probes are solved and
+    corrected once by their residual; the size of the correction is the error. If that is too large as well, every
+    solution is refined until its correction vanishes. Residuals are computed from drops, which keep the digits
+    that the sums on the diagonal lose.
     """
 
     def __init__(self, plan: Plan, g: FloatArray) -> None:
@@ -83,21 +84,22 @@ class FactoredSystem:
         n = plan.free.size
         if plan.dense:
             places, source, sign = plan.lower
-            left = n - plan.apart
-            full = summed(places, sign * g[source], left * left).reshape(left, left).T
-            if plan.apart:
+            remaining = n - plan.n_independent
+            full = summed(places, sign * g[source], remaining * remaining).reshape(remaining, remaining).T
+            if plan.n_independent:
                 diagonal = plan.diagonal(g)
                 places, source = plan.across
-                self._across = summed(places, g[source], plan.apart * left).reshape(plan.apart, left)
-                self._weight = 1.0 / diagonal[: plan.apart, None]
+                self._across = summed(places, g[source], plan.n_independent * remaining)
+                self._across = self._across.reshape(plan.n_independent, remaining)
+                self._weight = 1.0 / diagonal[: plan.n_independent, None]
                 scaled = np.sqrt(self._weight) * self._across
                 full = full - scaled.T @ scaled
             else:
                 diagonal = full.diagonal().copy()
-            if left:
+            if remaining:
                 self._cholesky, info = dpotrf(full, lower=1, clean=0, overwrite_a=1)
                 if info != 0:
-                    raise WeaklyTied(int(plan.free[plan.apart + info - 1]))
+                    raise IllConditioned(int(plan.free[plan.n_independent + info - 1]))
             return diagonal
         diagonal = plan.diagonal(g)
         matrix = plan.pattern.matrix(g[plan.inner_source], diagonal)
@@ -111,13 +113,13 @@ class FactoredSystem:
                 options={"SymmetricMode": True, "Equil": False},
             )
         except RuntimeError:
-            raise WeaklyTied(int(plan.free[np.argmax(diagonal)])) from None
+            raise IllConditioned(int(plan.free[np.argmax(diagonal)])) from None
         if not plan.ordered:
             plan.reorder(np.argsort(self._lu.perm_c))
         return diagonal
 
     def measured_error(self) -> float:
-        """Return the error, relative to the largest voltage, that the factor's own solutions of probes have."""
+        """Return the measured error of unrefined solutions of probes, relative to the largest voltage."""
         if not self.free.size:
             return 0.0
         with np.errstate(all="ignore"):
@@ -125,7 +127,7 @@ class FactoredSystem:
 
     @cached_property
     def _probes(self) -> FloatArray:
-        """Currents (n_free, 3): of held nodes at 1 V, of such at random voltages, and random ones."""
+        """Currents (n_free, 3): of held nodes at 1 V, of held nodes at random voltages, and random currents."""
         m, n = self._plan.pinned.size, self.free.size
         rng = np.random.default_rng(_PROBE_SEED)
         held = np.stack([np.ones(m), rng.uniform(-1, 1, m)])
@@ -139,18 +141,18 @@ class FactoredSystem:
         return V, float((wrong.max(axis=0) / np.abs(V).max(axis=0)).max())
 
     def _probe(self) -> None:
-        """Measure the error; refine from now on if it is too large, refuse if that does not help."""
+        """Measure the error; switch refinement on if it is too large, and raise if that does not help."""
         V, self.estimated_error = self._measured(self._probes)
         if not self.estimated_error < _PLAIN_BELOW:
             self.refined = True
             V, self.estimated_error = self._refine(self._probes, V)
             off = np.abs(V[:, 0] - 1.0)
             if not off.max() < ERROR_BOUND:
-                raise WeaklyTied(int(self.free[np.argmax(off)]))
+                raise IllConditioned(int(self.free[np.argmax(off)]))
         del self._probes
 
     def from_held(self, V: FloatArray) -> FloatArray:
-        """Return the currents (S, n_free) that held nodes at V (S, n_nodes) push into the free ones."""
+        """Return the currents (S, n_free) from held nodes at V (S, n_nodes) into the free nodes."""
         return np.asarray(V[:, self._plan.pinned] @ self._coupling)
 
     def solve(self, currents: FloatArray) -> FloatArray:
@@ -158,8 +160,8 @@ class FactoredSystem:
 
         Raises
         ------
-        WeaklyTied
-            If refinement does not settle within `ERROR_BOUND`.
+        IllConditioned
+            If refinement does not converge within `ERROR_BOUND`.
         """
         if not currents.size:
             return currents
@@ -172,10 +174,10 @@ class FactoredSystem:
     def _factor_solve(self, currents: FloatArray) -> FloatArray:
         if self._plan.dense:
             return self._dense_solve(currents)
-        return np.asarray(self._lu.solve(currents))  # wants columns contiguous, as those of a batch are
+        return np.asarray(self._lu.solve(currents))  # needs contiguous columns, as in a transposed batch
 
     def _dense_solve(self, currents: FloatArray) -> FloatArray:
-        h = self._plan.apart
+        h = self._plan.n_independent
         if not h:
             return np.asarray(dpotrs(self._cholesky, currents, lower=1)[0])
         if currents.ndim == 1:
@@ -200,7 +202,7 @@ class FactoredSystem:
         return np.asarray(currents - leak * V - B.T @ (g * (B @ V)))
 
     def _refine(self, currents: FloatArray, V: FloatArray) -> tuple[FloatArray, float]:
-        """Correct V (n_free, S) by its residual until it settles; return it and the last correction's share."""
+        """Correct V (n_free, S) by its residual until it converges; return it and the relative last correction."""
         share = np.inf
         for _ in range(_REFINEMENTS):
             step = self._factor_solve(self._residual(currents, V))
@@ -211,12 +213,12 @@ class FactoredSystem:
             if share < _REFINED_TO or not share < 0.5 * before:
                 break
         if not share < ERROR_BOUND:
-            raise WeaklyTied(int(self.free[np.argmax(np.abs(step).max(axis=1))]))
+            raise IllConditioned(int(self.free[np.argmax(np.abs(step).max(axis=1))]))
         return V, share
 
 
-class WeaklyTied(Exception):
-    """A node whose voltage double precision cannot tell."""
+class IllConditioned(Exception):
+    """The voltage of a node cannot be computed in double precision."""
 
     def __init__(self, node: int) -> None:
         self.node = node
@@ -224,8 +226,8 @@ class WeaklyTied(Exception):
 
 @lru_cache(maxsize=_KEPT_PLANS)
 def plan_for(topology: Topology, held: bytes) -> Plan:
-    """Return the plan of a graph and the outputs (bytes of a bool array) that are held."""
-    # index plans depend on the graph alone, so every Kirchhoff on it shares them
+    """Return the plan of a graph and its held outputs (bytes of a bool array)."""
+    # plans depend on the graph alone: all circuits on it share them
     pinned = np.zeros(topology.n_nodes, dtype=bool)
     pinned[topology.driven] = True
     pinned[topology.outputs[np.frombuffer(held, dtype=bool)]] = True
@@ -233,4 +235,4 @@ def plan_for(topology: Topology, held: bytes) -> Plan:
     order = dense_order(free, edges, n, DENSE_NODES)
     if order is None:
         return Plan(edges, np.flatnonzero(pinned), free, n, topology.outputs)
-    return Plan(edges, np.flatnonzero(pinned), order[0], n, topology.outputs, apart=order[1])
+    return Plan(edges, np.flatnonzero(pinned), order[0], n, topology.outputs, n_independent=order[1])

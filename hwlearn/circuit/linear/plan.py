@@ -1,4 +1,4 @@
-"""Where conductances go in the equations of one set of held nodes, and the order in which nodes are eliminated."""
+"""Places of conductances in the node equations of one set of held nodes, and the order of elimination."""
 
 from __future__ import annotations
 
@@ -10,38 +10,39 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array
 
 from hwlearn.arrays import FloatArray, IntArray
-from hwlearn.circuit.graphs import incidence
+from hwlearn.circuit.graphs import incidence, independent_set
 
 _SMALL: Final = 20_000
-_FEW: Final = 40  # up to this many nodes, the calls cost more than the arithmetic that they save
-_MOST_LEFT: Final = 0.7
-_MOSTLY_JOINED: Final = 0.1
+_FEW_NODES: Final = 40  # up to this many nodes, an elimination costs more than it saves
+_MOST_REMAINING: Final = 0.7
+_DENSITY: Final = 0.1  # of entries in a matrix that is factored densely
 
 
 class Plan:
-    """Where conductances go in the equations of one set of held nodes; depends on the graph alone.
+    """Places of conductances in the equations of one set of held nodes; depends on the graph alone.
 
     Parameters
     ----------
     edges : ndarray of int, shape (K, 2)
-        Node pairs, in the order in which conductances come; a pair of equal nodes counts for nothing.
+        Node pairs, in the order of the conductances; a pair of equal nodes is ignored.
     pinned : ndarray of int
         Held nodes.
     free : ndarray of int
-        Nodes to solve for, in the order in which they are eliminated.
+        Nodes to solve for, in the order of elimination.
     n_nodes : int
-        Nodes are numbered below this.
+        Number of nodes, held and free.
     terminals : ndarray of int, optional
-        Nodes into which currents are usually pushed.
-    apart : int, optional
-        The equations are solved densely, and of the first ``apart`` free nodes no two are joined.
+        Nodes into which currents are usually injected.
+    n_independent : int, optional
+        If given, the equations are solved densely, and no two of the first ``n_independent`` free nodes share an
+        edge.
 
     Attributes
     ----------
     free, pinned : ndarray of int
         As given.
     position : ndarray of int, shape (n_nodes,)
-        Where a free node stands in ``free``; -1 elsewhere.
+        Index of a free node in ``free``; -1 for held nodes.
     """
 
     def __init__(
@@ -52,10 +53,10 @@ class Plan:
         n_nodes: int,
         terminals: IntArray | None = None,
         *,
-        apart: int | None = None,
+        n_independent: int | None = None,
     ) -> None:
         self.terminals = np.zeros(0, dtype=np.int64) if terminals is None else terminals
-        self.dense, self.apart = apart is not None, apart or 0
+        self.dense, self.n_independent = n_independent is not None, n_independent or 0
         self.free, self.pinned = free, pinned
         self.edges, self._n_nodes = edges, n_nodes
         n = free.size
@@ -81,27 +82,27 @@ class Plan:
         self.best = self
 
     def reorder(self, order: IntArray) -> None:
-        """Let later factors eliminate the free nodes in another order (positions in ``free``)."""
-        # a symbolic ordering costs a third of a factor, and depends on the graph alone
+        """Set the order of elimination of later factors (positions in ``free``)."""
+        # a symbolic ordering takes a third of the time of a factor, and depends on the graph alone
         better = Plan(self.edges, self.pinned, self.free[order], self._n_nodes, self.terminals)
         better.ordered = True
         self.best = better
 
     @cached_property
     def across(self) -> tuple[IntArray, IntArray]:
-        """Flat places in a dense array (apart, left) and the edges that are summed there."""
-        h, left = self.apart, self.free.size - self.apart
+        """Flat places in a dense array (n_independent, n_remaining), and the edges summed at each place."""
+        h, remaining = self.n_independent, self.free.size - self.n_independent
         low, high = self.inner.min(axis=1), self.inner.max(axis=1)
         some = low < h
-        return low[some] * left + high[some] - h, self.inner_source[some]
+        return low[some] * remaining + high[some] - h, self.inner_source[some]
 
     @cached_property
     def lower(self) -> tuple[IntArray, IntArray, FloatArray]:
-        """Flat places in the dense lower triangle (column-major) of the nodes left, edges and their signs."""
-        h, left = self.apart, self.free.size - self.apart
+        """Flat places in the dense lower triangle (column-major) of the remaining nodes, edges and their signs."""
+        h, n = self.n_independent, self.free.size - self.n_independent
         low, high = self.inner.min(axis=1) - h, self.inner.max(axis=1) - h
         ends, between = self.ends >= h, low >= 0
-        places = np.concatenate([(self.ends[ends] - h) * (left + 1), low[between] * left + high[between]])
+        places = np.concatenate([(self.ends[ends] - h) * (n + 1), low[between] * n + high[between]])
         sign = np.repeat([1.0, -1.0], [ends.sum(), between.sum()])
         return places, np.concatenate([self.end_source[ends], self.inner_source[between]]), sign
 
@@ -142,7 +143,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pattern:
-    """Nonzero pattern of a symmetric matrix: the lower entries, the upper ones and the diagonal go to columns."""
+    """Nonzero pattern of a symmetric sparse matrix, and where its values come from."""
 
     indptr: IntArray
     indices: IntArray
@@ -158,10 +159,10 @@ class Pattern:
 
 
 def dense_order(free: IntArray, edges: IntArray, n_nodes: int, small: int) -> tuple[IntArray, int] | None:
-    """Return free nodes in the order for a dense solution and how many come apart; None where it does not pay.
+    """Return the free nodes in the order of a dense solution, and the number of independent ones.
 
-    Nodes of which no two are joined come first: the rows or the columns of a crossbar, every other layer of a
-    layered network. Their part of the equations is diagonal, and a smaller system is left.
+    Independent nodes (no two share an edge) come first: the rows or the columns of a crossbar, every other layer
+    of a layered network. Their part of the equations is diagonal, so that only the remaining nodes are factored.
 
     Parameters
     ----------
@@ -169,12 +170,17 @@ def dense_order(free: IntArray, edges: IntArray, n_nodes: int, small: int) -> tu
     edges : ndarray of int, shape (K, 2)
     n_nodes : int
     small : int
-        Up to this many free nodes always; up to 16 times as many where most are joined to most.
+        Up to this many free nodes are always solved densely; up to 16 times as many if the matrix is dense.
+
+    Returns
+    -------
+    order, n_independent : ndarray of int, int
+        Or None if a sparse solution is faster.
     """
     n = free.size
     if n > 16 * small:
         return None
-    if n <= min(_FEW, small):
+    if n <= min(_FEW_NODES, small):
         return free, 0
     position = np.full(n_nodes, -1, dtype=np.int64)
     position[free] = np.arange(n)
@@ -184,23 +190,19 @@ def dense_order(free: IntArray, edges: IntArray, n_nodes: int, small: int) -> tu
     joined = csr_array((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(n, n))
     joined.sum_duplicates()
     degree = np.diff(joined.indptr)
-    apart, blocked = np.zeros(n, dtype=bool), np.zeros(n, dtype=bool)
-    for node in np.argsort(degree, kind="stable").tolist():
-        if not blocked[node]:
-            apart[node] = True
-            blocked[joined.indices[joined.indptr[node] : joined.indptr[node + 1]]] = True
-    h = int(apart.sum())
-    left = n - h
-    full = (degree[apart].astype(float) ** 2).sum() >= _MOSTLY_JOINED * h * left**2 or (
-        joined.nnz >= _MOSTLY_JOINED * n**2
+    independent = independent_set(joined)
+    h = int(independent.sum())
+    remaining = n - h
+    full = (degree[independent].astype(float) ** 2).sum() >= _DENSITY * h * remaining**2 or (
+        joined.nnz >= _DENSITY * n**2
     )
     if n > small and not full:
         return None
-    if left > _MOST_LEFT * n:
+    if remaining > _MOST_REMAINING * n:
         return free, 0
-    return np.concatenate([free[apart], free[~apart]]), h
+    return np.concatenate([free[independent], free[~independent]]), h
 
 
 def summed(places: IntArray, values: FloatArray, size: int) -> FloatArray:
-    """Return an array (size,) with the values added up at their places."""
+    """Return an array (size,) with the values summed at their places."""
     return np.asarray(np.bincount(places, weights=values, minlength=size), dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Circuits of which the same few edges keep changing: everything else is eliminated once."""
+"""Reduced node equations for circuits in which the same few edges keep changing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.graphs import incidence
-from hwlearn.circuit.linear.factor import ERROR_BOUND, ROUNDINGS, FactoredSystem, WeaklyTied
+from hwlearn.circuit.linear.factor import ERROR_BOUND, ROUNDINGS, FactoredSystem, IllConditioned
 from hwlearn.circuit.linear.plan import Plan, summed
 
 _COLUMNS_AT_ONCE: Final = 16
@@ -21,25 +21,25 @@ _PROBE_SEED: Final = 20261
 
 
 class Reduction:
-    """What a circuit looks like from the edges that change: the rest eliminated, whatever these conduct.
+    """Node equations with everything but the changing edges eliminated, for any conductance of these edges.
 
-    Nodes that changing edges join form clusters. Voltages are written as that of their cluster's first node (a
-    held one if it has any) plus a difference. The former see the circuit with each cluster joined to one node,
-    in which changing edges do not occur; it is factored once. What is left is a small dense matrix on the
-    differences, to which the changing conductances are added. Nothing is ever subtracted again, so that no
-    chain of changes drifts.
+    Nodes that are connected by changing edges form clusters. The voltage of a node is written as the voltage of
+    the first node of its cluster (a held one if there is any) plus a difference. The first nodes see the joined
+    circuit, in which each cluster is one node: changing edges do not occur in it, so it is factored once. The
+    differences need a small dense matrix, to which the changing conductances are added. Nothing is subtracted
+    again later, so errors do not accumulate from circuit to circuit.
 
     Parameters
     ----------
     plan : Plan
     g : ndarray, shape (K,)
-        Siemens; those of changing edges do not matter.
+        Siemens; the values of changing edges are not used.
     changing : ndarray of bool, shape (K,)
 
     Raises
     ------
-    WeaklyTied
-        If the circuit with joined clusters cannot be solved well enough in double precision.
+    IllConditioned
+        If the joined circuit cannot be solved accurately in double precision.
     """
 
     def __init__(self, plan: Plan, g: FloatArray, changing: BoolArray) -> None:
@@ -48,51 +48,51 @@ class Reduction:
         pairs = plan.edges[self.changing]
         root = _roots(pairs, plan.pinned, nodes)
         merged = root[plan.free] != plan.free
-        own, apart = np.sort(plan.free[~merged]), plan.free[merged]
+        own, clustered = np.sort(plan.free[~merged]), plan.free[merged]
         still = np.where(changing, 0.0, g)
         self.joined = FactoredSystem(Plan(root[plan.edges], plan.pinned, own, nodes), still)
         if self.joined.refined:
-            raise WeaklyTied(int(self.joined.free[0]))
+            raise IllConditioned(int(self.joined.free[0]))
         self.error = self.joined.measured_error()
         self.spread = 0.0
-        # first the nodes that stand for clusters or themselves, in the joined system's order
-        order = np.concatenate([self.joined.free, apart])
+        # first nodes and nodes without a cluster come first, in the order of the joined system
+        order = np.concatenate([self.joined.free, clustered])
         self.plan = Plan(plan.edges, plan.pinned, order, nodes, plan.terminals)
-        self.own, self.apart = self.joined.free.size, apart
+        self.own, self.clustered = self.joined.free.size, clustered
         self._clusters(root)
         self._equations(still, root)
         self._responses(root)
         self._places(pairs)
 
     def _clusters(self, root: IntArray) -> None:
-        """Note which differences are against a node that is not held, and where that stands."""
-        first: IntArray = self.joined.position[root[self.apart]]
+        """Find the differences against a first node that is not held, and the positions of these nodes."""
+        first: IntArray = self.joined.position[root[self.clustered]]
         self.tied: IntArray = np.flatnonzero(first >= 0)
         self.first: IntArray = first[self.tied]
         self.firsts, which = np.unique(self.first, return_inverse=True)
         self.into_first = csr_array(
-            (np.ones(len(self.tied)), (self.tied, which.ravel())), shape=(self.apart.size, len(self.firsts))
+            (np.ones(len(self.tied)), (self.tied, which.ravel())), shape=(self.clustered.size, len(self.firsts))
         )
 
     def _equations(self, still: FloatArray, root: IntArray) -> None:
         nodes = len(root)
         B = incidence(self.plan.edges, nodes)
-        apart = self.apart
-        rows = csr_array(B[:, apart].T @ (still[:, None] * B))
+        clustered = self.clustered
+        rows = csr_array(B[:, clustered].T @ (still[:, None] * B))
         merge = csr_array((np.ones(nodes), (np.arange(nodes), root)), shape=(nodes, nodes))
         self.to_joined = csr_array((rows @ merge)[:, self.joined.free])  # (r, n_joined)
-        self.beside = np.unique(self.to_joined.indices)  # where that is not zero
+        self.beside = np.unique(self.to_joined.indices)  # columns that are not zero
         self.to_beside = csr_array(self.to_joined[:, self.beside])
         if len(self.beside):
-            # currents of differences nearly cancel there; what rounding leaves of them moves all voltages
+            # currents of differences nearly cancel there; their rounding errors shift all voltages
             left = np.asarray(abs(self.to_joined).sum(axis=0), dtype=np.float64)[None, :]
             self.spread = ROUNDINGS * float(self.joined.solve(left).max())
-        self.matrix: FloatArray = rows[:, apart].toarray()
+        self.matrix: FloatArray = rows[:, clustered].toarray()
         self.diagonal: FloatArray = self.matrix.diagonal().copy()
 
     def _responses(self, root: IntArray) -> None:
-        """Eliminate the joined circuit, and keep its response where currents usually enter."""
-        plan, r = self.plan, self.apart.size
+        """Eliminate the joined circuit, and keep its response at nodes with injected currents."""
+        plan, r = self.plan, self.clustered.size
         touched = np.concatenate([plan.free[plan.coupling_columns], plan.terminals])
         kept = np.unique(self.joined.position[root[touched]])
         self.kept: IntArray | None = kept[kept >= 0] if r * len(kept) <= _MOST_KEPT else None
@@ -106,10 +106,10 @@ class Reduction:
         self.matrix = 0.5 * (self.matrix + self.matrix.T)
 
     def _places(self, pairs: IntArray) -> None:
-        """Note where the changing conductances go in the dense matrix."""
-        r = self.apart.size
+        """Find the places of the changing conductances in the dense matrix."""
+        r = self.clustered.size
         place = np.full(len(self.plan.position), -1)
-        place[self.apart] = np.arange(r)
+        place[self.clustered] = np.arange(r)
         a, b = place[pairs].T
         ia, ib, ab = np.flatnonzero(a >= 0), np.flatnonzero(b >= 0), np.flatnonzero((a >= 0) & (b >= 0))
         self.flat = np.concatenate([a[ia] * (r + 1), b[ib] * (r + 1), a[ab] * r + b[ab], b[ab] * r + a[ab]])
@@ -119,30 +119,30 @@ class Reduction:
         self.signs[:, 0] = 1.0
 
     def with_conductances(self, g: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the matrix (r, r) of the differences and the sizes (r,) of what was added up on its diagonal."""
-        r = self.apart.size
+        """Return the matrix (r, r) of the differences and the sums (r,) of absolute terms on its diagonal."""
+        r = self.clustered.size
         added = summed(self.flat, self.sign * g[self.source], r * r).reshape(r, r)
         return self.matrix + added, self.diagonal + added.diagonal()
 
 
 class ReducedSystem:
-    """The equations of one set of held nodes, factored by way of a `Reduction`; solves like `FactoredSystem`.
+    """The equations of one set of held nodes, factored with a `Reduction`; same methods as `FactoredSystem`.
 
     Parameters
     ----------
     reduction : Reduction
     g : ndarray, shape (K,)
-        Siemens; equal to the reduction's but for the changing edges.
+        Siemens; equal to those of the reduction except at changing edges.
 
     Raises
     ------
     InaccurateReduction
-        If the estimated error exceeds `ERROR_BOUND`: a fresh factor must tell.
+        If the estimated error exceeds `ERROR_BOUND`: use a full factorisation instead.
 
     Notes
     -----
-    Rounding in the dense matrix acts like errors of 1e-15 of what was added up on its diagonal; what voltages
-    such errors of random sign make is its estimated error, together with that of the joined circuit's solutions.
+    Rounding in the dense matrix acts like errors of 1e-15 of the terms on its diagonal. The estimated error is the
+    voltage caused by such errors of random sign, plus the error of the solutions of the joined circuit.
     """
 
     def __init__(self, reduction: Reduction, g: FloatArray) -> None:
@@ -162,7 +162,7 @@ class ReducedSystem:
             raise InaccurateReduction
 
     def from_held(self, V: FloatArray) -> FloatArray:
-        """Return the currents (S, n_free) that held nodes at V (S, n_nodes) push into the free ones."""
+        """Return the currents (S, n_free) from held nodes at V (S, n_nodes) into the free nodes."""
         return np.asarray(V[:, self._pinned] @ self._coupling)
 
     def solve(self, currents: FloatArray) -> FloatArray:
@@ -170,16 +170,16 @@ class ReducedSystem:
         if not currents.size:
             return currents
         of = self._reduction
-        into_own, into_apart = currents[:, : of.own].copy(), currents[:, of.own :]
+        into_own, into_clustered = currents[:, : of.own].copy(), currents[:, of.own :]
         if len(of.firsts):
-            into_own[:, of.firsts] += into_apart @ of.into_first
-        if not len(of.apart):
+            into_own[:, of.firsts] += into_clustered @ of.into_first
+        if not len(of.clustered):
             return of.joined.solve(into_own)
         if of.kept is not None and np.count_nonzero(into_own) == np.count_nonzero(at := into_own[:, of.kept]):
             moved = at @ of.response.T
         else:
             moved = of.joined.solve(into_own) @ of.to_joined.T
-        differences = dpotrs(self._cholesky, (into_apart - moved).T, lower=1)[0].T
+        differences = dpotrs(self._cholesky, (into_clustered - moved).T, lower=1)[0].T
         into_own[:, of.beside] -= differences @ of.to_beside
         V = np.empty(currents.shape)
         V[:, : of.own] = of.joined.solve(into_own)
@@ -193,12 +193,12 @@ class InaccurateReduction(Exception):
 
 
 def _roots(pairs: IntArray, pinned: IntArray, nodes: int) -> IntArray:
-    """Return the node (n_nodes,) that stands for each node's cluster: a held one if it has any; itself if held."""
+    """Return the first node (n_nodes,) of each node's cluster: a held one if there is any; itself if held."""
     graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(nodes, nodes))
     count, labels = connected_components(graph, directed=False)
-    stands = np.empty(count, dtype=np.int64)
-    stands[labels[::-1]] = np.arange(nodes)[::-1]
-    stands[labels[pinned]] = pinned
-    root: IntArray = stands[labels]
+    firsts = np.empty(count, dtype=np.int64)
+    firsts[labels[::-1]] = np.arange(nodes)[::-1]
+    firsts[labels[pinned]] = pinned
+    root: IntArray = firsts[labels]
     root[pinned] = pinned
     return root

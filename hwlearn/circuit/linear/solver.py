@@ -10,7 +10,7 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.drops import drop_products, edge_drops
-from hwlearn.circuit.linear.factor import FactoredSystem, WeaklyTied, plan_for
+from hwlearn.circuit.linear.factor import FactoredSystem, IllConditioned, plan_for
 from hwlearn.circuit.linear.lineage import Lineage
 from hwlearn.circuit.linear.outflow import outflow
 from hwlearn.circuit.linear.reduction import ReducedSystem
@@ -105,15 +105,15 @@ class OhmicSolver:
                 rhs[:, system.position[top.outputs[open_outputs]]] += current[:, open_outputs]
             try:
                 V[:, system.free] = system.solve(rhs)
-            except WeaklyTied as weak:
-                raise self._singular(weak) from None
+            except IllConditioned as ill:
+                raise self._singular(ill) from None
         return V
 
-    def _singular(self, weak: WeaklyTied) -> SingularCircuitError:
+    def _singular(self, ill: IllConditioned) -> SingularCircuitError:
         return SingularCircuitError(
-            f"singular circuit: {self.topology.names[weak.node]} is tied to the sources by so little beside its "
-            "other conductances that double precision cannot tell its voltage; narrow their range, or make nodes "
-            "that a near-ideal wire joins one node"
+            f"singular circuit: {self.topology.names[ill.node]} is connected to the sources too weakly, compared "
+            "with its other conductances, to be solved in double precision; narrow the range of conductances, or "
+            "merge nodes that are connected by a near-ideal wire"
         )
 
     def _system(self, held: BoolArray) -> FactoredSystem | ReducedSystem:
@@ -122,8 +122,8 @@ class OhmicSolver:
         if system is None:
             try:
                 system = self.lineage.factor(plan_for(self.topology, key), key, self.siemens)
-            except WeaklyTied as weak:
-                raise self._singular(weak) from None
+            except IllConditioned as ill:
+                raise self._singular(ill) from None
             self.systems[key] = system
             if len(self.systems) > _KEPT_FACTORS:
                 self.systems.popitem(last=False)
@@ -169,8 +169,8 @@ class OhmicSolver:
         unit[np.arange(top.n_outputs), at] = 1.0
         try:
             Z = system.solve(unit)[:, at]
-        except WeaklyTied as weak:
-            raise self._singular(weak) from None
+        except IllConditioned as ill:
+            raise self._singular(ill) from None
         return np.asarray(0.5 * (Z + Z.T))
 
     def output_admittance(self) -> FloatArray:

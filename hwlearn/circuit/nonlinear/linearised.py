@@ -14,6 +14,7 @@ from scipy.sparse import csc_array, csr_array
 from scipy.sparse.linalg import splu
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.circuit.graphs import independent_set
 from hwlearn.circuit.topology import Topology
 
 DENSE_NODES: Final = 400
@@ -54,7 +55,10 @@ class NodeOrder:
         position[self.free] = np.arange(self.free.size)
         self.output_position: IntArray = position[topology.outputs]
         a, b = position[topology.all_edges[:, 0]], position[topology.all_edges[:, 1]]
-        independent = _independent(self.free.size, np.stack([a, b], axis=1))
+        inner = (a >= 0) & (b >= 0)
+        rows, columns = np.concatenate([a[inner], b[inner]]), np.concatenate([b[inner], a[inner]])
+        shape = (self.free.size, self.free.size)
+        independent = independent_set(csr_array((np.ones(len(rows)), (rows, columns)), shape=shape))
         self.independent: IntArray = np.flatnonzero(independent)
         self.remaining: IntArray = np.flatnonzero(~independent)
         self.dense = self.remaining.size <= DENSE_NODES
@@ -282,18 +286,3 @@ def _added(adder: csr_array, slopes: FloatArray) -> FloatArray:
     if not adder.nnz:
         return np.zeros((len(slopes), adder.shape[0]))
     return np.ascontiguousarray((adder @ slopes.T).T)
-
-
-def _independent(n: int, ends: IntArray) -> BoolArray:
-    """Return an independent set of nodes (n,), chosen greedily by ascending degree."""
-    joined = ends[(ends >= 0).all(axis=1)]
-    both = np.concatenate([joined, joined[:, ::-1]])
-    adjacency = csr_array((np.ones(len(both)), (both[:, 0], both[:, 1])), shape=(n, n))
-    degree = np.diff(adjacency.indptr)
-    chosen = np.zeros(n, dtype=bool)
-    blocked = np.zeros(n, dtype=bool)
-    for node in np.argsort(degree, kind="stable").tolist():
-        if not blocked[node]:
-            chosen[node] = True
-            blocked[adjacency.indices[adjacency.indptr[node] : adjacency.indptr[node + 1]]] = True
-    return chosen

@@ -1,9 +1,9 @@
-"""Newton's method for circuits of nonlinear elements: a batch of operating points at once, with their errors.
+"""Newton's method for circuits of nonlinear elements: operating points of a batch, with their errors.
 
-Each step solves the circuit linearised at one drop for each edge. Where a tangent of an exponential would
-overshoot, that is the drop whose current the tangent promised (`Element.linearised_at`). Samples that this does
-not settle are taken on by damped steps: along Newton's direction the co-content, which is convex, falls until its
-slope is nearly zero; a step ends where it still falls.
+Each step solves the circuit linearised at one drop for each edge. If the tangent of an exponential overshoots,
+that is the drop at which the element carries the current that the tangent predicts (`Element.linearised_at`).
+Samples that do not converge this way continue with damped Newton steps. The co-content is convex: along Newton's
+direction it falls until its slope is zero. A damped step ends before that point, where the slope is nearly zero.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from hwlearn.circuit.nonlinear.linearised import Factor, Linearised, NodeOrder, 
 from hwlearn.circuit.solver import OperatingPoint
 
 LARGEST_ERROR: Final = 1e-9
-"""Largest estimated error of a voltage, relative to the largest voltage of its sample; more is refused."""
+"""Largest accepted error of a voltage, relative to the largest voltage of its sample."""
 
-_SETTLED: Final = 1e-11  # of the largest voltage: a step this small ends the search
-_NEAR: Final = 1e-5  # of the largest voltage: with steps this small the error is looked at
+_SETTLED: Final = 1e-11  # of the largest voltage: the search ends with a step this small
+_NEAR: Final = 1e-5  # of the largest voltage: with steps this small the error is estimated
 _LIMITED_STEPS: Final = 60
 _DAMPED_STEPS: Final = 150
 _HALVINGS: Final = 60
 _SLOPE_LEFT: Final = 0.9
 _OVERSHOT: Final = 0.01
-_REACH: Final = 10.0  # a damped step goes no farther than so many times the voltages there are
-_TRUSTED: Final = 1e-3  # relative error of the linear solutions up to which their error bounds count
+_REACH: Final = 10.0  # limit of a damped step, relative to the largest voltage
+_TRUSTED: Final = 1e-3  # largest relative error of linear solutions whose error bounds are used
 
 
 class NotConverged(Exception):
@@ -40,7 +40,7 @@ class NotConverged(Exception):
 
 
 class Search:
-    """Finds operating points of a circuit with one set of held nodes."""
+    """Newton's method for a circuit with one set of held nodes."""
 
     def __init__(self, circuit: Circuit, order: NodeOrder) -> None:
         self.circuit, self.order = circuit, order
@@ -55,7 +55,7 @@ class Search:
         Parameters
         ----------
         V : ndarray, shape (S, N)
-            Volts at the held nodes, and where the search begins at the others.
+            Volts at the held nodes; start values at the others.
         injected : ndarray, shape (S, n_out), optional
             Amperes into the outputs.
         loads : (ndarray, ndarray), optional
@@ -64,7 +64,7 @@ class Search:
         Raises
         ------
         NotConverged
-            If a sample's voltages are not found as well as `LARGEST_ERROR`.
+            If the error of a sample's voltages exceeds `LARGEST_ERROR`.
         """
         V = V.copy()
         error = np.zeros(len(V))
@@ -79,9 +79,9 @@ class Search:
                         None if injected is None else injected[rows],
                         None if loads is None else (loads[0][rows], loads[1][rows]),
                     )
-                    # what overflows is infinite, and that is looked for
+                    # overflow gives infinity, which is checked
                     with np.errstate(over="ignore", invalid="ignore"):
-                        V[rows], error[rows] = part.settled()
+                        V[rows], error[rows] = part.converge()
                 except NotConverged as lost:
                     raise NotConverged(first + lost.sample, lost.reason) from None
         return OperatingPoint(V, error)
@@ -89,7 +89,7 @@ class Search:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class _Tangent:
-    """Linearised equations of some samples, and Newton's step (S, n_free) by them.
+    """Linearised equations of some samples and the Newton step (S, n_free) that solves them.
 
     ``residual`` (S, n_free) is the current that is missing at the voltages ``V`` (S, N), ``parts`` (S, K) the sum
     of the absolute terms of the currents of nonlinear edges, ``slopes`` (S, K) the slopes of these edges.
@@ -104,7 +104,7 @@ class _Tangent:
 
 
 class _Part:
-    """A chunk of a batch on its way to its operating points."""
+    """Part of a batch: iterates its voltages to the operating points."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class _Part:
             held if self._load is None else np.maximum(held, np.abs(self._load[0]).max(axis=1, initial=0.0))
         )
 
-    def settled(self) -> tuple[FloatArray, FloatArray]:
+    def converge(self) -> tuple[FloatArray, FloatArray]:
         rows = np.arange(len(self.V))
         before = np.zeros((len(rows), len(self.circuit.nonlinear)))
         moving = self.search.order.nonlinear.moving
@@ -156,8 +156,8 @@ class _Part:
 
     def _why(self, sample: np.int64) -> str:
         if self.bound[sample] > LARGEST_ERROR * self.size[sample]:
-            return "a node is tied to the sources so weakly that double precision cannot tell its voltage"
-        return f"the search did not settle in {_LIMITED_STEPS + _DAMPED_STEPS} steps"
+            return "a node is connected to the sources too weakly to be solved in double precision"
+        return f"Newton's method did not converge in {_LIMITED_STEPS + _DAMPED_STEPS} steps"
 
     # --- steps --------------------------------------------------------------------------------------
 
@@ -175,7 +175,7 @@ class _Part:
         return out
 
     def _newton(self, rows: IntArray, v: FloatArray, wanted: FloatArray) -> _Tangent:
-        """Linearise at drops ``v`` of samples whose voltages make drops ``wanted``, and take Newton's step."""
+        """Return the Newton step, linearised at drops ``v``, of samples with drops ``wanted``."""
         V, exact = self.V[rows], self.from_drops[rows]
         slopes = self.circuit.slopes(v)
         nonlinear = self.circuit.nonlinear_currents(v) + slopes * (wanted - v)
@@ -184,11 +184,11 @@ class _Part:
         try:
             step = factor.solve(r[None])[0]
         except SingularSample as singular:
-            raise self._lost(rows[singular.sample]) from None
+            raise self._singular(rows[singular.sample]) from None
         return _Tangent(step, r, V, np.abs(nonlinear) + slopes * np.abs(v), slopes, factor)
 
     def _bound(self, rows: IntArray, tangent: _Tangent) -> FloatArray:
-        """Return the error (S,) that rounding can leave in the voltages."""
+        """Return a bound (S,) on the rounding error of the voltages."""
         V = tangent.V
         if not self.from_drops[rows].any():
             rounding = self.search.summed.rounding(V, tangent.parts)
@@ -202,7 +202,7 @@ class _Part:
                 ROUNDING * siemens * (np.abs(volts) + np.abs(V[:, self.free][:, self._outputs]))
             )
         bound, one = tangent.factor.solve(np.stack([rounding, tangent.factor.leak]))
-        # with all held nodes at 1 V every node must be at 1 V; a solution that is far off says nothing
+        # with all held nodes at 1 V every node is at 1 V; a solution far from that is useless
         off = np.abs(one - 1.0).max(axis=1)
         return np.where(off <= _TRUSTED, np.abs(bound).max(axis=1), np.inf)
 
@@ -213,18 +213,18 @@ class _Part:
         try:
             return self.search.linear.factor(slopes, loads)
         except SingularSample as singular:
-            raise self._lost(rows[singular.sample]) from None
+            raise self._singular(rows[singular.sample]) from None
 
-    def _lost(self, sample: np.int64) -> NotConverged:
+    def _singular(self, sample: np.int64) -> NotConverged:
         return NotConverged(int(sample), "only blocking elements connect a node to the sources")
 
     def _step(self, rows: IntArray, v: FloatArray, wanted: FloatArray) -> BoolArray:
-        """Take one step linearised at ``v``; return which samples have arrived."""
+        """Take one step linearised at ``v``; return which samples have converged."""
         tangent = self._newton(rows, v, wanted)
         self.V[np.ix_(rows, self.free)] += tangent.step
-        return self._arrived(rows, tangent, (v == wanted).all(axis=1))
+        return self._converged(rows, tangent, (v == wanted).all(axis=1))
 
-    def _arrived(self, rows: IntArray, tangent: _Tangent, true_step: BoolArray) -> BoolArray:
+    def _converged(self, rows: IntArray, tangent: _Tangent, true_step: BoolArray) -> BoolArray:
         moved = np.abs(tangent.step).max(axis=1)
         size = np.maximum(self.size[rows], np.abs(self.V[np.ix_(rows, self.free)]).max(axis=1))
         if not np.isfinite(moved).all():
@@ -235,10 +235,10 @@ class _Part:
         bound = self._bound(rows, tangent)
         error = moved + 2 * bound
         self.bound[rows] = 2 * bound
-        # what the summed equations cannot tell, their drops may
+        # sums over drops lose fewer digits than summed conductances
         self.from_drops[rows] |= bound > 0.1 * _SETTLED * size
         small = true_step & (moved <= np.maximum(_SETTLED * size, 2 * bound)) & (error <= LARGEST_ERROR * size)
-        # a step across a kink was taken by the slope of the side that it left: the other side's must agree
+        # a step across a kink used the slope before the kink: the slope behind it must agree
         now = self.circuit.slopes(self.circuit.drops(self.V[rows]))
         same = (np.maximum(now, tangent.slopes) <= 2 * np.minimum(now, tangent.slopes)).all(axis=1)
         done = small & (same | self.small_before[rows])
@@ -247,14 +247,12 @@ class _Part:
         return np.asarray(done)
 
     def _damped_step(self, rows: IntArray) -> BoolArray:
-        """Take one step along Newton's direction, no longer than the co-content falls."""
+        """Take one step along Newton's direction, only as far as the co-content falls."""
         start = self.V[rows]
         v = self.circuit.drops(start)
         tangent = self._newton(rows, v, v)
         step = tangent.step
-        first = np.einsum(
-            "sn,sn->s", tangent.residual, step
-        )  # minus the slope of the co-content where the step begins
+        first = np.einsum("sn,sn->s", tangent.residual, step)  # minus the slope of the co-content at the start
         reach, far = _REACH * np.maximum(self.size[rows], np.abs(start).max(axis=1)), np.abs(step).max(axis=1)
         longest = np.where((reach > 0) & (far > reach), reach / np.where(far > 0, far, 1.0), 1.0)
         low, high, length = np.zeros(len(rows)), longest, longest
@@ -274,5 +272,5 @@ class _Part:
             length = np.where(open_, 0.5 * (low + high), length)
         length = np.where(open_, low, length)
         self.V[np.ix_(rows, self.free)] += length[:, None] * step
-        # Newton's direction begins where the elements are: its length is the error, taken or not
-        return self._arrived(rows, tangent, np.ones(len(rows), dtype=bool))
+        # the direction was linearised at the elements' own drops: its length is the error, taken or not
+        return self._converged(rows, tangent, np.ones(len(rows), dtype=bool))

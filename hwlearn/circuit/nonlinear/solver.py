@@ -1,4 +1,4 @@
-"""Solver of circuits with sinh elements, diodes and elements of the user's own: Newton's method."""
+"""Solver of circuits with nonlinear elements: Newton's method and linearised responses."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class NewtonSolver:
     Notes
     -----
     The steady state is the minimum of the co-content, found by Newton's method; see `nonlinear.newton`.
-    Voltages with an estimated error above 1e-9 of the sample's largest voltage are refused.
+    Voltages with an estimated error above 1e-9 of the sample's largest voltage raise an error.
     """
 
     def __init__(self, topology: Topology, thetas: FloatArray) -> None:
@@ -155,7 +155,7 @@ class NewtonSolver:
 
     @cached_property
     def _input_rows(self) -> Rows:
-        # sums lose no more digits than the rounding of the voltages does
+        # these sums lose no more digits than the voltages themselves
         return self._circuit.rows(self.topology.inputs)
 
     @cached_property

@@ -84,7 +84,7 @@ def test_weights_of_any_plan_can_be_factored():
     edges = np.array([(0, 1), (1, 1), (1, 2), (1, 2), (2, 4), (0, 3)])
     g = np.array([1.0, 9.0, 2.0, 3.0, 4.0, 7.0])
     for apart in (None, 0, 1):
-        system = FactoredSystem(Plan(edges, np.array([0, 4]), np.array([2, 1]), 5, apart=apart), g)
+        system = FactoredSystem(Plan(edges, np.array([0, 4]), np.array([2, 1]), 5, n_independent=apart), g)
         np.testing.assert_array_equal(np.sort(system.free), [1, 2])
         volts = np.array([[1.0, 0.0, 0.0, 0.0, -1.0]])
         V = volts.copy()
