@@ -1,4 +1,4 @@
-"""A reference board on the bench of the driver tests: its own firmware, natively, behind a real socket or pty."""
+"""A reference board for driver tests: its firmware compiled natively, on a real socket or pty."""
 
 from __future__ import annotations
 
@@ -30,33 +30,33 @@ FLAWED = replace(
     nudge_pS=(100_100_000, 99_900_000, 100_050_000, 99_980_000),
     edges=tuple((100_000_000 + 150_000 * (k - 16), 600 + 5 * k) for k in range(N_EDGES)),
 )
-"""Every converter, resistor and edge has its own error, and the record knows it."""
+"""Every converter, resistor and edge has an error of its own, which the record contains."""
 
 
 def graph() -> Topology:
-    """Return a network that fits: 3 inputs, 2 outputs, 14 edges."""
+    """Return a network that fits the board: 3 inputs, 2 outputs, 14 edges."""
     return Topology.random(8, 14, inputs=3, outputs=2, seed=5)
 
 
 class BoardRig:
-    """A board with a network on it; the firmware's time is real time, and `advance` lets more of it pass.
+    """A board with a network on it. The firmware runs in real time; `advance` adds time.
 
     Attributes
     ----------
     heard : bytearray
-        All that has come over the wire.
+        All bytes received from the driver.
     mute : bool
-        Whatever the board says is lost.
+        Whether all replies are lost.
     deaf_after : int or None
-        So many bytes more are heard, then none.
+        Number of bytes that are still received; None for no limit.
     lost_after : int or None
-        So many bytes more of what it says arrive, then none.
+        Number of reply bytes that still arrive; None for no limit.
     answer_instead : dict
-        What is answered to data that hold a word, whatever the board itself says.
+        Replies that replace those of the board to data with a certain word.
     flip : int or None
-        The lowest bit of that byte of what it says next is flipped.
+        Index of the byte of the next reply whose lowest bit is flipped.
     inside : bytes
-        Arrive while the next sequence runs, at its first reading.
+        Bytes that arrive while the next sequence runs, at its first reading.
     """
 
     def __init__(
@@ -99,42 +99,42 @@ class BoardRig:
     # --- the board ----------------------------------------------------------------------------------
 
     def provision(self, record: BoardRecord) -> None:
-        """Put a record into the EEPROM; it is read when the board starts."""
+        """Write a record into the EEPROM, which the board reads when it starts."""
         data = record.encode()
         self.native.eeprom[0 : len(data)] = data
 
     def advance(self, seconds: float) -> None:
-        """Let time pass for the firmware."""
+        """Advance the time of the firmware."""
         with self._lock:
             self.native.advance_us(round(seconds * 1e6))
 
     def do(self, message: str) -> bytes:
-        """Say something to the board past the wire, and return its answer."""
+        """Send a message to the board without the wire, and return its reply."""
         with self._lock:
             self.native.receive(message.encode() + b"\n")
             return self.native.transmit()
 
     @property
     def is_safe(self) -> bool:
-        """Switches open and every DAC at midscale."""
+        """Whether all switches are open and every DAC is at midscale."""
         with self._lock:
             return self.native.switches() == 0 and self.native.dac_codes() == [32768] * 16
 
     def wait_until(self, condition) -> None:
-        """Wait until something holds, asking again and again."""
+        """Wait until a condition holds."""
         deadline = time.monotonic() + DEADLINE_S
         while not condition():
-            assert time.monotonic() < deadline, "it never came about"
+            assert time.monotonic() < deadline, "timeout"
             self._ended.wait(0.005)
 
     @property
     def model(self) -> Kirchhoff:
-        """The network with the conductances that the edges really have."""
+        """The network with the true conductances of the edges."""
         return Kirchhoff(self.topology, self.conductances)
 
     @property
     def kappa(self) -> np.ndarray:
-        """Siemens of the nudge resistors of the network's outputs."""
+        """Conductances of the nudge resistors at the network's outputs, in siemens."""
         return np.array(self.truth.nudge_pS)[self.wiring.outputs] * 1e-12
 
     def _move_edges(self, codes) -> None:
@@ -144,7 +144,7 @@ class BoardRig:
         self.native.forget_transfers()
 
     def _analog(self, switches, dac_volts) -> None:
-        """Give the firmware the matrix from DACs to ADCs for these switches: a divider at each closed one."""
+        """Set the matrix from DACs to ADCs for these switches, with a divider at each closed switch."""
         inside, self.inside = self.inside, b""
         self.native.receive(inside)
         top, model = self.topology, self.model
@@ -175,13 +175,13 @@ class BoardRig:
     # --- the wire -----------------------------------------------------------------------------------
 
     def drop(self) -> None:
-        """Close the connection, as an unplugged cable does."""
+        """Close the connection, as a disconnected cable does."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
 
     def refuse(self) -> None:
-        """Take no connections any more."""
+        """Close the connection and accept no others."""
         self._ended.set()
         self._thread.join(DEADLINE_S)
         self._server.close()

@@ -1,4 +1,4 @@
-"""The backend ``board``: a bench on the reference board."""
+"""Backend ``board``: opens a bench on the reference board."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from hwlearn_drivers.transport.wire_log import WireLog
 
 
 class BoardBackend:
-    """Opens the board that a ``[backend]`` table names, and makes it safe."""
+    """Opens the board of a ``[backend]`` table with all outputs off."""
 
     Settings = BoardSettings
 
     @staticmethod
     def open(settings: BoardSettings, topology: Topology, limits: Limits) -> BoardNetwork:
-        """Open the board, safe, with the bench's limits set in its firmware, and return the network on it.
+        """Open the board with all outputs off, set the limits in its firmware, and return its network.
 
         Raises
         ------
         SetupError
-            If the table does not fit the network, a limit of the bench is wider than the board's own, or the
-            board has no calibration record.
+            If the settings do not fit the network, a limit is wider than the board's own, or the board has no
+            calibration record.
         LinkError, UnknownInstrumentError, InstrumentError
-            If the board is not there, is another instrument or has older firmware, or refuses a setting.
+            If the board is not connected, is another instrument, has older firmware, or refuses a setting.
         """
         wiring = BoardWiring.of(topology, settings.inputs, settings.outputs, settings.edges)
         with ExitStack() as stack:
@@ -55,13 +55,13 @@ class BoardBackend:
                     watchdog_ms=round(settings.watchdog * 1000),
                 )
             )
-            network = BoardNetwork(topology, limits, board, wiring, edges, settings.voltage_sigma, wire_log)
-            stack.pop_all()  # from here on the network closes what it hangs on
+            network = BoardNetwork(limits, board, wiring, edges, settings.voltage_sigma, wire_log)
+            stack.pop_all()  # from here on the network closes the board and the log
             return network
 
     @staticmethod
     def off(settings: BoardSettings) -> None:
-        """Send OFF, write-only and asking nothing first; twice, for another program may have left half a block.
+        """Send OFF twice, write-only and without a query: another program may have left an incomplete block.
 
         Raises
         ------
@@ -71,12 +71,13 @@ class BoardBackend:
         try:
             _send_off(settings)
         except LinkError:
-            try:  # a link that was just dropped may be back
+            try:  # a link that was just dropped may work again
                 _send_off(settings)
             except LinkError as error:
                 raise OutputsMayBeOnError(
                     f"OUTPUTS MAY BE ON: EVERY DAC AND NUDGE SWITCH OF {settings.address} ({error}); its own "
-                    f"watchdog makes it safe {settings.watchdog:g} s after its last message, or pull its plug"
+                    f"watchdog switches them off {settings.watchdog:g} s after its last message; otherwise "
+                    "disconnect its supply"
                 ) from error
 
 

@@ -1,4 +1,4 @@
-"""The reference board: an edge card that also drives inputs, nudges outputs and reads them.
+"""`Board`: the reference board, an edge card that also drives inputs and nudges and reads outputs.
 
 Source: firmware/README.md, "Wire protocol: reference card".
 """
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwlearn.errors import SetupError
-from hwlearn_drivers.board.protocol import MILLION, Capability, Codes, answer
+from hwlearn_drivers.board.protocol import MILLION, BoardCapability, Codes, decode_reply
 from hwlearn_drivers.board.record import BoardRecord
 from hwlearn_drivers.board.session import READ_BACK, BoardSession
 from hwlearn_drivers.edges.card import EdgeCard
@@ -35,34 +35,34 @@ from hwlearn_drivers.transport.transport import Transport
 log = logging.getLogger("hwlearn_drivers")
 
 OFF: Final = "\x18OUTP OFF"
-"""CAN throws away a message that is half there and ends a running sequence; what follows is OFF by name."""
+"""The CAN byte discards an incomplete message and ends a running sequence; the OFF command follows it."""
 
 START_S: Final = 5.0
-"""Longest wait for a board that starts: opening a port resets it, and its boot loader takes up to 2 s."""
+"""Maximum start time: opening a port resets the board, and its boot loader takes up to 2 s."""
 
 BLOCK_QUIET_S: Final = 0.15
-"""After so long without a byte the board has given up half a block (100 ms), and hears OFF again."""
+"""Time without a byte after which the board has discarded an incomplete block (100 ms) and accepts OFF again."""
 
-HOW_WAS_IT: Final = "*ESR?;:SYST:ERR?"
-"""Asked along with every sequence: has the board restarted since, and did it refuse."""
+STATUS_QUERY: Final = "*ESR?;:SYST:ERR?"
+"""Sent with every sequence: reports whether the board has restarted, and whether it refused."""
 
 UNKNOWN, WATCHDOG = -113, -240
 
 _POWER_ON = 128  # in the event register
-_EEPROM_S = 5.0  # writing 338 bytes
-_SCAN_S, _SAMPLE_S = 200e-6, 300e-6  # generous: four channels read once, and the work around a sample
+_EEPROM_S = 5.0  # to write 338 bytes
+_SCAN_S, _SAMPLE_S = 200e-6, 300e-6  # upper bounds: reading four channels once, and the overhead of a sample
 _BITS_PER_BYTE = 10
 
 
 class Board(Source, EdgeCard):
-    """A reference board at the end of a transport; open it with `Board.open`.
+    """A reference board on a transport; open it with `Board.open`.
 
     Attributes
     ----------
-    capability : Capability
-        What it has.
+    capability : BoardCapability
+        Number of channels, edges and bytes in a block.
     record : BoardRecord or None
-        Its calibration; without one it drives nothing.
+        Calibration of the board; without one it drives nothing.
     """
 
     __slots__ = ("_sides", "baud", "capability", "record", "session")
@@ -70,7 +70,7 @@ class Board(Source, EdgeCard):
     fence: ClassVar[Fence | None] = SCPI_FENCE
     error_query: ClassVar[str] = "SYST:ERR?"
 
-    capability: Capability
+    capability: BoardCapability
     record: BoardRecord | None
     session: BoardSession | None
 
@@ -82,20 +82,20 @@ class Board(Source, EdgeCard):
 
     @classmethod
     def open(cls, transport: Transport, baud: int = 0) -> Board:
-        """Make the board safe, find out who it is, restart it into its known state and read its calibration.
+        """Switch all outputs off, identify the board, restart it into a known state and read its calibration.
 
         Parameters
         ----------
         transport : Transport
         baud : int
-            Of the wire, where it takes time; 0 where it takes none.
+            Baud rate of a serial line, for time-outs; 0 if the transfer time is negligible.
 
         Raises
         ------
         LinkError
             If nothing answers; the transport is then closed.
         UnknownInstrumentError
-            If something else answers, or firmware that speaks another protocol.
+            If another instrument answers, or the firmware has another version of the protocol.
         """
         try:
             transport.fence = cls.fence
@@ -112,49 +112,49 @@ class Board(Source, EdgeCard):
         try:
             board.set_up()
         except BaseException:
-            open_outputs.unwatch(board)  # it was made safe first thing, and nothing was driven since
+            open_outputs.unwatch(board)  # its outputs were switched off first, and nothing was driven since
             transport.close()
             raise
         return board
 
-    # --- a known state ------------------------------------------------------------------------------
+    # --- setup --------------------------------------------------------------------------------------
 
     def set_up(self) -> None:
-        """Restart it, so that nothing of an earlier session stays but the edges, and set this one's limits.
+        """Restart the board and apply the limits of the session again; only the edges keep their state.
 
         Raises
         ------
         UnknownInstrumentError
-            If its firmware speaks another protocol, or it holds another calibration than before.
+            If the firmware has another version of the protocol, or the calibration record has changed.
         InstrumentError
-            If its self-test fails, or it refuses a setting.
+            If the self-test fails, or the board refuses a setting.
         """
-        self.capability = self._ask_capability()
+        self.capability = self._query_capability()
         self.transport.write("*CLS", "SYST:REB")
         _await_start(self.transport)
         if not int(self.query_numbers("*ESR?", 1)[0]) & _POWER_ON:
-            raise UnknownInstrumentError(f"{self.name} did not restart when it was told to")
+            raise UnknownInstrumentError(f"{self.name} did not restart on command")
         self.empty_queue()
         self._sides = 2
         record = self._read_record()
         if self.record is not None and self.record != record:
             self.transport.close()
             raise UnknownInstrumentError(
-                f"{self.name} holds another calibration record than before; open the bench anew"
+                f"{self.name} holds another calibration record than before; reopen the bench"
             )
         self.record = record
         if self.session is not None:
             self.begin(self.session)
 
     def begin(self, session: BoardSession) -> None:
-        """Narrow the board's limits to the bench's and make its settings.
+        """Run the self-test, narrow the board's limits to those of the bench, and apply the settings.
 
         Raises
         ------
         SetupError
-            If there is no calibration record, or a limit is wider than the board's own; nothing is sent then.
+            If there is no calibration record, or a limit is wider than the board's own; nothing was sent.
         InstrumentError
-            If its self-test fails, or it refuses a setting.
+            If the self-test fails, or the board refuses a setting.
         UnknownInstrumentError
             If a setting does not read back as it was set.
         """
@@ -164,11 +164,11 @@ class Board(Source, EdgeCard):
             if found & bit:
                 raise InstrumentError(self.name, found, what, "*TST?")
         self.write(*session.commands)
-        # text has no checksum: a digit that the cable changed would go unseen
-        told = self.query(READ_BACK)
-        if told != session.read_back:
+        # text commands have no checksum: a corrupted digit would not be detected otherwise
+        reported = self.query(READ_BACK)
+        if reported != session.read_back:
             raise UnknownInstrumentError(
-                f"{self.name} says its limits and settings are {told}, they were set to {session.read_back}; "
+                f"{self.name} reports the limits and settings {reported}, they were set to {session.read_back}; "
                 "try again"
             )
         self.session = session
@@ -179,24 +179,24 @@ class Board(Source, EdgeCard):
         Raises
         ------
         SetupError
-            If the board has none.
+            If the board has no calibration record.
         """
         if self.record is None:
             raise SetupError(
-                f"{self.name} holds no valid calibration record and drives nothing; write one with "
+                f"{self.name} has no valid calibration record and drives nothing; write one with "
                 "Board.write_record (docs/board.md)"
             )
         return self.record
 
     def write_record(self, record: BoardRecord) -> None:
-        """Write another calibration record, with the limits in it, and restart the board.
+        """Write a calibration record, including its limits, and restart the board.
 
         Raises
         ------
         InstrumentError
-            If the board refuses it; it then keeps the old one.
+            If the board refuses the record; it then keeps the old one.
         UnknownInstrumentError
-            If it does not read back as written.
+            If the record does not read back as written.
         """
         with self.transport.exchange():
             self.write(f"CAL:UNL {self.identity.serial}")
@@ -210,12 +210,12 @@ class Board(Source, EdgeCard):
             self.identity = Identity.parse(self.query("*IDN?"))
             self.set_up()
         written = self.calibrated()
-        if written.encode()[4:-2] != record.encode()[4:-2]:  # but for the generation, which the board counts
+        if written.encode()[4:-2] != record.encode()[4:-2]:  # except the generation, which the board counts
             raise UnknownInstrumentError(f"{self.name} does not hold the record that was written; write it again")
 
-    def _ask_capability(self) -> Capability:
+    def _query_capability(self) -> BoardCapability:
         try:
-            return Capability.parse(self.query("SYST:CAP?"))
+            return BoardCapability.parse(self.query("SYST:CAP?"))
         except LinkTimeout:
             error = self._next_error()
             while error is not None and error[0] != UNKNOWN:
@@ -223,48 +223,48 @@ class Board(Source, EdgeCard):
             if error is None:
                 raise
             raise UnknownInstrumentError(
-                f"{self.name} has firmware {self.identity.firmware}, which does not know SYST:CAP?; "
-                "put newer firmware on it"
+                f"{self.name} has firmware {self.identity.firmware}, which does not support SYST:CAP?; "
+                "update its firmware"
             ) from None
 
     def _read_record(self) -> BoardRecord | None:
         if self.identity.serial == "0":
             return None
-        question = "CAL:DATA?"
+        query = "CAL:DATA?"
         with self.transport.exchange():
-            data = self.transport.query_block(question)
+            data = self.transport.query_block(query)
             try:
                 return BoardRecord.decode(data)
             except GarbledReplyError:
-                self.transport.garbled(question, data[:40])
+                self.transport.garbled(query, data[:40])
 
     def empty_queue(self) -> None:
-        """Take what interrupted messages, or a start in the middle of one, left in the error queue."""
+        """Discard old errors, which an interrupted message or a restart during a message may leave."""
         while (error := self._next_error()) is not None:
-            log.info("%s: %s, %s, left from before", self.name, *error)
+            log.info("%s: discarded old error %s, %s", self.name, *error)
 
     # --- sequences ----------------------------------------------------------------------------------
 
     def set_sides(self, sides: int) -> None:
-        """Nudge one-sidedly (1) or to both sides (2) from now on."""
+        """Set whether sequences nudge to one side (1) or to both sides (2)."""
         if self._sides != sides:
-            self._sides = 0  # unknown until it is confirmed
+            self._sides = 0  # unknown until the board confirms it
             self.write(f"SEQ:SIDE {sides}")
             self._sides = sides
 
-    def sequence(self, question: str, words: NDArray[np.integer], phases: int, read: int) -> tuple[Codes, Codes]:
-        """Run a sequence over any number of samples, one question for as many as a block holds.
+    def sequence(self, query: str, words: NDArray[np.integer], phases: int, read: int) -> tuple[Codes, Codes]:
+        """Run a sequence over any number of samples, with one query per block of samples.
 
         Parameters
         ----------
-        question : str
-            Up to where the block follows.
+        query : str
+            Text of the query before the block.
         words : ndarray of int, shape (S, width)
-            What each sample sends.
+            Words sent for each sample.
         phases : int
-            Phases in the answer.
+            Number of phases in the reply.
         read : int
-            Phases that the board reads, the guarding ones included.
+            Number of phases that the board reads, including its own guard readings.
 
         Returns
         -------
@@ -274,11 +274,11 @@ class Board(Source, EdgeCard):
         Raises
         ------
         InstrumentError
-            If the board refuses; nothing moved then.
+            If the board refuses the sequence; nothing was driven.
         LinkTimeout
-            If the answer stops coming.
+            If the reply is incomplete.
         LinkError
-            If the board has restarted by itself; it must be reconnected then.
+            If the board has restarted on its own; it must be reconnected.
         """
         samples = len(words)
         status = np.zeros(samples, dtype=np.uint16)
@@ -287,48 +287,48 @@ class Board(Source, EdgeCard):
         for start in range(0, samples, most):
             some = slice(start, min(start + most, samples))
             data = encode_codes(words[some])
-            block = self._run(question, data, self._answer_s(some.stop - start, len(data), phases, read))
+            block = self._run(query, data, self._reply_s(some.stop - start, len(data), phases, read))
             try:
-                status[some], readings[some] = answer(block, some.stop - start, phases)
+                status[some], readings[some] = decode_reply(block, some.stop - start, phases)
             except GarbledReplyError:
-                self.transport.garbled(question, block[:40])
+                self.transport.garbled(query, block[:40])
         return status, readings
 
-    def _run(self, question: str, data: bytes, patience_s: float) -> bytes:
-        """Ask one block's worth; a watchdog that tripped in a pause is cleared, for now something is asked."""
+    def _run(self, query: str, data: bytes, timeout_s: float) -> bytes:
+        """Run one block of samples; if the watchdog has tripped during a pause, clear it and repeat."""
         try:
-            return self._run_once(question, data, patience_s)
+            return self._run_once(query, data, timeout_s)
         except InstrumentError as error:
             if error.code != WATCHDOG:
                 raise
         log.warning(
-            "%s: its watchdog made it safe while nobody talked to it; cleared, and measuring again", self.name
+            "%s: its watchdog switched the outputs off during a pause; cleared, measuring again", self.name
         )
         self.write("SYST:WDOG:CLE")
-        return self._run_once(question, data, patience_s)
+        return self._run_once(query, data, timeout_s)
 
-    def _run_once(self, question: str, data: bytes, patience_s: float) -> bytes:
+    def _run_once(self, query: str, data: bytes, timeout_s: float) -> bytes:
         with self.transport.exchange():
-            block, line = self.transport.query_with_block(question, data, HOW_WAS_IT, patience_s)
+            block, line = self.transport.query_with_block(query, data, STATUS_QUERY, timeout_s)
             events, _, error_text = line.partition(";")
             if not events.isdigit():
-                self.transport.garbled(HOW_WAS_IT, line)
+                self.transport.garbled(STATUS_QUERY, line)
             if int(events) & _POWER_ON:
-                self._unidentified = True  # before anything else is driven it must be set up anew
+                self._unidentified = True  # it must be set up again before anything is driven
                 raise LinkError(
-                    f"{self.name} has restarted by itself, and its limits and edges are not the bench's any more; "
-                    "look at its supply and reconnect"
+                    f"{self.name} has restarted on its own and lost the limits and edges of the bench; "
+                    "check its supply and reconnect"
                 )
             error = self._error_in(error_text)
             if error is not None:
                 self.empty_queue()
-                raise InstrumentError(self.name, *error, question)
+                raise InstrumentError(self.name, *error, query)
             if block is None:
-                self.transport.garbled(question, line)
+                self.transport.garbled(query, line)
             return block
 
-    def _answer_s(self, samples: int, sent: int, phases: int, read: int) -> float:
-        """Return the longest that an answer may take."""
+    def _reply_s(self, samples: int, sent: int, phases: int, read: int) -> float:
+        """Return the maximum time to wait for a reply in seconds."""
         session = self.session
         settle_s, averages = (0.0, 1) if session is None else (session.settle_us / MILLION, session.averages)
         wire_s = (sent + samples * 2 * (1 + 4 * phases)) * _BITS_PER_BYTE / self.baud if self.baud else 0.0
@@ -338,18 +338,18 @@ class Board(Source, EdgeCard):
 
     @property
     def outputs(self) -> list[str]:
-        """What OFF reaches: all of it."""
+        """The outputs that OFF switches off: all of them."""
         return ["every DAC and nudge switch"]
 
     def off_commands(self) -> list[str]:
-        """Return OFF: it ends a running sequence, opens the switches and brings every DAC to 0 V."""
+        """Return OFF, which ends a running sequence, opens the switches and brings every DAC to 0 V."""
         return [OFF]
 
     def halt(self) -> None:
-        """Make the board safe at once; see `Source.halt`.
+        """Switch all outputs off at once; see `Source.halt`.
 
-        Inside a block that was cut short OFF would be data. Then it is sent again as soon as the board must
-        have given the block up.
+        After an incomplete block, the board would take OFF as data. Then OFF is sent again when the board must
+        have discarded the block.
         """
         cut_short = self.transport.cut_short
         super().halt()
@@ -358,14 +358,14 @@ class Board(Source, EdgeCard):
             super().halt()
 
     def rearm(self) -> None:
-        """Let commands out again after `halt`; see `Source.rearm`."""
+        """Allow commands again after `halt`; see `Source.rearm`."""
         halted = self.transport.halted
         super().rearm()
         if halted:
             self.empty_queue()
 
     def _is_off(self) -> bool:
-        if self._unidentified:  # opening the port has reset it
+        if self._unidentified:  # opening the port has reset the board
             _await_start(self.transport)
         return self.query("OUTP?") == "0"
 
@@ -377,7 +377,7 @@ class Board(Source, EdgeCard):
         watchdog_s = (2000 if self.session is None else self.session.watchdog_ms) / 1000
         return OutputsMayBeOnError(
             f"OUTPUTS MAY BE ON: {', '.join(self.outputs).upper()} OF {self.name.upper()}; {reason}; its own "
-            f"watchdog makes it safe {watchdog_s:g} s after the last message it got, or pull its plug"
+            f"watchdog switches them off {watchdog_s:g} s after the last message; otherwise disconnect its supply"
         )
 
 
@@ -385,4 +385,4 @@ def _await_start(transport: Transport) -> None:
     try:
         transport.wait_until_it_answers(START_S)
     except LinkTimeout as error:
-        raise LinkTimeout(f"{error}; is it a reference board, switched on, and the baud rate its own?") from error
+        raise LinkTimeout(f"{error}; check that it is a reference board, its supply and the baud rate") from error

@@ -1,4 +1,4 @@
-"""The dry run of a reference board: it answers as an idle board with ideal converters would."""
+"""`DryBoard`: replies of an idle reference board with ideal converters, for dry runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BLOCK = re.compile(rb"(SEQ:FREE\?|SEQ:NUDG\?|SEQ:TWOP\?|EDGE:DATA) [^#]*#([1-9]
 
 
 class DryBoard:
-    """Answers what the driver asks in a dry run; nothing is connected, so every output reads 0 V."""
+    """Replies to the driver's queries in a dry run; every output reads 0 V."""
 
     __slots__ = ("_edges", "_session", "_sides")
 
@@ -28,7 +28,7 @@ class DryBoard:
         self._sides = 2
 
     def __call__(self, message: bytes) -> bytes | None:
-        """Return the answer to a message, None where none is due."""
+        """Return the reply to a message, or None if the message has no reply."""
         if found := _BLOCK.match(message):
             return self._with_block(found[1], message[found.start(2) - 1 :])
         if found := _FENCE.fullmatch(message):
@@ -38,7 +38,7 @@ class DryBoard:
             self._sides = int(value)
         if header in _SESSION:
             self._session[header] = value
-        answers = {
+        replies = {
             b"*IDN?": b"hwlearn,REFBOARD,DRY-RUN,0",
             b"SYST:CAP?": b"1,8,4,32,256,3072",
             b"*ESR?": b"128",
@@ -49,7 +49,7 @@ class DryBoard:
             b"EDGE:DATA?": self._edges,
             READ_BACK.encode(): b";".join(self._session.get(header, b"0") for header in _SESSION),
         }
-        return answers.get(message)
+        return replies.get(message)
 
     def _with_block(self, header: bytes, block: bytes) -> bytes | None:
         digits = int(block[1:2])

@@ -1,4 +1,4 @@
-"""`BoardEdges`: the edges of a network on the reference board, by its own calibration of each."""
+"""`BoardEdges`: programs the edges of a network on the reference board with their calibrated laws."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hwlearn_drivers.board.record import N_EDGES, BoardRecord
 
 
 class BoardEdges:
-    """Programs edges, all in one block, and reads them back.
+    """Programs all edges in one block and reads them back.
 
-    Only codes whose conductance lies within the limits are used. Edges that the network does not have stand at
-    the highest resistance that the limits allow.
+    Only codes whose conductance is within the limits are used. Unused places of the board have the highest
+    resistance that the limits allow.
 
     Parameters
     ----------
     board : Board
-        With a calibration record.
+        Board with a calibration record.
     limits : Limits
     places : ndarray of int, shape (E,)
         Place on the board of each edge.
@@ -31,7 +31,7 @@ class BoardEdges:
     Raises
     ------
     SetupError
-        If the edges cannot make every conductance that the limits allow.
+        If the limits allow conductances outside the range of the edges.
     """
 
     def __init__(self, board: Board, limits: Limits, places: IntArray) -> None:
@@ -40,11 +40,11 @@ class BoardEdges:
         (least, most), (low, high) = law.siemens_range, limits.conductance
         if low < least or high > most:
             raise SetupError(
-                f"the edges of {board.name} make {format_quantity(least, 'S')} to {format_quantity(most, 'S')}, "
+                f"the edges of {board.name} have {format_quantity(least, 'S')} to {format_quantity(most, 'S')}, "
                 f"but limits.conductance is {format_quantity(low, 'S')} to {format_quantity(high, 'S')}"
             )
         self._law = law.within(low, high)
-        self._last: tuple[Codes, Codes] | None = None  # what was asked for, and what was taken
+        self._last: tuple[Codes, Codes] | None = None  # codes that were sent, and codes that were read back
 
     @property
     def codes(self) -> tuple[int, int]:
@@ -52,7 +52,7 @@ class BoardEdges:
         return int(self._law.low.min()), int(self._law.high.max())
 
     def program(self, conductances: FloatArray) -> Programmed:
-        """Set the edges to targets (E,) in siemens, and read back what the board took."""
+        """Program the edges to targets (E,) in siemens, and read their codes back."""
         wanted = self._law.nearest(conductances)
         codes = np.full(N_EDGES, self.codes[1], dtype=np.uint16)
         codes[self._places] = wanted
@@ -62,12 +62,12 @@ class BoardEdges:
         return Programmed(conductances, self._law.siemens(taken), taken != wanted)
 
     def restore(self) -> None:
-        """Set the edges once more to what they were last programmed to.
+        """Program the edges again to their last codes.
 
         Raises
         ------
         NetworkError
-            If they do not take what they took then.
+            If they do not take the same codes as before.
         """
         if self._last is None:
             return
@@ -75,8 +75,8 @@ class BoardEdges:
         different = np.flatnonzero(self._write(codes) != taken)
         if different.size:
             raise NetworkError(
-                f"{self._board.name}: the edges at {different.tolist()} do not come back to the codes they had; "
-                "program them anew"
+                f"{self._board.name}: the edges at {different.tolist()} do not return to their previous codes; "
+                "program them again"
             )
 
     def _write(self, codes: Codes) -> Codes:

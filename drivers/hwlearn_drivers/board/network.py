@@ -1,4 +1,4 @@
-"""`BoardNetwork`: a resistor network on the reference board, measured in batches by the board's own sequences."""
+"""`BoardNetwork`: a resistor network on the reference board, measured in batches by sequences of the board."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from contextlib import contextmanager
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
-from hwlearn.circuit.topology import Topology
 from hwlearn.errors import LimitError, NetworkError, SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TargetError, TwoPhase
@@ -22,38 +21,37 @@ from hwlearn_drivers.board.wiring import BoardWiring
 from hwlearn_drivers.transport.wire_log import WireLog
 
 _SAME_KAPPA = 0.01  # relative
-_READ_NOISE_ROOM = 6 * math.sqrt(2)  # sigmas between two readings of one output: the board's guard reads again
+_GUARD_SIGMAS = 6 * math.sqrt(2)  # margin for the board's own check, which reads the free output again
 _ROUNDING_V = 2 * (wire.DAC_STEP_V + wire.ADC_STEP_V)
 
 
 class BoardNetwork(Network):
-    """A network whose inputs the board drives and whose outputs it reads, and nudges through known resistors.
+    """A network on a board that drives its inputs, reads its outputs and nudges them through known resistors.
 
-    Every sequence ends safe, so between two requests nothing is driven. Whatever ends a measurement but its
-    success (an error, Ctrl-C) makes the board safe first.
+    All outputs of the board are off between two requests, because every sequence ends with them off. If a
+    measurement ends in any way but success (an error, Ctrl-C), the outputs are switched off first.
 
     Parameters
     ----------
-    topology : Topology
     limits : Limits
+        Hard limits of the bench.
     board : Board
-        Its session begun with limits no wider than these.
+        Board whose session has limits no wider than these.
     wiring : BoardWiring
     edges : BoardEdges
     voltage_sigma : float, optional
-        Stated standard uncertainty of one reading in volts; that of the converter's step unless given.
+        Specified standard uncertainty of one reading in volts; by default that of the converter's step.
     wire_log : WireLog, optional
         Closed with the network.
 
     Raises
     ------
     SetupError
-        If the board has no calibration record, or its readings are too coarse for ``limits.nudge``.
+        If the board has no calibration record, or the read noise is too high for ``limits.nudge``.
     """
 
     def __init__(
         self,
-        topology: Topology,
         limits: Limits,
         board: Board,
         wiring: BoardWiring,
@@ -68,18 +66,18 @@ class BoardNetwork(Network):
         self.voltage_sigma = wire.ADC_STEP_V / math.sqrt(12) if voltage_sigma is None else voltage_sigma
         through_V = math.hypot(self.voltage_sigma, wire.DAC_STEP_V / math.sqrt(12))
         self._current_sigma = float(self._kappa.max()) * through_V
-        # what the board accepts as near enough to a free reading, which it takes anew
-        self._farthest_V = limits.nudge - _READ_NOISE_ROOM * self.voltage_sigma - _ROUNDING_V
+        # largest distance from a free reading that the board accepts after its own free reading
+        self._farthest_V = limits.nudge - _GUARD_SIGMAS * self.voltage_sigma - _ROUNDING_V
         if self._farthest_V <= 0:
             raise SetupError(
-                f"limits.nudge = {format_quantity(limits.nudge, 'V')} is lost in the readings, whose "
-                f"voltage_sigma is {format_quantity(self.voltage_sigma, 'V')}; widen it or average more"
+                f"limits.nudge = {format_quantity(limits.nudge, 'V')} is below the read noise, with a "
+                f"voltage_sigma of {format_quantity(self.voltage_sigma, 'V')}; widen the limit or average more"
             )
-        super().__init__(topology, limits, ("resistor",), resolution=wire.ADC_STEP_V)
+        super().__init__(wiring.topology, limits, ("resistor",), resolution=wire.ADC_STEP_V)
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """Maker, model, serial number, firmware and address, as the board told them."""
+        """Maker, model, serial number and firmware that the board reports, and its address."""
         who, where = self.board.identity, self.board.transport.name
         return (f"{who.maker} {who.model}, serial {who.serial}, firmware {who.firmware}, at {where}",)
 
@@ -106,9 +104,9 @@ class BoardNetwork(Network):
             readout, _, refused = self._measure_sides(inputs, drive, None)
             if refused.any():
                 raise LimitError(
-                    f"the board did not nudge sample {int(np.flatnonzero(refused)[0])}: its drive is farther than "
-                    f"limits.nudge = {format_quantity(self.limits.nudge, 'V')} from the free output, or that "
-                    "output is beyond the converter's range"
+                    f"the board did not nudge sample {int(np.flatnonzero(refused)[0])}: its drive is more than "
+                    f"limits.nudge = {format_quantity(self.limits.nudge, 'V')} from the free output, or the "
+                    "output is outside the converter's range"
                 )
             return readout
         words = self._input_codes(inputs)
@@ -138,7 +136,7 @@ class BoardNetwork(Network):
     def _both_phases(
         self, inputs: FloatArray, error: ErrorSignal, nudge: Nudge, symmetric: bool
     ) -> TwoPhase | None:
-        """Let the board find the nudges where it can, and where its limits imply all of the bench's."""
+        """Let the board compute the nudges if it can, and if its limits imply all limits of the bench."""
         if not isinstance(error, TargetError) or not isinstance(nudge, ResistorNudge) or nudge.strength == "auto":
             return None
         eta_steps = round(nudge.strength * wire.ETA_STEPS)
@@ -171,15 +169,15 @@ class BoardNetwork(Network):
         )
 
     def _most_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
-        """Bound the distance of the nudge DAC from the free output, as the board does."""
+        """Limit the distance between nudge DAC and free output, as the board does."""
         most = np.full(len(free), np.inf)
         size = np.abs(error).max(axis=1)
         return np.asarray(np.divide(self._farthest_V, size, out=most, where=size > 0))
 
     def _implied(self, inputs: FloatArray) -> bool:
-        """Whether limits on voltage and nudge, which the board keeps, imply those on drop and current.
+        """Return whether the limits of voltage and nudge, which the board checks, imply those of drop and current.
 
-        Free outputs lie between the driven terminals, and a nudge DAC lies within ``limits.nudge`` of one.
+        Free outputs are between the driven terminals, and a nudge DAC is within ``limits.nudge`` of one.
         """
         low, high = inputs.min(axis=1, initial=0.0), inputs.max(axis=1, initial=0.0)
         limits = self.limits
@@ -191,21 +189,21 @@ class BoardNetwork(Network):
     # --- codes and volts ----------------------------------------------------------------------------
 
     def _input_codes(self, inputs: FloatArray) -> wire.Integers:
-        """Return the input codes (S, 8); channels that the network does not use stay at 0 V."""
+        """Return the input codes (S, 8); unused channels stay at 0 V."""
         volts = np.zeros((len(inputs), wire.N_INPUTS))
         volts[:, self._wiring.inputs] = inputs
-        return _made(self._codes.inputs.dac_codes(volts), "an input")
+        return _valid_codes(self._codes.inputs.dac_codes(volts), "an input")
 
     def _nudge_codes(self, values: FloatArray) -> wire.Integers:
         """Return the nudge codes (S, 4) of volts (S, n_out)."""
         volts = np.full((len(values), wire.N_OUTPUTS), np.nan)
         volts[:, self._wiring.outputs] = values
         floats = np.isnan(volts)
-        codes = _made(self._codes.nudges.dac_codes(np.where(floats, 0.0, volts)), "a nudge")
+        codes = _valid_codes(self._codes.nudges.dac_codes(np.where(floats, 0.0, volts)), "a nudge")
         return np.where(floats, wire.FLOATING, codes)
 
     def _target_codes(self, targets: FloatArray, samples: int) -> wire.Integers | None:
-        """Return targets as ADC codes (S, 4); None if the board cannot be told them."""
+        """Return targets as ADC codes (S, 4); None if a target has no code."""
         wanted = np.asarray(targets, dtype=np.float64)
         if wanted.shape != (samples, self.topology.n_outputs) or not np.isfinite(wanted).all():
             return None
@@ -228,12 +226,12 @@ class BoardNetwork(Network):
         return Readout(
             volts,
             output_currents=currents,
-            saturated=~wire.tells(readings[:, here]),
+            saturated=~wire.in_range(readings[:, here]),
             voltage_sigma=self.voltage_sigma,
             current_sigma=self._current_sigma,
         )
 
-    # --- what the board says ------------------------------------------------------------------------
+    # --- status of a sequence -----------------------------------------------------------------------
 
     def _not_nudged(self, status: wire.Codes) -> BoolArray:
         return np.asarray((status & wire.NOT_NUDGED) != 0)
@@ -244,16 +242,16 @@ class BoardNetwork(Network):
             silent = bool(status[lost[0]] & wire.SILENT)
             raise NetworkError(
                 f"{self.board.name} measured up to sample {int(lost[0])}, then "
-                + ("its ADC did not answer; look at the board" if silent else "the sequence was ended")
+                + ("its ADC did not answer; check the board" if silent else "the sequence was ended")
             )
 
     def _check_kappa(self, siemens: FloatArray | None) -> None:
         """Refuse a drive whose conductances are not those of the board's nudge resistors."""
         if siemens is None or not (np.abs(siemens / self._kappa - 1) <= _SAME_KAPPA).all():
-            asked = "none" if siemens is None else format_quantity(float(siemens[0]), "S")
+            requested = "none" if siemens is None else format_quantity(float(siemens[0]), "S")
             raise NetworkError(
                 f"the nudge resistors of {self.board.name} are {format_quantity(float(self._kappa.mean()), 'S')}, "
-                f'not {asked}; set train.kappa = "{format_quantity(float(self._kappa.mean()), "S")}"'
+                f'not {requested}; set train.kappa = "{format_quantity(float(self._kappa.mean()), "S")}"'
             )
 
     # --- the board ----------------------------------------------------------------------------------
@@ -264,7 +262,7 @@ class BoardNetwork(Network):
 
     @contextmanager
     def _driving(self) -> Iterator[None]:
-        """Let commands out, and make the board safe whatever else than success ends them."""
+        """Allow commands, and switch all outputs off unless they succeed."""
         try:
             if self.board.transport.halted:
                 self.board.rearm()
@@ -274,16 +272,16 @@ class BoardNetwork(Network):
             raise
 
     def reconnect(self) -> None:
-        """Reach the same board again: safe first, then limits, settings and edges as they were.
+        """Reconnect to the same board with all outputs off, and restore limits, settings and edges.
 
         Raises
         ------
         LinkError
-            If it cannot be reached.
+            If the board does not answer.
         UnknownInstrumentError
-            If another board answers, or this one with another calibration record.
+            If another board answers, or the calibration record has changed.
         NetworkError
-            If the edges do not come back to what they were.
+            If the edges do not return to their previous codes.
         """
         self._check_open()
         self.board.reconnect()
@@ -297,11 +295,11 @@ class BoardNetwork(Network):
                 self._wire_log.close()
 
 
-def _made(codes: wire.Integers, what: str) -> wire.Integers:
-    """Refuse codes that no DAC has."""
+def _valid_codes(codes: wire.Integers, what: str) -> wire.Integers:
+    """Refuse codes outside the range of a DAC."""
     if codes.size and not (codes.min() >= 0 and codes.max() < wire.FLOATING):
         sample, channel = np.argwhere((codes < 0) | (codes >= wire.FLOATING))[0]
         raise LimitError(
-            f"{what} of sample {sample} is beyond what DAC channel {channel} can make; nothing was applied"
+            f"{what} of sample {sample} is outside the range of DAC channel {channel}; nothing was applied"
         )
     return codes

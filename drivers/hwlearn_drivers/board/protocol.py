@@ -1,7 +1,7 @@
-"""What the reference board's blocks and codes mean, and the integer arithmetic by which it finds nudges.
+"""Blocks and codes of the reference board, and the integer arithmetic with which it computes nudges.
 
-The arithmetic is the firmware's own, number for number, so that the driver knows every voltage that the board
-applied. Source: firmware/README.md, "Wire protocol" and "Blocks".
+The arithmetic repeats that of the firmware exactly, so that the driver knows every voltage that the board applied.
+ Source: firmware/README.md, "Wire protocol" and "Blocks".
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from hwlearn_drivers.errors import GarbledReplyError, UnknownInstrumentError
 from hwlearn_drivers.transport.blocks import decode_codes
 
 PROTOCOL: Final = 1
-"""The version of the wire protocol that the driver speaks."""
+"""Version of the wire protocol that the driver uses."""
 
 N_INPUTS, N_OUTPUTS = 8, 4
 
 FLOATING: Final = 0xFFFF
-"""In a nudge code or a target: this output floats."""
+"""Nudge code or target of a floating output."""
 
 MIDSCALE: Final = 0x8000
 ADC_ZERO: Final = 32000
 DAC_STEP_V: Final = 5.0 / 65536
 ADC_STEP_V: Final = 5.12 / 65536
 
-NOT_NUDGED, SATURATED, NOT_MEASURED, SILENT = 1, 2, 4, 8
-"""Status bits of one sample."""
+NOT_NUDGED, NOT_MEASURED, SILENT = 1, 4, 8
+"""Status bits of one sample. Bit 2, a saturated reading, is not used: `in_range` derives it from the readings."""
 
 ETA_STEPS: Final = 4096
 MOST_ETA: Final = 32767
@@ -44,8 +44,8 @@ Codes = NDArray[np.uint16]
 
 
 @dataclass(frozen=True, slots=True)
-class Capability:
-    """What a board says that it has (``SYST:CAP?``)."""
+class BoardCapability:
+    """Capability that a board reports (reply to ``SYST:CAP?``)."""
 
     protocol: int
     inputs: int
@@ -56,39 +56,39 @@ class Capability:
 
     @classmethod
     def parse(cls, line: str) -> Self:
-        """Read the line; numbers behind the sixth are left for later versions.
+        """Return the capability from a reply; numbers after the sixth are ignored.
 
         Raises
         ------
         UnknownInstrumentError
-            If it is no such line, or of another version of the protocol or another size of board.
+            If the reply is invalid, or the board has another protocol version or other numbers of channels.
 
         Examples
         --------
-        >>> Capability.parse("1,8,4,32,256,3072").block_bytes
+        >>> BoardCapability.parse("1,8,4,32,256,3072").block_bytes
         3072
         """
         fields = line.split(",")
         if len(fields) < 6 or not all(field.strip().isdigit() for field in fields[:6]):
-            raise UnknownInstrumentError(f"{line!r} is no answer to SYST:CAP?, six numbers")
+            raise UnknownInstrumentError(f"{line!r} is not a valid reply to SYST:CAP?, six numbers")
         found = cls(*(int(field) for field in fields[:6]))
         if found.protocol != PROTOCOL:
             raise UnknownInstrumentError(
-                f"the board speaks version {found.protocol} of the wire protocol, this driver version {PROTOCOL}; "
-                f"{'update hwlearn' if found.protocol > PROTOCOL else 'put newer firmware on the board'}"
+                f"the board has version {found.protocol} of the wire protocol, this driver version {PROTOCOL}; "
+                f"{'update hwlearn' if found.protocol > PROTOCOL else 'update the firmware of the board'}"
             )
         if (found.inputs, found.outputs) != (N_INPUTS, N_OUTPUTS) or found.block_bytes < 2 * (N_INPUTS + 8):
             raise UnknownInstrumentError(
-                f"the board says {line!r}; this driver knows {N_INPUTS} inputs and {N_OUTPUTS} outputs"
+                f"the board reports {line!r}; this driver supports {N_INPUTS} inputs and {N_OUTPUTS} outputs"
             )
         return found
 
 
-# --- whole numbers as the firmware has them -----------------------------------------------------------
+# --- integer arithmetic of the firmware ---------------------------------------------------------------
 
 
 def scaled(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Integers:
-    """Return a b / c to the nearest whole number, halves away from zero; b and c are positive.
+    """Return a b / c rounded to the nearest integer, halves away from zero; b and c are positive.
 
     Examples
     --------
@@ -100,17 +100,18 @@ def scaled(a: ArrayLike, b: ArrayLike, c: ArrayLike) -> Integers:
 
 
 def microvolts(volts: ArrayLike) -> Integers:
-    """Return volts as the whole microvolts that the board reckons in."""
+    """Return volts as integer microvolts, the unit of the board's arithmetic."""
     return np.rint(np.asarray(volts, dtype=np.float64) * MILLION).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Converters:
-    """Gains and offsets of some channels, and how their codes become volts.
+    """Gains and offsets of several channels, with the conversion between codes and volts.
 
     Attributes
     ----------
     gain_ppm, offset_uV : ndarray of int, shape (n,)
+        Gain error in parts per million and offset in microvolts of each channel.
     """
 
     gain_ppm: Integers
@@ -118,18 +119,18 @@ class Converters:
 
     @classmethod
     def of(cls, channels: Sequence[Converter]) -> Self:
-        """Take them from a record."""
+        """Return the converters of channels of a record."""
         return cls(
             np.array([channel.gain_ppm for channel in channels], dtype=np.int64),
             np.array([channel.offset_uV for channel in channels], dtype=np.int64),
         )
 
     def dac_codes(self, volts: ArrayLike) -> Integers:
-        """Return the DAC codes nearest to volts (..., n); outside 0 ... 65534 there is no such code."""
-        return MIDSCALE + self.dac_span(microvolts(volts) - self.offset_uV)
+        """Return the DAC codes nearest to volts (..., n); values outside 0 ... 65534 are not valid codes."""
+        return MIDSCALE + self.dac_steps(microvolts(volts) - self.offset_uV)
 
-    def dac_span(self, uV: ArrayLike) -> Integers:
-        """Return how many DAC codes so many microvolts (..., n) are."""
+    def dac_steps(self, uV: ArrayLike) -> Integers:
+        """Return microvolts (..., n) in DAC steps."""
         return scaled(uV, 65536, 5 * (MILLION + self.gain_ppm))
 
     def dac_volts(self, codes: ArrayLike) -> FloatArray:
@@ -138,13 +139,9 @@ class Converters:
         return np.asarray(nominal * (1 + self.gain_ppm / MILLION) + self.offset_uV / MILLION)
 
     def adc_codes(self, volts: ArrayLike) -> Integers:
-        """Return the ADC codes nearest to volts (..., n), which may lie outside the converter's range."""
+        """Return the ADC codes nearest to volts (..., n), also outside the converter's range."""
         nominal = (np.asarray(volts, dtype=np.float64) - self.offset_uV / MILLION) / (1 + self.gain_ppm / MILLION)
         return np.rint(nominal / ADC_STEP_V + ADC_ZERO).astype(np.int64)
-
-    def adc_span(self, uV: ArrayLike) -> Integers:
-        """Return how many ADC codes so many microvolts (..., n) are."""
-        return scaled(uV, 12800, MILLION + self.gain_ppm)
 
     def adc_volts(self, codes: ArrayLike) -> FloatArray:
         """Return the volts of ADC codes (..., n)."""
@@ -154,12 +151,12 @@ class Converters:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class NudgeMap:
-    """How the board turns ADC codes of some outputs into DAC codes of their nudges.
+    """Map of the board from the ADC codes of outputs to the DAC codes of their nudges.
 
     Attributes
     ----------
     slope, shift : ndarray of int, shape (n,)
-        ``2^18 (A - 1)`` and b of the reference card.
+        ``2^18 (A - 1)`` and b in the notation of firmware/README.md.
     """
 
     slope: Integers
@@ -170,7 +167,7 @@ class NudgeMap:
         """Return the map between the ADC and the nudge DAC of each output."""
         rise = 24 * MILLION + 1024 * adc.gain_ppm - 1000 * dac.gain_ppm
         slope = scaled(rise, 1 << 18, 1000 * (MILLION + dac.gain_ppm))
-        return cls(slope, dac.dac_span(adc.offset_uV - dac.offset_uV))
+        return cls(slope, dac.dac_steps(adc.offset_uV - dac.offset_uV))
 
     def dac_codes(self, adc_codes: ArrayLike) -> Integers:
         """Return the DAC codes for the volts of ADC codes (..., n)."""
@@ -179,14 +176,14 @@ class NudgeMap:
 
 
 def nudge_steps(eta_steps: int, free: ArrayLike, targets: ArrayLike) -> Integers:
-    """Return round(eta (t - f)) in ADC codes, for eta in steps of 1/4096."""
+    """Return round(eta (t - f)) in ADC codes, with eta in steps of 1/4096."""
     product = (np.asarray(targets, dtype=np.int64) - np.asarray(free, dtype=np.int64)) * eta_steps
     return scaled(product, 1, ETA_STEPS)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class BoardCodes:
-    """All conversions of one board, from its record.
+    """Conversions of one board, from its calibration record.
 
     Attributes
     ----------
@@ -195,9 +192,9 @@ class BoardCodes:
     outputs : Converters
         ADC channels 0-3.
     map : NudgeMap
-        From the readings of the outputs to their nudges.
+        Map from the readings of the outputs to their nudges.
     siemens : ndarray, shape (4,)
-        The nudge resistors with their switches.
+        Conductances of the nudge resistors, including their switches.
     """
 
     inputs: Converters
@@ -208,7 +205,7 @@ class BoardCodes:
 
     @classmethod
     def of(cls, record: BoardRecord) -> Self:
-        """Take them from a record."""
+        """Return the conversions of a record."""
         outputs = Converters.of(record.adcs[:N_OUTPUTS])
         nudges = Converters.of(record.dacs[N_INPUTS : N_INPUTS + N_OUTPUTS])
         return cls(
@@ -223,8 +220,8 @@ class BoardCodes:
 # --- blocks -------------------------------------------------------------------------------------------
 
 
-def answer(data: bytes, samples: int, phases: int) -> tuple[Codes, Codes]:
-    """Read a sequence's answer.
+def decode_reply(data: bytes, samples: int, phases: int) -> tuple[Codes, Codes]:
+    """Return status and readings from the reply to a sequence.
 
     Returns
     -------
@@ -234,15 +231,15 @@ def answer(data: bytes, samples: int, phases: int) -> tuple[Codes, Codes]:
     Raises
     ------
     GarbledReplyError
-        If the checksum is wrong, or it is not of this size.
+        If the checksum or the size is wrong.
     """
     words = decode_codes(data)
     if len(words) != samples * (1 + N_OUTPUTS * phases):
-        raise GarbledReplyError(f"an answer of {len(words)} words came for {samples} samples of {phases} phases")
+        raise GarbledReplyError(f"the reply has {len(words)} words for {samples} samples of {phases} phases")
     rows = words.reshape(samples, 1 + N_OUTPUTS * phases)
     return rows[:, 0], rows[:, 1:].reshape(samples, phases, N_OUTPUTS)
 
 
-def tells(codes: NDArray[np.integer]) -> BoolArray:
-    """Whether readings lie inside the converter's range: one at its end is a bound only."""
+def in_range(codes: NDArray[np.integer]) -> BoolArray:
+    """Return whether readings are inside the converter's range; at an end, the true value may lie beyond it."""
     return np.asarray((codes != 0) & (codes != 0xFFFF))

@@ -1,4 +1,4 @@
-"""The reference board's calibration record: what its EEPROM says of converters, resistors, edges and limits.
+"""`BoardRecord`: calibration record in the board's EEPROM, for converters, resistors, edges and limits.
 
 Source: firmware/README.md, "Calibration record".
 """
@@ -16,7 +16,7 @@ from hwlearn_drivers.transport.blocks import crc16
 
 RECORD_BYTES: Final = 338
 BANKS: Final = (0, 512)
-"""Where the EEPROM holds its two records."""
+"""Addresses of the two records in the EEPROM."""
 
 N_DACS, N_ADCS, N_NUDGES, N_EDGES = 16, 8, 4, 32
 
@@ -35,7 +35,7 @@ _SERIAL: Final = re.compile(r"[A-Za-z0-9-]{1,12}")
 
 def _check(what: str, value: int, least: int, most: int) -> None:
     if not least <= value <= most:
-        raise SetupError(f"{what} is {value} in the calibration record; it must lie in {least} to {most}")
+        raise SetupError(f"{what} is {value} in the calibration record; it must be {least} to {most}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +45,14 @@ class Converter:
     Attributes
     ----------
     gain_ppm : int
-        Gain error in millionths.
+        Gain error in parts per million.
     offset_uV : int
         Offset in microvolts.
 
     Raises
     ------
     SetupError
-        If the gain error exceeds 3 %, or the offset does not fit the record.
+        If the gain error exceeds 3 %, or the offset exceeds the range of the record.
     """
 
     gain_ppm: int = 0
@@ -65,31 +65,31 @@ class Converter:
 
 @dataclass(frozen=True, slots=True)
 class BoardRecord:
-    """One calibration record; whole numbers, exactly as the record has them.
+    """One calibration record, as the whole numbers that are stored.
 
     Attributes
     ----------
     serial : str
-        1 to 12 letters, digits and dashes.
+        Serial number: 1 to 12 letters, digits and dashes.
     volts_uV, nudge_uV : int
-        The board's own limits: volts at any DAC, and between a nudge DAC and the free reading of its output.
+        Limits of the board in microvolts: at any DAC, and between a nudge DAC and the free reading of its output.
     edge_low, edge_high : int
-        Codes that an edge may take.
+        Lowest and highest code of an edge.
     dacs, adcs : tuple of Converter
-        16 and 8 channels.
+        Errors of the 16 DAC and the 8 ADC channels.
     nudge_pS : tuple of int
-        Conductance of each of the four nudge resistors with its switch, in picosiemens.
+        Conductance of each of the four nudge resistors, including its switch, in picosiemens.
     edges : tuple of (int, int)
-        Of each of the 32 edges the resistance end to end in milliohm, and of the wiper in tenths of an ohm.
+        End-to-end resistance in milliohm and wiper resistance in tenths of an ohm, for each of the 32 edges.
     made : int
-        When it was made, seconds since 1970.
+        Time of the calibration in seconds since 1970.
     generation : int
-        0 to 255; the board counts it with each record written.
+        Counter 0 to 255, which the board increases with each record.
 
     Raises
     ------
     SetupError
-        If a value is not one that the board would take.
+        If the board would refuse a value.
     """
 
     serial: str
@@ -128,7 +128,7 @@ class BoardRecord:
             _check("an edge's wiper resistance in 0.1 ohm", wiper_dohm, 1, 0xFFFF)
 
     def encode(self) -> bytes:
-        """Return the 338 bytes, checksum and all."""
+        """Return the 338 bytes, including the checksum."""
         converters = [value for one in (*self.dacs, *self.adcs) for value in (one.gain_ppm, one.offset_uV)]
         body = b"".join(
             [
@@ -153,14 +153,14 @@ class BoardRecord:
 
     @classmethod
     def decode(cls, data: bytes) -> BoardRecord:
-        """Read a record.
+        """Return the record from its bytes.
 
         Raises
         ------
         GarbledReplyError
-            If length or checksum are wrong, or it is no record of this layout.
+            If length, checksum or layout are wrong.
         SetupError
-            If it is one, but holds a value that the board would not take.
+            If it contains a value that the board would refuse.
         """
         if len(data) != RECORD_BYTES:
             raise GarbledReplyError(f"a calibration record has {RECORD_BYTES} bytes, got {len(data)}")
@@ -168,7 +168,9 @@ class BoardRecord:
             raise GarbledReplyError("the checksum of the calibration record is wrong")
         magic, layout, generation, serial, volts_uV, nudge_uV, low, high, zero = _HEAD.unpack_from(data)
         if (magic, layout, zero) != (_MAGIC, _LAYOUT, 0):
-            raise GarbledReplyError(f"no calibration record of layout {_LAYOUT}: it begins with {data[:4].hex()}")
+            raise GarbledReplyError(
+                f"not a calibration record of layout {_LAYOUT}: it begins with {data[:4].hex()}"
+            )
         at = _HEAD.size
         values = _CONVERTERS.unpack_from(data, at)
         converters = tuple(Converter(*pair) for pair in zip(values[::2], values[1::2], strict=True))

@@ -1,4 +1,4 @@
-"""`BoardSession`: what a bench asks of the reference board until it restarts, and the commands that say so."""
+"""`BoardSession`: limits and settings of a bench on the reference board, and the commands that set them."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from hwlearn_drivers.board.protocol import MILLION
 from hwlearn_drivers.board.record import BoardRecord
 
 READ_BACK: Final = "SOUR:LIM:VOLT?;NUDG?;EDGE?;:SYST:WDOG?;:SEQ:SETT?;AVER?"
-"""The question that `BoardSession.read_back` answers."""
+"""Query whose expected reply is `BoardSession.read_back`."""
 
 
 @dataclass(frozen=True, slots=True)
 class BoardSession:
-    """What a bench asks of the board until it restarts.
+    """Limits and settings of a bench, valid until the board restarts.
 
     Attributes
     ----------
     volts_uV, nudge_uV : int
-        Limits, in microvolts; they only narrow the board's own.
+        Limits in microvolts; they can only narrow the board's own limits.
     edge_low, edge_high : int
-        Codes that an edge may take.
+        Lowest and highest code of an edge.
     settle_us, averages : int
-        Wait before each reading, and readings averaged into one.
+        Wait before each reading in microseconds, and number of readings averaged into one.
     watchdog_ms : int
-        The board makes itself safe after so long without a message.
+        Time without a message in milliseconds after which the board switches its outputs off.
     """
 
     volts_uV: int
@@ -44,27 +44,27 @@ class BoardSession:
         Raises
         ------
         SetupError
-            Naming both.
+            With both limits.
         """
-        for name, asked, own in (
+        for name, limit, own in (
             ("limits.voltage", self.volts_uV, record.volts_uV),
             ("limits.nudge", self.nudge_uV, record.nudge_uV),
         ):
-            if asked > own:
+            if limit > own:
                 raise SetupError(
-                    f"{name} = {format_quantity(asked / MILLION, 'V', 7)} is wider than the board's own limit of "
+                    f"{name} = {format_quantity(limit / MILLION, 'V', 7)} is wider than the board's own limit of "
                     f"{format_quantity(own / MILLION, 'V', 7)} ({board}); set it to that or less"
                 )
 
     @property
     def commands(self) -> tuple[str, ...]:
-        """What the board is told."""
+        """Commands that set the limits and settings."""
         headers = ("SOUR:LIM:VOLT", "SOUR:LIM:NUDG", "SOUR:LIM:EDGE", "SYST:WDOG", "SEQ:SETT", "SEQ:AVER")
         return tuple(f"{header} {value}" for header, value in zip(headers, self._values, strict=True))
 
     @property
     def read_back(self) -> str:
-        """What it then answers to `READ_BACK`."""
+        """Expected reply to `READ_BACK`."""
         return ";".join(self._values)
 
     @property

@@ -1,4 +1,4 @@
-"""The ``[backend]`` table of a bench on the reference board."""
+"""Settings of the backend ``board``: the ``[backend]`` table of a bench on the reference board."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ def _power_of_two(count: int) -> int:
 
 
 class BoardSettings(Section):
-    """All keys of the table; quantities are text with a unit, or numbers in SI units.
+    """Keys of the table. Quantities are text with a unit, or numbers in SI units.
 
     Attributes
     ----------
     address : str
-        As `hwlearn_drivers.transport.addresses.open_link` takes it.
+        Address for `hwlearn_drivers.transport.addresses.open_link`.
     settle : quantity
-        Wait after every change before reading, 0 to 50 ms. The ADC alone takes 170 us until its last bit stands:
-        each of its channels has a filter of 15 kHz (ADS8688, data sheet SBAS582C, 8.3.5).
+        Wait between a change and a reading, 0 to 50 ms. The ADC alone needs 170 us to settle to its last bit,
+        because each of its channels has a filter of 15 kHz (ADS8688, data sheet SBAS582C, 8.3.5).
     averages : int
-        Readings averaged into one: 1, 2, 4, ... 64.
+        Number of readings averaged into one: 1, 2, 4, ... 64.
     inputs, outputs, edges : tuple of int, optional
         Channel of each input (0-7) and output (0-3), place of each edge (0-31), in the network's order.
     watchdog : quantity
-        The board makes itself safe after so long without a message, 50 ms to 60 s.
+        Time without a message after which the board switches its outputs off, 50 ms to 60 s.
     voltage_sigma : quantity, optional
-        Stated standard uncertainty of a reading; that of the converter's step unless given.
+        Specified standard uncertainty of a reading; by default that of the converter's step.
     timeout, baud, visa_library
         See `hwlearn_drivers.transport.addresses.LinkOptions`.
     wire_log : path, optional
-        Every byte is written down there.
+        File in which every byte is logged.
     dry_run : bool
         Print commands instead of sending them.
     """

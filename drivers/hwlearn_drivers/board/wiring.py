@@ -1,4 +1,4 @@
-"""`BoardWiring`: the channel of the board that each terminal hangs on, and the place of each edge."""
+"""`BoardWiring`: the channel of the board that each terminal is connected to, and the place of each edge."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ class BoardWiring:
 
     Attributes
     ----------
+    topology : Topology
+        Graph of the network.
     inputs : ndarray of int, shape (n_in,)
         DAC channel 0-7 of each input.
     outputs : ndarray of int, shape (n_out,)
-        Output channel 0-3 of each output: it is read by that ADC and nudged by the DAC of that number.
+        Output channel 0-3 of each output: number of the ADC that reads it and of the nudge DAC.
     edges : ndarray of int, shape (E,)
         Place 0-31 of each edge.
     """
 
+    topology: Topology
     inputs: IntArray
     outputs: IntArray
     edges: IntArray
@@ -41,28 +44,29 @@ class BoardWiring:
         outputs: Sequence[int] | None = None,
         edges: Sequence[int] | None = None,
     ) -> Self:
-        """Wire a topology to the board; what is not given counts 0, 1, 2, ...
+        """Return the wiring of a topology; the default order of channels and places is 0, 1, 2, ...
 
         Raises
         ------
         SetupError
-            If the board has not that many, or a list names the wrong number or one of them twice.
+            If the board has too few channels or places, or a list has the wrong length or names one twice.
         """
         return cls(
+            topology,
             _chosen("input", "DAC channels", topology.n_inputs, N_INPUTS, inputs),
             _chosen("output", "output channels", topology.n_outputs, N_OUTPUTS, outputs),
             _chosen("edge", "places", topology.n_edges, N_EDGES, edges),
         )
 
 
-def _chosen(what: str, where: str, needed: int, there: int, asked: Sequence[int] | None) -> IntArray:
-    if needed > there:
-        raise SetupError(f"the network has {needed} {what}s, the board {there}; take a smaller network")
-    chosen = list(range(needed)) if asked is None else [int(number) for number in asked]
+def _chosen(what: str, where: str, needed: int, available: int, given: Sequence[int] | None) -> IntArray:
+    if needed > available:
+        raise SetupError(f"the network has {needed} {what}s, the board {available}; use a smaller network")
+    chosen = list(range(needed)) if given is None else [int(number) for number in given]
     if len(chosen) != needed or len(set(chosen)) != needed:
         raise SetupError(
             f"backend.{what}s must name {needed} different {where} for {needed} {what}s, got {chosen}"
         )
-    if chosen and not (min(chosen) >= 0 and max(chosen) < there):
-        raise SetupError(f"backend.{what}s names {chosen}; the board has {where} 0 to {there - 1}")
+    if chosen and not (min(chosen) >= 0 and max(chosen) < available):
+        raise SetupError(f"backend.{what}s names {chosen}; the board has {where} 0 to {available - 1}")
     return np.array(chosen, dtype=np.int64)

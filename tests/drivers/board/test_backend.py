@@ -1,4 +1,4 @@
-"""The ``[backend]`` table of kind ``board``: what it takes, what it refuses, its page, and OFF by bench file."""
+"""The backend ``board``: its settings, its page in the documentation, and OFF from a bench file."""
 
 from dataclasses import replace
 from importlib.metadata import entry_points
@@ -25,17 +25,17 @@ def settings(**changes):
     return BoardSettings(**({"address": "COM3", "dry_run": True} | changes))
 
 
-def test_every_key_is_on_the_page():
+def test_every_key_is_documented():
     missing = {key for key in BoardSettings.model_fields if key != "kind" and f"`{key}`" not in PAGE}
     assert not missing
 
 
-def test_it_is_registered():
+def test_backend_is_registered():
     (found,) = [entry for entry in entry_points(group="hwlearn.backends") if entry.name == "board"]
     assert found.load() is BoardBackend
 
 
-def test_quantities_are_read_with_their_units():
+def test_quantities_are_read_with_units():
     read = settings(settle="50 us", watchdog="500 ms", voltage_sigma="50 uV", timeout="5 s", inputs=[3, 4])
     assert (read.settle, read.watchdog, read.voltage_sigma, read.timeout) == (5e-5, 0.5, 5e-5, 5.0)
     assert (read.baud, read.inputs, read.outputs, read.averages) == (1_000_000, (3, 4), None, 1)
@@ -56,7 +56,7 @@ def test_quantities_are_read_with_their_units():
         {"kind": "smu"},
     ],
 )
-def test_what_the_table_does_not_know_is_refused(wrong):
+def test_invalid_settings_are_refused(wrong):
     with pytest.raises(ValidationError):
         settings(**wrong)
 
@@ -71,7 +71,7 @@ def test_what_the_table_does_not_know_is_refused(wrong):
         ({"edges": tuple(range(20, 34))}, r"the board has places 0 to 31"),
     ],
 )
-def test_a_wiring_that_cannot_be_is_refused_before_anything_is_touched(changes, words, capsys):
+def test_invalid_wiring_is_refused_before_the_board_is_opened(changes, words, capsys):
     with pytest.raises(SetupError, match=words):
         BoardBackend.open(settings(**changes), graph(), LIMITS)
     assert capsys.readouterr().out == ""
@@ -85,13 +85,13 @@ def test_a_wiring_that_cannot_be_is_refused_before_anything_is_touched(changes, 
         (hl.Topology.random(20, 33, inputs=3, outputs=2, seed=1), "33 edges, the board 32"),
     ],
 )
-def test_a_network_larger_than_the_board_is_refused(topology, words, capsys):
+def test_network_larger_than_the_board_is_refused(topology, words, capsys):
     with pytest.raises(SetupError, match=words):
         BoardBackend.open(settings(), topology, LIMITS)
     assert capsys.readouterr().out == ""
 
 
-def test_a_dry_run_prints_measures_and_programs(capsys):
+def test_dry_run_prints_every_command(capsys):
     x, y = np.full((2, 3), 0.3), np.full((2, 2), 0.1)
     with BoardBackend.open(settings(settle="30 us"), graph(), LIMITS) as network:
         done = network.program(np.full(14, 1e-4))
@@ -109,7 +109,7 @@ def test_a_dry_run_prints_measures_and_programs(capsys):
         assert any(line.startswith(f"COM3 > {header}") for line in lines)
 
 
-def test_if_the_board_does_not_fit_the_bench_it_is_closed_and_safe(board_rig):
+def test_board_with_narrower_limits_is_closed_with_outputs_off(board_rig):
     rig = board_rig(record=replace(PLAIN, volts_uV=900_000))
     with pytest.raises(SetupError, match=r"limits.voltage = 1 V is wider than the board's own limit of 900 mV"):
         BoardBackend.open(settings(address=rig.address, dry_run=False), graph(), LIMITS)
@@ -118,13 +118,13 @@ def test_if_the_board_does_not_fit_the_bench_it_is_closed_and_safe(board_rig):
     assert b"SOUR:" not in bytes(rig.heard)
 
 
-def test_a_blank_board_is_told_apart(board_rig):
+def test_board_without_a_record_is_refused(board_rig):
     rig = board_rig(record=None)
     with pytest.raises(SetupError, match="no valid calibration record"):
         BoardBackend.open(settings(address=rig.address, dry_run=False), graph(), LIMITS)
 
 
-def test_off_is_written_and_nothing_asked(board_rig):
+def test_off_is_sent_without_a_query(board_rig):
     rig = board_rig()
     rig.do("SOUR:VOLT 0,0.5")
     assert not rig.is_safe
@@ -133,8 +133,8 @@ def test_off_is_written_and_nothing_asked(board_rig):
     rig.wait_until(lambda: bytes(rig.heard) == 2 * (OFF.encode() + b"\n"))
 
 
-def test_off_reaches_a_board_in_the_middle_of_a_block(board_rig):
-    """Another program died while it sent a block."""
+def test_off_works_after_an_incomplete_block(board_rig):
+    """Another program ended while it sent a block."""
     rig = board_rig()
     rig.do("SOUR:VOLT 0,0.5")
     rig.native.receive(b"EDGE:DATA #266" + bytes(20))
@@ -142,16 +142,16 @@ def test_off_reaches_a_board_in_the_middle_of_a_block(board_rig):
     rig.wait_until(lambda: rig.is_safe)
 
 
-def test_off_that_cannot_be_sent_is_told(board_rig):
+def test_off_that_cannot_be_sent_is_an_error(board_rig):
     rig = board_rig()
     rig.refuse()
     with pytest.raises(
-        OutputsMayBeOnError, match=r"EVERY DAC AND NUDGE SWITCH OF socket://.* watchdog makes it safe"
+        OutputsMayBeOnError, match=r"EVERY DAC AND NUDGE SWITCH OF socket://.* watchdog switches them off"
     ):
         BoardBackend.off(settings(address=rig.address, dry_run=False))
 
 
-def test_it_works_over_a_pty_and_a_visa_name(board_rig):
+def test_board_works_with_a_serial_port_and_a_visa_name(board_rig):
     rig = board_rig(pty=True)
     for address in (rig.address, f"ASRL{rig.address}::INSTR"):
         with BoardBackend.open(settings(address=address, dry_run=False), graph(), LIMITS) as network:

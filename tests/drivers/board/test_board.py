@@ -1,4 +1,4 @@
-"""The board as an instrument: how it is opened, what it refuses, how it comes back into step."""
+"""The board as an instrument: opening, refused requests, resynchronisation and OFF."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from board_rig import FLAWED, PLAIN
 from hwlearn.errors import SetupError
 from hwlearn_drivers.board import board as board_module
 from hwlearn_drivers.board.board import OFF, Board
-from hwlearn_drivers.board.protocol import ADC_ZERO, MIDSCALE, NOT_MEASURED, Capability
+from hwlearn_drivers.board.protocol import ADC_ZERO, MIDSCALE, NOT_MEASURED, BoardCapability
 from hwlearn_drivers.board.session import BoardSession
 from hwlearn_drivers.errors import (
     GarbledReplyError,
@@ -36,7 +36,7 @@ def transport(address, timeout_s=2.0):
 
 @pytest.fixture
 def opened(board_rig):
-    """Open a board; it is closed at the end, whatever it says then."""
+    """Return a function that opens a board; all boards are closed at the end."""
     boards = []
 
     def make(timeout_s=2.0, **options):
@@ -56,14 +56,14 @@ def at_midscale(samples):
 # --- opening --------------------------------------------------------------------------------------
 
 
-def test_off_is_the_first_thing_that_a_board_hears(opened):
+def test_off_is_the_first_message(opened):
     rig, board = opened(record=FLAWED)
     assert bytes(rig.heard).startswith(OFF.encode() + b"\n")
     assert (board.record, board.identity.serial) == (FLAWED, "T-0002")
     assert board.capability.block_bytes == 3072
 
 
-def test_opening_brings_a_known_state_whatever_was_before(board_rig):
+def test_opening_restores_a_known_state(board_rig):
     rig = board_rig()
     fresh = rig.do("SEQ:SETT?;AVER?;SIDE?").decode()
     for message in ("SOUR:LIM:VOLT 0.1", "SEQ:SETT 7000;AVER 64;SIDE 1", "SOUR:VOLT 0,0.05", "NONSENSE"):
@@ -75,7 +75,7 @@ def test_opening_brings_a_known_state_whatever_was_before(board_rig):
         assert board.query("OUTP?") == "0"
 
 
-def test_a_session_is_set_in_the_firmware(opened):
+def test_session_is_set_in_the_firmware(opened):
     rig, board = opened()
     board.begin(SESSION)
     assert float(board.query("SOUR:LIM:VOLT?")) == 1.0
@@ -88,11 +88,11 @@ def test_a_session_is_set_in_the_firmware(opened):
     assert rig.is_safe
 
 
-def test_a_setting_that_the_cable_changed_is_noticed(opened):
+def test_corrupted_setting_is_detected(opened):
     rig, board = opened()
     rig.answer_instead[b"SOUR:LIM:VOLT?;"] = b"1.100000;0.200000;3,200;2000;50;4\n"
     with pytest.raises(
-        UnknownInstrumentError, match=r"says its limits and settings are 1.1.*, they were set to 1.0"
+        UnknownInstrumentError, match=r"reports the limits and settings 1.1.*, they were set to 1.0"
     ):
         board.begin(SESSION)
     assert board.session is None
@@ -106,7 +106,7 @@ def test_a_setting_that_the_cable_changed_is_noticed(opened):
         ({"nudge_uV": 600_000}, r"limits.nudge = 600 mV is wider than the board's own limit of 500 mV"),
     ],
 )
-def test_a_wider_limit_than_the_boards_own_never_reaches_it(opened, wider, words):
+def test_limit_wider_than_the_boards_own_is_not_sent(opened, wider, words):
     rig, board = opened()
     before = len(rig.heard)
     with pytest.raises(SetupError, match=words):
@@ -114,32 +114,32 @@ def test_a_wider_limit_than_the_boards_own_never_reaches_it(opened, wider, words
     assert len(rig.heard) == before
 
 
-def test_a_board_without_a_record_says_what_is_missing(opened):
+def test_board_without_a_record_is_refused(opened):
     _, board = opened(record=None)
     assert board.record is None
     with pytest.raises(SetupError, match=r"no valid calibration record .* write one"):
         board.begin(SESSION)
 
 
-def test_a_record_is_written_and_read_back(opened):
+def test_record_is_written_and_read_back(opened):
     rig, board = opened(record=None)
     board.write_record(FLAWED)
     assert board.identity.serial == "T-0002"
     board.begin(SESSION)
     board.write_record(replace(PLAIN, serial="T-0003"))
     assert board.record == replace(PLAIN, serial="T-0003", generation=board.record.generation)
-    assert board.session is None, "limits of the record before are gone with it"
+    assert board.session is None, "the session ends with the old record"
     assert rig.do("SYST:ERR?") == b'0,"No error"\n'
 
 
-# --- who is not a board, and who is not there ---------------------------------------------------------
+# --- other instruments ----------------------------------------------------------------------------
 
 
 def fence(line):
     return line.split(";")[0].removeprefix("*ESE ").encode() + b"\n" if line.endswith(";*ESE?") else None
 
 
-def test_another_instrument_is_refused(responder):
+def test_other_instrument_is_refused(responder):
     device = responder(lambda line: b"HWLEARN,EDGE CARD,7,1.0\n" if line == "*IDN?" else fence(line))
     with pytest.raises(UnknownInstrumentError, match=r"a reference board is expected, not HWLEARN EDGE CARD"):
         Board.open(transport(device.url))
@@ -147,7 +147,7 @@ def test_another_instrument_is_refused(responder):
     assert not open_outputs._open
 
 
-def test_older_firmware_is_named(responder):
+def test_older_firmware_is_refused(responder):
     errors = [b'-113,"Undefined header"\n']
 
     def answer(line):
@@ -155,12 +155,12 @@ def test_older_firmware_is_named(responder):
             return errors.pop() if errors else b'0,"No error"\n'
         return b"hwlearn,REFBOARD,SN-1,0.3\n" if line == "*IDN?" else fence(line)
 
-    with pytest.raises(UnknownInstrumentError, match=r"firmware 0.3, which does not know SYST:CAP\?; put newer"):
+    with pytest.raises(UnknownInstrumentError, match=r"firmware 0.3, which does not support SYST:CAP\?; update"):
         Board.open(transport(responder(answer).url, timeout_s=0.2))
     assert not open_outputs._open
 
 
-def test_another_protocol_is_named(board_rig):
+def test_other_protocol_is_refused(board_rig):
     rig = board_rig()
     rig.answer_instead[b"SYST:CAP?"] = b"2,8,4,32,256,3072\n"
     with pytest.raises(UnknownInstrumentError, match="version 2 of the wire protocol"):
@@ -168,33 +168,33 @@ def test_another_protocol_is_named(board_rig):
     assert not open_outputs._open
 
 
-def test_nobody_at_the_other_end(responder, monkeypatch):
+def test_missing_board_is_a_timeout(responder, monkeypatch):
     monkeypatch.setattr(board_module, "START_S", 0.3)
     device = responder(lambda line: None)
-    with pytest.raises(LinkTimeout, match=r"did not answer for 0.3 s; is it a reference board"):
+    with pytest.raises(LinkTimeout, match=r"did not answer for 0.3 s; check that it is a reference board"):
         Board.open(transport(device.url))
     assert device.heard[0] == OFF
 
 
-def test_a_boot_loader_is_waited_for(responder):
-    """It swallows the first questions; then the board starts in the middle of one."""
-    asked = []
+def test_opening_waits_for_the_boot_loader(responder):
+    """The boot loader discards the first queries; then the board starts during a query."""
+    queries = []
 
     def answer(line):
-        asked.append(line)
-        if len(asked) < 5:
+        queries.append(line)
+        if len(queries) < 5:
             return None
         return b"HWLEARN,EDGE CARD,7,1.0\n" if line == "*IDN?" else fence(line)
 
     with pytest.raises(UnknownInstrumentError, match="EDGE CARD"):
         Board.open(transport(responder(answer).url))
-    assert len(asked) >= 5
+    assert len(queries) >= 5
 
 
 # --- sequences ------------------------------------------------------------------------------------
 
 
-def test_a_batch_costs_one_question(opened):
+def test_batch_needs_one_query(opened):
     rig, board = opened()
     board.begin(SESSION)
     rig.heard.clear()
@@ -207,7 +207,7 @@ def test_a_batch_costs_one_question(opened):
     assert bytes(rig.heard).count(b"SEQ:FREE?") == 2
 
 
-def test_sides_are_told_only_when_they_change(opened):
+def test_sides_are_sent_only_when_they_change(opened):
     rig, board = opened()
     rig.heard.clear()
     for sides in (2, 2, 1, 1, 2):
@@ -215,7 +215,7 @@ def test_sides_are_told_only_when_they_change(opened):
     assert bytes(rig.heard).replace(b"\nSYST:ERR?\n", b"|") == b"SEQ:SIDE 1|SEQ:SIDE 2|"
 
 
-def test_a_refused_sequence_says_why_at_once(opened):
+def test_refused_sequence_gives_the_reason_at_once(opened):
     _, board = opened(timeout_s=60.0)
     board.begin(SESSION)
     words = at_midscale(3)
@@ -225,7 +225,7 @@ def test_a_refused_sequence_says_why_at_once(opened):
     assert board.query("SYST:ERR:COUN?") == "0"
 
 
-def test_a_tripped_watchdog_is_cleared_when_something_is_asked_for(opened, caplog):
+def test_tripped_watchdog_is_cleared_by_the_next_sequence(opened, caplog):
     rig, board = opened()
     board.begin(SESSION)
     board.write("SOUR:VOLT 0,0.5")
@@ -234,11 +234,11 @@ def test_a_tripped_watchdog_is_cleared_when_something_is_asked_for(opened, caplo
     assert board.query("SYST:WDOG:TRIP?") == "1"
     status, _ = board.sequence(FREE, at_midscale(2), 1, 1)
     assert not status.any()
-    assert "watchdog made it safe" in caplog.text
+    assert "watchdog switched the outputs off" in caplog.text
     assert board.query("SYST:WDOG:TRIP?;:SYST:ERR:COUN?") == "0;0"
 
 
-def test_a_watchdog_that_cannot_be_cleared_is_an_error(responder):
+def test_watchdog_that_cannot_be_cleared_is_an_error(responder):
     def answers(line):
         if line.endswith("SYST:ERR?"):
             error = b'-240,"Watchdog"\n' if errors.pop(0) else b'0,"No error"\n'
@@ -248,19 +248,19 @@ def test_a_watchdog_that_cannot_be_cleared_is_an_error(responder):
     errors = [True, False, False, True, False]
     link = transport(responder(answers).url)
     board = Board(link, Identity("hwlearn", "REFBOARD", "SN-1", "1.0"))
-    board.capability = Capability.parse("1,8,4,32,256,3072")
+    board.capability = BoardCapability.parse("1,8,4,32,256,3072")
     with pytest.raises(InstrumentError, match="-240"):
         board.sequence(FREE, at_midscale(1), 1, 1)
     open_outputs.unwatch(board)
     link.close()
 
 
-def test_a_board_that_restarted_by_itself_is_set_up_anew_first(opened):
-    """Its limits would be the wide ones of its EEPROM, its edges anywhere."""
+def test_board_that_restarted_must_be_reconnected(opened):
+    """It has the wide limits of its EEPROM and unknown edges."""
     rig, board = opened()
     board.begin(SESSION)
     rig.native.power_on()
-    with pytest.raises(LinkError, match=r"has restarted by itself, .* reconnect"):
+    with pytest.raises(LinkError, match=r"has restarted on its own .* reconnect"):
         board.sequence(FREE, at_midscale(1), 1, 1)
     assert board.needs_reconnect
     board.reconnect()
@@ -268,7 +268,7 @@ def test_a_board_that_restarted_by_itself_is_set_up_anew_first(opened):
     board.sequence(FREE, at_midscale(1), 1, 1)
 
 
-def test_a_spoilt_answer_puts_it_out_of_step_and_back(opened):
+def test_transport_resynchronises_after_a_corrupted_reply(opened):
     rig, board = opened()
     rig.answer_instead[b"SEQ:FREE?"] = b'#14\x00\x00\x00\x01\n0;0,"No error"\n'
     with pytest.raises(GarbledReplyError, match="not a valid reply"):
@@ -276,39 +276,39 @@ def test_a_spoilt_answer_puts_it_out_of_step_and_back(opened):
     rig.answer_instead.clear()
     del rig.heard[:]
     board.sequence(FREE, at_midscale(1), 1, 1)
-    assert b"*ESE" in rig.heard, "it resynchronises first"
+    assert b"*ESE" in rig.heard, "the transport resynchronises first"
     del rig.heard[:]
     board.sequence(FREE, at_midscale(1), 1, 1)
     assert b"*ESE" not in rig.heard
 
 
-def test_a_late_answer_is_not_the_next_ones(opened):
+def test_late_reply_is_not_taken_for_the_next_one(opened):
     rig, board = opened(timeout_s=0.3)
-    rig.lost_after = 20  # the rest of the block never comes
+    rig.lost_after = 20  # the rest of the block is lost
     with pytest.raises(LinkTimeout):
         board.sequence(FREE, at_midscale(100), 1, 1)
     rig.lost_after = None
     assert board.query("*IDN?").startswith("hwlearn,REFBOARD")
 
 
-def test_the_end_of_a_sequence_is_waited_for_as_long_as_it_takes(opened):
+def test_timeout_includes_the_duration_of_the_sequence(opened):
     _, board = opened(timeout_s=1.5)
     board.baud = 1_000_000
     board.begin(replace(SESSION, settle_us=50_000, averages=64))
-    assert board._answer_s(128, 3072, 3, 3) > 1.5 + 128 * 3 * 0.05 + (3072 + 128 * 26) * 1e-5
+    assert board._reply_s(128, 3072, 3, 3) > 1.5 + 128 * 3 * 0.05 + (3072 + 128 * 26) * 1e-5
     board.begin(SESSION)
-    assert board._answer_s(128, 3072, 3, 3) < 2.5
+    assert board._reply_s(128, 3072, 3, 3) < 2.5
 
 
 # --- off ------------------------------------------------------------------------------------------
 
 
-def test_off_in_the_middle_of_a_block_is_sent_again(opened):
+def test_off_is_repeated_after_an_incomplete_block(opened):
     rig, board = opened()
     board.begin(SESSION)
     board.write("SOUR:VOLT 0,0.5")
     assert not rig.is_safe
-    # half a block has left when the program is interrupted
+    # the program is interrupted after half a block
     board.transport._link.write(b"SEQ:FREE? #41602" + bytes(100))
     board.transport._sending = True
     board.halt()
@@ -320,7 +320,7 @@ def test_off_in_the_middle_of_a_block_is_sent_again(opened):
 
 
 def test_off_ends_a_running_sequence(opened):
-    """The bytes of OFF come while the sequence runs: no sample after that is measured."""
+    """OFF arrives while the sequence runs: no later sample is measured."""
     rig, board = opened()
     board.begin(SESSION)
     rig.native.forget_transfers()
@@ -334,7 +334,7 @@ def test_off_ends_a_running_sequence(opened):
     assert not status.any()
 
 
-def test_after_off_nothing_else_goes_out_before_it_is_armed(opened):
+def test_nothing_is_sent_after_off_until_rearm(opened):
     _, board = opened()
     board.halt()
     with pytest.raises(HaltedError, match="switched off"):
@@ -343,7 +343,7 @@ def test_after_off_nothing_else_goes_out_before_it_is_armed(opened):
     board.sequence(FREE, at_midscale(1), 1, 1)
 
 
-def test_closing_a_mute_board_ends_and_says_what_makes_it_safe(board_rig, monkeypatch):
+def test_closing_a_mute_board_is_an_error_that_names_the_watchdog(board_rig, monkeypatch):
     monkeypatch.setattr(board_module, "START_S", 0.3)
     rig = board_rig()
     board = Board.open(transport(rig.address, timeout_s=0.3))
@@ -351,24 +351,24 @@ def test_closing_a_mute_board_ends_and_says_what_makes_it_safe(board_rig, monkey
     board.write("SOUR:VOLT 0,0.5")
     rig.mute = True
     with pytest.raises(
-        OutputsMayBeOnError, match=r"EVERY DAC AND NUDGE SWITCH .* watchdog makes it safe 2 s after"
+        OutputsMayBeOnError, match=r"EVERY DAC AND NUDGE SWITCH .* watchdog switches them off 2 s after"
     ):
         board.close()
-    assert rig.is_safe, "it is mute, not deaf"
+    assert rig.is_safe, "it does not reply, but it receives"
     assert not open_outputs.watched(board)
     board.close()
 
 
-def test_closing_a_board_that_is_gone_ends(board_rig):
+def test_closing_a_disconnected_board_is_an_error_that_names_the_watchdog(board_rig):
     rig = board_rig()
     board = Board.open(transport(rig.address, timeout_s=0.3))
     rig.refuse()
-    with pytest.raises(OutputsMayBeOnError, match="watchdog makes it safe"):
+    with pytest.raises(OutputsMayBeOnError, match="watchdog switches them off"):
         board.close()
     assert not open_outputs.watched(board)
 
 
-def test_reconnecting_makes_it_safe_and_restores_the_session(opened, caplog):
+def test_reconnect_switches_outputs_off_and_restores_the_session(opened, caplog):
     rig, board = opened()
     board.begin(SESSION)
     rig.drop()
@@ -380,7 +380,7 @@ def test_reconnecting_makes_it_safe_and_restores_the_session(opened, caplog):
     assert "connected again" in caplog.text
 
 
-def test_another_board_or_record_in_its_place_is_refused(opened):
+def test_reconnect_refuses_another_board_or_record(opened):
     rig, board = opened()
     rig.provision(replace(PLAIN, serial="T-0009"))
     rig.native.power_on()
@@ -395,7 +395,7 @@ def test_another_board_or_record_in_its_place_is_refused(opened):
     board.reconnect()
 
 
-def test_a_failing_self_test_is_named(opened):
+def test_failed_self_test_is_an_error(opened):
     rig, board = opened()
     rig.answer_instead[b"*TST?"] = b"4\n"
     with pytest.raises(InstrumentError, match="its edges do not answer"):

@@ -1,4 +1,4 @@
-"""However a program that drives the board ends, the board is safe."""
+"""The outputs of the board are switched off on every exit path of a program."""
 
 import os
 import signal
@@ -38,7 +38,7 @@ def started(rig, before, then):
 
 @POSIX
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_every_ending_makes_it_safe_first(board_rig, ending):
+def test_every_exit_path_switches_outputs_off_first(board_rig, ending):
     rig = board_rig(record=PLAIN)
     before, then, code = ENDINGS[ending]
     program = started(rig, before, then)
@@ -51,12 +51,12 @@ def test_every_ending_makes_it_safe_first(board_rig, ending):
 
 @POSIX
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
-def test_a_signal_while_a_batch_is_awaited_makes_it_safe(board_rig, name):
+def test_signal_while_waiting_for_a_batch_switches_outputs_off(board_rig, name):
     number = getattr(signal, name)
     rig = board_rig(record=PLAIN)
     rig.answer_instead[b"SEQ:FREE?"] = b""
     program = started(rig, "", "with smu:\n    smu.measure([[0.5, 0.1, 0.0]])")
-    # the whole question must have left, or OFF rightly comes behind a block that was cut short
+    # the whole query must be sent first: after an incomplete block OFF is delayed
     rig.wait_until(lambda: b"SYST:ERR?\n" in bytes(rig.heard).partition(b"SEQ:FREE? ")[2])
     os.kill(program.pid, number)
     program.communicate(timeout=60)

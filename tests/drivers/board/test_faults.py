@@ -1,4 +1,4 @@
-"""Random faults of the wire: no wrong reading is ever taken, and nothing stays driven."""
+"""Random faults on the wire: no wrong reading is accepted, and no output stays on."""
 
 import random
 from contextlib import suppress
@@ -16,8 +16,8 @@ from hwlearn_drivers.errors import OutputsMayBeOnError
 LIMITS = hl.Limits(voltage=1.0, drop=2.0, nudge=0.3, current=1e-3, conductance=(1.5e-5, 2e-4))
 
 
-def go_wrong(rig, dice):
-    """Let one thing go wrong with what is on its way next."""
+def inject_fault(rig, dice):
+    """Inject one fault into the next messages."""
     kind = dice.choice(["lost", "deaf", "mute", "spoilt", "dropped", "stale", "reset", "tripped"])
     if kind == "lost":
         rig.lost_after = dice.randrange(400)
@@ -41,14 +41,14 @@ def go_wrong(rig, dice):
     return kind
 
 
-def heal(rig):
+def end_fault(rig):
     rig.lost_after = rig.deaf_after = rig.flip = None
     rig.mute = False
     rig.answer_instead.clear()
 
 
 @pytest.mark.parametrize("seed", range(24))
-def test_random_faults(board_rig, seed, monkeypatch):
+def test_random_faults_give_no_wrong_reading(board_rig, seed, monkeypatch):
     monkeypatch.setattr(board_module, "START_S", 0.4)
     dice, rng = random.Random(seed), np.random.default_rng(seed)
     rig = board_rig(record=FLAWED)
@@ -59,16 +59,16 @@ def test_random_faults(board_rig, seed, monkeypatch):
     right = 0
     for _ in range(6):
         x, y = rng.uniform(-0.5, 0.5, (12, 3)), rng.uniform(-0.1, 0.1, (12, 2))
-        kind = go_wrong(rig, dice)
+        kind = inject_fault(rig, dice)
         try:
             phases = network.two_phase(x, hl.TargetError(y), hl.ResistorNudge(0.25, 1e-4))
         except HwlearnError:
-            heal(rig)
+            end_fault(rig)
             rig.wait_until(lambda: rig.is_safe)
             network.reconnect()
             assert rig.native.edge_codes().tolist() == edges
             phases = network.two_phase(x, hl.TargetError(y), hl.ResistorNudge(0.25, 1e-4))
-        heal(rig)
+        end_fault(rig)
         true = rig.model.solve(x)[:, graph().outputs]
         np.testing.assert_allclose(phases.free.voltages, true, atol=2e-4, err_msg=kind)
         pushed = phases.plus.voltages - phases.minus.voltages

@@ -1,4 +1,7 @@
-"""A network on the reference board: its own firmware, a circuit it cannot tell from a real one, a real wire."""
+"""A network on the reference board: real firmware, a simulated circuit and a real wire.
+
+One file because all tests share the bench of one board and one batch of samples.
+"""
 
 import contextlib
 import time
@@ -27,7 +30,7 @@ NUDGE = hl.ResistorNudge(0.5, 1e-4)
 
 @pytest.fixture
 def bench(board_rig):
-    """Open a bench: the network, and the rig with the board behind it."""
+    """Return a function that opens a bench: the network, and the rig of its board."""
     networks = []
 
     def make(limits=LIMITS, record=FLAWED, timeout=5.0, rig=None, **settings):
@@ -54,11 +57,11 @@ def free(rig, x):
     return rig.model.solve(x)[:, rig.topology.outputs]
 
 
-# --- what it measures -----------------------------------------------------------------------------
+# --- measurements ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("settings", [{}, TWISTED], ids=["straight", "twisted"])
-def test_every_phase_reads_what_the_circuit_does(bench, batch, settings):
+def test_every_phase_reads_the_voltages_of_the_circuit(bench, batch, settings):
     network, rig = bench(**settings)
     x, y, g = batch
     network.program(g)
@@ -76,7 +79,7 @@ def test_every_phase_reads_what_the_circuit_does(bench, batch, settings):
     assert rig.is_safe
 
 
-def test_the_board_and_the_host_find_the_same_nudges(bench, batch):
+def test_board_and_host_compute_the_same_nudges(bench, batch):
     network, rig = bench(**TWISTED)
     x, y, g = batch
     network.program(g)
@@ -93,25 +96,25 @@ def test_the_board_and_the_host_find_the_same_nudges(bench, batch):
     assert by_board.strength.tolist() == by_host.strength.tolist() == [0.5] * 20
 
 
-def test_the_driver_knows_the_very_code_that_the_board_applied(bench, batch, mocker):
-    """The current behind the resistor follows from it, without the error of one code."""
+def test_driver_computes_the_code_that_the_board_applied(bench, batch, mocker):
+    """Therefore the current through the resistor is known without the error of one code."""
     network, rig = bench(**TWISTED)
     network.program(batch[2])
     x, y = batch[0][:1], batch[1][:1]
     seen = mocker.spy(network._codes.nudges.__class__, "dac_volts")
     network.two_phase(x, hl.TargetError(y), NUDGE, symmetric=False)
-    told = np.asarray(seen.call_args.args[1])[0]
+    computed = np.asarray(seen.call_args.args[1])[0]
     loads = []
     move = rig.native.set_transfer
     mocker.patch.object(rig.native, "set_transfer", lambda *a: (loads.append(rig.native.dac_codes()), move(*a)))
     rig.native.forget_transfers()
     network.two_phase(x, hl.TargetError(y), NUDGE, symmetric=False)
-    applied = loads[-1]  # asked for when the switches had closed
+    applied = loads[-1]  # read when the switches had closed
     for channel in (3, 1):
-        assert told[channel] == applied[8 + channel] != 32768
+        assert computed[channel] == applied[8 + channel] != 32768
 
 
-def test_one_side_alone(bench, batch):
+def test_one_sided_phase_equals_that_of_both_sides(bench, batch):
     network, _ = bench()
     x, y, g = batch
     network.program(g)
@@ -122,7 +125,7 @@ def test_one_side_alone(bench, batch):
         np.testing.assert_allclose(one.plus.voltages, both.plus.voltages, atol=CLOSE)
 
 
-def test_batches_longer_than_a_block(bench, batch):
+def test_batch_longer_than_a_block_is_split(bench, batch):
     network, rig = bench()
     network.program(batch[2])
     rng = np.random.default_rng(2)
@@ -137,7 +140,7 @@ def test_batches_longer_than_a_block(bench, batch):
     assert network.measure(np.zeros((0, 3))).voltages.shape == (0, 2)
 
 
-def test_nan_in_a_drive_leaves_that_output_floating(bench, batch):
+def test_nan_in_a_drive_leaves_the_output_floating(bench, batch):
     network, rig = bench(**TWISTED)
     x, _, g = batch
     network.program(g)
@@ -149,7 +152,7 @@ def test_nan_in_a_drive_leaves_that_output_floating(bench, batch):
     np.testing.assert_allclose(read.voltages, expected, atol=3 * CLOSE)
 
 
-def test_a_reading_at_the_end_of_the_range_is_marked(bench, batch, mocker):
+def test_reading_at_the_end_of_the_range_is_marked(bench, batch, mocker):
     network, _ = bench()
     readings = np.full((2, 1, 4), 32000, dtype=np.uint16)
     readings[0, 0, 1], readings[1, 0, 0] = 0xFFFF, 0
@@ -158,7 +161,7 @@ def test_a_reading_at_the_end_of_the_range_is_marked(bench, batch, mocker):
     assert network.measure(batch[0][:2]).saturated.tolist() == [[False, True], [True, False]]
 
 
-def test_it_learns_on_the_board(bench):
+def test_network_learns_on_the_board(bench):
     rng = np.random.default_rng(3)
     x = rng.uniform(-0.6, 0.6, (16, 3))
     teacher = np.exp(rng.uniform(np.log(2e-5), np.log(1.5e-4), 14))
@@ -185,23 +188,23 @@ def test_edges_take_the_nearest_code_within_the_limits(bench, batch):
         assert (reached <= LIMITS.conductance[1]).all()
     low, high = network.edges.codes
     assert rig.do("SOUR:LIM:EDGE?").decode() == f"{low},{high}\n"
-    assert (rig.native.edge_codes()[:18] == high).all(), "unused edges stand at the highest resistance allowed"
+    assert (rig.native.edge_codes()[:18] == high).all(), "unused edges have the highest resistance allowed"
     before = rig.native.edge_codes()
     with pytest.raises(LimitError, match=r"outside limits\.conductance"):
         network.program(np.full(14, 1e-3))
     assert rig.native.edge_codes().tolist() == before.tolist()
 
 
-def test_conductances_that_no_code_makes_are_refused(bench):
+def test_conductance_limits_outside_the_range_of_codes_are_refused(bench):
     for wrong in ((1e-6, 1e-4), (1.5e-5, 0.1)):
-        with pytest.raises(SetupError, match=r"the edges of REFBOARD .* make .* but limits\.conductance is"):
+        with pytest.raises(SetupError, match=r"the edges of REFBOARD .* have .* but limits\.conductance is"):
             bench(replace(LIMITS, conductance=wrong))
     record = replace(FLAWED, edge_low=100)
-    with pytest.raises(SetupError, match=r"make .* but limits\.conductance"):
+    with pytest.raises(SetupError, match=r"have .* but limits\.conductance"):
         bench(record=record)
 
 
-def test_an_edge_that_does_not_take_its_code_has_failed(bench, batch, mocker):
+def test_edge_that_does_not_take_its_code_has_failed(bench, batch, mocker):
     network, _ = bench()
     network.program(batch[2])
     codes = network.board.read_codes()
@@ -212,10 +215,10 @@ def test_an_edge_that_does_not_take_its_code_has_failed(bench, batch, mocker):
     mocker.stopall()
 
 
-# --- what is refused ------------------------------------------------------------------------------
+# --- refused requests -----------------------------------------------------------------------------
 
 
-def test_what_lies_outside_the_limits_never_reaches_the_wire(bench, batch):
+def test_request_outside_the_limits_is_not_sent(bench, batch):
     network, rig = bench(replace(LIMITS, drop=1.1))
     x, y, _ = batch
     before = len(rig.heard)
@@ -231,7 +234,7 @@ def test_what_lies_outside_the_limits_never_reaches_the_wire(bench, batch):
 
 
 @pytest.mark.parametrize("kappa", [9e-5, 1.02e-4])
-def test_another_nudge_resistor_than_the_boards_is_refused(bench, batch, kappa):
+def test_other_nudge_conductance_is_refused(bench, batch, kappa):
     network, rig = bench()
     x, y, _ = batch
     nudge = hl.ResistorNudge(0.5, kappa)
@@ -240,7 +243,7 @@ def test_another_nudge_resistor_than_the_boards_is_refused(bench, batch, kappa):
     assert b"#" not in bytes(rig.heard)
 
 
-def test_a_fixed_strength_beyond_the_limit_is_refused_before_the_nudge(bench, batch):
+def test_fixed_strength_above_the_limit_is_refused_before_the_nudge(bench, batch):
     network, rig = bench()
     x, y, g = batch
     network.program(g)
@@ -249,36 +252,34 @@ def test_a_fixed_strength_beyond_the_limit_is_refused_before_the_nudge(bench, ba
     assert b"SEQ:NUDG?" not in bytes(rig.heard)
 
 
-def test_samples_that_the_board_did_not_nudge_are_skipped(bench, batch):
+def test_samples_that_the_board_refuses_to_nudge_are_skipped(bench, batch):
     network, rig = bench()
     x, y, g = batch
     network.program(g)
     phases = network.two_phase(x, hl.TargetError(y), hl.ResistorNudge(1.0, 1e-4))
-    asked = np.abs(free(rig, x) - y).max(axis=1)
+    distance = np.abs(free(rig, x) - y).max(axis=1)
     assert phases.skipped.any()
     assert not phases.skipped.all()
-    clear = np.abs(asked - 0.3) > 1e-3
-    assert (phases.skipped == (asked > 0.3))[clear].all()
+    clear = np.abs(distance - 0.3) > 1e-3
+    assert (phases.skipped == (distance > 0.3))[clear].all()
     for part in (phases.plus, phases.minus):
         np.testing.assert_array_equal(part.voltages[phases.skipped], phases.free.voltages[phases.skipped])
         assert (part.output_currents[phases.skipped] == 0).all()
     assert network.measurements == 20 + 2 * int((~phases.skipped).sum())
 
 
-def test_a_drive_too_far_from_the_free_output_is_refused_by_the_board(bench, batch):
+def test_drive_too_far_from_the_free_output_is_refused_by_the_board(bench, batch):
     network, rig = bench()
     x, _, g = batch
     network.program(g)
     volts = free(rig, x) + 0.1
     volts[7] += 0.3
-    with pytest.raises(
-        LimitError, match=r"did not nudge sample 7: its drive is farther than limits\.nudge = 300 mV"
-    ):
+    with pytest.raises(LimitError, match=r"did not nudge sample 7: its drive is more than limits\.nudge = 300 mV"):
         network.measure(x, hl.OutputDrive.resistor(volts, 1e-4))
     assert rig.is_safe
 
 
-def test_automatic_strengths_stay_within_what_the_board_accepts(bench, batch):
+def test_auto_strengths_are_accepted_by_the_board(bench, batch):
     sigma = 2e-3
     network, rig = bench(voltage_sigma=sigma)
     x, y, g = batch
@@ -291,13 +292,13 @@ def test_automatic_strengths_stay_within_what_the_board_accepts(bench, batch):
         assert (phases.strength * np.abs(phases.error).max(axis=1) < 0.3).all()
 
 
-def test_a_nudge_limit_that_drowns_in_noise_is_refused(bench):
-    with pytest.raises(SetupError, match=r"limits\.nudge = 1 mV is lost in the readings"):
+def test_nudge_limit_below_the_noise_is_refused(bench):
+    with pytest.raises(SetupError, match=r"limits\.nudge = 1 mV is below the read noise"):
         bench(replace(LIMITS, nudge=1e-3), voltage_sigma=1e-3)
 
 
-def test_limits_that_the_board_does_not_know_are_kept_by_the_host(bench, batch):
-    """What the board may choose could break them, so the host chooses."""
+def test_limits_unknown_to_the_board_are_kept_by_the_host(bench, batch):
+    """If nudges of the board could exceed them, the host computes the nudges."""
     x, y, g = batch
     network, rig = bench(replace(LIMITS, drop=1.3))
     network.program(g)
@@ -318,7 +319,7 @@ def test_limits_that_the_board_does_not_know_are_kept_by_the_host(bench, batch):
     [(1e-5, 0.0, False), (9.0, 0.0, True), (0.5, 3.0, True)],
     ids=["weak", "strong", "far"],
 )
-def test_what_the_board_cannot_be_told_the_host_does(bench, batch, strength, target, refused):
+def test_host_computes_nudges_that_the_board_cannot(bench, batch, strength, target, refused):
     network, rig = bench()
     x, y, g = batch
     network.program(g)
@@ -331,10 +332,10 @@ def test_what_the_board_cannot_be_told_the_host_does(bench, batch, strength, tar
     assert (b"SEQ:NUDG?" in bytes(rig.heard)) != refused
 
 
-# --- what may happen on the way -------------------------------------------------------------------
+# --- faults ---------------------------------------------------------------------------------------
 
 
-def test_a_cable_pulled_in_the_middle_of_a_batch(bench, batch):
+def test_disconnect_during_a_batch(bench, batch):
     network, rig = bench(timeout=1.0)
     x, y, g = batch
     network.program(g)
@@ -353,12 +354,12 @@ def test_a_cable_pulled_in_the_middle_of_a_batch(bench, batch):
         network.measure(x)
     rig.do("EDGE:CODE 3,77")
     network.reconnect()
-    assert rig.native.edge_codes().tolist() == codes.tolist(), "edges are put back"
+    assert rig.native.edge_codes().tolist() == codes.tolist(), "edges are restored"
     np.testing.assert_allclose(network.measure(x).voltages, free(rig, x), atol=CLOSE)
     assert not network.two_phase(x, hl.TargetError(y), NUDGE).skipped.all()
 
 
-def test_a_board_that_falls_silent_in_a_batch_is_made_safe(bench, batch):
+def test_outputs_are_switched_off_if_the_board_stops_replying(bench, batch):
     network, rig = bench(timeout=0.4)
     rig.lost_after = 300
     began = time.monotonic()
@@ -373,7 +374,7 @@ def test_a_board_that_falls_silent_in_a_batch_is_made_safe(bench, batch):
 
 
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_while_waiting_for_a_batch_makes_it_safe(bench, batch, mocker, kind):
+def test_interrupt_while_waiting_for_a_batch_switches_outputs_off(bench, batch, mocker, kind):
     network, rig = bench()
     mocker.patch.object(type(network.board.transport._link), "read_exactly", side_effect=kind)
     with pytest.raises(kind):
@@ -385,19 +386,19 @@ def test_an_interrupt_while_waiting_for_a_batch_makes_it_safe(bench, batch, mock
     np.testing.assert_allclose(network.measure(batch[0]).voltages, free(rig, batch[0]), atol=CLOSE)
 
 
-def test_a_pause_with_something_driven_ends_safe_and_the_next_batch_goes_on(bench, batch, caplog):
+def test_watchdog_switches_outputs_off_in_a_pause_and_the_next_batch_continues(bench, batch, caplog):
     network, rig = bench(watchdog=0.5)
     network.board.write("SOUR:VOLT 7,0.5")
     rig.advance(0.6)
     rig.wait_until(lambda: rig.is_safe)
     np.testing.assert_allclose(network.measure(batch[0]).voltages, free(rig, batch[0]), atol=CLOSE)
-    assert caplog.text.count("watchdog made it safe") == 1
+    assert caplog.text.count("watchdog switched the outputs off") == 1
 
 
 @pytest.mark.parametrize(
     ("bit", "words"), [(NOT_MEASURED, "sample 1, then the sequence was ended"), (SILENT, "its ADC did not answer")]
 )
-def test_what_the_status_says_went_wrong(bench, batch, mocker, bit, words):
+def test_status_of_a_failed_sequence_is_an_error(bench, batch, mocker, bit, words):
     network, rig = bench()
     status = np.array([0, bit | NOT_MEASURED if bit == SILENT else bit], dtype=np.uint16)
     mocker.patch.object(
@@ -409,7 +410,7 @@ def test_what_the_status_says_went_wrong(bench, batch, mocker, bit, words):
     rig.wait_until(lambda: bytes(rig.heard).endswith(OFF.encode() + b"\n"))
 
 
-def test_an_edge_block_that_is_refused_makes_it_safe(bench, batch):
+def test_refused_edge_block_switches_outputs_off(bench, batch):
     network, rig = bench()
     rig.do("SOUR:LIM:EDGE 40,41")
     with pytest.raises(InstrumentError, match="-222"):
@@ -417,7 +418,7 @@ def test_an_edge_block_that_is_refused_makes_it_safe(bench, batch):
     assert network.board.transport.halted
 
 
-def test_after_reconnecting_another_board_is_not_trusted(bench, batch):
+def test_reconnect_refuses_another_board(bench, batch):
     network, rig = bench()
     network.program(batch[2])
     rig.provision(replace(PLAIN, serial="T-0009"))
@@ -429,7 +430,7 @@ def test_after_reconnecting_another_board_is_not_trusted(bench, batch):
     network.reconnect()
 
 
-def test_the_wire_log_ends_with_the_network(bench, tmp_path):
+def test_wire_log_is_closed_with_the_network(bench, tmp_path):
     log = tmp_path / "wire.txt"
     network, rig = bench(wire_log=log)
     network.measure(np.zeros((1, 3)))
@@ -440,7 +441,7 @@ def test_the_wire_log_ends_with_the_network(bench, tmp_path):
     assert text.rstrip().endswith("closed")
 
 
-def test_unused_inputs_stay_at_zero_volts(bench):
+def test_unused_inputs_stay_at_0_V(bench):
     network, rig = bench(**TWISTED)
     network.measure([[0.5, 0.5, 0.5]])
     sent = bytes(rig.heard).partition(b"SEQ:FREE? #218")[2][:18]

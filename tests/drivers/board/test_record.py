@@ -1,4 +1,4 @@
-"""The calibration record: 338 bytes, exactly as the reference card has them."""
+"""The calibration record: 338 bytes, as specified in firmware/README.md."""
 
 import struct
 
@@ -34,13 +34,13 @@ def records(draw):
 
 
 @given(records())
-def test_a_record_comes_back_as_it_went(record):
+def test_record_is_decoded_as_encoded(record):
     data = record.encode()
     assert len(data) == RECORD_BYTES
     assert BoardRecord.decode(data) == record
 
 
-def test_every_value_stands_where_the_card_says():
+def test_every_value_has_its_specified_address():
     data = BoardRecord(
         "SN-7",
         2_000_000,
@@ -66,7 +66,7 @@ def test_every_value_stands_where_the_card_says():
 
 
 @given(records(), st.integers(0, 8 * RECORD_BYTES - 1))
-def test_no_flipped_bit_passes(record, bit):
+def test_any_flipped_bit_is_detected(record, bit):
     data = bytearray(record.encode())
     data[bit // 8] ^= 1 << bit % 8
     with pytest.raises(GarbledReplyError):
@@ -80,26 +80,26 @@ def sealed(body):
 @pytest.mark.parametrize(
     ("at", "value", "kind", "words"),
     [
-        (0, b"\x00\x00", GarbledReplyError, "no calibration record"),
-        (2, b"\x02", GarbledReplyError, "no calibration record of layout 1"),
+        (0, b"\x00\x00", GarbledReplyError, "not a calibration record"),
+        (2, b"\x02", GarbledReplyError, "not a calibration record of layout 1"),
         (4, b"A B", SetupError, "serial number"),
         (16, bytes(4), SetupError, "voltage limit"),
         (20, bytes(4), SetupError, "nudge limit"),
         (24, b"\xff\x00", SetupError, "highest edge code"),
-        (26, b"\x01", GarbledReplyError, "no calibration record"),
+        (26, b"\x01", GarbledReplyError, "not a calibration record"),
         (28, struct.pack("<h", 30_001), SetupError, "gain error"),
         (124, bytes(4), SetupError, "nudge resistor"),
         (140, bytes(4), SetupError, "an edge's resistance"),
     ],
 )
-def test_what_a_board_would_not_take_is_no_record(at, value, kind, words):
+def test_invalid_value_in_a_record_is_refused(at, value, kind, words):
     body = bytearray(BoardRecord("SN-7", 2_000_000, 500_000).encode()[:-2])
     body[at : at + len(value)] = value
     with pytest.raises(kind, match=words):
         BoardRecord.decode(sealed(body))
 
 
-def test_a_piece_of_a_record_is_none():
+def test_incomplete_record_is_refused():
     with pytest.raises(GarbledReplyError, match="338 bytes, got 337"):
         BoardRecord.decode(BoardRecord("SN-7", 1, 1).encode()[:-1])
 
@@ -121,6 +121,6 @@ def test_a_piece_of_a_record_is_none():
         {"generation": 256},
     ],
 )
-def test_no_record_is_made_of_values_that_no_board_takes(wrong):
+def test_record_of_invalid_values_is_refused(wrong):
     with pytest.raises(SetupError):
         BoardRecord(**({"serial": "SN-7", "volts_uV": 2_000_000, "nudge_uV": 500_000} | wrong))
