@@ -13,6 +13,8 @@ def lazy_names(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return the module functions ``__getattr__`` and ``__dir__`` of a package that imports its names lazily.
 
+    Assign them under ``if not TYPE_CHECKING``. A type checker that sees ``__getattr__`` accepts every name.
+
     Parameters
     ----------
     package : str

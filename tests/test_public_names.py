@@ -32,6 +32,15 @@ def test_lazy_names_are_those_of_the_type_checker(name):
         assert public in vars(package)  # stored, so that the second access costs nothing
 
 
+@pytest.mark.parametrize("name", PACKAGES)
+def test_type_checkers_do_not_see_a_getattr_that_accepts_every_name(name):
+    tree = ast.parse(Path(importlib.import_module(name).__file__).read_text(encoding="utf-8"))
+    hidden = next(node for node in tree.body if isinstance(node, ast.If) and isinstance(node.test, ast.UnaryOp))
+    assert ast.unparse(hidden.test) == "not TYPE_CHECKING"
+    assert "__getattr__" in ast.unparse(hidden)
+    assert "__getattr__" not in "".join(ast.unparse(node) for node in tree.body if node is not hidden)
+
+
 def test_star_import_hands_on_every_public_name():
     names = {}
     exec("from hwlearn import *", names)

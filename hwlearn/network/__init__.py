@@ -30,13 +30,21 @@ __all__ = [
     "WrappedNetwork",
 ]
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "hwlearn.network.backend": ["Backend", "Seeded", "SwitchesOff"],
-        "hwlearn.network.limits": ["Limits"],
-        "hwlearn.network.network": ["ErrorSignal", "Network", "Programmed", "Readout", "TargetError", "TwoPhase"],
-        "hwlearn.network.nudges": ["ClampNudge", "CurrentNudge", "Nudge", "OutputDrive", "ResistorNudge"],
-        "hwlearn.network.wrapped": ["WrappedNetwork"],
-    },
-)
+if not TYPE_CHECKING:  # a type checker must refuse names that do not exist
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "hwlearn.network.backend": ["Backend", "Seeded", "SwitchesOff"],
+            "hwlearn.network.limits": ["Limits"],
+            "hwlearn.network.network": [
+                "ErrorSignal",
+                "Network",
+                "Programmed",
+                "Readout",
+                "TargetError",
+                "TwoPhase",
+            ],
+            "hwlearn.network.nudges": ["ClampNudge", "CurrentNudge", "Nudge", "OutputDrive", "ResistorNudge"],
+            "hwlearn.network.wrapped": ["WrappedNetwork"],
+        },
+    )

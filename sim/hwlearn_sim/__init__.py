@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Imperfections", "KirchhoffTwin", "PlacedBoard", "PlacedCard", "PlacedSmu", "VirtualBench"]
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "hwlearn_sim.bench.bench": ["VirtualBench"],
-        "hwlearn_sim.devices.imperfections": ["Imperfections"],
-        "hwlearn_sim.placed": ["PlacedBoard", "PlacedCard", "PlacedSmu"],
-        "hwlearn_sim.twin.twin": ["KirchhoffTwin"],
-    },
-)
+if not TYPE_CHECKING:  # a type checker must refuse names that do not exist
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "hwlearn_sim.bench.bench": ["VirtualBench"],
+            "hwlearn_sim.devices.imperfections": ["Imperfections"],
+            "hwlearn_sim.placed": ["PlacedBoard", "PlacedCard", "PlacedSmu"],
+            "hwlearn_sim.twin.twin": ["KirchhoffTwin"],
+        },
+    )

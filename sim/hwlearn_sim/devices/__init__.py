@@ -39,20 +39,21 @@ __all__ = [
     "read_pulse_data",
 ]
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "hwlearn_sim.devices.array": ["DeviceArray"],
-        "hwlearn_sim.devices.digipot": ["Digipots"],
-        "hwlearn_sim.devices.failing": ["Failing"],
-        "hwlearn_sim.devices.fits.fitting": ["FittedLaw"],
-        "hwlearn_sim.devices.fits.measured": ["PulseData", "read_pulse_data"],
-        "hwlearn_sim.devices.fits.soft_bounds": ["fit_soft_bounds"],
-        "hwlearn_sim.devices.fits.vteam": ["fit_vteam"],
-        "hwlearn_sim.devices.iv": ["SinhIV"],
-        "hwlearn_sim.devices.model": ["DeviceModel"],
-        "hwlearn_sim.devices.programmed": ["Devices"],
-        "hwlearn_sim.devices.soft_bounds": ["SoftBounds", "SoftBoundsLaw"],
-        "hwlearn_sim.devices.vteam": ["Vteam", "VteamLaw"],
-    },
-)
+if not TYPE_CHECKING:  # a type checker must refuse names that do not exist
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "hwlearn_sim.devices.array": ["DeviceArray"],
+            "hwlearn_sim.devices.digipot": ["Digipots"],
+            "hwlearn_sim.devices.failing": ["Failing"],
+            "hwlearn_sim.devices.fits.fitting": ["FittedLaw"],
+            "hwlearn_sim.devices.fits.measured": ["PulseData", "read_pulse_data"],
+            "hwlearn_sim.devices.fits.soft_bounds": ["fit_soft_bounds"],
+            "hwlearn_sim.devices.fits.vteam": ["fit_vteam"],
+            "hwlearn_sim.devices.iv": ["SinhIV"],
+            "hwlearn_sim.devices.model": ["DeviceModel"],
+            "hwlearn_sim.devices.programmed": ["Devices"],
+            "hwlearn_sim.devices.soft_bounds": ["SoftBounds", "SoftBoundsLaw"],
+            "hwlearn_sim.devices.vteam": ["Vteam", "VteamLaw"],
+        },
+    )
