@@ -1,4 +1,4 @@
-"""What a plugin registers in the entry-point group ``hwlearn.backends``: how settings become a network."""
+"""`Backend`: protocol of the plugins in the entry-point group ``hwlearn.backends``."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from hwlearn.network.network import Network
 
 
 class Backend(Protocol):
-    """A kind of network: the schema of its settings, and how to open it.
+    """A kind of network: the schema of its settings, and a function that opens it.
 
-    `SwitchesOff` and `Seeded` are further methods that a backend has where they apply.
+    A backend also implements `SwitchesOff` or `Seeded` if they apply to it.
     """
 
     Settings: type[BaseModel]
     """Schema of the ``[backend]`` table without ``kind``."""
 
     def open(self, settings: Any, topology: Topology, limits: Limits) -> Network:
-        """Open the network that the settings describe, with all outputs off.
+        """Return the network of the settings, with all outputs off.
 
         Parameters
         ----------
         settings : Settings
-            The checked table.
+            Validated ``[backend]`` table.
         topology : Topology
-            The graph of the bench.
+            Graph of the bench.
         limits : Limits
             Hard limits of the bench.
         """
@@ -36,15 +36,15 @@ class Backend(Protocol):
 
 @runtime_checkable
 class SwitchesOff(Protocol):
-    """A backend whose outputs can stay on when a process has ended: all real hardware."""
+    """A backend whose outputs can stay on after a process has ended: all real hardware."""
 
     def off(self, settings: Any) -> None:
-        """Send OFF to every output, write-only: nothing is read first."""
+        """Send OFF to every output, write-only and without a query."""
 
 
 @runtime_checkable
 class Seeded(Protocol):
-    """A backend that draws random numbers: a simulation."""
+    """A backend that uses random numbers, as simulations do."""
 
     seed_key: str
-    """The settings key that takes the seed."""
+    """Settings key of the seed."""

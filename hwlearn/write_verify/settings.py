@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 from hwlearn.device_access.limits import PulseLimits
 from hwlearn.errors import SetupError
@@ -36,10 +37,12 @@ class WriteSettings:
     read_voltage: float | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.tolerance < 1:
-            raise SetupError(f"tolerance is {self.tolerance}; it must be between 0 and 1")
-        if int(self.most_pulses) != self.most_pulses or self.most_pulses < 1:
-            raise SetupError(f"most_pulses is {self.most_pulses}; it must be a whole number of at least 1")
+        tolerance: object = self.tolerance
+        if isinstance(tolerance, bool) or not isinstance(tolerance, Real) or not 0 < self.tolerance < 1:
+            raise SetupError(f"tolerance is {tolerance!r}; it must be a number between 0 and 1")
+        pulses: object = self.most_pulses
+        if isinstance(pulses, bool) or not isinstance(pulses, Integral) or self.most_pulses < 1:
+            raise SetupError(f"most_pulses is {pulses!r}; it must be a whole number of at least 1")
 
     def schedule_within(self, limits: PulseLimits) -> PulseSchedule:
         """Return the schedule after a check against the limits.

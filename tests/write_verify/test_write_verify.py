@@ -102,7 +102,8 @@ def test_invalid_request_is_refused_before_any_reading(arguments, error):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"tolerance": 0.0}, {"tolerance": np.nan}, {"most_pulses": 0}, {"most_pulses": 1.5}]
+    "wrong",
+    [{"tolerance": 0.0}, {"tolerance": np.nan}, {"tolerance": "1 %"}, {"most_pulses": 0}, {"most_pulses": np.nan}],
 )
 def test_invalid_settings_are_refused_by_name(wrong):
     with pytest.raises(SetupError, match=next(iter(wrong))):
