@@ -45,7 +45,7 @@ def rate(measure: Callable[[], None], batches: int) -> float:
     """Return samples a second, the best of several runs."""
     measure()
     best = 0.0
-    for _ in range(6):
+    for _ in range(4):
         began = time.perf_counter()
         for _ in range(batches):
             measure()
@@ -58,10 +58,10 @@ def rate(measure: Callable[[], None], batches: int) -> float:
 def test_two_phase_samples_over_a_pseudo_terminal(benchmark, nudge, symmetric):
     settings = VirtualBoardSettings(wire="pty", device_spread=0.1, read_noise=1e-4)
     twin = KirchhoffTwin(CROSSBAR, LIMITS, Imperfections(device_spread=0.1, read_noise_V=1e-4), edge_law=EDGE_LAW)
-    in_process = rate(batch(twin, NUDGES[nudge], symmetric), 10)
+    in_process = rate(batch(twin, NUDGES[nudge], symmetric), 2)
     with VirtualBoardBackend().open(settings, CROSSBAR, LIMITS) as network:
         measure = batch(network, NUDGES[nudge], symmetric)
-        over_wire = rate(measure, 20)
+        over_wire = rate(measure, 4)
         benchmark.pedantic(measure, rounds=20)
     sides = "symmetric" if symmetric else "one-sided"
     print(

@@ -22,7 +22,7 @@ def relative(a, b):
 
 
 @pytest.fixture(params=MIXES)
-def bent(request, small, wide_limits):
+def nonlinear(request, small, wide_limits):
     """A network of nonlinear elements, its model, samples, and the exact gradient of the mean-square cost."""
     top, g, x, y = small
     model = hl.Kirchhoff(top.with_elements(MIXES[request.param](top.n_edges)), g)
@@ -32,8 +32,8 @@ def bent(request, small, wide_limits):
     return twin, model, x, y, error, model.gradient(x, error)
 
 
-def test_an_ideal_twin_is_its_model(bent):
-    twin, model, x, _, _, _ = bent
+def test_an_ideal_twin_is_its_model(nonlinear):
+    twin, model, x, _, _, _ = nonlinear
     V = model.solve(x)
     readout = twin.measure(x)
     np.testing.assert_array_equal(readout.nodes, V)
@@ -57,8 +57,8 @@ def test_an_ideal_twin_is_its_model(bent):
     ],
     ids=["current", "clamp", "impedance clamp", "resistor"],
 )
-def test_small_nudges_find_what_their_formula_says(bent, nudge, readout):
-    twin, model, x, y, e, _ = bent
+def test_small_nudges_find_what_their_formula_says(nonlinear, nudge, readout):
+    twin, model, x, y, e, _ = nonlinear
     Z = model.output_impedance(x)
     if nudge.kind == "resistor":
         error = np.linalg.solve(np.eye(Z.shape[-1]) / KAPPA + Z, e[:, :, None])[:, :, 0]
@@ -71,9 +71,9 @@ def test_small_nudges_find_what_their_formula_says(bent, nudge, readout):
 
 
 @pytest.mark.parametrize("nudge", [hl.CurrentNudge(), hl.ClampNudge(metric="impedance")], ids=["current", "clamp"])
-def test_automatic_nudges_stay_small(bent, nudge):
+def test_automatic_nudges_stay_small(nonlinear, nudge):
     """The limits allow volts; a quarter of V0 or nVt keeps the bias at the percent."""
-    twin, model, x, y, _, exact = bent
+    twin, model, x, y, _, exact = nonlinear
     phases = twin.two_phase(x, hl.MSE().signal(y), nudge.bound(model.output_impedance(x), model.scale_V))
     moved = np.abs(phases.plus.voltages - phases.free.voltages).max()
     assert 0.1 * SMALL_MOVE * model.scale_V < moved <= 1.01 * SMALL_MOVE * model.scale_V
@@ -91,29 +91,29 @@ def test_automatic_nudges_of_resistors_are_as_large_as_ever(small, ideal_twin):
     np.testing.assert_array_equal(a.strength, b.strength)
 
 
-def test_analytic_is_exact(bent):
-    twin, model, x, y, _, exact = bent
+def test_analytic_is_exact(nonlinear):
+    twin, model, x, y, _, exact = nonlinear
     assert relative(hl.Analytic().gradient(hl.GradientRequest(twin, model, x, y, hl.MSE())).values, exact) < 1e-8
 
 
-def test_computed_nudges_agree_with_measured_ones(bent):
-    twin, model, x, y, _, exact = bent
+def test_computed_nudges_agree_with_measured_ones(nonlinear):
+    twin, model, x, y, _, exact = nonlinear
     for nudge in (hl.CurrentNudge(1e-7), hl.ResistorNudge(1e-3, kappa=1e-9)):
         scale = 1e-9 if nudge.kind == "resistor" else 1.0
         found = hl.GEP(nudge, nudged="computed").gradient(hl.GradientRequest(twin, model, x, y, hl.MSE()))
         assert relative(found.values / scale, exact) < 1e-3
 
 
-def test_spsa_points_downhill(bent):
-    twin, model, x, y, _, exact = bent
-    found = (
-        hl.SPSA(perturbation=1e-3, repeats=300).gradient(hl.GradientRequest(twin, model, x, y, hl.MSE())).values
-    )
+def test_spsa_points_downhill(nonlinear):
+    twin, model, x, y, e, _ = nonlinear
+    request = hl.GradientRequest(twin, model, x[:2], y[:2], hl.MSE())
+    # in 30 dimensions, the mean of 120 random directions makes a cosine of about sqrt(120 / 150)
+    found, exact = hl.SPSA(perturbation=1e-3, repeats=120).gradient(request).values, model.gradient(x[:2], e[:2])
     assert found @ exact / np.linalg.norm(found) / np.linalg.norm(exact) > 0.8
 
 
-def test_samples_without_an_error_are_skipped_and_the_others_keep_their_impedance(bent):
-    twin, model, x, y, e, _ = bent
+def test_samples_without_an_error_are_skipped_and_the_others_keep_their_impedance(nonlinear):
+    twin, model, x, y, e, _ = nonlinear
     reached = y.copy()
     reached[[0, 2]] = model.solve(x)[[0, 2]][:, model.topology.outputs]
     kept = np.setdiff1d(np.arange(len(x)), [0, 2])
@@ -123,8 +123,8 @@ def test_samples_without_an_error_are_skipped_and_the_others_keep_their_impedanc
     assert relative(found.values, model.gradient(x[kept], e[kept]) * len(kept) / len(x)) < 1e-4
 
 
-def test_sensitivities_are_how_far_outputs_move(bent):
-    _, model, x, _, _, _ = bent
+def test_sensitivities_are_how_far_outputs_move(nonlinear):
+    _, model, x, _, _, _ = nonlinear
     moved = sensitivities(model, x)
     for edge in (0, 7):
         g = model.conductances.copy()

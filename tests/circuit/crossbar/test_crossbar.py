@@ -1,3 +1,5 @@
+"""Crossbars with wires against other descriptions of the same circuit."""
+
 from __future__ import annotations
 
 import re
@@ -13,7 +15,7 @@ from hwlearn.errors import CircuitError, SingularCircuitError
 
 
 def as_circuit(g: np.ndarray, row_ohms: float, column_ohms: float) -> Topology:
-    """The same array node by node: devices as edges, wires as fixed edges, the last row node as output.
+    """Return the same array as a topology: devices as edges, wires as fixed edges, the last row node as output.
 
     Nodes: row nodes, column nodes, then a source each row, then ground.
     """
@@ -46,7 +48,7 @@ SIZES = [(1, 1), (1, 5), (6, 1), (4, 3), (7, 9)]
 
 @pytest.mark.parametrize("wires", [(1.0, 1.0), (20.0, 0.5), (1e3, 1e4)])
 @pytest.mark.parametrize("size", SIZES)
-def test_an_array_with_wires_is_the_same_circuit_for_kirchhoff(size: tuple[int, int], wires: tuple[float, float]):
+def test_solution_equals_kirchhoff_on_the_same_circuit(size: tuple[int, int], wires: tuple[float, float]):
     g, v = array_of(1, *size)
     M, N = size
     k = Kirchhoff(as_circuit(g, *wires), g.ravel())
@@ -59,7 +61,7 @@ def test_an_array_with_wires_is_the_same_circuit_for_kirchhoff(size: tuple[int, 
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_ideal_lines_multiply_a_vector_with_the_matrix(size: tuple[int, int]):
+def test_ideal_lines_compute_a_matrix_vector_product(size: tuple[int, int]):
     g, v = array_of(2, *size)
     got = solve_crossbar(g, v, 0.0)
     np.testing.assert_allclose(got.column_currents, v @ g, rtol=1e-12, atol=1e-18)
@@ -69,7 +71,7 @@ def test_ideal_lines_multiply_a_vector_with_the_matrix(size: tuple[int, int]):
 
 @pytest.mark.parametrize("wires", [(5.0, 0.0), (0.0, 5.0), (0.0, 0.0)])
 @pytest.mark.parametrize("size", SIZES)
-def test_an_ideal_line_is_the_limit_of_little_resistance(size: tuple[int, int], wires: tuple[float, float]):
+def test_ideal_line_is_the_limit_of_small_resistance(size: tuple[int, int], wires: tuple[float, float]):
     g, v = array_of(3, *size)
     ideal = solve_crossbar(g, v, wires)
     nearly = solve_crossbar(g, v, tuple(max(ohms, 1e-9) for ohms in wires))
@@ -85,8 +87,8 @@ def test_one_device_between_two_wires():
     np.testing.assert_allclose(got.column_nodes, [[[2.0]]])
 
 
-def test_one_row_is_a_ladder():
-    """A row of equal devices on ideal columns: the ladder's resistance by continued fraction."""
+def test_one_row_has_the_resistance_of_a_ladder():
+    """One row of equal devices on ideal columns, against the resistance of a ladder by continued fraction."""
     N, r, R = 6, 2.0, 50.0
     ladder = np.inf
     for _ in range(N):
@@ -113,7 +115,7 @@ def test_currents_are_conserved_at_every_node():
     np.testing.assert_allclose(got.column_currents.sum(axis=1), into_row[:, :, 0].sum(axis=1), rtol=1e-9)
 
 
-def test_a_batch_is_linear_and_equals_its_samples():
+def test_batch_is_linear_and_equals_single_samples():
     g, v = array_of(5, 4, 6)
     v[2] = 2 * v[0] - 3 * v[1]
     together = solve_crossbar(g, v, 4.0)
@@ -126,7 +128,7 @@ def test_a_batch_is_linear_and_equals_its_samples():
 
 
 @pytest.mark.parametrize("wires", [2.0, (2.0, 0.0), (0.0, 2.0), 0.0])
-def test_open_devices_are_as_if_they_were_not_there(wires):
+def test_open_devices_carry_no_current(wires):
     g, v = array_of(6, 5, 4)
     g[1] = g[:, 2] = 0.0  # a whole row and a whole column
     got = solve_crossbar(g, v, wires)
@@ -137,7 +139,7 @@ def test_open_devices_are_as_if_they_were_not_there(wires):
     np.testing.assert_allclose(got.column_currents, nearly.column_currents, rtol=0, atol=1e-13)
 
 
-def test_the_far_corner_sees_the_longest_wires():
+def test_voltage_drop_is_smallest_at_the_far_corner():
     got = solve_crossbar(np.full((8, 8), 1e-3), np.full((1, 8), 0.2), 5.0)
     device = 1e-3 * (got.row_nodes - got.column_nodes)[0]
     # rows are fed at the left and columns drain at the bottom
@@ -145,14 +147,14 @@ def test_the_far_corner_sees_the_longest_wires():
     assert np.unravel_index(device.argmin(), (8, 8)) == (0, 7)
 
 
-def test_a_large_array_is_solved():
+def test_large_array_obeys_the_current_law():
     g, v = array_of(7, 96, 64)
     got = solve_crossbar(g, v, 1.0)
     device = np.einsum("mn,smn->sn", g, got.row_nodes - got.column_nodes)
     np.testing.assert_allclose(got.column_nodes[:, -1] / 1.0, device, rtol=1e-7, atol=1e-12)
 
 
-def test_an_array_agrees_with_ngspice(ngspice, figure):
+def test_array_agrees_with_ngspice(ngspice, figure):
     g, v = array_of(8, 5, 4)
     t = as_circuit(g, 3.0, 8.0)
     printed = ngspice(spice_text(t, g.ravel(), v[0]))
@@ -164,8 +166,8 @@ def test_an_array_agrees_with_ngspice(ngspice, figure):
 
 
 @pytest.mark.parametrize(("device", "wires"), [(1e3, 1e3), (1e-3, 1e6)])
-def test_devices_that_conduct_far_better_than_wires_are_still_solved(device: float, wires: float):
-    # all columns but one open: two wires, the device, two wires, whatever the ratio
+def test_single_device_much_stronger_than_the_wires_is_solved(device: float, wires: float):
+    # one device, all others open: two wires, the device and two wires in series
     g = np.zeros((2, 2))
     g[0, 1] = device
     got = solve_crossbar(g, [[1.0, 0.0]], wires)
@@ -173,7 +175,7 @@ def test_devices_that_conduct_far_better_than_wires_are_still_solved(device: flo
 
 
 @pytest.mark.parametrize(("device", "wires"), [(1e3, 1e9), (1e16, 1e8), (1e300, 1e300), (1e308, 1.0)])
-def test_what_double_precision_cannot_tell_is_refused(device: float, wires: float):
+def test_ill_conditioned_array_is_rejected(device: float, wires: float):
     with pytest.raises(SingularCircuitError, match="check the units"):
         solve_crossbar(np.full((9, 9), device), np.ones(9), wires)
 
@@ -198,6 +200,6 @@ def test_what_double_precision_cannot_tell_is_refused(device: float, wires: floa
         (([[1.0]], [[1.0]], "thick"), "wire_resistance must be ohm or (row, column) in ohm, got 'thick'"),
     ],
 )
-def test_what_is_no_array_is_refused_by_name(arguments, message: str):
+def test_invalid_argument_is_rejected_by_name(arguments, message: str):
     with pytest.raises(CircuitError, match=re.escape(message)):
         hl.solve_crossbar(*arguments)
