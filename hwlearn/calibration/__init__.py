@@ -1,1 +1,1 @@
-"""Calibration: what a bench's converters, noise, lines and edges really are, found by measurements."""
+"""Calibration of converters, noise, lines, edges and devices from measurements."""

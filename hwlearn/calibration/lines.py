@@ -1,8 +1,9 @@
-"""Resistance between the input sources and their nodes, seen through the currents of the sources.
+"""Resistance between the input sources and their nodes, from the measured currents of the sources.
 
-With every edge programmed to a common factor s of a reference, the network's own impedance falls as 1/s; what
-is left as 1/s goes to zero lies outside the network: wires, switches, sources. The impedance between the inputs
-is the inverse of their measured admittance (reduced by the common mode if no node is grounded).
+With every edge programmed to s times a reference, the impedance of the network is proportional to 1/s. The part
+that remains when 1/s is extrapolated to zero lies outside the network: in wires, switches and sources. The
+impedance between the inputs is the inverse of their measured admittance, without the common mode if no node is
+grounded.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ LEVELS = 5
 
 
 class NotMeasurableError(HwlearnError):
-    """This bench does not measure what would show it."""
+    """The hardware does not measure what an estimate needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,16 +32,16 @@ class LineFit:
     Attributes
     ----------
     ohm, sigma_ohm : ndarray, shape (n_in,)
-        Resistance of each input's line, and its standard uncertainty from the scatter of repeats, or
-        from how far the impedances are from straight lines if that is more.
+        Resistance of each input's line, and its standard uncertainty: from the scatter of repeats, or from the
+        deviation of the impedances from straight lines if that is larger.
     chi : float
-        Misfit of the straight lines, in units of the scatter; about 1.
+        Misfit of the straight lines in units of the scatter; about 1 is expected.
     inverse_level : ndarray, shape (LEVELS,)
         Inverse of the common factor, 1 at the highest level.
     impedance : ndarray, shape (LEVELS, n)
         Diagonal of the measured impedance at each level, in ohm.
     failed : int
-        Edges that could not be programmed at some level.
+        Edges that failed to reach their target at some level.
     """
 
     ohm: FloatArray
@@ -52,7 +53,7 @@ class LineFit:
 
 
 def measure_lines(network: Network, repeats: int = 32) -> LineFit:
-    """Measure the inputs' admittance at several conductance levels and separate what does not scale.
+    """Measure the inputs' admittance at several conductance levels and extract the part that does not scale.
 
     Parameters
     ----------
@@ -63,17 +64,17 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
     Raises
     ------
     NotMeasurableError
-        If the bench does not measure the currents of its sources, or has too few inputs to tell lines apart.
+        If the hardware does not measure source currents, or has too few inputs to separate the lines.
     """
     top, limits = network.topology, network.limits
     basis = np.eye(top.n_inputs) if top.ground is not None else _sums_to_zero(top.n_inputs)
     design = _design(basis)
     if np.linalg.matrix_rank(design) < top.n_inputs:
         raise NotMeasurableError(
-            f"{top.n_inputs} inputs without ground show only sums of their lines' resistances; it takes 3 inputs"
+            f"{top.n_inputs} inputs without ground determine only sums of line resistances; it takes 3 inputs"
         )
     if network.measure(np.zeros((1, top.n_inputs))).source_currents is None:
-        raise NotMeasurableError("this bench does not measure the currents of its sources: lines cannot be told")
+        raise NotMeasurableError("the hardware does not measure the currents of its sources")
     volts = _volts(network)
     rows, levels = [], []
     failed = np.zeros(top.n_edges, dtype=bool)
@@ -84,11 +85,11 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
         levels.append(float(np.exp(np.mean(np.log(done.reached)))))
         patterns = volts * np.concatenate([np.eye(top.n_inputs), -np.eye(top.n_inputs)])
         read = network.measure(np.tile(patterns, (repeats, 1)))
-        assert read.source_currents is not None  # as it did before
+        assert read.source_currents is not None  # checked above
         currents = read.source_currents.reshape(repeats, 2, top.n_inputs, top.n_inputs)
         admittance = 0.5 * (currents[:, 0] - currents[:, 1]) / volts
         reduced = np.einsum("ia,rji,jb->rab", basis, admittance, basis)
-        # of the mean first: the inverse of a noisy matrix is biased
+        # linearised about the inverse of the mean: the inverse of a noisy matrix is biased
         mean = np.linalg.inv(reduced.mean(axis=0))
         each = mean - mean @ (reduced - reduced.mean(axis=0)) @ mean
         rows.append(0.5 * (each + each.swapaxes(1, 2)))
@@ -102,7 +103,7 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
     ohm = intercepts @ of_lines.T
     freedom = left.size - 2 * left.shape[1]
     chi = math.sqrt(float(np.sum(left**2)) / freedom)
-    # where the straight line does not hold within the scatter, the uncertainty is that of the line
+    # where the scatter does not explain the deviation from the line, use the deviation
     alone = np.maximum(ohm.std(axis=0, ddof=1) / math.sqrt(repeats), np.sqrt(of_lines**2 @ formal**2))
     sigma = alone * max(1.0, chi)
     impedance = np.diagonal(Z.mean(axis=0), axis1=1, axis2=2).copy()
@@ -110,7 +111,7 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
 
 
 def _volts(network: Network) -> float:
-    """Return volts at one input, the others at 0 V, that stay within every limit whatever the edges are."""
+    """Return volts for one input, the others at 0 V, within every limit for any conductances."""
     limits, top = network.limits, network.topology
     edges = np.bincount(top.all_edges.ravel(), minlength=top.n_nodes)[top.inputs]
     most = limits.current / (limits.conductance[1] * float(edges.max()))
@@ -118,12 +119,12 @@ def _volts(network: Network) -> float:
 
 
 def _sums_to_zero(n: int) -> FloatArray:
-    """Return a basis (n, n - 1) of what is orthogonal to the common mode."""
+    """Return a basis (n, n - 1) of the space orthogonal to the common mode."""
     return np.asarray(np.linalg.svd(np.ones((1, n)))[2][1:].T)
 
 
 def _design(basis: FloatArray) -> FloatArray:
-    """Return how the reduced impedance's upper triangle (T, n) follows from the lines' resistances."""
+    """Return the matrix (T, n) from line resistances to the upper triangle of the reduced impedance."""
     upper = np.triu_indices(basis.shape[1])
     whole = np.einsum("ia,ib->abi", basis, basis)
     return np.asarray(whole[upper])

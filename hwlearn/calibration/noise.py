@@ -1,4 +1,4 @@
-"""Noise of the readings against averaging, and how far the nodes lag behind a step."""
+"""Noise of the readings against averaging, and their lag after a step."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ HOLD = 8
 """Readings taken after each step of the step response."""
 
 SHARE_OF_NUDGE = 1e-3
-"""Noise that the recommended averaging leaves, as a share of ``limits.nudge``."""
+"""Noise after the recommended averaging, relative to ``limits.nudge``."""
 
-_SURE = 4.0  # standard errors beyond which a lag is believed
-_LARGE_LAG = 0.1  # beyond it the readings at the end of a step are not settled either
+_SURE = 4.0  # standard errors above which a lag counts as significant
+_LARGE_LAG = 0.1  # above it the readings at the end of a step are not settled either
 
 
 @dataclass(frozen=True, eq=False)
 class NoiseFit:
-    """What was found of a bench's noise.
+    """Noise and lag of a bench.
 
     Attributes
     ----------
     sigma_V : ndarray, shape (n_out,)
-        Standard deviation of one reading; half a step of the converter where that hides it.
+        Standard deviation of one reading, including the rounding of the converter where it hides the noise.
     stated_sigma_V : float
-        What the bench states.
+        Noise that the hardware states.
     averages : ndarray of int, shape (M,)
-        How many successive readings were averaged.
+        Numbers of successive readings that were averaged.
     of_mean_V : ndarray, shape (M, n_out)
         Allan deviation of such means.
     recommended : int
-        Averages after which the noise is `SHARE_OF_NUDGE` of the nudge limit, or does not fall any more.
+        Averages at which the noise is `SHARE_OF_NUDGE` of the nudge limit, or stops falling.
     lag, lag_sigma : float
-        Share of a step that the first reading after it misses.
+        Fraction of a step that is missing in the first reading after it.
     response, response_sigma : ndarray, shape (HOLD,)
-        Share of a step that each of the readings after it misses.
+        Fraction of a step that is missing in each of the readings after it.
     """
 
     sigma_V: FloatArray
@@ -57,24 +57,24 @@ class NoiseFit:
 
     @property
     def lags(self) -> bool:
-        """Whether the nodes are seen to lag."""
+        """Whether the lag is significant."""
         return self.lag > _SURE * self.lag_sigma and self.lag > 0
 
     @property
     def within_specification(self) -> bool:
-        """Whether no output is noisier than stated, as far as so many readings tell."""
+        """Whether no output is significantly noisier than stated."""
         readings = 2 * int(self.averages[-1]) * 4
         return bool(self.sigma_V.max() <= self.stated_sigma_V * (1 + 5 / math.sqrt(2 * readings)) + 1e-12)
 
     def settle_s(self, now_s: float, step_V: float) -> float | None:
-        """Return the wait after which a step's lag is half of the averaged noise; None if no lag is seen.
+        """Return the wait after which the lag is half of the averaged noise; None without a significant lag.
 
         Parameters
         ----------
         now_s : float
-            How long the bench waited when this was measured.
+            Wait during this measurement.
         step_V : float
-            Largest step to be expected.
+            Largest expected step.
         """
         if not self.lags or now_s <= 0:
             return None
@@ -84,23 +84,23 @@ class NoiseFit:
 
 
 def measure_noise(network: Network, readings: int = 256, steps: int = 16, seed: int = 0) -> NoiseFit:
-    """Program the middle of the range, read one pattern many times, then the answer to many steps.
+    """Program the middle of the range, read one pattern many times, then the response to many steps.
 
     Parameters
     ----------
     network : Network
-        Raw, or with calibrated converters.
+        Uncalibrated, or with calibrated converters.
     readings : int
-        Of the pattern; a power of two.
+        Readings of the pattern; a power of two.
     steps : int
-        How often the inputs step between a pattern and its negative.
+        Steps of the inputs between a pattern and its negative.
     seed : int
-        Of the pattern.
+        Seed of the pattern.
 
     Raises
     ------
     HwlearnError
-        Whatever the network finds wrong.
+        From the network.
     """
     low, high = network.limits.conductance
     middle = np.full(network.topology.n_edges, math.sqrt(low * high))
@@ -136,13 +136,13 @@ def _pattern(network: Network, seed: int) -> FloatArray:
 
 
 def _allan(voltages: FloatArray, m: int) -> FloatArray:
-    """Return the Allan deviation (n_out,) of means of m successive readings: blind to slow drift."""
+    """Return the Allan deviation (n_out,) of means of m successive readings, which excludes slow drift."""
     means = voltages[: len(voltages) // m * m].reshape(-1, m, voltages.shape[1]).mean(axis=1)
     return np.asarray(np.sqrt(0.5 * np.mean(np.diff(means, axis=0) ** 2, axis=0)))
 
 
 def _with_step(sigma: FloatArray, step: float) -> FloatArray:
-    """Add a converter's rounding where the noise is too small to spread readings over several codes."""
+    """Add the rounding of a converter where the noise is below half a step."""
     return np.where(sigma < 0.5 * step, np.hypot(sigma, step / math.sqrt(12)), sigma)
 
 
@@ -152,7 +152,7 @@ def _recommended(counts: IntArray, of_mean: FloatArray, sigma: FloatArray, nudge
     enough = math.ceil((float(sigma.max()) / (SHARE_OF_NUDGE * nudge)) ** 2)
     rms = np.sqrt(np.mean(of_mean**2, axis=1))
     falls = int(counts[int(np.argmin(rms))])
-    # the deviation of the longest means is itself uncertain: a rise counts only if white noise does not explain it
+    # the deviation of the longest means is uncertain: a rise counts only if white noise does not explain it
     white = rms[0] / np.sqrt(counts)
     if (rms <= 2 * white).all():
         falls = enough
@@ -160,7 +160,7 @@ def _recommended(counts: IntArray, of_mean: FloatArray, sigma: FloatArray, nudge
 
 
 def _step_response(after: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return missing shares (HOLD,) and their uncertainty, of readings (steps, HOLD, n_out) turned to one sign."""
+    """Return missing fractions (HOLD,) and their uncertainty from readings (steps, HOLD, n_out) of equal sign."""
     end = after[:, HOLD // 2 :].mean(axis=(0, 1))
     size = 2 * end  # from the negative of a pattern to the pattern
     weight = size**2 / max(float(size @ size), 1e-300)
@@ -171,7 +171,7 @@ def _step_response(after: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _ratio(after: FloatArray) -> float:
-    """Return the factor by which the lag shrinks from one reading to the next."""
+    """Return the factor by which the lag decreases from one reading to the next."""
     mean = after[1:].mean(axis=0)
     n = np.arange(1, HOLD + 1)
 

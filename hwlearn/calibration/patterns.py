@@ -11,9 +11,9 @@ from hwlearn.network.nudges import MODEL_HEADROOM
 
 
 def within_current(limits: Limits, model: Kirchhoff, inputs: FloatArray) -> FloatArray:
-    """Scale inputs (S, n_in) so that no source comes near its current limit as the model sees it.
+    """Scale inputs (S, n_in) so that the predicted source currents keep headroom to the current limit.
 
-    The model may be off by what separates devices from their nominal values: a factor `MODEL_HEADROOM` is kept.
+    The headroom is a factor `MODEL_HEADROOM`, for devices that differ from their nominal values.
     """
     most = float(np.abs(model.source_currents(model.solve(inputs))).max(initial=0.0))
     allowed = limits.current / MODEL_HEADROOM

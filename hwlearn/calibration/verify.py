@@ -1,4 +1,4 @@
-"""Predicted against measured on configurations and patterns that no estimate has seen."""
+"""Comparison of predictions with measurements in new configurations and patterns."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _LEAST_SIGMA = 1e-6  # relative
 
 @dataclass(frozen=True, eq=False)
 class Verification:
-    """How well a calibrated network is predicted.
+    """Accuracy of the predictions for a calibrated network.
 
     Attributes
     ----------
     predicted_V, measured_V, sigma_V : ndarray, shape (R,)
-        Of every reading that did not saturate; the standard uncertainty of their difference.
+        Predictions and readings that did not saturate; the standard uncertainty of their difference.
     nominal_V : ndarray, shape (R,)
-        Predicted without the edges' calibration.
+        Predictions without the calibration of the edges.
     noise_V : float
         Stated uncertainty of one reading.
     configurations : int
@@ -47,10 +47,9 @@ class Verification:
 
     @property
     def most_chi(self) -> float:
-        """What chi stays below if the stated uncertainties are right, but for one time in a thousand.
+        """Upper limit of chi for correct uncertainties, exceeded once in a thousand verifications.
 
-        Errors of one configuration are not independent of each other: each configuration counts for a few
-        readings only.
+        The errors of one configuration are not independent, so each configuration counts as four readings.
         """
         independent = min(len(self.measured_V), 4 * self.configurations)
         return math.sqrt(1 + 3.1 * math.sqrt(2 / independent))
@@ -62,7 +61,7 @@ class Verification:
 
     @property
     def nominal_rms_V(self) -> float:
-        """The same of the nominal prediction."""
+        """Root mean square of (measured - nominal prediction)."""
         return float(np.sqrt(np.mean((self.measured_V - self.nominal_V) ** 2)))
 
 
@@ -74,29 +73,29 @@ def verify(
     patterns: int = 16,
     seed: int = 0,
 ) -> Verification:
-    """Program fresh random configurations and compare readings of fresh patterns with their prediction.
+    """Program new random configurations and compare readings of new patterns with their predictions.
 
     Parameters
     ----------
     network : Network
         Calibrated.
     gain : ndarray, shape (E,)
-        The edges' gains in it, for the nominal prediction.
+        Gains of the edges, for the nominal prediction.
     uncertainty : callable, optional
-        Conductances (E,) as the hardware said that it took them, and inputs (S, n_in) -> standard uncertainty
-        (S, n_out) of the prediction in volts; without, the prediction counts as exact.
+        Conductances (E,) that the hardware reported, and inputs (S, n_in) -> standard uncertainty (S, n_out) of
+        the prediction in volts. Default: the prediction counts as exact.
     configurations, patterns : int
-        How many; patterns in each configuration.
+        Number of configurations, and of patterns in each.
     seed : int
 
     Raises
     ------
     HwlearnError
-        Whatever the network finds wrong.
+        From the network.
     """
     rng = np.random.default_rng([seed, 0xFE])
     top, limits = network.topology, network.limits
-    low, high = _within_reach(limits.conductance, gain)
+    low, high = _common_range(limits.conductance, gain)
     reach = network.reach_V if isinstance(network, CalibratedNetwork) else min(limits.voltage, 0.5 * limits.drop)
     size = _PART_OF_LIMIT * reach
     found: list[tuple[FloatArray, ...]] = []
@@ -110,18 +109,18 @@ def verify(
         noise = max(noise, read.voltage_sigma)
         predicted = Kirchhoff(top, done.reached).solve(x)[:, top.outputs]
         nominal = Kirchhoff(top, done.reached / gain).solve(x)[:, top.outputs]
-        # a bench without noise is still computed in double precision
+        # a bench without noise still has rounding errors
         sigma = np.full(read.voltages.shape, max(read.voltage_sigma, _LEAST_SIGMA * limits.voltage))
         if uncertainty is not None:
             sigma = np.hypot(sigma, uncertainty(done.reached / gain, x))
-        seen = np.ones(sigma.shape, dtype=bool) if read.saturated is None else ~read.saturated
-        found.append((predicted[seen], read.voltages[seen], sigma[seen], nominal[seen]))
+        valid = np.ones(sigma.shape, dtype=bool) if read.saturated is None else ~read.saturated
+        found.append((predicted[valid], read.voltages[valid], sigma[valid], nominal[valid]))
     predicted, measured, sigma, nominal = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return Verification(predicted, measured, sigma, nominal, noise, configurations)
 
 
-def _within_reach(conductance: tuple[float, float], gain: FloatArray) -> tuple[float, float]:
-    """Return a range of conductances that nearly all edges reach, whatever their gain."""
+def _common_range(conductance: tuple[float, float], gain: FloatArray) -> tuple[float, float]:
+    """Return a range of true conductances that nearly all edges reach with their gains."""
     low, high = conductance
     inner = low * max(1.0, float(np.quantile(gain, 0.9))), high * min(1.0, float(np.quantile(gain, 0.1)))
     return inner if inner[0] < inner[1] else conductance

@@ -1,10 +1,10 @@
-"""Levenberg's method on all unknowns, with the spreads of their priors estimated from the same readings.
+"""Estimate of all unknowns by Levenberg's method, with the spreads of their priors from the same readings.
 
 The maximum of the posterior is found with the exact Jacobian; its covariance is the inverse of the curvature
-there. The spread s of a group is the one that makes the readings likeliest (MacKay, Neural Computation 4 (1992)
-415): ``s^2 = (|m|^2 + w s0^2) / (gamma + w)``, gamma the number of unknowns that the readings determine and s0 an
-expectation that counts for w unknowns. What the spread's own uncertainty adds to the covariance is added to first
-order (Kass & Steffey, J. Am. Stat. Assoc. 84 (1989) 717), with the mean of s^2 in place of its likeliest value.
+there. The spread s of a group maximises the likelihood of the readings (MacKay, Neural Computation 4 (1992) 415):
+``s^2 = (|m|^2 + w s0^2) / (gamma + w)``, where gamma is the number of unknowns that the readings determine and s0
+is the expected spread with the weight of w unknowns. The uncertainty of the spread is added to the covariance to
+first order (Kass & Steffey, J. Am. Stat. Assoc. 84 (1989) 717), with the mean of s^2 instead of its mode.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hwlearn.errors import CircuitError, SetupError
 from hwlearn.network.network import Readout
 
 _STEPS: Final = 200
-_LONGEST_STEP: Final = 1.0  # of a logarithm of a gain: the response is far from linear beyond
+_LONGEST_STEP: Final = 1.0  # of a log-gain; the response is too nonlinear for longer steps
 _NOISE_SIGMAS: Final = 4.0
 _NOISE_ROUNDS: Final = 4
 _LEAST_FREEDOM: Final = 4.0
@@ -40,12 +40,12 @@ class Noise:
     volts : float or None
         None: as each readout states it.
     amperes : float or None
-        None: as readouts state it; currents that nobody states an uncertainty of are not used.
+        None: as the readouts state it; currents of unknown uncertainty are not used.
     applied : float
-        Of every voltage that a source makes, in volts: rounding to its steps. It moves all readings of a pattern
-        together.
+        Uncertainty in volts of every source voltage, from rounding to its steps. It affects all readings of a
+        pattern together.
     volts_factor, amperes_factor : float
-        What the first two are multiplied by.
+        Factors on the first two.
     """
 
     volts: float | None = None
@@ -60,15 +60,17 @@ class Noise:
         Raises
         ------
         SetupError
-            If neither the bench nor the caller states one.
+            If neither the hardware nor the caller states one.
         """
         sigma = stated if self.volts is None else self.volts
         if not sigma > 0:
-            raise SetupError("this bench states no read noise; give read_sigma in volts (`noise` measures it)")
+            raise SetupError(
+                "the hardware states no read noise; set read_sigma in volts (the step noise measures it)"
+            )
         return sigma * self.volts_factor
 
     def of_amperes(self, readings: Readings) -> float | None:
-        """Return the uncertainty of a current reading of these readings, None if nobody knows it."""
+        """Return the uncertainty of a current reading among these readings; None if unknown."""
         sigma = self.amperes or max(
             (
                 r.current_sigma
@@ -91,20 +93,20 @@ class Misfit:
 
 @dataclass(frozen=True, eq=False)
 class Posterior:
-    """What the readings say of all unknowns.
+    """Posterior of all unknowns.
 
     Attributes
     ----------
     mean : ndarray, shape (P,)
     covariance : ndarray, shape (P, P)
     prior : Prior
-        With the spreads that were found.
+        Prior with the estimated spreads.
     determined : dict of str to float
-        For each group how many unknowns the readings determine.
+        Number of unknowns that the readings determine, for each group.
     volts_misfit, amperes_misfit : Misfit
-        Of the voltage and of the current readings, by the stated uncertainties.
+        Of the voltage and of the current readings, with the stated uncertainties.
     noise : Noise
-        With the factors by which it had to be raised to explain the residuals; 1 if it explains them.
+        Noise with the factors that explain the residuals; 1 if the stated noise explains them.
     """
 
     mean: FloatArray
@@ -142,12 +144,12 @@ def estimate(
     Parameters
     ----------
     models : sequence of EdgeModel
-        One a configuration.
+        One for each configuration.
     readings : sequence of Readings
     prior : Prior
     noise : Noise
     start : ndarray, shape (P,), optional
-        Where to begin; the prior's mean unless given.
+        Starting point. Default: the mean of the prior.
 
     Raises
     ------
@@ -170,7 +172,7 @@ def estimate(
 
 
 def _excess(misfit: Misfit) -> float:
-    """Return by what a noise must be raised to explain a misfit; 1 if chance explains it."""
+    """Return the factor on the noise that explains a misfit; 1 if the misfit is within chance."""
     if misfit.dof < 1:
         return 1.0
     ratio = misfit.chi2 / misfit.dof
@@ -201,13 +203,13 @@ def _settle(
         decrement = float(step @ gradient)
         x, normal, damping = x + step, tried, damping / 10 if damping > 1e-6 else 0.0
         if decrement < 0.1:
-            better, _ = _with_likeliest_spreads(prior, x, _covariance(normal.curvature, prior))
+            better, _ = _with_estimated_spreads(prior, x, _covariance(normal.curvature, prior))
             settled = np.allclose(better.sigma, prior.sigma, rtol=1e-3)
             prior = better
             if settled and decrement < 1e-3:
                 break
     covariance = _covariance(normal.curvature, prior)
-    _, determined = _with_likeliest_spreads(prior, x, covariance)
+    _, determined = _with_estimated_spreads(prior, x, covariance)
     used = [float((covariance * part).sum()) for part in normal.curvatures]
     volts, amperes = (
         Misfit(float(chi2), float(rows) - spent, int(rows))
@@ -227,7 +229,7 @@ def _cost(normal: _Normal, x: FloatArray, prior: Prior) -> float:
 
 
 def _step(curvature: FloatArray, gradient: FloatArray, prior: Prior, damping: float) -> FloatArray:
-    # in units of the prior's spreads everything is of order one, and the matrix well conditioned
+    # in units of the prior's spreads all terms are of order one, and the matrix is well-conditioned
     sigma = prior.sigma
     matrix = curvature * np.outer(sigma, sigma) + prior.scaled_precision
     matrix += damping * np.diag(np.diagonal(matrix))
@@ -242,7 +244,7 @@ def _covariance(curvature: FloatArray, prior: Prior) -> FloatArray:
 
 
 def _widened(prior: Prior, determined: dict[str, float]) -> Prior:
-    """Return the prior with each variance at its mean, not its likeliest: few unknowns tell little of it."""
+    """Return the prior with each variance at its mean, not its mode; they differ for groups of few unknowns."""
     for name, group in prior.groups.items():
         if group.members.size:
             # s^2 is distributed as the inverse of a chi^2 of this many degrees of freedom
@@ -251,8 +253,8 @@ def _widened(prior: Prior, determined: dict[str, float]) -> Prior:
     return prior
 
 
-def _with_likeliest_spreads(prior: Prior, x: FloatArray, covariance: FloatArray) -> tuple[Prior, dict[str, float]]:
-    """Return the prior with spreads re-estimated at x, and how many unknowns of each group are determined."""
+def _with_estimated_spreads(prior: Prior, x: FloatArray, covariance: FloatArray) -> tuple[Prior, dict[str, float]]:
+    """Return the prior with spreads re-estimated at x, and the number of determined unknowns of each group."""
     variance, determined = np.diagonal(covariance), {}
     better = prior
     for name, group in prior.groups.items():
@@ -284,14 +286,14 @@ def whitened(
     sigma : (float, float)
         Uncertainty of one reading in volts and in amperes.
     applied : float
-        Uncertainty of each driven terminal's volts; it moves all readings of one pattern together.
+        Uncertainty of the volts of each driven terminal; it affects all readings of one pattern together.
     terminals : ndarray of int
         Unknowns that are offsets of driven terminals: the readings' derivatives by terminal volts.
 
     Returns
     -------
     (ndarray (S, R), ndarray (S, R, P))
-        Voltage readings first; each current is what the voltages before it do not already tell.
+        Voltage readings first, then the currents, made independent of the voltages.
     """
     residual, jacobian = volts[0] / sigma[0], volts[1] / sigma[0]
     if amperes is not None:
@@ -301,7 +303,7 @@ def whitened(
         return residual, jacobian
     moved = applied * jacobian[:, :, terminals]
     root = np.linalg.cholesky(moved @ moved.transpose(0, 2, 1) + np.eye(residual.shape[1]))
-    # no eigenvalue of it is below 1, so the inverse is as good as solving
+    # all its eigenvalues are at least 1, so inverting it is accurate
     unroot = np.linalg.inv(root)
     return np.asarray((unroot @ residual[:, :, None])[:, :, 0]), np.asarray(unroot @ jacobian)
 
@@ -309,7 +311,7 @@ def whitened(
 def _normal(
     models: Sequence[EdgeModel], readings: Sequence[Readings], x: FloatArray, noise: Noise
 ) -> _Normal | None:
-    """Return the normal equations at x; None where the circuit cannot be solved there."""
+    """Return the normal equations at x; None if the circuit cannot be solved there."""
     curvatures, gradient = np.zeros((2, len(x), len(x))), np.zeros(len(x))
     chi2, rows = np.zeros(2), np.zeros(2)
     try:
@@ -336,13 +338,13 @@ def _normal(
 def _of_phase(
     model: EdgeModel, phase: Phase, readout: Readout, x: FloatArray, noise: Noise, amperes: float | None
 ) -> tuple[FloatArray, FloatArray, BoolArray, int]:
-    """Return whitened residuals (S, R) and Jacobian (S, R, P), which are readings, and how many are volts."""
+    """Return whitened residuals (S, R) and Jacobian (S, R, P), valid readings, and the number of volts per row."""
     sources = None if amperes is None else readout.source_currents
     response = model.respond(x, phase, sources is not None)
     used = np.isfinite(readout.voltages)
     if readout.saturated is not None:
         used &= ~readout.saturated
-    # what is no reading becomes a row that says nothing
+    # an invalid reading becomes a row of zeros, without information
     volts = (
         np.where(used, np.nan_to_num(readout.voltages) - response.volts, 0.0),
         np.where(used[:, :, None], response.d_volts, 0.0),

@@ -1,4 +1,4 @@
-"""The unknowns of a calibration: where each stands in the vector that is estimated, and what is expected of it."""
+"""The unknowns of a calibration: their order in the vector that is estimated, and their prior."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from hwlearn.errors import SetupError
 CONVERTER_BLOCKS: Final = ("dac_gain", "dac_offset", "drive_gain", "drive_offset", "adc_gain", "adc_offset")
 """Input DACs, output-drive DACs, output ADCs: relative gain errors, and offsets in volts."""
 
-_CONVERTERS_WORTH: Final = 0.5
-"""For how many channels' worth of data the expected spread of converters counts.
+_CONVERTER_WEIGHT: Final = 0.5
+"""Weight of the expected spread of converters, as a number of channels.
 
-What all channels have in common is known by their spread alone, and a bench has few of them: an expectation that
-counts for more makes intervals too wide or too narrow where the true spread is half or twice as large.
+The common error of all channels is known only from their spread, and a bench has few channels. With a larger
+weight, intervals are too wide or too narrow where the true spread is half or twice the expected one.
 """
 
 
 @dataclass(frozen=True)
 class Unknowns:
-    """The order of the unknowns: edge log-gains, edge offsets if any, then the converters.
+    """Order of the unknowns: edge log-gains, edge offsets if any, then the converters.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Unknowns:
 
     @classmethod
     def of(cls, topology: Topology, edge_offsets: bool = False) -> Self:
-        """Return the layout of a network's unknowns."""
+        """Return the order of a network's unknowns."""
         return cls(topology.n_edges, topology.n_inputs, topology.n_outputs, edge_offsets)
 
     @cached_property
@@ -56,12 +56,12 @@ class Unknowns:
 
     @property
     def size(self) -> int:
-        """How many unknowns there are."""
+        """Number of unknowns."""
         return int(self.blocks["adc_offset"].stop)
 
     @property
     def terminals(self) -> IntArray:
-        """Places of the offsets of all driven terminals: inputs, then driven outputs."""
+        """Indices of the offsets of all driven terminals: inputs, then driven outputs."""
         places = np.arange(self.size)
         return np.concatenate([places[self.blocks["dac_offset"]], places[self.blocks["drive_offset"]]])
 
@@ -72,7 +72,7 @@ class Unknowns:
 
 @dataclass(frozen=True)
 class Spreads:
-    """What is expected of a bench before it is measured; each is re-estimated from the data.
+    """Expected spreads of a bench before it is measured; each is re-estimated from the data.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Spreads:
     converter_offset_V : float
         Standard deviation of a converter's offset in volts.
     edge_offset_S : float, optional
-        Standard deviation of an edge's offset in siemens; None: edges have a gain alone.
+        Standard deviation of an edge's offset in siemens; None: edges have a gain only.
 
     Raises
     ------
@@ -110,11 +110,11 @@ class Group:
     Attributes
     ----------
     members : ndarray of int
-        Their places in the vector.
+        Their indices in the vector.
     expected : float
-        The spread that was expected.
+        Expected spread.
     weight : float
-        For how many unknowns' worth of data that expectation counts.
+        Weight of the expected spread, as a number of unknowns.
     """
 
     members: IntArray
@@ -124,14 +124,14 @@ class Group:
 
 @dataclass(frozen=True, eq=False)
 class Prior:
-    """Gaussian expectations of all unknowns, and the groups whose spread is estimated.
+    """Gaussian prior of all unknowns, and the groups whose spread is estimated.
 
     Attributes
     ----------
     mean, sigma : ndarray, shape (P,)
     groups : mapping of str to Group
     dense : (ndarray of int (D,), ndarray (D, D)), optional
-        Unknowns known jointly from elsewhere, and the inverse of their covariance; the others are independent.
+        Unknowns with a known covariance, and its inverse; the others are independent.
     """
 
     mean: FloatArray
@@ -149,7 +149,7 @@ class Prior:
         return np.asarray(pulled)
 
     def cost(self, unknowns: FloatArray) -> float:
-        """Return the squared distance from the mean in units of what was expected."""
+        """Return the squared distance from the mean in units of the prior's uncertainty."""
         return float((unknowns - self.mean) @ self.pull(unknowns))
 
     @property
@@ -163,14 +163,14 @@ class Prior:
 
     @classmethod
     def of(cls, layout: Unknowns, spreads: Spreads, stuck: BoolArray, stuck_spread: float) -> Self:
-        """Return the prior of a bench of which nothing was measured.
+        """Return the prior of a bench without any measurement.
 
         Parameters
         ----------
         layout : Unknowns
         spreads : Spreads
         stuck : ndarray of bool, shape (E,)
-            Edges that never move; they may stand anywhere, and tell nothing of the others' spread.
+            Edges that cannot be programmed; they may have any conductance and do not enter the spread.
         stuck_spread : float
             Standard deviation of the logarithm of a stuck edge's conductance.
         """
@@ -184,19 +184,19 @@ class Prior:
         sigma[gains], sigma[offsets] = spreads.converter_gain, spreads.converter_offset_V
         groups = {
             "edges": Group(edges[~stuck], spreads.edges, 1.0),
-            "converter_gain": Group(gains, spreads.converter_gain, _CONVERTERS_WORTH),
-            "converter_offset": Group(offsets, spreads.converter_offset_V, _CONVERTERS_WORTH),
+            "converter_gain": Group(gains, spreads.converter_gain, _CONVERTER_WEIGHT),
+            "converter_offset": Group(offsets, spreads.converter_offset_V, _CONVERTER_WEIGHT),
         }
         if layout.edge_offsets:
             if spreads.edge_offset_S is None:
-                raise SetupError("edges with an offset need a prior spread of it; give edge_offset_S")
+                raise SetupError("edges with an offset need its expected spread; set edge_offset_S")
             shifts = places[blocks["edge_offset"]]
             sigma[shifts] = np.where(stuck, 1e-6 * spreads.edge_offset_S, spreads.edge_offset_S)
             groups["edge_offset"] = Group(shifts[~stuck], spreads.edge_offset_S, 1.0)
         return cls(np.zeros(layout.size), sigma, groups)
 
     def knowing(self, places: IntArray, mean: FloatArray, sigma: FloatArray) -> Self:
-        """Return the prior with some unknowns known from elsewhere; they leave their groups."""
+        """Return the prior with some unknowns known independently; they leave their groups."""
         means, sigmas = self.mean.copy(), self.sigma.copy()
         means[places], sigmas[places] = mean, sigma
         groups = {
@@ -206,12 +206,12 @@ class Prior:
         return replace(self, mean=means, sigma=sigmas, groups=groups)
 
     def knowing_jointly(self, places: IntArray, mean: FloatArray, covariance: FloatArray) -> Self:
-        """Return the prior with some unknowns known from elsewhere with a covariance (D, D).
+        """Return the prior with some unknowns known with a covariance (D, D).
 
         Raises
         ------
         SetupError
-            If that is no covariance.
+            If the matrix is not a covariance.
         """
         sigma = np.sqrt(np.diagonal(covariance))
         try:
@@ -231,6 +231,6 @@ class Prior:
         return replace(self, sigma=sigma)
 
     def spread(self, name: str) -> float:
-        """Return the spread of one group as it stands; NaN if nothing belongs to it."""
+        """Return the current spread of one group; NaN if it is empty."""
         members = self.groups[name].members
         return float(self.sigma[members[0]]) if members.size else float("nan")
