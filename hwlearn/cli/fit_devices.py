@@ -11,12 +11,12 @@ import typer
 from hwlearn.cli.outcome import FAILED, print_json
 from hwlearn.units import format_quantity
 
-_FITS: Final = 1.5  # residual from which on the model does not fit
-_LOUD: Final = 0.2  # relative read noise: more is no reading of a conductance
+_MOST_RESIDUAL: Final = 1.5  # in units of the noise
+_MOST_READ_NOISE: Final = 0.2  # relative; noise above it would explain any data
 
 
 def fit_devices(path: Path, model: str, output: Path | None, *, as_json: bool) -> None:
-    """Fit a device model to measured pulses, print it, and write what makes such devices in a bench file.
+    """Fit a device model to measured pulses, print it, and write lines of a bench file for such devices.
 
     Raises
     ------
@@ -29,9 +29,9 @@ def fit_devices(path: Path, model: str, output: Path | None, *, as_json: bool) -
     fit = fit_file(path, model)
     where = path.with_name(f"{path.stem}-{model}.toml") if output is None else output
     write_atomically(where.absolute(), bench_snippet(fit).encode())
-    fits = math.isfinite(fit.residual) and fit.residual < _FITS
-    trusted = fits and fit.read_noise < _LOUD  # noise can explain anything
-    untold = [name for name, determined in fit.determined.items() if not determined]
+    fits = math.isfinite(fit.residual) and fit.residual < _MOST_RESIDUAL
+    passed = fits and fit.read_noise < _MOST_READ_NOISE
+    undetermined = [name for name, determined in fit.determined.items() if not determined]
     if as_json:
         print_json(
             event="fit",
@@ -42,29 +42,32 @@ def fit_devices(path: Path, model: str, output: Path | None, *, as_json: bool) -
             residual=fit.residual,
             read_noise=fit.read_noise,
             cycle_spread=fit.cycle_spread,
-            trusted=trusted,
+            passed=passed,
             snippet=str(where),
         )
     else:
         for name, value in fit.values.items():
             unit = fit.units.get(name, "")
-            note = "" if fit.determined[name] else "   (the data hardly tell it)"
+            note = "" if fit.determined[name] else "   (hardly determined by the data)"
             typer.echo(f"{name:<14}{_text(value, unit):>14}  +- {_text(fit.sigma[name], unit, 2)}{note}")
         typer.echo(f"{'misfit':<14}{fit.residual:>14.2f}  expected 1")
         typer.echo(f"{'read noise':<14}{fit.read_noise:>14.2%}  of a reading")
         typer.echo(f"{'cycle spread':<14}{fit.cycle_spread:>14.2%}  of the dose of a pulse")
         if not fits:
-            typer.echo(f"do not trust it: {model} departs {fit.residual:.1f} times more than its noise")
-        elif not trusted:
             typer.echo(
-                f"do not trust it: {model} takes most of the data for noise ({fit.read_noise:.0%} a reading)"
+                f"FAILED: the data deviate from {model} by {fit.residual:.1f} times the noise; try another model"
             )
-        elif untold:
-            typer.echo(f"trust it, but for {', '.join(untold)}: measure more amplitudes of both polarities")
+        elif not passed:
+            typer.echo(
+                f"FAILED: {model} explains most of the data as noise ({fit.read_noise:.0%} of a reading); "
+                "try another model"
+            )
+        elif undetermined:
+            typer.echo(f"PASSED, except {', '.join(undetermined)}: measure more amplitudes of both polarities")
         else:
-            typer.echo(f"trust it: {model} explains the readings within their noise")
-        typer.echo(f"for a bench   {where}")
-    if not trusted:
+            typer.echo(f"PASSED: {model} explains the readings within their noise")
+        typer.echo(f"bench file    {where}")
+    if not passed:
         raise typer.Exit(FAILED)
 
 

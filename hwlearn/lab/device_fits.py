@@ -1,4 +1,4 @@
-"""Device models that fit themselves to measured pulses, by name: the entry-point group ``hwlearn.device_fits``."""
+"""Registry of device models that can be fitted to measured pulses: the entry points ``hwlearn.device_fits``."""
 
 from __future__ import annotations
 
@@ -14,43 +14,43 @@ GROUP: Final = "hwlearn.device_fits"
 
 
 class DeviceFit(Protocol):
-    """What a plugin returns for a file of measured pulses."""
+    """Result that a plugin returns for a file of measured pulses."""
 
     @property
     def values(self) -> Mapping[str, float]:
-        """Each parameter."""
+        """Parameters by name."""
 
     @property
     def sigma(self) -> Mapping[str, float]:
-        """Their standard uncertainties."""
+        """Standard uncertainties of the parameters."""
 
     @property
     def determined(self) -> Mapping[str, bool]:
-        """Whether the data tell them, or they rest mostly on where the search began."""
+        """Whether the data determine each parameter; if not, its value depends on the start of the search."""
 
     @property
     def units(self) -> Mapping[str, str]:
-        """Their units; empty for a plain number."""
+        """Units of the parameters; empty for a plain number."""
 
     @property
     def residual(self) -> float:
-        """Root mean square of predicted minus measured, in its stated standard deviation; 1 if the model fits."""
+        """Root mean square of (predicted - measured) in units of the stated noise; 1 if the model fits."""
 
     @property
     def read_noise(self) -> float:
-        """Relative standard deviation of a reading, as the fit finds it."""
+        """Estimated relative standard deviation of a reading."""
 
     @property
     def cycle_spread(self) -> float:
-        """Relative standard deviation of the dose of one pulse."""
+        """Estimated relative standard deviation of the dose of one pulse."""
 
     @property
     def table(self) -> Mapping[str, object]:
-        """The key ``memristor`` of ``[backend]`` that makes such devices."""
+        """Value of the key ``memristor`` of ``[backend]`` for such devices."""
 
 
 def device_fits() -> dict[str, Callable[[Path], DeviceFit]]:
-    """Return the installed fits by the name of their model, not yet loaded.
+    """Return the installed fits by the name of their model; each is loaded at its first call.
 
     Each takes the path of a CSV file and returns a `DeviceFit`.
     """
@@ -69,7 +69,7 @@ def fit_file(path: Path, model: str) -> DeviceFit:
     SetupError
         If no such model is installed.
     DataError
-        If the file cannot be read, or the model comes nowhere near it.
+        If the file cannot be read, or the model does not fit it at all.
     """
     known = device_fits()
     if model not in known:
@@ -81,7 +81,7 @@ def fit_file(path: Path, model: str) -> DeviceFit:
 
 
 def bench_snippet(fit: DeviceFit) -> str:
-    """Return the lines of a bench file that make devices like the fitted one.
+    """Return the lines of a bench file for devices like the fitted one.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Files that are the old one or the new one, whatever happens while they are written."""
+"""Atomic writes: after a crash a file has its old or its new contents."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from hwlearn.errors import SetupError
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace a file's contents, or leave it as it was; on disk when this returns.
+    """Replace the contents of a file, or leave it unchanged; the data is on disk when this returns.
 
     Raises
     ------
     SetupError
-        If it cannot be written.
+        If the file cannot be written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Tables written as TOML, so that reading them back gives exactly what was written."""
+"""TOML text of tables; parsing it gives exactly the same tables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def toml_text(tables: Mapping[str, Mapping[str, object]]) -> str:
     Raises
     ------
     SetupError
-        If a value is of a kind that TOML does not have.
+        If TOML has no such type of value.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def _value(value: object) -> str:
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
-        return repr(value)  # inf and nan are spelled alike in TOML
+        return repr(value)  # TOML spells inf and nan like Python
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, list | tuple):
@@ -54,5 +54,5 @@ def _value(value: object) -> str:
 
 
 def _text(value: str) -> str:
-    # JSON's escapes are TOML's, but for DEL and for the pairs that JSON makes of characters beyond 16 bits
+    # JSON and TOML escape alike, except for DEL and for characters beyond 16 bits, which are left unescaped
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -76,7 +76,7 @@ def test_the_command_prints_and_writes_what_a_bench_takes(hwlearn, measured, plu
     assert "g_max" in text
     assert "+- " in text
     assert "uS" in text
-    assert "trust it: soft-bounds explains" in text
+    assert "PASSED: soft-bounds explains" in text
     snippet = tomllib.loads((measured.parent / "device-soft-bounds.toml").read_text(encoding="utf-8"))
     table = snippet["backend"]
     assert table.pop("kind") == "sim"
@@ -90,7 +90,7 @@ def test_scripts_get_json_and_choose_the_file(hwlearn, measured, plugins):
     (line,) = ended.out
     found = json.loads(line)
     assert found["event"] == "fit"
-    assert found["trusted"] is True
+    assert found["passed"] is True
     assert found["sigma"].keys() == found["values"].keys()
     assert (measured.parent / "mine.toml").is_file()
 
@@ -105,7 +105,7 @@ def test_a_model_that_takes_the_data_for_noise_is_not_trusted(hwlearn, measured,
     monkeypatch.setattr(device_fits, "entry_points", lambda *, group: [Point("deaf", lambda: deaf)])
     ended = hwlearn("calibrate", "--from-data", measured, "--model", "deaf")
     assert ended.code == 1
-    assert any("do not trust it: deaf takes most of the data for noise" in line for line in ended.out)
+    assert any("FAILED: deaf explains most of the data as noise" in line for line in ended.out)
 
 
 def test_pulses_of_the_calibration_can_be_fitted(hwlearn, folder, bench_text, plugins):

@@ -1,4 +1,4 @@
-"""Figures of a calibration, one a step."""
+"""Figures of a calibration, one for each step."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def draw_noise(path: Path, topology: Topology, fit: NoiseFit) -> Path:
-    """Draw noise against averaging, and what is missing after a step."""
+    """Draw noise against averaging, and the missing fraction after a step."""
 
     def draw(left: Axes, right: Axes) -> None:
         for k, node in enumerate(topology.outputs):
@@ -41,13 +41,13 @@ def draw_noise(path: Path, topology: Topology, fit: NoiseFit) -> Path:
         right.errorbar(after, 100 * fit.response, 200 * fit.response_sigma, fmt="o", color=INK, capsize=3)
         right.axhline(0, color=FAINT, linewidth=1)
         right.set_xlabel("reading after a step")
-        right.set_ylabel("missing of the step (%)")
+        right.set_ylabel("missing part of the step (%)")
 
     return drawn(path, draw)
 
 
 def draw_lines(path: Path, topology: Topology, fit: LineFit) -> Path:
-    """Draw impedances against the inverse of the conductance level, and what is left at its zero."""
+    """Draw impedances against the inverse conductance level, and their extrapolation to zero."""
 
     def draw(left: Axes, right: Axes) -> None:
         for k in range(fit.impedance.shape[1]):
@@ -73,7 +73,7 @@ def draw_converters(path: Path, topology: Topology, fit: ConverterFit, gain_sigm
         for name, label, count, colour in (
             ("dac", "input DAC", n_in, INK),
             ("drive", "drive DAC", n_out, SECOND),
-            ("adc", "reader", n_out, THIRD),
+            ("adc", "ADC", n_out, THIRD),
         ):
             channels = np.arange(at, at + count)
             gain, offset = getattr(fit, f"{name}_gain"), getattr(fit, f"{name}_offset")
@@ -94,7 +94,7 @@ def draw_converters(path: Path, topology: Topology, fit: ConverterFit, gain_sigm
 
 
 def draw_edges(path: Path, topology: Topology, fit: EdgeFit, sigma: FloatArray) -> Path:
-    """Draw the edges' gains, and how well they are known."""
+    """Draw the gains of the edges, and the distribution of their uncertainties."""
 
     def draw(left: Axes, right: Axes) -> None:
         at = np.arange(topology.n_edges)
@@ -108,13 +108,13 @@ def draw_edges(path: Path, topology: Topology, fit: EdgeFit, sigma: FloatArray) 
         right.plot(np.sort(100 * sigma), (at + 1) / len(at), color=INK)
         set_log_scale(right, "x")
         right.set_xlabel("relative uncertainty (%)")
-        right.set_ylabel("share of the edges")
+        right.set_ylabel("fraction of the edges")
 
     return drawn(path, draw)
 
 
 def draw_verification(path: Path, topology: Topology, fit: Verification) -> Path:
-    """Draw measured against predicted, and the misfit in units of the uncertainty."""
+    """Draw measured minus predicted volts, and their distribution in units of the uncertainty."""
 
     def draw(left: Axes, right: Axes) -> None:
         left.plot(1e3 * fit.nominal_V, 1e3 * (fit.measured_V - fit.nominal_V), ".", color=FAINT, label="nominal")
