@@ -44,7 +44,7 @@ BLOCK_QUIET_S: Final = 0.15
 """Time without a byte after which the board has discarded an incomplete block (100 ms) and accepts OFF again."""
 
 STATUS_QUERY: Final = "*ESR?;:SYST:ERR?"
-"""Sent with every sequence: reports whether the board has restarted, and whether it refused."""
+"""Sent with every sequence: reports whether the board has restarted or refused the sequence."""
 
 UNKNOWN, WATCHDOG = -113, -240
 

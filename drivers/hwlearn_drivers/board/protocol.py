@@ -1,7 +1,7 @@
 """Blocks and codes of the reference board, and the integer arithmetic with which it computes nudges.
 
 The arithmetic repeats that of the firmware exactly, so that the driver knows every voltage that the board applied.
- Source: firmware/README.md, "Wire protocol" and "Blocks".
+Source: firmware/README.md, "Wire protocol" and "Blocks".
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DAC_STEP_V: Final = 5.0 / 65536
 ADC_STEP_V: Final = 5.12 / 65536
 
 NOT_NUDGED, NOT_MEASURED, SILENT = 1, 4, 8
-"""Status bits of one sample. Bit 2, a saturated reading, is not used: `in_range` derives it from the readings."""
+"""Status bits of one sample. The bit of value 2 (saturated) is not used: `in_range` derives it from readings."""
 
 ETA_STEPS: Final = 4096
 MOST_ETA: Final = 32767
