@@ -17,7 +17,7 @@ from hwlearn.lab.calibration.job import CalibrationOptions
 from hwlearn.lab.calibration.journal import Journal, JournaledDevices
 from hwlearn.lab.calibration.result import StepResult
 from hwlearn.lab.calibration.steps import STEPS
-from hwlearn_sim.devices.model import at
+from hwlearn_sim.devices.model import law_of
 from hwlearn_sim.twin.memristive import Memristors
 
 LIMITS = PulseLimits(voltage=1.3, current=1e-3, width=(1e-6, 1e-4), pulses=10_000, read_voltage=0.2)
@@ -49,7 +49,7 @@ def watched(array):
 
 def true_threshold(array, found, up, plan):
     """Solve the device's own law for the amplitude that moves it by the share."""
-    law = at(array._devices._inner.law, np.array([found.device]))
+    law = law_of(array._devices._inner.law, np.array([found.device]))
     start = np.array([found.low if up else found.high])
     span = np.log(found.high / found.low)
 
@@ -57,9 +57,9 @@ def true_threshold(array, found, up, plan):
         signed = volts if up else -volts
         if hasattr(law, "siemens"):
             w = 1.0 if up else 0.0
-            before, after = law.siemens(w), law.siemens(law.moved(w, -signed, LIMITS.width[1]))
+            before, after = law.siemens(w), law.siemens(law.after_pulse(w, -signed, LIMITS.width[1]))
         else:
-            before, after = start, law.moved(start, signed, LIMITS.width[1])
+            before, after = start, law.after_pulse(start, signed, LIMITS.width[1])
         return float(np.abs(np.log(after / before))[0]) / span - plan.share
 
     return brentq(missing, 0.05, LIMITS.voltage)
@@ -165,7 +165,7 @@ def test_read_disturb_and_retention_are_seen_where_they_are():
     first = restless.devices[0]
     g = [first.low]
     for _ in range(200):
-        g.append(float(at(law, np.array([0])).moved(g[-1], 0.2, 3e-7)[0]))
+        g.append(float(law_of(law, np.array([0])).after_pulse(g[-1], 0.2, 3e-7)[0]))
     x = np.arange(200) / 1000
     slope = np.polyfit(x, g[1:], 1)[0] / np.mean(g[1:])
     assert first.disturb.value > 5 * first.disturb.sigma

@@ -45,7 +45,7 @@ def measured(folder):
     rows = [f"0,0,1 us,{g}"]
     for k in range(1, 241):
         volts = (0.95, 1.0, 1.05)[k // 40 % 3] * (1 if k // 20 % 2 else -1)
-        g = float(LAW.moved(g, volts, 1e-6, 1 + CYCLES * rng.standard_normal()))
+        g = float(LAW.after_pulse(g, volts, 1e-6, 1 + CYCLES * rng.standard_normal()))
         rows.append(f"{k},{volts},1 us,{g * (1 + NOISE * rng.standard_normal())}")
     path = folder / "device.csv"
     path.write_text("pulse,amplitude (V),width,conductance_S\n" + "\n".join(rows), encoding="utf-8")

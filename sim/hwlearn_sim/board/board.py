@@ -221,7 +221,7 @@ class _ByteSession(Session):
             raise ConnectionResetError("a fault drops the connection")
 
     def _pass_on(self, sent: bytes) -> bool:
-        return not sent or self._answer(sent)
+        return not sent or self._reply(sent)
 
     @property
     def busy(self) -> bool:

@@ -86,7 +86,7 @@ class BoardCircuit:
 
     def surroundings_changed(self) -> bool:
         """Return whether transfer matrices may have changed since the last call."""
-        found = self.plane.conductances, self.plane.driven_beside(self._mine)
+        found = self.plane.conductances, self.plane.other_sources(self._mine)
         same = found[0] is self._seen[0] and found[1] == self._seen[1]
         self._seen = found
         return not same
@@ -109,7 +109,7 @@ class BoardCircuit:
 
     def transfer(self, switches: int) -> FloatArray | None:
         """Return the matrix (8, 16) from DAC to ADC voltages, or None while the plane is not linear."""
-        if self.plane.driven_beside(self._mine) or not self._within_limits():
+        if self.plane.other_sources(self._mine) or not self._within_limits():
             return None
         top = self.plane.topology
         closed = [j for j in range(top.n_outputs) if switches >> j & 1]

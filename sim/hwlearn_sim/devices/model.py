@@ -40,7 +40,7 @@ class DeviceModel(ABC):
         """Let time pass without voltage, with drift and loss of state."""
 
 
-def at(law: Law, devices: IntArray) -> Law:
+def law_of(law: Law, devices: IntArray) -> Law:
     """Return the law of some of the devices."""
     chosen: dict[str, Any] = {
         item.name: value[devices]

@@ -9,7 +9,7 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SetupError
-from hwlearn_sim.devices.model import DeviceModel, Parameter, at, check_positive, check_spreads, spread
+from hwlearn_sim.devices.model import DeviceModel, Parameter, check_positive, check_spreads, law_of, spread
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -43,7 +43,7 @@ class SoftBoundsLaw:
     Examples
     --------
     >>> law = SoftBoundsLaw(g_min=0.0, g_max=1e-4, set_step=0.1)
-    >>> float(law.moved(0.0, 1.0, 1e-6))
+    >>> float(law.after_pulse(0.0, 1.0, 1e-6))
     1e-05
     """
 
@@ -66,7 +66,7 @@ class SoftBoundsLaw:
             if np.any(np.asarray(getattr(self, name)) >= 1):
                 raise SetupError(f"{name} of a soft-bounds law is {getattr(self, name)}; it must be below 1")
 
-    def moved(
+    def after_pulse(
         self, conductance: Parameter, volts: Parameter, width_s: Parameter, strength: Parameter = 1.0
     ) -> FloatArray:
         """Return the conductance in siemens after a pulse; all arguments broadcast.
@@ -179,7 +179,7 @@ class SoftBounds(DeviceModel):
     def pulse(self, devices: IntArray, volts: FloatArray, width_s: float) -> None:
         """Apply a pulse of given voltages (m,) and width to the chosen devices (m,), each listed once."""
         strength = 1.0 + self._cycle_spread * self._cycles.standard_normal(len(devices))
-        self._g[devices] = at(self.law, devices).moved(self._g[devices], volts, width_s, strength)
+        self._g[devices] = law_of(self.law, devices).after_pulse(self._g[devices], volts, width_s, strength)
 
     def rest(self, seconds: float) -> None:
         """Let time pass: the state decays towards g_min and drifts randomly."""

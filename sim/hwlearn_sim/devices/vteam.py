@@ -11,7 +11,7 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SetupError
-from hwlearn_sim.devices.model import DeviceModel, Parameter, at, check_positive, check_spreads, spread
+from hwlearn_sim.devices.model import DeviceModel, Parameter, check_positive, check_spreads, law_of, spread
 
 Window = Literal["none", "joglekar", "biolek"]
 
@@ -96,7 +96,7 @@ class VteamLaw:
         on = np.maximum(v / self.v_on - 1.0, 0.0)
         return np.asarray(self.k_off * off**self.alpha_off + self.k_on * on**self.alpha_on)
 
-    def moved(
+    def after_pulse(
         self, state: Parameter, volts: Parameter, width_s: Parameter, strength: Parameter = 1.0
     ) -> FloatArray:
         """Return the state w after a pulse; all arguments broadcast.
@@ -219,7 +219,7 @@ class Vteam(DeviceModel):
     def pulse(self, devices: IntArray, volts: FloatArray, width_s: float) -> None:
         """Apply a pulse of given voltages (m,) and width to the chosen devices (m,), each listed once."""
         strength = 1.0 + self._cycle_spread * self._cycles.standard_normal(len(devices))
-        self._w[devices] = at(self.law, devices).moved(self._w[devices], -volts, width_s, strength)
+        self._w[devices] = law_of(self.law, devices).after_pulse(self._w[devices], -volts, width_s, strength)
 
     def rest(self, seconds: float) -> None:
         """Let time pass: the state decays towards off."""

@@ -68,7 +68,7 @@ class VirtualChannel:
     settings : ChannelState
         The present settings; call `apply` after changing them.
     forced : {"over-range", "compliance"} or None
-        Injected fault: the readings show an overflow or compliance, whatever the circuit does.
+        Injected fault: the readings always show an overflow or compliance.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class VirtualChannel:
             -222 beyond the largest range, -221 if the present level is beyond the range.
         """
         ranges = self.capability.sources[quantity]
-        chosen = None if value is None else ranges.named(value)
+        chosen = None if value is None else ranges.select(value)
         if chosen is not None and not ranges.holds(chosen, self.settings.levels[quantity]):
             raise VirtualInstrumentError(-221)
         self.settings.source_ranges[quantity] = chosen
@@ -161,7 +161,7 @@ class VirtualChannel:
         VirtualInstrumentError
             -222 beyond the largest range.
         """
-        chosen = None if value is None else self.capability.measures[quantity].named(value)
+        chosen = None if value is None else self.capability.measures[quantity].select(value)
         self.settings.measure_ranges[quantity] = chosen
         self.apply()
 

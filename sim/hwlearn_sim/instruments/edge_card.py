@@ -20,7 +20,7 @@ from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
 from hwlearn_sim.instruments.scpi.language import as_block, block
-from hwlearn_sim.instruments.scpi.parameters import exactly
+from hwlearn_sim.instruments.scpi.parameters import checked_count
 from hwlearn_sim.plane.plane import AnalogPlane
 
 
@@ -79,7 +79,7 @@ class VirtualEdgeCard(ScpiInstrument):
         """Keep the edges unchanged: no code of a potentiometer is safer than another."""
 
     def _write(self, _: tuple[int, ...], arguments: list[str]) -> None:
-        (argument,) = exactly(arguments, 1)
+        (argument,) = checked_count(arguments, 1)
         try:
             codes = decode_codes(block(argument)).astype(np.int64)
         except GarbledReplyError:
@@ -92,7 +92,7 @@ class VirtualEdgeCard(ScpiInstrument):
         self._move()
 
     def _query(self, _: tuple[int, ...], arguments: list[str]) -> str:
-        exactly(arguments, 0)
+        checked_count(arguments, 0)
         return as_block(encode_codes(self._codes))
 
     def _move(self) -> None:

@@ -69,10 +69,10 @@ class VirtualInstrument(ABC):
         with self.lock:
             return self._execute(message)
 
-    def complain(self, code: int) -> None:
+    def queue_error(self, code: int) -> None:
         """Queue an error that only the session can detect: an invalid block, an input overrun."""
         with self.lock:
-            self._noted(VirtualInstrumentError(code))
+            self._record_error(VirtualInstrumentError(code))
 
     def session(self, line: Line, faults: Faults) -> MessageSession:
         """Start the session of a client."""
@@ -89,5 +89,5 @@ class VirtualInstrument(ABC):
     @abstractmethod
     def _execute(self, message: bytes) -> bytes: ...
 
-    def _noted(self, error: VirtualInstrumentError) -> None:
+    def _record_error(self, error: VirtualInstrumentError) -> None:
         self.errors.push(error)

@@ -85,7 +85,7 @@ class Ranges:
         """Return the smallest range that holds the value, or the largest range if none does."""
         return next((one for one in self.each if self.holds(one, value)), self.each[-1])
 
-    def named(self, value: float) -> Range:
+    def select(self, value: float) -> Range:
         """Return the range that an instrument selects for a requested ``value``.
 
         Raises

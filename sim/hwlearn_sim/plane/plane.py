@@ -120,7 +120,7 @@ class AnalogPlane:
         with self._lock:
             return self._operating_point(channel)
 
-    def driven_beside(self, channels: Set[int]) -> tuple[tuple[int, Source], ...]:
+    def other_sources(self, channels: Set[int]) -> tuple[tuple[int, Source], ...]:
         """Return the number and the source of every other channel that is not open."""
         with self._lock:
             return tuple(

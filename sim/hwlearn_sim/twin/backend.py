@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Self, get_args
 
 from pydantic import Field, model_validator
 
@@ -26,7 +26,7 @@ from hwlearn.quantities import (
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.twin.memristive import MemristiveTwin
 from hwlearn_sim.twin.memristive.settings import MemristorSettings
-from hwlearn_sim.twin.twin import KirchhoffTwin
+from hwlearn_sim.twin.twin import KirchhoffTwin, TwinOptions
 
 
 class RheostatSettings(Section):
@@ -118,8 +118,7 @@ class SimBackend:
         SetupError
             If the settings contradict each other or the limits.
         """
-        common: dict[str, Any] = {
-            "seed": settings.seed,
+        options: TwinOptions = {
             "settle_s": settings.settle,
             "averages": settings.averages,
             "nudges": settings.nudges,
@@ -129,5 +128,7 @@ class SimBackend:
         }
         if settings.memristor is not None:
             memristors = settings.memristor.memristors()
-            return MemristiveTwin(topology, limits, memristors, settings.imperfections(), **common)
-        return KirchhoffTwin(topology, limits, settings.imperfections(), **common)
+            return MemristiveTwin(
+                topology, limits, memristors, settings.imperfections(), seed=settings.seed, **options
+            )
+        return KirchhoffTwin(topology, limits, settings.imperfections(), seed=settings.seed, **options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Literal, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +23,17 @@ from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.twin.converters import ConverterBank
+
+
+class TwinOptions(TypedDict, total=False):
+    """Keywords of `KirchhoffTwin` that a subclass passes on unchanged."""
+
+    settle_s: float
+    averages: int
+    nudges: Iterable[DriveKind]
+    node_readout: bool
+    current_readout: bool
+    edge_law: CodeLaw | None
 
 
 class KirchhoffTwin(Network):
@@ -197,25 +209,26 @@ class KirchhoffTwin(Network):
     def _check_compliance(
         self, V: FloatArray, sources: FloatArray, outputs: FloatArray, drive: OutputDrive | None
     ) -> None:
-        top, slack = self.topology, 1 + ROUNDING
-        for amperes, nodes in ((sources, top.inputs), (outputs, top.outputs)):
-            over = np.abs(amperes) > self.limits.current * slack
-            if over.any():
-                self._trip(np.argwhere(over)[0], nodes, amperes, "A", "limits.current", self.limits.current)
+        top = self.topology
+        self._check_limit(sources, top.inputs, "current", "A")
+        self._check_limit(outputs, top.outputs, "current", "A")
         if drive is not None and drive.kind == "current":
             volts = np.where(np.isnan(drive.values), 0.0, V[:, top.outputs])
-            over = np.abs(volts) > self.limits.voltage * slack
-            if over.any():
-                self._trip(np.argwhere(over)[0], top.outputs, volts, "V", "limits.voltage", self.limits.voltage)
+            self._check_limit(volts, top.outputs, "voltage", "V")
 
-    def _trip(
-        self, where: IntArray, nodes: IntArray, values: FloatArray, unit: str, name: str, limit: float
+    def _check_limit(
+        self, values: FloatArray, nodes: IntArray, name: Literal["current", "voltage"], unit: str
     ) -> None:
-        sample, k = where
-        node, value = self.topology.names[nodes[k]], format_quantity(values[sample, k], unit)
+        """Raise `ComplianceError` if a value (S, n) at the nodes (n,) is beyond the limit of that name."""
+        limit = self.limits.current if name == "current" else self.limits.voltage
+        over = np.abs(values) > limit * (1 + ROUNDING)
+        if not over.any():
+            return
+        sample, k = np.argwhere(over)[0]
         raise ComplianceError(
-            f"the source at {node} would need {value} (sample {sample}), more than {name} = "
-            f"{format_quantity(limit, unit)}; the phase is void, reduce the drive or the conductances"
+            f"the source at {self.topology.names[nodes[k]]} would need {format_quantity(values[sample, k], unit)} "
+            f"(sample {sample}), more than limits.{name} = {format_quantity(limit, unit)}; the phase is void, "
+            "reduce the drive or the conductances"
         )
 
     def _settled(self, V: FloatArray) -> FloatArray:

@@ -22,7 +22,7 @@ class Framer:
     Attributes
     ----------
     in_block : bool
-        Whether the end of a block has not arrived yet. After a time-out, call `abandon`.
+        Whether the end of a block has not arrived yet. After a time-out, call `discard`.
     """
 
     def __init__(self, takes_blocks: bool, longest: int) -> None:
@@ -53,7 +53,7 @@ class Framer:
             self._skipping, self.in_block = True, False
         return messages, lost
 
-    def abandon(self) -> None:
+    def discard(self) -> None:
         """Discard a message whose block is incomplete."""
         self._buffer.clear()
         self.in_block = False

@@ -26,7 +26,7 @@ class MessageTarget(Protocol):
     def execute(self, message: bytes) -> bytes:
         """Execute one message without its terminator; return the complete reply, or nothing."""
 
-    def complain(self, code: int) -> None:
+    def queue_error(self, code: int) -> None:
         """Queue an error that only the session can detect: an invalid block, an input overrun."""
 
 
@@ -54,10 +54,10 @@ class MessageSession(Session):
         messages, lost = self._framer.feed(data)
         self._block_since = time.monotonic()
         if lost:
-            self._target.complain(-363)
+            self._target.queue_error(-363)
         for message in messages:
             reply = self._target.execute(message)
-            if reply and not self._answer(reply):
+            if reply and not self._reply(reply):
                 return False
         return True
 
@@ -65,8 +65,8 @@ class MessageSession(Session):
         """Send replies that are due; discard a block whose bytes stopped arriving."""
         super().flush()
         if self._framer.in_block and time.monotonic() - self._block_since > _BLOCK_TIMEOUT_S:
-            self._framer.abandon()
-            self._target.complain(-161)
+            self._framer.discard()
+            self._target.queue_error(-161)
 
     def wakes_at(self) -> float | None:
         """Return the time at which `flush` has work to do, or None."""

@@ -94,7 +94,7 @@ class Server(ABC):
     def _run(self) -> None:
         try:
             while not self._stopping:
-                self._turn()
+                self._serve_once()
         except BaseException as error:
             self._failure = error
         finally:
@@ -107,12 +107,12 @@ class Server(ABC):
         self._wake.close()
         self._close_wire()
 
-    def _turn(self) -> None:
-        for key, _ in self._selector.select(self._patience_s()):
+    def _serve_once(self) -> None:
+        for key, _ in self._selector.select(self._timeout_s()):
             if isinstance(key.data, Session):
-                self._attend(key.data)
+                self._receive_from(key.data)
             elif key.data == _LISTENER:
-                self._admit(self._accept())
+                self._add_session(self._accept())
         for session in list(self._sessions):
             if session.busy:
                 try:
@@ -124,7 +124,7 @@ class Server(ABC):
         again_s = self.served.idle()
         self._idles_at = None if again_s is None else time.monotonic() + again_s
 
-    def _attend(self, session: Session) -> None:
+    def _receive_from(self, session: Session) -> None:
         try:
             data = session.line.read()
             alive = bool(data) and session.receive(data)
@@ -135,7 +135,7 @@ class Server(ABC):
         if not alive:
             self._drop(session)
 
-    def _admit(self, line: Line) -> None:
+    def _add_session(self, line: Line) -> None:
         session = self.served.session(line, self.faults)
         self._sessions.append(session)
         self._selector.register(line.fileno(), selectors.EVENT_READ, session)
@@ -146,11 +146,11 @@ class Server(ABC):
         session.line.close()
 
     def _watch(self, session: Session) -> None:
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if session.clogged else 0)
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if session.blocked else 0)
         if self._selector.get_key(session.line.fileno()).events != events:
             self._selector.modify(session.line.fileno(), events, session)
 
-    def _patience_s(self) -> float | None:
+    def _timeout_s(self) -> float | None:
         times = [when for session in self._sessions if (when := session.wakes_at()) is not None]
         if self._idles_at is not None:
             times.append(self._idles_at)
@@ -250,7 +250,7 @@ if sys.platform != "win32":
             tty.setraw(self._slave)  # kept open: the line must survive when a client closes it
             self.path = os.ttyname(self._slave)
             self.address = f"ASRL{self.path}::INSTR"
-            self._admit(_PtyLine(master))
+            self._add_session(_PtyLine(master))
 
         def _accept(self) -> Line:
             raise AssertionError("a pseudo-terminal has no listener")

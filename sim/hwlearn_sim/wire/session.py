@@ -55,7 +55,7 @@ class Session(ABC):
     def receive(self, data: bytes) -> bool:
         """Process received bytes; return whether to keep the connection."""
 
-    def _answer(self, reply: bytes) -> bool:
+    def _reply(self, reply: bytes) -> bool:
         if self._faults.muted:
             return True
         fault = self._faults.next()
@@ -97,7 +97,7 @@ class Session(ABC):
 
     def wakes_at(self) -> float | None:
         """Return the time at which `flush` has work to do, or None."""
-        return self._due[0][0] if self._due and not self.clogged else None
+        return self._due[0][0] if self._due and not self.blocked else None
 
     @property
     def busy(self) -> bool:
@@ -105,7 +105,7 @@ class Session(ABC):
         return bool(self._due)
 
     @property
-    def clogged(self) -> bool:
+    def blocked(self) -> bool:
         """Whether bytes are due that the client does not accept."""
         return bool(self._due) and self._due[0][0] <= time.monotonic()
 

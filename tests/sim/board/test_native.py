@@ -90,16 +90,16 @@ def test_callback_exception_is_raised_and_firmware_sees_failed_adc():
 def test_converters_have_given_errors():
     board = on(RECORD)
     board.set_converters(0.01, 0.002, np.full(ADCS, -0.02), 0.003, 0.0, 1)
-    stood = []
+    applied = []
 
     def analog(switches, volts):
-        stood.append(volts)
+        applied.append(volts)
         return np.full(ADCS, 1.0)
 
     board.attach(analog, lambda codes: None)
     assert float(query(board, b"SOUR:VOLT 0,1;:MEAS:VOLT? 5")) == pytest.approx(0.98 + 0.003, abs=5e-5)
-    assert stood[0][0] == pytest.approx(1.01 + 0.002, abs=5e-5)
-    assert stood[0][1] == pytest.approx(0.002)
+    assert applied[0][0] == pytest.approx(1.01 + 0.002, abs=5e-5)
+    assert applied[0][1] == pytest.approx(0.002)
 
 
 def test_dac_updates_outside_allowed_codes_are_counted():

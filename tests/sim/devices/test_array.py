@@ -92,9 +92,9 @@ def test_half_selected_devices_change_by_the_law():
     array.read(6, 0.1)
     array.pulse(6, 1.0, 1e-6)
     expected = before.copy()
-    expected[6] = law.moved(before[6], 1.0, 1e-6)
+    expected[6] = law.after_pulse(before[6], 1.0, 1e-6)
     for k in (4, 5, 7, 2, 10):
-        expected[k] = law.moved(before[k], 0.5, 1e-6)
+        expected[k] = law.after_pulse(before[k], 0.5, 1e-6)
     np.testing.assert_allclose(array.true_conductances, expected)
 
 

@@ -28,20 +28,22 @@ def test_programmed_devices_report_stuck_edges():
 
 
 def test_reference_pulse_covers_its_fraction_of_the_distance():
-    assert SOFT.moved(1e-5, 1.0, 1e-6) == pytest.approx(1e-5 + 0.05 * 9e-5)
-    assert SOFT.moved(5e-5, -1.0, 1e-6) == pytest.approx(5e-5 - 0.1 * 4.9e-5)
+    assert SOFT.after_pulse(1e-5, 1.0, 1e-6) == pytest.approx(1e-5 + 0.05 * 9e-5)
+    assert SOFT.after_pulse(5e-5, -1.0, 1e-6) == pytest.approx(5e-5 - 0.1 * 4.9e-5)
 
 
 @given(st.floats(1e-6, 1e-4), VOLTS, st.floats(1e-8, 1e-4))
 def test_soft_bounds_limit_state_and_half_pulses_add_up(g, volts, width):
-    whole = SOFT.moved(g, volts, width)
+    whole = SOFT.after_pulse(g, volts, width)
     assert 1e-6 <= whole <= 1e-4
-    assert SOFT.moved(SOFT.moved(g, volts, width / 2), volts, width / 2) == pytest.approx(float(whole), rel=1e-9)
+    assert SOFT.after_pulse(SOFT.after_pulse(g, volts, width / 2), volts, width / 2) == pytest.approx(
+        float(whole), rel=1e-9
+    )
     assert (whole - g) * volts >= 0
 
 
 def test_dose_follows_sinh_of_voltage():
-    steps = [np.log((1e-4 - 1e-5) / (1e-4 - SOFT.moved(1e-5, v, 1e-6))) for v in (1.0, 0.5)]
+    steps = [np.log((1e-4 - 1e-5) / (1e-4 - SOFT.after_pulse(1e-5, v, 1e-6))) for v in (1.0, 0.5)]
     assert steps[1] / steps[0] == pytest.approx(np.sinh(0.5 / 0.2) / np.sinh(1.0 / 0.2), rel=1e-6)
 
 
@@ -50,7 +52,7 @@ def test_dose_follows_sinh_of_voltage():
 
 @given(st.floats(0.0, 1.0), st.floats(-0.6, 0.6), st.floats(1e-9, 1.0))
 def test_vteam_does_not_change_below_thresholds(w, volts, width):
-    assert VteamLaw(window="biolek", exponent=3).moved(w, volts, width) == pytest.approx(w, abs=1e-15)
+    assert VteamLaw(window="biolek", exponent=3).after_pulse(w, volts, width) == pytest.approx(w, abs=1e-15)
 
 
 @pytest.mark.parametrize("window", ["none", "joglekar", "biolek"])
@@ -70,15 +72,17 @@ def test_vteam_agrees_with_scipy_integrator(window, exponent, volts):
     width = 0.4 / abs(speed)
     w = np.array([0.45, 0.5])
     expected = [solve_ivp(slope, (0, width), [x], rtol=1e-11, atol=1e-12).y[0, -1] for x in w]
-    np.testing.assert_allclose(law.moved(w, volts, width), np.clip(expected, 0, 1), atol=1e-6)
+    np.testing.assert_allclose(law.after_pulse(w, volts, width), np.clip(expected, 0, 1), atol=1e-6)
 
 
 @given(st.floats(0.0, 1.0), VOLTS, st.floats(1e-7, 1.0), st.sampled_from(["none", "joglekar", "biolek"]))
 def test_vteam_state_is_bounded_and_half_pulses_add_up(w, volts, width, window):
     law = VteamLaw(window=window, exponent=1)
-    whole = float(law.moved(w, volts, width))
+    whole = float(law.after_pulse(w, volts, width))
     assert 0.0 <= whole <= 1.0
-    assert law.moved(law.moved(w, volts, width / 2), volts, width / 2) == pytest.approx(whole, abs=1e-9)
+    assert law.after_pulse(law.after_pulse(w, volts, width / 2), volts, width / 2) == pytest.approx(
+        whole, abs=1e-9
+    )
 
 
 @pytest.mark.parametrize("resistance", ["linear", "exponential"])

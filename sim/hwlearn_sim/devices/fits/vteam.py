@@ -105,16 +105,16 @@ def _starts(data: PulseData) -> list[FloatArray]:
 def _overdriven(volts: FloatArray, speed: FloatArray, inside: BoolArray, share: float) -> tuple[float, float]:
     """Estimate the speed at the largest amplitude, and the exponent, for a threshold at a share (logit) of it."""
     most = float(volts.max())
-    overdrive, seen = [], []
+    overdrive, speeds = [], []
     for amplitude in np.unique(volts):
         here = inside & (volts == amplitude)
         over = amplitude / most * (1 + np.exp(-share)) - 1
         if here.any() and over > 0 and float(np.mean(speed[here])) > 0:
             overdrive.append(np.log(over * np.exp(share)))  # zero at the largest amplitude
-            seen.append(np.log(float(np.mean(speed[here]))))
-    if not seen:
+            speeds.append(np.log(float(np.mean(speed[here]))))
+    if not speeds:
         return max(float(np.abs(speed).max()), 1e-300), 2.0
-    if len(seen) == 1:
-        return float(np.exp(seen[0] - 2.0 * overdrive[0])), 2.0
-    slope, level = np.polyfit(overdrive, seen, 1)
+    if len(speeds) == 1:
+        return float(np.exp(speeds[0] - 2.0 * overdrive[0])), 2.0
+    slope, level = np.polyfit(overdrive, speeds, 1)
     return float(np.exp(level)), float(np.clip(slope, 0.7, 6.0))

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.instruments.scpi.language import CommandTree, Query, Write, split, trimmed
-from hwlearn_sim.instruments.scpi.parameters import Kind, Whole, exactly
+from hwlearn_sim.instruments.scpi.parameters import Kind, Whole, checked_count
 
 T = TypeVar("T")
 
@@ -56,20 +56,20 @@ class ScpiInstrument(VirtualInstrument):
         """Add a command, a query or both for a header."""
         self.tree.add(pattern, write=write, query=query)
 
-    def act(self, pattern: str, act: Callable[[], None]) -> None:
+    def simple_command(self, pattern: str, act: Callable[[], None]) -> None:
         """Add a command without parameters."""
 
         def write(_: tuple[int, ...], arguments: list[str]) -> None:
-            exactly(arguments, 0)
+            checked_count(arguments, 0)
             act()
 
         self.tree.add(pattern, write=write)
 
-    def answer(self, pattern: str, answer: Callable[[], str]) -> None:
+    def simple_query(self, pattern: str, answer: Callable[[], str]) -> None:
         """Add a query without parameters."""
 
         def query(_: tuple[int, ...], arguments: list[str]) -> str:
-            exactly(arguments, 0)
+            checked_count(arguments, 0)
             return answer()
 
         self.tree.add(pattern, query=query)
@@ -84,17 +84,17 @@ class ScpiInstrument(VirtualInstrument):
         """Add command and query of a setting with one parameter; ``get`` and ``put`` receive the suffixes."""
 
         def write(suffixes: tuple[int, ...], arguments: list[str]) -> None:
-            (text,) = exactly(arguments, 1)
+            (text,) = checked_count(arguments, 1)
             put(suffixes, kind.read(text))
 
         def query(suffixes: tuple[int, ...], arguments: list[str]) -> str:
-            if exactly(arguments, 0, 1):
+            if checked_count(arguments, 0, 1):
                 return kind.write(kind.bound(arguments[0]))
             return kind.write(get(suffixes))
 
         self.tree.add(pattern, write=write, query=query)
 
-    def remembered(self, pattern: str, kind: Kind[T], initial: T) -> Callable[..., T]:
+    def stored_setting(self, pattern: str, kind: Kind[T], initial: T) -> Callable[..., T]:
         """Add a setting that is only stored; return a function that returns its present value."""
 
         ones = (1,) * pattern.count("#")
@@ -116,11 +116,11 @@ class ScpiInstrument(VirtualInstrument):
         if any(number != 1 for number in suffixes):
             raise VirtualInstrumentError(-114)
 
-    def worded(self, text: str) -> str:
+    def error_text(self, text: str) -> str:
         """Return the text of an error in the format of this model."""
         return text
 
-    def measured(self, bit: int) -> None:
+    def set_measurement_event(self, bit: int) -> None:
         """Set a bit of the measurement event register."""
         self._measurement_events |= bit
 
@@ -144,15 +144,15 @@ class ScpiInstrument(VirtualInstrument):
                         assert unit.command.write is not None
                         unit.command.write(unit.suffixes, unit.arguments)
                 except VirtualInstrumentError as error:
-                    self._noted(error)
+                    self._record_error(error)
                     if -199 <= error.code <= -100:
                         break  # after a command error, the rest of the message is ignored
         except VirtualInstrumentError as error:
-            self._noted(error)
+            self._record_error(error)
         return (";".join(replies) + "\n").encode("latin-1") if replies else b""
 
-    def _noted(self, error: VirtualInstrumentError) -> None:
-        super()._noted(error)
+    def _record_error(self, error: VirtualInstrumentError) -> None:
+        super()._record_error(error)
         if error.code > 0:
             self._events |= 8
         for low, high, bit in _EVENTS:
@@ -173,26 +173,26 @@ class ScpiInstrument(VirtualInstrument):
         def enable_measurement(_: tuple[int, ...], mask: int) -> None:
             self._measurement_enable = mask
 
-        self.answer("*IDN", lambda: self.identity)
-        self.answer("*TST", lambda: "0")
-        self.answer("*OPT", lambda: "0")
-        self.answer("*ESR", self._take_events)
-        self.answer("*STB", lambda: str(self._status_byte()))
+        self.simple_query("*IDN", lambda: self.identity)
+        self.simple_query("*TST", lambda: "0")
+        self.simple_query("*OPT", lambda: "0")
+        self.simple_query("*ESR", self._take_events)
+        self.simple_query("*STB", lambda: str(self._status_byte()))
         self.setting("*ESE", byte, lambda _: self._event_enable, enable_events)
         self.setting("*SRE", byte, lambda _: self._request_enable, enable_requests)
         self.command("*OPC", lambda _, arguments: self._complete(arguments), lambda _, arguments: "1")
-        self.act("*CLS", self._clear_status)
-        self.act("*RST", self._reset_all)
-        self.act("*WAI", lambda: None)
-        self.act("STATus:PRESet", lambda: enable_measurement((), 0))
+        self.simple_command("*CLS", self._clear_status)
+        self.simple_command("*RST", self._reset_all)
+        self.simple_command("*WAI", lambda: None)
+        self.simple_command("STATus:PRESet", lambda: enable_measurement((), 0))
         register = Whole(0, 65535, 0)
         self.setting("STATus:MEASurement:ENABle", register, lambda _: self._measurement_enable, enable_measurement)
-        self.answer("STATus:MEASurement[:EVENt]", self._take_measurement_events)
-        self.answer("STATus:MEASurement:CONDition", lambda: str(self._measurement_events))
+        self.simple_query("STATus:MEASurement[:EVENt]", self._take_measurement_events)
+        self.simple_query("STATus:MEASurement:CONDition", lambda: str(self._measurement_events))
         for register_name in ("OPERation", "QUEStionable"):
-            self.remembered(f"STATus:{register_name}:ENABle", register, 0)
-            self.answer(f"STATus:{register_name}[:EVENt]", lambda: "0")
-            self.answer(f"STATus:{register_name}:CONDition", lambda: "0")
+            self.stored_setting(f"STATus:{register_name}:ENABle", register, 0)
+            self.simple_query(f"STATus:{register_name}[:EVENt]", lambda: "0")
+            self.simple_query(f"STATus:{register_name}:CONDition", lambda: "0")
 
     def _add_errors(self) -> None:
         def every_error() -> str:
@@ -201,20 +201,20 @@ class ScpiInstrument(VirtualInstrument):
                 entries.append(self.next_error())
             return ",".join(entries)
 
-        self.answer("SYSTem:ERRor[:NEXT]", self.next_error)
-        self.answer("SYSTem:ERRor:ALL", every_error)
-        self.answer("SYSTem:ERRor:COUNt", lambda: str(len(self.errors)))
-        self.answer("SYSTem:ERRor:CODE[:NEXT]", lambda: str(self.errors.next()[0]))
-        self.answer("SYSTem:VERSion", lambda: "1996.0")
-        self.act("SYSTem:CLEar", self.errors.clear)
+        self.simple_query("SYSTem:ERRor[:NEXT]", self.next_error)
+        self.simple_query("SYSTem:ERRor:ALL", every_error)
+        self.simple_query("SYSTem:ERRor:COUNt", lambda: str(len(self.errors)))
+        self.simple_query("SYSTem:ERRor:CODE[:NEXT]", lambda: str(self.errors.next()[0]))
+        self.simple_query("SYSTem:VERSion", lambda: "1996.0")
+        self.simple_command("SYSTem:CLEar", self.errors.clear)
 
     def next_error(self) -> str:
         """Remove the oldest error from the queue and return it in the format of a reply."""
         code, text = self.errors.next()
-        return f'{code},"{self.worded(text)}"' if code else self._no_error
+        return f'{code},"{self.error_text(text)}"' if code else self._no_error
 
     def _complete(self, arguments: list[str]) -> None:
-        exactly(arguments, 0)
+        checked_count(arguments, 0)
         self._events |= 1
 
     def _take_events(self) -> str:

@@ -20,7 +20,7 @@ from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Quantity, Ranges
-from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Text, Whole, exactly, items
+from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Text, Whole, checked_count, items
 from hwlearn_sim.instruments.scpi.smu import MNEMONIC, UNIT, ScpiSmu
 from hwlearn_sim.instruments.scpi.source_levels import ramp, stepped
 
@@ -90,7 +90,7 @@ class VirtualKeithley2400(ScpiSmu):
 
     def _add_functions(self) -> None:
         names = Choice(("VOLTage", "CURRent", "RESistance", "VOLTage:DC", "CURRent:DC"))
-        concurrent = self.remembered("SENSe#:FUNCtion:CONCurrent", Flag(), True)
+        concurrent = self.stored_setting("SENSe#:FUNCtion:CONCurrent", Flag(), True)
 
         def named(arguments: list[str]) -> set[str]:
             return {name.removesuffix(":DC") for name in items(names, arguments, 3)}
@@ -99,7 +99,7 @@ class VirtualKeithley2400(ScpiSmu):
             self._functions = named(arguments) | (self._functions if concurrent() else set())
 
         def chosen(_: tuple[int, ...], arguments: list[str]) -> str:
-            exactly(arguments, 0)
+            checked_count(arguments, 0)
             spelled = {"VOLT": '"VOLT:DC"', "CURR": '"CURR:DC"', "RES": '"RES"'}
             return ",".join(spelled[name] for name in _ELEMENTS if name in self._functions)
 
@@ -114,13 +114,13 @@ class VirtualKeithley2400(ScpiSmu):
         self.command("SENSe#:FUNCtion:OFF", drop)
         self.command("SENSe#:FUNCtion[:ON]:ALL", lambda _, __: self._functions.update(_ELEMENTS[:3]))
         self.command("SENSe#:FUNCtion:OFF:ALL", lambda _, __: self._functions.clear())
-        self._averaging = self.remembered("SENSe#:AVERage[:STATe]", Flag(), False)
-        self._averages = self.remembered("SENSe#:AVERage:COUNt", Whole(1, 100, 10), 10)
-        self.remembered("SENSe#:AVERage:TCONtrol", Choice(("REPeat", "MOVing")), "REP")
-        self.remembered("SENSe#:RESistance:MODE", Choice(("MANual", "AUTO")), "AUTO")
-        self.remembered("SENSe#:RESistance:RANGe", self.number(0, 2.1e8, 2.1e5, "OHM"), 2.1e5)
-        self.remembered("SENSe#:RESistance:RANGe:AUTO", Flag(), True)
-        self.remembered("SENSe#:RESistance:OCOMpensated", Flag(), False)
+        self._averaging = self.stored_setting("SENSe#:AVERage[:STATe]", Flag(), False)
+        self._averages = self.stored_setting("SENSe#:AVERage:COUNt", Whole(1, 100, 10), 10)
+        self.stored_setting("SENSe#:AVERage:TCONtrol", Choice(("REPeat", "MOVing")), "REP")
+        self.stored_setting("SENSe#:RESistance:MODE", Choice(("MANual", "AUTO")), "AUTO")
+        self.stored_setting("SENSe#:RESistance:RANGe", self.number(0, 2.1e8, 2.1e5, "OHM"), 2.1e5)
+        self.stored_setting("SENSe#:RESistance:RANGe:AUTO", Flag(), True)
+        self.stored_setting("SENSe#:RESistance:OCOMpensated", Flag(), False)
         self.channel_setting(
             "SENSe#:RESistance:NPLCycles",
             self.number(*CAPABILITY.nplc, 1.0),
@@ -135,50 +135,50 @@ class VirtualKeithley2400(ScpiSmu):
             ranges = CAPABILITY.sources[quantity]
             level = self.number(-ranges.most, ranges.most, 0.0, UNIT[quantity])
             mode = Choice(("FIXed", "LIST", "SWEep"))
-            self._modes[quantity] = self.remembered(f"SOURce#:{name}:MODE", mode, "FIX")
+            self._modes[quantity] = self.stored_setting(f"SOURce#:{name}:MODE", mode, "FIX")
             self._ends[quantity] = (
-                self.remembered(f"SOURce#:{name}:STARt", level, 0.0),
-                self.remembered(f"SOURce#:{name}:STOP", level, 0.0),
+                self.stored_setting(f"SOURce#:{name}:STARt", level, 0.0),
+                self.stored_setting(f"SOURce#:{name}:STOP", level, 0.0),
             )
-            self.remembered(f"SOURce#:{name}:PROTection[:LEVel]", self.number(0, 210, 210, "V"), 210.0)
+            self.stored_setting(f"SOURce#:{name}:PROTection[:LEVel]", self.number(0, 210, 210, "V"), 210.0)
             self.add_source_list(f"SOURce#:LIST:{name}", level, lambda _: self._lists, quantity, 100, _MOST_POINTS)
         points = Whole(2, _MOST_POINTS, _MOST_POINTS)
-        self._points = self.remembered("SOURce#:SWEep:POINts", points, _MOST_POINTS)
-        self._spacing = self.remembered("SOURce#:SWEep:SPACing", Choice(("LINear", "LOGarithmic")), "LIN")
-        self.remembered("SOURce#:SWEep:RANGing", Choice(("BEST", "AUTO", "FIXed")), "BEST")
-        self.remembered("SOURce#:SWEep:DIRection", Choice(("UP", "DOWN")), "UP")
-        self._delay = self.remembered("SOURce#:DELay", self.number(0, 999.9999, 0.0, "S"), 0.0)
-        self.remembered("SOURce#:DELay:AUTO", Flag(), True)
-        self._auto_off = self.remembered("SOURce#:CLEar:AUTO", Flag(), False)
-        self.act("SOURce#:CLEar[:IMMediate]", lambda: self.channels[0].set_output(False))
+        self._points = self.stored_setting("SOURce#:SWEep:POINts", points, _MOST_POINTS)
+        self._spacing = self.stored_setting("SOURce#:SWEep:SPACing", Choice(("LINear", "LOGarithmic")), "LIN")
+        self.stored_setting("SOURce#:SWEep:RANGing", Choice(("BEST", "AUTO", "FIXed")), "BEST")
+        self.stored_setting("SOURce#:SWEep:DIRection", Choice(("UP", "DOWN")), "UP")
+        self._delay = self.stored_setting("SOURce#:DELay", self.number(0, 999.9999, 0.0, "S"), 0.0)
+        self.stored_setting("SOURce#:DELay:AUTO", Flag(), True)
+        self._auto_off = self.stored_setting("SOURce#:CLEar:AUTO", Flag(), False)
+        self.simple_command("SOURce#:CLEar[:IMMediate]", lambda: self.channels[0].set_output(False))
 
     def _add_triggers(self) -> None:
-        self._arms = self.remembered("ARM:COUNt", Whole(1, _MOST_POINTS), 1)
-        self._triggers = self.remembered("TRIGger:COUNt", Whole(1, _MOST_POINTS), 1)
-        self._trigger_delay = self.remembered("TRIGger:DELay", self.number(0, 999.9999, 0.0, "S"), 0.0)
-        self.remembered("ARM:TIMer", self.number(1e-3, 99999.99, 0.1, "S"), 0.1)
+        self._arms = self.stored_setting("ARM:COUNt", Whole(1, _MOST_POINTS), 1)
+        self._triggers = self.stored_setting("TRIGger:COUNt", Whole(1, _MOST_POINTS), 1)
+        self._trigger_delay = self.stored_setting("TRIGger:DELay", self.number(0, 999.9999, 0.0, "S"), 0.0)
+        self.stored_setting("ARM:TIMer", self.number(1e-3, 99999.99, 0.1, "S"), 0.1)
         sources = Choice(("IMMediate", "TLINk", "TIMer", "MANual", "BUS"))
         for layer, events in (("ARM", ("TENTer", "TEXit")), ("TRIGger", ("SOURce", "DELay", "SENSe"))):
-            self.remembered(f"{layer}:SOURce", sources, "IMM")
-            self.remembered(f"{layer}:OUTPut", Choice((*events, "NONE")), "NONE")
-            self.remembered(f"{layer}:ILINe", Whole(1, 4, 1), 1)
-            self.remembered(f"{layer}:OLINe", Whole(1, 4, 2), 2)
+            self.stored_setting(f"{layer}:SOURce", sources, "IMM")
+            self.stored_setting(f"{layer}:OUTPut", Choice((*events, "NONE")), "NONE")
+            self.stored_setting(f"{layer}:ILINe", Whole(1, 4, 1), 1)
+            self.stored_setting(f"{layer}:OLINe", Whole(1, 4, 2), 2)
         functions = {"VOLTage[:DC]": "VOLT", "CURRent[:DC]": "CURR", "RESistance": "RES"}
         for pattern, function in functions.items():
-            self.act(f"CONFigure:{pattern}", partial(self._configure, function))
-            self.answer(f"MEASure:{pattern}", partial(self._configured_read, function))
-        self.answer("MEASure", self._read)
-        self.answer("READ", self._read)
-        self.act("INITiate[:IMMediate]", self._take)
-        self.answer("FETCh", self._fetch)
-        self.answer("SENSe#:DATA[:LATest]", lambda: self._fetch(only_last=True))
+            self.simple_command(f"CONFigure:{pattern}", partial(self._configure, function))
+            self.simple_query(f"MEASure:{pattern}", partial(self._configured_read, function))
+        self.simple_query("MEASure", self._read)
+        self.simple_query("READ", self._read)
+        self.simple_command("INITiate[:IMMediate]", self._take)
+        self.simple_query("FETCh", self._fetch)
+        self.simple_query("SENSe#:DATA[:LATest]", lambda: self._fetch(only_last=True))
         for pattern in ("ABORt", "TRIGger:CLEar", "*TRG"):
-            self.act(pattern, lambda: None)
+            self.simple_command(pattern, lambda: None)
 
     def _add_buffer(self) -> None:
-        self._capacity = self.remembered("TRACe:POINts", Whole(1, _MOST_POINTS, 100), 100)
-        self.remembered("TRACe:FEED", Choice(("SENSe", "SENSe1", "CALCulate1", "CALCulate2")), "SENS")
-        self.remembered("TRACe:TSTamp:FORMat", Choice(("ABSolute", "DELTa")), "ABS")
+        self._capacity = self.stored_setting("TRACe:POINts", Whole(1, _MOST_POINTS, 100), 100)
+        self.stored_setting("TRACe:FEED", Choice(("SENSe", "SENSe1", "CALCulate1", "CALCulate2")), "SENS")
+        self.stored_setting("TRACe:TSTamp:FORMat", Choice(("ABSolute", "DELTa")), "ABS")
 
         def control(_: tuple[int, ...], name: str) -> None:
             self._storing = name == "NEXT"
@@ -187,12 +187,12 @@ class VirtualKeithley2400(ScpiSmu):
 
         choice = Choice(("NEXT", "NEVer"))
         self.setting("TRACe:FEED:CONTrol", choice, lambda _: "NEXT" if self._storing else "NEV", control)
-        self.act("TRACe:CLEar", self._stored.clear)
-        self.answer("TRACe:POINts:ACTual", lambda: str(len(self._stored)))
-        self.answer("TRACe:DATA", lambda: self._shown(self._stored))
+        self.simple_command("TRACe:CLEar", self._stored.clear)
+        self.simple_query("TRACe:POINts:ACTual", lambda: str(len(self._stored)))
+        self.simple_query("TRACe:DATA", lambda: self._shown(self._stored))
         statistics = Choice(("MEAN", "SDEViation", "MAXimum", "MINimum", "PKPK"))
-        self._statistic = self.remembered("CALCulate3:FORMat", statistics, "MEAN")
-        self.answer("CALCulate3:DATA", self._statistics)
+        self._statistic = self.stored_setting("CALCulate3:FORMat", statistics, "MEAN")
+        self.simple_query("CALCulate3:DATA", self._statistics)
 
     def _add_system(self) -> None:
         self.add_off_state("OUTPut#:SMODe")
@@ -203,17 +203,17 @@ class VirtualKeithley2400(ScpiSmu):
             lambda channel, on: setattr(channel.settings, "four_wire", on),
         )
         states = Choice(("ON", "OFF", "ONCE", "1", "0"), {"ON": "1", "OFF": "0", "ONCE": "0"})
-        self.remembered("SYSTem:AZERo[:STATe]", states, "ON")
-        self.remembered("SYSTem:LFRequency", Whole(50, 60, 50), 50)
-        self.remembered("SYSTem:LFRequency:AUTO", Flag(), True)
-        self.remembered("SYSTem:BEEPer:STATe", Flag(), True)
+        self.stored_setting("SYSTem:AZERo[:STATe]", states, "ON")
+        self.stored_setting("SYSTem:LFRequency", Whole(50, 60, 50), 50)
+        self.stored_setting("SYSTem:LFRequency:AUTO", Flag(), True)
+        self.stored_setting("SYSTem:BEEPer:STATe", Flag(), True)
         self.command("SYSTem:BEEPer[:IMMediate]", lambda _, arguments: None)
-        self.act("SYSTem:TIME:RESet", lambda: setattr(self.clock, "seconds", 0.0))
-        self.remembered("DISPlay:ENABle", Flag(), True)
-        self.remembered("DISPlay:DIGits", Whole(4, 7, 6), 6)
-        self.remembered("DISPlay:TEXT:DATA", Text(), "")
-        self.remembered("DISPlay:TEXT:STATe", Flag(), False)
-        self.remembered("ROUTe:TERMinals", Choice(("FRONt", "REAR")), "FRON")
+        self.simple_command("SYSTem:TIME:RESet", lambda: setattr(self.clock, "seconds", 0.0))
+        self.stored_setting("DISPlay:ENABle", Flag(), True)
+        self.stored_setting("DISPlay:DIGits", Whole(4, 7, 6), 6)
+        self.stored_setting("DISPlay:TEXT:DATA", Text(), "")
+        self.stored_setting("DISPlay:TEXT:STATe", Flag(), False)
+        self.stored_setting("ROUTe:TERMinals", Choice(("FRONt", "REAR")), "FRON")
 
     # --- readings -----------------------------------------------------------------------------------
 
@@ -270,7 +270,7 @@ class VirtualKeithley2400(ScpiSmu):
         self._stored += self._latest[: self._capacity() - len(self._stored)]
         if len(self._stored) >= self._capacity():
             self._storing = False
-            self.measured(_BUFFER_FULL)
+            self.set_measurement_event(_BUFFER_FULL)
 
     def _shown(self, readings: list[ChannelReading]) -> str:
         values = [self._element(reading, name) for reading in readings for name in self._elements]

@@ -15,7 +15,7 @@ from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Quantity, Ranges
-from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Number, Text, Whole, exactly, items
+from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Number, Text, Whole, checked_count, items
 from hwlearn_sim.instruments.scpi.reading_buffers import Buffers, Stored
 from hwlearn_sim.instruments.scpi.smu import MNEMONIC, UNIT, ScpiSmu
 from hwlearn_sim.instruments.scpi.source_levels import ramp, stepped
@@ -86,7 +86,7 @@ class VirtualKeithley2450(ScpiSmu):
         self._lists = {"voltage": [], "current": []}
         self._planned = None
 
-    def worded(self, text: str) -> str:
+    def error_text(self, text: str) -> str:
         """Return the text in the format of the event log, with type and time."""
         return f"{text};1;2000/01/01 00:00:{self.clock.seconds % 60:06.3f}"
 
@@ -96,29 +96,29 @@ class VirtualKeithley2450(ScpiSmu):
         functions = Choice(("VOLTage", "CURRent", "RESistance", "VOLTage:DC", "CURRent:DC"))
 
         def choose(_: tuple[int, ...], arguments: list[str]) -> None:
-            (name,) = items(functions, exactly(arguments, 1), 1)
+            (name,) = items(functions, checked_count(arguments, 1), 1)
             self._sensed = name.removesuffix(":DC")
 
         self.command("[SENSe#:]FUNCtion[:ON]", choose, lambda _, __: _SENSED[self._sensed])
-        self._count = self.remembered("[SENSe#:]COUNt", Whole(1, 300_000, 1), 1)
-        self.act("[SENSe#:]AZERo:ONCE", lambda: None)
+        self._count = self.stored_setting("[SENSe#:]COUNt", Whole(1, 300_000, 1), 1)
+        self.simple_command("[SENSe#:]AZERo:ONCE", lambda: None)
         self._averaging, self._averages = {}, {}
         for short, name in (("VOLT", "VOLTage[:DC]"), ("CURR", "CURRent[:DC]"), ("RES", "RESistance")):
             base = f"[SENSe#:]{name}"
-            self._averaging[short] = self.remembered(f"{base}:AVERage[:STATe]", Flag(), False)
-            self._averages[short] = self.remembered(f"{base}:AVERage:COUNt", Whole(1, 100, 10), 10)
-            self.remembered(f"{base}:AVERage:TCONtrol", Choice(("REPeat", "MOVing")), "REP")
-            self.remembered(f"{base}:AZERo[:STATe]", Flag(), True)
-            self.remembered(f"{base}:DELay:USER#", self.number(0, 1e4, 0.0, "S"), 0.0)
-            self.remembered(f"{base}:UNIT", Choice(("VOLT", "AMP", "OHM", "WATT")), short[:4])
+            self._averaging[short] = self.stored_setting(f"{base}:AVERage[:STATe]", Flag(), False)
+            self._averages[short] = self.stored_setting(f"{base}:AVERage:COUNt", Whole(1, 100, 10), 10)
+            self.stored_setting(f"{base}:AVERage:TCONtrol", Choice(("REPeat", "MOVing")), "REP")
+            self.stored_setting(f"{base}:AZERo[:STATe]", Flag(), True)
+            self.stored_setting(f"{base}:DELay:USER#", self.number(0, 1e4, 0.0, "S"), 0.0)
+            self.stored_setting(f"{base}:UNIT", Choice(("VOLT", "AMP", "OHM", "WATT")), short[:4])
             self.channel_setting(
                 f"{base}:RSENse",
                 Flag(),
                 lambda channel: channel.settings.four_wire,
                 lambda channel, on: setattr(channel.settings, "four_wire", on),
             )
-        self.remembered("[SENSe#:]RESistance:RANGe[:UPPer]", self.number(20, 2e8, 2e5, "OHM"), 2e5)
-        self.remembered("[SENSe#:]RESistance:RANGe:AUTO", Flag(), True)
+        self.stored_setting("[SENSe#:]RESistance:RANGe[:UPPer]", self.number(20, 2e8, 2e5, "OHM"), 2e5)
+        self.stored_setting("[SENSe#:]RESistance:RANGe:AUTO", Flag(), True)
         self.channel_setting(
             "[SENSe#:]RESistance:NPLCycles",
             self.number(*CAPABILITY.nplc, 1.0),
@@ -130,13 +130,13 @@ class VirtualKeithley2450(ScpiSmu):
         self._read_back, self._delays = {}, {}
         for quantity, name in MNEMONIC.items():
             base = f"SOURce#:{name}"
-            self._read_back[quantity] = self.remembered(f"{base}:READ:BACK", Flag(), True)
-            self._delays[quantity] = self.remembered(f"{base}:DELay", self.number(0, 1e4, 0.0, "S"), 0.0)
-            self.remembered(f"{base}:DELay:AUTO", Flag(), True)
-            self.remembered(f"{base}:DELay:USER#", self.number(0, 1e4, 0.0, "S"), 0.0)
-            self.remembered(f"{base}:HIGH:CAPacitance", Flag(), False)
+            self._read_back[quantity] = self.stored_setting(f"{base}:READ:BACK", Flag(), True)
+            self._delays[quantity] = self.stored_setting(f"{base}:DELay", self.number(0, 1e4, 0.0, "S"), 0.0)
+            self.stored_setting(f"{base}:DELay:AUTO", Flag(), True)
+            self.stored_setting(f"{base}:DELay:USER#", self.number(0, 1e4, 0.0, "S"), 0.0)
+            self.stored_setting(f"{base}:HIGH:CAPacitance", Flag(), False)
             protections = Choice(("PROT2", "PROT20", "PROT40", "NONE"))
-            self.remembered(f"{base}:PROTection[:LEVel]", protections, "NONE")
+            self.stored_setting(f"{base}:PROTection[:LEVel]", protections, "NONE")
             self.add_off_state(f"OUTPut#:{name}:SMODe", quantity)
 
     def _add_readings(self) -> None:
@@ -146,9 +146,9 @@ class VirtualKeithley2450(ScpiSmu):
         for short, name in (("VOLT", "VOLTage[:DC]"), ("CURR", "CURRent[:DC]"), ("RES", "RESistance")):
             self.command(f"MEASure:{name}", query=partial(self._read_function, short))
         self.command("TRACe:TRIGger", lambda _, arguments: self._take(self._buffer_of(arguments)))
-        self.act("INITiate[:IMMediate]", self._initiate)
+        self.simple_command("INITiate[:IMMediate]", self._initiate)
         for pattern in ("ABORt", "*TRG"):
-            self.act(pattern, lambda: None)
+            self.simple_command(pattern, lambda: None)
 
     def _add_sweeps(self) -> None:
         for quantity, name in MNEMONIC.items():
@@ -161,26 +161,26 @@ class VirtualKeithley2450(ScpiSmu):
 
     def _add_system(self) -> None:
         def language(_: tuple[int, ...], arguments: list[str]) -> None:
-            (text,) = exactly(arguments, 1)
+            (text,) = checked_count(arguments, 1)
             Choice(("SCPI", "TSP", "SCPI2400")).read(text)  # takes effect at the next power cycle
 
         self.command("*LANG", language, lambda _, __: self._language)
-        self.act("STATus:CLEar", self._clear_status)
-        self.answer("SYSTem:LFRequency", lambda: f"{LINE_HZ:g}")
-        self.answer("SYSTem:EVENtlog[:NEXT]", self.next_error)
+        self.simple_command("STATus:CLEar", self._clear_status)
+        self.simple_query("SYSTem:LFRequency", lambda: f"{LINE_HZ:g}")
+        self.simple_query("SYSTem:EVENtlog[:NEXT]", self.next_error)
         self.command("SYSTem:EVENtlog:COUNt", query=lambda _, __: str(len(self.errors)))
         self.command("SYSTem:BEEPer[:IMMediate]", lambda _, arguments: None)
-        self.remembered("ROUTe:TERMinals", Choice(("FRONt", "REAR")), "FRON")
+        self.stored_setting("ROUTe:TERMinals", Choice(("FRONt", "REAR")), "FRON")
         self.command("DISPlay:SCReen", lambda _, arguments: None)
         self.command("DISPlay:CLEar", lambda _, arguments: None)
         for number in (1, 2):
-            self.remembered(f"DISPlay:USER{number}:TEXT[:DATA]", Text(), "")
-        self.remembered("FORMat:ASCii:PRECision", Whole(0, 16, 0), 0)
+            self.stored_setting(f"DISPlay:USER{number}:TEXT[:DATA]", Text(), "")
+        self.stored_setting("FORMat:ASCii:PRECision", Whole(0, 16, 0), 0)
 
     # --- readings -----------------------------------------------------------------------------------
 
     def _buffer_of(self, arguments: Sequence[str]) -> str:
-        exactly(arguments, 0, 1)
+        checked_count(arguments, 0, 1)
         return self.buffers.named(arguments[0]) if arguments else "defbuffer1"
 
     def _read_function(self, sensed: str, _: tuple[int, ...], arguments: list[str]) -> str:
@@ -223,7 +223,7 @@ class VirtualKeithley2450(ScpiSmu):
         self, quantity: Quantity, level: Number, spacing: str, _: tuple[int, ...], arguments: list[str]
     ) -> None:
         """Plan ``start, stop, points[, delay[, count[, range[, fail abort[, dual[, buffer]]]]]]``."""
-        given = list(exactly(arguments, 3, 9))
+        given = list(checked_count(arguments, 3, 9))
         given += ["-1", "1", "BEST", "ON", "OFF", '"defbuffer1"'][len(given) - 3 :]
         start, stop = level.read(given[0]), level.read(given[1])
         points = Whole(2, 1_000_000).read(given[2])
@@ -235,7 +235,7 @@ class VirtualKeithley2450(ScpiSmu):
 
     def _plan_list(self, quantity: Quantity, _: tuple[int, ...], arguments: list[str]) -> None:
         """Plan ``[first[, delay[, count[, fail abort[, buffer]]]]]`` of the source list."""
-        given = list(exactly(arguments, 0, 5))
+        given = list(checked_count(arguments, 0, 5))
         given += ["1", "-1", "1", "ON", '"defbuffer1"'][len(given) :]
         if not self._lists[quantity]:
             raise VirtualInstrumentError(-221)

@@ -21,7 +21,7 @@ from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Quantity, Range, Ranges
 from hwlearn_sim.instruments.scpi.language import channel_list
-from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Number, Whole, exactly, items
+from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Number, Whole, checked_count, items
 from hwlearn_sim.instruments.scpi.smu import MNEMONIC, UNIT, ScpiSmu
 from hwlearn_sim.instruments.scpi.source_levels import ramp, stepped
 
@@ -109,7 +109,7 @@ class VirtualKeysightB2902(ScpiSmu):
             return self._functions[self.channels.index(self.at(suffixes))]
 
         def query(suffixes: tuple[int, ...], arguments: list[str]) -> str:
-            exactly(arguments, 0)
+            checked_count(arguments, 0)
             return ",".join(f'"{name}"' for name in _ELEMENTS if name in functions(suffixes))
 
         def choose(suffixes: tuple[int, ...], arguments: list[str]) -> None:
@@ -141,8 +141,8 @@ class VirtualKeysightB2902(ScpiSmu):
         )
         for quantity, name in MNEMONIC.items():
             self._add_aperture(f"SENSe#:{name}[:DC]", quantity)
-        self.remembered("SENSe#:WAIT[:STATe]", Flag(), True)
-        self.remembered("SOURce#:WAIT[:STATe]", Flag(), True)
+        self.stored_setting("SENSe#:WAIT[:STATe]", Flag(), True)
+        self.stored_setting("SOURce#:WAIT[:STATe]", Flag(), True)
 
     def _add_aperture(self, base: str, quantity: Quantity) -> None:
         low, high = (cycles / LINE_HZ for cycles in CAPABILITY.nplc)
@@ -153,9 +153,9 @@ class VirtualKeysightB2902(ScpiSmu):
             lambda channel, seconds: channel.settings.nplc.update({quantity: seconds * LINE_HZ}),
         )
         for what in ("APERture", "NPLCycles"):
-            self.remembered(f"{base}:{what}:AUTO", Flag(), False)
-        self.remembered(f"{base}:RANGe:AUTO:LLIMit", self.number(0.0, 200.0, 0.0, UNIT[quantity]), 0.0)
-        self.remembered(f"{base}:RANGe:AUTO:MODE", Choice(("NORMal", "RESolution", "SPEed")), "NORM")
+            self.stored_setting(f"{base}:{what}:AUTO", Flag(), False)
+        self.stored_setting(f"{base}:RANGe:AUTO:LLIMit", self.number(0.0, 200.0, 0.0, UNIT[quantity]), 0.0)
+        self.stored_setting(f"{base}:RANGe:AUTO:MODE", Choice(("NORMal", "RESolution", "SPEed")), "NORM")
 
     def _add_sweeps(self) -> None:
         self._modes, self._ends = {}, {}
@@ -163,11 +163,11 @@ class VirtualKeysightB2902(ScpiSmu):
             ranges = CAPABILITY.sources[quantity]
             level = self.number(-ranges.most, ranges.most, 0.0, UNIT[quantity])
             mode = Choice(("FIXed", "LIST", "SWEep"))
-            self._modes[quantity] = self.remembered(f"[SOURce#:]{name}:MODE", mode, "FIX")
+            self._modes[quantity] = self.stored_setting(f"[SOURce#:]{name}:MODE", mode, "FIX")
             self._ends[quantity] = (
-                self.remembered(f"[SOURce#:]{name}:STARt", level, 0.0),
-                self.remembered(f"[SOURce#:]{name}:STOP", level, 0.0),
-                self.remembered(f"[SOURce#:]{name}:POINts", Whole(1, _LONGEST_LIST), 1),
+                self.stored_setting(f"[SOURce#:]{name}:STARt", level, 0.0),
+                self.stored_setting(f"[SOURce#:]{name}:STOP", level, 0.0),
+                self.stored_setting(f"[SOURce#:]{name}:POINts", Whole(1, _LONGEST_LIST), 1),
             )
             self.add_source_list(
                 f"[SOURce#:]LIST:{name}",
@@ -177,10 +177,10 @@ class VirtualKeysightB2902(ScpiSmu):
                 _LONGEST_LIST,
                 _LONGEST_LIST,
             )
-        self._spacing = self.remembered("[SOURce#:]SWEep:SPACing", Choice(("LINear", "LOGarithmic")), "LIN")
-        self.remembered("[SOURce#:]SWEep:RANGing", Choice(("BEST", "AUTO", "FIXed")), "BEST")
-        self.remembered("[SOURce#:]SWEep:STAir", Choice(("SINGle", "DOUBle")), "SING")
-        self.remembered("[SOURce#:]FUNCtion[:SHAPe]", Choice(("DC", "PULSe")), "DC")
+        self._spacing = self.stored_setting("[SOURce#:]SWEep:SPACing", Choice(("LINear", "LOGarithmic")), "LIN")
+        self.stored_setting("[SOURce#:]SWEep:RANGing", Choice(("BEST", "AUTO", "FIXed")), "BEST")
+        self.stored_setting("[SOURce#:]SWEep:STAir", Choice(("SINGle", "DOUBle")), "SING")
+        self.stored_setting("[SOURce#:]FUNCtion[:SHAPe]", Choice(("DC", "PULSe")), "DC")
 
     def _add_output_extras(self) -> None:
         states: dict[str, OffState] = {"NORM": "NORM", "HIZ": "HIMP", "ZERO": "ZERO"}
@@ -191,16 +191,16 @@ class VirtualKeysightB2902(ScpiSmu):
             lambda channel: names[channel.settings.off_states["voltage"]],
             lambda channel, name: channel.set_off_state(states[name]),
         )
-        self._auto_on = self.remembered("OUTPut#:ON:AUTO", Flag(), True)
-        self._auto_off = self.remembered("OUTPut#:OFF:AUTO", Flag(), False)
-        self.remembered("OUTPut#:PROTection[:STATe]", Flag(), False)
-        self.remembered("OUTPut#:LOW", Choice(("GROund", "FLOat")), "GRO")
-        self.remembered("OUTPut#:HCAPacitance[:STATe]", Flag(), False)
-        self.remembered("SYSTem:LFRequency", Whole(50, 60, 50), 50)
+        self._auto_on = self.stored_setting("OUTPut#:ON:AUTO", Flag(), True)
+        self._auto_off = self.stored_setting("OUTPut#:OFF:AUTO", Flag(), False)
+        self.stored_setting("OUTPut#:PROTection[:STATe]", Flag(), False)
+        self.stored_setting("OUTPut#:LOW", Choice(("GROund", "FLOat")), "GRO")
+        self.stored_setting("OUTPut#:HCAPacitance[:STATe]", Flag(), False)
+        self.stored_setting("SYSTem:LFRequency", Whole(50, 60, 50), 50)
         self.command("SYSTem:BEEPer[:IMMediate]", lambda _, arguments: None)
-        self.remembered("SYSTem:BEEPer:STATe", Flag(), True)
-        self.remembered("DISPlay:ENABle", Flag(), True)
-        self.remembered("DISPlay:VIEW", Choice(("SINGle1", "SINGle2", "DUAL", "GRAPh", "ROLL")), "SINGle1")
+        self.stored_setting("SYSTem:BEEPer:STATe", Flag(), True)
+        self.stored_setting("DISPlay:ENABle", Flag(), True)
+        self.stored_setting("DISPlay:VIEW", Choice(("SINGle1", "SINGle2", "DUAL", "GRAPh", "ROLL")), "SINGle1")
 
     def _add_triggers(self) -> None:
         counts = Whole(1, _MOST_POINTS)
@@ -208,10 +208,10 @@ class VirtualKeysightB2902(ScpiSmu):
         self._counts: dict[str, Callable[..., int]] = {}
         for layer in ("ARM", "TRIGger"):
             for action in ("ACQuire", "TRANsient"):
-                self._counts[layer + action] = self.remembered(f"{layer}#:{action}:COUNt", counts, 1)
-                self.remembered(f"{layer}#:{action}:DELay", self.number(0, 1e5, 0.0, "S"), 0.0)
-                self.remembered(f"{layer}#:{action}:SOURce[:SIGNal]", sources, "AINT")
-                self.remembered(f"{layer}#:{action}:TIMer", self.number(1e-5, 1e5, 1e-5, "S"), 1e-5)
+                self._counts[layer + action] = self.stored_setting(f"{layer}#:{action}:COUNt", counts, 1)
+                self.stored_setting(f"{layer}#:{action}:DELay", self.number(0, 1e5, 0.0, "S"), 0.0)
+                self.stored_setting(f"{layer}#:{action}:SOURce[:SIGNal]", sources, "AINT")
+                self.stored_setting(f"{layer}#:{action}:TIMer", self.number(1e-5, 1e5, 1e-5, "S"), 1e-5)
             self._add_all(layer, "COUNt", counts)
             self._add_all(layer, "DELay", self.number(0, 1e5, 0.0, "S"))
             self._add_all(layer, "SOURce[:SIGNal]", sources)
@@ -221,7 +221,7 @@ class VirtualKeysightB2902(ScpiSmu):
         """Add the command ALL, which sets both actions of a layer."""
 
         def write(suffixes: tuple[int, ...], arguments: list[str]) -> None:
-            value = kind.read(exactly(arguments, 1)[0])
+            value = kind.read(checked_count(arguments, 1)[0])
             self.check_suffixes(suffixes)
             for action in ("ACQuire", "TRANsient"):
                 self._settings[f"{layer}#:{action}:{what}", suffixes] = value
@@ -256,7 +256,7 @@ class VirtualKeysightB2902(ScpiSmu):
             self.command(f"{head}:{pattern}", query=partial(query, [short]))
 
     def _chosen(self, arguments: list[str]) -> list[int]:
-        numbers = channel_list(arguments[0]) if exactly(arguments, 0, 1) else [1]
+        numbers = channel_list(arguments[0]) if checked_count(arguments, 0, 1) else [1]
         if len(set(numbers)) != len(numbers) or not all(1 <= n <= len(self.channels) for n in numbers):
             raise VirtualInstrumentError(-224)
         return sorted(n - 1 for n in numbers)

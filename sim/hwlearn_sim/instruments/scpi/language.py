@@ -226,7 +226,7 @@ class CommandTree:
         match = _HEADER.fullmatch(text)
         if match is None:
             raise VirtualInstrumentError(-102)
-        header, asks, rest = match[1].upper(), bool(match[2]), trimmed(match[3] or "")
+        header, is_query, rest = match[1].upper(), bool(match[2]), trimmed(match[3] or "")
         found = self._known.get((path, header))
         if found is None:
             found = self._resolve(header, path)
@@ -234,14 +234,14 @@ class CommandTree:
                 self._known.clear()
             self._known[path, header] = found
         command, suffixes, path = found
-        if (command.query if asks else command.write) is None:
+        if (command.query if is_query else command.write) is None:
             raise VirtualInstrumentError(-113)
         arguments = [trimmed(part) for part in split(rest, ",")] if rest else []
         if self.trailing_comma and arguments and not arguments[-1]:
             arguments.pop()
         if "" in arguments:
             raise VirtualInstrumentError(-103)
-        return Unit(command, suffixes, asks, arguments), path
+        return Unit(command, suffixes, is_query, arguments), path
 
     def _resolve(self, header: str, path: tuple[str, ...]) -> tuple[Command, tuple[int, ...], tuple[str, ...]]:
         if "*" in header:

@@ -183,7 +183,7 @@ def items(kind: Kind[T], arguments: Sequence[str], most: int) -> list[T]:
     return [kind.read(argument) for argument in arguments]
 
 
-def exactly(arguments: Sequence[str], least: int, most: int | None = None) -> Sequence[str]:
+def checked_count(arguments: Sequence[str], least: int, most: int | None = None) -> Sequence[str]:
     """Return the arguments; reject too few (-109) and too many (-108)."""
     if len(arguments) < least:
         raise VirtualInstrumentError(-109)

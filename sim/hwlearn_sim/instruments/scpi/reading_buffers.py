@@ -6,18 +6,16 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from hwlearn_sim.instruments.capability import ChannelReading
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.scpi.language import unquoted
-from hwlearn_sim.instruments.scpi.parameters import Choice, Whole, exactly
-from hwlearn_sim.instruments.scpi.reply_format import plain
-
-if TYPE_CHECKING:
-    from hwlearn_sim.instruments.scpi.smu import ScpiSmu
+from hwlearn_sim.instruments.scpi.parameters import Choice, Whole, checked_count
+from hwlearn_sim.instruments.scpi.reply_format import scpi_value
+from hwlearn_sim.instruments.scpi.smu import ScpiSmu
 
 _DEFAULT_SIZE: Final = 100_000
 _ELEMENTS: Final = (
@@ -97,7 +95,7 @@ class Buffers:
         """Add the TRACe commands to an instrument."""
 
         def make(_: tuple[int, ...], arguments: list[str]) -> None:
-            name, size, *style = exactly(arguments, 2, 3)
+            name, size, *style = checked_count(arguments, 2, 3)
             if style and style[0]:
                 Choice(("STANdard", "COMPact", "FULL", "WRITable", "FULLWRITable")).read(style[0])
             if unquoted(name) in self._each:
@@ -105,20 +103,20 @@ class Buffers:
             self._each[unquoted(name)] = deque(maxlen=Whole(1, 6_875_000).read(size))
 
         def delete(_: tuple[int, ...], arguments: list[str]) -> None:
-            name = self.named(exactly(arguments, 1)[0])
+            name = self.named(checked_count(arguments, 1)[0])
             if name.startswith("defbuffer"):
                 raise VirtualInstrumentError(-224)
             del self._each[name]
 
         def clear(_: tuple[int, ...], arguments: list[str]) -> None:
-            self.clear(self._chosen(exactly(arguments, 0, 1)))
+            self.clear(self._chosen(checked_count(arguments, 0, 1)))
 
         def resize(_: tuple[int, ...], arguments: list[str]) -> None:
-            size, *name = exactly(arguments, 1, 2)
+            size, *name = checked_count(arguments, 1, 2)
             self._each[self._chosen(name)] = deque(maxlen=Whole(1, 6_875_000).read(size))
 
         def size(_: tuple[int, ...], arguments: list[str]) -> str:
-            return str(self._each[self._chosen(exactly(arguments, 0, 1))].maxlen)
+            return str(self._each[self._chosen(checked_count(arguments, 0, 1))].maxlen)
 
         def data(_: tuple[int, ...], arguments: list[str]) -> str:
             if len(arguments) < 2:
@@ -135,7 +133,7 @@ class Buffers:
         instrument.command("TRACe:POINts", resize, size)
         instrument.command(
             "TRACe:ACTual",
-            query=lambda _, arguments: str(len(self._each[self._chosen(exactly(arguments, 0, 1))])),
+            query=lambda _, arguments: str(len(self._each[self._chosen(checked_count(arguments, 0, 1))])),
         )
         instrument.command("TRACe:DATA", query=data)
         statistics: dict[str, Callable[[list[float]], float]] = {
@@ -152,10 +150,10 @@ class Buffers:
         return self.named(arguments[0]) if arguments else "defbuffer1"
 
     def _statistic(self, of: Callable[[list[float]], float], _: tuple[int, ...], arguments: list[str]) -> str:
-        rows = self.of(self._chosen(exactly(arguments, 0, 1)))
+        rows = self.of(self._chosen(checked_count(arguments, 0, 1)))
         if not rows:
             raise VirtualInstrumentError(-230)
-        return f"{plain(of([row.value for row in rows])):.6E}"
+        return f"{scpi_value(of([row.value for row in rows])):.6E}"
 
 
 def _number(row: Stored, element: str, first: float) -> float:
@@ -173,9 +171,9 @@ def _text(row: Stored, element: str, first: float) -> str:
     seconds = row.reading.seconds
     date, clock = "01/01/2000", f"00:{int(seconds // 60) % 60:02d}:{seconds % 60:09.6f}"
     if element in ("READ", "SOUR", "REL", "FRAC", "SEC"):
-        return f"{plain(_number(row, element, first)):.6E}"
+        return f"{scpi_value(_number(row, element, first)):.6E}"
     return {
-        "FORM": f"{plain(row.value):.6g} {_UNITS[row.sensed]}",
+        "FORM": f"{scpi_value(row.value):.6g} {_UNITS[row.sensed]}",
         "SOURFORM": f"{row.source:.6g} {_SOURCE_UNITS[row.reading.function]}",
         "UNIT": _UNITS[row.sensed],
         "SOURUNIT": _SOURCE_UNITS[row.reading.function],

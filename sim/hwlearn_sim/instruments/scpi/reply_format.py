@@ -17,19 +17,19 @@ OVERFLOW: Final = 9.9e37
 """SCPI value for an overflow of the range."""
 
 
-def plain(value: float) -> float:
+def scpi_value(value: float) -> float:
     """Return the value in SCPI form: 9.91e37 for NaN, plus or minus 9.9e37 for an overflow."""
     if math.isnan(value):
         return NOT_A_NUMBER
     return math.copysign(OVERFLOW, value) if math.isinf(value) else value
 
 
-def in_text(values: Sequence[float], form: str = "%+.6E") -> str:
+def as_text(values: Sequence[float], form: str = "%+.6E") -> str:
     """Return values as text, separated by commas."""
-    return ",".join(form % plain(value) for value in values)
+    return ",".join(form % scpi_value(value) for value in values)
 
 
-def in_binary(values: Sequence[float], bytes_each: int, swapped: bool, *, definite: bool) -> str:
+def as_binary(values: Sequence[float], bytes_each: int, swapped: bool, *, definite: bool) -> str:
     """Return values as IEEE 754 numbers in a block.
 
     Parameters
@@ -44,5 +44,5 @@ def in_binary(values: Sequence[float], bytes_each: int, swapped: bool, *, defini
         Definite-length block. Otherwise the block ends with the message (``#0``).
     """
     order = "<" if swapped else ">"
-    data = np.array([plain(value) for value in values], dtype=f"{order}f{bytes_each}").tobytes()
+    data = np.array([scpi_value(value) for value in values], dtype=f"{order}f{bytes_each}").tobytes()
     return as_block(data) if definite else "#0" + data.decode("latin-1")

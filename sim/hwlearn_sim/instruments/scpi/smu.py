@@ -11,11 +11,11 @@ from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
-from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Kind, Number, T, exactly, items
-from hwlearn_sim.instruments.scpi.reply_format import in_binary, in_text
+from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Kind, Number, T, checked_count, items
+from hwlearn_sim.instruments.scpi.reply_format import as_binary, as_text
 
 MNEMONIC: Final[dict[Quantity, str]] = {"voltage": "VOLTage", "current": "CURRent"}
-MEANT: Final[dict[str, Quantity]] = {"VOLT": "voltage", "CURR": "current"}
+QUANTITY_OF: Final[dict[str, Quantity]] = {"VOLT": "voltage", "CURR": "current"}
 UNIT: Final[dict[Quantity, str]] = {"voltage": "V", "current": "A"}
 
 
@@ -107,7 +107,7 @@ class ScpiSmu(ScpiInstrument):
             function,
             Choice(("VOLTage", "CURRent")),
             lambda channel: "VOLT" if channel.settings.function == "voltage" else "CURR",
-            lambda channel, name: channel.set_function(MEANT[name]),
+            lambda channel, name: channel.set_function(QUANTITY_OF[name]),
         )
         for quantity in QUANTITIES:
             self._add_source(prefix + MNEMONIC[quantity], quantity)
@@ -157,11 +157,11 @@ class ScpiSmu(ScpiInstrument):
             lists(suffixes)[quantity] = more
 
         def query(suffixes: tuple[int, ...], arguments: list[str]) -> str:
-            exactly(arguments, 0)
+            checked_count(arguments, 0)
             return ",".join(level.write(value) for value in lists(suffixes)[quantity])
 
         def count(suffixes: tuple[int, ...], arguments: list[str]) -> str:
-            exactly(arguments, 0)
+            checked_count(arguments, 0)
             return str(len(lists(suffixes)[quantity]))
 
         self.command(pattern, write, query)
@@ -252,7 +252,7 @@ class ScpiSmu(ScpiInstrument):
 
         self.command("FORMat[:DATA]", write, query)
         order = "SWAP" if self.swapped_at_reset else "NORM"
-        self._order = self.remembered("FORMat:BORDer", Choice(("NORMal", "SWAPped")), order)
+        self._order = self.stored_setting("FORMat:BORDer", Choice(("NORMal", "SWAPped")), order)
 
     @property
     def binary(self) -> bool:
@@ -262,5 +262,5 @@ class ScpiSmu(ScpiInstrument):
     def readings(self, values: Sequence[float], form: str = "%+.6E") -> str:
         """Return readings in the selected format."""
         if self._layout == "ASC":
-            return in_text(values, form)
-        return in_binary(values, self._bytes_each, self._order() == "SWAP", definite=self.definite_blocks)
+            return as_text(values, form)
+        return as_binary(values, self._bytes_each, self._order() == "SWAP", definite=self.definite_blocks)

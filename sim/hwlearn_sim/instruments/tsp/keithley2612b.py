@@ -16,7 +16,7 @@ from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Range, Ranges
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
-from hwlearn_sim.instruments.scpi.reply_format import in_binary
+from hwlearn_sim.instruments.scpi.reply_format import as_binary
 from hwlearn_sim.instruments.tsp.buffer import Column, TspBuffer
 from hwlearn_sim.instruments.tsp.language import Interpreter
 from hwlearn_sim.instruments.tsp.library import libraries
@@ -105,7 +105,7 @@ class VirtualKeithley2612B(ScpiInstrument):
             elif text:
                 self._run(text)
         except VirtualInstrumentError as error:
-            self._noted(error)
+            self._record_error(error)
         return self._printed
 
     def _collect(self, line: str) -> None:
@@ -234,7 +234,7 @@ class VirtualKeithley2612B(ScpiInstrument):
 
     def _binary(self, values: Sequence[float]) -> bytes:
         width = 4 if self._format["data"] == 2 else 8
-        text = in_binary(values, width, self._format["byteorder"] == 1, definite=False)
+        text = as_binary(values, width, self._format["byteorder"] == 1, definite=False)
         return text.encode("latin-1") + b"\n"
 
     def _text(self, value: Value) -> str:

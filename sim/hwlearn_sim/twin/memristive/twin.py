@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,7 +18,7 @@ from hwlearn.network.nudges import OutputDrive
 from hwlearn.write_verify import WriteReport, WriteSettings, write_verify
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.twin.memristive.devices import Memristors
-from hwlearn_sim.twin.twin import KirchhoffTwin
+from hwlearn_sim.twin.twin import KirchhoffTwin, TwinOptions
 
 _DEVICE_FLAWS = (
     "device_spread",
@@ -45,7 +45,7 @@ class MemristiveTwin(KirchhoffTwin):
         Imperfections of everything except the devices.
     seed : int
         Seed of all random numbers.
-    **more
+    **options
         Further keywords of `KirchhoffTwin`.
 
     Raises
@@ -69,18 +69,18 @@ class MemristiveTwin(KirchhoffTwin):
         imperfections: Imperfections | None = None,
         *,
         seed: int = 0,
-        **more: Any,
+        **options: Unpack[TwinOptions],
     ) -> None:
         flaws = Imperfections() if imperfections is None else imperfections
         for name in _DEVICE_FLAWS:
             if getattr(flaws, name):
                 raise SetupError(f"{name} is a flaw of other edges; use the keys of the memristor table instead")
-        if more.get("edge_law") is not None:
+        if options.get("edge_law") is not None:
             raise SetupError("edges are memristors or take the codes of a law, not both; leave one")
         self.memristors = memristors
         self._array = memristors.array(topology, seed)
         self._report: WriteReport | None = None
-        super().__init__(topology, limits, flaws, seed=seed, **more)
+        super().__init__(topology, limits, flaws, seed=seed, **options)
 
     @property
     def devices(self) -> DeviceAccess:

@@ -132,7 +132,7 @@ def test_flags_integers_choices_and_text_are_parsed():
 # --- headers ---------------------------------------------------------------------------------------------
 
 
-def heard(message: str) -> list[tuple[str, tuple[int, ...], list[str]]]:
+def received(message: str) -> list[tuple[str, tuple[int, ...], list[str]]]:
     """Return the commands that a small instrument received, in order."""
     calls: list[tuple[str, tuple[int, ...], list[str]]] = []
     instrument = _Small(calls)
@@ -163,15 +163,15 @@ class _Small(ScpiInstrument):
     ],
 )  # fmt: skip
 def test_long_short_and_optional_forms_are_equal(header):
-    assert heard(f"{header} 1") == [("[SOURce#:]VOLTage[:LEVel]:AMPLitude", (1,), ["1"])]
+    assert received(f"{header} 1") == [("[SOURce#:]VOLTage[:LEVel]:AMPLitude", (1,), ["1"])]
 
 
 def test_suffixes_and_parameters_are_parsed():
-    assert heard("SOUR2:CURR 1 , 'a,b' ,(@1,2)") == [("SOURce#:CURRent", (2,), ["1", "'a,b'", "(@1,2)"])]
+    assert received("SOUR2:CURR 1 , 'a,b' ,(@1,2)") == [("SOURce#:CURRent", (2,), ["1", "'a,b'", "(@1,2)"])]
 
 
 def test_compound_messages_keep_header_path():
-    calls = heard(":SOUR2:CURR 1;CURR 2;*CLS;CURR 3;:OUTP2 1;;OUTP 0;")
+    calls = received(":SOUR2:CURR 1;CURR 2;*CLS;CURR 3;:OUTP2 1;;OUTP 0;")
     assert calls == [
         ("SOURce#:CURRent", (2,), ["1"]),
         ("SOURce#:CURRent", (2,), ["2"]),
@@ -192,7 +192,7 @@ def test_unknown_headers_are_refused(message):
 
 
 def test_rest_of_message_is_ignored_after_command_error():
-    assert heard("FOO;OUTP 1") == []
+    assert received("FOO;OUTP 1") == []
     calls: list = []
     instrument = _Small(calls)
     instrument.command("FAIL", _fail)
