@@ -12,6 +12,7 @@ from hwlearn.lab.calibration.journal import Journal, JournaledNetwork
 from hwlearn.network.network import Network
 from hwlearn.network.wrapped import WrappedNetwork
 from hwlearn_sim import KirchhoffTwin
+from hwlearn_sim.bench.network import VirtualNetwork
 
 NUDGE = hl.ResistorNudge(0.1, 1e-4)
 
@@ -90,6 +91,11 @@ def test_wrapped_network_forwards_every_part_of_the_interface():
     parts = {name for name, part in vars(Network).items() if callable(part) or isinstance(part, property)}
     parts = {name for name in parts if not name.startswith("__")}
     assert parts - set(vars(WrappedNetwork)) == IMPLEMENTED_ONCE
+
+
+@pytest.mark.parametrize("kind", [CalibratedNetwork, JournaledNetwork, VirtualNetwork])
+def test_networks_that_wrap_another_derive_from_one_class(kind):
+    assert issubclass(kind, WrappedNetwork)
 
 
 @pytest.mark.parametrize("wrap", [WrappedNetwork, calibrated, lambda network: WrappedNetwork(calibrated(network))])
