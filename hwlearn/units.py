@@ -1,4 +1,4 @@
-"""Quantities as people write them: ``"50 us"``, ``"1 kohm"``, ``"500 mV"``, and back again."""
+"""Quantities as text with SI prefixes: parse and format ``"50 us"``, ``"1 kohm"``, ``"500 mV"``."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*
 
 
 def parse_quantity(text: str | float, unit: str) -> float:
-    """Read a quantity in SI base units from text with an optional prefix and unit, or from a bare number.
+    """Return a quantity in SI base units, from text with an optional prefix and unit or from a number.
 
     Parameters
     ----------
     text : str or float
-        ``"500 mV"``, ``"50us"``, ``"1k"`` (prefix alone), ``"1e-3"`` or a number already in the base unit.
+        ``"500 mV"``, ``"50us"``, ``"1k"`` (prefix alone), ``"1e-3"`` or a number in the base unit.
     unit : str
-        The unit that is expected: ``"V"``, ``"A"``, ``"S"``, ``"ohm"``, ``"s"`` or ``"Hz"``.
+        Expected unit: ``"V"``, ``"A"``, ``"S"``, ``"ohm"``, ``"s"`` or ``"Hz"``.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def parse_quantity(text: str | float, unit: str) -> float:
     Raises
     ------
     UnitError
-        If the text is no number, carries another unit or an unknown prefix, or is not finite.
+        If the text is not a number, has another unit or an unknown prefix, or is not finite.
 
     Examples
     --------
@@ -69,8 +69,8 @@ def parse_quantity(text: str | float, unit: str) -> float:
             raise UnitError(f"{text!r} is not a quantity in {unit}; write for example '1 {unit}' or '50 m{unit}'")
         exponent = _exponent(match[2], unit)
         if exponent is None:
-            raise UnitError(f"{text!r} is not in {unit}: {match[2]!r} is no prefix and unit that {unit} can have")
-        # one rounding only: "50 us" must equal 50e-6 exactly
+            raise UnitError(f"{text!r} is not in {unit}: {match[2]!r} is not a valid prefix and unit for {unit}")
+        # rounded only once: "50 us" must equal 50e-6 exactly
         value = float(match[1]) if exponent == 0 else _scaled(match[1], exponent)
     if not math.isfinite(value):
         raise UnitError(f"{text!r} is not a finite quantity in {unit}")
@@ -78,7 +78,7 @@ def parse_quantity(text: str | float, unit: str) -> float:
 
 
 def format_quantity(value: float, unit: str, digits: int = 4) -> str:
-    """Write a value with the prefix that keeps it between 1 and 1000, e.g. ``"500 mV"``.
+    """Return a value as text, with the prefix that keeps it between 1 and 1000, e.g. ``"500 mV"``.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def format_quantity(value: float, unit: str, digits: int = 4) -> str:
 
 
 def _exponent(suffix: str, unit: str) -> int | None:
-    """Return the power of ten that the suffix stands for; None if it does not fit the unit."""
+    """Return the power of ten of a suffix; None if it does not fit the unit."""
     prefixes = [suffix] + [suffix[: -len(name)].rstrip() for name in _SYMBOLS[unit] if suffix.endswith(name)]
     for prefix in prefixes:
         if prefix in _PREFIX:

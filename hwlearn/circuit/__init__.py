@@ -1,1 +1,1 @@
-"""The physics: graphs, Kirchhoff's laws, gradients. Nothing here knows of hardware or learning."""
+"""Circuit model: graphs, Kirchhoff's laws, gradients; imports neither hardware nor learning code."""

@@ -1,4 +1,4 @@
-"""Batches as the circuit takes them: float arrays, the sample axis first, refused by name if they do not fit."""
+"""Checks of batches: float arrays with the sample axis first; errors name the argument that does not fit."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hwlearn.errors import CircuitError
 
 
 def batch(values: ArrayLike, columns: int, what: str) -> FloatArray:
-    """Return values as a float array (S, columns); one sample may come without its sample axis.
+    """Return values as a float array (S, columns); one sample may be given without the sample axis.
 
     Raises
     ------
     CircuitError
-        If they have another shape or are no numbers; ``what`` names them.
+        If they have another shape or are not numbers; ``what`` names them.
     """
     try:
         array = np.asarray(values, dtype=np.float64)
@@ -30,7 +30,7 @@ def batch(values: ArrayLike, columns: int, what: str) -> FloatArray:
 
 
 def gradient_batch(topology: Topology, inputs: ArrayLike, error: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Return inputs (S, n_in) in volts and errors (S, n_out) that a gradient can be taken of.
+    """Return inputs (S, n_in) in volts and errors (S, n_out) of a gradient.
 
     Raises
     ------
@@ -45,13 +45,13 @@ def gradient_batch(topology: Topology, inputs: ArrayLike, error: ArrayLike) -> t
 
 
 def checked_errors(values: ArrayLike, topology: Topology, samples: int | None) -> FloatArray:
-    """Return errors (S, n_out); NaN is refused, naming sample and output."""
+    """Return errors (S, n_out) without NaN; the message names sample and output."""
     error = outputs_batch(values, topology, "error", samples)
     if np.isnan(error).any():
         sample, k = np.argwhere(np.isnan(error))[0]
         raise CircuitError(
-            f"error of sample {sample} at output {topology.names[topology.outputs[k]]} is NaN; leave samples "
-            "without a valid reading out of the batch"
+            f"error of sample {sample} at output {topology.names[topology.outputs[k]]} is NaN; remove samples "
+            "without a valid reading from the batch"
         )
     return error
 
@@ -63,7 +63,7 @@ def check_inputs(x: FloatArray) -> None:
 
 
 def outputs_batch(values: ArrayLike, topology: Topology, what: str, samples: int | None) -> FloatArray:
-    """Return values (S, n_out); one sample serves all, NaN is allowed."""
+    """Return values (S, n_out); one sample is used for all samples, NaN is allowed."""
     array = batch(values, topology.n_outputs, what)
     if np.isinf(array).any():
         raise CircuitError(f"{what} contain infinity")

@@ -1,8 +1,8 @@
-"""Kirchhoff's laws in loop form: cycle space, projector and exact gradient; no node voltage is solved for.
+"""Kirchhoff's laws in loop form: cycle space, projector and exact gradient, without node voltages.
 
 Branches are the edges, then the fixed edges, then one ideal source from each input to the ground node (to a
-virtual one if there is none). The loop form is the node form's independent check; it is dense and its cost
-grows with the number of loops, so `Kirchhoff` is the one to use for speed.
+virtual one if there is none). The loop form is an independent check of the node form. It is dense and its cost
+grows with the number of loops, so use `Kirchhoff` for speed.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def cycle_basis(topology: Topology) -> csr_array:
     Returns
     -------
     csr_array, shape (C, E')
-        One cycle a row, +1 where it runs along a branch and -1 where it runs against it. C = E' - N' + number
-        of components, where N' counts the virtual ground node if there is one.
+        One cycle a row, with +1 for a branch along its direction and -1 against it. C = E' - N' + number of
+        components, where N' includes the virtual ground node if there is one.
 
     Examples
     --------
@@ -58,8 +58,8 @@ def projector(topology: Topology, conductances: ArrayLike) -> FloatArray:
     Returns
     -------
     ndarray, shape (E', E')
-        Leaves branch currents that obey Kirchhoff's current law as they are; ``Omega @ Omega`` is Omega and
-        its trace the number of cycles. The columns of the sources are zero (R = 0).
+        Does not change branch currents that obey Kirchhoff's current law. ``Omega @ Omega`` is Omega, and its
+        trace is the number of cycles. The columns of the sources are zero (R = 0).
 
     Raises
     ------
@@ -119,7 +119,7 @@ class _Loops:
 
     def __init__(self, topology: Topology, conductances: ArrayLike) -> None:
         topology.require_ohmic("the loop form")
-        model = Kirchhoff(topology, conductances)  # for its checks alone
+        model = Kirchhoff(topology, conductances)  # only to check them
         siemens = np.concatenate([model.conductances, topology.fixed_conductances])
         self.ohms: FloatArray = np.concatenate([1 / siemens, np.zeros(topology.n_inputs)])
         self.forest = _Forest.of(topology)
@@ -130,7 +130,7 @@ class _Loops:
         )
 
     def closed(self, volts: FloatArray) -> FloatArray:
-        """Return the branch currents ``X s`` (S, E') that source volts (S, E') in the branches drive."""
+        """Return the branch currents ``X s`` (S, E') due to source volts (S, E') in the branches."""
         if self._factor is None:
             return np.zeros_like(volts)
         return np.asarray(self._cycles.T @ cho_solve(self._factor, self._cycles @ volts.T)).T
@@ -156,7 +156,7 @@ class _Forest:
         branches = np.concatenate([topology.all_edges, sources])
         a, b = branches.T
         labels = connected_components(coo_array((np.ones(len(a)), (a, b)), shape=(n, n)), directed=False)[1]
-        # one node above all component roots makes a forest a tree, so that one search finds it
+        # a node connected to all component roots makes the forest a tree, found by one search
         first = np.unique(labels, return_index=True)[1]
         above = np.full(len(first), n)
         a, b = np.concatenate([a, above]), np.concatenate([b, first])
@@ -167,7 +167,7 @@ class _Forest:
             depth[node] = depth[parent[node]] + 1
         child = np.where(parent[branches[:, 0]] == branches[:, 1], branches[:, 0], branches[:, 1])
         on_tree = parent[child] == branches.sum(axis=1) - child
-        # of parallel branches the first one is on the tree
+        # the first of parallel branches is on the tree
         nodes, chosen = np.unique(child[on_tree], return_index=True)
         branch = np.full(n, -1, dtype=np.int64)
         branch[nodes] = np.flatnonzero(on_tree)[chosen]
@@ -195,7 +195,7 @@ class _Forest:
         )
 
     def cycles(self) -> csr_array:
-        """Return the fundamental cycles (C, E'): each branch off the tree, closed through the tree."""
+        """Return the fundamental cycles (C, E'): each branch that is not on the tree, closed through the tree."""
         chords = np.setdiff1d(np.arange(len(self.branches)), self.branch)
         shape = (len(chords), len(self.branches))
         along = csr_array((np.ones(len(chords)), (np.arange(len(chords)), chords)), shape=shape)

@@ -1,4 +1,4 @@
-"""Circuits of every kind, and ngspice as a second opinion."""
+"""Test circuits of all kinds, and ngspice as an independent solver."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Circuit(NamedTuple):
 
 
 def _graph(seed: int, rng: np.random.Generator) -> Topology:
-    """Random, grid, crossbar, layered or multi-component, by turns; with and without ground."""
+    """Return a random, grid, crossbar, layered or multi-component graph, with or without ground."""
     grounded = seed % 2 == 0
     match seed // 2 % 5:
         case 0:
@@ -35,14 +35,14 @@ def _graph(seed: int, rng: np.random.Generator) -> Topology:
             return Topology.crossbar(5, 4, inputs=[0, 1, 2], outputs=[0, 2], ground=4 if grounded else None)
         case 3:
             return Topology.layered([3, 4, 2], ground=0 if grounded else None)
-        case _:  # two components, tied together by nothing but their sources; parallel edges
+        case _:  # two components, connected only through their sources; parallel edges
             edges = [(0, 1), (1, 2), (2, 0), (1, 2), (3, 4), (4, 5), (5, 3), (5, 4)]
             return Topology(6, edges, [0, 3, 5], [1, 4], ground=5 if grounded else None)
 
 
 @pytest.fixture(scope="session")
 def circuit_of() -> Callable[[int], Circuit]:
-    """A circuit for each seed, of all kinds by turns; every third one has fixed edges and parallel edges."""
+    """Return the circuit of a seed; kinds alternate, and every third one has fixed and parallel edges."""
 
     def make(seed: int) -> Circuit:
         rng = np.random.default_rng(seed)
@@ -66,7 +66,7 @@ def circuit_of() -> Callable[[int], Circuit]:
 
 @pytest.fixture(scope="session")
 def ngspice(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, float]]:
-    """Run a netlist in batch mode; what it prints: node -> volts, ``source#branch`` -> amperes."""
+    """Run a netlist in batch mode and return its output: node -> volts, ``source#branch`` -> amperes."""
     program = shutil.which("ngspice")
     if program is None:
         pytest.skip("ngspice is not installed")

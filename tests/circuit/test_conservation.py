@@ -1,4 +1,4 @@
-"""What Kirchhoff's laws conserve, for networks and voltages that hypothesis makes up."""
+"""Consequences of Kirchhoff's laws, for networks and voltages drawn by hypothesis."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Case(NamedTuple):
 
 @st.composite
 def circuits(draw: st.DrawFn, fixed: bool = True, grounded: bool | None = None) -> Case:
-    """A connected multigraph with any roles, conductances over four decades, some of the edges fixed."""
+    """Draw a connected multigraph with any roles, conductances over four decades, some fixed edges."""
     n = draw(st.integers(3, 12))
     node = st.integers(0, n - 1)
     tree = [(draw(st.integers(0, k - 1)), k) for k in range(1, n)]
@@ -50,21 +50,21 @@ def circuits(draw: st.DrawFn, fixed: bool = True, grounded: bool | None = None) 
 
 
 def rounding(case: Case, *volts: np.ndarray) -> float:
-    """How far rounding may move a current (volts of one kind) or a power (volts of two)."""
+    """Return the rounding error allowed for a current (one set of volts) or a power (two sets)."""
     largest = max(case.g.max(), case.t.fixed_conductances.max(initial=0.0))
     return EPS * float(largest) * float(np.prod([np.abs(v).max() for v in volts]))
 
 
 @EXAMPLES
 @given(circuits())
-def test_tellegen_the_sources_deliver_what_the_edges_dissipate(case: Case):
+def test_tellegen_sources_deliver_the_power_that_edges_dissipate(case: Case):
     t, g, x, rng = case
     k = Kirchhoff(t, g)
     clamped = np.where(rng.random((2, t.n_outputs)) < 0.5, rng.normal(size=(2, t.n_outputs)), np.nan)
     V = k.solve(x, clamped=clamped, injected=1e-5 * rng.normal(size=(2, t.n_outputs)))
     delivered = (k.node_currents(V) * V).sum(axis=1)
     np.testing.assert_allclose(delivered, k.power(V), rtol=0, atol=rounding(case, V, V))
-    # and for any other circuit's currents on the same graph
+    # also with the voltages of another circuit on the same graph
     other = Kirchhoff(t, 10 ** rng.uniform(-7, -3, t.n_edges))
     V2 = other.solve(rng.normal(size=(2, t.n_inputs)))
     wires = V2[:, t.fixed_edges[:, 0]] - V2[:, t.fixed_edges[:, 1]]
@@ -78,7 +78,7 @@ def test_tellegen_the_sources_deliver_what_the_edges_dissipate(case: Case):
 
 @EXAMPLES
 @given(circuits())
-def test_the_current_law_holds_at_every_inner_node(case: Case):
+def test_current_law_holds_at_every_inner_node(case: Case):
     t, g, x, rng = case
     k = Kirchhoff(t, g)
     pushed = 1e-5 * rng.normal(size=(2, t.n_outputs))
@@ -92,7 +92,7 @@ def test_the_current_law_holds_at_every_inner_node(case: Case):
 
 @EXAMPLES
 @given(circuits(grounded=True))
-def test_reciprocity_transfer_resistance_is_the_same_both_ways(case: Case):
+def test_reciprocity_transfer_resistances_are_symmetric(case: Case):
     t, g, _, _ = case
     rest = [n for n in range(t.n_nodes) if n not in t.driven]
     every = Topology(
@@ -106,15 +106,15 @@ def test_reciprocity_transfer_resistance_is_the_same_both_ways(case: Case):
     )
     moved = Kirchhoff(every, g).adjoint(np.eye(len(rest)))[:, rest]
     np.testing.assert_allclose(moved, moved.T, rtol=0, atol=EPS * moved.max())
-    # two current patterns, as ports: i1 . V(i2) = i2 . V(i1)
+    # two current patterns at the ports: i1 . V(i2) = i2 . V(i1)
     assert np.linalg.eigvalsh(0.5 * (moved + moved.T)).min() > 0
 
 
 @EXAMPLES
 @given(circuits(fixed=False))
-def test_foster_conductance_times_effective_resistance_counts_the_nodes(case: Case):
+def test_foster_sum_is_the_number_of_nodes_less_one(case: Case):
     t, g, _, _ = case
-    # one grounded node a component leaves effective resistances as they are
+    # grounding one node of each component does not change effective resistances
     effective = []
     for a, b in t.edges:
         port = Topology(t.n_nodes, t.edges, [a], [b])
@@ -122,7 +122,7 @@ def test_foster_conductance_times_effective_resistance_counts_the_nodes(case: Ca
     np.testing.assert_allclose(g @ effective, t.n_nodes - 1, rtol=1e-8)
 
 
-def test_foster_counts_the_components():
+def test_foster_sum_is_the_number_of_nodes_less_components():
     t = Topology(7, [(0, 1), (1, 2), (2, 0), (3, 4), (4, 5), (5, 6), (6, 3), (3, 5)], [0, 3], [1, 4])
     g = 10 ** np.random.default_rng(0).uniform(-6, -4, t.n_edges)
     labels = component_labels(t.all_edges, t.n_nodes)
@@ -143,14 +143,14 @@ def test_linearity_and_superposition(case: Case):
     both = k.solve(3 * x[:1] - 2 * x[1:], injected=3 * i[:1] - 2 * i[1:])
     V = k.solve(x, injected=i)
     np.testing.assert_allclose(both, 3 * V[:1] - 2 * V[1:], rtol=0, atol=10 * EPS * np.abs(V).max())
-    # source by source
+    # one source at a time
     alone = k.solve(np.diag(x[0])).sum(axis=0) + k.solve(0 * x[:1], injected=i[:1])[0]
     np.testing.assert_allclose(alone, V[0], rtol=0, atol=10 * EPS * np.abs(V).max())
 
 
 @EXAMPLES
 @given(circuits())
-def test_maximum_principle_no_node_lies_outside_the_sources(case: Case):
+def test_maximum_principle_node_voltages_are_within_source_voltages(case: Case):
     t, g, x, _ = case
     V = Kirchhoff(t, g).solve(x)
     driven = V[:, t.driven]
@@ -160,7 +160,7 @@ def test_maximum_principle_no_node_lies_outside_the_sources(case: Case):
 
 @EXAMPLES
 @given(circuits(fixed=False), st.floats(-3, 3))
-def test_a_common_factor_of_all_conductances_moves_no_voltage(case: Case, power: float):
+def test_common_factor_of_all_conductances_does_not_change_voltages(case: Case, power: float):
     t, g, x, rng = case
     error = rng.normal(size=(2, t.n_outputs))
     k, scaled = Kirchhoff(t, g), Kirchhoff(t, g * 10**power)
@@ -183,7 +183,7 @@ def test_node_form_and_loop_form_agree(case: Case):
 
 @EXAMPLES
 @given(circuits(), st.data())
-def test_two_edges_in_series_or_parallel_are_one(case: Case, data: st.DataObject):
+def test_edges_in_series_or_parallel_equal_one_edge(case: Case, data: st.DataObject):
     t, g, x, _ = case
     k = data.draw(st.integers(0, t.n_edges - 1))
     share = data.draw(st.floats(0.05, 0.95))
@@ -214,12 +214,12 @@ def test_two_edges_in_series_or_parallel_are_one(case: Case, data: st.DataObject
     np.testing.assert_allclose(series[:, :-1], V, rtol=0, atol=EPS)
     np.testing.assert_allclose(
         series[:, -1], (1 - share) * V[:, a] + share * V[:, b], rtol=0, atol=EPS
-    )  # the drop divides as the resistances do
+    )  # the drop divides in proportion to the resistances
 
 
 @EXAMPLES
 @given(circuits(), st.data())
-def test_a_star_is_a_triangle(case: Case, data: st.DataObject):
+def test_star_equals_triangle(case: Case, data: st.DataObject):
     t, g, x, rng = case
     wires = {"fixed_edges": t.fixed_edges, "fixed_conductances": t.fixed_conductances}
     corners = data.draw(st.permutations(range(t.n_nodes)))[:3]
@@ -236,8 +236,8 @@ def test_a_star_is_a_triangle(case: Case, data: st.DataObject):
 
 @EXAMPLES
 @given(circuits())
-def test_more_conductance_never_means_less_power(case: Case):
-    """Rayleigh: raising one conductance raises the power drawn from fixed sources."""
+def test_rayleigh_power_increases_with_conductance(case: Case):
+    """Increasing one conductance increases the power drawn from fixed sources."""
     t, g, x, rng = case
     more = g.copy()
     more[rng.integers(t.n_edges)] *= 3
@@ -247,8 +247,8 @@ def test_more_conductance_never_means_less_power(case: Case):
 
 @EXAMPLES
 @given(circuits())
-def test_the_solution_dissipates_least(case: Case):
-    """Thomson: of all voltages that agree at the sources, the solution has the least power."""
+def test_thomson_solution_has_minimum_power(case: Case):
+    """Of all voltages with the same values at the sources, the solution has the least power."""
     t, g, x, rng = case
     k = Kirchhoff(t, g)
     V = k.solve(x)

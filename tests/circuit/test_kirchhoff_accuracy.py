@@ -1,4 +1,4 @@
-"""Ill-conditioned circuits against exact arithmetic: the answer is within its error bound, or refused."""
+"""Ill-conditioned circuits against exact arithmetic: solutions are within their error bound, or refused."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Case(NamedTuple):
 
 @st.composite
 def ill_conditioned(draw: st.DrawFn) -> Case:
-    """A small circuit whose conductances lie up to eighteen decades apart, some open, some powers of two."""
+    """Draw a small circuit with conductances over up to eighteen decades, some open, some powers of two."""
     n = draw(st.integers(3, 8))
     node = st.integers(0, n - 1)
     edges = [(draw(st.integers(0, k - 1)), k) for k in range(1, n)]
@@ -50,7 +50,7 @@ def ill_conditioned(draw: st.DrawFn) -> Case:
 
 
 def exact(case: Case) -> np.ndarray:
-    """Node voltages in rational arithmetic, rounded once."""
+    """Return node voltages from rational arithmetic, rounded once."""
     t = case.t
     free = [k for k in range(t.n_nodes) if k not in set(t.inputs.tolist())]
     held = {int(k): Fraction(v) for k, v in zip(t.inputs, case.x, strict=True)}
@@ -78,7 +78,7 @@ def exact(case: Case) -> np.ndarray:
 
 
 def check(case: Case, starts: list[np.ndarray] | None = None) -> None:
-    """Solve a case, in the end of a family of circuits that starts elsewhere if told so."""
+    """Check the solution of a case, after a series of circuits with the conductances ``starts`` if given."""
     with pytest.MonkeyPatch.context() as patch:
         if case.sparse:
             patch.setattr(factor, "DENSE_NODES", 0)
@@ -91,7 +91,7 @@ def check(case: Case, starts: list[np.ndarray] | None = None) -> None:
                 k = k.with_conductances(g)
             V = k.solve(case.x, injected=[case.current])[0]
         except SingularCircuitError:
-            return  # it says so: allowed
+            return  # refusing is allowed
         finally:
             factor.plan_for.cache_clear()
         estimated = k.estimated_error()
@@ -99,18 +99,18 @@ def check(case: Case, starts: list[np.ndarray] | None = None) -> None:
     wrong, largest = np.abs(V - expected).max(), np.abs(expected).max()
     assert estimated <= factor.ERROR_BOUND
     assert wrong <= factor.ERROR_BOUND * largest
-    # the estimate is an order of magnitude, and rounding of the answer itself is always there
+    # the estimate is an order of magnitude; the solution itself is rounded
     assert wrong <= 10 * max(estimated, 1e-15) * largest
 
 
 @SEARCH
 @given(ill_conditioned())
-def test_an_answer_is_within_its_bound_or_refused(case: Case):
+def test_solution_is_within_its_error_bound_or_refused(case: Case):
     check(case)
 
 
 def changed(case: Case, seed: int) -> list[np.ndarray]:
-    """Conductances of two circuits before, that differ from the case's at some of the edges."""
+    """Return conductances of two earlier circuits that differ from the case at some of the edges."""
     rng = np.random.default_rng(seed)
     some = rng.random(len(case.g)) < rng.choice([0.2, 0.5, 1.0])
     return [np.where(some, 10 ** rng.uniform(-6, 0, len(some)), case.g) for _ in range(2)]
@@ -118,21 +118,21 @@ def changed(case: Case, seed: int) -> list[np.ndarray]:
 
 @SEARCH
 @given(ill_conditioned(), st.integers(0, 2**32 - 1))
-def test_so_it_is_where_only_some_edges_have_changed(case: Case, seed: int):
+def test_reduced_solution_is_within_its_error_bound_or_refused(case: Case, seed: int):
     check(case._replace(sparse=True), changed(case, seed))
 
 
 @pytest.mark.slow
 @SLOW_SEARCH
 @given(ill_conditioned(), st.integers(0, 2**32 - 1))
-def test_so_it_is_in_a_longer_search(case: Case, seed: int):
+def test_error_bound_holds_in_a_longer_search(case: Case, seed: int):
     check(case)
     check(case._replace(sparse=True), changed(case, seed))
 
 
 @pytest.mark.parametrize("siemens", [5e-324, 1e-310, 1e-300, 1e300, 1.7e308])
 @pytest.mark.parametrize("small", [0, 320])
-def test_conductances_at_the_ends_of_what_a_number_holds(siemens: float, small: int, monkeypatch):
+def test_conductances_at_the_limits_of_double_precision(siemens: float, small: int, monkeypatch):
     monkeypatch.setattr(factor, "DENSE_NODES", small)
     factor.plan_for.cache_clear()
     t = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
@@ -146,7 +146,7 @@ def test_conductances_at_the_ends_of_what_a_number_holds(siemens: float, small: 
         factor.plan_for.cache_clear()
 
 
-def test_the_estimated_error_is_small_where_conductances_are_alike_and_grows_with_their_range():
+def test_estimated_error_grows_with_the_range_of_conductances():
     t = Topology.grid(6, 6)
     rng = np.random.default_rng(0)
     alike = Kirchhoff(t, rng.uniform(1, 2, t.n_edges))
@@ -158,12 +158,12 @@ def test_the_estimated_error_is_small_where_conductances_are_alike_and_grows_wit
     assert 0 < alike.estimated_error(held) < alike.estimated_error()
 
 
-def test_nothing_to_solve_has_no_error():
+def test_circuit_without_free_nodes_has_no_error():
     t = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
     assert Kirchhoff(t, [1.0, 1.0]).estimated_error(clamped=[0.2]) == 0
 
 
-def test_a_nonlinear_circuit_names_where_its_error_is_told():
+def test_estimated_error_of_a_nonlinear_circuit_refers_to_operating_point():
     t = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
     k = Kirchhoff(t, [1e-3, 1e-3], elements=Sinh(0.1))
     with pytest.raises(CircuitError, match=r"operating_point\(inputs\)\.error_V"):

@@ -1,4 +1,4 @@
-"""Circuits whose answers are known from elsewhere: closed forms, exact rational arithmetic, networkx."""
+"""Circuits with independent solutions: closed forms, exact rational arithmetic, networkx."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOUND = 1e-9
 
 
 def effective_ohms(n_nodes: int, edges, siemens, a: int, b: int) -> float:
-    """Ohm between nodes a and b: volts at b per ampere pushed into it, a held."""
+    """Return the ohms between nodes a and b: volts at b per ampere into b, with a held."""
     return float(Kirchhoff(Topology(n_nodes, edges, [a], [b]), siemens).output_impedance()[0, 0])
 
 
@@ -28,7 +28,7 @@ def effective_ohms(n_nodes: int, edges, siemens, a: int, b: int) -> float:
 
 
 @pytest.mark.parametrize("sections", [1, 2, 7, 30, 600])
-def test_a_ladder_of_equal_resistors_is_a_ratio_of_fibonacci_numbers(sections: int):
+def test_ladder_of_equal_resistors_is_a_ratio_of_fibonacci_numbers(sections: int):
     """n sections of 1 ohm in series and 1 ohm across, open at the end: F(2n+1) / F(2n)."""
     top, bottom = Fraction(2), Fraction(1)
     for _ in range(sections - 1):
@@ -40,27 +40,27 @@ def test_a_ladder_of_equal_resistors_is_a_ratio_of_fibonacci_numbers(sections: i
 
 
 @pytest.mark.parametrize("depth", [1, 3, 9])
-def test_a_binary_tree(depth: int):
-    """Leaves together: 1/2 + 1/4 + ...; two leaves: the path between them, whatever else hangs on it."""
+def test_binary_tree(depth: int):
+    """All leaves joined: 1/2 + 1/4 + ...; two leaves: the length of the path between them."""
     n = 2 ** (depth + 1) - 1
     edges = [((k - 1) // 2, k) for k in range(1, n)]
     first_leaf = 2**depth - 1
     last = n - 1
     assert effective_ohms(n, edges, np.ones(n - 1), first_leaf, last) == pytest.approx(2 * depth, rel=EXACT)
-    # all leaves joined: one node, the ground
+    # all leaves joined to one node, the ground
     joined = [(a, min(b, first_leaf)) for a, b in edges]
     together = effective_ohms(first_leaf + 1, joined, np.ones(n - 1), 0, first_leaf)
     assert together == pytest.approx(1 - 0.5**depth, rel=EXACT)
 
 
 @pytest.mark.parametrize("n", [2, 5, 40, 400])
-def test_a_complete_graph(n: int):
+def test_complete_graph(n: int):
     edges = list(combinations(range(n), 2))
     assert effective_ohms(n, edges, np.full(len(edges), 1e-5), 0, n - 1) == pytest.approx(2e5 / n, rel=EXACT)
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(1, 4), (3, 8), (40, 25), (300, 200)])
-def test_a_crossbar_of_equal_devices_on_ideal_lines(rows: int, columns: int):
+def test_crossbar_of_equal_devices_with_ideal_lines(rows: int, columns: int):
     edges = Topology.crossbar(rows, columns).edges
     n, g = rows + columns, np.full(rows * columns, 2e-5)
     across = effective_ohms(n, edges, g, 0, n - 1)
@@ -70,8 +70,8 @@ def test_a_crossbar_of_equal_devices_on_ideal_lines(rows: int, columns: int):
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 3, 8, 10])
-def test_a_hypercube_from_corner_to_corner(dimension: int):
-    """By symmetry a chain of layers; 5/6 ohm for the cube."""
+def test_hypercube_from_corner_to_corner(dimension: int):
+    """A chain of layers, by symmetry; 5/6 ohm for the cube."""
     n = 2**dimension
     edges = [(k, k | 1 << bit) for k in range(n) for bit in range(dimension) if not k >> bit & 1]
     expected = sum(1 / comb(dimension - 1, k) for k in range(dimension)) / dimension
@@ -79,8 +79,8 @@ def test_a_hypercube_from_corner_to_corner(dimension: int):
 
 
 @pytest.mark.parametrize("side", [3, 12, 40])
-def test_a_torus_between_any_two_nodes(side: int):
-    """By the eigenvalues of a lattice without border; between neighbours (1 - 1/n) / 2."""
+def test_torus_between_any_two_nodes(side: int):
+    """From the eigenvalues of a periodic lattice; (1 - 1/n) / 2 between neighbours."""
     node = np.arange(side * side).reshape(side, side)
     pairs = [np.stack([node, np.roll(node, -1, axis)], axis=-1).reshape(-1, 2) for axis in (0, 1)]
     edges = np.concatenate(pairs)
@@ -97,14 +97,14 @@ def test_a_torus_between_any_two_nodes(side: int):
 
 
 @pytest.mark.parametrize("decades", [0, 6, 12])
-def test_a_star_is_millmans_mean(decades: float):
+def test_star_obeys_millmans_theorem(decades: float):
     rng = np.random.default_rng(0)
     g, x = 10 ** rng.uniform(-8, decades - 8, 9), rng.uniform(-1, 1, (4, 9))
     V = Kirchhoff(Topology(10, [(k, 9) for k in range(9)], range(9), [9]), g).solve(x)
     np.testing.assert_allclose(V[:, 9], x @ g / g.sum(), rtol=0, atol=1e-14)
 
 
-def test_a_square_of_five_equal_resistors_is_balanced():
+def test_bridge_of_five_equal_resistors_is_balanced():
     edges = [(0, 1), (1, 3), (0, 2), (2, 3), (1, 2)]
     V = Kirchhoff(Topology(4, edges, [0], [1, 2], ground=3), [1e-4, 3e-4, 2e-4, 6e-4, 7e-5]).solve([[2.0]])
     assert V[0, 1] == pytest.approx(V[0, 2], rel=1e-14)
@@ -112,8 +112,8 @@ def test_a_square_of_five_equal_resistors_is_balanced():
 
 
 @pytest.mark.parametrize("size", [1, 2, 9, 80])
-def test_a_crossbar_whose_columns_are_alike_is_a_chain(size: int):
-    """One row on ideal columns: by the roots of the chain's recurrence, cosh(n a) / cosh(...) from the far end."""
+def test_crossbar_with_equal_columns_is_a_chain(size: int):
+    """One row with ideal columns: cosh(n a) / cosh(...) from the far end, by the roots of the recurrence."""
     wire, device = 3.0, 1e-2
     got = solve_crossbar(np.full((1, size), device), [[1.0]], (wire, 0.0))
     a = 2 * np.arcsinh(np.sqrt(wire * device) / 2)
@@ -126,7 +126,7 @@ def test_a_crossbar_whose_columns_are_alike_is_a_chain(size: int):
 
 
 def solved_exactly(t: Topology, g: list[Fraction], x: list[Fraction]) -> list[Fraction]:
-    """Node voltages by Gauss's elimination on fractions."""
+    """Return node voltages by Gaussian elimination with fractions."""
     volts = dict(zip(t.inputs.tolist(), x, strict=True))
     if t.ground is not None:
         volts[t.ground] = Fraction(0)
@@ -151,7 +151,7 @@ def solved_exactly(t: Topology, g: list[Fraction], x: list[Fraction]) -> list[Fr
 
 @st.composite
 def wide_circuits(draw: st.DrawFn) -> tuple[Topology, np.ndarray, np.ndarray]:
-    """Connected graphs with conductances over up to sixteen decades, so that clusters hang by threads."""
+    """Draw connected graphs with conductances over up to sixteen decades, with weakly connected clusters."""
     n = draw(st.integers(3, 8))
     edges = [(draw(st.integers(0, k - 1)), k) for k in range(1, n)]
     node = st.integers(0, n - 1)
@@ -168,7 +168,7 @@ def wide_circuits(draw: st.DrawFn) -> tuple[Topology, np.ndarray, np.ndarray]:
 
 @settings(max_examples=150, deadline=None)
 @given(wide_circuits())
-def test_however_wide_the_range_the_answer_is_right_or_refused(case):
+def test_wide_range_of_conductances_is_solved_correctly_or_refused(case):
     t, g, x = case
     exact = [float(v) for v in solved_exactly(t, list(map(Fraction, g.tolist())), list(map(Fraction, x.tolist())))]
     try:

@@ -1,4 +1,4 @@
-"""Elements that someone else describes, by functions of their own."""
+"""Elements that a user defines by functions."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ from hwlearn.circuit.elements.quadrature import integral_from_zero
 from hwlearn.errors import CircuitError
 
 Law = Callable[[FloatArray, FloatArray], FloatArray]
-"""Drops in volts and thetas in siemens, of one shape -> a value for each."""
+"""Drops in volts and thetas in siemens, of the same shape -> a value for each."""
 
 
 @dataclass(frozen=True)
 class Custom(Element):
-    """An element that someone else describes: functions of drops and thetas, arrays of one shape.
+    """An element that a user defines by functions of drops and thetas (arrays of the same shape).
 
     Parameters
     ----------
     law : callable
-        Current in amperes; it must rise with the drop.
+        Current in amperes; it must increase with the drop.
     law_dv, law_dtheta : callable
-        Its derivatives by the drop (never negative) and by theta.
+        Its derivatives with respect to the drop (never negative) and theta.
     law_cocontent : callable, optional
         d(co-content)/d(theta), the integral of ``law_dtheta`` from 0 to v; by quadrature unless given.
     scale : float
-        Volts over which the slope changes; nudges of strength ``"auto"`` stay well below it.
+        Volts over which the slope changes; nudges of strength ``"auto"`` stay far below it.
     name : str
-        What messages call it, and what tells circuits apart.
+        Name in messages; part of the fingerprint of a topology.
     expression : callable, optional
-        ``(across, theta) -> str``, the current as SPICE takes it.
+        ``(across, theta) -> str``, the current as a SPICE expression.
 
     Examples
     --------
@@ -62,41 +62,42 @@ class Custom(Element):
 
     @property
     def scale_V(self) -> float:
-        """The scale that was given."""
+        """Volts over which the slope changes, as given."""
         return self.scale
 
     def current(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return what the law gives."""
+        """Return ``law(v, theta)``."""
         return self._called("current", self.law, v, theta)
 
     def slope(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return what ``law_dv`` gives.
+        """Return ``law_dv(v, theta)``.
 
         Raises
         ------
         CircuitError
-            If it is negative anywhere: more than one state could be steady.
+            If it is negative: the circuit could have more than one steady state.
         """
         slope = self._called("d/dv", self.law_dv, v, theta)
         if (slope < 0).any():
             at = float(v[slope < 0][0])
             raise CircuitError(
-                f"the element {self.name!r} has a negative slope at {at:g} V; its current must rise with the drop"
+                f"the element {self.name!r} has a negative slope at {at:g} V; "
+                "its current must increase with the drop"
             )
         return slope
 
     def sensitivity(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return what ``law_dtheta`` gives."""
+        """Return ``law_dtheta(v, theta)``."""
         return self._called("d/dtheta", self.law_dtheta, v, theta)
 
     def cocontent(self, v: FloatArray, theta: FloatArray) -> FloatArray:
-        """Return what ``law_cocontent`` gives, or the integral of ``law_dtheta``."""
+        """Return ``law_cocontent(v, theta)``, or the integral of ``law_dtheta`` if it is not given."""
         if self.law_cocontent is not None:
             return self._called("d(co-content)/dtheta", self.law_cocontent, v, theta)
         return integral_from_zero(self.sensitivity, v, theta, self.name)
 
     def spice(self, across: str, theta: float) -> str | None:
-        """Return what ``expression`` gives, if there is one."""
+        """Return ``expression(across, theta)``; None if it is not given."""
         return None if self.expression is None else self.expression(across, theta)
 
     def _called(self, what: str, law: Law, v: FloatArray, theta: FloatArray) -> FloatArray:

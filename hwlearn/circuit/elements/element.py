@@ -1,4 +1,4 @@
-"""What every kind of element of a circuit answers; `hwlearn.circuit.elements.kinds` has the kinds."""
+"""Base classes of circuit elements."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hwlearn.arrays import BoolArray, FloatArray
 
 
 class Element(ABC):
-    """What every kind of element answers; drops (..., K) in volts, thetas (K,) in siemens."""
+    """Abstract circuit element: current and derivatives at drops (..., K) in volts, thetas (K,) in siemens."""
 
     @abstractmethod
     def current(self, v: FloatArray, theta: FloatArray) -> FloatArray:
@@ -31,31 +31,31 @@ class Element(ABC):
 
     @property
     def scale_V(self) -> float:
-        """Volts over which the slope changes; infinite for elements that are linear piece by piece."""
+        """Volts over which the slope changes; infinite for piecewise linear elements."""
         return math.inf
 
     def linearised_at(self, v: FloatArray, before: FloatArray) -> FloatArray:
-        """Return the drop at which Newton's method linearises next, asked for ``v`` and coming from ``before``.
+        """Return the drop at which Newton's method linearises next, for a step from ``before`` to ``v``.
 
-        Where a tangent would overshoot by far, this is a drop nearer to ``before``.
+        This is ``v``, or a drop closer to ``before`` if the tangent would overshoot by far.
         """
         return v
 
     def in_range(self, v: FloatArray) -> BoolArray:
-        """Return where the law holds as written."""
+        """Return a mask of drops within the range of the law."""
         return np.ones(v.shape, dtype=np.bool_)
 
     def spice(self, across: str, theta: float) -> str | None:
-        """Return the current as an expression that SPICE takes, of the drop ``across``; None if there is none."""
+        """Return the current as a SPICE expression of the drop ``across``; None if there is none."""
         return None
 
 
 class Proportional(Element):
-    """An element of current ``theta * f(v)``; its co-content per theta is ``F``, the integral of ``f``."""
+    """An element with current ``theta * f(v)``; its co-content per theta is ``F``, the integral of ``f``."""
 
     @abstractmethod
     def f(self, v: FloatArray) -> FloatArray:
-        """Return the current in amperes per siemens, thus in volts."""
+        """Return the current per theta: amperes per siemens, in volts."""
 
     @abstractmethod
     def df(self, v: FloatArray) -> FloatArray:

@@ -1,8 +1,8 @@
-"""Elements of a circuit: how the current through an edge follows from the drop across it.
+"""Resistor, sinh element, junction diode and ideal diode; the table of the elements of a circuit.
 
-Every element has one parameter theta an edge, in siemens: for those of this file the slope at small drops (of the
-conducting side for `IdealDiode`), so that theta stands where an ohmic edge has its conductance. Currents rise with
-the drop; then the steady state is the one minimum of the co-content, the sum over edges of the integral of I dv.
+Each edge has one parameter theta in siemens. For the elements of this file, theta is the slope at small drops (for
+`IdealDiode`: of the conducting side), like the conductance of a resistor. Currents increase with the drop, so the
+steady state is the only minimum of the co-content, the sum over edges of the integral of I dv.
 Source: docs/elements.md; arXiv:2602.03546 for learning with them.
 """
 
@@ -18,15 +18,11 @@ from typing import Final
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
-from hwlearn.circuit.elements.custom import Custom
 from hwlearn.circuit.elements.element import Element, Proportional
 from hwlearn.errors import CircuitError
 
-__all__ = ["OHMIC", "Custom", "Element", "ElementTable", "IdealDiode", "Ohmic", "Proportional", "Shockley", "Sinh"]
-
-
 MOST_EXPONENT: Final = 300.0
-"""Beyond this an exponential goes on along its tangent; no operating point may lie there."""
+"""Above this exponent, an exponential continues along its tangent; no operating point may be there."""
 
 
 @dataclass(frozen=True)
@@ -85,19 +81,19 @@ class Sinh(Proportional):
         u = v / self.V0
         inside = np.clip(u, -MOST_EXPONENT, MOST_EXPONENT)
         more = u - inside
-        within = 2 * np.sinh(0.5 * inside) ** 2  # keeps the digits that cosh - 1 loses
+        within = 2 * np.sinh(0.5 * inside) ** 2  # keeps the digits that cosh(u) - 1 would lose
         return np.asarray(self.V0**2 * (within + more * (np.sinh(inside) + 0.5 * more * np.cosh(inside))))
 
     def linearised_at(self, v: FloatArray, before: FloatArray) -> FloatArray:
-        """Return the drop of the current that the tangent at ``before`` promises, where that is smaller."""
+        """Return the drop at the current that the tangent at ``before`` predicts, if it is smaller than ``v``."""
         u, u0 = v / self.V0, before / self.V0
         with np.errstate(over="ignore", invalid="ignore"):
-            promised = np.arcsinh(np.sinh(u0) + np.cosh(u0) * (u - u0))
-        far = (np.abs(u) > np.abs(u0)) & (np.abs(u - u0) > 1.0) & (np.abs(promised) < np.abs(u))
-        return np.where(far, self.V0 * promised, v)
+            predicted = np.arcsinh(np.sinh(u0) + np.cosh(u0) * (u - u0))
+        far = (np.abs(u) > np.abs(u0)) & (np.abs(u - u0) > 1.0) & (np.abs(predicted) < np.abs(u))
+        return np.where(far, self.V0 * predicted, v)
 
     def in_range(self, v: FloatArray) -> BoolArray:
-        """Return where ``|v / V0|`` is at most 300."""
+        """Return whether ``|v / V0|`` is at most 300."""
         return np.asarray(np.abs(v) <= MOST_EXPONENT * self.V0)
 
     def spice(self, across: str, theta: float) -> str:
@@ -112,7 +108,7 @@ class Shockley(Proportional):
     Parameters
     ----------
     nVt : float
-        Ideality times thermal voltage, in volts; 25.85 mV at 300 K and ideality 1.
+        Ideality factor times thermal voltage, in volts; 25.85 mV at 300 K and ideality 1.
     """
 
     nVt: float = 0.02585
@@ -121,7 +117,7 @@ class Shockley(Proportional):
         object.__setattr__(self, "nVt", _positive("Shockley", "nVt", self.nVt))
 
     def theta(self, saturation_A: float) -> float:
-        """Return the theta (S) of a diode with a saturation current in amperes."""
+        """Return the theta in siemens of a diode with this saturation current in amperes."""
         return saturation_A / self.nVt
 
     @property
@@ -152,16 +148,16 @@ class Shockley(Proportional):
         return np.asarray(self.nVt**2 * (within + more * (np.expm1(inside) + 0.5 * more * np.exp(inside))))
 
     def linearised_at(self, v: FloatArray, before: FloatArray) -> FloatArray:
-        """Return the drop of the current that the tangent at ``before`` promises, for steps up the exponential."""
+        """Return the drop at the current that the tangent at ``before`` predicts, for steps up the exponential."""
         ahead = (v - before) / self.nVt
         up = (ahead > 1.0) & (v > self.nVt)
-        # what lies far on the blocking side starts from the middle, where the tangent says something
+        # far on the blocking side the tangent is useless: start from 0 V
         base = np.where(before < 0, 0.0, before)
         climb = np.log1p(np.where(up, (v - base) / self.nVt, 0.0))
         return np.where(up, base + self.nVt * climb, v)
 
     def in_range(self, v: FloatArray) -> BoolArray:
-        """Return where ``v / nVt`` is at most 300."""
+        """Return whether ``v / nVt`` is at most 300."""
         return np.asarray(v <= MOST_EXPONENT * self.nVt)
 
     def spice(self, across: str, theta: float) -> str:
@@ -171,18 +167,18 @@ class Shockley(Proportional):
 
 @dataclass(frozen=True)
 class IdealDiode(Proportional):
-    """A diode of two straight pieces that conducts from a to b: theta above the threshold, a leak below.
+    """A piecewise linear diode that conducts from a to b: theta above the threshold, a leak below.
 
-    ``I = theta (leak v + (1 - leak) max(v - threshold_V, 0))``; with a small enough leak that is what a comparator
-    and a switch make of a diode.
+    ``I = theta (leak v + (1 - leak) max(v - threshold_V, 0))``. With a small leak this models an active rectifier:
+    a comparator with a switch.
 
     Parameters
     ----------
     threshold_V : float
         Volts; zero or positive.
     leak : float
-        Conductance of the blocking side as a fraction of theta, above 0: without it a node between blocking diodes
-        would have no voltage.
+        Conductance of the blocking side as a fraction of theta. It is above 0 because a node between diodes that
+        block completely would float.
     """
 
     threshold_V: float = 0.0
@@ -196,7 +192,8 @@ class IdealDiode(Proportional):
             )
         if not 0 < leak <= 1:
             raise CircuitError(
-                f"IdealDiode.leak is {self.leak!r}; it is a fraction of theta, above 0 to 1 (1e-12 will do)"
+                f"IdealDiode.leak is {self.leak!r}; it must be a fraction of theta: above 0, "
+                "at most 1 (for example 1e-12)"
             )
         object.__setattr__(self, "threshold_V", threshold)
         object.__setattr__(self, "leak", leak)
@@ -206,7 +203,7 @@ class IdealDiode(Proportional):
         return np.asarray(self.leak * v + (1 - self.leak) * np.maximum(v - self.threshold_V, 0.0))
 
     def df(self, v: FloatArray) -> FloatArray:
-        """Return 1 above the threshold and ``leak`` below; above, at the threshold itself."""
+        """Return 1 at and above the threshold, ``leak`` below it."""
         return np.where(v >= self.threshold_V, 1.0, self.leak)
 
     def F(self, v: FloatArray) -> FloatArray:
@@ -215,7 +212,7 @@ class IdealDiode(Proportional):
         return np.asarray(0.5 * (self.leak * v**2 + (1 - self.leak) * above**2))
 
     def spice(self, across: str, theta: float) -> str:
-        """Return the two pieces as one expression."""
+        """Return both pieces as one expression."""
         on = f"{theta * (1 - self.leak)!r}*max({across}-{self.threshold_V!r},0)"
         return f"{theta * self.leak!r}*{across}+{on}"
 
@@ -225,7 +222,7 @@ OHMIC: Final = Ohmic()
 
 @dataclass(frozen=True, eq=False)
 class ElementTable:
-    """Which element each edge of a circuit is: the programmable edges, then the fixed ones.
+    """Elements of the edges of a circuit: the programmable edges, then the fixed ones.
 
     Attributes
     ----------
@@ -240,7 +237,7 @@ class ElementTable:
 
     @classmethod
     def of(cls, elements: Iterable[Element]) -> ElementTable:
-        """Return the table of elements given edge by edge."""
+        """Return the table for one element per edge."""
         index: dict[Element, int] = {}
         which = np.array([index.setdefault(element, len(index)) for element in elements], dtype=np.int64)
         which.flags.writeable = False
@@ -251,22 +248,22 @@ class ElementTable:
 
     @cached_property
     def ohmic(self) -> BoolArray:
-        """Which edges (E + F,) are resistors."""
+        """Mask (E + F,) of resistors."""
         return np.array([kind == OHMIC for kind in self.kinds] or [True], dtype=np.bool_)[self.which]
 
     @cached_property
     def groups(self) -> tuple[tuple[Element, IntArray], ...]:
-        """Each element that is no resistor, with its edges in order."""
+        """Each nonlinear element with its edges in order."""
         pairs = ((kind, np.flatnonzero(self.which == k)) for k, kind in enumerate(self.kinds))
         return tuple((kind, edges) for kind, edges in pairs if kind != OHMIC)
 
     @property
     def scale_V(self) -> float:
-        """The least scale of any element in volts."""
+        """Smallest scale of any element in volts."""
         return min((kind.scale_V for kind in self.kinds), default=math.inf)
 
     def text(self) -> str:
-        """Return a text that differs between tables."""
+        """Return a text that identifies the table."""
         return f"{[repr(kind) for kind in self.kinds]}|{self.which.tolist()}"
 
 
@@ -278,5 +275,5 @@ def _positive(element: str, name: str, value: float) -> float:
 
 
 def _number(value: object) -> float:
-    """Return a number as a float, whatever kind of number it is; NaN for anything else."""
+    """Return a real number of any type as a float; NaN for anything else."""
     return math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)

@@ -1,4 +1,4 @@
-"""Integrals from zero to each of many ends at once, with an error that is checked."""
+"""Integrals from zero to many ends at once, with a checked error."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def integral_from_zero(
     Raises
     ------
     CircuitError
-        If 1024 panels are not enough; ``name`` is the element's.
+        If 1024 panels are not enough; ``name`` is the name of the element.
     """
     shape = ends.shape
     v = np.asarray(ends, dtype=np.float64).ravel()
@@ -38,8 +38,8 @@ def integral_from_zero(
         panels *= 2
         if panels > _MOST_PANELS:
             raise CircuitError(
-                f"the co-content of the element {name!r} did not settle at {v[left[0]]:g} V by quadrature; "
-                "give its d(co-content)/d(theta)"
+                f"the co-content of the element {name!r} did not converge at {v[left[0]]:g} V by quadrature; "
+                "give its law_cocontent"
             )
         finer, size = _panels(function, v[left], t[left], panels)
         settled = np.abs(finer - whole[left]) <= _TOLERANCE * size * np.abs(v[left])
@@ -51,7 +51,7 @@ def integral_from_zero(
 def _panels(
     function: Callable[[FloatArray, FloatArray], FloatArray], v: FloatArray, theta: FloatArray, panels: int
 ) -> tuple[FloatArray, FloatArray]:
-    """Return integrals and largest sizes of the integrand with so many equal panels."""
+    """Return the integrals, and the largest absolute integrands, with a number of equal panels."""
     nodes, weights = leggauss(_POINTS)
     total, size = np.zeros_like(v), np.zeros_like(v)
     for k in range(panels):

@@ -1,1 +1,1 @@
-"""The solver of circuits of resistors."""
+"""Solver of circuits of resistors."""

@@ -1,1 +1,1 @@
-"""The Newton solver of circuits with nonlinear elements."""
+"""Newton solver of circuits with nonlinear elements."""

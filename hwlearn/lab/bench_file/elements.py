@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from hwlearn.circuit.elements.kinds import Element, IdealDiode, Ohmic, Shockley, Sinh
+from hwlearn.circuit.elements import Element, IdealDiode, Ohmic, Shockley, Sinh
 from hwlearn.quantities import NonNegativeVolts, PositiveSiemens, PositiveVolts, Section
 
 

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.batches import batch
-from hwlearn.circuit.elements.kinds import OHMIC
+from hwlearn.circuit.elements import OHMIC
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ComplianceError, LimitError, SetupError

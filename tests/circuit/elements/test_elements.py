@@ -1,4 +1,4 @@
-"""The laws of the elements: slopes, co-contents, what is refused."""
+"""Laws of the elements: slopes, co-contents, invalid parameters."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ THETA = np.array([3e-5])
 CUBIC = Custom(
     lambda v, t: t * (v + v**3), lambda v, t: t * (1 + 3 * v**2), lambda v, t: v + v**3, name="cubic", scale=0.5
 )
-POWER = Custom(  # theta is no factor here
+POWER = Custom(  # theta is not a factor of the current
     lambda v, t: np.sign(v) * np.abs(v) ** (1 + t),
     lambda v, t: (1 + t) * np.abs(v) ** t,
     lambda v, t: np.sign(v) * np.abs(v) ** (1 + t) * np.log(np.abs(v) + 1e-300),
@@ -29,7 +29,7 @@ ELEMENTS = [OHMIC, Sinh(0.1), Sinh(2.0), Shockley(), Shockley(0.5), IdealDiode()
 
 @pytest.mark.parametrize("element", ELEMENTS, ids=repr)
 @given(v=st.floats(-1.5, 1.5))
-def test_slopes_and_sensitivities_are_derivatives(element: Element, v: float):
+def test_slope_and_sensitivity_are_derivatives_of_the_current(element: Element, v: float):
     if isinstance(element, IdealDiode) and abs(v - element.threshold_V) < 1e-5:
         return  # the kink
     at, h = np.array([v]), 1e-6
@@ -42,7 +42,7 @@ def test_slopes_and_sensitivities_are_derivatives(element: Element, v: float):
 
 @pytest.mark.parametrize("element", ELEMENTS, ids=repr)
 @pytest.mark.parametrize("v", [-1.3, -0.2, -1e-4, 0.0, 1e-9, 3e-3, 0.25, 1.1])
-def test_the_cocontent_is_the_integral_of_the_sensitivity(element: Element, v: float):
+def test_cocontent_is_the_integral_of_the_sensitivity(element: Element, v: float):
     def sensitivity(u: float) -> float:
         return float(element.sensitivity(np.array([u]), THETA)[0])
 
@@ -51,7 +51,7 @@ def test_the_cocontent_is_the_integral_of_the_sensitivity(element: Element, v: f
     np.testing.assert_allclose(element.cocontent(np.array([v]), THETA), [area], rtol=1e-9)
 
 
-def test_an_element_whose_theta_is_no_factor_is_integrated_too():
+def test_cocontent_of_element_not_proportional_to_theta_is_integrated():
     v, theta = np.array([[0.7, -0.4]]), np.array([0.3, 1.2])
     own = [
         quad(lambda u, t=t: np.sign(u) * abs(u) ** (1 + t) * np.log(abs(u)), 0, x)[0]
@@ -60,14 +60,14 @@ def test_an_element_whose_theta_is_no_factor_is_integrated_too():
     np.testing.assert_allclose(POWER.cocontent(v, theta), [own], rtol=1e-7)
 
 
-def test_a_cocontent_of_its_own_is_taken():
+def test_given_cocontent_agrees_with_quadrature():
     given_ = Custom(CUBIC.law, CUBIC.law_dv, CUBIC.law_dtheta, lambda v, t: 0.5 * v**2 + 0.25 * v**4)
     v = np.linspace(-1, 1, 7)
     np.testing.assert_allclose(CUBIC.cocontent(v, THETA), given_.cocontent(v, THETA), rtol=1e-12, atol=1e-300)
 
 
 @pytest.mark.parametrize("element", [Sinh(1e-3), Shockley(1e-3)], ids=repr)
-def test_an_exponential_goes_on_along_its_tangent(element: Element):
+def test_exponential_continues_along_its_tangent(element: Element):
     v = np.array([0.299, 0.3, 0.301, 1.0, 100.0, 1e6])
     with np.errstate(all="raise"):
         current, slope, content = (f(v, THETA) for f in (element.current, element.slope, element.cocontent))
@@ -79,7 +79,7 @@ def test_an_exponential_goes_on_along_its_tangent(element: Element):
 
 
 @given(v=st.floats(-50, 50), before=st.floats(-2, 2), V0=st.floats(0.01, 1))
-def test_the_next_drop_lies_between_the_last_and_the_wanted_one(v: float, before: float, V0: float):
+def test_limited_step_ends_between_the_last_and_the_wanted_drop(v: float, before: float, V0: float):
     for element in (Sinh(V0), Shockley(V0), IdealDiode(), OHMIC):
         at = float(element.linearised_at(np.array([v]), np.array([before]))[0])
         assert min(v, before, 0) - 1e-12 <= at <= max(v, before, 0) + 1e-12
@@ -94,12 +94,12 @@ def test_the_next_drop_lies_between_the_last_and_the_wanted_one(v: float, before
         (lambda: Shockley(-0.02), r"Shockley\.nVt is -0\.02"),
         (lambda: Shockley("25 mV"), r"Shockley\.nVt is '25 mV'"),
         (lambda: IdealDiode(-0.1), r"IdealDiode\.threshold_V is -0\.1; it must be zero or a positive"),
-        (lambda: IdealDiode(leak=1.5), r"IdealDiode\.leak is 1\.5; it is a fraction of theta, above 0"),
-        (lambda: IdealDiode(leak=0.0), r"IdealDiode\.leak is 0\.0; it is a fraction of theta, above 0"),
+        (lambda: IdealDiode(leak=1.5), r"IdealDiode\.leak is 1\.5; it must be a fraction of theta: above 0"),
+        (lambda: IdealDiode(leak=0.0), r"IdealDiode\.leak is 0\.0; it must be a fraction of theta: above 0"),
         (lambda: Custom(CUBIC.law, CUBIC.law_dv, CUBIC.law_dtheta, scale=0), r"scale = 0; it must be positive"),
     ],
 )
-def test_parameters_that_make_no_sense_are_refused(make, message: str):
+def test_invalid_parameters_are_refused(make, message: str):
     with pytest.raises(CircuitError, match=message):
         make()
 
@@ -122,21 +122,21 @@ PAIR = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
     ],
     ids=["negative", "shape", "nan"],
 )
-def test_what_an_element_of_someone_else_does_wrong_is_named(element: Custom, message: str):
+def test_error_in_a_custom_element_names_the_element(element: Custom, message: str):
     with pytest.raises(CircuitError, match=message):
         Kirchhoff(PAIR, [1e-3, 1e-3], elements=element).solve([[1.0]])
 
 
-def test_an_integrand_without_an_integral_is_refused():
+def test_quadrature_that_does_not_converge_is_refused():
     wild = Custom(CUBIC.law, CUBIC.law_dv, lambda v, t: np.sin(1e7 * v), name="wild")
-    with pytest.raises(CircuitError, match=r"'wild' did not settle at 1 V by quadrature; give its"):
+    with pytest.raises(CircuitError, match=r"'wild' did not converge at 1 V by quadrature; give its"):
         wild.cocontent(np.array([1.0]), THETA)
 
 
-# --- which edge is what ---------------------------------------------------------------------------------
+# --- elements of a topology -----------------------------------------------------------------------------
 
 
-def test_a_topology_knows_its_elements():
+def test_topology_stores_elements_of_edges_and_fixed_edges():
     t = Topology(
         3,
         [(0, 1), (1, 2)],
@@ -160,7 +160,7 @@ def test_a_topology_knows_its_elements():
     assert t.with_elements([OHMIC] * 3).fixed_edges.tolist() == [[0, 2]]
 
 
-def test_resistors_alone_are_no_elements():
+def test_topology_of_resistors_has_no_element_table():
     t = Topology(3, [(0, 1), (1, 2)], [0], [1], 2, elements=OHMIC)
     assert t.elements is None
     assert t == PAIR
@@ -168,7 +168,7 @@ def test_resistors_alone_are_no_elements():
     assert ElementTable.of([OHMIC]).scale_V == math.inf
 
 
-def test_fingerprints_tell_elements_apart():
+def test_fingerprint_differs_between_elements():
     prints = {PAIR.with_elements(element).fingerprint for element in ELEMENTS}
     assert len(prints) == len(ELEMENTS)
 
@@ -182,13 +182,13 @@ def test_fingerprints_tell_elements_apart():
         (3, "3 is not an element"),
     ],
 )
-def test_elements_that_do_not_fit_are_refused(elements, message: str):
+def test_wrong_number_or_type_of_elements_is_refused(elements, message: str):
     with pytest.raises(TopologyError, match=message):
         PAIR.with_elements(elements)
 
 
 @pytest.mark.parametrize("rectifier", [IdealDiode(), Shockley()], ids=repr)
-def test_layers_hang_their_hidden_nodes_on_rectifiers_by_turns(rectifier: Element):
+def test_layered_connects_hidden_nodes_to_ground_by_rectifiers_of_alternating_direction(rectifier: Element):
     t = Topology.layered([2, 3, 2, 1], rectifier=rectifier, rectifier_siemens=1e-2)
     assert t.n_nodes == 9
     assert t.ground == 8

@@ -1,4 +1,4 @@
-"""Nonlinear circuits with answers known from elsewhere: Lambert's W, symmetry, enumeration, ngspice's diode."""
+"""Nonlinear circuits against independent solutions: Lambert's W, symmetry, enumeration, ngspice's diode."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NVT = 0.02585
 
 
 def junction_volts(source: np.ndarray, siemens: float, saturation_A: float, nVt: float) -> np.ndarray:
-    """Volts over a Shockley diode to ground behind a resistor, by Lambert's W (as Wright's omega)."""
+    """Return the volts across a grounded Shockley diode behind a resistor, by Lambert's W (Wright's omega)."""
     shifted = source + saturation_A / siemens
     return shifted - nVt * wrightomega(np.log(saturation_A / (siemens * nVt)) + shifted / nVt)
 
@@ -25,7 +25,7 @@ def junction_volts(source: np.ndarray, siemens: float, saturation_A: float, nVt:
 @pytest.mark.parametrize("saturation_A", [1e-15, 1e-9, 1e-5])
 @pytest.mark.parametrize("siemens", [1e-6, 1e-3, 1.0])
 @pytest.mark.parametrize("ideality", [1.0, 2.2])
-def test_a_diode_behind_a_resistor(siemens: float, saturation_A: float, ideality: float):
+def test_diode_behind_a_resistor_agrees_with_lambert_w(siemens: float, saturation_A: float, ideality: float):
     diode = Shockley(ideality * NVT)
     t = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
     k = Kirchhoff(t, [siemens, diode.theta(saturation_A)], elements=[Ohmic(), diode])
@@ -41,7 +41,7 @@ def test_a_diode_behind_a_resistor(siemens: float, saturation_A: float, ideality
 
 
 @pytest.mark.parametrize("V0", [0.05, 0.3])
-def test_two_diodes_back_to_back_are_a_sinh(V0: float):
+def test_two_antiparallel_diodes_are_a_sinh_element(V0: float):
     """Is (exp(u) - 1) - Is (exp(-u) - 1) = 2 Is sinh(u)."""
     t = Topology(4, [(0, 1), (1, 2), (2, 1), (1, 3)], [0], [1], ground=2)
     pair = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
@@ -64,8 +64,8 @@ def test_equal_elements_in_series_share_the_drop(element, volts: float):
     np.testing.assert_allclose(V, volts * (1 - np.arange(n + 1) / n), rtol=0, atol=AGREE)
 
 
-def test_a_bridge_of_ideal_diodes_rectifies():
-    """Two of four diodes carry the load's current at either sign of the source; the others leak."""
+def test_bridge_of_ideal_diodes_rectifies():
+    """Two of four diodes carry the current of the load for either sign of the source; the others leak."""
     theta, leak, load = 1e-3, 1e-4, 2e-4
     source, plus, minus, ground = range(4)
     edges = [(source, plus), (ground, plus), (minus, source), (minus, ground), (plus, minus)]
@@ -82,8 +82,8 @@ def test_a_bridge_of_ideal_diodes_rectifies():
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_networks_of_ideal_diodes_are_the_one_consistent_set_of_switches(seed: int):
-    """Try all sets of conducting diodes: the steady state is the linear circuit that agrees with its own set."""
+def test_ideal_diodes_agree_with_enumeration_of_conducting_sets(seed: int):
+    """Try all sets of conducting diodes: the steady state is the only linear circuit consistent with its set."""
     rng = np.random.default_rng(seed)
     n, diodes = 8, 6
     base = Topology.random(n, 16, inputs=2, outputs=1, ground=0, seed=rng)
@@ -115,8 +115,8 @@ def test_networks_of_ideal_diodes_are_the_one_consistent_set_of_switches(seed: i
     np.testing.assert_allclose(V, consistent[0], rtol=0, atol=AGREE)
 
 
-def test_diodes_agree_with_ngspices_own_diode_model(ngspice: Callable[[str], dict[str, float]], figure):
-    """A resistive ladder with a diode at every rung, by ngspice's D model instead of an expression of ours.
+def test_diodes_agree_with_diode_model_of_ngspice(ngspice: Callable[[str], dict[str, float]], figure):
+    """A resistive ladder with a diode at every rung, with ngspice's D model instead of our expression.
 
     Its thermal voltage at 27 degrees Celsius follows from constants whose last digits differ between versions.
     """
@@ -142,5 +142,5 @@ def test_diodes_agree_with_ngspices_own_diode_model(ngspice: Callable[[str], dic
         printed = ngspice("\n".join([*cards, ".op", ".end", ""]))
         theirs = np.array([printed[f"n{m}"] for m in range(rungs + 1)])
         worst = max(worst, float(np.abs(k.solve([[source]])[0, :-1] - theirs).max()) / source)
-    figure(f"diodes against ngspice's own model: {worst:.1e} of the source (asked 1e-6)")
+    figure(f"diodes against ngspice's own model: {worst:.1e} of the source (required 1e-6)")
     assert worst < 1e-6

@@ -1,4 +1,4 @@
-"""The orders in which nodes are eliminated: none changes an answer, all of them pay."""
+"""Orders of elimination: the solution does not depend on them, and each saves work."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def circuit(request) -> tuple[Topology, np.ndarray, np.ndarray, np.ndarray]:
     return t, g, rng.uniform(-1, 1, (3, t.n_inputs)), rng.normal(size=(3, t.n_outputs))
 
 
-def test_all_orders_give_the_same_voltages_and_gradients(circuit, monkeypatch):
+def test_all_orders_of_elimination_give_the_same_voltages_and_gradients(circuit, monkeypatch):
     t, g, x, e = circuit
     found = []
     for small in (320, 0):
         monkeypatch.setattr(factor, "DENSE_NODES", small)
         plan_for.cache_clear()
-        for _ in range(2):  # the sparse solver keeps the order that it finds at first
+        for _ in range(2):  # the sparse solver keeps the order of its first factorisation
             k = Kirchhoff(t, g)
             found.append((k.solve(x), k.gradient(x, e), k.output_impedance(), k.solve(x, clamped=0.1 * e)))
     plan_for.cache_clear()
@@ -49,7 +49,7 @@ def test_all_orders_give_the_same_voltages_and_gradients(circuit, monkeypatch):
             np.testing.assert_allclose(a, b, rtol=0, atol=1e-11 * np.abs(a).max())
 
 
-def test_nodes_that_come_apart_are_joined_to_none_of_their_kind():
+def test_independent_nodes_share_no_edge():
     for t in GRAPHS.values():
         free = np.setdiff1d(np.arange(t.n_nodes), t.driven)
         order = dense_order(free, t.all_edges, t.n_nodes, factor.DENSE_NODES)
@@ -59,8 +59,8 @@ def test_nodes_that_come_apart_are_joined_to_none_of_their_kind():
         assert not np.isin(t.all_edges, nodes[:apart]).all(axis=1).any()
 
 
-def test_the_larger_side_of_a_crossbar_goes_first_and_large_grids_stay_sparse():
-    t = Topology.crossbar(500, 300, inputs=range(460))  # 40 rows float beside 300 columns
+def test_larger_side_of_a_crossbar_is_eliminated_first_and_large_grids_are_sparse():
+    t = Topology.crossbar(500, 300, inputs=range(460))  # 40 floating rows and 300 columns
     _, apart = dense_order(np.arange(460, 800), t.all_edges, t.n_nodes, 320)
     assert apart == 300
     wide = Topology.crossbar(900, 900, inputs=range(500))
@@ -69,7 +69,7 @@ def test_the_larger_side_of_a_crossbar_goes_first_and_large_grids_stay_sparse():
     assert dense_order(np.arange(900), grid.all_edges, 900, 320) is None
 
 
-def test_a_sparse_plan_is_put_in_order_once(mocker):
+def test_sparse_plan_is_ordered_once(mocker):
     t = Topology.grid(30, 30)
     plan_for.cache_clear()
     made = mocker.spy(factor, "splu")
@@ -79,8 +79,8 @@ def test_a_sparse_plan_is_put_in_order_once(mocker):
     assert made.spy_return.nnz < 1.5 * made.spy_return_list[0].nnz
 
 
-def test_weights_of_any_plan_can_be_factored():
-    """A plan of one's own, with self-loops, parallel edges and a node that nobody asks for."""
+def test_plan_with_self_loops_and_parallel_edges_is_factored():
+    """The plan also has a node that is neither free nor held."""
     edges = np.array([(0, 1), (1, 1), (1, 2), (1, 2), (2, 4), (0, 3)])
     g = np.array([1.0, 9.0, 2.0, 3.0, 4.0, 7.0])
     for apart in (None, 0, 1):
@@ -93,7 +93,7 @@ def test_weights_of_any_plan_can_be_factored():
         assert 0 < system.estimated_error < 1e-13
 
 
-def test_a_broadcast_batch_and_integers_and_columns_of_a_larger_array_are_taken():
+def test_broadcast_integer_and_strided_batches_are_accepted():
     t = Topology.grid(8, 8)
     k = Kirchhoff(t, np.arange(1, 2 * t.n_edges + 1)[::2])
     x, e = np.arange(3 * t.n_inputs).reshape(t.n_inputs, 3).T, np.ones((1, t.n_outputs), dtype=int)
@@ -113,7 +113,7 @@ for side in (23, 71, 225, 708):
     t = Topology.grid(side, side)
     rng = np.random.default_rng(0)
     g, x = 10 ** rng.uniform(-6, -4, t.n_edges), rng.uniform(-1, 1, (1, t.n_inputs))
-    Kirchhoff(t, g).solve(x)  # the order of elimination is kept from here on
+    Kirchhoff(t, g).solve(x)  # the order of elimination is kept from now on
     best = np.inf
     for _ in range(5 if side < 700 else 1):
         began = time.process_time()
@@ -133,15 +133,15 @@ print(json.dumps({
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read as Linux counts it")
-def test_a_million_edges(figure):
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in kilobytes on Linux only")
+def test_grid_of_a_million_edges(figure):
     done = subprocess.run([sys.executable, "-c", MILLION], capture_output=True, text=True, check=True)
     seen = json.loads(done.stdout)
     assert seen["edges"] > 1_000_000
     exponent = np.log10(seen["seconds"][-1] / seen["seconds"][0]) / np.log10(1_001_112 / 1012)
     figure(
         f"grid of a million edges: {seen['seconds'][-1]:.2f} s fresh, exponent {exponent:.2f} from 10^3 "
-        f"(asked 1.35), peak {seen['peak_MB']:.0f} MB, estimated error {seen['estimated']:.0e}"
+        f"(required 1.35), peak {seen['peak_MB']:.0f} MB, estimated error {seen['estimated']:.0e}"
     )
     assert seen["unbalanced"] < 1e-12
     assert seen["estimated"] <= factor.ERROR_BOUND

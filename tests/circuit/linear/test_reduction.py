@@ -1,4 +1,4 @@
-"""Circuits of which the same few edges keep changing, against fresh factors."""
+"""Circuits in which the same few edges keep changing, against full factorisations."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hwlearn_sim import KirchhoffTwin
 
 @pytest.fixture
 def every_path(monkeypatch: pytest.MonkeyPatch):
-    """Take the sparse solver and the reduction for circuits of any size and any number of changing edges."""
+    """Use the sparse solver and the reduction for circuits of any size and any number of changing edges."""
     monkeypatch.setattr(factor, "DENSE_NODES", 0)
     monkeypatch.setattr(lineage, "_MOST_SHARE", 1.0)
     plan_for.cache_clear()
@@ -34,7 +34,7 @@ def solver_of(k: Kirchhoff) -> OhmicSolver:
     return k.solver
 
 
-def ways(k: Kirchhoff) -> list[type]:
+def kinds(k: Kirchhoff) -> list[type]:
     return [type(system) for system in solver_of(k).systems.values()]
 
 
@@ -48,7 +48,7 @@ def _sparse(t: Topology) -> Plan:
 
 @st.composite
 def changes(draw: st.DrawFn):
-    """A connected multigraph, some of its edges chosen, their conductances, and the other edges'."""
+    """Draw a connected multigraph, changing edges, and conductances before and after the change."""
     n = draw(st.integers(3, 12))
     node = st.integers(0, n - 1)
     edges = [(draw(st.integers(0, k - 1)), k) for k in range(1, n)]
@@ -67,7 +67,7 @@ def changes(draw: st.DrawFn):
 
 @settings(max_examples=150, deadline=None)
 @given(changes())
-def test_the_reduced_system_solves_as_the_fresh_factor_does(case):
+def test_reduced_system_agrees_with_full_factorisation(case):
     t, changing, base, g, rng = case
     assume(not t.floating_nodes(g > 0).size)
     plan = _sparse(t)
@@ -90,7 +90,7 @@ def test_the_reduced_system_solves_as_the_fresh_factor_does(case):
 
 @pytest.mark.usefixtures("every_path")
 @pytest.mark.parametrize("seed", range(10))
-def test_every_result_of_a_circuit_is_that_of_a_new_one(circuit_of, seed: int):
+def test_results_of_a_changed_circuit_agree_with_a_new_circuit(circuit_of, seed: int):
     t, g, x, e = circuit_of(seed)
     rng = np.random.default_rng(seed)
     changing = rng.choice(t.n_edges, max(1, t.n_edges // 4), replace=False)
@@ -108,11 +108,11 @@ def test_every_result_of_a_circuit_is_that_of_a_new_one(circuit_of, seed: int):
             (k.solve(x[:0]), new.solve(x[:0])),
         ):
             np.testing.assert_allclose(got, expected, rtol=0, atol=1e-10 * np.abs(expected).max(initial=0.0))
-    assert ReducedSystem in ways(k)
+    assert ReducedSystem in kinds(k)
 
 
 @pytest.mark.usefixtures("every_path")
-def test_what_kirchhoffs_laws_conserve_holds_there_too():
+def test_reduced_circuit_obeys_conservation_laws():
     rng = np.random.default_rng(1)
     t = Topology.grid(7, 7, inputs=[0], outputs=list(range(1, 49)))
     g = 10 ** rng.uniform(-6, -4, t.n_edges)
@@ -123,16 +123,16 @@ def test_what_kirchhoffs_laws_conserve_holds_there_too():
         other[changing] = 10 ** rng.uniform(-6, -4, changing.size)
         k = k.with_conductances(other)
         k.solve([[1.0]])
-    assert ways(k) == [ReducedSystem]
+    assert kinds(k) == [ReducedSystem]
     # Foster: the sum of g R_eff over all edges is the number of nodes less one
     Z = np.zeros((t.n_nodes, t.n_nodes))
     Z[1:, 1:] = k.output_impedance()
     a, b = t.edges.T
     assert abs((k.conductances * (Z[a, a] + Z[b, b] - 2 * Z[a, b])).sum() - (t.n_nodes - 1)) < 1e-9
-    # reciprocity: currents here move what currents there do (the impedance itself is made symmetric)
+    # reciprocity of transfer resistances (the impedance itself is symmetrised)
     moved = k.adjoint(np.eye(t.n_outputs))[:, t.outputs]
     np.testing.assert_allclose(moved, moved.T, rtol=0, atol=1e-11 * moved.max())
-    # superposition, and Tellegen: the sources deliver what the edges dissipate
+    # superposition, and Tellegen: sources deliver the power that edges dissipate
     V = k.solve([[1.0]], injected=1e-5 * rng.normal(size=(1, t.n_outputs)))
     np.testing.assert_allclose((k.node_currents(V) * V).sum(axis=1), k.power(V), rtol=1e-9)
     i = 1e-5 * rng.normal(size=(2, t.n_outputs))
@@ -140,7 +140,7 @@ def test_what_kirchhoffs_laws_conserve_holds_there_too():
     np.testing.assert_allclose(together, k.solve([[0.3]], injected=i[:1]) + k.adjoint(i[1:]), rtol=0, atol=1e-9)
 
 
-def test_a_long_chain_of_changes_does_not_drift():
+def test_errors_do_not_accumulate_over_many_changes():
     t = Topology.grid(24, 24)
     rng = np.random.default_rng(2)
     g = 10 ** rng.uniform(-6, -4, t.n_edges)
@@ -153,15 +153,15 @@ def test_a_long_chain_of_changes_does_not_drift():
         other[changing] *= np.exp(rng.normal(size=changing.size))
         k = k.with_conductances(other)
         k.solve(x)
-    assert ways(k) == [ReducedSystem]
+    assert kinds(k) == [ReducedSystem]
     k = k.with_conductances(g)
-    assert ways(k) == []
+    assert kinds(k) == []
     worst = np.abs(k.solve(x) - expected).max()
-    assert ways(k) == [ReducedSystem]
+    assert kinds(k) == [ReducedSystem]
     assert worst < 1e-12
 
 
-# --- when it is used ------------------------------------------------------------------------------------
+# --- when the reduction is used----------------------------------------------------------------------------------
 
 GRID = Topology.grid(20, 20)
 
@@ -174,19 +174,19 @@ def stepped(k: Kirchhoff, edges: np.ndarray, step: int) -> Kirchhoff:
     return k
 
 
-def test_a_fresh_factor_serves_until_the_same_edges_have_changed_again():
+def test_reduction_starts_after_the_same_edges_changed_again():
     k = Kirchhoff(GRID, np.full(GRID.n_edges, 1e-5))
     few, other, many = np.arange(5), np.arange(5, 9), np.arange(400)
     seen = []
     for step, edges in enumerate([few, few, few, other, few, many, few, few], start=1):
         k = stepped(k, edges, step)
-        seen += ways(k)
+        seen += kinds(k)
     fresh, reduced = FactoredSystem, ReducedSystem
     #       few    again    again    others  few again  too many few    again
     assert seen == [fresh, reduced, reduced, fresh, reduced, fresh, fresh, reduced]
 
 
-def test_a_circuit_of_few_nodes_is_always_factored_whole():
+def test_small_circuit_is_always_factored_fully():
     t = Topology.grid(6, 6)
     k = Kirchhoff(t, np.full(t.n_edges, 1e-5))
     for step in range(4):
@@ -194,10 +194,10 @@ def test_a_circuit_of_few_nodes_is_always_factored_whole():
         g[0] = 1e-5 * (step + 2)
         k = k.with_conductances(g)
         k.solve(np.ones((1, t.n_inputs)))
-        assert ways(k) == [FactoredSystem]
+        assert kinds(k) == [FactoredSystem]
 
 
-def test_siblings_share_what_was_eliminated_and_memory_stays_bounded(mocker):
+def test_circuits_share_reductions_and_their_number_is_limited(mocker):
     k = Kirchhoff(GRID, np.full(GRID.n_edges, 1e-5))
     k = stepped(stepped(k, np.arange(3), 1), np.arange(3), 2)
     made = mocker.spy(lineage, "Reduction")
@@ -211,8 +211,8 @@ def test_siblings_share_what_was_eliminated_and_memory_stays_bounded(mocker):
     assert len(solver_of(k).lineage._reductions) == lineage._KEPT_REDUCTIONS
 
 
-def test_what_cannot_be_settled_is_left_to_a_fresh_factor():
-    # a cluster of good wires on weak ties: opened at the changing edge it hangs by a thread
+def test_inaccurate_reduction_falls_back_to_full_factorisation():
+    # a cluster of good wires with weak connections; opening the changing edge leaves one of them
     rng = np.random.default_rng(0)
     t = GRID
     g = np.full(t.n_edges, 1e-5)
@@ -230,7 +230,7 @@ def test_what_cannot_be_settled_is_left_to_a_fresh_factor():
 
 
 @pytest.mark.usefixtures("every_path")
-def test_an_estimate_above_the_bound_falls_back(circuit_of, monkeypatch, mocker):
+def test_estimated_error_above_the_bound_falls_back_to_full_factorisation(circuit_of, monkeypatch, mocker):
     t, g, x, _ = circuit_of(0)
     k = Kirchhoff(t, g)
     monkeypatch.setattr("hwlearn.circuit.linear.reduction.ERROR_BOUND", 1e-18)
@@ -240,11 +240,11 @@ def test_an_estimate_above_the_bound_falls_back(circuit_of, monkeypatch, mocker)
         other[0] *= scale
         k = k.with_conductances(other)
         np.testing.assert_allclose(k.solve(x), Kirchhoff(t, other).solve(x), rtol=0, atol=1e-12)
-        assert ways(k) == [FactoredSystem]
+        assert kinds(k) == [FactoredSystem]
     assert tried.call_count == 2
 
 
-def test_threads_may_use_the_circuits_of_one_family_at_once():
+def test_threads_can_share_reductions():
     rng = np.random.default_rng(3)
     x = rng.uniform(-1, 1, (2, GRID.n_inputs))
     k = Kirchhoff(GRID, np.full(GRID.n_edges, 1e-5))
@@ -257,17 +257,17 @@ def test_threads_may_use_the_circuits_of_one_family_at_once():
         np.testing.assert_allclose(V, Kirchhoff(GRID, g).solve(x), rtol=0, atol=1e-11)
 
 
-def test_a_large_circuit_survives_pickling_after_use():
+def test_large_solved_circuit_can_be_pickled():
     k = Kirchhoff(GRID, np.full(GRID.n_edges, 1e-5))
     for step in range(1, 4):
         k = stepped(k, np.arange(4), step)
     x = np.ones((1, GRID.n_inputs))
     again = pickle.loads(pickle.dumps(k))
     np.testing.assert_allclose(again.solve(x), k.solve(x), rtol=0, atol=1e-12)
-    assert ways(again) == [FactoredSystem]
+    assert kinds(again) == [FactoredSystem]
 
 
-def test_training_a_subset_takes_the_short_way(wide_limits):
+def test_training_a_subset_uses_the_reduction(wide_limits):
     rng = np.random.default_rng(0)
     x = rng.uniform(-0.5, 0.5, (2, GRID.n_inputs))
     network = KirchhoffTwin(GRID, wide_limits)
@@ -275,9 +275,9 @@ def test_training_a_subset_takes_the_short_way(wide_limits):
     model = Kirchhoff(GRID, rng.uniform(0.3 * high + low, 0.6 * high, GRID.n_edges))
     trainer = Trainer(network, Analytic(), MSE(), Adam(0.05), subset=[5, 99, 300, 301], model=model)
     trainer.fit(x, np.zeros((2, GRID.n_outputs)), 4)
-    assert not ways(trainer.model)
+    assert not kinds(trainer.model)
     trainer.model.solve(x)
-    assert ways(trainer.model) == [ReducedSystem]
+    assert kinds(trainer.model) == [ReducedSystem]
     np.testing.assert_allclose(
         trainer.model.solve(x), Kirchhoff(GRID, trainer.model.conductances).solve(x), rtol=0, atol=1e-11
     )

@@ -1,24 +1,20 @@
-"""Circuits of nonlinear elements: operating points, their errors, derivatives, and what is refused."""
+"""Circuits of nonlinear elements: operating points, derivatives, netlists."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from hwlearn import Kirchhoff, Topology, loops
 from hwlearn.circuit.elements import OHMIC, Custom, Element, IdealDiode, Shockley, Sinh
 from hwlearn.circuit.linear.solver import OhmicSolver
 from hwlearn.circuit.nonlinear import linearised
-from hwlearn.circuit.nonlinear.newton import LARGEST_ERROR
 from hwlearn.circuit.nonlinear.solver import NewtonSolver
 from hwlearn.circuit.spice import spice_text
-from hwlearn.errors import CircuitError, ConvergenceError, SingularCircuitError
+from hwlearn.errors import CircuitError, SingularCircuitError
 
 CUBIC = Custom(
     lambda v, t: t * (v + v**3),
@@ -28,13 +24,13 @@ CUBIC = Custom(
     scale=0.5,
     expression=lambda v, t: f"{t!r}*({v}+{v}*{v}*{v})",
 )
-BENT = [Sinh(0.1), Shockley(0.05), IdealDiode(0.05, 0.2), CUBIC]
+NONLINEAR = [Sinh(0.1), Shockley(0.05), IdealDiode(0.05, 0.2), CUBIC]
 MIXES: dict[str, Callable[[int], list[Element]]] = {
     "sinh": lambda n: [Sinh(0.1)] * n,
     "shockley and resistors": lambda n: [Shockley(0.05) if k % 2 else OHMIC for k in range(n)],
     "ideal diodes and resistors": lambda n: [IdealDiode(0.05, 0.2) if k % 3 else OHMIC for k in range(n)],
-    "a user's": lambda n: [CUBIC] * n,
-    "all": lambda n: [(OHMIC, *BENT)[k % 5] for k in range(n)],
+    "custom": lambda n: [CUBIC] * n,
+    "all": lambda n: [(OHMIC, *NONLINEAR)[k % 5] for k in range(n)],
 }
 DIVIDER = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
 
@@ -63,7 +59,7 @@ def random_circuit(seed: int, mix: str) -> tuple[Kirchhoff, np.ndarray, np.ndarr
 
 @pytest.mark.parametrize("mix", MIXES)
 @pytest.mark.parametrize("seed", range(3))
-def test_currents_balance_and_the_cocontent_is_least(mix: str, seed: int):
+def test_currents_balance_and_cocontent_is_minimal(mix: str, seed: int):
     k, x, _ = random_circuit(seed, mix)
     t = k.topology
     V = k.solve(x)
@@ -92,7 +88,7 @@ def test_currents_balance_and_the_cocontent_is_least(mix: str, seed: int):
 
 
 @pytest.mark.parametrize("V0", [0.01, 0.1, 10.0])
-def test_a_sinh_divider_by_symmetry_and_by_bisection(V0: float):
+def test_sinh_divider_agrees_with_symmetry_and_bisection(V0: float):
     k = Kirchhoff(DIVIDER, [1e-3, 1e-3], elements=Sinh(V0))
     np.testing.assert_allclose(k.solve([[1.0], [-0.4]])[:, 1], [0.5, -0.2], rtol=1e-12)
     uneven = Kirchhoff(DIVIDER, [1e-3, 4e-3], elements=[OHMIC, Sinh(V0)])
@@ -106,7 +102,7 @@ def test_a_sinh_divider_by_symmetry_and_by_bisection(V0: float):
     np.testing.assert_allclose(uneven.solve([[1.0]])[0, 1], low, rtol=1e-11)
 
 
-def test_an_ideal_diode_conducts_one_way():
+def test_ideal_diode_conducts_in_one_direction():
     t = Topology(
         3, [(0, 1)], [0], [1], 2, fixed_edges=[(1, 2)], fixed_conductances=[1e-2], fixed_elements=IdealDiode()
     )
@@ -145,11 +141,11 @@ def test_power_of_nonlinear_elements_is_the_power_that_the_sources_deliver(mix: 
 
 
 @pytest.mark.parametrize("mix", MIXES)
-def test_dense_and_sparse_equations_have_one_solution(mix: str, monkeypatch: pytest.MonkeyPatch):
+def test_dense_and_sparse_equations_have_the_same_solution(mix: str, monkeypatch: pytest.MonkeyPatch):
     k, x, e = random_circuit(4, mix)
     dense, slope = k.solve(x), k.gradient(x, e)
     monkeypatch.setattr(linearised, "DENSE_NODES", 0)
-    t = Topology(  # another graph, whose layout is not kept yet
+    t = Topology(  # another graph: the node order of the first one is cached
         12,
         k.topology.edges[::-1],
         k.topology.inputs,
@@ -172,10 +168,10 @@ def test_clamps_currents_and_resistors_at_outputs():
     assert held[[0, 2, 3], outputs[0]].tolist() == [0.1, 0.2, 0.1]
     assert held[2, outputs[1]] == -0.1
     np.testing.assert_allclose(held[1], k.solve(x[1:2])[0], rtol=1e-9)
-    # pushing in what the clamp delivered leaves every node where it was
+    # injecting the current of the clamp does not change any voltage
     pushed = k.solve(x, injected=k.output_currents(held))
     np.testing.assert_allclose(pushed, held, rtol=1e-8, atol=1e-10)
-    # and so does a source behind a resistor that delivers it
+    # nor does a source behind a resistor that delivers the same current
     kappa = np.array([1e-4, 3e-5])
     volts = held[:, outputs] + k.output_currents(held) / kappa
     V, delivered = k.solve_behind(x, volts, kappa)
@@ -197,13 +193,13 @@ def test_batches_of_any_size(samples: int):
         np.testing.assert_array_equal(V, k.solve(np.asfortranarray(many)))
 
 
-def test_a_circuit_without_inner_nodes_and_one_of_whole_volts():
+def test_circuit_without_inner_nodes_and_integer_volts():
     k = Kirchhoff(DIVIDER, [1e-3, 1e-3], elements=Sinh(0.5))
     assert k.solve([[1]], clamped=[[0]]).tolist() == [[1.0, 0.0, 0.0]]
     assert k.solve([[0]]).tolist() == [[0.0, 0.0, 0.0]]
 
 
-def test_open_edges_carry_nothing():
+def test_open_edges_carry_no_current():
     t = Topology(3, [(0, 1), (1, 2), (0, 2)], [0], [1], ground=2)
     k = Kirchhoff(t, [1e-3, 1e-3, 0.0], elements=Sinh(0.3), allow_open=True)
     V = k.solve([[1.0]])
@@ -214,184 +210,12 @@ def test_open_edges_carry_nothing():
         k.with_conductances([0.0, 0.0, 1e-3])
 
 
-# --- how far the voltages can be trusted ----------------------------------------------------------------
-
-_KINDS = st.sampled_from(["R", "R", "sinh", "diode", "diode", "ideal"])
-
-
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(
-    kinds=st.lists(_KINDS, min_size=15, max_size=15),
-    seed=st.integers(0, 10_000),
-    volts=st.floats(1e-3, 10) | st.floats(-10, -1e-3) | st.just(0.0),
-    decades=st.floats(0, 6),
-)
-def test_stiff_circuits_meet_their_error_or_are_refused(kinds: list[str], seed: int, volts: float, decades: float):
-    """Saturation currents down to 1e-15 A, 10 V, six decades: compared with Newton's steps in 50 digits."""
-    edges, elements, g, driven = stiff_circuit(kinds, seed, decades)
-    circuit = Kirchhoff(
-        Topology(int(edges.max()) + 1, edges, driven[:1], [driven[2]], driven[1]), g, elements=elements
-    )
-    try:
-        point = circuit.operating_point([[volts]])
-    except ConvergenceError:
-        return
-    size = np.abs(point.V).max()
-    assert point.error_V[0] <= LARGEST_ERROR * size
-    true = refined(edges, elements, g, point.V[0], driven[:2])
-    error = max(abs(float(a - Decimal(float(b)))) for a, b in zip(true, point.V[0], strict=True))
-    assert error <= point.error_V[0] + 1e-15 * size
-
-
-def test_stiff_circuits_are_refused_for_a_reason_only():
-    """A junction straight across the sources, or a node that nothing but blocking junctions ties to them."""
-    refused = []
-    rng = np.random.default_rng(0)
-    for seed in range(100):
-        kinds = rng.choice(["R", "R", "sinh", "diode", "diode", "ideal"], 15).tolist()
-        edges, elements, g, driven = stiff_circuit(kinds, seed, 6.0)
-        t = Topology(int(edges.max()) + 1, edges, driven[:1], [driven[2]], driven[1])
-        try:
-            Kirchhoff(t, g, elements=elements).solve([[10.0], [-10.0]])
-        except ConvergenceError as error:
-            refused.append(str(error))
-    assert all("beyond exp(300)" in reason or "only blocking elements" in reason for reason in refused)
-    assert len(refused) < 20
-
-
-def stiff_circuit(
-    kinds: list[str], seed: int, decades: float
-) -> tuple[np.ndarray, list[Element], np.ndarray, list[int]]:
-    """Return edges, elements, thetas, and input, ground and output of a small random circuit."""
-    rng = np.random.default_rng(seed)
-    n = int(rng.integers(3, 7))
-    base = Topology.random(n, int(rng.integers(n - 1, n * (n - 1) // 2 + 1)), 1, 1, 0, seed=seed)
-    g = 10.0 ** (-3 - decades * rng.random(base.n_edges))
-    elements: list[Element] = []
-    for k, kind in enumerate(kinds[: base.n_edges]):
-        diode, leak, V0 = Shockley(rng.uniform(0.02, 0.06)), 10.0 ** rng.uniform(-9, 0), 10 ** rng.uniform(-1.5, 0)
-        elements.append({"R": OHMIC, "sinh": Sinh(V0), "diode": diode, "ideal": IdealDiode(0.0, leak)}[kind])
-        if kind == "diode":
-            g[k] = diode.theta(10.0 ** rng.uniform(-15, -6))
-    turned = rng.random(base.n_edges) < 0.5
-    edges = np.where(turned[:, None], base.edges[:, ::-1], base.edges)
-    return edges, elements, g, [int(base.inputs[0]), 0, int(base.outputs[0])]
-
-
-def refined(
-    edges: np.ndarray, elements: list[Element], g: np.ndarray, V: np.ndarray, driven: list[int]
-) -> list[Decimal]:
-    """Return node voltages after Newton's method went on from V in 50 digits."""
-    with localcontext(prec=50):
-        x = [Decimal(float(v)) for v in V]
-        free = [k for k in range(len(x)) if k not in driven]
-        place = {node: k for k, node in enumerate(free)}
-        for _ in range(80):
-            rows = [[Decimal(0)] * (len(free) + 1) for _ in free]
-            for (a, b), element, siemens in zip(edges.tolist(), elements, g.tolist(), strict=True):
-                theta = Decimal(siemens)
-                current, slope = (theta * part for part in law(element, x[a] - x[b]))
-                for here, there, sign in ((a, b, 1), (b, a, -1)):
-                    if here in place:
-                        rows[place[here]][-1] -= sign * current
-                        rows[place[here]][place[here]] += slope
-                        if there in place:
-                            rows[place[here]][place[there]] -= slope
-            step = eliminated(rows)
-            for node, k in place.items():
-                x[node] += step[k]
-            if max(map(abs, step), default=Decimal(0)) < Decimal("1e-35"):
-                return x
-    raise AssertionError("the reference did not settle")
-
-
-def eliminated(rows: list[list[Decimal]]) -> list[Decimal]:
-    """Solve linear equations, the right-hand side being the last column."""
-    n = len(rows)
-    for k in range(n):
-        best = max(range(k, n), key=lambda j: abs(rows[j][k]))
-        rows[k], rows[best] = rows[best], rows[k]
-        for j in range(n):
-            if j != k and rows[j][k]:
-                ratio = rows[j][k] / rows[k][k]
-                rows[j] = [p - ratio * q for p, q in zip(rows[j], rows[k], strict=True)]
-    return [rows[k][-1] / rows[k][k] for k in range(n)]
-
-
-def law(element: Element, v: Decimal) -> tuple[Decimal, Decimal]:
-    """Return current and slope per theta."""
-    if isinstance(element, Sinh):
-        V0 = Decimal(element.V0)
-        up, down = (v / V0).exp(), (-v / V0).exp()
-        return V0 * (up - down) / 2, (up + down) / 2
-    if isinstance(element, Shockley):
-        nVt = Decimal(element.nVt)
-        return nVt * ((v / nVt).exp() - 1), (v / nVt).exp()
-    if isinstance(element, IdealDiode):
-        slope = Decimal(1) if v > 0 else Decimal(element.leak)
-        return slope * v, slope
-    return v, Decimal(1)
-
-
-def test_a_node_between_blocking_diodes_is_refused():
-    t = Topology(4, [(1, 0), (1, 2), (3, 2)], [0], [3], ground=2)
-    diode = Shockley()
-    k = Kirchhoff(t, [diode.theta(1e-15), diode.theta(1e-15), 1e-3], elements=[diode, diode, OHMIC])
-    k.solve([[0.0]])
-    u = Topology(3, [(1, 0), (2, 1)], [0], [1], ground=2)
-    blocked = Kirchhoff(u, [diode.theta(1e-15)] * 2, elements=diode)
-    with pytest.raises(
-        ConvergenceError, match=r"sample 1 to 1e-09 of its largest voltage: .*shunt blocking elements"
-    ):
-        blocked.solve([[0.0], [100.0]])
-
-
-@pytest.mark.parametrize("leak", [1e-3, 1e-9, 1e-13, 1e-200])
-def test_two_blocking_ideal_diodes_share_the_drop_however_little_they_leak(leak: float):
-    k = Kirchhoff(DIVIDER, [1e-3, 1e-3], elements=IdealDiode(leak=leak))
-    V = k.solve([[-1.0], [1.0], [0.0], [-1e-9]])[:, 1]
-    np.testing.assert_allclose(V, [-0.5, 0.5, 0.0, -5e-10], rtol=1e-9)
-
-
-def test_a_balanced_bridge_of_ideal_diodes_settles_on_the_kink():
-    """Nothing flows across the bridge; its diode stands between blocking and conducting."""
-    t = Topology(4, [(0, 1), (1, 3), (0, 2), (2, 3), (1, 2)], [0], [1, 2], ground=3)
-    k = Kirchhoff(t, [1e-4, 3e-4, 2e-4, 6e-4, 1e-2], elements=[OHMIC] * 4 + [IdealDiode(leak=1e-6)])
-    x = np.linspace(-3, 3, 101)[:, None]
-    np.testing.assert_allclose(k.solve(x)[:, 1:3], np.broadcast_to(0.25 * x, (101, 2)), rtol=1e-12, atol=1e-15)
-
-
-def test_an_exponential_beyond_its_range_is_refused():
-    k = Kirchhoff(DIVIDER, [1e3, 1e-3], elements=[OHMIC, Sinh(1e-3)])
-    k.solve([[0.01]])
-    with pytest.raises(ConvergenceError, match=r"sample 2 .*driven beyond exp\(300\)"):
-        Kirchhoff(Topology(3, [(0, 1), (1, 2), (0, 2)], [0], [1], 2), [1.0, 1.0, 1.0], elements=Sinh(1e-3)).solve(
-            [[0.0], [0.1], [1.0]]
-        )
-
-
-def test_elements_that_newton_alone_would_bounce_between_settle():
-    """A steep sigmoid: the tangent overshoots to and fro; damped steps come home."""
-    steep = Custom(
-        lambda v, t: t * np.arctan(1e3 * v),
-        lambda v, t: t * 1e3 / (1 + (1e3 * v) ** 2),
-        lambda v, t: np.arctan(1e3 * v),
-        name="steep",
-    )
-    k = Kirchhoff(DIVIDER, [1.0, 1e-9], elements=[steep, OHMIC])
-    V = k.solve([[1.0], [-0.3], [0.0]])
-    np.testing.assert_allclose(V[:, 1], [1.0, -0.3, 0.0], atol=1e-10)
-    two = Kirchhoff(Topology(3, [(0, 1), (1, 2)], [0], [1], 2), [1.0, 1.1], elements=steep).solve([[1.0]])
-    drops = np.array([1.0 - two[0, 1], two[0, 1]])
-    np.testing.assert_allclose(np.arctan(1e3 * drops[0]), 1.1 * np.arctan(1e3 * drops[1]), rtol=1e-6)
-
-
 # --- derivatives ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mix", MIXES)
 @pytest.mark.parametrize("seed", range(3))
-def test_the_gradient_agrees_with_finite_differences(mix: str, seed: int):
+def test_gradient_agrees_with_finite_differences(mix: str, seed: int):
     k, x, e = random_circuit(seed, mix)
     outputs = k.topology.outputs
     numeric = np.empty(k.topology.n_edges)
@@ -404,7 +228,7 @@ def test_the_gradient_agrees_with_finite_differences(mix: str, seed: int):
 
 
 @pytest.mark.parametrize("mix", MIXES)
-def test_the_output_impedance_is_the_slope_of_volts_by_amperes(mix: str):
+def test_output_impedance_is_the_derivative_of_volts_by_amperes(mix: str):
     k, x, _ = random_circuit(3, mix)
     outputs, Z = k.topology.outputs, k.output_impedance(x)
     for j in range(2):
@@ -417,8 +241,8 @@ def test_the_output_impedance_is_the_slope_of_volts_by_amperes(mix: str):
     np.testing.assert_allclose(k.output_admittance() @ quiet, np.eye(2), atol=1e-9)
 
 
-@pytest.mark.parametrize("mix", ["sinh", "shockley and resistors", "a user's"])
-def test_the_bias_of_a_symmetric_contrast_grows_with_the_square_of_the_nudge(mix: str):
+@pytest.mark.parametrize("mix", ["sinh", "shockley and resistors", "custom"])
+def test_bias_of_a_symmetric_contrast_grows_with_the_square_of_the_nudge(mix: str):
     k, x, e = random_circuit(0, mix)
     exact, found = k.gradient(x, e), []
     betas = np.array([1e-7, 2e-7, 4e-7])
@@ -433,7 +257,7 @@ def test_the_bias_of_a_symmetric_contrast_grows_with_the_square_of_the_nudge(mix
     assert slope == pytest.approx(2.0, abs=0.1)
 
 
-def test_a_contrast_of_squares_would_err_by_tens_of_percent():
+def test_contrast_of_squares_is_wrong_by_more_than_ten_percent():
     k, x, e = random_circuit(0, "sinh")
     exact = k.gradient(4 * x, e)
     high, low = (k.solve(4 * x, injected=-sign * 1e-8 * e) for sign in (1, -1))
@@ -443,7 +267,7 @@ def test_a_contrast_of_squares_would_err_by_tens_of_percent():
     assert np.abs(squares - exact).max() > 0.1 * np.abs(exact).max()
 
 
-def test_only_resistors_have_loop_forms():
+def test_loop_form_refuses_nonlinear_elements():
     t = DIVIDER.with_elements(Sinh(0.1))
     for call in (
         lambda: loops.gradient(t, [1e-3, 1e-3], [[1.0]], [[1.0]]),
@@ -459,7 +283,7 @@ def test_only_resistors_have_loop_forms():
 
 
 @pytest.mark.parametrize("mix", MIXES)
-def test_ngspice_finds_the_same_voltages(mix: str, ngspice):
+def test_voltages_agree_with_ngspice_for_all_elements(mix: str, ngspice):
     k, x, _ = random_circuit(6, mix)
     t = k.topology
     amperes = [1e-6, -2e-6]
@@ -470,7 +294,7 @@ def test_ngspice_finds_the_same_voltages(mix: str, ngspice):
     np.testing.assert_allclose([printed[name] for name in names], expected, rtol=0, atol=1e-9 * np.abs(V).max())
 
 
-def test_an_element_without_an_expression_cannot_be_written():
+def test_element_without_expression_is_not_written():
     silent = Custom(CUBIC.law, CUBIC.law_dv, CUBIC.law_dtheta, name="silent")
     with pytest.raises(CircuitError, match=r"Custom\('silent', scale=inf\) has no SPICE expression"):
         spice_text(DIVIDER.with_elements(silent), [1e-3, 1e-3])
