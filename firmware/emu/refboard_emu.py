@@ -1,6 +1,6 @@
-"""`EmulatedBoard`: the product's binary on an emulated ATmega2560, used like `hwlearn_sim`'s `NativeBoard`.
+"""`EmulatedBoard`: the product's binary on an emulated ATmega2560, with the interface of `NativeBoard`.
 
-It stands outside the installed packages, as libsimavr is under the GPL; `build` makes what it needs.
+It is not part of the installed packages, because libsimavr is licensed under the GPL. `build` compiles its parts.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ FIRMWARE: Final = Path(__file__).resolve().parents[1]
 HERTZ: Final = 16_000_000
 _GUARD: Final = "/* cffi reads from here */"
 _LONGEST_S: Final = 60.0
-"""No command keeps the board busy for so long: 3072 bytes of samples with 50 ms of settling take ten seconds."""
+"""Longer than any command: 3072 bytes of samples with 50 ms of settling take ten seconds."""
 
 
 class EmulatorMissing(OSError):
-    """The emulated board cannot be built here; the text says what to install."""
+    """The emulated board cannot be built on this computer; the text says what to install."""
 
 
 @cache
 def build() -> tuple[Path, Path]:
-    """Build binary and emulator where they are missing or old.
+    """Build the binary and the emulator if they are missing or out of date.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def build() -> tuple[Path, Path]:
     Raises
     ------
     EmulatorMissing
-        If a tool is missing, or does not do its work.
+        If a tool is missing or fails.
     """
     missing = [tool for tool in ("make", "avr-gcc") if shutil.which(tool) is None]
     if not any(shutil.which(compiler) for compiler in ("cc", "gcc", "clang")):
@@ -63,17 +63,17 @@ def _loaded(library: Path) -> tuple[FFI, Any]:
 
 
 class EmulatedBoard(LibraryBoard):
-    """The board as a product, cycle by cycle; time passes in it only while one of these calls lets it.
+    """Cycle-accurate emulation of the board. Its time advances only during calls of these methods.
 
     Parameters
     ----------
     eeprom_write_us : int
-        How long a write to the EEPROM takes; 3400 on the chip.
+        Duration of a write to the EEPROM in microseconds; 3400 on the chip.
 
     Raises
     ------
     EmulatorMissing
-        If binary and emulator cannot be built here.
+        If the binary and the emulator cannot be built.
     """
 
     def __init__(self, eeprom_write_us: int = 3400) -> None:
@@ -91,15 +91,15 @@ class EmulatedBoard(LibraryBoard):
     # --- power, wire, time --------------------------------------------------------------------------
 
     def power_on(self) -> None:
-        """Switch on, or press the reset button, and wait until the program listens."""
+        """Switch on, or reset, and wait until the program accepts commands."""
         self._call("power_on")
         self.work()
 
     def receive(self, data: bytes) -> None:
-        """Let bytes arrive piece by piece; the firmware is done with all of them before this returns.
+        """Pass received bytes to the firmware, which processes all of them before this returns.
 
-        Each piece ends behind a ``;`` or a newline, so that nothing comes while a sequence runs, as a host does
-        that waits for its answers. What follows a reboot is lost, as are bytes sent to a board that boots.
+        The bytes are passed in pieces that end with a ``;`` or a newline, so that none arrives during a sequence, as
+        with a host that waits for replies. The bytes after a reboot are lost.
         """
         start = 0
         reboots = self.resets
@@ -112,83 +112,83 @@ class EmulatedBoard(LibraryBoard):
             start = end
 
     def send(self, data: bytes) -> None:
-        """Put bytes on the line, which brings them at 1 Mbaud while time passes; come what may."""
+        """Put bytes on the line, where they arrive at 1 Mbaud, without waiting for the firmware."""
         self._call("receive", data, len(data))
 
     def work(self) -> None:
-        """Let time pass until the program has nothing to do.
+        """Advance time until the program is idle.
 
         Raises
         ------
         TimeoutError
-            If it has something to do for ever.
+            If the program does not become idle.
         """
         idle = self._call("work", round(_LONGEST_S * HERTZ))
         self._raise_failure()
         if not idle:
-            raise TimeoutError(f"the firmware is busy for more than {_LONGEST_S:g} s, or hangs")
+            raise TimeoutError(f"the firmware is busy for more than {_LONGEST_S:g} s, or does not respond")
 
     @property
     def cycles(self) -> int:
-        """Cycles of 62.5 ns since the board was made."""
+        """Cycles of 62.5 ns since the board was created."""
         return int(self._call("now"))
 
     @property
     def last_byte_at(self) -> int:
-        """Cycle at which the newest byte had left the board."""
+        """Cycle at which the last byte was sent by the board."""
         return int(self._call("last_byte"))
 
     @property
     def now_us(self) -> int:
-        """Microseconds since the board was made."""
+        """Microseconds since the board was created."""
         return self.cycles * 1_000_000 // HERTZ
 
     # --- probes -------------------------------------------------------------------------------------
 
     @property
     def moved_closed(self) -> int:
-        """How often a DAC channel has moved to another code while a nudge switch was closed."""
+        """Number of DAC updates while a nudge switch was closed."""
         return int(self._call("moved_closed"))
 
     @property
     def overruns(self) -> int:
-        """How many bytes the UART has lost because the program did not take them in time."""
+        """Number of bytes that the UART lost because the program did not read them in time."""
         return int(self._call("overruns"))
 
     @property
     def faults(self) -> tuple[int, str]:
-        """How often the program did what a data sheet forbids, and the newest such deed."""
+        """Number of violations of a data sheet by the program, and a description of the last one."""
         text = self._ffi.string(self._call("fault"))
         return int(self._call("faults")), bytes(text).decode()
 
     @property
     def resets(self) -> int:
-        """How often the MCU was reset by a watchdog, its own or the supervisor."""
+        """Number of resets of the MCU by its watchdog or by the supervisor."""
         return int(self._call("resets"))
 
     @property
     def trips(self) -> int:
-        """How often the supervisor found that the kicks had stopped."""
+        """Number of times that the supervisor detected missing watchdog kicks."""
         return int(self._call("trips"))
 
-    # --- accidents ----------------------------------------------------------------------------------
+    # --- injected failures --------------------------------------------------------------------------
 
     def hang(self) -> None:
-        """Let the program run in a circle for ever, interrupts off."""
+        """Put the program in an endless loop with interrupts disabled."""
         self._call("hang")
 
     def stop_clock(self) -> None:
-        """Let the MCU's crystal stop: not even its watchdog runs."""
+        """Stop the MCU's crystal, and with it its watchdog."""
         self._call("stop_clock", 1)
 
     def damage_next(self) -> None:
-        """Let the next byte on the line arrive without its stop bit, and wrong."""
+        """Damage the next byte on the line: wrong value, and no stop bit."""
         self._call("damage_next")
 
     def unplug_edges(self, unplugged: bool = True) -> None:
-        """Pull the edge card out, or put it back."""
+        """Disconnect or reconnect the edge card."""
         self._call("unplug_edges", unplugged)
 
     def upset_adc(self) -> None:
-        """Let the ADC's supply dip: its registers are as after power-up."""
+        """Interrupt the ADC's supply, so that its registers have their power-up values."""
         self._call("upset_adc")
