@@ -1,4 +1,4 @@
-"""Networks that many tests share, and the table of measured figures at the end of a run."""
+"""Networks shared by many tests, and a table of measured figures at the end of a test run."""
 
 import signal
 import threading
@@ -46,7 +46,10 @@ batch = 4
 
 @pytest.fixture(scope="session", autouse=True)
 def _signals_work() -> Iterator[None]:
-    """Take Ctrl-C and a hang-up, also in the programs that tests start, even if whoever started them does not."""
+    """Restore the default handling of SIGINT and SIGHUP, which a parent process may have switched off.
+
+    Programs that tests start inherit it.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -60,25 +63,25 @@ def _signals_work() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def bench_text() -> str:
-    """The small bench: a random network taught on an ideal twin."""
+    """The small bench: a random network that learns on an ideal twin."""
     return BENCH
 
 
 @pytest.fixture
 def wide_limits() -> hl.Limits:
-    """Limits that no reasonable test meets."""
+    """Limits far above the values in tests."""
     return hl.Limits(voltage=100.0, drop=200.0, nudge=50.0, current=10.0, conductance=(LOW, HIGH))
 
 
 @pytest.fixture
 def bench_limits() -> hl.Limits:
-    """Limits as the shipped benches have them."""
+    """Limits of the benches in the package."""
     return hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(LOW, HIGH))
 
 
 @pytest.fixture
 def lab_flaws() -> Imperfections:
-    """The imperfections of the reference experiment."""
+    """Imperfections of the reference experiment."""
     return Imperfections(
         device_spread=0.2,
         read_noise_V=1e-3,
@@ -98,7 +101,7 @@ def reference() -> Callable[[int], tuple[hl.Topology, np.ndarray, np.ndarray]]:
     def make(seed: int) -> tuple[hl.Topology, np.ndarray, np.ndarray]:
         topology = hl.Topology.random(24, 55, inputs=5, outputs=3, seed=100 + seed)
         rng = np.random.default_rng(seed)
-        # the outer octaves of the range are left to the hardware's device error
+        # leave an octave at both ends, so that devices with errors can reach the targets too
         teacher = np.exp(rng.uniform(np.log(2 * LOW), np.log(HIGH / 2), topology.n_edges))
         x = rng.uniform(-0.5, 0.5, (8, 5))
         return topology, x, hl.Kirchhoff(topology, teacher).solve(x)[:, topology.outputs]
@@ -117,7 +120,7 @@ def small() -> tuple[hl.Topology, np.ndarray, np.ndarray, np.ndarray]:
 
 @pytest.fixture
 def ideal_twin(small, wide_limits) -> KirchhoffTwin:
-    """The small network without any fault, programmed."""
+    """A programmed twin of the small network without imperfections."""
     twin = KirchhoffTwin(small[0], wide_limits)
     twin.program(small[1])
     return twin
@@ -125,12 +128,12 @@ def ideal_twin(small, wide_limits) -> KirchhoffTwin:
 
 @pytest.fixture
 def figure(record_property) -> Callable[[str], None]:
-    """Print a measured figure at the end of the run, next to what was asked."""
+    """Return a function that adds a measured value and its requirement to the table at the end of the run."""
     return lambda text: record_property("figure", text)
 
 
 def pytest_terminal_summary(terminalreporter) -> None:
-    # in the reports, so that figures of tests that ran in another process come along
+    # taken from the reports, which include those of tests in other processes
     reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
     figures = [text for report in reports for name, text in report.user_properties if name == "figure"]
     if figures:

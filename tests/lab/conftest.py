@@ -1,4 +1,4 @@
-"""A small bench file that tests of the lab change, and the folder it lies in."""
+"""A small bench file in a folder of its own, for tests of the lab."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 @pytest.fixture
 def write(tmp_path: Path, bench_text: str) -> Callable[..., Path]:
-    """Return a function that writes a file into the test's folder: the small bench unless told otherwise."""
+    """Return a function that writes a file into the folder of the test; by default the small bench."""
 
     def put(text: str = bench_text, name: str = "small.toml") -> Path:
         path = tmp_path / name
@@ -20,5 +20,5 @@ def write(tmp_path: Path, bench_text: str) -> Callable[..., Path]:
 
 @pytest.fixture
 def bench_path(write: Callable[..., Path]) -> Path:
-    """The small bench, written."""
+    """Path of the small bench file."""
     return write()

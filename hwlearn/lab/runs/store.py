@@ -119,8 +119,9 @@ class Run:
 
     @property
     def status(self) -> str:
-        """One of ``created``, ``running``, ``finished``, ``no improvement``,
-        ``interrupted``, ``terminated``, ``failed: ...``, or ``aborted`` if the process ended without writing one.
+        """Status: created, running, finished, no improvement, interrupted, terminated, failed or aborted.
+
+        It is aborted if the process ended without writing a status.
         """
         status = str(self.meta("status"))
         return "aborted" if status == "running" and not self.alive else status

@@ -1,4 +1,4 @@
-"""Benches: what is made of the file, that the network is always closed, and who knows what."""
+"""Benches: objects built from the file, scores, and opening and closing of the network."""
 
 from dataclasses import fields
 
@@ -20,7 +20,7 @@ def made(bench_path, *changes):
         return bench.trainer()
 
 
-def test_rules_and_nudges(bench_path):
+def test_rule_and_nudge_follow_the_train_table(bench_path):
     rule = made(bench_path, "train.strength=1e-5").rule
     assert isinstance(rule, hl.GEP)
     assert isinstance(rule.nudge, hl.CurrentNudge)
@@ -40,7 +40,7 @@ def test_rules_and_nudges(bench_path):
     assert (spsa.perturbation, spsa.repeats, spsa.seed) == (0.1, 3, 4)
 
 
-def test_costs(bench_path):
+def test_cost_follows_the_train_table(bench_path):
     assert isinstance(made(bench_path).cost, hl.MSE)
     assert made("iris", "train.temperature=7 mV").cost == hl.CrossEntropy(0.007)
     assert isinstance(made("iris", "train.cost=auto").cost, hl.CrossEntropy)
@@ -48,7 +48,7 @@ def test_costs(bench_path):
     assert isinstance(made("iris", "train.cost=mse").cost, hl.MSE)
 
 
-def test_optimizers_and_subsets(bench_path):
+def test_optimizer_and_subset_follow_the_train_table(bench_path):
     for name, kind in {"adam": hl.Adam, "sgd": hl.SGD, "momentum": hl.Momentum, "sign": hl.Sign}.items():
         optimizer = made(bench_path, f"train.optimizer={name}", "train.rate=0.03", "train.scale=linear").optimizer
         assert type(optimizer) is kind
@@ -61,7 +61,7 @@ def test_optimizers_and_subsets(bench_path):
     assert made(bench_path, "train.subset=[4, 2]").subset.edges == (4, 2)
 
 
-def test_where_training_starts(bench_path):
+def test_training_starts_at_the_middle_or_at_random_conductances(bench_path):
     low, high = 1e-6, 1e-4
     np.testing.assert_allclose(made(bench_path).model.conductances, 0.5 * (low + high))
     one, again, other = (
@@ -72,24 +72,24 @@ def test_where_training_starts(bench_path):
     assert ((one > low) & (one < high)).all()
 
 
-def test_class_targets_in_volts(bench_path):
+def test_mse_with_classes_has_target_volts(bench_path):
     class Targets(hl.Callback):
         def on_gradient(self, epoch, number, samples, gradient):
             self.readings = gradient.readings
 
-    told = Targets()
+    targets = Targets()
     with hl.open_bench("iris", ["train.cost=mse", "train.target=40 mV", "train.epochs=1"]) as bench:
-        bench.train([told])
-    wanted = told.readings["free_voltages"] - told.readings["error"]
+        bench.train([targets])
+    wanted = targets.readings["free_voltages"] - targets.readings["error"]
     np.testing.assert_allclose(np.sort(wanted, axis=1), np.tile([0, 0, 0.04], (len(wanted), 1)), atol=1e-12)
 
 
-def test_more_classes_than_outputs_are_refused():
+def test_more_classes_than_outputs_is_an_error():
     with pytest.raises(SetupError, match="3 classes"):
         hl.open_bench("iris", ["network.outputs=[0, 1]"])
 
 
-def test_every_setting_reaches_the_twin(bench_path):
+def test_every_sim_setting_is_passed_to_the_twin(bench_path):
     settings = SimSettings.model_validate(
         {
             "device_spread": 0.2, "conductance_bits": 10, "write_noise": 0.01, "stuck_fraction": 0.05,
@@ -112,7 +112,7 @@ def test_every_setting_reaches_the_twin(bench_path):
     read = twin.measure(bench.data.inputs)
     assert read.nodes is not None
     assert read.source_currents is None
-    # every imperfection that a twin has can be set in a file, but for edges stuck by number
+    # a file can set every imperfection of a twin except stuck edges by number
     in_file = {name.removesuffix("_V").removesuffix("_A").removesuffix("_s").removesuffix("_ohm") for name in
                (f.name for f in fields(Imperfections))} - {"stuck"}  # fmt: skip
     assert in_file <= set(SimSettings.model_fields)
@@ -123,14 +123,14 @@ def test_every_setting_reaches_the_twin(bench_path):
 # --- rows -------------------------------------------------------------------------------------------
 
 
-def test_rows_are_apart_and_only_validation_judges(bench_path):
+def test_row_sets_are_disjoint_and_only_validation_rows_choose_the_epoch(bench_path):
     changes = ["data.validation_fraction=0.2", "data.test_fraction=0.3", "train.keep=best", "train.epochs=4"]
     with hl.open_bench("iris", changes) as bench:
         data = bench.data
         assert (len(data.train), len(data.validation), len(data.test)) == (75, 30, 45)
         assert len({*data.train, *data.validation, *data.test}) == 150
         for rows in (data.train, data.validation, data.test):
-            assert len(set(np.bincount(data.targets[rows]))) == 1  # each species alike
+            assert len(set(np.bincount(data.targets[rows]))) == 1  # equal numbers of each species
         measured = []
         bench.network.on_measured = measured.append
         history = bench.train()
@@ -145,7 +145,7 @@ def test_rows_are_apart_and_only_validation_judges(bench_path):
         hl.open_bench("iris", ["data.validation_fraction=0.6", "data.test_fraction=0.4"])
 
 
-def test_the_measured_score_is_noisier_than_the_true_one(bench_path):
+def test_measured_score_includes_noise_and_true_score_does_not(bench_path):
     with hl.open_bench("regression") as bench:
         bench.train()
         result = bench.evaluate()
@@ -173,12 +173,12 @@ def test_evaluate_scores_the_conductances_that_it_is_given(bench_path, name):
         trained = bench.evaluate()
         start = bench.trainer().model.conductances
         assert bench.evaluate(start).measured.cost > trained.measured.cost
-    # also on a network that was opened again
+    # the same on a network that was opened again
     with bench:
         assert bench.evaluate(history) == trained
         assert bench.evaluate(history.conductances) == trained
         bench.network.program(start)
-        assert bench.evaluate() != trained  # unless given, nothing is programmed
+        assert bench.evaluate() != trained  # nothing is programmed unless conductances are given
 
 
 def test_evaluate_programs_nothing_unless_conductances_are_given(bench_path, mocker):
@@ -213,7 +213,7 @@ def test_score_of_known_outputs(bench_path):
 
 
 @pytest.mark.parametrize("error", [None, ValueError, KeyboardInterrupt, SystemExit])
-def test_the_network_is_closed_on_every_exit(bench_path, error):
+def test_network_is_closed_on_every_exit(bench_path, error):
     bench = hl.open_bench(bench_path)
 
     def use():
@@ -291,14 +291,14 @@ def test_closed_bench_is_opened_again_by_open_or_a_with_block(bench_path):
     assert bench.open() is bench
     assert not bench.closed
     assert bench.network is not first
-    assert bench.open().network is bench.network  # it is open: nothing to do
+    assert bench.open().network is bench.network  # an open network stays as it is
     bench.close()
     with bench:
         assert not bench.network.closed
     assert bench.closed
 
 
-def test_open_replaces_a_network_that_was_closed_by_itself(bench_path):
+def test_open_replaces_a_network_that_was_closed_directly(bench_path):
     bench = hl.open_bench(bench_path)
     bench.network.close()
     with bench:

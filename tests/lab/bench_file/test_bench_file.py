@@ -1,4 +1,4 @@
-"""Bench files: what is understood, what is refused in one line, and that a written file reads the same."""
+"""Bench files: accepted values, one-line errors, and files written with all defaults filled in."""
 
 import re
 import tomllib
@@ -10,7 +10,7 @@ from hwlearn.lab.bench.bench import open_bench
 from hwlearn.lab.bench_file.file import load_bench_file, shipped_benches
 
 WRONG = {
-    # what is changed -> what the one line must say
+    # setting -> pattern of the error message
     "network.kind=ring": r"network\.kind = 'ring'.*crossbar, grid",
     "network.kind=[]": r"network\.kind = \[\]",
     "network.colums=3": r"unknown key network\.colums = 3.*the keys are: kind, element, nodes, edges",
@@ -79,7 +79,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("change", "message"), WRONG.items(), ids=WRONG)
-def test_every_mistake_is_one_line(bench_path, change, message):
+def test_wrong_setting_is_named_in_one_line(bench_path, change, message):
     with pytest.raises(HwlearnError) as caught:
         open_bench(bench_path, [change])
     line = str(caught.value)
@@ -99,7 +99,7 @@ def test_every_mistake_is_one_line(bench_path, change, message):
         ("kind = 'grid'", r"unknown table \[kind\]"),
     ],
 )
-def test_files_that_are_no_bench(write, text, message):
+def test_file_that_is_no_bench_is_refused(write, text, message):
     with pytest.raises(SetupError, match=message) as caught:
         load_bench_file(write(text))
     assert "small" in str(caught.value)
@@ -107,18 +107,18 @@ def test_files_that_are_no_bench(write, text, message):
 
 
 @pytest.mark.parametrize("key", ["network", "limits", "backend", "data"])
-def test_a_missing_table_is_named(write, bench_path, key):
+def test_missing_table_is_named(write, bench_path, key):
     text = re.sub(rf"\[{key}\].*?(?=\n\[|\Z)", "", bench_path.read_text(), flags=re.DOTALL)
     with pytest.raises(SetupError, match=rf"table \[{key}\] is missing"):
         load_bench_file(write(text))
 
 
-def test_a_missing_key_is_named(write, bench_path):
+def test_missing_key_is_named(write, bench_path):
     with pytest.raises(SetupError, match=r"limits\.drop is missing"):
         load_bench_file(write(bench_path.read_text().replace('drop = "1 V"\n', "")))
 
 
-def test_a_missing_file(tmp_path):
+def test_missing_or_unreadable_file_is_named(tmp_path):
     with pytest.raises(SetupError, match=r"no bench file .*gone\.toml"):
         load_bench_file(tmp_path / "gone.toml")
     with pytest.raises(SetupError, match=r"no bench 'iriss', did you mean 'iris'\?"):
@@ -128,7 +128,7 @@ def test_a_missing_file(tmp_path):
         load_bench_file(tmp_path / "latin.toml")
 
 
-def test_settings_are_toml_values_or_bare_words(bench_path):
+def test_override_is_a_toml_value_or_a_bare_word(bench_path):
     changes = [
         "train.epochs=7",
         "train.nudge=clamp",
@@ -148,7 +148,7 @@ def test_settings_are_toml_values_or_bare_words(bench_path):
     assert load_bench_file(bench_path).train.epochs == 5  # the file itself is untouched
 
 
-def test_with_dots_in_the_keyword(bench_path):
+def test_keyword_override_has_a_dot_or_two_underscores(bench_path):
     with open_bench(bench_path) as bench:
         other = bench.with_(**{"train.epochs": 3})
         assert other.file.train.epochs == bench.with_(train__epochs=3).file.train.epochs == 3
@@ -156,7 +156,7 @@ def test_with_dots_in_the_keyword(bench_path):
 
 
 @pytest.mark.parametrize("name", shipped_benches())
-def test_shipped_benches_and_their_written_form(name, tmp_path):
+def test_written_bench_of_the_package_reads_the_same(name, tmp_path):
     file = load_bench_file(name, ["train.seed=3", "limits.nudge=150 mV"])
     copy = tmp_path / f"{name}.toml"
     copy.write_text(file.text(), encoding="utf-8")
@@ -172,24 +172,24 @@ def test_shipped_benches_and_their_written_form(name, tmp_path):
     assert (one.data.train == two.data.train).all()
 
 
-def test_the_written_form_says_what_was_left_to_defaults(bench_path):
-    # a later version may have other defaults; the run must come out the same
+def test_written_bench_contains_the_defaults(bench_path):
+    # a later version may have other defaults, and the run must stay the same
     tables = tomllib.loads(load_bench_file(bench_path).text())
     assert tables["train"]["optimizer"] == "adam"
     assert tables["data"]["encoding"] == "plain"
 
 
-def test_a_file_called_like_a_shipped_set_is_not_taken_for_it(bench_path, tmp_path):
+def test_file_with_the_name_of_a_data_set_does_not_replace_it(bench_path, tmp_path):
     (tmp_path / "teacher").write_text("not this")
     assert tomllib.loads(load_bench_file(bench_path).text())["data"]["source"] == "teacher"
 
 
-def test_a_setting_of_what_is_no_table(write):
+def test_override_of_a_key_that_is_no_table_is_refused(write):
     with pytest.raises(SetupError, match="network must be a table"):
         load_bench_file(write("network = 3"), ["network.rows=3"])
 
 
-def test_files_named_in_a_bench_are_found_from_anywhere(write, bench_path, tmp_path, monkeypatch):
+def test_relative_paths_start_from_the_folder_of_the_bench_file(write, bench_path, tmp_path, monkeypatch):
     write("0.1,0.2,0.3,0.1,0.0,0.1,0.2\n" * 3, "rows.csv")
     changes = ["data.source=rows.csv", "data.target_columns=[4, 5, 6]"]
     elsewhere = tmp_path / "deep" / "er"
@@ -213,7 +213,7 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("table", NETWORKS.values(), ids=NETWORKS)
-def test_every_kind_of_network(write, bench_path, table):
+def test_bench_with_every_kind_of_network_trains(write, bench_path, table):
     write(
         "* four sources, three outputs\n"
         + "".join(f"V{k} in{k} 0 1\nR{k} in{k} x 1k\nRa{k} in{k} y 2k\nRb{k} in{k} z 3k\n" for k in range(4))

@@ -1,4 +1,4 @@
-"""Bench files whose edges are no resistors."""
+"""Bench files with diodes and other nonlinear elements."""
 
 import re
 
@@ -48,7 +48,7 @@ def layers(tmp_path):
     return path
 
 
-def test_rectifiers_hang_on_hidden_nodes(layers):
+def test_rectifiers_are_connected_to_hidden_nodes(layers):
     top = open_bench(layers).topology
     assert top.n_nodes == 14
     assert len(top.fixed_edges) == 6
@@ -57,7 +57,7 @@ def test_rectifiers_hang_on_hidden_nodes(layers):
     assert set(top.edge_elements) == {OHMIC}
 
 
-def test_junction_diodes_and_programmable_sinh_together(layers):
+def test_junction_diodes_combine_with_sinh_edges(layers):
     table = {"kind": "shockley", "conductance": "4 nS", "nVt": "27 mV"}
     changes = {"network.rectifiers": table, "network.element": {"kind": "sinh", "V0": "500 mV"}}
     top = open_bench(layers, changes).topology
@@ -75,11 +75,11 @@ def test_junction_diodes_and_programmable_sinh_together(layers):
         ({"kind": "ideal", "threshold": "300 mV", "leak": 0.1}, IdealDiode(0.3, 0.1)),
     ],
 )
-def test_every_kind_of_network_takes_an_element(bench_path, table, element):
+def test_element_applies_to_every_programmable_edge(bench_path, table, element):
     assert set(open_bench(bench_path, {"network.element": table}).topology.edge_elements) == {element}
 
 
-def test_diodes_of_a_graph_given_edge_by_edge(layers):
+def test_diodes_of_a_graph_given_by_its_edges(layers):
     graph = {
         "nodes": 7,
         "edges": [[0, 4], [1, 4], [2, 5], [3, 5], [4, 5]],
@@ -117,7 +117,7 @@ def test_diodes_of_a_graph_given_edge_by_edge(layers):
         ({"network.element": "sinh"}, r"network\.element = 'sinh'"),
     ],
 )
-def test_mistakes_are_one_line(layers, change, message):
+def test_wrong_element_is_named_in_one_line(layers, change, message):
     with pytest.raises(HwlearnError) as caught:
         open_bench(layers, change)
     line = str(caught.value)
@@ -125,7 +125,7 @@ def test_mistakes_are_one_line(layers, change, message):
     assert re.search(message, line)
 
 
-def test_a_written_bench_reads_the_same(layers, tmp_path):
+def test_written_bench_with_elements_reads_the_same(layers, tmp_path):
     bench = open_bench(layers, {"network.element": {"kind": "sinh", "V0": "500 mV"}})
     again = tmp_path / "again.toml"
     again.write_text(bench.text())
@@ -133,7 +133,7 @@ def test_a_written_bench_reads_the_same(layers, tmp_path):
     assert open_bench(again).text() == bench.text()
 
 
-def test_training_and_the_checks_of_a_bench(layers):
+def test_bench_with_rectifiers_trains_and_passes_its_checks(layers):
     bench = open_bench(layers)
     with bench:
         history = bench.train()
@@ -144,16 +144,16 @@ def test_training_and_the_checks_of_a_bench(layers):
     assert {check.result for check in checks.values()} == {"pass", "not applicable"}
 
 
-def test_sources_of_some_resistance_keep_the_diodes(layers):
+def test_source_resistance_keeps_the_diodes(layers):
     with open_bench(layers, {"backend.source_resistance": "100 ohm", "backend.read_noise": 0.0}) as bench:
         x = bench.data.inputs
-        sagging = bench.network.true_outputs(x)
+        with_resistance = bench.network.true_outputs(x)
     with open_bench(layers, {"backend.read_noise": 0.0}) as bench:
-        stiff = bench.network.true_outputs(x)
-    assert 0 < np.abs(sagging - stiff).max() < 0.1 * np.abs(stiff).max()
+        ideal = bench.network.true_outputs(x)
+    assert 0 < np.abs(with_resistance - ideal).max() < 0.1 * np.abs(ideal).max()
 
 
-def test_what_rests_on_superposition_is_refused(layers):
+def test_calibration_that_assumes_superposition_is_refused(layers):
     with open_bench(layers) as bench:
         with pytest.raises(SetupError, match=r"resistors alone.* calibrate the steps noise and pulses alone"):
             bench.calibrate()

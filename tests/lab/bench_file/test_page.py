@@ -1,4 +1,4 @@
-"""The page about the bench file names every key that there is."""
+"""docs/bench-file.md describes every key of a bench file."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ SECTIONS = {
 
 
 @pytest.mark.parametrize("section", SECTIONS)
-def test_every_key_is_on_the_page(section):
+def test_page_describes_every_key(section):
     text = PAGE.split(f"## [{section}]")[1].split("\n## ")[0]
     keys = {key for model in SECTIONS[section] for key in model.model_fields}
     missing = {key for key in keys if f"`{key}`" not in text}

@@ -29,7 +29,7 @@ LEAST = {
     "board": {"address": "serial:///dev/ttyACM0"},
     "arc2": {"firmware": "arc2.bin"},
 }
-"""Keys without a default of each backend; the others have none."""
+"""Required keys of the backends that have any."""
 
 
 def sections(model: type[BaseModel]) -> set[type[BaseModel]]:
@@ -51,7 +51,7 @@ def _classes(annotation: Any) -> set[type]:
 
 
 def alternatives(annotation: Any) -> set[Any]:
-    """Return the alternatives of a union, without what constrains them."""
+    """Return the alternatives of a union, without their constraints."""
     if get_origin(annotation) is Annotated:
         return alternatives(get_args(annotation)[0])
     if get_origin(annotation) in (Union, types.UnionType):
@@ -60,7 +60,7 @@ def alternatives(annotation: Any) -> set[Any]:
 
 
 def is_quantity(annotation: Any, metadata: list[Any]) -> bool:
-    """Return whether text with a unit is read."""
+    """Return whether a field accepts text with a unit."""
     if any(isinstance(part, BeforeValidator) for part in metadata):
         return True
     if get_origin(annotation) is Annotated:
