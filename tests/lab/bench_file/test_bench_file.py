@@ -39,7 +39,7 @@ WRONG = {
     "backend.device_spread=-0.2": r"backend\.device_spread = -0\.2",
     "backend.read_noise=1 mA": r"backend\.read_noise = '1 mA'",
     "backend.conductance_bits=0": "conductance_bits",
-    "backend.adc_bits=12": "adc_bits needs adc_range",
+    "backend.adc_bits=12": "adc_bits needs .*adc_range",
     "backend.nudges=['push']": r"backend\.nudges",
     "data.source=nowhere.csv": r"nowhere\.csv",
     "data.encoding=linear": r"data\.encoding = 'linear'.*'plain'",

@@ -155,7 +155,7 @@ def test_source_resistance_keeps_the_diodes(layers):
 
 def test_calibration_that_assumes_superposition_is_refused(layers):
     with open_bench(layers) as bench:
-        with pytest.raises(SetupError, match=r"resistors alone.* calibrate the steps noise and pulses alone"):
+        with pytest.raises(SetupError, match=r"resistors only.* name only the steps noise and pulses"):
             bench.calibrate()
         assert bench.calibrate("noise").noise is not None
 
@@ -165,7 +165,7 @@ def test_virtual_instruments_are_refused(layers, kind):
     text = LAYERS.replace('kind = "sim"\nread_noise = "1 mV"', f'kind = "{kind}"')
     layers.write_text(text)
     with (
-        pytest.raises(HwlearnError, match="resistors alone, but fixed edge 0 is IdealDiode"),
+        pytest.raises(HwlearnError, match="only for resistors, but fixed edge 0 is IdealDiode"),
         open_bench(layers) as bench,
     ):
         bench.network.measure(bench.data.inputs)
