@@ -129,12 +129,14 @@ def draw_verification(path: Path, topology: Topology, fit: Verification) -> Path
         right.hist(np.clip(z, -5, 5), edges, density=True, color=THIRD, alpha=0.6)
         right.plot(edges, np.exp(-(np.array(edges) ** 2) / 2) / np.sqrt(2 * np.pi), color=INK)
         right.set_xlabel("(measured - predicted) / stated uncertainty")
+        right.set_ylabel("probability density")
 
     return drawn(path, draw)
 
 
 def draw_pulses(path: Path, fit: PulseFit) -> Path:
     """Draw the response curves of the first device, and the thresholds of all."""
+    from matplotlib.ticker import MaxNLocator
 
     def draw(left: Axes, right: Axes) -> None:
         if fit.devices:
@@ -150,7 +152,7 @@ def draw_pulses(path: Path, fit: PulseFit) -> Path:
                 )
             set_log_scale(left, "y")
             left.set_title(f"device {fit.devices[0].device}", fontsize=9)
-            left.legend(frameon=False, fontsize=7)
+            left.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
         left.set_xlabel("equal pulses")
         left.set_ylabel("conductance (µS), 95 %")
         at = np.array([d.device for d in fit.devices])
@@ -159,6 +161,7 @@ def draw_pulses(path: Path, fit: PulseFit) -> Path:
             sigma = np.array([getattr(d, name).sigma_V for d in fit.devices])
             right.errorbar(at, sign * volts, 2 * sigma, fmt="o", color=colour, capsize=3, label=name.upper())
         right.set_xlabel("device")
+        right.xaxis.set_major_locator(MaxNLocator(integer=True))
         right.set_ylabel(f"threshold (V), {1e6 * fit.width_s:g} µs, 95 %")
         right.legend(frameon=False, fontsize=8)
 

@@ -70,23 +70,19 @@ def _section(fit: PulseFit) -> PulseRecord:
 
 
 def _rows(fit: PulseFit) -> tuple[Row, ...]:
-    def percent(value: float, sigma: float) -> str:
-        return f"{100 * value:+.2f} +- {100 * sigma:.2f} %"
-
-    rows = [
-        Row(
-            f"device {d.device}, {_siemens(d.low)} to {_siemens(d.high)}",
-            f"SET {_volts(d.set.volts)}, RESET {_volts(d.reset.volts)}",
-            f"{_volts(d.set.sigma_V, 2)}, {_volts(d.reset.sigma_V, 2)}; "
-            f"{percent(d.disturb.value, d.disturb.sigma)} in 1000 readings, "
-            f"{percent(d.retention.value, d.retention.sigma)} a decade",
-        )
-        for d in fit.devices
-    ]
+    rows = []
+    for d in fit.devices:
+        rows += [
+            Row(f"device {d.device}", f"{_siemens(d.low)} to {_siemens(d.high)}"),
+            Row("  SET threshold", _volts(d.set.volts), _volts(d.set.sigma_V, 3)),
+            Row("  RESET threshold", _volts(d.reset.volts), _volts(d.reset.sigma_V, 3)),
+            Row("  change in 1000 readings", f"{100 * d.disturb.value:+.2f} %", f"{100 * d.disturb.sigma:.2f} %"),
+            Row("  change per decade", f"{100 * d.retention.value:+.2f} %", f"{100 * d.retention.sigma:.2f} %"),
+        ]
     if len(fit.devices) > 1:
         for name in ("set", "reset"):
             volts = np.array([getattr(d, name).volts for d in fit.devices])
-            spread = _volts(float(volts.std(ddof=1)), 2)
+            spread = _volts(float(volts.std(ddof=1)), 3)
             rows.append(
                 Row(f"{name.upper()} threshold, median", _volts(float(np.median(volts))), f"spread {spread}")
             )

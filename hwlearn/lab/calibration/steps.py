@@ -57,25 +57,25 @@ def find_noise(context: StepContext) -> StepResult:
     names = [network.topology.names[node] for node in network.topology.outputs]
     relative = 1 / math.sqrt(2 * 8 * int(fit.averages[-1]))
     rows = [
-        Row(f"noise of one reading at {name}", _volts(s), f"{relative:.0%}")
+        Row(f"noise at {name}, one reading", _volts(s), f"{relative:.0%}")
         for name, s in zip(names, fit.sigma_V, strict=True)
     ]
     rows += [
         Row("specified noise", _volts(fit.stated_sigma_V)),
-        Row(f"noise of a mean of {fit.averages[-1]} readings", _volts(section.floor_V), "30 %"),
+        Row(f"noise, mean of {fit.averages[-1]} readings", _volts(section.floor_V), "30 %"),
         Row(
             "recommended averages",
-            f"{fit.recommended} times the present number",
-            f"leaves {SHARE_OF_NUDGE:.1%} of limits.nudge, or more averaging does not help",
+            f"{fit.recommended} x present",
+            f"for {SHARE_OF_NUDGE:.1%} of limits.nudge",
         ),
-        Row("part of a step missing at the first reading", f"{fit.lag:.3%}", f"{fit.lag_sigma:.3%}"),
+        Row("lag of the first reading", f"{fit.lag:.3%}", f"{fit.lag_sigma:.3%}"),
     ]
     if settle is not None:
         rows.append(
             Row(
                 "recommended settle time",
                 format_quantity(settle, "s", 2),
-                "the rest of a full step is below noise",
+                "lag below the noise",
             )
         )
     passed = fit.within_specification and not fit.lags
@@ -205,18 +205,14 @@ def find_edges(context: StepContext) -> StepResult:
     )
     save_covariance(context.beside("covariance.npz"), fit)
     median = float(np.median(sigma))
-    scale = f"{scale_sigma:.2%}" if fit.scale_known else f"unknown: no current was measured ({scale_sigma:.0%})"
+    scale = f"{scale_sigma:.2%}" if fit.scale_known else f"unknown ({scale_sigma:.0%})"
     rows = (
-        Row("edges", f"{top.n_edges}, of which {int(fit.stuck.sum())} stuck"),
+        Row("edges", f"{top.n_edges}, {int(fit.stuck.sum())} stuck"),
         Row("spread of the gains", f"{fit.spread:.1%}", f"{fit.spread_sigma:.1%}"),
-        Row(
-            "median uncertainty of a gain", f"{median:.2%}", "" if fit.scale_known else "without the common scale"
-        ),
+        Row("median uncertainty", f"{median:.2%}", "" if fit.scale_known else "without the common scale"),
         Row("edges known within 1 %", f"{int((sigma < 0.01).sum())}"),
         Row("common scale", f"{float(np.exp(fit.log_gains.mean())):.4f}", scale),
-        Row(
-            "misfit of the readings", f"chi {chi:.2f}", f"{fit.rows} readings, {fit.configurations} configurations"
-        ),
+        Row("misfit", f"chi {chi:.2f}", f"{fit.rows} readings, {fit.configurations} configurations"),
     )
     passed = fit.noise_factor < _MOST_NOISE_FACTOR
     if passed:
@@ -267,10 +263,10 @@ def find_verification(context: StepContext) -> StepResult:
         readings=len(fit.measured_V),
     )
     rows = (
-        Row("measured - predicted, rms", _volts(fit.rms_V), f"noise of a reading {_volts(fit.noise_V)}"),
+        Row("rms error of predictions", _volts(fit.rms_V), f"noise of a reading {_volts(fit.noise_V)}"),
         Row("the same with nominal edges", _volts(fit.nominal_rms_V)),
-        Row("in units of the stated uncertainty", f"chi {fit.chi:.2f}", f"expected 1, at most {fit.most_chi:.2f}"),
-        Row("compared", f"{len(fit.measured_V)} readings of {fit.configurations} configurations"),
+        Row("in units of the uncertainty", f"chi {fit.chi:.2f}", f"expected 1, at most {fit.most_chi:.2f}"),
+        Row("compared", f"{len(fit.measured_V)} readings", f"{fit.configurations} configurations"),
     )
     passed = fit.chi <= fit.most_chi
     if passed:
