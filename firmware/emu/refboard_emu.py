@@ -98,8 +98,8 @@ class EmulatedBoard(LibraryBoard):
     def receive(self, data: bytes) -> None:
         """Pass received bytes to the firmware, which processes all of them before this returns.
 
-        The bytes are passed in pieces that end with a ``;`` or a newline, so that none arrives during a sequence, as
-        with a host that waits for replies. The bytes after a reboot are lost.
+        The bytes are passed in pieces that end with a ``;`` or a newline, so that none arrives during a sequence,
+        as with a host that waits for replies. The bytes after a reboot are lost.
         """
         start = 0
         reboots = self.resets
