@@ -86,7 +86,7 @@ class VirtualBench:
         topology.require_ohmic("a circuit of virtual instruments")
         names = [placed.name for placed in instruments]
         if len(set(names)) != len(names):
-            raise SetupError(f"two instruments of the virtual bench have one name: {', '.join(sorted(names))}")
+            raise SetupError(f"the names of instruments must be different, got {', '.join(sorted(names))}")
         self.topology = topology
         flaws = Imperfections() if imperfections is None else imperfections
         # the random streams from which a twin with the same seed draws its devices
@@ -112,7 +112,7 @@ class VirtualBench:
             listed = placed.edges if isinstance(placed, PlacedCard) else None
             edges = range(topology.n_edges) if listed is None else listed
             if set(edges) & set(programmed):
-                raise SetupError(f"{placed.name} programs an edge that another card programs already")
+                raise SetupError(f"{placed.name} programs an edge that another instrument already programs")
             programmed += edges
             if isinstance(placed, PlacedCard):
                 card = VirtualEdgeCard(self.plane, placed.law, devices, listed, placed.codes)

@@ -91,7 +91,9 @@ class Digipots:
         full = self._full * (1.0 + self._tempco * warmer)
         wiper = self._wiper * (1.0 + self._wiper_tempco * warmer)
         if not (full.min() > 0 and wiper.min() > 0):
-            raise SetupError(f"at {temperature_C} C the temperature coefficients give a resistance below zero")
+            raise SetupError(
+                f"at {temperature_C} C the temperature coefficients give a resistance that is not positive"
+            )
         return np.asarray(1.0 / (wiper + full * taps / self.law.positions))
 
     def _checked(self, codes: IntArray) -> IntArray:

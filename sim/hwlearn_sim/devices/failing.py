@@ -56,7 +56,7 @@ class Failing(DeviceModel):
         if not 0 <= stuck_fraction <= 1:
             raise SetupError(f"stuck_fraction is {stuck_fraction}; it must lie between 0 and 1")
         if not 0 < between[0] <= between[1] < math.inf:
-            raise SetupError(f"stuck devices lie between {between} S; give two positive values, rising")
+            raise SetupError(f"between is {between} S; it must be two positive values, the smaller one first")
         if not endurance > 0:
             raise SetupError(f"endurance is {endurance} pulses; it must be positive")
         self._inner = devices
@@ -70,7 +70,7 @@ class Failing(DeviceModel):
         self._held[chosen] = place[chosen]
         for k, siemens in (stuck or {}).items():
             if not 0 <= k < n:
-                raise SetupError(f"stuck names device {k}, but the devices are 0 to {n - 1}")
+                raise SetupError(f"stuck device {k} does not exist; the devices are 0 to {n - 1}")
             if not (math.isfinite(siemens) and siemens >= 0):
                 raise SetupError(f"device {k} is stuck at {siemens} S; it must be zero or a positive number")
             self._held[k] = siemens

@@ -47,7 +47,7 @@ class Devices:
         self._stuck[chosen] = place[chosen]
         for edge, siemens in imperfections.stuck.items():
             if not 0 <= edge < n_edges:
-                raise SetupError(f"stuck names edge {edge}, but the edges are 0 to {n_edges - 1}")
+                raise SetupError(f"stuck edge {edge} does not exist; the edges are 0 to {n_edges - 1}")
             self._stuck[edge] = siemens
 
     @property

@@ -61,7 +61,10 @@ class SoftBoundsLaw:
         names = ("g_max", "set_step", "reset_step", "set_voltage", "reset_voltage", "set_scale", "reset_scale")
         check_positive("a soft-bounds law", {name: getattr(self, name) for name in (*names, "width_s")})
         if not (np.all(np.asarray(self.g_min) >= 0) and np.all(np.asarray(self.g_min) < self.g_max)):
-            raise SetupError(f"bounds {self.g_min} S to {self.g_max} S of a soft-bounds law must rise from zero")
+            raise SetupError(
+                f"g_min and g_max of a soft-bounds law are {self.g_min} S and {self.g_max} S; g_min must not be "
+                "negative, and must be below g_max"
+            )
         for name in ("set_step", "reset_step"):
             if np.any(np.asarray(getattr(self, name)) >= 1):
                 raise SetupError(f"{name} of a soft-bounds law is {getattr(self, name)}; it must be below 1")
@@ -196,7 +199,7 @@ def _population(law: SoftBoundsLaw, n: int, rng: np.random.Generator, sigma: flo
 
     g_min, g_max = drawn("g_min", 0.5), drawn("g_max", 0.5)
     if (g_min >= g_max).any():
-        raise SetupError(f"device_spread {sigma} makes bounds of soft-bounds devices cross; lower it")
+        raise SetupError(f"with device_spread {sigma}, g_min of some devices exceeds g_max; lower it")
     return replace(
         law,
         g_min=g_min,

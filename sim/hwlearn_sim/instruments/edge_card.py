@@ -62,7 +62,9 @@ class VirtualEdgeCard(ScpiInstrument):
         every = plane.topology.n_edges
         self._edges = np.arange(every) if edges is None else np.array(edges, dtype=np.int64)
         if len(set(self._edges.tolist())) != len(self._edges) or not np.isin(self._edges, np.arange(every)).all():
-            raise SetupError(f"an edge card programs edges 0 to {every - 1}, each once; got {list(edges or [])}")
+            raise SetupError(
+                f"edges of an edge card must be different numbers from 0 to {every - 1}, got {list(edges or [])}"
+            )
         self._nominal: FloatArray = np.array(plane.conductances)
         self._codes = np.full(len(self._edges), law.positions // 2, dtype=np.int64)
         if codes is not None:
@@ -104,6 +106,6 @@ class VirtualEdgeCard(ScpiInstrument):
     def _checked(self, codes: IntArray) -> IntArray:
         if codes.shape != self._codes.shape or (codes < 0).any() or (codes >= self._law.positions).any():
             raise SetupError(
-                f"an edge card of {len(self._codes)} places takes as many codes, 0 to {self._law.positions - 1}"
+                f"codes of the edge card must be {len(self._codes)} integers from 0 to {self._law.positions - 1}"
             )
         return codes

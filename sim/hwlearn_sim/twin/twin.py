@@ -227,8 +227,8 @@ class KirchhoffTwin(Network):
         sample, k = np.argwhere(over)[0]
         raise ComplianceError(
             f"the source at {self.topology.names[nodes[k]]} would need {format_quantity(values[sample, k], unit)} "
-            f"(sample {sample}), more than limits.{name} = {format_quantity(limit, unit)}; the phase is void, "
-            "reduce the drive or the conductances"
+            f"(sample {sample}), more than limits.{name} = {format_quantity(limit, unit)}; the phase is "
+            "invalid, reduce the drive or the conductances"
         )
 
     def _settled(self, V: FloatArray) -> FloatArray:

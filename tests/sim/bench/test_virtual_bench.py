@@ -96,14 +96,14 @@ def test_adding_an_instrument_does_not_change_noise_of_others():
 @pytest.mark.parametrize(
     ("placed", "error", "text"),
     [
-        ([PlacedSmu("a", "2400", (0,)), PlacedSmu("a", "2450", (1,))], SetupError, "one name"),
+        ([PlacedSmu("a", "2400", (0,)), PlacedSmu("a", "2450", (1,))], SetupError, "must be different"),
         ([PlacedSmu("a", "9000", (0,))], SetupError, "no virtual model '9000'"),
         ([PlacedSmu("a", "2400", (0, 1))], SetupError, "1 channel"),
         ([PlacedSmu("a", "2400", (99,))], CircuitError, "node 99"),
         (
             [PlacedCard("a", EvenSteps(1e-6, 1e-4)), PlacedCard("b", EvenSteps(1e-6, 1e-4), (3,))],
             SetupError,
-            "another card",
+            "another instrument",
         ),
     ],
 )

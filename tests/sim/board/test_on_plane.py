@@ -182,7 +182,7 @@ def test_sequences_include_current_of_other_source(talk):
 
 
 def test_edge_with_two_programmers_is_refused():
-    with pytest.raises(SetupError, match="another card programs already"):
+    with pytest.raises(SetupError, match="another instrument already programs"):
         VirtualBench(
             CROSSBAR, [PlacedBoard("board"), PlacedCard("card", EvenSteps(1e-6, 1e-4), (3,))], conductances=1e-5
         )

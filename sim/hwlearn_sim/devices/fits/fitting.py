@@ -14,7 +14,7 @@ from hwlearn_sim.devices.fits.measured import PulseData
 
 L = TypeVar("L")
 
-_H: Final = 1e-4  # of the logarithm of a parameter
+_H: Final = 1e-4  # step of the logarithm of a parameter
 _NOISE_START: Final = (np.log(0.01), np.log(0.1))
 _NOISE_HELD: Final = (np.log(0.02), np.log(0.2))
 _NOISE_PRIOR: Final = (2.0, 2.0)

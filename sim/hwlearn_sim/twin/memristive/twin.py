@@ -74,9 +74,9 @@ class MemristiveTwin(KirchhoffTwin):
         flaws = Imperfections() if imperfections is None else imperfections
         for name in _DEVICE_FLAWS:
             if getattr(flaws, name):
-                raise SetupError(f"{name} is a flaw of other edges; use the keys of the memristor table instead")
+                raise SetupError(f"imperfection {name} does not apply to memristors; use the fields of Memristors")
         if options.get("edge_law") is not None:
-            raise SetupError("edges are memristors or take the codes of a law, not both; leave one")
+            raise SetupError("edge_law does not apply to memristors; use one or the other, not both")
         self.memristors = memristors
         self._array = memristors.array(topology, seed)
         self._report: WriteReport | None = None
