@@ -1,1 +1,1 @@
-"""Learning: costs, rules that find gradients from measurements, optimizers, subsets, training."""
+"""Learning: costs, rules that find gradients from measurements, optimizers, subsets and training."""

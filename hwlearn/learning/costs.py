@@ -1,4 +1,4 @@
-"""Costs: how wrong the measured outputs are, and the error dC/dV_out that a nudge pushes against."""
+"""Costs of measured outputs, and their errors dC/dV_out, which a nudge reduces."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hwlearn.network.network import ErrorSignal, TargetError
 
 
 class Cost(ABC):
-    """A cost C, a mean over samples of `values`; its gradient at the outputs is `error`."""
+    """Cost C, the mean of `values` over samples; `error` is its gradient at the outputs."""
 
     classifies: bool = False
     """Whether targets are class numbers (S,) rather than volts (S, n_out)."""
@@ -29,20 +29,20 @@ class Cost(ABC):
         """Return dC/dV_out (S, n_out) of each sample."""
 
     def least_error(self, resolution: float) -> float:
-        """Return the size of error that readings of this resolution (V) cannot tell from none."""
+        """Return the largest error that is indistinguishable from zero at this reading resolution (V)."""
         return 0.0
 
     def signal(self, targets: FloatArray | IntArray) -> ErrorSignal:
-        """Return the error as a function of the outputs alone, as `Network.two_phase` takes it."""
+        """Return the error as a function of the outputs, as `Network.two_phase` takes it."""
         return CostError(self, targets)
 
     def checked_targets(self, targets: ArrayLike, samples: int, n_outputs: int) -> FloatArray | IntArray:
-        """Return targets as this cost takes them.
+        """Return targets in the form that this cost takes.
 
         Raises
         ------
         DataError
-            If their shape or values do not fit.
+            If their shape or values are wrong.
         """
         if self.classifies:
             return _labels(targets, samples, n_outputs)
@@ -58,7 +58,7 @@ class Cost(ABC):
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CostError:
-    """The error of a cost with its targets filled in; see `hwlearn.network.ErrorSignal`."""
+    """Error of a cost for given targets; see `hwlearn.network.ErrorSignal`."""
 
     cost: Cost
     targets: FloatArray | IntArray
@@ -85,11 +85,11 @@ class MSE(Cost):
         return np.asarray(outputs - targets)
 
     def least_error(self, resolution: float) -> float:
-        """An error below the reading resolution is no error."""
+        """Return the resolution: a smaller error is not measurable."""
         return resolution
 
     def signal(self, targets: FloatArray | IntArray) -> ErrorSignal:
-        """Return a `TargetError`, which boards can compute by themselves."""
+        """Return a `TargetError`, which a board can compute itself."""
         return TargetError(np.asarray(targets, dtype=np.float64))
 
 
@@ -100,7 +100,7 @@ class CrossEntropy(Cost):
     Parameters
     ----------
     temperature_V : float
-        Volts that count as one unit of evidence; well above the read noise, at most the output span.
+        Volts that count as one unit of evidence; well above the read noise, at most the range of the outputs.
     """
 
     temperature_V: float = 0.02
@@ -124,7 +124,7 @@ class CrossEntropy(Cost):
         return np.asarray(p / self.temperature_V)
 
     def least_error(self, resolution: float) -> float:
-        """A sample whose class has all but a thousandth of the probability has nothing left to teach."""
+        """Return the error of a sample whose class has a probability of 0.999."""
         return 1e-3 / self.temperature_V
 
 
@@ -135,7 +135,7 @@ class Hinge(Cost):
     Parameters
     ----------
     margin_V : float
-        Volts by which the right output should lead every other; inside it the error is zero.
+        Volts by which the output of the class should exceed every other; beyond this margin the error is zero.
     """
 
     margin_V: float = 0.02
@@ -149,7 +149,7 @@ class Hinge(Cost):
         return np.asarray(np.maximum(self._shortfall(outputs, targets), 0.0).sum(axis=1))
 
     def error(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
-        """Return +1 at each output that is too close, minus their number at the right one (S, n_out)."""
+        """Return +1 at each output that is too close, minus their number at the class's output (S, n_out)."""
         e = (self._shortfall(outputs, targets) > 0).astype(np.float64)
         e[np.arange(len(e)), targets.astype(np.int64)] = -e.sum(axis=1)
         return np.asarray(e)
@@ -166,7 +166,7 @@ def _labels(targets: ArrayLike, samples: int, n_outputs: int) -> IntArray:
     array = np.asarray(targets)
     if array.shape == (samples, n_outputs) and n_outputs > 1:  # one-hot rows
         if not (np.isin(array, (0, 1)).all() and (array.sum(axis=1) == 1).all()):
-            raise DataError("targets with one column an output must be one-hot rows of 0 and 1")
+            raise DataError("targets with one column per output must be one-hot rows of 0 and 1")
         return np.asarray(array.argmax(axis=1), dtype=np.int64)
     if array.shape != (samples,):
         raise DataError(f"targets must be {samples} class numbers, got shape {array.shape}")
@@ -174,7 +174,7 @@ def _labels(targets: ArrayLike, samples: int, n_outputs: int) -> IntArray:
         raise DataError("class numbers must be whole numbers, not text or NaN")
     labels = array.astype(np.int64)
     if (labels != array).any() or labels.min(initial=0) < 0 or labels.max(initial=0) >= n_outputs:
-        raise DataError(f"class numbers must be whole numbers from 0 to {n_outputs - 1}, one an output")
+        raise DataError(f"class numbers must be whole numbers from 0 to {n_outputs - 1}, one per output")
     return labels
 
 

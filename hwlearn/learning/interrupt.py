@@ -1,4 +1,4 @@
-"""Ctrl-C between two measurements: what is being measured is finished, nothing after it is begun."""
+"""Handle Ctrl-C between two measurements: the current measurement completes, no further one starts."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ class Interrupted(Exception):
 
 @contextmanager
 def stop_on_interrupt(network: Network) -> Iterator[None]:
-    """Turn the first Ctrl-C into `Interrupted` after the current measurement; the second acts at once."""
+    """Raise `Interrupted` after the current measurement on the first Ctrl-C; the second raises immediately."""
     if threading.current_thread() is not threading.main_thread():
         yield  # signals reach the main thread only
         return
-    asked = False
+    requested = False
 
     def on_signal(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
+        nonlocal requested
+        if requested:
             raise KeyboardInterrupt
-        asked = True
+        requested = True
 
     watcher = network.on_measured
 
     def after_measurement(samples: int) -> None:
         if watcher is not None:
             watcher(samples)
-        if asked:
+        if requested:
             raise Interrupted
 
     before = signal.signal(signal.SIGINT, on_signal)

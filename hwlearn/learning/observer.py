@@ -1,8 +1,8 @@
-"""The observer's terminals: the best estimate of output volts from readings and known nudge currents.
+"""Estimate output voltages from readings and known nudge currents.
 
-`Kirchhoff.observe` then fills in the inner nodes. A reading and a known current are two equations for one
-output; they are joined by weighted least squares in the difference between phases, where errors that the phases
-share (offsets, the model's error in the free state) cancel.
+`Kirchhoff.observe` then estimates the inner nodes. A reading and a known current are two equations for one output.
+Weighted least squares combines them for the difference between phases, where errors common to both phases
+(offsets, the model's error in the free state) cancel.
 """
 
 from __future__ import annotations
@@ -25,40 +25,40 @@ def nudged_outputs(
     model_error: float,
     inputs: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
-    """Estimate the output volts (S, n_out) of the two phases that are contrasted.
+    """Estimate the output volts (S, n_out) of the two phases of a contrast.
 
     Parameters
     ----------
     model : Kirchhoff
-        Its output impedance ties currents to volts.
+        Model whose output impedance relates currents to voltages.
     free, plus, minus : Readout
-        Measured phases; without ``minus`` the plus phase is contrasted with the free one.
+        Measured phases; without ``minus`` the plus phase is compared with the free phase.
     model_error : float
         Relative error of the model's impedance.
     inputs : ndarray, shape (S, n_in), optional
-        Volts, on which the impedance of nonlinear elements depends; all at 0 V unless given.
+        Volts, which affect the impedance of nonlinear elements; 0 V unless given.
 
     Returns
     -------
     (ndarray, ndarray)
-        Volts in the phase nudged against the error, and in the one along it (or the free one).
+        Volts in the phase nudged against the error, and in the phase nudged along it (or the free phase).
     """
     other = free if minus is None else minus
     if plus.output_currents is None or (minus is not None and minus.output_currents is None):
         return plus.voltages, other.voltages
     current = plus.output_currents - (0.0 if other.output_currents is None else other.output_currents)
     moved = plus.voltages - other.voltages
-    better = _joined(model, moved, current, plus, model_error, inputs)
+    change = _combined(model, moved, current, plus, model_error, inputs)
     if minus is None:
-        return free.voltages + better, free.voltages
+        return free.voltages + change, free.voltages
     middle = 0.5 * (plus.voltages + minus.voltages)
-    return middle + 0.5 * better, middle - 0.5 * better
+    return middle + 0.5 * change, middle - 0.5 * change
 
 
 def shifted(
     model: Kirchhoff, free: FloatArray, drive: OutputDrive, inputs: FloatArray | None = None
 ) -> FloatArray:
-    """Return the output volts (S, n_out) that the model expects under a drive, from measured free outputs."""
+    """Return the output volts (S, n_out) that the model predicts for a drive, from measured free outputs."""
     if drive.kind == "clamp":
         return drive.values
     Z = np.broadcast_to(model.output_impedance(inputs), (len(free), *2 * (free.shape[1],)))
@@ -69,7 +69,7 @@ def shifted(
     return np.asarray(free + np.einsum("sij,sj->si", Z, current))
 
 
-def _joined(
+def _combined(
     model: Kirchhoff,
     moved: FloatArray,
     current: FloatArray,
@@ -77,10 +77,10 @@ def _joined(
     model_error: float,
     inputs: FloatArray | None,
 ) -> FloatArray:
-    """Join a measured displacement and the current that made it, each with its uncertainty.
+    """Combine a measured displacement and the current that caused it, weighted by their uncertainties.
 
-    Minimises ``|d - moved|^2 / s_V^2 + |d - Z i|^2 / s_Z^2`` in the eigenvectors of Z, where s_Z holds the
-    current's own uncertainty and the model's relative error.
+    The result d minimises ``|d - moved|^2 / s_V^2 + |d - Z i|^2 / s_Z^2`` in the eigenvectors of Z, where s_Z
+    contains the uncertainty of the current and the model's relative error.
     """
     sigma_V = math.sqrt(2) * readout.voltage_sigma
     if sigma_V == 0:
@@ -89,9 +89,9 @@ def _joined(
     one = Q.ndim == 2  # one impedance for all samples
     expected = (current @ Q if one else np.einsum("si,sij->sj", current, Q)) * z
     sigma_Z2 = 2 * (readout.current_sigma * z) ** 2 + (model_error * expected) ** 2
-    # the error of one eigenvector's displacement also spills into the others
+    # an error in one eigenvector's displacement also affects the others
     sigma_Z2 = sigma_Z2 + (model_error**2) * (expected**2).mean(axis=1, keepdims=True)
     weight = sigma_V**2 / (sigma_V**2 + sigma_Z2)
-    seen = moved @ Q if one else np.einsum("si,sij->sj", moved, Q)
-    best = seen + weight * (expected - seen)
+    measured = moved @ Q if one else np.einsum("si,sij->sj", moved, Q)
+    best = measured + weight * (expected - measured)
     return np.asarray(best @ Q.T if one else np.einsum("sj,sij->si", best, Q))

@@ -1,7 +1,7 @@
-"""Optimizers: from a gradient to new target conductances, inside the range the hardware has.
+"""Optimizers: compute new target conductances from a gradient, within the range of the hardware.
 
-They work on a position ``u`` in [0, 1] for each edge, linear or logarithmic in conductance, and keep it
-unquantised: small steps add up even where the hardware's own steps are coarse.
+They work on a position ``u`` in [0, 1] for each edge, linear or logarithmic in conductance. The position is not
+quantised, so that small steps accumulate even if the hardware's steps are coarse.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Scale = Literal["linear", "log"]
 
 
 class Optimizer(ABC):
-    """Gradient descent with a shadow copy of the conductances, projected onto their range.
+    """Gradient descent on an unquantised copy of the conductances (the shadow), limited to their range.
 
     Parameters
     ----------
     rate : float
-        Step size; its meaning is the subclass's.
+        Step size; each subclass defines its unit.
     scale : "linear" or "log"
-        Whether steps are in conductance or in its logarithm.
+        Whether steps are linear in conductance or in its logarithm.
     """
 
     def __init__(self, rate: float, *, scale: Scale = "linear") -> None:
@@ -43,7 +43,7 @@ class Optimizer(ABC):
     # --- the shadow ---------------------------------------------------------------------------------
 
     def start(self, conductances: FloatArray, limits: tuple[float, float]) -> None:
-        """Begin at conductances (E,) in siemens, with the range (low, high) to stay in.
+        """Start from conductances (E,) in siemens, with the permitted range (low, high).
 
         Raises
         ------
@@ -71,9 +71,9 @@ class Optimizer(ABC):
         ----------
         gradient : ndarray, shape (E,)
         trainable : ndarray of bool, shape (E,)
-            The other edges keep their place.
+            The other edges do not change.
         pace : float
-            Factor on the rate, for annealing.
+            Factor on the rate, used for annealing.
 
         Raises
         ------
@@ -83,23 +83,23 @@ class Optimizer(ABC):
         if not np.isfinite(gradient).all():
             raise SetupError("the gradient is not finite; check the readings and the nudge strength")
         low, high = self._range
-        span = self.shadow * math.log(high / low) if self.scale == "log" else high - low
+        slope = self.shadow * math.log(high / low) if self.scale == "log" else high - low
         u = self._state["u"]
-        move = pace * self._move(np.where(trainable, gradient * span, 0.0))
+        move = pace * self._move(np.where(trainable, gradient * slope, 0.0))
         self._state["u"] = np.where(trainable, np.clip(u - move, 0.0, 1.0), u)
         return self.shadow
 
     def state(self) -> dict[str, FloatArray]:
-        """Return everything that `restore` needs, as arrays by name."""
+        """Return the state for `restore`, as arrays by name."""
         return {name: np.array(value) for name, value in self._state.items()}
 
     def restore(self, state: Mapping[str, FloatArray]) -> None:
-        """Go back to a state; `start` must have been called."""
+        """Restore a state; call `start` first."""
         self._state = {name: np.array(value) for name, value in state.items()}
 
     @abstractmethod
     def _move(self, gradient: FloatArray) -> FloatArray:
-        """Return the step in u for a gradient dC/du (E,), before the sign is turned."""
+        """Return the step in u for a gradient dC/du (E,), before its sign is reversed."""
 
     def _memory(self, name: str, like: FloatArray) -> FloatArray:
         return self._state.get(name, np.zeros_like(like))
@@ -134,10 +134,10 @@ class Momentum(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam (Kingma & Ba 2015), free of the gradient's scale: ``rate`` is about the step in u.
+    """Adam (Kingma & Ba 2015), independent of the gradient's scale: ``rate`` is approximately the step in u.
 
-    The small number in the denominator is relative to the largest edge, since gradients of different
-    nudges carry different units.
+    The small number in the denominator is relative to the largest edge, since gradients of different nudges have
+    different units.
     """
 
     def __init__(
@@ -155,14 +155,14 @@ class Adam(Optimizer):
         square = self.beta2 * self._memory("square", gradient) + (1 - self.beta2) * gradient**2
         self._state |= {"count": count, "mean": mean, "square": square}
         size = np.sqrt(square / (1 - self.beta2 ** count[0]))
-        floor = 1e-8 * size.max(initial=0.0)
-        if floor == 0:
+        least = 1e-8 * size.max(initial=0.0)
+        if least == 0:
             return np.zeros_like(gradient)
-        return np.asarray(self.rate * (mean / (1 - self.beta1 ** count[0])) / (size + floor))
+        return np.asarray(self.rate * (mean / (1 - self.beta1 ** count[0])) / (size + least))
 
 
 class Sign(Optimizer):
-    """A step of fixed size against the sign of the gradient, for hardware that knows only up and down."""
+    """Step of fixed size against the sign of the gradient, for hardware that can only step up or down."""
 
     def _move(self, gradient: FloatArray) -> FloatArray:
         return self.rate * np.sign(gradient)

@@ -1,4 +1,4 @@
-"""Subsets: which edges may change; updating only some of them costs little (arXiv:2602.03546)."""
+"""Subsets of trainable edges; training only some edges costs little accuracy (arXiv:2602.03546)."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from hwlearn.errors import SetupError
 
 
 class Subset(ABC):
-    """A choice of edges that learn; the others keep the conductance they start with."""
+    """Choice of trainable edges; the others keep their initial conductance."""
 
     @abstractmethod
     def mask(self, model: Kirchhoff, inputs: FloatArray) -> BoolArray:
-        """Return the chosen edges (E,) for a model and the input volts (S, n_in) it will see."""
+        """Return the chosen edges (E,) for a model and the input volts (S, n_in) of the training set."""
 
 
 @dataclass(frozen=True)
 class RandomEdges(Subset):
-    """A fraction of the edges at random.
+    """Random fraction of the edges.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class RandomEdges(Subset):
 
 @dataclass(frozen=True)
 class MostSensitive(Subset):
-    """The fraction of edges whose relative change moves the outputs most, in the model, over the inputs."""
+    """Fraction of edges whose relative change has the largest effect on the model's outputs, over the inputs."""
 
     fraction: float
 
@@ -61,7 +61,7 @@ class MostSensitive(Subset):
 
 
 class ListedEdges(Subset):
-    """The edges of a list.
+    """Edges of a list.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ class ListedEdges(Subset):
 
 
 def sensitivities(model: Kirchhoff, inputs: FloatArray) -> FloatArray:
-    """Return how many volts rms (E,) the outputs move per relative change of each edge, over the inputs."""
+    """Return the rms change (E,) of the outputs in volts per relative change of each edge, over the inputs."""
     return np.asarray(np.sqrt(model.output_power(inputs)) * model.conductances)
 
 

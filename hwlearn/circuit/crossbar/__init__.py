@@ -1,1 +1,1 @@
-"""Crossbars with wire resistance: problem, solvers, solution."""
+"""Crossbars with wire resistance: problem, solvers and solution."""

@@ -1,4 +1,4 @@
-"""The node equations of a crossbar by a sparse factor, refined: for devices that conduct as well as wires."""
+"""Solve the node equations of a crossbar with a sparse factor and refinement, for devices as strong as wires."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _REFINEMENTS: Final = 6
 
 
 def solve_directly(problem: Problem, bound: float) -> Answer:
-    """Return node voltages by a factor of all node equations, as exactly as it can, whatever the bound.
+    """Return node voltages from a factor of all node equations, as exact as possible; the bound is ignored.
 
     Raises
     ------
     SingularCircuitError
-        If double precision cannot tell the voltages.
+        If double precision cannot resolve the voltages.
 
     Notes
     -----
-    With 1 V on every source every node must be at 1 V: how far the factor's answer is from that tells its false
-    leak. Answers are refined by what currents are missing at the nodes, from the drops over wires and devices,
-    which keep the digits that the sums on the matrix's diagonal lose. A refinement that is no smaller than
-    the one before it is rounding; four times the smallest is taken as the error.
+    With 1 V on every source, every node must be at 1 V; the factor's deviation from this shows whether it is
+    ill-conditioned. Answers are refined with the residual currents at the nodes. These are computed from the drops
+    over wires and devices, which keep the digits that the sums on the matrix diagonal lose. A refinement that is
+    not smaller than the one before is rounding; four times the smallest refinement is taken as the error.
     """
     M, N = problem.g.shape
     S = problem.samples
@@ -61,7 +61,7 @@ def solve_directly(problem: Problem, bound: float) -> Answer:
             a.append(nodes[:, :-1].ravel())
             b.append(nodes[:, 1:].ravel())
             siemens.append(np.full(nodes[:, 1:].size, 1 / ohms))
-    # the device list above was made before ideal lines were given their sources
+    # the loop above gave ideal lines their sources
     a[0], b[0] = row_nodes.ravel(), column_nodes.ravel()
     V = np.zeros((n, S))
     V[free:] = np.concatenate(held, axis=1).T
@@ -74,7 +74,7 @@ def solve_directly(problem: Problem, bound: float) -> Answer:
 
 
 def _numbers(K: int, L: int, ohms: float, ends: Ends, start: int) -> tuple[IntArray, int]:
-    """Return numbers (K, L) of the nodes of K lines that are to be solved for, -1 for others, and the next one."""
+    """Return the numbers (K, L) of the unknown nodes of K lines, -1 for held nodes, and the next free number."""
     if ohms:
         return start + np.arange(K * L).reshape(K, L), start + K * L
     nodes = np.full((K, L), -1)

@@ -1,4 +1,4 @@
-"""What a caller says about the ends of a crossbar's lines, checked, and sorted by which ends are held."""
+"""Check the arguments for the ends of a crossbar's lines, and group samples that hold the same ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hwlearn.errors import CircuitError
 
 @dataclass(frozen=True, eq=False)
 class HeldEnds:
-    """Volts at all ends, NaN where they float, and injected amperes; each (S, M) or (S, N)."""
+    """Volts at all ends, NaN at floating ends, and injected amperes; each (S, M) or (S, N)."""
 
     left: FloatArray
     right: FloatArray | None
@@ -27,11 +27,11 @@ class HeldEnds:
 
     @property
     def samples(self) -> int:
-        """How many samples there are."""
+        """Number of samples."""
         return len(self.left)
 
     def patterns(self, ideal_rows: bool, ideal_columns: bool) -> Iterator[tuple[IntArray | slice, Ends, Ends]]:
-        """Yield samples that hold the same ends, with the ends of their rows and of their columns.
+        """Yield groups of samples that hold the same ends, with the ends of their rows and columns.
 
         Raises
         ------
@@ -42,7 +42,7 @@ class HeldEnds:
         if all(end is None for end in (self.right, self.top, self.bottom, self.injected)) and not (
             np.isnan(self.left).any()
         ):
-            yield slice(0, S), *self._usual()  # most callers ask for these, and for little else
+            yield slice(0, S), *self._default()  # the common case, without the general search below
             return
         none, zero = np.full((S, M), np.nan), np.zeros((S, self.columns))
         right = none if self.right is None else self.right
@@ -74,8 +74,8 @@ class HeldEnds:
                 _ends(masks[2], masks[3], top[samples], bottom[samples], injected[samples]),
             )
 
-    def _usual(self) -> tuple[Ends, Ends]:
-        """Return the ends of rows held at the left, of columns at ground at the bottom."""
+    def _default(self) -> tuple[Ends, Ends]:
+        """Return the ends of rows held at the left and of columns grounded at the bottom."""
         S, M = self.left.shape
         N, no, yes = self.columns, np.zeros, np.ones
         return (
@@ -104,12 +104,12 @@ def held_ends(
     floating_rows: ArrayLike | None,
     injected: ArrayLike | None,
 ) -> HeldEnds:
-    """Return what a caller said, checked.
+    """Return the checked ends of a crossbar; the arguments are those of `solve_crossbar`.
 
     Raises
     ------
     CircuitError
-        If a shape does not fit, a value is infinite, or a row voltage is NaN and the row does not float.
+        If a shape is wrong, a value is infinite, or the voltage of a row that does not float is NaN.
     """
     M, N = size
     volts = batch(left, M, "row_voltages")
@@ -143,7 +143,7 @@ def _optional(values: ArrayLike | None, lines: int, samples: int, what: str) -> 
     array = batch(values, lines, what)
     if np.isinf(array).any():
         sample, k = np.argwhere(np.isinf(array))[0]
-        raise CircuitError(f"{what} is infinite at {k} of sample {sample}; it must be a number, or NaN for none")
+        raise CircuitError(f"{what} is infinite at {k} of sample {sample}; it must be finite, or NaN for none")
     if len(array) != samples:
         if len(array) != 1:
             raise CircuitError(f"{what} has {len(array)} samples, row_voltages has {samples}")

@@ -1,12 +1,12 @@
-"""The lines of a crossbar: chains of equal resistors, tied at their ends, leaking into devices; solved at once.
+"""Lines of a crossbar: chains of equal resistors with devices as leaks, solved together in each direction.
 
 A line of ``L`` nodes whose segments have resistance R obeys, in volts,
 
     (T + R diag(g)) x = e_first v_first + e_last v_last + R i
 
-with T the second difference. Its Cholesky pivots are ``1 + s`` with the accumulated leak ``s`` positive, so that
-neither factor nor sweeps subtract: every entry of the inverse has a relative error of L roundings at most,
-whatever the range of the conductances (Alfa, Xue & Ye, Math. Comp. 71, 217, 2002).
+with T the second difference. Its Cholesky pivots are ``1 + s`` with the accumulated leak ``s`` positive. Neither the
+factorisation nor the sweeps subtract, so for any range of conductances every entry of the inverse has a
+relative error of at most L roundings (Alfa, Xue & Ye, Math. Comp. 71, 217, 2002).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from hwlearn.arrays import BoolArray, FloatArray
 
 @dataclass(frozen=True, eq=False)
 class Ends:
-    """What holds the two ends of the K lines of one direction, for S samples.
+    """Sources at the two ends of the K lines of one direction, for S samples.
 
     Attributes
     ----------
     first_held, last_held : ndarray of bool, shape (K,)
-        Which ends a source holds; the others float.
+        Ends that a source holds; the others float.
     first, last : ndarray, shape (S, K)
-        Volts of the held ends; zero at floating ones.
+        Volts of the held ends; zero at floating ends.
     injected : ndarray, shape (S, K)
-        Amperes pushed into the last ends; zero at held ones.
+        Amperes injected into the last ends; zero at held ends.
     """
 
     first_held: BoolArray
@@ -42,17 +42,17 @@ class Ends:
 
     @property
     def anchored(self) -> BoolArray:
-        """Which lines (K,) a source holds at one end at least."""
+        """Lines (K,) that a source holds at one end at least."""
         return self.first_held | self.last_held
 
     def of(self, samples: slice | NDArray[np.intp]) -> Ends:
-        """Return the same ends with some of the samples."""
+        """Return the same ends with a part of the samples."""
         return Ends(
             self.first_held, self.last_held, self.first[samples], self.last[samples], self.injected[samples]
         )
 
     def driven(self, first: FloatArray, last: FloatArray, injected: FloatArray) -> Ends:
-        """Return the same ends with other volts and currents; those that cannot act are taken out."""
+        """Return the same ends with other volts and currents; values without effect are set to zero."""
         return Ends(
             self.first_held,
             self.last_held,
@@ -63,10 +63,10 @@ class Ends:
 
 
 class Lines(Protocol):
-    """The lines of one direction, their devices' other ends held at 0 V."""
+    """Lines of one direction, with the other ends of their devices at 0 V."""
 
     leaks: FloatArray
-    """What couples to the other direction, shape (L, K)."""
+    """Coupling to the other direction, shape (L, K)."""
 
     def drive(self, ends: Ends) -> FloatArray:
         """Return the right-hand side (L, K, S) of sources and injected currents."""
@@ -86,9 +86,8 @@ class WireLines:
     g : ndarray, shape (L, K)
         Siemens from each node to the other direction.
     ohms : float
-        Of one segment.
+        Ohms of one segment.
     ends : Ends
-        Which ends are held.
     """
 
     def __init__(self, g: FloatArray, ohms: float, ends: Ends) -> None:
@@ -116,7 +115,7 @@ class WireLines:
             x[i] *= p[i]
 
     def hold(self, x: FloatArray, ends: Ends) -> None:
-        """Do nothing: no node of such a line is held."""
+        """Do nothing, since no node of such a line is held."""
 
 
 class IdealLines:
@@ -136,7 +135,7 @@ class IdealLines:
             self._ohms = np.where(ends.anchored, 0.0, 1.0 / g.sum(axis=0))[:, None]
 
     def drive(self, ends: Ends) -> FloatArray:
-        """Return the right-hand side (L, K, S): injected currents alone."""
+        """Return the right-hand side (L, K, S) of the injected currents."""
         x = np.zeros((*self.leaks.shape, len(ends.first)))
         x[-1] = ends.injected.T
         return x
@@ -165,10 +164,10 @@ def inverse_pivots(leaks: FloatArray, ends: Ends) -> FloatArray:
 
 
 def chain_factors(leaks: FloatArray, first_held: bool, last_held: bool) -> tuple[FloatArray, FloatArray]:
-    """Return what LAPACK's ``pttrs`` takes of lines with leaks (L, K): d (K L,), e (K L - 1,), line after line.
+    """Return factors for LAPACK's ``pttrs`` of lines with leaks (L, K): d (K L,), e (K L - 1,), line after line.
 
-    The pivots are found without subtraction, unlike those of ``pttrf``, and e is negative: solving for sources
-    of one sign subtracts nothing either.
+    Unlike in ``pttrf``, the pivots are computed without subtraction. e is negative, so solving for sources of one
+    sign does not subtract either.
     """
     d = np.empty(leaks.shape)
     s = leaks[0] + first_held
@@ -184,7 +183,7 @@ def chain_factors(leaks: FloatArray, first_held: bool, last_held: bool) -> tuple
 
 
 def by_devices(g: FloatArray, ohms: float) -> BoolArray:
-    """Tell for which lines (K,) the devices' currents have more digits than the drop over the last wire."""
+    """Return the lines (K,) where the devices' currents are more precise than the drop over the last wire."""
     return np.asarray(g.sum(axis=0) * ohms <= 1.0)
 
 
@@ -196,17 +195,16 @@ def end_currents(g: FloatArray, drops: FloatArray, volts: FloatArray, ohms: floa
     g : ndarray, shape (L, K)
         Siemens of the device at each node.
     drops : ndarray, shape (L, K, S)
-        Volts over the devices, the other direction's node minus this line's.
+        Volts over the devices: the other direction's node minus this line's.
     volts : ndarray, shape (L, K, S)
-        Of the line's nodes.
+        Volts of the line's nodes.
     ohms : float
-        Of one segment.
+        Ohms of one segment.
     ends : Ends
-        What holds the ends.
 
     Notes
     -----
-    A line that is held at both ends shares a device's current among them as the wires on either side do.
+    If both ends of a line are held, a device's current divides between them by the wires on either side.
     """
     L = len(g)
     both = ends.first_held & ends.last_held

@@ -1,4 +1,4 @@
-"""A crossbar, what holds its lines' ends, and what a way of solving it hands back."""
+"""Crossbar problem with its boundary conditions, and the answer that a solver returns."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from hwlearn.circuit.crossbar.lines import Ends, by_devices, end_currents
 
 ROUNDING: Final = 2.0**-53
 ILL_CONDITIONED: Final = (
-    "singular crossbar: its devices conduct so much better than its wires that double precision cannot tell the "
-    "voltages; check the units (siemens, ohm) of conductances and wire_resistance"
+    "singular crossbar: its devices conduct so much better than its wires that double precision cannot resolve "
+    "the voltages; check the units (siemens, ohm) of conductances and wire_resistance"
 )
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """A crossbar and a batch in which every sample holds the same ends.
+    """A crossbar and a batch of samples that all hold the same ends.
 
     Attributes
     ----------
     g : ndarray, shape (M, N)
         Siemens of the devices.
     row_ohms, column_ohms : float
-        Of one segment of wire; zero is an ideal line.
+        Ohms of one segment of wire; zero means an ideal line.
     rows : Ends
         First is left, last is right.
     columns : Ends
@@ -43,11 +43,11 @@ class Problem:
 
     @property
     def samples(self) -> int:
-        """How many samples there are."""
+        """Number of samples."""
         return len(self.rows.first)
 
     def of(self, samples: slice) -> Problem:
-        """Return the same crossbar with some of the samples."""
+        """Return the same crossbar with a part of the samples."""
         return replace(self, rows=self.rows.of(samples), columns=self.columns.of(samples))
 
     def floating_lines(self) -> tuple[BoolArray, BoolArray] | None:
@@ -65,23 +65,23 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """Node voltages, in blocks of samples, and how far they may be off.
+    """Node voltages in blocks of samples, and their estimated error.
 
     Attributes
     ----------
     row_blocks, column_blocks : tuple of ndarray, shape (M, N, B)
         Volts of the nodes; the blocks follow each other along the last axis.
     currents : ndarray, shape (S, N)
-        Amperes out of the bottom of each column.
+        Amperes out of the bottom end of each column.
     volts_error : ndarray, shape (S,)
         Estimated largest error of any node, in volts.
     method : str
-        How they were found.
+        Name of the method.
     iterations : int
-        Iterations or refinements that it took.
+        Number of iterations or refinements.
     siemens : ndarray, shape (N,), optional
-        Amperes by which the current out of each column is off if all rows are off by a volt and the column's
-        own equations hold; without it, the nodes of rows and columns may be off each on its own.
+        Change of each column's current per volt of error on all rows, if the column's own equations hold. Without
+        it, the errors of row nodes and column nodes are independent.
     """
 
     row_blocks: tuple[FloatArray, ...]
@@ -121,12 +121,12 @@ def whole(
     iterations: int,
     siemens: FloatArray | None = None,
 ) -> Answer:
-    """Return the answer of row and column nodes u, w (M, N, S)."""
+    """Return the answer for row and column nodes u, w (M, N, S) in one block."""
     return Answer((u,), (w,), column_currents(problem, u, w), volts_error, method, iterations, siemens)
 
 
 def joined(parts: list[Answer]) -> Answer:
-    """Return the answer of several blocks of samples, found in the same way."""
+    """Return the answer for several blocks of samples, solved by the same method."""
     if len(parts) == 1:
         return parts[0]
     return Answer(
@@ -141,7 +141,7 @@ def joined(parts: list[Answer]) -> Answer:
 
 
 def column_currents(problem: Problem, u: FloatArray, w: FloatArray) -> FloatArray:
-    """Return the amperes (S, N) out of the bottom of each column, of nodes u, w (M, N, S)."""
+    """Return the amperes (S, N) out of the bottom end of each column for nodes u, w (M, N, S)."""
     return end_currents(problem.g, u - w, w, problem.column_ohms, problem.columns)
 
 
@@ -153,14 +153,12 @@ def output_errors(
     Parameters
     ----------
     problem : Problem
-        The crossbar.
     answer : Answer
-        Its node voltages.
     volts : ndarray, shape (S, N)
-        Of the bottom ends.
+        Volts at the bottom ends.
     scale : (ndarray, ndarray), each of shape (S,), optional
-        Amperes and volts that errors are compared with if they are larger than the largest output. Where these
-        and all outputs are zero, nothing reaches the outputs, and they are exact.
+        Amperes and volts that errors are compared with if they are larger than the largest output. If these and
+        all outputs are zero, no source reaches the outputs, and they are exact.
     """
     which = problem.columns.last_held
     all_held, any_held = bool(which.all()), bool(which.any())

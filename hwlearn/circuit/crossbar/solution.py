@@ -1,8 +1,8 @@
-"""Crossbar arrays whose lines have resistance: node voltages, column currents and their exact gradient.
+"""Crossbar arrays with resistive lines: node voltages, column currents and their exact gradient.
 
-Every device joins its row node to its column node. A row is fed at its left end, through one segment of wire
-before the first device; a column is grounded at its bottom end, through one segment after the last device.
-Any end may be held or float instead.
+Every device connects its row node to its column node. By default a source drives each row at its left end, through
+one segment of wire before the first device, and each column is grounded at its bottom end, through one segment
+after the last device. Each of the four ends of a row and a column can be held at a voltage or float.
 """
 
 from __future__ import annotations
@@ -25,29 +25,28 @@ from hwlearn.circuit.crossbar.solvers import solve_problem
 from hwlearn.errors import CircuitError
 
 DEFAULT_ERROR_BOUND: Final = 1e-10
-"""Relative error of the outputs that `solve_crossbar` meets unless another is asked for."""
+"""Default of the relative error of the outputs that `solve_crossbar` guarantees."""
 
 
 @dataclass(frozen=True, eq=False)
 class CrossbarSolution:
-    """What flows in a crossbar.
+    """Currents and voltages of a solved crossbar.
 
     Attributes
     ----------
     column_currents : ndarray, shape (S, N)
-        Amperes out of the bottom of each column, into what holds it; out of a column that floats there, minus
-        the current that is injected.
+        Amperes out of the bottom end of each column into its source; at a floating bottom end, minus the injected
+        current.
     column_voltages : ndarray, shape (S, N)
-        Volts at the bottom ends, beyond the last segment.
+        Volts at the bottom ends, after the last segment.
     estimated_error : float
-        Estimated relative error of the outputs, the largest of all samples: of the column currents, compared
-        with the sample's largest column current, and of the volts at floating columns, compared with the
-        largest of those. Where signed volts cancel to nothing, outputs are compared with those that the
-        volts without their signs would give.
+        Estimated relative error of the outputs, the largest of all samples. Column currents are compared with the
+        sample's largest column current, voltages of floating columns with the largest of these. Where signed
+        voltages cancel, outputs are compared with the outputs for the magnitudes of the voltages.
     method : str
-        How it was solved: ``relaxation`` (conjugate gradients), ``factor`` (sparse factor) or both.
+        ``relaxation`` (conjugate gradients), ``factor`` (sparse factor) or both.
     iterations : int
-        How many iterations or refinements that took.
+        Number of iterations or refinements.
     """
 
     column_currents: FloatArray
@@ -59,17 +58,17 @@ class CrossbarSolution:
 
     @cached_property
     def row_nodes(self) -> FloatArray:
-        """Volts (S, M, N) at the row's side of each device."""
+        """Volts (S, M, N) on the row side of each device."""
         return self._gather("row_blocks")
 
     @cached_property
     def column_nodes(self) -> FloatArray:
-        """Volts (S, M, N) at the column's side of each device."""
+        """Volts (S, M, N) on the column side of each device."""
         return self._gather("column_blocks")
 
     @cached_property
     def row_currents(self) -> FloatArray:
-        """Amperes (S, M) that the source at the left of each row delivers; zero where it floats."""
+        """Amperes (S, M) from the source at the left end of each row; zero if that end floats."""
         M = len(self._parts[0][1].g)
         currents = np.empty((len(self.column_currents), M))
         for samples, problem, answer in self._parts:
@@ -81,24 +80,24 @@ class CrossbarSolution:
         return currents
 
     def gradient(self, error: ArrayLike) -> FloatArray:
-        """Return dC/dg (M, N) of every device, exact, mean over the batch.
+        """Return the exact gradient dC/dg (M, N) of every device, mean over the batch.
 
         Parameters
         ----------
         error : array_like, shape (S, N)
-            dC/d(column current) of each sample; at columns that float at the bottom, dC/d(volts there).
+            dC/d(column current) of each sample; for columns with floating bottom ends, dC/d(column voltage).
 
         Raises
         ------
         CircuitError
-            If the shape does not fit, a value is not finite, or there is no sample.
+            If the shape is wrong, a value is not finite, or the batch is empty.
         SingularCircuitError
-            If double precision cannot tell the adjoint voltages.
+            If double precision cannot resolve the adjoint voltages.
 
         Notes
         -----
-        ``dC/dg = -(lam_row - lam_column) (u - w)`` with the adjoint voltages lam: sources at 0 V, the errors as
-        volts at held bottoms and as injected amperes at floating ones.
+        ``dC/dg = -(lam_row - lam_column) (u - w)`` with the adjoint voltages lam: all sources at 0 V,
+        the errors as voltages at held bottom ends and as injected currents at floating ones.
         """
         S, N = self.column_currents.shape
         e = _numbers(error, N, "error")
@@ -156,23 +155,23 @@ def solve_crossbar(
     Parameters
     ----------
     conductances : array_like, shape (M, N)
-        Siemens of the device at row m, column n; zero is an open device.
+        Siemens of the device at row m, column n; zero means an open device.
     row_voltages : array_like, shape (S, M)
         Volts of the source at the left end of each row.
     wire_resistance : float or (float, float)
-        Ohm of one segment of wire, of rows and of columns if there are two; zero is an ideal line.
+        Ohms of one segment of wire, or of one row segment and one column segment; zero means an ideal line.
     right_voltages : array_like, shape (S, M) or (M,), optional
-        Volts at the right ends of rows, beyond one more segment; NaN floats. All float unless given.
+        Volts at the right ends of rows, after one more segment; NaN means floating. Default: all float.
     top_voltages : array_like, shape (S, N) or (N,), optional
-        Volts at the top ends of columns, beyond one more segment; NaN floats. All float unless given.
+        Volts at the top ends of columns, after one more segment; NaN means floating. Default: all float.
     bottom_voltages : array_like, shape (S, N) or (N,), optional
-        Volts at the bottom ends of columns; NaN floats. All are at ground, 0 V, unless given.
+        Volts at the bottom ends of columns; NaN means floating. Default: all at ground, 0 V.
     floating_rows : array_like of bool, shape (M,) or (S, M), optional
-        Rows whose left end floats, whatever row_voltages says there.
+        Rows whose left end floats; their row_voltages are ignored.
     injected : array_like, shape (S, N) or (N,), optional
-        Amperes pushed into the bottom ends of columns; NaN counts as none. What holds an end takes them up.
+        Amperes injected into the bottom ends of columns; NaN means none. At a held end the source absorbs them.
     error_bound : float
-        Relative error of the outputs to stay within; see `CrossbarSolution.estimated_error`.
+        Maximum relative error of the outputs; see `CrossbarSolution.estimated_error`.
 
     Returns
     -------
@@ -181,10 +180,10 @@ def solve_crossbar(
     Raises
     ------
     CircuitError
-        If a conductance, voltage or resistance is negative (voltages apart), NaN or infinite; it is named.
-        If both ends of an ideal line are held, or a shape does not fit.
+        If a conductance or resistance is negative, or any value is NaN or infinite; the message names it.
+        If both ends of an ideal line are held, or a shape is wrong.
     SingularCircuitError
-        If part of the array is tied to no source, or double precision cannot keep the error bound.
+        If part of the array is connected to no source, or double precision cannot meet the error bound.
 
     Examples
     --------
@@ -197,9 +196,9 @@ def solve_crossbar(
 
     Notes
     -----
-    The conventions are those of badcrossbar (Joksas & Mehonic, SoftwareX 12, 100617, 2020). Conjugate gradients
-    preconditioned by the lines are tried first (`hwlearn.circuit.crossbar.relaxation` says how their error is
-    bounded), a sparse factor where they would take longer. With numba installed (extra ``fast``) the same
+    The conventions are those of badcrossbar (Joksas & Mehonic, SoftwareX 12, 100617, 2020). The first method is
+    conjugate gradients preconditioned by the lines (`hwlearn.circuit.crossbar.iteration` states them and their
+    error bound), the second a sparse factor, if the first would take longer. With numba (extra ``fast``) the
     iteration runs compiled, on all cores.
     """
     g = _checked_devices(conductances)

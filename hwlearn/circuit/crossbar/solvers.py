@@ -1,4 +1,4 @@
-"""The ways to solve a crossbar, in the order of their cost, each held to the error bound."""
+"""Solve a crossbar with the cheapest solver that meets the error bound."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def solve_problem(problem: Problem, bound: float) -> tuple[Answer, float]:
     Raises
     ------
     SingularCircuitError
-        If part of the array is tied to no source, or the error cannot be kept within the bound.
+        If part of the array is connected to no source, or no solver meets the error bound.
     """
     M, N = problem.g.shape
     if not problem.samples:
@@ -33,27 +33,26 @@ def solve_problem(problem: Problem, bound: float) -> tuple[Answer, float]:
         return Answer((nothing,), (nothing,), np.zeros((0, N)), np.zeros(0), "none", 0), 0.0
     floating = problem.floating_lines()
     if floating is not None:
-        names = [f"row {m}" for m in np.flatnonzero(floating[0])] + [
-            f"column {n}" for n in np.flatnonzero(floating[1])
-        ]
+        rows, columns = (np.flatnonzero(lines) for lines in floating)
+        names = ", ".join([*(f"row {m}" for m in rows), *(f"column {n}" for n in columns)][:5])
         raise SingularCircuitError(
-            f"singular crossbar: no conducting path ties {', '.join(names[:5])} to a source; hold one of its ends"
+            f"singular crossbar: no conducting path connects {names} to a source; hold one of its ends"
         )
     with np.errstate(all="ignore"):
-        for way in _ways(problem):
-            answer = way(problem, bound)
+        for solve in _solvers(problem):
+            answer = solve(problem, bound)
             if answer is None:
                 continue
-            error = _judged(problem, answer, bound)
+            error = _error(problem, answer, bound)
             if error <= bound:
                 return answer, error
     raise SingularCircuitError(
-        f"{ILL_CONDITIONED}: the outputs' relative error is estimated at {error:.1e}, asked for is {bound:.1e}"
+        f"{ILL_CONDITIONED}: the estimated relative error of the outputs is {error:.1e}, the bound {bound:.1e}"
     )
 
 
-def _ways(problem: Problem) -> Iterator[Callable[[Problem, float], Answer | None]]:
-    """Yield the ways to solve a crossbar, the cheapest first."""
+def _solvers(problem: Problem) -> Iterator[Callable[[Problem, float], Answer | None]]:
+    """Yield the solvers for a crossbar, the cheapest first."""
     fast = _fast() if problem.row_ohms and problem.column_ohms else None
     if fast is not None:
         yield fast.relax_compiled
@@ -66,17 +65,17 @@ def _ways(problem: Problem) -> Iterator[Callable[[Problem, float], Answer | None
 
 @cache
 def _fast() -> ModuleType | None:
-    """Return the compiled iteration; None without numba."""
+    """Return the module of the compiled iteration; None without numba."""
     if importlib.util.find_spec("numba") is None:
         return None
     try:
         return importlib.import_module("hwlearn.circuit.crossbar.compiled")
     except (ImportError, RuntimeError):
-        # RuntimeError: numba finds no folder to keep compiled code in, and compiling in each process takes longer
+        # RuntimeError: numba finds no folder for compiled code, and compiling in each process would take longer
         return None
 
 
-def _judged(problem: Problem, answer: Answer, bound: float) -> float:
+def _error(problem: Problem, answer: Answer, bound: float) -> float:
     """Return the largest estimated relative error of an answer."""
     volts = answer.last_volts + problem.column_ohms * problem.columns.injected
     errors = output_errors(problem, answer, volts, None)
@@ -95,7 +94,7 @@ def _signed(problem: Problem) -> bool:
 
 
 def _without_signs(problem: Problem, bound: float) -> tuple[FloatArray, FloatArray]:
-    """Return the largest outputs that sources of one sign would give, those of rows and of columns added.
+    """Return the largest outputs for the magnitudes of all sources, with those of rows and columns added.
 
     Amperes (S,) out of held columns and volts (S,) at floating ones; zero if the sources have one sign already.
     """

@@ -190,7 +190,7 @@ def test_error_bound_argument_is_met(bound):
 
 def test_error_bound_below_rounding_is_rejected():
     g, v = array_of(6, 6, 6)
-    with pytest.raises(SingularCircuitError, match="relative error is estimated at"):
+    with pytest.raises(SingularCircuitError, match="estimated relative error of the outputs is"):
         hl.solve_crossbar(g, v, 1.0, error_bound=1e-17)
 
 

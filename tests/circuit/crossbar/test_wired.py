@@ -195,7 +195,7 @@ def test_zero_input_gives_exactly_zero_output(S):
         (
             {"floating_rows": [True] * 3, "bottom_voltages": [NAN, NAN]},
             SingularCircuitError,
-            "ties row 0, row 1, row 2",
+            "connects row 0, row 1, row 2",
         ),
     ],
 )
@@ -215,7 +215,7 @@ def test_ideal_line_held_at_both_ends_is_rejected():
 def test_floating_line_is_named_in_the_error():
     g = np.full((3, 2), 1e-4)
     g[1] = 0.0
-    with pytest.raises(SingularCircuitError, match="no conducting path ties row 1 to a source"):
+    with pytest.raises(SingularCircuitError, match="no conducting path connects row 1 to a source"):
         hl.solve_crossbar(g, [0.1, 0.2, 0.3], 1.0, floating_rows=[False, True, False])
 
 
