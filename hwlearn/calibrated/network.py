@@ -174,8 +174,8 @@ class CalibratedNetwork(WrappedNetwork):
             minus=None if minus is None else self._corrected(minus, None),
         )
 
-    def _most_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
-        return super()._most_strength(nudge, (free - self._read_offset) / self._read_gain, error)
+    def _max_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
+        return super()._max_strength(nudge, (free - self._read_offset) / self._read_gain, error)
 
     # --- conductances -------------------------------------------------------------------------------
 

@@ -403,7 +403,7 @@ class Network(ABC):
         """Return the limits for choosing strengths: narrower than ``limits`` if setpoints are corrected."""
         return self.limits
 
-    def _most_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
+    def _max_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
         """Return the maximum strengths (S,) that the hardware supports at free outputs and errors (S, n_out)."""
         return np.full(len(free), np.inf)
 
@@ -429,7 +429,7 @@ class Network(ABC):
             least,
             self.resolution,
         )
-        most = self._most_strength(nudge, free, e)
+        most = self._max_strength(nudge, free, e)
         if nudge.strength == "auto":
             return np.minimum(strength, most)
         over = np.flatnonzero(strength > most)

@@ -117,7 +117,7 @@ class Nudge(ABC):
 
     strength: Strength = "auto"
     impedance: FloatArray | None = field(default=None, repr=False, kw_only=True)
-    most_move_V: float = field(default=math.inf, repr=False, kw_only=True)
+    max_move_V: float = field(default=math.inf, repr=False, kw_only=True)
 
     kind: ClassVar[DriveKind]
 
@@ -137,7 +137,7 @@ class Nudge(ABC):
             of strength ``"auto"`` moves no output by more than a quarter of it. At this limit the contrast
             deviates by about one percent.
         """
-        return replace(self, impedance=impedance, most_move_V=SMALL_MOVE * scale_V)
+        return replace(self, impedance=impedance, max_move_V=SMALL_MOVE * scale_V)
 
     def rows(self, chosen: BoolArray) -> Self:
         """Return the same nudge for the chosen samples (S,)."""
@@ -154,7 +154,7 @@ class Nudge(ABC):
         """Return the drive for free outputs (S, n_out), errors (S, n_out) and signed strengths (S,)."""
 
     @abstractmethod
-    def _most(self, headroom: Headroom, free: FloatArray, error: FloatArray) -> FloatArray:
+    def _max_strength(self, headroom: Headroom, free: FloatArray, error: FloatArray) -> FloatArray:
         """Return the maximum strength (S,) within the headroom for both signs."""
 
     def strengths(
@@ -198,22 +198,22 @@ class Nudge(ABC):
         size = np.abs(error).max(axis=1)
         if self.strength != "auto":
             chosen = np.where(size > 0, self.strength, 0.0)
-            headroom.limits.check_nudge(headroom.topology, self._known_reach(error) * chosen[:, None])
+            headroom.limits.check_nudge(headroom.topology, self._known_displacement(error) * chosen[:, None])
             return chosen
-        most = np.maximum(self._most(headroom, free, error), 0.0)
+        most = np.maximum(self._max_strength(headroom, free, error), 0.0)
         chosen = np.where((size > least_error) & np.isfinite(most), most, 0.0)
-        moved = chosen * self._reach(error).max(axis=1)
+        moved = chosen * self._displacement(error).max(axis=1)
         return np.where(moved > resolution, chosen, 0.0)
 
-    def _most_move(self, headroom: Headroom) -> float:
+    def _max_move(self, headroom: Headroom) -> float:
         """Return the maximum displacement of an output in volts."""
-        return min(headroom.limits.nudge, self.most_move_V)
+        return min(headroom.limits.nudge, self.max_move_V)
 
-    def _reach(self, error: FloatArray) -> FloatArray:
+    def _displacement(self, error: FloatArray) -> FloatArray:
         """Return the volts (S, n_out) by which a unit strength moves the outputs, as far as the model knows."""
-        return self._known_reach(error)
+        return self._known_displacement(error)
 
-    def _known_reach(self, error: FloatArray) -> FloatArray:
+    def _known_displacement(self, error: FloatArray) -> FloatArray:
         """Return the displacement that does not depend on the network's impedance."""
         return np.zeros_like(error)
 
@@ -237,15 +237,15 @@ class CurrentNudge(Nudge):
         """Return the current drive ``-beta e``."""
         return OutputDrive("current", -strength[:, None] * error)
 
-    def _reach(self, error: FloatArray) -> FloatArray:
+    def _displacement(self, error: FloatArray) -> FloatArray:
         return np.abs(_times(_known(self.impedance), error))
 
-    def _most(self, headroom: Headroom, free: FloatArray, error: FloatArray) -> FloatArray:
-        reach = MODEL_HEADROOM * self._reach(error)
+    def _max_strength(self, headroom: Headroom, free: FloatArray, error: FloatArray) -> FloatArray:
+        displacement = MODEL_HEADROOM * self._displacement(error)
         return _smallest(
             _ratio(headroom.limits.current, np.abs(error)),
-            _ratio(self._most_move(headroom), reach),
-            _ratio(headroom.outputs(free), reach),
+            _ratio(self._max_move(headroom), displacement),
+            _ratio(headroom.outputs(free), displacement),
         )
 
 
@@ -279,12 +279,12 @@ class ClampNudge(Nudge):
     def _step(self, error: FloatArray) -> FloatArray:
         return _times(_known(self.impedance), error) if self.metric == "impedance" else error
 
-    def _known_reach(self, error: FloatArray) -> FloatArray:
+    def _known_displacement(self, error: FloatArray) -> FloatArray:
         return np.abs(self._step(error))
 
-    def _most(self, headroom: Headroom, free: FloatArray, error: FloatArray) -> FloatArray:
+    def _max_strength(self, headroom: Headroom, free: FloatArray, error: FloatArray) -> FloatArray:
         step = self._step(error)
-        bounds = [_ratio(self._most_move(headroom), np.abs(step)), _ratio(headroom.outputs(free), np.abs(step))]
+        bounds = [_ratio(self._max_move(headroom), np.abs(step)), _ratio(headroom.outputs(free), np.abs(step))]
         if self.impedance is not None:
             current = error if self.metric == "impedance" else _solved(self.impedance, step)
             bounds.append(_ratio(headroom.limits.current, MODEL_HEADROOM * np.abs(current)))
@@ -323,14 +323,14 @@ class ResistorNudge(Nudge):
         """Return the resistor drive with the DAC at ``V_F - eta e``."""
         return OutputDrive.resistor(free - strength[:, None] * error, self.kappa)
 
-    def _reach(self, error: FloatArray) -> FloatArray:
+    def _displacement(self, error: FloatArray) -> FloatArray:
         Z = _known(self.impedance)
         return np.abs(_times(Z, _solved(np.eye(Z.shape[-1]) / self.kappa + Z, error)))
 
-    def _most(self, headroom: Headroom, free: FloatArray, error: FloatArray) -> FloatArray:
+    def _max_strength(self, headroom: Headroom, free: FloatArray, error: FloatArray) -> FloatArray:
         size = np.abs(error)
         return _smallest(
-            _ratio(self._most_move(headroom), MODEL_HEADROOM * self._reach(error)),
+            _ratio(self._max_move(headroom), MODEL_HEADROOM * self._displacement(error)),
             _ratio(headroom.outputs(free), size),
             _ratio(headroom.dacs(free, self.kappa), size),
         )

@@ -79,8 +79,8 @@ class WrappedNetwork(Network):
     def _nudge_limits(self) -> Limits:
         return self._network._nudge_limits()
 
-    def _most_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
-        return self._network._most_strength(nudge, free, error)
+    def _max_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
+        return self._network._max_strength(nudge, free, error)
 
     def _program(self, conductances: FloatArray) -> Programmed:
         return self._network._program(conductances)

@@ -37,7 +37,7 @@ class Responses:
     def __init__(self, readings: FloatArray, sigma: FloatArray, answered: BoolArray) -> None:
         n = len(readings)
         self.answered = answered.copy()
-        self.held_back = np.zeros(n, dtype=bool)  # the current limit did not allow full strength
+        self.restricted = np.zeros(n, dtype=bool)  # the current limit did not allow full strength
         self.dead = np.zeros((2, n), dtype=bool)  # polarities without a response
         self._full = np.zeros((2, n), dtype=np.int64)  # pulses of full strength without a response
         self._turns = np.zeros(n, dtype=np.int64)  # times that only the polarity away from the target worked
@@ -66,36 +66,36 @@ class Responses:
                 "two lines, or invert the sign in the device access"
             )
 
-    def note(self, edges: IntArray, way: IntArray, readings: FloatArray, sigma: FloatArray) -> None:
-        """Record which devices moved clearly after pulses of polarities ``way`` (m,), from readings (m,)."""
-        self._note(edges, way, readings, sigma, CLEAR)
+    def note(self, edges: IntArray, polarity: IntArray, readings: FloatArray, sigma: FloatArray) -> None:
+        """Record which devices moved clearly after pulses of polarities ``polarity`` (m,), from readings (m,)."""
+        self._note(edges, polarity, readings, sigma, CLEAR)
 
-    def count_full(self, edges: IntArray, way: IntArray) -> BoolArray:
+    def count_full(self, edges: IntArray, polarity: IntArray) -> BoolArray:
         """Count pulses of full strength; return which devices (m,) need more readings before `conclude`."""
-        self._full[way, edges] += 1
-        return np.asarray(self._full[way, edges] >= _FULL_PULSES)
+        self._full[polarity, edges] += 1
+        return np.asarray(self._full[polarity, edges] >= _FULL_PULSES)
 
-    def conclude(self, edges: IntArray, way: IntArray, readings: FloatArray, sigma: FloatArray) -> None:
+    def conclude(self, edges: IntArray, polarity: IntArray, readings: FloatArray, sigma: FloatArray) -> None:
         """Mark polarities as dead that did not move their device, from averaged readings (m,)."""
-        mute = ~self._note(edges, way, readings, sigma, _CLEAR_ON_AVERAGE)
-        self.dead[way[mute], edges[mute]] = True
+        silent = ~self._note(edges, polarity, readings, sigma, _CLEAR_ON_AVERAGE)
+        self.dead[polarity[silent], edges[silent]] = True
 
     def verdicts(self, edges: IntArray) -> tuple[IntArray, IntArray, IntArray]:
         """Return the edges that are stuck, worn, and unable to reach their target."""
-        mute = self.dead[:, edges].all(axis=0)
-        weak, before = self.held_back[edges], self.answered[edges]
-        out = (mute & weak) | (self._turns[edges] > _MOST_TURNS)
-        return edges[mute & ~weak & ~before], edges[mute & ~weak & before], edges[out & ~(mute & ~weak)]
+        silent = self.dead[:, edges].all(axis=0)
+        weak, before = self.restricted[edges], self.answered[edges]
+        out = (silent & weak) | (self._turns[edges] > _MOST_TURNS)
+        return edges[silent & ~weak & ~before], edges[silent & ~weak & before], edges[out & ~(silent & ~weak)]
 
     def _note(
-        self, edges: IntArray, way: IntArray, readings: FloatArray, sigma: FloatArray, deviations: float
+        self, edges: IntArray, polarity: IntArray, readings: FloatArray, sigma: FloatArray, deviations: float
     ) -> BoolArray:
-        doubt = np.hypot(sigma, self._anchor_sigma[edges])
-        moved = np.abs(readings - self._anchor[edges]) > deviations * doubt
-        who = edges[moved]
-        self.answered[who] = True
-        self.start_at(who, readings[moved], sigma[moved])
+        uncertainty = np.hypot(sigma, self._anchor_sigma[edges])
+        moved = np.abs(readings - self._anchor[edges]) > deviations * uncertainty
+        moved_edges = edges[moved]
+        self.answered[moved_edges] = True
+        self.start_at(moved_edges, readings[moved], sigma[moved])
         # the other polarity no longer responds, so this step leads away from the target
-        self._turns[who] += self.dead[1 - way[moved], who]
-        self.dead[:, who], self._full[:, who] = False, 0
+        self._turns[moved_edges] += self.dead[1 - polarity[moved], moved_edges]
+        self.dead[:, moved_edges], self._full[:, moved_edges] = False, 0
         return np.asarray(moved)

@@ -15,7 +15,7 @@ _FIRST_SLOPE: Final = 12.0
 _SLOPES: Final = (1.0, 300.0)
 _KEPT_PAIRS: Final = 500
 _ENOUGH: Final = 10
-_DOUBT: Final = 0.25
+_STEP_PER_MISS: Final = 0.25  # the expected log step decreases by this after a step that was too small
 
 
 class StepModel:
@@ -45,45 +45,49 @@ class StepModel:
 
     def strength_for(self, edges: IntArray, up: BoolArray, wanted: FloatArray) -> FloatArray:
         """Return the strengths, 0 to 1, for steps of ``wanted`` siemens (infinite: increase the strength)."""
-        way = up.astype(np.int64)
-        last, seen, slope = self.strength[way, edges], self.log_step[way, edges], self.slope[way]
+        polarity = up.astype(np.int64)
+        last, observed, slope = (
+            self.strength[polarity, edges],
+            self.log_step[polarity, edges],
+            self.slope[polarity],
+        )
         with np.errstate(divide="ignore"):
             aim = np.log(wanted)
-        by_model = last + np.minimum((aim - seen) / slope, 2 * self._rise)
+        by_model = last + np.minimum((aim - observed) / slope, 2 * self._rise)
         first = np.zeros(len(edges))
         for d in (0, 1):
-            usual = self._usual(d)
-            if usual is not None:
-                here = way == d
-                first[here] = np.where(np.isfinite(aim[here]), (aim[here] - usual) / self.slope[d], 0.0)
+            typical = self._typical(d)
+            if typical is not None:
+                here = polarity == d
+                first[here] = np.where(np.isfinite(aim[here]), (aim[here] - typical) / self.slope[d], 0.0)
         unanswered = np.where(np.isnan(last), first, last + self._rise)
-        return np.clip(np.where(np.isnan(seen), unanswered, by_model), 0.0, 1.0)
+        return np.clip(np.where(np.isnan(observed), unanswered, by_model), 0.0, 1.0)
 
     def learn(
         self, edges: IntArray, up: BoolArray, strength: FloatArray, step: FloatArray, sigma: FloatArray
     ) -> None:
         """Update the model with steps (m,) in siemens, positive in the pulse's direction, and their sigmas."""
-        way = up.astype(np.int64)
-        last, before = self.strength[way, edges], self.log_step[way, edges]
-        seen = step > SIGNIFICANT * sigma
-        log_step = np.log(np.where(seen, step, 1.0))
-        expected = before + self.slope[way] * (strength - last)
+        polarity = up.astype(np.int64)
+        last, before = self.strength[polarity, edges], self.log_step[polarity, edges]
+        observed = step > SIGNIFICANT * sigma
+        log_step = np.log(np.where(observed, step, 1.0))
+        expected = before + self.slope[polarity] * (strength - last)
         with np.errstate(over="ignore", invalid="ignore"):
-            weak = ~seen & (step < 0.5 * np.exp(expected))
-        misses = np.where(weak, self._misses[way, edges] + 1, 0)
-        self._misses[way, edges] = misses
-        self.log_step[way, edges] = np.where(seen, log_step, expected - _DOUBT * misses)
-        self.strength[way, edges] = strength
+            weak = ~observed & (step < 0.5 * np.exp(expected))
+        misses = np.where(weak, self._misses[polarity, edges] + 1, 0)
+        self._misses[polarity, edges] = misses
+        self.log_step[polarity, edges] = np.where(observed, log_step, expected - _STEP_PER_MISS * misses)
+        self.strength[polarity, edges] = strength
         clear = (step > 2 * SIGNIFICANT * sigma) & np.isfinite(before) & (np.abs(strength - last) >= 0.02)
         slopes = (log_step[clear] - before[clear]) / (strength[clear] - last[clear])
-        for d, slope in zip(way[clear].tolist(), slopes.tolist(), strict=True):
+        for d, slope in zip(polarity[clear].tolist(), slopes.tolist(), strict=True):
             self._pairs[d].append(slope)
         for d in (0, 1):
             if len(self._pairs[d]) >= _ENOUGH:
                 del self._pairs[d][:-_KEPT_PAIRS]
                 self.slope[d] = np.clip(np.median(self._pairs[d]), *_SLOPES)
 
-    def _usual(self, d: int) -> float | None:
+    def _typical(self, d: int) -> float | None:
         """Return a cautious log step at strength 0 for a device without pulses, from devices that responded."""
         known = ~np.isnan(self.log_step[d])
         if known.sum() < _ENOUGH:

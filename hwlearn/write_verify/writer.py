@@ -163,9 +163,9 @@ class _Writer:
         self._reads = np.clip(needed, 1, _MOST_READS).astype(np.int64)
 
     def _refuse_noise(self, sigma: FloatArray) -> None:
-        blurred = sigma / math.sqrt(_MOST_READS) > 0.5 * self._allowed
-        if np.mean(blurred) > 0.5:
-            k = int(np.flatnonzero(blurred)[0])
+        too_noisy = sigma / math.sqrt(_MOST_READS) > 0.5 * self._allowed
+        if np.mean(too_noisy) > 0.5:
+            k = int(np.flatnonzero(too_noisy)[0])
             raise DeviceError(
                 f"the read noise is {format_quantity(float(sigma[k]), 'S')} at {self._access.edge_name(k)}, too "
                 f"high to verify {format_quantity(float(self._allowed[k]), 'S')} with {_MOST_READS} readings; "
@@ -209,13 +209,13 @@ class _Writer:
         sigma = math.sqrt(2) * self._noise.sigma(self._now[edges], edges)
         self._responses.check_polarity(edges, step / sigma)
         self._steps.learn(edges, up, np.minimum(strength, 1.0), step, sigma)
-        way = up.astype(np.int64)
-        self._responses.note(edges, way, self._now[edges], self._now_sigma[edges])
-        full, way_full = edges[strength >= 1.0], way[strength >= 1.0]
-        due = self._responses.count_full(full, way_full)
+        polarity = up.astype(np.int64)
+        self._responses.note(edges, polarity, self._now[edges], self._now_sigma[edges])
+        full, full_polarity = edges[strength >= 1.0], polarity[strength >= 1.0]
+        due = self._responses.count_full(full, full_polarity)
         silent = full[due]
         self._read_more(silent, _MOST_READS)
-        self._responses.conclude(silent, way_full[due], self._now[silent], self._now_sigma[silent])
+        self._responses.conclude(silent, full_polarity[due], self._now[silent], self._now_sigma[silent])
         stuck, worn, out_of_reach = self._responses.verdicts(edges)
         self._stuck[stuck] = self._worn[worn] = self._failed[out_of_reach] = True
 
@@ -251,8 +251,8 @@ class _Writer:
 
     def _reopen(self, edges: IntArray) -> None:
         self._reached[edges], self._reopened[edges] = False, True
-        doubt = np.hypot(self._now_sigma[edges], self._arrived_sigma[edges])
-        self._disturbed[edges] += np.abs(self._now[edges] - self._arrived[edges]) > _DISTURBED * doubt
+        uncertainty = np.hypot(self._now_sigma[edges], self._arrived_sigma[edges])
+        self._disturbed[edges] += np.abs(self._now[edges] - self._arrived[edges]) > _DISTURBED * uncertainty
         # it moved without a pulse: later steps are measured from here
         self._responses.start_at(edges, self._now[edges], self._now_sigma[edges])
 
@@ -282,12 +282,12 @@ class _Writer:
 
     def _pulse(self, edge: int, up: bool, strengths: FloatArray, i: int) -> bool:
         """Apply one pulse, weaker if the current limit requires it; return whether a pulse was allowed."""
-        most = self._most_strength(edge, up)
+        most = self._max_strength(edge, up)
         if most is None:
             self._failed[edge] = True
             return False
         if strengths[i] > most:
-            self._responses.held_back[edge] = True
+            self._responses.restricted[edge] = True
             strengths[i] = most
         self._access.pulse(edge, *self._schedule.pulse(up, float(strengths[i])))
         self._pulses[edge] += 1
@@ -295,7 +295,7 @@ class _Writer:
             strengths[i] = 1.0  # counts as full strength
         return True
 
-    def _most_strength(self, edge: int, up: bool) -> float | None:
+    def _max_strength(self, edge: int, up: bool) -> float | None:
         """Return the maximum strength within the current limit; None if even the weakest pulse exceeds it."""
 
         def allowed(strength: float) -> bool:

@@ -112,7 +112,7 @@ class Weak(KirchhoffTwin):
 
     refused = ()
 
-    def _most_strength(self, nudge, free, error):
+    def _max_strength(self, nudge, free, error):
         return 0.02 / np.abs(error).max(axis=1)
 
     def _measure_sides(self, inputs, plus, minus):

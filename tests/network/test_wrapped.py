@@ -52,7 +52,7 @@ class BoardLike(KirchhoffTwin):
         minus = self._measure(inputs, nudge.drive(free.voltages, e, -t)) if symmetric else None
         return hl.TwoPhase(free, plus, minus, e, t)
 
-    def _most_strength(self, nudge, free, error):
+    def _max_strength(self, nudge, free, error):
         return np.full(len(free), 0.2)
 
 

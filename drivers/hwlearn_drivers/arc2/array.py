@@ -78,12 +78,12 @@ class Arc2Array(DeviceAccess):
         super().__init__(topology.n_edges, pulse_limits)
         self.arc, self.topology, self.wiring, self.bench_limits = arc, topology, wiring, limits
         self._devices = devices
-        self._seen = np.full(topology.n_edges, np.nan)
+        self._measured = np.full(topology.n_edges, np.nan)
 
     @property
-    def seen(self) -> FloatArray:
+    def measured(self) -> FloatArray:
         """Last measured conductance of each device (E,) in siemens; NaN: never read."""
-        return self._seen.copy()
+        return self._measured.copy()
 
     @property
     def pulsed(self) -> bool:
@@ -93,7 +93,7 @@ class Arc2Array(DeviceAccess):
     @property
     def assumed(self) -> FloatArray:
         """Conductance (E,) in siemens for expected currents: the last measured one, else the worst case."""
-        return np.where(np.isnan(self._seen), self._devices.unknown_siemens, np.abs(self._seen))
+        return np.where(np.isnan(self._measured), self._devices.unknown_siemens, np.abs(self._measured))
 
     def edge_name(self, edge: int) -> str:
         """Return the name of the edge with its two channels."""
@@ -117,14 +117,14 @@ class Arc2Array(DeviceAccess):
                 "this bench allows no pulses; if its devices may be pulsed, set the limits under [backend.pulses]"
             )
         self.limits.check_pulse(self.edge_name(k), amplitude, width, 0.0, int(self.pulses[k]))
-        if np.isnan(self._seen[k]):
+        if np.isnan(self._measured[k]):
             self.read(k, self._devices.read_volts)
         self._check_lines(k, amplitude / 2, selected=self.expected_current(k, amplitude))
         super().pulse(k, amplitude, width)
 
     def read_unknown(self) -> None:
         """Read every device that was never read."""
-        for k in np.flatnonzero(np.isnan(self._seen)).tolist():
+        for k in np.flatnonzero(np.isnan(self._measured)).tolist():
             self.read(k, self._devices.read_volts)
 
     def read_at_default(self) -> FloatArray:
@@ -146,12 +146,12 @@ class Arc2Array(DeviceAccess):
     def _pulse(self, edge: int, amplitude: float, width: float) -> None:
         low, high = self._sides(edge)
         volts = self._devices.read_volts
-        self._seen[edge] = np.nan  # unknown until the reading after the pulse
+        self._measured[edge] = np.nan  # unknown until the reading after the pulse
         amperes = self.arc.pulse_crosspoint(low, high, amplitude, width, volts)
         self._conductance(edge, self._devices.current_sign * amperes, volts)
 
     def _conductance(self, edge: int, amperes: float, volts: float) -> float:
-        self._seen[edge] = amperes / volts
+        self._measured[edge] = amperes / volts
         if abs(amperes) > self.bench_limits.current * (1 + ROUNDING):
             raise ComplianceError(
                 f"{self.edge_name(edge)} draws {format_quantity(amperes, 'A')} at {format_quantity(volts, 'V')}, "
@@ -174,7 +174,7 @@ class Arc2Array(DeviceAccess):
             here = (self.topology.edges == node).any(axis=1)
             total = float(each[here].sum())
             if not total <= self.bench_limits.current * (1 + ROUNDING):
-                unknown = int(np.isnan(self._seen[here]).sum())
+                unknown = int(np.isnan(self._measured[here]).sum())
                 counted = format_quantity(self._devices.unknown_siemens, "S")
                 raise LimitError(
                     f"{self.edge_name(edge)}: {format_quantity(total, 'A')} are expected at "

@@ -168,7 +168,7 @@ class BoardNetwork(Network):
             np.where(refused, 0.0, eta),
         )
 
-    def _most_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
+    def _max_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
         """Limit the distance between nudge DAC and free output, as the board does."""
         most = np.full(len(free), np.inf)
         size = np.abs(error).max(axis=1)

@@ -53,7 +53,7 @@ def calls(world, name):
 
 def test_readings_equal_the_conductances(array, world):
     np.testing.assert_allclose(array.read_all(0.1), array_of().ravel(), rtol=1e-6)
-    np.testing.assert_allclose(array.seen, array_of().ravel(), rtol=1e-6)
+    np.testing.assert_allclose(array.measured, array_of().ravel(), rtol=1e-6)
     assert world.most_volts == pytest.approx(0.1)
 
 
@@ -191,7 +191,7 @@ def test_device_is_unknown_after_a_failed_pulse(array, world):
     world.fails["pulseread_one"] = [VendorError("usb")]
     with pytest.raises(LinkError):
         array.pulse(0, 1.0, 1e-6)
-    assert math.isnan(array.seen[0])
+    assert math.isnan(array.measured[0])
     assert array.pulses[0] == 1
     assert array.assumed[0] == DEVICES.unknown_siemens
 
