@@ -48,9 +48,9 @@ class Reduction:
         pairs = plan.edges[self.changing]
         root = _roots(pairs, plan.pinned, nodes)
         merged = root[plan.free] != plan.free
-        own, clustered = np.sort(plan.free[~merged]), plan.free[merged]
+        joined, clustered = np.sort(plan.free[~merged]), plan.free[merged]
         still = np.where(changing, 0.0, g)
-        self.joined = FactoredSystem(Plan(root[plan.edges], plan.pinned, own, nodes), still)
+        self.joined = FactoredSystem(Plan(root[plan.edges], plan.pinned, joined, nodes), still)
         if self.joined.refined:
             raise IllConditioned(int(self.joined.free[0]))
         self.error = self.joined.measured_error()
@@ -58,7 +58,7 @@ class Reduction:
         # first nodes and nodes without a cluster come first, in the order of the joined system
         order = np.concatenate([self.joined.free, clustered])
         self.plan = Plan(plan.edges, plan.pinned, order, nodes, plan.terminals)
-        self.own, self.clustered = self.joined.free.size, clustered
+        self.n_joined, self.clustered = self.joined.free.size, clustered
         self._clusters(root)
         self._equations(still, root)
         self._responses(root)
@@ -67,12 +67,11 @@ class Reduction:
     def _clusters(self, root: IntArray) -> None:
         """Find the differences against a first node that is not held, and the positions of these nodes."""
         first: IntArray = self.joined.position[root[self.clustered]]
-        self.tied: IntArray = np.flatnonzero(first >= 0)
-        self.first: IntArray = first[self.tied]
+        self.with_first: IntArray = np.flatnonzero(first >= 0)
+        self.first: IntArray = first[self.with_first]
         self.firsts, which = np.unique(self.first, return_inverse=True)
-        self.into_first = csr_array(
-            (np.ones(len(self.tied)), (self.tied, which.ravel())), shape=(self.clustered.size, len(self.firsts))
-        )
+        ones, shape = np.ones(len(self.with_first)), (self.clustered.size, len(self.firsts))
+        self.into_first = csr_array((ones, (self.with_first, which.ravel())), shape=shape)
 
     def _equations(self, still: FloatArray, root: IntArray) -> None:
         nodes = len(root)
@@ -81,9 +80,9 @@ class Reduction:
         rows = csr_array(B[:, clustered].T @ (still[:, None] * B))
         merge = csr_array((np.ones(nodes), (np.arange(nodes), root)), shape=(nodes, nodes))
         self.to_joined = csr_array((rows @ merge)[:, self.joined.free])  # (r, n_joined)
-        self.beside = np.unique(self.to_joined.indices)  # columns that are not zero
-        self.to_beside = csr_array(self.to_joined[:, self.beside])
-        if len(self.beside):
+        self.coupled = np.unique(self.to_joined.indices)  # columns that are not zero
+        self.to_coupled = csr_array(self.to_joined[:, self.coupled])
+        if len(self.coupled):
             # currents of differences nearly cancel there; their rounding errors shift all voltages
             left = np.asarray(abs(self.to_joined).sum(axis=0), dtype=np.float64)[None, :]
             self.spread = ROUNDINGS * float(self.joined.solve(left).max())
@@ -170,21 +169,22 @@ class ReducedSystem:
         if not currents.size:
             return currents
         of = self._reduction
-        into_own, into_clustered = currents[:, : of.own].copy(), currents[:, of.own :]
+        into_joined, into_clustered = currents[:, : of.n_joined].copy(), currents[:, of.n_joined :]
         if len(of.firsts):
-            into_own[:, of.firsts] += into_clustered @ of.into_first
+            into_joined[:, of.firsts] += into_clustered @ of.into_first
         if not len(of.clustered):
-            return of.joined.solve(into_own)
-        if of.kept is not None and np.count_nonzero(into_own) == np.count_nonzero(at := into_own[:, of.kept]):
-            moved = at @ of.response.T
+            return of.joined.solve(into_joined)
+        at_kept = None if of.kept is None else into_joined[:, of.kept]
+        if at_kept is not None and np.count_nonzero(into_joined) == np.count_nonzero(at_kept):
+            moved = at_kept @ of.response.T
         else:
-            moved = of.joined.solve(into_own) @ of.to_joined.T
+            moved = of.joined.solve(into_joined) @ of.to_joined.T
         differences = dpotrs(self._cholesky, (into_clustered - moved).T, lower=1)[0].T
-        into_own[:, of.beside] -= differences @ of.to_beside
+        into_joined[:, of.coupled] -= differences @ of.to_coupled
         V = np.empty(currents.shape)
-        V[:, : of.own] = of.joined.solve(into_own)
-        V[:, of.own :] = differences
-        V[:, of.own + of.tied] += V[:, of.first]
+        V[:, : of.n_joined] = of.joined.solve(into_joined)
+        V[:, of.n_joined :] = differences
+        V[:, of.n_joined + of.with_first] += V[:, of.first]
         return V
 
 

@@ -272,5 +272,5 @@ class _Part:
             length = np.where(open_, 0.5 * (low + high), length)
         length = np.where(open_, low, length)
         self.V[np.ix_(rows, self.free)] += length[:, None] * step
-        # the direction was linearised at the elements' own drops: its length is the error, taken or not
+        # Newton's full step is the error estimate, also if the damped step is shorter
         return self._converged(rows, tangent, np.ones(len(rows), dtype=bool))

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
+import hwlearn as hl
 from hwlearn import Kirchhoff, Topology
 from hwlearn.circuit.elements import OHMIC, Custom, Element, ElementTable, IdealDiode, Ohmic, Shockley, Sinh
 from hwlearn.errors import CircuitError, TopologyError
@@ -131,6 +132,11 @@ def test_quadrature_that_does_not_converge_is_refused():
     wild = Custom(CUBIC.law, CUBIC.law_dv, lambda v, t: np.sin(1e7 * v), name="wild")
     with pytest.raises(CircuitError, match=r"'wild' did not converge at 1 V by quadrature; give its"):
         wild.cocontent(np.array([1.0]), THETA)
+
+
+def test_elements_are_offered_by_hl():
+    assert {"Ohmic", "Sinh", "Shockley", "IdealDiode", "Custom"} <= set(hl.elements.__all__)
+    assert hl.elements.Sinh is Sinh
 
 
 # --- elements of a topology -----------------------------------------------------------------------------
