@@ -1,37 +1,23 @@
+/* The emulated board: power, resets, supervisor, time and serial line. Analog circuit and probes: probes.c. */
 #include "emu.h"
 
 #include <simavr/sim_avr.h>
 #include <simavr/sim_elf.h>
 #include <simavr/sim_io.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bus.h"
-#include "eeprom.h"
+#include "emulated.h"
 #include "pins.h"
-#include "uart.h"
 
 #define HERTZ 16000000u
-#define CYCLES_PER_US 16u
 #define CYCLES_PER_MS 16000u
 #define RUN_AT_MOST 100000u /* cycles between two looks at the clock */
 #define IDLE_TURN 400u      /* cycles: a turn of the main loop that found nothing to do takes less */
 #define IDLE_LOOK 50u       /* and more than this */
 #define IDLE_TURNS 8u
-
-struct emu {
-    avr_t *avr;
-    avr_io_t watcher; /* told of every reset of the MCU */
-    world_t world;
-    chips_t chips;
-    bus_t bus;
-    uart_t uart;
-    eeprom_t eeprom;
-    bool on, stopped, powering;
-    uint64_t lost_cycles; /* while the clock stood */
-    uint32_t resets, trips;
-};
 
 static void quiet(avr_t *avr, const int severity, const char *format, va_list arguments)
 {
@@ -180,15 +166,15 @@ static avr_cycle_count_t stop_here(avr_t *avr, avr_cycle_count_t when, void *par
     return 0;
 }
 
-/* Until the clock has reached `until`, or, if `bytes` is not 0, so many bytes are pending. */
-static void run(emu_board *e, avr_cycle_count_t until, size_t bytes)
+/* Run the MCU until its clock has reached `until`. */
+static void run(emu_board *e, avr_cycle_count_t until)
 {
     avr_t *avr = e->avr;
     bool held = false;
     if (until > avr->cycle) {
         avr_cycle_timer_register(avr, until - avr->cycle, stop_here, e);
     }
-    while (avr->cycle < until && !(bytes && queue_size(&e->uart.out) >= bytes)) {
+    while (avr->cycle < until) {
         if (e->bus.supervised) {
             /* MCU and chips are held in reset */
             avr_cycle_count_t hold = (avr_cycle_count_t)SUPERVISOR_RESET_MS * CYCLES_PER_MS;
@@ -211,8 +197,9 @@ static void run(emu_board *e, avr_cycle_count_t until, size_t bytes)
     avr_cycle_timer_cancel(avr, stop_here, e);
 }
 
-void emu_advance(emu_board *e, uint64_t cycles)
+void emu_advance_us(emu_board *e, uint64_t us)
 {
+    uint64_t cycles = us * CYCLES_PER_US;
     if (!e->on) {
         e->lost_cycles += cycles;
         return;
@@ -228,20 +215,7 @@ void emu_advance(emu_board *e, uint64_t cycles)
         }
         return;
     }
-    run(e, e->avr->cycle + cycles, 0);
-}
-
-void emu_advance_us(emu_board *e, uint64_t us)
-{
-    emu_advance(e, us * CYCLES_PER_US);
-}
-
-int emu_await(emu_board *e, size_t bytes, uint64_t cycles)
-{
-    if (e->on && !e->stopped) {
-        run(e, e->avr->cycle + cycles, bytes);
-    }
-    return queue_size(&e->uart.out) >= bytes;
+    run(e, e->avr->cycle + cycles);
 }
 
 /* The main loop kicks once a turn. Some quick turns in a row, with nothing on the wire and nothing going into the
@@ -264,7 +238,7 @@ int emu_work(emu_board *e, uint64_t most)
     uint64_t kicked = e->bus.kicked;
     uint8_t turns = 0;
     while (e->on && !e->stopped && emu_now(e) < end) {
-        run(e, e->avr->cycle + IDLE_LOOK, 0);
+        run(e, e->avr->cycle + IDLE_LOOK);
         if (idle(e, &kicked, &turns)) {
             return 1;
         }
@@ -281,16 +255,6 @@ void emu_receive(emu_board *e, const uint8_t *data, size_t size)
     }
 }
 
-size_t emu_arriving(const emu_board *e)
-{
-    return queue_size(&e->uart.in);
-}
-
-size_t emu_pending(const emu_board *e)
-{
-    return queue_size(&e->uart.out);
-}
-
 size_t emu_transmit(emu_board *e, uint8_t *out, size_t room)
 {
     return queue_take(&e->uart.out, out, room);
@@ -304,132 +268,4 @@ uint64_t emu_last_byte(const emu_board *e)
 uint64_t emu_overruns(const emu_board *e)
 {
     return e->uart.overruns;
-}
-
-/* --- the analog world -------------------------------------------------------------------------------- */
-
-void emu_attach(emu_board *e, emu_analog_fn analog, emu_edges_fn edges, void *user)
-{
-    e->world.analog = analog;
-    e->world.on_edges = edges;
-    e->world.user = user;
-    emu_forget_transfers(e);
-}
-
-void emu_set_transfer(emu_board *e, uint8_t switches, const double *transfer)
-{
-    switches &= SWITCH_STATES - 1;
-    memcpy(e->world.transfer[switches], transfer, sizeof e->world.transfer[switches]);
-    e->world.known[switches] = true;
-    e->world.solved = false;
-}
-
-void emu_forget_transfers(emu_board *e)
-{
-    memset(e->world.known, 0, sizeof e->world.known);
-    e->world.solved = false;
-}
-
-void emu_set_converters(emu_board *e, const double *dac_gain, const double *dac_offset, const double *adc_gain,
-                        const double *adc_offset, double noise_volts, uint64_t seed)
-{
-    world_t *w = &e->world;
-    memcpy(w->dac_gain, dac_gain, sizeof w->dac_gain);
-    memcpy(w->dac_offset, dac_offset, sizeof w->dac_offset);
-    memcpy(w->adc_gain, adc_gain, sizeof w->adc_gain);
-    memcpy(w->adc_offset, adc_offset, sizeof w->adc_offset);
-    w->noise_volts = noise_volts;
-    noise_seed(&w->noise, seed);
-    for (uint8_t k = 0; k < DACS; k++) {
-        world_move(w, k, w->dac[k]);
-    }
-}
-
-/* --- probes and accidents ---------------------------------------------------------------------------- */
-
-uint16_t emu_dac_code(const emu_board *e, uint8_t channel)
-{
-    return channel < DACS ? e->world.dac[channel] : 0;
-}
-
-uint8_t emu_switches(const emu_board *e)
-{
-    return e->world.closed;
-}
-
-void emu_edge_codes(const emu_board *e, uint8_t *codes)
-{
-    memcpy(codes, e->world.edges, sizeof e->world.edges);
-}
-
-void emu_allow(emu_board *e, const uint16_t *low, const uint16_t *high)
-{
-    memcpy(e->world.low, low, sizeof e->world.low);
-    memcpy(e->world.high, high, sizeof e->world.high);
-    e->world.violations = 0;
-}
-
-uint64_t emu_violations(const emu_board *e)
-{
-    return e->world.violations;
-}
-
-uint64_t emu_moved_closed(const emu_board *e)
-{
-    return e->world.moved_closed;
-}
-
-uint64_t emu_loads(const emu_board *e)
-{
-    return e->world.loads;
-}
-
-uint64_t emu_conversions(const emu_board *e)
-{
-    return e->world.conversions;
-}
-
-uint64_t emu_faults(const emu_board *e)
-{
-    return e->chips.faults;
-}
-
-const char *emu_fault(const emu_board *e)
-{
-    return e->chips.fault;
-}
-
-uint32_t emu_resets(const emu_board *e)
-{
-    return e->resets;
-}
-
-uint32_t emu_trips(const emu_board *e)
-{
-    return e->trips;
-}
-
-uint8_t *emu_eeprom(emu_board *e)
-{
-    return e->eeprom.bytes;
-}
-
-void emu_eeprom_time(emu_board *e, uint32_t us)
-{
-    e->eeprom.cycles_per_write = (uint64_t)us * CYCLES_PER_US;
-}
-
-void emu_damage_next(emu_board *e)
-{
-    e->uart.damaged = true;
-}
-
-void emu_unplug_edges(emu_board *e, int unplugged)
-{
-    e->chips.unplugged = unplugged != 0;
-}
-
-void emu_upset_adc(emu_board *e)
-{
-    chips_upset_adc(&e->chips);
 }

@@ -19,17 +19,12 @@ void emu_power_on(emu_board *board); /* or a reset button: MCU, DACs, switches a
 
 /* The wire, at 1 Mbaud in both directions: what is received queues up and goes to the UART bit by bit. */
 void emu_receive(emu_board *board, const uint8_t *data, size_t size);
-size_t emu_arriving(const emu_board *board); /* bytes not yet arrived at the UART */
-size_t emu_pending(const emu_board *board);  /* bytes that have left the UART and were not fetched */
 size_t emu_transmit(emu_board *board, uint8_t *out, size_t room);
 uint64_t emu_last_byte(const emu_board *board); /* cycle at which the newest byte had left */
 uint64_t emu_overruns(const emu_board *board);  /* bytes that the UART lost because nobody took them in time */
 
 /* Time, in cycles of 62.5 ns; it passes only here. */
-void emu_advance(emu_board *board, uint64_t cycles);
 void emu_advance_us(emu_board *board, uint64_t us);
-/* Go on until so many bytes were pending or so many cycles have passed; whether they were pending. */
-int emu_await(emu_board *board, size_t bytes, uint64_t cycles);
 /* Go on until the program has done all that there was to do, or `most` cycles have passed; whether it had. */
 int emu_work(emu_board *board, uint64_t most);
 uint64_t emu_now(const emu_board *board);
@@ -49,7 +44,6 @@ void emu_allow(emu_board *board, const uint16_t *low, const uint16_t *high);
 uint64_t emu_violations(const emu_board *board); /* since emu_allow */
 uint64_t emu_moved_closed(const emu_board *board); /* moves of a DAC to another code while a switch was closed */
 uint64_t emu_loads(const emu_board *board);
-uint64_t emu_conversions(const emu_board *board);
 /* What the program did to a chip that its data sheet forbids; the newest in words. */
 uint64_t emu_faults(const emu_board *board);
 const char *emu_fault(const emu_board *board);

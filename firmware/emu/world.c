@@ -72,7 +72,6 @@ static bool solve(world_t *w)
 
 bool world_convert(world_t *w, uint8_t channel, uint16_t *code)
 {
-    w->conversions++;
     if (!w->solved && !solve(w)) {
         return false;
     }

@@ -1,4 +1,4 @@
-/* The analog world between DACs and ADC: exactly the arithmetic of boards/host/host.c, so that with no noise the
+/* The analog world between DACs and ADC: exactly the arithmetic of boards/host/converters.c, so that with no noise the
  * two boards read the same codes. */
 #ifndef HWLEARN_EMU_WORLD_H
 #define HWLEARN_EMU_WORLD_H
@@ -30,7 +30,7 @@ typedef struct {
     noise_t noise;
 
     uint16_t low[DACS], high[DACS];
-    uint64_t violations, loads, conversions;
+    uint64_t violations, loads;
     uint64_t moved_closed; /* moves of a DAC to another code while a switch was closed */
 } world_t;
 
