@@ -190,7 +190,7 @@ class Bench:
 
     @property
     def calibration(self) -> CalibrationRecord | None:
-        """The record that ``[calibration]`` names; None if it names none.
+        """The calibration record: the one that ``[calibration]`` names, or of the last `calibrate`; None without.
 
         Raises
         ------
@@ -267,7 +267,7 @@ class Bench:
         return self._record
 
     def seed_keys(self, seed: int) -> list[str]:
-        """Return the settings by which a backend that draws random numbers takes a seed; none for hardware."""
+        """Return overrides for `with_` that set the seed of a simulated backend; empty for hardware."""
         return [f"backend.{self._backend.seed_key}={seed}"] if isinstance(self._backend, Seeded) else []
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Scores of a bench's outputs on its own rows."""
+"""Result of `Bench.evaluate`."""
 
 from __future__ import annotations
 
