@@ -14,8 +14,12 @@ import numpy as np
 
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
+from hwlearn_drivers.board.protocol import MIDSCALE
 from hwlearn_drivers.board.record import N_EDGES, BoardRecord, Converter
+from hwlearn_drivers.board.session import BoardSession
 from hwlearn_drivers.board.wiring import BoardWiring
+from hwlearn_drivers.transport.addresses import LinkOptions, open_link
+from hwlearn_drivers.transport.transport import Transport
 from hwlearn_sim.board.native import NativeBoard
 
 DEADLINE_S = 10.0
@@ -31,6 +35,21 @@ FLAWED = replace(
     edges=tuple((100_000_000 + 150_000 * (k - 16), 600 + 5 * k) for k in range(N_EDGES)),
 )
 """Every converter, resistor and edge has an error of its own, which the record contains."""
+
+
+SESSION = BoardSession(1_000_000, 200_000, 3, 200, settle_us=50, averages=4, watchdog_ms=2000)
+FREE = "SEQ:FREE? "
+
+
+def transport(address: str, timeout_s: float = 2.0) -> Transport:
+    """Return a transport to the board at an address."""
+    how = LinkOptions(timeout_s=timeout_s)
+    return Transport(address, lambda: open_link(address, how), timeout_s=timeout_s)
+
+
+def at_midscale(samples: int) -> np.ndarray:
+    """Return input codes (S, 8) for 0 V at every input."""
+    return np.full((samples, 8), MIDSCALE)
 
 
 def graph() -> Topology:

@@ -1,57 +1,24 @@
-"""The board as an instrument: opening, refused requests, resynchronisation and OFF."""
+"""The board as an instrument: opening, other instruments, sequences and resynchronisation."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from board_rig import FLAWED, PLAIN
+from board_rig import FLAWED, FREE, PLAIN, SESSION, at_midscale, transport
 
 from hwlearn.errors import SetupError
 from hwlearn_drivers.board import board as board_module
 from hwlearn_drivers.board.board import OFF, Board
-from hwlearn_drivers.board.protocol import ADC_ZERO, MIDSCALE, NOT_MEASURED, BoardCapability
-from hwlearn_drivers.board.session import BoardSession
+from hwlearn_drivers.board.protocol import ADC_ZERO, BoardCapability
 from hwlearn_drivers.errors import (
     GarbledReplyError,
-    HaltedError,
     InstrumentError,
     LinkError,
     LinkTimeout,
-    OutputsMayBeOnError,
     UnknownInstrumentError,
 )
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.instrument import Identity
-from hwlearn_drivers.transport.addresses import LinkOptions, open_link
-from hwlearn_drivers.transport.transport import Transport
-
-SESSION = BoardSession(1_000_000, 200_000, 3, 200, settle_us=50, averages=4, watchdog_ms=2000)
-FREE = "SEQ:FREE? "
-
-
-def transport(address, timeout_s=2.0):
-    how = LinkOptions(timeout_s=timeout_s)
-    return Transport(address, lambda: open_link(address, how), timeout_s=timeout_s)
-
-
-@pytest.fixture
-def opened(board_rig):
-    """Return a function that opens a board; all boards are closed at the end."""
-    boards = []
-
-    def make(timeout_s=2.0, **options):
-        rig = board_rig(**options)
-        boards.append(Board.open(transport(rig.address, timeout_s)))
-        return rig, boards[-1]
-
-    yield make
-    for board in boards:
-        board.close()
-
-
-def at_midscale(samples):
-    return np.full((samples, 8), MIDSCALE)
-
 
 # --- opening --------------------------------------------------------------------------------------
 
@@ -298,101 +265,6 @@ def test_timeout_includes_the_duration_of_the_sequence(opened):
     assert board._reply_s(128, 3072, 3, 3) > 1.5 + 128 * 3 * 0.05 + (3072 + 128 * 26) * 1e-5
     board.begin(SESSION)
     assert board._reply_s(128, 3072, 3, 3) < 2.5
-
-
-# --- off ------------------------------------------------------------------------------------------
-
-
-def test_off_is_repeated_after_an_incomplete_block(opened):
-    rig, board = opened()
-    board.begin(SESSION)
-    board.write("SOUR:VOLT 0,0.5")
-    assert not rig.is_safe
-    # the program is interrupted after half a block
-    board.transport._link.write(b"SEQ:FREE? #41602" + bytes(100))
-    board.transport._sending = True
-    board.halt()
-    rig.wait_until(lambda: rig.is_safe)
-    board.rearm()
-    assert board.query("SYST:ERR:COUN?") == "0"
-    status, _ = board.sequence(FREE, at_midscale(5), 1, 1)
-    assert not status.any()
-
-
-def test_off_ends_a_running_sequence(opened):
-    """OFF arrives while the sequence runs: no later sample is measured."""
-    rig, board = opened()
-    board.begin(SESSION)
-    rig.native.forget_transfers()
-    rig.inside = OFF.encode() + b"\n"
-    words = np.full((100, 8), MIDSCALE + 1000)
-    status, readings = board.sequence(FREE, words, 1, 1)
-    assert (status == NOT_MEASURED).all()
-    assert not readings.any()
-    assert board.query("OUTP?") == "0"
-    status, _ = board.sequence(FREE, words, 1, 1)
-    assert not status.any()
-
-
-def test_nothing_is_sent_after_off_until_rearm(opened):
-    _, board = opened()
-    board.halt()
-    with pytest.raises(HaltedError, match="switched off"):
-        board.sequence(FREE, at_midscale(1), 1, 1)
-    board.rearm()
-    board.sequence(FREE, at_midscale(1), 1, 1)
-
-
-def test_closing_a_mute_board_is_an_error_that_names_the_watchdog(board_rig, monkeypatch):
-    monkeypatch.setattr(board_module, "START_S", 0.3)
-    rig = board_rig()
-    board = Board.open(transport(rig.address, timeout_s=0.3))
-    board.begin(SESSION)
-    board.write("SOUR:VOLT 0,0.5")
-    rig.mute = True
-    with pytest.raises(
-        OutputsMayBeOnError, match=r"EVERY DAC AND NUDGE SWITCH .* watchdog switches them off 2 s after"
-    ):
-        board.close()
-    assert rig.is_safe, "it does not reply, but it receives"
-    assert not open_outputs.watched(board)
-    board.close()
-
-
-def test_closing_a_disconnected_board_is_an_error_that_names_the_watchdog(board_rig):
-    rig = board_rig()
-    board = Board.open(transport(rig.address, timeout_s=0.3))
-    rig.refuse()
-    with pytest.raises(OutputsMayBeOnError, match="watchdog switches them off"):
-        board.close()
-    assert not open_outputs.watched(board)
-
-
-def test_reconnect_switches_outputs_off_and_restores_the_session(opened, caplog):
-    rig, board = opened()
-    board.begin(SESSION)
-    rig.drop()
-    rig.heard.clear()
-    board.reconnect()
-    assert bytes(rig.heard).startswith(OFF.encode() + b"\n")
-    assert board.query("SEQ:SETT?") == "50"
-    assert float(board.query("SOUR:LIM:NUDG?")) == 0.2
-    assert "connected again" in caplog.text
-
-
-def test_reconnect_refuses_another_board_or_record(opened):
-    rig, board = opened()
-    rig.provision(replace(PLAIN, serial="T-0009"))
-    rig.native.power_on()
-    with pytest.raises(UnknownInstrumentError, match=r"there was .*T-0001.* now there is .*T-0009"):
-        board.reconnect()
-    rig.provision(replace(PLAIN, volts_uV=1_900_000))
-    rig.native.power_on()
-    with pytest.raises(UnknownInstrumentError, match="another calibration record"):
-        board.reconnect()
-    rig.provision(PLAIN)
-    rig.native.power_on()
-    board.reconnect()
 
 
 def test_failed_self_test_is_an_error(opened):
