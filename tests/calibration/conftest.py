@@ -1,4 +1,4 @@
-"""The bench that calibration must master: 20 % device error, 5 mV offsets, 2 % gains, 1 mV noise, 12 bits."""
+"""The uncalibrated test bench: 20 % device error, 5 mV offsets, 2 % gain errors, 1 mV noise, 12 bits."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ STEP = 2.0 / 4096
 
 @pytest.fixture
 def raw_flaws() -> Callable[..., Imperfections]:
-    """Return a function that makes the imperfections of a bench that nobody calibrated."""
+    """Return a function that makes the imperfections of an uncalibrated bench."""
 
     def make(**other) -> Imperfections:
         flaws = {
@@ -50,10 +50,20 @@ def raw_bench(bench_limits, raw_flaws) -> Callable[..., tuple[KirchhoffTwin, hl.
 
 @pytest.fixture
 def true_log_gains() -> Callable[[KirchhoffTwin], np.ndarray]:
-    """Return a function that tells the true log-gains (E,), true over reached, for comparison alone."""
+    """Return a function that returns the true log-gains (E,), true over reached, for comparison only."""
 
-    def tell(twin):
+    def log_gains(twin):
         reached = twin.program(np.full(twin.topology.n_edges, 5e-5)).reached
         return np.log(twin.true_conductances / reached)
 
-    return tell
+    return log_gains
+
+
+@pytest.fixture
+def make(small, bench_limits) -> Callable[..., KirchhoffTwin]:
+    """Return a function that makes a twin of the small network with the given imperfections."""
+
+    def made(seed=0, settle_s=50e-6, **flaws):
+        return KirchhoffTwin(small[0], bench_limits, Imperfections(**flaws), seed=seed, settle_s=settle_s)
+
+    return made
