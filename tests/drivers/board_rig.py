@@ -15,7 +15,7 @@ import numpy as np
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn_drivers.board.protocol import MIDSCALE
-from hwlearn_drivers.board.record import N_EDGES, BoardRecord, Converter
+from hwlearn_drivers.board.record import N_EDGES, BoardRecord, ConverterCorrection
 from hwlearn_drivers.board.session import BoardSession
 from hwlearn_drivers.board.wiring import BoardWiring
 from hwlearn_drivers.transport.addresses import LinkOptions, open_link
@@ -29,8 +29,8 @@ PLAIN = BoardRecord("T-0001", 2_000_000, 500_000)
 FLAWED = replace(
     PLAIN,
     serial="T-0002",
-    dacs=tuple(Converter(137 * (k % 5) - 300, 211 * (k % 7) - 600) for k in range(16)),
-    adcs=tuple(Converter(250 - 119 * (k % 4), 173 * (k % 3) - 150) for k in range(8)),
+    dacs=tuple(ConverterCorrection(137 * (k % 5) - 300, 211 * (k % 7) - 600) for k in range(16)),
+    adcs=tuple(ConverterCorrection(250 - 119 * (k % 4), 173 * (k % 3) - 150) for k in range(8)),
     nudge_pS=(100_100_000, 99_900_000, 100_050_000, 99_980_000),
     edges=tuple((100_000_000 + 150_000 * (k - 16), 600 + 5 * k) for k in range(N_EDGES)),
 )

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
-from hwlearn_drivers.board.record import BoardRecord, Converter
+from hwlearn_drivers.board.record import BoardRecord, ConverterCorrection
 from hwlearn_drivers.errors import GarbledReplyError, UnknownInstrumentError
 from hwlearn_drivers.transport.blocks import decode_codes
 
@@ -118,7 +118,7 @@ class Converters:
     offset_uV: Integers
 
     @classmethod
-    def of(cls, channels: Sequence[Converter]) -> Self:
+    def of(cls, channels: Sequence[ConverterCorrection]) -> Self:
         """Return the converters of channels of a record."""
         return cls(
             np.array([channel.gain_ppm for channel in channels], dtype=np.int64),

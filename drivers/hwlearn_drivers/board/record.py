@@ -39,8 +39,8 @@ def _check(what: str, value: int, least: int, most: int) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Converter:
-    """Errors of one converter channel: true volts = nominal volts (1 + gain) + offset.
+class ConverterCorrection:
+    """Correction of one converter channel: true volts = nominal volts (1 + gain) + offset.
 
     Attributes
     ----------
@@ -75,8 +75,8 @@ class BoardRecord:
         Limits of the board in microvolts: at any DAC, and between a nudge DAC and the free reading of its output.
     edge_low, edge_high : int
         Lowest and highest code of an edge.
-    dacs, adcs : tuple of Converter
-        Errors of the 16 DAC and the 8 ADC channels.
+    dacs, adcs : tuple of ConverterCorrection
+        Corrections of the 16 DAC and the 8 ADC channels.
     nudge_pS : tuple of int
         Conductance of each of the four nudge resistors, including its switch, in picosiemens.
     edges : tuple of (int, int)
@@ -97,8 +97,8 @@ class BoardRecord:
     nudge_uV: int
     edge_low: int = 0
     edge_high: int = 255
-    dacs: tuple[Converter, ...] = (Converter(),) * N_DACS
-    adcs: tuple[Converter, ...] = (Converter(),) * N_ADCS
+    dacs: tuple[ConverterCorrection, ...] = (ConverterCorrection(),) * N_DACS
+    adcs: tuple[ConverterCorrection, ...] = (ConverterCorrection(),) * N_ADCS
     nudge_pS: tuple[int, ...] = (100_000_000,) * N_NUDGES
     edges: tuple[tuple[int, int], ...] = ((100_000_000, 600),) * N_EDGES
     made: int = 0
@@ -173,7 +173,7 @@ class BoardRecord:
             )
         at = _HEAD.size
         values = _CONVERTERS.unpack_from(data, at)
-        converters = tuple(Converter(*pair) for pair in zip(values[::2], values[1::2], strict=True))
+        converters = tuple(ConverterCorrection(*pair) for pair in zip(values[::2], values[1::2], strict=True))
         at += _CONVERTERS.size
         nudges = _NUDGES.unpack_from(data, at)
         at += _NUDGES.size

@@ -9,7 +9,7 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.network.edge_codes import Rheostat
-from hwlearn_drivers.board.record import MOST_NUDGE_UV, MOST_VOLTS_UV, BoardRecord, Converter
+from hwlearn_drivers.board.record import MOST_NUDGE_UV, MOST_VOLTS_UV, BoardRecord, ConverterCorrection
 from hwlearn_sim.board.circuit import OUTPUTS
 from hwlearn_sim.board.library import ADCS, DACS, EDGES
 
@@ -82,6 +82,6 @@ class BoardParts:
         )
 
 
-def _converters(gain: FloatArray, offset: FloatArray) -> tuple[Converter, ...]:
+def _converters(gain: FloatArray, offset: FloatArray) -> tuple[ConverterCorrection, ...]:
     pairs = zip(gain.tolist(), offset.tolist(), strict=True)
-    return tuple(Converter(round(g * 1e6), round(volts * 1e6)) for g, volts in pairs)
+    return tuple(ConverterCorrection(round(g * 1e6), round(volts * 1e6)) for g, volts in pairs)

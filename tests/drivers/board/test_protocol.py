@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwlearn_drivers.board import protocol as wire
-from hwlearn_drivers.board.record import Converter
+from hwlearn_drivers.board.record import ConverterCorrection
 from hwlearn_drivers.errors import GarbledReplyError, UnknownInstrumentError
 from hwlearn_drivers.transport.blocks import encode_codes
 
 DAC_STEP, ADC_STEP = Fraction(5, 65536), Fraction(512, 100 * 65536)
-converters = st.builds(Converter, st.integers(-30_000, 30_000), st.integers(-32_768, 32_767))
+converters = st.builds(ConverterCorrection, st.integers(-30_000, 30_000), st.integers(-32_768, 32_767))
 codes = st.integers(1, 65534)
 
 

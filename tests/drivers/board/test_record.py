@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwlearn.errors import SetupError
-from hwlearn_drivers.board.record import RECORD_BYTES, BoardRecord, Converter
+from hwlearn_drivers.board.record import RECORD_BYTES, BoardRecord, ConverterCorrection
 from hwlearn_drivers.errors import GarbledReplyError
 from hwlearn_drivers.transport.blocks import crc16
 
-converters = st.builds(Converter, st.integers(-30_000, 30_000), st.integers(-32_768, 32_767))
+converters = st.builds(ConverterCorrection, st.integers(-30_000, 30_000), st.integers(-32_768, 32_767))
 codes = st.tuples(st.integers(0, 255), st.integers(0, 255)).map(sorted)
 
 
@@ -47,8 +47,8 @@ def test_every_value_has_its_specified_address():
         500_000,
         3,
         250,
-        tuple(Converter(k, -k) for k in range(16)),
-        tuple(Converter(100 + k, -100 - k) for k in range(8)),
+        tuple(ConverterCorrection(k, -k) for k in range(16)),
+        tuple(ConverterCorrection(100 + k, -100 - k) for k in range(8)),
         (1, 2, 3, 4),
         tuple((1000 + k, 600 + k) for k in range(32)),
         1_700_000_000,
@@ -115,7 +115,7 @@ def test_incomplete_record_is_refused():
         {"nudge_uV": 5_000_001},
         {"edge_low": 9, "edge_high": 8},
         {"edge_high": 256},
-        {"dacs": (Converter(),) * 15},
+        {"dacs": (ConverterCorrection(),) * 15},
         {"edges": ((0, 600),) * 32},
         {"nudge_pS": (1, 2, 3)},
         {"generation": 256},
