@@ -1,7 +1,7 @@
-"""How many two-phase samples a second come through the real driver, a pseudo-terminal and the real firmware.
+"""Two-phase samples per second through the real driver, a pseudo-terminal and the real firmware.
 
-Run with ``python -m pytest tests/benchmarks/test_board_benchmarks.py --benchmark-enable -s``. Time inside the
-firmware's own waits is virtual: this is what driver, wire and firmware cost on this computer.
+Run with ``python -m pytest tests/benchmarks/test_board_benchmarks.py --benchmark-enable -s``. The
+firmware's waits take no real time, so this measures the driver, the link and the firmware on this computer.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from hwlearn_sim.board.parts import EDGE_LAW
 CROSSBAR = hl.Topology.crossbar(8, 4)
 LIMITS = hl.Limits(2.0, 4.0, 0.5, 1e-2, (1.05e-5, 5e-4))
 BATCH = 128
-ASKED_PER_S = 20_000
-NUDGES = {"the board finds the nudges": hl.ResistorNudge(0.5), "the host finds them": hl.ResistorNudge()}
+REQUIRED_PER_S = 20_000
+NUDGES = {"the board computes the nudges": hl.ResistorNudge(0.5), "the host computes them": hl.ResistorNudge()}
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
 
@@ -42,7 +42,7 @@ def batch(network: Network, nudge: hl.ResistorNudge, symmetric: bool) -> Callabl
 
 
 def rate(measure: Callable[[], None], batches: int) -> float:
-    """Return samples a second, the best of several runs."""
+    """Return samples per second, the best of several runs."""
     measure()
     best = 0.0
     for _ in range(4):
@@ -65,8 +65,8 @@ def test_two_phase_samples_over_a_pseudo_terminal(benchmark, nudge, symmetric):
         benchmark.pedantic(measure, rounds=20)
     sides = "symmetric" if symmetric else "one-sided"
     print(
-        f"\n{nudge}, {sides}: {over_wire:,.0f} two-phase samples/s over a pty (asked >= {ASKED_PER_S:,}); "
+        f"\n{nudge}, {sides}: {over_wire:,.0f} two-phase samples/s over a pty (required >= {REQUIRED_PER_S:,}); "
         f"the twin in process makes {in_process:,.0f}, a ratio of {over_wire / in_process:.2f}"
     )
-    if nudge == "the board finds the nudges":
-        assert over_wire >= ASKED_PER_S
+    if nudge == "the board computes the nudges":
+        assert over_wire >= REQUIRED_PER_S

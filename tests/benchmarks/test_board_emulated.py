@@ -1,8 +1,8 @@
-"""How many two-phase samples a second the product measures: its binary on an emulated ATmega2560, cycle by cycle.
+"""Two-phase samples per second of the firmware binary on a cycle-accurate emulated ATmega2560.
 
 Run with ``python -m pytest tests/benchmarks/test_board_emulated.py -s``. Eight inputs, four outputs, 20 us of
-settling for each phase, 1 Mbaud, 128 samples in a block; from the first byte of the command on the wire to the
-last byte of the answer. Cycle counts repeat exactly, on any computer.
+settling for each phase, 1 Mbaud, 128 samples in a block. The time is measured from the first byte of the command
+to the last byte of the answer. Cycle counts are the same on every computer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_
 
 HERTZ = 16_000_000
 BATCH = 128
-ASKED_PER_S = {1: 1200, 2: 950}
+REQUIRED_PER_S = {1: 1200, 2: 950}
 TIMES_FASTER = 20
 HOST_LATENCY_US = 1000
 ADC_SETTLES_US = 200
@@ -29,7 +29,7 @@ MIDSCALE = 32768
 
 
 def emulated_board() -> Any:
-    """Return a board that is switched on, on a network of dividers; skip where it cannot be built."""
+    """Return a powered board connected to a network of dividers; skip the test if it cannot be built."""
     path = Path(__file__).parents[2] / "firmware" / "emu" / "refboard_emu.py"
     spec = importlib.util.spec_from_file_location("refboard_emu", path)
     assert spec is not None
@@ -53,18 +53,18 @@ def emulated_board() -> Any:
     return board
 
 
-def ask(board: Any, message: bytes) -> bytes:
-    """Send a message and return what is answered."""
+def query(board: Any, message: bytes) -> bytes:
+    """Send a message and return the answer."""
     board.receive(message + b"\n")
     return bytes(board.transmit())
 
 
 def two_phase_cycles(board: Any, sides: int, settle_us: int = 20) -> float:
-    """Return the cycles that one sample of a batch takes."""
+    """Return the cycles per sample of a batch."""
     rng = np.random.default_rng(0)
     inputs = MIDSCALE + rng.integers(-4000, 4000, (BATCH, 8))
     targets = 32000 + rng.integers(-1000, 1000, (BATCH, 4))
-    assert ask(board, b"SEQ:SIDE %d;SETT %d;*OPC?" % (sides, settle_us)) == b"1\n"
+    assert query(board, b"SEQ:SIDE %d;SETT %d;*OPC?" % (sides, settle_us)) == b"1\n"
     began = board.cycles
     board.send(b"SEQ:TWOP? 0.1," + encode_block(encode_codes(np.hstack([inputs, targets]).ravel())) + b"\n")
     board.work()
@@ -77,10 +77,10 @@ def two_phase_cycles(board: Any, sides: int, settle_us: int = 20) -> float:
 
 
 def text_cycles(board: Any, samples: int = 4) -> tuple[float, int]:
-    """Return the cycles that a one-sided sample takes in text, and its round trips.
+    """Return the cycles of a one-sided sample with text commands, and its round trips.
 
-    One command for each action, and each is waited for: eight inputs, a reading, four nudges, switches closed,
-    another reading, switches open. After every round trip the host needs a millisecond.
+    Each action is one command with its own answer: eight inputs, a reading, four nudges, closed switches, another
+    reading, open switches. The host takes one millisecond after every round trip.
     """
     rng = np.random.default_rng(1)
     trips = 0
@@ -89,17 +89,17 @@ def text_cycles(board: Any, samples: int = 4) -> tuple[float, int]:
         actions = [b"SOUR:VOLT %d,%.6f;*OPC?" % (k, volts) for k, volts in enumerate(rng.uniform(-0.3, 0.3, 8))]
         actions.append(b"MEAS:VOLT?")
         for action in actions:
-            reading = ask(board, action)
+            reading = query(board, action)
             board.advance_us(HOST_LATENCY_US)
             assert reading
         nudges = 0.9 * np.array([float(volts) for volts in reading.split(b",")[:4]])
         rest = [b"SOUR:VOLT %d,%.6f;*OPC?" % (8 + j, volts) for j, volts in enumerate(nudges)]
         rest += [b"ROUT:CLOS 15;*OPC?", b"MEAS:VOLT?", b"ROUT:OPEN;*OPC?"]
         for action in rest:
-            assert ask(board, action)
+            assert query(board, action)
             board.advance_us(HOST_LATENCY_US)
         trips += len(actions) + len(rest)
-    assert ask(board, b"SYST:ERR:COUN?") == b"0\n"
+    assert query(board, b"SYST:ERR:COUN?") == b"0\n"
     return float(board.cycles - began) / samples, trips // samples
 
 
@@ -114,13 +114,13 @@ def test_two_phase_samples_per_second(board, figure, sides):
     rate = HERTZ / cycles
     figure(
         f"ATmega2560, {'one-sided' if sides == 1 else 'symmetric'}: {cycles:.0f} cycles a two-phase sample, "
-        f"{rate:.0f}/s (asked: {ASKED_PER_S[sides]})"
+        f"{rate:.0f}/s (required {REQUIRED_PER_S[sides]})"
     )
-    assert rate >= ASKED_PER_S[sides]
+    assert rate >= REQUIRED_PER_S[sides]
 
 
 @pytest.mark.parametrize("sides", [1, 2], ids=["one-sided", "symmetric"])
-def test_settling_is_all_that_long_settling_costs(board, figure, sides):
+def test_longer_settling_adds_only_its_own_time(board, figure, sides):
     short, long = two_phase_cycles(board, sides), two_phase_cycles(board, sides, ADC_SETTLES_US)
     kind = "one-sided" if sides == 1 else "symmetric"
     figure(f"ATmega2560, {kind}, settling {ADC_SETTLES_US} us for the ADC's filter: {HERTZ / long:.0f}/s")
@@ -129,11 +129,11 @@ def test_settling_is_all_that_long_settling_costs(board, figure, sides):
 
 def test_sequences_are_faster_than_text(board, figure):
     in_text, trips = text_cycles(board)
-    # the host's millisecond comes on top of a block too
+    # the host's millisecond is added to a block, too
     in_block = two_phase_cycles(board, 1) + HOST_LATENCY_US * HERTZ / 1e6 / BATCH
     figure(
         f"ATmega2560, {trips} text commands a sample with {HOST_LATENCY_US / 1000:g} ms each: "
         f"{HERTZ / in_text:.1f}/s; in blocks {HERTZ / in_block:.0f}/s, {in_text / in_block:.0f} times as many "
-        f"(asked: {TIMES_FASTER})"
+        f"(required {TIMES_FASTER})"
     )
     assert in_text / in_block >= TIMES_FASTER

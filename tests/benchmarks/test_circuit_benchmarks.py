@@ -1,4 +1,4 @@
-"""Time to solve and differentiate circuits of the sizes that are trained.
+"""Time to solve and differentiate circuits of typical sizes.
 
 Run with ``python -m pytest tests/benchmarks --benchmark-enable``.
 """
@@ -18,7 +18,7 @@ GRAPHS = {
 
 @pytest.fixture(params=GRAPHS.values(), ids=GRAPHS.keys())
 def circuit(request) -> tuple[hl.Topology, np.ndarray, np.ndarray, np.ndarray]:
-    """A graph, conductances, a batch of 8 inputs and 8 errors."""
+    """Return a graph, conductances, a batch of 8 inputs and 8 errors."""
     t = request.param
     rng = np.random.default_rng(0)
     g = 10 ** rng.uniform(-6, -4, t.n_edges)
@@ -26,14 +26,14 @@ def circuit(request) -> tuple[hl.Topology, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def test_solve_and_gradient_with_new_conductances(benchmark, circuit):
-    """What each training step pays: a factor, a free solve and an adjoint solve."""
+    """Cost of each training step: a factor, a free solve and an adjoint solve."""
     t, g, x, e = circuit
     gradient = benchmark(lambda: hl.Kirchhoff(t, g).gradient(x, e))
-    # doubling every conductance moves no voltage and halves the gradient
+    # doubling every conductance changes no voltage and halves the gradient
     np.testing.assert_allclose(hl.Kirchhoff(t, 2 * g).gradient(x, e), gradient / 2, rtol=0, atol=1e-9 / g.min())
 
 
-def test_solve_with_the_factor_at_hand(benchmark, circuit):
+def test_solve_with_an_existing_factor(benchmark, circuit):
     t, g, x, _ = circuit
     k = hl.Kirchhoff(t, g)
     k.solve(x)
@@ -51,7 +51,7 @@ def test_loop_form(benchmark):
 
 
 def test_re_solve_after_one_percent_of_the_edges_changed(benchmark):
-    """What a step of subset training pays: a new circuit that differs from the last in the same few edges."""
+    """Cost of a step of subset training: a new circuit that differs from the last in the same few edges."""
     t = GRAPHS["grid 100x100"]
     rng = np.random.default_rng(0)
     g, x = 10 ** rng.uniform(-6, -4, t.n_edges), rng.uniform(-0.5, 0.5, (1, t.n_inputs))
@@ -72,14 +72,14 @@ def test_re_solve_after_one_percent_of_the_edges_changed(benchmark):
 
 @pytest.mark.parametrize("element", [Sinh(0.1), Shockley()], ids=repr)
 def test_solve_and_gradient_of_a_nonlinear_network(benchmark, element):
-    """A crossbar of devices that are no resistors: Newton's method, then one adjoint solve a sample."""
+    """A crossbar of nonlinear devices: Newton's method, then one adjoint solve per sample."""
     t = GRAPHS["crossbar 14x11"]
     rng = np.random.default_rng(0)
     theta = 10 ** rng.uniform(-6, -4, t.n_edges)
     x, e = rng.uniform(-0.3, 0.3, (8, t.n_inputs)), rng.normal(size=(8, t.n_outputs))
     k = hl.Kirchhoff(t, theta, elements=element)
     gradient = benchmark(lambda: k.with_conductances(theta).gradient(x, e))
-    # a common factor moves no voltage
+    # a common factor changes no voltage
     twice = k.with_conductances(2 * theta).gradient(x, e)
     np.testing.assert_allclose(twice, gradient / 2, rtol=0, atol=1e-6 * np.abs(gradient).max())
 

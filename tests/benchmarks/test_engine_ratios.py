@@ -1,7 +1,7 @@
-"""The engine is at least as many times as fast as its peers as asked, at the same answers.
+"""Required speed ratios of the engine to its peers, with equal answers.
 
 ``python -m pytest tests/benchmarks/test_engine_ratios.py -m ""`` measures every ratio (minutes), and
-``python tests/benchmarks/measure_engine.py`` writes them into docs/performance.md.
+``python tests/benchmarks/measure_engine.py`` writes them to docs/performance.md.
 """
 
 import importlib.util
@@ -18,11 +18,11 @@ CASES = [
     for fast in ((False, True) if row.by_numba else (False,))
 ]
 TRIES = 3
-"""A machine that does something else may spoil a run; a good one shows what the engine can do."""
+"""Other programs can disturb a run, so the best of several runs counts."""
 
 
 def busy() -> bool:
-    """Tell whether more programs want to run than this test and its threads, which need all cores."""
+    """Return whether other programs need processor time besides this test, which needs all cores."""
     return hasattr(os, "getloadavg") and os.getloadavg()[0] > (os.cpu_count() or 1) + 0.5
 
 
@@ -39,8 +39,8 @@ def test_ratio(row, fast, figure):
         if missed is None:
             break
     how = "with numba" if fast else "without numba"
-    reached = f"{row.quantity} {found[row.quantity]:.3g} (asked {row.asked(fast=fast)})"
+    reached = f"{row.quantity} {found[row.quantity]:.3g} (required {row.required(fast=fast)})"
     figure(f"{row.work}, {how}, against {row.peer}: {reached}")
     if missed is not None and fast and busy():
-        pytest.skip(f"{missed}; but the machine has other work: load average {os.getloadavg()[0]:.1f}")
+        pytest.skip(f"{missed}; but the machine is busy: load average {os.getloadavg()[0]:.1f}")
     assert missed is None, missed

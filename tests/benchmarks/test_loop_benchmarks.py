@@ -1,4 +1,4 @@
-"""Samples a second through the whole loop: measure, contrast, step, program, on the twin.
+"""Samples per second of the whole training loop on the twin: measure, contrast, step, program.
 
 Run with ``python -m pytest tests/benchmarks --benchmark-enable``.
 """

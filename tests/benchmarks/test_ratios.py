@@ -1,4 +1,4 @@
-"""The harness itself: it takes turns, asks a new problem each time, and lets no wrong answer pass as fast."""
+"""The benchmark code itself: sides alternate, problems change at each call, and wrong answers are rejected."""
 
 import json
 import sys
@@ -13,30 +13,30 @@ from ratios.problems import Crossbars, Training
 from ratios.rows import ROWS, Row
 from ratios.timing import Times, difference, in_turns
 
-ROW = Row("made-up", "some work", "a peer", dict, floor=10, fast_floor=20)
+ROW = Row("made-up", "some work", "a peer", dict, minimum=10, fast_minimum=20)
 
 
-def test_both_sides_take_turns_and_neither_gets_a_problem_twice_in_a_row():
-    asked: list[tuple[str, int]] = []
-    contest = Contest(3, lambda k: asked.append(("theirs", k)), lambda k: asked.append(("ours", k)), tuple, tuple)
+def test_sides_alternate_and_problems_do_not_repeat():
+    calls: list[tuple[str, int]] = []
+    contest = Contest(3, lambda k: calls.append(("theirs", k)), lambda k: calls.append(("ours", k)), tuple, tuple)
     times = contest.times(4, (time.perf_counter, time.process_time))
     assert len(times.theirs) == len(times.ours) == 4
-    sides = [side for side, _ in asked]
+    sides = [side for side, _ in calls]
     assert sum(a != b for a, b in pairwise(sides)) == 7
     for side in ("theirs", "ours"):
-        problems = [k for who, k in asked if who == side]
+        problems = [k for who, k in calls if who == side]
         assert problems[:4] == [0, 1, 2, 0]
         assert all(a != b for a, b in pairwise(problems))
 
 
-def test_the_best_turn_is_the_time():
+def test_ratio_uses_the_best_turn():
     times = in_turns(lambda _: None, lambda _: sum(range(20_000)), 3)
     assert 0 < times.ratio < 1
     assert Times([2.0, 4.0, 3.0], [1.0, 0.5, 1.0]).ratio == 4.0
     assert Times([2.0, 4.0, 3.0], [1.0, 0.5, 1.0]).median_ratio == 3.0
 
 
-def test_an_account_of_their_own_counts_for_them_alone():
+def test_reported_time_replaces_the_clock_for_the_peer_only():
     times = in_turns(lambda _: None, lambda _: None, 2, lambda: 7.0)
     assert times.theirs == [7.0, 7.0]
     assert max(times.ours) < 7.0
@@ -56,50 +56,50 @@ def test_answers_are_compared_sample_by_sample():
     ("found", "fast", "message"),
     [
         ({"ratio": 10.0, "difference": 1e-12}, False, None),
-        ({"ratio": 9.9, "difference": 1e-12}, False, "ratio 9.9; at least 10 is asked"),
-        ({"ratio": 10.0, "difference": 1e-12}, True, "ratio 10; at least 20 is asked"),
+        ({"ratio": 9.9, "difference": 1e-12}, False, "ratio 9.9; at least 10 is required"),
+        ({"ratio": 10.0, "difference": 1e-12}, True, "ratio 10; at least 20 is required"),
         ({"ratio": 1e6, "difference": 1e-8}, True, "answers differ by 1.0e-08"),
         ({"ratio": 1e6, "difference": float("nan")}, True, "answers differ by nan"),
     ],
 )
-def test_what_is_missed_is_said(found, fast, message):
-    said = ROW.shortfall(found, fast=fast)
-    assert said is None if message is None else message in said
+def test_shortfall_states_the_missed_requirement(found, fast, message):
+    shown_text = ROW.shortfall(found, fast=fast)
+    assert shown_text is None if message is None else message in shown_text
 
 
-def test_an_exponent_has_a_ceiling():
+def test_exponent_has_an_upper_limit():
     row = next(row for row in ROWS if row.key == "growth-grid")
     assert row.shortfall({"exponent": 1.35}, fast=False) is None
     assert "at most 1.35" in row.shortfall({"exponent": 1.36}, fast=False)
 
 
-def test_what_is_asked_of_ours_alone_is_asked_too():
+def test_own_minimum_is_checked_besides_the_ratio():
     row = next(row for row in ROWS if row.key == "digits-diode")
     assert row.shortfall({"theirs": 0.95, "ours": 0.966, "points": 1.6}, fast=False) is None
     assert "at least 1.5" in row.shortfall({"theirs": 0.96, "ours": 0.966, "points": 0.6}, fast=False)
     assert "at least 0.965" in row.shortfall({"theirs": 0.90, "ours": 0.96, "points": 6.0}, fast=False)
 
 
-def test_the_exponent_of_a_power_law_is_its_power():
+def test_exponent_of_a_power_law_is_its_power():
     edges = np.array([1e3, 1e4, 1e6])
     assert growth.exponent(edges, 3e-9 * edges**1.25) == pytest.approx(1.25)
 
 
 @pytest.mark.parametrize("family", growth.FAMILIES, ids=lambda family: family.key)
-def test_sizes_are_about_what_is_asked_and_conductances_change(family):
+def test_family_has_the_requested_size_and_changes_conductances(family):
     edges, work = family.make(3000)
     assert abs(edges - 3000) < 150
     assert not np.array_equal(work(), work())
 
 
-def test_a_subset_changes_nothing_else():
+def test_subset_problem_changes_only_the_subset():
     problem = Training.of_a_subset(10, 0.05, 1, 3)
     changed = (problem.conductances != problem.conductances[0]).any(axis=0)
     assert changed.sum() == round(0.05 * problem.topology.n_edges)
     assert len({g.tobytes() for g in problem.conductances}) == 3
 
 
-def test_problems_are_always_the_same_ones():
+def test_problems_are_reproducible():
     one, other = Crossbars.of(4, 4, 2, 3), Crossbars.of(4, 4, 2, 3)
     np.testing.assert_array_equal(one.conductances, other.conductances)
     assert one.conductances.min() >= 1e-6
@@ -107,7 +107,7 @@ def test_problems_are_always_the_same_ones():
     assert one.conductances.shape == (3, 4, 4)
 
 
-def test_a_missing_peer_and_a_failure_are_told_apart(mocker):
+def test_missing_peer_and_failure_raise_different_errors(mocker):
     def ended(code, stderr):
         mocker.patch.object(alone.subprocess, "run", return_value=mocker.Mock(returncode=code, stderr=stderr))
 
@@ -119,7 +119,7 @@ def test_a_missing_peer_and_a_failure_are_told_apart(mocker):
         alone.run("crossbar-64x1", fast=False)
 
 
-def test_without_numba_means_that_it_cannot_be_imported(mocker, capsys):
+def test_option_without_numba_blocks_its_import(mocker, capsys):
     mocker.patch.dict(sys.modules)
     mocker.patch.object(sys, "argv", ["alone", "made-up", "--without-numba"])
 
@@ -133,14 +133,14 @@ def test_without_numba_means_that_it_cannot_be_imported(mocker, capsys):
     assert json.loads(capsys.readouterr().out) == {"ratio": 1.0}
 
 
-def test_the_page_shows_what_was_measured():
+def test_page_shows_the_measured_values():
     kept = json.loads(page.DATA.read_text(encoding="utf-8"))
     shown = page.PAGE.read_text(encoding="utf-8")
     assert page.rewritten(shown, kept["measured"], kept["machine"]) == shown
     assert set(kept["measured"]) == {row.key for row in ROWS}
 
 
-def test_what_is_missed_or_missing_stands_in_the_table():
+def test_table_shows_missed_and_missing_values():
     found = {"theirs": 1.0, "ours": 0.5, "ratio": 2.0, "difference": 0.0}
     table = page.table({"crossbar-64x1": {"plain": found, "fast": None}})
     assert "**2, missed**" in table

@@ -1,4 +1,4 @@
-"""What our transport costs, next to what it stands on: pyvisa-py's own query, pyserial's own block read."""
+"""Speed of our transport compared with the query of pyvisa-py and the block read of pyserial."""
 
 import os
 import statistics
@@ -55,9 +55,11 @@ while True:
 
 @pytest.fixture(scope="module")
 def instrument():
-    """A responder in a process of its own, on this process's core; its VISA socket address and its pty."""
+    """Start a responder process on the core of this process; yield its VISA socket address and its pty."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})  # across cores the scheduler adds more than either library costs
+    os.sched_setaffinity(
+        0, {min(before)}
+    )  # on two cores the scheduler would add more time than either library takes
     process = subprocess.Popen(
         [sys.executable, "-c", RESPONDER, str(len(BLOCK))], stdout=subprocess.PIPE, text=True
     )
@@ -69,14 +71,14 @@ def instrument():
     os.sched_setaffinity(0, before)
 
 
-def median_us(ask):
-    """Return the median time of a question in microseconds."""
+def median_us(query):
+    """Return the median time of a query in microseconds."""
     for _ in range(20):
-        ask()
+        query()
     times = []
     for _ in range(QUERIES):
         began = time.perf_counter()
-        ask()
+        query()
         times.append(time.perf_counter() - began)
     return 1e6 * statistics.median(times)
 
@@ -88,13 +90,13 @@ def pyvisa_resource(address):
 
 
 def compared(theirs, ours):
-    """Return the best of several rounds of each, taken in turns."""
+    """Return the best of several rounds of each side, in alternating turns."""
     rounds = [(median_us(theirs), median_us(ours)) for _ in range(ROUNDS)]
     return min(their for their, _ in rounds), min(our for _, our in rounds)
 
 
 @pytest.mark.parametrize("through", ["direct", "visa"])
-def test_a_query_over_tcp_costs_no_more_than_pyvisas(instrument, through):
+def test_query_over_tcp_is_as_fast_as_pyvisa(instrument, through):
     address, _ = instrument
     resource = pyvisa_resource(address)
     how = LinkOptions()
@@ -107,13 +109,13 @@ def test_a_query_over_tcp_costs_no_more_than_pyvisas(instrument, through):
     assert ours <= 1.15 * theirs
 
 
-def test_a_query_over_a_pty_costs_no_more_than_pyvisas(instrument):
+def test_query_over_a_pty_is_as_fast_as_pyvisa(instrument):
     _, tty = instrument
     address = f"ASRL{tty}::INSTR"
 
     def once(opened):
         taken_us = median_us(lambda: opened.query("READ?"))
-        opened.close()  # a port belongs to one at a time
+        opened.close()  # only one can have the port open
         return taken_us
 
     theirs, ours = [], []
@@ -124,7 +126,7 @@ def test_a_query_over_a_pty_costs_no_more_than_pyvisas(instrument):
     assert min(ours) <= 1.15 * min(theirs)
 
 
-def test_a_block_over_a_pty_is_read_fifty_times_faster_than_byte_by_byte(instrument):
+def test_block_over_a_pty_is_fifty_times_faster_than_reading_bytes(instrument):
     _, tty = instrument
     framed = encode_block(BLOCK) + b"\n"
     # the terminator of pyserial's loop must not occur in the data
@@ -149,13 +151,13 @@ def test_a_block_over_a_pty_is_read_fifty_times_faster_than_byte_by_byte(instrum
     assert ratio >= 50
 
 
-def test_a_tcp_query(benchmark, instrument):
+def test_tcp_query(benchmark, instrument):
     transport = Transport("tcp", lambda: open_link(instrument[0]))
     benchmark(transport.query, "READ?")
     transport.close()
 
 
-def test_a_pty_query(benchmark, instrument):
+def test_pty_query(benchmark, instrument):
     transport = Transport("pty", lambda: open_link(instrument[1]))
     benchmark(transport.query, "READ?")
     transport.close()

@@ -1,4 +1,4 @@
-"""Time that virtual instruments take, so that what a driver's benchmark shows is the driver's.
+"""Time of the virtual instruments themselves, for comparison with the benchmarks of the drivers.
 
 Run with ``python -m pytest tests/benchmarks --benchmark-enable``.
 """
@@ -19,8 +19,8 @@ CROSSBAR = Topology.crossbar(14, 11, range(10), range(3))
 READ = {"2400": b":READ?", "2450": b":READ?", "2612B": b"print(smua.measure.iv())", "B2902A": b":MEAS? (@1)"}
 
 
-def test_plane_after_one_source_has_moved(benchmark):
-    """13 terminals on a crossbar: one source moves, one channel reads."""
+def test_plane_after_one_source_changes(benchmark):
+    """A crossbar with 13 terminals: one source changes, one channel reads."""
     plane = AnalogPlane(CROSSBAR, [1e-5] * CROSSBAR.n_edges)
     channels = [plane.attach(int(node)) for node in (*CROSSBAR.inputs, *CROSSBAR.outputs)]
     for channel in channels[:10]:
@@ -38,7 +38,7 @@ def test_plane_after_one_source_has_moved(benchmark):
 
 
 @pytest.mark.parametrize("model", READ)
-def test_one_reading_without_a_wire(benchmark, model):
+def test_one_reading_without_transport(benchmark, model):
     bench = VirtualBench(CROSSBAR, [PlacedSmu("smu", model, (0,))], conductances=1e-5)
     instrument = bench.instrument("smu")
     instrument.execute({"2612B": b"smua.source.output=1", "B2902A": b":OUTP1 1"}.get(model, b":OUTP 1"))
@@ -52,8 +52,8 @@ def test_one_round_trip_over_tcp(benchmark, question):
         with socket.create_connection((host, int(port)), timeout=10) as client:
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-            def ask() -> bytes:
+            def query() -> bytes:
                 client.sendall(question + b"\n")
                 return client.recv(4096)
 
-            assert benchmark(ask).endswith(b"\n")
+            assert benchmark(query).endswith(b"\n")

@@ -1,6 +1,6 @@
-"""What the classification benches reach, each fold on other devices with other noise.
+"""Accuracy of the classification benches; each fold has other devices and other noise.
 
-Everything is as the shipped bench files say, but for the split, the seeds and the rule.
+Split, seeds and rule differ from the bench files that come with the package; everything else is the same.
 """
 
 import numpy as np
@@ -17,14 +17,14 @@ NUDGES = {
 
 
 def folds(labels: np.ndarray, number: int, seed: int) -> list[np.ndarray]:
-    """Return the held-out rows of each fold; every class is spread evenly over the folds."""
+    """Return the held-out rows of each fold, with an equal share of every class."""
     rng = np.random.default_rng(seed)
     order = np.concatenate([rng.permutation(np.flatnonzero(labels == c)) for c in np.unique(labels)])
     return [np.sort(order[k::number]) for k in range(number)]
 
 
 def held_out_accuracy(bench: hl.Bench, test: np.ndarray) -> float:
-    """Train on the other rows as the bench file says and return the measured accuracy on these."""
+    """Train on the other rows with the settings of the bench file; return the accuracy measured on ``test``."""
     train, data = bench.file.train, bench.data
     rest = np.setdiff1d(np.arange(len(data.inputs)), test)
     with bench:
@@ -36,7 +36,7 @@ def held_out_accuracy(bench: hl.Bench, test: np.ndarray) -> float:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NUDGES)
-def test_iris_cross_validated(name, figure):
+def test_iris_cross_validation_accuracy(name, figure):
     """5 folds, repeated 3 times."""
     found = []
     labels = hl.open_bench("iris").data.targets
@@ -46,18 +46,18 @@ def test_iris_cross_validated(name, figure):
             bench = hl.open_bench("iris", NUDGES[name] | {"train.seed": seed, "backend.seed": seed})
             found.append(held_out_accuracy(bench, test))
     mean, error = np.mean(found), np.std(found, ddof=1) / np.sqrt(len(found))
-    figure(f"iris, 5 folds x 3, {name}: test accuracy {mean:.4f} +- {error:.4f} (asked >= 0.95)")
+    figure(f"iris, 5 folds x 3, {name}: test accuracy {mean:.4f} +- {error:.4f} (required >= 0.95)")
     assert mean >= 0.95
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NUDGES)
-def test_digits(name, figure):
-    """Three splits, a fifth of the images held out each time."""
+def test_digits_accuracy(name, figure):
+    """Three splits, each with a fifth of the images held out."""
     found = []
     for seed in range(3):
         changes = {"train.seed": seed, "backend.seed": seed, "data.split_seed": seed}
         bench = hl.open_bench("digits", NUDGES[name] | changes)
         found.append(held_out_accuracy(bench, bench.data.test))
-    figure(f"digits, 3 splits, {name}: test accuracy {np.mean(found):.4f} (asked >= 0.94)")
+    figure(f"digits, 3 splits, {name}: test accuracy {np.mean(found):.4f} (required >= 0.94)")
     assert np.mean(found) >= 0.94

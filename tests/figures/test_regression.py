@@ -1,8 +1,8 @@
-"""The reference experiment: what feeds the update decides how far training gets.
+"""The reference experiment: the final error depends on where the update takes its voltages from.
 
 24 nodes, 55 edges, 8 samples x 3 outputs with realisable targets; real conductances off by a log-normal 20 %,
-1 mV read noise, 12 bits over +-1 V, 10-bit conductances; Adam, 400 steps. The first six seeds are the figure that
-was asked; the comparison of readouts uses more, because it is about a difference smaller than one seed's luck.
+1 mV read noise, 12 bits over +-1 V, 10-bit conductances; Adam, 400 steps. The figures use six seeds. The
+comparison of readouts uses more, because its difference is smaller than the spread between seeds.
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ RULES = {
 
 @pytest.fixture
 def final_error(reference, bench_limits, lab_flaws):
-    """Return a function that trains and returns the true rms error in volts."""
+    """Return a function that trains a network and returns the true rms error in volts."""
 
     def train(rule, seed, ideal=False):
         top, x, y = reference(seed)
@@ -39,7 +39,7 @@ def final_error(reference, bench_limits, lab_flaws):
         history = hl.Trainer(twin, rule, hl.MSE(), hl.Adam(0.08, scale="log")).fit(
             x, y, hl.Schedule(400, anneal=0.02)
         )
-        if ideal:  # what the model learned is programmed into hardware that differs from it
+        if ideal:  # program the model's result into hardware that differs from the model
             twin = KirchhoffTwin(top, bench_limits, lab_flaws, seed=seed)
             twin.program(history.conductances)
         return float(np.sqrt(((twin.true_outputs(x) - y) ** 2).mean()))
@@ -64,7 +64,7 @@ def test_reference_experiment(final_error, figure):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("nudge", ["EP", "resistor", "clamp"])
-def test_outputs_alone_are_no_worse_than_every_node(final_error, figure, nudge):
+def test_output_readout_is_as_good_as_node_readout(final_error, figure, nudge):
     outputs = next(rule for name, rule in RULES.items() if name.startswith(f"two phases, {nudge}"))
     nodes = RULES[f"{nudge}, every node read"]
     seeds = range(24)

@@ -1,4 +1,4 @@
-"""Iris on the reference board's own firmware, over a serial wire, against the same network on the twin."""
+"""Iris on the firmware of the reference board over a serial line, compared with the same network on the twin."""
 
 import re
 from importlib import resources
@@ -25,7 +25,7 @@ nudges = ["resistor"]
 
 
 def accuracies(bench, seeds) -> list[float]:
-    """Train on other devices, another split and other noise each time; return the measured test accuracies."""
+    """Return the measured test accuracy of each seed, which sets devices, split and noise."""
     found = []
     for seed in seeds:
         with hl.open_bench(bench, {"train.seed": seed, "backend.seed": seed, "data.split_seed": seed}) as one:
@@ -35,7 +35,7 @@ def accuracies(bench, seeds) -> list[float]:
 
 
 @pytest.mark.slow
-def test_learns_iris_as_the_twin_does(figure, tmp_path):
+def test_board_reaches_the_accuracy_of_the_twin(figure, tmp_path):
     shipped = (resources.files("hwlearn.lab") / "benches" / "virtual-board.toml").read_text(encoding="utf-8")
     text, replaced = re.subn(r"(?ms)^\[backend\]$.*?(?=^\[data\]$)", TWIN, shipped)
     assert replaced == 1
@@ -43,8 +43,8 @@ def test_learns_iris_as_the_twin_does(figure, tmp_path):
     twin.write_text(text, encoding="utf-8")
     on_board, on_twin = (np.mean(accuracies(bench, range(5))) for bench in ("virtual-board", twin))
     figure(
-        f"virtual-board, iris, 5 seeds: test accuracy {on_board:.4f} on the board (asked >= 0.94), "
-        f"{on_twin:.4f} on the twin (asked within 0.02)"
+        f"virtual-board, iris, 5 seeds: test accuracy {on_board:.4f} on the board (required >= 0.94), "
+        f"{on_twin:.4f} on the twin (required within 0.02)"
     )
     assert on_board >= 0.94
     assert abs(on_board - on_twin) <= 0.02

@@ -1,8 +1,8 @@
 """Write-verify on arrays of 32 x 32: 1 % tolerance, 5 % cycle-to-cycle noise, 2 % stuck devices, disturb.
 
-Devices also differ among themselves by 20 %, and readings scatter by 0.3 %. What was reached is judged by the true
-conductances, which write-verify never sees. Half-selected neighbours are counted twice: those that were found
-taken away from their target on the way, and those that are away in the end.
+Devices differ by 20 %, and readings have 0.3 % noise. Results are judged by the true conductances, which
+write-verify cannot read. Disturbed neighbours are counted twice: those found off their target during writing, and
+those off their target at the end.
 """
 
 from dataclasses import replace
@@ -37,7 +37,7 @@ def make(kind, seed, size=32, scheme="V/2", iv=None, soft=None, vteam=None, limi
 
 
 def judged(kind, seed, schedule=None, **more):
-    """Write an array; return the report and what came of it in truth."""
+    """Write an array; return the report and the results in true conductances."""
     array, faulty, targets = make(kind, seed, **more)
     report = write_verify(
         array, targets, WriteSettings(schedule=SCHEDULES[kind] if schedule is None else schedule)
@@ -60,9 +60,10 @@ def judged(kind, seed, schedule=None, **more):
 
 def line(what, r):
     return (
-        f"write-verify, {what}: {r['reached']:.2%} of healthy devices reached (asked: 99 %), "
+        f"write-verify, {what}: {r['reached']:.2%} of healthy devices reached (required 99 %), "
         f"{r['missed']} stuck missed, {r['accused']} accused, median {r['median']:g} pulses (most {r['most']}); "
-        f"disturbed on the way {r['disturbed']:.2%}, in the end {r['wrong'] / r['healthy']:.2%} (asked: < 1 %)"
+        f"disturbed during writing {r['disturbed']:.2%}, at the end {r['wrong'] / r['healthy']:.2%} "
+        "(required < 1 %)"
     )
 
 
@@ -92,8 +93,8 @@ def test_full_arrays_are_written(kind, scheme, figure):
 @pytest.mark.parametrize(
     ("kind", "more"),
     [
-        # half the voltage makes an eightieth of the step, so 62 half-selections make three quarters of one: full
-        # amplitude and short widths, because at a smaller amplitude half of it does relatively more
+        # half the voltage makes 1/80 of the step, so 62 half-selections make three quarters of one. Full amplitude
+        # and short widths are used, because half-selection has a larger relative effect at a smaller amplitude
         (
             "soft bounds",
             {
@@ -106,7 +107,7 @@ def test_full_arrays_are_written(kind, scheme, figure):
         ("VTEAM", {"vteam": VteamLaw(v_off=0.58, v_on=-0.58)}),
     ],
 )
-def test_devices_that_half_select_moves_are_counted_and_brought_back(kind, more, figure):
+def test_disturbed_devices_are_counted_and_corrected(kind, more, figure):
     r = judged(kind, 0, **more)
     figure(line(f"{kind} 32 x 32 of easily disturbed devices, V/2", r))
     assert r["disturbed"] > 0
@@ -116,10 +117,10 @@ def test_devices_that_half_select_moves_are_counted_and_brought_back(kind, more,
 
 
 @pytest.mark.slow
-def test_worn_devices_are_found_and_curved_ones_written(figure):
+def test_worn_devices_are_detected_and_nonlinear_devices_written(figure):
     r = judged("soft bounds", 5, iv=SinhIV(0.3), endurance=40, endurance_spread=0.7, counting_V=0.6)
     report, faulty = r["report"], r["faulty"]
-    # one that wore out with its last pulse, at its target, has nothing more to show
+    # a device that wore out with its last pulse, at its target, cannot be detected
     away = faulty.worn & ~report.reached
     figure(
         line("soft bounds with sinh I-V, worn out after 40 pulses", r)

@@ -1,4 +1,4 @@
-"""Costs: the error is the derivative of the cost, and bad targets are refused by name."""
+"""Costs: the error is the derivative of the cost, and invalid targets are rejected by name."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_error_is_the_derivative_of_the_cost(cost, targets):
     np.testing.assert_allclose(cost.error(OUT, targets), numeric, rtol=1e-6, atol=1e-6)
 
 
-def test_cross_entropy_survives_volts_far_beyond_its_temperature():
+def test_cross_entropy_is_finite_for_voltages_far_above_its_temperature():
     cost = hl.CrossEntropy(1e-3)
     far = np.array([[5.0, -5.0]])
     assert cost.values(far, np.array([0])) == pytest.approx(0.0)
@@ -40,7 +40,7 @@ def test_hinge_is_zero_inside_the_margin():
     np.testing.assert_array_equal(cost.error(np.array([[0.05, 0.03]]), np.array([0])), [[0, 0]])
 
 
-def test_labels_may_come_one_hot():
+def test_one_hot_labels_are_accepted():
     cost = hl.CrossEntropy()
     np.testing.assert_array_equal(cost.checked_targets(np.eye(4)[LABELS], 7, 4), LABELS)
 
@@ -57,19 +57,19 @@ def test_labels_may_come_one_hot():
         np.full((7, 4), 0.25),
     ],
 )
-def test_labels_that_do_not_fit(targets):
+def test_invalid_labels_are_rejected(targets):
     with pytest.raises(DataError):
         hl.CrossEntropy().checked_targets(targets, 7, 4)
 
 
 @pytest.mark.parametrize("targets", [np.zeros((7, 3)), np.zeros(7), np.full((7, 4), np.nan)])
-def test_target_volts_that_do_not_fit(targets):
+def test_invalid_target_voltages_are_rejected(targets):
     with pytest.raises(DataError, match="targets"):
         hl.MSE().checked_targets(targets, 7, 4)
 
 
 @pytest.mark.parametrize("cost", [hl.CrossEntropy, hl.Hinge])
 @pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
-def test_parameters_that_make_no_sense(cost, value):
+def test_invalid_cost_parameters_are_rejected(cost, value):
     with pytest.raises(DataError, match="must be positive"):
         cost(value)

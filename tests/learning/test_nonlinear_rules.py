@@ -23,7 +23,7 @@ def relative(a, b):
 
 @pytest.fixture(params=MIXES)
 def nonlinear(request, small, wide_limits):
-    """A network of nonlinear elements, its model, samples, and the exact gradient of the mean-square cost."""
+    """Return a twin with nonlinear elements, its model, samples, errors and the exact gradient of the MSE."""
     top, g, x, y = small
     model = hl.Kirchhoff(top.with_elements(MIXES[request.param](top.n_edges)), g)
     twin = KirchhoffTwin(model.topology, wide_limits, node_readout=True)
@@ -32,14 +32,14 @@ def nonlinear(request, small, wide_limits):
     return twin, model, x, y, error, model.gradient(x, error)
 
 
-def test_an_ideal_twin_is_its_model(nonlinear):
+def test_ideal_twin_equals_its_model(nonlinear):
     twin, model, x, _, _, _ = nonlinear
     V = model.solve(x)
     readout = twin.measure(x)
     np.testing.assert_array_equal(readout.nodes, V)
     np.testing.assert_allclose(readout.source_currents, model.source_currents(V))
     outputs = model.topology.outputs
-    # behind a resistor the DAC, the node and the current between them fit together
+    # with a resistor drive, DAC voltage, node voltage and current obey Ohm's law
     drive = hl.OutputDrive.resistor(V[:, outputs] + 0.05, KAPPA)
     pulled = twin.measure(x, drive)
     np.testing.assert_allclose(pulled.output_currents, KAPPA * (drive.values - pulled.voltages), rtol=1e-9)
@@ -57,7 +57,7 @@ def test_an_ideal_twin_is_its_model(nonlinear):
     ],
     ids=["current", "clamp", "impedance clamp", "resistor"],
 )
-def test_small_nudges_find_what_their_formula_says(nonlinear, nudge, readout):
+def test_small_nudges_give_the_gradient_of_their_formula(nonlinear, nudge, readout):
     twin, model, x, y, e, _ = nonlinear
     Z = model.output_impedance(x)
     if nudge.kind == "resistor":
@@ -71,8 +71,8 @@ def test_small_nudges_find_what_their_formula_says(nonlinear, nudge, readout):
 
 
 @pytest.mark.parametrize("nudge", [hl.CurrentNudge(), hl.ClampNudge(metric="impedance")], ids=["current", "clamp"])
-def test_automatic_nudges_stay_small(nonlinear, nudge):
-    """The limits allow volts; a quarter of V0 or nVt keeps the bias at the percent."""
+def test_automatic_nudges_stay_within_the_voltage_scale(nonlinear, nudge):
+    """The limits allow volts, but a quarter of V0 or nVt keeps the bias near one percent."""
     twin, model, x, y, _, exact = nonlinear
     phases = twin.two_phase(x, hl.MSE().signal(y), nudge.bound(model.output_impedance(x), model.scale_V))
     moved = np.abs(phases.plus.voltages - phases.free.voltages).max()
@@ -82,7 +82,7 @@ def test_automatic_nudges_stay_small(nonlinear, nudge):
     assert relative(found.values, exact) < 0.02
 
 
-def test_automatic_nudges_of_resistors_are_as_large_as_ever(small, ideal_twin):
+def test_automatic_nudges_of_ohmic_networks_are_not_reduced(small, ideal_twin):
     top, g, x, y = small
     model = hl.Kirchhoff(top, g)
     nudge = hl.ClampNudge()
@@ -91,7 +91,7 @@ def test_automatic_nudges_of_resistors_are_as_large_as_ever(small, ideal_twin):
     np.testing.assert_array_equal(a.strength, b.strength)
 
 
-def test_analytic_is_exact(nonlinear):
+def test_analytic_rule_gives_the_exact_gradient(nonlinear):
     twin, model, x, y, _, exact = nonlinear
     assert relative(hl.Analytic().gradient(hl.GradientRequest(twin, model, x, y, hl.MSE())).values, exact) < 1e-8
 
@@ -112,7 +112,7 @@ def test_spsa_points_downhill(nonlinear):
     assert found @ exact / np.linalg.norm(found) / np.linalg.norm(exact) > 0.8
 
 
-def test_samples_without_an_error_are_skipped_and_the_others_keep_their_impedance(nonlinear):
+def test_samples_without_error_are_skipped_and_impedances_stay_aligned(nonlinear):
     twin, model, x, y, e, _ = nonlinear
     reached = y.copy()
     reached[[0, 2]] = model.solve(x)[[0, 2]][:, model.topology.outputs]
@@ -123,7 +123,7 @@ def test_samples_without_an_error_are_skipped_and_the_others_keep_their_impedanc
     assert relative(found.values, model.gradient(x[kept], e[kept]) * len(kept) / len(x)) < 1e-4
 
 
-def test_sensitivities_are_how_far_outputs_move(nonlinear):
+def test_sensitivities_equal_the_change_of_the_outputs(nonlinear):
     _, model, x, _, _, _ = nonlinear
     moved = sensitivities(model, x)
     for edge in (0, 7):
@@ -133,8 +133,8 @@ def test_sensitivities_are_how_far_outputs_move(nonlinear):
         assert moved[edge] == pytest.approx(np.sqrt((rise**2).sum(axis=1).mean()), rel=1e-3)
 
 
-def test_diodes_between_layers_learn_what_resistors_cannot():
-    """Exclusive or: no network of resistors can do it, since its outputs are linear in its inputs."""
+def test_diodes_between_layers_learn_exclusive_or():
+    """A network of resistors cannot compute exclusive or, since its outputs are linear in its inputs."""
     inputs = np.array([[a, b, -a, -b, 1.0, -1.0] for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
     labels = np.array([0, 1, 1, 0])
     limits = hl.Limits(voltage=2.0, drop=4.0, nudge=0.3, current=1.0, conductance=(1e-6, 1e-4))

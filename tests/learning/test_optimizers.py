@@ -1,4 +1,4 @@
-"""Optimizers: steps, projection, the unquantised shadow, state."""
+"""Optimizers: steps, limits, unquantised shadow and state."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ MAKERS = [
 
 @pytest.mark.parametrize("make", MAKERS, ids=["sgd", "momentum", "adam", "sign"])
 @pytest.mark.parametrize("scale", ["linear", "log"])
-def test_each_descends_and_stays_in_range(make, scale):
+def test_optimizer_descends_and_stays_in_range(make, scale):
     optimizer = make(scale)
     optimizer.start(np.array([1e-6, 3e-5, 1e-4]), LIMITS)
     gradient = np.array([1e6, 1e6, -1e6])
@@ -47,7 +47,7 @@ def test_state_restores_exactly(make):
         np.testing.assert_array_equal(one.step(gradient, ALL), two.step(gradient, ALL))
 
 
-def test_a_state_is_a_copy():
+def test_state_is_a_copy():
     optimizer = hl.Adam()
     optimizer.start(np.full(3, 2e-5), LIMITS)
     state = optimizer.state()
@@ -55,7 +55,7 @@ def test_a_state_is_a_copy():
     assert (state["u"] == (2e-5 - 1e-6) / (1e-4 - 1e-6)).all()
 
 
-def test_edges_that_are_not_trainable_stay_even_with_momentum():
+def test_fixed_edges_do_not_change_even_with_momentum():
     optimizer = hl.Momentum(1e-2)
     optimizer.start(np.full(3, 2e-5), LIMITS)
     optimizer.step(np.full(3, 1e3), ALL)
@@ -66,7 +66,7 @@ def test_edges_that_are_not_trainable_stay_even_with_momentum():
     assert optimizer.shadow[0] < held
 
 
-def test_adam_does_not_care_about_units():
+def test_adam_is_independent_of_the_gradient_unit():
     rng = np.random.default_rng(1)
     gradients = rng.normal(0, 1, (20, 3))
     found = []
@@ -80,14 +80,14 @@ def test_adam_does_not_care_about_units():
     np.testing.assert_allclose(found[2], found[1], rtol=1e-9)
 
 
-def test_adam_stands_still_without_a_gradient():
+def test_adam_does_not_move_without_a_gradient():
     optimizer = hl.Adam(0.1)
     optimizer.start(np.full(3, 5e-5), LIMITS)
     np.testing.assert_array_equal(optimizer.step(np.zeros(3), ALL), optimizer.shadow)
     assert optimizer.shadow == pytest.approx(5e-5)
 
 
-def test_sgd_is_the_textbook_step():
+def test_sgd_takes_the_textbook_step():
     optimizer = hl.SGD(0.1)
     optimizer.start(np.full(3, 5e-5), LIMITS)
     span = LIMITS[1] - LIMITS[0]
@@ -96,22 +96,22 @@ def test_sgd_is_the_textbook_step():
     np.testing.assert_allclose(optimizer.step(gradient, ALL), expected, rtol=1e-12)
 
 
-def test_small_steps_add_up_though_the_hardware_steps_are_coarse(small, wide_limits):
+def test_small_steps_accumulate_with_coarse_hardware_steps(small, wide_limits):
     twin = KirchhoffTwin(small[0], wide_limits, Imperfections(conductance_bits=3))
     optimizer = hl.Sign(0.01)
     optimizer.start(np.full(30, 5e-5), LIMITS)
     reached = [twin.program(optimizer.step(np.ones(30), np.ones(30, dtype=bool))).reached[0] for _ in range(20)]
-    assert len(set(reached)) > 1  # a fifth of the range passed, in steps of a hundredth
+    assert len(set(reached)) > 1  # a fifth of the range, in steps of a hundredth
     assert len(set(reached)) <= 3
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, np.nan])
-def test_rates_that_make_no_sense(rate):
+def test_invalid_rates_are_rejected(rate):
     with pytest.raises(SetupError, match="rate"):
         hl.Adam(rate)
 
 
-def test_other_refusals():
+def test_invalid_optimizer_arguments_are_rejected():
     with pytest.raises(SetupError, match="momentum"):
         hl.Momentum(0.1, 1.0)
     with pytest.raises(SetupError, match="beta2"):

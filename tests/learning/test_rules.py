@@ -18,7 +18,7 @@ def cosine(a, b):
 
 @pytest.fixture
 def exact(small):
-    """The model, and the exact gradient of the mean-square cost."""
+    """Return the model and the exact gradient of the mean-square cost."""
     top, g, x, y = small
     model = hl.Kirchhoff(top, g)
     return model, model.gradient(x, model.solve(x)[:, top.outputs] - y)
@@ -26,7 +26,7 @@ def exact(small):
 
 @pytest.fixture
 def unlimited(small):
-    """The small network on a bench where even the strongest nudge is allowed."""
+    """Return a twin of the small network whose limits allow even the strongest nudge."""
     limits = hl.Limits(voltage=1e5, drop=1e6, nudge=1e5, current=1e3, conductance=(1e-6, 1e-4))
     twin = KirchhoffTwin(small[0], limits)
     twin.program(small[1])
@@ -40,11 +40,11 @@ def test_symmetric_ep_is_exact_at_every_strength(small, exact, unlimited, figure
     for beta in np.logspace(-8, -2, 25):
         found = hl.EquilibriumPropagation(beta).gradient(hl.GradientRequest(unlimited, model, x, y, hl.MSE()))
         errors.append(relative(found.values, gradient))
-    figure(f"symmetric EP against the exact gradient, 1e-8 to 1e-2 S: at most {max(errors):.1e} (asked 1e-8)")
+    figure(f"symmetric EP against the exact gradient, 1e-8 to 1e-2 S: at most {max(errors):.1e} (required 1e-8)")
     assert max(errors) <= 1e-8
 
 
-def test_one_sided_ep_has_a_bias_that_grows_linearly(small, exact, unlimited, figure):
+def test_bias_of_one_sided_ep_grows_linearly(small, exact, unlimited, figure):
     _, _, x, y = small
     model, gradient = exact
     betas = np.logspace(-8, -5, 7)
@@ -58,12 +58,12 @@ def test_one_sided_ep_has_a_bias_that_grows_linearly(small, exact, unlimited, fi
         for b in betas
     ]
     slope = np.polyfit(np.log(betas), np.log(bias), 1)[0]
-    figure(f"one-sided EP bias grows with slope {slope:.4f} (asked 1 +- 0.05)")
+    figure(f"one-sided EP bias grows with slope {slope:.4f} (required 1 +- 0.05)")
     assert slope == pytest.approx(1.0, abs=0.05)
     assert bias[0] < 1e-3 < bias[-1]
 
 
-def test_every_nudge_points_as_its_formula_says(small, exact, ideal_twin):
+def test_each_nudge_gives_the_gradient_of_its_formula(small, exact, ideal_twin):
     top, _, x, y = small
     model, gradient = exact
     Z = model.output_impedance()
@@ -82,7 +82,7 @@ def test_every_nudge_points_as_its_formula_says(small, exact, ideal_twin):
         assert relative(found.values, expected) < 1e-9
 
 
-def test_spellings():
+def test_ep_and_cl_are_gep_with_their_nudges():
     ep, cl = hl.EquilibriumPropagation(1e-6, symmetric=False), hl.CoupledLearning(0.1, readout="nodes")
     assert isinstance(ep, hl.GEP)
     assert isinstance(ep.nudge, hl.CurrentNudge)
@@ -118,14 +118,14 @@ def test_gep_rejects_other_nudges_at_once(nudge, message):
 
 
 def test_contrast_conserves_the_scale_sum(small, exact, ideal_twin):
-    """Sum over edges of g_k G_k vanishes for the symmetric contrast with voltage-driven inputs."""
+    """The sum over edges of g_k G_k is zero for the symmetric contrast with voltage-driven inputs."""
     _, g, x, y = small
     for nudge in (hl.CurrentNudge(), hl.ClampNudge()):
         values = hl.GEP(nudge).gradient(hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE())).values
         assert abs(g @ values) <= 1e-12 * np.abs(g * values).sum()
 
 
-def test_node_readout_equals_output_readout_when_the_model_is_right(small, exact, wide_limits):
+def test_node_readout_equals_output_readout_with_an_exact_model(small, exact, wide_limits):
     top, g, x, y = small
     twin = KirchhoffTwin(top, wide_limits, node_readout=True)
     twin.program(g)
@@ -135,7 +135,7 @@ def test_node_readout_equals_output_readout_when_the_model_is_right(small, exact
         assert relative(outputs, nodes) < 1e-9
 
 
-def test_computed_nudges_equal_measured_ones_when_the_model_is_right(small, exact, ideal_twin):
+def test_computed_nudges_equal_measured_nudges_with_an_exact_model(small, exact, ideal_twin):
     _, _, x, y = small
     for nudge in (hl.CurrentNudge(), hl.ClampNudge(), hl.ResistorNudge(kappa=1e-4)):
         measured = hl.GEP(nudge).gradient(hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE())).values
@@ -149,14 +149,14 @@ def test_computed_nudges_equal_measured_ones_when_the_model_is_right(small, exac
         assert relative(computed, measured) < 1e-9
 
 
-def test_analytic_is_the_exact_gradient_when_the_model_is_right(small, exact, ideal_twin):
+def test_analytic_rule_is_exact_with_an_exact_model(small, exact, ideal_twin):
     _, _, x, y = small
     found = hl.Analytic().gradient(hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE()))
     assert relative(found.values, exact[1]) < 1e-10
 
 
 @pytest.mark.parametrize("cost", [hl.CrossEntropy(0.05), hl.Hinge(0.1)])
-def test_classification_costs_reach_the_edges_too(small, exact, ideal_twin, cost):
+def test_classification_costs_give_the_exact_gradient(small, exact, ideal_twin, cost):
     top, _, x, _ = small
     labels = np.arange(len(x)) % 3
     model = exact[0]
@@ -165,15 +165,15 @@ def test_classification_costs_reach_the_edges_too(small, exact, ideal_twin, cost
     assert relative(found.values, expected) < 1e-8
 
 
-def test_spsa_finds_the_direction_on_average(small, exact, ideal_twin):
+def test_spsa_approximates_the_gradient_and_restores_conductances(small, exact, ideal_twin):
     _, g, x, y = small
     rule = hl.SPSA(perturbation=0.002, repeats=400, seed=1)
     found = rule.gradient(hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE()))
     assert cosine(found.values, exact[1]) > 0.9
-    np.testing.assert_array_equal(ideal_twin.true_conductances, g)  # put back
+    np.testing.assert_array_equal(ideal_twin.true_conductances, g)  # restored
 
 
-def test_spsa_leaves_fixed_edges_alone_and_stays_in_range(small, exact, ideal_twin, mocker):
+def test_spsa_changes_only_trainable_edges_within_the_range(small, exact, ideal_twin, mocker):
     _, g, x, y = small
     model = exact[0].with_conductances(np.clip(g, 1e-6, 1e-4))
     trainable = np.zeros(30, dtype=bool)
@@ -186,8 +186,8 @@ def test_spsa_leaves_fixed_edges_alone_and_stays_in_range(small, exact, ideal_tw
         assert ((call.args[0] >= 1e-6) & (call.args[0] <= 1e-4)).all()
 
 
-def test_a_known_current_helps_where_the_nudge_drowns_in_noise(reference, wide_limits):
-    """With a nudge below the read noise the voltages say nothing; the current that made it still does."""
+def test_measured_current_helps_with_nudges_below_the_read_noise(reference, wide_limits):
+    """A nudge below the read noise is not visible in the voltages, but its current is known."""
     top, x, y = reference(1)
     g = np.full(top.n_edges, 3e-5)
     model = hl.Kirchhoff(top, g)
@@ -206,15 +206,15 @@ def test_a_known_current_helps_where_the_nudge_drowns_in_noise(reference, wide_l
         )
 
     assert mean_cosine(0.2) > 0.95
-    assert mean_cosine(1e9) < 0.5  # as if the current were not known
+    assert mean_cosine(1e9) < 0.5  # the current is ignored
 
 
-def test_saturated_samples_are_left_out_and_counted(small, exact, wide_limits):
+def test_saturated_samples_are_excluded_and_counted(small, exact, wide_limits):
     top, g, x, y = small
     free = hl.Kirchhoff(top, g).solve(x)[:, top.outputs]
     low, high = free - 0.1 * (free - y), free + 0.1 * (free - y)
     largest = np.abs(np.stack([free, low, high])).max(axis=(0, 2))
-    adc_range = float(np.median(largest))  # half of the samples go beyond it in some phase
+    adc_range = float(np.median(largest))  # half of the samples exceed it in some phase
     inside = largest < adc_range
     assert 0 < inside.sum() < len(x)
     twin = KirchhoffTwin(top, wide_limits, Imperfections(adc_range_V=adc_range))
@@ -225,7 +225,7 @@ def test_saturated_samples_are_left_out_and_counted(small, exact, wide_limits):
     np.testing.assert_allclose(result.values * len(x), alone.values * inside.sum())
 
 
-def test_what_a_rule_cannot_do_is_said(small, exact, ideal_twin):
+def test_unsupported_rule_options_are_rejected(small, exact, ideal_twin):
     _, _, x, y = small
     with pytest.raises(NetworkError, match="reads only its outputs"):
         hl.GEP(readout="nodes").gradient(hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE()))
@@ -236,7 +236,7 @@ def test_what_a_rule_cannot_do_is_said(small, exact, ideal_twin):
         hl.SPSA(perturbation=0)
 
 
-def test_everything_that_was_read_is_handed_on_for_the_record(small, exact, ideal_twin):
+def test_gradient_contains_all_readings(small, exact, ideal_twin):
     _, _, x, y = small
     readings = hl.GEP().gradient(hl.GradientRequest(ideal_twin, exact[0], x, y, hl.MSE())).readings
     assert {"free_voltages", "plus_voltages", "minus_voltages", "error", "strength"} <= set(readings)

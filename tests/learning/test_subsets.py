@@ -1,4 +1,4 @@
-"""Subsets of edges that learn."""
+"""Subsets of trainable edges."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def model(small):
     return hl.Kirchhoff(small[0], small[1])
 
 
-def test_random_edges_follow_the_seed(small, model):
+def test_random_edges_depend_on_the_seed(small, model):
     x = small[2]
     mask = hl.RandomEdges(0.3, seed=4).mask(model, x)
     assert mask.sum() == 9
@@ -21,7 +21,7 @@ def test_random_edges_follow_the_seed(small, model):
     assert hl.RandomEdges(1e-6).mask(model, x).sum() == 1
 
 
-def test_sensitivity_is_how_far_the_outputs_move(small, model):
+def test_sensitivity_equals_the_change_of_the_outputs(small, model):
     top, g, x, _ = small
     base = model.solve(x)[:, top.outputs]
     step = 1e-6
@@ -36,7 +36,7 @@ def test_sensitivity_is_how_far_the_outputs_move(small, model):
     assert set(np.flatnonzero(chosen)) == set(np.argsort(moved)[-6:])
 
 
-def test_listed_edges(small, model):
+def test_listed_edges_are_chosen_and_checked(small, model):
     assert np.flatnonzero(hl.ListedEdges([5, 2]).mask(model, small[2])).tolist() == [2, 5]
     with pytest.raises(SetupError, match="edge 30"):
         hl.ListedEdges([30]).mask(model, small[2])
@@ -46,6 +46,6 @@ def test_listed_edges(small, model):
 
 @pytest.mark.parametrize("fraction", [0.0, 1.1, -0.5])
 @pytest.mark.parametrize("kind", [hl.RandomEdges, hl.MostSensitive])
-def test_fractions_that_make_no_sense(kind, fraction):
+def test_invalid_fractions_are_rejected(kind, fraction):
     with pytest.raises(SetupError, match="fraction"):
         kind(fraction)

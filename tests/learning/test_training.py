@@ -1,4 +1,4 @@
-"""The trainer: learning, stopping, resuming, best-so-far, and what it may know."""
+"""The trainer: training, stopping, resuming, keeping the best epoch, and rejected arguments."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from hwlearn_sim import Imperfections, KirchhoffTwin
 
 
 class Recorder(hl.Callback):
-    """Remembers every call."""
+    """Callback that records every call."""
 
     def __init__(self):
         self.calls, self.steps, self.epochs, self.history = [], [], [], None
@@ -39,7 +39,7 @@ class Recorder(hl.Callback):
 
 @pytest.fixture
 def trainer(reference, bench_limits):
-    """Return a function that makes a trainer of the reference experiment on an ideal twin."""
+    """Return a function that returns a trainer of the reference experiment on an ideal twin."""
     top, _, _ = reference(0)
 
     def make(imperfections=None, rule=None, **options):
@@ -49,7 +49,7 @@ def trainer(reference, bench_limits):
     return make
 
 
-def test_it_learns(reference, trainer):
+def test_training_reduces_the_error(reference, trainer):
     _, x, y = reference(0)
     t = trainer()
     before = t.evaluate(x, y)
@@ -61,7 +61,7 @@ def test_it_learns(reference, trainer):
     np.testing.assert_allclose(history.conductances, t.model.conductances)
 
 
-def test_order_of_calls(reference, trainer):
+def test_callbacks_are_called_in_order(reference, trainer):
     _, x, y = reference(0)
     recorder = Recorder()
     trainer().fit(x, y, hl.Schedule(2, batch_size=4), callbacks=[recorder])
@@ -73,7 +73,7 @@ def test_order_of_calls(reference, trainer):
     assert [e.measurements for e in recorder.epochs] == [24, 24]
 
 
-def test_a_resumed_training_ends_where_an_uninterrupted_one_does(reference, trainer):
+def test_resumed_training_equals_uninterrupted_training(reference, trainer):
     _, x, y = reference(0)
     whole, part = Recorder(), Recorder()
 
@@ -97,7 +97,7 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(reference, trai
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send SIGINT to one process")
-def test_ctrl_c_ends_after_the_current_measurement(reference, trainer):
+def test_ctrl_c_stops_after_the_current_measurement(reference, trainer):
     _, x, y = reference(0)
     t = trainer()
     before = signal.getsignal(signal.SIGINT)
@@ -113,7 +113,7 @@ def test_ctrl_c_ends_after_the_current_measurement(reference, trainer):
     assert history.stopped == "interrupted"
     assert press.calls[-1] == "end"
     assert len(press.steps) == 5
-    assert t.network.measurements == 5 * 24 + 8  # one more free phase, then it stopped
+    assert t.network.measurements == 5 * 24 + 8  # one more free phase before the stop
     np.testing.assert_array_equal(history.conductances, press.steps[-1].requested)
     assert signal.getsignal(signal.SIGINT) is before
     assert t.network.on_measured is None
@@ -121,7 +121,7 @@ def test_ctrl_c_ends_after_the_current_measurement(reference, trainer):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send SIGINT to one process")
-def test_a_second_ctrl_c_acts_at_once(reference, trainer):
+def test_second_ctrl_c_stops_immediately(reference, trainer):
     _, x, y = reference(0)
 
     class Twice(hl.Callback):
@@ -142,7 +142,7 @@ def test_training_works_outside_the_main_thread(reference, trainer):
     assert done == ["finished"]
 
 
-def test_early_stop_and_best(reference, trainer):
+def test_patience_stops_and_best_epoch_is_kept(reference, trainer):
     _, x, y = reference(0)
     t = trainer(Imperfections(read_noise_V=5e-3))
     recorder = Recorder()
@@ -154,7 +154,7 @@ def test_early_stop_and_best(reference, trainer):
     np.testing.assert_array_equal(t.model.conductances, history.conductances)
 
 
-def test_only_the_subset_moves(reference, trainer):
+def test_only_edges_of_the_subset_change(reference, trainer):
     _, x, y = reference(0)
     t = trainer(subset=[3, 8, 21])
     start = t.model.conductances
@@ -163,7 +163,7 @@ def test_only_the_subset_moves(reference, trainer):
     assert np.flatnonzero(moved).tolist() == [3, 8, 21]
 
 
-def test_a_subset_learns_nearly_as_well(reference, trainer):
+def test_training_a_subset_reduces_the_error(reference, trainer):
     _, x, y = reference(0)
     some = trainer(subset=hl.MostSensitive(0.6))
     start = some.evaluate(x, y).rms_error_V
@@ -171,7 +171,7 @@ def test_a_subset_learns_nearly_as_well(reference, trainer):
     assert some.evaluate(x, y).rms_error_V < 0.1 * start
 
 
-def test_failed_edges_are_taken_out(reference, trainer):
+def test_failed_edges_are_excluded_from_updates(reference, trainer):
     _, x, y = reference(0)
     t = trainer(Imperfections(stuck={4: 2e-5, 17: 0.0}))
     recorder = Recorder()
@@ -183,14 +183,14 @@ def test_failed_edges_are_taken_out(reference, trainer):
 
 
 class Blindfold(KirchhoffTwin):
-    """A twin that forbids everyone to look at the truth."""
+    """Twin that raises an error when its true values are read."""
 
     @property
     def true_conductances(self):
-        raise AssertionError("a rule looked at the hidden truth")
+        raise AssertionError("a rule read a true value")
 
     def true_outputs(self, inputs):
-        raise AssertionError("a rule looked at the hidden truth")
+        raise AssertionError("a rule read a true value")
 
 
 @pytest.mark.parametrize(
@@ -207,16 +207,16 @@ class Blindfold(KirchhoffTwin):
     ],
     ids=lambda rule: type(rule).__name__,
 )
-def test_no_rule_sees_the_truth(reference, bench_limits, lab_flaws, rule):
+def test_rules_do_not_use_true_values(reference, bench_limits, lab_flaws, rule):
     top, x, y = reference(0)
     twin = Blindfold(top, bench_limits, lab_flaws, node_readout=True)
     t = hl.Trainer(twin, rule, hl.MSE(), hl.Adam(0.05, scale="log"))
     t.fit(x, y, 3)
-    # and the model it works with is the programmed one, not the true one
+    # the model has the programmed conductances, not the true ones
     assert np.abs(t.model.conductances / twin._truth.conductances - 1).max() > 0.1
 
 
-def test_bad_data_is_refused_before_anything_is_applied(reference, trainer, mocker):
+def test_invalid_data_is_rejected_before_output_changes(reference, trainer, mocker):
     _, x, y = reference(0)
     t = trainer()
     measured, programmed = mocker.spy(t.network, "_measure"), mocker.spy(t.network, "_program")
@@ -236,13 +236,13 @@ def test_bad_data_is_refused_before_anything_is_applied(reference, trainer, mock
     assert measured.call_count == programmed.call_count == 0
 
 
-def test_same_seeds_same_course(reference, trainer, lab_flaws):
+def test_training_is_reproducible_with_the_same_seeds(reference, trainer, lab_flaws):
     _, x, y = reference(0)
     runs = [trainer(lab_flaws).fit(x, y, hl.Schedule(10, batch_size=3)).conductances for _ in range(2)]
     np.testing.assert_array_equal(*runs)
 
 
-def test_classification(bench_limits, lab_flaws):
+def test_classification_reaches_high_accuracy(bench_limits, lab_flaws):
     rng = np.random.default_rng(0)
     labels = np.arange(60) % 2
     feature = np.where(labels == 0, -0.2, 0.2) + 0.05 * rng.standard_normal(60)

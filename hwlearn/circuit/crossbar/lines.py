@@ -4,8 +4,8 @@ A line of ``L`` nodes whose segments have resistance R obeys, in volts,
 
     (T + R diag(g)) x = e_first v_first + e_last v_last + R i
 
-with T the second difference. Its Cholesky pivots are ``1 + s`` with the accumulated leak ``s`` positive. Neither the
-factorisation nor the sweeps subtract, so for any range of conductances every entry of the inverse has a
+with T the second difference. Its Cholesky pivots are ``1 + s`` with the accumulated leak ``s`` positive. Neither
+the factorisation nor the sweeps subtract, so for any range of conductances every entry of the inverse has a
 relative error of at most L roundings (Alfa, Xue & Ye, Math. Comp. 71, 217, 2002).
 """
 

@@ -1,1 +1,1 @@
-"""The engine next to its peers: the same problem, the same answer, and the ratio of their times in one run."""
+"""Compare the engine with its peers: the same problem, the same answer, and the ratio of their times."""

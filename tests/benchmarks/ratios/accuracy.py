@@ -1,4 +1,4 @@
-"""Held-out accuracy of a bench that ships, over splits, devices and noise of several seeds."""
+"""Held-out accuracy of a bench of the package, for splits, devices and noise of several seeds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SEEDS = range(3)
 
 
 def held_out(name: str) -> list[float]:
-    """Train the bench as its file says on all but the held-out rows; return the accuracy of each seed."""
+    """Train the bench with its own settings on all but the held-out rows; return the accuracy of each seed."""
     found = []
     for seed in SEEDS:
         changes = {"train.seed": seed, "backend.seed": seed, "data.split_seed": seed}

@@ -1,7 +1,6 @@
-"""Measure one thing in a process of its own: ``python -m ratios.alone ROW`` prints it as a line of JSON.
+"""Measure one row in a separate process: ``python -m ratios.alone ROW`` prints the result as a line of JSON.
 
-One process a measurement keeps what peers do to logging, warnings and memory out of the others', and can be told
-to do without numba.
+A separate process isolates what peers change in logging, warnings and memory, and it can block numba.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ MISSING_PEER = 3  # exit code
 
 
 def run(row: str, *, fast: bool) -> dict[str, object]:
-    """Return what a row measures in a new process; ``fast`` allows numba."""
-    # ours and theirs: one thread for linear algebra, so that only numba's own threads make a difference
+    """Return the result of a row, measured in a new process; ``fast`` permits numba."""
+    # both sides use one thread for linear algebra, so that only numba uses more
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     if fast:
         del environment["OMP_NUM_THREADS"]
@@ -35,18 +34,18 @@ def run(row: str, *, fast: bool) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure the row that the command line names."""
+    """Measure the row that is given on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("row")
     parser.add_argument("--without-numba", action="store_true")
-    asked = parser.parse_args()
-    if asked.without_numba:
-        sys.modules["numba"] = None  # type: ignore[assignment]  # from now on importing it fails
+    options = parser.parse_args()
+    if options.without_numba:
+        sys.modules["numba"] = None  # type: ignore[assignment]  # makes its import fail
     from ratios.peers import MissingPeer
     from ratios.rows import measure
 
     try:
-        print(json.dumps(measure(asked.row)))
+        print(json.dumps(measure(options.row)))
     except MissingPeer as missing:
         sys.stderr.write(f"{missing}\n")
         raise SystemExit(MISSING_PEER) from missing

@@ -1,4 +1,4 @@
-"""The contests: a piece of work, done by a peer and by us, and how both results are read as the same arrays."""
+"""Contests: a task solved by a peer and by us, and functions that convert both results to the same arrays."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from ratios.timing import Answer, Clock, Times, difference, in_turns
 
 @dataclass(frozen=True)
 class Contest:
-    """Both sides of a piece of work, and how their results are read as comparable arrays.
+    """Both sides of a task, and functions that convert their results to comparable arrays.
 
-    ``theirs`` and ``ours`` take the number of a problem: each side is asked another one than in its call before,
-    so that no kept answer can serve.
+    ``theirs`` and ``ours`` take the number of a problem. Successive calls of a side get different problems, so a
+    cached answer cannot be used.
     """
 
     problems: int
@@ -33,13 +33,13 @@ class Contest:
     their_own: Clock | None = None
 
     def disagreement(self) -> float:
-        """Return the largest relative difference of all problems' answers; it warms both sides up, too."""
+        """Return the largest relative difference of the answers to all problems; this also warms up both sides."""
         problems = range(self.problems)
         apart = [difference(self.read_ours(self.ours(k)), self.read_theirs(self.theirs(k))) for k in problems]
         return float(np.max(apart))
 
     def times(self, rounds: int, clocks: tuple[Clock, Clock]) -> Times:
-        """Let both solve one problem after the other, in turns."""
+        """Let both sides solve the problems in alternating turns."""
         count = self.problems
         return in_turns(
             lambda k: self.theirs(k % count), lambda k: self.ours(k % count), rounds, self.their_own, clocks
@@ -55,14 +55,14 @@ def _solved(problem: Crossbars, k: int) -> Answer:
 
 
 def against_badcrossbar(side: int, samples: int, count: int) -> Contest:
-    """Column currents and all node voltages; new conductances each time."""
+    """Return the contest for column currents and all node voltages, with new conductances each time."""
     problem = Crossbars.of(side, side, samples, count)
-    ask = [crossbar_by_badcrossbar(g, problem.volts, WIRE_OHM) for g in problem.conductances]
-    return Contest(count, lambda k: ask[k](), partial(_solved, problem), read_badcrossbar, tuple)
+    solve = [crossbar_by_badcrossbar(g, problem.volts, WIRE_OHM) for g in problem.conductances]
+    return Contest(count, lambda k: solve[k](), partial(_solved, problem), read_badcrossbar, tuple)
 
 
 def against_ngspice(side: int) -> Contest:
-    """All node voltages of one operating point; ngspice's own word for the time of its analysis."""
+    """Return the contest for all node voltages of one operating point; ngspice reports its own analysis time."""
     problem = Crossbars.of(side, side, 1, 3)
     topology = wired_crossbar(side, side)
     netlists = [spice_text(topology, g.ravel(), problem.volts[0]) for g in problem.conductances]
@@ -83,14 +83,14 @@ def against_ngspice(side: int) -> Contest:
 
 
 def _trained(problem: Training, k: int) -> Answer:
-    """One training step's physics: voltages, error, exact gradient."""
+    """Return voltages and exact gradient, as one training step needs them."""
     circuit = hl.Kirchhoff(problem.topology, problem.conductances[k])
     V = circuit.solve(problem.inputs)
     return V, circuit.gradient(problem.inputs, V[:, problem.topology.outputs] - problem.targets)[None]
 
 
 def _textbook(problem: Training, k: int) -> Answer:
-    """The same with SciPy as anyone would write it: the Laplacian, one factor, two solves."""
+    """Return the same from a plain SciPy implementation: the Laplacian, one factor, two solves."""
     t, g = problem.topology, problem.conductances[k]
     laplacian = csc_array(t.incidence.T @ (t.incidence * g[:, None]))
     free = np.setdiff1d(np.arange(t.n_nodes), t.inputs)
@@ -112,7 +112,7 @@ def _textbook(problem: Training, k: int) -> Answer:
 
 
 def against_pyrkm(side: int, samples: int) -> Contest:
-    """Forward and exact gradient of a batch against pyrkm's forward solves alone."""
+    """Return the contest of our forward solve and exact gradient against pyrkm's forward solves only."""
     problem = Training.on_grid(side, samples)
     grid = PyrkmGrid(problem.topology)
 
@@ -126,13 +126,13 @@ def against_pyrkm(side: int, samples: int) -> Contest:
 
 
 def against_textbook(side: int, samples: int) -> Contest:
-    """Forward and exact gradient of a batch on both sides."""
+    """Return the contest for the forward solve and exact gradient of a batch on both sides."""
     problem = Training.on_grid(side, samples)
     return Contest(len(problem), partial(_textbook, problem), partial(_trained, problem), tuple, tuple)
 
 
 def against_scratch(side: int, share: float, samples: int) -> Contest:
-    """Re-solves after each change of the same few edges, against a new circuit each time."""
+    """Return the contest of re-solving after changes of the same few edges against a new circuit each time."""
     problem = Training.of_a_subset(side, share, samples)
     circuit = hl.Kirchhoff(problem.topology, problem.conductances[0])
 

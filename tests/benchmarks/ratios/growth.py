@@ -11,15 +11,15 @@ import numpy as np
 import hwlearn as hl
 from ratios.problems import WIRE_OHM, Crossbars, conductances
 
-SHORTEST_S = 0.2  # what a size is given at least: the best of as many runs as fit
+SHORTEST_S = 0.2  # minimum time for each size; the best run in it counts
 
 
 @dataclass(frozen=True)
 class Family:
-    """A kind of circuit of any size, how it is solved, and the largest exponent asked for.
+    """A kind of circuit of any size, its solver, and the largest permitted exponent.
 
-    ``make`` takes about how many edges and returns how many there are and the work; ``by_numba`` tells whether
-    numba can make a difference.
+    ``make`` takes an approximate number of edges and returns the actual number and the task. ``by_numba`` states
+    whether numba can affect the result.
     """
 
     key: str
@@ -36,7 +36,7 @@ class Family:
 
 
 def grid(edges: int) -> tuple[int, Callable[[], object]]:
-    """A square lattice, one sample: new conductances, a factor and a solution each time."""
+    """Return a square lattice with one sample; each solution uses new conductances and a new factor."""
     side = round((1 + np.sqrt(1 + 2 * edges)) / 2)
     topology = hl.Topology.grid(side, side)
     rng = np.random.default_rng(side)
@@ -47,7 +47,7 @@ def grid(edges: int) -> tuple[int, Callable[[], object]]:
 
 
 def wired_crossbar(edges: int) -> tuple[int, Callable[[], object]]:
-    """A square array, one vector, new conductances each time; devices and wire segments are edges."""
+    """Return a square array with one vector; devices and wire segments are edges, conductances always new."""
     side = round(np.sqrt(edges / 3))
     problem = Crossbars.of(side, side, 1, 2)
     calls = iter(range(1_000_000))
@@ -64,9 +64,9 @@ FAMILIES = (
 
 
 def best_s(work: Callable[[], object]) -> float:
-    """Return the seconds of all cores' time that the best run takes, after one that makes plans.
+    """Return the processor seconds (all cores) of the best run, after one run for warm-up.
 
-    A machine that does something else at the time of the largest circuits would bend the curve by the wall clock.
+    Wall-clock time would distort the curve on a busy machine.
     """
     work()
     best, began = np.inf, time.perf_counter()
@@ -78,5 +78,5 @@ def best_s(work: Callable[[], object]) -> float:
 
 
 def exponent(edges: np.ndarray, seconds: np.ndarray) -> float:
-    """Return the slope of the straight line through the logarithms, least squares."""
+    """Return the slope of the least-squares line through the logarithms."""
     return float(np.polyfit(np.log(edges), np.log(seconds), 1)[0])

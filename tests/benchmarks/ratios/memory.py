@@ -1,4 +1,4 @@
-"""How much memory a solution takes: each side in a process of its own, its peak above what it began with."""
+"""Memory of a solution: the peak of a separate process above its initial memory, for each side."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from ratios.problems import WIRE_OHM, Crossbars
 
 
 def peak_bytes() -> int:
-    """Return the most memory that this process has held so far."""
+    """Return the peak memory of this process so far, in bytes."""
     import resource  # not on Windows
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def above_baseline(side: str, size: int, samples: int) -> dict[str, int]:
-    """Solve once and return the peak in bytes, and how far it lies above the peak before.
+    """Solve once and return the peak in bytes, and its increase by this solution.
 
-    A small array is solved first, so that neither imports nor compiled code count.
+    A small array is solved first, so that imports and compilation do not count.
     """
 
     def solver(size: int, samples: int) -> Callable[[], object]:
@@ -40,7 +40,7 @@ def above_baseline(side: str, size: int, samples: int) -> dict[str, int]:
 
 
 def in_a_process(side: str, size: int, samples: int, *, numba: bool) -> dict[str, int]:
-    """Return what `above_baseline` finds in a new process, with numba or without."""
+    """Return the result of `above_baseline` in a new process, with numba or without."""
     program = "" if numba else "import sys; sys.modules['numba'] = None; "
     program += f"import json; from ratios import memory; print(json.dumps(memory.above_baseline({side!r}, {size}, "
     program += f"{samples})))"

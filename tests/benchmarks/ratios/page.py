@@ -11,13 +11,13 @@ PAGE, DATA = DOCS / "performance.md", DOCS / "performance.json"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 Results = dict[str, dict[str, Measured | None]]
-"""What each row measured, by its key: ``plain`` without numba, ``fast`` with it; None without the peer."""
+"""Results of each row by key: ``plain`` without numba, ``fast`` with numba; None if the peer is missing."""
 
 
 def table(measured: Results) -> str:
     """Return the rows as a Markdown table."""
     lines = [
-        "| work | peer | the peer's | ours | ratio | asked | ours with `fast` | ratio | asked |",
+        "| work | peer | the peer's | ours | ratio | required | ours with `fast` | ratio | required |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(row, measured[row.key]) for row in ROWS if row.key in measured]
@@ -25,7 +25,7 @@ def table(measured: Results) -> str:
 
 
 def rewritten(page: str, measured: Results, machine: dict[str, str]) -> str:
-    """Return the page with the table and the machine between its marks replaced."""
+    """Return the page with a new table and machine between its marks."""
     before, _, rest = page.partition(BEGIN)
     after = rest.partition(END)[2]
     where = "Measured with " + ", ".join(f"{name} {value}" for name, value in machine.items()) + "."
@@ -37,12 +37,14 @@ def _line(row: Row, found: dict[str, Measured | None]) -> str:
     either = plain or fast
     their = "missing" if either is None else _amount(row, either.get("theirs"))
     cells = [row.work, row.peer, their]
-    for measured, asked in ((plain, row.asked(fast=False)), (fast, row.asked(fast=True))):
+    for measured, required in ((plain, row.required(fast=False)), (fast, row.required(fast=True))):
         if measured is None:
             cells += ["-", "-", "-"]
             continue
         value = _reached(row, measured[row.quantity])
-        wanted = "-" if asked is None else f"{'<=' if row.ceiling is not None else '>='} {_reached(row, asked)}"
+        wanted = (
+            "-" if required is None else f"{'<=' if row.maximum is not None else '>='} {_reached(row, required)}"
+        )
         mine = _amount(row, measured.get("ours"))
         missed = row.shortfall(measured, fast=measured is fast)
         cells += [mine, f"**{value}, missed**" if missed else value, wanted]

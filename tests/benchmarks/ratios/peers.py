@@ -1,4 +1,4 @@
-"""The peers: how each is loaded, asked, and why it may be missing."""
+"""Load and call the peers, with an error that says how to install a missing one."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import hwlearn as hl
 
 
 class MissingPeer(Exception):
-    """A peer that is not installed; says how to install it."""
+    """A peer is not installed; the message says how to install it."""
 
 
 def badcrossbar() -> ModuleType:
-    """Load badcrossbar; its plots alone need pycairo, and it would log every solution."""
+    """Return badcrossbar without its log messages; only its plots need pycairo."""
     if importlib.util.find_spec("badcrossbar") is None:
         raise MissingPeer("badcrossbar is not installed: pip install --no-deps badcrossbar pathvalidate")
     with warnings.catch_warnings(record=True):
@@ -35,7 +35,7 @@ def badcrossbar() -> ModuleType:
 
 
 def pyrkm_circuit() -> type:
-    """Load pyrkm's Circuit from its own file; the rest of the package imports torch, the circuit does not."""
+    """Return pyrkm's Circuit, loaded from its file, since the rest of the package imports torch."""
     spec = importlib.util.find_spec("pyrkm")
     if spec is None or not spec.submodule_search_locations:
         raise MissingPeer("pyrkm is not installed: pip install --no-deps pyrkm")
@@ -52,7 +52,7 @@ def pyrkm_circuit() -> type:
 
 
 def crossbar_by_badcrossbar(g: np.ndarray, volts: np.ndarray, ohms: float) -> Callable[[], tuple]:
-    """Return the question to badcrossbar for what `solve_crossbar` returns: column currents, node voltages."""
+    """Return a function that solves with badcrossbar for column currents and node voltages."""
     compute, by_sample, resistances = badcrossbar().compute, volts.T.copy(), 1 / g
     return lambda: compute(by_sample, resistances, ohms, all_currents=False)
 
@@ -64,7 +64,7 @@ def read_badcrossbar(solution: tuple) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 
 class Ngspice:
-    """ngspice in batch mode; knows how long its last analysis took."""
+    """ngspice in batch mode; ``analysis_s`` is the duration of its last analysis."""
 
     def __init__(self) -> None:
         program = shutil.which("ngspice")
@@ -90,7 +90,7 @@ class Ngspice:
 
 
 class PyrkmGrid:
-    """A topology as pyrkm's Circuit, its inputs held."""
+    """A topology as pyrkm's Circuit with held inputs."""
 
     def __init__(self, topology: hl.Topology) -> None:
         import networkx as nx
@@ -104,6 +104,6 @@ class PyrkmGrid:
         self._held = self._circuit.constraint_matrix(topology.inputs)
 
     def __call__(self, conductances: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """Return the volts (S, N), one `Circuit.solve` a sample: it takes no more."""
+        """Return the volts (S, N); `Circuit.solve` takes one sample per call."""
         self._circuit.setConductances(conductances[self._order])
         return np.stack([self._circuit.solve(self._held, volts) for volts in inputs])

@@ -1,4 +1,4 @@
-"""The problems that both sides solve; several of each, so that no answer can be kept from one to the next."""
+"""Problems that both sides solve; there are several of each kind, so that answers cannot be cached."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LOW_S, HIGH_S = 1e-6, 1e-4
 
 @dataclass(frozen=True)
 class Crossbars:
-    """Arrays (K, M, N) in siemens, log-uniform from 1e-6 to 1e-4, and the row voltages (S, M) of all."""
+    """Arrays (K, M, N) in siemens, log-uniform from 1e-6 to 1e-4, and their common row voltages (S, M)."""
 
     conductances: np.ndarray
     volts: np.ndarray
 
     @classmethod
     def of(cls, rows: int, columns: int, samples: int, count: int = 4) -> Crossbars:
-        """Make them, always the same ones."""
+        """Return the arrays, the same ones at each call."""
         rng = np.random.default_rng(rows + columns + samples)
         return cls(conductances(rng, (count, rows, columns)), rng.uniform(-0.5, 0.5, (samples, rows)))
 
@@ -36,7 +36,7 @@ def conductances(rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.n
 
 
 def wired_crossbar(rows: int, columns: int, ohms: float = WIRE_OHM) -> hl.Topology:
-    """Return a crossbar node by node: row nodes, column nodes, sources, ground; wire segments are fixed edges."""
+    """Return a crossbar as a topology: row nodes, column nodes, sources, ground; wire segments are fixed edges."""
     row = np.arange(rows * columns).reshape(rows, columns)
     column = row + rows * columns
     source, ground = 2 * rows * columns + np.arange(rows), 2 * rows * columns + rows
@@ -64,7 +64,7 @@ class Training:
 
     @classmethod
     def on_grid(cls, side: int, samples: int, count: int = 4) -> Training:
-        """Make it, always the same one."""
+        """Return the grid, the same one at each call."""
         rng = np.random.default_rng(side + samples)
         topology = hl.Topology.grid(side, side)
         return cls(
@@ -76,7 +76,7 @@ class Training:
 
     @classmethod
     def of_a_subset(cls, side: int, share: float, samples: int, count: int = 24) -> Training:
-        """Make one in which the same ``share`` of the edges has other conductances each time."""
+        """Return a grid where each set of conductances differs in the same ``share`` of the edges."""
         base = cls.on_grid(side, samples, 1)
         rng = np.random.default_rng(side)
         edges = base.topology.n_edges

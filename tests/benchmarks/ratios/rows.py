@@ -1,4 +1,4 @@
-"""The table: each piece of work, its peer, and what is asked of the ratio, without numba and with it."""
+"""Rows of the table: each task, its peer, and the required ratio without and with numba."""
 
 from __future__ import annotations
 
@@ -22,70 +22,70 @@ Measured = dict[str, float]
 
 @dataclass(frozen=True)
 class Row:
-    """A piece of work and its peer.
+    """A task and its peer.
 
     Attributes
     ----------
     key, work, peer : str
-        What it is called on the command line and in the table.
+        Name on the command line, task and peer in the table.
     measure : callable
-        Returns what was measured, ``quantity`` among it.
-    floor, fast_floor : float, optional
-        The least that is asked of it without numba and with it.
-    ceiling : float, optional
-        The most that is asked of it.
+        Returns the measured values, including ``quantity``.
+    minimum, fast_minimum : float, optional
+        Required minimum of the quantity, without and with numba.
+    maximum : float, optional
+        Required maximum of the quantity.
     quantity : str
         "ratio", "exponent" or "points" (of accuracy, in hundredths).
     least : float, optional
-        What ours must be at least by itself.
+        Required minimum of our own value.
     by_numba : bool
-        Whether numba can make a difference.
+        Whether numba can affect the result.
     slow : bool
-        Whether measuring it takes more than some seconds.
+        Whether the measurement takes more than a few seconds.
     elsewhere : str, optional
-        The test that asserts it, where that is not a test of ratios.
+        The test that checks the requirement, if that is not `test_engine_ratios`.
     """
 
     key: str
     work: str
     peer: str
     measure: Callable[[], Measured]
-    floor: float | None = None
-    fast_floor: float | None = None
-    ceiling: float | None = None
+    minimum: float | None = None
+    fast_minimum: float | None = None
+    maximum: float | None = None
     quantity: str = "ratio"
     least: float | None = None
     by_numba: bool = True
     slow: bool = False
     elsewhere: str | None = None
 
-    def asked(self, *, fast: bool) -> float | None:
-        """Return the floor or the ceiling."""
-        return self.ceiling if self.ceiling is not None else self.fast_floor if fast else self.floor
+    def required(self, *, fast: bool) -> float | None:
+        """Return the required minimum or maximum of the quantity."""
+        return self.maximum if self.maximum is not None else self.fast_minimum if fast else self.minimum
 
     def shortfall(self, found: Measured, *, fast: bool) -> str | None:
-        """Say what of the row is missed; None if nothing is."""
-        asked = self.asked(fast=fast)
+        """Return the missed requirement as text; None if all are met."""
+        required = self.required(fast=fast)
         if not found.get("difference", 0.0) <= TOLERANCE:  # NaN included
-            return f"answers differ by {found['difference']:.1e} relative; at most {TOLERANCE:.0e} is asked"
+            return f"answers differ by {found['difference']:.1e} relative; at most {TOLERANCE:.0e} is allowed"
         if self.least is not None and found["ours"] < self.least:
-            return f"ours is {found['ours']:.4g}; at least {self.least:g} is asked"
-        if asked is None:
+            return f"ours is {found['ours']:.4g}; at least {self.least:g} is required"
+        if required is None:
             return None
         reached = found[self.quantity]
-        bound, fine = ("most", reached <= asked) if self.ceiling is not None else ("least", reached >= asked)
-        return None if fine else f"{self.quantity} {reached:.3g}; at {bound} {asked:g} is asked"
+        bound, fine = ("most", reached <= required) if self.maximum is not None else ("least", reached >= required)
+        return None if fine else f"{self.quantity} {reached:.3g}; at {bound} {required:g} is required"
 
 
 def _numba() -> bool:
-    """Tell whether numba may be used in this process; see `ratios.alone`."""
+    """Return whether numba may be used in this process; see `ratios.alone`."""
     return sys.modules.get("numba", True) is not None
 
 
 def _speed(make: Callable[[], Contest], rounds: int) -> Measured:
     contest = make()
     apart = contest.disagreement()
-    # of one thread, processor time is what it takes on a machine of its own; with numba ours has more
+    # with one thread, processor time equals the time on an idle machine; with numba ours has more threads
     ours = time.perf_counter if _numba() else time.process_time
     times = contest.times(rounds, (time.process_time, ours))
     return {
@@ -201,7 +201,7 @@ ROWS = (
             f"cost of 10^3 to 10^6 edges, {family.name}",
             "itself",
             partial(_growth, family),
-            ceiling=family.most,
+            maximum=family.most,
             quantity="exponent",
             by_numba=family.by_numba,
             slow=True,

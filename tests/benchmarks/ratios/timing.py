@@ -1,4 +1,4 @@
-"""Times of two programs that take turns, and how far their answers are apart."""
+"""Time two programs in alternating turns, and compare their answers."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ SHORTEST_TURN_S = 10e-3
 
 @dataclass(frozen=True)
 class Times:
-    """What each took in its turns, in seconds a call."""
+    """Times of both sides, in seconds per call for each turn."""
 
     theirs: Sequence[float]
     ours: Sequence[float]
 
     @property
     def ratio(self) -> float:
-        """Their best turn over our best one: how many times as fast we are."""
+        """Their best turn divided by our best turn."""
         return min(self.theirs) / min(self.ours)
 
     @property
     def median_ratio(self) -> float:
-        """The median of the turns' own ratios."""
+        """Median of the ratios of the turns."""
         return median(their / our for their, our in zip(self.theirs, self.ours, strict=True))
 
 
@@ -41,32 +41,32 @@ def in_turns(
     their_own: Clock | None = None,
     clocks: tuple[Clock, Clock] = (time.perf_counter, time.perf_counter),
 ) -> Times:
-    """Let both solve in turns; short work is repeated within its turn and the turn's best call counts.
+    """Return the times of both sides in alternating turns; a short task is repeated, and the best call counts.
 
-    Each side is asked problem 0, 1, 2 and so on.
+    Each side solves problem 0, 1, 2 and so on.
 
     Parameters
     ----------
     theirs, ours : callable
-        Take the number of the problem.
+        Functions of the number of the problem.
     rounds : int
-        Turns of each.
+        Turns of each side.
     their_own : callable, optional
-        Seconds that their last call took by its own account; by the clock unless given.
+        Seconds that their last call reports; measured by the clock unless given.
     clocks : tuple of callable
-        Theirs and ours: seconds on the wall, or of the processor. A busy machine slows the first alone, but the
-        second does not see that more cores help.
+        Clocks for their and our side: wall-clock or processor seconds. A busy machine increases only wall-clock
+        time, but processor time does not show the gain by more cores.
     """
     taken: tuple[list[float], list[float]] = [], []
-    asked = [0, 0]
+    count = [0, 0]
     for _ in range(rounds):
         for side, (work, clock) in enumerate(zip((theirs, ours), clocks, strict=True)):
             best, began = float("inf"), time.perf_counter()
             while True:
                 at = clock()
-                work(asked[side])
+                work(count[side])
                 best = min(best, clock() - at)
-                asked[side] += 1
+                count[side] += 1
                 if time.perf_counter() - began >= SHORTEST_TURN_S:
                     break
             taken[side].append(their_own() if their_own is not None and side == 0 else best)
@@ -74,7 +74,7 @@ def in_turns(
 
 
 def difference(answer: Answer, other: Answer) -> float:
-    """Return the largest difference of two answers relative to the sample's largest value, array by array."""
+    """Return the largest difference of two answers, relative to the largest value of each sample and array."""
     worst = []
     for a, b in zip(answer, other, strict=True):
         if a.shape != b.shape:
