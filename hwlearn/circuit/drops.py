@@ -38,9 +38,9 @@ def drop_products(edges: IntArray, both: FloatArray) -> FloatArray:
 
 
 def drop_products_by_gram(edges: IntArray, U: FloatArray, V: FloatArray) -> FloatArray:
-    """Return the same sums (E,) for node voltages U and V (S, N), from the (N, N) matrix ``U.T @ V``.
+    """Return the sum over samples (E,) of the products of the drops of U and V (S, N), by the matrix ``U.T @ V``.
 
-    Faster for small graphs, but the matrix is dense.
+    Faster than `drop_products` for small graphs; the (N, N) matrix is dense.
     """
     sums = U.T @ V
     a, b = edges.T
