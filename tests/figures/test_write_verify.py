@@ -12,7 +12,16 @@ import pytest
 
 from hwlearn.device_access import PulseLimits
 from hwlearn.write_verify import PulseSchedule, WriteSettings, write_verify
-from hwlearn_sim.devices import DeviceArray, Failing, SinhIV, SoftBounds, SoftBoundsLaw, Vteam, VteamLaw
+from hwlearn_sim.devices import (
+    DeviceArray,
+    DeviceReadout,
+    Failing,
+    SinhIV,
+    SoftBounds,
+    SoftBoundsLaw,
+    Vteam,
+    VteamLaw,
+)
 
 LIMITS = PulseLimits(voltage=1.1, current=1e-3, width=(1e-7, 1e-4), pulses=1000, read_voltage=0.1)
 SCHEDULES = {
@@ -32,7 +41,7 @@ def make(kind, seed, size=32, scheme="V/2", iv=None, soft=None, vteam=None, limi
             VteamLaw() if vteam is None else vteam, n, drawn, cycles, device_spread=0.2, cycle_spread=0.05
         )
     faulty = Failing(devices, faults, **{"stuck_fraction": 0.02, "between": (2e-6, 6e-5), **failing})
-    array = DeviceArray(faulty, size, size, limits, reads, scheme=scheme, read_noise=0.003, iv=iv)
+    array = DeviceArray(faulty, (size, size), limits, reads, scheme=scheme, readout=DeviceReadout(0.003, iv=iv))
     return array, faulty, np.exp(wanted.uniform(np.log(5e-6), np.log(4e-5), n))
 
 
@@ -43,7 +52,7 @@ def judged(kind, seed, schedule=None, **more):
         array, targets, WriteSettings(schedule=SCHEDULES[kind] if schedule is None else schedule)
     )
     healthy = ~(faulty.stuck | faulty.worn)
-    there = np.abs(array.true_seen(LIMITS.read_voltage) / targets - 1) <= 0.01
+    there = np.abs(array.true_apparent(LIMITS.read_voltage) / targets - 1) <= 0.01
     return {
         "report": report,
         "faulty": faulty,

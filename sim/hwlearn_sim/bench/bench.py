@@ -208,7 +208,8 @@ def _parts(instruments: Sequence[Placed], seed: int) -> BoardParts | None:
         return None
     if len(boards) > 1:
         raise SetupError(f"a virtual bench can have one board, not {len(boards)}")
-    return BoardParts.drawn(np.random.default_rng([seed, 3]), boards[0].gain, boards[0].offset_V)
+    board = boards[0]
+    return BoardParts.drawn(np.random.default_rng([seed, 3]), board.gain, board.offset_V, board.noise_V)
 
 
 def _board(
@@ -216,7 +217,7 @@ def _board(
 ) -> VirtualBoard:
     record = parts.record(f"VIRTUAL-{seed % 10000}", placed.calibrated)
     circuit = BoardCircuit(plane, placed.name)
-    return VirtualBoard(make_controller(placed.emulation), circuit, devices, parts, record, placed.noise_V, seed)
+    return VirtualBoard(make_controller(placed.emulation), circuit, devices, parts, record, seed)
 
 
 def _server(served: Served, placed: Placed) -> serve.Server:

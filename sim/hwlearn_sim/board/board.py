@@ -88,8 +88,6 @@ class VirtualBoard:
         True errors of its converters and nudge resistors.
     record : BoardRecord
         Calibration record in its EEPROM.
-    noise_V : float
-        Standard deviation of one ADC conversion.
     seed : int
         Seed of the noise.
 
@@ -105,7 +103,6 @@ class VirtualBoard:
         devices: Devices,
         parts: BoardParts,
         record: BoardRecord,
-        noise_V: float = 0.0,
         seed: int = 0,
     ) -> None:
         self.controller, self.record = controller, record
@@ -116,7 +113,7 @@ class VirtualBoard:
         data = record.encode()
         controller.eeprom[BANKS[0] : BANKS[0] + len(data)] = data
         controller.set_converters(
-            parts.dac_gain, parts.dac_offset, parts.adc_gain, parts.adc_offset, noise_V, seed
+            parts.dac_gain, parts.dac_offset, parts.adc_gain, parts.adc_offset, parts.noise_V, seed
         )
         controller.attach(self._convert, self._move_edges)
         controller.power_on()

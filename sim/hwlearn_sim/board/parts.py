@@ -34,6 +34,8 @@ class BoardParts:
         Reading = true voltage x (1 + gain) + offset (V).
     kappa : ndarray, shape (4,)
         Conductance in siemens of each nudge resistor with its switch closed.
+    noise_V : float
+        Standard deviation of one ADC conversion.
     """
 
     dac_gain: FloatArray
@@ -41,15 +43,16 @@ class BoardParts:
     adc_gain: FloatArray
     adc_offset: FloatArray
     kappa: FloatArray
+    noise_V: float = 0.0
 
     @classmethod
-    def drawn(cls, rng: np.random.Generator, gain: float, offset_V: float) -> BoardParts:
+    def drawn(cls, rng: np.random.Generator, gain: float, offset_V: float, noise_V: float = 0.0) -> BoardParts:
         """Return random parts; the converters' gain errors and offsets have these standard deviations."""
         # all are always drawn, so that one spread does not change the values of the other
         dac, adc = rng.standard_normal((2, DACS)), rng.standard_normal((2, ADCS))
         resistors = rng.standard_normal(OUTPUTS)
         kappa = KAPPA * (1 + _KAPPA_SPREAD * resistors)
-        return cls(gain * dac[0], offset_V * dac[1], gain * adc[0], offset_V * adc[1], kappa)
+        return cls(gain * dac[0], offset_V * dac[1], gain * adc[0], offset_V * adc[1], kappa, noise_V)
 
     def record(self, serial: str, calibrated: bool) -> BoardRecord:
         """Return the board's calibration record, in which the edges are always nominal.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hwlearn.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from hwlearn_sim.devices.array import DeviceArray
+    from hwlearn_sim.devices.array import DeviceArray, DeviceReadout
     from hwlearn_sim.devices.digipot import Digipots
     from hwlearn_sim.devices.failing import Failing
     from hwlearn_sim.devices.fits.fitting import FittedLaw
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DeviceArray",
     "DeviceModel",
+    "DeviceReadout",
     "Devices",
     "Digipots",
     "Failing",
@@ -43,7 +44,7 @@ if not TYPE_CHECKING:  # a type checker must refuse names that do not exist
     __getattr__, __dir__ = lazy_names(
         __name__,
         {
-            "hwlearn_sim.devices.array": ["DeviceArray"],
+            "hwlearn_sim.devices.array": ["DeviceArray", "DeviceReadout"],
             "hwlearn_sim.devices.digipot": ["Digipots"],
             "hwlearn_sim.devices.failing": ["Failing"],
             "hwlearn_sim.devices.fits.fitting": ["FittedLaw"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -15,6 +16,36 @@ from hwlearn_sim.devices.model import DeviceModel, check_spreads
 Scheme = Literal["V/2", "V/3", "isolated"]
 
 
+@dataclass(frozen=True, slots=True)
+class DeviceReadout:
+    """How a simulated array reads a single device.
+
+    Attributes
+    ----------
+    noise : float
+        Relative standard deviation of a reading.
+    noise_S : float
+        Absolute standard deviation in siemens, added in quadrature.
+    iv : SinhIV or None
+        Nonlinear current-voltage law of the devices; None is ohmic.
+    width_s : float
+        Duration of the read voltage at a device, which causes read disturb.
+
+    Raises
+    ------
+    SetupError
+        If a noise or the duration is negative or not finite.
+    """
+
+    noise: float = 0.0
+    noise_S: float = 0.0
+    iv: SinhIV | None = None
+    width_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_spreads("device readout", {"noise": self.noise, "noise_S": self.noise_S, "width_s": self.width_s})
+
+
 class DeviceArray(DeviceAccess):
     """Devices at the crosspoints of rows and columns, read and pulsed one at a time.
 
@@ -23,8 +54,8 @@ class DeviceArray(DeviceAccess):
     devices : DeviceModel
         The rows x columns devices; device ``r * columns + c`` joins row r and column c, as
         `hwlearn.Topology.crossbar` counts its edges.
-    rows, columns : int
-        Size of the array.
+    shape : (int, int)
+        Number of rows and of columns.
     limits : PulseLimits
         Hard limits of pulses and readings.
     rng : numpy.random.Generator
@@ -32,14 +63,8 @@ class DeviceArray(DeviceAccess):
     scheme : {"V/2", "V/3", "isolated"}
         Voltage at the other devices during a pulse of V. V/2: V/2 along the row and the column. V/3: V/3 along
         both, and -V/3 at all other devices. Isolated (a transistor at every crosspoint): 0 V.
-    read_noise : float
-        Relative standard deviation of a reading.
-    read_noise_S : float
-        Absolute standard deviation in siemens, added in quadrature.
-    iv : SinhIV, optional
-        Nonlinear current-voltage law. Default: ohmic.
-    read_width_s : float
-        Duration of the read voltage at a device, which causes read disturb.
+    readout : DeviceReadout, optional
+        Noise, nonlinearity and duration of the readings. Default: ideal.
 
     Raises
     ------
@@ -55,30 +80,22 @@ class DeviceArray(DeviceAccess):
     def __init__(
         self,
         devices: DeviceModel,
-        rows: int,
-        columns: int,
+        shape: tuple[int, int],
         limits: PulseLimits,
         rng: np.random.Generator,
         *,
         scheme: Scheme = "V/2",
-        read_noise: float = 0.0,
-        read_noise_S: float = 0.0,
-        iv: SinhIV | None = None,
-        read_width_s: float = 0.0,
+        readout: DeviceReadout | None = None,
     ) -> None:
-        n = len(devices.conductance)
+        n, (rows, columns) = len(devices.conductance), shape
         if rows < 1 or columns < 1 or rows * columns != n:
             raise SetupError(f"an array of {rows} x {columns} needs {rows * columns} devices, got {n}")
         if scheme not in ("V/2", "V/3", "isolated"):
             raise SetupError(f"scheme is {scheme!r}; known are V/2, V/3 and isolated")
-        check_spreads(
-            "a device array",
-            {"read_noise": read_noise, "read_noise_S": read_noise_S, "read_width_s": read_width_s},
-        )
         super().__init__(n, limits)
         self.rows, self.columns, self.scheme = rows, columns, scheme
-        self._devices, self._rng, self._iv = devices, rng, iv
-        self._read_noise, self._read_noise_S, self._read_width_s = read_noise, read_noise_S, read_width_s
+        self.readout = DeviceReadout() if readout is None else readout
+        self._devices, self._rng = devices, rng
         self._read_voltage = 0.0
         self._all = np.arange(n)
 
@@ -87,10 +104,10 @@ class DeviceArray(DeviceAccess):
         """True small-signal conductances (E,) in siemens, for reports and tests only."""
         return self._devices.conductance
 
-    def true_seen(self, voltage: float) -> FloatArray:
+    def true_apparent(self, voltage: float) -> FloatArray:
         """Return the apparent conductances (E,) in siemens at a voltage, without noise, for reports only."""
         g = self._devices.conductance
-        return g if self._iv is None else self._iv.seen(g, voltage)
+        return g if self.readout.iv is None else self.readout.iv.apparent(g, voltage)
 
     def edge_name(self, edge: int) -> str:
         """Return the name of a device in messages."""
@@ -98,10 +115,10 @@ class DeviceArray(DeviceAccess):
 
     def expected_current(self, edge: int, amplitude: float) -> float:
         """Return the expected current of a pulse in amperes, from the I-V law and the last reading."""
-        if self._iv is None or self._read_voltage == 0:
+        if self.readout.iv is None or self._read_voltage == 0:
             return super().expected_current(edge, amplitude)
-        g = self._iv.small_signal(self._last_read[edge], self._read_voltage)
-        return abs(float(self._iv.current(g, amplitude)))
+        g = self.readout.iv.small_signal(self._last_read[edge], self._read_voltage)
+        return abs(float(self.readout.iv.current(g, amplitude)))
 
     def rest(self, seconds: float) -> None:
         """Let time pass without voltage at the devices."""
@@ -110,17 +127,17 @@ class DeviceArray(DeviceAccess):
     # --- after the limit checks ---------------------------------------------------------------------
 
     def _read(self, edge: int, voltage: float) -> float:
-        return float(self._seen(np.array([edge]), voltage)[0])
+        return float(self._readings(np.array([edge]), voltage)[0])
 
     def _read_all(self, voltage: float) -> FloatArray:
-        return self._seen(self._all, voltage)
+        return self._readings(self._all, voltage)
 
-    def _seen(self, chosen: IntArray, voltage: float) -> FloatArray:
+    def _readings(self, chosen: IntArray, voltage: float) -> FloatArray:
         self._read_voltage = voltage
-        if self._read_width_s:
-            self._devices.pulse(chosen, np.full(len(chosen), voltage), self._read_width_s)
-        g = self.true_seen(voltage)[chosen]
-        noise = np.hypot(self._read_noise * g, self._read_noise_S)
+        if self.readout.width_s:
+            self._devices.pulse(chosen, np.full(len(chosen), voltage), self.readout.width_s)
+        g = self.true_apparent(voltage)[chosen]
+        noise = np.hypot(self.readout.noise * g, self.readout.noise_S)
         return np.asarray(g + noise * self._rng.standard_normal(len(chosen)))
 
     def _pulse(self, edge: int, amplitude: float, width: float) -> None:

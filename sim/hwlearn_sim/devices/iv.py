@@ -26,7 +26,7 @@ class SinhIV:
 
     Examples
     --------
-    >>> float(SinhIV(0.5).seen(1e-5, 0.5))  # at v0 the apparent conductance is sinh(1) times larger
+    >>> float(SinhIV(0.5).apparent(1e-5, 0.5))  # at v0 the apparent conductance is sinh(1) times larger
     1.1752011936438016e-05
     """
 
@@ -39,10 +39,10 @@ class SinhIV:
         """Return the current in amperes of devices with a small-signal conductance, at a voltage."""
         return np.asarray(np.asarray(conductance) * self.v0 * np.sinh(np.asarray(volts) / self.v0))
 
-    def seen(self, conductance: Parameter, volts: float) -> FloatArray:
+    def apparent(self, conductance: Parameter, volts: float) -> FloatArray:
         """Return the apparent conductance in siemens, current over voltage, at a read voltage."""
         return self.current(conductance, volts) / volts
 
-    def small_signal(self, seen: Parameter, volts: float) -> FloatArray:
+    def small_signal(self, apparent: Parameter, volts: float) -> FloatArray:
         """Return the small-signal conductance in siemens from the apparent one at a read voltage."""
-        return np.asarray(np.asarray(seen) * volts / (self.v0 * np.sinh(volts / self.v0)))
+        return np.asarray(np.asarray(apparent) * volts / (self.v0 * np.sinh(volts / self.v0)))

@@ -10,6 +10,7 @@ import hwlearn as hl
 from hwlearn.calibration.pulses import PulsePlan, measure_pulses
 from hwlearn.device_access import PulseLimits
 from hwlearn.errors import SetupError
+from hwlearn_sim.devices import DeviceReadout
 from hwlearn_sim.devices.model import law_of
 from hwlearn_sim.twin.memristive import Memristors
 
@@ -137,7 +138,7 @@ def test_stuck_devices_and_thresholds_outside_the_limits_are_reported():
 
 def test_open_devices_and_negative_readings_are_handled():
     array = make(read_noise=0.0)
-    array._read_noise_S = 5e-7  # half of the conductance of a RESET device
+    array.readout = DeviceReadout(noise_S=5e-7)  # half of the conductance of a RESET device
     array._devices._held[4], array._devices._stuck[4] = 0.0, True
     fit = measure_pulses(array, [3, 4, 5])
     assert fit.silent == (4,)

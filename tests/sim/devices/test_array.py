@@ -5,7 +5,7 @@ import pytest
 
 from hwlearn.device_access import PulseLimits
 from hwlearn.errors import LimitError, SetupError
-from hwlearn_sim.devices import DeviceArray, SinhIV, SoftBounds, SoftBoundsLaw
+from hwlearn_sim.devices import DeviceArray, DeviceReadout, SinhIV, SoftBounds, SoftBoundsLaw
 from hwlearn_sim.devices.model import DeviceModel
 
 LIMITS = PulseLimits(voltage=1.2, current=1e-3, width=(1e-7, 1e-4), pulses=100, read_voltage=0.2)
@@ -30,9 +30,9 @@ class Recorder(DeviceModel):
         self.widths.append(seconds)
 
 
-def make(scheme="V/2", **more):
-    model = Recorder(12)
-    return model, DeviceArray(model, 3, 4, LIMITS, np.random.default_rng(0), scheme=scheme, **more)
+def make(scheme="V/2", **readout):
+    model, rng = Recorder(12), np.random.default_rng(0)
+    return model, DeviceArray(model, (3, 4), LIMITS, rng, scheme=scheme, readout=DeviceReadout(**readout))
 
 
 @pytest.mark.parametrize(
@@ -54,17 +54,17 @@ def test_reading_disturbs_only_the_read_device():
     model, array = make()
     array.read(6, 0.1)
     assert not model.widths
-    model, array = make(read_width_s=1e-3)
+    model, array = make(width_s=1e-3)
     array.read(6, 0.1)
     assert np.flatnonzero(model.seen).tolist() == [6]
     assert model.widths == [1e-3]
 
 
 def test_readings_have_stated_noise_and_follow_iv_law():
-    _, array = make(read_noise=0.01, read_noise_S=1e-7, iv=SinhIV(0.1))
+    _, array = make(noise=0.01, noise_S=1e-7, iv=SinhIV(0.1))
     readings = np.array([array.read_all(0.2) for _ in range(2000)])
     seen = 1e-5 * 0.1 / 0.2 * np.sinh(2.0)
-    np.testing.assert_allclose(array.true_seen(0.2), seen)
+    np.testing.assert_allclose(array.true_apparent(0.2), seen)
     np.testing.assert_allclose(readings.mean(axis=0), seen, rtol=2e-3)
     np.testing.assert_allclose(readings.std(axis=0), np.hypot(0.01 * seen, 1e-7), rtol=0.08)
 
@@ -87,7 +87,7 @@ def test_half_selected_devices_change_by_the_law():
     r = np.random.default_rng(0).spawn(3)
     law = SoftBoundsLaw(set_scale=0.3)
     model = SoftBounds(law, 12, r[0], r[1])
-    array = DeviceArray(model, 3, 4, LIMITS, r[2])
+    array = DeviceArray(model, (3, 4), LIMITS, r[2])
     before = array.true_conductances
     array.read(6, 0.1)
     array.pulse(6, 1.0, 1e-6)
@@ -98,8 +98,13 @@ def test_half_selected_devices_change_by_the_law():
     np.testing.assert_allclose(array.true_conductances, expected)
 
 
-@pytest.mark.parametrize("wrong", [{"rows": 4}, {"scheme": "V/4"}, {"read_noise": -1.0}])
+@pytest.mark.parametrize("wrong", [{"shape": (4, 4)}, {"scheme": "V/4"}])
 def test_invalid_array_is_refused(wrong):
-    arguments = {"rows": 3, "columns": 4, "limits": LIMITS, "rng": np.random.default_rng(0)}
+    arguments = {"shape": (3, 4), "limits": LIMITS, "rng": np.random.default_rng(0)}
     with pytest.raises(SetupError):
         DeviceArray(Recorder(12), **{**arguments, **wrong})
+
+
+def test_negative_read_noise_is_refused():
+    with pytest.raises(SetupError, match="noise of device readout is -1"):
+        DeviceReadout(noise=-1.0)

@@ -187,8 +187,8 @@ def test_stuck_devices_never_change_and_worn_devices_stop():
 @given(st.floats(0.05, 2.0), st.floats(0.01, 1.0))
 def test_apparent_conductance_of_sinh_device_rises_with_voltage(v0, volts):
     iv = SinhIV(v0)
-    assert iv.seen(1e-5, volts) > 1e-5
-    assert iv.small_signal(iv.seen(1e-5, volts), volts) == pytest.approx(1e-5)
+    assert iv.apparent(1e-5, volts) > 1e-5
+    assert iv.small_signal(iv.apparent(1e-5, volts), volts) == pytest.approx(1e-5)
     assert iv.current(1e-5, -volts) == pytest.approx(-iv.current(1e-5, volts))
 
 

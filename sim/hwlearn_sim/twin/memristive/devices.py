@@ -12,7 +12,7 @@ import numpy as np
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access import PulseLimits
 from hwlearn.errors import SetupError
-from hwlearn_sim.devices.array import DeviceArray, Scheme
+from hwlearn_sim.devices.array import DeviceArray, DeviceReadout, Scheme
 from hwlearn_sim.devices.failing import Failing
 from hwlearn_sim.devices.model import DeviceModel
 from hwlearn_sim.devices.soft_bounds import SoftBounds, SoftBoundsLaw
@@ -112,17 +112,9 @@ class Memristors:
             endurance=self.endurance,
             counting_V=0.5 * self.limits.voltage,
         )
-        rows, columns = _shape(topology, self.scheme)
-        return MemristorArray(
-            devices,
-            rows,
-            columns,
-            self.limits,
-            reading,
-            scheme=self.scheme,
-            read_noise=self.read_noise,
-            read_width_s=self.read_width_s,
-        )
+        readout = DeviceReadout(self.read_noise, width_s=self.read_width_s)
+        shape = _shape(topology, self.scheme)
+        return MemristorArray(devices, shape, self.limits, reading, scheme=self.scheme, readout=readout)
 
 
 class MemristorArray(DeviceArray):
