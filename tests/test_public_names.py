@@ -9,7 +9,8 @@ import pytest
 
 import hwlearn as hl
 
-PACKAGES = ["hwlearn", "hwlearn.network", "hwlearn_sim", "hwlearn_sim.devices"]
+LAB = ["hwlearn.lab.bench", "hwlearn.lab.bench_file", "hwlearn.lab.data", "hwlearn.lab.runs"]
+PACKAGES = ["hwlearn", "hwlearn.network", *LAB, "hwlearn_sim", "hwlearn_sim.devices"]
 
 
 def typed_names(package):
