@@ -46,12 +46,11 @@ class Schedule:
     keep: Literal["best", "last"] = "last"
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 0), ("batch_size", 1), ("patience", 1)):
-            value = getattr(self, name)
-            if value is None and name != "epochs":
-                continue
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise SetupError(f"{name} is {value!r}; it must be a whole number of at least {least}")
+        _check_count("epochs", self.epochs, 0)
+        if self.batch_size is not None:
+            _check_count("batch_size", self.batch_size, 1)
+        if self.patience is not None:
+            _check_count("patience", self.patience, 1)
         if not 0 <= self.anneal <= 1:
             raise SetupError(f"anneal is {self.anneal}; it must lie in [0, 1]")
         if self.keep not in ("best", "last"):
@@ -181,3 +180,8 @@ class Callback:
 
     def on_end(self, history: History) -> None:
         """Receive the history at the end, also of an interrupted training."""
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise SetupError(f"{name} is {value!r}; it must be a whole number of at least {least}")

@@ -178,10 +178,10 @@ def test_spsa_changes_only_trainable_edges_within_the_range(small, exact, ideal_
     model = exact[0].with_conductances(np.clip(g, 1e-6, 1e-4))
     trainable = np.zeros(30, dtype=bool)
     trainable[[3, 7]] = True
-    asked = mocker.spy(ideal_twin, "_program")
+    programmed = mocker.spy(ideal_twin, "_program")
     found = hl.SPSA(0.5, repeats=3).gradient(hl.GradientRequest(ideal_twin, model, x, y, hl.MSE(), trainable))
     assert set(np.flatnonzero(found.values)) == {3, 7}
-    for call in asked.call_args_list:
+    for call in programmed.call_args_list:
         np.testing.assert_array_equal(call.args[0][~trainable], g[~trainable])
         assert ((call.args[0] >= 1e-6) & (call.args[0] <= 1e-4)).all()
 

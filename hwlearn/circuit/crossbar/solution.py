@@ -59,12 +59,12 @@ class CrossbarSolution:
     @cached_property
     def row_nodes(self) -> FloatArray:
         """Volts (S, M, N) on the row side of each device."""
-        return self._gather("row_blocks")
+        return self._gather([answer.row_blocks for _, _, answer in self._parts])
 
     @cached_property
     def column_nodes(self) -> FloatArray:
         """Volts (S, M, N) on the column side of each device."""
-        return self._gather("column_blocks")
+        return self._gather([answer.column_blocks for _, _, answer in self._parts])
 
     @cached_property
     def row_currents(self) -> FloatArray:
@@ -125,14 +125,14 @@ class CrossbarSolution:
             )
         return np.asarray(total / S)
 
-    def _gather(self, name: str) -> FloatArray:
+    def _gather(self, blocks: Sequence[tuple[FloatArray, ...]]) -> FloatArray:
+        """Return the nodes (S, M, N) of all parts in the order of the samples."""
         M, N = self._parts[0][1].g.shape
         volts = np.empty((len(self.column_currents), M, N))
-        for samples, _, answer in self._parts:
-            blocks = getattr(answer, name)
+        for (samples, _, _), of_part in zip(self._parts, blocks, strict=True):
             which = np.arange(len(volts))[samples]
             start = 0
-            for block in blocks:
+            for block in of_part:
                 volts[which[start : start + block.shape[2]]] = block.transpose(2, 0, 1)
                 start += block.shape[2]
         return volts

@@ -161,7 +161,7 @@ def test_array_agrees_with_ngspice(ngspice, figure):
     got = solve_crossbar(g, v[0], (3.0, 8.0))
     nodes = [*got.row_nodes.ravel(), *got.column_nodes.ravel()]
     error = max(abs(printed[f"n{k}"] - volts) for k, volts in enumerate(nodes)) / np.abs(v).max()
-    figure(f"5 x 4 array with line resistance against ngspice: {error:.1e} of the largest input (asked 1e-6)")
+    figure(f"5 x 4 array with line resistance against ngspice: {error:.1e} of the largest input (required 1e-6)")
     assert error < 1e-6
 
 

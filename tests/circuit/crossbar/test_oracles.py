@@ -77,7 +77,7 @@ def test_six_decades_with_open_devices_agree_with_badcrossbar(badcrossbar, figur
             theirs = badcrossbar.compute(v.T, 1 / g, 2.0)
         ours = solve_crossbar(g, v, 2.0)
         worst = max(worst, apart(ours.column_currents, theirs.currents.output))
-    figure(f"crossbars of six decades, a fifth open, against badcrossbar: {worst:.1e} relative (asked 1e-9)")
+    figure(f"crossbars of six decades, a fifth open, against badcrossbar: {worst:.1e} relative (required 1e-9)")
     assert worst < AGREE
 
 
@@ -123,7 +123,9 @@ def test_array_with_open_devices_agrees_with_ngspice(
         apart(ours.column_currents, (columns[-1] / wires[1])[None]),
         abs(ours.column_currents.sum() - into_rows.sum()) / np.abs(into_rows).max(),
     )
-    figure(f"{size[0]} x {size[1]} array, wires {wires} ohm, against ngspice: {worst:.1e} relative (asked 1e-9)")
+    figure(
+        f"{size[0]} x {size[1]} array, wires {wires} ohm, against ngspice: {worst:.1e} relative (required 1e-9)"
+    )
     assert worst < AGREE
 
 
