@@ -170,6 +170,14 @@ class VirtualChannel:
         self.settings.function = function
         self.apply()
 
+    def set_nplc(self, value: float, *quantities: Quantity) -> None:
+        """Set the integration time in power-line cycles for the given quantities. Default: for both."""
+        self.settings.nplc.update(dict.fromkeys(quantities or QUANTITIES, value))
+
+    def set_four_wire(self, on: bool) -> None:
+        """Select four-wire (remote) or two-wire (local) sensing."""
+        self.settings.four_wire = on
+
     def set_output(self, on: bool) -> None:
         """Switch the output on or off."""
         self.settings.output = on

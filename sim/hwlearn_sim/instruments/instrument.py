@@ -25,6 +25,10 @@ class Clock:
         self.real = real
         self.seconds = 0.0
 
+    def reset(self) -> None:
+        """Set the time to zero."""
+        self.seconds = 0.0
+
     def advance(self, seconds: float) -> None:
         """Advance the clock."""
         self.seconds += seconds

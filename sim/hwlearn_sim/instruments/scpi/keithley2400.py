@@ -61,7 +61,7 @@ class VirtualKeithley2400(ScpiSmu):
         identity = f"KEITHLEY INSTRUMENTS INC.,MODEL 2400,{serial},C33   Mar 31 2015 09:32:39/A02  /K/J"
         super().__init__(identity, [channel], clock, error_capacity=10)
         self._stored: list[ChannelReading] = []
-        self._start()
+        self._set_defaults()
         self.add_source("SOURce#:", "SOURce#:FUNCtion[:MODE]")
         self.add_meter("SENSe#:", one_nplc=True)
         for quantity, name in MNEMONIC.items():
@@ -74,7 +74,7 @@ class VirtualKeithley2400(ScpiSmu):
         self._add_buffer()
         self._add_system()
 
-    def _start(self) -> None:
+    def _set_defaults(self) -> None:
         self._functions: set[str] = {"CURR"}
         self._elements = list(_ELEMENTS)
         self._latest: list[ChannelReading] = []
@@ -84,7 +84,7 @@ class VirtualKeithley2400(ScpiSmu):
     def reset(self) -> None:
         """Restore the power-on settings; the output is switched off first. The buffer keeps its readings."""
         super().reset()
-        self._start()
+        self._set_defaults()
 
     # --- commands -----------------------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ class VirtualKeithley2400(ScpiSmu):
             "SENSe#:RESistance:NPLCycles",
             self.number(*CAPABILITY.nplc, 1.0),
             lambda channel: channel.settings.nplc["voltage"],
-            lambda channel, value: channel.settings.nplc.update({"voltage": value, "current": value}),
+            VirtualChannel.set_nplc,
         )
         self.command("FORMat:ELEMents[:SENSe#]", show, lambda _, __: ",".join(self._elements))
 
@@ -200,7 +200,7 @@ class VirtualKeithley2400(ScpiSmu):
             "SYSTem:RSENse",
             Flag(),
             lambda channel: channel.settings.four_wire,
-            lambda channel, on: setattr(channel.settings, "four_wire", on),
+            VirtualChannel.set_four_wire,
         )
         states = Choice(("ON", "OFF", "ONCE", "1", "0"), {"ON": "1", "OFF": "0", "ONCE": "0"})
         self.stored_setting("SYSTem:AZERo[:STATe]", states, "ON")
@@ -208,7 +208,7 @@ class VirtualKeithley2400(ScpiSmu):
         self.stored_setting("SYSTem:LFRequency:AUTO", Flag(), True)
         self.stored_setting("SYSTem:BEEPer:STATe", Flag(), True)
         self.command("SYSTem:BEEPer[:IMMediate]", lambda _, arguments: None)
-        self.simple_command("SYSTem:TIME:RESet", lambda: setattr(self.clock, "seconds", 0.0))
+        self.simple_command("SYSTem:TIME:RESet", self.clock.reset)
         self.stored_setting("DISPlay:ENABle", Flag(), True)
         self.stored_setting("DISPlay:DIGits", Whole(4, 7, 6), 6)
         self.stored_setting("DISPlay:TEXT:DATA", Text(), "")

@@ -57,7 +57,7 @@ class VirtualKeithley2450(ScpiSmu):
         super().__init__(identity, [channel], clock, error_capacity=1000, no_error='0,"No error;0;0 0"')
         self._language = "SCPI"
         self.tree.trailing_comma = True
-        self._start()
+        self._set_defaults()
         self.add_source("SOURce#:", "SOURce#:FUNCtion[:MODE]")
         self.add_meter("[SENSe#:]", one_nplc=False)
         self.add_limit("SOURce#:VOLTage:ILIMit", "current")
@@ -72,7 +72,7 @@ class VirtualKeithley2450(ScpiSmu):
         self._add_system()
         self.buffers.add_commands(self)
 
-    def _start(self) -> None:
+    def _set_defaults(self) -> None:
         self._sensed = "CURR"
         self.buffers = Buffers()
         self._lists: dict[Quantity, list[float]] = {"voltage": [], "current": []}
@@ -115,7 +115,7 @@ class VirtualKeithley2450(ScpiSmu):
                 f"{base}:RSENse",
                 Flag(),
                 lambda channel: channel.settings.four_wire,
-                lambda channel, on: setattr(channel.settings, "four_wire", on),
+                VirtualChannel.set_four_wire,
             )
         self.stored_setting("[SENSe#:]RESistance:RANGe[:UPPer]", self.number(20, 2e8, 2e5, "OHM"), 2e5)
         self.stored_setting("[SENSe#:]RESistance:RANGe:AUTO", Flag(), True)
@@ -123,7 +123,7 @@ class VirtualKeithley2450(ScpiSmu):
             "[SENSe#:]RESistance:NPLCycles",
             self.number(*CAPABILITY.nplc, 1.0),
             lambda channel: channel.settings.nplc["voltage"],
-            lambda channel, value: channel.settings.nplc.update({"voltage": value, "current": value}),
+            VirtualChannel.set_nplc,
         )
 
     def _add_source_extras(self) -> None:

@@ -70,7 +70,7 @@ class VirtualKeysightB2902(ScpiSmu):
     def __init__(self, channels: Sequence[VirtualChannel], clock: Clock, serial: str = "MY51140001") -> None:
         identity = f"Keysight Technologies,B2902A,{serial},3.4.2011.5100"
         super().__init__(identity, channels, clock, error_capacity=100, no_error='+0,"No error"')
-        self._start()
+        self._set_defaults()
         self.add_source("[SOURce#:]", "[SOURce#:]FUNCtion:MODE")
         self.add_meter("SENSe#:", one_nplc=False)
         for quantity, name in MNEMONIC.items():
@@ -83,7 +83,7 @@ class VirtualKeysightB2902(ScpiSmu):
         self._add_triggers()
         self._add_readings()
 
-    def _start(self) -> None:
+    def _set_defaults(self) -> None:
         count = len(self.channels)
         self._functions: list[set[str]] = [{"VOLT", "CURR"} for _ in range(count)]
         self._elements = list(_ELEMENTS)
@@ -95,7 +95,7 @@ class VirtualKeysightB2902(ScpiSmu):
     def reset(self) -> None:
         """Restore the power-on settings; the outputs are switched off first."""
         super().reset()
-        self._start()
+        self._set_defaults()
 
     # --- commands -----------------------------------------------------------------------------------
 
@@ -137,7 +137,7 @@ class VirtualKeysightB2902(ScpiSmu):
             "SENSe#:REMote",
             Flag(),
             lambda channel: channel.settings.four_wire,
-            lambda channel, on: setattr(channel.settings, "four_wire", on),
+            VirtualChannel.set_four_wire,
         )
         for quantity, name in MNEMONIC.items():
             self._add_aperture(f"SENSe#:{name}[:DC]", quantity)
@@ -150,7 +150,7 @@ class VirtualKeysightB2902(ScpiSmu):
             f"{base}:APERture",
             self.number(low, high, 0.1 / LINE_HZ, "S"),
             lambda channel: channel.integration_s(quantity),
-            lambda channel, seconds: channel.settings.nplc.update({quantity: seconds * LINE_HZ}),
+            lambda channel, seconds: channel.set_nplc(seconds * LINE_HZ, quantity),
         )
         for what in ("APERture", "NPLCycles"):
             self.stored_setting(f"{base}:{what}:AUTO", Flag(), False)

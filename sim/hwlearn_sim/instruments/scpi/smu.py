@@ -176,9 +176,6 @@ class ScpiSmu(ScpiInstrument):
     def _add_meter(self, base: str, quantity: Quantity, one_nplc: bool) -> None:
         ranges = self.channels[0].capability.measures[quantity]
 
-        def set_nplc(channel: VirtualChannel, value: float) -> None:
-            channel.settings.nplc.update(dict.fromkeys(QUANTITIES if one_nplc else [quantity], value))
-
         self.channel_setting(
             f"{base}:RANGe[:UPPer]",
             self.number(-ranges.most, ranges.most, ranges.each[-1].full_scale, UNIT[quantity]),
@@ -197,7 +194,7 @@ class ScpiSmu(ScpiInstrument):
             f"{base}:NPLCycles",
             self.number(*self.channels[0].capability.nplc, 1.0),
             lambda channel: channel.settings.nplc[quantity],
-            set_nplc,
+            lambda channel, value: channel.set_nplc(value, *([] if one_nplc else [quantity])),
         )
 
     def add_limit(self, pattern: str, quantity: Quantity, level: str = "[:LEVel]") -> None:

@@ -76,7 +76,7 @@ class VirtualKeithley2612B(ScpiInstrument):
         names = ("smua", "smub")
         self.smus = [TspSmu(name, channel) for name, channel in zip(names, self.channels, strict=True)]
         self._format: dict[str, float] = {}
-        self._start()
+        self._set_defaults()
         self._interpreter = Interpreter(self._variables(serial))
 
     def reset(self) -> None:
@@ -84,10 +84,10 @@ class VirtualKeithley2612B(ScpiInstrument):
         for channel in self.channels:
             channel.reset()
         for smu in self.smus:
-            smu.start()
-        self._start()
+            smu.restore_defaults()
+        self._set_defaults()
 
-    def _start(self) -> None:
+    def _set_defaults(self) -> None:
         self._format.update(data=1.0, asciiprecision=6.0, byteorder=1.0)
 
     # --- messages -----------------------------------------------------------------------------------

@@ -77,12 +77,12 @@ class TspSmu:
         )
         self.root.attribute("sense", lambda: float(self.channel.settings.four_wire), self._set_sense)
 
-    def start(self) -> None:
+    def restore_defaults(self) -> None:
         """Restore the defaults that the channel does not store itself; buffers keep their readings."""
         self._source.update(_SOURCE)
         self._measuring.update(_MEASURE)
         self._filter.update(_FILTER)
-        self.trigger.start()
+        self.trigger.restore_defaults()
 
     def condition(self) -> float:
         """Return the condition register: voltage limit 1, current limit 2, reading overflow 128."""
@@ -92,12 +92,12 @@ class TspSmu:
 
     def _reset(self) -> None:
         self.channel.reset()
-        self.start()
+        self.restore_defaults()
 
     # --- attributes ---------------------------------------------------------------------------------
 
     def _set_sense(self, value: Value) -> None:
-        self.channel.settings.four_wire = enumerated(value, 2) == 1
+        self.channel.set_four_wire(enumerated(value, 2) == 1)
 
     def _source_part(self) -> Namespace:
         part, channel = Namespace(f"{self.name}.source"), self.channel
@@ -177,7 +177,7 @@ class TspSmu:
         low, high = self.channel.capability.nplc
         if not low <= as_number(value) <= high:
             raise VirtualInstrumentError(-222)
-        self.channel.settings.nplc.update(dict.fromkeys(QUANTITIES, as_number(value)))
+        self.channel.set_nplc(as_number(value))
 
     def _add_measured(self, part: Namespace, quantity: Quantity, letter: str) -> None:
         channel = self.channel

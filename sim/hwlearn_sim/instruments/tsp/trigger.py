@@ -63,7 +63,7 @@ class TspTrigger:
         self._levels: tuple[Quantity, list[float]] | None = None
         self._buffers: dict[Quantity, TspBuffer] = {}
         self._running = ExitStack()
-        self.start()
+        self.restore_defaults()
         self.root.keep(self._values[""], {"count": _POINTS})
         parts = {part: Namespace(f"{name}.trigger.{part}") for part in _PARTS}
         for part, attributes in _PARTS.items():
@@ -80,7 +80,7 @@ class TspTrigger:
         parts["measure"].add(iv=function(partial(self._set_buffers, ("current", "voltage")), 2))
         self.root.add(**parts)
 
-    def start(self) -> None:
+    def restore_defaults(self) -> None:
         """Restore the defaults."""
         self.initiated = False
         self._values[""].update(count=1.0)
