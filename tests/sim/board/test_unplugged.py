@@ -39,7 +39,7 @@ class Port:
         self.path.symlink_to(address.removeprefix("ASRL").removesuffix("::INSTR"))
 
 
-class Accident(Callback):
+class UnplugAtStep(Callback):
     """Unplugs the cable at a reply of the third step, and records the last committed step."""
 
     def __init__(self, faults: Faults, replies: int) -> None:
@@ -52,8 +52,8 @@ class Accident(Callback):
             self.faults.inject("unplugged", after=self.replies)
 
 
-def open_network(address: str):
-    settings = {"address": address, "timeout": TIMEOUT_S, "watchdog": 0.3}
+def open_network(address: str, timeout_s: float = TIMEOUT_S):
+    settings = {"address": address, "timeout": timeout_s, "watchdog": 0.3}
     return BoardBackend.open(BoardBackend.Settings.model_validate(settings), CROSSBAR, LIMITS)
 
 
@@ -74,67 +74,67 @@ def bench(faults: Faults, wire: Literal["tcp", "pty"] = "pty") -> VirtualBench:
 
 
 @pytest.fixture(scope="module")
-def undisturbed() -> np.ndarray:
+def without_fault() -> np.ndarray:
     """Return the conductances of the same training without a fault."""
     with bench(Faults(), "tcp") as quiet, open_network(quiet.address("board")) as network:
         return trainer(network).fit(*data(), hl.Schedule(EPOCHS, batch_size=5)).conductances
 
 
-def fail(network, faults: Faults, replies: int) -> Progress:
+def train_until_unplugged(network, faults: Faults, replies: int) -> Progress:
     """Train until the cable is unplugged; return the committed progress."""
-    accident = Accident(faults, replies)
+    recorder = UnplugAtStep(faults, replies)
     began = time.monotonic()
     with pytest.raises(HwlearnError):
-        trainer(network).fit(*data(), hl.Schedule(EPOCHS, batch_size=5), callbacks=[accident])
+        trainer(network).fit(*data(), hl.Schedule(EPOCHS, batch_size=5), callbacks=[recorder])
     assert time.monotonic() - began < 3 * TIMEOUT_S
     assert [fault.kind for _, fault in faults.occurred] == ["unplugged"]
-    assert accident.last is not None
-    return Progress(accident.last.number + 1, accident.last.optimizer_state)
+    assert recorder.last is not None
+    return Progress(recorder.last.number + 1, recorder.last.optimizer_state)
 
 
-def go_on(network, progress: Progress) -> np.ndarray:
+def finish_training(network, progress: Progress) -> np.ndarray:
     """Train the remaining steps and return the conductances."""
     assert 0 < progress.steps < EPOCHS * 4
     return trainer(network).fit(*data(), hl.Schedule(EPOCHS, batch_size=5), start=progress).conductances
 
 
-REPLIES = pytest.mark.parametrize("replies", [0, 1, 2])  # of the phases, of programming, of reading back
+REPLIES = pytest.mark.parametrize("replies", [0, 1, 2])  # of the measurement, the programming, the read-back
 
 
 @needs_pty
 @REPLIES
-def test_training_continues_after_cable_was_unplugged(replies, undisturbed, tmp_path):
+def test_training_continues_after_cable_was_unplugged(replies, without_fault, tmp_path):
     port, faults = Port(tmp_path / "board"), Faults()
-    with bench(faults) as accident_prone:
-        port.plug(accident_prone.address("board"))
-        board = accident_prone.board("board")
+    with bench(faults) as faulty_bench:
+        port.plug(faulty_bench.address("board"))
+        board = faulty_bench.board("board")
         network = open_network(str(port.path))
-        progress = fail(network, faults, replies)
+        progress = train_until_unplugged(network, faults, replies)
         assert board.is_safe, "a sequence must end with safe outputs"
         with serve.PtyServer(board) as again:
             port.plug(again.address)
             network.reconnect()
-            np.testing.assert_allclose(go_on(network, progress), undisturbed, rtol=1e-12)
+            np.testing.assert_allclose(finish_training(network, progress), without_fault, rtol=1e-12)
             network.close()
 
 
 @REPLIES
-def test_training_continues_after_connection_was_dropped(replies, undisturbed):
+def test_training_continues_after_connection_was_dropped(replies, without_fault):
     faults = Faults()
-    with bench(faults, "tcp") as accident_prone:
-        network = open_network(accident_prone.address("board"))
-        progress = fail(network, faults, replies)
+    with bench(faults, "tcp") as faulty_bench:
+        network = open_network(faulty_bench.address("board"))
+        progress = train_until_unplugged(network, faults, replies)
         network.reconnect()
-        np.testing.assert_allclose(go_on(network, progress), undisturbed, rtol=1e-12)
+        np.testing.assert_allclose(finish_training(network, progress), without_fault, rtol=1e-12)
         network.close()
 
 
 @needs_pty
 def test_watchdog_releases_outputs_after_disconnect(tmp_path, wait_until):
     port, faults = Port(tmp_path / "board"), Faults()
-    with bench(faults) as accident_prone:
-        port.plug(accident_prone.address("board"))
-        board = accident_prone.board("board")
+    with bench(faults) as faulty_bench:
+        port.plug(faulty_bench.address("board"))
+        board = faulty_bench.board("board")
         network = open_network(str(port.path))
         network.board.write("SOUR:VOLT 0,1.5", "ROUT:CLOS 1")
         faults.inject("unplugged")
@@ -142,9 +142,9 @@ def test_watchdog_releases_outputs_after_disconnect(tmp_path, wait_until):
             network.board.query("*IDN?")
         assert not board.is_safe
         assert board.switches() == 1
-        pulled = time.monotonic()
+        unplugged_at = time.monotonic()
         wait_until(lambda: board.is_safe)
-        assert time.monotonic() - pulled < 1.0
+        assert time.monotonic() - unplugged_at < 1.0
         assert set(board.dac_codes()) == {0x8000}
         with serve.PtyServer(board) as again:
             port.plug(again.address)
@@ -155,8 +155,8 @@ def test_watchdog_releases_outputs_after_disconnect(tmp_path, wait_until):
 
 def test_silent_board_is_reported_within_timeout():
     faults = Faults()
-    with bench(faults, "tcp") as accident_prone:
-        network = open_network(accident_prone.address("board"))
+    with bench(faults, "tcp") as faulty_bench:
+        network = open_network(faulty_bench.address("board"), timeout_s=0.4)
         faults.muted = True
         began = time.monotonic()
         with pytest.raises(LinkTimeout):
