@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -15,7 +16,7 @@ from hwlearn.errors import HwlearnError, NetworkError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.network.network import Network, Readout
 from hwlearn.network.nudges import OutputDrive
-from hwlearn.units import format_quantity
+from hwlearn.units import ROUNDING, format_quantity
 
 REPEATS = 32
 """Number of readings of one state from which noise is estimated."""
@@ -28,7 +29,6 @@ _MAX_GAIN_DIFFERENCE = 2e-3
 
 _DRIFTED = 2.0
 """Ratio of prediction error now to that at calibration above which the bench has drifted."""
-
 
 _OHMIC_ONLY = "valid for resistors only, and this network has other elements"
 
@@ -85,44 +85,38 @@ def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
     found = f"{len(bench.data.inputs)} samples reach {format_quantity(largest, 'V')}"
     # always a pass: a bench with data beyond the limits cannot be loaded
     yield Check("limits", "pass", f"{found} of {format_quantity(allowed, 'V')}")
-    rng = np.random.default_rng(seed)
     record = bench.calibration
     if record is not None:
         yield _age(record, bench.file.calibration.most_age_days)
-    for name, step in (
-        ("programming", _programming),
-        ("zero reading", _zero_and_noise),
-        ("superposition", _superposition),
-        ("reciprocity", _reciprocity),
-        ("saturation", lambda network, rng: _saturation(network, bench.data.inputs[bench.data.train])),
-        ("calibration drift", lambda network, rng: _drift(network, record, seed)),
-    ):
+    rng = np.random.default_rng(seed)
+    steps: dict[str, Callable[[], Iterator[Check]]] = {
+        "programming": lambda: _programming(network),
+        "zero reading": lambda: _zero_and_noise(network),
+        "superposition": lambda: _superposition(network, rng),
+        "reciprocity": lambda: _reciprocity(network, rng),
+        "saturation": lambda: _saturation(network, bench.data.inputs[bench.data.train]),
+        "calibration drift": lambda: _drift(network, record, seed),
+    }
+    for name, step in steps.items():
         try:
-            yield from step(network, rng)
+            yield from step()
         except HwlearnError as error:
             yield Check(name, "fail", str(error), "correct this first; later checks may depend on it")
 
 
-def _programming(network: Network, rng: np.random.Generator) -> Iterator[Check]:
+def _programming(network: Network) -> Iterator[Check]:
     """Program every edge to the middle of its range."""
     low, high = network.limits.conductance
     done = network.program(np.full(network.topology.n_edges, 0.5 * (low + high)))
     failed = np.flatnonzero(done.failed)
     off = np.abs(done.reached / done.requested - 1)[~done.failed].max(initial=0.0)
     found = f"{len(failed)} of {len(done.requested)} edges failed; the rest are within {off:.2%} of their target"
-    if failed.size:
-        names = ", ".join(network.topology.edge_name(k) for k in failed[:4])
-        yield Check(
-            "programming",
-            "fail",
-            found,
-            f"these edges cannot be programmed and are excluded from training: {names}",
-        )
-    else:
-        yield Check("programming", "pass", found)
+    names = ", ".join(network.topology.edge_name(k) for k in failed[:4])
+    advice = f"these edges cannot be programmed and are excluded from training: {names}"
+    yield _judged("programming", not failed.size, found, advice)
 
 
-def _zero_and_noise(network: Network, rng: np.random.Generator) -> Iterator[Check]:
+def _zero_and_noise(network: Network) -> Iterator[Check]:
     """Read repeatedly with all inputs at 0 V: the mean is the offset, the spread is the noise."""
     readout = network.measure(np.zeros((REPEATS, network.topology.n_inputs)))
     offset, noise = readout.voltages.mean(axis=0), readout.voltages.std(axis=0, ddof=1)
@@ -131,19 +125,14 @@ def _zero_and_noise(network: Network, rng: np.random.Generator) -> Iterator[Chec
     found = f"largest {format_quantity(float(offset[worst]), 'V')}, at {name}"
     # an offset does not cancel in the error of a cost, so even a few times the noise is worth a calibration
     allowed = max(2e-3, _SIGMAS * readout.voltage_sigma / np.sqrt(REPEATS))
-    if abs(offset[worst]) > allowed:
-        advice = f"more than {format_quantity(allowed, 'V')} with all inputs at 0 V: run hwlearn calibrate"
-        yield Check("zero reading", "fail", found, advice)
-    else:
-        yield Check("zero reading", "pass", found)
-    stated = readout.voltage_sigma
-    found = f"largest {format_quantity(float(noise.max()), 'V')} rms, specified {format_quantity(stated, 'V')}"
+    advice = f"more than {format_quantity(allowed, 'V')} with all inputs at 0 V: run hwlearn calibrate"
+    yield _judged("zero reading", abs(offset[worst]) <= allowed, found, advice)
+    specified = readout.voltage_sigma
+    found = f"largest {format_quantity(float(noise.max()), 'V')} rms, specified {format_quantity(specified, 'V')}"
     # a standard deviation from REPEATS readings is itself uncertain
-    if noise.max() > stated * (1 + _SIGMAS / np.sqrt(2 * (REPEATS - 1))) + network.resolution:
-        advice = "noisier than specified: check cables and grounding, or average more readings"
-        yield Check("noise floor", "fail", found, advice)
-    else:
-        yield Check("noise floor", "pass", found)
+    allowed = specified * (1 + _SIGMAS / np.sqrt(2 * (REPEATS - 1))) + network.resolution
+    advice = "noisier than specified: check cables and grounding, or average more readings"
+    yield _judged("noise floor", float(noise.max()) <= allowed, found, advice)
 
 
 def _superposition(network: Network, rng: np.random.Generator) -> Iterator[Check]:
@@ -155,15 +144,14 @@ def _superposition(network: Network, rng: np.random.Generator) -> Iterator[Check
     read = network.measure(np.repeat([a, b, a + b, 0 * a], REPEATS, axis=0))
     V = read.voltages.reshape(4, REPEATS, -1)
     mean = V.mean(axis=1)
-    missed = np.abs(mean[2] + mean[3] - mean[0] - mean[1]).max()
-    yield _law(
-        "superposition",
-        network,
-        missed,
-        read.voltage_sigma,
-        V,
-        "an element is not ohmic, or a source does not hold its voltage",
-    )
+    error = float(np.abs(mean[2] + mean[3] - mean[0] - mean[1]).max())
+    # four means contribute; the converter steps of the patterns add up to two resolutions
+    spread = max(read.voltage_sigma, float(V.std(axis=1, ddof=1).max()))
+    rounding = ROUNDING * network.limits.voltage
+    allowed = _SIGMAS * 2 * spread / math.sqrt(REPEATS) + 2 * network.resolution + rounding
+    found = f"error {format_quantity(error, 'V')}, noise explains {format_quantity(allowed, 'V')}"
+    advice = "an element is not ohmic, or a source does not hold its voltage"
+    yield _judged("superposition", error <= allowed, found, advice)
 
 
 def _reciprocity(network: Network, rng: np.random.Generator) -> Iterator[Check]:
@@ -190,19 +178,17 @@ def _reciprocity(network: Network, rng: np.random.Generator) -> Iterator[Check]:
     there, back = into_outputs[:, :, outputs], into_inputs[:, :, inputs].swapaxes(1, 2)
     mean, other = there.mean(axis=0), back.mean(axis=0)
     noise = np.hypot(there.std(axis=0, ddof=1), back.std(axis=0, ddof=1)) / np.sqrt(REPEATS)
-    missed = np.abs(mean - other)
+    error = np.abs(mean - other)
     allowed = _SIGMAS * noise + _MAX_GAIN_DIFFERENCE * np.abs(mean)
-    i, o = (int(k) for k in np.unravel_index(np.argmax(missed - allowed), missed.shape))
+    i, o = (int(k) for k in np.unravel_index(np.argmax(error - allowed), error.shape))
     a, b = top.names[top.inputs[inputs[i]]], top.names[top.outputs[outputs[o]]]
     volts = format_quantity(step, "V")
     found = (
         f"{volts} at {a} draws {format_quantity(-mean[i, o], 'A', 5)} from {b}, "
         f"and at {b} {format_quantity(-other[i, o], 'A', 5)} from {a}"
     )
-    if missed[i, o] > allowed[i, o]:
-        yield Check("reciprocity", "fail", found, f"check the wiring of {a} and {b}, or run hwlearn calibrate")
-    else:
-        yield Check("reciprocity", "pass", found)
+    advice = f"check the wiring of {a} and {b}, or run hwlearn calibrate"
+    yield _judged("reciprocity", error[i, o] <= allowed[i, o], found, advice)
 
 
 def _saturation(network: Network, inputs: FloatArray) -> Iterator[Check]:
@@ -212,11 +198,10 @@ def _saturation(network: Network, inputs: FloatArray) -> Iterator[Check]:
         yield Check("saturation", "not applicable", "this bench does not report saturation")
         return
     lost = int(readout.saturated.any(axis=1).sum())
-    found = f"{lost} of {len(inputs)} training samples saturate; largest {_largest(readout.voltages)}"
-    if lost:
-        yield Check("saturation", "fail", found, "reduce data.amplitude, or use a larger range of the converter")
-    else:
-        yield Check("saturation", "pass", found)
+    largest = format_quantity(float(np.abs(readout.voltages).max()), "V")
+    found = f"{lost} of {len(inputs)} training samples saturate; largest reading {largest}"
+    advice = "reduce data.amplitude, or use a larger range of the converter"
+    yield _judged("saturation", not lost, found, advice)
 
 
 def _age(record: CalibrationRecord, most_days: float) -> Check:
@@ -224,10 +209,8 @@ def _age(record: CalibrationRecord, most_days: float) -> Check:
     days = record.age().total_seconds() / 86400
     done = ", ".join(record.made) or "no step"
     found = f"{days:.1f} days old ({done})"
-    if record.is_older_than(most_days):
-        advice = f"older than calibration.most_age_days = {most_days:g}: run hwlearn calibrate"
-        return Check("calibration age", "fail", found, advice)
-    return Check("calibration age", "pass", found)
+    advice = f"older than calibration.most_age_days = {most_days:g}: run hwlearn calibrate"
+    return _judged("calibration age", not record.is_older_than(most_days), found, advice)
 
 
 def _drift(network: Network, record: CalibrationRecord | None, seed: int) -> Iterator[Check]:
@@ -241,10 +224,13 @@ def _drift(network: Network, record: CalibrationRecord | None, seed: int) -> Ite
     now = verify(network, gain, configurations=1, patterns=REPEATS, seed=seed)
     was = max(record.verify.rms_V, now.noise_V)
     found = f"prediction error {format_quantity(now.rms_V, 'V')} rms, {format_quantity(was, 'V')} when calibrated"
-    if now.rms_V > _DRIFTED * was:
-        yield Check("calibration drift", "fail", found, "the bench has drifted: run hwlearn calibrate")
-    else:
-        yield Check("calibration drift", "pass", found)
+    advice = "the bench has drifted: run hwlearn calibrate"
+    yield _judged("calibration drift", now.rms_V <= _DRIFTED * was, found, advice)
+
+
+def _judged(name: str, passed: bool, found: str, advice: str) -> Check:
+    """Return a check that passed or failed; only a failure has the advice."""
+    return Check(name, "pass", found) if passed else Check(name, "fail", found, advice)
 
 
 def _currents(
@@ -279,22 +265,6 @@ def _zeros(network: Network, patterns: int) -> tuple[FloatArray, FloatArray]:
     """Return input volts (patterns, n_in) and clamp volts (patterns, n_out), all zero."""
     top = network.topology
     return np.zeros((patterns, top.n_inputs)), np.zeros((patterns, top.n_outputs))
-
-
-def _largest(volts: FloatArray) -> str:
-    return format_quantity(float(np.abs(volts).max()), "V")
-
-
-def _law(name: str, network: Network, missed: float, sigma: float, readings: FloatArray, advice: str) -> Check:
-    """Return a check of an error in volts, from four mean readings, against its uncertainty."""
-    # four means contribute; the converter steps of the patterns add up to two resolutions
-    spread = max(sigma, float(readings.std(axis=1, ddof=1).max()))
-    rounding = 1e-9 * network.limits.voltage
-    allowed = _SIGMAS * 2 * spread / np.sqrt(REPEATS) + 2 * network.resolution + rounding
-    found = f"error {format_quantity(float(missed), 'V')}, noise explains {format_quantity(float(allowed), 'V')}"
-    if missed > allowed:
-        return Check(name, "fail", found, advice)
-    return Check(name, "pass", found)
 
 
 def _pattern(network: Network, rng: np.random.Generator) -> FloatArray:
