@@ -1,4 +1,4 @@
-"""Converters against each other, against ground and against a known channel."""
+"""Calibration of converters relative to each other, to ground and to a known channel."""
 
 import json
 
@@ -15,7 +15,7 @@ BLOCKS = ("dac_gain", "dac_offset", "drive_gain", "drive_offset", "adc_gain", "a
 
 
 def truth(twin):
-    """What the channels really are, ``true = nominal (1 + gain) + offset``, for comparison alone."""
+    """Return the true errors of the channels, ``true = nominal (1 + gain) + offset``, for comparison only."""
     adc = twin._channels(twin.topology.outputs)
     return {
         "dac_gain": twin._input_dac.gain - 1,
@@ -29,9 +29,9 @@ def truth(twin):
 
 @pytest.mark.parametrize("known_step", [STEP, None])
 def test_residuals_are_below_one_step(known_step, raw_bench, figure):
-    """Against each other alone the common gain and offset are a convention: they are taken out."""
+    """Without a reference the common gain and offset are a convention, so they are subtracted."""
     worst, z = 0.0, []
-    for seed in range(4):
+    for seed in range(2):
         twin, model = raw_bench(seed, (24, 55, 5, 3))
         fit = calibrate_converters(twin, model, ConverterSettings(seed=seed, dac_step_V=known_step))
         real = truth(twin)
@@ -44,15 +44,15 @@ def test_residuals_are_below_one_step(known_step, raw_bench, figure):
         assert (fit.linearity < 2 * STEP).all()
     figure(
         f"converters against each other, DAC step {'known' if known_step else 'not known'}: worst residual over "
-        f"+-0.5 V {worst / STEP:.2f} steps of 12 bits (asked < 1), common gain and offset aside"
+        f"+-0.5 V {worst / STEP:.2f} steps of 12 bits (required < 1), without common gain and offset"
     )
     assert worst < STEP
     assert np.sqrt(np.mean(np.concatenate(z) ** 2)) < 1.8
 
 
-def test_a_channel_known_from_an_smu_fixes_the_scale_of_all(raw_bench, figure):
+def test_known_channel_determines_the_scale_of_all(raw_bench, figure):
     worst = 0.0
-    for seed in range(4):
+    for seed in range(2):
         twin, model = raw_bench(seed, (24, 55, 5, 3))
         real = truth(twin)
         nothing = np.full(4, np.nan)
@@ -66,12 +66,13 @@ def test_a_channel_known_from_an_smu_fixes_the_scale_of_all(raw_bench, figure):
             offset = getattr(fit, f"{kind}_offset") - real[f"{kind}_offset"]
             worst = max(worst, float((np.abs(offset) + 0.5 * np.abs(gain)).max()))
     figure(
-        f"converters, one DAC known: worst residual over +-0.5 V {worst / STEP:.2f} steps of 12 bits (asked < 1)"
+        f"converters, one DAC known: worst residual over +-0.5 V {worst / STEP:.2f} steps of 12 bits "
+        "(required < 1)"
     )
     assert worst < STEP
 
 
-def test_corrections_undo_the_errors(raw_bench):
+def test_setpoints_and_readings_are_corrected(raw_bench):
     twin, model = raw_bench(1)
     fit = calibrate_converters(twin, model, ConverterSettings(configurations=6, repeats=2))
     x = np.random.default_rng(0).uniform(-0.4, 0.4, (5, 4))
@@ -83,7 +84,7 @@ def test_corrections_undo_the_errors(raw_bench):
     assert np.abs(seen - 0.3).max() < 5e-4 < np.abs(raw - 0.3).max()
 
 
-def test_ground_makes_offsets_absolute(bench_limits, raw_flaws):
+def test_offsets_are_absolute_with_ground(bench_limits, raw_flaws):
     base = hl.Topology.random(14, 30, inputs=5, outputs=3, seed=3)
     top = hl.Topology(14, base.edges, base.inputs[:4].tolist(), base.outputs, int(base.inputs[4]))
     twin = KirchhoffTwin(top, bench_limits, raw_flaws(), seed=2, nudges=("clamp", "resistor"))
@@ -93,7 +94,7 @@ def test_ground_makes_offsets_absolute(bench_limits, raw_flaws):
     assert np.abs(fit.adc_offset - real["adc_offset"]).max() < STEP
 
 
-def test_state_and_mistakes(raw_bench):
+def test_stored_fit_is_restored_and_wrong_settings_are_refused(raw_bench):
     twin, model = raw_bench(0)
     fit = calibrate_converters(twin, model, ConverterSettings(configurations=2, repeats=1))
     again = ConverterFit.from_state(json.loads(json.dumps(fit.state())))

@@ -1,12 +1,13 @@
-"""Stated uncertainties are true: 95 % intervals hold 93 to 97 % of the truths, whatever the true spread.
+"""Stated uncertainties are correct: 95 % intervals contain 93 to 97 % of the true values, for any true spread.
 
-A smaller network (14 nodes, 30 edges, 7 terminals), other devices, converters and noise for each seed from 0 on;
-the prior expects a spread of 20 % of the edges, 2 % and 5 mV of the converters.
+A small network (14 nodes, 30 edges, 7 terminals) with other devices, converters and noise for each seed. The prior
+expects a spread of 20 % for the edges, 2 % and 5 mV for the converters.
 
-Where clamps read their currents, all 30 edges of a seed share one error, that of the bench's volt, which no
-reading tells. After 10 configurations it is far above their own: a seed is then one draw rather than 30, and the
-figure over 200 seeds strays by 1.2 % (standard error); seeds 0 to 199 give 92.5 %, 0 to 599 give 93.9 %. Here that
-bench has 600 seeds and 3 configurations, after which the edges' own errors weigh more.
+Where clamps measure their currents, all 30 edges of a seed share one error: that of the bench's volt, which no
+reading determines. After 10 configurations it is much larger than their individual errors. A seed is then one
+sample instead of 30, and the coverage of 200 seeds has a standard error of 1.2 % (92.5 % for seeds 0 to 199,
+93.9 % for 0 to 599). Therefore that bench has 600 seeds and 3 configurations, where individual errors have more
+weight.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from hwlearn_sim import KirchhoffTwin
 
 @dataclass(frozen=True)
 class Case:
-    """A bench, how many configurations it measures, and how many seeds."""
+    """Options of a twin, number of configurations, and number of seeds."""
 
     options: dict
     configurations: int
@@ -37,49 +38,49 @@ CASES = {
 
 @dataclass(frozen=True)
 class Coverage:
-    """Whether each interval holds its truth, one row a seed: edges, edges with their common scale aside."""
+    """Whether each interval contains its true value, one row per seed: edges with and without the common scale."""
 
     edges: np.ndarray
     shape: np.ndarray
 
     def __str__(self) -> str:
-        strays = 100 * self.edges.mean(axis=1).std() / np.sqrt(len(self.edges))
+        standard_error = 100 * self.edges.mean(axis=1).std() / np.sqrt(len(self.edges))
         first = self.edges[:200]
         return (
-            f"cover {100 * self.edges.mean():.1f} +- {strays:.1f} % (asked 93 to 97; the first {len(first)} seeds "
-            f"{100 * first.mean():.1f} %), scale aside {100 * self.shape.mean():.1f} %"
+            f"cover {100 * self.edges.mean():.1f} +- {standard_error:.1f} % (required 93 to 97; the first "
+            f"{len(first)} seeds {100 * first.mean():.1f} %), without scale {100 * self.shape.mean():.1f} %"
         )
 
     def check(self) -> None:
-        """Both are where they are asked to be."""
+        """Check that both coverages are within the required range."""
         assert 0.93 <= self.edges.mean() <= 0.97
         assert 0.93 <= self.shape.mean() <= 0.97
 
 
 def fits(case, raw_bench, design="random", **flaws) -> Iterator[tuple[int, KirchhoffTwin, EdgeFit]]:
-    """Calibrate one twin after the other."""
+    """Yield the seed, twin and fit of each calibration."""
     for seed in range(case.seeds):
         twin, model = raw_bench(seed, options=case.options, **flaws)
         settings = CampaignSettings(seed=seed, design=design)
         yield seed, twin, estimate_edges(twin, model, settings, case.configurations)
 
 
-def held(fit, truth):
-    """Return whether the intervals (E,) of the edges, and with the scale aside, hold the true log-gains."""
+def contained(fit, truth):
+    """Return whether the intervals (E,), with and without the common scale, contain the true log-gains."""
     off = fit.log_gains - truth
     beside = off - fit.shape_weights @ off
     return np.abs(off) < 1.96 * fit.gain_sigma / fit.gains, np.abs(beside) < 1.96 * fit.shape_sigma
 
 
-def prediction_held(fit, twin, seed):
-    """Return whether intervals of predictions in one fresh configuration (S, n_out) hold what would be read."""
+def prediction_contained(fit, twin, seed):
+    """Return whether intervals of predictions (S, n_out) in a new configuration contain the expected readings."""
     rng, top = np.random.default_rng([seed, 3]), twin.topology
     reached = twin.program(np.exp(rng.uniform(*np.log(twin.limits.conductance), top.n_edges))).reached
     x = rng.uniform(-0.45, 0.45, (4, top.n_inputs))
     adc = twin._channels(top.outputs)
     expected = fit.predict(reached, x)
     off = expected.voltages - (twin.true_outputs(x) * adc.gain + adc.offset)
-    # a DAC rounds what it is asked, which no calibration of gain and offset can know
+    # a DAC rounds its setpoint, which a calibration of gain and offset cannot predict
     return np.abs(off) < 1.96 * np.hypot(expected.voltage_sigma, twin.resolution / np.sqrt(12))
 
 
@@ -89,9 +90,9 @@ def prediction_held(fit, twin, seed):
 def test_intervals_cover(name, spread, raw_bench, true_log_gains, figure):
     case, inside, predicted, spreads = CASES[name], [], [], []
     for seed, twin, fit in fits(case, raw_bench, device_spread=spread):
-        inside.append(held(fit, true_log_gains(twin)))
+        inside.append(contained(fit, true_log_gains(twin)))
         spreads.append(fit.spread)
-        predicted.append(prediction_held(fit, twin, seed))
+        predicted.append(prediction_contained(fit, twin, seed))
     found = Coverage(*np.moveaxis(np.array(inside), 1, 0))
     figure(
         f"95 % intervals, {name}, true spread {spread}, prior 0.2, seeds 0 to {case.seeds - 1}: {found}; "
@@ -103,15 +104,17 @@ def test_intervals_cover(name, spread, raw_bench, true_log_gains, figure):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.5, 2.0])
-def test_intervals_cover_with_other_converters(factor, raw_bench, raw_flaws, true_log_gains, figure):
-    """The converters' spread is half or twice what is expected; what they have in common is known by it alone."""
+def test_intervals_cover_with_an_unexpected_spread_of_converters(
+    factor, raw_bench, raw_flaws, true_log_gains, figure
+):
+    """The spread of the converters is half or twice the expected one, and determines their common error."""
     case = Case(CASES["clamps, currents read"].options, 2, 400)
     plain, inside, converters = raw_flaws(), [], []
     other = {
         name: factor * getattr(plain, name) for name in ("adc_gain", "adc_offset_V", "dac_gain", "dac_offset_V")
     }
     for _, twin, fit in fits(case, raw_bench, **other):
-        inside.append(held(fit, true_log_gains(twin)))
+        inside.append(contained(fit, true_log_gains(twin)))
         off = fit.converters.values - true_converters(twin)
         converters.append(np.abs(off) < 1.96 * np.sqrt(np.diagonal(fit.converters.covariance)))
     found = Coverage(*np.moveaxis(np.array(inside), 1, 0))
@@ -124,11 +127,11 @@ def test_intervals_cover_with_other_converters(factor, raw_bench, raw_flaws, tru
 
 
 @pytest.mark.slow
-def test_intervals_cover_where_patterns_are_chosen(raw_bench, true_log_gains, figure):
-    """Choosing what to measure by the readings so far does not spoil what they are said to tell."""
+def test_intervals_cover_with_patterns_chosen_by_information(raw_bench, true_log_gains, figure):
+    """Choosing patterns by earlier readings does not bias the stated uncertainties."""
     case, inside = Case(CASES["current nudges"].options, 6, 80), []
     for _, twin, fit in fits(case, raw_bench, design="information"):
-        inside.append(held(fit, true_log_gains(twin)))
+        inside.append(contained(fit, true_log_gains(twin)))
     found = Coverage(*np.moveaxis(np.array(inside), 1, 0))
     figure(
         f"95 % intervals, current nudges, patterns chosen by information, seeds 0 to {case.seeds - 1} x 30 edges: "
@@ -138,7 +141,7 @@ def test_intervals_cover_where_patterns_are_chosen(raw_bench, true_log_gains, fi
 
 
 def true_converters(twin):
-    """Return the true gain errors and offsets (C,) in the order of a fit's, for comparison alone."""
+    """Return the true gain errors and offsets (C,) in the order of a fit, for comparison only."""
     dac, drive, adc = twin._input_dac, twin._output_dac, twin._channels(twin.topology.outputs)
     return np.concatenate(
         [dac.gain - 1, dac.offset, drive.gain - 1, drive.offset, 1 / adc.gain - 1, -adc.offset / adc.gain]

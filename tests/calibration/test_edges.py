@@ -1,4 +1,4 @@
-"""The edge campaign on a small bench: finds what is there, states what it cannot see, stops and goes on."""
+"""Edge campaigns on a small bench: estimates, stated uncertainties, storing and continuing."""
 
 import json
 
@@ -17,20 +17,20 @@ RESISTORS = {"nudges": ("resistor",), "current_readout": False}
 RANDOM = CampaignSettings(design="random")
 
 
-def test_edges_are_found_within_their_uncertainty(raw_bench, true_log_gains):
+def test_edges_are_estimated_within_their_uncertainty(raw_bench, true_log_gains):
     twin, model = raw_bench(0, options=CURRENTS)
     fit = estimate_edges(twin, model, RANDOM, 6)
     off = fit.log_gains - true_log_gains(twin)
     assert fit.scale_known
     assert np.median(np.abs(off)) < 0.02
     assert np.abs(off / (fit.gain_sigma / fit.gains)).max() < 4.5
-    assert np.abs(np.log(fit.gains)).max() > 0.1  # there was something to find
+    assert np.abs(np.log(fit.gains)).max() > 0.1  # the edges are not nominal
     assert 0.7 < fit.chi2_per_dof < 1.3
     assert fit.noise_factor == 1
     assert abs(fit.spread - 0.2) < 4 * fit.spread_sigma
 
 
-def test_voltages_alone_do_not_tell_the_scale_but_all_else(raw_bench, true_log_gains):
+def test_voltages_determine_everything_except_the_common_scale(raw_bench, true_log_gains):
     twin, model = raw_bench(1, options=VOLTAGES)
     fit = estimate_edges(twin, model, configurations=10)
     truth = true_log_gains(twin)
@@ -49,11 +49,11 @@ def test_voltages_alone_do_not_tell_the_scale_but_all_else(raw_bench, true_log_g
     np.testing.assert_allclose(scaled.shape[seen], fit.shape[seen], rtol=0.01)
 
 
-def test_a_known_resistor_at_the_outputs_tells_the_scale(raw_bench, true_log_gains):
+def test_known_resistor_at_the_outputs_determines_the_scale(raw_bench, true_log_gains):
     twin, model = raw_bench(2, options=RESISTORS)
-    blind = estimate_edges(twin, model, RANDOM, 6)
+    unscaled = estimate_edges(twin, model, RANDOM, 6)
     fit = estimate_edges(twin, model, CampaignSettings(nudge_siemens=1e-4), 8)
-    assert not blind.scale_known
+    assert not unscaled.scale_known
     assert fit.scale_known
     assert np.median(np.abs(fit.log_gains - true_log_gains(twin))) < 0.02
 
@@ -85,7 +85,7 @@ def test_known_converters_are_used(raw_bench, true_log_gains):
     assert np.abs(off / (again.gain_sigma / again.gains)).max() < 4.5
 
 
-def test_a_campaign_that_was_stored_goes_on_the_same_way(raw_bench):
+def test_stored_campaign_continues_identically(raw_bench):
     twin, model = raw_bench(5, options=CURRENTS)
     campaign = EdgeCampaign.of(twin, model, CampaignSettings(patterns=10, seed=3))
     for _ in range(2):
@@ -101,7 +101,7 @@ def test_a_campaign_that_was_stored_goes_on_the_same_way(raw_bench):
     np.testing.assert_array_equal(campaign.fit().gains, resumed.fit().gains)
 
 
-def test_damaged_or_foreign_state_is_refused(raw_bench):
+def test_damaged_state_or_state_of_another_network_is_refused(raw_bench):
     twin, model = raw_bench(5, options=VOLTAGES)
     campaign = EdgeCampaign.of(twin, model, RANDOM)
     campaign.add(campaign.next().measure(twin))
@@ -115,33 +115,33 @@ def test_damaged_or_foreign_state_is_refused(raw_bench):
         EdgeCampaign.from_state(twin, model, broken)
 
 
-def test_stuck_edges_are_taken_as_constants(raw_bench):
+def test_stuck_edges_are_constants(raw_bench):
     twin, model = raw_bench(7, options=CURRENTS, stuck={3: 4e-5, 11: 2e-6})
     fit = estimate_edges(twin, model, RANDOM, 8)
     assert np.flatnonzero(fit.stuck).tolist() == [3, 11]
-    for asked in (1e-6, 1e-4):
-        g = fit.conductances(np.full(30, asked))
+    for target in (1e-6, 1e-4):
+        g = fit.conductances(np.full(30, target))
         assert g[3] == pytest.approx(4e-5, rel=0.15)
         assert np.abs(np.log(g[[3, 11]] / [4e-5, 2e-6]) / (fit.gain_sigma / fit.gains)[[3, 11]]).max() < 4.5
     assert abs(fit.spread - 0.2) < 4 * fit.spread_sigma
 
 
-def test_noise_that_was_understated_is_found(raw_bench, true_log_gains):
+def test_understated_noise_is_detected(raw_bench, true_log_gains):
     twin, model = raw_bench(8, options=VOLTAGES)
     fit = estimate_edges(twin, model, CampaignSettings(read_sigma=2e-4, design="random"), 6)
     assert fit.noise_factor == pytest.approx(5, rel=0.15)
     assert fit.chi2_per_dof == pytest.approx(25, rel=0.5)
 
 
-def test_edges_with_an_offset(bench_limits):
-    """A wiper adds to every conductance: gains alone do not explain it, gains and offsets do."""
+def test_offsets_of_edges_are_estimated(bench_limits):
+    """A constant conductance in parallel with every edge is explained by gains and offsets, not by gains alone."""
     top = hl.Topology.random(10, 18, inputs=4, outputs=3, seed=2)
 
     class Leaky(KirchhoffTwin):
         def _program(self, conductances):
-            told = super()._program(conductances)
+            done = super()._program(conductances)
             self._truth = self._truth.with_conductances(self._truth.conductances + 3e-6)
-            return told
+            return done
 
     from hwlearn_sim import Imperfections
 
@@ -159,11 +159,11 @@ def test_edges_with_an_offset(bench_limits):
     assert np.median(with_offsets.edge_offsets) == pytest.approx(3e-6, rel=0.2)
 
 
-def test_nothing_is_asked_beyond_the_limits(raw_bench):
-    """Every request passes the network's own checks, and no reading leaves the limits."""
+def test_all_requests_respect_the_limits(raw_bench):
+    """Every request passes the checks of the network, and all readings are within the limits."""
     for seed in range(3):
         twin, model = raw_bench(
-            seed, options={"nudges": ("clamp", "current", "resistor"), "current_readout": True}
+            seed, (10, 18, 3, 2), {"nudges": ("clamp", "current", "resistor"), "current_readout": True}
         )
         campaign = EdgeCampaign.of(twin, model, CampaignSettings(nudge_siemens=1e-4, seed=seed))
         kinds = set()
@@ -178,7 +178,7 @@ def test_nothing_is_asked_beyond_the_limits(raw_bench):
         assert len(kinds) >= 2
 
 
-def test_a_phase_that_trips_is_left_out(raw_bench, mocker):
+def test_phase_in_compliance_is_left_out(raw_bench, mocker):
     twin, model = raw_bench(0, options={"nudges": ("current",)})
     one = EdgeCampaign.of(twin, model, CampaignSettings(seed=1)).next()
     assert {p.kind for p in one.phases} >= {"free", "current"}
@@ -195,7 +195,7 @@ def test_a_phase_that_trips_is_left_out(raw_bench, mocker):
     assert readings.void == sum(len(p.inputs) for p in one.phases if p.kind == "current") > 0
 
 
-def test_low_current_limit_scales_the_patterns(raw_flaws):
+def test_patterns_are_scaled_to_a_low_current_limit(raw_flaws):
     top = hl.Topology.random(14, 30, inputs=4, outputs=3, seed=5)
     limits = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=2e-5, conductance=(1e-6, 1e-4))
     twin = KirchhoffTwin(top, limits, raw_flaws(), seed=1)
@@ -203,7 +203,7 @@ def test_low_current_limit_scales_the_patterns(raw_flaws):
     assert fit.rows > 3 * 24
 
 
-def test_wrong_requests_are_refused_before_anything_is_measured(raw_bench):
+def test_wrong_requests_are_refused_before_the_first_measurement(raw_bench):
     twin, model = raw_bench(0)
     other = raw_bench(1)[1]
     with pytest.raises(SetupError, match="other nodes, edges or terminals"):
@@ -218,7 +218,7 @@ def test_wrong_requests_are_refused_before_anything_is_measured(raw_bench):
     assert twin.measurements == 0
 
 
-def test_a_bench_that_states_no_noise_must_be_told(small, wide_limits):
+def test_unstated_noise_must_be_set(small, wide_limits):
     top, g, _, _ = small
     twin, model = KirchhoffTwin(top, wide_limits), hl.Kirchhoff(top, g)
     with pytest.raises(SetupError, match="read_sigma"):

@@ -1,7 +1,7 @@
 """Full size: 24 nodes, 55 edges, 8 terminals, 20 % device error, 5 mV offsets, 2 % gains, 1 mV noise, 12 bits.
 
-Converters are not calibrated first: they are fitted jointly with the edges. What is compared with is what really
-is there, which the estimate never saw.
+The converters are not calibrated first: they are fitted jointly with the edges. Results are compared with the true
+values, which the estimate does not use.
 """
 
 import numpy as np
@@ -21,13 +21,13 @@ SEEDS = range(6)
 
 
 def readings_without_noise(twin, x):
-    """Return what the ADCs would read (S, n_out) without noise and rounding."""
+    """Return the ADC readings (S, n_out) without noise and rounding."""
     adc = twin._channels(twin.topology.outputs)
     return twin.true_outputs(x) * adc.gain + adc.offset
 
 
 def fresh(twin, seed, configurations=6, samples=16):
-    """Yield conductances as reached and inputs (S, n_in) of configurations that no estimate has seen."""
+    """Yield reached conductances and inputs (S, n_in) of configurations that no estimate has used."""
     rng = np.random.default_rng([seed, 77])
     low, high = np.log(twin.limits.conductance)
     for _ in range(configurations):
@@ -36,7 +36,7 @@ def fresh(twin, seed, configurations=6, samples=16):
 
 
 def prediction_errors(twin, seed, predict):
-    """Return the errors in volts of predicted readings in fresh configurations."""
+    """Return the errors in volts of predicted readings in new configurations."""
     return np.concatenate(
         [(predict(reached, x) - readings_without_noise(twin, x)).ravel() for reached, x in fresh(twin, seed)]
     )
@@ -68,7 +68,7 @@ def test_edges_and_predictions(name, raw_bench, true_log_gains, figure):
                 )
         truth = true_log_gains(twin)
         if not fit.scale_known:
-            # a known resistor fixes the scale: the edge that is known best, measured to 0.1 % by other means
+            # the best-known edge, measured to 0.1 % by other means, determines the scale
             best = int(np.argmin(fit.shape_sigma))
             known.append(fit.scale_known)
             elsewhere = truth[best] + 1e-3 * np.random.default_rng(seed).standard_normal()
@@ -83,18 +83,18 @@ def test_edges_and_predictions(name, raw_bench, true_log_gains, figure):
         good_shape += list(beside[fit.shape_sigma < 0.01])
     line = " / ".join(f"{rms(np.concatenate(after[n])) * 1e3:.2f}" for n in (1, 4, 8, 16))
     figure(
-        f"edges, {name}: prediction of fresh configurations, nominal {rms(np.concatenate(nominal)) * 1e3:.1f} mV, "
-        f"after 1/4/8/16 configurations {line} mV (asked < 1 mV after 16; worst seed "
+        f"edges, {name}: prediction of new configurations, nominal {rms(np.concatenate(nominal)) * 1e3:.1f} mV, "
+        f"after 1/4/8/16 configurations {line} mV (required < 1 mV after 16; worst seed "
         f"{max(rms(e) for e in after[16]) * 1e3:.2f})"
     )
     figure(
         f"edges, {name}: scale {'from a known edge' if known else 'from currents'}; median error of edges "
-        f"{100 * np.median(edge):.2f} %, worst seed {100 * max(edge):.2f} % (asked < 2 %); scale aside "
+        f"{100 * np.median(edge):.2f} %, worst seed {100 * max(edge):.2f} % (required < 2 %); without scale "
         f"{100 * np.median(shape):.2f} %, worst {100 * max(shape):.2f} %"
     )
     figure(
         f"edges, {name}: stated below 1 %: {seen} of {55 * len(SEEDS)}, their median error "
-        f"{100 * np.median(good_edge):.2f} % (asked < 1 %); scale aside {len(good_shape)} edges, "
+        f"{100 * np.median(good_edge):.2f} % (required < 1 %); without scale {len(good_shape)} edges, "
         f"{100 * np.median(good_shape):.2f} %"
     )
     assert max(rms(e) for e in after[16]) < 1e-3
@@ -105,7 +105,7 @@ def test_edges_and_predictions(name, raw_bench, true_log_gains, figure):
 
 
 @pytest.mark.slow
-def test_chosen_configurations_tell_more_than_random_ones(raw_bench, figure):
+def test_chosen_configurations_are_more_informative_than_random_ones(raw_bench, figure):
     ratio = {}
     for name, options in BENCHES.items():
         errors = {"information": {}, "random": {}}
@@ -148,7 +148,7 @@ def test_gradient_of_the_calibrated_model(raw_bench, figure):
             nominal_cosines.append(_cosine(plain.gradient(x, plain.solve(x)[:, top.outputs] - y), true))
     figure(
         f"gradient of the calibrated model: cosine to the true one, least {min(cosines):.6f}, median "
-        f"{np.median(cosines):.6f} (asked >= 0.999); nominal: least {min(nominal_cosines):.4f}, median "
+        f"{np.median(cosines):.6f} (required >= 0.999); nominal: least {min(nominal_cosines):.4f}, median "
         f"{np.median(nominal_cosines):.4f}"
     )
     assert min(cosines) >= 0.999
@@ -172,7 +172,7 @@ def test_first_programming(bits, raw_bench, figure):
     figure(
         f"trained on the model alone, then programmed ({'continuous' if bits is None else f'{bits} bits'}), rms "
         f"error: calibrated {np.mean(starts) * 1e3:.2f} mV, nominal {np.mean(nominal_starts) * 1e3:.1f} mV: "
-        f"{np.mean(nominal_starts) / np.mean(starts):.0f} times closer, least {closer.min():.0f} (asked >= 10)"
+        f"{np.mean(nominal_starts) / np.mean(starts):.0f} times closer, least {closer.min():.0f} (required >= 10)"
     )
     assert closer.min() >= 10
 
@@ -182,9 +182,9 @@ def _cosine(a, b):
 
 
 def _trained(twin, x, y, gains, converters):
-    """Train programmed conductances in a model, program them, and return the rms of outputs as seen less targets.
+    """Train conductances in a model, program them, and return the rms of (measured outputs - targets).
 
-    With converters that are known, inputs are asked and readings taken with their corrections, as a driver does.
+    With known converters the inputs and readings are corrected, as `CalibratedNetwork` does.
     """
     top = twin.topology
     low, high = np.log(twin.limits.conductance)

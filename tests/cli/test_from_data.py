@@ -1,4 +1,4 @@
-"""``hwlearn calibrate --from-data``: a device model from measured pulses, and the table that a bench takes."""
+"""``hwlearn calibrate --from-data``: a device model from measured pulses, as a table for a bench file."""
 
 import json
 import tomllib
@@ -17,7 +17,7 @@ NOISE, CYCLES = 0.01, 0.05
 
 
 class Point:
-    """Stands for an installed entry point."""
+    """A fake installed entry point."""
 
     def __init__(self, name, load):
         self.name, self.load = name, load
@@ -25,21 +25,21 @@ class Point:
 
 @pytest.fixture
 def plugins(monkeypatch):
-    """The fits of the simulator as its package registers them."""
+    """The device fits that the simulator registers; returns the requested entry-point groups."""
     points = {"soft-bounds": fit_plugins.soft_bounds, "vteam": fit_plugins.vteam}
-    asked = []
+    groups = []
 
     def entry_points(*, group):
-        asked.append(group)
+        groups.append(group)
         return [Point(name, lambda fit=fit: fit) for name, fit in points.items()]
 
     monkeypatch.setattr(device_fits, "entry_points", entry_points)
-    return asked
+    return groups
 
 
 @pytest.fixture
 def measured(folder):
-    """A device that was pulsed up and down at three amplitudes."""
+    """Readings of a device after pulses of both polarities at three amplitudes."""
     rng = np.random.default_rng(4)
     g = 1e-5
     rows = [f"0,0,1 us,{g}"]
@@ -52,7 +52,7 @@ def measured(folder):
     return path
 
 
-def test_the_parameters_come_back_within_their_uncertainty(measured):
+def test_parameters_are_estimated_within_their_uncertainty(measured):
     fit = fit_plugins.soft_bounds(measured)
     reference = fit.table["law"]
     true = {"g_min": 2e-6, "g_max": 8e-5, "set_scale": 0.05, "reset_scale": 0.05}
@@ -67,7 +67,7 @@ def test_the_parameters_come_back_within_their_uncertainty(measured):
     assert fit.residual == pytest.approx(1.0, abs=0.1)
 
 
-def test_the_command_prints_and_writes_what_a_bench_takes(hwlearn, measured, plugins):
+def test_command_prints_the_fit_and_writes_bench_file_lines(hwlearn, measured, plugins):
     ended = hwlearn("calibrate", "--from-data", measured)
     assert ended.code == 0
     assert not ended.err
@@ -85,7 +85,7 @@ def test_the_command_prints_and_writes_what_a_bench_takes(hwlearn, measured, plu
     assert memristors.read_noise == pytest.approx(NOISE, rel=0.3)
 
 
-def test_scripts_get_json_and_choose_the_file(hwlearn, measured, plugins):
+def test_json_and_output_options(hwlearn, measured, plugins):
     ended = hwlearn("calibrate", "--from-data", measured, "--json", "-o", "mine.toml")
     (line,) = ended.out
     found = json.loads(line)
@@ -95,20 +95,20 @@ def test_scripts_get_json_and_choose_the_file(hwlearn, measured, plugins):
     assert (measured.parent / "mine.toml").is_file()
 
 
-def test_a_model_that_takes_the_data_for_noise_is_not_trusted(hwlearn, measured, monkeypatch):
-    def deaf(path):
+def test_model_that_explains_the_data_as_noise_fails(hwlearn, measured, monkeypatch):
+    def noisy(path):
         fit = fit_plugins.soft_bounds(path)
         return fit_plugins.FittedDevice(
             fit.values, fit.sigma, fit.determined, fit.units, 1.0, 1.1, fit.cycle_spread, fit.table
         )
 
-    monkeypatch.setattr(device_fits, "entry_points", lambda *, group: [Point("deaf", lambda: deaf)])
-    ended = hwlearn("calibrate", "--from-data", measured, "--model", "deaf")
+    monkeypatch.setattr(device_fits, "entry_points", lambda *, group: [Point("noisy", lambda: noisy)])
+    ended = hwlearn("calibrate", "--from-data", measured, "--model", "noisy")
     assert ended.code == 1
-    assert any("FAILED: deaf explains most of the data as noise" in line for line in ended.out)
+    assert any("FAILED: noisy explains most of the data as noise" in line for line in ended.out)
 
 
-def test_pulses_of_the_calibration_can_be_fitted(hwlearn, folder, bench_text, plugins):
+def test_pulses_of_a_calibration_can_be_fitted(hwlearn, folder, bench_text, plugins):
     table = 'kind = "sim"\nmemristor = { model = "soft-bounds", cycle_spread = 0.05, read_noise = 0.005 }'
     (folder / "mem.toml").write_text(bench_text.replace('kind = "sim"', table), encoding="utf-8")
     ended = hwlearn("calibrate", "mem.toml", "pulses", "--devices", 1, "--json")
@@ -131,20 +131,20 @@ def test_pulses_of_the_calibration_can_be_fitted(hwlearn, folder, bench_text, pl
         (("small.toml",), "remove the bench name"),
     ],
 )
-def test_wrong_requests(hwlearn, measured, plugins, arguments, said):
+def test_wrong_requests_are_refused(hwlearn, measured, plugins, arguments, said):
     ended = hwlearn("calibrate", *arguments, "--from-data", measured)
     assert ended.code == 2
     (line,) = ended.err
     assert said in line
 
 
-def test_neither_bench_nor_data(hwlearn):
+def test_missing_bench_and_data_are_refused(hwlearn):
     ended = hwlearn("calibrate")
     assert ended.code == 2
     assert "name a bench" in ended.err[0]
 
 
-def test_best_parameters_that_are_no_law_are_told_so(hwlearn, measured, plugins, monkeypatch):
+def test_fit_without_a_valid_law_is_reported(hwlearn, measured, plugins, monkeypatch):
     def no_law(data, **reference):
         return SoftBoundsLaw(reset_step=1.0)
 
@@ -156,7 +156,7 @@ def test_best_parameters_that_are_no_law_are_told_so(hwlearn, measured, plugins,
     assert not (measured.parent / "device-soft-bounds.toml").exists()
 
 
-def test_a_file_that_cannot_be_read(hwlearn, folder, plugins):
+def test_unreadable_file_is_refused(hwlearn, folder, plugins):
     ended = hwlearn("calibrate", "--from-data", "nowhere.csv")
     assert ended.code == 2
     assert "nowhere.csv" in ended.err[0]

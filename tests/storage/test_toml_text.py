@@ -1,4 +1,4 @@
-"""What is written as TOML comes back as it was."""
+"""TOML text is parsed to exactly the same tables."""
 
 import tomllib
 
@@ -17,18 +17,18 @@ tables = st.dictionaries(text, st.dictionaries(text, values, max_size=5), max_si
 
 
 @given(tables)
-def test_round_trip(written):
+def test_parsed_text_equals_the_tables(written):
     back = tomllib.loads(toml_text(written))
     assert back == written
     assert repr(back) == repr(written)  # 1 is not 1.0, nor True; floats to the last bit
 
 
-def test_an_inline_table():
+def test_nested_table_is_written_inline():
     written = {"backend": {"stuck": {"3": 1e-5, "a b": [1, 2]}}}
     assert tomllib.loads(toml_text(written)) == written
 
 
 @pytest.mark.parametrize("value", [None, b"x", object()])
-def test_what_toml_does_not_have_is_refused(value):
+def test_value_without_toml_type_is_refused(value):
     with pytest.raises(SetupError, match="cannot be written"):
         toml_text({"train": {"key": value}})

@@ -1,4 +1,4 @@
-"""Predicted readings: they are those of an ideal bench's, and their derivatives are exact."""
+"""Predicted readings equal those of the twin, and their derivatives are exact."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def network(request):
 
 
 @pytest.mark.parametrize("kind", ["free", "clamp", "current", "resistor"])
-def test_readings_of_ideal_converters_are_the_twins(network, wide_limits, kind):
+def test_readings_of_ideal_converters_equal_those_of_the_twin(network, wide_limits, kind):
     top, g, x = network
     phase = phase_of(kind, top, x)
     twin = KirchhoffTwin(top, wide_limits)
@@ -51,7 +51,7 @@ def test_readings_of_ideal_converters_are_the_twins(network, wide_limits, kind):
 
 @pytest.mark.parametrize("offsets", [False, True])
 @pytest.mark.parametrize("kind", ["free", "clamp", "current", "resistor"])
-def test_derivatives_are_those_of_finite_differences(network, kind, offsets):
+def test_derivatives_equal_finite_differences(network, kind, offsets):
     top, g, x = network
     phase = phase_of(kind, top, x)
     layout = Unknowns.of(top, offsets)
@@ -71,7 +71,7 @@ def test_derivatives_are_those_of_finite_differences(network, kind, offsets):
             np.testing.assert_allclose(exact, slope, atol=1e-6 * np.abs(slope).max() + 1e-12)
 
 
-def test_voltages_do_not_see_the_common_scale(small):
+def test_voltages_do_not_depend_on_the_common_scale(small):
     top, g, x, _ = small
     layout = Unknowns.of(top)
     response = EdgeModel(top, layout, g).respond(np.zeros(layout.size), phase_of("free", top, x))

@@ -20,7 +20,7 @@ FLAWED = [
 def test_bench_uses_its_new_calibration(bench_path):
     with hl.open_bench(bench_path, FLAWED) as bench:
         twin = bench.raw_network
-        record = bench.calibrate("noise", "converters", "edges", configurations=6)
+        record = bench.calibrate("noise", "converters", "edges", configurations=5, patterns=16)
         assert record.verify is None
         assert list(record.made) == ["noise", "converters", "edges"]
         gains = bench.network.program(np.full(30, 1e-5)).reached / twin.true_conductances

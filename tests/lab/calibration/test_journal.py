@@ -1,4 +1,4 @@
-"""Answers come from the journal for as long as the requests are the same, and from the hardware from then on."""
+"""Answers come from the journal while the requests are the same, and then from the hardware."""
 
 import numpy as np
 import pytest
@@ -25,16 +25,16 @@ def procedure(network, small, parts=3):
 
 @pytest.fixture
 def twin(small, wide_limits):
-    """The small network with noise, so that no two answers are alike by chance."""
+    """The small network with noise, so that no two answers are equal by chance."""
     return KirchhoffTwin(small[0], wide_limits, Imperfections(read_noise_V=1e-3, current_noise_A=1e-8))
 
 
 class Stopped(Exception):
-    """Stands for a killed process."""
+    """Raised in place of a killed process."""
 
 
-def broken_off(twin, folder, small, after):
-    """Run the procedure and stop it after so many answers; return how many samples the twin measured."""
+def interrupted(twin, folder, small, after):
+    """Run the procedure, stop it after some answers, and return the number of measured samples."""
 
     def stop():
         if network.answers == after:
@@ -50,13 +50,13 @@ def broken_off(twin, folder, small, after):
 
 @pytest.mark.parametrize("after", range(1, 9))
 def test_nothing_is_measured_twice(twin, small, tmp_path, after):
-    first = broken_off(twin, tmp_path / "j", small, after)
+    first = interrupted(twin, tmp_path / "j", small, after)
     with Journal(tmp_path / "j", FACTS) as journal:
         network = JournaledNetwork(twin, journal)
         whole = procedure(network, small)
         assert network.replayed == after
         assert first + network.fresh == 3 * 2 * len(small[2])
-    # once complete, it answers everything, to the last bit
+    # a complete journal gives every answer again, bit by bit
     count = twin.measurements
     with Journal(tmp_path / "j", FACTS) as journal:
         network = JournaledNetwork(twin, journal)
@@ -66,27 +66,27 @@ def test_nothing_is_measured_twice(twin, small, tmp_path, after):
     assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(whole, again, strict=True))
 
 
-def test_hardware_that_forgot_is_programmed_again(twin, small, tmp_path):
+def test_volatile_hardware_is_programmed_again(twin, small, tmp_path):
     _, g, _, _ = small
-    broken_off(twin, tmp_path / "j", small, 4)  # the second configuration is programmed, not measured
+    interrupted(twin, tmp_path / "j", small, 4)  # the second configuration is programmed, not measured
     twin.program(np.full(small[0].n_edges, 5e-5))
     with Journal(tmp_path / "j", FACTS) as journal:
         procedure(JournaledNetwork(twin, journal), small, parts=2)
     assert np.allclose(twin.true_conductances, g / 2)
 
 
-def test_another_request_ends_the_journal(twin, small, tmp_path):
-    broken_off(twin, tmp_path / "j", small, 6)
+def test_different_request_discards_later_answers(twin, small, tmp_path):
+    interrupted(twin, tmp_path / "j", small, 6)
     topology, g, x, y = small
     with Journal(tmp_path / "j", FACTS) as journal:
         network = JournaledNetwork(twin, journal)
         procedure(network, (topology, g, x + 1e-3, y))
-        assert network.replayed == 1  # programming is the same, what is measured is not
+        assert network.replayed == 1  # only the programming is the same
         assert journal.entries == 9
 
 
-def test_rounding_is_no_other_request(twin, small, tmp_path):
-    broken_off(twin, tmp_path / "j", small, 6)
+def test_rounding_does_not_make_a_request_different(twin, small, tmp_path):
+    interrupted(twin, tmp_path / "j", small, 6)
     topology, g, x, y = small
     with Journal(tmp_path / "j", FACTS) as journal:
         network = JournaledNetwork(twin, journal)
@@ -94,8 +94,8 @@ def test_rounding_is_no_other_request(twin, small, tmp_path):
         assert network.replayed == 6
 
 
-def test_a_damaged_answer_is_measured_again(twin, small, tmp_path):
-    broken_off(twin, tmp_path / "j", small, 6)
+def test_damaged_answer_is_measured_again(twin, small, tmp_path):
+    interrupted(twin, tmp_path / "j", small, 6)
     path = tmp_path / "j" / "000002.npz"
     path.write_bytes(path.read_bytes()[:100])
     with Journal(tmp_path / "j", FACTS) as journal:
@@ -104,8 +104,8 @@ def test_a_damaged_answer_is_measured_again(twin, small, tmp_path):
         assert network.replayed == 2
 
 
-def test_other_settings_begin_anew_and_other_hardware_is_refused(twin, small, tmp_path):
-    broken_off(twin, tmp_path / "j", small, 6)
+def test_other_settings_start_again_and_other_hardware_is_refused(twin, small, tmp_path):
+    interrupted(twin, tmp_path / "j", small, 6)
     with pytest.raises(SetupError, match=r"unfinished calibration in .* was made with another instrument"):
         Journal(tmp_path / "j", {**FACTS, "instruments": ["b"]})
     with Journal(tmp_path / "j", FACTS) as journal:
@@ -114,7 +114,7 @@ def test_other_settings_begin_anew_and_other_hardware_is_refused(twin, small, tm
         assert journal.entries == 0
 
 
-def test_one_process_at_a_time(tmp_path):
+def test_journal_is_used_by_one_process_at_a_time(tmp_path):
     with Journal(tmp_path / "j", FACTS), pytest.raises(RunError, match="another process"):
         Journal(tmp_path / "j", FACTS)
     with Journal(tmp_path / "j", FACTS) as journal:

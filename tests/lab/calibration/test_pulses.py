@@ -48,7 +48,7 @@ def watched(array):
 
 
 class Stopped(Exception):
-    """Stands for a killed process."""
+    """Raised in place of a killed process."""
 
 
 def through_journal(tmp_path, array, stop_at=None):
