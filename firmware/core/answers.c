@@ -1,3 +1,4 @@
+/* Replies to the host: numbers, texts and blocks. */
 #include "answers.h"
 
 #include "crc16.h"
@@ -47,7 +48,7 @@ void answer_number(board_t *board, int32_t value)
     answer_more_number(board, value);
 }
 
-APART void answer_micro(board_t *board, int32_t micro)
+NOINLINE void answer_micro(board_t *board, int32_t micro)
 {
     begin(board);
     answer_more_micro(board, micro);

@@ -1,3 +1,4 @@
+/* Start, main loop and message watchdog. */
 #include "board.h"
 
 #include <string.h>
@@ -18,7 +19,7 @@ void board_init(board_t *board, hal_t *hal)
     }
 }
 
-static void watch_the_host(board_t *board, uint32_t now)
+static void check_watchdog(board_t *board, uint32_t now)
 {
     if (now - board->last_message_ms > board->watchdog_ms && board_driving(board)) {
         board_safe(board);
@@ -33,7 +34,7 @@ void board_poll(board_t *board)
     uint32_t now = hal_millis(board->hal);
     if (!line_empty(&board->line)) {
         if (now - board->last_byte_ms > BLOCK_QUIET_MS) {
-            parser_quiet(board); /* what has come now belongs to no block that stopped before */
+            parser_quiet(board); /* the new bytes are not part of a block that was interrupted before */
         }
         parser_run(board);
         board->last_byte_ms = now = hal_millis(board->hal);
@@ -43,7 +44,7 @@ void board_poll(board_t *board)
     } else if (now - board->last_byte_ms > BLOCK_QUIET_MS) {
         parser_quiet(board);
     }
-    watch_the_host(board, now);
+    check_watchdog(board, now);
     if (board->rebooting) {
         board_safe(board);
         hal_reboot(board->hal);

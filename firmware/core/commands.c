@@ -1,3 +1,4 @@
+/* Command table, header lookup, parameter checks and dispatch. */
 #include "commands.h"
 
 #include <string.h>
@@ -8,7 +9,7 @@
 #include "state.h"
 #include "words.h"
 
-/* What stands behind a header: counts are whole numbers, micro are decimals taken as millionths. */
+/* Parameters of a command: a count is an integer, a micro is a decimal number stored in millionths. */
 enum {
     TAKES_NONE,
     TAKES_COUNT,
@@ -21,7 +22,7 @@ enum {
     TAKES_MICRO_BLOCK
 };
 
-/* Headers with their short forms in capitals, parameters, bounds of the first count, and what is done. */
+/* Header with its short form in capitals, parameters, minimum and maximum of the first count, handler. */
 #define COMMANDS_OF(X) \
     X("*IDN?", TAKES_NONE, 0, 0, do_identify) \
     X("*RST", TAKES_NONE, 0, 0, do_reset) \
@@ -47,12 +48,12 @@ enum {
     X("OUTPut?", TAKES_NONE, 0, 0, do_output_state) \
     X("SOURce:VOLTage", TAKES_COUNT_MICRO, 0, HAL_DACS - 1, do_set_voltage) \
     X("SOURce:VOLTage?", TAKES_COUNT, 0, HAL_DACS - 1, do_get_voltage) \
-    X("SOURce:LIMit:VOLTage", TAKES_MICRO, 0, 0, do_limit_volts) \
-    X("SOURce:LIMit:VOLTage?", TAKES_NONE, 0, 0, do_limited_volts) \
-    X("SOURce:LIMit:NUDGe", TAKES_MICRO, 0, 0, do_limit_nudge) \
-    X("SOURce:LIMit:NUDGe?", TAKES_NONE, 0, 0, do_limited_nudge) \
-    X("SOURce:LIMit:EDGE", TAKES_TWO_COUNTS, 0, 255, do_limit_edges) \
-    X("SOURce:LIMit:EDGE?", TAKES_NONE, 0, 0, do_limited_edges) \
+    X("SOURce:LIMit:VOLTage", TAKES_MICRO, 0, 0, do_set_volts_limit) \
+    X("SOURce:LIMit:VOLTage?", TAKES_NONE, 0, 0, do_get_volts_limit) \
+    X("SOURce:LIMit:NUDGe", TAKES_MICRO, 0, 0, do_set_nudge_limit) \
+    X("SOURce:LIMit:NUDGe?", TAKES_NONE, 0, 0, do_get_nudge_limit) \
+    X("SOURce:LIMit:EDGE", TAKES_TWO_COUNTS, 0, 255, do_set_edges_limit) \
+    X("SOURce:LIMit:EDGE?", TAKES_NONE, 0, 0, do_get_edges_limit) \
     X("ROUTe:CLOSe", TAKES_COUNT, 0, (1 << HAL_OUTPUTS) - 1, do_close_switches) \
     X("ROUTe:CLOSe?", TAKES_NONE, 0, 0, do_closed_switches) \
     X("ROUTe:OPEN", TAKES_NONE, 0, 0, do_open_switches) \
@@ -75,40 +76,40 @@ enum {
     X("CALibration:UNLock", TAKES_WORD, 0, 0, do_unlock)
 
 typedef struct {
-    uint8_t header_size; /* with the zero behind it */
+    uint8_t header_size; /* including the terminating zero */
     uint8_t takes;
-    uint8_t least; /* of the first count */
-    uint16_t most;
+    uint8_t minimum; /* bounds of the first count */
+    uint16_t maximum;
     handler_t *run;
 } command_t;
 
-#define ROW(header, takes, least, most, run) {sizeof(header), takes, least, most, run},
-#define HEADER(header, takes, least, most, run) header "\0"
+#define ROW(header, takes, minimum, maximum, run) {sizeof(header), takes, minimum, maximum, run},
+#define HEADER(header, takes, minimum, maximum, run) header "\0"
 
 static const command_t COMMANDS[] ROM = {COMMANDS_OF(ROW)};
 static const char HEADERS[] ROM = COMMANDS_OF(HEADER);
 
 #define COMMAND_COUNT (sizeof COMMANDS / sizeof COMMANDS[0])
 
-APART static void look_up(uint8_t command, command_t *found)
+NOINLINE static void look_up(uint8_t command, command_t *found)
 {
     rom_copy(found, &COMMANDS[command], sizeof *found);
 }
 
-/* --- finding a header ----------------------------------------------------------------------------- */
+/* --- header lookup -------------------------------------------------------------------------------- */
 
-#define HEADER_MOST 32u /* longer than any of ours, with a zero behind it */
+#define HEADER_MAX 32u /* longer than every header of the table and its terminating zero */
 
 static bool keyword_ends(char c)
 {
     return c == ':' || c == '?' || c == '\0';
 }
 
-/* Whether a header of the table is the one that was sent, in capitals. */
+/* Return whether a table header matches the received header, which is in capitals. */
 static bool matches(const char *pattern, const char *sent)
 {
     for (;;) {
-        /* one keyword: the short form, then all of the rest or nothing of it */
+        /* one keyword: the short form, then either the complete rest or nothing */
         char c = (char)rom_byte(pattern);
         while (!keyword_ends(c) && !is_lower(c) && *sent == c) {
             c = (char)rom_byte(++pattern);
@@ -134,15 +135,15 @@ static bool matches(const char *pattern, const char *sent)
 
 uint8_t commands_find(const char *path, const char *header, uint8_t size)
 {
-    char sent[HEADER_MOST];
+    char sent[HEADER_MAX];
     uint8_t end = (uint8_t)strlen(path);
-    if (end + size >= HEADER_MOST) {
+    if (end + size >= HEADER_MAX) {
         return COMMAND_NONE;
     }
     memcpy(sent, path, end);
     for (; size > 0; size--) {
         if (*header == '\0') {
-            return COMMAND_NONE; /* a zero byte in what was sent is no end */
+            return COMMAND_NONE; /* a received zero byte does not terminate a header */
         }
         sent[end++] = upper(*header++);
     }
@@ -162,18 +163,18 @@ int16_t commands_fit(uint8_t command, uint8_t parameters, bool block)
     command_t found;
     look_up(command, &found);
     bool takes_block = found.takes >= TAKES_BLOCK;
-    uint8_t most = found.takes == TAKES_TWO_COUNTS || found.takes == TAKES_COUNT_MICRO ? 2u : 1u;
+    uint8_t maximum = found.takes == TAKES_TWO_COUNTS || found.takes == TAKES_COUNT_MICRO ? 2u : 1u;
     if (found.takes == TAKES_NONE || found.takes == TAKES_BLOCK) {
-        most = 0;
+        maximum = 0;
     }
-    uint8_t least = found.takes == TAKES_MAYBE_COUNT ? 0u : most;
+    uint8_t minimum = found.takes == TAKES_MAYBE_COUNT ? 0u : maximum;
     if (block && !takes_block) {
-        return parameters < most ? E_TYPE : E_TOO_MANY;
+        return parameters < maximum ? E_TYPE : E_TOO_MANY;
     }
-    if (parameters < least) {
+    if (parameters < minimum) {
         return E_TOO_FEW;
     }
-    if (parameters > most) {
+    if (parameters > maximum) {
         return takes_block && !block ? E_TYPE : E_TOO_MANY;
     }
     return takes_block && !block ? E_TOO_FEW : 0;
@@ -199,8 +200,8 @@ bool commands_length_fits(const board_t *board, uint8_t command, uint16_t size)
     return size > 0 && size % width == 0;
 }
 
-/* Read one number into the arguments. */
-static bool read_value(board_t *board, arguments_t *arguments, uint8_t k, bool micro, int32_t least, int32_t most)
+/* Read parameter k as a number. Queue an error and return false if it is not valid. */
+static bool read_value(board_t *board, arguments_t *arguments, uint8_t k, bool micro, int32_t minimum, int32_t maximum)
 {
     const parameter_t *from = &arguments->parameters[k];
     int32_t *value = &arguments->values[k];
@@ -209,7 +210,7 @@ static bool read_value(board_t *board, arguments_t *arguments, uint8_t k, bool m
         board_error(board, E_TYPE);
         return false;
     }
-    if (found == NUMBER_RANGE || (!micro && (*value < least || *value > most))) {
+    if (found == NUMBER_RANGE || (!micro && (*value < minimum || *value > maximum))) {
         board_error(board, E_RANGE);
         return false;
     }
@@ -222,7 +223,7 @@ void commands_run(board_t *board, uint8_t command, arguments_t *arguments)
     look_up(command, &found);
     bool first_micro = found.takes == TAKES_MICRO || found.takes == TAKES_MICRO_BLOCK;
     if (found.takes != TAKES_WORD) {
-        if (arguments->count > 0 && !read_value(board, arguments, 0, first_micro, found.least, found.most)) {
+        if (arguments->count > 0 && !read_value(board, arguments, 0, first_micro, found.minimum, found.maximum)) {
             return;
         }
         if (arguments->count > 1u &&

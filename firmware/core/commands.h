@@ -1,4 +1,4 @@
-/* The commands of the wire protocol: which there are, and what they do. */
+/* Command table of the wire protocol: header lookup, parameter checks and dispatch. */
 #ifndef HWLEARN_COMMANDS_H
 #define HWLEARN_COMMANDS_H
 
@@ -11,16 +11,16 @@
 
 struct board;
 
-/* Find a header, given without a leading colon behind an optional path; COMMAND_NONE if there is none. */
+/* Find the command of path + header (no leading colon). Return COMMAND_NONE if it is unknown. */
 uint8_t commands_find(const char *path, const char *header, uint8_t size);
 
-/* Whether so many parameters and a block (or none) fit; 0, or the error code. */
+/* Check the number of parameters and the presence of a block. Return 0 or an error code. */
 int16_t commands_fit(uint8_t command, uint8_t parameters, bool block);
 
-/* Whether a block of so many data bytes, without its CRC, can be right for this command. */
+/* Return whether the command accepts a block of this data size (without CRC). */
 bool commands_length_fits(const struct board *board, uint8_t command, uint16_t size);
 
-/* Read its numbers, and do it. */
+/* Read the numeric parameters and execute the command. */
 void commands_run(struct board *board, uint8_t command, arguments_t *arguments);
 
 #endif

@@ -6,8 +6,8 @@
 
 #define CRC16_START 0xFFFFu
 
-/* One byte more, built into its caller: for those that take or send many. Without a table, and in single bytes:
- * on an 8-bit machine these shifts are swaps and masks. */
+/* Update the CRC by one byte; inline, for loops over many bytes. It works on single bytes and without a table,
+ * because an 8-bit CPU executes these shifts as nibble swaps and masks. */
 static inline __attribute__((always_inline)) uint16_t crc16_next(uint16_t crc, uint8_t byte)
 {
     uint8_t x = (uint8_t)((uint8_t)(crc >> 8) ^ byte);
@@ -17,7 +17,7 @@ static inline __attribute__((always_inline)) uint16_t crc16_next(uint16_t crc, u
     return (uint16_t)((uint16_t)((uint16_t)high << 8) | low);
 }
 
-/* The same for everybody else. */
+/* Update the CRC by one byte; an ordinary function, which saves flash. */
 uint16_t crc16(uint16_t crc, uint8_t byte);
 
 #endif

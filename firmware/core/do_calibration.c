@@ -1,3 +1,4 @@
+/* Command handlers of the CALibration subsystem. */
 #include "handlers.h"
 
 #include <string.h>
@@ -8,7 +9,7 @@
 void do_get_record(board_t *board, const arguments_t *arguments)
 {
     (void)arguments;
-    uint8_t *bytes = board->parser.block; /* this message has no block */
+    uint8_t *bytes = board->parser.block; /* free: this command has no block */
     if (!record_read(board->hal, bytes)) {
         board_error(board, E_UNCALIBRATED);
         return;
@@ -45,7 +46,7 @@ void do_set_record(board_t *board, const arguments_t *arguments)
     }
     board->unlocked = false;
     board_safe(board);
-    record_store(board->hal, board->parser.block); /* that is the block of the arguments */
+    record_store(board->hal, board->parser.block); /* the same memory as arguments->block, but not const */
     board_calibrate(board);
     if (!board->calibrated) {
         board_error(board, E_UNCALIBRATED);

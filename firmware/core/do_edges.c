@@ -1,3 +1,4 @@
+/* Command handlers of the EDGE subsystem. */
 #include "handlers.h"
 
 #include "answers.h"
@@ -8,14 +9,14 @@ static bool read_edges(board_t *board, uint8_t *codes)
     if (hal_edges_read(board->hal, codes)) {
         return true;
     }
-    board_error(board, E_SILENT);
+    board_error(board, E_NO_RESPONSE);
     return false;
 }
 
 static void write_edges(board_t *board, const uint8_t *codes)
 {
     if (!hal_edges_write(board->hal, codes)) {
-        board_error(board, E_SILENT);
+        board_error(board, E_NO_RESPONSE);
     }
 }
 

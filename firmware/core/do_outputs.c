@@ -1,3 +1,4 @@
+/* Command handlers of OUTPut, SOURce, ROUTe and MEASure, including the limits. */
 #include "handlers.h"
 
 #include "answers.h"
@@ -38,11 +39,11 @@ void do_set_voltage(board_t *board, const arguments_t *arguments)
         board_error(board, E_CONFLICT);
         return;
     }
-    uint16_t code = (uint16_t)scale_dac_code(&board->record.dac[k], uV); /* within 16 bits, as the limits are */
+    uint16_t code = (uint16_t)scale_dac_code(&board->record.dac[k], uV); /* fits: uV is within the limits */
     uint8_t output = (uint8_t)(k - HAL_INPUTS);
     bool nudging = output < HAL_OUTPUTS && (board->closed & (uint8_t)(1u << output));
     if (!limits_allow(&board->limits, k, code) ||
-        (nudging && !sequence_near(board, output, code, board->free_code[output]))) {
+        (nudging && !sequence_nudge_allowed(board, output, code, board->free_code[output]))) {
         board_error(board, E_RANGE);
         return;
     }
@@ -66,15 +67,15 @@ void do_close_switches(board_t *board, const arguments_t *arguments)
         return;
     }
     if (!sequence_read(board, (1u << HAL_OUTPUTS) - 1u, codes)) {
-        board_error(board, E_SILENT);
+        board_error(board, E_NO_RESPONSE);
         return;
     }
     for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
         if (!(more & (uint8_t)(1u << j))) {
             continue;
         }
-        board->free_code[j] = codes[j]; /* of no use before its switch is closed */
-        if (!sequence_near(board, j, board->dac[HAL_INPUTS + j], codes[j])) {
+        board->free_code[j] = codes[j]; /* used only after the switch is closed */
+        if (!sequence_nudge_allowed(board, j, board->dac[HAL_INPUTS + j], codes[j])) {
             board_error(board, E_RANGE);
             return;
         }
@@ -104,7 +105,7 @@ void do_measure(board_t *board, const arguments_t *arguments)
         mask = (uint8_t)(1u << (uint8_t)arguments->values[0]);
     }
     if (!sequence_read(board, mask, codes)) {
-        board_error(board, E_SILENT);
+        board_error(board, E_NO_RESPONSE);
         return;
     }
     uint8_t n = 0;
@@ -124,44 +125,44 @@ void do_measure(board_t *board, const arguments_t *arguments)
 
 /* --- limits --------------------------------------------------------------------------------------- */
 
-void do_limit_volts(board_t *board, const arguments_t *arguments)
+void do_set_volts_limit(board_t *board, const arguments_t *arguments)
 {
     if (!limits_narrow_volts(&board->limits, &board->record, arguments->values[0])) {
         board_error(board, E_RANGE);
         return;
     }
-    board_safe(board); /* what stands may lie outside the new limit */
+    board_safe(board); /* the present outputs may exceed the new limit */
 }
 
-void do_limited_volts(board_t *board, const arguments_t *arguments)
+void do_get_volts_limit(board_t *board, const arguments_t *arguments)
 {
     (void)arguments;
     answer_micro(board, board->limits.volts_uV);
 }
 
-void do_limit_nudge(board_t *board, const arguments_t *arguments)
+void do_set_nudge_limit(board_t *board, const arguments_t *arguments)
 {
     if (!limits_narrow_nudge(&board->limits, &board->record, arguments->values[0])) {
         board_error(board, E_RANGE);
         return;
     }
-    board_safe(board); /* what stands may lie outside the new limit */
+    board_safe(board); /* the present outputs may exceed the new limit */
 }
 
-void do_limited_nudge(board_t *board, const arguments_t *arguments)
+void do_get_nudge_limit(board_t *board, const arguments_t *arguments)
 {
     (void)arguments;
     answer_micro(board, board->limits.nudge_uV);
 }
 
-void do_limit_edges(board_t *board, const arguments_t *arguments)
+void do_set_edges_limit(board_t *board, const arguments_t *arguments)
 {
     if (!limits_narrow_edges(&board->limits, arguments->values[0], arguments->values[1])) {
         board_error(board, E_RANGE);
     }
 }
 
-void do_limited_edges(board_t *board, const arguments_t *arguments)
+void do_get_edges_limit(board_t *board, const arguments_t *arguments)
 {
     (void)arguments;
     answer_number(board, board->limits.edge_low);

@@ -1,3 +1,4 @@
+/* Command handlers of the SEQuence subsystem. */
 #include "handlers.h"
 
 #include "answers.h"

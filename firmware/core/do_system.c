@@ -1,3 +1,4 @@
+/* Command handlers of the IEEE 488.2 common commands and of SYSTem. */
 #include "handlers.h"
 
 #include "answers.h"
@@ -135,5 +136,5 @@ void do_reboot(board_t *board, const arguments_t *arguments)
 {
     (void)arguments;
     board_safe(board);
-    board->rebooting = true; /* once this message has ended */
+    board->rebooting = true; /* the main loop restarts after this command */
 }

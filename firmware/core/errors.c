@@ -1,3 +1,4 @@
+/* Error queue, event status register and error texts. */
 #include "errors.h"
 
 #include <stdint.h>
@@ -15,11 +16,11 @@ void errors_push(errors_t *errors, int16_t code)
         event = EVENT_DEVICE;
     }
     errors->events |= event;
-    if (errors->count == ERRORS_MOST) {
-        errors->codes[(errors->first + ERRORS_MOST - 1u) % ERRORS_MOST] = E_QUEUE;
+    if (errors->count == ERRORS_MAX) {
+        errors->codes[(errors->first + ERRORS_MAX - 1u) % ERRORS_MAX] = E_QUEUE;
         return;
     }
-    errors->codes[((unsigned)errors->first + errors->count) % ERRORS_MOST] = code;
+    errors->codes[((unsigned)errors->first + errors->count) % ERRORS_MAX] = code;
     errors->count++;
 }
 
@@ -29,7 +30,7 @@ int16_t errors_pop(errors_t *errors)
         return 0;
     }
     int16_t code = errors->codes[errors->first];
-    errors->first = (uint8_t)((errors->first + 1u) % ERRORS_MOST);
+    errors->first = (uint8_t)((errors->first + 1u) % ERRORS_MAX);
     errors->count--;
     return code;
 }
@@ -49,7 +50,7 @@ int16_t errors_pop(errors_t *errors)
     X(E_UNCALIBRATED, "Calibration failed; no valid record") \
     X(E_QUEUE, "Queue overflow") \
     X(E_OVERRUN, "Input buffer overrun") \
-    X(E_SILENT, "Time out error; a chip does not answer")
+    X(E_NO_RESPONSE, "Time out error; a chip does not answer")
 
 #define CODE(code, text) code,
 #define TEXT(code, text) text "\0"

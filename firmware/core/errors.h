@@ -1,4 +1,4 @@
-/* The error queue and the event register, as SCPI and IEEE 488.2 have them. */
+/* Error queue and event status register as defined by SCPI and IEEE 488.2. */
 #ifndef HWLEARN_ERRORS_H
 #define HWLEARN_ERRORS_H
 
@@ -19,23 +19,23 @@ enum {
     E_UNCALIBRATED = -340,
     E_QUEUE = -350,
     E_OVERRUN = -363,
-    E_SILENT = -365
+    E_NO_RESPONSE = -365
 };
 
 enum { EVENT_OPC = 1, EVENT_QUERY = 4, EVENT_DEVICE = 8, EVENT_EXECUTION = 16, EVENT_COMMAND = 32, EVENT_POWER = 128 };
 
-#define ERRORS_MOST 8u
+#define ERRORS_MAX 8u
 
 typedef struct {
-    int16_t codes[ERRORS_MOST];
+    int16_t codes[ERRORS_MAX];
     uint8_t first, count;
     uint8_t events, enabled;
 } errors_t;
 
 void errors_push(errors_t *errors, int16_t code);
-int16_t errors_pop(errors_t *errors); /* 0: there is none */
+int16_t errors_pop(errors_t *errors); /* 0: the queue is empty */
 
-/* Its text, in flash. */
+/* Return the text of an error code, in flash. */
 const char *errors_text(int16_t code);
 
 #endif

@@ -1,4 +1,4 @@
-/* What each command does; the table in commands.c says which is which. All have the same form, handler_t. */
+/* Command handlers, all of type handler_t. The table in commands.c assigns them to headers. */
 #ifndef HWLEARN_HANDLERS_H
 #define HWLEARN_HANDLERS_H
 
@@ -16,8 +16,8 @@ handler_t do_identify, do_reset, do_clear_status, do_events, do_enable_events, d
 
 /* do_outputs.c */
 handler_t do_output_off, do_output_state, do_set_voltage, do_get_voltage, do_close_switches,
-    do_closed_switches, do_open_switches, do_measure, do_limit_volts, do_limited_volts, do_limit_nudge,
-    do_limited_nudge, do_limit_edges, do_limited_edges;
+    do_closed_switches, do_open_switches, do_measure, do_set_volts_limit, do_get_volts_limit, do_set_nudge_limit,
+    do_get_nudge_limit, do_set_edges_limit, do_get_edges_limit;
 
 /* do_edges.c */
 handler_t do_set_edges, do_get_edges, do_set_edge, do_get_edge;

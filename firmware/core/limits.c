@@ -1,26 +1,27 @@
+/* Hard limits in microvolts and in codes. */
 #include "limits.h"
 
 #include "rom.h"
 #include "scale.h"
 
-APART static uint16_t code_within(int32_t code)
+NOINLINE static uint16_t code_within(int32_t code)
 {
     if (code < 0) {
         return 0;
     }
-    return code > 0xFFFE ? 0xFFFEu : (uint16_t)code; /* 0xFFFF is no voltage: it says that a nudge floats */
+    return code > 0xFFFE ? 0xFFFEu : (uint16_t)code; /* 0xFFFF is FLOATING, not a voltage */
 }
 
-/* What the limits are in codes. */
-static void find_codes(limits_t *limits, const record_t *record)
+/* Convert the limits to codes. */
+static void convert_to_codes(limits_t *limits, const record_t *record)
 {
     for (uint8_t k = 0; k < HAL_DACS; k++) {
         limits->low[k] = code_within(scale_dac_code(&record->dac[k], -limits->volts_uV));
         limits->high[k] = code_within(scale_dac_code(&record->dac[k], limits->volts_uV));
     }
     for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
-        limits->dac_span[j] = code_within(scale_dac_span(&record->dac[HAL_INPUTS + j], limits->nudge_uV));
-        limits->adc_span[j] = code_within(scale_adc_span(&record->adc[j], limits->nudge_uV));
+        limits->nudge_dac_codes[j] = code_within(scale_dac_difference(&record->dac[HAL_INPUTS + j], limits->nudge_uV));
+        limits->nudge_adc_codes[j] = code_within(scale_adc_difference(&record->adc[j], limits->nudge_uV));
     }
 }
 
@@ -30,16 +31,16 @@ void limits_load(limits_t *limits, const record_t *record)
     limits->nudge_uV = record->nudge_uV;
     limits->edge_low = record->edge_low;
     limits->edge_high = record->edge_high;
-    find_codes(limits, record);
+    convert_to_codes(limits, record);
 }
 
-APART static bool narrow(limits_t *limits, const record_t *record, int32_t *limit, int32_t uV)
+NOINLINE static bool narrow(limits_t *limits, const record_t *record, int32_t *limit, int32_t uV)
 {
     if (uV < 1 || uV > *limit) {
         return false;
     }
     *limit = uV;
-    find_codes(limits, record);
+    convert_to_codes(limits, record);
     return true;
 }
 

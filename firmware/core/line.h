@@ -1,4 +1,4 @@
-/* The bytes that have come and nobody has looked at yet. One interrupt puts them in, the main loop takes them out. */
+/* Receive buffer: the receive interrupt writes bytes, the main loop reads them. */
 #ifndef HWLEARN_LINE_H
 #define HWLEARN_LINE_H
 
@@ -10,10 +10,10 @@
 typedef struct {
     volatile uint8_t head; /* written by the interrupt */
     volatile uint8_t tail; /* written by the main loop */
-    volatile bool lost;    /* a byte found no room; nothing more is taken until the main loop has seen it */
-    volatile bool running; /* a sequence is running: CAN ends it */
+    volatile bool lost;    /* a byte was lost; the buffer accepts no more bytes until the main loop clears this */
+    volatile bool running; /* a sequence is running, so CAN ends it */
     volatile bool cancel;
-    uint8_t bytes[256]; /* indices are bytes: they wrap by themselves */
+    uint8_t bytes[256]; /* 8-bit indices wrap around without a test */
 } line_t;
 
 static inline void line_put(line_t *line, uint8_t byte)

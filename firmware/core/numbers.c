@@ -1,16 +1,17 @@
+/* Conversion between decimal text and fixed-point numbers, in integer arithmetic. */
 #include "numbers.h"
 
 #include "rom.h"
 
-#define MANTISSA_FULL 100000000u /* further digits only count as powers of ten */
-#define EXPONENT_MOST 20         /* one more digit, and it is beyond any number that makes sense */
+#define MANTISSA_FULL 100000000u /* further digits change only the power of ten */
+#define EXPONENT_MAX 20         /* larger exponents overflow or underflow in any case */
 
 static bool is_digit(char c)
 {
     return c >= '0' && c <= '9';
 }
 
-/* Skip a sign; whether it was a minus. */
+/* Skip a sign and return whether it was a minus. */
 static bool take_sign(const char **text, const char *end)
 {
     bool negative = *text < end && **text == '-';
@@ -48,7 +49,7 @@ number_t number_read(const char *text, uint8_t size, int8_t shift, int32_t *valu
         uint8_t exponent = 0;
         any = text < end;
         for (; text < end && is_digit(*text); text++) {
-            if (exponent < EXPONENT_MOST) {
+            if (exponent < EXPONENT_MAX) {
                 exponent = (uint8_t)(exponent * 10u + (uint8_t)(*text - '0'));
             }
         }
@@ -57,7 +58,7 @@ number_t number_read(const char *text, uint8_t size, int8_t shift, int32_t *valu
     if (!any || text != end) {
         return NUMBER_NONE;
     }
-    uint8_t dropped = 0; /* the digit that rounds */
+    uint8_t dropped = 0; /* last dropped digit, for rounding */
     for (; power < 0 && (mantissa | dropped); power++) {
         dropped = (uint8_t)(mantissa % 10u);
         mantissa /= 10u;
@@ -73,14 +74,14 @@ number_t number_read(const char *text, uint8_t size, int8_t shift, int32_t *valu
     return NUMBER_OK;
 }
 
-static char *unsigned_write(char *out, uint32_t value, uint8_t least)
+static char *unsigned_write(char *out, uint32_t value, uint8_t min_digits)
 {
     char digits[10];
     uint8_t n = 0;
     do {
         digits[n++] = (char)('0' + value % 10u);
         value /= 10u;
-    } while (value != 0 || n < least);
+    } while (value != 0 || n < min_digits);
     while (n > 0) {
         *out++ = digits[--n];
     }
@@ -88,7 +89,7 @@ static char *unsigned_write(char *out, uint32_t value, uint8_t least)
     return out;
 }
 
-APART static uint32_t magnitude(int32_t value)
+NOINLINE static uint32_t magnitude(int32_t value)
 {
     return value < 0 ? 0u - (uint32_t)value : (uint32_t)value;
 }
@@ -113,7 +114,7 @@ char *number_write_micro(char *out, int32_t micro)
 
 int32_t number_scaled(int32_t a, uint32_t b, uint32_t c)
 {
-    /* long multiplication from the highest bit, dividing as it goes: small on a machine without 64-bit numbers */
+    /* bitwise multiplication with interleaved division: needs no 64-bit arithmetic, which is large on an AVR */
     uint32_t bits = magnitude(a);
     uint32_t quotient = 0;
     uint32_t rest = 0;

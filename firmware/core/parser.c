@@ -1,3 +1,4 @@
+/* Parser: splits received bytes into headers, parameters and blocks, and executes commands. */
 #include "parser.h"
 
 #include <string.h>
@@ -18,30 +19,30 @@ static void end_message(board_t *board)
     if (p->answered) {
         hal_transmit(board->hal, '\n');
     }
-    p->answered = p->dead = false;
+    p->answered = p->failed = false;
     p->size = 0;
     p->path[0] = '\0';
     p->state = STATE_TEXT;
     board->last_message_ms = hal_millis(board->hal);
 }
 
-/* Drop what has been received of a message, because of an error. */
-static void give_up(board_t *board, state_t next)
+/* Discard the received part of a message after an error. */
+static void discard(board_t *board, state_t next)
 {
     parser_t *p = &board->parser;
     p->size = 0;
-    p->dead = true;
+    p->failed = true;
     p->state = next;
 }
 
 static void fail(board_t *board, int16_t code)
 {
-    if (!board->parser.dead) {
+    if (!board->parser.failed) {
         board_error(board, code);
     }
 }
 
-/* --- one message unit ----------------------------------------------------------------------------- */
+/* --- one command ---------------------------------------------------------------------------------- */
 
 static void trim(parameter_t *piece)
 {
@@ -54,7 +55,7 @@ static void trim(parameter_t *piece)
     }
 }
 
-/* Remember where a header was found, so that the next one may be looked up beside it. */
+/* Store the level of a header, at which the next header is looked up first. */
 static void remember_path(parser_t *p, const char *header, uint8_t size, bool below)
 {
     uint8_t end = size;
@@ -69,7 +70,7 @@ static void remember_path(parser_t *p, const char *header, uint8_t size, bool be
     p->path[at + end] = '\0';
 }
 
-/* Split the text into header and parameters; the command, or COMMAND_NONE and an error is queued. */
+/* Split the text into header and parameters. Return the command, or queue an error and return COMMAND_NONE. */
 static uint8_t read_unit(board_t *board, arguments_t *arguments)
 {
     parser_t *p = &board->parser;
@@ -124,7 +125,7 @@ static uint8_t read_unit(board_t *board, arguments_t *arguments)
             fail(board, E_SYNTAX);
             return COMMAND_NONE;
         }
-        if (arguments->count == PARAMETERS_MOST) {
+        if (arguments->count == PARAMETERS_MAX) {
             fail(board, E_TOO_MANY);
             return COMMAND_NONE;
         }
@@ -149,46 +150,46 @@ static bool blank(const parser_t *p)
     return true;
 }
 
-/* What has been obeyed is a sign of life, though its message has not come to an end: it may have switched something on
- * after a long silence. */
-APART static void obey(board_t *board, uint8_t command, arguments_t *arguments)
+/* Execute a command and restart the watchdog. Waiting for the end of the message would be too late: the command
+ * may have driven an output after a long silence. */
+NOINLINE static void execute(board_t *board, uint8_t command, arguments_t *arguments)
 {
     commands_run(board, command, arguments);
     board->last_message_ms = hal_millis(board->hal);
 }
 
-/* A unit of text alone has come to its end. */
+/* Execute a command without a block. */
 static void run_text(board_t *board)
 {
     parser_t *p = &board->parser;
     arguments_t arguments;
-    if (!p->dead && !blank(p)) {
+    if (!p->failed && !blank(p)) {
         uint8_t command = read_unit(board, &arguments);
         if (command != COMMAND_NONE) {
             int16_t code = commands_fit(command, arguments.count, false);
             if (code != 0) {
                 fail(board, code);
             } else {
-                obey(board, command, &arguments);
+                execute(board, command, &arguments);
             }
         }
     }
     p->size = 0;
 }
 
-/* A unit with a block has come to its end. */
+/* Execute a command with a block. */
 static void run_block(board_t *board)
 {
     parser_t *p = &board->parser;
     arguments_t arguments;
-    if (!p->dead) {
-        p->state = STATE_BLOCK_DIGITS; /* the text ends where its block began */
+    if (!p->failed) {
+        p->state = STATE_BLOCK_DIGITS; /* read_unit then accepts a comma before the block */
         uint8_t command = read_unit(board, &arguments);
         p->state = STATE_BLOCK_END;
         if (command != COMMAND_NONE) {
             arguments.block = p->block;
             arguments.block_size = (uint16_t)(p->filled - 2u);
-            obey(board, command, &arguments);
+            execute(board, command, &arguments);
         }
     }
     p->size = 0;
@@ -196,19 +197,19 @@ static void run_block(board_t *board)
 
 /* --- blocks --------------------------------------------------------------------------------------- */
 
-/* Behind "#": is this a command that takes a block here? */
+/* After "#": check that the command takes a block here. */
 static void begin_block(board_t *board)
 {
     parser_t *p = &board->parser;
     p->state = STATE_BLOCK_DIGITS;
-    if (p->dead) {
+    if (p->failed) {
         return;
     }
     arguments_t arguments;
     char path[sizeof p->path];
     memcpy(path, p->path, sizeof path);
     p->command = read_unit(board, &arguments);
-    memcpy(p->path, path, sizeof path); /* read again when the block is here */
+    memcpy(p->path, path, sizeof path); /* run_block reads the command again */
     if (p->command != COMMAND_NONE) {
         int16_t code = commands_fit(p->command, arguments.count, true);
         if (code != 0) {
@@ -223,11 +224,11 @@ static void begin_data(board_t *board)
     p->filled = 0;
     p->crc = CRC16_START;
     p->state = STATE_BLOCK_DATA;
-    if (!p->dead && (p->length < 2u || p->length > sizeof p->block ||
+    if (!p->failed && (p->length < 2u || p->length > sizeof p->block ||
                      !commands_length_fits(board, p->command, (uint16_t)(p->length - 2u)))) {
         fail(board, E_BLOCK);
     }
-    if (p->dead) {
+    if (p->failed) {
         p->state = p->length > 0 ? STATE_BLOCK_SKIP : STATE_BLOCK_END;
     }
 }
@@ -235,7 +236,7 @@ static void begin_data(board_t *board)
 static void end_data(board_t *board)
 {
     parser_t *p = &board->parser;
-    /* over data and their CRC, high byte first, the rest is 0; ours comes low byte first */
+    /* compare directly: the CRC is sent low byte first, so the remainder over data and CRC is not 0 */
     uint16_t sent = (uint16_t)(p->block[p->filled - 2u] | (uint16_t)((uint16_t)p->block[p->filled - 1u] << 8));
     if (p->crc != sent) {
         fail(board, E_BLOCK);
@@ -243,9 +244,9 @@ static void end_data(board_t *board)
     p->state = STATE_BLOCK_END;
 }
 
-/* The sample loop's food: as many bytes as there are, with little ado. At 1 Mbaud the AVR has 160 cycles for each,
- * and its interrupt takes half of them. */
-APART static void take_data(board_t *board)
+/* Read all available block data in a fast loop. At 1 Mbaud the AVR has 160 cycles per byte, and the receive
+ * interrupt takes half of them. */
+NOINLINE static void take_data(board_t *board)
 {
     parser_t *p = &board->parser;
     line_t *line = &board->line;
@@ -283,15 +284,15 @@ static void take_text(board_t *board, char c)
         run_text(board);
     } else if (c == '#' && p->size > 0 && (is_space(p->text[p->size - 1u]) || p->text[p->size - 1u] == ',')) {
         begin_block(board);
-    } else if (p->size == TEXT_MOST) {
+    } else if (p->size == TEXT_MAX) {
         fail(board, E_OVERRUN);
-        give_up(board, STATE_SKIP_LINE);
+        discard(board, STATE_SKIP_LINE);
     } else {
         p->text[p->size++] = c;
     }
 }
 
-APART static void take_byte(board_t *board, uint8_t byte)
+NOINLINE static void take_byte(board_t *board, uint8_t byte)
 {
     parser_t *p = &board->parser;
     switch (p->state) {
@@ -304,13 +305,13 @@ APART static void take_byte(board_t *board, uint8_t byte)
         p->state = STATE_BLOCK_LENGTH;
         if (p->digits < 1u || p->digits > 9u) {
             fail(board, E_BLOCK);
-            give_up(board, STATE_SKIP_QUIET);
+            discard(board, STATE_SKIP_QUIET);
         }
         break;
     case STATE_BLOCK_LENGTH:
         if (byte < '0' || byte > '9') {
             fail(board, E_BLOCK);
-            give_up(board, STATE_SKIP_QUIET);
+            discard(board, STATE_SKIP_QUIET);
             break;
         }
         p->length = p->length * 10u + (uint32_t)(byte - '0');
@@ -332,7 +333,7 @@ APART static void take_byte(board_t *board, uint8_t byte)
             }
         } else if (!is_space((char)byte)) {
             fail(board, E_BLOCK);
-            give_up(board, STATE_SKIP_LINE);
+            discard(board, STATE_SKIP_LINE);
         }
         break;
     case STATE_SKIP_LINE:
@@ -340,7 +341,7 @@ APART static void take_byte(board_t *board, uint8_t byte)
             end_message(board);
         }
         break;
-    case STATE_BLOCK_DATA: /* taken many at a time */
+    case STATE_BLOCK_DATA: /* read by take_data */
     case STATE_SKIP_QUIET:
     default:
         break;
@@ -353,7 +354,7 @@ static bool in_block(state_t state)
            state == STATE_BLOCK_SKIP;
 }
 
-/* CAN: throw away what is being received, and be safe. */
+/* CAN: discard the message that is being received and enter the safe state. */
 static void cancel(board_t *board)
 {
     parser_t *p = &board->parser;
@@ -387,7 +388,7 @@ void parser_quiet(board_t *board)
         uint32_t last = board->last_message_ms;
         fail(board, E_BLOCK);
         end_message(board);
-        board->last_message_ms = last; /* half a block is no sign of life */
+        board->last_message_ms = last; /* an incomplete block does not restart the watchdog */
     }
 }
 
@@ -395,5 +396,5 @@ void parser_overrun(board_t *board)
 {
     state_t state = board->parser.state;
     fail(board, E_OVERRUN);
-    give_up(board, in_block(state) || state == STATE_SKIP_QUIET ? STATE_SKIP_QUIET : STATE_SKIP_LINE);
+    discard(board, in_block(state) || state == STATE_SKIP_QUIET ? STATE_SKIP_QUIET : STATE_SKIP_LINE);
 }

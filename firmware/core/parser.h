@@ -1,14 +1,14 @@
-/* Bytes into messages: headers, parameters and blocks; what they mean is in commands.h. */
+/* Parser: splits received bytes into headers, parameters and blocks. commands.h defines their meaning. */
 #ifndef HWLEARN_PARSER_H
 #define HWLEARN_PARSER_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define TEXT_MOST 96u        /* characters of a message unit */
-#define BLOCK_DATA_MOST 3072u /* bytes, without the CRC */
-#define BLOCK_QUIET_MS 100u  /* a block that stops coming, or its end, is given up after so long */
-#define PARAMETERS_MOST 2u
+#define TEXT_MAX 96u         /* characters of a command */
+#define BLOCK_DATA_MAX 3072u /* bytes, without the CRC */
+#define BLOCK_QUIET_MS 100u   /* timeout of a block and of the end of its message */
+#define PARAMETERS_MAX 2u
 
 struct board;
 
@@ -17,48 +17,48 @@ typedef struct {
     uint8_t size;
 } parameter_t;
 
-/* The parameters of one message unit, and its block if it has one. */
+/* Parameters of one command, and its block if it has one. */
 typedef struct {
-    parameter_t parameters[PARAMETERS_MOST];
+    parameter_t parameters[PARAMETERS_MAX];
     uint8_t count;
-    int32_t values[PARAMETERS_MOST]; /* those that are numbers */
+    int32_t values[PARAMETERS_MAX]; /* values of the numeric parameters */
     const uint8_t *block; /* NULL: none */
     uint16_t block_size;  /* without the CRC */
 } arguments_t;
 
 typedef enum {
     STATE_TEXT,
-    STATE_BLOCK_DIGITS, /* behind # */
+    STATE_BLOCK_DIGITS, /* after # */
     STATE_BLOCK_LENGTH,
     STATE_BLOCK_DATA,
-    STATE_BLOCK_SKIP, /* its data are of no use */
-    STATE_BLOCK_END,  /* only an end may follow */
-    STATE_SKIP_LINE,  /* until a newline */
-    STATE_SKIP_QUIET  /* until silence: a block of unknown length may be under way */
+    STATE_BLOCK_SKIP, /* the data are discarded */
+    STATE_BLOCK_END,  /* only the end of the command may follow */
+    STATE_SKIP_LINE,  /* discard bytes until a newline */
+    STATE_SKIP_QUIET  /* discard bytes until silence: they may be a block of unknown length */
 } state_t;
 
 typedef struct {
     state_t state;
     uint8_t size;     /* characters in text */
-    bool dead;        /* an error was found: the rest of the message is not obeyed */
-    bool answered;    /* the message has answered something, so a newline is due */
-    uint8_t command;  /* of the block */
+    bool failed;        /* after an error: the rest of the message is not executed */
+    bool answered;    /* a reply was sent, so the end of the message sends a newline */
+    uint8_t command;  /* command of the block */
     uint8_t digits;
-    uint32_t length;  /* bytes of the block, or that are left of it to skip */
+    uint32_t length;  /* bytes of the block, or remaining bytes to discard */
     uint16_t filled;
     uint16_t crc;
-    char path[24]; /* where headers without a colon are looked up first; empty: at the root */
-    char text[TEXT_MOST];
-    uint8_t block[BLOCK_DATA_MOST + 2u];
+    char path[24]; /* level at which headers without a colon are looked up first; empty: the root */
+    char text[TEXT_MAX];
+    uint8_t block[BLOCK_DATA_MAX + 2u];
 } parser_t;
 
-/* Take whatever has come. */
+/* Process the received bytes. */
 void parser_run(struct board *board);
 
-/* Nothing has come for BLOCK_QUIET_MS. */
+/* Handle the timeout: no byte was received for BLOCK_QUIET_MS. */
 void parser_quiet(struct board *board);
 
-/* Bytes were lost on the line. */
+/* Handle lost bytes. */
 void parser_overrun(struct board *board);
 
 #endif

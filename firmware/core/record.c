@@ -1,3 +1,4 @@
+/* Calibration record: decoding, validation and storage in two EEPROM banks. */
 #include "record.h"
 
 #include <string.h>
@@ -22,10 +23,10 @@ enum {
 #define MAGIC_HIGH 0x48u
 #define VERSION 1u
 #define BANK_SIZE 512u
-#define NOWHERE 0xFFFFu
-#define MOST_VOLTS_UV 2490000
-#define MOST_NUDGE_UV 5000000
-#define MOST_GAIN_PPM 30000 /* beyond, fixed-point maps of the sequence would overflow */
+#define NO_BANK 0xFFFFu
+#define VOLTS_MAX_UV 2490000
+#define NUDGE_MAX_UV 5000000
+#define GAIN_MAX_PPM 30000 /* larger values would overflow nudge_map_t */
 
 static uint16_t word_at(const uint8_t *bytes, uint16_t at)
 {
@@ -41,7 +42,7 @@ static int32_t long_at(const uint8_t *bytes, uint16_t at)
     return value;
 }
 
-/* Read a bank; whether it holds a whole record. */
+/* Read a bank and return whether it holds a valid record. */
 static bool bank_read(hal_t *hal, uint16_t base, uint8_t *bytes)
 {
     uint16_t crc = CRC16_START;
@@ -54,7 +55,7 @@ static bool bank_read(hal_t *hal, uint16_t base, uint8_t *bytes)
     return crc == word_at(bytes, AT_CRC) && record_plausible(bytes);
 }
 
-/* Read the newest whole record and tell where it lies; NOWHERE if there is none. */
+/* Read the newest valid record and return its address, or NO_BANK if there is none. */
 static uint16_t newest(hal_t *hal, uint8_t *bytes)
 {
     bool second = bank_read(hal, BANK_SIZE, bytes);
@@ -63,7 +64,7 @@ static uint16_t newest(hal_t *hal, uint8_t *bytes)
         return 0;
     }
     if (!second) {
-        return NOWHERE;
+        return NO_BANK;
     }
     (void)bank_read(hal, BANK_SIZE, bytes);
     return BANK_SIZE;
@@ -71,10 +72,10 @@ static uint16_t newest(hal_t *hal, uint8_t *bytes)
 
 bool record_read(hal_t *hal, uint8_t *bytes)
 {
-    return newest(hal, bytes) != NOWHERE;
+    return newest(hal, bytes) != NO_BANK;
 }
 
-APART void record_take(record_t *record, const uint8_t *bytes)
+NOINLINE void record_decode(record_t *record, const uint8_t *bytes)
 {
     memcpy(record->serial, bytes + AT_SERIAL, RECORD_SERIAL);
     record->serial[RECORD_SERIAL] = '\0';
@@ -82,13 +83,13 @@ APART void record_take(record_t *record, const uint8_t *bytes)
     record->nudge_uV = long_at(bytes, AT_NUDGE);
     record->edge_low = bytes[AT_EDGES];
     record->edge_high = bytes[AT_EDGES + 1u];
-    /* the record is little-endian, and so is every target */
+    /* record and targets are little-endian */
     memcpy(record->dac, bytes + AT_DACS, sizeof record->dac);
     memcpy(record->adc, bytes + AT_DACS + sizeof record->dac, sizeof record->adc);
 }
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records and blocks are read as they lie in memory");
-_Static_assert(sizeof(converter_t) == 4, "two words each, as in the record");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "records and blocks are copied without swapping bytes");
+_Static_assert(sizeof(converter_t) == 4, "converter_t has the layout of the record");
 
 static bool serial_plausible(const uint8_t *serial)
 {
@@ -111,13 +112,13 @@ bool record_plausible(const uint8_t *bytes)
     int32_t nudge = long_at(bytes, AT_NUDGE);
     if (bytes[AT_MAGIC] != MAGIC_LOW || bytes[AT_MAGIC + 1u] != MAGIC_HIGH || bytes[AT_VERSION] != VERSION ||
         word_at(bytes, AT_ZERO) != 0 || !serial_plausible(bytes + AT_SERIAL) ||
-        volts < 1 || volts > MOST_VOLTS_UV || nudge < 1 || nudge > MOST_NUDGE_UV ||
+        volts < 1 || volts > VOLTS_MAX_UV || nudge < 1 || nudge > NUDGE_MAX_UV ||
         bytes[AT_EDGES] > bytes[AT_EDGES + 1u]) {
         return false;
     }
     for (uint8_t k = 0; k < HAL_DACS + HAL_ADCS; k++) {
         int16_t gain = (int16_t)word_at(bytes, (uint16_t)(AT_DACS + 4u * k));
-        if (gain > MOST_GAIN_PPM || gain < -MOST_GAIN_PPM) {
+        if (gain > GAIN_MAX_PPM || gain < -GAIN_MAX_PPM) {
             return false;
         }
     }
@@ -129,14 +130,14 @@ void record_store(hal_t *hal, uint8_t *bytes)
     uint8_t present[RECORD_SIZE];
     uint16_t where = newest(hal, present);
     uint16_t base = where == 0u ? BANK_SIZE : 0u;
-    bytes[AT_GENERATION] = where == NOWHERE ? 0u : (uint8_t)(present[AT_GENERATION] + 1u);
+    bytes[AT_GENERATION] = where == NO_BANK ? 0u : (uint8_t)(present[AT_GENERATION] + 1u);
     uint16_t crc = CRC16_START;
     for (uint16_t k = 0; k < AT_CRC; k++) {
         crc = crc16(crc, bytes[k]);
     }
     bytes[AT_CRC] = (uint8_t)crc;
     bytes[AT_CRC + 1u] = (uint8_t)(crc >> 8);
-    /* its first byte marks a record: it goes first and comes back last, so that no mixture is ever taken for one */
+    /* the first byte marks a valid record: it is cleared first and written last, so that a mixture is never valid */
     hal_eeprom_write(hal, base, 0);
     for (uint16_t k = 1; k < RECORD_SIZE; k++) {
         hal_eeprom_write(hal, (uint16_t)(base + k), bytes[k]);

@@ -1,4 +1,4 @@
-/* The calibration record: 338 bytes, kept twice in the EEPROM so that one is whole at any moment. */
+/* Calibration record: 338 bytes, stored twice in the EEPROM so that one valid copy exists at any time. */
 #ifndef HWLEARN_RECORD_H
 #define HWLEARN_RECORD_H
 
@@ -7,7 +7,7 @@
 
 #include "hal.h"
 
-#define RECORD_SIZE 338u /* its CRC included */
+#define RECORD_SIZE 338u /* including the CRC */
 #define RECORD_SERIAL 12u
 
 typedef struct {
@@ -15,7 +15,7 @@ typedef struct {
     int16_t offset_uV;
 } converter_t;
 
-/* What the core keeps of a record. */
+/* Contents of a record that the core uses. */
 typedef struct {
     char serial[RECORD_SERIAL + 1u];
     int32_t volts_uV, nudge_uV;
@@ -24,16 +24,16 @@ typedef struct {
     converter_t adc[HAL_ADCS];
 } record_t;
 
-/* Read the newest whole record from the EEPROM, 338 bytes; false if there is none. */
+/* Read the newest valid record (338 bytes) from the EEPROM. Return false if there is none. */
 bool record_read(hal_t *hal, uint8_t *bytes);
 
-/* Whether 338 bytes hold a plausible record; their generation and CRC do not matter. */
+/* Return whether 338 bytes are a plausible record. Generation and CRC are not checked. */
 bool record_plausible(const uint8_t *bytes);
 
-/* Take what the core needs out of 338 plausible bytes. */
-void record_take(record_t *record, const uint8_t *bytes);
+/* Decode 338 plausible bytes. */
+void record_decode(record_t *record, const uint8_t *bytes);
 
-/* Write 338 bytes over the older record, with a generation and a CRC of their own; they are spoilt thereby. */
+/* Overwrite the older record with 338 bytes, in which generation and CRC are replaced. */
 void record_store(hal_t *hal, uint8_t *bytes);
 
 #endif

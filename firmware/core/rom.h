@@ -1,4 +1,4 @@
-/* Constants that stay in flash: on the AVR plain constants are copied to RAM, of which there is little. */
+/* Constants in flash. Without PROGMEM the AVR copies constants to RAM, which is small. */
 #ifndef HWLEARN_ROM_H
 #define HWLEARN_ROM_H
 
@@ -19,7 +19,7 @@
 #define ROM_TEXT(text) (text)
 #endif
 
-/* Not to be built into its callers: on the AVR large frames and many copies cost flash. */
-#define APART __attribute__((noinline))
+/* Prevents inlining: on the AVR, large stack frames and repeated code cost flash. */
+#define NOINLINE __attribute__((noinline))
 
 #endif

@@ -1,3 +1,4 @@
+/* Batches of samples: settle times, readings, nudges and replies. */
 #include "sequence.h"
 
 #include "answers.h"
@@ -23,8 +24,8 @@ uint8_t sequence_words(const board_t *board, sequence_kind_t kind)
 
 /* --- waiting and reading -------------------------------------------------------------------------- */
 
-/* Start the settle time; work that lies between this and the reading costs nothing. */
-APART static uint16_t settle_begin(board_t *board)
+/* Start the settle time and return the part beyond the first timer period. Other work may run meanwhile. */
+NOINLINE static uint16_t settle_begin(board_t *board)
 {
     uint16_t all = board->sequence.settle_us;
     uint16_t first = all > LONGEST_TIMER_US ? LONGEST_TIMER_US : all;
@@ -32,7 +33,7 @@ APART static uint16_t settle_begin(board_t *board)
     return (uint16_t)(all - first);
 }
 
-APART static void settle_end(board_t *board, uint16_t left)
+NOINLINE static void settle_end(board_t *board, uint16_t left)
 {
     hal_timer_wait(board->hal);
     while (left > 0 && !board->line.cancel) {
@@ -44,7 +45,7 @@ APART static void settle_end(board_t *board, uint16_t left)
     }
 }
 
-APART static bool read_averaged(board_t *board, uint8_t mask, uint16_t *codes)
+NOINLINE static bool read_averaged(board_t *board, uint8_t mask, uint16_t *codes)
 {
     uint8_t bits = board->sequence.average_bits;
     if (bits == 0) {
@@ -75,20 +76,20 @@ bool sequence_read(board_t *board, uint8_t mask, uint16_t *codes)
     return read_averaged(board, mask, codes);
 }
 
-static bool tells(uint16_t code)
+static bool inside_adc_range(uint16_t code)
 {
     return code != 0 && code != 0xFFFFu;
 }
 
-bool sequence_near(const board_t *board, uint8_t output, uint16_t dac_code, uint16_t adc_code)
+bool sequence_nudge_allowed(const board_t *board, uint8_t output, uint16_t dac_code, uint16_t adc_code)
 {
     int32_t away = (int32_t)dac_code - scale_nudge_code(&board->maps[output], adc_code);
-    return tells(adc_code) && (away < 0 ? -away : away) <= (int32_t)board->limits.dac_span[output];
+    return inside_adc_range(adc_code) && (away < 0 ? -away : away) <= (int32_t)board->limits.nudge_dac_codes[output];
 }
 
-/* --- the limits, for a whole request -------------------------------------------------------------- */
+/* --- limit check of a request --------------------------------------------------------------------- */
 
-APART static bool request_allowed(const board_t *board, sequence_kind_t kind, const uint8_t *at, uint16_t samples)
+NOINLINE static bool request_allowed(const board_t *board, sequence_kind_t kind, const uint8_t *at, uint16_t samples)
 {
     uint8_t nudges = kind == SEQUENCE_NUDGE ? (uint8_t)(sequence_words(board, kind) - HAL_INPUTS) : 0u;
     uint8_t targets = kind == SEQUENCE_TWO_PHASE ? HAL_OUTPUTS : 0u;
@@ -116,16 +117,16 @@ APART static bool request_allowed(const board_t *board, sequence_kind_t kind, co
 
 typedef struct {
     uint16_t codes[2][HAL_OUTPUTS]; /* plus and minus */
-    uint8_t closed[2];              /* switches of each */
+    uint8_t closed[2];              /* closed switches of each side */
 } nudges_t;
 
 typedef struct {
     uint16_t status;
-    uint16_t readings[3][HAL_ADCS]; /* free, plus, minus; the first four of each count */
+    uint16_t readings[3][HAL_ADCS]; /* free, plus, minus; only the first four of each are used */
 } sample_t;
 
-/* Nudges that the host chose: near enough to the free readings? */
-APART static bool given_nudges(const board_t *board, const uint8_t *at, const uint16_t *free, nudges_t *nudges)
+/* Read the nudge codes of the host. Return whether all are within the nudge limit of the free readings. */
+NOINLINE static bool read_nudges(const board_t *board, const uint8_t *at, const uint16_t *free, nudges_t *nudges)
 {
     bool fine = true;
     for (uint8_t side = 0; side < board->sequence.sides; side++) {
@@ -137,7 +138,7 @@ APART static bool given_nudges(const board_t *board, const uint8_t *at, const ui
                 continue;
             }
             nudges->closed[side] = (uint8_t)(nudges->closed[side] | (1u << j));
-            if (!sequence_near(board, j, code, free[j])) {
+            if (!sequence_nudge_allowed(board, j, code, free[j])) {
                 fine = false;
             }
         }
@@ -145,8 +146,9 @@ APART static bool given_nudges(const board_t *board, const uint8_t *at, const ui
     return fine;
 }
 
-/* Nudges from targets: v = f +- eta (t - f). */
-APART static bool found_nudges(const board_t *board, const uint8_t *at, const uint16_t *free, uint16_t eta, nudges_t *nudges)
+/* Compute nudges from targets: v = f +- eta (t - f). Return false if a nudge exceeds a limit. */
+NOINLINE static bool compute_nudges(const board_t *board, const uint8_t *at, const uint16_t *free, uint16_t eta,
+                                    nudges_t *nudges)
 {
     uint8_t closed = 0;
     for (uint8_t j = 0; j < HAL_OUTPUTS; j++, at += 2) {
@@ -160,16 +162,16 @@ APART static bool found_nudges(const board_t *board, const uint8_t *at, const ui
         uint16_t apart = rising ? (uint16_t)(target - f) : (uint16_t)(f - target);
         uint32_t product = (uint32_t)apart * eta + 2048u; /* eta < 2^15 */
         uint16_t upper = (uint16_t)(product >> 16);
-        /* product >> 12, as an 8-bit machine likes it */
+        /* product >> 12, in the form that is fastest on an 8-bit CPU */
         uint16_t delta = (uint16_t)((uint16_t)(upper << 4) | (uint16_t)((uint16_t)product >> 12));
-        if (!tells(f) || upper > 0x0FFFu || delta > board->limits.adc_span[j]) {
+        if (!inside_adc_range(f) || upper > 0x0FFFu || delta > board->limits.nudge_adc_codes[j]) {
             return false;
         }
         closed = (uint8_t)(closed | (1u << j));
         for (uint8_t side = 0; side < board->sequence.sides; side++, rising = !rising) {
             uint16_t wanted = (uint16_t)(rising ? f + delta : f - delta);
             if (rising ? wanted < f : wanted > f) {
-                return false; /* beyond the codes */
+                return false; /* outside the ADC codes */
             }
             int32_t code = scale_nudge_code(&board->maps[j], wanted);
             if (code != (uint16_t)code || !limits_allow(&board->limits, (uint8_t)(HAL_INPUTS + j), (uint16_t)code)) {
@@ -182,7 +184,7 @@ APART static bool found_nudges(const board_t *board, const uint8_t *at, const ui
     return true;
 }
 
-APART static void drive_inputs(board_t *board, const uint8_t *at)
+NOINLINE static void drive_inputs(board_t *board, const uint8_t *at)
 {
     if (board->closed) {
         hal_switches(board->hal, 0);
@@ -194,7 +196,7 @@ APART static void drive_inputs(board_t *board, const uint8_t *at)
     hal_dac_load(board->hal);
 }
 
-APART static void drive_nudges(board_t *board, const uint16_t *codes, uint8_t closed)
+NOINLINE static void drive_nudges(board_t *board, const uint16_t *codes, uint8_t closed)
 {
     if (board->closed & (uint8_t)~closed) {
         hal_switches(board->hal, (uint8_t)(board->closed & closed));
@@ -218,17 +220,17 @@ static void repeat_free(sample_t *sample)
     }
 }
 
-APART static void note_saturation(sample_t *sample, uint8_t phase)
+NOINLINE static void note_saturation(sample_t *sample, uint8_t phase)
 {
     for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
-        if (!tells(sample->readings[phase][j])) {
+        if (!inside_adc_range(sample->readings[phase][j])) {
             sample->status |= STATUS_SATURATED;
         }
     }
 }
 
-/* Measure the nudged phases of a sample; false if the ADC does not answer. */
-APART static bool measure_nudged(board_t *board, const nudges_t *nudges, sample_t *sample)
+/* Measure the nudged phases of a sample. Return false if the ADC does not respond. */
+NOINLINE static bool measure_nudged(board_t *board, const nudges_t *nudges, sample_t *sample)
 {
     for (uint8_t side = 0; side < board->sequence.sides; side++) {
         drive_nudges(board, nudges->codes[side], nudges->closed[side]);
@@ -241,7 +243,7 @@ APART static bool measure_nudged(board_t *board, const nudges_t *nudges, sample_
     return true;
 }
 
-APART static void send_sample(board_t *board, sequence_kind_t kind, const sample_t *sample)
+NOINLINE static void send_sample(board_t *board, sequence_kind_t kind, const sample_t *sample)
 {
     uint8_t first = kind == SEQUENCE_NUDGE;
     uint8_t last = kind == SEQUENCE_FREE ? 0u : board->sequence.sides;
@@ -251,9 +253,9 @@ APART static void send_sample(board_t *board, sequence_kind_t kind, const sample
     }
 }
 
-/* --- the whole ------------------------------------------------------------------------------------ */
+/* --- a batch -------------------------------------------------------------------------------------- */
 
-static void nothing_measured(sample_t *sample)
+static void mark_not_measured(sample_t *sample)
 {
     sample->status = STATUS_NOT_MEASURED;
     for (uint8_t phase = 0; phase < 3u; phase++) {
@@ -263,9 +265,9 @@ static void nothing_measured(sample_t *sample)
     }
 }
 
-/* Measure one sample while the one before is being sent; false if the sequence is to end. */
-APART static bool measure(board_t *board, sequence_kind_t kind, const uint8_t *at, uint16_t eta, const sample_t *before,
-                    sample_t *sample)
+/* Measure one sample while the previous sample is sent. Return false if the sequence must end. */
+NOINLINE static bool measure(board_t *board, sequence_kind_t kind, const uint8_t *at, uint16_t eta,
+                             const sample_t *before, sample_t *sample)
 {
     nudges_t nudges;
     sample->status = 0;
@@ -276,8 +278,8 @@ APART static bool measure(board_t *board, sequence_kind_t kind, const uint8_t *a
     }
     settle_end(board, left);
     if (!read_averaged(board, OUTPUT_MASK, sample->readings[0])) {
-        nothing_measured(sample);
-        sample->status |= STATUS_SILENT;
+        mark_not_measured(sample);
+        sample->status |= STATUS_NO_RESPONSE;
         return false;
     }
     note_saturation(sample, 0);
@@ -285,15 +287,15 @@ APART static bool measure(board_t *board, sequence_kind_t kind, const uint8_t *a
         return true;
     }
     at += 2u * HAL_INPUTS;
-    if (kind == SEQUENCE_NUDGE ? !given_nudges(board, at, sample->readings[0], &nudges)
-                               : !found_nudges(board, at, sample->readings[0], eta, &nudges)) {
+    if (kind == SEQUENCE_NUDGE ? !read_nudges(board, at, sample->readings[0], &nudges)
+                               : !compute_nudges(board, at, sample->readings[0], eta, &nudges)) {
         sample->status |= STATUS_NOT_NUDGED;
         repeat_free(sample);
         return true;
     }
     if (!measure_nudged(board, &nudges, sample)) {
-        nothing_measured(sample);
-        sample->status |= STATUS_SILENT;
+        mark_not_measured(sample);
+        sample->status |= STATUS_NO_RESPONSE;
         return false;
     }
     return true;
@@ -315,27 +317,27 @@ void sequence_run(board_t *board, sequence_kind_t kind, const uint8_t *request, 
         return;
     }
     uint8_t phases = kind == SEQUENCE_FREE ? 1u : (uint8_t)(board->sequence.sides + (kind == SEQUENCE_TWO_PHASE));
-    sample_t pair[2]; /* one is being sent while the other is measured */
+    sample_t pair[2]; /* one is sent while the other is measured */
     sample_t *before = 0;
     board->line.cancel = false;
     board->line.running = true;
     answer_block(board, (uint16_t)(samples * 2u * (1u + HAL_OUTPUTS * (uint16_t)phases)));
-    bool going = true;
+    bool running = true;
     for (uint16_t s = 0; s < samples; s++, request += width) {
         sample_t *now = &pair[s & 1u];
         hal_kick(board->hal);
-        if (going) {
-            going = measure(board, kind, request, eta, before, now);
+        if (running) {
+            running = measure(board, kind, request, eta, before, now);
             if (board->line.cancel) {
-                going = false;
-                nothing_measured(now); /* it may not have settled */
+                running = false;
+                mark_not_measured(now); /* the outputs may not have settled */
             }
-            if (!going) {
+            if (!running) {
                 board_safe(board);
             }
         } else {
             send_sample(board, kind, before);
-            nothing_measured(now);
+            mark_not_measured(now);
         }
         before = now;
     }

@@ -1,10 +1,11 @@
+/* State of the board: safe state, errors, calibration and reset. */
 #include "state.h"
 
 #include <string.h>
 
 #include "rom.h"
 
-#define SETTLE_US 200u /* the ADC's own filter, 15 kHz of second order, to the last bit */
+#define SETTLE_US 200u /* settling of the ADC's second-order 15 kHz filter to the last bit */
 
 void board_safe(board_t *board)
 {
@@ -28,7 +29,7 @@ bool board_driving(const board_t *board)
 void board_error(board_t *board, int16_t code)
 {
     errors_push(&board->errors, code);
-    board->parser.dead = true;
+    board->parser.failed = true;
 }
 
 bool board_may_drive(board_t *board)
@@ -46,12 +47,12 @@ bool board_may_drive(board_t *board)
 
 void board_calibrate(board_t *board)
 {
-    uint8_t *bytes = board->parser.block; /* nobody else needs it now */
+    uint8_t *bytes = board->parser.block; /* not in use at this time */
     board->calibrated = record_read(board->hal, bytes);
     memset(&board->record, 0, sizeof board->record);
     board->record.serial[0] = '0';
     if (board->calibrated) {
-        record_take(&board->record, bytes);
+        record_decode(&board->record, bytes);
     }
     limits_load(&board->limits, &board->record);
     for (uint8_t j = 0; j < HAL_OUTPUTS; j++) {
@@ -59,7 +60,7 @@ void board_calibrate(board_t *board)
     }
 }
 
-APART void board_reset(board_t *board)
+NOINLINE void board_reset(board_t *board)
 {
     board_safe(board);
     board->sequence.settle_us = SETTLE_US;

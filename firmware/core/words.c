@@ -1,3 +1,4 @@
+/* Word comparison. */
 #include "words.h"
 
 #include "rom.h"
@@ -6,7 +7,7 @@ bool same_word(const parameter_t *from, const char *rom)
 {
     for (uint8_t k = 0; k < from->size; k++) {
         char wanted = (char)rom_byte(rom + k);
-        if (wanted == '\0' || upper(from->text[k]) != wanted) { /* zero bytes may have been sent */
+        if (wanted == '\0' || upper(from->text[k]) != wanted) { /* the parameter may contain zero bytes */
             return false;
         }
     }

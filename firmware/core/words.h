@@ -1,4 +1,4 @@
-/* Letters and words, without the tables that the C library has for other alphabets. */
+/* Case conversion and word comparison, without the locale tables of the C library. */
 #ifndef HWLEARN_WORDS_H
 #define HWLEARN_WORDS_H
 
@@ -16,7 +16,7 @@ static inline char upper(char c)
     return is_lower(c) ? (char)(c - 'a' + 'A') : c;
 }
 
-/* Whether a parameter, in any case, is a word in capitals in flash. */
+/* Return whether a parameter, in any case, equals a word in flash, given in capitals. */
 bool same_word(const parameter_t *from, const char *rom);
 
 #endif

@@ -1,3 +1,4 @@
+/* Emulated SPI bus and pins. */
 #include "bus.h"
 
 #include "pins.h"
@@ -13,7 +14,7 @@ enum { SPE = 6, DORD = 5, MSTR = 4, CPOL = 3, CPHA = 2 };
 typedef struct {
     char letter;
     uint8_t bit;
-    bool idle; /* its level while nobody drives it */
+    bool idle; /* level when not driven */
 } line_t;
 
 #define AT_(port, number, level) {.letter = #port[0], .bit = (number), .idle = (level)}
@@ -21,8 +22,8 @@ typedef struct {
 #define LETTER_(port) (#port[0])
 #define LETTER(port) LETTER_(port)
 
-/* The lines after the chip selects. */
-/* Where both RESET lines fall at once, switches are open long before a DAC has moved. */
+/* Lines after the chip selects. The order matters when both RESET lines fall together: the switches open well before
+ * a DAC changes. */
 enum { LINE_LDAC = SELECTS, LINE_SWITCH_RESET, LINE_DAC_RESET, LINE_KICK, LINES };
 
 static const line_t lines[LINES] = {
@@ -55,7 +56,7 @@ static bool is_select(uint8_t n)
     return n < SELECTS;
 }
 
-/* Tell the chips which lines have moved. */
+/* Pass level changes to the chips. */
 static void look(bus_t *b)
 {
     uint32_t now = 0;

@@ -1,4 +1,4 @@
-/* SPI and the pins beside it: what the MCU writes into its registers reaches the chips, in the time that it takes. */
+/* Emulated SPI bus and pins: pass the MCU's register accesses to the chip models, with the timing of the bus. */
 #ifndef HWLEARN_EMU_BUS_H
 #define HWLEARN_EMU_BUS_H
 
@@ -11,11 +11,11 @@
 typedef struct {
     avr_t *avr;
     chips_t *chips;
-    uint32_t lines; /* levels as the chips last saw them */
+    uint32_t lines; /* latest levels passed to the chips */
     bool supervised; /* the supervisor holds the RESET lines low */
-    uint64_t kicked; /* cycle of the newest edge on the kick line */
+    uint64_t kicked; /* cycle of the latest edge on the kick line */
     /* SPI */
-    bool busy, seen; /* a byte is under way; SPSR was read with SPIF set */
+    bool busy, seen; /* a transfer is in progress; SPSR was read with SPIF set */
     uint8_t out, in;
 } bus_t;
 

@@ -1,3 +1,4 @@
+/* Models of the chips on the SPI bus after their data sheets. */
 #include "chips.h"
 
 #include <string.h>
@@ -23,7 +24,7 @@ static void dac_load(chips_t *c, ad5676r_t *dac)
     dac->written = 0;
 }
 
-static void dac_obey(chips_t *c, ad5676r_t *dac)
+static void dac_execute(chips_t *c, ad5676r_t *dac)
 {
     uint8_t command = (uint8_t)(dac->frame.shift >> 20 & 0xFu);
     uint8_t address = (uint8_t)(dac->frame.shift >> 16 & 0xFu);
@@ -96,7 +97,7 @@ void chips_upset_adc(chips_t *c)
     adc_defaults(&c->adc);
 }
 
-/* CS falls: the channel that was chosen is sampled and converted. */
+/* Falling edge of CS: sample and convert the selected channel. */
 static void adc_convert(chips_t *c, ads8688_t *adc)
 {
     adc->result = 0;
@@ -110,7 +111,7 @@ static void adc_convert(chips_t *c, ads8688_t *adc)
     uint8_t channel = (uint8_t)adc->channel;
     if (!world_convert(c->world, channel, &adc->result)) {
         adc->silent = true;
-    } else if (adc->ranges[channel] == 0) { /* from -10.24 V: four times as much a code, zero in the middle */
+    } else if (adc->ranges[channel] == 0) { /* -10.24 V to 10.24 V: four times the step, 0 V at midscale */
         adc->result = (uint16_t)(32768u + adc->result / 4u);
     } else if (adc->ranges[channel] != 6u) {
         chips_fault(c, "ADS8688: a range that the model does not know");
@@ -140,7 +141,7 @@ static uint8_t adc_exchange(ads8688_t *adc, uint8_t byte)
     return 0;
 }
 
-static void adc_obey(chips_t *c, ads8688_t *adc)
+static void adc_execute(chips_t *c, ads8688_t *adc)
 {
     uint8_t first = adc->sent[0];
     uint8_t second = adc->sent[1];
@@ -174,7 +175,7 @@ static void adc_obey(chips_t *c, ads8688_t *adc)
 
 /* --- AD5144: data sheet, Table 14 and Daisy-Chain Connection ---------------------------------------- */
 
-static void edge_obey(chips_t *c, ad5144_t *edge)
+static void edge_execute(chips_t *c, ad5144_t *edge)
 {
     uint8_t command = (uint8_t)(edge->shift >> 12);
     uint8_t address = (uint8_t)(edge->shift >> 8 & 0xFu);
@@ -247,7 +248,7 @@ uint8_t chip_exchange(chips_t *c, uint8_t which, uint8_t byte)
 void chip_deselect(chips_t *c, uint8_t which)
 {
     if (which < SELECT_SWITCHES) {
-        dac_obey(c, &c->dac[which]);
+        dac_execute(c, &c->dac[which]);
     } else if (which == SELECT_SWITCHES) {
         if (c->switch_reset) {
             chips_fault(c, "ADG714: a command while RESET is low");
@@ -256,8 +257,8 @@ void chip_deselect(chips_t *c, uint8_t which)
         }
     } else if (which == SELECT_ADC) {
         c->adc.released = c->now;
-        adc_obey(c, &c->adc);
+        adc_execute(c, &c->adc);
     } else if (!c->unplugged) {
-        edge_obey(c, &c->edge[which - SELECT_EDGES]);
+        edge_execute(c, &c->edge[which - SELECT_EDGES]);
     }
 }

@@ -1,4 +1,4 @@
-/* The chips on the SPI bus, each as its data sheet has it: select, exchange bytes, deselect. */
+/* Models of the chips on the SPI bus after their data sheets: select, exchange bytes, deselect. */
 #ifndef HWLEARN_EMU_CHIPS_H
 #define HWLEARN_EMU_CHIPS_H
 
@@ -19,16 +19,16 @@ typedef struct {
 typedef struct {
     frame_t frame;
     uint16_t input[8];
-    uint8_t written; /* input registers that the outputs do not have yet */
-    uint8_t first; /* channel 0 is this DAC of the world */
+    uint8_t written; /* mask of input registers not yet loaded into the outputs */
+    uint8_t first; /* number of the DAC at channel 0 */
 } ad5676r_t;
 
 typedef struct {
-    uint8_t sent[2], bytes; /* the first two bytes of a frame count */
+    uint8_t sent[2], bytes; /* first two bytes of the frame; number of bytes */
     uint8_t ranges[8];
     uint8_t features;
-    int8_t channel; /* negative: none chosen yet */
-    uint64_t released; /* cycle at which CS rose: it acquires since then */
+    int8_t channel; /* negative: none selected yet */
+    uint64_t released; /* cycle of the rising edge of CS, at which acquisition starts */
     bool silent;
     uint16_t result;
 } ads8688_t;
@@ -36,7 +36,7 @@ typedef struct {
 typedef struct {
     uint16_t shift;
     uint8_t bytes;
-    uint8_t first; /* RDAC 1 is this edge of the world */
+    uint8_t first; /* number of the edge at RDAC 1 */
 } ad5144_t;
 
 typedef struct {
@@ -53,9 +53,9 @@ typedef struct {
 } chips_t;
 
 void chips_begin(chips_t *chips, world_t *world);
-/* Converters and switches as after power-up; potentiometers keep what they have. */
+/* Set converters and switches to their power-up states; the potentiometers keep their codes. */
 void chips_power_on(chips_t *chips);
-/* The ADC's supply dips. */
+/* Interrupt the ADC's supply. */
 void chips_upset_adc(chips_t *chips);
 void chips_fault(chips_t *chips, const char *what);
 

@@ -1,3 +1,4 @@
+/* EEPROM with its write time. */
 #include "eeprom.h"
 
 #include <simavr/avr_eeprom.h>
@@ -42,7 +43,7 @@ static void write_control(avr_t *avr, avr_io_addr_t address, uint8_t value, void
 void eeprom_begin(eeprom_t *e, avr_t *avr)
 {
     avr_eeprom_desc_t whole = {.ee = NULL, .offset = 0, .size = EEPROM_SIZE};
-    (void)avr_ioctl(avr, AVR_IOCTL_EEPROM_GET, &whole); /* -1 also when it went well */
+    (void)avr_ioctl(avr, AVR_IOCTL_EEPROM_GET, &whole); /* returns -1 also on success */
     e->avr = avr;
     e->bytes = whole.ee;
     e->cycles_per_write = (uint64_t)EEPROM_WRITE_US * avr->frequency / 1000000u;

@@ -1,4 +1,4 @@
-/* The EEPROM with the time that it takes (ATmega2560 data sheet, 8.6): simavr's is written at once. */
+/* EEPROM with its write time (ATmega2560 data sheet, 8.6), which simavr does not model. */
 #ifndef HWLEARN_EMU_EEPROM_H
 #define HWLEARN_EMU_EEPROM_H
 
@@ -8,9 +8,9 @@
 
 typedef struct {
     avr_t *avr;
-    uint8_t *bytes; /* simavr's */
+    uint8_t *bytes; /* memory of simavr */
     uint64_t armed; /* cycle at which EEMPE was set */
-    uint64_t written; /* cycle of the newest write */
+    uint64_t written; /* cycle of the latest write */
     uint64_t cycles_per_write;
 } eeprom_t;
 

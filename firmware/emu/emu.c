@@ -14,9 +14,9 @@
 
 #define HERTZ 16000000u
 #define CYCLES_PER_MS 16000u
-#define RUN_AT_MOST 100000u /* cycles between two looks at the clock */
-#define IDLE_TURN 400u      /* cycles: a turn of the main loop that found nothing to do takes less */
-#define IDLE_LOOK 50u       /* and more than this */
+#define RUN_MAX 100000u /* cycles between two checks of the clock */
+#define IDLE_TURN 400u  /* maximum cycles of an idle turn of the main loop */
+#define IDLE_LOOK 50u   /* less than an idle turn: cycles between two checks */
 #define IDLE_TURNS 8u
 
 static void quiet(avr_t *avr, const int severity, const char *format, va_list arguments)
@@ -58,7 +58,7 @@ static void was_reset(avr_io_t *io)
     if (!e->powering) {
         e->resets++;
     }
-    e->avr->run_cycle_limit = RUN_AT_MOST;
+    e->avr->run_cycle_limit = RUN_MAX;
     e->eeprom.armed = 0;
     uart_reset(&e->uart);
     bus_reset(&e->bus);
@@ -95,7 +95,7 @@ emu_board *emu_new(const char *elf)
     }
     e->watcher.kind = "watcher";
     e->watcher.reset = was_reset;
-    /* the list is walked from its head, and the watcher comes last: after the peripherals of simavr */
+    /* append the watcher, so that it is called after the peripherals of simavr */
     avr_io_t *last = e->avr->io_port;
     while (last->next) {
         last = last->next;
@@ -130,7 +130,7 @@ void emu_power_on(emu_board *e)
     e->powering = false;
 }
 
-/* The supervisor has pulled RESET for long enough. */
+/* End the reset by the supervisor. */
 static void end_trip(emu_board *e)
 {
     avr_reset(e->avr);
@@ -205,7 +205,7 @@ void emu_advance_us(emu_board *e, uint64_t us)
         return;
     }
     if (e->stopped) {
-        /* only the supervisor has a clock of its own */
+        /* only the supervisor has its own clock */
         uint64_t due = (uint64_t)SUPERVISOR_MS * CYCLES_PER_MS;
         uint64_t before = emu_now(e) - e->bus.kicked;
         e->lost_cycles += cycles;
@@ -218,8 +218,8 @@ void emu_advance_us(emu_board *e, uint64_t us)
     run(e, e->avr->cycle + cycles);
 }
 
-/* The main loop kicks once a turn. Some quick turns in a row, with nothing on the wire and nothing going into the
- * EEPROM, and there is nothing left to do. */
+/* Return whether the program is idle: several short turns of the main loop, each with one watchdog kick, while
+ * neither serial line nor EEPROM is busy. */
 static bool idle(emu_board *e, uint64_t *kicked, uint8_t *turns)
 {
     if (e->uart.receiving || e->uart.filled > 0 || e->uart.shifting ||
@@ -246,7 +246,7 @@ int emu_work(emu_board *e, uint64_t most)
     return 0;
 }
 
-/* --- the wire ---------------------------------------------------------------------------------------- */
+/* --- serial line ------------------------------------------------------------------------------------- */
 
 void emu_receive(emu_board *e, const uint8_t *data, size_t size)
 {
@@ -255,9 +255,9 @@ void emu_receive(emu_board *e, const uint8_t *data, size_t size)
     }
 }
 
-size_t emu_transmit(emu_board *e, uint8_t *out, size_t room)
+size_t emu_transmit(emu_board *e, uint8_t *out, size_t capacity)
 {
-    return queue_take(&e->uart.out, out, room);
+    return queue_take(&e->uart.out, out, capacity);
 }
 
 uint64_t emu_last_byte(const emu_board *e)

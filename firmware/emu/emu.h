@@ -1,6 +1,6 @@
-/* The ATmega2560 binary in libsimavr, with models of the chips around it: the product's own code, cycle by cycle.
- * For tests only, as libsimavr is under the GPL. Named as boards/host/host.h where it means the same.
- * Read by cffi as it stands below the guard, so it holds plain declarations only. */
+/* The emulated board: cycle-accurate emulation of the ATmega2560 binary in libsimavr, with models of the other chips.
+ * For tests only, because libsimavr is under the GPL. Functions with the same meaning as in boards/host/host.h have
+ * the same names. cffi reads the text below the guard, so it contains only plain declarations. */
 #ifndef HWLEARN_EMU_H
 #define HWLEARN_EMU_H
 #include <stddef.h>
@@ -9,27 +9,27 @@
 
 typedef struct emu emu_board;
 
-/* As host_analog_fn and host_edges_fn; asked at every conversion whose circumstances are new. */
+/* As host_analog_fn and host_edges_fn. The analog function is called at a conversion after any change. */
 typedef int (*emu_analog_fn)(void *user, uint8_t switches, const double *dac_volts, double *adc_volts);
 typedef void (*emu_edges_fn)(void *user, const uint8_t *codes);
 
-emu_board *emu_new(const char *elf); /* EEPROM blank, edges at their middle, switched off; NULL: no such program */
+emu_board *emu_new(const char *elf); /* switched off, EEPROM blank, edges at midscale; NULL: ELF file not usable */
 void emu_free(emu_board *board);
-void emu_power_on(emu_board *board); /* or a reset button: MCU, DACs, switches and ADC start anew, edges stay */
+void emu_power_on(emu_board *board); /* power-up or reset; the EEPROM and the edges keep their contents */
 
-/* The wire, at 1 Mbaud in both directions: what is received queues up and goes to the UART bit by bit. */
+/* Serial line at 1 Mbaud in both directions. Received bytes are queued and arrive at the UART one after another. */
 void emu_receive(emu_board *board, const uint8_t *data, size_t size);
-size_t emu_transmit(emu_board *board, uint8_t *out, size_t room);
-uint64_t emu_last_byte(const emu_board *board); /* cycle at which the newest byte had left */
-uint64_t emu_overruns(const emu_board *board);  /* bytes that the UART lost because nobody took them in time */
+size_t emu_transmit(emu_board *board, uint8_t *out, size_t capacity);
+uint64_t emu_last_byte(const emu_board *board); /* cycle at which the last byte was sent */
+uint64_t emu_overruns(const emu_board *board);  /* bytes lost because the program did not read them in time */
 
-/* Time, in cycles of 62.5 ns; it passes only here. */
+/* Time in cycles of 62.5 ns. It advances only during these calls. */
 void emu_advance_us(emu_board *board, uint64_t us);
-/* Go on until the program has done all that there was to do, or `most` cycles have passed; whether it had. */
+/* Run until the program is idle, at most `most` cycles. Return whether it is idle. */
 int emu_work(emu_board *board, uint64_t most);
 uint64_t emu_now(const emu_board *board);
 
-/* The analog world, as in host.h. */
+/* Analog circuit, as in host.h. */
 void emu_attach(emu_board *board, emu_analog_fn analog, emu_edges_fn edges, void *user);
 void emu_set_transfer(emu_board *board, uint8_t switches, const double *transfer);
 void emu_forget_transfers(emu_board *board);
@@ -44,18 +44,18 @@ void emu_allow(emu_board *board, const uint16_t *low, const uint16_t *high);
 uint64_t emu_violations(const emu_board *board); /* since emu_allow */
 uint64_t emu_moved_closed(const emu_board *board); /* moves of a DAC to another code while a switch was closed */
 uint64_t emu_loads(const emu_board *board);
-/* What the program did to a chip that its data sheet forbids; the newest in words. */
+/* Number of violations of a data sheet by the program, and a description of the latest. */
 uint64_t emu_faults(const emu_board *board);
 const char *emu_fault(const emu_board *board);
-uint32_t emu_resets(const emu_board *board); /* of the MCU by its own watchdog */
-uint32_t emu_trips(const emu_board *board);  /* of the supervisor */
+uint32_t emu_resets(const emu_board *board); /* resets of the MCU by its own watchdog or the supervisor */
+uint32_t emu_trips(const emu_board *board);  /* trips of the supervisor */
 
-/* Accidents. */
+/* EEPROM and injected failures. */
 uint8_t *emu_eeprom(emu_board *board);              /* its 4096 bytes */
 void emu_eeprom_time(emu_board *board, uint32_t us); /* for each write; 3400 unless set */
-void emu_hang(emu_board *board);                    /* the program runs in a circle, interrupts off */
-void emu_stop_clock(emu_board *board, int stopped); /* the crystal breaks; not even the MCU's watchdog runs */
-void emu_damage_next(emu_board *board); /* the next byte on the line arrives without its stop bit, and wrong */
+void emu_hang(emu_board *board);                    /* put the program in an endless loop, interrupts disabled */
+void emu_stop_clock(emu_board *board, int stopped); /* stop the crystal, and with it the MCU's watchdog */
+void emu_damage_next(emu_board *board); /* damage the next byte on the line: wrong value, no stop bit */
 void emu_unplug_edges(emu_board *board, int unplugged);
-void emu_upset_adc(emu_board *board); /* its supply dips: its registers are as after power-up */
+void emu_upset_adc(emu_board *board); /* interrupt the ADC's supply: its registers have their power-up values */
 #endif

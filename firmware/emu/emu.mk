@@ -1,4 +1,4 @@
-# The emulated board: libsimavr (GPL-3) with models of the chips around the MCU. For tests, never shipped.
+# Emulated board: libsimavr (GPL-3) with models of the other chips. For tests only, never distributed.
 EMU_SOURCES := $(sort $(wildcard emu/*.c)) boards/host/noise.c
 SIMAVR ?= /usr/include/simavr
 EMU_HEADERS := $(wildcard emu/*.h) boards/host/noise.h boards/refboard_avr/pins.h

@@ -18,14 +18,14 @@
 
 struct emu {
     avr_t *avr;
-    avr_io_t watcher; /* told of every reset of the MCU */
+    avr_io_t watcher; /* called at every reset of the MCU */
     world_t world;
     chips_t chips;
     bus_t bus;
     uart_t uart;
     eeprom_t eeprom;
     bool on, stopped, powering;
-    uint64_t lost_cycles; /* while the clock stood */
+    uint64_t lost_cycles; /* time without power or clock */
     uint32_t resets, trips;
 };
 

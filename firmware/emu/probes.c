@@ -3,7 +3,7 @@
 
 #include "emulated.h"
 
-/* --- the analog world -------------------------------------------------------------------------------- */
+/* --- analog circuit ---------------------------------------------------------------------------------- */
 
 void emu_attach(emu_board *e, emu_analog_fn analog, emu_edges_fn edges, void *user)
 {
@@ -42,7 +42,7 @@ void emu_set_converters(emu_board *e, const double *dac_gain, const double *dac_
     }
 }
 
-/* --- probes and accidents ---------------------------------------------------------------------------- */
+/* --- probes and injected failures -------------------------------------------------------------------- */
 
 uint16_t emu_dac_code(const emu_board *e, uint8_t channel)
 {

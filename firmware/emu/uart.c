@@ -1,3 +1,4 @@
+/* Model of UART0: receive buffer, transmit buffer, flags and interrupts. */
 #include "uart.h"
 
 #include <stdlib.h>
@@ -17,23 +18,23 @@ bool queue_put(queue_t *q, const uint8_t *data, size_t size)
     if (q->begin == q->end) {
         q->begin = q->end = 0;
     }
-    if (q->room - q->end < size) {
-        size_t room = 2 * (q->end + size) + 1024;
-        uint8_t *grown = realloc(q->bytes, room);
+    if (q->capacity - q->end < size) {
+        size_t capacity = 2 * (q->end + size) + 1024;
+        uint8_t *grown = realloc(q->bytes, capacity);
         if (!grown) {
             return false;
         }
         q->bytes = grown;
-        q->room = room;
+        q->capacity = capacity;
     }
     memcpy(q->bytes + q->end, data, size);
     q->end += size;
     return true;
 }
 
-size_t queue_take(queue_t *q, uint8_t *out, size_t room)
+size_t queue_take(queue_t *q, uint8_t *out, size_t capacity)
 {
-    size_t size = queue_size(q) < room ? queue_size(q) : room;
+    size_t size = queue_size(q) < capacity ? queue_size(q) : capacity;
     if (size > 0) {
         memcpy(out, q->bytes + q->begin, size);
         q->begin += size;
@@ -59,7 +60,7 @@ static void level(uart_t *u, avr_int_vector_t *vector, int enable, bool active)
     }
 }
 
-/* Both interrupts follow levels, not edges. */
+/* Update the flags and both interrupts, which are level-triggered. */
 static void update(uart_t *u)
 {
     bool ready = u->filled > 0;
@@ -84,7 +85,7 @@ static uint64_t cycles_per_bit(const uart_t *u)
 
 /* --- receiving --------------------------------------------------------------------------------------- */
 
-/* A start bit: a byte that still waits in the shift register is lost to it. */
+/* Receive a start bit. It overwrites a byte that still waits in the shift register. */
 static void start_bit(uart_t *u)
 {
     if (u->filled == 3u) {
@@ -100,7 +101,7 @@ static avr_cycle_count_t arrived(avr_t *avr, avr_cycle_count_t when, void *param
     uint8_t byte;
     (void)avr;
     if (queue_take(&u->in, &byte, 1) == 1 && enabled(u, RXEN)) {
-        /* at another speed than the host's, or with another frame, nothing sensible arrives */
+        /* with a wrong baud rate or frame format the received byte is wrong */
         bool strange = u->damaged || cycles_per_bit(u) != HOST_CYCLES_PER_BIT ||
                        (u->avr->data[UCSR0C] & 0xFEu) != 0x06u;
         u->fifo[u->filled].byte = strange ? (uint8_t)~byte : byte;
@@ -173,7 +174,7 @@ static void write_data(avr_t *avr, avr_io_addr_t address, uint8_t byte, void *pa
     } else if (!u->holding) {
         u->hold = byte;
         u->holding = true;
-    } /* else: it was not empty, and the byte is lost */
+    } /* else the buffer is full and the byte is lost */
     update(u);
 }
 
@@ -237,7 +238,7 @@ bool uart_begin(uart_t *u, avr_t *avr)
     return u->rx_vector && u->empty_vector;
 }
 
-/* The MCU was reset and all its timers with it; what is on its way on the line still is. */
+/* Reset of the MCU and its timers. Bytes on the line still arrive. */
 void uart_reset(uart_t *u)
 {
     u->filled = 0;

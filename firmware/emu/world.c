@@ -1,3 +1,4 @@
+/* Analog circuit between DACs and ADC. */
 #include "world.h"
 
 #include <math.h>

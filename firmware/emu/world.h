@@ -1,5 +1,5 @@
-/* The analog world between DACs and ADC: exactly the arithmetic of boards/host/converters.c, so that with no noise the
- * two boards read the same codes. */
+/* Analog circuit between DACs and ADC, with the arithmetic of boards/host/converters.c: without noise, both boards
+ * read the same codes. */
 #ifndef HWLEARN_EMU_WORLD_H
 #define HWLEARN_EMU_WORLD_H
 
@@ -22,7 +22,7 @@ typedef struct {
     void *user;
     bool known[SWITCH_STATES];
     double transfer[SWITCH_STATES][ADCS][DACS];
-    bool solved; /* volts are those of what stands now */
+    bool solved; /* volts are valid for the present DAC codes, switches and edges */
     double volts[ADCS];
 
     double dac_gain[DACS], dac_offset[DACS], adc_gain[ADCS], adc_offset[ADCS];
@@ -31,14 +31,14 @@ typedef struct {
 
     uint16_t low[DACS], high[DACS];
     uint64_t violations, loads;
-    uint64_t moved_closed; /* moves of a DAC to another code while a switch was closed */
+    uint64_t moved_closed; /* changes of a DAC code while a switch was closed */
 } world_t;
 
 void world_begin(world_t *world);
 void world_move(world_t *world, uint8_t channel, uint16_t code);
 void world_switch(world_t *world, uint8_t closed);
 void world_edge(world_t *world, uint8_t edge, uint8_t code);
-/* One conversion; false if the ADC is to be silent. */
+/* Convert one channel. Return false if the ADC must not respond. */
 bool world_convert(world_t *world, uint8_t channel, uint16_t *code);
 
 #endif

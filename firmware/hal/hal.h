@@ -1,5 +1,5 @@
-/* What the core asks of a board. Each target (boards/...) defines struct hal and these functions; they are
- * joined at link time. One core calls them from one thread; nothing here is called from an interrupt. */
+/* Hardware abstraction layer. Each target (boards/...) defines struct hal and these functions, which are
+ * selected at link time. The core calls them from one thread and never from an interrupt. */
 #ifndef HWLEARN_HAL_H
 #define HWLEARN_HAL_H
 
@@ -19,43 +19,44 @@ enum {
 
 typedef struct hal hal_t;
 
-/* Put a code into a DAC channel's input register; nothing moves before hal_dac_load. */
+/* Write a code into the input register of a DAC channel. The output changes at hal_dac_load. */
 void hal_dac_write(hal_t *hal, uint8_t channel, uint16_t code);
 
-/* Let every channel that was written move, all at once (LDAC). */
+/* Update the outputs of all written channels at the same time (LDAC). */
 void hal_dac_load(hal_t *hal);
 
-/* Bit j closes the nudge switch of output j; every other switch opens. */
+/* Set the nudge switches: bit j closes the switch of output j, a zero bit opens it. */
 void hal_switches(hal_t *hal, uint8_t closed);
 
-/* Convert the channels of the mask, lowest first, into codes[0], codes[1], ...; false if the ADC does not answer. */
+/* Convert the channels of the mask, lowest first, into codes[0], codes[1], ... Return false if the ADC does not
+ * respond. */
 bool hal_adc_scan(hal_t *hal, uint8_t mask, uint16_t *codes);
 
-/* Set all edges, or read back what they are set to; false if a potentiometer does not answer. */
+/* Write or read back the codes of all edges. Return false if a potentiometer does not respond. */
 bool hal_edges_write(hal_t *hal, const uint8_t *codes);
 bool hal_edges_read(hal_t *hal, uint8_t *codes);
 
-/* Open the switches, then bring every DAC to midscale. Works from any state and any number of times. */
+/* Enter the safe state: open all switches, then set every DAC to midscale. Valid in any state, also repeatedly. */
 void hal_safe(hal_t *hal);
 
-/* Start a wait of so many microseconds (at most 1000) and, later, wait for its end. Work may lie between. */
+/* Start a timer of up to 1000 us, and wait until it has elapsed. Other work may run in between. */
 void hal_timer_start(hal_t *hal, uint16_t us);
 void hal_timer_wait(hal_t *hal);
 
-/* Milliseconds since power-up; wraps around. */
+/* Return the milliseconds since power-up; the count wraps around. */
 uint32_t hal_millis(hal_t *hal);
 
-/* Send one byte to the host; waits for room, never for the byte to have left. */
+/* Queue one byte for the host. Waits while the transmit buffer is full, not for the transmission. */
 void hal_transmit(hal_t *hal, uint8_t byte);
 
-/* One byte of the EEPROM. Writing takes milliseconds; power may fail between any two writes. */
+/* Read or write one byte of the EEPROM. A write takes milliseconds; power may fail between any two writes. */
 uint8_t hal_eeprom_read(hal_t *hal, uint16_t address);
 void hal_eeprom_write(hal_t *hal, uint16_t address, uint8_t value);
 
-/* Tell the MCU's watchdog and the board's supervisor that the program is alive. */
+/* Reset the MCU's watchdog timer and the timer of the board's supervisor. */
 void hal_kick(hal_t *hal);
 
-/* Start again as after power-up, once all that was transmitted has left. Does not return on hardware. */
+/* Restart as after power-up, after all queued bytes are transmitted. Does not return on hardware. */
 void hal_reboot(hal_t *hal);
 
 #endif

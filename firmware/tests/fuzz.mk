@@ -1,4 +1,4 @@
-# libFuzzer on the host library: make fuzz, then build/fuzz/fuzz_stream -dict=tests/fuzz.dict CORPUS
+# libFuzzer on the host library. Run: make fuzz; build/fuzz/fuzz_stream -dict=tests/fuzz.dict CORPUS
 .PHONY: fuzz
 fuzz: $(B)/fuzz/fuzz_stream
 $(B)/fuzz/fuzz_stream: tests/fuzz_stream.c $(CORE) $(HOST) $(HEADERS)

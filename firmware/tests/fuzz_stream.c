@@ -1,6 +1,6 @@
-/* libFuzzer target: bytes from a host that may say anything. The first four bytes choose what the EEPROM holds,
- * whether blocks get their right CRC and how time passes, the rest comes over the wire. Aborts when a DAC leaves its limits, when the parser does not answer after
- * silence and a newline, or when OUTP OFF leaves something driven. */
+/* libFuzzer target: arbitrary bytes from the host. The first four bytes select the EEPROM contents, the repair of
+ * block CRCs and the pauses; the rest is sent to the board. It aborts if a DAC exceeds its limits, if the parser does
+ * not reply after silence and a newline, or if OUTP OFF leaves an output driven. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "host.h"
 
-enum { RECORD = 338, SECOND = 512, DACS = 16, ADCS = 8, OUTPUTS = 4, MIDSCALE = 32768, GIVEN_UP_US = 150000 };
+enum { RECORD = 338, SECOND = 512, DACS = 16, ADCS = 8, OUTPUTS = 4, MIDSCALE = 32768, TIMEOUT_US = 150000 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -50,25 +50,25 @@ static void put_record(uint8_t *at, uint8_t generation, uint32_t volts_uV, uint3
     put(at + RECORD - 2, crc_of(at, RECORD - 2), 2);
 }
 
-/* What the EEPROM holds; the most volts that may be driven, in uV. */
+/* Fill the EEPROM and return the voltage limit in uV. */
 static uint32_t fill_eeprom(uint8_t *eeprom, uint8_t choice)
 {
     switch (choice % 6u) {
-    case 0: /* as from the factory */
+    case 0: /* blank */
         return 0;
     case 1:
         put_record(eeprom, 1, 1000000, 200000);
         return 1000000;
-    case 2: /* the second is the newer one */
+    case 2: /* the second record is newer */
         put_record(eeprom, 255, 2000000, 5000000);
         put_record(eeprom + SECOND, 0, 500000, 100000);
         return 500000;
-    case 3: /* the newer one is damaged */
+    case 3: /* the newer record is damaged */
         put_record(eeprom, 7, 1500000, 300000);
         put_record(eeprom + SECOND, 8, 2400000, 300000);
         eeprom[SECOND + 16] ^= 1u;
         return 1500000;
-    case 4: /* a right CRC over senseless limits */
+    case 4: /* correct CRC, invalid limits */
         put_record(eeprom, 1, 0x7FFFFFFF, 0xFFFFFFFF);
         return 0;
     default:
@@ -81,15 +81,15 @@ static void allow(host_board *board, uint32_t volts_uV)
 {
     uint16_t low[DACS];
     uint16_t high[DACS];
-    uint32_t span = (uint32_t)(((uint64_t)volts_uV * 65536u + 2500000u) / 5000000u);
+    uint32_t half_range = (uint32_t)(((uint64_t)volts_uV * 65536u + 2500000u) / 5000000u);
     for (int k = 0; k < DACS; k++) {
-        low[k] = (uint16_t)(MIDSCALE - span);
-        high[k] = (uint16_t)(MIDSCALE + span);
+        low[k] = (uint16_t)(MIDSCALE - half_range);
+        high[k] = (uint16_t)(MIDSCALE + half_range);
     }
     host_allow(board, low, high);
 }
 
-/* Outputs follow the inputs, by half or beyond the range of the ADC; a closed switch pulls its output to its nudge. */
+/* Connect a network: each output is half of an input, or exceeds the ADC range; a closed switch adds its nudge. */
 static void connect(host_board *board, bool beyond)
 {
     for (unsigned closed = 0; closed < 1u << OUTPUTS; closed++) {
@@ -104,7 +104,7 @@ static void connect(host_board *board, bool beyond)
     }
 }
 
-/* Give every block its right CRC, so that random data get as far as the limits. */
+/* Give every block a correct CRC, so that random data reach the limit checks. */
 static void repair(uint8_t *bytes, size_t size)
 {
     for (size_t at = 0; at + 2 < size; at++) {
@@ -124,39 +124,39 @@ static void repair(uint8_t *bytes, size_t size)
     }
 }
 
-static void demand(bool held, const char *what)
+static void require(bool condition, const char *message)
 {
-    if (!held) {
-        (void)fprintf(stderr, "%s\n", what);
+    if (!condition) {
+        (void)fprintf(stderr, "%s\n", message);
         abort();
     }
 }
 
 static void drain(host_board *board)
 {
-    uint8_t said[512];
-    while (host_transmit(board, said, sizeof said) > 0) {
+    uint8_t reply[512];
+    while (host_transmit(board, reply, sizeof reply) > 0) {
     }
 }
 
-static void say(host_board *board, const char *text)
+static void send_text(host_board *board, const char *text)
 {
     host_receive(board, (const uint8_t *)text, strlen(text));
 }
 
 static void check(host_board *board)
 {
-    uint8_t said[16];
-    host_advance_us(board, GIVEN_UP_US);
-    say(board, "\n");
+    uint8_t reply[16];
+    host_advance_us(board, TIMEOUT_US);
+    send_text(board, "\n");
     drain(board);
-    say(board, "*ESE 37;*ESE?\n");
-    size_t size = host_transmit(board, said, sizeof said);
-    demand(size == 3 && memcmp(said, "37\n", 3) == 0, "the fence was not answered");
-    say(board, "OUTP OFF\n");
-    demand(host_switches(board) == 0, "OUTP OFF left a switch closed");
+    send_text(board, "*ESE 37;*ESE?\n");
+    size_t size = host_transmit(board, reply, sizeof reply);
+    require(size == 3 && memcmp(reply, "37\n", 3) == 0, "no reply to the final query");
+    send_text(board, "OUTP OFF\n");
+    require(host_switches(board) == 0, "OUTP OFF left a switch closed");
     for (uint8_t k = 0; k < DACS; k++) {
-        demand(host_dac_code(board, k) == MIDSCALE, "OUTP OFF left a DAC off midscale");
+        require(host_dac_code(board, k) == MIDSCALE, "OUTP OFF left a DAC off midscale");
     }
 }
 
@@ -168,14 +168,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     host_board *board = host_new();
-    demand(board != NULL, "no memory");
+    require(board != NULL, "no memory");
     uint32_t volts_uV = fill_eeprom(host_eeprom(board), data[0]);
     memcpy(before, host_eeprom(board), sizeof before);
     host_power_on(board);
     connect(board, (data[1] & 1u) != 0);
     allow(board, volts_uV);
     uint8_t *sent = malloc(size);
-    demand(sent != NULL, "no memory");
+    require(sent != NULL, "no memory");
     memcpy(sent, data, size);
     if (data[1] & 2u) {
         repair(sent + 4, size - 4);
@@ -187,9 +187,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         host_advance_us(board, pause);
     }
     check(board);
-    /* whoever finds serial number and CRC of a record has calibrated the board, and chosen its limits */
+    /* input that contains the serial number and a valid record changes the limits: skip the check then */
     if (memcmp(before, host_eeprom(board), sizeof before) == 0) {
-        demand(host_violations(board) == 0, "a DAC left its limits");
+        require(host_violations(board) == 0, "a DAC left its limits");
     }
     free(sent);
     host_free(board);

@@ -1,4 +1,4 @@
-# cppcheck sees the core as an 8-bit target with a 16-bit int does; clang-tidy: tests/clang-tidy.yaml.
+# cppcheck checks the core for an 8-bit target with a 16-bit int. Settings of clang-tidy: tests/clang-tidy.yaml.
 .PHONY: lint cppcheck tidy
 lint: cppcheck tidy
 

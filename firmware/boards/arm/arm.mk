@@ -1,4 +1,4 @@
-# The core for a Cortex-M4, linked: a check that it is portable, not a product.
+# Cortex-M4 build of the core: a portability check, not a product.
 ARM_CC ?= arm-none-eabi-gcc
 ARM_SIZE ?= arm-none-eabi-size
 ARM_SOURCES := $(sort $(wildcard boards/arm/*.c))

@@ -1,18 +1,18 @@
-/* The core on a Cortex-M, with memory for hardware: it compiles, links and fits there, and depends on nothing that
- * only the AVR or a computer has. Nothing is simulated: a real board puts its registers in place of this memory. */
+/* Cortex-M port with memory in place of hardware. It checks that the core compiles, links and fits without features
+ * of the AVR or of a computer. It simulates nothing: a real board would access its registers instead. */
 #include <string.h>
 
 #include "board.h"
 
 struct hal {
     uint16_t written[HAL_DACS], dac[HAL_DACS];
-    uint16_t waiting; /* channels written and not yet loaded */
+    uint16_t waiting; /* mask of channels that are written but not yet loaded */
     uint8_t closed;
     uint16_t adc[HAL_ADCS];
     uint8_t edges[HAL_EDGES];
     uint8_t eeprom[HAL_EEPROM];
     uint32_t now_us, timer_us;
-    volatile uint8_t sent; /* where a UART's data register would be */
+    volatile uint8_t sent; /* in place of the data register of a UART */
     volatile uint32_t kicks;
 };
 
@@ -111,7 +111,7 @@ void hal_reboot(hal_t *hal)
     board_init(&board, hal);
 }
 
-/* Where a UART's receive interrupt would lead. */
+/* Entry point for the receive interrupt of a UART. */
 void uart_interrupt(uint8_t byte);
 void uart_interrupt(uint8_t byte)
 {

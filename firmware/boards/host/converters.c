@@ -48,7 +48,7 @@ void hal_safe(hal_t *h)
     }
 }
 
-/* What the ADC channel sees of the DACs, by superposition. */
+/* Return the voltage of an ADC channel, by superposition of the DACs. */
 static double superposed(const host_board *h, uint8_t channel)
 {
     const double *row = h->transfer[h->closed][channel];
@@ -75,7 +75,7 @@ static uint16_t converted(host_board *h, uint8_t channel, double volts)
 bool hal_adc_scan(hal_t *h, uint8_t mask, uint16_t *codes)
 {
     double volts[HAL_ADCS] = {0};
-    bool given = false; /* volts come from outside, not from superposition */
+    bool given = false; /* the callback returned the voltages: no superposition */
     h->scans++;
     if (!h->known[h->closed]) {
         int found = h->analog ? h->analog(h->user, h->closed, h->dac_volts, volts) : 1;
@@ -107,7 +107,7 @@ bool hal_edges_read(hal_t *h, uint8_t *codes)
     return true;
 }
 
-/* --- the analog world ----------------------------------------------------------------------------- */
+/* --- analog circuit ------------------------------------------------------------------------------- */
 
 void host_attach(host_board *h, host_analog_fn analog, host_edges_fn edges, void *user)
 {
@@ -143,7 +143,7 @@ void host_set_converters(host_board *h, const double *dac_gain, const double *da
     }
 }
 
-/* --- observers ------------------------------------------------------------------------------------ */
+/* --- probes --------------------------------------------------------------------------------------- */
 
 uint16_t host_dac_code(const host_board *h, uint8_t channel)
 {

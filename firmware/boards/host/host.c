@@ -63,7 +63,7 @@ static void power_off(host_board *h)
     }
 }
 
-/* --- the wire and time ---------------------------------------------------------------------------- */
+/* --- serial line and time ------------------------------------------------------------------------- */
 
 static void run(host_board *h, const uint8_t *data, size_t size)
 {
@@ -89,7 +89,7 @@ static void run(host_board *h, const uint8_t *data, size_t size)
         }
         board_poll(&h->board);
         if (h->reboot) {
-            boot(h); /* what was under way to it is lost */
+            boot(h); /* the remaining received bytes are lost */
             break;
         }
         if (line_empty(&h->board.line) && !h->board.line.lost && taken == size) {
@@ -120,9 +120,9 @@ size_t host_pending(const host_board *h)
     return h->out_size;
 }
 
-size_t host_transmit(host_board *h, uint8_t *out, size_t room)
+size_t host_transmit(host_board *h, uint8_t *out, size_t capacity)
 {
-    size_t size = h->out_size < room ? h->out_size : room;
+    size_t size = h->out_size < capacity ? h->out_size : capacity;
     if (size > 0) {
         memcpy(out, h->out, size);
         memmove(h->out, h->out + size, h->out_size - size);
@@ -133,14 +133,14 @@ size_t host_transmit(host_board *h, uint8_t *out, size_t room)
 
 void hal_transmit(hal_t *h, uint8_t byte)
 {
-    if (h->out_size == h->out_room) {
-        size_t room = h->out_room ? 2 * h->out_room : 4096;
-        uint8_t *grown = realloc(h->out, room);
+    if (h->out_size == h->out_capacity) {
+        size_t capacity = h->out_capacity ? 2 * h->out_capacity : 4096;
+        uint8_t *grown = realloc(h->out, capacity);
         if (!grown) {
             return;
         }
         h->out = grown;
-        h->out_room = room;
+        h->out_capacity = capacity;
     }
     h->out[h->out_size++] = byte;
 }

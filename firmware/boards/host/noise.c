@@ -1,9 +1,10 @@
+/* Seeded normal random numbers. */
 #include "noise.h"
 
 #include <math.h>
 
-/* D. Blackman and S. Vigna, "Scrambled linear pseudorandom number generators", ACM TOMS 47 (2021); seeded by
- * splitmix64 as they advise. */
+/* D. Blackman and S. Vigna, "Scrambled linear pseudorandom number generators", ACM TOMS 47 (2021), with the
+ * recommended seeding by splitmix64. */
 void noise_seed(noise_t *noise, uint64_t seed)
 {
     for (int k = 0; k < 4; k++) {

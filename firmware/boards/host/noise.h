@@ -1,4 +1,4 @@
-/* Normal random numbers for readings, repeatable from a seed: xoshiro256++ and Marsaglia's polar method. */
+/* Seeded normal random numbers for noisy readings: xoshiro256++ and Marsaglia's polar method. */
 #ifndef HWLEARN_NOISE_H
 #define HWLEARN_NOISE_H
 

@@ -14,22 +14,22 @@ struct hal {
     board_t board;
     bool on;
     bool reboot;
-    bool running; /* inside run(); what comes now comes as in an interrupt */
+    bool running; /* inside run(): bytes received now arrive as in an interrupt */
     uint64_t now_us, timer_us, booted_us;
 
-    /* the wire */
+    /* serial line */
     uint8_t *out;
-    size_t out_size, out_room;
+    size_t out_size, out_capacity;
 
     /* chips */
     uint16_t dac[HAL_DACS], written[HAL_DACS];
-    uint16_t waiting; /* channels written and not yet loaded */
+    uint16_t waiting; /* mask of channels that are written but not yet loaded */
     double dac_volts[HAL_DACS];
     uint8_t closed;
     uint8_t edges[HAL_EDGES];
     uint8_t eeprom[HAL_EEPROM];
 
-    /* the analog world */
+    /* analog circuit */
     host_analog_fn analog;
     host_edges_fn on_edges;
     void *user;
@@ -40,7 +40,7 @@ struct hal {
     double noise_volts;
     noise_t noise;
 
-    /* observers and accidents */
+    /* probes and injected power failures */
     uint16_t low[HAL_DACS], high[HAL_DACS];
     uint64_t violations, loads, scans;
     int64_t writes_left;

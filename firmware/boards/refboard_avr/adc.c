@@ -1,30 +1,30 @@
-/* The ADS8688: eight channels of 16 bits, 0 to 5.12 V, each reading with proof of where it comes from.
+/* Driver of the ADS8688 ADC: eight 16-bit channels, 0 to 5.12 V. Every reading is verified by its channel number.
  *
- * In front of its multiplexer every channel has a second-order low-pass filter of 15 kHz (SBAS582C 8.3.5), which no
- * command here can wait for: after a full step it takes about 170 us until the last bit stands. SEQuence:SETTle does. */
+ * Each channel has a second-order 15 kHz low-pass filter before the multiplexer (SBAS582C 8.3.5). After a full-scale
+ * step it takes about 170 us to settle to the last bit. This driver does not wait for it; SEQuence:SETTle does. */
 #include <util/delay.h>
 
 #include "avr_hal.h"
 #include "spi.h"
 
-/* Commands: first byte of a frame, executed when CS rises (SBAS582C 8.5.1, Table 6). */
+/* Commands: first byte of a frame, executed at the rising edge of CS (SBAS582C 8.5.1, Table 6). */
 #define CONTINUE 0x00u
 #define RESET 0x85u
 #define MANUAL_CHANNEL(n) ((uint8_t)(0xC0u + 4u * (n)))
 
-/* Program registers: seven bits of address, one for writing, then the value (8.5.2). */
+/* Program registers: seven address bits, one write bit, then the value (8.5.2). */
 #define WRITE_REGISTER(address) ((uint8_t)(2u * (address) + 1u))
 #define REGISTER_FEATURES 0x03u
 #define REGISTER_RANGE(n) (0x05u + (n))
 #define RANGE_5V12 0x06u /* 0 to 1.25 VREF (8.5.2.3.3) */
 
-/* SDO behind each result: four bits of channel, two of device, then the range, of which two bits still fit in
- * the byte (8.5.2.3.2, Tables 13 and 14). A chip that is silent, or has lost its ranges, does not say this. */
+/* Byte after each result on SDO: four bits channel, two bits device, the upper two bits of the range (8.5.2.3.2,
+ * Tables 13 and 14). It is wrong if the chip does not respond or has lost its range settings. */
 #define FEATURES_ALL 0x03u
 #define PROOF(channel) ((uint8_t)(16u * (channel) + (RANGE_5V12 >> 1)))
 
-/* Between two frames the chip acquires: 1.15 us at least (6.6, tACQ). The rest passes in the loop; the emulated
- * chip complains when it is less. */
+/* The chip needs an acquisition time of at least 1.15 us between frames (6.6, tACQ). The loop itself takes the rest.
+ * The emulated chip reports a fault if the time is too short. */
 #define ACQUIRE_US 0.75
 
 static void write_register(uint8_t address, uint8_t value)
@@ -50,7 +50,8 @@ void adc_begin(void)
     write_register(REGISTER_FEATURES, FEATURES_ALL);
 }
 
-/* The result in a frame is that of the channel which the frame before has chosen; so one frame goes ahead. */
+/* A frame returns the result of the channel that the previous frame selected, so the scan starts with one extra
+ * frame. */
 bool hal_adc_scan(hal_t *hal, uint8_t mask, uint16_t *codes)
 {
     (void)hal;
@@ -101,7 +102,7 @@ bool hal_adc_scan(hal_t *hal, uint8_t mask, uint16_t *codes)
         _delay_us(ACQUIRE_US);
     }
     if (!fine) {
-        adc_begin(); /* it may have lost power for a moment: the next scan finds it set up again */
+        adc_begin(); /* the chip may have lost power for a moment: configure it again for the next scan */
     }
     return fine;
 }

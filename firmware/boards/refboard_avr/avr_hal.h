@@ -1,4 +1,4 @@
-/* What the files of this target know of each other. */
+/* Declarations shared by the files of this target. */
 #ifndef HWLEARN_AVR_HAL_H
 #define HWLEARN_AVR_HAL_H
 
@@ -10,10 +10,10 @@ struct hal {
     uint16_t timer_from, timer_ticks; /* Timer 1, 0.5 us each */
 };
 
-/* The one board; its receive interrupt needs to find it. */
+/* The board; a global variable, because the receive interrupt accesses it. */
 extern board_t refboard;
 
-/* Bring up each part, in this order, with interrupts off. */
+/* Start each part, in this order, with interrupts disabled. */
 void pins_begin(void);
 void clock_begin(void);
 void adc_begin(void);

@@ -1,4 +1,4 @@
-/* Time, the watchdogs and the EEPROM. */
+/* Timers, watchdogs and EEPROM. */
 #include <avr/eeprom.h>
 #include <avr/interrupt.h>
 #include <avr/wdt.h>
@@ -12,7 +12,7 @@
 
 static volatile uint32_t millis;
 
-/* The watchdog stays on through the reset that it causes (ATmega2560 data sheet, 12.4.2): off before main. */
+/* The watchdog stays enabled after the reset that it causes (ATmega2560 data sheet, 12.4.2): disable it before main. */
 void watchdog_off(void) __attribute__((naked, used, section(".init3")));
 void watchdog_off(void)
 {
@@ -22,12 +22,12 @@ void watchdog_off(void)
 
 void clock_begin(void)
 {
-    /* Timer 0: a millisecond */
+    /* Timer 0: interrupt every millisecond */
     TCCR0A = (uint8_t)(1u << WGM01);
     TCCR0B = (uint8_t)(1u << CS01 | 1u << CS00);
     OCR0A = (uint8_t)MILLISECOND_TOP;
     TIMSK0 = (uint8_t)(1u << OCIE0A);
-    /* Timer 1: runs free, 0.5 us a tick */
+    /* Timer 1: free-running, 0.5 us per tick */
     TCCR1A = 0;
     TCCR1B = (uint8_t)(1u << CS11);
     wdt_enable(WATCHDOG);
@@ -74,7 +74,7 @@ uint8_t hal_eeprom_read(hal_t *hal, uint16_t address)
     return eeprom_read_byte((const uint8_t *)address);
 }
 
-/* 3.4 ms each, so that a whole record outlasts the watchdog. */
+/* Each write takes 3.4 ms, so writing a record takes longer than the watchdog time. */
 void hal_eeprom_write(hal_t *hal, uint16_t address, uint8_t value)
 {
     hal_kick(hal);

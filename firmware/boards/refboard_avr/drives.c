@@ -1,20 +1,20 @@
-/* What drives the network: two DACs with eight channels each, the nudge switches, and the way back to safety. */
+/* Drivers of the two DACs and of the nudge switches, and the safe state. */
 #include <util/delay.h>
 
 #include "avr_hal.h"
 #include "rom.h"
 #include "spi.h"
 
-/* AD5676R: 24 bits, four of command, four of channel, sixteen of code, obeyed at the rising edge of SYNC
- * (data sheet, Input Shift Register, Command Definitions, Address Commands). Command 1 writes an input register
- * and nothing moves until LDAC falls (Load DAC); the GAIN pin is tied high, so codes span 0 to 5 V. */
+/* AD5676R: frame of 24 bits (four bits command, four bits channel, sixteen bits code), executed at the rising edge of
+ * SYNC (data sheet, Input Shift Register, Command Definitions, Address Commands). Command 1 writes an input register;
+ * the output changes at the falling edge of LDAC (Load DAC). The GAIN pin is tied high: codes range from 0 to 5 V. */
 #define DAC_WRITE_INPUT 0x10u
 
 #define DAC_CHANNELS 8u
 
 void pins_begin(void)
 {
-    /* levels before directions: nothing may be selected for a moment */
+    /* set levels before directions, so that no chip is selected for a moment */
     port_of(PORT_EDGES) = 0xFF;
     direction_of(PORT_EDGES) = 0xFF;
     pin_high(PIN_DAC_INPUTS);
@@ -38,7 +38,7 @@ void pins_begin(void)
     spi_fast();
 }
 
-APART uint8_t spi_exchange(uint8_t byte)
+NOINLINE uint8_t spi_exchange(uint8_t byte)
 {
     spi_start(byte);
     return spi_finish();
@@ -81,7 +81,7 @@ void hal_dac_load(hal_t *hal)
     pin_high(PIN_LDAC);
 }
 
-/* ADG714: the last eight bits before SYNC rises, bit j closes switch j+1 (Theory of Operation). */
+/* ADG714: the last eight bits before the rising edge of SYNC; bit j closes switch j+1 (Theory of Operation). */
 void hal_switches(hal_t *hal, uint8_t closed)
 {
     (void)hal;
@@ -91,8 +91,8 @@ void hal_switches(hal_t *hal, uint8_t closed)
     pin_high(PIN_SWITCHES);
 }
 
-/* Each step twice, by the RESET line and over SPI: a broken line of one kind leaves the other. RESET brings
- * input and DAC registers of an AD5676R to midscale, as RSTSEL is tied high (data sheet, Hardware Reset). */
+/* Each step is done twice, by the RESET line and over SPI, so that one broken connection has no effect. RESET sets the
+ * input and DAC registers of an AD5676R to midscale, because RSTSEL is tied high (data sheet, Hardware Reset). */
 void hal_safe(hal_t *hal)
 {
     spi_fast();
@@ -100,7 +100,7 @@ void hal_safe(hal_t *hal)
     _delay_us(0.25);
     pin_high(PIN_SWITCH_RESET);
     hal_switches(hal, 0);
-    _delay_us(1); /* the switches are open, 120 ns at most (ADG714, tOFF), before anything moves */
+    _delay_us(1); /* the switches open within 120 ns (ADG714, tOFF), before any DAC changes */
     pin_low(PIN_DAC_RESET);
     _delay_us(0.25);
     pin_high(PIN_DAC_RESET);

@@ -1,15 +1,15 @@
-/* The plug-in card with eight AD5144: 32 edges, and whether what was written has arrived. */
+/* Driver of the edge card: eight AD5144 with 32 edges. Every write is verified by a readback. */
 #include "avr_hal.h"
 #include "spi.h"
 
-/* AD5144: four bits of command, four of address, eight of data, obeyed at the rising edge of SYNC (data sheet,
- * Table 14 and Table 20). Command 3 with data 3 puts an RDAC register into the shift register, and the next
- * frame shifts it out; behind it comes what that frame itself has sent (Daisy-Chain Connection, Figure 44).
- * An empty socket cannot send that back, whatever the pull-up says. */
+/* AD5144: frame of four bits command, four bits address, eight bits data, executed at the rising edge of SYNC (data
+ * sheet, Table 14 and Table 20). Command 3 with data 3 copies an RDAC register to the shift register, and the next
+ * frame shifts it out, followed by the bytes of that frame itself (Daisy-Chain Connection, Figure 44). An empty
+ * socket cannot return these bytes, so they show that a chip is present. */
 #define WRITE_RDAC 0x10u
 #define READ_BACK 0x30u
 #define READ_BACK_RDAC 0x03u
-#define NOTHING 0x05u /* command 0; address bits of no meaning, to be recognized */
+#define NOTHING 0x05u /* command 0 (no operation); the address bits serve as a pattern */
 #define MARK 0xA6u
 
 enum { CHIPS = 8, PER_CHIP = 4 };

@@ -1,4 +1,4 @@
-/* The wire: UART0 at 1 Mbaud, 160 cycles a byte each way. */
+/* Serial line: UART0 at 1 Mbaud, 160 cycles per byte in each direction. */
 #include <avr/interrupt.h>
 #include <avr/wdt.h>
 
@@ -10,7 +10,7 @@
 #define DAMAGED ((uint8_t)(1u << FE0 | 1u << DOR0 | 1u << UPE0))
 
 static struct {
-    uint8_t bytes[256]; /* indices are bytes: they wrap by themselves */
+    uint8_t bytes[256]; /* 8-bit indices wrap around without a test */
     volatile uint8_t head, tail;
 } sending;
 
@@ -23,7 +23,7 @@ void uart_begin(void)
     UCSR0B = LISTEN;
 }
 
-/* A byte that was damaged, or one before it that was lost, spoils its message: the core answers -363. */
+/* A damaged or lost byte invalidates its message: the core queues error -363. */
 ISR(USART0_RX_vect)
 {
     uint8_t damage = UCSR0A & DAMAGED;
@@ -57,8 +57,8 @@ void hal_transmit(hal_t *hal, uint8_t byte)
     UCSR0B = TALK;
 }
 
-/* Once the last byte has left: those of the ring, then the two that the UART itself may hold. The watchdog
- * resets the MCU as nothing else but power can. */
+/* Wait until the ring buffer is empty and the two bytes in the UART are sent, then reset by the watchdog, which
+ * resets the MCU completely. */
 void hal_reboot(hal_t *hal)
 {
     while (sending.head != sending.tail) {
