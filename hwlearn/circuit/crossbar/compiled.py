@@ -35,7 +35,7 @@ def relax_compiled(problem: Problem, bound: float) -> Answer | None:
     # a block costs as much as three single samples
     B = _BLOCK if S >= 4 else 1
     lines = _factored(problem, B)
-    of_rows, of_columns, of_sweep = sweep_ones(tuple(lines))
+    of_rows, of_columns, of_sweep = sweep_ones(tuple(lines), np.ones((M, N, 1)))
     bounds = Contraction(float(of_rows.max()), float(of_sweep.max()))
     if not bounds.allows(max_iterations(problem)):
         return None

@@ -5,7 +5,7 @@ compiled code on disk. `relax` runs the iteration of `hwlearn.circuit.crossbar.i
 are arrays (M, N, B) of B samples. A single sample is solved with eight rows, or all columns, side by side. Many
 samples are solved in blocks of eight, innermost in memory, so that the recurrences along the lines vectorise.
 
-This file is longer than others because numba notices changes only in the file of the function that it compiles.
+One file because numba notices changes only in the file of the function that it compiles.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class CompiledLines(NamedTuple):
 
 
 class CompiledGoal(NamedTuple):
-    """What `iteration.Goal` holds before the first sweep.
+    """Values of a goal that are known before the first sweep.
 
     Attributes
     ----------
@@ -411,16 +411,16 @@ every = _compiled(_every_loop)
 _iterate = _compiled(iteration_with(sys.modules[__name__]))
 
 
-def _sweep_ones_loop(lines_of: tuple[FloatArray, ...]) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _sweep_ones_loop(
+    lines_of: tuple[FloatArray, ...], ones: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Return the row sums of a sweep over the rows alone, of the columns alone, and of a sweep over both.
 
-    Each has shape (M, N, 1). That of the columns is their nodes if all rows are at 1 V.
+    Each has the shape of ``ones``, (M, N, 1). The sums of the columns are their nodes if all rows are at 1 V.
     """
     lines = CompiledLines(*lines_of)
     leaks = lines.column_leaks
-    M, N = leaks.shape
-    ones, of_rows = np.ones((M, N, 1)), np.empty((M, N, 1))
-    of_columns, of_sweep = np.empty((M, N, 1)), np.empty((M, N, 1))
+    of_rows, of_columns, of_sweep = np.empty(ones.shape), np.empty(ones.shape), np.empty(ones.shape)
     couple(lines, ones, of_rows)
     _scale(leaks, ones, of_columns)
     solve_columns(lines, of_columns)
@@ -473,7 +473,7 @@ def _relax_of(version: int) -> Any:
         u, w, z = nodes_of[0], nodes_of[1], work[1]
         # t shares memory with u, and s with z: few arrays leave more of them in the processor's cache
         nodes = Nodes(u, w, u, work[0], z, z, work[2], work[3])
-        w[:] = 0.0
+        w.reshape(M, -1)[:] = 0.0
         solve_rows(lines.row_leaks, w, left, right, lines.row_pivots, u)
         _scale(lines.column_leaks, u, w)
         w[0] += top
