@@ -210,14 +210,9 @@ class Bench:
     def calibration_job(
         self, options: CalibrationOptions | None = None, path: str | Path | None = None
     ) -> CalibrationJob:
-        """Return what `lab.calibration` needs to calibrate this bench.
+        """Return the job of calibrating this bench, for `lab.calibration.calibrate`.
 
-        Parameters
-        ----------
-        options : CalibrationOptions, optional
-        path : path, optional
-            Record file. Default: the file that ``[calibration]`` names, else ``calibration.toml`` beside the bench
-            file.
+        Default path: the file that ``[calibration]`` names, else ``calibration.toml`` beside the bench file.
         """
         train = self.file.train
         return CalibrationJob(
@@ -260,8 +255,7 @@ class Bench:
         except TypeError as error:
             raise SetupError(f"calibrate: {error}") from None
         job = self.calibration_job(chosen)
-        for _ in calibrate(job, steps):
-            pass
+        list(calibrate(job, steps))
         self._record = CalibrationRecord.load(job.path)
         self._network = None  # wrapped anew with this record at the next access
         return self._record

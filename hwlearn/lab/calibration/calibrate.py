@@ -16,8 +16,8 @@ from hwlearn.lab.calibration.context import StepContext
 from hwlearn.lab.calibration.job import CalibrationJob
 from hwlearn.lab.calibration.journal import JournaledNetwork
 from hwlearn.lab.calibration.result import StepDone, StepResult
-from hwlearn.lab.calibration.session import Session
 from hwlearn.lab.calibration.steps import ON_REQUEST, REQUESTS, STEPS
+from hwlearn.lab.calibration.unfinished import UnfinishedCalibration
 from hwlearn.learning.interrupt import stop_on_interrupt
 
 _INPUTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -79,22 +79,22 @@ def calibrate(
     old = _old_record(job)
     network = job.open_network()
     record = _matching_record(job.path, old, network.topology, network.instruments)
-    session = Session.open(job.unfinished, chosen, job.facts())
+    unfinished = UnfinishedCalibration.open(job.unfinished, chosen, job.facts())
     for step in chosen:
-        before = session.result(step)
+        before = unfinished.result(step)
         if step in ON_REQUEST and not steps and network.devices is not None:
             done = StepDone(StepResult(step, None, ON_REQUEST[step], (), {}, None))
         elif before is not None:
             done = StepDone(before, before=True)
         else:
-            record, done = run_step(job, session, record, step, on_progress)
+            record, done = run_step(job, unfinished, record, step, on_progress)
         yield done
-    session.delete()
+    unfinished.delete()
 
 
 def run_step(
     job: CalibrationJob,
-    session: Session,
+    unfinished: UnfinishedCalibration,
     record: CalibrationRecord,
     step: str,
     on_progress: OnProgress | None = None,
@@ -106,7 +106,7 @@ def run_step(
     (CalibrationRecord, StepDone)
         The record with the new result; it is on disk.
     """
-    with session.journal(step, _digest_of_inputs(record, step)) as journal:
+    with unfinished.journal(step, _digest_of_inputs(record, step)) as journal:
         progress = _Progress(step, on_progress)
         network = JournaledNetwork(job.open_network(), journal, progress.count_answer)
         context = StepContext.of(job, network, record, progress.set_parts)
@@ -114,7 +114,7 @@ def run_step(
             result = STEPS[step](context)
         record = with_result(record, result)
         record.save(job.path)
-        session.finish(result)
+        unfinished.finish(result)
         journal.finish()
     return record, StepDone(result, network.fresh, network.replayed)
 

@@ -10,7 +10,7 @@ from hwlearn.lab.calibration.calibrate import calibrate, run_step
 from hwlearn.lab.calibration.context import StepContext
 from hwlearn.lab.calibration.job import CalibrationJob, CalibrationOptions
 from hwlearn.lab.calibration.journal import Journal
-from hwlearn.lab.calibration.session import Session
+from hwlearn.lab.calibration.unfinished import UnfinishedCalibration
 from hwlearn.network.wrapped import WrappedNetwork
 from hwlearn_sim import Imperfections, KirchhoffTwin
 
@@ -89,13 +89,13 @@ def test_resistor_nudges_of_unknown_conductance_are_not_used(job, small, bench_l
     assert not context.drives_outputs
 
 
-def test_one_step_saves_its_record_and_leaves_an_empty_session(job, slow):
+def test_one_step_saves_its_result_and_deletes_its_journal(job, slow):
     work = job(slow)
-    session = Session.open(work.unfinished, ["noise"], work.facts())
-    record, done = run_step(work, session, CalibrationRecord.of(slow.topology, ()), "noise")
+    unfinished = UnfinishedCalibration.open(work.unfinished, ["noise"], work.facts())
+    record, done = run_step(work, unfinished, CalibrationRecord.of(slow.topology, ()), "noise")
     assert CalibrationRecord.load(work.path) == record
     assert (done.measured > 0, done.kept, done.before) == (True, 0, False)
-    again = Session.open(work.unfinished, ["noise"], work.facts())
+    again = UnfinishedCalibration.open(work.unfinished, ["noise"], work.facts())
     assert again.result("noise").verdict == done.result.verdict
     assert again.result("lines") is None
     assert not (work.unfinished / "noise").exists()

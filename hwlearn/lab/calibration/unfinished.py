@@ -1,4 +1,4 @@
-"""`Session`: which steps of an unfinished calibration are done, kept on disk."""
+"""`UnfinishedCalibration`: the steps of a calibration that are done, kept on disk until all are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hwlearn.storage.atomic_file import write_atomically
 _NAME = "session.json"
 
 
-class Session:
+class UnfinishedCalibration:
     """Progress of a calibration in a folder.
 
     Parameters
@@ -42,14 +42,14 @@ class Session:
 
     @classmethod
     def open(cls, folder: Path, steps: Sequence[str], facts: Mapping[str, Any]) -> Self:
-        """Continue the session in a folder if it is the same calibration, else begin a new one.
+        """Continue the calibration in a folder if it is the same one, else begin a new one.
 
-        A new session with other settings or steps still uses those journals of its steps that match.
+        A new calibration with other settings or steps still uses the journals that match its steps.
         """
         try:
             kept = json.loads((folder / _NAME).read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            kept = None  # a missing or unreadable session costs the list of steps, not the measurements
+            kept = None  # a missing or unreadable file costs the list of steps, not the measurements
         same = {"steps": list(steps), "facts": json.loads(json.dumps(facts))}
         matches = isinstance(kept, dict) and all(kept.get(name) == value for name, value in same.items())
         return cls(folder, steps, facts, kept["done"] if matches else None)
