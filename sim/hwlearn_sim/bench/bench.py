@@ -223,9 +223,9 @@ def _board(
 def _server(served: Served, placed: Placed) -> serve.Server:
     if placed.wire == "tcp":
         return serve.TcpServer(served, placed.port, placed.faults)
-    if sys.platform == "win32":
-        raise SetupError(f"{placed.name} needs a pseudo-terminal, which Windows does not have; use wire 'tcp'")
-    return serve.PtyServer(served, placed.faults)
+    if sys.platform != "win32":
+        return serve.PtyServer(served, placed.faults)
+    raise SetupError(f"{placed.name} needs a pseudo-terminal, which Windows does not have; use wire 'tcp'")
 
 
 def _model(placed: Placed) -> str:
