@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 from pydantic import BaseModel
 
@@ -16,14 +16,20 @@ from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.errors import NetworkError, SetupError
+from hwlearn.errors import NetworkError, SetupError, closest
 from hwlearn.lab.bench.backends import find_backend
 from hwlearn.lab.bench.evaluation import Evaluation
-from hwlearn.lab.bench.recipes import make_cost, make_optimizer, make_rule, make_subset
+from hwlearn.lab.bench.recipes import (
+    make_conductances,
+    make_cost,
+    make_optimizer,
+    make_rule,
+    make_subset,
+    make_targets,
+)
 from hwlearn.lab.bench_file.file import BenchFile, load_bench_file
 from hwlearn.lab.calibration.job import RECORD_NAME, CalibrationJob, CalibrationOptions
 from hwlearn.lab.data.loading import load_data
-from hwlearn.learning.costs import Cost
 from hwlearn.learning.records import Callback, History, Progress, Schedule
 from hwlearn.learning.scoring import Score, score_outputs
 from hwlearn.learning.subsets import ListedEdges
@@ -56,11 +62,10 @@ class Bench:
         self._backend, self._settings = find_backend(file.tables["backend"], file.where)
         self.data = load_data(file.data, file.folder, self.topology, self.limits)
         self._cost = make_cost(file.train, self.data.classifies)
-        self._targets = self._targets_for(self._cost)
-        self._cost.checked_targets(self._targets, len(self._targets), self.topology.n_outputs)
+        self._targets = make_targets(file, self.data, self._cost, self.topology.n_outputs)
         make_rule(file.train)  # for its checks
         self._subset = make_subset(file.train)
-        self._model = Kirchhoff(self.topology, self._initial())
+        self._model = Kirchhoff(self.topology, make_conductances(file.train, self.limits, self.topology.n_edges))
         if isinstance(self._subset, ListedEdges):
             self._subset.mask(self._model, self.data.inputs)
         self._record: CalibrationRecord | None = None
@@ -250,11 +255,11 @@ class Bench:
         """
         from hwlearn.lab.calibration.calibrate import calibrate
 
-        try:
-            chosen = CalibrationOptions(**options)
-        except TypeError as error:
-            raise SetupError(f"calibrate: {error}") from None
-        job = self.calibration_job(chosen)
+        known = [field.name for field in fields(CalibrationOptions)]
+        for name in set(options) - set(known):
+            hint = closest(name, known)
+            raise SetupError(f"calibrate: unknown option {name!r}{hint}; the options are: {', '.join(known)}")
+        job = self.calibration_job(CalibrationOptions(**options))
         list(calibrate(job, steps))
         self._record = CalibrationRecord.load(job.path)
         self._network = None  # wrapped anew with this record at the next access
@@ -348,32 +353,6 @@ class Bench:
         """Return the score of output volts (S, n_out) of some rows; data with classes always has an accuracy."""
         classes = self.data.targets[rows] if self.data.classifies else None
         return score_outputs(self._cost, outputs, self._targets[rows], classes)
-
-    def _initial(self) -> FloatArray:
-        """Return the conductances (E,) in siemens that training starts from."""
-        low, high = self.limits.conductance
-        if self.file.train.initial == "middle":
-            return np.full(self.topology.n_edges, 0.5 * (low + high))
-        rng = np.random.default_rng([self.file.train.seed, 1])
-        return np.exp(rng.uniform(np.log(low), np.log(high), self.topology.n_edges))
-
-    def _targets_for(self, cost: Cost) -> FloatArray | IntArray:
-        """Return the targets of all rows in the form that the cost takes."""
-        targets = self.data.targets
-        if cost.classifies and not self.data.classifies:
-            raise SetupError(
-                f"{self.file.where}: train.cost = {self.file.train.cost!r} needs classes, but the data has target "
-                "volts; use 'mse' or 'auto'"
-            )
-        if self.data.classifies and len(self.data.classes) > self.topology.n_outputs:
-            raise SetupError(
-                f"{self.file.where}: the data has {len(self.data.classes)} classes, the network only "
-                f"{self.topology.n_outputs} outputs"
-            )
-        if self.data.classifies and not cost.classifies:
-            onehot = np.eye(self.topology.n_outputs)[targets.astype(np.int64)]
-            return np.asarray(self.file.train.target * onehot)
-        return targets
 
 
 def open_bench(name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) -> Bench:

@@ -1,12 +1,19 @@
-"""Build the learning objects that the ``[train]`` table of a bench file describes."""
+"""Build the objects that the ``[train]`` table of a bench file describes: rule, cost, optimizer, targets, ..."""
 
 from __future__ import annotations
 
+import numpy as np
+
+from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.errors import SetupError
+from hwlearn.lab.bench_file.file import BenchFile
 from hwlearn.lab.bench_file.sections import TrainSection
+from hwlearn.lab.data.loading import Data
 from hwlearn.learning.costs import MSE, Cost, CrossEntropy, Hinge
 from hwlearn.learning.optimizers import SGD, Adam, Momentum, Optimizer, Sign
 from hwlearn.learning.rules import GEP, SPSA, Analytic, Rule
 from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges, Subset
+from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import ClampNudge, CurrentNudge, Nudge, ResistorNudge
 
 
@@ -54,3 +61,38 @@ def make_subset(train: TrainSection) -> Subset | None:
     if train.subset_kind == "random":
         return RandomEdges(train.subset, train.seed)
     return MostSensitive(train.subset)
+
+
+def make_conductances(train: TrainSection, limits: Limits, n_edges: int) -> FloatArray:
+    """Return the initial conductances (E,) of ``[train]`` in siemens."""
+    low, high = limits.conductance
+    if train.initial == "middle":
+        return np.full(n_edges, 0.5 * (low + high))
+    rng = np.random.default_rng([train.seed, 1])
+    return np.exp(rng.uniform(np.log(low), np.log(high), n_edges))
+
+
+def make_targets(file: BenchFile, data: Data, cost: Cost, n_outputs: int) -> FloatArray | IntArray:
+    """Return the targets of all rows in the form that the cost takes.
+
+    Raises
+    ------
+    SetupError
+        If the cost needs classes and the data has none, or the network has fewer outputs than the data classes.
+    DataError
+        If a target is not finite, or the number of target columns is not the number of outputs.
+    """
+    targets = data.targets
+    if cost.classifies and not data.classifies:
+        raise SetupError(
+            f"{file.where}: train.cost = {file.train.cost!r} needs classes, but the data has target volts; "
+            "use 'mse' or 'auto'"
+        )
+    if data.classifies and len(data.classes) > n_outputs:
+        raise SetupError(
+            f"{file.where}: the data has {len(data.classes)} classes, but the network has only {n_outputs} outputs"
+        )
+    if data.classifies and not cost.classifies:
+        targets = np.asarray(file.train.target * np.eye(n_outputs)[targets.astype(np.int64)])
+    cost.checked_targets(targets, len(targets), n_outputs)
+    return targets

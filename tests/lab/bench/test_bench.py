@@ -298,6 +298,16 @@ def test_closed_bench_is_opened_again_by_open_or_a_with_block(bench_path):
     assert bench.closed
 
 
+def test_unknown_calibration_option_is_named_before_anything_is_opened(bench_path, mocker):
+    opened = mocker.spy(SimBackend, "open")
+    bench = hl.open_bench(bench_path)
+    with pytest.raises(
+        SetupError, match=r"unknown option 'pattern', did you mean 'patterns'\?; the options are: "
+    ):
+        bench.calibrate("noise", pattern=3)
+    assert opened.call_count == 0
+
+
 def test_open_replaces_a_network_that_was_closed_directly(bench_path):
     bench = hl.open_bench(bench_path)
     bench.network.close()
