@@ -169,7 +169,7 @@ class VirtualKeithley2400(ScpiSmu):
             self.simple_query(f"MEASure:{pattern}", partial(self._configured_read, function))
         self.simple_query("MEASure", self._read)
         self.simple_query("READ", self._read)
-        self.simple_command("INITiate[:IMMediate]", self._take)
+        self.simple_command("INITiate[:IMMediate]", self._run_trigger_model)
         self.simple_query("FETCh", self._fetch)
         self.simple_query("SENSe#:DATA[:LATest]", lambda: self._fetch(only_last=True))
         for pattern in ("ABORt", "TRIGger:CLEar", "*TRG"):
@@ -189,7 +189,7 @@ class VirtualKeithley2400(ScpiSmu):
         self.setting("TRACe:FEED:CONTrol", choice, lambda _: "NEXT" if self._storing else "NEV", control)
         self.simple_command("TRACe:CLEar", self._stored.clear)
         self.simple_query("TRACe:POINts:ACTual", lambda: str(len(self._stored)))
-        self.simple_query("TRACe:DATA", lambda: self._shown(self._stored))
+        self.simple_query("TRACe:DATA", lambda: self._formatted(self._stored))
         statistics = Choice(("MEAN", "SDEViation", "MAXimum", "MINimum", "PKPK"))
         self._statistic = self.stored_setting("CALCulate3:FORMat", statistics, "MEAN")
         self.simple_query("CALCulate3:DATA", self._statistics)
@@ -227,15 +227,15 @@ class VirtualKeithley2400(ScpiSmu):
         return self._read()
 
     def _read(self) -> str:
-        self._take()
-        return self._shown(self._latest)
+        self._run_trigger_model()
+        return self._formatted(self._latest)
 
     def _fetch(self, *, only_last: bool = False) -> str:
         if not self._latest:
             raise VirtualInstrumentError(-230)
-        return self._shown(self._latest[-1:] if only_last else self._latest)
+        return self._formatted(self._latest[-1:] if only_last else self._latest)
 
-    def _take(self) -> None:
+    def _run_trigger_model(self) -> None:
         """Run the trigger model once."""
         channel, count = self.channels[0], self._arms() * self._triggers()
         if count > _MOST_POINTS:
@@ -272,7 +272,7 @@ class VirtualKeithley2400(ScpiSmu):
             self._storing = False
             self.set_measurement_event(_BUFFER_FULL)
 
-    def _shown(self, readings: list[ChannelReading]) -> str:
+    def _formatted(self, readings: list[ChannelReading]) -> str:
         values = [self._element(reading, name) for reading in readings for name in self._elements]
         return self.readings(values)
 

@@ -145,7 +145,7 @@ class VirtualKeithley2450(ScpiSmu):
         self.command("MEASure", query=lambda _, arguments: self._read(arguments))
         for short, name in (("VOLT", "VOLTage[:DC]"), ("CURR", "CURRent[:DC]"), ("RES", "RESistance")):
             self.command(f"MEASure:{name}", query=partial(self._read_function, short))
-        self.command("TRACe:TRIGger", lambda _, arguments: self._take(self._buffer_of(arguments)))
+        self.command("TRACe:TRIGger", lambda _, arguments: self._measure(self._buffer_of(arguments)))
         self.simple_command("INITiate[:IMMediate]", self._initiate)
         for pattern in ("ABORt", "*TRG"):
             self.simple_command(pattern, lambda: None)
@@ -181,28 +181,28 @@ class VirtualKeithley2450(ScpiSmu):
 
     def _buffer_of(self, arguments: Sequence[str]) -> str:
         checked_count(arguments, 0, 1)
-        return self.buffers.named(arguments[0]) if arguments else "defbuffer1"
+        return self.buffers.checked_name(arguments[0]) if arguments else "defbuffer1"
 
     def _read_function(self, sensed: str, _: tuple[int, ...], arguments: list[str]) -> str:
         self._sensed = sensed
         return self._read(arguments)
 
     def _read(self, arguments: list[str]) -> str:
-        name = self.buffers.named(arguments[0]) if arguments else "defbuffer1"
+        name = self.buffers.checked_name(arguments[0]) if arguments else "defbuffer1"
         elements = self.buffers.elements(arguments[1:])
-        self._take(name)
-        return self.buffers.shown(self, self.buffers.of(name)[-1:], elements)
+        self._measure(name)
+        return self.buffers.formatted(self, self.buffers.readings(name)[-1:], elements)
 
     def _fetch(self, arguments: list[str]) -> str:
-        name = self.buffers.named(arguments[0]) if arguments else "defbuffer1"
+        name = self.buffers.checked_name(arguments[0]) if arguments else "defbuffer1"
         elements = self.buffers.elements(arguments[1:])
-        return self.buffers.shown(self, self.buffers.of(name)[-1:], elements)
+        return self.buffers.formatted(self, self.buffers.readings(name)[-1:], elements)
 
-    def _take(self, buffer: str) -> None:
+    def _measure(self, buffer: str) -> None:
         for _ in range(self._count()):
-            self._one(buffer)
+            self._measure_once(buffer)
 
-    def _one(self, buffer: str) -> ChannelReading:
+    def _measure_once(self, buffer: str) -> ChannelReading:
         channel = self.channels[0]
         settings = channel.settings
         settings.average = self._averages[self._sensed]() if self._averaging[self._sensed]() else 1
@@ -229,7 +229,7 @@ class VirtualKeithley2450(ScpiSmu):
         points = Whole(2, 1_000_000).read(given[2])
         delay, count = self.number(-1, 1e4, -1.0, "S").read(given[3]), Whole(0, 268_435_455).read(given[4])
         Choice(("AUTO", "BEST", "FIXed")).read(given[5])
-        abort, dual, buffer = Flag().read(given[6]), Flag().read(given[7]), self.buffers.named(given[8])
+        abort, dual, buffer = Flag().read(given[6]), Flag().read(given[7]), self.buffers.checked_name(given[8])
         levels = ramp(start, stop, points, logarithmic=spacing == "LOGarithmic")
         self._plan(quantity, levels + levels[::-1] if dual else levels, delay, count, abort, buffer)
 
@@ -241,7 +241,7 @@ class VirtualKeithley2450(ScpiSmu):
             raise VirtualInstrumentError(-221)
         first = Whole(1, len(self._lists[quantity])).read(given[0])
         delay, count = self.number(-1, 1e4, -1.0, "S").read(given[1]), Whole(0, 268_435_455).read(given[2])
-        abort, buffer = Flag().read(given[3]), self.buffers.named(given[4])
+        abort, buffer = Flag().read(given[3]), self.buffers.checked_name(given[4])
         self._plan(quantity, self._lists[quantity][first - 1 :], delay, count, abort, buffer)
 
     def _plan(
@@ -264,7 +264,7 @@ class VirtualKeithley2450(ScpiSmu):
                         if k:
                             next(steps)
                         self.clock.advance(max(delay, 0.0))
-                        if self._one(buffer).limited and abort:
+                        if self._measure_once(buffer).limited and abort:
                             break
                 finally:
                     channel.set_output(False)

@@ -232,7 +232,9 @@ class VirtualKeysightB2902(ScpiSmu):
 
     def _add_readings(self) -> None:
         for action in ("[:ALL]", ":ACQuire", ":TRANsient"):
-            self.command(f"INITiate[:IMMediate]{action}", lambda _, a: self._run(self._chosen(a), turn_on=True))
+            self.command(
+                f"INITiate[:IMMediate]{action}", lambda _, a: self._run(self._channel_indices(a), turn_on=True)
+            )
         for pattern in ("ABORt[:ALL]", "IDLE", "*TRG"):
             self.command(pattern, lambda _, a: None)
         verbs: dict[str, Callable[[list[int]], None]] = {
@@ -246,16 +248,16 @@ class VirtualKeysightB2902(ScpiSmu):
 
     def _add_queries(self, head: str, start: Callable[[list[int]], None], array: bool) -> None:
         def query(elements: Sequence[str] | None, _: tuple[int, ...], arguments: list[str]) -> str:
-            chosen = self._chosen(arguments)
+            chosen = self._channel_indices(arguments)
             start(chosen)
-            return self._shown(chosen, self._elements if elements is None else elements, array)
+            return self._formatted(chosen, self._elements if elements is None else elements, array)
 
         self.command(head, query=partial(query, None))
         for name, short in zip(_ELEMENT_NAMES, _ELEMENTS, strict=True):
             pattern = f"{name}[:DC]" if short in ("VOLT", "CURR") and head == "MEASure" else name
             self.command(f"{head}:{pattern}", query=partial(query, [short]))
 
-    def _chosen(self, arguments: list[str]) -> list[int]:
+    def _channel_indices(self, arguments: list[str]) -> list[int]:
         numbers = channel_list(arguments[0]) if checked_count(arguments, 0, 1) else [1]
         if len(set(numbers)) != len(numbers) or not all(1 <= n <= len(self.channels) for n in numbers):
             raise VirtualInstrumentError(-224)
@@ -280,7 +282,7 @@ class VirtualKeysightB2902(ScpiSmu):
                 for k in active:
                     next(steps[k])
                 for k in active:
-                    self._latest[k].append(self.channels[k].measure(*self._wanted(k)))
+                    self._latest[k].append(self.channels[k].measure(*self._measured_quantities(k)))
             for k in chosen:
                 if self._auto_off((k + 1,)):
                     self.channels[k].set_output(False)
@@ -298,12 +300,12 @@ class VirtualKeysightB2902(ScpiSmu):
             return ramp(start, stop, int(points), logarithmic=self._spacing(suffixes) == "LOG")
         return []
 
-    def _wanted(self, k: int) -> list[Quantity]:
+    def _measured_quantities(self, k: int) -> list[Quantity]:
         functions = self._functions[k]
         both: list[tuple[Quantity, str]] = [("voltage", "VOLT"), ("current", "CURR")]
         return [quantity for quantity, name in both if functions & {name, "RES"}]
 
-    def _shown(self, chosen: list[int], elements: Sequence[str], array: bool) -> str:
+    def _formatted(self, chosen: list[int], elements: Sequence[str], array: bool) -> str:
         rows: dict[int, Sequence[ChannelReading | None]] = {k: self._latest[k] or [None] for k in chosen}
         longest = max(len(each) for each in rows.values()) if array else 1
         values = []

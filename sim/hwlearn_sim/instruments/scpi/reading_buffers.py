@@ -53,14 +53,14 @@ class Buffers:
         for name in ("defbuffer1", "defbuffer2"):
             self._each[name] = deque(maxlen=_DEFAULT_SIZE)
 
-    def named(self, argument: str) -> str:
+    def checked_name(self, argument: str) -> str:
         """Return the buffer name in a string parameter; reject unknown names (-224)."""
         name = unquoted(argument)
         if name not in self._each:
             raise VirtualInstrumentError(-224)
         return name
 
-    def of(self, name: str) -> list[Stored]:
+    def readings(self, name: str) -> list[Stored]:
         """Return a buffer's readings, oldest first."""
         return list(self._each[name])
 
@@ -78,7 +78,7 @@ class Buffers:
             raise VirtualInstrumentError(-108)
         return [Choice(_ELEMENTS).read(argument) for argument in arguments] or ["READ"]
 
-    def shown(self, instrument: ScpiSmu, rows: Sequence[Stored], elements: Sequence[str]) -> str:
+    def formatted(self, instrument: ScpiSmu, rows: Sequence[Stored], elements: Sequence[str]) -> str:
         """Return elements of readings in the instrument's present format."""
         if not rows:
             raise VirtualInstrumentError(-230)
@@ -103,7 +103,7 @@ class Buffers:
             self._each[unquoted(name)] = deque(maxlen=Whole(1, 6_875_000).read(size))
 
         def delete(_: tuple[int, ...], arguments: list[str]) -> None:
-            name = self.named(checked_count(arguments, 1)[0])
+            name = self.checked_name(checked_count(arguments, 1)[0])
             if name.startswith("defbuffer"):
                 raise VirtualInstrumentError(-224)
             del self._each[name]
@@ -121,11 +121,11 @@ class Buffers:
         def data(_: tuple[int, ...], arguments: list[str]) -> str:
             if len(arguments) < 2:
                 raise VirtualInstrumentError(-109)
-            rows = self.of(self._chosen(arguments[2:3]))
+            rows = self.readings(self._chosen(arguments[2:3]))
             first, last = (Whole(1, max(len(rows), 1)).read(argument) for argument in arguments[:2])
             if first > last:
                 raise VirtualInstrumentError(-222)
-            return self.shown(instrument, rows[first - 1 : last], self.elements(arguments[3:]))
+            return self.formatted(instrument, rows[first - 1 : last], self.elements(arguments[3:]))
 
         instrument.command("TRACe:MAKE", make)
         instrument.command("TRACe:DELete", delete)
@@ -147,10 +147,10 @@ class Buffers:
             instrument.command(f"TRACe:STATistics:{name}", query=partial(self._statistic, of))
 
     def _chosen(self, arguments: Sequence[str]) -> str:
-        return self.named(arguments[0]) if arguments else "defbuffer1"
+        return self.checked_name(arguments[0]) if arguments else "defbuffer1"
 
     def _statistic(self, of: Callable[[list[float]], float], _: tuple[int, ...], arguments: list[str]) -> str:
-        rows = self.of(self._chosen(checked_count(arguments, 0, 1)))
+        rows = self.readings(self._chosen(checked_count(arguments, 0, 1)))
         if not rows:
             raise VirtualInstrumentError(-230)
         return f"{scpi_value(of([row.value for row in rows])):.6E}"

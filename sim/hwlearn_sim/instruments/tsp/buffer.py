@@ -22,7 +22,7 @@ MOST_POINTS: Final = 60_000
 """Maximum number of readings in a buffer."""
 
 
-def shown(value: float) -> float:
+def tsp_value(value: float) -> float:
     """Return a reading in the instrument's format: 9.91e37 for an overflow."""
     return NOT_A_NUMBER if math.isinf(value) else value
 

@@ -10,7 +10,7 @@ from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.scpi.reply_format import NOT_A_NUMBER
-from hwlearn_sim.instruments.tsp.buffer import MOST_POINTS, TspBuffer, shown
+from hwlearn_sim.instruments.tsp.buffer import MOST_POINTS, TspBuffer, tsp_value
 from hwlearn_sim.instruments.tsp.trigger import LETTER, TspTrigger
 from hwlearn_sim.instruments.tsp.values import (
     Namespace,
@@ -54,7 +54,7 @@ class TspSmu:
 
     def __init__(self, name: str, channel: VirtualChannel) -> None:
         self.name, self.channel = name, channel
-        self.trigger = TspTrigger(name, channel, partial(self._one, "iv"))
+        self.trigger = TspTrigger(name, channel, partial(self._measure_once, "iv"))
         self._source, self._measuring, self._filter = dict(_SOURCE), dict(_MEASURE), dict(_FILTER)
         self._over_range = False
         self.root = Namespace(name)
@@ -207,13 +207,13 @@ class TspSmu:
             if point and self._measuring["interval"]:
                 integration = self.channel.integration_s("current")
                 self.channel.clock.advance(max(self._measuring["interval"] - integration, 0.0))
-            reading = self._one(name)
+            reading = self._measure_once(name)
             last = _results(reading, name)
             for buffer, value in zip(buffers, last, strict=False):
                 buffer.store(value, reading)
         return last if len(last) > 1 else last[0]
 
-    def _one(self, name: str) -> ChannelReading:
+    def _measure_once(self, name: str) -> ChannelReading:
         settings = self.channel.settings
         settings.average = round(self._filter["count"]) if self._filter["enable"] else 1
         settings.delay_s = max(self._source["delay"], 0.0) + max(self._measuring["delay"], 0.0)
@@ -227,8 +227,8 @@ class TspSmu:
 
 def _results(reading: ChannelReading, name: str) -> tuple[float, ...]:
     if name in ("v", "i"):
-        return (shown(reading.values["voltage" if name == "v" else "current"]),)
-    volts, amps = shown(reading.values["voltage"]), shown(reading.values["current"])
+        return (tsp_value(reading.values["voltage" if name == "v" else "current"]),)
+    volts, amps = tsp_value(reading.values["voltage"]), tsp_value(reading.values["current"])
     if name == "iv":
         return (amps, volts)
     if name == "p":

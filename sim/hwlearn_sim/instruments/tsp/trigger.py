@@ -12,7 +12,7 @@ from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.scpi.source_levels import ramp, stepped
-from hwlearn_sim.instruments.tsp.buffer import MOST_POINTS, TspBuffer, shown
+from hwlearn_sim.instruments.tsp.buffer import MOST_POINTS, TspBuffer, tsp_value
 from hwlearn_sim.instruments.tsp.values import (
     Namespace,
     ScriptTable,
@@ -103,7 +103,7 @@ class TspTrigger:
             if self._values["measure"]["action"]:
                 reading = self._read()
                 for measured, buffer in self._buffers.items():
-                    buffer.store(shown(reading.values[measured]), reading)
+                    buffer.store(tsp_value(reading.values[measured]), reading)
             yield None
 
     def end(self) -> None:
