@@ -85,6 +85,17 @@ def test_excess_noise_fails_the_noise_check(bench_path, mocker):
     assert failed(results(hl.open_bench(bench_path, LAB))) == {"noise floor"}
 
 
+def test_readings_that_are_not_numbers_fail(bench_path, mocker):
+    measure = KirchhoffTwin._measure
+
+    def broken(self, inputs, drive):
+        read = measure(self, inputs, drive)
+        return replace(read, voltages=np.full_like(read.voltages, np.nan))
+
+    mocker.patch.object(KirchhoffTwin, "_measure", broken)
+    assert failed(results(hl.open_bench(bench_path, LAB))) >= {"zero reading", "noise floor", "superposition"}
+
+
 def test_nonlinear_element_fails_superposition(bench_path, mocker):
     measure = KirchhoffTwin._measure
 
