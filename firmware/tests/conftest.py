@@ -1,4 +1,4 @@
-"""The host library, built where it is missing, and boards on it.
+"""Fixtures: the host library, built if missing, and boards on it.
 
 With HWLEARN_BOARD_LIBRARY set, these tests run against that library instead (the sanitized one, for instance).
 """
@@ -20,7 +20,7 @@ NewRig = Callable[..., Rig]
 
 
 def make(target: str) -> None:
-    """Run make in the firmware folder; skip where it or a C compiler is missing, fail with what it said."""
+    """Run make in the firmware folder; skip without make or a C compiler, fail with its output."""
     if shutil.which("make") is None:
         pytest.skip("make is not installed")
     if shutil.which(os.environ.get("CC", "cc")) is None and shutil.which("gcc") is None:
@@ -32,7 +32,7 @@ def make(target: str) -> None:
 
 @pytest.fixture(scope="session")
 def host_library() -> Path:
-    """The plain host library, or the one that HWLEARN_BOARD_LIBRARY names."""
+    """Return the host library, or the one given by HWLEARN_BOARD_LIBRARY."""
     chosen = os.environ.get("HWLEARN_BOARD_LIBRARY")
     if chosen:
         return Path(chosen)
@@ -42,14 +42,14 @@ def host_library() -> Path:
 
 @pytest.fixture(scope="session")
 def sanitized() -> dict[str, str]:
-    """Environment in which Python can load the library with AddressSanitizer and UBSan, and its name."""
+    """Return an environment in which Python can load the library with AddressSanitizer and UBSan."""
     make("asan")
     asan = subprocess.run(
         [shutil.which("gcc") or "cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True
     ).stdout.strip()
     if not Path(asan).is_absolute():
         pytest.skip("gcc has no libasan here")
-    # what this run of pytest was told (coverage, for one) is not meant for the one that it starts
+    # options of this pytest run, such as coverage, must not apply to the run that it starts
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "COV_", "COVERAGE_"))}
     return {
         **inherited,
@@ -62,7 +62,7 @@ def sanitized() -> dict[str, str]:
 
 @pytest.fixture
 def new_rig(host_library: Path) -> NewRig:
-    """Make a board; `new_rig(record)`, None for a blank one."""
+    """Return a function that returns a board: `new_rig(record)`, None for a blank one."""
 
     def new(record: Record | None = PLAIN) -> Rig:
         return Rig(host_library, record)
@@ -72,11 +72,11 @@ def new_rig(host_library: Path) -> NewRig:
 
 @pytest.fixture
 def rig(new_rig: NewRig) -> Rig:
-    """A board with ideal converters, 2 V, 0.5 V of nudge."""
+    """Return a board with ideal converters and limits of 2 V and 0.5 V nudge."""
     return new_rig(PLAIN)
 
 
 @pytest.fixture
 def flawed_rig(new_rig: NewRig) -> Rig:
-    """A board whose converters are all a little off, and whose record knows it; 1 V, 0.2 V of nudge."""
+    """Return a board with converter errors, a record that contains them, and limits of 1 V and 0.2 V nudge."""
     return new_rig(FLAWED)

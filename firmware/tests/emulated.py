@@ -1,4 +1,4 @@
-"""The AVR binary in its emulator, alone and side by side with the native board."""
+"""The AVR binary in its emulator, alone and in parallel with the native board."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .rig import FIRMWARE, Rig
 
 @cache
 def module() -> ModuleType:
-    """Load ``emu/refboard_emu.py``, which belongs to no package."""
+    """Return ``emu/refboard_emu.py``, which is not part of a package."""
     path = FIRMWARE / "emu" / "refboard_emu.py"
     spec = importlib.util.spec_from_file_location("refboard_emu", path)
     assert spec is not None
@@ -30,7 +30,7 @@ def module() -> ModuleType:
 
 
 def emulated_board(record: Record | None = PLAIN, **settings: Any) -> Any:
-    """Make a board with this record in its EEPROM, and switch it on; skip where it cannot be built."""
+    """Return a powered board with this record in its EEPROM; skip the test if it cannot be built."""
     emu = module()
     try:
         board = emu.EmulatedBoard(**settings)
@@ -44,7 +44,7 @@ def emulated_board(record: Record | None = PLAIN, **settings: Any) -> Any:
 
 
 class _Both:
-    """Two memories that are written alike, and read from the first."""
+    """Two memories that are written in parallel and read from the first."""
 
     def __init__(self, *memories: Any) -> None:
         self._memories = memories
@@ -58,7 +58,7 @@ class _Both:
 
 
 class Pair(Rig):
-    """A native board that does everything together with an emulated one; where they differ, an assertion fails."""
+    """A native and an emulated board in parallel; an assertion fails if they differ."""
 
     def __init__(self, library: Path, record: Record | None = PLAIN) -> None:
         self.emulated = emulated_board(None, eeprom_write_us=0)
@@ -69,71 +69,71 @@ class Pair(Rig):
         assert native == emulated, f"{what}: native {native!r}, emulated {emulated!r}, after {self._sent[-6:]!r}"
 
     def power_on(self) -> None:
-        """Switch both on."""
+        """Switch on both boards."""
         super().power_on()
         self.emulated.power_on()
         self._sent = []
 
     @property
     def eeprom(self) -> Any:
-        """Both EEPROMs."""
+        """EEPROMs of both boards."""
         return _Both(super().eeprom, self.emulated.eeprom)
 
     def send(self, data: bytes) -> None:
-        """Let both receive the bytes."""
+        """Send bytes to both boards."""
         self._sent.append(data)
         super().send(data)
         self.emulated.receive(data)
 
     def fetch(self) -> bytes:
-        """Take what both have said: the same."""
+        """Return the pending bytes, which must be equal."""
         said = super().fetch()
         self._same("answer", said, self.emulated.transmit())
         return said
 
     def advance(self, seconds: float) -> None:
-        """Let time pass for both."""
+        """Advance the time of both boards."""
         self._sent.append(b"(%d us)" % round(seconds * 1e6))
         super().advance(seconds)
         self.emulated.advance_us(round(seconds * 1e6))
 
     def transfer(self, switches: int, rows: Sequence[Sequence[float]]) -> None:
-        """Put the same network on both."""
+        """Connect the same network to both boards."""
         super().transfer(switches, rows)
         self.emulated.set_transfer(switches, rows)
 
     @property
     def dacs(self) -> list[int]:
-        """The codes that stand at the DACs of both."""
+        """Present DAC codes of both boards."""
         codes = super().dacs
         self._same("DACs", codes, self.emulated.dac_codes())
         return codes
 
     @property
     def switches(self) -> int:
-        """The closed nudge switches of both."""
+        """Mask of the closed nudge switches of both boards."""
         closed = super().switches
         self._same("switches", closed, self.emulated.switches())
         return closed
 
     @property
     def edges(self) -> list[int]:
-        """The codes of the potentiometers of both."""
+        """Codes of the potentiometers of both boards."""
         codes = super().edges
         self._same("edges", codes, self.emulated.edge_codes().tolist())
         return codes
 
     def allow(self, ranges: Sequence[tuple[int, int]]) -> None:
-        """Watch both from now on."""
+        """Start to count updates outside the ranges on both boards."""
         super().allow(ranges)
         self.emulated.allow([low for low, _ in ranges], [high for _, high in ranges])
 
     def violations(self) -> int:
-        """How many loads of either broke the allowed ranges since this was last asked."""
+        """Return the number of updates of either board outside the allowed ranges since the last call."""
         return super().violations() + int(self.emulated.violations)
 
     def no_fault(self) -> None:
-        """Check that the AVR did nothing that a data sheet forbids, and lost no byte."""
+        """Check that the AVR violated no data sheet and lost no byte."""
         count, newest = self.emulated.faults
         assert count == 0, newest
         assert self.emulated.overruns == 0, "the UART lost bytes"

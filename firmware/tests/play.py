@@ -1,4 +1,4 @@
-"""Play random streams to a board and to its reference model; run as a program, it reports what it has seen.
+"""Send random streams to a board and to its reference model; as a program, print a summary.
 
 python -m firmware.tests.play LIBRARY --streams 1000 --seed 1
 """
@@ -19,11 +19,11 @@ from .streams import RECORDS, Unit, Writer, damaged
 
 EVERYTHING_ZERO = [[0.0] * 16] * 8
 WHOLE_EEPROM = b"\xff" * 4096
-GIVEN_UP = 0.12  # seconds, more than a block may pause
+GIVEN_UP = 0.12  # seconds, longer than the block timeout
 
 
 class Stage:
-    """A board with a dead network, the model of it, and what has been seen so far."""
+    """A board with a network that reads 0 V, its reference model, and counters."""
 
     def __init__(self, library: Path) -> None:
         self.rig = Rig(library, None)
@@ -33,7 +33,7 @@ class Stage:
         self.begin(None)
 
     def begin(self, record: Record | None) -> None:
-        """Switch on with this record, and nothing else, in the EEPROM."""
+        """Switch on with only this record in the EEPROM."""
         self.rig.eeprom[:] = WHOLE_EEPROM
         if record:
             self.rig.provision(record.encode())
@@ -45,7 +45,7 @@ class Stage:
         self.rig.allow(self.guarded.safe)
 
     def guard(self, windows: Windows) -> None:
-        """Let no code outside these windows pass unseen."""
+        """Count DAC codes outside these windows from now on."""
         if windows is not self.guarded:
             self.no_violation()
             self.guarded = windows
@@ -54,14 +54,14 @@ class Stage:
     def no_violation(self) -> None:
         """Check that no DAC was loaded with a code outside its limits."""
         broken = self.rig.violations()
-        assert broken == 0, self.told(f"{broken} loads outside the limits")
+        assert broken == 0, self.failure(f"{broken} loads outside the limits")
 
-    def told(self, what: str) -> str:
-        """Say what went wrong, and after which bytes."""
+    def failure(self, what: str) -> str:
+        """Return a failure message with the last bytes sent."""
         return f"{what}, after {self.said[-4:]!r}"
 
     def send(self, data: bytes, gaps: Iterable[tuple[int, float]] = ()) -> None:
-        """Send the bytes, with pauses (seconds) at some places."""
+        """Send bytes with pauses (in seconds) at given positions."""
         self.said.append(data)
         start = 0
         for at, pause in gaps:
@@ -71,7 +71,7 @@ class Stage:
         self.rig.send(data[start:])
 
     def message(self, write: Callable[[Reference], Unit], dice: Random) -> None:
-        """Write units one after the other, send them as one message; its answers are those of the model."""
+        """Write units, send them as one message, and compare the replies with the model."""
         answers, data, refused = [], b"", False
         while True:
             unit = write(self.model)
@@ -82,16 +82,16 @@ class Stage:
                     answers += [answer] if answer is not None else []
                 except Refused as fault:
                     self.model.push(fault.codes)
-                    refused = True  # nothing behind it is obeyed
+                    refused = True  # the rest of the message is ignored
             if unit.last or dice.random() < 0.75:
                 break
             data += b";"
         self.exchange(data, answers, dice)
 
     def exchange(self, data: bytes, answers: list[bytes], dice: Random) -> None:
-        """Send a message that the model has played already."""
+        """Send a message after the model has executed it."""
         before, after = self.guarded, self.model.windows
-        if before is not after:  # somewhere in the message the limits change
+        if before is not after:  # the limits change within the message
             self.no_violation()
             pairs = zip(before.safe, after.safe, strict=True)
             self.rig.allow([(min(a, c), max(b, d)) for (a, b), (c, d) in pairs])
@@ -99,68 +99,68 @@ class Stage:
         self.guard(after)
         self.seen["messages"] += 1
         wanted, said = b";".join(answers) + b"\n" if answers else b"", self.rig.fetch()
-        assert said == wanted, self.told(f"answered {said!r} instead of {wanted!r}")
+        assert said == wanted, self.failure(f"answered {said!r} instead of {wanted!r}")
 
     def state(self) -> None:
-        """Compare what the probes see with the model."""
+        """Compare the probes with the model."""
         rig, model = self.rig, self.model
-        assert rig.dacs == model.dacs, self.told(f"DACs stand at {rig.dacs} instead of {model.dacs}")
-        assert rig.switches == model.closed, self.told(f"switches {rig.switches} instead of {model.closed}")
-        assert rig.edges == model.edges, self.told(f"edges {rig.edges} instead of {model.edges}")
+        assert rig.dacs == model.dacs, self.failure(f"DACs are at {rig.dacs} instead of {model.dacs}")
+        assert rig.switches == model.closed, self.failure(f"switches {rig.switches} instead of {model.closed}")
+        assert rig.edges == model.edges, self.failure(f"edges {rig.edges} instead of {model.edges}")
 
     def next_error(self) -> None:
-        """Read one error; it is one that the model allows."""
+        """Read one error and check that the model permits it."""
         wanted = self.model.next_error()
         self.rig.send(b"SYST:ERR?\n")
         said = self.rig.fetch()
         code = int(said.split(b",")[0])
-        assert code in wanted, self.told(f"error {said!r} instead of {sorted(wanted)}")
+        assert code in wanted, self.failure(f"error {said!r} instead of {sorted(wanted)}")
         self.seen[str(code)] += 1
 
     def silence(self) -> None:
-        """Say nothing for longer than the watchdog waits."""
+        """Send nothing for longer than the watchdog time."""
         self.rig.advance(self.model.wdog_ms / 1000 + 0.005)
         self.model.silence()
         self.said.append(b"(silence)")
 
     def cut(self, data: bytes) -> None:
-        """Send the beginning of a block and no more; it is given up."""
+        """Send an incomplete block and wait until it is discarded."""
         self.send(data)
         self.rig.advance(GIVEN_UP)
         self.model.push(frozenset([-161]))
 
     def cancel(self, data: bytes) -> None:
-        """Send CAN behind a piece of text."""
+        """Send CAN after a part of a message."""
         self.send(data + b"\x18")
         self.model.safe()
 
     def fence(self, value: int) -> None:
-        """After silence and a newline the next message is answered, whatever came before, and makes safe."""
+        """Check that after silence and a newline the board answers again, and that OUTP OFF works."""
         self.rig.advance(GIVEN_UP)
         self.rig.send(b"\n")
         self.rig.fetch()
         self.rig.send(b"*ESE %d;*ESE?\n" % value)
         said = self.rig.fetch()
-        assert said == b"%d\n" % value, self.told(f"the fence {value} was answered {said!r}")
+        assert said == b"%d\n" % value, self.failure(f"the fence {value} was answered {said!r}")
         self.rig.send(b"OUTP OFF\n")
-        assert self.rig.is_safe(), self.told("OUTP OFF left something driven")
+        assert self.rig.is_safe(), self.failure("OUTP OFF left something driven")
         self.no_violation()
 
 
 def spelled(unit: Unit, dice: Random) -> bytes:
-    """The bytes of a unit, its header with or without a leading colon."""
+    """Return the bytes of a unit; its header has a leading colon or not."""
     return b":" + unit.data if unit.data[:1].isalpha() and dice.random() < 0.5 else unit.data
 
 
 def some_gaps(size: int, dice: Random) -> list[tuple[int, float]]:
-    """Draw one or two short pauses somewhere in a message, or none."""
+    """Draw up to two short pauses in a message."""
     if size == 0 or dice.random() < 0.7:
         return []
     return [(at, 0.03 * dice.random()) for at in sorted(dice.choices(range(size), k=dice.choice((1, 2))))]
 
 
 def play_stream(stage: Stage, dice: Random) -> None:
-    """Play one stream: messages whose outcome is known, then perhaps damaged ones, then a fence."""
+    """Send one stream: messages with known results, then possibly damaged ones, then a fence."""
     writer = Writer(dice)
     stage.begin(dice.choice(RECORDS))
     for _ in range(dice.randrange(1, 8)):
@@ -191,7 +191,7 @@ def play_stream(stage: Stage, dice: Random) -> None:
 
 
 def damage(stage: Stage, writer: Writer, dice: Random) -> None:
-    """Send damaged messages; at most a reboot by accident brings the limits of the record back."""
+    """Send damaged messages; at most an accidental reboot restores the limits of the record."""
     record = stage.model.record
     assert record is not None
     stage.rig.allow([dac_range(dac, record.volts_uV * MICRO) for dac in record.dacs])
@@ -203,14 +203,12 @@ def damage(stage: Stage, writer: Writer, dice: Random) -> None:
 
 
 def main() -> None:
-    """Play the streams that the arguments ask for, and print a summary as one line of JSON."""
+    """Send the requested streams and print a summary as one line of JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("library", type=Path)
     parser.add_argument("--streams", type=int, default=1000)
     parser.add_argument("--seed", default="0")
-    parser.add_argument(
-        "--first", type=int, default=0, help="number of the first stream: to play one of them again"
-    )
+    parser.add_argument("--first", type=int, default=0, help="number of the first stream, to repeat one of them")
     arguments = parser.parse_args()
     stage = Stage(arguments.library)
     for k in range(arguments.first, arguments.first + arguments.streams):

@@ -1,4 +1,4 @@
-"""The calibration record, encoded from the reference card in firmware/README.md and from nothing else."""
+"""The calibration record, encoded independently after the reference card in firmware/README.md."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ MAGIC, VERSION, SIZE = 0x4857, 1, 338
 BANKS = (0, 512)
 MICRO = Fraction(1, 1_000_000)
 DAC_STEP = Fraction(5, 65536)
-"""Nominal volts from one DAC code to the next."""
+"""Nominal volts per DAC code."""
 ADC_STEP = Fraction(512, 100 * 65536)
-"""Nominal volts from one ADC code to the next."""
+"""Nominal volts per ADC code."""
 
 
 def crc16(data: bytes) -> int:
-    """CRC-16/CCITT-FALSE of the bytes.
+    """Return the CRC-16/CCITT-FALSE of bytes.
 
     >>> hex(crc16(b"123456789"))
     '0x29b1'
@@ -34,30 +34,30 @@ class Converter:
 
     @property
     def gain(self) -> Fraction:
-        """The gain error, a pure number."""
+        """Gain error, dimensionless."""
         return self.gain_ppm * MICRO
 
     @property
     def offset(self) -> Fraction:
-        """The offset in volts."""
+        """Offset in volts."""
         return self.offset_uV * MICRO
 
     def dac_volts(self, code: int) -> Fraction:
-        """Volts of a DAC code, as this calibration has them."""
+        """Return the volts of a DAC code in this calibration."""
         return (code - 32768) * DAC_STEP * (1 + self.gain) + self.offset
 
     def adc_volts(self, code: int) -> Fraction:
-        """Volts of an ADC code, as this calibration has them."""
+        """Return the volts of an ADC code in this calibration."""
         return (code * ADC_STEP - Fraction(5, 2)) * (1 + self.gain) + self.offset
 
     def dac_code(self, volts: Fraction) -> Fraction:
-        """The DAC code, not rounded, at which this calibration expects the volts."""
+        """Return the DAC code for given volts in this calibration, not rounded."""
         return (volts - self.offset) / (1 + self.gain) / DAC_STEP + 32768
 
 
 @dataclass(frozen=True)
 class Record:
-    """What a calibration record says; the limits in microvolts, as the record has them."""
+    """Contents of a calibration record; its limits are in microvolts."""
 
     serial: str = "T-0001"
     generation: int = 1
@@ -72,7 +72,7 @@ class Record:
     made: int = 1_700_000_000
 
     def encode(self) -> bytes:
-        """The 338 bytes of the record, its CRC at their end."""
+        """Return the 338 bytes of the record, including the CRC at the end."""
         body = struct.pack("<HBB12s", MAGIC, VERSION, self.generation, self.serial.encode())
         body += struct.pack("<iiBBH", self.volts_uV, self.nudge_uV, self.edge_low, self.edge_high, 0)
         for converter in (*self.dacs, *self.adcs):
@@ -84,38 +84,38 @@ class Record:
         return body + struct.pack("<H", crc16(body))
 
     def dac_range(self, channel: int) -> tuple[int, int]:
-        """Lowest and highest DAC code of a channel within the voltage limit of the record, midscale included."""
+        """Return the lowest and highest DAC code of a channel within the voltage limit, including midscale."""
         return dac_range(self.dacs[channel], self.volts_uV * MICRO)
 
 
 def nearest(value: Fraction) -> int:
-    """The nearest whole number, halves away from zero."""
+    """Return the nearest integer; halves are rounded away from zero."""
     return int(abs(value) + Fraction(1, 2)) * (1 if value >= 0 else -1)
 
 
 def dac_window(dac: Converter, limit: Fraction) -> tuple[int, int]:
-    """The DAC codes nearest to the limit, either sign."""
+    """Return the DAC codes nearest to the limit of both signs."""
     return nearest(dac.dac_code(-limit)), nearest(dac.dac_code(limit))
 
 
 def dac_range(dac: Converter, limit: Fraction) -> tuple[int, int]:
-    """The window with midscale, which is always safe."""
+    """Return the window extended to midscale, which is always permitted."""
     low, high = dac_window(dac, limit)
     return min(low, 32768), max(high, 32768)
 
 
 def sealed(body: bytes) -> bytes:
-    """Put the right CRC behind the first 336 bytes of a record, whatever they say."""
+    """Append the correct CRC to the first 336 bytes of a record."""
     return body[: SIZE - 2] + struct.pack("<H", crc16(body[: SIZE - 2]))
 
 
 def with_generation(record: bytes, generation: int) -> bytes:
-    """Give the record another generation, and the CRC that goes with it."""
+    """Return the record with another generation and its CRC."""
     return sealed(record[:3] + bytes([generation]) + record[4:])
 
 
 PLAIN = Record()
-"""Ideal converters, 2 V, 0.5 V of nudge, all edge codes."""
+"""Ideal converters, limits of 2 V and 0.5 V nudge, all edge codes."""
 
 FLAWED = replace(
     PLAIN,
@@ -127,4 +127,4 @@ FLAWED = replace(
     dacs=tuple(Converter(137 * (k % 5) - 300, 211 * (k % 7) - 600) for k in range(16)),
     adcs=tuple(Converter(250 - 119 * (k % 4), 173 * (k % 3) - 150) for k in range(8)),
 )
-"""Every converter has its own gain and offset; tight limits."""
+"""Each converter has its own gain error and offset; tight limits."""

@@ -1,4 +1,4 @@
-"""What the board answers to whole messages, in Python, from the reference card: the referee of random streams.
+"""Reference model of the board's replies to complete messages, written after the reference card.
 
 The network behind it is dead: every output reads 0 V, so that every reading is known. Where the card does not say
 which of several errors comes first, each of them is right.
@@ -21,19 +21,19 @@ Codes = frozenset[int]
 
 
 class Refused(Exception):
-    """The board is to answer with one of these codes, and nothing moves."""
+    """The board must report one of these codes and change no output."""
 
     def __init__(self, codes: Codes) -> None:
         self.codes = codes
 
 
 def micro(uV: int) -> bytes:
-    """Microvolts as the board writes volts."""
+    """Return microvolts in the format of the board."""
     return b"%s%d.%06d" % (b"-" if uV < 0 else b"", abs(uV) // 1_000_000, abs(uV) % 1_000_000)
 
 
 class Windows:
-    """Everything that a record and the narrowed limits mean in codes."""
+    """Record and narrowed limits, converted to codes."""
 
     def __init__(self, record: Record, volts_uV: int, nudge_uV: int) -> None:
         self.dac = [dac_window(dac, volts_uV * MICRO) for dac in record.dacs]
@@ -48,7 +48,7 @@ class Windows:
         self.shift = [nearest((adc.offset_uV - dac.offset_uV) / (one_dac * (1 + dac.gain))) for adc, dac in pairs]
 
     def nudge_code(self, output: int, adc_code: int) -> int:
-        """The DAC code at the volts of an ADC code."""
+        """Return the DAC code at the voltage of an ADC code."""
         d = adc_code - ZERO_VOLTS
         return MID + d + (d * self.rise[output] + 131072 >> 18) + self.shift[output]
 
@@ -57,7 +57,7 @@ windows = lru_cache(maxsize=1024)(Windows)
 
 
 class Reference:
-    """One board; each method is a message: it returns the answer, or raises Refused."""
+    """Model of one board; each method is a message that returns the reply or raises Refused."""
 
     def __init__(self, record: Record | None) -> None:
         self.record = record
@@ -66,7 +66,7 @@ class Reference:
         self.power_on()
 
     def power_on(self) -> None:
-        """As after power-up."""
+        """Set the power-up state."""
         self.queue: list[Codes] = []
         self.ese, self.wdog_ms = 0, 2000
         self.tripped = False
@@ -76,7 +76,7 @@ class Reference:
             self.push(frozenset([-340]))
 
     def loads_record(self) -> None:
-        """Take the limits of the record."""
+        """Apply the limits of the record."""
         record = self.record
         self.volts_uV, self.nudge_uV = (record.volts_uV, record.nudge_uV) if record else (0, 0)
         self.edge_range = (record.edge_low, record.edge_high) if record else (0, 0)
@@ -93,23 +93,23 @@ class Reference:
             self.queue.append(codes)
 
     def safe(self) -> None:
-        """Switches open, every DAC at midscale."""
+        """Open the switches and set every DAC to midscale."""
         self.dacs, self.closed = [MID] * DACS, 0
 
     @property
     def driving(self) -> bool:
-        """Whether anything is driven."""
+        """Whether any output is driven."""
         return self.closed != 0 or self.dacs != [MID] * DACS
 
     def silence(self) -> None:
-        """Nobody has talked for longer than the watchdog waits."""
+        """Apply a silence longer than the watchdog time."""
         if self.driving:
             self.safe()
             self.tripped = True
             self.push(frozenset([-240]))
 
     def refuse(self, *faults: tuple[bool, int]) -> None:
-        """Refuse with the codes of the faults that were found, if any."""
+        """Raise Refused with the codes of the true conditions, if any."""
         codes = frozenset(code for found, code in faults if found)
         if codes:
             raise Refused(codes)
@@ -169,7 +169,7 @@ class Reference:
         self.refuse((not self.edge_range[0] <= low <= high <= self.edge_range[1], -222))
         self.edge_range = low, high
 
-    # Driving
+    # Outputs
 
     def voltage(self, channel: int, uV: int) -> None:
         """SOUR:VOLT."""
@@ -216,7 +216,7 @@ class Reference:
     # Sequences
 
     def bad_block(self) -> None:
-        """A block whose CRC or length is wrong, or that stopped coming."""
+        """Reject a block with wrong CRC or length, or an interrupted one."""
         raise Refused(frozenset([-161]))
 
     def sequence(self, kind: str, rows: Sequence[Sequence[int]], eta: int = 0) -> bytes:
@@ -271,14 +271,14 @@ class Reference:
         self.safe()
         self.loads_record()
 
-    # Questions
+    # Queries
 
     def next_error(self) -> Codes:
-        """SYST:ERR?: the codes that may come."""
+        """SYST:ERR?: return the permitted codes."""
         return self.queue.pop(0) if self.queue else frozenset([0])
 
-    def asked(self, question: str, index: int = 0) -> bytes:
-        """Answer a question about settings and state."""
+    def query(self, question: str, index: int = 0) -> bytes:
+        """Return the reply to a query of settings or state."""
         record = self.record
         if question == "CAL:DATA?":
             self.refuse((record is None, -340))

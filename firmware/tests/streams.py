@@ -1,4 +1,4 @@
-"""Random messages with what the reference model makes of them, and random damage to them."""
+"""Random messages with their results in the reference model, and random damage to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Play = Callable[[Reference], bytes | None]
 
 @dataclass(frozen=True)
 class Unit:
-    """One message unit: its bytes, and what it does to the model; `last`: nothing may follow it on its line."""
+    """One command of a message: its bytes and its effect on the model; after a `last` one the message ends."""
 
     data: bytes
     play: Play
@@ -30,7 +30,7 @@ RECORDS: tuple[Record | None, ...] = (
     replace(FLAWED, serial="T-3", volts_uV=2_490_000, nudge_uV=5_000_000),
     replace(PLAIN, serial="ABCDEFGHIJKL", volts_uV=76, nudge_uV=1, edge_low=17, edge_high=17),
 )
-"""What may stand in the EEPROM when a stream begins."""
+"""Possible EEPROM contents at the start of a stream."""
 
 SYNTAX = [
     (b":", -102), (b"SYST:WDOG 500,", -102), (b"SYST:WDOG ,5", -102), (b"SYST:WDOG five", -104),
@@ -55,7 +55,7 @@ LONG = {
 
 
 class Writer:
-    """Writes random units for a board in the state of the model."""
+    """Writes random commands for a board in the state of the model."""
 
     def __init__(self, dice: Random) -> None:
         self.dice = dice
@@ -67,11 +67,11 @@ class Writer:
         ]  # fmt: skip
 
     def unit(self, board: Reference) -> Unit:
-        """Write one unit."""
+        """Write one command."""
         return self.dice.choice(self.writers)(board)
 
     def header(self, text: bytes) -> bytes:
-        """Spell a header in one of its forms."""
+        """Return a header in one of its forms."""
         dice = self.dice
         if dice.random() < 0.3:
             text = b":".join(LONG.get(word, word) if dice.random() < 0.5 else word for word in text.split(b":"))
@@ -80,7 +80,7 @@ class Writer:
         return text
 
     def volts(self, uV: int) -> bytes:
-        """Spell microvolts in volts."""
+        """Return microvolts as text in volts."""
         form = self.dice.randrange(4)
         if form == 0:
             return b"%de-6" % uV
@@ -89,11 +89,11 @@ class Writer:
         return repr(uV / 1e6).encode() if form == 2 else b"%.10E" % (uV / 1e6)
 
     def set(self, header: bytes, arguments: bytes, play: Play) -> Unit:
-        """Write a unit without a block."""
+        """Write a command without a block."""
         return Unit(self.header(header) + (b" " + arguments if arguments else b""), play)
 
     def around(self, low: int, high: int) -> int:
-        """Draw a value that is usually inside, often at the edge and sometimes outside."""
+        """Draw a value that is usually inside, often at a limit and sometimes outside."""
         dice = self.dice
         form = dice.random()
         if form < 0.7:
@@ -103,15 +103,15 @@ class Writer:
         return dice.choice((low - 1, high + 1, low - dice.randrange(1, 70000), high + dice.randrange(1, 70000)))
 
     def question(self, _board: Reference) -> Unit:
-        """Write a question about a setting or the state."""
-        asked = self.dice.choice(QUESTIONS)
-        return self.set(asked.encode(), b"", lambda board: board.asked(asked))
+        """Write a query of a setting or the state."""
+        question = self.dice.choice(QUESTIONS)
+        return self.set(question.encode(), b"", lambda board: board.query(question))
 
     def indexed_question(self, _board: Reference) -> Unit:
-        """Write a question about one channel or edge."""
-        asked, most = self.dice.choice((("SOUR:VOLT?", 15), ("MEAS:VOLT?", 7), ("EDGE:CODE?", 31)))
+        """Write a query of one channel or edge."""
+        question, most = self.dice.choice((("SOUR:VOLT?", 15), ("MEAS:VOLT?", 7), ("EDGE:CODE?", 31)))
         index = self.around(0, most)
-        return self.set(asked.encode(), b"%d" % index, lambda board: board.asked(asked, index))
+        return self.set(question.encode(), b"%d" % index, lambda board: board.query(question, index))
 
     def setting(self, _board: Reference) -> Unit:
         """Write a setting."""
@@ -161,7 +161,7 @@ class Writer:
         return self.set(b"SOUR:VOLT", b"%d," % channel + self.volts(uV), lambda board: board.voltage(channel, uV))
 
     def switches(self, _board: Reference) -> Unit:
-        """Write what closes or opens nudge switches."""
+        """Write a command that closes or opens nudge switches."""
         if self.dice.random() < 0.5:
             return self.set(b"ROUT:OPEN", b"", lambda board: board.open())
         mask = self.around(0, 15)
@@ -187,7 +187,7 @@ class Writer:
         dice = self.dice
         kind = dice.choice(("FREE", "NUDG", "TWOP"))
         windows = board.windows.dac
-        # a code for every input, and its block's words behind them
+        # a code for every input, then the other words of the block
         low, high = max(window[0] for window in windows), min(window[1] for window in windows)
         low, high = (low, high) if low <= high else (MID, MID)
         sides = board.sides
@@ -234,12 +234,12 @@ class Writer:
         return Unit(header + framed(data + struct.pack("<H", crc)), lambda board: board.bad_block())
 
     def syntax(self, _board: Reference) -> Unit:
-        """Write what is no message; an overlong line ends with itself."""
+        """Write an invalid message; an overlong line is the last command."""
         text, code = self.dice.choice(SYNTAX)
         return Unit(text, lambda board: board.refuse((True, code)), last=code == -363)
 
     def calibration(self, board: Reference) -> Unit:
-        """Write what unlocks the record, or another record."""
+        """Write an unlock command or a new record."""
         serial = board.record.serial if board.record else "0"
         if self.dice.random() < 0.5:
             serial = serial if self.dice.random() < 0.8 else "X" + serial[1:]
@@ -250,7 +250,7 @@ class Writer:
         return Unit(b"CAL:DATA " + framed(sent), lambda board: board.calibrate(record, plausible))
 
     def safety(self, _board: Reference) -> Unit:
-        """Write what makes safe, resets or clears."""
+        """Write a command for the safe state, a reset or a clear."""
         form = self.dice.randrange(6)
         if form == 0:
             return Unit(self.header(b"SYST:REB"), lambda board: board.power_on(), last=True)
@@ -265,7 +265,7 @@ class Writer:
 
 
 def damaged(data: bytes, dice: Random) -> bytes:
-    """Damage a message: bytes lost, doubled, changed or put in, cut short, or nothing but noise."""
+    """Damage a message: lost, doubled, changed or added bytes, a truncated message, or noise only."""
     out = bytearray(data)
     for _ in range(dice.choice((1, 1, 2, 5))):
         at = dice.randrange(len(out) + 1)

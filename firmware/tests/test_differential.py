@@ -1,4 +1,4 @@
-"""The native board and the emulated AVR answer the same bytes to the same bytes, good and bad."""
+"""The native board and the emulated AVR send identical replies to valid and invalid bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ A_FEW, MANY = 24, 1000
 
 
 class PairStage(Stage):
-    """The stage of the reference model, with both boards on it: each must also be what the model says."""
+    """Stage with both boards; each must also agree with the reference model."""
 
     def __init__(self, library: Path) -> None:
         super().__init__(library)
@@ -28,7 +28,7 @@ class PairStage(Stage):
 
 
 def play(library: Path, first: int, count: int) -> None:
-    """Play random streams: messages right and wrong, damaged, cut short, cancelled, with pauses between."""
+    """Send random streams of valid, invalid, damaged, truncated and cancelled messages with pauses."""
     stage = PairStage(library)
     for k in range(first, first + count):
         play_stream(stage, Random(f"differential/{k}"))
@@ -39,7 +39,7 @@ def play(library: Path, first: int, count: int) -> None:
 
 
 def message(dice: Random, record: Record) -> bytes:
-    """Write a message about volts and samples on a network that is alive; the answers hold readings."""
+    """Write a message about voltages and samples on a live network; the replies contain readings."""
     low, high = (max(window[k] for window in map(record.dac_range, range(12))) for k in (0, 1))
     high = min(record.dac_range(k)[1] for k in range(12))
     form = dice.randrange(8)
@@ -71,7 +71,7 @@ def message(dice: Random, record: Record) -> bytes:
 
 
 def compare_readings(library: Path, record: Record, first: int, count: int) -> int:
-    """Play messages on a live linear network; return how many bytes the boards have answered."""
+    """Send messages on a live linear network and return the number of reply bytes."""
     pair = Pair(library, record)
     errors = Converters.of(record)
     errors.install(pair)
@@ -90,21 +90,21 @@ def compare_readings(library: Path, record: Record, first: int, count: int) -> i
     return answered
 
 
-def test_random_streams(host_library: Path) -> None:
+def test_random_streams_give_identical_answers(host_library: Path) -> None:
     play(host_library, 0, A_FEW)
 
 
 @pytest.mark.slow
-def test_a_thousand_random_streams(host_library: Path) -> None:
+def test_thousand_random_streams_give_identical_answers(host_library: Path) -> None:
     play(host_library, A_FEW, MANY)
 
 
 @pytest.mark.parametrize("record", [PLAIN, FLAWED], ids=["ideal", "flawed"])
-def test_readings(host_library: Path, record: Record) -> None:
+def test_readings_on_a_live_network_are_identical(host_library: Path, record: Record) -> None:
     assert compare_readings(host_library, record, 0, A_FEW) > 1000
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("record", [PLAIN, FLAWED], ids=["ideal", "flawed"])
-def test_readings_of_a_thousand_streams(host_library: Path, record: Record) -> None:
+def test_readings_of_thousand_streams_are_identical(host_library: Path, record: Record) -> None:
     assert compare_readings(host_library, record, A_FEW, MANY) > 40_000

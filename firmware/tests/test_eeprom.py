@@ -1,4 +1,4 @@
-"""The calibration record: lock, two banks, and power lost at every single write."""
+"""The calibration record: lock, two banks, and power loss at every single write."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ NEW = replace(FLAWED, serial="NEW-1", volts_uV=900_000)
 
 
 def write(rig: Rig, record: bytes) -> None:
-    rig.send(f"CAL:UNL {rig.ask('*IDN?').split(',')[2]}\n".encode())
+    rig.send(f"CAL:UNL {rig.query('*IDN?').split(',')[2]}\n".encode())
     rig.send(b"CAL:DATA " + framed(record) + b"\n")
 
 
 def stored(rig: Rig) -> bytes:
-    """The record that the board says it uses, without generation and CRC: those the board makes."""
+    """Return the record that the board reports, without generation and CRC, which the board sets."""
     rig.send(b"CAL:DATA?\n")
     answer = rig.fetch()
     return content(contents(answer))
@@ -32,7 +32,7 @@ def content(record: bytes) -> bytes:
 
 
 def writes_of_a_record(new_rig: NewRig) -> int:
-    """How many EEPROM writes one record takes: the fewest after which power need not fail."""
+    """Return the number of EEPROM writes for one record."""
     low, high = 1, 4 * SIZE
     while low < high:
         middle = (low + high) // 2
@@ -43,18 +43,18 @@ def writes_of_a_record(new_rig: NewRig) -> int:
     return low
 
 
-def test_a_new_record_is_told_and_used(rig: Rig) -> None:
+def test_new_record_is_reported_and_used(rig: Rig) -> None:
     write(rig, NEW.encode())
     assert rig.errors() == []
     assert stored(rig) == content(NEW.encode())
     rig.power_on()
     assert stored(rig) == content(NEW.encode())
-    assert rig.ask("*IDN?").split(",")[2] == "NEW-1"
-    assert float(rig.ask("SOUR:LIM:VOLT?")) == 0.9
-    assert rig.ask("*TST?") == "0"
+    assert rig.query("*IDN?").split(",")[2] == "NEW-1"
+    assert float(rig.query("SOUR:LIM:VOLT?")) == 0.9
+    assert rig.query("*TST?") == "0"
 
 
-def test_power_lost_after_every_write_leaves_one_whole_record(new_rig: NewRig) -> None:
+def test_power_loss_after_any_write_leaves_one_valid_record(new_rig: NewRig) -> None:
     needed = writes_of_a_record(new_rig)
     assert 10 < needed <= 2 * SIZE
     seen = []
@@ -71,18 +71,18 @@ def test_power_lost_after_every_write_leaves_one_whole_record(new_rig: NewRig) -
             rig.fetch()
             found = stored(rig)
             assert found in (content(OLD.encode()), content(NEW.encode())), (before, writes)
-            assert rig.ask("*TST?") == "0"
-            volts = float(rig.ask("SOUR:LIM:VOLT?"))
+            assert rig.query("*TST?") == "0"
+            volts = float(rig.query("SOUR:LIM:VOLT?"))
             assert volts == (1.1 if found == content(OLD.encode()) else 0.9)
             seen.append(found == content(NEW.encode()))
     for half in (seen[: len(seen) // 2], seen[len(seen) // 2 :]):
-        assert half == sorted(half)  # old up to some write, new from there on
+        assert half == sorted(half)  # the old record up to one write, the new one after it
         assert not half[0]
         assert half[-1]
 
 
-def test_a_mixture_that_has_the_right_crc_is_no_record(new_rig: NewRig) -> None:
-    """Two records whose CRCs agree after 92 bytes: the head of one before the tail of the other passes any CRC."""
+def test_mixture_of_two_records_with_a_correct_crc_is_rejected(new_rig: NewRig) -> None:
+    """The CRCs of both records agree after 92 bytes, so a mixture of them has a valid CRC."""
     older = replace(OLD, generation=4, serial="OLDER")
     wanted = crc16(older.encode()[:92])
     head = replace(NEW, generation=6, dacs=(*NEW.dacs[:15], Converter(0, 0))).encode()[:90]
@@ -104,14 +104,14 @@ def test_a_mixture_that_has_the_right_crc_is_no_record(new_rig: NewRig) -> None:
 
 
 @pytest.mark.parametrize("torn", [0x00, 0x48, 0x57, 0xA5, 0xFF])
-def test_the_byte_under_way_may_hold_anything(new_rig: NewRig, torn: int) -> None:
-    """Power that fails within a write leaves that byte undefined: still the old or the new record is whole."""
+def test_undefined_byte_after_power_loss_leaves_one_valid_record(new_rig: NewRig, torn: int) -> None:
+    """A power loss within a write leaves an undefined byte; the old or the new record must still be valid."""
     needed = writes_of_a_record(new_rig)
     rig = new_rig(OLD)
     before = bytes(rig.eeprom)
     write(rig, NEW.encode())
     bank = BANKS[1]
-    order = [0, *range(1, SIZE), 0]  # the first byte marks a record, and is written last
+    order = [0, *range(1, SIZE), 0]  # the first byte marks a valid record and is written last
     assert len(order) >= needed
     for writes in range(0, needed, 3):
         rig.eeprom[:] = before
@@ -124,8 +124,8 @@ def test_the_byte_under_way_may_hold_anything(new_rig: NewRig, torn: int) -> Non
         assert stored(rig) in (content(OLD.encode()), content(NEW.encode())), writes
 
 
-def test_power_lost_in_the_middle_of_repeated_writes(new_rig: NewRig) -> None:
-    """A board that loses power in each of many writes still has a whole record."""
+def test_power_loss_in_repeated_writes_leaves_one_valid_record(new_rig: NewRig) -> None:
+    """A board that loses power in each of many writes still has a valid record."""
     rig = new_rig(OLD)
     valid = {content(OLD.encode())}
     for k in range(60):
@@ -141,36 +141,36 @@ def test_power_lost_in_the_middle_of_repeated_writes(new_rig: NewRig) -> None:
         valid = {found}
 
 
-def test_generations_count_round(new_rig: NewRig) -> None:
+def test_generation_counter_wraps_around(new_rig: NewRig) -> None:
     rig = new_rig(replace(OLD, generation=250))
     for k in range(20):
         record = replace(NEW, serial=f"N-{k}", made=k).encode()
         write(rig, record)
         assert rig.errors() == []
         rig.power_on()
-        assert rig.ask("*IDN?").split(",")[2] == f"N-{k}"
+        assert rig.query("*IDN?").split(",")[2] == f"N-{k}"
 
 
 @pytest.mark.parametrize(("first", "second", "used"), [(1, 2, 1), (2, 1, 0), (255, 0, 1), (0, 255, 0)])
-def test_the_newer_of_two_records_is_used(new_rig: NewRig, first: int, second: int, used: int) -> None:
+def test_newer_of_two_records_is_used(new_rig: NewRig, first: int, second: int, used: int) -> None:
     rig = new_rig(replace(OLD, generation=first, serial="BANK-0"))
     rig.provision(replace(OLD, generation=second, serial="BANK-1").encode(), bank=1)
     rig.power_on()
-    assert rig.ask("*IDN?").split(",")[2] == f"BANK-{used}"
+    assert rig.query("*IDN?").split(",")[2] == f"BANK-{used}"
 
 
 @pytest.mark.parametrize("damaged", [0, 1])
-def test_one_damaged_bank_leaves_the_other(new_rig: NewRig, damaged: int) -> None:
+def test_other_bank_is_used_if_one_is_damaged(new_rig: NewRig, damaged: int) -> None:
     rig = new_rig(replace(OLD, serial="BANK-0"))
     rig.provision(with_generation(replace(OLD, serial="BANK-1").encode(), 2), bank=1)
     rig.eeprom[BANKS[damaged] + 17] = bytes([rig.eeprom[BANKS[damaged] + 17][0] ^ 4])
     rig.power_on()
-    assert rig.ask("*IDN?").split(",")[2] == f"BANK-{1 - damaged}"
+    assert rig.query("*IDN?").split(",")[2] == f"BANK-{1 - damaged}"
 
 
 def assert_locked(rig: Rig) -> None:
-    assert rig.ask("*IDN?").split(",")[2] == "0"
-    assert int(rig.ask("*TST?")) & 1
+    assert rig.query("*IDN?").split(",")[2] == "0"
+    assert int(rig.query("*TST?")) & 1
     rig.errors()
     rig.allow([(32768, 32768)] * 16)
     edges = rig.edges
@@ -179,14 +179,14 @@ def assert_locked(rig: Rig) -> None:
         ("SEQ:FREE? ", block([32768] * 8)), ("SEQ:NUDG? ", block([32768] * 16)),
         ("SEQ:TWOP? 0.5,", block([32768] * 12)), ("EDGE:DATA ", block([5] * 32)), ("EDGE:CODE 0,5", b""),
     ]:  # fmt: skip
-        rig.say(message, data)
+        rig.write(message, data)
         assert rig.errors() == [-340], message
     assert rig.is_safe()
     assert rig.edges == edges
     assert rig.violations() == 0
 
 
-def test_both_banks_destroyed(rig: Rig) -> None:
+def test_board_is_uncalibrated_if_both_banks_are_damaged(rig: Rig) -> None:
     write(rig, NEW.encode())
     for bank in BANKS:
         rig.eeprom[bank + 100] = bytes([rig.eeprom[bank + 100][0] ^ 0x20])
@@ -194,39 +194,39 @@ def test_both_banks_destroyed(rig: Rig) -> None:
     assert_locked(rig)
 
 
-def test_blank_board(new_rig: NewRig) -> None:
+def test_blank_board_is_uncalibrated(new_rig: NewRig) -> None:
     assert_locked(new_rig(None))
 
 
 @pytest.mark.parametrize("fill", [0x00, 0x48, 0xFF])
-def test_eeprom_full_of_one_byte(new_rig: NewRig, fill: int) -> None:
+def test_board_is_uncalibrated_with_one_byte_everywhere(new_rig: NewRig, fill: int) -> None:
     rig = new_rig(None)
     rig.eeprom[:] = bytes([fill]) * 4096
     rig.power_on()
     assert_locked(rig)
 
 
-def test_the_limits_of_a_blank_board_are_the_tightest(new_rig: NewRig) -> None:
+def test_blank_board_has_the_tightest_limits(new_rig: NewRig) -> None:
     rig = new_rig(None)
     assert rig.errors() == [-340]
-    assert [float(rig.ask(f"SOUR:LIM:{limit}?")) for limit in ("VOLT", "NUDG")] == [0, 0]
-    rig.say("SOUR:LIM:VOLT 1")
+    assert [float(rig.query(f"SOUR:LIM:{limit}?")) for limit in ("VOLT", "NUDG")] == [0, 0]
+    rig.write("SOUR:LIM:VOLT 1")
     assert rig.errors() in ([-222], [-340])
 
 
-def test_a_blank_board_takes_its_first_record(new_rig: NewRig) -> None:
+def test_blank_board_accepts_its_first_record(new_rig: NewRig) -> None:
     rig = new_rig(None)
     assert rig.errors() == [-340]
     write(rig, NEW.encode())
     assert rig.errors() == []
     rig.power_on()
-    assert rig.ask("*IDN?").split(",")[2] == "NEW-1"
-    rig.say("SOUR:VOLT 0,0.1")
+    assert rig.query("*IDN?").split(",")[2] == "NEW-1"
+    rig.write("SOUR:VOLT 0,0.1")
     assert rig.errors() == []
 
 
 @pytest.mark.parametrize("position", [16, 20, 24, 25])
-def test_a_record_with_a_right_crc_and_wrong_limits_is_not_valid(new_rig: NewRig, position: int) -> None:
+def test_record_with_invalid_limits_is_rejected(new_rig: NewRig, position: int) -> None:
     body = bytearray(OLD.encode())
     body[position : position + 4] = {
         16: b"\xff\xff\xff\x7f",
@@ -243,7 +243,7 @@ def test_a_record_with_a_right_crc_and_wrong_limits_is_not_valid(new_rig: NewRig
 
 
 @pytest.mark.parametrize(("field", "value"), [(0, b"XX"), (2, b"\x02"), (2, b"\0")])
-def test_a_record_of_another_kind_is_not_valid(new_rig: NewRig, field: int, value: bytes) -> None:
+def test_record_of_another_type_is_rejected(new_rig: NewRig, field: int, value: bytes) -> None:
     body = bytearray(OLD.encode())
     body[field : field + len(value)] = value
     rig = new_rig(None)
@@ -252,41 +252,41 @@ def test_a_record_of_another_kind_is_not_valid(new_rig: NewRig, field: int, valu
     assert_locked(rig)
 
 
-def test_unlocking_counts_for_one_writing(rig: Rig) -> None:
+def test_unlock_permits_one_write(rig: Rig) -> None:
     write(rig, PLAIN.encode())
     assert rig.errors() == []
-    rig.say("CAL:DATA ", framed(PLAIN.encode()))
+    rig.write("CAL:DATA ", framed(PLAIN.encode()))
     assert rig.errors() == [-203]
 
 
 @pytest.mark.parametrize("serial", ["T-0002", "T-000", "T-00011", "t-0001", "0"])
-def test_another_serial_unlocks_nothing(rig: Rig, serial: str) -> None:
-    rig.say(f"CAL:UNL {serial}")
+def test_wrong_serial_number_does_not_unlock(rig: Rig, serial: str) -> None:
+    rig.write(f"CAL:UNL {serial}")
     assert rig.errors() == [-224]
-    rig.say("CAL:DATA ", framed(PLAIN.encode()))
+    rig.write("CAL:DATA ", framed(PLAIN.encode()))
     assert rig.errors() == [-203]
 
 
 @pytest.mark.parametrize("lock", ["*RST", "SYST:REB"])
-def test_what_locks_again(rig: Rig, lock: str) -> None:
-    rig.say("CAL:UNL T-0001")
-    rig.say(lock)
-    rig.say("CAL:DATA ", framed(PLAIN.encode()))
+def test_calibration_is_locked_again_after_reset(rig: Rig, lock: str) -> None:
+    rig.write("CAL:UNL T-0001")
+    rig.write(lock)
+    rig.write("CAL:DATA ", framed(PLAIN.encode()))
     assert rig.errors() == [-203]
 
 
 @pytest.mark.parametrize("size", [SIZE - 2, SIZE + 2, 2, SIZE - 1])
-def test_a_record_of_another_length(rig: Rig, size: int) -> None:
+def test_record_of_wrong_length_is_rejected(rig: Rig, size: int) -> None:
     before = bytes(rig.eeprom)
-    rig.say("CAL:UNL T-0001")
+    rig.write("CAL:UNL T-0001")
     data = (PLAIN.encode() * 2)[: size - 2]
     whole = block(memoryview(data).cast("H")) if size % 2 == 0 else framed(data + b"\0\0")
-    rig.say("CAL:DATA ", whole)
+    rig.write("CAL:DATA ", whole)
     assert rig.errors() == [-161]
     assert bytes(rig.eeprom) == before
 
 
-def test_serials_that_would_break_the_identity(rig: Rig) -> None:
+def test_serial_numbers_with_invalid_characters_are_rejected(rig: Rig) -> None:
     for serial in ("A,B", "A B", "A;B", "", "A\nB"):
         before = bytes(rig.eeprom)
         write(rig, replace(PLAIN, serial=serial).encode())
@@ -294,7 +294,7 @@ def test_serials_that_would_break_the_identity(rig: Rig) -> None:
         assert bytes(rig.eeprom) == before
 
 
-def test_the_board_counts_the_generation(rig: Rig) -> None:
+def test_board_sets_the_generation(rig: Rig) -> None:
     for expected in (2, 3, 4):
         write(rig, replace(PLAIN, generation=77).encode())
         rig.send(b"CAL:DATA?\n")
@@ -302,16 +302,16 @@ def test_the_board_counts_the_generation(rig: Rig) -> None:
         assert record == replace(PLAIN, generation=expected).encode()
 
 
-def test_limits_of_a_new_record_do_not_widen_before_power_up(rig: Rig, new_rig: NewRig) -> None:
-    """A record with wider limits, whatever the board makes of it at once, holds from power-up on."""
+def test_wider_limits_of_a_new_record_apply_after_power_up(rig: Rig, new_rig: NewRig) -> None:
+    """A record with wider limits applies from the next power-up on, at the latest."""
     rig = new_rig(OLD)
-    rig.say("SOUR:LIM:VOLT 0.5")
+    rig.write("SOUR:LIM:VOLT 0.5")
     write(rig, replace(OLD, volts_uV=2_000_000).encode())
     assert rig.errors() == []
-    assert float(rig.ask("SOUR:LIM:VOLT?")) in (0.5, 2.0)
+    assert float(rig.query("SOUR:LIM:VOLT?")) in (0.5, 2.0)
     rig.power_on()
-    assert float(rig.ask("SOUR:LIM:VOLT?")) == 2.0
+    assert float(rig.query("SOUR:LIM:VOLT?")) == 2.0
 
 
-def test_record_type_is_what_the_card_says() -> None:
+def test_record_type_equals_the_reference_card() -> None:
     assert len(Record().encode()) == SIZE

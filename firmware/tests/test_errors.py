@@ -1,4 +1,4 @@
-"""Every code of the card's table of errors, and the registers and the queue that tell of them."""
+"""Every error code of the reference card, and the queue and registers that report it."""
 
 from __future__ import annotations
 
@@ -69,23 +69,23 @@ PROVOKED = [
 
 
 @pytest.mark.parametrize(("message", "code"), PROVOKED)
-def test_a_wrong_message_gets_its_code_and_changes_nothing(rig: Rig, message: str, code: int) -> None:
+def test_invalid_message_gives_its_error_code_without_effect(rig: Rig, message: str, code: int) -> None:
     state = "SYST:WDOG?;:SOUR:LIM:VOLT?;NUDG?;EDGE?;:SEQ:SETT?;AVER?;SIDE?;*ESE?"
-    before, edges = rig.ask(state), rig.edges
-    rig.say(message)
+    before, edges = rig.query(state), rig.edges
+    rig.write(message)
     assert rig.errors() == [code]
     assert rig.is_safe()
     assert rig.loads == 0
-    assert (rig.ask(state), rig.edges) == (before, edges)
+    assert (rig.query(state), rig.edges) == (before, edges)
 
 
-def test_block_with_a_wrong_crc(rig: Rig) -> None:
-    rig.say("SEQ:FREE? ", FREE[:-1] + bytes([FREE[-1] ^ 1]))
+def test_block_with_a_wrong_crc_is_rejected(rig: Rig) -> None:
+    rig.write("SEQ:FREE? ", FREE[:-1] + bytes([FREE[-1] ^ 1]))
     assert rig.errors() == [-161]
 
 
-def test_calibration_is_locked(rig: Rig) -> None:
-    rig.say("CAL:DATA ", framed(PLAIN.encode()))
+def test_calibration_is_locked_at_power_up(rig: Rig) -> None:
+    rig.write("CAL:DATA ", framed(PLAIN.encode()))
     assert rig.errors() == [-203]
 
 
@@ -93,76 +93,78 @@ def test_calibration_is_locked(rig: Rig) -> None:
     ("message", "data"),
     [("SOUR:VOLT 0,0.1", b""), ("EDGE:CODE 0,7", b""), ("EDGE:DATA ", block([9] * 32))],
 )
-def test_inputs_and_edges_stay_while_a_nudge_switch_is_closed(rig: Rig, message: str, data: bytes) -> None:
-    rig.say("ROUT:CLOS 4")
+def test_inputs_and_edges_cannot_change_while_a_nudge_switch_is_closed(
+    rig: Rig, message: str, data: bytes
+) -> None:
+    rig.write("ROUT:CLOS 4")
     edges, dacs = rig.edges, rig.dacs
-    rig.say(message, data)
+    rig.write(message, data)
     assert rig.errors() == [-221]
     assert (rig.edges, rig.dacs, rig.switches) == (edges, dacs, 4)
 
 
-def test_calibration_stays_while_a_nudge_switch_is_closed(rig: Rig) -> None:
-    rig.say("CAL:UNL T-0001")
-    rig.say("ROUT:CLOS 4")
+def test_calibration_cannot_change_while_a_nudge_switch_is_closed(rig: Rig) -> None:
+    rig.write("CAL:UNL T-0001")
+    rig.write("ROUT:CLOS 4")
     before = bytes(rig.eeprom)
-    rig.say("CAL:DATA ", framed(PLAIN.encode()))
+    rig.write("CAL:DATA ", framed(PLAIN.encode()))
     assert rig.errors() == [-221]
     assert bytes(rig.eeprom) == before
 
 
-def test_no_valid_record(new_rig: NewRig) -> None:
+def test_missing_record_gives_an_error_at_power_up(new_rig: NewRig) -> None:
     rig = new_rig(None)
-    assert rig.errors() == [-340]  # told at once
-    rig.say("SOUR:VOLT 0,0")
+    assert rig.errors() == [-340]  # reported at once
+    rig.write("SOUR:VOLT 0,0")
     assert rig.errors() == [-340]
 
 
-def test_queue_keeps_the_oldest_and_marks_that_it_was_full(rig: Rig) -> None:
+def test_full_queue_keeps_the_oldest_errors_and_adds_an_overflow_code(rig: Rig) -> None:
     for k in range(12):
-        rig.say("SYST:WDOG 49" if k < 5 else "NO:SUCH")
-    assert rig.ask("SYST:ERR:COUN?") == "8"
+        rig.write("SYST:WDOG 49" if k < 5 else "NO:SUCH")
+    assert rig.query("SYST:ERR:COUN?") == "8"
     assert rig.errors() == [-222] * 5 + [-113] * 2 + [-350]
-    assert rig.ask("SYST:ERR:COUN?") == "0"
+    assert rig.query("SYST:ERR:COUN?") == "0"
 
 
-def test_reading_the_queue_makes_room_again(rig: Rig) -> None:
+def test_reading_the_queue_frees_an_entry(rig: Rig) -> None:
     for _ in range(9):
-        rig.say("NO:SUCH")
-    assert rig.ask("SYST:ERR?").startswith("-113,")
-    rig.say("SYST:WDOG 49")
+        rig.write("NO:SUCH")
+    assert rig.query("SYST:ERR?").startswith("-113,")
+    rig.write("SYST:WDOG 49")
     assert rig.errors() == [-113] * 6 + [-350, -222]
 
 
-def test_clear_status_empties_queue_and_register(rig: Rig) -> None:
-    rig.say("NO:SUCH")
-    rig.say("*CLS")
+def test_clear_status_clears_queue_and_register(rig: Rig) -> None:
+    rig.write("NO:SUCH")
+    rig.write("*CLS")
     assert rig.errors() == []
-    assert rig.ask("*ESR?;*STB?") == "0;0"
+    assert rig.query("*ESR?;*STB?") == "0;0"
 
 
-def test_line_longer_than_96_characters(rig: Rig) -> None:
+def test_line_longer_than_96_characters_is_rejected(rig: Rig) -> None:
     line = "SYST:WDOG" + " " * (96 - len("SYST:WDOG") - 3) + "777"
     assert len(line) == 96
-    rig.say(line)
-    assert rig.ask("SYST:WDOG?") == "777"
+    rig.write(line)
+    assert rig.query("SYST:WDOG?") == "777"
     assert rig.errors() == []
-    rig.say(line.replace("777", " 888"))
+    rig.write(line.replace("777", " 888"))
     assert rig.errors() == [-363]
-    assert rig.ask("SYST:WDOG?") == "777"
+    assert rig.query("SYST:WDOG?") == "777"
 
 
-def test_a_line_too_long_by_far_costs_one_error(rig: Rig) -> None:
-    rig.say("SYST:WDOG 600 " * 3000)
+def test_very_long_line_gives_one_error(rig: Rig) -> None:
+    rig.write("SYST:WDOG 600 " * 3000)
     assert rig.errors() == [-363]
-    assert rig.ask("SYST:WDOG?") == "2000"
+    assert rig.query("SYST:WDOG?") == "2000"
 
 
-def test_adc_that_does_not_answer(rig: Rig) -> None:
+def test_unresponsive_adc_gives_an_error(rig: Rig) -> None:
     rig.attach(lambda _switches, _volts: None)
-    rig.say("MEAS:VOLT? 0")
+    rig.write("MEAS:VOLT? 0")
     assert rig.errors() == [-365]
-    assert int(rig.ask("*TST?")) & 2
-    rig.say("ROUT:CLOS 1")
+    assert int(rig.query("*TST?")) & 2
+    rig.write("ROUT:CLOS 1")
     assert rig.errors() == [-365]
     assert rig.switches == 0
 
@@ -171,64 +173,64 @@ def test_adc_that_does_not_answer(rig: Rig) -> None:
     ("message", "bit"),
     [("NO:SUCH", 32), ("SYST:WDOG", 32), ("SYST:WDOG 1", 16), ("CAL:UNL X", 16), ("*OPC", 1)],
 )
-def test_event_status_register(rig: Rig, message: str, bit: int) -> None:
-    rig.ask("*ESR?")
-    rig.say(message)
-    assert rig.ask("*ESR?") == str(bit)
-    assert rig.ask("*ESR?") == "0"
+def test_error_sets_its_bit_of_the_event_status_register(rig: Rig, message: str, bit: int) -> None:
+    rig.query("*ESR?")
+    rig.write(message)
+    assert rig.query("*ESR?") == str(bit)
+    assert rig.query("*ESR?") == "0"
 
 
-def test_errors_from_minus_300_on_set_the_device_bit(rig: Rig) -> None:
-    rig.ask("*ESR?")
+def test_errors_of_minus_300_and_below_set_the_device_bit(rig: Rig) -> None:
+    rig.query("*ESR?")
     rig.attach(lambda _switches, _volts: None)
-    rig.say("MEAS:VOLT? 0")
-    assert rig.ask("*ESR?") == "8"
+    rig.write("MEAS:VOLT? 0")
+    assert rig.query("*ESR?") == "8"
 
 
-def test_a_trip_sets_the_execution_bit(rig: Rig) -> None:
-    rig.ask("*ESR?")
-    rig.say("SOUR:VOLT 0,0.1")
+def test_watchdog_trip_sets_the_execution_bit(rig: Rig) -> None:
+    rig.query("*ESR?")
+    rig.write("SOUR:VOLT 0,0.1")
     rig.advance(2.5)
-    assert rig.ask("*ESR?") == "16"
+    assert rig.query("*ESR?") == "16"
     assert rig.errors() == [-240]
 
 
-def test_power_on_bit(rig: Rig) -> None:
-    assert int(rig.ask("*ESR?")) & 128
-    assert rig.ask("*ESR?") == "0"
+def test_power_up_sets_the_power_on_bit(rig: Rig) -> None:
+    assert int(rig.query("*ESR?")) & 128
+    assert rig.query("*ESR?") == "0"
 
 
-def test_status_byte_sums_up(rig: Rig) -> None:
-    rig.ask("*ESR?")
-    assert rig.ask("*STB?") == "0"
-    rig.say("NO:SUCH")
-    assert int(rig.ask("*STB?")) & (4 | 32) == 4
-    rig.say("*ESE 32")
-    assert rig.ask("*ESE?") == "32"
-    assert int(rig.ask("*STB?")) & (4 | 32) == 4 | 32
-    rig.ask("*ESR?")
-    assert int(rig.ask("*STB?")) & 32 == 0
+def test_status_byte_summarises_queue_and_register(rig: Rig) -> None:
+    rig.query("*ESR?")
+    assert rig.query("*STB?") == "0"
+    rig.write("NO:SUCH")
+    assert int(rig.query("*STB?")) & (4 | 32) == 4
+    rig.write("*ESE 32")
+    assert rig.query("*ESE?") == "32"
+    assert int(rig.query("*STB?")) & (4 | 32) == 4 | 32
+    rig.query("*ESR?")
+    assert int(rig.query("*STB?")) & 32 == 0
 
 
 @pytest.mark.parametrize("message", ["*OPC?", "*WAI;*OPC?"])
-def test_operation_complete(rig: Rig, message: str) -> None:
-    assert rig.ask(message) == "1"
+def test_operation_complete_is_reported(rig: Rig, message: str) -> None:
+    assert rig.query(message) == "1"
     assert rig.errors() == []
 
 
-def test_self_test_passes(rig: Rig) -> None:
-    assert rig.ask("*TST?") == "0"
+def test_self_test_passes_on_a_working_board(rig: Rig) -> None:
+    assert rig.query("*TST?") == "0"
     assert rig.errors() == []
 
 
-def test_after_an_error_the_rest_of_its_message_is_not_obeyed(rig: Rig) -> None:
+def test_rest_of_a_message_is_ignored_after_an_error(rig: Rig) -> None:
     rig.send(b"*OPC?;NO:SUCH;SYST:WDOG 700;*OPC?;ALSO:NOT\n")
     assert rig.fetch() == b"1\n"
-    assert rig.ask("SYST:WDOG?") == "2000"
+    assert rig.query("SYST:WDOG?") == "2000"
     assert rig.errors() == [-113]
 
 
-def test_a_number_sign_with_nothing_behind_it_is_given_up_after_silence(rig: Rig) -> None:
-    rig.say("SYST:WDOG #")
+def test_incomplete_block_header_is_discarded_after_silence(rig: Rig) -> None:
+    rig.write("SYST:WDOG #")
     rig.advance(0.15)
     assert rig.errors() == [-104]

@@ -1,4 +1,4 @@
-"""Streams of good, damaged and senseless bytes against the sanitized library, and libFuzzer where clang has it."""
+"""Streams of valid, damaged and random bytes to the sanitized library, and libFuzzer if clang has it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .wire_blocks import block, framed
 
 REPOSITORY = FIRMWARE.parent
 CODES = [-102, -104, -108, -109, -113, -161, -203, -221, -222, -224, -240, -340, -350, -363]
-SETUP = b"\5\2\0\0"  # a wide record, right CRCs, all at once
+SETUP = b"\5\2\0\0"  # a record with wide limits, correct CRCs, no pauses
 SEEDS = [
     b"*IDN?\nSYST:CAP?\nSYST:ERR?\n",
     b"SOUR:VOLT 0,0.5;VOLT? 0;:ROUT:CLOS 3;OPEN\n",
@@ -46,33 +46,33 @@ def play(environment: dict[str, str], streams: int, first: int) -> subprocess.Po
 
 
 def play_all(environment: dict[str, str], streams: int) -> Counter[str]:
-    """Play the streams in two programs at once; what they have seen, or what went wrong."""
+    """Run the streams in two parallel programs and return their counters."""
     players = [play(environment, streams // 2, first) for first in (0, streams // 2)]
     seen: Counter[str] = Counter()
     ends = [player.communicate() for player in players]
     for player, (out, err) in zip(players, ends, strict=True):
         assert player.returncode == 0, err[-4000:]
-        assert err == ""  # a sanitizer that reports and goes on
+        assert err == ""  # a sanitizer report that does not end the program
         seen.update(json.loads(out))
     assert seen["streams"] == streams
     return seen
 
 
-def test_two_thousand_streams(sanitized: dict[str, str]) -> None:
+def test_two_thousand_streams_without_sanitizer_report(sanitized: dict[str, str]) -> None:
     seen = play_all(sanitized, 2000)
     assert [code for code in CODES if not seen[str(code)]] == []
     assert seen["damaged"] > 1000
 
 
 @pytest.mark.slow
-def test_a_hundred_thousand_streams(sanitized: dict[str, str]) -> None:
+def test_hundred_thousand_streams_without_sanitizer_report(sanitized: dict[str, str]) -> None:
     seen = play_all(sanitized, 100_000)
     assert [code for code in CODES if seen[str(code)] < 100] == []
     print(json.dumps(seen))
 
 
-def test_a_fault_would_be_reported(sanitized: dict[str, str]) -> None:
-    """The sanitizer is awake in these programs: use of a freed board ends them with its report."""
+def test_sanitizer_reports_a_real_fault(sanitized: dict[str, str]) -> None:
+    """The sanitizer is active: use of a freed board ends the program with its report."""
     script = f"""if True:
         from pathlib import Path
         from {__package__}.rig import Rig
@@ -89,8 +89,8 @@ def test_a_fault_would_be_reported(sanitized: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
-def test_libfuzzer(tmp_path: Path) -> None:
-    """Inputs that libFuzzer grows from what they reach: no report, no violation, and the fence always answers."""
+def test_libfuzzer_finds_no_fault(tmp_path: Path) -> None:
+    """libFuzzer finds no sanitizer report, no limit violation and no missing reply after the fence."""
     clang = shutil.which(os.environ.get("CLANG", "clang"))
     if clang is None:
         pytest.skip("clang is not installed")

@@ -1,4 +1,4 @@
-"""The nudge limit at its very edge, in codes, wherever a nudge is made: TWOP, NUDG and ROUT:CLOS."""
+"""The nudge limit, to one code, in TWOP, NUDG and ROUT:CLOS."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ RECORDS = pytest.mark.parametrize("record", [PLAIN, FLAWED], ids=["ideal", "flaw
 
 
 def reading(rig: Rig, *codes: int) -> None:
-    """Let the outputs read these ADC codes."""
+    """Set the ADC codes that the outputs read."""
     rig.attach(lambda _switches, _volts: [code * 5.12 / 65536 - 2.5 for code in codes] + [0.0] * 4)
 
 
 @RECORDS
 @pytest.mark.parametrize("output", range(4))
 @pytest.mark.parametrize("sign", [1, -1])
-def test_targets(new_rig: NewRig, record: Record, output: int, sign: int) -> None:
+def test_target_at_the_nudge_limit(new_rig: NewRig, record: Record, output: int, sign: int) -> None:
     rig, windows = new_rig(record), Windows(record, record.volts_uV, record.nudge_uV)
     reading(rig, 32000, 32000, 32000, 32000)
     rows = []
@@ -40,11 +40,11 @@ def test_targets(new_rig: NewRig, record: Record, output: int, sign: int) -> Non
 @RECORDS
 @pytest.mark.parametrize("output", range(4))
 @pytest.mark.parametrize("sign", [1, -1])
-def test_given_nudges(new_rig: NewRig, record: Record, output: int, sign: int) -> None:
+def test_given_nudge_at_the_nudge_limit(new_rig: NewRig, record: Record, output: int, sign: int) -> None:
     rig, windows = new_rig(record), Windows(record, record.volts_uV, record.nudge_uV)
     free = [32100, 31900, 32300, 31000]
     reading(rig, *free)
-    rig.say("SEQ:SIDE 1")
+    rig.write("SEQ:SIDE 1")
     rows = []
     for away in (windows.dac_span[output], windows.dac_span[output] + 1):
         nudges = [FLOATING] * 4
@@ -56,22 +56,22 @@ def test_given_nudges(new_rig: NewRig, record: Record, output: int, sign: int) -
 @RECORDS
 @pytest.mark.parametrize("output", range(4))
 @pytest.mark.parametrize("sign", [1, -1])
-def test_closing(new_rig: NewRig, record: Record, output: int, sign: int) -> None:
+def test_closing_a_switch_at_the_nudge_limit(new_rig: NewRig, record: Record, output: int, sign: int) -> None:
     rig, windows = new_rig(record), Windows(record, record.volts_uV, record.nudge_uV)
     for away, allowed in ((windows.dac_span[output], True), (windows.dac_span[output] + 1, False)):
         code = windows.nudge_code(output, 32000) + sign * away
         reading(rig, *[32000] * 4)
-        rig.say(f"SOUR:VOLT {8 + output},{float(record.dacs[8 + output].dac_volts(code)):.6f}")
+        rig.write(f"SOUR:VOLT {8 + output},{float(record.dacs[8 + output].dac_volts(code)):.6f}")
         assert rig.dacs[8 + output] == code
-        rig.say(f"ROUT:CLOS {1 << output}")
+        rig.write(f"ROUT:CLOS {1 << output}")
         assert rig.errors() == ([] if allowed else [-222])
-        rig.say("OUTP OFF")
+        rig.write("OUTP OFF")
 
 
 @pytest.mark.parametrize("eta", [4681, 5000, 8192, 20_001, 32_767])
 @pytest.mark.parametrize("rising", [True, False])
-def test_a_nudge_of_more_than_all_codes_does_not_come_round(new_rig: NewRig, eta: int, rising: bool) -> None:
-    """eta (t - f) a little beyond 65536 codes: in 16 bits it would look like a little nudge."""
+def test_nudge_beyond_the_code_range_does_not_wrap_around(new_rig: NewRig, eta: int, rising: bool) -> None:
+    """eta (t - f) slightly above 65536 codes would be a small nudge in 16-bit arithmetic."""
     rig = new_rig(WIDE)
     rows, frees = [], []
     for beyond in range(12):
@@ -87,28 +87,28 @@ def test_a_nudge_of_more_than_all_codes_does_not_come_round(new_rig: NewRig, eta
 
 
 @pytest.mark.parametrize("end", [0, 65535])
-def test_a_reading_at_the_end_of_the_range_tells_no_distance(new_rig: NewRig, end: int) -> None:
-    """However wide the limit: an output that may be anywhere is not connected to a nudge DAC."""
+def test_output_at_the_end_of_the_adc_range_is_not_nudged(new_rig: NewRig, end: int) -> None:
+    """An output with unknown voltage is not connected to a nudge DAC, whatever the limit."""
     rig = new_rig(WIDE)
     reading(rig, 32000, end, 32000, 32000)
     for codes, status in ([MID, FLOATING, MID, MID], 0), ([FLOATING, MID, FLOATING, FLOATING], 1):
         assert rig.sequence("SEQ:NUDG? ", [[MID] * 8 + codes * 2])[0][0] & 1 == status
     assert rig.sequence("SEQ:TWOP? 0.1,", [[MID] * 8 + [FLOATING, 32000, FLOATING, FLOATING]])[0][0] & 1
-    rig.say("ROUT:CLOS 13")
+    rig.write("ROUT:CLOS 13")
     assert rig.errors() == []
-    rig.say("ROUT:CLOS 15")
+    rig.write("ROUT:CLOS 15")
     assert rig.errors() == [-222]
     assert rig.switches == 13
 
 
-def test_the_mask_says_which_switches_are_closed(rig: Rig) -> None:
+def test_mask_closes_exactly_its_switches(rig: Rig) -> None:
     for mask in (1, 2, 6, 15, 8, 0):
-        rig.say(f"ROUT:CLOS {mask}")
+        rig.write(f"ROUT:CLOS {mask}")
         assert rig.switches == mask
-        assert rig.ask("ROUT:CLOS?") == str(mask)
+        assert rig.query("ROUT:CLOS?") == str(mask)
 
 
-def test_a_nudge_on_one_side_only_floats_on_the_other(rig: Rig) -> None:
+def test_output_nudged_on_one_side_floats_on_the_other(rig: Rig) -> None:
     closed = []
 
     def analog(switches: int, _volts: list[float]) -> list[float]:
@@ -117,5 +117,5 @@ def test_a_nudge_on_one_side_only_floats_on_the_other(rig: Rig) -> None:
 
     rig.attach(analog)
     plus, minus = [MID, MID, FLOATING, FLOATING], [FLOATING, MID, MID, FLOATING]
-    rig.ask_words("SEQ:NUDG? ", block([MID] * 8 + plus + minus))
+    rig.query_words("SEQ:NUDG? ", block([MID] * 8 + plus + minus))
     assert closed == [0, 0b0011, 0b0110]

@@ -1,4 +1,4 @@
-"""Bytes that come while a sequence runs: they wait, they are too many, or they are CAN."""
+"""Bytes received during a sequence: they are buffered, lost in an overrun, or CAN."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ANSWER = len(block([0] * 20)) + 1
 
 
 def during(rig: Rig, scan: int, data: bytes) -> None:
-    """Let the bytes come within the reading of that number."""
+    """Deliver bytes during the reading with this number."""
     scans = 0
 
     def analog(_switches: int, _volts: list[float]) -> list[float]:
@@ -26,7 +26,7 @@ def during(rig: Rig, scan: int, data: bytes) -> None:
     rig.attach(analog)
 
 
-def test_a_message_waits_for_the_end_of_the_sequence(rig: Rig) -> None:
+def test_message_during_a_sequence_is_executed_after_it(rig: Rig) -> None:
     during(rig, 2, b"SYST:WDOG 700;WDOG?\n")
     rig.send(FREE)
     answer = rig.fetch()
@@ -36,8 +36,8 @@ def test_a_message_waits_for_the_end_of_the_sequence(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("size", [256, 300, 5000])
-def test_more_than_there_is_room_for(rig: Rig, size: int) -> None:
-    """What found no room is told, its message is lost, and the next one works."""
+def test_overrun_gives_an_error_and_loses_its_message(rig: Rig, size: int) -> None:
+    """An overrun is reported, its message is lost, and the next message works."""
     during(rig, 2, b"SYST:WDOG?\n" + b" " * size)
     rig.send(FREE)
     answer = rig.fetch()
@@ -45,10 +45,10 @@ def test_more_than_there_is_room_for(rig: Rig, size: int) -> None:
     assert answer[ANSWER:] == b"2000\n"
     rig.send(b"\n")
     assert rig.errors() == [-363]
-    assert rig.ask("SYST:WDOG?") == "2000"
+    assert rig.query("SYST:WDOG?") == "2000"
 
 
-def test_a_lost_end_of_a_block_costs_this_block(rig: Rig) -> None:
+def test_lost_end_of_a_block_rejects_this_block_only(rig: Rig) -> None:
     during(rig, 2, b"EDGE:DATA " + block([5] * 32) + b"\n" + b"SEQ:FREE? " + block([MID] * 160))
     rig.send(FREE)
     rig.advance(0.15)
@@ -60,19 +60,19 @@ def test_a_lost_end_of_a_block_costs_this_block(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("before", [b"", b"SYST:WD", b"x" * 5000])
-def test_can_is_heard_though_there_is_no_room(rig: Rig, before: bytes) -> None:
+def test_can_is_detected_with_a_full_buffer(rig: Rig, before: bytes) -> None:
     during(rig, 2, before + b"\x18")
     rig.send(FREE)
     assert words(rig.fetch()[:ANSWER])[::5] == [0, 4, 4, 4]
     assert rig.is_safe()
     rig.send(b"\n")
     rig.errors()
-    assert rig.ask("SYST:WDOG?") == "2000"
+    assert rig.query("SYST:WDOG?") == "2000"
 
 
-def test_can_in_a_long_settle_time_ends_it(rig: Rig) -> None:
-    """A sequence that waits does not make the one who stops it wait for the rest of the batch."""
-    rig.say("SEQ:SETT 50000")
+def test_can_ends_a_long_settle_time(rig: Rig) -> None:
+    """CAN during a settle time ends the sequence before the rest of the batch."""
+    rig.write("SEQ:SETT 50000")
     during(rig, 1, b"\x18")
     started = rig.now_us
     rig.send(FREE)
@@ -80,7 +80,7 @@ def test_can_in_a_long_settle_time_ends_it(rig: Rig) -> None:
     assert rig.now_us - started <= 51_000
 
 
-def test_a_cancelled_sequence_does_not_cancel_the_next(rig: Rig) -> None:
+def test_next_sequence_runs_after_a_cancelled_one(rig: Rig) -> None:
     during(rig, 1, b"\x18")
     rig.send(FREE)
     rig.fetch()

@@ -1,4 +1,4 @@
-"""Streams of messages found by hypothesis: the board and its reference model agree after each of them."""
+"""Hypothesis streams of messages: the board agrees with its reference model after each."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WRITERS = ["question", "setting", "limit", "edges", "sequence", "bad_block", "sy
 
 
 class BoardMachine(RuleBasedStateMachine):
-    """Everything that a host, good or bad, may do to a board."""
+    """State machine of everything that a host can send to a board."""
 
     def __init__(self, library: Path) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class BoardMachine(RuleBasedStateMachine):
         self.stage.no_violation()
 
 
-def test_board_and_model_agree(host_library: Path) -> None:
+def test_board_agrees_with_the_reference_model(host_library: Path) -> None:
     class Machine(BoardMachine):
         def __init__(self) -> None:
             super().__init__(host_library)
@@ -99,8 +99,8 @@ def test_board_and_model_agree(host_library: Path) -> None:
     )
 
 
-def test_a_model_with_a_fault_is_found_out(host_library: Path) -> None:
-    """The comparison bites: a model whose limits are wider than the board's does not pass."""
+def test_comparison_detects_a_faulty_model(host_library: Path) -> None:
+    """A model with wider limits than the board must fail the comparison."""
 
     class Lenient(Reference):
         def limit_volts(self, uV: int) -> None:

@@ -1,4 +1,4 @@
-"""All other tests of the host library once more, on the library with AddressSanitizer and UBSan."""
+"""Other tests of the host library, repeated with AddressSanitizer and UBSan."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SUBJECTS = [
 ]
 
 
-def test_all_subjects(sanitized: dict[str, str]) -> None:
+def test_other_test_files_pass_with_sanitizers(sanitized: dict[str, str]) -> None:
     here = Path(__file__).parent
     files = [str(here / f"test_{subject}.py") for subject in SUBJECTS]
     options = ["-p", "no:cacheprovider", "-p", "no:randomly", "--tb=short", "-x"]

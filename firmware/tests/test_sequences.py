@@ -1,4 +1,4 @@
-"""Sequences on a linear network, against node analysis and converter arithmetic in numpy."""
+"""Sequences on a linear network, compared with node analysis and converter arithmetic in numpy."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def some_inputs(record: Record, dice: random.Random) -> list[int]:
 
 
 def close(measured: Sequence[int], expected: Sequence[int]) -> bool:
-    """Equal to a code: sums in another order may round to the next one."""
+    """Check equality within one code, since another summation order can round differently."""
     return all(abs(a - b) <= 1 for a, b in zip(measured, expected, strict=True))
 
 
 @RECORDS
-def test_free_readings(new_rig: NewRig, record: Record) -> None:
+def test_free_readings_equal_node_analysis(new_rig: NewRig, record: Record) -> None:
     rig, dice = new_rig(record), random.Random(1)
     plant, converters = on_network(rig, record, 1)
     rows = [some_inputs(record, dice) for _ in range(100)]
@@ -51,13 +51,13 @@ def test_free_readings(new_rig: NewRig, record: Record) -> None:
 
 @RECORDS
 @pytest.mark.parametrize("sides", [1, 2])
-def test_nudged_readings(new_rig: NewRig, record: Record, sides: int) -> None:
+def test_nudged_readings_equal_node_analysis(new_rig: NewRig, record: Record, sides: int) -> None:
     rig, dice = new_rig(record), random.Random(2)
     plant, converters = on_network(rig, record, 2)
-    rig.say(f"SEQ:SIDE {sides}")
+    rig.write(f"SEQ:SIDE {sides}")
     rows: list[list[int]] = []
     expected: list[list[int]] = []
-    standing = [MID] * 4  # at the nudge DACs; a floating one keeps its code
+    present = [MID] * 4  # codes of the nudge DACs; a floating output keeps its code
     span = int(record.nudge_uV / 76.3) - 20
     for _ in range(60):
         inputs = [MID + (code - MID) // 3 for code in some_inputs(record, dice)]
@@ -71,10 +71,10 @@ def test_nudged_readings(new_rig: NewRig, record: Record, sides: int) -> None:
                 for j, code in enumerate(free)
             ]
             codes = [FLOATING if dice.random() < 0.25 else code for code in near]
-            standing = [old if code == FLOATING else code for old, code in zip(standing, codes, strict=True)]
+            present = [old if code == FLOATING else code for old, code in zip(present, codes, strict=True)]
             closed = sum(1 << j for j in range(4) if codes[j] != FLOATING)
             nudges.append(codes)
-            wanted += read(plant, converters, inputs + standing + [MID] * 4, closed)
+            wanted += read(plant, converters, inputs + present + [MID] * 4, closed)
         rows.append(inputs + [code for side in nudges for code in side])
         expected.append([0, *wanted])
     answers = rig.sequence("SEQ:NUDG? ", rows)
@@ -85,8 +85,8 @@ def test_nudged_readings(new_rig: NewRig, record: Record, sides: int) -> None:
 
 @pytest.mark.parametrize("side", [0, 1])
 @pytest.mark.parametrize("output", range(4))
-def test_a_nudge_too_far_from_its_output_is_not_made_and_flagged(rig: Rig, output: int, side: int) -> None:
-    """The sample is measured free instead; its neighbours are nudged as they should be."""
+def test_nudge_beyond_the_limit_is_skipped_and_flagged(rig: Rig, output: int, side: int) -> None:
+    """The sample repeats its free readings; the other samples are nudged."""
     volts = [0.5, -0.5, 0.25, 0.0]
     closed = []
 
@@ -109,16 +109,16 @@ def test_a_nudge_too_far_from_its_output_is_not_made_and_flagged(rig: Rig, outpu
     assert closed == [0, 15, 15, 0, 0, 0, 15, 15, 0, 15, 15, 0]
 
 
-def test_a_free_output_at_the_end_of_the_range_is_not_nudged(rig: Rig) -> None:
-    """A reading there tells no distance; nudging is for outputs whose volts are known."""
+def test_free_output_at_the_end_of_the_range_is_not_nudged(rig: Rig) -> None:
+    """The voltage of such an output is unknown, so it is not nudged."""
     rig.attach(lambda _switches, _volts: [-2.6, 0.0, 0.0, 2.7, 0, 0, 0, 0])
     low, high = MID - 32767, MID + 32766
-    rig.say("OUTP OFF")
+    rig.write("OUTP OFF")
     answers = rig.sequence("SEQ:TWOP? 0.1,", [[MID] * 8 + [100, 32000, 32000, 65500]])
     assert answers[0][0] & 1
     assert answers[0][0] & 2
     assert answers[0][1:5] == answers[0][5:9] == answers[0][9:13]
-    rig.say("SEQ:NUDG? ", block([MID] * 8 + [low, FLOATING, FLOATING, high] * 2))
+    rig.write("SEQ:NUDG? ", block([MID] * 8 + [low, FLOATING, FLOATING, high] * 2))
     assert rig.errors() == [-222]
     assert rig.sequence("SEQ:NUDG? ", [[MID] * 8 + [MID - 26000, *[FLOATING] * 3] * 2])[0][0] & 1
 
@@ -141,7 +141,7 @@ def test_saturation_in_one_nudged_phase_is_flagged(rig: Rig) -> None:
     assert [answer[0] for answer in answers] == [2, 0]
 
 
-def test_all_outputs_floating_is_the_free_phase(rig: Rig) -> None:
+def test_nudged_phase_with_all_outputs_floating_equals_the_free_phase(rig: Rig) -> None:
     on_network(rig, PLAIN, 3)
     inputs = [MID + 1000 * (k - 3) for k in range(8)]
     free = rig.sequence("SEQ:FREE? ", [inputs])[0][1:]
@@ -150,8 +150,8 @@ def test_all_outputs_floating_is_the_free_phase(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 8, 16, 32, 64])
-def test_averages(rig: Rig, count: int) -> None:
-    """So many scans become one reading: their mean, to the nearest code."""
+def test_reading_is_the_rounded_mean_of_the_scans(rig: Rig, count: int) -> None:
+    """A reading is the mean of the scans, rounded to the nearest code."""
     seen: list[list[int]] = []
 
     def analog(_switches: int, _volts: list[float]) -> list[float]:
@@ -161,7 +161,7 @@ def test_averages(rig: Rig, count: int) -> None:
         return [code * 5.12 / 65536 - 2.5 for code in codes]
 
     rig.attach(analog)
-    rig.say(f"SEQ:AVER {count}")
+    rig.write(f"SEQ:AVER {count}")
     answers = rig.sequence("SEQ:FREE? ", [[MID] * 8] * 5)
     assert len(seen) == 5 * count
     for k, answer in enumerate(answers):
@@ -172,11 +172,11 @@ def test_averages(rig: Rig, count: int) -> None:
 
 def test_full_scale_does_not_overflow_the_mean(rig: Rig) -> None:
     rig.attach(lambda _switches, _volts: [9.0] * 8)
-    rig.say("SEQ:AVER 64")
+    rig.write("SEQ:AVER 64")
     assert rig.sequence("SEQ:FREE? ", [[MID] * 8]) == [[2, *[65535] * 4]]
 
 
-def test_averaging_lowers_noise(rig: Rig) -> None:
+def test_averaging_reduces_noise(rig: Rig) -> None:
     Converters.of(PLAIN).install(rig, noise_volts=0.002, seed=7)
     rig.transfer(0, [[0.0] * 16] * 8)
 
@@ -185,13 +185,13 @@ def test_averaging_lowers_noise(rig: Rig) -> None:
         return math.sqrt(sum((code - 32000) ** 2 for code in codes) / len(codes))
 
     single = spread()
-    rig.say("SEQ:AVER 16")
+    rig.write("SEQ:AVER 16")
     assert single == pytest.approx(0.002 / 5.12 * 65536, rel=0.15)
     assert spread() == pytest.approx(single / 4, rel=0.25)
 
 
 @pytest.mark.parametrize("settle", [0, 20, 999, 1000, 1001, 2500, 50_000])
-def test_every_phase_settles(rig: Rig, settle: int) -> None:
+def test_every_phase_waits_for_the_settle_time(rig: Rig, settle: int) -> None:
     moments: list[tuple[int, int]] = []
 
     def analog(switches: int, _volts: list[float]) -> list[float]:
@@ -199,7 +199,7 @@ def test_every_phase_settles(rig: Rig, settle: int) -> None:
         return [0.0] * 8
 
     rig.attach(analog)
-    rig.say(f"SEQ:SETT {settle}")
+    rig.write(f"SEQ:SETT {settle}")
     started = rig.now_us
     rig.sequence("SEQ:NUDG? ", [[MID] * 8 + [MID] * 8] * 2)
     assert [switches for switches, _ in moments] == [0, 15, 15] * 2
@@ -207,14 +207,14 @@ def test_every_phase_settles(rig: Rig, settle: int) -> None:
     assert all(later - earlier >= settle for earlier, later in pairwise(times))
 
 
-def test_inputs_move_together(rig: Rig) -> None:
+def test_inputs_change_at_the_same_time(rig: Rig) -> None:
     before = rig.loads
     rig.sequence("SEQ:FREE? ", [[MID + 100 * k] * 8 for k in range(10)])
     assert rig.loads - before == 10
 
 
 @pytest.mark.parametrize("dying", range(7))
-def test_an_adc_that_stops_answering_ends_the_sequence(rig: Rig, dying: int) -> None:
+def test_adc_failure_ends_the_sequence(rig: Rig, dying: int) -> None:
     scans = 0
 
     def analog(_switches: int, _volts: list[float]) -> list[float] | None:
@@ -231,13 +231,13 @@ def test_an_adc_that_stops_answering_ends_the_sequence(rig: Rig, dying: int) -> 
     assert [value & 12 for value in status[last + 1 :]] == [4] * (3 - last)
     assert rig.is_safe()
     assert scans == dying + 1
-    assert rig.ask("*OPC?") == "1"
+    assert rig.query("*OPC?") == "1"
 
 
-def test_a_sequence_wants_open_switches(rig: Rig) -> None:
-    rig.say("ROUT:CLOS 1")
+def test_sequence_is_rejected_while_a_switch_is_closed(rig: Rig) -> None:
+    rig.write("ROUT:CLOS 1")
     for message, width in (("SEQ:FREE? ", 8), ("SEQ:NUDG? ", 16), ("SEQ:TWOP? 1,", 12)):
-        rig.say(message, block([MID] * width))
+        rig.write(message, block([MID] * width))
         assert rig.errors() == [-221]
     assert rig.switches == 1
 
@@ -246,8 +246,8 @@ def test_a_sequence_wants_open_switches(rig: Rig) -> None:
     ("SEQ:FREE? ", 1, 8, 5), ("SEQ:FREE? ", 2, 8, 5), ("SEQ:NUDG? ", 1, 12, 5), ("SEQ:NUDG? ", 2, 16, 9),
     ("SEQ:TWOP? 0.5,", 1, 12, 9), ("SEQ:TWOP? 0.5,", 2, 12, 13),
 ])  # fmt: skip
-def test_largest_batches(rig: Rig, message: str, sides: int, width: int, answer: int) -> None:
-    rig.say(f"SEQ:SIDE {sides}")
+def test_largest_batches_are_accepted(rig: Rig, message: str, sides: int, width: int, answer: int) -> None:
+    rig.write(f"SEQ:SIDE {sides}")
     most = 3072 // (2 * width)
     answers = rig.sequence(message, [[MID] * width] * most)
     assert (len(answers), len(answers[0])) == (most, answer)

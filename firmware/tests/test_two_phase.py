@@ -1,4 +1,4 @@
-"""The arithmetic of TWOP: what stands at the nudge DACs, against the card's formula in exact fractions."""
+"""Arithmetic of TWOP: codes of the nudge DACs, compared with the card's formula in exact fractions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Card:
     eta: Fraction
 
     def nudge_code(self, output: int, v: int) -> int:
-        """The DAC code of v, an ADC code."""
+        """Return the DAC code of v, an ADC code."""
         adc, dac = self.record.adcs[output], self.record.dacs[8 + output]
         rise = Fraction(128, 125) * (1 + adc.gain) / (1 + dac.gain)
         a = nearest(2**18 * (rise - 1))
@@ -34,7 +34,7 @@ class Card:
         return 32768 + d + (d * a + 131072) // 2**18 + b
 
     def nudges(self, free: list[int], targets: list[int], sides: int) -> list[list[int]] | None:
-        """Nudge codes of each side; None where the sample is not to be nudged."""
+        """Return the nudge codes of each side; None if the sample must not be nudged."""
         codes: list[list[int]] = [[], []]
         for output, (f, t) in enumerate(zip(free, targets, strict=True)):
             if t == FLOATING:
@@ -55,7 +55,7 @@ class Card:
 
 
 class Probe:
-    """Plays free readings to the board and writes down the nudge codes and switches of every other scan."""
+    """Supplies free readings to the board and records nudge codes and switches of every second scan."""
 
     def __init__(self, rig: Rig, frees: list[list[int]]) -> None:
         self.frees = iter(frees)
@@ -82,9 +82,9 @@ EXTREME = replace(
 @pytest.mark.parametrize("record", [PLAIN, FLAWED, EXTREME, WIDE], ids=["ideal", "flawed", "extreme", "wide"])
 @pytest.mark.parametrize("eta", ["0.5", "1", "0.000244140625", "0.0123", "3.3", "7.999755859375"])
 @pytest.mark.parametrize("sides", [1, 2])
-def test_nudge_codes(new_rig: NewRig, record: Record, eta: str, sides: int) -> None:
+def test_nudge_codes_equal_the_formula_of_the_card(new_rig: NewRig, record: Record, eta: str, sides: int) -> None:
     rig, dice = new_rig(record), random.Random(f"{eta} {sides}")
-    rig.say(f"SEQ:SIDE {sides}")
+    rig.write(f"SEQ:SIDE {sides}")
     card = Card(record, Fraction(nearest(Fraction(eta) * 4096), 4096))
     reach = int(min(65535, record.nudge_uV / 78.125 / float(card.eta) * 1.05)) + 1
     frees = [[dice.randint(6000, 59000) for _ in range(4)] for _ in range(128)]
@@ -110,17 +110,17 @@ def test_nudge_codes(new_rig: NewRig, record: Record, eta: str, sides: int) -> N
             continue
         assert answer[0] & 1 == 0
         for codes in expected:
-            switches, standing = next(nudged)
+            switches, present = next(nudged)
             connected = [j for j in range(4) if codes[j] != FLOATING]
             assert switches == sum(1 << j for j in connected)
-            assert [standing[j] for j in connected] == [codes[j] for j in connected]
+            assert [present[j] for j in connected] == [codes[j] for j in connected]
     assert next(nudged, None) is None
     assert 0 < flagged < 128
 
 
 @pytest.mark.parametrize("record", [PLAIN, FLAWED, EXTREME], ids=["ideal", "flawed", "extreme"])
-def test_the_formula_of_the_card_finds_the_same_volts(record: Record) -> None:
-    """The DAC code of an ADC code is at the same calibrated volts, to a code."""
+def test_formula_of_the_card_preserves_the_voltage(record: Record) -> None:
+    """The DAC code of an ADC code has the same calibrated voltage, within one code."""
     card = Card(record, Fraction(1))
     for output in range(4):
         for v in range(0, 65536, 61):
@@ -133,10 +133,10 @@ LESS = [(1, "0.499755859375", 0), (-1, "0.499755859375", 0)]
 
 
 @pytest.mark.parametrize(("difference", "eta", "step"), HALVES + LESS)
-def test_halves_go_away_from_zero(rig: Rig, difference: int, eta: str, step: int) -> None:
+def test_halves_are_rounded_away_from_zero(rig: Rig, difference: int, eta: str, step: int) -> None:
     free = 32000
     probe = Probe(rig, [[free] * 4])
-    rig.say("SEQ:SIDE 2")
+    rig.write("SEQ:SIDE 2")
     rig.sequence(f"SEQ:TWOP? {eta},", [[MID] * 8 + [free + difference] * 4])
     codes = [codes[0] for _, codes in probe.nudged]
     card = Card(PLAIN, Fraction(eta))
@@ -144,19 +144,19 @@ def test_halves_go_away_from_zero(rig: Rig, difference: int, eta: str, step: int
 
 
 @pytest.mark.parametrize("eta", ["0", "-0.5", "0.0001", "8", "7.9999", "1e3", "-1e9"])
-def test_eta_outside_its_range(rig: Rig, eta: str) -> None:
-    rig.say(f"SEQ:TWOP? {eta},", block([MID] * 12))
+def test_eta_outside_its_range_is_rejected(rig: Rig, eta: str) -> None:
+    rig.write(f"SEQ:TWOP? {eta},", block([MID] * 12))
     assert rig.errors() == [-222]
     assert rig.loads == 0
 
 
-def test_narrowed_limits_count(rig: Rig) -> None:
-    """A nudge that the narrowed limits do not allow is not made."""
+def test_nudges_obey_narrowed_limits(rig: Rig) -> None:
+    """A sample whose nudge exceeds the narrowed limits is not nudged."""
     free = [32000] * 4
     for limit, value in (("NUDG", 0.1), ("VOLT", 0.1)):
         rig.power_on()
         target = 32000 + round(0.2 / 5.12 * 65536)
         Probe(rig, [free, free])
         assert rig.sequence("SEQ:TWOP? 1,", [[MID] * 8 + [target] * 4])[0][0] == 0
-        rig.say(f"SOUR:LIM:{limit} {value}")
+        rig.write(f"SOUR:LIM:{limit} {value}")
         assert rig.sequence("SEQ:TWOP? 1,", [[MID] * 8 + [target] * 4])[0][0] == 1

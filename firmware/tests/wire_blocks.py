@@ -1,4 +1,4 @@
-"""Blocks of little-endian words with their CRC, as they go over the wire."""
+"""Blocks of little-endian words with CRC, in the format of the wire protocol."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from .record import crc16
 
 
 def framed(data: bytes) -> bytes:
-    """The data as a definite-length block; a CRC, if there is to be one, is part of it."""
+    """Return data as a definite-length block; the data include the CRC, if any."""
     length = b"%d" % len(data)
     return b"#%d" % len(length) + length + data
 
 
 def block(words: Iterable[int]) -> bytes:
-    """The words with their CRC as a block."""
+    """Return words and their CRC as a block."""
     numbers = list(words)
     data = struct.pack(f"<{len(numbers)}H", *numbers)
     return framed(data + struct.pack("<H", crc16(data)))
 
 
 def contents(answer: bytes) -> bytes:
-    """The bytes of an answered block, its CRC checked and taken off; only a newline may follow it."""
+    """Return the data of a received block after a check of its CRC; only a newline may follow the block."""
     assert answer[:1] == b"#", answer[:40]
     digits = int(answer[1:2])
     start, size = 2 + digits, int(answer[2 : 2 + digits])
@@ -34,6 +34,6 @@ def contents(answer: bytes) -> bytes:
 
 
 def words(answer: bytes) -> list[int]:
-    """The words of an answered block, its CRC checked and taken off."""
+    """Return the words of a received block after a check of its CRC."""
     data = contents(answer)
     return list(struct.unpack(f"<{len(data) // 2}H", data))
