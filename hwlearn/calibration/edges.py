@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hwlearn.calibration.estimation.campaign import EdgeCampaign
-from hwlearn.calibration.estimation.edge_fit import EdgeFit, Prediction
+from hwlearn.calibration.estimation.edge_fit import EdgeFit
+from hwlearn.calibration.estimation.prediction import Prediction
 from hwlearn.calibration.estimation.settings import CampaignSettings
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.network.network import Network

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.excitation import Phase
+from hwlearn.calibration.estimation.prediction import Prediction, predict
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.circuit.batches import batch
 from hwlearn.errors import SetupError
@@ -25,20 +26,6 @@ _UNDETERMINED: Final = 0.9
 
 _WEIGHT_ROUNDS: Final = 4
 _LEAST_VARIANCE: Final = 1e-16
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """Expected readings and the uncertainty that remains after the calibration (read noise not included).
-
-    Attributes
-    ----------
-    voltages, voltage_sigma : ndarray, shape (S, n_out)
-        Expected ADC readings in volts.
-    """
-
-    voltages: FloatArray
-    voltage_sigma: FloatArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,9 +158,7 @@ class EdgeFit:
             phase = Phase("free", x, np.full((len(x), model.layout.n_outputs), np.nan))
         else:
             phase = Phase(drive.kind, x, drive.values, drive.siemens)
-        response = model.respond(self.unknowns, phase, currents=False)
-        variance = np.einsum("sop,pq,soq->so", response.d_volts, self.covariance, response.d_volts, optimize=True)
-        return Prediction(response.volts, np.sqrt(np.maximum(variance, 0.0)))
+        return predict(model, self.unknowns, self.covariance, phase)
 
     def with_scale_of(self, edge: int, gain: float, relative_sigma: float) -> EdgeFit:
         """Return the fit with one edge known from another measurement, which determines the common scale.

@@ -18,6 +18,7 @@ from hwlearn.calibrated.sections import ConverterRecord
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.edge_fit import EdgeFit
 from hwlearn.calibration.estimation.excitation import Phase
+from hwlearn.calibration.estimation.prediction import predict
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.unknowns import Unknowns
 from hwlearn.circuit.topology import Topology
@@ -201,8 +202,6 @@ def prediction_uncertainty(
     def uncertainty(reached: FloatArray, setpoints: FloatArray) -> FloatArray:
         model = EdgeModel(topology, layout, np.where(arrays["stuck"], middle, reached))
         phase = Phase("free", setpoints, np.full((len(setpoints), topology.n_outputs), np.nan))
-        slope = model.respond(arrays["unknowns"], phase, currents=False).d_volts
-        variance = np.einsum("sop,pq,soq->so", slope, arrays["covariance"], slope, optimize=True)
-        return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
+        return predict(model, arrays["unknowns"], arrays["covariance"], phase).voltage_sigma
 
     return uncertainty

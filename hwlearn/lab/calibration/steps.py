@@ -207,7 +207,7 @@ def find_edges(context: StepContext) -> StepResult:
     median = float(np.median(sigma))
     scale = f"{scale_sigma:.2%}" if fit.scale_known else f"unknown ({scale_sigma:.0%})"
     rows = (
-        Row("edges", f"{top.n_edges}, {int(fit.stuck.sum())} stuck"),
+        Row("edges", f"{top.n_edges}", f"{fit.stuck.sum()} stuck, {fit.undetermined.sum()} undetermined"),
         Row("spread of the gains", f"{fit.spread:.1%}", f"{fit.spread_sigma:.1%}"),
         Row("median uncertainty", f"{median:.2%}", "" if fit.scale_known else "without the common scale"),
         Row("edges known within 1 %", f"{int((sigma < 0.01).sum())}"),
