@@ -87,9 +87,9 @@ class Pair(Rig):
 
     def fetch(self) -> bytes:
         """Return the pending bytes, which must be equal."""
-        said = super().fetch()
-        self._same("answer", said, self.emulated.transmit())
-        return said
+        reply = super().fetch()
+        self._same("reply", reply, self.emulated.transmit())
+        return reply
 
     def advance(self, seconds: float) -> None:
         """Advance the time of both boards."""

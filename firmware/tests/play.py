@@ -19,7 +19,7 @@ from .streams import RECORDS, Unit, Writer, damaged
 
 EVERYTHING_ZERO = [[0.0] * 16] * 8
 WHOLE_EEPROM = b"\xff" * 4096
-GIVEN_UP = 0.12  # seconds, longer than the block timeout
+TIMEOUT_S = 0.12  # longer than the block timeout
 
 
 class Stage:
@@ -40,7 +40,7 @@ class Stage:
         self.rig.power_on()
         self.model = Reference(record)
         self.model.edges = self.rig.edges
-        self.said: list[bytes] = []
+        self.sent: list[bytes] = []
         self.guarded = self.model.windows
         self.rig.allow(self.guarded.safe)
 
@@ -58,11 +58,11 @@ class Stage:
 
     def failure(self, what: str) -> str:
         """Return a failure message with the last bytes sent."""
-        return f"{what}, after {self.said[-4:]!r}"
+        return f"{what}, after {self.sent[-4:]!r}"
 
     def send(self, data: bytes, gaps: Iterable[tuple[int, float]] = ()) -> None:
         """Send bytes with pauses (in seconds) at given positions."""
-        self.said.append(data)
+        self.sent.append(data)
         start = 0
         for at, pause in gaps:
             self.rig.send(data[start:at])
@@ -75,7 +75,7 @@ class Stage:
         answers, data, refused = [], b"", False
         while True:
             unit = write(self.model)
-            data += spelled(unit, dice)
+            data += spell(unit, dice)
             if not refused:
                 try:
                     answer = unit.play(self.model)
@@ -95,11 +95,11 @@ class Stage:
             self.no_violation()
             pairs = zip(before.safe, after.safe, strict=True)
             self.rig.allow([(min(a, c), max(b, d)) for (a, b), (c, d) in pairs])
-        self.send(data + b"\n", some_gaps(len(data), dice))
+        self.send(data + b"\n", random_gaps(len(data), dice))
         self.guard(after)
         self.seen["messages"] += 1
-        wanted, said = b";".join(answers) + b"\n" if answers else b"", self.rig.fetch()
-        assert said == wanted, self.failure(f"answered {said!r} instead of {wanted!r}")
+        expected, reply = b";".join(answers) + b"\n" if answers else b"", self.rig.fetch()
+        assert reply == expected, self.failure(f"replied {reply!r} instead of {expected!r}")
 
     def state(self) -> None:
         """Compare the probes with the model."""
@@ -110,23 +110,23 @@ class Stage:
 
     def next_error(self) -> None:
         """Read one error and check that the model permits it."""
-        wanted = self.model.next_error()
+        expected = self.model.next_error()
         self.rig.send(b"SYST:ERR?\n")
-        said = self.rig.fetch()
-        code = int(said.split(b",")[0])
-        assert code in wanted, self.failure(f"error {said!r} instead of {sorted(wanted)}")
+        reply = self.rig.fetch()
+        code = int(reply.split(b",")[0])
+        assert code in expected, self.failure(f"error {reply!r} instead of {sorted(expected)}")
         self.seen[str(code)] += 1
 
     def silence(self) -> None:
         """Send nothing for longer than the watchdog time."""
         self.rig.advance(self.model.wdog_ms / 1000 + 0.005)
         self.model.silence()
-        self.said.append(b"(silence)")
+        self.sent.append(b"(silence)")
 
     def cut(self, data: bytes) -> None:
         """Send an incomplete block and wait until it is discarded."""
         self.send(data)
-        self.rig.advance(GIVEN_UP)
+        self.rig.advance(TIMEOUT_S)
         self.model.push(frozenset([-161]))
 
     def cancel(self, data: bytes) -> None:
@@ -135,24 +135,24 @@ class Stage:
         self.model.safe()
 
     def fence(self, value: int) -> None:
-        """Check that after silence and a newline the board answers again, and that OUTP OFF works."""
-        self.rig.advance(GIVEN_UP)
+        """Check that after silence and a newline the board replies again, and that OUTP OFF works."""
+        self.rig.advance(TIMEOUT_S)
         self.rig.send(b"\n")
         self.rig.fetch()
         self.rig.send(b"*ESE %d;*ESE?\n" % value)
-        said = self.rig.fetch()
-        assert said == b"%d\n" % value, self.failure(f"the fence {value} was answered {said!r}")
+        reply = self.rig.fetch()
+        assert reply == b"%d\n" % value, self.failure(f"replied {reply!r} to the query of {value}")
         self.rig.send(b"OUTP OFF\n")
         assert self.rig.is_safe(), self.failure("OUTP OFF left something driven")
         self.no_violation()
 
 
-def spelled(unit: Unit, dice: Random) -> bytes:
+def spell(unit: Unit, dice: Random) -> bytes:
     """Return the bytes of a unit; its header has a leading colon or not."""
     return b":" + unit.data if unit.data[:1].isalpha() and dice.random() < 0.5 else unit.data
 
 
-def some_gaps(size: int, dice: Random) -> list[tuple[int, float]]:
+def random_gaps(size: int, dice: Random) -> list[tuple[int, float]]:
     """Draw up to two short pauses in a message."""
     if size == 0 or dice.random() < 0.7:
         return []
@@ -160,7 +160,7 @@ def some_gaps(size: int, dice: Random) -> list[tuple[int, float]]:
 
 
 def play_stream(stage: Stage, dice: Random) -> None:
-    """Send one stream: messages with known results, then possibly damaged ones, then a fence."""
+    """Send one stream: messages with known results, then possibly damaged ones, then a final check."""
     writer = Writer(dice)
     stage.begin(dice.choice(RECORDS))
     for _ in range(dice.randrange(1, 8)):
@@ -198,7 +198,7 @@ def damage(stage: Stage, writer: Writer, dice: Random) -> None:
     for _ in range(dice.randrange(1, 4)):
         data = writer.unit(stage.model).data + b"\n"
         if b"CAL" not in data.upper():
-            stage.send(damaged(data, dice), some_gaps(len(data), dice))
+            stage.send(damaged(data, dice), random_gaps(len(data), dice))
             stage.seen["damaged"] += 1
 
 

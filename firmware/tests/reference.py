@@ -1,7 +1,7 @@
 """Reference model of the board's replies to complete messages, written after the reference card.
 
-The network behind it is dead: every output reads 0 V, so that every reading is known. Where the card does not say
-which of several errors comes first, each of them is right.
+Every output reads 0 V, so every reading is known. If the card does not define which of several errors is
+reported, the model permits each of them.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Windows:
         self.safe = [dac_range(dac, volts_uV * MICRO) for dac in record.dacs]
         pairs = list(zip(record.adcs[:OUTPUTS], record.dacs[INPUTS : INPUTS + OUTPUTS], strict=True))
         one_dac, one_adc = Fraction(5_000_000, 65536), Fraction(5_120_000, 65536)  # uV
-        self.dac_span = [nearest(nudge_uV / (one_dac * (1 + dac.gain))) for _, dac in pairs]
-        self.adc_span = [nearest(nudge_uV / (one_adc * (1 + adc.gain))) for adc, _ in pairs]
-        self.rise = [
+        self.nudge_dac_codes = [nearest(nudge_uV / (one_dac * (1 + dac.gain))) for _, dac in pairs]
+        self.nudge_adc_codes = [nearest(nudge_uV / (one_adc * (1 + adc.gain))) for adc, _ in pairs]
+        self.slope = [
             nearest(2**18 * (Fraction(128, 125) * (1 + adc.gain) / (1 + dac.gain) - 1)) for adc, dac in pairs
         ]
         self.shift = [nearest((adc.offset_uV - dac.offset_uV) / (one_dac * (1 + dac.gain))) for adc, dac in pairs]
@@ -50,7 +50,7 @@ class Windows:
     def nudge_code(self, output: int, adc_code: int) -> int:
         """Return the DAC code at the voltage of an ADC code."""
         d = adc_code - ZERO_VOLTS
-        return MID + d + (d * self.rise[output] + 131072 >> 18) + self.shift[output]
+        return MID + d + (d * self.slope[output] + 131072 >> 18) + self.shift[output]
 
 
 windows = lru_cache(maxsize=1024)(Windows)
@@ -70,12 +70,12 @@ class Reference:
         self.queue: list[Codes] = []
         self.ese, self.wdog_ms = 0, 2000
         self.tripped = False
-        self.loads_record()
+        self.load_record()
         self.reset()
         if self.record is None:
             self.push(frozenset([-340]))
 
-    def loads_record(self) -> None:
+    def load_record(self) -> None:
         """Apply the limits of the record."""
         record = self.record
         self.volts_uV, self.nudge_uV = (record.volts_uV, record.nudge_uV) if record else (0, 0)
@@ -186,7 +186,7 @@ class Reference:
         self.dacs[channel] = code
 
     def _near(self, output: int, code: int) -> bool:
-        return abs(code - self.windows.nudge_code(output, ZERO_VOLTS)) <= self.windows.dac_span[output]
+        return abs(code - self.windows.nudge_code(output, ZERO_VOLTS)) <= self.windows.nudge_dac_codes[output]
 
     def close(self, mask: int) -> None:
         """ROUT:CLOS."""
@@ -250,7 +250,7 @@ class Reference:
         product = eta * (target - ZERO_VOLTS)
         step = (abs(product) + 2048 >> 12) * (1 if product >= 0 else -1)
         low, high = self.windows.dac[INPUTS + output]
-        return abs(step) <= self.windows.adc_span[output] and all(
+        return abs(step) <= self.windows.nudge_adc_codes[output] and all(
             0 <= v <= 65535 and low <= self.windows.nudge_code(output, v) <= high
             for v in (ZERO_VOLTS + step, ZERO_VOLTS - step)[: self.sides]
         )
@@ -269,7 +269,7 @@ class Reference:
         self.record = record
         self.unlocked = False
         self.safe()
-        self.loads_record()
+        self.load_record()
 
     # Queries
 
@@ -277,23 +277,23 @@ class Reference:
         """SYST:ERR?: return the permitted codes."""
         return self.queue.pop(0) if self.queue else frozenset([0])
 
-    def query(self, question: str, index: int = 0) -> bytes:
+    def query(self, query: str, index: int = 0) -> bytes:
         """Return the reply to a query of settings or state."""
         record = self.record
-        if question == "CAL:DATA?":
+        if query == "CAL:DATA?":
             self.refuse((record is None, -340))
             assert record is not None
             whole = record.encode()[:3] + bytes([self.generation]) + record.encode()[4:-2]
             return framed(whole + crc16(whole).to_bytes(2, "little"))
-        if question == "SOUR:VOLT?":
+        if query == "SOUR:VOLT?":
             self.refuse((not 0 <= index < DACS, -222))
             dac = (record.dacs if record else Record().dacs)[index]
             nominal = (self.dacs[index] - MID) * Fraction(78125, 1024) * (1 + dac.gain)
             return micro(nearest(nominal) + dac.offset_uV)
-        if question == "MEAS:VOLT?":
+        if query == "MEAS:VOLT?":
             self.refuse((not 0 <= index < 8, -222))
             return micro(record.adcs[index].offset_uV if record else 0)
-        if question == "EDGE:CODE?":
+        if query == "EDGE:CODE?":
             self.refuse((not 0 <= index < EDGES, -222))
             return b"%d" % self.edges[index]
         numbers = {
@@ -309,12 +309,12 @@ class Reference:
             "SEQ:AVER?": self.average,
             "SEQ:SIDE?": self.sides,
         }
-        if question in numbers:
-            return b"%d" % numbers[question]
+        if query in numbers:
+            return b"%d" % numbers[query]
         return {
             "SYST:CAP?": b"1,8,4,32,256,3072",
             "SOUR:LIM:VOLT?": micro(self.volts_uV),
             "SOUR:LIM:NUDG?": micro(self.nudge_uV),
             "SOUR:LIM:EDGE?": b"%d,%d" % self.edge_range,
             "EDGE:DATA?": block(self.edges),
-        }[question]
+        }[query]

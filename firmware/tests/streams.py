@@ -41,7 +41,7 @@ SYNTAX = [
     (b"SYST:WDOG " + b"7" * 90, -363),
 ]  # fmt: skip
 
-QUESTIONS = [
+QUERIES = [
     "*OPC?", "*ESE?", "*TST?", "SYST:ERR:COUN?", "SYST:WDOG?", "SYST:WDOG:TRIP?", "SYST:CAP?", "OUTP?",
     "ROUT:CLOS?", "SEQ:SETT?", "SEQ:AVER?", "SEQ:SIDE?", "SOUR:LIM:VOLT?", "SOUR:LIM:NUDG?", "SOUR:LIM:EDGE?",
     "EDGE:DATA?",
@@ -60,7 +60,7 @@ class Writer:
     def __init__(self, dice: Random) -> None:
         self.dice = dice
         self.writers: list[Callable[[Reference], Unit]] = [
-            self.question, self.question, self.indexed_question, self.setting, self.setting, self.limit,
+            self.query, self.query, self.indexed_query, self.setting, self.setting, self.limit,
             self.voltage, self.voltage, self.voltage, self.switches, self.edges,
             self.sequence, self.sequence, self.sequence,
             self.bad_block, self.syntax, self.calibration, self.safety,
@@ -102,16 +102,16 @@ class Writer:
             return dice.choice((low, high))
         return dice.choice((low - 1, high + 1, low - dice.randrange(1, 70000), high + dice.randrange(1, 70000)))
 
-    def question(self, _board: Reference) -> Unit:
+    def query(self, _board: Reference) -> Unit:
         """Write a query of a setting or the state."""
-        question = self.dice.choice(QUESTIONS)
-        return self.set(question.encode(), b"", lambda board: board.query(question))
+        query = self.dice.choice(QUERIES)
+        return self.set(query.encode(), b"", lambda board: board.query(query))
 
-    def indexed_question(self, _board: Reference) -> Unit:
+    def indexed_query(self, _board: Reference) -> Unit:
         """Write a query of one channel or edge."""
-        question, most = self.dice.choice((("SOUR:VOLT?", 15), ("MEAS:VOLT?", 7), ("EDGE:CODE?", 31)))
+        query, most = self.dice.choice((("SOUR:VOLT?", 15), ("MEAS:VOLT?", 7), ("EDGE:CODE?", 31)))
         index = self.around(0, most)
-        return self.set(question.encode(), b"%d" % index, lambda board: board.query(question, index))
+        return self.set(query.encode(), b"%d" % index, lambda board: board.query(query, index))
 
     def setting(self, _board: Reference) -> Unit:
         """Write a setting."""
@@ -120,7 +120,7 @@ class Writer:
         if form == 0:
             ms = dice.choice(
                 (49, 60_000, 60_001, dice.randint(200, 60_000))
-            )  # gaps and settling take less than 200
+            )  # pauses and settle times are shorter than 200 ms
             return self.set(b"SYST:WDOG", b"%d" % ms, lambda board: board.wdog(ms))
         if form == 1:
             us = self.around(0, 1500)
@@ -187,11 +187,11 @@ class Writer:
         dice = self.dice
         kind = dice.choice(("FREE", "NUDG", "TWOP"))
         windows = board.windows.dac
-        # a code for every input, then the other words of the block
+        # the range of codes that every input permits
         low, high = max(window[0] for window in windows), min(window[1] for window in windows)
         low, high = (low, high) if low <= high else (MID, MID)
         sides = board.sides
-        span = min(board.windows.dac_span) if kind == "NUDG" else min(board.windows.adc_span)
+        span = min(board.windows.nudge_dac_codes) if kind == "NUDG" else min(board.windows.nudge_adc_codes)
         rows = []
         for _ in range(dice.choice((1, 1, 1, 2, 5))):
             row = dice.choices((MID if low <= MID <= high else low, low, high, dice.randint(low, high)), k=8)

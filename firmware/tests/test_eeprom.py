@@ -58,7 +58,7 @@ def test_power_loss_after_any_write_leaves_one_valid_record(new_rig: NewRig) -> 
     needed = writes_of_a_record(new_rig)
     assert 10 < needed <= 2 * SIZE
     seen = []
-    for before in (0, 1):  # the first and the second bank are overwritten
+    for before in (0, 1):  # overwrite the second bank, then the first
         for writes in range(needed + 2):
             rig = new_rig(OLD)
             if before:

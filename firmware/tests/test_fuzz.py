@@ -90,7 +90,7 @@ def test_sanitizer_reports_a_real_fault(sanitized: dict[str, str]) -> None:
 
 @pytest.mark.slow
 def test_libfuzzer_finds_no_fault(tmp_path: Path) -> None:
-    """libFuzzer finds no sanitizer report, no limit violation and no missing reply after the fence."""
+    """libFuzzer finds no sanitizer report, no limit violation and no missing reply at the end."""
     clang = shutil.which(os.environ.get("CLANG", "clang"))
     if clang is None:
         pytest.skip("clang is not installed")

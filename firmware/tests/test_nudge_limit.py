@@ -30,7 +30,7 @@ def test_target_at_the_nudge_limit(new_rig: NewRig, record: Record, output: int,
     rig, windows = new_rig(record), Windows(record, record.volts_uV, record.nudge_uV)
     reading(rig, 32000, 32000, 32000, 32000)
     rows = []
-    for away in (windows.adc_span[output], windows.adc_span[output] + 1):
+    for away in (windows.nudge_adc_codes[output], windows.nudge_adc_codes[output] + 1):
         targets = [FLOATING] * 4
         targets[output] = 32000 + sign * away
         rows.append([MID] * 8 + targets)
@@ -46,7 +46,7 @@ def test_given_nudge_at_the_nudge_limit(new_rig: NewRig, record: Record, output:
     reading(rig, *free)
     rig.write("SEQ:SIDE 1")
     rows = []
-    for away in (windows.dac_span[output], windows.dac_span[output] + 1):
+    for away in (windows.nudge_dac_codes[output], windows.nudge_dac_codes[output] + 1):
         nudges = [FLOATING] * 4
         nudges[output] = windows.nudge_code(output, free[output]) + sign * away
         rows.append([MID] * 8 + nudges)
@@ -58,7 +58,7 @@ def test_given_nudge_at_the_nudge_limit(new_rig: NewRig, record: Record, output:
 @pytest.mark.parametrize("sign", [1, -1])
 def test_closing_a_switch_at_the_nudge_limit(new_rig: NewRig, record: Record, output: int, sign: int) -> None:
     rig, windows = new_rig(record), Windows(record, record.volts_uV, record.nudge_uV)
-    for away, allowed in ((windows.dac_span[output], True), (windows.dac_span[output] + 1, False)):
+    for away, allowed in ((windows.nudge_dac_codes[output], True), (windows.nudge_dac_codes[output] + 1, False)):
         code = windows.nudge_code(output, 32000) + sign * away
         reading(rig, *[32000] * 4)
         rig.write(f"SOUR:VOLT {8 + output},{float(record.dacs[8 + output].dac_volts(code)):.6f}")

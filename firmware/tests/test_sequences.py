@@ -213,24 +213,24 @@ def test_inputs_change_at_the_same_time(rig: Rig) -> None:
     assert rig.loads - before == 10
 
 
-@pytest.mark.parametrize("dying", range(7))
-def test_adc_failure_ends_the_sequence(rig: Rig, dying: int) -> None:
+@pytest.mark.parametrize("successes", range(7))
+def test_adc_failure_ends_the_sequence(rig: Rig, successes: int) -> None:
     scans = 0
 
     def analog(_switches: int, _volts: list[float]) -> list[float] | None:
         nonlocal scans
         scans += 1
-        return None if scans > dying else [0.1] * 8
+        return None if scans > successes else [0.1] * 8
 
     rig.attach(analog)
     answers = rig.sequence("SEQ:NUDG? ", [[MID] * 8 + [MID] * 8] * 4)
     status = [answer[0] for answer in answers]
-    last = dying // 3
+    last = successes // 3
     assert status[:last] == [0] * last
     assert status[last] & 8
     assert [value & 12 for value in status[last + 1 :]] == [4] * (3 - last)
     assert rig.is_safe()
-    assert scans == dying + 1
+    assert scans == successes + 1
     assert rig.query("*OPC?") == "1"
 
 

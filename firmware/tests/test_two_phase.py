@@ -27,8 +27,8 @@ class Card:
     def nudge_code(self, output: int, v: int) -> int:
         """Return the DAC code of v, an ADC code."""
         adc, dac = self.record.adcs[output], self.record.dacs[8 + output]
-        rise = Fraction(128, 125) * (1 + adc.gain) / (1 + dac.gain)
-        a = nearest(2**18 * (rise - 1))
+        slope = Fraction(128, 125) * (1 + adc.gain) / (1 + dac.gain)
+        a = nearest(2**18 * (slope - 1))
         b = nearest((adc.offset - dac.offset) / (DAC_CODE_uV * MICRO * (1 + dac.gain)))
         d = v - 32000
         return 32768 + d + (d * a + 131072) // 2**18 + b

@@ -209,7 +209,7 @@ def test_command_sets_the_safe_state_immediately(rig: Rig, message: str) -> None
     assert rig.query("ROUT:CLOS?") == "0"
 
 
-def test_reset_keeps_limits_latch_and_edges(rig: Rig) -> None:
+def test_reset_keeps_limits_and_edges(rig: Rig) -> None:
     rig.write("SOUR:LIM:VOLT 0.5;:SEQ:SETT 40;AVER 4;SIDE 1;:SYST:WDOG 300")
     rig.write("EDGE:CODE 3,99")
     rig.write("*RST")
