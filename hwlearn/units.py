@@ -62,7 +62,10 @@ def parse_quantity(text: str | float, unit: str) -> float:
     if isinstance(given, bool) or not isinstance(given, str | Real):
         raise UnitError(f"{text!r} is not a quantity; write for example '1 {unit}'")
     if not isinstance(text, str):
-        value = float(text)
+        try:
+            value = float(text)
+        except OverflowError:
+            value = math.inf
     else:
         match = _NUMBER.fullmatch(text)
         if match is None:

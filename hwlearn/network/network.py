@@ -263,6 +263,7 @@ class Network(ABC):
         LimitError, ComplianceError, NetworkError, CircuitError
             As `measure`.
         """
+        _check_phases(error, nudge)
         x = batch(inputs, self.topology.n_inputs, "inputs")
         self._check_open()
         self._check_request(x, None)
@@ -308,10 +309,15 @@ class Network(ABC):
         LimitError
             If a target lies outside ``limits.conductance``; nothing was programmed.
         NetworkError
-            If the network is closed or the array has the wrong shape.
+            If the network is closed, or the array has the wrong shape or is not of numbers.
         """
         self._check_open()
-        targets = np.array(conductances, dtype=np.float64)
+        try:
+            targets = np.array(conductances, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise NetworkError(
+                f"conductances must be numbers in S, shape ({self.topology.n_edges},), got {conductances!r:.80}"
+            ) from error
         if targets.shape != (self.topology.n_edges,):
             raise NetworkError(f"conductances must have shape ({self.topology.n_edges},), got {targets.shape}")
         self.limits.check_conductances(self.topology, targets)
@@ -445,6 +451,11 @@ class Network(ABC):
         if drive is None:
             self.limits.check_terminals(self.topology, inputs)
             return
+        given: object = drive
+        if not isinstance(given, OutputDrive):
+            raise NetworkError(
+                f"drive must be an OutputDrive object, such as OutputDrive.clamp(volts), got {given!r:.80}"
+            )
         if drive.kind not in self.nudges:
             able = ", ".join(sorted(self.nudges)) or "none"
             raise NetworkError(f"this network does not support a {drive.kind!r} drive; it supports: {able}")
@@ -464,3 +475,11 @@ class Network(ABC):
     def _check_open(self) -> None:
         if self._closed:
             raise NetworkError("the network is closed; open it again to measure or program")
+
+
+def _check_phases(error: object, nudge: object) -> None:
+    """Refuse a class or a name instead of an error signal or a nudge."""
+    if not isinstance(nudge, Nudge):
+        raise NetworkError(f"nudge must be a Nudge object, such as ClampNudge(), got {nudge!r}")
+    if isinstance(error, type) or not callable(error):
+        raise NetworkError(f"error must be a function of the outputs, such as TargetError(targets), got {error!r}")

@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,6 +28,8 @@ Strength = float | Literal["auto"]
 
 MODEL_HEADROOM = 2.0
 """Safety factor where a displacement is predicted with the model's output impedance."""
+
+_MAKERS: Final = "make it with OutputDrive.clamp(volts), .current(amperes) or .resistor(volts, siemens)"
 
 SMALL_MOVE = 0.25
 """Maximum displacement of an output with ``"auto"``, as a fraction of the element's voltage scale."""
@@ -50,6 +52,15 @@ class OutputDrive:
     values: FloatArray
     siemens: FloatArray | None = None
 
+    def __post_init__(self) -> None:
+        # a resistor drive without its conductance would be applied as an ideal clamp
+        if (self.kind == "resistor") is (self.siemens is None):
+            raise NetworkError(f"an output drive of kind {self.kind!r} with siemens = {self.siemens!r}: {_MAKERS}")
+        if self.kind not in ("clamp", "current", "resistor") or np.ndim(self.values) != 2:
+            raise NetworkError(
+                f"an output drive of kind {self.kind!r} with values of shape {np.shape(self.values)}: {_MAKERS}"
+            )
+
     @classmethod
     def clamp(cls, volts: ArrayLike) -> Self:
         """Return a drive that holds outputs at ``volts`` (S, n_out) with ideal voltage sources."""
@@ -67,10 +78,16 @@ class OutputDrive:
         Raises
         ------
         NetworkError
-            If a conductance is not positive and finite.
+            If a conductance is not positive and finite, or their number is wrong.
         """
         values = _drive_values(volts)
-        kappa = np.broadcast_to(np.asarray(siemens, dtype=np.float64), values.shape[1:]).copy()
+        try:
+            kappa = np.broadcast_to(np.asarray(siemens, dtype=np.float64), values.shape[1:]).copy()
+        except (TypeError, ValueError) as error:
+            raise NetworkError(
+                f"nudge conductances must be one number in S or {values.shape[1]}, one for each output, "
+                f"got {siemens!r}"
+            ) from error
         if not (np.isfinite(kappa).all() and (kappa > 0).all()):
             raise NetworkError(f"nudge conductance must be positive and finite, got {siemens!r} S")
         return cls("resistor", values, kappa)
@@ -371,7 +388,12 @@ def _is_positive(value: object) -> bool:
 
 
 def _drive_values(values: ArrayLike) -> FloatArray:
-    array = np.array(values, dtype=np.float64)
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise NetworkError(
+            f"an output drive must be numbers of shape (samples, n_out), got {values!r:.80}"
+        ) from error
     if array.ndim == 1:
         array = array[None, :]
     if array.ndim != 2:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from numpy.typing import ArrayLike
 
 from hwlearn.arrays import BoolArray, FloatArray
@@ -16,8 +18,9 @@ class WrappedNetwork(Network):
 
     Every operation is forwarded, including the fast paths `_measure_sides` and `_both_phases`. A subclass
     overrides the hooks of `Network` that it changes and reaches the inner network through ``super()``: only this
-    class calls the protected methods of another network. Samples are also counted by the inner network, and its
-    ``on_measured`` is called first.
+    class calls the protected methods of another network. What reaches the inner network is checked against its
+    limits, so that no subclass can exceed them; a subclass may narrow its own ``limits`` and ``nudges``. Samples
+    are also counted by the inner network, and its ``on_measured`` is called first.
 
     Parameters
     ----------
@@ -63,26 +66,42 @@ class WrappedNetwork(Network):
         """Return the true output volts (S, n_out) of a simulated inner network, else None."""
         return self._network.true_outputs(inputs)
 
+    @property
+    def closed(self) -> bool:
+        """Whether this network or the inner one has been closed."""
+        return super().closed or self._network.closed
+
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
+        self._network._check_request(inputs, drive)
         return self._network._measure(inputs, drive)
 
     def _measure_sides(
         self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
     ) -> tuple[Readout, Readout | None, BoolArray | None]:
+        for drive in (plus,) if minus is None else (plus, minus):
+            self._network._check_request(inputs, drive)
         return self._network._measure_sides(inputs, plus, minus)
 
     def _both_phases(
         self, inputs: FloatArray, error: ErrorSignal, nudge: Nudge, symmetric: bool
     ) -> TwoPhase | None:
+        if self._is_narrowed():  # hardware that computes the nudges knows only its own limits
+            return None
+        self._network._check_request(inputs, None)
         return self._network._both_phases(inputs, error, nudge, symmetric)
 
     def _nudge_limits(self) -> Limits:
-        return self._network._nudge_limits()
+        inside = self._network._nudge_limits()
+        if not self._is_narrowed():
+            return inside
+        names = ("voltage", "drop", "nudge", "current")
+        return replace(inside, **{name: min(getattr(inside, name), getattr(self.limits, name)) for name in names})
 
     def _max_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
         return self._network._max_strength(nudge, free, error)
 
     def _program(self, conductances: FloatArray) -> Programmed:
+        self._network.limits.check_conductances(self.topology, conductances)
         return self._network._program(conductances)
 
     def _close(self) -> None:
@@ -93,7 +112,13 @@ class WrappedNetwork(Network):
         self._network._check_open()
 
     def _check_request(self, inputs: FloatArray, drive: OutputDrive | None) -> None:
+        if self._is_narrowed():
+            super()._check_request(inputs, drive)
         self._network._check_request(inputs, drive)
+
+    def _is_narrowed(self) -> bool:
+        """Return whether a subclass has changed the limits or the nudges."""
+        return self.limits != self._network.limits or self.nudges != self._network.nudges
 
     def _count(self, samples: int) -> None:
         self._count_inside(samples)

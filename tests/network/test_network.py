@@ -47,6 +47,32 @@ def test_drive_of_wrong_shape_or_kind_is_refused(small, wide_limits):
         twin.measure(small[2], hl.OutputDrive.current(np.zeros((6, 3))))
 
 
+@pytest.mark.parametrize("drive", ["clamp", hl.OutputDrive, hl.OutputDrive.clamp, np.zeros((6, 3))])
+def test_drive_that_is_no_output_drive_is_refused(small, ideal_twin, drive):
+    with pytest.raises(NetworkError, match="drive must be an OutputDrive object"):
+        ideal_twin.measure(small[2], drive)
+
+
+@pytest.mark.parametrize("nudge", ["clamp", hl.ClampNudge, None])
+def test_nudge_class_or_name_is_refused_by_two_phase(small, ideal_twin, nudge):
+    with pytest.raises(NetworkError, match="nudge must be a Nudge object"):
+        ideal_twin.two_phase(small[2], hl.TargetError(small[3]), nudge)
+    assert ideal_twin.measurements == 0
+
+
+@pytest.mark.parametrize("error", [None, hl.TargetError, 0.1])
+def test_error_that_is_no_function_is_refused_by_two_phase(small, ideal_twin, error):
+    with pytest.raises(NetworkError, match="error must be a function"):
+        ideal_twin.two_phase(small[2], error, hl.ClampNudge())
+    assert ideal_twin.measurements == 0
+
+
+@pytest.mark.parametrize("conductances", ["10 uS", ["10 uS"] * 30, [[1], [1, 2]]])
+def test_program_refuses_what_is_not_numbers(ideal_twin, conductances):
+    with pytest.raises(NetworkError, match=r"numbers in S, shape \(30,\)"):
+        ideal_twin.program(conductances)
+
+
 def test_program_refuses_wrong_shape(ideal_twin):
     with pytest.raises(NetworkError, match=r"shape \(30,\)"):
         ideal_twin.program(np.full(29, 1e-5))

@@ -160,3 +160,22 @@ def test_invalid_metric_and_drive_conductance_are_refused():
         hl.ClampNudge(metric="euclid")
     with pytest.raises(NetworkError, match="conductance"):
         hl.OutputDrive.resistor([[0.0]], -1.0)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: hl.OutputDrive("clmp", np.zeros((1, 1))),
+        lambda: hl.OutputDrive("resistor", np.zeros((1, 1))),
+        lambda: hl.OutputDrive("clamp", np.zeros((1, 1)), np.ones(1)),
+        lambda: hl.OutputDrive("clamp", np.zeros(3)),
+        lambda: hl.OutputDrive("clamp", None),
+        lambda: hl.OutputDrive.clamp("100 mV"),
+        lambda: hl.OutputDrive.current([[1], [1, 2]]),
+        lambda: hl.OutputDrive.resistor([[0.1]], "100 uS"),
+        lambda: hl.OutputDrive.resistor([[0.1]], [1e-4, 1e-4]),
+    ],
+)
+def test_invalid_output_drives_are_refused(make):
+    with pytest.raises(NetworkError, match=r"output drive|nudge conductances"):
+        make()

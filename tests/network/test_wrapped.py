@@ -1,5 +1,7 @@
 """A wrapped network keeps every operation of the inner network, fast paths included."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ from hwlearn_sim.bench.network import VirtualNetwork
 
 NUDGE = hl.ResistorNudge(0.1, 1e-4)
 
-IMPLEMENTED_ONCE = {"measure", "two_phase", "program", "close", "closed", "_strengths"}
+IMPLEMENTED_ONCE = {"measure", "two_phase", "program", "close", "_strengths"}
 """Parts of `Network` that call the hooks: a wrapped network runs them itself."""
 
 
@@ -191,3 +193,71 @@ def test_closing_a_wrapped_network_closes_the_inner_network(board):
     with WrappedNetwork(board):
         assert not board.closed
     assert board.closed
+
+
+class Doubled(WrappedNetwork):
+    """A wrapper that changes requests and checks nothing itself."""
+
+    def _measure(self, inputs, drive):
+        return super()._measure(2 * inputs, drive)
+
+    def _measure_sides(self, inputs, plus, minus):
+        return super()._measure_sides(2 * inputs, plus, minus)
+
+    def _both_phases(self, inputs, error, nudge, symmetric):
+        return super()._both_phases(2 * inputs, error, nudge, symmetric)
+
+    def _program(self, conductances):
+        return super()._program(2 * conductances)
+
+
+def test_subclass_of_wrapped_network_cannot_exceed_the_inner_limits(small, bench_limits):
+    board = BoardLike(small[0], bench_limits)
+    doubled = Doubled(board)
+    x = np.full((2, 4), 0.8 * bench_limits.voltage)
+    high = np.full(small[0].n_edges, 0.8 * bench_limits.conductance[1])
+    with pytest.raises(LimitError, match=r"limits\.voltage"):
+        doubled.measure(x)
+    for strength in ("auto", 0.1):
+        with pytest.raises(LimitError, match=r"limits\.voltage"):
+            doubled.two_phase(x, hl.TargetError(np.zeros((2, 3))), hl.ClampNudge(strength))
+    with pytest.raises(LimitError, match=r"limits\.conductance"):
+        doubled.program(high)
+    assert board.measurements == 0
+    assert board.sequences == []
+
+
+class Narrowed(WrappedNetwork):
+    """A wrapper with limits and nudges of its own."""
+
+    def __init__(self, network, **limits):
+        super().__init__(network)
+        self.limits = replace(network.limits, **limits)
+        self.nudges = frozenset({"clamp"})
+
+
+def test_subclass_of_wrapped_network_can_narrow_the_limits(small, bench_limits):
+    board = BoardLike(small[0], bench_limits)
+    board.program(np.full(small[0].n_edges, 1e-5))
+    narrow = Narrowed(board, voltage="100 mV", nudge="1 mV", conductance=("9 uS", "11 uS"))
+    x, error = np.full((2, 4), 0.05), hl.TargetError(np.full((2, 3), 0.5))
+    with pytest.raises(LimitError, match=r"limits\.voltage = 100 mV"):
+        narrow.measure(3 * x)
+    with pytest.raises(NetworkError, match="it supports: clamp"):
+        narrow.measure(x, hl.OutputDrive.current(np.zeros((2, 3))))
+    with pytest.raises(LimitError, match=r"limits\.conductance"):
+        narrow.program(np.full(small[0].n_edges, 2e-5))
+    with pytest.raises(LimitError, match=r"limits\.nudge = 1 mV"):
+        narrow.two_phase(x, error, hl.ClampNudge(0.1))
+    phases = narrow.two_phase(x, error, hl.ClampNudge())
+    assert np.abs(phases.plus.voltages - phases.free.voltages).max() <= 1e-3 * (1 + 1e-9)
+    assert not phases.skipped.all()
+
+
+def test_network_around_a_closed_one_is_closed(board):
+    network = WrappedNetwork(WrappedNetwork(board))
+    assert not network.closed
+    board.close()
+    assert network.closed
+    network.close()
+    network.close()
