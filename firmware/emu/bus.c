@@ -77,7 +77,7 @@ static void look(bus_t *b)
         chips_fault(b->chips, "SPI: two chips are selected at once");
     }
     if (b->busy && (moved & ((1u << SELECTS) - 1u))) {
-        chips_fault(b->chips, "SPI: a chip select moved while a byte was under way");
+        chips_fault(b->chips, "SPI: a chip select changed during a transfer");
     }
     for (uint8_t n = 0; n < LINES; n++) {
         bool high = now >> n & 1u;
@@ -172,7 +172,7 @@ static void write_data(avr_t *avr, avr_io_addr_t address, uint8_t value, void *p
     touched(b);
     if (b->busy) {
         avr->data[SPSR] |= (uint8_t)(1u << WCOL);
-        chips_fault(b->chips, "SPI: a byte was written while another one was under way");
+        chips_fault(b->chips, "SPI: a byte was written during a transfer");
         return;
     }
     if ((control & (1u << SPE | 1u << DORD | 1u << MSTR | 1u << CPOL | 1u << CPHA)) !=
@@ -181,14 +181,14 @@ static void write_data(avr_t *avr, avr_io_addr_t address, uint8_t value, void *p
         return;
     }
     if (!(avr->data[DDRA + PORT_STRIDE] & 1u)) {
-        chips_fault(b->chips, "SPI: SS is an input, and may end the master mode at any time");
+        chips_fault(b->chips, "SPI: SS is an input, which can end the master mode at any time");
     }
     unsigned divider = dividers[control & 3u];
     if (avr->data[SPSR] >> SPI2X & 1) {
         divider /= 2u;
     }
     if (divider < 16u && ((b->lines >> SELECT_EDGES & 0xFFu) != 0xFFu)) {
-        chips_fault(b->chips, "AD5144: faster than its open-drain output can rise");
+        chips_fault(b->chips, "AD5144: SPI clock too fast for its open-drain output");
     }
     b->busy = true;
     b->out = value;

@@ -30,7 +30,7 @@ static void dac_execute(chips_t *c, ad5676r_t *dac)
     uint8_t address = (uint8_t)(dac->frame.shift >> 16 & 0xFu);
     uint16_t data = (uint16_t)dac->frame.shift;
     if (dac->frame.bytes != 3u) {
-        chips_fault(c, "AD5676R: a frame that has not 24 bits");
+        chips_fault(c, "AD5676R: a frame that does not have 24 bits");
         return;
     }
     if (c->dac_reset) {
@@ -41,7 +41,7 @@ static void dac_execute(chips_t *c, ad5676r_t *dac)
         return;
     }
     if (command != 1u || address > 7u) {
-        chips_fault(c, "AD5676R: a command that the model does not know");
+        chips_fault(c, "AD5676R: unknown command");
         return;
     }
     dac->input[address] = data;
@@ -103,7 +103,7 @@ static void adc_convert(chips_t *c, ads8688_t *adc)
     adc->result = 0;
     adc->silent = false;
     if (c->now - adc->released < ACQUIRE_CYCLES) {
-        chips_fault(c, "ADS8688: less than 1.15 us to acquire");
+        chips_fault(c, "ADS8688: acquisition time below 1.15 us");
     }
     if (adc->channel < 0) {
         return;
@@ -114,7 +114,7 @@ static void adc_convert(chips_t *c, ads8688_t *adc)
     } else if (adc->ranges[channel] == 0) { /* -10.24 V to 10.24 V: four times the step, 0 V at midscale */
         adc->result = (uint16_t)(32768u + adc->result / 4u);
     } else if (adc->ranges[channel] != 6u) {
-        chips_fault(c, "ADS8688: a range that the model does not know");
+        chips_fault(c, "ADS8688: unknown range");
     }
 }
 
@@ -155,21 +155,21 @@ static void adc_execute(chips_t *c, ads8688_t *adc)
         } else if (first == 0x85u) {
             adc_defaults(adc);
         } else {
-            chips_fault(c, "ADS8688: a command that the model does not know");
+            chips_fault(c, "ADS8688: unknown command");
         }
     } else if (first & 1u) {
         uint8_t address = first >> 1;
         if (adc->bytes < 3u) {
-            chips_fault(c, "ADS8688: a register written in less than 24 bits");
+            chips_fault(c, "ADS8688: a register write of less than 24 bits");
         } else if (address == 3u) {
             adc->features = second;
         } else if (address >= 5u && address <= 12u) {
             adc->ranges[address - 5u] = second;
         } else {
-            chips_fault(c, "ADS8688: a register that the model does not know");
+            chips_fault(c, "ADS8688: unknown register");
         }
     } else if (first != 0) {
-        chips_fault(c, "ADS8688: a register is read, which the model does not know");
+        chips_fault(c, "ADS8688: register read, which is not modelled");
     }
 }
 
@@ -187,7 +187,7 @@ static void edge_execute(chips_t *c, ad5144_t *edge)
     } else if (command == 3u && address < 4u && (data & 3u) == 3u) {
         edge->shift = c->world->edges[edge->first + address];
     } else if (command != 0) {
-        chips_fault(c, "AD5144: a command that the model does not know");
+        chips_fault(c, "AD5144: unknown command");
     }
 }
 

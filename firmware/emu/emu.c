@@ -185,7 +185,7 @@ static void run(emu_board *e, avr_cycle_count_t until)
             avr_run(avr);
         }
         if (avr->state == cpu_Crashed || avr->state == cpu_Done) {
-            chips_fault(&e->chips, "ATmega2560: the program ran into nowhere");
+            chips_fault(&e->chips, "ATmega2560: the program left its code");
             avr->state = cpu_Running;
             emu_hang(e);
         }
