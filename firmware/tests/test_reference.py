@@ -95,7 +95,7 @@ def test_board_agrees_with_the_reference_model(host_library: Path) -> None:
     checks = list(HealthCheck)
     run_state_machine_as_test(
         Machine,
-        settings=settings(max_examples=150, stateful_step_count=40, deadline=None, suppress_health_check=checks),
+        settings=settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=checks),
     )
 
 

@@ -20,8 +20,7 @@ SUBJECTS = [
     "watchdog",
     "eeprom",
     "edges",
-    "reference",
-]
+]  # test_fuzz runs streams of the reference model on the sanitized library
 
 
 def test_other_test_files_pass_with_sanitizers(sanitized: dict[str, str]) -> None:

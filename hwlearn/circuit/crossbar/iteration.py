@@ -59,7 +59,7 @@ class Nodes(NamedTuple):
 
 
 class Goal(NamedTuple):
-    """When to stop.
+    """Stopping criterion of the iteration.
 
     Attributes
     ----------
