@@ -22,7 +22,7 @@ LEVELS = 5
 
 
 class NotMeasurableError(HwlearnError):
-    """The hardware does not measure what an estimate needs."""
+    """The hardware lacks a measurement that an estimate needs."""
 
 
 @dataclass(frozen=True, eq=False)

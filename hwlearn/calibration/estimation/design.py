@@ -44,7 +44,7 @@ Design = Literal["information", "random"]
 
 @dataclass(frozen=True, eq=False)
 class Knowledge:
-    """What is known before a configuration is measured.
+    """Knowledge before a configuration is measured.
 
     Attributes
     ----------
@@ -191,7 +191,7 @@ def excitation(
     ----------
     terminals : TerminalSet
     model : EdgeModel
-        Of this configuration; its base is what is programmed.
+        Model of this configuration; its base holds the targets.
     known : Knowledge
     patterns : int
         Number of patterns to measure.

@@ -1,4 +1,4 @@
-"""`CampaignSettings`: how the edges of a network are measured, and what is known beforehand."""
+"""`CampaignSettings`: settings of an `EdgeCampaign` and prior knowledge."""
 
 from __future__ import annotations
 

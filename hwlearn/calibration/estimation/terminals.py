@@ -1,4 +1,4 @@
-"""`TerminalSet`: the terminals of a network and what may be applied to them."""
+"""`TerminalSet`: the terminals of a network and the limits of their sources."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`CalibrationJob`: what a bench hands to a calibration."""
+"""`CalibrationJob`: hardware, record file and options of a calibration."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class CalibrationJob:
         return self.path.with_name(f"{self.path.stem}.unfinished")
 
     def facts(self) -> dict[str, Any]:
-        """Return what the answers of the hardware depend on, as plain data; opens the network."""
+        """Return everything that answers of the hardware depend on, as plain data; opens the network."""
         network = self.open_network()
         limits = asdict(network.limits)
         return {

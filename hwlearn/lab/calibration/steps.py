@@ -14,10 +14,11 @@ from hwlearn.calibrated.sections import (
     EdgeRecord,
     LineRecord,
     NoiseRecord,
+    RecordSection,
     VerifyRecord,
 )
 from hwlearn.calibration.converters import ConverterSettings, calibrate_converters
-from hwlearn.calibration.edges import CampaignProgress, CampaignSettings, estimate_edges
+from hwlearn.calibration.edges import CampaignProgress, CampaignSettings, EdgeFit, estimate_edges
 from hwlearn.calibration.lines import LEVELS, LineFit, NotMeasurableError, measure_lines
 from hwlearn.calibration.noise import SHARE_OF_NUDGE, NoiseFit, measure_noise
 from hwlearn.calibration.verify import verify
@@ -204,30 +205,39 @@ def find_edges(context: StepContext) -> StepResult:
         stuck=tuple(np.flatnonzero(fit.stuck).tolist()),
     )
     save_covariance(context.beside("covariance.npz"), fit)
-    median = float(np.median(sigma))
-    scale = f"{scale_sigma:.2%}" if fit.scale_known else f"unknown ({scale_sigma:.0%})"
-    rows = (
-        Row("edges", f"{top.n_edges}", f"{fit.stuck.sum()} stuck, {fit.undetermined.sum()} undetermined"),
+    passed, verdict = _edge_verdict(fit, chi, float(np.median(sigma)))
+    picture = figures.draw_edges(context.beside("edges.png"), top, fit, sigma)
+    sections: dict[str, RecordSection] = {"edges": section, "converters": converters}
+    return StepResult("edges", passed, verdict, _edge_rows(fit, section), sections, picture)
+
+
+def _edge_rows(fit: EdgeFit, section: EdgeRecord) -> tuple[Row, ...]:
+    sigma, scale = section.gain_sigma, f"{section.scale_sigma:.2%}"
+    if not fit.scale_known:
+        scale = f"unknown ({section.scale_sigma:.0%})"
+    return (
+        Row("edges", f"{len(sigma)}", f"{fit.stuck.sum()} stuck, {fit.undetermined.sum()} undetermined"),
         Row("spread of the gains", f"{fit.spread:.1%}", f"{fit.spread_sigma:.1%}"),
-        Row("median uncertainty", f"{median:.2%}", "" if fit.scale_known else "without the common scale"),
-        Row("edges known within 1 %", f"{int((sigma < 0.01).sum())}"),
+        Row(
+            "median uncertainty", f"{np.median(sigma):.2%}", "" if fit.scale_known else "without the common scale"
+        ),
+        Row("edges known within 1 %", f"{(sigma < 0.01).sum()}"),
         Row("common scale", f"{float(np.exp(fit.log_gains.mean())):.4f}", scale),
-        Row("misfit", f"chi {chi:.2f}", f"{fit.rows} readings, {fit.configurations} configurations"),
+        Row("misfit", f"chi {section.chi:.2f}", f"{fit.rows} readings, {fit.configurations} configurations"),
     )
-    passed = fit.noise_factor < _MOST_NOISE_FACTOR
-    if passed:
-        known_scale = "is known" if fit.scale_known else "is not measurable from voltages alone"
-        verdict = (
-            f"PASSED: the model explains the readings (chi {chi:.2f}); half of the edges are known within "
-            f"{median:.2%}; the common scale {known_scale}"
-        )
-    else:
-        verdict = (
+
+
+def _edge_verdict(fit: EdgeFit, chi: float, median_sigma: float) -> tuple[bool, str]:
+    if fit.noise_factor >= _MOST_NOISE_FACTOR:
+        return False, (
             f"FAILED: the readings deviate from the best model by {fit.noise_factor:.1f} times their noise; check "
             "for wires missing in the topology, drift, and nonlinear elements"
         )
-    picture = figures.draw_edges(context.beside("edges.png"), top, fit, sigma)
-    return StepResult("edges", passed, verdict, rows, {"edges": section, "converters": converters}, picture)
+    scale = "is known" if fit.scale_known else "is not measurable from voltages alone"
+    return True, (
+        f"PASSED: the model explains the readings (chi {chi:.2f}); half of the edges are known within "
+        f"{median_sigma:.2%}; the common scale {scale}"
+    )
 
 
 def find_verification(context: StepContext) -> StepResult:

@@ -17,7 +17,7 @@ def drive_request(drive: OutputDrive) -> dict[str, Any]:
 
 
 def nudge_request(nudge: Nudge, symmetric: bool) -> dict[str, Any]:
-    """Return what identifies a two-phase measurement: text settings of the nudge in ``kind``, numbers by name."""
+    """Return the identity of a two-phase measurement: text settings of the nudge in ``kind``, numbers by name."""
     settings = {part.name: getattr(nudge, part.name) for part in fields(nudge)}
     texts = [f"{name}={value}" for name, value in settings.items() if isinstance(value, str)]
     kind = " ".join(["both phases", type(nudge).__name__, f"symmetric={symmetric}", *texts])
@@ -59,7 +59,7 @@ def named(kept: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
 
 
 def readout_arrays(read: Readout) -> dict[str, np.ndarray | None]:
-    """Return a readout as arrays by name; None for what was not read."""
+    """Return a readout as arrays by name; None for quantities that were not read."""
     return {
         "voltages": read.voltages,
         "output_currents": read.output_currents,
