@@ -212,9 +212,9 @@ def find_edges(context: StepContext) -> StepResult:
 
 
 def _edge_rows(fit: EdgeFit, section: EdgeRecord) -> tuple[Row, ...]:
-    sigma, scale = section.gain_sigma, f"{section.scale_sigma:.2%}"
+    sigma, scale, note = section.gain_sigma, f"{section.scale_sigma:.2%}", ""
     if not fit.scale_known:
-        scale = f"unknown ({section.scale_sigma:.0%})"
+        scale, note = f"unknown ({section.scale_sigma:.0%})", "without the common scale"
     return (
         Row("edges", f"{len(sigma)}", f"{fit.stuck.sum()} stuck, {fit.undetermined.sum()} undetermined"),
         Row("spread of the gains", f"{fit.spread:.1%}", f"{fit.spread_sigma:.1%}"),
