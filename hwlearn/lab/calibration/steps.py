@@ -218,9 +218,7 @@ def _edge_rows(fit: EdgeFit, section: EdgeRecord) -> tuple[Row, ...]:
     return (
         Row("edges", f"{len(sigma)}", f"{fit.stuck.sum()} stuck, {fit.undetermined.sum()} undetermined"),
         Row("spread of the gains", f"{fit.spread:.1%}", f"{fit.spread_sigma:.1%}"),
-        Row(
-            "median uncertainty", f"{np.median(sigma):.2%}", "" if fit.scale_known else "without the common scale"
-        ),
+        Row("median uncertainty", f"{np.median(sigma):.2%}", note),
         Row("edges known within 1 %", f"{(sigma < 0.01).sum()}"),
         Row("common scale", f"{float(np.exp(fit.log_gains.mean())):.4f}", scale),
         Row("misfit", f"chi {section.chi:.2f}", f"{fit.rows} readings, {fit.configurations} configurations"),
