@@ -8,115 +8,53 @@ from typing import TYPE_CHECKING
 
 from hwlearn.lazy import lazy_names
 
-if TYPE_CHECKING:
-    from hwlearn.circuit import elements, loops
-    from hwlearn.circuit.crossbar.solution import solve_crossbar
-    from hwlearn.circuit.kirchhoff import Kirchhoff
-    from hwlearn.circuit.loops import projector
-    from hwlearn.circuit.spice.netlist import read_spice, write_spice
-    from hwlearn.circuit.topology import Topology
-    from hwlearn.errors import HwlearnError
-    from hwlearn.lab.bench.bench import Bench, open_bench
-    from hwlearn.learning import subsets
-    from hwlearn.learning.costs import MSE, CrossEntropy, Hinge
-    from hwlearn.learning.optimizers import SGD, Adam, Momentum, Sign
-    from hwlearn.learning.records import Callback, History, Progress, Schedule
-    from hwlearn.learning.rules import (
-        GEP,
-        SPSA,
-        Analytic,
-        CoupledLearning,
-        EquilibriumPropagation,
-        Gradient,
-        GradientRequest,
-    )
-    from hwlearn.learning.scoring import Score
-    from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges
-    from hwlearn.learning.training import Trainer
-    from hwlearn.network.limits import Limits
-    from hwlearn.network.network import Network, Programmed, Readout, TargetError, TwoPhase
-    from hwlearn.network.nudges import ClampNudge, CurrentNudge, OutputDrive, ResistorNudge
-
 __version__ = "0.1.0"
 
-__all__ = [
-    "GEP",
-    "MSE",
-    "SGD",
-    "SPSA",
-    "Adam",
-    "Analytic",
-    "Bench",
-    "Callback",
-    "ClampNudge",
-    "CoupledLearning",
-    "CrossEntropy",
-    "CurrentNudge",
-    "EquilibriumPropagation",
-    "Gradient",
-    "GradientRequest",
-    "Hinge",
-    "History",
-    "HwlearnError",
-    "Kirchhoff",
-    "Limits",
-    "ListedEdges",
-    "Momentum",
-    "MostSensitive",
-    "Network",
-    "OutputDrive",
-    "Programmed",
-    "Progress",
-    "RandomEdges",
-    "Readout",
-    "ResistorNudge",
-    "Schedule",
-    "Score",
-    "Sign",
-    "TargetError",
-    "Topology",
-    "Trainer",
-    "TwoPhase",
-    "elements",
-    "loops",
-    "open_bench",
-    "projector",
-    "read_spice",
-    "solve_crossbar",
-    "subsets",
-    "write_spice",
-]
-
-if not TYPE_CHECKING:  # a type checker must refuse names that do not exist
-    __getattr__, __dir__ = lazy_names(
-        __name__,
-        {
-            "hwlearn.circuit": ["elements", "loops"],
-            "hwlearn.circuit.crossbar.solution": ["solve_crossbar"],
-            "hwlearn.circuit.kirchhoff": ["Kirchhoff"],
-            "hwlearn.circuit.loops": ["projector"],
-            "hwlearn.circuit.spice.netlist": ["read_spice", "write_spice"],
-            "hwlearn.circuit.topology": ["Topology"],
-            "hwlearn.errors": ["HwlearnError"],
-            "hwlearn.lab.bench.bench": ["Bench", "open_bench"],
-            "hwlearn.learning": ["subsets"],
-            "hwlearn.learning.costs": ["MSE", "CrossEntropy", "Hinge"],
-            "hwlearn.learning.optimizers": ["SGD", "Adam", "Momentum", "Sign"],
-            "hwlearn.learning.records": ["Callback", "History", "Progress", "Schedule"],
-            "hwlearn.learning.rules": [
-                "GEP",
-                "SPSA",
-                "Analytic",
-                "CoupledLearning",
-                "EquilibriumPropagation",
-                "Gradient",
-                "GradientRequest",
-            ],
-            "hwlearn.learning.scoring": ["Score"],
-            "hwlearn.learning.subsets": ["ListedEdges", "MostSensitive", "RandomEdges"],
-            "hwlearn.learning.training": ["Trainer"],
-            "hwlearn.network.limits": ["Limits"],
-            "hwlearn.network.network": ["Network", "Programmed", "Readout", "TargetError", "TwoPhase"],
-            "hwlearn.network.nudges": ["ClampNudge", "CurrentNudge", "OutputDrive", "ResistorNudge"],
-        },
-    )
+if TYPE_CHECKING:
+    from hwlearn.circuit import elements as elements
+    from hwlearn.circuit import loops as loops
+    from hwlearn.circuit.crossbar.solution import solve_crossbar as solve_crossbar
+    from hwlearn.circuit.kirchhoff import Kirchhoff as Kirchhoff
+    from hwlearn.circuit.loops import projector as projector
+    from hwlearn.circuit.spice.netlist import read_spice as read_spice
+    from hwlearn.circuit.spice.netlist import write_spice as write_spice
+    from hwlearn.circuit.topology import Topology as Topology
+    from hwlearn.errors import HwlearnError as HwlearnError
+    from hwlearn.lab.bench.bench import Bench as Bench
+    from hwlearn.lab.bench.bench import open_bench as open_bench
+    from hwlearn.learning import subsets as subsets
+    from hwlearn.learning.costs import MSE as MSE
+    from hwlearn.learning.costs import CrossEntropy as CrossEntropy
+    from hwlearn.learning.costs import Hinge as Hinge
+    from hwlearn.learning.optimizers import SGD as SGD
+    from hwlearn.learning.optimizers import Adam as Adam
+    from hwlearn.learning.optimizers import Momentum as Momentum
+    from hwlearn.learning.optimizers import Sign as Sign
+    from hwlearn.learning.records import Callback as Callback
+    from hwlearn.learning.records import History as History
+    from hwlearn.learning.records import Progress as Progress
+    from hwlearn.learning.records import Schedule as Schedule
+    from hwlearn.learning.rules import GEP as GEP
+    from hwlearn.learning.rules import SPSA as SPSA
+    from hwlearn.learning.rules import Analytic as Analytic
+    from hwlearn.learning.rules import CoupledLearning as CoupledLearning
+    from hwlearn.learning.rules import EquilibriumPropagation as EquilibriumPropagation
+    from hwlearn.learning.rules import Gradient as Gradient
+    from hwlearn.learning.rules import GradientRequest as GradientRequest
+    from hwlearn.learning.scoring import Score as Score
+    from hwlearn.learning.subsets import ListedEdges as ListedEdges
+    from hwlearn.learning.subsets import MostSensitive as MostSensitive
+    from hwlearn.learning.subsets import RandomEdges as RandomEdges
+    from hwlearn.learning.training import Trainer as Trainer
+    from hwlearn.network.limits import Limits as Limits
+    from hwlearn.network.network import Network as Network
+    from hwlearn.network.network import Programmed as Programmed
+    from hwlearn.network.network import Readout as Readout
+    from hwlearn.network.network import TargetError as TargetError
+    from hwlearn.network.network import TwoPhase as TwoPhase
+    from hwlearn.network.nudges import ClampNudge as ClampNudge
+    from hwlearn.network.nudges import CurrentNudge as CurrentNudge
+    from hwlearn.network.nudges import OutputDrive as OutputDrive
+    from hwlearn.network.nudges import ResistorNudge as ResistorNudge
+else:
+    __all__, __getattr__, __dir__ = lazy_names(__name__)

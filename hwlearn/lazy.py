@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
+import ast
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
 
-def lazy_names(
-    package: str, names: Mapping[str, Sequence[str]]
-) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
-    """Return the module functions ``__getattr__`` and ``__dir__`` of a package that imports its names lazily.
+def lazy_names(package: str) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """Return ``__all__``, ``__getattr__`` and ``__dir__`` of a package that imports its names lazily.
 
-    Assign them under ``if not TYPE_CHECKING``. A type checker that sees ``__getattr__`` accepts every name.
+    The package lists its names once, as imports for type checkers::
+
+        if TYPE_CHECKING:
+            from hwlearn.network.limits import Limits as Limits
+        else:
+            __all__, __getattr__, __dir__ = lazy_names(__name__)
 
     Parameters
     ----------
     package : str
-        The package's ``__name__``.
-    names : mapping of str to sequence of str
-        Module, and the names taken from it, as in ``from module import name, name``: attributes or submodules.
+        The package's ``__name__``. Its source must be readable, from a folder or an archive.
 
     Returns
     -------
+    names : list of str
+        The listed names.
     getter : callable
         Imports a name and stores it in the package, so that Python calls it only once for each name.
     lister : callable
         Returns all names of the package, imported or not.
     """
-    homes = {name: module for module, taken in names.items() for name in taken}
+    homes = dict(_listed(package))
 
     def getter(name: str) -> Any:
         if name not in homes:
@@ -42,4 +46,17 @@ def lazy_names(
     def lister() -> list[str]:
         return sorted({*vars(sys.modules[package]), *homes})
 
-    return getter, lister
+    return sorted(homes), getter, lister
+
+
+def _listed(package: str) -> Iterator[tuple[str, str]]:
+    """Yield each name and its module from the block ``if TYPE_CHECKING:`` of a package's source."""
+    spec = sys.modules[package].__spec__
+    source = None if spec is None or spec.loader is None else spec.loader.get_source(package)  # type: ignore[attr-defined]
+    if source is None:
+        raise ImportError(f"{package} cannot list its public names: its source is not readable")
+    for block in ast.parse(source).body:
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING":
+            for node in block.body:
+                if isinstance(node, ast.ImportFrom):
+                    yield from ((alias.name, str(node.module)) for alias in node.names)

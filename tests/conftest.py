@@ -1,8 +1,13 @@
 """Networks shared by many tests, and a table of measured figures at the end of a test run."""
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # one thread per worker: more would compete for the same cores. numpy reads this when it is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

@@ -2,30 +2,52 @@
 
 import ast
 import importlib
+import os
 import pickle
+import pkgutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
+import hwlearn
 import hwlearn as hl
+import hwlearn_drivers
+import hwlearn_sim
 
-LAB = ["hwlearn.lab.bench", "hwlearn.lab.bench_file", "hwlearn.lab.data", "hwlearn.lab.runs"]
-PACKAGES = ["hwlearn", "hwlearn.network", *LAB, "hwlearn_sim", "hwlearn_sim.devices"]
+
+def lazy_packages():
+    """Return every package of the three that lists its names lazily."""
+    found = []
+    for top in (hwlearn, hwlearn_drivers, hwlearn_sim):
+        walked = pkgutil.walk_packages(top.__path__, f"{top.__name__}.")
+        for name in [top.__name__, *(module.name for module in walked if module.ispkg)]:
+            path = Path(importlib.import_module(name).__file__)
+            if "lazy_names(__name__)" in path.read_text(encoding="utf-8"):
+                found.append(name)
+    return found
 
 
-def typed_names(package):
-    """Return the names that the package imports for type checkers, each with its module."""
+PACKAGES = lazy_packages()
+
+
+def typing_block(package):
+    """Return the ``if TYPE_CHECKING`` of a package's source."""
     tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
-    block = next(node for node in tree.body if isinstance(node, ast.If))
-    return {name.name: node.module for node in block.body for name in node.names}
+    return next(node for node in tree.body if isinstance(node, ast.If))
 
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_lazy_names_are_those_of_the_type_checker(name):
     package = importlib.import_module(name)
-    typed = typed_names(package)
+    block = typing_block(package)
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    typed = {alias.asname: (node.module, alias.name) for node in block.body for alias in node.names}
     assert set(typed) == set(package.__all__)
-    for public, module in typed.items():
+    for public, (module, inner) in typed.items():
+        assert public == inner, "type checkers hand on a name only if it is imported as itself"
         home = importlib.import_module(module)
         expected = getattr(home, public, None) or importlib.import_module(f"{module}.{public}")
         assert getattr(package, public) is expected
@@ -35,11 +57,33 @@ def test_lazy_names_are_those_of_the_type_checker(name):
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_type_checkers_do_not_see_a_getattr_that_accepts_every_name(name):
-    tree = ast.parse(Path(importlib.import_module(name).__file__).read_text(encoding="utf-8"))
-    hidden = next(node for node in tree.body if isinstance(node, ast.If) and isinstance(node.test, ast.UnaryOp))
-    assert ast.unparse(hidden.test) == "not TYPE_CHECKING"
-    assert "__getattr__" in ast.unparse(hidden)
-    assert "__getattr__" not in "".join(ast.unparse(node) for node in tree.body if node is not hidden)
+    block = typing_block(importlib.import_module(name))
+    assert "__getattr__" in ast.unparse(block.orelse[0])
+    assert "__getattr__" not in "".join(ast.unparse(node) for node in block.body)
+
+
+def test_lazy_names_are_read_from_an_archive(tmp_path):
+    text = """
+from typing import TYPE_CHECKING
+from hwlearn.lazy import lazy_names
+if TYPE_CHECKING:
+    from hwlearn.units import parse_quantity as parse_quantity
+else:
+    __all__, __getattr__, __dir__ = lazy_names(__name__)
+"""
+    archive = tmp_path / "packed.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("packed_example/__init__.py", text)
+    program = "from packed_example import parse_quantity; print(parse_quantity('1 V', 'V'))"
+    path = os.pathsep.join([str(archive), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.stdout == "1.0\n"
 
 
 def test_star_import_hands_on_every_public_name():

@@ -5,46 +5,21 @@ from typing import TYPE_CHECKING
 from hwlearn.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from hwlearn.network.backend import Backend, Seeded, SwitchesOff
-    from hwlearn.network.limits import Limits
-    from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TargetError, TwoPhase
-    from hwlearn.network.nudges import ClampNudge, CurrentNudge, Nudge, OutputDrive, ResistorNudge
-    from hwlearn.network.wrapped import WrappedNetwork
-
-__all__ = [
-    "Backend",
-    "ClampNudge",
-    "CurrentNudge",
-    "ErrorSignal",
-    "Limits",
-    "Network",
-    "Nudge",
-    "OutputDrive",
-    "Programmed",
-    "Readout",
-    "ResistorNudge",
-    "Seeded",
-    "SwitchesOff",
-    "TargetError",
-    "TwoPhase",
-    "WrappedNetwork",
-]
-
-if not TYPE_CHECKING:  # a type checker must refuse names that do not exist
-    __getattr__, __dir__ = lazy_names(
-        __name__,
-        {
-            "hwlearn.network.backend": ["Backend", "Seeded", "SwitchesOff"],
-            "hwlearn.network.limits": ["Limits"],
-            "hwlearn.network.network": [
-                "ErrorSignal",
-                "Network",
-                "Programmed",
-                "Readout",
-                "TargetError",
-                "TwoPhase",
-            ],
-            "hwlearn.network.nudges": ["ClampNudge", "CurrentNudge", "Nudge", "OutputDrive", "ResistorNudge"],
-            "hwlearn.network.wrapped": ["WrappedNetwork"],
-        },
-    )
+    from hwlearn.network.backend import Backend as Backend
+    from hwlearn.network.backend import Seeded as Seeded
+    from hwlearn.network.backend import SwitchesOff as SwitchesOff
+    from hwlearn.network.limits import Limits as Limits
+    from hwlearn.network.network import ErrorSignal as ErrorSignal
+    from hwlearn.network.network import Network as Network
+    from hwlearn.network.network import Programmed as Programmed
+    from hwlearn.network.network import Readout as Readout
+    from hwlearn.network.network import TargetError as TargetError
+    from hwlearn.network.network import TwoPhase as TwoPhase
+    from hwlearn.network.nudges import ClampNudge as ClampNudge
+    from hwlearn.network.nudges import CurrentNudge as CurrentNudge
+    from hwlearn.network.nudges import Nudge as Nudge
+    from hwlearn.network.nudges import OutputDrive as OutputDrive
+    from hwlearn.network.nudges import ResistorNudge as ResistorNudge
+    from hwlearn.network.wrapped import WrappedNetwork as WrappedNetwork
+else:
+    __all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -5,24 +5,10 @@ from typing import TYPE_CHECKING
 from hwlearn.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from hwlearn.lab.bench.backends import backend_names, find_backend
-    from hwlearn.lab.bench.bench import Bench, open_bench
-    from hwlearn.lab.bench.evaluation import Evaluation
-
-__all__ = [
-    "Bench",
-    "Evaluation",
-    "backend_names",
-    "find_backend",
-    "open_bench",
-]
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy_names(
-        __name__,
-        {
-            "hwlearn.lab.bench.backends": ["backend_names", "find_backend"],
-            "hwlearn.lab.bench.bench": ["Bench", "open_bench"],
-            "hwlearn.lab.bench.evaluation": ["Evaluation"],
-        },
-    )
+    from hwlearn.lab.bench.backends import backend_names as backend_names
+    from hwlearn.lab.bench.backends import find_backend as find_backend
+    from hwlearn.lab.bench.bench import Bench as Bench
+    from hwlearn.lab.bench.bench import open_bench as open_bench
+    from hwlearn.lab.bench.evaluation import Evaluation as Evaluation
+else:
+    __all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -5,23 +5,9 @@ from typing import TYPE_CHECKING
 from hwlearn.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from hwlearn.lab.runs.recorder import RunRecorder
-    from hwlearn.lab.runs.report import draw_run
-    from hwlearn.lab.runs.store import Run, runs_folder
-
-__all__ = [
-    "Run",
-    "RunRecorder",
-    "draw_run",
-    "runs_folder",
-]
-
-if not TYPE_CHECKING:
-    __getattr__, __dir__ = lazy_names(
-        __name__,
-        {
-            "hwlearn.lab.runs.recorder": ["RunRecorder"],
-            "hwlearn.lab.runs.report": ["draw_run"],
-            "hwlearn.lab.runs.store": ["Run", "runs_folder"],
-        },
-    )
+    from hwlearn.lab.runs.recorder import RunRecorder as RunRecorder
+    from hwlearn.lab.runs.report import draw_run as draw_run
+    from hwlearn.lab.runs.store import Run as Run
+    from hwlearn.lab.runs.store import runs_folder as runs_folder
+else:
+    __all__, __getattr__, __dir__ = lazy_names(__name__)
