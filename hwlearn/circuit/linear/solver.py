@@ -86,22 +86,23 @@ class OhmicSolver:
 
     def estimated_error(self, held: BoolArray) -> float:
         """Return the estimated relative error of solutions with these outputs (n_out,) held."""
-        return self._system(held).estimated_error
+        return self._system(held.tobytes()).estimated_error
 
     def _solve_pattern(self, x: FloatArray, volts: FloatArray | None, current: FloatArray | None) -> FloatArray:
         """Solve a batch in which every sample holds the same set of outputs."""
         top = self.topology
         V = np.zeros((len(x), top.n_nodes))
         V[:, top.inputs] = x
-        held = np.zeros(top.n_outputs, dtype=bool)
+        open_outputs: slice | BoolArray = slice(None)
+        key = bytes(top.n_outputs)
         if volts is not None and len(x):
             held = ~np.isnan(volts[0])
             V[:, top.outputs[held]] = volts[:, held]
-        system = self._system(held)
+            open_outputs, key = ~held, held.tobytes()
+        system = self._system(key)
         if system.free.size:
             rhs = system.from_held(V)
             if current is not None:
-                open_outputs = ~held
                 rhs[:, system.position[top.outputs[open_outputs]]] += current[:, open_outputs]
             try:
                 V[:, system.free] = system.solve(rhs)
@@ -116,8 +117,8 @@ class OhmicSolver:
             "merge nodes that are connected by a near-ideal wire"
         )
 
-    def _system(self, held: BoolArray) -> FactoredSystem | ReducedSystem:
-        key = held.tobytes()
+    def _system(self, key: bytes) -> FactoredSystem | ReducedSystem:
+        """Return the equations for held outputs, given as the bytes of a bool array (n_out,)."""
         system = self.systems.get(key)
         if system is None:
             try:
@@ -163,7 +164,7 @@ class OhmicSolver:
     @cached_property
     def _impedance(self) -> FloatArray:
         top = self.topology
-        system = self._system(np.zeros(top.n_outputs, dtype=bool))
+        system = self._system(bytes(top.n_outputs))
         at = system.position[top.outputs]
         unit = np.zeros((top.n_outputs, system.free.size))
         unit[np.arange(top.n_outputs), at] = 1.0
