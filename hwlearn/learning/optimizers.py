@@ -58,7 +58,7 @@ class Optimizer(ABC):
 
     @property
     def shadow(self) -> FloatArray:
-        """The unquantised conductances (E,) in siemens."""
+        """Unquantised conductances (E,) in siemens."""
         low, high = self._range
         u = self._state["u"]
         g = low * (high / low) ** u if self.scale == "log" else low + u * (high - low)

@@ -17,7 +17,7 @@ from hwlearn.network.network import Programmed
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train, in which steps, and with which result.
+    """Number of epochs, batch size, annealing and stopping rule of a training.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Scores: how well output voltages meet their targets."""
+"""Scores of output voltages against their targets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hwlearn.learning.costs import Cost
 
 @dataclass(frozen=True)
 class Score:
-    """How well outputs meet targets.
+    """Score of outputs against their targets.
 
     Attributes
     ----------

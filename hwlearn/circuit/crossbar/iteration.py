@@ -45,7 +45,7 @@ _MARGIN: Final = 0.125
 class Nodes(NamedTuple):
     """Vectors of the iteration, one entry for each device and sample; names as in the module's formulas.
 
-    A solver that recomputes u at the end may let t share memory with u. A solver may let s share memory with z.
+    t may share memory with u if the solver recomputes u at the end. s may share memory with z.
     """
 
     u: FloatArray
@@ -145,7 +145,7 @@ class Contraction:
         return (self.sweep + min(self.rows, 1.0)) / (1.0 - self.sweep)
 
     def allows(self, iterations: int) -> bool:
-        """Return whether so many iterations can be expected to suffice; False if a bound is not finite."""
+        """Return whether this number of iterations probably suffices; False if a bound is not finite."""
         # an overflow of R g or a line that no source holds shows in q
         if not (self.sweep < MAX_CONTRACTION and math.isfinite(self.rows)):
             return False

@@ -1,4 +1,4 @@
-"""The crossbar iteration in LAPACK, one sample after another: for short lines held at their usual ends.
+"""The crossbar iteration in LAPACK, one sample after another: for short lines with their default ends held.
 
 All rows are one tridiagonal matrix with zeros between them, and so are all columns.
 """
@@ -34,7 +34,7 @@ _MAX_STRENGTH: Final = 6.0
 
 
 def suits_lapack(problem: Problem) -> bool:
-    """Return whether `relax_by_vector` takes a crossbar and is faster: usual ends, short lines, few samples."""
+    """Return whether `relax_by_vector` takes a crossbar and is faster: default ends, short lines, few samples."""
     rows, columns = problem.rows, problem.columns
     longest = max(problem.g.shape)
     return (

@@ -1,4 +1,4 @@
-"""How cost grows with size: seconds of processor time against edges, and the exponent of the best power law."""
+"""Growth of cost with size: processor seconds against edges, and the exponent of the best power law."""
 
 from __future__ import annotations
 
