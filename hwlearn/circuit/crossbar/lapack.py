@@ -51,19 +51,20 @@ def suits_lapack(problem: Problem) -> bool:
 def relax_by_vector(problem: Problem, bound: float) -> Answer | None:
     """Return node voltages that meet a relative error of the outputs; None if that takes too many iterations."""
     (M, N), S = problem.g.shape, problem.samples
-    strengths = _strengths(problem)
-    if not all(strength < _MAX_STRENGTH for strength in strengths):
+    rows, columns = _strengths(problem)
+    if not (rows < _MAX_STRENGTH and columns < _MAX_STRENGTH):
         return None
-    contraction = Contraction.from_strengths(*strengths)
+    contraction = Contraction.from_strengths(rows, columns)
+    error_factor, most, refine = contraction.error_factor, max_iterations(problem), M * N <= REFINED_SIZE
     chains = factor_chains(problem)
     # the column's own equations hold, and its wires pass on a device's current in part at most
     siemens = problem.g.sum(axis=0)
     most_siemens = float(siemens.max())
     U, W, error = np.empty((S, M, N)), np.empty((S, N, M)), np.empty(S)
-    r, s, z, p, cp = np.empty((5, M * N))
+    t, (r, s, z, p, cp) = chains.t.ravel(), np.empty((5, M * N))
     count = 0
     for k in range(S):
-        nodes = Nodes(U[k].ravel(), W[k].ravel(), chains.t.ravel(), r, s, z, p, cp)
+        nodes = Nodes(U[k].ravel(), W[k].ravel(), t, r, s, z, p, cp)
         left, bottom = problem.rows.first[k], problem.columns.last[k]
         chains.first_sweep(nodes, left, bottom)
         largest = max(float(np.abs(left).max()), float(np.abs(bottom).max()))
@@ -72,8 +73,7 @@ def relax_by_vector(problem: Problem, bound: float) -> Answer | None:
         wanted = volts_wanted(bound, amperes, most_siemens)
         if contraction.volts_error(0.0, largest, chains.roundings) > 4.0 * wanted:
             return None
-        goal = Goal(wanted, largest, contraction.error_factor, max_iterations(problem), M * N <= REFINED_SIZE)
-        iterations, size = _iterate(chains, nodes, goal)
+        iterations, size = _iterate(chains, nodes, Goal(wanted, largest, error_factor, most, refine))
         if iterations < 0:
             return None
         w = nodes.w
