@@ -391,9 +391,7 @@ def _drive_values(values: ArrayLike) -> FloatArray:
     try:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise NetworkError(
-            f"an output drive must be numbers of shape (samples, n_out), got {values!r:.80}"
-        ) from error
+        raise NetworkError(f"an output drive must be numbers (samples, n_out), got {values!r:.80}") from error
     if array.ndim == 1:
         array = array[None, :]
     if array.ndim != 2:
