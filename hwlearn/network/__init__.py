@@ -6,6 +6,7 @@ from hwlearn.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hwlearn.network.backend import Backend as Backend
+    from hwlearn.network.backend import ChecksSettings as ChecksSettings
     from hwlearn.network.backend import Seeded as Seeded
     from hwlearn.network.backend import SwitchesOff as SwitchesOff
     from hwlearn.network.limits import Limits as Limits

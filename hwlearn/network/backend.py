@@ -14,7 +14,7 @@ from hwlearn.network.network import Network
 class Backend(Protocol):
     """A kind of network: the schema of its settings, and a function that opens it.
 
-    A backend also implements `SwitchesOff` or `Seeded` if they apply to it.
+    A backend also implements `SwitchesOff`, `Seeded` or `ChecksSettings` if they apply to it.
     """
 
     Settings: type[BaseModel]
@@ -40,6 +40,14 @@ class SwitchesOff(Protocol):
 
     def off(self, settings: Any) -> None:
         """Send OFF to every output, write-only and without a query."""
+
+
+@runtime_checkable
+class ChecksSettings(Protocol):
+    """A backend with checks that its schema cannot express and that need no hardware."""
+
+    def check(self, settings: Any) -> None:
+        """Refuse settings with a `SetupError` that names key, value and allowed values."""
 
 
 @runtime_checkable

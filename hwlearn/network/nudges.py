@@ -12,7 +12,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import ClassVar, Final, Literal, Self
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,8 +28,6 @@ Strength = float | Literal["auto"]
 
 MODEL_HEADROOM = 2.0
 """Safety factor where a displacement is predicted with the model's output impedance."""
-
-_MAKERS: Final = "make it with OutputDrive.clamp(volts), .current(amperes) or .resistor(volts, siemens)"
 
 SMALL_MOVE = 0.25
 """Maximum displacement of an output with ``"auto"``, as a fraction of the element's voltage scale."""
@@ -54,11 +52,11 @@ class OutputDrive:
 
     def __post_init__(self) -> None:
         # a resistor drive without its conductance would be applied as an ideal clamp
-        if (self.kind == "resistor") is (self.siemens is None):
-            raise NetworkError(f"an output drive of kind {self.kind!r} with siemens = {self.siemens!r}: {_MAKERS}")
-        if self.kind not in ("clamp", "current", "resistor") or np.ndim(self.values) != 2:
+        with_siemens = (self.kind == "resistor") is (self.siemens is not None)
+        if self.kind not in ("clamp", "current", "resistor") or np.ndim(self.values) != 2 or not with_siemens:
             raise NetworkError(
-                f"an output drive of kind {self.kind!r} with values of shape {np.shape(self.values)}: {_MAKERS}"
+                f"an output drive cannot be of kind {self.kind!r}, values of shape {np.shape(self.values)} and "
+                f"siemens = {self.siemens!r}; make it with OutputDrive.clamp, .current or .resistor"
             )
 
     @classmethod

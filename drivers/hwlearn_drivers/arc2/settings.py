@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from hwlearn.quantities import (
     FROM_LIST,
@@ -23,7 +23,14 @@ from hwlearn.quantities import (
 from hwlearn_drivers.arc2.library import LONGEST_S, SHORTEST_S
 from hwlearn_drivers.arc2.pace import CURRENT_SIGMA, VOLTAGE_SIGMA
 
+Channel = Annotated[int, Field(ge=0, le=63)]
 PulseWidth = Annotated[Seconds, Field(ge=SHORTEST_S, lt=LONGEST_S)]
+
+
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):  # a Literal of 1 accepts true
+        raise ValueError("the sign is 1 or -1")
+    return value
 
 
 class Arc2PulseSettings(Section):
@@ -90,13 +97,13 @@ class Arc2Settings(Section):
     kind: Literal["arc2"] = "arc2"
     firmware: FilePath
     id: Annotated[int, Field(ge=0)] = 0
-    rows: Annotated[tuple[int, ...], FROM_LIST] | None = None
-    columns: Annotated[tuple[int, ...], FROM_LIST] | None = None
+    rows: Annotated[tuple[Channel, ...], FROM_LIST] | None = None
+    columns: Annotated[tuple[Channel, ...], FROM_LIST] | None = None
     control: Literal["internal", "header"] = "internal"
     read_voltage: Annotated[PositiveVolts, Field(le=10.0)] = 0.1
     unknown_conductance: PositiveSiemens | None = None
     pulses: Arc2PulseSettings | None = None
-    current_sign: Literal[1, -1] = 1
+    current_sign: Annotated[Literal[1, -1], BeforeValidator(_no_flag)] = 1
     settle: Annotated[NonNegativeSeconds, Field(le=1.0)] = 1e-3
     averaging: bool = True
     voltage_sigma: NonNegativeVolts = VOLTAGE_SIGMA

@@ -23,6 +23,8 @@ from hwlearn.quantities import (
 from hwlearn_drivers.smu.registry import AUTO, family_of
 from hwlearn_drivers.transport.addresses import PURE_PYTHON
 
+NodeNumber = Annotated[int, Field(ge=0)]
+
 
 def _channel_number(value: Any) -> Any:
     return {"a": 1, "b": 2}.get(value.lower(), value) if isinstance(value, str) else value
@@ -50,7 +52,7 @@ class ChannelSettings(Section):
     """
 
     address: str
-    node: int | str
+    node: NodeNumber | str
     model: Annotated[str, AfterValidator(_known_model)] = AUTO
     channel: Annotated[int, BeforeValidator(_channel_number), Field(ge=1)] = 1
     four_wire: bool = False
@@ -75,8 +77,8 @@ class EdgeCardSettings(Section):
     full: PositiveOhms = 100e3
     wiper: PositiveOhms = 100.0
     linear: Annotated[tuple[PositiveSiemens, PositiveSiemens], FROM_LIST] | None = None
-    positions: int = 256
-    places: Annotated[tuple[int, ...], FROM_LIST] | None = None
+    positions: Annotated[int, Field(ge=2)] = 256
+    places: Annotated[tuple[Annotated[int, Field(ge=0)], ...], FROM_LIST] | None = None
 
 
 class SmuSettings(Section):

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from hwlearn.errors import SetupError, closest
 from hwlearn.lab.bench_file.sections import BackendSection, checked_section
-from hwlearn.network.backend import Backend
+from hwlearn.network.backend import Backend, ChecksSettings
 
 GROUP = "hwlearn.backends"
 
@@ -44,7 +44,13 @@ def find_backend(table: Mapping[str, Any], where: str) -> tuple[Backend, BaseMod
         )
     backend = _loaded(points[0], where)
     settings = {key: value for key, value in table.items() if key != "kind"}
-    return backend, checked_section(backend.Settings, settings, "backend", where)
+    checked = checked_section(backend.Settings, settings, "backend", where)
+    if isinstance(backend, ChecksSettings):
+        try:
+            backend.check(checked)
+        except SetupError as error:
+            raise SetupError(f"{where}: {error}") from None
+    return backend, checked
 
 
 def _loaded(point: EntryPoint, where: str) -> Backend:

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwlearn.circuit.spice import read_spice
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import SetupError, closest
+from hwlearn.errors import SetupError
 from hwlearn.lab.bench_file.elements import DiodeTable, ElementTable
+from hwlearn.lab.bench_file.problems import first_problem
 from hwlearn.network.limits import Limits
 from hwlearn.quantities import Amperes, Count, PositiveSiemens, PositiveVolts, Section, Seed, Siemens, Volts
 
@@ -249,33 +250,4 @@ def checked_section(model: type[SectionT], table: object, section: str, where: s
     try:
         return model.model_validate(dict(table))
     except ValidationError as error:
-        raise SetupError(f"{where}: {_first_problem(error, model, section)}") from None
-
-
-def _first_problem(error: ValidationError, model: type[BaseModel], section: str) -> str:
-    """Return one line about the mistake that best explains the others."""
-    # an unknown key often explains a missing one
-    problems = sorted(error.errors(), key=lambda item: item["type"] != "extra_forbidden")
-    first = problems[0]
-    location = [str(part) for part in first["loc"]]
-    if not location:  # from a check of the whole table
-        return f"{section}: {_sentence(first['msg'])}"
-    key = ".".join([section, *location[:1]])
-    value = first.get("input")
-    if len(location) > 1 and first["type"] in ("extra_forbidden", "missing"):  # in a nested table
-        inner = f"{key}.{location[-1]}"
-        return f"{inner} is missing" if first["type"] == "missing" else f"unknown key {inner} = {value!r}"
-    if first["type"] == "extra_forbidden":
-        known = list(model.model_fields)
-        return f"unknown key {key} = {value!r}{closest(location[0], known)}; the keys are: {', '.join(known)}"
-    if first["type"] == "missing":
-        return f"{key} is missing"
-    # a union reports an error for each alternative; the message lists them all
-    same = [item for item in problems if item["loc"][:1] == first["loc"][:1]]
-    allowed = "; or ".join(dict.fromkeys(_sentence(item["msg"]) for item in same))
-    return f"{key} = {value!r}: {allowed}"
-
-
-def _sentence(message: str) -> str:
-    message = message.removeprefix("Value error, ")
-    return message[:1].lower() + message[1:]
+        raise SetupError(f"{where}: {first_problem(error, model, table, section)}") from None

@@ -23,7 +23,7 @@ from hwlearn.quantities import (
 )
 from hwlearn_drivers.board.protocol import ADC_STEP_V
 from hwlearn_sim.bench.bench import VirtualBench
-from hwlearn_sim.bench.network import open_served
+from hwlearn_sim.bench.network import check_driver_table, open_served
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.placed import Emulation, PlacedBoard, Wire
 
@@ -124,6 +124,18 @@ class VirtualBoardBackend:
     Settings = VirtualBoardSettings
     seed_key = "seed"
 
+    def check(self, settings: VirtualBoardSettings) -> None:
+        """Refuse values that the driver of the board does not accept.
+
+        Raises
+        ------
+        SetupError
+            With key, value and allowed values.
+        """
+        common = {"settle": settings.settle, "averages": settings.averages}
+        check_driver_table("board", common, {"address": BOARD}, "backend.")
+        check_driver_table("board", settings.driver, {"address": BOARD})
+
     def open(
         self,
         settings: VirtualBoardSettings,
@@ -139,4 +151,5 @@ class VirtualBoardBackend:
         HwlearnError
             Other errors of the driver.
         """
+        self.check(settings)
         return open_served(BOARD, settings.bench(topology, limits), settings.driver_settings, limits)

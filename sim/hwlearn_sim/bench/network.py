@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from importlib.metadata import entry_points
 from typing import Any
@@ -49,6 +49,42 @@ class VirtualNetwork(WrappedNetwork):
             self.bench.close()
 
 
+def check_driver_table(
+    backend: str, given: Mapping[str, Any], needed: Mapping[str, Any], section: str = "backend.driver."
+) -> None:
+    """Check keys for the drivers against the settings of their backend; without the drivers, nothing is checked.
+
+    Parameters
+    ----------
+    backend : str
+        Name of the drivers' backend.
+    given : mapping
+        The keys.
+    needed : mapping
+        Values for the keys without a default, which the virtual bench provides.
+    section : str
+        What precedes a key in the error message.
+
+    Raises
+    ------
+    SetupError
+        With key, value and allowed values.
+    """
+    for point in entry_points(group="hwlearn.backends", name=backend):
+        _checked_settings(point.load()(), {**needed, **given}, section)
+
+
+def _checked_settings(drivers: Any, table: Mapping[str, Any], where: str) -> Any:
+    try:
+        return drivers.Settings.model_validate(dict(table))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        value = "" if first["type"] == "missing" else f" = {first['input']!r}"
+        reason = first["msg"].removeprefix("Value error, ")
+        raise SetupError(f"{where}{place}{value}: {reason}") from None
+
+
 def open_served(
     backend: str,
     bench: VirtualBench,
@@ -81,12 +117,7 @@ def open_served(
             raise SetupError(f"a virtual bench needs the backend {backend!r}, which is not installed")
         drivers = points[0].load()()
         stack.enter_context(bench)
-        try:
-            settings = drivers.Settings.model_validate(table(bench))
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise SetupError(f"backend.driver: {place}: {first['msg']}") from None
+        settings = _checked_settings(drivers, table(bench), "backend.driver.")
         network = VirtualNetwork(drivers.open(settings, bench.topology, limits), bench)
         stack.pop_all()  # from here on the network closes the bench
         return network

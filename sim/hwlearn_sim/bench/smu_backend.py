@@ -16,7 +16,7 @@ from hwlearn.network.network import Network
 from hwlearn.quantities import FilePath, NonNegative, PositiveSiemens, Section, Seed, Share
 from hwlearn.units import ROUNDING
 from hwlearn_sim.bench.bench import VirtualBench
-from hwlearn_sim.bench.network import open_served
+from hwlearn_sim.bench.network import check_driver_table, open_served
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.models import MODELS
@@ -73,13 +73,7 @@ class VirtualSmuSettings(Section):
     driver: dict[str, Any] = Field(default_factory=dict)
 
     def bench(self, topology: Topology, limits: Limits) -> VirtualBench:
-        """Return the bench; it is not served yet.
-
-        Raises
-        ------
-        SetupError
-            If a model is unknown.
-        """
+        """Return the bench; it is not served yet."""
         low, high = limits.conductance
         cards = []
         if self.edges == "card":
@@ -142,9 +136,7 @@ class VirtualSmuSettings(Section):
         models = itertools.cycle([self.model] if isinstance(self.model, str) else self.model)
         smus: list[PlacedSmu] = []
         while terminals:
-            model = next(models, "")
-            if model not in MODELS:
-                raise SetupError(f"there is no virtual model {model!r}; the models are: {', '.join(MODELS)}")
+            model = next(models)
             count = MODELS[model].channels
             smus.append(PlacedSmu(f"smu{len(smus) + 1}", model, tuple(terminals[:count]), self.wire))
             terminals = terminals[count:]
@@ -167,6 +159,23 @@ class VirtualSmuBackend:
     Settings = VirtualSmuSettings
     seed_key = "seed"
 
+    def check(self, settings: VirtualSmuSettings) -> None:
+        """Refuse an unknown model, and keys of ``driver`` that the drivers do not accept.
+
+        Raises
+        ------
+        SetupError
+            With key, value and allowed values.
+        """
+        models = [settings.model] if isinstance(settings.model, str) else settings.model
+        unknown = next((name for name in models if name not in MODELS), None if models else "")
+        if unknown is not None:
+            raise SetupError(
+                f"backend.model = {settings.model!r}: there is no virtual model {unknown!r}; "
+                f"the models are: {', '.join(MODELS)}"
+            )
+        check_driver_table("smu", settings.driver, {"channels": [{"address": CARD, "node": 0}], "edges": 1.0})
+
     def open(
         self,
         settings: VirtualSmuSettings,
@@ -182,5 +191,6 @@ class VirtualSmuBackend:
         HwlearnError
             Other errors of the drivers.
         """
+        self.check(settings)
         bench = settings.bench(topology, limits)
         return open_served("smu", bench, lambda served: settings.driver_settings(served, limits), limits)

@@ -6,6 +6,7 @@ import tomllib
 import pytest
 
 from hwlearn.errors import HwlearnError, SetupError
+from hwlearn.lab.bench.backends import find_backend
 from hwlearn.lab.bench.bench import open_bench
 from hwlearn.lab.bench_file.file import load_bench_file, shipped_benches
 
@@ -86,6 +87,43 @@ def test_wrong_setting_is_named_in_one_line(bench_path, change, message):
     assert re.search(message, line)
     assert "\n" not in line
     assert len(line) < 600
+
+
+SMU = {"kind": "smu", "channels": [{"address": "a", "node": 0}], "edges": 1e-5}
+ARC2 = {"kind": "arc2", "firmware": "a.bin"}
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"kind": "sim", "rheostat": {"full": True, "wiper": 1.0}}, r"backend\.rheostat\.full = True: "),
+        (
+            {"kind": "sim", "rheostat": {"ful": 1.0}},
+            r"rheostat\.ful = 1\.0, did you mean 'full'\?; the keys are: full, ",
+        ),
+        ({"kind": "sim", "rheostat": 3}, r"backend\.rheostat = 3: input should be a table"),
+        ({"kind": "sim", "nudges": ["clamp", "push"]}, r"backend\.nudges\[1\] = 'push': .*'resistor'"),
+        (
+            SMU | {"channels": [{"address": "a", "node": 0, "four_wire": "yes"}]},
+            r"channels\[0\]\.four_wire = 'yes': ",
+        ),
+        (SMU | {"channels": [{"node": 0}]}, r"backend\.channels\[0\]\.address is missing"),
+        (
+            SMU | {"edges": {"address": "a", "full": "yes"}},
+            r"backend\.edges\.full = 'yes': 'yes' is not a quantity",
+        ),
+        (SMU | {"edges": {"adress": "a"}}, r"unknown key backend\.edges\.adress = 'a', did you mean 'address'\?"),
+        (SMU | {"edges": [1e-5, True]}, r"backend\.edges\[1\] = True: "),
+        (
+            ARC2 | {"pulses": {"voltage": 1.0, "current": 1e-3, "width": ["1 V", 1e-3]}},
+            r"pulses\.width\[0\] = '1 V': ",
+        ),
+    ],
+)
+def test_wrong_key_of_a_nested_table_is_named(table, message):
+    with pytest.raises(SetupError, match=message) as caught:
+        find_backend(table, "bench x")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -162,6 +162,42 @@ def test_hardware_backend_refuses_a_wrong_type_in_one_line(kind, key, value):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"kind": "arc2", "current_sign": True}, r"current_sign = True"),
+        ({"kind": "arc2", "rows": [64]}, r"rows\[0\] = 64"),
+        ({"kind": "smu", "channels": [{"address": "a", "node": -1}]}, r"channels\[0\]\.node = -1"),
+        ({"kind": "smu", "edges": {"address": "a", "positions": 1}}, r"edges\.positions = 1"),
+        ({"kind": "smu", "edges": {"address": "a", "places": [-1]}}, r"edges\.places\[0\] = -1"),
+        ({"kind": "virtual-smu", "model": "2401"}, "'2401'; the models are: 2400, 2450"),
+        ({"kind": "virtual-smu", "model": ["2450", "2401"]}, "'2401'; the models are: 2400, 2450"),
+        ({"kind": "virtual-smu", "driver": {"nplc": True}}, r"backend\.driver\.nplc = True: "),
+        ({"kind": "virtual-smu", "driver": {"nplc": math.inf}}, r"backend\.driver\.nplc = inf: "),
+        ({"kind": "virtual-smu", "driver": {"nplcc": 1.0}}, r"backend\.driver\.nplcc = 1\.0: "),
+        (
+            {"kind": "virtual-board", "driver": {"watchdog": "yes"}},
+            r"watchdog = 'yes': 'yes' is not a quantity in s",
+        ),
+        ({"kind": "virtual-board", "averages": 3}, "averages = 3: the board averages 1, 2, 4"),
+        ({"kind": "virtual-board", "settle": 1.0}, "settle = 1.0: .*0.05"),
+        (
+            {"kind": "sim", "memristor": {"model": "vteam", "law": {"r_onn": 1.0}}},
+            "no parameter 'r_onn', did you mean",
+        ),
+        (
+            {"kind": "sim", "memristor": {"model": "soft-bounds", "law": {"g_min": "1 V"}}},
+            r"backend\.memristor\.law.* g_min: '1 V' is not in S",
+        ),
+    ],
+    ids=lambda value: None if isinstance(value, str) else "-".join(map(str, value)),
+)
+def test_value_that_no_hardware_has_is_refused_before_anything_is_opened(table, message):
+    with pytest.raises(SetupError, match=message) as caught:
+        find_backend({**LEAST.get(table["kind"], {}), **table}, "bench x")
+    assert "\n" not in str(caught.value)
+
+
 def test_lists_and_paths_of_toml_are_accepted():
     channels = [{"address": "a", "node": "n0", "channel": "b"}, {"address": "a", "node": 1}]
     card = {"address": "c", "places": [3, 1, 2], "linear": ["1 uS", 1e-4]}

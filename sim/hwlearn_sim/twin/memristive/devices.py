@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access import PulseLimits
-from hwlearn.errors import SetupError
+from hwlearn.errors import SetupError, closest
 from hwlearn_sim.devices.array import DeviceArray, DeviceReadout, Scheme
 from hwlearn_sim.devices.failing import Failing
 from hwlearn_sim.devices.model import DeviceModel
@@ -83,6 +83,13 @@ class Memristors:
     def typical(self) -> SoftBoundsLaw | VteamLaw:
         """The law of the typical device."""
         kind = SoftBoundsLaw if self.model == "soft-bounds" else VteamLaw
+        known = [item.name for item in fields(kind)]
+        for name in self.law:
+            if name not in known:
+                raise SetupError(
+                    f"the law of {self.model!r} memristors has no parameter {name!r}{closest(name, known)}; "
+                    f"the parameters are: {', '.join(known)}"
+                )
         try:
             return kind(**self.law)
         except TypeError as error:

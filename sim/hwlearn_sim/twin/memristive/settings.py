@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from hwlearn.device_access import PulseLimits
+from hwlearn.errors import UnitError
 from hwlearn.quantities import (
     Count,
     NonNegative,
@@ -36,12 +37,15 @@ def _law(value: object) -> object:
     def unit(name: str) -> str | None:
         return "V" if name.endswith(("_voltage", "_scale")) else _UNITS.get(name.split("_")[0])
 
-    return {
-        name: parse_quantity(item, unit(name) or "")
-        if isinstance(item, str) and name not in _NAMES and unit(name)
-        else item
-        for name, item in value.items()
-    }
+    def number(name: str, item: object) -> object:
+        if not isinstance(item, str) or name in _NAMES or not unit(name):
+            return item
+        try:
+            return parse_quantity(item, unit(name) or "")
+        except UnitError as error:
+            raise UnitError(f"{name}: {error}") from None
+
+    return {name: number(name, item) for name, item in value.items()}
 
 
 _Width = Annotated[list[Seconds], Field(min_length=2, max_length=2)]
