@@ -63,8 +63,9 @@ def _loaded(point: EntryPoint) -> Any:
         else:
             host.command(point.name)(plugin)
         return get_group(host).commands[point.name]
-    except Exception as error:  # a plugin may raise anything; the other commands must still work
-        return _broken(point.name, f"the command {point.name!r} cannot be loaded: {error}")
+    except (Exception, SystemExit) as error:  # a plugin may raise anything; the other commands must still work
+        reason = str(error) if isinstance(error, Exception) else f"it exits with {error.code}"
+        return _broken(point.name, f"the command {point.name!r} cannot be loaded: {reason}")
 
 
 def _broken(name: str, message: str) -> Any:

@@ -10,7 +10,7 @@ from hwlearn.cli.outcome import BenchArgument, JsonOption, SetOption, at_work, c
 @command
 def off(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = False) -> None:
     """Switch off every output of a bench at once. Only writes: no instrument is queried first."""
-    from hwlearn.lab.bench.backends import find_backend
+    from hwlearn.lab.bench.backends import find_backend, reported_errors
     from hwlearn.lab.bench_file.file import read_tables
     from hwlearn.network.backend import SwitchesOff
 
@@ -20,7 +20,7 @@ def off(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = F
     backend, settings = find_backend(table, f"bench {name}")
     has_outputs = isinstance(backend, SwitchesOff)
     if isinstance(backend, SwitchesOff):
-        with at_work():
+        with at_work(), reported_errors(f"bench {name}: OFF failed"):
             backend.off(settings)
     if as_json:
         print_json(bench=name, backend=table["kind"], off=has_outputs)

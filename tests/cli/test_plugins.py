@@ -21,7 +21,7 @@ class Point:
         self.name, self._thing = name, thing
 
     def load(self):
-        if isinstance(self._thing, Exception):
+        if isinstance(self._thing, BaseException):
             raise self._thing
         return self._thing
 
@@ -105,3 +105,25 @@ def test_off_writes_without_opening_the_bench(hwlearn, monkeypatch, mocker):
     mocker.patch.object(Board, "off", side_effect=NetworkError("port is gone"))
     ended = hwlearn("off", "small.toml")
     assert (ended.code, ended.err) == (1, ["hwlearn: port is gone"])
+
+
+def test_plugin_that_exits_at_import_affects_no_other_command(mounted):
+    mounted.append(Point("exits", SystemExit(3)))
+    listed = CliRunner().invoke(cli.app, ["--help"])
+    assert listed.exit_code == 0
+    assert "ping" in listed.stdout
+    ended = CliRunner().invoke(cli.app, ["exits"])
+    assert (ended.exit_code, ended.stderr) == (
+        2,
+        "hwlearn: the command 'exits' cannot be loaded: it exits with 3\n",
+    )
+
+
+def test_off_that_fails_is_reported_in_one_line(hwlearn, monkeypatch):
+    class Board(SimBackend):
+        def off(self, settings):
+            raise OSError("port gone")
+
+    monkeypatch.setattr(backends, "entry_points", lambda group: [Point("sim", Board)])
+    ended = hwlearn("off", "small.toml")
+    assert (ended.code, ended.err) == (1, ["hwlearn: bench small: OFF failed: port gone"])

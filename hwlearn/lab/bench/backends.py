@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from pydantic import BaseModel
 
-from hwlearn.errors import SetupError, closest
+from hwlearn.errors import HwlearnError, NetworkError, SetupError, closest
 from hwlearn.lab.bench_file.sections import BackendSection, checked_section
 from hwlearn.network.backend import Backend, ChecksSettings
+from hwlearn.network.network import Network
 
 GROUP = "hwlearn.backends"
 
@@ -53,11 +55,28 @@ def find_backend(table: Mapping[str, Any], where: str) -> tuple[Backend, BaseMod
     return backend, checked
 
 
+@contextmanager
+def reported_errors(what: str) -> Iterator[None]:
+    """Report what a plugin raises in this block as a `NetworkError`; errors of this package pass unchanged."""
+    try:
+        yield
+    except HwlearnError:
+        raise
+    except Exception as error:  # a plugin may raise anything
+        raise NetworkError(f"{what}: {str(error) or type(error).__name__}") from error
+
+
+def check_network(network: object) -> None:
+    """Refuse what a plugin opened if it is no `Network`."""
+    if not isinstance(network, Network):
+        raise TypeError(f"open() returned {network!r}, which is no hwlearn.Network")
+
+
 def _loaded(point: EntryPoint, where: str) -> Backend:
     """Return an instance of the plugin's class, checked against `Backend`."""
     try:
         backend = point.load()()
-    except Exception as error:  # a plugin may raise anything
+    except (Exception, SystemExit) as error:  # a plugin may raise anything
         reason = str(error) or type(error).__name__
         raise SetupError(f"{where}: backend {point.name!r} cannot be loaded: {reason}") from error
     unusable = f"{where}: backend {point.name!r} is not usable: {type(backend).__name__}"

@@ -17,7 +17,7 @@ from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import NetworkError, SetupError, closest
-from hwlearn.lab.bench.backends import find_backend
+from hwlearn.lab.bench.backends import check_network, find_backend, reported_errors
 from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.lab.bench.recipes import (
     make_conductances,
@@ -167,7 +167,10 @@ class Bench:
         It is closed again if it cannot make the nudge of ``[train]``.
         """
         if self._raw is None:
-            network, train = self._backend.open(self._settings, self.topology, self.limits), self.file.train
+            with reported_errors(f"{self.file.where}: backend {self.file.backend.kind!r} cannot be opened"):
+                network = self._backend.open(self._settings, self.topology, self.limits)
+                check_network(network)
+            train = self.file.train
             if train.rule == "gep" and train.nudge not in network.nudges:
                 network.close()
                 able, kind = ", ".join(sorted(network.nudges)) or "none", self.file.backend.kind
@@ -267,7 +270,11 @@ class Bench:
 
     def seed_keys(self, seed: int) -> list[str]:
         """Return overrides for `with_` that set the seed of a simulated backend; empty for hardware."""
-        return [f"backend.{self._backend.seed_key}={seed}"] if isinstance(self._backend, Seeded) else []
+        return (
+            [f"backend.{self._backend.seed_key}={seed}"]
+            if isinstance(self._backend, Seeded) and self._backend.seed_key
+            else []
+        )
 
     def __enter__(self) -> Self:
         return self.open()

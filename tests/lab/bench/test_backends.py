@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 import hwlearn as hl
-from hwlearn.errors import SetupError
+from hwlearn.errors import NetworkError, SetupError
 from hwlearn.lab.bench import backends
 from hwlearn_sim.twin.backend import SimBackend
 
@@ -16,7 +16,7 @@ class Point:
         self.name, self._thing = name, thing
 
     def load(self):
-        if isinstance(self._thing, Exception):
+        if isinstance(self._thing, BaseException):
             raise self._thing
         return self._thing
 
@@ -82,6 +82,7 @@ class FailsToStart(SimBackend):
         (FailsToStart, "backend 'mine' cannot be loaded: no licence"),
         (backends, "backend 'mine' cannot be loaded: 'module' object is not callable"),
         (AssertionError(), "backend 'mine' cannot be loaded: AssertionError"),
+        (SystemExit(3), "backend 'mine' cannot be loaded: 3"),
     ],
     ids=[
         "no open",
@@ -90,6 +91,7 @@ class FailsToStart(SimBackend):
         "constructor fails",
         "module",
         "error without text",
+        "exit at import",
     ],
 )
 def test_unusable_backend_is_named_when_it_is_loaded(bench_path, installed, plugin, message):
@@ -114,3 +116,39 @@ def test_backend_without_a_seed_or_off_needs_neither(bench_path, installed):
         assert bench.train().stopped == "finished"
     installed(sim=SimBackend)
     assert hl.open_bench(bench_path).seed_keys(3) == ["backend.seed=3"]
+
+
+def opens(result):
+    """Return a backend whose ``open`` returns or raises something."""
+
+    class Plugin(SimBackend):
+        seed_key = None
+
+        def open(self, settings, topology, limits):
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+    return Plugin
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (OSError("no such port"), "bench small: backend 'mine' cannot be opened: no such port"),
+        (ValueError(), "bench small: backend 'mine' cannot be opened: ValueError"),
+        (NetworkError("no reply"), "no reply"),
+        (None, "bench small: backend 'mine' cannot be opened: open() returned None, which is no hwlearn.Network"),
+    ],
+)
+def test_backend_that_cannot_be_opened_is_named(bench_path, installed, result, message):
+    installed(mine=opens(result))
+    bench = hl.open_bench(bench_path, ["backend.kind=mine"])
+    with pytest.raises(NetworkError) as caught:
+        bench.open()
+    assert str(caught.value) == message
+
+
+def test_backend_without_a_seed_key_is_not_seeded(bench_path, installed):
+    installed(mine=opens(None))
+    assert hl.open_bench(bench_path, ["backend.kind=mine"]).seed_keys(3) == []
