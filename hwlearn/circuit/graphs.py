@@ -1,15 +1,20 @@
-"""Graphs as arrays of edges: common networks, incidence matrices, connected components."""
+"""Graphs as arrays of edges: common networks, incidence matrices, connected components.
+
+scipy is imported where it is used: ``hwlearn off`` loads this module and must not wait for it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
-from scipy.sparse.csgraph import connected_components
 
 from hwlearn.arrays import BoolArray, IntArray
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 def crossbar_edges(rows: int, columns: int) -> IntArray:
@@ -55,6 +60,8 @@ def random_edges(n_nodes: int, n_edges: int, rng: np.random.Generator) -> IntArr
 
 def incidence(edges: IntArray, n_nodes: int) -> csr_array:
     """Return the oriented incidence matrix of ``edges`` (E, 2), sparse (E, n_nodes): +1 at a, -1 at b."""
+    from scipy.sparse import csr_array
+
     count = len(edges)
     rows = np.repeat(np.arange(count), 2)
     signs = np.tile([1.0, -1.0], count)
@@ -74,6 +81,9 @@ def independent_set(adjacency: csr_array) -> BoolArray:
 
 def component_labels(edges: IntArray, n_nodes: int) -> IntArray:
     """Return the number (n_nodes,) of the connected component of each node."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     graph = coo_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(n_nodes, n_nodes))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 

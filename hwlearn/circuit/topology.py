@@ -6,16 +6,18 @@ import hashlib
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import csr_array
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit import graph_checks, graphs
 from hwlearn.circuit.elements import OHMIC, Element, ElementTable
 from hwlearn.errors import CircuitError
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True, eq=False)

@@ -71,3 +71,25 @@ def test_mistyped_command_of_a_plugin_is_suggested(hwlearn):
     ended = hwlearn("devces")
     assert ended.code == 2
     assert "Did you mean 'devices'?" in "\n".join(ended.err)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        'kind = "board"\naddress = "tcp://127.0.0.1:9"\ndry_run = true',
+        'kind = "smu"\nchannels = [{ address = "tcp://127.0.0.1:9", node = 0, model = "2450" }]\n'
+        "edges = 1e-5\ndry_run = true",
+    ],
+    ids=["board", "smu"],
+)
+def test_off_does_not_wait_for_scipy(tmp_path, settings):
+    bench = tmp_path / "bench.toml"
+    bench.write_text(f"[backend]\n{settings}\n")
+    code = (
+        "import sys\nfrom hwlearn.cli import main\n"
+        f"sys.argv = ['hwlearn', 'off', {str(bench)!r}]\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code"
+    )
+    out, heavy = modules_after(code)
+    assert "OFF was sent to every output" in out
+    assert not {"scipy", "matplotlib", "networkx"} & set(heavy)

@@ -9,7 +9,6 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from hwlearn.circuit.spice import read_spice
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.lab.bench_file.elements import DiodeTable, ElementTable
@@ -142,6 +141,8 @@ class SpiceNetwork(NetworkSection):
 
     def graph(self, folder: Path) -> Topology:
         """Read the netlist."""
+        from hwlearn.circuit.spice import read_spice  # takes long to import; ``hwlearn off`` does not need it
+
         return read_spice(folder / self.file, inputs=self.inputs, outputs=self.outputs).topology
 
 
