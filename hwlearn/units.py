@@ -1,10 +1,10 @@
-"""Quantities as text with SI prefixes: parse and format ``"50 us"``, ``"1 kohm"``, ``"500 mV"``."""
+"""Quantities as text with SI prefixes: parse and format ``"50 us"``, ``"1 kohm"``; checks of plain numbers."""
 
 from __future__ import annotations
 
 import math
 import re
-from numbers import Real
+from numbers import Integral, Real
 from typing import Final
 
 from hwlearn.errors import UnitError
@@ -98,6 +98,16 @@ def format_quantity(value: float, unit: str, digits: int = 4) -> str:
         ascending[-1],
     )
     return f"{value / scale:.{digits}g} {prefix}{unit}"
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a finite number; True and False are none."""
+    return not isinstance(value, bool) and isinstance(value, Real) and math.isfinite(value)
+
+
+def is_count(value: object, least: int) -> bool:
+    """Return whether a value is a whole number of at least ``least``; True and False are none."""
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
 
 
 def _exponent(suffix: str, unit: str) -> int | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import DataError
 from hwlearn.network.network import ErrorSignal, TargetError
+from hwlearn.units import is_number
 
 
 class Cost(ABC):
@@ -179,5 +179,5 @@ def _labels(targets: ArrayLike, samples: int, n_outputs: int) -> IntArray:
 
 
 def _positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise DataError(f"{name} is {value}; it must be positive")
+    if not (is_number(value) and value > 0):
+        raise DataError(f"{name} is {value!r}; it must be positive")

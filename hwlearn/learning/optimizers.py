@@ -15,7 +15,7 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.errors import LimitError, SetupError
-from hwlearn.units import ROUNDING
+from hwlearn.units import ROUNDING, is_number
 
 Scale = Literal["linear", "log"]
 
@@ -32,8 +32,8 @@ class Optimizer(ABC):
     """
 
     def __init__(self, rate: float, *, scale: Scale = "linear") -> None:
-        if not (math.isfinite(rate) and rate > 0):
-            raise SetupError(f"optimizer rate is {rate}; it must be positive")
+        if not (is_number(rate) and rate > 0):
+            raise SetupError(f"optimizer rate is {rate!r}; it must be positive")
         if scale not in ("linear", "log"):
             raise SetupError(f"optimizer scale must be 'linear' or 'log', got {scale!r}")
         self.rate = rate
@@ -123,8 +123,8 @@ class Momentum(Optimizer):
 
     def __init__(self, rate: float, momentum: float = 0.9, *, scale: Scale = "linear") -> None:
         super().__init__(rate, scale=scale)
-        if not 0 <= momentum < 1:
-            raise SetupError(f"momentum is {momentum}; it must lie in [0, 1)")
+        if not (is_number(momentum) and 0 <= momentum < 1):
+            raise SetupError(f"momentum is {momentum!r}; it must lie in [0, 1)")
         self.momentum = momentum
 
     def _move(self, gradient: FloatArray) -> FloatArray:
@@ -145,8 +145,8 @@ class Adam(Optimizer):
     ) -> None:
         super().__init__(rate, scale=scale)
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
-            if not 0 <= beta < 1:
-                raise SetupError(f"Adam {name} is {beta}; it must lie in [0, 1)")
+            if not (is_number(beta) and 0 <= beta < 1):
+                raise SetupError(f"Adam {name} is {beta!r}; it must lie in [0, 1)")
         self.beta1, self.beta2 = beta1, beta2
 
     def _move(self, gradient: FloatArray) -> FloatArray:

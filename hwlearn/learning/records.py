@@ -13,6 +13,7 @@ from hwlearn.errors import SetupError
 from hwlearn.learning.rules.rule import Gradient
 from hwlearn.learning.scoring import Score
 from hwlearn.network.network import Programmed
+from hwlearn.units import is_count, is_number
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Schedule:
             _check_count("batch_size", self.batch_size, 1)
         if self.patience is not None:
             _check_count("patience", self.patience, 1)
-        if not 0 <= self.anneal <= 1:
-            raise SetupError(f"anneal is {self.anneal}; it must lie in [0, 1]")
+        if not (is_number(self.anneal) and 0 <= self.anneal <= 1):
+            raise SetupError(f"anneal is {self.anneal!r}; it must lie in [0, 1]")
         if self.keep not in ("best", "last"):
             raise SetupError(f"keep must be 'best' or 'last', got {self.keep!r}")
 
@@ -183,5 +184,5 @@ class Callback:
 
 
 def _check_count(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+    if not is_count(value, least):
         raise SetupError(f"{name} is {value!r}; it must be a whole number of at least {least}")

@@ -11,6 +11,7 @@ import numpy as np
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import SetupError
+from hwlearn.units import is_count, is_number
 
 
 class Subset(ABC):
@@ -37,6 +38,8 @@ class RandomEdges(Subset):
 
     def __post_init__(self) -> None:
         _check_fraction(self.fraction)
+        if not is_count(self.seed, 0):
+            raise SetupError(f"the seed of a subset is {self.seed!r}; it must be a whole number of at least 0")
 
     def mask(self, model: Kirchhoff, inputs: FloatArray) -> BoolArray:
         """Return a random choice, at least one edge."""
@@ -70,7 +73,11 @@ class ListedEdges(Subset):
     """
 
     def __init__(self, edges: Iterable[int]) -> None:
-        self.edges = tuple(int(edge) for edge in edges)
+        given: object = edges
+        listed = tuple(given) if isinstance(given, Iterable) else None
+        if listed is None or not all(is_count(edge, 0) for edge in listed):
+            raise SetupError(f"the list of trainable edges must be edge numbers, got {edges!r}")
+        self.edges = tuple(int(edge) for edge in listed)
         if not self.edges:
             raise SetupError("the list of trainable edges is empty")
 
@@ -105,5 +112,5 @@ def _count(fraction: float, n: int) -> int:
 
 
 def _check_fraction(fraction: float) -> None:
-    if not 0 < fraction <= 1:
-        raise SetupError(f"a subset's fraction is {fraction}; it must lie above 0 and be at most 1")
+    if not (is_number(fraction) and 0 < fraction <= 1):
+        raise SetupError(f"a subset's fraction is {fraction!r}; it must lie above 0 and be at most 1")

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.errors import DataError
+from hwlearn.errors import DataError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.instances import check_instance
 from hwlearn.learning.interrupt import Interrupted, stop_on_interrupt
@@ -23,6 +23,7 @@ from hwlearn.learning.rules.rule import Gradient, GradientRequest, Rule
 from hwlearn.learning.scoring import Score, score_outputs
 from hwlearn.learning.subsets import ListedEdges, Subset
 from hwlearn.network.network import Network, Programmed
+from hwlearn.units import is_count
 
 __all__ = ["Callback", "Epoch", "History", "Progress", "Schedule", "Score", "Step", "Trainer"]
 
@@ -74,6 +75,10 @@ class Trainer:
         check_instance(model, Kirchhoff, "model")
         self.network, self.rule, self.cost, self.optimizer = network, rule, cost, optimizer
         self.subset = _subset(subset)
+        if not is_count(seed, 0):
+            raise SetupError(f"seed is {seed!r}; it must be a whole number of at least 0")
+        if vary is not None and not callable(vary):
+            raise SetupError(f"vary must be a function of inputs and a random generator, got {vary!r}")
         self.seed, self.vary = seed, vary
         self.model = model
         """Model of the network, with the conductances last reached."""
@@ -119,6 +124,9 @@ class Trainer:
             From the network. Results reported to callbacks before the error stay valid.
         """
         schedule = schedule if isinstance(schedule, Schedule) else Schedule(schedule)
+        given: object = callbacks
+        if not isinstance(given, Sequence):
+            raise SetupError(f"callbacks must be a list of Callback objects, got {callbacks!r}")
         for callback in callbacks:
             check_instance(callback, Callback, "each callback")
         if start is not None:

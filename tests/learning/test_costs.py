@@ -69,7 +69,7 @@ def test_invalid_target_voltages_are_rejected(targets):
 
 
 @pytest.mark.parametrize("cost", [hl.CrossEntropy, hl.Hinge])
-@pytest.mark.parametrize("value", [0.0, -1.0, np.nan])
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, True, "10 mV", None])
 def test_invalid_cost_parameters_are_rejected(cost, value):
     with pytest.raises(DataError, match="must be positive"):
         cost(value)

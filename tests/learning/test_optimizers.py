@@ -105,15 +105,18 @@ def test_small_steps_accumulate_with_coarse_hardware_steps(small, wide_limits):
     assert len(set(reached)) <= 3
 
 
-@pytest.mark.parametrize("rate", [0.0, -1.0, np.nan])
-def test_invalid_rates_are_rejected(rate):
-    with pytest.raises(SetupError, match="rate"):
-        hl.Adam(rate)
+@pytest.mark.parametrize("rate", [0.0, -1.0, np.nan, True, "auto", None])
+@pytest.mark.parametrize("kind", [hl.Adam, hl.SGD, hl.Momentum, hl.Sign])
+def test_invalid_rates_are_rejected(kind, rate):
+    with pytest.raises(SetupError, match=f"optimizer rate is {rate!r}; it must be positive"):
+        kind(rate)
 
 
 def test_invalid_optimizer_arguments_are_rejected():
     with pytest.raises(SetupError, match="momentum"):
         hl.Momentum(0.1, 1.0)
+    with pytest.raises(SetupError, match="momentum is True"):
+        hl.Momentum(0.1, True)
     with pytest.raises(SetupError, match="beta2"):
         hl.Adam(beta2=1.5)
     with pytest.raises(SetupError, match="scale"):

@@ -117,6 +117,24 @@ def test_gep_rejects_other_nudges_at_once(nudge, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"symmetric": "yes"}, {"symmetric": None}]
+    + [{"model_error": value} for value in (True, "0.2", -1.0, np.nan, np.inf, None)],
+)
+def test_gep_rejects_flags_and_errors_of_the_wrong_type(changes):
+    with pytest.raises(SetupError, match=next(iter(changes))):
+        hl.GEP("clamp", **changes)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"perturbation": "auto"}, {"perturbation": True}, {"repeats": 1.5}, {"seed": -1}]
+)
+def test_spsa_rejects_values_of_the_wrong_type(changes):
+    with pytest.raises(SetupError, match=f"SPSA {next(iter(changes))}"):
+        hl.SPSA(**changes)
+
+
 def test_contrast_conserves_the_scale_sum(small, exact, ideal_twin):
     """The sum over edges of g_k G_k is zero for the symmetric contrast with voltage-driven inputs."""
     _, g, x, y = small

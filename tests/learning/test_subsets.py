@@ -42,9 +42,22 @@ def test_listed_edges_are_chosen_and_checked(small, model):
         hl.ListedEdges([30]).mask(model, small[2])
     with pytest.raises(SetupError, match="empty"):
         hl.ListedEdges([])
+    assert hl.ListedEdges(np.array([3, 4])).edges == (3, 4)
 
 
-@pytest.mark.parametrize("fraction", [0.0, 1.1, -0.5])
+@pytest.mark.parametrize("edges", [["3"], [True], [1.5], [-1], 3, None, "12"])
+def test_lists_of_other_things_than_edge_numbers_are_rejected(edges):
+    with pytest.raises(SetupError, match="must be edge numbers, got "):
+        hl.ListedEdges(edges)
+
+
+@pytest.mark.parametrize("seed", [-1, "0", 1.5, True])
+def test_invalid_seed_of_random_edges_is_rejected(seed):
+    with pytest.raises(SetupError, match="seed of a subset"):
+        hl.RandomEdges(0.5, seed)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.1, -0.5, True, "half", None, np.nan])
 @pytest.mark.parametrize("kind", [hl.RandomEdges, hl.MostSensitive])
 def test_invalid_fractions_are_rejected(kind, fraction):
     with pytest.raises(SetupError, match="fraction"):

@@ -273,6 +273,9 @@ def test_classification_reaches_high_accuracy(bench_limits, lab_flaws):
         ({"subset": hl.RandomEdges}, "subset must be a Subset object, got the class RandomEdges itself"),
         ({"subset": 3}, "subset must be a Subset object, got 3"),
         ({"model": [1e-5]}, "model must be a Kirchhoff object, got [1e-05]"),
+        ({"seed": -1}, "seed is -1; it must be a whole number"),
+        ({"seed": "0"}, "seed is '0'; it must be a whole number"),
+        ({"vary": 0.1}, "vary must be a function of inputs and a random generator, got 0.1"),
         ({"network": KirchhoffTwin}, "network must be a Network object, got the class KirchhoffTwin itself"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
@@ -294,6 +297,7 @@ def test_fit_rejects_wrong_schedules_callbacks_and_progress(reference, trainer):
     _, x, y = reference(0)
     for arguments, message in [
         ({"schedule": 1.5}, "epochs is 1.5; it must be a whole number of at least 0"),
+        ({"schedule": 2, "callbacks": hl.Callback()}, "callbacks must be a list of Callback objects, got "),
         ({"schedule": True}, "epochs is True; it must be a whole number of at least 0"),
         (
             {"schedule": 2, "callbacks": [Recorder]},

@@ -183,7 +183,7 @@ def _overridden(
     if isinstance(overrides, Mapping):
         pairs = list(overrides.items())
     else:
-        pairs = [_assignment(text) for text in overrides]
+        pairs = [_assignment(text) for text in ([overrides] if isinstance(overrides, str) else overrides)]
     for key, value in pairs:
         section, dot, name = key.partition(".")
         if not dot or not section or not name:

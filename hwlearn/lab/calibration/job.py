@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -13,6 +12,7 @@ from hwlearn.calibrated.record import identity
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.network import Network
+from hwlearn.units import is_count, is_number
 
 RECORD_NAME: Final = "calibration.toml"
 """Name of the record unless the bench file names another."""
@@ -49,10 +49,10 @@ class CalibrationOptions:
 
     def __post_init__(self) -> None:
         for name, least in (("configurations", 1), ("patterns", 1), ("seed", 0), ("devices", 0)):
-            if getattr(self, name) < least:
-                raise SetupError(f"{name} is {getattr(self, name)}; it must be at least {least}")
-        if not (math.isfinite(self.retention_s) and self.retention_s > 0):
-            raise SetupError(f"retention_s is {self.retention_s}; it must be positive")
+            if not is_count(getattr(self, name), least):
+                raise SetupError(f"{name} is {getattr(self, name)!r}; it must be a whole number, at least {least}")
+        if not (is_number(self.retention_s) and self.retention_s > 0):
+            raise SetupError(f"retention_s is {self.retention_s!r}; it must be positive")
 
 
 @dataclass(frozen=True)

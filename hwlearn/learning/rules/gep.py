@@ -29,6 +29,7 @@ from hwlearn.network.nudges import (
     ResistorNudge,
     Strength,
 )
+from hwlearn.units import is_number
 
 _NUDGES: Final[dict[str, type[Nudge]]] = {kind.kind: kind for kind in (ClampNudge, CurrentNudge, ResistorNudge)}
 
@@ -84,6 +85,11 @@ class GEP(Rule):
             raise SetupError(f"readout must be 'outputs' or 'nodes', got {self.readout!r}")
         if self.nudged not in ("measured", "computed"):
             raise SetupError(f"nudged must be 'measured' or 'computed', got {self.nudged!r}")
+        given: object = symmetric
+        if not isinstance(given, bool | np.bool_):
+            raise SetupError(f"symmetric must be True or False, got {symmetric!r}")
+        if not (is_number(model_error) and model_error >= 0):
+            raise SetupError(f"model_error is {model_error!r}; it must be zero or a positive number")
         if self.nudged == "computed" and self.readout == "nodes":
             raise SetupError("computed phases have no node readings; use readout='outputs'")
 

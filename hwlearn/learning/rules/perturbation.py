@@ -6,6 +6,7 @@ import numpy as np
 
 from hwlearn.errors import SetupError
 from hwlearn.learning.rules.rule import Gradient, GradientRequest, Rule, named_readings
+from hwlearn.units import is_count, is_number
 
 
 class SPSA(Rule):
@@ -27,10 +28,14 @@ class SPSA(Rule):
     """
 
     def __init__(self, perturbation: float = 0.02, repeats: int = 1, seed: int = 0) -> None:
-        if not 0 < perturbation <= 0.5:
-            raise SetupError(f"SPSA perturbation is {perturbation}; it is a fraction of the range, above 0 to 0.5")
-        if repeats < 1:
-            raise SetupError(f"SPSA repeats is {repeats}; it must be at least 1")
+        if not (is_number(perturbation) and 0 < perturbation <= 0.5):
+            raise SetupError(
+                f"SPSA perturbation is {perturbation!r}; it is a fraction of the range, above 0 to 0.5"
+            )
+        if not is_count(repeats, 1):
+            raise SetupError(f"SPSA repeats is {repeats!r}; it must be a whole number of at least 1")
+        if not is_count(seed, 0):
+            raise SetupError(f"SPSA seed is {seed!r}; it must be a whole number of at least 0")
         self.perturbation, self.repeats = perturbation, repeats
         self.seed, self._drawn = seed, 0
 

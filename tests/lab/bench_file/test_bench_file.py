@@ -186,6 +186,10 @@ def test_override_is_a_toml_value_or_a_bare_word(bench_path):
     assert load_bench_file(bench_path).train.epochs == 5  # the file itself is untouched
 
 
+def test_one_override_may_be_given_as_text(bench_path):
+    assert load_bench_file(bench_path, "train.epochs=3").train.epochs == 3
+
+
 def test_keyword_override_has_a_dot_or_two_underscores(bench_path):
     with open_bench(bench_path) as bench:
         other = bench.with_(**{"train.epochs": 3})

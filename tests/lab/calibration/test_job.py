@@ -122,3 +122,13 @@ def test_steps_for_resistors_are_refused_for_other_elements(job, bench_limits):
     network = KirchhoffTwin(top, bench_limits)
     with pytest.raises(SetupError, match="name only the steps noise and pulses"):
         list(calibrate(job(network)))
+
+
+@pytest.mark.parametrize(
+    "option",
+    [{"configurations": True}, {"configurations": "4"}, {"patterns": 2.5}, {"devices": None}]
+    + [{"retention_s": value} for value in ("10 s", True, 0.0, np.inf)],
+)
+def test_calibration_option_of_the_wrong_type_is_refused(option):
+    with pytest.raises(SetupError, match=f"^{next(iter(option))} is "):
+        CalibrationOptions(**option)
