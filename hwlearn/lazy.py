@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
+
+_IMPORTING = threading.RLock()
+"""Held during an import: threads that first use names at the same time would find numpy half imported."""
 
 
 def lazy_names(package: str) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
@@ -38,9 +42,10 @@ def lazy_names(package: str) -> tuple[list[str], Callable[[str], Any], Callable[
     def getter(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module = import_module(homes[name])
-        found = getattr(module, name) if hasattr(module, name) else import_module(f"{homes[name]}.{name}")
-        setattr(sys.modules[package], name, found)
+        with _IMPORTING:
+            module = import_module(homes[name])
+            found = getattr(module, name) if hasattr(module, name) else import_module(f"{homes[name]}.{name}")
+            setattr(sys.modules[package], name, found)
         return found
 
     def lister() -> list[str]:

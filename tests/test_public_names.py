@@ -100,3 +100,17 @@ def test_unknown_name_is_an_attribute_error():
 
 def test_public_classes_can_be_pickled():
     assert pickle.loads(pickle.dumps(hl.Limits)) is hl.Limits
+
+
+def test_threads_may_use_names_first_at_the_same_time():
+    code = (
+        "import threading\nimport hwlearn\nfailed = []\n"
+        "def use(name):\n    try:\n        getattr(hwlearn, name)\n"
+        "    except BaseException as error:\n        failed.append((name, error))\n"
+        "threads = [threading.Thread(target=use, args=(name,)) for name in hwlearn.__all__]\n"
+        "[thread.start() for thread in threads]\n[thread.join() for thread in threads]\n"
+        "assert not failed, failed\n"
+    )
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from hwlearn.errors import HwlearnError, SetupError
 @command
 def devices(
     addresses: Annotated[
-        list[str] | None, typer.Argument(metavar="[ADDRESS]...", help="With --identify: addresses to query.")
+        list[str] | None, typer.Argument(metavar="ADDRESS", help="With --identify: addresses to query.")
     ] = None,
     identify: Annotated[
         bool, typer.Option("--identify", help="Send *IDN? to the given addresses, and to no others.")

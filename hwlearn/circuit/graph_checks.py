@@ -130,7 +130,7 @@ def checked_elements(
 
 def element_list(elements: Iterable[Element]) -> list[Element]:
     """Return elements as a list."""
-    if not isinstance(elements, Iterable):
+    if isinstance(elements, str | dict) or not isinstance(elements, Iterable):
         raise TopologyError(f"{elements!r} is not an element; elements come from hwlearn.circuit.elements")
     return list(elements)
 

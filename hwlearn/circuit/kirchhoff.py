@@ -104,6 +104,10 @@ class Kirchhoff:
         # factors cannot be pickled; they are computed again when needed
         return {name: value for name, value in self.__dict__.items() if name != "solver"}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.conductances.flags.writeable = False  # arrays are writeable after pickle and deepcopy
+
     # --- voltages -----------------------------------------------------------------------------------
 
     def solve(

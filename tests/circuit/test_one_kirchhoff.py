@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 import typing
 
@@ -12,7 +13,7 @@ import hwlearn as hl
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.elements import Shockley, Sinh
 from hwlearn.circuit.solver import OperatingPoint
-from hwlearn.errors import CircuitError
+from hwlearn.errors import CircuitError, TopologyError
 
 DIVIDER = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
 ELEMENTS = [Shockley(0.025), Sinh(0.1)]
@@ -80,3 +81,20 @@ def test_solved_circuit_can_be_pickled(elements: list | None):
     copy = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(copy.solve([[0.5]]), V)
     np.testing.assert_array_equal(copy.with_conductances([1e-3, 3e-3]).solve([[0.5]]), V)
+
+
+def test_copied_circuit_stays_a_value():
+    model = Subclass(DIVIDER, [1e-3, 3e-3], elements=ELEMENTS)
+    solved = model.solve([[0.5]])
+    for other in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert type(other) is Subclass
+        np.testing.assert_array_equal(other.solve([[0.5]]), solved)
+        with pytest.raises(ValueError, match="read-only"):
+            other.conductances[0] = 1.0
+
+
+@pytest.mark.parametrize("elements", ["sinh", Sinh, {"kind": "sinh"}, 5])
+def test_elements_of_another_kind_are_named(elements: typing.Any):
+    with pytest.raises(TopologyError) as caught:
+        hl.Kirchhoff(DIVIDER, [1e-3, 3e-3], elements=elements)
+    assert str(caught.value).startswith(f"{elements!r} is not an element")

@@ -93,3 +93,8 @@ def test_command_module_imports_no_instrument_library():
     program = "import sys, hwlearn_drivers.commands; print(sorted({'pyvisa', 'serial'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_addresses_have_one_name_in_the_help(hwlearn):
+    assert "[ADDRESS]..." in "\n".join(hwlearn("devices", "--help").out)
+    assert "[[" not in "\n".join(hwlearn("devices", "--help").out)
