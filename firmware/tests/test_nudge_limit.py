@@ -26,7 +26,7 @@ def reading(rig: Rig, *codes: int) -> None:
 @RECORDS
 @pytest.mark.parametrize("output", range(4))
 @pytest.mark.parametrize("sign", [1, -1])
-def test_target_at_the_nudge_limit(new_rig: NewRig, record: Record, output: int, sign: int) -> None:
+def test_target_beyond_the_nudge_limit_is_refused(new_rig: NewRig, record: Record, output: int, sign: int) -> None:
     rig, windows = new_rig(record), Windows(record, record.volts_uV, record.nudge_uV)
     reading(rig, 32000, 32000, 32000, 32000)
     rows = []
@@ -40,7 +40,7 @@ def test_target_at_the_nudge_limit(new_rig: NewRig, record: Record, output: int,
 @RECORDS
 @pytest.mark.parametrize("output", range(4))
 @pytest.mark.parametrize("sign", [1, -1])
-def test_given_nudge_at_the_nudge_limit(new_rig: NewRig, record: Record, output: int, sign: int) -> None:
+def test_given_nudge_beyond_the_limit_is_refused(new_rig: NewRig, record: Record, output: int, sign: int) -> None:
     rig, windows = new_rig(record), Windows(record, record.volts_uV, record.nudge_uV)
     free = [32100, 31900, 32300, 31000]
     reading(rig, *free)

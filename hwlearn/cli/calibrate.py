@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -117,7 +118,7 @@ def calibrate(
     else:
         typer.echo(f"record        {job.path}")
         if not named:
-            typer.echo(f'to use it, add to the bench file:  [calibration] file = "{job.path}"')
+            typer.echo(f"to use it, add to the bench file:\n[calibration]\nfile = {json.dumps(str(job.path))}")
     raise typer.Exit(FAILED if failed else 0)
 
 

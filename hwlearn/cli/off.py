@@ -25,6 +25,6 @@ def off(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = F
     if as_json:
         print_json(bench=name, backend=table["kind"], off=has_outputs)
     elif not has_outputs:
-        typer.echo(f"backend {table['kind']!r} has no outputs to switch")
+        typer.echo(f"backend {table['kind']!r} has no outputs to switch off")
     else:
         typer.echo("OFF was sent to every output")

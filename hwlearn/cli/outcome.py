@@ -38,11 +38,16 @@ RunsOption = Annotated[
 WireLogOption = Annotated[
     Path | None,
     typer.Option(
-        "--wire-log", metavar="FILE", help="Record every byte sent to and received from the instruments."
+        "--wire-log",
+        metavar="FILE",
+        help="Record every byte sent and received. For backends with instruments, real or virtual.",
     ),
 ]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Print the commands for the instruments instead of sending them.")
+    bool,
+    typer.Option(
+        "--dry-run", help="Print the commands instead of sending them. For the backends smu, board and arc2."
+    ),
 ]
 
 

@@ -288,7 +288,7 @@ class ClampNudge(Nudge):
         return self.metric == "impedance"
 
     def drive(self, free: FloatArray, error: FloatArray, strength: FloatArray) -> OutputDrive:
-        """Return the clamp ``V_F - eta e`` (or ``V_F - beta Z e``)."""
+        """Return the clamp voltages ``V_F - eta e``, with the metric "impedance" ``V_F - beta Z e``."""
         return OutputDrive("clamp", free - strength[:, None] * self._step(error))
 
     def _step(self, error: FloatArray) -> FloatArray:

@@ -71,7 +71,7 @@ def test_own_commands_do_not_load_plugins(mounted, mocker, hwlearn):
 
 def test_plugin_cannot_replace_a_command_of_hwlearn(monkeypatch, hwlearn):
     monkeypatch.setattr(command_group, "entry_points", lambda group: [Point("off", lambda: typer.echo("pong"))])
-    assert hwlearn("off", "small.toml").out == ["backend 'sim' has no outputs to switch"]
+    assert hwlearn("off", "small.toml").out == ["backend 'sim' has no outputs to switch off"]
 
 
 def test_error_of_a_plugin_is_reported_in_one_line(capsys, mounted, monkeypatch):

@@ -116,7 +116,9 @@ class PulsedDevice:
     # --- thresholds ---------------------------------------------------------------------------------
 
     def trial(self, up: bool, volts: float) -> Trial | None:
-        """Apply one pulse at the opposite end of the range; None if the limits do not allow it."""
+        """Set the device to the opposite end of its range, apply one pulse and return its effect.
+
+        None if the limits do not allow the pulse."""
         before = self.prepare(not up)
         amplitude = volts if up else -volts
         if not self.allowed(amplitude) or volts > self._limits.voltage:

@@ -94,7 +94,7 @@ class Circuit:
         return np.asarray(ROUNDING * (ohmic + abs(self._nonlinear_incidence).T @ nonlinear.T).T)
 
     def rows(self, nodes: IntArray) -> Rows:
-        """Return faster sums at some nodes; they lose digits where large conductances have small drops."""
+        """Return current sums at some nodes: faster, but less accurate for large conductances with small drops."""
         incident = self._nonlinear_incidence[:, nodes].T.tocsr()
         laplacian = self._laplacian[nodes]
         return Rows(laplacian, abs(laplacian), incident, abs(incident))

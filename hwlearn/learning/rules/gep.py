@@ -48,10 +48,11 @@ class GEP(Rule):
     readout : "outputs" or "nodes"
         Read only the outputs and estimate the other nodes with the model, or read every node.
     nudged : "measured" or "computed"
-        "computed" measures the free phase only and computes the nudged phases in the model. Use it as a control
-        experiment, to see what measuring them gains.
+        "computed" measures the free phase only and computes the nudged phases in the model. It is a control
+        experiment for the value of measured nudged phases.
     model_error : float
-        Relative error of the model's output impedance; the observer weights the model against readings by it.
+        Relative error of the model's output impedance. It sets the weight of the model against the readings when
+        the voltages of other nodes are estimated.
 
     Raises
     ------

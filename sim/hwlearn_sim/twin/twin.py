@@ -96,7 +96,7 @@ class KirchhoffTwin(Network):
         if limits.voltage > flaws.dac_range_V:
             raise SetupError(
                 f"limits.voltage = {format_quantity(limits.voltage, 'V')} is beyond the DAC range of "
-                f"{format_quantity(flaws.dac_range_V, 'V')}; lower the limit or widen dac_range_V"
+                f"{format_quantity(flaws.dac_range_V, 'V')}; lower the limit or increase the DAC range"
             )
         if averages < 1 or int(averages) != averages:
             raise SetupError(f"averages is {averages}; it must be a whole number of at least 1")

@@ -231,6 +231,6 @@ def test_layers_are_recognised(sizes):
         assert layer_sizes(hl.Topology.layered(sizes, rectifier=hl.elements.IdealDiode())) == sizes
 
 
-def test_other_graphs_are_no_layers():
+def test_graphs_without_layers_have_no_layer_sizes():
     assert layer_sizes(hl.Topology.random(24, 55, 5, 3, seed=1)) is None
     assert layer_sizes(hl.Topology.grid(4, 3)) is None

@@ -1,4 +1,4 @@
-"""Links: how bytes reach an instrument. TCP socket, serial port, VISA resource, or a dry run that only prints."""
+"""Links that carry bytes to an instrument: TCP socket, serial port, VISA resource, or a dry run."""
 
 from typing import TYPE_CHECKING
 
