@@ -64,7 +64,9 @@ def main() -> None:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), on_terminate)
     try:
-        app()
+        app(
+            prog_name="hwlearn"
+        )  # not "python -m hwlearn": the completion of the shell is installed under this name
     except HwlearnError as error:  # from the command of a plugin; ours report their errors themselves
         typer.echo(f"hwlearn: {error}", err=True)
         sys.exit(FAILED)

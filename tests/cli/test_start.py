@@ -93,3 +93,11 @@ def test_off_does_not_wait_for_scipy(tmp_path, settings):
     out, heavy = modules_after(code)
     assert "OFF was sent to every output" in out
     assert not {"scipy", "matplotlib", "networkx"} & set(heavy)
+
+
+def test_completion_installed_by_python_m_is_for_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "hwlearn", "--show-completion", "bash"], capture_output=True, text=True, check=False
+    )
+    assert "_hwlearn_completion" in done.stdout, done.stderr
+    assert "python" not in done.stdout
