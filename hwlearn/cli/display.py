@@ -44,11 +44,17 @@ class LiveProgress(Callback):
         self._console = Console() if console is None else console
         self._epochs, self._batches = epochs, batches
         self._progress = ProgressBar(
-            TextColumn("[bold]{task.description}", table_column=Column(max_width=16, overflow="ellipsis")),
+            # where space is short, the name and the bar become shorter, not the columns that may not wrap
+            TextColumn(
+                "{task.description}",
+                style="bold",
+                markup=False,
+                table_column=Column(max_width=16, overflow="ellipsis"),
+            ),
             BarColumn(bar_width=10),
-            MofNCompleteColumn(),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
             TextColumn("epochs  {task.fields[score]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TimeRemainingColumn(elapsed_when_finished=True, table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[time]}  [dim]{task.fields[more]}"),
             console=self._console,
         )

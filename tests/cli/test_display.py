@@ -80,3 +80,16 @@ def test_closing_table_of_an_interrupted_training_has_no_result():
     console.print(closing_table(None, History([], np.array([1e-6]), None, "interrupted"), 0.5, 12))
     assert "interrupted after 0 epochs" in console.file.getvalue()
     assert "best epoch" not in console.file.getvalue()
+
+
+@pytest.mark.parametrize("name", ["a-bench-with-a-very-long-name", "[bold]bench[/bold]"])
+def test_large_epoch_numbers_are_shown_in_full_beside_a_long_name(name):
+    console = terminal(80)
+    shown = LiveProgress(name, 1_000_000, 8, console=console)
+    for number in (499_999, 500_000):
+        shown.on_epoch(Epoch(number, VOLTS, None, 123456, 0, 0.01))
+    shown.stop()
+    line = last_line(console)
+    assert line.startswith(name[:6])
+    assert "500001/1000000 epochs  rms error 123.456 mV" in line
+    assert re.search(r"(\d:\d\d:\d\d|-:--:--) left", line)
