@@ -88,7 +88,7 @@ def test_nudge_beyond_the_code_range_does_not_wrap_around(new_rig: NewRig, eta: 
 
 @pytest.mark.parametrize("end", [0, 65535])
 def test_output_at_the_end_of_the_adc_range_is_not_nudged(new_rig: NewRig, end: int) -> None:
-    """An output with unknown voltage is not connected to a nudge DAC, whatever the limit."""
+    """An output with unknown voltage is not connected to a nudge DAC, at any limit."""
     rig = new_rig(WIDE)
     reading(rig, 32000, end, 32000, 32000)
     for codes, status in ([MID, FLOATING, MID, MID], 0), ([FLOATING, MID, FLOATING, FLOATING], 1):

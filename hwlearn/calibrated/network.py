@@ -183,7 +183,7 @@ class CalibratedNetwork(WrappedNetwork):
         nominal = np.clip(conductances / self._edge_gain, *self.limits.conductance)
         done = super()._program(nominal)
         reached, failed = self._edge_gain * done.reached, done.failed.copy()
-        # the gain of a stuck edge is its conductance over the middle of the range, whatever its target is
+        # the gain of a stuck edge is its conductance over the middle of the range, for every target
         reached[self._stuck] = self._edge_gain[self._stuck] * math.sqrt(math.prod(self.limits.conductance))
         failed[self._stuck] = True
         return Programmed(conductances, reached, failed)

@@ -1,6 +1,6 @@
 """Gain and offset of every DAC and ADC channel, relative to each other, to ground and to known channels.
 
-With all driven terminals at one voltage every output has that voltage too, whatever the conductances. A sweep of
+With all driven terminals at one voltage every output has that voltage too, for any conductances. A sweep of
 such uniform inputs compares the ADCs with the DACs and shows offsets and nonlinearity. The DACs are distinguished
 by programming, which changes their weights at each output. The conductances are fitted jointly, from patterns that
 are not uniform.

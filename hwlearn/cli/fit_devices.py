@@ -51,15 +51,15 @@ def fit_devices(path: Path, model: str, output: Path | None, *, as_json: bool) -
             note = "" if fit.determined[name] else "   (hardly determined by the data)"
             typer.echo(f"{name:<14}{_text(value, unit):>14}  +- {_text(fit.sigma[name], unit, 2)}{note}")
         typer.echo(f"{'misfit':<14}{fit.residual:>14.2f}  expected 1")
-        typer.echo(f"{'read noise':<14}{fit.read_noise:>14.2%}  of a reading")
-        typer.echo(f"{'cycle spread':<14}{fit.cycle_spread:>14.2%}  of the dose of a pulse")
+        typer.echo(f"{'read noise':<14}{100 * fit.read_noise:>12.2f} %  of a reading")
+        typer.echo(f"{'cycle spread':<14}{100 * fit.cycle_spread:>12.2f} %  of the dose of a pulse")
         if not fits:
             typer.echo(
                 f"FAILED: the data deviate from {model} by {fit.residual:.1f} times the noise; try another model"
             )
         elif not passed:
             typer.echo(
-                f"FAILED: {model} explains most of the data as noise ({fit.read_noise:.0%} of a reading); "
+                f"FAILED: {model} explains most of the data as noise ({100 * fit.read_noise:.0f} % of a reading); "
                 "try another model"
             )
         elif undetermined:

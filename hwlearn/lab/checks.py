@@ -110,7 +110,8 @@ def _programming(network: Network) -> Iterator[Check]:
     done = network.program(np.full(network.topology.n_edges, 0.5 * (low + high)))
     failed = np.flatnonzero(done.failed)
     off = np.abs(done.reached / done.requested - 1)[~done.failed].max(initial=0.0)
-    found = f"{len(failed)} of {len(done.requested)} edges failed; the rest are within {off:.2%} of their target"
+    count = f"{len(failed)} of {len(done.requested)}"
+    found = f"{count} edges failed; the rest are within {100 * off:.2f} % of their target"
     names = ", ".join(network.topology.edge_name(k) for k in failed[:4])
     advice = f"these edges cannot be programmed and are excluded from training: {names}"
     yield _judged("programming", not failed.size, found, advice)

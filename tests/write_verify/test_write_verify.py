@@ -1,4 +1,4 @@
-"""Write-verify keeps the limits and ends, whatever the devices do."""
+"""Write-verify keeps the limits and ends for every behaviour of the devices."""
 
 import dataclasses
 

@@ -120,7 +120,7 @@ class Arc2Network(Network):
                 f"sample {over[0]} has {format_quantity(float(spread[over[0]]), 'V')} between its lines and 0 V, "
                 f"more than limits.drop = {format_quantity(limits.drop, 'V')}; keep the inputs nearer to 0 V"
             )
-        # no device has more than the spread across it, whatever the voltages of floating lines are
+        # no device has more than the spread across it, for any voltages of the floating lines
         on_line = np.zeros(self.topology.n_nodes)
         np.add.at(on_line, self.topology.edges, self.array.assumed[:, None])
         np.add.at(on_line, self.topology.fixed_edges, self.topology.fixed_conductances[:, None])

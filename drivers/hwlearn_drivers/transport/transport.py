@@ -114,7 +114,7 @@ class Transport:
         """
         with self._exchange:
             link = self._synchronised()
-            self._out_of_sync = True  # until the reply is read, whatever may interrupt
+            self._out_of_sync = True  # until the reply is read, also after an interrupt
             self._send([encode_line(question)])
             data = self._read(link.read_line, question, self.timeout_s if timeout_s is None else timeout_s)
             if self._wire_log is not None:

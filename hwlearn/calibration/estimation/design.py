@@ -72,7 +72,7 @@ def input_patterns(terminals: TerminalSet, rng: np.random.Generator) -> FloatArr
     """Return input patterns (S, n_in) in volts: zero, then every input near one end of its range.
 
     Two of them have equal inputs. With all driven terminals at one voltage every output has the same voltage,
-    whatever the conductances, so differences between the readings come from the converters only.
+    for any conductances, so differences between the readings come from the converters only.
     """
     n, limits = terminals.topology.n_inputs, terminals.limits
     reach = _MARGIN * min(limits.voltage, limits.drop / 2)

@@ -101,13 +101,16 @@ def _verdict(fit: PulseFit) -> tuple[bool, str]:
         return False, f"FAILED: none of {number} devices has its thresholds within the pulse limits"
     uncertain = [d.device for d in found if _relative(d) > _MOST_UNCERTAIN]
     if uncertain:
-        return False, f"FAILED: thresholds of devices {uncertain} are uncertain by more than {_MOST_UNCERTAIN:.0%}"
+        return (
+            False,
+            f"FAILED: thresholds of devices {uncertain} are uncertain by more than {100 * _MOST_UNCERTAIN:.0f} %",
+        )
     disturbed = sum(abs(d.disturb.value) > _TREND * d.disturb.sigma for d in found)
     drifting = sum(abs(d.retention.value) > _TREND * d.retention.sigma for d in found)
     worst = max(_relative(d) for d in found)
     return True, (
-        f"PASSED: thresholds of {len(found)} of {number} devices within {worst:.2%}; {disturbed} show read "
-        f"disturb, {drifting} drift within {format_quantity(fit.plan.retention_s, 's')}"
+        f"PASSED: thresholds of {len(found)} of {number} devices within {100 * worst:.2f} %; {disturbed} show "
+        f"read disturb, {drifting} drift within {format_quantity(fit.plan.retention_s, 's')}"
     )
 
 

@@ -58,7 +58,7 @@ def find_noise(context: StepContext) -> StepResult:
     names = [network.topology.names[node] for node in network.topology.outputs]
     relative = 1 / math.sqrt(2 * 8 * int(fit.averages[-1]))
     rows = [
-        Row(f"noise at {name}, one reading", _volts(s), f"{relative:.0%}")
+        Row(f"noise at {name}, one reading", _volts(s), f"{100 * relative:.0f} %")
         for name, s in zip(names, fit.sigma_V, strict=True)
     ]
     rows += [
@@ -67,9 +67,9 @@ def find_noise(context: StepContext) -> StepResult:
         Row(
             "recommended averages",
             f"{fit.recommended} x present",
-            f"for {SHARE_OF_NUDGE:.1%} of limits.nudge",
+            f"for {100 * SHARE_OF_NUDGE:.1f} % of limits.nudge",
         ),
-        Row("lag of the first reading", f"{fit.lag:.3%}", f"{fit.lag_sigma:.3%}"),
+        Row("lag of the first reading", f"{100 * fit.lag:.3f} %", f"{100 * fit.lag_sigma:.3f} %"),
     ]
     if settle is not None:
         rows.append(
@@ -92,7 +92,8 @@ def _noise_verdict(fit: NoiseFit, names: list[str], settle_s: float | None) -> s
     if fit.lags:
         change = "" if settle_s is None else f" to {format_quantity(settle_s, 's', 2)}"
         return (
-            f"FAILED: readings lag by {fit.lag:.2%} of a step; increase the settle time{change}, calibrate again"
+            f"FAILED: readings lag by {100 * fit.lag:.2f} % of a step; increase the settle time{change}, "
+            "calibrate again"
         )
     return "PASSED: no output is noisier than specified, and no reading lags"
 
@@ -118,8 +119,8 @@ def _line_verdict(fit: LineFit, most_siemens: float) -> tuple[bool | None, str]:
     if fit.chi < 2:
         share = float(np.max(np.abs(fit.ohm))) * most_siemens
         return True, (
-            f"PASSED: impedances follow straight lines (chi {fit.chi:.2f}); lines have at most {share:.2%} of the "
-            "smallest edge resistance"
+            f"PASSED: impedances follow straight lines (chi {fit.chi:.2f}); lines have at most "
+            f"{100 * share:.2f} % of the smallest edge resistance"
         )
     if fit.failed:
         return None, (
@@ -212,13 +213,13 @@ def find_edges(context: StepContext) -> StepResult:
 
 
 def _edge_rows(fit: EdgeFit, section: EdgeRecord) -> tuple[Row, ...]:
-    sigma, scale, note = section.gain_sigma, f"{section.scale_sigma:.2%}", ""
+    sigma, scale, note = section.gain_sigma, f"{100 * section.scale_sigma:.2f} %", ""
     if not fit.scale_known:
-        scale, note = f"unknown ({section.scale_sigma:.0%})", "without the common scale"
+        scale, note = f"unknown ({100 * section.scale_sigma:.0f} %)", "without the common scale"
     return (
         Row("edges", f"{len(sigma)}", f"{fit.stuck.sum()} stuck, {fit.undetermined.sum()} undetermined"),
-        Row("spread of the gains", f"{fit.spread:.1%}", f"{fit.spread_sigma:.1%}"),
-        Row("median uncertainty", f"{np.median(sigma):.2%}", note),
+        Row("spread of the gains", f"{100 * fit.spread:.1f} %", f"{100 * fit.spread_sigma:.1f} %"),
+        Row("median uncertainty", f"{100 * np.median(sigma):.2f} %", note),
         Row("edges known within 1 %", f"{(sigma < 0.01).sum()}"),
         Row("common scale", f"{float(np.exp(fit.log_gains.mean())):.4f}", scale),
         Row("misfit", f"chi {section.chi:.2f}", f"{fit.rows} readings, {fit.configurations} configurations"),
@@ -234,7 +235,7 @@ def _edge_verdict(fit: EdgeFit, chi: float, median_sigma: float) -> tuple[bool, 
     scale = "is known" if fit.scale_known else "is not measurable from voltages alone"
     return True, (
         f"PASSED: the model explains the readings (chi {chi:.2f}); half of the edges are known within "
-        f"{median_sigma:.2%}; the common scale {scale}"
+        f"{100 * median_sigma:.2f} %; the common scale {scale}"
     )
 
 

@@ -14,8 +14,8 @@ from hwlearn.learning.rules.rule import Gradient, GradientRequest, Rule, named_r
 class Analytic(Rule):
     """Gradient from one measured free phase and the model's exact adjoint.
 
-    The drops come from the observer, which holds inputs and outputs at their measured voltages. The adjoint comes
-    from the model. Source: arXiv:2602.03546, analytical learning with output-only readout.
+    `Kirchhoff.observe` computes the drops from the measured voltages of inputs and outputs. The adjoint comes from
+    the model. Source: arXiv:2602.03546, analytical learning with output-only readout.
     """
 
     def gradient(self, request: GradientRequest) -> Gradient:

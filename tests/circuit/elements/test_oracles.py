@@ -65,7 +65,7 @@ def test_equal_elements_in_series_share_the_drop(element, volts: float):
 
 
 def test_bridge_of_ideal_diodes_rectifies():
-    """Two of four diodes carry the current of the load for either sign of the source; the others leak."""
+    """Two of four diodes carry the current of the load for both signs of the source; the others leak."""
     theta, leak, load = 1e-3, 1e-4, 2e-4
     source, plus, minus, ground = range(4)
     edges = [(source, plus), (ground, plus), (minus, source), (minus, ground), (plus, minus)]
