@@ -135,7 +135,8 @@ def _draw_grid(axes: Axes, topology: Topology, micro: FloatArray, shape: tuple[i
 def _draw_layers(axes: Axes, sizes: Sequence[int], micro: FloatArray, colours: Any) -> None:
     """Draw a heat map for each pair of layers, side by side."""
     pairs = list(pairwise(sizes))
-    gap = 0.16 / max(1, len(pairs) - 1) * (len(pairs) > 1)
+    labelled = len(pairs) <= 3  # more would leave no space for the rows of each
+    gap = 0.16 if labelled else 0.3 / len(pairs)
     weights = np.sqrt([float(after) for _, after in pairs])
     widths = (1 - gap * (len(pairs) - 1)) * weights / weights.sum()
     left, start = 0.0, 0
@@ -145,8 +146,11 @@ def _draw_layers(axes: Axes, sizes: Sequence[int], micro: FloatArray, colours: A
         values = micro[start : start + rows * columns].reshape(rows, columns)
         part.imshow(values, norm=colours.norm, cmap=colours.cmap, aspect="auto", interpolation="nearest")
         part.set_xlabel(f"layer {k + 1}")
-        part.set_ylabel(f"layer {k}", labelpad=1)
         _whole_numbers(part, most_columns=3 if width < 0.3 else 6)
+        if labelled or k == 0:
+            part.set_ylabel(f"layer {k}", labelpad=1)
+        else:
+            part.set_yticks([])
         left, start = left + float(width) + gap, start + rows * columns
 
 
@@ -235,7 +239,7 @@ def _whole_numbers(axes: Axes, most_columns: int = 8) -> None:
     from matplotlib.ticker import MaxNLocator
 
     for axis, most in ((axes.xaxis, most_columns), (axes.yaxis, 8)):
-        axis.set_major_locator(MaxNLocator(most, integer=True, steps=[1, 2, 5, 10]))
+        axis.set_major_locator(MaxNLocator(most, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
 
 
 def _ranges(numbers: IntArray) -> str:

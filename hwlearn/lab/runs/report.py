@@ -57,12 +57,15 @@ def draw_learning_curve(axes: Axes, run: Run) -> None:
     at = (np.arange(len(costs)) + 1) / per_epoch
     classifies = not epochs or epochs[0].train.accuracy is not None
     shown = np.where(costs > 0, costs, np.nan)  # a logarithmic axis has no place for 0
-    axes.plot(at, shown, color=FAINT, linewidth=0.8, label="cost of each batch")
+    alone = "o" if len(shown) == 1 else None  # a line of one point is invisible
+    axes.plot(at, shown, color=FAINT, linewidth=0.8, marker=alone, markersize=3, label="cost of each batch")
     if np.isfinite(shown).any():
         set_log_scale(axes, "y")
+    else:
+        axes.set_yticks([])
     axes.set_xlabel("epoch")
     axes.set_ylabel("cost" if classifies else "cost (V²)", color="#5b6770")
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     axes.spines["top"].set_visible(False)
     both = [axes]
     if epochs:
@@ -114,7 +117,7 @@ def _draw_scores(
             "-" if how == "measured" else ":",
             color=colour,
             linewidth=1.6,
-            marker="o" if len(points) == 1 else None,  # a line of one point is invisible
+            marker="o" if len(points) == 1 else None,
             markersize=4,
             label=f"{name}, {how}",
         )

@@ -141,6 +141,31 @@ def test_report_has_plain_numbers_and_no_overlapping_text(name, tmp_path, grid_p
         assert box.y1 <= figure.bbox.y1
 
 
+@pytest.mark.parametrize("sizes", [[20, 30, 10], [20, 30, 20, 10], [20, 20, 20, 20, 20, 20, 10]], ids=len)
+def test_labels_of_large_layers_do_not_lie_on_a_heat_map(sizes, tmp_path, bench_text, mocker):
+    path = tmp_path / "layers.toml"
+    text = bench_text[bench_text.index("[limits]") :]
+    text = text.replace('current = "1 mA"', 'current = "100 mA"')
+    path.write_text(f'[network]\nkind = "layered"\nsizes = {sizes}\n' + text, encoding="utf-8")
+    figure = drawn_figure(recorded(hl.open_bench(path, ["train.epochs=1"]), tmp_path), tmp_path, mocker)
+    assert overlaps(figure) == []
+    maps = [axes.get_window_extent() for axes in figure.findobj(Axes) if axes.images]
+    assert len(maps) == len(sizes) - 1
+    for text, box in drawn_texts(figure):
+        assert not any(box.overlaps(area) for area in maps), text
+
+
+@pytest.mark.parametrize("epochs", [0, 1, 2])
+def test_few_epochs_have_whole_numbers_and_a_visible_cost(epochs, bench_path, tmp_path, mocker):
+    run = recorded(hl.open_bench(bench_path, [f"train.epochs={epochs}", "train.batch=100"]), tmp_path)
+    figure = drawn_figure(run, tmp_path, mocker)
+    curve = next(axes for axes in figure.axes if axes.get_xlabel() == "epoch")
+    assert all(float(tick).is_integer() for tick in curve.get_xticks())
+    cost = next(line for line in curve.lines if line.get_label() == "cost of each batch")
+    assert (cost.get_marker() == "o") == (len(run.batch_costs()) == 1)
+    assert epochs or not len(curve.get_yticks())  # no cost, so no numbers of it
+
+
 def test_overlapping_text_is_found(axes):
     axes.text(0.5, 0.5, "one")
     assert overlaps(axes.figure) == []
