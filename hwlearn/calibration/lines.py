@@ -71,7 +71,7 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
     design = _design(basis)
     if np.linalg.matrix_rank(design) < top.n_inputs:
         raise NotMeasurableError(
-            f"{top.n_inputs} inputs without ground determine only sums of line resistances; it takes 3 inputs"
+            f"{top.n_inputs} inputs without ground determine only sums of line resistances; 3 inputs are needed"
         )
     if network.measure(np.zeros((1, top.n_inputs))).source_currents is None:
         raise NotMeasurableError("the hardware does not measure the currents of its sources")

@@ -28,7 +28,7 @@ def checked_names(names: Sequence[str] | None, n_nodes: int) -> tuple[str, ...]:
     if names is None:
         return tuple(f"n{k}" for k in range(n_nodes))
     if len(names) != n_nodes:
-        raise TopologyError(f"{n_nodes} nodes need as many names, got {len(names)}")
+        raise TopologyError(f"{n_nodes} nodes need {n_nodes} names, got {len(names)}")
     first: dict[str, int] = {}
     for k, name in enumerate(map(str, names)):
         if name in first:
@@ -95,9 +95,9 @@ def checked_fixed_conductances(conductances: ArrayLike, count: int) -> FloatArra
     try:
         values = np.array(conductances, dtype=np.float64).reshape(-1)
     except (TypeError, ValueError) as error:
-        raise TopologyError("fixed conductances must be numbers in siemens, one a fixed edge") from error
+        raise TopologyError("fixed conductances must be numbers in siemens, one for each fixed edge") from error
     if len(values) != count:
-        raise TopologyError(f"{count} fixed edges need as many conductances, got {len(values)}")
+        raise TopologyError(f"{count} fixed edges need {count} conductances, got {len(values)}")
     wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
     if wrong.size:
         k = int(wrong[0])
@@ -122,7 +122,7 @@ def checked_elements(
         if wrong:
             raise TopologyError(f"{wrong[0]!r} is not an element; elements come from hwlearn.circuit.elements")
         if len(listed) != count:
-            raise TopologyError(f"{count} {kind} need as many elements, or one for all; got {len(listed)}")
+            raise TopologyError(f"{count} {kind} need {count} elements, or one for all; got {len(listed)}")
         every += listed
     table = ElementTable.of(every)
     return None if table.ohmic.all() else table

@@ -335,7 +335,7 @@ def _checked_conductances(topology: Topology, conductances: ArrayLike, allow_ope
     except (TypeError, ValueError) as error:
         raise CircuitError(f"conductances must be numbers, shape ({topology.n_edges},)") from error
     if g.shape != (topology.n_edges,):
-        raise CircuitError(f"conductances must have shape ({topology.n_edges},), one an edge, got {g.shape}")
+        raise CircuitError(f"conductances must have shape ({topology.n_edges},), one for each edge, got {g.shape}")
     wrong = ~((g >= 0 if allow_open else g > 0) & np.isfinite(g))
     if wrong.any():
         k = int(np.flatnonzero(wrong)[0])

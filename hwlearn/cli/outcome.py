@@ -27,7 +27,9 @@ BenchArgument = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="Change a key of the bench file, as in train.epochs=10. Repeatable."
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change a key of the bench file, for example train.epochs=10. Repeatable.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line, for scripts.")]

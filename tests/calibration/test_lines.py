@@ -41,7 +41,7 @@ def test_lines_need_source_currents(small, bench_limits):
 
 def test_lines_need_three_inputs_without_ground(bench_limits):
     topology = hl.Topology.grid(3, 3, inputs=[0, 8], outputs=[4])
-    with pytest.raises(NotMeasurableError, match="it takes 3 inputs"):
+    with pytest.raises(NotMeasurableError, match="3 inputs are needed"):
         measure_lines(KirchhoffTwin(topology, bench_limits))
 
 

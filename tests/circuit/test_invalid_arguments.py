@@ -21,7 +21,7 @@ PAIR = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, names=["in", "mid", "ze
         ([np.nan, 1e-3], r"NaN conductance nan S at edge 0 \(in-mid\)"),
         ([1e-3, np.inf], r"infinite conductance inf S at edge 1"),
         ([-1.0, -1.0], r"edge 0 \(in-mid\) \(and 1 more\)"),
-        ([1e-3], r"shape \(2,\), one an edge, got \(1,\)"),
+        ([1e-3], r"shape \(2,\), one for each edge, got \(1,\)"),
         ([[1e-3, 1e-3]], r"got \(1, 2\)"),
         (1e-3, r"got \(\)"),
         (["a", "b"], r"conductances must be numbers"),

@@ -165,7 +165,7 @@ ABC = ["a", "b", "c"]
         (lambda: Topology(2, [], [0], [1], fixed_edges=[(0, 1)], fixed_conductances=[1]), r"no edges"),
         (lambda: Topology(3, LINE, [0], [1], names=["a", "b", "a"]), r"duplicate node name 'a': nodes 0 and 2"),
         (lambda: Topology(3, LINE, [0], [1], names=[1, "x", "1"]), r"duplicate node name '1': nodes 0 and 2"),
-        (lambda: Topology(3, LINE, [0], [1], names=["a"]), r"3 nodes need as many names, got 1"),
+        (lambda: Topology(3, LINE, [0], [1], names=["a"]), r"3 nodes need 3 names, got 1"),
         (lambda: Topology(1, [], [0], [0]), r"at least 2 nodes, got n_nodes=1"),
         (lambda: Topology(2.5, [(0, 1)], [0], [1]), r"n_nodes=2.5"),
         (lambda: Topology("two", [(0, 1)], [0], [1]), r"n_nodes='two'"),
@@ -181,7 +181,7 @@ ABC = ["a", "b", "c"]
         (lambda: Topology(3, LINE, [0], [1], ground=True), r"ground must be a list of node numbers, got \[True\]"),
         (
             lambda: Topology(3, LINE, [0], [1], fixed_edges=[(0, 2)]),
-            r"1 fixed edges need as many conductances, got 0",
+            r"1 fixed edges need 1 conductances, got 0",
         ),
         (
             lambda: Topology(3, LINE, [0], [1], fixed_edges=[(0, 2)], fixed_conductances=["x"]),

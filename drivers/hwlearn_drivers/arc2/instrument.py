@@ -196,7 +196,7 @@ class Arc2:
                 if self._pick(self._library.ReadType.Voltage) is None:
                     break
             else:
-                raise LinkError(f"{self.name} does not run out of old readings; reconnect it")
+                raise LinkError(f"{self.name} keeps returning old readings; reconnect it")
         self._halted = False
 
     def reconnect(self) -> None:

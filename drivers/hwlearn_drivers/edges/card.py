@@ -156,7 +156,8 @@ class CardEdges(Edges):
         present = card.read_codes()
         chosen = list(range(topology.n_edges)) if places is None else [int(place) for place in places]
         if len(chosen) != topology.n_edges or len(set(chosen)) != len(chosen):
-            raise SetupError(f"{topology.n_edges} edges need as many different places on the card, got {chosen}")
+            count = topology.n_edges
+            raise SetupError(f"{count} edges need {count} different places on the card, got {chosen}")
         if min(chosen) < 0 or max(chosen) >= len(present):
             raise SetupError(f"the card has places 0 to {len(present) - 1}, the edges need {chosen}")
         self._places = np.array(chosen, dtype=np.intp)

@@ -19,7 +19,7 @@ PURE_PYTHON = "@py"
 
 @dataclass(frozen=True, slots=True)
 class LinkOptions:
-    """How to open a link.
+    """Options for opening links.
 
     Attributes
     ----------

@@ -14,7 +14,7 @@ from hwlearn_drivers.transport.wire_log import WireLog
 
 @dataclass(frozen=True, slots=True)
 class Connector:
-    """How to connect to instruments; it makes their transports.
+    """Opens transports to instruments, with the same options, wire log and dry run for all.
 
     Attributes
     ----------

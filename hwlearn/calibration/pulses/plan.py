@@ -26,7 +26,7 @@ MOST_TO_PREPARE: Final = 4
 
 @dataclass(frozen=True)
 class PulsePlan:
-    """How much to measure of each device.
+    """Number and size of the measurements of each device.
 
     Attributes
     ----------

@@ -19,7 +19,7 @@ _LEAST_NOISE: Final = 1e-6  # relative to limits.voltage; a bench that states no
 
 @dataclass(frozen=True)
 class StepContext:
-    """What a step works with.
+    """Inputs of a calibration step: network, options, earlier results and paths.
 
     Attributes
     ----------

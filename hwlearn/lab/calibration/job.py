@@ -20,7 +20,7 @@ RECORD_NAME: Final = "calibration.toml"
 
 @dataclass(frozen=True)
 class CalibrationOptions:
-    """How much a calibration measures.
+    """Options of a calibration: how many configurations, patterns and devices to measure.
 
     Attributes
     ----------

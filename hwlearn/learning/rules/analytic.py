@@ -19,7 +19,7 @@ class Analytic(Rule):
     """
 
     def gradient(self, request: GradientRequest) -> Gradient:
-        """Measure the free phase and return the gradient at the observed node voltages; see `Rule.gradient`."""
+        """Measure the free phase and return the gradient at the estimated node voltages; see `Rule.gradient`."""
         model, inputs, targets, cost = request.model, request.inputs, request.targets, request.cost
         free = request.network.measure(inputs)
         error = cost.error(free.voltages, targets)

@@ -18,7 +18,7 @@ Scheme = Literal["V/2", "V/3", "isolated"]
 
 @dataclass(frozen=True, slots=True)
 class DeviceReadout:
-    """How a simulated array reads a single device.
+    """Properties of the readings of single devices in a simulated array.
 
     Attributes
     ----------

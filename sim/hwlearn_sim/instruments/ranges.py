@@ -15,7 +15,7 @@ Quantity = Literal["voltage", "current"]
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """One range.
+    """One measuring range of an instrument: full scale, resolution and noise.
 
     Attributes
     ----------

@@ -17,7 +17,7 @@ _BLOCK_TIMEOUT_S: Final = 0.1
 
 
 class MessageTarget(Protocol):
-    """What a message session needs from an instrument."""
+    """Interface of an instrument for a message session."""
 
     @property
     def takes_blocks(self) -> bool:

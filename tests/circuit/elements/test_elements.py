@@ -182,7 +182,7 @@ def test_fingerprint_differs_between_elements():
 @pytest.mark.parametrize(
     ("elements", "message"),
     [
-        ([OHMIC], "2 edges need as many elements, or one for all; got 1"),
+        ([OHMIC], "2 edges need 2 elements, or one for all; got 1"),
         (["ohmic", OHMIC], "'ohmic' is not an element"),
         ([Sinh, Sinh], "is not an element"),
         (3, "3 is not an element"),

@@ -158,7 +158,7 @@ def test_wrong_checksum_is_a_garbled_reply(card):
 
 @pytest.mark.parametrize(
     ("places", "words"),
-    [([0, 1], "3 edges need as many"), ([0, 1, 1], "different places"), ([0, 1, 8], "places 0 to 7")],
+    [([0, 1], "3 edges need 3 different places"), ([0, 1, 1], "different places"), ([0, 1, 8], "places 0 to 7")],
 )
 def test_invalid_places_are_rejected(card, triangle, places, words):
     with pytest.raises(SetupError, match=words):
