@@ -31,12 +31,14 @@ if TYPE_CHECKING:
 @command
 def calibrate(
     bench: Annotated[
-        str | None, typer.Argument(help="A TOML file, or the name of a bench that ships; not with --from-data.")
+        str | None,
+        typer.Argument(help="A bench file (TOML), or the name of a shipped bench. Not with --from-data."),
     ] = None,
     steps: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Of noise, lines, pulses, converters, edges, verify. Default: all but pulses, which wear devices."
+            help="Steps to run: noise, lines, pulses, converters, edges, verify. Default: all. On hardware that "
+            "can pulse single devices, pulses runs only if it is named, because pulses wear devices."
         ),
     ] = None,
     changes: SetOption = None,
@@ -49,7 +51,8 @@ def calibrate(
         int, typer.Option(help="Number of single devices that the step pulses measures; 0: all.")
     ] = 8,
     retention: Annotated[
-        str, typer.Option(metavar="TIME", help='How long the step pulses reads them after a SET, such as "10 s".')
+        str,
+        typer.Option(metavar="TIME", help='Duration of the retention reading in the step pulses, such as "10 s".'),
     ] = "10 s",
     from_data: Annotated[
         Path | None,
@@ -63,7 +66,9 @@ def calibrate(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="File for the record, or for the fit. Default: as the bench file says."
+            "--output",
+            "-o",
+            help="File for the record, or for the fit. Default: as named in the bench file, else calibration.toml.",
         ),
     ] = None,
     wire_log: WireLogOption = None,
@@ -71,8 +76,8 @@ def calibrate(
 ) -> None:
     """Measure the converters, lines and edges of a bench, and write calibration.toml.
 
-    Every answer of the hardware is on disk before the next request. After Ctrl-C, a lost link or a killed process,
-    run the same command again to continue. Ctrl-C stops after the current measurement.
+    Every answer of the hardware is saved before the next request is sent. Ctrl-C stops after the current measurement.
+    After Ctrl-C, a lost link or a killed process, run the same command again to continue.
     """
     if from_data is not None:
         if bench is not None:

@@ -25,7 +25,7 @@ class Headroom:
         self._low, self._high = driven_range(topology, inputs)
 
     def outputs(self, free: FloatArray) -> FloatArray:
-        """Return the volts (S, n_out) by which each output may move either way within voltage and drop."""
+        """Return the volts (S, n_out) by which each output may move up and down within voltage and drop."""
         # a window as wide as the drop limit, centred on the inputs, bounds every pair of terminals at once
         centre, half = 0.5 * (self._low + self._high), 0.5 * self.limits.drop
         low = np.maximum(centre - half, -self.limits.voltage)

@@ -27,7 +27,7 @@ class Arc2Network(Network):
 
     Every channel is at 0 V between two requests, so 0 V always counts as a driven terminal. The expected current
     of a request is computed from the last known conductances; devices that were never read are read first. If a
-    measurement ends in any way but success, every channel is brought to 0 V at once.
+    measurement fails or is interrupted, every channel is brought to 0 V at once.
 
     Parameters
     ----------

@@ -128,7 +128,7 @@ class BoardRecord:
             _check("an edge's wiper resistance in 0.1 ohm", wiper_dohm, 1, 0xFFFF)
 
     def encode(self) -> bytes:
-        """Return the 338 bytes, including the checksum."""
+        """Encode the record as 338 bytes that end with a checksum."""
         converters = [value for one in (*self.dacs, *self.adcs) for value in (one.gain_ppm, one.offset_uV)]
         body = b"".join(
             [

@@ -187,7 +187,7 @@ def volts_wanted(bound: float, amperes: Numbers, siemens: float) -> Numbers:
 
 
 def floating_volts_wanted(bound: float, volts: Numbers) -> Numbers:
-    """Return the same for floating outputs, whose largest voltage is ``volts``."""
+    """Return `volts_wanted` for floating outputs, whose largest voltage is ``volts``."""
     return _MARGIN * bound * volts
 
 

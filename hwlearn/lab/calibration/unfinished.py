@@ -24,7 +24,7 @@ class UnfinishedCalibration:
     steps : sequence of str
         Steps of this calibration.
     facts : mapping
-        What the answers depend on, as plain data.
+        Settings and hardware on which the answers depend, as plain data.
     done : mapping, optional
         Results of the steps that are done, as plain data.
     """
