@@ -68,7 +68,7 @@ def calibrate(
         typer.Option(
             "--output",
             "-o",
-            help="File for the record, or for the fit. Default: as named in the bench file, else calibration.toml.",
+            help="File for the record, or for the fit. Default: named in the bench file, else calibration.toml.",
         ),
     ] = None,
     wire_log: WireLogOption = None,
@@ -76,8 +76,8 @@ def calibrate(
 ) -> None:
     """Measure the converters, lines and edges of a bench, and write calibration.toml.
 
-    Every answer of the hardware is saved before the next request is sent. Ctrl-C stops after the current measurement.
-    After Ctrl-C, a lost link or a killed process, run the same command again to continue.
+    Every answer of the hardware is saved before the next request is sent. Ctrl-C stops after the current
+    measurement. After Ctrl-C, a lost link or a killed process, run the same command again to continue.
     """
     if from_data is not None:
         if bench is not None:
