@@ -16,7 +16,7 @@ def resume(
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Continue a stopped or killed run from its last committed update."""
+    """Continue a stopped or killed run from its last stored update."""
     from hwlearn.cli.session import run_session
     from hwlearn.lab.runs.recorder import RunRecorder
     from hwlearn.lab.runs.store import Run, runs_folder

@@ -28,7 +28,7 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
     Raises
     ------
     CommandFailed
-        If the network fails during the training. Everything that was committed stays, and the run can be resumed.
+        If the network fails during the training. Everything that was stored is kept, and the run can be resumed.
     """
     run, train = recorder.run, bench.file.train
     go_on = f"continue with: hwlearn resume {run.folder}"
@@ -62,10 +62,10 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         with suppress(RunError):  # a full disk may be the failure itself
             run.set_meta(status=_how_it_ended(error))
         if isinstance(error, HwlearnError):
-            raise CommandFailed(f"{error}; all committed measurements are kept, {go_on}") from error
+            raise CommandFailed(f"{error}; all stored measurements are kept, {go_on}") from error
         if isinstance(error, SystemExit):
             with suppress(OSError):  # the terminal may be closed
-                typer.echo(f"hwlearn: terminated, all committed measurements are kept; {go_on}", err=True)
+                typer.echo(f"hwlearn: terminated, all stored measurements are kept; {go_on}", err=True)
         raise
     finally:
         shown.stop()
@@ -78,7 +78,7 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         # whole paths on lines of their own, to be copied
         typer.echo(f"run           {run.folder}\nreport        {picture}")
     if result is None:
-        typer.echo(f"hwlearn: interrupted, all committed measurements are kept; {go_on}", err=True)
+        typer.echo(f"hwlearn: interrupted, all stored measurements are kept; {go_on}", err=True)
         return INTERRUPTED
     return 0
 

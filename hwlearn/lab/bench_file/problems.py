@@ -92,4 +92,6 @@ def _sentence(message: str) -> str:
     message = message.removeprefix("Value error, ")
     if message.startswith("Input should be a valid dictionary"):  # "... or instance of" a class that no file names
         return "input should be a table"
+    if message == "Input should be a valid string":
+        return "input should be text in quotes"
     return message[:1].lower() + message[1:]

@@ -102,6 +102,7 @@ ARC2 = {"kind": "arc2", "firmware": "a.bin"}
             r"rheostat\.ful = 1\.0, did you mean 'full'\?; the keys are: full, ",
         ),
         ({"kind": "sim", "rheostat": 3}, r"backend\.rheostat = 3: input should be a table"),
+        ({"kind": "virtual-smu", "model": 2450}, r"backend\.model = 2450: input should be text in quotes; or "),
         ({"kind": "sim", "nudges": ["clamp", "push"]}, r"backend\.nudges\[1\] = 'push': .*'resistor'"),
         (
             SMU | {"channels": [{"address": "a", "node": 0, "four_wire": "yes"}]},
