@@ -47,7 +47,11 @@ def end_fault(rig):
     rig.answer_instead.clear()
 
 
-@pytest.mark.parametrize("seed", range(24))
+MORE = [pytest.param(seed, marks=pytest.mark.slow) for seed in range(12, 60)]
+"""Each schedule waits for several time-outs, so most of them run with the slow tests."""
+
+
+@pytest.mark.parametrize("seed", [*range(12), *MORE])
 def test_random_faults_give_no_wrong_reading(board_rig, seed, monkeypatch):
     monkeypatch.setattr(board_module, "START_S", 0.4)
     dice, rng = random.Random(seed), np.random.default_rng(seed)
