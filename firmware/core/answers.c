@@ -2,6 +2,7 @@
 #include "answers.h"
 
 #include "crc16.h"
+#include "narrow.h"
 #include "numbers.h"
 #include "rom.h"
 #include "state.h"
@@ -83,16 +84,16 @@ void answer_words(board_t *board, const uint16_t *words, uint8_t count)
     hal_t *hal = board->hal;
     for (; count > 0; count--) {
         uint16_t word = *words++;
-        crc = crc16_next(crc, (uint8_t)word);
-        hal_transmit(hal, (uint8_t)word);
-        crc = crc16_next(crc, (uint8_t)(word >> 8));
-        hal_transmit(hal, (uint8_t)(word >> 8));
+        crc = crc16_next(crc, low_byte(word));
+        hal_transmit(hal, low_byte(word));
+        crc = crc16_next(crc, high_byte(word));
+        hal_transmit(hal, high_byte(word));
     }
     board->crc = crc;
 }
 
 void answer_block_end(board_t *board)
 {
-    hal_transmit(board->hal, (uint8_t)board->crc);
-    hal_transmit(board->hal, (uint8_t)(board->crc >> 8));
+    hal_transmit(board->hal, low_byte(board->crc));
+    hal_transmit(board->hal, high_byte(board->crc));
 }

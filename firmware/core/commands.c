@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "handlers.h"
+#include "narrow.h"
 #include "numbers.h"
 #include "rom.h"
 #include "state.h"
@@ -136,7 +137,7 @@ static bool matches(const char *pattern, const char *sent)
 uint8_t commands_find(const char *path, const char *header, uint8_t size)
 {
     char sent[HEADER_MAX];
-    uint8_t end = (uint8_t)strlen(path);
+    uint8_t end = as_byte((int32_t)strlen(path));
     if (end + size >= HEADER_MAX) {
         return COMMAND_NONE;
     }

@@ -2,6 +2,7 @@
 #include "handlers.h"
 
 #include "answers.h"
+#include "narrow.h"
 #include "state.h"
 
 static bool read_edges(board_t *board, uint8_t *codes)
@@ -72,7 +73,7 @@ void do_get_edges(board_t *board, const arguments_t *arguments)
 void do_set_edge(board_t *board, const arguments_t *arguments)
 {
     uint8_t codes[HAL_EDGES];
-    uint8_t code = (uint8_t)arguments->values[1];
+    uint8_t code = as_byte(arguments->values[1]);
     if (!may_program(board)) {
         return;
     }
@@ -81,7 +82,7 @@ void do_set_edge(board_t *board, const arguments_t *arguments)
         return;
     }
     if (read_edges(board, codes)) {
-        codes[(uint8_t)arguments->values[0]] = code;
+        codes[as_byte(arguments->values[0])] = code;
         write_edges(board, codes);
     }
 }
@@ -90,6 +91,6 @@ void do_get_edge(board_t *board, const arguments_t *arguments)
 {
     uint8_t codes[HAL_EDGES];
     if (read_edges(board, codes)) {
-        answer_number(board, codes[(uint8_t)arguments->values[0]]);
+        answer_number(board, codes[as_byte(arguments->values[0])]);
     }
 }

@@ -2,6 +2,7 @@
 #include "handlers.h"
 
 #include "answers.h"
+#include "narrow.h"
 #include "rom.h"
 #include "state.h"
 #include "words.h"
@@ -26,7 +27,7 @@ void do_output_state(board_t *board, const arguments_t *arguments)
 
 void do_set_voltage(board_t *board, const arguments_t *arguments)
 {
-    uint8_t k = (uint8_t)arguments->values[0];
+    uint8_t k = as_byte(arguments->values[0]);
     int32_t uV = arguments->values[1];
     if (!board_may_drive(board)) {
         return;
@@ -39,7 +40,9 @@ void do_set_voltage(board_t *board, const arguments_t *arguments)
         board_error(board, E_CONFLICT);
         return;
     }
-    uint16_t code = (uint16_t)scale_dac_code(&board->record.dac[k], uV); /* fits: uV is within the limits */
+    /* with a negative gain error or an offset, a voltage within the limits can need a code that does not exist */
+    int32_t needed = scale_dac_code(&board->record.dac[k], uV);
+    uint16_t code = fits_word(needed) ? as_word(needed) : FLOATING; /* limits_allow rejects FLOATING */
     uint8_t output = (uint8_t)(k - HAL_INPUTS);
     bool nudging = output < HAL_OUTPUTS && (board->closed & (uint8_t)(1u << output));
     if (!limits_allow(&board->limits, k, code) ||
@@ -54,13 +57,13 @@ void do_set_voltage(board_t *board, const arguments_t *arguments)
 
 void do_get_voltage(board_t *board, const arguments_t *arguments)
 {
-    uint8_t k = (uint8_t)arguments->values[0];
+    uint8_t k = as_byte(arguments->values[0]);
     answer_micro(board, scale_dac_uV(&board->record.dac[k], board->dac[k]));
 }
 
 void do_close_switches(board_t *board, const arguments_t *arguments)
 {
-    uint8_t mask = (uint8_t)arguments->values[0];
+    uint8_t mask = as_byte(arguments->values[0]);
     uint8_t more = (uint8_t)(mask & (uint8_t)~board->closed);
     uint16_t codes[HAL_ADCS];
     if (!board_may_drive(board)) {
@@ -102,7 +105,7 @@ void do_measure(board_t *board, const arguments_t *arguments)
     uint16_t codes[HAL_ADCS];
     uint8_t mask = 0xFF;
     if (arguments->count) {
-        mask = (uint8_t)(1u << (uint8_t)arguments->values[0]);
+        mask = (uint8_t)(1u << as_byte(arguments->values[0]));
     }
     if (!sequence_read(board, mask, codes)) {
         board_error(board, E_NO_RESPONSE);

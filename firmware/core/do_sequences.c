@@ -2,12 +2,13 @@
 #include "handlers.h"
 
 #include "answers.h"
+#include "narrow.h"
 #include "numbers.h"
 #include "state.h"
 
 void do_set_settle(board_t *board, const arguments_t *arguments)
 {
-    board->sequence.settle_us = (uint16_t)arguments->values[0];
+    board->sequence.settle_us = as_word(arguments->values[0]);
 }
 
 void do_get_settle(board_t *board, const arguments_t *arguments)
@@ -18,7 +19,7 @@ void do_get_settle(board_t *board, const arguments_t *arguments)
 
 void do_set_average(board_t *board, const arguments_t *arguments)
 {
-    uint8_t count = (uint8_t)arguments->values[0];
+    uint8_t count = as_byte(arguments->values[0]);
     uint8_t bits = 0;
     while (!(count & 1u)) {
         count >>= 1;
@@ -39,7 +40,7 @@ void do_get_average(board_t *board, const arguments_t *arguments)
 
 void do_set_sides(board_t *board, const arguments_t *arguments)
 {
-    board->sequence.sides = (uint8_t)arguments->values[0];
+    board->sequence.sides = as_byte(arguments->values[0]);
 }
 
 void do_get_sides(board_t *board, const arguments_t *arguments)
@@ -66,5 +67,5 @@ void do_two_phase(board_t *board, const arguments_t *arguments)
         board_error(board, E_RANGE);
         return;
     }
-    sequence_run(board, SEQUENCE_TWO_PHASE, arguments->block, arguments->block_size, (uint16_t)eta);
+    sequence_run(board, SEQUENCE_TWO_PHASE, arguments->block, arguments->block_size, as_word(eta));
 }

@@ -2,6 +2,7 @@
 #include "handlers.h"
 
 #include "answers.h"
+#include "narrow.h"
 #include "rom.h"
 #include "state.h"
 
@@ -37,7 +38,7 @@ void do_events(board_t *board, const arguments_t *arguments)
 
 void do_enable_events(board_t *board, const arguments_t *arguments)
 {
-    board->errors.enabled = (uint8_t)arguments->values[0];
+    board->errors.enabled = as_byte(arguments->values[0]);
 }
 
 void do_enabled_events(board_t *board, const arguments_t *arguments)
@@ -111,7 +112,7 @@ void do_capability(board_t *board, const arguments_t *arguments)
 
 void do_set_watchdog(board_t *board, const arguments_t *arguments)
 {
-    board->watchdog_ms = (uint16_t)arguments->values[0];
+    board->watchdog_ms = as_word(arguments->values[0]);
 }
 
 void do_get_watchdog(board_t *board, const arguments_t *arguments)

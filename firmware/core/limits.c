@@ -1,6 +1,7 @@
 /* Hard limits in microvolts and in codes. */
 #include "limits.h"
 
+#include "narrow.h"
 #include "rom.h"
 #include "scale.h"
 
@@ -9,7 +10,7 @@ NOINLINE static uint16_t code_within(int32_t code)
     if (code < 0) {
         return 0;
     }
-    return code > 0xFFFE ? 0xFFFEu : (uint16_t)code; /* 0xFFFF is FLOATING, not a voltage */
+    return code > 0xFFFE ? 0xFFFEu : as_word(code); /* 0xFFFF is FLOATING, not a voltage */
 }
 
 /* Convert the limits to codes. */
@@ -59,7 +60,7 @@ bool limits_narrow_edges(limits_t *limits, int32_t low, int32_t high)
     if (low < limits->edge_low || high > limits->edge_high || low > high) {
         return false;
     }
-    limits->edge_low = (uint8_t)low;
-    limits->edge_high = (uint8_t)high;
+    limits->edge_low = as_byte(low);
+    limits->edge_high = as_byte(high);
     return true;
 }

@@ -1,6 +1,7 @@
 /* Conversion between decimal text and fixed-point numbers, in integer arithmetic. */
 #include "numbers.h"
 
+#include "narrow.h"
 #include "rom.h"
 
 #define MANTISSA_FULL 100000000u /* further digits change only the power of ten */
@@ -60,7 +61,7 @@ number_t number_read(const char *text, uint8_t size, int8_t shift, int32_t *valu
     }
     uint8_t dropped = 0; /* last dropped digit, for rounding */
     for (; power < 0 && (mantissa | dropped); power++) {
-        dropped = (uint8_t)(mantissa % 10u);
+        dropped = as_byte((int32_t)(mantissa % 10u));
         mantissa /= 10u;
     }
     mantissa += dropped >= 5u;
@@ -79,7 +80,7 @@ static char *unsigned_write(char *out, uint32_t value, uint8_t min_digits)
     char digits[10];
     uint8_t n = 0;
     do {
-        digits[n++] = (char)('0' + value % 10u);
+        digits[n++] = (char)('0' + as_byte((int32_t)(value % 10u)));
         value /= 10u;
     } while (value != 0 || n < min_digits);
     while (n > 0) {

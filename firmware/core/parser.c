@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "crc16.h"
+#include "narrow.h"
 #include "rom.h"
 #include "state.h"
 
@@ -23,7 +24,6 @@ static void end_message(board_t *board)
     p->size = 0;
     p->path[0] = '\0';
     p->state = STATE_TEXT;
-    board->last_message_ms = hal_millis(board->hal);
 }
 
 /* Discard the received part of a message after an error. */
@@ -62,7 +62,7 @@ static void remember_path(parser_t *p, const char *header, uint8_t size, bool be
     while (end > 0 && header[end - 1u] != ':') {
         end--;
     }
-    uint8_t at = below ? (uint8_t)strlen(p->path) : 0u;
+    uint8_t at = below ? as_byte((int32_t)strlen(p->path)) : 0u;
     if (at + end >= sizeof p->path) {
         at = end = 0;
     }
@@ -150,12 +150,15 @@ static bool blank(const parser_t *p)
     return true;
 }
 
-/* Execute a command and restart the watchdog. Waiting for the end of the message would be too late: the command
- * may have driven an output after a long silence. */
+/* Execute a command and, unless it is refused, restart the watchdog. Nothing else restarts it: bytes that are no
+ * command do not show that a host controls the outputs. Waiting for the end of the message would be too late: the
+ * command may have driven an output after a long silence. */
 NOINLINE static void execute(board_t *board, uint8_t command, arguments_t *arguments)
 {
     commands_run(board, command, arguments);
-    board->last_message_ms = hal_millis(board->hal);
+    if (!board->parser.failed) {
+        board->last_message_ms = hal_millis(board->hal);
+    }
 }
 
 /* Execute a command without a block. */
@@ -225,7 +228,7 @@ static void begin_data(board_t *board)
     p->crc = CRC16_START;
     p->state = STATE_BLOCK_DATA;
     if (!p->failed && (p->length < 2u || p->length > sizeof p->block ||
-                     !commands_length_fits(board, p->command, (uint16_t)(p->length - 2u)))) {
+                     !commands_length_fits(board, p->command, as_word((int32_t)p->length - 2)))) {
         fail(board, E_BLOCK);
     }
     if (p->failed) {
@@ -252,7 +255,7 @@ NOINLINE static void take_data(board_t *board)
     line_t *line = &board->line;
     uint16_t crc = p->crc;
     uint8_t *at = p->block + p->filled;
-    uint8_t *const end = p->block + (uint16_t)p->length;
+    uint8_t *const end = p->block + as_word((int32_t)p->length);
     uint8_t *const data_end = end - 2;
     uint8_t tail = line->tail;
     while (at < data_end && tail != line->head) {
@@ -385,10 +388,8 @@ void parser_quiet(board_t *board)
 {
     state_t state = board->parser.state;
     if (state == STATE_SKIP_QUIET || state == STATE_BLOCK_END || in_block(state)) {
-        uint32_t last = board->last_message_ms;
         fail(board, E_BLOCK);
         end_message(board);
-        board->last_message_ms = last; /* an incomplete block does not restart the watchdog */
     }
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "crc16.h"
+#include "narrow.h"
 #include "rom.h"
 
 enum {
@@ -135,8 +136,8 @@ void record_store(hal_t *hal, uint8_t *bytes)
     for (uint16_t k = 0; k < AT_CRC; k++) {
         crc = crc16(crc, bytes[k]);
     }
-    bytes[AT_CRC] = (uint8_t)crc;
-    bytes[AT_CRC + 1u] = (uint8_t)(crc >> 8);
+    bytes[AT_CRC] = low_byte(crc);
+    bytes[AT_CRC + 1u] = high_byte(crc);
     /* the first byte marks a valid record: it is cleared first and written last, so that a mixture is never valid */
     hal_eeprom_write(hal, base, 0);
     for (uint16_t k = 1; k < RECORD_SIZE; k++) {

@@ -1,6 +1,7 @@
 /* Conversion between codes and microvolts of one converter. */
 #include "scale.h"
 
+#include "narrow.h"
 #include "numbers.h"
 #include "rom.h"
 
@@ -44,8 +45,9 @@ nudge_map_t scale_nudge_map(const converter_t *adc, const converter_t *dac)
     /* A - 1 = (1.024 (1 + ga) - (1 + gd)) / (1 + gd), numerator and denominator times 1000 million */
     int32_t rise = (int32_t)24 * MILLION + (int32_t)1024 * adc->gain_ppm - (int32_t)1000 * dac->gain_ppm;
     nudge_map_t map;
-    map.slope = (int16_t)number_scaled(rise, (uint32_t)1 << 18, 1000 * gain(dac));
-    map.shift = (int16_t)scale_dac_difference(dac, (int32_t)adc->offset_uV - dac->offset_uV);
+    /* fits: record_plausible allows gain errors of up to 30 000 ppm, so -9344 <= slope <= 22896, |shift| <= 886 */
+    map.slope = as_int16(number_scaled(rise, (uint32_t)1 << 18, 1000 * gain(dac)));
+    map.shift = as_int16(scale_dac_difference(dac, (int32_t)adc->offset_uV - dac->offset_uV));
     return map;
 }
 
@@ -54,5 +56,5 @@ NOINLINE int32_t scale_nudge_code(const nudge_map_t *map, uint16_t adc_code)
     int32_t d = (int32_t)adc_code - 32000;
     int32_t tilt = d * map->slope + 131072;
     /* shift by 18 in two steps, which is faster on an 8-bit CPU; all supported compilers shift arithmetically */
-    return 32768 + d + (int16_t)((int16_t)(tilt >> 16) >> 2) + map->shift;
+    return 32768 + d + (int16_t)(as_int16(tilt >> 16) >> 2) + map->shift;
 }

@@ -2,6 +2,7 @@
 #include "sequence.h"
 
 #include "answers.h"
+#include "narrow.h"
 #include "rom.h"
 #include "state.h"
 
@@ -65,7 +66,7 @@ NOINLINE static bool read_averaged(board_t *board, uint8_t mask, uint16_t *codes
         }
     }
     for (uint8_t k = 0; k < count; k++) {
-        codes[k] = (uint16_t)((sums[k] + (1ul << (bits - 1u))) >> bits);
+        codes[k] = as_word((int32_t)((sums[k] + (1ul << (bits - 1u))) >> bits));
     }
     return true;
 }
@@ -161,9 +162,9 @@ NOINLINE static bool compute_nudges(const board_t *board, const uint8_t *at, con
         bool rising = target >= f;
         uint16_t apart = rising ? (uint16_t)(target - f) : (uint16_t)(f - target);
         uint32_t product = (uint32_t)apart * eta + 2048u; /* eta < 2^15 */
-        uint16_t upper = (uint16_t)(product >> 16);
+        uint16_t upper = high_word(product);
         /* product >> 12, in the form that is fastest on an 8-bit CPU */
-        uint16_t delta = (uint16_t)((uint16_t)(upper << 4) | (uint16_t)((uint16_t)product >> 12));
+        uint16_t delta = (uint16_t)((uint16_t)(upper << 4) | (uint16_t)(low_word(product) >> 12));
         if (!inside_adc_range(f) || upper > 0x0FFFu || delta > board->limits.nudge_adc_codes[j]) {
             return false;
         }
@@ -174,10 +175,10 @@ NOINLINE static bool compute_nudges(const board_t *board, const uint8_t *at, con
                 return false; /* outside the ADC codes */
             }
             int32_t code = scale_nudge_code(&board->maps[j], wanted);
-            if (code != (uint16_t)code || !limits_allow(&board->limits, (uint8_t)(HAL_INPUTS + j), (uint16_t)code)) {
+            if (!fits_word(code) || !limits_allow(&board->limits, (uint8_t)(HAL_INPUTS + j), as_word(code))) {
                 return false;
             }
-            nudges->codes[side][j] = (uint16_t)code;
+            nudges->codes[side][j] = as_word(code);
         }
     }
     nudges->closed[0] = nudges->closed[1] = closed;

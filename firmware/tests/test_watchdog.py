@@ -66,12 +66,59 @@ def test_watchdog_does_not_trip_without_driven_outputs(rig: Rig) -> None:
     drive(rig)
 
 
-def test_every_message_restarts_the_watchdog(rig: Rig) -> None:
+def test_every_query_restarts_the_watchdog(rig: Rig) -> None:
     drive(rig)
     for message in ["*OPC?", "SYST:WDOG?", "OUTP?", "SYST:ERR?", "*OPC?"]:
         rig.advance(1.9)
         rig.query(message)
     assert not rig.is_safe()
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"\x00\xff\x80garbage", b"", b" ;; ", b"NO:SUCH", b"SOUR:VOLT", b"SOUR:VOLT 0,x", b"*IDN? 1", b"x" * 120,
+        b"NO:SUCH;*OPC?", b"SEQ:FREE? #1x", b"EDGE:DATA #10", b"OUTP MAYBE",
+        b"SOUR:VOLT 0,2.1", b"SOUR:VOLT 16,0", b"SYST:WDOG 49", b"SEQ:AVER 3", b"SOUR:LIM:VOLT 2.1",
+        b"CAL:UNL WRONG", b"EDGE:DATA " + block([1] * 32), b"SEQ:FREE? " + block([MID] * 8),
+    ],
+)  # fmt: skip
+def test_message_that_is_refused_does_not_restart_the_watchdog(rig: Rig, message: bytes) -> None:
+    """Invalid lines, refused values and refused blocks show no host in control. (Edges: switches are closed.)"""
+    rig.write("SYST:WDOG 500")
+    drive(rig)
+    for _ in range(8):
+        rig.send(message + b"\n")
+        rig.advance(0.2)
+    assert rig.is_safe()
+    rig.send(b"\n")
+    rig.fetch()
+    assert rig.query("SYST:WDOG:TRIP?") == "1"
+
+
+@pytest.mark.parametrize(
+    "message", [b"*OPC", b"SOUR:VOLT 12,0.1", b"SYST:WDOG 500", b"*OPC;NO:SUCH", b"SOUR:VOLT? 0"]
+)
+def test_executed_command_restarts_the_watchdog(rig: Rig, message: bytes) -> None:
+    rig.write("SYST:WDOG 500")
+    drive(rig)
+    for _ in range(8):
+        rig.send(message + b"\n")
+        rig.advance(0.2)
+    assert not rig.is_safe()
+    rig.fetch()
+    assert rig.query("SYST:WDOG:TRIP?") == "0"
+
+
+def test_executed_block_restarts_the_watchdog(rig: Rig) -> None:
+    rig.write("SYST:WDOG 500")
+    rig.write("SOUR:VOLT 0,0.4")
+    for code in range(8):
+        rig.write("EDGE:DATA ", block([code] * 32))
+        rig.advance(0.2)
+    assert not rig.is_safe()
+    assert rig.edges == [7] * 32
+    assert rig.query("SYST:WDOG:TRIP?") == "0"
 
 
 def test_first_command_of_a_message_restarts_the_watchdog(rig: Rig) -> None:

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "host.h"
+#include "narrow.h"
 #include "virtual.h"
 
 /* --- converters and switches ---------------------------------------------------------------------- */
@@ -69,7 +70,7 @@ static uint16_t converted(host_board *h, uint8_t channel, double volts)
     if (!(code > 0)) {
         return 0;
     }
-    return code < 65535 ? (uint16_t)code : 65535u;
+    return code < 65535 ? word_of_double(code) : 65535u;
 }
 
 bool hal_adc_scan(hal_t *h, uint8_t mask, uint16_t *codes)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "narrow.h"
 #include "virtual.h"
 
 /* --- power ---------------------------------------------------------------------------------------- */
@@ -159,7 +160,7 @@ void hal_timer_wait(hal_t *h)
 
 uint32_t hal_millis(hal_t *h)
 {
-    return (uint32_t)((h->now_us - h->booted_us) / 1000u);
+    return low_long((h->now_us - h->booted_us) / 1000u);
 }
 
 void hal_kick(hal_t *h)

@@ -5,6 +5,7 @@
 #include <util/atomic.h>
 
 #include "avr_hal.h"
+#include "narrow.h"
 #include "spi.h"
 
 #define WATCHDOG WDTO_500MS
@@ -25,7 +26,7 @@ void clock_begin(void)
     /* Timer 0: interrupt every millisecond */
     TCCR0A = (uint8_t)(1u << WGM01);
     TCCR0B = (uint8_t)(1u << CS01 | 1u << CS00);
-    OCR0A = (uint8_t)MILLISECOND_TOP;
+    OCR0A = as_byte(MILLISECOND_TOP);
     TIMSK0 = (uint8_t)(1u << OCIE0A);
     /* Timer 1: free-running, 0.5 us per tick */
     TCCR1A = 0;

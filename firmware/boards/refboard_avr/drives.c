@@ -2,6 +2,7 @@
 #include <util/delay.h>
 
 #include "avr_hal.h"
+#include "narrow.h"
 #include "rom.h"
 #include "spi.h"
 
@@ -54,9 +55,9 @@ SPI_INLINE void dac_frame(uint8_t command, uint16_t code)
 {
     spi_start(command);
     (void)spi_finish();
-    spi_start((uint8_t)(code >> 8));
+    spi_start(high_byte(code));
     (void)spi_finish();
-    spi_start((uint8_t)code);
+    spi_start(low_byte(code));
     (void)spi_finish();
 }
 
