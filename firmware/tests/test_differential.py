@@ -108,3 +108,16 @@ def test_readings_on_a_live_network_are_identical(host_library: Path, record: Re
 @pytest.mark.parametrize("record", [PLAIN, FLAWED], ids=["ideal", "flawed"])
 def test_readings_of_thousand_streams_are_identical(host_library: Path, record: Record) -> None:
     assert compare_readings(host_library, record, A_FEW, MANY) > 40_000
+
+
+@pytest.mark.parametrize("message", [b"NO:SUCH", b"\x00\xff", b"SOUR:VOLT 0,2.1", b"EDGE:DATA #10"])
+def test_refused_messages_restart_the_watchdog_of_neither_board(host_library: Path, message: bytes) -> None:
+    pair = Pair(host_library)
+    pair.send(b"SYST:WDOG 500;:SOUR:VOLT 0,0.4\n")
+    for _ in range(8):
+        pair.send(message + b"\n")
+        pair.advance(0.2)
+    assert pair.is_safe()
+    pair.send(b"\n")
+    assert pair.query("SYST:WDOG:TRIP?") == "1"
+    pair.no_fault()
