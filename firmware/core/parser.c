@@ -150,9 +150,8 @@ static bool blank(const parser_t *p)
     return true;
 }
 
-/* Execute a command and, unless it is refused, restart the watchdog. Nothing else restarts it: bytes that are no
- * command do not show that a host controls the outputs. Waiting for the end of the message would be too late: the
- * command may have driven an output after a long silence. */
+/* Execute a command and restart the watchdog, unless the command is refused; nothing else restarts it. The end of the
+ * message would be too late: the command may have driven an output after a long silence. */
 NOINLINE static void execute(board_t *board, uint8_t command, arguments_t *arguments)
 {
     commands_run(board, command, arguments);
