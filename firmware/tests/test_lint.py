@@ -60,3 +60,8 @@ def test_lint_rejects_an_unchecked_narrowing_cast(tmp_path: Path, expression: st
     done = narrowing(f"CORE={source}")
     assert (done.returncode != 0) == rejected, done.stdout
     assert ("1 unchecked narrowing casts" in done.stdout) == rejected, done.stdout
+
+
+@pytest.mark.parametrize("missing", ["AVR_LIBC=/nonexistent", "CLANG_QUERY=/nonexistent"])
+def test_lint_fails_if_the_search_is_incomplete(missing: str) -> None:
+    assert narrowing(missing).returncode != 0
