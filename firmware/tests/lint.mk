@@ -17,12 +17,11 @@ tidy:
 # It rejects some assembler of avr-libc, which does not matter here. A missing header does, and so does a search that
 # did not run.
 CLANG_QUERY ?= $(shell command -v clang-query || command -v clang-query-14 || echo clang-query)
-AVR_LIBC ?= /usr/lib/avr/include
 NARROWING = $(CLANG_QUERY) -f tests/narrowing.query
 NONE_FOUND = awk '/binds here/ {print; getline; print} /^[0-9]+ match/ {runs++; found += $$1} \
   /fatal error:/ {print; broken = 1} \
   END {if (found) print found " unchecked narrowing casts; use core/narrow.h"; exit found || broken || runs != 3}'
 narrowing:
 	@$(NARROWING) $(CORE) $(wildcard boards/refboard_avr/*.c) -- -std=c11 -w --target=avr -mmcu=atmega2560 \
-	  -DF_CPU=16000000UL -isystem $(AVR_LIBC) $(INC) -Iboards/refboard_avr 2>&1 | $(NONE_FOUND)
+	  -DF_CPU=16000000UL $(INC) -Iboards/refboard_avr 2>&1 | $(NONE_FOUND)
 	@$(NARROWING) $(HOST) $(wildcard boards/arm/*.c) -- -std=c11 -w $(INC) -Iboards/host 2>&1 | $(NONE_FOUND)

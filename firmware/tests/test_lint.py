@@ -62,6 +62,10 @@ def test_lint_rejects_an_unchecked_narrowing_cast(tmp_path: Path, expression: st
     assert ("1 unchecked narrowing casts" in done.stdout) == rejected, done.stdout
 
 
-@pytest.mark.parametrize("missing", ["AVR_LIBC=/nonexistent", "CLANG_QUERY=/nonexistent"])
-def test_lint_fails_if_the_search_is_incomplete(missing: str) -> None:
-    assert narrowing(missing).returncode != 0
+def test_lint_fails_if_clang_query_or_a_header_is_missing(tmp_path: Path) -> None:
+    source = tmp_path / "code.c"
+    source.write_text('#include "missing.h"\n')
+    done = narrowing(f"CORE={source}")
+    assert done.returncode != 0
+    assert "missing.h" in done.stdout
+    assert narrowing("CLANG_QUERY=/nonexistent").returncode != 0
