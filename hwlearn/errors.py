@@ -42,6 +42,10 @@ class NetworkError(HwlearnError, RuntimeError):
     """A network that is closed, cannot be reached, or cannot make the requested readout or nudge."""
 
 
+class BackendError(NetworkError):
+    """A backend that returned an invalid readout or programming result. The phase is void."""
+
+
 class SetupError(HwlearnError, ValueError):
     """A wrong bench file, setting or option."""
 

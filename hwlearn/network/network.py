@@ -1,30 +1,36 @@
 """Abstract base class `Network`: the interface that every simulator, board and instrument backend implements.
 
-One file because its values (`Readout`, `TwoPhase`, `Programmed`) are read together with the methods that return
-them; a reader follows one measurement without changing files.
+One file because a reader follows one measurement, from the request to the checked readings, in one place.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self, TypeVar, runtime_checkable
+from typing import Final, Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access.access import DeviceAccess
 from hwlearn.errors import LimitError, NetworkError
+from hwlearn.network import gate
+from hwlearn.network.exclusive import ExclusiveUse
 from hwlearn.network.headroom import Headroom
 from hwlearn.network.limits import Limits
-from hwlearn.network.nudges import DriveKind, Nudge, OutputDrive
+from hwlearn.network.nudges import DriveKind, Nudge, OutputDrive, ResistorNudge
+from hwlearn.network.readings import Programmed, Readout, TwoPhase
 
-_Kind = TypeVar("_Kind", bound=np.generic)
+__all__ = ["ErrorSignal", "HasLeastError", "Network", "Programmed", "Readout", "TargetError", "TwoPhase"]
+
+_Value = TypeVar("_Value")
+
+_NOTHING: Final = object()
 
 ErrorSignal = Callable[[FloatArray], FloatArray]
 """Measured outputs (S, n_out) -> dC/dV_out (S, n_out). Errors up to the reading resolution count as zero, unless
@@ -37,118 +43,6 @@ class HasLeastError(Protocol):
 
     def least_error(self, resolution: float) -> float:
         """Return the largest error that a reading with this resolution in volts cannot distinguish from zero."""
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Readout:
-    """Readings of the instruments in one phase. Values that only a simulator knows are never included.
-
-    Attributes
-    ----------
-    voltages : ndarray, shape (S, n_out)
-        Volts at the outputs.
-    output_currents : ndarray, shape (S, n_out), optional
-        Amperes into the outputs, if the hardware knows them; zero at a floating output.
-    source_currents : ndarray, shape (S, n_in), optional
-        Amperes delivered by the input sources, if the hardware measures them.
-    nodes : ndarray, shape (S, N), optional
-        Volts at every node, if the hardware can read them.
-    saturated : ndarray of bool, shape (S, n_out)
-        Readings at an end of the converter's range: the true value may lie beyond it.
-    voltage_sigma, current_sigma : float
-        Specified standard uncertainty of one voltage reading (V) and of one output current (A).
-    """
-
-    voltages: FloatArray
-    output_currents: FloatArray | None = None
-    source_currents: FloatArray | None = None
-    nodes: FloatArray | None = None
-    saturated: BoolArray | None = None
-    voltage_sigma: float = 0.0
-    current_sigma: float = 0.0
-
-    def rows(self, chosen: BoolArray | IntArray | slice) -> Self:
-        """Return the readout of the chosen samples."""
-
-        def take(array: NDArray[_Kind] | None) -> NDArray[_Kind] | None:
-            return None if array is None else array[chosen]
-
-        return replace(
-            self,
-            voltages=self.voltages[chosen],
-            output_currents=take(self.output_currents),
-            source_currents=take(self.source_currents),
-            nodes=take(self.nodes),
-            saturated=take(self.saturated),
-        )
-
-    def with_rows(self, chosen: BoolArray, other: Readout) -> Readout:
-        """Return this readout with the chosen samples replaced by the samples of ``other``, in order."""
-
-        def merged(mine: NDArray[_Kind] | None, theirs: NDArray[_Kind] | None) -> NDArray[_Kind] | None:
-            if mine is None or theirs is None:
-                return None
-            out = mine.copy()
-            out[chosen] = theirs
-            return out
-
-        voltages = self.voltages.copy()
-        voltages[chosen] = other.voltages
-        return Readout(
-            voltages,
-            output_currents=merged(self.output_currents, other.output_currents),
-            source_currents=merged(self.source_currents, other.source_currents),
-            nodes=merged(self.nodes, other.nodes),
-            saturated=merged(self.saturated, other.saturated),
-            voltage_sigma=other.voltage_sigma,
-            current_sigma=other.current_sigma,
-        )
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class TwoPhase:
-    """The free phase and one or two nudged phases of a batch.
-
-    Attributes
-    ----------
-    free, plus : Readout
-        Free phase, and phase with the outputs nudged against their error. A skipped sample repeats its free
-        reading.
-    minus : Readout or None
-        Phase with the outputs nudged along their error; None for a one-sided measurement.
-    error : ndarray, shape (S, n_out)
-        dC/dV_out at the measured free outputs.
-    strength : ndarray, shape (S,)
-        The nudge strength that was applied; zero for a skipped sample.
-    """
-
-    free: Readout
-    plus: Readout
-    minus: Readout | None
-    error: FloatArray
-    strength: FloatArray
-
-    @property
-    def skipped(self) -> BoolArray:
-        """Samples (S,) that were not nudged."""
-        return np.asarray(self.strength == 0)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Programmed:
-    """Result of programming the edges.
-
-    Attributes
-    ----------
-    requested, reached : ndarray, shape (E,)
-        Target conductances, and the conductances that the hardware reports (quantised, calibrated), in siemens.
-    failed : ndarray of bool, shape (E,)
-        Edges that are known to have missed their target.
-    """
-
-    requested: FloatArray
-    reached: FloatArray
-    failed: BoolArray
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -177,7 +71,12 @@ class Network(ABC):
 
     Subclasses implement `_measure`, `_program` and `_close`. Every request is checked against the limits before it
     reaches them. Hardware that measures several phases faster in one sequence also implements `_measure_sides` or
-    `_both_phases`. Use a network as a context manager: outputs are switched off on every exit path.
+    `_both_phases`. What these methods return is checked by `hwlearn.network.gate`. Use a network as a context
+    manager: outputs are switched off on every exit path.
+
+    A network is used by one thread at a time and only by the process that opened it. Another thread is refused
+    while a call is running. `close` is never refused: another thread can switch the outputs off. In a forked child
+    `close` sends nothing, because the links belong to the parent.
 
     Parameters
     ----------
@@ -209,6 +108,7 @@ class Network(ABC):
         self.measurements = 0
         self.on_measured: Callable[[int], None] | None = None
         self._closed = False
+        self._use = ExclusiveUse()
 
     # --- operations ---------------------------------------------------------------------------------
 
@@ -229,16 +129,20 @@ class Network(ABC):
         ComplianceError
             If a source reached its compliance limit during the measurement.
         NetworkError
-            If the network is closed or does not support this drive.
+            If the network is closed, is in use by another thread, belongs to another process or does not support
+            this drive.
+        BackendError
+            If the backend returns an invalid readout; the phase is void.
         CircuitError
             If an array has the wrong shape.
         """
-        self._check_open()
-        x = batch(inputs, self.topology.n_inputs, "inputs")
-        self._check_request(x, drive)
-        readout = self._measure(x, drive)
-        self._count(len(x))
-        return readout
+        with self._use:
+            self._check_open()
+            x = batch(inputs, self.topology.n_inputs, "inputs")
+            self._check_request(x, drive)
+            readout = self._checked_measure(x, drive)
+            self._count(len(x))
+            return readout
 
     def two_phase(self, inputs: ArrayLike, error: ErrorSignal, nudge: Nudge, symmetric: bool = True) -> TwoPhase:
         """Measure the free phase, the phase nudged against the error and, if symmetric, the one along it.
@@ -260,20 +164,24 @@ class Network(ABC):
 
         Raises
         ------
-        LimitError, ComplianceError, NetworkError, CircuitError
+        LimitError, ComplianceError, NetworkError, BackendError, CircuitError
             As `measure`.
         """
+        with self._use:
+            return self._two_phase(inputs, error, nudge, symmetric)
+
+    def _two_phase(self, inputs: ArrayLike, error: ErrorSignal, nudge: Nudge, symmetric: bool) -> TwoPhase:
         _check_phases(error, nudge)
         x = batch(inputs, self.topology.n_inputs, "inputs")
         self._check_open()
         self._check_request(x, None)
-        whole = self._both_phases(x, error, nudge, symmetric)
+        whole = self._checked_phases(x, error, nudge, symmetric)
         if whole is not None:
             self._count(len(x))
             if not whole.skipped.all():
                 self._count(int((~whole.skipped).sum()) * (2 if symmetric else 1))
             return whole
-        free = self._measure(x, None)
+        free = self._checked_measure(x, None)
         self._count(len(x))
         e = error(free.voltages)
         strength = self._strengths(x, free.voltages, e, error, nudge)
@@ -286,7 +194,7 @@ class Network(ABC):
         sides = plus if minus is None else plus.then(minus)
         driven = x[active] if minus is None else np.concatenate([x[active], x[active]])
         self._check_request(driven, sides)
-        high, low, refused = self._measure_sides(x[active], plus, minus)
+        high, low, refused = self._checked_sides(x[active], plus, minus)
         self._count(len(driven))
         if refused is not None and refused.any():
             strength = strength.copy()
@@ -309,8 +217,15 @@ class Network(ABC):
         LimitError
             If a target lies outside ``limits.conductance``; nothing was programmed.
         NetworkError
-            If the network is closed, or the array has the wrong shape or is not of numbers.
+            If the network is closed, in use by another thread or of another process, or the array has the wrong
+            shape or is not of numbers.
+        BackendError
+            If the backend returns an invalid result.
         """
+        with self._use:
+            return self._program_targets(conductances)
+
+    def _program_targets(self, conductances: ArrayLike) -> Programmed:
         self._check_open()
         try:
             targets = np.array(conductances, dtype=np.float64)
@@ -321,13 +236,18 @@ class Network(ABC):
         if targets.shape != (self.topology.n_edges,):
             raise NetworkError(f"conductances must have shape ({self.topology.n_edges},), got {targets.shape}")
         self.limits.check_conductances(self.topology, targets)
-        return self._program(targets)
+        return self._checked_program(targets)
 
     def close(self) -> None:
-        """Switch all outputs off and release the hardware; closing twice has no effect."""
+        """Switch all outputs off and release the hardware; closing twice has no effect.
+
+        It does not wait for a call that another thread is running. A process that did not open the network sends
+        nothing.
+        """
         if not self._closed:
             self._closed = True
-            self._close()
+            if self._use.is_own_process():
+                self._close()
 
     def true_outputs(self, inputs: ArrayLike) -> FloatArray | None:
         """Return the true output volts (S, n_out) if a simulator knows them, else None; for reports."""
@@ -392,9 +312,9 @@ class Network(ABC):
         """
         if minus is None:
             return self._measure(inputs, plus), None, None
-        nudged = self._measure(np.concatenate([inputs, inputs]), plus.then(minus))
+        nudged = self._checked_measure(np.concatenate([inputs, inputs]), plus.then(minus))
         half = len(inputs)
-        return nudged.rows(slice(None, half)), nudged.rows(slice(half, None)), None
+        return self._vouch((nudged.rows(slice(None, half)), nudged.rows(slice(half, None)), None))
 
     def _both_phases(
         self, inputs: FloatArray, error: ErrorSignal, nudge: Nudge, symmetric: bool
@@ -422,6 +342,47 @@ class Network(ABC):
         """Switch all outputs off; called once."""
 
     # --- checks -------------------------------------------------------------------------------------
+
+    _vouched: object = _NOTHING
+    """A result that the gate accepted already: it is not checked again if it is returned unchanged."""
+
+    def _vouch(self, result: _Value) -> _Value:
+        """Return a result that the gate accepted already, and remember it until the end of this call."""
+        self._vouched = result
+        return result
+
+    def _checked_measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
+        self._vouched = _NOTHING
+        read = self._measure(inputs, drive)
+        if read is not self._vouched:
+            gate.check_readout(read, len(inputs), self, None if drive is None else drive.siemens)
+        return read
+
+    def _checked_sides(
+        self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
+    ) -> tuple[Readout, Readout | None, BoolArray | None]:
+        self._vouched = _NOTHING
+        sides = self._measure_sides(inputs, plus, minus)
+        if sides is not self._vouched:
+            gate.check_sides(sides, len(inputs), self, plus.siemens, minus is not None)
+        return sides
+
+    def _checked_phases(
+        self, inputs: FloatArray, error: ErrorSignal, nudge: Nudge, symmetric: bool
+    ) -> TwoPhase | None:
+        self._vouched = _NOTHING
+        whole = self._both_phases(inputs, error, nudge, symmetric)
+        if whole is not self._vouched and whole is not None:
+            kappa = nudge.kappa if isinstance(nudge, ResistorNudge) else None
+            gate.check_two_phase(whole, len(inputs), self, kappa, symmetric)
+        return whole
+
+    def _checked_program(self, conductances: FloatArray) -> Programmed:
+        self._vouched = _NOTHING
+        programmed = self._program(conductances)
+        if programmed is not self._vouched:
+            gate.check_programmed(programmed, conductances, self)
+        return programmed
 
     def _strengths(
         self, inputs: FloatArray, free: FloatArray, e: FloatArray, error: ErrorSignal, nudge: Nudge

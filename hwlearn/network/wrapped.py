@@ -20,7 +20,8 @@ class WrappedNetwork(Network):
     overrides the hooks of `Network` that it changes and reaches the inner network through ``super()``: only this
     class calls the protected methods of another network. What reaches the inner network is checked against its
     limits, so that no subclass can exceed them; a subclass may narrow its own ``limits`` and ``nudges``. Samples
-    are also counted by the inner network, and its ``on_measured`` is called first.
+    are also counted by the inner network, and its ``on_measured`` is called first. What the inner network returns
+    is checked before a subclass sees it, and again only if the subclass changes it.
 
     Parameters
     ----------
@@ -31,6 +32,7 @@ class WrappedNetwork(Network):
     def __init__(self, network: Network) -> None:
         super().__init__(network.topology, network.limits, network.nudges, resolution=network.resolution)
         self._network = network
+        self._use = network._use  # one thread at a time, through this network or the inner one
 
     @property
     def network(self) -> Network:
@@ -73,14 +75,14 @@ class WrappedNetwork(Network):
 
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         self._network._check_request(inputs, drive)
-        return self._network._measure(inputs, drive)
+        return self._vouch(self._network._checked_measure(inputs, drive))
 
     def _measure_sides(
         self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
     ) -> tuple[Readout, Readout | None, BoolArray | None]:
         for drive in (plus,) if minus is None else (plus, minus):
             self._network._check_request(inputs, drive)
-        return self._network._measure_sides(inputs, plus, minus)
+        return self._vouch(self._network._checked_sides(inputs, plus, minus))
 
     def _both_phases(
         self, inputs: FloatArray, error: ErrorSignal, nudge: Nudge, symmetric: bool
@@ -88,7 +90,7 @@ class WrappedNetwork(Network):
         if self._is_narrowed():  # hardware that computes the nudges knows only its own limits
             return None
         self._network._check_request(inputs, None)
-        return self._network._both_phases(inputs, error, nudge, symmetric)
+        return self._vouch(self._network._checked_phases(inputs, error, nudge, symmetric))
 
     def _nudge_limits(self) -> Limits:
         inside = self._network._nudge_limits()
@@ -102,7 +104,7 @@ class WrappedNetwork(Network):
 
     def _program(self, conductances: FloatArray) -> Programmed:
         self._network.limits.check_conductances(self.topology, conductances)
-        return self._network._program(conductances)
+        return self._vouch(self._network._checked_program(conductances))
 
     def _close(self) -> None:
         self._network.close()

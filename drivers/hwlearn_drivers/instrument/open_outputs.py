@@ -2,11 +2,15 @@
 
 The signal handlers are installed only while instruments are open, only from the main thread, and pass the signal
 on to the handlers that were there before. Ctrl-C raises KeyboardInterrupt and needs no handler.
+
+An instrument belongs to the process that opened it. A forked child sends nothing: the parent would not know that
+its outputs are off.
 """
 
 from __future__ import annotations
 
 import atexit
+import os
 import signal
 import sys
 import threading
@@ -30,11 +34,16 @@ _SIGNALS: Final = tuple(
 """Signals that end a program without running its ``finally`` blocks or exit handlers."""
 
 _open: dict[int, HasOutputs] = {}
+_process = os.getpid()  # that opened the instruments in `_open`
 _before: dict[int, Any] = {}  # previous handlers, by signal number
 
 
 def watch(instrument: HasOutputs) -> None:
     """Register an open instrument."""
+    global _process
+    if _process != os.getpid():  # a forked child opens its first instrument; the others belong to the parent
+        _open.clear()
+        _process = os.getpid()
     if not _open:
         atexit.register(_halt_open)
         _install()
@@ -43,6 +52,8 @@ def watch(instrument: HasOutputs) -> None:
 
 def unwatch(instrument: HasOutputs) -> None:
     """Remove an instrument that is closed."""
+    if _process != os.getpid():
+        return
     _open.pop(id(instrument), None)
     if not _open:
         atexit.unregister(_halt_open)
@@ -50,8 +61,8 @@ def unwatch(instrument: HasOutputs) -> None:
 
 
 def watched(instrument: HasOutputs) -> bool:
-    """Whether the instrument is registered."""
-    return id(instrument) in _open
+    """Whether the instrument is registered by this process."""
+    return _process == os.getpid() and id(instrument) in _open
 
 
 def halt_all(instruments: Iterable[HasOutputs]) -> None:
@@ -78,6 +89,8 @@ def halt_all(instruments: Iterable[HasOutputs]) -> None:
 
 
 def _halt_open() -> None:
+    if _process != os.getpid():
+        return
     try:
         halt_all(list(_open.values()))
     except OutputsMayBeOnError as error:

@@ -1,0 +1,289 @@
+"""Checks of what a backend returns: type, shape, dtype, finiteness and plausibility, in one place.
+
+A violation is one `BackendError` with the class of the network, the terminal and the value.
+
+Readings are plausible up to bounds that no correct bench reaches. They find wrong units and wrong channels,
+not small errors:
+
+- volts: 4 x ``limits.voltage`` + 0.5 V + 10 x ``voltage_sigma``. The network is passive, so that true voltages are
+  within ``limits.voltage``. The factor covers gain errors, 0.5 V covers offsets of converters, and the last term
+  covers noise. A reading marked as saturated is at an end of the converter's range, which may be far above
+  the limit: it must only be finite.
+- amperes: 10 x ``limits.current`` + 1 uA + 10 x ``current_sigma``, and through a nudge resistor in addition the
+  current of an implausible voltage. The noise of source currents is not stated, hence the larger factor.
+
+The usual case costs a few microseconds. What fails the quick checks is examined again value by value.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final, NoReturn, Protocol
+
+import numpy as np
+
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import BackendError
+from hwlearn.network.limits import Limits
+from hwlearn.network.readings import Programmed, Readout, TwoPhase
+
+_FLOAT: Final = np.dtype(np.float64)
+_BOOL: Final = np.dtype(np.bool_)
+
+
+class Checked(Protocol):
+    """The network whose backend is checked."""
+
+    topology: Topology
+    limits: Limits
+
+
+def check_readout(
+    read: object, samples: int, network: Checked, siemens: FloatArray | float | None = None, phase: str = ""
+) -> None:
+    """Refuse an invalid `Readout`.
+
+    Parameters
+    ----------
+    read : object
+        What the backend returned.
+    samples : int
+        Number S of samples of the request.
+    network : Checked
+    siemens : ndarray or float, optional
+        Conductances of the nudge resistors in this phase.
+    phase : str
+        What precedes the name of a value in messages, such as ``"plus."``.
+
+    Raises
+    ------
+    BackendError
+    """
+    if type(read) is Readout or isinstance(read, Readout):
+        top, limits = network.topology, network.limits
+        outputs = (samples, len(top.outputs))
+        most_V, most_A = 4 * limits.voltage + 0.5, 10 * limits.current + 1e-6
+        saturated, pushed, drawn, nodes = read.saturated, read.output_currents, read.source_currents, read.nodes
+        if (
+            _is_within(read.voltages, outputs, most_V)
+            and (pushed is None or _is_within(pushed, outputs, most_A))
+            and (drawn is None or _is_within(drawn, (samples, len(top.inputs)), most_A))
+            and (nodes is None or _is_within(nodes, (samples, top.n_nodes), most_V))
+            and (saturated is None or _is_array(saturated, outputs, _BOOL))
+            and _is_sigma(read.voltage_sigma)
+            and _is_sigma(read.current_sigma)
+        ):
+            return
+        _examine_readout(read, samples, network, siemens, phase)
+    else:
+        _refuse(network, f"{phase.rstrip('.') or 'a measurement'} = {_short(read)}; it must be a Readout")
+
+
+def check_sides(
+    sides: object, samples: int, network: Checked, siemens: FloatArray | None, symmetric: bool
+) -> None:
+    """Refuse an invalid result of `Network._measure_sides`.
+
+    Raises
+    ------
+    BackendError
+    """
+    if not isinstance(sides, tuple) or len(sides) != 3:
+        _refuse(
+            network, f"the nudged phases = {_short(sides)}; they must be (Readout, Readout or None, bool or None)"
+        )
+    high, low, refused = sides
+    check_readout(high, samples, network, siemens, "plus.")
+    _check_minus(low, samples, network, siemens, symmetric)
+    if refused is not None and not _is_array(refused, (samples,), _BOOL):
+        _refuse_array(network, "the refused samples", refused, (samples,), "bool")
+
+
+def check_two_phase(
+    whole: object, samples: int, network: Checked, siemens: FloatArray | float | None, symmetric: bool
+) -> None:
+    """Refuse an invalid `TwoPhase`.
+
+    Raises
+    ------
+    BackendError
+    """
+    if not isinstance(whole, TwoPhase):
+        _refuse(network, f"the phases of a sequence = {_short(whole)}; they must be a TwoPhase or None")
+    check_readout(whole.free, samples, network, siemens, "free.")
+    check_readout(whole.plus, samples, network, siemens, "plus.")
+    _check_minus(whole.minus, samples, network, siemens, symmetric)
+    outputs = network.topology.outputs
+    _check_floats(network, "error", whole.error, (samples, len(outputs)), outputs)
+    _check_floats(network, "strength", whole.strength, (samples,))
+    negative = np.flatnonzero(whole.strength < 0)
+    if negative.size:
+        _refuse(
+            network, f"strength = {whole.strength[negative[0]]:g} for sample {negative[0]}; it must be 0 or more"
+        )
+
+
+def check_programmed(programmed: object, targets: FloatArray, network: Checked) -> None:
+    """Refuse an invalid `Programmed` of the targets (E,).
+
+    Raises
+    ------
+    BackendError
+    """
+    if not isinstance(programmed, Programmed):
+        _refuse(network, f"a result of programming = {_short(programmed)}; it must be a Programmed")
+    shape = (network.topology.n_edges,)
+    for name, values in (("requested", programmed.requested), ("reached", programmed.reached)):
+        # the target array itself was checked with the request
+        if values is not targets and not _is_conductance(values, shape):
+            _examine_conductances(network, name, values, shape)
+    if not _is_array(programmed.failed, shape, _BOOL):
+        _refuse_array(network, "failed", programmed.failed, shape, "bool")
+
+
+def _check_minus(
+    low: object, samples: int, network: Checked, siemens: FloatArray | float | None, symmetric: bool
+) -> None:
+    if symmetric:
+        check_readout(low, samples, network, siemens, "minus.")
+    elif low is not None:
+        _refuse(network, f"minus = {_short(low)}; it must be None in a one-sided measurement")
+
+
+# --- quick checks -----------------------------------------------------------------------------------
+
+
+def _is_array(values: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
+    return isinstance(values, np.ndarray) and values.shape == shape and values.dtype == dtype
+
+
+def _is_within(values: FloatArray, shape: tuple[int, ...], most: float) -> bool:
+    """Return whether this is a float64 array of this shape with finite values of at most this magnitude."""
+    if not (isinstance(values, np.ndarray) and values.shape == shape and values.dtype == _FLOAT):
+        return False
+    # every value is within the bound if the sum of squares is; one call without a copy, and false for NaN
+    if np.vdot(values, values) <= most * most:
+        return True
+    return not values.size or bool(values.max() <= most and values.min() >= -most)
+
+
+def _is_conductance(values: FloatArray, shape: tuple[int, ...]) -> bool:
+    """Return whether this is a float64 array of this shape with finite values of at least 0."""
+    if not (isinstance(values, np.ndarray) and values.shape == shape and values.dtype == _FLOAT):
+        return False
+    return not values.size or bool(values.min() >= 0.0 and np.vdot(values, values) < math.inf)
+
+
+def _is_sigma(sigma: object) -> bool:
+    if type(sigma) is float:
+        return 0.0 <= sigma < math.inf
+    return isinstance(sigma, np.floating | int) and not isinstance(sigma, bool) and 0.0 <= float(sigma) < math.inf
+
+
+# --- examination of what failed a quick check -------------------------------------------------------
+
+
+def _examine_readout(
+    read: Readout, samples: int, network: Checked, siemens: FloatArray | float | None, phase: str
+) -> None:
+    """Raise an error that names the value; return if the readout is valid by the exact bounds."""
+    top, limits = network.topology, network.limits
+    outputs = (samples, len(top.outputs))
+    for name, sigma in (("voltage_sigma", read.voltage_sigma), ("current_sigma", read.current_sigma)):
+        if not _is_sigma(sigma):
+            _refuse(network, f"{phase}{name} = {_short(sigma)}; it must be a number of at least 0")
+    if read.saturated is not None and not _is_array(read.saturated, outputs, _BOOL):
+        _refuse_array(network, f"{phase}saturated", read.saturated, outputs, "bool")
+    most_V = 4 * limits.voltage + 0.5 + 10 * float(read.voltage_sigma)
+    kappa = 0.0 if siemens is None else float(np.max(siemens))
+    most_A = 10 * limits.current + 1e-6 + 10 * float(read.current_sigma) + kappa * most_V
+    allowed = f"limits.voltage = {limits.voltage:g} V"
+    _check_floats(network, f"{phase}voltages", read.voltages, outputs, top.outputs)
+    _check_bound(network, f"{phase}voltages", read.voltages, top.outputs, most_V, read.saturated, allowed)
+    if read.nodes is not None:
+        every = np.arange(top.n_nodes)
+        _check_floats(network, f"{phase}nodes", read.nodes, (samples, top.n_nodes), every)
+        skipped = None
+        if read.saturated is not None:  # the other nodes of such a sample may be at an end of the range too
+            skipped = np.broadcast_to(read.saturated.any(axis=1, keepdims=True), read.nodes.shape)
+        _check_bound(network, f"{phase}nodes", read.nodes, every, most_V, skipped, allowed)
+    allowed = f"limits.current = {limits.current:g} A"
+    for name, amperes, at in (
+        ("output_currents", read.output_currents, top.outputs),
+        ("source_currents", read.source_currents, top.inputs),
+    ):
+        if amperes is not None:
+            _check_floats(network, f"{phase}{name}", amperes, (samples, len(at)), at)
+            _check_bound(network, f"{phase}{name}", amperes, at, most_A, None, allowed)
+
+
+def _examine_conductances(network: Checked, name: str, values: FloatArray, shape: tuple[int, ...]) -> None:
+    if not _is_array(values, shape, _FLOAT):
+        _refuse_array(network, name, values, shape, "float64")
+    wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+    if wrong.size:
+        k = int(wrong[0])
+        _refuse(
+            network,
+            f"{name} = {values[k]:g} S at {network.topology.edge_name(k)}; it must be finite and at least 0",
+        )
+
+
+def _check_floats(
+    network: Checked, name: str, values: object, shape: tuple[int, ...], nodes: IntArray | None = None
+) -> None:
+    """Refuse anything but finite float64 values of this shape; columns are terminals if nodes are given."""
+    if not _is_array(values, shape, _FLOAT):
+        _refuse_array(network, name, values, shape, "float64")
+    assert isinstance(values, np.ndarray)
+    wrong = np.argwhere(~np.isfinite(values))
+    if len(wrong):
+        where = tuple(wrong[0].tolist())
+        _refuse(network, f"{name} = {values[where]} at {_place(network, where, nodes)}; it must be finite")
+
+
+def _check_bound(
+    network: Checked,
+    name: str,
+    values: FloatArray,
+    nodes: IntArray,
+    most: float,
+    skipped: BoolArray | None,
+    limit: str,
+) -> None:
+    """Refuse values above the bound, except the skipped ones."""
+    over = np.abs(values) > most
+    if skipped is not None:
+        over &= ~skipped
+    if over.any():
+        where = tuple(np.argwhere(over)[0].tolist())
+        _refuse(
+            network,
+            f"{name} = {values[where]:g} at {_place(network, where, nodes)}, "
+            f"which is not plausible: with {limit} at most {most:.3g} is",
+        )
+
+
+def _place(network: Checked, where: tuple[int, ...], nodes: IntArray | None) -> str:
+    if nodes is not None:
+        return f"{network.topology.names[nodes[where[1]]]} of sample {where[0]}"
+    return f"index {where[0]}"
+
+
+def _refuse_array(network: Checked, name: str, values: object, shape: tuple[int, ...], kind: str) -> NoReturn:
+    got = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else _short(values)
+    _refuse(network, f"{name} = {got}; it must be a numpy array of {kind} with shape {shape}")
+
+
+def _refuse(network: Checked, what: str) -> NoReturn:
+    kind = type(network)
+    raise BackendError(
+        f"the network {kind.__module__}.{kind.__qualname__} returned {what}; the phase is void; "
+        "correct the backend"
+    )
+
+
+def _short(value: object) -> str:
+    """Return the value for a message: one line, at most 80 characters."""
+    return " ".join(f"{value!r:.80}".split())

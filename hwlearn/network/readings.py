@@ -1,0 +1,125 @@
+"""What a network returns: `Readout` of one phase, `TwoPhase` of a batch, and `Programmed` of the edges."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
+
+_Kind = TypeVar("_Kind", bound=np.generic)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Readout:
+    """Readings of the instruments in one phase. Values that only a simulator knows are never included.
+
+    Attributes
+    ----------
+    voltages : ndarray, shape (S, n_out)
+        Volts at the outputs.
+    output_currents : ndarray, shape (S, n_out), optional
+        Amperes into the outputs, if the hardware knows them; zero at a floating output.
+    source_currents : ndarray, shape (S, n_in), optional
+        Amperes delivered by the input sources, if the hardware measures them.
+    nodes : ndarray, shape (S, N), optional
+        Volts at every node, if the hardware can read them.
+    saturated : ndarray of bool, shape (S, n_out)
+        Readings at an end of the converter's range: the true value may lie beyond it.
+    voltage_sigma, current_sigma : float
+        Specified standard uncertainty of one voltage reading (V) and of one output current (A).
+    """
+
+    voltages: FloatArray
+    output_currents: FloatArray | None = None
+    source_currents: FloatArray | None = None
+    nodes: FloatArray | None = None
+    saturated: BoolArray | None = None
+    voltage_sigma: float = 0.0
+    current_sigma: float = 0.0
+
+    def rows(self, chosen: BoolArray | IntArray | slice) -> Self:
+        """Return the readout of the chosen samples."""
+
+        def take(array: NDArray[_Kind] | None) -> NDArray[_Kind] | None:
+            return None if array is None else array[chosen]
+
+        return replace(
+            self,
+            voltages=self.voltages[chosen],
+            output_currents=take(self.output_currents),
+            source_currents=take(self.source_currents),
+            nodes=take(self.nodes),
+            saturated=take(self.saturated),
+        )
+
+    def with_rows(self, chosen: BoolArray, other: Readout) -> Readout:
+        """Return this readout with the chosen samples replaced by the samples of ``other``, in order."""
+
+        def merged(mine: NDArray[_Kind] | None, theirs: NDArray[_Kind] | None) -> NDArray[_Kind] | None:
+            if mine is None or theirs is None:
+                return None
+            out = mine.copy()
+            out[chosen] = theirs
+            return out
+
+        voltages = self.voltages.copy()
+        voltages[chosen] = other.voltages
+        return Readout(
+            voltages,
+            output_currents=merged(self.output_currents, other.output_currents),
+            source_currents=merged(self.source_currents, other.source_currents),
+            nodes=merged(self.nodes, other.nodes),
+            saturated=merged(self.saturated, other.saturated),
+            voltage_sigma=other.voltage_sigma,
+            current_sigma=other.current_sigma,
+        )
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TwoPhase:
+    """The free phase and one or two nudged phases of a batch.
+
+    Attributes
+    ----------
+    free, plus : Readout
+        Free phase, and phase with the outputs nudged against their error. A skipped sample repeats its free
+        reading.
+    minus : Readout or None
+        Phase with the outputs nudged along their error; None for a one-sided measurement.
+    error : ndarray, shape (S, n_out)
+        dC/dV_out at the measured free outputs.
+    strength : ndarray, shape (S,)
+        The nudge strength that was applied; zero for a skipped sample.
+    """
+
+    free: Readout
+    plus: Readout
+    minus: Readout | None
+    error: FloatArray
+    strength: FloatArray
+
+    @property
+    def skipped(self) -> BoolArray:
+        """Samples (S,) that were not nudged."""
+        return np.asarray(self.strength == 0)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Programmed:
+    """Result of programming the edges.
+
+    Attributes
+    ----------
+    requested, reached : ndarray, shape (E,)
+        Target conductances, and the conductances that the hardware reports (quantised, calibrated), in siemens.
+    failed : ndarray of bool, shape (E,)
+        Edges that are known to have missed their target.
+    """
+
+    requested: FloatArray
+    reached: FloatArray
+    failed: BoolArray

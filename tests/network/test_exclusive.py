@@ -1,0 +1,121 @@
+"""One thread at a time, and only the process that opened a network."""
+
+import os
+import sys
+import threading
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.errors import NetworkError
+from hwlearn.network.wrapped import WrappedNetwork
+from hwlearn_sim import KirchhoffTwin
+
+forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+
+
+class Slow(KirchhoffTwin):
+    """A twin whose measurement waits until it may go on."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.started, self.go_on = threading.Event(), threading.Event()
+        self.was_closed = 0
+
+    def _measure(self, inputs, drive):
+        self.started.set()
+        assert self.go_on.wait(10)
+        return super()._measure(inputs, drive)
+
+    def _close(self):
+        self.was_closed += 1
+
+
+@pytest.fixture
+def busy(small, wide_limits):
+    """A network on which another thread is measuring, and what that thread found."""
+    network, found = Slow(small[0], wide_limits), SimpleNamespace(readout=None)
+
+    def measure():
+        found.readout = network.measure(small[2])
+
+    thread = threading.Thread(target=measure)
+    thread.start()
+    assert network.started.wait(10)
+    yield network, found, thread
+    network.go_on.set()
+    thread.join()
+
+
+@pytest.mark.parametrize("wrap", [lambda network: network, WrappedNetwork], ids=["plain", "wrapped"])
+def test_second_thread_is_refused_while_a_call_is_running(busy, small, wrap):
+    network, found, thread = busy
+    seen = wrap(network)
+    for call in (
+        lambda: seen.measure(small[2]),
+        lambda: seen.program(small[1]),
+        lambda: seen.two_phase(small[2], hl.TargetError(small[3]), hl.ClampNudge(0.1)),
+    ):
+        with pytest.raises(NetworkError, match="in use by another thread"):
+            call()
+    network.go_on.set()
+    thread.join()
+    assert found.readout.voltages.shape == (6, 3)
+    assert seen.measure(small[2]).voltages.shape == (6, 3), "free again after the call"
+
+
+def test_close_from_another_thread_is_never_blocked(busy):
+    network = busy[0]
+    network.close()
+    assert network.was_closed == 1
+
+
+def test_network_is_free_after_a_refused_request(small, ideal_twin):
+    with pytest.raises(hl.errors.CircuitError):
+        ideal_twin.measure(np.zeros((1, 99)))
+    found = []
+    thread = threading.Thread(target=lambda: found.append(ideal_twin.measure(small[2])))
+    thread.start()
+    thread.join()
+    assert len(found) == 1
+
+
+def run_in_fork(act):
+    """Run a function in a forked child that exits as usual; return its exit code."""
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            act()
+            code = 0
+        finally:
+            import atexit
+
+            atexit._run_exitfuncs()
+            sys.stderr.flush()
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@forks
+@pytest.mark.parametrize("kind", ["virtual-smu", "virtual-board"])
+def test_forked_child_neither_uses_nor_switches_off_the_network(kind):
+    with hl.open_bench(kind) as bench:
+        network = bench.network
+        x = np.full((1, network.topology.n_inputs), 0.1)
+        before = network.measure(x).voltages
+
+        def child():
+            for call in (
+                lambda: network.measure(x),
+                lambda: network.program(np.full(network.topology.n_edges, 1e-5)),
+            ):
+                with pytest.raises(NetworkError, match="forked child"):
+                    call()
+            network.close()
+
+        assert run_in_fork(child) == 0
+        after = network.measure(x).voltages
+        np.testing.assert_allclose(after, before, atol=5e-3)
