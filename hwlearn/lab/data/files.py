@@ -16,7 +16,6 @@ import numpy as np
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import DataError
 
-
 MAX_NPZ_BYTES: Final = 1 << 30
 """Maximum size of the arrays of an NPZ file: bytes in the file, decompressed, and bytes as float64 (1 GiB)."""
 
@@ -100,8 +99,9 @@ def _array_bytes(archive: ZipFile, member: ZipInfo) -> int:
     if member.file_size > MAX_NPZ_BYTES:
         return member.file_size
     with archive.open(member) as file:
-        if file.peek(len(np.lib.format.MAGIC_PREFIX))[:6] != np.lib.format.MAGIC_PREFIX:
+        if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
             return member.file_size  # not an array, whatever its name is
+        file.seek(0)
         version = np.lib.format.read_magic(file)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, kind = read(file)

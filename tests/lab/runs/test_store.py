@@ -310,4 +310,6 @@ def test_killed_creation_leaves_a_complete_run_or_none(bench_path, tmp_path):
         for run in runs:
             again = Run.open(run.folder)
             assert (again.status, again.steps(), again.meta("bench")) == ("created", 0, "small")
-            assert [path.name for path in run.folder.iterdir() if path.name.startswith("run.sqlite")] == ["run.sqlite"]
+            assert [path.name for path in run.folder.iterdir() if path.name.startswith("run.sqlite")] == [
+                "run.sqlite"
+            ]
