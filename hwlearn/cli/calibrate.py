@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +16,8 @@ from hwlearn.cli.outcome import (
     JsonOption,
     SetOption,
     WireLogOption,
+    causes,
+    closing_network,
     command,
     print_json,
     wire_keys,
@@ -103,20 +104,20 @@ def calibrate(
     shown = _JsonLines() if as_json else _Live()
     go_on = "all measurements are kept; run the same command again to continue"
     failed = []
-    with closing(opened), shown:
-        try:
+    try:
+        with shown, closing_network(opened):  # outputs first
             for done in calibrate_steps(job, steps or (), shown.progress):
                 shown.step(done)
                 if done.result.passed is False:
                     failed.append(done.result.step)
-        except Interrupted:
-            opened.close()  # outputs first
-            typer.echo(f"hwlearn: interrupted, {go_on}", err=True)
-            raise typer.Exit(INTERRUPTED) from None
-        except SetupError:
-            raise
-        except HwlearnError as error:
-            raise CommandFailed(f"{error}; {go_on}") from error
+    except (Interrupted, KeyboardInterrupt):
+        typer.echo(f"hwlearn: interrupted, {go_on}", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+    except SetupError:
+        raise
+    except (CommandFailed, HwlearnError) as error:
+        text = str(error) if isinstance(error, CommandFailed) else causes(error)
+        raise CommandFailed(f"{text}; {go_on}") from error
     named = opened.file.calibration.file is not None and output is None
     if as_json:
         print_json(event="end", record=str(job.path), failed=failed)

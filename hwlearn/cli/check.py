@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import asdict
 
 import typer
@@ -14,6 +13,7 @@ from hwlearn.cli.outcome import (
     JsonOption,
     SetOption,
     WireLogOption,
+    closing_network,
     command,
     print_json,
     wire_keys,
@@ -40,15 +40,17 @@ def check(
     failed = 0
     table = Table("check", "result", "found", "what to do", box=None, header_style="bold")
     colours = {"pass": "green", "fail": "red", "not applicable": "dim"}
-    with closing(opened):  # opening the bench is the first check
-        for done in check_bench(opened):
-            failed += done.result == "fail"
-            if as_json:
-                print_json(**asdict(done))
-            colour = colours[done.result]
-            table.add_row(
-                done.name, f"[{colour}]{done.result}[/{colour}]", escape(done.found), escape(done.advice)
-            )
-    if not as_json:
-        Console().print(table)
+    try:
+        with closing_network(opened):  # opening the bench is the first check
+            for done in check_bench(opened):
+                failed += done.result == "fail"
+                if as_json:
+                    print_json(**asdict(done))
+                colour = colours[done.result]
+                table.add_row(
+                    done.name, f"[{colour}]{done.result}[/{colour}]", escape(done.found), escape(done.advice)
+                )
+    finally:
+        if table.row_count and not as_json:
+            Console().print(table)
     raise typer.Exit(FAILED if failed else 0)

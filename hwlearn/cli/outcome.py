@@ -8,14 +8,19 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
 
 import typer
 
-from hwlearn.errors import HwlearnError, NetworkError
+from hwlearn.errors import HwlearnError, NetworkError, RunError
+from hwlearn.lab.bench_file.names import UNPRINTABLE
+
+if TYPE_CHECKING:
+    from hwlearn.lab.bench.bench import Bench
 
 FAILED, WRONG_REQUEST, INTERRUPTED = 1, 2, 130
 
@@ -53,6 +58,9 @@ DryRunOption = Annotated[
 ]
 
 
+_ENDED_BY = {KeyboardInterrupt: "interrupted", SystemExit: "terminated"}
+
+
 class CommandFailed(Exception):
     """A failure after the work had begun: exit code 1."""
 
@@ -67,7 +75,10 @@ def command(function: Callable[Options, None]) -> Callable[Options, None]:
         except (CommandFailed, NetworkError) as error:
             _end(str(error), FAILED)
         except HwlearnError as error:
-            _end(str(error), WRONG_REQUEST)
+            # requests are refused with value errors and errors of runs; all others come from hardware
+            if isinstance(error, ValueError | RunError):
+                _end(str(error), WRONG_REQUEST)
+            _end(causes(error), FAILED)
         except KeyboardInterrupt:
             _end("interrupted", INTERRUPTED)
 
@@ -89,12 +100,75 @@ def at_work() -> Iterator[None]:
         raise CommandFailed(str(error)) from error
 
 
+@contextmanager
+def closing_network(bench: Bench) -> Iterator[None]:
+    """Close the network of a bench at the end of this block.
+
+    Raises
+    ------
+    CommandFailed
+        If the network cannot be closed. The message also has the error that ended the block.
+    """
+    try:
+        yield
+    except BaseException as error:
+        unsafe = close_failure(bench)
+        if unsafe is not None:
+            raise CommandFailed(causes(error, unsafe)) from error
+        raise
+    unsafe = close_failure(bench)
+    if unsafe is not None:
+        raise CommandFailed(unsafe)
+
+
+def close_failure(bench: Bench) -> str | None:
+    """Close the network of a bench; return why that failed, or None. Outputs may be on after a failure."""
+    try:
+        bench.close()
+    except Exception as error:  # a plugin may raise anything
+        text = str(error) or type(error).__name__
+        return text if "OUTPUTS MAY BE ON" in text else f"OUTPUTS MAY BE ON: the network cannot be closed ({text})"
+    return None
+
+
+def causes(error: BaseException, *more: str) -> str:
+    """Return what an error reports, after the errors during whose handling it was raised, the first one first.
+
+    Parameters
+    ----------
+    error : BaseException
+    *more : str
+        What failed afterwards. A text that is part of another one is left out.
+    """
+    texts = list(more)
+    at: BaseException | None = error
+    while at is not None:
+        # a connection error of the system is part of the text of ours
+        if at is error or not isinstance(at, OSError) or isinstance(at, HwlearnError):
+            text = _ENDED_BY.get(type(at)) or str(at) or type(at).__name__
+            if not any(text in other for other in texts):
+                texts.insert(0, text)
+        at = at.__cause__ or at.__context__
+    return "; ".join(texts)
+
+
 def print_json(**fields: Any) -> None:
     """Print one JSON line to stdout and flush it."""
     sys.stdout.write(json.dumps(fields) + "\n")
     sys.stdout.flush()
 
 
-def _end(message: str, code: int) -> None:
-    typer.echo("hwlearn: " + " ".join(message.split()), err=True)
+def one_line(text: str) -> str:
+    r"""Return text with its control characters escaped.
+
+    Examples
+    --------
+    >>> one_line("new\nline")
+    'new\\nline'
+    """
+    return "".join(c if unicodedata.category(c) not in UNPRINTABLE else ascii(c)[1:-1] for c in text)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    typer.echo("hwlearn: " + one_line(" ".join(message.split())), err=True)
     raise typer.Exit(code)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hwlearn.cli.outcome import JsonOption, RunsOption, command
+from hwlearn.cli.outcome import JsonOption, RunsOption, closing_network, command
 from hwlearn.errors import RunError
 
 
@@ -28,6 +28,7 @@ def resume(
     if bench.topology.fingerprint != found.meta("topology"):
         raise RunError(f"run {found.name} was made with another topology than its bench file now describes")
     # lock the run before its hardware is opened
-    with RunRecorder(found, bench) as recorder, bench:
+    with RunRecorder(found, bench) as recorder, closing_network(bench):
+        bench.open()
         code = run_session(bench, recorder, as_json, found.progress())
     raise typer.Exit(code)

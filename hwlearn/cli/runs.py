@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from hwlearn.cli.outcome import JsonOption, RunsOption, command, print_json
+from hwlearn.cli.outcome import JsonOption, RunsOption, command, one_line, print_json
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -70,5 +70,6 @@ def _table(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
     for row in rows:
         result = row["result"]
         score = "" if result is None else score_text(Score(**result["measured"]))
-        table.add_row(Path(row["run"]).name, *(escape(str(row.get(key, ""))) for key in keys), score)
+        shown = (escape(one_line(str(row.get(key, "")))) for key in keys)
+        table.add_row(escape(one_line(Path(row["run"]).name)), *shown, score)
     return table

@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 
 from hwlearn.cli.display import LiveProgress, closing_table
-from hwlearn.cli.outcome import INTERRUPTED, CommandFailed, print_json
-from hwlearn.errors import HwlearnError, RunError
+from hwlearn.cli.outcome import INTERRUPTED, CommandFailed, causes, close_failure, print_json
+from hwlearn.errors import HwlearnError, NetworkError, RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.lab.runs.recorder import RunRecorder
@@ -28,7 +28,8 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
     Raises
     ------
     CommandFailed
-        If the network fails during the training. Everything that was stored is kept, and the run can be resumed.
+        If the network fails during the training, or outputs cannot be switched off at its end. Everything that
+        was stored is kept, and the run can be resumed.
     """
     run, train = recorder.run, bench.file.train
     go_on = f"continue with: hwlearn resume {run.folder}"
@@ -54,15 +55,19 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         seconds = time.perf_counter() - began
         measurements = bench.network.measurements
         result = bench.evaluate() if history.stopped != "interrupted" else None
-        bench.close()  # drawing takes a second, in which no output needs to be on
+        unsafe = close_failure(bench)  # drawing takes a second, in which no output needs to be on
+        if unsafe is not None:
+            raise NetworkError(f"the training ended ({history.stopped}); {unsafe}")
         run.set_meta(seconds=seconds, result=None if result is None else asdict(result))
         picture = draw_run(run)
     except BaseException as error:
-        bench.close()  # outputs off first, then the records
+        unsafe = close_failure(bench)  # outputs off first, then the records
+        failed = unsafe is not None or not isinstance(error, KeyboardInterrupt | SystemExit)
+        text = causes(error) if unsafe is None else causes(error, unsafe)
         with suppress(RunError):  # a full disk may be the failure itself
-            run.set_meta(status=_how_it_ended(error))
-        if isinstance(error, HwlearnError):
-            raise CommandFailed(f"{error}; all stored measurements are kept, {go_on}") from error
+            run.set_meta(status=f"failed: {text}" if failed else text)
+        if unsafe is not None or isinstance(error, HwlearnError):
+            raise CommandFailed(f"{text}; all stored measurements are kept, {go_on}") from error
         if isinstance(error, SystemExit):
             with suppress(OSError):  # the terminal may be closed
                 typer.echo(f"hwlearn: terminated, all stored measurements are kept; {go_on}", err=True)
@@ -81,12 +86,6 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         typer.echo(f"hwlearn: interrupted, all stored measurements are kept; {go_on}", err=True)
         return INTERRUPTED
     return 0
-
-
-def _how_it_ended(error: BaseException) -> str:
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted"
-    return "terminated" if isinstance(error, SystemExit) else f"failed: {error or type(error).__name__}"
 
 
 class _JsonLines(Callback):

@@ -13,6 +13,7 @@ from hwlearn.cli.outcome import (
     RunsOption,
     SetOption,
     WireLogOption,
+    closing_network,
     command,
     wire_keys,
 )
@@ -41,7 +42,8 @@ def train(
     opened = open_bench(bench, overrides)
     if seed is not None:
         opened = opened.with_([f"train.seed={seed}", *opened.seed_keys(seed)])
-    # a bench that cannot be opened must not leave an empty run
-    with opened, RunRecorder(Run.create(opened, runs_folder(runs)), opened) as recorder:
-        code = run_session(opened, recorder, as_json)
+    with closing_network(opened):
+        opened.open()  # a bench that cannot be opened must not leave an empty run
+        with RunRecorder(Run.create(opened, runs_folder(runs)), opened) as recorder:
+            code = run_session(opened, recorder, as_json)
     raise typer.Exit(code)

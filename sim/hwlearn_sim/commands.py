@@ -37,6 +37,8 @@ def _root() -> None:
 def serve(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = False) -> None:
     """Serve the bench's circuit with virtual instruments until Ctrl-C; show their addresses and channels.
 
+    If one of the instruments fails, all of them are stopped with exit code 1.
+
     If the backend of the bench is neither ``virtual-smu`` nor ``virtual-board``, the defaults of ``virtual-smu``
     are used: a 2450 at every terminal, and an edge card.
     """
@@ -55,7 +57,8 @@ def serve(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption =
             if as_json:
                 print_json(instruments=virtual.instruments)
                 while True:
-                    time.sleep(1.0)  # on Windows, Ctrl-C does not interrupt an endless wait
+                    time.sleep(0.25)  # on Windows, Ctrl-C does not interrupt an endless wait
+                    virtual.check_served()
             else:
                 watch(virtual, Console())
         except KeyboardInterrupt:
@@ -73,11 +76,17 @@ def watch(bench: VirtualBench, console: Console, seconds: float | None = None) -
         Console to draw on.
     seconds : float, optional
         Duration. Default: until interrupted.
+
+    Raises
+    ------
+    HwlearnError
+        If an instrument failed.
     """
     ends = None if seconds is None else time.monotonic() + seconds
     with Live(picture(bench), console=console, auto_refresh=False) as live:
         while ends is None or time.monotonic() < ends:
             time.sleep(1 / _FRAMES_PER_S)
+            bench.check_served()
             live.update(picture(bench), refresh=True)
 
 

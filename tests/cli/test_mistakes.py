@@ -1,6 +1,7 @@
 """Wrong requests are refused with one line and exit code 2; nothing is written or applied."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -177,3 +178,19 @@ def test_nan_reading_ends_the_training(hwlearn, mocker):
     ended = hwlearn("train", "small.toml")
     assert ended.code == 1
     assert len(ended.err) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
+def test_control_characters_in_names_are_escaped_in_one_line(hwlearn, folder, bench_text):
+    (folder / "new\nline.toml").write_text(bench_text, encoding="utf-8")
+    ended = hwlearn("train", "new\nline.toml")
+    assert (ended.code, len(ended.err)) == (2, 1)
+    assert r"'new\nline'" in ended.err[0]
+    assert hwlearn("off", "new\nline.toml").code == 0
+    ended = hwlearn("train", "esc\x1b[2J.toml")
+    assert ended.err == [r"hwlearn: there is no bench file esc\x1b[2J.toml"]
+    # a run folder that was made before, or by somebody else
+    assert hwlearn("train", "small.toml", "--set", "train.epochs=1").code == 0
+    made = next((folder / "runs").iterdir())
+    made.rename(folder / "runs" / "old\nrun\x1b[2J")
+    assert sum(r"old\nrun\x1b[2J" in line for line in hwlearn("runs").out) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import signal
+import socket
 import subprocess
 import sys
 
@@ -20,6 +21,7 @@ from hwlearn.cli import app
 from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.commands import picture, watch
 from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.instruments.tsp.keithley2612b import VirtualKeithley2612B
 from hwlearn_sim.placed import PlacedBoard, PlacedSmu
 
 DIVIDER = Topology(3, [(0, 1), (1, 2)], inputs=[0], outputs=[1], ground=2, names=["in", "out", "gnd"])
@@ -89,3 +91,29 @@ def test_live_view_shows_channels_of_board():
         assert "nudge of col1" in nudging
         assert "at most 40 mA" in nudging
         assert any("board DAC 10" in line and "open" in line for line in lines)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_serve_ends_with_an_error_when_an_instrument_failed(options, monkeypatch):
+    """Commands of a client raise an exception in the thread of one instrument."""
+
+    def broken(self, message):
+        raise MemoryError
+
+    monkeypatch.setattr(VirtualKeithley2612B, "execute", broken)
+    start = VirtualBench.start
+
+    def with_client(bench):
+        started = start(bench)
+        _, host, port, _ = bench.instruments[1]["address"].split("::")
+        with socket.create_connection((host, int(port)), timeout=10) as client:
+            client.sendall(b"*IDN?\n")
+            assert client.recv(10) == b""
+        return started
+
+    monkeypatch.setattr(VirtualBench, "start", with_client)
+    result = CliRunner().invoke(app, ["sim", "serve", "virtual-smu", *options])
+    assert result.exit_code == 1
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith("hwlearn: the virtual instrument at TCPIP::127.0.0.1::")
+    assert line.endswith("failed: MemoryError")

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from hwlearn.errors import SetupError, closest
+from hwlearn.lab.bench_file.names import check_name
 from hwlearn.lab.bench_file.sections import (
     NETWORKS,
     SHIPPED_DATA,
@@ -140,6 +141,7 @@ def read_tables(
 
 def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -> BenchFile:
     """Return the bench file of some tables; every table but ``[backend]`` is checked."""
+    check_name(name)  # not in `read_tables`: `hwlearn off` works with any name
     where = f"bench {name}"
     for table in tables:
         if table not in TABLES:

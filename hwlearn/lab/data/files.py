@@ -8,12 +8,16 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from typing import Final
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import DataError
+
+MAX_NPZ_BYTES: Final = 1 << 30
+"""Maximum size of the arrays of an NPZ file: bytes in the file, decompressed, and bytes as float64 (1 GiB)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +48,23 @@ def read_npz(path: Path) -> Features:
     Raises
     ------
     DataError
-        If an array is missing, has another shape, or has values that are not finite numbers.
+        If an array is missing, has another shape, or has values that are not finite numbers, or the arrays need
+        more than `MAX_NPZ_BYTES`. Sizes are read before anything is decompressed.
     """
     try:
         # numpy would load a file in NPY format as a bare array
-        with path.open("rb") as file, ZipFile(file), np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, ZipFile(file) as archive:
+            size = sum(_array_bytes(archive, member) for member in archive.infolist())
+        if size > MAX_NPZ_BYTES:
+            raise DataError(
+                f"data file {path}: its arrays need {size / 2**30:.3g} GiB as float64; at most "
+                f"{MAX_NPZ_BYTES / 2**30:g} GiB is read: use fewer samples or features"
+            )
+        with np.load(path, allow_pickle=False) as stored:
             arrays = {name: np.asarray(stored[name]) for name in stored.files}
-    except (OSError, EOFError, ValueError, BadZipFile, zlib.error) as error:
+    except DataError:
+        raise
+    except (OSError, EOFError, ValueError, BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
         raise DataError(f"data file {path} is not a readable .npz file: {error}") from error
     wanted = "labels" if "labels" in arrays else "targets"
     for name in ("inputs", wanted):
@@ -75,6 +89,23 @@ def read_npz(path: Path) -> Features:
     if labels.ndim != 1 or (labels != targets).any() or labels.min() < 0:
         raise DataError(f"data file {path}: labels must be class numbers 0, 1, 2, ..., one for each sample")
     return Features(inputs, labels, tuple(str(c) for c in range(int(labels.max()) + 1)))
+
+
+def _array_bytes(archive: ZipFile, member: ZipInfo) -> int:
+    """Return the bytes that an array needs, decompressed or as float64, from the archive and the array's header.
+
+    Both are checked because they may disagree: numpy allocates what the header declares.
+    """
+    if member.file_size > MAX_NPZ_BYTES:
+        return member.file_size
+    with archive.open(member) as file:
+        if file.read(len(np.lib.format.MAGIC_PREFIX)) != np.lib.format.MAGIC_PREFIX:
+            return member.file_size  # not an array, whatever its name is
+        file.seek(0)
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, kind = read(file)
+    return max(member.file_size, math.prod(shape) * max(kind.itemsize, 8))
 
 
 def read_csv(path: Path, label_column: str | int | None, target_columns: Sequence[str | int] | None) -> Features:

@@ -21,24 +21,33 @@ FORMAT = 1
 
 DATABASE = "run.sqlite"
 
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE batches (step INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, time REAL NOT NULL,
-                      cost REAL NOT NULL, skipped INTEGER NOT NULL, arrays BLOB NOT NULL);
-CREATE TABLE updates (step INTEGER PRIMARY KEY, time REAL NOT NULL, arrays BLOB NOT NULL);
-CREATE TABLE optimizer (only_row INTEGER PRIMARY KEY CHECK (only_row = 0), step INTEGER NOT NULL,
-                        state BLOB NOT NULL);
-CREATE TABLE epochs (number INTEGER PRIMARY KEY, record TEXT NOT NULL);
-"""
+_TABLES = (
+    "meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+    """batches (step INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, time REAL NOT NULL,
+                cost REAL NOT NULL, skipped INTEGER NOT NULL, arrays BLOB NOT NULL)""",
+    "updates (step INTEGER PRIMARY KEY, time REAL NOT NULL, arrays BLOB NOT NULL)",
+    """optimizer (only_row INTEGER PRIMARY KEY CHECK (only_row = 0), step INTEGER NOT NULL,
+                  state BLOB NOT NULL)""",
+    "epochs (number INTEGER PRIMARY KEY, record TEXT NOT NULL)",
+)
 
 
 def create_database(folder: Path, facts: Mapping[str, object]) -> None:
-    """Create the database of a new run with some facts in its table ``meta``."""
-    with closing(sqlite3.connect(folder / DATABASE)) as db, db:
+    """Create the database of a new run with some facts in its table ``meta``.
+
+    If the process is killed, the folder has the complete database or none: it gets its name when it is complete.
+    """
+    unfinished = folder / f"{DATABASE}.new"
+    with closing(sqlite3.connect(unfinished)) as db:
         db.execute("PRAGMA journal_mode=WAL")
-        db.executescript(_SCHEMA)
-        for key, value in facts.items():
-            put_fact(db, key, value)
+        db.execute("PRAGMA synchronous=FULL")
+        with db:
+            db.execute("BEGIN")
+            for table in _TABLES:
+                db.execute(f"CREATE TABLE {table}")
+            for key, value in facts.items():
+                put_fact(db, key, value)
+    unfinished.replace(folder / DATABASE)  # closing moved everything from the WAL into the file
 
 
 def connect(folder: Path) -> sqlite3.Connection:

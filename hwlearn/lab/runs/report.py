@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hwlearn.errors import RunError
 from hwlearn.lab.bench_file.file import load_bench_file
 from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, set_log_scale
 from hwlearn.lab.runs.conductance_map import draw_conductances
@@ -16,6 +19,7 @@ from hwlearn.learning.scoring import Score
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _ROWS = {"train": ("training", INK), "validation": ("validation", SECOND), "test": ("test", THIRD)}
 
@@ -29,7 +33,15 @@ def draw_run(run: Run, path: Path | None = None) -> Path:
     ----------
     run : Run
     path : Path, optional
-        Default: ``report.png`` in the run's folder.
+        Default: ``report.png`` in the run's folder. An existing file is replaced, and so is a symbolic link; its
+        target stays as it is.
+
+    Raises
+    ------
+    RunError
+        If the ending of the path names no format of figures.
+    OSError
+        If the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -43,8 +55,24 @@ def draw_run(run: Run, path: Path | None = None) -> Path:
     limits = file.limits.build().conductance
     draw_conductances(conductances, file.network.build(file.folder), run.conductances(), limits)
     figure.suptitle(_title(run), fontsize=11, color=INK, x=0.01, ha="left")
-    figure.savefig(path)
+    _save(figure, path)
     return path
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Write a figure to a new file and rename it, which replaces a symbolic link instead of following it."""
+    kind = path.suffix[1:].lower() or "png"
+    known = figure.canvas.get_supported_filetypes()
+    if kind not in known:
+        raise RunError(f"cannot write {path}: {kind!r} is no format of figures; use one of: {', '.join(known)}")
+    new = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    try:
+        with new.open("xb") as file:  # "x" does not follow links either
+            figure.savefig(file, format=kind)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
 
 
 def draw_learning_curve(axes: Axes, run: Run) -> None:

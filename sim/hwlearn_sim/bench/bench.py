@@ -138,6 +138,17 @@ class VirtualBench:
         self._open.close()
         self._servers.clear()
 
+    def check_served(self) -> None:
+        """Check that every instrument is still being served.
+
+        Raises
+        ------
+        HwlearnError
+            Naming the address of an instrument that failed; the exception that it raised is the cause.
+        """
+        for server in self._servers.values():
+            server.check()
+
     def __enter__(self) -> Self:
         return self.start()
 

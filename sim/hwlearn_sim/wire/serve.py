@@ -78,8 +78,20 @@ class Server(ABC):
                 self._waker.send(b"\0")
             self._thread.join()
         self._waker.close()
-        if self._failure is not None:
-            raise HwlearnError(f"the virtual instrument at {self.address} failed") from self._failure
+        self.check()
+
+    def check(self) -> None:
+        """Check that the instrument did not stop because of an exception.
+
+        Raises
+        ------
+        HwlearnError
+            If it raised one while it was served; the exception is the cause.
+        """
+        failure = self._failure
+        if failure is not None:
+            reason = str(failure) or type(failure).__name__
+            raise HwlearnError(f"the virtual instrument at {self.address} failed: {reason}") from failure
 
     def __enter__(self) -> Self:
         return self if self._thread.is_alive() else self.start()

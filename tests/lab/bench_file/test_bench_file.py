@@ -1,5 +1,6 @@
 """Bench files: accepted values, one-line errors, and files written with all defaults filled in."""
 
+import os
 import re
 import tomllib
 
@@ -268,3 +269,15 @@ def test_bench_with_every_kind_of_network_trains(write, bench_path, table):
         assert (bench.topology.n_inputs, bench.topology.n_outputs) == (4, 3)
         assert bench.network.topology == bench.topology
         assert bench.train().stopped == "finished"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such file names")
+@pytest.mark.parametrize("name", ["new\nline.toml", "esc\x1b[2J.toml", "tab\t.toml", "line\u2028.toml"])
+def test_bench_file_with_control_character_in_its_name_is_refused(write, name):
+    with pytest.raises(SetupError, match="has a control character; rename the file") as refused:
+        load_bench_file(write(name=name))
+    assert str(refused.value).isprintable()
+
+
+def test_bench_file_with_letters_of_any_language_in_its_name_is_read(write):
+    assert load_bench_file(write(name="Prüfstand 試験 1.toml")).name == "Prüfstand 試験 1"

@@ -1,6 +1,7 @@
 """Data sets: files, encoding as voltages, splits, and errors in them."""
 
 import hashlib
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -341,3 +342,52 @@ def test_inputs_beyond_the_limits_are_refused_when_loaded(write, tmp_path):
     keys = {"encoding": "scaled", "amplitude": 0.4, "ranges": [[0, 0.2]]}
     with pytest.raises((LimitError, DataError)):
         load_data(section(source="a.csv", target_columns=[2], **keys), tmp_path, crossbar(2, 1), LIMITS)
+
+
+# --- sizes of NPZ files -----------------------------------------------------------------------------------
+
+
+def member(shape, kind="<f8", data=b""):
+    """Return an array in NPY format whose header declares this shape."""
+    header = repr({"descr": kind, "fortran_order": False, "shape": shape}).encode()
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + data
+
+
+def archive(path, **members):
+    with ZipFile(path, "w", ZIP_DEFLATED) as file:
+        for name, data in members.items():
+            with file.open(name.replace("_npy", ".npy"), "w", force_zip64=True) as entry:
+                for part in data if isinstance(data, list) else [data]:
+                    entry.write(part)
+    return path
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"inputs_npy": member((800_000, 1000)), "labels_npy": member((800_000,), "<i8")},
+        {"inputs_npy": member((1 << 20, 1 << 10), "|u1")},  # 1 GiB as read, 8 GiB as float64
+        {"inputs": member((1 << 40, 1 << 40))},  # numpy reads arrays also without the ending
+        {"inputs_npy": member((6000, 6000)), "labels_npy": member((6000, 20000))},
+    ],
+)
+def test_npz_that_declares_huge_arrays_is_refused_before_they_are_read(tmp_path, members, mocker):
+    load = mocker.patch("hwlearn.lab.data.files.np.load")
+    with pytest.raises(DataError, match=r"big\.npz: its arrays need .* GiB as float64; at most 1 GiB"):
+        read_npz(archive(tmp_path / "big.npz", **members))
+    assert load.call_count == 0
+
+
+@pytest.mark.slow
+def test_small_npz_that_expands_to_gigabytes_is_refused(tmp_path):
+    part = bytes(1 << 24)
+    path = archive(tmp_path / "big.npz", inputs_npy=[member((1 << 27, 6)), *[part] * 70])
+    assert path.stat().st_size < 2e6
+    with pytest.raises(DataError, match="at most 1 GiB"):
+        read_npz(path)
+
+
+@pytest.mark.parametrize("shape", [(-1, 5), (-3, -1 << 40), ("a",), 5])
+def test_npz_with_impossible_shape_is_refused_by_name(tmp_path, shape):
+    with pytest.raises(DataError, match=r"big\.npz"):
+        read_npz(archive(tmp_path / "big.npz", inputs_npy=member(shape), labels_npy=member((5,))))

@@ -13,6 +13,7 @@ from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
 import hwlearn as hl
+from hwlearn.errors import RunError
 from hwlearn.lab.runs.conductance_map import crossbar_shape, draw_conductances, grid_shape, layer_sizes
 from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.report import draw_learning_curve, draw_run
@@ -259,3 +260,33 @@ def test_layers_are_recognised(sizes):
 def test_graphs_without_layers_have_no_layer_sizes():
     assert layer_sizes(hl.Topology.random(24, 55, 5, 3, seed=1)) is None
     assert layer_sizes(hl.Topology.grid(4, 3)) is None
+
+
+def test_report_replaces_a_symbolic_link_and_not_its_target(bench_path, tmp_path):
+    run = recorded(hl.open_bench(bench_path, ["train.epochs=1"]), tmp_path / "runs")
+    outside = tmp_path / "notes.txt"
+    outside.write_text("mine", encoding="utf-8")
+    picture = run.folder / "report.png"
+    picture.symlink_to(outside)
+    assert draw_run(run) == picture
+    assert outside.read_text(encoding="utf-8") == "mine"
+    assert not picture.is_symlink()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert draw_run(run, tmp_path / "curve.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_failed_report_leaves_the_old_one_and_no_other_file(bench_path, tmp_path, monkeypatch):
+    run = recorded(hl.open_bench(bench_path, ["train.epochs=1"]), tmp_path / "runs")
+    picture = draw_run(run)
+    before, files = picture.read_bytes(), sorted(run.folder.iterdir())
+
+    def full(self, file, **_):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Figure, "savefig", full)
+    with pytest.raises(OSError, match="disk full"):
+        draw_run(run)
+    assert (picture.read_bytes(), sorted(run.folder.iterdir())) == (before, files)
+    with pytest.raises(RunError, match="'docx' is no format of figures"):
+        draw_run(run, tmp_path / "report.docx")

@@ -264,3 +264,52 @@ def test_run_killed_at_twenty_random_moments_loses_no_committed_step(bench_path,
     moments = np.random.default_rng().uniform(0, 0.1, 20)
     epochs = int(1000 * moments.sum()) + 100
     killed_and_resumed(bench_path, tmp_path, epochs, [(0, seconds) for seconds in moments.tolist()])
+
+
+KILLED_CREATIONS = """
+import os, pathlib, signal, sys
+import hwlearn as hl
+from hwlearn.lab.runs.store import Run
+
+bench, runs = hl.open_bench(sys.argv[1]), pathlib.Path(sys.argv[2])
+Run.create(bench, runs / "warm")
+own = [os.sep + os.path.join("runs", name) for name in ("store.py", "database.py")]
+for number in range(1, 1000):
+    child = os.fork()
+    if child == 0:
+        left = [number]
+
+        def count(frame, event, argument):
+            if not frame.f_code.co_filename.endswith(tuple(own)):
+                return None
+            left[0] -= event == "line"
+            if left[0] == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return count
+
+        sys.settrace(count)
+        Run.create(bench, runs / str(number))
+        os._exit(0)
+    if os.waitpid(child, 0)[1] == 0:
+        print(number)
+        break
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no fork")
+def test_killed_creation_leaves_a_complete_run_or_none(bench_path, tmp_path):
+    """The process is killed before every single line of `Run.create`."""
+    command = [sys.executable, "-W", "ignore", "-c", KILLED_CREATIONS, bench_path, tmp_path]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    last = int(ended.stdout)
+    assert last > 20
+    found = {number: Run.all(tmp_path / str(number)) for number in range(1, last + 1)}
+    assert not found[1]
+    assert len(found[last]) == 1
+    for runs in found.values():
+        for run in runs:
+            again = Run.open(run.folder)
+            assert (again.status, again.steps(), again.meta("bench")) == ("created", 0, "small")
+            assert [path.name for path in run.folder.iterdir() if path.name.startswith("run.sqlite")] == [
+                "run.sqlite"
+            ]

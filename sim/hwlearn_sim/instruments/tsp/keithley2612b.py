@@ -18,13 +18,14 @@ from hwlearn_sim.instruments.ranges import Range, Ranges
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
 from hwlearn_sim.instruments.scpi.reply_format import as_binary
 from hwlearn_sim.instruments.tsp.buffer import Column, TspBuffer
-from hwlearn_sim.instruments.tsp.language import Interpreter
+from hwlearn_sim.instruments.tsp.language import MAX_CHUNK_TEXT, Interpreter
 from hwlearn_sim.instruments.tsp.library import libraries
 from hwlearn_sim.instruments.tsp.smu import TspSmu
 from hwlearn_sim.instruments.tsp.values import (
     Namespace,
     Value,
     as_number,
+    check_memory,
     function,
     kind_of,
     runtime_error,
@@ -71,7 +72,7 @@ class VirtualKeithley2612B(ScpiInstrument):
         identity = f"Keithley Instruments Inc., Model 2612B, {serial}, 3.4.2"
         super().__init__(identity, 100, clock)
         self.channels = list(channels)
-        self._printed = b""
+        self._printed = bytearray()
         self._script: tuple[str, list[str]] | None = None
         names = ("smua", "smub")
         self.smus = [TspSmu(name, channel) for name, channel in zip(names, self.channels, strict=True)]
@@ -94,7 +95,7 @@ class VirtualKeithley2612B(ScpiInstrument):
 
     def _execute(self, message: bytes) -> bytes:
         text = message.decode("latin-1").strip("\r\n\0 \t")
-        self._printed = b""
+        self._printed = bytearray()
         try:
             if self._script is not None:
                 self._collect(text)
@@ -106,7 +107,7 @@ class VirtualKeithley2612B(ScpiInstrument):
                 self._run(text)
         except VirtualInstrumentError as error:
             self._record_error(error)
-        return self._printed
+        return bytes(self._printed)
 
     def _collect(self, line: str) -> None:
         assert self._script is not None
@@ -209,7 +210,7 @@ class VirtualKeithley2612B(ScpiInstrument):
 
     def _print(self, *values: Value) -> None:
         text = "\t".join(self._text(value) for value in values)
-        self._printed += text.encode("latin-1", "replace") + b"\n"
+        self._put(text.encode("latin-1", "replace") + b"\n")
 
     def _print_numbers(self, *values: Value) -> None:
         self._send([as_number(value) for value in values])
@@ -226,11 +227,16 @@ class VirtualKeithley2612B(ScpiInstrument):
             columns.append(column[start - 1 : end])
         self._send([value for row in zip(*columns, strict=True) for value in row])
 
+    def _put(self, data: bytes) -> None:
+        """Append data to the output queue."""
+        check_memory(len(self._printed) + len(data), MAX_CHUNK_TEXT)
+        self._printed += data
+
     def _send(self, values: Sequence[float]) -> None:
         if self._format["data"] == 1:
-            self._printed += (", ".join(self._text(value) for value in values) + "\n").encode("latin-1")
+            self._put((", ".join(self._text(value) for value in values) + "\n").encode("latin-1"))
         else:
-            self._printed += self._binary(values)
+            self._put(self._binary(values))
 
     def _binary(self, values: Sequence[float]) -> bytes:
         width = 4 if self._format["data"] == 2 else 8

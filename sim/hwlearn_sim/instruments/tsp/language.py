@@ -13,13 +13,20 @@ from hwlearn_sim.instruments.tsp.values import (
     TspObject,
     Value,
     as_number,
+    check_memory,
     joined,
     kind_of,
     runtime_error,
 )
 
 MAX_STEPS: Final = 1_000_000
-"""Statements that a chunk may execute: an endless loop is aborted."""
+"""Statements that a chunk may execute, and table items that it may make: an endless loop is aborted."""
+
+MAX_CHUNK_TEXT: Final = 1 << 24
+"""Characters of all texts that a chunk may make and print."""
+
+_MAX_DEPTH: Final = 16  # scripts that run scripts
+_MAX_CACHED: Final = 1 << 14  # characters of a chunk that is kept in parsed form
 
 
 class Interpreter:
@@ -33,7 +40,7 @@ class Interpreter:
 
     def __init__(self, variables: dict[str, Value]) -> None:
         self.variables = variables
-        self._steps = 0
+        self._steps = self._text = self._depth = 0
 
     def run(self, source: str) -> None:
         """Execute a chunk.
@@ -43,20 +50,24 @@ class Interpreter:
         VirtualInstrumentError
             -285 for a syntax error, -286 for a run-time error, and the errors of the instrument's settings.
         """
-        block = _parsed(source)
-        self._steps = 0
+        block = _parsed(source) if len(source) <= _MAX_CACHED else syntax.parse(source)
+        if self._depth == 0:  # a script that runs another one shares its bounds with it
+            self._steps = self._text = 0
+        if self._depth >= _MAX_DEPTH:
+            raise runtime_error("stack overflow")
+        self._depth += 1
         try:
             self._block(block, [{}])
         except _Broken:
             raise syntax.syntax_error(1, "break") from None
+        finally:
+            self._depth -= 1
 
     # --- statements ---------------------------------------------------------------------------------
 
     def _block(self, block: syntax.Block, scopes: list[dict[str, Value]]) -> None:
         for statement in block:
-            self._steps += 1
-            if self._steps > MAX_STEPS:
-                raise runtime_error("script aborted: it does not end")
+            self._count_step()
             match statement:
                 case syntax.CallStatement(call):
                     self._call(call, scopes)
@@ -84,12 +95,20 @@ class Interpreter:
     ) -> None:
         try:
             for turn in turns:
-                self._steps += 1
-                if self._steps > MAX_STEPS:
-                    raise runtime_error("script aborted: it does not end")
+                self._count_step()
                 self._block(block, [*scopes, {} if variable is None else {variable: turn}])
         except _Broken:
             pass
+
+    def _count_step(self, steps: int = 1) -> None:
+        self._steps += steps
+        if self._steps > MAX_STEPS:
+            raise runtime_error("script aborted: it does not end")
+
+    def _count_text(self, values: list[Value]) -> None:
+        """Count the texts among the values that were made or printed."""
+        self._text += sum(len(value) for value in values if isinstance(value, str))
+        check_memory(self._text, MAX_CHUNK_TEXT)
 
     def _while(self, condition: syntax.Expression, scopes: list[dict[str, Value]]) -> Iterator[None]:
         while _true(self._value(condition, scopes)):
@@ -138,6 +157,7 @@ class Interpreter:
                 values = self._call(expression, scopes)
                 return values[0] if values else None
             case syntax.Table(items):
+                self._count_step(len(items) + 1)
                 made, count = ScriptTable(), 0
                 for key_expression, item in items:
                     count += key_expression is None
@@ -152,10 +172,13 @@ class Interpreter:
         if not callable(function):
             raise runtime_error(f"attempt to call a {kind_of(function)} value")
         arguments = self._values(call.arguments, scopes)
+        self._count_text(arguments)
         result = function(*arguments)
         if result is None:
             return []
-        return list(result) if isinstance(result, tuple) else [result]
+        results = list(result) if isinstance(result, tuple) else [result]
+        self._count_text(results)
+        return results
 
     def _operation(
         self, operator: str, operands: tuple[syntax.Expression, ...], scopes: list[dict[str, Value]]
@@ -171,7 +194,9 @@ class Interpreter:
         if operator in ("==", "~="):
             return (type(left) is type(right) and left == right) == (operator == "==")
         if operator == "..":
-            return joined(left, right)
+            text = joined(left, right)
+            self._count_text([text])
+            return text
         if operator in ("<", ">", "<=", ">="):
             return _compared(operator, left, right)
         return _computed(operator, as_number(left), as_number(right))

@@ -7,9 +7,19 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from hwlearn_sim.instruments.tsp.values import Namespace, Value, as_number, function, kind_of, runtime_error
+from hwlearn_sim.instruments.tsp.values import (
+    MAX_TEXT,
+    Namespace,
+    Value,
+    as_number,
+    check_memory,
+    function,
+    kind_of,
+    runtime_error,
+)
 
 _DIRECTIVE = re.compile(r"%(?:%|[-+ #0]*\d{0,3}(?:\.\d{0,3})?[dieEfgGsxXc])")
+_MAX_WIDTH: Final = 2000  # of a number: up to 309 digits, or a width and a precision of three digits
 _MATHEMATICS: Final[dict[str, Callable[[float], float]]] = {
     "abs": abs, "ceil": lambda x: float(math.ceil(x)), "cos": math.cos, "exp": math.exp,
     "floor": lambda x: float(math.floor(x)), "log": math.log, "log10": math.log10, "sin": math.sin,
@@ -56,6 +66,9 @@ def _formatted(form: Value, *values: Value) -> str:
             value if letter == "s" else int(as_number(value)) if letter in "dixXc" else as_number(value)
             for letter, value in zip(wanted, values, strict=False)
         ]
+        texts = [value for value in ready if isinstance(value, str)]
+        widths = _MAX_WIDTH * len(wanted)  # of numbers, and of shorter texts
+        check_memory(len(form) + sum(map(len, texts)) + widths, MAX_TEXT)
         return form % tuple(ready)
     except (ValueError, OverflowError) as error:
         raise runtime_error(f"cannot format: {error}") from None

@@ -5,12 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 
 Value = Any
 """A value of a script: None for nil, float, str, bool, a table, an object or a function."""
+
+MAX_TEXT: Final = 1 << 20
+"""Maximum number of characters of a text that a script makes."""
 
 Function = Callable[..., Value]
 """Function of values that returns one value, or a tuple of values."""
@@ -147,7 +150,15 @@ def joined(*values: Value) -> str:
     for value in values:
         if not isinstance(value, str | float) or isinstance(value, bool):
             raise runtime_error(f"attempt to concatenate a {kind_of(value)} value")
-    return "".join(value if isinstance(value, str) else f"{value:.14g}" for value in values)
+    texts = [value if isinstance(value, str) else f"{value:.14g}" for value in values]
+    check_memory(sum(map(len, texts)), MAX_TEXT)
+    return "".join(texts)
+
+
+def check_memory(needed: int, most: int) -> None:
+    """Reject what would need more memory than a script may use, with the error of the script language (-286)."""
+    if needed > most:
+        raise runtime_error("not enough memory")
 
 
 def enumerated(value: Value, count: int) -> int:

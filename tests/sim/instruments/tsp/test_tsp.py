@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 
 import pytest
 
@@ -177,3 +178,56 @@ def test_sweeps_of_both_channels_are_synchronised(rack):
     assert one.plane.channels()[0].source.volts == 0.4
     one.write("reset() smua.trigger.source.action = 1 smua.trigger.initiate()")
     assert one.errors() == [-221]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        'a = "x" for i = 1, 1000 do a = a..a end',
+        's = "a" while true do s = s..s..s..s end',
+        "s = 'ab' while true do s = string.format('%s%s', s, s) end",
+        "s = 'ab' for i = 1, 17 do s = s..s end t = {} for i = 1, 1e5 do t[i] = s..i end",
+        "t = {} for i = 1, 1e6 do t[i] = {" + "1, " * 1000 + "} end",
+    ],
+)
+def test_one_line_cannot_take_unbounded_memory(script, rack, monkeypatch):
+    """The instrument reports error -286 and still answers."""
+    monkeypatch.setattr("hwlearn_sim.instruments.tsp.language.MAX_STEPS", 100_000)  # the default takes seconds
+    one = rack("2612B")
+    tracemalloc.start()
+    try:
+        one.write(script)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 200e6
+    assert one.errors() == [-286]
+    assert one.query("print(1)") == "1.00000e+00"
+
+
+def test_script_that_runs_itself_is_refused(rack):
+    one = rack("2612B")
+    one.write("loadscript again", "again.run()", "endscript", "again.run()")
+    assert one.errors() == [-286]
+    assert one.query("print(1)") == "1.00000e+00"
+
+
+def test_script_that_runs_another_one_shares_its_bounds(rack, monkeypatch):
+    monkeypatch.setattr("hwlearn_sim.instruments.tsp.language.MAX_STEPS", 1000)
+    one = rack("2612B")
+    one.write("loadscript inner", "x = 1", "endscript", "while true do inner.run() end")
+    assert one.errors() == [-286]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "s = 'ab' for i = 1, 17 do s = s..s end for i = 1, 1e5 do print(s) end",
+        "for i = 1, 1e5 do print(" + "nil, " * 2000 + "nil) end",
+    ],
+)
+def test_one_line_cannot_print_without_bound(script, rack):
+    one = rack("2612B")
+    assert len(one.instrument.execute(script.encode())) < 20e6
+    assert one.errors() == [-286]
+    assert one.query("print(1)") == "1.00000e+00"
