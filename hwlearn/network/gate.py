@@ -62,13 +62,13 @@ def check_readout(
     """
     if type(read) is Readout or isinstance(read, Readout):
         top, limits = network.topology, network.limits
-        outputs = (samples, len(top.outputs))
+        outputs = (samples, top.n_outputs)
         most_V, most_A = 4 * limits.voltage + 0.5, 10 * limits.current + 1e-6
         saturated, pushed, drawn, nodes = read.saturated, read.output_currents, read.source_currents, read.nodes
         if (
             _is_within(read.voltages, outputs, most_V)
             and (pushed is None or _is_within(pushed, outputs, most_A))
-            and (drawn is None or _is_within(drawn, (samples, len(top.inputs)), most_A))
+            and (drawn is None or _is_within(drawn, (samples, top.n_inputs), most_A))
             and (nodes is None or _is_within(nodes, (samples, top.n_nodes), most_V))
             and (saturated is None or _is_array(saturated, outputs, _BOOL))
             and _is_sigma(read.voltage_sigma)
@@ -155,15 +155,16 @@ def _check_minus(
 
 
 def _is_array(values: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> bool:
-    return isinstance(values, np.ndarray) and values.shape == shape and values.dtype == dtype
+    return isinstance(values, np.ndarray) and values.shape == shape and bool(values.dtype == dtype)
 
 
 def _is_within(values: FloatArray, shape: tuple[int, ...], most: float) -> bool:
     """Return whether this is a float64 array of this shape with finite values of at most this magnitude."""
-    if not (isinstance(values, np.ndarray) and values.shape == shape and values.dtype == _FLOAT):
+    if type(values) is not np.ndarray or values.shape != shape or values.dtype != _FLOAT:
         return False
     # every value is within the bound if the sum of squares is; one call without a copy, and false for NaN
-    if np.vdot(values, values) <= most * most:
+    flat = values.ravel("K")
+    if flat.dot(flat) <= most * most:
         return True
     return not values.size or bool(values.max() <= most and values.min() >= -most)
 
@@ -172,7 +173,7 @@ def _is_conductance(values: FloatArray, shape: tuple[int, ...]) -> bool:
     """Return whether this is a float64 array of this shape with finite values of at least 0."""
     if not (isinstance(values, np.ndarray) and values.shape == shape and values.dtype == _FLOAT):
         return False
-    return not values.size or bool(values.min() >= 0.0 and np.vdot(values, values) < math.inf)
+    return not values.size or bool(values.min() >= 0.0 and values.dot(values) < math.inf)
 
 
 def _is_sigma(sigma: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -78,7 +79,10 @@ class Limits:
         LimitError
             If an input is not finite, a voltage exceeds ``voltage``, or a spread exceeds ``drop``.
         """
-        if not np.isfinite(inputs).all():
+        flat = inputs.ravel("K")
+        if (
+            not flat.dot(flat) < math.inf and not np.isfinite(inputs).all()
+        ):  # the first condition is the faster one
             sample, k = np.argwhere(~np.isfinite(inputs))[0]
             raise LimitError(
                 f"input {topology.names[topology.inputs[k]]} of sample {sample} is {inputs[sample, k]}; "

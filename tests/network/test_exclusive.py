@@ -1,8 +1,10 @@
 """One thread at a time, and only the process that opened a network."""
 
 import os
+import signal
 import sys
 import threading
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -97,6 +99,23 @@ def run_in_fork(act):
             sys.stderr.flush()
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@forks
+def test_terminated_child_does_not_switch_off_the_outputs_of_its_parent():
+    with hl.open_bench("virtual-smu") as bench:
+        network = bench.network
+        x = np.full((1, network.topology.n_inputs), 0.1)
+        before = network.measure(x).voltages
+        child = os.fork()
+        if child == 0:
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(10)
+            finally:
+                os._exit(0)
+        assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
+        np.testing.assert_allclose(network.measure(x).voltages, before, atol=5e-3)
 
 
 @forks
