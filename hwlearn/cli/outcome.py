@@ -146,9 +146,9 @@ def causes(error: BaseException, *more: str) -> str:
     any_kind = True
     while at is not None:
         text = _ENDED_BY.get(type(at)) or str(at) or type(at).__name__
-        if any_kind or isinstance(at, HwlearnError | KeyboardInterrupt | SystemExit):
-            if not any(text in other for other in texts):
-                texts.insert(0, text)
+        counts = any_kind or isinstance(at, HwlearnError | KeyboardInterrupt | SystemExit)
+        if counts and not any(text in other for other in texts):
+            texts.insert(0, text)
         # other errors of ours report in their text the error of Python or of the system that they translate
         any_kind = _MAY_BE_ON in text and at.__cause__ is None and not isinstance(at.__context__, OSError)
         at = at.__cause__ or at.__context__
