@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, ParamSpec
 
 import typer
 
@@ -58,7 +58,8 @@ DryRunOption = Annotated[
 ]
 
 
-_ENDED_BY = {KeyboardInterrupt: "interrupted", SystemExit: "terminated"}
+_MAY_BE_ON: Final = "OUTPUTS MAY BE ON"
+_ENDED_BY: Final[dict[type[BaseException], str]] = {KeyboardInterrupt: "interrupted", SystemExit: "terminated"}
 
 
 class CommandFailed(Exception):
@@ -127,7 +128,7 @@ def close_failure(bench: Bench) -> str | None:
         bench.close()
     except Exception as error:  # a plugin may raise anything
         text = str(error) or type(error).__name__
-        return text if "OUTPUTS MAY BE ON" in text else f"OUTPUTS MAY BE ON: the network cannot be closed ({text})"
+        return text if _MAY_BE_ON in text else f"{_MAY_BE_ON}: the network cannot be closed ({text})"
     return None
 
 
@@ -142,12 +143,14 @@ def causes(error: BaseException, *more: str) -> str:
     """
     texts = list(more)
     at: BaseException | None = error
+    any_kind = True
     while at is not None:
-        # a connection error of the system is part of the text of ours
-        if at is error or not isinstance(at, OSError) or isinstance(at, HwlearnError):
-            text = _ENDED_BY.get(type(at)) or str(at) or type(at).__name__
-            if not any(text in other for other in texts):
-                texts.insert(0, text)
+        text = _ENDED_BY.get(type(at)) or str(at) or type(at).__name__
+        counts = any_kind or isinstance(at, HwlearnError | KeyboardInterrupt | SystemExit)
+        if counts and not any(text in other for other in texts):
+            texts.insert(0, text)
+        # other errors of ours report in their text the error of Python or of the system that they translate
+        any_kind = _MAY_BE_ON in text and at.__cause__ is None and not isinstance(at.__context__, OSError)
         at = at.__cause__ or at.__context__
     return "; ".join(texts)
 

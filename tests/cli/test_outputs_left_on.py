@@ -164,3 +164,21 @@ def test_hardware_error_at_opening_is_no_wrong_request(hwlearn, monkeypatch, com
     assert ended.code == 1
     assert f"{LOST}; {ON}" in ended.err[0]
     assert hwlearn("runs", "--json").out == []
+
+
+def test_error_of_python_that_a_driver_reports_is_not_repeated(hwlearn, breaks):
+    try:
+        try:
+            float("1.2&5")
+        except ValueError as error:
+            raise LinkError(LOST) from error
+    except LinkError as error:
+        breaks(error, OutputsMayBeOnError(ON))
+    ended = hwlearn("train", "small.toml", "--json")
+    assert ended.err[0].startswith(f"hwlearn: {LOST}; {ON}; ")
+
+
+def test_error_of_a_plugin_before_its_outputs_stayed_on_is_named(hwlearn, breaks):
+    breaks(ZeroDivisionError("bad gain"), OutputsMayBeOnError(ON), halting=OutputsMayBeOnError(ON))
+    ended = hwlearn("train", "small.toml", "--json")
+    assert (ended.code, ended.err[0].startswith(f"hwlearn: bad gain; {ON}; ")) == (1, True)
