@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.errors import DataError, NetworkError, SetupError
+from hwlearn.errors import DataError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.instances import check_instance
 from hwlearn.learning.interrupt import Interrupted, stop_on_interrupt
@@ -194,7 +194,7 @@ class Trainer:
         programmed = self._program(self.optimizer.shadow)
         for callback in callbacks:
             callback.on_start(programmed)
-        return _without_failed(trainable, programmed)
+        return trainable & ~programmed.failed
 
     def _step(
         self,
@@ -215,7 +215,7 @@ class Trainer:
             callback.on_gradient(chosen.epoch, chosen.number, chosen.rows, gradient)
         requested = self.optimizer.step(gradient.values, trainable, chosen.pace)
         programmed = self._program(requested)
-        trainable &= _without_failed(trainable, programmed)
+        trainable &= ~programmed.failed
         state = self.optimizer.state()
         step = Step(chosen.epoch, chosen.number, chosen.rows, gradient, requested, programmed, state)
         for callback in callbacks:
@@ -233,23 +233,6 @@ class Trainer:
         if not len(x):
             raise DataError("the data set is empty")
         return x, self.cost.checked_targets(targets, len(x), top.n_outputs)
-
-
-def _without_failed(trainable: BoolArray, programmed: Programmed) -> BoolArray:
-    """Return the trainable edges that did not fail.
-
-    Raises
-    ------
-    NetworkError
-        If every trainable edge failed: training would change nothing.
-    """
-    left = trainable & ~programmed.failed
-    if trainable.any() and not left.any():
-        raise NetworkError(
-            f"all {int(trainable.sum())} trainable edges failed to reach their targets; "
-            "nothing is left to train; check the programming of the edges"
-        )
-    return left
 
 
 @dataclass(frozen=True, eq=False)
