@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwlearn.errors import HwlearnError
+from hwlearn.errors import HwlearnError, NetworkError
 
 
 class LinkError(HwlearnError, ConnectionError):
@@ -45,3 +45,11 @@ class UnknownInstrumentError(HwlearnError, RuntimeError):
 
 class OutputsMayBeOnError(HwlearnError, RuntimeError):
     """OFF could not be sent, or was not confirmed; the message names the outputs."""
+
+
+class OutputStateError(NetworkError):
+    """An output, limit, function or level that is not what this program set: somebody else changed it.
+
+    The phase is void and every output is switched off. Nothing is switched on again until the bench is opened or
+    connected again; a run can be resumed.
+    """
