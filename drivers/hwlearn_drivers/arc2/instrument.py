@@ -185,11 +185,14 @@ class Arc2:
 
         Raises
         ------
+        HaltedError
+            If `open_outputs.halt_open` switched it off; only `reconnect` allows commands again.
         LinkError
             If the instrument stays busy or does not run out of old readings; use `reconnect` then.
         """
         if not self._halted:
             return
+        self._refuse_after_final_off()
         self._wait()
         with vendor_errors(self._library, "discarding old readings"):
             for _ in range(_OLD_READINGS):
@@ -209,11 +212,19 @@ class Arc2:
         """
         if self._closed:
             raise LinkError(f"{self.name} was closed")
+        open_outputs.allow_again(self)
         self._halted = True
         self._replace()
         log.warning("%s is connected again, every channel at 0 V", self.name)
         self._halted = False
         self._choose_control()
+
+    def _refuse_after_final_off(self) -> None:
+        reason = open_outputs.halted_because(self)
+        if reason is not None:
+            raise HaltedError(
+                f"outputs were switched off: {reason}; {self.name} stays off until it is reconnected"
+            )
 
     # --- operations ---------------------------------------------------------------------------------
 
@@ -317,6 +328,7 @@ class Arc2:
 
         def send(command: Callable[[], _T]) -> _T:
             if self._halted:
+                self._refuse_after_final_off()
                 raise HaltedError(
                     f"{self.name} was switched off; nothing is sent until it is rearmed or reconnected"
                 )

@@ -34,6 +34,7 @@ _SIGNALS: Final = tuple(
 """Signals that end a program without running its ``finally`` blocks or exit handlers."""
 
 _open: dict[int, HasOutputs] = {}
+_reasons: dict[int, str] = {}  # why `halt_open` switched an instrument off, by its id
 _process = os.getpid()  # that opened the instruments in `_open`
 _before: dict[int, Any] = {}  # previous handlers, by signal number
 
@@ -43,9 +44,10 @@ def watch(instrument: HasOutputs) -> None:
     global _process
     if _process != os.getpid():  # a forked child opens its first instrument; the others belong to the parent
         _open.clear()
+        _reasons.clear()
         _process = os.getpid()
     if not _open:
-        atexit.register(_halt_open)
+        atexit.register(_halt_at_exit)
         _install()
     _open[id(instrument)] = instrument
 
@@ -55,14 +57,61 @@ def unwatch(instrument: HasOutputs) -> None:
     if _process != os.getpid():
         return
     _open.pop(id(instrument), None)
+    _reasons.pop(id(instrument), None)
     if not _open:
-        atexit.unregister(_halt_open)
+        atexit.unregister(_halt_at_exit)
         _uninstall()
 
 
 def watched(instrument: HasOutputs) -> bool:
     """Whether the instrument is registered by this process."""
     return _process == os.getpid() and id(instrument) in _open
+
+
+def halt_open(reason: str) -> None:
+    """Switch every open instrument of this process off at once, and keep it off.
+
+    May be called from any thread and from a signal handler. This OFF is final: the next command of each
+    instrument raises `HaltedError` with the reason, and `Source.rearm` is refused, until the instrument is
+    reconnected or opened again. A forked child sends nothing.
+
+    Parameters
+    ----------
+    reason : str
+        Who or what asked for it, for the error message. The first reason is kept.
+
+    Raises
+    ------
+    OutputsMayBeOnError
+        Naming every output that may be on; OFF was sent to all others.
+    """
+    if _process != os.getpid():
+        return
+    instruments = list(_open.values())
+    for instrument in instruments:  # first, so that no thread can switch one on again meanwhile
+        _reasons.setdefault(id(instrument), reason)
+    halt_all(instruments)
+
+
+def halted_because(instrument: HasOutputs | None = None) -> str | None:
+    """Return why `halt_open` switched an instrument off; None if it did not, or if it was reconnected since.
+
+    Parameters
+    ----------
+    instrument : HasOutputs, optional
+        Default: any open instrument of this process.
+    """
+    if _process != os.getpid():
+        return None
+    if instrument is not None:
+        return _reasons.get(id(instrument))
+    return next(iter(list(_reasons.values())), None)
+
+
+def allow_again(instrument: HasOutputs) -> None:
+    """Forget why an instrument was switched off, because a person reconnects it."""
+    if _process == os.getpid():
+        _reasons.pop(id(instrument), None)
 
 
 def halt_all(instruments: Iterable[HasOutputs]) -> None:
@@ -88,17 +137,15 @@ def halt_all(instruments: Iterable[HasOutputs]) -> None:
         raise interrupted
 
 
-def _halt_open() -> None:
-    if _process != os.getpid():
-        return
+def _halt_at_exit(reason: str = "the program ended") -> None:
     try:
-        halt_all(list(_open.values()))
+        halt_open(reason)
     except OutputsMayBeOnError as error:
         print(error, file=sys.stderr, flush=True)
 
 
 def _on_signal(number: int, frame: FrameType | None) -> None:
-    _halt_open()
+    _halt_at_exit(f"the program received {signal.Signals(number).name}")
     before = _before.get(number)
     if callable(before):
         before(number, frame)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Final
 
-from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
+from hwlearn_drivers.errors import HaltedError, LinkError, OutputsMayBeOnError
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.instrument import Identity, Instrument
 from hwlearn_drivers.transport.transport import Transport
@@ -56,7 +56,7 @@ class Source(Instrument):
             If OFF could not be sent; the message names, in capitals, the outputs that may be on.
         """
         try:
-            self.transport.halt(*self.off_commands())
+            self._send_off()
         except LinkError as first:
             try:
                 self._reopen_off()
@@ -68,9 +68,16 @@ class Source(Instrument):
 
         Raises
         ------
+        HaltedError
+            If `open_outputs.halt_open` switched it off; only `reconnect` allows commands again.
         LinkError
             If the link was opened again only to send OFF; `reconnect` checks the identity.
         """
+        reason = open_outputs.halted_because(self)
+        if reason is not None:
+            raise HaltedError(
+                f"outputs were switched off: {reason}; {self.name} stays off until it is reconnected"
+            )
         if self.needs_reconnect:
             raise LinkError(f"{self.name} dropped its connection and was only switched off since then; reconnect")
         self.transport.rearm()
@@ -97,8 +104,9 @@ class Source(Instrument):
                 self._confirm_off()
             except LinkError as second:
                 raise self._may_be_on(f"OFF was sent but not confirmed ({first}; then {second})") from second
-        if self._unidentified:
-            self.transport.halt()
+        reason = open_outputs.halted_because(self)
+        if self._unidentified or reason is not None:  # the query above needed a link that is armed
+            self.transport.halt(reason=reason)
 
     def close(self) -> None:
         """Switch every output off and close the link; closing twice is harmless.
@@ -117,14 +125,18 @@ class Source(Instrument):
             self.transport.close()
 
     def _make_safe(self) -> None:
-        self.transport.halt(*self.off_commands())
+        open_outputs.allow_again(self)
+        self._send_off()
         self.transport.rearm()
         self._unidentified = False
 
     def _reopen_off(self) -> None:
         self._unidentified = True
         self.transport.reopen()
-        self.transport.halt(*self.off_commands())
+        self._send_off()
+
+    def _send_off(self) -> None:
+        self.transport.halt(*self.off_commands(), reason=open_outputs.halted_because(self))
 
     def _confirm_off(self) -> None:
         self.transport.rearm()

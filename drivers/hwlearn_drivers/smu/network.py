@@ -174,6 +174,8 @@ class SmuNetwork(Network):
             If a different instrument answers.
         """
         self._check_open()
+        for smu in self._smus:
+            open_outputs.allow_again(smu)
         self._halt()
         self._wait_for_threads()
         for smu in self._smus:

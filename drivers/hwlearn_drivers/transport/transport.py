@@ -56,6 +56,7 @@ class Transport:
     __slots__ = (
         "_exchange",
         "_halt",
+        "_halt_reason",
         "_link",
         "_open_link",
         "_out_of_sync",
@@ -82,6 +83,7 @@ class Transport:
         self._writing = threading.RLock()  # held while bytes are sent; OFF needs only this lock
         self._out_of_sync = self._sending = False
         self._halt: list[bytes] | None = None
+        self._halt_reason: str | None = None
         self._link: Link | None = open_link()
         self._note("opened")
 
@@ -290,29 +292,32 @@ class Transport:
         except LinkError as error:
             self._out_of_sync = True
             self._note(f"{error}: out of sync")
+            if self._halt_reason is not None:  # some instruments do not answer a reading once they are off
+                raise self._halted_error() from error
             raise type(error)(f"{self.name}, query {question!r}: {error}") from error
         self._out_of_sync = False
         return data
 
     # --- off ----------------------------------------------------------------------------------------
 
-    def halt(self, *commands: str) -> None:
+    def halt(self, *commands: str, reason: str | None = None) -> None:
         """Send commands immediately, without a query or waiting for other threads; block everything else.
 
-        Outputs are switched OFF with it. Until `rearm` every other command raises HaltedError, so that a thread
-        that was about to switch an output on cannot do so.
+        Outputs are switched OFF with it. Until `rearm` every other command raises HaltedError with the reason, so
+        that a thread that was about to switch an output on cannot do so.
 
         Raises
         ------
         LinkError
             If they cannot be sent.
         """
+        self._halt_reason = reason
         self._halt = [encode_line(command) for command in commands]
         self._send(self._halt, halting=True)
 
     def rearm(self) -> None:
         """Allow commands again after `halt`."""
-        self._halt = None
+        self._halt = self._halt_reason = None
 
     @property
     def cut_short(self) -> bool:
@@ -323,6 +328,11 @@ class Transport:
     def halted(self) -> bool:
         """Whether everything but `halt` is blocked."""
         return self._halt is not None
+
+    def _halted_error(self) -> HaltedError:
+        if self._halt_reason is not None:
+            return HaltedError(f"outputs were switched off: {self._halt_reason}; {self.name} stays off")
+        return HaltedError(f"{self.name} was switched off; nothing else is sent before it is armed again")
 
     # --- the link -----------------------------------------------------------------------------------
 
@@ -364,7 +374,7 @@ class Transport:
     def _send(self, messages: Sequence[bytes], halting: bool = False) -> None:
         with self._writing:
             if self._halt is not None and not halting:
-                raise HaltedError(f"{self.name} was switched off; nothing else is sent before it is armed again")
+                raise self._halted_error()
             link = self._open()
             # an interrupted write may have sent a part of a command, with a truncated number
             out = [_INVALID, *messages] if self._sending else list(messages)

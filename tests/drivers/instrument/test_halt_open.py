@@ -1,0 +1,165 @@
+"""`open_outputs.halt_open`: OFF to everything at once, final until a person reconnects, with the reason kept."""
+
+import contextlib
+import os
+import signal
+import threading
+
+import pytest
+from exit_paths import POSIX
+
+from hwlearn_drivers.errors import HaltedError, OutputsMayBeOnError
+from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.smu import ChannelLimit, open_smu
+from hwlearn_drivers.smu.dry_answers import DryAnswers
+from hwlearn_drivers.transport.addresses import LinkOptions
+from hwlearn_drivers.transport.connector import Connector
+
+REASON = "requested by `hwlearn off` of process 7"
+ON = ":OUTP 1"
+
+
+class Idle:
+    """Answers like an idle 2400; calls a function when a reading is queried, and does not answer that query."""
+
+    def __init__(self, on_read=None):
+        self._dry, self._on_read = DryAnswers("2400"), on_read
+
+    def __call__(self, line):
+        if line == ":READ?" and self._on_read is not None:
+            self._on_read()
+            return None
+        reply = self._dry(line.encode())
+        return None if reply is None else reply + b"\n"
+
+
+@pytest.fixture
+def opened(responder):
+    """Return a function that opens a 2400 with its output on, and its device; closed after the test."""
+    with contextlib.ExitStack() as stack:
+
+        def make(on_read=None):
+            device = responder(Idle(on_read))
+            smu = stack.enter_context(
+                open_smu(
+                    device.url,
+                    {1: ChannelLimit(2.0, 1e-3)},
+                    model="2400",
+                    connector=Connector(LinkOptions(timeout_s=0.5)),
+                )
+            )
+            smu.channel(1).voltage_source(0.5, 1e-3)
+            smu.channel(1).on()
+            return smu, device
+
+        yield make
+
+
+def from_thread(act):
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join()
+
+
+def test_another_thread_switches_every_instrument_off(opened):
+    pairs = [opened(), opened()]
+    assert open_outputs.halted_because() is None
+    from_thread(lambda: open_outputs.halt_open(REASON))
+    assert open_outputs.halted_because() == REASON
+    for smu, device in pairs:
+        device.wait_for(":OUTP 0")
+        with pytest.raises(HaltedError, match=rf"^outputs were switched off: {REASON}; .*stays off"):
+            smu.channel(1).on()
+
+
+def test_halt_is_final_until_the_instrument_is_reconnected(opened):
+    (smu, device), (other, _) = opened(), opened()
+    open_outputs.halt_open(REASON)
+    with pytest.raises(HaltedError, match=REASON):
+        smu.rearm()
+    smu.off()  # OFF is always sent
+    with pytest.raises(HaltedError, match=REASON):
+        smu.channel(1).on()
+    switched_on = device.heard.count(ON)
+    smu.reconnect()
+    assert open_outputs.halted_because(smu) is None
+    smu.channel(1).voltage_source(0.5, 1e-3)
+    smu.channel(1).on()
+    assert device.heard.count(ON) == switched_on + 1
+    assert open_outputs.halted_because(other) == open_outputs.halted_because() == REASON
+    with pytest.raises(HaltedError, match=REASON):
+        other.rearm()
+
+
+def test_first_reason_is_kept(opened):
+    smu, _ = opened()
+    open_outputs.halt_open(REASON)
+    open_outputs.halt_open("the program ended")
+    assert open_outputs.halted_because(smu) == REASON
+
+
+def test_reason_is_forgotten_with_the_instrument(opened):
+    smu, _ = opened()
+    open_outputs.halt_open(REASON)
+    smu.close()
+    assert open_outputs.halted_because() is None
+    again, device = opened()
+    assert ON in device.heard
+    again.rearm()
+
+
+def test_own_halt_of_a_network_is_not_final(opened):
+    smu, _ = opened()
+    smu.halt()
+    assert open_outputs.halted_because() is None
+    with pytest.raises(HaltedError, match="was switched off; nothing else"):
+        smu.channel(1).on()
+    smu.rearm()
+    smu.channel(1).on()
+
+
+def test_query_in_progress_ends_with_the_reason(opened):
+    smu, _ = opened(on_read=lambda: open_outputs.halt_open(REASON))
+    with pytest.raises(HaltedError, match=f"outputs were switched off: {REASON}"):
+        smu.channel(1).read()
+
+
+def test_unreachable_instrument_is_named_and_the_others_are_off(responder, opened):
+    (first, gone), (second, there) = opened(), opened()
+    gone.refuse()
+    with contextlib.suppress(OutputsMayBeOnError):  # the first bytes into a dead connection may be accepted
+        open_outputs.halt_open(REASON)
+    with pytest.raises(OutputsMayBeOnError, match=f"OF .*{first.transport.name.upper()}"):
+        open_outputs.halt_open(REASON)
+    there.wait_for(":OUTP 0")
+    assert open_outputs.halted_because(second) == REASON
+    with pytest.raises(OutputsMayBeOnError):
+        first.close()
+
+
+@POSIX
+def test_handled_signal_leaves_the_instrument_off_for_good(opened):
+    received = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    try:
+        smu, _ = opened()
+        signal.raise_signal(signal.SIGTERM)
+        assert received == [signal.SIGTERM]
+        with pytest.raises(HaltedError, match="outputs were switched off: the program received SIGTERM"):
+            smu.rearm()
+        smu.close()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@POSIX
+def test_forked_child_sends_nothing(opened):
+    _, device = opened()
+    heard = len(device.heard)
+    child = os.fork()
+    if not child:
+        open_outputs.halt_open(REASON)
+        os._exit(0 if open_outputs.halted_because() is None else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert open_outputs.halted_because() is None
+    assert len(device.heard) == heard
