@@ -18,6 +18,7 @@ from hwlearn.cli import calibrate, check, init, off, report, resume, runs, train
 from hwlearn.cli.command_group import CommandGroup
 from hwlearn.cli.outcome import FAILED
 from hwlearn.errors import HwlearnError
+from hwlearn.exit_signals import ENDING, other_fatal_signals
 
 app = typer.Typer(
     name="hwlearn",
@@ -55,14 +56,17 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line. SIGTERM and a closed terminal close the network before the process ends."""
+    """Run the command line. Signals that end the process close the network first; exit code 128 + number."""
 
     def on_terminate(number: int, frame: FrameType | None) -> None:
         sys.exit(128 + number)
 
-    for name in ("SIGTERM", "SIGHUP", "SIGBREAK"):  # Windows has no SIGHUP, other systems have no SIGBREAK
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), on_terminate)
+    for ending in ENDING:
+        if signal.getsignal(ending) != signal.SIG_IGN:  # nohup ignores SIGHUP
+            signal.signal(ending, on_terminate)
+    for fatal in other_fatal_signals():
+        if signal.getsignal(fatal) == signal.SIG_DFL:
+            signal.signal(fatal, on_terminate)
     try:
         app(
             prog_name="hwlearn"

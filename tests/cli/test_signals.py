@@ -116,8 +116,13 @@ def test_ctrl_c_keeps_committed_data_and_names_the_resume_command(start, hwlearn
     resumed(hwlearn, run, whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP] if os.name != "nt" else [])
-def test_sigterm_and_hangup_close_the_network(start, hwlearn, whole, number):
+ENDING_NAMES = ["SIGTERM", "SIGHUP", "SIGQUIT"]
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("SIGABRT", "SIGUSR1", "SIGALRM", "SIGXCPU")]
+
+
+@pytest.mark.parametrize("name", [*ENDING_NAMES, *SLOW])
+def test_signal_that_ends_the_process_closes_the_network(start, hwlearn, whole, name):
+    number = getattr(signal, name)
     command = start("train", "small.toml", *LONG)
     run = command.events(1)["run"]
     command.events(3)

@@ -1,7 +1,6 @@
-"""Registry of open instruments with outputs; switches them off at interpreter exit and on SIGTERM or SIGHUP.
+"""Registry of open instruments with outputs; switches them off at interpreter exit and before signals act.
 
-The signal handlers are installed only while instruments are open, only from the main thread, and pass the signal
-on to the handlers that were there before. Ctrl-C raises KeyboardInterrupt and needs no handler.
+The `SignalHandlers` are installed only while instruments are open, and only from the main thread.
 
 An instrument belongs to the process that opened it. A forked child sends nothing: the parent would not know that
 its outputs are off.
@@ -11,14 +10,12 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 import sys
-import threading
 from collections.abc import Iterable
-from types import FrameType
-from typing import Any, Final, Protocol
+from typing import Protocol
 
 from hwlearn_drivers.errors import OutputsMayBeOnError
+from hwlearn_drivers.instrument.signal_handlers import SignalHandlers
 
 
 class HasOutputs(Protocol):
@@ -28,15 +25,9 @@ class HasOutputs(Protocol):
         """Switch every output off, without a query."""
 
 
-_SIGNALS: Final = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
-)
-"""Signals that end a program without running its ``finally`` blocks or exit handlers."""
-
 _open: dict[int, HasOutputs] = {}
 _reasons: dict[int, str] = {}  # why `halt_open` switched an instrument off, by its id
 _process = os.getpid()  # that opened the instruments in `_open`
-_before: dict[int, Any] = {}  # previous handlers, by signal number
 
 
 def watch(instrument: HasOutputs) -> None:
@@ -45,10 +36,11 @@ def watch(instrument: HasOutputs) -> None:
     if _process != os.getpid():  # a forked child opens its first instrument; the others belong to the parent
         _open.clear()
         _reasons.clear()
+        _handlers.uninstall()
         _process = os.getpid()
     if not _open:
         atexit.register(_halt_at_exit)
-        _install()
+        _handlers.install()
     _open[id(instrument)] = instrument
 
 
@@ -60,7 +52,7 @@ def unwatch(instrument: HasOutputs) -> None:
     _reasons.pop(id(instrument), None)
     if not _open:
         atexit.unregister(_halt_at_exit)
-        _uninstall()
+        _handlers.uninstall()
 
 
 def watched(instrument: HasOutputs) -> bool:
@@ -144,32 +136,4 @@ def _halt_at_exit(reason: str = "the program ended") -> None:
         print(error, file=sys.stderr, flush=True)
 
 
-def _on_signal(number: int, frame: FrameType | None) -> None:
-    _halt_at_exit(f"the program received {signal.Signals(number).name}")
-    before = _before.get(number)
-    if callable(before):
-        before(number, frame)
-    else:
-        _uninstall()
-        signal.raise_signal(number)
-
-
-def _install() -> None:
-    if threading.current_thread() is not threading.main_thread():
-        return  # only the main thread may set handlers; the exit handler still switches off
-    for number in _SIGNALS:
-        handler = signal.getsignal(number)
-        # None: installed from C, cannot be called; ignored: the program continues after this signal
-        if handler is not None and handler != signal.SIG_IGN:
-            _before[number] = handler
-            signal.signal(number, _on_signal)
-
-
-def _uninstall() -> None:
-    if threading.current_thread() is not threading.main_thread():
-        return
-    for number, handler in _before.items():
-        # if another handler was installed later, keep it
-        if signal.getsignal(number) == _on_signal:
-            signal.signal(number, handler)
-    _before.clear()
+_handlers = SignalHandlers(_halt_at_exit)
