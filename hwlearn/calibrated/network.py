@@ -69,10 +69,6 @@ class CalibratedNetwork(WrappedNetwork):
         """Return the DAC setpoints (S, n_in) that put these volts (S, n_in) on the inputs."""
         return self._setpoints(batch(inputs, self.topology.n_inputs, "inputs"))
 
-    def true_outputs(self, inputs: ArrayLike) -> FloatArray | None:
-        """Return the true output volts (S, n_out) of calibrated inputs (S, n_in) where a simulator knows them."""
-        return super().true_outputs(self.setpoints(inputs))
-
     @property
     def reach_V(self) -> float:
         """Largest magnitude in volts of inputs of any sign whose corrected setpoints stay within the limits."""
@@ -144,6 +140,9 @@ class CalibratedNetwork(WrappedNetwork):
         size = np.nanmax(np.abs(volts), axis=0, initial=0.0)
         left = np.hypot(found.reading_offset_sigma_V, found.reading_gain_sigma * size)
         return math.hypot(sigma, float(left.max()))
+
+    def _true_outputs(self, inputs: FloatArray) -> FloatArray | None:
+        return super()._true_outputs(self._setpoints(inputs))
 
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         return self._corrected(super()._measure(self._setpoints(inputs), self._drive_setpoints(drive)), drive)

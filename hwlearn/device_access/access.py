@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.device_access.limits import PulseLimits
 from hwlearn.errors import HwlearnError, LimitError
+from hwlearn.exclusive import ExclusiveUse
 
 
 class DeviceError(HwlearnError, RuntimeError):
@@ -21,7 +24,10 @@ class DeviceAccess(ABC):
     """Devices that can be read and pulsed one at a time.
 
     Subclasses implement `_read` and `_pulse`, and `_read_all` if the hardware reads all devices at once. Every
-    request is checked against the limits before it reaches a subclass.
+    request is checked against the limits before it reaches a subclass, and every reading before it is returned.
+
+    Devices are used by one thread at a time and only by the process that opened them; those of a network share
+    this with the network, and are refused when it is closed.
 
     Parameters
     ----------
@@ -45,11 +51,18 @@ class DeviceAccess(ABC):
     """
 
     volatile: bool = False
+    _is_backend: bool = True
+    """Whether errors that are none of this package come from hardware or a simulator, not from code around one."""
 
     def __init__(self, n_edges: int, limits: PulseLimits) -> None:
         self.limits = limits
         self.pulses: IntArray = np.zeros(n_edges, dtype=np.int64)
         self._last_read: FloatArray = np.full(n_edges, np.nan)
+        self._use, self._check_open = ExclusiveUse(), _always_open
+
+    def bind(self, use: ExclusiveUse, check_open: Callable[[], None]) -> None:
+        """Share the exclusive use of a network, and raise what ``check_open`` raises; for `Network.devices`."""
+        self._use, self._check_open = use, check_open
 
     @property
     def n_edges(self) -> int:
@@ -80,15 +93,16 @@ class DeviceAccess(ABC):
         LimitError
             If the device does not exist or the voltage exceeds its limit; nothing was applied.
         DeviceError
-            If the reading is not a finite number.
+            If the reading is not a finite number, or the backend fails.
+        NetworkError
+            If the network is closed, in use by another thread, or of another process; nothing was applied.
         """
-        k = self.checked_edge(edge)
-        self.limits.check_read(self.edge_name(k), voltage)
-        value = float(self._read(k, voltage))
-        if not math.isfinite(value):
-            raise DeviceError(_not_finite(self.edge_name(k), value))
-        self._last_read[k] = value
-        return value
+        with self._in_use():
+            k = self.checked_edge(edge)
+            self.limits.check_read(self.edge_name(k), voltage)
+            value = self._siemens(k, self._read(k, voltage))
+            self._last_read[k] = value
+            return value
 
     def readings(self, edge: int, voltage: float, times: int) -> FloatArray:
         """Read one device several times: siemens (times,); raises as `read`."""
@@ -96,15 +110,20 @@ class DeviceAccess(ABC):
 
     def read_all(self, voltage: float) -> FloatArray:
         """Read every device once: siemens (E,); raises as `read`."""
-        self.limits.check_read("every device", voltage)
-        values = np.array(self._read_all(voltage), dtype=np.float64)
-        if values.shape != self.pulses.shape:
-            raise DeviceError(f"got readings of shape {values.shape} from {self.n_edges} devices; fix the backend")
-        wrong = np.flatnonzero(~np.isfinite(values))
-        if wrong.size:
-            raise DeviceError(_not_finite(self.edge_name(int(wrong[0])), float(values[wrong[0]])))
-        self._last_read[:] = values
-        return values
+        with self._in_use():
+            self.limits.check_read("every device", voltage)
+            found = np.asarray(self._read_all(voltage))
+            if found.shape != self.pulses.shape or found.dtype.kind not in "fiu":
+                raise DeviceError(
+                    f"got readings of shape {found.shape} and type {found.dtype} from {self.n_edges} devices; "
+                    "correct the backend"
+                )
+            values = found.astype(np.float64)
+            wrong = np.flatnonzero(~np.isfinite(values))
+            if wrong.size:
+                self._siemens(int(wrong[0]), values[wrong[0]])
+            self._last_read[:] = values
+            return values
 
     def pulse(self, edge: int, amplitude: float, width: float) -> None:
         """Apply one pulse to one device.
@@ -123,24 +142,28 @@ class DeviceAccess(ABC):
         LimitError
             If the pulse or its expected current exceeds a limit, or the device was not read since its last
             pulse; nothing was applied.
+        NetworkError
+            As `read`.
         """
-        k = self.checked_edge(edge)
-        name = self.edge_name(k)
-        if math.isnan(self._last_read[k]):
-            raise LimitError(
-                f"{name} was not read since its last pulse, so the current of the next pulse is unknown; "
-                "read it first"
-            )
-        current = self.expected_current(k, amplitude)
-        self.limits.check_pulse(name, amplitude, width, current, int(self.pulses[k]))
-        # counted before it is sent: a pulse whose transfer fails may have been applied
-        self.pulses[k] += 1
-        self._last_read[k] = np.nan
-        self._pulse(k, amplitude, width)
+        with self._in_use():
+            k = self.checked_edge(edge)
+            name = self.edge_name(k)
+            if math.isnan(self._last_read[k]):
+                raise LimitError(
+                    f"{name} was not read since its last pulse, so the current of the next pulse is unknown; "
+                    "read it first"
+                )
+            current = self.expected_current(k, amplitude)
+            self.limits.check_pulse(name, amplitude, width, current, int(self.pulses[k]))
+            # counted before it is sent: a pulse whose transfer fails may have been applied
+            self.pulses[k] += 1
+            self._last_read[k] = np.nan
+            self._pulse(k, amplitude, width)
 
     def rest(self, seconds: float) -> None:
         """Wait with no voltage applied."""
-        time.sleep(seconds)
+        with self._in_use():
+            self._rest(seconds)
 
     def now(self) -> float:
         """Return the time in seconds; for volatile devices the clock restarts with the program."""
@@ -178,6 +201,44 @@ class DeviceAccess(ABC):
     def _read_all(self, voltage: float) -> FloatArray:
         """Return all measured conductances (E,) in siemens."""
         return np.array([self._read(k, voltage) for k in range(self.n_edges)])
+
+    def _rest(self, seconds: float) -> None:
+        """Wait with no voltage applied."""
+        time.sleep(seconds)
+
+    # --- checks -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        """Refuse a second thread, a forked child and a closed network, and name the backend that fails."""
+        with self._use:
+            self._check_open()
+            try:
+                yield
+            except HwlearnError:
+                raise
+            except Exception as error:  # a backend may raise anything
+                if not self._is_backend:
+                    raise
+                kind = type(self)
+                raise DeviceError(
+                    f"{kind.__module__}.{kind.__qualname__} failed: {type(error).__name__}: {error}; "
+                    "correct the backend"
+                ) from error
+
+    def _siemens(self, edge: int, value: object) -> float:
+        """Return a reading in siemens; refuse anything but a finite number."""
+        if not isinstance(value, float | int | np.floating | np.integer) or isinstance(value, bool):
+            raise DeviceError(
+                f"{self.edge_name(edge)} reads {value!r:.80}, which is no number; correct the backend"
+            )
+        if not math.isfinite(value):
+            raise DeviceError(_not_finite(self.edge_name(edge), float(value)))
+        return float(value)
+
+
+def _always_open() -> None:
+    pass
 
 
 def _not_finite(name: str, value: float) -> str:

@@ -24,12 +24,15 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
+from hwlearn.device_access.access import DeviceAccess
 from hwlearn.errors import BackendError
 from hwlearn.network.limits import Limits
 from hwlearn.network.readings import Programmed, Readout, TwoPhase
+from hwlearn.units import ROUNDING
 
 _FLOAT: Final = np.dtype(np.float64)
 _BOOL: Final = np.dtype(np.bool_)
+_MAY_BE_ON: Final = "OUTPUTS MAY BE ON"
 
 
 class Checked(Protocol):
@@ -37,6 +40,9 @@ class Checked(Protocol):
 
     topology: Topology
     limits: Limits
+
+    def close(self) -> None:
+        """Switch every output off."""
 
 
 def check_readout(
@@ -77,7 +83,7 @@ def check_readout(
             return
         _examine_readout(read, samples, network, siemens, phase)
     else:
-        _refuse(network, f"{phase.rstrip('.') or 'a measurement'} = {_short(read)}; it must be a Readout")
+        refuse(network, f"{phase.rstrip('.') or 'a measurement'} = {shown(read)}; it must be a Readout")
 
 
 def check_sides(
@@ -90,8 +96,8 @@ def check_sides(
     BackendError
     """
     if not isinstance(sides, tuple) or len(sides) != 3:
-        _refuse(
-            network, f"the nudged phases = {_short(sides)}; they must be (Readout, Readout or None, bool or None)"
+        refuse(
+            network, f"the nudged phases = {shown(sides)}; they must be (Readout, Readout or None, bool or None)"
         )
     high, low, refused = sides
     check_readout(high, samples, network, siemens, "plus.")
@@ -110,7 +116,7 @@ def check_two_phase(
     BackendError
     """
     if not isinstance(whole, TwoPhase):
-        _refuse(network, f"the phases of a sequence = {_short(whole)}; they must be a TwoPhase or None")
+        refuse(network, f"the phases of a sequence = {shown(whole)}; they must be a TwoPhase or None")
     check_readout(whole.free, samples, network, siemens, "free.")
     check_readout(whole.plus, samples, network, siemens, "plus.")
     _check_minus(whole.minus, samples, network, siemens, symmetric)
@@ -119,7 +125,7 @@ def check_two_phase(
     _check_floats(network, "strength", whole.strength, (samples,))
     negative = np.flatnonzero(whole.strength < 0)
     if negative.size:
-        _refuse(
+        refuse(
             network, f"strength = {whole.strength[negative[0]]:g} for sample {negative[0]}; it must be 0 or more"
         )
 
@@ -132,7 +138,7 @@ def check_programmed(programmed: object, targets: FloatArray, network: Checked) 
     BackendError
     """
     if not isinstance(programmed, Programmed):
-        _refuse(network, f"a result of programming = {_short(programmed)}; it must be a Programmed")
+        refuse(network, f"a result of programming = {shown(programmed)}; it must be a Programmed")
     shape = (network.topology.n_edges,)
     for name, values in (("requested", programmed.requested), ("reached", programmed.reached)):
         # the target array itself was checked with the request
@@ -142,13 +148,102 @@ def check_programmed(programmed: object, targets: FloatArray, network: Checked) 
         _refuse_array(network, "failed", programmed.failed, shape, "bool")
 
 
+def check_true_outputs(true: object, samples: int, network: Checked) -> None:
+    """Refuse true outputs that are neither None nor finite volts (S, n_out).
+
+    Raises
+    ------
+    BackendError
+    """
+    if true is not None:
+        outputs = network.topology.outputs
+        _check_floats(network, "true_outputs", true, (samples, len(outputs)), outputs)
+
+
+def check_strengths(most: object, samples: int, network: Checked) -> None:
+    """Refuse maximum strengths that are not (S,) floats of at least 0; infinite is allowed.
+
+    Raises
+    ------
+    BackendError
+    """
+    if not _is_array(most, (samples,), _FLOAT):
+        _refuse_array(network, "the maximum strength", most, (samples,), "float64")
+    assert isinstance(most, np.ndarray)
+    wrong = np.flatnonzero(~(most >= 0))
+    if wrong.size:
+        k = int(wrong[0])
+        refuse(network, f"the maximum strength = {most[k]:g} for sample {k}; it must be at least 0")
+
+
+def check_nudge_limits(narrowed: object, network: Checked) -> None:
+    """Refuse limits for choosing strengths that are wider than the limits of the network.
+
+    Raises
+    ------
+    BackendError
+    """
+    if narrowed is not network.limits:
+        check_limits(network, "limits of nudges", narrowed, network.limits)
+
+
+def check_devices(access: object, network: Checked) -> None:
+    """Refuse what is no `DeviceAccess` to the edges of the network.
+
+    Raises
+    ------
+    BackendError
+    """
+    if not isinstance(access, DeviceAccess):
+        refuse(network, f"device access = {shown(access)}; it must be a DeviceAccess or None")
+    if access.n_edges != network.topology.n_edges:
+        refuse(
+            network,
+            f"access to {access.n_edges} devices, but its topology has {network.topology.n_edges} edges",
+        )
+
+
+def check_limits(network: Checked, what: str, given: object, most: Limits) -> None:
+    """Refuse limits of voltage, drop, nudge or current that are wider than others.
+
+    Raises
+    ------
+    BackendError
+    """
+    if not isinstance(given, Limits):
+        refuse(network, f"{what} = {shown(given)}; they must be Limits")
+    for name in ("voltage", "drop", "nudge", "current"):
+        value, allowed = getattr(given, name), getattr(most, name)
+        if not value <= allowed * (1 + ROUNDING):
+            refuse(network, f"{what} with {name} = {value:g}, wider than limits.{name} = {allowed:g}")
+
+
+def failure(network: Checked, error: Exception) -> BackendError:
+    """Return the error of a backend that failed with an error that is none of this package."""
+    return BackendError(
+        f"the network {_name(network)} failed: {type(error).__name__}: {_one_line(error)}; the phase is void and "
+        "the network is closed; correct the backend, then open the bench again"
+    )
+
+
+def closed(network: Checked, error: BackendError) -> BackendError:
+    """Close a network, outputs off; return the error, with what went wrong if the network cannot be closed."""
+    try:
+        network.close()
+    except Exception as unsafe:  # a backend may raise anything
+        text = _one_line(unsafe) or type(unsafe).__name__
+        text = text if _MAY_BE_ON in text else f"{_MAY_BE_ON}: the network cannot be closed: {text}"
+        return BackendError(f"{error}; {text}")
+    return error
+
+
 def _check_minus(
     low: object, samples: int, network: Checked, siemens: FloatArray | float | None, symmetric: bool
 ) -> None:
     if symmetric:
         check_readout(low, samples, network, siemens, "minus.")
     elif low is not None:
-        _refuse(network, f"minus = {_short(low)}; it must be None in a one-sided measurement")
+        refuse(network, f"minus = {shown(low)}; it must be None in a one-sided measurement")
 
 
 # --- quick checks -----------------------------------------------------------------------------------
@@ -193,7 +288,7 @@ def _examine_readout(
     outputs = (samples, len(top.outputs))
     for name, sigma in (("voltage_sigma", read.voltage_sigma), ("current_sigma", read.current_sigma)):
         if not _is_sigma(sigma):
-            _refuse(network, f"{phase}{name} = {_short(sigma)}; it must be a number of at least 0")
+            refuse(network, f"{phase}{name} = {shown(sigma)}; it must be a number of at least 0")
     if read.saturated is not None and not _is_array(read.saturated, outputs, _BOOL):
         _refuse_array(network, f"{phase}saturated", read.saturated, outputs, "bool")
     most_V = 4 * limits.voltage + 0.5 + 10 * float(read.voltage_sigma)
@@ -225,7 +320,7 @@ def _examine_conductances(network: Checked, name: str, values: FloatArray, shape
     wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
     if wrong.size:
         k = int(wrong[0])
-        _refuse(
+        refuse(
             network,
             f"{name} = {values[k]:g} S at {network.topology.edge_name(k)}; it must be finite and at least 0",
         )
@@ -241,7 +336,7 @@ def _check_floats(
     wrong = np.argwhere(~np.isfinite(values))
     if len(wrong):
         where = tuple(wrong[0].tolist())
-        _refuse(network, f"{name} = {values[where]} at {_place(network, where, nodes)}; it must be finite")
+        refuse(network, f"{name} = {values[where]} at {_place(network, where, nodes)}; it must be finite")
 
 
 def _check_bound(
@@ -259,7 +354,7 @@ def _check_bound(
         over &= ~skipped
     if over.any():
         where = tuple(np.argwhere(over)[0].tolist())
-        _refuse(
+        refuse(
             network,
             f"{name} = {values[where]:g} at {_place(network, where, nodes)}, "
             f"which is not plausible: with {limit} at most {most:.3g} is",
@@ -273,18 +368,31 @@ def _place(network: Checked, where: tuple[int, ...], nodes: IntArray | None) -> 
 
 
 def _refuse_array(network: Checked, name: str, values: object, shape: tuple[int, ...], kind: str) -> NoReturn:
-    got = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else _short(values)
-    _refuse(network, f"{name} = {got}; it must be a numpy array of {kind} with shape {shape}")
+    got = f"{values.dtype} of shape {values.shape}" if isinstance(values, np.ndarray) else shown(values)
+    refuse(network, f"{name} = {got}; it must be a numpy array of {kind} with shape {shape}")
 
 
-def _refuse(network: Checked, what: str) -> NoReturn:
-    kind = type(network)
+def refuse(network: Checked, what: str) -> NoReturn:
+    """Raise the `BackendError` of a network that returned something invalid."""
     raise BackendError(
-        f"the network {kind.__module__}.{kind.__qualname__} returned {what}; the phase is void; "
-        "correct the backend"
+        f"the network {_name(network)} returned {what}; the phase is void and the network is closed; "
+        "correct the backend, then open the bench again"
     )
 
 
-def _short(value: object) -> str:
+def _name(network: object) -> str:
+    kind = type(network)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def shown(value: object) -> str:
     """Return the value for a message: one line, at most 80 characters."""
-    return " ".join(f"{value!r:.80}".split())
+    try:
+        text = repr(value)
+    except Exception:  # an object of a plugin
+        text = f"an object of {_name(value)}"
+    return " ".join(f"{text:.80}".split())
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

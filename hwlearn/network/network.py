@@ -5,11 +5,12 @@ One file because a reader follows one measurement, from the request to the check
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Final, Protocol, Self, TypeVar, runtime_checkable
+from typing import Concatenate, Final, ParamSpec, Protocol, Self, TypeVar, final, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,9 +19,9 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access.access import DeviceAccess
-from hwlearn.errors import LimitError, NetworkError
+from hwlearn.errors import BackendError, HwlearnError, LimitError, NetworkError
+from hwlearn.exclusive import ExclusiveUse
 from hwlearn.network import gate
-from hwlearn.network.exclusive import ExclusiveUse
 from hwlearn.network.headroom import Headroom
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind, Nudge, OutputDrive, ResistorNudge
@@ -29,6 +30,8 @@ from hwlearn.network.readings import Programmed, Readout, TwoPhase
 __all__ = ["ErrorSignal", "HasLeastError", "Network", "Programmed", "Readout", "TargetError", "TwoPhase"]
 
 _Value = TypeVar("_Value")
+_Self = TypeVar("_Self", bound="Network")
+_Request = ParamSpec("_Request")
 
 _NOTHING: Final = object()
 
@@ -66,6 +69,27 @@ class TargetError:
         return resolution
 
 
+def _closes_when_broken(
+    operation: Callable[Concatenate[_Self, _Request], _Value],
+) -> Callable[Concatenate[_Self, _Request], _Value]:
+    """Close the network, outputs off, if its backend returns something invalid or fails with a foreign error."""
+
+    @functools.wraps(operation)
+    def checked(self: _Self, /, *request: _Request.args, **named: _Request.kwargs) -> _Value:
+        try:
+            return operation(self, *request, **named)
+        except BackendError as error:
+            raise gate.closed(self, error) from error.__cause__
+        except HwlearnError:
+            raise
+        except Exception as error:  # a backend may raise anything
+            if not self._is_backend:
+                raise
+            raise gate.closed(self, gate.failure(self, error)) from error
+
+    return checked
+
+
 class Network(ABC):
     """A physical or simulated resistor network with sources, voltage readings and programmable conductances.
 
@@ -77,6 +101,17 @@ class Network(ABC):
     A network is used by one thread at a time and only by the process that opened it. Another thread is refused
     while a call is running. `close` is never refused: another thread can switch the outputs off. In a forked child
     `close` sends nothing, because the links belong to the parent.
+
+    After an error:
+
+    - A refused request (`LimitError`, `CircuitError`, wrong thread or process) applied nothing. The network stays
+      open and its outputs stay as they were.
+    - After an error that the hardware reports (`ComplianceError`, other errors of the drivers) and after Ctrl-C
+      during a measurement, the drivers of this package have switched every output off. The network stays open; the
+      next measurement switches them on again, unless the error says that a person must go on.
+    - After a `BackendError` the network is closed: a backend that returns invalid results, or that fails with an
+      error that is none of this package, is not used any further.
+    - If outputs cannot be switched off, the error names them and says that they MAY BE ON.
 
     Parameters
     ----------
@@ -249,9 +284,32 @@ class Network(ABC):
             if self._use.is_own_process():
                 self._close()
 
+    @final
+    def reconnect(self) -> None:
+        """Reconnect the hardware after its link dropped. Every output is off afterwards.
+
+        Raises
+        ------
+        NetworkError
+            If the network is closed, in use by another thread, of another process, or has no link.
+        HwlearnError
+            From the drivers, if the hardware cannot be reached or is not the same.
+        """
+        with self._use:
+            self._check_open()
+            self._checked_reconnect()
+
+    @final
     def true_outputs(self, inputs: ArrayLike) -> FloatArray | None:
-        """Return the true output volts (S, n_out) if a simulator knows them, else None; for reports."""
-        return None
+        """Return the true output volts (S, n_out) if a simulator knows them, else None; for reports.
+
+        Raises
+        ------
+        CircuitError, NetworkError, BackendError
+            As `measure`; a closed simulator still knows them.
+        """
+        with self._use:
+            return self._checked_true_outputs(batch(inputs, self.topology.n_inputs, "inputs"))
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -274,12 +332,18 @@ class Network(ABC):
         return None
 
     @property
+    @final
     def devices(self) -> DeviceAccess | None:
         """Access to single devices for reading and pulsing, if the hardware supports it; None otherwise.
 
-        Device k is edge k. The result of `program` no longer holds for a device that was pulsed here.
+        Device k is edge k. The result of `program` no longer holds for a device that was pulsed here. The devices
+        are refused to a second thread, to a forked child and after `close`, as the network is.
         """
-        return None
+        access = self._device_access()
+        if access is not None:
+            gate.check_devices(access, self)
+            access.bind(self._use, self._check_open)
+        return access
 
     @property
     def closed(self) -> bool:
@@ -337,11 +401,26 @@ class Network(ABC):
     def _program(self, conductances: FloatArray) -> Programmed:
         """Program checked targets (E,)."""
 
+    def _device_access(self) -> DeviceAccess | None:
+        """Return access to the single devices, the same object each time; None if there is none."""
+        return None
+
+    def _reconnect(self) -> None:
+        """Reconnect the hardware, with every output off afterwards."""
+        raise NetworkError("this network has no link that could be reconnected; close it and open the bench again")
+
+    def _true_outputs(self, inputs: FloatArray) -> FloatArray | None:
+        """Return the true output volts (S, n_out) of checked inputs; None if they are not known."""
+        return None
+
     @abstractmethod
     def _close(self) -> None:
         """Switch all outputs off; called once."""
 
     # --- checks -------------------------------------------------------------------------------------
+
+    _is_backend: bool = True
+    """Whether errors that are none of this package come from hardware or a simulator, not from code around one."""
 
     _vouched: object = _NOTHING
     """A result that the gate accepted already: it is not checked again if it is returned unchanged."""
@@ -351,6 +430,7 @@ class Network(ABC):
         self._vouched = result
         return result
 
+    @_closes_when_broken
     def _checked_measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         self._vouched = _NOTHING
         read = self._measure(inputs, drive)
@@ -358,6 +438,7 @@ class Network(ABC):
             gate.check_readout(read, len(inputs), self, None if drive is None else drive.siemens)
         return read
 
+    @_closes_when_broken
     def _checked_sides(
         self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
     ) -> tuple[Readout, Readout | None, BoolArray | None]:
@@ -367,6 +448,7 @@ class Network(ABC):
             gate.check_sides(sides, len(inputs), self, plus.siemens, minus is not None)
         return sides
 
+    @_closes_when_broken
     def _checked_phases(
         self, inputs: FloatArray, error: ErrorSignal, nudge: Nudge, symmetric: bool
     ) -> TwoPhase | None:
@@ -377,6 +459,7 @@ class Network(ABC):
             gate.check_two_phase(whole, len(inputs), self, kappa, symmetric)
         return whole
 
+    @_closes_when_broken
     def _checked_program(self, conductances: FloatArray) -> Programmed:
         self._vouched = _NOTHING
         programmed = self._program(conductances)
@@ -384,21 +467,43 @@ class Network(ABC):
             gate.check_programmed(programmed, conductances, self)
         return programmed
 
+    @_closes_when_broken
+    def _checked_reconnect(self) -> None:
+        self._reconnect()
+
+    @_closes_when_broken
+    def _checked_true_outputs(self, inputs: FloatArray) -> FloatArray | None:
+        true = self._true_outputs(inputs)
+        gate.check_true_outputs(true, len(inputs), self)
+        return true
+
+    @_closes_when_broken
+    def _checked_nudge_limits(self) -> Limits:
+        narrowed = self._nudge_limits()
+        gate.check_nudge_limits(narrowed, self)
+        return narrowed
+
+    @_closes_when_broken
+    def _checked_max_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
+        most = self._max_strength(nudge, free, error)
+        gate.check_strengths(most, len(free), self)
+        return most
+
     def _strengths(
         self, inputs: FloatArray, free: FloatArray, e: FloatArray, error: ErrorSignal, nudge: Nudge
     ) -> FloatArray:
         """Choose the strength of each sample (S,) within the limits and the capability of the hardware."""
         least = error.least_error(self.resolution) if isinstance(error, HasLeastError) else self.resolution
         strength = nudge.strengths(
-            Headroom(self.topology, self._nudge_limits(), inputs),
+            Headroom(self.topology, self._checked_nudge_limits(), inputs),
             free,
             e,
             least,
             self.resolution,
         )
-        most = self._max_strength(nudge, free, e)
+        most = self._checked_max_strength(nudge, free, e)
         if nudge.strength == "auto":
-            return np.minimum(strength, most)
+            return np.asarray(np.minimum(strength, most))
         over = np.flatnonzero(strength > most)
         if over.size:
             raise LimitError(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from numpy.typing import ArrayLike
-
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.device_access.access import DeviceAccess
 from hwlearn.network.limits import Limits
@@ -28,6 +26,8 @@ class WrappedNetwork(Network):
     network : Network
         The inner network; it is closed with this one.
     """
+
+    _is_backend = False
 
     def __init__(self, network: Network) -> None:
         super().__init__(network.topology, network.limits, network.nudges, resolution=network.resolution)
@@ -60,15 +60,6 @@ class WrappedNetwork(Network):
         return self._network.nudge_siemens
 
     @property
-    def devices(self) -> DeviceAccess | None:
-        """Device access of the inner network; None if it has none."""
-        return self._network.devices
-
-    def true_outputs(self, inputs: ArrayLike) -> FloatArray | None:
-        """Return the true output volts (S, n_out) of a simulated inner network, else None."""
-        return self._network.true_outputs(inputs)
-
-    @property
     def closed(self) -> bool:
         """Whether this network or the inner one has been closed."""
         return super().closed or self._network.closed
@@ -93,18 +84,27 @@ class WrappedNetwork(Network):
         return self._vouch(self._network._checked_phases(inputs, error, nudge, symmetric))
 
     def _nudge_limits(self) -> Limits:
-        inside = self._network._nudge_limits()
+        inside = self._network._checked_nudge_limits()
         if not self._is_narrowed():
             return inside
         names = ("voltage", "drop", "nudge", "current")
         return replace(inside, **{name: min(getattr(inside, name), getattr(self.limits, name)) for name in names})
 
     def _max_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
-        return self._network._max_strength(nudge, free, error)
+        return self._network._checked_max_strength(nudge, free, error)
 
     def _program(self, conductances: FloatArray) -> Programmed:
         self._network.limits.check_conductances(self.topology, conductances)
         return self._vouch(self._network._checked_program(conductances))
+
+    def _device_access(self) -> DeviceAccess | None:
+        return self._network.devices
+
+    def _reconnect(self) -> None:
+        self._network._checked_reconnect()
+
+    def _true_outputs(self, inputs: FloatArray) -> FloatArray | None:
+        return self._network._checked_true_outputs(inputs)
 
     def _close(self) -> None:
         self._network.close()

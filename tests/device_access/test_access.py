@@ -131,6 +131,45 @@ def test_reading_that_is_not_finite_is_an_error(value):
             read()
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "device 1 reads None, which is no number"),
+        ("10 uS", "reads '10 uS', which is no number"),
+        (True, "reads True"),
+    ],
+)
+def test_invalid_reading_of_a_backend_is_an_error(value, message):
+    access = Devices([1e-5, 1e-5])
+    access.g = [1e-5, value]
+    with pytest.raises(DeviceError, match=message):
+        access.read(1, 0.1)
+    access._read_all = lambda voltage: np.array([1e-5, value], dtype=object)
+    with pytest.raises(DeviceError, match=r"got readings of shape \(2,\) and type object"):
+        access.read_all(0.1)
+
+
+@pytest.mark.parametrize("found", [np.zeros(3), np.zeros(2, complex), None, ["a", "b"], np.zeros(2, bool)])
+def test_invalid_readings_of_a_backend_are_an_error(found):
+    access = Devices([1e-5, 1e-5])
+    access._read_all = lambda voltage: found
+    with pytest.raises(DeviceError, match=r"got readings of shape .* from 2 devices"):
+        access.read_all(0.1)
+
+
+def test_foreign_error_of_a_backend_is_named():
+    access = Devices([1e-5])
+    access.read(0, 0.1)
+
+    def fail(*_):
+        raise OSError("port gone")
+
+    access._pulse = access._read = fail
+    for call in (lambda: access.pulse(0, 0.5, 1e-6), lambda: access.read(0, 0.1)):
+        with pytest.raises(DeviceError, match=r"test_access\.Devices failed: OSError: port gone"):
+            call()
+
+
 def test_expected_current_follows_ohms_law():
     access = Devices([2e-5])
     assert np.isnan(access.expected_current(0, 0.5))

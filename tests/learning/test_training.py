@@ -189,7 +189,7 @@ class Blindfold(KirchhoffTwin):
     def true_conductances(self):
         raise AssertionError("a rule read a true value")
 
-    def true_outputs(self, inputs):
+    def _true_outputs(self, inputs):
         raise AssertionError("a rule read a true value")
 
 

@@ -14,6 +14,7 @@ import hwlearn as hl
 from hwlearn.errors import NetworkError
 from hwlearn.network.wrapped import WrappedNetwork
 from hwlearn_sim import KirchhoffTwin
+from hwlearn_sim.twin.memristive import Memristors
 
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 
@@ -25,6 +26,10 @@ class Slow(KirchhoffTwin):
         super().__init__(*args)
         self.started, self.go_on = threading.Event(), threading.Event()
         self.was_closed = 0
+        self.array = Memristors().array(self.topology, 0)
+
+    def _device_access(self):
+        return self.array
 
     def _measure(self, inputs, drive):
         self.started.set()
@@ -59,13 +64,57 @@ def test_second_thread_is_refused_while_a_call_is_running(busy, small, wrap):
         lambda: seen.measure(small[2]),
         lambda: seen.program(small[1]),
         lambda: seen.two_phase(small[2], hl.TargetError(small[3]), hl.ClampNudge(0.1)),
+        lambda: seen.true_outputs(small[2]),
+        seen.reconnect,
+        lambda: seen.devices.read(0, 0.1),
+        lambda: seen.devices.readings(0, 0.1, 2),
+        lambda: seen.devices.read_all(0.1),
+        lambda: seen.devices.pulse(0, 0.1, 1e-5),
+        lambda: seen.devices.rest(0.0),
     ):
         with pytest.raises(NetworkError, match="in use by another thread"):
             call()
+    assert network.array.pulses.sum() == 0
     network.go_on.set()
     thread.join()
     assert found.readout.voltages.shape == (6, 3)
     assert seen.measure(small[2]).voltages.shape == (6, 3), "free again after the call"
+
+
+def test_network_is_refused_while_another_thread_uses_its_devices(small, wide_limits):
+    network, reading, go_on = Slow(small[0], wide_limits), threading.Event(), threading.Event()
+
+    def read(edge, voltage):
+        reading.set()
+        assert go_on.wait(10)
+        return 1e-5
+
+    network.array._read = read
+    thread = threading.Thread(target=lambda: network.devices.read(0, 0.1))
+    thread.start()
+    assert reading.wait(10)
+    with pytest.raises(NetworkError, match="in use by another thread"):
+        network.measure(small[2])
+    go_on.set()
+    thread.join()
+
+
+def test_devices_of_a_closed_network_are_refused(small, wide_limits):
+    network = Slow(small[0], wide_limits)
+    devices = WrappedNetwork(network).devices
+    devices.read(0, 0.1)
+    network.close()
+    for call in (lambda: devices.read(0, 0.1), lambda: devices.read_all(0.1), lambda: devices.pulse(0, 0.1, 1e-5)):
+        with pytest.raises(NetworkError, match="closed"):
+            call()
+
+
+def test_network_without_a_link_says_that_it_cannot_reconnect(ideal_twin):
+    with pytest.raises(NetworkError, match="no link that could be reconnected"):
+        WrappedNetwork(ideal_twin).reconnect()
+    ideal_twin.close()
+    with pytest.raises(NetworkError, match="is closed"):
+        ideal_twin.reconnect()
 
 
 def test_close_from_another_thread_is_never_blocked(busy):
@@ -130,6 +179,8 @@ def test_forked_child_neither_uses_nor_switches_off_the_network(kind):
             for call in (
                 lambda: network.measure(x),
                 lambda: network.program(np.full(network.topology.n_edges, 1e-5)),
+                network.reconnect,
+                lambda: network.true_outputs(x),
             ):
                 with pytest.raises(NetworkError, match="forked child"):
                     call()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
-from hwlearn.errors import BackendError
+from hwlearn.errors import BackendError, NetworkError
 from hwlearn.network.wrapped import WrappedNetwork
 from hwlearn_sim import Imperfections, KirchhoffTwin
 
@@ -18,6 +18,29 @@ class Broken(KirchhoffTwin):
     sides = None
     whole = None
     programs = None
+    most = None
+    narrowed = None
+    true = None
+    access = None
+    was_closed = 0
+
+    def _close(self):
+        self.was_closed += 1
+        super()._close()
+
+    def _max_strength(self, nudge, free, error):
+        found = super()._max_strength(nudge, free, error)
+        return found if self.most is None else self.most(found)
+
+    def _nudge_limits(self):
+        return self.limits if self.narrowed is None else self.narrowed(self.limits)
+
+    def _true_outputs(self, inputs):
+        found = super()._true_outputs(inputs)
+        return found if self.true is None else self.true(found)
+
+    def _device_access(self):
+        return self.access
 
     def _measure(self, inputs, drive):
         read = super()._measure(inputs, drive)
@@ -143,6 +166,27 @@ WHOLES = {
 }
 
 
+STRENGTHS = {
+    "nan": (lambda most: np.full(6, np.nan), "the maximum strength = nan for sample 0"),
+    "negative": (lambda most: put(most, -1.0, 2), "the maximum strength = -1 for sample 2"),
+    "shape": (lambda most: most[:-1], r"the maximum strength = float64 of shape \(5,\)"),
+    "number": (lambda most: 1.0, r"the maximum strength = 1\.0"),
+    "None": (lambda most: "None", "the maximum strength = 'None'"),
+}
+
+NUDGE_LIMITS = {
+    "wider": (lambda limits: replace(limits, voltage=9.0), "limits of nudges with voltage = 9, wider than"),
+    "wider nudge": (lambda limits: replace(limits, nudge=9.0, drop=9.0), "limits of nudges with drop = 9"),
+    "dict": (lambda limits: {"voltage": 1.0}, "limits of nudges = {'voltage': 1.0}; they must be Limits"),
+}
+
+TRUE_OUTPUTS = {
+    "nan": (lambda true: put(true, np.nan), r"true_outputs = nan at \S+ of sample 1"),
+    "shape": (lambda true: true[0], r"true_outputs = float64 of shape \(3,\)"),
+    "list": (lambda true: true.tolist(), r"true_outputs = \[\["),
+}
+
+
 def cases(table):
     return pytest.mark.parametrize(("change", "message"), table.values(), ids=table.keys())
 
@@ -153,45 +197,135 @@ def wrapped(network):
 
 @pytest.fixture(params=[lambda network: network, wrapped], ids=["plain", "wrapped"])
 def opened(request, small, bench_limits):
-    """A broken network, and the network through which it is used."""
-    broken = Broken(small[0], bench_limits)
-    broken.program(small[1])
-    return broken, request.param(broken)
+    """Return a function that opens a broken network, and the network through which it is used."""
+
+    def open_broken():
+        broken = Broken(small[0], bench_limits)
+        broken.program(small[1])
+        return broken, request.param(broken)
+
+    return open_broken
+
+
+def refused(broken, call, message, what="returned"):
+    """Assert that a call is one named error, after which the network is closed with its outputs off."""
+    with pytest.raises(BackendError, match=rf"{__name__}\.Broken {what} .*{message}.* the network is closed"):
+        call()
+    assert broken.was_closed == 1
+    with pytest.raises(NetworkError, match="closed"):
+        broken.measure(np.zeros((1, broken.topology.n_inputs)))
 
 
 @cases(READOUTS)
-def test_invalid_readout_is_one_named_error(opened, small, change, message):
-    broken, network = opened
+@pytest.mark.parametrize("two_phase", [False, True])
+def test_invalid_readout_is_one_named_error(opened, small, change, message, two_phase):
+    broken, network = opened()
     broken.breaks = change
-    with pytest.raises(BackendError, match=rf"{__name__}\.Broken returned .*{message}"):
-        network.measure(small[2])
-    with pytest.raises(BackendError, match=message):
-        network.two_phase(small[2], hl.TargetError(small[3]), hl.ClampNudge(0.1))
+    phases = (small[2], hl.TargetError(small[3]), hl.ClampNudge(0.1))
+    refused(broken, lambda: network.two_phase(*phases) if two_phase else network.measure(small[2]), message)
     assert network.measurements == 0, "the phase is void"
+    assert network.closed
 
 
 @cases(PROGRAMS)
 def test_invalid_programming_result_is_one_named_error(opened, small, change, message):
-    broken, network = opened
+    broken, network = opened()
     broken.programs = change
-    with pytest.raises(BackendError, match=rf"Broken returned .*{message}"):
-        network.program(small[1])
+    refused(broken, lambda: network.program(small[1]), message)
 
 
 @cases(SIDES)
 def test_invalid_nudged_phases_are_one_named_error(opened, small, change, message):
-    broken, network = opened
+    broken, network = opened()
     broken.sides = change
-    with pytest.raises(BackendError, match=rf"Broken returned .*{message}"):
-        network.two_phase(small[2], hl.TargetError(small[3]), hl.ClampNudge(0.1))
+    phases = (small[2], hl.TargetError(small[3]), hl.ClampNudge(0.1))
+    refused(broken, lambda: network.two_phase(*phases), message)
 
 
 @cases(WHOLES)
 def test_invalid_sequence_is_one_named_error(opened, small, change, message):
-    broken, network = opened
+    broken, network = opened()
     broken.whole = change
-    with pytest.raises(BackendError, match=rf"Broken returned .*{message}"):
-        network.two_phase(small[2], hl.TargetError(small[3]), hl.ClampNudge(0.1))
+    phases = (small[2], hl.TargetError(small[3]), hl.ClampNudge(0.1))
+    refused(broken, lambda: network.two_phase(*phases), message)
+
+
+@cases(STRENGTHS)
+def test_invalid_maximum_strength_is_one_named_error(opened, small, change, message):
+    broken, network = opened()
+    broken.most = change
+    phases = (small[2], hl.TargetError(small[3]), hl.ClampNudge())
+    refused(broken, lambda: network.two_phase(*phases), message)
+
+
+@cases(NUDGE_LIMITS)
+def test_limits_of_nudges_wider_than_those_of_the_bench_are_one_named_error(opened, small, change, message):
+    broken, network = opened()
+    broken.narrowed = change
+    phases = (small[2], hl.TargetError(small[3]), hl.ClampNudge())
+    refused(broken, lambda: network.two_phase(*phases), message)
+
+
+@cases(TRUE_OUTPUTS)
+def test_invalid_true_outputs_are_one_named_error(opened, small, change, message):
+    broken, network = opened()
+    broken.true = change
+    refused(broken, lambda: network.true_outputs(small[2]), message)
+
+
+@pytest.mark.parametrize("error", [ValueError("no\nvalue"), ZeroDivisionError(), OSError("gone"), KeyError(2)])
+@pytest.mark.parametrize("hook", ["breaks", "programs", "sides", "most", "narrowed", "true"])
+def test_foreign_error_of_a_backend_is_one_named_error(opened, small, error, hook):
+    broken, network = opened()
+
+    def fail(*_):
+        raise error
+
+    setattr(broken, hook, fail)
+    calls = {
+        "programs": lambda: network.program(small[1]),
+        "breaks": lambda: network.measure(small[2]),
+        "true": lambda: network.true_outputs(small[2]),
+    }
+    phases = (small[2], hl.TargetError(small[3]), hl.ClampNudge())
+    text = " ".join(str(error).split())
+    call = calls.get(hook, lambda: network.two_phase(*phases))
+    refused(broken, call, f"{type(error).__name__}: {text}", "failed:")
+
+
+def test_error_of_the_drivers_leaves_the_network_open(opened, small):
+    broken, network = opened()
+
+    def fail(_):
+        raise NetworkError("no answer")
+
+    broken.breaks = fail
+    with pytest.raises(NetworkError, match=r"^no answer$"):
+        network.measure(small[2])
+    assert not network.closed
+
+
+def test_error_in_the_error_signal_of_the_caller_is_not_that_of_the_backend(opened, small):
+    network = opened()[1]
+
+    def wrong(outputs):
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match=r"^mine$"):
+        network.two_phase(small[2], wrong, hl.ClampNudge())
+    assert not network.closed
+
+
+def test_outputs_that_cannot_be_switched_off_after_an_invalid_readout_are_named(opened, small):
+    broken, network = opened()
+
+    def fail():
+        raise OSError("port gone")
+
+    broken.breaks, broken._close = (lambda read: None), fail
+    message = "a measurement = None; .*; OUTPUTS MAY BE ON: the network cannot be closed: port gone"
+    with pytest.raises(BackendError, match=message):
+        network.measure(small[2])
 
 
 class Wrong(WrappedNetwork):

@@ -60,11 +60,6 @@ class Arc2Network(Network):
         """The instrument with its number on USB; it reports no serial number."""
         return (f"ArC Instruments {self.arc.name}",)
 
-    @property
-    def devices(self) -> Arc2Array | None:
-        """Single devices of the array if the bench allows pulses, else None; see `Network.devices`."""
-        return self.array if self.array.pulsed else None
-
     # --- phases -------------------------------------------------------------------------------------
 
     @property
@@ -155,6 +150,9 @@ class Arc2Network(Network):
 
     # --- devices ------------------------------------------------------------------------------------
 
+    def _device_access(self) -> Arc2Array | None:
+        return self.array if self.array.pulsed else None
+
     def _program(self, conductances: FloatArray) -> Programmed:
         self._ready()
         try:
@@ -174,7 +172,7 @@ class Arc2Network(Network):
         if self.arc.halted:
             self.arc.rearm()
 
-    def reconnect(self) -> None:
+    def _reconnect(self) -> None:
         """Reopen the instrument with every channel at 0 V; the known conductances are kept.
 
         Raises
@@ -182,7 +180,6 @@ class Arc2Network(Network):
         LinkError
             If it cannot be opened.
         """
-        self._check_open()
         self.arc.reconnect()
 
     def _close(self) -> None:

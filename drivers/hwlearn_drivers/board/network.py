@@ -271,7 +271,7 @@ class BoardNetwork(Network):
             self.board.halt()
             raise
 
-    def reconnect(self) -> None:
+    def _reconnect(self) -> None:
         """Reconnect to the same board with all outputs off, and restore limits, settings and edges.
 
         Raises
@@ -283,7 +283,6 @@ class BoardNetwork(Network):
         NetworkError
             If the edges do not return to their previous codes.
         """
-        self._check_open()
         self.board.reconnect()
         self.edges.restore()
 

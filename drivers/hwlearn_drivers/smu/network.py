@@ -163,7 +163,7 @@ class SmuNetwork(Network):
         _wait(self._pending)
         self._pending = []
 
-    def reconnect(self) -> None:
+    def _reconnect(self) -> None:
         """Reconnect the instruments whose link dropped. All outputs are switched off first.
 
         Raises
@@ -173,7 +173,6 @@ class SmuNetwork(Network):
         UnknownInstrumentError
             If a different instrument answers.
         """
-        self._check_open()
         for smu in self._smus:
             open_outputs.allow_again(smu)
         self._halt()

@@ -12,7 +12,6 @@ from pydantic import BaseModel
 from hwlearn.errors import HwlearnError, NetworkError, SetupError, closest
 from hwlearn.lab.bench_file.sections import BackendSection, checked_section
 from hwlearn.network.backend import Backend, ChecksSettings
-from hwlearn.network.network import Network
 
 GROUP = "hwlearn.backends"
 
@@ -64,12 +63,6 @@ def reported_errors(what: str) -> Iterator[None]:
         raise
     except Exception as error:  # a plugin may raise anything
         raise NetworkError(f"{what}: {str(error) or type(error).__name__}") from error
-
-
-def check_network(network: object) -> None:
-    """Refuse what a plugin opened if it is no `Network`."""
-    if not isinstance(network, Network):
-        raise TypeError(f"open() returned {network!r}, which is no hwlearn.Network")
 
 
 def _loaded(point: EntryPoint, where: str) -> Backend:

@@ -17,7 +17,7 @@ from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import NetworkError, SetupError, closest
-from hwlearn.lab.bench.backends import check_network, find_backend, reported_errors
+from hwlearn.lab.bench.backends import find_backend, reported_errors
 from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.lab.bench.recipes import (
     make_conductances,
@@ -36,6 +36,7 @@ from hwlearn.learning.subsets import ListedEdges
 from hwlearn.learning.training import Trainer
 from hwlearn.network.backend import Seeded
 from hwlearn.network.network import Network
+from hwlearn.network.opened import check_opened
 
 log = logging.getLogger("hwlearn")
 
@@ -168,8 +169,8 @@ class Bench:
         """
         if self._raw is None:
             with reported_errors(f"{self.file.where}: backend {self.file.backend.kind!r} cannot be opened"):
-                network = self._backend.open(self._settings, self.topology, self.limits)
-                check_network(network)
+                opened = self._backend.open(self._settings, self.topology, self.limits)
+                network = check_opened(opened, self.topology, self.limits)
             train = self.file.train
             if train.rule == "gep" and train.nudge not in network.nudges:
                 network.close()

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from importlib.metadata import entry_points
 from typing import Any
 
-from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from hwlearn.arrays import FloatArray
@@ -33,14 +32,13 @@ class VirtualNetwork(WrappedNetwork):
         super().__init__(network)
         self.bench = bench
 
-    def true_outputs(self, inputs: ArrayLike) -> FloatArray:
-        """Return the true output volts (S, n_out), without noise and converter ranges; for reports."""
-        return self.bench.true_outputs(inputs)
-
     @property
     def true_conductances(self) -> FloatArray:
         """The true conductances (E,) in siemens; for reports and tests."""
         return self.bench.true_conductances
+
+    def _true_outputs(self, inputs: FloatArray) -> FloatArray:
+        return self.bench.true_outputs(inputs)
 
     def _close(self) -> None:
         try:

@@ -120,11 +120,10 @@ class DeviceArray(DeviceAccess):
         g = self.readout.iv.small_signal(self._last_read[edge], self._read_voltage)
         return abs(float(self.readout.iv.current(g, amplitude)))
 
-    def rest(self, seconds: float) -> None:
-        """Let time pass without voltage at the devices."""
-        self._devices.rest(seconds)
-
     # --- after the limit checks ---------------------------------------------------------------------
+
+    def _rest(self, seconds: float) -> None:
+        self._devices.rest(seconds)
 
     def _read(self, edge: int, voltage: float) -> float:
         return float(self._readings(np.array([edge]), voltage)[0])

@@ -7,10 +7,8 @@ from collections.abc import Iterable
 from typing import Literal, TypedDict
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray, IntArray
-from hwlearn.circuit.batches import batch
 from hwlearn.circuit.elements import OHMIC
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
@@ -184,10 +182,8 @@ class KirchhoffTwin(Network):
         bits, most = self.imperfections.dac_bits, self.imperfections.dac_range_V
         return None if bits is None or not math.isfinite(most) else 2 * most / 2**bits
 
-    def true_outputs(self, inputs: ArrayLike) -> FloatArray:
-        """Return the true output voltages (S, n_out) without read noise, for reports only."""
-        x = batch(inputs, self.topology.n_inputs, "inputs")
-        return self._truth.solve(self._input_dac.output(x))[:, self.topology.outputs]
+    def _true_outputs(self, inputs: FloatArray) -> FloatArray:
+        return self._truth.solve(self._input_dac.output(inputs))[:, self.topology.outputs]
 
     # --- physics ------------------------------------------------------------------------------------
 

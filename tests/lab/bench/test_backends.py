@@ -1,11 +1,15 @@
 """Backend plugins: how they are found, and errors for those that cannot be used."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from pydantic import BaseModel
 
 import hwlearn as hl
-from hwlearn.errors import NetworkError, SetupError
+from hwlearn.errors import BackendError, NetworkError, SetupError
 from hwlearn.lab.bench import backends
+from hwlearn_sim import KirchhoffTwin
 from hwlearn_sim.twin.backend import SimBackend
 
 
@@ -152,3 +156,71 @@ def test_backend_that_cannot_be_opened_is_named(bench_path, installed, result, m
 def test_backend_without_a_seed_key_is_not_seeded(bench_path, installed):
     installed(mine=opens(None))
     assert hl.open_bench(bench_path, ["backend.kind=mine"]).seed_keys(3) == []
+
+
+def changed(**properties):
+    """Return a backend whose network differs from what the bench file asks for."""
+
+    class Plugin(SimBackend):
+        def open(self, settings, topology, limits):
+            network = super().open(settings, topology, limits)
+            kind = type(network)
+            fixed = {k: v for k, v in properties.items() if isinstance(getattr(kind, k, None), property)}
+            network.__class__ = type("Changed", (kind,), {"__slots__": (), **fixed})
+            for name, value in properties.items():
+                if name not in fixed:
+                    setattr(network, name, value(network) if callable(value) else value)
+            return network
+
+    return Plugin
+
+
+@pytest.mark.parametrize(
+    ("properties", "message"),
+    [
+        (
+            {"limits": lambda n: replace(n.limits, voltage=9.0)},
+            "limits with voltage = 9, wider than limits.voltage",
+        ),
+        ({"limits": lambda n: replace(n.limits, conductance=(1e-9, 1e-4))}, "limits with conductance = (1e-09"),
+        ({"limits": None}, "limits = None; they must be Limits"),
+        ({"topology": hl.Topology.crossbar(2, 2)}, "as its topology; it must be that of the bench"),
+        ({"topology": "ring"}, "'ring' as its topology"),
+        ({"nudges": frozenset({"push"})}, "nudges = frozenset({'push'}); known are: clamp, current, resistor"),
+        ({"nudges": ["clamp"]}, "nudges = ['clamp']"),
+        ({"resolution": float("nan")}, "resolution = nan; it must be a finite number of at least 0"),
+        ({"resolution": None}, "resolution = None"),
+        ({"settle_s": -1.0}, "settle_s = -1.0"),
+        ({"settle_s": "1 ms"}, "settle_s = '1 ms'"),
+        ({"dac_step_V": float("inf")}, "dac_step_V = inf"),
+        ({"nudge_siemens": np.zeros(99)}, "nudge_siemens = array("),
+        ({"nudge_siemens": 1e-4}, "nudge_siemens = 0.0001"),
+        ({"instruments": ["smu1"]}, "instruments = ['smu1']; it must be a tuple of str"),
+        ({"instruments": (None,)}, "instruments = (None,)"),
+        ({"closed": True}, "a network that is closed already"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_opened_network_that_does_not_fit_the_bench_is_closed_and_named(
+    bench_path, installed, mocker, properties, message
+):
+    installed(mine=changed(**properties))
+    closed = mocker.patch.object(KirchhoffTwin, "_close")
+    with pytest.raises(BackendError) as caught:
+        hl.open_bench(bench_path, ["backend.kind=mine"]).open()
+    text = str(caught.value)
+    assert "Changed returned " in text
+    assert message in text
+    assert closed.call_count == 1
+
+
+def test_opened_network_may_have_narrower_limits(bench_path, installed):
+    installed(mine=changed(limits=lambda n: replace(n.limits, voltage=0.9 * n.limits.voltage)))
+    with hl.open_bench(bench_path, ["backend.kind=mine"]) as bench:
+        assert bench.network.limits != bench.limits
+
+
+def test_property_that_fails_is_named(bench_path, installed):
+    installed(mine=changed(settle_s=property(lambda self: 1 / 0)))
+    with pytest.raises(BackendError, match="Changed failed: ZeroDivisionError"):
+        hl.open_bench(bench_path, ["backend.kind=mine"]).open()

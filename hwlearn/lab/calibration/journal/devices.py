@@ -31,6 +31,8 @@ class JournaledDevices(DeviceAccess):
         Returns the number of the next entry of the journal, which the network shares.
     """
 
+    _is_backend = False
+
     def __init__(
         self,
         devices: DeviceAccess,

@@ -49,17 +49,15 @@ class JournaledNetwork(WrappedNetwork):
         self._journal, self._on_answer = journal, on_answer
         self.answers, self.replayed, self.fresh = 0, 0, 0
         self._due: FloatArray | None = None
-        self._devices: DeviceAccess | None = None
+        self._journaled: DeviceAccess | None = None
 
-    @property
-    def devices(self) -> DeviceAccess | None:
-        """Devices of the inner network; their pulses and readings are kept in the same journal."""
-        inside = super().devices
-        if inside is not None and self._devices is None:
-            self._devices = JournaledDevices(
+    def _device_access(self) -> DeviceAccess | None:
+        inside = super()._device_access()
+        if inside is not None and self._journaled is None:
+            self._journaled = JournaledDevices(
                 inside, self._journal, self._count_device_answer, lambda: self.answers
             )
-        return self._devices
+        return self._journaled
 
     def _count_device_answer(self, replayed: bool) -> None:
         self._answered(1, replayed=replayed)

@@ -130,14 +130,13 @@ class MemristorArray(DeviceArray):
     volatile = True
     _now_s = 0.0
 
-    def rest(self, seconds: float) -> None:
-        """Let time pass without voltage at the devices."""
-        self._now_s += seconds
-        super().rest(seconds)
-
     def now(self) -> float:
         """Return the total rest time in seconds."""
         return self._now_s
+
+    def _rest(self, seconds: float) -> None:
+        self._now_s += seconds
+        super()._rest(seconds)
 
 
 def _shape(topology: Topology, scheme: Scheme) -> tuple[int, int]:

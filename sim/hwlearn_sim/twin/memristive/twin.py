@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Unpack
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.topology import Topology
@@ -83,11 +82,6 @@ class MemristiveTwin(KirchhoffTwin):
         super().__init__(topology, limits, flaws, seed=seed, **options)
 
     @property
-    def devices(self) -> DeviceAccess:
-        """Access to the edges as single devices."""
-        return self._array
-
-    @property
     def write_report(self) -> WriteReport | None:
         """Report of the last programming; None before the first."""
         return self._report
@@ -97,10 +91,12 @@ class MemristiveTwin(KirchhoffTwin):
         """True conductances (E,) in siemens, for reports and tests only."""
         return self._array.true_conductances
 
-    def true_outputs(self, inputs: ArrayLike) -> FloatArray:
-        """Return the true output voltages (S, n_out) without read noise, for reports only."""
+    def _device_access(self) -> DeviceAccess:
+        return self._array
+
+    def _true_outputs(self, inputs: FloatArray) -> FloatArray:
         self._follow_devices()
-        return super().true_outputs(inputs)
+        return super()._true_outputs(inputs)
 
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         self._follow_devices()

@@ -1,4 +1,4 @@
-"""`ExclusiveUse`: one thread at a time, only in the process that opened the network."""
+"""`ExclusiveUse`: one thread at a time, only in the process that opened the hardware."""
 
 from __future__ import annotations
 

@@ -1,0 +1,101 @@
+"""Checks of a network that a backend has opened, before anything is applied to it."""
+
+from __future__ import annotations
+
+import math
+from typing import Final, get_args
+
+import numpy as np
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import BackendError
+from hwlearn.network import gate
+from hwlearn.network.limits import Limits
+from hwlearn.network.network import Network
+from hwlearn.network.nudges import DriveKind
+from hwlearn.units import ROUNDING
+
+_DRIVES: Final = frozenset(get_args(DriveKind))
+
+
+def check_opened(network: object, topology: Topology, limits: Limits) -> Network:
+    """Return the network that a backend opened for a topology and limits; close and refuse an invalid one.
+
+    Parameters
+    ----------
+    network : object
+        What `Backend.open` returned.
+    topology : Topology
+        Graph of the bench.
+    limits : Limits
+        Hard limits of the bench. The network may have narrower ones, not wider ones.
+
+    Raises
+    ------
+    TypeError
+        If it is no `Network`.
+    BackendError
+        If it is closed, has another topology or wider limits, or has an invalid property. The network is closed.
+    """
+    if not isinstance(network, Network):
+        raise TypeError(f"open() returned {gate.shown(network)}, which is no hwlearn.Network")
+    try:
+        _check(network, topology, limits)
+    except BackendError as error:
+        raise gate.closed(network, error) from None
+    except Exception as error:  # a backend may raise anything
+        raise gate.closed(network, gate.failure(network, error)) from error
+    return network
+
+
+def _check(network: Network, topology: Topology, limits: Limits) -> None:
+    if network.closed:
+        gate.refuse(network, "a network that is closed already")
+    if not _is_same(network.topology, topology):
+        gate.refuse(network, f"{gate.shown(network.topology)} as its topology; it must be that of the bench")
+    gate.check_limits(network, "limits", network.limits, limits)
+    (low, high), (lowest, highest) = network.limits.conductance, limits.conductance
+    if not (low >= lowest * (1 - ROUNDING) and high <= highest * (1 + ROUNDING)):
+        gate.refuse(
+            network, f"limits with conductance = ({low:g}, {high:g}), wider than ({lowest:g}, {highest:g})"
+        )
+    if not (isinstance(network.nudges, frozenset) and network.nudges <= _DRIVES):
+        gate.refuse(network, f"nudges = {gate.shown(network.nudges)}; known are: {', '.join(sorted(_DRIVES))}")
+    for name, least, optional in (("resolution", 0.0, False), ("settle_s", 0.0, True), ("dac_step_V", 0.0, True)):
+        value = getattr(network, name)
+        if not (optional and value is None) and not _is_number(value, least):
+            gate.refuse(network, f"{name} = {gate.shown(value)}; it must be a finite number of at least 0")
+    siemens = network.nudge_siemens
+    if siemens is not None and not (
+        isinstance(siemens, np.ndarray)
+        and siemens.shape == (topology.n_outputs,)
+        and siemens.dtype == np.float64
+        and bool((siemens > 0).all() and np.isfinite(siemens).all())
+    ):
+        gate.refuse(
+            network,
+            f"nudge_siemens = {gate.shown(siemens)}; it must be None or ({topology.n_outputs},) positive numbers",
+        )
+    names = network.instruments
+    if not (isinstance(names, tuple) and all(isinstance(name, str) for name in names)):
+        gate.refuse(network, f"instruments = {gate.shown(names)}; it must be a tuple of str")
+
+
+def _is_same(given: object, topology: Topology) -> bool:
+    return given is topology or (
+        isinstance(given, Topology)
+        and given.n_nodes == topology.n_nodes
+        and np.array_equal(given.edges, topology.edges)
+        and np.array_equal(given.inputs, topology.inputs)
+        and np.array_equal(given.outputs, topology.outputs)
+        and given.ground == topology.ground
+    )
+
+
+def _is_number(value: object, least: float) -> bool:
+    return (
+        isinstance(value, float | int | np.floating)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and float(value) >= least
+    )
