@@ -113,14 +113,23 @@ class Instrument(ABC):
         GarbledReplyError
             If the reply is anything else; the transport is then out of sync.
         """
-        line = self.transport.query(question, timeout_s)
-        fields = line.replace("\t", ",").split(",")
+        return self.numbers(question, self.transport.query(question, timeout_s), count)
+
+    def numbers(self, question: str, reply: str, count: int) -> list[float]:
+        """Return exactly ``count`` numbers of a reply, as `query_numbers`.
+
+        Raises
+        ------
+        GarbledReplyError
+            If the reply is anything else; the transport is then out of sync.
+        """
+        fields = reply.replace("\t", ",").split(",")
         try:
             values = [float(field) for field in fields]
         except ValueError:
-            self.transport.garbled(question, line)
+            self.transport.garbled(question, reply)
         if len(values) != count:
-            self.transport.garbled(question, line)
+            self.transport.garbled(question, reply)
         return [value if abs(value) < OVERFLOW else _special(value) for value in values]
 
     def write(self, *commands: str) -> None:
@@ -136,12 +145,6 @@ class Instrument(ABC):
                 self.transport.write(command)
                 self.check_errors(command)
 
-    def write_together(self, *commands: str) -> None:
-        """Send settings without interruption, then read the error queue once."""
-        with self.transport.exchange():
-            self.transport.write(*commands)
-            self.check_errors("; ".join(commands))
-
     def check_errors(self, command: str) -> None:
         """Read the error queue until it is empty, and raise its oldest error.
 
@@ -149,9 +152,25 @@ class Instrument(ABC):
         ------
         InstrumentError
         """
+        self._raise_errors(command, self._next_error())
+
+    def drop_errors(self) -> None:
+        """Empty the error queue."""
+        for _ in range(_MAX_ERRORS):
+            if self._next_error() is None:
+                return
+
+    def _raise_errors(self, command: str, first: tuple[int, str] | None) -> None:
+        """Raise the first error that was read from the queue, if any, after emptying the queue.
+
+        Raises
+        ------
+        InstrumentError
+        """
         found: list[tuple[int, str]] = []
-        while len(found) < _MAX_ERRORS and (error := self._next_error()) is not None:
-            found.append(error)
+        while first is not None and len(found) < _MAX_ERRORS:
+            found.append(first)
+            first = self._next_error()
         if found:
             code, text = found[0]
             if len(found) > 1:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
-from typing import Protocol
+import math
+from abc import abstractmethod
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwlearn.arrays import FloatArray
 from hwlearn.errors import LimitError, NetworkError
-from hwlearn_drivers.smu.operating_range import ChannelLimit, OperatingRange, Quantity, other
-from hwlearn_drivers.smu.reading import Reading, Sweep
-from hwlearn_drivers.transport.transport import Transport
+from hwlearn.units import format_quantity
+from hwlearn_drivers.errors import InstrumentError, OutputsMayBeOnError, OutputStateError
+from hwlearn_drivers.smu.commands import ChannelCommands
+from hwlearn_drivers.smu.host import ChannelHost
+from hwlearn_drivers.smu.operating_range import UNIT, ChannelLimit, Quantity, other
+from hwlearn_drivers.smu.reading import OutputState, Reading, Sweep, agrees
 
 LONGEST_LIST = 100
 """Maximum number of levels in one list command, on every model; longer lists run in parts."""
@@ -22,41 +23,17 @@ LONGEST_LIST = 100
 _LINE_CYCLE_S = 1 / 50
 
 
-class ChannelHost(Protocol):
-    """The part of an instrument that its channels use; `hwlearn_drivers.smu.smu.Smu` implements it."""
-
-    operating_range: OperatingRange
-    transport: Transport
-
-    @property
-    def name(self) -> str:
-        """Model and address, for messages."""
-
-    def write(self, *commands: str) -> None:
-        """Send settings one by one; read the error queue after each."""
-
-    def write_together(self, *commands: str) -> None:
-        """Send settings without interruption; then read the error queue once."""
-
-    def query(self, question: str, timeout_s: float | None = None) -> str:
-        """Send a query and return the reply."""
-
-    def query_numbers(self, question: str, count: int, timeout_s: float | None = None) -> list[float]:
-        """Send a query and return the ``count`` numbers of the reply."""
-
-    def check_errors(self, command: str) -> None:
-        """Read the error queue and raise its oldest error."""
-
-    def sweeping(self) -> AbstractContextManager[None]:
-        """Mark the time during which OFF needs an abort."""
-
-
-class SmuChannel(ABC):
+class SmuChannel(ChannelCommands):
     """One channel: a voltage source with a current limit or a current source with a voltage limit (compliance).
 
     The limit is set before the level, and both before the output is switched on. Every value is checked against
     the channel limit and the instrument's range before anything is sent. No value is clipped. The error queue is
     read after every setting. Assigning an unknown setting raises AttributeError.
+
+    Output, source, level and limit are read back with every reading, before the output is switched on and before
+    the source changes; each limit is read back after it is set. If the instrument reports another state than the
+    one that was set, it is switched off and OutputStateError is raised. An output is switched on only if it was
+    found off where it was left off.
 
     Parameters
     ----------
@@ -66,12 +43,18 @@ class SmuChannel(ABC):
         From 1.
     channel_limit : ChannelLimit
         Maximum absolute voltage and current.
+
+    Attributes
+    ----------
+    terminal : str
+        What it is connected to, for messages; empty if unknown.
     """
 
     __slots__ = (
         "_current_range",
         "_four_wire",
         "_level",
+        "_level_known",
         "_limit",
         "_nplc",
         "_on",
@@ -80,13 +63,15 @@ class SmuChannel(ABC):
         "channel_limit",
         "number",
         "smu",
+        "terminal",
     )
 
     def __init__(self, smu: ChannelHost, number: int, channel_limit: ChannelLimit) -> None:
-        self.smu, self.number, self.channel_limit = smu, number, channel_limit
+        self.smu, self.number, self.channel_limit, self.terminal = smu, number, channel_limit, ""
         self._source: Quantity | None = None
         self._level = self._limit = 0.0
         self._on = self._four_wire = False
+        self._level_known = True
         self._nplc = 1.0
         self._voltage_range: float | None = None
         self._current_range: float | None = None
@@ -152,8 +137,9 @@ class SmuChannel(ABC):
         """
         quantity = self._needs_source()
         self.smu.operating_range.check(self.name, quantity, value, self._limit, self.channel_limit)
+        self._level_known = False  # an interrupt may come before or after the command is sent
         self.smu.transport.write(self._level_command(quantity, value))
-        self._level = float(value)
+        self._level, self._level_known = float(value), True
 
     def check_errors(self) -> None:
         """Read the error queue after `set_level`.
@@ -161,22 +147,33 @@ class SmuChannel(ABC):
         Raises
         ------
         InstrumentError
+        OutputStateError
+            If the level was rejected because somebody else changed the settings.
         """
-        self.smu.check_errors(self._level_command(self._needs_source(), self._level))
+        try:
+            self.smu.check_errors(self._level_command(self._needs_source(), self._level))
+        except InstrumentError:
+            self._level_known = False
+            self.check_state()
+            raise
 
     def on(self) -> None:
-        """Switch the output on.
+        """Read back the state, then switch the output on; an output that is on and was left on stays on.
 
         Raises
         ------
         NetworkError
             If it is not configured as a source: no output is switched on without a limit.
+        OutputStateError
+            If the output is on where it was left off, or off where it was left on, or a setting was changed.
         InstrumentError
             If the instrument rejects it.
         """
         self._needs_source()
-        self.smu.write(self._output_command(True))
-        self._on = True
+        with self.smu.transport.exchange():
+            self.check_state()
+            if not self._on:
+                self._switch_on()
 
     def off(self) -> None:
         """Switch the output off."""
@@ -191,7 +188,26 @@ class SmuChannel(ABC):
 
     @abstractmethod
     def read(self) -> Reading:
-        """Measure voltage and current."""
+        """Measure voltage and current, and read back compliance and state in the same message.
+
+        Raises
+        ------
+        NetworkError
+            If it is not configured as a source.
+        OutputStateError
+            If output, source, level or limit are not what was set; the instrument is switched off.
+        """
+
+    def check_state(self) -> None:
+        """Read back output, source, level and limit.
+
+        Raises
+        ------
+        NetworkError, OutputStateError
+            As `read`.
+        """
+        quantity = self._needs_source()
+        self._compare(self._query_state(quantity), quantity)
 
     @abstractmethod
     def limited(self) -> bool:
@@ -208,6 +224,8 @@ class SmuChannel(ABC):
             If any level is beyond the channel limit or the operating range; nothing is sent.
         NetworkError
             If it is not configured as a source.
+        OutputStateError
+            If the state is not what was set, before the sweep or, except on a 2450, after it.
         """
         quantity = self._needs_source()
         values = np.asarray(levels, dtype=np.float64).reshape(-1)
@@ -220,6 +238,7 @@ class SmuChannel(ABC):
             part = values[first : first + LONGEST_LIST].tolist()
             self.on()
             with self.smu.sweeping():
+                self._level_known = False  # models differ in the level after a sweep
                 parts.append(self._sweep(quantity, part))
             self.off()
         volts, amperes = np.concatenate(parts, axis=1)
@@ -277,63 +296,82 @@ class SmuChannel(ABC):
         self._source, self._on = None, False
         self.smu.write(*self._nplc_commands(self._nplc), *self._four_wire_commands(self._four_wire))
 
-    # --- commands of a model ------------------------------------------------------------------------
-
-    @abstractmethod
-    def _level_command(self, quantity: Quantity, value: float) -> str:
-        """Return the command that sets a level; it must not depend on the active source."""
-
-    @abstractmethod
-    def _limit_command(self, quantity: Quantity, value: float) -> str:
-        """Return the command that limits this quantity; ``"current"`` is the limit of the voltage source."""
-
-    @abstractmethod
-    def _source_commands(self, quantity: Quantity) -> list[str]:
-        """Return the commands that select the source and measure the other quantity."""
-
-    @abstractmethod
-    def _output_command(self, on: bool) -> str:
-        """Return the command that switches the output on or off."""
-
-    @abstractmethod
-    def _source_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
-        """Return the commands for the source range; None: automatic."""
-
-    @abstractmethod
-    def _measure_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
-        """Return the commands for the measuring range; None: automatic."""
-
-    @abstractmethod
-    def _nplc_commands(self, cycles: float) -> list[str]:
-        """Return the commands that set the integration time."""
-
-    @abstractmethod
-    def _four_wire_commands(self, remote: bool) -> list[str]:
-        """Return the commands that select 2-wire or 4-wire sensing."""
-
-    @abstractmethod
-    def _sweep(self, quantity: Quantity, levels: Sequence[float]) -> FloatArray:
-        """Run a list of at most `LONGEST_LIST` levels; return volts and amperes, (2, n)."""
-
     # --- sequences of commands ----------------------------------------------------------------------
 
     def _become(self, quantity: Quantity, level: float, limit: float) -> None:
         self.smu.operating_range.check(self.name, quantity, level, limit, self.channel_limit)
         measured = other(quantity)
         with self.smu.transport.exchange():
+            before = self._source
+            change_while_on = self._on and before is not None and before != quantity
+            if before is not None and not change_while_on:
+                self.check_state()
             # not configured until all settings are made: an output is switched on only if its limit is known
-            before, self._source = self._source, None
+            self._source = None
+            self._set_limit(measured, limit)
             self.smu.write(
-                self._limit_command(measured, limit),
-                *self._source_range_command(quantity, self._range(quantity)),
-                self._level_command(quantity, level),
+                *self._source_range_command(quantity, self._range(quantity)), self._level_command(quantity, level)
             )
-            # some models switch off when the source changes; the output is then off only until the next line
-            keep_on = [self._output_command(True)] if self.is_on else []
-            if before != quantity:
-                self.smu.write_together(*self._source_commands(quantity), *keep_on)
+            ranges = self._measure_range_command(measured, self._range(measured))
+            if before is not None and change_while_on:
+                self._change_source(before, quantity)
+                changed = [*self._source_commands(quantity), *ranges]
+                self.smu.transport.write(*ranges)
+            else:
+                changed = [*(self._source_commands(quantity) if before != quantity else []), *ranges]
+                self.smu.transport.write(*changed)
+            self.smu.check_errors("; ".join(changed))
             self._source, self._level, self._limit = quantity, float(level), float(limit)
-            self.smu.write(*self._measure_range_command(measured, self._range(measured)))
+            self._level_known = True
+
+    def _set_limit(self, quantity: Quantity, limit: float) -> None:
+        """Set a limit and read it back: some models ignore or raise a small limit without an error."""
+        command = self._limit_command(quantity, limit)
+        found = self.smu.write_and_read_back(command, self._limit_query(quantity))
+        if not (math.isfinite(found) and agrees(limit, found, self._resolution(quantity, limit))):
+            unit = UNIT[quantity]
+            self._off_and_raise(
+                f"did not accept the {quantity} limit of {format_quantity(limit, unit, 7)}: it reads back "
+                f"{format_quantity(found, unit, 7)}. Choose a limit that the instrument supports"
+            )
+
+    def _change_source(self, before: Quantity, quantity: Quantity) -> None:
+        """Change the source of an output that is on, if the instrument confirms that it is."""
+        found, still_on = self._change_while_on(before, quantity)
+        self._compare(found, before)
+        if not still_on:
+            # some models switch off when the source changes: this was the driver, and it was read back
+            self._on = False
+            self._switch_on()
+
+    def _switch_on(self) -> None:
+        self._on = True  # an interrupt may come before or after the command is sent
+        try:
+            self.smu.write(self._output_command(True))
+        except InstrumentError:
+            self._on = False
+            raise
+
+    def _compare(self, found: OutputState, quantity: Quantity) -> None:
+        """Compare a state with the one that was set."""
+        was = OutputState(self._on, quantity, self._level if self._level_known else math.nan, self._limit)
+        if texts := was.differences(found, self._resolution):
+            self._off_and_raise(
+                f"is not as this program left it: {'; '.join(texts)}. Somebody else changed it (front panel, "
+                "another program or a reset)"
+            )
+
+    def _off_and_raise(self, text: str) -> NoReturn:
+        where = f"{self.name} at {self.terminal}" if self.terminal else self.name
+        error = OutputStateError(f"{where} {text}; its outputs are switched off")
+        try:
+            self.smu.halt()
+        except OutputsMayBeOnError as unsafe:
+            raise unsafe from error
+        raise error
+
+    def _resolution(self, quantity: Quantity, value: float) -> float:
+        return self.smu.operating_range.resolution(quantity, max(abs(value), self._range(quantity) or 0.0))
 
     def _range(self, quantity: Quantity) -> float | None:
         return self._voltage_range if quantity == "voltage" else self._current_range

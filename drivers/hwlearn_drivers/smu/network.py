@@ -18,7 +18,7 @@ from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import OutputDrive
 from hwlearn.units import format_quantity
 from hwlearn_drivers.edges.edges import Edges
-from hwlearn_drivers.errors import OutputsMayBeOnError
+from hwlearn_drivers.errors import HaltedError, OutputsMayBeOnError, OutputStateError
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.smu.operating_range import UNIT, Quantity
 from hwlearn_drivers.smu.pace import Pace
@@ -36,6 +36,11 @@ class SmuNetwork(Network):
     A floating output is a current source at 0 A with a voltage limit. A current nudge is a current source. A
     clamped output is a voltage source whose current is measured. Instruments are addressed in parallel. If a
     measurement does not succeed (error, compliance, Ctrl-C), every output is switched off.
+
+    Output, source, level and limit of every channel are read back with every reading and once more at the end of
+    each batch, so that a change before the last reading is found in the same batch, and a later one in the next.
+    If somebody else changed them, or switched the outputs off, every measurement raises OutputStateError until
+    `reconnect`.
 
     Parameters
     ----------
@@ -72,6 +77,8 @@ class SmuNetwork(Network):
         channels = {node: smu.channel(number) for node, (smu, number) in wired.items()}
         check_wiring(topology, limits, channels)
         self._channels = [channels[node] for node in self._nodes]
+        for node, channel in channels.items():
+            channel.terminal = f"node {topology.names[node]}"
         smus = [wired[node][0] for node in self._nodes]
         self._smus = list(dict.fromkeys(smus))
         # terminals of one instrument share its link; each instrument has its own thread
@@ -80,6 +87,7 @@ class SmuNetwork(Network):
         self._pending: list[Future[None]] = []
         self._levels: FloatArray = np.zeros(len(self._nodes))
         self._on = False
+        self._others: OutputStateError | HaltedError | None = None  # somebody else changed or halted them
         super().__init__(topology, limits, ("clamp", "current"), resolution=self.pace.voltage_sigma)
 
     @property
@@ -99,6 +107,9 @@ class SmuNetwork(Network):
         try:
             self._switch_on()
             return self._read_batch(inputs, drive)
+        except (OutputStateError, HaltedError) as error:
+            self._halt()
+            raise self._final(error) from error
         except BaseException:
             self._halt()
             raise
@@ -136,6 +147,8 @@ class SmuNetwork(Network):
 
     def _switch_on(self) -> None:
         """Switch the outputs on: first inputs at 0 V, then outputs at 0 A. Every limit is set before."""
+        if self._others is not None:
+            raise self._others
         if self._on:
             return
         self._wait_for_threads()
@@ -158,6 +171,15 @@ class SmuNetwork(Network):
         self._on = False
         open_outputs.halt_all(self._smus)
 
+    def _final(self, error: OutputStateError | HaltedError) -> OutputStateError | HaltedError:
+        """Return the error of this and all further measurements until `reconnect`."""
+        if self._others is None:
+            self._others = type(error)(
+                f"{error}. The phase is void and all outputs are off. They stay off until the network is "
+                "reconnected, or the bench is opened again to resume the run"
+            )
+        return self._others
+
     def _wait_for_threads(self) -> None:
         """Wait until no thread uses an instrument any more; the time-outs limit the wait."""
         _wait(self._pending)
@@ -165,6 +187,8 @@ class SmuNetwork(Network):
 
     def _reconnect(self) -> None:
         """Reconnect the instruments whose link dropped. All outputs are switched off first.
+
+        If somebody else changed settings or switched off, all instruments are reset and set up again.
 
         Raises
         ------
@@ -180,6 +204,9 @@ class SmuNetwork(Network):
         for smu in self._smus:
             if smu.needs_reconnect:
                 smu.reconnect()
+            elif self._others is not None:
+                smu.start_again()
+        self._others = None
         self.edges.reconnect()
 
     # --- one batch ----------------------------------------------------------------------------------
@@ -198,6 +225,7 @@ class SmuNetwork(Network):
                 volts[s, k], amperes[s, k] = reading.volts, reading.amperes
             clamped = np.array([source == "voltage" for source in sources[n_in:]])
             output_A[s] = np.where(clamped, amperes[s, n_in:], levels[n_in:])
+        self._check_states()
         outputs = volts[:, n_in:]
         saturated = np.isinf(volts[:, n_in:])
         return Readout(
@@ -271,20 +299,23 @@ class SmuNetwork(Network):
     def _read_all(self, sample: int) -> list[Reading]:
         """Read every channel; raise if a source is at its limit (compliance)."""
         readings: list[Reading | None] = [None] * len(self._channels)
-        tripped = np.zeros(len(self._channels), dtype=bool)
 
         def read(k: int) -> None:
-            channel = self._channels[k]
-            readings[k] = channel.read()
-            tripped[k] = channel.limited()
+            readings[k] = self._channels[k].read()
 
         self._in_parallel(read)
         complete = [reading for reading in readings if reading is not None]
-        for k in np.flatnonzero(tripped).tolist():
-            raise self._compliance_error(k, complete[k], sample)
+        if any(reading.limited or not _is_valid(reading) for reading in complete):
+            self._check_states()  # the cause may be an output that somebody switched off after its reading
+        for k, reading in enumerate(complete):
+            if reading.limited:
+                raise self._compliance_error(k, reading, sample)
         for k, reading in enumerate(complete):
             self._check_number(k, reading)
         return complete
+
+    def _check_states(self) -> None:
+        self._in_parallel(lambda k: self._channels[k].check_state())
 
     # --- errors -------------------------------------------------------------------------------------
 
@@ -300,7 +331,7 @@ class SmuNetwork(Network):
         )
 
     def _check_number(self, k: int, reading: Reading) -> None:
-        if math.isnan(reading.volts) or math.isnan(reading.amperes) or math.isinf(reading.amperes):
+        if not _is_valid(reading):
             raise NetworkError(
                 f"{self._channels[k].name} at node {self.topology.names[self._nodes[k]]} read "
                 f"{reading.volts} V and {reading.amperes} A; use a larger range or the automatic range"
@@ -331,6 +362,11 @@ def _wait(futures: list[Future[None]], until: str = ALL_COMPLETED) -> None:
         done, running = wait(futures, timeout=0.2, return_when=until)
         if not running or (until == FIRST_EXCEPTION and any(future.exception() for future in done)):
             return
+
+
+def _is_valid(reading: Reading) -> bool:
+    """Whether a reading has numbers; the voltage may be beyond the range."""
+    return not math.isnan(reading.volts) and math.isfinite(reading.amperes)
 
 
 def _repeated(quantity: Quantity, count: int) -> list[Quantity]:

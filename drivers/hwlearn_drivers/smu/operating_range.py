@@ -57,12 +57,23 @@ class OperatingRange:
         Maximum absolute volts and amperes of each operating region. Level and limit must lie inside one of them.
     nplc : (float, float)
         Minimum and maximum integration time in power line cycles.
+    scales : tuple of (float, ...)
+        Full scales of the source ranges in rising order: volts, amperes.
+    counts : float
+        Full scale divided by the resolution of levels and limits.
     channels : int
     """
 
     regions: tuple[tuple[float, float], ...]
     nplc: tuple[float, float]
+    scales: tuple[tuple[float, ...], tuple[float, ...]]
+    counts: float
     channels: int = 1
+
+    def resolution(self, quantity: Quantity, reach: float) -> float:
+        """Return the resolution of levels and limits, in the smallest source range that covers ``reach``."""
+        scales = self.scales[quantity == "current"]
+        return next((full for full in scales if _within(reach, full)), scales[-1]) / self.counts
 
     def most(self, quantity: Quantity) -> float:
         """Return the maximum of a quantity over all regions."""

@@ -16,6 +16,9 @@ from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.operating_range import ChannelLimit, OperatingRange
 from hwlearn_drivers.transport.transport import Transport
 
+_PART = re.compile(r'(?:[^;"]|"[^"]*")+')
+"""The reply to one of several queries."""
+
 
 class Smu(Source):
     """A source-measure unit. The constructor switches its outputs off and resets it.
@@ -130,6 +133,32 @@ class Smu(Source):
         yield
         self._sweeping = False
 
+    # --- messages -----------------------------------------------------------------------------------
+
+    def query_parts(self, question: str, timeout_s: float | None = None) -> list[str]:
+        """Send a message with several queries and return the reply to each; semicolons in quotes do not count."""
+        return [part.strip() for part in _PART.findall(self.query(question, timeout_s))]
+
+    def write_and_read_back(self, command: str, question: str) -> float:
+        """Send a setting, then read it back together with the error queue.
+
+        Raises
+        ------
+        InstrumentError
+            If the instrument rejects the setting.
+        """
+        with self.transport.exchange():
+            self.transport.write(command)
+            whole = f"{question};{self.error_query}"
+            parts = self.query_parts(whole)
+            if len(parts) != 2:
+                self.transport.garbled(whole, ";".join(parts))
+            self._raise_errors(command, self._error_in(parts[1]))
+            (value,) = self.numbers(question, parts[0], 1)
+            return value
+
+    # --- off ----------------------------------------------------------------------------------------
+
     def off(self) -> None:
         """Switch every output off and query the state; see `Source.off`."""
         super().off()
@@ -140,3 +169,16 @@ class Smu(Source):
         for channel in self.channels:
             channel.mark_off()
         super().halt()
+
+    def rearm(self) -> None:
+        """Allow commands again after `halt`; the outputs stay off."""
+        if self.transport.halted:
+            for channel in self.channels:  # another thread may have been about to switch on during the halt
+                channel.mark_off()
+        super().rearm()
+
+    def start_again(self) -> None:
+        """Switch every output off, reset and set up again, after somebody else changed the settings."""
+        self._make_safe()
+        self.drop_errors()
+        self.set_up()

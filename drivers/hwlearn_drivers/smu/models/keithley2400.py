@@ -12,11 +12,14 @@ from hwlearn.arrays import FloatArray
 from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
-from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
-from hwlearn_drivers.smu.reading import Reading
+from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity
 from hwlearn_drivers.smu.smu import Smu
 
 _NPLC = (0.01, 10.0)
+_VOLTS = (0.2, 2.0, 20.0, 200.0)
+_AMPERES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
+_COUNTS = 2e4
+"""Resolution of the sources: 5 uV to 5 mV, 50 pA to 50 uA (data sheet); limits have that of the sources."""
 
 
 class Keithley2400Channel(ScpiChannel):
@@ -24,26 +27,23 @@ class Keithley2400Channel(ScpiChannel):
 
     __slots__ = ()
 
-    def read(self) -> Reading:
-        """Measure voltage and current (``:FORM:ELEM VOLT,CURR``)."""
-        volts, amperes = self.smu.query_numbers(":READ?", 2, self._patience_s())
-        return Reading(volts, amperes)
+    @property
+    def _output(self) -> str:
+        return ":OUTP"
 
-    def limited(self) -> bool:
-        """Query whether the source is at its limit."""
-        return self._query_flag(f":SENS:{WORD[other(self._needs_source())]}:PROT:TRIP?")
+    @property
+    def _function(self) -> str:
+        return ":SOUR:FUNC"
 
-    def _level_command(self, quantity: Quantity, value: float) -> str:
-        return f":SOUR:{WORD[quantity]} {number(value)}"
+    def _level_of(self, quantity: Quantity) -> str:
+        return f":SOUR:{WORD[quantity]}"
 
-    def _limit_command(self, quantity: Quantity, value: float) -> str:
-        return f":SENS:{WORD[quantity]}:PROT {number(value)}"
+    def _limit_of(self, quantity: Quantity) -> str:
+        return f":SENS:{WORD[quantity]}:PROT"
 
-    def _source_commands(self, quantity: Quantity) -> list[str]:
-        return [f":SOUR:FUNC {WORD[quantity]}"]
-
-    def _output_command(self, on: bool) -> str:
-        return f":OUTP {on:d}"
+    @property
+    def _reading_query(self) -> str:
+        return ":READ?"  # :FORM:ELEM VOLT,CURR
 
     def _source_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
         return [range_command(f":SOUR:{WORD[quantity]}", value)]
@@ -64,7 +64,8 @@ class Keithley2400Channel(ScpiChannel):
             f":SOUR:{word}:MODE LIST",
             f":TRIG:COUN {n}",
         )
-        readings = self._pairs(":READ?", n)
+        replies = self._query_while_on(":READ?", n)
+        readings = self._pairs(":READ?", "".join(replies), n)
         self.smu.write(":TRIG:COUN 1", f":SOUR:{word}:MODE FIX")
         return readings
 
@@ -75,9 +76,9 @@ class Keithley2400(Smu):
     __slots__ = ()
 
     operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
-        "2400": OperatingRange(((21.0, 1.05), (210.0, 0.105)), _NPLC),
-        "2401": OperatingRange(((21.0, 1.05),), _NPLC),
-        "2410": OperatingRange(((21.0, 1.05), (1100.0, 0.021)), _NPLC),
+        "2400": OperatingRange(((21.0, 1.05), (210.0, 0.105)), _NPLC, (_VOLTS, _AMPERES), _COUNTS),
+        "2401": OperatingRange(((21.0, 1.05),), _NPLC, (_VOLTS[:3], _AMPERES), _COUNTS),
+        "2410": OperatingRange(((21.0, 1.05), (1100.0, 0.021)), _NPLC, ((*_VOLTS[:3], 1000.0), _AMPERES), _COUNTS),
     }
     channel_class: ClassVar[type[SmuChannel]] = Keithley2400Channel
 

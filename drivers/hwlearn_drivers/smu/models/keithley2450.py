@@ -6,7 +6,7 @@ Source: Model 2450 Interactive SourceMeter Reference Manual, section 6 (SCPI com
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -16,10 +16,11 @@ from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
-from hwlearn_drivers.smu.reading import Reading
 from hwlearn_drivers.smu.smu import Smu
 
-_LIMIT = {"current": ":SOUR:VOLT:ILIM", "voltage": ":SOUR:CURR:VLIM"}
+_VOLTS = (0.02, 0.2, 2.0, 20.0, 200.0)
+_AMPERES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
+_LIMIT: Final[dict[Quantity, str]] = {"current": ":SOUR:VOLT:ILIM", "voltage": ":SOUR:CURR:VLIM"}
 
 
 class Keithley2450Channel(ScpiChannel):
@@ -27,27 +28,29 @@ class Keithley2450Channel(ScpiChannel):
 
     __slots__ = ()
 
-    def read(self) -> Reading:
-        """Measure voltage and current: source readback and reading."""
-        source = self._needs_source()
-        sourced, measured = self.smu.query_numbers(':READ? "defbuffer1",SOUR,READ', 2, self._patience_s())
-        return Reading(sourced, measured) if source == "voltage" else Reading(measured, sourced)
+    @property
+    def _output(self) -> str:
+        return ":OUTP"
 
-    def limited(self) -> bool:
-        """Query whether the source is at its limit."""
-        return self._query_flag(f"{_LIMIT[other(self._needs_source())]}:TRIP?")
+    @property
+    def _function(self) -> str:
+        return ":SOUR:FUNC"
 
-    def _level_command(self, quantity: Quantity, value: float) -> str:
-        return f":SOUR:{WORD[quantity]} {number(value)}"
+    def _level_of(self, quantity: Quantity) -> str:
+        return f":SOUR:{WORD[quantity]}"
 
-    def _limit_command(self, quantity: Quantity, value: float) -> str:
-        return f"{_LIMIT[quantity]} {number(value)}"
+    def _limit_of(self, quantity: Quantity) -> str:
+        return _LIMIT[quantity]
+
+    @property
+    def _reading_query(self) -> str:
+        return ':READ? "defbuffer1",SOUR,READ'
+
+    def _ordered(self, source: Quantity, first: float, second: float) -> tuple[float, float]:
+        return (first, second) if source == "voltage" else (second, first)
 
     def _source_commands(self, quantity: Quantity) -> list[str]:
-        return [f":SOUR:FUNC {WORD[quantity]}", f':SENS:FUNC "{WORD[other(quantity)]}"']
-
-    def _output_command(self, on: bool) -> str:
-        return f":OUTP {on:d}"
+        return [*super()._source_commands(quantity), f':SENS:FUNC "{WORD[other(quantity)]}"']
 
     def _source_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
         return [range_command(f":SOUR:{WORD[quantity]}", value)]
@@ -68,8 +71,13 @@ class Keithley2450Channel(ScpiChannel):
             f":SOUR:LIST:{word} {','.join(number(level) for level in levels)}",
             f":SOUR:SWE:{word}:LIST 1,0",
         )
-        self.smu.transport.write(":INIT", "*WAI")
-        sourced, measured = self._pairs(f':TRAC:DATA? 1,{n},"defbuffer1",SOUR,READ', n)
+        # the sweep itself switches the output on, and off at its end
+        self.check_state()
+        self._query_while_on(":INIT", n, after=False)
+        self.smu.transport.write("*WAI")
+        question = f':TRAC:DATA? 1,{n},"defbuffer1",SOUR,READ'
+        (reply,) = self.smu.query_parts(question, self._patience_s(n))
+        sourced, measured = self._pairs(question, reply, n)
         self.smu.check_errors(":INIT")
         return np.stack([sourced, measured] if quantity == "voltage" else [measured, sourced])
 
@@ -80,7 +88,7 @@ class Keithley2450(Smu):
     __slots__ = ()
 
     operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
-        "2450": OperatingRange(((21.0, 1.05), (210.0, 0.105)), (0.01, 10.0))
+        "2450": OperatingRange(((21.0, 1.05), (210.0, 0.105)), (0.01, 10.0), (_VOLTS, _AMPERES), 2e4)
     }
     channel_class: ClassVar[type[SmuChannel]] = Keithley2450Channel
 

@@ -1,11 +1,14 @@
 """Keithley 2600 series System SourceMeter, one or two channels (TSP, a Lua dialect).
 
-Source: Series 2600B System SourceMeter Reference Manual, section 9 (TSP command reference).
+Source: Series 2600B System SourceMeter Reference Manual, section 9 (TSP command reference). The instrument
+executes a line as a whole; ``print`` separates its values by tabs.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Final
 
 import numpy as np
@@ -13,13 +16,15 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
-from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity
-from hwlearn_drivers.smu.reading import Reading
+from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
+from hwlearn_drivers.smu.reading import OutputState, Reading
 from hwlearn_drivers.smu.smu import Smu
 from hwlearn_drivers.transport.fence import TSP_FENCE, Fence
 
 _LETTER: Final[dict[Quantity, str]] = {"voltage": "v", "current": "i"}
 _FUNCTION: Final[dict[Quantity, int]] = {"voltage": 1, "current": 0}
+_READING, _STATE = 3, 4
+"""Numbers of values: volts, amperes and compliance; output, function, level and limit."""
 _NPLC = (0.001, 25.0)
 _REGIONS = {
     "0": ((6.06, 3.03), (40.4, 1.01)),
@@ -27,6 +32,16 @@ _REGIONS = {
     "3": ((20.2, 1.515), (202.0, 0.101)),
 }
 """Of 260x, 261x and 263x, by the third digit."""
+
+
+_AMPERES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 3.0)
+_SCALES = {
+    "0": ((0.1, 1.0, 6.0, 40.0), _AMPERES),
+    "1": ((0.2, 2.0, 20.0, 200.0), _AMPERES),
+    "3": ((0.2, 2.0, 20.0, 200.0), (1e-9, 1e-8, *_AMPERES)),
+}
+_COUNTS = 2e4
+"""Resolution of the sources: 5 uV to 5 mV, 2 pA to 50 uA (data sheet)."""
 
 
 class Keithley2600Channel(SmuChannel):
@@ -44,24 +59,74 @@ class Keithley2600Channel(SmuChannel):
         return _node(self.number)
 
     def read(self) -> Reading:
-        """Measure voltage and current."""
-        amperes, volts = self.smu.query_numbers(f"print({self._node}.measure.iv())", 2, self._patience_s())
-        return Reading(volts, amperes)
+        """Measure voltage and current, and read back compliance and state in the same message."""
+        source, node = self._needs_source(), self._node
+        answers = ",".join(["i", "v", f"{node}.source.compliance", *self._state_of(source)])
+        question = f"local i,v={node}.measure.iv() print({answers})"
+        parts = self.smu.query_parts(question, self._patience_s())
+        if len(parts) != _READING + _STATE:
+            self.smu.transport.garbled(question, "\t".join(parts))
+        self._compare(self._state_in(question, source, parts[_READING:]), source)
+        amperes, volts = self.smu.numbers(question, "\t".join(parts[:2]), 2)
+        return Reading(volts, amperes, self._true(question, parts[2]))
 
     def limited(self) -> bool:
         """Query whether the source is at its limit."""
         self._needs_source()
         question = f"print({self._node}.source.compliance)"
-        answer = self.smu.query(question).strip()
-        if answer not in ("true", "false"):
-            self.smu.transport.garbled(question, answer)
-        return answer == "true"
+        return self._true(question, *self.smu.query_parts(question))
+
+    def _true(self, question: str, text: str) -> bool:
+        if text not in ("true", "false"):
+            self.smu.transport.garbled(question, text)
+        return text == "true"
+
+    # --- state --------------------------------------------------------------------------------------
+
+    def _state_of(self, source: Quantity) -> list[str]:
+        """Return the attributes of the state."""
+        names = ("output", "func", f"level{_LETTER[source]}", f"limit{_LETTER[other(source)]}")
+        return [f"{self._node}.source.{name}" for name in names]
+
+    def _state_in(self, question: str, source: Quantity, parts: list[str]) -> OutputState:
+        output, function, level, limit = self.smu.numbers(question, "\t".join(parts), _STATE)
+        finite = math.isfinite(level) and math.isfinite(limit)
+        if output not in (0.0, 1.0) or function not in (0.0, 1.0) or not finite:
+            self.smu.transport.garbled(question, "\t".join(parts))
+        return OutputState(output == 1.0, "voltage" if function else "current", level, limit)
+
+    def _query_state(self, quantity: Quantity) -> OutputState:
+        question = f"print({','.join(self._state_of(quantity))})"
+        return self._state_in(question, quantity, self.smu.query_parts(question))
+
+    def _change_while_on(self, before: Quantity, quantity: Quantity) -> tuple[OutputState, bool]:
+        """Change the source in one line, which the instrument executes as a whole.
+
+        An output that is off stays off. If the change itself switches it off, it is on again within this line.
+        """
+        output, change = f"{self._node}.source.output", " ".join(self._source_commands(quantity))
+        question = (
+            f"local s,f,l,m={','.join(self._state_of(before))} "
+            f"if s==1 and f=={_FUNCTION[before]} then {change} if {output}==0 then {output}=1 end end "
+            f"print(s,f,l,m,{output})"
+        )
+        parts = self.smu.query_parts(question)
+        if len(parts) != _STATE + 1:
+            self.smu.transport.garbled(question, "\t".join(parts))
+        state = self._state_in(question, before, parts[:_STATE])
+        (after,) = self.smu.numbers(question, parts[_STATE], 1)
+        return replace(state, on=state.on and after == 1.0), True
+
+    # --- commands -----------------------------------------------------------------------------------
 
     def _level_command(self, quantity: Quantity, value: float) -> str:
         return f"{self._node}.source.level{_LETTER[quantity]}={number(value)}"
 
     def _limit_command(self, quantity: Quantity, value: float) -> str:
         return f"{self._node}.source.limit{_LETTER[quantity]}={number(value)}"
+
+    def _limit_query(self, quantity: Quantity) -> str:
+        return f"{self._node}.source.limit{_LETTER[quantity]}"
 
     def _source_commands(self, quantity: Quantity) -> list[str]:
         return [f"{self._node}.source.func={_FUNCTION[quantity]}"]
@@ -97,8 +162,12 @@ class Keithley2600Channel(SmuChannel):
             f"{node}.trigger.endsweep.action=0",
             f"{node}.trigger.count={n}",
         )
-        self.smu.transport.write(f"{node}.trigger.initiate()", "waitcomplete()")
-        patience_s = self._patience_s(n)
+        patience_s, output = self._patience_s(n), f"{node}.source.output"
+        question = (
+            f"local s={output} if s==1 then {node}.trigger.initiate() end waitcomplete() print(s,{output})"
+        )
+        flags = self.smu.query_numbers(question, 2, patience_s)
+        self._compare(OutputState(flags == [1.0, 1.0], quantity), quantity)
         amperes = self.smu.query_numbers(f"printbuffer(1,{n},{node}.nvbuffer1.readings)", n, patience_s)
         volts = self.smu.query_numbers(f"printbuffer(1,{n},{node}.nvbuffer2.readings)", n, patience_s)
         self.smu.check_errors(f"{node}.trigger.initiate()")
@@ -112,7 +181,7 @@ class Keithley2600(Smu):
 
     fence: ClassVar[Fence | None] = TSP_FENCE
     operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
-        f"26{kind}{letter}": OperatingRange(_REGIONS[kind[0]], _NPLC, channels)
+        f"26{kind}{letter}": OperatingRange(_REGIONS[kind[0]], _NPLC, _SCALES[kind[0]], _COUNTS, channels)
         for kind, channels in {
             "01": 1,
             "02": 2,
@@ -147,6 +216,19 @@ class Keithley2600(Smu):
 
     def _is_off(self) -> bool:
         return all(self.query_numbers(f"print({_node(n)}.source.output)", 1) == [0.0] for n in self._numbers)
+
+    def query_parts(self, question: str, timeout_s: float | None = None) -> list[str]:
+        """Send a line that prints several values and return each of them."""
+        return [part.strip() for part in self.query(question, timeout_s).split("\t")]
+
+    def write_and_read_back(self, command: str, question: str) -> float:
+        """Send a setting, then read back an attribute together with the number of errors."""
+        with self.transport.exchange():
+            self.transport.write(command)
+            value, errors = self.query_numbers(f"print({question},errorqueue.count)", 2)
+            if errors:
+                self.check_errors(command)
+            return value
 
     def _next_error(self) -> tuple[int, str] | None:
         (count,) = self.query_numbers("print(errorqueue.count)", 1)

@@ -14,12 +14,15 @@ from hwlearn.arrays import FloatArray
 from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
-from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
-from hwlearn_drivers.smu.reading import Reading
+from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity
 from hwlearn_drivers.smu.smu import Smu
 
 _REGIONS = ((6.0, 3.03), (21.0, 1.515), (210.0, 0.105))
 _NPLC = (4e-4, 100.0)
+_VOLTS = (0.2, 2.0, 20.0, 200.0)
+_AMPERES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 3.0)
+_SCALES = {0: (_VOLTS, _AMPERES), 1: (_VOLTS, (1e-8, *_AMPERES))}
+"""Of B290x and B291x, by the fourth character."""
 
 
 class KeysightB2900Channel(ScpiChannel):
@@ -27,26 +30,23 @@ class KeysightB2900Channel(ScpiChannel):
 
     __slots__ = ()
 
-    def read(self) -> Reading:
-        """Measure voltage and current (``:FORM:ELEM:SENS VOLT,CURR``)."""
-        volts, amperes = self.smu.query_numbers(f":MEAS? (@{self.number})", 2, self._patience_s())
-        return Reading(volts, amperes)
+    @property
+    def _output(self) -> str:
+        return f":OUTP{self.number}"
 
-    def limited(self) -> bool:
-        """Query whether the source is at its limit."""
-        return self._query_flag(f":SENS{self.number}:{WORD[other(self._needs_source())]}:PROT:TRIP?")
+    @property
+    def _function(self) -> str:
+        return f":SOUR{self.number}:FUNC:MODE"
 
-    def _level_command(self, quantity: Quantity, value: float) -> str:
-        return f":SOUR{self.number}:{WORD[quantity]} {number(value)}"
+    def _level_of(self, quantity: Quantity) -> str:
+        return f":SOUR{self.number}:{WORD[quantity]}"
 
-    def _limit_command(self, quantity: Quantity, value: float) -> str:
-        return f":SENS{self.number}:{WORD[quantity]}:PROT {number(value)}"
+    def _limit_of(self, quantity: Quantity) -> str:
+        return f":SENS{self.number}:{WORD[quantity]}:PROT"
 
-    def _source_commands(self, quantity: Quantity) -> list[str]:
-        return [f":SOUR{self.number}:FUNC:MODE {WORD[quantity]}"]
-
-    def _output_command(self, on: bool) -> str:
-        return f":OUTP{self.number} {on:d}"
+    @property
+    def _reading_query(self) -> str:
+        return f":MEAS? (@{self.number})"  # :FORM:ELEM:SENS VOLT,CURR
 
     def _source_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
         return [range_command(f":SOUR{self.number}:{WORD[quantity]}", value)]
@@ -67,10 +67,10 @@ class KeysightB2900Channel(ScpiChannel):
             f":SOUR{c}:{word}:MODE LIST",
             f":TRIG{c}:COUN {n}",
         )
-        self.smu.transport.write(f":INIT (@{c})")
-        patience_s = self._patience_s(n)
-        volts = self.smu.query_numbers(f":FETC:ARR:VOLT? (@{c})", n, patience_s)
-        amperes = self.smu.query_numbers(f":FETC:ARR:CURR? (@{c})", n, patience_s)
+        self._query_while_on(f":INIT (@{c})", n, after=False)
+        volts = self.smu.query_numbers(f":FETC:ARR:VOLT? (@{c})", n, self._patience_s(n))
+        question = f":FETC:ARR:CURR? (@{c})"
+        amperes = self.smu.numbers(question, "".join(self._query_while_on(question, n)), n)
         self.smu.check_errors(f":INIT (@{c})")
         self.smu.write(f":TRIG{c}:COUN 1", f":SOUR{c}:{word}:MODE FIX")
         return np.array([volts, amperes])
@@ -82,7 +82,7 @@ class KeysightB2900(Smu):
     __slots__ = ()
 
     operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
-        f"B29{kind}{channels}{letter}": OperatingRange(_REGIONS, _NPLC, channels)
+        f"B29{kind}{channels}{letter}": OperatingRange(_REGIONS, _NPLC, _SCALES[kind], 1e5, channels)
         for kind in (0, 1)
         for channels in (1, 2)
         for letter in "AB"
