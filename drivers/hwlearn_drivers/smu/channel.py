@@ -69,9 +69,8 @@ class SmuChannel(ChannelCommands):
     def __init__(self, smu: ChannelHost, number: int, channel_limit: ChannelLimit) -> None:
         self.smu, self.number, self.channel_limit, self.terminal = smu, number, channel_limit, ""
         self._source: Quantity | None = None
-        self._level = self._limit = 0.0
+        self._level, self._level_known, self._limit = 0.0, True, 0.0
         self._on = self._four_wire = False
-        self._level_known = True
         self._nplc = 1.0
         self._voltage_range: float | None = None
         self._current_range: float | None = None
@@ -100,7 +99,7 @@ class SmuChannel(ChannelCommands):
 
     @property
     def is_on(self) -> bool:
-        """Whether the output was last switched on, as far as this program knows."""
+        """Whether this program left the output on."""
         return self._on
 
     def voltage_source(self, volts: float, current_limit: float) -> None:
@@ -303,8 +302,8 @@ class SmuChannel(ChannelCommands):
         measured = other(quantity)
         with self.smu.transport.exchange():
             before = self._source
-            change_while_on = self._on and before is not None and before != quantity
-            if before is not None and not change_while_on:
+            while_on = self._on and before != quantity
+            if before is not None and not while_on:
                 self.check_state()
             # not configured until all settings are made: an output is switched on only if its limit is known
             self._source = None
@@ -312,15 +311,14 @@ class SmuChannel(ChannelCommands):
             self.smu.write(
                 *self._source_range_command(quantity, self._range(quantity)), self._level_command(quantity, level)
             )
+            source = [] if before == quantity else self._source_commands(quantity)
             ranges = self._measure_range_command(measured, self._range(measured))
-            if before is not None and change_while_on:
+            if before is not None and while_on:
                 self._change_source(before, quantity)
-                changed = [*self._source_commands(quantity), *ranges]
                 self.smu.transport.write(*ranges)
             else:
-                changed = [*(self._source_commands(quantity) if before != quantity else []), *ranges]
-                self.smu.transport.write(*changed)
-            self.smu.check_errors("; ".join(changed))
+                self.smu.transport.write(*source, *ranges)
+            self.smu.check_errors("; ".join([*source, *ranges]))
             self._source, self._level, self._limit = quantity, float(level), float(limit)
             self._level_known = True
 

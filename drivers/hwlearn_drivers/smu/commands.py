@@ -1,4 +1,4 @@
-"""`ChannelCommands`: the commands and queries that a model provides for `hwlearn_drivers.smu.channel.SmuChannel`."""
+"""`ChannelCommands`: the commands and queries that a model of SMU provides for its channels."""
 
 from __future__ import annotations
 

@@ -148,7 +148,7 @@ class SmuNetwork(Network):
     def _switch_on(self) -> None:
         """Switch the outputs on: first inputs at 0 V, then outputs at 0 A. Every limit is set before."""
         if self._others is not None:
-            raise self._others
+            raise type(self._others)(str(self._others))
         if self._on:
             return
         self._wait_for_threads()

@@ -19,6 +19,7 @@ from hwlearn_drivers.transport.connector import Connector
 
 CHANNEL_LIMIT = ChannelLimit(2.0, 1e-3)
 ON = {"2400": ":OUTP 1", "2612B": "smua.source.output=1"}
+READ = ":READ?;:SENS:CURR:PROT:TRIP?;:OUTP?;:SOUR:FUNC?;:SOUR:VOLT?;:SENS:CURR:PROT?"
 OFF = {"2400": [":OUTP 0"], "2612B": ["smua.source.output=0", "smub.source.output=0"]}
 
 PROGRAM = """
@@ -88,14 +89,14 @@ def test_every_exit_path_sends_off_first_to_every_instrument(responder, ending):
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
 def test_signal_while_waiting_for_reply_sends_off_first(responder, name):
     number = getattr(signal, name)
-    device = responder(Instrument("2400", held=(":READ?",)))
+    device = responder(Instrument("2400", held=(READ,)))
     program = started({"2400": device}, "", "with smu:\n    channel.read()")
-    device.wait_for(":READ?")
+    device.wait_for(READ)
     os.kill(program.pid, number)
     program.communicate(timeout=60)
     device.wait_for_the_end()
     assert program.returncode == -number
-    assert after_on(device, "2400")[:2] == [":READ?", ":OUTP 0"]
+    assert after_on(device, "2400")[:2] == [READ, ":OUTP 0"]
 
 
 @POSIX
@@ -174,7 +175,7 @@ def test_mute_instrument_receives_off_before_any_query(responder):
         smu.channel(1).read()
     with pytest.raises(OutputsMayBeOnError, match=r"OUTPUTS MAY BE ON: CHANNEL 1 OF .*2400 .*not confirmed"):
         smu.close()
-    assert after_on(device, "2400")[:2] == [":READ?", ":OUTP 0"]
+    assert after_on(device, "2400")[:2] == [READ, ":OUTP 0"]
     assert device.heard.count(":OUTP 0") >= 4  # twice when opened, once now, once after reconnecting
 
 

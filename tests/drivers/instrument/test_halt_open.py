@@ -26,7 +26,7 @@ class Idle:
         self._dry, self._on_read = DryAnswers("2400"), on_read
 
     def __call__(self, line):
-        if line == ":READ?" and self._on_read is not None:
+        if line.startswith(":READ?") and self._on_read is not None:
             self._on_read()
             return None
         reply = self._dry(line.encode())

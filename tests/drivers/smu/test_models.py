@@ -29,12 +29,21 @@ def together(*commands):
     return [*((command, None) for command in commands), (":SYST:ERR?", '+0,"No error"')]
 
 
+def limit(header, value, answer):
+    """Set a limit; it is read back together with the error queue."""
+    return [(f"{header} {value}", None), (f"{header}?;:SYST:ERR?", f'{answer};+0,"No error"')]
+
+
 def tsp(*commands):
     return [
         entry
         for command in commands
         for entry in ((command, None), ("print(errorqueue.count)", "0.000000000000000e+00"))
     ]
+
+
+def tsp_limit(attribute, value, answer):
+    return [(f"{attribute}={value}", None), (f"print({attribute},errorqueue.count)", f"{answer}\t0.0e+00")]
 
 
 def tsp_together(*commands):
@@ -46,7 +55,18 @@ OPEN_2400 = [
     *scpi("*RST", "*CLS", ":SENS:FUNC:CONC 1", ':SENS:FUNC "VOLT","CURR"', ":FORM:ELEM VOLT,CURR"),
     *scpi(":SENS:CURR:NPLC 1.0", ":SYST:RSEN 0"),
 ]
+VOLTS_2400 = ":OUTP?;:SOUR:FUNC?;:SOUR:VOLT?;:SENS:CURR:PROT?"
+AMPERES_2400 = ":OUTP?;:SOUR:FUNC?;:SOUR:CURR?;:SENS:VOLT:PROT?"
 CLOSE_2400 = [(":OUTP 0", None), (":OUTP?", "0")]
+
+
+SOURCE_2400 = [
+    *limit(":SENS:CURR:PROT", 0.001, "1.000000E-03"),
+    *scpi(":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
+    *together(":SOUR:FUNC VOLT", ":SENS:CURR:RANG:AUTO 1"),
+    (VOLTS_2400, "0;VOLT;0.000000E+00;1.000000E-03"),
+    *scpi(":OUTP 1"),
+]
 
 
 def test_keithley_2400(scripted):
@@ -55,20 +75,28 @@ def test_keithley_2400(scripted):
             *OPEN_2400,
             *scpi(":SENS:CURR:NPLC 0.1", ":SYST:RSEN 1"),
             # voltage source: current limit, range, level, then the function
-            *scpi(":SENS:CURR:PROT 0.0005", ":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
-            *together(":SOUR:FUNC VOLT"),
-            *scpi(":SENS:CURR:RANG:AUTO 1"),
+            *limit(":SENS:CURR:PROT", 0.0005, "5.000000E-04"),
+            *scpi(":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
+            *together(":SOUR:FUNC VOLT", ":SENS:CURR:RANG:AUTO 1"),
+            (VOLTS_2400, "0;VOLT;0.000000E+00;5.000000E-04"),
             *scpi(":OUTP 1"),
             (":SOUR:VOLT 0.25", None),
             (":SYST:ERR?", '0,"No error"'),
-            (":READ?", "+2.500012E-01,+1.250000E-05"),
-            (":SENS:CURR:PROT:TRIP?", "0"),
-            # change to a current source while on: voltage limit first; output on directly after the function
-            *scpi(":SENS:VOLT:PROT 1.5", ":SOUR:CURR:RANG:AUTO 1", ":SOUR:CURR 1.25e-05"),
-            *together(":SOUR:FUNC CURR", ":OUTP 1"),
-            *scpi(":SENS:VOLT:RANG:AUTO 1"),
+            (
+                f":READ?;:SENS:CURR:PROT:TRIP?;{VOLTS_2400}",
+                "+2.500012E-01,+1.250000E-05;0;1;VOLT;2.500000E-01;5.000000E-04",
+            ),
+            # change to a current source while on: voltage limit first; state and change in one message
+            *limit(":SENS:VOLT:PROT", 1.5, "1.500000E+00"),
+            *scpi(":SOUR:CURR:RANG:AUTO 1", ":SOUR:CURR 1.25e-05"),
+            (f"{VOLTS_2400};:SOUR:FUNC CURR;:OUTP?", "1;VOLT;2.500000E-01;5.000000E-04;1"),
+            *together(":SENS:VOLT:RANG:AUTO 1"),
             (":SENS:VOLT:PROT:TRIP?", "1"),
-            (":READ?", "+9.910000E+37,-9.900000E+37"),
+            # the example of the manual has spaces after the semicolons
+            (
+                f":READ?;:SENS:VOLT:PROT:TRIP?;{AMPERES_2400}",
+                "+9.910000E+37,-9.900000E+37; 1; 1; CURR; 1.250000E-05; 1.500000E+00",
+            ),
             *scpi(":SOUR:CURR:RANG 0.001", ":SENS:VOLT:RANG:AUTO 1"),
             *scpi(":OUTP 0"),
             *CLOSE_2400,
@@ -84,10 +112,11 @@ def test_keithley_2400(scripted):
         channel.check_errors()
         reading = channel.read()
         assert (reading.volts, reading.amperes) == (0.2500012, 1.25e-5)
-        assert not channel.limited()
+        assert not reading.limited
         channel.current_source(1.25e-5, 1.5)
         assert channel.limited()
         beyond = channel.read()
+        assert beyond.limited
         assert np.isnan(beyond.volts)
         assert beyond.amperes == -np.inf
         channel.current_range = 1e-3
@@ -99,11 +128,9 @@ def test_keithley_2400_list_sweep(scripted):
     transport, _ = scripted(
         [
             *OPEN_2400,
-            *scpi(":SENS:CURR:PROT 0.001", ":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
-            *together(":SOUR:FUNC VOLT"),
-            *scpi(":SENS:CURR:RANG:AUTO 1", ":OUTP 1"),
+            *SOURCE_2400,
             *scpi(":SOUR:LIST:VOLT 0.1,-0.2,5e-07", ":SOUR:VOLT:MODE LIST", ":TRIG:COUN 3"),
-            (":READ?", "0.1,1E-6,-0.2,-2E-6,5E-7,5E-12"),
+            (":OUTP?;:READ?;:OUTP?", "1;0.1,1E-6,-0.2,-2E-6,5E-7,5E-12;1"),
             *scpi(":TRIG:COUN 1", ":SOUR:VOLT:MODE FIX", ":OUTP 0"),
             *CLOSE_2400,
         ]
@@ -115,6 +142,10 @@ def test_keithley_2400_list_sweep(scripted):
     np.testing.assert_array_equal(sweep.amperes, [1e-6, -2e-6, 5e-12])
 
 
+VOLTS_2450 = ":OUTP?;:SOUR:FUNC?;:SOUR:VOLT?;:SOUR:VOLT:ILIM?"
+AMPERES_2450 = ":OUTP?;:SOUR:FUNC?;:SOUR:CURR?;:SOUR:CURR:VLIM?"
+
+
 def test_keithley_2450(scripted):
     transport, _ = scripted(
         [
@@ -123,19 +154,30 @@ def test_keithley_2450(scripted):
             *scpi("*RST", "*CLS"),
             *scpi(":SENS:VOLT:NPLC 1.0", ":SENS:CURR:NPLC 1.0", ":SENS:VOLT:RSEN 0", ":SENS:CURR:RSEN 0"),
             *scpi(":SENS:VOLT:NPLC 2.0", ":SENS:CURR:NPLC 2.0", ":SENS:VOLT:RSEN 1", ":SENS:CURR:RSEN 1"),
-            *scpi(":SOUR:VOLT:ILIM 0.0005", ":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
-            *together(":SOUR:FUNC VOLT", ':SENS:FUNC "CURR"'),
-            *scpi(":SENS:CURR:RANG:AUTO 1", ":OUTP 1"),
-            (':READ? "defbuffer1",SOUR,READ', "1.000000E-01,2.000000E-06"),
-            (":SOUR:VOLT:ILIM:TRIP?", "0"),
-            *scpi(":SOUR:CURR:VLIM 1.5", ":SOUR:CURR:RANG:AUTO 1", ":SOUR:CURR 2e-06"),
-            *together(":SOUR:FUNC CURR", ':SENS:FUNC "VOLT"', ":OUTP 1"),
-            *scpi(":SENS:VOLT:RANG:AUTO 1"),
-            (':READ? "defbuffer1",SOUR,READ', "2.000000E-06,1.000000E-01"),
-            (":SOUR:CURR:VLIM:TRIP?", "1"),
+            *limit(":SOUR:VOLT:ILIM", 0.0005, "5.000000E-04"),
+            *scpi(":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
+            *together(":SOUR:FUNC VOLT", ':SENS:FUNC "CURR"', ":SENS:CURR:RANG:AUTO 1"),
+            (VOLTS_2450, "0;VOLT;0;0.0005"),
             *scpi(":OUTP 1"),
+            (
+                f':READ? "defbuffer1",SOUR,READ;:SOUR:VOLT:ILIM:TRIP?;{VOLTS_2450}',
+                "1.000000E-01,2.000000E-06;0;1;VOLT;0;0.0005",
+            ),
+            # a model that switches off when the source changes: OFF is read back before ON
+            *limit(":SOUR:CURR:VLIM", 1.5, "1.5"),
+            *scpi(":SOUR:CURR:RANG:AUTO 1", ":SOUR:CURR 2e-06"),
+            (f'{VOLTS_2450};:SOUR:FUNC CURR;:SENS:FUNC "VOLT";:OUTP?', "1;VOLT;0;0.0005;0"),
+            *scpi(":OUTP 1"),
+            *together(":SENS:VOLT:RANG:AUTO 1"),
+            (
+                f':READ? "defbuffer1",SOUR,READ;:SOUR:CURR:VLIM:TRIP?;{AMPERES_2450}',
+                "2.000000E-06,1.000000E-01;1;1;CURR;2E-06;1.5",
+            ),
+            (":SOUR:CURR:VLIM:TRIP?", "1"),
+            (AMPERES_2450, "1;CURR;2E-06;1.5"),
             *scpi(':TRAC:CLE "defbuffer1"', ":SOUR:LIST:CURR 1e-06,2e-06", ":SOUR:SWE:CURR:LIST 1,0"),
-            (":INIT", None),
+            (AMPERES_2450, "1;CURR;2E-06;1.5"),
+            (":OUTP?;:INIT", "1"),
             ("*WAI", None),
             (':TRAC:DATA? 1,2,"defbuffer1",SOUR,READ', "1E-6,0.1,2E-6,0.2"),
             (":SYST:ERR?", '0,"No error;0;0 0"'),
@@ -152,7 +194,7 @@ def test_keithley_2450(scripted):
         channel.on()
         reading = channel.read()
         assert (reading.volts, reading.amperes) == (0.1, 2e-6)
-        assert not channel.limited()
+        assert not reading.limited
         channel.current_source(2e-6, 1.5)
         turned = channel.read()
         assert (turned.volts, turned.amperes) == (0.1, 2e-6)
@@ -171,6 +213,10 @@ def test_keithley_2450_with_another_command_set_is_rejected(scripted):
     assert link.closed
 
 
+VOLTS_2600 = "smub.source.output,smub.source.func,smub.source.levelv,smub.source.limiti"
+AMPERES_2600 = "smub.source.output,smub.source.func,smub.source.leveli,smub.source.limitv"
+
+
 def test_keithley_2600(scripted):
     transport, _ = scripted(
         [
@@ -179,18 +225,28 @@ def test_keithley_2600(scripted):
             ("errorqueue.clear()", None),
             *tsp("reset()", "format.asciiprecision=16", "smub.measure.nplc=1.0", "smub.sense=0"),
             *tsp("smub.measure.nplc=0.01", "smub.sense=1"),
-            *tsp("smub.source.limiti=0.0005", "smub.source.rangev=2.0", "smub.source.levelv=0.0"),
-            *tsp_together("smub.source.func=1"),
-            *tsp("smub.measure.autorangei=1", "smub.source.output=1"),
+            *tsp_limit("smub.source.limiti", 0.0005, "5.0000e-04"),
+            *tsp("smub.source.rangev=2.0", "smub.source.levelv=0.0"),
+            *tsp_together("smub.source.func=1", "smub.measure.autorangei=1"),
+            (f"print({VOLTS_2600})", "0.0e+00\t1.0e+00\t0.0e+00\t5.0e-04"),
+            *tsp("smub.source.output=1"),
             ("smub.source.levelv=5e-07", None),
             ("print(errorqueue.count)", "0"),
-            ("print(smub.measure.iv())", "1.250000000000000e-05\t2.500012000000000e-01"),
-            ("print(smub.source.compliance)", "false"),
-            *tsp("smub.source.limitv=1.5", "smub.source.autorangei=1", "smub.source.leveli=1.25e-05"),
-            *tsp_together("smub.source.func=0", "smub.source.output=1"),
-            *tsp("smub.measure.rangev=2.0"),
+            (
+                f"local i,v=smub.measure.iv() print(i,v,smub.source.compliance,{VOLTS_2600})",
+                "1.250000000000000e-05\t2.500012000000000e-01\tfalse\t1\t1\t5.0e-07\t5.0e-04",
+            ),
+            *tsp_limit("smub.source.limitv", 1.5, "1.5"),
+            *tsp("smub.source.autorangei=1", "smub.source.leveli=1.25e-05"),
+            (
+                f"local s,f,l,m={VOLTS_2600} if s==1 and f==1 then smub.source.func=0 "
+                "if smub.source.output==0 then smub.source.output=1 end end print(s,f,l,m,smub.source.output)",
+                "1\t1\t5.0e-07\t5.0e-04\t1",
+            ),
+            *tsp_together("smub.measure.rangev=2.0"),
             ("print(smub.source.compliance)", "true"),
-            *tsp("smub.source.output=1", "smub.nvbuffer1.clear()", "smub.nvbuffer2.clear()"),
+            (f"print({AMPERES_2600})", "1\t0\t1.25e-05\t1.5"),
+            *tsp("smub.nvbuffer1.clear()", "smub.nvbuffer2.clear()"),
             *tsp(
                 "smub.trigger.source.listi({1e-06,2e-06})",
                 "smub.trigger.source.action=1",
@@ -199,8 +255,11 @@ def test_keithley_2600(scripted):
                 "smub.trigger.endsweep.action=0",
                 "smub.trigger.count=2",
             ),
-            ("smub.trigger.initiate()", None),
-            ("waitcomplete()", None),
+            (
+                "local s=smub.source.output if s==1 then smub.trigger.initiate() end waitcomplete() "
+                "print(s,smub.source.output)",
+                "1\t1",
+            ),
             ("printbuffer(1,2,smub.nvbuffer1.readings)", "1e-06, 2e-06"),
             ("printbuffer(1,2,smub.nvbuffer2.readings)", "0.1, 0.2"),
             ("print(errorqueue.count)", "0"),
@@ -222,7 +281,7 @@ def test_keithley_2600(scripted):
         channel.check_errors()
         reading = channel.read()
         assert (reading.volts, reading.amperes) == (0.2500012, 1.25e-5)
-        assert not channel.limited()
+        assert not reading.limited
         channel.current_source(1.25e-5, 1.5)
         assert channel.limited()
         sweep = channel.sweep([1e-6, 2e-6])
@@ -256,6 +315,10 @@ def test_keithley_2600_error_queue(scripted):
         assert (raised.value.code, raised.value.text) == (-285, "TSP Syntax error at line 1")
 
 
+VOLTS_B2900 = ":OUTP2?;:SOUR2:FUNC:MODE?;:SOUR2:VOLT?;:SENS2:CURR:PROT?"
+AMPERES_B2900 = ":OUTP2?;:SOUR2:FUNC:MODE?;:SOUR2:CURR?;:SENS2:VOLT:PROT?"
+
+
 def test_keysight_b2900(scripted):
     transport, _ = scripted(
         [
@@ -270,19 +333,25 @@ def test_keysight_b2900(scripted):
             ),
             *scpi(":SENS2:VOLT:NPLC 1.0", ":SENS2:CURR:NPLC 1.0", ":SENS2:REM 0"),
             *scpi(":SENS2:VOLT:NPLC 0.001", ":SENS2:CURR:NPLC 0.001", ":SENS2:REM 1"),
-            *scpi(":SENS2:CURR:PROT 0.0005", ":SOUR2:VOLT:RANG 2.0", ":SOUR2:VOLT 0.0"),
-            *together(":SOUR2:FUNC:MODE VOLT"),
-            *scpi(":SENS2:CURR:RANG:AUTO 1", ":OUTP2 1"),
-            (":MEAS? (@2)", "+2.500012E-01,+1.250000E-05"),
-            (":SENS2:CURR:PROT:TRIP?", "0"),
-            *scpi(":SENS2:VOLT:PROT 1.5", ":SOUR2:CURR:RANG:AUTO 1", ":SOUR2:CURR 1.25e-05"),
-            *together(":SOUR2:FUNC:MODE CURR", ":OUTP2 1"),
-            *scpi(":SENS2:VOLT:RANG 2.0"),
+            *limit(":SENS2:CURR:PROT", 0.0005, "+5.000000E-04"),
+            *scpi(":SOUR2:VOLT:RANG 2.0", ":SOUR2:VOLT 0.0"),
+            *together(":SOUR2:FUNC:MODE VOLT", ":SENS2:CURR:RANG:AUTO 1"),
+            (VOLTS_B2900, "0;VOLT;+0.000000E+00;+5.000000E-04"),
+            *scpi(":OUTP2 1"),
+            (
+                f":MEAS? (@2);:SENS2:CURR:PROT:TRIP?;{VOLTS_B2900}",
+                "+2.500012E-01,+1.250000E-05;0;1;VOLT;+0.000000E+00;+5.000000E-04",
+            ),
+            *limit(":SENS2:VOLT:PROT", 1.5, "+1.500000E+00"),
+            *scpi(":SOUR2:CURR:RANG:AUTO 1", ":SOUR2:CURR 1.25e-05"),
+            (f"{VOLTS_B2900};:SOUR2:FUNC:MODE CURR;:OUTP2?", "1;VOLT;+0.000000E+00;+5.000000E-04;1"),
+            *together(":SENS2:VOLT:RANG 2.0"),
             (":SENS2:VOLT:PROT:TRIP?", "1"),
-            *scpi(":OUTP2 1", ":SOUR2:LIST:CURR 1e-06,2e-06", ":SOUR2:CURR:MODE LIST", ":TRIG2:COUN 2"),
-            (":INIT (@2)", None),
+            (AMPERES_B2900, "1;CURR;+1.250000E-05;+1.500000E+00"),
+            *scpi(":SOUR2:LIST:CURR 1e-06,2e-06", ":SOUR2:CURR:MODE LIST", ":TRIG2:COUN 2"),
+            (":OUTP2?;:INIT (@2)", "1"),
             (":FETC:ARR:VOLT? (@2)", "+1.000000E-01,+2.000000E-01"),
-            (":FETC:ARR:CURR? (@2)", "+1.000000E-06,+9.910000E+37"),
+            (":OUTP2?;:FETC:ARR:CURR? (@2);:OUTP2?", "1;+1.000000E-06,+9.910000E+37;1"),
             (":SYST:ERR?", '+0,"No error"'),
             *scpi(":TRIG2:COUN 1", ":SOUR2:CURR:MODE FIX", ":OUTP2 0"),
             (":OUTP1 0", None),
@@ -300,7 +369,7 @@ def test_keysight_b2900(scripted):
         channel.on()
         reading = channel.read()
         assert (reading.volts, reading.amperes) == (0.2500012, 1.25e-5)
-        assert not channel.limited()
+        assert not reading.limited
         channel.current_source(1.25e-5, 1.5)
         assert channel.limited()
         sweep = channel.sweep([1e-6, 2e-6])
@@ -333,7 +402,7 @@ def test_settings_after_a_rejected_one_are_not_sent(scripted):
         [
             *OPEN_2400,
             (":SENS:CURR:PROT 0.001", None),
-            (":SYST:ERR?", '-222,"Parameter data out of range"'),
+            (":SENS:CURR:PROT?;:SYST:ERR?", '1.050000E-04;-222,"Parameter data out of range"'),
             (":SYST:ERR?", '0,"No error"'),
             *CLOSE_2400,
         ]
@@ -349,11 +418,9 @@ def test_off_during_a_sweep_sends_an_abort(scripted, monkeypatch):
     transport, link = scripted(
         [
             *OPEN_2400,
-            *scpi(":SENS:CURR:PROT 0.001", ":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
-            *together(":SOUR:FUNC VOLT"),
-            *scpi(":SENS:CURR:RANG:AUTO 1", ":OUTP 1"),
+            *SOURCE_2400,
             *scpi(":SOUR:LIST:VOLT 0.1", ":SOUR:VOLT:MODE LIST", ":TRIG:COUN 1"),
-            (":READ?", None),
+            (":OUTP?;:READ?;:OUTP?", None),
             (":OUTP 0", None),
             (":ABOR", None),
             (":OUTP 0", None),

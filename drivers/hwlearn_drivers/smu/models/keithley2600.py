@@ -163,9 +163,7 @@ class Keithley2600Channel(SmuChannel):
             f"{node}.trigger.count={n}",
         )
         patience_s, output = self._patience_s(n), f"{node}.source.output"
-        question = (
-            f"local s={output} if s==1 then {node}.trigger.initiate() end waitcomplete() print(s,{output})"
-        )
+        question = f"local s={output} if s==1 then {node}.trigger.initiate() end waitcomplete() print(s,{output})"
         flags = self.smu.query_numbers(question, 2, patience_s)
         self._compare(OutputState(flags == [1.0, 1.0], quantity), quantity)
         amperes = self.smu.query_numbers(f"printbuffer(1,{n},{node}.nvbuffer1.readings)", n, patience_s)
