@@ -96,8 +96,8 @@ def test_ctrl_c_during_training_switches_all_outputs_off(graph, teacher, inputs)
 def test_lost_or_garbled_reply_switches_all_outputs_off(graph, inputs, name, kind):
     with Rack(graph, timeout=0.5) as rack:
         rack.network.measure(inputs)
-        # reply 5: this instrument's reading of the second sample
-        rack.bench.faults(name).inject(kind, after=5)
+        # reply 3: in the middle of the batch, on every instrument
+        rack.bench.faults(name).inject(kind, after=3)
         with pytest.raises((LinkError, NetworkError, ComplianceError)):
             rack.network.measure(inputs)
         assert rack.goes_off()
