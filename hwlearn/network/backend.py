@@ -14,7 +14,8 @@ from hwlearn.network.network import Network
 class Backend(Protocol):
     """A kind of network: the schema of its settings, and a function that opens it.
 
-    A backend also implements `SwitchesOff`, `Seeded` or `ChecksSettings` if they apply to it.
+    A backend also implements `SwitchesOff`, `PreparesOff`, `HaltsOutputs`, `Seeded` or `ChecksSettings` if they
+    apply to it.
     """
 
     Settings: type[BaseModel]
@@ -40,6 +41,25 @@ class SwitchesOff(Protocol):
 
     def off(self, settings: Any) -> None:
         """Send OFF to every output, write-only and without a query."""
+
+
+@runtime_checkable
+class PreparesOff(Protocol):
+    """A backend whose `off` imports or looks up something first."""
+
+    def prepare_off(self, settings: Any) -> None:
+        """Import and look up everything that `off` needs; contact no instrument.
+
+        The guardian calls it before it reports that it is ready. Raises an error if `off` could not work.
+        """
+
+
+@runtime_checkable
+class HaltsOutputs(Protocol):
+    """A backend that can switch off, at once and from any thread, what this process has opened."""
+
+    def halt_open(self, reason: str) -> None:
+        """Switch off every output that this process has opened, until a person reconnects or opens again."""
 
 
 @runtime_checkable

@@ -131,6 +131,8 @@ class Network(ABC):
     on_measured : callable or None
         Called with the number of samples after each completed measurement. It may raise to stop the caller
         between two measurements.
+    on_closed : callable or None
+        Called once after closing, with False if switching off raised an error.
     """
 
     def __init__(
@@ -142,6 +144,7 @@ class Network(ABC):
         self.resolution = resolution
         self.measurements = 0
         self.on_measured: Callable[[int], None] | None = None
+        self.on_closed: Callable[[bool], None] | None = None
         self._closed = False
         self._use = ExclusiveUse()
 
@@ -282,7 +285,21 @@ class Network(ABC):
         if not self._closed:
             self._closed = True
             if self._use.is_own_process():
-                self._close()
+                safe = False
+                try:
+                    self._close()
+                    safe = True
+                finally:
+                    if self.on_closed is not None:
+                        self.on_closed(safe)
+
+    def revoke(self, reason: str) -> None:
+        """Refuse every further call, because somebody else has switched the outputs off; `close` still works.
+
+        May be called from any thread. A call in progress ends with a `NetworkError` too, and so do networks that
+        wrap this one or are wrapped by it.
+        """
+        self._use.revoke(reason)
 
     @final
     def reconnect(self) -> None:

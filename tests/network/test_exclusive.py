@@ -123,6 +123,34 @@ def test_close_from_another_thread_is_never_blocked(busy):
     assert network.was_closed == 1
 
 
+@pytest.mark.parametrize("wrap", [lambda network: network, WrappedNetwork], ids=["plain", "wrapped"])
+def test_revoked_network_refuses_every_call_but_closing(small, ideal_twin, wrap):
+    seen = wrap(ideal_twin)
+    ideal_twin.revoke("somebody switched off")
+    ideal_twin.revoke("and again")
+    for call in (lambda: seen.measure(small[2]), lambda: seen.program(small[1])):
+        with pytest.raises(NetworkError, match=r"^outputs were switched off: somebody switched off$"):
+            call()
+    seen.close()
+    assert ideal_twin.closed
+
+
+@pytest.mark.parametrize("raised", [None, ZeroDivisionError("no answer")])
+def test_call_in_progress_of_a_revoked_network_ends_with_the_reason(small, ideal_twin, mocker, raised):
+    measure = ideal_twin._measure
+
+    def revoked_meanwhile(inputs, drive):
+        ideal_twin.revoke("the guardian switched off")
+        if raised is not None:
+            raise raised
+        return measure(inputs, drive)
+
+    mocker.patch.object(ideal_twin, "_measure", revoked_meanwhile)
+    with pytest.raises(NetworkError, match="outputs were switched off: the guardian") as caught:
+        ideal_twin.measure(small[2])
+    assert caught.value.__cause__ is raised
+
+
 def test_network_is_free_after_a_refused_request(small, ideal_twin):
     with pytest.raises(hl.errors.CircuitError):
         ideal_twin.measure(np.zeros((1, 99)))

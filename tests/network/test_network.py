@@ -19,6 +19,20 @@ def test_context_manager_closes_on_every_exception(small, wide_limits, mocker, e
     assert safe.call_count == 1
 
 
+def test_listener_hears_once_whether_closing_was_safe(small, wide_limits, mocker):
+    heard = []
+    twin = KirchhoffTwin(small[0], wide_limits)
+    twin.on_closed = heard.append
+    twin.close()
+    twin.close()
+    failing = KirchhoffTwin(small[0], wide_limits)
+    failing.on_closed = heard.append
+    mocker.patch.object(failing, "_close", side_effect=ConnectionError("the cable is out"))
+    with pytest.raises(ConnectionError):
+        failing.close()
+    assert heard == [True, False]
+
+
 def test_context_manager_closes_on_return(small, wide_limits):
     with KirchhoffTwin(small[0], wide_limits) as twin:
         assert not twin.closed

@@ -20,6 +20,7 @@ from hwlearn_drivers.arc2.programming import WriteVerifier
 from hwlearn_drivers.arc2.settings import Arc2Settings
 from hwlearn_drivers.arc2.wiring import Arc2Wiring
 from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
+from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.transport.wire_log import WireLog
 
 
@@ -70,6 +71,23 @@ class Arc2Backend:
             )
             stack.pop_all()  # from here on the network closes the instrument and the log
             return network
+
+    @staticmethod
+    def prepare_off(settings: Arc2Settings) -> None:
+        """Import the library and find the firmware that `off` needs; the instrument is not contacted.
+
+        Raises
+        ------
+        SetupError
+            If the library or the firmware is missing.
+        """
+        _library(settings, None)
+        _firmware(settings)
+
+    @staticmethod
+    def halt_open(reason: str) -> None:
+        """Bring every channel that this process has open to 0 V; see `open_outputs.halt_open`."""
+        open_outputs.halt_open(reason)
 
     @staticmethod
     def off(settings: Arc2Settings) -> None:

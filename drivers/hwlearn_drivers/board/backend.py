@@ -16,7 +16,8 @@ from hwlearn_drivers.board.session import BoardSession
 from hwlearn_drivers.board.settings import BoardSettings
 from hwlearn_drivers.board.wiring import BoardWiring
 from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
-from hwlearn_drivers.transport.addresses import LinkOptions
+from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.transport.addresses import LinkOptions, prepare_link
 from hwlearn_drivers.transport.connector import Connector
 from hwlearn_drivers.transport.transport import Transport
 from hwlearn_drivers.transport.wire_log import WireLog
@@ -58,6 +59,22 @@ class BoardBackend:
             network = BoardNetwork(limits, board, wiring, edges, settings.voltage_sigma, wire_log)
             stack.pop_all()  # from here on the network closes the board and the log
             return network
+
+    @staticmethod
+    def prepare_off(settings: BoardSettings) -> None:
+        """Import and look up what `off` needs; the board is not contacted.
+
+        Raises
+        ------
+        SetupError, LinkError
+            If the address has no known form or its host is unknown.
+        """
+        prepare_link(settings.address, LinkOptions(settings.baud, settings.visa_library, settings.timeout))
+
+    @staticmethod
+    def halt_open(reason: str) -> None:
+        """Switch off every instrument that this process has open; see `open_outputs.halt_open`."""
+        open_outputs.halt_open(reason)
 
     @staticmethod
     def off(settings: BoardSettings) -> None:

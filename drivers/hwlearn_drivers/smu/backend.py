@@ -12,6 +12,7 @@ from hwlearn.network.limits import Limits
 from hwlearn_drivers.edges.card import CardEdges, DryEdgeCard, EdgeCard
 from hwlearn_drivers.edges.edges import Edges, FixedEdges
 from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
+from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.network import SmuNetwork
 from hwlearn_drivers.smu.operating_range import ChannelLimit
@@ -20,7 +21,7 @@ from hwlearn_drivers.smu.registry import open_smu, write_off
 from hwlearn_drivers.smu.settings import ChannelSettings, EdgeCardSettings, SmuSettings
 from hwlearn_drivers.smu.smu import Smu
 from hwlearn_drivers.smu.wiring import check_terminals
-from hwlearn_drivers.transport.addresses import LinkOptions
+from hwlearn_drivers.transport.addresses import LinkOptions, prepare_link
 from hwlearn_drivers.transport.connector import Connector
 from hwlearn_drivers.transport.wire_log import WireLog
 
@@ -55,6 +56,23 @@ class SmuBackend:
             network = SmuNetwork(topology, limits, wired, edges, _pace(settings), wire_log)
             stack.pop_all()  # from here on the network closes its instruments
             return network
+
+    @staticmethod
+    def prepare_off(settings: SmuSettings) -> None:
+        """Import and look up what `off` needs; no instrument is contacted.
+
+        Raises
+        ------
+        SetupError, LinkError
+            If an address has no known form or its host is unknown.
+        """
+        for channel in settings.channels:
+            prepare_link(channel.address, _options(settings))
+
+    @staticmethod
+    def halt_open(reason: str) -> None:
+        """Switch off every instrument that this process has open; see `open_outputs.halt_open`."""
+        open_outputs.halt_open(reason)
 
     @staticmethod
     def off(settings: SmuSettings) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import socket
 from dataclasses import dataclass
 
 from hwlearn.errors import SetupError
+from hwlearn_drivers.errors import LinkError
 from hwlearn_drivers.transport.links.link import Link
 
 _SOCKET = re.compile(r"TCPIP\d*::([^:\s]+|\[[^\]\s]+\])::(\d+)::SOCKET", re.IGNORECASE)
@@ -52,23 +54,58 @@ def open_link(address: str, options: LinkOptions | None = None) -> Link:
         If it cannot be opened.
     """
     how = LinkOptions() if options is None else options
-    text = address.strip()
-    direct = how.visa_library == PURE_PYTHON
-    if found := _SOCKET_URL.fullmatch(text) or (direct and _SOCKET.fullmatch(text)):
+    kind, found = _kind(address.strip(), how)
+    if kind == "socket":
         from hwlearn_drivers.transport.links.tcp_socket import SocketLink
 
-        return SocketLink(found[1].strip("[]"), int(found[2]), how.timeout_s)
-    if direct and (found := _ASRL.fullmatch(text)):
-        return _serial(_port_name(found[1]), how)
-    if _VISA.fullmatch(text) or _ASRL.fullmatch(text):
+        return SocketLink(found[0], int(found[1]), how.timeout_s)
+    if kind == "visa":
         # takes a second to import, and not every bench needs it
         from hwlearn_drivers.transport.links.visa import VisaLink
 
-        return VisaLink(text, how.visa_library, how.baud, how.timeout_s)
+        return VisaLink(found[0], how.visa_library, how.baud, how.timeout_s)
+    return _serial(found[0], how)
+
+
+def prepare_link(address: str, options: LinkOptions | None = None) -> None:
+    """Import what `open_link` needs for an address and look up its host name; no link is opened.
+
+    Raises
+    ------
+    SetupError
+        If the address has no known form.
+    LinkError
+        If the host name is unknown.
+    """
+    how = LinkOptions() if options is None else options
+    text = address.strip()
+    kind, found = _kind(text, how)
+    if kind == "socket":
+        import hwlearn_drivers.transport.links.tcp_socket
+
+        try:
+            socket.getaddrinfo(found[0], int(found[1]))
+        except OSError as error:
+            raise LinkError(f"the host of {address} is unknown: {error}") from error
+    elif kind == "visa":
+        import hwlearn_drivers.transport.links.visa
+    else:
+        import hwlearn_drivers.transport.links.serial_port  # noqa: F401
+
+
+def _kind(text: str, how: LinkOptions) -> tuple[str, tuple[str, ...]]:
+    """Return the kind of link for an address (``socket``, ``serial`` or ``visa``) and what it is opened with."""
+    direct = how.visa_library == PURE_PYTHON
+    if found := _SOCKET_URL.fullmatch(text) or (direct and _SOCKET.fullmatch(text)):
+        return "socket", (found[1].strip("[]"), found[2])
+    if direct and (found := _ASRL.fullmatch(text)):
+        return "serial", (_port_name(found[1]),)
+    if _VISA.fullmatch(text) or _ASRL.fullmatch(text):
+        return "visa", (text,)
     if "://" in text or text.startswith("/") or re.fullmatch(r"(?:\\\\\.\\)?COM\d+", text, re.IGNORECASE):
-        return _serial(text, how)
+        return "serial", (text,)
     raise SetupError(
-        f"{address!r} is not an address; write for example GPIB0::24::INSTR, TCPIP::192.168.0.5::5025::SOCKET, "
+        f"{text!r} is not an address; write for example GPIB0::24::INSTR, TCPIP::192.168.0.5::5025::SOCKET, "
         "/dev/ttyACM0, COM3 or socket://192.168.0.5:5025"
     )
 

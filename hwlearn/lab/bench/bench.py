@@ -19,6 +19,7 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import NetworkError, SetupError, closest
 from hwlearn.lab.bench.backends import find_backend, reported_errors
 from hwlearn.lab.bench.evaluation import Evaluation
+from hwlearn.lab.bench.guardian.opening import open_guarded
 from hwlearn.lab.bench.recipes import (
     make_conductances,
     make_cost,
@@ -34,7 +35,7 @@ from hwlearn.learning.records import Callback, History, Progress, Schedule
 from hwlearn.learning.scoring import Score, score_outputs
 from hwlearn.learning.subsets import ListedEdges
 from hwlearn.learning.training import Trainer
-from hwlearn.network.backend import Seeded
+from hwlearn.network.backend import Seeded, SwitchesOff
 from hwlearn.network.network import Network
 from hwlearn.network.opened import check_opened
 
@@ -61,6 +62,11 @@ class Bench:
         self.topology = file.network.build(file.folder)
         self.limits = file.limits.build()
         self._backend, self._settings = find_backend(file.tables["backend"], file.where)
+        if file.safety.guardian and not isinstance(self._backend, SwitchesOff):
+            raise SetupError(
+                f"{file.where}: safety.guardian = true, but backend {file.backend.kind!r} has no outputs that "
+                "stay on when its process ends; remove the key"
+            )
         self.data = load_data(file.data, file.folder, self.topology, self.limits)
         self._cost = make_cost(file.train, self.data.classifies)
         self._targets = make_targets(file, self.data, self._cost, self.topology.n_outputs)
@@ -168,9 +174,11 @@ class Bench:
         It is closed again if it cannot make the nudge of ``[train]``.
         """
         if self._raw is None:
-            with reported_errors(f"{self.file.where}: backend {self.file.backend.kind!r} cannot be opened"):
-                opened = self._backend.open(self._settings, self.topology, self.limits)
-                network = check_opened(opened, self.topology, self.limits)
+            network = (
+                open_guarded(self.file, self._backend, self._settings, self._opened)
+                if self.file.safety.guardian
+                else self._opened()
+            )
             train = self.file.train
             if train.rule == "gep" and train.nudge not in network.nudges:
                 network.close()
@@ -180,6 +188,12 @@ class Bench:
                 )
             self._raw = network
         return self._raw
+
+    def _opened(self) -> Network:
+        """Return what the backend opens, with its outputs off."""
+        with reported_errors(f"{self.file.where}: backend {self.file.backend.kind!r} cannot be opened"):
+            opened = self._backend.open(self._settings, self.topology, self.limits)
+            return check_opened(opened, self.topology, self.limits)
 
     def _calibrated(self, network: Network, record: CalibrationRecord) -> Network:
         """Return the network corrected by the record; close it if the record is of other instruments."""

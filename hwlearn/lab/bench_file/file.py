@@ -21,12 +21,13 @@ from hwlearn.lab.bench_file.sections import (
     DataSection,
     LimitsSection,
     NetworkSection,
+    SafetySection,
     TrainSection,
     checked_section,
 )
 from hwlearn.storage.toml_text import toml_text
 
-TABLES = ("network", "limits", "backend", "data", "train", "calibration")
+TABLES = ("network", "limits", "backend", "data", "train", "calibration", "safety")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class BenchFile:
         Folder from which relative paths in the file start.
     tables : mapping
         The tables as written, with overrides applied.
-    network, limits, backend, data, train, calibration
+    network, limits, backend, data, train, calibration, safety
         The checked sections. Of ``backend`` only ``kind`` is checked here; the backend checks the rest.
     """
 
@@ -54,6 +55,7 @@ class BenchFile:
     data: DataSection
     train: TrainSection
     calibration: CalibrationSection
+    safety: SafetySection
 
     @property
     def where(self) -> str:
@@ -168,6 +170,7 @@ def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -
         checked_section(DataSection, tables["data"], "data", where),
         checked_section(TrainSection, tables.get("train", {}), "train", where),
         checked_section(CalibrationSection, tables.get("calibration", {}), "calibration", where),
+        checked_section(SafetySection, tables.get("safety", {}), "safety", where),
     )
 
 

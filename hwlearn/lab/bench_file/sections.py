@@ -14,7 +14,17 @@ from hwlearn.errors import SetupError
 from hwlearn.lab.bench_file.elements import DiodeTable, ElementTable
 from hwlearn.lab.bench_file.problems import first_problem
 from hwlearn.network.limits import Limits
-from hwlearn.quantities import Amperes, Count, PositiveSiemens, PositiveVolts, Section, Seed, Siemens, Volts
+from hwlearn.quantities import (
+    Amperes,
+    Count,
+    PositiveSiemens,
+    PositiveVolts,
+    Seconds,
+    Section,
+    Seed,
+    Siemens,
+    Volts,
+)
 
 SHIPPED_DATA = ("iris", "digits", "teacher")
 SectionT = TypeVar("SectionT", bound=BaseModel)
@@ -228,6 +238,13 @@ class CalibrationSection(Section):
 
     file: str | None = None
     most_age_days: Annotated[float, Field(gt=0)] = 30.0
+
+
+class SafetySection(Section):
+    """``[safety]``: what protects the sample if the program is killed."""
+
+    guardian: bool = False
+    guardian_timeout: Annotated[Seconds, Field(ge=0.5, le=60)] = 1.0
 
 
 class BackendSection(BaseModel):

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from hwlearn.lab.bench_file.sections import NETWORKS, CalibrationSection, DataSection, LimitsSection, TrainSection
+from hwlearn.lab.bench_file.sections import (
+    NETWORKS,
+    CalibrationSection,
+    DataSection,
+    LimitsSection,
+    SafetySection,
+    TrainSection,
+)
 from hwlearn_sim.bench.board_backend import VirtualBoardBackend
 from hwlearn_sim.bench.smu_backend import VirtualSmuBackend
 from hwlearn_sim.twin.backend import SimBackend
@@ -17,6 +24,7 @@ SECTIONS = {
     "data": [DataSection],
     "train": [TrainSection],
     "calibration": [CalibrationSection],
+    "safety": [SafetySection],
 }
 
 

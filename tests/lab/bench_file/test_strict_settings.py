@@ -19,6 +19,7 @@ from hwlearn.lab.bench_file.sections import (
     CalibrationSection,
     DataSection,
     LimitsSection,
+    SafetySection,
     TrainSection,
 )
 from hwlearn.quantities import Section
@@ -94,7 +95,7 @@ SECTIONS = {
     for model in sorted(sections(backend.Settings), key=lambda model: model.__name__)
 } | {
     model.__name__: model
-    for top in (*NETWORKS.values(), LimitsSection, DataSection, TrainSection, CalibrationSection)
+    for top in (*NETWORKS.values(), LimitsSection, DataSection, TrainSection, CalibrationSection, SafetySection)
     for model in sorted(sections(top), key=lambda model: model.__name__)
 }
 
