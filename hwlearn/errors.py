@@ -42,6 +42,10 @@ class NetworkError(HwlearnError, RuntimeError):
     """A network that is closed, cannot be reached, or cannot make the requested readout or nudge."""
 
 
+class InUseError(NetworkError):
+    """Hardware that another process, or another network of this one, uses. Nothing was applied."""
+
+
 class BackendError(NetworkError):
     """A backend that returned an invalid readout or programming result. The phase is void."""
 

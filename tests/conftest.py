@@ -66,6 +66,21 @@ def _signals_work() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_claims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Claim instruments in a folder of this test run: claims work, and other runs are not in the way.
+
+    Programs that tests start inherit it.
+    """
+    before = os.environ.get("HWLEARN_CLAIMS")
+    os.environ["HWLEARN_CLAIMS"] = str(tmp_path_factory.mktemp("claims"))
+    yield
+    if before is None:
+        del os.environ["HWLEARN_CLAIMS"]
+    else:
+        os.environ["HWLEARN_CLAIMS"] = before
+
+
 @pytest.fixture(scope="session")
 def bench_text() -> str:
     """The small bench: a random network that learns on an ideal twin."""

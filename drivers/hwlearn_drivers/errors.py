@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hwlearn.errors import HwlearnError, NetworkError
+from hwlearn.network.switched_off import SwitchOffError
 
 
 class LinkError(HwlearnError, ConnectionError):
@@ -43,7 +44,7 @@ class UnknownInstrumentError(HwlearnError, RuntimeError):
     """There is no driver for the instrument, or it is not the expected one."""
 
 
-class OutputsMayBeOnError(HwlearnError, RuntimeError):
+class OutputsMayBeOnError(SwitchOffError):
     """OFF could not be sent, or was not confirmed; the message names the outputs."""
 
 

@@ -22,7 +22,7 @@ from hwlearn.cli.outcome import (
     print_json,
     wire_keys,
 )
-from hwlearn.errors import HwlearnError, SetupError
+from hwlearn.errors import HwlearnError, InUseError, SetupError
 from hwlearn.units import parse_quantity
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def calibrate(
     except (Interrupted, KeyboardInterrupt):
         typer.echo(f"hwlearn: interrupted, {go_on}", err=True)
         raise typer.Exit(INTERRUPTED) from None
-    except SetupError:
+    except (SetupError, InUseError):  # refused, nothing was measured
         raise
     except (CommandFailed, HwlearnError) as error:
         text = str(error) if isinstance(error, CommandFailed) else causes(error)

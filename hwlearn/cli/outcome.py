@@ -1,6 +1,7 @@
 """Exit codes and one-line errors of the commands, and the options that several commands share.
 
-0: done. 1: failed after the work had begun. 2: the request was refused and nothing was applied. 130: Ctrl-C.
+0: done. 1: failed after the work had begun. 2: the request was refused and nothing was applied, as when another
+process uses the bench. 130: Ctrl-C.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, ParamSpec
 
 import typer
 
-from hwlearn.errors import HwlearnError, NetworkError, RunError
+from hwlearn.errors import HwlearnError, InUseError, NetworkError, RunError
 from hwlearn.lab.bench_file.names import UNPRINTABLE
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ def command(function: Callable[Options, None]) -> Callable[Options, None]:
     def wrapped(*args: Options.args, **options: Options.kwargs) -> None:
         try:
             function(*args, **options)
+        except InUseError as error:
+            _end(str(error), WRONG_REQUEST)
         except (CommandFailed, NetworkError) as error:
             _end(str(error), FAILED)
         except HwlearnError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.calibration.verify import verify
-from hwlearn.errors import HwlearnError, NetworkError
+from hwlearn.errors import HwlearnError, InUseError, NetworkError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.network.network import Network, Readout
 from hwlearn.network.nudges import OutputDrive
@@ -74,6 +74,8 @@ def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
     """
     try:
         network = bench.network
+    except InUseError:
+        raise
     except NetworkError as error:
         yield Check("open", "fail", str(error), "check cables, power, and the address in [backend]")
         return

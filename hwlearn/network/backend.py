@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -9,6 +10,7 @@ from pydantic import BaseModel
 from hwlearn.circuit.topology import Topology
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
+from hwlearn.network.switched_off import SwitchedOff
 
 
 class Backend(Protocol):
@@ -39,8 +41,19 @@ class Backend(Protocol):
 class SwitchesOff(Protocol):
     """A backend whose outputs can stay on after a process has ended: all real hardware."""
 
-    def off(self, settings: Any) -> None:
-        """Send OFF to every output, write-only and without a query."""
+    def off(self, settings: Any) -> Iterable[SwitchedOff] | None:
+        """Send OFF to every output, write-only and without a query before it, whoever uses the instruments.
+
+        Returns
+        -------
+        iterable of SwitchedOff, or None
+            How OFF reached each instrument; None if the backend does not say.
+
+        Raises
+        ------
+        SwitchOffError
+            If it did not reach all of them.
+        """
 
 
 @runtime_checkable

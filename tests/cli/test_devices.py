@@ -30,7 +30,7 @@ def one_port(mocker):
     mocker.patch(
         "hwlearn_drivers.instrument.discovery._pure_python_resources", return_value=["USB0::1510::9296::1::INSTR"]
     )
-    return mocker.patch("hwlearn_drivers.instrument.discovery.open_link", side_effect=AssertionError("opened"))
+    return mocker.patch("hwlearn_drivers.transport.connector.open_link", side_effect=AssertionError("opened"))
 
 
 def test_listing_contacts_no_instrument(one_port):

@@ -9,6 +9,7 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.device_access.limits import PulseLimits
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
+from hwlearn.network.switched_off import SwitchedOff
 from hwlearn_drivers.arc2.array import Arc2Array, Arc2Devices
 from hwlearn_drivers.arc2.calls import DryLibrary, LoggedLibrary
 from hwlearn_drivers.arc2.channel_limits import Arc2ChannelLimits
@@ -19,7 +20,9 @@ from hwlearn_drivers.arc2.pace import Arc2Pace
 from hwlearn_drivers.arc2.programming import WriteVerifier
 from hwlearn_drivers.arc2.settings import Arc2Settings
 from hwlearn_drivers.arc2.wiring import Arc2Wiring
-from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
+from hwlearn_drivers.claims.claim import Claim
+from hwlearn_drivers.claims.keys import AddressKey
+from hwlearn_drivers.claims.shutdown import OffTarget, off_or_raise
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.transport.wire_log import WireLog
 
@@ -37,6 +40,8 @@ class Arc2Backend:
         ------
         SetupError
             If the settings do not fit the network or the limits, or the library or the firmware is missing.
+        InUseError
+            If another process, or another network of this one, uses the instrument.
         LinkError
             If the instrument is not connected or does not accept its firmware.
         """
@@ -45,15 +50,15 @@ class Arc2Backend:
         channel_limits = _channel_limits(limits, pulse_limits)
         with ExitStack() as stack:
             wire_log = None if settings.wire_log is None else stack.enter_context(WireLog(settings.wire_log))
+            library = _library(settings, wire_log)
+            claim = Claim(f"ARC TWO {settings.id}", None if settings.dry_run else _key(settings))
+            stack.callback(claim.release)
             arc = Arc2.open(
-                _library(settings, wire_log),
-                settings.id,
-                _firmware(settings),
-                channel_limits,
-                settings.timeout,
-                settings.control,
+                library, settings.id, _firmware(settings), channel_limits, settings.timeout, settings.control
             )
+            arc.claim = claim  # released when the instrument is closed
             stack.callback(arc.close)
+            claim.check()
             array = Arc2Array(arc, topology, wiring, pulse_limits, limits, _devices(settings, limits))
             pace = Arc2Pace(
                 settings.settle,
@@ -90,8 +95,16 @@ class Arc2Backend:
         open_outputs.halt_open(reason)
 
     @staticmethod
-    def off(settings: Arc2Settings) -> None:
+    def off(settings: Arc2Settings) -> list[SwitchedOff]:
         """Bring every channel to 0 V: load the firmware, which resets every DAC, then ground all channels.
+
+        A process that uses the instrument is asked to do so; if it does not confirm, it is ended first, because
+        the instrument can be opened by one process only.
+
+        Returns
+        -------
+        list of SwitchedOff
+            How OFF reached the instrument.
 
         Raises
         ------
@@ -101,17 +114,18 @@ class Arc2Backend:
             If it could not be sent.
         """
         library = _library(settings, None)
-        failed = ""
-        for _ in range(2):  # a link that was just dropped may work again
-            try:
-                _send_off(settings, library)
-            except LinkError as error:
-                failed = str(error)
-            else:
-                return
-        raise OutputsMayBeOnError(
-            f"OUTPUTS MAY BE ON: EVERY CHANNEL OF ARC TWO {settings.id} ({failed}); switch it off by hand"
-        )
+
+        def send(check: bool) -> bool:
+            _send_off(settings, library)
+            return check
+
+        name = f"ARC TWO {settings.id}"
+        target = OffTarget(name, send, None if settings.dry_run else _key(settings))
+        return off_or_raise([target], "EVERY CHANNEL", "switch it off by hand")
+
+
+def _key(settings: Arc2Settings) -> AddressKey:
+    return AddressKey(f"arc2:{settings.id}", exclusive=True)
 
 
 def _send_off(settings: Arc2Settings, library: VendorLibrary) -> None:

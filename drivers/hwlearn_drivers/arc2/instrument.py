@@ -22,11 +22,11 @@ from hwlearn_drivers.arc2.library import (
     open_vendor,
     vendor_errors,
 )
+from hwlearn_drivers.claims.claim import Claim
 from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError, LinkTimeout, OutputsMayBeOnError
 from hwlearn_drivers.instrument import open_outputs
 
 log = logging.getLogger("hwlearn_drivers")
-
 Control = Literal["internal", "header"]
 _T = TypeVar("_T")
 _POLL_S = 1e-4
@@ -55,6 +55,9 @@ class Arc2:
         Where the daughterboard connects the channels.
     """
 
+    claim: Claim
+    """Released when the instrument is closed."""
+
     def __init__(
         self,
         library: VendorLibrary,
@@ -66,6 +69,7 @@ class Arc2:
     ) -> None:
         self.number, self.channel_limits, self.timeout_s, self.control = number, channel_limits, timeout_s, control
         self.name = f"ArC TWO {number}"
+        self.claim = Claim(self.name, None)
         self._library, self._reopen = library, reopen
         self._vendor: VendorInstrument | None = None
         self._holds_pulse = False
@@ -177,6 +181,7 @@ class Arc2:
             self._closed = True
             self._vendor = None
             open_outputs.unwatch(self)
+            self.claim.release()
 
     # --- on again -----------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.network.limits import Limits
+from hwlearn.network.switched_off import SwitchedOff
 from hwlearn_drivers.board.board import BLOCK_QUIET_S, OFF, Board
 from hwlearn_drivers.board.dry import DryBoard
 from hwlearn_drivers.board.edges import BoardEdges
@@ -15,11 +16,10 @@ from hwlearn_drivers.board.protocol import MILLION, microvolts
 from hwlearn_drivers.board.session import BoardSession
 from hwlearn_drivers.board.settings import BoardSettings
 from hwlearn_drivers.board.wiring import BoardWiring
-from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
+from hwlearn_drivers.claims.shutdown import off_or_raise, off_target
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.transport.addresses import LinkOptions, prepare_link
-from hwlearn_drivers.transport.connector import Connector
-from hwlearn_drivers.transport.transport import Transport
+from hwlearn_drivers.transport.connector import Connector, reads_connection
 from hwlearn_drivers.transport.wire_log import WireLog
 
 
@@ -37,13 +37,15 @@ class BoardBackend:
         SetupError
             If the settings do not fit the network, a limit is wider than the board's own, or the board has no
             calibration record.
+        InUseError
+            If another process, or another network of this one, uses the board.
         LinkError, UnknownInstrumentError, InstrumentError
             If the board is not connected, is another instrument, has older firmware, or refuses a setting.
         """
         wiring = BoardWiring.of(topology, settings.inputs, settings.outputs, settings.edges)
         with ExitStack() as stack:
             wire_log = None if settings.wire_log is None else stack.enter_context(WireLog(settings.wire_log))
-            board = Board.open(_transport(settings, wire_log), settings.baud)
+            board = Board.open(_connector(settings, wire_log).transport(settings.address, DryBoard), settings.baud)
             stack.callback(board.close)
             edges = BoardEdges(board, limits, wiring.edges)
             board.begin(
@@ -77,38 +79,42 @@ class BoardBackend:
         open_outputs.halt_open(reason)
 
     @staticmethod
-    def off(settings: BoardSettings) -> None:
-        """Send OFF twice, write-only and without a query: another program may have left an incomplete block.
+    def off(settings: BoardSettings) -> list[SwitchedOff]:
+        """Send OFF twice, whoever uses the board: another program may have left an incomplete block.
+
+        Nothing is queried before OFF.
+
+        Returns
+        -------
+        list of SwitchedOff
+            How OFF reached the board.
 
         Raises
         ------
         OutputsMayBeOnError
             If it could not be sent.
         """
-        try:
-            _send_off(settings)
-        except LinkError:
-            try:  # a link that was just dropped may work again
-                _send_off(settings)
-            except LinkError as error:
-                raise OutputsMayBeOnError(
-                    f"OUTPUTS MAY BE ON: EVERY DAC AND NUDGE SWITCH OF {settings.address} ({error}); its own "
-                    f"watchdog switches them off {settings.watchdog:g} s after its last message; otherwise "
-                    "disconnect its supply"
-                ) from error
+        target = off_target(settings.address, lambda check: _send_off(settings, check), settings.dry_run)
+        return off_or_raise(
+            [target],
+            "EVERY DAC AND NUDGE SWITCH",
+            f"its own watchdog switches them off {settings.watchdog:g} s after its last message; otherwise "
+            "disconnect its supply",
+        )
 
 
-def _send_off(settings: BoardSettings) -> None:
-    transport = _transport(settings, None)
+def _send_off(settings: BoardSettings, check: bool) -> bool:
+    transport = _connector(settings, None).for_off().transport(settings.address, DryBoard)
     try:
         transport.halt(OFF)
         if not settings.dry_run:
             time.sleep(BLOCK_QUIET_S)
         transport.halt(OFF)
+        return check and reads_connection(transport)
     finally:
         transport.close()
 
 
-def _transport(settings: BoardSettings, wire_log: WireLog | None) -> Transport:
+def _connector(settings: BoardSettings, wire_log: WireLog | None) -> Connector:
     options = LinkOptions(settings.baud, settings.visa_library, settings.timeout)
-    return Connector(options, wire_log, settings.dry_run).transport(settings.address, DryBoard)
+    return Connector(options, wire_log, settings.dry_run)

@@ -111,6 +111,7 @@ class Board(Source, EdgeCard):
         board.baud = baud
         try:
             board.set_up()
+            transport.claim.check()
         except BaseException:
             open_outputs.unwatch(board)  # its outputs were switched off first, and nothing was driven since
             transport.close()
@@ -138,7 +139,7 @@ class Board(Source, EdgeCard):
         self._sides = 2
         record = self._read_record()
         if self.record is not None and self.record != record:
-            self.transport.close()
+            self.transport.drop()
             raise UnknownInstrumentError(
                 f"{self.name} holds another calibration record than before; reopen the bench"
             )

@@ -13,8 +13,8 @@ from serial.tools import list_ports
 
 from hwlearn_drivers.errors import LinkError
 from hwlearn_drivers.instrument.instrument import Identity
-from hwlearn_drivers.transport.addresses import PURE_PYTHON, LinkOptions, open_link
-from hwlearn_drivers.transport.transport import Transport
+from hwlearn_drivers.transport.addresses import PURE_PYTHON, LinkOptions
+from hwlearn_drivers.transport.connector import Connector
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +88,15 @@ def identify(address: str, options: LinkOptions | None = None) -> Identity:
     ------
     SetupError
         If the address has no known form.
+    InUseError
+        If another process uses the instrument, which a query would disturb; nothing was sent.
     LinkError
         If the instrument does not answer.
     UnknownInstrumentError
         If the reply is not an identity.
     """
     how = LinkOptions() if options is None else options
-    transport = Transport(address, lambda: open_link(address, how), timeout_s=how.timeout_s)
+    transport = Connector(how).transport(address, lambda: lambda message: None)
     try:
         return Identity.parse(transport.query("*IDN?"))
     finally:

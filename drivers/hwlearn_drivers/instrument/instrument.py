@@ -83,6 +83,11 @@ class Instrument(ABC):
     ----------
     transport : Transport
     identity : Identity
+
+    Raises
+    ------
+    InUseError
+        If another process, or another network of this one, uses the instrument, at any address.
     """
 
     __slots__ = ("identity", "transport")
@@ -92,6 +97,7 @@ class Instrument(ABC):
 
     def __init__(self, transport: Transport, identity: Identity) -> None:
         self.transport, self.identity = transport, identity
+        transport.claim.identified(identity.model, identity.serial)
         transport.fence = self.fence
 
     @property
@@ -203,14 +209,17 @@ class Instrument(ABC):
         ------
         LinkError
             If it cannot be reached.
+        InUseError
+            If the instrument was closed before, and another process uses it now.
         UnknownInstrumentError
             If a different instrument answers; the link is closed again.
         """
+        self.transport.claim.renew()
         self.transport.reopen()
         self._make_safe()
         now = Identity.parse(self.query("*IDN?"))
         if now != self.identity:
-            self.transport.close()
+            self.transport.drop()
             raise UnknownInstrumentError(
                 f"at {self.transport.name} there was {self.identity}, now there is {now}; the link is closed"
             )

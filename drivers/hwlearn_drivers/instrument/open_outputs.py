@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable
 from typing import Protocol
 
+from hwlearn_drivers.claims.claim import switch_off_with
 from hwlearn_drivers.errors import OutputsMayBeOnError
 from hwlearn_drivers.instrument.signal_handlers import SignalHandlers
 
@@ -40,6 +41,7 @@ def watch(instrument: HasOutputs) -> None:
         _process = os.getpid()
     if not _open:
         atexit.register(_halt_at_exit)
+        switch_off_with(halt_open)  # at the request of `hwlearn off` in another process
         _handlers.install()
     _open[id(instrument)] = instrument
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import CodeLaw, EvenSteps, Rheostat
 from hwlearn.network.limits import Limits
+from hwlearn.network.switched_off import SwitchedOff
+from hwlearn_drivers.claims.claim import check_unclaimed
+from hwlearn_drivers.claims.shutdown import OffTarget, off_or_raise, off_target
 from hwlearn_drivers.edges.card import CardEdges, DryEdgeCard, EdgeCard
 from hwlearn_drivers.edges.edges import Edges, FixedEdges
-from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.network import SmuNetwork
 from hwlearn_drivers.smu.operating_range import ChannelLimit
 from hwlearn_drivers.smu.pace import Pace
-from hwlearn_drivers.smu.registry import open_smu, write_off
+from hwlearn_drivers.smu.registry import open_smu, write_off_and_check
 from hwlearn_drivers.smu.settings import ChannelSettings, EdgeCardSettings, SmuSettings
 from hwlearn_drivers.smu.smu import Smu
 from hwlearn_drivers.smu.wiring import check_terminals
@@ -39,6 +40,8 @@ class SmuBackend:
         ------
         SetupError
             If the table does not fit the network.
+        InUseError
+            If another process, or another network of this one, uses one of the instruments.
         LinkError, UnknownInstrumentError, InstrumentError
             If an instrument is missing, is a different one, or rejects a setting. All instruments that were
             opened are then off and closed.
@@ -47,6 +50,8 @@ class SmuBackend:
             wire_log = None if settings.wire_log is None else stack.enter_context(WireLog(settings.wire_log))
             connector = Connector(_options(settings), wire_log, settings.dry_run)
             listed = _by_node(settings, topology)
+            if not settings.dry_run:
+                check_unclaimed(_addresses(settings))
             smus = _open_smus(settings, limits, connector, stack)
             for channel in settings.channels:
                 _set_up(smus[channel.address].channel(channel.channel), channel, settings, limits)
@@ -75,8 +80,13 @@ class SmuBackend:
         open_outputs.halt_open(reason)
 
     @staticmethod
-    def off(settings: SmuSettings) -> None:
-        """Send OFF to every instrument of the table in parallel, without any query.
+    def off(settings: SmuSettings) -> list[SwitchedOff]:
+        """Send OFF to every instrument of the table in parallel, without a query before it, whoever uses them.
+
+        Returns
+        -------
+        list of SwitchedOff
+            How OFF reached each instrument.
 
         Raises
         ------
@@ -84,24 +94,16 @@ class SmuBackend:
             Naming, in capitals, the instruments to which OFF could not be sent. All others have received it.
         """
         connector = Connector(_options(settings), dry_run=settings.dry_run)
-        places = {channel.address: channel.model for channel in settings.channels}
+        models = {channel.address: channel.model for channel in settings.channels}
 
-        def send(address: str) -> str | None:
-            try:
-                write_off(address, places[address], connector)
-            except LinkError:
-                try:  # a link that was just dropped may work again
-                    write_off(address, places[address], connector)
-                except LinkError as error:
-                    return f"{address} ({error})"
-            return None
-
-        with ThreadPoolExecutor(len(places)) as pool:
-            failed = [text for text in pool.map(send, places) if text is not None]
-        if failed:
-            raise OutputsMayBeOnError(
-                f"OUTPUTS MAY BE ON: EVERY CHANNEL OF {', '.join(failed)}; switch them off by hand"
+        def target(address: str) -> OffTarget:
+            return off_target(
+                address,
+                lambda check: write_off_and_check(address, models[address], connector, check),
+                settings.dry_run,
             )
+
+        return off_or_raise([target(address) for address in models], "EVERY CHANNEL", "switch them off by hand")
 
 
 def _options(settings: SmuSettings) -> LinkOptions:
@@ -140,6 +142,11 @@ def _by_address(settings: SmuSettings) -> dict[str, list[ChannelSettings]]:
     for channel in settings.channels:
         by_address.setdefault(channel.address, []).append(channel)
     return by_address
+
+
+def _addresses(settings: SmuSettings) -> list[str]:
+    card = [settings.edges.address] if isinstance(settings.edges, EdgeCardSettings) else []
+    return [*_by_address(settings), *card]
 
 
 def _open_smus(settings: SmuSettings, limits: Limits, connector: Connector, stack: ExitStack) -> dict[str, Smu]:

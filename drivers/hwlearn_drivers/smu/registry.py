@@ -15,7 +15,7 @@ from hwlearn_drivers.smu.models.keithley2600 import Keithley2600
 from hwlearn_drivers.smu.models.keysight_b2900 import KeysightB2900
 from hwlearn_drivers.smu.operating_range import ChannelLimit
 from hwlearn_drivers.smu.smu import Smu
-from hwlearn_drivers.transport.connector import Connector
+from hwlearn_drivers.transport.connector import Connector, reads_connection
 from hwlearn_drivers.transport.transport import Transport
 
 FAMILIES: Final[tuple[type[Smu], ...]] = (Keithley2400, Keithley2450, Keithley2600, KeysightB2900)
@@ -85,6 +85,8 @@ def open_smu(
     ------
     SetupError
         If the address, the model or a channel does not exist.
+    InUseError
+        If another process, or another network of this one, uses the instrument.
     LinkError
         If the instrument does not answer.
     UnknownInstrumentError
@@ -101,16 +103,33 @@ def open_smu(
         family = family_by_identity(identity)
         if named is not None and family is not named:
             raise UnknownInstrumentError(f"at {address} the bench expects a {model}, but {identity} answers")
-        return family(transport, identity, limits)
+        smu = family(transport, identity, limits)
     except BaseException:
         transport.close()
         raise
+    try:
+        transport.claim.check()
+    except BaseException:
+        smu.close()
+        raise
+    return smu
 
 
 def write_off(address: str, model: str, connector: Connector) -> None:
-    """Send OFF to every channel of the SMU at an address, without any query.
+    """Send OFF to every channel of the SMU at an address, without any query, whoever uses the SMU.
 
     If the model is ``"auto"``, OFF is sent in the command language of every supported family.
+
+    Raises
+    ------
+    LinkError
+        If it cannot be sent.
+    """
+    write_off_and_check(address, model, connector, check=False)
+
+
+def write_off_and_check(address: str, model: str, connector: Connector, check: bool) -> bool:
+    """Send OFF as `write_off`; then, if ``check`` is true, return whether the SMU reads this connection.
 
     Raises
     ------
@@ -123,9 +142,10 @@ def write_off(address: str, model: str, connector: Connector) -> None:
         most = max(one.channels for one in family.operating_ranges.values())
         channels = most if model == AUTO else family.operating_ranges[_number(model)].channels
         commands.update((family.off_command(n), None) for n in range(1, channels + 1))
-    transport = _transport(address, model, connector)
+    transport = _transport(address, model, connector.for_off())
     try:
         transport.halt(*commands)
+        return check and reads_connection(transport)
     finally:
         transport.close()
 

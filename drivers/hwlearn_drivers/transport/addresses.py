@@ -31,11 +31,14 @@ class LinkOptions:
         ``"@py"``, ``"@ivi"``, another installed VISA backend, or the path of a VISA library.
     timeout_s : float
         Maximum wait for a connection, for a write, and (unless a query specifies its own) for a reply.
+    for_off : bool
+        The link is opened to send OFF and nothing else; see `SerialLink`.
     """
 
     baud: int = 115200
     visa_library: str = PURE_PYTHON
     timeout_s: float = 3.0
+    for_off: bool = False
 
 
 def open_link(address: str, options: LinkOptions | None = None) -> Link:
@@ -113,7 +116,7 @@ def _kind(text: str, how: LinkOptions) -> tuple[str, tuple[str, ...]]:
 def _serial(port: str, how: LinkOptions) -> Link:
     from hwlearn_drivers.transport.links.serial_port import SerialLink
 
-    return SerialLink(port, how.baud, how.timeout_s)
+    return SerialLink(port, how.baud, how.timeout_s, for_off=how.for_off)
 
 
 def _port_name(board: str) -> str:

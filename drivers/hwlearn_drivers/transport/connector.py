@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Final
 
+from hwlearn_drivers.claims.claim import Claim
+from hwlearn_drivers.claims.keys import address_key
+from hwlearn_drivers.errors import LinkError
 from hwlearn_drivers.transport.addresses import LinkOptions, open_link
 from hwlearn_drivers.transport.links.dry_run import Answer, DryLink
 from hwlearn_drivers.transport.links.link import Link
 from hwlearn_drivers.transport.transport import Transport
 from hwlearn_drivers.transport.wire_log import WireLog
+
+OFF_TIMEOUT_S: Final = 2.0
+"""Maximum time-out of a link that is opened to send OFF: a person waits, and may have to act."""
+
+_ANSWER_S: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +32,19 @@ class Connector:
         Records all messages.
     dry_run : bool
         Print commands instead of sending them; no link is opened.
+    claims : bool
+        Claim each instrument. Only what sends OFF and nothing else goes without.
     """
 
     options: LinkOptions = field(default_factory=LinkOptions)
     wire_log: WireLog | None = None
     dry_run: bool = False
+    claims: bool = True
+
+    def for_off(self) -> Connector:
+        """Return how to connect to send OFF and nothing else: without a claim, and with a short time-out."""
+        options = replace(self.options, timeout_s=min(self.options.timeout_s, OFF_TIMEOUT_S), for_off=True)
+        return replace(self, options=options, claims=False)
 
     def transport(self, address: str, dry_answers: Callable[[], Answer]) -> Transport:
         """Open the transport to an instrument.
@@ -42,7 +59,9 @@ class Connector:
         Raises
         ------
         SetupError
-            If the address has no known form.
+            If the address has no known form, or the folder of the claims cannot be used.
+        InUseError
+            If another process, or another network of this one, uses the instrument. Nothing was sent.
         LinkError
             If it cannot be opened.
         """
@@ -50,4 +69,24 @@ class Connector:
         def connect() -> Link:
             return DryLink(address, dry_answers()) if self.dry_run else open_link(address, self.options)
 
-        return Transport(address, connect, timeout_s=self.options.timeout_s, wire_log=self.wire_log)
+        claim = None if self.dry_run or not self.claims else Claim(address, address_key(address))
+        try:
+            return Transport(
+                address, connect, timeout_s=self.options.timeout_s, wire_log=self.wire_log, claim=claim
+            )
+        except BaseException:
+            if claim is not None:
+                claim.release()
+            raise
+
+
+def reads_connection(transport: Transport) -> bool:
+    """Return, after OFF was sent, whether the instrument reads this connection and not only that of its owner.
+
+    Some instruments accept a second connection, but do not read it before the first one is closed.
+    """
+    transport.rearm()
+    try:
+        return bool(transport.query("*IDN?", _ANSWER_S))
+    except LinkError:
+        return False

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
+from hwlearn_drivers.claims.claim import Claim
 from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError, LinkTimeout
 from hwlearn_drivers.transport.blocks import encode_block
 from hwlearn_drivers.transport.fence import SCPI_FENCE, Fence
@@ -46,6 +47,8 @@ class Transport:
     fence : Fence or None
         None if the instrument has no suitable query. Resynchronising then waits for a whole time-out of silence.
     wire_log : WireLog, optional
+    claim : Claim, optional
+        Released by `close`.
 
     Raises
     ------
@@ -63,6 +66,7 @@ class Transport:
         "_sending",
         "_wire_log",
         "_writing",
+        "claim",
         "fence",
         "name",
         "timeout_s",
@@ -76,7 +80,9 @@ class Transport:
         timeout_s: float = 3.0,
         fence: Fence | None = SCPI_FENCE,
         wire_log: WireLog | None = None,
+        claim: Claim | None = None,
     ) -> None:
+        self.claim = Claim(name, None) if claim is None else claim
         self.name, self.timeout_s, self.fence = name, timeout_s, fence
         self._open_link, self._wire_log = open_link, wire_log
         self._exchange = threading.RLock()  # held from a query to its reply
@@ -161,10 +167,8 @@ class Transport:
 
         Parameters
         ----------
-        question : str
-            The first query, without its block.
-        data : bytes
-            Data of the block.
+        question, data : str, bytes
+            The first query without its block, and the data of the block.
         then : str
             The second query.
         timeout_s : float, optional
@@ -212,13 +216,7 @@ class Transport:
             yield
 
     def garbled(self, question: str, reply: bytes | str) -> NoReturn:
-        """Mark the transport as out of sync and raise, because the caller cannot interpret a reply.
-
-        Raises
-        ------
-        GarbledReplyError
-            Always.
-        """
+        """Mark the transport as out of sync and raise `GarbledReplyError`: a reply cannot be interpreted."""
         self._out_of_sync = True
         self._note("garbled reply: out of sync")
         raise GarbledReplyError(f"{self.name} answers {question!r} with {reply!r}, which is not a valid reply")
@@ -245,7 +243,7 @@ class Transport:
             except HaltedError:
                 raise
             except LinkError as error:
-                self.close()
+                self.drop()
                 raise LinkError(
                     f"{self.name} cannot be resynchronised ({error}); the link is closed, reconnect"
                 ) from error
@@ -344,14 +342,19 @@ class Transport:
         LinkError
             If it cannot be opened.
         """
-        self.close()
+        self.drop()
         self._link = self._open_link()
         self._out_of_sync = self._sending = False
         self._note("opened again")
         log.warning("%s: connection opened again", self.name)
 
     def close(self) -> None:
-        """Close the link; closing twice is harmless."""
+        """Close the link and release the claim; closing twice is harmless."""
+        self.drop()
+        self.claim.release()
+
+    def drop(self) -> None:
+        """Close the link; the claim stays, because the outputs may be on."""
         link, self._link = self._link, None
         if link is not None:
             link.close()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
+import stat
 import sys
 import time
+from pathlib import Path
 
 import serial
 
@@ -25,23 +28,45 @@ class SerialLink(StreamLink):
     baud : int
     timeout_s : float
         For sending.
+    for_off : bool
+        The port is opened to send OFF and nothing else. On Windows the DTR line is then left low, because its
+        rising edge resets some boards.
 
     Raises
     ------
     LinkError
         If the port does not exist or is in use.
+
+    Notes
+    -----
+    A local port is opened exclusively: with a lock (`flock`) on Linux and macOS, which only programs that lock it
+    too respect; by the system on Windows. Linux and macOS raise DTR at opening, which cannot be prevented. The
+    port is set to keep DTR when it is closed (HUPCL off), so that it has an edge at the first opening only: not
+    when the port is opened again to send OFF after its owner has ended.
     """
 
     __slots__ = ("_fd", "_poll", "_port", "_timeout_s", "url")
 
-    def __init__(self, url: str, baud: int, timeout_s: float) -> None:
+    def __init__(self, url: str, baud: int, timeout_s: float, *, for_off: bool = False) -> None:
         super().__init__()
         self.url, self._timeout_s = url, timeout_s
+        local = "://" not in url
         try:
-            self._port = serial.serial_for_url(url, baudrate=baud, timeout=_SLICE_S, write_timeout=timeout_s)
+            self._port = serial.serial_for_url(
+                url, baudrate=baud, timeout=_SLICE_S, write_timeout=timeout_s, do_not_open=True
+            )
+            if local:
+                self._port.exclusive = True
+                if for_off and sys.platform == "win32":
+                    self._port.dtr = False
+            self._port.open()
             self._port.reset_input_buffer()
         except (OSError, ValueError) as error:
-            raise LinkError(f"cannot open {url}: {error}; is it plugged in, or in use elsewhere?") from error
+            users = ", ".join(users_of(url)) if local else ""
+            held = f"it is open in {users}" if users else "is it plugged in, or in use elsewhere?"
+            raise LinkError(f"cannot open {url}: {error}; {held}") from error
+        if local and sys.platform != "win32":
+            _keep_dtr(self._port.fileno())
         # on Linux a local port is a file; reading it directly takes a third of the time of pyserial's read
         self._fd = self._port.fileno() if sys.platform == "linux" and hasattr(self._port, "fd") else -1
         if self._fd >= 0:
@@ -97,3 +122,41 @@ class SerialLink(StreamLink):
                     return b""
         except (OSError, TypeError) as error:  # pyserial raises TypeError if the port is closed during a read
             raise LinkError(f"{self.url} was disconnected: {error}") from error
+
+
+def users_of(port: str) -> list[str]:
+    """Return the other processes that have a port open, as ``process 123 (minicom)``.
+
+    Only Linux says, and to a user other than root only of processes of the same user.
+    """
+    if sys.platform != "linux" or not Path(port).exists():
+        return []
+    device = Path(port).stat().st_rdev
+    found = []
+    for process in Path("/proc").iterdir():
+        if not process.name.isdigit() or int(process.name) == os.getpid():
+            continue
+        with contextlib.suppress(OSError):
+            files = (process / "fd").iterdir()
+            if any(_is_device(file, device) for file in files):
+                name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
+                found.append(f"process {process.name} ({name})")
+    return found
+
+
+def _is_device(file: Path, device: int) -> bool:
+    try:
+        found = file.stat()
+    except OSError:
+        return False
+    return stat.S_ISCHR(found.st_mode) and found.st_rdev == device
+
+
+def _keep_dtr(fd: int) -> None:
+    """Keep DTR when the port is closed; its next opening then has no edge, which would reset some boards."""
+    import termios
+
+    with contextlib.suppress(termios.error):  # not every driver has modem lines
+        settings = termios.tcgetattr(fd)
+        settings[2] &= ~termios.HUPCL
+        termios.tcsetattr(fd, termios.TCSANOW, settings)
