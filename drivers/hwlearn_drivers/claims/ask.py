@@ -18,6 +18,7 @@ CONFIRM_S: Final = 1.0
 """Time in which an owner must confirm that it has sent OFF."""
 
 _MOST_BYTES: Final = 65_536
+_LONGEST_COMMAND: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ def ask_for_off(owner: Owner) -> Confirmation:
     if not owner.port or not owner.here:
         return Confirmation(False)
     deadline = time.monotonic() + CONFIRM_S
-    request = {"token": owner.token, "pid": os.getpid(), "user": processes.user_name()}
+    command = processes.command_line()[:_LONGEST_COMMAND]
+    request = {"token": owner.token, "pid": os.getpid(), "user": processes.user_name(), "command": command}
     reply = b""
     try:
         with socket.create_connection(("127.0.0.1", owner.port), timeout=CONFIRM_S) as link:

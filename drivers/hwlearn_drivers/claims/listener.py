@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from hwlearn_drivers.claims.owner import printable
 
-_MOST_BYTES: Final = 2048  # of a request
+_MOST_BYTES: Final = 8192  # of a request
 _MOST_CLIENTS: Final = 32
 _MOST_AT_WORK: Final = 8
 _PATIENCE_S: Final = 2.0  # for the rest of a request
@@ -136,12 +136,13 @@ class Listener:
         """Return why outputs are to be switched off; None if the request is not valid or has a wrong token."""
         try:
             found: Any = json.loads(request.partition(b"\n")[0])
-            token, pid, user = found["token"], int(found["pid"]), str(found["user"])
+            token, pid = found["token"], int(found["pid"])
+            user, command = (printable(str(found[key])) for key in ("user", "command"))
         except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
             return None
         if not hmac.compare_digest(str(token).encode("utf-8", "replace"), self.token.encode()):
             return None
-        return f"requested by `hwlearn off` (process {pid} of user {printable(user)[:64]})"
+        return f"requested by process {pid} of user {user[:64]} ({command})"
 
     def _serve(self, client: socket.socket, reason: str) -> None:
         try:

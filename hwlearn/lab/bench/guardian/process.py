@@ -44,7 +44,7 @@ class Watch:
 
     def __init__(
         self,
-        off: Callable[[], None],
+        off: Callable[[], object],
         parent: int,
         timeout_s: float,
         report: Callable[[str], None],
