@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from typing import NoReturn
 
 import numpy as np
@@ -15,7 +14,7 @@ from hwlearn_drivers.errors import InstrumentError, OutputsMayBeOnError, OutputS
 from hwlearn_drivers.smu.commands import ChannelCommands
 from hwlearn_drivers.smu.host import ChannelHost
 from hwlearn_drivers.smu.operating_range import UNIT, ChannelLimit, Quantity, other
-from hwlearn_drivers.smu.reading import OutputState, Reading, Sweep, agrees
+from hwlearn_drivers.smu.reading import OutputState, Sweep, agrees
 
 LONGEST_LIST = 100
 """Maximum number of levels in one list command, on every model; longer lists run in parts."""
@@ -52,9 +51,9 @@ class SmuChannel(ChannelCommands):
 
     __slots__ = (
         "_current_range",
+        "_expected",
         "_four_wire",
         "_level",
-        "_level_known",
         "_limit",
         "_nplc",
         "_on",
@@ -69,7 +68,8 @@ class SmuChannel(ChannelCommands):
     def __init__(self, smu: ChannelHost, number: int, channel_limit: ChannelLimit) -> None:
         self.smu, self.number, self.channel_limit, self.terminal = smu, number, channel_limit, ""
         self._source: Quantity | None = None
-        self._level, self._level_known, self._limit = 0.0, True, 0.0
+        self._level = self._limit = 0.0
+        self._expected = 0.0  # level that the instrument must report; NaN if unknown
         self._on = self._four_wire = False
         self._nplc = 1.0
         self._voltage_range: float | None = None
@@ -136,24 +136,38 @@ class SmuChannel(ChannelCommands):
         """
         quantity = self._needs_source()
         self.smu.operating_range.check(self.name, quantity, value, self._limit, self.channel_limit)
-        self._level_known = False  # an interrupt may come before or after the command is sent
+        self._expected = math.nan  # an interrupt may come before or after the command is sent
         self.smu.transport.write(self._level_command(quantity, value))
-        self._level, self._level_known = float(value), True
+        self._level = self._expected = float(value)
 
-    def check_errors(self) -> None:
-        """Read the error queue after `set_level`.
+    def change_level(self, value: float) -> None:
+        """Set the level; in the same message read back the state before the change, and the error queue after it.
 
         Raises
         ------
-        InstrumentError
+        LimitError, NetworkError
+            As `set_level`.
         OutputStateError
-            If the level was rejected because somebody else changed the settings.
+            If the state before the change was not what was set; the instrument is switched off.
+        InstrumentError
+            If the instrument rejects the level.
         """
+        quantity = self._needs_source()
+        self.smu.operating_range.check(self.name, quantity, value, self._limit, self.channel_limit)
+        with self.smu.transport.exchange():
+            command = self._level_command(quantity, value)
+            before, self._expected = self._expected, math.nan
+            found, errors = self._query_and_set(quantity, command)
+            self._compare(found, quantity, before)
+            self.smu.raise_reported(command, errors)
+            self._level = self._expected = float(value)
+
+    def check_errors(self) -> None:
+        """Read the error queue after `set_level`; raise InstrumentError if it rejected the level."""
         try:
             self.smu.check_errors(self._level_command(self._needs_source(), self._level))
         except InstrumentError:
-            self._level_known = False
-            self.check_state()
+            self._expected = math.nan
             raise
 
     def on(self) -> None:
@@ -185,18 +199,6 @@ class SmuChannel(ChannelCommands):
 
     # --- measurement --------------------------------------------------------------------------------
 
-    @abstractmethod
-    def read(self) -> Reading:
-        """Measure voltage and current, and read back compliance and state in the same message.
-
-        Raises
-        ------
-        NetworkError
-            If it is not configured as a source.
-        OutputStateError
-            If output, source, level or limit are not what was set; the instrument is switched off.
-        """
-
     def check_state(self) -> None:
         """Read back output, source, level and limit.
 
@@ -207,10 +209,6 @@ class SmuChannel(ChannelCommands):
         """
         quantity = self._needs_source()
         self._compare(self._query_state(quantity), quantity)
-
-    @abstractmethod
-    def limited(self) -> bool:
-        """Query whether the source is at its limit (in compliance)."""
 
     def sweep(self, levels: ArrayLike) -> Sweep:
         """Step through a list of levels with the instrument's own timing, and read its buffer.
@@ -237,7 +235,7 @@ class SmuChannel(ChannelCommands):
             part = values[first : first + LONGEST_LIST].tolist()
             self.on()
             with self.smu.sweeping():
-                self._level_known = False  # models differ in the level after a sweep
+                self._expected = math.nan  # models differ in the level after a sweep
                 parts.append(self._sweep(quantity, part))
             self.off()
         volts, amperes = np.concatenate(parts, axis=1)
@@ -319,8 +317,8 @@ class SmuChannel(ChannelCommands):
             else:
                 self.smu.transport.write(*source, *ranges)
             self.smu.check_errors("; ".join([*source, *ranges]))
-            self._source, self._level, self._limit = quantity, float(level), float(limit)
-            self._level_known = True
+            self._source, self._limit = quantity, float(limit)
+            self._level = self._expected = float(level)
 
     def _set_limit(self, quantity: Quantity, limit: float) -> None:
         """Set a limit and read it back: some models ignore or raise a small limit without an error."""
@@ -350,9 +348,9 @@ class SmuChannel(ChannelCommands):
             self._on = False
             raise
 
-    def _compare(self, found: OutputState, quantity: Quantity) -> None:
+    def _compare(self, found: OutputState, quantity: Quantity, level: float | None = None) -> None:
         """Compare a state with the one that was set."""
-        was = OutputState(self._on, quantity, self._level if self._level_known else math.nan, self._limit)
+        was = OutputState(self._on, quantity, self._expected if level is None else level, self._limit)
         if texts := was.differences(found, self._resolution):
             self._off_and_raise(
                 f"is not as this program left it: {'; '.join(texts)}. Somebody else changed it (front panel, "

@@ -7,13 +7,29 @@ from collections.abc import Sequence
 
 from hwlearn.arrays import FloatArray
 from hwlearn_drivers.smu.operating_range import Quantity
-from hwlearn_drivers.smu.reading import OutputState
+from hwlearn_drivers.smu.reading import OutputState, Reading
 
 
 class ChannelCommands(ABC):
     """The commands and queries of one channel."""
 
     __slots__ = ()
+
+    @abstractmethod
+    def read(self) -> Reading:
+        """Measure voltage and current, and read back compliance and state in the same message.
+
+        Raises
+        ------
+        NetworkError
+            If the channel is not configured as a source.
+        OutputStateError
+            If output, source, level or limit are not what was set; the instrument is switched off.
+        """
+
+    @abstractmethod
+    def limited(self) -> bool:
+        """Query whether the source is at its limit (in compliance)."""
 
     @abstractmethod
     def _level_command(self, quantity: Quantity, value: float) -> str:
@@ -67,4 +83,14 @@ class ChannelCommands(ABC):
         -------
         (OutputState, bool)
             The state directly before the change, and whether the output is on after it.
+        """
+
+    @abstractmethod
+    def _query_and_set(self, quantity: Quantity, command: str) -> tuple[OutputState, str]:
+        """Query the state, send a setting and query the error queue, in one message.
+
+        Returns
+        -------
+        (OutputState, str)
+            The state directly before the setting, and what the error queue reports, for `raise_reported`.
         """

@@ -14,7 +14,7 @@ _STATEMENT = re.compile(
     r"local (?P<names>[\w,]+)=(?P<values>\S+) ?"
     r"|if (?P<left>[\w.]+)==(?P<right>\d)(?: and (?P<left2>[\w.]+)==(?P<right2>\d))? then "
     r"|(?P<end>end) ?"
-    r"|(?P<print>print|printbuffer)\((?P<printed>.*)\)$"
+    r"|(?P<print>print|printbuffer)\((?P<printed>[^()]*(?:\(\))?[^()]*)\) ?"
     r"|(?P<path>[\w.]+)=(?P<value>[^ =]+) ?"
     r"|[\w.]+\(.*?\) ?|\w+ ?"
 )

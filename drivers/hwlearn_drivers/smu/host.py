@@ -37,6 +37,9 @@ class ChannelHost(Protocol):
     def check_errors(self, command: str) -> None:
         """Read the error queue and raise its oldest error."""
 
+    def raise_reported(self, command: str, reported: str) -> None:
+        """Raise the error that was reported together with other values, if any."""
+
     def sweeping(self) -> AbstractContextManager[None]:
         """Mark the time during which OFF needs an abort."""
 

@@ -271,7 +271,10 @@ class SmuNetwork(Network):
             self._in_parallel(change)
 
     def _ramp(self, levels: FloatArray) -> None:
-        """Ramp all sources together along a straight line; if both ends are within the limits, every step is."""
+        """Ramp all sources together along a straight line; if both ends are within the limits, every step is.
+
+        The first step reads back the state before it, the last step the error queue.
+        """
         start, change = self._levels.copy(), levels - self._levels
         if not change.any():
             return
@@ -285,11 +288,11 @@ class SmuNetwork(Network):
             last = step == steps
             target = levels if last else start + change * (step / steps)
 
-            def move(k: int, target: FloatArray = target, last: bool = last) -> None:
-                if moving[k]:
+            def move(k: int, target: FloatArray = target, ends: bool = last or step == 1) -> None:
+                if moving[k] and ends:
+                    self._channels[k].change_level(float(target[k]))
+                elif moving[k]:
                     self._channels[k].set_level(float(target[k]))
-                    if last:
-                        self._channels[k].check_errors()
 
             self._in_parallel(move)
             self._levels[:] = target

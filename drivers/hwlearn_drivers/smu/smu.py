@@ -153,9 +153,25 @@ class Smu(Source):
             parts = self.query_parts(whole)
             if len(parts) != 2:
                 self.transport.garbled(whole, ";".join(parts))
-            self._raise_errors(command, self._error_in(parts[1]))
+            self.raise_reported(command, parts[1])
             (value,) = self.numbers(question, parts[0], 1)
             return value
+
+    def raise_reported(self, command: str, reported: str) -> None:
+        """Raise the error that was reported together with other values, if any.
+
+        Parameters
+        ----------
+        command : str
+            The command that was sent before.
+        reported : str
+            Reply to the error query; empty if there was none, then the error queue is read.
+
+        Raises
+        ------
+        InstrumentError
+        """
+        self._raise_errors(command, self._error_in(reported) if reported else self._next_error())
 
     # --- off ----------------------------------------------------------------------------------------
 

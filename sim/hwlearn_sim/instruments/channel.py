@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -24,6 +25,12 @@ from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.ranges import Quantity, Range
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.plane.sources import CurrentSource, Open, Source, SourceOperatingPoint, VoltageSource
+
+Quirk = Literal["ignores limits", "raises small limits", "off when the source changes"]
+"""Behaviour of some models: a new limit is ignored, or a limit below the minimum becomes the minimum, without an
+error; a change of the source switches the output off."""
+
+_RECORDED: Final = 1000
 
 _UNCONNECTED: Final = Topology(2, [(0, 1)], inputs=[0], outputs=[1])
 
@@ -69,6 +76,10 @@ class VirtualChannel:
         The present settings; call `apply` after changing them.
     forced : {"over-range", "compliance"} or None
         Injected fault: the readings always show an overflow or compliance.
+    quirks : set of Quirk
+        Behaviour that the manual of the model does not promise; none by default.
+    switched : deque of bool
+        The last changes of the output, on or off, in order, whoever made them.
     """
 
     def __init__(
@@ -87,6 +98,8 @@ class VirtualChannel:
         self._plane, self._terminal = plane, plane.attach(node, connection.label)
         self._rng, self._noise = rng, meters.noise
         self.forced: Literal["over-range", "compliance"] | None = None
+        self.quirks: set[Quirk] = set()
+        self.switched: deque[bool] = deque(maxlen=_RECORDED)
         # always drawn, so that one spread does not change the values of the other
         self._meter_errors = _converter_errors(rng, meters)
         self._source_errors = _converter_errors(rng, meters)
@@ -103,8 +116,7 @@ class VirtualChannel:
 
     def reset(self) -> None:
         """Restore the power-on settings; the output is switched off first."""
-        self.settings.output = False
-        self.apply()
+        self.set_output(False)
         self.settings = self._defaults()
         self.apply()
 
@@ -133,10 +145,13 @@ class VirtualChannel:
             -222 outside the programmable limits.
         """
         least, most = self.capability.least_limits[quantity], self.capability.measures[quantity].most
+        if "raises small limits" in self.quirks:
+            value = max(abs(value), least)
         if not least <= abs(value) <= most:
             raise VirtualInstrumentError(-222)
-        self.settings.limits[quantity] = abs(value)
-        self.apply()
+        if "ignores limits" not in self.quirks:
+            self.settings.limits[quantity] = abs(value)
+            self.apply()
 
     def set_source_range(self, quantity: Quantity, value: float | None) -> None:
         """Fix the source range to the smallest that holds ``value``; None selects autorange.
@@ -167,6 +182,8 @@ class VirtualChannel:
 
     def set_function(self, function: Quantity) -> None:
         """Select the source function."""
+        if "off when the source changes" in self.quirks and function != self.settings.function:
+            self.set_output(False)
         self.settings.function = function
         self.apply()
 
@@ -180,6 +197,8 @@ class VirtualChannel:
 
     def set_output(self, on: bool) -> None:
         """Switch the output on or off."""
+        if on != self.settings.output:
+            self.switched.append(on)
         self.settings.output = on
         self.apply()
 

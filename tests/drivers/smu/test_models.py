@@ -2,71 +2,30 @@
 
 import numpy as np
 import pytest
+from smu_traffic import (
+    AMPERES_2400,
+    B2902A,
+    CHANNEL_LIMIT,
+    CLOSE_2400,
+    K2400,
+    K2450,
+    K2612B,
+    OPEN_2400,
+    SOURCE_2400,
+    VOLTS_2400,
+    limit,
+    scpi,
+    together,
+    tsp,
+    tsp_limit,
+    tsp_together,
+)  # fmt: skip
 
-from hwlearn.errors import SetupError
 from hwlearn_drivers.errors import InstrumentError, UnknownInstrumentError
-from hwlearn_drivers.instrument import open_outputs
-from hwlearn_drivers.instrument.instrument import Identity
-from hwlearn_drivers.smu import ChannelLimit
 from hwlearn_drivers.smu.models.keithley2400 import Keithley2400
 from hwlearn_drivers.smu.models.keithley2450 import Keithley2450
 from hwlearn_drivers.smu.models.keithley2600 import Keithley2600
 from hwlearn_drivers.smu.models.keysight_b2900 import KeysightB2900
-
-CHANNEL_LIMIT = ChannelLimit(2.0, 1e-3)
-K2400 = Identity("KEITHLEY INSTRUMENTS INC.", "MODEL 2400", "1234567", "C30")
-K2450 = Identity("KEITHLEY INSTRUMENTS", "MODEL 2450", "04012345", "1.7.0b")
-K2612B = Identity("Keithley Instruments Inc.", "Model 2612B", "4012345", "3.3.5")
-B2902A = Identity("Keysight Technologies", "B2902A", "MY51140001", "3.4.2011.5100")
-
-
-def scpi(*commands):
-    """Each setting is followed by a query of the error queue."""
-    return [entry for command in commands for entry in ((command, None), (":SYST:ERR?", '0,"No error"'))]
-
-
-def together(*commands):
-    return [*((command, None) for command in commands), (":SYST:ERR?", '+0,"No error"')]
-
-
-def limit(header, value, answer):
-    """Set a limit; it is read back together with the error queue."""
-    return [(f"{header} {value}", None), (f"{header}?;:SYST:ERR?", f'{answer};+0,"No error"')]
-
-
-def tsp(*commands):
-    return [
-        entry
-        for command in commands
-        for entry in ((command, None), ("print(errorqueue.count)", "0.000000000000000e+00"))
-    ]
-
-
-def tsp_limit(attribute, value, answer):
-    return [(f"{attribute}={value}", None), (f"print({attribute},errorqueue.count)", f"{answer}\t0.0e+00")]
-
-
-def tsp_together(*commands):
-    return [*((command, None) for command in commands), ("print(errorqueue.count)", "0.00000e+00")]
-
-
-OPEN_2400 = [
-    (":OUTP 0", None),
-    *scpi("*RST", "*CLS", ":SENS:FUNC:CONC 1", ':SENS:FUNC "VOLT","CURR"', ":FORM:ELEM VOLT,CURR"),
-    *scpi(":SENS:CURR:NPLC 1.0", ":SYST:RSEN 0"),
-]
-VOLTS_2400 = ":OUTP?;:SOUR:FUNC?;:SOUR:VOLT?;:SENS:CURR:PROT?"
-AMPERES_2400 = ":OUTP?;:SOUR:FUNC?;:SOUR:CURR?;:SENS:VOLT:PROT?"
-CLOSE_2400 = [(":OUTP 0", None), (":OUTP?", "0")]
-
-
-SOURCE_2400 = [
-    *limit(":SENS:CURR:PROT", 0.001, "1.000000E-03"),
-    *scpi(":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
-    *together(":SOUR:FUNC VOLT", ":SENS:CURR:RANG:AUTO 1"),
-    (VOLTS_2400, "0;VOLT;0.000000E+00;1.000000E-03"),
-    *scpi(":OUTP 1"),
-]
 
 
 def test_keithley_2400(scripted):
@@ -233,8 +192,8 @@ def test_keithley_2600(scripted):
             ("smub.source.levelv=5e-07", None),
             ("print(errorqueue.count)", "0"),
             (
-                f"local i,v=smub.measure.iv() print(i,v,smub.source.compliance,{VOLTS_2600})",
-                "1.250000000000000e-05\t2.500012000000000e-01\tfalse\t1\t1\t5.0e-07\t5.0e-04",
+                f"local i,v=smub.measure.iv() print(i,v,smub.source.compliance,{VOLTS_2600},errorqueue.count)",
+                "1.250000000000000e-05\t2.500012000000000e-01\tfalse\t1\t1\t5.0e-07\t5.0e-04\t0",
             ),
             *tsp_limit("smub.source.limitv", 1.5, "1.5"),
             *tsp("smub.source.autorangei=1", "smub.source.leveli=1.25e-05"),
@@ -375,79 +334,3 @@ def test_keysight_b2900(scripted):
         sweep = channel.sweep([1e-6, 2e-6])
     np.testing.assert_array_equal(sweep.volts, [0.1, 0.2])
     np.testing.assert_array_equal(sweep.amperes, [1e-6, np.nan])
-
-
-def test_error_queue_is_emptied_and_the_command_named(scripted):
-    transport, _ = scripted(
-        [
-            *OPEN_2400,
-            (":SENS:CURR:NPLC 5.0", None),
-            (":SYST:ERR?", '-222,"Parameter data out of range"'),
-            (":SYST:ERR?", '+802,"Output blocked by interlock, or so"'),
-            (":SYST:ERR?", '0,"No error"'),
-            *CLOSE_2400,
-        ]
-    )
-    with Keithley2400(transport, K2400, {1: CHANNEL_LIMIT}) as smu:
-        with pytest.raises(InstrumentError, match="MODEL 2400 at script") as raised:
-            smu.channel(1).nplc = 5
-        assert raised.value.code == -222
-        assert raised.value.command == ":SENS:CURR:NPLC 5.0"
-        assert raised.value.text == "Parameter data out of range (and 1 more)"
-        assert smu.channel(1).nplc == 1.0, "a rejected setting is not stored"
-
-
-def test_settings_after_a_rejected_one_are_not_sent(scripted):
-    transport, _ = scripted(
-        [
-            *OPEN_2400,
-            (":SENS:CURR:PROT 0.001", None),
-            (":SENS:CURR:PROT?;:SYST:ERR?", '1.050000E-04;-222,"Parameter data out of range"'),
-            (":SYST:ERR?", '0,"No error"'),
-            *CLOSE_2400,
-        ]
-    )
-    with Keithley2400(transport, K2400, {1: CHANNEL_LIMIT}) as smu:
-        with pytest.raises(InstrumentError, match=r":SENS:CURR:PROT 0\.001"):
-            smu.channel(1).voltage_source(0.5, 1e-3)
-        assert smu.channel(1).source is None
-
-
-def test_off_during_a_sweep_sends_an_abort(scripted, monkeypatch):
-    """OFF is sent before and after the abort: the first works if the instrument reads it during the sweep."""
-    transport, link = scripted(
-        [
-            *OPEN_2400,
-            *SOURCE_2400,
-            *scpi(":SOUR:LIST:VOLT 0.1", ":SOUR:VOLT:MODE LIST", ":TRIG:COUN 1"),
-            (":OUTP?;:READ?;:OUTP?", None),
-            (":OUTP 0", None),
-            (":ABOR", None),
-            (":OUTP 0", None),
-        ]
-    )
-
-    def interrupted(self, timeout_s):
-        raise KeyboardInterrupt
-
-    smu = Keithley2400(transport, K2400, {1: CHANNEL_LIMIT})
-    smu.channel(1).voltage_source(0.0, 1e-3)
-    monkeypatch.setattr(type(link), "_receive", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        smu.channel(1).sweep([0.1])
-    smu.halt()
-    assert not smu.channel(1).is_on
-    open_outputs.unwatch(smu)
-
-
-@pytest.mark.parametrize("model", ["MODEL 2602", "MODEL 6430", "", "B2962A"])
-def test_another_model_is_refused(scripted, model):
-    transport, _ = scripted([])
-    with pytest.raises(UnknownInstrumentError, match="none of"):
-        Keithley2400(transport, Identity("KEITHLEY", model, "1", "1"), {1: CHANNEL_LIMIT})
-
-
-def test_missing_channel_is_rejected(scripted):
-    transport, _ = scripted([])
-    with pytest.raises(SetupError, match=r"1 channel\(s\), there is no channel 2"):
-        Keithley2400(transport, K2400, {2: CHANNEL_LIMIT})

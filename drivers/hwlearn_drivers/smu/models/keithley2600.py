@@ -61,12 +61,13 @@ class Keithley2600Channel(SmuChannel):
     def read(self) -> Reading:
         """Measure voltage and current, and read back compliance and state in the same message."""
         source, node = self._needs_source(), self._node
-        answers = ",".join(["i", "v", f"{node}.source.compliance", *self._state_of(source)])
+        answers = ",".join(["i", "v", f"{node}.source.compliance", *self._state_of(source), "errorqueue.count"])
         question = f"local i,v={node}.measure.iv() print({answers})"
         parts = self.smu.query_parts(question, self._patience_s())
-        if len(parts) != _READING + _STATE:
+        if len(parts) != _READING + _STATE + 1:
             self.smu.transport.garbled(question, "\t".join(parts))
-        self._compare(self._state_in(question, source, parts[_READING:]), source)
+        self._compare(self._state_in(question, source, parts[_READING:-1]), source)
+        self.smu.raise_reported(self._level_command(source, self.level), parts[-1])
         amperes, volts = self.smu.numbers(question, "\t".join(parts[:2]), 2)
         return Reading(volts, amperes, self._true(question, parts[2]))
 
@@ -98,6 +99,15 @@ class Keithley2600Channel(SmuChannel):
     def _query_state(self, quantity: Quantity) -> OutputState:
         question = f"print({','.join(self._state_of(quantity))})"
         return self._state_in(question, quantity, self.smu.query_parts(question))
+
+    def _query_and_set(self, quantity: Quantity, command: str) -> tuple[OutputState, str]:
+        state = ",".join(self._state_of(quantity))
+        # printed first, because an error ends the line; the next reading has the number of errors after it
+        question = f"print({state},errorqueue.count) {command}"
+        parts = self.smu.query_parts(question)
+        if len(parts) != _STATE + 1:
+            self.smu.transport.garbled(question, "\t".join(parts))
+        return self._state_in(question, quantity, parts[:_STATE]), parts[_STATE]
 
     def _change_while_on(self, before: Quantity, quantity: Quantity) -> tuple[OutputState, bool]:
         """Change the source in one line, which the instrument executes as a whole.
@@ -223,10 +233,18 @@ class Keithley2600(Smu):
         """Send a setting, then read back an attribute together with the number of errors."""
         with self.transport.exchange():
             self.transport.write(command)
-            value, errors = self.query_numbers(f"print({question},errorqueue.count)", 2)
-            if errors:
-                self.check_errors(command)
+            whole = f"print({question},errorqueue.count)"
+            parts = self.query_parts(whole)
+            if len(parts) != 2:
+                self.transport.garbled(whole, "\t".join(parts))
+            self.raise_reported(command, parts[1])
+            (value,) = self.numbers(whole, parts[0], 1)
             return value
+
+    def raise_reported(self, command: str, reported: str) -> None:
+        """Raise the oldest error if the number of errors that was reported is not zero."""
+        if self.numbers(command, reported, 1) != [0.0]:
+            self.check_errors(command)
 
     def _next_error(self) -> tuple[int, str] | None:
         (count,) = self.query_numbers("print(errorqueue.count)", 1)

@@ -112,6 +112,16 @@ class ScpiChannel(SmuChannel):
         question = ";".join(self._state_queries(quantity))
         return self._state_in(question, quantity, self.smu.query_parts(question))
 
+    def _query_and_set(self, quantity: Quantity, command: str) -> tuple[OutputState, str]:
+        state = self._state_queries(quantity)
+        question = ";".join([*state, command, ":SYST:ERR?"])
+        parts = self.smu.query_parts(question)
+        if len(parts) == len(state):
+            parts.append("")  # a 2400 ignores what follows a command that it rejects
+        if len(parts) != len(state) + 1:
+            self.smu.transport.garbled(question, ";".join(parts))
+        return self._state_in(question, quantity, parts[:-1]), parts[-1]
+
     def _change_while_on(self, before: Quantity, quantity: Quantity) -> tuple[OutputState, bool]:
         state = self._state_queries(before)
         question = ";".join([*state, *self._source_commands(quantity), f"{self._output}?"])
