@@ -216,7 +216,7 @@ def test_small_limit_that_becomes_the_minimum_is_refused(model):
             channel = smu.channel(1)
             with pytest.raises(OutputStateError, match=r"did not accept the current limit of 100 pA: .*Choose"):
                 channel.voltage_source(0.0, 1e-10)
-            with pytest.raises(HaltedError):
+            with pytest.raises(NetworkError, match="with its limit"):
                 channel.on()
             smu.rearm()
             channel.voltage_source(0.0, 1e-4)
