@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # one thread per worker: more would compete for the same cores. numpy reads this when it is imported.
@@ -16,6 +17,7 @@ import hwlearn as hl
 from hwlearn_sim import Imperfections, KirchhoffTwin
 
 LOW, HIGH = 1e-6, 1e-4
+PNG_HEAD = b"\x89PNG"
 
 BENCH = """
 [network]
@@ -144,6 +146,19 @@ def ideal_twin(small, wide_limits) -> KirchhoffTwin:
     twin = KirchhoffTwin(small[0], wide_limits)
     twin.program(small[1])
     return twin
+
+
+@pytest.fixture
+def without_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are composed but not rendered, which takes longer than most of the tests that make them."""
+
+    def head_only(figure: object, file: object, **options: object) -> None:
+        if hasattr(file, "write"):
+            file.write(PNG_HEAD)
+        else:
+            Path(str(file)).write_bytes(PNG_HEAD)
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", head_only)
 
 
 @pytest.fixture

@@ -28,7 +28,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import t
 
 HERE = Path(__file__).parent
 for _shared in ("drivers", "benchmarks"):  # what tests share: the racks of instruments, the board
@@ -80,6 +79,8 @@ def mean_within(low: float, high: float, alarm: float = 0.0) -> Column:
     def holds(values: np.ndarray) -> bool:
         margin = 0.0
         if alarm:
+            from scipy.stats import t
+
             margin = t.ppf(1 - alarm / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
         return bool(low - margin <= values.mean() <= high + margin)
 

@@ -21,6 +21,8 @@ from hwlearn.lab.calibration.calibrate import calibrate
 from hwlearn.lab.calibration.job import RECORD_NAME, CalibrationOptions
 from hwlearn_sim.twin.backend import SimBackend
 
+pytestmark = pytest.mark.usefixtures("without_rendering")
+
 STEPS = ["noise", "lines", "pulses", "converters", "edges", "verify"]
 FLAWS = [
     "device_spread = 0.2",
@@ -258,7 +260,12 @@ def test_record_of_other_instruments_is_refused(hwlearn, flawed, mocker):
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these signals to one process")
 STEPS_RUN = ("noise", "converters", "edges", "verify")
 WORK = (*STEPS_RUN, "--configurations", 4, "--patterns", 8, "--json")
-PROGRAM = "import sys; from hwlearn.cli import main; main()"
+PROGRAM = """
+from matplotlib.figure import Figure
+Figure.savefig = lambda figure, file: None  # rendering takes longer than the measurements
+from hwlearn.cli import main
+main()
+"""
 QUIET = ("--set", "backend.read_noise=0", "--set", "backend.current_noise=0")
 
 

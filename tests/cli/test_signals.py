@@ -31,6 +31,8 @@ def slow(self, inputs, drive):
     time.sleep(0.01)
     return measure(self, inputs, drive)
 KirchhoffTwin._close, KirchhoffTwin._measure = reported, slow
+import hwlearn.cli.session
+hwlearn.cli.session.draw_run = lambda run: run.folder / "report.png"
 from hwlearn.cli import main
 main()
 """

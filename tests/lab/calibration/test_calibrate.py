@@ -6,6 +6,8 @@ import pytest
 import hwlearn as hl
 from hwlearn.errors import SetupError
 
+pytestmark = pytest.mark.usefixtures("without_rendering")
+
 FLAWED = [
     "backend.device_spread=0.2",
     "backend.read_noise=1 mV",

@@ -14,6 +14,8 @@ from hwlearn.lab.calibration.unfinished import UnfinishedCalibration
 from hwlearn.network.wrapped import WrappedNetwork
 from hwlearn_sim import Imperfections, KirchhoffTwin
 
+pytestmark = pytest.mark.usefixtures("without_rendering")
+
 OPTIONS = CalibrationOptions(configurations=2, patterns=6)
 
 

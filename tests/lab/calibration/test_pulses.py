@@ -15,6 +15,8 @@ from hwlearn.lab.calibration.result import StepResult
 from hwlearn.lab.calibration.steps import STEPS
 from hwlearn_sim.twin.memristive import Memristors
 
+pytestmark = pytest.mark.usefixtures("without_rendering")
+
 LIMITS = PulseLimits(voltage=1.3, current=1e-3, width=(1e-6, 1e-4), pulses=10_000, read_voltage=0.2)
 NOISY = {"device_spread": 0.1, "cycle_spread": 0.05, "read_noise": 0.01, "limits": LIMITS}
 SHORT = PulsePlan(readings=4, repeats=2, curve_pulses=3, disturb_readings=20)

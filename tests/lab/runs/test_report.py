@@ -79,7 +79,7 @@ def test_run_in_which_nothing_was_programmed_has_no_report(bench_path, tmp_path)
 
 def drawn_texts(figure):
     """Return the extent in pixels of every text that is drawn, by what it says."""
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     hidden = set()
     for axes in figure.findobj(Axes):
         for axis in (axes.xaxis, axes.yaxis):
@@ -92,9 +92,8 @@ def drawn_texts(figure):
     return [(t.get_text(), t.get_window_extent(renderer)) for t in texts]
 
 
-def overlaps(figure):
-    """Return the pairs of texts that overlap by more than a pixel."""
-    texts = drawn_texts(figure)
+def overlaps(texts):
+    """Return the pairs of drawn texts that overlap by more than a pixel."""
     return [
         (one, other)
         for (one, a), (other, b) in itertools.combinations(texts, 2)
@@ -103,8 +102,8 @@ def overlaps(figure):
 
 
 def drawn_figure(run, tmp_path, mocker):
-    """Draw the report of a run and return the figure."""
-    saved = mocker.spy(Figure, "savefig")
+    """Compose the report of a run and return the figure, not rendered."""
+    saved = mocker.patch.object(Figure, "savefig", autospec=True)
     draw_run(run, tmp_path / "report.png")
     return saved.call_args.args[0]
 
@@ -132,8 +131,10 @@ def test_report_has_plain_numbers_and_no_overlapping_text(name, tmp_path, grid_p
     bench = hl.open_bench(grid_path if name == "grid" else name, ["train.epochs=2", *CHANGES.get(name, [])])
     run = recorded(bench, tmp_path)
     figure = drawn_figure(run, tmp_path, mocker)
-    assert overlaps(figure) == []
-    for text, box in drawn_texts(figure):
+    texts = drawn_texts(figure)
+    assert texts
+    assert overlaps(texts) == []
+    for text, box in texts:
         assert "$" not in text  # no powers of ten such as 7x10^1
         assert "×" not in text
         assert box.x0 >= 0
@@ -149,10 +150,11 @@ def test_labels_of_large_layers_do_not_lie_on_a_heat_map(sizes, tmp_path, bench_
     text = text.replace('current = "1 mA"', 'current = "100 mA"')
     path.write_text(f'[network]\nkind = "layered"\nsizes = {sizes}\n' + text, encoding="utf-8")
     figure = drawn_figure(recorded(hl.open_bench(path, ["train.epochs=1"]), tmp_path), tmp_path, mocker)
-    assert overlaps(figure) == []
+    texts = drawn_texts(figure)
+    assert overlaps(texts) == []
     maps = [axes.get_window_extent() for axes in figure.findobj(Axes) if axes.images]
     assert len(maps) == len(sizes) - 1
-    for text, box in drawn_texts(figure):
+    for text, box in texts:
         assert not any(box.overlaps(area) for area in maps), text
 
 
@@ -169,9 +171,9 @@ def test_few_epochs_have_whole_numbers_and_a_visible_cost(epochs, bench_path, tm
 
 def test_overlapping_text_is_found(axes):
     axes.text(0.5, 0.5, "one")
-    assert overlaps(axes.figure) == []
+    assert overlaps(drawn_texts(axes.figure)) == []
     axes.text(0.5, 0.5, "another")
-    assert overlaps(axes.figure) == [("one", "another")]
+    assert overlaps(drawn_texts(axes.figure)) == [("one", "another")]
 
 
 def test_both_logarithmic_axes_have_numbers(bench_path, tmp_path, mocker):
@@ -225,7 +227,7 @@ def test_every_graph_is_drawn_with_all_its_conductances(axes_of_a_panel, topolog
     assert crossbar_shape(topology) == shape
     g = np.geomspace(1e-6, 1e-4, topology.n_edges)
     draw_conductances(axes_of_a_panel, topology, g, (1e-6, 1e-4))
-    assert overlaps(axes_of_a_panel.figure) == []
+    assert overlaps(drawn_texts(axes_of_a_panel.figure)) == []
     if shape is not None:
         np.testing.assert_allclose(axes_of_a_panel.images[0].get_array().data, g.reshape(shape) * 1e6)
         return
