@@ -93,7 +93,6 @@ def calibrate(
     from hwlearn.lab.calibration.calibrate import calibrate as calibrate_steps
     from hwlearn.lab.calibration.calibrate import chosen_steps
     from hwlearn.lab.calibration.job import CalibrationOptions
-    from hwlearn.learning.interrupt import Interrupted
 
     opened = open_bench(bench, [*(changes or []), *wire_keys(wire_log, False)])
     chosen_steps(steps or [])  # refused before anything is opened
@@ -110,7 +109,7 @@ def calibrate(
                 shown.step(done)
                 if done.result.passed is False:
                     failed.append(done.result.step)
-    except (Interrupted, KeyboardInterrupt):
+    except KeyboardInterrupt:
         typer.echo(f"hwlearn: interrupted, {go_on}", err=True)
         raise typer.Exit(INTERRUPTED) from None
     except (SetupError, InUseError):  # refused, nothing was measured

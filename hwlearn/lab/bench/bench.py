@@ -31,6 +31,7 @@ from hwlearn.lab.bench.recipes import (
 from hwlearn.lab.bench_file.file import BenchFile, load_bench_file
 from hwlearn.lab.calibration.job import RECORD_NAME, CalibrationJob, CalibrationOptions
 from hwlearn.lab.data.loading import load_data
+from hwlearn.learning.interrupt import request_stop
 from hwlearn.learning.records import Callback, History, Progress, Schedule
 from hwlearn.learning.scoring import Score, score_outputs
 from hwlearn.learning.subsets import ListedEdges
@@ -270,6 +271,8 @@ class Bench:
             If a step or an option does not exist, or the existing record was made on other hardware.
         HwlearnError
             From the network; all measurements are kept, and the same call continues.
+        KeyboardInterrupt
+            After Ctrl-C or `stop`, between two measurements; as above.
         """
         from hwlearn.lab.calibration.calibrate import calibrate
 
@@ -319,7 +322,7 @@ class Bench:
         """Train on the training rows as ``[train]`` describes it; see `Trainer.fit`.
 
         Each call starts from the initial conductances of ``[train]``, or from ``start``. Afterwards the network
-        has the conductances of the returned history.
+        has the conductances of the returned history. Ctrl-C and `stop` end it after the current measurement.
         """
         train, data = self.file.train, self.data
         held_out = (data.inputs[data.validation], self._targets[data.validation])
@@ -331,6 +334,14 @@ class Bench:
             callbacks=callbacks,
             start=start,
         )
+
+    def stop(self) -> bool:
+        """Make a running `train` or `calibrate` stop after its current measurement, as Ctrl-C does.
+
+        For other threads and event loops. The results so far are kept: `train` returns them, `calibrate` raises
+        `KeyboardInterrupt` and continues at the next call. Returns whether something was running.
+        """
+        return self._raw is not None and request_stop(self._raw)
 
     def evaluate(self, conductances: History | ArrayLike | None = None) -> Evaluation:
         """Measure the test rows (the training rows if there are no test rows) and score them.
