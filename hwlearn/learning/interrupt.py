@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final
 
+from hwlearn.errors import HwlearnError
 from hwlearn.network.network import Network
 from hwlearn.network.wrapped import WrappedNetwork
 
@@ -48,8 +49,9 @@ def request_stop(network: Network) -> bool:
 def stop_on_interrupt(network: Network) -> Iterator[None]:
     """Raise `Interrupted` after the current measurement on the first Ctrl-C; the second raises immediately.
 
-    Python delivers signals to the main thread only, so in other threads only `request_stop` acts. A Ctrl-C that the
-    program ignores, as a job in the background does, stays ignored.
+    The network is reserved for this thread. If this or another error that is none of this package ends the block,
+    every output is switched off. Python delivers signals to the main thread only, so in other threads only
+    `request_stop` acts. A Ctrl-C that the program ignores, as a job in the background does, stays ignored.
     """
     watch, watcher = _Watch(network), network.on_measured
 
@@ -62,8 +64,13 @@ def stop_on_interrupt(network: Network) -> Iterator[None]:
     network.on_measured = after_measurement
     _running.append(watch)
     try:
-        with _on_ctrl_c(watch):
+        with network.reserved(), _on_ctrl_c(watch):
             yield
+    except HwlearnError:
+        raise  # the drivers have switched off, or nothing was applied
+    except BaseException:
+        network.switch_off()
+        raise
     finally:
         _running.remove(watch)
         network.on_measured = watcher

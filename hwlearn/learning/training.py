@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,7 +27,23 @@ from hwlearn.learning.subsets import ListedEdges, Subset
 from hwlearn.network.network import Network, Programmed
 from hwlearn.units import is_count
 
+_Trainer = TypeVar("_Trainer", bound="Trainer")
+_Request = ParamSpec("_Request")
+
 __all__ = ["Callback", "Epoch", "History", "Progress", "Schedule", "Score", "Step", "Trainer"]
+
+
+def _reserves_network(
+    train: Callable[Concatenate[_Trainer, _Request], History],
+) -> Callable[Concatenate[_Trainer, _Request], History]:
+    """Keep other threads from using the network between two measurements of a training."""
+
+    @functools.wraps(train)
+    def reserved(self: _Trainer, /, *request: _Request.args, **named: _Request.kwargs) -> History:
+        with self.network.reserved():
+            return train(self, *request, **named)
+
+    return reserved
 
 
 class Trainer:
@@ -83,6 +101,7 @@ class Trainer:
         self.model = model
         """Model of the network, with the conductances last reached."""
 
+    @_reserves_network
     def fit(
         self,
         inputs: ArrayLike,
@@ -95,8 +114,8 @@ class Trainer:
     ) -> History:
         """Train, and leave the network with the last (or best) conductances.
 
-        Ctrl-C ends the training after the current measurement. The results so far are kept, and the method returns
-        normally. A second Ctrl-C raises KeyboardInterrupt immediately.
+        Ctrl-C ends the training after the current measurement. Every output is switched off, the results so far
+        are kept, and the method returns normally. A second Ctrl-C raises KeyboardInterrupt immediately.
 
         Parameters
         ----------
@@ -164,6 +183,7 @@ class Trainer:
                         break
             except Interrupted:
                 history.stopped = "interrupted"
+                self.network.switch_off()
         if best is not None:
             history.best_epoch = best[1]
             if schedule.keep == "best":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Concatenate, Final, ParamSpec, Protocol, Self, TypeVar, final, runtime_checkable
@@ -302,6 +303,32 @@ class Network(ABC):
         self._use.revoke(reason)
 
     @final
+    def reserved(self) -> AbstractContextManager[None]:
+        """Return a context in which only this thread uses the network, also between two calls.
+
+        Raises
+        ------
+        NetworkError
+            On entry, as `measure`.
+        """
+        return self._use
+
+    @final
+    def switch_off(self) -> None:
+        """Switch every output off and stay open; the next measurement switches them on again.
+
+        Raises
+        ------
+        NetworkError
+            If the network is in use by another thread (`close` is never refused) or of another process.
+        HwlearnError
+            If outputs cannot be switched off; the error names those that MAY BE ON.
+        """
+        with self._use:
+            if not self.closed:
+                self._checked_switch_off()
+
+    @final
     def reconnect(self) -> None:
         """Reconnect the hardware after its link dropped. Every output is off afterwards.
 
@@ -422,6 +449,10 @@ class Network(ABC):
         """Return access to the single devices, the same object each time; None if there is none."""
         return None
 
+    def _switch_off(self) -> None:
+        """Switch every output off; nothing to do for hardware whose outputs are off between two requests."""
+        return
+
     def _reconnect(self) -> None:
         """Reconnect the hardware, with every output off afterwards."""
         raise NetworkError("this network has no link that could be reconnected; close it and open the bench again")
@@ -483,6 +514,10 @@ class Network(ABC):
         if programmed is not self._vouched:
             gate.check_programmed(programmed, conductances, self)
         return programmed
+
+    @_closes_when_broken
+    def _checked_switch_off(self) -> None:
+        self._switch_off()
 
     @_closes_when_broken
     def _checked_reconnect(self) -> None:

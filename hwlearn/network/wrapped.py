@@ -100,6 +100,9 @@ class WrappedNetwork(Network):
     def _device_access(self) -> DeviceAccess | None:
         return self._network.devices
 
+    def _switch_off(self) -> None:
+        self._network._checked_switch_off()
+
     def _reconnect(self) -> None:
         self._network._checked_reconnect()
 

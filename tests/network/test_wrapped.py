@@ -22,7 +22,16 @@ IMPLEMENTED_ONCE = {
     *("measure", "two_phase", "program", "close", "_strengths", "_two_phase", "_program_targets"),
     "revoke",  # acts on the calls of both networks, which they count together
     *("_vouch", "_checked_measure", "_checked_sides", "_checked_phases", "_checked_program"),
-    *("reconnect", "true_outputs", "devices", "_checked_reconnect", "_checked_true_outputs"),
+    *(
+        "reconnect",
+        "true_outputs",
+        "devices",
+        "_checked_reconnect",
+        "switch_off",
+        "reserved",
+        "_checked_switch_off",
+        "_checked_true_outputs",
+    ),
     *("_checked_nudge_limits", "_checked_max_strength"),
 }
 """Parts of `Network` that call the hooks: a wrapped network runs them itself."""

@@ -121,6 +121,9 @@ class SmuNetwork(Network):
             self._halt()
             raise
 
+    def _switch_off(self) -> None:
+        self._halt()
+
     def _close(self) -> None:
         failed: list[str] = []
         try:

@@ -9,9 +9,14 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import HwlearnError, NetworkError, SetupError, closest
+from hwlearn.lab.bench_file.file import BenchFile
 from hwlearn.lab.bench_file.sections import BackendSection, checked_section
 from hwlearn.network.backend import Backend, ChecksSettings
+from hwlearn.network.limits import Limits
+from hwlearn.network.network import Network
+from hwlearn.network.opened import check_opened
 
 GROUP = "hwlearn.backends"
 
@@ -63,6 +68,20 @@ def reported_errors(what: str) -> Iterator[None]:
         raise
     except Exception as error:  # a plugin may raise anything
         raise NetworkError(f"{what}: {str(error) or type(error).__name__}") from error
+
+
+def opened_network(
+    backend: Backend, settings: BaseModel, topology: Topology, limits: Limits, file: BenchFile
+) -> Network:
+    """Return the network that a backend opens for a bench file, checked, with its outputs off.
+
+    Raises
+    ------
+    NetworkError
+        If it cannot be opened, or what the backend opened does not fit the bench; see `check_opened`.
+    """
+    with reported_errors(f"{file.where}: backend {file.backend.kind!r} cannot be opened"):
+        return check_opened(backend.open(settings, topology, limits), topology, limits)
 
 
 def _loaded(point: EntryPoint, where: str) -> Backend:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,7 +18,7 @@ from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import NetworkError, SetupError, closest
-from hwlearn.lab.bench.backends import find_backend, reported_errors
+from hwlearn.lab.bench.backends import find_backend, opened_network
 from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.lab.bench.guardian.opening import open_guarded
 from hwlearn.lab.bench.recipes import (
@@ -38,7 +39,6 @@ from hwlearn.learning.subsets import ListedEdges
 from hwlearn.learning.training import Trainer
 from hwlearn.network.backend import Seeded, SwitchesOff
 from hwlearn.network.network import Network
-from hwlearn.network.opened import check_opened
 
 log = logging.getLogger("hwlearn")
 
@@ -120,12 +120,7 @@ class Bench:
         """Open the network, also again after `close`; an open network stays as it is.
 
         Opening programs nothing: volatile devices have lost the conductances of an earlier training. Train
-        again, or pass the conductances to `evaluate`.
-
-        Returns
-        -------
-        Bench
-            This bench.
+        again, or pass the conductances to `evaluate`. Returns this bench.
 
         Raises
         ------
@@ -175,11 +170,9 @@ class Bench:
         It is closed again if it cannot make the nudge of ``[train]``.
         """
         if self._raw is None:
-            network = (
-                open_guarded(self.file, self._backend, self._settings, self._opened)
-                if self.file.safety.guardian
-                else self._opened()
-            )
+            opened = partial(opened_network, self._backend, self._settings, self.topology, self.limits, self.file)
+            guarded = self.file.safety.guardian
+            network = open_guarded(self.file, self._backend, self._settings, opened) if guarded else opened()
             train = self.file.train
             if train.rule == "gep" and train.nudge not in network.nudges:
                 network.close()
@@ -189,12 +182,6 @@ class Bench:
                 )
             self._raw = network
         return self._raw
-
-    def _opened(self) -> Network:
-        """Return what the backend opens, with its outputs off."""
-        with reported_errors(f"{self.file.where}: backend {self.file.backend.kind!r} cannot be opened"):
-            opened = self._backend.open(self._settings, self.topology, self.limits)
-            return check_opened(opened, self.topology, self.limits)
 
     def _calibrated(self, network: Network, record: CalibrationRecord) -> Network:
         """Return the network corrected by the record; close it if the record is of other instruments."""
@@ -321,8 +308,8 @@ class Bench:
     def train(self, callbacks: Sequence[Callback] = (), start: Progress | None = None) -> History:
         """Train on the training rows as ``[train]`` describes it; see `Trainer.fit`.
 
-        Each call starts from the initial conductances of ``[train]``, or from ``start``. Afterwards the network
-        has the conductances of the returned history. Ctrl-C and `stop` end it after the current measurement.
+        Each call starts from the initial conductances of ``[train]``, or from ``start``. Afterwards the network has
+        those of the returned history. Ctrl-C and `stop` end it after the current measurement.
         """
         train, data = self.file.train, self.data
         held_out = (data.inputs[data.validation], self._targets[data.validation])
@@ -338,8 +325,8 @@ class Bench:
     def stop(self) -> bool:
         """Make a running `train` or `calibrate` stop after its current measurement, as Ctrl-C does.
 
-        For other threads and event loops. The results so far are kept: `train` returns them, `calibrate` raises
-        `KeyboardInterrupt` and continues at the next call. Returns whether something was running.
+        For other threads. `train` returns the results so far; `calibrate` raises `KeyboardInterrupt`, and continues
+        when it is called again. Returns whether something was running.
         """
         return self._raw is not None and request_stop(self._raw)
 
