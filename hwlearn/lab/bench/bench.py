@@ -308,8 +308,8 @@ class Bench:
     def train(self, callbacks: Sequence[Callback] = (), start: Progress | None = None) -> History:
         """Train on the training rows as ``[train]`` describes it; see `Trainer.fit`.
 
-        Each call starts from the initial conductances of ``[train]``, or from ``start``. Afterwards the network has
-        those of the returned history. Ctrl-C and `stop` end it after the current measurement.
+        Each call starts from the initial conductances of ``[train]``, or from ``start``. Afterwards the network
+        has those of the returned history. Ctrl-C and `stop` end it after the current measurement.
         """
         train, data = self.file.train, self.data
         held_out = (data.inputs[data.validation], self._targets[data.validation])
@@ -325,7 +325,7 @@ class Bench:
     def stop(self) -> bool:
         """Make a running `train` or `calibrate` stop after its current measurement, as Ctrl-C does.
 
-        For other threads. `train` returns the results so far; `calibrate` raises `KeyboardInterrupt`, and continues
+        For other threads. `train` returns the results so far; `calibrate` raises `KeyboardInterrupt` and continues
         when it is called again. Returns whether something was running.
         """
         return self._raw is not None and request_stop(self._raw)
