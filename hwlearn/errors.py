@@ -62,6 +62,10 @@ class RunError(HwlearnError, RuntimeError):
     """A run folder that is missing, damaged, locked or of another version."""
 
 
+class StorageError(HwlearnError, OSError):
+    """Measurements that cannot be written: the disk is full, over its quota or read-only."""
+
+
 def closest(word: str, known: Sequence[str]) -> str:
     """Return ``", did you mean 'x'?"`` if a known word is similar, else an empty text.
 

@@ -66,7 +66,7 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         text = causes(error) if unsafe is None else causes(error, unsafe)
         with suppress(RunError):  # a full disk may be the failure itself
             run.set_meta(status=f"failed: {text}" if failed else text)
-        if unsafe is not None or isinstance(error, HwlearnError):
+        if unsafe is not None or isinstance(error, HwlearnError | OSError):  # OSError: full disk, closed pipe
             raise CommandFailed(f"{text}; all stored measurements are kept, {go_on}") from error
         if isinstance(error, SystemExit):
             with suppress(OSError):  # the terminal may be closed

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
+from typing import Final
 
-from hwlearn.errors import SetupError
+from hwlearn.errors import SetupError, StorageError
+
+_NO_SPACE: Final = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -14,8 +18,10 @@ def write_atomically(path: Path, data: bytes) -> None:
 
     Raises
     ------
+    StorageError
+        If the disk is full, over its quota, read-only or broken.
     SetupError
-        If the file cannot be written.
+        If the file cannot be written for another reason: its folder is missing or not accessible.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,4 +36,22 @@ def write_atomically(path: Path, data: bytes) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as error:
-        raise SetupError(f"cannot write {path}: {error}") from None
+        advice = storage_advice(error.errno)
+        if advice is None:
+            raise SetupError(f"cannot write {path}: {error}") from None
+        raise StorageError(f"cannot write {path}: {error}; {advice}") from None
+
+
+def storage_advice(number: int | None) -> str | None:
+    """Return what a person can do about an error number of a write; None if it is not about the disk.
+
+    Examples
+    --------
+    >>> storage_advice(errno.ENOSPC)
+    'free some space on its disk'
+    """
+    if number in _NO_SPACE:
+        return "free some space on its disk"
+    if number == errno.EROFS:
+        return "its disk is read-only now, look at it and mount it again"
+    return "look at its disk" if number == errno.EIO else None

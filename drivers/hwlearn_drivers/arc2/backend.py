@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Final
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access.limits import PulseLimits
@@ -25,6 +26,9 @@ from hwlearn_drivers.claims.keys import AddressKey
 from hwlearn_drivers.claims.shutdown import OffTarget, off_or_raise
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.transport.wire_log import WireLog
+
+_OFF_CALLS: Final = ("Instrument(", "ground_all(", "execute(")
+"""Calls that bring every channel to 0 V; they are made even if they cannot be logged."""
 
 
 class Arc2Backend:
@@ -141,9 +145,11 @@ def _library(settings: Arc2Settings, wire_log: WireLog | None) -> VendorLibrary:
     if settings.dry_run:
         library = LoggedLibrary(library, lambda call: print(f"{name} > {call}", flush=True))
     if wire_log is not None:
-        library = LoggedLibrary(
-            library, lambda call: wire_log.sent(name, call.encode("ascii", "backslashreplace"))
-        )
+
+        def log_call(call: str) -> None:
+            wire_log.sent(name, call.encode("ascii", "backslashreplace"), off=call.startswith(_OFF_CALLS))
+
+        library = LoggedLibrary(library, log_call)
     return library
 
 

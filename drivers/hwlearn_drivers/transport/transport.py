@@ -383,7 +383,7 @@ class Transport:
             out = [_INVALID, *messages] if self._sending else list(messages)
             if self._wire_log is not None:
                 for message in out:
-                    self._wire_log.sent(self.name, message)
+                    self._wire_log.sent(self.name, message, off=halting)
             self._sending = True
             if len(out) == 1:
                 link.write(out[0])

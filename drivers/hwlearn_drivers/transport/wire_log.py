@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from hwlearn_drivers.errors import LinkError
 
 
 class WireLog:
@@ -28,21 +31,37 @@ class WireLog:
         self._file = self.path.open("a", buffering=1, encoding="ascii", newline="\n")
         self._lock = threading.Lock()
 
-    def sent(self, name: str, data: bytes) -> None:
-        """Record bytes that are about to be sent to the instrument."""
-        self._line(name, ">", data)
+    def sent(self, name: str, data: bytes, *, off: bool = False) -> None:
+        """Record bytes that are about to be sent to the instrument.
+
+        Parameters
+        ----------
+        name : str
+            Name of the instrument.
+        data : bytes
+        off : bool
+            The bytes switch outputs off: they must be sent, even if they cannot be recorded.
+
+        Raises
+        ------
+        LinkError
+            If the disk is full or the file cannot be written for another reason.
+        """
+        with suppress(LinkError) if off else nullcontext():
+            self._line(name, ">", data)
 
     def received(self, name: str, data: bytes) -> None:
-        """Record bytes received from the instrument."""
+        """Record bytes received from the instrument. Raises as `sent`."""
         self._line(name, "<", data)
 
     def event(self, name: str, text: str) -> None:
-        """Record an event of the link."""
-        self._line(name, "!", text.encode("ascii", "backslashreplace"))
+        """Record an event of the link, if the file can be written."""
+        with suppress(LinkError):
+            self._line(name, "!", text.encode("ascii", "backslashreplace"))
 
     def close(self) -> None:
-        """Close the file; further lines raise an error."""
-        with self._lock:
+        """Close the file; further lines raise an error. A last line that cannot be written is lost."""
+        with self._lock, suppress(OSError):
             self._file.close()
 
     def __enter__(self) -> Self:
@@ -58,4 +77,7 @@ class WireLog:
         # a port name may contain other characters than ASCII; the log must not fail then
         who = name.encode("ascii", "backslashreplace").decode()
         with self._lock:
-            self._file.write(f"{now}\t{who}\t{direction}\t{repr(data)[2:-1]}\n")
+            try:
+                self._file.write(f"{now}\t{who}\t{direction}\t{repr(data)[2:-1]}\n")
+            except (OSError, ValueError) as error:  # full disk, or closed
+                raise LinkError(f"the wire log {self.path} cannot be written: {error}") from error

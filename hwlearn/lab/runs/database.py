@@ -15,11 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from hwlearn.arrays import FloatArray
+from hwlearn.errors import RunError
 
 FORMAT = 1
 """Version of the schema."""
 
 DATABASE = "run.sqlite"
+
+_ADVICE = {  # by primary result code, which is the low byte of the extended one
+    sqlite3.SQLITE_FULL: "; free some space on its disk",
+    sqlite3.SQLITE_IOERR: "; look at its disk: it may be full, over its quota or read-only",
+    sqlite3.SQLITE_READONLY: "; its disk is read-only now, look at it and mount it again",
+}
 
 _TABLES = (
     "meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
@@ -61,6 +68,12 @@ def put_fact(db: sqlite3.Connection, key: str, value: object, *, only_if_missing
     """Write a fact about the run as JSON, without a commit."""
     verb = "IGNORE" if only_if_missing else "REPLACE"
     db.execute(f"INSERT OR {verb} INTO meta VALUES (?, ?)", (key, json.dumps(value)))
+
+
+def write_failure(folder: Path, error: sqlite3.Error) -> RunError:
+    """Return the error of a run that cannot be written, with what a person can do about it."""
+    advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
+    return RunError(f"run {folder} cannot be written: {error}{advice}")
 
 
 def packed(arrays: Mapping[str, np.ndarray]) -> bytes:

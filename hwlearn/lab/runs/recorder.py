@@ -12,9 +12,8 @@ from types import TracebackType
 from typing import Self
 
 from hwlearn.arrays import IntArray
-from hwlearn.errors import RunError
 from hwlearn.lab.bench.bench import Bench
-from hwlearn.lab.runs.database import connect, packed, put_fact
+from hwlearn.lab.runs.database import connect, packed, put_fact, write_failure
 from hwlearn.lab.runs.store import Run
 from hwlearn.learning.records import Callback, Epoch, History, Step
 from hwlearn.learning.rules import Gradient
@@ -109,4 +108,4 @@ class RunRecorder(Callback):
             with self._db as db:
                 yield db
         except sqlite3.Error as error:
-            raise RunError(f"run {self.run.folder} cannot be written: {error}") from error
+            raise write_failure(self.run.folder, error) from error

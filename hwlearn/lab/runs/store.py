@@ -20,7 +20,7 @@ from hwlearn.arrays import FloatArray
 from hwlearn.errors import RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench_file.file import load_bench_file
-from hwlearn.lab.runs.database import DATABASE, FORMAT, connect, create_database, put_fact, unpacked
+from hwlearn.lab.runs.database import DATABASE, FORMAT, connect, create_database, put_fact, unpacked, write_failure
 from hwlearn.learning.records import Epoch, Progress
 from hwlearn.learning.scoring import Score
 from hwlearn.storage.lock import FolderLock
@@ -138,7 +138,7 @@ class Run:
                 for key, value in facts.items():
                     put_fact(db, key, value)
         except sqlite3.Error as error:
-            raise RunError(f"run {self.folder} cannot be written: {error}") from error
+            raise write_failure(self.folder, error) from error
 
     def epochs(self) -> list[Epoch]:
         """Return the completed epochs."""

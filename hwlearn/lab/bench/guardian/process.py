@@ -142,7 +142,7 @@ def main() -> None:
 def _prepared(request: bytes, report: Callable[[str], None]) -> Watch:
     """Import and check everything that OFF needs, as far as that is possible without contacting an instrument."""
     asked = json.loads(request)
-    backend, settings = find_backend({"kind": asked["kind"], **asked["settings"]}, asked["where"])
+    backend, settings = find_backend({**asked["settings"], "kind": asked["kind"]}, asked["where"])
     if not isinstance(backend, SwitchesOff):
         raise SetupError(f"backend {asked['kind']!r} has no off()")
     if isinstance(backend, PreparesOff):

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from hwlearn.errors import SetupError
+from hwlearn.errors import SetupError, StorageError
 from hwlearn.storage.atomic_file import write_atomically
 from hwlearn.storage.lock import FolderLock
 
@@ -109,12 +109,21 @@ class Journal:
         return None
 
     def keep(self, number: int, request: Mapping[str, Any], answer: Mapping[str, np.ndarray | None]) -> None:
-        """Write a request and its answer; they are on disk when this returns."""
+        """Write a request and its answer; they are on disk when this returns.
+
+        Raises
+        ------
+        StorageError
+            If they cannot be written; all earlier entries are kept.
+        """
         buffer = io.BytesIO()
         whole: dict[str, Any] = {_REQUEST + name: value for name, value in request.items()}
         whole |= {name: array for name, array in answer.items() if array is not None}
         np.savez(buffer, **whole)
-        write_atomically(self._path(number), buffer.getvalue())
+        try:
+            write_atomically(self._path(number), buffer.getvalue())
+        except SetupError as error:  # the folder was accessible when the step began
+            raise StorageError(str(error)) from None
         self.entries = number + 1
 
     def finish(self) -> None:
