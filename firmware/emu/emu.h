@@ -35,6 +35,8 @@ void emu_set_transfer(emu_board *board, uint8_t switches, const double *transfer
 void emu_forget_transfers(emu_board *board);
 void emu_set_converters(emu_board *board, const double *dac_gain, const double *dac_offset, const double *adc_gain,
                         const double *adc_offset, double noise_volts, uint64_t seed);
+void emu_noise_get(const emu_board *board, uint64_t *words);
+void emu_noise_set(emu_board *board, const uint64_t *words);
 
 /* Probes. */
 uint16_t emu_dac_code(const emu_board *board, uint8_t channel);

@@ -42,6 +42,16 @@ void emu_set_converters(emu_board *e, const double *dac_gain, const double *dac_
     }
 }
 
+void emu_noise_get(const emu_board *e, uint64_t *words)
+{
+    noise_get(&e->world.noise, words);
+}
+
+void emu_noise_set(emu_board *e, const uint64_t *words)
+{
+    noise_set(&e->world.noise, words);
+}
+
 /* --- probes and injected failures -------------------------------------------------------------------- */
 
 uint16_t emu_dac_code(const emu_board *e, uint8_t channel)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Self
 
@@ -85,6 +85,26 @@ class Kirchhoff:
         """
         other = type(self)(self.topology, conductances, allow_open=self.allow_open)
         other.solver = self.solver.with_conductances(other.all_conductances)
+        return other
+
+    @property
+    def history(self) -> dict[str, np.ndarray]:
+        """What the rounding of solutions depends on besides the conductances, as arrays by name.
+
+        Empty unless the circuit was made by `with_conductances` and shares eliminated nodes.
+        """
+        return self.solver.history
+
+    def with_history(self, history: Mapping[str, np.ndarray]) -> Self:
+        """Return the same circuit as if it were the last of a series: solutions are equal to the last bit.
+
+        Raises
+        ------
+        ValueError, KeyError
+            If the history is of another circuit.
+        """
+        other = type(self)(self.topology, self.conductances, allow_open=self.allow_open)
+        other.solver = other.solver.with_history(history)
         return other
 
     @cached_property

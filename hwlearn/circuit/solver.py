@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, Self
+
+import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
 
@@ -41,6 +44,13 @@ class Solver(Protocol):
 
     def with_conductances(self, siemens: FloatArray) -> Self:
         """Return a solver of the same circuit with other conductances (E + F,)."""
+
+    def with_history(self, history: Mapping[str, np.ndarray]) -> Self:
+        """Return the same solver after the circuits of a history."""
+
+    @property
+    def history(self) -> dict[str, np.ndarray]:
+        """What the rounding of solutions depends on besides the conductances; empty if on nothing."""
 
     def solve(self, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None) -> FloatArray:
         """Return node voltages (S, N)."""

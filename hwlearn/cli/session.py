@@ -53,7 +53,7 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         began = time.perf_counter()
         history = bench.train([recorder, shown], start)
         seconds = time.perf_counter() - began
-        measurements = bench.network.measurements
+        measurements = history.measurements
         result = bench.evaluate() if history.stopped != "interrupted" else None
         unsafe = close_failure(bench)  # drawing takes a second, in which no output needs to be on
         if unsafe is not None:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.errors import SetupError
 from hwlearn.learning.rules.rule import Gradient
 from hwlearn.learning.scoring import Score
@@ -119,8 +119,34 @@ class Epoch:
 
 
 @dataclass(frozen=True, eq=False)
+class NetworkState:
+    """Network of a training between two updates.
+
+    Attributes
+    ----------
+    reached : ndarray, shape (E,)
+        Conductances of the model in siemens, as the network reported them.
+    failed : ndarray of bool, shape (E,)
+        Edges that failed in any programming so far; they are not trained.
+    measurements, epoch_measurements : int
+        Samples measured since the training began, and since its present epoch began.
+    history : mapping of str to ndarray
+        `Kirchhoff.history` of the model.
+    simulation : mapping of str to ndarray, or None
+        State of a simulated network; None on hardware.
+    """
+
+    reached: FloatArray
+    failed: BoolArray
+    measurements: int
+    epoch_measurements: int
+    history: Mapping[str, np.ndarray] = field(default_factory=dict)
+    simulation: Mapping[str, np.ndarray] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class Progress:
-    """State of a training between two updates, from which `Trainer.fit` continues.
+    """State of a training between two updates, from which `Trainer.fit` continues; see `Callback.on_progress`.
 
     Attributes
     ----------
@@ -134,6 +160,9 @@ class Progress:
         Rows, output volts and number of skipped samples of each completed step of the first epoch without a score.
     best : ndarray, shape (E,), optional
         Conductances in siemens after the best of ``epochs``.
+    network : NetworkState, optional
+        Network after them. Without it, edges that failed and measurements are counted from here, and a simulation
+        that is opened anew repeats the noise of its beginning.
     """
 
     steps: int
@@ -141,6 +170,7 @@ class Progress:
     epochs: Sequence[Epoch] | None = None
     readings: Sequence[tuple[IntArray, FloatArray, int]] = ()
     best: FloatArray | None = None
+    network: NetworkState | None = None
 
 
 @dataclass(eq=False)
@@ -156,16 +186,26 @@ class History:
         Epoch with the best validation (or training) score.
     stopped : str
         Why the training ended: ``"finished"``, ``"interrupted"`` or ``"no improvement"``.
+    measurements : int
+        Samples measured, also before a resume. A batch that is measured again after a resume counts once.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
     conductances: FloatArray = field(default_factory=lambda: np.zeros(0))
     best_epoch: int | None = None
     stopped: Literal["finished", "interrupted", "no improvement"] = "finished"
+    measurements: int = 0
 
 
 class Callback:
     """Receiver of the events of a training; override the methods you need. An exception ends the training."""
+
+    def on_progress(self, progress: Progress) -> None:
+        """Receive the state from which a training continues as if it had not stopped.
+
+        Called immediately before `on_start`, `on_step` and `on_epoch`. A callback that stores both together loses
+        nothing and repeats nothing.
+        """
 
     def on_start(self, programmed: Programmed) -> None:
         """Receive the report of programming the initial conductances."""

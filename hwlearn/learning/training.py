@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import math
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -17,14 +14,17 @@ from hwlearn.circuit.batches import batch
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import DataError, SetupError
 from hwlearn.learning.costs import Cost
+from hwlearn.learning.course import Course
 from hwlearn.learning.instances import check_instance
 from hwlearn.learning.interrupt import Interrupted, stop_on_interrupt
 from hwlearn.learning.optimizers import Optimizer
 from hwlearn.learning.records import Callback, Epoch, History, Progress, Schedule, Step
-from hwlearn.learning.rules.rule import Gradient, GradientRequest, Rule
+from hwlearn.learning.rules.rule import GradientRequest, Rule
+from hwlearn.learning.sample_order import Batch, Batches
 from hwlearn.learning.scoring import Score, score_outputs
 from hwlearn.learning.subsets import ListedEdges, Subset
 from hwlearn.network.network import Network, Programmed
+from hwlearn.network.simulation import restore_simulation
 from hwlearn.units import is_count
 
 _Trainer = TypeVar("_Trainer", bound="Trainer")
@@ -153,44 +153,41 @@ class Trainer:
         x, y = self._data(inputs, targets)
         held_out = None if validation is None else self._data(*validation)
         self.network.limits.check_terminals(self.network.topology, x)
-        batches = _Batches(len(x), schedule, self.seed)
+        batches = Batches(len(x), schedule, self.seed)
         known = Progress(0, {}) if start is None else start
-        trainable = self._begin(x, known, callbacks)
-        history = History(list(known.epochs or ()))
-        best = _best(history.epochs, known.best)
+        course = Course(self.network, known)
+        trainable = self._begin(x, known, course, callbacks)
+        history = History(course.epochs)
         first = known.steps // batches.per_epoch if known.epochs is None else len(known.epochs)
-        if _out_of_patience(history.epochs, best, schedule.patience):
+        if course.is_out_of(schedule.patience):
             history.stopped, first = "no improvement", schedule.epochs
         with stop_on_interrupt(self.network):
             try:
                 for number in range(first, schedule.epochs):
-                    tally = _Tally(self.network.measurements, known.readings if number == first else ())
+                    course.begin_epoch()
                     for chosen in batches.of_epoch(number):
-                        if chosen.number < known.steps:
-                            continue
-                        gradient = self._step(x, y, chosen, trainable, callbacks)
-                        tally.add(chosen.rows, gradient.outputs, gradient.skipped)
-                    score = score_outputs(self.cost, tally.outputs, y[tally.rows])
+                        if chosen.number >= known.steps:
+                            self._step(x, y, chosen, trainable, course, callbacks)
+                    score = score_outputs(self.cost, course.outputs, y[course.rows])
                     checked = None if held_out is None else self.evaluate(*held_out)
-                    epoch = tally.epoch(number, score, checked, self.network.measurements)
-                    history.epochs.append(epoch)
+                    epoch = course.add_epoch(number, score, checked, self.optimizer.shadow)
+                    self._report_progress(course, callbacks)
                     for callback in callbacks:
                         callback.on_epoch(epoch)
-                    if best is None or epoch.merit > best[0]:
-                        best = (epoch.merit, number, self.optimizer.shadow)
-                    elif _out_of_patience(history.epochs, best, schedule.patience):
+                    if course.is_out_of(schedule.patience):
                         history.stopped = "no improvement"
                         break
             except Interrupted:
                 history.stopped = "interrupted"
                 self.network.switch_off()
-        if best is not None:
-            history.best_epoch = best[1]
+        if course.best is not None:
+            history.best_epoch = course.best[1]
             if schedule.keep == "best":
-                self._program(best[2])
-                history.conductances = best[2]
-        if schedule.keep == "last" or best is None:
+                self._program(course.best[2])
+                history.conductances = course.best[2]
+        if schedule.keep == "last" or course.best is None:
             history.conductances = self.optimizer.shadow
+        history.measurements = course.measurements
         for callback in callbacks:
             callback.on_end(history)
         return history
@@ -202,28 +199,38 @@ class Trainer:
 
     # --- steps --------------------------------------------------------------------------------------
 
-    def _begin(self, x: FloatArray, known: Progress, callbacks: Sequence[Callback]) -> BoolArray:
-        """Program the initial conductances and return the trainable edges."""
+    def _begin(self, x: FloatArray, known: Progress, course: Course, callbacks: Sequence[Callback]) -> BoolArray:
+        """Program the initial conductances, or restore a simulation, and return the trainable edges."""
         # the starting model determines the subset, so that a resumed training uses the same edges
         n = self.network.topology.n_edges
-        trainable = np.ones(n, dtype=bool) if self.subset is None else self.subset.mask(self.model, x)
+        chosen = np.ones(n, dtype=bool) if self.subset is None else self.subset.mask(self.model, x)
         self.optimizer.start(self.model.conductances, self.network.limits.conductance)
         if known.optimizer_state:
             self.optimizer.restore(known.optimizer_state)
         self.rule.resume(known.steps)
-        programmed = self._program(self.optimizer.shadow)
+        before = known.network
+        if before is not None and before.simulation is not None:
+            restore_simulation(self.network.simulation, before.simulation)
+            top, reached = self.model.topology, before.reached
+            self.model = Kirchhoff(top, reached, allow_open=self.model.allow_open).with_history(before.history)
+            programmed = Programmed(self.optimizer.shadow, reached, before.failed)
+        else:
+            programmed = self._program(self.optimizer.shadow)
+        course.failed |= programmed.failed
+        self._report_progress(course, callbacks)
         for callback in callbacks:
             callback.on_start(programmed)
-        return trainable & ~programmed.failed
+        return chosen & ~course.failed
 
     def _step(
         self,
         x: FloatArray,
         y: FloatArray | IntArray,
-        chosen: _Batch,
+        chosen: Batch,
         trainable: BoolArray,
+        course: Course,
         callbacks: Sequence[Callback],
-    ) -> Gradient:
+    ) -> None:
         """Measure one batch and program the update; edges that fail are removed from ``trainable``."""
         inputs = x[chosen.rows]
         if self.vary is not None:
@@ -236,11 +243,18 @@ class Trainer:
         requested = self.optimizer.step(gradient.values, trainable, chosen.pace)
         programmed = self._program(requested)
         trainable &= ~programmed.failed
+        course.add_step(chosen.rows, gradient, programmed.failed)
+        self._report_progress(course, callbacks)
         state = self.optimizer.state()
         step = Step(chosen.epoch, chosen.number, chosen.rows, gradient, requested, programmed, state)
         for callback in callbacks:
             callback.on_step(step)
-        return gradient
+
+    def _report_progress(self, course: Course, callbacks: Sequence[Callback]) -> None:
+        if callbacks:
+            progress = course.progress(self.optimizer.state(), self.model)
+            for callback in callbacks:
+                callback.on_progress(progress)
 
     def _program(self, conductances: FloatArray) -> Programmed:
         programmed = self.network.program(conductances)
@@ -255,74 +269,6 @@ class Trainer:
         return x, self.cost.checked_targets(targets, len(x), top.n_outputs)
 
 
-@dataclass(frozen=True, eq=False)
-class _Batch:
-    """Rows of one update; ``pace`` is the factor on the optimizer's rate."""
-
-    epoch: int
-    number: int
-    rows: IntArray
-    pace: float
-
-
-@dataclass(frozen=True)
-class _Batches:
-    """Batches of a training set of some samples."""
-
-    samples: int
-    schedule: Schedule
-    seed: int
-
-    @property
-    def size(self) -> int:
-        return self.schedule.batch_size or self.samples
-
-    @property
-    def per_epoch(self) -> int:
-        return math.ceil(self.samples / self.size)
-
-    def of_epoch(self, epoch: int) -> Iterator[_Batch]:
-        order = np.arange(self.samples)
-        if self.size < self.samples:
-            # the order depends on seed and epoch alone, so that a resumed training repeats it
-            order = np.random.default_rng([self.seed, epoch]).permutation(self.samples)
-        anneal = self.schedule.anneal
-        for k in range(self.per_epoch):
-            number = epoch * self.per_epoch + k
-            turn = math.pi * number / (self.schedule.epochs * self.per_epoch)
-            pace = anneal + (1 - anneal) * 0.5 * (1 + math.cos(turn))
-            yield _Batch(epoch, number, order[k * self.size : (k + 1) * self.size], pace)
-
-
-class _Tally:
-    """Readings of one epoch."""
-
-    def __init__(self, measurements: int, before: Iterable[tuple[IntArray, FloatArray, int]]) -> None:
-        self._began, self._before = time.perf_counter(), measurements
-        self._rows: list[IntArray] = []
-        self._outputs: list[FloatArray] = []
-        self._skipped = 0
-        for read in before:
-            self.add(*read)
-
-    def add(self, rows: IntArray, outputs: FloatArray, skipped: int) -> None:
-        self._rows.append(rows)
-        self._outputs.append(outputs)
-        self._skipped += skipped
-
-    @property
-    def rows(self) -> IntArray:
-        return np.concatenate(self._rows)
-
-    @property
-    def outputs(self) -> FloatArray:
-        return np.concatenate(self._outputs)
-
-    def epoch(self, number: int, train: Score, validation: Score | None, measurements: int) -> Epoch:
-        seconds = time.perf_counter() - self._began
-        return Epoch(number, train, validation, measurements - self._before, self._skipped, seconds)
-
-
 def _subset(subset: Subset | Iterable[int] | None) -> Subset | None:
     if subset is None or isinstance(subset, Subset):
         return subset
@@ -332,17 +278,3 @@ def _subset(subset: Subset | Iterable[int] | None) -> Subset | None:
         check_instance(subset, Subset, "subset")
         raise
     return ListedEdges(edges)
-
-
-def _best(epochs: Sequence[Epoch], conductances: FloatArray | None) -> tuple[float, int, FloatArray] | None:
-    """Return merit, number and conductances (E,) of the best epoch, the earliest of equals."""
-    if not epochs or conductances is None:
-        return None
-    best = max(epochs, key=lambda epoch: epoch.merit)
-    return best.merit, best.number, conductances
-
-
-def _out_of_patience(
-    epochs: Sequence[Epoch], best: tuple[float, int, FloatArray] | None, patience: int | None
-) -> bool:
-    return best is not None and patience is not None and epochs[-1].number - best[1] >= patience

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hwlearn.network.nudges import Nudge as Nudge
     from hwlearn.network.nudges import OutputDrive as OutputDrive
     from hwlearn.network.nudges import ResistorNudge as ResistorNudge
+    from hwlearn.network.simulation import Simulation as Simulation
     from hwlearn.network.wrapped import WrappedNetwork as WrappedNetwork
 else:
     __all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -27,6 +27,7 @@ from hwlearn.network.headroom import Headroom
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind, Nudge, OutputDrive, ResistorNudge
 from hwlearn.network.readings import Programmed, Readout, TwoPhase
+from hwlearn.network.simulation import Simulation
 
 __all__ = ["ErrorSignal", "HasLeastError", "Network", "Programmed", "Readout", "TargetError", "TwoPhase"]
 
@@ -388,6 +389,11 @@ class Network(ABC):
             gate.check_devices(access, self)
             access.bind(self._use, self._check_open)
         return access
+
+    @property
+    def simulation(self) -> Simulation | None:
+        """State of a simulation, which is stored with a run and restored when it is resumed; None on hardware."""
+        return None
 
     @property
     def closed(self) -> bool:

@@ -9,6 +9,7 @@ from hwlearn.device_access.access import DeviceAccess
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TwoPhase
 from hwlearn.network.nudges import Nudge, OutputDrive
+from hwlearn.network.simulation import Simulation
 
 
 class WrappedNetwork(Network):
@@ -58,6 +59,11 @@ class WrappedNetwork(Network):
     def nudge_siemens(self) -> FloatArray | None:
         """Conductances (n_out,) in siemens of the nudge resistors of the inner network; None if it has none."""
         return self._network.nudge_siemens
+
+    @property
+    def simulation(self) -> Simulation | None:
+        """State of a simulated inner network; None on hardware."""
+        return self._network.simulation
 
     @property
     def closed(self) -> bool:

@@ -144,6 +144,16 @@ void host_set_converters(host_board *h, const double *dac_gain, const double *da
     }
 }
 
+void host_noise_get(const host_board *h, uint64_t *words)
+{
+    noise_get(&h->noise, words);
+}
+
+void host_noise_set(host_board *h, const uint64_t *words)
+{
+    noise_set(&h->noise, words);
+}
+
 /* --- probes --------------------------------------------------------------------------------------- */
 
 uint16_t host_dac_code(const host_board *h, uint8_t channel)

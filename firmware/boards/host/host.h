@@ -37,6 +37,9 @@ void host_forget_transfers(host_board *board);
  * nominal ADC volts = (volts + noise) (1 + gain) + offset. */
 void host_set_converters(host_board *board, const double *dac_gain, const double *dac_offset,
                          const double *adc_gain, const double *adc_offset, double noise_volts, uint64_t seed);
+/* State of the noise as 6 words, to continue it in another process. */
+void host_noise_get(const host_board *board, uint64_t *words);
+void host_noise_set(host_board *board, const uint64_t *words);
 
 /* Probes. */
 uint16_t host_dac_code(const host_board *board, uint8_t channel);

@@ -2,6 +2,7 @@
 #include "noise.h"
 
 #include <math.h>
+#include <string.h>
 
 /* D. Blackman and S. Vigna, "Scrambled linear pseudorandom number generators", ACM TOMS 47 (2021), with the
  * recommended seeding by splitmix64. */
@@ -59,4 +60,21 @@ double noise_normal(noise_t *noise)
     noise->spare = y * scale;
     noise->has_spare = true;
     return x * scale;
+}
+
+void noise_get(const noise_t *noise, uint64_t *words)
+{
+    memcpy(words, noise->state, sizeof noise->state);
+    words[4] = noise->has_spare;
+    words[5] = 0; /* a spare that was used is no part of the state */
+    if (noise->has_spare) {
+        memcpy(&words[5], &noise->spare, sizeof noise->spare);
+    }
+}
+
+void noise_set(noise_t *noise, const uint64_t *words)
+{
+    memcpy(noise->state, words, sizeof noise->state);
+    noise->has_spare = words[4] != 0;
+    memcpy(&noise->spare, &words[5], sizeof noise->spare);
 }

@@ -14,4 +14,8 @@ typedef struct {
 void noise_seed(noise_t *noise, uint64_t seed);
 double noise_normal(noise_t *noise);
 
+/* The state as 6 words, to continue the noise in another process. */
+void noise_get(const noise_t *noise, uint64_t *words);
+void noise_set(noise_t *noise, const uint64_t *words);
+
 #endif

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,6 +39,28 @@ class Lineage:
     changed: BoolArray | None = None
     steps: int = 0
     _reductions: dict[bytes, Reduction | None] = field(default_factory=dict)
+
+    def history(self) -> dict[str, np.ndarray]:
+        """Return the lineage as arrays by name; empty for one that starts with the present circuit."""
+        if self.changed is None:
+            return {}
+        return {"base": self.base, "changed": self.changed, "steps": np.array(self.steps)}
+
+    @classmethod
+    def from_history(cls, history: Mapping[str, np.ndarray], g: FloatArray) -> Lineage:
+        """Return the lineage of a circuit with conductances (K,) from what `history` returned.
+
+        Raises
+        ------
+        ValueError
+            If it is of another circuit.
+        """
+        if not history:
+            return cls(g)
+        base, changed = history["base"].astype(np.float64), history["changed"].astype(bool)
+        if not base.shape == changed.shape == g.shape:
+            raise ValueError(f"the history is of {len(base)} edges, the circuit has {len(g)}")
+        return cls(base, changed, int(history["steps"]))
 
     def child(self, g: FloatArray) -> Lineage:
         """Return the lineage of the next circuit, with conductances (K,)."""

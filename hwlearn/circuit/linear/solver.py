@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Final
 
@@ -45,6 +46,15 @@ class OhmicSolver:
     def with_conductances(self, siemens: FloatArray) -> OhmicSolver:
         """Return a solver with other conductances (E + F,) that shares eliminated edges; see `Lineage`."""
         return OhmicSolver(self.topology, siemens, self.lineage.child(siemens))
+
+    def with_history(self, history: Mapping[str, np.ndarray]) -> OhmicSolver:
+        """Return the same solver after the circuits of a history."""
+        return OhmicSolver(self.topology, self.siemens, Lineage.from_history(history, self.siemens))
+
+    @property
+    def history(self) -> dict[str, np.ndarray]:
+        """The circuits before, as far as the rounding of solutions depends on them; see `Lineage`."""
+        return self.lineage.history()
 
     # --- voltages -----------------------------------------------------------------------------------
 

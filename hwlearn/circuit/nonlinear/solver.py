@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, lru_cache
 from typing import Final
 
@@ -60,6 +60,15 @@ class NewtonSolver:
     def with_conductances(self, siemens: FloatArray) -> NewtonSolver:
         """Return a solver of the same circuit with other thetas (E + F,)."""
         return NewtonSolver(self.topology, siemens)
+
+    def with_history(self, history: Mapping[str, np.ndarray]) -> NewtonSolver:
+        """Return the solver itself: its solutions do not depend on circuits before."""
+        return self
+
+    @property
+    def history(self) -> dict[str, np.ndarray]:
+        """Nothing: solutions do not depend on circuits before."""
+        return {}
 
     # --- voltages -----------------------------------------------------------------------------------
 

@@ -38,6 +38,10 @@ _TABLES = (
     "epochs (number INTEGER PRIMARY KEY, record TEXT NOT NULL)",
 )
 
+_NETWORK = """network (only_row INTEGER PRIMARY KEY CHECK (only_row = 0), steps INTEGER NOT NULL,
+                         epochs INTEGER NOT NULL, arrays BLOB NOT NULL)"""
+"""State of the network after the last update or epoch. Runs of earlier versions do not have this table."""
+
 
 def create_database(folder: Path, facts: Mapping[str, object]) -> None:
     """Create the database of a new run with some facts in its table ``meta``.
@@ -50,7 +54,7 @@ def create_database(folder: Path, facts: Mapping[str, object]) -> None:
         db.execute("PRAGMA synchronous=FULL")
         with db:
             db.execute("BEGIN")
-            for table in _TABLES:
+            for table in (*_TABLES, _NETWORK):
                 db.execute(f"CREATE TABLE {table}")
             for key, value in facts.items():
                 put_fact(db, key, value)
@@ -62,6 +66,16 @@ def connect(folder: Path) -> sqlite3.Connection:
     db = sqlite3.connect(folder / DATABASE, timeout=10)
     db.execute("PRAGMA synchronous=FULL")
     return db
+
+
+def add_missing_tables(db: sqlite3.Connection) -> None:
+    """Create the tables that a run of an earlier version does not have, without a commit."""
+    db.execute(f"CREATE TABLE IF NOT EXISTS {_NETWORK}")
+
+
+def has_network_state(db: sqlite3.Connection) -> bool:
+    """Return whether the database can have a state of the network."""
+    return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'network'").fetchall())
 
 
 def put_fact(db: sqlite3.Connection, key: str, value: object, *, only_if_missing: bool = False) -> None:

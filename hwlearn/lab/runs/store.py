@@ -20,8 +20,18 @@ from hwlearn.arrays import FloatArray
 from hwlearn.errors import RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench_file.file import load_bench_file
-from hwlearn.lab.runs.database import DATABASE, FORMAT, connect, create_database, put_fact, unpacked, write_failure
-from hwlearn.learning.records import Epoch, Progress
+from hwlearn.lab.runs.database import (
+    DATABASE,
+    FORMAT,
+    connect,
+    create_database,
+    has_network_state,
+    put_fact,
+    unpacked,
+    write_failure,
+)
+from hwlearn.lab.runs.network_state import stored_network
+from hwlearn.learning.records import Epoch, NetworkState, Progress
 from hwlearn.learning.scoring import Score
 from hwlearn.storage.lock import FolderLock
 
@@ -183,10 +193,14 @@ class Run:
         return unpacked(rows[0][0])["asked"]
 
     def progress(self) -> Progress | None:
-        """Return the state after the last update, from which `Bench.train` can continue; None before the first."""
+        """Return the state after the last update, from which `Bench.train` can continue; None if there is none.
+
+        Before the first update it is the state after the initial programming.
+        """
         rows = self._rows("SELECT step, state FROM optimizer")
         if not rows:
-            return None
+            network = self._network(0, 0)
+            return None if network is None else Progress(0, {}, [], network=network)
         epochs, steps = self.epochs(), int(rows[0][0]) + 1
         unscored = self._rows(
             "SELECT arrays, skipped FROM batches WHERE epoch = ? AND step < ? ORDER BY step", len(epochs), steps
@@ -198,7 +212,21 @@ class Run:
             epochs,
             [(read["samples"].astype(np.int64), read["outputs"], skipped) for read, skipped in batches],
             self._best(epochs),
+            self._network(steps, len(epochs)),
         )
+
+    def _network(self, steps: int, epochs: int) -> NetworkState | None:
+        """Return the state of the network after so many updates and epochs; None if it is not known."""
+        try:
+            with closing(connect(self.folder)) as db:
+                known = has_network_state(db)
+        except sqlite3.Error as error:
+            raise RunError(f"run {self.folder} cannot be read: {error}") from error
+        rows = self._rows("SELECT steps, epochs, arrays FROM network") if known else []
+        # an earlier version that resumes a run leaves this state behind
+        if not rows or rows[0][:2] != (steps, epochs):
+            return None
+        return stored_network(unpacked(rows[0][2]))
 
     def _best(self, epochs: Sequence[Epoch]) -> FloatArray | None:
         if not epochs:

@@ -15,12 +15,14 @@ from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
+from hwlearn.network.simulation import State, part, prefixed
 from hwlearn_sim.board.board import VirtualBoard
 from hwlearn_sim.board.circuit import BoardCircuit, with_nudges
 from hwlearn_sim.board.emulated import make_controller
 from hwlearn_sim.board.parts import BoardParts
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
+from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.edge_card import VirtualEdgeCard
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
@@ -91,7 +93,7 @@ class VirtualBench:
         flaws = Imperfections() if imperfections is None else imperfections
         # the random streams from which a twin with the same seed draws its devices
         drawn, _, writes, *_ = np.random.default_rng(seed).spawn(5)
-        devices = Devices(topology.n_edges, conductance, flaws, drawn, writes)
+        devices = self._devices = Devices(topology.n_edges, conductance, flaws, drawn, writes)
         nominal = np.broadcast_to(np.asarray(conductances, dtype=np.float64), (topology.n_edges,))
         parts = _parts(instruments, seed)
         whole = topology if parts is None else with_nudges(topology, parts.kappa[: topology.n_outputs])
@@ -197,6 +199,40 @@ class VirtualBench:
     def faults(self, name: str) -> Faults:
         """Return the faults of an instrument's connection, for injecting more."""
         return self._placed[name].faults
+
+    # --- state --------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return noise, write noise, true conductances and clocks; see `hwlearn.network.simulation`.
+
+        What a client has set (levels, codes of edges) is not part of it.
+        """
+        return {
+            "conductances": self.plane.conductances.copy(),
+            "generators": generator_states(self._generators()),
+            "clocks": np.array([instrument.clock.seconds for instrument in self._instruments.values()]),
+            "boards": np.array([board.noise_state() for board in self._boards.values()], dtype=np.uint64),
+            **prefixed("devices", self._devices.state()),
+        }
+
+    def restore(self, state: State) -> None:
+        """Continue from a state, after the edges were programmed as they were; raises ValueError or KeyError."""
+        true = restored(self.plane.conductances, state["conductances"])
+        restore_generators(self._generators(), state["generators"])
+        self._devices.restore(part("devices", state))
+        for board, words in zip(self._boards.values(), state["boards"], strict=True):
+            board.restore_noise(words)
+        for instrument, seconds in zip(self._instruments.values(), state["clocks"].tolist(), strict=True):
+            instrument.clock.seconds = seconds
+        self.plane.set_conductances(true)
+
+    @property
+    def stays_driven(self) -> bool:
+        """Whether sources keep their levels after a measurement; a board ends every sequence with safe outputs."""
+        return not self._boards
+
+    def _generators(self) -> list[np.random.Generator]:
+        return [generator for instrument in self._instruments.values() for generator in instrument.generators]
 
     # --- true values --------------------------------------------------------------------------------
 

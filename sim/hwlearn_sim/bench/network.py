@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
-from hwlearn.arrays import FloatArray
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
-from hwlearn.network.network import Network
+from hwlearn.network.network import Network, Programmed, Readout
+from hwlearn.network.nudges import OutputDrive
+from hwlearn.network.simulation import Simulation, State, part, prefixed
 from hwlearn.network.wrapped import WrappedNetwork
 from hwlearn_sim.bench.bench import VirtualBench
+from hwlearn_sim.bench.requests import LastRequests
 
 
 class VirtualNetwork(WrappedNetwork):
@@ -31,6 +36,54 @@ class VirtualNetwork(WrappedNetwork):
     def __init__(self, network: Network, bench: VirtualBench) -> None:
         super().__init__(network)
         self.bench = bench
+        self._last = LastRequests()
+
+    # --- state --------------------------------------------------------------------------------------
+
+    @property
+    def simulation(self) -> Simulation:
+        """The network itself: the state of the virtual bench can be stored and restored."""
+        return self
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the state of the virtual bench and the last requests, on which the drivers' next steps depend."""
+        return {**prefixed("drivers", self._last.state()), **prefixed("bench", self.bench.state())}
+
+    def restore(self, state: State) -> None:
+        """Repeat the last requests, so that drivers and instruments are as they were; continue from the state."""
+        last = LastRequests.of(part("drivers", state))
+        if last.targets is not None:
+            self.program(last.targets)
+        self.bench.restore(part("bench", state))
+        if last.inputs is not None and self.bench.stays_driven:
+            super()._measure(last.inputs, last.drive)
+            if last.targets is not None and last.programmed_last:
+                self.program(last.targets)
+            self.bench.restore(part("bench", state))
+        self._last = last
+
+    def _program(self, conductances: FloatArray) -> Programmed:
+        done = super()._program(conductances)
+        self._last = replace(self._last, targets=conductances.copy(), programmed_last=True)
+        return done
+
+    def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
+        read = super()._measure(inputs, drive)
+        self._note(inputs, drive)
+        return read
+
+    def _measure_sides(
+        self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
+    ) -> tuple[Readout, Readout | None, BoolArray | None]:
+        sides = super()._measure_sides(inputs, plus, minus)
+        self._note(inputs, plus if minus is None else minus)
+        return sides
+
+    def _note(self, inputs: FloatArray, drive: OutputDrive | None) -> None:
+        """Keep the last sample of a measurement: it determines what the sources are set to."""
+        if len(inputs):
+            values = None if drive is None else replace(drive, values=drive.values[-1:].copy())
+            self._last = replace(self._last, inputs=inputs[-1:].copy(), drive=values, programmed_last=False)
 
     @property
     def true_conductances(self) -> FloatArray:

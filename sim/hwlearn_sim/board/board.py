@@ -63,6 +63,12 @@ class Controller(Protocol):
     ) -> None:
         """Set the true errors of the converters."""
 
+    def noise_state(self) -> NDArray[np.uint64]:
+        """Return the state (6,) of the noise."""
+
+    def restore_noise(self, state: NDArray[np.uint64]) -> None:
+        """Continue the noise from a state (6,)."""
+
     def dac_codes(self) -> list[int]:
         """Return the code at each DAC channel."""
 
@@ -144,6 +150,16 @@ class VirtualBoard:
             self.controller.advance_us(round(1e6 * min(elapsed, _LONGEST_TICK_S)))
             self._apply()
         return _TICK_S
+
+    def noise_state(self) -> NDArray[np.uint64]:
+        """Return the state (6,) of the noise of the conversions."""
+        with self._lock:
+            return self.controller.noise_state()
+
+    def restore_noise(self, state: NDArray[np.uint64]) -> None:
+        """Continue the noise from a state (6,)."""
+        with self._lock:
+            self.controller.restore_noise(state)
 
     # --- probes -------------------------------------------------------------------------------------
 

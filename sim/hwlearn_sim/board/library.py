@@ -134,6 +134,18 @@ class LibraryBoard:
         ]
         self._call("set_converters", *errors, noise_volts, seed)
 
+    def noise_state(self) -> NDArray[np.uint64]:
+        """Return the state (6,) of the noise."""
+        words = self._ffi.new("uint64_t[6]")
+        self._call("noise_get", words)
+        return np.frombuffer(self._ffi.buffer(words), dtype=np.uint64).copy()
+
+    def restore_noise(self, state: NDArray[np.uint64]) -> None:
+        """Continue the noise from a state (6,)."""
+        if state.shape != (6,):
+            raise ValueError(f"the state of the noise must have shape (6,), got {state.shape}")
+        self._call("noise_set", self._ffi.new("uint64_t[6]", state.tolist()))
+
     # --- probes -------------------------------------------------------------------------------------
 
     def dac_codes(self) -> list[int]:

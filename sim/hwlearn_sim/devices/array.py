@@ -10,8 +10,10 @@ import numpy as np
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.device_access import DeviceAccess, PulseLimits
 from hwlearn.errors import SetupError
+from hwlearn.network.simulation import State, part, prefixed
 from hwlearn_sim.devices.iv import SinhIV
 from hwlearn_sim.devices.model import DeviceModel, check_spreads
+from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 
 Scheme = Literal["V/2", "V/3", "isolated"]
 
@@ -119,6 +121,24 @@ class DeviceArray(DeviceAccess):
             return super().expected_current(edge, amplitude)
         g = self.readout.iv.small_signal(self._last_read[edge], self._read_voltage)
         return abs(float(self.readout.iv.current(g, amplitude)))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the devices, the pulses and readings so far, and the generator of the read noise."""
+        return {
+            "reading": generator_states([self._rng]),
+            "read_voltage": np.array(self._read_voltage),
+            "pulses": self.pulses.copy(),
+            "last_read": self._last_read.copy(),
+            **prefixed("devices", self._devices.state()),
+        }
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+        self._devices.restore(part("devices", state))
+        restore_generators([self._rng], state["reading"])
+        self._read_voltage = float(state["read_voltage"])
+        self.pulses = restored(self.pulses, state["pulses"])
+        self._last_read = restored(self._last_read, state["last_read"])
 
     # --- after the limit checks ---------------------------------------------------------------------
 

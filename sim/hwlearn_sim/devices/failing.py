@@ -9,7 +9,9 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.errors import SetupError
+from hwlearn.network.simulation import State, part, prefixed
 from hwlearn_sim.devices.model import DeviceModel, check_spreads, spread
+from hwlearn_sim.devices.state import restored
 
 
 class Failing(DeviceModel):
@@ -104,3 +106,13 @@ class Failing(DeviceModel):
     def rest(self, seconds: float) -> None:
         """Let time pass for the working devices."""
         self._inner.rest(seconds)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the counted pulses, the conductances of devices that do not change, and the working devices."""
+        return {"count": self._count.copy(), "held": self._held.copy(), **prefixed("devices", self._inner.state())}
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+        self._inner.restore(part("devices", state))
+        self._count = restored(self._count, state["count"])
+        self._held = restored(self._held, state["held"])

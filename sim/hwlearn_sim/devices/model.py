@@ -10,6 +10,7 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SetupError
+from hwlearn.network.simulation import State
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -38,6 +39,20 @@ class DeviceModel(ABC):
     @abstractmethod
     def rest(self, seconds: float) -> None:
         """Let time pass without voltage, with drift and loss of state."""
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return a copy of what later conductances depend on, with the random generators; see `Simulation`.
+
+        Raises
+        ------
+        SetupError
+            If the model does not implement it: then a run on it cannot be resumed as the same run.
+        """
+        raise SetupError(f"{type(self).__name__} cannot store its state; implement state and restore")
+
+    def restore(self, state: State) -> None:
+        """Continue from a state; raises KeyError or ValueError if it is of other devices."""
+        raise SetupError(f"{type(self).__name__} cannot restore a state; implement state and restore")
 
 
 def law_of(law: Law, devices: IntArray) -> Law:

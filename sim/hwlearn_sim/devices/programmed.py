@@ -6,7 +6,9 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.errors import SetupError
+from hwlearn.network.simulation import State
 from hwlearn_sim.devices.imperfections import Imperfections
+from hwlearn_sim.devices.state import generator_states, restore_generators
 
 
 class Devices:
@@ -54,6 +56,14 @@ class Devices:
     def stuck(self) -> BoolArray:
         """Which edges (E,) never change."""
         return ~np.isnan(self._stuck)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the generator of the write noise."""
+        return {"writes": generator_states([self._writes])}
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+        restore_generators([self._writes], state["writes"])
 
     def written(self, nominal: FloatArray) -> FloatArray:
         """Return the true conductances (E,) in siemens after programming to nominal values (E,)."""

@@ -9,7 +9,9 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SetupError
+from hwlearn.network.simulation import State
 from hwlearn_sim.devices.model import DeviceModel, Parameter, check_positive, check_spreads, law_of, spread
+from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -191,6 +193,15 @@ class SoftBounds(DeviceModel):
         if self._walk:
             g = g * np.exp(self._walk * math.sqrt(seconds / 3600) * self._cycles.standard_normal(len(g)))
         self._g = np.clip(g, low, self.law.g_max)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the conductances (n,) and the generator of the cycle-to-cycle variation."""
+        return {"conductances": self._g.copy(), "cycles": generator_states([self._cycles])}
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+        self._g = restored(self._g, state["conductances"])
+        restore_generators([self._cycles], state["cycles"])
 
 
 def _population(law: SoftBoundsLaw, n: int, rng: np.random.Generator, sigma: float) -> SoftBoundsLaw:

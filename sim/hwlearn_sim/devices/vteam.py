@@ -11,7 +11,9 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.errors import SetupError
+from hwlearn.network.simulation import State
 from hwlearn_sim.devices.model import DeviceModel, Parameter, check_positive, check_spreads, law_of, spread
+from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 
 Window = Literal["none", "joglekar", "biolek"]
 
@@ -224,3 +226,12 @@ class Vteam(DeviceModel):
     def rest(self, seconds: float) -> None:
         """Let time pass: the state decays towards off."""
         self._w = 1.0 - (1.0 - self._w) * math.exp(-seconds / self._retention_s)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the states w (n,) and the generator of the cycle-to-cycle variation."""
+        return {"w": self._w.copy(), "cycles": generator_states([self._cycles])}
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+        self._w = restored(self._w, state["w"])
+        restore_generators([self._cycles], state["cycles"])

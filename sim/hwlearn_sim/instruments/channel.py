@@ -74,6 +74,8 @@ class VirtualChannel:
     ----------
     settings : ChannelState
         The present settings; call `apply` after changing them.
+    generator : numpy.random.Generator
+        Source of the noise.
     forced : {"over-range", "compliance"} or None
         Injected fault: the readings always show an overflow or compliance.
     quirks : set of Quirk
@@ -96,7 +98,7 @@ class VirtualChannel:
             # an unconnected channel is connected to an open end of a separate plane
             plane, node = AnalogPlane(_UNCONNECTED, [0.0]), 1
         self._plane, self._terminal = plane, plane.attach(node, connection.label)
-        self._rng, self._noise = rng, meters.noise
+        self.generator, self._noise = rng, meters.noise
         self.forced: Literal["over-range", "compliance"] | None = None
         self.quirks: set[Quirk] = set()
         self.switched: deque[bool] = deque(maxlen=_RECORDED)
@@ -278,7 +280,7 @@ class VirtualChannel:
         value = true * gain + offset * used.full_scale
         if self._noise and used.noise:
             cycles = self.settings.nplc[quantity] * self.settings.average
-            value += self._noise * used.noise / math.sqrt(cycles) * float(self._rng.standard_normal())
+            value += self._noise * used.noise / math.sqrt(cycles) * float(self.generator.standard_normal())
         if self.forced == "over-range" or not ranges.holds(used, value):
             return math.copysign(math.inf, value)
         return used.rounded(value)

@@ -6,6 +6,8 @@ import threading
 import time
 from abc import ABC, abstractmethod
 
+import numpy as np
+
 from hwlearn_sim.instruments.errors import ErrorQueue, VirtualInstrumentError
 from hwlearn_sim.wire.faults import Faults
 from hwlearn_sim.wire.message_session import MessageSession
@@ -81,6 +83,11 @@ class VirtualInstrument(ABC):
     def session(self, line: Line, faults: Faults) -> MessageSession:
         """Start the session of a client."""
         return MessageSession(line, self, faults)
+
+    @property
+    def generators(self) -> list[np.random.Generator]:
+        """Sources of the noise of its channels."""
+        return []
 
     def idle(self) -> float | None:
         """Do nothing: an instrument acts on messages only."""

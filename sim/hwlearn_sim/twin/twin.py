@@ -17,9 +17,11 @@ from hwlearn.network.edge_codes import CodeLaw
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import DriveKind, OutputDrive
+from hwlearn.network.simulation import Simulation, State, part, prefixed
 from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
+from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 from hwlearn_sim.twin.converters import ConverterBank
 
 
@@ -184,6 +186,31 @@ class KirchhoffTwin(Network):
 
     def _true_outputs(self, inputs: FloatArray) -> FloatArray:
         return self._truth.solve(self._input_dac.output(inputs))[:, self.topology.outputs]
+
+    # --- state --------------------------------------------------------------------------------------
+
+    @property
+    def simulation(self) -> Simulation:
+        """The twin itself: its state can be stored and restored."""
+        return self
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return noise, drift, write noise and true conductances; see `Simulation`."""
+        return {
+            "generators": generator_states([self._noise, self._walk]),
+            "settled": self._last.copy(),
+            "conductances": self.true_conductances.copy(),
+            **prefixed("devices", self._devices.state()),
+            **prefixed("history", self._truth.history),
+        }
+
+    def restore(self, state: State) -> None:
+        """Continue from a state; raises KeyError or ValueError if it is of another bench."""
+        true = restored(self.true_conductances, state["conductances"])
+        self._devices.restore(part("devices", state))
+        restore_generators([self._noise, self._walk], state["generators"])
+        self._last = restored(self._last, state["settled"])
+        self._truth = _circuit(self._circuit, true).with_history(part("history", state))
 
     # --- physics ------------------------------------------------------------------------------------
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, get_args
 
+import numpy as np
+
 from hwlearn_sim.instruments.capability import QUANTITIES, OffState
 from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
@@ -72,6 +74,11 @@ class ScpiSmu(ScpiInstrument):
         if not 1 <= number <= len(self.channels):
             raise VirtualInstrumentError(-114)
         return self.channels[number - 1]
+
+    @property
+    def generators(self) -> list[np.random.Generator]:
+        """Sources of the noise of its channels."""
+        return [channel.generator for channel in self.channels]
 
     def reset(self) -> None:
         """Restore the power-on settings; the outputs are switched off first."""

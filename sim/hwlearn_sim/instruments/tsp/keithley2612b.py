@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Final
 
+import numpy as np
+
 from hwlearn_sim.instruments.capability import LINE_HZ, ChannelCapability
 from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
@@ -79,6 +81,11 @@ class VirtualKeithley2612B(ScpiInstrument):
         self._format: dict[str, float] = {}
         self._set_defaults()
         self._interpreter = Interpreter(self._variables(serial))
+
+    @property
+    def generators(self) -> list[np.random.Generator]:
+        """Sources of the noise of its channels."""
+        return [channel.generator for channel in self.channels]
 
     def reset(self) -> None:
         """Restore the power-on settings; the outputs are switched off first. Script variables are kept."""

@@ -12,6 +12,7 @@ import numpy as np
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access import PulseLimits
 from hwlearn.errors import SetupError, closest
+from hwlearn.network.simulation import State
 from hwlearn_sim.devices.array import DeviceArray, DeviceReadout, Scheme
 from hwlearn_sim.devices.failing import Failing
 from hwlearn_sim.devices.model import DeviceModel
@@ -133,6 +134,15 @@ class MemristorArray(DeviceArray):
     def now(self) -> float:
         """Return the total rest time in seconds."""
         return self._now_s
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the devices, their readings and the time."""
+        return {**super().state(), "now": np.array(self._now_s)}
+
+    def restore(self, state: State) -> None:
+        """Continue from a state."""
+        super().restore(state)
+        self._now_s = float(state["now"])
 
     def _rest(self, seconds: float) -> None:
         self._now_s += seconds

@@ -14,6 +14,7 @@ from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Programmed, Readout
 from hwlearn.network.nudges import OutputDrive
+from hwlearn.network.simulation import State, part, prefixed
 from hwlearn.write_verify import WriteReport, WriteSettings, write_verify
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.twin.memristive.devices import Memristors
@@ -97,6 +98,19 @@ class MemristiveTwin(KirchhoffTwin):
     def _true_outputs(self, inputs: FloatArray) -> FloatArray:
         self._follow_devices()
         return super()._true_outputs(inputs)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return noise, devices and what was learnt about each device by programming; see `Simulation`."""
+        text = "" if self._report is None else self._report.to_text()
+        report = np.frombuffer(text.encode(), dtype=np.uint8)
+        return {**super().state(), **prefixed("array", self._array.state()), "report": report}
+
+    def restore(self, state: State) -> None:
+        """Continue from a state; raises KeyError or ValueError if it is of another bench."""
+        self._array.restore(part("array", state))
+        text = state["report"].tobytes().decode()
+        self._report = WriteReport.from_text(text) if text else None
+        super().restore(state)
 
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         self._follow_devices()

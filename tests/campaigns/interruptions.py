@@ -1,0 +1,103 @@
+"""Train with interruptions, resume, and compare what the run store has with an uninterrupted run."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import hwlearn as hl
+from hwlearn.lab.runs.database import unpacked
+from hwlearn.lab.runs.recorder import RunRecorder
+from hwlearn.lab.runs.store import Run
+
+
+class Killed(Exception):
+    """Raised in place of a killed process: what a callback has committed is kept, everything else is lost."""
+
+
+class KillAfter(hl.Callback):
+    """Raises at the event with this number, counted from 0."""
+
+    def __init__(self, events: int) -> None:
+        self.left = events
+
+    def _event(self, *_: object) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Killed
+
+    on_start = on_gradient = on_step = on_epoch = on_end = on_progress = _event
+
+
+def train_part(run: Run, kill_after: int | None = None, first: bool = True) -> dict[str, Any] | None:
+    """Train a run from where it stands, in a bench that is opened anew; return its result, or None if killed.
+
+    ``first``: the callback that kills is called before the recorder, so that the event is not committed.
+    """
+    bench = run.bench()
+    with RunRecorder(run, bench) as recorder, bench:
+        callbacks: list[hl.Callback] = [recorder]
+        if kill_after is not None:
+            callbacks.insert(0 if first else 1, KillAfter(kill_after))
+        try:
+            history = bench.train(callbacks, run.progress())
+        except Killed:
+            return None
+        return {
+            "measurements": history.measurements,
+            "conductances": history.conductances.tolist(),
+            "evaluation": asdict(bench.evaluate()),
+        }
+
+
+def interrupted_run(run: Run, kills: Sequence[tuple[int, bool]]) -> dict[str, Any]:
+    """Train with these kills, (number of events, whether before the recorder), and return the result."""
+    for events, first in kills:
+        done = train_part(run, events, first)
+        if done is not None:
+            return done
+    done = train_part(run)
+    assert done is not None
+    return done
+
+
+def new_run(bench_file: Path, folder: Path) -> Run:
+    """Return a new run of a bench file."""
+    return Run.create(hl.open_bench(bench_file), folder)
+
+
+def unequal_rows(run: Run, other: Run) -> list[str]:
+    """Return the names of stored values that are not equal bit for bit; times are not compared."""
+    mine, theirs = dict(_rows(run)), dict(_rows(other))
+    return sorted(
+        name
+        for name in mine.keys() | theirs.keys()
+        if name not in mine or name not in theirs or not _same(mine[name], theirs[name])
+    )
+
+
+def _same(value: Any, other: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return np.array_equal(value, other, equal_nan=value.dtype.kind == "f")
+    return bool(value == other)
+
+
+def _rows(run: Run) -> Iterator[tuple[str, Any]]:
+    with closing(sqlite3.connect(run.folder / "run.sqlite")) as db:
+        for table in ("batches", "updates", "optimizer", "network"):
+            for row in db.execute(f"SELECT * FROM {table}").fetchall():
+                for name, array in unpacked(row[-1]).items():
+                    yield f"{table} {row[0]} {name}", array
+        for number, text in db.execute("SELECT number, record FROM epochs").fetchall():
+            record = json.loads(text)
+            del record["seconds"]
+            yield f"epoch {number}", record
+        for name in ("initial", "final"):
+            yield name, run.meta(name)
