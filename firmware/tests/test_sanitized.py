@@ -43,5 +43,7 @@ def test_other_test_files_pass_with_sanitizers(sanitized: dict[str, str]) -> Non
 
 
 @pytest.mark.slow
-def test_levels_under_ten_thousand_records_pass_with_sanitizers(sanitized: dict[str, str]) -> None:
-    run_sanitized(sanitized, ["values"], "-m", "slow")
+def test_levels_under_ten_thousand_records_pass_with_sanitizers(
+    sanitized: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    run_sanitized(sanitized, ["values"], "-m", "slow", *(["--full"] if request.config.getoption("--full") else []))

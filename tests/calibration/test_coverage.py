@@ -10,7 +10,7 @@ sample instead of 30, and the coverage of 200 seeds has a standard error of 1.2 
 weight.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,9 @@ import pytest
 
 from hwlearn.calibration.edges import CampaignSettings, EdgeFit, estimate_edges
 from hwlearn_sim import KirchhoffTwin
+
+SHARE = 25
+"""Seeds of each case without ``--full``."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +54,15 @@ class Coverage:
             f"{len(first)} seeds {100 * first.mean():.1f} %), without scale {100 * self.shape.mean():.1f} %"
         )
 
-    def check(self) -> None:
-        """Check that both coverages are within the required range."""
-        assert 0.93 <= self.edges.mean() <= 0.97
-        assert 0.93 <= self.shape.mean() <= 0.97
+    def check(self, margin: Callable[[np.ndarray], float]) -> None:
+        """Check that both coverages are within the required range; a share of the seeds has a margin."""
+        for inside in (self.edges.mean(axis=1), self.shape.mean(axis=1)):
+            assert 0.93 - margin(inside) <= inside.mean() <= 0.97 + margin(inside)
 
 
-def fits(case, raw_bench, design="random", **flaws) -> Iterator[tuple[int, KirchhoffTwin, EdgeFit]]:
+def fits(case, seeds, raw_bench, design="random", **flaws) -> Iterator[tuple[int, KirchhoffTwin, EdgeFit]]:
     """Yield the seed, twin and fit of each calibration."""
-    for seed in range(case.seeds):
+    for seed in seeds(case.seeds, SHARE):
         twin, model = raw_bench(seed, options=case.options, **flaws)
         settings = CampaignSettings(seed=seed, design=design)
         yield seed, twin, estimate_edges(twin, model, settings, case.configurations)
@@ -87,25 +90,25 @@ def prediction_contained(fit, twin, seed):
 @pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.1, 0.2, 0.4])
 @pytest.mark.parametrize("name", CASES)
-def test_intervals_cover(name, spread, raw_bench, true_log_gains, figure):
+def test_intervals_cover(name, spread, seeds, raw_bench, true_log_gains, figure):
     case, inside, predicted, spreads = CASES[name], [], [], []
-    for seed, twin, fit in fits(case, raw_bench, device_spread=spread):
+    for seed, twin, fit in fits(case, seeds, raw_bench, device_spread=spread):
         inside.append(contained(fit, true_log_gains(twin)))
         spreads.append(fit.spread)
         predicted.append(prediction_contained(fit, twin, seed))
     found = Coverage(*np.moveaxis(np.array(inside), 1, 0))
     figure(
-        f"95 % intervals, {name}, true spread {spread}, prior 0.2, seeds 0 to {case.seeds - 1}: {found}; "
+        f"95 % intervals, {name}, true spread {spread}, prior 0.2, {len(inside)} seeds: {found}; "
         f"predictions {100 * np.mean(predicted):.1f} %; spread found {np.mean(spreads):.3f} "
         f"+- {np.std(spreads):.3f}"
     )
-    found.check()
+    found.check(seeds.margin)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.5, 2.0])
 def test_intervals_cover_with_an_unexpected_spread_of_converters(
-    factor, raw_bench, raw_flaws, true_log_gains, figure
+    factor, seeds, raw_bench, raw_flaws, true_log_gains, figure
 ):
     """The spread of the converters is half or twice the expected one, and determines their common error."""
     case = Case(CASES["clamps, currents read"].options, 2, 400)
@@ -113,31 +116,31 @@ def test_intervals_cover_with_an_unexpected_spread_of_converters(
     other = {
         name: factor * getattr(plain, name) for name in ("adc_gain", "adc_offset_V", "dac_gain", "dac_offset_V")
     }
-    for _, twin, fit in fits(case, raw_bench, **other):
+    for _, twin, fit in fits(case, seeds, raw_bench, **other):
         inside.append(contained(fit, true_log_gains(twin)))
         off = fit.converters.values - true_converters(twin)
         converters.append(np.abs(off) < 1.96 * np.sqrt(np.diagonal(fit.converters.covariance)))
     found = Coverage(*np.moveaxis(np.array(inside), 1, 0))
     figure(
-        f"95 % intervals, clamps, converters' true spread {factor} of the prior's, seeds 0 to {case.seeds - 1}: "
+        f"95 % intervals, clamps, converters' true spread {factor} of the prior's, {len(inside)} seeds: "
         f"{found}; gains and offsets of converters {100 * np.mean(converters):.1f} %"
     )
-    found.check()
-    assert 0.93 <= np.mean(converters) <= 0.97
+    found.check(seeds.margin)
+    each = np.mean(converters, axis=1)
+    assert 0.93 - seeds.margin(each) <= each.mean() <= 0.97 + seeds.margin(each)
 
 
 @pytest.mark.slow
-def test_intervals_cover_with_patterns_chosen_by_information(raw_bench, true_log_gains, figure):
+def test_intervals_cover_with_patterns_chosen_by_information(seeds, raw_bench, true_log_gains, figure):
     """Choosing patterns by earlier readings does not bias the stated uncertainties."""
     case, inside = Case(CASES["current nudges"].options, 6, 80), []
-    for _, twin, fit in fits(case, raw_bench, design="information"):
+    for _, twin, fit in fits(case, seeds, raw_bench, design="information"):
         inside.append(contained(fit, true_log_gains(twin)))
     found = Coverage(*np.moveaxis(np.array(inside), 1, 0))
     figure(
-        f"95 % intervals, current nudges, patterns chosen by information, seeds 0 to {case.seeds - 1} x 30 edges: "
-        f"{found}"
+        f"95 % intervals, current nudges, patterns chosen by information, {len(inside)} seeds x 30 edges: {found}"
     )
-    found.check()
+    found.check(seeds.margin)
 
 
 def true_converters(twin):

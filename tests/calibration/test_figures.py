@@ -17,7 +17,8 @@ BENCHES = {
     "current nudges": {"nudges": ("current",), "current_readout": False},
     "clamps, currents read": {"nudges": ("clamp",), "current_readout": True},
 }
-SEEDS = range(6)
+SEEDS, SHARE = 6, 2
+"""Seeds of each figure, and without ``--full``: the required values hold for each seed."""
 
 
 def readings_without_noise(twin, x):
@@ -52,9 +53,10 @@ def nominal_readings(top, reached, x):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BENCHES)
-def test_edges_and_predictions(name, raw_bench, true_log_gains, figure):
+def test_edges_and_predictions(name, seeds, raw_bench, true_log_gains, figure):
+    chosen = seeds.first(SEEDS, SHARE)
     nominal, after, edge, shape, good_edge, good_shape, known, seen = [], {}, [], [], [], [], [], 0
-    for seed in SEEDS:
+    for seed in chosen:
         twin, model = raw_bench(seed, SIZE, BENCHES[name])
         nominal.append(prediction_errors(twin, seed, lambda g, x, top=twin.topology: nominal_readings(top, g, x)))
         campaign = EdgeCampaign.of(twin, model, CampaignSettings(seed=seed))
@@ -93,7 +95,7 @@ def test_edges_and_predictions(name, raw_bench, true_log_gains, figure):
         f"{100 * np.median(shape):.2f} %, worst {100 * max(shape):.2f} %"
     )
     figure(
-        f"edges, {name}: stated below 1 %: {seen} of {55 * len(SEEDS)}, their median error "
+        f"edges, {name}: stated below 1 %: {seen} of {55 * len(chosen)}, their median error "
         f"{100 * np.median(good_edge):.2f} % (required < 1 %); without scale {len(good_shape)} edges, "
         f"{100 * np.median(good_shape):.2f} %"
     )
@@ -101,16 +103,17 @@ def test_edges_and_predictions(name, raw_bench, true_log_gains, figure):
     assert max(edge) < 0.02
     assert np.median(good_edge) < 0.01
     assert np.median(good_shape) < 0.01
-    assert (len(known) == len(SEEDS)) == (name == "voltages alone")
+    assert (len(known) == len(chosen)) == (name == "voltages alone")
 
 
 @pytest.mark.slow
-def test_chosen_configurations_are_more_informative_than_random_ones(raw_bench, figure):
+def test_chosen_configurations_are_more_informative_than_random_ones(seeds, raw_bench, figure):
+    chosen = seeds.first(SEEDS, SHARE)
     ratio = {}
     for name, options in BENCHES.items():
         errors = {"information": {}, "random": {}}
         for design, found in errors.items():
-            for seed in SEEDS:
+            for seed in chosen:
                 twin, model = raw_bench(seed, SIZE, options)
                 campaign = EdgeCampaign.of(twin, model, CampaignSettings(seed=seed, design=design))
                 while len(campaign.readings) < 8:
@@ -131,9 +134,10 @@ def test_chosen_configurations_are_more_informative_than_random_ones(raw_bench, 
 
 
 @pytest.mark.slow
-def test_gradient_of_the_calibrated_model(raw_bench, figure):
+def test_gradient_of_the_calibrated_model(seeds, raw_bench, figure):
+    chosen = seeds.first(SEEDS, SHARE)
     cosines, nominal_cosines = [], []
-    for seed in SEEDS:
+    for seed in chosen:
         twin, model = raw_bench(seed, SIZE, BENCHES["current nudges"])
         top = twin.topology
         fit = estimate_edges(twin, model, CampaignSettings(seed=seed))
@@ -156,9 +160,10 @@ def test_gradient_of_the_calibrated_model(raw_bench, figure):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("bits", [None, 10])
-def test_first_programming(bits, raw_bench, figure):
+def test_first_programming(bits, seeds, raw_bench, figure):
+    chosen = seeds.first(SEEDS, SHARE)
     starts, nominal_starts = [], []
-    for seed in SEEDS:
+    for seed in chosen:
         twin, model = raw_bench(seed, SIZE, BENCHES["current nudges"], conductance_bits=bits)
         top = twin.topology
         fit = estimate_edges(twin, model, CampaignSettings(seed=seed))

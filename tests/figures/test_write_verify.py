@@ -87,8 +87,8 @@ def test_small_arrays_are_written(kind, scheme):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SCHEDULES)
 @pytest.mark.parametrize("scheme", ["V/2", "V/3"])
-def test_full_arrays_are_written(kind, scheme, figure):
-    for seed in range(3):
+def test_full_arrays_are_written(kind, scheme, figure, seeds):
+    for seed in seeds.first(3, 1):
         r = judged(kind, seed, scheme=scheme)
         figure(line(f"{kind} 32 x 32, {scheme}, seed {seed}", r))
         assert r["faulty"].stuck.sum() == 20

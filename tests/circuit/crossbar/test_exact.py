@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, seed, settings
 from hypothesis import strategies as st
 
 import hwlearn as hl
@@ -178,7 +178,11 @@ def test_random_crossbar_is_solved_correctly_or_rejected(problem):
 
 
 @pytest.mark.slow
-@settings(max_examples=1500, deadline=None)
-@given(crossbars())
-def test_random_crossbar_is_solved_correctly_or_rejected_many_examples(problem):
-    check_against_exact(problem)
+def test_random_crossbar_is_solved_correctly_or_rejected_many_examples(seeds):
+    @seed(seeds.commit)
+    @settings(max_examples=len(seeds(1500, 400)), deadline=None)
+    @given(crossbars())
+    def search(problem):
+        check_against_exact(problem)
+
+    search()

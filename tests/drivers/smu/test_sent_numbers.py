@@ -4,7 +4,7 @@ import math
 import re
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from idle_smu import CHANNEL_LIMIT, MODELS, opened
 
@@ -85,11 +85,15 @@ def test_values_beyond_the_limits_are_never_sent(model, requests):
 
 
 @pytest.mark.slow
-@settings(max_examples=2500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.parametrize("model", MODELS)
-@given(requests=st.lists(_REQUEST, min_size=1, max_size=8))
-def test_values_beyond_the_limits_are_never_sent_many_examples(model, requests):
-    check_requests(model, requests)
+def test_values_beyond_the_limits_are_never_sent_many_examples(model, seeds):
+    @seed(seeds.commit)
+    @settings(max_examples=len(seeds(2500, 400)), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @given(requests=st.lists(_REQUEST, min_size=1, max_size=8))
+    def search(requests):
+        check_requests(model, requests)
+
+    search()
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -259,9 +259,9 @@ def test_run_killed_three_times_loses_no_committed_step(bench_path, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_run_killed_at_twenty_random_moments_loses_no_committed_step(bench_path, tmp_path):
+def test_run_killed_at_twenty_random_moments_loses_no_committed_step(bench_path, tmp_path, seeds):
     # far more steps than fit into the time
-    moments = np.random.default_rng().uniform(0, 0.1, 20)
+    moments = np.random.default_rng().uniform(0, 0.1, len(seeds(20, 6)))
     epochs = int(1000 * moments.sum()) + 100
     killed_and_resumed(bench_path, tmp_path, epochs, [(0, seconds) for seconds in moments.tolist()])
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 
 from hwlearn.errors import DataError
 from hwlearn_sim.devices import (
@@ -76,14 +77,19 @@ def test_fit_uses_pulses_between_readings():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("law", "seeds"), [(SOFT, 40), (VTEAM, 10)], ids=["soft", "vteam"])
-def test_stated_intervals_have_stated_coverage(law, seeds, figure):
-    missed = np.array([off(fitted(law, measured(law, seed)), law) for seed in range(seeds)])
-    covered = np.mean(np.abs(missed) < 1.96)
+@pytest.mark.parametrize(("law", "devices", "share"), [(SOFT, 40, 10), (VTEAM, 10, 4)], ids=["soft", "vteam"])
+def test_stated_intervals_have_stated_coverage(law, devices, share, figure, seeds):
+    chosen = seeds.first(devices, share)
+    inside = np.array([np.abs(off(fitted(law, measured(law, seed)), law)) < 1.96 for seed in chosen])
+    covered = inside.mean()
     figure(
-        f"device fits ({type(law).__name__}): 95 % intervals cover {covered:.1%} of parameters, {seeds} devices"
+        f"device fits ({type(law).__name__}), {len(chosen)} devices: 95 % intervals cover "
+        f"{covered:.1%} of parameters"
     )
-    assert 0.90 <= covered <= 0.99
+    if seeds.full:
+        assert 0.90 <= covered <= 0.99
+    else:  # so few intervals show only too narrow ones: a coverage of 90 % leaves out more in one of 10,000 cases
+        assert inside.sum() >= binom.ppf(1e-4, inside.size, 0.90)
 
 
 # --- files ------------------------------------------------------------------------------------------

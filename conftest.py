@@ -1,0 +1,58 @@
+"""Full counts or a share of them: the option ``--full``, and the seeds of a share."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add ``--full``."""
+    parser.addoption(
+        "--full", action="store_true", help="run slow figures with all their seeds, not with a share of them"
+    )
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """The seeds of a figure: all of them with ``--full``, else a share, which begins elsewhere for each commit."""
+
+    full: bool
+    commit: int
+
+    def __call__(self, full: int, share: int) -> range:
+        """Return ``full`` seeds from 0, or ``share`` others."""
+        # far from 0, where the default run and the full figure have theirs
+        start = 0 if self.full else 100_000 * (1 + self.commit % 10_000)
+        return range(start, start + (full if self.full else share))
+
+    def first(self, full: int, share: int) -> range:
+        """Return ``full`` seeds from 0, or the first ``share`` of them: a required value holds for these seeds."""
+        return range(full if self.full else share)
+
+    def margin(self, values: np.ndarray) -> float:
+        """Return by how much the mean of a share's independent values may miss a bound that holds for many.
+
+        Student's t of their own scatter, with a false alarm in one of 10,000 shares; 0 with ``--full``.
+        """
+        if self.full:
+            return 0.0
+        from scipy.stats import t
+
+        return float(t.ppf(1 - 1e-4, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5)
+
+
+@pytest.fixture(scope="session")
+def seeds(request: pytest.FixtureRequest) -> Seeds:
+    """The seeds of slow figures."""
+    full = request.config.getoption("--full")
+    try:
+        asked = ["git", "rev-parse", "HEAD"]
+        commit = subprocess.run(
+            asked, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        commit = "0"  # not a git checkout
+    return Seeds(full, int(commit[:8], 16))
