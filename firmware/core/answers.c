@@ -29,11 +29,17 @@ void answer_more(board_t *board, const char *rom)
     }
 }
 
-void answer_more_number(board_t *board, int32_t value)
+NOINLINE static void answer_more_number(board_t *board, int32_t value)
 {
     char text[12];
     (void)number_write(text, value);
     answer_more_text(board, text);
+}
+
+void answer_next_number(board_t *board, int32_t value)
+{
+    hal_transmit(board->hal, ',');
+    answer_more_number(board, value);
 }
 
 void answer_more_micro(board_t *board, int32_t micro)

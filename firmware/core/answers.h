@@ -15,7 +15,7 @@ void answer_block(struct board *board, uint16_t bytes); /* block header; bytes: 
 /* Continue the reply. */
 void answer_more(struct board *board, const char *rom);
 void answer_more_text(struct board *board, const char *text); /* text in RAM */
-void answer_more_number(struct board *board, int32_t value);
+void answer_next_number(struct board *board, int32_t value); /* after a comma */
 void answer_more_micro(struct board *board, int32_t micro);
 void answer_byte(struct board *board, uint8_t byte); /* block data, included in the CRC */
 void answer_words(struct board *board, const uint16_t *words, uint8_t count); /* block data, included in the CRC */

@@ -2,26 +2,27 @@
 #include "handlers.h"
 
 #include "answers.h"
+#include "crc16.h"
 #include "narrow.h"
 #include "state.h"
 
-static bool read_edges(board_t *board, uint8_t *codes)
+static bool read_edges(board_t *board)
 {
-    if (hal_edges_read(board->hal, codes)) {
+    if (hal_edges_read(board->hal, board->codes)) {
         return true;
     }
     board_error(board, E_NO_RESPONSE);
     return false;
 }
 
-static void write_edges(board_t *board, const uint8_t *codes)
+static void write_edges(board_t *board)
 {
-    if (!hal_edges_write(board->hal, codes)) {
+    if (!hal_edges_write(board->hal, board->codes)) {
         board_error(board, E_NO_RESPONSE);
     }
 }
 
-static bool edge_allowed(const board_t *board, uint8_t code)
+static bool edge_allowed(const board_t *board, int32_t code)
 {
     return code >= board->limits.edge_low && code <= board->limits.edge_high;
 }
@@ -40,7 +41,6 @@ static bool may_program(board_t *board)
 
 void do_set_edges(board_t *board, const arguments_t *arguments)
 {
-    uint8_t codes[HAL_EDGES];
     const uint8_t *word = arguments->block;
     if (!may_program(board)) {
         return;
@@ -50,21 +50,20 @@ void do_set_edges(board_t *board, const arguments_t *arguments)
             board_error(board, E_RANGE);
             return;
         }
-        codes[k] = word[0];
+        board->codes[k] = word[0];
     }
-    write_edges(board, codes);
+    write_edges(board);
 }
 
 void do_get_edges(board_t *board, const arguments_t *arguments)
 {
-    uint8_t codes[HAL_EDGES];
     (void)arguments;
-    if (!read_edges(board, codes)) {
+    if (!read_edges(board)) {
         return;
     }
     answer_block(board, 2u * HAL_EDGES);
     for (uint8_t k = 0; k < HAL_EDGES; k++) {
-        uint16_t word = codes[k];
+        uint16_t word = board->codes[k];
         answer_words(board, &word, 1);
     }
     answer_block_end(board);
@@ -72,8 +71,7 @@ void do_get_edges(board_t *board, const arguments_t *arguments)
 
 void do_set_edge(board_t *board, const arguments_t *arguments)
 {
-    uint8_t codes[HAL_EDGES];
-    uint8_t code = as_byte(arguments->values[1]);
+    int32_t code = arguments->values[1];
     if (!may_program(board)) {
         return;
     }
@@ -81,16 +79,30 @@ void do_set_edge(board_t *board, const arguments_t *arguments)
         board_error(board, E_RANGE);
         return;
     }
-    if (read_edges(board, codes)) {
-        codes[as_byte(arguments->values[0])] = code;
-        write_edges(board, codes);
+    if (read_edges(board)) {
+        board->codes[as_byte(arguments->values[0])] = as_byte(code);
+        write_edges(board);
     }
 }
 
 void do_get_edge(board_t *board, const arguments_t *arguments)
 {
-    uint8_t codes[HAL_EDGES];
-    if (read_edges(board, codes)) {
-        answer_number(board, codes[as_byte(arguments->values[0])]);
+    if (read_edges(board)) {
+        answer_number(board, board->codes[as_byte(arguments->values[0])]);
     }
+}
+
+void do_get_state(board_t *board, const arguments_t *arguments)
+{
+    (void)arguments;
+    if (!read_edges(board)) {
+        return;
+    }
+    uint16_t crc = CRC16_START;
+    for (uint8_t k = 0; k < HAL_EDGES; k++) {
+        crc = crc16(crc16(crc, board->codes[k]), 0); /* as in the block of EDGE:DATA? */
+    }
+    /* negative: OFF */
+    answer_number(board, board->off ? -(int32_t)board->state : (int32_t)board->state);
+    answer_next_number(board, crc);
 }

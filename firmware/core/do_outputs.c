@@ -16,7 +16,21 @@ void do_output_off(board_t *board, const arguments_t *arguments)
         board_error(board, E_WORD);
         return;
     }
-    board_safe(board);
+    board_off(board);
+}
+
+void do_allow_outputs(board_t *board, const arguments_t *arguments)
+{
+    uint16_t present = as_word(arguments->values[0]);
+    uint16_t next = as_word(arguments->values[1]);
+    if (present != board->state) {
+        board_error(board, E_OFF);
+        return;
+    }
+    if (next != present) { /* equal numbers only check the state */
+        board->state = next;
+        board->off = false;
+    }
 }
 
 void do_output_state(board_t *board, const arguments_t *arguments)
@@ -65,11 +79,10 @@ void do_close_switches(board_t *board, const arguments_t *arguments)
 {
     uint8_t mask = as_byte(arguments->values[0]);
     uint8_t more = (uint8_t)(mask & (uint8_t)~board->closed);
-    uint16_t codes[HAL_ADCS];
     if (!board_may_drive(board)) {
         return;
     }
-    if (!sequence_read(board, (1u << HAL_OUTPUTS) - 1u, codes)) {
+    if (!sequence_read(board, (1u << HAL_OUTPUTS) - 1u, board->readings)) {
         board_error(board, E_NO_RESPONSE);
         return;
     }
@@ -77,8 +90,8 @@ void do_close_switches(board_t *board, const arguments_t *arguments)
         if (!(more & (uint8_t)(1u << j))) {
             continue;
         }
-        board->free_code[j] = codes[j]; /* used only after the switch is closed */
-        if (!sequence_nudge_allowed(board, j, board->dac[HAL_INPUTS + j], codes[j])) {
+        board->free_code[j] = board->readings[j]; /* used only after the switch is closed */
+        if (!sequence_nudge_allowed(board, j, board->dac[HAL_INPUTS + j], board->readings[j])) {
             board_error(board, E_RANGE);
             return;
         }
@@ -102,12 +115,11 @@ void do_open_switches(board_t *board, const arguments_t *arguments)
 
 void do_measure(board_t *board, const arguments_t *arguments)
 {
-    uint16_t codes[HAL_ADCS];
     uint8_t mask = 0xFF;
     if (arguments->count) {
         mask = (uint8_t)(1u << as_byte(arguments->values[0]));
     }
-    if (!sequence_read(board, mask, codes)) {
+    if (!sequence_read(board, mask, board->readings)) {
         board_error(board, E_NO_RESPONSE);
         return;
     }
@@ -116,11 +128,11 @@ void do_measure(board_t *board, const arguments_t *arguments)
         if (!(mask & (uint8_t)(1u << k))) {
             continue;
         }
-        int32_t uV = scale_adc_uV(&board->record.adc[k], codes[n]);
+        int32_t uV = scale_adc_uV(&board->record.adc[k], board->readings[n]);
         if (n++ == 0) {
             answer_micro(board, uV);
         } else {
-            answer_more(board, ROM_TEXT(","));
+            hal_transmit(board->hal, ',');
             answer_more_micro(board, uV);
         }
     }
@@ -169,6 +181,5 @@ void do_get_edges_limit(board_t *board, const arguments_t *arguments)
 {
     (void)arguments;
     answer_number(board, board->limits.edge_low);
-    answer_more(board, ROM_TEXT(","));
-    answer_more_number(board, board->limits.edge_high);
+    answer_next_number(board, board->limits.edge_high);
 }

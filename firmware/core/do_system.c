@@ -6,6 +6,8 @@
 #include "rom.h"
 #include "state.h"
 
+#define WATCHDOG_MIN_MS 50u
+
 /* --- common commands ------------------------------------------------------------------------------ */
 
 void do_identify(board_t *board, const arguments_t *arguments)
@@ -78,11 +80,16 @@ void do_wait_to_continue(board_t *board, const arguments_t *arguments)
 void do_self_test(board_t *board, const arguments_t *arguments)
 {
     (void)arguments;
-    uint16_t codes[HAL_ADCS];
-    uint8_t edges[HAL_EDGES];
-    int32_t found = board->calibrated ? 0 : 1;
-    found += hal_adc_scan(board->hal, 0xFFu, codes) ? 0 : 2;
-    found += hal_edges_read(board->hal, edges) ? 0 : 4;
+    uint8_t found = 0;
+    if (!board->calibrated) {
+        found = 1;
+    }
+    if (!hal_adc_scan(board->hal, 0xFFu, board->readings)) {
+        found |= 2u;
+    }
+    if (!hal_edges_read(board->hal, board->codes)) {
+        found |= 4u;
+    }
     answer_number(board, found);
 }
 
@@ -93,9 +100,10 @@ void do_next_error(board_t *board, const arguments_t *arguments)
     (void)arguments;
     int16_t code = errors_pop(&board->errors);
     answer_number(board, code);
-    answer_more(board, ROM_TEXT(",\""));
+    hal_transmit(board->hal, ',');
+    hal_transmit(board->hal, '"');
     answer_more(board, errors_text(code));
-    answer_more(board, ROM_TEXT("\""));
+    hal_transmit(board->hal, '"');
 }
 
 void do_count_errors(board_t *board, const arguments_t *arguments)
@@ -112,7 +120,12 @@ void do_capability(board_t *board, const arguments_t *arguments)
 
 void do_set_watchdog(board_t *board, const arguments_t *arguments)
 {
-    board->watchdog_ms = as_word(arguments->values[0]);
+    uint16_t ms = as_word(arguments->values[0]);
+    if (ms < WATCHDOG_MIN_MS) {
+        board_error(board, E_RANGE);
+        return;
+    }
+    board->watchdog_ms = ms;
 }
 
 void do_get_watchdog(board_t *board, const arguments_t *arguments)

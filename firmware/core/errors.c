@@ -42,6 +42,7 @@ int16_t errors_pop(errors_t *errors)
     X(E_TOO_FEW, "Missing parameter") \
     X(E_UNKNOWN, "Undefined header") \
     X(E_BLOCK, "Invalid block data") \
+    X(E_OFF, "Execution error; off, OUTP:ARM") \
     X(E_LOCKED, "Command protected") \
     X(E_CONFLICT, "Settings conflict; open the switches") \
     X(E_RANGE, "Data out of range; nothing moved") \

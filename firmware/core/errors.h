@@ -11,6 +11,7 @@ enum {
     E_TOO_FEW = -109,
     E_UNKNOWN = -113,
     E_BLOCK = -161,
+    E_OFF = -200,
     E_LOCKED = -203,
     E_CONFLICT = -221,
     E_RANGE = -222,

@@ -15,12 +15,12 @@ handler_t do_identify, do_reset, do_clear_status, do_events, do_enable_events, d
     do_clear_watchdog, do_reboot;
 
 /* do_outputs.c */
-handler_t do_output_off, do_output_state, do_set_voltage, do_get_voltage, do_close_switches,
+handler_t do_output_off, do_output_state, do_allow_outputs, do_set_voltage, do_get_voltage, do_close_switches,
     do_closed_switches, do_open_switches, do_measure, do_set_volts_limit, do_get_volts_limit, do_set_nudge_limit,
     do_get_nudge_limit, do_set_edges_limit, do_get_edges_limit;
 
 /* do_edges.c */
-handler_t do_set_edges, do_get_edges, do_set_edge, do_get_edge;
+handler_t do_set_edges, do_get_edges, do_set_edge, do_get_edge, do_get_state;
 
 /* do_sequences.c */
 handler_t do_set_settle, do_get_settle, do_set_average, do_get_average, do_set_sides, do_get_sides,

@@ -12,20 +12,20 @@ static bool is_digit(char c)
     return c >= '0' && c <= '9';
 }
 
-/* Skip a sign and return whether it was a minus. */
-static bool take_sign(const char **text, const char *end)
+/* Return the sign with which the text starts; 0: none. */
+NOINLINE static char sign_of(const char *text, const char *end)
 {
-    bool negative = *text < end && **text == '-';
-    if (negative || (*text < end && **text == '+')) {
-        (*text)++;
+    if (text < end && (*text == '-' || *text == '+')) {
+        return *text;
     }
-    return negative;
+    return '\0';
 }
 
 number_t number_read(const char *text, uint8_t size, int8_t shift, int32_t *value)
 {
     const char *end = text + size;
-    bool negative = take_sign(&text, end);
+    char sign = sign_of(text, end);
+    text += sign != 0;
     uint32_t mantissa = 0;
     int16_t power = shift;
     bool any = false;
@@ -46,7 +46,8 @@ number_t number_read(const char *text, uint8_t size, int8_t shift, int32_t *valu
     }
     if (any && text < end && (*text == 'e' || *text == 'E')) {
         text++;
-        bool down = take_sign(&text, end);
+        char direction = sign_of(text, end);
+        text += direction != 0;
         uint8_t exponent = 0;
         any = text < end;
         for (; text < end && is_digit(*text); text++) {
@@ -54,7 +55,7 @@ number_t number_read(const char *text, uint8_t size, int8_t shift, int32_t *valu
                 exponent = (uint8_t)(exponent * 10u + (uint8_t)(*text - '0'));
             }
         }
-        power = (int16_t)(down ? power - exponent : power + exponent);
+        power = (int16_t)(direction == '-' ? power - exponent : power + exponent);
     }
     if (!any || text != end) {
         return NUMBER_NONE;
@@ -71,7 +72,7 @@ number_t number_read(const char *text, uint8_t size, int8_t shift, int32_t *valu
     if ((power > 0 && mantissa) || mantissa > 2147483647u) {
         return NUMBER_RANGE;
     }
-    *value = negative ? -(int32_t)mantissa : (int32_t)mantissa;
+    *value = sign == '-' ? -(int32_t)mantissa : (int32_t)mantissa;
     return NUMBER_OK;
 }
 

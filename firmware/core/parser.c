@@ -42,6 +42,12 @@ static void fail(board_t *board, int16_t code)
     }
 }
 
+NOINLINE static void fail_and_discard(board_t *board, int16_t code, state_t next)
+{
+    fail(board, code);
+    discard(board, next);
+}
+
 /* --- one command ---------------------------------------------------------------------------------- */
 
 static void trim(parameter_t *piece)
@@ -70,8 +76,9 @@ static void remember_path(parser_t *p, const char *header, uint8_t size, bool be
     p->path[at + end] = '\0';
 }
 
-/* Split the text into header and parameters. Return the command, or queue an error and return COMMAND_NONE. */
-static uint8_t read_unit(board_t *board, arguments_t *arguments)
+/* Split the text into header and parameters, and store the level of the header if `runs`. Return the command, or queue
+ * an error and return COMMAND_NONE. */
+static uint8_t read_unit(board_t *board, arguments_t *arguments, bool runs)
 {
     parser_t *p = &board->parser;
     parameter_t rest = {p->text, p->size};
@@ -104,7 +111,7 @@ static uint8_t read_unit(board_t *board, arguments_t *arguments)
         fail(board, header.size == 0 ? E_SYNTAX : E_UNKNOWN);
         return COMMAND_NONE;
     }
-    if (!common) {
+    if (!common && runs) {
         remember_path(p, header.text, header.size, below);
     }
 
@@ -166,7 +173,7 @@ static void run_text(board_t *board)
     parser_t *p = &board->parser;
     arguments_t arguments;
     if (!p->failed && !blank(p)) {
-        uint8_t command = read_unit(board, &arguments);
+        uint8_t command = read_unit(board, &arguments, true);
         if (command != COMMAND_NONE) {
             int16_t code = commands_fit(command, arguments.count, false);
             if (code != 0) {
@@ -186,7 +193,7 @@ static void run_block(board_t *board)
     arguments_t arguments;
     if (!p->failed) {
         p->state = STATE_BLOCK_DIGITS; /* read_unit then accepts a comma before the block */
-        uint8_t command = read_unit(board, &arguments);
+        uint8_t command = read_unit(board, &arguments, true);
         p->state = STATE_BLOCK_END;
         if (command != COMMAND_NONE) {
             arguments.block = p->block;
@@ -208,10 +215,7 @@ static void begin_block(board_t *board)
         return;
     }
     arguments_t arguments;
-    char path[sizeof p->path];
-    memcpy(path, p->path, sizeof path);
-    p->command = read_unit(board, &arguments);
-    memcpy(p->path, path, sizeof path); /* run_block reads the command again */
+    p->command = read_unit(board, &arguments, false); /* run_block reads the command again */
     if (p->command != COMMAND_NONE) {
         int16_t code = commands_fit(p->command, arguments.count, true);
         if (code != 0) {
@@ -287,8 +291,7 @@ static void take_text(board_t *board, char c)
     } else if (c == '#' && p->size > 0 && (is_space(p->text[p->size - 1u]) || p->text[p->size - 1u] == ',')) {
         begin_block(board);
     } else if (p->size == TEXT_MAX) {
-        fail(board, E_OVERRUN);
-        discard(board, STATE_SKIP_LINE);
+        fail_and_discard(board, E_OVERRUN, STATE_SKIP_LINE);
     } else {
         p->text[p->size++] = c;
     }
@@ -306,14 +309,12 @@ NOINLINE static void take_byte(board_t *board, uint8_t byte)
         p->length = 0;
         p->state = STATE_BLOCK_LENGTH;
         if (p->digits < 1u || p->digits > 9u) {
-            fail(board, E_BLOCK);
-            discard(board, STATE_SKIP_QUIET);
+            fail_and_discard(board, E_BLOCK, STATE_SKIP_QUIET);
         }
         break;
     case STATE_BLOCK_LENGTH:
         if (byte < '0' || byte > '9') {
-            fail(board, E_BLOCK);
-            discard(board, STATE_SKIP_QUIET);
+            fail_and_discard(board, E_BLOCK, STATE_SKIP_QUIET);
             break;
         }
         p->length = p->length * 10u + (uint32_t)(byte - '0');
@@ -334,8 +335,7 @@ NOINLINE static void take_byte(board_t *board, uint8_t byte)
                 end_message(board);
             }
         } else if (!is_space((char)byte)) {
-            fail(board, E_BLOCK);
-            discard(board, STATE_SKIP_LINE);
+            fail_and_discard(board, E_BLOCK, STATE_SKIP_LINE);
         }
         break;
     case STATE_SKIP_LINE:
@@ -360,7 +360,7 @@ static bool in_block(state_t state)
 static void cancel(board_t *board)
 {
     parser_t *p = &board->parser;
-    board_safe(board);
+    board_off(board);
     if (p->state != STATE_SKIP_QUIET) {
         end_message(board);
     }
@@ -395,6 +395,5 @@ void parser_quiet(board_t *board)
 void parser_overrun(board_t *board)
 {
     state_t state = board->parser.state;
-    fail(board, E_OVERRUN);
-    discard(board, in_block(state) || state == STATE_SKIP_QUIET ? STATE_SKIP_QUIET : STATE_SKIP_LINE);
+    fail_and_discard(board, E_OVERRUN, in_block(state) || state == STATE_SKIP_QUIET ? STATE_SKIP_QUIET : STATE_SKIP_LINE);
 }

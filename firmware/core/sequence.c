@@ -344,6 +344,9 @@ void sequence_run(board_t *board, sequence_kind_t kind, const uint8_t *request, 
     }
     board_safe(board);
     board->line.running = false;
+    if (board->line.cancel) {
+        board_off(board);
+    }
     if (before) {
         send_sample(board, kind, before);
     }

@@ -16,6 +16,12 @@ void board_safe(board_t *board)
     }
 }
 
+void board_off(board_t *board)
+{
+    board_safe(board);
+    board->off = board->state != 0;
+}
+
 bool board_driving(const board_t *board)
 {
     for (uint8_t k = 0; k < HAL_DACS; k++) {
@@ -34,15 +40,17 @@ void board_error(board_t *board, int16_t code)
 
 bool board_may_drive(board_t *board)
 {
+    int16_t code = board->tripped ? E_WATCHDOG : 0;
+    if (board->off) {
+        code = E_OFF;
+    }
     if (!board->calibrated) {
-        board_error(board, E_UNCALIBRATED);
-        return false;
+        code = E_UNCALIBRATED;
     }
-    if (board->tripped) {
-        board_error(board, E_WATCHDOG);
-        return false;
+    if (code) {
+        board_error(board, code);
     }
-    return true;
+    return code == 0;
 }
 
 void board_calibrate(board_t *board)

@@ -160,6 +160,22 @@ static void check(host_board *board)
     }
 }
 
+/* Hold the board and switch it off: afterwards nothing can be driven. */
+static void check_hold(host_board *board)
+{
+    char reply[64] = {0};
+    char message[96];
+    unsigned crc = 0;
+    int state = 0;
+    send_text(board, "SYST:STAT?\n");
+    (void)host_transmit(board, (uint8_t *)reply, sizeof reply - 1);
+    require(sscanf(reply, "%d,%u", &state, &crc) == 2, "no reply to SYST:STAT?"); // NOLINT(cert-err34-c)
+    (void)snprintf(message, sizeof message, "OUTP:ARM %d,%d\n", abs(state), abs(state) == 9 ? 8 : 9);
+    send_text(board, message);
+    send_text(board, "OUTP OFF\nSOUR:VOLT 0,0.000076\nSOUR:VOLT 1,-0.000076\n");
+    require(host_dac_code(board, 0) == MIDSCALE && host_dac_code(board, 1) == MIDSCALE, "driven after OFF");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint32_t PAUSES_US[4] = {0, 900, 99000, 2100000};
@@ -187,6 +203,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         host_advance_us(board, pause);
     }
     check(board);
+    check_hold(board);
     /* input that contains the serial number and a valid record changes the limits: skip the check then */
     if (memcmp(before, host_eeprom(board), sizeof before) == 0) {
         require(host_violations(board) == 0, "a DAC left its limits");

@@ -79,6 +79,8 @@ class Stage:
             if not refused:
                 try:
                     answer = unit.play(self.model)
+                    if changes(unit.data):
+                        self.model.count()
                     answers += [answer] if answer is not None else []
                 except Refused as fault:
                     self.model.push(fault.codes)
@@ -132,7 +134,7 @@ class Stage:
     def cancel(self, data: bytes) -> None:
         """Send CAN after a part of a message."""
         self.send(data + b"\x18")
-        self.model.safe()
+        self.model.switch_off()
 
     def fence(self, value: int) -> None:
         """Check that after silence and a newline the board replies again, and that OUTP OFF works."""
@@ -145,6 +147,14 @@ class Stage:
         self.rig.send(b"OUTP OFF\n")
         assert self.rig.is_safe(), self.failure("OUTP OFF left something driven")
         self.no_violation()
+
+
+def changes(data: bytes) -> bool:
+    """Return whether the board counts this command: it changes outputs, limits, settings, edges or calibration."""
+    header = data.split(b" ")[0].upper()
+    if header.startswith(b"*"):
+        return header == b"*RST"
+    return not header.endswith((b"?", b":ARM"))
 
 
 def spell(unit: Unit, dice: Random) -> bytes:

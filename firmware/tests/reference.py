@@ -69,7 +69,8 @@ class Reference:
         """Set the power-up state."""
         self.queue: list[Codes] = []
         self.ese, self.wdog_ms = 0, 2000
-        self.tripped = False
+        self.tripped = self.off = False
+        self.held = 0
         self.load_record()
         self.reset()
         if self.record is None:
@@ -96,6 +97,24 @@ class Reference:
         """Open the switches and set every DAC to midscale."""
         self.dacs, self.closed = [MID] * DACS, 0
 
+    def switch_off(self) -> None:
+        """OUTP OFF or CAN."""
+        self.safe()
+        self.off = self.off or self.held > 0
+
+    def count(self) -> None:
+        """Count a change, if a host holds the board; the count starts again at 1."""
+        if self.held:
+            self.held = self.held % 65535 + 1
+
+    def allow(self, present: int, following: int) -> None:
+        """OUTP:ARM."""
+        self.refuse(
+            (not 0 <= present <= 65535, -222), (not 0 <= following <= 65535, -222), (present != self.held, -200)
+        )
+        if following != present:
+            self.held, self.off = following, False
+
     @property
     def driving(self) -> bool:
         """Whether any output is driven."""
@@ -115,7 +134,7 @@ class Reference:
             raise Refused(codes)
 
     def _drive_faults(self) -> tuple[tuple[bool, int], ...]:
-        return (self.record is None, -340), (self.tripped, -240)
+        return (self.record is None, -340), (self.off, -200), (self.tripped, -240)
 
     # Settings
 
@@ -293,6 +312,9 @@ class Reference:
         if query == "MEAS:VOLT?":
             self.refuse((not 0 <= index < 8, -222))
             return micro(record.adcs[index].offset_uV if record else 0)
+        if query == "SYST:STAT?":
+            codes = b"".join(code.to_bytes(2, "little") for code in self.edges)
+            return b"%d,%d" % (-self.held if self.off else self.held, crc16(codes))
         if query == "EDGE:CODE?":
             self.refuse((not 0 <= index < EDGES, -222))
             return b"%d" % self.edges[index]
@@ -312,7 +334,7 @@ class Reference:
         if query in numbers:
             return b"%d" % numbers[query]
         return {
-            "SYST:CAP?": b"1,8,4,32,256,3072",
+            "SYST:CAP?": b"2,8,4,32,256,3072",
             "SOUR:LIM:VOLT?": micro(self.volts_uV),
             "SOUR:LIM:NUDG?": micro(self.nudge_uV),
             "SOUR:LIM:EDGE?": b"%d,%d" % self.edge_range,

@@ -42,6 +42,7 @@ SYNTAX = [
 ]  # fmt: skip
 
 QUERIES = [
+    "SYST:STAT?", "SYST:STAT?",
     "*OPC?", "*ESE?", "*TST?", "SYST:ERR:COUN?", "SYST:WDOG?", "SYST:WDOG:TRIP?", "SYST:CAP?", "OUTP?",
     "ROUT:CLOS?", "SEQ:SETT?", "SEQ:AVER?", "SEQ:SIDE?", "SOUR:LIM:VOLT?", "SOUR:LIM:NUDG?", "SOUR:LIM:EDGE?",
     "EDGE:DATA?",
@@ -62,7 +63,7 @@ class Writer:
         self.writers: list[Callable[[Reference], Unit]] = [
             self.query, self.query, self.indexed_query, self.setting, self.setting, self.limit,
             self.voltage, self.voltage, self.voltage, self.switches, self.edges,
-            self.sequence, self.sequence, self.sequence,
+            self.sequence, self.sequence, self.sequence, self.hold, self.hold,
             self.bad_block, self.syntax, self.calibration, self.safety,
         ]  # fmt: skip
 
@@ -249,6 +250,14 @@ class Writer:
         sent = (record if plausible else replace(record, volts_uV=2_490_001)).encode()
         return Unit(b"CAL:DATA " + framed(sent), lambda board: board.calibrate(record, plausible))
 
+    def hold(self, board: Reference) -> Unit:
+        """Write a command that takes, checks, renews or ends the hold of a host on the board."""
+        dice = self.dice
+        present = board.held if dice.random() < 0.8 else self.around(0, 65535)
+        following = dice.choice((present, present, self.around(1, 65535), self.around(1, 65535), 65535, 0))
+        data = b"%d,%d" % (present, following)
+        return self.set(b"OUTP:ARM", data, lambda board: board.allow(present, following))
+
     def safety(self, _board: Reference) -> Unit:
         """Write a command for the safe state, a reset or a clear."""
         form = self.dice.randrange(6)
@@ -257,7 +266,7 @@ class Writer:
         plays: list[tuple[bytes, bytes, Play]] = [
             (b"*RST", b"", lambda board: board.reset()),
             (b"*CLS", b"", lambda board: board.clear_status()),
-            (b"OUTP", b"OFF", lambda board: board.safe()),
+            (b"OUTP", b"OFF", lambda board: board.switch_off()),
             (b"SYST:WDOG:CLE", b"", lambda board: board.clear_wdog()),
             (b"SYST:WDOG:CLE", b"", lambda board: board.clear_wdog()),
         ]

@@ -57,7 +57,8 @@ def message(dice: Random, record: Record) -> bytes:
             dice.choice((0, 20, 1500)),
         )
     if form == 4:
-        return b"OUTP OFF;:SYST:ERR?;ERR?;ERR:COUN?"
+        hold = b"OUTP:ARM 0,7;ARM 7,%d;:" % dice.randint(0, 8) if dice.random() < 0.5 else b""
+        return hold + b"OUTP OFF;:SYST:STAT?;ERR?;ERR?;ERR:COUN?"
     kind = dice.choice((b"FREE", b"NUDG", b"TWOP"))
     sides = dice.randint(1, 2)
     words = {b"FREE": 0, b"NUDG": 4 * sides, b"TWOP": 4}[kind]

@@ -72,9 +72,9 @@ def errors(board: Any) -> list[int]:
 
 
 def test_board_boots_and_reports_its_identity(board: Any) -> None:
-    assert query(board, b"*IDN?") == b"hwlearn,REFBOARD,T-0001,1.0.0\n"
+    assert query(board, b"*IDN?") == b"hwlearn,REFBOARD,T-0001,1.1.0\n"
     assert query(board, b"*TST?") == b"0\n"
-    assert query(board, b"SYST:CAP?") == b"1,8,4,32,256,3072\n"
+    assert query(board, b"SYST:CAP?") == b"2,8,4,32,256,3072\n"
     assert is_safe(board)
 
 

@@ -65,6 +65,15 @@ PROVOKED = [
     ("SEQ:SIDE 3", -222),
     ("*ESE 256", -222),
     ("CAL:UNL T-0002", -224),
+    ("OUTP:ARM 1,2", -200),
+    ("OUTP:ARM 5", -109),
+    ("OUTP:ARM 0,65536", -222),
+    ("OUTP:ARM 65536,0", -222),
+    ("OUTP:ARM?", -113),
+    ("SYST:STAT", -113),
+    ("OUTP!", -113),
+    ("*ESE! 5", -113),
+    ("SEQ:SETT!", -113),
 ]
 
 

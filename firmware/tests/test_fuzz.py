@@ -20,12 +20,13 @@ from .rig import FIRMWARE
 from .wire_blocks import block, framed
 
 REPOSITORY = FIRMWARE.parent
-CODES = [-102, -104, -108, -109, -113, -161, -203, -221, -222, -224, -240, -340, -350, -363]
+CODES = [-102, -104, -108, -109, -113, -161, -200, -203, -221, -222, -224, -240, -340, -350, -363]
 SETUP = b"\5\2\0\0"  # a record with wide limits, correct CRCs, no pauses
 SEEDS = [
     b"*IDN?\nSYST:CAP?\nSYST:ERR?\n",
     b"SOUR:VOLT 0,0.5;VOLT? 0;:ROUT:CLOS 3;OPEN\n",
     b"MEAS:VOLT?\nEDGE:DATA?\n",
+    b"OUTP:ARM 0,7;:OUTP OFF;:SYST:STAT?\nOUTP:ARM 8,9;:SOUR:VOLT 0,0.5\n",
     b"CAL:UNL F-1\nCAL:DATA?\n",
     b"SEQ:SIDE 1;AVER 4;SETT 0\nSEQ:FREE? " + block([32768] * 8) + b"\n",
     b"SEQ:NUDG? " + block([33000] * 8 + [32900] * 8) + b"\nSEQ:TWOP? 0.5," + block([30000] * 12) + b"\n",

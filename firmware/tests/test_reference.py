@@ -16,7 +16,9 @@ from .reference import Reference
 from .streams import RECORDS, Unit, Writer
 
 DICE = st.integers(0, 2**32).map(Random)
-WRITERS = ["query", "setting", "limit", "edges", "sequence", "bad_block", "syntax", "calibration", "safety"]
+WRITERS = [
+    "query", "setting", "limit", "edges", "sequence", "bad_block", "syntax", "calibration", "safety", "hold",
+]  # fmt: skip
 
 
 class BoardMachine(RuleBasedStateMachine):

@@ -16,7 +16,7 @@ def test_identity_contains_the_serial_number(rig: Rig, new_rig: NewRig) -> None:
 
 
 def test_capability_equals_the_reference_card(rig: Rig) -> None:
-    assert rig.query("SYST:CAP?") == "1,8,4,32,256,3072"
+    assert rig.query("SYST:CAP?") == "2,8,4,32,256,3072"
 
 
 @pytest.mark.parametrize(
