@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from hwlearn.circuit.topology import Topology
 from hwlearn.network.limits import Limits
 from hwlearn.network.switched_off import SwitchedOff
-from hwlearn_drivers.board.board import BLOCK_QUIET_S, OFF, Board
+from hwlearn_drivers.board.board import OFF, Board
 from hwlearn_drivers.board.dry import DryBoard
 from hwlearn_drivers.board.edges import BoardEdges
+from hwlearn_drivers.board.held import BLOCK_QUIET_S
 from hwlearn_drivers.board.network import BoardNetwork
 from hwlearn_drivers.board.protocol import MILLION, microvolts
 from hwlearn_drivers.board.session import BoardSession
@@ -98,8 +99,8 @@ class BoardBackend:
         return off_or_raise(
             [target],
             "EVERY DAC AND NUDGE SWITCH",
-            f"its own watchdog switches them off {settings.watchdog:g} s after its last message; otherwise "
-            "disconnect its supply",
+            f"its own watchdog switches them off {settings.watchdog:g} s after the last executed command; "
+            "otherwise disconnect its supply",
         )
 
 

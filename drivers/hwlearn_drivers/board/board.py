@@ -6,45 +6,39 @@ Source: firmware/README.md, "Wire protocol: reference card".
 from __future__ import annotations
 
 import logging
-import time
-from typing import ClassVar, Final
+import re
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwlearn.errors import SetupError
+from hwlearn_drivers.board.held import OFF as OFF
+from hwlearn_drivers.board.held import HeldBoard
+from hwlearn_drivers.board.hold import BoardRestartedError, BoardState
 from hwlearn_drivers.board.protocol import MILLION, BoardCapability, Codes, decode_reply
 from hwlearn_drivers.board.record import BoardRecord
 from hwlearn_drivers.board.session import READ_BACK, BoardSession
-from hwlearn_drivers.edges.card import EdgeCard
 from hwlearn_drivers.errors import (
     GarbledReplyError,
     InstrumentError,
-    LinkError,
     LinkTimeout,
-    OutputsMayBeOnError,
     UnknownInstrumentError,
 )
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.instrument import Identity
-from hwlearn_drivers.instrument.source import Source
 from hwlearn_drivers.transport.blocks import encode_codes
-from hwlearn_drivers.transport.fence import SCPI_FENCE, Fence
 from hwlearn_drivers.transport.transport import Transport
 
 log = logging.getLogger("hwlearn_drivers")
 
-OFF: Final = "\x18OUTP OFF"
-"""The CAN byte discards an incomplete message and ends a running sequence; the OFF command follows it."""
-
 START_S: Final = 5.0
 """Maximum start time: opening a port resets the board, and its boot loader takes up to 2 s."""
 
-BLOCK_QUIET_S: Final = 0.15
-"""Time without a byte after which the board has discarded an incomplete block (100 ms) and accepts OFF again."""
+STATUS_QUERY: Final = "*ESR?;:SYST:STAT?;:SYST:ERR?"
+"""Sent with every sequence: reports whether the board has restarted, was changed, or has refused the sequence."""
 
-STATUS_QUERY: Final = "*ESR?;:SYST:ERR?"
-"""Sent with every sequence: reports whether the board has restarted or refused the sequence."""
+_STATUS: Final = re.compile(r"(\d+);(?:(-?\d+,\d+);)?(.*)", re.DOTALL)
 
 UNKNOWN, WATCHDOG = -113, -240
 
@@ -54,7 +48,7 @@ _SCAN_S, _SAMPLE_S = 200e-6, 300e-6  # upper bounds: reading four channels once,
 _BITS_PER_BYTE = 10
 
 
-class Board(Source, EdgeCard):
+class Board(HeldBoard):
     """A reference board on a transport; open it with `Board.open`.
 
     Attributes
@@ -65,18 +59,12 @@ class Board(Source, EdgeCard):
         Calibration of the board; without one it drives nothing.
     """
 
-    __slots__ = ("_sides", "baud", "capability", "record", "session")
-
-    fence: ClassVar[Fence | None] = SCPI_FENCE
-    error_query: ClassVar[str] = "SYST:ERR?"
+    __slots__ = ("_sides", "baud", "capability")
 
     capability: BoardCapability
-    record: BoardRecord | None
-    session: BoardSession | None
 
     def __init__(self, transport: Transport, identity: Identity) -> None:
         super().__init__(transport, identity)
-        self.record = self.session = None
         self._sides = 0
         self.baud = 0
 
@@ -121,7 +109,7 @@ class Board(Source, EdgeCard):
     # --- setup --------------------------------------------------------------------------------------
 
     def set_up(self) -> None:
-        """Restart the board and apply the limits of the session again; only the edges keep their state.
+        """Restart and hold the board, and apply the limits of the session again; only the edges keep their state.
 
         Raises
         ------
@@ -129,6 +117,8 @@ class Board(Source, EdgeCard):
             If the firmware has another version of the protocol, or the calibration record has changed.
         InstrumentError
             If the self-test fails, or the board refuses a setting.
+        OutputStateError
+            If another program holds the board as soon as it has restarted.
         """
         self.capability = self._query_capability()
         self.transport.write("*CLS", "SYST:REB")
@@ -136,6 +126,7 @@ class Board(Source, EdgeCard):
         if not int(self.query_numbers("*ESR?", 1)[0]) & _POWER_ON:
             raise UnknownInstrumentError(f"{self.name} did not restart on command")
         self.empty_queue()
+        self._take_hold()
         self._sides = 2
         record = self._read_record()
         if self.record is not None and self.record != record:
@@ -239,11 +230,6 @@ class Board(Source, EdgeCard):
             except GarbledReplyError:
                 self.transport.garbled(query, data[:40])
 
-    def empty_queue(self) -> None:
-        """Discard old errors, which an interrupted message or a restart during a message may leave."""
-        while (error := self._next_error()) is not None:
-            log.info("%s: discarded old error %s, %s", self.name, *error)
-
     # --- sequences ----------------------------------------------------------------------------------
 
     def set_sides(self, sides: int) -> None:
@@ -278,7 +264,10 @@ class Board(Source, EdgeCard):
             If the board refuses the sequence; nothing was driven.
         LinkTimeout
             If the reply is incomplete.
-        LinkError
+        OutputStateError
+            If somebody else has used the board since this program left it, or during the sequence. The readings
+            are void, and nothing more is driven until the board is reconnected or opened again.
+        BoardRestartedError
             If the board has restarted on its own; it must be reconnected.
         """
         samples = len(words)
@@ -296,11 +285,15 @@ class Board(Source, EdgeCard):
         return status, readings
 
     def _run(self, query: str, data: bytes, timeout_s: float) -> bytes:
-        """Run one block of samples; if the watchdog has tripped during a pause, clear it and repeat."""
+        """Run one block of samples; if the watchdog has tripped during a pause, clear it and repeat.
+
+        The watchdog is the driver's own time-out. It is cleared only if the same reply shows that nobody else has
+        changed anything.
+        """
         try:
             return self._run_once(query, data, timeout_s)
         except InstrumentError as error:
-            if error.code != WATCHDOG:
+            if error.code != WATCHDOG or not self._hold.number:
                 raise
         log.warning(
             "%s: its watchdog switched the outputs off during a pause; cleared, measuring again", self.name
@@ -310,21 +303,30 @@ class Board(Source, EdgeCard):
 
     def _run_once(self, query: str, data: bytes, timeout_s: float) -> bytes:
         with self.transport.exchange():
-            block, line = self.transport.query_with_block(query, data, STATUS_QUERY, timeout_s)
-            events, _, error_text = line.partition(";")
-            if not events.isdigit():
+            if self._unsettled:
+                self._settle_hold()
+            question = self._hold.check + query
+            block, line = self.transport.query_with_block(question, data, STATUS_QUERY, timeout_s)
+            found = _STATUS.fullmatch(line)
+            if found is None:
+                if line.isdigit():  # the edges could not be read, which is in the error queue
+                    self.check_errors(STATUS_QUERY)
                 self.transport.garbled(STATUS_QUERY, line)
-            if int(events) & _POWER_ON:
+            events, state_text, error_text = found.groups()
+            state = None if state_text is None else BoardState.parse(state_text)
+            if int(events) & _POWER_ON or (state is not None and self._hold.number and not state.number):
                 self._unidentified = True  # it must be set up again before anything is driven
-                raise LinkError(
+                raise BoardRestartedError(
                     f"{self.name} has restarted on its own and lost the limits and edges of the bench; "
                     "check its supply and reconnect"
                 )
+            if state is not None and (state.off or not self._hold.agrees(state)):
+                self._was_used(state)
             error = self._error_in(error_text)
             if error is not None:
                 self.empty_queue()
                 raise InstrumentError(self.name, *error, query)
-            if block is None:
+            if block is None or (state is None and self._hold.number):
                 self.transport.garbled(query, line)
             return block
 
@@ -335,35 +337,7 @@ class Board(Source, EdgeCard):
         wire_s = (sent + samples * 2 * (1 + 4 * phases)) * _BITS_PER_BYTE / self.baud if self.baud else 0.0
         return self.transport.timeout_s + wire_s + samples * (read * (settle_s + averages * _SCAN_S) + _SAMPLE_S)
 
-    # --- off ----------------------------------------------------------------------------------------
-
-    @property
-    def outputs(self) -> list[str]:
-        """The outputs that OFF switches off: all of them."""
-        return ["every DAC and nudge switch"]
-
-    def off_commands(self) -> list[str]:
-        """Return OFF, which ends a running sequence, opens the switches and brings every DAC to 0 V."""
-        return [OFF]
-
-    def halt(self) -> None:
-        """Switch all outputs off at once; see `Source.halt`.
-
-        After an incomplete block, the board would take OFF as data. Then OFF is sent again when the board must
-        have discarded the block.
-        """
-        cut_short = self.transport.cut_short
-        super().halt()
-        if cut_short:
-            time.sleep(BLOCK_QUIET_S)
-            super().halt()
-
-    def rearm(self) -> None:
-        """Allow commands again after `halt`; see `Source.rearm`."""
-        halted = self.transport.halted
-        super().rearm()
-        if halted:
-            self.empty_queue()
+    # --- starting -----------------------------------------------------------------------------------
 
     def _is_off(self) -> bool:
         if self._unidentified:  # opening the port has reset the board
@@ -373,13 +347,6 @@ class Board(Source, EdgeCard):
     def _make_safe(self) -> None:
         super()._make_safe()
         _await_start(self.transport)
-
-    def _may_be_on(self, reason: str) -> OutputsMayBeOnError:
-        watchdog_s = (2000 if self.session is None else self.session.watchdog_ms) / 1000
-        return OutputsMayBeOnError(
-            f"OUTPUTS MAY BE ON: {', '.join(self.outputs).upper()} OF {self.name.upper()}; {reason}; its own "
-            f"watchdog switches them off {watchdog_s:g} s after the last message; otherwise disconnect its supply"
-        )
 
 
 def _await_start(transport: Transport) -> None:

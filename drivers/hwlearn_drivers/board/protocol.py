@@ -18,7 +18,7 @@ from hwlearn_drivers.board.record import BoardRecord, ConverterCorrection
 from hwlearn_drivers.errors import GarbledReplyError, UnknownInstrumentError
 from hwlearn_drivers.transport.blocks import decode_codes
 
-PROTOCOL: Final = 1
+PROTOCOL: Final = 2
 """Version of the wire protocol that the driver uses."""
 
 N_INPUTS, N_OUTPUTS = 8, 4
@@ -65,7 +65,7 @@ class BoardCapability:
 
         Examples
         --------
-        >>> BoardCapability.parse("1,8,4,32,256,3072").block_bytes
+        >>> BoardCapability.parse("2,8,4,32,256,3072").block_bytes
         3072
         """
         fields = line.split(",")

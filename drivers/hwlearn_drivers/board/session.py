@@ -13,6 +13,8 @@ from hwlearn_drivers.board.record import BoardRecord
 READ_BACK: Final = "SOUR:LIM:VOLT?;NUDG?;EDGE?;:SYST:WDOG?;:SEQ:SETT?;AVER?"
 """Query whose expected reply is `BoardSession.read_back`."""
 
+_HEADERS: Final = ("SOUR:LIM:VOLT", "SOUR:LIM:NUDG", "SOUR:LIM:EDGE", "SYST:WDOG", "SEQ:SETT", "SEQ:AVER")
+
 
 @dataclass(frozen=True, slots=True)
 class BoardSession:
@@ -27,7 +29,7 @@ class BoardSession:
     settle_us, averages : int
         Wait before each reading in microseconds, and number of readings averaged into one.
     watchdog_ms : int
-        Time without a message in milliseconds after which the board switches its outputs off.
+        Time without an executed command in milliseconds after which the board switches its outputs off.
     """
 
     volts_uV: int
@@ -56,11 +58,21 @@ class BoardSession:
                     f"{format_quantity(own / MILLION, 'V', 7)} ({board}); set it to that or less"
                 )
 
+    def differences(self, read_back: str) -> list[str]:
+        """Return each limit and setting whose value in a reply to `READ_BACK` is not the one that was set."""
+        found = read_back.split(";")
+        if len(found) != len(_HEADERS):
+            return [f"limits and settings read {read_back!r}"]
+        return [
+            f"{header} was set to {value} and is {other}"
+            for header, value, other in zip(_HEADERS, self._values, found, strict=True)
+            if value != other
+        ]
+
     @property
     def commands(self) -> tuple[str, ...]:
         """Commands that set the limits and settings."""
-        headers = ("SOUR:LIM:VOLT", "SOUR:LIM:NUDG", "SOUR:LIM:EDGE", "SYST:WDOG", "SEQ:SETT", "SEQ:AVER")
-        return tuple(f"{header} {value}" for header, value in zip(headers, self._values, strict=True))
+        return tuple(f"{header} {value}" for header, value in zip(_HEADERS, self._values, strict=True))
 
     @property
     def read_back(self) -> str:

@@ -40,7 +40,7 @@ class BoardSettings(Section):
     inputs, outputs, edges : tuple of int, optional
         Channel of each input (0-7) and output (0-3), place of each edge (0-31), in the network's order.
     watchdog : quantity
-        Time without a message after which the board switches its outputs off, 50 ms to 60 s.
+        Time without an executed command after which the board switches its outputs off, 50 ms to 60 s.
     voltage_sigma : quantity, optional
         Specified standard uncertainty of a reading; by default that of the converter's step.
     timeout, baud, visa_library

@@ -69,6 +69,7 @@ class Transport:
         "claim",
         "fence",
         "name",
+        "offs_sent",
         "timeout_s",
     )
 
@@ -90,6 +91,7 @@ class Transport:
         self._out_of_sync = self._sending = False
         self._halt: list[bytes] | None = None
         self._halt_reason: str | None = None
+        self.offs_sent = 0  # messages that `halt` has sent completely
         self._link: Link | None = open_link()
         self._note("opened")
 
@@ -239,7 +241,7 @@ class Transport:
                 quiet_s = _QUIET_S if self.fence is not None or link.has_clear else self.timeout_s
                 dropped = link.drain(quiet_s, max(_MAX_DRAIN_S, 2 * quiet_s))
                 if self.fence is not None:
-                    dropped += self.fence.drain(link, self._send_line, self.timeout_s)
+                    dropped += self.fence.drain(link, self.write, self.timeout_s)
             except HaltedError:
                 raise
             except LinkError as error:
@@ -267,7 +269,7 @@ class Transport:
             while True:
                 link = self._open()
                 try:
-                    self.fence.drain(link, self._send_line, min(_RETRY_S, self.timeout_s))
+                    self.fence.drain(link, self.write, min(_RETRY_S, self.timeout_s))
                 except LinkTimeout as error:
                     self._out_of_sync = True
                     if time.monotonic() >= deadline:
@@ -371,9 +373,6 @@ class Transport:
             raise LinkError(f"the link to {self.name} is closed; reconnect")
         return link
 
-    def _send_line(self, command: str) -> None:
-        self._send([encode_line(command)])
-
     def _send(self, messages: Sequence[bytes], halting: bool = False) -> None:
         with self._writing:
             if self._halt is not None and not halting:
@@ -390,7 +389,9 @@ class Transport:
             else:
                 link.write_messages(out)
             self._sending = False
-            if self._halt is not None and not halting:
+            if halting:
+                self.offs_sent += len(messages)
+            elif self._halt is not None:
                 # a signal called halt while these bytes were being sent: OFF must be the last message
                 self._send(self._halt, halting=True)
 

@@ -129,8 +129,8 @@ def test_older_firmware_is_refused(responder):
 
 def test_other_protocol_is_refused(board_rig):
     rig = board_rig()
-    rig.answer_instead[b"SYST:CAP?"] = b"2,8,4,32,256,3072\n"
-    with pytest.raises(UnknownInstrumentError, match="version 2 of the wire protocol"):
+    rig.answer_instead[b"SYST:CAP?"] = b"1,8,4,32,256,3072\n"
+    with pytest.raises(UnknownInstrumentError, match=r"version 1 of the wire protocol, .* update the firmware"):
         Board.open(transport(rig.address))
     assert not open_outputs._open
 
@@ -215,7 +215,7 @@ def test_watchdog_that_cannot_be_cleared_is_an_error(responder):
     errors = [True, False, False, True, False]
     link = transport(responder(answers).url)
     board = Board(link, Identity("hwlearn", "REFBOARD", "SN-1", "1.0"))
-    board.capability = BoardCapability.parse("1,8,4,32,256,3072")
+    board.capability = BoardCapability.parse("2,8,4,32,256,3072")
     with pytest.raises(InstrumentError, match="-240"):
         board.sequence(FREE, at_midscale(1), 1, 1)
     open_outputs.unwatch(board)

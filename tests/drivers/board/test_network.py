@@ -18,7 +18,14 @@ from hwlearn_drivers.board.backend import BoardBackend
 from hwlearn_drivers.board.board import OFF
 from hwlearn_drivers.board.protocol import ADC_STEP_V, DAC_STEP_V, NOT_MEASURED, SILENT
 from hwlearn_drivers.board.wiring import BoardWiring
-from hwlearn_drivers.errors import HaltedError, InstrumentError, LinkError, LinkTimeout, UnknownInstrumentError
+from hwlearn_drivers.errors import (
+    HaltedError,
+    InstrumentError,
+    LinkError,
+    LinkTimeout,
+    OutputStateError,
+    UnknownInstrumentError,
+)
 from hwlearn_drivers.transport.blocks import decode_codes
 
 LIMITS = hl.Limits(voltage=1.0, drop=2.0, nudge=0.3, current=1e-3, conductance=(1.5e-5, 2e-4))
@@ -413,8 +420,9 @@ def test_status_of_a_failed_sequence_is_an_error(bench, batch, mocker, bit, word
 def test_refused_edge_block_switches_outputs_off(bench, batch):
     network, rig = bench()
     rig.do("SOUR:LIM:EDGE 40,41")
-    with pytest.raises(InstrumentError, match="-222"):
+    with pytest.raises(OutputStateError, match="SOUR:LIM:EDGE was set to 13,174 and is 40,41") as raised:
         network.program(batch[2])
+    assert isinstance(raised.value.__cause__, InstrumentError)
     assert network.board.transport.halted
 
 

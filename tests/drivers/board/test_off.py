@@ -8,10 +8,11 @@ from board_rig import FREE, PLAIN, SESSION, at_midscale, transport
 
 from hwlearn_drivers.board import board as board_module
 from hwlearn_drivers.board.board import OFF, Board
-from hwlearn_drivers.board.protocol import MIDSCALE, NOT_MEASURED
+from hwlearn_drivers.board.protocol import MIDSCALE
 from hwlearn_drivers.errors import (
     HaltedError,
     OutputsMayBeOnError,
+    OutputStateError,
     UnknownInstrumentError,
 )
 from hwlearn_drivers.instrument import open_outputs
@@ -34,16 +35,19 @@ def test_off_is_repeated_after_an_incomplete_block(opened):
 
 
 def test_off_ends_a_running_sequence(opened):
-    """OFF arrives while the sequence runs: no later sample is measured."""
+    """OFF of somebody else arrives while the sequence runs: nothing more is measured, and OFF stays."""
     rig, board = opened()
     board.begin(SESSION)
     rig.native.forget_transfers()
     rig.inside = OFF.encode() + b"\n"
     words = np.full((100, 8), MIDSCALE + 1000)
-    status, readings = board.sequence(FREE, words, 1, 1)
-    assert (status == NOT_MEASURED).all()
-    assert not readings.any()
+    loads = rig.native.loads
+    for _ in range(2):
+        with pytest.raises(OutputStateError, match=r"somebody else used .* it was switched off"):
+            board.sequence(FREE, words, 1, 1)
+        assert rig.native.loads - loads < 3
     assert board.query("OUTP?") == "0"
+    board.reconnect()
     status, _ = board.sequence(FREE, words, 1, 1)
     assert not status.any()
 

@@ -101,9 +101,9 @@ def test_only_codes_at_the_ends_are_out_of_range():
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("2,8,4,32,256,3072", "version 2 of the wire protocol, this driver version 1; update hwlearn"),
-        ("0,8,4,32,256,3072", "update the firmware of the board"),
-        ("1,8,6,32,256,3072", "supports 8 inputs and 4 outputs"),
+        ("3,8,4,32,256,3072", "version 3 of the wire protocol, this driver version 2; update hwlearn"),
+        ("1,8,4,32,256,3072", "update the firmware of the board"),
+        ("2,8,6,32,256,3072", "supports 8 inputs and 4 outputs"),
         ("1,8,4,32,256", "not a valid reply to SYST:CAP"),
         ("1,8,4,32,256,lots", "not a valid reply to SYST:CAP"),
     ],
@@ -114,4 +114,4 @@ def test_other_protocol_is_refused(line, words):
 
 
 def test_additional_numbers_of_later_boards_are_ignored():
-    assert wire.BoardCapability.parse("1,8,4,32,256,3072,77").block_bytes == 3072
+    assert wire.BoardCapability.parse("2,8,4,32,256,3072,77").block_bytes == 3072

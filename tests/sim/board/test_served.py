@@ -95,7 +95,7 @@ def test_board_accepts_single_bytes_over_pseudo_terminal(terminal):
         client = terminal(bench.address("board"))
         for byte in b"SYST:CAP?\n":
             client.send(bytes([byte]))
-        assert client.line() == b"1,8,4,32,256,3072"
+        assert client.line() == b"2,8,4,32,256,3072"
 
 
 def test_watchdog_acts_without_traffic(connect, wait_until):
