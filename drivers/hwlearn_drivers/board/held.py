@@ -82,11 +82,6 @@ class HeldBoard(Source, EdgeCard):
                 with self._changing(changes(command)):
                     super().write(command)
 
-    def write_together(self, *commands: str) -> None:
-        """Send settings without interruption, then read the error queue once."""
-        with self._changing(changes(";".join(commands))):
-            super().write_together(*commands)
-
     def query(self, question: str, timeout_s: float | None = None) -> str:
         """Send a query, with or without settings in front of it, and return the reply."""
         with self._changing(changes(question)):

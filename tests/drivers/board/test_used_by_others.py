@@ -198,7 +198,7 @@ def test_own_settings_are_not_taken_for_those_of_others(bench):
     network, _ = bench()
     for command in ("SOUR:VOLT 3,0.1", "SEQ:SETT 200", "ROUT:OPEN", "*RST", "SEQ:SIDE 2"):
         network.board.write(command)
-    network.board.write_together("SEQ:SETT 200;AVER 1", "SOUR:VOLT 3,0")
+    network.board.write("SEQ:SETT 200;AVER 1", "SOUR:VOLT 3,0")
     network.board.query("SEQ:SIDE 2;SIDE?")
     network.board.write("*CLS", "*ESE 7")
     with pytest.raises(Exception, match="-222"):
