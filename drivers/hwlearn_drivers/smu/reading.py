@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from hwlearn.arrays import FloatArray
 from hwlearn.units import format_quantity
@@ -39,8 +40,7 @@ class Sweep:
     amperes: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
-class OutputState:
+class OutputState(NamedTuple):
     """State of an output.
 
     Attributes
@@ -68,6 +68,8 @@ class OutputState:
         resolution : callable
             Quantity and value -> resolution of the instrument, in volts or amperes.
         """
+        if found == self:
+            return []
         texts = []
         if found.on != self.on:
             texts.append(f"its output is {_word(found.on)}, it was left {_word(self.on)}")
@@ -77,7 +79,7 @@ class OutputState:
             (self.source, "level", self.level, found.level),
             (other(self.source), "limit", self.limit, found.limit),
         ):
-            if not agrees(was, now, resolution(quantity, was)):
+            if not agrees(was, now) and not agrees(was, now, resolution(quantity, was)):
                 unit = UNIT[quantity]
                 texts.append(
                     f"its {quantity} {what} is {format_quantity(now, unit, 7)}, "
@@ -86,7 +88,7 @@ class OutputState:
         return texts
 
 
-def agrees(was: float, now: float, resolution: float) -> bool:
+def agrees(was: float, now: float, resolution: float = 0.0) -> bool:
     """Whether a value that was set and the value that is read back are equal within the resolution.
 
     NaN, an unknown value, agrees with everything.

@@ -137,7 +137,8 @@ class Smu(Source):
 
     def query_parts(self, question: str, timeout_s: float | None = None) -> list[str]:
         """Send a message with several queries and return the reply to each; semicolons in quotes do not count."""
-        return [part.strip() for part in _PART.findall(self.query(question, timeout_s))]
+        reply = self.query(question, timeout_s)
+        return [part.strip() for part in (_PART.findall(reply) if '"' in reply else reply.split(";"))]
 
     def write_and_read_back(self, command: str, question: str) -> float:
         """Send a setting, then read it back together with the error queue.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import ClassVar, Final
 
 import numpy as np
@@ -125,7 +124,7 @@ class Keithley2600Channel(SmuChannel):
             self.smu.transport.garbled(question, "\t".join(parts))
         state = self._state_in(question, before, parts[:_STATE])
         (after,) = self.smu.numbers(question, parts[_STATE], 1)
-        return replace(state, on=state.on and after == 1.0), True
+        return state._replace(on=state.on and after == 1.0), True
 
     # --- commands -----------------------------------------------------------------------------------
 

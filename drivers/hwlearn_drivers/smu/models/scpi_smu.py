@@ -22,6 +22,9 @@ from hwlearn_drivers.smu.reading import OutputState, Reading
 WORD: Final[dict[Quantity, str]] = {"voltage": "VOLT", "current": "CURR"}
 """Name of a quantity in a command."""
 
+_STATE: Final = 4
+"""Number of queries of the state: output, function, level, limit."""
+
 _QUANTITY: Final[dict[str, Quantity]] = {word: quantity for quantity, word in WORD.items()}
 
 
@@ -86,15 +89,13 @@ class ScpiChannel(SmuChannel):
     def read(self) -> Reading:
         """Measure voltage and current, and read back compliance and state in the same message."""
         source = self._needs_source()
-        state = self._state_queries(source)
-        question = ";".join([self._reading_query, self._limited_query(source), *state])
+        question = f"{self._reading_query};{self._limited_query(source)};{self._state_query(source)}"
         parts = self.smu.query_parts(question, self._patience_s())
-        complete = 2 + len(state)
-        if len(parts) not in (complete, complete - 1):
+        if len(parts) not in (2 + _STATE, 1 + _STATE):
             self.smu.transport.garbled(question, ";".join(parts))
         # the state first: after a reset by somebody else, the reading has another format, or there is none
-        self._compare(self._state_in(question, source, parts[-len(state) :]), source)
-        if len(parts) < complete:
+        self._compare(self._state_in(question, source, parts[-_STATE:]), source)
+        if len(parts) == 1 + _STATE:
             self.smu.check_errors(question)  # says why there is no reading, such as 803: output off
             self.smu.transport.garbled(question, ";".join(parts))
         volts, amperes = self._ordered(source, *self.smu.numbers(question, parts[0], 2))
@@ -109,46 +110,36 @@ class ScpiChannel(SmuChannel):
         return f"{self._limit_of(other(source))}:TRIP?"
 
     def _query_state(self, quantity: Quantity) -> OutputState:
-        question = ";".join(self._state_queries(quantity))
+        question = self._state_query(quantity)
         return self._state_in(question, quantity, self.smu.query_parts(question))
 
     def _query_and_set(self, quantity: Quantity, command: str) -> tuple[OutputState, str]:
-        state = self._state_queries(quantity)
-        question = ";".join([*state, command, ":SYST:ERR?"])
+        question = f"{self._state_query(quantity)};{command};:SYST:ERR?"
         parts = self.smu.query_parts(question)
-        if len(parts) == len(state):
+        if len(parts) == _STATE:
             parts.append("")  # a 2400 ignores what follows a command that it rejects
-        if len(parts) != len(state) + 1:
+        if len(parts) != _STATE + 1:
             self.smu.transport.garbled(question, ";".join(parts))
         return self._state_in(question, quantity, parts[:-1]), parts[-1]
 
     def _change_while_on(self, before: Quantity, quantity: Quantity) -> tuple[OutputState, bool]:
-        state = self._state_queries(before)
-        question = ";".join([*state, *self._source_commands(quantity), f"{self._output}?"])
+        question = ";".join([self._state_query(before), *self._source_commands(quantity), f"{self._output}?"])
         parts = self.smu.query_parts(question)
-        if len(parts) != len(state) + 1:
+        if len(parts) != _STATE + 1:
             self.smu.transport.garbled(question, ";".join(parts))
         return self._state_in(question, before, parts[:-1]), self._flag(question, parts[-1])
 
-    def _state_queries(self, quantity: Quantity) -> list[str]:
-        return [
-            f"{self._output}?",
-            f"{self._function}?",
-            f"{self._level_of(quantity)}?",
-            self._limit_query(other(quantity)),
-        ]
+    def _state_query(self, quantity: Quantity) -> str:
+        return f"{self._output}?;{self._function}?;{self._level_of(quantity)}?;{self._limit_of(other(quantity))}?"
 
     def _state_in(self, question: str, quantity: Quantity, parts: list[str]) -> OutputState:
-        if len(parts) != len(self._state_queries(quantity)):
+        if len(parts) != _STATE:
             self.smu.transport.garbled(question, ";".join(parts))
-        output, function, *values = parts
-        source = _QUANTITY.get(function.strip("\"'")[:4].upper())
-        if source is None:
-            self.smu.transport.garbled(question, function)
-        level, limit = self.smu.numbers(question, ",".join(values), 2)
-        if not (math.isfinite(level) and math.isfinite(limit)):
+        source = _QUANTITY.get(parts[1].strip("\"'")[:4].upper())
+        output, level, limit = self.smu.numbers(question, f"{parts[0]},{parts[2]},{parts[3]}", 3)
+        if source is None or output not in (0.0, 1.0) or not math.isfinite(level) or not math.isfinite(limit):
             self.smu.transport.garbled(question, ";".join(parts))
-        return OutputState(self._flag(question, output), source, level, limit)
+        return OutputState(output == 1.0, source, level, limit)
 
     def _flag(self, question: str, text: str = "", *more: str) -> bool:
         """Return a flag, 0 or 1."""

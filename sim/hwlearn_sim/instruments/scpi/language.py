@@ -17,6 +17,7 @@ _HEADER = re.compile(
     r"\s*(:?\*[A-Za-z]+|:?[A-Za-z]\w*(?::[A-Za-z]\w*)*)(\??)(?:\s+(.*))?\s*", re.DOTALL | re.ASCII
 )
 _PATTERN_NODE = re.compile(r"(\[?):?([A-Za-z]+[0-9]*)(#?):?(\]?)")
+_ENCLOSING = re.compile(r"[\"'#()]")
 _SPACES: Final = " \t\r\n\0"
 _REMEMBERED: Final = 2048
 
@@ -32,6 +33,9 @@ def split(text: str, separator: str) -> Iterator[str]:
     VirtualInstrumentError
         -151 for an unterminated string, -161 for an incomplete block, -171 for an open parenthesis.
     """
+    if not _ENCLOSING.search(text):
+        yield from text.split(separator)
+        return
     start = position = depth = 0
     while position < len(text):
         char = text[position]
@@ -189,6 +193,7 @@ class CommandTree:
         self.trailing_comma = False
         self._root = _Node()
         self._known: dict[tuple[tuple[str, ...], str], tuple[Command, tuple[int, ...], tuple[str, ...]]] = {}
+        self._queries: dict[tuple[tuple[str, ...], str], tuple[Unit, tuple[str, ...]]] = {}
 
     def add(self, pattern: str, *, write: Write | None = None, query: Query | None = None) -> None:
         """Add a pattern with its command and its query.
@@ -223,6 +228,10 @@ class CommandTree:
         VirtualInstrumentError
             -113 for a header that is unknown or has no such command or query; -102 for a syntax error.
         """
+        parsed = self._queries.get((path, text))
+        if parsed is not None:
+            return parsed
+        before = path
         match = _HEADER.fullmatch(text)
         if match is None:
             raise VirtualInstrumentError(-102)
@@ -241,7 +250,12 @@ class CommandTree:
             arguments.pop()
         if "" in arguments:
             raise VirtualInstrumentError(-103)
-        return Unit(command, suffixes, is_query, arguments), path
+        unit = Unit(command, suffixes, is_query, arguments)
+        if is_query and not arguments:  # such queries are repeated with every reading
+            if len(self._queries) >= _REMEMBERED:
+                self._queries.clear()
+            self._queries[before, text] = unit, path
+        return unit, path
 
     def _resolve(self, header: str, path: tuple[str, ...]) -> tuple[Command, tuple[int, ...], tuple[str, ...]]:
         if "*" in header:
