@@ -2,7 +2,7 @@
 
 For each model it prints the queries per sample and channel, and the time per sample, of this tree and an earlier
 commit: a free phase, and a training step of three phases (free, clamped on both sides), with batches of 8 samples
-and of 1. The instruments are virtual, of this tree for both, in a process of their own, on TCP sockets. They answer
+and of 1. The instruments are virtual, of this tree for both, in another process, on TCP sockets. They answer
 at once, so that the time is that of messages alone. On a real instrument a reading of both quantities takes 40 ms
 with one power line cycle, before and after.
 

@@ -124,7 +124,7 @@ class Keithley2600Channel(SmuChannel):
             self.smu.transport.garbled(question, "\t".join(parts))
         state = self._state_in(question, before, parts[:_STATE])
         (after,) = self.smu.numbers(question, parts[_STATE], 1)
-        return state._replace(on=state.on and after == 1.0), True
+        return OutputState(state.on and after == 1.0, state.source, state.level, state.limit), True
 
     # --- commands -----------------------------------------------------------------------------------
 
