@@ -13,13 +13,13 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import SetupError
+from hwlearn.errors import NetworkError, SetupError
 from hwlearn.network.edge_codes import CodeLaw, Codes
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Programmed
 from hwlearn.units import format_quantity
 from hwlearn_drivers.edges.edges import Edges
-from hwlearn_drivers.errors import GarbledReplyError, InstrumentError
+from hwlearn_drivers.errors import GarbledReplyError, InstrumentError, OutputStateError
 from hwlearn_drivers.instrument.instrument import Identity, Instrument
 from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_codes
 from hwlearn_drivers.transport.fence import SCPI_FENCE, Fence
@@ -161,20 +161,68 @@ class CardEdges(Edges):
         if min(chosen) < 0 or max(chosen) >= len(present):
             raise SetupError(f"the card has places 0 to {len(present) - 1}, the edges need {chosen}")
         self._places = np.array(chosen, dtype=np.intp)
+        self._wanted: Codes | None = None  # the codes that were set last
+        self._taken = present[self._places]  # the codes that were read after it
 
     def program(self, conductances: FloatArray) -> Programmed:
-        """Set the edges and read the codes back."""
+        """Set the edges and read the codes back; unused places of the card do not change.
+
+        Raises
+        ------
+        OutputStateError
+            If somebody else has changed an edge since it was set; nothing is changed then.
+        """
         wanted = self._law.nearest(conductances)
         codes = self._card.read_codes()
-        codes[self._places] = wanted
-        self._card.write_codes(codes)
-        taken = self._card.read_codes()[self._places]
+        self._compare(codes)
+        taken = self._set(codes, wanted)
         return Programmed(conductances, self._law.siemens(taken), taken != wanted)
 
+    def check(self) -> None:
+        """Read the codes of the edges, and compare them with those that were read after they were set.
+
+        Raises
+        ------
+        OutputStateError
+            With edges, places, and the codes that were set and found.
+        """
+        self._compare(self._card.read_codes())
+
     def reconnect(self) -> None:
-        """Open the link again if it is closed; the edges do not change."""
+        """Open the link again if it is closed, and set the codes again if somebody else has changed them.
+
+        Raises
+        ------
+        NetworkError
+            If the edges do not take the same codes as before.
+        """
         if self._card.transport.closed:
             self._card.reconnect()
+        codes, before = self._card.read_codes(), self._taken
+        if self._wanted is None:
+            self._taken = codes[self._places]
+        elif (codes[self._places] != before).any() and (self._set(codes, self._wanted) != before).any():
+            self._taken = before
+            raise NetworkError(
+                f"{self._card.name}: its edges do not return to their previous codes; program them again"
+            )
+
+    def _set(self, codes: Codes, wanted: Codes) -> Codes:
+        codes[self._places] = wanted
+        self._wanted = wanted
+        self._card.write_codes(codes)
+        self._taken = self._card.read_codes()[self._places]
+        return self._taken
+
+    def _compare(self, codes: Codes) -> None:
+        found = codes[self._places]
+        changed = np.flatnonzero(found != self._taken)
+        if changed.size:
+            raise OutputStateError(
+                f"somebody else changed {self._card.name}: edges {changed.tolist()} at its places "
+                f"{self._places[changed].tolist()} were set to codes {self._taken[changed].tolist()} and have "
+                f"codes {found[changed].tolist()}; find out who uses it"
+            )
 
     def close(self) -> None:
         """Close the link; the edges do not change."""

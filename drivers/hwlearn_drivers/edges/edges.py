@@ -24,8 +24,18 @@ class Edges(ABC):
         """Set the edges to targets (E,) in siemens, which are within the limits."""
 
     @abstractmethod
+    def check(self) -> None:
+        """Check that the edges are as this program left them; called after the readings of each batch.
+
+        Raises
+        ------
+        OutputStateError
+            If somebody else has changed an edge.
+        """
+
+    @abstractmethod
     def reconnect(self) -> None:
-        """Open the link again if it is closed; the conductances do not change."""
+        """Open the link again if it is closed; set the edges again if somebody else has changed them."""
 
     @abstractmethod
     def close(self) -> None:
@@ -61,6 +71,9 @@ class FixedEdges(Edges):
         """Change nothing; every edge with a different target is reported as failed."""
         failed = ~np.isclose(conductances, self.conductances, rtol=_SAME, atol=0.0)
         return Programmed(conductances, self.conductances.copy(), failed)
+
+    def check(self) -> None:
+        """Do nothing: nobody can change them."""
 
     def reconnect(self) -> None:
         """Do nothing: there is no link."""

@@ -116,7 +116,11 @@ class SmuNetwork(Network):
 
     def _program(self, conductances: FloatArray) -> Programmed:
         try:
+            self._refuse_after_others()
             return self.edges.program(conductances)
+        except (OutputStateError, HaltedError) as error:
+            self._halt()
+            raise self._final(error) from error
         except BaseException:
             self._halt()
             raise
@@ -150,8 +154,7 @@ class SmuNetwork(Network):
 
     def _switch_on(self) -> None:
         """Switch the outputs on: first inputs at 0 V, then outputs at 0 A. Every limit is set before."""
-        if self._others is not None:
-            raise type(self._others)(str(self._others))
+        self._refuse_after_others()
         if self._on:
             return
         self._wait_for_threads()
@@ -182,6 +185,10 @@ class SmuNetwork(Network):
                 "reconnected, or the bench is opened again to resume the run"
             )
         return self._others
+
+    def _refuse_after_others(self) -> None:
+        if self._others is not None:
+            raise type(self._others)(str(self._others))
 
     def _wait_for_threads(self) -> None:
         """Wait until no thread uses an instrument any more; the time-outs limit the wait."""
@@ -229,6 +236,7 @@ class SmuNetwork(Network):
             clamped = np.array([source == "voltage" for source in sources[n_in:]])
             output_A[s] = np.where(clamped, amperes[s, n_in:], levels[n_in:])
         self._check_states()
+        self.edges.check()
         outputs = volts[:, n_in:]
         saturated = np.isinf(volts[:, n_in:])
         return Readout(

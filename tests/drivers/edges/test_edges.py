@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import LimitError, SetupError
+from hwlearn.errors import LimitError, NetworkError, SetupError
 from hwlearn.network.edge_codes import Rheostat
 from hwlearn.network.limits import Limits
 from hwlearn_drivers.edges.card import CardEdges, EdgeCard
 from hwlearn_drivers.edges.edges import FixedEdges
-from hwlearn_drivers.errors import GarbledReplyError, InstrumentError
+from hwlearn_drivers.errors import GarbledReplyError, InstrumentError, OutputStateError
 from hwlearn_drivers.transport.addresses import LinkOptions, open_link
 from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_codes
 from hwlearn_drivers.transport.fence import SCPI_FENCE
@@ -136,6 +136,59 @@ def test_card_reconnects_after_its_link_was_closed(card, triangle):
     edges.reconnect()
     assert edges.program(np.full(3, 1e-4)).failed.tolist() == [False] * 3
     assert device.codes[3] == 9
+
+
+def test_edges_that_somebody_else_changed_are_named(card, triangle):
+    opened, device = card
+    edges = CardEdges(opened, triangle, LIMITS, LAW, places=[5, 0, 3])
+    edges.check()
+    edges.program(np.array([2e-5, 1e-4, 9e-4]))
+    edges.check()
+    set_codes = device.codes.copy()
+    device.codes[[1, 7]] = 77  # places of no edge
+    edges.check()
+    device.codes[[5, 3]] += 1
+    words = (
+        rf"edges \[0, 2\] at its places \[5, 3\] were set to codes \[{set_codes[5]}, {set_codes[3]}\] and "
+        rf"have codes \[{set_codes[5] + 1}, {set_codes[3] + 1}\]"
+    )
+    with pytest.raises(OutputStateError, match=words):
+        edges.check()
+    changed = device.codes.copy()
+    with pytest.raises(OutputStateError, match=words):
+        edges.program(np.full(3, 1e-4))
+    assert (device.codes == changed).all(), "nothing is overwritten"
+
+
+def test_reconnecting_sets_the_edges_again(card, triangle):
+    opened, device = card
+    edges = CardEdges(opened, triangle, LIMITS, LAW, places=[5, 0, 3])
+    device.codes[5] = 9
+    edges.reconnect()  # this program has not set them yet
+    edges.check()
+    edges.program(np.full(3, 1e-4))
+    set_codes = device.codes[[5, 0, 3]].tolist()
+    device.codes[:] = 44
+    edges.reconnect()
+    assert device.codes.tolist() == [set_codes[1], 44, 44, set_codes[2], 44, set_codes[0], 44, 44]
+    edges.check()
+    device.codes[0] = 45
+    device.stuck = [0]
+    with pytest.raises(NetworkError, match="do not return to their previous codes"):
+        edges.reconnect()
+    with pytest.raises(OutputStateError, match="somebody else changed"):
+        edges.check()
+
+
+def test_stuck_edge_is_not_taken_for_a_changed_one(card, triangle):
+    opened, device = card
+    device.stuck = [1]
+    edges = CardEdges(opened, triangle, LIMITS, LAW)
+    for siemens in (1e-4, 2e-4):
+        assert edges.program(np.full(3, siemens)).failed.tolist() == [False, True, False]
+        edges.check()
+    edges.reconnect()
+    edges.check()
 
 
 def test_rejected_block_raises_error_with_its_command(card):
