@@ -142,6 +142,8 @@ def write_off_and_check(address: str, model: str, connector: Connector, check: b
         most = max(one.channels for one in family.operating_ranges.values())
         channels = most if model == AUTO else family.operating_ranges[_number(model)].channels
         commands.update((family.off_command(n), None) for n in range(1, channels + 1))
+    if model == AUTO:
+        commands["*CLS"] = None  # removes the errors that the commands of the other families caused
     transport = _transport(address, model, connector.for_off())
     try:
         transport.halt(*commands)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
+import weakref
 from abc import ABC, abstractmethod
+from typing import Final
 
 from hwlearn_drivers.errors import LinkTimeout
 
@@ -60,7 +63,7 @@ class Link(ABC):
 class StreamLink(Link):
     """A stream of bytes without message boundaries, read in large pieces."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("__weakref__", "_buffer")
 
     def __init__(self) -> None:
         self.has_clear = False
@@ -124,6 +127,32 @@ class StreamLink(Link):
             found += piece
         return bytes(found)
 
+    def abandon(self) -> None:
+        """Close what a forked child has inherited; see `close_in_child`."""
+        return
+
     def clear(self) -> None:
         """Raise NotImplementedError: a byte stream has no device clear."""
         raise NotImplementedError("a byte stream has no device clear")
+
+
+_inherited: Final[weakref.WeakSet[StreamLink]] = weakref.WeakSet()
+
+
+def close_in_child(link: StreamLink) -> None:
+    """Close a link in every child that this process forks.
+
+    A child that lives on would otherwise keep the connection of a parent that has ended: some instruments read no
+    other one, and the lock of a serial port would stay.
+    """
+    _inherited.add(link)
+
+
+def _close_inherited() -> None:
+    for link in list(_inherited):
+        link.abandon()
+    _inherited.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_inherited)

@@ -13,7 +13,7 @@ from pathlib import Path
 import serial
 
 from hwlearn_drivers.errors import LinkError, LinkTimeout
-from hwlearn_drivers.transport.links.link import CHUNK, StreamLink
+from hwlearn_drivers.transport.links.link import CHUNK, StreamLink, close_in_child
 
 _SLICE_S = 0.05  # a new time-out would reconfigure the port, so it is fixed and longer waits are repeated reads
 
@@ -40,7 +40,8 @@ class SerialLink(StreamLink):
     Notes
     -----
     A local port is opened exclusively: with a lock (`flock`) on Linux and macOS, which only programs that lock it
-    too respect; by the system on Windows. Linux and macOS raise DTR at opening, which cannot be prevented. The
+    too respect; by the system on Windows. To send OFF, no lock is needed: a forked child may have inherited the
+    lock of an owner that was killed. Linux and macOS raise DTR at opening, which cannot be prevented. The
     port is set to keep DTR when it is closed (HUPCL off), so that it has an edge at the first opening only: not
     when the port is opened again to send OFF after its owner has ended.
     """
@@ -55,10 +56,10 @@ class SerialLink(StreamLink):
             self._port = serial.serial_for_url(
                 url, baudrate=baud, timeout=_SLICE_S, write_timeout=timeout_s, do_not_open=True
             )
-            if local:
+            if local and not for_off:
                 self._port.exclusive = True
-                if for_off and sys.platform == "win32":
-                    self._port.dtr = False
+            if local and for_off and sys.platform == "win32":
+                self._port.dtr = False
             self._port.open()
             self._port.reset_input_buffer()
         except (OSError, ValueError) as error:
@@ -67,6 +68,7 @@ class SerialLink(StreamLink):
             raise LinkError(f"cannot open {url}: {error}; {held}") from error
         if local and sys.platform != "win32":
             _keep_dtr(self._port.fileno())
+        close_in_child(self)
         # on Linux a local port is a file; reading it directly takes a third of the time of pyserial's read
         self._fd = self._port.fileno() if sys.platform == "linux" and hasattr(self._port, "fd") else -1
         if self._fd >= 0:
@@ -95,6 +97,10 @@ class SerialLink(StreamLink):
         """Close the port."""
         self._fd = -1  # the system may give this number to another file
         self._port.close()
+
+    def abandon(self) -> None:
+        """Close the port in a forked child."""
+        self.close()
 
     def _receive(self, timeout_s: float) -> bytes:
         if self._fd < 0:

@@ -7,7 +7,7 @@ import select
 import socket
 
 from hwlearn_drivers.errors import LinkError, LinkTimeout
-from hwlearn_drivers.transport.links.link import CHUNK, StreamLink
+from hwlearn_drivers.transport.links.link import CHUNK, StreamLink, close_in_child
 
 
 class SocketLink(StreamLink):
@@ -41,6 +41,7 @@ class SocketLink(StreamLink):
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         self._timeout_s = self._set_s = timeout_s
+        close_in_child(self)
 
     def write(self, data: bytes) -> None:
         """Send all of data."""
@@ -64,6 +65,10 @@ class SocketLink(StreamLink):
         """Close the socket."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def abandon(self) -> None:
+        """Close the socket in a forked child, without ending the connection of the parent."""
         self._socket.close()
 
     def _receive(self, timeout_s: float) -> bytes:
