@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from hwlearn.errors import InUseError
+from hwlearn.errors import InUseError, SetupError
 from hwlearn_drivers.claims.folder import claims_folder, prepared_folder
 from hwlearn_drivers.claims.keys import AddressKey, address_key, instrument_key
 from hwlearn_drivers.claims.listener import Listener
@@ -22,6 +22,9 @@ from hwlearn_drivers.errors import HaltedError, OutputsMayBeOnError
 
 _NAMED_S: Final = 0.3
 """Time in which an owner that has just locked a file writes its name into it."""
+
+_READERS_S: Final = 2.0
+"""Time in which others that only look who the owner is let go of a file."""
 
 _held: list[Claim] = []
 _guard = threading.RLock()
@@ -136,11 +139,17 @@ class Claim:
 
     def _lock(self, key: str) -> None:
         path = prepared_folder() / _file_name(key)
-        deadline = time.monotonic() + _NAMED_S
+        began = time.monotonic()
         while (file := LockFile.lock(path)) is None:
             owner = _named(path)
-            if owner is not None and (owner.alive or time.monotonic() > deadline):
+            waited_s = time.monotonic() - began
+            if owner is not None and (owner.alive or waited_s > _NAMED_S):
                 raise _in_use(self.address, owner, path)
+            if waited_s > _READERS_S:
+                raise SetupError(
+                    f"the instrument at {self.address} cannot be claimed: a program that is no owner holds a lock "
+                    f"of {path}; nothing was sent; end that program (on Linux: fuser {path})"
+                )
             time.sleep(0.002)
         self._files.append(file)
         port, token = _listening()
@@ -208,8 +217,7 @@ def _file_name(key: str) -> str:
 
 def _on_off(reason: str) -> dict[str, str]:
     """Switch off all outputs of this process; return what failed, by the key of the address."""
-    with _guard:
-        claims = list(_held)
+    claims = list(_held)  # without the lock, which an opening may hold while it waits
     for claim in claims:
         claim.switched_off_by = reason
     if _switch_off is None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from hwlearn.errors import InUseError
+from hwlearn.errors import InUseError, SetupError
 from hwlearn_drivers.claims import claim as claims
 from hwlearn_drivers.claims import processes
 from hwlearn_drivers.claims.ask import ask_for_off, end_owner
@@ -223,6 +223,21 @@ def test_one_of_50_processes_wins(claims_here):
     winners = [answer for answer in answers if isinstance(answer, int)]
     assert len(winners) == 1
     assert all(f"process {winners[0]} of" in answer for answer in answers if isinstance(answer, str))
+
+
+@POSIX
+def test_lock_of_a_program_that_is_no_owner_ends_the_opening_with_its_file(claims_here, monkeypatch):
+    import fcntl
+
+    monkeypatch.setattr(claims, "_READERS_S", 0.2)
+    Claim(ADDRESS, KEY).release()
+    path = claim_path(KEY)
+    with path.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        with pytest.raises(SetupError, match="holds a lock of") as refused:
+            Claim(ADDRESS, KEY)
+    assert str(path) in str(refused.value)
+    Claim(ADDRESS, KEY).release()
 
 
 def test_reused_process_number_is_recognised(holder):
