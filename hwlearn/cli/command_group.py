@@ -63,8 +63,8 @@ def _loaded(point: EntryPoint) -> Any:
         else:
             host.command(point.name)(plugin)
         return get_group(host).commands[point.name]
-    except (Exception, SystemExit) as error:  # a plugin may raise anything; the other commands must still work
-        reason = str(error) if isinstance(error, Exception) else f"it exits with {error.code}"
+    except BaseException as error:  # a plugin may raise anything; the other commands must still work
+        reason = f"it exits with {error.code}" if isinstance(error, SystemExit) else str(error) or repr(error)
         return _broken(point.name, f"the command {point.name!r} cannot be loaded: {reason}")
 
 

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import typer
 
-from hwlearn.cli.outcome import BenchArgument, JsonOption, SetOption, at_work, command, one_line, print_json
+from hwlearn.cli.outcome import BenchArgument, CommandFailed, JsonOption, SetOption, command, one_line, print_json
 
 
 @command
@@ -16,7 +16,7 @@ def off(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = F
     Where only the process that uses an instrument can reach it, that process is asked to switch off. If it does
     not confirm within one second, it is ended.
     """
-    from hwlearn.lab.bench.backends import find_backend, reported_errors
+    from hwlearn.lab.bench.backends import UnusableBackend, find_backend, switch_off
     from hwlearn.lab.bench_file.file import read_tables
     from hwlearn.network.backend import SwitchesOff
     from hwlearn.network.switched_off import SwitchedOff, SwitchOffError
@@ -24,7 +24,11 @@ def off(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = F
     # an error in any other table must not prevent the shutdown
     name, _, tables = read_tables(bench, changes or [])
     table = tables.get("backend", {})
-    backend, settings = find_backend(table, f"bench {name}")
+    try:
+        backend, settings = find_backend(table, f"bench {name}")
+    except (UnusableBackend, KeyboardInterrupt) as error:
+        reason = str(error) or f"bench {name}: interrupted"
+        raise CommandFailed(f"OUTPUTS MAY BE ON: OFF was not sent: {reason}") from error
     kind = table["kind"]
     if not isinstance(backend, SwitchesOff):
         if as_json:
@@ -42,12 +46,12 @@ def off(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = F
         if complete:
             typer.echo("OFF was sent to every output")
 
-    with at_work(), reported_errors(f"bench {name}: OFF failed"):
-        try:
-            show(list(backend.off(settings) or ()), complete=True)
-        except SwitchOffError as error:
-            show(list(error.done), complete=False)
-            raise
+    try:
+        done = switch_off(backend, settings, f"bench {name}")
+    except SwitchOffError as error:
+        show(list(error.done), complete=False)
+        raise CommandFailed(str(error)) from error
+    show(done, complete=True)
 
 
 _SENT = {

@@ -6,8 +6,8 @@ interrupted cell leaves its outputs off::
     python tests/campaigns/threads_and_notebooks.py --count 100
 
 Readings are compared with the true outputs of the simulated circuit, without noise; those of the notebook with the
-mean of 50 readings before the first interrupt. The notebook drives source-measure units that another process serves;
-it needs ipykernel and jupyter_client.
+mean of 50 readings before the first interrupt. The notebook drives source-measure units that another process
+serves; it needs ipykernel and jupyter_client.
 """
 
 import atexit
@@ -22,7 +22,6 @@ import threading
 import time
 
 import numpy as np
-
 from campaign import Campaign, every, none, shown
 
 import hwlearn as hl
@@ -89,9 +88,7 @@ class Bench:
         x = self.inputs(rng)
         network = self.network
         nudge = next(
-            nudge
-            for nudge in (hl.ClampNudge(0.01), hl.ResistorNudge(0.01, 1e-4))
-            if nudge.kind in network.nudges
+            nudge for nudge in (hl.ClampNudge(0.01), hl.ResistorNudge(0.01, 1e-4)) if nudge.kind in network.nudges
         )
         target = hl.TargetError(np.zeros((len(x), self.bench.topology.n_outputs)))
         uses = (
@@ -161,7 +158,9 @@ def count_sent() -> list[int]:
     for name in ("send", "sendall", "sendto"):
         plain = getattr(socket.socket, name)
         setattr(
-            socket.socket, name, lambda self, *rest, plain=plain: (sent.append(self.fileno()), plain(self, *rest))[1]
+            socket.socket,
+            name,
+            lambda self, *rest, plain=plain: (sent.append(self.fileno()), plain(self, *rest))[1],
         )
     write = os.write
     os.write = lambda file, data: (file > 2 and sent.append(file), write(file, data))[1]

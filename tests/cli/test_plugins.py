@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib.metadata import EntryPoint
 
 import pytest
 import typer
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 
 from hwlearn import cli
 from hwlearn.cli import command_group
-from hwlearn.errors import NetworkError
+from hwlearn.errors import NetworkError, SetupError
 from hwlearn.lab.bench import backends
 from hwlearn_sim.twin.backend import SimBackend
 
@@ -104,7 +105,7 @@ def test_off_writes_without_opening_the_bench(hwlearn, monkeypatch, mocker):
     assert opened.call_count == 0
     mocker.patch.object(Board, "off", side_effect=NetworkError("port is gone"))
     ended = hwlearn("off", "small.toml")
-    assert (ended.code, ended.err) == (1, ["hwlearn: port is gone"])
+    assert (ended.code, ended.err) == (1, ["hwlearn: OUTPUTS MAY BE ON: bench small: port is gone"])
 
 
 def test_plugin_that_exits_at_import_affects_no_other_command(mounted):
@@ -126,4 +127,88 @@ def test_off_that_fails_is_reported_in_one_line(hwlearn, monkeypatch):
 
     monkeypatch.setattr(backends, "entry_points", lambda group: [Point("sim", Board)])
     ended = hwlearn("off", "small.toml")
-    assert (ended.code, ended.err) == (1, ["hwlearn: bench small: OFF failed: port gone"])
+    assert (ended.code, ended.err) == (1, ["hwlearn: OUTPUTS MAY BE ON: bench small: OFF failed: port gone"])
+
+
+@pytest.mark.parametrize(
+    ("raised", "text"),
+    [
+        (SystemExit(0), "OFF failed: it exits with 0"),
+        (KeyboardInterrupt(), "OFF failed: KeyboardInterrupt"),
+        (RuntimeError(), "OFF failed: RuntimeError"),
+        (NetworkError("two\nlines"), "two lines"),
+        (SetupError("no such rack"), "no such rack"),
+        (GeneratorExit(), "OFF failed: GeneratorExit"),
+    ],
+)
+def test_anything_that_off_raises_ends_with_1_and_outputs_may_be_on(hwlearn, monkeypatch, raised, text):
+    class Board(SimBackend):
+        def off(self, settings):
+            raise raised
+
+    monkeypatch.setattr(backends, "entry_points", lambda group: [Point("sim", Board)])
+    ended = hwlearn("off", "small.toml")
+    assert (ended.code, ended.err) == (1, [f"hwlearn: OUTPUTS MAY BE ON: bench small: {text}"])
+
+
+@pytest.mark.parametrize("returned", [True, 3, "off", [1, 2], iter(())])
+def test_off_may_return_anything(hwlearn, monkeypatch, returned):
+    class Board(SimBackend):
+        def off(self, settings):
+            return returned
+
+    monkeypatch.setattr(backends, "entry_points", lambda group: [Point("sim", Board)])
+    assert hwlearn("off", "small.toml").out == ["OFF was sent to every output"]
+
+
+BROKEN = [
+    ImportError("no rack9"),
+    SystemExit(3),
+    KeyboardInterrupt(),
+    RuntimeError("bad"),
+    SyntaxError("bad syntax"),
+]
+
+
+@pytest.mark.parametrize("raised", BROKEN, ids=lambda error: type(error).__name__)
+def test_backend_that_cannot_be_loaded_leaves_outputs_on_and_says_so(hwlearn, monkeypatch, raised):
+    monkeypatch.setattr(backends, "entry_points", lambda group: [Point("sim", raised)])
+    ended = hwlearn("off", "small.toml")
+    assert ended.code == 1
+    assert ended.err[0].startswith("hwlearn: OUTPUTS MAY BE ON: OFF was not sent: bench small: ")
+
+
+@pytest.mark.parametrize("raised", [*BROKEN, None], ids=lambda error: type(error).__name__)
+def test_off_of_a_backend_loads_no_other_plugin(hwlearn, monkeypatch, mounted, raised):
+    sent = []
+
+    class Board(SimBackend):
+        def off(self, settings):
+            sent.append(settings.seed)
+
+    class Hangs(Point):
+        def load(self):
+            raise AssertionError("loaded")  # an import that never ends would not end here either
+
+    other = Hangs("rack", None) if raised is None else Point("rack", raised)
+    mounted.append(Point("bad", raised or SystemExit(5)))
+    monkeypatch.setattr(backends, "entry_points", lambda group: [other, Point("sim", Board), Point("smu", raised)])
+    assert hwlearn("off", "small.toml").code == 0
+    assert sent == [0]
+
+
+def test_package_with_damaged_entry_points_does_not_prevent_off(hwlearn, tmp_path, monkeypatch):
+    folder = tmp_path / "damaged-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: damaged\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[hwlearn.backends]\nnothing here\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    ended = hwlearn("off", "small.toml")
+    assert (ended.code, ended.out) == (0, ["backend 'sim' has no outputs to switch off"])
+
+
+def test_another_package_cannot_replace_a_backend(monkeypatch):
+    ours = EntryPoint("sim", "hwlearn_sim.twin.backend:SimBackend", backends.GROUP)
+    theirs = EntryPoint("sim", "rack9:Backend", backends.GROUP)
+    monkeypatch.setattr(backends, "entry_points", lambda group: [theirs, ours])
+    assert isinstance(backends.find_backend({"kind": "sim"}, "bench b")[0], SimBackend)

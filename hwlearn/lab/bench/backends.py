@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from contextlib import contextmanager, suppress
+from importlib.metadata import EntryPoint, distributions, entry_points
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -13,17 +13,19 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.errors import HwlearnError, NetworkError, SetupError, closest
 from hwlearn.lab.bench_file.file import BenchFile
 from hwlearn.lab.bench_file.sections import BackendSection, checked_section
-from hwlearn.network.backend import Backend, ChecksSettings
+from hwlearn.network.backend import Backend, ChecksSettings, SwitchesOff
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
 from hwlearn.network.opened import check_opened
+from hwlearn.network.switched_off import SwitchedOff, SwitchOffError
 
 GROUP = "hwlearn.backends"
+_MAY_BE_ON: Final = "OUTPUTS MAY BE ON"
 
 
 def backend_names() -> list[str]:
     """Return the kinds of backend that are installed."""
-    return sorted({point.name for point in entry_points(group=GROUP)})
+    return sorted({point.name for point in _points()})
 
 
 def find_backend(table: Mapping[str, Any], where: str) -> tuple[Backend, BaseModel]:
@@ -42,7 +44,7 @@ def find_backend(table: Mapping[str, Any], where: str) -> tuple[Backend, BaseMod
         If no such backend is installed, the plugin cannot be loaded or is no `Backend`, or a setting is wrong.
     """
     kind = checked_section(BackendSection, table, "backend", where).kind
-    points = [point for point in entry_points(group=GROUP) if point.name == kind]
+    points = [point for point in _points() if point.name == kind]
     if not points:
         known = backend_names()
         raise SetupError(
@@ -84,18 +86,63 @@ def opened_network(
         return check_opened(backend.open(settings, topology, limits), topology, limits)
 
 
+class UnusableBackend(SetupError):
+    """A backend that is installed and cannot be used: it cannot be loaded, or is no `Backend`."""
+
+
+def switch_off(backend: SwitchesOff, settings: BaseModel, where: str) -> list[SwitchedOff]:
+    """Send OFF to every output of a backend.
+
+    Returns
+    -------
+    list of SwitchedOff
+        How OFF reached each instrument, as far as the backend reports it.
+
+    Raises
+    ------
+    SwitchOffError
+        If it raises anything, also Ctrl-C: outputs may be on.
+    """
+    try:
+        found: object = backend.off(settings)
+    except BaseException as error:  # a plugin may raise anything
+        text = str(error) if isinstance(error, HwlearnError) else f"OFF failed: {_reason(error)}"
+        text = text if _MAY_BE_ON in text else f"{_MAY_BE_ON}: {where}: {text}"
+        raise SwitchOffError(text, error.done if isinstance(error, SwitchOffError) else ()) from error
+    return [one for one in found if isinstance(one, SwitchedOff)] if isinstance(found, list | tuple) else []
+
+
+def _points() -> list[EntryPoint]:
+    """Return the installed backends, those of this package first: no other package can replace them."""
+    try:
+        found = list(entry_points(group=GROUP))
+    except Exception:  # one damaged package must not prevent `hwlearn off` of another backend
+        found = []
+        for package in distributions():
+            with suppress(Exception):
+                found += [point for point in package.entry_points if point.group == GROUP]
+    return sorted(
+        found, key=lambda point: not getattr(point, "value", "").startswith(("hwlearn_drivers.", "hwlearn_sim."))
+    )
+
+
+def _reason(error: BaseException) -> str:
+    return f"it exits with {error.code}" if isinstance(error, SystemExit) else str(error) or type(error).__name__
+
+
 def _loaded(point: EntryPoint, where: str) -> Backend:
     """Return an instance of the plugin's class, checked against `Backend`."""
     try:
         backend = point.load()()
     except (Exception, SystemExit) as error:  # a plugin may raise anything
-        reason = str(error) or type(error).__name__
-        raise SetupError(f"{where}: backend {point.name!r} cannot be loaded: {reason}") from error
+        raise UnusableBackend(f"{where}: backend {point.name!r} cannot be loaded: {_reason(error)}") from error
     unusable = f"{where}: backend {point.name!r} is not usable: {type(backend).__name__}"
     lacks = [name for name in ("Settings", "open") if not hasattr(backend, name)]
     if lacks:
-        raise SetupError(f"{unusable} has no {' and no '.join(lacks)}; see hwlearn.network.backend.Backend")
+        raise UnusableBackend(f"{unusable} has no {' and no '.join(lacks)}; see hwlearn.network.backend.Backend")
     if not (isinstance(backend.Settings, type) and issubclass(backend.Settings, BaseModel)):
-        raise SetupError(f"{unusable}.Settings is no pydantic model; derive it from hwlearn.quantities.Section")
+        raise UnusableBackend(
+            f"{unusable}.Settings is no pydantic model; derive it from hwlearn.quantities.Section"
+        )
     checked: Backend = backend
     return checked

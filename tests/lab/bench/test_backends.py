@@ -86,7 +86,7 @@ class FailsToStart(SimBackend):
         (FailsToStart, "backend 'mine' cannot be loaded: no licence"),
         (backends, "backend 'mine' cannot be loaded: 'module' object is not callable"),
         (AssertionError(), "backend 'mine' cannot be loaded: AssertionError"),
-        (SystemExit(3), "backend 'mine' cannot be loaded: 3"),
+        (SystemExit(3), "backend 'mine' cannot be loaded: it exits with 3"),
     ],
     ids=[
         "no open",
