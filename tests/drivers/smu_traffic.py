@@ -42,7 +42,7 @@ def tsp_together(*commands):
 
 OPEN_2400 = [
     (":OUTP 0", None),
-    *scpi("*RST", "*CLS", ":SENS:FUNC:CONC 1", ':SENS:FUNC "VOLT","CURR"', ":FORM:ELEM VOLT,CURR"),
+    *scpi("*CLS", "*RST", ":SENS:FUNC:CONC 1", ':SENS:FUNC "VOLT","CURR"', ":FORM:ELEM VOLT,CURR"),
     *scpi(":SENS:CURR:NPLC 1.0", ":SYST:RSEN 0"),
 ]
 VOLTS_2400 = ":OUTP?;:SOUR:FUNC?;:SOUR:VOLT?;:SENS:CURR:PROT?"

@@ -160,12 +160,6 @@ class Instrument(ABC):
         """
         self._raise_errors(command, self._next_error())
 
-    def drop_errors(self) -> None:
-        """Empty the error queue."""
-        for _ in range(_MAX_ERRORS):
-            if self._next_error() is None:
-                return
-
     def _raise_errors(self, command: str, first: tuple[int, str] | None) -> None:
         """Raise the first error that was read from the queue, if any, after emptying the queue.
 

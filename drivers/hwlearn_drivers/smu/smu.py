@@ -110,7 +110,7 @@ class Smu(Source):
 
     @abstractmethod
     def _reset(self) -> None:
-        """Reset the instrument and make the settings that the driver requires."""
+        """Clear errors that others left, reset the instrument and make the settings that the driver requires."""
 
     def off_commands(self) -> list[str]:
         """Return OFF for every channel; during a sweep: OFF, abort, OFF."""
@@ -197,5 +197,4 @@ class Smu(Source):
     def start_again(self) -> None:
         """Switch every output off, reset and set up again, after somebody else changed the settings."""
         self._make_safe()
-        self.drop_errors()
         self.set_up()

@@ -1,7 +1,7 @@
 """Somebody else changes an instrument: one named error within the batch, outputs off, nothing on again."""
 
 import re
-import sys
+import socket
 
 import numpy as np
 import pytest
@@ -169,15 +169,30 @@ def test_output_that_somebody_switched_on_is_refused(graph, inputs):
         assert rack.goes_off()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the pty is replaced by a socket there, with one connection")
 def test_off_by_another_client_over_a_second_connection(graph, inputs):
-    """`SmuBackend.off` opens connections of its own, as ``hwlearn off`` does."""
     with Rack(graph) as rack:
         rack.network.measure(inputs)
-        SmuBackend.off(rack.settings)
+        port = int(rack.bench.address("one").split("::")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+            client.sendall(b":OUTP 0\n*IDN?\n")
+            assert b"2400" in client.recv(200)
         with pytest.raises(OutputStateError, match="OFF, it was left ON"):
             rack.network.measure(inputs)
         assert rack.goes_off()
+
+
+def test_off_of_the_backend_is_final_until_reconnection(graph, inputs):
+    """`SmuBackend.off` in this process asks the owner of the instruments, which is this process."""
+    with Rack(graph) as rack:
+        rack.network.measure(inputs)
+        SmuBackend.off(rack.settings)
+        for _ in range(2):
+            with pytest.raises((HaltedError, OutputStateError), match="stay off until"):
+                rack.network.measure(inputs)
+        assert rack.goes_off()
+        rack.network.reconnect()
+        rack.network.measure(inputs)
+        assert len(rack.on) == 5
 
 
 def test_halt_by_this_program_is_final_until_reconnection(graph, inputs):
@@ -242,3 +257,15 @@ def test_values_that_agree_within_the_resolution_are_accepted(model, volts):
     channel.on()
     assert channel.is_on
     smu.close()
+
+
+def test_error_that_an_earlier_program_left_does_not_prevent_opening(graph, inputs):
+    """A 2400 that was switched off has queued error 803 for the reading that was not possible."""
+    with Rack(graph) as rack:
+        interject(rack.bench.instrument("one"), READING, 2, b":OUTP 0")
+        with pytest.raises(OutputStateError):
+            rack.network.measure(inputs)
+        rack.network.close()
+        assert len(rack.bench.instrument("one").errors)
+        with SmuBackend.open(rack.settings, graph, rack.network.limits) as again:
+            again.measure(inputs)

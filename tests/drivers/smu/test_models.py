@@ -110,7 +110,7 @@ def test_keithley_2450(scripted):
         [
             (":OUTP 0", None),
             ("*LANG?", "SCPI"),
-            *scpi("*RST", "*CLS"),
+            *scpi("*CLS", "*RST"),
             *scpi(":SENS:VOLT:NPLC 1.0", ":SENS:CURR:NPLC 1.0", ":SENS:VOLT:RSEN 0", ":SENS:CURR:RSEN 0"),
             *scpi(":SENS:VOLT:NPLC 2.0", ":SENS:CURR:NPLC 2.0", ":SENS:VOLT:RSEN 1", ":SENS:CURR:RSEN 1"),
             *limit(":SOUR:VOLT:ILIM", 0.0005, "5.000000E-04"),
@@ -283,7 +283,7 @@ def test_keysight_b2900(scripted):
         [
             (":OUTP1 0", None),
             (":OUTP2 0", None),
-            *scpi("*RST", "*CLS", ":FORM:ELEM:SENS VOLT,CURR"),
+            *scpi("*CLS", "*RST", ":FORM:ELEM:SENS VOLT,CURR"),
             *scpi(
                 ":OUTP1:ON:AUTO 0",
                 ':SENS1:FUNC "VOLT","CURR"',

@@ -89,8 +89,8 @@ class Keithley2400(Smu):
 
     def _reset(self) -> None:
         self.write(
-            "*RST",
             "*CLS",
+            "*RST",
             ":SENS:FUNC:CONC 1",
             ':SENS:FUNC "VOLT","CURR"',  # measure both, instead of reporting the programmed level
             ":FORM:ELEM VOLT,CURR",

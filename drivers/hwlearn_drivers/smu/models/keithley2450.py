@@ -103,7 +103,7 @@ class Keithley2450(Smu):
             raise UnknownInstrumentError(
                 f"{self.name} uses the command set {language!r}; send '*LANG SCPI' and restart the instrument"
             )
-        self.write("*RST", "*CLS")
+        self.write("*CLS", "*RST")
 
     def _abort_commands(self) -> list[str]:
         return [":ABOR"]

@@ -95,7 +95,7 @@ class KeysightB2900(Smu):
         return f":OUTP{number} 0"
 
     def _reset(self) -> None:
-        self.write("*RST", "*CLS", ":FORM:ELEM:SENS VOLT,CURR")
+        self.write("*CLS", "*RST", ":FORM:ELEM:SENS VOLT,CURR")
         for c in self._numbers:
             # factory default: a measurement switches the output on automatically
             self.write(f":OUTP{c}:ON:AUTO 0", f':SENS{c}:FUNC "VOLT","CURR"')
