@@ -1,13 +1,16 @@
 """The guardian: when it sends OFF, what its program learns, and how it is started and ended."""
 
 import os
+import signal
 import threading
 
 import pytest
 
 import hwlearn as hl
 from hwlearn.errors import NetworkError, SetupError
+from hwlearn.lab.bench.guardian import guardian as program_side
 from hwlearn.lab.bench.guardian.guardian import Guardian
+from hwlearn.lab.bench.guardian.messages import ALIVE, BEAT
 from hwlearn.lab.bench.guardian.process import Watch
 from hwlearn_drivers.smu.settings import SmuSettings
 from hwlearn_sim.bench.bench import VirtualBench
@@ -21,7 +24,7 @@ class Watched:
 
     def __init__(self, failures=0):
         self._failures = failures
-        self.events, self.changed = [], threading.Condition()
+        self.events, self.answers, self.changed = [], 0, threading.Condition()
         source, self._pipe = os.pipe()
         parent = os.getppid()  # as the parent of this process lives on
         self._watch = Watch(self._off, parent, TIMEOUT_S, self._note, source)
@@ -36,7 +39,10 @@ class Watched:
 
     def _note(self, text):
         with self.changed:
-            self.events.append(text)
+            if text == ALIVE:
+                self.answers += 1
+            else:
+                self.events.append(text)
             self.changed.notify_all()
 
     def wait_for(self, count):
@@ -67,6 +73,14 @@ def test_program_that_is_done_is_left_alone():
     watched = Watched()
     watched.send(b"..q")
     assert watched.joined() == []
+
+
+def test_signs_of_life_are_answered():
+    watched = Watched()
+    watched.send(BEAT)
+    with watched.changed:
+        assert watched.changed.wait_for(lambda: watched.answers, 10)
+    assert watched.end() == ["off"]
 
 
 def test_program_that_cannot_switch_off_asks_for_it():
@@ -161,3 +175,27 @@ def test_killed_guardian_is_noticed(served):
         "off after a kill"
     ]
     guardian.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows cannot stop a process by a signal")
+def test_stopped_guardian_is_noticed_and_ended(served, monkeypatch):
+    monkeypatch.setattr(program_side, "_SILENT_S", 1.0)
+    monkeypatch.setattr(program_side, "_END_S", 0.2)
+    _, table = served
+    guardian = Guardian("smu", SmuSettings.model_validate(table), "bench x", 5.0)
+    guardian.wait_until_ready()
+    reasons, noticed = [], threading.Event()
+
+    def on_loss(reason):
+        reasons.append(reason)
+        noticed.set()
+
+    guardian.protect(on_loss)
+    assert not noticed.wait(1.5)  # while it answers, nothing happens
+    os.kill(guardian.pid, signal.SIGSTOP)
+    assert noticed.wait(10)
+    assert f"its guardian, process {guardian.pid}, has not answered for" in reasons[0]
+    guardian.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(guardian.pid, 0)

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,9 @@ from hwlearn.lab.bench.guardian.messages import BEAT, BEAT_S, DONE, FAILED, FIRE
 _START_S: Final = 60.0  # imports on a slow or busy machine
 _END_S: Final = 5.0
 _END_AFTER_OFF_S: Final = 20.0  # links that do not answer have time-outs
+_SILENT_S: Final = 5.0
+"""Time after which a guardian that does not answer counts as lost; longer than a busy machine delays it."""
+
 _MODULE: Final = "hwlearn.lab.bench.guardian.process"
 
 
@@ -73,6 +77,9 @@ class Guardian:
         except OSError as error:
             raise NetworkError(f"{where}: safety.guardian: its process cannot be started: {error}") from error
         self._send(json.dumps(request).encode() + b"\n")
+        if sys.platform != "win32" and self._process.stdin is not None:
+            os.set_blocking(self._process.stdin.fileno(), False)  # a stopped guardian lets the pipe fill up
+        self._answered = 0.0
         for run in (self._beat, self._listen):
             threading.Thread(target=run, name=f"guardian-{run.__name__.strip('_')}", daemon=True).start()
 
@@ -139,14 +146,25 @@ class Guardian:
             self._process.stdin.write(data)
 
     def _beat(self) -> None:
+        beaten = time.monotonic()
         while not self._ended.wait(BEAT_S):
             self._send(BEAT)
+            now = time.monotonic()
+            if now - beaten > _SILENT_S / 2:  # this process itself was stopped
+                self._answered = now
+            beaten, silent_s = now, now - self._answered
+            if self._first == READY and silent_s > _SILENT_S:
+                self._lose(
+                    f"its guardian, process {self.pid}, has not answered for {silent_s:.0f} s; without it nothing "
+                    "would switch off after a kill"
+                )
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
         with contextlib.suppress(OSError, ValueError):
             for line in iter(self._process.stdout.readline, b""):
                 text = line.decode("utf-8", "replace").strip()
+                self._answered = time.monotonic()
                 if self._first is None:
                     self._first = text
                     self._heard.set()

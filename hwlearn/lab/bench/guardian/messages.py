@@ -22,5 +22,8 @@ READY: Final = "ready"
 FAILED: Final = "failed "
 """First line of a guardian that cannot send OFF for this bench, followed by the reason."""
 
+ALIVE: Final = "alive"
+"""Answer to signs of life."""
+
 FIRED: Final = "fired "
 """Line of a guardian that has switched the outputs off, followed by the reason."""

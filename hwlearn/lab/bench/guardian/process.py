@@ -16,7 +16,7 @@ from typing import Final
 from hwlearn.errors import SetupError
 from hwlearn.exit_signals import ENDING, STOPPING, other_fatal_signals
 from hwlearn.lab.bench.backends import find_backend
-from hwlearn.lab.bench.guardian.messages import DONE, FAILED, FIRED, READY, SEND_OFF
+from hwlearn.lab.bench.guardian.messages import ALIVE, DONE, FAILED, FIRED, READY, SEND_OFF
 from hwlearn.network.backend import PreparesOff, SwitchesOff
 
 _LOOK_S: Final = 0.05  # between two looks at the parent
@@ -73,6 +73,7 @@ class Watch:
                     silent = False
                     self._switch_off()
                 heard = time.monotonic()
+                self._report(ALIVE)
             elif not silent and now - heard > self._timeout_s:
                 late = self._next(_GRACE_S)
                 if late is not None:
@@ -124,6 +125,8 @@ def main() -> None:
         with contextlib.suppress(OSError, ValueError):
             signal.signal(number, signal.SIG_IGN)
     channel = os.dup(1)
+    if sys.platform != "win32":
+        os.set_blocking(channel, False)  # a parent that does not read must not hold up OFF
     os.dup2(2, 1)  # what plugins print must not reach the parent as a report
 
     def report(line: str) -> None:
