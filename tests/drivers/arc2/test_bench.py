@@ -90,7 +90,7 @@ def test_network_trains_with_pulses(tmp_path, monkeypatch):
         trainer = hl.Trainer(
             network, hl.GEP(nudge=hl.ClampNudge()), hl.MSE(), hl.Adam(0.1, scale="log"), model=model
         )
-        trainer.fit(x, goal, 8)
+        trainer.fit(x, goal, 5)
         off = network.measure(x).voltages - goal
     start = hl.Kirchhoff(topology, np.full(12, 2e-5)).solve(x)[:, topology.outputs] - goal
     assert np.mean(off**2) < 0.2 * np.mean(start**2)
