@@ -43,6 +43,17 @@ class Seeds:
 
         return float(t.ppf(1 - 1e-4, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5)
 
+    def fraction(self, required: float, trials: int) -> float:
+        """Return the lowest fraction of successes in this many trials that does not contradict a required one.
+
+        The binomial distribution falls below it in one of 10,000 shares; with ``--full``, ``required`` itself.
+        """
+        if self.full:
+            return required
+        from scipy.stats import binom
+
+        return float(binom.ppf(1e-4, trials, required)) / trials
+
 
 @pytest.fixture(scope="session")
 def seeds(request: pytest.FixtureRequest) -> Seeds:

@@ -78,4 +78,4 @@ def test_output_readout_is_as_good_as_node_readout(final_error, figure, nudge, s
         f"every node {b.mean() * 1e3:.3f} mV, "
         f"difference {difference * 1e3:+.3f} +- {error * 1e3:.3f} mV"
     )
-    assert difference <= 2 * error or a.mean() <= 1.1 * b.mean()
+    assert difference <= max(2 * error, seeds.margin(a - b)) or a.mean() <= 1.1 * b.mean()

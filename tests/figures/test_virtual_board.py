@@ -8,6 +8,9 @@ import pytest
 
 import hwlearn as hl
 
+HELD_OUT = 45
+"""Flowers that the accuracy of one seed is measured on."""
+
 TWIN = """
 [backend]
 kind = "sim"
@@ -48,5 +51,7 @@ def test_board_reaches_the_accuracy_of_the_twin(figure, tmp_path, seeds):
         f"(required >= 0.94), "
         f"{on_twin:.4f} on the twin (required within 0.02)"
     )
-    assert on_board >= 0.94
-    assert abs(on_board - on_twin) <= 0.02
+    flowers = len(chosen) * HELD_OUT
+    assert on_board >= seeds.fraction(0.94, flowers)
+    # a few flowers decide about a share: 4 standard errors if one in thirty is classified differently
+    assert abs(on_board - on_twin) <= 0.02 + (0 if seeds.full else 4 * np.sqrt(1 / 30 / flowers))
