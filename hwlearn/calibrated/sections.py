@@ -184,6 +184,9 @@ class EdgeRecord(RecordSection):
         Number of programmed configurations that were measured.
     stuck : tuple of int
         Edges that never move. Their conductance is gain x the geometric mean of ``limits.conductance``.
+    programming_sigma : float, optional
+        Standard deviation of ln(conductance) of one edge from programming to programming, with its standard
+        uncertainty ``programming_sigma_error``. None in records of earlier versions.
     """
 
     gain: FloatArray = field(metadata=_each("edges", positive=True))
@@ -193,6 +196,8 @@ class EdgeRecord(RecordSection):
     chi: float = field(metadata=_SIZE)
     configurations: int = field(metadata=_WHOLE)
     stuck: tuple[int, ...] = field(default=(), metadata=_MEMBERS)
+    programming_sigma: float | None = field(default=None, metadata=_number(0.0, optional=True))
+    programming_sigma_error: float | None = field(default=None, metadata=_number(0.0, optional=True))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -202,7 +207,9 @@ class VerifyRecord(RecordSection):
     Attributes
     ----------
     chi : float
-        Root mean square of (measured - predicted), in units of the expected uncertainty.
+        Root mean square of (measured - predicted), in units of the expected joint uncertainty.
+    most_chi : float, optional
+        Largest chi that chance explains. None in records of earlier versions.
     rms_V, nominal_rms_V : float
         Root mean square in volts, for the calibrated prediction and for the prediction from nominal values.
     noise_V : float
@@ -217,6 +224,7 @@ class VerifyRecord(RecordSection):
     noise_V: float = field(metadata=_SIZE)
     configurations: int = field(metadata=_WHOLE)
     readings: int = field(metadata=_WHOLE)
+    most_chi: float | None = field(default=None, metadata=_number(0.0, optional=True))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

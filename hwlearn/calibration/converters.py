@@ -19,10 +19,11 @@ from hwlearn.arrays import FloatArray
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.design import input_patterns, random_configuration
 from hwlearn.calibration.estimation.excitation import Excitation, Phase, Readings
-from hwlearn.calibration.estimation.posterior import Noise, estimate
+from hwlearn.calibration.estimation.posterior import average, estimate
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.terminals import TerminalSet
 from hwlearn.calibration.estimation.unknowns import CONVERTER_BLOCKS, Prior, Spreads, Unknowns
+from hwlearn.calibration.estimation.whitening import Noise
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import SetupError
 from hwlearn.network.network import Network
@@ -176,7 +177,7 @@ def _fitted(terminals: TerminalSet, readings: list[Readings], settings: Converte
             raise SetupError(f"known converters: every uncertainty of {block} must be positive")
         prior = prior.knowing(at[given], value[given], sigma[given])
     noise = Noise(settings.read_sigma, applied=terminals.applied_sigma)
-    found = estimate(models, readings, prior, noise)
+    found, _ = average(estimate(models, readings, prior, noise))
     return ConverterFit.from_unknowns(
         layout,
         found.mean,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from hwlearn.calibration.estimation.campaign import EdgeCampaign
 from hwlearn.calibration.estimation.edge_fit import EdgeFit
@@ -18,7 +19,21 @@ from hwlearn.calibration.estimation.settings import CampaignSettings
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.network.network import Network
 
-__all__ = ["CampaignProgress", "CampaignSettings", "EdgeCampaign", "EdgeFit", "Prediction", "estimate_edges"]
+__all__ = [
+    "MOST_REPEATS",
+    "CampaignProgress",
+    "CampaignSettings",
+    "EdgeCampaign",
+    "EdgeFit",
+    "Prediction",
+    "estimate_edges",
+]
+
+MOST_REPEATS: Final = 4
+"""Largest number of configurations that are programmed a second time."""
+
+_ENOUGH_FREEDOM: Final = 16.0
+"""Degrees of freedom of the repeats with which no more are needed."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +44,17 @@ class CampaignProgress:
     ----------
     configuration, configurations : int
         Measured configurations, and their number at the end.
-    fit : EdgeFit
-        Estimate so far.
+    campaign : EdgeCampaign
     """
 
     configuration: int
     configurations: int
-    fit: EdgeFit
+    campaign: EdgeCampaign
+
+    @property
+    def fit(self) -> EdgeFit:
+        """Estimate so far; it is computed when it is read."""
+        return self.campaign.fit()
 
 
 def estimate_edges(
@@ -46,6 +65,9 @@ def estimate_edges(
     progress: Callable[[CampaignProgress], None] | None = None,
 ) -> EdgeFit:
     """Measure configurations and estimate every edge; the network is left in the last configuration.
+
+    If the readings show programming noise, up to `MOST_REPEATS` configurations are programmed a second time. Their
+    readings distinguish it from errors of the model (`EdgeFit.repeats`).
 
     Parameters
     ----------
@@ -74,5 +96,14 @@ def estimate_edges(
     while len(campaign.readings) < configurations:
         campaign.add(campaign.next().measure(network))
         if progress is not None:
-            progress(CampaignProgress(len(campaign.readings), configurations, campaign.fit()))
-    return campaign.fit()
+            progress(CampaignProgress(len(campaign.readings), configurations, campaign))
+    fit = campaign.fit()
+    # not the configuration that is programmed now: hardware may skip edges that are at their target already
+    numbers = [k for last in range(configurations - 1, 0, -2) for k in (last - 1, last)]
+    for number in numbers[:MOST_REPEATS]:
+        shown = 0.0 if fit.repeats is None else fit.repeats.misfit.dof
+        if not fit.programming.is_significant or shown >= _ENOUGH_FREEDOM:
+            break
+        campaign.add(campaign.again(number).measure(network))
+        fit = campaign.fit()
+    return fit

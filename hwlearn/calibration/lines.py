@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwlearn.arrays import FloatArray
+from hwlearn.calibration.misfit import Misfit
 from hwlearn.errors import HwlearnError
 from hwlearn.network.network import Network
 
@@ -42,6 +43,10 @@ class LineFit:
         Diagonal of the measured impedance at each level, in ohm.
     failed : int
         Edges that failed to reach their target at some level.
+    misfit : Misfit
+        Squared deviations from the straight lines in units of the scatter.
+    scatter_readings : float
+        Number of readings from which the scatter was estimated.
     """
 
     ohm: FloatArray
@@ -50,6 +55,13 @@ class LineFit:
     inverse_level: FloatArray
     impedance: FloatArray
     failed: int
+    misfit: Misfit
+    scatter_readings: float
+
+    @property
+    def is_straight(self) -> bool:
+        """Whether the scatter explains the deviations from straight lines."""
+        return not self.misfit.exceeds(self.scatter_readings)
 
 
 def measure_lines(network: Network, repeats: int = 32) -> LineFit:
@@ -107,7 +119,10 @@ def measure_lines(network: Network, repeats: int = 32) -> LineFit:
     alone = np.maximum(ohm.std(axis=0, ddof=1) / math.sqrt(repeats), np.sqrt(of_lines**2 @ formal**2))
     sigma = alone * max(1.0, chi)
     impedance = np.diagonal(Z.mean(axis=0), axis1=1, axis2=2).copy()
-    return LineFit(ohm.mean(axis=0), sigma, chi, inverse, impedance, int(failed.sum()))
+    misfit = Misfit(float(np.sum(left**2)), float(freedom), left.size)
+    # the impedances of one level come from the same readings
+    scatter_readings = float(LEVELS * (repeats - 1))
+    return LineFit(ohm.mean(axis=0), sigma, chi, inverse, impedance, int(failed.sum()), misfit, scatter_readings)
 
 
 def _volts(network: Network) -> float:

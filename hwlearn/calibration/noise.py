@@ -16,6 +16,9 @@ from hwlearn.network.network import Network
 HOLD = 8
 """Readings taken after each step of the step response."""
 
+READINGS = 256
+"""Readings of the pattern from which the noise is estimated."""
+
 SHARE_OF_NUDGE = 1e-3
 """Noise after the recommended averaging, relative to ``limits.nudge``."""
 
@@ -83,7 +86,7 @@ class NoiseFit:
         return tau * math.log(step_V / left) if 0 < left < step_V else tau * 20
 
 
-def measure_noise(network: Network, readings: int = 256, steps: int = 16, seed: int = 0) -> NoiseFit:
+def measure_noise(network: Network, readings: int = READINGS, steps: int = 16, seed: int = 0) -> NoiseFit:
     """Program the middle of the range, read one pattern many times, then the response to many steps.
 
     Parameters

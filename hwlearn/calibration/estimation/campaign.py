@@ -14,11 +14,13 @@ from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.design import Knowledge, excitation, random_configuration
 from hwlearn.calibration.estimation.edge_fit import EdgeFit, common_scale_sigma, scale_is_known
 from hwlearn.calibration.estimation.excitation import Excitation, Readings
-from hwlearn.calibration.estimation.posterior import Misfit, Noise, Posterior, estimate
+from hwlearn.calibration.estimation.posterior import Posterior, average, estimate
+from hwlearn.calibration.estimation.programming import ProgrammingNoise, RepeatedProgramming
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.settings import CampaignSettings
 from hwlearn.calibration.estimation.terminals import TerminalSet
 from hwlearn.calibration.estimation.unknowns import CONVERTER_BLOCKS, Prior, Unknowns
+from hwlearn.calibration.estimation.whitening import Block, Noise
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import SetupError
 from hwlearn.network.network import Network
@@ -147,6 +149,19 @@ class EdgeCampaign:
             raise SetupError("no configuration was considered")
         return best
 
+    def again(self, number: int) -> Excitation:
+        """Return a measured configuration with the same patterns, to program it a second time.
+
+        Raises
+        ------
+        SetupError
+            If there is no configuration of this number.
+        """
+        if not 0 <= number < len(self._readings):
+            raise SetupError(f"there is no configuration {number} to repeat; {len(self._readings)} were measured")
+        one = self._readings[number]
+        return Excitation(np.clip(one.reached, *self.terminals.limits.conductance), one.phases)
+
     def add(self, readings: Readings) -> None:
         """Add the readings of one configuration.
 
@@ -170,7 +185,8 @@ class EdgeCampaign:
         """
         if not self._readings:
             raise SetupError("nothing was measured yet; add the readings of at least one configuration")
-        found, stuck = self._fitted(), self._stuck()
+        stuck = self._stuck()
+        found, programming = average(self._fitted())
         if not found.prior.groups["edges"].members.size:
             raise SetupError("no edge of this network changes when it is programmed; check the programmer")
         spread = found.prior.spread("edges")
@@ -188,10 +204,13 @@ class EdgeCampaign:
             spread=spread,
             spread_sigma=spread / math.sqrt(2 * weight),
             converters=ConverterFit.from_unknowns(self._layout, found.mean, found.covariance, spreads),
-            chi2_per_dof=_per_dof(found.volts_misfit),
+            misfit=found.volts_misfit,
             noise_factor=found.noise.volts_factor,
-            current_chi2_per_dof=_per_dof(found.amperes_misfit),
+            current_misfit=found.amperes_misfit,
             current_noise_factor=found.noise.amperes_factor,
+            noise_readings=self.settings.noise_readings,
+            programming=programming,
+            repeats=self._repeated(found, programming),
             configurations=len(self._readings),
             rows=found.volts_misfit.rows + found.amperes_misfit.rows,
         )
@@ -232,7 +251,13 @@ class EdgeCampaign:
         return math.sqrt(low * high)
 
     def _noise(self) -> Noise:
-        return Noise(self.settings.read_sigma, self.settings.current_sigma, self.terminals.applied_sigma)
+        given = self.settings
+        return Noise(
+            given.read_sigma,
+            given.current_sigma,
+            self.terminals.applied_sigma,
+            volts_readings=given.noise_readings,
+        )
 
     def _sigma(self) -> tuple[float, float | None]:
         """Return the uncertainties of a voltage and of a current reading as known now; None if unknown."""
@@ -243,6 +268,20 @@ class EdgeCampaign:
         read = any(readout.source_currents is not None for readout in last.readouts)
         return noise.of_volts(last.readouts[0].voltage_sigma), noise.of_amperes(last) if read else None
 
+    def _repeated(self, found: Posterior, programming: ProgrammingNoise) -> RepeatedProgramming | None:
+        models = self._models()
+        pairs = [
+            tuple(Block.of(models[k], self._readings[k], found.mean, found.noise) for k in pair)
+            for pair in _repeats(self._readings)
+        ]
+        return RepeatedProgramming.of(pairs, found.prior.groups["edges"].members, programming)
 
-def _per_dof(misfit: Misfit) -> float:
-    return misfit.chi2 / misfit.dof if misfit.dof > 0 else math.nan
+
+def _repeats(readings: Sequence[Readings]) -> list[tuple[int, int]]:
+    """Return pairs of configurations with the same patterns: the second is a repeat of the first."""
+    return [
+        (first, second)
+        for second in range(len(readings))
+        for first in range(second)
+        if readings[first].is_repeated_by(readings[second])
+    ]

@@ -15,9 +15,9 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.calibration.estimation.excitation import Excitation, Phase, PhaseKind
-from hwlearn.calibration.estimation.posterior import whitened
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.terminals import TerminalSet
+from hwlearn.calibration.estimation.whitening import whitened
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import LimitError
 from hwlearn.network.limits import Limits

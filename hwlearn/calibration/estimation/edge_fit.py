@@ -13,7 +13,9 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.excitation import Phase
 from hwlearn.calibration.estimation.prediction import Prediction, predict
+from hwlearn.calibration.estimation.programming import ProgrammingNoise, RepeatedProgramming
 from hwlearn.calibration.estimation.response import EdgeModel
+from hwlearn.calibration.misfit import Misfit
 from hwlearn.circuit.batches import batch
 from hwlearn.errors import SetupError
 from hwlearn.network.nudges import OutputDrive
@@ -49,10 +51,17 @@ class EdgeFit:
     spread, spread_sigma : float
         Standard deviation of the edges' log-gains, and its uncertainty.
     converters : ConverterFit
-    chi2_per_dof, current_chi2_per_dof : float
-        Squared residuals of volts and of amperes, in units of the stated noise; NaN without such readings.
+    misfit, current_misfit : Misfit
+        Squared residuals of volts and of amperes, in units of the stated noise. Programming noise is fitted, so
+        they show what else the model does not explain.
+    noise_readings : float or None
+        Number of readings from which the noise of the voltages was estimated; None: it is known exactly.
     noise_factor, current_noise_factor : float
         Factor on the stated noise that explains the residuals; all uncertainties include it.
+    programming : ProgrammingNoise
+        How much an edge's conductance differs from programming to programming; `gains` are means.
+    repeats : RepeatedProgramming or None
+        Comparison with configurations that were programmed twice; None if there is none.
     configurations, rows : int
         Number of configurations and of single readings.
     """
@@ -66,10 +75,13 @@ class EdgeFit:
     spread: float
     spread_sigma: float
     converters: ConverterFit
-    chi2_per_dof: float
+    misfit: Misfit
     noise_factor: float
-    current_chi2_per_dof: float
+    current_misfit: Misfit
     current_noise_factor: float
+    noise_readings: float | None
+    programming: ProgrammingNoise
+    repeats: RepeatedProgramming | None
     configurations: int
     rows: int
 
@@ -93,6 +105,32 @@ class EdgeFit:
     def gain_sigma(self) -> FloatArray:
         """Standard uncertainty (E,) of the gains, including that of the common scale."""
         return np.asarray(self.gains * np.sqrt(np.diagonal(self.log_covariance)))
+
+    @property
+    def programmed_sigma(self) -> FloatArray:
+        """Standard uncertainty (E,) of the gains in one programming: `gain_sigma` and the programming noise."""
+        return np.asarray(np.hypot(self.gain_sigma, self.gains * np.sqrt(self.programming_variance)))
+
+    @property
+    def programming_variance(self) -> FloatArray:
+        """Variance (E,) of the edges' log-conductances from programming to programming; 0 for stuck edges."""
+        return np.where(self.stuck, 0.0, self.programming.sigma**2)
+
+    @property
+    def chi(self) -> float:
+        """Misfit of all readings in units of their noise; 1 is expected."""
+        both, dof = self.misfit.chi2 + self.current_misfit.chi2, self.misfit.dof + self.current_misfit.dof
+        return math.sqrt(both / dof) if dof > 0 else 0.0
+
+    @property
+    def chi2_per_dof(self) -> float:
+        """Squared misfit of the voltages per degree of freedom; NaN without any."""
+        return self.misfit.ratio
+
+    @property
+    def current_chi2_per_dof(self) -> float:
+        """Squared misfit of the currents per degree of freedom; NaN without any."""
+        return self.current_misfit.ratio
 
     @property
     def shape(self) -> FloatArray:
@@ -136,7 +174,7 @@ class EdgeFit:
         return self._model(reached).conductances(self.unknowns)
 
     def predict(self, reached: ArrayLike, inputs: ArrayLike, drive: OutputDrive | None = None) -> Prediction:
-        """Predict the ADC readings for inputs (S, n_in) with the edges programmed to ``reached`` (E,).
+        """Predict the ADC readings for inputs (S, n_in) after one programming to ``reached`` (E,).
 
         Parameters
         ----------
@@ -158,7 +196,10 @@ class EdgeFit:
             phase = Phase("free", x, np.full((len(x), model.layout.n_outputs), np.nan))
         else:
             phase = Phase(drive.kind, x, drive.values, drive.siemens)
-        return predict(model, self.unknowns, self.covariance, phase)
+        covariance = self.covariance.copy()
+        edges = np.arange(len(self.stuck)) + model.layout.blocks["log_gain"].start
+        covariance[edges, edges] += self.programming_variance
+        return predict(model, self.unknowns, covariance, phase)
 
     def with_scale_of(self, edge: int, gain: float, relative_sigma: float) -> EdgeFit:
         """Return the fit with one edge known from another measurement, which determines the common scale.

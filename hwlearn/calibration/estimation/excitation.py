@@ -142,6 +142,15 @@ class Readings:
     readouts: tuple[Readout, ...]
     void: int = 0
 
+    def is_repeated_by(self, other: Readings) -> bool:
+        """Return whether the other readings are of the same patterns; patterns are drawn anew, never twice."""
+        return len(self.phases) == len(other.phases) and all(
+            mine.kind == theirs.kind
+            and np.array_equal(mine.inputs, theirs.inputs)
+            and np.array_equal(mine.values, theirs.values, equal_nan=True)
+            for mine, theirs in zip(self.phases, other.phases, strict=True)
+        )
+
     def state(self) -> dict[str, Any]:
         """Return the readings as plain data, for JSON or TOML."""
         return {

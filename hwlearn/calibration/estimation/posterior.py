@@ -5,6 +5,11 @@ there. The spread s of a group maximises the likelihood of the readings (MacKay,
 ``s^2 = (|m|^2 + w s0^2) / (gamma + w)``, where gamma is the number of unknowns that the readings determine and s0
 is the expected spread with the weight of w unknowns. The uncertainty of the spread is added to the covariance to
 first order (Kass & Steffey, J. Am. Stat. Assoc. 84 (1989) 717), with the mean of s^2 instead of its mode.
+
+Programming does not repeat exactly. The standard deviation tau of the edges' log-conductances from programming to
+programming has a uniform prior. Its likelihood is marginal in all other unknowns (restricted maximum likelihood:
+Patterson & Thompson, Biometrika 58 (1971) 545). The mean is averaged over the posterior of tau; the
+covariance is that at the mean of tau, and of the means.
 """
 
 from __future__ import annotations
@@ -15,80 +20,26 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 
-from hwlearn.arrays import BoolArray, FloatArray, IntArray
-from hwlearn.calibration.estimation.excitation import Phase, Readings
+from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.calibration.estimation.elimination import Elimination
+from hwlearn.calibration.estimation.excitation import Readings
+from hwlearn.calibration.estimation.programming import ProgrammingNoise
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.unknowns import Prior
+from hwlearn.calibration.estimation.whitening import Block, Noise
+from hwlearn.calibration.misfit import Misfit
 from hwlearn.errors import CircuitError, SetupError
-from hwlearn.network.network import Readout
 
-_STEPS: Final = 200
+_STEPS: Final = 60
 _LONGEST_STEP: Final = 1.0  # of a log-gain; the response is too nonlinear for longer steps
-_NOISE_SIGMAS: Final = 4.0
 _NOISE_ROUNDS: Final = 4
 _LEAST_FREEDOM: Final = 4.0
-
-
-@dataclass(frozen=True)
-class Noise:
-    """Standard uncertainty of one reading.
-
-    Attributes
-    ----------
-    volts : float or None
-        None: as each readout states it.
-    amperes : float or None
-        None: as the readouts state it; currents of unknown uncertainty are not used.
-    applied : float
-        Uncertainty in volts of every source voltage, from rounding to its steps. It affects all readings of a
-        pattern together.
-    volts_factor, amperes_factor : float
-        Factors on the first two.
-    """
-
-    volts: float | None = None
-    amperes: float | None = None
-    applied: float = 0.0
-    volts_factor: float = 1.0
-    amperes_factor: float = 1.0
-
-    def of_volts(self, stated: float) -> float:
-        """Return the uncertainty of a voltage reading.
-
-        Raises
-        ------
-        SetupError
-            If neither the hardware nor the caller states one.
-        """
-        sigma = stated if self.volts is None else self.volts
-        if not sigma > 0:
-            raise SetupError(
-                "the hardware states no read noise; set read_sigma in volts (the step noise measures it)"
-            )
-        return sigma * self.volts_factor
-
-    def of_amperes(self, readings: Readings) -> float | None:
-        """Return the uncertainty of a current reading among these readings; None if unknown."""
-        sigma = self.amperes or max(
-            (
-                r.current_sigma
-                for p, r in zip(readings.phases, readings.readouts, strict=True)
-                if p.kind == "clamp"
-            ),
-            default=0.0,
-        )
-        return sigma * self.amperes_factor if sigma > 0 else None
-
-
-@dataclass(frozen=True)
-class Misfit:
-    """Sum of squared residuals in units of the stated uncertainty, degrees of freedom, and number of readings."""
-
-    chi2: float
-    dof: float
-    rows: int
+_FIRST_TAU: Final = 0.02
+_LEAST_TAU, _MOST_TAU = 1e-7, 1.0
+_FLAT: Final = 0.1  # of -2 log likelihood
+_TAU_POINTS: Final = 12
+_TAU_COST: Final = 16.0  # of -2 log likelihood above its minimum; values of tau beyond it have no weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +58,9 @@ class Posterior:
         Of the voltage and of the current readings, with the stated uncertainties.
     noise : Noise
         Noise with the factors that explain the residuals; 1 if the stated noise explains them.
+    tau : float
+        Programming noise at which the readings were linearised.
+    linear : Elimination
     """
 
     mean: FloatArray
@@ -116,20 +70,29 @@ class Posterior:
     volts_misfit: Misfit
     amperes_misfit: Misfit
     noise: Noise
+    tau: float
+    linear: Elimination
 
 
 @dataclass(frozen=True, eq=False)
-class _Normal:
-    """Normal equations at one point: curvatures (2, P, P), gradient (P,), chi2 and rows of volts and amperes."""
+class _Problem:
+    """Readings of several configurations, their models, and the log-gains that a programming changes."""
 
-    curvatures: FloatArray
-    gradient: FloatArray
-    chi2: FloatArray
-    rows: FloatArray
+    models: Sequence[EdgeModel]
+    readings: Sequence[Readings]
+    edges: IntArray
 
-    @property
-    def curvature(self) -> FloatArray:
-        return np.asarray(self.curvatures.sum(axis=0))
+    def blocks(self, x: FloatArray, deviations: FloatArray, noise: Noise) -> list[Block] | None:
+        """Return the readings about unknowns (P,) and deviations (C, M); None if the circuit cannot be solved."""
+        found = []
+        try:
+            for model, read, deviation in zip(self.models, self.readings, deviations, strict=True):
+                moved = x.copy()
+                moved[self.edges] += deviation
+                found.append(Block.of(model, read, moved, noise))
+        except CircuitError:
+            return None
+        return found
 
 
 def estimate(
@@ -156,91 +119,171 @@ def estimate(
     SetupError
         If no uncertainty of the readings is known.
     """
-    found = _settle(models, readings, prior, noise, prior.mean if start is None else start)
-    stated = found
+    problem = _Problem(models, readings, prior.groups["edges"].members)
+    x = prior.mean if start is None else start
+    found = stated = _settle(problem, prior, noise, x, _FIRST_TAU)
     for _ in range(_NOISE_ROUNDS):
         raised = replace(
             noise,
-            volts_factor=noise.volts_factor * _excess(found.volts_misfit),
+            volts_factor=noise.volts_factor * _excess(found.volts_misfit, noise.volts_readings),
             amperes_factor=noise.amperes_factor * _excess(found.amperes_misfit),
         )
         if raised == noise:
             break
         noise = raised
-        found = _settle(models, readings, found.prior, noise, found.mean)
+        found = _settle(problem, found.prior, noise, found.mean, found.tau)
     return replace(found, volts_misfit=stated.volts_misfit, amperes_misfit=stated.amperes_misfit)
 
 
-def _excess(misfit: Misfit) -> float:
+def _excess(misfit: Misfit, noise_readings: float | None = None) -> float:
     """Return the factor on the noise that explains a misfit; 1 if the misfit is within chance."""
-    if misfit.dof < 1:
-        return 1.0
-    ratio = misfit.chi2 / misfit.dof
-    return math.sqrt(ratio) if ratio > 1 + _NOISE_SIGMAS * math.sqrt(2 / misfit.dof) else 1.0
+    return misfit.chi if misfit.exceeds(noise_readings) else 1.0
 
 
-def _settle(
-    models: Sequence[EdgeModel], readings: Sequence[Readings], prior: Prior, noise: Noise, start: FloatArray
-) -> Posterior:
-    x, damping = start, 0.0
-    normal = _normal(models, readings, x, noise)
-    if normal is None:
-        x = prior.mean
-        normal = _normal(models, readings, x, noise)
-    if normal is None:
-        raise SetupError("the network cannot be solved with the conductances that were programmed")
+@dataclass(frozen=True, eq=False)
+class _Point:
+    """Unknowns, deviations of each programming, and the readings about them."""
+
+    x: FloatArray
+    deviations: FloatArray
+    blocks: list[Block]
+
+    def cost(self, prior: Prior, tau: float) -> float:
+        """Return -2 log of the posterior density, up to a constant."""
+        chi2 = float(sum(block.chi2.sum() for block in self.blocks))
+        penalty = float((self.deviations**2).sum()) / tau**2 if tau > 0 else 0.0
+        return chi2 + penalty + prior.cost(self.x)
+
+
+def _settle(problem: _Problem, prior: Prior, noise: Noise, start: FloatArray, tau: float) -> Posterior:
+    point = _start(problem, prior, noise, start)
+    linear = Elimination(point.blocks, point.deviations, problem.edges)
+    damping, part = 0.0, 1.0
     for _ in range(_STEPS):
-        gradient = normal.gradient - prior.pull(x)
-        step = _step(normal.curvature, gradient, prior, damping)
-        longest = float(np.abs(step[: models[0].layout.n_edges]).max(initial=0.0))
-        step *= min(1.0, _LONGEST_STEP / longest) if longest > 0 else 1.0
-        tried = _normal(models, readings, x + step, noise)
-        if tried is None or _cost(tried, x + step, prior) > _cost(normal, x, prior) + 1e-9:
-            damping = max(10 * damping, 1e-3)
+        solution = linear.solve(tau, prior, point.x, damping)
+        step = part * solution.step
+        turn = part * (linear.deviations(tau, solution.step) - point.deviations)
+        longest = max(float(np.abs(step[problem.edges]).max(initial=0.0)), float(np.abs(turn).max(initial=0.0)))
+        if longest > _LONGEST_STEP:
+            step, turn = step * (_LONGEST_STEP / longest), turn * (_LONGEST_STEP / longest)
+        x, deviations = point.x + step, point.deviations + turn
+        blocks = problem.blocks(x, deviations, noise)
+        before = point.cost(prior, tau)
+        tried = None if blocks is None else _Point(x, deviations, blocks)
+        if tried is None or tried.cost(prior, tau) > before + 1e-9:
+            damping, part = max(10 * damping, 1e-3), 0.5 * part
             if damping > 1e12:
                 break
             continue
-        decrement = float(step @ gradient)
-        x, normal, damping = x + step, tried, damping / 10 if damping > 1e-6 else 0.0
+        decrement = before - tried.cost(prior, tau)
+        point, damping, part = tried, damping / 10 if damping > 1e-6 else 0.0, min(1.0, 2 * part)
+        linear = Elimination(point.blocks, point.deviations, problem.edges)
         if decrement < 0.1:
-            better, _ = _with_estimated_spreads(prior, x, _covariance(normal.curvature, prior))
-            settled = np.allclose(better.sigma, prior.sigma, rtol=1e-3)
-            prior = better
+            solution = linear.solve(tau, prior, point.x)
+            better, _ = _with_estimated_spreads(prior, point.x, solution.covariance)
+            likely = _most_likely(linear, better, point.x, tau)
+            settled = np.allclose(better.sigma, prior.sigma, rtol=1e-3) and likely == tau
+            prior, tau = better, likely
             if settled and decrement < 1e-3:
                 break
-    covariance = _covariance(normal.curvature, prior)
+    return _posterior(problem, linear, point, prior, tau, noise)
+
+
+def _start(problem: _Problem, prior: Prior, noise: Noise, start: FloatArray) -> _Point:
+    none = np.zeros((len(problem.models), len(problem.edges)))
+    for x in (start, prior.mean):
+        blocks = problem.blocks(x, none, noise)
+        if blocks is not None:
+            return _Point(x, none, blocks)
+    raise SetupError("the network cannot be solved with the conductances that were programmed")
+
+
+def _most_likely(linear: Elimination, prior: Prior, x: FloatArray, tau: float) -> float:
+    """Return the programming noise near its most likely value; one that the readings do not show may be smaller.
+
+    It is the point of linearisation only; the posterior is averaged over all values.
+    """
+
+    def cost(one: float) -> float:
+        return linear.solve(one, prior, x).cost
+
+    best = cost(tau)
+    for way in (0.5, 2.0):
+        stride = way
+        while _LEAST_TAU <= stride * tau <= _MOST_TAU and (other := cost(stride * tau)) < best - _FLAT:
+            tau, best, stride = stride * tau, other, stride**2
+    return tau
+
+
+def _posterior(
+    problem: _Problem, linear: Elimination, point: _Point, prior: Prior, tau: float, noise: Noise
+) -> Posterior:
+    """Return the posterior at its maximum."""
+    x = point.x
+    covariance = linear.solve(tau, prior, x).covariance
     _, determined = _with_estimated_spreads(prior, x, covariance)
-    used = [float((covariance * part).sum()) for part in normal.curvatures]
+    used = linear.used(tau, covariance)
+    chi2 = np.sum([block.chi2 for block in point.blocks], axis=0)
+    rows = np.sum([block.rows for block in point.blocks], axis=0)
     volts, amperes = (
-        Misfit(float(chi2), float(rows) - spent, int(rows))
-        for chi2, rows, spent in zip(normal.chi2, normal.rows, used, strict=True)
+        Misfit(float(c), float(n) - float(spent), int(n)) for c, n, spent in zip(chi2, rows, used, strict=True)
     )
-    covariance = _covariance(normal.curvature, _widened(prior, determined))
+    wide = linear.solve(tau, _widened(prior, determined), x)
+    covariance = _with_unknown_spreads(wide.covariance, prior, determined, x)
+    return Posterior(x, covariance, prior, determined, volts, amperes, noise, tau, linear)
+
+
+def average(found: Posterior) -> tuple[Posterior, ProgrammingNoise]:
+    """Return a posterior averaged over the programming noise, and the programming noise."""
+    x, linear = found.mean, found.linear
+    wide = _widened(found.prior, found.determined)
+    taus = _likely_range(linear, wide, x, found.tau)
+    solutions = [linear.solve(one, wide, x) for one in taus]
+    costs = np.array([one.cost for one in solutions])
+    weights = np.exp(-0.5 * (costs - costs.min()))
+    weights /= weights.sum()
+    steps = np.stack([one.step for one in solutions]) - linear.solve(found.tau, wide, x).step
+    mean = weights @ steps
+    sigma = float(weights @ taus)
+    error = math.sqrt(float(weights @ (taus - sigma) ** 2))
+    # at the mean of tau: 95 % of a mixture of normal distributions lie within less than 1.96 of its deviations
+    covariance = linear.solve(sigma, wide, x).covariance + (steps - mean).T @ (weights[:, None] * (steps - mean))
+    covariance = _with_unknown_spreads(covariance, found.prior, found.determined, x)
+    evidence = max(0.0, linear.solve(0.0, wide, x).cost - float(costs.min()))
+    return replace(found, mean=x + mean, covariance=covariance), ProgrammingNoise(sigma, error, evidence)
+
+
+def _likely_range(linear: Elimination, prior: Prior, x: FloatArray, tau: float) -> FloatArray:
+    """Return equally spaced values of the programming noise that are not much less likely than the best."""
+    least = linear.solve(tau, prior, x).cost
+
+    def unlikely(one: float) -> bool:
+        return linear.solve(one, prior, x).cost > least + _TAU_COST
+
+    low, high = tau, 2 * tau
+    while high < _MOST_TAU and not unlikely(high):
+        low, high = high, 2 * high
+    for _ in range(2):
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if unlikely(middle) else (middle, high)
+    bottom, top = 0.0, tau
+    if unlikely(0.0):
+        for _ in range(3):
+            middle = 0.5 * (bottom + top)
+            bottom, top = (middle, top) if unlikely(middle) else (bottom, middle)
+    return np.linspace(bottom, high, _TAU_POINTS)
+
+
+def _with_unknown_spreads(
+    covariance: FloatArray, prior: Prior, determined: dict[str, float], x: FloatArray
+) -> FloatArray:
+    """Return the covariance with the uncertainty of the spreads added to first order."""
     for name, group in prior.groups.items():
         if group.members.size:
             # d mean / d log s = 2 C s^-2 (mean - expected) on the group; log s is known to 1 / sqrt(2 (gamma + w))
             pull = 2 * covariance[:, group.members] @ (x - prior.mean)[group.members] / prior.spread(name) ** 2
             covariance = covariance + np.outer(pull, pull) / (2 * (determined[name] + group.weight))
-    return Posterior(x, covariance, prior, determined, volts, amperes, noise)
-
-
-def _cost(normal: _Normal, x: FloatArray, prior: Prior) -> float:
-    return float(normal.chi2.sum()) + prior.cost(x)
-
-
-def _step(curvature: FloatArray, gradient: FloatArray, prior: Prior, damping: float) -> FloatArray:
-    # in units of the prior's spreads all terms are of order one, and the matrix is well-conditioned
-    sigma = prior.sigma
-    matrix = curvature * np.outer(sigma, sigma) + prior.scaled_precision
-    matrix += damping * np.diag(np.diagonal(matrix))
-    return np.asarray(sigma * cho_solve(cho_factor(matrix), sigma * gradient))
-
-
-def _covariance(curvature: FloatArray, prior: Prior) -> FloatArray:
-    sigma = prior.sigma
-    scaled = curvature * np.outer(sigma, sigma) + prior.scaled_precision
-    inverse = cho_solve(cho_factor(scaled), np.eye(len(sigma)))
-    return np.asarray(0.5 * (inverse + inverse.T) * np.outer(sigma, sigma))
+    return covariance
 
 
 def _widened(prior: Prior, determined: dict[str, float]) -> Prior:
@@ -268,96 +311,3 @@ def _with_estimated_spreads(prior: Prior, x: FloatArray, covariance: FloatArray)
         better = better.with_spread(name, min(max(math.sqrt(square), group.expected / 50), group.expected * 50))
         determined[name] = max(gamma, 0.0)
     return better, determined
-
-
-def whitened(
-    volts: tuple[FloatArray, FloatArray],
-    amperes: tuple[FloatArray, FloatArray] | None,
-    sigma: tuple[float, float],
-    applied: float,
-    terminals: IntArray,
-) -> tuple[FloatArray, FloatArray]:
-    """Return residuals and Jacobian of patterns in units of the readings' joint uncertainty.
-
-    Parameters
-    ----------
-    volts, amperes : (ndarray (S, R), ndarray (S, R, P))
-        Residuals and Jacobian of the voltage and the current readings of S patterns; None: no currents.
-    sigma : (float, float)
-        Uncertainty of one reading in volts and in amperes.
-    applied : float
-        Uncertainty of the volts of each driven terminal; it affects all readings of one pattern together.
-    terminals : ndarray of int
-        Unknowns that are offsets of driven terminals: the readings' derivatives by terminal volts.
-
-    Returns
-    -------
-    (ndarray (S, R), ndarray (S, R, P))
-        Voltage readings first, then the currents, made independent of the voltages.
-    """
-    residual, jacobian = volts[0] / sigma[0], volts[1] / sigma[0]
-    if amperes is not None:
-        residual = np.concatenate([residual, amperes[0] / sigma[1]], axis=1)
-        jacobian = np.concatenate([jacobian, amperes[1] / sigma[1]], axis=1)
-    if applied == 0:
-        return residual, jacobian
-    moved = applied * jacobian[:, :, terminals]
-    root = np.linalg.cholesky(moved @ moved.transpose(0, 2, 1) + np.eye(residual.shape[1]))
-    # all its eigenvalues are at least 1, so inverting it is accurate
-    unroot = np.linalg.inv(root)
-    return np.asarray((unroot @ residual[:, :, None])[:, :, 0]), np.asarray(unroot @ jacobian)
-
-
-def _normal(
-    models: Sequence[EdgeModel], readings: Sequence[Readings], x: FloatArray, noise: Noise
-) -> _Normal | None:
-    """Return the normal equations at x; None if the circuit cannot be solved there."""
-    curvatures, gradient = np.zeros((2, len(x), len(x))), np.zeros(len(x))
-    chi2, rows = np.zeros(2), np.zeros(2)
-    try:
-        for model, read in zip(models, readings, strict=True):
-            amperes = noise.of_amperes(read)
-            jacobians: tuple[list[FloatArray], ...] = ([], [])
-            residuals: tuple[list[FloatArray], ...] = ([], [])
-            for phase, readout in zip(read.phases, read.readouts, strict=True):
-                residual, jacobian, used, n = _of_phase(model, phase, readout, x, noise, amperes)
-                for unit, part in enumerate((slice(None, n), slice(n, None))):
-                    jacobians[unit].append(jacobian[:, part].reshape(-1, len(x)))
-                    residuals[unit].append(residual[:, part].ravel())
-                    rows[unit] += used[:, part].sum()
-            for unit in range(2):  # one large product per configuration costs less than many small ones
-                J, r = np.concatenate(jacobians[unit]), np.concatenate(residuals[unit])
-                curvatures[unit] += J.T @ J
-                gradient += J.T @ r
-                chi2[unit] += r @ r
-    except CircuitError:
-        return None
-    return _Normal(curvatures, gradient, chi2, rows)
-
-
-def _of_phase(
-    model: EdgeModel, phase: Phase, readout: Readout, x: FloatArray, noise: Noise, amperes: float | None
-) -> tuple[FloatArray, FloatArray, BoolArray, int]:
-    """Return whitened residuals (S, R) and Jacobian (S, R, P), valid readings, and the number of volts per row."""
-    sources = None if amperes is None else readout.source_currents
-    response = model.respond(x, phase, sources is not None)
-    used = np.isfinite(readout.voltages)
-    if readout.saturated is not None:
-        used &= ~readout.saturated
-    # an invalid reading becomes a row of zeros, without information
-    volts = (
-        np.where(used, np.nan_to_num(readout.voltages) - response.volts, 0.0),
-        np.where(used[:, :, None], response.d_volts, 0.0),
-    )
-    n = used.shape[1]
-    currents = None
-    if sources is not None:
-        on = ~np.isnan(phase.values) & (phase.kind == "clamp" and readout.output_currents is not None)
-        pushed = np.zeros(on.shape) if readout.output_currents is None else readout.output_currents
-        currents = (
-            np.concatenate([sources - response.sources, np.where(on, pushed - response.clamps, 0.0)], axis=1),
-            np.concatenate([response.d_sources, np.where(on[:, :, None], response.d_clamps, 0.0)], axis=1),
-        )
-        used = np.concatenate([used, np.ones(sources.shape, dtype=bool), on], axis=1)
-    sigma = (noise.of_volts(readout.voltage_sigma), 1.0 if amperes is None else amperes)
-    return (*whitened(volts, currents, sigma, noise.applied, model.layout.terminals), used, n)

@@ -30,6 +30,8 @@ class CampaignSettings:
         How configurations and patterns are chosen.
     read_sigma, current_sigma : float, optional
         Standard uncertainty of one reading in volts and amperes, where the readouts do not state it.
+    noise_readings : float, optional
+        Number of readings from which ``read_sigma`` was estimated. Default: it is known exactly.
     spreads : Spreads
         Expected spreads; they are re-estimated from the data.
     converters : ConverterFit, optional
@@ -50,6 +52,7 @@ class CampaignSettings:
     design: Design = "information"
     read_sigma: float | None = None
     current_sigma: float | None = None
+    noise_readings: float | None = None
     spreads: Spreads = field(default_factory=Spreads)
     converters: ConverterFit | None = None
     nudge_siemens: ArrayLike | None = None
@@ -60,7 +63,7 @@ class CampaignSettings:
             raise SetupError(f"patterns is {self.patterns}; at least 1 must be measured in a configuration")
         if self.design not in ("information", "random"):
             raise SetupError(f"design is {self.design!r}; it must be 'information' or 'random'")
-        for name in ("read_sigma", "current_sigma", "dac_step_V"):
+        for name in ("read_sigma", "current_sigma", "noise_readings", "dac_step_V"):
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 raise SetupError(f"{name} is {value}; it must be positive and finite")

@@ -11,6 +11,7 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.calibrated.record import CalibrationRecord
+from hwlearn.calibration.noise import HOLD, READINGS
 from hwlearn.lab.calibration.job import CalibrationJob, CalibrationOptions
 from hwlearn.network.network import Network
 
@@ -81,3 +82,7 @@ class StepContext:
         else:
             sigma = self.network.measure(np.zeros((1, top.n_inputs))).voltage_sigma
         return max(sigma, _LEAST_NOISE * limits.voltage)
+
+    def noise_readings(self, outputs: int) -> float | None:
+        """Return the number of readings from which the noise of so many outputs was estimated; None: stated."""
+        return None if self.record.noise is None else float(outputs * (READINGS - HOLD))

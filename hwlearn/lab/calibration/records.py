@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 
 from hwlearn.arrays import FloatArray
+from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.calibrated.sections import ConverterRecord
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.edge_fit import EdgeFit
 from hwlearn.calibration.estimation.excitation import Phase
-from hwlearn.calibration.estimation.prediction import predict
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.unknowns import Unknowns
+from hwlearn.calibration.verify import PredictionUncertainty
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.storage.atomic_file import write_atomically
@@ -158,29 +159,30 @@ def without_converter_sigmas(record: CalibrationRecord) -> CalibrationRecord:
 def save_covariance(path: Path, fit: EdgeFit) -> None:
     """Save the joint covariance of a fit in a file of its own, because it is too large to read."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, unknowns=fit.unknowns, covariance=fit.covariance, stuck=fit.stuck, gains=fit.gains)
+    np.savez_compressed(
+        buffer,
+        unknowns=fit.unknowns,
+        covariance=fit.covariance,
+        stuck=fit.stuck,
+        gains=fit.gains,
+        programming=fit.programming_variance,
+    )
     write_atomically(path, buffer.getvalue())
 
 
 def prediction_uncertainty(
-    path: Path, topology: Topology, gain: FloatArray, conductance: tuple[float, float]
-) -> Callable[[FloatArray, FloatArray], FloatArray] | None:
+    path: Path, network: CalibratedNetwork, gain: FloatArray
+) -> PredictionUncertainty | None:
     """Return the uncertainty of predictions from a saved covariance; None without one for these gains.
 
     Parameters
     ----------
     path : Path
         File of `save_covariance`.
-    topology : Topology
+    network : CalibratedNetwork
+        It converts inputs to setpoints.
     gain : ndarray, shape (E,)
         Gains of the record.
-    conductance : (float, float)
-        ``limits.conductance``.
-
-    Returns
-    -------
-    callable or None
-        Reported conductances (E,) and input setpoints (S, n_in) -> standard uncertainty (S, n_out) in volts.
 
     Raises
     ------
@@ -192,16 +194,21 @@ def prediction_uncertainty(
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in ("unknowns", "covariance", "stuck", "gains")}
+            # files of earlier versions have no programming noise
+            programming = kept["programming"] if "programming" in kept else np.zeros(len(arrays["gains"]))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise SetupError(f"{path} is damaged ({error}); run the step edges again") from None
     if not np.array_equal(arrays["gains"], gain):
         return None
+    topology = network.topology
     layout = Unknowns.of(topology)
-    middle = math.sqrt(math.prod(conductance))
+    middle = math.sqrt(math.prod(network.limits.conductance))
+    variance = np.zeros(layout.size)
+    variance[layout.blocks["log_gain"]] = programming
 
-    def uncertainty(reached: FloatArray, setpoints: FloatArray) -> FloatArray:
+    def jacobian(reached: FloatArray, inputs: FloatArray) -> FloatArray:
         model = EdgeModel(topology, layout, np.where(arrays["stuck"], middle, reached))
-        phase = Phase("free", setpoints, np.full((len(setpoints), topology.n_outputs), np.nan))
-        return predict(model, arrays["unknowns"], arrays["covariance"], phase).voltage_sigma
+        phase = Phase("free", network.setpoints(inputs), np.full((len(inputs), topology.n_outputs), np.nan))
+        return model.respond(arrays["unknowns"], phase, currents=False).d_volts
 
-    return uncertainty
+    return PredictionUncertainty(jacobian, arrays["covariance"], variance)

@@ -8,7 +8,6 @@ from typing import Final
 
 import numpy as np
 
-from hwlearn.arrays import FloatArray
 from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.sections import (
     EdgeRecord,
@@ -18,7 +17,7 @@ from hwlearn.calibrated.sections import (
     VerifyRecord,
 )
 from hwlearn.calibration.converters import ConverterSettings, calibrate_converters
-from hwlearn.calibration.edges import CampaignProgress, CampaignSettings, EdgeFit, estimate_edges
+from hwlearn.calibration.edges import CampaignProgress, CampaignSettings, estimate_edges
 from hwlearn.calibration.lines import LEVELS, LineFit, NotMeasurableError, measure_lines
 from hwlearn.calibration.noise import SHARE_OF_NUDGE, NoiseFit, measure_noise
 from hwlearn.calibration.verify import verify
@@ -36,9 +35,8 @@ from hwlearn.lab.calibration.records import (
     without_converter_sigmas,
 )
 from hwlearn.lab.calibration.result import Row, StepResult
+from hwlearn.lab.calibration.verdicts import edge_rows, edge_verdict, verify_rows, verify_verdict
 from hwlearn.units import format_quantity
-
-_MOST_NOISE_FACTOR: Final = 1.5  # on the stated noise; above it the model does not explain the readings
 
 
 def find_noise(context: StepContext) -> StepResult:
@@ -116,7 +114,7 @@ def find_lines(context: StepContext) -> StepResult:
 
 
 def _line_verdict(fit: LineFit, most_siemens: float) -> tuple[bool | None, str]:
-    if fit.chi < 2:
+    if fit.is_straight:
         share = float(np.max(np.abs(fit.ohm))) * most_siemens
         return True, (
             f"PASSED: impedances follow straight lines (chi {fit.chi:.2f}); lines have at most "
@@ -188,6 +186,7 @@ def find_edges(context: StepContext) -> StepResult:
         seed=context.options.seed,
         converters=None if known is None else converter_fit(known),
         read_sigma=context.read_sigma(),
+        noise_readings=context.noise_readings(top.n_outputs),
         nudge_siemens=context.nudge_siemens,
         dac_step_V=network.dac_step_V,
     )
@@ -195,48 +194,22 @@ def find_edges(context: StepContext) -> StepResult:
     fit = estimate_edges(network, model, settings, context.options.configurations, report)
     converters, _ = converter_record(fit.converters, top, context.drives_outputs, network.limits.voltage)
     sigma, scale_sigma = gain_sigmas(fit)
-    chi = math.sqrt(fit.chi2_per_dof) if math.isfinite(fit.chi2_per_dof) else 0.0
     section = EdgeRecord(
         gain=fit.gains,
         gain_sigma=sigma,
         scale_sigma=scale_sigma,
         scale_known=fit.scale_known,
-        chi=chi,
+        chi=fit.chi,
         configurations=fit.configurations,
         stuck=tuple(np.flatnonzero(fit.stuck).tolist()),
+        programming_sigma=fit.programming.sigma,
+        programming_sigma_error=fit.programming.sigma_error,
     )
     save_covariance(context.beside("covariance.npz"), fit)
-    passed, verdict = _edge_verdict(fit, chi, float(np.median(sigma)))
+    passed, verdict = edge_verdict(fit, float(np.median(sigma)))
     picture = figures.draw_edges(context.beside("edges.png"), top, fit, sigma)
     sections: dict[str, RecordSection] = {"edges": section, "converters": converters}
-    return StepResult("edges", passed, verdict, _edge_rows(fit, section), sections, picture)
-
-
-def _edge_rows(fit: EdgeFit, section: EdgeRecord) -> tuple[Row, ...]:
-    sigma, scale, note = section.gain_sigma, f"{100 * section.scale_sigma:.2f} %", ""
-    if not fit.scale_known:
-        scale, note = f"unknown ({100 * section.scale_sigma:.0f} %)", "without the common scale"
-    return (
-        Row("edges", f"{len(sigma)}", f"{fit.stuck.sum()} stuck, {fit.undetermined.sum()} undetermined"),
-        Row("spread of the gains", f"{100 * fit.spread:.1f} %", f"{100 * fit.spread_sigma:.1f} %"),
-        Row("median uncertainty", f"{100 * np.median(sigma):.2f} %", note),
-        Row("edges known within 1 %", f"{(sigma < 0.01).sum()}"),
-        Row("common scale", f"{float(np.exp(fit.log_gains.mean())):.4f}", scale),
-        Row("misfit", f"chi {section.chi:.2f}", f"{fit.rows} readings, {fit.configurations} configurations"),
-    )
-
-
-def _edge_verdict(fit: EdgeFit, chi: float, median_sigma: float) -> tuple[bool, str]:
-    if fit.noise_factor >= _MOST_NOISE_FACTOR:
-        return False, (
-            f"FAILED: the readings deviate from the best model by {fit.noise_factor:.1f} times their noise; check "
-            "for wires missing in the topology, drift, and nonlinear elements"
-        )
-    scale = "is known" if fit.scale_known else "is not measurable from voltages alone"
-    return True, (
-        f"PASSED: the model explains the readings (chi {chi:.2f}); half of the edges are known within "
-        f"{100 * median_sigma:.2f} %; the common scale {scale}"
-    )
+    return StepResult("edges", passed, verdict, edge_rows(fit, section), sections, picture)
 
 
 def find_verification(context: StepContext) -> StepResult:
@@ -245,52 +218,30 @@ def find_verification(context: StepContext) -> StepResult:
     gain = np.ones(top.n_edges) if record.edges is None else record.edges.gain
     uncertainty = None
     if record.edges is not None:
-        uncertainty = prediction_uncertainty(
-            context.beside("covariance.npz"), top, gain, context.network.limits.conductance
-        )
+        network = CalibratedNetwork(context.network, record)
+        uncertainty = prediction_uncertainty(context.beside("covariance.npz"), network, gain)
     # the covariance includes the converters' uncertainty, which must not be counted again in the readings
     applied = record if uncertainty is None else without_converter_sigmas(record)
-    network = CalibratedNetwork(context.network, applied)
-
-    def of_prediction(reached: FloatArray, x: FloatArray) -> FloatArray:
-        assert uncertainty is not None
-        return uncertainty(reached, network.setpoints(x))
-
     fit = verify(
-        network,
+        CalibratedNetwork(context.network, applied),
         gain,
-        None if uncertainty is None else of_prediction,
+        uncertainty,
         configurations=max(2, min(4, context.options.configurations)),
         seed=context.options.seed,
+        noise_readings=context.noise_readings(1),
     )
     section = VerifyRecord(
         chi=fit.chi,
+        most_chi=fit.most_chi,
         rms_V=fit.rms_V,
         nominal_rms_V=fit.nominal_rms_V,
         noise_V=fit.noise_V,
         configurations=fit.configurations,
         readings=len(fit.measured_V),
     )
-    rows = (
-        Row("rms error of predictions", _volts(fit.rms_V), f"noise of a reading {_volts(fit.noise_V)}"),
-        Row("the same with nominal edges", _volts(fit.nominal_rms_V)),
-        Row("in units of the uncertainty", f"chi {fit.chi:.2f}", f"expected 1, at most {fit.most_chi:.2f}"),
-        Row("compared", f"{len(fit.measured_V)} readings", f"{fit.configurations} configurations"),
-    )
-    passed = fit.chi <= fit.most_chi
-    if passed:
-        verdict = f"PASSED: predictions are correct within their stated uncertainty (chi {fit.chi:.2f})"
-    elif record.edges is None:
-        verdict = (
-            f"FAILED: predictions are off by {_volts(fit.rms_V)}; the edges are not calibrated: run step edges"
-        )
-    else:
-        verdict = (
-            f"FAILED: predictions are off by {fit.chi:.1f} times their stated uncertainty; the bench drifted, or "
-            "programming does not repeat: calibrate again"
-        )
+    passed, verdict = verify_verdict(fit, record)
     picture = figures.draw_verification(context.beside("verify.png"), top, fit)
-    return StepResult("verify", passed, verdict, rows, {"verify": section}, picture)
+    return StepResult("verify", passed, verdict, verify_rows(fit), {"verify": section}, picture)
 
 
 STEPS: Final[dict[str, Callable[[StepContext], StepResult]]] = {
