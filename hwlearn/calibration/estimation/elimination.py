@@ -25,7 +25,7 @@ _LEAST_EIGENVALUE: Final = 1e-12  # relative to the largest; less is rounding
 
 
 @dataclass(frozen=True, eq=False)
-class Solution:
+class LinearSolution:
     """Maximum of the linearised posterior at one tau.
 
     Attributes
@@ -83,7 +83,7 @@ class Elimination:
         self._curvature, self._gradient = jacobian.T @ jacobian, jacobian.T @ whole
         self._chi2 = float(whole @ whole)
 
-    def solve(self, tau: float, prior: Prior, x: FloatArray, damping: float = 0.0) -> Solution:
+    def solve(self, tau: float, prior: Prior, x: FloatArray, damping: float = 0.0) -> LinearSolution:
         """Return the maximum of the linearised posterior at this tau.
 
         Parameters
@@ -114,7 +114,7 @@ class Elimination:
             + prior.cost(x)
             - float(gradient @ step)
         )
-        return Solution(step, cost, factor, sigma)
+        return LinearSolution(step, cost, factor, sigma)
 
     def deviations(self, tau: float, step: FloatArray) -> FloatArray:
         """Return the most likely deviations (C, M) after a step of the other unknowns."""

@@ -105,7 +105,13 @@ def test_elimination_equals_the_joint_least_squares_solution(edges):
     assert other.cost - found.cost == pytest.approx(likelihood(0.1) - likelihood(tau))
 
 
-@pytest.mark.parametrize("options", [VOLTAGES, CURRENTS], ids=["voltages", "currents"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(VOLTAGES, id="voltages"),
+        pytest.param(CURRENTS, id="currents", marks=pytest.mark.slow),
+    ],
+)
 def test_programming_noise_is_found_and_trusted(fit_of, options):
     fit = fit_of(KirchhoffTwin, 0.02, options)
     assert abs(fit.programming.sigma - 0.02) < 4 * fit.programming.sigma_error
@@ -130,8 +136,15 @@ def test_bench_that_repeats_needs_no_repeat(fit_of):
     assert "programming repeats within 0.0" in verdict
 
 
-@pytest.mark.parametrize("write_noise", [0.0, 0.005])
-@pytest.mark.parametrize("kind", [Swapped, Stuck])
+@pytest.mark.parametrize(
+    ("kind", "write_noise"),
+    [
+        (Stuck, 0.005),
+        pytest.param(Stuck, 0.0, marks=pytest.mark.slow),
+        pytest.param(Swapped, 0.0, marks=pytest.mark.slow),
+        pytest.param(Swapped, 0.005, marks=pytest.mark.slow),
+    ],
+)
 def test_error_of_the_model_is_not_taken_for_programming_noise(fit_of, kind, write_noise):
     fit = fit_of(kind, write_noise, VOLTAGES)
     passed, verdict = edge_verdict(fit, 0.01)
@@ -139,6 +152,7 @@ def test_error_of_the_model_is_not_taken_for_programming_noise(fit_of, kind, wri
     assert "programmed twice" in verdict
 
 
+@pytest.mark.slow
 def test_wire_that_the_model_lacks_is_not_taken_for_programming_noise(fit_of):
     fit = fit_of(KirchhoffTwin, 0.005, VOLTAGES, wire=(0, 5))
     assert not edge_verdict(fit, 0.01)[0]
