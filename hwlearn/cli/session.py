@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from contextlib import suppress
@@ -20,6 +21,8 @@ from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.report import draw_run
 from hwlearn.lab.runs.store import Run
 from hwlearn.learning.records import Callback, Epoch, History, Progress
+
+log = logging.getLogger("hwlearn")
 
 
 def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progress | None = None) -> int:
@@ -49,6 +52,8 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
     else:
         done = 0 if start is None else len(start.epochs or ())
         shown = LiveProgress(bench.file.name, train.epochs, math.ceil(samples / (train.batch or samples)), done)
+    if start is not None and start.network is None and bench.network.simulation is not None:
+        log.warning("this run was written before states of simulations were stored: their noise begins anew")
     try:
         began = time.perf_counter()
         history = bench.train([recorder, shown], start)

@@ -1,9 +1,10 @@
-"""Train with interruptions, resume, and compare what the run store has with an uninterrupted run."""
+"""Train and calibrate with interruptions, go on, and compare with what was not interrupted."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+import tomllib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 
 import hwlearn as hl
+from hwlearn.lab.calibration.calibrate import calibrate
+from hwlearn.lab.calibration.job import CalibrationOptions
 from hwlearn.lab.runs.database import unpacked
 from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.store import Run
@@ -101,3 +104,38 @@ def _rows(run: Run) -> Iterator[tuple[str, Any]]:
             yield f"epoch {number}", record
         for name in ("initial", "final"):
             yield name, run.meta(name)
+
+
+def calibrated_part(
+    bench_file: Path, record: Path, kill_after: int | None = None, steps: Sequence[str] = ()
+) -> bool:
+    """Calibrate in a bench that is opened anew, as the same command again does; return whether it ended."""
+    left = kill_after
+
+    def count(*_: object) -> None:
+        nonlocal left
+        if left is not None:
+            left -= 1
+            if left < 0:
+                raise Killed
+
+    bench = hl.open_bench(bench_file)
+    options = CalibrationOptions(configurations=4, patterns=6, devices=2, retention_s=0.1)
+    try:
+        with bench:
+            list(calibrate(bench.calibration_job(options, record), steps, count))
+    except Killed:
+        return False
+    return True
+
+
+def calibrated(bench_file: Path, record: Path, kills: Sequence[int], steps: Sequence[str] = ()) -> dict[str, Any]:
+    """Calibrate with kills after these numbers of reports, and return what was measured."""
+    for reports in kills:
+        if calibrated_part(bench_file, record, reports, steps):
+            break
+    else:
+        assert calibrated_part(bench_file, record, None, steps)
+    table = tomllib.loads(record.read_text(encoding="utf-8"))
+    del table["calibration"], table["end"]  # dates, addresses and the checksum of both
+    return table

@@ -79,7 +79,10 @@ def calibrate(
     old = _old_record(job)
     network = job.open_network()
     record = _matching_record(job.path, old, network.topology, network.instruments)
-    unfinished = UnfinishedCalibration.open(job.unfinished, chosen, job.facts())
+    unfinished = UnfinishedCalibration.open(job.unfinished, chosen, job.facts(), network.simulation)
+    if unfinished.record is not None:  # of the last step that is done, which may have ended before it was saved
+        record = CalibrationRecord.parse(unfinished.record)
+        record.save(job.path)
     for step in chosen:
         before = unfinished.result(step)
         if step in ON_REQUEST and not steps and network.devices is not None:
@@ -112,9 +115,10 @@ def run_step(
         context = StepContext.of(job, network, record, progress.set_parts)
         with stop_on_interrupt(network):
             result = STEPS[step](context)
+            journal.catch_up(network.simulation)
         record = with_result(record, result)
+        unfinished.finish(result, record.text())
         record.save(job.path)
-        unfinished.finish(result)
         journal.finish()
     return record, StepDone(result, network.fresh, network.replayed)
 

@@ -79,6 +79,14 @@ class VirtualNetwork(WrappedNetwork):
         self._note(inputs, plus if minus is None else minus)
         return sides
 
+    def _switch_off(self) -> None:
+        super()._switch_off()
+        self._last = replace(self._last, inputs=None, drive=None)
+
+    def _reconnect(self) -> None:
+        super()._reconnect()
+        self._last = replace(self._last, inputs=None, drive=None)
+
     def _note(self, inputs: FloatArray, drive: OutputDrive | None) -> None:
         """Keep the last sample of a measurement: it determines what the sources are set to."""
         if len(inputs):

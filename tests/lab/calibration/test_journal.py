@@ -120,3 +120,17 @@ def test_journal_is_used_by_one_process_at_a_time(tmp_path):
     with Journal(tmp_path / "j", FACTS) as journal:
         journal.finish()
     assert not (tmp_path / "j").exists()
+
+
+@pytest.mark.parametrize("after", range(1, 9))
+def test_noise_of_a_simulation_continues_after_the_last_stored_answer(small, wide_limits, tmp_path, after):
+    def opened():
+        flaws = Imperfections(read_noise_V=1e-3, write_noise=0.01, drift_per_sqrt_hour=3.0)
+        return KirchhoffTwin(small[0], wide_limits, flaws)
+
+    with Journal(tmp_path / "whole", FACTS) as journal:
+        whole = procedure(JournaledNetwork(opened(), journal), small)
+    interrupted(opened(), tmp_path / "j", small, after)
+    with Journal(tmp_path / "j", FACTS) as journal:
+        resumed = procedure(JournaledNetwork(opened(), journal), small)
+    assert all(np.array_equal(a, b, equal_nan=True) for a, b in zip(whole, resumed, strict=True))

@@ -10,6 +10,7 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn.device_access import DeviceAccess
 from hwlearn.lab.calibration.journal.journal import Journal
+from hwlearn.network.simulation import Simulation
 
 _SLICE_S: Final = 1.0  # longest uninterrupted wait
 
@@ -18,8 +19,10 @@ class JournaledDevices(DeviceAccess):
     """Devices whose pulses are on disk before they are applied, and whose readings before they are returned.
 
     A procedure that is run again gets the stored readings, and no device gets the same pulse twice. A pulse is
-    stored before it is applied, so a pulse during which the program ended counts as applied. Volatile devices (a
-    simulation) get all pulses and readings again, which restores their state.
+    stored before it is applied, so a pulse during which the program ended counts as applied.
+
+    A simulation is restored to its state after the last stored answer. Other volatile devices, which lose their
+    state when the program ends, get all pulses and readings again.
 
     Parameters
     ----------
@@ -29,6 +32,8 @@ class JournaledDevices(DeviceAccess):
         Called after each answer with whether it came from the journal.
     number : callable
         Returns the number of the next entry of the journal, which the network shares.
+    simulation : Simulation, optional
+        State of the network of the devices.
     """
 
     _is_backend = False
@@ -39,11 +44,14 @@ class JournaledDevices(DeviceAccess):
         journal: Journal,
         on_answer: Callable[[bool], None],
         number: Callable[[], int],
+        simulation: Simulation | None = None,
     ) -> None:
         super().__init__(devices.n_edges, devices.limits)
         self.volatile = devices.volatile
         self._devices, self._journal = devices, journal
         self._on_answer, self._number = on_answer, number
+        self._simulation = simulation
+        self._repeats = devices.volatile and simulation is None  # all pulses and readings of the journal
         self._time = 0.0
         self._read_inside = np.zeros(devices.n_edges, dtype=bool)  # by the inner devices, since their last pulse
 
@@ -57,7 +65,7 @@ class JournaledDevices(DeviceAccess):
 
     def expected_current(self, edge: int, amplitude: float) -> float:
         """Return the current in amperes expected from a pulse, from the last reading; NaN without a reading."""
-        if self._read_inside[edge]:
+        if self._read_inside[edge] and not self._journal.is_behind:
             return self._devices.expected_current(edge, amplitude)
         return super().expected_current(edge, amplitude)  # the reading came from the journal
 
@@ -93,13 +101,16 @@ class JournaledDevices(DeviceAccess):
         number = self._number()
         request = {"kind": "pulse", "edge": edge, "amplitude": amplitude, "width": width}
         kept = self._journal.answer(number, request)
-        if kept is None:
+        if kept is None and self._simulation is None:
             self._journal.keep(number, request, {"at": np.array(self._devices.now())})
-        if kept is None or self.volatile:
+        if kept is None or self._repeats:
+            self._journal.catch_up(self._simulation)
             if not self._read_inside[edge]:
                 self._devices.read(edge, self.limits.read_voltage)  # its last reading came from the journal
-            self._read_inside[edge] = False
             self._devices.pulse(edge, amplitude, width)
+        self._read_inside[edge] = False
+        if kept is None and self._simulation is not None:  # with the state after the pulse
+            self._journal.keep(number, request, {"at": np.array(self._devices.now())}, self._simulation)
         self._on_answer(kept is not None)
 
     def _step(
@@ -107,15 +118,16 @@ class JournaledDevices(DeviceAccess):
     ) -> FloatArray:
         number = self._number()
         kept = self._journal.answer(number, request)
-        if kept is None or self.volatile:
+        if kept is None or self._repeats:
+            self._journal.catch_up(self._simulation)
             value = np.asarray(measure())
-            if read is not None:
-                self._read_inside[read] = True
             at = self._devices.now()
+        if read is not None and (kept is None or self._repeats or self._simulation is not None):
+            self._read_inside[read] = True
         if kept is not None:
             value, at = kept["value"], float(kept["at"])
         else:
-            self._journal.keep(number, request, {"value": value, "at": np.array(at)})
+            self._journal.keep(number, request, {"value": value, "at": np.array(at)}, self._simulation)
         self._time = at
         self._on_answer(kept is not None)
         return value

@@ -14,11 +14,13 @@ from typing import Any, Self
 import numpy as np
 
 from hwlearn.errors import SetupError, StorageError
+from hwlearn.network.simulation import Simulation, restore_simulation
 from hwlearn.storage.atomic_file import write_atomically
 from hwlearn.storage.lock import FolderLock
 
 _FACTS = "journal.json"
 _REQUEST = "request_"
+_STATE = "state_"
 _SAME = 1e-6  # relative: another number of threads changes the last bits of a request
 
 
@@ -57,6 +59,7 @@ class Journal:
             self._lock.release()
             raise
         self.entries = self._count()
+        self._behind: dict[str, np.ndarray] | None = None
 
     def _stored_facts(self) -> Any:
         try:
@@ -92,7 +95,8 @@ class Journal:
     def answer(self, number: int, request: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
         """Return the stored answer to a request; None if there is none.
 
-        A request that differs from the stored one deletes it and all entries after it.
+        A request that differs from the stored one deletes it and all entries after it. After stored answers,
+        `catch_up` must precede the next use of the hardware.
         """
         if number >= self.entries:
             return None
@@ -103,13 +107,39 @@ class Journal:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             same = False  # damaged on disk: measured again
         if same:
-            return {name: array for name, array in kept.items() if not name.startswith(_REQUEST)}
+            self._behind = {k[len(_STATE) :]: v for k, v in kept.items() if k.startswith(_STATE)} or None
+            return {name: array for name, array in kept.items() if not name.startswith((_REQUEST, _STATE))}
         self._delete_from(number)
         self.entries = number
         return None
 
-    def keep(self, number: int, request: Mapping[str, Any], answer: Mapping[str, np.ndarray | None]) -> None:
-        """Write a request and its answer; they are on disk when this returns.
+    @property
+    def is_behind(self) -> bool:
+        """Whether a simulation is not yet in its state after the last answer that was given."""
+        return self._behind is not None
+
+    def catch_up(self, simulation: Simulation | None) -> bool:
+        """Restore a simulation to its state after the last answer that was given; return whether it was behind.
+
+        Raises
+        ------
+        SetupError
+            If the state does not fit.
+        """
+        if self._behind is None:
+            return False
+        restore_simulation(simulation, self._behind)
+        self._behind = None
+        return True
+
+    def keep(
+        self,
+        number: int,
+        request: Mapping[str, Any],
+        answer: Mapping[str, np.ndarray | None],
+        simulation: Simulation | None = None,
+    ) -> None:
+        """Write a request, its answer and the state of a simulation; they are on disk when this returns.
 
         Raises
         ------
@@ -119,6 +149,8 @@ class Journal:
         buffer = io.BytesIO()
         whole: dict[str, Any] = {_REQUEST + name: value for name, value in request.items()}
         whole |= {name: array for name, array in answer.items() if array is not None}
+        if simulation is not None:
+            whole |= {_STATE + name: array for name, array in simulation.state().items()}
         np.savez(buffer, **whole)
         try:
             write_atomically(self._path(number), buffer.getvalue())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.device_access import DeviceAccess
@@ -55,7 +57,7 @@ class JournaledNetwork(WrappedNetwork):
         inside = super()._device_access()
         if inside is not None and self._journaled is None:
             self._journaled = JournaledDevices(
-                inside, self._journal, self._count_device_answer, lambda: self.answers
+                inside, self._journal, self._count_device_answer, lambda: self.answers, self.simulation
             )
         return self._journaled
 
@@ -69,9 +71,10 @@ class JournaledNetwork(WrappedNetwork):
             self._due = conductances
             self._answered(replayed=True)
             return Programmed(conductances, kept["reached"], kept["failed"])
+        self._journal.catch_up(self.simulation)
         done = super()._program(conductances)
         self._due = None
-        self._journal.keep(self.answers, request, {"reached": done.reached, "failed": done.failed})
+        self._keep(request, {"reached": done.reached, "failed": done.failed})
         self._answered()
         return done
 
@@ -83,10 +86,10 @@ class JournaledNetwork(WrappedNetwork):
         if kept is not None:
             self._answered(len(inputs), replayed=True)
             return stored_readout(kept)
-        self._program_what_is_due()
+        self.catch_up()
         read = super()._measure(inputs, drive)
         self._count_inside(len(inputs))
-        self._journal.keep(self.answers, request, readout_arrays(read))
+        self._keep(request, readout_arrays(read))
         self._answered(len(inputs))
         return read
 
@@ -102,13 +105,13 @@ class JournaledNetwork(WrappedNetwork):
             self._answered(samples, replayed=True)
             low = None if minus is None else stored_readout(named(kept, "minus_"))
             return stored_readout(named(kept, "plus_")), low, kept.get("refused")
-        self._program_what_is_due()
+        self.catch_up()
         high, low, refused = super()._measure_sides(inputs, plus, minus)
         self._count_inside(samples)
         answer = {f"plus_{name}": array for name, array in readout_arrays(high).items()}
         if low is not None:
             answer |= {f"minus_{name}": array for name, array in readout_arrays(low).items()}
-        self._journal.keep(self.answers, request, {**answer, "refused": refused})
+        self._keep(request, {**answer, "refused": refused})
         self._answered(samples)
         return high, low, refused
 
@@ -124,18 +127,26 @@ class JournaledNetwork(WrappedNetwork):
             whole = stored_two_phase(kept) if kept else None
             self._answered(samples_of(whole), replayed=True)
             return whole
-        self._program_what_is_due()
+        self.catch_up()
         whole = super()._both_phases(inputs, error, nudge, symmetric)
         self._count_inside(samples_of(whole))
-        self._journal.keep(self.answers, request, {} if whole is None else two_phase_arrays(whole))
+        self._keep(request, {} if whole is None else two_phase_arrays(whole))
         self._answered(samples_of(whole))
         return whole
 
-    def _program_what_is_due(self) -> None:
-        """Program the last replayed conductances: the hardware may have lost them since."""
+    def catch_up(self) -> None:
+        """Bring the network to where the last answer from the journal left it.
+
+        A simulation is restored. Other hardware may have lost the conductances since, and is programmed again.
+        """
+        if self._journal.catch_up(self.simulation):
+            self._due = None
         if self._due is not None:
             super()._program(self._due)
             self._due = None
+
+    def _keep(self, request: Mapping[str, Any], answer: Mapping[str, np.ndarray | None]) -> None:
+        self._journal.keep(self.answers, request, answer, self.simulation)
 
     def _answered(self, samples: int = 0, *, replayed: bool = False) -> None:
         self.answers += 1
