@@ -10,7 +10,12 @@ from hwlearn.lab.calibration.unfinished import UnfinishedCalibration
 
 
 @pytest.mark.parametrize(
-    ("backend", "kills"), [("sim drift", [2, 3, 9]), ("soft bounds failing", [1, 2]), ("board", [5])]
+    ("backend", "kills"),
+    [
+        ("sim drift", [2, 9]),
+        pytest.param("soft bounds failing", [1, 2], marks=pytest.mark.slow),
+        pytest.param("board", [5], marks=pytest.mark.slow),
+    ],
 )
 def test_interrupted_calibration_equals_uninterrupted_one(backend, kills, tmp_path):
     bench = write_bench(tmp_path, backend)
@@ -18,6 +23,7 @@ def test_interrupted_calibration_equals_uninterrupted_one(backend, kills, tmp_pa
     assert calibrated(bench, tmp_path / "resumed.toml", kills, ["noise", "lines"]) == whole
 
 
+@pytest.mark.slow
 def test_pulses_of_simulated_devices_continue(tmp_path):
     bench = write_bench(tmp_path, "soft bounds failing")
     whole = calibrated(bench, tmp_path / "whole.toml", [], ["noise", "pulses"])
