@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike
 
 from hwlearn.errors import LimitError, NetworkError
 from hwlearn.units import format_quantity
-from hwlearn_drivers.errors import InstrumentError, OutputsMayBeOnError, OutputStateError
+from hwlearn_drivers.errors import HaltedError, InstrumentError, OutputsMayBeOnError, OutputStateError
+from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.smu.commands import ChannelCommands
 from hwlearn_drivers.smu.host import ChannelHost
 from hwlearn_drivers.smu.operating_range import UNIT, ChannelLimit, Quantity, other
@@ -89,7 +90,7 @@ class SmuChannel(ChannelCommands):
 
     @property
     def source(self) -> Quantity | None:
-        """The quantity that it sources; None until it is configured as a source."""
+        """The quantity that it sources; None before that."""
         return self._source
 
     @property
@@ -352,10 +353,11 @@ class SmuChannel(ChannelCommands):
         """Compare a state with the one that was set."""
         was = OutputState(self._on, quantity, self._expected if level is None else level, self._limit)
         if texts := was.differences(found, self._resolution):
-            self._off_and_raise(
-                f"is not as this program left it: {'; '.join(texts)}. Somebody else changed it (front panel, "
-                "another program or a reset)"
-            )
+            reason = open_outputs.halted_because(self.smu)
+            if reason is not None:  # this program switched off while the reply was on its way
+                raise HaltedError(f"outputs were switched off: {reason}; {self.name} stays off until reconnected")
+            who = "Somebody else changed it (front panel, another program or a reset)"
+            self._off_and_raise(f"is not as this program left it: {'; '.join(texts)}. {who}")
 
     def _off_and_raise(self, text: str) -> NoReturn:
         where = f"{self.name} at {self.terminal}" if self.terminal else self.name

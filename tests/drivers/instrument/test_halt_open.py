@@ -20,16 +20,17 @@ ON = ":OUTP 1"
 
 
 class Idle:
-    """Answers like an idle 2400; calls a function when a reading is queried, and does not answer that query."""
+    """Answers like an idle 2400; calls a function when a reading is queried; whether it then answers."""
 
-    def __init__(self, on_read=None):
-        self._dry, self._on_read = DryAnswers("2400"), on_read
+    def __init__(self, on_read=None, replies=False):
+        self._dry, self._on_read, self._replies = DryAnswers("2400"), on_read, replies
 
     def __call__(self, line):
+        reply = self._dry(line.encode())
         if line.startswith(":READ?") and self._on_read is not None:
             self._on_read()
-            return None
-        reply = self._dry(line.encode())
+            if not self._replies:
+                return None
         return None if reply is None else reply + b"\n"
 
 
@@ -38,8 +39,8 @@ def opened(responder):
     """Return a function that opens a 2400 with its output on, and its device; closed after the test."""
     with contextlib.ExitStack() as stack:
 
-        def make(on_read=None):
-            device = responder(Idle(on_read))
+        def make(on_read=None, replies=False):
+            device = responder(Idle(on_read, replies))
             smu = stack.enter_context(
                 open_smu(
                     device.url,
@@ -53,6 +54,12 @@ def opened(responder):
             return smu, device
 
         yield make
+
+
+def test_reply_from_before_the_off_is_not_blamed_on_somebody_else(opened):
+    smu, _ = opened(lambda: from_thread(lambda: open_outputs.halt_open(REASON)), replies=True)
+    with pytest.raises(HaltedError, match=REASON):
+        smu.channel(1).read()
 
 
 def from_thread(act):
