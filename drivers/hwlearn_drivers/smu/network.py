@@ -180,6 +180,10 @@ class SmuNetwork(Network):
     def _final(self, error: OutputStateError | HaltedError) -> OutputStateError | HaltedError:
         """Return the error of this and all further measurements until `reconnect`."""
         if self._others is None:
+            reasons = filter(None, map(open_outputs.halted_because, self._smus))
+            if (reason := next(reasons, None)) and not isinstance(error, HaltedError):
+                # the reply to a query from before OFF is not what was set since then
+                error = HaltedError(f"outputs were switched off: {reason}")
             self._others = type(error)(
                 f"{error}. The phase is void and all outputs are off. They stay off until the network is "
                 "reconnected, or the bench is opened again to resume the run"

@@ -14,6 +14,7 @@ from hwlearn_drivers.errors import HaltedError, OutputStateError
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.smu import ChannelLimit, open_smu
 from hwlearn_drivers.smu.backend import SmuBackend
+from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
 
 CHANGES = {
@@ -206,6 +207,21 @@ def test_halt_by_this_program_is_final_until_reconnection(graph, inputs):
         rack.network.reconnect()
         again = rack.network.measure(inputs)
         np.testing.assert_allclose(again.voltages, rack.bench.true_outputs(inputs), atol=3e-5)
+
+
+def test_halt_while_a_state_is_read_back_is_named_as_the_cause(graph, inputs, monkeypatch):
+    with Rack(graph) as rack:
+        rack.network.measure(inputs)
+        compare = SmuChannel._compare
+
+        def halted_before_the_comparison(channel, *found):
+            open_outputs.halt_open("requested by `hwlearn off` of process 7")
+            compare(channel, *found)
+
+        monkeypatch.setattr(SmuChannel, "_compare", halted_before_the_comparison)
+        with pytest.raises(HaltedError, match="process 7"):
+            rack.network.measure(inputs)
+        assert rack.goes_off()
 
 
 # --- limits ---------------------------------------------------------------------------------------
