@@ -59,17 +59,25 @@ def query(board: Any, message: bytes) -> bytes:
     return bytes(board.transmit())
 
 
-def two_phase_cycles(board: Any, sides: int, settle_us: int = 20) -> float:
-    """Return the cycles per sample of a batch."""
+def two_phase_cycles(board: Any, sides: int, settle_us: int = 20, held: bool = False) -> float:
+    """Return the cycles per sample of a batch; if ``held``, as the driver sends it, with check and state."""
     rng = np.random.default_rng(0)
     inputs = MIDSCALE + rng.integers(-4000, 4000, (BATCH, 8))
     targets = 32000 + rng.integers(-1000, 1000, (BATCH, 4))
     assert query(board, b"SEQ:SIDE %d;SETT %d;*OPC?" % (sides, settle_us)) == b"1\n"
+    before, after = b"", b""
+    if held:
+        assert query(board, b"OUTP:ARM %s,500;*OPC?" % query(board, b"SYST:STAT?").split(b",")[0]) == b"1\n"
+        before, after = b"OUTP:ARM 500,500;:", b"*ESR?;:SYST:STAT?;:SYST:ERR?\n"
+    block = encode_block(encode_codes(np.hstack([inputs, targets]).ravel()))
     began = board.cycles
-    board.send(b"SEQ:TWOP? 0.1," + encode_block(encode_codes(np.hstack([inputs, targets]).ravel())) + b"\n")
+    board.send(before + b"SEQ:TWOP? 0.1," + block + b"\n" + after)
     board.work()
     answer = board.transmit()
-    status = decode_codes(answer[2 + int(answer[1:2]) : -1]).reshape(BATCH, -1)[:, 0]
+    first = 2 + int(answer[1:2])
+    size = int(answer[2:first])
+    assert answer[first + size :].startswith(b"\n0;500," if held else b"\n")
+    status = decode_codes(answer[first : first + size]).reshape(BATCH, -1)[:, 0]
     assert not status.any()
     assert board.overruns == 0
     assert board.faults == (0, "")
@@ -116,6 +124,19 @@ def test_two_phase_samples_per_second(board, figure, sides):
         f"ATmega2560, {'one-sided' if sides == 1 else 'symmetric'}: {cycles:.0f} cycles a two-phase sample, "
         f"{rate:.0f}/s (required {REQUIRED_PER_S[sides]})"
     )
+    assert rate >= REQUIRED_PER_S[sides]
+
+
+@pytest.mark.parametrize("sides", [1, 2], ids=["one-sided", "symmetric"])
+def test_two_phase_samples_per_second_with_state_read_back(board, figure, sides):
+    query(board, b"*CLS")
+    cycles = two_phase_cycles(board, sides, held=True)
+    rate = HERTZ / cycles
+    figure(
+        f"ATmega2560, {'one-sided' if sides == 1 else 'symmetric'}, state read back after {BATCH} samples: "
+        f"{rate:.0f}/s (required {REQUIRED_PER_S[sides]})"
+    )
+    query(board, b"OUTP:ARM 500,0")
     assert rate >= REQUIRED_PER_S[sides]
 
 

@@ -324,6 +324,8 @@ class Board(HeldBoard):
                 self._was_used(state)
             error = self._error_in(error_text)
             if error is not None:
+                if block is not None and state is not None:  # a sequence that was executed has no error of its own
+                    self._was_used(state, InstrumentError(self.name, *error, query))
                 self.empty_queue()
                 raise InstrumentError(self.name, *error, query)
             if block is None or (state is None and self._hold.number):

@@ -103,7 +103,10 @@ class HeldBoard(Source, EdgeCard):
             with self._changing(1):
                 super().write_codes(codes)
         except InstrumentError as error:
-            if error.code != NO_RESPONSE:  # no edge has changed
+            if error.code != NO_RESPONSE and self._hold.number:
+                state = self._state(self.query(STATE))
+                if state.number != self._hold.number:  # the codes are set, or somebody else has changed something
+                    self._was_used(state, error)
                 self._hold.set_codes(before)
                 self._settle_hold(error)
             raise
@@ -187,6 +190,8 @@ class HeldBoard(Source, EdgeCard):
             driven = self.query("OUTP?") == "1"
             self.transport.write(OFF)
             found = self._hold.findings(state, self.session, self.query(READ_BACK), driven, super().read_codes())
+            if isinstance(cause, InstrumentError):
+                found += f"; error {cause.code}, {cause.text}, may be that of its command"
         except (LinkError, InstrumentError) as error:
             found = f"it cannot be found out what was changed ({error})"
         self._used = (

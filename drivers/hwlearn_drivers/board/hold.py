@@ -177,5 +177,8 @@ class Hold:
                 f"codes {codes[places].tolist()}"
             )
         if not found:
-            found.append(f"{(state.number - self.number) % _MOST} commands of another program changed it")
+            number = (state.number - self.number) % _MOST
+            found.append(
+                f"{number} commands of another program changed it" if number else "another program sent a command"
+            )
         return "; ".join(found)

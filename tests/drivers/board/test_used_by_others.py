@@ -228,6 +228,23 @@ def test_off_that_was_requested_through_the_registry_is_final(bench):
     network.measure(X)
 
 
+def test_refused_command_of_somebody_else_is_not_taken_for_an_own_one(bench):
+    """Its error is in the queue that both programs read."""
+    network, rig = bench()
+    rig.do("EDGE:CODE 3,1")
+    with pytest.raises(
+        OutputStateError, match=r"another program sent a command; error -222, Data out of range"
+    ) as raised:
+        network.measure(X)
+    assert "\n" not in str(raised.value)
+    network.reconnect()
+    rig.do("EDGE:CODE 3,1")
+    with pytest.raises(OutputStateError, match=r"error -222, Data out of range.*may be that of its command"):
+        network.program(np.full(14, 9e-5))
+    network.reconnect()
+    network.measure(X)
+
+
 # --- counting -------------------------------------------------------------------------------------
 
 
