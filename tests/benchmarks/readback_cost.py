@@ -7,8 +7,8 @@ at once, so that the time is that of messages alone. On a real instrument a read
 with one power line cycle, before and after.
 
 The two trees are measured in turn. "us/sample" is the fastest of many batches, because other programs only make a
-batch slower; on a busy computer even that is not reliable, and "CPU" is the better figure: processor time of both
-processes per sample, the mean of all batches, the smallest of the rounds.
+batch slower. On a busy computer even that is not reliable, and "CPU" is the better figure: processor time of both
+processes per sample, again of the batch with the least.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +54,11 @@ def serve(model: str) -> None:
             print(time.process_time(), flush=True)
 
 
-def measure(model: str, seconds: float) -> dict[str, list[float]]:
-    """Return queries per sample and channel, and fastest and processor seconds per sample, of each case."""
+CASES = ("free phase, 8", "training step, 8", "free phase, 1", "training step, 1")
+
+
+def measure(model: str, seconds: float) -> None:
+    """For each case on stdin, print queries per sample and channel, and fastest and processor s per sample."""
     import numpy as np
 
     import hwlearn as hl
@@ -94,38 +96,39 @@ def measure(model: str, seconds: float) -> dict[str, list[float]]:
         server.stdin.flush()
         return time.process_time() + float(answer())
 
-    found = {}
     with SmuBackend.open(settings, graph, limits) as network:
-        rng = np.random.default_rng(0)
-        inputs = rng.uniform(-0.4, 0.4, (64, 8, 2))
-        for samples in (8, 1):
+        inputs = np.random.default_rng(0).uniform(-0.4, 0.4, (64, 8, 2))
+        for line in sys.stdin:
+            name, samples = line.split(",")[0], int(line.split(",")[1])
             error = hl.network.network.TargetError(np.zeros((samples, 2)))
-            cases: dict[str, Callable[[Any], Any]] = {
-                "free phase": network.measure,
-                "training step": lambda x, error=error: network.two_phase(x, error, hl.ClampNudge(0.1)),
-            }
-            for name, act in cases.items():
-                act(inputs[0, :samples])
-                fastest, begin, rounds, queries, cpu = float("inf"), time.perf_counter(), 0, 0, spent()
-                while time.perf_counter() < begin + seconds:
-                    started = time.perf_counter()
-                    act(inputs[rounds % 64, :samples])
-                    fastest = min(fastest, time.perf_counter() - started)
-                    rounds += 1
-                cpu = (spent() - cpu) / rounds
-                found[f"{name}, {samples}"] = [
-                    queries / rounds / samples / 4, fastest / samples, cpu / samples
-                ]  # fmt: skip
+
+            def act(x: Any, name: str = name, error: Any = error) -> None:
+                if name == "free phase":
+                    network.measure(x)
+                else:
+                    network.two_phase(x, error, hl.ClampNudge(0.1))
+
+            act(inputs[0, :samples])
+            fastest, least = float("inf"), float("inf")
+            begin, rounds, queries = time.perf_counter(), 0, 0
+            while time.perf_counter() < begin + seconds:
+                cpu, started = spent(), time.perf_counter()
+                act(inputs[rounds % 64, :samples])
+                fastest = min(fastest, time.perf_counter() - started)
+                least = min(least, spent() - cpu)
+                rounds += 1
+            per = [queries / rounds / samples / 4, fastest / samples, least / samples]
+            print(json.dumps(per), flush=True)
     server.communicate()
-    return found
 
 
 def main() -> None:
     """Measure both trees in turn and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", default=BASE, help="commit to compare with (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="measurements of each tree (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of each case and round (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=20, help="measurements of each tree (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.2, help="of each case and round (%(default)s)")
+    parser.add_argument("--model", choices=MODELS, action="append", help="only this model; repeatable")
     parser.add_argument("--worker", choices=MODELS, help=argparse.SUPPRESS)
     parser.add_argument("--serve", choices=MODELS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -133,7 +136,7 @@ def main() -> None:
         serve(options.serve)
         return
     if options.worker:
-        print(json.dumps(measure(options.worker, options.seconds)))
+        measure(options.worker, options.seconds)
         return
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder) / "base"
@@ -150,25 +153,36 @@ def path_of(tree: Path) -> str:
     return os.pathsep.join(str(tree / part) for part in ("", "drivers", "sim"))
 
 
+def worker(tree: Path, model: str, seconds: float) -> subprocess.Popen[str]:
+    """Start a process that measures with the drivers of a tree."""
+    return subprocess.Popen(
+        [sys.executable, __file__, "--worker", model, "--seconds", str(seconds)],
+        env={**os.environ, "PYTHONPATH": path_of(tree)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
 def compare(base: Path, options: argparse.Namespace) -> bool:
     """Print a line for each model and case; return whether a ratio is above what is asked."""
     missed = False
     print(f"{'':26}{'queries/sample/channel':>24}{'us/sample':>18}{'ratio':>7}{'CPU us/sample':>18}{'ratio':>7}")
-    for model in MODELS:
-        results: dict[Path, dict[str, list[float]]] = {}
+    for model in options.model or MODELS:
+        results: dict[Path, dict[str, list[float]]] = {base: {}, ROOT: {}}
+        workers = {tree: worker(tree, model, options.seconds) for tree in results}
         for _ in range(options.rounds):
-            for tree in (base, ROOT):
-                command = [sys.executable, __file__, "--worker", model, "--seconds", str(options.seconds)]
-                done = subprocess.run(
-                    command,
-                    env={**os.environ, "PYTHONPATH": path_of(tree)},
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                )
-                for case, values in json.loads(done.stdout).items():
-                    best = results.setdefault(tree, {}).setdefault(case, values)
+            for case in CASES:
+                for tree, process in workers.items():
+                    assert process.stdin is not None
+                    assert process.stdout is not None
+                    process.stdin.write(f"{case}\n")
+                    process.stdin.flush()
+                    values = json.loads(process.stdout.readline())
+                    best = results[tree].setdefault(case, values)
                     best[1:] = map(min, best[1:], values[1:])
+        for process in workers.values():
+            process.communicate()
         for case, (before, *old) in results[base].items():
             now, *new = results[ROOT][case]
             above = case.endswith(" 8") and new[0] / old[0] > ASKED.get(model, float("inf"))
