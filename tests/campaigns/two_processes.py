@@ -255,7 +255,7 @@ CAMPAIGN = Campaign(
         *(f"off, {bench}" for bench in BENCHES),
         *(f"stopped, {bench}" for bench in BENCHES),
     ],
-    {"named": every(), "way": every(), "left on": none(), "wrong rows": none(), "seconds of off": at_most(5.0)},
+    {"named": every(), "way": every(), "left on": none(), "wrong rows": none(), "seconds of off": at_most(10.0)},
     count=100,
 )
 

@@ -123,7 +123,7 @@ class Claim:
             self._files.clear()
             if self in _held:
                 _held.remove(self)
-            _stop_listening()
+        _stop_listening()
 
     def touch(self) -> None:
         """Renew the times of the files, see `LockFile.touch`."""
@@ -243,9 +243,10 @@ def _listening() -> tuple[int, str]:
 
 def _stop_listening() -> None:
     global _listener
-    if not _held and _listener is not None:
-        _listener.close()
-        _listener = None
+    with _guard:
+        ended, _listener = (None, _listener) if _held else (_listener, None)
+    if ended is not None:
+        ended.close()  # waits for requests that are being answered, which need the lock
 
 
 def _keep() -> None:

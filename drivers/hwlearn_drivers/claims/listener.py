@@ -23,6 +23,7 @@ _MOST_BYTES: Final = 8192  # of a request
 _MOST_CLIENTS: Final = 32
 _MOST_AT_WORK: Final = 8
 _PATIENCE_S: Final = 2.0  # for the rest of a request
+_END_S: Final = 1.0
 _KEEP_S: Final = 3600.0  # between two touches of the files
 
 
@@ -52,17 +53,21 @@ class Listener:
         self._clients: dict[socket.socket, tuple[float, bytearray]] = {}
         self._at_work = threading.Semaphore(_MOST_AT_WORK)
         self._one = threading.Lock()
+        self._answering: list[threading.Thread] = []
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="claims", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening."""
+        """Stop listening; requests that are being answered are answered first, for at most a second."""
         self._closing = True
         with contextlib.suppress(OSError):
             self._waker.send(b"\0")
         if self._thread is not threading.current_thread():
-            self._thread.join(1.0)
+            self._thread.join(_END_S)
+        for thread in self._answering:
+            if thread is not threading.current_thread():
+                thread.join(_END_S)
         self._waker.close()
 
     def abandon(self) -> None:
@@ -118,7 +123,9 @@ class Listener:
                 client.close()
                 return
             # in a thread of its own: OFF to a broken link takes time, and others ask meanwhile
-            threading.Thread(target=self._serve, args=(client, reason), name="claims-off", daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(client, reason), name="claims-off", daemon=True)
+            self._answering = [*(one for one in self._answering if one.is_alive()), thread]
+            thread.start()
         elif not piece or len(request) > _MOST_BYTES:
             self._forget(selector, client).close()
 

@@ -1,8 +1,9 @@
 """Switches instruments off whoever uses them: directly, through the owner, or by ending the owner.
 
-OFF is sent directly at once where the link admits several clients. In parallel the owner of the claim is asked to
-send OFF. Where the link admits one client, only its owner can send; if the owner does not confirm within one
-second, it is ended and the link is opened.
+The owner of the claim is asked to send OFF. Where the link admits several clients, OFF is also sent directly: at
+once if nobody owns the instrument, else when the owner has confirmed, at the latest after 0.15 s. Where the link
+admits one client, only its owner can send; if it does not confirm within one second, it is ended and the link is
+opened.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
 
 _LONGEST_S: Final = 9.0  # for everything; each step has a shorter limit of its own
 _DIRECT_S: Final = 3.0  # until OFF was sent directly, and answered
+_OWNER_FIRST_S: Final = 0.15  # OFF is sent directly after this time at the latest
 _QUICK_S: Final = 0.5  # a link that failed later than this is not tried twice
 
 _Result = TypeVar("_Result")
@@ -97,6 +99,8 @@ def _switch_off(target: OffTarget, owners: _Owners) -> OffResult:
         return OffResult(target.name, SwitchedOff(target.name, "direct", doubt))
     assert target.key is not None
     asked = owners.ask(owner)
+    # an owner that answers at once is told by whom it is switched off, before it finds its outputs off
+    asked.wait(_OWNER_FIRST_S)
     direct = None if target.key.exclusive else _Background(lambda: _send(target, check=True))
     asked.wait(CONFIRM_S + 0.2)
     reply = Confirmation(False) if asked.result is None else asked.result

@@ -58,6 +58,8 @@ class Source(Instrument):
         try:
             self._send_off()
         except LinkError as first:
+            if not open_outputs.watched(self):
+                return  # closed meanwhile by another thread, which has sent OFF
             try:
                 self._reopen_off()
             except LinkError as second:

@@ -115,10 +115,8 @@ class Transport:
 
         Raises
         ------
-        LinkTimeout
-            If no line arrives in time; the transport is then out of sync.
-        GarbledReplyError
-            If the line is not ASCII.
+        LinkTimeout, GarbledReplyError
+            If no line arrives in time, or it is not ASCII; the transport is then out of sync.
         LinkError, HaltedError
             As `write`.
         """
@@ -384,10 +382,7 @@ class Transport:
                 for message in out:
                     self._wire_log.sent(self.name, message, off=halting)
             self._sending = True
-            if len(out) == 1:
-                link.write(out[0])
-            else:
-                link.write_messages(out)
+            link.write(out[0]) if len(out) == 1 else link.write_messages(out)
             self._sending = False
             if halting:
                 self.offs_sent += len(messages)
