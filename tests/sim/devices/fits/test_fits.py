@@ -76,7 +76,7 @@ def test_fit_uses_pulses_between_readings():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("law", "devices", "share"), [(SOFT, 40, 10), (VTEAM, 10, 4)], ids=["soft", "vteam"])
+@pytest.mark.parametrize(("law", "devices", "share"), [(SOFT, 40, 8), (VTEAM, 10, 3)], ids=["soft", "vteam"])
 def test_stated_intervals_have_stated_coverage(law, devices, share, figure, seeds):
     chosen = seeds.first(devices, share)
     inside = np.array([np.abs(off(fitted(law, measured(law, seed)), law)) < 1.96 for seed in chosen])
