@@ -60,7 +60,7 @@ class Served:
         kept = {name: dict(table) for name, table in file.tables.items() if name != "backend"}
         self.path = folder / "bench.toml"
         self.path.write_text(toml_text({**kept, "backend": table}), encoding="utf-8")
-        self.begun = self.completed = 0
+        self.begun = 0
         self.late = 0  # batches that began after the change and were completed
         self.changed_at: int | None = None
         self.first = threading.Event()

@@ -143,6 +143,8 @@ class ScpiChannel(SmuChannel):
 
     def _flag(self, question: str, text: str = "", *more: str) -> bool:
         """Return a flag, 0 or 1."""
+        if text in ("0", "1") and not more:
+            return text == "1"
         (flag,) = self.smu.numbers(question, ",".join([text, *more]), 1)
         if flag not in (0.0, 1.0):
             self.smu.transport.garbled(question, text)
