@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from campaign import Campaign, Column, at_most, every, none
-from served import Command, ServedBench, commands, is_gone
+from served import COMMAND_LINE, Command, ServedBench, commands, is_gone
 
 FORKING = """
 import os, threading, time
@@ -27,10 +27,8 @@ def fork_later():
         time.sleep(6.0)
         os._exit(0)
 threading.Thread(target=fork_later, daemon=True).start()
-from hwlearn.cli import main
-main()
 """
-"""The command line, with a forked child that keeps every pipe open after its parent's death."""
+"""Before the command line: a forked child that keeps every pipe open after its parent's death."""
 
 BENCHES = {
     "smu": ("virtual-smu",),
@@ -64,7 +62,9 @@ def trial(case: str, rng: np.random.Generator) -> Mapping[str, float]:
     with tempfile.TemporaryDirectory() as folder, commands() as started:
         file = served.write_file(Path(folder) / "b.toml", safety={"guardian": True})
         arguments = ("train", file, "--json", "--runs", folder, "--set", f"train.epochs={LONG['epochs']}")
-        command = Command(*arguments, program=FORKING) if what == "FORK+KILL" else Command(*arguments)
+        command = (
+            Command(*arguments, program=FORKING + COMMAND_LINE) if what == "FORK+KILL" else Command(*arguments)
+        )
         started.append(command)
         command.wait_for_event("epoch")
         time.sleep((1.2 if what == "FORK+KILL" else 0.0) + rng.uniform(0, 0.5))

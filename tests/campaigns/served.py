@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from hwlearn.lab.bench_file.file import load_bench_file
+from hwlearn.lab.runs.store import Run
 from hwlearn.storage.toml_text import toml_text
 
 # serves a bench and records when its channels are live: at more than 20 mV, or any current source that is on
@@ -50,6 +52,19 @@ with bench:
         if line.strip() != "state":
             break
         print(json.dumps({"live": sorted(live), "last_on": last_on, "off_at": off_at}), flush=True)
+"""
+
+
+COMMAND_LINE = """
+import hwlearn.cli.session
+hwlearn.cli.session.draw_run = lambda run: run.folder / "report.png"  # drawing takes longer than these trainings
+from hwlearn.cli import main
+main()
+"""
+
+IN_TERMINAL = """
+import os, sys
+os.open(sys.argv.pop(1), os.O_RDWR)  # the first terminal that the leader of a session opens becomes its own
 """
 
 
@@ -121,15 +136,25 @@ class Command:
         Of ``hwlearn``.
     program : str, optional
         Python source to run instead of the command line itself.
+    terminal : int, optional
+        Slave end of a pseudo-terminal that becomes the controlling terminal of the program.
     """
 
-    def __init__(self, *arguments: str | Path, program: str = "from hwlearn.cli import main; main()") -> None:
+    def __init__(
+        self,
+        *arguments: str | Path,
+        program: str = COMMAND_LINE,
+        terminal: int | None = None,
+    ) -> None:
+        if terminal is not None:
+            program, arguments = IN_TERMINAL + program, (os.ttyname(terminal), *arguments)
         self.process = subprocess.Popen(
             [sys.executable, "-c", program, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            process_group=0,  # in the session of the campaign: an orphaned group cannot be stopped by Ctrl-Z
+            # a group in the session of the campaign, because Ctrl-Z does not stop an orphaned group
+            **({"process_group": 0} if terminal is None else {"start_new_session": True}),
         )
         self.lines: list[str] = []
 
@@ -159,6 +184,10 @@ class Command:
                     return True
             time.sleep(0.01)
         return False
+
+    def stopped_or_ended(self) -> bool:
+        """Wait until the process is stopped (true) or has ended."""
+        return self.process.poll() is None and self.stopped()
 
     def guardian(self) -> int | None:
         """Return the process number of its guardian."""
@@ -226,3 +255,13 @@ def acknowledged(lines: Sequence[str]) -> list[int]:
     """Return the numbers of the epochs that a command printed."""
     events = [json.loads(line) for line in lines if line.endswith("\n")]
     return [event["number"] for event in events if event.get("event") == "epoch"]
+
+
+def rows_of(run: Run) -> list[tuple[int, float, bytes]]:
+    """Return every committed batch and update of a run, for comparing runs bit for bit."""
+    rows, costs = [], run.batch_costs()
+    for step in range(run.steps()):
+        readings = run.readings(step)
+        data = b"".join(name.encode() + readings[name].tobytes() for name in sorted(readings))
+        rows.append((step, float(costs[step]), data + run.conductances(step).tobytes()))
+    return rows
