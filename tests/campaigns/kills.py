@@ -27,8 +27,8 @@ from served import Command, ServedBench, acknowledged, commands, is_gone, rows_o
 from hwlearn.lab.runs.store import Run
 
 SIGNALS = ("KILL", "TERM", "INT", "HUP", "QUIT", "ABRT", "TSTP", "terminal")
-EPOCHS = {"twin": 60, "smu": 40, "board": 6}
-TWIN = ("data.samples=6", "train.epochs=60", "backend.read_noise=0.2 mV")
+EPOCHS = {"twin": 40, "smu": 25, "board": 4}
+TWIN = ("data.samples=6", "train.epochs=40", "backend.read_noise=0.2 mV")
 
 
 @cache

@@ -332,6 +332,7 @@ class Arc2:
         """Yield a function that sends one command; bring every channel to 0 V if the operation fails."""
 
         def send(command: Callable[[], _T]) -> _T:
+            open_outputs.check_awake()
             if self._halted:
                 self._refuse_after_final_off()
                 raise HaltedError(

@@ -12,11 +12,12 @@ import atexit
 import os
 import sys
 from collections.abc import Iterable
-from typing import Protocol
+from typing import Final, Protocol
 
 from hwlearn_drivers.claims.claim import switch_off_with
 from hwlearn_drivers.errors import OutputsMayBeOnError
 from hwlearn_drivers.instrument.signal_handlers import SignalHandlers
+from hwlearn_drivers.instrument.suspend import suspended_s
 
 
 class HasOutputs(Protocol):
@@ -28,18 +29,21 @@ class HasOutputs(Protocol):
 
 _open: dict[int, HasOutputs] = {}
 _reasons: dict[int, str] = {}  # why `halt_open` switched an instrument off, by its id
+_SLEPT_S: Final = 1.0  # the clocks differ by some milliseconds
+_suspended_s = 0.0  # when the last message was sent
 _process = os.getpid()  # that opened the instruments in `_open`
 
 
 def watch(instrument: HasOutputs) -> None:
     """Register an open instrument."""
-    global _process
+    global _process, _suspended_s
     if _process != os.getpid():  # a forked child opens its first instrument; the others belong to the parent
         _open.clear()
         _reasons.clear()
         _handlers.uninstall()
         _process = os.getpid()
     if not _open:
+        _suspended_s = suspended_s()
         atexit.register(_halt_at_exit)
         switch_off_with(halt_open)  # at the request of `hwlearn off` in another process
         _handlers.install()
@@ -85,6 +89,18 @@ def halt_open(reason: str) -> None:
     for instrument in instruments:  # first, so that no thread can switch one on again meanwhile
         _reasons.setdefault(id(instrument), reason)
     halt_all(instruments)
+
+
+def check_awake() -> None:
+    """Switch every open instrument off if the computer was suspended since the last message; called before each.
+
+    The outputs may have been on all the time. Raises as `halt_open`.
+    """
+    global _suspended_s
+    before, _suspended_s = _suspended_s, suspended_s()
+    slept_s = _suspended_s - before
+    if slept_s > _SLEPT_S:
+        halt_open(f"the computer was suspended for {slept_s:.0f} s; outputs may have been on meanwhile")
 
 
 def halted_because(instrument: HasOutputs | None = None) -> str | None:

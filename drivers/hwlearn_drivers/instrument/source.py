@@ -30,6 +30,7 @@ class Source(Instrument):
     def __init__(self, transport: Transport, identity: Identity) -> None:
         super().__init__(transport, identity)
         self._unidentified = False  # link opened again only to send OFF; the identity was not checked
+        transport.before_sending = open_outputs.check_awake
         open_outputs.watch(self)
 
     @property

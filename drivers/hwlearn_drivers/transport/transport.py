@@ -4,6 +4,8 @@ Without synchronisation, a late reply would be read as the reply to the next que
 shifted too. So a time-out or a garbled reply marks the transport as out of sync. Before the next query it then
 resynchronises, or closes the link: device clear where the link has one, drain until silence, then a `Fence`, a
 query with a random number. Once the fence's reply is read, everything older has been read.
+
+One file because locks, synchronisation and OFF depend on each other.
 """
 
 from __future__ import annotations
@@ -66,6 +68,7 @@ class Transport:
         "_sending",
         "_wire_log",
         "_writing",
+        "before_sending",
         "claim",
         "fence",
         "name",
@@ -89,6 +92,7 @@ class Transport:
         self._exchange = threading.RLock()  # held from a query to its reply
         self._writing = threading.RLock()  # held while bytes are sent; OFF needs only this lock
         self._out_of_sync = self._sending = False
+        self.before_sending: Callable[[], None] | None = None  # called without a lock; may call `halt`
         self._halt: list[bytes] | None = None
         self._halt_reason: str | None = None
         self.offs_sent = 0  # messages that `halt` has sent completely
@@ -372,6 +376,8 @@ class Transport:
         return link
 
     def _send(self, messages: Sequence[bytes], halting: bool = False) -> None:
+        if self.before_sending is not None and not halting:
+            self.before_sending()
         with self._writing:
             if self._halt is not None and not halting:
                 raise self._halted_error()
