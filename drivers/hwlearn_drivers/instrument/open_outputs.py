@@ -16,6 +16,7 @@ from typing import Final, Protocol
 
 from hwlearn_drivers.claims.claim import switch_off_with
 from hwlearn_drivers.errors import OutputsMayBeOnError
+from hwlearn_drivers.instrument.console_events import ConsoleEvents
 from hwlearn_drivers.instrument.signal_handlers import SignalHandlers
 from hwlearn_drivers.instrument.suspend import suspended_s
 
@@ -47,6 +48,7 @@ def watch(instrument: HasOutputs) -> None:
         atexit.register(_halt_at_exit)
         switch_off_with(halt_open)  # at the request of `hwlearn off` in another process
         _handlers.install()
+        _events.install()
     _open[id(instrument)] = instrument
 
 
@@ -59,6 +61,7 @@ def unwatch(instrument: HasOutputs) -> None:
     if not _open:
         atexit.unregister(_halt_at_exit)
         _handlers.uninstall()
+        _events.uninstall()
 
 
 def watched(instrument: HasOutputs) -> bool:
@@ -155,3 +158,4 @@ def _halt_at_exit(reason: str = "the program ended") -> None:
 
 
 _handlers = SignalHandlers(_halt_at_exit)
+_events = ConsoleEvents(_halt_at_exit)

@@ -41,8 +41,8 @@ def test_outputs_are_switched_off_after_a_suspend(responder, asleep):
         heard = [len(device.heard) for device in devices]
         with pytest.raises(HaltedError, match=r"switched off: the computer was suspended for 3600 s; outputs may"):
             first.channel(1).set_level(0.1)
-        for device, before in zip(devices, heard, strict=True):
-            device.wait_for(":OUTP 0")
+        for smu, device, before in zip((first, second), devices, heard, strict=True):
+            smu.off()  # ends with a query, so that everything before it has been received
             assert device.heard[before] == ":OUTP 0", "nothing else is sent before"
         with pytest.raises(HaltedError, match="was suspended"):
             second.rearm()
