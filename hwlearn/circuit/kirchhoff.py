@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any, Self
@@ -69,21 +70,16 @@ class Kirchhoff:
     ) -> None:
         self.topology = topology = topology if elements is None else topology.with_elements(elements)
         self.allow_open = allow_open
-        self.conductances: FloatArray = _checked_conductances(topology, conductances, allow_open)
-        floating = topology.floating_nodes(self.conductances > 0) if allow_open else topology.floating
-        if floating.size:
-            names = ", ".join(topology.names[n] for n in floating[:5])
-            raise SingularCircuitError(
-                f"singular circuit: no conducting path connects {len(floating)} node(s) to a source: {names}"
-            )
+        self.conductances: FloatArray = _connected_conductances(topology, conductances, allow_open)
 
     def with_conductances(self, conductances: ArrayLike) -> Self:
         """Return the same circuit with other conductances (E,) in siemens.
 
         If the same few edges change from one circuit to the next, as in subset training, a large circuit of
-        resistors is solved on the nodes of these edges: all other nodes are eliminated once and shared.
+        resistors is solved on the nodes of these edges: all other nodes are eliminated once and shared. Attributes
+        that a subclass adds are kept; its cached properties are computed again.
         """
-        other = type(self)(self.topology, conductances, allow_open=self.allow_open)
+        other = self._with(_connected_conductances(self.topology, conductances, self.allow_open))
         other.solver = self.solver.with_conductances(other.all_conductances)
         return other
 
@@ -103,8 +99,15 @@ class Kirchhoff:
         ValueError, KeyError
             If the history is of another circuit.
         """
-        other = type(self)(self.topology, self.conductances, allow_open=self.allow_open)
+        other = self._with(self.conductances)
         other.solver = other.solver.with_history(history)
+        return other
+
+    def _with(self, conductances: FloatArray) -> Self:
+        other = copy.copy(self)
+        for name in [name for name in vars(other) if isinstance(getattr(type(self), name, None), cached_property)]:
+            del other.__dict__[name]
+        other.conductances = conductances
         return other
 
     @cached_property
@@ -347,6 +350,18 @@ class Kirchhoff:
         x = batch(inputs, self.topology.n_inputs, "inputs")
         check_inputs(x)
         return self.solver.output_power(x)
+
+
+def _connected_conductances(topology: Topology, conductances: ArrayLike, allow_open: bool) -> FloatArray:
+    """Return checked conductances (E,); refuse a circuit in which a node has no path to a source."""
+    checked = _checked_conductances(topology, conductances, allow_open)
+    floating = topology.floating_nodes(checked > 0) if allow_open else topology.floating
+    if floating.size:
+        names = ", ".join(topology.names[n] for n in floating[:5])
+        raise SingularCircuitError(
+            f"singular circuit: no conducting path connects {len(floating)} node(s) to a source: {names}"
+        )
+    return checked
 
 
 def _checked_conductances(topology: Topology, conductances: ArrayLike, allow_open: bool) -> FloatArray:

@@ -38,8 +38,8 @@ def calibrate(
     steps: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Steps to run: noise, lines, pulses, converters, edges, verify. Default: all. On hardware that "
-            "can pulse single devices, pulses runs only if it is named, because pulses wear devices."
+            help="Steps to run: noise, lines, pulses, converters, edges, verify. Default: all but pulses, which "
+            "runs only if it is named, because pulses wear devices."
         ),
     ] = None,
     changes: SetOption = None,

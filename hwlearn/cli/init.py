@@ -27,11 +27,12 @@ def init(
         raise SetupError(
             f"there is no shipped bench {like!r}{closest(like, known)}; shipped are: {', '.join(known)}"
         )
-    if path.exists():
+    if path.exists() or path.is_symlink():  # a link to a file that does not exist yet would create that file
         raise SetupError(f"{path} already exists; name another file")
     text = (resources.files("hwlearn.lab") / "benches" / f"{like}.toml").read_text(encoding="utf-8")
     try:
-        path.write_text(text, encoding="utf-8")
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
     except OSError as error:
         raise SetupError(f"cannot write {path}: {error}") from error
     if as_json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 
 from hwlearn.arrays import FloatArray
-from hwlearn.errors import SetupError
+from hwlearn.storage.atomic_file import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +30,7 @@ def drawn(path: Path, draw: Callable[[Axes, Axes], None]) -> Path:
 
     Raises
     ------
-    SetupError
+    SetupError, StorageError
         If the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -41,10 +42,9 @@ def drawn(path: Path, draw: Callable[[Axes, Axes], None]) -> Path:
     draw(left, right)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise SetupError(f"cannot write {path}: {error}") from None
+    drawing = io.BytesIO()
+    figure.savefig(drawing, format="png")
+    write_atomically(path, drawing.getvalue())  # replaces a symbolic link instead of following it
     return path
 
 

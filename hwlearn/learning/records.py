@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.errors import SetupError
-from hwlearn.learning.rules.rule import Gradient
-from hwlearn.learning.scoring import Score
-from hwlearn.network.network import Programmed
 from hwlearn.units import is_count, is_number
+
+if TYPE_CHECKING:  # slow to import, and not needed to read a run
+    from hwlearn.learning.rules.rule import Gradient
+    from hwlearn.learning.scoring import Score
+    from hwlearn.network.readings import Programmed
 
 
 @dataclass(frozen=True)

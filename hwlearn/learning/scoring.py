@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
-from hwlearn.learning.costs import Cost
+
+if TYPE_CHECKING:  # slow to import, and not needed to read a score
+    from hwlearn.learning.costs import Cost
 
 
 @dataclass(frozen=True)

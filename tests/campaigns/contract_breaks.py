@@ -149,7 +149,10 @@ def main() -> None:
         found.append(one)
         text = one.lines[0].removeprefix("hwlearn: the network test_gate.Broken ") if one.lines else ""
         flag = "" if one.kept else "MISSED "
-        print(f"{one.name:36} {one.code:4} {one.closed:4}  {one.status.split(':')[0]:6}  {flag}{text:.90}", flush=True)
+        print(
+            f"{one.name:36} {one.code:4} {one.closed:4}  {one.status.split(':')[0]:6}  {flag}{text:.90}",
+            flush=True,
+        )
     missed = [one.name for one in found if not one.kept]
     print(f"{len(found)} breaks, {len(found) - len(missed)} named errors with exit code 1, outputs off")
     sys.exit(1 if missed else 0)

@@ -1,8 +1,7 @@
 """A share of the breaks of the backend contract, through the command line."""
 
-import pytest
-
 import contract_breaks
+import pytest
 
 
 @pytest.mark.slow

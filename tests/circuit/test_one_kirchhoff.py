@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import typing
+from functools import cached_property
 
 import numpy as np
 import pytest
@@ -98,3 +99,30 @@ def test_elements_of_another_kind_are_named(elements: typing.Any):
     with pytest.raises(TopologyError) as caught:
         hl.Kirchhoff(DIVIDER, [1e-3, 3e-3], elements=elements)
     assert str(caught.value).startswith(f"{elements!r} is not an element")
+
+
+class Labelled(hl.Kirchhoff):
+    """A circuit with arguments and attributes of its own."""
+
+    def __init__(self, topology, conductances, label):
+        super().__init__(topology, conductances)
+        self.label = label
+
+    @cached_property
+    def total(self):
+        return self.conductances.sum()
+
+
+def test_circuit_of_a_subclass_keeps_its_attributes():
+    top = hl.Topology.crossbar(3, 2)
+    one = Labelled(top, np.full(6, 1e-5), "sample 7")
+    assert one.total == pytest.approx(6e-5)
+    other = one.with_conductances(np.full(6, 2e-5))
+    assert (type(other), other.label) == (Labelled, "sample 7")
+    assert other.total == pytest.approx(12e-5), "computed again"
+    assert one.total == pytest.approx(6e-5)
+    x = np.eye(top.n_inputs)
+    np.testing.assert_allclose(other.solve(x), hl.Kirchhoff(top, np.full(6, 2e-5)).solve(x), atol=1e-15)
+    assert other.with_history(other.history).label == "sample 7"
+    with pytest.raises(CircuitError):
+        one.with_conductances(np.full(6, -1.0))

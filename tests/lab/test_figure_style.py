@@ -27,6 +27,16 @@ def test_log_ticks_of_an_impossible_axis_are_none(ends):
     assert not log_ticks(*ends).size
 
 
+def test_figure_replaces_a_symbolic_link(tmp_path):
+    outside, picture = tmp_path / "outside", tmp_path / "noise.png"
+    outside.write_text("mine")
+    picture.symlink_to(outside)
+    drawn(picture, lambda left, right: None)
+    assert outside.read_text() == "mine"
+    assert not picture.is_symlink()
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize("which", ["x", "y"])
 @pytest.mark.parametrize(("low", "high"), RANGES)
 def test_log_axis_has_plain_labels_that_do_not_overlap(low, high, which):

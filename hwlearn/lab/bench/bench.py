@@ -60,7 +60,7 @@ class Bench:
 
     def __init__(self, file: BenchFile) -> None:
         self.file = file
-        self.topology = file.network.build(file.folder)
+        self.topology = file.topology()
         self.limits = file.limits.build()
         self._backend, self._settings = find_backend(file.tables["backend"], file.where)
         if file.safety.guardian and not isinstance(self._backend, SwitchesOff):
@@ -242,8 +242,8 @@ class Bench:
         Parameters
         ----------
         *steps : str
-            Of ``noise``, ``lines``, ``pulses``, ``converters``, ``edges``, ``verify``. Default: all, but on
-            hardware that can pulse single devices ``pulses`` runs only if it is named.
+            Of ``noise``, ``lines``, ``pulses``, ``converters``, ``edges``, ``verify``. Default: all but
+            ``pulses``, which runs only if it is named.
         **options
             ``configurations``, ``patterns``, ``seed``, ``devices``, ``retention_s``; see `CalibrationOptions`.
 

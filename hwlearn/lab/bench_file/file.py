@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from hwlearn.errors import SetupError, closest
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import SetupError, TopologyError, closest
 from hwlearn.lab.bench_file.names import check_name
 from hwlearn.lab.bench_file.sections import (
     NETWORKS,
@@ -61,6 +62,21 @@ class BenchFile:
     def where(self) -> str:
         """Name of the file in error messages."""
         return f"bench {self.name}"
+
+    def topology(self) -> Topology:
+        """Return the topology of ``[network]``.
+
+        Raises
+        ------
+        TopologyError, SetupError, CircuitError
+            If no network can have it, or its file cannot be read.
+        """
+        try:
+            return self.network.build(self.folder)
+        except TopologyError as error:
+            raise TopologyError(f"{self.where}: [network]: {error}") from None
+        except MemoryError:
+            raise TopologyError(f"{self.where}: [network]: the graph is too large for the memory here") from None
 
     def text(self, settings: BaseModel | None = None) -> str:
         """Return the file as TOML that has the same meaning in another folder and in a later version.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import SetupError
+from hwlearn.errors import SetupError, TopologyError
 from hwlearn.lab.bench_file.elements import DiodeTable, ElementTable
 from hwlearn.lab.bench_file.problems import first_problem
 from hwlearn.network.limits import Limits
@@ -26,6 +27,8 @@ from hwlearn.quantities import (
     Volts,
 )
 
+MOST_EDGES = 10_000_000
+"""Largest number of nodes or edges of a graph; more fit into no memory."""
 SHIPPED_DATA = ("iris", "digits", "teacher")
 SectionT = TypeVar("SectionT", bound=BaseModel)
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -39,12 +42,24 @@ class NetworkSection(Section, ABC):
 
     def build(self, folder: Path) -> Topology:
         """Return the topology with its elements; relative file names start at ``folder``."""
+        self._check_size()
         graph = self.graph(folder)
         return graph if self.element is None else graph.with_elements(self.element.build())
 
     @abstractmethod
     def graph(self, folder: Path) -> Topology:
         """Return the topology with resistors as programmable edges."""
+
+    def _check_size(self) -> None:
+        """Refuse a graph that fits into no memory, before it is built."""
+        sizes = self._sizes()
+        for what, number in sizes.items():
+            if number > MOST_EDGES:
+                raise TopologyError(f"{what}: {number:.3g} nodes or edges; at most {MOST_EDGES} are allowed")
+
+    def _sizes(self) -> dict[str, float]:
+        """Return numbers of nodes or edges that follow from the keys, with what to name in an error."""
+        return {}
 
 
 class CrossbarNetwork(NetworkSection):
@@ -56,6 +71,9 @@ class CrossbarNetwork(NetworkSection):
     inputs: list[int] | None = None
     outputs: list[int] | None = None
     ground: int | None = None
+
+    def _sizes(self) -> dict[str, float]:
+        return {f"rows = {self.rows:g} and columns = {self.columns:g}": self.rows * self.columns}
 
     def graph(self, folder: Path) -> Topology:
         """Return the crossbar."""
@@ -72,6 +90,9 @@ class GridNetwork(NetworkSection):
     outputs: list[int] | None = None
     ground: int | None = None
 
+    def _sizes(self) -> dict[str, float]:
+        return {f"rows = {self.rows:g} and columns = {self.columns:g}": 2 * self.rows * self.columns}
+
     def graph(self, folder: Path) -> Topology:
         """Return the lattice."""
         return Topology.grid(self.rows, self.columns, self.inputs, self.outputs, self.ground)
@@ -84,6 +105,9 @@ class LayeredNetwork(NetworkSection):
     sizes: list[int]
     ground: int | None = None
     rectifiers: DiodeTable | None = None
+
+    def _sizes(self) -> dict[str, float]:
+        return {f"sizes = {self.sizes}": max(sum(self.sizes), sum(a * b for a, b in pairwise(self.sizes)))}
 
     def graph(self, folder: Path) -> Topology:
         """Return the layers."""
@@ -104,6 +128,9 @@ class RandomNetwork(NetworkSection):
     ground: int | None = None
     seed: Seed = 0
 
+    def _sizes(self) -> dict[str, float]:
+        return {f"nodes = {self.nodes:g}": self.nodes, f"edges = {self.edges:g}": self.edges}
+
     def graph(self, folder: Path) -> Topology:
         """Return the random graph; equal seeds give equal graphs."""
         return Topology.random(self.nodes, self.edges, self.inputs, self.outputs, self.ground, seed=self.seed)
@@ -121,6 +148,9 @@ class EdgesNetwork(NetworkSection):
     names: list[str] | None = None
     diodes: list[list[int]] = Field(default_factory=list)
     diode: DiodeTable | None = None
+
+    def _sizes(self) -> dict[str, float]:
+        return {f"nodes = {self.nodes:g}": self.nodes}
 
     def graph(self, folder: Path) -> Topology:
         """Return the graph."""
@@ -196,7 +226,7 @@ class DataSection(Section):
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     split_seed: Seed = 0
-    samples: Count = 8
+    samples: Annotated[int, Field(ge=1, le=10_000_000)] = 8
     seed: Seed = 0
 
 

@@ -60,8 +60,8 @@ def calibrate(
     ----------
     job : CalibrationJob
     steps : sequence of str
-        Of ``noise``, ``lines``, ``pulses``, ``converters``, ``edges``, ``verify``. Default: all, but on hardware
-        that can pulse single devices ``pulses`` runs only if it is named, because pulses wear devices.
+        Of ``noise``, ``lines``, ``pulses``, ``converters``, ``edges``, ``verify``. Default: all but ``pulses``,
+        which runs only if it is named, because pulses wear devices.
     on_progress : callable, optional
 
     Raises
@@ -85,9 +85,9 @@ def calibrate(
         record.save(job.path)
     for step in chosen:
         before = unfinished.result(step)
-        if step in ON_REQUEST and not steps and network.devices is not None:
-            done = StepDone(StepResult(step, None, ON_REQUEST[step], (), {}, None))
-        elif before is not None:
+        if step in ON_REQUEST and not steps:
+            continue
+        if before is not None:
             done = StepDone(before, before=True)
         else:
             record, done = run_step(job, unfinished, record, step, on_progress)

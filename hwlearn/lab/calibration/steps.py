@@ -254,10 +254,8 @@ STEPS: Final[dict[str, Callable[[StepContext], StepResult]]] = {
 }
 """The steps in the order in which they depend on each other."""
 
-ON_REQUEST: Final = {
-    "pulses": "SKIPPED: pulses wear devices; to run this step, name it: hwlearn calibrate BENCH pulses"
-}
-"""Steps that run only if they are named, where the hardware supports them, with the verdict given otherwise."""
+ON_REQUEST: Final = frozenset({"pulses"})
+"""Steps that run only if they are named: pulses wear devices."""
 
 REQUESTS: Final = {"noise": 3, "lines": 1 + 2 * LEVELS}
 """Number of requests that a step sends to the network, where it is fixed."""

@@ -53,7 +53,7 @@ def draw_run(run: Run, path: Path | None = None) -> Path:
     curve, conductances = figure.subplots(1, 2, width_ratios=[1.1, 1])
     draw_learning_curve(curve, run)
     limits = file.limits.build().conductance
-    draw_conductances(conductances, file.network.build(file.folder), run.conductances(), limits)
+    draw_conductances(conductances, file.topology(), run.conductances(), limits)
     figure.suptitle(_title(run), fontsize=11, color=INK, x=0.01, ha="left")
     _save(figure, path)
     return path

@@ -12,14 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.errors import RunError
-from hwlearn.lab.bench.bench import Bench
-from hwlearn.lab.bench_file.file import load_bench_file
 from hwlearn.lab.runs.database import (
     DATABASE,
     FORMAT,
@@ -34,6 +32,9 @@ from hwlearn.lab.runs.network_state import stored_network
 from hwlearn.learning.records import Epoch, NetworkState, Progress
 from hwlearn.learning.scoring import Score
 from hwlearn.storage.lock import FolderLock
+
+if TYPE_CHECKING:
+    from hwlearn.lab.bench.bench import Bench
 
 BENCH_FILE = "bench.toml"
 
@@ -116,6 +117,10 @@ class Run:
 
     def bench(self) -> Bench:
         """Return a bench from the bench file in the run folder."""
+        # slow to import, and not needed to list runs
+        from hwlearn.lab.bench.bench import Bench
+        from hwlearn.lab.bench_file.file import load_bench_file
+
         return Bench(replace(load_bench_file(self.folder / BENCH_FILE), name=self.meta("bench")))
 
     @property

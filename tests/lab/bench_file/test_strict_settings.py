@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 from pydantic import BaseModel, BeforeValidator, ValidationError
 
+import hwlearn as hl
 from hwlearn.errors import SetupError
 from hwlearn.lab.bench.backends import backend_names, find_backend
 from hwlearn.lab.bench_file.sections import (
@@ -219,3 +220,34 @@ def test_lists_and_paths_of_toml_are_accepted():
     assert (sim.nudges, sim.device_spread) == (["clamp"], 1.0)
     virtual = find_backend({"kind": "virtual-smu", "model": ["2400", "2450"], "wire_log": "w"}, "x")[1]
     assert (virtual.model, virtual.wire_log) == (["2400", "2450"], Path("w"))
+
+
+@pytest.mark.parametrize(
+    ("network", "text"),
+    [
+        (
+            'kind = "crossbar"\nrows = 100000000000\ncolumns = 4',
+            "rows = 1e+11 and columns = 4: 4e+11 nodes or edges",
+        ),
+        ('kind = "crossbar"\nrows = 10000\ncolumns = 10000', "rows = 10000 and columns = 10000: 1e+08"),
+        ('kind = "grid"\nrows = 3\ncolumns = 100000000000', "rows = 3 and columns = 1e+11"),
+        ('kind = "layered"\nsizes = [100000, 100000]', "sizes = [100000, 100000]: 1e+10"),
+        ('kind = "random"\nnodes = 12\nedges = 1000000000000\ninputs = 4\noutputs = 2', "edges = 1e+12"),
+        ('kind = "random"\nnodes = 1000000000000\nedges = 20\ninputs = 4\noutputs = 2', "nodes = 1e+12"),
+        ('kind = "edges"\nnodes = 1000000000000\nedges = [[0, 1]]\ninputs = [0]\noutputs = [1]', "nodes = 1e+12"),
+        ('kind = "random"\nnodes = 12\nedges = 2\ninputs = 4\noutputs = 2', ""),
+        ('kind = "crossbar"\nrows = 3\ncolumns = 4\ninputs = [7]', ""),
+    ],
+)
+def test_graph_that_cannot_be_built_is_refused_with_the_bench_and_its_table(write, bench_text, network, text):
+    table = re.compile(r"\[network\].*?(?=\n\[)", re.DOTALL)
+    path = write(table.sub(f"[network]\n{network}\n", bench_text))
+    with pytest.raises(hl.errors.TopologyError) as caught:
+        hl.open_bench(path)
+    assert str(caught.value).startswith(f"bench small: [network]: {text}")
+    assert "\n" not in str(caught.value)
+
+
+def test_data_that_fit_into_no_memory_are_refused(bench_path):
+    with pytest.raises(SetupError, match=r"data\.samples = 100000000000"):
+        hl.open_bench(bench_path, {"data.samples": 10**11})
