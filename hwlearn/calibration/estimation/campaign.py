@@ -270,10 +270,11 @@ class EdgeCampaign:
 
     def _repeated(self, found: Posterior, programming: ProgrammingNoise) -> RepeatedProgramming | None:
         models = self._models()
-        pairs = [
-            tuple(Block.of(models[k], self._readings[k], found.mean, found.noise) for k in pair)
-            for pair in _repeats(self._readings)
-        ]
+
+        def block(number: int) -> Block:
+            return Block.of(models[number], self._readings[number], found.mean, found.noise)
+
+        pairs = [(block(first), block(second)) for first, second in _repeats(self._readings)]
         return RepeatedProgramming.of(pairs, found.prior.groups["edges"].members, programming)
 
 

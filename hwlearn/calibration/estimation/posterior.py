@@ -178,7 +178,7 @@ def _settle(problem: _Problem, prior: Prior, noise: Noise, start: FloatArray, ta
         decrement = before - tried.cost(prior, tau)
         point, damping, part = tried, damping / 10 if damping > 1e-6 else 0.0, min(1.0, 2 * part)
         linear = Elimination(point.blocks, point.deviations, problem.edges)
-        if decrement < 0.1:
+        if decrement < max(0.1, 1e-2 * before):
             solution = linear.solve(tau, prior, point.x)
             better, _ = _with_estimated_spreads(prior, point.x, solution.covariance)
             likely = _most_likely(linear, better, point.x, tau)
