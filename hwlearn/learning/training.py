@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Concatenate, ParamSpec, TypeVar
 
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.errors import DataError, SetupError
+from hwlearn.errors import DataError, NetworkError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.course import Course
 from hwlearn.learning.instances import check_instance
@@ -26,6 +27,8 @@ from hwlearn.learning.subsets import ListedEdges, Subset
 from hwlearn.network.network import Network, Programmed
 from hwlearn.network.simulation import restore_simulation
 from hwlearn.units import is_count
+
+log = logging.getLogger("hwlearn")
 
 _Trainer = TypeVar("_Trainer", bound="Trainer")
 _Request = ParamSpec("_Request")
@@ -140,7 +143,8 @@ class Trainer:
         DataError
             If inputs or targets do not fit network or cost.
         LimitError, ComplianceError, NetworkError
-            From the network. Results reported to callbacks before the error stay valid.
+            From the network, or a NetworkError if every edge that may be trained has failed. Results reported to
+            callbacks before the error stay valid.
         """
         schedule = schedule if isinstance(schedule, Schedule) else Schedule(schedule)
         given: object = callbacks
@@ -220,7 +224,11 @@ class Trainer:
         self._report_progress(course, callbacks)
         for callback in callbacks:
             callback.on_start(programmed)
-        return chosen & ~course.failed
+        trainable = chosen & ~course.failed
+        if self.network.has_fixed_edges:
+            log.warning("the edges of this network are fixed: the training measures, but changes no conductance")
+        self._check_trainable(trainable)
+        return trainable
 
     def _step(
         self,
@@ -249,6 +257,15 @@ class Trainer:
         step = Step(chosen.epoch, chosen.number, chosen.rows, gradient, requested, programmed, state)
         for callback in callbacks:
             callback.on_step(step)
+        self._check_trainable(trainable)
+
+    def _check_trainable(self, trainable: BoolArray) -> None:
+        """Refuse to train on nothing, unless the network says that its edges are fixed."""
+        if not (trainable.any() or self.network.has_fixed_edges):
+            raise NetworkError(
+                "every edge that may be trained has failed: none took its target conductance; check the supply "
+                "and the connections of the edges, and whether they reach limits.conductance"
+            )
 
     def _report_progress(self, course: Course, callbacks: Sequence[Callback]) -> None:
         if callbacks:

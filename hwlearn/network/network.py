@@ -362,6 +362,11 @@ class Network(ABC):
         return ()
 
     @property
+    def has_fixed_edges(self) -> bool:
+        """Whether the edges cannot be programmed: a training measures, but changes nothing."""
+        return False
+
+    @property
     def settle_s(self) -> float | None:
         """Settling time in seconds between a change of the sources and a reading; None if unknown."""
         return None

@@ -46,6 +46,11 @@ class WrappedNetwork(Network):
         return self._network.instruments
 
     @property
+    def has_fixed_edges(self) -> bool:
+        """Whether the edges of the inner network cannot be programmed."""
+        return self._network.has_fixed_edges
+
+    @property
     def settle_s(self) -> float | None:
         """Settling time of the inner network in seconds; None if unknown."""
         return self._network.settle_s

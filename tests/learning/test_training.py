@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
-from hwlearn.errors import CircuitError, DataError, LimitError, SetupError
+from hwlearn.errors import CircuitError, DataError, LimitError, NetworkError, SetupError
 from hwlearn_sim import Imperfections, KirchhoffTwin
 
 
@@ -324,3 +324,38 @@ def test_schedule_rejects_values_out_of_range(values, message):
     with pytest.raises(SetupError) as caught:
         hl.Schedule(**values)
     assert message in str(caught.value)
+
+
+class Failing(KirchhoffTwin):
+    """A network whose programming fails, at the beginning or from one programming on."""
+
+    fixed, works_until = False, 0
+
+    @property
+    def has_fixed_edges(self):
+        return self.fixed
+
+    def _program(self, conductances):
+        done = super()._program(conductances)
+        self.works_until -= 1
+        failed = np.full(self.topology.n_edges, self.works_until < 0)
+        return hl.Programmed(done.requested, done.reached, failed)
+
+
+@pytest.mark.parametrize("works_until", [0, 3])
+def test_training_ends_with_an_error_when_every_edge_has_failed(reference, bench_limits, works_until):
+    top, x, y = reference(0)
+    twin, seen = Failing(top, bench_limits), Recorder()
+    twin.works_until = works_until
+    with pytest.raises(NetworkError, match="every edge that may be trained has failed"):
+        hl.Trainer(twin, hl.GEP(), hl.MSE(), hl.Adam(0.05)).fit(x, y, 9, callbacks=[seen])
+    assert len(seen.steps) == works_until
+
+
+def test_network_with_fixed_edges_is_measured_without_training(reference, bench_limits, caplog):
+    top, x, y = reference(0)
+    twin = Failing(top, bench_limits)
+    twin.fixed = True
+    history = hl.Trainer(twin, hl.GEP(), hl.MSE(), hl.Adam(0.05)).fit(x, y, 2)
+    assert len(history.epochs) == 2
+    assert "fixed" in caplog.text

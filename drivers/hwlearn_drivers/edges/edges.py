@@ -19,6 +19,9 @@ _SAME = 1e-6  # relative tolerance: a fixed edge does not fail if its own conduc
 class Edges(ABC):
     """The edges of a network, as programmed and read back."""
 
+    fixed: bool = False
+    """Whether they cannot be programmed."""
+
     @abstractmethod
     def program(self, conductances: FloatArray) -> Programmed:
         """Set the edges to targets (E,) in siemens, which are within the limits."""
@@ -59,6 +62,8 @@ class FixedEdges(Edges):
     LimitError
         If a conductance is outside the limits, for which the nudge limits were calculated.
     """
+
+    fixed = True
 
     def __init__(self, topology: Topology, limits: Limits, conductances: ArrayLike) -> None:
         values = np.asarray(conductances, dtype=np.float64)

@@ -99,6 +99,11 @@ class SmuNetwork(Network):
     # --- Network interface --------------------------------------------------------------------------
 
     @property
+    def has_fixed_edges(self) -> bool:
+        """Whether the edges are fixed resistors."""
+        return self.edges.fixed
+
+    @property
     def settle_s(self) -> float:
         """Wait in seconds between a change of the sources and a reading."""
         return self.pace.settle_s
