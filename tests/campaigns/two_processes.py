@@ -40,7 +40,7 @@ BENCHES = {
     "smu pty": ("virtual-smu", "backend.noise=0", "backend.wire=pty"),
     "board pty": ("virtual-board", "backend.read_noise=0"),
 }
-EPOCHS = {"smu tcp": 80, "smu pty": 60, "board pty": 300}
+EPOCHS = {"smu tcp": 50, "smu pty": 40, "board pty": 200}
 LATEST_S = 1.5
 """The second process comes at most so late after the beginning of the training."""
 SECOND = ("train", "check", "calibrate", "devices", "program", "program")
