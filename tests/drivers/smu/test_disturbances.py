@@ -116,7 +116,13 @@ def test_change_between_batches_is_found_by_the_next_batch(graph, inputs, name, 
 
 
 @pytest.mark.parametrize(("name", "kind"), EVERY_CHANGE)
-@pytest.mark.parametrize(("number", "after"), [(2, False), (4, True)], ids=["second sample", "after last reading"])
+@pytest.mark.parametrize(
+    ("number", "after"),
+    [
+        pytest.param(2, False, marks=pytest.mark.slow, id="second sample"),
+        pytest.param(4, True, id="after last reading"),
+    ],
+)
 def test_change_during_a_batch_is_found_in_this_batch(graph, inputs, name, kind, number, after):
     """Also directly after the last reading of the instrument, when other instruments may not have read yet."""
     with Rack(graph) as rack:
