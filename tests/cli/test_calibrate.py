@@ -369,36 +369,3 @@ def test_second_calibration_at_once_is_refused(start, flawed, hwlearn):
         assert "being written by another process" in busy.err[0]
     finally:
         process.send_signal(signal.SIGCONT)
-
-
-# --- other backends -----------------------------------------------------------------------------------
-
-
-def test_virtual_smus_are_calibrated(hwlearn, folder):
-    small = ("--set", "network.nodes=8", "--set", "network.edges=13", "--set", "backend.gain=0.001")
-    ended = hwlearn("calibrate", "virtual-smu", "noise", "edges", "verify", *small, *QUICK, "--json")
-    noise, edges, verified = events(ended)
-    assert ended.code == 0
-    assert noise["passed"]
-    assert edges["found"]["edges"]["scale_known"]
-    assert verified["found"]["verify"]["rms_V"] < 0.1 * verified["found"]["verify"]["nominal_rms_V"]
-    record = CalibrationRecord.load(folder / RECORD_NAME)
-    assert len(record.instruments) == 3
-    assert all("2612B" in name for name in record.instruments)
-    # ports differ at every start; the instruments are the same
-    use = ("--set", "calibration.file=calibration.toml", "--set", "train.epochs=0")
-    assert hwlearn("train", "virtual-smu", *small, *use).code == 0
-
-
-@pytest.mark.skipif(shutil.which("cc") is None and shutil.which("gcc") is None, reason="needs a C compiler")
-def test_virtual_board_is_calibrated(hwlearn, folder):
-    small = ("--set", "backend.device_spread=0.1")
-    ended = hwlearn("calibrate", "virtual-board", "noise", "lines", "edges", "verify", *small, *QUICK, "--json")
-    noise, lines, edges, verified = events(ended)
-    assert noise["passed"]
-    assert lines["passed"] is None
-    assert edges["passed"]
-    assert verified["found"]["verify"]["rms_V"] < 0.1 * verified["found"]["verify"]["nominal_rms_V"]
-    assert ended.code == 0
-    use = ("--set", "calibration.file=calibration.toml", "--set", "train.epochs=0")
-    assert hwlearn("train", "virtual-board", *small, *use).code == 0
