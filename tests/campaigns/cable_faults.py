@@ -23,7 +23,7 @@ from hwlearn_sim.wire.faults import KINDS
 MODELS = ("2400", "2450", "2612B", "B2902A")
 HARMLESS = ("late", "fragmented")
 ALWAYS = 1000  # replies with a fault: more than the rest of a training has
-DRIVER = 'backend.driver={ nplc = 0.01, timeout = "300 ms" }'
+DRIVER = 'backend.driver={ nplc = 0.01, timeout = "1 s" }'
 
 
 def command(*arguments: str) -> tuple[int, list[str], str]:
@@ -58,6 +58,7 @@ def trial(case: str, rng: np.random.Generator) -> Mapping[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         with patch.object(VirtualBench, "start", kept), patch.object(RunRecorder, "on_step", fail):
             code, _, err = command("train", "virtual-smu", *words, "--json", "--runs", folder)
+        err = err.splitlines()[-1] if err else ""  # before it may be critical messages of the log
         row = json.loads(command("runs", "--json", "--runs", folder)[1][-1])
         on = "OUTPUTS MAY BE ON" in err
         if kind in HARMLESS:
