@@ -53,6 +53,8 @@ def train_part(run: Run, kill_after: int | None = None, first: bool = True) -> d
             history = bench.train(callbacks, run.progress())
         except Killed:
             return None
+        if history.stopped == "interrupted":  # Ctrl-C ends the campaign, not one training of it
+            raise KeyboardInterrupt
         return {
             "measurements": history.measurements,
             "conductances": history.conductances.tolist(),
