@@ -187,7 +187,6 @@ class SmuNetwork(Network):
         if self._others is None:
             reasons = filter(None, map(open_outputs.halted_because, self._smus))
             if (reason := next(reasons, None)) and not isinstance(error, HaltedError):
-                # the reply to a query from before OFF is not what was set since then
                 error = HaltedError(f"outputs were switched off: {reason}")
             self._others = type(error)(
                 f"{error}. The phase is void and all outputs are off. They stay off until the network is "
