@@ -121,10 +121,11 @@ def halted_because(instrument: HasOutputs | None = None) -> str | None:
     return next(iter(list(_reasons.values())), None)
 
 
-def allow_again(instrument: HasOutputs) -> None:
-    """Forget why an instrument was switched off, because a person reconnects it."""
+def allow_again(*instruments: HasOutputs) -> None:
+    """Forget why instruments were switched off, because a person reconnects them."""
     if _process == os.getpid():
-        _reasons.pop(id(instrument), None)
+        for instrument in instruments:
+            _reasons.pop(id(instrument), None)
 
 
 def halt_all(instruments: Iterable[HasOutputs]) -> None:

@@ -215,8 +215,7 @@ class SmuNetwork(Network):
         UnknownInstrumentError
             If a different instrument answers.
         """
-        for smu in self._smus:
-            open_outputs.allow_again(smu)
+        open_outputs.allow_again(*self._smus)
         self._halt()
         self._wait_for_threads()
         for smu in self._smus:

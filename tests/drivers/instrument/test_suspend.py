@@ -81,9 +81,9 @@ def test_windows_compares_its_biased_and_unbiased_times(monkeypatch):
         def QueryUnbiasedInterruptTime(place):
             place._obj.value = 1400 * 10_000_000  # in 100 ns
 
-        class GetTickCount64:
-            def __new__(cls):
-                return 5_000_000  # in ms
+        @staticmethod
+        def GetTickCount64():
+            return 5_000_000  # in ms
 
     monkeypatch.setattr(suspend.ctypes, "windll", SimpleNamespace(kernel32=Kernel32), raising=False)
     monkeypatch.setattr(sys, "platform", "win32")
