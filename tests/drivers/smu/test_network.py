@@ -79,12 +79,13 @@ def test_training_over_sockets_reduces_the_error(graph, teacher, inputs, rule):
 
 def test_no_node_changes_by_more_than_a_ramp_step(graph, teacher, inputs, monkeypatch):
     """Node voltages of the circuit, during ramps and while one kind of source replaces the other."""
-    seen = []
+    seen, one_at_a_time = [], threading.Lock()
     drive = AnalogPlane.drive
 
     def watched(plane, channel, source):
-        drive(plane, channel, source)
-        seen.append(plane.node_voltages())
+        with one_at_a_time:  # each instrument has its own thread
+            drive(plane, channel, source)
+            seen.append(plane.node_voltages())
 
     with Rack(graph, ramp_step="20 mV") as rack:
         rack.network.program(teacher.conductances)
