@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Final
+
+MAY_BE_ON: Final = "OUTPUTS MAY BE ON"
+"""Words in every message after which a person must look at the instruments."""
 
 
 class HwlearnError(Exception):

@@ -9,6 +9,7 @@ import typer
 from hwlearn.cli.outcome import (
     FAILED,
     BenchArgument,
+    CommandFailed,
     DryRunOption,
     JsonOption,
     SetOption,
@@ -18,6 +19,7 @@ from hwlearn.cli.outcome import (
     print_json,
     wire_keys,
 )
+from hwlearn.errors import MAY_BE_ON
 
 
 @command
@@ -37,13 +39,14 @@ def check(
     from hwlearn.lab.checks import check_bench
 
     opened = open_bench(bench, [*(changes or []), *wire_keys(wire_log, dry_run)])
-    failed = 0
+    failed, unsafe = 0, ""
     table = Table("check", "result", "found", "what to do", box=None, header_style="bold")
     colours = {"pass": "green", "fail": "red", "not applicable": "dim"}
     try:
         with closing_network(opened):  # opening the bench is the first check
             for done in check_bench(opened):
                 failed += done.result == "fail"
+                unsafe = unsafe or (done.found if MAY_BE_ON in done.found else "")
                 if as_json:
                     print_json(**asdict(done))
                 colour = colours[done.result]
@@ -53,4 +56,6 @@ def check(
     finally:
         if table.row_count and not as_json:
             Console().print(table)
+    if unsafe:
+        raise CommandFailed(unsafe)
     raise typer.Exit(FAILED if failed else 0)

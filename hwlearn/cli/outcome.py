@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, ParamSpec
 
 import typer
 
-from hwlearn.errors import HwlearnError, InUseError, NetworkError, RunError
+from hwlearn.errors import MAY_BE_ON, HwlearnError, InUseError, NetworkError, RunError
 from hwlearn.lab.bench_file.names import UNPRINTABLE
 
 if TYPE_CHECKING:
@@ -59,7 +59,6 @@ DryRunOption = Annotated[
 ]
 
 
-_MAY_BE_ON: Final = "OUTPUTS MAY BE ON"
 _ENDED_BY: Final[dict[type[BaseException], str]] = {KeyboardInterrupt: "interrupted", SystemExit: "terminated"}
 
 
@@ -131,7 +130,7 @@ def close_failure(bench: Bench) -> str | None:
         bench.close()
     except Exception as error:  # a plugin may raise anything
         text = str(error) or type(error).__name__
-        return text if _MAY_BE_ON in text else f"{_MAY_BE_ON}: the network cannot be closed ({text})"
+        return text if MAY_BE_ON in text else f"{MAY_BE_ON}: the network cannot be closed ({text})"
     return None
 
 
@@ -153,7 +152,7 @@ def causes(error: BaseException, *more: str) -> str:
         if counts and not any(text in other for other in texts):
             texts.insert(0, text)
         # other errors of ours report in their text the error of Python or of the system that they translate
-        any_kind = _MAY_BE_ON in text and at.__cause__ is None and not isinstance(at.__context__, OSError)
+        any_kind = MAY_BE_ON in text and at.__cause__ is None and not isinstance(at.__context__, OSError)
         at = at.__cause__ or at.__context__
     return "; ".join(texts)
 

@@ -25,14 +25,13 @@ import numpy as np
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access.access import DeviceAccess
-from hwlearn.errors import BackendError
+from hwlearn.errors import MAY_BE_ON, BackendError
 from hwlearn.network.limits import Limits
 from hwlearn.network.readings import Programmed, Readout, TwoPhase
 from hwlearn.units import ROUNDING
 
 _FLOAT: Final = np.dtype(np.float64)
 _BOOL: Final = np.dtype(np.bool_)
-_MAY_BE_ON: Final = "OUTPUTS MAY BE ON"
 
 
 class Checked(Protocol):
@@ -232,7 +231,7 @@ def closed(network: Checked, error: BackendError) -> BackendError:
         network.close()
     except Exception as unsafe:  # a backend may raise anything
         text = _one_line(unsafe) or type(unsafe).__name__
-        text = text if _MAY_BE_ON in text else f"{_MAY_BE_ON}: the network cannot be closed: {text}"
+        text = text if MAY_BE_ON in text else f"{MAY_BE_ON}: the network cannot be closed: {text}"
         return BackendError(f"{error}; {text}")
     return error
 

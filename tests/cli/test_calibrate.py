@@ -261,7 +261,7 @@ STEPS_RUN = ("noise", "converters", "edges", "verify")
 WORK = (*STEPS_RUN, "--configurations", 4, "--patterns", 8, "--json")
 PROGRAM = """
 from matplotlib.figure import Figure
-Figure.savefig = lambda figure, file: None  # rendering takes longer than the measurements
+Figure.savefig = lambda figure, file, **options: None  # rendering takes longer than the measurements
 from hwlearn.cli import main
 main()
 """

@@ -147,7 +147,10 @@ def test_check_that_cannot_switch_off_fails_after_its_results(hwlearn, breaks):
     assert any("superposition" in line for line in ended.out)
     breaks(ZeroDivisionError("bad gain"), OutputsMayBeOnError(ON))
     ended = hwlearn("check", "small.toml")
-    assert (ended.code, ended.err) == (1, [f"hwlearn: bad gain; {ON}"])
+    assert ended.code == 1
+    (line,) = ended.err
+    assert "ZeroDivisionError: bad gain" in line
+    assert line.endswith(ON)
 
 
 @pytest.mark.parametrize("command", ["train", "check", "calibrate"])

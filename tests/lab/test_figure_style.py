@@ -56,5 +56,6 @@ def test_log_axis_has_plain_labels_that_do_not_overlap(low, high, which):
 
 
 def test_figure_that_cannot_be_written_is_a_setup_error(tmp_path):
+    (tmp_path / "file").touch()
     with pytest.raises(SetupError, match="cannot write"):
-        drawn(tmp_path / "missing" / "a.png", lambda left, right: None)
+        drawn(tmp_path / "file" / "a.png", lambda left, right: None)

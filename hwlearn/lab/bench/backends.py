@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import EntryPoint, distributions, entry_points
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel
 
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import HwlearnError, NetworkError, SetupError, closest
+from hwlearn.errors import MAY_BE_ON, HwlearnError, NetworkError, SetupError, closest
 from hwlearn.lab.bench_file.file import BenchFile
 from hwlearn.lab.bench_file.sections import BackendSection, checked_section
 from hwlearn.network.backend import Backend, ChecksSettings, SwitchesOff
@@ -20,7 +20,6 @@ from hwlearn.network.opened import check_opened
 from hwlearn.network.switched_off import SwitchedOff, SwitchOffError
 
 GROUP = "hwlearn.backends"
-_MAY_BE_ON: Final = "OUTPUTS MAY BE ON"
 
 
 def backend_names() -> list[str]:
@@ -107,7 +106,7 @@ def switch_off(backend: SwitchesOff, settings: BaseModel, where: str) -> list[Sw
         found: object = backend.off(settings)
     except BaseException as error:  # a plugin may raise anything
         text = str(error) if isinstance(error, HwlearnError) else f"OFF failed: {_reason(error)}"
-        text = text if _MAY_BE_ON in text else f"{_MAY_BE_ON}: {where}: {text}"
+        text = text if MAY_BE_ON in text else f"{MAY_BE_ON}: {where}: {text}"
         raise SwitchOffError(text, error.done if isinstance(error, SwitchOffError) else ()) from error
     return [one for one in found if isinstance(one, SwitchedOff)] if isinstance(found, list | tuple) else []
 

@@ -154,9 +154,7 @@ def test_devices_are_pulsed_only_if_the_step_is_named(bench, monkeypatch):
     plain = bench("a")
     array = plain.raw_network.devices
     requests = watched(array)
-    skipped = {done.result.step: done.result for done in calibrate(plain.calibration_job())}["pulses"]
-    assert skipped.passed is None
-    assert "hwlearn calibrate BENCH pulses" in skipped.verdict
+    assert "pulses" not in [done.result.step for done in calibrate(plain.calibration_job())]
     assert not requests
     # the result of the earlier calibration is kept
     assert CalibrationRecord.load(plain.calibration_job().path).pulses == before.result.sections["pulses"]

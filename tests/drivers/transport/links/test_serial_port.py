@@ -90,17 +90,21 @@ def test_forked_child_does_not_keep_the_link_of_its_parent(responder, pty_respon
     address = responder(lambda line: b"yes\n").url if wire == "tcp" else pty_responder(lambda line: b"yes\n")
     link = open_link(address)
     read, write = os.pipe()
+    running, runs = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(write)
+        os.write(runs, b"x")
         os.read(read, 1)
         os._exit(0)
     os.close(read)
     try:
+        os.read(running, 1)  # a child closes what it inherited before it does anything else
         link.write(b"still there?\n")
         assert link.read_line(5.0) == b"yes"
         link.close()
         open_link(address).close()  # a lock that the child holds would prevent it
     finally:
-        os.close(write)
+        for end in (write, running, runs):
+            os.close(end)
         os.waitpid(child, 0)
