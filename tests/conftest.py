@@ -12,6 +12,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import numpy as np
 import pytest
+from shares import pytest_addoption as pytest_addoption
+from shares import pytest_collection_modifyitems as pytest_collection_modifyitems
+from shares import seeds as seeds
 
 import hwlearn as hl
 from hwlearn_sim import Imperfections, KirchhoffTwin

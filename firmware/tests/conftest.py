@@ -12,6 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from shares import pytest_addoption as pytest_addoption
+from shares import pytest_collection_modifyitems as pytest_collection_modifyitems
+from shares import seeds as seeds
 
 from .record import FLAWED, PLAIN, Record
 from .rig import FIRMWARE, Rig

@@ -38,6 +38,7 @@ def run_sanitized(sanitized: dict[str, str], subjects: list[str], *more: str) ->
     assert "skipped" not in done.stdout
 
 
+@pytest.mark.slow
 def test_other_test_files_pass_with_sanitizers(sanitized: dict[str, str]) -> None:
     run_sanitized(sanitized, SUBJECTS)
 

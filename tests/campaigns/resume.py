@@ -91,7 +91,9 @@ def _kill(backend: str, rng: np.random.Generator, folder: Path) -> Mapping[str, 
             break
         interruptions += 1
     else:
-        subprocess.run(command, check=True, capture_output=True, timeout=300)
+        done = subprocess.run(command, capture_output=True, timeout=300)
+        if done.returncode and b"there is nothing to resume" not in done.stderr:
+            raise RuntimeError(done.stderr.decode()[-300:])
     (resumed,) = Run.all(folder / "runs")
     answer = {"evaluation": resumed.meta("result"), "conductances": resumed.meta("final")}
     wanted = {"evaluation": result["evaluation"], "conductances": result["conductances"]}
@@ -109,6 +111,8 @@ def _interrupted(command: list[str], folder: Path, rng: np.random.Generator) -> 
     with contextlib.suppress(ProcessLookupError):
         os.kill(process.pid, int(rng.choice([signal.SIGKILL, signal.SIGINT])))
     _, errors = process.communicate(timeout=120)
+    if b"there is nothing to resume" in errors:  # the kill before came after the last step
+        return False
     if process.returncode not in (0, 130, -signal.SIGKILL):
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}: {errors.decode()[-300:]}")
     return process.returncode != 0

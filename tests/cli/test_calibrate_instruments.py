@@ -18,7 +18,7 @@ def steps(ended):
 
 
 def test_virtual_smus_are_calibrated(hwlearn, folder):
-    small = ("--set", "network.nodes=8", "--set", "network.edges=13", "--set", "backend.gain=0.001")
+    small = ("--set", "network.nodes=8", "--set", "network.edges=13")
     ended = hwlearn("calibrate", "virtual-smu", "noise", "edges", "verify", *small, *QUICK, "--json")
     noise, edges, verified = steps(ended)
     assert ended.code == 0

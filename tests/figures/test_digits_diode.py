@@ -20,6 +20,7 @@ def held_out_accuracy(bench: str, seed: int) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_diodes_improve_digit_accuracy(figure, seeds):
     """Three splits, each with a fifth of the images held out, other devices and other noise; a share is one."""
     chosen = seeds.first(3, 1)

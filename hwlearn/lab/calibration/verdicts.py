@@ -14,7 +14,7 @@ from hwlearn.calibration.verify import Verification
 from hwlearn.lab.calibration.result import Row
 from hwlearn.units import format_quantity
 
-_CHECK = "check for wires missing in the topology, drift, and nonlinear elements"
+_CHECK = "check gains of current meters, wires missing in the topology, drift, and nonlinear elements"
 
 
 def edge_rows(fit: EdgeFit, section: EdgeRecord) -> tuple[Row, ...]:
