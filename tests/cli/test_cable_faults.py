@@ -45,7 +45,7 @@ def fails_after_step(monkeypatch):
 
 
 def trained(hwlearn, model, *command):
-    driver = '{ nplc = 0.01, timeout = "300 ms" }'
+    driver = '{ nplc = 0.01, timeout = "1 s" }'
     changes = [f'backend.model="{model}"', f"backend.driver={driver}", "train.epochs=5", "data.samples=2"]
     return hwlearn(*command, *(word for change in changes for word in ("--set", change)), "--json")
 

@@ -2,7 +2,8 @@
 
 Several queries in one message are answered in one line, separated by semicolons, in the order of the queries
 (IEEE 488.2; 2400 Series SourceMeter User's Manual, section 14, "Multiple response messages", whose example has a
-space after each semicolon). The manuals of 2450 and B2900 refer to IEEE 488.2.
+space after each semicolon; Keysight B2961A/B2962A SCPI Command Reference, "Message Unit Separator", for the B2900
+family). For the 2450 no such text was found; it is assumed to follow IEEE 488.2.
 """
 
 from __future__ import annotations
