@@ -208,8 +208,29 @@ class SmuChannel(ChannelCommands):
         NetworkError, OutputStateError
             As `read`.
         """
+        question = self.smu.one_message(self.state_queries())
+        self.compare_state(question, self.smu.query_parts(question))
+
+    def state_queries(self) -> list[str]:
+        """Return the queries of `check_state`, so that a message can check several channels.
+
+        Raises
+        ------
+        NetworkError
+            If it is not configured as a source.
+        """
+        return self._state_of(self._needs_source())
+
+    def compare_state(self, question: str, replies: list[str]) -> None:
+        """Compare the replies to `state_queries`, which were sent in the message ``question``.
+
+        Raises
+        ------
+        NetworkError, OutputStateError
+            As `read`.
+        """
         quantity = self._needs_source()
-        self._compare(self._query_state(quantity), quantity)
+        self._compare(self._state_in(question, quantity, replies), quantity)
 
     def sweep(self, levels: ArrayLike) -> Sweep:
         """Step through a list of levels with the instrument's own timing, and read its buffer.

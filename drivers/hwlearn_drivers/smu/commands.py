@@ -72,8 +72,12 @@ class ChannelCommands(ABC):
         """Run a list of at most `LONGEST_LIST` levels if the output is on; return volts and amperes, (2, n)."""
 
     @abstractmethod
-    def _query_state(self, quantity: Quantity) -> OutputState:
-        """Query the output and the source, and the level and the limit of a source of this quantity."""
+    def _state_of(self, quantity: Quantity) -> list[str]:
+        """Return the queries of output and source, and of level and limit of a source of this quantity."""
+
+    @abstractmethod
+    def _state_in(self, question: str, quantity: Quantity, parts: list[str]) -> OutputState:
+        """Return the state in the replies to `_state_of`."""
 
     @abstractmethod
     def _change_while_on(self, before: Quantity, quantity: Quantity) -> tuple[OutputState, bool]:

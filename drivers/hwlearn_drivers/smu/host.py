@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -27,6 +28,9 @@ class ChannelHost(Protocol):
 
     def query_parts(self, question: str, timeout_s: float | None = None) -> list[str]:
         """Send a message with several queries and return the reply to each."""
+
+    def one_message(self, queries: Sequence[str]) -> str:
+        """Return several queries as one message."""
 
     def write_and_read_back(self, command: str, question: str) -> float:
         """Send a setting, then read it back together with the error queue."""

@@ -336,7 +336,7 @@ class SmuNetwork(Network):
         return complete
 
     def _check_states(self) -> None:
-        self._in_parallel(lambda k: self._channels[k].check_state())
+        self._on_each_smu(lambda smu, used: smu.check_states([self._channels[k] for k in used]))
 
     # --- errors -------------------------------------------------------------------------------------
 
@@ -363,14 +363,18 @@ class SmuNetwork(Network):
     def _in_parallel(self, act: Callable[[int], None]) -> None:
         """Call ``act`` for every terminal: in sequence on one instrument, in parallel on different instruments."""
 
-        def each(terminals: list[int]) -> None:
+        def each(_: Smu, terminals: list[int]) -> None:
             for k in terminals:
                 act(k)
 
-        if len(self._by_smu) == 1:
-            each(self._by_smu[0])
+        self._on_each_smu(each)
+
+    def _on_each_smu(self, act: Callable[[Smu, list[int]], None]) -> None:
+        """Call ``act`` for each instrument and its terminals, in parallel."""
+        if len(self._smus) == 1:
+            act(self._smus[0], self._by_smu[0])
             return
-        self._pending = [self._pool.submit(each, terminals) for terminals in self._by_smu]
+        self._pending = [self._pool.submit(act, *used) for used in zip(self._smus, self._by_smu, strict=True)]
         _wait(self._pending, FIRST_EXCEPTION)
         for future in self._pending:
             if future.done():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
@@ -139,6 +139,27 @@ class Smu(Source):
         """Send a message with several queries and return the reply to each; semicolons in quotes do not count."""
         reply = self.query(question, timeout_s)
         return [part.strip() for part in (_PART.findall(reply) if '"' in reply else reply.split(";"))]
+
+    def one_message(self, queries: Sequence[str]) -> str:
+        """Return several queries as one message."""
+        return ";".join(queries)
+
+    def check_states(self, channels: Sequence[SmuChannel]) -> None:
+        """Read back output, source, level and limit of several of its channels, in one message.
+
+        Raises
+        ------
+        NetworkError, OutputStateError
+            As `SmuChannel.check_state`.
+        """
+        queries = [channel.state_queries() for channel in channels]
+        question = self.one_message([query for own in queries for query in own])
+        replies = self.query_parts(question)
+        if len(replies) != sum(map(len, queries)):
+            self.transport.garbled(question, "; ".join(replies))
+        for channel, own in zip(channels, queries, strict=True):
+            channel.compare_state(question, replies[: len(own)])
+            replies = replies[len(own) :]
 
     def write_and_read_back(self, command: str, question: str) -> float:
         """Send a setting, then read it back together with the error queue.

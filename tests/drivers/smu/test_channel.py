@@ -181,6 +181,9 @@ class Host:
     def query_parts(self, question, timeout_s=None):
         return self.transport.query(question, timeout_s).split(";")
 
+    def one_message(self, queries):
+        return ";".join(queries)
+
     def write_and_read_back(self, command, question):
         self.write(command)
         return float(self.transport.query(question))

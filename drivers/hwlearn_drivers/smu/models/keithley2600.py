@@ -84,7 +84,6 @@ class Keithley2600Channel(SmuChannel):
     # --- state --------------------------------------------------------------------------------------
 
     def _state_of(self, source: Quantity) -> list[str]:
-        """Return the attributes of the state."""
         names = ("output", "func", f"level{_LETTER[source]}", f"limit{_LETTER[other(source)]}")
         return [f"{self._node}.source.{name}" for name in names]
 
@@ -94,10 +93,6 @@ class Keithley2600Channel(SmuChannel):
         if output not in (0.0, 1.0) or function not in (0.0, 1.0) or not finite:
             self.smu.transport.garbled(question, "\t".join(parts))
         return OutputState(output == 1.0, "voltage" if function else "current", level, limit)
-
-    def _query_state(self, quantity: Quantity) -> OutputState:
-        question = f"print({','.join(self._state_of(quantity))})"
-        return self._state_in(question, quantity, self.smu.query_parts(question))
 
     def _query_and_set(self, quantity: Quantity, command: str) -> tuple[OutputState, str]:
         state = ",".join(self._state_of(quantity))
@@ -227,6 +222,10 @@ class Keithley2600(Smu):
     def query_parts(self, question: str, timeout_s: float | None = None) -> list[str]:
         """Send a line that prints several values and return each of them."""
         return [part.strip() for part in self.query(question, timeout_s).split("\t")]
+
+    def one_message(self, queries: Sequence[str]) -> str:
+        """Return several expressions as one message."""
+        return f"print({','.join(queries)})"
 
     def write_and_read_back(self, command: str, question: str) -> float:
         """Send a setting, then read back an attribute together with the number of errors."""

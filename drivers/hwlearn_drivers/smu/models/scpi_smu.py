@@ -90,7 +90,7 @@ class ScpiChannel(SmuChannel):
     def read(self) -> Reading:
         """Measure voltage and current, and read back compliance and state in the same message."""
         source = self._needs_source()
-        question = f"{self._reading_query};{self._limited_query(source)};{self._state_query(source)}"
+        question = ";".join([self._reading_query, self._limited_query(source), *self._state_of(source)])
         parts = self.smu.query_parts(question, self._patience_s())
         if len(parts) not in (2 + _STATE, 1 + _STATE):
             self.smu.transport.garbled(question, ";".join(parts))
@@ -110,12 +110,8 @@ class ScpiChannel(SmuChannel):
     def _limited_query(self, source: Quantity) -> str:
         return f"{self._limit_of(other(source))}:TRIP?"
 
-    def _query_state(self, quantity: Quantity) -> OutputState:
-        question = self._state_query(quantity)
-        return self._state_in(question, quantity, self.smu.query_parts(question))
-
     def _query_and_set(self, quantity: Quantity, command: str) -> tuple[OutputState, str]:
-        question = f"{self._state_query(quantity)};{command};:SYST:ERR?"
+        question = ";".join([*self._state_of(quantity), command, ":SYST:ERR?"])
         parts = self.smu.query_parts(question)
         if len(parts) == _STATE:
             parts.append("")  # a 2400 ignores what follows a command that it rejects
@@ -124,14 +120,15 @@ class ScpiChannel(SmuChannel):
         return self._state_in(question, quantity, parts[:-1]), parts[-1]
 
     def _change_while_on(self, before: Quantity, quantity: Quantity) -> tuple[OutputState, bool]:
-        question = ";".join([self._state_query(before), *self._source_commands(quantity), f"{self._output}?"])
+        question = ";".join([*self._state_of(before), *self._source_commands(quantity), f"{self._output}?"])
         parts = self.smu.query_parts(question)
         if len(parts) != _STATE + 1:
             self.smu.transport.garbled(question, ";".join(parts))
         return self._state_in(question, before, parts[:-1]), self._flag(question, parts[-1])
 
-    def _state_query(self, quantity: Quantity) -> str:
-        return f"{self._output}?;{self._function}?;{self._level_of(quantity)}?;{self._limit_of(other(quantity))}?"
+    def _state_of(self, quantity: Quantity) -> list[str]:
+        limit = self._limit_of(other(quantity))
+        return [f"{header}?" for header in (self._output, self._function, self._level_of(quantity), limit)]
 
     def _state_in(self, question: str, quantity: Quantity, parts: list[str]) -> OutputState:
         if len(parts) != _STATE:

@@ -9,6 +9,7 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
@@ -18,6 +19,7 @@ _HEADER = re.compile(
 )
 _PATTERN_NODE = re.compile(r"(\[?):?([A-Za-z]+[0-9]*)(#?):?(\]?)")
 _ENCLOSING = re.compile(r"[\"'#()]")
+_NESTING = re.compile(r"[#()]")
 _SPACES: Final = " \t\r\n\0"
 _REMEMBERED: Final = 2048
 
@@ -36,6 +38,11 @@ def split(text: str, separator: str) -> Iterator[str]:
     if not _ENCLOSING.search(text):
         yield from text.split(separator)
         return
+    if not _NESTING.search(text):
+        parts = _parts_with_strings(separator).findall(text)
+        if sum(map(len, parts)) + len(parts) - 1 == len(text):
+            yield from parts
+            return
     start = position = depth = 0
     while position < len(text):
         char = text[position]
@@ -57,6 +64,13 @@ def split(text: str, separator: str) -> Iterator[str]:
     if depth > 0:
         raise VirtualInstrumentError(-171)
     yield text[start:]
+
+
+@lru_cache
+def _parts_with_strings(separator: str) -> re.Pattern[str]:
+    """Return a pattern whose matches are the parts of a text with quotes, if every string in it ends."""
+    part = rf"""(?:[^{separator}"']|"[^"]*"|'[^']*')*"""
+    return re.compile(rf"(?:^|(?<={separator})){part}(?={separator}|$)")
 
 
 def trimmed(text: str) -> str:
