@@ -8,11 +8,11 @@ from typing import NoReturn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwlearn.errors import LimitError, NetworkError
+from hwlearn.errors import LimitError
 from hwlearn.units import format_quantity
 from hwlearn_drivers.errors import HaltedError, InstrumentError, OutputsMayBeOnError, OutputStateError
 from hwlearn_drivers.instrument import open_outputs
-from hwlearn_drivers.smu.commands import ChannelCommands
+from hwlearn_drivers.smu.configured import ConfiguredChannel
 from hwlearn_drivers.smu.host import ChannelHost
 from hwlearn_drivers.smu.operating_range import UNIT, ChannelLimit, Quantity, other
 from hwlearn_drivers.smu.reading import OutputState, Sweep, agrees
@@ -23,7 +23,7 @@ LONGEST_LIST = 100
 _LINE_CYCLE_S = 1 / 50
 
 
-class SmuChannel(ChannelCommands):
+class SmuChannel(ConfiguredChannel):
     """One channel: a voltage source with a current limit or a current source with a voltage limit (compliance).
 
     The limit is set before the level, and both before the output is switched on. Every value is checked against
@@ -50,58 +50,19 @@ class SmuChannel(ChannelCommands):
         What it is connected to, for messages; empty if unknown.
     """
 
-    __slots__ = (
-        "_current_range",
-        "_expected",
-        "_four_wire",
-        "_level",
-        "_limit",
-        "_nplc",
-        "_on",
-        "_source",
-        "_voltage_range",
-        "channel_limit",
-        "number",
-        "smu",
-        "terminal",
-    )
+    __slots__ = ("_expected", "_level", "_limit")
 
     def __init__(self, smu: ChannelHost, number: int, channel_limit: ChannelLimit) -> None:
-        self.smu, self.number, self.channel_limit, self.terminal = smu, number, channel_limit, ""
-        self._source: Quantity | None = None
+        super().__init__(smu, number, channel_limit)
         self._level = self._limit = 0.0
         self._expected = 0.0  # level that the instrument must report; NaN if unknown
-        self._on = self._four_wire = False
-        self._nplc = 1.0
-        self._voltage_range: float | None = None
-        self._current_range: float | None = None
-
-    @property
-    def name(self) -> str:
-        """Channel, model and address, for messages."""
-        return f"{self.label} of {self.smu.name}"
-
-    @property
-    def label(self) -> str:
-        """Name of the channel in the manual."""
-        return f"channel {self.number}"
 
     # --- source -------------------------------------------------------------------------------------
-
-    @property
-    def source(self) -> Quantity | None:
-        """The quantity that it sources; None before that."""
-        return self._source
 
     @property
     def level(self) -> float:
         """The last level that was set, in volts or amperes."""
         return self._level
-
-    @property
-    def is_on(self) -> bool:
-        """Whether this program left the output on."""
-        return self._on
 
     def voltage_source(self, volts: float, current_limit: float) -> None:
         """Configure the channel as a voltage source; an output that is on stays on.
@@ -263,59 +224,12 @@ class SmuChannel(ChannelCommands):
         volts, amperes = np.concatenate(parts, axis=1)
         return Sweep(volts, amperes)
 
-    # --- settings -----------------------------------------------------------------------------------
-
-    @property
-    def nplc(self) -> float:
-        """Integration time in power line cycles."""
-        return self._nplc
-
-    @nplc.setter
-    def nplc(self, cycles: float) -> None:
-        self.smu.operating_range.check_nplc(self.name, cycles)
-        self.smu.write(*self._nplc_commands(cycles))
-        self._nplc = float(cycles)
-
-    @property
-    def four_wire(self) -> bool:
-        """Whether the voltage is sensed with a separate pair of wires (4-wire)."""
-        return self._four_wire
-
-    @four_wire.setter
-    def four_wire(self, remote: bool) -> None:
-        if self.is_on:
-            raise NetworkError(f"{self.name} is on; switch it off before changing between 2 and 4 wires")
-        self.smu.write(*self._four_wire_commands(bool(remote)))
-        self._four_wire = bool(remote)
-
-    @property
-    def voltage_range(self) -> float | None:
-        """Fixed voltage range in volts; None: automatic."""
-        return self._voltage_range
-
-    @voltage_range.setter
-    def voltage_range(self, volts: float | None) -> None:
-        self._check_range("voltage", volts)
-        self._voltage_range = None if volts is None else float(volts)
-        self._send_ranges()
-
-    @property
-    def current_range(self) -> float | None:
-        """Fixed current range in amperes; None: automatic."""
-        return self._current_range
-
-    @current_range.setter
-    def current_range(self, amperes: float | None) -> None:
-        self._check_range("current", amperes)
-        self._current_range = None if amperes is None else float(amperes)
-        self._send_ranges()
+    # --- sequences of commands ----------------------------------------------------------------------
 
     def restore(self) -> None:
         """Send the settings of this channel again after a reset; it is then off and not configured as a source."""
         self._source, self._on = None, False
         self.smu.write(*self._nplc_commands(self._nplc), *self._four_wire_commands(self._four_wire))
-
-    # --- sequences of commands ----------------------------------------------------------------------
 
     def _become(self, quantity: Quantity, level: float, limit: float) -> None:
         self.smu.operating_range.check(self.name, quantity, level, limit, self.channel_limit)
@@ -391,30 +305,6 @@ class SmuChannel(ChannelCommands):
 
     def _resolution(self, quantity: Quantity, value: float) -> float:
         return self.smu.operating_range.resolution(quantity, max(abs(value), self._range(quantity) or 0.0))
-
-    def _range(self, quantity: Quantity) -> float | None:
-        return self._voltage_range if quantity == "voltage" else self._current_range
-
-    def _check_range(self, quantity: Quantity, value: float | None) -> None:
-        if value is not None:
-            self.smu.operating_range.check_one(self.name, quantity, value, self.channel_limit, "range")
-            if not value > 0:
-                raise LimitError(f"{quantity} range {value!r} on {self.name} must be positive; nothing was sent")
-
-    def _send_ranges(self) -> None:
-        if self._source is not None:
-            measured = other(self._source)
-            self.smu.write(
-                *self._source_range_command(self._source, self._range(self._source)),
-                *self._measure_range_command(measured, self._range(measured)),
-            )
-
-    def _needs_source(self) -> Quantity:
-        if self._source is None:
-            raise NetworkError(
-                f"{self.name} is not configured as a source; make it a voltage or current source, with its limit"
-            )
-        return self._source
 
     def _patience_s(self, points: int = 1) -> float:
         """Return how long to wait for readings: two quantities per point, each with its zero references."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ALL_COMPLETED, FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from hwlearn.units import format_quantity
 from hwlearn_drivers.edges.edges import Edges
 from hwlearn_drivers.errors import HaltedError, OutputsMayBeOnError, OutputStateError
 from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.instrument.threads import InstrumentThreads
 from hwlearn_drivers.smu.operating_range import UNIT, Quantity
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.smu.reading import Reading
@@ -82,9 +82,9 @@ class SmuNetwork(Network):
         smus = [wired[node][0] for node in self._nodes]
         self._smus = list(dict.fromkeys(smus))
         # terminals of one instrument share its link; each instrument has its own thread
-        self._by_smu = [[k for k, used in enumerate(smus) if used is smu] for smu in self._smus]
-        self._pool = ThreadPoolExecutor(len(self._smus), thread_name_prefix="smu")
-        self._pending: list[Future[None]] = []
+        self._threads = InstrumentThreads(
+            [(smu, [k for k, used in enumerate(smus) if used is smu]) for smu in self._smus]
+        )
         self._levels: FloatArray = np.zeros(len(self._nodes))
         self._on = False
         self._others: OutputStateError | HaltedError | None = None  # somebody else changed or halted them
@@ -141,8 +141,7 @@ class SmuNetwork(Network):
             log.critical("%s", error)  # closing each instrument tries again, and raises if it fails
         self._on = False
         try:
-            self._wait_for_threads()
-            self._pool.shutdown()
+            self._threads.close()
         finally:
             for smu in self._smus:
                 try:
@@ -162,14 +161,14 @@ class SmuNetwork(Network):
         self._refuse_after_others()
         if self._on:
             return
-        self._wait_for_threads()
+        self._threads.wait()
         for smu in self._smus:
             smu.rearm()
         self._levels[:] = 0.0
-        self._in_parallel(self._prepare)
+        self._threads.each_terminal(self._prepare)
         n_in = self.topology.n_inputs
-        self._in_parallel(lambda k: self._channels[k].on() if k < n_in else None)
-        self._in_parallel(lambda k: self._channels[k].on() if k >= n_in else None)
+        self._threads.each_terminal(lambda k: self._channels[k].on() if k < n_in else None)
+        self._threads.each_terminal(lambda k: self._channels[k].on() if k >= n_in else None)
         self._on = True
 
     def _prepare(self, k: int) -> None:
@@ -198,11 +197,6 @@ class SmuNetwork(Network):
         if self._others is not None:
             raise type(self._others)(str(self._others))
 
-    def _wait_for_threads(self) -> None:
-        """Wait until no thread uses an instrument any more; the time-outs limit the wait."""
-        _wait(self._pending)
-        self._pending = []
-
     def _reconnect(self) -> None:
         """Reconnect the instruments whose link dropped. All outputs are switched off first.
 
@@ -217,7 +211,7 @@ class SmuNetwork(Network):
         """
         open_outputs.allow_again(*self._smus)
         self._halt()
-        self._wait_for_threads()
+        self._threads.wait()
         for smu in self._smus:
             if smu.needs_reconnect:
                 smu.reconnect()
@@ -286,7 +280,7 @@ class SmuNetwork(Network):
             self._levels[k] = level
 
         if any(channel.source != source for channel, source in zip(self._channels, sources, strict=True)):
-            self._in_parallel(change)
+            self._threads.each_terminal(change)
 
     def _ramp(self, levels: FloatArray) -> None:
         """Ramp all sources together along a straight line; if both ends are within the limits, every step is.
@@ -312,7 +306,7 @@ class SmuNetwork(Network):
                 elif moving[k]:
                     self._channels[k].set_level(float(target[k]))
 
-            self._in_parallel(move)
+            self._threads.each_terminal(move)
             self._levels[:] = target
             if not last:
                 time.sleep(max(0.0, due - time.monotonic()))
@@ -324,7 +318,7 @@ class SmuNetwork(Network):
         def read(k: int) -> None:
             readings[k] = self._channels[k].read()
 
-        self._in_parallel(read)
+        self._threads.each_terminal(read)
         complete = [reading for reading in readings if reading is not None]
         if any(reading.limited or not _is_valid(reading) for reading in complete):
             self._check_states()  # the cause may be an output that somebody switched off after its reading
@@ -336,7 +330,7 @@ class SmuNetwork(Network):
         return complete
 
     def _check_states(self) -> None:
-        self._on_each_smu(lambda smu, used: smu.check_states([self._channels[k] for k in used]))
+        self._threads.each_instrument(lambda smu, used: smu.check_states([self._channels[k] for k in used]))
 
     # --- errors -------------------------------------------------------------------------------------
 
@@ -357,36 +351,6 @@ class SmuNetwork(Network):
                 f"{self._channels[k].name} at node {self.topology.names[self._nodes[k]]} read "
                 f"{reading.volts} V and {reading.amperes} A; use a larger range or the automatic range"
             )
-
-    # --- threads ------------------------------------------------------------------------------------
-
-    def _in_parallel(self, act: Callable[[int], None]) -> None:
-        """Call ``act`` for every terminal: in sequence on one instrument, in parallel on different instruments."""
-
-        def each(_: Smu, terminals: list[int]) -> None:
-            for k in terminals:
-                act(k)
-
-        self._on_each_smu(each)
-
-    def _on_each_smu(self, act: Callable[[Smu, list[int]], None]) -> None:
-        """Call ``act`` for each instrument and its terminals, in parallel."""
-        if len(self._smus) == 1:
-            act(self._smus[0], self._by_smu[0])
-            return
-        self._pending = [self._pool.submit(act, *used) for used in zip(self._smus, self._by_smu, strict=True)]
-        _wait(self._pending, FIRST_EXCEPTION)
-        for future in self._pending:
-            if future.done():
-                future.result()
-
-
-def _wait(futures: list[Future[None]], until: str = ALL_COMPLETED) -> None:
-    """Wait for futures in intervals, because on some systems Ctrl-C does not interrupt an unlimited wait."""
-    while True:
-        done, running = wait(futures, timeout=0.2, return_when=until)
-        if not running or (until == FIRST_EXCEPTION and any(future.exception() for future in done)):
-            return
 
 
 def _is_valid(reading: Reading) -> bool:
