@@ -1,69 +1,38 @@
-"""Somebody else switches off, resets or changes an SMU at a random moment of a training.
+"""Somebody else switches off, resets or changes an SMU at a random moment of a training; see `disturbances`.
 
-A virtual bench of one model is served on TCP sockets; ``hwlearn train`` runs on it with the drivers of real
-instruments; a second client sends one message to one instrument. Then:
-
-- ``named``: exit code 1, the run is "failed", and the error names channel, node and what was changed;
-- ``within batch``: no batch that began after the change was completed;
-- ``on again``: outputs that were switched on after the change, as recorded by the instruments;
-- ``left on``: outputs that are on after the command has ended;
-- ``wrong rows``: stored steps that differ from those of an undisturbed training;
-- ``resumed``: ``hwlearn resume`` then ends like the undisturbed training.
+Each of four families is disturbed with one message to one instrument. ``named`` asks for channel, node and what
+was changed; ``on again`` counts outputs, as recorded by the instruments.
 """
 
 from __future__ import annotations
 
 import re
 import socket
-import tempfile
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
-from campaign import Campaign, every, none
-from typer.testing import CliRunner
+from disturbances import Row, Served, Trained, campaign, disturbed, undisturbed
 
-from hwlearn.cli import app
-from hwlearn.lab.bench.backends import find_backend
-from hwlearn.lab.bench_file.file import load_bench_file
-from hwlearn.lab.runs.store import Run
-from hwlearn.storage.toml_text import toml_text
 from hwlearn_drivers.smu.network import SmuNetwork
-from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.instruments.channel import VirtualChannel
 
 MODELS = ("2400", "2450", "2612B", "B2902A")
 KINDS = ("off", "reset", "limit", "source", "level")
 TRAINING = ("train.epochs=4", "data.samples=4", "train.batch=2", "backend.noise=0")
-NAMED = re.compile(
-    r"(channel \d|smu[ab]) of .* at node n\d+ is not as this program left it: its? .*all outputs are off"
-)
-
-Row = Mapping[str, float]
 
 
-class Served:
-    """A virtual bench that this process serves, and a count of the batches that the drivers read."""
+class ServedSmus(Served):
+    """A virtual bench of SMUs of one model."""
+
+    named = re.compile(
+        r"(channel \d|smu[ab]) of .* at node n\d+ is not as this program left it: its? .*all outputs are off"
+    )
+    batch = (SmuNetwork, "_read_batch")
 
     def __init__(self, model: str, folder: Path) -> None:
-        file = load_bench_file("virtual-smu", [*TRAINING, f'backend.model="{model}"'])
-        settings = find_backend(file.tables["backend"], file.where)[1]
-        limits = file.limits.build()
-        self.model, self.folder = model, folder
-        self.bench: VirtualBench = settings.bench(file.network.build(file.folder), limits).start()
-        table = {"kind": "smu", **settings.driver_settings(self.bench, limits)}
-        kept = {name: dict(table) for name, table in file.tables.items() if name != "backend"}
-        self.path = folder / "bench.toml"
-        self.path.write_text(toml_text({**kept, "backend": table}), encoding="utf-8")
-        self.begun = 0
-        self.late = 0  # batches that began after the change and were completed
-        self.changed_at: int | None = None
-        self.first = threading.Event()
+        super().__init__("virtual-smu", [*TRAINING, f'backend.model="{model}"'], folder)
+        self.model = model
 
     @property
     def channels(self) -> list[tuple[str, int, VirtualChannel]]:
@@ -75,36 +44,23 @@ class Served:
             for number in range(len(one["node"]) if isinstance(one["node"], list) else 1)
         ]
 
-    @contextmanager
-    def counted(self) -> Iterator[None]:
-        """Count the batches."""
-        read = SmuNetwork._read_batch
-
-        def counted(network, *args):
-            self.begun += 1
-            self.first.set()
-            number = self.begun
-            readout = read(network, *args)
-            self.late += self.changed_at is not None and number > self.changed_at
-            return readout
-
-        with mock.patch.object(SmuNetwork, "_read_batch", counted):
-            yield
-
-    def run(self, *command: str) -> tuple[int, str, Run]:
-        """Run a command line; return exit code, error and run."""
-        runs = self.folder / "runs"
-        with self.counted(), mock.patch("hwlearn.cli.session.draw_run", lambda run: run.folder):
-            ended = CliRunner(env={"HWLEARN_RUNS": str(runs)}).invoke(app, [*command, "--json"])
-        return ended.exit_code, ended.stderr, Run(max(runs.iterdir(), key=lambda one: one.stat().st_ctime))
-
-    def send(self, name: str, message: str) -> None:
-        """Send a message from a second client, and wait until it was executed."""
+    def disturb(self, rng: np.random.Generator) -> None:
+        """Send one message to one instrument."""
+        name, number, channel = self.channels[int(rng.integers(len(self.channels)))]
+        text = message(self.model, str(rng.choice(KINDS)), number, channel)
         port = int(self.bench.address(name).split("::")[2])
         with socket.create_connection(("127.0.0.1", port), timeout=20) as client:
             question = "print(1)" if self.model == "2612B" else "*IDN?"
-            client.sendall(f"{message}\n{question}\n".encode())
+            client.sendall(f"{text}\n{question}\n".encode())
             client.recv(200)
+
+    def switched_on(self) -> int:
+        """Return how many times an output was switched on."""
+        return sum(list(channel.switched).count(True) for _, _, channel in self.channels)
+
+    def left_on(self) -> bool:
+        """Whether an output is on."""
+        return any(channel.settings.output for _, _, channel in self.channels)
 
 
 def message(model: str, kind: str, number: int, channel: VirtualChannel) -> str:
@@ -142,92 +98,17 @@ def message(model: str, kind: str, number: int, channel: VirtualChannel) -> str:
 
 
 @cache
-def undisturbed(model: str) -> tuple[float, list[Mapping[str, np.ndarray]], np.ndarray]:
-    """Return duration, readings of every step and final conductances of an undisturbed training."""
-    with tempfile.TemporaryDirectory() as folder:
-        served = Served(model, Path(folder))
-        began: list[float] = []
-        threading.Thread(target=lambda: began.append((served.first.wait(60), time.monotonic())[1])).start()
-        code, error, run = served.run("train", str(served.path))
-        seconds = time.monotonic() - began[0]
-        assert code == 0, error
-        served.bench.close()
-        return seconds, [dict(run.readings(step)) for step in range(run.steps())], run.conductances()
+def trained(model: str) -> Trained:
+    """Return an undisturbed training."""
+    return undisturbed(partial(ServedSmus, model))
 
 
 def trial(model: str, rng: np.random.Generator) -> Row:
-    """Disturb one training; repeat if it ended before."""
-    seconds, rows, final = undisturbed(model)
-    kind, share = str(rng.choice(KINDS)), float(rng.uniform(0, 0.9))
-    while True:
-        with tempfile.TemporaryDirectory() as folder:
-            row = _disturbed(Served(model, Path(folder)), kind, share * seconds, rng, rows, final)
-        if row is not None:
-            return row
-        share *= 0.6
+    """Disturb one training."""
+    return disturbed(partial(ServedSmus, model), trained(model), rng)
 
 
-def _disturbed(served, kind, wait_s, rng, rows, final) -> Row | None:
-    name, number, channel = served.channels[int(rng.integers(len(served.channels)))]
-    before: list[int] = []
-
-    def disturb() -> None:
-        served.first.wait(60)
-        time.sleep(wait_s)
-        served.send(name, message(served.model, kind, number, channel))
-        served.changed_at = served.begun
-        before.extend(len(one.switched) for _, _, one in served.channels)
-
-    thread = threading.Thread(target=disturb)
-    thread.start()
-    code, error, run = served.run("train", str(served.path))
-    too_late = served.changed_at is None or (code == 0 and served.begun == served.changed_at)
-    thread.join()
-    try:
-        if too_late:
-            return None
-        on_again = sum(
-            list(one.switched)[start:].count(True)
-            for (_, _, one), start in zip(served.channels, before, strict=True)
-        )
-        left_on = sum(one.settings.output for _, _, one in served.channels)
-        stored = [dict(run.readings(step)) for step in range(run.steps())]
-        wrong = sum(not _equal(found, rows[step]) for step, found in enumerate(stored))
-        named = code == 1 and run.status.startswith("failed: ") and NAMED.search(error) is not None
-        late = served.late
-        served.changed_at = None
-        code, _, run = served.run("resume", str(run.folder))
-        resumed = code == 0 and run.steps() == len(rows) and np.array_equal(run.conductances(), final)
-        return {
-            "named": named,
-            "within batch": late == 0,
-            "on again": on_again,
-            "left on": left_on,
-            "wrong rows": wrong,
-            "resumed": resumed,
-        }
-    finally:
-        served.bench.close()
-
-
-def _equal(found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray]) -> bool:
-    return found.keys() == wanted.keys() and all(np.array_equal(found[key], wanted[key]) for key in found)
-
-
-CAMPAIGN = Campaign(
-    "disturb_smus",
-    trial,
-    MODELS,
-    {
-        "named": every(),
-        "within batch": every(),
-        "on again": none(),
-        "left on": none(),
-        "wrong rows": none(),
-        "resumed": every(),
-    },
-    count=60,
-)
+CAMPAIGN = campaign("disturb_smus", trial, MODELS)
 
 if __name__ == "__main__":
     CAMPAIGN.main()
