@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from edge_coverage import FLAWS
 
 import hwlearn as hl
 from hwlearn_sim import Imperfections, KirchhoffTwin
@@ -17,21 +18,7 @@ def raw_flaws() -> Callable[..., Imperfections]:
     """Return a function that makes the imperfections of an uncalibrated bench."""
 
     def make(**other) -> Imperfections:
-        flaws = {
-            "device_spread": 0.2,
-            "read_noise_V": 1e-3,
-            "current_noise_A": 1e-8,
-            "adc_bits": 12,
-            "adc_range_V": 1.0,
-            "dac_bits": 12,
-            "dac_range_V": 1.0,
-            "conductance_bits": 10,
-            "adc_gain": 0.02,
-            "adc_offset_V": 5e-3,
-            "dac_gain": 0.02,
-            "dac_offset_V": 5e-3,
-        }
-        return Imperfections(**(flaws | other))
+        return Imperfections(**(FLAWS | other))
 
     return make
 

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 from hwlearn.errors import SetupError
@@ -76,7 +77,7 @@ class OffResult:
 def switch_off(targets: Sequence[OffTarget]) -> list[OffResult]:
     """Switch instruments off in parallel; this ends within seconds, even with instruments that are gone."""
     owners = _Owners()
-    work = [_Background(lambda target=target: _switch_off(target, owners)) for target in targets]  # type: ignore[misc]
+    work = [_Background(partial(_switch_off, target, owners)) for target in targets]
     deadline = time.monotonic() + _LONGEST_S
     for one in work:
         one.wait(deadline - time.monotonic())
@@ -101,7 +102,7 @@ def _switch_off(target: OffTarget, owners: _Owners) -> OffResult:
     asked = owners.ask(owner)
     # an owner that answers at once is told by whom it is switched off, before it finds its outputs off
     asked.wait(_OWNER_FIRST_S)
-    direct = None if target.key.exclusive else _Background(lambda: _send(target, check=True))
+    direct = None if target.key.exclusive else _Background(partial(_send, target, check=True))
     asked.wait(CONFIRM_S + 0.2)
     reply = Confirmation(False) if asked.result is None else asked.result
     sent = False
@@ -147,7 +148,7 @@ class _Owners:
         with self._lock:
             who = (owner.host, owner.pid, owner.start)
             if who not in self._asked:
-                self._asked[who] = _Background(lambda: ask_for_off(owner))
+                self._asked[who] = _Background(partial(ask_for_off, owner))
             return self._asked[who]
 
     def end(self, owner: Owner, key: AddressKey) -> str | None:
