@@ -183,10 +183,10 @@ class Instrument(ABC):
 
     def _error_in(self, line: str) -> tuple[int, str] | None:
         """Parse a reply to the error query; None if it reports no error."""
-        fields = next(csv.reader([line], skipinitialspace=True), [])
         try:
+            fields = next(csv.reader([line], skipinitialspace=True), [])
             code = int(float(fields[0]))
-        except (IndexError, ValueError):
+        except (IndexError, ValueError, OverflowError, csv.Error):
             self.transport.garbled(self.error_query, line)
         return (code, ",".join(fields[1:])) if code else None
 

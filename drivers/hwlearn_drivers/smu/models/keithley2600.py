@@ -253,7 +253,7 @@ class Keithley2600(Smu):
         code, *rest = answer.split("\t")
         try:
             return int(float(code)), rest[0] if rest else ""
-        except ValueError:
+        except (ValueError, OverflowError):
             self.transport.garbled(question, answer)
 
 
