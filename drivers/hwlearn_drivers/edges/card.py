@@ -1,7 +1,7 @@
 """`EdgeCard`: a card of digital potentiometers as edges, set by one block; `CardEdges`: a network's edges on it.
 
-Messages: ``EDGE:DATA #block`` and ``EDGE:DATA?`` with blocks of `transport.blocks.encode_codes`, ``*IDN?``,
-``*RST``, ``*CLS`` and ``SYST:ERR?``.
+Messages: ``EDGE:DATA #block`` and ``EDGE:DATA?`` with blocks of `transport.blocks.encode_codes`, both in one
+message as ``EDGE:DATA?;:EDGE:DATA #block``, and ``*IDN?``, ``*RST``, ``*CLS`` and ``SYST:ERR?``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ from hwlearn_drivers.instrument.instrument import Identity, Instrument
 from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_codes
 from hwlearn_drivers.transport.fence import SCPI_FENCE, Fence
 from hwlearn_drivers.transport.transport import Transport
+
+_EXCHANGE = "EDGE:DATA?;:EDGE:DATA "
+"""The reply has the codes before the command in the same message."""
 
 
 class EdgeCard(Instrument):
@@ -74,6 +77,23 @@ class EdgeCard(Instrument):
             self.transport.write_block("EDGE:DATA", encode_codes(codes))
             self.check_errors("EDGE:DATA")
 
+    def exchange_codes(self, codes: Codes) -> Codes:
+        """Set every edge of the card, and return the codes that it had directly before, in one message.
+
+        Raises
+        ------
+        InstrumentError
+            If the card rejects the block; no edge has changed then.
+        GarbledReplyError
+            If a reply is invalid.
+        """
+        with self.transport.exchange():
+            before, errors = self.transport.query_with_block(_EXCHANGE, encode_codes(codes), self.error_query)
+            self._raise_errors("EDGE:DATA", self._error_in(errors))
+            if before is None:
+                self.transport.garbled(_EXCHANGE, errors)
+            return self._decoded(_EXCHANGE, before)
+
     def read_codes(self) -> Codes:
         """Return the code of every edge of the card.
 
@@ -84,11 +104,13 @@ class EdgeCard(Instrument):
         """
         question = "EDGE:DATA?"
         with self.transport.exchange():
-            data = self.transport.query_block(question)
-            try:
-                return decode_codes(data)
-            except GarbledReplyError:
-                self.transport.garbled(question, data[:40])
+            return self._decoded(question, self.transport.query_block(question))
+
+    def _decoded(self, question: str, data: bytes) -> Codes:
+        try:
+            return decode_codes(data)
+        except GarbledReplyError:
+            self.transport.garbled(question, data[:40])
 
 
 class DryEdgeCard:
@@ -107,8 +129,10 @@ class DryEdgeCard:
 
     def __call__(self, message: bytes) -> bytes | None:
         """Return the reply to a message; None if it has no reply."""
-        if message.startswith(b"EDGE:DATA #"):
-            self._block = message.removeprefix(b"EDGE:DATA ")
+        command, separator, block = message.partition(_EXCHANGE.encode())
+        if separator and not command:
+            before, self._block = self._block, block.removesuffix(b"\nSYST:ERR?")
+            return before + b'\n0,"No error"'
         answers = {
             b"*IDN?": b"DRY RUN,EDGE CARD,0,0",
             b"SYST:ERR?": b'0,"No error"',
@@ -170,11 +194,11 @@ class CardEdges(Edges):
         Raises
         ------
         OutputStateError
-            If somebody else has changed an edge since it was set; nothing is changed then.
+            If somebody else has changed an edge since it was set.
         """
         wanted = self._law.nearest(conductances)
         codes = self._card.read_codes()
-        self._compare(codes)
+        self._compare(codes, self._expected(codes))
         taken = self._set(codes, wanted)
         return Programmed(conductances, self._law.siemens(taken), taken != wanted)
 
@@ -186,7 +210,8 @@ class CardEdges(Edges):
         OutputStateError
             With edges, places, and the codes that were set and found.
         """
-        self._compare(self._card.read_codes())
+        codes = self._card.read_codes()
+        self._compare(codes, self._expected(codes))
 
     def reconnect(self) -> None:
         """Open the link again if it is closed, and set the codes again if somebody else has changed them.
@@ -208,21 +233,36 @@ class CardEdges(Edges):
             )
 
     def _set(self, codes: Codes, wanted: Codes) -> Codes:
-        codes[self._places] = wanted
-        self._wanted = wanted
-        self._card.write_codes(codes)
-        self._taken = self._card.read_codes()[self._places]
+        """Set the edges of a card that has these codes; return the codes that the edges took."""
+        new = codes.copy()
+        new[self._places] = wanted
+        self._compare(self._card.exchange_codes(new), codes)
+        read = self._card.read_codes()
+        if (read != new).any():
+            # an edge that refuses a code does so again; a change by another user is gone when it is set again
+            self._compare(self._card.exchange_codes(new), read)
+            self._compare(self._card.read_codes(), read)
+        self._wanted, self._taken = wanted, read[self._places]
         return self._taken
 
-    def _compare(self, codes: Codes) -> None:
-        found = codes[self._places]
-        changed = np.flatnonzero(found != self._taken)
-        if changed.size:
-            raise OutputStateError(
-                f"somebody else changed {self._card.name}: edges {changed.tolist()} at its places "
-                f"{self._places[changed].tolist()} were set to codes {self._taken[changed].tolist()} and have "
-                f"codes {found[changed].tolist()}; find out who uses it"
-            )
+    def _expected(self, codes: Codes) -> Codes:
+        """Return the codes with those that the edges took; the other places are free to change."""
+        expected = codes.copy()
+        expected[self._places] = self._taken
+        return expected
+
+    def _compare(self, found: Codes, expected: Codes) -> None:
+        """Raise if the codes of the card are not as expected."""
+        changed = np.flatnonzero(found != expected)
+        if not changed.size:
+            return
+        edges = np.flatnonzero(np.isin(self._places, changed))
+        places = self._places[edges] if edges.size else changed
+        raise OutputStateError(
+            f"somebody else changed {self._card.name}: edges {edges.tolist()} at its places {places.tolist()} "
+            f"were set to codes {expected[places].tolist()} and have codes {found[places].tolist()}; find out who "
+            "uses it"
+        )
 
     def close(self) -> None:
         """Close the link; the edges do not change."""

@@ -73,3 +73,26 @@ def test_change_before_programming_is_not_overwritten():
         with pytest.raises(OutputStateError, match=WORDS):
             rack.network.program(np.full(14, 1e-4))
         check_final(rack)
+
+
+@pytest.mark.parametrize("message", [1, 2, 3])
+def test_change_while_codes_are_set_is_named(monkeypatch, message):
+    """Before the card is read, before it is written, and before it is read back."""
+    with Rack(GRAPH) as rack:
+        rack.network.program(np.full(14, 9e-5))
+        rack.network.measure(INPUTS)
+        card = rack.bench.instrument("card")
+        execute, data = card.execute, []
+
+        def executed(line):
+            data.extend([line] if b"EDGE:DATA" in line else [])
+            if len(data) == message:
+                monkeypatch.undo()
+                change(rack)
+            return execute(line)
+
+        monkeypatch.setattr(card, "execute", executed)
+        with pytest.raises(OutputStateError, match=WORDS):
+            rack.network.program(np.full(14, 1e-4))
+        assert rack.goes_off() is not False
+        assert rack.on == []

@@ -38,6 +38,10 @@ class Card:
         return encode_block(bytes(data)) + b"\n"
 
     def answer(self, line):
+        if line.startswith("EDGE:DATA?;:"):
+            before = self.block()
+            self.answer(line.removeprefix("EDGE:DATA?;:"))
+            return before
         if line.startswith("EDGE:DATA #"):
             codes = decode_codes(line.encode("latin-1")[len("EDGE:DATA #") + 1 + int(line[11]) :])
             codes[self.stuck] = self.codes[self.stuck]

@@ -104,7 +104,7 @@ def test_dry_run_with_edge_card_reports_the_codes_that_were_set(triangle, capsys
         done = network.program([3e-5, 1e-4, 9e-4])
     assert not done.failed.any()
     assert abs(done.reached / done.requested - 1).max() < 0.2
-    assert "COM3 > EDGE:DATA #" in capsys.readouterr().out
+    assert "COM3 > EDGE:DATA?;:EDGE:DATA #" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
