@@ -16,6 +16,7 @@ from hwlearn.quantities import (
     Seconds,
     Section,
 )
+from hwlearn_drivers.address import normal_address
 from hwlearn_drivers.transport.addresses import PURE_PYTHON
 
 
@@ -31,7 +32,7 @@ class BoardSettings(Section):
     Attributes
     ----------
     address : str
-        Address for `hwlearn_drivers.transport.addresses.open_link`.
+        As `hwlearn_drivers.address.parse_address` reads it.
     settle : quantity
         Wait between a change and a reading, 0 to 50 ms. The ADC alone needs 170 us to settle to its last bit,
         because each of its channels has a filter of 15 kHz (ADS8688, data sheet SBAS582C, 8.3.5).
@@ -52,7 +53,7 @@ class BoardSettings(Section):
     """
 
     kind: Literal["board"] = "board"
-    address: str
+    address: Annotated[str, AfterValidator(normal_address)]
     settle: Annotated[NonNegativeSeconds, Field(le=0.05)] = 200e-6
     averages: Annotated[int, AfterValidator(_power_of_two)] = 1
     inputs: Annotated[tuple[int, ...], FROM_LIST] | None = None

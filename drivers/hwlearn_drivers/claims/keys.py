@@ -11,16 +11,11 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
+from hwlearn_drivers.address import Address, parse_address, wrapped_port
+
 _IpAddress: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_SOCKET: Final = re.compile(r"TCPIP\d*::([^:\s]+|\[[^\]\s]+\])::(\d+)::SOCKET", re.IGNORECASE)
-_LAN: Final = re.compile(r"TCPIP\d*::([^:\s]+|\[[^\]\s]+\])(?:::([^:\s]+))??(?:::INSTR)?", re.IGNORECASE)
-_GPIB: Final = re.compile(r"GPIB(\d*)::(\d+)(?:::(\d+))?(?:::INSTR)?", re.IGNORECASE)
-_USB: Final = re.compile(
-    r"USB\d*::(0x[0-9a-f]+|\d+)::(0x[0-9a-f]+|\d+)::([^:]+)(?:::(\d+))?(?:::(INSTR|RAW))?", re.IGNORECASE
-)
-_ASRL: Final = re.compile(r"ASRL(.+?)(?:::INSTR)?", re.IGNORECASE)
-_COM: Final = re.compile(r"(?:\\\\\.\\)?(COM\d+)", re.IGNORECASE)
+_COM: Final = re.compile(r"COM\d+")
 _NO_SERIAL: Final = frozenset({"", "0", "NONE", "N/A", "NA", "UNKNOWN", "XXXXXXX"})
 """What instruments without a serial number report: it does not tell two of them apart."""
 
@@ -51,6 +46,11 @@ def address_key(address: str) -> AddressKey | None:
 
     Host names are resolved. The names of a serial port are resolved to its device.
 
+    Raises
+    ------
+    SetupError
+        If the address has no known form; see `hwlearn_drivers.address.parse_address`.
+
     Examples
     --------
     >>> address_key("TCPIP::192.168.0.5::5025::SOCKET") == address_key("socket://192.168.0.5:5025")
@@ -58,26 +58,22 @@ def address_key(address: str) -> AddressKey | None:
     >>> address_key("GPIB::24").text
     'gpib:0:24'
     """
-    text = address.strip()
-    if found := _SOCKET.fullmatch(text):
-        return _network(found[1], f":{int(found[2])}")
-    if found := _GPIB.fullmatch(text):
-        second = "" if found[3] is None else f":{int(found[3])}"
-        return AddressKey(f"gpib:{int(found[1] or 0)}:{int(found[2])}{second}")
-    if found := _USB.fullmatch(text):
-        interface = f":{int(found[4])}" if found[4] and int(found[4]) else ""
-        return AddressKey(
-            f"usb:{int(found[1], 0):04x}:{int(found[2], 0):04x}:{found[3].upper()}{interface}", exclusive=True
-        )
-    if found := _LAN.fullmatch(text):
-        return _network(found[1], f"/{(found[2] or 'inst0').lower()}")
-    if found := _ASRL.fullmatch(text):
-        return _serial(f"COM{found[1]}" if found[1].isdigit() else found[1])
-    if "://" in text:
-        return _by_url(text)
-    if text.startswith("/") or _COM.fullmatch(text):
-        return _serial(text)
-    return AddressKey(f"other:{text.upper()}")
+    found = parse_address(address)
+    if found.kind == "socket":
+        return _network(found.host, f":{found.port}")
+    if found.kind == "lan":
+        return _network(found.host, f"/{found.port or ''}{found.device.lower()}")
+    if found.kind == "gpib":
+        return AddressKey("gpib:" + ":".join(map(str, found.numbers)))
+    if found.kind == "usb":
+        vendor, product, interface = found.numbers
+        where = f"usb:{vendor:04x}:{product:04x}:{found.serial.upper()}"
+        return AddressKey(f"{where}:{interface}" if interface else where, exclusive=True)
+    if found.kind == "serial":
+        return _serial(found.device)
+    if found.kind == "url":
+        return _by_url(found)
+    return AddressKey(f"other:{found.text.upper()}")
 
 
 def instrument_key(model: str, serial: str) -> str | None:
@@ -95,31 +91,38 @@ def instrument_key(model: str, serial: str) -> str | None:
     return f"instrument:{kind}:{number}"
 
 
-def _by_url(url: str) -> AddressKey | None:
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
+def _by_url(found: Address) -> AddressKey | None:
+    scheme = found.device
     if scheme == "loop":
         return None
-    if scheme in ("socket", "rfc2217") and parts.hostname and parts.port:
-        return _network(parts.hostname, f":{parts.port}")
+    if found.host:
+        return _network(found.host, f":{found.port}")
     if scheme == "hwgrep":
-        return _found_by_pyserial(url.partition("://")[2])
-    if scheme in ("spy", "alt"):  # wrappers of pyserial around a port
-        return _serial(parts.netloc + parts.path)
-    query = "&".join(f"{key}={','.join(value)}" for key, value in sorted(parse_qs(parts.query).items()))
-    return AddressKey(f"url:{scheme}://{parts.netloc}{parts.path}?{query}", exclusive=True)
+        return _found_by_pyserial(found.text.partition("://")[2])
+    if port := wrapped_port(found):
+        return _serial(port)
+    try:
+        parts = urlsplit(found.text)
+        query = "&".join(f"{key}={','.join(value)}" for key, value in sorted(parse_qs(parts.query).items()))
+        text = f"{scheme}://{parts.netloc}{parts.path}?{query}"
+    except ValueError:  # brackets that are no IPv6 address
+        text = found.text
+    return AddressKey(f"url:{text}", exclusive=True)
 
 
 def _found_by_pyserial(pattern: str) -> AddressKey:
     from serial.tools import list_ports
 
-    ports = sorted(port.device for port in list_ports.grep(pattern.partition("&")[0]))
+    try:
+        ports = sorted(port.device for port in list_ports.grep(pattern.partition("&")[0]))
+    except re.error:  # the link cannot be opened either
+        ports = []
     return _serial(ports[0]) if ports else AddressKey(f"url:hwgrep://{pattern}", exclusive=True)
 
 
 def _serial(port: str) -> AddressKey:
-    if found := _COM.fullmatch(port):
-        return AddressKey(f"serial:{found[1].upper()}", exclusive=True)
+    if _COM.fullmatch(port):
+        return AddressKey(f"serial:{port}", exclusive=True)
     device = str(Path(port).resolve()) if port.startswith("/") else port
     # a Mac lists each port twice, as cu.name and tty.name
     device = re.sub(r"^/dev/(?:cu|tty)\.", "/dev/cu.", device) if sys.platform == "darwin" else device
@@ -128,7 +131,7 @@ def _serial(port: str) -> AddressKey:
 
 
 def _network(host: str, rest: str) -> AddressKey:
-    found = _resolved(host.strip("[]"))
+    found = _resolved(host)
     return AddressKey(f"net:{found}{rest}", alone=found == "127.0.0.1")
 
 
@@ -143,7 +146,7 @@ def _resolved(host: str) -> str:
                 for info in socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
             }
         except (OSError, UnicodeError):  # the link cannot be opened either
-            return host.lower().rstrip(".")
+            return host
     if any(_plain(address).is_loopback for address in found):
         return "127.0.0.1"
     return str(min(map(_plain, found), key=lambda address: (address.version, int(address))))

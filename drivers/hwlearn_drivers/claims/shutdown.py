@@ -17,6 +17,7 @@ from typing import Final, Generic, TypeVar
 
 from hwlearn.errors import SetupError
 from hwlearn.network.switched_off import SwitchedOff, Way
+from hwlearn_drivers.address import normal_address
 from hwlearn_drivers.claims.ask import CONFIRM_S, Confirmation, ask_for_off, end_owner
 from hwlearn_drivers.claims.claim import claim_path, owner_of
 from hwlearn_drivers.claims.keys import AddressKey, address_key
@@ -52,8 +53,14 @@ class OffTarget:
 
 
 def off_target(address: str, send: Callable[[bool], bool], dry_run: bool) -> OffTarget:
-    """Return the target behind an address."""
-    return OffTarget(address, send, None if dry_run else address_key(address))
+    """Return the target behind an address.
+
+    Raises
+    ------
+    SetupError
+        If the address has no known form.
+    """
+    return OffTarget(normal_address(address), send, None if dry_run else address_key(address))
 
 
 @dataclass(frozen=True, slots=True)

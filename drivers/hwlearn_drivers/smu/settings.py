@@ -20,6 +20,7 @@ from hwlearn.quantities import (
     PositiveVolts,
     Section,
 )
+from hwlearn_drivers.address import normal_address
 from hwlearn_drivers.smu.registry import AUTO, family_of
 from hwlearn_drivers.transport.addresses import PURE_PYTHON
 
@@ -42,7 +43,7 @@ class ChannelSettings(Section):
     Attributes
     ----------
     address : str
-        As `hwlearn_drivers.transport.addresses.open_link` takes it; the same for all channels of one instrument.
+        As `hwlearn_drivers.address.parse_address` reads it; the same for all channels of one instrument.
     node : int or str
         Number or name of an input or output node.
     model : str
@@ -51,7 +52,7 @@ class ChannelSettings(Section):
     four_wire : bool
     """
 
-    address: str
+    address: Annotated[str, AfterValidator(normal_address)]
     node: NodeNumber | str
     model: Annotated[str, AfterValidator(_known_model)] = AUTO
     channel: Annotated[int, BeforeValidator(_channel_number), Field(ge=1)] = 1
@@ -73,7 +74,7 @@ class EdgeCardSettings(Section):
         Place on the card of each edge, in edge order.
     """
 
-    address: str
+    address: Annotated[str, AfterValidator(normal_address)]
     full: PositiveOhms = 100e3
     wiper: PositiveOhms = 100.0
     linear: Annotated[tuple[PositiveSiemens, PositiveSiemens], FROM_LIST] | None = None

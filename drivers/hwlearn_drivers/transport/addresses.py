@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import socket
 from dataclasses import dataclass
 
-from hwlearn.errors import SetupError
+from hwlearn_drivers.address import Address, parse_address
 from hwlearn_drivers.errors import LinkError
 from hwlearn_drivers.transport.links.link import Link
-
-_SOCKET = re.compile(r"TCPIP\d*::([^:\s]+|\[[^\]\s]+\])::(\d+)::SOCKET", re.IGNORECASE)
-_SOCKET_URL = re.compile(r"socket://([^:/\s]+|\[[^\]\s]+\]):(\d+)/?", re.IGNORECASE)
-_ASRL = re.compile(r"ASRL(.+?)(?:::INSTR)?", re.IGNORECASE)
-_VISA = re.compile(r"(GPIB|USB|TCPIP|VXI|PXI|VICP|PRLGX-\w+)\d*::.+", re.IGNORECASE)
 
 PURE_PYTHON = "@py"
 """Default VISA library (pyvisa-py); it is installed with the package."""
@@ -57,17 +51,21 @@ def open_link(address: str, options: LinkOptions | None = None) -> Link:
         If it cannot be opened.
     """
     how = LinkOptions() if options is None else options
-    kind, found = _kind(address.strip(), how)
-    if kind == "socket":
+    found = parse_address(address)
+    if _is_direct_socket(found, how):
         from hwlearn_drivers.transport.links.tcp_socket import SocketLink
 
-        return SocketLink(found[0], int(found[1]), how.timeout_s)
-    if kind == "visa":
+        return SocketLink(found.host, found.port, how.timeout_s)
+    if _needs_visa(found, how):
         # takes a second to import, and not every bench needs it
         from hwlearn_drivers.transport.links.visa import VisaLink
 
-        return VisaLink(found[0], how.visa_library, how.baud, how.timeout_s)
-    return _serial(found[0], how)
+        return VisaLink(found.text, how.visa_library, how.baud, how.timeout_s)
+    from hwlearn_drivers.transport.links.serial_port import SerialLink
+
+    return SerialLink(
+        found.device if found.kind == "serial" else found.text, how.baud, how.timeout_s, for_off=how.for_off
+    )
 
 
 def prepare_link(address: str, options: LinkOptions | None = None) -> None:
@@ -81,44 +79,24 @@ def prepare_link(address: str, options: LinkOptions | None = None) -> None:
         If the host name is unknown.
     """
     how = LinkOptions() if options is None else options
-    text = address.strip()
-    kind, found = _kind(text, how)
-    if kind == "socket":
+    found = parse_address(address)
+    if _is_direct_socket(found, how):
         import hwlearn_drivers.transport.links.tcp_socket
 
         try:
-            socket.getaddrinfo(found[0], int(found[1]))
-        except OSError as error:
-            raise LinkError(f"the host of {address} is unknown: {error}") from error
-    elif kind == "visa":
+            socket.getaddrinfo(found.host, found.port)
+        except (OSError, UnicodeError) as error:
+            raise LinkError(f"the host of {found.text} is unknown: {error}") from error
+    elif _needs_visa(found, how):
         import hwlearn_drivers.transport.links.visa
     else:
         import hwlearn_drivers.transport.links.serial_port  # noqa: F401
 
 
-def _kind(text: str, how: LinkOptions) -> tuple[str, tuple[str, ...]]:
-    """Return the kind of link for an address (``socket``, ``serial`` or ``visa``) and what it is opened with."""
-    direct = how.visa_library == PURE_PYTHON
-    if found := _SOCKET_URL.fullmatch(text) or (direct and _SOCKET.fullmatch(text)):
-        return "socket", (found[1].strip("[]"), found[2])
-    if direct and (found := _ASRL.fullmatch(text)):
-        return "serial", (_port_name(found[1]),)
-    if _VISA.fullmatch(text) or _ASRL.fullmatch(text):
-        return "visa", (text,)
-    if "://" in text or text.startswith("/") or re.fullmatch(r"(?:\\\\\.\\)?COM\d+", text, re.IGNORECASE):
-        return "serial", (text,)
-    raise SetupError(
-        f"{text!r} is not an address; write for example GPIB0::24::INSTR, TCPIP::192.168.0.5::5025::SOCKET, "
-        "/dev/ttyACM0, COM3 or socket://192.168.0.5:5025"
-    )
+def _is_direct_socket(found: Address, how: LinkOptions) -> bool:
+    return found.kind == "socket" and not (found.is_visa and how.visa_library != PURE_PYTHON)
 
 
-def _serial(port: str, how: LinkOptions) -> Link:
-    from hwlearn_drivers.transport.links.serial_port import SerialLink
-
-    return SerialLink(port, how.baud, how.timeout_s, for_off=how.for_off)
-
-
-def _port_name(board: str) -> str:
-    """Return the port name of ``ASRL<board>``; a plain number means a COM port (Windows)."""
-    return f"COM{board}" if board.isdigit() else board
+def _needs_visa(found: Address, how: LinkOptions) -> bool:
+    """Whether an address is opened through the VISA library; pyvisa-py is not needed for ports and sockets."""
+    return found.is_visa and not (how.visa_library == PURE_PYTHON and found.kind in ("socket", "serial"))

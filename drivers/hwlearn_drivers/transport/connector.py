@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from hwlearn_drivers.address import normal_address
 from hwlearn_drivers.claims.claim import Claim
 from hwlearn_drivers.claims.keys import address_key
 from hwlearn_drivers.errors import LinkError
@@ -52,7 +53,7 @@ class Connector:
         Parameters
         ----------
         address : str
-            As `open_link` takes it.
+            As `open_link` takes it; messages show its one spelling.
         dry_answers : callable
             Called whenever the link of a dry run is opened; returns a function that answers queries.
 
@@ -65,6 +66,8 @@ class Connector:
         LinkError
             If it cannot be opened.
         """
+
+        address = normal_address(address)
 
         def connect() -> Link:
             return DryLink(address, dry_answers()) if self.dry_run else open_link(address, self.options)

@@ -30,7 +30,7 @@ class SocketLink(StreamLink):
 
     def __init__(self, host: str, port: int, timeout_s: float) -> None:
         super().__init__()
-        self.peer = f"{host}:{port}"
+        self.peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         try:
             self._socket = socket.create_connection((host, port), timeout=timeout_s)
         except OSError as error:
