@@ -191,9 +191,9 @@ def _parse_asrl(address: str, name: str) -> Address:
     if found := _COM.fullmatch(name):
         number = _com_number(address, found[1])
         return Address(f"ASRLCOM{number}::INSTR", "serial", is_visa=True, device=f"COM{number}")
-    if "::" in name:
+    if not name.startswith("/") or "::" in name:
         _refuse(address, "is no serial port; write ASRL3::INSTR, ASRL/dev/ttyUSB0::INSTR or /dev/ttyUSB0")
-    device = _path(name) if name.startswith("/") else name
+    device = _path(name)
     return Address(f"ASRL{device}::INSTR", "serial", is_visa=True, device=device)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import stat
 import sys
 import time
-from pathlib import Path
 
 import serial
 
+from hwlearn_drivers.address import parse_address, wrapped_port
 from hwlearn_drivers.errors import LinkError, LinkTimeout
 from hwlearn_drivers.transport.links.link import CHUNK, StreamLink, close_in_child
+from hwlearn_drivers.transport.links.port_errors import in_use, open_failure, users_of
 
 _SLICE_S = 0.05  # a new time-out would reconfigure the port, so it is fixed and longer waits are repeated reads
 
@@ -39,11 +39,14 @@ class SerialLink(StreamLink):
 
     Notes
     -----
-    A local port is opened exclusively: with a lock (`flock`) on Linux and macOS, which only programs that lock it
-    too respect; by the system on Windows. To send OFF, no lock is needed: a forked child may have inherited the
-    lock of an owner that was killed. Linux and macOS raise DTR at opening, which cannot be prevented. The
-    port is set to keep DTR when it is closed (HUPCL off), so that it has an edge at the first opening only: not
-    when the port is opened again to send OFF after its owner has ended.
+    A local port, also behind ``spy://``, ``alt://`` and ``hwgrep://``, is opened exclusively: with a lock
+    (`flock`) on Linux and macOS, which only programs that lock it too respect; by the system on Windows. On Linux
+    a port that another process has open without a lock is refused before it is opened. To send OFF, neither is
+    needed: a forked child may have inherited the lock of an owner that was killed.
+
+    Linux and macOS raise DTR at opening, which cannot be prevented. The port is set to keep DTR when it is closed
+    (HUPCL off), so that it has an edge at the first opening only: not when the port is opened again to send OFF
+    after its owner has ended.
     """
 
     __slots__ = ("_fd", "_poll", "_port", "_timeout_s", "url")
@@ -51,7 +54,9 @@ class SerialLink(StreamLink):
     def __init__(self, url: str, baud: int, timeout_s: float, *, for_off: bool = False) -> None:
         super().__init__()
         self.url, self._timeout_s = url, timeout_s
-        local = "://" not in url
+        local, port = _local_port(url)
+        if port and not for_off and (users := users_of(port)):
+            raise LinkError(in_use(url, users))
         try:
             self._port = serial.serial_for_url(
                 url, baudrate=baud, timeout=_SLICE_S, write_timeout=timeout_s, do_not_open=True
@@ -62,15 +67,15 @@ class SerialLink(StreamLink):
                 self._port.dtr = False
             self._port.open()
             self._port.reset_input_buffer()
-        except (OSError, ValueError) as error:
-            users = ", ".join(users_of(url)) if local else ""
-            held = f"it is open in {users}" if users else "is it plugged in, or in use elsewhere?"
-            raise LinkError(f"cannot open {url}: {error}; {held}") from error
+        except Exception as error:  # also the errors of pyserial's URL handlers and of termios
+            with contextlib.suppress(Exception):
+                self._port.close()
+            raise LinkError(open_failure(url, error, users_of(port) if port else ())) from error
         if local and sys.platform != "win32":
             _keep_dtr(self._port.fileno())
         close_in_child(self)
         # on Linux a local port is a file; reading it directly takes a third of the time of pyserial's read
-        self._fd = self._port.fileno() if sys.platform == "linux" and hasattr(self._port, "fd") else -1
+        self._fd = self._port.fileno() if sys.platform == "linux" and "://" not in url else -1
         if self._fd >= 0:
             self._poll = select.poll()
             self._poll.register(self._fd, select.POLLIN)
@@ -81,7 +86,7 @@ class SerialLink(StreamLink):
             self._port.write(data)
         except serial.SerialTimeoutException as error:
             raise LinkTimeout(f"{self.url} accepted no more bytes for {self._timeout_s:g} s") from error
-        except OSError as error:
+        except Exception as error:  # pyserial passes on errors of termios and of closed ports
             raise LinkError(f"{self.url} was disconnected: {error}") from error
 
     def unread(self) -> bool:
@@ -90,13 +95,14 @@ class SerialLink(StreamLink):
             return True
         try:
             return bool(self._poll.poll(0) if self._fd >= 0 else self._port.in_waiting)
-        except (OSError, TypeError) as error:
+        except Exception as error:
             raise LinkError(f"{self.url} was disconnected: {error}") from error
 
     def close(self) -> None:
         """Close the port."""
         self._fd = -1  # the system may give this number to another file
-        self._port.close()
+        with contextlib.suppress(Exception):
+            self._port.close()
 
     def abandon(self) -> None:
         """Close the port in a forked child."""
@@ -126,36 +132,16 @@ class SerialLink(StreamLink):
                     return first + port.read(min(more, CHUNK)) if more else first
                 if time.monotonic() >= deadline:
                     return b""
-        except (OSError, TypeError) as error:  # pyserial raises TypeError if the port is closed during a read
+        except Exception as error:  # pyserial raises TypeError if the port is closed during a read
             raise LinkError(f"{self.url} was disconnected: {error}") from error
 
 
-def users_of(port: str) -> list[str]:
-    """Return the other processes that have a port open, as ``process 123 (minicom)``.
-
-    Only Linux says, and to a user other than root only of processes of the same user.
-    """
-    if sys.platform != "linux" or not Path(port).exists():
-        return []
-    device = Path(port).stat().st_rdev
-    found = []
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit() or int(process.name) == os.getpid():
-            continue
-        with contextlib.suppress(OSError):
-            files = (process / "fd").iterdir()
-            if any(_is_device(file, device) for file in files):
-                name = (process / "comm").read_text(encoding="utf-8", errors="replace").strip()
-                found.append(f"process {process.name} ({name})")
-    return found
-
-
-def _is_device(file: Path, device: int) -> bool:
-    try:
-        found = file.stat()
-    except OSError:
-        return False
-    return stat.S_ISCHR(found.st_mode) and found.st_rdev == device
+def _local_port(url: str) -> tuple[bool, str]:
+    """Return whether a URL leads to a port of this computer, and the name of the port if it is known."""
+    found = parse_address(url)
+    if found.kind == "serial":
+        return True, found.device
+    return found.device in ("spy", "alt", "hwgrep"), wrapped_port(found)
 
 
 def _keep_dtr(fd: int) -> None:
