@@ -15,6 +15,9 @@ from hwlearn.device_access.limits import PulseLimits
 from hwlearn.errors import HwlearnError, LimitError
 from hwlearn.exclusive import ExclusiveUse
 
+_MOST_CURRENT = 100.0
+"""Largest plausible current of a reading, in units of the current limit; a shorted device is below it."""
+
 
 class DeviceError(HwlearnError, RuntimeError):
     """A device or its reading is faulty, so that programming cannot continue."""
@@ -93,14 +96,15 @@ class DeviceAccess(ABC):
         LimitError
             If the device does not exist or the voltage exceeds its limit; nothing was applied.
         DeviceError
-            If the reading is not a finite number, or the backend fails.
+            If the reading is no finite number or not plausible, or the backend fails. A reading is plausible if
+            its current is at most 100 times ``limits.current``, plus 1 uA.
         NetworkError
             If the network is closed, in use by another thread, or of another process; nothing was applied.
         """
         with self._in_use():
             k = self.checked_edge(edge)
             self.limits.check_read(self.edge_name(k), voltage)
-            value = self._siemens(k, self._read(k, voltage))
+            value = self._siemens(k, self._read(k, voltage), voltage)
             self._last_read[k] = value
             return value
 
@@ -119,9 +123,9 @@ class DeviceAccess(ABC):
                     "correct the backend"
                 )
             values = found.astype(np.float64)
-            wrong = np.flatnonzero(~np.isfinite(values))
+            wrong = np.flatnonzero(~(np.abs(values) <= self._most_siemens(voltage)))
             if wrong.size:
-                self._siemens(int(wrong[0]), values[wrong[0]])
+                self._siemens(int(wrong[0]), values[wrong[0]], voltage)
             self._last_read[:] = values
             return values
 
@@ -226,15 +230,25 @@ class DeviceAccess(ABC):
                     "correct the backend"
                 ) from error
 
-    def _siemens(self, edge: int, value: object) -> float:
-        """Return a reading in siemens; refuse anything but a finite number."""
+    def _siemens(self, edge: int, value: object, voltage: float) -> float:
+        """Return a reading in siemens at a read voltage; refuse anything but a plausible number."""
         if not isinstance(value, float | int | np.floating | np.integer) or isinstance(value, bool):
             raise DeviceError(
                 f"{self.edge_name(edge)} reads {value!r:.80}, which is no number; correct the backend"
             )
         if not math.isfinite(value):
             raise DeviceError(_not_finite(self.edge_name(edge), float(value)))
+        most = self._most_siemens(voltage)
+        if abs(value) > most:
+            raise DeviceError(
+                f"{self.edge_name(edge)} reads {float(value):g} S at {voltage:g} V, which is not plausible: with "
+                f"the pulse limit current = {self.limits.current:g} A at most {most:.3g} S is; check its contact "
+                "and the range, then start again"
+            )
         return float(value)
+
+    def _most_siemens(self, voltage: float) -> float:
+        return (_MOST_CURRENT * self.limits.current + 1e-6) / abs(voltage)
 
 
 def _always_open() -> None:

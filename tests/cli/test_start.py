@@ -76,8 +76,8 @@ def test_mistyped_command_of_a_plugin_is_suggested(hwlearn):
 @pytest.mark.parametrize(
     "settings",
     [
-        'kind = "board"\naddress = "tcp://127.0.0.1:9"\ndry_run = true',
-        'kind = "smu"\nchannels = [{ address = "tcp://127.0.0.1:9", node = 0, model = "2450" }]\n'
+        'kind = "board"\naddress = "socket://127.0.0.1:9"\ndry_run = true',
+        'kind = "smu"\nchannels = [{ address = "socket://127.0.0.1:9", node = 0, model = "2450" }]\n'
         "edges = 1e-5\ndry_run = true",
     ],
     ids=["board", "smu"],

@@ -175,3 +175,18 @@ def test_expected_current_follows_ohms_law():
     assert np.isnan(access.expected_current(0, 0.5))
     access.read(0, 0.1)
     assert access.expected_current(0, -0.5) == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize("siemens", [9.91e37, 9.909999530030929e37, -9.9e37, 1.0, np.nan, -np.inf])
+@pytest.mark.parametrize("read", [lambda access: access.read(1, 0.1), lambda access: access.read_all(0.1)])
+def test_reading_beyond_any_plausible_current_is_refused_with_value_and_limit(siemens, read):
+    access = Devices([1e-5, siemens, 1e-5])
+    with pytest.raises(DeviceError, match="device 1 reads"):
+        read(access)
+    with pytest.raises(LimitError, match="was not read"):  # it does not count as read
+        access.pulse(1, 0.5, 1e-5)
+
+
+def test_shorted_device_is_a_plausible_reading():
+    assert Devices([0.05]).read(0, 0.1) == 0.05  # 5 mA, with a limit of 100 uA
+    assert Devices([-1e-7]).read(0, 0.1) == -1e-7

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,6 +24,7 @@ from hwlearn_drivers.arc2.library import (
 from hwlearn_drivers.claims.claim import Claim
 from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError, LinkTimeout, OutputsMayBeOnError
 from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.instrument.instrument import NO_NUMBER
 
 log = logging.getLogger("hwlearn_drivers")
 Control = Literal["internal", "header"]
@@ -384,10 +384,11 @@ class Arc2:
             raise GarbledReplyError(
                 f"{self.name} returned no reading of {N_CHANNELS} channels where one was expected ({shape})"
             )
-        return np.asarray(values, dtype=np.float64)
+        read = np.array(values, dtype=np.float64)
+        return np.where(np.abs(read) < NO_NUMBER, read, np.nan)
 
     def _check_finite(self, value: float, what: str) -> None:
-        if not math.isfinite(value):
+        if not abs(value) < NO_NUMBER:
             raise GarbledReplyError(f"{self.name} reads {value} for {what}; it may be beyond its range")
 
     def __enter__(self) -> Self:

@@ -18,6 +18,9 @@ from hwlearn_drivers.transport.wire_log import WireLog
 
 _SATURATED_V = 10.24 - 2 * VOLT_STEP
 
+_MOST_READ_V = 11.0
+"""The converters read up to 10.24 V; a larger value is no reading."""
+
 Programmer = Callable[[Arc2Array, FloatArray], Programmed]
 """Programs the devices of an array to targets (E,) in siemens."""
 
@@ -132,12 +135,13 @@ class Arc2Network(Network):
     def _check_read(self, sample: int, levels: FloatArray, volts: FloatArray, amperes: FloatArray) -> None:
         """Raise an error if a reading is missing or a line draws more than ``limits.current``."""
         held, names = ~np.isnan(levels), self.topology.names
-        missing = np.flatnonzero(~np.isfinite(volts) | (held & ~np.isfinite(amperes)))
+        missing = np.flatnonzero(~(np.abs(volts) <= _MOST_READ_V) | (held & ~np.isfinite(amperes)))
         if missing.size:
             node = int(missing[0])
             raise NetworkError(
-                f"{self.arc.name} has no reading of {names[node]} (channel {self._channels[node]}) "
-                f"in sample {sample}; it may be beyond its range"
+                f"{self.arc.name} has no reading of {names[node]} (channel {self._channels[node]}) in sample "
+                f"{sample}, but {volts[node]:g} V and {amperes[node]:g} A; it may be beyond its range; "
+                "the phase is void and every channel is at 0 V"
             )
         over = np.flatnonzero(held & (np.abs(amperes) > self.limits.current * (1 + ROUNDING)))
         if over.size:

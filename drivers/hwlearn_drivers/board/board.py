@@ -123,7 +123,7 @@ class Board(HeldBoard):
         self.capability = self._query_capability()
         self.transport.write("*CLS", "SYST:REB")
         _await_start(self.transport)
-        if not int(self.query_numbers("*ESR?", 1)[0]) & _POWER_ON:
+        if not self.query_whole("*ESR?") & _POWER_ON:
             raise UnknownInstrumentError(f"{self.name} did not restart on command")
         self.empty_queue()
         self._take_hold()
@@ -151,7 +151,7 @@ class Board(HeldBoard):
             If a setting does not read back as it was set.
         """
         session.check(self.calibrated(), self.name)
-        found = int(self.query_numbers("*TST?", 1)[0])
+        found = self.query_whole("*TST?")
         for bit, what in ((2, "its ADC does not answer"), (4, "its edges do not answer")):
             if found & bit:
                 raise InstrumentError(self.name, found, what, "*TST?")

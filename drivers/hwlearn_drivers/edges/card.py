@@ -185,6 +185,7 @@ class CardEdges(Edges):
         if min(chosen) < 0 or max(chosen) >= len(present):
             raise SetupError(f"the card has places 0 to {len(present) - 1}, the edges need {chosen}")
         self._places = np.array(chosen, dtype=np.intp)
+        self._check_codes(present)
         self._wanted: Codes | None = None  # the codes that were set last
         self._taken = present[self._places]  # the codes that were read after it
 
@@ -242,8 +243,19 @@ class CardEdges(Edges):
             # an edge that refuses a code does so again; a change by another user is gone when it is set again
             self._compare(self._card.exchange_codes(new), read)
             self._compare(self._card.read_codes(), read)
+        self._check_codes(read)
         self._wanted, self._taken = wanted, read[self._places]
         return self._taken
+
+    def _check_codes(self, codes: Codes) -> None:
+        """Refuse codes that no edge can have: they have no conductance."""
+        wrong = self._places[codes[self._places] >= self._law.positions]
+        if wrong.size:
+            raise NetworkError(
+                f"{self._card.name} reports code {codes[wrong[0]]} at place {wrong[0]}; with "
+                f"{self._law.positions} positions the largest is {self._law.positions - 1}; "
+                "correct edges.positions"
+            )
 
     def _expected(self, codes: Codes) -> Codes:
         """Return the codes with those that the edges took; the other places are free to change."""

@@ -16,12 +16,16 @@ from hwlearn_drivers.transport.transport import Transport
 
 log = logging.getLogger("hwlearn_drivers")
 
-OVERFLOW: Final = 9.9e37
-"""Value that SCPI instruments send for a reading beyond the range."""
+NO_NUMBER: Final = 9.8e37 * (1 - 1e-6)
+"""Readings of at least this magnitude are no numbers: 9.8e37, also rounded to single precision.
 
-NOT_A_NUMBER: Final = 9.91e37
-"""Value that SCPI and TSP instruments send for NaN."""
+SCPI instruments send 9.9e37 for a reading beyond the range and 9.91e37 for NaN (SCPI-1999, volume 1, 7.2.1.4 and
+7.2.1.5); some send the nearest number in single precision.
+"""
 
+_NAN_CODES: Final = (9.905e37, 9.915e37)
+
+_MOST_CODE: Final = 1_000_000  # error numbers have at most five digits
 _MAX_ERRORS: Final = 64  # no error queue is longer; more errors mean a faulty instrument
 
 
@@ -112,7 +116,7 @@ class Instrument(ABC):
         return self.transport.query(question, timeout_s)
 
     def query_numbers(self, question: str, count: int, timeout_s: float | None = None) -> list[float]:
-        """Query exactly ``count`` numbers; 9.91e37 becomes NaN and 9.9e37 infinity, as defined by SCPI.
+        """Query exactly ``count`` numbers; from `NO_NUMBER` on, 9.91e37 becomes NaN and all others infinity.
 
         Raises
         ------
@@ -134,9 +138,23 @@ class Instrument(ABC):
             values = [float(field) for field in fields]
         except ValueError:
             self.transport.garbled(question, reply)
-        if len(values) != count:
+        if len(values) != count or "_" in reply:  # Python reads 1_0 as 10
             self.transport.garbled(question, reply)
-        return [value if abs(value) < OVERFLOW else _special(value) for value in values]
+        return [value if abs(value) < NO_NUMBER else _special(value) for value in values]
+
+    def query_whole(self, question: str) -> int:
+        """Query one whole number.
+
+        Raises
+        ------
+        GarbledReplyError
+            If the reply is anything else, also an overflow; the transport is then out of sync.
+        """
+        reply = self.transport.query(question)
+        (value,) = self.numbers(question, reply, 1)
+        if not value.is_integer():
+            self.transport.garbled(question, reply)
+        return int(value)
 
     def write(self, *commands: str) -> None:
         """Send settings one by one, and read the error queue after each.
@@ -186,7 +204,9 @@ class Instrument(ABC):
         try:
             fields = next(csv.reader([line], skipinitialspace=True), [])
             code = int(float(fields[0]))
-        except (IndexError, ValueError, OverflowError, csv.Error):
+        except (csv.Error, IndexError, ValueError, OverflowError):
+            self.transport.garbled(self.error_query, line)
+        if abs(code) > _MOST_CODE:
             self.transport.garbled(self.error_query, line)
         return (code, ",".join(fields[1:])) if code else None
 
@@ -238,6 +258,6 @@ class Instrument(ABC):
 
 
 def _special(value: float) -> float:
-    if abs(value) == NOT_A_NUMBER:
+    if math.isnan(value) or _NAN_CODES[0] <= abs(value) <= _NAN_CODES[1]:
         return math.nan
-    return math.copysign(math.inf, value) if abs(value) == OVERFLOW else value
+    return math.copysign(math.inf, value)

@@ -22,7 +22,7 @@ from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.threads import InstrumentThreads
 from hwlearn_drivers.smu.operating_range import UNIT, Quantity
 from hwlearn_drivers.smu.pace import Pace
-from hwlearn_drivers.smu.reading import Reading
+from hwlearn_drivers.smu.reading import PlausibleRange, Reading
 from hwlearn_drivers.smu.smu import Smu
 from hwlearn_drivers.smu.wiring import check_wiring
 from hwlearn_drivers.transport.wire_log import WireLog
@@ -87,6 +87,7 @@ class SmuNetwork(Network):
         )
         self._levels: FloatArray = np.zeros(len(self._nodes))
         self._on = False
+        self._plausible = PlausibleRange(limits, self.pace.voltage_sigma, self.pace.current_sigma)
         self._others: OutputStateError | HaltedError | None = None  # somebody else changed or halted them
         super().__init__(topology, limits, ("clamp", "current"), resolution=self.pace.voltage_sigma)
 
@@ -238,13 +239,11 @@ class SmuNetwork(Network):
             output_A[s] = np.where(clamped, amperes[s, n_in:], levels[n_in:])
         self._check_states()
         self.edges.check()
-        outputs = volts[:, n_in:]
-        saturated = np.isinf(volts[:, n_in:])
         return Readout(
-            np.where(saturated, np.copysign(self.limits.voltage, outputs), outputs),
+            volts[:, n_in:],
             output_currents=output_A,
             source_currents=amperes[:, :n_in],
-            saturated=saturated,
+            saturated=np.zeros((len(inputs), self.topology.n_outputs), dtype=np.bool_),  # it would void the phase
             voltage_sigma=self.pace.voltage_sigma,
             current_sigma=self.pace.current_sigma,
         )
@@ -270,7 +269,7 @@ class SmuNetwork(Network):
             if channel.source == sources[k]:
                 return
             now = channel.read()
-            self._check_number(k, now)
+            self._check_plausible(k, now)
             if sources[k] == "voltage":
                 level = _inside(now.volts, self.limits.voltage)
                 channel.voltage_source(level, self.limits.current)
@@ -320,13 +319,14 @@ class SmuNetwork(Network):
 
         self._threads.each_terminal(read)
         complete = [reading for reading in readings if reading is not None]
-        if any(reading.limited or not _is_valid(reading) for reading in complete):
+        faults = [self._fault(k, reading) for k, reading in enumerate(complete)]
+        if any(reading.limited for reading in complete) or any(faults):
             self._check_states()  # the cause may be an output that somebody switched off after its reading
         for k, reading in enumerate(complete):
             if reading.limited:
                 raise self._compliance_error(k, reading, sample)
         for k, reading in enumerate(complete):
-            self._check_number(k, reading)
+            self._check_plausible(k, reading, f" (sample {sample})")
         return complete
 
     def _check_states(self) -> None:
@@ -345,17 +345,17 @@ class SmuNetwork(Network):
             "is void and all outputs are off, reduce the drive or the conductances"
         )
 
-    def _check_number(self, k: int, reading: Reading) -> None:
-        if not _is_valid(reading):
+    def _fault(self, k: int, reading: Reading) -> str:
+        channel = self._channels[k]
+        return self._plausible.fault(reading, channel.voltage_range, channel.current_range)
+
+    def _check_plausible(self, k: int, reading: Reading, where: str = "") -> None:
+        """Refuse a reading that is no number, or that no source within the limits can cause."""
+        if fault := self._fault(k, reading):
             raise NetworkError(
-                f"{self._channels[k].name} at node {self.topology.names[self._nodes[k]]} read "
-                f"{reading.volts} V and {reading.amperes} A; use a larger range or the automatic range"
+                f"{self._channels[k].name} at node {self.topology.names[self._nodes[k]]}{where} {fault}; "
+                "the phase is void and all outputs are off; check the range and the wiring"
             )
-
-
-def _is_valid(reading: Reading) -> bool:
-    """Whether a reading has numbers; the voltage may be beyond the range."""
-    return not math.isnan(reading.volts) and math.isfinite(reading.amperes)
 
 
 def _repeated(quantity: Quantity, count: int) -> list[Quantity]:

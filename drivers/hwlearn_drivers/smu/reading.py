@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from hwlearn.arrays import FloatArray
+from hwlearn.network.limits import Limits
 from hwlearn.units import format_quantity
 from hwlearn_drivers.smu.operating_range import UNIT, Quantity, other
+
+_SIGMAS = 10.0
+_RANGE_ERROR = 0.01
+"""Accuracies of SMUs are below 0.1 % of the range."""
 
 _RELATIVE = 1e-6
 """Instruments report settings with seven digits."""
@@ -30,6 +35,53 @@ class Reading:
     volts: float
     amperes: float
     limited: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PlausibleRange:
+    """Largest magnitudes of readings that sources within the limits of a bench can cause, with margin.
+
+    Compliance keeps a terminal within the limits, and the network is passive. The margin covers what an instrument
+    adds: half of ``limits.voltage`` and 50 mV, all of ``limits.current`` and 1 uA, ten standard uncertainties, and
+    1 % of a fixed range.
+
+    Attributes
+    ----------
+    limits : Limits
+    voltage_sigma, current_sigma : float
+        Standard uncertainty of a reading.
+    """
+
+    limits: Limits
+    voltage_sigma: float = 0.0
+    current_sigma: float = 0.0
+
+    def fault(self, reading: Reading, voltage_range: float | None, current_range: float | None) -> str:
+        """Return what is wrong with a reading; empty if it is plausible.
+
+        Parameters
+        ----------
+        reading : Reading
+        voltage_range, current_range : float or None
+            Fixed ranges of the channel; None for automatic ones.
+        """
+        limits = self.limits
+        most_V = 1.5 * limits.voltage + 0.05 + _SIGMAS * self.voltage_sigma + _RANGE_ERROR * (voltage_range or 0.0)
+        most_A = 2 * limits.current + 1e-6 + _SIGMAS * self.current_sigma + _RANGE_ERROR * (current_range or 0.0)
+        return _beyond(reading.volts, most_V, "V", "voltage", limits.voltage) or _beyond(
+            reading.amperes, most_A, "A", "current", limits.current
+        )
+
+
+def _beyond(value: float, most: float, unit: str, name: str, limit: float) -> str:
+    if abs(value) <= most:
+        return ""
+    allowed = (
+        f"with limits.{name} = {format_quantity(limit, unit)} at most {format_quantity(most, unit)} is plausible"
+    )
+    if not math.isfinite(value):
+        return f"read no number as its {name} ({value}: beyond the range, or no reading); {allowed}"
+    return f"read {format_quantity(value, unit)}; {allowed}"
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -133,8 +133,8 @@ class VirtualBoardBackend:
             With key, value and allowed values.
         """
         common = {"settle": settings.settle, "averages": settings.averages}
-        check_driver_table("board", common, {"address": BOARD}, "backend.")
-        check_driver_table("board", settings.driver, {"address": BOARD})
+        check_driver_table("board", common, {"address": "loop://"}, "backend.")
+        check_driver_table("board", settings.driver, {"address": "loop://"})
 
     def open(
         self,

@@ -174,7 +174,7 @@ class VirtualSmuBackend:
                 f"backend.model = {settings.model!r}: there is no virtual model {unknown!r}; "
                 f"the models are: {', '.join(MODELS)}"
             )
-        check_driver_table("smu", settings.driver, {"channels": [{"address": CARD, "node": 0}], "edges": 1.0})
+        check_driver_table("smu", settings.driver, {"channels": [{"address": "loop://", "node": 0}], "edges": 1.0})
 
     def open(
         self,

@@ -226,7 +226,7 @@ def test_settling_time_does_not_count_as_timeout(arc, monkeypatch):
     assert volts[0] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("value", [math.nan, math.inf, 9.91e37, -9.9e37, 9.8e37])
 def test_current_that_is_not_finite_is_an_error(arc, world, value):
     world.offset_A = value
     with pytest.raises(GarbledReplyError, match="may be beyond its range"):

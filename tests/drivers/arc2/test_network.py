@@ -182,12 +182,30 @@ def test_device_shorted_since_its_reading_ends_the_measurement(bench, world):
     assert bench.arc.halted
 
 
-def test_missing_reading_ends_the_measurement(bench, world):
+@pytest.mark.parametrize("amperes", [math.nan, math.inf, 9.91e37, -9.9e37, 9.909999530030929e37])
+def test_missing_reading_ends_the_measurement(bench, world, amperes):
     bench.measure(X[:1])
-    world.offset_A = math.nan
+    world.offset_A = amperes
     with pytest.raises(NetworkError, match=r"has no reading of row0 \(channel 0\) in sample 0"):
         bench.measure(X)
     assert world.at_0_V
+
+
+@pytest.mark.parametrize("volts", [50.0, -11.5, 9.91e37, math.nan])
+def test_voltage_beyond_the_converters_ends_the_measurement(bench, monkeypatch, volts):
+    pick = bench.arc._vendor.pick_one
+
+    def wrong(mode, kind):
+        read = pick(mode, kind)
+        if read is not None and kind == bench.arc._library.ReadType.Voltage:
+            read = read.copy()
+            read[16] = volts
+        return read
+
+    bench.measure(X[:1])
+    monkeypatch.setattr(bench.arc._vendor, "pick_one", wrong, raising=False)
+    with pytest.raises(NetworkError, match=r"no reading of col0 .*phase is void"):
+        bench.measure(X)
 
 
 def test_noise_and_offset_appear_in_the_readings(bench, world):

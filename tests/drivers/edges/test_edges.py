@@ -226,3 +226,15 @@ def test_limits_beyond_the_card_are_rejected(card, triangle):
     wide = Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-7, 1e-3))
     with pytest.raises(SetupError, match="the edge card covers"):
         CardEdges(card[0], triangle, wide, LAW)
+
+
+def test_code_that_no_edge_can_have_is_refused(card, triangle):
+    opened, device = card
+    edges = CardEdges(opened, triangle, LIMITS, LAW)
+    edges.program(np.full(3, 1e-4))
+    device.stuck = [1]
+    device.codes[1] = edges._taken[1] = 256
+    with pytest.raises(NetworkError, match=r"code 256 at place 1; with 256 positions the largest is 255"):
+        edges.program(np.full(3, 2e-4))
+    with pytest.raises(NetworkError, match=r"correct edges\.positions"):
+        CardEdges(opened, triangle, LIMITS, LAW)
