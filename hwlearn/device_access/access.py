@@ -236,16 +236,16 @@ class DeviceAccess(ABC):
             raise DeviceError(
                 f"{self.edge_name(edge)} reads {value!r:.80}, which is no number; correct the backend"
             )
-        if not math.isfinite(value):
-            raise DeviceError(_not_finite(self.edge_name(edge), float(value)))
-        most = self._most_siemens(voltage)
-        if abs(value) > most:
+        siemens, most = float(value), self._most_siemens(voltage)
+        if not math.isfinite(siemens):
+            raise DeviceError(_not_finite(self.edge_name(edge), siemens))
+        if abs(siemens) > most:
             raise DeviceError(
-                f"{self.edge_name(edge)} reads {float(value):g} S at {voltage:g} V, which is not plausible: with "
-                f"the pulse limit current = {self.limits.current:g} A at most {most:.3g} S is; check its contact "
-                "and the range, then start again"
+                f"{self.edge_name(edge)} reads {siemens:g} S at {voltage:g} V, which is not plausible: with the "
+                f"pulse limit current = {self.limits.current:g} A at most {most:.3g} S is; check its contact and "
+                "the range, then start again"
             )
-        return float(value)
+        return siemens
 
     def _most_siemens(self, voltage: float) -> float:
         return (_MOST_CURRENT * self.limits.current + 1e-6) / abs(voltage)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from hwlearn.errors import SetupError
+from hwlearn.errors import SetupError, closest
 from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.smu.dry_answers import DryAnswers
@@ -23,13 +23,30 @@ FAMILIES: Final[tuple[type[Smu], ...]] = (Keithley2400, Keithley2450, Keithley26
 AUTO: Final = "auto"
 
 
+_ANY: Final = " FAMILY"
+
+
 def models() -> list[str]:
     """Return every supported model number."""
     return [model for family in FAMILIES for model in family.operating_ranges]
 
 
+def model_name(model: str) -> str:
+    """Return a model as the bench file may spell it, in its one spelling: ``2612B``, ``2600 family`` or ``auto``.
+
+    Raises
+    ------
+    SetupError
+        If the model is not supported.
+    """
+    if model.strip().lower() == AUTO:
+        return AUTO
+    family, number = family_of(model), _number(model)
+    return number if number in family.operating_ranges else f"{family.series} family"
+
+
 def family_of(model: str) -> type[Smu]:
-    """Return the driver class of a model number.
+    """Return the driver class of a model number, or of a family such as ``2600 family``.
 
     Raises
     ------
@@ -37,11 +54,43 @@ def family_of(model: str) -> type[Smu]:
         If the model is not supported.
     """
     for family in FAMILIES:
-        if _number(model) in family.operating_ranges:
+        if _number(model) in family.operating_ranges or _number(model) == family.series + _ANY:
             return family
+    hint = closest(_number(model), models())
+    families = ", ".join(f"'{family.series} family'" for family in FAMILIES)
     raise SetupError(
-        f"there is no driver for the SMU model {model!r}; supported: {', '.join(models())}, or '{AUTO}'"
+        f"there is no driver for the SMU model {model!r}{hint}; supported: {', '.join(models())}, {families}, or "
+        f"'{AUTO}'"
     )
+
+
+def check_model(address: str, model: str, identity: Identity) -> None:
+    """Refuse an instrument that is not exactly the model of the bench file, or not of its family.
+
+    The letter at the end counts: a 2612A is no 2612B.
+
+    Raises
+    ------
+    UnknownInstrumentError
+    """
+    family = family_of(model)
+    try:
+        found = family.model_of(identity)
+    except UnknownInstrumentError:
+        found = ""
+    if found and _number(model) in (found, family.series + _ANY):
+        return
+    remedy = f', or set model = "{found}", or "{family.series} family" if any of them will do' if found else ""
+    raise UnknownInstrumentError(
+        f"at {address} the bench expects a {model_name(model)}, but {identity} answers; check the address{remedy}"
+    )
+
+
+def _off_commands(family: type[Smu], model: str) -> list[str]:
+    """Return OFF for every channel of a model, or for as many as any model of its family has."""
+    known = family.operating_ranges.get(_number(model))
+    most = max(one.channels for one in family.operating_ranges.values()) if known is None else known.channels
+    return [family.off_command(n) for n in range(1, most + 1)]
 
 
 def family_by_identity(identity: Identity) -> type[Smu]:
@@ -77,7 +126,7 @@ def open_smu(
     limits : mapping of int to ChannelLimit
         Limit of each channel in use, by channel number.
     model : str
-        Model number, or ``"auto"`` to find it by ``*IDN?``.
+        Model number, or ``"2600 family"`` for any model of a family, or ``"auto"`` to find it by ``*IDN?``.
     connector : Connector, optional
         A dry run requires a model number.
 
@@ -90,19 +139,19 @@ def open_smu(
     LinkError
         If the instrument does not answer.
     UnknownInstrumentError
-        If a different instrument answers.
+        If a different instrument answers; see `check_model`. Nothing but OFF was sent to it.
     """
+    model = model_name(model)
     named = None if model == AUTO else family_of(model)
     transport = _transport(address, model, Connector() if connector is None else connector)
     try:
         if named is not None:
             transport.fence = named.fence
-            channels = named.operating_ranges[_number(model)].channels
-            transport.write(*(named.off_command(n) for n in range(1, channels + 1)))
+            transport.write(*_off_commands(named, model))
         identity = Identity.parse(transport.query("*IDN?"))
+        if named is not None:
+            check_model(transport.name, model, identity)
         family = family_by_identity(identity)
-        if named is not None and family is not named:
-            raise UnknownInstrumentError(f"at {address} the bench expects a {model}, but {identity} answers")
         smu = family(transport, identity, limits)
     except BaseException:
         transport.close()
@@ -136,12 +185,10 @@ def write_off_and_check(address: str, model: str, connector: Connector, check: b
     LinkError
         If it cannot be sent.
     """
-    families = FAMILIES if model == AUTO else (family_of(model),)
+    model = model_name(model)
     commands: dict[str, None] = {}
-    for family in families:
-        most = max(one.channels for one in family.operating_ranges.values())
-        channels = most if model == AUTO else family.operating_ranges[_number(model)].channels
-        commands.update((family.off_command(n), None) for n in range(1, channels + 1))
+    for family in FAMILIES if model == AUTO else (family_of(model),):
+        commands.update(dict.fromkeys(_off_commands(family, model)))
     if model == AUTO:
         commands["*CLS"] = None  # removes the errors that the commands of the other families caused
     transport = _transport(address, model, connector.for_off())
@@ -153,7 +200,7 @@ def write_off_and_check(address: str, model: str, connector: Connector, check: b
 
 
 def _transport(address: str, model: str, connector: Connector) -> Transport:
-    if connector.dry_run and model == AUTO:
+    if connector.dry_run and _number(model) not in models():
         raise SetupError(
             f"a dry run contacts no instrument; give the model of the SMU at {address}: {', '.join(models())}"
         )

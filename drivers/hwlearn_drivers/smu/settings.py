@@ -21,7 +21,7 @@ from hwlearn.quantities import (
     Section,
 )
 from hwlearn_drivers.address import normal_address
-from hwlearn_drivers.smu.registry import AUTO, family_of
+from hwlearn_drivers.smu.registry import AUTO, model_name
 from hwlearn_drivers.transport.addresses import PURE_PYTHON
 
 NodeNumber = Annotated[int, Field(ge=0)]
@@ -29,12 +29,6 @@ NodeNumber = Annotated[int, Field(ge=0)]
 
 def _channel_number(value: Any) -> Any:
     return {"a": 1, "b": 2}.get(value.lower(), value) if isinstance(value, str) else value
-
-
-def _known_model(model: str) -> str:
-    if model != AUTO:
-        family_of(model)
-    return model
 
 
 class ChannelSettings(Section):
@@ -47,14 +41,15 @@ class ChannelSettings(Section):
     node : int or str
         Number or name of an input or output node.
     model : str
-        Model number, or ``"auto"`` to use ``*IDN?``. With a model number the outputs are off before any query.
+        Model number, exactly; ``"2600 family"`` for any model of a family; or ``"auto"`` to use ``*IDN?``.
+        Unless it is ``"auto"``, the outputs are off before any query.
     channel : int or "a" or "b"
     four_wire : bool
     """
 
     address: Annotated[str, AfterValidator(normal_address)]
     node: NodeNumber | str
-    model: Annotated[str, AfterValidator(_known_model)] = AUTO
+    model: Annotated[str, AfterValidator(model_name)] = AUTO
     channel: Annotated[int, BeforeValidator(_channel_number), Field(ge=1)] = 1
     four_wire: bool = False
 

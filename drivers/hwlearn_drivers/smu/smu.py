@@ -41,6 +41,9 @@ class Smu(Source):
 
     __slots__ = ("_channels", "_sweeping", "operating_range")
 
+    series: ClassVar[str]
+    """Name of the series, for a bench that allows every model of it."""
+
     operating_ranges: ClassVar[Mapping[str, OperatingRange]]
     """Operating range of each model of this class, by model number."""
 

@@ -8,7 +8,7 @@ from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.smu import open_smu
 from hwlearn_drivers.smu.dry_answers import DryAnswers
-from hwlearn_drivers.smu.registry import FAMILIES, family_by_identity, family_of, models, write_off
+from hwlearn_drivers.smu.registry import FAMILIES, family_by_identity, family_of, model_name, models, write_off
 from hwlearn_drivers.transport.addresses import LinkOptions
 from hwlearn_drivers.transport.connector import Connector
 
@@ -59,6 +59,72 @@ def test_different_instrument_than_the_given_model_is_rejected(responder):
     heard = responder(lambda line: b"KEITHLEY INSTRUMENTS INC.,MODEL 2400,1,1\n" if line == "*IDN?" else None)
     with pytest.raises(UnknownInstrumentError, match=r"expects a 2450, but .*2400"):
         open_smu(heard.url, {1: CHANNEL_LIMIT}, model="2450")
+
+
+WRONG = [
+    ("2401", "MODEL 2410"),  # 1,100 V
+    ("2400", "MODEL 2401"),
+    ("2401", "MODEL 2400"),
+    ("2636B", "Model 2612B"),
+    ("2612B", "Model 2612A"),
+    ("2612A", "2612B"),
+    ("2611B", "Model 2612B"),
+    ("B2902A", "B2902B"),
+    ("B2901A", "B2911A"),
+    ("2450", "MODEL 2460"),
+    ("2450", "MODEL 2400"),
+    ("2400", "MODEL 2450"),
+    ("2600 family", "MODEL 2450"),
+    ("2400 family", "MODEL 2400-LV"),
+]
+
+
+@pytest.mark.parametrize(("wanted", "found"), WRONG)
+def test_other_model_is_refused_and_gets_nothing_but_off(responder, wanted, found):
+    def answer(line):
+        return f"KEITHLEY INSTRUMENTS,{found},1,1\n".encode() if line == "*IDN?" else None
+
+    heard = responder(answer)
+    with pytest.raises(UnknownInstrumentError, match=f"expects a {wanted}, but .*{found}"):
+        open_smu(heard.url, {1: CHANNEL_LIMIT}, model=wanted)
+    heard.wait_for_the_end()
+    off = {family_of(wanted).off_command(n) for n in (1, 2)}
+    assert set(heard.heard) <= off | {"*IDN?"}
+    assert heard.heard[0] in off
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("2600 family", "2612B"),
+        ("2600 FAMILY", "2636A"),
+        (" 2612b ", "2612B"),
+        ("Auto", "2612B"),
+        ("2400 family", "2410"),
+    ],
+)
+def test_family_on_purpose_and_other_spellings_are_accepted(responder, wanted, found):
+    answers = DryAnswers(found)
+
+    def answer(line):
+        reply = answers(line.encode())
+        return reply and reply + b"\n"
+
+    with open_smu(responder(answer).url, {1: CHANNEL_LIMIT}, model=wanted) as smu:
+        assert smu.model_of(smu.identity) == found
+
+
+def test_off_for_a_family_reaches_every_channel_that_a_model_of_it_can_have(responder):
+    heard = responder(lambda line: None)
+    write_off(heard.url, "2600 family", Connector(LinkOptions(timeout_s=5.0)))
+    heard.wait_for("smub.source.output=0")
+    assert heard.heard == ["smua.source.output=0", "smub.source.output=0"]
+
+
+@pytest.mark.parametrize("model", ["2612", "2612C", "family", "2500 family", "", "B2902", "2450A"])
+def test_model_that_does_not_exist_is_refused_in_the_bench_file(model):
+    with pytest.raises(SetupError, match="no driver for the SMU model"):
+        model_name(model)
 
 
 def test_off_by_address_sends_no_query(responder):

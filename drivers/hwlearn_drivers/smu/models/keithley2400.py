@@ -75,6 +75,7 @@ class Keithley2400(Smu):
 
     __slots__ = ()
 
+    series: ClassVar[str] = "2400"
     operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
         "2400": OperatingRange(((21.0, 1.05), (210.0, 0.105)), _NPLC, (_VOLTS, _AMPERES), _COUNTS),
         "2401": OperatingRange(((21.0, 1.05),), _NPLC, (_VOLTS[:3], _AMPERES), _COUNTS),

@@ -87,6 +87,7 @@ class Keithley2450(Smu):
 
     __slots__ = ()
 
+    series: ClassVar[str] = "2450"
     operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
         "2450": OperatingRange(((21.0, 1.05), (210.0, 0.105)), (0.01, 10.0), (_VOLTS, _AMPERES), 2e4)
     }

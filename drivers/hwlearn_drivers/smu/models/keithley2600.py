@@ -182,6 +182,7 @@ class Keithley2600(Smu):
     __slots__ = ()
 
     fence: ClassVar[Fence | None] = TSP_FENCE
+    series: ClassVar[str] = "2600"
     operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
         f"26{kind}{letter}": OperatingRange(_REGIONS[kind[0]], _NPLC, _SCALES[kind[0]], _COUNTS, channels)
         for kind, channels in {

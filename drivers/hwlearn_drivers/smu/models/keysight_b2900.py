@@ -81,6 +81,7 @@ class KeysightB2900(Smu):
 
     __slots__ = ()
 
+    series: ClassVar[str] = "B2900"
     operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
         f"B29{kind}{channels}{letter}": OperatingRange(_REGIONS, _NPLC, _SCALES[kind], 1e5, channels)
         for kind in (0, 1)
