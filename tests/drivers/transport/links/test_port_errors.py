@@ -14,7 +14,6 @@ from hwlearn_drivers.transport.links.port_errors import open_failure, port_probl
 
 QUICK = LinkOptions(timeout_s=2.0)
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no ptys")
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux names the users of a port")
 
 
 def posix(number, text="could not open port"):
