@@ -56,7 +56,7 @@ class BoardEdges:
         wanted = self._law.nearest(conductances)
         codes = np.full(N_EDGES, self.codes[1], dtype=np.uint16)
         codes[self._places] = wanted
-        whole = self._write(codes)
+        whole = self._board.set_codes(codes)
         self._last = codes, whole
         taken = whole[self._places]
         return Programmed(conductances, self._law.siemens(taken), taken != wanted)
@@ -72,19 +72,12 @@ class BoardEdges:
         if self._last is None:
             return
         codes, taken = self._last
-        different = np.flatnonzero(self._write(codes) != taken)
+        different = np.flatnonzero(self._board.set_codes(codes) != taken)
         if different.size:
             raise NetworkError(
                 f"{self._board.name}: the edges at {different.tolist()} do not return to their previous codes; "
                 "program them again"
             )
-
-    def _write(self, codes: Codes) -> Codes:
-        self._board.write_codes(codes)
-        taken = self._board.read_codes()
-        if len(taken) != N_EDGES:
-            self._board.transport.garbled("EDGE:DATA?", f"{len(taken)} codes")
-        return taken
 
 
 def _law(record: BoardRecord, places: IntArray) -> Rheostats:

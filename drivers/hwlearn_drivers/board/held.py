@@ -117,6 +117,22 @@ class HeldBoard(Source, EdgeCard):
         self._hold.set_codes(codes)
         return codes
 
+    def set_codes(self, codes: Codes) -> Codes:
+        """Set every edge and return the codes that the edges took.
+
+        Raises
+        ------
+        InstrumentError, OutputStateError
+            As `write_codes`; also if somebody else has changed the codes before they were read.
+        """
+        self.write_codes(codes)
+        taken = self.read_codes()
+        if len(taken) != len(codes):
+            self.transport.garbled("EDGE:DATA?", f"{len(taken)} codes")
+        if (taken != codes).any():
+            self._settle_hold()  # edges that refuse a code, or another user's change, which the board counts
+        return taken
+
     @contextmanager
     def _changing(self, count: int) -> Iterator[None]:
         """Count changes that the board executes; after an error it is unknown how many it has executed."""

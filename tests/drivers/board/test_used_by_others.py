@@ -8,6 +8,7 @@ from board_rig import graph
 
 import hwlearn as hl
 from hwlearn_drivers.board.backend import BoardBackend
+from hwlearn_drivers.board.held import HeldBoard
 from hwlearn_drivers.board.hold import BoardRestartedError, BoardState, Hold, changes
 from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkTimeout, OutputStateError
 from hwlearn_drivers.instrument import open_outputs
@@ -124,6 +125,20 @@ def test_edges_that_lose_their_codes_by_themselves_are_found(bench):
     )
     with pytest.raises(OutputStateError, match="somebody else used"):
         network.measure(X[:1])
+
+
+def test_codes_changed_before_they_are_read_back_are_not_taken_for_stuck_edges(bench, monkeypatch):
+    network, rig = bench()
+    write_codes = HeldBoard.write_codes
+
+    def written(board, codes):
+        write_codes(board, codes)
+        rig.do("EDGE:CODE 3,77")
+
+    monkeypatch.setattr(HeldBoard, "write_codes", written)
+    with pytest.raises(OutputStateError, match=r"somebody else used REFBOARD at .*void"):
+        network.program(np.full(14, 1.1e-4))
+    assert rig.is_safe
 
 
 def test_another_program_that_opens_the_board_is_found(bench):
