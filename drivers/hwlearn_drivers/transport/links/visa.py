@@ -40,36 +40,37 @@ class VisaLink(Link):
 
     def __init__(self, address: str, library: str, baud: int, timeout_s: float) -> None:
         self.address = address
-        try:
-            manager = pyvisa.ResourceManager(library)
-            resource: Any = manager.open_resource(address, open_timeout=round(1000 * timeout_s))
-        except Exception as error:  # every backend raises exceptions of its own
-            raise LinkError(f"cannot open {address} with the VISA library {library!r}: {error}") from error
         kind = address.upper()
-        self._resource, self._lib, self._session = resource, resource.visalib, resource.session
         # on a byte stream a newline ends a message; on other interfaces the bus marks the end
         self._open_ended = kind.startswith("ASRL") or kind.endswith("SOCKET")
         self.has_clear = not self._open_ended
         self._buffer = bytearray()
         self._set_s = -1.0
-        # a long message takes several reads; PyVISA would warn about each of them
         self._quiet = contextlib.ExitStack()
-        self._quiet.enter_context(resource.ignore_warning(_MORE))
-        if kind.startswith("ASRL"):
-            resource.baud_rate = baud
-        if self._open_ended:
-            resource.read_termination = "\n"
-            resource.write_termination = ""
-        self._wait_at_most(timeout_s)
+        self._resource: Any = None
+        try:
+            manager = pyvisa.ResourceManager(library)
+            resource: Any = manager.open_resource(address, open_timeout=round(1000 * timeout_s))
+            self._resource, self._lib, self._session = resource, resource.visalib, resource.session
+            # a long message takes several reads; PyVISA would warn about each of them
+            self._quiet.enter_context(resource.ignore_warning(_MORE))
+            if kind.startswith("ASRL"):
+                resource.baud_rate = baud
+            if self._open_ended:
+                resource.read_termination = "\n"
+                resource.write_termination = ""
+            self._wait_at_most(timeout_s)
+        except Exception as error:  # every backend raises exceptions of its own
+            self.close()
+            text = " ".join(str(error).split()) or type(error).__name__
+            raise LinkError(f"cannot open {address} with the VISA library {library!r}: {text}") from error
 
     def write(self, data: bytes) -> None:
         """Send all of data as one message."""
         try:
             sent, _ = self._lib.write(self._session, data)
-        except pyvisa.VisaIOError as error:
+        except Exception as error:
             raise self._translated(error) from error
-        except Exception as error:  # pure-Python backends pass on socket and USB errors
-            raise LinkError(f"{self.address} was disconnected: {error}") from error
         if sent != len(data):
             raise LinkTimeout(f"{self.address} accepted {sent} of {len(data)} bytes")
 
@@ -128,28 +129,30 @@ class VisaLink(Link):
         return bytes(found)
 
     def clear(self) -> None:
-        """Send the device clear of the bus."""
+        """Send the device clear of the bus; a backend that has none is not asked again."""
         self._buffer.clear()
         try:
             self._resource.clear()
-        except pyvisa.VisaIOError as error:
+        except Exception as error:
+            if _is_missing(error):
+                self.has_clear = False
+                return
             raise self._translated(error) from error
 
     def close(self) -> None:
         """Close the resource."""
         with contextlib.suppress(Exception):
             self._quiet.close()
+        with contextlib.suppress(Exception):
             self._resource.close()
 
     def _read(self, count: int, timeout_s: float) -> tuple[bytes, bool]:
         """Return the next piece, and whether it ended a message."""
-        self._wait_at_most(timeout_s)
         try:
+            self._wait_at_most(timeout_s)
             piece, status = self._lib.read(self._session, count)
-        except pyvisa.VisaIOError as error:
+        except Exception as error:
             raise self._translated(error) from error
-        except Exception as error:  # pure-Python backends pass on socket and USB errors
-            raise LinkError(f"{self.address} was disconnected: {error}") from error
         return piece, status != _MORE
 
     @contextlib.contextmanager
@@ -158,18 +161,37 @@ class VisaLink(Link):
         if not self._open_ended or missing < 64:
             yield
             return
-        self._resource.read_termination = None
+        self._end_reads_at(None)
         try:
             yield
         finally:
-            self._resource.read_termination = "\n"
+            self._end_reads_at("\n")
+
+    def _end_reads_at(self, mark: str | None) -> None:
+        try:
+            self._resource.read_termination = mark
+        except Exception as error:
+            raise self._translated(error) from error
 
     def _wait_at_most(self, seconds: float) -> None:
         if seconds != self._set_s:
             self._resource.timeout = max(1, round(1000 * seconds))
             self._set_s = seconds
 
-    def _translated(self, error: pyvisa.VisaIOError) -> LinkError:
-        if error.error_code == StatusCode.error_timeout:
+    def _translated(self, error: Exception) -> LinkError:
+        """Return the error of any backend; the pure-Python ones pass on those of sockets, USB and ports."""
+        if isinstance(error, pyvisa.VisaIOError):
+            if error.error_code == StatusCode.error_timeout:
+                return LinkTimeout(f"{self.address} did not answer within {self._set_s:g} s")
+            return LinkError(f"{self.address}: {error.description}")
+        if isinstance(error, TimeoutError):
             return LinkTimeout(f"{self.address} did not answer within {self._set_s:g} s")
-        return LinkError(f"{self.address}: {error.description}")
+        text = " ".join(str(error).split()) or type(error).__name__
+        return LinkError(f"{self.address} was disconnected: {text}")
+
+
+def _is_missing(error: Exception) -> bool:
+    """Whether a backend does not implement an operation."""
+    if isinstance(error, pyvisa.VisaIOError):
+        return error.error_code == StatusCode.error_nonsupported_operation
+    return isinstance(error, NotImplementedError)

@@ -1,5 +1,7 @@
 """`VisaLink`: over a socket with pyvisa-py, and on a bus."""
 
+import contextlib
+
 import pytest
 import pyvisa
 from pyvisa.constants import StatusCode
@@ -132,3 +134,127 @@ def test_bus_timeout_is_followed_by_a_device_clear(gpib):
     bus.write = write
     assert transport.query("ONE?") == "one"
     assert bus.cleared == 1
+
+
+class LostDevice(Exception):
+    """An exception that a VISA backend has for itself, such as ``usb.core.USBError``."""
+
+
+ERRORS = {
+    "VISA": lambda: pyvisa.VisaIOError(StatusCode.error_connection_lost),
+    "VISA type": lambda: pyvisa.errors.VisaTypeError("wrong type"),
+    "session": lambda: pyvisa.errors.InvalidSession,
+    "socket": lambda: ConnectionResetError(104, "Connection reset by peer"),
+    "broken pipe": lambda: BrokenPipeError(32, "Broken pipe"),
+    "USB": lambda: LostDevice("[Errno 19] No such device"),
+    "RPC": lambda: EOFError(),
+    "value": lambda: ValueError("two\nlines"),
+    "attribute": lambda: AttributeError("'NoneType' object has no attribute 'send'"),
+    "runtime": lambda: RuntimeError(""),
+    "key": lambda: KeyError(7),
+    "ctypes": lambda: OSError("exception: access violation reading 0x0000000000000008"),
+}  # fmt: skip
+
+
+class Faulty:
+    """A VISA resource of which one call fails."""
+
+    def __init__(self, call, error):
+        object.__setattr__(self, "call", call)
+        object.__setattr__(self, "error", error)
+        object.__setattr__(self, "session", 1)
+        object.__setattr__(self, "closed", 0)
+
+    @property
+    def visalib(self):
+        return self
+
+    def ignore_warning(self, *_):
+        return contextlib.nullcontext()
+
+    def write(self, session, data):
+        self.fail("write")
+        return len(data), StatusCode.success
+
+    def read(self, session, count):
+        self.fail("read")
+        return b"#3100" + bytes(100) + b"\n", StatusCode.success
+
+    def clear(self):
+        self.fail("clear")
+
+    def close(self):
+        object.__setattr__(self, "closed", self.closed + 1)
+        self.fail("close")
+
+    def fail(self, call):
+        if call == self.call:
+            raise self.error()
+
+    def __setattr__(self, name, value):
+        self.fail(name)
+        object.__setattr__(self, name, value)
+
+
+def use(link):
+    link.write(b"A?\n")
+    link.read_line(0.5)
+    if link.has_clear:
+        link.clear()
+    link.drain(0.01, 0.05)
+    link.write_messages([b"A\n", b"B\n"])
+    link.read_exactly(80, 0.7)
+
+
+@pytest.mark.parametrize("call", ["write", "read", "clear", "timeout", "read_termination", "close"])
+@pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
+def test_every_error_of_every_call_of_a_library_is_a_link_error_of_one_line(mocker, call, error):
+    address = "TCPIP0::10.0.0.1::5025::SOCKET" if call == "read_termination" else "GPIB0::24::INSTR"
+    resource = Faulty("", error)
+    manager = mocker.patch("hwlearn_drivers.transport.links.visa.pyvisa.ResourceManager").return_value
+    manager.open_resource.return_value = resource
+    link = open_link(address, LinkOptions(timeout_s=2.0, visa_library="@ivi"))
+    object.__setattr__(resource, "call", call)
+    if call == "close":
+        use(link)
+    else:
+        with pytest.raises(LinkError) as translated:
+            use(link)
+        assert address in str(translated.value)
+        assert len(str(translated.value).splitlines()) == 1
+    link.close()
+    link.close()
+    assert resource.closed == 2
+
+
+@pytest.mark.parametrize("call", ["baud_rate", "read_termination", "write_termination", "timeout"])
+def test_error_while_a_resource_is_set_up_closes_it(mocker, call):
+    resource = Faulty(call, ERRORS["USB"])
+    manager = mocker.patch("hwlearn_drivers.transport.links.visa.pyvisa.ResourceManager").return_value
+    manager.open_resource.return_value = resource
+    with pytest.raises(LinkError, match=r"cannot open ASRL3::INSTR with the VISA library '@ivi': .*No such device"):
+        open_link("ASRL3::INSTR", LinkOptions(visa_library="@ivi"))
+    assert resource.closed == 1
+
+
+@pytest.mark.parametrize(
+    "error", [NotImplementedError, lambda: pyvisa.VisaIOError(StatusCode.error_nonsupported_operation)]
+)
+def test_backend_without_device_clear_is_resynchronised_by_the_fence(gpib, error):
+    bus, link = gpib()
+    link._resource.clear.side_effect = lambda: (_ for _ in ()).throw(error())
+    transport = Transport("gpib", lambda: link, timeout_s=0.05)
+    with pytest.raises(LinkTimeout):
+        transport.query("SLOW?")
+
+    def write(session, data):
+        if data.startswith(b"*ESE") and b"?" in data:
+            bus.replies.append(data.split()[1].split(b";")[0] + b"\n")
+        elif b"?" in data:
+            bus.replies.append(data.lower())
+        return len(data), StatusCode.success
+
+    bus.write = write
+    assert transport.query("ONE?") == "one?"
+    assert not link.has_clear
+    assert link._resource.clear.call_count == 1
