@@ -115,7 +115,7 @@ def test_keithley_2450(scripted):
             *scpi(":SENS:VOLT:NPLC 2.0", ":SENS:CURR:NPLC 2.0", ":SENS:VOLT:RSEN 1", ":SENS:CURR:RSEN 1"),
             *limit(":SOUR:VOLT:ILIM", 0.0005, "5.000000E-04"),
             *scpi(":SOUR:VOLT:RANG:AUTO 1", ":SOUR:VOLT 0.0"),
-            *together(":SOUR:FUNC VOLT", ':SENS:FUNC "CURR"', ":SENS:CURR:RANG:AUTO 1"),
+            *together(':SENS:FUNC "CURR"', ":SOUR:FUNC VOLT", ":SENS:CURR:RANG:AUTO 1"),
             (VOLTS_2450, "0;VOLT;0;0.0005"),
             *scpi(":OUTP 1"),
             (
@@ -125,7 +125,7 @@ def test_keithley_2450(scripted):
             # a model that switches off when the source changes: OFF is read back before ON
             *limit(":SOUR:CURR:VLIM", 1.5, "1.5"),
             *scpi(":SOUR:CURR:RANG:AUTO 1", ":SOUR:CURR 2e-06"),
-            (f'{VOLTS_2450};:SOUR:FUNC CURR;:SENS:FUNC "VOLT";:OUTP?', "1;VOLT;0;0.0005;0"),
+            (f'{VOLTS_2450};:SENS:FUNC "VOLT";:SOUR:FUNC CURR;:OUTP?', "1;VOLT;0;0.0005;0"),
             *scpi(":OUTP 1"),
             *together(":SENS:VOLT:RANG:AUTO 1"),
             (

@@ -13,6 +13,7 @@ from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity
+from hwlearn_drivers.smu.reading import Reading
 from hwlearn_drivers.smu.smu import Smu
 
 _NPLC = (0.01, 10.0)
@@ -44,6 +45,21 @@ class Keithley2400Channel(ScpiChannel):
     @property
     def _reading_query(self) -> str:
         return ":READ?"  # :FORM:ELEM VOLT,CURR
+
+    def read(self) -> Reading:
+        """Measure as `ScpiChannel.read`; with its output off, a 2400 measures nothing.
+
+        Raises
+        ------
+        InstrumentError
+            Number 803 if the output is off.
+        """
+        if not self.is_on:
+            with self.smu.transport.exchange():
+                self.check_state()
+                self.smu.transport.write(self._reading_query)  # it has no reply, only an entry in the error queue
+                self.smu.check_errors(self._reading_query)
+        return super().read()
 
     def _source_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
         return [range_command(f":SOUR:{WORD[quantity]}", value)]

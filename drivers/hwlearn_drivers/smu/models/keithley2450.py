@@ -50,7 +50,8 @@ class Keithley2450Channel(ScpiChannel):
         return (first, second) if source == "voltage" else (second, first)
 
     def _source_commands(self, quantity: Quantity) -> list[str]:
-        return [*super()._source_commands(quantity), f':SENS:FUNC "{WORD[other(quantity)]}"']
+        # first, because it may change the source function (2461 Reference Manual, page 2-100)
+        return [f':SENS:FUNC "{WORD[other(quantity)]}"', *super()._source_commands(quantity)]
 
     def _source_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
         return [range_command(f":SOUR:{WORD[quantity]}", value)]
