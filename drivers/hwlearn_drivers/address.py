@@ -34,7 +34,7 @@ _AUTHORITY: Final = re.compile(r"(\[[^\]]*\]|[^:/?#\[\]]*)(?::([0-9]*))?(/?)(\?.
 _LAN_DEVICE: Final = re.compile(r"(inst|hislip|gpib)([0-9]+)(,.*)?", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"0x[0-9a-f]+|[0-9]+", re.IGNORECASE)
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
-_WRONG_SCHEMES: Final = ("http", "https", "ftp", "file", "ssh", "tcp", "udp", "telnet", "visa", "serial")
+_WRONG_SCHEMES: Final = ("http", "https", "ftp", "file", "ssh", "telnet", "visa")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +123,14 @@ def normal_address(address: str) -> str:
         As `parse_address`.
     """
     return parse_address(address).text
+
+
+def spelled_once(address: str) -> str:
+    """Return the one spelling of an address, for a bench file; an address that is refused later stays as it is."""
+    try:
+        return normal_address(address)
+    except SetupError:
+        return address
 
 
 def wrapped_port(address: Address) -> str:

@@ -6,10 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
+from hwlearn.network.limits import Limits
 from hwlearn_drivers.address import normal_address, parse_address
 from hwlearn_drivers.claims.keys import address_key
 from hwlearn_drivers.errors import LinkError
+from hwlearn_drivers.smu.backend import SmuBackend
 from hwlearn_drivers.smu.settings import SmuSettings
 from hwlearn_drivers.transport.addresses import LinkOptions, open_link, prepare_link
 
@@ -124,6 +127,22 @@ def test_channels_of_one_instrument_are_joined_whatever_the_spelling():
         }
     )
     assert {channel.address for channel in settings.channels} == {"GPIB0::26::INSTR"}
+
+
+@pytest.mark.parametrize("wrong", ["socket://127.000.000.010:5025", "GPIB0::31::INSTR", "nonsense"])
+@pytest.mark.parametrize("place", ["channel", "card"])
+def test_bench_with_an_impossible_address_is_refused_before_any_instrument_is_opened(mocker, wrong, place):
+    opened = mocker.patch("socket.create_connection")
+    graph = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
+    limits = Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-5, 2e-4))
+    second, card = (wrong, "socket://127.0.0.1:10") if place == "channel" else ("socket://127.0.0.1:10", wrong)
+    table = {
+        "channels": [{"address": "socket://127.0.0.1:9", "node": 0}, {"address": second, "node": 1}],
+        "edges": {"address": card},
+    }
+    with pytest.raises(SetupError, match="address"):
+        SmuBackend.open(SmuSettings.model_validate(table), graph, limits)
+    opened.assert_not_called()
 
 
 def unknown_host(*_, **__):

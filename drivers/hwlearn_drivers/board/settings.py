@@ -16,7 +16,7 @@ from hwlearn.quantities import (
     Seconds,
     Section,
 )
-from hwlearn_drivers.address import normal_address
+from hwlearn_drivers.address import spelled_once
 from hwlearn_drivers.transport.addresses import PURE_PYTHON
 
 
@@ -53,7 +53,7 @@ class BoardSettings(Section):
     """
 
     kind: Literal["board"] = "board"
-    address: Annotated[str, AfterValidator(normal_address)]
+    address: Annotated[str, AfterValidator(spelled_once)]
     settle: Annotated[NonNegativeSeconds, Field(le=0.05)] = 200e-6
     averages: Annotated[int, AfterValidator(_power_of_two)] = 1
     inputs: Annotated[tuple[int, ...], FROM_LIST] | None = None

@@ -9,6 +9,7 @@ from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import CodeLaw, EvenSteps, Rheostat
 from hwlearn.network.limits import Limits
 from hwlearn.network.switched_off import SwitchedOff
+from hwlearn_drivers.address import normal_address
 from hwlearn_drivers.claims.claim import check_unclaimed
 from hwlearn_drivers.claims.shutdown import OffTarget, off_or_raise, off_target
 from hwlearn_drivers.edges.card import CardEdges, DryEdgeCard, EdgeCard
@@ -18,7 +19,7 @@ from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.network import SmuNetwork
 from hwlearn_drivers.smu.operating_range import ChannelLimit
 from hwlearn_drivers.smu.pace import Pace
-from hwlearn_drivers.smu.registry import open_smu, write_off_and_check
+from hwlearn_drivers.smu.registry import open_smu, serial_connector, write_off_and_check
 from hwlearn_drivers.smu.settings import ChannelSettings, EdgeCardSettings, SmuSettings
 from hwlearn_drivers.smu.smu import Smu
 from hwlearn_drivers.smu.wiring import check_terminals
@@ -50,8 +51,11 @@ class SmuBackend:
             wire_log = None if settings.wire_log is None else stack.enter_context(WireLog(settings.wire_log))
             connector = Connector(_options(settings), wire_log, settings.dry_run)
             listed = _by_node(settings, topology)
+            addresses = [normal_address(address) for address in _addresses(settings)]  # all, before one is opened
             if not settings.dry_run:
-                check_unclaimed(_addresses(settings))
+                check_unclaimed(addresses)
+            for channel in settings.channels:  # a wrong baud rate is refused before anything is opened
+                serial_connector(channel.address, channel.model, _with_baud(connector, settings, channel))
             smus = _open_smus(settings, limits, connector, stack)
             for channel in settings.channels:
                 _set_up(smus[channel.address].channel(channel.channel), channel, settings, limits)
@@ -94,20 +98,26 @@ class SmuBackend:
             Naming, in capitals, the instruments to which OFF could not be sent. All others have received it.
         """
         connector = Connector(_options(settings), dry_run=settings.dry_run)
-        models = {channel.address: channel.model for channel in settings.channels}
+        listed = {channel.address: channel for channel in settings.channels}
 
         def target(address: str) -> OffTarget:
             return off_target(
                 address,
-                lambda check: write_off_and_check(address, models[address], connector, check),
+                lambda check: write_off_and_check(
+                    address, listed[address].model, _with_baud(connector, settings, listed[address]), check
+                ),
                 settings.dry_run,
             )
 
-        return off_or_raise([target(address) for address in models], "EVERY CHANNEL", "switch them off by hand")
+        return off_or_raise([target(address) for address in listed], "EVERY CHANNEL", "switch them off by hand")
 
 
 def _options(settings: SmuSettings) -> LinkOptions:
     return LinkOptions(settings.baud, settings.visa_library, settings.timeout)
+
+
+def _with_baud(connector: Connector, settings: SmuSettings, channel: ChannelSettings) -> Connector:
+    return connector.with_baud(settings.baud if channel.baud is None else channel.baud)
 
 
 def _pace(settings: SmuSettings) -> Pace:
@@ -134,6 +144,8 @@ def _by_node(settings: SmuSettings, topology: Topology) -> dict[int, ChannelSett
             raise SetupError(f"a channel of the SMU at {address} is listed twice in the bench file")
         if len({channel.model for channel in here}) > 1:
             raise SetupError(f"the channels of the SMU at {address} have different models in the bench file")
+        if len({channel.baud for channel in here}) > 1:
+            raise SetupError(f"the channels of the SMU at {address} have different baud rates in the bench file")
     return nodes
 
 
@@ -155,7 +167,10 @@ def _open_smus(settings: SmuSettings, limits: Limits, connector: Connector, stac
     smus: dict[str, Smu] = {}
     for address, here in _by_address(settings).items():
         smus[address] = open_smu(
-            address, {channel.channel: allowed for channel in here}, model=here[0].model, connector=connector
+            address,
+            {channel.channel: allowed for channel in here},
+            model=here[0].model,
+            connector=_with_baud(connector, settings, here[0]),
         )
         stack.callback(smus[address].close)
     return smus

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hwlearn.errors import SetupError, closest
-from hwlearn_drivers.errors import UnknownInstrumentError
+from hwlearn_drivers.errors import HaltedError, LinkError, UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.smu.dry_answers import DryAnswers
 from hwlearn_drivers.smu.models.keithley2400 import Keithley2400
@@ -15,6 +15,7 @@ from hwlearn_drivers.smu.models.keithley2600 import Keithley2600
 from hwlearn_drivers.smu.models.keysight_b2900 import KeysightB2900
 from hwlearn_drivers.smu.operating_range import ChannelLimit
 from hwlearn_drivers.smu.smu import Smu
+from hwlearn_drivers.transport.addresses import DEFAULT_BAUD, is_serial
 from hwlearn_drivers.transport.connector import Connector, reads_connection
 from hwlearn_drivers.transport.transport import Transport
 
@@ -23,6 +24,7 @@ FAMILIES: Final[tuple[type[Smu], ...]] = (Keithley2400, Keithley2450, Keithley26
 AUTO: Final = "auto"
 
 
+_AUTO_BAUD: Final = 9600
 _ANY: Final = " FAMILY"
 
 
@@ -86,6 +88,44 @@ def check_model(address: str, model: str, identity: Identity) -> None:
     )
 
 
+def serial_connector(address: str, model: str, connector: Connector) -> Connector:
+    """Return how to connect to a model at an address: on a serial port with its baud rate and line ends.
+
+    Parameters
+    ----------
+    address : str
+    model : str
+        As `open_smu` takes it; ``"auto"`` stands for any of the supported series.
+    connector : Connector
+        Without a baud rate, the one that is set at the factory is used.
+
+    Raises
+    ------
+    SetupError
+        If the model does not have this baud rate.
+    """
+    baud = connector.options.baud
+    if not is_serial(address):
+        return connector
+    if model == AUTO:
+        return connector.on_serial_line(_AUTO_BAUD if baud is None else baud, any_line_end=True)
+    line = family_of(model).serial_line
+    if line is None:  # through an adapter, which has its own rate
+        return connector
+    return connector.on_serial_line(line.checked(model, address, baud), line.any_line_end)
+
+
+def _serial_advice(model: str, connector: Connector) -> str:
+    """Return what to try on a serial port if nothing answers; empty if no model of this kind has RS-232."""
+    families = FAMILIES if model == AUTO else (family_of(model),)
+    baud = DEFAULT_BAUD if connector.options.baud is None else connector.options.baud
+    return "; ".join(
+        family.serial_line.advice(family.series if model == AUTO else model, baud)
+        for family in families
+        if family.serial_line is not None
+    )
+
+
 def _off_commands(family: type[Smu], model: str) -> list[str]:
     """Return OFF for every channel of a model, or for as many as any model of its family has."""
     known = family.operating_ranges.get(_number(model))
@@ -128,12 +168,13 @@ def open_smu(
     model : str
         Model number, or ``"2600 family"`` for any model of a family, or ``"auto"`` to find it by ``*IDN?``.
     connector : Connector, optional
-        A dry run requires a model number.
+        Without a baud rate, serial ports have the one that is set at the factory. A dry run requires a model
+        number.
 
     Raises
     ------
     SetupError
-        If the address, the model or a channel does not exist.
+        If the address, the model, its baud rate or a channel does not exist.
     InUseError
         If another process, or another network of this one, uses the instrument.
     LinkError
@@ -143,12 +184,13 @@ def open_smu(
     """
     model = model_name(model)
     named = None if model == AUTO else family_of(model)
-    transport = _transport(address, model, Connector() if connector is None else connector)
+    connector = serial_connector(address, model, Connector() if connector is None else connector)
+    transport = _transport(address, model, connector)
     try:
         if named is not None:
             transport.fence = named.fence
             transport.write(*_off_commands(named, model))
-        identity = Identity.parse(transport.query("*IDN?"))
+        identity = _identity(transport, _serial_advice(model, connector) if is_serial(address) else "")
         if named is not None:
             check_model(transport.name, model, identity)
         family = family_by_identity(identity)
@@ -162,6 +204,16 @@ def open_smu(
         smu.close()
         raise
     return smu
+
+
+def _identity(transport: Transport, advice: str) -> Identity:
+    """Return the identity of an instrument; with advice, an error says what to try."""
+    try:
+        return Identity.parse(transport.query("*IDN?"))
+    except (LinkError, UnknownInstrumentError) as error:
+        if not advice or isinstance(error, HaltedError):
+            raise
+        raise type(error)(f"{error}; {advice}") from error
 
 
 def write_off(address: str, model: str, connector: Connector) -> None:
@@ -191,6 +243,10 @@ def write_off_and_check(address: str, model: str, connector: Connector, check: b
         commands.update(dict.fromkeys(_off_commands(family, model)))
     if model == AUTO:
         commands["*CLS"] = None  # removes the errors that the commands of the other families caused
+    try:
+        connector = serial_connector(address, model, connector)
+    except SetupError:  # OFF is never refused
+        connector = serial_connector(address, model, connector.with_baud(None))
     transport = _transport(address, model, connector.for_off())
     try:
         transport.halt(*commands)

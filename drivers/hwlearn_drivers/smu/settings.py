@@ -20,7 +20,7 @@ from hwlearn.quantities import (
     PositiveVolts,
     Section,
 )
-from hwlearn_drivers.address import normal_address
+from hwlearn_drivers.address import spelled_once
 from hwlearn_drivers.smu.registry import AUTO, model_name
 from hwlearn_drivers.transport.addresses import PURE_PYTHON
 
@@ -45,13 +45,16 @@ class ChannelSettings(Section):
         Unless it is ``"auto"``, the outputs are off before any query.
     channel : int or "a" or "b"
     four_wire : bool
+    baud : int, optional
+        Baud rate of this instrument on a serial port, instead of the one of the table.
     """
 
-    address: Annotated[str, AfterValidator(normal_address)]
+    address: Annotated[str, AfterValidator(spelled_once)]
     node: NodeNumber | str
     model: Annotated[str, AfterValidator(model_name)] = AUTO
     channel: Annotated[int, BeforeValidator(_channel_number), Field(ge=1)] = 1
     four_wire: bool = False
+    baud: Count | None = None
 
 
 class EdgeCardSettings(Section):
@@ -69,7 +72,7 @@ class EdgeCardSettings(Section):
         Place on the card of each edge, in edge order.
     """
 
-    address: Annotated[str, AfterValidator(normal_address)]
+    address: Annotated[str, AfterValidator(spelled_once)]
     full: PositiveOhms = 100e3
     wiper: PositiveOhms = 100.0
     linear: Annotated[tuple[PositiveSiemens, PositiveSiemens], FROM_LIST] | None = None
@@ -92,7 +95,9 @@ class SmuSettings(Section):
         Ranges of all channels: a fixed value, the limit of the bench, or automatic.
     slew_V_per_s, ramp_step, settle, voltage_sigma, current_sigma
         See `hwlearn_drivers.smu.pace.Pace`.
-    timeout, baud, visa_library
+    baud : int, optional
+        Of all serial ports. Default: the rate that is set at the factory of each model, 115200 for an edge card.
+    timeout, visa_library
         See `hwlearn_drivers.transport.addresses.LinkOptions`.
     wire_log : path, optional
         File that records every message.
@@ -112,7 +117,7 @@ class SmuSettings(Section):
     voltage_sigma: NonNegativeVolts = 0.0
     current_sigma: NonNegativeAmperes = 0.0
     timeout: PositiveSeconds = 3.0
-    baud: Count = 115200
+    baud: Count | None = None
     visa_library: str = PURE_PYTHON
     wire_log: FilePath | None = None
     dry_run: bool = False

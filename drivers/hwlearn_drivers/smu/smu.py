@@ -11,6 +11,7 @@ from typing import ClassVar
 from hwlearn.errors import SetupError
 from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
+from hwlearn_drivers.instrument.serial_line import SerialLine
 from hwlearn_drivers.instrument.source import Source
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.operating_range import ChannelLimit, OperatingRange
@@ -46,6 +47,9 @@ class Smu(Source):
 
     operating_ranges: ClassVar[Mapping[str, OperatingRange]]
     """Operating range of each model of this class, by model number."""
+
+    serial_line: ClassVar[SerialLine | None] = None
+    """RS-232 of the series; None if it has none."""
 
     channel_class: ClassVar[type[SmuChannel]]
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from typing import Final
 
 from hwlearn_drivers.address import Address, parse_address
 from hwlearn_drivers.errors import LinkError
 from hwlearn_drivers.transport.links.link import Link
+
+DEFAULT_BAUD: Final = 115200
 
 PURE_PYTHON = "@py"
 """Default VISA library (pyvisa-py); it is installed with the package."""
@@ -19,20 +22,24 @@ class LinkOptions:
 
     Attributes
     ----------
-    baud : int
-        Baud rate of serial ports.
+    baud : int or None
+        Baud rate of serial ports; None: the one that is set at the factory, or `DEFAULT_BAUD` if it is unknown.
     visa_library : str
         ``"@py"``, ``"@ivi"``, another installed VISA backend, or the path of a VISA library.
     timeout_s : float
         Maximum wait for a connection, for a write, and (unless a query specifies its own) for a reply.
     for_off : bool
         The link is opened to send OFF and nothing else; see `SerialLink`.
+    any_line_end : bool
+        On serial ports: send CR LF after each command, and let CR, LF or both end a reply, for instruments on
+        which the user chooses the terminator. Not for binary blocks.
     """
 
-    baud: int = 115200
+    baud: int | None = None
     visa_library: str = PURE_PYTHON
     timeout_s: float = 3.0
     for_off: bool = False
+    any_line_end: bool = False
 
 
 def open_link(address: str, options: LinkOptions | None = None) -> Link:
@@ -52,6 +59,7 @@ def open_link(address: str, options: LinkOptions | None = None) -> Link:
     """
     how = LinkOptions() if options is None else options
     found = parse_address(address)
+    baud = DEFAULT_BAUD if how.baud is None else how.baud
     if _is_direct_socket(found, how):
         from hwlearn_drivers.transport.links.tcp_socket import SocketLink
 
@@ -60,12 +68,11 @@ def open_link(address: str, options: LinkOptions | None = None) -> Link:
         # takes a second to import, and not every bench needs it
         from hwlearn_drivers.transport.links.visa import VisaLink
 
-        return VisaLink(found.text, how.visa_library, how.baud, how.timeout_s)
+        return VisaLink(found.text, how.visa_library, baud, how.timeout_s)
     from hwlearn_drivers.transport.links.serial_port import SerialLink
 
-    return SerialLink(
-        found.device if found.kind == "serial" else found.text, how.baud, how.timeout_s, for_off=how.for_off
-    )
+    port = found.device if found.kind == "serial" else found.text
+    return SerialLink(port, baud, how.timeout_s, for_off=how.for_off, any_line_end=how.any_line_end)
 
 
 def prepare_link(address: str, options: LinkOptions | None = None) -> None:
@@ -91,6 +98,18 @@ def prepare_link(address: str, options: LinkOptions | None = None) -> None:
         import hwlearn_drivers.transport.links.visa
     else:
         import hwlearn_drivers.transport.links.serial_port  # noqa: F401
+
+
+def is_serial(address: str) -> bool:
+    """Whether an address leads to a serial port of this computer, so that a baud rate matters.
+
+    Raises
+    ------
+    SetupError
+        If the address has no known form.
+    """
+    found = parse_address(address)
+    return found.kind == "serial" or found.device in ("spy", "alt", "hwgrep")
 
 
 def _is_direct_socket(found: Address, how: LinkOptions) -> bool:

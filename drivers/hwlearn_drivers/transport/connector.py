@@ -42,6 +42,14 @@ class Connector:
     dry_run: bool = False
     claims: bool = True
 
+    def on_serial_line(self, baud: int, any_line_end: bool) -> Connector:
+        """Return how to connect with another baud rate and other line ends on serial ports."""
+        return replace(self, options=replace(self.options, baud=baud, any_line_end=any_line_end))
+
+    def with_baud(self, baud: int | None) -> Connector:
+        """Return how to connect with another baud rate on serial ports."""
+        return replace(self, options=replace(self.options, baud=baud))
+
     def for_off(self) -> Connector:
         """Return how to connect to send OFF and nothing else: without a claim, and with a short time-out."""
         options = replace(self.options, timeout_s=min(self.options.timeout_s, OFF_TIMEOUT_S), for_off=True)

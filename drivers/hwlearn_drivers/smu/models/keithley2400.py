@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from hwlearn.arrays import FloatArray
 from hwlearn_drivers.instrument.instrument import number
+from hwlearn_drivers.instrument.serial_line import SerialLine
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity
@@ -92,6 +93,13 @@ class Keithley2400(Smu):
     __slots__ = ()
 
     series: ClassVar[str] = "2400"
+    # User's Manual 2400S-900-01, pages 14-13 and 14-14; of two line ends, one is white space
+    serial_line: ClassVar[SerialLine | None] = SerialLine(
+        (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600),
+        any_line_end=True,
+        menu="MENU > COMMUNICATION > RS-232 on its front panel: BITS 8, PARITY NONE, any TERMINATOR (LF with "
+        "another visa_library), FLOW-CTRL NONE",
+    )
     operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
         "2400": OperatingRange(((21.0, 1.05), (210.0, 0.105)), _NPLC, (_VOLTS, _AMPERES), _COUNTS),
         "2401": OperatingRange(((21.0, 1.05),), _NPLC, (_VOLTS[:3], _AMPERES), _COUNTS),

@@ -14,6 +14,7 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn_drivers.instrument.instrument import number
+from hwlearn_drivers.instrument.serial_line import SerialLine
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
 from hwlearn_drivers.smu.reading import OutputState, Reading
@@ -183,6 +184,11 @@ class Keithley2600(Smu):
 
     fence: ClassVar[Fence | None] = TSP_FENCE
     series: ClassVar[str] = "2600"
+    # Series 2600B Reference Manual 2600BS-901-01, pages 2-109 and 2-110
+    serial_line: ClassVar[SerialLine | None] = SerialLine(
+        (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200),
+        menu="MENU > RS232 on its front panel: 8 bits, no parity, no flow control",
+    )
     operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
         f"26{kind}{letter}": OperatingRange(_REGIONS[kind[0]], _NPLC, _SCALES[kind[0]], _COUNTS, channels)
         for kind, channels in {

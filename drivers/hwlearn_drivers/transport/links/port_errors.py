@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
-PortProblem = Literal["in use", "forbidden", "missing", "other"]
+PortProblem = Literal["in use", "forbidden", "missing", "unknown", "other"]
 
 _BUSY: Final = frozenset({errno.EBUSY, errno.EAGAIN, errno.EWOULDBLOCK})
 _MISSING: Final = frozenset({errno.ENOENT, errno.ENXIO, errno.ENODEV})
@@ -32,10 +32,13 @@ _WINDOWS_ERROR: Final = re.compile(
 )
 _TEXT_NUMBER: Final = re.compile(r"\[Errno (\d+)\]")
 
+_UNKNOWN_URL: Final = "invalid URL, protocol"  # in the text of pyserial
+
 _ADVICE: Final[dict[PortProblem, str]] = {
     "in use": "it is in use by another program{users}; close that program",
     "forbidden": "this user may not open it; on Linux, add the user to the group dialout or uucp and log in again",
     "missing": "there is no such port; is it plugged in and switched on? hwlearn devices lists the ports",
+    "unknown": "there is no such kind of URL; write for example socket://192.168.0.5:5025",
     "other": "is it a serial port, and is it plugged in?",
 }
 
@@ -57,6 +60,8 @@ def port_problem(error: BaseException, platform: str = sys.platform) -> PortProb
     >>> port_problem(OSError("could not open port 'COM3': PermissionError(13, 'Zugriff', None, 5)"), "win32")
     'in use'
     """
+    if _UNKNOWN_URL in str(error):
+        return "unknown"
     if platform == "win32":
         return _windows_problem(error)
     number = error.errno if isinstance(error, OSError) else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import sys
 import time
@@ -15,6 +16,7 @@ from hwlearn_drivers.errors import LinkError, LinkTimeout
 from hwlearn_drivers.transport.links.link import CHUNK, StreamLink, close_in_child
 from hwlearn_drivers.transport.links.port_errors import in_use, open_failure, users_of
 
+_LINE_ENDS = re.compile(rb"[\r\n]+")
 _SLICE_S = 0.05  # a new time-out would reconfigure the port, so it is fixed and longer waits are repeated reads
 
 
@@ -31,6 +33,8 @@ class SerialLink(StreamLink):
     for_off : bool
         The port is opened to send OFF and nothing else. On Windows the DTR line is then left low, because its
         rising edge resets some boards.
+    any_line_end : bool
+        Send CR LF instead of LF, and let CR, LF or both end a reply. Not for binary blocks.
 
     Raises
     ------
@@ -49,10 +53,13 @@ class SerialLink(StreamLink):
     after its owner has ended.
     """
 
-    __slots__ = ("_fd", "_poll", "_port", "_timeout_s", "url")
+    __slots__ = ("_any_end", "_at_start", "_fd", "_poll", "_port", "_timeout_s", "url")
 
-    def __init__(self, url: str, baud: int, timeout_s: float, *, for_off: bool = False) -> None:
+    def __init__(
+        self, url: str, baud: int, timeout_s: float, *, for_off: bool = False, any_line_end: bool = False
+    ) -> None:
         super().__init__()
+        self._any_end, self._at_start = any_line_end, True
         self.url, self._timeout_s = url, timeout_s
         local, port = _local_port(url)
         if port and not for_off and (users := users_of(port)):
@@ -83,7 +90,7 @@ class SerialLink(StreamLink):
     def write(self, data: bytes) -> None:
         """Send all of data."""
         try:
-            self._port.write(data)
+            self._port.write(data.replace(b"\n", b"\r\n") if self._any_end else data)
         except serial.SerialTimeoutException as error:
             raise LinkTimeout(f"{self.url} accepted no more bytes for {self._timeout_s:g} s") from error
         except Exception as error:  # pyserial passes on errors of termios and of closed ports
@@ -91,6 +98,9 @@ class SerialLink(StreamLink):
 
     def unread(self) -> bool:
         """Whether bytes are waiting."""
+        if not self._buffer and self._any_end:
+            self._buffer += self._receive(0.0)  # only the rest of a line end is not unread
+            return bool(self._buffer)
         if self._buffer:
             return True
         try:
@@ -109,6 +119,21 @@ class SerialLink(StreamLink):
         self.close()
 
     def _receive(self, timeout_s: float) -> bytes:
+        if not self._any_end:
+            return self._receive_raw(timeout_s)
+        deadline = time.monotonic() + timeout_s
+        while True:
+            piece = self._receive_raw(max(0.0, deadline - time.monotonic()))
+            if not piece:
+                return b""
+            text = _LINE_ENDS.sub(b"\n", piece)
+            if self._at_start:
+                text = text.removeprefix(b"\n")
+            self._at_start = piece[-1:] in b"\r\n"
+            if text:
+                return text
+
+    def _receive_raw(self, timeout_s: float) -> bytes:
         if self._fd < 0:
             return self._receive_through_pyserial(timeout_s)
         try:
