@@ -127,8 +127,13 @@ class Arc2:
 
     # --- off ----------------------------------------------------------------------------------------
 
-    def halt(self) -> None:
+    def halt(self, reopen: bool = True) -> None:
         """Bring every channel to 0 V, write-only and without a query; nothing else is sent until `rearm`.
+
+        Parameters
+        ----------
+        reopen : bool
+            Whether to reopen the instrument and try again if that fails.
 
         Raises
         ------
@@ -141,13 +146,20 @@ class Arc2:
                 self._send_off()
                 return
             except LinkError as error:
+                if not reopen:
+                    raise self._may_be_on(error) from error
                 log.warning("%s; reopening it", error)
+        elif not reopen:
+            raise self._may_be_on("it must be reopened")
         try:
             self._replace()
         except Exception as error:
-            raise OutputsMayBeOnError(
-                f"OUTPUTS MAY BE ON: EVERY CHANNEL OF {self.name.upper()} ({error}); switch it off by hand"
-            ) from error
+            raise self._may_be_on(error) from error
+
+    def _may_be_on(self, reason: object) -> OutputsMayBeOnError:
+        return OutputsMayBeOnError(
+            f"OUTPUTS MAY BE ON: EVERY CHANNEL OF {self.name.upper()} ({reason}); switch it off by hand"
+        )
 
     def _send_off(self) -> None:
         with vendor_errors(self._library, "bringing every channel to 0 V"):

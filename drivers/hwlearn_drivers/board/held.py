@@ -227,7 +227,7 @@ class HeldBoard(Source, EdgeCard):
         """Return OFF, which ends a running sequence, opens the switches and brings every DAC to 0 V."""
         return [OFF]
 
-    def halt(self) -> None:
+    def halt(self, reopen: bool = True) -> None:
         """Switch all outputs off at once; see `Source.halt`.
 
         After an incomplete block, the board would take OFF as data. Then OFF is sent again when the board must
@@ -235,10 +235,10 @@ class HeldBoard(Source, EdgeCard):
         """
         cut_short = self.transport.cut_short
         self._cut_short = self._cut_short or cut_short
-        super().halt()
+        super().halt(reopen)
         if cut_short:
             time.sleep(BLOCK_QUIET_S)
-            super().halt()
+            super().halt(reopen)
 
     def rearm(self) -> None:
         """Allow commands again after `halt` if nobody else has used the board meanwhile; see `Source.rearm`.

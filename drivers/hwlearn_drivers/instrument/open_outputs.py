@@ -24,8 +24,8 @@ from hwlearn_drivers.instrument.suspend import suspended_s
 class HasOutputs(Protocol):
     """An instrument whose outputs can be switched off."""
 
-    def halt(self) -> None:
-        """Switch every output off, without a query."""
+    def halt(self, reopen: bool = True) -> None:
+        """Switch every output off, without a query; if that fails, open the link again only if ``reopen``."""
 
 
 _open: dict[int, HasOutputs] = {}
@@ -131,20 +131,29 @@ def allow_again(*instruments: HasOutputs) -> None:
 def halt_all(instruments: Iterable[HasOutputs]) -> None:
     """Switch all of them off, even if some fail.
 
+    OFF is sent to each of them before any link is opened again, so that a dead one does not delay the others.
+
     Raises
     ------
     OutputsMayBeOnError
         Naming every output that may be on.
     """
     failed: list[str] = []
+    left = list(instruments)
     interrupted: BaseException | None = None
-    for instrument in instruments:
-        try:
-            instrument.halt()
-        except OutputsMayBeOnError as error:
-            failed.append(str(error))
-        except BaseException as error:  # after a second Ctrl-C the remaining instruments are switched off too
-            interrupted = error
+    for reopen in (False, True):
+        unreached: list[HasOutputs] = []
+        failed.clear()
+        for instrument in left:
+            try:
+                instrument.halt(reopen)
+            except OutputsMayBeOnError as error:
+                failed.append(str(error))
+                unreached.append(instrument)
+            except BaseException as error:  # after a second Ctrl-C the remaining instruments are switched off too
+                interrupted = error
+                unreached.append(instrument)
+        left = unreached
     if failed:
         raise OutputsMayBeOnError(" | ".join(failed)) from interrupted
     if interrupted is not None:

@@ -46,10 +46,13 @@ class Source(Instrument):
     def _is_off(self) -> bool:
         """Query whether every output is off."""
 
-    def halt(self) -> None:
+    def halt(self, reopen: bool = True) -> None:
         """Switch every output off without a query or waiting for other threads; block commands until `rearm`.
 
-        If that fails, the link is opened once more and OFF is sent again.
+        Parameters
+        ----------
+        reopen : bool
+            Whether to open the link once more and send OFF again if that fails.
 
         Raises
         ------
@@ -61,6 +64,8 @@ class Source(Instrument):
         except LinkError as first:
             if not open_outputs.watched(self):
                 return  # closed meanwhile by another thread, which has sent OFF
+            if not reopen:
+                raise self._may_be_on(f"OFF could not be sent ({first})") from first
             try:
                 self._reopen_off()
             except LinkError as second:

@@ -47,5 +47,5 @@ class ChannelHost(Protocol):
     def sweeping(self) -> AbstractContextManager[None]:
         """Mark the time during which OFF needs an abort."""
 
-    def halt(self) -> None:
-        """Switch every output off immediately and block all other commands."""
+    def halt(self, reopen: bool = True) -> None:
+        """Switch every output off immediately and block all other commands; reopen the link if that fails."""

@@ -209,11 +209,11 @@ class Smu(Source):
         super().off()
         self._sweeping = False
 
-    def halt(self) -> None:
+    def halt(self, reopen: bool = True) -> None:
         """Switch every output off immediately; see `Source.halt`."""
         for channel in self.channels:
             channel.mark_off()
-        super().halt()
+        super().halt(reopen)
 
     def rearm(self) -> None:
         """Allow commands again after `halt`; the outputs stay off."""

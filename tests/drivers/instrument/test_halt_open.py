@@ -134,7 +134,7 @@ def test_query_in_progress_ends_with_the_reason(opened):
 class Unreachable:
     """An instrument to which OFF cannot be sent."""
 
-    def halt(self):
+    def halt(self, reopen=True):
         raise OutputsMayBeOnError("OUTPUTS MAY BE ON: CHANNEL 1 OF THIS ONE")
 
 
@@ -149,6 +149,33 @@ def test_unreachable_instrument_is_named_and_the_others_are_off(opened):
         assert open_outputs.halted_because(smu) == REASON
     finally:
         open_outputs.unwatch(gone)
+
+
+class Dropped:
+    """An instrument whose link must be opened again before OFF can be sent."""
+
+    def __init__(self, calls):
+        self._calls = calls
+
+    def halt(self, reopen=True):
+        self._calls.append(f"dropped, {'reopened' if reopen else 'not reopened'}")
+        if not reopen:
+            raise OutputsMayBeOnError("OUTPUTS MAY BE ON: OF THIS ONE")
+
+
+def test_off_is_sent_to_every_instrument_before_a_link_is_opened_again(opened, monkeypatch):
+    calls = []
+    smu, there = opened()
+    halt = type(smu).halt
+
+    def noted(self, reopen=True):
+        calls.append("other")
+        halt(self, reopen)
+
+    monkeypatch.setattr(type(smu), "halt", noted)
+    open_outputs.halt_all([Dropped(calls), smu])
+    assert calls == ["dropped, not reopened", "other", "dropped, reopened"]
+    there.wait_for(":OUTP 0")
 
 
 @POSIX

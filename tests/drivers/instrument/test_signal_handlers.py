@@ -28,7 +28,7 @@ class Output:
     def __init__(self):
         self._read, self._write = os.pipe()
 
-    def halt(self):
+    def halt(self, reopen=True):
         os.write(self._write, b"off,")
 
     def reported(self):
