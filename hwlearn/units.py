@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from numbers import Integral, Real
 from typing import Final
 
@@ -13,18 +14,18 @@ ROUNDING: Final = 1e-9
 """Relative tolerance for floating-point rounding at a limit; every check of a limit uses it."""
 
 _PREFIX: Final = {
-    "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "µ": 1e-6, "μ": 1e-6, "m": 1e-3, "": 1.0,
+    "f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "μ": 1e-6, "m": 1e-3, "": 1.0,
     "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
 }  # fmt: skip
 _SYMBOLS: Final = {
     "V": ("V", "volt", "volts"),
     "A": ("A", "amp", "amps", "ampere", "amperes"),
     "S": ("S", "siemens"),
-    "ohm": ("ohm", "ohms", "Ω", "Ω", "R"),
+    "ohm": ("ohm", "ohms", "Ω", "R"),
     "s": ("s", "sec", "second", "seconds"),
     "Hz": ("Hz", "hertz"),
 }
-_NUMBER = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*")
+_NUMBER = re.compile(r"\s*([+\-\u2212]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,9})?)\s*(.*?)\s*")
 
 
 def parse_quantity(text: str | float, unit: str) -> float:
@@ -70,11 +71,12 @@ def parse_quantity(text: str | float, unit: str) -> float:
         match = _NUMBER.fullmatch(text)
         if match is None:
             raise UnitError(f"{text!r} is not a quantity in {unit}; write for example '1 {unit}' or '50 m{unit}'")
+        number = match[1].replace("\u2212", "-")  # the minus sign of word processors
         exponent = _exponent(match[2], unit)
         if exponent is None:
             raise UnitError(f"{text!r} is not in {unit}: {match[2]!r} is not a valid prefix and unit for {unit}")
         # rounded only once: "50 us" must equal 50e-6 exactly
-        value = float(match[1]) if exponent == 0 else _scaled(match[1], exponent)
+        value = float(number) if exponent == 0 else _scaled(number, exponent)
     if not math.isfinite(value):
         raise UnitError(f"{text!r} is not a finite quantity in {unit}")
     return value
@@ -110,8 +112,27 @@ def is_count(value: object, least: int) -> bool:
     return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= least
 
 
+def unit_of(text: str) -> tuple[str, int] | None:
+    """Return unit and power of ten of text such as ``"mV"``; None if it is no prefix with one of our units.
+
+    Examples
+    --------
+    >>> unit_of("uA"), unit_of("kohm"), unit_of("m"), unit_of("cm")
+    (('A', -6), ('ohm', 3), None, None)
+    """
+    suffix = unicodedata.normalize("NFKC", text.strip())
+    for unit, names in _SYMBOLS.items():
+        for name in names:
+            prefix = suffix[: -len(name)].rstrip()
+            if suffix.endswith(name) and prefix in _PREFIX:
+                return unit, round(math.log10(_PREFIX[prefix]))
+    return None
+
+
 def _exponent(suffix: str, unit: str) -> int | None:
     """Return the power of ten of a suffix; None if it does not fit the unit."""
+    # one letter for each sign: the ohm sign U+2126 and the micro sign U+00B5 become Greek letters
+    suffix = unicodedata.normalize("NFKC", suffix)
     prefixes = [suffix] + [suffix[: -len(name)].rstrip() for name in _SYMBOLS[unit] if suffix.endswith(name)]
     for prefix in prefixes:
         if prefix in _PREFIX:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
@@ -28,7 +27,8 @@ from hwlearn.calibrated.sections import (
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, closest
 from hwlearn.storage.atomic_file import write_atomically
-from hwlearn.storage.toml_text import toml_text
+from hwlearn.storage.text_file import read_text
+from hwlearn.storage.toml_text import toml_tables, toml_text
 
 FORMAT: Final = 1
 STEPS: Final = ("converters", "noise", "lines", "pulses", "edges", "verify")
@@ -184,14 +184,11 @@ class CalibrationRecord:
             If the file is missing, damaged, incomplete, changed or in another format, or if a key is unknown,
             missing or of the wrong type.
         """
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
+        if not path.exists():
             raise SetupError(
                 f"there is no calibration file {path}; run: hwlearn calibrate, or leave [calibration] out"
-            ) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise SetupError(f"calibration file {path} cannot be read: {error}") from None
+            )
+        text = read_text(path, "calibration file", SetupError)
         try:
             return cls.parse(text)
         except SetupError as error:
@@ -201,8 +198,8 @@ class CalibrationRecord:
     def parse(cls, text: str) -> Self:
         """Return the record from the text of a file; raises as `load`."""
         try:
-            tables = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            tables = toml_tables(text)
+        except SetupError as error:
             raise SetupError(
                 f"it is incomplete or damaged: {error}; delete it and run: hwlearn calibrate"
             ) from None

@@ -8,6 +8,7 @@ from rich.progress import Progress as ProgressBar
 from rich.table import Column, Table
 
 from hwlearn.lab.bench.evaluation import Evaluation
+from hwlearn.lab.data.scaling import OutputScale
 from hwlearn.learning.records import Callback, Epoch, History, Step
 from hwlearn.learning.scoring import Score
 from hwlearn.units import format_quantity
@@ -15,12 +16,13 @@ from hwlearn.units import format_quantity
 _WIDE, _WIDEST = 100, 120  # columns from which the cost, and then the rate, is shown as well
 
 
-def score_text(score: Score) -> str:
-    """Return a score as text: ``"accuracy 96.7 %"`` or ``"rms error 0.410 mV"``."""
+def score_text(score: Score, scale: OutputScale | None = None) -> str:
+    """Return a score as text: ``"accuracy 96.7 %"`` or ``"rms error 0.410 mV"``, with a scale also in its unit."""
     if score.accuracy is not None:
         return f"accuracy {100 * score.accuracy:.1f} %"
     assert score.rms_error_V is not None
-    return f"rms error {1e3 * score.rms_error_V:.3f} mV"
+    text = f"rms error {1e3 * score.rms_error_V:.3f} mV"
+    return text if scale is None else f"{text} = {scale.error_text(score.rms_error_V)}"
 
 
 class LiveProgress(Callback):
@@ -36,11 +38,20 @@ class LiveProgress(Callback):
         Epochs that are done already.
     console : Console, optional
         The terminal unless given.
+    scale : OutputScale, optional
+        Scale of the targets, to show errors in the user's own unit.
     """
 
     def __init__(
-        self, name: str, epochs: int, batches: int, done: int = 0, console: Console | None = None
+        self,
+        name: str,
+        epochs: int,
+        batches: int,
+        done: int = 0,
+        console: Console | None = None,
+        scale: OutputScale | None = None,
     ) -> None:
+        self._scale = scale
         self._console = Console() if console is None else console
         self._epochs, self._batches = epochs, batches
         self._progress = ProgressBar(
@@ -75,7 +86,7 @@ class LiveProgress(Callback):
         self._progress.update(
             self._task,
             completed=epoch.number + 1,
-            score=score_text(score),
+            score=score_text(score, self._scale),
             more="  ".join(more),
             time="in total" if epoch.number + 1 == self._epochs else "left",
         )
@@ -85,7 +96,13 @@ class LiveProgress(Callback):
         self._progress.stop()
 
 
-def closing_table(result: Evaluation | None, history: History, seconds: float, measurements: int) -> Table:
+def closing_table(
+    result: Evaluation | None,
+    history: History,
+    seconds: float,
+    measurements: int,
+    scale: OutputScale | None = None,
+) -> Table:
     """Return the table that ends a training.
 
     Parameters
@@ -97,17 +114,19 @@ def closing_table(result: Evaluation | None, history: History, seconds: float, m
         Duration of this session.
     measurements : int
         Of this session.
+    scale : OutputScale, optional
+        Scale of the targets, to show errors in the user's own unit.
     """
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     if result is not None:
         rows = f"{result.rows} {'held-out' if result.held_out else 'training'} samples"
-        table.add_row("measured", f"[bold]{score_text(result.measured)}[/bold] on {rows}")
+        table.add_row("measured", f"[bold]{score_text(result.measured, scale)}[/bold] on {rows}")
         if result.true is not None:
-            table.add_row("true", f"{score_text(result.true)} (known only to the simulator)")
+            table.add_row("true", f"{score_text(result.true, scale)} (known only to the simulator)")
     best = next((epoch for epoch in history.epochs if epoch.number == history.best_epoch), None)
     if best is not None:
         kind = "training" if best.validation is None else "validation"
-        found = score_text(best.validation or best.train)
+        found = score_text(best.validation or best.train, scale)
         table.add_row("best epoch", f"{best.number + 1} of {len(history.epochs)}: {found} on {kind} samples")
     g = history.conductances
     table.add_row("conductances", f"{format_quantity(g.min(), 'S')} to {format_quantity(g.max(), 'S')}")

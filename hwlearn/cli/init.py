@@ -21,6 +21,7 @@ def init(
     """Write a commented bench file to start from. An existing file is never overwritten."""
     from hwlearn.errors import closest
     from hwlearn.lab.bench_file.file import shipped_benches
+    from hwlearn.storage.text_file import read_text
 
     known = shipped_benches()
     if like not in known:
@@ -29,7 +30,8 @@ def init(
         )
     if path.exists() or path.is_symlink():  # a link to a file that does not exist yet would create that file
         raise SetupError(f"{path} already exists; name another file")
-    text = (resources.files("hwlearn.lab") / "benches" / f"{like}.toml").read_text(encoding="utf-8")
+    with resources.as_file(resources.files("hwlearn.lab") / "benches" / f"{like}.toml") as shipped:
+        text = read_text(shipped, "bench file", SetupError)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)

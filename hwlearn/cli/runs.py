@@ -46,6 +46,7 @@ def _row(run: Run) -> dict[str, Any]:
             "epochs": len(run.epochs()),
             "steps": run.steps(),
             "result": run.meta("result"),
+            "target_scale": run.meta("target_scale"),
         }
     except RunError as error:
         return {"run": str(run.folder), "status": f"unreadable: {error}", "result": None}
@@ -59,6 +60,7 @@ def _table(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
     from rich.table import Table
 
     from hwlearn.cli.display import score_text
+    from hwlearn.lab.data.scaling import OutputScale
     from hwlearn.learning.scoring import Score
 
     keys = ["bench", "backend", "status", "epochs"] if width >= _WIDE else ["status", "epochs"]
@@ -69,7 +71,11 @@ def _table(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
     table.add_column("score", no_wrap=True)
     for row in rows:
         result = row["result"]
-        score = "" if result is None else score_text(Score(**result["measured"]))
+        score = (
+            ""
+            if result is None
+            else score_text(Score(**result["measured"]), OutputScale.from_facts(row["target_scale"]))
+        )
         shown = (escape(one_line(str(row.get(key, "")))) for key in keys)
         table.add_row(escape(one_line(Path(row["run"]).name)), *shown, score)
     return table

@@ -47,11 +47,15 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
             samples=samples,
             edges=bench.topology.n_edges,
             steps_done=0 if start is None else start.steps,
+            data=list(bench.data.understood),
         )
         shown: _JsonLines | LiveProgress = _JsonLines()
     else:
         done = 0 if start is None else len(start.epochs or ())
-        shown = LiveProgress(bench.file.name, train.epochs, math.ceil(samples / (train.batch or samples)), done)
+        for line in bench.data.understood:
+            typer.echo(f"data          {line}")
+        batches = math.ceil(samples / (train.batch or samples))
+        shown = LiveProgress(bench.file.name, train.epochs, batches, done, scale=bench.data.scale)
     if start is not None and start.network is None and bench.network.simulation is not None:
         log.warning("this run was written before states of simulations were stored: their noise begins anew")
     try:
@@ -84,7 +88,7 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
     if as_json:
         print_json(**facts)
     else:
-        Console().print(closing_table(result, history, seconds, measurements))
+        Console().print(closing_table(result, history, seconds, measurements, bench.data.scale))
         # whole paths on lines of their own, to be copied
         typer.echo(f"run           {run.folder}\nreport        {picture}")
     if result is None:
@@ -120,6 +124,9 @@ def _facts(bench: Bench, run: Run, history: History, result: Evaluation | None) 
                 facts[f"true_{kind}_accuracy"] = result.true.accuracy
         else:
             facts["rms_error_V"] = result.measured.rms_error_V
+            if bench.data.scale is not None and result.measured.rms_error_V is not None:
+                facts["rms_error"] = bench.data.scale.error(result.measured.rms_error_V)
+                facts["unit"] = bench.data.scale.unit
             if result.true is not None:
                 facts["true_rms_error_V"] = result.true.rms_error_V
     return facts

@@ -1,11 +1,29 @@
-"""TOML text of tables; parsing it gives exactly the same tables."""
+"""TOML text of tables, and tables of TOML text; parsing what was written gives exactly the same tables."""
 
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping
+from typing import Any
 
 from hwlearn.errors import SetupError
+
+
+def toml_tables(text: str) -> dict[str, Any]:
+    """Return the tables of TOML text.
+
+    Raises
+    ------
+    SetupError
+        If the text is not valid TOML, has a number with thousands of digits, or is nested too deeply.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise SetupError("arrays or tables are nested too deeply") from None
+    except ValueError as error:  # TOMLDecodeError is one; so is Python's refusal of very long numbers
+        raise SetupError(str(error)) from None
 
 
 def toml_text(tables: Mapping[str, Mapping[str, object]]) -> str:

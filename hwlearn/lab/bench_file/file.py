@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -26,7 +25,8 @@ from hwlearn.lab.bench_file.sections import (
     TrainSection,
     checked_section,
 )
-from hwlearn.storage.toml_text import toml_text
+from hwlearn.storage.text_file import read_text
+from hwlearn.storage.toml_text import toml_tables, toml_text
 
 TABLES = ("network", "limits", "backend", "data", "train", "calibration", "safety")
 
@@ -138,10 +138,7 @@ def read_tables(
         if not path.is_file():
             raise SetupError(f"there is no bench file {path}")
         name, folder = path.stem, path.resolve().parent
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SetupError(f"bench file {path} cannot be read: {error}") from error
+        text = read_text(path, "bench file", SetupError)
     else:
         name, folder = str(name_or_path), Path.cwd()
         known = shipped_benches()
@@ -149,11 +146,12 @@ def read_tables(
             raise SetupError(
                 f"there is no bench {name!r}{closest(name, known)}; give a TOML file or one of: {', '.join(known)}"
             )
-        text = (resources.files("hwlearn.lab") / "benches" / f"{name}.toml").read_text(encoding="utf-8")
+        with resources.as_file(resources.files("hwlearn.lab") / "benches" / f"{name}.toml") as shipped:
+            text = read_text(shipped, "bench file", SetupError)
     try:
-        tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise SetupError(f"bench {name} is not valid TOML: {error}") from error
+        tables = toml_tables(text)
+    except SetupError as error:
+        raise SetupError(f"bench {name} is not valid TOML: {error}") from None
     return name, folder, _overridden(tables, overrides, f"bench {name}")
 
 
@@ -227,6 +225,6 @@ def _assignment(text: str) -> tuple[str, Any]:
     if not equals:
         raise SetupError(f"setting {text!r} must read section.key=value, for example train.epochs=10")
     try:
-        return key.strip(), tomllib.loads(f"value = {value.strip()}")["value"]
-    except tomllib.TOMLDecodeError:
+        return key.strip(), toml_tables(f"value = {value.strip()}")["value"]
+    except SetupError:
         return key.strip(), value.strip()  # a bare word or a quantity

@@ -211,6 +211,14 @@ class LimitsSection(Section):
         return Limits(self.voltage, self.drop, self.nudge, self.current, (low, high))
 
 
+class TargetScaling(Section):
+    """``target_scaling``: two numbers in the user's unit, and the volts that stand for them."""
+
+    volts: Annotated[list[Volts], Field(min_length=2, max_length=2)]
+    range: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
+    unit: str | None = None
+
+
 class DataSection(Section):
     """``[data]``: the source of the samples and the encoding of features as voltages."""
 
@@ -221,8 +229,14 @@ class DataSection(Section):
     bias: PositiveVolts | None = None
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
     ranges: list[list[float]] | None = None
+    header: Literal["auto"] | bool = "auto"
+    delimiter: Literal["auto", ",", ";", "tab", "\t", "whitespace"] = "auto"
+    decimal: Literal["auto", ".", ","] = "auto"
+    columns: list[str | int] | None = None
+    drop: list[str | int] = Field(default_factory=list)
     label_column: str | int | None = None
     target_columns: list[str | int] | None = None
+    target_scaling: TargetScaling | None = None
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     split_seed: Seed = 0

@@ -12,10 +12,12 @@ from typing import Any, Self
 
 import numpy as np
 
+from hwlearn.errors import SetupError
 from hwlearn.lab.calibration.journal import Journal
 from hwlearn.lab.calibration.result import Row, StepResult
 from hwlearn.network.simulation import Simulation, restore_simulation
 from hwlearn.storage.atomic_file import write_atomically
+from hwlearn.storage.text_file import read_text
 
 _NAME = "session.json"
 
@@ -73,8 +75,8 @@ class UnfinishedCalibration:
             If the state of the simulation does not fit.
         """
         try:
-            kept = json.loads((folder / _NAME).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            kept = json.loads(read_text(folder / _NAME, "list of steps", SetupError))
+        except ValueError:
             kept = None  # a missing or unreadable file costs the list of steps, not the measurements
         same = {"steps": list(steps), "facts": json.loads(json.dumps(facts))}
         matches = isinstance(kept, dict) and all(kept.get(name) == value for name, value in same.items())

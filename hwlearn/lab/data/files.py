@@ -1,56 +1,77 @@
-"""Read features and targets from CSV and NPZ files; errors name file, line and column."""
+"""Read features and targets from files; of NPZ files, sizes are checked before anything is decompressed."""
 
 from __future__ import annotations
 
-import csv
 import math
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.arrays import FloatArray
 from hwlearn.errors import DataError
+from hwlearn.lab.data.features import Features, Selection
+from hwlearn.lab.data.labels import array_labels
+from hwlearn.lab.data.table_features import read_csv
+from hwlearn.tables.numbers import OVERFLOW
+
+__all__ = ["MAX_NPZ_BYTES", "read_csv", "read_npz"]
 
 MAX_NPZ_BYTES: Final = 1 << 30
 """Maximum size of the arrays of an NPZ file: bytes in the file, decompressed, and bytes as float64 (1 GiB)."""
 
 
-@dataclass(frozen=True, eq=False)
-class Features:
-    """Features and targets of a data set, before encoding.
+def read_npz(path: Path, selection: Selection | None = None) -> Features:
+    """Read an NPZ file with ``inputs`` (S, F) and either ``labels`` (S,) or ``targets`` (S, n_out).
 
-    Attributes
+    Parameters
     ----------
-    values : ndarray, shape (S, F)
-        Features.
-    targets : ndarray
-        Class numbers (S,) or target volts (S, n_out).
-    classes : tuple of str
-        Names of the classes; empty for target volts.
-    ranges : sequence of [low, high], optional
-        Known range of each feature, or one for all.
-    """
-
-    values: FloatArray
-    targets: FloatArray | IntArray
-    classes: tuple[str, ...] = ()
-    ranges: Sequence[Sequence[float]] | None = None
-
-
-def read_npz(path: Path) -> Features:
-    """Read an NPZ file with ``inputs`` (S, F) and either ``labels`` (S,) or ``targets`` (S, n_out) in volts.
+    path : Path
+    selection : Selection, optional
+        Columns of ``inputs``, by number. Nothing can be stated about a dialect.
 
     Raises
     ------
     DataError
-        If an array is missing, has another shape, or has values that are not finite numbers, or the arrays need
-        more than `MAX_NPZ_BYTES`. Sizes are read before anything is decompressed.
+        If an array is missing, has another shape, or has values that are not finite numbers below 9.8e37, or the
+        arrays need more than `MAX_NPZ_BYTES`. Sizes are read before anything is decompressed.
     """
+    selection = Selection() if selection is None else selection
+    stated = selection.stated
+    for key, value in (("header", stated.header), ("delimiter", stated.delimiter), ("decimal", stated.decimal)):
+        if value is not None:
+            raise DataError(f"data file {path}: data.{key} is for tables in text files, not for .npz; remove it")
+    arrays = _arrays(path)
+    if "labels" in arrays and "targets" in arrays:
+        raise DataError(f"data file {path} has 'labels' and 'targets'; it must have one of them")
+    wanted = "labels" if "labels" in arrays else "targets"
+    for name in ("inputs", wanted):
+        if name not in arrays:
+            raise DataError(
+                f"data file {path} needs 'inputs' and either 'labels' or 'targets'; it has {sorted(arrays)}"
+            )
+        _check_type(path, name, arrays[name])
+    inputs, targets = arrays["inputs"], arrays[wanted]
+    if inputs.ndim != 2 or targets.ndim not in (1, 2) or len(targets) != len(inputs) or not len(inputs):
+        raise DataError(
+            f"data file {path}: inputs must have shape (samples, features), and {wanted} as many samples"
+        )
+    columns = _columns(path, inputs.shape[1], selection)
+    values = _numbers(path, "inputs", inputs)
+    values = values if columns is None else values[:, columns]
+    shown = f"NPZ, {len(values)} samples, {values.shape[1]} features"
+    if wanted == "targets":
+        return Features(values, _numbers(path, wanted, targets).reshape(len(values), -1), understood=(shown,))
+    labels = array_labels(targets, f"data file {path}")
+    return Features(values, labels.numbers, labels.classes, understood=(shown,))
+
+
+def _arrays(path: Path) -> Mapping[str, NDArray[Any]]:
+    """Return the arrays of a file that are not too large."""
     try:
         # numpy would load a file in NPY format as a bare array
         with path.open("rb") as file, ZipFile(file) as archive:
@@ -61,34 +82,14 @@ def read_npz(path: Path) -> Features:
                 f"{MAX_NPZ_BYTES / 2**30:g} GiB is read: use fewer samples or features"
             )
         with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: np.asarray(stored[name]) for name in stored.files}
+            return {name: np.asarray(stored[name]) for name in stored.files}
     except DataError:
         raise
-    except (OSError, EOFError, ValueError, BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
+    except (
+        OSError, EOFError, ValueError, TypeError, BadZipFile, NotImplementedError, RuntimeError, MemoryError,
+        zlib.error,
+    ) as error:  # fmt: skip
         raise DataError(f"data file {path} is not a readable .npz file: {error}") from error
-    wanted = "labels" if "labels" in arrays else "targets"
-    for name in ("inputs", wanted):
-        if name not in arrays:
-            raise DataError(
-                f"data file {path} needs 'inputs' and either 'labels' or 'targets'; it has {sorted(arrays)}"
-            )
-        if arrays[name].dtype.kind not in "iuf":
-            raise DataError(
-                f"data file {path}: array {name!r} has the type {arrays[name].dtype}, which is not numeric"
-            )
-        if not np.isfinite(arrays[name]).all():
-            raise DataError(f"data file {path}: array {name!r} contains NaN or infinity")
-    inputs, targets = arrays["inputs"].astype(np.float64), arrays[wanted]
-    if inputs.ndim != 2 or targets.ndim not in (1, 2) or len(targets) != len(inputs) or not len(inputs):
-        raise DataError(
-            f"data file {path}: inputs must have shape (samples, features), and {wanted} as many samples"
-        )
-    if wanted == "targets":
-        return Features(inputs, targets.astype(np.float64).reshape(len(inputs), -1))
-    labels = targets.astype(np.int64)
-    if labels.ndim != 1 or (labels != targets).any() or labels.min() < 0:
-        raise DataError(f"data file {path}: labels must be class numbers 0, 1, 2, ..., one for each sample")
-    return Features(inputs, labels, tuple(str(c) for c in range(int(labels.max()) + 1)))
 
 
 def _array_bytes(archive: ZipFile, member: ZipInfo) -> int:
@@ -108,129 +109,46 @@ def _array_bytes(archive: ZipFile, member: ZipInfo) -> int:
     return max(member.file_size, math.prod(shape) * max(kind.itemsize, 8))
 
 
-def read_csv(path: Path, label_column: str | int | None, target_columns: Sequence[str | int] | None) -> Features:
-    """Read a CSV file, separated by commas or semicolons, with or without a header.
-
-    Parameters
-    ----------
-    path : Path
-    label_column : str or int, optional
-        Column (header, or number from 0) with the class of each row, as text or number.
-    target_columns : sequence of str or int, optional
-        Columns of target volts. Give either this or ``label_column``; all other columns are features.
-
-    Raises
-    ------
-    DataError
-        If a column does not exist, a row has another number of columns, or a cell is not a finite number; the
-        message names file, line and column.
-    """
-    if (label_column is None) == (target_columns is None):
-        raise DataError(f"data file {path}: give either data.label_column or data.target_columns")
-    table = _CsvTable.read(path)
-    if label_column is not None:
-        target = table.column(label_column)
-        classes, labels = _numbered(table.text(target))
-        return Features(table.numbers(table.columns_except([target])), labels, classes)
-    targets = [table.column(name) for name in target_columns or []]
-    return Features(table.numbers(table.columns_except(targets)), table.numbers(targets))
-
-
-@dataclass(frozen=True)
-class _CsvTable:
-    """Cells of a CSV file below its header, all rows of equal length."""
-
-    path: Path
-    header: Sequence[str] | None
-    lines: Sequence[int]
-    rows: Sequence[Sequence[str]]
-
-    @classmethod
-    def read(cls, path: Path) -> _CsvTable:
-        lines, rows = _cells(path)
-        width = len(rows[0])
-        for line, row in zip(lines, rows, strict=True):
-            if len(row) != width:
-                raise DataError(f"data file {path}, line {line}: {len(row)} columns, the first row has {width}")
-        # a first row of text and numbers, or with a text twice, is data: its text cell is named later
-        if any(_is_number(cell) for cell in rows[0]) or len(set(rows[0])) < width:
-            return cls(path, None, lines, rows)
-        if len(rows) == 1:
-            raise DataError(f"data file {path} has a header but no rows")
-        return cls(path, rows[0], lines[1:], rows[1:])
-
-    def column(self, name: str | int) -> int:
-        """Return the number from 0 of a column given by its header or number."""
-        if isinstance(name, str):
-            if self.header is None or name not in self.header:
-                known = "no header" if self.header is None else f"the columns are: {', '.join(self.header)}"
-                raise DataError(f"data file {self.path} has no column {name!r}; {known}")
-            return self.header.index(name)
-        width = len(self.rows[0])
-        if not -width <= name < width:
-            raise DataError(f"data file {self.path} has no column {name}; it has {width}, numbered from 0")
-        return name % width
-
-    def columns_except(self, targets: Sequence[int]) -> list[int]:
-        """Return the numbers of the feature columns."""
-        columns = [k for k in range(len(self.rows[0])) if k not in targets]
-        if not columns:
-            raise DataError(f"data file {self.path}: every column is a target, no feature column is left")
-        return columns
-
-    def text(self, column: int) -> list[str]:
-        """Return a column as text."""
-        return [row[column] for row in self.rows]
-
-    def numbers(self, columns: Sequence[int]) -> FloatArray:
-        """Return columns as numbers (S, columns)."""
-        return np.array(
-            [
-                [self._number(line, row[k], k) for k in columns]
-                for line, row in zip(self.lines, self.rows, strict=True)
-            ]
+def _check_type(path: Path, name: str, array: NDArray[Any]) -> None:
+    """Refuse an array that is neither numeric nor, for labels, text."""
+    if array.dtype.kind not in ("iufU" if name == "labels" else "iuf"):
+        allowed = "numbers or text" if name == "labels" else "numbers"
+        raise DataError(
+            f"data file {path}: array {name!r} has the type {array.dtype}, which is not numeric; "
+            f"it must hold {allowed}"
         )
 
-    def _number(self, line: int, cell: str, column: int) -> float:
-        if not _is_number(cell) or not math.isfinite(float(cell)):
-            name = f"{column}" if self.header is None else f"{column} ({self.header[column]})"
-            raise DataError(f"data file {self.path}, line {line}, column {name}: {cell!r} is not a finite number")
-        return float(cell)
+
+def _numbers(path: Path, name: str, array: NDArray[Any]) -> FloatArray:
+    """Return an array as float64, or name the first element that is no number or does not fit."""
+    values = np.asarray(array, dtype=np.float64)
+    wrong = np.flatnonzero(~(np.abs(values) < OVERFLOW))
+    why = "which is not a finite number, or a code of instruments for one"
+    if array.dtype.kind in "iu" and not wrong.size:
+        wrong = np.flatnonzero(np.abs(values) > 2.0**53)
+        why = "which float64 does not hold exactly"
+    if wrong.size:
+        place = np.unravel_index(int(wrong[0]), values.shape)
+        where = "row " + ", column ".join(str(int(k)) for k in place)
+        raise DataError(f"data file {path}: array {name!r} has {array[place]} in {where}, {why}")
+    return values
 
 
-def _numbered(names: Sequence[str]) -> tuple[tuple[str, ...], IntArray]:
-    """Return the classes, numbers in numerical order before text, and the class number of each name (S,)."""
-    classes = sorted(set(names), key=lambda name: (float(name), "") if _is_number(name) else (math.inf, name))
-    number_of = {name: k for k, name in enumerate(classes)}
-    return tuple(classes), np.array([number_of[name] for name in names], dtype=np.int64)
-
-
-def _cells(path: Path) -> tuple[list[int], list[list[str]]]:
-    """Return the line numbers and cells of all rows that are not empty."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"data file {path} cannot be read as text: {error}") from error
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    delimiter = ";" if first.count(";") > first.count(",") else ","
-    lines, rows = [], []
-    reader = csv.reader(text.splitlines(), delimiter=delimiter)
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                lines.append(reader.line_num)
-                rows.append(cells)
-    except csv.Error as error:
-        raise DataError(f"data file {path}, line {reader.line_num}: {error}") from error
-    if not rows:
-        raise DataError(f"data file {path} is empty")
-    return lines, rows
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return "_" not in cell  # float() accepts 1_000, which no CSV file means as a number
+def _columns(path: Path, width: int, selection: Selection) -> Sequence[int] | None:
+    """Return the numbers of the chosen features; None for all."""
+    chosen = [*(selection.columns or ()), *selection.drop]
+    if not chosen and selection.columns is None:
+        return None
+    numbers = [k for k in chosen if isinstance(k, int) and -width <= k < width]
+    if len(numbers) < len(chosen) or len({k % width for k in numbers}) < len(chosen) or not chosen:
+        raise DataError(
+            f"data file {path}: data.columns and data.drop of an .npz file are different numbers from 0 to "
+            f"{width - 1}, got {chosen}"
+        )
+    listed = [k % width for k in numbers]
+    if selection.columns is not None:
+        return listed
+    kept = [k for k in range(width) if k not in listed]
+    if not kept:
+        raise DataError(f"data file {path}: data.drop leaves no feature")
+    return kept

@@ -15,9 +15,13 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import DataError
 from hwlearn.lab.bench_file.sections import SHIPPED_DATA, DataSection
-from hwlearn.lab.data.files import Features, read_csv, read_npz
+from hwlearn.lab.data.features import Features, Selection
+from hwlearn.lab.data.files import read_csv, read_npz
 from hwlearn.lab.data.jitter import Jitter
+from hwlearn.lab.data.reach import check_inputs, check_targets
+from hwlearn.lab.data.scaling import OutputScale
 from hwlearn.network.limits import Limits
+from hwlearn.tables import Stated
 
 IRIS_RANGES = [[4.3, 7.9], [2.0, 4.4], [1.0, 6.9], [0.1, 2.5]]
 
@@ -39,6 +43,10 @@ class Data:
         The last two are empty unless the bench file sets fractions for them.
     jitter : Jitter or None
         Noise that training adds to the inputs.
+    scale : OutputScale or None
+        Scale of the targets, for reports in the user's own unit.
+    understood : tuple of str
+        How the data was read, in a few lines for a person: dialect, columns, classes, scale.
     """
 
     inputs: FloatArray
@@ -48,6 +56,8 @@ class Data:
     validation: IntArray
     test: IntArray
     jitter: Jitter | None = None
+    scale: OutputScale | None = None
+    understood: tuple[str, ...] = ()
 
     @property
     def classifies(self) -> bool:
@@ -72,7 +82,8 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
     Raises
     ------
     DataError
-        If the file is missing, a cell is not a number, or the columns do not fit the network.
+        If the file is missing or can be read in two ways, a cell is not a number, the columns do not fit the
+        network, a target is beyond what the network can give, or a fraction of the rows is no row.
     LimitError
         If an encoded input lies outside the limits.
     """
@@ -85,17 +96,51 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
             f"{', two bias rails' if section.bias else ''}), but the network has "
             f"{topology.n_inputs} inputs; change network.inputs, data.encoding or the columns"
         )
-    limits.check_terminals(topology, inputs)
+    check_inputs(limits, topology, inputs)
+    targets, scale = _targets(section, features)
+    if not features.classes:
+        check_targets(limits, topology, inputs, targets, features.lines)
     classes, seed = bool(features.classes), section.split_seed
     if section.test_fraction + section.validation_fraction >= 1:
         raise DataError(
             "data.test_fraction + data.validation_fraction leaves no sample to train on; it must be below 1"
         )
-    rest, test = split(features.targets, classes, section.test_fraction, seed)
+    rest, test = split(targets, classes, section.test_fraction, seed)
     share = section.validation_fraction / (1 - section.test_fraction)
-    train, validation = (rest[rows] for rows in split(features.targets[rest], classes, share, seed))
+    train, validation = (rest[rows] for rows in split(targets[rest], classes, share, seed))
+    for key, rows in (("test_fraction", test), ("validation_fraction", validation)):
+        fraction = section.test_fraction if key == "test_fraction" else section.validation_fraction
+        if fraction and not len(rows):
+            raise DataError(
+                f"data.{key} = {fraction:g} of {len(targets)} samples{' in each class' if classes else ''} "
+                "rounds to no sample; use a larger fraction, or 0"
+            )
     jitter = _jitter(section, features) if section.jitter else None
-    return Data(inputs, features.targets, features.classes, train, validation, test, jitter)
+    understood = (*features.understood, *_more_understood(features, scale))
+    return Data(inputs, targets, features.classes, train, validation, test, jitter, scale, understood)
+
+
+def _targets(section: DataSection, features: Features) -> tuple[FloatArray | IntArray, OutputScale | None]:
+    """Return the targets in volts, or class numbers, and the scale of the volts."""
+    scaling = section.target_scaling
+    if scaling is None:
+        return features.targets, None
+    if features.classes:
+        raise DataError("data.target_scaling is for targets that are numbers, but the data has classes")
+    unit = features.target_unit if scaling.unit is None else scaling.unit
+    targets = np.asarray(features.targets, dtype=np.float64)
+    scale = OutputScale.of(scaling.range, scaling.volts, unit, targets)
+    return scale.volts(targets), scale
+
+
+def _more_understood(features: Features, scale: OutputScale | None) -> list[str]:
+    """Return what a person should know about classes and scale of a file."""
+    if scale is not None:
+        return [f"target scaling: {scale}"]
+    if not features.classes or not features.understood:
+        return []
+    names = ", ".join(features.classes[:12]) + (", ..." if len(features.classes) > 12 else "")
+    return [f"classes {names} are outputs 0 to {len(features.classes) - 1}"]
 
 
 def encode(
@@ -128,9 +173,17 @@ def encode(
         if section.amplitude is None:
             raise DataError(f"data.encoding = {section.encoding!r} needs data.amplitude in volts")
         low, high = _ranges(values, section.ranges or ranges)
-        scaled = section.amplitude * (2 * (values - low) / (high - low) - 1)
+        # amplitude * (2 * (values - low) / (high - low) - 1) in one array: the data may fill half of the memory
+        scaled = values - low
+        scaled *= 2
+        scaled /= high - low
+        scaled -= 1
+        scaled *= section.amplitude
         columns = [scaled] if section.encoding == "scaled" else [scaled, -scaled]
-    columns.append(-columns[0][:, _negated(section, values.shape[1])])
+    negated = _negated(section, values.shape[1])
+    if not negated and section.bias is None and len(columns) == 1:
+        return columns[0]
+    columns.append(-columns[0][:, negated])
     if section.bias is not None:
         rail = np.full((len(values), 1), section.bias)
         columns += [rail, -rail]
@@ -217,10 +270,20 @@ def _read(section: DataSection, folder: Path) -> Features:
             features = read_npz(file)
         return Features(features.values, features.targets, features.classes, [[0.0, 16.0]])
     path = folder / section.source
-    if not path.is_file():
+    if not path.exists() or path.is_dir():
         raise DataError(
             f"there is no data file {path}; give a .csv or .npz file, or one of: {', '.join(SHIPPED_DATA)}"
         )
-    if path.suffix == ".npz":
-        return read_npz(path)
-    return read_csv(path, section.label_column, section.target_columns)
+    selection = Selection(
+        section.columns, section.drop, _stated(section), section.encoding == "plain", bool(section.target_scaling)
+    )
+    if path.suffix.lower() == ".npz":
+        return read_npz(path, selection)
+    return read_csv(path, section.label_column, section.target_columns, selection)
+
+
+def _stated(section: DataSection) -> Stated:
+    """Return what ``[data]`` states about the dialect of a table."""
+    delimiter = {"auto": None, "tab": "\t", "whitespace": " "}.get(section.delimiter, section.delimiter)
+    decimal = None if section.decimal == "auto" else section.decimal
+    return Stated(None if section.header == "auto" else section.header, delimiter, decimal, "data.")

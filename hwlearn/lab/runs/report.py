@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from hwlearn.errors import RunError
 from hwlearn.lab.bench_file.file import load_bench_file
+from hwlearn.lab.data.scaling import OutputScale
 from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, set_log_scale
 from hwlearn.lab.runs.conductance_map import draw_conductances
 from hwlearn.lab.runs.store import BENCH_FILE, Run
@@ -100,7 +102,8 @@ def draw_learning_curve(axes: Axes, run: Run) -> None:
         other = axes.twinx()
         other.spines["top"].set_visible(False)
         number = [epoch.number + 1 for epoch in epochs]
-        value = _accuracy if classifies else _rms_error
+        scale = OutputScale.from_facts(run.meta("target_scale"))
+        value = _accuracy if classifies else partial(_rms_error, scale)
         for name in ("train", "validation"):
             measured = [(n, score) for n, e in zip(number, epochs, strict=True) if (score := getattr(e, name))]
             _draw_scores(other, measured, value, name, "measured")
@@ -108,7 +111,8 @@ def draw_learning_curve(axes: Axes, run: Run) -> None:
         for name in _ROWS:
             _draw_scores(other, [(n, known[name]) for n, known in true if name in known], value, name, "true")
         _mark_result(other, run, number[-1], value)
-        other.set_ylabel("accuracy (%)" if classifies else "rms error (mV)", color=INK)
+        unit = "mV" if scale is None else scale.unit or "in units of the targets"
+        other.set_ylabel("accuracy (%)" if classifies else f"rms error ({unit})", color=INK)
         if not classifies:
             set_log_scale(other, "y")
         both = [other, axes]
@@ -129,8 +133,10 @@ def _accuracy(score: Score) -> float:
     return 100 * (np.nan if score.accuracy is None else score.accuracy)
 
 
-def _rms_error(score: Score) -> float:
-    return 1e3 * (np.nan if score.rms_error_V is None else score.rms_error_V)
+def _rms_error(scale: OutputScale | None, score: Score) -> float:
+    """Return the rms error in mV, or in the user's own unit."""
+    volts = np.nan if score.rms_error_V is None else score.rms_error_V
+    return 1e3 * volts if scale is None else scale.error(volts)
 
 
 def _draw_scores(

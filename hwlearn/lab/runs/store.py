@@ -257,6 +257,8 @@ def _identity(bench: Bench) -> dict[str, object]:
         "seed": bench.file.train.seed,
         "epochs_asked": bench.file.train.epochs,
         "topology": bench.topology.fingerprint,
+        "data": list(bench.data.understood),
+        "target_scale": None if bench.data.scale is None else bench.data.scale.facts(),
         "versions": {name: version(name) for name in ("hwlearn", "numpy", "scipy")}
         | {"python": platform.python_version(), "platform": platform.platform()},
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),

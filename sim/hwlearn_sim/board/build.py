@@ -15,6 +15,7 @@ from typing import Final
 from platformdirs import user_cache_path
 
 from hwlearn.errors import SetupError
+from hwlearn.storage.text_file import read_text
 
 FLAGS: Final = ("-O2", "-std=c11", "-fPIC", "-shared")
 _COMPILERS: Final = ("cc", "gcc", "clang")
@@ -43,7 +44,7 @@ def firmware_folder() -> Path:
 
 def host_header(firmware: Path | None = None) -> str:
     """Return the declarations of ``boards/host/host.h`` in the form that cffi accepts."""
-    text = ((firmware or firmware_folder()) / "boards" / "host" / "host.h").read_text(encoding="utf-8")
+    text = read_text((firmware or firmware_folder()) / "boards" / "host" / "host.h", "header", SetupError)
     return text.split("/* cffi reads from here */", 1)[1].rsplit("#endif", 1)[0]
 
 

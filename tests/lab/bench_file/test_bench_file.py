@@ -234,7 +234,7 @@ def test_override_of_a_key_that_is_no_table_is_refused(write):
 
 
 def test_relative_paths_start_from_the_folder_of_the_bench_file(write, bench_path, tmp_path, monkeypatch):
-    write("0.1,0.2,0.3,0.1,0.0,0.1,0.2\n" * 3, "rows.csv")
+    write("0.1,0.2,0.3,0.1,0.15,0.1,0.2\n" * 3, "rows.csv")
     changes = ["data.source=rows.csv", "data.target_columns=[4, 5, 6]"]
     elsewhere = tmp_path / "deep" / "er"
     elsewhere.mkdir(parents=True)

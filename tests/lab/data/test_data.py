@@ -243,7 +243,7 @@ BAD_CSV = {
     "short row": ("0.1,0.2,0.3\n\n0.1,0.2\n", "line 3: 2 columns, the first row has 3"),
     "long row": ("a,b,t\n0.1,0.2,0.3,0.4\n", "line 2: 4 columns"),
     "digits in groups": ("0.1,0.2,0.3\n1_000,0.2,0.3\n", "line 2, column 0: '1_000'"),
-    "decimal comma": ("0,1;0,2;0,3\n0,1;0,2;0,3\n", "line 1, column 1: '1;0'"),
+    "decimal comma beside a point": ("0,1;0,2;0,3\n0,1;0.2;0,3\n", "'0.2' in line 2 has a decimal point"),
     "header alone": ("a,b,t\n", "no rows"),
     "nothing": ("", "is empty"),
     "blank lines": ("\n \n,,\n", "is empty"),

@@ -17,6 +17,7 @@ from hwlearn.errors import SetupError, StorageError
 from hwlearn.network.simulation import Simulation, restore_simulation
 from hwlearn.storage.atomic_file import write_atomically
 from hwlearn.storage.lock import FolderLock
+from hwlearn.storage.text_file import read_text
 
 _FACTS = "journal.json"
 _REQUEST = "request_"
@@ -62,11 +63,11 @@ class Journal:
         self._behind: dict[str, np.ndarray] | None = None
 
     def _stored_facts(self) -> Any:
-        try:
-            return json.loads((self.folder / _FACTS).read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        if not (self.folder / _FACTS).exists():
             return None
-        except (OSError, ValueError) as error:
+        try:
+            return json.loads(read_text(self.folder / _FACTS, "journal", SetupError))
+        except ValueError as error:
             raise SetupError(f"{self.folder / _FACTS} cannot be read ({error}); delete {self.folder}") from None
 
     def _refuse_other_hardware(self, kept: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
