@@ -45,6 +45,8 @@ def decimals(cell: str) -> str | None:
 
     Thousands and decimals look alike in ``"1,234"``, for which ``"?"`` is returned.
     """
+    if "," not in cell and "." not in cell:
+        return None
     if _GROUPS.fullmatch(cell):
         return "?"
     if _WITH_COMMA.fullmatch(cell):

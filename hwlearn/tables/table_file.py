@@ -1,7 +1,7 @@
 """`TableFile`: the one reader of tables in text files.
 
-numpy's parser of text, which rounds as ``float`` does, converts plain blocks of rows. Every other block goes
-through the csv module and ``float``, so that the line and the column of what is refused are named.
+Plain blocks of rows are converted at once, see `plain`. Every other block goes through the csv module and
+``float``; it names the line and the column of what is refused.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -21,11 +20,14 @@ from hwlearn.storage.text_file import TextFile
 from hwlearn.tables.detection import SAMPLE, detected_decimal, has_header, sample_of
 from hwlearn.tables.dialect import WHITESPACE, Dialect, Stated
 from hwlearn.tables.numbers import OVERFLOW, is_valid, number
+from hwlearn.tables.plain import plain_numbers
 from hwlearn.tables.records import is_comment, records
 from hwlearn.tables.titles import Title
 
 _BLOCK: Final = 1 << 20
 """Characters of rows that are converted at a time."""
+
+_ENOUGH, _FEWEST = 1 << 17, 16  # characters and lines from which a dialect is detected, where lines are long
 
 Line = tuple[int, str]
 
@@ -79,8 +81,8 @@ class TableFile:
         stated = Stated() if stated is None else stated
         self.path, self.where = path, f"{what} {path}"
         self._text = TextFile(path, what, DataError)
-        first = list(islice(self._lines(), SAMPLE + 1))
-        sample = sample_of(first[:SAMPLE], len(first) <= SAMPLE, stated, self.where)
+        first, whole = self._first_lines()
+        sample = sample_of(first, whole, stated, self.where)
         decimal = detected_decimal(sample, stated, self.where)
         header = has_header(sample, decimal, stated, self.where)
         self._stated = stated
@@ -141,6 +143,17 @@ class TableFile:
         table = np.frombuffer(values) if numbers else np.empty(0)
         return Columns(table.reshape(len(lines), len(numbers)), found, np.frombuffer(lines, dtype=np.int64))
 
+    def _first_lines(self) -> tuple[list[Line], bool]:
+        """Return the first lines, and whether these are all."""
+        first: list[Line] = []
+        size = 0
+        for item in self._lines():
+            if len(first) >= SAMPLE or (size >= _ENOUGH and len(first) >= _FEWEST):
+                return first, False
+            first.append(item)
+            size += len(item[1])
+        return first, True
+
     # --- rows ---------------------------------------------------------------------------------------
 
     def _known(self) -> str:
@@ -170,47 +183,15 @@ class TableFile:
 
     def _plain(self, block: Sequence[Line], numbers: Sequence[int], texts: Sequence[int]) -> Columns | None:
         """Return the columns of a block without quotes and other rarities; None if it has any."""
-        delimiter, decimal = self.dialect.delimiter, self.dialect.decimal
         kept = [item for item in block if not is_comment(item[1])]
         rows = [line for _, line in kept]
-        whole = "\n".join(rows)
-        if (
-            not rows
-            or not numbers
-            or '"' in whole
-            or "_" in whole
-            or (decimal == "," and ("." in whole or delimiter == ","))
-        ):
+        if not rows or not numbers or any('"' in line for line in rows):
             return None
-        if delimiter == WHITESPACE:
-            cells = [line.split() for line in rows]
-            if any(len(row) != self.width for row in cells):
-                return None
-            found = [[row[k] for row in cells] for k in texts]
-        else:
-            if any(line.count(delimiter) != self.width - 1 for line in rows):
-                return None
-            found = [[_cell(line, delimiter, k, self.width) for line in rows] for k in texts]
-        if not whole.isascii() and not all(cell.isascii() for line in rows for cell in self._others(line, texts)):
+        table = plain_numbers(rows, self.dialect, self.width, numbers)
+        if table is None:
             return None
-        try:
-            table = np.loadtxt(
-                rows if decimal == "." else [line.replace(",", ".") for line in rows],
-                delimiter=None if delimiter == WHITESPACE else delimiter,
-                comments=None,
-                usecols=list(numbers),
-                ndmin=2,
-            )
-        except ValueError:
-            return None
-        if table.shape != (len(rows), len(numbers)) or not (np.abs(table) < OVERFLOW).all():
-            return None
+        found = [[_cell(line, self.dialect.delimiter, k, self.width) for line in rows] for k in texts]
         return Columns(table, found, np.array([number for number, _ in kept], dtype=np.int64))
-
-    def _others(self, line: str, texts: Sequence[int]) -> list[str]:
-        """Return the cells of a line without quotes that are not columns of text."""
-        cells = line.split(None if self.dialect.delimiter == WHITESPACE else self.dialect.delimiter)
-        return [cell for k, cell in enumerate(cells) if k not in texts]
 
     def _careful(self, block: Sequence[Line], numbers: Sequence[int], texts: Sequence[int]) -> Columns:
         """Return the columns of a block, cell by cell, or name the cell that is refused."""
@@ -248,6 +229,8 @@ class TableFile:
 
 def _cell(line: str, delimiter: str, column: int, width: int) -> str:
     """Return one cell of a line without quotes."""
+    if delimiter == WHITESPACE:
+        return line.split()[column]
     if column == width - 1:
         return line.rpartition(delimiter)[2].strip()
     return line.split(delimiter, column + 1)[column].strip()
