@@ -43,9 +43,11 @@ def fit_devices(path: Path, model: str, output: Path | None, *, as_json: bool) -
             read_noise=fit.read_noise,
             cycle_spread=fit.cycle_spread,
             passed=passed,
+            data=fit.origin,
             snippet=str(where),
         )
     else:
+        typer.echo(f"{'data':<14}{fit.origin}")
         for name, value in fit.values.items():
             unit = fit.units.get(name, "")
             note = "" if fit.determined[name] else "   (hardly determined by the data)"

@@ -48,6 +48,10 @@ class DeviceFit(Protocol):
     def table(self) -> Mapping[str, object]:
         """Value of the key ``memristor`` of ``[backend]`` for such devices."""
 
+    @property
+    def origin(self) -> str:
+        """How the file was read, in one line for a person: its dialect and the number of rows."""
+
 
 def device_fits() -> dict[str, Callable[[Path], DeviceFit]]:
     """Return the installed fits by the name of their model; each is loaded at its first call.

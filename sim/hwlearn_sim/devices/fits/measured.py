@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.errors import DataError, UnitError
+from hwlearn.tables import Stated, TableFile
+from hwlearn.tables.numbers import is_valid, is_whole, number
 from hwlearn.units import parse_quantity
 
 _TITLE: Final = re.compile(r"([A-Za-z]+)(?:[ _]*[(\[ _/]\s*([^\s)\]]+)\s*[)\]]?)?")
@@ -32,6 +33,8 @@ class PulseData:
         Volts (positive to SET) and seconds of that pulse; the first values are not used.
     conductance : ndarray, shape (n,)
         Readings in siemens.
+    origin : str
+        Dialect of the file and number of its rows, for a person.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class PulseData:
     amplitude: FloatArray
     width: FloatArray
     conductance: FloatArray
+    origin: str = ""
 
     def __post_init__(self) -> None:
         columns = (self.number, self.amplitude, self.width, self.conductance)
@@ -79,54 +83,52 @@ def read_pulse_data(path: str | Path) -> PulseData:
     path : str or Path
         The file. The first line names the columns, in any order. A unit may be part of the name
         (``amplitude_mV``, ``width (us)``) or of the cells (``50 us``, ``12 uS``); the defaults are V, s and S.
-        Other columns and lines that begin with ``#`` are ignored. The columns are separated by commas, tabs or
-        semicolons; with semicolons, decimal commas are accepted.
+        Other columns and lines that begin with ``#`` are ignored. The dialect is detected; see
+        `hwlearn.tables.TableFile`.
 
     Raises
     ------
     DataError
         If the file cannot be read, a column is missing, or a cell is not a quantity; the error names the line.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read pulse data from {path}: {error}") from error
-    lines = [(k, line) for k, line in enumerate(text.splitlines(), start=1) if _has_content(line)]
-    if not lines:
-        raise DataError(f"{path} is empty; its first line must name the columns {', '.join(_COLUMNS)}")
-    separator = max(",;\t", key=lines[0][1].count)
-    rows = list(csv.reader((line for _, line in lines), delimiter=separator))
-    place = _places(rows[0], path)
+    table = TableFile(Path(path), "pulse data", Stated(header=True))
+    place = _places([title.text for title in table.titles or ()], path)
+    read = table.read([], [column for column, _ in place.values()])
     values: dict[str, list[float]] = {name: [] for name in _COLUMNS}
-    for (line, _), row in zip(lines[1:], rows[1:], strict=True):
-        for name, unit in _COLUMNS.items():
-            column, written = place[name]
+    for name, cells in zip(place, read.texts, strict=True):
+        unit, written = _COLUMNS[name], place[name][1]
+        for line, cell in zip(read.lines.tolist(), cells, strict=True):
             try:
-                cell = row[column].strip()
-                values[name].append(_value(cell.replace(",", ".") if separator == ";" else cell, unit, written))
-            except (IndexError, ValueError, UnitError) as error:
-                raise DataError(f"line {line} of {path}: no {name} in {unit or 'integers'} ({error})") from error
+                values[name].append(_value(_with_point(cell, table.dialect.decimal), unit, written))
+            except (ValueError, UnitError) as error:
+                wanted = unit or "integers"
+                raise DataError(f"line {line} of {path}: no {name} in {wanted} ({error})") from None
     return PulseData(
         np.array(values["pulse"], dtype=np.int64),
         np.array(values["amplitude"]),
         np.array(values["width"]),
         np.array(values["conductance"]),
+        f"{table.dialect}, {len(read.lines)} rows from line {read.lines[0]}",
     )
 
 
-def _has_content(line: str) -> bool:
-    return bool(line.strip(" ,;\t")) and not line.lstrip().startswith("#")
+def _with_point(cell: str, decimal: str) -> str:
+    """Return a cell with a decimal point."""
+    if decimal == "," and "." in cell:
+        raise ValueError(f"{cell!r} has a decimal point, but the first rows have decimal commas")
+    return cell.replace(decimal, ".")
 
 
 def _value(cell: str, unit: str, written: str) -> float:
     """Return a cell in the base unit; a unit in the cell overrides the unit of the column."""
     if not unit:
+        if not is_whole(cell) or abs(int(cell)) > 2**53:
+            raise ValueError(f"{cell!r} is no whole number below 2**53")
         return float(int(cell))
-    try:
-        float(cell)
-    except ValueError:
-        return parse_quantity(cell, unit)
-    return parse_quantity(f"{cell} {written}", unit)
+    value = parse_quantity(cell if number(cell, ".") is None else f"{cell} {written}", unit)
+    if not is_valid(value):
+        raise ValueError(f"{cell!r} is a code of instruments for overflow or no reading; leave the row out")
+    return value
 
 
 def _places(header: Sequence[str], path: str | Path) -> dict[str, tuple[int, str]]:

@@ -35,6 +35,8 @@ class FittedDevice:
         Relative standard deviations of a reading and of the dose of a pulse.
     table : mapping
         The key ``memristor`` of a bench file's ``[backend]``.
+    origin : str
+        How the file was read: its dialect and the number of rows.
     """
 
     values: Mapping[str, float]
@@ -45,6 +47,7 @@ class FittedDevice:
     read_noise: float
     cycle_spread: float
     table: Mapping[str, object]
+    origin: str = ""
 
 
 def soft_bounds(path: Path) -> FittedDevice:
@@ -57,15 +60,16 @@ def soft_bounds(path: Path) -> FittedDevice:
         raise DataError(f"soft bounds do not describe {path} ({error}); try another model") from None
     # the fitted steps refer to these pulses
     reference = {name: float(getattr(fit.law, name)) for name in ("set_voltage", "reset_voltage", "width_s")}
-    return _shown("soft-bounds", fit, reference)
+    return _shown("soft-bounds", fit, reference, data.origin)
 
 
 def vteam(path: Path) -> FittedDevice:
     """Fit a VTEAM device to a file; raises the errors of `read_pulse_data` and `fit_vteam`."""
-    return _shown("vteam", fit_vteam(read_pulse_data(path)), {})
+    data = read_pulse_data(path)
+    return _shown("vteam", fit_vteam(data), {}, data.origin)
 
 
-def _shown(model: str, fit: FittedLaw[Any], more: Mapping[str, float]) -> FittedDevice:
+def _shown(model: str, fit: FittedLaw[Any], more: Mapping[str, float], origin: str) -> FittedDevice:
     law = {name: float(value) for name, value in {**fit.values, **more}.items()}
     return FittedDevice(
         values=fit.values,
@@ -81,6 +85,7 @@ def _shown(model: str, fit: FittedLaw[Any], more: Mapping[str, float]) -> Fitted
             "read_noise": fit.read_noise,
             "cycle_spread": fit.cycle_spread,
         },
+        origin=origin,
     )
 
 

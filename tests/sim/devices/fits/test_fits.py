@@ -127,13 +127,13 @@ def test_units_in_header_and_other_separators(tmp_path, header, row, separator, 
     ("text", "says"),
     [
         ("", "empty"),
-        ("pulse,amplitude_A,width,conductance\n" + ROWS, "unit of the column 'amplitude_A'"),
-        ("pulse,amplitude,width,conductance\n" + ROWS.replace("12 uS", "nan", 1), "line 2 .* no conductance"),
+        ("pulse,amplitude_A,width,conductance,remark\n" + ROWS, "unit of the column 'amplitude_A'"),
+        ("pulse,amplitude,width,conductance,remark\n" + ROWS.replace("12 uS", "nan", 1), "line 2 .* no conductance"),
         ("pulse,amplitude,width\n0,1,1", "no column conductance"),
-        ("pulse,amplitude,width,conductance\n" + ROWS.replace("50 us", "50 uA", 1), "line 2 .* no width"),
-        ("pulse,amplitude,width,conductance\n" + ROWS + "\n12,1", "line 14 .* no width"),
-        ("pulse,amplitude,width,conductance\n" + ROWS + "\n5,1,1 us,1 uS", "must rise; reading 12 has 5 after 11"),
-        ("pulse,amplitude,width,conductance\n" + ROWS + "\n12,1,1 us,-1 uS", "positive"),
+        ("pulse,amplitude,width,conductance,remark\n" + ROWS.replace("50 us", "50 uA", 1), "line 2 .* no width"),
+        ("pulse,amplitude,width,conductance,remark\n" + ROWS + "\n12,1", "line 14: 2 columns, the first row has 5"),
+        ("pulse,amplitude,width,conductance,remark\n" + ROWS + "\n5,1,1 us,1 uS,", "must rise; reading 12 has 5 after 11"),
+        ("pulse,amplitude,width,conductance,remark\n" + ROWS + "\n12,1,1 us,-1 uS,", "positive"),
         ("pulse,amplitude,width,conductance\n0,1,1 us,1 uS", "at least 10"),
     ],
 )
@@ -145,7 +145,7 @@ def test_invalid_files_are_refused(tmp_path, text, says):
 
 
 def test_missing_file_is_refused(tmp_path):
-    with pytest.raises(DataError, match="cannot read"):
+    with pytest.raises(DataError, match="cannot be read"):
         read_pulse_data(tmp_path / "none.csv")
 
 
