@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from numbers import Real
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -57,11 +57,35 @@ def checked_nodes(nodes: Iterable[int], role: str, names: Sequence[str]) -> IntA
     return read_only(array)
 
 
+def labelled_graph(graph: Any) -> tuple[dict[Hashable, int], list[tuple[int, int]]]:
+    """Return the numbers of the labels of a ``networkx`` graph, and its edges as pairs of numbers."""
+    try:
+        index: dict[Hashable, int] = {label: k for k, label in enumerate(graph.nodes)}
+        edges = [(index[a], index[b]) for a, b in graph.edges()]
+        directed = graph.is_directed()
+    except (AttributeError, TypeError, ValueError, KeyError):
+        raise TopologyError(
+            f"{type(graph).__name__} is no networkx graph; give one, or use Topology(...)"
+        ) from None
+    if directed:
+        known = set(edges)
+        labels = list(index)
+        for a, b in edges:
+            if a != b and (b, a) in known:
+                raise TopologyError(
+                    f"the directed graph has edges from {labels[a]!r} to {labels[b]!r} and back, which may mean "
+                    "one resistor or two; use graph.to_undirected() for one, a MultiGraph for two"
+                )
+    return index, edges
+
+
 def labelled_nodes(labels: Iterable[Hashable], role: str, index: Mapping[Hashable, int]) -> list[int]:
     """Return the node numbers of labels in a role; ``index`` maps the labels of all nodes to their numbers."""
+    if not isinstance(labels, Iterable) or (isinstance(labels, str) and labels in index):
+        raise TopologyError(f"{role} must be a list of nodes, got {labels!r}; write [{labels!r}]")
     numbers = []
     for label in labels:
-        if label not in index:
+        if not isinstance(label, Hashable) or label not in index:
             raise TopologyError(f"{role} names node {label!r}, which the graph does not have")
         numbers.append(index[label])
     return numbers

@@ -387,12 +387,12 @@ class Topology:
     ) -> Self:
         """Make the topology of a ``networkx`` graph or multigraph; inputs, outputs and ground are node labels.
 
-        Nodes and edges keep the order of the graph; names are ``str(label)``.
-        """
-        index = {label: k for k, label in enumerate(graph.nodes)}
+        Nodes and edges keep the graph's order; names are ``str(label)``. Each edge is one resistor. Edges of a
+        directed graph in both directions may mean one resistor or two, and are refused."""
+        index, pairs = graph_checks.labelled_graph(graph)
         return cls(
             len(index),
-            [(index[a], index[b]) for a, b in graph.edges()],
+            pairs,
             graph_checks.labelled_nodes(inputs, "inputs", index),
             graph_checks.labelled_nodes(outputs, "outputs", index),
             None if ground is None else graph_checks.labelled_nodes([ground], "ground", index)[0],

@@ -48,10 +48,13 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
             edges=bench.topology.n_edges,
             steps_done=0 if start is None else start.steps,
             data=list(bench.data.understood),
+            notes=list(bench.file.network.notes(bench.file.folder)),
         )
         shown: _JsonLines | LiveProgress = _JsonLines()
     else:
         done = 0 if start is None else len(start.epochs or ())
+        for line in bench.file.network.notes(bench.file.folder):
+            typer.echo(f"netlist       {line}")
         for line in bench.data.understood:
             typer.echo(f"data          {line}")
         batches = math.ceil(samples / (train.batch or samples))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -155,3 +156,15 @@ def checked_text(text: str, what: str, error: type[HwlearnError]) -> str:
     if nul:
         raise error(f"{what}, line {1 + before.count(chr(10))}: a NUL character, which is no text")
     return plain
+
+
+def visible(text: str) -> str:
+    """Return text without characters that cannot be seen, and with one character for each that looks the same.
+
+    Examples
+    --------
+    >>> visible("up\\u200b"), visible("a\\u0308") == "ä", visible("\\u2126") == visible("\\u03a9")
+    ('up', True, True)
+    """
+    composed = unicodedata.normalize("NFKC", text)
+    return "".join(c for c in composed if unicodedata.category(c) != "Cf")

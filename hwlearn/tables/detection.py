@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -212,15 +211,3 @@ def _is_scale(head: Sequence[str], counted: Sequence[int], below: dict[int, list
     steps = {int(head[b]) - int(head[a]) for a, b in pairwise(counted)}
     fractions = all(any(not is_whole(cell) for cell in below[k]) for k in counted)
     return fractions and len(steps) == 1 and steps.pop() > 0 and bool(below[counted[0]])
-
-
-def visible(text: str) -> str:
-    """Return text in its composed form, without characters that cannot be seen.
-
-    Examples
-    --------
-    >>> visible("up\\u200b"), visible("a\\u0308") == "ä"
-    ('up', True)
-    """
-    composed = unicodedata.normalize("NFC", text)
-    return "".join(c for c in composed if unicodedata.category(c) != "Cf")

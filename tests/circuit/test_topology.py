@@ -231,3 +231,48 @@ def test_invalid_topology_is_refused_with_the_place(make, message: str):
         make()
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, HwlearnError)
+
+
+# --- row 15: networkx graphs that may mean two circuits ---------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [nx.DiGraph, nx.MultiDiGraph])
+def test_row_15_both_directions_of_a_directed_graph_are_refused(kind):
+    graph = kind([("in", "mid"), ("mid", "out"), ("out", "mid")])
+    with pytest.raises(
+        TopologyError, match=r"edges from 'mid' to 'out' and back, which may mean one resistor or two"
+    ):
+        Topology.from_networkx(graph, ["in"], ["out"])
+    with pytest.raises(TopologyError, match="and back"):
+        Topology.from_networkx(nx.path_graph(3).to_directed(), [0], [2])
+    assert Topology.from_networkx(graph.to_undirected(), ["in"], ["out"]).n_edges == 2
+    assert Topology.from_networkx(nx.MultiGraph(graph.edges()), ["in"], ["out"]).n_edges == 3
+
+
+def test_row_15_single_directions_keep_the_direction_of_their_drop():
+    t = Topology.from_networkx(nx.DiGraph([("b", "a"), ("b", "c")]), ["a"], ["c"])
+    assert [(t.names[a], t.names[b]) for a, b in t.edges] == [("b", "a"), ("b", "c")]
+
+
+def test_row_15_parallel_edges_of_a_multigraph_are_resistors_of_their_own():
+    t = Topology.from_networkx(nx.MultiGraph([(1, 2), (2, 1), (2, 3)]), [1], [3])
+    assert t.n_edges == 3
+
+
+@pytest.mark.parametrize(
+    ("make", "roles", "message"),
+    [
+        (lambda: nx.Graph([("a", "b"), ("b", "b")]), (["a"], ["b"]), "self-loop at node 1"),
+        (lambda: nx.DiGraph([("a", "b"), ("b", "b")]), (["a"], ["b"]), "self-loop at node 1"),
+        (lambda: nx.Graph({"a": ["b"], "c": []}), (["a"], ["b"]), "'?c'? is isolated|is isolated"),
+        (lambda: nx.Graph([(1, "1"), ("1", 2)]), ([1], [2]), "duplicate node name '1'"),
+        (lambda: nx.Graph([(1, 2.0), (2, 3)]), ([[1]], [3]), r"inputs names node \[1\]"),
+        (lambda: nx.Graph([("in", "out")]), ("in", ["out"]), r"inputs must be a list of nodes, got 'in'"),
+        (lambda: nx.Graph([(1, 2)]), (1, [2]), r"inputs must be a list of nodes, got 1"),
+        (lambda: [(1, 2)], ([1], [2]), "list is no networkx graph"),
+        (lambda: nx.Graph(), ([], []), "at least 2 nodes"),
+    ],
+)
+def test_row_15_other_graphs_are_refused_by_name(make, roles, message):
+    with pytest.raises(TopologyError, match=message):
+        Topology.from_networkx(make(), *roles)

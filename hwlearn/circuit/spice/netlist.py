@@ -21,9 +21,11 @@ from hwlearn.arrays import FloatArray
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.elements import OHMIC, Element
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.circuit.spice.cards import GROUND, Cards, check_title
+from hwlearn.circuit.spice.cards import GROUND, Cards
+from hwlearn.circuit.spice.lines import check_title
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, TopologyError
+from hwlearn.storage.text_file import checked_text, read_text
 
 _SAFE: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _RESERVED: Final = {"gnd", "all", "allv", "alli", "ally"}
@@ -45,6 +47,8 @@ class Netlist:
         Amperes of the current sources into the outputs.
     title : str
         The first line.
+    notes : tuple of str
+        What was ignored, and what other programs read in another way, with its line.
     """
 
     topology: Topology
@@ -52,12 +56,17 @@ class Netlist:
     input_volts: FloatArray
     output_amperes: FloatArray
     title: str
+    notes: tuple[str, ...] = ()
 
 
 def read_spice(
     netlist: str | Path, inputs: Iterable[str] | None = None, outputs: Iterable[str] | None = None
 ) -> Netlist:
     """Read a SPICE netlist: R elements, DC sources to ground, and the nodes that are printed.
+
+    Analyses, models and other cards that do not change the operating point are ignored with a note. A source of
+    0 V between two nodes is an ammeter and makes them one node. Text files are UTF-8, or UTF-16 with a byte order
+    mark.
 
     Parameters
     ----------
@@ -93,6 +102,7 @@ def read_spice(
     """
     cards = Cards()
     cards.read(_text(netlist))
+    cards.without_ammeters()
     touched = dict.fromkeys(node for r in cards.resistors for node in (r.a, r.b))
     for (_, node), line in cards.lines.items():
         if node not in touched and node != GROUND:
@@ -104,7 +114,7 @@ def read_spice(
         by_name = dict(zip(names, index, strict=True))
         found = []
         for name in wanted:
-            node = by_name.get(name, "0" if name.lower() == "gnd" else name.lower())
+            node = cards.node(by_name.get(name, "0" if name.lower() == "gnd" else name.lower()))
             if node not in index:
                 raise TopologyError(f"{role} names node {name!r}, which the netlist does not have")
             found.append(node)
@@ -144,6 +154,7 @@ def read_spice(
         np.array([cards.volts.get(node, np.nan) for node in driven]),
         np.array([cards.amperes.get(node, 0.0) for node in read]),
         cards.title,
+        tuple(cards.notes),
     )
 
 
@@ -249,15 +260,22 @@ def _law(element: Element, a: str, b: str, theta: float) -> str:
 
 
 def _text(netlist: str | Path) -> str:
-    if isinstance(netlist, str) and "\n" in netlist:
-        return netlist
-    try:
-        return Path(netlist).read_text(encoding="utf-8", errors="replace")
-    except (OSError, ValueError) as error:
+    if isinstance(netlist, str) and ("\n" in netlist or "\r" in netlist):
+        return checked_text(netlist, "netlist", TopologyError)
+    if not _is_there(Path(netlist)):
         raise TopologyError(
-            f"cannot read netlist file {str(netlist)!r}: {_reason(error)}; "
+            f"cannot read netlist file {str(netlist)!r}: there is no such file; "
             "give a file that exists, or the text itself"
-        ) from error
+        )
+    return read_text(Path(netlist), "netlist", TopologyError)
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is a file; a text of one line may be too long for a name, or have a NUL character."""
+    try:
+        return path.exists() and not path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -26,6 +26,9 @@ from hwlearn.quantities import (
     Siemens,
     Volts,
 )
+
+if TYPE_CHECKING:
+    from hwlearn.circuit.spice import Netlist
 
 MOST_EDGES = 10_000_000
 """Largest number of nodes or edges of a graph; more fit into no memory."""
@@ -49,6 +52,10 @@ class NetworkSection(Section, ABC):
     @abstractmethod
     def graph(self, folder: Path) -> Topology:
         """Return the topology with resistors as programmable edges."""
+
+    def notes(self, folder: Path) -> tuple[str, ...]:
+        """Return what a person should know about how the graph was read, in a few lines."""
+        return ()
 
     def _check_size(self) -> None:
         """Refuse a graph that fits into no memory, before it is built."""
@@ -181,9 +188,16 @@ class SpiceNetwork(NetworkSection):
 
     def graph(self, folder: Path) -> Topology:
         """Read the netlist."""
+        return self._read(folder).topology
+
+    def notes(self, folder: Path) -> tuple[str, ...]:
+        """Return what of the netlist is ignored, or is read in another way by other programs."""
+        return self._read(folder).notes
+
+    def _read(self, folder: Path) -> Netlist:
         from hwlearn.circuit.spice import read_spice  # takes long to import; ``hwlearn off`` does not need it
 
-        return read_spice(folder / self.file, inputs=self.inputs, outputs=self.outputs).topology
+        return read_spice(folder / self.file, inputs=self.inputs, outputs=self.outputs)
 
 
 NETWORKS: dict[str, type[NetworkSection]] = {

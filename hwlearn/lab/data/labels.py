@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwlearn.arrays import IntArray
 from hwlearn.errors import DataError
-from hwlearn.tables.detection import visible
+from hwlearn.storage.text_file import visible
 from hwlearn.tables.numbers import is_valid, number
 
 MISSING: Final = frozenset(

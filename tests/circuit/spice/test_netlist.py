@@ -81,6 +81,15 @@ R6 a b 1 this is behind the end
         ("2kohms", 2e3),
         ("4.7kΩ", 4.7e3),
         ("2mohm", 2e-3),
+        ("2R", 2.0),
+        ("2µ", 2e-6),
+        ("2μ", 2e-6),
+        ("2kΩ", 2e3),
+        ("2k\u2126", 2e3),
+        ("4k7", 4.7e3),
+        ("4R7", 4.7),
+        ("R47", 0.47),
+        ("1Meg5", 1.5e6),
     ],
 )
 def test_suffix_scales_value(value: str, ohms: float):
@@ -88,7 +97,25 @@ def test_suffix_scales_value(value: str, ohms: float):
 
 
 @pytest.mark.parametrize(
-    "value", ["2mil", "1k5", "2x", "2v", "2kk", "one", "1e", "--1", "{R}", "'2*3'", "2µ", "nan", "inf", "0x10"]
+    "value",
+    [
+        "2mil",
+        "1m5",
+        "4.5k7",
+        "2x",
+        "2v",
+        "2kk",
+        "one",
+        "1e",
+        "--1",
+        "{R}",
+        "'2*3'",
+        "2,5",
+        "nan",
+        "inf",
+        "0x10",
+        "k5",
+    ],
 )
 def test_invalid_value_is_refused_with_its_line(value: str):
     with pytest.raises(CircuitError, match=f"^line 2: {re.escape(repr(value.lower()))} is not a value in ohm"):
@@ -172,10 +199,24 @@ def test_path_or_single_line_is_a_file(tmp_path: Path):
         assert read_spice(given).topology.n_nodes == 2
 
 
-def test_windows_line_ends_and_latin1_letters_are_accepted(tmp_path: Path):
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_line_ends_and_encodings_of_other_systems_are_read(tmp_path: Path, end: str, encoding: str):
     file = tmp_path / "net.cir"
-    file.write_bytes(netlist("* Gr\xf6\xdfe", "R1 in out 1k").replace("\n", "\r\n").encode("latin-1"))
-    assert read_spice(file).conductances.tolist() == [1e-3]
+    text = netlist("* Größe", "R1 in kält 1k", "R2 kält out 2k").replace("\n", end)
+    file.write_bytes(text.encode(encoding))
+    read = read_spice(file)
+    assert read.conductances.tolist() == [1e-3, 5e-4]
+    assert "kält" in read.topology.names
+
+
+def test_row_4_latin1_netlist_is_refused_with_byte_and_line(tmp_path: Path):
+    file = tmp_path / "net.cir"
+    file.write_bytes(netlist("R1 in k\xe4lt 1k", "R2 k\xf6lt out 1k").encode("latin-1"))
+    with pytest.raises(
+        TopologyError, match=r"net\.cir cannot be read as text: byte \d+, line 2: 0xe4 is not UTF-8"
+    ):
+        read_spice(file)
 
 
 @pytest.mark.parametrize("given", ["no such file.cir", "", "R1 in out 1k", "a\0b", "x" * 5000])
@@ -205,7 +246,7 @@ def test_folder_is_refused(tmp_path: Path):
         (["X1 in out block"], r"line 2: 'x1"),
         (["E1 out 0 in 0 2"], r"line 2: 'e1"),
         ([".subckt block a b"], r"line 2: '.subckt block a b' is not part"),
-        ([".tran 1n 1u"], r"line 2: '.tran"),
+        ([".tram 1n 1u"], r"line 2: '.tram"),
         ([".include other.cir"], r"line 2: '.include"),
         (["?"], r"line 2: '\?'"),
         (["="], r"line 2: '=' is not part"),

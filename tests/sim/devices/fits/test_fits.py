@@ -123,17 +123,29 @@ def test_units_in_header_and_other_separators(tmp_path, header, row, separator, 
     assert data.conductance[:2].tolist() == [12e-6, 13e-6]
 
 
+HEAD = "pulse,amplitude,width,conductance,remark\n"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("", "empty"),
         ("pulse,amplitude_A,width,conductance,remark\n" + ROWS, "unit of the column 'amplitude_A'"),
-        ("pulse,amplitude,width,conductance,remark\n" + ROWS.replace("12 uS", "nan", 1), "line 2 .* no conductance"),
+        (
+            HEAD + ROWS.replace("12 uS", "nan", 1),
+            "line 2 .* no conductance",
+        ),
         ("pulse,amplitude,width\n0,1,1", "no column conductance"),
-        ("pulse,amplitude,width,conductance,remark\n" + ROWS.replace("50 us", "50 uA", 1), "line 2 .* no width"),
-        ("pulse,amplitude,width,conductance,remark\n" + ROWS + "\n12,1", "line 14: 2 columns, the first row has 5"),
-        ("pulse,amplitude,width,conductance,remark\n" + ROWS + "\n5,1,1 us,1 uS,", "must rise; reading 12 has 5 after 11"),
-        ("pulse,amplitude,width,conductance,remark\n" + ROWS + "\n12,1,1 us,-1 uS,", "positive"),
+        (HEAD + ROWS.replace("50 us", "50 uA", 1), "line 2 .* no width"),
+        (
+            HEAD + ROWS + "\n12,1",
+            "line 14: 2 columns, the first row has 5",
+        ),
+        (
+            HEAD + ROWS + "\n5,1,1 us,1 uS,",
+            "must rise; reading 12 has 5 after 11",
+        ),
+        (HEAD + ROWS + "\n12,1,1 us,-1 uS,", "positive"),
         ("pulse,amplitude,width,conductance\n0,1,1 us,1 uS", "at least 10"),
     ],
 )
