@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,6 +22,7 @@ from hwlearn.cli.outcome import (
     wire_keys,
 )
 from hwlearn.errors import HwlearnError, InUseError, SetupError
+from hwlearn.storage.toml_text import toml_value
 from hwlearn.units import parse_quantity
 
 if TYPE_CHECKING:
@@ -123,7 +123,11 @@ def calibrate(
     else:
         typer.echo(f"record        {job.path}")
         if not named:
-            typer.echo(f"to use it, add to the bench file:\n[calibration]\nfile = {json.dumps(str(job.path))}")
+            line = f"file = {toml_value(str(job.path))}"
+            if "calibration" in opened.file.tables:  # a second table of this name would be invalid TOML
+                typer.echo(f"to use it, write in the table [calibration] of the bench file:\n{line}")
+            else:
+                typer.echo(f"to use it, add to the bench file:\n[calibration]\n{line}")
     raise typer.Exit(FAILED if failed else 0)
 
 

@@ -19,6 +19,7 @@ import typer
 
 from hwlearn.errors import MAY_BE_ON, HwlearnError, InUseError, NetworkError, RunError
 from hwlearn.lab.bench_file.names import UNPRINTABLE
+from hwlearn.storage.toml_text import toml_value
 
 if TYPE_CHECKING:
     from hwlearn.lab.bench.bench import Bench
@@ -90,7 +91,7 @@ def command(function: Callable[Options, None]) -> Callable[Options, None]:
 
 def wire_keys(wire_log: Path | None, dry_run: bool) -> list[str]:
     """Return the ``backend`` settings for ``--wire-log`` and ``--dry-run``."""
-    keys = [] if wire_log is None else [f"backend.wire_log={json.dumps(str(wire_log.absolute()))}"]
+    keys = [] if wire_log is None else [f"backend.wire_log={toml_value(str(wire_log.absolute()))}"]
     return [*keys, "backend.dry_run=true"] if dry_run else keys
 
 

@@ -45,7 +45,7 @@ def toml_text(tables: Mapping[str, Mapping[str, object]]) -> str:
     """
     blocks = []
     for name, table in tables.items():
-        lines = [f"{_key(key)} = {_value(value)}" for key, value in table.items()]
+        lines = [f"{_key(key)} = {toml_value(value)}" for key, value in table.items()]
         blocks.append("\n".join([f"[{_key(name)}]", *lines]) + "\n")
     return "\n".join(blocks)
 
@@ -55,7 +55,19 @@ def _key(key: str) -> str:
     return key if bare else _text(key)
 
 
-def _value(value: object) -> str:
+def toml_value(value: object) -> str:
+    """Return one value as TOML text.
+
+    Raises
+    ------
+    SetupError
+        If TOML has no such type of value, or text has bytes that are no characters.
+
+    Examples
+    --------
+    >>> toml_value("C:\\\\runs"), toml_value([1, True])
+    ('"C:\\\\\\\\runs"', '[1, true]')
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
@@ -65,12 +77,14 @@ def _value(value: object) -> str:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_value(item) for item in value) + "]"
+        return "[" + ", ".join(toml_value(item) for item in value) + "]"
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_key(str(k))} = {_value(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{_key(str(k))} = {toml_value(v)}" for k, v in value.items()) + "}"
     raise SetupError(f"{value!r} cannot be written as TOML")
 
 
 def _text(value: str) -> str:
+    if any("\ud800" <= c <= "\udfff" for c in value):
+        raise SetupError(f"{value!a} has bytes that are no characters, and cannot be written as TOML; rename it")
     # JSON and TOML escape alike, except for DEL and for characters beyond 16 bits, which are left unescaped
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

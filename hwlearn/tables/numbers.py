@@ -6,8 +6,11 @@ import math
 import re
 from typing import Final
 
-OVERFLOW: Final = 9.8e37
-"""Magnitude from which instruments mean "no number": overflow is 9.9e37, not-a-number 9.91e37 (SCPI-99, 7.2.1)."""
+OVERFLOW: Final = 9.8e37 * (1 - 1e-6)
+"""Magnitude from which instruments mean "no number": overflow is 9.9e37, not-a-number 9.91e37 (SCPI-99, 7.2.1).
+
+The margin is for files in single precision.
+"""
 
 _EXPONENT: Final = r"(?:[eE][+-]?\d+)?"
 _POINT: Final = re.compile(rf"[+-]?(?:\d+\.?\d*|\.\d+){_EXPONENT}", re.ASCII)

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from hwlearn.errors import closest
+from hwlearn.storage.toml_text import toml_value
 
 _LONG = 80  # characters of a value that is a table, from which only its key is named
 
@@ -44,7 +45,15 @@ def first_problem(error: ValidationError, model: type[BaseModel], table: Mapping
     checked_as_a_whole = first["type"] == "value_error" and isinstance(value, Mapping)
     if not path or (checked_as_a_whole and len(repr(value)) > _LONG):
         return f"{key}: {allowed}"
-    return f"{key} = {value!r}: {allowed}"
+    return f"{key} = {value!r}: {allowed}{_quoted(key, path, value, [item['type'] for item, _ in paths])}"
+
+
+def _quoted(key: str, path: Sequence[int | str], value: object, kinds: Sequence[str]) -> str:
+    """Return how to write a number or truth value where text is wanted, such as the model 2400."""
+    if "string_type" not in kinds or not isinstance(value, int | float) or isinstance(path[-1], int):
+        return ""
+    text = toml_value(toml_value(value))
+    return f": {path[-1]} = {text}, or --set '{key}={text}'"
 
 
 def _written(location: Sequence[int | str], table: Mapping[str, Any]) -> tuple[int | str, ...]:
