@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from hwlearn.circuit.spice.lines import Block, Card, blocks, check_title, joined, uncommented
+from hwlearn.circuit.spice.lines import Card, CardBlock, blocks, check_title, joined, uncommented
 from hwlearn.circuit.spice.values import FLOAT, remark, value_of
 from hwlearn.errors import CircuitError, TopologyError
 from hwlearn.storage.text_file import visible
@@ -108,7 +108,7 @@ class Cards:
             if isinstance(part, Card) and part.words[0] in (".param", ".params"):
                 self._at(part, self._parameter)
         for part in parts:
-            if isinstance(part, Block):
+            if isinstance(part, CardBlock):
                 self._block(part)
             else:
                 self._at(part, self.take)
@@ -178,7 +178,7 @@ class Cards:
                 raise TopologyError(f"the parameter {name!r} is given twice; it is used once")
             self._parameters[name] = value.strip("{}' ")
 
-    def _block(self, block: Block) -> None:
+    def _block(self, block: CardBlock) -> None:
         """Note what a block would do; ``print v(node)`` in a ``.control`` block names outputs."""
         if block.first.words[0] == ".subckt":
             self._note(block.first, f"{block.first.text!r} is ignored: no element here is a subcircuit")
@@ -315,7 +315,7 @@ class Cards:
             a, b = self.node(r.a), self.node(r.b)
             if a == b:
                 raise TopologyError(f"line {r.line}: an ammeter (a source of 0 V) short-circuits this resistor")
-            self.resistors[k] = r._replace(a=a, b=b)
+            self.resistors[k] = Resistor(a, b, r.siemens, r.fixed, r.line)
         for node in list(self.volts):
             kept = self.node(node)
             if kept != node and kept in self.volts:

@@ -28,7 +28,7 @@ class Card(NamedTuple):
         return self.text.replace("=", " ").split() or [self.text]
 
 
-class Block(NamedTuple):
+class CardBlock(NamedTuple):
     """The cards of a ``.control`` or ``.subckt`` block, without its first and last."""
 
     first: Card
@@ -103,7 +103,7 @@ def joined(cards: Iterable[Card]) -> Iterator[Card]:
         yield last
 
 
-def blocks(cards: Iterable[Card]) -> Iterator[Card | Block]:
+def blocks(cards: Iterable[Card]) -> Iterator[Card | CardBlock]:
     """Yield cards, and whole blocks, up to ``.end``.
 
     Raises
@@ -111,7 +111,7 @@ def blocks(cards: Iterable[Card]) -> Iterator[Card | Block]:
     TopologyError
         If a block has no end.
     """
-    open_block: Block | None = None
+    open_block: CardBlock | None = None
     for card in cards:
         word = card.words[0]
         if open_block is not None:
@@ -121,7 +121,7 @@ def blocks(cards: Iterable[Card]) -> Iterator[Card | Block]:
             else:
                 open_block.cards.append(card)
         elif word in _BLOCKS:
-            open_block = Block(card, [])
+            open_block = CardBlock(card, [])
         else:
             yield card
             if word == ".end":

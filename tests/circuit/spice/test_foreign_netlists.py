@@ -208,6 +208,26 @@ def test_row_3_mark_of_a_file_does_not_hide_its_title(tmp_path: Path, mark):
     assert read_spice(file).title == "title"
 
 
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_line_ends_and_encodings_of_other_systems_are_read(tmp_path: Path, end: str, encoding: str):
+    file = tmp_path / "net.cir"
+    text = "t\n* Größe\nR1 in kält 1k\nR2 kält out 2k\nV1 in 0 1\n.print op v(out)\n".replace("\n", end)
+    file.write_bytes(text.encode(encoding))
+    read = read_spice(file)
+    assert read.conductances.tolist() == [1e-3, 5e-4]
+    assert "kält" in read.topology.names
+
+
+def test_row_4_latin1_netlist_is_refused_with_byte_and_line(tmp_path: Path):
+    file = tmp_path / "net.cir"
+    file.write_bytes("t\nR1 in k\xe4lt 1k\nR2 k\xf6lt out 1k\n".encode("latin-1"))
+    with pytest.raises(
+        TopologyError, match=r"net\.cir cannot be read as text: byte \d+, line 2: 0xe4 is not UTF-8"
+    ):
+        read_spice(file)
+
+
 def test_row_4_nodes_that_look_the_same_are_refused():
     with pytest.raises(TopologyError, match=r"line 3: the nodes .* look the same"):
         read_spice("t\nR1 in k\u00e4lt 1k\nR2 ka\u0308lt 0 1k\nV1 in 0 1\n", outputs=["k\u00e4lt"])
