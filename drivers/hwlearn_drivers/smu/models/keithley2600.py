@@ -77,9 +77,9 @@ class Keithley2600Channel(SmuChannel):
         question = f"print({self._node}.source.compliance)"
         return self._true(question, *self.smu.query_parts(question))
 
-    def _true(self, question: str, text: str) -> bool:
-        if text not in ("true", "false"):
-            self.smu.transport.garbled(question, text)
+    def _true(self, question: str, text: str, *more: str) -> bool:
+        if text not in ("true", "false") or more:
+            self.smu.transport.garbled(question, "\t".join([text, *more]))
         return text == "true"
 
     # --- state --------------------------------------------------------------------------------------
