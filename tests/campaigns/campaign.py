@@ -19,11 +19,14 @@ CI runs a share of each campaign, at most a minute, as a slow test::
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
+import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -165,9 +168,20 @@ class Campaign:
     ) -> Table:
         """Run trials, case by case in turn, and return the table; KeyboardInterrupt ends it early."""
         seed = commit_seed() if seed is None else seed
+        with default_signals():
+            return self._run(self.count if count is None else count, seed, cases, only, progress)
+
+    def _run(
+        self,
+        count: int,
+        seed: int,
+        cases: Sequence[str] | None,
+        only: int | None,
+        progress: Callable[[str], None],
+    ) -> Table:
         cases = self.cases if cases is None else cases
         table = Table(self.columns, {case: [] for case in cases})
-        numbers = range(self.count if count is None else count) if only is None else [only]
+        numbers = range(count) if only is None else [only]
         try:
             for number in numbers:
                 for case in cases:
@@ -215,6 +229,26 @@ class Campaign:
         for line in missed:
             print("MISSED", line)
         sys.exit(1 if missed else 0)
+
+
+@contextmanager
+def default_signals() -> Iterator[None]:
+    """Give programs that trials start the signals of a terminal.
+
+    Behind ``nohup`` or ``&`` of a script, SIGHUP, SIGINT and SIGQUIT are ignored, and every child inherits that.
+    """
+    wanted = {"SIGINT": signal.default_int_handler, "SIGQUIT": signal.SIG_DFL, "SIGHUP": signal.SIG_DFL}
+    before = {}
+    if threading.current_thread() is threading.main_thread():
+        for name, handler in wanted.items():
+            number = getattr(signal, name, None)  # not on every system
+            if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+                before[number] = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def commit_seed() -> int:
