@@ -72,7 +72,7 @@ class BoardBackend:
         SetupError, LinkError
             If the address has no known form or its host is unknown.
         """
-        prepare_link(settings.address, LinkOptions(settings.baud, settings.visa_library, settings.timeout))
+        prepare_link(settings.address, _options(settings))
 
     @staticmethod
     def halt_open(reason: str) -> None:
@@ -117,5 +117,10 @@ def _send_off(settings: BoardSettings, check: bool) -> bool:
 
 
 def _connector(settings: BoardSettings, wire_log: WireLog | None) -> Connector:
-    options = LinkOptions(settings.baud, settings.visa_library, settings.timeout)
-    return Connector(options, wire_log, settings.dry_run)
+    return Connector(_options(settings), wire_log, settings.dry_run)
+
+
+def _options(settings: BoardSettings) -> LinkOptions:
+    return LinkOptions(
+        settings.baud, settings.visa_library, settings.timeout, acknowledgement=settings.acknowledgement
+    )

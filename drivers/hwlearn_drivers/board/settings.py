@@ -44,7 +44,7 @@ class BoardSettings(Section):
         Time without an executed command after which the board switches its outputs off, 50 ms to 60 s.
     voltage_sigma : quantity, optional
         Specified standard uncertainty of a reading; by default that of the converter's step.
-    timeout, baud, visa_library
+    timeout, baud, visa_library, acknowledgement
         See `hwlearn_drivers.transport.addresses.LinkOptions`.
     wire_log : path, optional
         File in which every byte is logged.
@@ -64,5 +64,6 @@ class BoardSettings(Section):
     timeout: PositiveSeconds = 3.0
     baud: Count = 1_000_000
     visa_library: str = PURE_PYTHON
+    acknowledgement: str = ""
     wire_log: FilePath | None = None
     dry_run: bool = False

@@ -26,6 +26,7 @@ SCPI instruments send 9.9e37 for a reading beyond the range and 9.91e37 for NaN 
 _NAN_CODES: Final = (9.905e37, 9.915e37)
 
 _MOST_CODE: Final = 1_000_000  # error numbers have at most five digits
+_SHORT_LINE: Final = 12
 _MAX_ERRORS: Final = 64  # no error queue is longer; more errors mean a faulty instrument
 
 
@@ -54,7 +55,11 @@ class Identity:
         """
         fields = [field.strip() for field in line.split(",", 3)]
         if len(fields) != 4 or not fields[1]:
-            raise UnknownInstrumentError(f"{line!r} is not a reply to *IDN?: maker, model, serial, firmware")
+            short = "," not in line and 0 < len(line) <= _SHORT_LINE
+            hint = f"; if every command is acknowledged with it, set acknowledgement = {line!r} in [backend]"
+            raise UnknownInstrumentError(
+                f"{line!r} is not a reply to *IDN?: maker, model, serial, firmware{hint if short else ''}"
+            )
         return cls(*fields)
 
     def __str__(self) -> str:

@@ -113,7 +113,9 @@ class SmuBackend:
 
 
 def _options(settings: SmuSettings) -> LinkOptions:
-    return LinkOptions(settings.baud, settings.visa_library, settings.timeout)
+    return LinkOptions(
+        settings.baud, settings.visa_library, settings.timeout, acknowledgement=settings.acknowledgement
+    )
 
 
 def _with_baud(connector: Connector, settings: SmuSettings, channel: ChannelSettings) -> Connector:

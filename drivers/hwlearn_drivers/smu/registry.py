@@ -248,6 +248,8 @@ def write_off_and_check(address: str, model: str, connector: Connector, check: b
     except SetupError:  # OFF is never refused
         connector = serial_connector(address, model, connector.with_baud(None))
     transport = _transport(address, model, connector.for_off())
+    if model != AUTO:
+        transport.fence = family_of(model).fence
     try:
         transport.halt(*commands)
         return check and reads_connection(transport)

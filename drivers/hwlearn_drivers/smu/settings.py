@@ -97,7 +97,7 @@ class SmuSettings(Section):
         See `hwlearn_drivers.smu.pace.Pace`.
     baud : int, optional
         Of all serial ports. Default: the rate that is set at the factory of each model, 115200 for an edge card.
-    timeout, visa_library
+    timeout, visa_library, acknowledgement
         See `hwlearn_drivers.transport.addresses.LinkOptions`.
     wire_log : path, optional
         File that records every message.
@@ -119,5 +119,6 @@ class SmuSettings(Section):
     timeout: PositiveSeconds = 3.0
     baud: Count | None = None
     visa_library: str = PURE_PYTHON
+    acknowledgement: str = ""
     wire_log: FilePath | None = None
     dry_run: bool = False

@@ -33,6 +33,8 @@ class LinkOptions:
     any_line_end : bool
         On serial ports: send CR LF after each command, and let CR, LF or both end a reply, for instruments on
         which the user chooses the terminator. Not for binary blocks.
+    acknowledgement : str
+        Line with which the instrument acknowledges commands, such as ``"OK"``; empty if it does not.
     """
 
     baud: int | None = None
@@ -40,6 +42,7 @@ class LinkOptions:
     timeout_s: float = 3.0
     for_off: bool = False
     any_line_end: bool = False
+    acknowledgement: str = ""
 
 
 def open_link(address: str, options: LinkOptions | None = None) -> Link:

@@ -83,7 +83,12 @@ class Connector:
         claim = None if self.dry_run or not self.claims else Claim(address, address_key(address))
         try:
             return Transport(
-                address, connect, timeout_s=self.options.timeout_s, wire_log=self.wire_log, claim=claim
+                address,
+                connect,
+                timeout_s=self.options.timeout_s,
+                wire_log=self.wire_log,
+                claim=claim,
+                acknowledgement=self.options.acknowledgement,
             )
         except BaseException:
             if claim is not None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hwlearn_drivers.errors import LinkError
-from hwlearn_drivers.transport.links.link import Link
 from hwlearn_drivers.transport.messages import decode_line
 
 _MAX_QUERIES = 8
@@ -24,11 +23,14 @@ class Fence:
     below : int
     after : str
         Command sent after synchronisation, to restore what the query changed.
+    before : str
+        Command sent before synchronisation, so that the instrument sends only replies.
     """
 
     template: str
     below: int
     after: str = ""
+    before: str = ""
 
     def question(self, n: int) -> str:
         """Return the query for the number n."""
@@ -41,10 +43,19 @@ class Fence:
         except ValueError:
             return False
 
-    def drain(self, link: Link, send: Callable[[str], None], timeout_s: float) -> bytes:
+    def drain(self, read: Callable[[float], bytes], send: Callable[[str], None], timeout_s: float) -> bytes:
         """Query until two successive queries are each answered by the very next line; return all other lines.
 
         Two queries, because a stale reply may equal the first random number, but hardly the second one too.
+
+        Parameters
+        ----------
+        read : callable
+            Maximum wait in seconds -> the next line that acknowledges nothing.
+        send : callable
+            Sends a command.
+        timeout_s : float
+            For each line.
 
         Raises
         ------
@@ -53,10 +64,12 @@ class Fence:
         """
         dropped = b""
         clean = 0
+        if self.before:
+            send(self.before)
         for n in random.SystemRandom().sample(range(1, self.below), _MAX_QUERIES):
             send(self.question(n))
             clean += 1
-            while not self.answered(decode_line(line := link.read_line(timeout_s)), n):
+            while not self.answered(decode_line(line := read(timeout_s)), n):
                 dropped += line + b"\n"
                 clean = 0
             if clean == 2:
@@ -69,5 +82,5 @@ class Fence:
 SCPI_FENCE = Fence("*ESE {n};*ESE?", 256, after="*ESE 0")
 """For instruments with an IEEE 488.2 event enable register. ``*OPC?`` is unsuitable: it always replies ``1``."""
 
-TSP_FENCE = Fence('print("{n}")', 10**9)
+TSP_FENCE = Fence('print("{n}")', 10**9, before="localnode.prompts=0 localnode.showerrors=0")
 """For instruments that run Lua."""

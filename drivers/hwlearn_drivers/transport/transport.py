@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import NoReturn, TypeVar
 
 from hwlearn_drivers.claims.claim import Claim
@@ -22,7 +23,13 @@ from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError, Li
 from hwlearn_drivers.transport.blocks import encode_block
 from hwlearn_drivers.transport.fence import SCPI_FENCE, Fence
 from hwlearn_drivers.transport.links.link import Link
-from hwlearn_drivers.transport.messages import decode_line, encode_line, read_block
+from hwlearn_drivers.transport.messages import (
+    decode_line,
+    encode_line,
+    read_block_or_reply,
+    read_reply,
+    without_acknowledgement,
+)
 from hwlearn_drivers.transport.wire_log import WireLog
 
 _QUIET_S = 0.03  # silence that ends a drain; replies that come later are caught by the fence
@@ -51,6 +58,8 @@ class Transport:
     wire_log : WireLog, optional
     claim : Claim, optional
         Released by `close`.
+    acknowledgement : str
+        Line with which the instrument acknowledges commands, such as ``"OK"``; it is never taken for a reply.
 
     Raises
     ------
@@ -59,6 +68,7 @@ class Transport:
     """
 
     __slots__ = (
+        "_acknowledgement",
         "_exchange",
         "_halt",
         "_halt_reason",
@@ -85,7 +95,9 @@ class Transport:
         fence: Fence | None = SCPI_FENCE,
         wire_log: WireLog | None = None,
         claim: Claim | None = None,
+        acknowledgement: str = "",
     ) -> None:
+        self._acknowledgement = acknowledgement.strip().encode("ascii", "replace")
         self.claim = Claim(name, None) if claim is None else claim
         self.name, self.timeout_s, self.fence = name, timeout_s, fence
         self._open_link, self._wire_log = open_link, wire_log
@@ -128,7 +140,7 @@ class Transport:
             link = self._synchronised()
             self._out_of_sync = True  # until the reply is read, also after an interrupt
             self._send([encode_line(question)])
-            data = self._read(link.read_line, question, self.timeout_s if timeout_s is None else timeout_s)
+            data = self._read(self._line_of(link), question, self.timeout_s if timeout_s is None else timeout_s)
             if self._wire_log is not None:
                 self._wire_log.received(self.name, data)
             try:
@@ -155,9 +167,10 @@ class Transport:
         patience_s = self.timeout_s if timeout_s is None else timeout_s
         with self._exchange:
             link = self._open()
-            data = self._read(
-                lambda seconds: read_block(link, link.read_exactly(1, seconds), seconds), question, patience_s
-            )
+            own = self._acknowledgement
+            data, line = self._read(lambda seconds: read_block_or_reply(link, seconds, own), question, patience_s)
+            if data is None:
+                self.garbled(question, line)
             if self._wire_log is not None:
                 self._wire_log.received(self.name, encode_block(data))
             return data
@@ -195,11 +208,8 @@ class Transport:
             self._send([question.encode("ascii") + encode_block(data) + b"\n" + encode_line(then)])
 
             def both(seconds: float) -> tuple[bytes | None, bytes]:
-                first = link.read_exactly(1, seconds)
-                if first != b"#":
-                    return None, first + link.read_line(seconds)
-                block = read_block(link, first, seconds)
-                return block, link.read_line(seconds)
+                block, line = read_block_or_reply(link, seconds, self._acknowledgement)
+                return block, line if block is None else self._line_of(link)(seconds)
 
             block, line = self._read(both, question, patience_s)
             if self._wire_log is not None:
@@ -243,7 +253,7 @@ class Transport:
                 quiet_s = _QUIET_S if self.fence is not None or link.has_clear else self.timeout_s
                 dropped = link.drain(quiet_s, max(_MAX_DRAIN_S, 2 * quiet_s))
                 if self.fence is not None:
-                    dropped += self.fence.drain(link, self.write, self.timeout_s)
+                    dropped += self.fence.drain(self._line_of(link), self.write, self.timeout_s)
             except HaltedError:
                 raise
             except LinkError as error:
@@ -271,7 +281,7 @@ class Transport:
             while True:
                 link = self._open()
                 try:
-                    self.fence.drain(link, self.write, min(_RETRY_S, self.timeout_s))
+                    self.fence.drain(self._line_of(link), self.write, min(_RETRY_S, self.timeout_s))
                 except LinkTimeout as error:
                     self._out_of_sync = True
                     if time.monotonic() >= deadline:
@@ -282,11 +292,26 @@ class Transport:
 
     def _synchronised(self) -> Link:
         link = self._open()
-        if self._out_of_sync or link.unread():
+        if self._out_of_sync or (link.unread() and not self._only_acknowledged(link)):
             if not self._out_of_sync:
                 self._note("bytes that belong to no query: out of sync")
             self.resynchronise()
         return link
+
+    def _line_of(self, link: Link) -> Callable[[float], bytes]:
+        """Return a function that reads the next line which acknowledges nothing."""
+        return partial(read_reply, link, own=self._acknowledgement)
+
+    def _only_acknowledged(self, link: Link) -> bool:
+        """Drop acknowledgements that are waiting to be read; return whether nothing else was."""
+        while link.unread():
+            try:
+                line = link.read_line(_QUIET_S)
+            except LinkTimeout:  # a part of a line
+                return False
+            if without_acknowledgement(line, self._acknowledgement) is not None:
+                return False
+        return True
 
     def _read(self, read: Callable[[float], _Read], question: str, seconds: float) -> _Read:
         try:
