@@ -25,6 +25,8 @@ def devices(
 ) -> None:
     """List serial ports and VISA resources without opening any; identify instruments at given addresses.
 
+    Each bus has a line of its own, which says why it is empty if it cannot be looked at.
+
     An unexpected query can disturb instruments with another protocol, so only given addresses are opened.
     """
     if bool(addresses) != identify:
@@ -40,13 +42,22 @@ def devices(
 
 
 def _listed(visa_library: str) -> list[dict[str, Any]]:
-    from hwlearn_drivers.instrument.discovery import bus_resources, serial_ports
+    """Return a row for each port and resource, then one for each bus."""
+    from hwlearn_drivers.instrument.buses import Bus, list_buses
+    from hwlearn_drivers.instrument.discovery import serial_ports
 
-    rows: list[dict[str, Any]] = [{"kind": "serial"} | asdict(port) for port in serial_ports()]
+    rows: list[dict[str, Any]] = []
     try:
-        rows += [{"kind": "VISA", "address": name} for name in bus_resources(visa_library)]
-    except HwlearnError as error:
-        rows.append({"kind": "VISA", "address": visa_library, "error": str(error)})
+        rows += [{"kind": "serial"} | asdict(port) for port in serial_ports()]
+        buses = [Bus("serial", tuple(row["address"] for row in rows))]
+    except Exception as error:  # the ways in which systems list their ports differ
+        buses = [Bus("serial", problems=(f"cannot look: {error or type(error).__name__}",))]
+    buses += list_buses(visa_library)
+    rows += [{"kind": "VISA", "address": name} for bus in buses[1:] for name in bus.addresses]
+    for bus in buses:
+        row = {"kind": "bus", "bus": bus.name, "found": len(bus.addresses)}
+        row |= {"note": bus.missing} if bus.missing else {}
+        rows.append(row | ({"error": "; ".join(bus.problems)} if bus.problems else {}))
     return rows
 
 
@@ -66,15 +77,22 @@ def _identified(addresses: list[str], visa_library: str, baud: int) -> list[dict
 
 def _show(rows: list[dict[str, Any]], identified: bool) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    if not rows:
-        Console().print("no serial port and no instrument on USB or GPIB found")
-        return
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    table = Table(*columns, box=None, header_style="bold")
+    console = Console()
+    devices = [row for row in rows if row.get("kind") != "bus"]
+    if devices:
+        columns = list(dict.fromkeys(key for row in devices for key in row))
+        table = Table(*columns, box=None, header_style="bold")
+        for row in devices:
+            table.add_row(*("" if row.get(key) is None else escape(str(row[key])) for key in columns))
+        console.print(table)
     for row in rows:
-        table.add_row(*("" if row.get(key) is None else str(row[key]) for key in columns))
-    Console().print(table)
+        if row.get("kind") == "bus":
+            said = [text for text in (row.get("note"), row.get("error")) if text]
+            found = f"{row['found']} found" if row["found"] or not said else ""
+            typer.echo(f"{row['bus']:<7} {'; '.join([*filter(None, [found]), *said])}")
     if not identified:
-        Console().print("[dim]no instrument was contacted; to identify one: hwlearn devices --identify ADDRESS")
+        typer.echo("LAN     not searched, because that sends messages; write the address in the bench file")
+        console.print("[dim]no instrument was contacted; to identify one: hwlearn devices --identify ADDRESS")

@@ -11,6 +11,7 @@ from serial.tools.list_ports_common import ListPortInfo
 from typer.testing import CliRunner
 
 from hwlearn.cli import app
+from hwlearn_drivers.instrument.buses import NO_GPIB, Bus
 
 
 def run(*words):
@@ -27,16 +28,15 @@ def one_port(mocker):
     port = ListPortInfo("/dev/ttyACM7")
     port.description, port.vid, port.pid, port.serial_number = "Some board", 0x2341, 0x42, "X1"
     mocker.patch("hwlearn_drivers.instrument.discovery.list_ports.comports", return_value=[port])
-    mocker.patch(
-        "hwlearn_drivers.instrument.discovery._pure_python_resources", return_value=["USB0::1510::9296::1::INSTR"]
-    )
+    found = [Bus("USB", ("USB0::0x05E6::0x2450::1::INSTR",)), Bus("GPIB", missing=NO_GPIB)]
+    mocker.patch("hwlearn_drivers.instrument.buses.list_buses", return_value=found)
     return mocker.patch("hwlearn_drivers.transport.connector.open_link", side_effect=AssertionError("opened"))
 
 
 def test_listing_contacts_no_instrument(one_port):
     result = run("--json")
     assert result.exit_code == 0
-    serial, bus = lines(result)
+    serial, bus, *buses = lines(result)
     assert serial == {
         "kind": "serial",
         "address": "/dev/ttyACM7",
@@ -44,7 +44,12 @@ def test_listing_contacts_no_instrument(one_port):
         "usb_id": "2341:0042",
         "serial": "X1",
     }
-    assert bus["address"] == "USB0::1510::9296::1::INSTR"
+    assert bus["address"] == "USB0::0x05E6::0x2450::1::INSTR"
+    assert [(row["bus"], row["found"], "note" in row) for row in buses] == [
+        ("serial", 1, False),
+        ("USB", 1, False),
+        ("GPIB", 0, True),
+    ]
     assert "2341:0042" in run().stdout
     assert one_port.call_count == 0
 
@@ -98,3 +103,31 @@ def test_command_module_imports_no_instrument_library():
 def test_addresses_have_one_name_in_the_help(hwlearn):
     assert "[ADDRESS]..." in "\n".join(hwlearn("devices", "--help").out)
     assert "[[" not in "\n".join(hwlearn("devices", "--help").out)
+
+
+def test_each_bus_has_a_line_with_its_reason(mocker):
+    mocker.patch("hwlearn_drivers.instrument.discovery.list_ports.comports", side_effect=OSError(13, "no /sys"))
+    found = [
+        Bus(
+            "USB", ("USB0::0x05E6::0x2450::1::INSTR",), problems=("05e6:2636 cannot be identified: no permission",)
+        ),
+        Bus("GPIB", missing=NO_GPIB),
+    ]
+    mocker.patch("hwlearn_drivers.instrument.buses.list_buses", return_value=found)
+    result = run()
+    text = result.stdout.splitlines()
+    assert result.exit_code == 1  # something failed
+    assert any(line.startswith("serial") and "no /sys" in line for line in text)
+    assert any(line.startswith("USB") and "1 found; 05e6:2636 cannot be identified" in line for line in text)
+    assert any(line.startswith("GPIB") and NO_GPIB in line for line in text)
+    assert any("USB0::0x05E6::0x2450::1::INSTR" in line for line in text)
+    rows = [json.loads(line) for line in run("--json").stdout.splitlines()]
+    assert [row["bus"] for row in rows if row["kind"] == "bus"] == ["serial", "USB", "GPIB"]
+
+
+def test_nothing_to_find_is_no_failure_and_said_for_each_bus(mocker):
+    mocker.patch("hwlearn_drivers.instrument.discovery.list_ports.comports", return_value=[])
+    mocker.patch("hwlearn_drivers.instrument.buses.list_buses", return_value=[Bus("USB"), Bus("GPIB")])
+    result = run()
+    assert result.exit_code == 0
+    assert result.stdout.count("0 found") == 3

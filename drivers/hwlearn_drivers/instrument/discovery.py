@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pyvisa
-from pyvisa.constants import InterfaceType
 from serial.tools import list_ports
 
 from hwlearn_drivers.errors import LinkError
+from hwlearn_drivers.instrument.buses import list_buses
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.transport.addresses import PURE_PYTHON, LinkOptions
 from hwlearn_drivers.transport.connector import Connector
@@ -52,33 +51,19 @@ def serial_ports() -> list[SerialPort]:
 
 
 def bus_resources(library: str = PURE_PYTHON) -> list[str]:
-    """Return the VISA resources on USB and GPIB; the network is not searched, because that sends messages.
+    """Return the VISA resources on every bus; the network is not searched, because that sends messages.
 
     Raises
     ------
     LinkError
-        If the VISA library cannot be opened.
+        If no bus can be looked at although the library is there.
     """
-    try:
-        if library == PURE_PYTHON:
-            return _pure_python_resources()
-        return sorted(pyvisa.ResourceManager(library).list_resources("(GPIB|USB|PXI|VXI)?*"))
-    except Exception as error:  # every backend raises exceptions of its own
-        raise LinkError(f"the VISA library {library!r} cannot list its resources: {error}") from error
-
-
-def _pure_python_resources() -> list[str]:
-    # pyvisa-py's own list also searches the network, so only its USB and GPIB sessions are queried
-    from pyvisa_py.sessions import Session
-
-    buses = (InterfaceType.usb, InterfaceType.gpib)
-    found = [
-        resource
-        for (interface, _), session in Session.iter_valid_session_classes()
-        if interface in buses
-        for resource in session.list_resources()
-    ]
-    return sorted(found)
+    buses = list_buses(library)
+    found = sorted({address for bus in buses for address in bus.addresses})
+    problems = [problem for bus in buses for problem in (*bus.problems, bus.missing) if problem]
+    if not found and library != PURE_PYTHON and problems:
+        raise LinkError(f"the VISA library {library!r} cannot list its resources: {problems[0]}")
+    return found
 
 
 def identify(address: str, options: LinkOptions | None = None) -> Identity:

@@ -40,7 +40,7 @@ def test_bus_listing_does_not_use_the_network(mocker):
 
 
 def test_other_visa_library_lists_its_buses(mocker):
-    manager = mocker.patch("hwlearn_drivers.instrument.discovery.pyvisa.ResourceManager").return_value
+    manager = mocker.patch("pyvisa.ResourceManager").return_value
     manager.list_resources.return_value = ("USB0::1::2::3::INSTR", "GPIB0::24::INSTR")
     assert discovery.bus_resources("@ivi") == ["GPIB0::24::INSTR", "USB0::1::2::3::INSTR"]
     manager.open_resource.assert_not_called()
