@@ -10,21 +10,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
-import numpy as np
-
 from hwlearn.arrays import FloatArray
 from hwlearn_drivers.arc2.channel_limits import Arc2ChannelLimits
 from hwlearn_drivers.arc2.library import (
-    N_CHANNELS,
     VendorInstrument,
     VendorLibrary,
     open_vendor,
     vendor_errors,
 )
+from hwlearn_drivers.arc2.readings import channel_readings, check_number
 from hwlearn_drivers.claims.claim import Claim
-from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError, LinkTimeout, OutputsMayBeOnError
+from hwlearn_drivers.errors import HaltedError, LinkError, LinkTimeout, OutputsMayBeOnError
 from hwlearn_drivers.instrument import open_outputs
-from hwlearn_drivers.instrument.instrument import NO_NUMBER
 
 log = logging.getLogger("hwlearn_drivers")
 Control = Literal["internal", "header"]
@@ -267,7 +264,7 @@ class Arc2:
         self.channel_limits.check_volts(self.name, volts)
         with self._operation(f"reading channels {low} and {high}") as send:
             amperes = float(send(lambda: self._opened.read_one(low, high, float(volts))))
-            self._check_finite(amperes, f"the current of channel {high}")
+            check_number(self.name, amperes, f"the current of channel {high}")
             return amperes
 
     def pulse_crosspoint(self, low: int, high: int, volts: float, width_s: float, read_volts: float) -> float:
@@ -297,7 +294,7 @@ class Arc2:
 
         with self._operation(f"pulsing channels {low} and {high}") as send:
             amperes = send(command)
-            self._check_finite(amperes, f"the current of channel {high}")
+            check_number(self.name, amperes, f"the current of channel {high}")
             return amperes
 
     @contextmanager
@@ -330,7 +327,7 @@ class Arc2:
                 self._wait(settle_s)
                 volts_read = send(lambda: self._pick(self._library.ReadType.Voltage))
                 amperes_read = send(lambda: self._pick(self._library.ReadType.Current))
-                return self._reading(volts_read), self._reading(amperes_read)
+                return channel_readings(self.name, volts_read), channel_readings(self.name, amperes_read)
 
             yield hold
             send(lambda: self._opened.ground_all())
@@ -389,19 +386,6 @@ class Arc2:
 
     def _pick(self, kind: Any) -> FloatArray | None:
         return self._opened.pick_one(self._library.DataMode.All, kind)
-
-    def _reading(self, values: FloatArray | None) -> FloatArray:
-        shape = None if values is None else np.shape(values)
-        if values is None or shape != (N_CHANNELS,):
-            raise GarbledReplyError(
-                f"{self.name} returned no reading of {N_CHANNELS} channels where one was expected ({shape})"
-            )
-        read = np.array(values, dtype=np.float64)
-        return np.where(np.abs(read) < NO_NUMBER, read, np.nan)
-
-    def _check_finite(self, value: float, what: str) -> None:
-        if not abs(value) < NO_NUMBER:
-            raise GarbledReplyError(f"{self.name} reads {value} for {what}; it may be beyond its range")
 
     def __enter__(self) -> Self:
         return self
