@@ -21,7 +21,7 @@ from hwlearn.cli import app
 from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.commands import picture, watch
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.instruments.tsp.keithley2612b import VirtualKeithley2612B
+from hwlearn_sim.instruments.tsp.keithley2600 import VirtualKeithley2600
 from hwlearn_sim.placed import PlacedBoard, PlacedSmu
 
 DIVIDER = Topology(3, [(0, 1), (1, 2)], inputs=[0], outputs=[1], ground=2, names=["in", "out", "gnd"])
@@ -100,7 +100,7 @@ def test_serve_ends_with_an_error_when_an_instrument_failed(options, monkeypatch
     def broken(self, message):
         raise MemoryError
 
-    monkeypatch.setattr(VirtualKeithley2612B, "execute", broken)
+    monkeypatch.setattr(VirtualKeithley2600, "execute", broken)
     start = VirtualBench.start
 
     def with_client(bench):

@@ -56,6 +56,8 @@ class ChannelCapability:
         The same as a fixed value in amperes, if the model has one.
     limit_in_range : bool
         Whether a fixed measuring range reduces the limit to its full scale (range compliance).
+    simultaneous : bool
+        Whether both quantities are measured at the same time.
     """
 
     measures: dict[Quantity, Ranges]
@@ -66,6 +68,7 @@ class ChannelCapability:
     off_fraction: float = 0.005
     off_limit_A: float | None = None
     limit_in_range: bool = False
+    simultaneous: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +122,13 @@ class ChannelState:
     limits: dict[Quantity, float] = field(default_factory=dict)
     source_ranges: dict[Quantity, Range | None] = field(default_factory=dict)
     measure_ranges: dict[Quantity, Range | None] = field(default_factory=dict)
+    least_source_ranges: dict[Quantity, float] = field(default_factory=lambda: dict.fromkeys(QUANTITIES, 0.0))
+    least_measure_ranges: dict[Quantity, float] = field(default_factory=lambda: dict.fromkeys(QUANTITIES, 0.0))
     nplc: dict[Quantity, float] = field(default_factory=lambda: {"voltage": 1.0, "current": 1.0})
     output: bool = False
     off_states: dict[Quantity, OffState] = field(default_factory=lambda: dict.fromkeys(QUANTITIES, "NORM"))
     off_limits: dict[Quantity, float] = field(default_factory=dict)
+    off_function: Quantity = "voltage"
     four_wire: bool = False
     average: int = 1
     delay_s: float = 0.0

@@ -214,14 +214,19 @@ class VirtualChannel:
         fixed = self.settings.source_ranges[quantity]
         if fixed is not None:
             return fixed
-        return self.capability.sources[quantity].covering(self.settings.levels[quantity])
+        least = self.settings.least_source_ranges[quantity]
+        return self.capability.sources[quantity].covering(max(abs(self.settings.levels[quantity]), least))
 
     def measure_range(self, quantity: Quantity) -> Range:
         """Return the measuring range in use at the present operating point."""
+        return self._measure_range(quantity, self._true()[quantity])
+
+    def _measure_range(self, quantity: Quantity, true: float) -> Range:
         fixed = self.settings.measure_ranges[quantity]
         if fixed is not None:
             return fixed
-        return self.capability.measures[quantity].covering(self._true()[quantity])
+        least = self.settings.least_measure_ranges[quantity]
+        return self.capability.measures[quantity].covering(max(abs(true), least))
 
     # --- circuit and readings -----------------------------------------------------------------------
 
@@ -257,7 +262,8 @@ class VirtualChannel:
         true = self._true()
         values: dict[Quantity, float] = {}
         for quantity in quantities:
-            self.clock.advance(self.integration_s(quantity) * s.average)
+            if not (values and self.capability.simultaneous):
+                self.clock.advance(self.integration_s(quantity) * s.average)
             values[quantity] = self._read(quantity, true[quantity])
         if self.forced == "compliance" and OTHER[s.function] in values:
             limited = OTHER[s.function]
@@ -274,8 +280,7 @@ class VirtualChannel:
 
     def _read(self, quantity: Quantity, true: float) -> float:
         ranges = self.capability.measures[quantity]
-        fixed = self.settings.measure_ranges[quantity]
-        used = ranges.covering(true) if fixed is None else fixed
+        used = self._measure_range(quantity, true)
         gain, offset = self._meter_errors[quantity]
         value = true * gain + offset * used.full_scale
         if self._noise and used.noise:
@@ -329,6 +334,8 @@ class VirtualChannel:
             if s.function == "voltage":
                 return VoltageSource(0.0, self.effective_limit("current"))
             return VoltageSource(0.0, max(abs(s.levels["current"]), small_A))
+        if s.off_function == "current":
+            return CurrentSource(0.0, s.off_limits["voltage"])
         return VoltageSource(0.0, small_A)
 
     def _range_A(self) -> Range:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -36,6 +38,19 @@ class Clock:
         self.seconds += seconds
         if self.real:
             time.sleep(seconds)
+
+    @contextmanager
+    def ahead(self) -> Iterator[None]:
+        """Let operations take their time without sleeping, and set the clock back after them.
+
+        Several operations that overlap in time start at the same reading of the clock.
+        """
+        seconds, real = self.seconds, self.real
+        self.real = False
+        try:
+            yield
+        finally:
+            self.seconds, self.real = seconds, real
 
 
 class VirtualInstrument(ABC):

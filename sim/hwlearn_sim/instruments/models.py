@@ -14,7 +14,8 @@ from hwlearn_sim.instruments.capability import ChannelCapability, Meters
 from hwlearn_sim.instruments.channel import Connection, VirtualChannel
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.instruments.scpi import keithley2400, keithley2450, keysightb2902
-from hwlearn_sim.instruments.tsp import keithley2612b
+from hwlearn_sim.instruments.tsp.capabilities import SERIES, ModelRow
+from hwlearn_sim.instruments.tsp.keithley2600 import VirtualKeithley2600
 from hwlearn_sim.placed import PlacedSmu
 from hwlearn_sim.plane.plane import AnalogPlane
 
@@ -46,11 +47,16 @@ def _single(make: Callable[[VirtualChannel, Clock, str], VirtualInstrument]) -> 
     return lambda channels, clock, serial: make(channels[0], clock, serial)
 
 
+def _of_series(row: ModelRow) -> Callable[..., VirtualInstrument]:
+    """Return a constructor of a Keithley 2600."""
+    return lambda channels, clock, serial: VirtualKeithley2600(row, channels, clock, serial)
+
+
 MODELS: Final = {
     "2400": Model(1, keithley2400.CAPABILITY, _single(keithley2400.VirtualKeithley2400), "100"),
     "2450": Model(1, keithley2450.CAPABILITY, _single(keithley2450.VirtualKeithley2450), "0400"),
-    "2612B": Model(2, keithley2612b.CAPABILITY, keithley2612b.VirtualKeithley2612B, "400"),
     "B2902A": Model(2, keysightb2902.CAPABILITY, keysightb2902.VirtualKeysightB2902, "MY5114"),
+    **{row.model: Model(row.channels, row.capability, _of_series(row), "400") for row in SERIES.values()},
 }
 """Source-measure units by model number."""
 

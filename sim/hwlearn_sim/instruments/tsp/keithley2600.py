@@ -1,0 +1,262 @@
+"""Virtual Keithley 2600B SourceMeters with their script language (TSP).
+
+Attributes, constants and defaults: Series 2600B Reference Manual. Which settings are modelled, stored without effect
+or refused: docs/virtual-instruments/tsp.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
+from hwlearn_sim.instruments.instrument import Clock
+from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
+from hwlearn_sim.instruments.tsp import libraries
+from hwlearn_sim.instruments.tsp.capabilities import ModelRow
+from hwlearn_sim.instruments.tsp.digital_port import DigitalPort
+from hwlearn_sim.instruments.tsp.front_panel import FrontPanel
+from hwlearn_sim.instruments.tsp.node import FIRMWARE, LocalNode, Replies, error_object
+from hwlearn_sim.instruments.tsp.script.objects import Effect, Namespace, Value, function, runtime_error
+from hwlearn_sim.instruments.tsp.script.sandbox import MAX_PRINTED, Exhausted, Sandbox, ScriptLimits
+from hwlearn_sim.instruments.tsp.setups import Setups
+from hwlearn_sim.instruments.tsp.smu import TspSmu
+from hwlearn_sim.instruments.tsp.status import Status, masked_register
+from hwlearn_sim.instruments.tsp.trigger.blocks import TriggerBlocks
+from hwlearn_sim.instruments.tsp.trigger.events import MOST_ACTIONS, Events
+
+_MOST_OF_ENDLESS: Final = 20_000  # actions per message of a sweep that has no last step
+_LOADING: Final = ("loadscript", "loadandrunscript")
+
+
+class VirtualKeithley2600(ScpiInstrument):
+    """A Keithley 2600B connected to nodes of the plane.
+
+    Each line is a chunk of script and is executed on arrival. The lines between ``loadandrunscript`` and
+    ``endscript`` form one chunk, and ``loadscript name`` stores it. IEEE 488.2 common commands also work.
+
+    Parameters
+    ----------
+    row : ModelRow
+        The model.
+    channels : sequence of VirtualChannel
+        Its channels, with this model's capability: ``smua`` and, if there are two, ``smub``.
+    clock : Clock
+        The instrument's clock.
+    serial : str
+        Serial number.
+    limits : ScriptLimits, optional
+        Limits of one chunk of script.
+    """
+
+    takes_blocks = False
+
+    def __init__(
+        self,
+        row: ModelRow,
+        channels: Sequence[VirtualChannel],
+        clock: Clock,
+        serial: str = "4000001",
+        limits: ScriptLimits | None = None,
+    ) -> None:
+        super().__init__(f"Keithley Instruments Inc., Model {row.model}, {serial}, {FIRMWARE}", 100, clock)
+        self.channels = list(channels)
+        self._limits = ScriptLimits() if limits is None else limits
+        self._loading: tuple[str, list[str]] | None = None
+        self._scripts: dict[str, str] = {}
+        self._ended_sweeps: set[str] = set()
+        self._bus = Events(clock)
+        names = ("smua", "smub")[: len(self.channels)]
+        self.smus = [
+            TspSmu(name, channel, self._bus, row.area) for name, channel in zip(names, self.channels, strict=True)
+        ]
+        self._trigger = TriggerBlocks(self._bus)
+        self._port = DigitalPort(self._bus)
+        self._panel = FrontPanel(self._bus, len(names))
+        self._node = LocalNode(row.model, serial, self.reset)
+        self._replies = Replies(MAX_PRINTED)
+        self._status = Status(
+            {smu.name: smu.condition for smu in self.smus},
+            self._sweeping,
+            {smu.name: lambda smu=smu: smu.trigger.overrun for smu in self.smus},
+        )
+        self._globals = self._variables()
+        self._sandbox = self._started()
+
+    @property
+    def generators(self) -> list[np.random.Generator]:
+        """Sources of the noise of its channels."""
+        return [channel.generator for channel in self.channels]
+
+    def reset(self) -> None:
+        """Restore the power-on settings; the outputs are switched off first. Script variables are kept."""
+        for channel in self.channels:
+            channel.reset()
+        for smu in self.smus:
+            smu.restore_defaults()
+        self._bus.clear()
+        for part in (self._trigger, self._port, self._panel, self._replies):
+            part.restore_defaults()
+
+    def settings(self) -> dict[str, Effect]:
+        """Return what the instrument does with each of its settings, by their full names."""
+        found: dict[str, Effect] = {}
+        for name, part in self._globals.items():
+            if isinstance(part, Namespace):
+                found.update(part.settings())
+            elif name in libraries.REFUSED_FUNCTIONS:
+                found[name] = "refused"
+        return found
+
+    # --- messages -----------------------------------------------------------------------------------
+
+    def _execute(self, message: bytes) -> bytes:
+        text = message.decode("latin-1").strip("\r\n\0 \t")
+        common = self._loading is None and text.startswith("*")
+        reply = b""
+        try:
+            if self._loading is not None:
+                self._collect(text)
+            elif text.upper() == "*TRG":
+                self._bus.post(self._trigger.command)
+            elif common:
+                reply = super()._execute(message)
+            elif text.split(" ")[0] in _LOADING:
+                self._loading = (text, [])
+            elif text == "abort":
+                self._abort()
+            elif text:
+                self._run(text)
+            self._settle()
+        except VirtualInstrumentError as error:
+            self._record_error(error)
+        end = self._node.ends_message(self.errors, common=common, loading=self._loading is not None)
+        return reply + self._replies.take() + end.encode("latin-1")
+
+    def _collect(self, line: str) -> None:
+        assert self._loading is not None
+        opening, lines = self._loading
+        if line != "endscript":
+            lines.append(line)
+            return
+        self._loading = None
+        command, _, name = opening.partition(" ")
+        source = "\n".join(lines)
+        self._define(name.strip(), source)
+        if command == "loadandrunscript":
+            self._run(source)
+
+    def _define(self, name: str, source: str) -> None:
+        self._sandbox.compiled(source)  # a syntax error is reported, and nothing is stored
+        self._scripts[name] = source
+        self._sandbox.call(self._define_script, name, source)
+
+    def _run(self, source: str) -> None:
+        try:
+            self._sandbox.run(source)
+        except Exhausted:
+            self._sandbox = self._started()
+            raise
+
+    def _settle(self) -> None:
+        """Let the sweeps that were initiated run, until they end or wait for an event."""
+        if not self._bus.active:
+            return
+        sweeping = {smu.name for smu in self.smus if smu.trigger.sweeping}
+        self._bus.run(self._most_actions())
+        self._ended_sweeps = sweeping - {smu.name for smu in self.smus if smu.trigger.sweeping}
+
+    def _most_actions(self) -> int:
+        return _MOST_OF_ENDLESS if any(smu.trigger.endless for smu in self.smus) else MOST_ACTIONS
+
+    def _abort(self) -> None:
+        for smu in self.smus:
+            smu.trigger.abort()
+
+    def _sweeping(self) -> list[str]:
+        """Return the channels that sweep. A sweep that has ended by itself is reported once more.
+
+        The virtual sweep ends within its message. A program that waits for its begin and for its end sees both.
+        """
+        ended, self._ended_sweeps = self._ended_sweeps, set()
+        return [smu.name for smu in self.smus if smu.trigger.sweeping or smu.name in ended]
+
+    def _status_byte(self) -> int:
+        byte = super()._status_byte() | self._status.summary()
+        return byte | (64 if byte & self._request_enable else 0)
+
+    # --- variables of scripts -----------------------------------------------------------------------
+
+    def _started(self) -> Sandbox:
+        """Return a new interpreter with the instrument's variables, and the scripts that were loaded."""
+        sandbox = Sandbox(self._replies.put_text, self._record_error, self._limits)
+        for name, value in self._globals.items():
+            sandbox.publish(name, value)
+        sandbox.set_number_form(self._replies.number_form)
+        self._replies.on_number_form = sandbox.set_number_form
+        self._define_script = sandbox.load("libraries", sandbox.compile_function())
+        sandbox.load("factory")
+        for name, source in self._scripts.items():
+            sandbox.call(self._define_script, name, source)
+        return sandbox
+
+    def _variables(self) -> dict[str, Value]:
+        replies = self._replies
+        variables: dict[str, Value] = {
+            "localnode": self._node.root,
+            "status": self._status_object(),
+            "display": self._panel.display,
+            "beeper": self._panel.beeper,
+            "format": replies.root,
+            "errorqueue": error_object(self.errors),
+            "trigger": self._trigger.root,
+            "digio": self._port.root,
+            "setup": Setups(self.smus, self.reset).root,
+            "bit": libraries.bit_library(),
+            "timer": libraries.timer_library(self.clock),
+            "fs": libraries.file_library(),
+            "printnumber": function(replies.print_numbers, 1, 100),
+            "printbuffer": function(replies.print_buffer, 3, 20),
+            "reset": function(lambda system=None: self.reset(), 0, 1),
+            "delay": libraries.delay_function(self._bus.pass_time),
+            "waitcomplete": function(self._wait_complete, 0, 1),
+            "opc": function(lambda: self._complete([])),
+        }
+        variables |= {smu.name: smu.root for smu in self.smus}
+        variables |= {name: libraries.RefusedPart(name, why) for name, why in libraries.REFUSED.items()}
+        for name, why in libraries.REFUSED_FUNCTIONS.items():
+            variables[name] = libraries.refused_function(name, why)
+        return variables
+
+    def _status_object(self) -> Namespace:
+        part = self._status.root
+
+        def request(mask: int) -> None:
+            self._request_enable = mask & ~64
+
+        def enable(mask: int) -> None:
+            self._event_enable = mask
+
+        standard = Namespace("status.standard", {"OPC": 1.0, "QYE": 4.0, "DDE": 8.0, "EXE": 16.0, "CME": 32.0})
+        standard.attribute("event", lambda: float(self._take_events()))
+        standard.attribute("condition", lambda: float(self._events))
+        masked_register(standard, "enable", lambda: self._event_enable, enable)
+        masked_register(part, "request_enable", lambda: self._request_enable, request)
+        part.attribute("condition", lambda: float(self._status_byte()))
+        part.add(standard=standard, reset=function(self._reset_status))
+        part.refuse("is not modelled: the virtual instrument has no TSP-Link", "node_enable", "node_event", "system")
+        return part
+
+    def _reset_status(self) -> None:
+        self._status.reset()
+        self._request_enable = self._event_enable = 0
+        self._clear_status()
+
+    def _wait_complete(self, group: Value = None) -> None:
+        self._bus.run(self._most_actions())
+        if self._bus.active:
+            waiting = ", ".join(smu.name for smu in self.smus if smu.trigger.sweeping) or "a measurement"
+            raise runtime_error(f"waitcomplete never ends: {waiting} waits for an event that does not come")
