@@ -58,6 +58,8 @@ class ChannelCapability:
         Whether a fixed measuring range reduces the limit to its full scale (range compliance).
     simultaneous : bool
         Whether both quantities are measured at the same time.
+    coupled_ranges : bool
+        Whether the quantity that is sourced is measured on the source range instead of a fixed measuring range.
     """
 
     measures: dict[Quantity, Ranges]
@@ -69,6 +71,7 @@ class ChannelCapability:
     off_limit_A: float | None = None
     limit_in_range: bool = False
     simultaneous: bool = False
+    coupled_ranges: bool = False
 
 
 @dataclass(frozen=True, slots=True)

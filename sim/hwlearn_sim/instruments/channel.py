@@ -222,11 +222,12 @@ class VirtualChannel:
         return self._measure_range(quantity, self._true()[quantity])
 
     def _measure_range(self, quantity: Quantity, true: float) -> Range:
-        fixed = self.settings.measure_ranges[quantity]
+        fixed, ranges = self.settings.measure_ranges[quantity], self.capability.measures[quantity]
         if fixed is not None:
-            return fixed
+            coupled = self.capability.coupled_ranges and quantity == self.settings.function
+            return ranges.covering(self.source_range(quantity).full_scale) if coupled else fixed
         least = self.settings.least_measure_ranges[quantity]
-        return self.capability.measures[quantity].covering(max(abs(true), least))
+        return ranges.covering(max(abs(true), least))
 
     # --- circuit and readings -----------------------------------------------------------------------
 

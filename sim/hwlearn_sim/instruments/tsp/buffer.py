@@ -106,7 +106,8 @@ class TspBuffer(Namespace):
                 f"{name}.sourcefunctions", partial(self._of_rows, lambda row: _SOURCE_NAMES[row.reading.function])
             ),
             sourceoutputstates=Column(
-                f"{name}.sourceoutputstates", partial(self._of_rows, lambda row: "On" if row.reading.output else "Off")
+                f"{name}.sourceoutputstates",
+                partial(self._of_rows, lambda row: "On" if row.reading.output else "Off"),
             ),
             sourceranges=Column(f"{name}.sourceranges", partial(self._of_rows, lambda row: row.source_range)),
         )
@@ -163,7 +164,9 @@ class TspBuffer(Namespace):
             for name, choose in (("min", min), ("max", max)):
                 row = choose(self._rows, key=lambda row: row.value)
                 extreme = Namespace(f"stats.{name}", {"reading": row.value, "sourcevalue": row.reading.level})
-                extreme.add(timestamp=self._seconds(row), measurefunction=FUNCTION_NAMES[row.name], status=row.status)
+                extreme.add(
+                    timestamp=self._seconds(row), measurefunction=FUNCTION_NAMES[row.name], status=row.status
+                )
                 found.add(**{name: extreme})
         return found
 

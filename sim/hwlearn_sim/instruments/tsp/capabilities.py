@@ -1,7 +1,7 @@
 """Models of the Keithley 2600B series and their capabilities.
 
-Ranges and resolutions: data sheet of the Series 2600B. The noise is an assumption of this project: 1.5 ppm of range at
-one power-line cycle.
+Ranges and resolutions: data sheet of the Series 2600B. The noise is an assumption of this project: 1.5 ppm of
+range at one power-line cycle.
 """
 
 from __future__ import annotations
@@ -43,7 +43,11 @@ class ModelRow:
 
 
 def _capability(
-    volts: tuple[float, ...], low_amps: tuple[float, ...], low_source: tuple[float, ...], most_A: float, limit_V: float
+    volts: tuple[float, ...],
+    low_amps: tuple[float, ...],
+    low_source: tuple[float, ...],
+    most_A: float,
+    limit_V: float,
 ) -> ChannelCapability:
     """Return the capability of a model: its largest current range has the absolute resolution of the 1 A range."""
     meters = Ranges.decades((*low_amps, *_TO_1A), 1_000_000, _NOISE).each
@@ -62,6 +66,7 @@ def _capability(
         nplc=(0.001, 25.0),
         off_limit_A=1e-3,
         simultaneous=True,
+        coupled_ranges=True,
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from hwlearn_sim.instruments.tsp.trigger.events import Detector, EventInput, Events
-from hwlearn_sim.instruments.tsp.script.objects import Namespace, Value, function, whole
+from hwlearn_sim.instruments.tsp.script.objects import Key, Namespace, Value, function, whole
 from hwlearn_sim.instruments.tsp.trigger.blocks import detector_part
+from hwlearn_sim.instruments.tsp.trigger.events import Detector, EventInput, Events
 
 LINES: Final = 14
 _ALL: Final = (1 << LINES) - 1
 _BYPASS: Final = 0
-_MODES: Final = {
+_MODES: Final[dict[Key, Value]] = {
     "TRIG_BYPASS": 0.0, "TRIG_FALLING": 1.0, "TRIG_RISING": 2.0, "TRIG_EITHER": 3.0, "TRIG_SYNCHRONOUSA": 4.0,
     "TRIG_SYNCHRONOUS": 5.0, "TRIG_SYNCHRONOUSM": 6.0, "TRIG_RISINGA": 7.0, "TRIG_RISINGM": 8.0,
 }  # fmt: skip
@@ -34,7 +34,7 @@ class DigitalPort:
     def __init__(self, events: Events) -> None:
         self._written, self._protected = _ALL, 0
         self._triggers = [_LineTrigger(events, k) for k in range(1, LINES + 1)]
-        self.root = Namespace("digio", dict(_MODES))
+        self.root = Namespace("digio", _MODES)
         self.root.add(
             readbit=function(lambda line: float(self._written >> (whole(line, 1, LINES) - 1) & 1), 1),
             readport=function(lambda: float(self._written)),
@@ -89,5 +89,3 @@ class _LineTrigger:
     def _assert(self) -> None:
         if self._mode["mode"] != _BYPASS:
             self._events.post(self._event)
-
-

@@ -5,23 +5,25 @@ A prompt answers its default, a menu its first item. A wait for a key ends with 
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Final
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
+from hwlearn_sim.instruments.tsp.script.objects import Key, Namespace, Value, as_number, as_text, function, whole
+from hwlearn_sim.instruments.tsp.trigger.blocks import detector_part
 from hwlearn_sim.instruments.tsp.trigger.events import Detector, Events
-from hwlearn_sim.instruments.tsp.script.objects import Namespace, Value, as_number, as_text, function, whole
-from hwlearn_sim.instruments.tsp.trigger.blocks import waiting
 
 _KEY_ENTER: Final = 82.0
-_CONSTANTS: Final = {
-    "SMUA": 0.0, "SMUB": 1.0, "SMUA_SMUB": 2.0, "USER": 3.0, "DIGITS_4_5": 4.0, "DIGITS_5_5": 5.0, "DIGITS_6_5": 6.0,
-    "MEASURE_DCAMPS": 0.0, "MEASURE_DCVOLTS": 1.0, "MEASURE_OHMS": 2.0, "MEASURE_WATTS": 3.0, "LIMIT_IV": 0.0,
-    "LIMIT_P": 1.0, "DONT_SAVE": 0.0, "SAVE": 1.0, "ANNUNCIATOR_REMOTE": 2.0, "KEY_NONE": 0.0,
+_CONSTANTS: Final[dict[Key, Value]] = {
+    "SMUA": 0.0, "SMUB": 1.0, "SMUA_SMUB": 2.0, "USER": 3.0, "DIGITS_4_5": 4.0, "DIGITS_5_5": 5.0,
+    "DIGITS_6_5": 6.0, "MEASURE_DCAMPS": 0.0, "MEASURE_DCVOLTS": 1.0, "MEASURE_OHMS": 2.0, "MEASURE_WATTS": 3.0,
+    "LIMIT_IV": 0.0, "LIMIT_P": 1.0, "DONT_SAVE": 0.0, "SAVE": 1.0, "ANNUNCIATOR_REMOTE": 2.0, "KEY_NONE": 0.0,
     "KEY_ENTER": _KEY_ENTER, "KEY_EXIT": 75.0, "KEY_TRIG": 92.0, "KEY_UP": 101.0, "KEY_DOWN": 102.0,
     "KEY_LEFT": 103.0, "KEY_RIGHT": 104.0, "KEY_MENU": 68.0, "KEY_RUN": 71.0, "KEY_LOAD": 95.0,
     "WHEEL_ENTER": 97.0, "WHEEL_LEFT": 107.0, "WHEEL_RIGHT": 114.0,
 }  # fmt: skip
+_CODE: Final = re.compile(r"\$[RBDF]")
 _ROWS: Final = (20, 32)
 
 
@@ -48,8 +50,9 @@ class FrontPanel:
         self._locked = {"locallockout": 0.0}
         self._menu: dict[str, str] = {}
         self._settings: list[dict[str, float]] = []
+        self._events, self._key_event = events, events.new()
         key = Detector(events)
-        self.display = Namespace("display", dict(_CONSTANTS))
+        self.display = Namespace("display", _CONSTANTS)
         self.display.add(
             clear=function(self._clear),
             settext=function(self._write, 1),
@@ -57,7 +60,7 @@ class FrontPanel:
             setcursor=function(self._move, 2, 3),
             getcursor=function(lambda: (*map(float, self._cursor), 0.0)),
             getannunciators=function(lambda: 2.0),
-            sendkey=function(as_number, 1),
+            sendkey=function(self._send_key, 1),
             getlastkey=function(lambda: _CONSTANTS["KEY_NONE"]),
             waitkey=function(lambda: _KEY_ENTER),
             menu=function(_first_item, 2),
@@ -97,10 +100,12 @@ class FrontPanel:
         return part
 
     def _trigger(self, events: Events, key: Detector) -> Namespace:
-        part = Namespace("display.trigger", {"EVENT_ID": events.new(), "clear": function(key.clear)})
-        part.add(wait=waiting(events, key))
-        part.attribute("overrun", lambda: key.overrun)
-        return part
+        key.input.connect(self._key_event)
+        return detector_part(events, "display.trigger", self._key_event, key)
+
+    def _send_key(self, code: Value) -> None:
+        if as_number(code) == _CONSTANTS["KEY_TRIG"]:
+            self._events.post(self._key_event)
 
     # --- text ---------------------------------------------------------------------------------------
 
@@ -110,22 +115,34 @@ class FrontPanel:
 
     def _write(self, value: Value) -> None:
         self._screen.update(screen=_CONSTANTS["USER"])
-        row, column = self._cursor
-        for piece in as_text(value).replace("$N", "\n").split("\n"):
+        lines = (
+            _CODE.sub("", as_text(value).replace("$$", "\0").replace("$N", "\n")).replace("\0", "$").split("\n")
+        )
+        for k, piece in enumerate(lines):
+            row, column = self._cursor if k == 0 else (self._cursor[0] + 1, 1)
+            if row > len(_ROWS):
+                return  # a new line after the last one ends the text
             line = self._text[row - 1].ljust(column - 1)
             self._text[row - 1] = (line[: column - 1] + piece + line[column - 1 + len(piece) :])[: _ROWS[row - 1]]
             self._cursor = (row, min(column + len(piece), _ROWS[row - 1]))
-            row, column = min(row + 1, 2), 1
 
     def _read(self, *arguments: Value) -> Value:
-        if len(arguments) > 1:
-            return self._text[whole(arguments[1], 1, 2) - 1]
-        return "$N".join(line.ljust(width) for line, width in zip(self._text, _ROWS, strict=True))
+        if len(arguments) < 2:
+            return "$N".join(line.ljust(width) for line, width in zip(self._text, _ROWS, strict=True))
+        row = whole(arguments[1], 1, len(_ROWS))
+        first, last = (
+            whole(value, 1, _ROWS[row - 1])
+            for value in (*arguments[2:], *(1, _ROWS[row - 1])[len(arguments) - 2 :])
+        )
+        return self._text[row - 1].ljust(_ROWS[row - 1])[first - 1 : last]
 
     def _move(self, row: Value, column: Value, style: Value = 0.0) -> None:
-        line = whole(row, 1, 2)
-        whole(style, 0, 1)
-        self._cursor = (line, whole(column, 1, _ROWS[line - 1]))
+        """Move the cursor; a place outside of the display becomes the last row or column, as the manual says."""
+        as_number(style)
+        self._screen.update(screen=_CONSTANTS["USER"])
+        line = int(as_number(row)) if as_number(row) in (1, 2) else 2
+        width = _ROWS[line - 1]
+        self._cursor = (line, round(as_number(column)) if 1 <= as_number(column) <= width else width)
 
     # --- menu ---------------------------------------------------------------------------------------
 

@@ -1,12 +1,14 @@
 """Virtual Keithley 2600B SourceMeters with their script language (TSP).
 
-Attributes, constants and defaults: Series 2600B Reference Manual. Which settings are modelled, stored without effect
-or refused: docs/virtual-instruments/tsp.md.
+Attributes, constants and defaults: Series 2600B Reference Manual. Which settings are modelled, stored without
+effect or refused: docs/virtual-instruments/tsp.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
+from operator import attrgetter
 from typing import Final
 
 import numpy as np
@@ -81,7 +83,7 @@ class VirtualKeithley2600(ScpiInstrument):
         self._status = Status(
             {smu.name: smu.condition for smu in self.smus},
             self._sweeping,
-            {smu.name: lambda smu=smu: smu.trigger.overrun for smu in self.smus},
+            {smu.name: partial(attrgetter("overrun"), smu.trigger) for smu in self.smus},
         )
         self._globals = self._variables()
         self._sandbox = self._started()
@@ -247,7 +249,9 @@ class VirtualKeithley2600(ScpiInstrument):
         masked_register(part, "request_enable", lambda: self._request_enable, request)
         part.attribute("condition", lambda: float(self._status_byte()))
         part.add(standard=standard, reset=function(self._reset_status))
-        part.refuse("is not modelled: the virtual instrument has no TSP-Link", "node_enable", "node_event", "system")
+        part.refuse(
+            "is not modelled: the virtual instrument has no TSP-Link", "node_enable", "node_event", "system"
+        )
         return part
 
     def _reset_status(self) -> None:

@@ -1,4 +1,4 @@
-"""Libraries of a Keithley 2600 for scripts: bits, the timer, files; and what the virtual instrument refuses by name."""
+"""Libraries of a Keithley 2600 for scripts: bits, timer, files; and what is refused by name."""
 
 from __future__ import annotations
 
@@ -129,7 +129,9 @@ def file_library() -> Namespace:
         return False
 
     part = Namespace("fs", {"is_dir": function(exists, 1), "is_file": function(exists, 1)})
-    part.refuse("is not modelled: the virtual instrument has no USB drive", "chdir", "cwd", "mkdir", "readdir", "rmdir")
+    part.refuse(
+        "is not modelled: the virtual instrument has no USB drive", "chdir", "cwd", "mkdir", "readdir", "rmdir"
+    )
     return part
 
 

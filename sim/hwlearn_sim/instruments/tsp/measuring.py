@@ -1,4 +1,4 @@
-"""The object ``smua.measure`` of a Keithley 2600: readings with filter and relative offset, alone or in the background."""
+"""The object ``smua.measure`` of a Keithley 2600: readings with filter and relative offset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.scpi.reply_format import NOT_A_NUMBER
 from hwlearn_sim.instruments.tsp.buffer import MOST_POINTS, StoredReading, TspBuffer, tsp_value
-from hwlearn_sim.instruments.tsp.trigger.events import Events, Step
 from hwlearn_sim.instruments.tsp.script.objects import (
     Bounds,
     Namespace,
@@ -25,6 +24,7 @@ from hwlearn_sim.instruments.tsp.script.objects import (
     within,
 )
 from hwlearn_sim.instruments.tsp.sweep import LETTER
+from hwlearn_sim.instruments.tsp.trigger.events import Events, Step
 
 _KINDS: Final = ("v", "i", "r", "p")
 _DEFAULTS: Final = {"count": 1.0, "interval": 0.0, "delay": -1.0}
@@ -124,16 +124,17 @@ class TspMeasure:
         self._channel.set_nplc(within(value, *self._channel.capability.nplc))
 
     def _add_ranges(self, quantity: Quantity, letter: str) -> None:
-        channel = self._channel
-        self.root.attribute(
-            f"range{letter}", lambda: channel.measure_range(quantity).full_scale, partial(self._set_range, quantity)
-        )
+        self.root.attribute(f"range{letter}", partial(self._range, quantity), partial(self._set_range, quantity))
         self.root.attribute(
             f"autorange{letter}", partial(self._autorange, quantity), partial(self._set_autorange, quantity)
         )
         self.root.attribute(
             f"lowrange{letter}", partial(self._low_range, quantity), partial(self._set_low_range, quantity)
         )
+
+    def _range(self, quantity: Quantity) -> float:
+        fixed = self._channel.settings.measure_ranges[quantity]
+        return (self._channel.measure_range(quantity) if fixed is None else fixed).full_scale
 
     def _set_range(self, quantity: Quantity, value: Value) -> None:
         self._channel.set_measure_range(quantity, as_number(value))
@@ -282,5 +283,3 @@ def _results(reading: ChannelReading, name: str) -> tuple[float, ...]:
     if name == "p":
         return (volts * amps,)
     return (volts / amps if amps else NOT_A_NUMBER,)
-
-

@@ -10,10 +10,10 @@ from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.tsp.buffer import MOST_POINTS, TspBuffer
-from hwlearn_sim.instruments.tsp.trigger.events import Events
 from hwlearn_sim.instruments.tsp.measuring import TspMeasure
 from hwlearn_sim.instruments.tsp.script.objects import (
     Bounds,
+    Key,
     Namespace,
     Value,
     as_number,
@@ -24,6 +24,7 @@ from hwlearn_sim.instruments.tsp.script.objects import (
     within,
 )
 from hwlearn_sim.instruments.tsp.sweep import LETTER, TspTrigger
+from hwlearn_sim.instruments.tsp.trigger.events import Events
 
 Area = tuple[tuple[float, float], ...]
 """Safe operating area: pairs of the largest source range in volts and the largest current with it in amperes."""
@@ -34,7 +35,7 @@ _STORED: Final = {"highc": 0.0, "settling": 0.0, "sink": 0.0}
 _STORED_BOUNDS: Final[dict[str, Bounds]] = {"highc": (0, 1), "settling": (0, 130), "sink": (0, 1)}
 _CONTACT: Final = {"threshold": 50.0}
 _SPEED: Final = {"speed": 0.0}
-_CONSTANTS: Final = {
+_CONSTANTS: Final[dict[Key, Value]] = {
     "OUTPUT_DCAMPS": 0.0, "OUTPUT_DCVOLTS": 1.0, "OUTPUT_OFF": 0.0, "OUTPUT_ON": 1.0, "OUTPUT_NORMAL": 0.0,
     "OUTPUT_ZERO": 1.0, "OUTPUT_HIGH_Z": 2.0, "SENSE_LOCAL": 0.0, "SENSE_REMOTE": 1.0, "SENSE_CALA": 3.0,
     "AUTORANGE_OFF": 0.0, "AUTORANGE_ON": 1.0, "AUTORANGE_FOLLOW_LIMIT": 2.0, "AUTOZERO_OFF": 0.0,
@@ -75,7 +76,7 @@ class TspSmu:
         self.trigger = TspTrigger(name, channel, events, self._measure.readings)
         self._stored, self._contact, self._speed = dict(_STORED), dict(_CONTACT), dict(_SPEED)
         self._delay = 0.0
-        self.root = Namespace(name, dict(_CONSTANTS))
+        self.root = Namespace(name, _CONSTANTS)
         self.root.add(
             reset=function(self._reset),
             abort=function(self.trigger.abort),
@@ -107,8 +108,12 @@ class TspSmu:
 
     def saved(self) -> dict[str, Any]:
         """Return the settings that a setup contains."""
-        return {"channel": self.channel.settings, "own": (self._stored, self._contact, self._speed), "delay": self._delay,
-                "measure": self._measure.saved()}
+        return {
+            "channel": self.channel.settings,
+            "own": (self._stored, self._contact, self._speed),
+            "delay": self._delay,
+            "measure": self._measure.saved(),
+        }
 
     def recall(self, state: dict[str, Any]) -> None:
         """Apply the settings of a setup; the output is off."""
@@ -153,9 +158,7 @@ class TspSmu:
 
     def _source_part(self) -> Namespace:
         part, channel = Namespace(f"{self.name}.source"), self.channel
-        part.attribute(
-            "func", lambda: float(_FUNCTIONS.index(channel.settings.function)), self._set_function
-        )
+        part.attribute("func", lambda: float(_FUNCTIONS.index(channel.settings.function)), self._set_function)
         part.attribute(
             "output",
             lambda: float(channel.settings.output),
@@ -200,9 +203,11 @@ class TspSmu:
         )
         part.attribute(
             f"lowrange{letter}",
-            lambda: channel.capability.sources[quantity].covering(
-                channel.settings.least_source_ranges[quantity]
-            ).full_scale,
+            lambda: (
+                channel.capability.sources[quantity]
+                .covering(channel.settings.least_source_ranges[quantity])
+                .full_scale
+            ),
             partial(self._set_low_range, quantity),
         )
         part.attribute(

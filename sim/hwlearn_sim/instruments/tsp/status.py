@@ -1,12 +1,13 @@
 """Status registers of a Keithley 2600 as objects of a script.
 
-Source: Series 2600B Reference Manual, appendix "Status model". Each register set has a condition, an event register
-that latches its changes, and masks. A summary of an inner set is a bit of the set around it.
+Source: Series 2600B Reference Manual, appendix "Status model". Each register set has a condition, an event
+register that latches its changes, and masks. A summary of an inner set is a bit of the set around it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Final
 
 from hwlearn_sim.instruments.tsp.script.objects import Namespace, Value, as_number, whole
@@ -112,7 +113,9 @@ class Status:
         sweeping: Callable[[], list[str]],
         overrun: Mapping[str, Callable[[], bool]],
     ) -> None:
-        self.root = Namespace("status", {"MSB": 1.0, "EAV": 4.0, "QSB": 8.0, "MAV": 16.0, "ESB": 32.0, "OSB": 128.0})
+        self.root = Namespace(
+            "status", {"MSB": 1.0, "EAV": 4.0, "QSB": 8.0, "MAV": 16.0, "ESB": 32.0, "OSB": 128.0}
+        )
         self.measurement = _measurement(smus)
         self.operation = _operation(sweeping, overrun)
         self.questionable = RegisterSet("status.questionable")
@@ -138,13 +141,11 @@ def _measurement(smus: Mapping[str, Callable[[], float]]) -> RegisterSet:
     sets = RegisterSet("status.measurement", {"VLMT": 1, "ILMT": 2, "ROF": 128, "BAV": 256, "INST": 8192})
     for name, bit in (("voltage_limit", 1), ("current_limit", 2), ("reading_overflow", 128)):
         sets.inner(name, bit, RegisterSet(f"status.measurement.{name}", _upper(names), any_channel(bit)))
-    instrument = sets.inner(
-        "instrument", 8192, RegisterSet("status.measurement.instrument", _upper(names))
-    )
+    instrument = sets.inner("instrument", 8192, RegisterSet("status.measurement.instrument", _upper(names)))
     for name, condition in smus.items():
         bits = {"VLMT": 1, "ILMT": 2, "ROF": 128, "BAV": 256}
         path = f"status.measurement.instrument.{name}"
-        instrument.inner(name, names[name], RegisterSet(path, bits, lambda condition=condition: int(condition())))
+        instrument.inner(name, names[name], RegisterSet(path, bits, partial(_whole, condition)))
     return sets
 
 
@@ -160,10 +161,18 @@ def _operation(sweeping: Callable[[], list[str]], overrun: Mapping[str, Callable
     instrument = sets.inner("instrument", 8192, RegisterSet("status.operation.instrument"))
     for k, name in enumerate((*overrun, "digio", "lan", "tsplink", "trigger_timer", "trigger_blender")):
         part = instrument.inner(name, 2 << k, RegisterSet(f"status.operation.instrument.{name}"))
-        found = overrun.get(name, lambda: False)
+        found = overrun.get(name, bool)
         path = f"status.operation.instrument.{name}.trigger_overrun"
-        part.inner("trigger_overrun", 1024, RegisterSet(path, {}, lambda found=found: 2 * found()))
+        part.inner("trigger_overrun", 1024, RegisterSet(path, {}, partial(_second_bit, found)))
     return sets
+
+
+def _whole(condition: Callable[[], float]) -> int:
+    return int(condition())
+
+
+def _second_bit(found: Callable[[], bool]) -> int:
+    return 2 if found() else 0
 
 
 def _upper(names: Mapping[str, int]) -> dict[str, int]:
@@ -173,5 +182,3 @@ def _upper(names: Mapping[str, int]) -> dict[str, int]:
 def masked_register(part: Namespace, name: str, read: Callable[[], int], write: Callable[[int], None]) -> None:
     """Add a mask of 8 bits to an object."""
     part.attribute(name, lambda: float(read()), lambda value: write(whole(as_number(value), 0, 255)))
-
-

@@ -6,7 +6,7 @@ Source: Series 2600B Reference Manual, sections "Triggering" and "TSP command re
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import Final, Protocol
 
@@ -16,8 +16,16 @@ from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.scpi.source_levels import ramp
 from hwlearn_sim.instruments.tsp.buffer import MOST_POINTS, TspBuffer
+from hwlearn_sim.instruments.tsp.script.objects import (
+    Bounds,
+    Namespace,
+    Value,
+    as_number,
+    function,
+    runtime_error,
+    whole,
+)
 from hwlearn_sim.instruments.tsp.trigger.events import Detector, Events, Step
-from hwlearn_sim.instruments.tsp.script.objects import Bounds, Namespace, Value, as_number, function, runtime_error, whole
 
 LETTER: Final[dict[Quantity, str]] = {"voltage": "v", "current": "i"}
 _MOST_COUNT: Final = 1e9
@@ -31,7 +39,15 @@ _PARTS: Final[dict[str, dict[str, tuple[float, Bounds]]]] = {
 """Default and bounds of the attributes of each part."""
 
 _WAITS: Final = ("arm", "source", "measure", "endpulse")
-_EVENTS: Final = ("SWEEPING", "ARMED", "SOURCE_COMPLETE", "MEASURE_COMPLETE", "PULSE_COMPLETE", "SWEEP_COMPLETE", "IDLE")
+_EVENTS: Final = (
+    "SWEEPING",
+    "ARMED",
+    "SOURCE_COMPLETE",
+    "MEASURE_COMPLETE",
+    "PULSE_COMPLETE",
+    "SWEEP_COMPLETE",
+    "IDLE",
+)
 _LIMIT_AUTO: Final = "LIMIT_AUTO"
 
 
@@ -254,7 +270,10 @@ class TspTrigger:
             self._limits[quantity] = None
             return
         limit = as_number(value)
-        least, most = self._channel.capability.least_limits[quantity], self._channel.capability.measures[quantity].most
+        least, most = (
+            self._channel.capability.least_limits[quantity],
+            self._channel.capability.measures[quantity].most,
+        )
         if not least <= limit <= most:
             raise VirtualInstrumentError(-222)
         self._limits[quantity] = limit

@@ -1,4 +1,4 @@
-"""Objects of the instrument as scripts see them: constants, functions, parts, attributes, and conversions of values."""
+"""Objects of the instrument as scripts see them: attributes, functions, parts; conversions of values."""
 
 from __future__ import annotations
 

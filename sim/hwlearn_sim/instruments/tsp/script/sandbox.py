@@ -1,7 +1,7 @@
 """`Sandbox`: a Lua interpreter for scripts, with limits of time and memory and without access to the computer.
 
-Keithley's script language is Lua 5.0.2 (Series 2600B Reference Manual, "Fundamentals of programming for TSP"). This
-is Lua 5.1 with the functions of 5.0, so it accepts a little more than the instrument.
+Keithley's script language is Lua 5.0.2 (Series 2600B Reference Manual, "Fundamentals of programming for TSP").
+This is Lua 5.1 with the functions of 5.0, so it accepts a little more than the instrument.
 """
 
 from __future__ import annotations

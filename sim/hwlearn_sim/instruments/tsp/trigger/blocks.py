@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from hwlearn_sim.instruments.tsp.trigger.events import Detector, EventInput, Events
 from hwlearn_sim.instruments.tsp.script.objects import Namespace, Value, as_number, function, within
+from hwlearn_sim.instruments.tsp.trigger.events import Detector, EventInput, Events
 
 TIMERS, BLENDERS, GENERATORS, BLENDED = 8, 6, 2, 4
 LONGEST_S: Final = 1e5
@@ -47,8 +47,10 @@ class TriggerBlocks:
     def restore_defaults(self) -> None:
         """Restore the defaults."""
         self._detector.clear()
-        for part in (*self.timers, *self.blenders):
-            part.reset()
+        for timer in self.timers:
+            timer.reset()
+        for blender in self.blenders:
+            blender.reset()
 
 
 def waiting(events: Events, detector: Detector) -> Callable[..., Value]:
@@ -58,7 +60,9 @@ def waiting(events: Events, detector: Detector) -> Callable[..., Value]:
 
 def detector_part(events: Events, name: str, event: int, detector: Detector) -> Namespace:
     """Return an object with an event, the function that waits for it, and the function that forgets it."""
-    part = Namespace(name, {"EVENT_ID": event, "wait": waiting(events, detector), "clear": function(detector.clear)})
+    part = Namespace(
+        name, {"EVENT_ID": event, "wait": waiting(events, detector), "clear": function(detector.clear)}
+    )
     part.attribute("overrun", lambda: detector.overrun)
     return part
 

@@ -1,10 +1,11 @@
-"""Events of a Keithley 2600: their sources, the inputs that wait for them, and what happens in the instrument's time."""
+"""Events of a Keithley 2600: the inputs that wait for them, and what happens in the instrument's time."""
 
 from __future__ import annotations
 
 import heapq
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import count
 from typing import Final
 
@@ -151,7 +152,7 @@ class Events:
         """Start an activity; return its number."""
         number = next(self._order)
         self._running.add(number)
-        self.after(0.0, lambda: self._advance(number, activity))
+        self.after(0.0, partial(self._advance, number, activity))
         return number
 
     def cancel(self, number: int) -> None:
@@ -220,10 +221,10 @@ class Events:
         if isinstance(step, Detector):
             self._waiting[number] = (activity, step)
         else:
-            self.after(step, lambda: self._advance(number, activity))
+            self.after(step, partial(self._advance, number, activity))
 
     def _wake(self) -> None:
         for number, (activity, detector) in tuple(self._waiting.items()):
             if number in self._waiting and detector.take():
                 del self._waiting[number]
-                self.after(0.0, lambda number=number, activity=activity: self._advance(number, activity))
+                self.after(0.0, partial(self._advance, number, activity))
