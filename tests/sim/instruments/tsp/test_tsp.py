@@ -7,7 +7,6 @@ import struct
 import pytest
 
 
-
 @pytest.mark.parametrize(
     ("script", "printed"),
     [

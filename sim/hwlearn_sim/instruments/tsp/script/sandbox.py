@@ -134,7 +134,7 @@ class Sandbox:
             return self._table(value)
         return self._functions["callable"](self._guarded(value)) if callable(value) else value
 
-    def _table(self, part: Namespace, *, keep: bool = True) -> Any:
+    def _table(self, part: Namespace) -> Any:
         if id(part) in self._tables:
             return self._tables[id(part)][1]
         unknown = self._guarded(part.unknown) if part.refused else None
@@ -161,6 +161,8 @@ class Sandbox:
                     return _FAILED, error.text
                 self._record(error)
                 return None
+            except (LuaError, LuaMemoryError) as error:  # an object could not be made within the limits
+                return _FAILED, "not enough memory" if isinstance(error, LuaMemoryError) else _text(str(error))
             except Exception as error:  # a fault of this program: raised after the script has ended
                 self._fault = error
                 return _FAILED, "internal error"
@@ -169,14 +171,15 @@ class Sandbox:
 
     def _made(self, part: Namespace) -> Any:
         """Return an object that a function has made; it lives as long as the script refers to it."""
-        known = id(part) in self._tables
-        table = self._table(part)
-        if not known:
+        if id(part) in self._tables:
+            return self._tables[id(part)][1]
+        try:
+            return self._table(part)
+        finally:
             self._forget(part)
-        return table
 
     def _forget(self, part: Namespace) -> None:
-        del self._tables[id(part)]
+        self._tables.pop(id(part), None)
         for inner in part.fixed.values():
             if isinstance(inner, Namespace):
                 self._forget(inner)
@@ -256,6 +259,11 @@ def _syntax_error(message: str) -> VirtualInstrumentError:
     at = _PLACE.match(message)
     line, text = (at[1], at[2]) if at else ("1", message)
     return VirtualInstrumentError(-285, f"TSP Syntax error at line {line}: {text}")
+
+
+def _text(message: str) -> str:
+    at = _PLACE.match(message)
+    return at[2] if at else message
 
 
 def _run_error(message: str) -> VirtualInstrumentError:

@@ -17,7 +17,7 @@ MOST_ACTIONS: Final = 1_000_000
 """Actions that may happen before a sweep that waits is found to wait for ever."""
 
 _MOST_FOLLOWING: Final = 1000
-_MOST_WHILE_WAITING: Final = 100_000
+_MOST_WHILE_WAITING: Final = 20_000
 _IDLE_ACTIONS: Final = 10_000  # of timers that no sweep reacts to
 
 

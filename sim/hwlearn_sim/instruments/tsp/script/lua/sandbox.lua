@@ -14,7 +14,8 @@ local native_find, native_gsub, native_rep, native_format = string.find, string.
 local native_match, native_gmatch = string.match, string.gmatch
 local type, error, select, unpack, next, rawget, floor = type, error, select, unpack, next, rawget, math.floor
 
-local ENDLESS, FULL, EXIT = "script aborted: it does not end", "not enough memory", {}
+local ENDLESS, FULL, DEEP = "script aborted: it does not end", "not enough memory", "stack overflow"
+local EXIT = {}
 local CHEAP = 1e6 -- steps of pattern matching that the native matcher may need
 local FAILED = "\0failed" -- first result of a call into the instrument that failed; the second one is the text
 local ended, ending, deadline, work = nil, nil, math.huge, 0 -- the deadline is that of the running chunk
@@ -57,7 +58,12 @@ end
 
 local function caught(ok, ...)
   if ended then error(ending, 0) end
-  if not ok and (...) == FULL then stop(FULL) end
+  local message = not ok and (...)
+  if type(message) == "string" then
+    if message == FULL then stop(FULL) end
+    -- at the end of the stack even the hook fails: a script that went on there could not be interrupted
+    if native_find(message, "stack overflow", 1, true) or message == "error in error handling" then stop(DEEP) end
+  end
   return ok, ...
 end
 
