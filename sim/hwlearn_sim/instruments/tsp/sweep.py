@@ -227,7 +227,8 @@ class TspTrigger:
         quantity = settings.function
         if self._values["source"]["action"] and self._levels is not None:
             quantity = self._levels[0]
-            channel.set_function(quantity)
+            if quantity != settings.function:
+                channel.set_function(quantity)
         self._idle = (settings, quantity, settings.levels[quantity], dict(settings.limits))
         for limited, value in self._limits.items():
             if value is not None:

@@ -148,7 +148,7 @@ class _Blender:
         name = f"trigger.blender[{number}]"
         self.root = detector_part(events, name, self._event, self._detector)
         self.root.add(reset=function(self.reset), clear=function(self._clear))
-        self.root.attribute("overrun", lambda: self._overrun)
+        self.root.attribute("overrun", lambda: self._overrun or self._detector.overrun)
         self.root.attribute("orenable", lambda: self._any, self._set_any)
         stimulus = Namespace(f"{name}.stimulus")
         self._inputs = {k: EventInput(events, self._receiver(k)) for k in range(1, BLENDED + 1)}

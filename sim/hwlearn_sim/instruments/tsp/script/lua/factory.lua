@@ -125,7 +125,8 @@ local function wrong_pulse(pulse) -- why a pulse cannot be generated, or nil
   if pulse.limit <= 0 then return "limit must be positive" end
   if pulse.ton <= 0 or pulse.toff <= 0 then return "ton and toff must be positive" end
   if pulse.buffer ~= nil then
-    if type(pulse.buffer) ~= "table" or getmetatable(pulse.buffer).luatype ~= "reading_buffer" then
+    local meta = type(pulse.buffer) == "table" and getmetatable(pulse.buffer)
+    if not meta or meta.luatype ~= "reading_buffer" then
       return "buffer must be a reading buffer or nil"
     end
     if aperture(pulse.smu) >= pulse.ton then return "ton is shorter than a measurement; reduce measure.nplc" end
