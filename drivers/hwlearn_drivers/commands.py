@@ -20,7 +20,7 @@ def devices(
         bool, typer.Option("--identify", help="Send *IDN? to the given addresses, and to no others.")
     ] = False,
     visa_library: Annotated[str, typer.Option(help="VISA library to use.")] = "@py",
-    baud: Annotated[int, typer.Option(help="Baud rate of serial addresses.")] = 115200,
+    baud: Annotated[int, typer.Option(min=1, help="Baud rate of serial addresses.")] = 115200,
     as_json: JsonOption = False,
 ) -> None:
     """List serial ports and VISA resources without opening any; identify instruments at given addresses.

@@ -5,15 +5,18 @@ An unexpected ``*IDN?`` can disturb devices with another protocol, so only the g
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from serial.tools import list_ports
 
-from hwlearn_drivers.errors import LinkError
+from hwlearn_drivers.errors import LinkError, UnknownInstrumentError
 from hwlearn_drivers.instrument.buses import list_buses
 from hwlearn_drivers.instrument.instrument import Identity
-from hwlearn_drivers.transport.addresses import PURE_PYTHON, LinkOptions
+from hwlearn_drivers.transport.addresses import DEFAULT_BAUD, PURE_PYTHON, LinkOptions, is_serial
 from hwlearn_drivers.transport.connector import Connector
+
+_RATES: Final = "try --baud 9600 (2400 and 2600 from the factory), 115200 (edge card) or 1000000 (reference board)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,15 @@ def identify(address: str, options: LinkOptions | None = None) -> Identity:
         If the reply is not an identity.
     """
     how = LinkOptions() if options is None else options
+    serial = is_serial(address)
+    how = replace(how, any_line_end=serial)
     transport = Connector(how).transport(address, lambda: lambda message: None)
     try:
         return Identity.parse(transport.query("*IDN?"))
+    except (LinkError, UnknownInstrumentError) as error:
+        if not serial:
+            raise
+        baud = DEFAULT_BAUD if how.baud is None else how.baud
+        raise type(error)(f"{error}; nothing was understood at {baud} baud; {_RATES}") from error
     finally:
         transport.close()

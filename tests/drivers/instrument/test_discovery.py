@@ -57,3 +57,15 @@ def test_identify_queries_only_the_given_address(responder):
     assert other.heard == []
     with pytest.raises(UnknownInstrumentError):
         discovery.identify(other.url, QUICK)
+
+
+@pytest.mark.parametrize("reply", [None, b"\xfe\x00\n"])
+def test_identify_on_a_serial_port_says_which_rates_to_try(pty_responder, reply):
+    with pytest.raises(LinkError, match=r"understood at 115200 baud; try --baud 9600 \(2400 and 2600"):
+        discovery.identify(pty_responder(lambda line: reply), LinkOptions(timeout_s=0.3))
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\n", b"\r\n"])
+def test_identify_understands_every_line_end(pty_responder, end):
+    port = pty_responder(lambda line: b"KEITHLEY,MODEL 2400,1,1" + end)
+    assert discovery.identify(port, QUICK).model == "MODEL 2400"
