@@ -64,8 +64,15 @@ class NoiseFit:
         return self.lag > _SURE * self.lag_sigma and self.lag > 0
 
     @property
+    def is_stated(self) -> bool:
+        """Whether the bench states its noise; not stated is not zero."""
+        return self.stated_sigma_V > 0 or not bool(self.sigma_V.any())
+
+    @property
     def within_specification(self) -> bool:
-        """Whether no output is significantly noisier than stated."""
+        """Whether no output is significantly noisier than stated, if the noise is stated."""
+        if not self.is_stated:
+            return True
         readings = 2 * int(self.averages[-1]) * 4
         return bool(self.sigma_V.max() <= self.stated_sigma_V * (1 + 5 / math.sqrt(2 * readings)) + 1e-12)
 

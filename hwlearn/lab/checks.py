@@ -108,6 +108,9 @@ def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
 
 def _programming(network: Network) -> Iterator[Check]:
     """Program every edge to the middle of its range."""
+    if network.has_fixed_edges:
+        yield Check("programming", "not applicable", "the edges of this bench are fixed resistors")
+        return
     low, high = network.limits.conductance
     done = network.program(np.full(network.topology.n_edges, 0.5 * (low + high)))
     failed = np.flatnonzero(done.failed)
@@ -126,16 +129,24 @@ def _zero_and_noise(network: Network) -> Iterator[Check]:
     worst = int(np.abs(offset).argmax())
     name = network.topology.names[network.topology.outputs[worst]]
     found = f"largest {format_quantity(float(offset[worst]), 'V')}, at {name}"
+    specified, measured = readout.voltage_sigma, float(noise.max())
+    is_stated = specified > 0 or measured <= network.resolution
     # an offset does not cancel in the error of a cost, so even a few times the noise is worth a calibration
-    allowed = max(2e-3, _SIGMAS * readout.voltage_sigma / np.sqrt(REPEATS))
+    allowed = max(2e-3, _SIGMAS * (specified if is_stated else measured) / np.sqrt(REPEATS))
     advice = f"more than {format_quantity(allowed, 'V')} with all inputs at 0 V: run hwlearn calibrate"
     yield _judged("zero reading", abs(offset[worst]) <= allowed, found, advice)
-    specified = readout.voltage_sigma
-    found = f"largest {format_quantity(float(noise.max()), 'V')} rms, specified {format_quantity(specified, 'V')}"
+    if not is_stated:
+        found = (
+            f"largest {format_quantity(measured, 'V', 3)} rms; not stated, so there is nothing to compare with: "
+        )
+        remedy = f'state it with backend.voltage_sigma = "{format_quantity(measured, "V", 2)}"'
+        yield Check("noise floor", "not applicable", found + remedy)
+        return
+    found = f"largest {format_quantity(measured, 'V')} rms, specified {format_quantity(specified, 'V')}"
     # a standard deviation from REPEATS readings is itself uncertain
     allowed = specified * (1 + _SIGMAS / np.sqrt(2 * (REPEATS - 1))) + network.resolution
     advice = "noisier than specified: check cables and grounding, or average more readings"
-    yield _judged("noise floor", float(noise.max()) <= allowed, found, advice)
+    yield _judged("noise floor", measured <= allowed, found, advice)
 
 
 def _superposition(network: Network, rng: np.random.Generator) -> Iterator[Check]:

@@ -8,6 +8,7 @@ import pytest
 import hwlearn as hl
 from hwlearn.errors import ComplianceError, NetworkError
 from hwlearn.lab.checks import check_bench
+from hwlearn.units import parse_quantity
 from hwlearn_sim import KirchhoffTwin
 from hwlearn_sim.twin.backend import SimBackend
 
@@ -83,6 +84,44 @@ def test_excess_noise_fails_the_noise_check(bench_path, mocker):
 
     mocker.patch.object(KirchhoffTwin, "_measure", noisy)
     assert failed(results(hl.open_bench(bench_path, LAB))) == {"noise floor"}
+
+
+def unstated(monkeypatch, noise_V):
+    """Let the twin add noise to its readings and state none, as a bench on SMUs does by default."""
+    measure, rng = KirchhoffTwin._measure, np.random.default_rng(0)
+
+    def noisy(self, inputs, drive):
+        read = measure(self, inputs, drive)
+        added = noise_V * rng.standard_normal(read.voltages.shape)
+        return replace(read, voltages=read.voltages + added, voltage_sigma=0.0)
+
+    monkeypatch.setattr(KirchhoffTwin, "_measure", noisy)
+    monkeypatch.setattr(KirchhoffTwin, "resolution", 0.0, raising=False)
+
+
+@pytest.mark.parametrize("noise_V", [1e-9, 1e-6, 1e-4, 3e-3])
+def test_noise_that_is_not_stated_is_measured_and_said(bench_path, monkeypatch, noise_V):
+    unstated(monkeypatch, noise_V)
+    checks = results(hl.open_bench(bench_path))
+    assert not failed(checks)
+    noise = checks["noise floor"]
+    assert noise.result == "not applicable"
+    assert "not stated" in noise.found
+    assert "backend.voltage_sigma" in noise.found
+    stated = parse_quantity(noise.found.rpartition('= "')[2].rstrip('"'), "V")
+    assert stated == pytest.approx(noise_V, rel=0.6)
+
+
+def test_offset_is_still_found_where_noise_is_not_stated(bench_path, monkeypatch):
+    unstated(monkeypatch, 1e-4)
+    measure = KirchhoffTwin._measure
+
+    def shifted(self, inputs, drive):
+        read = measure(self, inputs, drive)
+        return replace(read, voltages=read.voltages + 5e-3)
+
+    monkeypatch.setattr(KirchhoffTwin, "_measure", shifted)
+    assert "zero reading" in failed(results(hl.open_bench(bench_path)))
 
 
 def test_readings_that_are_not_numbers_fail(bench_path, mocker):

@@ -60,7 +60,7 @@ def find_noise(context: StepContext) -> StepResult:
         for name, s in zip(names, fit.sigma_V, strict=True)
     ]
     rows += [
-        Row("specified noise", _volts(fit.stated_sigma_V)),
+        Row("specified noise", _volts(fit.stated_sigma_V) if fit.is_stated else "not stated"),
         Row(f"noise, mean of {fit.averages[-1]} readings", _volts(section.floor_V), "30 %"),
         Row(
             "recommended averages",
@@ -92,6 +92,11 @@ def _noise_verdict(fit: NoiseFit, names: list[str], settle_s: float | None) -> s
         return (
             f"FAILED: readings lag by {100 * fit.lag:.2f} % of a step; increase the settle time{change}, "
             "calibrate again"
+        )
+    if not fit.is_stated:
+        measured = format_quantity(float(fit.sigma_V.max()), "V", 2)
+        return (
+            f'PASSED: no reading lags; the noise is not stated, state it with backend.voltage_sigma = "{measured}"'
         )
     return "PASSED: no output is noisier than specified, and no reading lags"
 
