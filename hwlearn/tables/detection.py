@@ -76,7 +76,7 @@ def sample_of(lines: Sequence[tuple[int, str]], whole: bool, stated: Stated, whe
             split.append(_split(lines, whole, delimiter, where))
         except DataError as error:  # wrong quotes with this delimiter
             faults.append(error)
-    if not split:
+    if faults and not any(sample.width > 1 for sample in split):
         raise faults[0]
     fitting = [sample for sample in split if sample.even]
     # if none fits, one row is too short or too long: it is named later
