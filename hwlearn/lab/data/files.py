@@ -125,7 +125,7 @@ def _numbers(path: Path, name: str, array: NDArray[Any]) -> FloatArray:
     wrong = np.flatnonzero(~(np.abs(values) < OVERFLOW))
     why = "which is not a finite number, or a code of instruments for one"
     if array.dtype.kind in "iu" and not wrong.size:
-        wrong = np.flatnonzero(np.abs(values) > 2.0**53)
+        wrong = np.flatnonzero(np.abs(values) >= 2.0**53)
         why = "which float64 does not hold exactly"
     if wrong.size:
         place = np.unravel_index(int(wrong[0]), values.shape)

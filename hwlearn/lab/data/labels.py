@@ -62,7 +62,9 @@ def text_labels(cells: Sequence[str], lines: IntArray, decimal: str, where: str)
         If a cell is empty or marks a missing value, one label is written in two ways (``1`` and ``1.0``), some
         labels are numbers and others text, a number is not whole, or there is only one class. The line is named.
     """
-    first = {cell: int(line) for cell, line in zip(reversed(cells), reversed(lines.tolist()), strict=True)}
+    first: dict[str, int] = {}
+    for cell, line in zip(cells, lines.tolist(), strict=True):
+        first.setdefault(cell, line)
     for cell, line in first.items():
         if cell.casefold() in MISSING:
             raise DataError(f"{where}, line {line}: the label {cell!r} marks a missing value; {_ALLOWED}")
