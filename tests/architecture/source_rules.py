@@ -108,6 +108,49 @@ def settings_read_by_guess() -> list[str]:
     ]
 
 
+READERS = {
+    "hwlearn.storage.text_file": ("open",),
+    "hwlearn.storage.toml_text": ("tomllib.loads",),
+    "hwlearn.tables.records": ("csv.reader",),
+    "hwlearn.tables.plain": ("np.loadtxt",),
+    "hwlearn_drivers.instrument.instrument": ("csv.reader",),  # replies, not files
+}
+"""Modules that may call what reads text; others read files by `hwlearn.storage.text_file` and `hwlearn.tables`."""
+
+OWN = ("/proc/", "process /", "files('hwlearn")
+"""Files that nobody writes: those of the operating system and of the package."""
+
+PARSERS = ("csv.reader", "csv.DictReader", "tomllib.load", "tomllib.loads", "np.fromstring")
+OPENERS = ("open", "io.open", "codecs.open")
+
+
+def text_files_read_elsewhere() -> list[str]:
+    """Return calls that read text files, tables or TOML without the one function for each."""
+    return [
+        f"{_place(module)}:{node.lineno}: {text}"
+        for module in modules().values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Call)
+        and (text := ast.unparse(node.func))
+        and _reads_text(node, text)
+        and not any(text.endswith(name) for name in READERS.get(module.name, ()))
+        and not any(path in ast.unparse(node) for path in OWN)
+    ]
+
+
+def _reads_text(call: ast.Call, function: str) -> bool:
+    """Return whether a call opens or parses text."""
+    name = function.rpartition(".")[2]
+    if function not in OPENERS and name != "open":
+        return (name in ("read_text", "genfromtxt", "loadtxt") and function != "read_text") or function in PARSERS
+    place = 1 if function in OPENERS else 0  # of the mode
+    given = [*call.args[place : place + 1], *(word.value for word in call.keywords if word.arg == "mode")]
+    modes = [arg.value for arg in given if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+    if function in OPENERS and not modes:
+        return True
+    return any(set(mode) <= set("rwxabt+") and mode[:1] == "r" and "b" not in mode for mode in modes)
+
+
 def _defined_privately(tree: ast.Module) -> Iterator[str]:
     """Yield private names that this file defines: methods, attributes of ``self``, slots, fields, properties."""
     for node in ast.walk(tree):

@@ -28,6 +28,7 @@ def test_no_modules_import_each_other():
         source_rules.class_names_used_twice,
         source_rules.private_attributes_of_others,
         source_rules.settings_read_by_guess,
+        source_rules.text_files_read_elsewhere,
     ],
     ids=lambda rule: rule.__name__,
 )
@@ -61,6 +62,25 @@ def test_lazy_and_typing_imports_count_as_imports():
 def test_private_attributes_of_others_are_found(monkeypatch, text, found):
     monkeypatch.setattr(source_rules, "modules", lambda: {"hwlearn.example": parsed(text)})
     assert len(source_rules.private_attributes_of_others()) == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("from pathlib import Path\nPath('a').read_text(encoding='utf-8')\n", 1),
+        ("with open('a') as file:\n    pass\n", 1),
+        ("path.open('r', encoding='latin-1')\n", 1),
+        ("import csv\ncsv.reader(lines)\n", 1),
+        ("import tomllib\ntomllib.loads(text)\n", 1),
+        ("np.loadtxt(path)\n", 1),
+        ("from hwlearn.storage.text_file import read_text\nread_text(path, 'a', E)\n", 0),
+        ("path.open('rb')\nBench.open()\nnetwork.open(settings, topology)\npath.open('x')\n", 0),
+        ("Path('/proc/locks').read_text()\n", 0),
+    ],
+)
+def test_readers_of_text_files_are_found(monkeypatch, text, found):
+    monkeypatch.setattr(source_rules, "modules", lambda: {"hwlearn.example": parsed(text)})
+    assert len(source_rules.text_files_read_elsewhere()) == found
 
 
 def test_every_module_is_read():
