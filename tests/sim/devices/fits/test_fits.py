@@ -166,3 +166,43 @@ def test_data_of_one_polarity_are_refused(fit):
     n = np.arange(12)
     with pytest.raises(DataError, match="SET and RESET"):
         fit(PulseData(n, np.full(12, 1.0), np.full(12, 1e-6), 1e-5 + 1e-6 * n))
+
+
+# --- files of other programs: test names begin with the row of outside reports -------------------------------
+
+
+def pulses(tmp_path, *changes):
+    text = HEAD + ROWS
+    for old, new in changes:
+        text = text.replace(old, new, 1)
+    (tmp_path / "pulses.csv").write_text(text, encoding="utf-8")
+    return read_pulse_data(tmp_path / "pulses.csv")
+
+
+def test_row_23_quoted_line_ends_in_pulse_data_are_read(tmp_path):
+    plain = pulses(tmp_path)
+    quoted = pulses(tmp_path, ("conductance", '"conductance"'), ("\n0,", '\n"0",'), ("12 uS", '"12\nuS"'))
+    assert quoted.conductance.tolist() == plain.conductance.tolist()
+    assert quoted.origin == "commas, decimal points, a header, UTF-8, 12 rows from line 2"
+
+
+@pytest.mark.parametrize("code", ["9.91e37", "9.909999530030929e+37 S", "-9.9e37", "1e999 S", "inf"])
+def test_row_1_overflow_codes_in_pulse_data_are_refused_by_line(tmp_path, code):
+    with pytest.raises(DataError, match=r"line 2 .* no conductance in S"):
+        pulses(tmp_path, ("12 uS", code))
+
+
+@pytest.mark.parametrize("number", ["1.5", "1e3", "x", "", "99999999999999999999", "1_0"])
+def test_pulse_number_that_is_none_is_refused_by_line(tmp_path, number):
+    with pytest.raises(DataError, match=r"line 3 .* no pulse in integers"):
+        pulses(tmp_path, ("\n1,", f"\n{number},"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_row_4_pulse_data_in_other_encodings(tmp_path, encoding):
+    file = tmp_path / "pulses.csv"
+    file.write_bytes((HEAD + ROWS.replace("uS", "\u00b5S")).encode(encoding))
+    assert read_pulse_data(file).conductance[0] == 12e-6
+    file.write_bytes((HEAD + ROWS.replace("uS", "\u00b5S")).encode("latin-1"))
+    with pytest.raises(DataError, match=r"line 2: 0xb5 is not UTF-8"):
+        read_pulse_data(file)
