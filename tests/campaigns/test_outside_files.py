@@ -1,0 +1,13 @@
+"""A share of the search for files that are misread."""
+
+import pytest
+from campaign import commit_seed
+from outside_files import KINDS, search
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_files_of_other_programs_are_read_as_meant_or_refused(kind):
+    ended = search(kind, 200, commit_seed())
+    read = sum(count for how, count in ended.items() if not how.endswith("Error"))
+    assert read >= 20
+    assert ended.total() - read >= 20
