@@ -113,6 +113,11 @@ class TspMeasure:
         for own, values in zip(self.saved(), saved, strict=True):
             own.update(values)
 
+    def follow_limit(self, quantity: Quantity) -> None:
+        """Let the range of a quantity follow its limit."""
+        self._follows.add(quantity)
+        self.follow_limits()
+
     def follow_limits(self) -> None:
         """Select the ranges that follow the limits, after a limit has changed."""
         for quantity in self._follows:
@@ -153,8 +158,7 @@ class TspMeasure:
         elif mode == 1:
             self._channel.set_measure_range(quantity, None)
         elif mode == 2:
-            self._follows.add(quantity)
-            self.follow_limits()
+            self.follow_limit(quantity)
 
     def _low_range(self, quantity: Quantity) -> float:
         least = self._channel.settings.least_measure_ranges[quantity]

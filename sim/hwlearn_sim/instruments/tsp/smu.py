@@ -31,8 +31,9 @@ Area = tuple[tuple[float, float], ...]
 
 _OFF_STATES: Final[tuple[OffState, ...]] = ("NORM", "ZERO", "HIMP")
 _FUNCTIONS: Final[tuple[Quantity, Quantity]] = ("current", "voltage")
-_STORED: Final = {"highc": 0.0, "settling": 0.0, "sink": 0.0}
-_STORED_BOUNDS: Final[dict[str, Bounds]] = {"highc": (0, 1), "settling": (0, 130), "sink": (0, 1)}
+_STORED: Final = {"settling": 0.0, "sink": 0.0}
+_LEAST_HIGH_C_A: Final = 1e-6
+_STORED_BOUNDS: Final[dict[str, Bounds]] = {"settling": (0, 130), "sink": (0, 1)}
 _CONTACT: Final = {"threshold": 50.0}
 _SPEED: Final = {"speed": 0.0}
 _CONSTANTS: Final[dict[Key, Value]] = {
@@ -75,7 +76,7 @@ class TspSmu:
         self._measure = TspMeasure(name, channel, events)
         self.trigger = TspTrigger(name, channel, events, self._measure.readings)
         self._stored, self._contact, self._speed = dict(_STORED), dict(_CONTACT), dict(_SPEED)
-        self._delay = 0.0
+        self._delay, self._high_c = 0.0, False
         self.root = Namespace(name, _CONSTANTS)
         self.root.add(
             reset=function(self._reset),
@@ -102,7 +103,7 @@ class TspSmu:
         self._stored.update(_STORED)
         self._contact.update(_CONTACT)
         self._speed.update(_SPEED)
-        self._delay = 0.0
+        self._delay, self._high_c = 0.0, False
         self._measure.restore_defaults()
         self.trigger.restore_defaults()
 
@@ -176,6 +177,7 @@ class TspSmu:
         for quantity, letter in LETTER.items():
             self._add_quantity(part, quantity, letter)
         part.attribute("delay", lambda: self._delay, self._set_delay)
+        part.attribute("highc", lambda: float(self._high_c), self._set_high_c)
         part.store(self._stored, _STORED_BOUNDS)
         part.refuse("is not modelled: nothing is connected to the output enable line", "outputenableaction")
         part.refuse("is not modelled: the virtual instrument needs no adjustment", "calibratei", "calibratev")
@@ -228,6 +230,22 @@ class TspSmu:
     def _set_delay(self, value: Value) -> None:
         self._delay = within(value, -1, 1e4)
         self._measure.source_delay_s = max(self._delay, 0.0)
+
+    def _set_high_c(self, value: Value) -> None:
+        """Select the mode for large capacitances: no current range below 1 uA, and the range follows the limit.
+
+        Source: Series 2600B Reference Manual, "High-capacitance mode".
+        """
+        on = bool(enumerated(value, 2))
+        settings = self.channel.settings
+        if on and settings.limits["current"] < _LEAST_HIGH_C_A:
+            raise VirtualInstrumentError(-221)
+        if on:
+            for least in (settings.least_source_ranges, settings.least_measure_ranges):
+                least["current"] = max(least["current"], _LEAST_HIGH_C_A)
+            self._measure.follow_limit("current")
+            self.channel.apply()
+        self._high_c = on
 
     def _set_level(self, quantity: Quantity, value: Value) -> None:
         level = as_number(value)
