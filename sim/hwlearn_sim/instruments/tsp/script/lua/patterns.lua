@@ -1,6 +1,6 @@
 -- Lua's pattern matching, written in Lua: the limits of a script count its steps, which they cannot do inside the
 -- native functions. It behaves like the native functions; a test compares both on random patterns.
-local byte, sub, find, concat = string.byte, string.sub, string.find, table.concat
+local byte, sub, find, char, concat = string.byte, string.sub, string.find, string.char, table.concat
 local type, error, select, unpack, tostring, floor = type, error, select, unpack, tostring, math.floor
 
 local ESCAPE, SET, CLOSE, CARET, MINUS, STAR, PLUS, QUERY, DOLLAR, OPEN, SHUT, DOT, B, F, ZERO, NINE =
@@ -14,7 +14,7 @@ end
 local function holds(class, code) -- whether a character is in %class
   local known = CLASSES[code][class]
   if known == nil then
-    known = find(string.char(code), "%" .. string.char(class)) ~= nil
+    known = find(char(code), "[%" .. char(class) .. "]") ~= nil
     CLASSES[code][class] = known
   end
   return known
@@ -229,6 +229,7 @@ local function prepared(text, pattern)
 end
 
 local function find_in(text, pattern, init)
+  if not find(pattern, "[%^%$%*%+%?%.%(%[%%%-]") then return find(text, pattern, init, true) end
   local state, item, anchored = prepared(text, pattern)
   local first, behind = search(state, start(text, init), item, anchored)
   if not first then return nil end
