@@ -4,10 +4,10 @@ Fetch the public repository ``tektronix/keithley`` and give its folder of the se
 
     python tests/campaigns/published_scripts.py keithley/Instrument_Examples/Series_2600
 
-Each script (``*.tsp``) is loaded and run on a new virtual instrument; sweeps that a script only defines are called.
-A script **runs** if it reaches its end. It is **refused by name** if it ends with an error that names what the virtual
-instrument does not model. Errors of settings that the script itself makes are counted beside: the instrument
-reports them and goes on. Scripts for the Models 2651A, 2657A and 2601B-PULSE are listed apart.
+Each script (``*.tsp``) is loaded and run on a new virtual instrument; functions that some only define are called.
+A script **runs** if it reaches its end. It is **refused by name** if it ends with an error that names what the
+virtual instrument does not model. Errors of settings that the script itself makes are counted beside: the
+instrument reports them and goes on. Scripts for the Models 2651A, 2657A and 2601B-PULSE are listed apart.
 Ends with exit code 1 if fewer than 55 of the others run, or if one fails in another way than `OWN_FAULTS`.
 """
 
