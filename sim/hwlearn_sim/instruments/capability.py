@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, fields
 from typing import Final, Literal
+
+import numpy as np
 
 from hwlearn_sim.instruments.ranges import Quantity, Range, Ranges
 
@@ -12,6 +15,9 @@ OTHER: Final[dict[Quantity, Quantity]] = {"voltage": "current", "current": "volt
 QUANTITIES: Final[tuple[Quantity, Quantity]] = ("voltage", "current")
 LINE_HZ: Final = 50.0
 """Power-line frequency: integration times are set in power-line cycles."""
+
+Side = Literal["source", "measure"]
+"""The source or the meter of a channel."""
 
 OffState = Literal["NORM", "HIMP", "ZERO", "GUAR"]
 """Output-off state: normal (0 V, small current limit), high impedance (relay open), zero (0 V) or guard (0 A)."""
@@ -34,6 +40,14 @@ class Meters:
     noise: float = 1.0
     gain: float = 0.0
     offset: float = 0.0
+
+    def converter_errors(self, rng: np.random.Generator) -> dict[Quantity, tuple[float, float]]:
+        """Return random gain, and offset as a fraction of the range, of the converter of each quantity."""
+        draws = rng.standard_normal((2, 2)).tolist()
+        return {
+            quantity: (1.0 + self.gain * gain, self.offset * offset)
+            for quantity, (gain, offset) in zip(QUANTITIES, draws, strict=True)
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +74,11 @@ class ChannelCapability:
         Whether both quantities are measured at the same time.
     coupled_ranges : bool
         Whether the quantity that is sourced is measured on the source range instead of a fixed measuring range.
+    default_ranges : dict of ("source" or "measure", Quantity) to float
+        Full scales that the instrument reports after a reset, before autorange has selected a range. Default: the
+        range that autorange would select.
+    protections : tuple of float
+        Selectable overvoltage protection limits in volts, in rising order; empty if the model has none.
     """
 
     measures: dict[Quantity, Ranges]
@@ -72,6 +91,8 @@ class ChannelCapability:
     limit_in_range: bool = False
     simultaneous: bool = False
     coupled_ranges: bool = False
+    default_ranges: dict[tuple[Side, Quantity], float] = field(default_factory=dict)
+    protections: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +113,8 @@ class ChannelReading:
         Instrument time at the end of the reading.
     output : bool
         Whether the output was on.
+    ohms : float or None
+        Measured resistance if it is not the ratio of the values: offset-compensated, or beyond an ohms range.
     """
 
     values: dict[Quantity, float]
@@ -101,10 +124,13 @@ class ChannelReading:
     range_limited: bool
     seconds: float
     output: bool
+    ohms: float | None = None
 
     @property
     def resistance(self) -> float:
         """Measured resistance in ohm: NaN unless both quantities were measured, infinite at zero current."""
+        if self.ohms is not None:
+            return self.ohms
         volts, amps = (self.values.get(quantity, math.nan) for quantity in QUANTITIES)
         if math.isnan(volts) or math.isnan(amps):
             return math.nan
@@ -118,7 +144,17 @@ class ChannelReading:
 
 @dataclass(slots=True)
 class ChannelState:
-    """Settings of a channel; a reset restores the defaults."""
+    """Settings of a channel; a reset restores the defaults.
+
+    Attributes
+    ----------
+    protection_V : float or None
+        Overvoltage protection: the output never exceeds this magnitude, whatever the level or the limit.
+    autorange : dict of Quantity to (float, float)
+        Smallest and largest full scale that autorange selects; absent: any.
+    ranged : set of (str, Quantity)
+        Automatic ranges, "source" or "measure", that were selected since the reset.
+    """
 
     function: Quantity = "voltage"
     levels: dict[Quantity, float] = field(default_factory=lambda: {"voltage": 0.0, "current": 0.0})
@@ -135,3 +171,11 @@ class ChannelState:
     four_wire: bool = False
     average: int = 1
     delay_s: float = 0.0
+    protection_V: float | None = None
+    autorange: dict[Quantity, tuple[float, float]] = field(default_factory=dict)
+    ranged: set[tuple[Side, Quantity]] = field(default_factory=set)
+
+    def copy(self) -> ChannelState:
+        """Return an independent copy."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return ChannelState(**{name: copy(value) for name, value in values.items()})

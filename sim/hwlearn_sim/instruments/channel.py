@@ -19,9 +19,11 @@ from hwlearn_sim.instruments.capability import (
     ChannelState,
     Meters,
     OffState,
+    Side,
 )
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
+from hwlearn_sim.instruments.off_states import off_source
 from hwlearn_sim.instruments.ranges import Quantity, Range
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.plane.sources import CurrentSource, Open, Source, SourceOperatingPoint, VoltageSource
@@ -82,6 +84,8 @@ class VirtualChannel:
         Behaviour that the manual of the model does not promise; none by default.
     switched : deque of bool
         The last changes of the output, on or off, in order, whoever made them.
+    line_Hz : float
+        Power-line frequency, on which integration times depend.
     """
 
     def __init__(
@@ -101,10 +105,11 @@ class VirtualChannel:
         self.generator, self._noise = rng, meters.noise
         self.forced: Literal["over-range", "compliance"] | None = None
         self.quirks: set[Quirk] = set()
+        self.line_Hz = LINE_HZ
         self.switched: deque[bool] = deque(maxlen=_RECORDED)
         # always drawn, so that one spread does not change the values of the other
-        self._meter_errors = _converter_errors(rng, meters)
-        self._source_errors = _converter_errors(rng, meters)
+        self._meter_errors = meters.converter_errors(rng)
+        self._source_errors = meters.converter_errors(rng)
         self.settings = self._defaults()
         self.apply()
 
@@ -136,6 +141,7 @@ class VirtualChannel:
         if not ranges.holds(ranges.each[-1] if fixed is None else fixed, value):
             raise VirtualInstrumentError(-222)
         self.settings.levels[quantity] = value
+        self.settings.ranged.add(("source", quantity))
         self.apply()
 
     def set_limit(self, quantity: Quantity, value: float) -> None:
@@ -168,6 +174,7 @@ class VirtualChannel:
         if chosen is not None and not ranges.holds(chosen, self.settings.levels[quantity]):
             raise VirtualInstrumentError(-221)
         self.settings.source_ranges[quantity] = chosen
+        self.settings.ranged.add(("source", quantity))
         self.apply()
 
     def set_measure_range(self, quantity: Quantity, value: float | None) -> None:
@@ -180,7 +187,21 @@ class VirtualChannel:
         """
         chosen = None if value is None else self.capability.measures[quantity].select(value)
         self.settings.measure_ranges[quantity] = chosen
+        self.settings.ranged.add(("measure", quantity))
         self.apply()
+
+    def set_autorange_limits(self, quantity: Quantity, low: float, high: float) -> None:
+        """Limit the measuring ranges that autorange selects, by their full scales.
+
+        Raises
+        ------
+        VirtualInstrumentError
+            -221 if no range is between the limits.
+        """
+        ranges = self.capability.measures[quantity]
+        if not any(low <= one.full_scale <= high for one in ranges.each):
+            raise VirtualInstrumentError(-221)
+        self.settings.autorange[quantity] = (low, high)
 
     def set_function(self, function: Quantity) -> None:
         """Select the source function."""
@@ -196,6 +217,20 @@ class VirtualChannel:
     def set_four_wire(self, on: bool) -> None:
         """Select four-wire (remote) or two-wire (local) sensing."""
         self.settings.four_wire = on
+
+    def set_protection(self, volts: float | None) -> None:
+        """Set the overvoltage protection; None removes it. The output never exceeds it in either direction."""
+        self.settings.protection_V = volts
+        self.apply()
+
+    def use(self, settings: ChannelState) -> None:
+        """Replace all settings but the output switch, which is switched off if its new state is off."""
+        output = self.settings.output and settings.output
+        if output != self.settings.output:
+            self.switched.append(output)
+        self.settings = settings
+        self.settings.output = output
+        self.apply()
 
     def set_output(self, on: bool) -> None:
         """Switch the output on or off."""
@@ -226,8 +261,16 @@ class VirtualChannel:
         if fixed is not None:
             coupled = self.capability.coupled_ranges and quantity == self.settings.function
             return ranges.covering(self.source_range(quantity).full_scale) if coupled else fixed
-        least = self.settings.least_measure_ranges[quantity]
-        return ranges.covering(max(abs(true), least))
+        value, limits = max(abs(true), self.settings.least_measure_ranges[quantity]), self.settings.autorange
+        return ranges.between(value, *limits[quantity]) if quantity in limits else ranges.covering(value)
+
+    def shown_range(self, kind: Side, quantity: Quantity) -> Range:
+        """Return the range that the instrument reports: that of the last setting or reading, or the default."""
+        full_scale = self.capability.default_ranges.get((kind, quantity))
+        if full_scale is not None and (kind, quantity) not in self.settings.ranged:
+            ranges = self.capability.sources if kind == "source" else self.capability.measures
+            return ranges[quantity].select(full_scale)
+        return self.source_range(quantity) if kind == "source" else self.measure_range(quantity)
 
     # --- circuit and readings -----------------------------------------------------------------------
 
@@ -252,9 +295,19 @@ class VirtualChannel:
         """Whether the output is on and the source is in range compliance."""
         return self.settings.output and self.operating_point.limited and self._held_by_range
 
+    @property
+    def protected(self) -> bool:
+        """Whether the output is on and held by the overvoltage protection."""
+        s, most = self.settings, self.settings.protection_V
+        if not s.output or most is None:
+            return False
+        if s.function == "voltage":
+            return abs(s.levels["voltage"]) > most
+        return most < self.effective_limit("voltage", protected=False) and self.operating_point.limited
+
     def integration_s(self, quantity: Quantity) -> float:
         """Return the integration time of one reading in seconds."""
-        return self.settings.nplc[quantity] / LINE_HZ
+        return self.settings.nplc[quantity] / self.line_Hz
 
     def measure(self, *quantities: Quantity) -> ChannelReading:
         """Measure one or both quantities, one after the other."""
@@ -272,7 +325,7 @@ class VirtualChannel:
         return ChannelReading(
             values,
             s.function,
-            s.levels[s.function],
+            self._protected_level(s.levels[s.function]),
             self.tripped,
             self.range_tripped,
             self.clock.seconds,
@@ -282,12 +335,13 @@ class VirtualChannel:
     def _read(self, quantity: Quantity, true: float) -> float:
         ranges = self.capability.measures[quantity]
         used = self._measure_range(quantity, true)
+        self.settings.ranged.add(("measure", quantity))
         gain, offset = self._meter_errors[quantity]
         value = true * gain + offset * used.full_scale
         if self._noise and used.noise:
             cycles = self.settings.nplc[quantity] * self.settings.average
             value += self._noise * used.noise / math.sqrt(cycles) * float(self.generator.standard_normal())
-        if self.forced == "over-range" or not ranges.holds(used, value):
+        if self.forced == "over-range" or not ranges.reads(used, value):
             return math.copysign(math.inf, value)
         return used.rounded(value)
 
@@ -300,44 +354,38 @@ class VirtualChannel:
     def _source(self) -> Source:
         s = self.settings
         if not s.output:
-            return self._off_source()
-        level = self._true_level(s.function, s.levels[s.function])
+            return off_source(
+                s, self.capability, self.source_range("voltage"), self._range_A(), self.effective_limit("current")
+            )
+        level = self._protected_level(self._true_level(s.function, s.levels[s.function]))
         if s.function == "voltage":
             return VoltageSource(level, self.effective_limit("current"))
         return CurrentSource(level, self.effective_limit("voltage"))
 
-    def effective_limit(self, quantity: Quantity) -> float:
-        """Return the limit in effect, including range compliance."""
+    def effective_limit(self, quantity: Quantity, *, protected: bool = True) -> float:
+        """Return the limit in effect, including range compliance and, for a voltage, overvoltage protection."""
         limit, fixed = self.settings.limits[quantity], self.settings.measure_ranges[quantity]
+        if protected and quantity == "voltage" and self.settings.protection_V is not None:
+            limit = min(limit, self.settings.protection_V)
         if fixed is None or not self.capability.limit_in_range:
             return limit
-        return min(limit, self.capability.measures[quantity].over * fixed.full_scale)
+        return min(limit, self.capability.measures[quantity].usable(fixed))
 
     @property
     def _held_by_range(self) -> bool:
         limited = OTHER[self.settings.function]
-        return self.effective_limit(limited) < self.settings.limits[limited]
+        return self.effective_limit(limited, protected=False) < self.settings.limits[limited]
+
+    def _protected_level(self, level: float) -> float:
+        most = self.settings.protection_V
+        if most is None or self.settings.function == "current" or abs(level) <= most:
+            return level
+        return math.copysign(most, level)
 
     def _true_level(self, quantity: Quantity, level: float) -> float:
         used = self.source_range(quantity)
         gain, offset = self._source_errors[quantity]
         return used.rounded(level) * gain + offset * used.full_scale
-
-    def _off_source(self) -> Source:
-        s, capability = self.settings, self.capability
-        small_A = s.off_limits["current"] or capability.off_fraction * self._range_A().full_scale
-        state = s.off_states[s.function]
-        if state == "HIMP":
-            return Open()
-        if state == "GUAR":
-            return CurrentSource(0.0, capability.off_fraction * self.source_range("voltage").full_scale)
-        if state == "ZERO":
-            if s.function == "voltage":
-                return VoltageSource(0.0, self.effective_limit("current"))
-            return VoltageSource(0.0, max(abs(s.levels["current"]), small_A))
-        if s.off_function == "current":
-            return CurrentSource(0.0, s.off_limits["voltage"])
-        return VoltageSource(0.0, small_A)
 
     def _range_A(self) -> Range:
         """Return the current range that determines the limit of an output that is off."""
@@ -347,12 +395,3 @@ class VirtualChannel:
         if fixed is not None:
             return fixed
         return self.capability.measures["current"].covering(self.settings.limits["current"])
-
-
-def _converter_errors(rng: np.random.Generator, meters: Meters) -> dict[Quantity, tuple[float, float]]:
-    """Return random gain, and offset as a fraction of the range, of the converter of each quantity."""
-    draws = rng.standard_normal((2, 2)).tolist()
-    return {
-        quantity: (1.0 + meters.gain * gain, meters.offset * offset)
-        for quantity, (gain, offset) in zip(QUANTITIES, draws, strict=True)
-    }

@@ -13,7 +13,12 @@ from hwlearn.errors import SetupError
 from hwlearn_sim.instruments.capability import ChannelCapability, Meters
 from hwlearn_sim.instruments.channel import Connection, VirtualChannel
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
-from hwlearn_sim.instruments.scpi import keithley2400, keithley2450, keysightb2902
+from hwlearn_sim.instruments.scpi.keithley2400.instrument import VirtualKeithley2400
+from hwlearn_sim.instruments.scpi.keithley2400.models import MODELS as _SERIES_2400
+from hwlearn_sim.instruments.scpi.keithley2450.instrument import VirtualKeithley2450
+from hwlearn_sim.instruments.scpi.keithley2450.models import MODELS as _FAMILY_2450
+from hwlearn_sim.instruments.scpi.keysightb2900.instrument import VirtualKeysightB2900
+from hwlearn_sim.instruments.scpi.keysightb2900.models import MODELS as _FAMILY_B2900
 from hwlearn_sim.instruments.tsp.capabilities import SERIES, ModelRow
 from hwlearn_sim.instruments.tsp.keithley2600 import VirtualKeithley2600
 from hwlearn_sim.placed import PlacedSmu
@@ -42,9 +47,22 @@ class Model:
     serial: str
 
 
-def _single(make: Callable[[VirtualChannel, Clock, str], VirtualInstrument]) -> Callable[..., VirtualInstrument]:
-    """Return a constructor of a one-channel instrument that takes a list of channels."""
-    return lambda channels, clock, serial: make(channels[0], clock, serial)
+Make = Callable[[Sequence[VirtualChannel], Clock, str], VirtualInstrument]
+
+
+def _2400(number: str) -> Make:
+    model = _SERIES_2400[number]
+    return lambda channels, clock, serial: VirtualKeithley2400(channels[0], clock, serial, model)
+
+
+def _2450(number: str) -> Make:
+    model = _FAMILY_2450[number]
+    return lambda channels, clock, serial: VirtualKeithley2450(channels[0], clock, serial, model)
+
+
+def _b2900(number: str) -> Make:
+    model = _FAMILY_B2900[number]
+    return lambda channels, clock, serial: VirtualKeysightB2900(channels, clock, serial, model)
 
 
 def _of_series(row: ModelRow) -> Callable[..., VirtualInstrument]:
@@ -53,10 +71,13 @@ def _of_series(row: ModelRow) -> Callable[..., VirtualInstrument]:
 
 
 MODELS: Final = {
-    "2400": Model(1, keithley2400.CAPABILITY, _single(keithley2400.VirtualKeithley2400), "100"),
-    "2450": Model(1, keithley2450.CAPABILITY, _single(keithley2450.VirtualKeithley2450), "0400"),
-    "B2902A": Model(2, keysightb2902.CAPABILITY, keysightb2902.VirtualKeysightB2902, "MY5114"),
+    **{number: Model(1, one.capability, _2400(number), "100") for number, one in _SERIES_2400.items()},
+    **{number: Model(1, one.capability, _2450(number), "0400") for number, one in _FAMILY_2450.items()},
     **{row.model: Model(row.channels, row.capability, _of_series(row), "400") for row in SERIES.values()},
+    **{
+        number: Model(one.channels, one.capability, _b2900(number), "MY5114")
+        for number, one in _FAMILY_B2900.items()
+    },
 }
 """Source-measure units by model number."""
 

@@ -116,9 +116,9 @@ def test_2400_elements_have_fixed_order(rack):
     one = rack("2400")
     one.write(ON["2400"], ":FORMAT:ELEMENTS STATUS, TIME, CURRENT, VOLTAGE, RESISTANCE")
     volts, amps, ohms, seconds, status = one.numbers(":READ?")
-    assert (volts, amps, ohms, seconds) == (0.5, 5e-4, NAN, 0.02)
+    assert (volts, amps, ohms, seconds) == (0.5, 5e-4, NAN, 0.021)  # with 1 ms of automatic source delay
     assert int(status) == (1 << 12) + (1 << 14)  # current measured, voltage sourced
-    one.write(":SENS:FUNC 'RES','VOLT'")
+    one.write(":SENS:RES:MODE MAN", ":SENS:FUNC 'RES','VOLT'")
     assert one.numbers(":READ?")[2] == pytest.approx(1000.0)
     one.write(":SENS:CURR:PROT 1e-5")
     assert int(one.numbers(":READ?")[4]) & 8
@@ -327,17 +327,24 @@ def test_logarithmic_sweeps_of_all_models(model, prepare, question, rack):
 @pytest.mark.parametrize("model", MODELS)
 def test_fixed_range_and_autorange_of_all_models(model, rack):
     one = rack(model, (1,))
+    # a 2400 reports ranges with their 5 %, and has no measuring range of the quantity that it sources
+    quantity = "CURR" if model == "2400" else "VOLT"
     fix, auto, ask = {
         "2612B": ("smua.{}.rangev=1.5", "smua.{}.autorangev={}", "print(smua.{}.rangev)"),
         "B2902A": (":{}1:VOLT:RANG 1.5", ":{}1:VOLT:RANG:AUTO {}", ":{}1:VOLT:RANG?"),
     }.get(model, (":{}:VOLT:RANG 1.5", ":{}:VOLT:RANG:AUTO {}", ":{}:VOLT:RANG?"))
+    lowest, fixed = {"2450": (0.02, 2.0), "2400": (0.21, 2.1)}.get(model, (0.2, 2.0))
     for part in ("source", "measure") if model == "2612B" else ("SOUR", "SENS"):
+        if model == "2400" and part == "SENS":
+            fix, auto, ask = (text.replace("VOLT", quantity) for text in (fix, auto, ask))
+            one.write(":SENS:CURR:PROT 1e-2")
+            fix, lowest, fixed = fix.replace("1.5", "5e-3"), 1.05e-6, 1.05e-2
         one.write(auto.format(part, 1))
-        assert one.numbers(ask.format(part)) == [0.02 if model == "2450" else 0.2]
+        assert one.numbers(ask.format(part)) == [lowest]
         one.write(fix.format(part))
-        assert one.numbers(ask.format(part)) == [2.0]
+        assert one.numbers(ask.format(part)) == [fixed]
         one.write(auto.format(part, 1), auto.format(part, 0))
-        assert one.numbers(ask.format(part)) == [0.02 if model == "2450" else 0.2]
+        assert one.numbers(ask.format(part)) == [lowest]
     assert one.errors() == []
 
 

@@ -2,18 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
-from hwlearn_sim.instruments.scpi.language import CommandTree, Query, Write, split, trimmed
-from hwlearn_sim.instruments.scpi.parameters import Kind, Whole, checked_count
+from hwlearn_sim.instruments.scpi.language import Command, CommandTree, Query, Unit, Write, split, trimmed
+from hwlearn_sim.instruments.scpi.parameters import Kind, checked_count
+from hwlearn_sim.instruments.scpi.settings import Effect, Setting, SettingStore, Suffixes
+from hwlearn_sim.instruments.scpi.status import StatusRegisters
+from hwlearn_sim.instruments.scpi.trigger_run import TriggerRun
 
 T = TypeVar("T")
 
-_EVENTS: Final = ((-499, -400, 4), (-399, -300, 8), (-299, -200, 16), (-199, -100, 32))
-_POWER_ON: Final = 128
+
+class PostponedError(Exception):
+    """A unit cannot be executed before the present run of the trigger model ends.
+
+    Parameters
+    ----------
+    unit : Unit
+        What is executed then.
+    """
+
+    def __init__(self, unit: Unit) -> None:
+        super().__init__()
+        self.unit = unit
+
+
+class _Message:
+    """A message that is being executed: the units that remain, the header path, and the replies so far."""
+
+    __slots__ = ("next", "path", "replies", "units")
+
+    def __init__(self, text: str) -> None:
+        self.units: Iterator[str] = split(text, ";")
+        self.path: tuple[str, ...] = ()
+        self.replies: list[str] = []
+        self.next: Unit | None = None
 
 
 class ScpiInstrument(VirtualInstrument):
@@ -29,7 +56,19 @@ class ScpiInstrument(VirtualInstrument):
         The instrument's clock.
     no_error : str
         Reply to ``:SYST:ERR?`` if the error queue is empty.
+
+    Attributes
+    ----------
+    tree : CommandTree
+        The commands.
+    effects : dict of str to {"modelled", "stored", "refused"}
+        What each command does, by its pattern.
+    run : TriggerRun
+        The present run of the trigger model.
     """
+
+    #: Whether other messages wait while the trigger model waits for an event, as in a 2400 (manual p. 11-11).
+    queues_while_waiting: bool = False
 
     def __init__(
         self,
@@ -42,76 +81,101 @@ class ScpiInstrument(VirtualInstrument):
         super().__init__(identity, error_capacity, clock)
         self._no_error = no_error
         self.tree = CommandTree()
-        self._events = _POWER_ON
-        self._event_enable = self._request_enable = 0
-        self._measurement_events = self._measurement_enable = 0
-        self._replying = False
-        self._settings: dict[tuple[str, tuple[int, ...]], Any] = {}
+        self.replying = False
+        self.store = SettingStore()
+        self.effects: dict[str, Effect] = {}
+        self.run = TriggerRun(lambda: self.status.returned_to_idle())
+        self._held: deque[_Message] = deque()
         self._add_common()
-        self._add_errors()
+        self.status = StatusRegisters(self)
 
     # --- for the models -----------------------------------------------------------------------------
 
-    def command(self, pattern: str, write: Write | None = None, query: Query | None = None) -> None:
-        """Add a command, a query or both for a header."""
-        self.tree.add(pattern, write=write, query=query)
+    def command(
+        self, pattern: str, write: Write | None = None, query: Query | None = None, *, urgent: bool = False
+    ) -> None:
+        """Add a command, a query or both for a header; ``urgent``: also while the trigger model waits."""
+        self.effects[pattern] = "modelled"
+        self.tree.add(pattern, write=write, query=query, urgent=urgent)
 
-    def simple_command(self, pattern: str, act: Callable[[], None]) -> None:
+    def simple_command(self, pattern: str, act: Callable[[], None], *, urgent: bool = False) -> None:
         """Add a command without parameters."""
 
-        def write(_: tuple[int, ...], arguments: list[str]) -> None:
+        def write(_: Suffixes, arguments: list[str]) -> None:
             checked_count(arguments, 0)
             act()
 
-        self.tree.add(pattern, write=write)
+        self.command(pattern, write, urgent=urgent)
 
     def simple_query(self, pattern: str, answer: Callable[[], str]) -> None:
         """Add a query without parameters."""
 
-        def query(_: tuple[int, ...], arguments: list[str]) -> str:
+        def query(_: Suffixes, arguments: list[str]) -> str:
             checked_count(arguments, 0)
             return answer()
 
-        self.tree.add(pattern, query=query)
+        self.command(pattern, query=query)
 
     def setting(
         self,
         pattern: str,
         kind: Kind[T],
-        get: Callable[[tuple[int, ...]], T],
-        put: Callable[[tuple[int, ...], T], None],
+        get: Callable[[Suffixes], T],
+        put: Callable[[Suffixes, T], None],
     ) -> None:
         """Add command and query of a setting with one parameter; ``get`` and ``put`` receive the suffixes."""
 
-        def write(suffixes: tuple[int, ...], arguments: list[str]) -> None:
+        def write(suffixes: Suffixes, arguments: list[str]) -> None:
             (text,) = checked_count(arguments, 1)
+            self.check_suffixes(suffixes)
             put(suffixes, kind.read(text))
 
-        def query(suffixes: tuple[int, ...], arguments: list[str]) -> str:
+        def query(suffixes: Suffixes, arguments: list[str]) -> str:
+            self.check_suffixes(suffixes)
             if checked_count(arguments, 0, 1):
                 return kind.write(kind.bound(arguments[0]))
             return kind.write(get(suffixes))
 
-        self.tree.add(pattern, write=write, query=query)
+        self.command(pattern, write, query)
 
-    def stored_setting(self, pattern: str, kind: Kind[T], initial: T) -> Callable[..., T]:
-        """Add a setting that is only stored; return a function that returns its present value."""
+    def kept(self, name: str, initial: T, suffixes: int = 0, *, lasting: bool = False) -> Setting[T]:
+        """Return a setting without a command of its own, which a reset restores unless it is ``lasting``."""
+        return Setting(self.store, name, initial, suffixes, lasting=lasting)
 
-        ones = (1,) * pattern.count("#")
+    def stored_setting(self, pattern: str, kind: Kind[T], initial: T, *, lasting: bool = False) -> Setting[T]:
+        """Add a setting and return it; the model acts by its present value."""
+        kept = Setting(self.store, pattern, initial, pattern.count("#"), lasting=lasting)
+        self.setting(pattern, kind, kept, lambda suffixes, value: kept.put(value, suffixes))
+        return kept
 
-        def get(suffixes: tuple[int, ...] = ones) -> T:
+    def without_effect(self, pattern: str, kind: Kind[T], initial: T, *, lasting: bool = False) -> None:
+        """Add a setting that is stored and answered, and on which no reading and no output can depend."""
+        self.stored_setting(pattern, kind, initial, lasting=lasting)
+        self.effects[pattern] = "stored"
+
+    def nothing(self, pattern: str, *, least: int = 0, most: int = 0) -> None:
+        """Add a command on which no reading and no output can depend, such as a beep."""
+
+        def write(suffixes: Suffixes, arguments: list[str]) -> None:
             self.check_suffixes(suffixes)
-            value: T = self._settings.get((pattern, suffixes), initial)
-            return value
+            checked_count(arguments, least, most)
 
-        def put(suffixes: tuple[int, ...], value: T) -> None:
-            self.check_suffixes(suffixes)
-            self._settings[pattern, suffixes] = value
+        self.command(pattern, write)
+        self.effects[pattern] = "stored"
 
-        self.setting(pattern, kind, get, put)
-        return get
+    def refused(self, pattern: str, code: int = -241, text: str | None = None) -> None:
+        """Add a command of the real instrument that this one refuses; default: -241, hardware missing."""
 
-    def check_suffixes(self, suffixes: tuple[int, ...]) -> None:
+        def write(_: Suffixes, __: list[str]) -> None:
+            raise VirtualInstrumentError(code, text)
+
+        def query(_: Suffixes, __: list[str]) -> str:
+            raise VirtualInstrumentError(code, text)
+
+        self.command(pattern, write, query)
+        self.effects[pattern] = "refused"
+
+    def check_suffixes(self, suffixes: Suffixes) -> None:
         """Reject numeric suffixes that the model does not have (-114)."""
         if any(number != 1 for number in suffixes):
             raise VirtualInstrumentError(-114)
@@ -120,81 +184,92 @@ class ScpiInstrument(VirtualInstrument):
         """Return the text of an error in the format of this model."""
         return text
 
-    def set_measurement_event(self, bit: int) -> None:
-        """Set a bit of the measurement event register."""
-        self._measurement_events |= bit
+    def register_text(self, value: int) -> str:
+        """Return the value of a status register in the format of replies."""
+        return str(value)
 
     # --- messages -----------------------------------------------------------------------------------
 
     def _execute(self, message: bytes) -> bytes:
-        text = trimmed(message.decode("latin-1"))
-        replies: list[str] = []
-        path: tuple[str, ...] = ()
-        try:
-            for unit_text in split(text, ";"):
-                if not unit_text.strip():
-                    continue
-                try:
-                    unit, path = self.tree.parse(unit_text, path)
-                    self._replying = bool(replies)
-                    if unit.is_query:
-                        assert unit.command.query is not None
-                        replies.append(unit.command.query(unit.suffixes, unit.arguments))
-                    else:
-                        assert unit.command.write is not None
-                        unit.command.write(unit.suffixes, unit.arguments)
-                except VirtualInstrumentError as error:
-                    self._record_error(error)
-                    if -199 <= error.code <= -100:
-                        break  # after a command error, the rest of the message is ignored
-        except VirtualInstrumentError as error:
-            self._record_error(error)
+        reply = self._work(_Message(trimmed(message.decode("latin-1"))))
+        while self._held and not self.run.waiting:
+            reply += self._work(self._held.popleft())
+        if not self.run.waiting:
+            self.status.completed()
+        return reply
+
+    def _work(self, message: _Message) -> bytes:
+        """Execute a message to its end, or until it has to wait for the trigger model."""
+        while True:
+            try:
+                self._perform_units(message)
+                break
+            except PostponedError as postponed:
+                message.next = postponed.unit
+                self._held.append(message)
+                return b""
+            except VirtualInstrumentError as error:
+                self._record_error(error)
+                if -199 <= error.code <= -100:
+                    break  # after a command error, the rest of the message is ignored
+        replies = message.replies
         return (";".join(replies) + "\n").encode("latin-1") if replies else b""
+
+    def _perform_units(self, message: _Message) -> None:
+        unit, message.next = message.next, None
+        if unit is not None:
+            self._perform(unit, message)
+        for text in message.units:
+            if text.strip():
+                unit, message.path = self.tree.parse(text, message.path)
+                self._perform(unit, message)
+
+    def _perform(self, unit: Unit, message: _Message) -> None:
+        command = unit.command
+        if self.run.waiting and not command.urgent and (self.queues_while_waiting or self._held):
+            raise PostponedError(unit)
+        self.replying = bool(message.replies)
+        if unit.is_query:
+            assert command.query is not None
+            message.replies.append(command.query(unit.suffixes, unit.arguments))
+        else:
+            assert command.write is not None
+            command.write(unit.suffixes, unit.arguments)
+
+    def after_run(self, query: Query) -> str:
+        """Return the answer of a query, after the present run of the trigger model if there is one."""
+        if self.run.waiting:
+            raise PostponedError(Unit(Command(None, query, ()), (), True, []))
+        return query((), [])
+
+    def reset(self) -> None:
+        """Restore the power-on settings; messages that wait are discarded."""
+        self.run.abort()
+        self._held.clear()
+        self.store.clear()
 
     def _record_error(self, error: VirtualInstrumentError) -> None:
         super()._record_error(error)
-        if error.code > 0:
-            self._events |= 8
-        for low, high, bit in _EVENTS:
-            if low <= error.code <= high:
-                self._events |= bit
+        self.status.note_error(error.code)
 
-    # --- common commands ----------------------------------------------------------------------------
+    def next_error(self) -> str:
+        """Remove the oldest error from the queue and return it in the format of a reply."""
+        code, text = self.errors.next()
+        return f'{code},"{self.error_text(text)}"' if code else self._no_error
 
     def _add_common(self) -> None:
-        byte = Whole(0, 255, 0)
-
-        def enable_events(_: tuple[int, ...], mask: int) -> None:
-            self._event_enable = mask
-
-        def enable_requests(_: tuple[int, ...], mask: int) -> None:
-            self._request_enable = mask & ~64
-
-        def enable_measurement(_: tuple[int, ...], mask: int) -> None:
-            self._measurement_enable = mask
-
         self.simple_query("*IDN", lambda: self.identity)
         self.simple_query("*TST", lambda: "0")
         self.simple_query("*OPT", lambda: "0")
-        self.simple_query("*ESR", self._take_events)
-        self.simple_query("*STB", lambda: str(self._status_byte()))
-        self.setting("*ESE", byte, lambda _: self._event_enable, enable_events)
-        self.setting("*SRE", byte, lambda _: self._request_enable, enable_requests)
-        self.command("*OPC", lambda _, arguments: self._complete(arguments), lambda _, arguments: "1")
-        self.simple_command("*CLS", self._clear_status)
-        self.simple_command("*RST", self._reset_all)
-        self.simple_command("*WAI", lambda: None)
-        self.simple_command("STATus:PRESet", lambda: enable_measurement((), 0))
-        register = Whole(0, 65535, 0)
-        self.setting("STATus:MEASurement:ENABle", register, lambda _: self._measurement_enable, enable_measurement)
-        self.simple_query("STATus:MEASurement[:EVENt]", self._take_measurement_events)
-        self.simple_query("STATus:MEASurement:CONDition", lambda: str(self._measurement_events))
-        for register_name in ("OPERation", "QUEStionable"):
-            self.stored_setting(f"STATus:{register_name}:ENABle", register, 0)
-            self.simple_query(f"STATus:{register_name}[:EVENt]", lambda: "0")
-            self.simple_query(f"STATus:{register_name}:CONDition", lambda: "0")
+        self.simple_command("*RST", self.reset, urgent=True)
+        self.simple_command("*WAI", self._wait)
+        self.command(
+            "*OPC",
+            lambda _, arguments: self.status.complete(arguments),
+            lambda _, __: self.after_run(lambda _, __: "1"),
+        )
+        self.simple_command("*TRG", lambda: self.run.fire("bus"), urgent=True)
 
-    def _add_errors(self) -> None:
         def every_error() -> str:
             entries = [self.next_error()]
             while len(self.errors):
@@ -205,37 +280,27 @@ class ScpiInstrument(VirtualInstrument):
         self.simple_query("SYSTem:ERRor:ALL", every_error)
         self.simple_query("SYSTem:ERRor:COUNt", lambda: str(len(self.errors)))
         self.simple_query("SYSTem:ERRor:CODE[:NEXT]", lambda: str(self.errors.next()[0]))
+        self.simple_query("SYSTem:ERRor:CODE:ALL", self._every_code)
         self.simple_query("SYSTem:VERSion", lambda: "1996.0")
         self.simple_command("SYSTem:CLEar", self.errors.clear)
 
-    def next_error(self) -> str:
-        """Remove the oldest error from the queue and return it in the format of a reply."""
-        code, text = self.errors.next()
-        return f'{code},"{self.error_text(text)}"' if code else self._no_error
+    def _every_code(self) -> str:
+        codes = [str(self.errors.next()[0])]
+        while len(self.errors):
+            codes.append(str(self.errors.next()[0]))
+        return ",".join(codes)
 
-    def _complete(self, arguments: list[str]) -> None:
-        checked_count(arguments, 0)
-        self._events |= 1
-
-    def _take_events(self) -> str:
-        events, self._events = self._events, 0
-        return str(events)
-
-    def _take_measurement_events(self) -> str:
-        events, self._measurement_events = self._measurement_events, 0
-        return str(events)
-
-    def _status_byte(self) -> int:
-        byte = 1 if self._measurement_events & self._measurement_enable else 0
-        byte |= 4 if len(self.errors) else 0
-        byte |= 16 if self._replying else 0
-        byte |= 32 if self._events & self._event_enable else 0
-        return byte | (64 if byte & self._request_enable else 0)
+    # --- for the script language --------------------------------------------------------------------
 
     def _clear_status(self) -> None:
-        self.errors.clear()
-        self._events = self._measurement_events = 0
+        self.status.clear()
 
-    def _reset_all(self) -> None:
-        self._settings.clear()
-        self.reset()
+    def _status_byte(self) -> int:
+        return self.status.byte()
+
+    def _complete(self, arguments: list[str]) -> None:
+        self.status.complete(arguments)
+
+    def _wait(self) -> None:
+        if self.run.waiting:
+            raise PostponedError(Unit(Command(lambda _, __: None, None, ()), (), False, []))

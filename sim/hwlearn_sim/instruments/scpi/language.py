@@ -17,7 +17,7 @@ from hwlearn_sim.instruments.errors import VirtualInstrumentError
 _HEADER = re.compile(
     r"\s*(:?\*[A-Za-z]+|:?[A-Za-z]\w*(?::[A-Za-z]\w*)*)(\??)(?:\s+(.*))?\s*", re.DOTALL | re.ASCII
 )
-_PATTERN_NODE = re.compile(r"(\[?):?([A-Za-z]+[0-9]*)(#?):?(\]?)")
+_PATTERN_NODE = re.compile(r"(\[?):?([A-Za-z][A-Za-z0-9]*)(#?):?(\]?)")
 _ENCLOSING = re.compile(r"[\"'#()]")
 _NESTING = re.compile(r"[#()]")
 _SPACES: Final = " \t\r\n\0"
@@ -167,11 +167,22 @@ def _block_end(text: str, start: int) -> int:
 
 @dataclass(slots=True)
 class Command:
-    """Command and query of a header; ``suffixes`` marks the numbered nodes that the header contains."""
+    """Command and query of a header.
+
+    Attributes
+    ----------
+    write, query : callable or None
+        What executes the command and the query.
+    suffixes : tuple of bool
+        Which numbered nodes the header contains.
+    urgent : bool
+        Whether the command is executed also while the trigger model waits.
+    """
 
     write: Write | None
     query: Query | None
     suffixes: tuple[bool, ...]
+    urgent: bool = False
 
 
 @dataclass(slots=True)
@@ -209,7 +220,9 @@ class CommandTree:
         self._known: dict[tuple[tuple[str, ...], str], tuple[Command, tuple[int, ...], tuple[str, ...]]] = {}
         self._queries: dict[tuple[tuple[str, ...], str], tuple[Unit, tuple[str, ...]]] = {}
 
-    def add(self, pattern: str, *, write: Write | None = None, query: Query | None = None) -> None:
+    def add(
+        self, pattern: str, *, write: Write | None = None, query: Query | None = None, urgent: bool = False
+    ) -> None:
         """Add a pattern with its command and its query.
 
         Raises
@@ -232,7 +245,7 @@ class CommandTree:
             spelled_out = tuple(there for (_, numbered, _), there in zip(nodes, chosen, strict=True) if numbered)
             if node.command is not None:
                 raise ValueError(f"{pattern!r} conflicts with another pattern")
-            node.command = Command(write, query, spelled_out)
+            node.command = Command(write, query, spelled_out, urgent)
 
     def parse(self, text: str, path: tuple[str, ...]) -> tuple[Unit, tuple[str, ...]]:
         """Parse one message unit; return it and the header path for the next unit.

@@ -55,7 +55,7 @@ class Number:
 
     def read(self, text: str) -> float:
         """Return the number; reject one out of bounds (-222)."""
-        value = self._named(text)
+        value = self.named(text)
         if value is None:
             value = _number(text, self.unit)
         if not self.low <= value <= self.high:
@@ -64,7 +64,7 @@ class Number:
 
     def bound(self, text: str) -> float:
         """Return the bound that a query requests."""
-        value = self._named(text)
+        value = self.named(text)
         if value is None:
             raise VirtualInstrumentError(-104)
         return value
@@ -73,7 +73,8 @@ class Number:
         """Return the number in the format of this parameter."""
         return self.form % value
 
-    def _named(self, text: str) -> float | None:
+    def named(self, text: str) -> float | None:
+        """Return the value of MINimum, MAXimum or DEFault, or None for another text."""
         for name, value in (("MINimum", self.low), ("MAXimum", self.high), ("DEFault", self.default)):
             if spelled(text, name):
                 return value

@@ -7,14 +7,16 @@ from typing import Final, get_args
 
 import numpy as np
 
-from hwlearn_sim.instruments.capability import QUANTITIES, OffState
+from hwlearn_sim.instruments.capability import QUANTITIES, OffState, Side
 from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
-from hwlearn_sim.instruments.ranges import Quantity
+from hwlearn_sim.instruments.ranges import Quantity, Range, Ranges
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
 from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Kind, Number, T, checked_count, items
+from hwlearn_sim.instruments.scpi.range_parameter import RangeAccess, RangeParameter
 from hwlearn_sim.instruments.scpi.reply_format import as_binary, as_text
+from hwlearn_sim.instruments.scpi.settings import Setting, Suffixes
 
 MNEMONIC: Final[dict[Quantity, str]] = {"voltage": "VOLTage", "current": "CURRent"}
 QUANTITY_OF: Final[dict[str, Quantity]] = {"VOLT": "voltage", "CURR": "current"}
@@ -56,13 +58,13 @@ class ScpiSmu(ScpiInstrument):
     ) -> None:
         super().__init__(identity, error_capacity, clock, no_error=no_error)
         self.channels = list(channels)
-        self._layout, self._bytes_each = "ASC", 4
+        self._layout = self.kept("layout", ("ASC", 4))
 
-    def check_suffixes(self, suffixes: tuple[int, ...]) -> None:
+    def check_suffixes(self, suffixes: Suffixes) -> None:
         """Reject numeric suffixes that the model does not have (-114)."""
         self.at(suffixes)
 
-    def at(self, suffixes: tuple[int, ...]) -> VirtualChannel:
+    def at(self, suffixes: Suffixes) -> VirtualChannel:
         """Return the channel that the first suffix of a header selects.
 
         Raises
@@ -84,8 +86,19 @@ class ScpiSmu(ScpiInstrument):
         """Restore the power-on settings; the outputs are switched off first."""
         for channel in self.channels:
             channel.reset()
-        self._layout, self._bytes_each = "ASC", 4
-        self._settings.clear()
+        super().reset()
+
+    # --- rules of a model ---------------------------------------------------------------------------
+
+    def check_source_change(self, channel: VirtualChannel) -> None:
+        """Reject a new source function, level or range where the model does not allow it. Default: allowed."""
+
+    def check_measure_range(self, channel: VirtualChannel, quantity: Quantity, value: float) -> None:
+        """Reject a fixed measuring range where the model does not allow it. Default: allowed."""
+
+    def range_value(self, ranges: Ranges, chosen: Range) -> float:
+        """Return the value of a range in replies. Default: full scale."""
+        return chosen.full_scale
 
     # --- commands -----------------------------------------------------------------------------------
 
@@ -110,66 +123,108 @@ class ScpiSmu(ScpiInstrument):
 
     def add_source(self, prefix: str, function: str) -> None:
         """Add function, level and range of the source; VOLTage and CURRent are appended to ``prefix``."""
+
+        def choose(channel: VirtualChannel, name: str) -> None:
+            self.check_source_change(channel)
+            channel.set_function(QUANTITY_OF[name])
+
         self.channel_setting(
             function,
             Choice(("VOLTage", "CURRent")),
             lambda channel: "VOLT" if channel.settings.function == "voltage" else "CURR",
-            lambda channel, name: channel.set_function(QUANTITY_OF[name]),
+            choose,
         )
+        self.add_levels(prefix)
+
+    def add_levels(self, prefix: str) -> None:
+        """Add level and range of both sources; VOLTage and CURRent are appended to ``prefix``."""
         for quantity in QUANTITIES:
             self._add_source(prefix + MNEMONIC[quantity], quantity)
 
     def _add_source(self, base: str, quantity: Quantity) -> None:
         ranges = self.channels[0].capability.sources[quantity]
         number = self.number(-ranges.most, ranges.most, 0.0, UNIT[quantity])
+
+        def set_level(channel: VirtualChannel, value: float) -> None:
+            self.check_source_change(channel)
+            channel.set_level(quantity, value)
+
+        def select(channel: VirtualChannel, value: float | None) -> None:
+            self.check_source_change(channel)
+            channel.set_source_range(quantity, value)
+
         self.channel_setting(
             f"{base}[:LEVel][:IMMediate][:AMPLitude]",
             number,
             lambda channel: channel.settings.levels[quantity],
-            lambda channel, value: channel.set_level(quantity, value),
+            set_level,
         )
-        self.channel_setting(
+        self._add_range(
             f"{base}:RANGe",
-            number,
-            lambda channel: channel.source_range(quantity).full_scale,
-            lambda channel, value: channel.set_source_range(quantity, value),
-        )
-        self.channel_setting(
-            f"{base}:RANGe:AUTO",
-            Flag(),
-            lambda channel: channel.settings.source_ranges[quantity] is None,
-            lambda channel, on: channel.set_source_range(
-                quantity, None if on else channel.source_range(quantity).full_scale
+            ranges,
+            ("source", quantity),
+            RangeAccess(
+                lambda channel: channel.shown_range("source", quantity),
+                select,
+                lambda channel: channel.settings.source_ranges[quantity] is None,
             ),
         )
+
+    def _add_range(self, base: str, ranges: Ranges, of: tuple[Side, Quantity], access: RangeAccess) -> None:
+        """Add a range with MINimum, MAXimum, DEFault, UP and DOWN, and its automatic selection."""
+        unit = UNIT[of[1]]
+        full_scale = self.channels[0].capability.default_ranges.get(of, ranges.each[-1].full_scale)
+        low, high, default = (
+            self.range_value(ranges, one) for one in (ranges.each[0], ranges.each[-1], ranges.select(full_scale))
+        )
+        number = self.number(-ranges.most, ranges.most, default, unit)
+        parameter = RangeParameter(ranges, number, self.number(low, high, default, unit))
+
+        def write(suffixes: Suffixes, arguments: list[str]) -> None:
+            text, channel = checked_count(arguments, 1)[0], self.at(suffixes)
+            access.select(channel, parameter.read(text, access.shown(channel)))
+
+        def query(suffixes: Suffixes, arguments: list[str]) -> str:
+            if checked_count(arguments, 0, 1):
+                return number.write(parameter.bounds.bound(arguments[0]))
+            return number.write(self.range_value(ranges, access.shown(self.at(suffixes))))
+
+        def automatic(channel: VirtualChannel, on: bool) -> None:
+            access.select(channel, None if on else access.shown(channel).full_scale)
+
+        self.command(base, write, query)
+        self.channel_setting(f"{base.removesuffix('[:UPPer]')}:AUTO", Flag(), access.is_automatic, automatic)
 
     def add_source_list(
         self,
         pattern: str,
         level: Number,
-        lists: Callable[[tuple[int, ...]], dict[Quantity, list[float]]],
-        quantity: Quantity,
+        values: Setting[tuple[float, ...]],
         once: int,
         total: int,
     ) -> None:
         """Add a list of source levels, with at most ``once`` items per message and ``total`` in all."""
 
-        def write(suffixes: tuple[int, ...], arguments: list[str]) -> None:
-            lists(suffixes)[quantity] = items(level, arguments, once)
+        def write(suffixes: Suffixes, arguments: list[str]) -> None:
+            self.check_suffixes(suffixes)
+            values.put(tuple(items(level, arguments, once)), suffixes)
 
-        def append(suffixes: tuple[int, ...], arguments: list[str]) -> None:
-            more = lists(suffixes)[quantity] + items(level, arguments, once)
+        def append(suffixes: Suffixes, arguments: list[str]) -> None:
+            self.check_suffixes(suffixes)
+            more = values(suffixes) + tuple(items(level, arguments, once))
             if len(more) > total:
                 raise VirtualInstrumentError(-223)
-            lists(suffixes)[quantity] = more
+            values.put(more, suffixes)
 
-        def query(suffixes: tuple[int, ...], arguments: list[str]) -> str:
+        def query(suffixes: Suffixes, arguments: list[str]) -> str:
             checked_count(arguments, 0)
-            return ",".join(level.write(value) for value in lists(suffixes)[quantity])
+            self.check_suffixes(suffixes)
+            return ",".join(level.write(value) for value in values(suffixes))
 
-        def count(suffixes: tuple[int, ...], arguments: list[str]) -> str:
+        def count(suffixes: Suffixes, arguments: list[str]) -> str:
             checked_count(arguments, 0)
-            return str(len(lists(suffixes)[quantity]))
+            self.check_suffixes(suffixes)
+            return str(len(values(suffixes)))
 
         self.command(pattern, write, query)
         self.command(f"{pattern}:APPend", append)
@@ -183,18 +238,19 @@ class ScpiSmu(ScpiInstrument):
     def _add_meter(self, base: str, quantity: Quantity, one_nplc: bool) -> None:
         ranges = self.channels[0].capability.measures[quantity]
 
-        self.channel_setting(
+        def select(channel: VirtualChannel, value: float | None) -> None:
+            if value is not None:
+                self.check_measure_range(channel, quantity, value)
+            channel.set_measure_range(quantity, value)
+
+        self._add_range(
             f"{base}:RANGe[:UPPer]",
-            self.number(-ranges.most, ranges.most, ranges.each[-1].full_scale, UNIT[quantity]),
-            lambda channel: channel.measure_range(quantity).full_scale,
-            lambda channel, value: channel.set_measure_range(quantity, value),
-        )
-        self.channel_setting(
-            f"{base}:RANGe:AUTO",
-            Flag(),
-            lambda channel: channel.settings.measure_ranges[quantity] is None,
-            lambda channel, on: channel.set_measure_range(
-                quantity, None if on else channel.measure_range(quantity).full_scale
+            ranges,
+            ("measure", quantity),
+            RangeAccess(
+                lambda channel: channel.shown_range("measure", quantity),
+                select,
+                lambda channel: channel.settings.measure_ranges[quantity] is None,
             ),
         )
         self.channel_setting(
@@ -204,11 +260,27 @@ class ScpiSmu(ScpiInstrument):
             lambda channel, value: channel.set_nplc(value, *([] if one_nplc else [quantity])),
         )
 
-    def add_limit(self, pattern: str, quantity: Quantity, level: str = "[:LEVel]") -> None:
-        """Add the limit of a quantity, with the header ``pattern`` plus ``level``, and its TRIPped query."""
+    def add_limit(
+        self,
+        pattern: str,
+        quantity: Quantity,
+        level: str = "[:LEVel]",
+        *,
+        follow: Callable[[VirtualChannel, float], None] | None = None,
+    ) -> None:
+        """Add the limit of a quantity, with the header ``pattern`` plus ``level``, and its TRIPped query.
+
+        ``follow`` is called after the limit was set.
+        """
+
+        def put(channel: VirtualChannel, value: float) -> None:
+            channel.set_limit(quantity, value)
+            if follow is not None:
+                follow(channel, value)
+
         most = self.channels[0].capability.measures[quantity].most
 
-        def tripped(suffixes: tuple[int, ...], _: list[str]) -> str:
+        def tripped(suffixes: Suffixes, _: list[str]) -> str:
             channel = self.at(suffixes)
             return "1" if channel.tripped and channel.settings.function != quantity else "0"
 
@@ -216,7 +288,7 @@ class ScpiSmu(ScpiInstrument):
             f"{pattern}{level}",
             self.number(-most, most, self.channels[0].capability.default_limits[quantity], UNIT[quantity]),
             lambda channel: channel.settings.limits[quantity],
-            lambda channel, value: channel.set_limit(quantity, value),
+            put,
         )
         self.command(f"{pattern}:TRIPped", query=tripped)
 
@@ -242,17 +314,18 @@ class ScpiSmu(ScpiInstrument):
     def add_format(self) -> None:
         """Add the data format of readings, text or binary."""
 
-        def write(_: tuple[int, ...], arguments: list[str]) -> None:
+        def write(_: Suffixes, arguments: list[str]) -> None:
             if not 1 <= len(arguments) <= 2:
                 raise VirtualInstrumentError(-109 if not arguments else -108)
             layout = Choice(("ASCii", "REAL", "SREal")).read(arguments[0])
             width = arguments[1] if len(arguments) == 2 else {"SRE": "32", "REAL": "64"}.get(layout, "32")
             if layout != "ASC" and width not in ("32", "64"):
                 raise VirtualInstrumentError(-224)
-            self._layout, self._bytes_each = layout, int(width) // 8 if layout != "ASC" else 4
+            self._layout.put((layout, int(width) // 8 if layout != "ASC" else 4))
 
-        def query(_: tuple[int, ...], __: list[str]) -> str:
-            return self._layout if self._layout == "ASC" else f"REAL,{8 * self._bytes_each}"
+        def query(_: Suffixes, __: list[str]) -> str:
+            layout, width = self._layout()
+            return layout if layout == "ASC" else f"REAL,{8 * width}"
 
         self.command("FORMat[:DATA]", write, query)
         order = "SWAP" if self.swapped_at_reset else "NORM"
@@ -261,10 +334,11 @@ class ScpiSmu(ScpiInstrument):
     @property
     def binary(self) -> bool:
         """Whether readings are sent as binary numbers."""
-        return self._layout != "ASC"
+        return self._layout()[0] != "ASC"
 
     def readings(self, values: Sequence[float], form: str = "%+.6E") -> str:
         """Return readings in the selected format."""
-        if self._layout == "ASC":
+        layout, width = self._layout()
+        if layout == "ASC":
             return as_text(values, form)
-        return as_binary(values, self._bytes_each, self._order() == "SWAP", definite=self.definite_blocks)
+        return as_binary(values, width, self._order() == "SWAP", definite=self.definite_blocks)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import numpy as np
 
@@ -26,11 +27,25 @@ def ramp(start: float, stop: float, points: int, *, logarithmic: bool = False) -
     return [float(value) for value in np.geomspace(start, stop, points)]
 
 
+Ranging = Literal["BEST", "AUTO", "FIX"]
+"""Source range during a sweep: one range for all levels, the smallest for each level, or the present one."""
+
+
 @contextmanager
-def stepped(channel: VirtualChannel, levels: Sequence[float]) -> Iterator[Iterator[None]]:
-    """Step the source of a channel through levels, repeatedly; restore its level afterwards."""
+def stepped(
+    channel: VirtualChannel, levels: Sequence[float], ranging: Ranging = "BEST"
+) -> Iterator[Iterator[None]]:
+    """Step the source of a channel through levels, repeatedly; restore its level and range afterwards.
+
+    Raises
+    ------
+    VirtualInstrumentError
+        -222 for a level beyond the ranges, or beyond the present range with ranging FIX.
+    """
     settings = channel.settings
     quantity, before = settings.function, settings.levels[settings.function]
+    range_before = settings.source_ranges[quantity]
+    _prepare(channel, levels, ranging)
 
     def steps() -> Iterator[None]:
         while True:
@@ -42,5 +57,28 @@ def stepped(channel: VirtualChannel, levels: Sequence[float]) -> Iterator[Iterat
     try:
         yield steps()
     finally:
-        if channel.settings is settings and settings.levels[quantity] != before:
+        if channel.settings is settings and (
+            settings.levels[quantity] != before or settings.source_ranges[quantity] is not range_before
+        ):
+            settings.source_ranges[quantity] = range_before
             channel.set_level(quantity, before)
+
+
+def _prepare(channel: VirtualChannel, levels: Sequence[float], ranging: Ranging) -> None:
+    """Select the source range of a sweep; check its levels."""
+    if not levels:
+        return
+    settings = channel.settings
+    quantity, ranges = settings.function, channel.capability.sources[settings.function]
+    most = max((abs(level) for level in levels), default=0.0)
+    fixed = settings.source_ranges[quantity]
+    if ranging == "FIX":
+        fixed = channel.source_range(quantity)
+        if not ranges.holds(fixed, most):
+            raise VirtualInstrumentError(-222)
+    elif ranging == "BEST":
+        fixed = ranges.select(most)
+    else:
+        ranges.select(most)
+        fixed = None
+    settings.source_ranges[quantity] = fixed

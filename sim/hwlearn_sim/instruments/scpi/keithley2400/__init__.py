@@ -1,0 +1,1 @@
+"""The virtual Keithley 2400 series: one file per subsystem."""

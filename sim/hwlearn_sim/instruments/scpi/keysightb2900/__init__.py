@@ -1,0 +1,1 @@
+"""The virtual Keysight B2900 family: one file per subsystem."""
