@@ -14,10 +14,23 @@ from hwlearn_sim.instruments.scpi.parameters import Number
 
 @dataclass(frozen=True, slots=True)
 class RangeAccess:
-    """The range that a channel reports, its selection (None: automatic), and whether it is automatic."""
+    """Access to one range of a channel.
+
+    Attributes
+    ----------
+    shown : callable
+        Returns the range that the channel reports.
+    select : callable
+        Selects the range for a value, as the range command does.
+    hold : callable
+        Selects the range for a value, or automatic ranging for None, as the command AUTO does.
+    is_automatic : callable
+        Returns whether the range is selected automatically.
+    """
 
     shown: Callable[[VirtualChannel], Range]
-    select: Callable[[VirtualChannel, float | None], None]
+    select: Callable[[VirtualChannel, float], None]
+    hold: Callable[[VirtualChannel, float | None], None]
     is_automatic: Callable[[VirtualChannel], bool]
 
 

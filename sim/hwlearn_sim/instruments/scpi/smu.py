@@ -166,6 +166,7 @@ class ScpiSmu(ScpiInstrument):
             RangeAccess(
                 lambda channel: channel.shown_range("source", quantity),
                 select,
+                select,
                 lambda channel: channel.settings.source_ranges[quantity] is None,
             ),
         )
@@ -190,7 +191,7 @@ class ScpiSmu(ScpiInstrument):
             return number.write(self.range_value(ranges, access.shown(self.at(suffixes))))
 
         def automatic(channel: VirtualChannel, on: bool) -> None:
-            access.select(channel, None if on else access.shown(channel).full_scale)
+            access.hold(channel, None if on else access.shown(channel).full_scale)
 
         self.command(base, write, query)
         self.channel_setting(f"{base.removesuffix('[:UPPer]')}:AUTO", Flag(), access.is_automatic, automatic)
@@ -238,9 +239,8 @@ class ScpiSmu(ScpiInstrument):
     def _add_meter(self, base: str, quantity: Quantity, one_nplc: bool) -> None:
         ranges = self.channels[0].capability.measures[quantity]
 
-        def select(channel: VirtualChannel, value: float | None) -> None:
-            if value is not None:
-                self.check_measure_range(channel, quantity, value)
+        def select(channel: VirtualChannel, value: float) -> None:
+            self.check_measure_range(channel, quantity, value)
             channel.set_measure_range(quantity, value)
 
         self._add_range(
@@ -250,6 +250,7 @@ class ScpiSmu(ScpiInstrument):
             RangeAccess(
                 lambda channel: channel.shown_range("measure", quantity),
                 select,
+                lambda channel, value: channel.set_measure_range(quantity, value),
                 lambda channel: channel.settings.measure_ranges[quantity] is None,
             ),
         )
