@@ -4,9 +4,9 @@ Give the path to a checkout of PyMeasure (https://github.com/pymeasure/pymeasure
 
     python tests/campaigns/pymeasure_suite.py ../pymeasure
 
-First, ``test_keithley2400_with_device.py`` is run against a virtual 2400 on a pseudo-terminal with 25 kohm. Then every
-message of ``test_keithley2400.py`` is sent to a virtual 2400: a query must be answered, and no message may cause an
-error, except those that the manual forbids. Ends with exit code 1 if something fails.
+First, ``test_keithley2400_with_device.py`` is run against a virtual 2400 on a pseudo-terminal with 25 kohm. Then
+every message of ``test_keithley2400.py`` is sent to a virtual 2400: a query must be answered, and no message may
+cause an error, except those that the manual forbids. Ends with exit code 1 if something fails.
 """
 
 from __future__ import annotations

@@ -190,12 +190,25 @@ class ScpiInstrument(VirtualInstrument):
 
     # --- messages -----------------------------------------------------------------------------------
 
+    def give_event(self, event: str) -> None:
+        """Let an event happen that is no message, such as a pulse on a trigger line.
+
+        Replies to messages that waited for it are sent with the next one.
+        """
+        with self.lock:
+            self.run.fire(event)
+
     def _execute(self, message: bytes) -> bytes:
-        reply = self._work(_Message(trimmed(message.decode("latin-1"))))
-        while self._held and not self.run.waiting:
-            reply += self._work(self._held.popleft())
+        reply = self._work_held() + self._work(_Message(trimmed(message.decode("latin-1")))) + self._work_held()
         if not self.run.waiting:
             self.status.completed()
+        return reply
+
+    def _work_held(self) -> bytes:
+        """Execute the messages that waited for the trigger model, if it does not wait any more."""
+        reply = b""
+        while self._held and not self.run.waiting:
+            reply += self._work(self._held.popleft())
         return reply
 
     def _work(self, message: _Message) -> bytes:

@@ -72,7 +72,7 @@ class VirtualKeithley2400(ScpiSmu):
 
     def trigger_line(self, line: int) -> None:
         """Give a pulse on an input line of the trigger link."""
-        self.run.fire(f"line {line}")
+        self.give_event(f"line {line}")
 
     def register_text(self, value: int) -> str:
         """Return the value of a status register in the selected format."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -162,6 +163,9 @@ class Sweep2400:
         """Return an iterator that sets the source for each cycle."""
         if self.from_memory:
             yield self._recalled()
+            return
+        if not self.sweeping:
+            yield itertools.repeat(None)
             return
         ranging: dict[str, Ranging] = {"BEST": "BEST", "AUTO": "AUTO", "FIX": "FIX"}
         with stepped(self._channel, self.levels(), ranging[self._ranging()]) as steps:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
 from hwlearn_sim.instruments.capability import LINE_HZ
 from hwlearn_sim.instruments.channel import VirtualChannel
-from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Text, Whole
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
+from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Kind, T, Text, Whole, checked_count
 from hwlearn_sim.instruments.scpi.settings import Suffixes
 from hwlearn_sim.instruments.scpi.smu import ScpiSmu
 
@@ -94,8 +94,25 @@ class System2400:
         smu.without_effect("DISPlay:ENABle", Flag(), True)
         smu.without_effect("DISPlay:DIGits", Whole(4, 7, 6), 6)
         smu.nothing("DISPlay:CNDisplay")
-        for number, window in ((1, "[:WINDow1]"), (2, ":WINDow2")):
-            smu.without_effect(f"DISPlay{window}:TEXT:DATA", Text(), "")
-            smu.without_effect(f"DISPlay{window}:TEXT:STATe", Flag(), False)
-            smu.simple_query(f"DISPlay{window}:ATTRibutes", partial(str.__mul__, "0", 20 if number == 1 else 32))
-            smu.effects[f"DISPlay{window}:ATTRibutes"] = "stored"
+        self._add_window("TEXT:DATA", Text(), "")
+        self._add_window("TEXT:STATe", Flag(), False)
+
+    def _add_window(self, what: str, kind: Kind[T], initial: T) -> None:
+        """Add a setting of the two windows of the display."""
+        smu, pattern = self._smu, f"DISPlay[:WINDow#]:{what}"
+        kept = smu.kept(pattern, initial, 1)
+
+        def checked(suffixes: Suffixes) -> Suffixes:
+            if not 1 <= suffixes[0] <= 2:
+                raise VirtualInstrumentError(-114)
+            return suffixes
+
+        def write(suffixes: Suffixes, arguments: list[str]) -> None:
+            kept.put(kind.read(checked_count(arguments, 1)[0]), checked(suffixes))
+
+        def query(suffixes: Suffixes, arguments: list[str]) -> str:
+            checked_count(arguments, 0)
+            return kind.write(kept(checked(suffixes)))
+
+        smu.command(pattern, write, query)
+        smu.effects[pattern] = "stored"

@@ -76,7 +76,7 @@ class VirtualKeysightB2900(ScpiSmu):
 
     def trigger_pin(self, number: int) -> None:
         """Give a trigger on a digital pin."""
-        self.run.fire(f"EXT{number}")
+        self.give_event(f"EXT{number}")
 
     def _add_system(self) -> None:
         frequency = self.kept("line frequency", "50", lasting=True)
