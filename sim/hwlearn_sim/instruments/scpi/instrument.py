@@ -150,7 +150,8 @@ class ScpiInstrument(VirtualInstrument):
 
     def without_effect(self, pattern: str, kind: Kind[T], initial: T, *, lasting: bool = False) -> None:
         """Add a setting that is stored and answered, and on which no reading and no output can depend."""
-        self.stored_setting(pattern, kind, initial, lasting=lasting)
+        kept = Setting(self.store, pattern, initial, pattern.count("#"), lasting=lasting)
+        self.setting(pattern, kind, kept, lambda suffixes, value: kept.put(value, suffixes))
         self.effects[pattern] = "stored"
 
     def nothing(self, pattern: str, *, least: int = 0, most: int = 0) -> None:

@@ -211,6 +211,10 @@ SEQUENCES = {
         (":SYST:CCH ON", -241),
         (":TRIG:SOUR TIM", -224), (":SENS:FUNC 'TEMP'", -224),
     ],
+    "a moving filter takes one conversion for each reading, a repeating one all, p. 7-12": [
+        ":SENS:AVER ON;:SENS:AVER:COUN 10;TCON MOV;:FORM:ELEM TIME;:SYST:TIME:RES:AUTO ON;:OUTP ON",
+        (":READ?", [0.021]), ":SENS:AVER:TCON REP", (":READ?", [0.201]),
+    ],
     "functions are counted and queried, p. 18-59": [
         (":SENS:FUNC:STAT? 'CURR'", "1"), ":FUNC:CONC OFF", (":FUNC 'VOLT','CURR'", -221), ":FUNC 'VOLT'",
         (":FUNC?", '"VOLT:DC"'), (":FUNC:COUN?", "1"), (":FUNC:OFF?", '"CURR:DC","RES"'),

@@ -1,4 +1,4 @@
-"""Command sequences on a virtual B2902A with 1 kohm, and what its SCPI Command Reference, edition 2, says of them."""
+"""Command sequences on a virtual B2902A with 1 kohm, and what its SCPI Command Reference (edition 2) says."""
 
 from __future__ import annotations
 
@@ -83,6 +83,13 @@ SEQUENCES = {
         ON, ":SYST:TIME:TIM:COUN:RES", ":SENS:WAIT:AUTO OFF;:SENS:WAIT:OFFS 0.1;:SENS:FUNC:OFF 'VOLT'",
         (":READ:TIME? (@1)", [0.12]), ":SYST:TIME:TIM:COUN:RES;:SENS:WAIT OFF", (":READ:TIME? (@1)", [0.02]),
         ":SENS:WAIT:GAIN 2",
+    ],
+    "the source waits before it changes again": [
+        ON, ":SYST:TIME:TIM:COUN:RES;:SENS:FUNC:OFF 'VOLT'", ":SOUR1:WAIT:OFFS 0.5;:TRIG:COUN 3",
+        (":READ:ARR:TIME? (@1)", [0.02, 0.52, 1.02]),
+    ],
+    "other modes of autorange are refused": [
+        ":SENS:CURR:RANG:AUTO:MODE NORM", (":SENS:CURR:RANG:AUTO:MODE SPE", -241), (":SENS:CURR:RANG:AUTO:THR 50", -241),
     ],
     # --- traces, data -----------------------------------------------------------------------------------
     "the trace buffer, p. 4-145 to 4-149": [

@@ -13,6 +13,7 @@ from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.scpi.auto_ohms import OVER, AutoOhms, compensated
 from hwlearn_sim.instruments.scpi.keithley2400.models import OHMS
 from hwlearn_sim.instruments.scpi.language import spelled
+from hwlearn_sim.instruments.scpi.moving_filter import MovingFilter
 from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Number, Whole, checked_count, items
 from hwlearn_sim.instruments.scpi.settings import Suffixes
 from hwlearn_sim.instruments.scpi.smu import MNEMONIC, UNIT, ScpiSmu
@@ -35,6 +36,7 @@ class Sense2400:
     def __init__(self, smu: ScpiSmu) -> None:
         self._smu, self._channel = smu, smu.channels[0]
         self.ohms = AutoOhms(self._channel, OHMS, smu.store, 2e5)
+        self._moving = MovingFilter(self._channel)
         self._functions = smu.kept("functions", frozenset({"CURR"}))
         self._add_functions()
         self._add_filter()
@@ -113,8 +115,7 @@ class Sense2400:
         smu = self._smu
         self._averaging = smu.stored_setting("[SENSe#:]AVERage[:STATe]", Flag(), False)
         self._averages = smu.stored_setting("[SENSe#:]AVERage:COUNt", Whole(1, 100, 10), 10)
-        # a reading through either filter is the average of the same number of conversions of a constant value
-        smu.without_effect("[SENSe#:]AVERage:TCONtrol", Choice(("REPeat", "MOVing")), "REP")
+        self._filter_type = smu.stored_setting("[SENSe#:]AVERage:TCONtrol", Choice(("REPeat", "MOVing")), "REP")
         for name in MNEMONIC.values():
             smu.without_effect(f"[SENSe#:]{name}[:DC]:RANGe:HOLDoff", Flag(), False)
             smu.without_effect(
@@ -207,10 +208,14 @@ class Sense2400:
     def measure(self) -> ChannelReading:
         """Take one reading of the selected functions."""
         channel = self._channel
-        channel.settings.average = self._averages() if self._averaging() else 1
         both: list[tuple[Quantity, str]] = [("voltage", "VOLT"), ("current", "CURR")]
         wanted = [quantity for quantity, name in both if self.functions & {name, "RES"}]
-        reading = self.ohms.measure(*wanted) if self.ohms.active else channel.measure(*wanted)
+        measure = partial(self.ohms.measure if self.ohms.active else channel.measure, *wanted)
+        if self._averaging() and self._filter_type() == "MOV":
+            reading = self._moving.measure(self._averages(), measure)
+        else:
+            channel.settings.average = self._averages() if self._averaging() else 1
+            reading = measure()
         if self._offset_compensated() and "RES" in self.functions:
             return compensated(channel, reading, *wanted)
         return reading

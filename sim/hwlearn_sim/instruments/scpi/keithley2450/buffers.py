@@ -60,6 +60,8 @@ class Buffers:
 
     Attributes
     ----------
+    digits : callable
+        Returns the number of significant digits of readings as text; 0: seven.
     began : datetime
         Date and time at which the instrument's clock was zero.
     """
@@ -67,6 +69,7 @@ class Buffers:
     def __init__(self) -> None:
         self._each: dict[str, _Buffer] = {}
         self.began = datetime(2000, 1, 1, tzinfo=UTC)
+        self.digits: Callable[[], int] = lambda: 0
         self.reset()
 
     def reset(self) -> None:
@@ -118,7 +121,8 @@ class Buffers:
             if set(elements) - {"READ", "REL", "SOUR"}:
                 raise VirtualInstrumentError(1133, "Parameter 4, Syntax error, expected valid name parameters")
             return instrument.readings([_number(row, element, first) for row in rows for element in elements])
-        return ",".join(_text(row, element, first, self.began) for row in rows for element in elements)
+        form = f"%.{(self.digits() or 7) - 1}E"
+        return ",".join(_text(row, element, first, self.began, form) for row in rows for element in elements)
 
     # --- commands -----------------------------------------------------------------------------------
 
@@ -227,9 +231,9 @@ def _number(row: Measured, element: str, first: float) -> float:
     }[element]
 
 
-def _text(row: Measured, element: str, first: float, began: datetime) -> str:
+def _text(row: Measured, element: str, first: float, began: datetime, form: str) -> str:
     if element in ("READ", "SOUR", "REL", "FRAC", "SEC"):
-        return f"{scpi_value(_number(row, element, first)):.6E}"
+        return form % scpi_value(_number(row, element, first))
     at = began + timedelta(seconds=row.reading.seconds)
     date, clock = f"{at:%m/%d/%Y}", f"{at:%H:%M:%S.%f}"
     return {

@@ -13,6 +13,7 @@ from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.scpi.auto_ohms import OVER, AutoOhms, compensated
 from hwlearn_sim.instruments.scpi.keithley2450.calculations import Calculations2450
 from hwlearn_sim.instruments.scpi.keithley2450.models import Model2450
+from hwlearn_sim.instruments.scpi.moving_filter import MovingFilter
 from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Whole, checked_count, items
 from hwlearn_sim.instruments.scpi.settings import Setting, Suffixes
 from hwlearn_sim.instruments.scpi.smu import MNEMONIC, UNIT, ScpiSmu
@@ -51,6 +52,7 @@ class _Function:
 
     averaging: Setting[bool]
     averages: Setting[int]
+    filter_type: Setting[str]
     unit: Setting[str]
     relative: Setting[float]
     relative_on: Setting[bool]
@@ -71,6 +73,7 @@ class Sense2450:
     def __init__(self, smu: ScpiSmu, model: Model2450) -> None:
         self._smu, self._channel = smu, smu.channels[0]
         self.ohms = AutoOhms(self._channel, model.ohms, smu.store, model.default_ohms)
+        self._moving = MovingFilter(self._channel)
         self._sensed = smu.kept("[SENSe#:]function", "CURR")
         self.count = smu.stored_setting("[SENSe#:]COUNt", Whole(1, 300_000, 1), 1)
         self._calculations = Calculations2450(smu, FUNCTIONS)
@@ -109,7 +112,6 @@ class Sense2450:
 
     def _add_common(self, short: str, base: str) -> _Function:
         smu = self._smu
-        smu.without_effect(f"{base}:AVERage:TCONtrol", Choice(("REPeat", "MOVing")), "REP")
         smu.without_effect(f"{base}:AZERo[:STATe]", Flag(), True)
         most = 1e12 if short == "RES" else 2 * self._channel.capability.measures[_quantity(short)].most
         relative = smu.stored_setting(f"{base}:RELative", smu.number(-most, most, 0.0), 0.0)
@@ -118,6 +120,7 @@ class Sense2450:
         one = _Function(
             smu.stored_setting(f"{base}:AVERage[:STATe]", Flag(), False),
             smu.stored_setting(f"{base}:AVERage:COUNt", Whole(1, 100, 10), 10),
+            smu.stored_setting(f"{base}:AVERage:TCONtrol", Choice(("REPeat", "MOVing")), "REP"),
             smu.stored_setting(f"{base}:UNIT", units, _OWN_UNIT[short]),
             relative,
             relative_on,
@@ -190,8 +193,12 @@ class Sense2450:
         """Take one reading; ``read_back``: measure the source as well."""
         short = self.sensed
         one, channel = self._functions[short], self._channel
-        channel.settings.average = one.averages() if one.averaging() else 1
-        reading = self._raw(short, read_back=read_back)
+        measure = partial(self._raw, short, read_back=read_back)
+        if one.averaging() and one.filter_type() == "MOV":
+            reading = self._moving.measure(one.averages(), measure)
+        else:
+            channel.settings.average = one.averages() if one.averaging() else 1
+            reading = measure()
         value = self._in_unit(reading, short)
         if one.relative_on():
             value -= one.relative()

@@ -111,6 +111,12 @@ class System2450:
 
         # the network is connected to both; the output is switched off when they change
         smu.setting("ROUTe:TERMinals", Choice(("FRONt", "REAR")), lambda _: terminals(), choose)
-        smu.without_effect("FORMat:ASCii:PRECision", Whole(0, 16, 0), 0)
+        precision = smu.kept("digits", 0)
+
+        def set_precision(_: Suffixes, digits: int) -> None:
+            precision.put(digits)
+
+        smu.setting("FORMat:ASCii:PRECision", Whole(0, 16, 0), lambda _: precision(), set_precision)
+        self._buffers.digits = precision
         smu.refused("DIGital:LINE#:MODE")
         smu.refused("DIGital:LINE#:STATe")

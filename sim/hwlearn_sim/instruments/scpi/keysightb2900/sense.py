@@ -8,6 +8,7 @@ from typing import Final
 
 from hwlearn_sim.instruments.capability import LINE_HZ, QUANTITIES, ChannelReading
 from hwlearn_sim.instruments.channel import VirtualChannel
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.ranges import Quantity
 from hwlearn_sim.instruments.scpi.auto_ohms import OVER, AutoOhms, compensated
 from hwlearn_sim.instruments.scpi.keysightb2900.models import OHMS
@@ -18,6 +19,11 @@ from hwlearn_sim.instruments.scpi.smu import MNEMONIC, UNIT, ScpiSmu
 FUNCTIONS: Final = ("VOLT", "CURR", "RES")
 _NAMES: Final = Choice(("VOLTage", "CURRent", "RESistance", "VOLTage:DC", "CURRent:DC"))
 _DEFAULT_OHMS: Final = 2e3
+
+
+def _only_normal(_: Suffixes, mode: str) -> None:
+    if mode != "NORM":
+        raise VirtualInstrumentError(-241)
 
 
 class SenseB2900:
@@ -135,9 +141,10 @@ class SenseB2900:
 
         for upper, name in ((False, "LLIMit"), (True, "ULIMit")):
             smu.channel_setting(f"{base}:RANGe:AUTO:{name}", limit, partial(present, upper), partial(put, upper))
-        # how fast autorange finds its range, which a virtual meter finds at once
-        smu.without_effect(f"{base}:RANGe:AUTO:MODE", Choice(("NORMal", "RESolution", "SPEed")), "NORM")
-        smu.without_effect(f"{base}:RANGe:AUTO:THReshold", smu.number(11, 100, 90), 90.0)
+        smu.setting(
+            f"{base}:RANGe:AUTO:MODE", Choice(("NORMal", "RESolution", "SPEed")), lambda _: "NORM", _only_normal
+        )
+        smu.refused(f"{base}:RANGe:AUTO:THReshold")  # of the other modes
         for side in ("POSitive", "NEGative"):
             smu.refused(f"{base}:PROTection[:LEVel]:{side}", -113)  # limits here are equal in both directions
 

@@ -170,11 +170,11 @@ class SourceB2900:
                 staircase.put_points(number, suffixes)
 
         smu.setting(f"{base}SWEep:POINts", Whole(1, LONGEST_LIST), points, put_points)
-        # the source wait time limits how fast a source may change again; the trigger timers here are slower
-        smu.without_effect("SOURce#:WAIT[:STATe]", Flag(), True)
+        self._waits = smu.stored_setting("SOURce#:WAIT[:STATe]", Flag(), True)
+        self._offset = smu.stored_setting("SOURce#:WAIT:OFFSet", smu.number(0, 1, 0.0, "S"), 0.0)
+        # wait time = gain * initial wait time + offset; the initial wait time of a virtual instrument is zero
         smu.without_effect("SOURce#:WAIT:AUTO", Flag(), True)
         smu.without_effect("SOURce#:WAIT:GAIN", smu.number(0, 100, 1.0), 1.0)
-        smu.without_effect("SOURce#:WAIT:OFFSet", smu.number(0, 1, 0.0, "S"), 0.0)
 
     def _add_pulses(self) -> None:
         smu, base = self._smu, "[SOURce#:]"
@@ -190,6 +190,11 @@ class SourceB2900:
         if self._shape(suffixes) == "DC":
             return None
         return Pulse(self._pulse_delay(suffixes), self._pulse_width(suffixes))
+
+    def wait_s(self, k: int) -> float:
+        """Return the time after a change of channel ``k`` before it can change again, in seconds."""
+        suffixes = (k + 1,)
+        return self._offset(suffixes) if self._waits(suffixes) else 0.0
 
     def keeps_last(self, k: int) -> bool:
         """Whether channel ``k`` keeps the last level of a sweep."""

@@ -208,9 +208,10 @@ class TriggerModelB2900:
         changed_s: dict[int, float] = {}
         for due_s, measures, k in due:
             if not measures:
-                clock.advance(max(0.0, due_s - clock.seconds))
-                self._change(k, due_s, steps[k], pulsed[k])
-                changed_s[k] = due_s
+                earliest_s = pulsed[k].end_s + self._source.wait_s(k) if point else due_s
+                clock.advance(max(0.0, due_s - clock.seconds, earliest_s - clock.seconds))
+                changed_s[k] = max(due_s, clock.seconds)
+                self._change(k, changed_s[k], steps[k], pulsed[k])
                 continue
             start_s = max(due_s, changed_s.get(k, 0.0) + self._sense.wait_s(k) if k in changed_s else due_s)
             clock.advance(max(0.0, start_s - clock.seconds))
