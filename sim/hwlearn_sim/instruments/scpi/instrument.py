@@ -304,17 +304,6 @@ class ScpiInstrument(VirtualInstrument):
             codes.append(str(self.errors.next()[0]))
         return ",".join(codes)
 
-    # --- for the script language --------------------------------------------------------------------
-
-    def _clear_status(self) -> None:
-        self.status.clear()
-
-    def _status_byte(self) -> int:
-        return self.status.byte()
-
-    def _complete(self, arguments: list[str]) -> None:
-        self.status.complete(arguments)
-
     def _wait(self) -> None:
         if self.run.waiting:
             raise PostponedError(Unit(Command(lambda _, __: None, None, ()), (), False, []))

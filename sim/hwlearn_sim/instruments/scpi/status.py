@@ -64,19 +64,26 @@ class StatusRegisters:
 
     Attributes
     ----------
+    standard : Register
+        The standard event register.
     measurement, operation, questionable : Register
         The device-dependent registers.
+    request_enable : int
+        Mask of the status byte for service requests.
+    more : callable
+        Returns bits of the status byte that a model adds.
     idle_bit : int
         Bit of the operation register that is set while no run of the trigger model is waiting; 0: none.
     """
 
     def __init__(self, instrument: _Instrument) -> None:
         self._instrument = instrument
-        self._standard = Register()
-        self._standard.events = _POWER_ON
-        self._request_enable = 0
+        self.standard = Register()
+        self.standard.events = _POWER_ON
+        self.request_enable = 0
         self._completes = False
         self.idle_bit = 0
+        self.more: Callable[[], int] = lambda: 0
         self.measurement, self.operation, self.questionable = Register(), Register(), Register()
         self._add_common()
         for name, register, condition in (
@@ -89,16 +96,16 @@ class StatusRegisters:
     def note_error(self, code: int) -> None:
         """Set the bit of an error."""
         if code > 0:
-            self._standard.events |= 8
+            self.standard.events |= 8
         for low, high, bit in _EVENTS:
             if low <= code <= high:
-                self._standard.events |= bit
+                self.standard.events |= bit
 
     def completed(self) -> None:
         """Note that every operation is complete and no run of the trigger model is waiting."""
         if self._completes:
             self._completes = False
-            self._standard.events |= 1
+            self.standard.events |= 1
 
     def returned_to_idle(self) -> None:
         """Set the idle event."""
@@ -107,15 +114,15 @@ class StatusRegisters:
     def clear(self) -> None:
         """Clear the error queue and all events."""
         self._instrument.errors.clear()
-        for register in (self._standard, self.measurement, self.operation, self.questionable):
+        for register in (self.standard, self.measurement, self.operation, self.questionable):
             register.events = 0
 
     def byte(self) -> int:
         """Return the status byte."""
         byte = 1 * self.measurement.summary | 8 * self.questionable.summary | 128 * self.operation.summary
         byte |= 4 * bool(len(self._instrument.errors)) | 16 * self._instrument.replying
-        byte |= 32 * self._standard.summary
-        return byte | (64 if byte & self._request_enable else 0)
+        byte |= 32 * self.standard.summary | self.more()
+        return byte | (64 if byte & self.request_enable else 0)
 
     def _operation_condition(self) -> int:
         return 0 if self._instrument.run.waiting else self.idle_bit
@@ -124,15 +131,15 @@ class StatusRegisters:
         one, byte = self._instrument, Whole(0, 255, 0)
 
         def enable(_: Suffixes, mask: int) -> None:
-            self._standard.enable = mask
+            self.standard.enable = mask
 
         def enable_requests(_: Suffixes, mask: int) -> None:
-            self._request_enable = mask & ~64
+            self.request_enable = mask & ~64
 
-        one.simple_query("*ESR", lambda: one.register_text(self._standard.take()))
+        one.simple_query("*ESR", lambda: one.register_text(self.standard.take()))
         one.simple_query("*STB", lambda: one.register_text(self.byte()))
-        one.setting("*ESE", byte, lambda _: self._standard.enable, enable)
-        one.setting("*SRE", byte, lambda _: self._request_enable, enable_requests)
+        one.setting("*ESE", byte, lambda _: self.standard.enable, enable)
+        one.setting("*SRE", byte, lambda _: self.request_enable, enable_requests)
         one.simple_command("*CLS", self.clear)
         one.simple_command("STATus:PRESet", self._preset)
 

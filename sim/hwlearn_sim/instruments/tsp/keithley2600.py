@@ -85,6 +85,7 @@ class VirtualKeithley2600(ScpiInstrument):
             self._sweeping,
             {smu.name: partial(attrgetter("overrun"), smu.trigger) for smu in self.smus},
         )
+        self.status.more = self._status.summary
         self._globals = self._variables()
         self._sandbox = self._started()
 
@@ -186,10 +187,6 @@ class VirtualKeithley2600(ScpiInstrument):
         ended, self._ended_sweeps = self._ended_sweeps, set()
         return [smu.name for smu in self.smus if smu.trigger.sweeping or smu.name in ended]
 
-    def _status_byte(self) -> int:
-        byte = super()._status_byte() | self._status.summary()
-        return byte | (64 if byte & self._request_enable else 0)
-
     # --- variables of scripts -----------------------------------------------------------------------
 
     def _started(self) -> Sandbox:
@@ -225,7 +222,7 @@ class VirtualKeithley2600(ScpiInstrument):
             "reset": function(lambda system=None: self.reset(), 0, 1),
             "delay": libraries.delay_function(self._bus.pass_time),
             "waitcomplete": function(self._wait_complete, 0, 1),
-            "opc": function(lambda: self._complete([])),
+            "opc": function(lambda: self.status.complete([])),
         }
         variables |= {smu.name: smu.root for smu in self.smus}
         variables |= {name: libraries.RefusedPart(name, why) for name, why in libraries.REFUSED.items()}
@@ -237,17 +234,17 @@ class VirtualKeithley2600(ScpiInstrument):
         part = self._status.root
 
         def request(mask: int) -> None:
-            self._request_enable = mask & ~64
+            self.status.request_enable = mask & ~64
 
         def enable(mask: int) -> None:
-            self._event_enable = mask
+            self.status.standard.enable = mask
 
         standard = Namespace("status.standard", {"OPC": 1.0, "QYE": 4.0, "DDE": 8.0, "EXE": 16.0, "CME": 32.0})
-        standard.attribute("event", lambda: float(self._take_events()))
-        standard.attribute("condition", lambda: float(self._events))
-        masked_register(standard, "enable", lambda: self._event_enable, enable)
-        masked_register(part, "request_enable", lambda: self._request_enable, request)
-        part.attribute("condition", lambda: float(self._status_byte()))
+        standard.attribute("event", lambda: float(self.status.standard.take()))
+        standard.attribute("condition", lambda: float(self.status.standard.events))
+        masked_register(standard, "enable", lambda: self.status.standard.enable, enable)
+        masked_register(part, "request_enable", lambda: self.status.request_enable, request)
+        part.attribute("condition", lambda: float(self.status.byte()))
         part.add(standard=standard, reset=function(self._reset_status))
         part.refuse(
             "is not modelled: the virtual instrument has no TSP-Link", "node_enable", "node_event", "system"
@@ -256,8 +253,8 @@ class VirtualKeithley2600(ScpiInstrument):
 
     def _reset_status(self) -> None:
         self._status.reset()
-        self._request_enable = self._event_enable = 0
-        self._clear_status()
+        self.status.request_enable = self.status.standard.enable = 0
+        self.status.clear()
 
     def _wait_complete(self, group: Value = None) -> None:
         self._bus.run(self._most_actions())

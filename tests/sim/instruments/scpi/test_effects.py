@@ -15,7 +15,11 @@ ROOT = Path(__file__).parents[4]
 PAGE = ROOT / "docs" / "virtual-instruments.md"
 COMMANDS = ROOT / "docs" / "virtual-instruments-commands.md"
 SCPI = ROOT / "sim" / "hwlearn_sim" / "instruments" / "scpi"
-FAMILIES = {"2400": ("2400", "2401", "2410"), "2450": ("2450", "2460", "2461"), "B2900": ("B2902A", "B2912A", "B2901B")}
+FAMILIES = {
+    "2400": ("2400", "2401", "2410"),
+    "2450": ("2450", "2460", "2461"),
+    "B2900": ("B2902A", "B2912A", "B2901B"),
+}
 HEADINGS = {"stored": "stored, no effect", "refused": "refused"}
 
 
@@ -59,7 +63,9 @@ def test_a_stored_setting_without_an_entry_is_found(rack):
 def test_no_setting_is_stored_and_never_used(module):
     """A setting of which nothing depends must be declared so, with `without_effect`."""
     tree = ast.parse(module.read_text(encoding="utf-8"))
-    loads = [node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)]
+    loads = [
+        node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load)
+    ]
     names = [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and _stores(node.value):
@@ -74,7 +80,9 @@ def test_no_setting_is_stored_and_never_used(module):
 
 
 def _stores(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "stored_setting"
+    return (
+        isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "stored_setting"
+    )
 
 
 @pytest.mark.parametrize("model", ["2400", "2450", "B2902A"])

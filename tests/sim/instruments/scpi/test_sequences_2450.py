@@ -154,7 +154,8 @@ SEQUENCES = {
         (":SYST:TIME 2026, 2, 30, 0, 0, 0", -222), (":SYST:TIME 1", -109), (":SYST:ACC?", "FULL"),
     ],
     "digits of readings, p. 6-27": [
-        ":SOUR:VOLT 0.5", ON, ":FORM:ASC:PREC 3", (":READ?", "5.00E-04"), ":FORM:ASC:PREC 0", (":READ?", "5.000000E-04"),
+        ":SOUR:VOLT 0.5", ON, ":FORM:ASC:PREC 3", (":READ?", "5.00E-04"), ":FORM:ASC:PREC 0",
+        (":READ?", "5.000000E-04"),
     ],
     "setups are saved and recalled with the output off": [
         ":SOUR:VOLT 0.3;:SOUR:VOLT:ILIM 0.1;:OUTP ON;*SAV 2", "*RST", "*RCL 2", (":SOUR:VOLT?;:OUTP?", [0.3, 0.0]),

@@ -89,7 +89,8 @@ SEQUENCES = {
         (":READ:ARR:TIME? (@1)", [0.02, 0.52, 1.02]),
     ],
     "other modes of autorange are refused": [
-        ":SENS:CURR:RANG:AUTO:MODE NORM", (":SENS:CURR:RANG:AUTO:MODE SPE", -241), (":SENS:CURR:RANG:AUTO:THR 50", -241),
+        ":SENS:CURR:RANG:AUTO:MODE NORM", (":SENS:CURR:RANG:AUTO:MODE SPE", -241),
+        (":SENS:CURR:RANG:AUTO:THR 50", -241),
     ],
     # --- traces, data -----------------------------------------------------------------------------------
     "the trace buffer, p. 4-145 to 4-149": [
