@@ -50,12 +50,14 @@ class SmuChannel(ConfiguredChannel):
         What it is connected to, for messages; empty if unknown.
     """
 
-    __slots__ = ("_expected", "_level", "_limit")
+    __slots__ = ("_agreed", "_expected", "_level", "_limit", "_questions")
 
     def __init__(self, smu: ChannelHost, number: int, channel_limit: ChannelLimit) -> None:
         super().__init__(smu, number, channel_limit)
         self._level = self._limit = 0.0
         self._expected = 0.0  # level that the instrument must report; NaN if unknown
+        self._questions: dict[Quantity, str] = {}  # of `read`, by source
+        self._agreed: tuple[object, ...] = ()  # the last state that agreed, as set and as reported
 
     # --- source -------------------------------------------------------------------------------------
 
@@ -119,8 +121,8 @@ class SmuChannel(ConfiguredChannel):
         with self.smu.transport.exchange():
             command = self._level_command(quantity, value)
             before, self._expected = self._expected, math.nan
-            found, errors = self._query_and_set(quantity, command)
-            self._compare(found, quantity, before)
+            question, replies, errors = self._query_and_set(quantity, command)
+            self.compare_state(question, replies, before)
             self.smu.raise_reported(command, errors)
             self._level = self._expected = float(value)
 
@@ -182,8 +184,15 @@ class SmuChannel(ConfiguredChannel):
         """
         return self._state_of(self._needs_source())
 
-    def compare_state(self, question: str, replies: list[str]) -> None:
+    def compare_state(self, question: str, replies: list[str], level: float | None = None) -> None:
         """Compare the replies to `state_queries`, which were sent in the message ``question``.
+
+        Parameters
+        ----------
+        question : str
+        replies : list of str
+        level : float, optional
+            The level that the instrument must report. Default: the last one that was set.
 
         Raises
         ------
@@ -191,7 +200,17 @@ class SmuChannel(ConfiguredChannel):
             As `read`.
         """
         quantity = self._needs_source()
-        self._compare(self._state_in(question, quantity, replies), quantity)
+        expected = self._expected if level is None else level
+        both = (quantity, self._on, expected, self._limit, *replies)
+        if both != self._agreed:  # else they were compared before
+            self._compare(self._state_in(question, quantity, replies), quantity, expected)
+            self._agreed = both
+
+    def _question(self, source: Quantity) -> str:
+        """Return the message of `read`."""
+        if source not in self._questions:
+            self._questions[source] = self._reading_question(source)
+        return self._questions[source]
 
     def sweep(self, levels: ArrayLike) -> Sweep:
         """Step through a list of levels with the instrument's own timing, and read its buffer.

@@ -28,6 +28,10 @@ class ChannelCommands(ABC):
         """
 
     @abstractmethod
+    def _reading_question(self, source: Quantity) -> str:
+        """Return the message of `read` for a source of this quantity; it never changes."""
+
+    @abstractmethod
     def limited(self) -> bool:
         """Query whether the source is at its limit (in compliance)."""
 
@@ -90,11 +94,12 @@ class ChannelCommands(ABC):
         """
 
     @abstractmethod
-    def _query_and_set(self, quantity: Quantity, command: str) -> tuple[OutputState, str]:
+    def _query_and_set(self, quantity: Quantity, command: str) -> tuple[str, list[str], str]:
         """Query the state, send a setting and query the error queue, in one message.
 
         Returns
         -------
-        (OutputState, str)
-            The state directly before the setting, and what the error queue reports, for `raise_reported`.
+        (str, list of str, str)
+            The message; the replies to `_state_of`, directly before the setting; and what the error queue reports,
+            for `raise_reported`.
         """

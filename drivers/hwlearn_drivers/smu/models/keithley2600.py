@@ -60,16 +60,20 @@ class Keithley2600Channel(SmuChannel):
 
     def read(self) -> Reading:
         """Measure voltage and current, and read back compliance and state in the same message."""
-        source, node = self._needs_source(), self._node
-        answers = ",".join(["i", "v", f"{node}.source.compliance", *self._state_of(source), "errorqueue.count"])
-        question = f"local i,v={node}.measure.iv() print({answers})"
+        source = self._needs_source()
+        question = self._question(source)
         parts = self.smu.query_parts(question, self._patience_s())
         if len(parts) != _READING + _STATE + 1:
             self.smu.transport.garbled(question, "\t".join(parts))
-        self._compare(self._state_in(question, source, parts[_READING:-1]), source)
+        self.compare_state(question, parts[_READING:-1])
         self.smu.raise_reported(self._level_command(source, self.level), parts[-1])
         amperes, volts = self.smu.numbers(question, "\t".join(parts[:2]), 2)
         return Reading(volts, amperes, self._true(question, parts[2]))
+
+    def _reading_question(self, source: Quantity) -> str:
+        node = self._node
+        answers = ",".join(["i", "v", f"{node}.source.compliance", *self._state_of(source), "errorqueue.count"])
+        return f"local i,v={node}.measure.iv() print({answers})"
 
     def limited(self) -> bool:
         """Query whether the source is at its limit."""
@@ -95,14 +99,14 @@ class Keithley2600Channel(SmuChannel):
             self.smu.transport.garbled(question, "\t".join(parts))
         return OutputState(output == 1.0, "voltage" if function else "current", level, limit)
 
-    def _query_and_set(self, quantity: Quantity, command: str) -> tuple[OutputState, str]:
+    def _query_and_set(self, quantity: Quantity, command: str) -> tuple[str, list[str], str]:
         state = ",".join(self._state_of(quantity))
         # printed first, because an error ends the line; the next reading has the number of errors after it
         question = f"print({state},errorqueue.count) {command}"
         parts = self.smu.query_parts(question)
         if len(parts) != _STATE + 1:
             self.smu.transport.garbled(question, "\t".join(parts))
-        return self._state_in(question, quantity, parts[:_STATE]), parts[_STATE]
+        return question, parts[:_STATE], parts[_STATE]
 
     def _change_while_on(self, before: Quantity, quantity: Quantity) -> tuple[OutputState, bool]:
         """Change the source in one line, which the instrument executes as a whole.

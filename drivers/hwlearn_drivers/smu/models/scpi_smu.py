@@ -90,17 +90,20 @@ class ScpiChannel(SmuChannel):
     def read(self) -> Reading:
         """Measure voltage and current, and read back compliance and state in the same message."""
         source = self._needs_source()
-        question = ";".join([self._reading_query, self._limited_query(source), *self._state_of(source)])
+        question = self._question(source)
         parts = self.smu.query_parts(question, self._patience_s())
         if len(parts) not in (2 + _STATE, 1 + _STATE):
             self.smu.transport.garbled(question, ";".join(parts))
         # the state first: after a reset by somebody else, the reading has another format, or there is none
-        self._compare(self._state_in(question, source, parts[-_STATE:]), source)
+        self.compare_state(question, parts[-_STATE:])
         if len(parts) == 1 + _STATE:
             self.smu.check_errors(question)  # says why there is no reading, such as 803: output off
             self.smu.transport.garbled(question, ";".join(parts))
         volts, amperes = self._ordered(source, *self.smu.numbers(question, parts[0], 2))
         return Reading(volts, amperes, self._flag(question, parts[1]))
+
+    def _reading_question(self, source: Quantity) -> str:
+        return ";".join([self._reading_query, self._limited_query(source), *self._state_of(source)])
 
     def limited(self) -> bool:
         """Query whether the source is at its limit."""
@@ -110,14 +113,14 @@ class ScpiChannel(SmuChannel):
     def _limited_query(self, source: Quantity) -> str:
         return f"{self._limit_of(other(source))}:TRIP?"
 
-    def _query_and_set(self, quantity: Quantity, command: str) -> tuple[OutputState, str]:
+    def _query_and_set(self, quantity: Quantity, command: str) -> tuple[str, list[str], str]:
         question = ";".join([*self._state_of(quantity), command, ":SYST:ERR?"])
         parts = self.smu.query_parts(question)
         if len(parts) == _STATE:
             parts.append("")  # a 2400 ignores what follows a command that it rejects
         if len(parts) != _STATE + 1:
             self.smu.transport.garbled(question, ";".join(parts))
-        return self._state_in(question, quantity, parts[:-1]), parts[-1]
+        return question, parts[:-1], parts[-1]
 
     def _change_while_on(self, before: Quantity, quantity: Quantity) -> tuple[OutputState, bool]:
         question = ";".join([*self._state_of(before), *self._source_commands(quantity), f"{self._output}?"])

@@ -136,6 +136,7 @@ def channel_list(argument: str) -> list[int]:
     return chosen
 
 
+@lru_cache(maxsize=4096)
 def short_form(mnemonic: str) -> str:
     """Return the short form of a mnemonic, with a number at the end: ``VOLT`` of ``VOLTage``."""
     return "".join(char for char in mnemonic if not char.islower())
