@@ -21,7 +21,8 @@ class PlacedSmu:
     name : str
         Name of the instrument on the bench.
     model : str
-        ``"2400"``, ``"2450"``, ``"2612B"`` or ``"B2902A"``.
+        Model number, such as ``"2400"``, ``"2450"``, ``"2612B"`` or ``"B2902A"``; the others are listed in
+        `hwlearn_sim.instruments.MODELS`.
     nodes : tuple of int
         Node of each channel, in order. A second channel may be left unconnected.
     wire : {"tcp", "pty"}

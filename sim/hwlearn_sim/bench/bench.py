@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import SetupError
+from hwlearn.errors import CircuitError, SetupError
 from hwlearn.network.simulation import State, part, prefixed
 from hwlearn_sim.board.board import VirtualBoard
 from hwlearn_sim.board.circuit import BoardCircuit, with_nudges
@@ -27,7 +27,7 @@ from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.edge_card import VirtualEdgeCard
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.instruments.models import make_smu
-from hwlearn_sim.placed import Placed, PlacedBoard, PlacedCard, PlacedSmu
+from hwlearn_sim.placed import Placed, PlacedBoard, PlacedCard, PlacedSmu, Wire
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.wire import serve
 from hwlearn_sim.wire.faults import Faults
@@ -123,6 +123,61 @@ class VirtualBench:
                 self._boards[placed.name] = _board(placed, self.plane, devices, parts, seed)
         self._servers: dict[str, serve.Server] = {}
         self._open = ExitStack()
+
+    @classmethod
+    def of(
+        cls,
+        model: str,
+        *,
+        ohms: float | Sequence[float] = 1e3,
+        wire: Wire = "tcp",
+        noise: float = 1.0,
+        seed: int = 0,
+        real_time: bool = False,
+    ) -> Self:
+        """Return a bench with one source-measure unit, named ``"smu"``, and a resistor at each of its channels.
+
+        Parameters
+        ----------
+        model : str
+            Model number.
+        ohms : float or sequence of float
+            Resistances to ground in ohm, one for each channel that is connected. One number: of the first channel.
+        wire : {"tcp", "pty"}
+            A TCP socket, or a serial port (Linux and macOS only).
+        noise : float
+            Factor on the noise of the readings; 0 disables it.
+        seed, real_time
+            See `VirtualBench`.
+
+        Raises
+        ------
+        SetupError
+            If the model is unknown, or has fewer channels than resistances are given.
+        CircuitError
+            If a resistance is not positive and finite.
+
+        Examples
+        --------
+        >>> with VirtualBench.of("B2902A", ohms=(1e3, 2e3)) as bench:
+        ...     bench.instruments[0]["node"]
+        [1, 2]
+        """
+        each = np.atleast_1d(np.asarray(ohms, dtype=np.float64))
+        if not (np.isfinite(each).all() and (each > 0).all() and each.size):
+            raise CircuitError(f"resistances must be positive and finite, got {ohms}")
+        n = len(each)
+        # a circuit needs an output; it is an open end of the first resistor, where no current flows
+        edges = [*((0, k) for k in range(1, n + 1)), (1, n + 1)]
+        topology = Topology(n + 2, edges, inputs=[1], outputs=[n + 1], ground=0)
+        return cls(
+            topology,
+            [PlacedSmu("smu", model, tuple(range(1, n + 1)), wire=wire)],
+            conductances=[*(1 / each), 1e-3],
+            meters=Meters(noise=noise),
+            seed=seed,
+            real_time=real_time,
+        )
 
     # --- serving ------------------------------------------------------------------------------------
 
