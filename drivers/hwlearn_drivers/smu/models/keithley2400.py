@@ -20,6 +20,8 @@ from hwlearn_drivers.smu.smu import Smu
 _NPLC = (0.01, 10.0)
 _VOLTS = (0.2, 2.0, 20.0, 200.0)
 _AMPERES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
+_VOLTS_2410 = (0.2, 2.0, 20.0, 1000.0)
+_AMPERES_2410 = (1e-6, 1e-5, 1e-4, 1e-3, 2e-2, 0.1, 1.0)
 _COUNTS = 2e4
 """Resolution of the sources: 5 uV to 5 mV, 50 pA to 50 uA (data sheet); limits have that of the sources."""
 
@@ -103,7 +105,9 @@ class Keithley2400(Smu):
     operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
         "2400": OperatingRange(((21.0, 1.05), (210.0, 0.105)), _NPLC, (_VOLTS, _AMPERES), _COUNTS),
         "2401": OperatingRange(((21.0, 1.05),), _NPLC, (_VOLTS[:3], _AMPERES), _COUNTS),
-        "2410": OperatingRange(((21.0, 1.05), (1100.0, 0.021)), _NPLC, ((*_VOLTS[:3], 1000.0), _AMPERES), _COUNTS),
+        "2410": OperatingRange(
+            ((21.0, 1.05), (1100.0, 0.021)), _NPLC, ((*_VOLTS[:3], 1000.0), _AMPERES_2410), _COUNTS
+        ),
     }
     channel_class: ClassVar[type[SmuChannel]] = Keithley2400Channel
 

@@ -20,7 +20,7 @@ from hwlearn_drivers.smu.smu import Smu
 _REGIONS = ((6.0, 3.03), (21.0, 1.515), (210.0, 0.105))
 _NPLC = (4e-4, 100.0)
 _VOLTS = (0.2, 2.0, 20.0, 200.0)
-_AMPERES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 3.0)
+_AMPERES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 1.5, 3.0)
 _SCALES = {0: (_VOLTS, _AMPERES), 1: (_VOLTS, (1e-8, *_AMPERES))}
 """Of B290x and B291x, by the fourth character."""
 
