@@ -1,8 +1,8 @@
 """Time and memory of reading a table of training data, in a process of its own.
 
-``python tests/benchmarks/measure_tables.py`` reads 60,000 rows of 785 numbers, as whole numbers (as in MNIST), with
-six digits, and with all digits of float64. It prints the time and the memory above that of the imports, in units of
-the array, and ends with exit code 1 if a figure is above 10 s or 3 arrays.
+``python tests/benchmarks/measure_tables.py`` reads 60,000 rows of 785 numbers: whole numbers (as in MNIST), numbers
+of six digits, and all digits of float64. It prints the time and the memory above that of the imports, in units of
+the array. Its exit code is 1 if a figure is above 10 s or 3 arrays.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwlearn.errors import DataError
@@ -255,6 +255,7 @@ def same_bits(a, b):
     return [struct.pack("<d", x) for x in a] == [struct.pack("<d", x) for x in b]
 
 
+@settings(deadline=None)  # files, on a busy disk
 @given(st.lists(st.tuples(CELLS, CELLS, CELLS), min_size=1, max_size=8), st.sampled_from([",", ";", "\t", " "]))
 def test_numbers_have_the_bits_of_csv_and_float(rows, delimiter):
     text = f"a{delimiter}b{delimiter}c\n" + "".join(delimiter.join(row) + "\n" for row in rows)
@@ -270,6 +271,7 @@ def test_numbers_have_the_bits_of_csv_and_float(rows, delimiter):
     assert one.texts[0] == [row[1] for row in rows]
 
 
+@settings(deadline=None)  # files, on a busy disk
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=6))
 def test_decimal_commas_have_the_bits_of_decimal(rows):
     text = "".join(";".join(cell.replace(".", ",") for cell in row) + "\n" for row in rows)

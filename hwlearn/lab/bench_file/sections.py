@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
@@ -323,7 +323,22 @@ def checked_section(model: type[SectionT], table: object, section: str, where: s
     """
     if not isinstance(table, Mapping):
         raise SetupError(f"{where}: {section} must be a table, [{section}]")
+    key = _too_large(table, section)
+    if key is not None:
+        raise SetupError(f"{where}: {key} is a whole number of more than 64 bits, which TOML does not have")
     try:
         return model.model_validate(dict(table))
     except ValidationError as error:
         raise SetupError(f"{where}: {first_problem(error, model, table, section)}") from None
+
+
+def _too_large(value: object, key: str) -> str | None:
+    """Return the key of the first whole number of more than 64 bits, in a table or list; None if there is none."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return key
+    inner: Iterable[tuple[str, object]] = ()
+    if isinstance(value, Mapping):
+        inner = ((f"{key}.{name}", item) for name, item in value.items())
+    elif isinstance(value, list | tuple):
+        inner = ((f"{key}[{k}]", item) for k, item in enumerate(value))
+    return next((found for name, item in inner if (found := _too_large(item, name)) is not None), None)

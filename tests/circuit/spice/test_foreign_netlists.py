@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwlearn.circuit.kirchhoff import Kirchhoff
@@ -287,6 +287,7 @@ WORDS = st.sampled_from(
 )  # fmt: skip
 
 
+@settings(deadline=None)  # files, on a busy disk
 @given(st.lists(st.lists(WORDS, max_size=6).map(" ".join), max_size=8))
 def test_any_netlist_is_read_or_refused_in_one_line(lines):
     message = ""
@@ -297,6 +298,7 @@ def test_any_netlist_is_read_or_refused_in_one_line(lines):
     assert "\n" not in message
 
 
+@settings(deadline=None)  # files, on a busy disk
 @given(st.integers(1, 10**12), st.integers(-6, 6), st.sampled_from(["", "ohm", "R"]))
 def test_value_is_the_number_that_decimal_gives(mantissa, power, unit):
     from decimal import Decimal

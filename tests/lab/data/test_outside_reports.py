@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hwlearn as hl
@@ -286,6 +286,7 @@ def test_row_11_ground_and_bias_widen_what_a_network_gives(tmp_path):
     assert load_data(section, tmp_path, grounded, LIMITS).targets.tolist() == [[0.1]]
 
 
+@settings(deadline=None)  # files, on a busy disk
 @given(st.integers(0, 50))
 def test_row_11_what_a_network_gives_is_within_reach(seed):
     """No solution of a network is refused as its own target."""
