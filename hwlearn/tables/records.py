@@ -13,9 +13,9 @@ Record = tuple[int, list[str]]
 
 
 def is_comment(line: str) -> bool:
-    """Return whether a line at the start of a record is a comment or empty."""
-    text = line.lstrip()
-    return not text or text.startswith("#")
+    """Return whether a line at the start of a record is empty, a comment, or Excel's hint ``sep=;``."""
+    text = line.strip()
+    return not text or text.startswith("#") or text in ("sep=,", "sep=;", "sep=")
 
 
 class _Feed:

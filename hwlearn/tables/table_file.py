@@ -217,8 +217,11 @@ class TableFile:
             mixed = number(cell, other) is not None
             points = "points" if other == "," else "commas"
             advice = self._stated.advice("decimal", '"." or ","')
-            hint = f" with decimal {points}, as the first rows have them; {advice}" if mixed else ""
-            raise DataError(f"{what} is not a finite number{hint}")
+            hint = f" with decimal {points}, as the first rows have them; {advice}"
+            drop = (
+                f"; correct it, or leave the column out with {self._stated.keys}drop" if self._stated.keys else ""
+            )
+            raise DataError(f"{what} is not a finite number{hint if mixed else drop}")
         if abs(value) >= OVERFLOW and np.isfinite(value):
             raise DataError(
                 f"{what} is a code of instruments for overflow or no reading, not a finite number; "

@@ -1,7 +1,7 @@
 """Time and memory of reading a table of training data, in a process of its own.
 
-``python tests/benchmarks/measure_tables.py`` reads 60,000 rows of 785 numbers: whole numbers (as in MNIST), numbers
-of six digits, and all digits of float64. It prints the time and the memory above that of the imports, in units of
+``python tests/benchmarks/measure_tables.py`` reads 60,000 rows of 785 numbers: whole (as in MNIST), of six digits,
+and with all digits of float64. It prints the time and the memory above that of the imports, in units of
 the array. Its exit code is 1 if a figure is above 10 s or 3 arrays.
 """
 
