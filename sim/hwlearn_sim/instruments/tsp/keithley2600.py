@@ -1,7 +1,7 @@
 """Virtual Keithley 2600B SourceMeters with their script language (TSP).
 
 Attributes, constants and defaults: Series 2600B Reference Manual. Which settings are modelled, stored without
-effect or refused: docs/virtual-instruments/tsp.md.
+effect or refused: docs/virtual-instruments-tsp.md.
 """
 
 from __future__ import annotations

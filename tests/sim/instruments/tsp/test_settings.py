@@ -9,7 +9,7 @@ import pytest
 
 from hwlearn_sim.instruments.capability import Meters
 
-DOCUMENT = Path(__file__).parents[4] / "docs" / "virtual-instruments" / "tsp.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "virtual-instruments-tsp.md"
 SECTIONS = {"Modelled settings": "modelled", "Settings stored without effect": "stored", "Refused": "refused"}
 
 

@@ -200,9 +200,10 @@ class Sandbox:
             return chunk
         if source.startswith("\x1b"):
             raise _syntax_error("tsp:1: compiled chunks are refused")
-        found = self._compile(with_pairs(source), "=tsp")
-        if isinstance(found, tuple):
-            raise _syntax_error(str(found[1]))
+        rewritten = with_pairs(source)
+        found, message = self._compile(rewritten, "=tsp", rewritten is not source)
+        if found is None:
+            raise _syntax_error(str(message))
         if len(source) <= _MAX_CACHED:
             self._chunks[source] = found
             if len(self._chunks) > _MAX_CHUNKS:

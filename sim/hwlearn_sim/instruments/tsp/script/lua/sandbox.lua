@@ -379,6 +379,8 @@ end
 
 -- --- for the interpreter --------------------------------------------------------------------------------
 
+local takes_each = native_setmetatable({}, { __mode = "k" }) -- chunks whose generic loops were rewritten
+
 local function each(subject_, ...) -- Lua 5.0: a table after `in' stands for its pairs
   if type(subject_) == "table" then
     local meta = native_getmetatable(subject_)
@@ -402,10 +404,16 @@ end
 return {
   run = function(chunk)
     ended, deadline = nil, clock() + seconds
-    return outcome(native_pcall(chunk, each))
+    if takes_each[chunk] then return outcome(native_pcall(chunk, each)) end
+    return outcome(native_pcall(chunk))
   end,
-  compile = native_loadstring,
+  compile = function(text, name, rewritten)
+    local chunk, message = native_loadstring(text, name)
+    if chunk and rewritten then takes_each[chunk] = true end
+    return chunk, message
+  end,
   bind = function(chunk)
+    if not takes_each[chunk] then return chunk end
     return function() return chunk(each) end
   end,
   object = object,
