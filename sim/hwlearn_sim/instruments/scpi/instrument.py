@@ -124,17 +124,20 @@ class ScpiInstrument(VirtualInstrument):
         put: Callable[[Suffixes, T], None],
     ) -> None:
         """Add command and query of a setting with one parameter; ``get`` and ``put`` receive the suffixes."""
+        ones = (1,) * pattern.count("#")  # every model has these; comparing them is faster than checking
 
         def write(suffixes: Suffixes, arguments: list[str]) -> None:
             (text,) = checked_count(arguments, 1)
-            self.check_suffixes(suffixes)
+            if suffixes != ones:
+                self.check_suffixes(suffixes)
             put(suffixes, kind.read(text))
 
         def query(suffixes: Suffixes, arguments: list[str]) -> str:
-            self.check_suffixes(suffixes)
-            if checked_count(arguments, 0, 1):
-                return kind.write(kind.bound(arguments[0]))
-            return kind.write(get(suffixes))
+            if suffixes != ones:
+                self.check_suffixes(suffixes)
+            if not arguments:
+                return kind.write(get(suffixes))
+            return kind.write(kind.bound(checked_count(arguments, 1)[0]))
 
         self.command(pattern, write, query)
 
@@ -200,10 +203,13 @@ class ScpiInstrument(VirtualInstrument):
             self.run.fire(event)
 
     def _execute(self, message: bytes) -> bytes:
-        reply = self._work_held() + self._work(_Message(trimmed(message.decode("latin-1")))) + self._work_held()
+        before = self._work_held() if self._held else b""
+        reply = self._work(_Message(trimmed(message.decode("latin-1"))))
+        if self._held:
+            reply += self._work_held()
         if not self.run.waiting:
             self.status.completed()
-        return reply
+        return before + reply if before else reply
 
     def _work_held(self) -> bytes:
         """Execute the messages that waited for the trigger model, if it does not wait any more."""

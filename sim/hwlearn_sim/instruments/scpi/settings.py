@@ -56,19 +56,20 @@ class Setting(Generic[T]):
         Whether a reset does not change the setting.
     """
 
-    __slots__ = ("_initial", "_name", "_ones", "_values")
+    __slots__ = ("_initial", "_key", "_name", "_values")
 
     def __init__(
         self, store: SettingStore, name: str, initial: T, suffixes: int = 0, *, lasting: bool = False
     ) -> None:
         self._values, self._name, self._initial = store.values(lasting), name, initial
-        self._ones = (1,) * suffixes
+        self._key = (name, (1,) * suffixes)
 
     def __call__(self, suffixes: Suffixes | None = None) -> T:
         """Return the present value."""
-        value: T = self._values.get((self._name, self._ones if suffixes is None else suffixes), self._initial)
+        key = self._key if suffixes is None else (self._name, suffixes)
+        value: T = self._values.get(key, self._initial)
         return value
 
     def put(self, value: T, suffixes: Suffixes | None = None) -> None:
         """Set the value."""
-        self._values[self._name, self._ones if suffixes is None else suffixes] = value
+        self._values[self._key if suffixes is None else (self._name, suffixes)] = value

@@ -65,7 +65,8 @@ class Readings2400:
 
     def store(self, reading: ChannelReading) -> None:
         """Add a reading, and store it while the data store is filling."""
-        self._latest = [*self._latest, reading] if len(self._latest) < MOST_POINTS else self._latest
+        if len(self._latest) < MOST_POINTS:
+            self._latest.append(reading)
         if self._filling():
             self.stored.append(reading)
             if len(self.stored) >= self._capacity():
@@ -102,14 +103,15 @@ class Readings2400:
     def _status(self, reading: ChannelReading) -> int:
         """Return the status word: overflow, filter, compliance, OVP, functions, range compliance, four-wire."""
         channel = self._smu.channels[0]
+        ohms = "RES" in self._sense.functions
         bits = {
-            0: reading.over_range or (math.isinf(reading.resistance) and "RES" in self._sense.functions),
+            0: reading.over_range or (ohms and math.isinf(reading.resistance)),
             1: self._sense.averaging,
             3: reading.limited,
             4: channel.protected,
             11: "voltage" in reading.values,
             12: "current" in reading.values,
-            13: "RES" in self._sense.functions,
+            13: ohms,
             14: reading.function == "voltage",
             15: reading.function == "current",
             16: reading.range_limited,

@@ -21,6 +21,7 @@ from hwlearn_sim.instruments.scpi.smu import MNEMONIC, UNIT, ScpiSmu
 FUNCTIONS: Final = ("VOLT", "CURR", "RES")
 _NAMES: Final = Choice(("VOLTage", "CURRent", "RESistance", "VOLTage:DC", "CURRent:DC"))
 _SPELLED: Final = {"VOLT": '"VOLT:DC"', "CURR": '"CURR:DC"', "RES": '"RES"'}
+_MEASURED: Final[tuple[tuple[Quantity, str], ...]] = (("voltage", "VOLT"), ("current", "CURR"))
 _OHMS_BOUNDS: Final = Number(OVER * OHMS[0].ohms, OVER * OHMS[-1].ohms, OVER * 2e5)
 
 
@@ -208,8 +209,8 @@ class Sense2400:
     def measure(self) -> ChannelReading:
         """Take one reading of the selected functions."""
         channel = self._channel
-        both: list[tuple[Quantity, str]] = [("voltage", "VOLT"), ("current", "CURR")]
-        wanted = [quantity for quantity, name in both if self.functions & {name, "RES"}]
+        functions = self._functions()
+        wanted = [quantity for quantity, name in _MEASURED if name in functions or "RES" in functions]
         measure = partial(self.ohms.measure if self.ohms.active else channel.measure, *wanted)
         if self._averaging() and self._filter_type() == "MOV":
             reading = self._moving.measure(self._averages(), measure)

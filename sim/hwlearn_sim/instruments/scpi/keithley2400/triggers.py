@@ -168,10 +168,11 @@ class TriggerModel2400:
 
     def _layers(self, cycles: Iterator[None]) -> Steps:
         armed, readings = 0, 0
-        due = self._smu.clock.seconds
-        while armed < self._arms():
-            yield from self._arm_event(armed)
-            if self._arm_source() == "TIM":
+        due, arm_source, arms = self._smu.clock.seconds, self._arm_source(), self._arms()
+        while armed < arms:
+            if arm_source not in ("IMM", "TIM"):
+                yield from self._arm_event(armed)
+            if arm_source == "TIM":
                 self._smu.clock.advance(max(0.0, due - self._smu.clock.seconds))
                 due = self._smu.clock.seconds + self._timer()
             for point in range(self._triggers()):
@@ -181,7 +182,7 @@ class TriggerModel2400:
                     return  # the sweep was aborted in compliance
                 readings += 1
             armed += 1
-            if readings >= MOST_POINTS and math.isinf(self._arms()):
+            if readings >= MOST_POINTS and math.isinf(arms):
                 yield frozenset({"nothing"})  # endless: until it is aborted
 
     def _arm_event(self, armed: int) -> Steps:
@@ -199,26 +200,31 @@ class TriggerModel2400:
 
     def _cycle(self, cycles: Iterator[None], point: int, readings: list[ChannelReading]) -> Steps:
         """Source, delay, measure: one reading, or none if the sweep is aborted in compliance."""
-        yield from self._link("SOUR", point)
+        linked = self._trigger_source() == "TLIN"
+        if linked:
+            yield from self._link("SOUR", point)
         self._smu.clock.advance(self._delay())
         next(cycles)
         self._sweep.trigger_level()
-        if self._source.automatic_off is not None:
+        automatic_off, aborts = self._source.automatic_off, self._sweep.aborts
+        if automatic_off is not None:
             self._source.switch_on()
-        yield from self._link("DEL", point)
-        if self._sweep.aborts == "EARL" and self._channel.tripped:
+        if linked:
+            yield from self._link("DEL", point)
+        if aborts == "EARL" and self._channel.tripped:
             return
         self._smu.clock.advance(self._source.delay_s)
-        yield from self._link("SENS", point)
+        if linked:
+            yield from self._link("SENS", point)
         reading = self._sense.measure()
-        if self._source.automatic_off == "ALW":
+        if automatic_off == "ALW":
             self._channel.set_output(False)
         self._readings.store(reading)
-        if not (self._sweep.aborts == "LATE" and reading.limited):
+        if not (aborts == "LATE" and reading.limited):
             readings.append(reading)
 
     def _link(self, stage: str, point: int) -> Steps:
-        if self._trigger_source() != "TLIN" or stage not in self._inputs():
+        if stage not in self._inputs():
             return
         if stage == "SOUR" and not point and self._bypassed["TRIGger"]() == "SOUR":
             return
