@@ -21,7 +21,7 @@ _SYMBOLS: Final = {
     "V": ("V", "volt", "volts"),
     "A": ("A", "amp", "amps", "ampere", "amperes"),
     "S": ("S", "siemens"),
-    "ohm": ("ohm", "ohms", "Ω", "R"),
+    "ohm": ("ohm", "ohms", "Ohm", "Ohms", "Ω", "R"),
     "s": ("s", "sec", "second", "seconds"),
     "Hz": ("Hz", "hertz"),
 }
@@ -117,11 +117,13 @@ def unit_of(text: str) -> tuple[str, int] | None:
 
     Examples
     --------
-    >>> unit_of("uA"), unit_of("kohm"), unit_of("m"), unit_of("cm")
-    (('A', -6), ('ohm', 3), None, None)
+    >>> unit_of("uA"), unit_of("kOhm"), unit_of("Volts"), unit_of("m"), unit_of("cm")
+    (('A', -6), ('ohm', 3), ('V', 0), None, None)
     """
     suffix = unicodedata.normalize("NFKC", text.strip())
     for unit, names in _SYMBOLS.items():
+        if len(suffix) > 3 and suffix.lower() in names:
+            return unit, 0
         for name in names:
             prefix = suffix[: -len(name)].rstrip()
             if suffix.endswith(name) and prefix in _PREFIX:

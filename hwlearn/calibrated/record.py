@@ -27,7 +27,7 @@ from hwlearn.calibrated.sections import (
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, closest
 from hwlearn.storage.atomic_file import write_atomically
-from hwlearn.storage.text_file import read_text
+from hwlearn.storage.text_file import is_file, read_text
 from hwlearn.storage.toml_text import toml_tables, toml_text
 
 FORMAT: Final = 1
@@ -184,7 +184,7 @@ class CalibrationRecord:
             If the file is missing, damaged, incomplete, changed or in another format, or if a key is unknown,
             missing or of the wrong type.
         """
-        if not path.exists():
+        if not is_file(path):
             raise SetupError(
                 f"there is no calibration file {path}; run: hwlearn calibrate, or leave [calibration] out"
             )

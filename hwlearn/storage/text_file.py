@@ -138,6 +138,14 @@ class TextFile:
         return self._error(f"{self.what} {str(self.path)!r} cannot be read: {reason}")
 
 
+def is_file(path: Path) -> bool:
+    """Return whether there is a file or pipe of this name; a name that no system can have is none."""
+    try:
+        return path.exists() and not path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def read_text(path: Path, what: str, error: type[HwlearnError]) -> str:
     """Return the text of a file; parameters and errors as for `TextFile`."""
     return TextFile(path, what, error).text()

@@ -183,7 +183,7 @@ def has_header(sample: Sample, decimal: str, stated: Stated, where: str) -> bool
             f"{where}, line {line}, column {k}: {head[k]!r} is text above numbers, but {head[counted[0]]!r} in "
             f"column {counted[0]} is a number: these may be names or a sample; {advice}"
         )
-    if _counts_columns(head, counted) or _is_scale(head, counted, below):
+    if _counts_columns(head, counted, decimal) or _is_scale(head, counted, below):
         raise DataError(
             f"{where}, line {line}: {', '.join(head[:6])}{', ...' if len(head) > 6 else ''} may be names of "
             f"columns or a sample; {advice}"
@@ -196,18 +196,18 @@ def _is_new(head: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
     return not any(cells[k] == cell for cells in body for k, cell in enumerate(head))
 
 
-def _counts_columns(head: Sequence[str], counted: Sequence[int]) -> bool:
-    """Return whether the numbers of a row count its columns from 0 or 1."""
-    written = [head[k] for k in counted]
-    return any(written == [str(k + start) for k in counted] for start in (0, 1)) or any(
-        written == [str(k + start) for k in range(len(written))] for start in (0, 1)
-    )
+def _counts_columns(head: Sequence[str], counted: Sequence[int], decimal: str) -> bool:
+    """Return whether the numbers of a row count its columns from 0 or 1, or are three or more in a row."""
+    written = [number(head[k], decimal) or 0.0 for k in counted]
+    from_start = any(written == [float(k + start) for k in counted] for start in (0, 1))
+    in_a_row = all(b - a == 1 for a, b in pairwise(written)) and all(value.is_integer() for value in written)
+    return from_start or (in_a_row and (len(written) > 2 or written[0] in (0.0, 1.0)))
 
 
 def _is_scale(head: Sequence[str], counted: Sequence[int], below: dict[int, list[str]]) -> bool:
-    """Return whether a row of rising whole numbers, evenly spaced, is above numbers that are not whole."""
+    """Return whether a row of rising or falling whole numbers is above numbers that are not whole."""
     if len(counted) < 2 or not all(is_whole(head[k]) for k in counted):
         return False
-    steps = {int(head[b]) - int(head[a]) for a, b in pairwise(counted)}
+    steps = [int(head[b]) - int(head[a]) for a, b in pairwise(counted)]
     fractions = all(any(not is_whole(cell) for cell in below[k]) for k in counted)
-    return fractions and len(steps) == 1 and steps.pop() > 0 and bool(below[counted[0]])
+    return fractions and (min(steps) > 0 or max(steps) < 0)

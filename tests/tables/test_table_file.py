@@ -179,6 +179,10 @@ HEADERS = {
     "pandas' index": (",0,1\n0,5.1,3.5\n1,4.9,3.0\n", "column 0: '' is text above numbers"),
     "wavelengths": ("400,410,420\n0.1,0.2,0.35\n", "line 1: 400, 410, 420 may be names"),
     "wavelengths and a class": ("400,410,420,kind\n0.1,0.2,0.35,up\n", "line 1: 400, 410, 420, kind may be names"),
+    "pandas' numbers as floats": ("0.0,1.0,2.0\n0.1,0.2,0.3\n", "line 1: 0.0, 1.0, 2.0 may be names"),
+    "uneven wavelengths": ("400,450,520\n0.1,0.2,0.35\n", "line 1: 400, 450, 520 may be names"),
+    "years above whole numbers": ("2019,2020,2021\n12,15,17\n", "line 1: 2019, 2020, 2021 may be names"),
+    "zeros above fractions": ("0,0,0\n0.1,0.2,0.35\n", False),
     "years from behind": ("2020,2021,2022\n1.5,2.5,3.5\n", "line 1: 2020, 2021, 2022 may be names"),
     "a mistake in the first row": (
         "0.1,oops,0.3\n0.1,0.2,0.3\n",

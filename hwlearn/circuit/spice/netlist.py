@@ -25,7 +25,7 @@ from hwlearn.circuit.spice.cards import GROUND, Cards
 from hwlearn.circuit.spice.lines import check_title
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, TopologyError
-from hwlearn.storage.text_file import checked_text, read_text
+from hwlearn.storage.text_file import checked_text, is_file, read_text
 
 _SAFE: Final = re.compile(r"[a-z_][a-z0-9_]*")
 _RESERVED: Final = {"gnd", "all", "allv", "alli", "ally"}
@@ -262,20 +262,12 @@ def _law(element: Element, a: str, b: str, theta: float) -> str:
 def _text(netlist: str | Path) -> str:
     if isinstance(netlist, str) and ("\n" in netlist or "\r" in netlist):
         return checked_text(netlist, "netlist", TopologyError)
-    if not _is_there(Path(netlist)):
+    if not is_file(Path(netlist)):
         raise TopologyError(
             f"cannot read netlist file {str(netlist)!r}: there is no such file; "
             "give a file that exists, or the text itself"
         )
     return read_text(Path(netlist), "netlist", TopologyError)
-
-
-def _is_there(path: Path) -> bool:
-    """Return whether there is a file; a text of one line may be too long for a name, or have a NUL character."""
-    try:
-        return path.exists() and not path.is_dir()
-    except (OSError, ValueError):
-        return False
 
 
 def _reason(error: OSError | ValueError) -> str:

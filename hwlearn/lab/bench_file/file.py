@@ -25,7 +25,7 @@ from hwlearn.lab.bench_file.sections import (
     TrainSection,
     checked_section,
 )
-from hwlearn.storage.text_file import read_text
+from hwlearn.storage.text_file import is_file, read_text
 from hwlearn.storage.toml_text import toml_tables, toml_text
 
 TABLES = ("network", "limits", "backend", "data", "train", "calibration", "safety")
@@ -95,7 +95,7 @@ class BenchFile:
         }
         for table, key in (("data", "source"), ("network", "file"), ("calibration", "file")):
             named = tables[table].get(key)
-            if isinstance(named, str) and named not in SHIPPED_DATA and (self.folder / named).is_file():
+            if isinstance(named, str) and named not in SHIPPED_DATA and is_file(self.folder / named):
                 tables[table][key] = str((self.folder / named).resolve())
         return toml_text(tables)
 
@@ -134,8 +134,8 @@ def read_tables(
 ) -> tuple[str, Path, dict[str, dict[str, Any]]]:
     """Return the name, the folder and the unchecked tables of a bench; see `load_bench_file`."""
     path = Path(name_or_path)
-    if path.suffix == ".toml" or path.is_file():
-        if not path.is_file():
+    if path.suffix == ".toml" or is_file(path):
+        if not is_file(path):
             raise SetupError(f"there is no bench file {path}")
         name, folder = path.stem, path.resolve().parent
         text = read_text(path, "bench file", SetupError)

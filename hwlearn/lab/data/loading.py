@@ -21,6 +21,7 @@ from hwlearn.lab.data.jitter import Jitter
 from hwlearn.lab.data.reach import check_inputs, check_targets
 from hwlearn.lab.data.scaling import OutputScale
 from hwlearn.network.limits import Limits
+from hwlearn.storage.text_file import is_file
 from hwlearn.tables import Stated
 
 IRIS_RANGES = [[4.3, 7.9], [2.0, 4.4], [1.0, 6.9], [0.1, 2.5]]
@@ -270,7 +271,7 @@ def _read(section: DataSection, folder: Path) -> Features:
             features = read_npz(file)
         return Features(features.values, features.targets, features.classes, [[0.0, 16.0]])
     path = folder / section.source
-    if not path.exists() or path.is_dir():
+    if not is_file(path):
         raise DataError(
             f"there is no data file {path}; give a .csv or .npz file, or one of: {', '.join(SHIPPED_DATA)}"
         )

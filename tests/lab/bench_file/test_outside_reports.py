@@ -6,7 +6,8 @@ import tomllib
 import pytest
 
 from hwlearn.calibrated.record import CalibrationRecord
-from hwlearn.errors import SetupError, UnitError
+from hwlearn.circuit.spice import read_spice
+from hwlearn.errors import DataError, SetupError, TopologyError, UnitError
 from hwlearn.lab.bench.bench import open_bench
 from hwlearn.lab.bench_file.file import load_bench_file
 from hwlearn.storage.toml_text import toml_tables, toml_text, toml_value
@@ -103,3 +104,17 @@ def test_row_26_names_of_files_are_valid_toml(name):
 def test_row_26_name_that_toml_cannot_hold_is_refused():
     with pytest.raises(SetupError, match="has bytes that are no characters"):
         toml_value("bad\udcff")
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "none"])
+def test_name_that_no_file_can_have_is_refused(bench_path, name):
+    with pytest.raises(SetupError, match="there is no bench"):
+        load_bench_file(name + ".toml")
+    with pytest.raises(SetupError, match="there is no bench"):
+        load_bench_file(name)
+    with pytest.raises(DataError, match="there is no data file"):
+        open_bench(bench_path, {"data.source": name + ".csv"})
+    with pytest.raises(TopologyError, match="cannot read netlist file"):
+        read_spice(name)
+    with pytest.raises(SetupError, match="there is no calibration file"):
+        _ = open_bench(bench_path, {"calibration.file": name}).calibration
