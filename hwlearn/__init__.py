@@ -4,9 +4,13 @@ All arrays are float64 in SI units (V, A, S, ohm, s), with the sample axis first
 Each public name is imported at its first use, so that ``import hwlearn`` is fast.
 """
 
-from typing import TYPE_CHECKING
+from hwlearn import early_exit
 
-from hwlearn.lazy import lazy_names
+early_exit.watch_command_line()  # before other imports, which Ctrl-C would end with a traceback
+
+from typing import TYPE_CHECKING  # noqa: E402
+
+from hwlearn.lazy import lazy_names  # noqa: E402
 
 __version__ = "0.1.0"
 

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 import hwlearn
+from hwlearn import early_exit
 from hwlearn.cli import calibrate, check, init, off, report, resume, runs, train
 from hwlearn.cli.command_group import CommandGroup
 from hwlearn.cli.outcome import FAILED
@@ -74,3 +75,5 @@ def main() -> None:
     except HwlearnError as error:  # from the command of a plugin; ours report their errors themselves
         typer.echo(f"hwlearn: {error}", err=True)
         sys.exit(FAILED)
+    finally:
+        early_exit.command_ended()

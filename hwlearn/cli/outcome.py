@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, ParamSpec
 
 import typer
 
+from hwlearn import early_exit
 from hwlearn.errors import MAY_BE_ON, HwlearnError, InUseError, NetworkError, RunError
 from hwlearn.lab.bench_file.names import UNPRINTABLE
 from hwlearn.storage.toml_text import toml_value
@@ -73,6 +74,7 @@ def command(function: Callable[Options, None]) -> Callable[Options, None]:
     @functools.wraps(function)
     def wrapped(*args: Options.args, **options: Options.kwargs) -> None:
         try:
+            early_exit.command_started()
             function(*args, **options)
         except InUseError as error:
             _end(str(error), WRONG_REQUEST)

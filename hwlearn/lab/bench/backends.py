@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hwlearn import early_exit
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import MAY_BE_ON, HwlearnError, NetworkError, SetupError, closest
 from hwlearn.lab.bench_file.file import BenchFile
@@ -82,6 +83,7 @@ def opened_network(
         If it cannot be opened, or what the backend opened does not fit the bench; see `check_opened`.
     """
     with reported_errors(f"{file.where}: backend {file.backend.kind!r} cannot be opened"):
+        early_exit.work_begins()
         return check_opened(backend.open(settings, topology, limits), topology, limits)
 
 
@@ -103,6 +105,7 @@ def switch_off(backend: SwitchesOff, settings: BaseModel, where: str) -> list[Sw
         If it raises anything, also Ctrl-C: outputs may be on.
     """
     try:
+        early_exit.work_begins()
         found: object = backend.off(settings)
     except BaseException as error:  # a plugin may raise anything
         text = str(error) if isinstance(error, HwlearnError) else f"OFF failed: {_reason(error)}"

@@ -45,7 +45,7 @@ def usb(monkeypatch):
     """Return a function that installs a PyUSB which finds devices or raises an error."""
 
     def install(devices=(), error=None):
-        def find(find_all=False):
+        def find(**_):
             if error is not None:
                 raise error
             return iter(devices)
@@ -73,7 +73,7 @@ def test_missing_libusb_is_said(usb, monkeypatch, package):
     module = None
     if package is not None:
         module = ModuleType("libusb_package")
-        module.find = lambda find_all: (_ for _ in ()).throw(NoBackendError("none"))
+        module.find = lambda **_: (_ for _ in ()).throw(NoBackendError("none"))
     monkeypatch.setitem(sys.modules, "libusb_package", module)
     assert bus("USB").missing == NO_LIBUSB
 
@@ -81,7 +81,7 @@ def test_missing_libusb_is_said(usb, monkeypatch, package):
 def test_libusb_package_is_used_where_the_system_has_no_libusb(usb, monkeypatch):
     usb(error=NoBackendError("No backend available"))
     module = ModuleType("libusb_package")
-    module.find = lambda find_all: [GOOD]
+    module.find = lambda **_: [GOOD]
     monkeypatch.setitem(sys.modules, "libusb_package", module)
     assert bus("USB").addresses == ("USB0::0x05E6::0x2450::04012345::INSTR",)
 
