@@ -9,7 +9,6 @@ because Ctrl-C has no effect of this kind before them.
 """
 
 import os
-import signal
 import sys
 from os import _exit as exit_at_once
 
@@ -17,21 +16,40 @@ _LINE = b"hwlearn: interrupted\n"
 _NOT_OFF = b"hwlearn: interrupted; OUTPUTS MAY BE ON: OFF was not sent\n"
 _CODE = 130
 
+
+def _is_command_line(words: list[str]) -> bool:
+    """Return whether Python was started as ``hwlearn`` or ``python -m hwlearn``, from the words after its name."""
+    left = iter(words)
+    for word in left:
+        if word in ("-W", "-X"):  # options of Python with a value of their own
+            next(left, "")
+        elif word == "-m":
+            return next(left, "") == "hwlearn"
+        elif not word.startswith("-") or word == "-c":
+            return os.path.basename(word) in ("hwlearn", "hwlearn.exe")  # noqa: PTH119 - pathlib is slow to import
+    return False
+
+
+def _end() -> None:
+    os.write(2, _NOT_OFF if sys.argv[1:2] == ["off"] else _LINE)
+    exit_at_once(_CODE)
+
+
+try:
+    import signal
+except KeyboardInterrupt:
+    if not _is_command_line(sys.orig_argv[1:]):
+        raise
+    _end()
+
 _started = False  # whether a command runs, so that only imports end at once
 _installed = False
 
 
 def watch_command_line() -> None:
     """End the program at once on Ctrl-C if it was started as ``hwlearn`` or ``python -m hwlearn``."""
-    if _is_command_line():
+    if _is_command_line(sys.orig_argv[1:]):
         end_on_ctrl_c()
-
-
-def _is_command_line() -> bool:
-    words = sys.orig_argv[1:]
-    if "-m" in words and words[words.index("-m") + 1 :][:1] == ["hwlearn"]:
-        return True
-    return "-mhwlearn" in words or os.path.basename(words[0] if words else "") in ("hwlearn", "hwlearn.exe")  # noqa: PTH119
 
 
 def end_on_ctrl_c() -> None:
@@ -63,8 +81,7 @@ def command_ended() -> None:
 def _on_ctrl_c(number: int, frame: object) -> None:
     if _started and not _is_importing(frame):
         raise KeyboardInterrupt
-    os.write(2, _NOT_OFF if sys.argv[1:2] == ["off"] else _LINE)
-    exit_at_once(_CODE)
+    _end()
 
 
 def _is_importing(frame: object) -> bool:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup, TyperOption
 from typer.main import get_group
 
-from hwlearn.cli.outcome import command
+from hwlearn.cli.outcome import INTERRUPTED, WRONG_REQUEST, command, one_line
 from hwlearn.errors import SetupError
 
 ENTRY_POINTS = "hwlearn.commands"
+
+_WRONG_USE: Final[Any] = typer.BadParameter.__mro__[2]
+"""The base class of all errors of a command line; typer exports only this subclass of a subclass."""
+
+_HELP: Final = "NoArgsIsHelpError"
 
 
 class CommandGroup(TyperGroup):
@@ -22,6 +28,25 @@ class CommandGroup(TyperGroup):
     An entry point names a function or a `typer.Typer`. It is imported only when its command is called or listed: a
     slow or broken plugin affects no other command.
     """
+
+    def main(  # type: ignore[override]  # windows_expand_args and complete_var are passed on
+        self, args: Any = None, prog_name: str | None = None, standalone_mode: bool = True, **extra: Any
+    ) -> Any:
+        """Run a command line; a wrong one is reported in one line on stderr, with exit code 2."""
+        if not standalone_mode:
+            return super().main(args, prog_name, standalone_mode=False, **extra)
+        try:
+            code = super().main(args, prog_name, standalone_mode=False, **extra)
+        except _WRONG_USE as error:
+            if type(error).__name__ == _HELP:  # a group without a command
+                error.show()
+            else:
+                typer.echo(one_line(_usage_line(error)), err=True)
+            sys.exit(WRONG_REQUEST)
+        except typer.Abort:
+            typer.echo("hwlearn: interrupted", err=True)
+            sys.exit(INTERRUPTED)
+        sys.exit(code if isinstance(code, int) else 0)
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Return the names of all commands, those of this package first."""
@@ -46,6 +71,13 @@ class CommandGroup(TyperGroup):
         params = super().get_params(ctx)
         _hide_types(params)
         return params
+
+
+def _usage_line(error: Any) -> str:
+    """Return the message of a wrong command line, and where its options are explained."""
+    text = " ".join(error.format_message().split()).rstrip(".")
+    path = error.ctx.command_path if hasattr(error, "ctx") and error.ctx is not None else "hwlearn"
+    return f"hwlearn: {text[:1].lower()}{text[1:]}; see: {path} --help"
 
 
 def _installed() -> Iterable[EntryPoint]:

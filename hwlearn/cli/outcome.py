@@ -6,6 +6,7 @@ process uses the bench. 130: Ctrl-C.
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import sys
@@ -61,6 +62,9 @@ DryRunOption = Annotated[
 ]
 
 
+_NO_NAMES: Final = frozenset({errno.ENAMETOOLONG, errno.ELOOP})
+"""A path that no file can have: the system says so wherever it is looked at first."""
+
 _ENDED_BY: Final[dict[type[BaseException], str]] = {KeyboardInterrupt: "interrupted", SystemExit: "terminated"}
 
 
@@ -85,6 +89,10 @@ def command(function: Callable[Options, None]) -> Callable[Options, None]:
             if isinstance(error, ValueError | RunError):
                 _end(str(error), WRONG_REQUEST)
             _end(causes(error), FAILED)
+        except OSError as error:
+            if error.errno not in _NO_NAMES:
+                raise
+            _end(f"{error.strerror}: ...{str(error.filename)[-60:]}", WRONG_REQUEST)
         except KeyboardInterrupt:
             _end("interrupted", INTERRUPTED)
 

@@ -21,7 +21,7 @@ COMMANDS = {
     "devices": ["devices"],
 }
 BEGUN_S = 0.12
-"""Until then it is Python itself that starts: its own traceback cannot be prevented by a program."""
+"""Before that, Python itself starts, whose own traceback a program cannot prevent."""
 
 
 def interrupted(folder, command, seconds):
@@ -44,7 +44,14 @@ def interrupted(folder, command, seconds):
         return process.returncode, out, err
 
 
+def is_of_python_itself(err):
+    """Whether the traceback is of the start of Python (runpy, site), before the first line of this package."""
+    return "Traceback" in err and f"{os.sep}hwlearn{os.sep}" not in err
+
+
 def check_end(code, out, err):
+    if is_of_python_itself(err):
+        return
     assert "Traceback" not in out + err
     assert "Aborted" not in err
     assert "Exception ignored" not in err
@@ -63,7 +70,7 @@ def test_ctrl_c_in_the_first_seconds_is_one_line_without_a_traceback(folder, nam
     for end in ends:
         check_end(*end)
     if name == "train":
-        assert {code for code, _, _ in ends} == {130}
+        assert {code for code, _, err in ends if not is_of_python_itself(err)} <= {130}
 
 
 @pytest.mark.slow
@@ -72,6 +79,25 @@ def test_ctrl_c_at_twenty_moments_of_the_first_seconds(folder, name):
     rng = random.Random(f"twenty {name}")
     for _ in range(20):
         check_end(*interrupted(folder, COMMANDS[name], rng.uniform(BEGUN_S, 1.5)))
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["-m", "hwlearn", "train"], True),
+        (["-X", "dev", "-u", "-m", "hwlearn"], True),
+        (["/usr/bin/hwlearn", "train"], True),
+        (["script.py", "-m", "hwlearn"], False),
+        (["-c", "import hwlearn"], False),
+        (["-m", "pytest", "-m", "hwlearn"], False),
+        (["-m", "hwlearn.other"], False),
+        ([], False),
+    ],
+)
+def test_only_the_command_line_is_watched(words, found):
+    code = f"import sys; sys.orig_argv = ['python', *{words!r}]; import signal; import hwlearn;"
+    code += "print(signal.getsignal(signal.SIGINT) is not signal.default_int_handler)"
+    assert run_python(code).stdout.strip() == str(found)
 
 
 def run_python(code, *arguments):
