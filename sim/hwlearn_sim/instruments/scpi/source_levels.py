@@ -27,8 +27,12 @@ def ramp(start: float, stop: float, points: int, *, logarithmic: bool = False) -
     return [float(value) for value in np.geomspace(start, stop, points)]
 
 
-Ranging = Literal["BEST", "AUTO", "FIX"]
-"""Source range during a sweep: one range for all levels, the smallest for each level, or the present one."""
+Ranging = Literal["BEST", "AUTO", "FIX", "FIX, refused"]
+"""Source range during a sweep: one range for all levels, the smallest for each level, or the present one.
+
+With FIX, the source gives the largest level of the range where a level is beyond it (2400 User's Manual p. 18-84,
+2450 Reference Manual p. 6-82); with "FIX, refused" such a sweep is refused.
+"""
 
 
 @contextmanager
@@ -40,16 +44,16 @@ def stepped(
     Raises
     ------
     VirtualInstrumentError
-        -222 for a level beyond the ranges, or beyond the present range with ranging FIX.
+        -222 for a level beyond the ranges.
     """
     settings = channel.settings
     quantity, before = settings.function, settings.levels[settings.function]
     range_before = settings.source_ranges[quantity]
-    _prepare(channel, levels, ranging)
+    prepared = _prepared(channel, levels, ranging) or [before]
 
     def steps() -> Iterator[None]:
         while True:
-            for level in levels or [before]:
+            for level in prepared:
                 if level != settings.levels[quantity]:
                     channel.set_level(quantity, level)
                 yield None
@@ -64,21 +68,20 @@ def stepped(
             channel.set_level(quantity, before)
 
 
-def _prepare(channel: VirtualChannel, levels: Sequence[float], ranging: Ranging) -> None:
-    """Select the source range of a sweep; check its levels."""
+def _prepared(channel: VirtualChannel, levels: Sequence[float], ranging: Ranging) -> list[float]:
+    """Select the source range of a sweep; return its levels as the source gives them."""
     if not levels:
-        return
+        return []
     settings = channel.settings
     quantity, ranges = settings.function, channel.capability.sources[settings.function]
-    most = max((abs(level) for level in levels), default=0.0)
-    fixed = settings.source_ranges[quantity]
-    if ranging == "FIX":
+    most = max(abs(level) for level in levels)
+    if ranging.startswith("FIX"):
         fixed = channel.source_range(quantity)
-        if not ranges.holds(fixed, most):
+        if ranging == "FIX, refused" and not ranges.holds(fixed, most):
             raise VirtualInstrumentError(-222)
-    elif ranging == "BEST":
-        fixed = ranges.select(most)
-    else:
-        ranges.select(most)
-        fixed = None
-    settings.source_ranges[quantity] = fixed
+        settings.source_ranges[quantity] = fixed
+        largest = ranges.usable(fixed)
+        return [min(max(level, -largest), largest) for level in levels]
+    settings.source_ranges[quantity] = ranges.select(most) if ranging == "BEST" else None
+    ranges.select(most)
+    return list(levels)

@@ -125,10 +125,11 @@ SEQUENCES = {
         ":SENS:CURR:PROT 1.5e-3;:OUTP ON", ":SOUR:SWE:CAB EARL", (":READ?", [0.0, 1.0]), ":SOUR:SWE:CAB LATE",
         (":READ?", [0.0, 1.0, 2.0]),
     ],
-    "a fixed source range is the limit of a sweep, p. 18-93": [
-        ":SOUR:VOLT:RANG 0.2;:SOUR:SWE:RANG FIX;:SOUR:VOLT:STAR 0;STOP 1;MODE SWE;:SOUR:SWE:POIN 3;:TRIG:COUN 3",
-        ON,
-        (":READ?", -222), ":SOUR:SWE:RANG AUTO;:SENS:FUNC 'VOLT';:FORM:ELEM VOLT", (":READ?", [0.0, 0.5, 1.0]),
+    "beyond a fixed source range, a sweep gives the largest level of the range, p. 18-84": [
+        ":SOUR:VOLT:RANG 0.2;:SOUR:SWE:RANG FIX;:SENS:FUNC 'VOLT';:FORM:ELEM VOLT", ON,
+        ":SOUR:VOLT:STAR 0;STOP -1;MODE SWE;:SOUR:SWE:POIN 3;:TRIG:COUN 3", (":READ?", [0.0, -0.21, -0.21]),
+        ":SOUR:SWE:RANG AUTO", (":READ?", [0.0, -0.5, -1.0]),
+        (":SOUR:VOLT:RANG?;:SOUR:VOLT:RANG:AUTO?", [0.21, 0.0]),
     ],
     "a triggered level is set when the source is triggered, p. 18-79": [
         ":SENS:FUNC 'VOLT'", ON, ":SOUR:VOLT 0.1;:SOUR:VOLT:TRIG 0.7;:FORM:ELEM VOLT",
@@ -175,6 +176,15 @@ SEQUENCES = {
         ":CALC2:FEED CURR;:CALC2:NULL:ACQ;:CALC2:NULL:STAT ON", (":CALC2:DATA?", [0.0]),
         ":CALC2:NULL:STAT OFF;:CALC2:LIM2:UPP 1e-4;STAT ON", (":CALC2:LIM2:FAIL?", "1"), ":CALC2:LIM2:UPP 1e-3",
         (":CALC2:LIM2:FAIL?", "0"),
+    ],
+    "elements of calculated readings, p. 18-47": [
+        ":SENS:FUNC 'VOLT','CURR';:SOUR:VOLT 0.5;:SYST:TIME:RES:AUTO ON", ON,
+        ":FORM:ELEM CURR;ELEM:CALC CALC,TIME", ":CALC1:STAT ON", (":READ?;:CALC1:DATA?", [5e-4, 2.5e-4, 0.041]), (":FORM:ELEM:CALC?", "CALC,TIME"),
+    ],
+    "a program that sets every part of the trigger model, section 11": [
+        "*RST", "trig:cle", "arm:dir acc;coun 1;sour imm;outp none;olin 3;ilin 1", "trig:dir sour;coun 2;del 0",
+        "trig:sour tlin;ilin 1;olin 2;inp sour;outp sens,del", "outp on", "form:elem volt", (":INIT", None),
+        (":FETC?", ""), (":ABOR", [0.0]),
     ],
     "the data store is not changed while it is filling, and by no reset, p. 18-21": [
         ":TRAC:POIN 2;:TRAC:FEED:CONT NEXT", (":TRAC:POIN 3", 800), "*RST", (":TRAC:POIN?", "2"),

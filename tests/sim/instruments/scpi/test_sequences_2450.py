@@ -102,8 +102,9 @@ SEQUENCES = {
         (':TRAC:DATA? 1,4,"defbuffer1",SOUR', [0.0, 1.0, 1.0, 0.0]), (":SOUR:SWE:VOLT:LIN 0,1,2,1e-6", -222),
         ":SOUR:SWE:VOLT:LIN 0,1,2,0,0", ":INIT", (":OUTP?", "1"), ":ABOR", (":OUTP?", "0"),
     ],
-    "a fixed source range is the limit of a sweep, p. 6-82": [
-        ":SOUR:VOLT:RANG 0.2;:SOUR:SWE:VOLT:LIN 0,1,3,0,1,FIX", (":INIT", -222), (":OUTP?", "0"),
+    "beyond a fixed source range, a sweep gives the largest level of the range, p. 6-82": [
+        ":SOUR:VOLT:ILIM 0.1;:SOUR:VOLT:RANG 0.2;:SOUR:SWE:VOLT:LIN 0,1,3,0,1,FIX", ":INIT",
+        (':TRAC:DATA? 1,3,"defbuffer1",SOUR', [0.0, 0.21, 0.21]), (":OUTP?", "0"),
     ],
     # --- measurements -----------------------------------------------------------------------------------
     "relative offsets are subtracted, p. 6-56": [

@@ -27,6 +27,10 @@ SEQUENCES = {
         ON, ":LIST:VOLT 0.1,0.2,0.3;:LIST:VOLT:STAR 2;:VOLT:MODE LIST;:TRIG:COUN 2",
         (":READ:ARR:SOUR? (@1)", [0.2, 0.3]), ":LIST:VOLT:STAR 4", (":INIT (@1)", -221),
     ],
+    "a sweep beyond its fixed source range is refused": [
+        ON, ":VOLT:RANG 0.2;:SWE:RANG FIX;:LIST:VOLT 0.1,1;:VOLT:MODE LIST;:TRIG:COUN 2", (":INIT (@1)", -222),
+        ":SWE:RANG BEST", (":READ:ARR:VOLT? (@1)", [0.1, 1.0]),
+    ],
     "the last level is kept if triggered output is continuous": [
         ON, ":LIST:VOLT 0.1,0.2;:VOLT:MODE LIST;:TRIG:COUN 2", ":INIT (@1)", (":VOLT?", [0.0]),
         ":FUNC:TRIG:CONT ON", ":INIT (@1)", (":VOLT?;:MEAS:VOLT? (@1)", [0.2, 0.2]),

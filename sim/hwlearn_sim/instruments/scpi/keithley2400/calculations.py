@@ -15,8 +15,8 @@ from hwlearn_sim.instruments.scpi.keithley2400.expressions import Expression
 from hwlearn_sim.instruments.scpi.keithley2400.readings import Readings2400
 from hwlearn_sim.instruments.scpi.keithley2400.sense import FUNCTIONS, Sense2400
 from hwlearn_sim.instruments.scpi.language import unquoted
-from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Text, Whole, checked_count
-from hwlearn_sim.instruments.scpi.settings import Suffixes
+from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Text, Whole, checked_count, items
+from hwlearn_sim.instruments.scpi.settings import Setting, Suffixes
 from hwlearn_sim.instruments.scpi.smu import ScpiSmu
 
 _LIMITS: Final = (2, 3, *range(5, 13))
@@ -38,6 +38,7 @@ class Calculations2400:
 
     def __init__(self, smu: ScpiSmu, sense: Sense2400, readings: Readings2400) -> None:
         self._smu, self._sense, self._readings = smu, sense, readings
+        self._add_elements()
         self._add_math()
         self._add_null()
         for number in _LIMITS:
@@ -75,7 +76,7 @@ class Calculations2400:
         def delete_all() -> None:
             self._expressions.put(self._expressions()[:1])
 
-        smu.command(base, define, lambda _, __: self._expression().text)
+        smu.command(f"{base}[:DEFine]", define, lambda _, __: self._expression().text)
         smu.setting(f"{base}:NAME", Text(), lambda _: self._name(), name)
         smu.simple_query(f"{base}:CATalog", lambda: ",".join(f'"{one}"' for one, _ in self._expressions()))
         smu.command(f"{base}:DELete[:SELected]", delete)
@@ -97,7 +98,24 @@ class Calculations2400:
     def _results(self, of: Callable[[ChannelReading], float], *, state: bool) -> str:
         if not state or not self._readings.latest:
             raise VirtualInstrumentError(-230)
-        return self._smu.readings([of(reading) for reading in self._readings.latest])
+        elements = {
+            "CALC": of,
+            "TIME": lambda one: one.seconds,
+            "STAT": partial(self._readings.element, name="STAT"),
+        }
+        shown = self._shown()
+        return self._smu.readings([elements[name](reading) for reading in self._readings.latest for name in shown])
+
+    def _add_elements(self) -> None:
+        """Add the elements of calculated readings (p. 18-47)."""
+        kind = Choice(("CALCulate", "TIME", "STATus"))
+        self._shown: Setting[tuple[str, ...]] = self._smu.kept("calculated elements", ("CALC",))
+
+        def show(_: Suffixes, arguments: list[str]) -> None:
+            chosen = items(kind, arguments, 3)
+            self._shown.put(tuple(name for name in ("CALC", "TIME", "STAT") if name in chosen))
+
+        self._smu.command("FORMat:ELEMents:CALCulate", show, lambda _, __: ",".join(self._shown()))
 
     # --- null and limits ----------------------------------------------------------------------------
 
@@ -137,6 +155,8 @@ class Calculations2400:
             return str(int(state() and bool(latest) and not lower() <= self._nulled(latest[-1]) <= upper()))
 
         smu.simple_query(f"{base}:FAIL", failed)
+        for part in ("UPPer", "LOWer"):
+            smu.refused(f"{base}:{part}:SMLocation")  # branches of a source memory sweep
         # digital output patterns of a component handler, which is not connected
         for part in ("UPPer", "LOWer", "PASS"):
             smu.without_effect(f"{base}:{part}:SOURce2", Whole(0, 15, 15), 15)

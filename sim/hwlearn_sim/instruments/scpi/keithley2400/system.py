@@ -77,6 +77,7 @@ class System2400:
         smu.without_effect(
             "SYSTem:POSetup", Choice(("RST", "PRESet", "SAV0", "SAV1", "SAV2", "SAV3", "SAV4")), "RST"
         )
+        smu.nothing("SYSTem:MEMory:INITialize")
         smu.simple_query("SYSTem:MEP[:STATe]", lambda: "0")
         smu.without_effect("SYSTem:MEP:HOLDoff", Flag(), False)
         smu.refused("SYSTem:KEY")  # a key press does what the key does; the front panel is not modelled

@@ -19,7 +19,7 @@ from hwlearn_sim.instruments.scpi.smu import MNEMONIC, UNIT, ScpiSmu
 from hwlearn_sim.instruments.scpi.source_levels import Ranging, ramp, stepped
 
 LONGEST_LIST: Final = 2500
-_RANGING: Final[dict[str, Ranging]] = {"BEST": "BEST", "AUTO": "AUTO", "FIX": "FIX"}
+_RANGING: Final[dict[str, Ranging]] = {"BEST": "BEST", "AUTO": "AUTO", "FIX": "FIX, refused"}
 
 
 @dataclass(frozen=True, slots=True)
