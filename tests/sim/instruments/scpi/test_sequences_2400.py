@@ -179,7 +179,8 @@ SEQUENCES = {
     ],
     "elements of calculated readings, p. 18-47": [
         ":SENS:FUNC 'VOLT','CURR';:SOUR:VOLT 0.5;:SYST:TIME:RES:AUTO ON", ON,
-        ":FORM:ELEM CURR;ELEM:CALC CALC,TIME", ":CALC1:STAT ON", (":READ?;:CALC1:DATA?", [5e-4, 2.5e-4, 0.041]), (":FORM:ELEM:CALC?", "CALC,TIME"),
+        ":FORM:ELEM CURR;ELEM:CALC CALC,TIME", ":CALC1:STAT ON", (":READ?;:CALC1:DATA?", [5e-4, 2.5e-4, 0.041]),
+        (":FORM:ELEM:CALC?", "CALC,TIME"),
     ],
     "a program that sets every part of the trigger model, section 11": [
         "*RST", "trig:cle", "arm:dir acc;coun 1;sour imm;outp none;olin 3;ilin 1", "trig:dir sour;coun 2;del 0",

@@ -98,7 +98,7 @@ class Calculations2400:
     def _results(self, of: Callable[[ChannelReading], float], *, state: bool) -> str:
         if not state or not self._readings.latest:
             raise VirtualInstrumentError(-230)
-        elements = {
+        elements: dict[str, Callable[[ChannelReading], float]] = {
             "CALC": of,
             "TIME": lambda one: one.seconds,
             "STAT": partial(self._readings.element, name="STAT"),
