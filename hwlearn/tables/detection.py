@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,6 +16,7 @@ from hwlearn.tables.records import Record, is_comment, records
 SAMPLE: Final = 400
 """Lines from which a dialect is detected. All other rows must follow it, or are refused."""
 
+_COUNT: Final = re.compile(r"\d{1,9}(?:\.0)?", re.ASCII)
 _CHOICES: Final = '"," or ";" or "tab" or "whitespace"'
 
 
@@ -198,9 +200,11 @@ def _is_new(head: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
 
 def _counts_columns(head: Sequence[str], counted: Sequence[int], decimal: str) -> bool:
     """Return whether the numbers of a row count its columns from 0 or 1, or are three or more in a row."""
+    if not all(_COUNT.fullmatch(head[k].replace(decimal, ".")) for k in counted):
+        return False  # 1.000e+00 is no name
     written = [number(head[k], decimal) or 0.0 for k in counted]
     from_start = any(written == [float(k + start) for k in counted] for start in (0, 1))
-    in_a_row = all(b - a == 1 for a, b in pairwise(written)) and all(value.is_integer() for value in written)
+    in_a_row = all(b - a == 1 for a, b in pairwise(written))
     return from_start or (in_a_row and (len(written) > 2 or written[0] in (0.0, 1.0)))
 
 

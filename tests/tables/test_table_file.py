@@ -182,6 +182,7 @@ HEADERS = {
     "pandas' numbers as floats": ("0.0,1.0,2.0\n0.1,0.2,0.3\n", "line 1: 0.0, 1.0, 2.0 may be names"),
     "uneven wavelengths": ("400,450,520\n0.1,0.2,0.35\n", "line 1: 400, 450, 520 may be names"),
     "years above whole numbers": ("2019,2020,2021\n12,15,17\n", "line 1: 2019, 2020, 2021 may be names"),
+    "numpy's format": ("1.000e+00,2.000e+00\n3.5e+00,4.0e+00\n", False),
     "zeros above fractions": ("0,0,0\n0.1,0.2,0.35\n", False),
     "years from behind": ("2020,2021,2022\n1.5,2.5,3.5\n", "line 1: 2020, 2021, 2022 may be names"),
     "a mistake in the first row": (

@@ -39,7 +39,7 @@ _NOTED: Final = {
     **dict.fromkeys((".model", ".lib", ".endl", ".ends", ".func"), "no element here uses models or functions"),
     **dict.fromkeys((".backanno", ".global", ".title"), "it does not change the circuit"),
 }
-_HARMLESS: Final = frozenset({"set", "run", "op", "write", "quit", "exit", "echo", "display", "listing", "print"})
+_HARMLESS: Final = frozenset({"set", "run", "op", "write", "quit", "exit", "echo", "display", "listing"})
 _IGNORED_SETTINGS: Final = frozenset({"noisy", "noise", "tol", "pwr", "mfg", "temp", "dtemp", "ac"})
 _NEUTRAL_SETTINGS: Final = {"tc": 0.0, "tc1": 0.0, "tc2": 0.0, "m": 1.0, "scale": 1.0, "rser": 0.0, "cpar": 0.0}
 
@@ -130,10 +130,10 @@ class Cards:
 
     def _take_name(self, line: int, comment: str) -> None:
         if match := _NODE_NAME.fullmatch(comment):
-            node = _node(match[1].lower())
             try:
+                node = _node(match[1].lower())
                 self.names[node] = json.loads(match[2])
-            except json.JSONDecodeError:
+            except (TopologyError, json.JSONDecodeError):
                 raise TopologyError(f"line {line}: {match[2]} is not a quoted node name") from None
             self.lines["names", node] = line
 
@@ -351,6 +351,8 @@ def _settings(card: Card) -> tuple[list[str], dict[str, str]]:
 
 
 def _node(name: str) -> str:
+    if name.count("(") != name.count(")") or "," in name:
+        raise TopologyError(f"{name!r} is no name of a node; separate nodes by spaces, without brackets or commas")
     return GROUND if name == "gnd" else name
 
 

@@ -26,7 +26,7 @@ _UNITS: Final = {
 }
 _LETTERS: Final = re.compile(rf"({FLOAT})(.*)", re.ASCII)
 _INNER: Final = re.compile(r"(\d*)(meg|[rkgtunpf\u00b5\u03bc])(\d+)", re.ASCII)
-_BRACES: Final = re.compile(r"\{\s*(\w+)\s*\}|'\s*(\w+)\s*'")
+_BRACES: Final = re.compile(r"\{\s*(.+?)\s*\}|'\s*(.+?)\s*'")
 
 
 def value_of(text: str, unit: str, parameters: Mapping[str, str]) -> float:

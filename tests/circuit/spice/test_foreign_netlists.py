@@ -88,7 +88,7 @@ IGNORED = [
     ".ic v(out)=1", ".nodeset v(out)=1", ".step param x 1 2 1", ".four 1k v(out)", ".width out=80",
     ".global gnd", ".func f(x) {2*x}", ".subckt block a b\nR9 a b 1k\n.ends",
     ".control\nalter r1 = 5\n.endc",
-    ".control\ntran 1n 1u\nplot v(out)\n.endc",
+    ".control\ntran 1n 1u\nplot v(out)\n.endc", ".control\nprint v(out)*2\n.endc",
 ]  # fmt: skip
 
 
@@ -120,6 +120,9 @@ def test_row_23_card_that_does_not_change_the_circuit_is_ignored_with_a_note(car
         (".param", r"line 3: '.param' is not of the form"),
         (".param a", r"line 3: '.param a' is not of the form"),
         ("C9 out 0 1n", r"line 3: 'c9"),
+        ("R9 (in out) 1k", r"line 3: '\(in' is no name of a node"),
+        ("R9 in, out 1k", r"line 3: 'in,' is no name of a node"),
+        ("R9 in out {1k*2}", r"line 3: '\{1k\*2\}' is not a value in ohm"),
     ],
 )
 def test_row_23_card_that_would_change_the_circuit_is_refused_by_line(card, message):
@@ -137,7 +140,9 @@ def test_d6_dc_value_of_a_source_is_used_beside_others(source):
 
 
 def test_d6_parameters_are_understood_before_and_after_their_use():
-    text = "t\n.param low=1k, high = {4k7}\nV1 in 0 {u}\nR1 in out low\nR2 out 0 '{}'\n.param u=2\n.print v(out)\n"
+    text = (
+        "t\n.param low={1k}, high = {4k7}\nV1 in 0 {u}\nR1 in out low\nR2 out 0 '{}'\n.param u=2\n.print v(out)\n"
+    )
     read = read_spice(text.replace("'{}'", "'high'"))
     assert read.conductances.tolist() == [1 / 1000.0, 1 / 4700.0]
     assert read.input_volts.tolist() == [2.0]
