@@ -31,6 +31,7 @@ STANDARD: Final = {
     -222: "Parameter data out of range",
     -223: "Too much data",
     -224: "Illegal parameter value",
+    -225: "Out of memory",
     -230: "Data corrupt or stale",
     -241: "Hardware missing",
     -285: "TSP Syntax Error",

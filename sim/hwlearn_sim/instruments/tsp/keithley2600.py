@@ -23,7 +23,7 @@ from hwlearn_sim.instruments.tsp.digital_port import DigitalPort
 from hwlearn_sim.instruments.tsp.front_panel import FrontPanel
 from hwlearn_sim.instruments.tsp.node import FIRMWARE, LocalNode, Replies, error_object
 from hwlearn_sim.instruments.tsp.script.objects import Effect, Namespace, Value, function, runtime_error
-from hwlearn_sim.instruments.tsp.script.sandbox import MAX_PRINTED, Exhausted, Sandbox, ScriptLimits
+from hwlearn_sim.instruments.tsp.script.sandbox import MAX_PRINTED, MAX_TEXT, Exhausted, Sandbox, ScriptLimits
 from hwlearn_sim.instruments.tsp.setups import Setups
 from hwlearn_sim.instruments.tsp.smu import TspSmu
 from hwlearn_sim.instruments.tsp.status import Status, masked_register
@@ -68,6 +68,7 @@ class VirtualKeithley2600(ScpiInstrument):
         self.channels = list(channels)
         self._limits = ScriptLimits() if limits is None else limits
         self._loading: tuple[str, list[str]] | None = None
+        self._loaded = 0
         self._scripts: dict[str, str] = {}
         self._ended_sweeps: set[str] = set()
         self._bus = Events(clock)
@@ -128,7 +129,7 @@ class VirtualKeithley2600(ScpiInstrument):
             elif common:
                 reply = super()._execute(message)
             elif text.split(" ")[0] in _LOADING:
-                self._loading = (text, [])
+                self._loading, self._loaded = (text, []), 0
             elif text == "abort":
                 self._abort()
             elif text:
@@ -144,6 +145,10 @@ class VirtualKeithley2600(ScpiInstrument):
         opening, lines = self._loading
         if line != "endscript":
             lines.append(line)
+            self._loaded += len(line) + 1
+            if self._loaded > MAX_TEXT:
+                self._loading = None
+                raise VirtualInstrumentError(-225)
             return
         self._loading = None
         command, _, name = opening.partition(" ")
@@ -158,6 +163,7 @@ class VirtualKeithley2600(ScpiInstrument):
         self._sandbox.call(self._define_script, name, source)
 
     def _run(self, source: str) -> None:
+        self._bus.begin_message()
         try:
             self._sandbox.run(source)
         except Exhausted:
@@ -196,6 +202,7 @@ class VirtualKeithley2600(ScpiInstrument):
             sandbox.publish(name, value)
         sandbox.set_number_form(self._replies.number_form)
         self._replies.on_number_form = sandbox.set_number_form
+        self._bus.extend = sandbox.extend
         self._define_script = sandbox.load("libraries", sandbox.compile_function())
         sandbox.load("factory")
         for name, source in self._scripts.items():
@@ -257,7 +264,8 @@ class VirtualKeithley2600(ScpiInstrument):
         self.status.clear()
 
     def _wait_complete(self, group: Value = None) -> None:
-        self._bus.run(self._most_actions())
+        with self._bus.operation():
+            self._bus.run(self._most_actions())
         if self._bus.active:
             waiting = ", ".join(smu.name for smu in self.smus if smu.trigger.sweeping) or "a measurement"
             raise runtime_error(f"waitcomplete never ends: {waiting} waits for an event that does not come")

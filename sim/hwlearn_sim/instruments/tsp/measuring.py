@@ -181,15 +181,23 @@ class TspMeasure:
         buffers = _checked(given)
         for buffer in buffers:
             buffer.begin()
-        last: tuple[float, ...] = ()
-        for point in range(round(self._values["count"])):
-            if point:
-                self._channel.clock.advance(self._pause_s())
-            last, reading = self._take(name, delayed=True)
-            self._store(name, buffers, last, reading)
+        count = round(self._values["count"])
+        if count == 1:
+            last = self._take_and_store(name, buffers)
+        else:
+            with self._events.operation():
+                last = self._take_and_store(name, buffers)
+                for _ in range(count - 1):
+                    self._channel.clock.advance(self._pause_s())
+                    last = self._take_and_store(name, buffers)
         if self._events.active:
             self._events.pass_time(0.0)
         return last if len(last) > 1 else last[0]
+
+    def _take_and_store(self, name: str, buffers: tuple[TspBuffer, ...]) -> tuple[float, ...]:
+        values, reading = self._take(name, delayed=True)
+        self._store(name, buffers, values, reading)
+        return values
 
     def measure_and_step(self, name: str) -> Value:
         """Take one reading and return it."""

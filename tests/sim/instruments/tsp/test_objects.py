@@ -1,4 +1,4 @@
-"""Objects of a virtual Keithley 2600 beside its channels: prompts, nodes, display, digital port, status, queues."""
+"""Objects of a virtual Keithley 2600 beside its channels: prompts, nodes, display, digital port, status."""
 
 from __future__ import annotations
 

@@ -133,6 +133,29 @@ def test_runaway_script_ends_within_two_seconds(name):
     assert works(instrument)
 
 
+def test_long_series_of_readings_is_not_a_runaway_script():
+    instrument = limited(ScriptLimits(seconds=0.1))
+    instrument.execute(b"smua.source.output = 1 smua.measure.count = 10000 smua.measure.v(smua.nvbuffer1) x = 5")
+    instrument.execute(b"smua.trigger.source.linearv(0, 1, 10000) smua.trigger.source.action = 1")
+    instrument.execute(b"smua.trigger.measure.v(smua.nvbuffer2) smua.trigger.measure.action = 1")
+    instrument.execute(
+        b"smua.measure.count = 1 smua.trigger.count = 10000 smua.trigger.initiate() waitcomplete() y = 6"
+    )
+    reply = instrument.execute(b"print(x, y, smua.nvbuffer1.n, smua.nvbuffer2.n)")
+    assert reply == b"5.00000e+00\t6.00000e+00\t1.00000e+04\t1.00000e+04\n"
+    assert not len(instrument.errors)
+
+
+def test_script_that_is_too_long_is_refused(rack):
+    one = rack("2612B")
+    one.instrument.execute(b"loadscript long")
+    for _ in range(11):
+        one.instrument.execute(b"x = 1 " * 20_000)
+    assert one.errors()[0] == -225
+    one.instrument.execute(b"endscript")
+    assert one.query("print(1)") == "1.00000e+00"
+
+
 def test_long_loop_is_quick(rack):
     one = rack("2612B")
     start = time.thread_time()

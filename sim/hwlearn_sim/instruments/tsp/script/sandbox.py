@@ -18,7 +18,7 @@ from lupa.lua51 import LuaError, LuaMemoryError, LuaRuntime
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.tsp.script.generic_for import with_pairs
-from hwlearn_sim.instruments.tsp.script.objects import UNUSABLE, Namespace, Value, runtime_error
+from hwlearn_sim.instruments.tsp.script.objects import UNUSABLE, Namespace, Value
 
 MAX_TEXT: Final = 1 << 20
 """Maximum number of characters of a text that ``string.rep`` makes."""
@@ -45,7 +45,7 @@ class ScriptLimits:
         Memory of all variables of the scripts. Half of it is added for what happens between two checks.
     """
 
-    seconds: float = 1.0
+    seconds: float = 0.8
     kilobytes: int = 32 << 10
 
 
@@ -124,10 +124,9 @@ class Sandbox:
         """Set the format in which ``print`` writes numbers."""
         self._functions["set_number_form"](form)
 
-    def check(self) -> None:
-        """Raise the error of an aborted script if the chunk has used up its time."""
-        if self._functions["over"]():
-            raise runtime_error("script aborted: it does not end")
+    def extend(self, seconds: float) -> None:
+        """Let the running chunk use more processor time."""
+        self._functions["extend"](seconds)
 
     def _published(self, value: Value) -> Any:
         if isinstance(value, Namespace):

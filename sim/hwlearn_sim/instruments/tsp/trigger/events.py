@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import heapq
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from typing import Final
@@ -16,6 +18,7 @@ from hwlearn_sim.instruments.tsp.script.objects import Namespace, Value, as_numb
 MOST_ACTIONS: Final = 1_000_000
 """Actions that may happen before a sweep that waits is found to wait for ever."""
 
+_SHORT_S: Final = 0.05
 _MOST_FOLLOWING: Final = 1000
 _MOST_WHILE_WAITING: Final = 20_000
 _IDLE_ACTIONS: Final = 10_000  # of timers that no sweep reacts to
@@ -103,17 +106,37 @@ class Events:
     ----------
     known : int
         Number of kinds of events.
+    extend : callable
+        Takes seconds of processor time by which the running script may last longer.
     """
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self.known = 0
+        self.extend: Callable[[float], None] = lambda seconds: None
+        self._longest_s = _SHORT_S
         self._listeners: defaultdict[int, list[Callable[[], None]]] = defaultdict(list)
         self._due: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
         self._waiting: dict[int, tuple[Iterator[Step], Detector]] = {}
         self._running: set[int] = set()
         self._posted: list[int] = []
+
+    def begin_message(self) -> None:
+        """Begin a message: no long operation of it has been seen."""
+        self._longest_s = _SHORT_S
+
+    @contextmanager
+    def operation(self) -> Iterator[None]:
+        """Run a series of readings: the longest one of a message does not count as time of its script."""
+        start = time.thread_time()
+        try:
+            yield
+        finally:
+            took = time.thread_time() - start
+            if took > self._longest_s:
+                self.extend(took - self._longest_s)
+                self._longest_s = took
 
     # --- events -------------------------------------------------------------------------------------
 

@@ -431,8 +431,7 @@ return {
   used = function() return collect("count") end,
   collect = function() collect("collect") end,
   text_of = text_of,
-  over = function() return ended ~= nil or clock() > deadline end,
-  check = check,
+  extend = function(more) deadline = deadline + more end,
   environment = _G,
   objects_of = function(value) return native_getmetatable(value).Objects end,
 }
