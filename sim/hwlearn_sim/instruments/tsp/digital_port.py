@@ -44,6 +44,10 @@ class DigitalPort:
         )
         self.root.attribute("writeprotect", lambda: float(self._protected), self._protect)
 
+    def overrun(self) -> int:
+        """Return the bits of the lines whose trigger has overrun."""
+        return sum(1 << k for k, trigger in enumerate(self._triggers, 1) if trigger.overrun)
+
     def restore_defaults(self) -> None:
         """Restore the defaults."""
         self._protected = 0
@@ -79,6 +83,10 @@ class _LineTrigger:
         self.root.keep(self._mode, {"mode": (0, 8)})
         self.root.store(self._width, {"pulsewidth": (0, 1e5)})
         self._input.attribute(self.root)
+
+    @property
+    def overrun(self) -> bool:
+        return self._detector.overrun
 
     def reset(self) -> None:
         self._mode.update(mode=0.0)

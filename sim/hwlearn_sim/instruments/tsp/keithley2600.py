@@ -84,7 +84,9 @@ class VirtualKeithley2600(ScpiInstrument):
         self._status = Status(
             {smu.name: smu.condition for smu in self.smus},
             self._sweeping,
-            {smu.name: partial(attrgetter("overrun"), smu.trigger) for smu in self.smus},
+            {smu.name: partial(attrgetter("overrun"), smu.trigger) for smu in self.smus}
+            | self._trigger.overruns()
+            | {"digio": self._port.overrun},
         )
         self.status.more = self._status.summary
         self._globals = self._variables()

@@ -77,6 +77,7 @@ class TspSmu:
         self.trigger = TspTrigger(name, channel, events, self._measure.readings)
         self._stored, self._contact, self._speed = dict(_STORED), dict(_CONTACT), dict(_SPEED)
         self._delay, self._high_c = 0.0, False
+        self._off_mode, self._opened = 0, False
         self.root = Namespace(name, _CONSTANTS)
         self.root.add(
             reset=function(self._reset),
@@ -104,6 +105,7 @@ class TspSmu:
         self._contact.update(_CONTACT)
         self._speed.update(_SPEED)
         self._delay, self._high_c = 0.0, False
+        self._off_mode, self._opened = 0, False
         self._measure.restore_defaults()
         self.trigger.restore_defaults()
 
@@ -113,6 +115,7 @@ class TspSmu:
             "channel": self.channel.settings,
             "own": (self._stored, self._contact, self._speed),
             "delay": self._delay,
+            "off_mode": self._off_mode,
             "measure": self._measure.saved(),
         }
 
@@ -125,6 +128,8 @@ class TspSmu:
             own.update(saved)
         self._measure.recall(state["measure"])
         self._set_delay(state["delay"])
+        self._off_mode, self._opened = state["off_mode"], False
+        self._apply_off_mode()
 
     def condition(self) -> float:
         """Return the condition register: voltage limit 1, current limit 2, reading overflow 128."""
@@ -162,14 +167,14 @@ class TspSmu:
         part.attribute("func", lambda: float(_FUNCTIONS.index(channel.settings.function)), self._set_function)
         part.attribute(
             "output",
-            lambda: float(channel.settings.output),
-            lambda value: channel.set_output(enumerated(value, 3) == 1),
+            lambda: 2.0 if self._opened else float(channel.settings.output),
+            self._set_output,
         )
         part.attribute("compliance", lambda: channel.tripped)
         part.attribute(
             "offmode",
-            lambda: float(_OFF_STATES.index(channel.settings.off_states["voltage"])),
-            lambda value: channel.set_off_state(_OFF_STATES[enumerated(value, 3)]),
+            lambda: float(self._off_mode),
+            self._set_off_mode,
         )
         part.attribute(
             "offfunc", lambda: float(_FUNCTIONS.index(channel.settings.off_function)), self._set_off_function
@@ -217,6 +222,20 @@ class TspSmu:
             lambda: channel.settings.off_limits[quantity],
             lambda value: self._set_off_limit(quantity, as_number(value)),
         )
+
+    def _set_output(self, value: Value) -> None:
+        """Switch the output on, off, or off with its relay open, whatever the programmed off mode is."""
+        state = enumerated(value, 3)
+        self._opened = state == _CONSTANTS["OUTPUT_HIGH_Z"]
+        self._apply_off_mode()
+        self.channel.set_output(state == 1)
+
+    def _set_off_mode(self, value: Value) -> None:
+        self._off_mode = enumerated(value, 3)
+        self._apply_off_mode()
+
+    def _apply_off_mode(self) -> None:
+        self.channel.set_off_state("HIMP" if self._opened else _OFF_STATES[self._off_mode])
 
     def _set_function(self, value: Value) -> None:
         sourced, settings = _FUNCTIONS[enumerated(value, 2)], self.channel.settings

@@ -99,7 +99,7 @@ class Status:
     sweeping : callable
         Returns the channels that sweep.
     overrun : mapping of str to callable
-        Whether a trigger of each channel has overrun.
+        The triggers that have overrun, of each channel and each kind of trigger object.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class Status:
         self,
         smus: Mapping[str, Callable[[], float]],
         sweeping: Callable[[], list[str]],
-        overrun: Mapping[str, Callable[[], bool]],
+        overrun: Mapping[str, Callable[[], int]],
     ) -> None:
         self.root = Namespace(
             "status", {"MSB": 1.0, "EAV": 4.0, "QSB": 8.0, "MAV": 16.0, "ESB": 32.0, "OSB": 128.0}
@@ -119,6 +119,10 @@ class Status:
         self.measurement = _measurement(smus)
         self.operation = _operation(sweeping, overrun)
         self.questionable = RegisterSet("status.questionable")
+        reason = "is not modelled: the virtual instrument has no such condition"
+        self.measurement.root.refuse(reason, "buffer_available", "protection")
+        self.operation.root.refuse(reason, "calibrating", "prompts", "remote", "trigger_overrun", "user")
+        self.questionable.root.refuse(reason, "calibration", "instrument", "over_temperature", "unstable_output")
         for part in (self.measurement, self.operation, self.questionable):
             self.root.add(**{part.root.name.removeprefix("status."): part.root})
 
@@ -149,8 +153,8 @@ def _measurement(smus: Mapping[str, Callable[[], float]]) -> RegisterSet:
     return sets
 
 
-def _operation(sweeping: Callable[[], list[str]], overrun: Mapping[str, Callable[[], bool]]) -> RegisterSet:
-    names = {name: 2 << k for k, name in enumerate(overrun)}
+def _operation(sweeping: Callable[[], list[str]], overrun: Mapping[str, Callable[[], int]]) -> RegisterSet:
+    names = {name: 2 << k for k, name in enumerate(name for name in overrun if name.startswith("smu"))}
     bits = {"CAL": 1, "SWE": 8, "MEAS": 16, "TRGOVR": 1024, "REM": 2048, "USER": 4096, "INST": 8192, "PROG": 16384}
     sets = RegisterSet("status.operation", bits)
     sets.inner(
@@ -159,20 +163,16 @@ def _operation(sweeping: Callable[[], list[str]], overrun: Mapping[str, Callable
     )  # fmt: skip
     sets.inner("measuring", 16, RegisterSet("status.operation.measuring", _upper(names)))
     instrument = sets.inner("instrument", 8192, RegisterSet("status.operation.instrument"))
-    for k, name in enumerate((*overrun, "digio", "lan", "tsplink", "trigger_timer", "trigger_blender")):
+    for k, name in enumerate((*overrun, "lan", "tsplink")):
         part = instrument.inner(name, 2 << k, RegisterSet(f"status.operation.instrument.{name}"))
-        found = overrun.get(name, bool)
+        found = overrun.get(name, int)
         path = f"status.operation.instrument.{name}.trigger_overrun"
-        part.inner("trigger_overrun", 1024, RegisterSet(path, {}, partial(_second_bit, found)))
+        part.inner("trigger_overrun", 1024, RegisterSet(path, {}, found))
     return sets
 
 
 def _whole(condition: Callable[[], float]) -> int:
     return int(condition())
-
-
-def _second_bit(found: Callable[[], bool]) -> int:
-    return 2 if found() else 0
 
 
 def _upper(names: Mapping[str, int]) -> dict[str, int]:

@@ -136,9 +136,9 @@ class TspTrigger:
         return self._activity is not None
 
     @property
-    def overrun(self) -> bool:
-        """Whether an event came before the one before it was used."""
-        return any(detector.overrun for detector in self._detectors.values())
+    def overrun(self) -> int:
+        """Bits of the detectors whose event came before the last one was used: arm 2, source 4, measure 8 ..."""
+        return sum(2 << k for k, detector in enumerate(self._detectors.values()) if detector.overrun)
 
     @property
     def endless(self) -> bool:

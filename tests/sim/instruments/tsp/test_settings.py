@@ -128,6 +128,16 @@ def test_off_function_selects_current_source_of_an_output_that_is_off(rack):
     assert one.numbers("print(smub.measure.v())") == pytest.approx([0.0])
 
 
+def test_output_with_open_relay_leaves_the_node_floating_in_every_off_mode(rack):
+    one = rack("2612B")
+    one.write("smua.source.levelv = 1 smua.source.output = 1 smub.source.output = smub.OUTPUT_HIGH_Z")
+    assert one.numbers("print(smua.measure.i(), smub.source.output, smub.source.offmode)") == pytest.approx(
+        [1e-3, 2, 0]
+    )
+    one.write("smub.source.output = 1", "smub.source.output = 0")
+    assert one.numbers("print(smua.measure.i(), smub.source.output)") == pytest.approx([2e-3, 0])
+
+
 def test_level_and_limit_beyond_the_safe_operating_area_are_rejected(rack):
     one = rack("2612B", (1,))
     one.write("smua.source.limiti = 0.5 smua.source.levelv = 100")

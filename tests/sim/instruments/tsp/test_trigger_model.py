@@ -88,6 +88,16 @@ def test_blender_waits_for_all_events_or_for_any(one):
     assert one.query("print(trigger.blender[1].overrun)") == "true"
 
 
+def test_overruns_are_reported_in_the_status_registers(one):
+    one.write("trigger.timer[2].delay = 1 trigger.timer[2].stimulus = trigger.generator[1].EVENT_ID")
+    one.write("smua.trigger.source.stimulus = trigger.generator[1].EVENT_ID")
+    one.write("trigger.generator[1].assert() trigger.generator[1].assert()")
+    path = "status.operation.instrument"
+    assert one.numbers(f"print({path}.trigger_timer.trigger_overrun.condition)") == [4]
+    assert one.numbers(f"print({path}.smua.trigger_overrun.condition)") == [4]
+    assert one.query("print(trigger.timer[2].overrun, trigger.timer[1].overrun)") == "true\tfalse"
+
+
 def test_events_that_cause_each_other_end(one):
     one.write("trigger.blender[1].orenable = true trigger.blender[1].stimulus[1] = trigger.blender[1].EVENT_ID")
     one.write("trigger.blender[1].stimulus[2] = trigger.generator[1].EVENT_ID trigger.generator[1].assert()")

@@ -44,6 +44,13 @@ class TriggerBlocks:
             generator=Namespace("trigger.generator", {k: _generator(events, k) for k in range(1, GENERATORS + 1)}),
         )
 
+    def overruns(self) -> dict[str, Callable[[], int]]:
+        """Return functions that return the bits of timers and of blenders that have overrun."""
+        return {
+            "trigger_timer": lambda: sum(1 << k for k, timer in enumerate(self.timers, 1) if timer.overrun),
+            "trigger_blender": lambda: sum(1 << k for k, one in enumerate(self.blenders, 1) if one.overrun),
+        }
+
     def restore_defaults(self) -> None:
         """Restore the defaults."""
         self._detector.clear()
@@ -85,7 +92,7 @@ class _Timer:
         self._series = 0
         self._left = 0
         self.root = detector_part(events, f"trigger.timer[{number}]", self._event, self._detector)
-        self.root.attribute("overrun", lambda: self._overrun)
+        self.root.attribute("overrun", lambda: self.overrun)
         self.root.add(reset=function(self.reset), clear=function(self._clear))
         self._values: dict[str, float] = {}
         self.reset()
@@ -101,6 +108,10 @@ class _Timer:
         self._series += 1
         self._left = 0
         self._clear()
+
+    @property
+    def overrun(self) -> bool:
+        return self._overrun
 
     def _clear(self) -> None:
         self._detector.clear()
@@ -148,7 +159,7 @@ class _Blender:
         name = f"trigger.blender[{number}]"
         self.root = detector_part(events, name, self._event, self._detector)
         self.root.add(reset=function(self.reset), clear=function(self._clear))
-        self.root.attribute("overrun", lambda: self._overrun or self._detector.overrun)
+        self.root.attribute("overrun", lambda: self.overrun)
         self.root.attribute("orenable", lambda: self._any, self._set_any)
         stimulus = Namespace(f"{name}.stimulus")
         self._inputs = {k: EventInput(events, self._receiver(k)) for k in range(1, BLENDED + 1)}
@@ -161,6 +172,10 @@ class _Blender:
         for one in self._inputs.values():
             one.connect(0)
         self._clear()
+
+    @property
+    def overrun(self) -> bool:
+        return self._overrun or self._detector.overrun
 
     def _clear(self) -> None:
         self._detector.clear()
