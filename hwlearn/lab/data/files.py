@@ -32,7 +32,7 @@ def read_npz(path: Path, selection: Selection | None = None) -> Features:
     ----------
     path : Path
     selection : Selection, optional
-        Columns of ``inputs``, by number. Nothing can be stated about a dialect.
+        Columns of ``inputs``, by number. What is stated about a dialect is not used.
 
     Raises
     ------
@@ -41,10 +41,6 @@ def read_npz(path: Path, selection: Selection | None = None) -> Features:
         arrays need more than `MAX_NPZ_BYTES`. Sizes are read before anything is decompressed.
     """
     selection = Selection() if selection is None else selection
-    stated = selection.stated
-    for key, value in (("header", stated.header), ("delimiter", stated.delimiter), ("decimal", stated.decimal)):
-        if value is not None:
-            raise DataError(f"data file {path}: data.{key} is for tables in text files, not for .npz; remove it")
     arrays = _arrays(path)
     if "labels" in arrays and "targets" in arrays:
         raise DataError(f"data file {path} has 'labels' and 'targets'; it must have one of them")

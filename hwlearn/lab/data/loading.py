@@ -88,6 +88,7 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
     LimitError
         If an encoded input lies outside the limits.
     """
+    _refuse_unused(section)
     features = _teacher(section, topology, limits) if section.source == "teacher" else _read(section, folder)
     inputs = encode(features.values, section, features.ranges)
     if inputs.shape[1] != topology.n_inputs:
@@ -256,6 +257,20 @@ def _teacher(section: DataSection, topology: Topology, limits: Limits) -> Featur
     g = np.exp(rng.uniform(math.log(inner[0]), math.log(inner[1]), topology.n_edges))
     x = rng.uniform(-section.amplitude, section.amplitude, (section.samples, topology.n_inputs))
     return Features(x, Kirchhoff(topology, g).solve(x)[:, topology.outputs])
+
+
+def _refuse_unused(section: DataSection) -> None:
+    """Refuse keys that the source does not use: nothing that a person states is ignored."""
+    unused: tuple[str, ...] = ()
+    if section.source in SHIPPED_DATA:
+        unused = ("label_column", "target_columns", "header", "delimiter", "decimal", "columns", "drop")
+    elif section.source.lower().endswith(".npz"):
+        unused = ("label_column", "target_columns", "header", "delimiter", "decimal")
+    fields = DataSection.model_fields
+    for key in unused:
+        if getattr(section, key) != fields[key].get_default(call_default_factory=True):
+            what = "tables in text files" if section.source.lower().endswith(".npz") else "data files"
+            raise DataError(f"data.{key} is for {what}, but data.source = {section.source!r}; remove the key")
 
 
 def _read(section: DataSection, folder: Path) -> Features:

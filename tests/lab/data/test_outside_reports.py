@@ -224,7 +224,7 @@ def test_npz_columns_are_chosen_by_number_and_dialects_refused(tmp_path):
         section = DataSection.model_validate({"source": "a.NPZ", "bias": 0.4} | keys)
         data = load_data(section, tmp_path, hl.Topology.crossbar(4, 1), LIMITS)
         np.testing.assert_array_equal(data.inputs[:, :2], x[:, keys.get("columns", [1, 2])])
-    for keys in ({"columns": ["a"]}, {"drop": [3]}, {"drop": [0, 1, 2]}, {"header": True}, {"delimiter": ","}):
+    for keys in ({"columns": ["a"]}, {"drop": [3]}, {"drop": [0, 1, 2]}, {"header": True}, {"label_column": 0}):
         with pytest.raises(DataError, match=r"a\.NPZ"):
             load_data(DataSection.model_validate({"source": "a.NPZ"} | keys), tmp_path, top, LIMITS)
 
@@ -348,3 +348,15 @@ def test_scale_is_kept_as_plain_json():
     scale = OutputScale(0, 346, -0.1, 0.05, "kW")
     assert OutputScale.from_facts(json.loads(json.dumps(scale.facts()))) == scale
     assert OutputScale.from_facts(None) is None
+
+
+@pytest.mark.parametrize("source", ["iris", "digits", "teacher"])
+@pytest.mark.parametrize(
+    "keys", [{"label_column": 4}, {"target_columns": [4]}, {"header": True}, {"drop": [0]}, {"columns": [0]}]
+)
+def test_key_that_a_source_does_not_use_is_refused(tmp_path, source, keys):
+    section = DataSection.model_validate({"source": source, "amplitude": 0.4} | keys)
+    with pytest.raises(
+        DataError, match=rf"data\.{next(iter(keys))} is for data files, but data\.source = '{source}'"
+    ):
+        load_data(section, tmp_path, hl.Topology.crossbar(4, 3), LIMITS)
