@@ -6,10 +6,13 @@ The lists are in docs/virtual-instruments.md (stored, refused) and docs/virtual-
 from __future__ import annotations
 
 import ast
+import random
 import re
 from pathlib import Path
 
 import pytest
+
+from hwlearn_sim.instruments.capability import Meters
 
 ROOT = Path(__file__).parents[4]
 PAGE = ROOT / "docs" / "virtual-instruments.md"
@@ -96,3 +99,25 @@ def test_stored_settings_change_no_reading(model, rack):
             changed.instrument.execute(f":{header}{value}".encode())
     changed.errors()
     assert changed.query(read) == plain.query(read)
+
+
+MODELS = ("2400", "2410", "2450", "2461", "B2902A", "B2911A")
+VALUES = (
+    "", "1", "0", "-1", "3", "1e-3", "1e9", "INF", "NAN", "ON", "OFF", "MIN", "MAX", "DEF", "UP", "'VOLT'", '"RES"',
+    "VOLT", "BUS", "TIM", "SWE", "LIST", "MEM", "AUTO", "1,2,3", "(@1)", "'x'", "#11a", "1,COMM", "PULS", "((((",
+    '"SimpleLoop",3', "99999999999999999999", "5,4,3", "MOV", "0,0,0", "(VOLT/CURR)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_no_message_raises_an_exception(seed, rack):
+    """Every header of the instruments, with parameters of every kind, is executed or refused with an error."""
+    rng = random.Random(seed)
+    instrument = rack(MODELS[seed % len(MODELS)], (1,), meters=Meters(noise=1.0)).instrument
+    headers = [name for name in instrument.effects if "COUNt" not in name and "POINts" not in name]
+    for _ in range(120):
+        name = rng.choice(headers)
+        header = re.sub(r"\[([^\]]*)\]", lambda part: part[1] if rng.random() < 0.5 else "", name)
+        header = re.sub(r":+", ":", header.replace("#", rng.choice(["", "1", "2", "9"]))).strip(":")
+        message = f":{header}{rng.choice(['?', '', ''])} {rng.choice(VALUES)}"
+        instrument.execute(message.replace(":*", "*").encode())

@@ -197,7 +197,8 @@ class Calculations2400:
         names = [name for name in FUNCTIONS if name in self._sense.functions]
         element = self._readings.element
         columns = [list(map(partial(element, name=name), stored)) for name in names]
-        return self._smu.readings([float(of(np.array(column))) for column in columns])
+        with np.errstate(invalid="ignore"):  # overflows are infinite
+            return self._smu.readings([float(of(np.array(column))) for column in columns])
 
 
 def _spread(values: FloatArray) -> np.float64:

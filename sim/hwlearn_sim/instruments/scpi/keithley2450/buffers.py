@@ -217,7 +217,8 @@ class Buffers:
         rows = self.readings(self._chosen(checked_count(arguments, 0, 1)))
         if not rows:
             raise VirtualInstrumentError(-230)
-        return f"{scpi_value(of([row.value for row in rows])):.6E}"
+        with np.errstate(invalid="ignore"):  # overflows are infinite
+            return f"{scpi_value(of([row.value for row in rows])):.6E}"
 
 
 def _number(row: Measured, element: str, first: float) -> float:

@@ -22,7 +22,7 @@ from hwlearn_sim.instruments.scpi.source_levels import Ranging, ramp, stepped
 from hwlearn_sim.instruments.scpi.trigger_run import Steps
 
 _MOST_POINTS: Final = 1_000_000
-_ENDLESS_READINGS: Final = 10_000
+_ENDLESS_READINGS: Final = 2000
 """An endless sweep stops after these readings and waits until it is aborted."""
 
 _RANGING: Final[dict[str, Ranging]] = {"AUTO": "AUTO", "BEST": "BEST", "FIX": "FIX"}

@@ -17,7 +17,7 @@ from hwlearn_sim.instruments.scpi.smu import ScpiSmu
 from hwlearn_sim.instruments.scpi.trigger_run import Steps
 
 _MOST_BLOCKS: Final = 63
-_MOST_STEPS: Final = 20_000
+_MOST_STEPS: Final = 5000
 """An endless loop stops here and waits until it is aborted."""
 
 _NUMBER: Final = Number(-1e12, 1e12)

@@ -126,4 +126,7 @@ class TracesB2900:
         names = [name for name in self._readings.elements if name not in ("TIME", "STAT")]
         columns = [[self._readings.element(k, row, name) for row in rows] for name in names]
         of = _STATISTICS[self._statistic(suffixes)]
-        return self._smu.readings([float(of(np.array(column))) if column else float("nan") for column in columns])
+        with np.errstate(invalid="ignore"):  # overflows are infinite
+            return self._smu.readings(
+                [float(of(np.array(column))) if column else float("nan") for column in columns]
+            )
