@@ -62,9 +62,12 @@ def _listed(visa_library: str) -> list[dict[str, Any]]:
 
 
 def _identified(addresses: list[str], visa_library: str, baud: int) -> list[dict[str, Any]]:
+    from hwlearn_drivers.address import normal_address
     from hwlearn_drivers.instrument.discovery import identify
     from hwlearn_drivers.transport.addresses import LinkOptions
 
+    for address in addresses:  # a wrong one is refused before any is opened
+        normal_address(address)
     rows: list[dict[str, Any]] = []
     for address in addresses:
         try:

@@ -131,3 +131,18 @@ def test_nothing_to_find_is_no_failure_and_said_for_each_bus(mocker):
     result = run()
     assert result.exit_code == 0
     assert result.stdout.count("0 found") == 3
+
+
+def test_wrong_address_is_refused_before_any_is_opened(mocker):
+    opened = mocker.patch("socket.create_connection")
+    result = run("--identify", "socket://127.0.0.1:9", "socket://127.000.000.010:5025")
+    assert result.exit_code == 2
+    assert "write 127.0.0.10" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    opened.assert_not_called()
+
+
+def test_missing_visa_library_that_was_asked_for_is_a_failure():
+    result = run("--visa-library", "@nosuch")
+    assert result.exit_code == 1
+    assert "@nosuch" in result.stdout

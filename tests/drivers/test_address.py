@@ -11,7 +11,7 @@ from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn_drivers.address import normal_address, parse_address
 from hwlearn_drivers.claims.keys import address_key
-from hwlearn_drivers.errors import LinkError
+from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
 from hwlearn_drivers.smu.backend import SmuBackend
 from hwlearn_drivers.smu.settings import SmuSettings
 from hwlearn_drivers.transport.addresses import LinkOptions, open_link, prepare_link
@@ -143,6 +143,20 @@ def test_bench_with_an_impossible_address_is_refused_before_any_instrument_is_op
     with pytest.raises(SetupError, match="address"):
         SmuBackend.open(SmuSettings.model_validate(table), graph, limits)
     opened.assert_not_called()
+
+
+def test_wrong_address_does_not_keep_off_from_the_other_instruments(responder):
+    heard = responder(lambda line: None)
+    channels = [
+        {"address": heard.url, "model": "2612B", "node": 0},
+        {"address": "socket://127.000.000.010:5025", "model": "2400", "node": 1},
+        {"address": "nonsense", "model": "2450", "node": 2},
+    ]
+    with pytest.raises(OutputsMayBeOnError) as unsafe:
+        SmuBackend.off(SmuSettings.model_validate({"channels": channels, "edges": 1e-3}))
+    heard.wait_for("smub.source.output=0")
+    assert "write 127.0.0.10" in str(unsafe.value)
+    assert "nonsense" in str(unsafe.value)
 
 
 def unknown_host(*_, **__):

@@ -53,14 +53,19 @@ class OffTarget:
 
 
 def off_target(address: str, send: Callable[[bool], bool], dry_run: bool) -> OffTarget:
-    """Return the target behind an address.
+    """Return the target behind an address; an address without a known form fails when OFF is sent, not before.
 
-    Raises
-    ------
-    SetupError
-        If the address has no known form.
+    So one wrong address does not keep OFF from the other instruments.
     """
-    return OffTarget(normal_address(address), send, None if dry_run else address_key(address))
+    try:
+        name = normal_address(address)
+    except SetupError as error:
+        return OffTarget(address, partial(_refuse, str(error)), None)
+    return OffTarget(name, send, None if dry_run else address_key(name))
+
+
+def _refuse(why: str, check: bool) -> bool:
+    raise LinkError(why)
 
 
 @dataclass(frozen=True, slots=True)

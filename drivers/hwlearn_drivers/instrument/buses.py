@@ -63,7 +63,8 @@ def list_buses(library: str = PURE_PYTHON) -> list[Bus]:
     try:
         manager = pyvisa.ResourceManager(library)
     except Exception as error:  # every backend raises exceptions of its own
-        return [Bus("VISA", missing=f"cannot look: the VISA library {library!r} cannot be opened: {_text(error)}")]
+        text = f"cannot look: the VISA library {library!r} cannot be opened: {_text(error)}"
+        return [Bus("VISA", problems=(text,))]
 
     def listed(name: str) -> Bus:
         return Bus(

@@ -8,6 +8,7 @@ from idle_smu import CHANNEL_LIMIT
 import hwlearn as hl
 from hwlearn_drivers.errors import InstrumentError, OutputStateError
 from hwlearn_drivers.smu import open_smu
+from hwlearn_drivers.transport.addresses import open_link
 from hwlearn_drivers.transport.transport import Transport
 from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
 from hwlearn_sim.plane.plane import AnalogPlane
@@ -87,3 +88,20 @@ def test_change_of_the_source_causes_no_jump(channel, monkeypatch):
     assert ours.read().volts == pytest.approx(now.volts, abs=5e-3)
     assert len(seen) >= 2
     assert -1e-3 <= min(seen) <= max(seen) <= now.volts + 5e-3
+
+
+@pytest.mark.parametrize("wire", ["tcp", "pty"])
+@pytest.mark.parametrize("model", ["2612B", "2600 family", "auto"])
+def test_virtual_2612b_whose_prompts_are_on_is_used_and_switched_off(wire, model):
+    with VirtualBench(GRAPH, [PlacedSmu("smu", "2612B", (0, 1), wire=wire)], conductances=1e-4) as bench:
+        link = open_link(bench.address("smu"))
+        link.write(b"localnode.prompts=1 localnode.showerrors=1\n")
+        assert link.read_line(5.0) == b"TSP>"
+        link.close()
+        with open_smu(bench.address("smu"), {1: CHANNEL_LIMIT}, model=model) as smu:
+            channel = smu.channel(1)
+            channel.voltage_source(0.1, 1e-3)
+            channel.on()
+            assert channel.read().volts == pytest.approx(0.1, abs=1e-3)
+            smu.off()
+        assert not bench.instrument("smu").channels[0].settings.output
