@@ -8,9 +8,10 @@ not small errors:
 - volts: 4 x ``limits.voltage`` + 0.5 V + 10 x ``voltage_sigma``. The network is passive, so that true voltages are
   within ``limits.voltage``. The factor covers gain errors, 0.5 V covers offsets of converters, and the last term
   covers noise. A reading marked as saturated is at an end of the converter's range, which may be far above
-  the limit: it must only be finite.
+  the limit: it must be at most 10 kV, which no converter reaches.
 - amperes: 10 x ``limits.current`` + 1 uA + 10 x ``current_sigma``, and through a nudge resistor in addition the
   current of an implausible voltage. The noise of source currents is not stated, hence the larger factor.
+- siemens: a million times ``limits.conductance``; a shorted edge is below it.
 
 The usual case costs a few microseconds. What fails the quick checks is examined again value by value.
 """
@@ -30,6 +31,8 @@ from hwlearn.network.limits import Limits
 from hwlearn.network.readings import Programmed, Readout, TwoPhase
 from hwlearn.units import ROUNDING
 
+_MOST_CONVERTER_V: Final = 1e4
+_SHORTED: Final = 1e6
 _FLOAT: Final = np.dtype(np.float64)
 _BOOL: Final = np.dtype(np.bool_)
 
@@ -139,10 +142,11 @@ def check_programmed(programmed: object, targets: FloatArray, network: Checked) 
     if not isinstance(programmed, Programmed):
         refuse(network, f"a result of programming = {shown(programmed)}; it must be a Programmed")
     shape = (network.topology.n_edges,)
+    most_S = _SHORTED * network.limits.conductance[1]
     for name, values in (("requested", programmed.requested), ("reached", programmed.reached)):
         # the target array itself was checked with the request
-        if values is not targets and not _is_conductance(values, shape):
-            _examine_conductances(network, name, values, shape)
+        if values is not targets and not _is_conductance(values, shape, most_S):
+            _examine_conductances(network, name, values, shape, most_S)
     if not _is_array(programmed.failed, shape, _BOOL):
         _refuse_array(network, "failed", programmed.failed, shape, "bool")
 
@@ -263,11 +267,11 @@ def _is_within(values: FloatArray, shape: tuple[int, ...], most: float) -> bool:
     return not values.size or bool(values.max() <= most and values.min() >= -most)
 
 
-def _is_conductance(values: FloatArray, shape: tuple[int, ...]) -> bool:
-    """Return whether this is a float64 array of this shape with finite values of at least 0."""
+def _is_conductance(values: FloatArray, shape: tuple[int, ...], most: float) -> bool:
+    """Return whether this is a float64 array of this shape with values from 0 to a bound, by a quick check."""
     if not (isinstance(values, np.ndarray) and values.shape == shape and values.dtype == _FLOAT):
         return False
-    return not values.size or bool(values.min() >= 0.0 and values.dot(values) < math.inf)
+    return not values.size or bool(values.min() >= 0.0 and values.dot(values) <= most * most)
 
 
 def _is_sigma(sigma: object) -> bool:
@@ -313,16 +317,15 @@ def _examine_readout(
             _check_bound(network, f"{phase}{name}", amperes, at, most_A, None, allowed)
 
 
-def _examine_conductances(network: Checked, name: str, values: FloatArray, shape: tuple[int, ...]) -> None:
+def _examine_conductances(
+    network: Checked, name: str, values: FloatArray, shape: tuple[int, ...], most: float
+) -> None:
     if not _is_array(values, shape, _FLOAT):
         _refuse_array(network, name, values, shape, "float64")
-    wrong = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+    wrong = np.flatnonzero(~((values >= 0) & (values <= most)))
     if wrong.size:
-        k = int(wrong[0])
-        refuse(
-            network,
-            f"{name} = {values[k]:g} S at {network.topology.edge_name(k)}; it must be finite and at least 0",
-        )
+        where = f"{name} = {values[wrong[0]]:g} S at {network.topology.edge_name(int(wrong[0]))}"
+        refuse(network, f"{where}; it must be finite and at least 0, and is plausible up to {most:.3g} S")
 
 
 def _check_floats(
@@ -347,10 +350,10 @@ def _check_bound(
     skipped: BoolArray | None,
     limit: str,
 ) -> None:
-    """Refuse values above the bound, except the skipped ones."""
+    """Refuse values above the bound, except skipped ones that a converter can have."""
     over = np.abs(values) > most
     if skipped is not None:
-        over &= ~skipped
+        over &= ~skipped | (np.abs(values) > _MOST_CONVERTER_V)
     if over.any():
         where = tuple(np.argwhere(over)[0].tolist())
         refuse(

@@ -77,6 +77,11 @@ READOUTS = {
     "nan": (volts(lambda v: put(v, np.nan)), r"voltages = nan at \S+ of sample 1"),
     "inf": (volts(lambda v: put(v, np.inf)), r"voltages = inf at \S+ of sample 1"),
     "-inf": (volts(lambda v: put(v, -np.inf)), r"voltages = -inf at"),
+    "overflow code": (volts(lambda v: put(v, 9.91e37)), r"voltages = 9.91e\+37 at \S+ of sample 1, which is not"),
+    "overflow code, marked as saturated": (
+        lambda r: replace(r, voltages=put(r.voltages, 9.909999530030929e37), saturated=r.voltages > -9),
+        r"voltages = 9.91e\+37 at \S+ of sample 1, which is not plausible",
+    ),
     "+50 V": (volts(lambda v: v + 50), r"voltages = 5\d\S* at \S+ of sample 0, which is not plausible"),
     "-50 V at one output": (volts(lambda v: put(v, -50.0)), r"voltages = -50 at \S+ of sample 1"),
     "rows": (volts(lambda v: v[:-1]), r"voltages = float64 of shape \(5, 3\)"),
@@ -130,6 +135,7 @@ PROGRAMS = {
     "reached only": (lambda done: done.reached, "a result of programming = array"),
     "reached nan": (lambda done: replace(done, reached=put(done.reached, np.nan, 4)), "reached = nan S at"),
     "reached inf": (lambda done: replace(done, reached=put(done.reached, np.inf, 4)), "reached = inf S at"),
+    "reached overflow code": (lambda done: replace(done, reached=put(done.reached, 9.9e37, 4)), "plausible up to"),
     "reached negative": (lambda done: replace(done, reached=put(done.reached, -1e-6, 4)), "reached = -1e-06 S at"),
     "reached shape": (
         lambda done: replace(done, reached=done.reached[:-1]),
