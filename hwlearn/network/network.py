@@ -377,6 +377,11 @@ class Network(ABC):
         return None
 
     @property
+    def conductance_step_S(self) -> float | None:
+        """Step in siemens of the conductances that an edge can take; None if unknown, unequal or continuous."""
+        return None
+
+    @property
     def nudge_siemens(self) -> FloatArray | None:
         """Conductances (n_out,) in siemens of the fixed nudge resistors; None if there are none."""
         return None

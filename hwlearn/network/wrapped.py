@@ -61,6 +61,11 @@ class WrappedNetwork(Network):
         return self._network.dac_step_V
 
     @property
+    def conductance_step_S(self) -> float | None:
+        """Step in siemens of the conductances of the inner network; None if unknown, unequal or continuous."""
+        return self._network.conductance_step_S
+
+    @property
     def nudge_siemens(self) -> FloatArray | None:
         """Conductances (n_out,) in siemens of the nudge resistors of the inner network; None if it has none."""
         return self._network.nudge_siemens

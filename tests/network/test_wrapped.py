@@ -42,6 +42,7 @@ class BoardLike(KirchhoffTwin):
 
     settle_s = 2e-3
     dac_step_V = 1e-4
+    conductance_step_S = 1e-7
 
     def __init__(self, *args, **settings):
         super().__init__(*args, **settings)
@@ -118,7 +119,7 @@ def test_networks_that_wrap_another_derive_from_one_class(kind):
 @pytest.mark.parametrize("wrap", [WrappedNetwork, calibrated, lambda network: WrappedNetwork(calibrated(network))])
 def test_wrapped_network_reports_the_hardware_of_the_inner_network(board, wrap):
     network = wrap(board)
-    assert (network.settle_s, network.dac_step_V) == (2e-3, 1e-4)
+    assert (network.settle_s, network.dac_step_V, network.conductance_step_S) == (2e-3, 1e-4, 1e-7)
     np.testing.assert_array_equal(network.nudge_siemens, board.nudge_siemens)
     assert network.instruments == board.instruments
     assert network.resolution == board.resolution

@@ -184,6 +184,12 @@ class KirchhoffTwin(Network):
         bits, most = self.imperfections.dac_bits, self.imperfections.dac_range_V
         return None if bits is None or not math.isfinite(most) else 2 * most / 2**bits
 
+    @property
+    def conductance_step_S(self) -> float | None:
+        """Step in siemens of the programmable conductances; None without quantisation or with an edge law."""
+        bits, (low, high) = self.imperfections.conductance_bits, self.limits.conductance
+        return None if bits is None or self._edge_law is not None else (high - low) / (2**bits - 1)
+
     def _true_outputs(self, inputs: FloatArray) -> FloatArray:
         return self._truth.solve(self._input_dac.output(inputs))[:, self.topology.outputs]
 
@@ -312,11 +318,9 @@ class KirchhoffTwin(Network):
     def _quantised(self, conductances: FloatArray) -> FloatArray:
         if self._edge_law is not None:
             return self._edge_law.siemens(self._edge_law.nearest(conductances))
-        bits = self.imperfections.conductance_bits
-        if bits is None:
+        step, low = self.conductance_step_S, self.limits.conductance[0]
+        if step is None:
             return conductances
-        low, high = self.limits.conductance
-        step = (high - low) / (2**bits - 1)
         return np.asarray(low + step * np.rint((conductances - low) / step))
 
     def _written(self, nominal: FloatArray) -> FloatArray:
