@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -25,6 +26,7 @@ from hwlearn_drivers.claims.claim import Claim
 from hwlearn_drivers.claims.keys import AddressKey
 from hwlearn_drivers.claims.shutdown import OffTarget, off_or_raise
 from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.transport.links.dry_run import print_line
 from hwlearn_drivers.transport.wire_log import WireLog
 
 _OFF_CALLS: Final = ("Instrument(", "ground_all(", "execute(")
@@ -143,7 +145,7 @@ def _library(settings: Arc2Settings, wire_log: WireLog | None) -> VendorLibrary:
     name = f"ArC TWO {settings.id}"
     library: VendorLibrary = DryLibrary(settings.id) if settings.dry_run else load_library()
     if settings.dry_run:
-        library = LoggedLibrary(library, lambda call: print(f"{name} > {call}", flush=True))
+        library = LoggedLibrary(library, lambda call: print_line(f"{name} > {call}", sys.stdout))
     if wire_log is not None:
 
         def log_call(call: str) -> None:

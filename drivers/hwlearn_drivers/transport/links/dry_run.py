@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable
 from typing import TextIO
 
@@ -11,6 +12,10 @@ from hwlearn_drivers.transport.links.link import StreamLink
 
 Answer = Callable[[bytes], bytes | None]
 """Maps a message without its newline to the reply of an idle instrument; None if there is no reply."""
+
+
+_PRINTING = threading.RLock()
+"""Held while a line is printed; reentrant, because a signal may switch off in the middle of one."""
 
 
 class DryLink(StreamLink):
@@ -36,7 +41,7 @@ class DryLink(StreamLink):
         """Print data, and keep the reply for the next read."""
         out = sys.stdout if self._out is None else self._out
         for message in _messages(data):
-            print(f"{self._name} > {repr(message)[2:-1]}", file=out, flush=True)
+            print_line(f"{self._name} > {repr(message)[2:-1]}", out)
             reply = self._answer(message)
             if reply is not None:
                 self._buffer += reply + b"\n"
@@ -50,6 +55,13 @@ class DryLink(StreamLink):
 
     def _receive(self, timeout_s: float) -> bytes:
         raise LinkTimeout(f"{self._name}: a dry run has no reply to this query")
+
+
+def print_line(text: str, out: TextIO) -> None:
+    """Print a whole line, also while other threads print lines for other instruments."""
+    with _PRINTING:
+        out.write(f"{text}\n")
+        out.flush()
 
 
 def _messages(data: bytes) -> list[bytes]:
