@@ -38,16 +38,20 @@ def _row(run: Run) -> dict[str, Any]:
     from hwlearn.errors import RunError
 
     try:
-        return {
-            "run": str(run.folder),
-            "bench": run.meta("bench"),
-            "backend": run.meta("backend"),
-            "status": run.status,
-            "epochs": len(run.epochs()),
-            "steps": run.steps(),
-            "result": run.meta("result"),
-            "target_scale": run.meta("target_scale"),
-        }
+        with run.contents() as contents:
+            dry_run = bool(contents.meta("dry_run"))
+            row = {
+                "run": str(run.folder),
+                "bench": contents.meta("bench"),
+                "backend": contents.meta("backend"),
+                "status": run.status_of(contents),
+                "epochs": contents.count_epochs(),
+                "steps": contents.steps(),
+                # what a dry run reads is no measurement, so it has no score
+                "result": None if dry_run else contents.meta("result"),
+                "target_scale": contents.meta("target_scale"),
+            }
+            return row | {"dry_run": True} if dry_run else row
     except RunError as error:
         return {"run": str(run.folder), "status": f"unreadable: {error}", "result": None}
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import time
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -17,12 +15,11 @@ from hwlearn.cli.outcome import INTERRUPTED, CommandFailed, causes, close_failur
 from hwlearn.errors import HwlearnError, NetworkError, RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench.evaluation import Evaluation
+from hwlearn.lab.runs.forecast import SizeForecast, forecast_size
 from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.report import draw_run
 from hwlearn.lab.runs.store import Run
 from hwlearn.learning.records import Callback, Epoch, History, Progress
-
-log = logging.getLogger("hwlearn")
 
 
 def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progress | None = None) -> int:
@@ -37,6 +34,7 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
     run, train = recorder.run, bench.file.train
     go_on = f"continue with: hwlearn resume {run.folder}"
     samples = len(bench.data.train)
+    size = forecast_size(bench, run.folder, 0 if start is None else start.steps)
     if as_json:
         print_json(
             event="start",
@@ -49,9 +47,13 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
             steps_done=0 if start is None else start.steps,
             data=list(bench.data.understood),
             notes=list(bench.file.network.notes(bench.file.folder)),
+            expected_bytes=None if size is None else size.total,
+            free_bytes=None if size is None else size.free,
+            **_dry_run(bench),
         )
         shown: _JsonLines | LiveProgress = _JsonLines()
     else:
+        _print_size(size)
         done = 0 if start is None else len(start.epochs or ())
         for line in bench.file.network.notes(bench.file.folder):
             typer.echo(f"netlist       {line}")
@@ -59,12 +61,10 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
             typer.echo(f"data          {line}")
         batches = math.ceil(samples / (train.batch or samples))
         shown = LiveProgress(bench.file.name, train.epochs, batches, done, scale=bench.data.scale)
-    if start is not None and start.network is None and bench.network.simulation is not None:
-        log.warning("this run was written before states of simulations were stored: their noise begins anew")
     try:
-        began = time.perf_counter()
+        recorder.start_clock()
         history = bench.train([recorder, shown], start)
-        seconds = time.perf_counter() - began
+        seconds = run.seconds()  # of all parts
         measurements = history.measurements
         result = bench.evaluate() if history.stopped != "interrupted" else None
         unsafe = close_failure(bench)  # drawing takes a second, in which no output needs to be on
@@ -100,6 +100,20 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
     return 0
 
 
+def _print_size(size: SizeForecast | None) -> None:
+    """Print how large the run will be, and warn if its disk cannot hold it."""
+    if size is None:
+        typer.echo("size          not known: the model cannot compute a batch")
+        return
+    typer.echo(f"size          {size.text()}")
+    if not size.fits:
+        typer.echo(f"warning: {size.warning()}")
+
+
+def _dry_run(bench: Bench) -> dict[str, Any]:
+    return {"dry_run": True} if bench.file.is_dry_run else {}
+
+
 class _JsonLines(Callback):
     """Prints a JSON object for each epoch."""
 
@@ -118,6 +132,7 @@ def _facts(bench: Bench, run: Run, history: History, result: Evaluation | None) 
         "backend": bench.file.backend.kind,
         "epochs": len(run.epochs()),
         "stopped": history.stopped,
+        **_dry_run(bench),
     }
     if result is not None:
         kind = "test" if result.held_out else "train"

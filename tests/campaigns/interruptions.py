@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 import tomllib
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,6 @@ import numpy as np
 import hwlearn as hl
 from hwlearn.lab.calibration.calibrate import calibrate
 from hwlearn.lab.calibration.job import CalibrationOptions
-from hwlearn.lab.runs.database import unpacked
 from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.store import Run
 
@@ -95,17 +91,13 @@ def _same(value: Any, other: Any) -> bool:
 
 
 def _rows(run: Run) -> Iterator[tuple[str, Any]]:
-    with closing(sqlite3.connect(run.folder / "run.sqlite")) as db:
-        for table in ("batches", "updates", "optimizer", "network"):
-            for row in db.execute(f"SELECT * FROM {table}").fetchall():
-                for name, array in unpacked(row[-1]).items():
-                    yield f"{table} {row[0]} {name}", array
-        for number, text in db.execute("SELECT number, record FROM epochs").fetchall():
-            record = json.loads(text)
-            del record["seconds"]
-            yield f"epoch {number}", record
-        for name in ("initial", "final"):
-            yield name, run.meta(name)
+    with run.contents() as contents:
+        for table in ("batches", "updates", "optimizer", "network", "constants"):
+            for keys, arrays in contents.rows(table):
+                for name, array in arrays.items():
+                    yield f"{table} {keys[0]} {name}", array
+        for epoch, true in zip(contents.epochs(), contents.true_scores(), strict=True):
+            yield f"epoch {epoch.number}", (epoch.train, epoch.validation, epoch.measurements, epoch.skipped, true)
 
 
 def calibrated_part(

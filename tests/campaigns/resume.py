@@ -95,7 +95,7 @@ def _kill(backend: str, rng: np.random.Generator, folder: Path) -> Mapping[str, 
         if done.returncode and b"there is nothing to resume" not in done.stderr:
             raise RuntimeError(done.stderr.decode()[-300:])
     (resumed,) = Run.all(folder / "runs")
-    answer = {"evaluation": resumed.meta("result"), "conductances": resumed.meta("final")}
+    answer = {"evaluation": resumed.meta("result"), "conductances": resumed.conductances().tolist()}
     wanted = {"evaluation": result["evaluation"], "conductances": result["conductances"]}
     return _row(whole, resumed, json.loads(json.dumps(wanted)), answer, interruptions)
 

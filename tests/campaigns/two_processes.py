@@ -22,10 +22,8 @@ import functools
 import json
 import os
 import signal
-import sqlite3
 import tempfile
 import time
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +32,7 @@ from served import Command, ServedBench, commands
 
 import hwlearn as hl
 from hwlearn.errors import InUseError
+from hwlearn.lab.runs.store import Run
 
 BENCHES = {
     "smu tcp": ("virtual-smu", "backend.noise=0", "backend.wire=tcp"),
@@ -98,10 +97,12 @@ def started(bench: str) -> Command:
 
 def numbers(run: str) -> list[tuple]:
     """Return everything that a run stored, without its times."""
-    with closing(sqlite3.connect(Path(run) / "run.sqlite")) as data:
-        batches = data.execute("SELECT step, epoch, cost, skipped, arrays FROM batches ORDER BY step").fetchall()
-        updates = data.execute("SELECT step, arrays FROM updates ORDER BY step").fetchall()
-    return [*batches, *updates]
+    with Run.open(run).contents() as contents:
+        return [
+            (table, keys[0], {name: array.tobytes() for name, array in arrays.items()})
+            for table in ("batches", "updates")
+            for keys, arrays in contents.rows(table)
+        ]
 
 
 @functools.cache

@@ -41,14 +41,15 @@ def closed(monkeypatch):
 
 @pytest.fixture
 def limit_pages(monkeypatch):
-    """Return a function that limits the size of the database of a run, as a full disk does."""
+    """Return a function that limits by how many pages the database of a run can grow, as a full disk does."""
     connect = recorder.connect
 
     def limit(pages):
         def limited(folder):
             db = connect(folder)
             if pages is not None:
-                db.execute(f"PRAGMA max_page_count={pages}")
+                (now,) = db.execute("PRAGMA page_count").fetchone()
+                db.execute(f"PRAGMA max_page_count={now + pages}")
             return db
 
         monkeypatch.setattr(recorder, "connect", limited)
@@ -62,7 +63,7 @@ def whole_run(hwlearn):
 
 def test_run_on_a_full_disk_is_kept_and_resumed(hwlearn, limit_pages, closed):
     whole = whole_run(hwlearn)
-    limit_pages(40)
+    limit_pages(3)
     ended = hwlearn(*TRAIN)
     assert ended.code == 1
     assert closed

@@ -145,7 +145,7 @@ def test_full_disk_is_reported_in_one_line(hwlearn, mocker):
     def small_disk(folder):
         db = connect(folder)
         (pages,) = db.execute("PRAGMA page_count").fetchone()
-        db.execute(f"PRAGMA max_page_count = {pages + 4}")
+        db.execute(f"PRAGMA max_page_count = {pages + 1}")
         return db
 
     mocker.patch("hwlearn.lab.runs.recorder.connect", small_disk)

@@ -21,6 +21,7 @@ from hwlearn.lab.bench_file.sections import (
     DataSection,
     LimitsSection,
     NetworkSection,
+    RunSection,
     SafetySection,
     TrainSection,
     checked_section,
@@ -28,7 +29,9 @@ from hwlearn.lab.bench_file.sections import (
 from hwlearn.storage.text_file import is_file, read_text
 from hwlearn.storage.toml_text import toml_tables, toml_text
 
-TABLES = ("network", "limits", "backend", "data", "train", "calibration", "safety")
+TABLES = ("network", "limits", "backend", "data", "train", "calibration", "run", "safety")
+FILE_KEYS = (("data", "source"), ("network", "file"), ("calibration", "file"))
+"""Keys that name a file."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class BenchFile:
         Folder from which relative paths in the file start.
     tables : mapping
         The tables as written, with overrides applied.
-    network, limits, backend, data, train, calibration, safety
+    network, limits, backend, data, train, calibration, run, safety
         The checked sections. Of ``backend`` only ``kind`` is checked here; the backend checks the rest.
     """
 
@@ -56,12 +59,18 @@ class BenchFile:
     data: DataSection
     train: TrainSection
     calibration: CalibrationSection
+    run: RunSection
     safety: SafetySection
 
     @property
     def where(self) -> str:
         """Name of the file in error messages."""
         return f"bench {self.name}"
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether commands are printed instead of sent (``--dry-run``): readings are then no measurements."""
+        return self.tables["backend"].get("dry_run") is True
 
     def topology(self) -> Topology:
         """Return the topology of ``[network]``.
@@ -78,6 +87,15 @@ class BenchFile:
         except MemoryError:
             raise TopologyError(f"{self.where}: [network]: the graph is too large for the memory here") from None
 
+    def named_files(self) -> dict[str, Path]:
+        """Return the existing files that the bench file names, by key such as ``"data.source"``."""
+        found = {}
+        for table, key in FILE_KEYS:
+            named = self.tables.get(table, {}).get(key)
+            if isinstance(named, str) and named not in SHIPPED_DATA and is_file(self.folder / named):
+                found[f"{table}.{key}"] = (self.folder / named).resolve()
+        return found
+
     def text(self, settings: BaseModel | None = None) -> str:
         """Return the file as TOML that has the same meaning in another folder and in a later version.
 
@@ -93,10 +111,9 @@ class BenchFile:
             name: {**self.tables.get(name, {}), **_defaults(checked[name], self.tables.get(name, {}))}
             for name in TABLES
         }
-        for table, key in (("data", "source"), ("network", "file"), ("calibration", "file")):
-            named = tables[table].get(key)
-            if isinstance(named, str) and named not in SHIPPED_DATA and is_file(self.folder / named):
-                tables[table][key] = str((self.folder / named).resolve())
+        for name, path in self.named_files().items():
+            table, _, key = name.partition(".")
+            tables[table][key] = str(path)
         return toml_text(tables)
 
     def with_(self, overrides: Iterable[str] | Mapping[str, Any]) -> BenchFile:
@@ -126,6 +143,15 @@ def load_bench_file(name_or_path: str | Path, overrides: Iterable[str] | Mapping
         If the file is missing, or a key, value or override is wrong.
     """
     name, folder, tables = read_tables(name_or_path, overrides)
+    return _checked(name, folder, tables)
+
+
+def parse_bench_file(text: str, name: str, folder: Path) -> BenchFile:
+    """Return the bench file of a text whose relative paths start at ``folder``; raises as `load_bench_file`."""
+    try:
+        tables = toml_tables(text)
+    except SetupError as error:
+        raise SetupError(f"bench {name} is not valid TOML: {error}") from None
     return _checked(name, folder, tables)
 
 
@@ -184,6 +210,7 @@ def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -
         checked_section(DataSection, tables["data"], "data", where),
         checked_section(TrainSection, tables.get("train", {}), "train", where),
         checked_section(CalibrationSection, tables.get("calibration", {}), "calibration", where),
+        checked_section(RunSection, tables.get("run", {}), "run", where),
         checked_section(SafetySection, tables.get("safety", {}), "safety", where),
     )
 

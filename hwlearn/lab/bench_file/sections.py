@@ -298,6 +298,13 @@ class CalibrationSection(Section):
     most_age_days: Annotated[float, Field(gt=0)] = 30.0
 
 
+class RunSection(Section):
+    """``[run]``: what a run keeps of each step."""
+
+    keep: Literal["all", "outputs", "summary"] = "all"
+    conductances: Literal["auto", "steps", "epochs"] = "auto"
+
+
 class SafetySection(Section):
     """``[safety]``: what protects the sample if the program is killed."""
 

@@ -1,81 +1,124 @@
-"""SQLite database of a run folder: schema, connection, and arrays as blobs.
+"""SQLite database of a run folder: schema, connection for writing, and rows of arrays.
 
-SQLite runs in WAL mode with ``synchronous=FULL``: a committed row survives a killed process and a power failure.
+SQLite runs in WAL mode with ``synchronous=FULL`` while a run is recorded: a committed row survives a killed
+process and a power failure, and readers never wait. A run that has ended has no WAL: it is one file, which can be
+read on any medium. ``docs/runs.md`` describes every table.
 """
 
 from __future__ import annotations
 
-import io
 import json
+import os
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
-from hwlearn.arrays import FloatArray
 from hwlearn.errors import RunError
+from hwlearn.lab.runs.packing import Encoding, Packed, pack
+from hwlearn.lab.runs.variables import variable
 
-FORMAT = 1
+FORMAT: Final = 2
 """Version of the schema."""
 
-DATABASE = "run.sqlite"
+DATABASE: Final = "run.sqlite"
 
+_APPLICATION: Final = 0x68776C72
+"""Application id in the file's header: "hwlr"."""
+
+_COPY_IT: Final = "; to continue it, copy it to a folder that can be written"
 _ADVICE = {  # by primary result code, which is the low byte of the extended one
     sqlite3.SQLITE_FULL: "; free some space on its disk",
     sqlite3.SQLITE_IOERR: "; look at its disk: it may be full, over its quota or read-only",
     sqlite3.SQLITE_READONLY: "; its disk is read-only now, look at it and mount it again",
+    sqlite3.SQLITE_CANTOPEN: f"; its folder may be read-only{_COPY_IT}",
 }
 
-_TABLES = (
+_ARRAYS: Final = (
+    "layout INTEGER NOT NULL, encoding INTEGER NOT NULL, checksum INTEGER NOT NULL, data BLOB NOT NULL"
+)
+_ONLY: Final = "only_row INTEGER PRIMARY KEY CHECK (only_row = 0)"
+_TABLES: Final = (
     "meta (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
-    """batches (step INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, time REAL NOT NULL,
-                cost REAL NOT NULL, skipped INTEGER NOT NULL, arrays BLOB NOT NULL)""",
-    "updates (step INTEGER PRIMARY KEY, time REAL NOT NULL, arrays BLOB NOT NULL)",
-    """optimizer (only_row INTEGER PRIMARY KEY CHECK (only_row = 0), step INTEGER NOT NULL,
-                  state BLOB NOT NULL)""",
-    "epochs (number INTEGER PRIMARY KEY, record TEXT NOT NULL)",
+    "variables (name TEXT PRIMARY KEY, unit TEXT NOT NULL, dimensions TEXT NOT NULL, description TEXT NOT NULL)",
+    "layouts (id INTEGER PRIMARY KEY, arrays TEXT NOT NULL UNIQUE)",
+    f"constants (name TEXT PRIMARY KEY, {_ARRAYS})",
+    f"""batches (step INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, time REAL NOT NULL, cost REAL NOT NULL,
+                 skipped INTEGER NOT NULL, {_ARRAYS})""",
+    f"updates (step INTEGER PRIMARY KEY, epoch INTEGER NOT NULL, time REAL NOT NULL, {_ARRAYS})",
+    f"optimizer ({_ONLY}, step INTEGER NOT NULL, {_ARRAYS})",
+    f"network ({_ONLY}, steps INTEGER NOT NULL, epochs INTEGER NOT NULL, {_ARRAYS})",
+    "epochs (number INTEGER PRIMARY KEY, record TEXT NOT NULL, checksum INTEGER NOT NULL)",
+    """sessions (number INTEGER PRIMARY KEY, started TEXT NOT NULL, ended TEXT, seconds REAL NOT NULL,
+                  facts TEXT NOT NULL)""",
 )
 
-_NETWORK = """network (only_row INTEGER PRIMARY KEY CHECK (only_row = 0), steps INTEGER NOT NULL,
-                         epochs INTEGER NOT NULL, arrays BLOB NOT NULL)"""
-"""State of the network after the last update or epoch. Runs of earlier versions do not have this table."""
 
-
-def create_database(folder: Path, facts: Mapping[str, object]) -> None:
-    """Create the database of a new run with some facts in its table ``meta``.
+def create_database(
+    folder: Path, facts: Mapping[str, object], constants: Mapping[str, Mapping[str, np.ndarray]]
+) -> None:
+    """Create the database of a new run with some facts in its table ``meta`` and groups of arrays.
 
     If the process is killed, the folder has the complete database or none: it gets its name when it is complete.
     """
     unfinished = folder / f"{DATABASE}.new"
     with closing(sqlite3.connect(unfinished)) as db:
-        db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA application_id={_APPLICATION}")
+        db.execute(f"PRAGMA user_version={FORMAT}")
         with db:
             db.execute("BEGIN")
-            for table in (*_TABLES, _NETWORK):
+            for table in _TABLES:
                 db.execute(f"CREATE TABLE {table}")
             for key, value in facts.items():
                 put_fact(db, key, value)
-    unfinished.replace(folder / DATABASE)  # closing moved everything from the WAL into the file
+            for name, arrays in constants.items():
+                put_arrays(db, "constants", (name,), pack(arrays, Encoding.ZLIB))
+    unfinished.replace(folder / DATABASE)
 
 
 def connect(folder: Path) -> sqlite3.Connection:
-    """Return a connection to the database of a run folder; each commit waits until the data is on the disk."""
-    db = sqlite3.connect(folder / DATABASE, timeout=10)
-    db.execute("PRAGMA synchronous=FULL")
+    """Return a connection for writing, in WAL mode; each commit waits until the data is on the disk.
+
+    Close it with `close_writer`.
+
+    Raises
+    ------
+    RunError
+        If the file is read-only.
+    sqlite3.Error
+        If it cannot be opened.
+    """
+    path = folder / DATABASE
+    if path.is_file() and not os.access(path, os.W_OK):  # SQLite would notice it at the first commit only
+        raise RunError(f"run {folder} cannot be written: {DATABASE} is read-only{_COPY_IT}")
+    # mode=rw: a database that is missing is an error, not created
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=10, uri=True)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
-def add_missing_tables(db: sqlite3.Connection) -> None:
-    """Create the tables that a run of an earlier version does not have, without a commit."""
-    db.execute(f"CREATE TABLE IF NOT EXISTS {_NETWORK}")
+def close_writer(db: sqlite3.Connection, wait_ms: int = 0) -> None:
+    """Close a connection, and leave one file without a WAL unless another connection uses it.
 
-
-def has_network_state(db: sqlite3.Connection) -> bool:
-    """Return whether the database can have a state of the network."""
-    return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'network'").fetchall())
+    Parameters
+    ----------
+    db : sqlite3.Connection
+    wait_ms : int
+        How long to wait for others, who may be reading.
+    """
+    with suppress(sqlite3.Error):  # the WAL is read, and removed by the next writer
+        db.execute(f"PRAGMA busy_timeout={wait_ms}")
+        db.execute("PRAGMA journal_mode=DELETE")
+    db.close()
 
 
 def put_fact(db: sqlite3.Connection, key: str, value: object, *, only_if_missing: bool = False) -> None:
@@ -84,20 +127,27 @@ def put_fact(db: sqlite3.Connection, key: str, value: object, *, only_if_missing
     db.execute(f"INSERT OR {verb} INTO meta VALUES (?, ?)", (key, json.dumps(value)))
 
 
+def put_arrays(db: sqlite3.Connection, table: str, values: tuple[object, ...], packed: Packed) -> None:
+    """Write a row of a table, the values of its first columns and the arrays, without a commit."""
+    row = (*values, _layout_id(db, packed), int(packed.encoding), packed.checksum(*values), packed.data)
+    db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+
+
+def _layout_id(db: sqlite3.Connection, packed: Packed) -> int:
+    """Return the number of a layout; a new one is written, and so are the variables that it names."""
+    query = "SELECT id FROM layouts WHERE arrays = ?"
+    found = db.execute(query, (packed.layout,)).fetchone()
+    if found is None:
+        db.execute("INSERT INTO layouts (arrays) VALUES (?)", (packed.layout,))
+        for name, *_ in json.loads(packed.layout):
+            known = variable(name)
+            row = (name, known.unit, json.dumps(known.dimensions), known.description)
+            db.execute("INSERT OR IGNORE INTO variables VALUES (?, ?, ?, ?)", row)
+        found = db.execute(query, (packed.layout,)).fetchone()
+    return int(found[0])
+
+
 def write_failure(folder: Path, error: sqlite3.Error) -> RunError:
     """Return the error of a run that cannot be written, with what a person can do about it."""
     advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
     return RunError(f"run {folder} cannot be written: {error}{advice}")
-
-
-def packed(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return named arrays as one blob in NPZ format."""
-    buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
-    return buffer.getvalue()
-
-
-def unpacked(blob: bytes) -> dict[str, FloatArray]:
-    """Return the named arrays of a blob."""
-    with np.load(io.BytesIO(blob), allow_pickle=False) as stored:
-        return {name: stored[name] for name in stored.files}

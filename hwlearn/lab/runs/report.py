@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -11,12 +12,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hwlearn.arrays import FloatArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import RunError
 from hwlearn.lab.bench_file.file import load_bench_file
 from hwlearn.lab.data.scaling import OutputScale
 from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, set_log_scale
 from hwlearn.lab.runs.conductance_map import draw_conductances
-from hwlearn.lab.runs.store import BENCH_FILE, Run
+from hwlearn.lab.runs.contents import RunContents
+from hwlearn.lab.runs.reading import reported_damage
+from hwlearn.lab.runs.store import Run
 from hwlearn.learning.scoring import Score
 
 if TYPE_CHECKING:
@@ -35,29 +40,65 @@ def draw_run(run: Run, path: Path | None = None) -> Path:
     ----------
     run : Run
     path : Path, optional
-        Default: ``report.png`` in the run's folder. An existing file is replaced, and so is a symbolic link; its
-        target stays as it is.
+        Default: ``report.png`` in the run's folder or, if that is read-only, a file named after the run in the
+        working folder. An existing file is replaced, and so is a symbolic link; its target stays as it is.
 
     Raises
     ------
     RunError
-        If the ending of the path names no format of figures.
+        If the run is damaged, or the ending of the path names no format of figures.
     OSError
         If the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    path = run.folder / "report.png" if path is None else path
-    file = load_bench_file(run.folder / BENCH_FILE)
     figure = Figure(figsize=(11, 4.4), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     curve, conductances = figure.subplots(1, 2, width_ratios=[1.1, 1])
-    draw_learning_curve(curve, run)
-    limits = file.limits.build().conductance
-    draw_conductances(conductances, file.topology(), run.conductances(), limits)
-    figure.suptitle(_title(run), fontsize=11, color=INK, x=0.01, ha="left")
-    _save(figure, path)
+    with run.contents() as contents:  # all of one moment, also of a run that is being written
+        contents.verify()
+        draw_learning_curve(curve, contents)
+        draw_conductances(conductances, *_network(contents))
+        title = _title(contents, run.status_of(contents))
+    figure.suptitle(title, fontsize=11, color=INK, x=0.01, ha="left")
+    return _saved(figure, run, path)
+
+
+def _network(contents: RunContents) -> tuple[Topology, FloatArray, tuple[float, float]]:
+    """Return the graph of a run, its last conductances (E,) and the range of conductances in siemens."""
+    graph = contents.constants("topology")
+    if graph is None:  # format 1
+        file = load_bench_file(contents.folder / "bench.toml")
+        return file.topology(), contents.conductances(), file.limits.build().conductance
+    with reported_damage(contents.folder):
+        low, high = contents.facts["limits"]["conductance_S"]
+        topology = Topology(
+            contents.facts["nodes"],
+            graph["edges"],
+            graph["inputs"],
+            graph["output_nodes"],
+            contents.facts["ground"],
+            names=contents.facts["node_names"],
+            fixed_edges=graph["fixed_edges"],
+            fixed_conductances=graph["fixed_conductances"],
+        )
+    return topology, contents.conductances(), (float(low), float(high))
+
+
+def _saved(figure: Figure, run: Run, path: Path | None) -> Path:
+    """Write a figure and return where it is."""
+    if path is not None:
+        _save(figure, path)
+        return path
+    path = run.folder / "report.png"
+    try:
+        _save(figure, path)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        path = Path(f"{run.folder.resolve().name}-report.png")
+        _save(figure, path)
     return path
 
 
@@ -77,7 +118,7 @@ def _save(figure: Figure, path: Path) -> None:
         raise
 
 
-def draw_learning_curve(axes: Axes, run: Run) -> None:
+def draw_learning_curve(axes: Axes, run: Run | RunContents) -> None:
     """Draw the cost of each batch, and the accuracy or the rms error of each epoch."""
     from matplotlib.ticker import MaxNLocator
 
@@ -157,7 +198,7 @@ def _draw_scores(
         )
 
 
-def _mark_result(axes: Axes, run: Run, epoch: int, value: Callable[[Score], float]) -> None:
+def _mark_result(axes: Axes, run: Run | RunContents, epoch: int, value: Callable[[Score], float]) -> None:
     """Mark the final measurement of the test rows (of the training rows, if none are held out)."""
     result = run.meta("result")
     if result is not None:
@@ -173,8 +214,11 @@ def _mark_result(axes: Axes, run: Run, epoch: int, value: Callable[[Score], floa
         )
 
 
-def _title(run: Run) -> str:
-    parts = [f"{run.meta('bench')} on {run.meta('backend')}", f"seed {run.meta('seed')}", f"run {run.name}"]
-    if run.meta("status") != "finished":
-        parts.append(str(run.meta("status")))
+def _title(contents: RunContents, status: str) -> str:
+    facts, name = contents.facts, contents.folder.resolve().name
+    parts = [f"{facts.get('bench')} on {facts.get('backend')}", f"seed {facts.get('seed')}", f"run {name}"]
+    if contents.meta("dry_run"):
+        parts.append("DRY RUN: no measurements")
+    if contents.meta("status") != "finished":
+        parts.append(status.removeprefix("dry run, "))
     return "   ·   ".join(parts)

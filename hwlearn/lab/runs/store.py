@@ -1,16 +1,13 @@
-"""The run store: one folder for each run, with its bench file and a database of every step."""
+"""The run store: one folder for each run, with its bench file, its files and a database of every step."""
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,22 +15,26 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.errors import RunError
+from hwlearn.lab.runs.contents import RunContents
 from hwlearn.lab.runs.database import (
     DATABASE,
     FORMAT,
+    close_writer,
     connect,
     create_database,
-    has_network_state,
     put_fact,
-    unpacked,
     write_failure,
 )
-from hwlearn.lab.runs.network_state import stored_network
-from hwlearn.learning.records import Epoch, NetworkState, Progress
+from hwlearn.lab.runs.earlier import FORMAT_1
+from hwlearn.lab.runs.inputs import copy_files, data_hashes, own_files
+from hwlearn.lab.runs.provenance import now, package_versions
+from hwlearn.lab.runs.reading import open_snapshot
+from hwlearn.learning.records import Epoch, Progress
 from hwlearn.learning.scoring import Score
-from hwlearn.storage.lock import FolderLock
+from hwlearn.storage.lock import is_locked
 
 if TYPE_CHECKING:
+    from hwlearn.circuit.topology import Topology
     from hwlearn.lab.bench.bench import Bench
 
 BENCH_FILE = "bench.toml"
@@ -46,12 +47,13 @@ def runs_folder(chosen: str | Path | None = None) -> Path:
 
 @dataclass(frozen=True)
 class Run:
-    """A run on disk.
+    """A run on disk. It needs nothing outside its folder.
 
     Attributes
     ----------
     folder : Path
-        Contains ``bench.toml``, the bench file with all defaults filled in, and ``run.sqlite``, the database.
+        Contains ``run.sqlite``, the database; ``bench.toml``, the bench file with all defaults filled in; and
+        ``files``, copies of the files that it names.
     """
 
     folder: Path
@@ -62,18 +64,24 @@ class Run:
     def create(cls, bench: Bench, runs: Path) -> Run:
         """Create the folder and the database of a new run.
 
+        If the process is killed meanwhile, there is a complete run or none.
+
         Raises
         ------
         RunError
-            If the folder cannot be written.
+            If the folder cannot be written, or a file of the bench cannot be read.
         """
         stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
-        name = f"{stamp}-{bench.file.name}-s{bench.file.train.seed}"
+        dry = "-dry-run" if bench.file.is_dry_run else ""
+        name = f"{stamp}-{bench.file.name}-s{bench.file.train.seed}{dry}"
         try:
             runs.mkdir(parents=True, exist_ok=True)
             folder = _new_folder(runs, name)
-            (folder / BENCH_FILE).write_text(bench.text(), encoding="utf-8")
-            create_database(folder, _identity(bench))
+            files = copy_files(bench, folder)
+            text = bench.text()
+            (folder / BENCH_FILE).write_text(text, encoding="utf-8")
+            facts = _identity(bench) | {"settings": text, "files": files}
+            create_database(folder, facts, {"topology": _graph(bench.topology)})
         except (OSError, sqlite3.Error) as error:
             raise RunError(f"cannot create a run folder in {runs}: {error}") from error
         return cls(folder)
@@ -85,7 +93,7 @@ class Run:
         Raises
         ------
         RunError
-            If there is no such run, several runs match, or it was written by another version of the store.
+            If there is no such run, several runs match, or it was written by a later version of the store.
         """
         folder = Path(path)
         if not (folder / DATABASE).is_file():
@@ -99,8 +107,12 @@ class Run:
                 raise RunError(f"{str(path)!r} {what}; `hwlearn runs` lists them")
             folder = fit[0]
         run = cls(folder)
-        if run.meta("format") != FORMAT:
-            raise RunError(f"run {folder} was written in format {run.meta('format')}, this version reads {FORMAT}")
+        written = run.meta("format")
+        if written not in (FORMAT_1, FORMAT):
+            raise RunError(
+                f"run {folder} was written in format {written}, this version reads {FORMAT_1} and {FORMAT}; "
+                "read it with the version of hwlearn that wrote it, or a later one"
+            )
         return run
 
     @classmethod
@@ -115,154 +127,194 @@ class Run:
         """Name of the folder."""
         return self.folder.name
 
+    @contextmanager
+    def contents(self) -> Iterator[RunContents]:
+        """Read the run in this block as it is at one moment, also while it is written and on read-only media.
+
+        Raises
+        ------
+        RunError
+            If it cannot be read, or, from each method of the contents, if what is read is damaged.
+        """
+        with open_snapshot(self.folder) as db:
+            yield RunContents(self.folder, db)
+
     def bench(self) -> Bench:
-        """Return a bench from the bench file in the run folder."""
+        """Return a bench of the settings that the run has stored and of the files in its folder."""
         # slow to import, and not needed to list runs
         from hwlearn.lab.bench.bench import Bench
-        from hwlearn.lab.bench_file.file import load_bench_file
+        from hwlearn.lab.bench_file.file import load_bench_file, parse_bench_file
 
-        return Bench(replace(load_bench_file(self.folder / BENCH_FILE), name=self.meta("bench")))
+        with self.contents() as contents:
+            facts = contents.facts
+        if facts.get("format") == FORMAT_1:
+            return Bench(replace(load_bench_file(self.folder / BENCH_FILE), name=str(facts.get("bench"))))
+        file = parse_bench_file(facts["settings"], facts["bench"], self.folder)
+        return Bench(file.with_(own_files(facts, self.folder)))
 
     @property
     def alive(self) -> bool:
-        """Whether a process is writing the run."""
-        try:
-            FolderLock(self.folder, "run").release()
-        except RunError:
-            return True
-        return False
+        """Whether a process of this computer is writing the run."""
+        return is_locked(self.folder, "run")
 
     @property
     def status(self) -> str:
         """Status: created, running, finished, no improvement, interrupted, terminated, failed or aborted.
 
-        It is aborted if the process ended without writing a status.
+        It is aborted if the process ended without writing a status. That of a dry run says so.
         """
-        status = str(self.meta("status"))
-        return "aborted" if status == "running" and not self.alive else status
+        with self.contents() as contents:
+            return self.status_of(contents)
+
+    def status_of(self, contents: RunContents) -> str:
+        """Return the status with contents that were read already; see `status`."""
+        status = str(contents.meta("status"))
+        status = "aborted" if status == "running" and not self.alive else status
+        return f"dry run, {status}" if contents.meta("dry_run") else status
 
     def meta(self, key: str) -> Any:
         """Return a fact about the run by name; None if it does not exist."""
-        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
-        return json.loads(rows[0][0]) if rows else None
-
-    def set_meta(self, **facts: object) -> None:
-        """Write and commit facts about the run."""
-        try:
-            with closing(connect(self.folder)) as db, db:
-                for key, value in facts.items():
-                    put_fact(db, key, value)
-        except sqlite3.Error as error:
-            raise write_failure(self.folder, error) from error
+        with self.contents() as contents:
+            return contents.meta(key)
 
     def epochs(self) -> list[Epoch]:
         """Return the completed epochs."""
-        return [_epoch(json.loads(row[0])) for row in self._rows("SELECT record FROM epochs ORDER BY number")]
+        with self.contents() as contents:
+            return contents.epochs()
 
     def true_scores(self) -> list[dict[str, Score]]:
         """Return the true scores of each completed epoch by row set; empty on hardware."""
-        records = [json.loads(row[0]) for row in self._rows("SELECT record FROM epochs ORDER BY number")]
-        return [{name: Score(**score) for name, score in record.get("true", {}).items()} for record in records]
+        with self.contents() as contents:
+            return contents.true_scores()
 
     def steps(self) -> int:
         """Return the number of committed updates."""
-        return int(self._rows("SELECT COUNT(*) FROM updates")[0][0])
+        with self.contents() as contents:
+            return contents.steps()
 
     def batch_costs(self) -> FloatArray:
         """Return the measured mean cost of every committed batch."""
-        return np.array([row[0] for row in self._rows("SELECT cost FROM batches ORDER BY step")])
+        with self.contents() as contents:
+            return contents.batch_costs()
 
-    def readings(self, step: int) -> dict[str, FloatArray]:
-        """Return all readings of the batch of a step by name; ``samples`` are its row numbers."""
-        rows = self._rows("SELECT arrays FROM batches WHERE step = ?", step)
-        if not rows:
-            raise RunError(f"run {self.name} has no batch of step {step}")
-        return unpacked(rows[0][0])
+    def readings(self, step: int) -> dict[str, np.ndarray]:
+        """Return the kept readings of the batch of a step by name; ``samples`` are its row numbers.
+
+        ``[run] keep`` chooses what is kept; see `RunContents.readings`.
+        """
+        with self.contents() as contents:
+            return contents.readings(step)
 
     def conductances(self, step: int | None = None) -> FloatArray:
-        """Return the unquantised target conductances (E,) in siemens of a step, or of the end of the run."""
-        if step is None:
-            final = self.meta("final")
-            if final is not None:
-                return np.asarray(final, dtype=np.float64)
-            rows = self._rows("SELECT arrays FROM updates ORDER BY step DESC LIMIT 1")
-            if not rows:
-                initial = self.meta("initial")
-                if initial is None:
-                    raise RunError(f"run {self.name} ended before anything was programmed")
-                return np.asarray(initial["asked"], dtype=np.float64)
-        else:
-            rows = self._rows("SELECT arrays FROM updates WHERE step = ?", step)
-            if not rows:
-                raise RunError(f"run {self.name} has no update of step {step}")
-        return unpacked(rows[0][0])["asked"]
+        """Return the unquantised target conductances (E,) in siemens of a step, or of the end of the run.
+
+        ``[run] conductances`` chooses the steps that are kept; `RunContents.kept_steps` lists them.
+        """
+        with self.contents() as contents:
+            return contents.conductances(step)
+
+    def seconds(self) -> float:
+        """Return the duration of the training, summed over all its parts."""
+        with self.contents() as contents:
+            return contents.seconds()
 
     def progress(self) -> Progress | None:
         """Return the state after the last update, from which `Bench.train` can continue; None if there is none.
 
         Before the first update it is the state after the initial programming.
+
+        Raises
+        ------
+        RunError
+            If the run is a dry run, or was written in format 1.
         """
-        rows = self._rows("SELECT step, state FROM optimizer")
-        if not rows:
-            network = self._network(0, 0)
-            return None if network is None else Progress(0, {}, [], network=network)
-        epochs, steps = self.epochs(), int(rows[0][0]) + 1
-        unscored = self._rows(
-            "SELECT arrays, skipped FROM batches WHERE epoch = ? AND step < ? ORDER BY step", len(epochs), steps
-        )
-        batches = [(unpacked(arrays), int(skipped)) for arrays, skipped in unscored]
-        return Progress(
-            steps,
-            unpacked(rows[0][1]),
-            epochs,
-            [(read["samples"].astype(np.int64), read["outputs"], skipped) for read, skipped in batches],
-            self._best(epochs),
-            self._network(steps, len(epochs)),
-        )
+        with self.contents() as contents:
+            refuse_continuing(self, contents)
+            return contents.progress()
 
-    def _network(self, steps: int, epochs: int) -> NetworkState | None:
-        """Return the state of the network after so many updates and epochs; None if it is not known."""
+    # --- writing ------------------------------------------------------------------------------------
+
+    def set_meta(self, **facts: object) -> None:
+        """Write and commit facts about the run."""
         try:
-            with closing(connect(self.folder)) as db:
-                known = has_network_state(db)
+            db = connect(self.folder)
+            try:
+                with db:
+                    for key, value in facts.items():
+                        put_fact(db, key, value)
+            finally:
+                close_writer(db)
         except sqlite3.Error as error:
-            raise RunError(f"run {self.folder} cannot be read: {error}") from error
-        rows = self._rows("SELECT steps, epochs, arrays FROM network") if known else []
-        # an earlier version that resumes a run leaves this state behind
-        if not rows or rows[0][:2] != (steps, epochs):
-            return None
-        return stored_network(unpacked(rows[0][2]))
+            raise write_failure(self.folder, error) from error
 
-    def _best(self, epochs: Sequence[Epoch]) -> FloatArray | None:
-        if not epochs:
-            return None
-        best = max(epochs, key=lambda epoch: epoch.merit)
-        last = self._rows("SELECT MAX(step) FROM batches WHERE epoch = ?", best.number)[0][0]
-        return self.conductances(int(last))
 
-    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        try:
-            with closing(connect(self.folder)) as db:
-                return db.execute(query, values).fetchall()
-        except sqlite3.Error as error:
-            raise RunError(f"run {self.folder} cannot be read: {error}") from error
+def refuse_continuing(run: Run, contents: RunContents) -> None:
+    """Refuse to continue a run that never can be.
+
+    Raises
+    ------
+    RunError
+        If the run is a dry run, or was written in format 1.
+    """
+    if contents.meta("dry_run"):
+        raise RunError(
+            f"run {run.name} is a dry run: no instrument was contacted, so there is nothing to continue; start a "
+            "run without --dry-run"
+        )
+    if contents.meta("format") != FORMAT:
+        raise RunError(
+            f"run {run.name} was written in format {contents.meta('format')} by an earlier version: it can be "
+            "listed and reported, but not continued; train again, or resume it with that version of hwlearn"
+        )
 
 
 def _identity(bench: Bench) -> dict[str, object]:
     """Return the facts that identify a new run."""
+    # slow to import, and not needed to read a run
+    from hwlearn.lab.bench.recipes import make_cost
+    from hwlearn.lab.runs.forecast import kept_conductances
+
+    limits = bench.limits
+    names = bench.topology.names
+    hashes = {f"{name}_sha256": value for name, value in data_hashes(bench.data).items()}
     return {
         "format": FORMAT,
         "bench": bench.file.name,
         "backend": bench.file.backend.kind,
+        "dry_run": bench.file.is_dry_run,
+        "keep": bench.file.run.keep,
+        "conductances": kept_conductances(bench),
         "seed": bench.file.train.seed,
-        "epochs_asked": bench.file.train.epochs,
+        "epochs_requested": bench.file.train.epochs,
+        "cost": type(make_cost(bench.file.train, bench.data.classifies)).__name__,
         "topology": bench.topology.fingerprint,
         "data": list(bench.data.understood),
         "target_scale": None if bench.data.scale is None else bench.data.scale.facts(),
-        "versions": {name: version(name) for name in ("hwlearn", "numpy", "scipy")}
-        | {"python": platform.python_version(), "platform": platform.platform()},
-        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "nodes": bench.topology.n_nodes,
+        "ground": bench.topology.ground,
+        "node_names": None if names == tuple(f"n{k}" for k in range(len(names))) else list(names),
+        "limits": {
+            "voltage_V": limits.voltage,
+            "drop_V": limits.drop,
+            "nudge_V": limits.nudge,
+            "current_A": limits.current,
+            "conductance_S": list(limits.conductance),
+        },
+        **hashes,
+        "versions": package_versions(),
+        "created": now(),
         "status": "created",
+    }
+
+
+def _graph(topology: Topology) -> dict[str, np.ndarray]:
+    """Return the graph of a network as arrays."""
+    return {
+        "edges": topology.edges,
+        "inputs": topology.inputs,
+        "output_nodes": topology.outputs,
+        "fixed_edges": topology.fixed_edges,
+        "fixed_conductances": topology.fixed_conductances,
     }
 
 
@@ -277,10 +329,3 @@ def _new_folder(runs: Path, name: str) -> Path:
             number += 1
         else:
             return folder
-
-
-def _epoch(record: Mapping[str, Any]) -> Epoch:
-    known = {name: value for name, value in record.items() if name != "true"}
-    for name in ("train", "validation"):
-        known[name] = None if known[name] is None else Score(**known[name])
-    return Epoch(**known)

@@ -9,6 +9,7 @@ from hwlearn.lab.bench_file.sections import (
     CalibrationSection,
     DataSection,
     LimitsSection,
+    RunSection,
     SafetySection,
     TrainSection,
 )
@@ -24,6 +25,7 @@ SECTIONS = {
     "data": [DataSection],
     "train": [TrainSection],
     "calibration": [CalibrationSection],
+    "run": [RunSection],
     "safety": [SafetySection],
 }
 

@@ -14,7 +14,8 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import RunError
-from hwlearn.lab.runs.database import connect, packed, unpacked
+from hwlearn.lab.runs.database import connect
+from hwlearn.lab.runs.packing import Encoding, pack
 from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.store import Run
 
@@ -177,18 +178,27 @@ def test_damaged_or_foreign_run_is_named(bench_path, tmp_path):
         Run.open(run.folder)
 
 
-def test_arrays_are_restored_bit_for_bit():
+@pytest.mark.parametrize("encoding", Encoding)
+def test_arrays_are_restored_bit_for_bit(encoding):
     written = {
         "a": np.array([0.1, np.nan, -0.0]),
         "b": np.array([True, False]),
         "c": np.arange(3),
         "d": np.zeros((0, 3)),
+        "same as c": np.arange(3),
+        "generator": np.arange(40, dtype=np.uint64).reshape(2, 20) << np.uint64(57),
+        "scalar": np.float64(np.pi),
+        "text": np.array(["a", "bcd"]),
+        "big-endian": np.arange(30, dtype=">f8").reshape(10, 3).T,
     }
-    back = unpacked(packed(written))
+    packed = pack(written, encoding)
+    assert packed.encoding == encoding
+    back = packed.arrays()
     assert set(back) == set(written)
     for name, array in written.items():
-        assert back[name].dtype == array.dtype
-        assert back[name].tobytes() == array.tobytes()
+        assert back[name].dtype == array.dtype.newbyteorder("<")
+        assert back[name].shape == array.shape
+        assert back[name].tobytes() == array.astype(back[name].dtype).tobytes()
 
 
 # --- killed at any moment ---------------------------------------------------------------------------
@@ -273,7 +283,7 @@ from hwlearn.lab.runs.store import Run
 
 bench, runs = hl.open_bench(sys.argv[1]), pathlib.Path(sys.argv[2])
 Run.create(bench, runs / "warm")
-own = [os.sep + os.path.join("runs", name) for name in ("store.py", "database.py")]
+own = [os.sep + os.path.join("runs", name) for name in ("store.py", "database.py", "inputs.py")]
 for number in range(1, 1000):
     child = os.fork()
     if child == 0:

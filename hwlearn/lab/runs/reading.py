@@ -1,0 +1,127 @@
+"""Open the database of a run for reading, on any medium, and name what is damaged in it.
+
+A run that is being written is read while it is written. A run whose process was killed left a WAL, in which its
+last steps are; SQLite reads both if it can write beside them, otherwise both are copied to a temporary folder. A
+database on a medium that is read-only, or whose locks do not work, is opened as immutable.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from hwlearn.errors import RunError
+from hwlearn.lab.runs.database import DATABASE
+
+_TRIES: Final = 5
+_BUSY_S: Final = 10
+_DAMAGED: Final = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    EOFError,
+    OSError,
+    struct.error,
+    zlib.error,
+)
+"""What decoding of damaged bytes raises."""
+
+
+@contextmanager
+def open_snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
+    """Open the database of a run for reading in this block, as it is at one moment.
+
+    Raises
+    ------
+    RunError
+        If it cannot be read, or is being written by another computer and cannot be copied consistently.
+    """
+    with ExitStack() as stack:
+        with reported_damage(folder):
+            db = _opened(folder, stack)
+        yield db
+
+
+@contextmanager
+def reported_damage(folder: Path) -> Iterator[None]:
+    """Report a database that cannot be read, or whose contents are damaged, as a `RunError` that names the run."""
+    try:
+        yield
+    except RunError:
+        raise
+    except sqlite3.Error as error:
+        raise RunError(f"run {folder} cannot be read: {error}") from error
+    except _DAMAGED as error:
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise RunError(
+            f"run {folder} is damaged: {what}; if it was copied while it was being written, copy it again, else "
+            "restore it from a backup"
+        ) from error
+
+
+def _opened(folder: Path, stack: ExitStack) -> sqlite3.Connection:
+    path = folder / DATABASE
+    if not path.is_file():
+        raise RunError(f"{folder} is not a run folder: it has no {DATABASE}")
+    try:
+        return _connected(path, "mode=ro", stack)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode & 0xFF not in (
+            sqlite3.SQLITE_CANTOPEN,
+            sqlite3.SQLITE_READONLY,
+            sqlite3.SQLITE_IOERR,
+            sqlite3.SQLITE_PROTOCOL,
+        ):
+            raise
+    if not any(size for _, size in _states(path)[1:]):  # no WAL: the file is all there is
+        return _connected(path, "immutable=1", stack)
+    return _copied(path, stack)
+
+
+def _connected(path: Path, options: str, stack: ExitStack) -> sqlite3.Connection:
+    """Return a connection that has begun to read, so that it sees the database of this moment."""
+    with ExitStack() as failed:
+        db = sqlite3.connect(f"{path.absolute().as_uri()}?{options}", _BUSY_S, isolation_level=None, uri=True)
+        failed.callback(db.close)
+        db.execute("BEGIN")
+        db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        stack.push(failed.pop_all())
+    return db
+
+
+def _copied(path: Path, stack: ExitStack) -> sqlite3.Connection:
+    """Return a connection to a copy of the database and its WAL that were not changed meanwhile."""
+    place = Path(stack.enter_context(TemporaryDirectory(prefix="hwlearn-run-")))
+    for _ in range(_TRIES):
+        before = _states(path)
+        for name in (path.name, f"{path.name}-wal"):
+            shutil.copyfile(path.with_name(name), place / name)
+        if _states(path) == before:
+            return _connected(place / path.name, "mode=rw", stack)
+    raise RunError(
+        f"run {path.parent} is being written and cannot be read from here; read it on the computer that writes "
+        "it, or wait until it ends"
+    )
+
+
+def _states(path: Path) -> list[tuple[int, int]]:
+    """Return time of change and size of the database and of its WAL; zeros if there is none."""
+    found = []
+    for file in (path, path.with_name(f"{path.name}-wal")):
+        try:
+            state = file.stat()
+        except FileNotFoundError:
+            found.append((0, 0))
+        else:
+            found.append((state.st_mtime_ns, state.st_size))
+    return found
