@@ -103,9 +103,9 @@ def test_stored_settings_change_no_reading(model, rack):
 
 MODELS = ("2400", "2410", "2450", "2461", "B2902A", "B2911A")
 VALUES = (
-    "", "1", "0", "-1", "3", "1e-3", "1e9", "INF", "NAN", "ON", "OFF", "MIN", "MAX", "DEF", "UP", "'VOLT'", '"RES"',
-    "VOLT", "BUS", "TIM", "SWE", "LIST", "MEM", "AUTO", "1,2,3", "(@1)", "'x'", "#11a", "1,COMM", "PULS", "((((",
-    '"SimpleLoop",3', "99999999999999999999", "5,4,3", "MOV", "0,0,0", "(VOLT/CURR)",
+    "", "1", "0", "-1", "3", "1e-3", "1e9", "INF", "NAN", "ON", "OFF", "MIN", "MAX", "DEF", "UP", "'VOLT'",
+    '"RES"', "VOLT", "BUS", "TIM", "SWE", "LIST", "MEM", "AUTO", "1,2,3", "(@1)", "'x'", "#11a", "1,COMM", "PULS",
+    '"SimpleLoop",3', "99999999999999999999", "5,4,3", "MOV", "0,0,0", "(VOLT/CURR)", "SWE", "LIST", "((((",
 )  # fmt: skip
 
 

@@ -24,7 +24,7 @@ FUNCTIONS: Final = {"VOLT": "VOLTage[:DC]", "CURR": "CURRent[:DC]", "RES": "RESi
 _SPELLED: Final = {"VOLT": '"VOLT:DC"', "CURR": '"CURR:DC"', "RES": '"RES"'}
 _OWN_UNIT: Final = {"VOLT": "VOLT", "CURR": "AMP", "RES": "OHM"}
 _NAMES: Final = Choice(("VOLTage", "CURRent", "RESistance", "VOLTage:DC", "CURRent:DC"))
-_USER_DELAYS: Final = range(1, 6)
+_BOTH: Final[tuple[Quantity, Quantity]] = ("current", "voltage")
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +193,11 @@ class Sense2450:
         """Take one reading; ``read_back``: measure the source as well."""
         short = self.sensed
         one, channel = self._functions[short], self._channel
-        measure = partial(self._raw, short, read_back=read_back)
         if one.averaging() and one.filter_type() == "MOV":
-            reading = self._moving.measure(one.averages(), measure)
+            reading = self._moving.measure(one.averages(), partial(self._raw, short, read_back=read_back))
         else:
             channel.settings.average = one.averages() if one.averaging() else 1
-            reading = measure()
+            reading = self._raw(short, read_back=read_back)
         value = self._in_unit(reading, short)
         if one.relative_on():
             value -= one.relative()
@@ -207,12 +206,12 @@ class Sense2450:
     def _raw(self, short: str, *, read_back: bool = False) -> ChannelReading:
         """Measure what a function needs. The sourced quantity is measured in the range of the source (p. 6-53)."""
         channel = self._channel
-        source = channel.settings.function
-        needed: set[Quantity] = set(QUANTITIES)
+        source, ranges = channel.settings.function, channel.settings.measure_ranges
+        wanted: tuple[Quantity, ...] = _BOTH
         if short != "RES" and self._functions[short].unit() == _OWN_UNIT[short]:
-            needed = {_quantity(short)} | ({source} if read_back else set())
-        wanted = sorted(needed)
-        ranges = channel.settings.measure_ranges
+            sensed = _quantity(short)
+            if not read_back or sensed == source:
+                wanted = (sensed,)
         fixed, ranges[source] = ranges[source], None
         try:
             reading = self.ohms.measure(*wanted) if self.ohms.active else channel.measure(*wanted)

@@ -93,6 +93,8 @@ class Source2450:
         """Wait for the source delay if the output or the level changed since the last reading (2461 p. 6-89)."""
         settings = self._channel.settings
         state = (settings.output, settings.function, settings.levels[settings.function])
-        if state != self._settled and settings.output:
-            self._smu.clock.advance(self.delay_s(settings.function))
+        if state == self._settled:
+            return
         self._settled = state
+        if settings.output:
+            self._smu.clock.advance(self.delay_s(settings.function))
