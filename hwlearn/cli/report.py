@@ -29,8 +29,9 @@ def report(
         try:
             picture = draw_run(found, output)
         except OSError as error:
-            raise RunError(f"cannot write {output}: {error}") from error
+            raise RunError(f"cannot write {output or 'the report'}: {error}") from error
     if as_json:
-        print_json(run=str(found.folder), report=str(picture), **(found.meta("result") or {}))
+        dry_run = {"dry_run": True} if found.meta("dry_run") else {}
+        print_json(run=str(found.folder), report=str(picture), **dry_run, **(found.meta("result") or {}))
     else:
         typer.echo(picture)

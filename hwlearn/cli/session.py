@@ -70,7 +70,8 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         unsafe = close_failure(bench)  # drawing takes a second, in which no output needs to be on
         if unsafe is not None:
             raise NetworkError(f"the training ended ({history.stopped}); {unsafe}")
-        run.set_meta(seconds=seconds, result=None if result is None else asdict(result))
+        kept = None if result is None or bench.file.is_dry_run else asdict(result)  # a dry run measures nothing
+        run.set_meta(seconds=seconds, result=kept)
         picture = draw_run(run)
     except BaseException as error:
         unsafe = close_failure(bench)  # outputs off first, then the records
@@ -86,12 +87,15 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         raise
     finally:
         shown.stop()
-    facts = _facts(bench, run, history, result)
+    facts = _facts(bench, run, history, None if bench.file.is_dry_run else result)
     facts |= {"measurements": measurements, "seconds": round(seconds, 4), "report": str(picture)}
     if as_json:
         print_json(**facts)
     else:
-        Console().print(closing_table(result, history, seconds, measurements, bench.data.scale))
+        scored = None if bench.file.is_dry_run else result
+        Console().print(closing_table(scored, history, seconds, measurements, bench.data.scale))
+        if bench.file.is_dry_run:
+            typer.echo("dry run       no instrument was contacted: no number of this run is a measurement")
         # whole paths on lines of their own, to be copied
         typer.echo(f"run           {run.folder}\nreport        {picture}")
     if result is None:

@@ -276,8 +276,13 @@ def test_dry_run_is_marked_everywhere_and_never_resumed(hwlearn, folder, how):
         assert line.count("GPIB0::") == line.count(" > ") == 1, line
     start, *_, end = (json.loads(line) for line in ended.out if line.startswith("{"))
     assert start["dry_run"] is end["dry_run"] is True
+    assert not [key for key in end if "rms" in key or "accuracy" in key]
     run = Run.open(end["run"])
     assert run.name.endswith("-s0-dry-run")
+    assert run.meta("result") is None
+    report = json.loads(hwlearn("report", run.folder, "--json").out[-1])
+    assert report["dry_run"] is True
+    assert "measured" not in report
     (row,) = (json.loads(line) for line in hwlearn("runs", "--json").out)
     assert row["dry_run"] is True
     assert row["status"] == "dry run, finished"

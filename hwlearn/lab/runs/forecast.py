@@ -114,8 +114,9 @@ def forecast_size(bench: Bench, folder: Path, steps_done: int = 0) -> SizeForeca
         None if the model cannot compute a batch.
     """
     try:
-        batch, update = _packed_step(bench)
-    except HwlearnError:  # a forecast must not end a training
+        with np.errstate(all="ignore"):
+            batch, update = _packed_step(bench)
+    except (HwlearnError, ArithmeticError, ValueError, MemoryError):  # a forecast must not end a training
         return None
     every_step = kept_conductances(bench) == "steps"
     picture, point, most = _PICTURE

@@ -166,11 +166,12 @@ def test_copy_made_while_a_run_is_written_is_consistent_or_refused(bench_path, t
                 with Run(copy).contents() as contents:
                     contents.verify()
                     progress, costs = contents.progress(), contents.batch_costs()
+                    rows = {keys[0]: arrays["outputs"].tobytes() for keys, arrays in contents.rows("batches")}
             except RunError as error:
                 refused.append(str(error))
                 continue
             assert progress.steps <= len(costs) <= progress.steps + 1
-            copied.append(costs)
+            copied.append((costs, rows))
     finally:
         child.kill()
         child.communicate()
@@ -178,8 +179,11 @@ def test_copy_made_while_a_run_is_written_is_consistent_or_refused(bench_path, t
     assert all(str(tmp_path) in text for text in refused)
     assert copied
     in_the_end = run.batch_costs()
-    for costs in copied:
+    with run.contents() as contents:
+        final = {keys[0]: arrays["outputs"].tobytes() for keys, arrays in contents.rows("batches")}
+    for costs, rows in copied:
         np.testing.assert_array_equal(costs, in_the_end[: len(costs)])
+        assert rows.items() <= final.items()
 
 
 @linux
