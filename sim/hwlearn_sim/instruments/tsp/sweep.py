@@ -142,8 +142,9 @@ class TspTrigger:
 
     @property
     def endless(self) -> bool:
-        """Whether a sweep that was initiated has no last step."""
-        return self.sweeping and not (self._values[""]["count"] and self._values["arm"]["count"])
+        """Whether a sweep that was initiated has no last step, or more steps than a buffer has places."""
+        steps = self._values[""]["count"] * self._values["arm"]["count"]
+        return self.sweeping and not 0 < steps <= MOST_POINTS
 
     def abort(self) -> None:
         """End the sweep; the source returns to its idle level."""

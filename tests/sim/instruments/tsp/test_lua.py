@@ -147,7 +147,10 @@ class Matchers:
     def __init__(self) -> None:
         lua = LuaRuntime(unpack_returned_tuples=True, encoding="latin-1")
         source = (files("hwlearn_sim.instruments.tsp.script") / "lua" / "patterns.lua").read_text("utf-8")
-        self.mine = lua.execute(source)
+        names = ("byte", "sub", "find", "char")
+        library = ", ".join(f"{name} = string.{name}" for name in names)
+        natives = f"return {{{library}, concat = table.concat}}"
+        self.mine = lua.compile(source)(lua.execute(natives))
         native = "return {find = string.find, match = string.match, gsub = string.gsub, gmatch = string.gmatch}"
         self.native = lua.execute(native)
         self.every = lua.execute(

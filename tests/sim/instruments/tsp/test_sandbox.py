@@ -30,6 +30,9 @@ ENDLESS = {
     "rep": "while true do string.rep('x', 1e6) end",
     "method rep": "local s = 'x' while true do local t = s:rep(1e6) end",
     "huge rep": "string.rep('x', 1e12)",
+    "rep of nothing": "while true do string.rep('', 2^31 - 1) end",
+    "insert far below": "while true do pcall(table.insert, {}, -2e9, 1) end",
+    "metatable of globals": "setmetatable(_G, {__index = function() while true do end end}) x = nothing",
     "find": "string.find(string.rep('a', 28), string.rep('a?', 28)..string.rep('a', 28))",
     "find of runs": "string.find(string.rep('a', 30000), string.rep('.-', 9)..'b')",
     "plain find": (
@@ -262,6 +265,24 @@ def test_garbage_alone_does_not_fill_the_memory(rack):
     one = rack("2612B")
     assert one.query("s = string.rep('x', 1e5) for i = 1, 2000 do local t = s..i end print('done')") == "done"
     assert one.errors() == []
+
+
+def test_metatable_of_globals_cannot_run_outside_of_a_chunk(rack):
+    one = rack("2612B")
+    one.write("setmetatable(_G, {__newindex = function() while true do end end})")
+    one.write("loadscript mine", "print('mine')", "endscript")
+    assert one.errors() == []
+    assert one.query("mine()") == "mine"
+
+
+@pytest.mark.parametrize("name", ["string.byte", "string.find", "tostring", "type", "error", "select", "rawget"])
+def test_replaced_functions_do_not_open_the_sandbox(name, rack):
+    one = rack("2612B")
+    one.write(f"{name} = function() return nil end")
+    assert one.query("print(loadstring('\\27Lua') == nil, pcall(function() x() end) == false)") == "true\ttrue"
+    one.write("while true do pcall(function() while true do end end) end")
+    assert one.errors() == [-286]
+    assert one.numbers("print(smua.source.levelv)") == [0]
 
 
 @pytest.mark.parametrize("script", ["again.run()", "again()", "pcall(again)"])

@@ -143,6 +143,16 @@ def test_endless_sweep_goes_on_until_it_is_aborted(one):
     assert one.numbers("print(status.operation.sweeping.condition)") == [0]
 
 
+def test_sweep_of_many_steps_does_not_block_the_instrument(one):
+    one.write(
+        SWEEP, "smua.trigger.count = 1e9 smua.trigger.measure.action = 0 smua.trigger.initiate() waitcomplete()"
+    )
+    assert one.errors() == [-286]
+    assert one.numbers("print(status.operation.sweeping.condition)") == [2]
+    one.write("smua.abort()")
+    assert one.numbers("print(status.operation.sweeping.condition)") == [0]
+
+
 def test_measurements_in_the_background_end_with_waitcomplete(one):
     one.write("smua.source.levelv = 0.5 smua.source.output = 1 smua.measure.count = 3")
     one.write("timer.reset() smua.measure.overlappediv(smua.nvbuffer1, smua.nvbuffer2) early = timer.measure.t()")

@@ -86,7 +86,9 @@ class Sandbox:
         self._functions = start(
             time.thread_time, put, _new_list, list.append, UNUSABLE, limits.seconds, limits.kilobytes, MAX_TEXT
         )
-        self._functions["use"](self._lua.compile(_source("patterns"), name="=instrument")())
+        self._functions["use"](
+            self._lua.compile(_source("patterns"), name="=instrument")(self._functions["natives"])
+        )
         self._run, self._compile = self._functions["run"], self._functions["compile"]
         self._used = self._functions["used"]
         self._chunks: OrderedDict[str, Any] = OrderedDict()
@@ -101,7 +103,8 @@ class Sandbox:
 
     def load(self, name: str, *services: Any) -> Any:
         """Execute a file of functions that are part of the instrument; return its result."""
-        return self._lua.compile(_source(name), name=f"={name}")(self._functions, *services)
+        chunk = self._functions["confine"](self._lua.compile(_source(name), name=f"={name}"))
+        return chunk(self._functions, *services)
 
     def compile_function(self) -> Any:
         """Return a function for scripts that compiles text, or records a syntax error and returns nil."""
@@ -116,9 +119,11 @@ class Sandbox:
             -286 for a run-time error.
         """
         try:
-            do(*arguments)
+            outcome = self._functions["call"](do, *arguments)
         except (LuaMemoryError, LuaError) as error:
-            raise _run_error(str(error)) from None
+            outcome = (False, str(error))
+        if outcome is not True:
+            raise _run_error(str(outcome[1]))
 
     def set_number_form(self, form: str) -> None:
         """Set the format in which ``print`` writes numbers."""

@@ -3,7 +3,7 @@
 -- Arguments: the functions of the interpreter, and a function that compiles text; result: a function that defines
 -- a script, and one that removes all of them.
 local tools, compile = ...
-local rawget, type, error, next, insert, concat = rawget, type, error, next, table.insert, table.concat
+local rawset, type, error, next, insert = rawset, type, error, next, table.insert
 local _G, tostring, print, remove, sort, gfind = _G, tostring, print, table.remove, table.sort, string.gfind
 
 local function listed(names) -- an iterator, as the catalogs of the instrument are
@@ -62,7 +62,7 @@ local function define(name, source)
     anonymous = made
   else
     scripts[name] = made
-    _G[name] = made
+    rawset(_G, name, made) -- a script may have given _G a metatable
   end
   return made
 end

@@ -1,6 +1,7 @@
 -- Lua's pattern matching, written in Lua: the limits of a script count its steps, which they cannot do inside the
 -- native functions. It behaves like the native functions; a test compares both on random patterns.
-local byte, sub, find, char, concat = string.byte, string.sub, string.find, string.char, table.concat
+local natives = ... -- the functions of the library, which scripts get in other forms
+local byte, sub, find, char, concat = natives.byte, natives.sub, natives.find, natives.char, natives.concat
 local type, error, select, unpack, tostring, floor = type, error, select, unpack, tostring, math.floor
 
 local ESCAPE, SET, CLOSE, CARET, MINUS, STAR, PLUS, QUERY, DOLLAR, OPEN, SHUT, DOT, B, F, ZERO, NINE =

@@ -11,8 +11,10 @@ local native_tostring, native_getmetatable, native_setmetatable = tostring, getm
 local native_rawset, native_loadstring, native_sort, native_concat = rawset, loadstring, table.sort, table.concat
 local native_insert, native_remove = table.insert, table.remove
 local native_find, native_gsub, native_rep, native_format = string.find, string.gsub, string.rep, string.format
-local native_match, native_gmatch = string.match, string.gmatch
+local native_match, native_gmatch, native_byte = string.match, string.gmatch, string.byte
 local type, error, select, unpack, next, rawget, floor = type, error, select, unpack, next, rawget, math.floor
+local tonumber, set_environment = tonumber, setfenv
+local natives = { byte = string.byte, sub = string.sub, find = string.find, char = string.char, concat = table.concat }
 
 local ENDLESS, FULL, DEEP = "script aborted: it does not end", "not enough memory", "stack overflow"
 local EXIT = {}
@@ -62,7 +64,8 @@ local function caught(ok, ...)
   if type(message) == "string" then
     if message == FULL then stop(FULL) end
     -- at the end of the stack even the hook fails: a script that went on there could not be interrupted
-    if native_find(message, "stack overflow", 1, true) or message == "error in error handling" then stop(DEEP) end
+    if native_find(message, "stack overflow", 1, true) then stop(DEEP) end
+    if message == "error in error handling" then stop(message) end
   end
   return ok, ...
 end
@@ -150,6 +153,10 @@ end
 
 local number_form = "%.5e"
 
+local environment = {} -- the globals of scripts, filled below
+
+local function confine(chunk) return set_environment(chunk, environment) end
+
 local function text_of(value)
   if type(value) == "number" then
     if value ~= value then return "nan" end
@@ -185,6 +192,7 @@ end
 pcall = function(call, ...) return caught(native_pcall(call, ...)) end
 
 xpcall = function(call, handler)
+  if type(handler) ~= "function" then error("bad argument #2 to 'xpcall' (function expected)", 2) end
   local function guarded(message)
     if ended then return message end
     return handler(message)
@@ -194,9 +202,10 @@ end
 
 loadstring = function(text, name)
   if type(text) ~= "string" then error("bad argument #1 to 'loadstring' (string expected)", 2) end
-  if text:byte(1) == 27 then return nil, "compiled chunks are refused" end
+  if native_byte(text, 1) == 27 then return nil, "compiled chunks are refused" end
   charge(#text)
-  return native_loadstring(text, type(name) == "string" and name or "=tsp")
+  local chunk, message = native_loadstring(text, type(name) == "string" and name or "=tsp")
+  return chunk and confine(chunk), message
 end
 
 getmetatable = function(value)
@@ -258,6 +267,8 @@ table.setn = function(list, n)
 end
 
 table.insert = function(list, ...)
+  local position = select("#", ...) > 1 and tonumber((...))
+  if position and position < 1 then error("bad argument #2 to 'insert' (position out of bounds)", 2) end
   charge(type(list) == "table" and #list or 0)
   local n = type(list) == "table" and rawget(list, "n")
   local out = native_insert(list, ...)
@@ -323,6 +334,7 @@ string.dump = nil
 string.rep = function(text, count)
   text = subject(text, 1, "rep")
   if type(count) == "number" and count * #text > longest then stop(FULL) end
+  if text == "" then return "" end -- the native function would count to the end all the same
   charge(#text)
   return native_rep(text, count)
 end
@@ -368,14 +380,18 @@ end
 -- --- what scripts do not have ---------------------------------------------------------------------------
 
 os = { time = os.time, clock = os.clock, difftime = os.difftime }
-local strings, _G = string, _G
-native_getmetatable("").__index = strings
+
+-- Scripts have globals of their own. The real ones keep what lupa looks up there (debug.traceback, before each call):
+-- a script that could give that table a metatable, or a table named debug, would run outside of its limits.
 for _, name in next, {
-  "python", "io", "require", "module", "package", "load", "loadfile", "dofile", "debug", "newproxy", "getfenv",
-  "setfenv", "coroutine",
+  "assert", "collectgarbage", "error", "exit", "gcinfo", "getmetatable", "ipairs", "loadstring", "makegetter",
+  "makesetter", "math", "meminfo", "next", "os", "pairs", "pcall", "print", "rawequal", "rawget", "rawset", "select",
+  "setmetatable", "string", "table", "tonumber", "tostring", "type", "unpack", "xpcall",
 } do
-  _G[name] = nil
+  environment[name] = _G[name]
 end
+environment._G = environment
+native_getmetatable("").__index = string
 
 -- --- for the interpreter --------------------------------------------------------------------------------
 
@@ -410,7 +426,7 @@ return {
   compile = function(text, name, rewritten)
     local chunk, message = native_loadstring(text, name)
     if chunk and rewritten then takes_each[chunk] = true end
-    return chunk, message
+    return chunk and confine(chunk), message
   end,
   bind = function(chunk)
     if not takes_each[chunk] then return chunk end
@@ -431,7 +447,13 @@ return {
   used = function() return collect("count") end,
   collect = function() collect("collect") end,
   text_of = text_of,
+  call = function(call, ...)
+    ended, deadline = nil, clock() + seconds
+    return outcome(native_pcall(call, ...))
+  end,
   extend = function(more) deadline = deadline + more end,
-  environment = _G,
+  environment = environment,
+  confine = confine,
+  natives = natives,
   objects_of = function(value) return native_getmetatable(value).Objects end,
 }
