@@ -7,7 +7,15 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class _WithSource(Protocol):
+    """A loader that returns the source of a module."""
+
+    def get_source(self, fullname: str) -> str | None: ...
+
 
 _IMPORTING = threading.RLock()
 """Held during an import: threads that first use names at the same time would find numpy half imported."""
@@ -56,12 +64,22 @@ def lazy_names(package: str) -> tuple[list[str], Callable[[str], Any], Callable[
 
 def _listed(package: str) -> Iterator[tuple[str, str]]:
     """Yield each name and its module from the block ``if TYPE_CHECKING:`` of a package's source."""
-    spec = sys.modules[package].__spec__
-    source = None if spec is None or spec.loader is None else spec.loader.get_source(package)  # type: ignore[attr-defined]
-    if source is None:
-        raise ImportError(f"{package} cannot list its public names: its source is not readable")
-    for block in ast.parse(source).body:
+    for block in ast.parse(_source(package)).body:
         if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING":
             for node in block.body:
                 if isinstance(node, ast.ImportFrom):
                     yield from ((alias.name, str(node.module)) for alias in node.names)
+
+
+def _source(package: str) -> str:
+    """Return the source of a package: from its loader, or from its file if the loader has none, as pytest's."""
+    spec = sys.modules[package].__spec__
+    if spec is not None and isinstance(spec.loader, _WithSource):
+        source = spec.loader.get_source(package)
+    else:
+        import linecache  # rarely needed, and the command line must start fast
+
+        source = "".join(linecache.getlines(spec.origin)) if spec is not None and spec.origin else None
+    if not source:
+        raise ImportError(f"{package} cannot list its public names: its source is not readable")
+    return source

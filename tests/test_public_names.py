@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import os
 import pickle
 import pkgutil
@@ -114,3 +115,27 @@ def test_threads_may_use_names_first_at_the_same_time():
     for _ in range(3):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+
+
+def test_names_are_found_when_the_loader_returns_no_source(tmp_path, monkeypatch):
+    """pytest imports a package that brings a plugin with a loader of its own, which has no `get_source`."""
+
+    class Bare:
+        def create_module(self, spec):
+            return None
+
+        def exec_module(self, module):
+            exec((tmp_path / "bare.py").read_text(), vars(module))
+
+    (tmp_path / "bare.py").write_text(
+        "from typing import TYPE_CHECKING\n"
+        "from hwlearn.lazy import lazy_names\n"
+        "if TYPE_CHECKING:\n    from hwlearn.units import format_quantity as format_quantity\n"
+        "else:\n    __all__, __getattr__, __dir__ = lazy_names(__name__)\n"
+    )
+    spec = importlib.util.spec_from_file_location("bare", tmp_path / "bare.py", loader=Bare())
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "bare", module)
+    spec.loader.exec_module(module)
+    assert module.__all__ == ["format_quantity"]
+    assert module.format_quantity(1.0, "V") == "1 V"
