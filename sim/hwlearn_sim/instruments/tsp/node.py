@@ -8,7 +8,7 @@ from typing import Final
 from hwlearn_sim.instruments.capability import LINE_HZ
 from hwlearn_sim.instruments.errors import ErrorQueue, VirtualInstrumentError
 from hwlearn_sim.instruments.scpi.reply_format import as_binary
-from hwlearn_sim.instruments.tsp.buffer import Column, TspBuffer
+from hwlearn_sim.instruments.tsp.buffer import MOST_POINTS, Column, TspBuffer
 from hwlearn_sim.instruments.tsp.script.objects import (
     Namespace,
     Value,
@@ -16,6 +16,7 @@ from hwlearn_sim.instruments.tsp.script.objects import (
     as_text,
     function,
     runtime_error,
+    whole,
 )
 
 FIRMWARE: Final = "3.4.2"
@@ -156,7 +157,7 @@ class Replies:
 
     def print_buffer(self, first: Value, last: Value, *buffers: Value) -> None:
         """Print a part of reading buffers in the selected format."""
-        start, end = (round(as_number(bound)) for bound in (first, last))
+        start, end = (whole(bound, 1, MOST_POINTS) for bound in (first, last))
         columns = []
         for buffer in buffers:
             if not isinstance(buffer, TspBuffer | Column):

@@ -24,10 +24,12 @@ from hwlearn_sim.instruments.tsp.script.objects import (
     function,
     runtime_error,
     whole,
+    within,
 )
 from hwlearn_sim.instruments.tsp.trigger.events import Detector, Events, Step
 
 LETTER: Final[dict[Quantity, str]] = {"voltage": "v", "current": "i"}
+_MOST_LEVEL: Final = 1e6  # volts or amperes: more than any range
 _MOST_COUNT: Final = 1e9
 _PARTS: Final[dict[str, dict[str, tuple[float, Bounds]]]] = {
     "arm": {"count": (1.0, (0, _MOST_COUNT))},
@@ -286,13 +288,13 @@ class TspTrigger:
         self._set_levels(quantity, [as_number(item) for item in levels])
 
     def _set_ramp(self, quantity: Quantity, start: Value, stop: Value, points: Value) -> None:
-        self._set_levels(quantity, ramp(as_number(start), as_number(stop), whole(points, 2, MOST_POINTS)))
+        self._set_levels(quantity, ramp(_finite(start), _finite(stop), whole(points, 2, MOST_POINTS)))
 
     def _set_log_ramp(
         self, quantity: Quantity, start: Value, stop: Value, points: Value, asymptote: Value = 0.0
     ) -> None:
-        base, count = as_number(asymptote), whole(points, 2, MOST_POINTS)
-        levels = ramp(as_number(start) - base, as_number(stop) - base, count, logarithmic=True)
+        base, count = _finite(asymptote), whole(points, 2, MOST_POINTS)
+        levels = ramp(_finite(start) - base, _finite(stop) - base, count, logarithmic=True)
         self._set_levels(quantity, [level + base for level in levels])
 
     def _set_levels(self, quantity: Quantity, levels: list[float]) -> None:
@@ -306,6 +308,10 @@ class TspTrigger:
         if len(chosen) != len(name) or len(chosen) != len(buffers):
             raise runtime_error("a reading buffer was expected")
         self._measured = (name, chosen)
+
+
+def _finite(value: Value) -> float:
+    return within(value, -_MOST_LEVEL, _MOST_LEVEL)
 
 
 def _counted(times: float) -> Iterator[int]:

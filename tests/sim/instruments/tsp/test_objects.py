@@ -202,3 +202,38 @@ def test_reading_messages_of_other_programs_answer(rack):
     ):
         one.query(script)
     assert one.errors() == []
+
+
+@pytest.mark.parametrize("value", ["0/0", "1/0", "-1/0", "1e300", "-1e300", "nil", "true", "'x'", "{}", "print"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        "delay({})", "printbuffer({}, 1, smua.nvbuffer1)", "printbuffer(1, {}, smua.nvbuffer1)", "printnumber({})",
+        "smua.makebuffer({})", "smua.trigger.source.linearv(0, {}, 3)", "smua.trigger.source.linearv(0, 1, {})",
+        "smua.trigger.source.logi({}, 1, 3)", "smua.trigger.source.logi(1, 2, 3, {})",
+        "smua.trigger.source.listv({})", "smua.trigger.source.listv({{{}}})", "trigger.wait({})",
+        "trigger.timer[1].delaylist = {}", "display.setcursor({}, 1)", "display.setcursor(1, {})",
+        "display.gettext(true, {})", "display.settext({})", "display.prompt('0', 'V', 'x', {}, {}, {})",
+        "beeper.beep({}, 1)", "bit.bitand({}, 1)", "bit.setfield(0, {}, 1, 1)", "digio.writeport({})",
+        "digio.readbit({})", "setup.save({})", "smua.measureivandstep({})", "smua.measure.v({})",
+        "smua.buffer.getstats({})", "display.loadmenu.add({}, 'x')", "reset({})", "waitcomplete({})",
+        "SweepVLinMeasureI(smua, 0, {}, 0, 3)", "InitiatePulseTest({})", "x = smua.nvbuffer1[{}]",
+        "x = smua.nvbuffer1.readings.getreading({})", "node[{}].reset()", "dataqueue.next({})",
+    ],
+)  # fmt: skip
+def test_odd_arguments_give_errors_of_the_instrument_only(call, value, rack):
+    one = rack("2612B")
+    one.instrument.execute(call.format(*[value] * 3).encode())
+    assert set(one.errors()) <= {-286, -285, -224, -223, -222, -221, -109, -108, 5007}
+    assert one.query("print(1)") == "1.00000e+00"
+
+
+def test_odd_values_of_settings_give_errors_of_the_instrument_only(rack):
+    one = rack("2612B")
+    for name in one.instrument.settings():
+        for value in ("0/0", "1/0", "-1e300", "nil", "true", "'x'", "{}", "print"):
+            one.instrument.execute(f"{name.replace('*', 'x')} = {value}".encode())
+            assert set(one.errors()) <= {-286, -224, -222, -221}, (name, value)
+    assert one.query("localnode.prompts = 0 localnode.showerrors = 0 format.data = 1 reset() print(1)").endswith(
+        "e+00"
+    )
