@@ -287,12 +287,14 @@ def _parse_lan(address: str, board: int, fields: list[str]) -> Address:
         )
     if not 1 <= len(fields) <= 2 or not fields[-1]:
         _refuse(address, "must be TCPIP::HOST::INSTR, TCPIP::HOST::hislip0::INSTR or TCPIP::HOST::PORT::SOCKET")
-    name, comma, port = fields[0].partition(",")  # pyvisa-py takes a port of the VXI-11 service behind a comma
+    # a port of the VXI-11 service: pyvisa-py takes it behind a comma, some other libraries behind a colon
+    separator = ":" if fields[0].count(":") == 1 else ","
+    name, mark, port = fields[0].partition(separator)
     host, device = _host(address, name), fields[1] if len(fields) == 2 else "inst0"
     if known := _LAN_DEVICE.fullmatch(device):
         device = f"{known[1].lower()}{int(known[2][:9])}{known[3] or ''}"
-    at = _port(address, port) if comma else 0
-    where = f"{_bracketed(host)},{at}" if at else _bracketed(host)
+    at = _port(address, port) if mark else 0
+    where = f"{_bracketed(host)}{mark}{at}" if at else _bracketed(host)
     text = f"TCPIP{board}::{where}::{device}::INSTR"
     return Address(text, "lan", is_visa=True, host=host, port=at, device=device)
 

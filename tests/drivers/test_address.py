@@ -34,6 +34,8 @@ SPELLINGS = {
         "TCPIP0::smu::inst0",
     ],
     "TCPIP0::[fe80::1%eth0]::hislip0::INSTR": ["tcpip::[FE80::1%eth0]::HISLIP0"],
+    "TCPIP0::smu:1111::inst0::INSTR": ["tcpip::SMU:01111::instr"],
+    "TCPIP0::smu,1111::inst0::INSTR": ["tcpip::SMU,01111"],
     "TCPIP2::smu::inst0::INSTR": ["TCPIP02::smu::INSTR"],
     "USB0::0x05E6::0x2636::4012345::INSTR": ["USB::0x5e6::0x2636::4012345", "usb0::1510::9782::4012345::0::instr"],
     "USB0::0x05E6::0x2636::4012345::1::RAW": ["usb::0x05e6::9782::4012345::01::raw"],

@@ -25,6 +25,7 @@ _FORBIDDEN: Final = frozenset({errno.EACCES, errno.EPERM})
 _WINDOWS_BUSY: Final = frozenset({5, 32, 33, 170})
 """Access denied, sharing violation, lock violation, busy (Win32 API, "System Error Codes")."""
 
+_NO_PORTS: Final = (0, 1)  # major numbers: no device, and /dev/null with its kind
 _PTMX: Final = ("/dev/ptmx", "/dev/pts/ptmx")
 _WINDOWS_MISSING: Final = frozenset({2, 3, 15, 20, 55, 433, 1167})
 _WINDOWS_ERROR: Final = re.compile(
@@ -116,6 +117,8 @@ def users_of(port: str) -> list[str]:
     if sys.platform != "linux" or not Path(port).exists():
         return []
     device = Path(port).stat().st_rdev
+    if os.major(device) in _NO_PORTS:
+        return []
     found = []
     for process in Path("/proc").iterdir():
         if not process.name.isdigit() or int(process.name) == os.getpid():

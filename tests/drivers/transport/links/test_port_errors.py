@@ -10,7 +10,7 @@ import serial
 
 from hwlearn_drivers.errors import LinkError
 from hwlearn_drivers.transport.addresses import LinkOptions, open_link
-from hwlearn_drivers.transport.links.port_errors import open_failure, port_problem
+from hwlearn_drivers.transport.links.port_errors import open_failure, port_problem, users_of
 
 QUICK = LinkOptions(timeout_s=2.0)
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no ptys")
@@ -126,6 +126,11 @@ def test_every_error_of_a_url_handler_is_one_line(url):
         open_link(url, QUICK)
     assert len(str(refused.value).splitlines()) == 1
     assert type(refused.value).__module__ in ("hwlearn.errors", "hwlearn_drivers.errors")
+
+
+@POSIX
+def test_device_that_is_no_port_has_no_users():
+    assert users_of("/dev/null") == users_of("/dev") == []
 
 
 def test_bytes_through_spy_are_logged(pty_responder, capsys):
