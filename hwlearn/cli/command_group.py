@@ -77,7 +77,8 @@ def _usage_line(error: Any) -> str:
     """Return the message of a wrong command line, and where its options are explained."""
     text = " ".join(error.format_message().split()).rstrip(".")
     path = error.ctx.command_path if hasattr(error, "ctx") and error.ctx is not None else "hwlearn"
-    return f"hwlearn: {text[:1].lower()}{text[1:]}; see: {path} --help"
+    end = " See" if text.endswith("?") else "; see"
+    return f"hwlearn: {text[:1].lower()}{text[1:]}{end}: {path} --help"
 
 
 def _installed() -> Iterable[EntryPoint]:
