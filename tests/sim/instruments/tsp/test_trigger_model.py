@@ -98,6 +98,14 @@ def test_overruns_are_reported_in_the_status_registers(one):
     assert one.query("print(trigger.timer[2].overrun, trigger.timer[1].overrun)") == "true\tfalse"
 
 
+def test_delays_of_a_timer_take_turns(one):
+    one.write("trigger.timer[1].delaylist = {0.5, 2} trigger.timer[1].count = 3 timer.reset()")
+    assert one.numbers("print(trigger.timer[1].delaylist[2], trigger.timer[1].delay)") == [2, 0.5]
+    one.write("trigger.timer[1].stimulus = trigger.generator[1].EVENT_ID trigger.generator[1].assert()")
+    script = "t = {} for k = 1, 3 do trigger.timer[1].wait(10) t[k] = timer.measure.t() end print(unpack(t))"
+    assert one.numbers(script) == pytest.approx([0.5, 2.5, 3.0])
+
+
 def test_events_that_cause_each_other_end(one):
     one.write("trigger.blender[1].orenable = true trigger.blender[1].stimulus[1] = trigger.blender[1].EVENT_ID")
     one.write("trigger.blender[1].stimulus[2] = trigger.generator[1].EVENT_ID trigger.generator[1].assert()")

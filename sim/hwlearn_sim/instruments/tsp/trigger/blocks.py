@@ -98,7 +98,7 @@ class _Timer:
         self.reset()
         self.root.keep(self._values, {"count": (0, 1_048_575), "passthrough": (0, 1)})
         self.root.attribute("delay", lambda: self._delays[0], self._set_delay)
-        self.root.attribute("delaylist", lambda: None, self._set_delays)
+        self.root.attribute("delaylist", self._delay_list, self._set_delays)
         self._input.attribute(self.root)
 
     def reset(self) -> None:
@@ -119,6 +119,9 @@ class _Timer:
 
     def _set_delay(self, value: Value) -> None:
         self._delays = [within(value, 0, LONGEST_S)]
+
+    def _delay_list(self) -> Namespace:
+        return Namespace("delaylist", dict(enumerate(self._delays, 1)))
 
     def _set_delays(self, value: Value) -> None:
         given = value if isinstance(value, list) else [value]

@@ -438,8 +438,7 @@ return {
   setter = function(call)
     return function(value)
       if collect("count") > kilobytes then check() end
-      local kind = type(value)
-      return result(call((kind == "table" or kind == "function") and unusable or value))
+      return result(call(argument(value)))
     end
   end,
   set_number_form = function(form) number_form = form end,
