@@ -74,12 +74,12 @@ def _listed(package: str) -> Iterator[tuple[str, str]]:
 def _source(package: str) -> str:
     """Return the source of a package: from its loader, or from its file if the loader has none, as pytest's."""
     spec = sys.modules[package].__spec__
-    if spec is not None and isinstance(spec.loader, _WithSource):
-        source = spec.loader.get_source(package)
-    else:
+    loader: object = None if spec is None else spec.loader
+    source = loader.get_source(package) if isinstance(loader, _WithSource) else None
+    if source is None and spec is not None and spec.origin is not None:
         import linecache  # rarely needed, and the command line must start fast
 
-        source = "".join(linecache.getlines(spec.origin)) if spec is not None and spec.origin else None
+        source = "".join(linecache.getlines(spec.origin))
     if not source:
         raise ImportError(f"{package} cannot list its public names: its source is not readable")
     return source
