@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -161,7 +162,8 @@ class Run:
     def status(self) -> str:
         """Status: created, running, finished, no improvement, interrupted, terminated, failed or aborted.
 
-        It is aborted if the process ended without writing a status. That of a dry run says so.
+        It is aborted if the process ended without writing a status. On another computer than the one that wrote
+        it last, it is "running on HOST, or aborted". That of a dry run says so.
         """
         with self.contents() as contents:
             return self.status_of(contents)
@@ -169,7 +171,10 @@ class Run:
     def status_of(self, contents: RunContents) -> str:
         """Return the status with contents that were read already; see `status`."""
         status = str(contents.meta("status"))
-        status = "aborted" if status == "running" and not self.alive else status
+        if status == "running" and not self.alive:
+            # locks of another computer need not be visible on a share
+            host = next((part.facts.get("host") for part in reversed(contents.sessions())), None)
+            status = "aborted" if host in (None, platform.node()) else f"running on {host}, or aborted"
         return f"dry run, {status}" if contents.meta("dry_run") else status
 
     def meta(self, key: str) -> Any:

@@ -1,6 +1,7 @@
 """Runs that stand alone: read-only media, copies, running and killed runs, earlier formats, what is kept."""
 
 import contextlib
+import platform
 import shutil
 import signal
 import sqlite3
@@ -137,6 +138,14 @@ def test_running_run_is_read_consistently(bench_path, tmp_path):
         child.kill()
         child.communicate()
     assert run.status == "aborted"
+
+
+def test_status_on_another_computer_does_not_claim_that_the_run_has_ended(bench_path, tmp_path, monkeypatch):
+    run = killed(bench_path, tmp_path / "runs")
+    assert run.status == "aborted"
+    here = platform.node()
+    monkeypatch.setattr("platform.node", lambda: "another")
+    assert run.status == f"running on {here}, or aborted"
 
 
 def test_copy_made_while_a_run_is_written_is_consistent_or_refused(bench_path, tmp_path):
