@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import ast
+import linecache
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from typing import Any, Protocol, runtime_checkable
-
-
-@runtime_checkable
-class _WithSource(Protocol):
-    """A loader that returns the source of a module."""
-
-    def get_source(self, fullname: str) -> str | None: ...
-
+from typing import Any
 
 _IMPORTING = threading.RLock()
 """Held during an import: threads that first use names at the same time would find numpy half imported."""
@@ -72,14 +65,9 @@ def _listed(package: str) -> Iterator[tuple[str, str]]:
 
 
 def _source(package: str) -> str:
-    """Return the source of a package: from its loader, or from its file if the loader has none, as pytest's."""
-    spec = sys.modules[package].__spec__
-    loader: object = None if spec is None else spec.loader
-    source = loader.get_source(package) if isinstance(loader, _WithSource) else None
-    if source is None and spec is not None and spec.origin is not None:
-        import linecache  # rarely needed, and the command line must start fast
-
-        source = "".join(linecache.getlines(spec.origin))
+    """Return the source of a package: from its file, or from its loader if it is not in a file."""
+    module = sys.modules[package]
+    source = "".join(linecache.getlines(str(module.__file__), vars(module)))
     if not source:
         raise ImportError(f"{package} cannot list its public names: its source is not readable")
     return source
