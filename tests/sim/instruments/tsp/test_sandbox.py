@@ -110,7 +110,7 @@ def limited(limits: ScriptLimits) -> VirtualKeithley2600:
 
 def works(instrument: VirtualKeithley2600) -> bool:
     """Return whether the instrument answers, keeps variables and measures."""
-    instrument.execute(b"smua.source.levelv = 0.25 smua.source.output = 1 sum = 1 + 1")
+    instrument.execute(b"reset() smua.source.levelv = 0.25 smua.source.output = 1 sum = 1 + 1")
     reply = instrument.execute(b"print(sum, smua.measure.v())")
     return instrument.execute(b"*IDN?").startswith(b"Keithley") and reply == b"2.00000e+00\t2.50000e-01\n"
 
