@@ -136,9 +136,9 @@ class VirtualKeithley2600(ScpiInstrument):
                 self._abort()
             elif text:
                 self._run(text)
-            self._settle()
         except VirtualInstrumentError as error:
             self._record_error(error)
+        self._settle()  # sweeps go on after an error of the script that has initiated them
         end = self._node.ends_message(self.errors, common=common, loading=self._loading is not None)
         return reply + self._replies.take() + end.encode("latin-1")
 
@@ -177,7 +177,10 @@ class VirtualKeithley2600(ScpiInstrument):
         if not self._bus.active:
             return
         sweeping = {smu.name for smu in self.smus if smu.trigger.sweeping}
-        self._bus.run(self._most_actions())
+        try:
+            self._bus.run(self._most_actions())
+        except VirtualInstrumentError as error:
+            self._record_error(error)
         self._ended_sweeps = sweeping - {smu.name for smu in self.smus if smu.trigger.sweeping}
 
     def _most_actions(self) -> int:

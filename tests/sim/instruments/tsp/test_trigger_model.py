@@ -28,6 +28,12 @@ def test_sweep_waits_for_its_trigger(one):
     assert one.numbers("print(status.operation.sweeping.condition)") == [0]
 
 
+def test_sweep_runs_although_its_script_ends_with_an_error(one):
+    one.write(SWEEP, "smua.trigger.initiate() nosuch()")
+    assert one.errors() == [-286]
+    assert one.numbers("print(smua.nvbuffer1.n)") == [3]
+
+
 def test_waiting_for_a_sweep_that_nothing_triggers_is_an_error(one):
     one.write(
         SWEEP, "smua.trigger.source.stimulus = digio.trigger[1].EVENT_ID smua.trigger.initiate() waitcomplete()"
