@@ -238,11 +238,12 @@ def write_off_and_check(address: str, model: str, connector: Connector, check: b
         If it cannot be sent.
     """
     model = model_name(model)
-    commands: dict[str, None] = {}
-    for family in FAMILIES if model == AUTO else (family_of(model),):
-        commands.update(dict.fromkeys(_off_commands(family, model)))
+    families = FAMILIES if model == AUTO else (family_of(model),)
+    off = list(dict.fromkeys(command for family in families for command in _off_commands(family, model)))
+    # an instrument that waits for a trigger executes OFF only when the wait has ended
+    commands = [*off, *(command for family in families for command in family.abort_commands()), *off]
     if model == AUTO:
-        commands["*CLS"] = None  # removes the errors that the commands of the other families caused
+        commands.append("*CLS")  # removes the errors that the commands of the other families caused
     try:
         connector = serial_connector(address, model, connector)
     except SetupError:  # OFF is never refused

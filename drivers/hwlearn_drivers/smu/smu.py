@@ -120,18 +120,23 @@ class Smu(Source):
         """Clear errors that others left, reset the instrument and make the settings that the driver requires."""
 
     def off_commands(self) -> list[str]:
-        """Return OFF for every channel; during a sweep: OFF, abort, OFF."""
+        """Return OFF for every channel; during a sweep, or if a reply is missing: OFF, abort, OFF.
+
+        An instrument that waits for a trigger executes OFF only when the wait has ended (2400 Series User's
+        Manual, p. 11-11).
+        """
         off = [self.off_command(number) for number in self._numbers]
-        return [*off, *self._abort_commands(), *off] if self._sweeping else off
+        return [*off, *self.abort_commands(), *off] if self._sweeping or self.transport.out_of_sync else off
 
     @classmethod
     @abstractmethod
     def off_command(cls, number: int) -> str:
         """Return the command that switches a channel off."""
 
+    @classmethod
     @abstractmethod
-    def _abort_commands(self) -> list[str]:
-        """Return the commands that abort a running sweep."""
+    def abort_commands(cls) -> list[str]:
+        """Return the commands that end a sweep or a wait for a trigger."""
 
     @contextmanager
     def sweeping(self) -> Iterator[None]:

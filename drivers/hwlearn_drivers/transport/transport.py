@@ -352,6 +352,11 @@ class Transport:
         return self._sending
 
     @property
+    def out_of_sync(self) -> bool:
+        """Whether the reply to an earlier query is missing, or may still arrive."""
+        return self._out_of_sync
+
+    @property
     def halted(self) -> bool:
         """Whether everything but `halt` is blocked."""
         return self._halt is not None

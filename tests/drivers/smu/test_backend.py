@@ -194,8 +194,8 @@ def test_off_writes_to_every_instrument_without_a_query(responder):
     first, second = responder(lambda line: None), responder(lambda line: None)
     SmuBackend.off(two(first.url, second.url))
     for device in (first, second):
-        device.wait_for(":OUTP 0")
-        assert device.heard == [":OUTP 0"]
+        device.wait_for_the_end()
+        assert device.heard == [":OUTP 0", ":ABOR", ":OUTP 0"]  # an instrument may be waiting for a trigger
 
 
 def test_off_reaches_the_other_instruments_if_one_is_unreachable(responder):
@@ -210,7 +210,5 @@ def test_off_reaches_the_other_instruments_if_one_is_unreachable(responder):
 
 def test_off_in_a_dry_run_prints_the_commands(capsys):
     SmuBackend.off(settings())
-    assert capsys.readouterr().out.splitlines() == [
-        "GPIB0::24::INSTR > smua.source.output=0",
-        "GPIB0::24::INSTR > smub.source.output=0",
-    ]
+    off = ["GPIB0::24::INSTR > smua.source.output=0", "GPIB0::24::INSTR > smub.source.output=0"]
+    assert capsys.readouterr().out.splitlines() == [*off, "GPIB0::24::INSTR > abort", *off]

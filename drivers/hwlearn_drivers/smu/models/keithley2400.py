@@ -125,7 +125,9 @@ class Keithley2400(Smu):
             ":FORM:ELEM VOLT,CURR",
         )
 
-    def _abort_commands(self) -> list[str]:
+    @classmethod
+    def abort_commands(cls) -> list[str]:
+        """Return the commands that end a sweep or a wait for a trigger."""
         return [":ABOR"]
 
     def _is_off(self) -> bool:

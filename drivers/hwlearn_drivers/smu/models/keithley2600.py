@@ -224,7 +224,9 @@ class Keithley2600(Smu):
         self.transport.write("errorqueue.clear()")
         self.write("reset()", "format.asciiprecision=16")
 
-    def _abort_commands(self) -> list[str]:
+    @classmethod
+    def abort_commands(cls) -> list[str]:
+        """Return the commands that end a sweep or a wait for a trigger."""
         return ["abort"]
 
     def _is_off(self) -> bool:

@@ -101,7 +101,9 @@ class KeysightB2900(Smu):
             # factory default: a measurement switches the output on automatically
             self.write(f":OUTP{c}:ON:AUTO 0", f':SENS{c}:FUNC "VOLT","CURR"')
 
-    def _abort_commands(self) -> list[str]:
+    @classmethod
+    def abort_commands(cls) -> list[str]:
+        """Return the commands that end a sweep or a wait for a trigger."""
         return [":ABOR:ALL"]
 
     def _is_off(self) -> bool:
