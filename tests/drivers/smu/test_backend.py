@@ -194,6 +194,7 @@ def test_off_writes_to_every_instrument_without_a_query(responder):
     first, second = responder(lambda line: None), responder(lambda line: None)
     SmuBackend.off(two(first.url, second.url))
     for device in (first, second):
+        device.wait_for(":ABOR")
         device.wait_for_the_end()
         assert device.heard == [":OUTP 0", ":ABOR", ":OUTP 0"]  # an instrument may be waiting for a trigger
 

@@ -117,6 +117,7 @@ def test_family_on_purpose_and_other_spellings_are_accepted(responder, wanted, f
 def test_off_for_a_family_reaches_every_channel_that_a_model_of_it_can_have(responder):
     heard = responder(lambda line: None)
     write_off(heard.url, "2600 family", Connector(LinkOptions(timeout_s=5.0)))
+    heard.wait_for("abort")
     heard.wait_for_the_end()
     off = ["smua.source.output=0", "smub.source.output=0"]
     assert heard.heard == [*off, "abort", *off]
