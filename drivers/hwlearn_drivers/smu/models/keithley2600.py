@@ -101,7 +101,7 @@ class Keithley2600Channel(SmuChannel):
 
     def _query_and_set(self, quantity: Quantity, command: str) -> tuple[str, list[str], str]:
         state = ",".join(self._state_of(quantity))
-        # printed first, because an error ends the line; the next reading has the number of errors after it
+        # printed first, because some errors end the line; the next reading has the number of errors after it
         question = f"print({state},errorqueue.count) {command}"
         parts = self.smu.query_parts(question)
         if len(parts) != _STATE + 1:
