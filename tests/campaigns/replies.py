@@ -23,6 +23,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, given, seed, settings
 
 from hwlearn.errors import HwlearnError
+from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.smu import ChannelLimit
 from hwlearn_drivers.smu.channel import SmuChannel
@@ -129,6 +130,7 @@ def example(model: str, operation: str, mutation: tuple[str, int, bytes], wait: 
     channel.voltage_source(0.5, 1e-3)
     channel.on()
     link.arm(mutation, wait)
+    open_outputs.unwatch(smu)  # no instrument is there to be switched off
     try:
         result = OPERATIONS[operation](channel)
     except HwlearnError as error:

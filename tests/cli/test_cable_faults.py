@@ -53,7 +53,7 @@ def trained(hwlearn, model, *command):
 @pytest.mark.parametrize(
     "model",
     [
-        "2612B",
+        pytest.param("2612B", marks=pytest.mark.slow),
         "2450",
         pytest.param("2400", marks=pytest.mark.slow),
         pytest.param("B2902A", marks=pytest.mark.slow),

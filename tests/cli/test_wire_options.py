@@ -73,7 +73,8 @@ def test_off_sends_no_query(absent):
     result = run("off", absent, "--set", "backend.dry_run=true")
     assert result.exit_code == 0
     sent = [line.partition(" > ")[2] for line in result.stdout.splitlines() if " > " in line]
-    assert sorted(sent) == [":OUTP 0", ":OUTP 0", "smua.source.output=0", "smub.source.output=0"]
+    off = [":OUTP 0", ":OUTP 0", "smua.source.output=0", "smub.source.output=0"]
+    assert sorted(sent) == sorted([*off, ":ABOR", ":ABOR", "abort", *off])
 
 
 def test_dry_run_prints_every_command_and_sends_none(absent, tmp_path):

@@ -200,8 +200,17 @@ class Prompting:
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-@pytest.mark.parametrize("model", ["2612B", "2600 family", "auto"])
-@pytest.mark.parametrize("keeps", [False, True])
+@pytest.mark.parametrize(
+    ("model", "keeps"),
+    [
+        ("2612B", False),
+        ("auto", False),
+        pytest.param("2600 family", False, marks=pytest.mark.slow),
+        pytest.param("2612B", True, marks=pytest.mark.slow),
+        pytest.param("2600 family", True, marks=pytest.mark.slow),
+        pytest.param("auto", True, marks=pytest.mark.slow),
+    ],
+)
 def test_2600_with_prompts_is_used_and_never_said_to_be_on(responder, form, model, keeps):
     device = responder(Prompting(form, keeps=keeps))
     with open_smu(device.url, {1: CHANNEL_LIMIT, 2: CHANNEL_LIMIT}, model=model, connector=QUICK) as smu:

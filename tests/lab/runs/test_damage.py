@@ -93,7 +93,7 @@ def test_truncated_database_is_named(intact, tmp_path):
 
 
 @pytest.mark.usefixtures("not_drawn")
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_changed_bytes_change_no_number(intact, tmp_path_factory, data):
     run, wanted = intact

@@ -306,6 +306,7 @@ for number in range(1, 1000):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no fork")
 def test_killed_creation_leaves_a_complete_run_or_none(bench_path, tmp_path):
     """The process is killed before every single line of `Run.create`."""

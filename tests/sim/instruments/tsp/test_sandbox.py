@@ -360,7 +360,7 @@ LINES = st.one_of(STATEMENTS, st.lists(STATEMENTS, min_size=1, max_size=3).map("
 
 
 @settings(
-    max_examples=150,
+    max_examples=30,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
