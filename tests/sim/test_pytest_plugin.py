@@ -55,7 +55,7 @@ def test_fixtures_serve_instruments_until_the_test_ends(tmp_path):
     done = subprocess.run(
         [*command, "test_driver.py"],
         cwd=tmp_path,
-        env=dict(os.environ),
+        env={name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
         capture_output=True,
         text=True,
         check=False,
