@@ -99,7 +99,7 @@ def numbers(run: str) -> list[tuple]:
     """Return everything that a run stored, without its times."""
     with Run.open(run).contents() as contents:
         return [
-            (table, keys[0], {name: array.tobytes() for name, array in arrays.items()})
+            (table, keys[0], *sorted((name, array.tobytes()) for name, array in arrays.items()))
             for table in ("batches", "updates")
             for keys, arrays in contents.rows(table)
         ]
