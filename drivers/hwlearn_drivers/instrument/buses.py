@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
@@ -71,7 +72,7 @@ def list_buses(library: str = PURE_PYTHON) -> list[Bus]:
             name, tuple(sorted(n for n in manager.list_resources(_PATTERNS[name]) if n.upper().startswith(name)))
         )
 
-    return [_checked(name, lambda name=name: listed(name)) for name in _PATTERNS]  # type: ignore[misc]
+    return [_checked(name, partial(listed, name)) for name in _PATTERNS]
 
 
 def _checked(name: str, look: Callable[[], Bus]) -> Bus:

@@ -266,9 +266,9 @@ class Cards:
 
     def _value(self, card: Card, text: str, unit: str) -> float:
         value = value_of(text, unit, self._parameters)
-        told = remark(text, unit)
-        if told is not None:
-            self._note(card, told)
+        note = remark(text, unit)
+        if note is not None:
+            self._note(card, note)
         return value
 
     def _print(self, card: Card) -> None:
