@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from numbers import Real
 from typing import Any, TypeVar
@@ -211,6 +212,24 @@ def check_crossbar_lines(
                 raise TopologyError(f"a crossbar with {size} {kind}s has no {kind} {line}; use 0 to {size - 1}")
     if ground is not None and not 0 <= ground < rows:
         raise TopologyError(f"a crossbar with {rows} rows has no row {ground} to ground; use 0 to {rows - 1}")
+
+
+def checked_wire_resistance(wire_resistance: float | Sequence[float]) -> tuple[float, float]:
+    """Return the ohms of one row segment and one column segment, given as one number or two."""
+    try:
+        ohms = np.asarray(wire_resistance, dtype=np.float64)
+    except (TypeError, ValueError):
+        ohms = np.zeros(0)
+    if ohms.shape not in ((), (2,)) or isinstance(wire_resistance, str | bool):
+        raise TopologyError(f"wire_resistance must be ohm or (row, column) in ohm, got {wire_resistance!r}")
+    row, column = np.broadcast_to(ohms, 2).tolist()
+    for line, value in (("row", row), ("column", column)):
+        if not (math.isfinite(value) and value >= 0 and (value == 0 or math.isfinite(1 / value))):
+            raise TopologyError(
+                f"wire_resistance of a {line} segment is {value:g} ohm; it must be finite and positive, or 0 for "
+                "an ideal line"
+            )
+    return row, column
 
 
 def check_random_graph(n_nodes: int, n_edges: int, counts: dict[str, object], ground: int | None) -> None:

@@ -14,7 +14,8 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit import graph_checks, graphs
 from hwlearn.circuit.elements import OHMIC, Element, ElementTable
-from hwlearn.errors import CircuitError
+from hwlearn.circuit.wires import Wires, find_wires
+from hwlearn.errors import CircuitError, TopologyError
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -192,6 +193,43 @@ class Topology:
             f"{self.n_inputs} inputs, {self.n_outputs} outputs{ground}>"
         )
 
+    # --- wires ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def wires(self) -> Wires | None:
+        """Wires of a crossbar made by `crossbar` with ``wire_resistance``, or an equal graph; None for others."""
+        if self.elements is not None and not self.elements.ohmic[self.n_edges :].all():
+            return None
+        wires = find_wires(self.n_nodes, self.edges, self.fixed_edges, self.fixed_conductances)
+        if wires is None or self.driven.max() >= wires.rows:
+            return None
+        read_ends = (self.outputs >= wires.rows) & (self.outputs < wires.rows + wires.columns)
+        return wires if read_ends.all() else None
+
+    def without_wires(self) -> Topology:
+        """Return the same crossbar with ideal lines: the model of a person who does not know of the wires.
+
+        Edges, inputs and outputs keep their order.
+
+        Raises
+        ------
+        TopologyError
+            If this is no crossbar with wire resistance.
+        """
+        wires = self.wires
+        if wires is None:
+            raise TopologyError("only a crossbar with wire_resistance has wires to leave out")
+        ideal = Wires(wires.rows, wires.columns, 0.0, 0.0)
+        return Topology(
+            ideal.n_nodes,
+            ideal.devices(),
+            self.inputs,
+            self.outputs,
+            self.ground,
+            names=self.names[: ideal.n_nodes],
+            elements=None if self.elements is None else self.edge_elements,
+        )
+
     # --- elements -------------------------------------------------------------------------------------
 
     def with_elements(self, elements: Element | Iterable[Element]) -> Topology:
@@ -258,33 +296,48 @@ class Topology:
         inputs: Iterable[int] | None = None,
         outputs: Iterable[int] | None = None,
         ground: int | None = None,
+        *,
+        wire_resistance: float | Sequence[float] = 0.0,
     ) -> Self:
-        """Make a crossbar with ideal lines: a device connects each row to each column.
+        """Make a crossbar: a device connects each row to each column.
 
-        Nodes are the rows, then the columns; edge ``r * columns + c`` is the device at row r, column c.
+        The first nodes are the left ends of the rows, then the bottom ends of the columns. Edge
+        ``r * columns + c`` is the device at row r, column c. With ``wire_resistance`` the lines consist of wire
+        segments, which are fixed edges between further nodes; see `hwlearn.circuit.wires`.
 
         Parameters
         ----------
         rows, columns : int
             Size of the array.
         inputs : iterable of int, optional
-            *Row* numbers that are driven; the others float. All rows unless given.
+            *Row* numbers that are driven at their left ends; the others float. All rows unless given.
         outputs : iterable of int, optional
-            *Column* numbers that are read at high impedance; the others float. All columns unless given.
+            *Column* numbers that are read at their bottom ends at high impedance; the others float. All columns
+            unless given.
         ground : int, optional
             A row held at 0 V.
+        wire_resistance : float or (float, float)
+            Ohms of one segment of wire, or of one row segment and one column segment; zero means an ideal line.
+
+        Raises
+        ------
+        TopologyError
+            If a size, a line or a resistance is wrong.
         """
         graph_checks.check_sizes(rows=rows, columns=columns)
         driven = [r for r in range(rows) if r != ground] if inputs is None else list(inputs)
         read = list(range(columns)) if outputs is None else list(outputs)
         graph_checks.check_crossbar_lines(rows, columns, driven, read, ground)
+        wires = Wires(rows, columns, *graph_checks.checked_wire_resistance(wire_resistance))
         return cls(
-            rows + columns,
-            graphs.crossbar_edges(rows, columns),
+            wires.n_nodes,
+            wires.devices(),
             driven,
             [rows + c for c in read],
             ground,
-            names=[f"row{r}" for r in range(rows)] + [f"col{c}" for c in range(columns)],
+            names=wires.names(),
+            fixed_edges=wires.segments(),
+            fixed_conductances=wires.siemens(),
         )
 
     @classmethod

@@ -18,6 +18,7 @@ from hwlearn.network.limits import Limits
 from hwlearn.quantities import (
     Amperes,
     Count,
+    NonNegativeOhms,
     PositiveSiemens,
     PositiveVolts,
     Seconds,
@@ -70,7 +71,10 @@ class NetworkSection(Section, ABC):
 
 
 class CrossbarNetwork(NetworkSection):
-    """A crossbar. Inputs and ground are rows, outputs are columns."""
+    """A crossbar. Inputs and ground are rows, outputs are columns.
+
+    ``wire_resistance`` is that of one segment of wire, or of one row segment and one column segment.
+    """
 
     kind: Literal["crossbar"]
     rows: Count
@@ -78,13 +82,17 @@ class CrossbarNetwork(NetworkSection):
     inputs: list[int] | None = None
     outputs: list[int] | None = None
     ground: int | None = None
+    wire_resistance: NonNegativeOhms | Annotated[list[NonNegativeOhms], Field(min_length=2, max_length=2)] = 0.0
 
     def _sizes(self) -> dict[str, float]:
         return {f"rows = {self.rows:g} and columns = {self.columns:g}": self.rows * self.columns}
 
     def graph(self, folder: Path) -> Topology:
         """Return the crossbar."""
-        return Topology.crossbar(self.rows, self.columns, self.inputs, self.outputs, self.ground)
+        ohms = self.wire_resistance
+        return Topology.crossbar(
+            self.rows, self.columns, self.inputs, self.outputs, self.ground, wire_resistance=ohms
+        )
 
 
 class GridNetwork(NetworkSection):
