@@ -1,4 +1,7 @@
-"""Class `Topology`: the graph of a network, its inputs and outputs, and the elements of its edges."""
+"""Class `Topology`: the graph of a network, its inputs and outputs, and the elements of its edges.
+
+One file because the constructors of common networks are class methods, which a reader looks for in the class.
+"""
 
 from __future__ import annotations
 

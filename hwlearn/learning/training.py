@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import DataError, NetworkError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.course import Course
@@ -94,6 +95,7 @@ class Trainer:
             low, high = network.limits.conductance
             model = Kirchhoff(network.topology, np.full(network.topology.n_edges, 0.5 * (low + high)))
         check_instance(model, Kirchhoff, "model")
+        _check_model(model.topology, network.topology)
         self.network, self.rule, self.cost, self.optimizer = network, rule, cost, optimizer
         self.subset = _subset(subset)
         if not is_count(seed, 0):
@@ -284,6 +286,14 @@ class Trainer:
         if not len(x):
             raise DataError("the data set is empty")
         return x, self.cost.checked_targets(targets, len(x), top.n_outputs)
+
+
+def _check_model(model: Topology, network: Topology) -> None:
+    """Refuse a model with other numbers of edges, inputs or outputs than the network."""
+    sizes = [(top.n_edges, top.n_inputs, top.n_outputs) for top in (model, network)]
+    if sizes[0] != sizes[1]:
+        ours, theirs = ("{} edges, {} inputs and {} outputs".format(*size) for size in sizes)
+        raise SetupError(f"the model has {ours}, the network has {theirs}; make the model for the same network")
 
 
 def _subset(subset: Subset | Iterable[int] | None) -> Subset | None:

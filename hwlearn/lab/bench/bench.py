@@ -24,6 +24,7 @@ from hwlearn.lab.bench.guardian.opening import open_guarded
 from hwlearn.lab.bench.recipes import (
     make_conductances,
     make_cost,
+    make_model_topology,
     make_optimizer,
     make_rule,
     make_subset,
@@ -73,7 +74,8 @@ class Bench:
         self._targets = make_targets(file, self.data, self._cost, self.topology.n_outputs)
         make_rule(file.train)  # for its checks
         self._subset = make_subset(file.train)
-        self._model = Kirchhoff(self.topology, make_conductances(file.train, self.limits, self.topology.n_edges))
+        initial = make_conductances(file.train, self.limits, self.topology.n_edges)
+        self._model = Kirchhoff(make_model_topology(file, self.topology), initial)
         if isinstance(self._subset, ListedEdges):
             self._subset.mask(self._model, self.data.inputs)
         self._record: CalibrationRecord | None = None

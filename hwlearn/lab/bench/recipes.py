@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.lab.bench_file.file import BenchFile
 from hwlearn.lab.bench_file.sections import TrainSection
@@ -61,6 +62,30 @@ def make_subset(train: TrainSection) -> Subset | None:
     if train.subset_kind == "random":
         return RandomEdges(train.subset, train.seed)
     return MostSensitive(train.subset)
+
+
+def make_model_topology(file: BenchFile, topology: Topology) -> Topology:
+    """Return the topology of the model: that of the bench, or without the wires of its crossbar.
+
+    Raises
+    ------
+    SetupError
+        If there are no wires to leave out, or if all nodes are to be read, which such a model does not have.
+    """
+    train = file.train
+    if train.model == "declared":
+        return topology
+    if topology.wires is None:
+        raise SetupError(
+            f"{file.where}: train.model = 'without-wires', but the network has no wires; give a crossbar "
+            "network.wire_resistance, or remove the key"
+        )
+    if train.rule == "gep" and train.readout == "nodes":
+        raise SetupError(
+            f"{file.where}: train.model = 'without-wires' has no nodes inside the lines, but train.readout = "
+            "'nodes' reads them; use 'outputs'"
+        )
+    return topology.without_wires()
 
 
 def make_conductances(train: TrainSection, limits: Limits, n_edges: int) -> FloatArray:

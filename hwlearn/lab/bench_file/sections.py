@@ -277,6 +277,7 @@ class TrainSection(Section):
     symmetric: bool = True
     readout: Literal["outputs", "nodes"] = "outputs"
     nudged: Literal["measured", "computed"] = "measured"
+    model: Literal["declared", "without-wires"] = "declared"
     model_error: Annotated[float, Field(ge=0)] = 0.2
     perturbation: Annotated[float, Field(gt=0, le=0.5)] = 0.02
     repeats: Count = 1

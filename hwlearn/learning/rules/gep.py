@@ -125,7 +125,8 @@ class GEP(Rule):
         minus = None if phases.minus is None else phases.minus.rows(usable)
         x, t = inputs[usable], phases.strength[usable]
         if self.readout == "nodes":
-            high, low = _nodes(plus), _nodes(free if minus is None else minus)
+            nodes = model.topology.n_nodes
+            high, low = _nodes(plus, nodes), _nodes(free if minus is None else minus, nodes)
         else:
             volts_high, volts_low = nudged_outputs(model, free, plus, minus, self.model_error, x)
             both = model.observe(np.concatenate([x, x]), np.concatenate([volts_high, volts_low]))
@@ -188,7 +189,12 @@ def _usable(phases: TwoPhase) -> BoolArray:
     return usable
 
 
-def _nodes(readout: Readout) -> FloatArray:
+def _nodes(readout: Readout, count: int) -> FloatArray:
     if readout.nodes is None:
         raise NetworkError("this network reads only its outputs; use readout='outputs'")
+    if readout.nodes.shape[1] != count:
+        raise SetupError(
+            f"the network reads {readout.nodes.shape[1]} nodes, its model has {count}; use readout='outputs', or "
+            "a model of the same graph"
+        )
     return readout.nodes
