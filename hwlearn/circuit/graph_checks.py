@@ -30,12 +30,14 @@ def checked_names(names: Sequence[str] | None, n_nodes: int) -> tuple[str, ...]:
         return tuple(f"n{k}" for k in range(n_nodes))
     if len(names) != n_nodes:
         raise TopologyError(f"{n_nodes} nodes need {n_nodes} names, got {len(names)}")
-    first: dict[str, int] = {}
-    for k, name in enumerate(map(str, names)):
-        if name in first:
-            raise TopologyError(f"duplicate node name {name!r}: nodes {first[name]} and {k}")
-        first[name] = k
-    return tuple(first)
+    listed = tuple(map(str, names))
+    if len(set(listed)) < n_nodes:
+        first: dict[str, int] = {}
+        for k, name in enumerate(listed):
+            if name in first:
+                raise TopologyError(f"duplicate node name {name!r}: nodes {first[name]} and {k}")
+            first[name] = k
+    return listed
 
 
 def checked_nodes(nodes: Iterable[int], role: str, names: Sequence[str]) -> IntArray:
@@ -95,7 +97,10 @@ def labelled_nodes(labels: Iterable[Hashable], role: str, index: Mapping[Hashabl
 def checked_edges(edges: ArrayLike | Iterable[Sequence[int]], kind: str, names: Sequence[str]) -> IntArray:
     """Return node pairs (E, 2) without self-loops; ``kind`` is ``"edge"`` or ``"fixed edge"``."""
     try:
-        array = np.asarray(list(edges) if isinstance(edges, Iterable) else edges)
+        # a list of the rows of an array takes a second for a million edges
+        array = np.asarray(
+            edges if isinstance(edges, np.ndarray) or not isinstance(edges, Iterable) else list(edges)
+        )
     except ValueError as error:
         raise TopologyError(f"{kind}s must be pairs of node numbers, shape (E, 2); some are not pairs") from error
     if array.ndim and array.size == 0:
@@ -137,20 +142,21 @@ def checked_elements(
     n_fixed: int,
 ) -> ElementTable | None:
     """Return the table of the elements of edges and fixed edges; None if all are resistors."""
-    every: list[Element] = []
-    for given, count, kind in ((elements, n_edges, "edges"), (fixed, n_fixed, "fixed edges")):
-        if given is None or isinstance(given, Element):
-            listed = [OHMIC if given is None else given] * count
-        else:
-            listed = element_list(given)
-        wrong = [item for item in listed if not isinstance(item, Element)]
-        if wrong:
-            raise TopologyError(f"{wrong[0]!r} is not an element; elements come from hwlearn.circuit.elements")
-        if len(listed) != count:
-            raise TopologyError(f"{count} {kind} need {count} elements, or one for all; got {len(listed)}")
-        every += listed
-    table = ElementTable.of(every)
+    edges = _element_table(elements, n_edges, "edges")
+    table = edges.followed_by(_element_table(fixed, n_fixed, "fixed edges"))
     return None if table.ohmic.all() else table
+
+
+def _element_table(given: Element | Iterable[Element] | None, count: int, kind: str) -> ElementTable:
+    if given is None or isinstance(given, Element):
+        return ElementTable.repeated(OHMIC if given is None else given, count)
+    listed = element_list(given)
+    wrong = [item for item in listed if not isinstance(item, Element)]
+    if wrong:
+        raise TopologyError(f"{wrong[0]!r} is not an element; elements come from hwlearn.circuit.elements")
+    if len(listed) != count:
+        raise TopologyError(f"{count} {kind} need {count} elements, or one for all; got {len(listed)}")
+    return ElementTable.of(listed)
 
 
 def element_list(elements: Iterable[Element]) -> list[Element]:
@@ -170,10 +176,11 @@ def check_roles(
         raise TopologyError("no outputs: name at least one node that is read")
     if not len(edges):
         raise TopologyError("no edges: a network needs at least one programmable edge")
+    driven = set(inputs.tolist())
     for node in outputs.tolist():
         if node == ground:
             raise TopologyError(f"node {node} ({names[node]}) is both ground and output")
-        if node in inputs:
+        if node in driven:
             raise TopologyError(f"node {node} ({names[node]}) is both input and output")
 
 

@@ -41,15 +41,14 @@ def layer_edges(sizes: Sequence[int]) -> IntArray:
 
 def random_edges(n_nodes: int, n_edges: int, rng: np.random.Generator) -> IntArray:
     """Return a random connected simple graph: a random spanning tree, then random further edges."""
+    # draws come in this order whatever the size of a batch of them: stored seeds stand for graphs
     order = rng.permutation(n_nodes)
-    chosen: dict[tuple[int, int], None] = {}
-    for k in range(1, n_nodes):
-        chosen[_ordered(int(order[k]), int(order[rng.integers(k)]))] = None
+    earlier = rng.integers(np.arange(1, n_nodes))
+    chosen = dict.fromkeys(_ordered_pairs(np.stack([order[1:], order[earlier]], axis=1)))
     if n_edges <= n_nodes * (n_nodes - 1) // 4:
         while len(chosen) < n_edges:
-            a, b = rng.integers(n_nodes, size=2).tolist()
-            if a != b:
-                chosen[_ordered(a, b)] = None
+            pairs = rng.integers(n_nodes, size=(n_edges - len(chosen), 2))
+            chosen.update(dict.fromkeys(_ordered_pairs(pairs[pairs[:, 0] != pairs[:, 1]])))
     else:  # a dense graph: draw from the remaining pairs instead of rejecting samples
         upper = zip(*(half.tolist() for half in np.triu_indices(n_nodes, 1)), strict=True)
         left = [pair for pair in upper if pair not in chosen]
@@ -88,5 +87,6 @@ def component_labels(edges: IntArray, n_nodes: int) -> IntArray:
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
-def _ordered(a: int, b: int) -> tuple[int, int]:
-    return (a, b) if a < b else (b, a)
+def _ordered_pairs(pairs: IntArray) -> list[tuple[int, int]]:
+    """Return pairs of nodes (n, 2) with the smaller number first."""
+    return list(zip(pairs.min(axis=1).tolist(), pairs.max(axis=1).tolist(), strict=True))

@@ -5,7 +5,6 @@ One file because the constructors of common networks are class methods, which a 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit import graph_checks, graphs
 from hwlearn.circuit.elements import OHMIC, Element, ElementTable
+from hwlearn.circuit.fingerprint import fingerprint
 from hwlearn.circuit.wires import Wires, find_wires
 from hwlearn.errors import CircuitError, TopologyError
 
@@ -173,13 +173,16 @@ class Topology:
     @cached_property
     def fingerprint(self) -> str:
         """Short hash of the graph, without names; stored in run folders and calibration files."""
-        text = (
-            f"{self.n_nodes}|{self.edges.tolist()}|{self.inputs.tolist()}|{self.outputs.tolist()}|{self.ground}|"
-            f"{self.fixed_edges.tolist()}|{self.fixed_conductances.tolist()}"
+        return fingerprint(
+            self.n_nodes,
+            self.edges,
+            self.inputs,
+            self.outputs,
+            self.ground,
+            self.fixed_edges,
+            self.fixed_conductances,
+            None if self.elements is None else self.elements.text(),
         )
-        if self.elements is not None:
-            text += "|" + self.elements.text()
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Topology):

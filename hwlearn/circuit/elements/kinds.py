@@ -243,6 +243,19 @@ class ElementTable:
         which.flags.writeable = False
         return cls(tuple(index), which)
 
+    @classmethod
+    def repeated(cls, element: Element, count: int) -> ElementTable:
+        """Return the table of ``count`` edges with the same element."""
+        return cls((element,) if count else (), np.broadcast_to(np.int64(0), count))
+
+    def followed_by(self, other: ElementTable) -> ElementTable:
+        """Return the table of these edges, then those of another table."""
+        index = {kind: k for k, kind in enumerate(self.kinds)}
+        numbers = [index.setdefault(kind, len(index)) for kind in other.kinds]
+        which = np.concatenate([self.which, np.array(numbers, dtype=np.int64)[other.which]])
+        which.flags.writeable = False
+        return ElementTable(tuple(index), which)
+
     def __getitem__(self, edge: int) -> Element:
         return self.kinds[int(self.which[edge])]
 
