@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from hwlearn.learning.costs import MSE as MSE
     from hwlearn.learning.costs import CrossEntropy as CrossEntropy
     from hwlearn.learning.costs import Hinge as Hinge
+    from hwlearn.learning.differential import Differential as Differential
     from hwlearn.learning.optimizers import SGD as SGD
     from hwlearn.learning.optimizers import Adam as Adam
     from hwlearn.learning.optimizers import Momentum as Momentum

@@ -46,6 +46,7 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
             edges=bench.topology.n_edges,
             steps_done=0 if start is None else start.steps,
             data=list(bench.data.understood),
+            output_pairs=None if bench.data.pairs is None else [list(pair) for pair in bench.data.pairs.pairs],
             notes=list(bench.file.network.notes(bench.file.folder)),
             expected_bytes=None if size is None else size.total,
             free_bytes=None if size is None else size.free,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,6 +14,8 @@ from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.calibration.verify import verify
 from hwlearn.errors import HwlearnError, InUseError, NetworkError
 from hwlearn.lab.bench.bench import Bench
+from hwlearn.lab.data.pairs import pair_name
+from hwlearn.learning.output_pairs import OutputPairs
 from hwlearn.network.network import Network, Readout
 from hwlearn.network.nudges import OutputDrive
 from hwlearn.units import ROUNDING, format_quantity
@@ -93,7 +95,7 @@ def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
     rng = np.random.default_rng(seed)
     steps: dict[str, Callable[[], Iterator[Check]]] = {
         "programming": lambda: _programming(network),
-        "zero reading": lambda: _zero_and_noise(network),
+        "zero reading": lambda: _zero_and_noise(network, bench.data.pairs),
         "superposition": lambda: _superposition(network, rng),
         "reciprocity": lambda: _reciprocity(network, rng),
         "saturation": lambda: _saturation(network, bench.data.inputs[bench.data.train]),
@@ -122,19 +124,19 @@ def _programming(network: Network) -> Iterator[Check]:
     yield _judged("programming", not failed.size, found, advice)
 
 
-def _zero_and_noise(network: Network) -> Iterator[Check]:
+def _zero_and_noise(network: Network, pairs: OutputPairs | None) -> Iterator[Check]:
     """Read repeatedly with all inputs at 0 V: the mean is the offset, the spread is the noise."""
-    readout = network.measure(np.zeros((REPEATS, network.topology.n_inputs)))
+    top = network.topology
+    readout = network.measure(np.zeros((REPEATS, top.n_inputs)))
     offset, noise = readout.voltages.mean(axis=0), readout.voltages.std(axis=0, ddof=1)
-    worst = int(np.abs(offset).argmax())
-    name = network.topology.names[network.topology.outputs[worst]]
-    found = f"largest {format_quantity(float(offset[worst]), 'V')}, at {name}"
     specified, measured = readout.voltage_sigma, float(noise.max())
     is_stated = specified > 0 or measured <= network.resolution
     # an offset does not cancel in the error of a cost, so even a few times the noise is worth a calibration
     allowed = max(2e-3, _SIGMAS * (specified if is_stated else measured) / np.sqrt(REPEATS))
-    advice = f"more than {format_quantity(allowed, 'V')} with all inputs at 0 V: run hwlearn calibrate"
-    yield _judged("zero reading", abs(offset[worst]) <= allowed, found, advice)
+    yield _zero("zero reading", offset, [top.names[node] for node in top.outputs], allowed)
+    if pairs is not None:  # a common offset of both outputs cancels
+        names = [pair_name(pairs, k, top) for k in range(len(pairs))]
+        yield _zero("zero difference", pairs.differences(offset[None])[0], names, math.sqrt(2) * allowed)
     if not is_stated:
         found = (
             f"largest {format_quantity(measured, 'V', 3)} rms; not stated, so there is nothing to compare with: "
@@ -147,6 +149,14 @@ def _zero_and_noise(network: Network) -> Iterator[Check]:
     allowed = specified * (1 + _SIGMAS / np.sqrt(2 * (REPEATS - 1))) + network.resolution
     advice = "noisier than specified: check cables and grounding, or average more readings"
     yield _judged("noise floor", measured <= allowed, found, advice)
+
+
+def _zero(check: str, offset: FloatArray, names: Sequence[str], allowed: float) -> Check:
+    """Compare the largest of some offsets, in volts, with what is allowed."""
+    worst = int(np.abs(offset).argmax())
+    found = f"largest {format_quantity(float(offset[worst]), 'V')}, at {names[worst]}"
+    advice = f"more than {format_quantity(allowed, 'V')} with all inputs at 0 V: run hwlearn calibrate"
+    return _judged(check, abs(offset[worst]) <= allowed, found, advice)
 
 
 def _superposition(network: Network, rng: np.random.Generator) -> Iterator[Check]:

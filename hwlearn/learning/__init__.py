@@ -9,11 +9,13 @@ if TYPE_CHECKING:
     from hwlearn.learning.costs import Cost as Cost
     from hwlearn.learning.costs import CrossEntropy as CrossEntropy
     from hwlearn.learning.costs import Hinge as Hinge
+    from hwlearn.learning.differential import Differential as Differential
     from hwlearn.learning.optimizers import SGD as SGD
     from hwlearn.learning.optimizers import Adam as Adam
     from hwlearn.learning.optimizers import Momentum as Momentum
     from hwlearn.learning.optimizers import Optimizer as Optimizer
     from hwlearn.learning.optimizers import Sign as Sign
+    from hwlearn.learning.output_pairs import OutputPairs as OutputPairs
     from hwlearn.learning.records import Callback as Callback
     from hwlearn.learning.records import Epoch as Epoch
     from hwlearn.learning.records import History as History

@@ -18,7 +18,7 @@ class Cost(ABC):
     """Cost C, the mean of `values` over samples; `error` is its gradient at the outputs."""
 
     classifies: bool = False
-    """Whether targets are class numbers (S,) rather than volts (S, n_out)."""
+    """Whether targets are class numbers (S,) rather than volts (S, n_scored)."""
 
     @abstractmethod
     def values(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
@@ -35,6 +35,14 @@ class Cost(ABC):
     def signal(self, targets: FloatArray | IntArray) -> ErrorSignal:
         """Return the error as a function of the outputs, as `Network.two_phase` takes it."""
         return CostError(self, targets)
+
+    def scored(self, outputs: FloatArray) -> FloatArray:
+        """Return the volts (S, `n_scored`) that are compared with the targets: the outputs, unless overridden."""
+        return outputs
+
+    def n_scored(self, n_outputs: int) -> int:
+        """Return the number of voltages that are compared with the targets, which is also that of classes."""
+        return n_outputs
 
     def checked_targets(self, targets: ArrayLike, samples: int, n_outputs: int) -> FloatArray | IntArray:
         """Return targets in the form that this cost takes.
@@ -166,7 +174,7 @@ def _labels(targets: ArrayLike, samples: int, n_outputs: int) -> IntArray:
     array = np.asarray(targets)
     if array.shape == (samples, n_outputs) and n_outputs > 1:  # one-hot rows
         if not (np.isin(array, (0, 1)).all() and (array.sum(axis=1) == 1).all()):
-            raise DataError("targets with one column per output must be one-hot rows of 0 and 1")
+            raise DataError("targets with one column per class must be one-hot rows of 0 and 1")
         return np.asarray(array.argmax(axis=1), dtype=np.int64)
     if array.shape != (samples,):
         raise DataError(f"targets must be {samples} class numbers, got shape {array.shape}")
@@ -174,7 +182,7 @@ def _labels(targets: ArrayLike, samples: int, n_outputs: int) -> IntArray:
         raise DataError("class numbers must be whole numbers, not text or NaN")
     labels = array.astype(np.int64)
     if (labels != array).any() or labels.min(initial=0) < 0 or labels.max(initial=0) >= n_outputs:
-        raise DataError(f"class numbers must be whole numbers from 0 to {n_outputs - 1}, one per output")
+        raise DataError(f"class numbers must be whole numbers from 0 to {n_outputs - 1}")
     return labels
 
 

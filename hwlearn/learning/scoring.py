@@ -22,9 +22,10 @@ class Score:
     cost : float
         Mean cost.
     accuracy : float or None
-        Fraction of samples whose largest output is that of their class; None without classes.
+        Fraction of samples whose largest score is that of their class; None without classes. A score is the
+        voltage of an output, or the difference of two; see `Cost.scored`.
     rms_error_V : float or None
-        Root mean square of output minus target in volts, read noise included; None without target volts.
+        Root mean square of score minus target in volts, read noise included; None without target volts.
     """
 
     cost: float
@@ -48,16 +49,16 @@ def score_outputs(
     outputs : ndarray, shape (S, n_out)
         Measured or computed volts.
     targets : ndarray
-        As `Cost.checked_targets` returns them: class numbers (S,) or volts (S, n_out).
+        As `Cost.checked_targets` returns them: class numbers (S,) or volts (S, n_scored).
     classes : ndarray of int, shape (S,), optional
         Class numbers if the targets are volts made from classes; then the score has an accuracy as well.
     """
-    mean = float(cost.values(outputs, targets).mean())
+    mean, scored = float(cost.values(outputs, targets).mean()), cost.scored(outputs)
     if cost.classifies:
-        return Score(mean, accuracy=_accuracy(outputs, targets))
-    rms = float(np.sqrt(((outputs - targets) ** 2).mean()))
-    return Score(mean, None if classes is None else _accuracy(outputs, classes), rms)
+        return Score(mean, accuracy=_accuracy(scored, targets))
+    rms = float(np.sqrt(((scored - targets) ** 2).mean()))
+    return Score(mean, None if classes is None else _accuracy(scored, classes), rms)
 
 
-def _accuracy(outputs: FloatArray, classes: FloatArray | IntArray) -> float:
-    return float((outputs.argmax(axis=1) == classes).mean())
+def _accuracy(scored: FloatArray, classes: FloatArray | IntArray) -> float:
+    return float((scored.argmax(axis=1) == classes).mean())

@@ -70,7 +70,7 @@ class Bench:
                 "stay on when its process ends; remove the key"
             )
         self.data = load_data(file.data, file.folder, self.topology, self.limits)
-        self._cost = make_cost(file.train, self.data.classifies)
+        self._cost = make_cost(file.train, self.data.classifies, self.data.pairs)
         self._targets = make_targets(file, self.data, self._cost, self.topology.n_outputs)
         make_rule(file.train)  # for its checks
         self._subset = make_subset(file.train)

@@ -11,7 +11,9 @@ from hwlearn.lab.bench_file.file import BenchFile
 from hwlearn.lab.bench_file.sections import TrainSection
 from hwlearn.lab.data.loading import Data
 from hwlearn.learning.costs import MSE, Cost, CrossEntropy, Hinge
+from hwlearn.learning.differential import Differential
 from hwlearn.learning.optimizers import SGD, Adam, Momentum, Optimizer, Sign
+from hwlearn.learning.output_pairs import OutputPairs
 from hwlearn.learning.rules import GEP, SPSA, Analytic, Rule
 from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges, Subset
 from hwlearn.network.limits import Limits
@@ -36,8 +38,13 @@ def make_rule(train: TrainSection) -> Rule:
     return GEP(make_nudge(train), train.symmetric, train.readout, train.nudged, train.model_error)
 
 
-def make_cost(train: TrainSection, classifies: bool) -> Cost:
-    """Return the cost of ``[train]``; ``auto`` is cross-entropy for classes and mean squared error for volts."""
+def make_cost(train: TrainSection, classifies: bool, pairs: OutputPairs | None = None) -> Cost:
+    """Return the cost of ``[train]``, with pairs of outputs that of their differences.
+
+    ``auto`` is cross-entropy for classes and mean squared error for volts.
+    """
+    if pairs is not None:
+        return Differential(make_cost(train, classifies), pairs)
     kind = train.cost if train.cost != "auto" else "cross-entropy" if classifies else "mse"
     if kind == "cross-entropy":
         return CrossEntropy(train.temperature)
@@ -103,9 +110,10 @@ def make_targets(file: BenchFile, data: Data, cost: Cost, n_outputs: int) -> Flo
     Raises
     ------
     SetupError
-        If the cost needs classes and the data has none, or the network has fewer outputs than the data classes.
+        If the cost needs classes and the data has none, the network has fewer outputs than the data classes, or
+        the number of pairs of outputs is not that of classes.
     DataError
-        If a target is not finite, or the number of target columns is not the number of outputs.
+        If a target is not finite, or the number of target columns is not the number of outputs, or of their pairs.
     """
     targets = data.targets
     if cost.classifies and not data.classifies:
@@ -113,11 +121,22 @@ def make_targets(file: BenchFile, data: Data, cost: Cost, n_outputs: int) -> Flo
             f"{file.where}: train.cost = {file.train.cost!r} needs classes, but the data has target volts; "
             "use 'mse' or 'auto'"
         )
-    if data.classifies and len(data.classes) > n_outputs:
-        raise SetupError(
-            f"{file.where}: the data has {len(data.classes)} classes, but the network has only {n_outputs} outputs"
-        )
+    if data.classifies:
+        _check_classes(file, data, n_outputs)
     if data.classifies and not cost.classifies:
-        targets = np.asarray(file.train.target * np.eye(n_outputs)[targets.astype(np.int64)])
+        targets = np.asarray(file.train.target * np.eye(cost.n_scored(n_outputs))[targets.astype(np.int64)])
     cost.checked_targets(targets, len(targets), n_outputs)
     return targets
+
+
+def _check_classes(file: BenchFile, data: Data, n_outputs: int) -> None:
+    """Refuse fewer outputs than classes, and pairs of outputs that are not one for each class."""
+    n = len(data.classes)
+    if data.pairs is not None and len(data.pairs) != n:
+        names = ", ".join(data.classes[:12]) + (", ..." if n > 12 else "")
+        raise SetupError(
+            f"{file.where}: the data has {n} classes ({names}), but data.output_pairs gives {len(data.pairs)}; "
+            "give one pair for each class, in this order"
+        )
+    if n > n_outputs and data.pairs is None:
+        raise SetupError(f"{file.where}: the data has {n} classes, but the network has only {n_outputs} outputs")

@@ -241,6 +241,10 @@ class TargetScaling(Section):
     unit: str | None = None
 
 
+OutputPair = Annotated[list[int | str], Field(min_length=2, max_length=2)]
+"""``[plus, minus]``: outputs by number, or by the name of their nodes."""
+
+
 class DataSection(Section):
     """``[data]``: the source of the samples and the encoding of features as voltages."""
 
@@ -259,6 +263,7 @@ class DataSection(Section):
     label_column: str | int | None = None
     target_columns: list[str | int] | None = None
     target_scaling: TargetScaling | None = None
+    output_pairs: Literal["consecutive"] | list[OutputPair] | None = None
     test_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     validation_fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
     split_seed: Seed = 0

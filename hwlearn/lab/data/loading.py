@@ -18,8 +18,10 @@ from hwlearn.lab.bench_file.sections import SHIPPED_DATA, DataSection
 from hwlearn.lab.data.features import Features, Selection
 from hwlearn.lab.data.files import read_csv, read_npz
 from hwlearn.lab.data.jitter import Jitter
-from hwlearn.lab.data.reach import check_inputs, check_targets
+from hwlearn.lab.data.pairs import pairs_text, read_pairs
+from hwlearn.lab.data.reach import check_differences, check_inputs, check_targets
 from hwlearn.lab.data.scaling import OutputScale
+from hwlearn.learning.output_pairs import OutputPairs
 from hwlearn.network.limits import Limits
 from hwlearn.storage.text_file import is_file
 from hwlearn.tables import Stated
@@ -36,7 +38,7 @@ class Data:
     inputs : ndarray, shape (S, n_in)
         Volts.
     targets : ndarray
-        Class numbers (S,) or volts (S, n_out).
+        Class numbers (S,) or volts (S, n_out), with pairs of outputs volts of their differences (S, P).
     classes : tuple of str
         Names of the classes; empty if the targets are volts.
     train, validation, test : ndarray of int
@@ -47,7 +49,9 @@ class Data:
     scale : OutputScale or None
         Scale of the targets, for reports in the user's own unit.
     understood : tuple of str
-        How the data was read, in a few lines for a person: dialect, columns, classes, scale.
+        How the data was read, in a few lines for a person: dialect, columns, classes, scale, pairs.
+    pairs : OutputPairs or None
+        Pairs of outputs whose differences are scored; None if each output is scored by itself.
     """
 
     inputs: FloatArray
@@ -59,6 +63,7 @@ class Data:
     jitter: Jitter | None = None
     scale: OutputScale | None = None
     understood: tuple[str, ...] = ()
+    pairs: OutputPairs | None = None
 
     @property
     def classifies(self) -> bool:
@@ -83,13 +88,17 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
     Raises
     ------
     DataError
-        If the file is missing or can be read in two ways, a cell is not a number, the columns do not fit the
-        network, a target is beyond what the network can give, or a fraction of the rows is no row.
+        If the file is missing or can be read in two ways, a cell is not a number, the columns or the pairs of
+        outputs do not fit the network, a target is beyond what the network can give, or a fraction of the rows is
+        no row.
     LimitError
         If an encoded input lies outside the limits.
     """
     _refuse_unused(section)
-    features = _teacher(section, topology, limits) if section.source == "teacher" else _read(section, folder)
+    pairs = read_pairs(section.output_pairs, topology)
+    features = (
+        _teacher(section, topology, limits, pairs) if section.source == "teacher" else _read(section, folder)
+    )
     inputs = encode(features.values, section, features.ranges)
     if inputs.shape[1] != topology.n_inputs:
         raise DataError(
@@ -101,7 +110,10 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
     check_inputs(limits, topology, inputs)
     targets, scale = _targets(section, features)
     if not features.classes:
-        check_targets(limits, topology, inputs, targets, features.lines)
+        if pairs is None:
+            check_targets(limits, topology, inputs, targets, features.lines)
+        else:
+            check_differences(topology, inputs, targets, pairs, features.lines)
     classes, seed = bool(features.classes), section.split_seed
     if section.test_fraction + section.validation_fraction >= 1:
         raise DataError(
@@ -118,8 +130,8 @@ def load_data(section: DataSection, folder: Path, topology: Topology, limits: Li
                 "rounds to no sample; use a larger fraction, or 0"
             )
     jitter = _jitter(section, features) if section.jitter else None
-    understood = (*features.understood, *_more_understood(features, scale))
-    return Data(inputs, targets, features.classes, train, validation, test, jitter, scale, understood)
+    understood = (*features.understood, *_more_understood(features, scale, pairs, topology))
+    return Data(inputs, targets, features.classes, train, validation, test, jitter, scale, understood, pairs)
 
 
 def _targets(section: DataSection, features: Features) -> tuple[FloatArray | IntArray, OutputScale | None]:
@@ -135,14 +147,18 @@ def _targets(section: DataSection, features: Features) -> tuple[FloatArray | Int
     return scale.volts(targets), scale
 
 
-def _more_understood(features: Features, scale: OutputScale | None) -> list[str]:
-    """Return what a person should know about classes and scale of a file."""
-    if scale is not None:
-        return [f"target scaling: {scale}"]
-    if not features.classes or not features.understood:
-        return []
-    names = ", ".join(features.classes[:12]) + (", ..." if len(features.classes) > 12 else "")
-    return [f"classes {names} are outputs 0 to {len(features.classes) - 1}"]
+def _more_understood(
+    features: Features, scale: OutputScale | None, pairs: OutputPairs | None, topology: Topology
+) -> list[str]:
+    """Return what a person should know about classes and scale of a file, and about pairs of outputs."""
+    lines = [] if scale is None else [f"target scaling: {scale}"]
+    if features.classes and features.understood:
+        names = ", ".join(features.classes[:12]) + (", ..." if len(features.classes) > 12 else "")
+        place = "outputs" if pairs is None else "pairs of outputs"
+        lines.append(f"classes {names} are {place} 0 to {len(features.classes) - 1}")
+    if pairs is not None:
+        lines.append(pairs_text(pairs, topology))
+    return lines
 
 
 def encode(
@@ -246,8 +262,8 @@ def _negated(section: DataSection, features: int) -> list[int]:
     return chosen
 
 
-def _teacher(section: DataSection, topology: Topology, limits: Limits) -> Features:
-    """Return random inputs and the outputs of the same network with other, random conductances as targets."""
+def _teacher(section: DataSection, topology: Topology, limits: Limits, pairs: OutputPairs | None) -> Features:
+    """Return random inputs, and as targets what the same network gives with other, random conductances."""
     if section.amplitude is None:
         raise DataError("data.source = 'teacher' needs data.amplitude in volts")
     rng = np.random.default_rng(section.seed)
@@ -256,7 +272,8 @@ def _teacher(section: DataSection, topology: Topology, limits: Limits) -> Featur
     inner = (2 * low, high / 2) if high > 4 * low else (low, high)
     g = np.exp(rng.uniform(math.log(inner[0]), math.log(inner[1]), topology.n_edges))
     x = rng.uniform(-section.amplitude, section.amplitude, (section.samples, topology.n_inputs))
-    return Features(x, Kirchhoff(topology, g).solve(x)[:, topology.outputs])
+    outputs = Kirchhoff(topology, g).solve(x)[:, topology.outputs]
+    return Features(x, outputs if pairs is None else pairs.differences(outputs))
 
 
 def _refuse_unused(section: DataSection) -> None:

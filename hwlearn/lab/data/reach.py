@@ -10,6 +10,8 @@ import numpy as np
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import DataError, LimitError
+from hwlearn.lab.data.pairs import pair_name
+from hwlearn.learning.output_pairs import OutputPairs
 from hwlearn.network.limits import Limits
 from hwlearn.units import ROUNDING, format_quantity
 
@@ -65,9 +67,7 @@ def check_targets(
         return
 
     def place(sample: int, k: int) -> str:
-        where = f"sample {sample}" if lines is None else f"line {lines[sample]}"
-        target = format_quantity(float(targets[sample, k]), "V")
-        return f"target {target} of {topology.names[topology.outputs[k]]} ({where})"
+        return _place(targets[sample, k], topology.names[topology.outputs[k]], sample, lines)
 
     over = np.argwhere(~(np.abs(targets) <= limits.voltage * (1 + ROUNDING)))
     if len(over):
@@ -76,20 +76,107 @@ def check_targets(
             "data.target_scaling, or give the unit in the title of the column"
         )
     for rows in _parts(inputs):
-        driven, wanted = inputs[rows], targets[rows]
-        low, high = driven.min(axis=1), driven.max(axis=1)
-        if topology.ground is not None:
-            low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
-        margin = ROUNDING * np.maximum(np.abs(low), np.abs(high))
+        wanted = targets[rows]
+        low, high = _reach(topology, inputs[rows])
+        margin = _margin(low, high)
         outside = np.argwhere((wanted < (low - margin)[:, None]) | (wanted > (high + margin)[:, None]))
         if len(outside):
             sample, k = outside[0].tolist()
-            ground = " and ground" if topology.ground is not None else ""
             raise DataError(
                 f"{place(sample + rows.start, k)} cannot be reached: a passive network gives no voltage outside "
-                f"the range of its inputs{ground}, here {format_quantity(low[sample], 'V')} to "
+                f"the range of {_sources(topology)}, here {format_quantity(low[sample], 'V')} to "
                 f"{format_quantity(high[sample], 'V')}; use data.target_scaling, a bias or larger inputs"
             )
+
+
+def check_differences(
+    topology: Topology,
+    inputs: FloatArray,
+    targets: FloatArray | IntArray,
+    pairs: OutputPairs,
+    lines: IntArray | None = None,
+) -> None:
+    """Refuse target differences (S, P) beyond what the network can give.
+
+    All outputs of a passive network lie between its lowest and its highest driven terminal, so that no two of them
+    differ by more than the range of the driven terminals. Targets of pairs that share outputs need a common range,
+    and around a loop of pairs they must sum to zero.
+
+    Parameters
+    ----------
+    topology : Topology
+        Its inputs and ground are the driven terminals.
+    inputs : ndarray, shape (S, n_in)
+        Volts.
+    targets : ndarray, shape (S, P)
+        Volts of the differences. Another number of columns is not checked here.
+    pairs : OutputPairs
+    lines : ndarray of int, shape (S,), optional
+        Line of each row in its file.
+
+    Raises
+    ------
+    DataError
+        Names the line or the sample, and what the network can give.
+    """
+    if targets.ndim != 2 or targets.shape[1] != len(pairs):
+        return
+
+    def place(sample: int, k: int) -> str:
+        return _place(targets[sample, k], pair_name(pairs, k, topology), sample, lines)
+
+    for rows in _parts(inputs):
+        wanted = np.asarray(targets[rows], dtype=np.float64)
+        low, high = _reach(topology, inputs[rows])
+        margin, span = _margin(low, high), high - low
+        volts = pairs.voltages(wanted)
+        other = np.argwhere(np.abs(pairs.differences(volts) - wanted) > margin[:, None])
+        if len(other):
+            sample, k = other[0].tolist()
+            raise DataError(
+                f"{place(sample + rows.start, k)} contradicts the other targets: around a loop of pairs, the "
+                "differences sum to zero; remove one pair of the loop"
+            )
+        over = np.argwhere(volts > (span + margin)[:, None])
+        if len(over):
+            sample, output = over[0].tolist()
+            paired = np.flatnonzero((pairs.plus == output) | (pairs.minus == output))
+            k = int(paired[np.abs(wanted[sample, paired]).argmax()])
+            needed = volts[sample, output]
+            chained = needed > abs(wanted[sample, k])
+            why = (
+                f" with the pairs that share its outputs, {format_quantity(needed, 'V')} in all,"
+                if chained
+                else ""
+            )
+            raise DataError(
+                f"{place(sample + rows.start, k)}{why} cannot be reached: outputs of a passive network differ by "
+                f"at most the range of {_sources(topology)}, here {format_quantity(span[sample], 'V')}; use "
+                "data.target_scaling, a bias or larger inputs, or give the unit in the title of the column"
+            )
+
+
+def _place(target: float, name: str, sample: int, lines: IntArray | None) -> str:
+    """Return the place of a target in an error."""
+    where = f"sample {sample}" if lines is None else f"line {lines[sample]}"
+    return f"target {format_quantity(float(target), 'V')} of {name} ({where})"
+
+
+def _reach(topology: Topology, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the lowest and the highest driven voltage (S,) of input volts (S, n_in)."""
+    low, high = inputs.min(axis=1), inputs.max(axis=1)
+    if topology.ground is not None:
+        low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
+    return low, high
+
+
+def _margin(low: FloatArray, high: FloatArray) -> FloatArray:
+    """Return the rounding (S,) that is allowed at the ends of a range."""
+    return np.asarray(ROUNDING * np.maximum(np.abs(low), np.abs(high)))
+
+
+def _sources(topology: Topology) -> str:
+    return "its inputs" if topology.ground is None else "its inputs and ground"
 
 
 def _parts(inputs: FloatArray) -> Iterator[slice]:

@@ -153,7 +153,8 @@ def draw_learning_curve(axes: Axes, run: Run | RunContents) -> None:
             _draw_scores(other, [(n, known[name]) for n, known in true if name in known], value, name, "true")
         _mark_result(other, run, number[-1], value)
         unit = "mV" if scale is None else scale.unit or "in units of the targets"
-        other.set_ylabel("accuracy (%)" if classifies else f"rms error ({unit})", color=INK)
+        of = "" if run.meta("output_pairs") is None else " of differences"
+        other.set_ylabel("accuracy (%)" if classifies else f"rms error{of} ({unit})", color=INK)
         if not classifies:
             set_log_scale(other, "y")
         both = [other, axes]

@@ -294,6 +294,7 @@ def _identity(bench: Bench) -> dict[str, object]:
         "cost": type(make_cost(bench.file.train, bench.data.classifies)).__name__,
         "topology": bench.topology.fingerprint,
         "data": list(bench.data.understood),
+        "output_pairs": None if bench.data.pairs is None else [list(pair) for pair in bench.data.pairs.pairs],
         "target_scale": None if bench.data.scale is None else bench.data.scale.facts(),
         "nodes": bench.topology.n_nodes,
         "ground": bench.topology.ground,
