@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.batches import batch
+from hwlearn.circuit.terminal_conductance import terminal_conductances
 from hwlearn.errors import LimitError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TwoPhase
@@ -91,12 +92,11 @@ class CalibratedNetwork(WrappedNetwork):
         offset = float(max(np.abs(self._in_offset).max(initial=0.0), np.abs(self._drive_offset).max(initial=0.0)))
         # terminals at v and w have setpoints (v - a) / g and (w - b) / h; this part does not follow from v - w
         shift = 2 * offset + limits.voltage * (high - low) / high
-        siemens = np.bincount(top.edges.ravel(), minlength=top.n_nodes) * limits.conductance[1]
-        siemens += np.bincount(top.fixed_edges.ravel(), np.repeat(top.fixed_conductances, 2), top.n_nodes)
+        siemens = terminal_conductances(top, limits.conductance[1])[top.n_inputs :]
         narrowed = {
             "voltage": limits.voltage * low - offset,
             "drop": limits.drop * low - shift,
-            "current": limits.current * low - shift * float(siemens[top.outputs].max()),
+            "current": limits.current * low - shift * float(siemens.max()),
         }
         least = {name: 1e-6 * getattr(limits, name) for name in narrowed}  # no headroom: such nudges are skipped
         return replace(limits, **{k: min(max(v, least[k]), getattr(limits, k)) for k, v in narrowed.items()})

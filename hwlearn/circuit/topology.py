@@ -212,6 +212,17 @@ class Topology:
         read_ends = (self.outputs >= wires.rows) & (self.outputs < wires.rows + wires.columns)
         return wires if read_ends.all() else None
 
+    @cached_property
+    def crossbar_size(self) -> tuple[int, int] | None:
+        """Rows and columns of a crossbar, with or without wires, numbered row by row; None for other graphs."""
+        if self.wires is not None:
+            return self.wires.rows, self.wires.columns
+        rows = int(self.edges[-1, 0]) + 1
+        columns = self.n_nodes - rows
+        if rows * columns != self.n_edges or not np.array_equal(self.edges, graphs.crossbar_edges(rows, columns)):
+            return None
+        return rows, columns
+
     def without_wires(self) -> Topology:
         """Return the same crossbar with ideal lines: the model of a person who does not know of the wires.
 

@@ -12,6 +12,7 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.calibration.verify import verify
+from hwlearn.circuit.terminal_conductance import terminal_conductances
 from hwlearn.errors import HwlearnError, InUseError, NetworkError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.data.pairs import pair_name
@@ -280,8 +281,7 @@ def _currents(
 def _clamp_step(network: Network) -> float:
     """Return a voltage at one terminal, with all others at 0 V, that is well within every limit."""
     limits, top = network.limits, network.topology
-    edges = np.bincount(top.all_edges.ravel(), minlength=top.n_nodes)[np.concatenate([top.inputs, top.outputs])]
-    most = limits.current / (limits.conductance[1] * float(edges.max()))
+    most = limits.current / float(terminal_conductances(top, limits.conductance[1]).max())
     return 0.5 * min(limits.voltage, 0.5 * limits.drop, limits.nudge, most)
 
 

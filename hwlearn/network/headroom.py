@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwlearn.arrays import FloatArray
+from hwlearn.circuit.terminal_conductance import terminal_conductances
 from hwlearn.circuit.topology import Topology
 from hwlearn.network.limits import Limits
 
@@ -49,9 +50,6 @@ def driven_range(topology: Topology, inputs: FloatArray) -> tuple[FloatArray, Fl
 
 
 def series_conductance(topology: Topology, limits: Limits, kappa: FloatArray) -> FloatArray:
-    """Return kappa (n_out,) in series with the maximum conductance of all edges at each output, in siemens."""
-    edges = np.bincount(topology.edges.ravel(), minlength=topology.n_nodes) * limits.conductance[1]
-    for end in topology.fixed_edges.T:
-        edges = edges + np.bincount(end, topology.fixed_conductances, minlength=topology.n_nodes)
-    at_node = edges[topology.outputs]
+    """Return kappa (n_out,) in series with the maximum conductance of the network at each output, in siemens."""
+    at_node = terminal_conductances(topology, limits.conductance[1])[topology.n_inputs :]
     return np.asarray(kappa * at_node / (kappa + at_node))

@@ -51,7 +51,9 @@ class Arc2Backend:
         LinkError
             If the instrument is not connected or does not accept its firmware.
         """
-        wiring = Arc2Wiring.of(topology, settings.rows, settings.columns)
+        # the channels are connected to the ends of the lines, whatever lies between them
+        lines = topology if topology.wires is None else topology.without_wires()
+        wiring = Arc2Wiring.of(lines, settings.rows, settings.columns)
         pulse_limits = _pulse_limits(settings, limits)
         channel_limits = _channel_limits(limits, pulse_limits)
         with ExitStack() as stack:
@@ -65,7 +67,7 @@ class Arc2Backend:
             arc.claim = claim  # released when the instrument is closed
             stack.callback(arc.close)
             claim.check()
-            array = Arc2Array(arc, topology, wiring, pulse_limits, limits, _devices(settings, limits))
+            array = Arc2Array(arc, lines, wiring, pulse_limits, limits, _devices(settings, limits))
             pace = Arc2Pace(
                 settings.settle,
                 settings.averaging,
@@ -78,6 +80,7 @@ class Arc2Backend:
                 array,
                 pace,
                 None if pulses is None else WriteVerifier(pulses.tolerance),
+                topology=topology,
                 wire_log=wire_log,
             )
             stack.pop_all()  # from here on the network closes the instrument and the log

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from hwlearn.arrays import FloatArray
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ComplianceError, LimitError, NetworkError
 from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import OutputDrive
@@ -35,12 +36,14 @@ class Arc2Network(Network):
     Parameters
     ----------
     array : Arc2Array
-        Devices, with topology, wiring and limits of the bench.
+        Devices, with wiring and limits of the bench. Its topology is the crossbar of the lines, without wires.
     pace : Arc2Pace
     programmer : callable, optional
         Programs the devices; without one, programming only reads them.
     tolerance : float
         Largest relative error of a device that counts as programmed if there is no programmer.
+    topology : Topology, optional
+        Graph of the network, if its lines have resistance: a crossbar with the same lines and devices.
     wire_log : WireLog, optional
         Closed with the network.
     """
@@ -51,12 +54,14 @@ class Arc2Network(Network):
         pace: Arc2Pace,
         programmer: Programmer | None = None,
         tolerance: float = 0.01,
+        topology: Topology | None = None,
         wire_log: WireLog | None = None,
     ) -> None:
-        self.array, self.arc, self.pace = array, array.arc, pace
+        self.array, self.arc, self.pace, self._lines = array, array.arc, pace, array.topology
         self._programmer, self._tolerance, self._wire_log = programmer, tolerance, wire_log
         self._channels = np.array(array.wiring.nodes)
-        super().__init__(array.topology, array.bench_limits, ("clamp",), resolution=VOLT_STEP)
+        graph = array.topology if topology is None else topology
+        super().__init__(graph, array.bench_limits, ("clamp",), resolution=VOLT_STEP)
 
     @property
     def instruments(self) -> tuple[str, ...]:
@@ -75,7 +80,7 @@ class Arc2Network(Network):
         self.array.read_unknown()
         held = self._held_volts(inputs, drive)
         self._check_expected(held)
-        volts = np.empty((len(held), self.topology.n_nodes))
+        volts = np.empty((len(held), self._lines.n_nodes))
         amperes = np.empty_like(volts)
         with self.arc.phase() as hold:
             for s, levels in enumerate(held):
@@ -91,15 +96,15 @@ class Arc2Network(Network):
             volts[:, outputs],
             output_currents=pushed,
             source_currents=amperes[:, self.topology.inputs],
-            nodes=volts,
+            nodes=volts if self.topology.n_nodes == self._lines.n_nodes else None,
             saturated=np.abs(volts[:, outputs]) >= _SATURATED_V,
             voltage_sigma=self.pace.voltage_sigma,
             current_sigma=self.pace.current_sigma,
         )
 
     def _held_volts(self, inputs: FloatArray, drive: OutputDrive | None) -> FloatArray:
-        """Return the volts (S, N) at which nodes are held; NaN marks floating nodes."""
-        held = np.full((len(inputs), self.topology.n_nodes), np.nan)
+        """Return the volts (S, lines) at which the ends of lines are held; NaN marks floating ones."""
+        held = np.full((len(inputs), self._lines.n_nodes), np.nan)
         held[:, self.topology.inputs] = inputs
         if self.topology.ground is not None:
             held[:, self.topology.ground] = 0.0
@@ -119,9 +124,9 @@ class Arc2Network(Network):
                 f"more than limits.drop = {format_quantity(limits.drop, 'V')}; keep the inputs nearer to 0 V"
             )
         # no device has more than the spread across it, for any voltages of the floating lines
-        on_line = np.zeros(self.topology.n_nodes)
-        np.add.at(on_line, self.topology.edges, self.array.assumed[:, None])
-        np.add.at(on_line, self.topology.fixed_edges, self.topology.fixed_conductances[:, None])
+        on_line = np.zeros(self._lines.n_nodes)
+        np.add.at(on_line, self._lines.edges, self.array.assumed[:, None])
+        np.add.at(on_line, self._lines.fixed_edges, self._lines.fixed_conductances[:, None])
         worst = np.where(np.isnan(held), 0.0, spread[:, None] * on_line)
         over2 = np.argwhere(worst > limits.current * (1 + ROUNDING))
         if over2.size:

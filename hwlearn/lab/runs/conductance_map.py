@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
-from hwlearn.circuit.graphs import crossbar_edges, lattice_edges, layer_edges
+from hwlearn.circuit.graphs import lattice_edges, layer_edges
 from hwlearn.circuit.topology import Topology
 from hwlearn.lab.figure_style import FAINT, INK, SECOND, log_ticks, plain_number
 
@@ -45,7 +45,7 @@ def draw_conductances(
     low, high = (1e6 * limit for limit in limits)
     colours = ScalarMappable(LogNorm(low, high), "viridis")
     micro = np.asarray(conductances) * 1e6
-    crossbar, grid, sizes = crossbar_shape(topology), grid_shape(topology), layer_sizes(topology)
+    crossbar, grid, sizes = topology.crossbar_size, grid_shape(topology), layer_sizes(topology)
     if crossbar is not None:
         _draw_crossbar(axes, topology, micro.reshape(crossbar), colours)
     elif grid is not None:
@@ -61,15 +61,6 @@ def draw_conductances(
     ticks = log_ticks(low, high)
     bar.set_ticks(ticks.tolist(), labels=[plain_number(tick) for tick in ticks])
     bar.ax.minorticks_off()
-
-
-def crossbar_shape(topology: Topology) -> tuple[int, int] | None:
-    """Return (rows, columns) if the edges are those of a crossbar in order, else None."""
-    rows = int(topology.edges[-1, 0]) + 1
-    columns = topology.n_nodes - rows
-    if rows < 1 or columns < 1 or rows * columns != topology.n_edges:
-        return None
-    return (rows, columns) if np.array_equal(topology.edges, crossbar_edges(rows, columns)) else None
 
 
 def grid_shape(topology: Topology) -> tuple[int, int] | None:

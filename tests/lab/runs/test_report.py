@@ -14,7 +14,7 @@ from matplotlib.text import Text
 
 import hwlearn as hl
 from hwlearn.errors import RunError
-from hwlearn.lab.runs.conductance_map import crossbar_shape, draw_conductances, grid_shape, layer_sizes
+from hwlearn.lab.runs.conductance_map import draw_conductances, grid_shape, layer_sizes
 from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.report import draw_learning_curve, draw_run
 from hwlearn.lab.runs.store import Run
@@ -224,7 +224,7 @@ def axes_of_a_panel():
 
 @pytest.mark.parametrize(("topology", "shape"), TOPOLOGIES.values(), ids=TOPOLOGIES)
 def test_every_graph_is_drawn_with_all_its_conductances(axes_of_a_panel, topology, shape):
-    assert crossbar_shape(topology) == shape
+    assert topology.crossbar_size == shape
     g = np.geomspace(1e-6, 1e-4, topology.n_edges)
     draw_conductances(axes_of_a_panel, topology, g, (1e-6, 1e-4))
     assert overlaps(drawn_texts(axes_of_a_panel.figure)) == []

@@ -153,10 +153,7 @@ def _shape(topology: Topology, scheme: Scheme) -> tuple[int, int]:
     """Return rows and columns of the device array; one row if the devices are isolated."""
     if scheme == "isolated":
         return 1, topology.n_edges
-    ends = np.asarray(topology.edges)
-    rows = int(ends[:, 1].min())
-    columns = topology.n_nodes - rows
-    r, c = np.divmod(np.arange(topology.n_edges), columns)
-    if rows * columns != topology.n_edges or not np.array_equal(ends, np.stack([r, rows + c], axis=1)):
+    size = topology.crossbar_size
+    if size is None:
         raise SetupError(f"scheme {scheme!r} needs a crossbar, and this network is not one; use 'isolated'")
-    return rows, columns
+    return size
