@@ -387,24 +387,3 @@ def test_reconnect_starts_at_0_V(bench, world):
     bench.reconnect()
     assert [call[0] for call in world.calls][:3] == ["Instrument", "ground_all", "execute"]
     np.testing.assert_allclose(bench.measure(X).voltages, model().solve(X)[:, [4, 5]], atol=2e-6)
-
-
-# --- lines with resistance ------------------------------------------------------------------------
-
-
-def wired(**lines):
-    return hl.Topology.crossbar(4, 3, wire_resistance=100.0, **lines)
-
-
-def test_lines_with_resistance_use_the_same_channels(world, firmware):
-    """The simulated array has ideal lines; the graph of the bench decides what is expected of it."""
-    with Arc2Backend.open(settings(firmware), wired(inputs=[0, 1, 2], outputs=[0, 1]), LIMITS) as network:
-        read = network.measure(X)
-        assert network.topology.n_nodes == 4 + 3 + 24
-        assert read.nodes is None
-        assert network.devices.read(5, 0.1) == pytest.approx(array_of().ravel()[5], rel=0.01)
-    with Arc2Backend.open(settings(firmware), crossbar(), LIMITS) as network:
-        ideal = network.measure(X)
-    np.testing.assert_allclose(read.voltages, ideal.voltages, atol=1e-9)
-    np.testing.assert_allclose(read.source_currents, ideal.source_currents, atol=1e-12)
-    assert world.at_0_V
