@@ -6,6 +6,7 @@ Core, drivers and simulators check their tables with these types, so that every 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +19,11 @@ class Section(BaseModel):
     """Base class of a settings table: frozen, strict types, finite numbers, no unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    @classmethod
+    def variant(cls, table: Mapping[str, Any]) -> type[Section]:
+        """Return the class that checks a table, where the keys depend on one of them; usually this class."""
+        return cls
 
 
 def quantity(unit: str) -> Any:

@@ -48,6 +48,10 @@ class OutputsMayBeOnError(SwitchOffError):
     """OFF could not be sent, or was not confirmed; the message names the outputs."""
 
 
+class InputDeviationError(NetworkError):
+    """An input that is read back deviates from what was set: source, wiring or load are not as they should be."""
+
+
 class OutputStateError(NetworkError):
     """An output, limit, function or level that is not what this program set: somebody else changed it.
 

@@ -10,14 +10,15 @@ from pydantic import BaseModel
 from hwlearn.circuit.topology import Topology
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
+from hwlearn.network.nudges import DriveKind
 from hwlearn.network.switched_off import SwitchedOff
 
 
 class Backend(Protocol):
     """A kind of network: the schema of its settings, and a function that opens it.
 
-    A backend also implements `SwitchesOff`, `PreparesOff`, `HaltsOutputs`, `Seeded` or `ChecksSettings` if they
-    apply to it.
+    A backend also implements `SwitchesOff`, `PreparesOff`, `HaltsOutputs`, `Seeded`, `ChecksSettings` or
+    `ChecksWiring` if they apply to it.
     """
 
     Settings: type[BaseModel]
@@ -81,6 +82,28 @@ class ChecksSettings(Protocol):
 
     def check(self, settings: Any) -> None:
         """Refuse settings with a `SetupError` that names key, value and allowed values."""
+
+
+@runtime_checkable
+class ChecksWiring(Protocol):
+    """A backend that can tell from the settings alone whether its terminals fit a network."""
+
+    def check_wiring(self, settings: Any, topology: Topology, limits: Limits, nudge: DriveKind | None) -> None:
+        """Refuse, before anything is opened, what the hardware cannot do.
+
+        Parameters
+        ----------
+        settings : Settings
+        topology : Topology
+        limits : Limits
+        nudge : str or None
+            Output drive that the training needs; None if its rule needs none.
+
+        Raises
+        ------
+        SetupError
+            Naming everything that is missing, with what it rules out.
+        """
 
 
 @runtime_checkable

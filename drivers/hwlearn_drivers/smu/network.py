@@ -19,6 +19,7 @@ from hwlearn.units import format_quantity
 from hwlearn_drivers.edges.edges import Edges
 from hwlearn_drivers.errors import HaltedError, OutputsMayBeOnError, OutputStateError
 from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.instrument.stays_off import StaysOff
 from hwlearn_drivers.instrument.threads import InstrumentThreads
 from hwlearn_drivers.smu.operating_range import UNIT, Quantity
 from hwlearn_drivers.smu.pace import Pace
@@ -88,7 +89,7 @@ class SmuNetwork(Network):
         self._levels: FloatArray = np.zeros(len(self._nodes))
         self._on = False
         self._plausible = PlausibleRange(limits, self.pace.voltage_sigma, self.pace.current_sigma)
-        self._others: OutputStateError | HaltedError | None = None  # somebody else changed or halted them
+        self._stays_off = StaysOff(lambda: map(open_outputs.halted_because, self._smus))
         super().__init__(topology, limits, ("clamp", "current"), resolution=self.pace.voltage_sigma)
 
     @property
@@ -115,18 +116,18 @@ class SmuNetwork(Network):
             return self._read_batch(inputs, drive)
         except (OutputStateError, HaltedError) as error:
             self._halt()
-            raise self._final(error) from error
+            raise self._stays_off.because(error) from error
         except BaseException:
             self._halt()
             raise
 
     def _program(self, conductances: FloatArray) -> Programmed:
         try:
-            self._refuse_after_others()
+            self._stays_off.check()
             return self.edges.program(conductances)
         except (OutputStateError, HaltedError) as error:
             self._halt()
-            raise self._final(error) from error
+            raise self._stays_off.because(error) from error
         except BaseException:
             self._halt()
             raise
@@ -159,7 +160,7 @@ class SmuNetwork(Network):
 
     def _switch_on(self) -> None:
         """Switch the outputs on: first inputs at 0 V, then outputs at 0 A. Every limit is set before."""
-        self._refuse_after_others()
+        self._stays_off.check()
         if self._on:
             return
         self._threads.wait()
@@ -182,22 +183,6 @@ class SmuNetwork(Network):
         self._on = False
         open_outputs.halt_all(self._smus)
 
-    def _final(self, error: OutputStateError | HaltedError) -> OutputStateError | HaltedError:
-        """Return the error of this and all further measurements until `reconnect`."""
-        if self._others is None:
-            reasons = filter(None, map(open_outputs.halted_because, self._smus))
-            if (reason := next(reasons, None)) and not isinstance(error, HaltedError):
-                error = HaltedError(f"outputs were switched off: {reason}")
-            self._others = type(error)(
-                f"{error}. The phase is void and all outputs are off. They stay off until the network is "
-                "reconnected, or the bench is opened again to resume the run"
-            )
-        return self._others
-
-    def _refuse_after_others(self) -> None:
-        if self._others is not None:
-            raise type(self._others)(str(self._others))
-
     def _reconnect(self) -> None:
         """Reconnect the instruments whose link dropped. All outputs are switched off first.
 
@@ -216,9 +201,9 @@ class SmuNetwork(Network):
         for smu in self._smus:
             if smu.needs_reconnect:
                 smu.reconnect()
-            elif self._others is not None:
+            elif self._stays_off.needed:
                 smu.start_again()
-        self._others = None
+        self._stays_off.end()
         self.edges.reconnect()
 
     # --- one batch ----------------------------------------------------------------------------------

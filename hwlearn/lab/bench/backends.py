@@ -14,7 +14,7 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.errors import MAY_BE_ON, HwlearnError, NetworkError, SetupError, closest
 from hwlearn.lab.bench_file.file import BenchFile
 from hwlearn.lab.bench_file.sections import BackendSection, checked_section
-from hwlearn.network.backend import Backend, ChecksSettings, SwitchesOff
+from hwlearn.network.backend import Backend, ChecksSettings, ChecksWiring, SwitchesOff
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
 from hwlearn.network.opened import check_opened
@@ -59,6 +59,25 @@ def find_backend(table: Mapping[str, Any], where: str) -> tuple[Backend, BaseMod
         except SetupError as error:
             raise SetupError(f"{where}: {error}") from None
     return backend, checked
+
+
+def check_terminals(
+    backend: Backend, settings: BaseModel, topology: Topology, limits: Limits, file: BenchFile
+) -> None:
+    """Refuse, before anything is opened, what the hardware of a bench cannot do, if its backend can tell.
+
+    Raises
+    ------
+    SetupError
+        Naming everything that is missing, with what it rules out.
+    """
+    if isinstance(backend, ChecksWiring):
+        try:
+            backend.check_wiring(
+                settings, topology, limits, file.train.nudge if file.train.rule == "gep" else None
+            )
+        except SetupError as error:
+            raise SetupError(f"{file.where}: {error}") from None
 
 
 @contextmanager

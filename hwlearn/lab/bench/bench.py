@@ -18,7 +18,7 @@ from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import NetworkError, SetupError, closest
-from hwlearn.lab.bench.backends import find_backend, opened_network
+from hwlearn.lab.bench.backends import check_terminals, find_backend, opened_network
 from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.lab.bench.guardian.opening import open_guarded
 from hwlearn.lab.bench.recipes import (
@@ -69,6 +69,7 @@ class Bench:
                 f"{file.where}: safety.guardian = true, but backend {file.backend.kind!r} has no outputs that "
                 "stay on when its process ends; remove the key"
             )
+        check_terminals(self._backend, self._settings, self.topology, self.limits, file)
         self.data = load_data(file.data, file.folder, self.topology, self.limits)
         self._cost = make_cost(file.train, self.data.classifies, self.data.pairs)
         self._targets = make_targets(file, self.data, self._cost, self.topology.n_outputs)
@@ -277,11 +278,8 @@ class Bench:
 
     def seed_keys(self, seed: int) -> list[str]:
         """Return overrides for `with_` that set the seed of a simulated backend; empty for hardware."""
-        return (
-            [f"backend.{self._backend.seed_key}={seed}"]
-            if isinstance(self._backend, Seeded) and self._backend.seed_key
-            else []
-        )
+        seeded = isinstance(self._backend, Seeded) and self._backend.seed_key
+        return [f"backend.{seeded}={seed}"] if seeded else []
 
     def __enter__(self) -> Self:
         return self.open()

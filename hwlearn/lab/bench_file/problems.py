@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from hwlearn.errors import closest
+from hwlearn.quantities import Section
 from hwlearn.storage.toml_text import toml_value
 
 _LONG = 80  # characters of a value that is a table, from which only its key is named
@@ -80,6 +81,7 @@ def _keys(model: type[BaseModel], path: Sequence[int | str], table: Any) -> list
         if isinstance(part, str):
             annotations = [m.model_fields[part].annotation for m in models if part in m.model_fields]
             models = [inner for annotation in annotations for inner in _models(annotation)]
+    models = [m.variant(value) if issubclass(m, Section) else m for m in models]
     kind = value.get("kind")
     fitting = [m for m in models if kind in _kinds(m)] or models
     return list(dict.fromkeys(name for m in fitting for name in m.model_fields))

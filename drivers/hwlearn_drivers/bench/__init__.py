@@ -1,0 +1,1 @@
+"""Benches made of any instruments: the backend ``bench``."""

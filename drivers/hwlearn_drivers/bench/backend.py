@@ -1,0 +1,133 @@
+"""`BenchBackend`: the backend ``bench``, whose terminals are connected to any instruments."""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.network.limits import Limits
+from hwlearn.network.nudges import DriveKind
+from hwlearn.network.switched_off import SwitchedOff
+from hwlearn_drivers.address import normal_address
+from hwlearn_drivers.bench.network import TerminalNetwork
+from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings
+from hwlearn_drivers.bench.wiring import check_drive, make_wiring
+from hwlearn_drivers.claims.claim import check_unclaimed
+from hwlearn_drivers.claims.shutdown import OffTarget, off_or_raise, off_target
+from hwlearn_drivers.edges.edges import Edges, FixedEdges
+from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.roles.instrument import BenchInstrument, ProgramsEdges
+from hwlearn_drivers.roles.settings import InstrumentSettings
+from hwlearn_drivers.smu.pace import Pace
+from hwlearn_drivers.transport.addresses import LinkOptions
+from hwlearn_drivers.transport.connector import Connector
+from hwlearn_drivers.transport.wire_log import WireLog
+
+
+class BenchBackend:
+    """Opens the instruments of a ``[backend]`` table, and switches them off."""
+
+    Settings = BenchSettings
+
+    @staticmethod
+    def check_wiring(settings: BenchSettings, topology: Topology, limits: Limits, nudge: DriveKind | None) -> None:
+        """Refuse a wiring that misses a role or doubles one; nothing is contacted.
+
+        Raises
+        ------
+        SetupError
+            Naming every problem, with what it rules out.
+        """
+        wiring = make_wiring(settings, topology, limits)
+        if nudge is not None:
+            check_drive(wiring, nudge)
+
+    @staticmethod
+    def open(settings: BenchSettings, topology: Topology, limits: Limits) -> TerminalNetwork:
+        """Open every instrument with its outputs off, and return the network connected to them.
+
+        Raises
+        ------
+        SetupError
+            If the table does not fit the network.
+        InUseError
+            If another process, or another network of this one, uses one of the instruments.
+        LinkError, UnknownInstrumentError, InstrumentError
+            If an instrument is missing, is a different one, or rejects a setting. All instruments that were
+            opened are then off and closed.
+        """
+        wiring = make_wiring(settings, topology, limits)
+        with ExitStack() as stack:
+            wire_log = None if settings.wire_log is None else stack.enter_context(WireLog(settings.wire_log))
+            connector = Connector(_options(settings), wire_log, settings.dry_run)
+            addresses = [normal_address(text) for one in settings.instruments for text in one.addresses]
+            if not settings.dry_run:
+                check_unclaimed(addresses)
+            opened: dict[str, BenchInstrument] = {}
+            for one in settings.instruments:
+                opened[one.name] = one.open(wiring.uses[one.name], limits, connector)
+                stack.callback(opened[one.name].close)
+            edges = _open_edges(settings, topology, limits, opened)
+            stack.callback(edges.close)
+            pace = Pace(settings.slew_V_per_s, settings.ramp_step, settings.settle)
+            tolerance = math.inf if settings.dry_run else settings.input_tolerance
+            network = TerminalNetwork(topology, limits, wiring, opened, edges, pace, tolerance, wire_log)
+            stack.pop_all()  # from here on the network closes its instruments
+            return network
+
+    @staticmethod
+    def prepare_off(settings: BenchSettings) -> None:
+        """Import and look up what `off` needs; no instrument is contacted.
+
+        Raises
+        ------
+        SetupError, LinkError
+            If an address has no known form or its host is unknown.
+        """
+        connector = Connector(_options(settings), dry_run=settings.dry_run)
+        for one in settings.instruments:
+            one.prepare_off(connector)
+
+    @staticmethod
+    def halt_open(reason: str) -> None:
+        """Switch off every instrument that this process has open; see `open_outputs.halt_open`."""
+        open_outputs.halt_open(reason)
+
+    @staticmethod
+    def off(settings: BenchSettings) -> list[SwitchedOff]:
+        """Send OFF to every instrument with outputs in parallel, without a query before it, whoever uses them.
+
+        Returns
+        -------
+        list of SwitchedOff
+            How OFF reached each instrument.
+
+        Raises
+        ------
+        OutputsMayBeOnError
+            Naming, in capitals, the instruments to which OFF could not be sent. All others have received it.
+        """
+        connector = Connector(_options(settings), dry_run=settings.dry_run)
+        targets = [_off_target(one, connector) for one in settings.instruments if one.has_outputs]
+        return off_or_raise(targets, "EVERY OUTPUT", "switch them off by hand")
+
+
+def _off_target(one: InstrumentSettings, connector: Connector) -> OffTarget:
+    address = one.addresses[0] if one.addresses else ""
+    return off_target(address, lambda check: one.write_off(connector, check), connector.dry_run)
+
+
+def _options(settings: BenchSettings) -> LinkOptions:
+    return LinkOptions(settings.baud, settings.visa_library, settings.timeout)
+
+
+def _open_edges(
+    settings: BenchSettings, topology: Topology, limits: Limits, opened: dict[str, BenchInstrument]
+) -> Edges:
+    wanted = settings.edges
+    if not isinstance(wanted, ProgrammerSettings):
+        return FixedEdges(topology, limits, wanted)
+    programmer = opened[wanted.programmer]
+    assert isinstance(programmer, ProgramsEdges), f"{programmer.name} says that it programs edges, and does not"
+    return programmer.open_edges(topology, limits)

@@ -1,0 +1,148 @@
+"""An edge card on a mixed bench: the table `EdgeCardInstrument`, and `CardOnBench`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Annotated, ClassVar
+
+from pydantic import AfterValidator, Field
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import SetupError
+from hwlearn.network.edge_codes import CodeLaw, EvenSteps, Rheostat
+from hwlearn.network.limits import Limits
+from hwlearn.quantities import FROM_LIST, Count, PositiveOhms, PositiveSiemens
+from hwlearn_drivers.address import spelled_once
+from hwlearn_drivers.edges.card import CardEdges, DryEdgeCard, EdgeCard
+from hwlearn_drivers.roles.instrument import ProgramsEdges
+from hwlearn_drivers.roles.settings import InstrumentSettings
+from hwlearn_drivers.roles.values import ChannelUse, Role
+from hwlearn_drivers.transport.connector import Connector
+
+_MODEL = "edge-card"
+
+
+class CardOnBench(ProgramsEdges):
+    """An edge card: it has no outputs, so OFF leaves it as it is.
+
+    Parameters
+    ----------
+    called : str
+        Name in the bench file.
+    card : EdgeCard
+    law : CodeLaw
+    places : tuple of int, optional
+        Place on the card of each edge.
+    """
+
+    def __init__(self, called: str, card: EdgeCard, law: CodeLaw, places: tuple[int, ...] | None) -> None:
+        self._called, self._card, self._law, self._places = called, card, law, places
+
+    @property
+    def name(self) -> str:
+        """Name in the bench file, with model and address, for messages."""
+        return f"{self._called} ({self._card.name})"
+
+    @property
+    def provenance(self) -> str:
+        """Maker, model, serial number and address, as the card reports them."""
+        own = self._card.identity
+        return f"{own.maker} {own.model}, serial {own.serial}, at {self._card.transport.name}"
+
+    def open_edges(self, topology: Topology, limits: Limits) -> CardEdges:
+        """Return the edges of the network on the card."""
+        return CardEdges(self._card, topology, limits, self._law, self._places)
+
+    def halt(self, reopen: bool = True) -> None:
+        """Do nothing: no code of a potentiometer is safer than another."""
+
+    def rearm(self) -> None:
+        """Do nothing."""
+
+    @property
+    def halted_because(self) -> str | None:
+        """None: it has no outputs."""
+        return None
+
+    def allow_again(self) -> None:
+        """Do nothing."""
+
+    @property
+    def needs_reconnect(self) -> bool:
+        """False: its edges open the link again."""
+        return False
+
+    def reconnect(self) -> None:
+        """Do nothing: its edges open the link again."""
+
+    def start_again(self) -> None:
+        """Do nothing: its edges set the codes again."""
+
+    def close(self) -> None:
+        """Close the link; the edges do not change."""
+        self._card.close()
+
+
+class EdgeCardInstrument(InstrumentSettings):
+    """Keys of an edge card in ``[[backend.instruments]]``, with ``model = "edge-card"``.
+
+    Attributes
+    ----------
+    address : str
+    full, wiper : quantity
+        End-to-end resistance of a potentiometer, and resistance of its wiper.
+    linear : two quantities, optional
+        Conductances at the first and the last code, for a card whose conductance increases in equal steps.
+    positions : int
+    places : tuple of int, optional
+        Place on the card of each edge, in edge order.
+    baud : int, optional
+    """
+
+    kind: ClassVar[str] = "edge-card"
+
+    address: Annotated[str, AfterValidator(spelled_once)]
+    full: PositiveOhms = 100e3
+    wiper: PositiveOhms = 100.0
+    linear: Annotated[tuple[PositiveSiemens, PositiveSiemens], FROM_LIST] | None = None
+    positions: Annotated[int, Field(ge=2)] = 256
+    places: Annotated[tuple[Annotated[int, Field(ge=0)], ...], FROM_LIST] | None = None
+    baud: Count | None = None
+
+    @classmethod
+    def models(cls) -> Collection[str]:
+        """Return ``edge-card``."""
+        return (_MODEL,)
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The address."""
+        return (self.address,)
+
+    @property
+    def programs_edges(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def has_outputs(self) -> bool:
+        """False."""
+        return False
+
+    def channel_roles(self, channel: str) -> frozenset[Role]:
+        """Refuse every channel: a card has edges only."""
+        raise SetupError(f"{self.name} is an edge card, which has no channels; name it in edges.programmer")
+
+    def open(self, use: ChannelUse, limits: Limits, connector: Connector) -> CardOnBench:
+        """Open the card; its edges do not change."""
+        law: CodeLaw = Rheostat(self.full, self.wiper, self.positions)
+        if self.linear is not None:
+            law = EvenSteps(*self.linear, self.positions)
+        own = connector if self.baud is None else connector.with_baud(self.baud)
+        places = 1 + max(self.places, default=0) if self.places is not None else use.edges
+        card = EdgeCard.open(own.transport(self.address, lambda: DryEdgeCard(places)))
+        return CardOnBench(self.name, card, law, self.places)
+
+    def write_off(self, connector: Connector, check: bool) -> bool:
+        """Do nothing: it has no outputs."""
+        return False

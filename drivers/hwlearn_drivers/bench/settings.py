@@ -1,0 +1,116 @@
+"""`BenchSettings`: the ``[backend]`` table of a bench whose terminals are connected to any instruments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from hwlearn.quantities import (
+    FROM_LIST,
+    Count,
+    FilePath,
+    NonNegativeSeconds,
+    Positive,
+    PositiveOhms,
+    PositiveSeconds,
+    PositiveSiemens,
+    PositiveVolts,
+    Section,
+)
+from hwlearn_drivers.bench.registry import InstrumentTable
+from hwlearn_drivers.roles.settings import InstrumentName
+from hwlearn_drivers.transport.addresses import PURE_PYTHON
+
+NodeNumber = Annotated[int, Field(ge=0)]
+ChannelName = Annotated[str, Field(pattern=r"^[^:\s]+:\S+$")]
+"""``instrument:channel``."""
+
+
+class ResistorSettings(Section):
+    """A nudge by a voltage source behind a known resistor and a switch.
+
+    Attributes
+    ----------
+    source, switch : str
+        Instrument and channel, such as ``"dac1:8"``.
+    resistance : quantity
+    """
+
+    source: ChannelName
+    resistance: PositiveOhms
+    switch: ChannelName
+
+
+class TerminalSettings(Section):
+    """What is connected to one node.
+
+    Attributes
+    ----------
+    node : int or str
+        Number or name of an input or output, or of another node that is read.
+    source : str, optional
+        The voltage source of an input: ``"instrument:channel"``.
+    read : str, optional
+        What reads the node; required for an output.
+    nudge : str or ResistorSettings, optional
+        What drives an output: a channel that is a current source or a clamp, or a source behind a resistor.
+    """
+
+    node: NodeNumber | str
+    source: ChannelName | None = None
+    read: ChannelName | None = None
+    nudge: ResistorSettings | ChannelName | None = None
+
+
+class ProgrammerSettings(Section):
+    """An instrument that sets the conductances.
+
+    Attributes
+    ----------
+    programmer : str
+        Its name.
+    """
+
+    programmer: InstrumentName
+
+
+class BenchSettings(Section):
+    """All keys of the table; quantities are text with a unit, or numbers in SI units.
+
+    Attributes
+    ----------
+    instruments : tuple of InstrumentSettings
+        ``[[backend.instruments]]``; the keys depend on the model.
+    terminals : tuple of TerminalSettings
+        ``[[backend.terminals]]``: one for each input and each output.
+    edges : ProgrammerSettings, quantity or tuple of quantities
+        An instrument that programs the edges, or the conductance of fixed resistors.
+    slew_V_per_s, ramp_step, settle
+        See `hwlearn_drivers.smu.pace.Pace`. A scanner has a settling time of its own for each of its channels.
+    input_tolerance : quantity, optional
+        Largest deviation of an input that is read back from what was set. Default: 2 % of ``limits.voltage``,
+        ten standard uncertainties of the reading and one step of the source.
+    baud : int, optional
+        Of all serial ports, unless an instrument has its own.
+    timeout, visa_library
+        See `hwlearn_drivers.transport.addresses.LinkOptions`.
+    wire_log : path, optional
+        File that records every message.
+    dry_run : bool
+        Print commands instead of sending them.
+    """
+
+    kind: Literal["bench"] = "bench"
+    instruments: Annotated[tuple[InstrumentTable, ...], FROM_LIST, Field(min_length=1)]
+    terminals: Annotated[tuple[TerminalSettings, ...], FROM_LIST, Field(min_length=1)]
+    edges: ProgrammerSettings | Annotated[tuple[PositiveSiemens, ...], FROM_LIST] | PositiveSiemens
+    slew_V_per_s: Positive = 10.0
+    ramp_step: PositiveVolts = 0.05
+    settle: NonNegativeSeconds = 0.01
+    input_tolerance: PositiveVolts | None = None
+    timeout: PositiveSeconds = 3.0
+    baud: Count | None = None
+    visa_library: str = PURE_PYTHON
+    wire_log: FilePath | None = None
+    dry_run: bool = False
