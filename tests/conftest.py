@@ -1,7 +1,10 @@
-"""Networks shared by many tests, and a table of measured figures at the end of a test run."""
+"""Networks shared by many tests, ngspice, and a table of measured figures at the end of a test run."""
 
 import os
+import re
+import shutil
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -162,6 +165,25 @@ def without_rendering(monkeypatch: pytest.MonkeyPatch) -> None:
             Path(str(file)).write_bytes(PNG_HEAD)
 
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", head_only)
+
+
+@pytest.fixture(scope="session")
+def ngspice(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, float]]:
+    """Run a netlist in batch mode and return its output: node -> volts, ``source#branch`` -> amperes."""
+    program = shutil.which("ngspice")
+    if program is None:
+        pytest.skip("ngspice is not installed")
+    folder: Path = tmp_path_factory.mktemp("ngspice")
+
+    def run(netlist: str) -> dict[str, float]:
+        file = folder / "network.cir"
+        file.write_text(netlist, encoding="utf-8")
+        done = subprocess.run([program, "-b", file.name], cwd=folder, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        table = done.stdout.partition("Voltage")[2].partition("models")[0]
+        return {name: float(value) for name, value in re.findall(r"^\s+(\S+)\s+(-?\d\S+)$", table, re.MULTILINE)}
+
+    return run
 
 
 @pytest.fixture

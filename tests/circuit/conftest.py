@@ -1,12 +1,8 @@
-"""Test circuits of all kinds, and ngspice as an independent solver."""
+"""Test circuits of all kinds."""
 
 from __future__ import annotations
 
-import re
-import shutil
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -62,22 +58,3 @@ def circuit_of() -> Callable[[int], Circuit]:
         return Circuit(t, g, rng.uniform(-1, 1, (3, t.n_inputs)), rng.normal(size=(3, t.n_outputs)))
 
     return make
-
-
-@pytest.fixture(scope="session")
-def ngspice(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, float]]:
-    """Run a netlist in batch mode and return its output: node -> volts, ``source#branch`` -> amperes."""
-    program = shutil.which("ngspice")
-    if program is None:
-        pytest.skip("ngspice is not installed")
-    folder: Path = tmp_path_factory.mktemp("ngspice")
-
-    def run(netlist: str) -> dict[str, float]:
-        file = folder / "network.cir"
-        file.write_text(netlist, encoding="utf-8")
-        done = subprocess.run([program, "-b", file.name], cwd=folder, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stdout + done.stderr
-        table = done.stdout.partition("Voltage")[2].partition("models")[0]
-        return {name: float(value) for name, value in re.findall(r"^\s+(\S+)\s+(-?\d\S+)$", table, re.MULTILINE)}
-
-    return run

@@ -40,11 +40,12 @@ class VirtualBench:
     Parameters
     ----------
     topology : Topology
-        The graph.
+        The graph and its elements, of any kind.
     instruments : sequence of PlacedSmu, PlacedCard or PlacedBoard
         The instruments; at most one board.
     conductances : array_like, shape (E,), or float
-        Nominal conductances in siemens of the edges that no card programs.
+        Nominal conductances in siemens of the edges that no card programs; the thetas of elements that are not
+        resistors.
     conductance : (float, float)
         Smallest and largest conductance of stuck devices in siemens.
     imperfections : Imperfections, optional
@@ -85,7 +86,6 @@ class VirtualBench:
         seed: int = 0,
         real_time: bool = False,
     ) -> None:
-        topology.require_ohmic("a circuit of virtual instruments")
         names = [placed.name for placed in instruments]
         if len(set(names)) != len(names):
             raise SetupError(f"the names of instruments must be different, got {', '.join(sorted(names))}")

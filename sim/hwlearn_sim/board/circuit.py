@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.elements import OHMIC
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
@@ -54,6 +55,8 @@ def with_nudges(topology: Topology, kappa: FloatArray) -> Topology:
         names=[*topology.names, *(f"nudge of {topology.names[output]}" for output in topology.outputs)],
         fixed_edges=np.concatenate([topology.fixed_edges, np.stack([nudges, topology.outputs], axis=1)]),
         fixed_conductances=np.concatenate([topology.fixed_conductances, kappa]),
+        elements=topology.edge_elements,
+        fixed_elements=[*topology.fixed_edge_elements, *[OHMIC] * k],
     )
 
 
@@ -61,8 +64,9 @@ class BoardCircuit:
     """Channels of a board on a plane, and a fast path that avoids solving the plane.
 
     A closed nudge switch is a voltage source in series with the nudge resistor, an open switch is an open circuit.
-    While no other instrument drives the plane, the output voltages are linear in the DAC voltages. Then one
-    transfer matrix per state of the switches replaces the solution of the plane.
+    While no other instrument drives the plane, the output voltages of a circuit of resistors are linear in the DAC
+    voltages. Then one transfer matrix per state of the switches replaces the solution of the plane. A circuit with
+    nonlinear elements is solved for every conversion.
 
     Parameters
     ----------
@@ -109,9 +113,9 @@ class BoardCircuit:
 
     def transfer(self, switches: int) -> FloatArray | None:
         """Return the matrix (8, 16) from DAC to ADC voltages, or None while the plane is not linear."""
-        if self.plane.other_sources(self._mine) or not self._within_limits():
-            return None
         top = self.plane.topology
+        if top.elements is not None or self.plane.other_sources(self._mine) or not self._within_limits():
+            return None
         closed = [j for j in range(top.n_outputs) if switches >> j & 1]
         driving = [*range(top.n_inputs), *(INPUTS + j for j in closed)]
         if switches not in self._graphs:

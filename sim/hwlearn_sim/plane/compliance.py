@@ -4,7 +4,10 @@ Each terminal lies on its load line (`LoadLine`): a current that falls with the 
 laws the current into a terminal rises with its own voltage and falls with every other one. Such a problem has one
 solution, except for the common voltage of a floating part. The search starts from the active limits of the last
 solution and corrects them a few times. If that fails, an ascent follows that always ends: all terminals start
-below every kink and are raised until each lies on its load line. No state occurs twice.
+below their load lines and are raised until each lies on its load line. No state occurs twice.
+
+The circuit is linear here. A circuit with nonlinear elements is linearised at an operating point first, and its
+currents are counted from that point (`Linearisation`); see `nonlinear`.
 """
 
 from __future__ import annotations
@@ -19,13 +22,32 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.errors import SingularCircuitError
 from hwlearn_sim.plane.sources import LoadLine
+
+SINGULAR: Final = (
+    "singular circuit: the conductances differ by so much that double precision cannot solve it; "
+    "narrow their range"
+)
 
 _REPAIRS: Final = 8
 _SMALLEST_SHARE: Final = 1e-12
 _CANCELLATION: Final = 1e-14
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Linearisation:
+    """Operating point at which a nonlinear circuit was linearised.
+
+    Attributes
+    ----------
+    volts, amperes : ndarray, shape (n,)
+        Voltage of each terminal, and current into it at these voltages.
+    """
+
+    volts: FloatArray
+    amperes: FloatArray
 
 
 class Terminals:
@@ -37,23 +59,39 @@ class Terminals:
         Conductance in siemens between each pair of terminals; symmetric, zero diagonal.
     to_ground : ndarray, shape (n,)
         Conductance in siemens from each terminal to ground.
+    at : Linearisation, optional
+        Operating point to which the conductances belong; none for a circuit of resistors.
+    floating : list of ndarray of int, optional
+        The parts without a connection to ground; found from the conductances unless given.
     """
 
-    def __init__(self, between: FloatArray, to_ground: FloatArray) -> None:
-        self.between, self.to_ground = between, to_ground
+    def __init__(
+        self,
+        between: FloatArray,
+        to_ground: FloatArray,
+        at: Linearisation | None = None,
+        floating: list[IntArray] | None = None,
+    ) -> None:
+        self.between, self.to_ground, self.at = between, to_ground, at
         self.laplacian: FloatArray = np.diag(between.sum(axis=1) + to_ground) - between
-        count, part = connected_components(csr_array(between > 0), directed=False)
-        self.parts: list[IntArray] = [np.flatnonzero(part == k) for k in range(count)]
-        self.floating = [members for members in self.parts if not to_ground[members].any()]
+        self.floating = _floating(between, to_ground) if floating is None else floating
 
     def __len__(self) -> int:
         return len(self.to_ground)
 
     def currents(self, volts: FloatArray) -> FloatArray:
         """Return the currents (n,) into the terminals at given terminal voltages (n,)."""
+        shift = volts if self.at is None else volts - self.at.volts
         # differences first, so that a common voltage cancels exactly
-        drops = volts[:, None] - volts[None, :]
-        return np.asarray((self.between * drops).sum(axis=1) + self.to_ground * volts)
+        drops = shift[:, None] - shift[None, :]
+        linear = np.asarray((self.between * drops).sum(axis=1) + self.to_ground * shift)
+        return linear if self.at is None else linear + self.at.amperes
+
+
+def _floating(between: FloatArray, to_ground: FloatArray) -> list[IntArray]:
+    count, part = connected_components(csr_array(between > 0), directed=False)
+    parts = (np.flatnonzero(part == k) for k in range(count))
+    return [members for members in parts if not to_ground[members].any()]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -66,62 +104,103 @@ class Solution:
         Voltage of each terminal, and current into it.
     states : ndarray of int, shape (n,)
         State of each terminal on its load line.
+    inner : ndarray or None
+        Voltages of the nodes that are not terminals, of a circuit with nonlinear elements.
     """
 
     volts: FloatArray
     amperes: FloatArray
     states: IntArray
+    inner: FloatArray | None = None
 
 
-def solve(terminals: Terminals, load_lines: Sequence[LoadLine], guess: IntArray | None = None) -> Solution:
+class LoadLines:
+    """Table of the load lines of all terminals.
+
+    Parameters
+    ----------
+    load_lines : sequence of LoadLine
+        One per terminal.
+
+    Attributes
+    ----------
+    kinks, steps : ndarray, shape (n, width)
+        Column j + 1 holds kink j, so that the neighbours of a step are two columns of one row.
+    rows, top : ndarray of int, shape (n,)
+        Number of each row, and its last state.
+    """
+
+    def __init__(self, load_lines: Sequence[LoadLine]) -> None:
+        width = max((len(line.kinks) for line in load_lines), default=0)
+        self.kinks = np.full((len(load_lines), width + 2), math.inf)
+        self.kinks[:, 0] = -math.inf
+        self.steps = np.zeros((len(load_lines), width + 2))
+        for row, line in enumerate(load_lines):
+            self.kinks[row, 1 : 1 + len(line.kinks)] = line.kinks
+            self.steps[row, : len(line.steps)] = line.steps
+        self.rows = np.arange(len(load_lines))
+        self.top = np.array([2 * len(line.kinks) for line in load_lines], dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def neighbours(self, states: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the voltage bounds of each terminal; they are equal at a kink."""
+        index = states // 2
+        upper = self.kinks[self.rows, index + 1]
+        return np.where(states % 2, upper, self.kinks[self.rows, index]), upper
+
+    def allowed(self, states: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the largest and the smallest current of each terminal; they are equal on a step."""
+        index, held = states // 2, states % 2
+        return self.steps[self.rows, index], self.steps[self.rows, index + held]
+
+    def states_at(self, volts: FloatArray) -> IntArray:
+        """Return the state of each terminal at a voltage."""
+        below = (self.kinks[:, 1:] < volts[:, None]).sum(axis=1)
+        return np.asarray(2 * below + (self.kinks[self.rows, below + 1] == volts), dtype=np.int64)
+
+    def currents_beside(self, volts: FloatArray, upward: BoolArray) -> FloatArray:
+        """Return the current (n,) of each terminal just above (``upward``) or just below a voltage (n,)."""
+        states = self.states_at(volts)
+        return np.asarray(self.steps[self.rows, states // 2 + (states % 2) * upward])
+
+
+def solve(terminals: Terminals, load_lines: LoadLines, guess: IntArray | None = None) -> Solution:
     """Solve the circuit with the sources of every terminal.
 
     Parameters
     ----------
     terminals : Terminals
         The circuit.
-    load_lines : sequence of LoadLine
-        One per terminal.
+    load_lines : LoadLines
+        The load lines of the terminals.
     guess : ndarray of int, shape (n,), optional
         Starting states, such as those of the last solution.
+
+    Raises
+    ------
+    SingularCircuitError
+        If double precision cannot solve the circuit.
     """
     return _Problem(terminals, load_lines).solve(guess)
 
 
 class _Problem:
-    def __init__(self, terminals: Terminals, load_lines: Sequence[LoadLine]) -> None:
-        self._terminals = terminals
-        width = max((len(line.kinks) for line in load_lines), default=0)
-        # column j + 1 holds kink j, so that the neighbours of a step are two columns of one row
-        self._kinks = np.full((len(load_lines), width + 2), math.inf)
-        self._kinks[:, 0] = -math.inf
-        self._steps = np.zeros((len(load_lines), width + 2))
-        for row, line in enumerate(load_lines):
-            self._kinks[row, 1 : 1 + len(line.kinks)] = line.kinks
-            self._steps[row, : len(line.steps)] = line.steps
-        self._rows = np.arange(len(load_lines))
-        self._top = np.array([2 * len(line.kinks) for line in load_lines], dtype=np.int64)
+    def __init__(self, terminals: Terminals, load_lines: LoadLines) -> None:
+        self._terminals, self._lines = terminals, load_lines
+        self._rows, self._kinks, self._steps = load_lines.rows, load_lines.kinks, load_lines.steps
+        self._neighbours, self._allowed = load_lines.neighbours, load_lines.allowed
         self._magnitude = np.abs(terminals.laplacian)
 
     def solve(self, guess: IntArray | None) -> Solution:
         if not len(self._rows):
             return Solution(np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64))
-        found = self._repair(guess) if guess is not None and (guess <= self._top).all() else None
+        found = self._repair(guess) if guess is not None and (guess <= self._lines.top).all() else None
         volts, states = self._ascend() if found is None else found
         return self._centre(volts, states)
 
     # --- one set of states --------------------------------------------------------------------------
-
-    def _neighbours(self, states: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return the voltage bounds of each terminal; they are equal at a kink."""
-        index = states // 2
-        upper = self._kinks[self._rows, index + 1]
-        return np.where(states % 2, upper, self._kinks[self._rows, index]), upper
-
-    def _allowed(self, states: IntArray) -> tuple[FloatArray, FloatArray]:
-        """Return the largest and the smallest current of each terminal; they are equal on a step."""
-        index, held = states // 2, states % 2
-        return self._steps[self._rows, index], self._steps[self._rows, index + held]
 
     def _equilibrium(self, states: IntArray, volts: FloatArray) -> tuple[FloatArray, list[IntArray]]:
         """Solve for the terminals that are not at a kink.
@@ -144,24 +223,31 @@ class _Problem:
                 anchored[members[0]] = True
         free = np.flatnonzero(~anchored)
         if free.size:
-            rows = self._terminals.laplacian[free]
-            rhs = amps[free] - rows[:, anchored] @ target[anchored]
-            factor, info = dpotrf(rows[:, free], lower=1)
-            if info != 0:
-                raise SingularCircuitError(
-                    "singular circuit: the conductances differ by so much that double precision cannot "
-                    "solve it; narrow their range"
-                )
-            target[free] = dpotrs(factor, rhs, lower=1)[0]
+            self._solve_free(free, anchored, amps, target)
         for members in self._terminals.floating:
             if not held[members].any() and not any(members is other for other in unbalanced):
                 # shift it so that no voltage falls: the ascent only raises voltages
                 target[members] += (volts[members] - target[members]).max()
         return target, unbalanced
 
+    def _solve_free(self, free: IntArray, anchored: BoolArray, amps: FloatArray, target: FloatArray) -> None:
+        """Set the voltages of the free terminals, for currents ``amps`` and anchored terminals at ``target``."""
+        at, rows = self._terminals.at, self._terminals.laplacian[free]
+        if at is None:
+            rhs = amps[free] - rows[:, anchored] @ target[anchored]
+        else:
+            rhs = amps[free] - at.amperes[free] - rows[:, anchored] @ (target - at.volts)[anchored]
+        factor, info = dpotrf(rows[:, free], lower=1)
+        if info != 0:
+            raise SingularCircuitError(SINGULAR)
+        found = dpotrs(factor, rhs, lower=1)[0]
+        target[free] = found if at is None else at.volts[free] + found
+
     def _slack(self, volts: FloatArray) -> FloatArray:
         """Return the largest rounding error of each current (n,)."""
-        return _CANCELLATION * (self._magnitude @ np.abs(volts))
+        slack = _CANCELLATION * (self._magnitude @ np.abs(volts))
+        at = self._terminals.at
+        return slack if at is None else slack + _CANCELLATION * np.abs(at.amperes)
 
     # --- search -------------------------------------------------------------------------------------
 
@@ -189,15 +275,8 @@ class _Problem:
         return None
 
     def _ascend(self) -> tuple[FloatArray, IntArray]:
-        """Raise the terminals from below all kinks until each lies on its load line."""
-        states = np.zeros(len(self._rows), dtype=np.int64)
-        states[np.isinf(self._steps[:, 0])] = 1
-        finite = self._kinks[np.isfinite(self._kinks)]
-        volts = np.full(len(self._rows), min(float(finite.min(initial=0.0)), 0.0))
-        lowest = self._kinks[:, 1]
-        at_kink = (states == 1) | (volts >= lowest)
-        states[at_kink] = 1
-        volts[at_kink] = lowest[at_kink]
+        """Raise the terminals from below their load lines until each lies on its load line."""
+        volts, states = self._below_all_kinks() if self._terminals.at is None else self._below_load_lines()
         while True:
             target, unbalanced = self._equilibrium(states, volts)
             free, next_kink = states % 2 == 0, self._neighbours(states)[1]
@@ -221,6 +300,43 @@ class _Problem:
             if not released.any():
                 return volts, states
             states[released] += 1
+
+    def _below_all_kinks(self) -> tuple[FloatArray, IntArray]:
+        """Return a common voltage that is not above any kink: no current into a terminal is positive."""
+        states = np.zeros(len(self._rows), dtype=np.int64)
+        states[np.isinf(self._steps[:, 0])] = 1
+        finite = self._kinks[np.isfinite(self._kinks)]
+        volts = np.full(len(self._rows), min(float(finite.min(initial=0.0)), 0.0))
+        lowest = self._kinks[:, 1]
+        at_kink = (states == 1) | (volts >= lowest)
+        states[at_kink] = 1
+        volts[at_kink] = lowest[at_kink]
+        return volts, states
+
+    def _below_load_lines(self) -> tuple[FloatArray, IntArray]:
+        """Return voltages at which no current into a terminal is above the load line.
+
+        These are the voltages if every source drew as much current as its load line allows at any voltage. The
+        voltages of a floating part without a voltage limit would fall without end: its sources deliver as much as
+        they can, except for one, and all voltages are below all kinks.
+        """
+        lowest = self._kinks[:, 1]
+        walled = np.isinf(self._steps[:, 0])
+        held, amps = walled.copy(), np.where(walled, 0.0, self._steps[self._rows, self._lines.top // 2])
+        volts = np.where(walled, lowest, 0.0)
+        adrift = [members for members in self._terminals.floating if not walled[members].any()]
+        for members in adrift:
+            amps[members] = self._steps[members, 0]
+            held[members[0]] = True
+        free = np.flatnonzero(~held)
+        if free.size:
+            self._solve_free(free, held, amps, volts)
+        for members in adrift:
+            room = (lowest[members] - volts[members]).min()
+            volts[members] += min(float(room), 0.0)
+        states = self._lines.states_at(volts)
+        states[walled] = 1
+        return volts, states
 
     def _centre(self, volts: FloatArray, states: IntArray) -> Solution:
         """Shift each floating part as close to 0 V as possible, as leakage does in a real circuit."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import csc_array
-from scipy.sparse.csgraph import connected_components
-from scipy.sparse.linalg import splu
 
-from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.arrays import FloatArray
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import CircuitError, SingularCircuitError
-from hwlearn_sim.plane.compliance import Solution, Terminals, solve
+from hwlearn.errors import CircuitError
+from hwlearn_sim.plane.compliance import Solution
+from hwlearn_sim.plane.nonlinear import NonlinearCircuit
+from hwlearn_sim.plane.ohmic import OhmicCircuit
+from hwlearn_sim.plane.placement import Placement
 from hwlearn_sim.plane.sources import (
     LoadLine,
     Open,
@@ -49,7 +49,7 @@ class AttachedChannel:
 
 
 class AnalogPlane:
-    """A resistor network solved together with all sources attached to it and their limits.
+    """A circuit solved together with all sources attached to it and their limits.
 
     Any node can take any number of channels, each connected between the node and board ground. A floating part of
     the circuit is solved as close to 0 V as its sources allow, because every real circuit has some leakage.
@@ -57,9 +57,10 @@ class AnalogPlane:
     Parameters
     ----------
     topology : Topology
-        The graph. Its inputs and outputs are not used; its ground node is held at 0 V.
+        The graph and its elements, of any kind. Its inputs and outputs are not used; its ground node is held at
+        0 V.
     conductances : array_like, shape (E,)
-        True conductances in siemens; zero is an open edge.
+        True conductances in siemens, the thetas of elements that are not resistors; zero is an open edge.
 
     Raises
     ------
@@ -68,7 +69,9 @@ class AnalogPlane:
 
     Notes
     -----
-    All methods are thread-safe.
+    All methods are thread-safe. A reading of a circuit with nonlinear elements depends on conductances and sources
+    alone, to the last bit. A reading of a circuit of resistors may depend on earlier ones by rounding, if a source
+    is exactly at its limit.
     """
 
     def __init__(self, topology: Topology, conductances: ArrayLike) -> None:
@@ -78,7 +81,8 @@ class AnalogPlane:
         self._nodes: list[int] = []
         self._labels: list[str] = []
         self._sources: list[Source] = []
-        self._reduced: _Reduced | None = None
+        self._placement = Placement((), topology.ground)
+        self._circuit: OhmicCircuit | NonlinearCircuit | None = None
         self._solution: Solution | None = None
         self._operating_points: dict[int, SourceOperatingPoint] = {}
         self._load_lines: dict[int, LoadLine] = {}
@@ -104,7 +108,7 @@ class AnalogPlane:
             self._labels.append(label or f"channel {len(self._nodes) - 1}")
             self._sources.append(Open())
             self._load_lines.pop(int(node), None)
-            self._reduced = self._solution = None
+            self._circuit = self._solution = None
             return len(self._nodes) - 1
 
     def drive(self, channel: int, source: Source) -> None:
@@ -147,7 +151,7 @@ class AnalogPlane:
         checked = _checked(self.topology, conductances)
         with self._lock:
             self._conductances = checked
-            self._reduced = self._solution = None
+            self._circuit = self._solution = None
 
     def node_voltages(self) -> FloatArray:
         """Return the present voltages (N,) of all nodes."""
@@ -164,35 +168,40 @@ class AnalogPlane:
 
     # --- solving ------------------------------------------------------------------------------------
 
-    def _solved(self) -> tuple[Solution, _Reduced]:
-        if self._reduced is None:
-            self._reduced = _Reduced(self.topology, self._conductances, self._nodes)
+    def _solved(self) -> tuple[Solution, OhmicCircuit | NonlinearCircuit]:
+        if self._circuit is None:
+            self._placement = Placement(self._nodes, self.topology.ground)
+            kind = OhmicCircuit if self.topology.elements is None else NonlinearCircuit
+            self._circuit = kind(self.topology, self._conductances, self._placement)
         if self._solution is None:
-            self._solution = self._solve(self._reduced)
-        return self._solution, self._reduced
+            self._solution = self._solve(self._circuit)
+        return self._solution, self._circuit
 
-    def _solve(self, circuit: _Reduced) -> Solution:
-        for node in circuit.terminals:
+    def _solve(self, circuit: OhmicCircuit | NonlinearCircuit) -> Solution:
+        terminals = self._placement.terminals
+        for node in terminals:
             if node not in self._load_lines:
                 self._load_lines[node] = LoadLine.of(
-                    [self._sources[channel] for channel in circuit.channels_at[node]]
+                    [self._sources[channel] for channel in self._placement.channels_at[node]]
                 )
-        load_lines = [self._load_lines[node] for node in circuit.terminals]
-        guess = [self._guess(node, line) for node, line in zip(circuit.terminals, load_lines, strict=True)]
+        load_lines = [self._load_lines[node] for node in terminals]
         self._operating_points.clear()
-        solution = solve(circuit.seen, load_lines, np.array(guess, dtype=np.int64))
-        for node, line, state in zip(circuit.terminals, load_lines, solution.states.tolist(), strict=True):
+        if isinstance(circuit, NonlinearCircuit):
+            return circuit.solve(load_lines)
+        guess = [self._guess(node, line) for node, line in zip(terminals, load_lines, strict=True)]
+        solution = circuit.solve(load_lines, np.array(guess, dtype=np.int64))
+        for node, line, state in zip(terminals, load_lines, solution.states.tolist(), strict=True):
             self._states[node] = (len(line.kinks), state)
         return solution
 
     def _operating_point(self, channel: int) -> SourceOperatingPoint:
-        solution, circuit = self._solved()
+        solution, _ = self._solved()
         if channel in self._operating_points:
             return self._operating_points[channel]
         node = self._nodes[channel]
         if node == self.topology.ground:
             return _shorted(self._sources[channel])
-        k, here = circuit.place[node], circuit.channels_at[node]
+        k, here = self._placement.place[node], self._placement.channels_at[node]
         points = share_current(
             [self._sources[other] for other in here],
             self._load_lines[node],
@@ -206,58 +215,6 @@ class AnalogPlane:
     def _guess(self, node: int, load_line: LoadLine) -> int:
         kinks, state = self._states.get(node, (-1, 0))
         return state if kinks == len(load_line.kinks) else load_line.likely
-
-
-class _Reduced:
-    """The circuit reduced to its terminals (Kron reduction), and the map back to all nodes."""
-
-    def __init__(self, topology: Topology, conductances: FloatArray, nodes: list[int]) -> None:
-        topology.require_ohmic("a circuit of virtual instruments")
-        ground, n = topology.ground, topology.n_nodes
-        self._n = n
-        self.channels_at: dict[int, list[int]] = {}
-        for channel, node in enumerate(nodes):
-            self.channels_at.setdefault(node, []).append(channel)
-        self.terminals = sorted(set(nodes) - {ground})
-        self.place = {node: k for k, node in enumerate(self.terminals)}
-        kept = np.array([*self.terminals, *([] if ground is None else [ground])], dtype=np.int64)
-        g = np.concatenate([conductances, topology.fixed_conductances])
-        B = topology.all_incidence
-        laplacian = csc_array(B.T @ (B * g[:, None]))
-        inner = _connected(laplacian, kept)
-        self._kept, self._inner = kept, inner
-        between = -laplacian[kept][:, kept].toarray()
-        self._follow = np.zeros((inner.size, kept.size))
-        if inner.size and kept.size:
-            pull = -laplacian[inner][:, kept].toarray()
-            try:
-                self._follow = splu(csc_array(laplacian[inner][:, inner])).solve(pull)
-            except RuntimeError as error:
-                raise SingularCircuitError(
-                    "singular circuit: the conductances differ by so much that double precision cannot "
-                    "solve it; narrow their range"
-                ) from error
-            between += pull.T @ self._follow
-        np.fill_diagonal(between, 0.0)
-        between = np.maximum(0.5 * (between + between.T), 0.0)
-        m = len(self.terminals)
-        to_ground = between[:m, m] if ground is not None else np.zeros(m)
-        self.seen = Terminals(between[:m, :m], to_ground)
-
-    def voltages(self, solution: Solution) -> FloatArray:
-        """Return the voltages (N,) of all nodes; nodes without a path to a terminal are at 0 V."""
-        V = np.zeros(self._n)
-        V[self.terminals] = solution.volts
-        V[self._inner] = self._follow @ V[self._kept]
-        return V
-
-
-def _connected(laplacian: csc_array, kept: IntArray) -> IntArray:
-    """Return the nodes with a conducting path to one of the kept nodes, without the kept nodes."""
-    part = connected_components(abs(laplacian) > 0, directed=False)[1]
-    inner = np.isin(part, part[kept])
-    inner[kept] = False
-    return np.flatnonzero(inner).astype(np.int64)
 
 
 def _shorted(source: Source) -> SourceOperatingPoint:

@@ -146,15 +146,22 @@ def share_current(
     limited = [isinstance(source, VoltageSource) for source in sources]
     if held:
         limits = [s.limit_A if isinstance(s, VoltageSource) and s.volts == above else 0.0 for s in sources]
-        given = [0.0 if limit else amps for amps, limit in zip(given, limits, strict=True)]
         clamped = [isinstance(s, CurrentSource) and s.limit_V == abs(above) for s in sources]
+        n = sum(clamped)
+        # without the mean of their setpoints: a small current must not be a difference of large ones
+        common = math.fsum(amps for amps, clamp in zip(given, clamped, strict=True) if clamp) / max(n, 1)
+        given = [
+            0.0 if limit else amps - common if clamp else amps
+            for amps, limit, clamp in zip(given, limits, clamped, strict=True)
+        ]
         total_limit, rest = sum(limits), amperes - sum(given)
         if total_limit > 0:
-            part = min(max(rest / total_limit, -1.0), 1.0) if any(clamped) else rest / total_limit
+            part = rest - n * common
+            part = min(max(part / total_limit, -1.0), 1.0) if n else part / total_limit
             given = [amps + part * limit for amps, limit in zip(given, limits, strict=True)]
             rest -= part * total_limit
-        if any(clamped):
-            given = [amps + rest / sum(clamped) * clamp for amps, clamp in zip(given, clamped, strict=True)]
+        if n:
+            given = [amps + rest / n if clamp else amps for amps, clamp in zip(given, clamped, strict=True)]
         limited = [
             clamp if isinstance(s, CurrentSource) else isinstance(s, VoltageSource) and limit == 0
             for s, limit, clamp in zip(sources, limits, clamped, strict=True)
