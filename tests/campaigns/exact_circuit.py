@@ -206,7 +206,7 @@ class _Decimals:
         for source in (channel.source for channel in channels):
             if isinstance(source, VoltageSource):
                 setpoint, limit = Decimal(source.volts), Decimal(source.limit_A)
-                near = abs(volts - setpoint) <= _TOLERANCE * abs(setpoint)
+                near = abs(volts - setpoint) <= _TOLERANCE * max(map(abs, self.V))
                 most += limit if near or volts < setpoint else -limit
                 least += -limit if near or volts > setpoint else limit
             elif isinstance(source, CurrentSource):

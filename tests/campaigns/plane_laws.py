@@ -4,10 +4,10 @@ Every trial is another circuit of 3 to 60 nodes with sources of all kinds at som
 among them, and with random limits, so that many sources are in compliance. The plane's claim of which limits are
 active is checked exactly, and its voltages and currents are compared with the exact ones (`exact_circuit`).
 
-"volts" and "amperes" are the largest errors relative to the largest voltage of a node and current of a channel.
-"reading" is the largest error of a current relative to itself, with 1e-12 of the largest current allowed. An error
-of 1e-19 A, less than one electron a second, counts as none. "refused" are circuits that the plane refuses because
-double precision cannot solve them; that must not happen where every node has a resistor::
+"volts" and "amperes" are the largest errors relative to the largest voltage of a node (at least 1 fV) and current
+of a channel. "reading" is the largest error of a current relative to itself, with 1e-12 of the largest current
+allowed. An error of 1e-19 A, less than one electron a second, counts as none. "refused" are circuits that the plane
+refuses because double precision cannot solve them; that must not happen where every node has a resistor::
 
     python tests/campaigns/plane_laws.py --count 100
 """
@@ -27,7 +27,7 @@ from hwlearn_sim.plane.plane import AnalogPlane, AttachedChannel
 from hwlearn_sim.plane.sources import CurrentSource, Open, Source, VoltageSource
 
 CUBIC = Custom(lambda v, t: t * (v + v**3), lambda v, t: t * (1 + 3 * v**2), lambda v, t: v + v**3, name="cubic")
-LEAST_A = 1e-19
+LEAST_A, LEAST_V = 1e-19, 1e-15
 Circuit = tuple[Topology, np.ndarray]
 Rng = np.random.Generator
 
@@ -137,7 +137,7 @@ CASES: dict[str, tuple[Callable[[Rng], Circuit], Callable[[Rng], Source], float]
 """Maker of the circuit, maker of its sources, share of the nodes with sources."""
 
 MAY_REFUSE = {"blocking diodes", "sources everywhere", "wires"}
-"""Here a node can be connected through blocking diodes only."""
+"""Here, and without ground, a node can be connected through blocking diodes only."""
 
 
 def plane_of(case: str, rng: Rng) -> tuple[AnalogPlane, np.ndarray]:
@@ -161,14 +161,14 @@ def trial(case: str, rng: Rng) -> Mapping[str, float]:
     try:
         volts, channels = plane.node_voltages(), plane.channels()
     except ConvergenceError:
-        return {"volts": 0, "amperes": 0, "reading": 0, "broken": 0, "limited": 0, "sources": 0, "refused": 1,
-                "refused wrongly": case not in MAY_REFUSE}  # fmt: skip
+        wrongly = case not in MAY_REFUSE and plane.topology.ground is not None
+        return {**dict.fromkeys(CAMPAIGN.columns, 0.0), "refused": 1.0, "refused wrongly": float(wrongly)}
     found = exact(plane.topology, thetas.tolist(), channels, volts.tolist())
     off = max((abs(float(true) - volts[node]) for node, true in found.volts.items()), default=0.0)
     errors, largest = _current_errors(channels, {node: float(true) for node, true in found.amperes.items()})
     floor = 1e-12 * largest
     return {
-        "volts": off / max(float(np.abs(volts).max()), 1e-300),
+        "volts": off / max(float(np.abs(volts).max()), LEAST_V),
         "amperes": max((error for error, _ in errors), default=0.0) / max(largest, LEAST_A),
         "reading": max((max(error - floor, 0.0) / size for error, size in errors if size), default=0.0),
         "broken": len(found.broken),

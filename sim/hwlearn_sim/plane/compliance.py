@@ -34,6 +34,9 @@ SINGULAR: Final = (
 _REPAIRS: Final = 8
 _SMALLEST_SHARE: Final = 1e-12
 _CANCELLATION: Final = 1e-14
+_DAMPING: Final = 1e-12
+_DAMPED_STEPS: Final = 200
+_FAR_V: Final = 1e9
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -202,8 +205,12 @@ class _Problem:
 
     # --- one set of states --------------------------------------------------------------------------
 
-    def _equilibrium(self, states: IntArray, volts: FloatArray) -> tuple[FloatArray, list[IntArray]]:
+    def _equilibrium(
+        self, states: IntArray, volts: FloatArray, damping: float = 0.0
+    ) -> tuple[FloatArray, list[IntArray]]:
         """Solve for the terminals that are not at a kink.
+
+        With ``damping``, each of them is tied to its present voltage through this share of its conductance.
 
         A floating part keeps its common voltage (the mean of ``volts``) if its currents balance. If they do not,
         the part is returned in the list of unbalanced parts: its voltage would change until it reaches a kink.
@@ -223,21 +230,37 @@ class _Problem:
                 anchored[members[0]] = True
         free = np.flatnonzero(~anchored)
         if free.size:
-            self._solve_free(free, anchored, amps, target)
+            tie = damping * self._terminals.laplacian.diagonal()
+            self._solve_free(free, anchored, amps, target, (tie, volts) if damping else None)
         for members in self._terminals.floating:
             if not held[members].any() and not any(members is other for other in unbalanced):
                 # shift it so that no voltage falls: the ascent only raises voltages
                 target[members] += (volts[members] - target[members]).max()
         return target, unbalanced
 
-    def _solve_free(self, free: IntArray, anchored: BoolArray, amps: FloatArray, target: FloatArray) -> None:
-        """Set the voltages of the free terminals, for currents ``amps`` and anchored terminals at ``target``."""
+    def _solve_free(
+        self,
+        free: IntArray,
+        anchored: BoolArray,
+        amps: FloatArray,
+        target: FloatArray,
+        ties: tuple[FloatArray, FloatArray] | None = None,
+    ) -> None:
+        """Set the voltages of the free terminals, for currents ``amps`` and anchored terminals at ``target``.
+
+        ``ties`` are conductances (n,) to voltages (n,), in addition to the circuit.
+        """
         at, rows = self._terminals.at, self._terminals.laplacian[free]
         if at is None:
             rhs = amps[free] - rows[:, anchored] @ target[anchored]
         else:
             rhs = amps[free] - at.amperes[free] - rows[:, anchored] @ (target - at.volts)[anchored]
-        factor, info = dpotrf(rows[:, free], lower=1)
+        matrix = rows[:, free]
+        if ties is not None:
+            siemens, volts = ties
+            matrix = matrix + np.diag(siemens[free])
+            rhs = rhs + (siemens * (volts if at is None else volts - at.volts))[free]
+        factor, info = dpotrf(matrix, lower=1)
         if info != 0:
             raise SingularCircuitError(SINGULAR)
         found = dpotrs(factor, rhs, lower=1)[0]
@@ -255,7 +278,10 @@ class _Problem:
         """Correct all wrong states at once, a few times; return None if that does not converge."""
         states = states.copy()
         for _ in range(_REPAIRS):
-            volts, unbalanced = self._equilibrium(states, np.zeros(len(states)))
+            try:
+                volts, unbalanced = self._equilibrium(states, np.zeros(len(states)))
+            except SingularCircuitError:
+                return None  # other states may hold the part that floats with these
             if unbalanced:
                 return None
             amps = self._terminals.currents(volts)
@@ -277,8 +303,17 @@ class _Problem:
     def _ascend(self) -> tuple[FloatArray, IntArray]:
         """Raise the terminals from below their load lines until each lies on its load line."""
         volts, states = self._below_all_kinks() if self._terminals.at is None else self._below_load_lines()
+        damped_steps = 0
         while True:
-            target, unbalanced = self._equilibrium(states, volts)
+            try:
+                damping = 0.0
+                target, unbalanced = self._equilibrium(states, volts)
+            except SingularCircuitError:
+                # a part nearly floats: its voltages rise until one reaches a kink, so far as a damped step goes
+                damping, damped_steps = _DAMPING, damped_steps + 1
+                if damped_steps > _DAMPED_STEPS:
+                    raise
+                target, unbalanced = self._equilibrium(states, volts, damping)
             free, next_kink = states % 2 == 0, self._neighbours(states)[1]
             for members in unbalanced:
                 # aim beyond the next kink, so that rounding cannot stop short of it
@@ -296,6 +331,8 @@ class _Problem:
                 continue
             volts = target
             amps = self._terminals.currents(volts)
+            if damping and (free & (amps < self._allowed(states)[0] - self._slack(volts))).any():
+                continue
             released = ~free & (amps < self._allowed(states)[1] - self._slack(volts))
             if not released.any():
                 return volts, states
@@ -330,7 +367,12 @@ class _Problem:
             held[members[0]] = True
         free = np.flatnonzero(~held)
         if free.size:
-            self._solve_free(free, held, amps, volts)
+            try:
+                self._solve_free(free, held, amps, volts)
+            except SingularCircuitError:
+                # voltages near -_FAR, where each source of a part that nearly floats delivers next to nothing
+                ties = -np.minimum(amps, 0.0) / _FAR_V
+                self._solve_free(free, held, amps, volts, (ties, np.zeros(len(ties))))
         for members in adrift:
             room = (lowest[members] - volts[members]).min()
             volts[members] += min(float(room), 0.0)
