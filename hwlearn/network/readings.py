@@ -1,9 +1,10 @@
-"""What a network returns: `Readout` of one phase, `TwoPhase` of a batch, and `Programmed` of the edges."""
+"""What a network returns: `Readout` of one phase, `TwoPhase` of a batch, `Programmed`; and errors of readings."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,3 +124,37 @@ class Programmed:
     requested: FloatArray
     reached: FloatArray
     failed: BoolArray
+
+
+ErrorSignal = Callable[[FloatArray], FloatArray]
+"""Measured outputs (S, n_out) -> dC/dV_out (S, n_out). Errors up to the reading resolution count as zero, unless
+the signal has a `HasLeastError` method of its own."""
+
+
+@runtime_checkable
+class HasLeastError(Protocol):
+    """An error signal that knows which errors are too small to resolve."""
+
+    def least_error(self, resolution: float) -> float:
+        """Return the largest error that a reading with this resolution in volts cannot distinguish from zero."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class TargetError:
+    """Error signal of a mean-square cost, ``V_out - y``. A board can compute it without the host.
+
+    Attributes
+    ----------
+    targets : ndarray, shape (S, n_out)
+        Target output volts y.
+    """
+
+    targets: FloatArray
+
+    def __call__(self, outputs: FloatArray) -> FloatArray:
+        """Return ``outputs - targets`` (S, n_out)."""
+        return outputs - self.targets
+
+    def least_error(self, resolution: float) -> float:
+        """Return the reading resolution: smaller errors count as zero."""
+        return resolution
