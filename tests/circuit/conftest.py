@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from hwlearn import Topology
+from hwlearn.circuit.linear import cholmod, factor, lineage, superlu
 
 
 class Circuit(NamedTuple):
@@ -34,6 +35,33 @@ def _graph(seed: int, rng: np.random.Generator) -> Topology:
         case _:  # two components, connected only through their sources; parallel edges
             edges = [(0, 1), (1, 2), (2, 0), (1, 2), (3, 4), (4, 5), (5, 3), (5, 4)]
             return Topology(6, edges, [0, 3, 5], [1, 4], ground=5 if grounded else None)
+
+
+def use_library(library: str, monkeypatch: pytest.MonkeyPatch) -> tuple[object, str]:
+    """Use a library for sparse factors of any size; return what is called for each factor."""
+    if library == "superlu":
+        monkeypatch.setattr(lineage, "is_installed", lambda: False)
+        return superlu, "splu"
+    pytest.importorskip("cvxopt", reason="the extra `fast` (cvxopt) is not installed")
+    monkeypatch.setattr(factor, "CHOLMOD_NODES", 0)
+    return cholmod.Analysis, "factor"
+
+
+@pytest.fixture(params=["superlu", "cholmod"])
+def sparse_library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tuple[object, str]:
+    """Use each library for sparse factors of any size; see `use_library`."""
+    return use_library(request.param, monkeypatch)
+
+
+@pytest.fixture(params=["dense", "superlu", "cholmod"])
+def path(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Solve small circuits in each way."""
+    if request.param != "dense":
+        monkeypatch.setattr(factor, "DENSE_NODES", 0)
+        use_library(request.param, monkeypatch)
+    factor.plan_for.cache_clear()
+    yield request.param
+    factor.plan_for.cache_clear()
 
 
 @pytest.fixture(scope="session")

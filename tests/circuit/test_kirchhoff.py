@@ -8,18 +8,9 @@ import numpy as np
 import pytest
 
 from hwlearn import Kirchhoff, Topology
-from hwlearn.circuit.linear import factor
+from hwlearn.circuit.linear import dense, factor
 from hwlearn.circuit.spice import spice_text
 from hwlearn.errors import CircuitError, SingularCircuitError
-
-
-@pytest.fixture
-def sparse_path(monkeypatch: pytest.MonkeyPatch):
-    """Use the sparse solver for circuits of any size."""
-    monkeypatch.setattr(factor, "DENSE_NODES", 0)
-    factor.plan_for.cache_clear()
-    yield
-    factor.plan_for.cache_clear()
 
 
 def solved_densely(t: Topology, g: np.ndarray, x: np.ndarray, clamped: np.ndarray, injected: np.ndarray):
@@ -63,15 +54,17 @@ def test_voltages_agree_with_textbook_solution(circuit_of, seed: int):
 
 
 @pytest.mark.parametrize("seed", range(0, 20, 4))
-def test_sparse_solver_agrees_with_dense_solver(circuit_of, seed: int, request: pytest.FixtureRequest, mocker):
+def test_sparse_solver_agrees_with_dense_solver(circuit_of, seed: int, sparse_library, monkeypatch, mocker):
     t, g, x, e = circuit_of(seed)
-    dense = Kirchhoff(t, g)
-    expected = dense.solve(x), dense.gradient(x, e), dense.output_impedance()
-    request.getfixturevalue("sparse_path")
-    made = mocker.spy(factor, "splu")
+    small = Kirchhoff(t, g)
+    expected = small.solve(x), small.gradient(x, e), small.output_impedance()
+    monkeypatch.setattr(factor, "DENSE_NODES", 0)
+    factor.plan_for.cache_clear()
+    made = mocker.spy(*sparse_library)
     sparse = Kirchhoff(t, g)
     got = sparse.solve(x), sparse.gradient(x, e), sparse.output_impedance()
     assert made.call_count == 1
+    factor.plan_for.cache_clear()
     for one, other in zip(got, expected, strict=True):
         assert relative(one, other) < 1e-11
 
@@ -220,7 +213,7 @@ def test_circuit_without_free_nodes_is_solved():
 def test_each_set_of_held_nodes_is_factored_once(circuit_of, mocker):
     t, g, x, e = circuit_of(0)
     assert t.n_outputs == 2
-    made = mocker.spy(factor, "dpotrf")
+    made = mocker.spy(dense, "dpotrf")
     k = Kirchhoff(t, g)
     assert made.call_count == 0
     many = np.repeat(x, 100, axis=0)
@@ -243,7 +236,7 @@ def test_each_set_of_held_nodes_is_factored_once(circuit_of, mocker):
 def test_factor_of_the_free_phase_is_kept_while_many_patterns_are_solved(mocker):
     t = Topology.crossbar(6, 6, inputs=[0, 1])
     k = Kirchhoff(t, np.full(36, 1e-5))
-    made = mocker.spy(factor, "dpotrf")
+    made = mocker.spy(dense, "dpotrf")
     for pattern in range(1, 40):
         k.solve([[0.1, 0.2]])
         k.solve([[0.1, 0.2]], clamped=np.where((pattern >> np.arange(6)) & 1, 0.1, np.nan))
@@ -303,11 +296,9 @@ def test_graph_with_floating_nodes_is_refused_with_their_names():
 
 
 @pytest.mark.parametrize("ratio", [1e6, 1e10, 1e13])
-@pytest.mark.parametrize("path", ["dense", "sparse"])
-def test_weakly_connected_nodes_are_solved(ratio: float, path: str, request: pytest.FixtureRequest):
+@pytest.mark.usefixtures("path")
+def test_weakly_connected_nodes_are_solved(ratio: float):
     """Three nodes, joined by near-ideal wires, are connected to the sources by two small conductances."""
-    if path == "sparse":
-        request.getfixturevalue("sparse_path")
     t = Topology(
         5,
         [(0, 1), (3, 4)],
@@ -325,10 +316,8 @@ def test_weakly_connected_nodes_are_solved(ratio: float, path: str, request: pyt
 
 
 @pytest.mark.parametrize("wire", [1e6, 2.0**20])  # the pivots of the sparse factor: one wrong, one exactly zero
-@pytest.mark.parametrize("path", ["dense", "sparse"])
-def test_ill_conditioned_node_is_refused_with_its_name(path: str, wire: float, request: pytest.FixtureRequest):
-    if path == "sparse":
-        request.getfixturevalue("sparse_path")
+@pytest.mark.usefixtures("path")
+def test_ill_conditioned_node_is_refused_with_its_name(wire: float):
     names = ["in", "one", "two", "zero"]
     t = Topology(4, [(0, 1), (2, 3)], [0], [2], 3, names=names, fixed_edges=[(1, 2)], fixed_conductances=[wire])
     with pytest.raises(SingularCircuitError, match=r"singular circuit: (one|two) is connected .* too weakly"):
@@ -336,13 +325,9 @@ def test_ill_conditioned_node_is_refused_with_its_name(path: str, wire: float, r
 
 
 @pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("path", ["dense", "sparse"])
-def test_weakly_connected_cluster_is_solved_correctly_or_refused(
-    path: str, seed: int, request: pytest.FixtureRequest
-):
+@pytest.mark.usefixtures("path")
+def test_weakly_connected_cluster_is_solved_correctly_or_refused(seed: int):
     """Five nodes in a mesh of good wires, connected to the sources more and more weakly."""
-    if path == "sparse":
-        request.getfixturevalue("sparse_path")
     wires = list(combinations(range(1, 6), 2))
     siemens = 10 ** np.random.default_rng(seed).uniform(4, 6, len(wires))
     t = Topology(7, [(0, 1), (3, 6)], [0], [2], 6, fixed_edges=wires, fixed_conductances=siemens)

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from hwlearn import Kirchhoff, Topology
 from hwlearn.circuit.elements import Sinh
-from hwlearn.circuit.linear import factor, lineage
+from hwlearn.circuit.linear import cholmod, factor, lineage
 from hwlearn.errors import CircuitError, SingularCircuitError
 
+LIBRARIES = ["dense", "superlu", "cholmod"] if cholmod.is_installed() else ["dense", "superlu", "superlu"]
 SEARCH = settings(max_examples=150, deadline=None)
 
 
@@ -24,7 +25,7 @@ class Case(NamedTuple):
     g: np.ndarray
     x: np.ndarray
     current: float
-    sparse: bool
+    library: str
 
 
 @st.composite
@@ -46,7 +47,9 @@ def ill_conditioned(draw: st.DrawFn) -> Case:
     g = draw(st.lists(siemens, min_size=len(edges), max_size=len(edges)))
     x = draw(st.lists(st.floats(-1, 1).filter(lambda v: v == 0 or abs(v) > 1e-6), min_size=held, max_size=held))
     t = Topology(n, edges, order[:held], order[-1:])
-    return Case(t, np.array(g), np.array(x), draw(st.sampled_from([0.0, 1e-6, -1.0])), draw(st.booleans()))
+    return Case(
+        t, np.array(g), np.array(x), draw(st.sampled_from([0.0, 1e-6, -1.0])), draw(st.sampled_from(LIBRARIES))
+    )
 
 
 def exact(case: Case) -> np.ndarray:
@@ -80,9 +83,11 @@ def exact(case: Case) -> np.ndarray:
 def check(case: Case, starts: list[np.ndarray] | None = None) -> None:
     """Check the solution of a case, after a series of circuits with the conductances ``starts`` if given."""
     with pytest.MonkeyPatch.context() as patch:
-        if case.sparse:
+        if case.library != "dense":
             patch.setattr(factor, "DENSE_NODES", 0)
             patch.setattr(lineage, "_MOST_SHARE", 1.0)
+        if case.library == "cholmod":
+            patch.setattr(factor, "CHOLMOD_NODES", 0)
         factor.plan_for.cache_clear()
         try:
             first, *others = [*(starts or []), case.g]
@@ -119,7 +124,7 @@ def changed(case: Case, seed: int) -> list[np.ndarray]:
 @SEARCH
 @given(ill_conditioned(), st.integers(0, 2**32 - 1))
 def test_reduced_solution_is_within_its_error_bound_or_refused(case: Case, seed: int):
-    check(case._replace(sparse=True), changed(case, seed))
+    check(case._replace(library=LIBRARIES[-1 - seed % 2]), changed(case, seed))
 
 
 @pytest.mark.slow
@@ -129,14 +134,16 @@ def test_error_bound_holds_in_a_longer_search(seeds):
     @given(ill_conditioned(), st.integers(0, 2**32 - 1))
     def search(case: Case, seed: int):
         check(case)
-        check(case._replace(sparse=True), changed(case, seed))
+        check(case._replace(library=LIBRARIES[-1 - seed % 2]), changed(case, seed))
 
     search()
 
 
 @pytest.mark.parametrize("siemens", [5e-324, 1e-310, 1e-300, 1e300, 1.7e308])
 @pytest.mark.parametrize("small", [0, 320])
-def test_extreme_conductances_are_solved_correctly_or_refused(siemens: float, small: int, monkeypatch):
+def test_extreme_conductances_are_solved_correctly_or_refused(
+    siemens: float, small: int, monkeypatch, sparse_library
+):
     monkeypatch.setattr(factor, "DENSE_NODES", small)
     factor.plan_for.cache_clear()
     t = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)

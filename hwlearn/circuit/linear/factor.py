@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Final
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotrs
 from scipy.sparse import csr_array
-from scipy.sparse.linalg import splu
 
 from hwlearn.arrays import FloatArray
-from hwlearn.circuit.linear.plan import Plan, dense_order, summed
+from hwlearn.circuit.linear.dense import DenseFactor
+from hwlearn.circuit.linear.kept import KeptPlans
+from hwlearn.circuit.linear.matrix import Factor, SingularMatrix
+from hwlearn.circuit.linear.plan import IllConditioned, Plan, dense_order
+from hwlearn.circuit.linear.superlu import SuperLUFactor
 from hwlearn.circuit.topology import Topology
 
 DENSE_NODES: Final = 320
 """Up to this many unknown nodes a dense Cholesky factor is used, above this number a sparse one."""
+
+CHOLMOD_NODES: Final = 10_000
+"""From this many unknown nodes on, CHOLMOD is used for sparse factors if it is installed.
+
+It factors 2 to 8 times as fast as SuperLU, but solves batches up to twice as slowly while the factor fits into the
+cache. Below this number of nodes of a grid, a batch of 16 samples and its gradient take as long with both.
+"""
 
 ERROR_BOUND: Final = 1e-10
 """Largest accepted estimated error of a solution, relative to its largest voltage."""
@@ -23,11 +32,9 @@ ERROR_BOUND: Final = 1e-10
 ROUNDINGS: Final = 8 * 2.0**-53
 """Rounding error of a row of a factor, relative to its diagonal."""
 
-_KEPT_PLANS: Final = 32
 _PLAIN_BELOW: Final = 1e-11  # solutions with a smaller measured error are not refined
 _REFINED_TO: Final = 1e-12
 _REFINEMENTS: Final = 10
-_PANEL: Final = 4  # columns that SuperLU updates together: fastest of 4, 8, 16, 32 on grids of 10^4 nodes
 _PROBE_SEED: Final = 20260
 
 
@@ -40,6 +47,8 @@ class FactoredSystem:
         Shared by all circuits on the same graph.
     g : ndarray, shape (K,)
         Siemens, in the order of the plan's edges; not negative.
+    cholmod : bool
+        Factor matrices of at least `CHOLMOD_NODES` rows that are not dense by CHOLMOD, all others by SuperLU.
 
     Attributes
     ----------
@@ -57,14 +66,17 @@ class FactoredSystem:
     -----
     Rounding in a Cholesky factor acts like false conductances of about 1e-16 of each diagonal d. With
     kappa = max(A^-1 d), the largest expected number of steps of a random walk from any node to a source, the
-    error is at most about 1e-15 kappa. If this bound is too large, the error is measured: probes are solved and
+    error is at most about 1e-15 kappa. If this bound is too large, the error is measured, first of two smooth
+    solutions, which false conductances move most. Unless that is a tenth of the bound, more probes are solved and
     corrected once by their residual; the size of the correction is the error. If that is too large as well, every
     solution is refined until its correction vanishes. Residuals are computed from drops, which keep the digits
     that the sums on the diagonal lose.
     """
 
-    def __init__(self, plan: Plan, g: FloatArray) -> None:
-        plan = plan.best
+    def __init__(self, plan: Plan, g: FloatArray, *, cholmod: bool = False) -> None:
+        self._cholmod = cholmod and plan.free.size >= CHOLMOD_NODES
+        if plan.free.size and not plan.dense and not self._cholmod:
+            plan = plan.by_minimum_degree
         self.free, self.position, self._plan, self._g = plan.free, plan.position, plan, g
         self.refined = False
         self.estimated_error = 0.0
@@ -72,51 +84,30 @@ class FactoredSystem:
             return
         with np.errstate(all="ignore"):
             self._coupling = plan.coupling(g)
-            diagonal = self._factor(plan, g)
-            reach = self._factor_solve(diagonal)
+            self._factor, diagonal = self._factored(plan, g)
+            reach = self._factor.solve(diagonal)
             kappa = float(reach.max()) if reach.min() > 0 else np.inf
             self.estimated_error = ROUNDINGS * kappa
             if not self.estimated_error < ERROR_BOUND:
-                self._probe()
+                self.estimated_error = self._error_of_smooth_solutions(diagonal, reach)
+                if not self.estimated_error < _PLAIN_BELOW:
+                    self._probe()
 
-    def _factor(self, plan: Plan, g: FloatArray) -> FloatArray:
-        """Factor the matrix and return its diagonal."""
-        n = plan.free.size
+    def _factored(self, plan: Plan, g: FloatArray) -> tuple[Factor, FloatArray]:
+        """Return the factored matrix and its diagonal."""
         if plan.dense:
-            places, source, sign = plan.lower
-            remaining = n - plan.n_independent
-            full = summed(places, sign * g[source], remaining * remaining).reshape(remaining, remaining).T
-            if plan.n_independent:
-                diagonal = plan.diagonal(g)
-                places, source = plan.across
-                self._across = summed(places, g[source], plan.n_independent * remaining)
-                self._across = self._across.reshape(plan.n_independent, remaining)
-                self._weight = 1.0 / diagonal[: plan.n_independent, None]
-                scaled = np.sqrt(self._weight) * self._across
-                full = full - scaled.T @ scaled
-            else:
-                diagonal = full.diagonal().copy()
-            if remaining:
-                self._cholesky, info = dpotrf(full, lower=1, clean=0, overwrite_a=1)
-                if info != 0:
-                    raise IllConditioned(int(plan.free[plan.n_independent + info - 1]))
-            return diagonal
-        diagonal = plan.diagonal(g)
-        matrix = plan.pattern.matrix(g[plan.inner_source], diagonal)
+            try:
+                dense = DenseFactor(plan, g)
+            except SingularMatrix as singular:
+                raise IllConditioned(int(plan.free[singular.position])) from None
+            return dense, dense.diagonal
+        diagonal, between = plan.diagonal(g), g[plan.inner_source]
         try:
-            # symmetric mode: no pivoting is needed for a positive definite matrix
-            self._lu = splu(
-                matrix,
-                permc_spec="NATURAL" if plan.ordered else "MMD_AT_PLUS_A",
-                diag_pivot_thresh=0.0,
-                panel_size=_PANEL,
-                options={"SymmetricMode": True, "Equil": False},
-            )
-        except RuntimeError:
+            if self._cholmod:
+                return plan.analysis.factor(between, diagonal), diagonal
+            return SuperLUFactor(plan.pattern.matrix(between, diagonal)), diagonal
+        except SingularMatrix:
             raise IllConditioned(int(plan.free[np.argmax(diagonal)])) from None
-        if not plan.ordered:
-            plan.reorder(np.argsort(self._lu.perm_c))
-        return diagonal
 
     def measured_error(self) -> float:
         """Return the measured error of unrefined solutions of probes, relative to the largest voltage."""
@@ -124,6 +115,15 @@ class FactoredSystem:
             return 0.0
         with np.errstate(all="ignore"):
             return self._measured(self._probes)[1]
+
+    def _error_of_smooth_solutions(self, diagonal: FloatArray, reach: FloatArray) -> float:
+        """Return the measured error of two solutions that most false conductances would move, relative to both.
+
+        All held nodes at 1 V, which holds all others at 1 V too, and ``reach`` for the currents ``diagonal``.
+        """
+        ones = self._factor.solve(np.ones(self._plan.pinned.size) @ self._coupling)
+        step = self._factor.solve(self._residual(diagonal[:, None], reach[:, None]))
+        return float(max(np.abs(ones - 1.0).max(), np.abs(step).max() / reach.max()))
 
     @cached_property
     def _probes(self) -> FloatArray:
@@ -135,8 +135,8 @@ class FactoredSystem:
         return np.concatenate([held @ self._coupling, into_all]).T
 
     def _measured(self, probes: FloatArray) -> tuple[FloatArray, float]:
-        V = self._factor_solve(probes)
-        wrong = np.abs(self._factor_solve(self._residual(probes, V)))
+        V = self._factor.solve(probes)
+        wrong = np.abs(self._factor.solve(self._residual(probes, V)))
         wrong[:, 0] = np.maximum(wrong[:, 0], np.abs(V[:, 0] - 1.0))
         return V, float((wrong.max(axis=0) / np.abs(V).max(axis=0)).max())
 
@@ -165,30 +165,11 @@ class FactoredSystem:
         """
         if not currents.size:
             return currents
-        V = self._factor_solve(currents.T)
+        V = self._factor.solve(currents.T)
         if self.refined:
             with np.errstate(all="ignore"):
                 V = self._refine(currents.T, V)[0]
         return np.asarray(V.T)
-
-    def _factor_solve(self, currents: FloatArray) -> FloatArray:
-        if self._plan.dense:
-            return self._dense_solve(currents)
-        return np.asarray(self._lu.solve(currents))  # needs contiguous columns, as in a transposed batch
-
-    def _dense_solve(self, currents: FloatArray) -> FloatArray:
-        h = self._plan.n_independent
-        if not h:
-            return np.asarray(dpotrs(self._cholesky, currents, lower=1)[0])
-        if currents.ndim == 1:
-            return self._dense_solve(currents[:, None])[:, 0]
-        V = np.empty(currents.shape, order="F")
-        own = currents[:h] * self._weight
-        if h < len(V):
-            V[h:] = dpotrs(self._cholesky, currents[h:] + self._across.T @ own, lower=1, overwrite_b=1)[0]
-            own += self._weight * (self._across @ V[h:])
-        V[:h] = own
-        return V
 
     @cached_property
     def _drops(self) -> tuple[csr_array, FloatArray, FloatArray]:
@@ -205,7 +186,7 @@ class FactoredSystem:
         """Correct V (n_free, S) by its residual until it converges; return it and the relative last correction."""
         share = np.inf
         for _ in range(_REFINEMENTS):
-            step = self._factor_solve(self._residual(currents, V))
+            step = self._factor.solve(self._residual(currents, V))
             V = V + step
             largest = np.abs(V).max(axis=0)
             size = np.abs(step).max(axis=0)
@@ -217,17 +198,12 @@ class FactoredSystem:
         return V, share
 
 
-class IllConditioned(Exception):
-    """The voltage of a node cannot be computed in double precision."""
-
-    def __init__(self, node: int) -> None:
-        self.node = node
+def may_use_cholmod(topology: Topology) -> bool:
+    """Return whether any set of held nodes of a graph leaves enough unknown ones for CHOLMOD."""
+    return topology.n_nodes - len(topology.driven) >= CHOLMOD_NODES
 
 
-@lru_cache(maxsize=_KEPT_PLANS)
-def plan_for(topology: Topology, held: bytes) -> Plan:
-    """Return the plan of a graph and its held outputs (bytes of a bool array)."""
-    # plans depend on the graph alone: all circuits on it share them
+def _plan(topology: Topology, held: bytes) -> Plan:
     pinned = np.zeros(topology.n_nodes, dtype=bool)
     pinned[topology.driven] = True
     pinned[topology.outputs[np.frombuffer(held, dtype=bool)]] = True
@@ -236,3 +212,7 @@ def plan_for(topology: Topology, held: bytes) -> Plan:
     if order is None:
         return Plan(edges, np.flatnonzero(pinned), free, n, topology.outputs)
     return Plan(edges, np.flatnonzero(pinned), order[0], n, topology.outputs, n_independent=order[1])
+
+
+plan_for: Final = KeptPlans(_plan)
+"""Plans depend on the graph alone: all circuits on it share them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -11,6 +10,9 @@ from scipy.sparse import csc_array, csr_array
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.graphs import incidence, independent_set
+from hwlearn.circuit.linear.cholmod import Analysis
+from hwlearn.circuit.linear.matrix import LowerPattern, Pattern, summed
+from hwlearn.circuit.linear.superlu import minimum_degree_order
 
 _SMALL: Final = 20_000
 _FEW_NODES: Final = 40  # up to this many nodes, an elimination costs more than it saves
@@ -78,15 +80,20 @@ class Plan:
         self.coupling_rows = np.concatenate([at_pin[b[only_a]], at_pin[a[only_b]]])
         self.coupling_columns = np.concatenate([pa[only_a], pb[only_b]])
         self.coupling_source = np.concatenate([k[only_a], k[only_b]])
-        self.ordered = False
-        self.best = self
 
-    def reorder(self, order: IntArray) -> None:
-        """Set the order of elimination of later factors (positions in ``free``)."""
-        # a symbolic ordering takes a third of the time of a factor, and depends on the graph alone
-        better = Plan(self.edges, self.pinned, self.free[order], self._n_nodes, self.terminals)
-        better.ordered = True
-        self.best = better
+    @cached_property
+    def by_minimum_degree(self) -> Plan:
+        """The same plan with its free nodes in an order of elimination with little fill-in."""
+        # the values do not matter, as long as the matrix is positive definite
+        ones = np.ones(len(self.edges))
+        matrix = self.pattern.matrix(ones[self.inner_source], self.diagonal(ones) + 1.0)
+        order = minimum_degree_order(matrix)
+        return Plan(self.edges, self.pinned, self.free[order], self._n_nodes, self.terminals)
+
+    @cached_property
+    def analysis(self) -> Analysis:
+        """CHOLMOD's analysis of the sparse matrix."""
+        return Analysis(LowerPattern.of(self.inner, self.free.size), self.free.size)
 
     @cached_property
     def across(self) -> tuple[IntArray, IntArray]:
@@ -114,14 +121,7 @@ class Plan:
     @cached_property
     def pattern(self) -> Pattern:
         """Nonzero pattern of the sparse matrix."""
-        n = self.free.size
-        pairs, pair = np.unique(self.inner.min(axis=1) * n + self.inner.max(axis=1), return_inverse=True)
-        low, high = pairs // n, pairs % n
-        nodes = np.arange(n)
-        rows, columns = np.concatenate([high, low, nodes]), np.concatenate([low, high, nodes])
-        places = csc_array((np.arange(len(rows)), (rows, columns)), shape=(n, n))
-        places.sort_indices()
-        return Pattern(places.indptr, places.indices, places.data, pair.ravel(), len(pairs))
+        return Pattern.of(self.inner, self.free.size)
 
     @cached_property
     def incidence(self) -> csr_array:
@@ -141,21 +141,11 @@ class Plan:
         return csc_array((values, (self.coupling_rows, self.coupling_columns)), shape=(m, n))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pattern:
-    """Nonzero pattern of a symmetric sparse matrix, and where its values come from."""
+class IllConditioned(Exception):
+    """The voltage of a node cannot be computed in double precision."""
 
-    indptr: IntArray
-    indices: IntArray
-    gather: IntArray
-    pair: IntArray
-    n_pairs: int
-
-    def matrix(self, between: FloatArray, diagonal: FloatArray) -> csc_array:
-        """Return the matrix of conductances between free nodes (K_inner,) and a diagonal (n,)."""
-        off = -summed(self.pair, between, self.n_pairs)
-        n = len(diagonal)
-        return csc_array((np.concatenate([off, off, diagonal])[self.gather], self.indices, self.indptr), (n, n))
+    def __init__(self, node: int) -> None:
+        self.node = node
 
 
 def dense_order(free: IntArray, edges: IntArray, n_nodes: int, small: int) -> tuple[IntArray, int] | None:
@@ -201,8 +191,3 @@ def dense_order(free: IntArray, edges: IntArray, n_nodes: int, small: int) -> tu
     if remaining > _MOST_REMAINING * n:
         return free, 0
     return np.concatenate([free[independent], free[~independent]]), h
-
-
-def summed(places: IntArray, values: FloatArray, size: int) -> FloatArray:
-    """Return an array (size,) with the values summed at their places."""
-    return np.asarray(np.bincount(places, weights=values, minlength=size), dtype=np.float64)

@@ -11,8 +11,9 @@ from scipy.sparse.csgraph import connected_components
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.graphs import incidence
-from hwlearn.circuit.linear.factor import ERROR_BOUND, ROUNDINGS, FactoredSystem, IllConditioned
-from hwlearn.circuit.linear.plan import Plan, summed
+from hwlearn.circuit.linear.factor import ERROR_BOUND, ROUNDINGS, FactoredSystem
+from hwlearn.circuit.linear.matrix import summed
+from hwlearn.circuit.linear.plan import IllConditioned, Plan
 
 _COLUMNS_AT_ONCE: Final = 16
 _MOST_KEPT: Final = 4_000_000  # numbers of the response to terminals that are kept
@@ -35,6 +36,8 @@ class Reduction:
     g : ndarray, shape (K,)
         Siemens; the values of changing edges are not used.
     changing : ndarray of bool, shape (K,)
+    cholmod : bool
+        As `FactoredSystem`.
 
     Raises
     ------
@@ -42,7 +45,7 @@ class Reduction:
         If the joined circuit cannot be solved accurately in double precision.
     """
 
-    def __init__(self, plan: Plan, g: FloatArray, changing: BoolArray) -> None:
+    def __init__(self, plan: Plan, g: FloatArray, changing: BoolArray, *, cholmod: bool = False) -> None:
         self.changing = np.flatnonzero(changing)
         nodes = len(plan.position)
         pairs = plan.edges[self.changing]
@@ -50,7 +53,7 @@ class Reduction:
         merged = root[plan.free] != plan.free
         joined, clustered = np.sort(plan.free[~merged]), plan.free[merged]
         still = np.where(changing, 0.0, g)
-        self.joined = FactoredSystem(Plan(root[plan.edges], plan.pinned, joined, nodes), still)
+        self.joined = FactoredSystem(Plan(root[plan.edges], plan.pinned, joined, nodes), still, cholmod=cholmod)
         if self.joined.refined:
             raise IllConditioned(int(self.joined.free[0]))
         self.error = self.joined.measured_error()

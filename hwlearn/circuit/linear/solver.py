@@ -11,15 +11,20 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.drops import drop_products, edge_drops
-from hwlearn.circuit.linear.factor import FactoredSystem, IllConditioned, plan_for
+from hwlearn.circuit.linear.factor import FactoredSystem, may_use_cholmod, plan_for
 from hwlearn.circuit.linear.lineage import Lineage
 from hwlearn.circuit.linear.outflow import outflow
+from hwlearn.circuit.linear.plan import IllConditioned
 from hwlearn.circuit.linear.reduction import ReducedSystem
 from hwlearn.circuit.solver import OperatingPoint, Where
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SingularCircuitError
 
 _KEPT_FACTORS: Final = 8
+_KEPT_NODES: Final = 1_000_000
+"""Unknown nodes of all kept factors together, besides the one in use; each takes about 400 bytes on a grid."""
+
+_NUMBERS_AT_ONCE: Final = 1 << 24
 
 
 class OhmicSolver:
@@ -39,7 +44,7 @@ class OhmicSolver:
 
     def __init__(self, topology: Topology, siemens: FloatArray, lineage: Lineage | None = None) -> None:
         self.topology, self.siemens = topology, siemens
-        self.lineage = Lineage(siemens) if lineage is None else lineage
+        self.lineage = Lineage.beginning(siemens) if lineage is None else lineage
         self.systems: OrderedDict[bytes, FactoredSystem | ReducedSystem] = OrderedDict()
         """Factored equations by set of held outputs; the last one used comes last."""
 
@@ -54,7 +59,10 @@ class OhmicSolver:
     @property
     def history(self) -> dict[str, np.ndarray]:
         """The circuits before, as far as the rounding of solutions depends on them; see `Lineage`."""
-        return self.lineage.history()
+        history = self.lineage.history()
+        if not may_use_cholmod(self.topology):
+            history.pop("cholmod", None)  # it is never used
+        return history
 
     # --- voltages -----------------------------------------------------------------------------------
 
@@ -136,7 +144,10 @@ class OhmicSolver:
             except IllConditioned as ill:
                 raise self._singular(ill) from None
             self.systems[key] = system
-            if len(self.systems) > _KEPT_FACTORS:
+            while len(self.systems) > 1 and (
+                len(self.systems) > _KEPT_FACTORS
+                or sum(kept.free.size for kept in self.systems.values()) > _KEPT_NODES + system.free.size
+            ):
                 self.systems.popitem(last=False)
         self.systems.move_to_end(key)
         return system
@@ -176,12 +187,16 @@ class OhmicSolver:
         top = self.topology
         system = self._system(bytes(top.n_outputs))
         at = system.position[top.outputs]
-        unit = np.zeros((top.n_outputs, system.free.size))
-        unit[np.arange(top.n_outputs), at] = 1.0
-        try:
-            Z = system.solve(unit)[:, at]
-        except IllConditioned as ill:
-            raise self._singular(ill) from None
+        Z = np.empty((top.n_outputs, top.n_outputs))
+        step = max(1, _NUMBERS_AT_ONCE // max(1, system.free.size))
+        for start in range(0, len(at), step):
+            some = at[start : start + step]
+            unit = np.zeros((len(some), system.free.size))
+            unit[np.arange(len(some)), some] = 1.0
+            try:
+                Z[start : start + step] = system.solve(unit)[:, at]
+            except IllConditioned as ill:
+                raise self._singular(ill) from None
         return np.asarray(0.5 * (Z + Z.T))
 
     def output_admittance(self) -> FloatArray:

@@ -20,8 +20,8 @@ from hwlearn_sim import KirchhoffTwin
 
 
 @pytest.fixture
-def every_path(monkeypatch: pytest.MonkeyPatch):
-    """Use the sparse solver and the reduction for circuits of any size and any number of changing edges."""
+def every_path(monkeypatch: pytest.MonkeyPatch, sparse_library):
+    """Use each sparse solver and the reduction for circuits of any size and any number of changing edges."""
     monkeypatch.setattr(factor, "DENSE_NODES", 0)
     monkeypatch.setattr(lineage, "_MOST_SHARE", 1.0)
     plan_for.cache_clear()
