@@ -39,7 +39,7 @@ def is_installed() -> bool:
 
 
 class CholmodFactor:
-    """A factored positive definite matrix; a `Factor`. It cannot be pickled."""
+    """A factored positive definite matrix; a `MatrixFactor`. It cannot be pickled."""
 
     def __init__(self, factor: object) -> None:
         self._factor = factor

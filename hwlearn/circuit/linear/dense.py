@@ -11,7 +11,7 @@ from hwlearn.circuit.linear.plan import Plan
 
 
 class DenseFactor:
-    """The factored equations of a dense plan; a `Factor`.
+    """The factored equations of a dense plan; a `MatrixFactor`.
 
     Parameters
     ----------

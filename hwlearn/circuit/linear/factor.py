@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.linear.dense import DenseFactor
 from hwlearn.circuit.linear.kept import KeptPlans
-from hwlearn.circuit.linear.matrix import Factor, SingularMatrix
+from hwlearn.circuit.linear.matrix import MatrixFactor, SingularMatrix
 from hwlearn.circuit.linear.plan import IllConditioned, Plan, dense_order
 from hwlearn.circuit.linear.superlu import SuperLUFactor
 from hwlearn.circuit.topology import Topology
@@ -93,7 +93,7 @@ class FactoredSystem:
                 if not self.estimated_error < _PLAIN_BELOW:
                     self._probe()
 
-    def _factored(self, plan: Plan, g: FloatArray) -> tuple[Factor, FloatArray]:
+    def _factored(self, plan: Plan, g: FloatArray) -> tuple[MatrixFactor, FloatArray]:
         """Return the factored matrix and its diagonal."""
         if plan.dense:
             try:

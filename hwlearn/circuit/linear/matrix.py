@@ -12,7 +12,7 @@ from scipy.sparse import csc_array
 from hwlearn.arrays import FloatArray, IntArray
 
 
-class Factor(Protocol):
+class MatrixFactor(Protocol):
     """A factored positive definite matrix (n, n)."""
 
     def solve(self, currents: FloatArray) -> FloatArray:

@@ -21,7 +21,7 @@ _SYMMETRIC: Final[dict[str, Any]] = {
 
 
 class SuperLUFactor:
-    """A factored positive definite matrix, eliminated in the order of its rows; a `Factor`.
+    """A factored positive definite matrix, eliminated in the order of its rows; a `MatrixFactor`.
 
     Parameters
     ----------
