@@ -4,8 +4,6 @@ Without synchronisation, a late reply would be read as the reply to the next que
 shifted too. So a time-out or a garbled reply marks the transport as out of sync. Before the next query it then
 resynchronises, or closes the link: device clear where the link has one, drain until silence, then a `Fence`, a
 query with a random number. Once the fence's reply is read, everything older has been read.
-
-One file because locks, synchronisation and OFF depend on each other.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import NoReturn, TypeVar
@@ -22,6 +20,7 @@ from hwlearn_drivers.claims.claim import Claim
 from hwlearn_drivers.errors import GarbledReplyError, HaltedError, LinkError, LinkTimeout
 from hwlearn_drivers.transport.blocks import encode_block
 from hwlearn_drivers.transport.fence import SCPI_FENCE, Fence
+from hwlearn_drivers.transport.haltable_link import HaltableLink
 from hwlearn_drivers.transport.links.link import Link
 from hwlearn_drivers.transport.messages import (
     decode_line,
@@ -35,14 +34,13 @@ from hwlearn_drivers.transport.wire_log import WireLog
 _QUIET_S = 0.03  # silence that ends a drain; replies that come later are caught by the fence
 _MAX_DRAIN_S = 2.0
 _RETRY_S = 0.25  # between two fence queries to an instrument that is starting
-_INVALID = b"~~\n"  # invalid in every command language: a truncated command plus this is rejected, not executed
 
 _Read = TypeVar("_Read")
 
 log = logging.getLogger("hwlearn_drivers")
 
 
-class Transport:
+class Transport(HaltableLink):
     """One message exchange at a time with one instrument; thread-safe.
 
     Parameters
@@ -67,24 +65,7 @@ class Transport:
         If the link cannot be opened.
     """
 
-    __slots__ = (
-        "_acknowledgement",
-        "_exchange",
-        "_halt",
-        "_halt_reason",
-        "_link",
-        "_open_link",
-        "_out_of_sync",
-        "_sending",
-        "_wire_log",
-        "_writing",
-        "before_sending",
-        "claim",
-        "fence",
-        "name",
-        "offs_sent",
-        "timeout_s",
-    )
+    __slots__ = ("_acknowledgement", "_exchange", "_out_of_sync", "claim", "fence", "timeout_s")
 
     def __init__(
         self,
@@ -99,17 +80,10 @@ class Transport:
     ) -> None:
         self._acknowledgement = acknowledgement.strip().encode("ascii", "replace")
         self.claim = Claim(name, None) if claim is None else claim
-        self.name, self.timeout_s, self.fence = name, timeout_s, fence
-        self._open_link, self._wire_log = open_link, wire_log
+        self.timeout_s, self.fence = timeout_s, fence
         self._exchange = threading.RLock()  # held from a query to its reply
-        self._writing = threading.RLock()  # held while bytes are sent; OFF needs only this lock
-        self._out_of_sync = self._sending = False
-        self.before_sending: Callable[[], None] | None = None  # called without a lock; may call `halt`
-        self._halt: list[bytes] | None = None
-        self._halt_reason: str | None = None
-        self.offs_sent = 0  # messages that `halt` has sent completely
-        self._link: Link | None = open_link()
-        self._note("opened")
+        self._out_of_sync = False
+        super().__init__(name, open_link, wire_log)
 
     # --- queries and commands -----------------------------------------------------------------------
 
@@ -325,46 +299,10 @@ class Transport:
         self._out_of_sync = False
         return data
 
-    # --- off ----------------------------------------------------------------------------------------
-
-    def halt(self, *commands: str, reason: str | None = None) -> None:
-        """Send commands immediately, without a query or waiting for other threads; block everything else.
-
-        Outputs are switched OFF with it. Until `rearm` every other command raises HaltedError with the reason, so
-        that a thread that was about to switch an output on cannot do so.
-
-        Raises
-        ------
-        LinkError
-            If they cannot be sent.
-        """
-        self._halt_reason = reason
-        self._halt = [encode_line(command) for command in commands]
-        self._send(self._halt, halting=True)
-
-    def rearm(self) -> None:
-        """Allow commands again after `halt`."""
-        self._halt = self._halt_reason = None
-
-    @property
-    def cut_short(self) -> bool:
-        """Whether sending the last message was interrupted, so that only a part of it may have arrived."""
-        return self._sending
-
     @property
     def out_of_sync(self) -> bool:
         """Whether the reply to an earlier query is missing, or may still arrive."""
         return self._out_of_sync
-
-    @property
-    def halted(self) -> bool:
-        """Whether everything but `halt` is blocked."""
-        return self._halt is not None
-
-    def _halted_error(self) -> HaltedError:
-        if self._halt_reason is not None:
-            return HaltedError(f"outputs were switched off: {self._halt_reason}; {self.name} stays off")
-        return HaltedError(f"{self.name} was switched off; nothing else is sent before it is armed again")
 
     # --- the link -----------------------------------------------------------------------------------
 
@@ -377,8 +315,8 @@ class Transport:
             If it cannot be opened.
         """
         self.drop()
-        self._link = self._open_link()
-        self._out_of_sync = self._sending = False
+        self._connect()
+        self._out_of_sync = False
         self._note("opened again")
         log.warning("%s: connection opened again", self.name)
 
@@ -386,46 +324,3 @@ class Transport:
         """Close the link and release the claim; closing twice is harmless."""
         self.drop()
         self.claim.release()
-
-    def drop(self) -> None:
-        """Close the link; the claim stays, because the outputs may be on."""
-        link, self._link = self._link, None
-        if link is not None:
-            link.close()
-            self._note("closed")
-
-    @property
-    def closed(self) -> bool:
-        """Whether the link is closed."""
-        return self._link is None
-
-    def _open(self) -> Link:
-        link = self._link
-        if link is None:
-            raise LinkError(f"the link to {self.name} is closed; reconnect")
-        return link
-
-    def _send(self, messages: Sequence[bytes], halting: bool = False) -> None:
-        if self.before_sending is not None and not halting:
-            self.before_sending()
-        with self._writing:
-            if self._halt is not None and not halting:
-                raise self._halted_error()
-            link = self._open()
-            # an interrupted write may have sent a part of a command, with a truncated number
-            out = [_INVALID, *messages] if self._sending else list(messages)
-            if self._wire_log is not None:
-                for message in out:
-                    self._wire_log.sent(self.name, message, off=halting)
-            self._sending = True
-            link.write(out[0]) if len(out) == 1 else link.write_messages(out)
-            self._sending = False
-            if halting:
-                self.offs_sent += len(messages)
-            elif self._halt is not None:
-                # a signal called halt while these bytes were being sent: OFF must be the last message
-                self._send(self._halt, halting=True)
-
-    def _note(self, text: str) -> None:
-        if self._wire_log is not None:
-            self._wire_log.event(self.name, text)
