@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from hwlearn.network.edge_codes import CodeLaw
+from hwlearn_drivers.declared.declaration import Declaration
 from hwlearn_sim.wire.faults import Faults
 
 Wire = Literal["tcp", "pty"]
@@ -100,4 +102,57 @@ class PlacedBoard:
     faults: Faults = field(default_factory=Faults)
 
 
-Placed = PlacedSmu | PlacedCard | PlacedBoard
+@dataclass(frozen=True)
+class PlacedResistor:
+    """A nudge resistor of a declared board, between one of its source channels and an output.
+
+    Attributes
+    ----------
+    source, switch : str
+        Channel, and the switch in series.
+    node : int
+        Output node.
+    siemens : float
+    """
+
+    source: str
+    switch: str
+    node: int
+    siemens: float
+
+
+@dataclass(frozen=True)
+class PlacedDeclared:
+    """A board with a declared text protocol.
+
+    Attributes
+    ----------
+    name : str
+        Name of the board on the bench.
+    declaration : Declaration
+    sources, reads : mapping of str to int
+        Node of each channel in use.
+    nudges : tuple of PlacedResistor
+    edges : tuple of int, optional
+        Edge of the circuit at each place of the board; None if it programs none.
+    gain, offset_V, noise_V : float
+        Standard deviations of gain errors and offsets of its converters, and of one reading.
+    wire, port, faults
+        See `PlacedSmu`.
+    """
+
+    name: str
+    declaration: Declaration
+    sources: Mapping[str, int] = field(default_factory=dict)
+    reads: Mapping[str, int] = field(default_factory=dict)
+    nudges: tuple[PlacedResistor, ...] = ()
+    edges: tuple[int, ...] | None = None
+    gain: float = 0.0
+    offset_V: float = 0.0
+    noise_V: float = 0.0
+    wire: Wire = "tcp"
+    port: int = 0
+    faults: Faults = field(default_factory=Faults)
+
+
+Placed = PlacedSmu | PlacedCard | PlacedBoard | PlacedDeclared

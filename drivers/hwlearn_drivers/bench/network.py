@@ -266,6 +266,7 @@ class TerminalNetwork(Network):
         """
         points = self._setpoints
         start = points.levels.copy()
+        levels = np.where(np.isnan(levels), start, levels)  # a source behind an open switch stays
         change = levels - start
         if not change.any():
             return

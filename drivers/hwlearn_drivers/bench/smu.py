@@ -207,6 +207,10 @@ class SmuInstrument(InstrumentSettings):
         """Clamp and current: every channel is both."""
         return frozenset(("clamp", "current"))
 
+    def pin(self, role: Role, channel: str) -> str:
+        """Return the number of the channel: ``a`` is ``1``."""
+        return str(_NUMBERS.get(channel.upper(), channel))
+
     def check_use(self, use: ChannelUse, limits: Limits) -> None:
         """Refuse one channel with two names, and a channel that is source and nudge at once."""
         numbers = [_number(name) for name in use.channels]

@@ -128,7 +128,7 @@ def make_wiring(settings: BenchSettings, topology: Topology, limits: Limits) -> 
             terminals[node] = _terminal(listed, node, topology, instruments)
             problems += _wrong_channels(where, terminals[node], instruments)
     problems += _missing(terminals, topology)
-    problems += _shorted(terminals.values())
+    problems += _shorted(terminals.values(), instruments)
     problems += _programmer(settings, instruments)
     if problems:
         raise SetupError(_listed(problems))
@@ -248,15 +248,20 @@ def _missing(terminals: Mapping[int, Terminal], topology: Topology) -> Iterator[
             )
 
 
-def _shorted(terminals: Iterable[Terminal]) -> Iterator[str]:
-    """Yield each channel that is connected to two nodes; several nudges may share a switch."""
-    found: dict[Place, tuple[str, Role]] = {}
+def _shorted(terminals: Iterable[Terminal], instruments: Mapping[str, InstrumentSettings]) -> Iterator[str]:
+    """Yield each connector that is wired to two nodes; several nudges may share a switch."""
+    found: dict[tuple[str, str], tuple[str, Role]] = {}
     for terminal in terminals:
-        behind = terminal.nudge.source if isinstance(terminal.nudge, Behind) else None
-        if behind is not None and behind in (terminal.read, terminal.source):
-            yield f"{behind} is on both sides of the nudge resistor of {terminal.name}"
+        here: dict[tuple[str, str], Role] = {}
         for role, place in terminal.places():
-            node, other = found.setdefault(place, (terminal.name, role))
+            if place.instrument not in instruments:
+                continue
+            pin = (place.instrument, instruments[place.instrument].pin(role, place.channel))
+            is_behind = isinstance(terminal.nudge, Behind) and place == terminal.nudge.source
+            if is_behind and (pin in here or terminal.source == place):
+                yield f"{place} is on both sides of the nudge resistor of {terminal.name}"
+            here[pin] = role
+            node, other = found.setdefault(pin, (terminal.name, role))
             if node != terminal.name and not role == other == Role.SWITCH:
                 yield f"{place} is connected to two nodes, {node} and {terminal.name}; use two channels"
 

@@ -81,6 +81,10 @@ class InstrumentSettings(Section, ABC):
         """Whether OFF means anything to it; False for an instrument that only reads or programs."""
         return True
 
+    def pin(self, role: Role, channel: str) -> str:
+        """Return which connector a channel is in a role; one connector must not be wired to two nodes."""
+        return channel
+
     def check_use(self, use: ChannelUse, limits: Limits) -> None:
         """Refuse a use that the instrument cannot serve as a whole; nothing is contacted.
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from hwlearn_drivers.address import Address, parse_address
 from hwlearn_drivers.errors import LinkError
+from hwlearn_drivers.transport.links.line_end import LineEndLink
 from hwlearn_drivers.transport.links.link import Link
 
 DEFAULT_BAUD: Final = 115200
@@ -35,6 +36,8 @@ class LinkOptions:
         which the user chooses the terminator. Not for binary blocks.
     acknowledgement : str
         Line with which the instrument acknowledges commands, such as ``"OK"``; empty if it does not.
+    line_end : bytes
+        What is sent at the end of each command.
     """
 
     baud: int | None = None
@@ -43,6 +46,7 @@ class LinkOptions:
     for_off: bool = False
     any_line_end: bool = False
     acknowledgement: str = ""
+    line_end: bytes = b"\n"
 
 
 def open_link(address: str, options: LinkOptions | None = None) -> Link:
@@ -61,6 +65,12 @@ def open_link(address: str, options: LinkOptions | None = None) -> Link:
         If it cannot be opened.
     """
     how = LinkOptions() if options is None else options
+    link = _opened(address, how)
+    sends_it = how.any_line_end and how.line_end == b"\r\n" and is_serial(address)
+    return link if sends_it or how.line_end == b"\n" else LineEndLink(link, how.line_end)
+
+
+def _opened(address: str, how: LinkOptions) -> Link:
     found = parse_address(address)
     baud = DEFAULT_BAUD if how.baud is None else how.baud
     if _is_direct_socket(found, how):

@@ -50,6 +50,21 @@ class Connector:
         """Return how to connect with another baud rate on serial ports."""
         return replace(self, options=replace(self.options, baud=baud))
 
+    def for_lines(self, baud: int, timeout_s: float, line_end: bytes) -> Connector:
+        """Return how to connect to a board with a text protocol: its baud rate, time-out and end of commands."""
+        ends = line_end != b"\n"
+        return replace(
+            self,
+            options=replace(
+                self.options,
+                baud=baud,
+                timeout_s=timeout_s,
+                any_line_end=ends,
+                line_end=line_end,
+                acknowledgement="",
+            ),
+        )
+
     def for_off(self) -> Connector:
         """Return how to connect to send OFF and nothing else: without a claim, and with a short time-out."""
         options = replace(self.options, timeout_s=min(self.options.timeout_s, OFF_TIMEOUT_S), for_off=True)

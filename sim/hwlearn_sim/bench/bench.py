@@ -24,10 +24,11 @@ from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.instruments.declared_board import make_declared_board, with_resistors
 from hwlearn_sim.instruments.edge_card import VirtualEdgeCard
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.instruments.models import make_smu
-from hwlearn_sim.placed import Placed, PlacedBoard, PlacedCard, PlacedSmu, Wire
+from hwlearn_sim.placed import Placed, PlacedBoard, PlacedCard, PlacedDeclared, PlacedSmu, Wire
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.wire import serve
 from hwlearn_sim.wire.faults import Faults
@@ -97,6 +98,9 @@ class VirtualBench:
         nominal = np.broadcast_to(np.asarray(conductances, dtype=np.float64), (topology.n_edges,))
         parts = _parts(instruments, seed)
         whole = topology if parts is None else with_nudges(topology, parts.kappa[: topology.n_outputs])
+        whole, ends = with_resistors(
+            whole, [placed for placed in instruments if isinstance(placed, PlacedDeclared)]
+        )
         self.plane = AnalogPlane(whole, devices.written(nominal))
         self._placed = {placed.name: placed for placed in instruments}
         self._instruments: dict[str, VirtualInstrument] = {}
@@ -111,12 +115,18 @@ class VirtualBench:
                 smu = make_smu(placed, self.plane, rng, meters=meters, clock=clock, unit=unit)
                 self._instruments[placed.name] = smu
                 continue
-            listed = placed.edges if isinstance(placed, PlacedCard) else None
-            edges = range(topology.n_edges) if listed is None else listed
+            if isinstance(placed, PlacedDeclared):
+                listed, edges = None, range(0) if placed.edges is None else placed.edges
+            else:
+                listed = placed.edges if isinstance(placed, PlacedCard) else None
+                edges = range(topology.n_edges) if listed is None else listed
             if set(edges) & set(programmed):
                 raise SetupError(f"{placed.name} programs an edge that another instrument already programs")
             programmed += edges
-            if isinstance(placed, PlacedCard):
+            if isinstance(placed, PlacedDeclared):
+                board = make_declared_board(placed, ends[placed.name], self.plane, devices, rng, clock)
+                self._instruments[placed.name] = board
+            elif isinstance(placed, PlacedCard):
                 card = VirtualEdgeCard(self.plane, placed.law, devices, listed, placed.codes)
                 self._instruments[placed.name] = card
             elif parts is not None:
@@ -333,10 +343,14 @@ def _server(served: Served, placed: Placed) -> serve.Server:
 def _model(placed: Placed) -> str:
     if isinstance(placed, PlacedSmu):
         return placed.model
+    if isinstance(placed, PlacedDeclared):
+        return "declared"
     return "edge card" if isinstance(placed, PlacedCard) else "reference board"
 
 
 def _nodes(placed: Placed) -> int | list[int] | None:
+    if isinstance(placed, PlacedDeclared):
+        return sorted({*placed.sources.values(), *placed.reads.values()})
     if not isinstance(placed, PlacedSmu):
         return None
     return placed.nodes[0] if len(placed.nodes) == 1 else list(placed.nodes)

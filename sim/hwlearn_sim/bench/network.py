@@ -170,13 +170,31 @@ def open_served(
     HwlearnError
         Other errors of the drivers.
     """
+    points = list(entry_points(group="hwlearn.backends", name=backend))
+    if not points:
+        raise SetupError(f"a virtual bench needs the backend {backend!r}, which is not installed")
+    return open_with(points[0].load(), bench, table, limits)
+
+
+def open_with(
+    drivers: Callable[[], Any],
+    bench: VirtualBench,
+    table: Callable[[VirtualBench], dict[str, Any]],
+    limits: Limits,
+) -> VirtualNetwork:
+    """Serve a virtual bench and open it with a backend; as `open_served`.
+
+    Parameters
+    ----------
+    drivers : callable
+        The class of the backend.
+    bench, table, limits
+        See `open_served`.
+    """
     with ExitStack() as stack:
-        points = list(entry_points(group="hwlearn.backends", name=backend))
-        if not points:
-            raise SetupError(f"a virtual bench needs the backend {backend!r}, which is not installed")
-        drivers = points[0].load()()
+        backend = drivers()
         stack.enter_context(bench)
-        settings = _checked_settings(drivers, table(bench), "backend.driver.")
-        network = VirtualNetwork(drivers.open(settings, bench.topology, limits), bench)
+        settings = _checked_settings(backend, table(bench), "backend.driver.")
+        network = VirtualNetwork(backend.open(settings, bench.topology, limits), bench)
         stack.pop_all()  # from here on the network closes the bench
         return network

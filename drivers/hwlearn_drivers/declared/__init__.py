@@ -1,0 +1,1 @@
+"""Boards with a text protocol of their own, which a file declares: drivers without code."""

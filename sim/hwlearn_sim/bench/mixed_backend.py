@@ -1,0 +1,150 @@
+"""The backend ``virtual-bench``: virtual instruments of any kind in this process, opened with the real drivers."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import SetupError
+from hwlearn.network.limits import Limits
+from hwlearn.network.network import Network
+from hwlearn.network.nudges import DriveKind
+from hwlearn.quantities import FROM_LIST, FilePath, NonNegative, NonNegativeVolts, Section, Seed, Share
+from hwlearn_drivers.bench.backend import BenchBackend
+from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings
+from hwlearn_drivers.bench.wiring import make_wiring
+from hwlearn_sim.bench.bench import VirtualBench
+from hwlearn_sim.bench.network import check_driver_table, open_with
+from hwlearn_sim.bench.placing import Site, place
+from hwlearn_sim.devices.imperfections import Imperfections
+from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.placed import Wire
+
+_NOWHERE = "TCPIP::127.0.0.1::{port}::SOCKET"
+
+
+class VirtualMixedSettings(Section):
+    """Keys of ``[backend]`` with ``kind = "virtual-bench"``.
+
+    Attributes
+    ----------
+    instruments, terminals, edges
+        As in the backend ``bench``; instruments have no address.
+    wire : {"tcp", "pty"}
+    seed, device_spread, write_noise, stuck_fraction
+        As in the backend ``sim``: equal values give equal devices.
+    noise : float
+        Factor on the specified noise of source-measure units.
+    read_noise : quantity
+        Standard deviation of one reading of a board.
+    gain, offset
+        Standard deviations of the gain errors and of the offsets (V) of the converters of boards.
+    wire_log : path, optional
+    driver : table
+        Further keys of the backend ``bench``, such as ``settle``.
+    """
+
+    instruments: Annotated[tuple[dict[str, Any], ...], FROM_LIST, Field(min_length=1)]
+    terminals: Annotated[tuple[dict[str, Any], ...], FROM_LIST, Field(min_length=1)]
+    edges: Any
+    wire: Wire = "tcp"
+    seed: Seed = 0
+    device_spread: NonNegative = 0.0
+    write_noise: NonNegative = 0.0
+    stuck_fraction: Share = 0.0
+    noise: NonNegative = 1.0
+    read_noise: NonNegativeVolts = 0.0
+    gain: NonNegative = 0.0
+    offset: NonNegativeVolts = 0.0
+    wire_log: FilePath | None = None
+    driver: dict[str, Any] = Field(default_factory=dict)
+
+    def table(self, limits: Limits | None = None, addresses: dict[str, str] | None = None) -> dict[str, Any]:
+        """Return the ``[backend]`` table of the drivers; without addresses, those are placeholders."""
+        fast = {} if limits is None else {"settle": 0.0, "slew_V_per_s": 1e6, "ramp_step": 2 * limits.voltage}
+        listed = []
+        for k, one in enumerate(self.instruments):
+            if "address" in one:
+                raise SetupError(f"backend.instruments[{k}].address: remove it: a virtual bench has its own")
+            nowhere = _NOWHERE.format(port=k + 1)
+            listed.append({**one, "address": (addresses or {}).get(str(one.get("name")), nowhere)})
+        return {
+            "instruments": listed,
+            "terminals": list(self.terminals),
+            "edges": self.edges,
+            **fast,
+            **({} if self.wire_log is None else {"wire_log": self.wire_log}),
+            **self.driver,
+        }
+
+    def bench(self, topology: Topology, limits: Limits) -> VirtualBench:
+        """Return the bench; it is not served yet.
+
+        Raises
+        ------
+        SetupError
+            If the wiring is not complete, or an instrument has no virtual counterpart.
+        """
+        drivers = BenchSettings(**self.table(limits))
+        wiring = make_wiring(drivers, topology, limits)
+        programmer = drivers.edges.programmer if isinstance(drivers.edges, ProgrammerSettings) else None
+        site = Site(topology, wiring, programmer, self.wire, self.gain, self.offset, self.read_noise)
+        low, high = limits.conductance
+        fixed: Any = drivers.edges if programmer is None else math.sqrt(low * high)
+        return VirtualBench(
+            topology,
+            [place(one, site) for one in drivers.instruments],
+            conductances=fixed,
+            conductance=limits.conductance,
+            imperfections=Imperfections(
+                device_spread=self.device_spread,
+                write_noise=self.write_noise,
+                stuck_fraction=self.stuck_fraction,
+            ),
+            meters=Meters(self.noise),
+            seed=self.seed,
+        )
+
+    def driver_settings(self, bench: VirtualBench, limits: Limits) -> dict[str, Any]:
+        """Return the ``[backend]`` table with which the drivers open the instruments of a served bench."""
+        addresses = {str(one["name"]): bench.address(str(one["name"])) for one in self.instruments}
+        return self.table(limits, addresses)
+
+
+class VirtualMixedBackend:
+    """Serves a virtual bench and opens it with the backend ``bench``; entry point ``virtual-bench``."""
+
+    Settings = VirtualMixedSettings
+    seed_key = "seed"
+
+    def check(self, settings: VirtualMixedSettings) -> None:
+        """Refuse keys that the drivers do not accept.
+
+        Raises
+        ------
+        SetupError
+            With key, value and allowed values.
+        """
+        check_driver_table("bench", settings.table(), {}, "backend.")
+
+    def check_wiring(
+        self, settings: VirtualMixedSettings, topology: Topology, limits: Limits, nudge: DriveKind | None
+    ) -> None:
+        """Refuse a wiring that misses a role; see `BenchBackend.check_wiring`."""
+        BenchBackend.check_wiring(BenchSettings(**settings.table(limits)), topology, limits, nudge)
+
+    def open(self, settings: VirtualMixedSettings, topology: Topology, limits: Limits) -> Network:
+        """Return the network on the virtual instruments; closing it stops them.
+
+        Raises
+        ------
+        SetupError
+            If a setting is wrong.
+        HwlearnError
+            Other errors of the drivers.
+        """
+        bench = settings.bench(topology, limits)
+        return open_with(BenchBackend, bench, lambda served: settings.driver_settings(served, limits), limits)
