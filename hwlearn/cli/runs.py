@@ -50,6 +50,7 @@ def _row(run: Run) -> dict[str, Any]:
                 # what a dry run reads is no measurement, so it has no score
                 "result": None if dry_run else contents.meta("result"),
                 "target_scale": contents.meta("target_scale"),
+                "output_pairs": contents.meta("output_pairs"),
             }
             return row | {"dry_run": True} if dry_run else row
     except RunError as error:

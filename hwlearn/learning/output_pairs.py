@@ -69,6 +69,11 @@ class OutputPairs:
         """Output (P,) that is subtracted in each pair."""
         return np.array([minus for _, minus in self.pairs], dtype=np.int64)
 
+    @cached_property
+    def _largest(self) -> int:
+        """Largest output number."""
+        return max(max(pair) for pair in self.pairs)
+
     def check(self, n_outputs: int) -> None:
         """Refuse pairs of outputs that do not exist.
 
@@ -77,12 +82,13 @@ class OutputPairs:
         DataError
             Names the pair.
         """
-        for k, pair in enumerate(self.pairs):
-            if max(pair) >= n_outputs:
-                raise DataError(
-                    f"pair {k} of outputs is {list(pair)}, but the network has {n_outputs} outputs, "
-                    f"numbered from 0 to {n_outputs - 1}"
-                )
+        if n_outputs > self._largest:
+            return
+        k = next(k for k, pair in enumerate(self.pairs) if max(pair) >= n_outputs)
+        raise DataError(
+            f"pair {k} of outputs is {list(self.pairs[k])}, but the network has {n_outputs} "
+            f"output{'s' if n_outputs > 1 else ''}, numbered from 0"
+        )
 
     def differences(self, outputs: FloatArray) -> FloatArray:
         """Return ``V(plus) - V(minus)`` (S, P) in volts for output volts (S, n_out).
@@ -118,7 +124,7 @@ class OutputPairs:
         the range that they need. Where differences around a loop of pairs contradict each other, no outputs have
         them, and the differences of the result are others.
         """
-        volts = np.zeros((len(differences), int(max(self.plus.max(), self.minus.max())) + 1))
+        volts = np.zeros((len(differences), self._largest + 1))
         for group in self._groups:
             for pair, known, new in group:
                 sign = 1.0 if new == self.plus[pair] else -1.0
