@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hwlearn.arrays import BoolArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -90,3 +90,8 @@ def component_labels(edges: IntArray, n_nodes: int) -> IntArray:
 def _ordered_pairs(pairs: IntArray) -> list[tuple[int, int]]:
     """Return pairs of nodes (n, 2) with the smaller number first."""
     return list(zip(pairs.min(axis=1).tolist(), pairs.max(axis=1).tolist(), strict=True))
+
+
+def summed(places: IntArray, values: FloatArray, size: int) -> FloatArray:
+    """Return an array (size,) with the values summed at their places."""
+    return np.asarray(np.bincount(places, weights=values, minlength=size), dtype=np.float64)

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit import graph_checks, graphs
+from hwlearn.circuit.edge_blocks import EdgeBlocks
 from hwlearn.circuit.elements import OHMIC, Element, ElementTable
 from hwlearn.circuit.fingerprint import fingerprint
 from hwlearn.circuit.wires import Wires, find_wires
@@ -155,6 +156,16 @@ class Topology:
         return graphs.incidence(self.all_edges, self.n_nodes)
 
     @cached_property
+    def edge_blocks(self) -> EdgeBlocks:
+        """The edges as dense blocks between groups of nodes, for sums over edges."""
+        return EdgeBlocks(self.edges, self.n_nodes, self.driven)
+
+    @cached_property
+    def all_edge_blocks(self) -> EdgeBlocks:
+        """Edges, then fixed edges, as dense blocks between groups of nodes."""
+        return EdgeBlocks(self.all_edges, self.n_nodes, self.driven) if len(self.fixed_edges) else self.edge_blocks
+
+    @cached_property
     def floating(self) -> IntArray:
         """Floating nodes: nodes without a path to a driven node. Outputs never float."""
         return self.floating_nodes()
@@ -274,12 +285,12 @@ class Topology:
     @property
     def edge_elements(self) -> tuple[Element, ...]:
         """Element of each programmable edge, (E,)."""
-        return tuple(self._element_list()[: self.n_edges])
+        return self._elements_of(slice(self.n_edges))
 
     @property
     def fixed_edge_elements(self) -> tuple[Element, ...]:
         """Element of each fixed edge, (F,)."""
-        return tuple(self._element_list()[self.n_edges :])
+        return self._elements_of(slice(self.n_edges, None))
 
     def require_ohmic(self, what: str) -> None:
         """Refuse a circuit with nonlinear elements; ``what`` names the operation that needs resistors.
@@ -298,10 +309,11 @@ class Topology:
                 "circuit of resistors"
             )
 
-    def _element_list(self) -> list[Element]:
+    def _elements_of(self, some: slice) -> tuple[Element, ...]:
         if self.elements is None:
-            return [OHMIC] * len(self.all_edges)
-        return [self.elements[k] for k in range(len(self.all_edges))]
+            return (OHMIC,) * len(range(len(self.all_edges))[some])
+        kinds = self.elements.kinds
+        return tuple(kinds[k] for k in self.elements.which[some].tolist())
 
     # --- constructors -------------------------------------------------------------------------------
 

@@ -23,20 +23,20 @@ def nudged_outputs(
     plus: Readout,
     minus: Readout | None,
     model_error: float,
-    inputs: FloatArray | None = None,
+    impedance: FloatArray | None = None,
 ) -> tuple[FloatArray, FloatArray]:
     """Estimate the output volts (S, n_out) of the two phases of a contrast.
 
     Parameters
     ----------
     model : Kirchhoff
-        Model whose output impedance relates currents to voltages.
+        Model whose output impedance at 0 V inputs relates currents to voltages, unless ``impedance`` is given.
     free, plus, minus : Readout
         Measured phases; without ``minus`` the plus phase is compared with the free phase.
     model_error : float
         Relative error of the model's impedance.
-    inputs : ndarray, shape (S, n_in), optional
-        Volts, which affect the impedance of nonlinear elements; 0 V unless given.
+    impedance : ndarray, shape (n_out, n_out) or (S, n_out, n_out), optional
+        The model's output impedance in ohm at the inputs of the samples.
 
     Returns
     -------
@@ -48,7 +48,8 @@ def nudged_outputs(
         return plus.voltages, other.voltages
     current = plus.output_currents - (0.0 if other.output_currents is None else other.output_currents)
     moved = plus.voltages - other.voltages
-    change = _combined(model, moved, current, plus, model_error, inputs)
+    Z = model.output_impedance() if impedance is None else impedance
+    change = _combined(Z, moved, current, plus, model_error)
     if minus is None:
         return free.voltages + change, free.voltages
     middle = 0.5 * (plus.voltages + minus.voltages)
@@ -70,12 +71,7 @@ def shifted(
 
 
 def _combined(
-    model: Kirchhoff,
-    moved: FloatArray,
-    current: FloatArray,
-    readout: Readout,
-    model_error: float,
-    inputs: FloatArray | None,
+    impedance: FloatArray, moved: FloatArray, current: FloatArray, readout: Readout, model_error: float
 ) -> FloatArray:
     """Combine a measured displacement and the current that caused it, weighted by their uncertainties.
 
@@ -85,7 +81,7 @@ def _combined(
     sigma_V = math.sqrt(2) * readout.voltage_sigma
     if sigma_V == 0:
         return moved
-    z, Q = np.linalg.eigh(model.output_impedance(inputs))
+    z, Q = np.linalg.eigh(impedance)
     one = Q.ndim == 2  # one impedance for all samples
     expected = (current @ Q if one else np.einsum("si,sij->sj", current, Q)) * z
     sigma_Z2 = 2 * (readout.current_sigma * z) ** 2 + (model_error * expected) ** 2

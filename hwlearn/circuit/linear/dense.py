@@ -6,7 +6,8 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from hwlearn.arrays import FloatArray
-from hwlearn.circuit.linear.matrix import SingularMatrix, summed
+from hwlearn.circuit.graphs import summed
+from hwlearn.circuit.linear.matrix import SingularMatrix
 from hwlearn.circuit.linear.plan import Plan
 
 

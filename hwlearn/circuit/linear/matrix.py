@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csc_array
 
 from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.graphs import summed
 
 
 class MatrixFactor(Protocol):
@@ -93,11 +94,6 @@ class LowerPattern:
         values[self._on_diagonal] = diagonal
         values[self._below] = -summed(self._pair, between, len(self._below))
         return values
-
-
-def summed(places: IntArray, values: FloatArray, size: int) -> FloatArray:
-    """Return an array (size,) with the values summed at their places."""
-    return np.asarray(np.bincount(places, weights=values, minlength=size), dtype=np.float64)
 
 
 def _pairs(ends: IntArray, n: int) -> tuple[IntArray, IntArray, IntArray]:

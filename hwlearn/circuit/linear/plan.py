@@ -9,9 +9,9 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array
 
 from hwlearn.arrays import FloatArray, IntArray
-from hwlearn.circuit.graphs import incidence, independent_set
+from hwlearn.circuit.graphs import incidence, independent_set, summed
 from hwlearn.circuit.linear.cholmod import Analysis
-from hwlearn.circuit.linear.matrix import LowerPattern, Pattern, summed
+from hwlearn.circuit.linear.matrix import LowerPattern, Pattern
 from hwlearn.circuit.linear.superlu import minimum_degree_order
 
 _SMALL: Final = 20_000

@@ -10,9 +10,8 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
-from hwlearn.circuit.graphs import incidence
+from hwlearn.circuit.graphs import incidence, summed
 from hwlearn.circuit.linear.factor import ERROR_BOUND, ROUNDINGS, FactoredSystem
-from hwlearn.circuit.linear.matrix import summed
 from hwlearn.circuit.linear.plan import IllConditioned, Plan
 
 _COLUMNS_AT_ONCE: Final = 16

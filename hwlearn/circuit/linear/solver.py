@@ -13,9 +13,9 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.drops import drop_products, edge_drops
 from hwlearn.circuit.linear.factor import FactoredSystem, may_use_cholmod, plan_for
 from hwlearn.circuit.linear.lineage import Lineage
-from hwlearn.circuit.linear.outflow import outflow
 from hwlearn.circuit.linear.plan import IllConditioned
 from hwlearn.circuit.linear.reduction import ReducedSystem
+from hwlearn.circuit.outflow import outflow, power
 from hwlearn.circuit.solver import OperatingPoint, Where
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SingularCircuitError
@@ -156,7 +156,9 @@ class OhmicSolver:
 
     def edge_currents(self, V: FloatArray) -> FloatArray:
         """Return the currents (S, E) through the programmable edges."""
-        return edge_drops(self.topology.edges, V) * self.siemens[: self.topology.n_edges]
+        currents = edge_drops(self.topology.edges, V)
+        currents *= self.siemens[: self.topology.n_edges]
+        return currents
 
     def currents(self, V: FloatArray, where: Where) -> FloatArray:
         """Return the currents (S, n) that enter the network from outside at some nodes."""
@@ -164,7 +166,7 @@ class OhmicSolver:
 
     def power(self, V: FloatArray) -> FloatArray:
         """Return the power (S,) dissipated in all edges."""
-        return np.asarray(edge_drops(self.topology.all_edges, V) ** 2 @ self.siemens)
+        return power(self.topology.all_edge_blocks, V, self.siemens)
 
     def cocontent(self, drops: FloatArray) -> FloatArray:
         """Return v^2 / 2 (S, E) at drops v (S, E)."""
@@ -172,9 +174,8 @@ class OhmicSolver:
 
     def contrast(self, high: FloatArray, low: FloatArray, weights: FloatArray) -> FloatArray:
         """Return the weighted sum over samples of v^2 / 2 at ``high`` minus at ``low``, (E,)."""
-        edges = self.topology.edges
-        rise = self.cocontent(edge_drops(edges, high)) - self.cocontent(edge_drops(edges, low))
-        return np.asarray(weights @ rise)
+        # (D+^2 - D-^2) / 2 = (D+ - D-)(D+ + D-) / 2
+        return drop_products(self.topology.edge_blocks, (high - low) * (0.5 * weights[:, None]), high + low)
 
     # --- derivatives --------------------------------------------------------------------------------
 
@@ -215,16 +216,15 @@ class OhmicSolver:
         volts, currents = np.zeros((2 * len(x), x.shape[1])), np.zeros((2 * len(x), e.shape[1]))
         volts[: len(x)], currents[len(x) :] = x, e
         V = self._solve_pattern(volts, None, currents)
-        return -drop_products(self.topology.edges, V) / len(x)
+        return drop_products(self.topology.edge_blocks, V[len(x) :] * (-1.0 / len(x)), V[: len(x)])
 
     def gradient_at(self, V: FloatArray, e: FloatArray) -> FloatArray:
         """Return dC/dg (E,), mean over the batch, at node voltages (S, N)."""
         back = np.broadcast_to(self.adjoint(e, V), V.shape)
-        return -drop_products(self.topology.edges, np.concatenate([V, back])) / len(V)
+        return drop_products(self.topology.edge_blocks, back * (-1.0 / len(V)), V)
 
     def output_power(self, x: FloatArray) -> FloatArray:
         """Return the sum over outputs of (dV_out/dg)^2 (E,), mean over the batch."""
-        edges = self.topology.edges
-        D = edge_drops(edges, self.solve(x, None, None))
-        back = edge_drops(edges, self.adjoint(np.eye(self.topology.n_outputs), None))
-        return np.asarray(np.einsum("oe,oe->e", back, back) * np.einsum("se,se->e", D, D) / len(D))
+        edges, V = self.topology.edge_blocks, self.solve(x, None, None)
+        back = self.adjoint(np.eye(self.topology.n_outputs), None)
+        return drop_products(edges, back, back) * drop_products(edges, V, V) / len(V)

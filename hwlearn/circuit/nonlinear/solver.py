@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property, lru_cache, partial
 from typing import Final
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
-from hwlearn.circuit.drops import drop_products_by_gram, edge_drops
-from hwlearn.circuit.elements import OHMIC, Element, ElementTable
-from hwlearn.circuit.nonlinear.currents import Circuit, Rows
-from hwlearn.circuit.nonlinear.linearised import NodeOrder, SingularSample
+from hwlearn.circuit.drops import drop_products, edge_drops, sum_by_edge
+from hwlearn.circuit.elements import Element
+from hwlearn.circuit.nonlinear.currents import Circuit, structure
+from hwlearn.circuit.nonlinear.linearised import Factor, SingularSample
 from hwlearn.circuit.nonlinear.newton import LARGEST_ERROR, NotConverged, Search
+from hwlearn.circuit.nonlinear.node_order import NodeOrder
 from hwlearn.circuit.solver import OperatingPoint, Where
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, ConvergenceError
@@ -24,7 +26,6 @@ Law = Callable[[Element, FloatArray, FloatArray], FloatArray]
 
 _KEPT_SEARCHES: Final = 8
 _KEPT_ORDERS: Final = 32
-_GRAM_NODES: Final = 2000
 
 
 class NewtonSolver:
@@ -48,14 +49,13 @@ class NewtonSolver:
 
     def __init__(self, topology: Topology, thetas: FloatArray) -> None:
         self.topology, self.thetas = topology, thetas
-        self._table = topology.elements or ElementTable.of([OHMIC] * len(topology.all_edges))
-        self._circuit = Circuit(topology, thetas, self._table)
+        self._circuit = Circuit(topology, thetas)
         self._searches: OrderedDict[bytes, Search] = OrderedDict()
 
     @property
     def scale_V(self) -> float:
         """Volts over which the slope of the most nonlinear element changes."""
-        return self._table.scale_V
+        return self._circuit.structure.table.scale_V
 
     def with_conductances(self, siemens: FloatArray) -> NewtonSolver:
         """Return a solver of the same circuit with other thetas (E + F,)."""
@@ -157,19 +157,7 @@ class NewtonSolver:
 
     def currents(self, V: FloatArray, where: Where) -> FloatArray:
         """Return the currents (S, n) that enter the network from outside at some nodes."""
-        nonlinear = self._circuit.nonlinear_currents(self._circuit.drops(V))
-        if where == "everywhere":
-            return self._circuit.node_currents(V, nonlinear)
-        return (self._input_rows if where == "inputs" else self._output_rows).currents(V, nonlinear)
-
-    @cached_property
-    def _input_rows(self) -> Rows:
-        # these sums lose no more digits than the voltages themselves
-        return self._circuit.rows(self.topology.inputs)
-
-    @cached_property
-    def _output_rows(self) -> Rows:
-        return self._circuit.rows(self.topology.outputs)
+        return self._circuit.currents(V, where)
 
     def power(self, V: FloatArray) -> FloatArray:
         """Return the power (S,) dissipated in all edges."""
@@ -177,16 +165,19 @@ class NewtonSolver:
 
     def cocontent(self, drops: FloatArray) -> FloatArray:
         """Return d(co-content)/d(theta) (S, E) in V^2 at drops (S, E)."""
-        return self._by_edge(lambda element, *at: element.cocontent(*at), drops)
+        return self._by_edge(_cocontent, drops)
 
     def contrast(self, high: FloatArray, low: FloatArray, weights: FloatArray) -> FloatArray:
         """Return the weighted sum over samples of d(co-content)/d(theta) at ``high`` minus at ``low``, (E,)."""
-        edges = self.topology.edges
-        if self._uses_gram:
+        if self._edges_ohmic:
             # (D+^2 - D-^2) / 2 = (D+ - D-)(D+ + D-) / 2, summed over samples before it is taken edge by edge
-            return 0.5 * drop_products_by_gram(edges, (high - low) * weights[:, None], high + low)
-        rise = self.cocontent(edge_drops(edges, high)) - self.cocontent(edge_drops(edges, low))
-        return np.asarray(weights @ rise)
+            return drop_products(self.topology.edge_blocks, (high - low) * (0.5 * weights[:, None]), high + low)
+
+        def rise(some: slice, drops: list[FloatArray]) -> FloatArray:
+            at_high, at_low = (self._by_edge(_cocontent, v, some) for v in drops)
+            return weights @ (at_high - at_low)
+
+        return sum_by_edge(self.topology.edges, (high, low), rise)
 
     # --- derivatives at operating points --------------------------------------------------------------
 
@@ -196,8 +187,11 @@ class NewtonSolver:
             return self._impedance_at_0V.copy()
         n = self.topology.n_outputs
         V = self.solve(x, None, None)
-        units = np.broadcast_to(np.eye(n)[:, None, :], (n, len(V), n))
-        Z = self._responses(units, V)[:, :, self.topology.outputs].transpose(1, 2, 0)
+        units, Z = np.broadcast_to(np.eye(n)[:, None, :], (n, len(V), n)), np.empty((n, len(V), n))
+        for rows, factor in self._factors(V, n):
+            with _no_derivative(rows):
+                Z[:, rows] = factor().responses(units[:, rows])
+        Z = Z.transpose(1, 2, 0)
         return 0.5 * (Z + Z.transpose(0, 2, 1))
 
     @cached_property
@@ -219,21 +213,22 @@ class NewtonSolver:
         """Return the volts (m, S, N) caused by currents (m, S, n_out) into the outputs, linearised at V (S, N)."""
         top = self.topology
         out = np.zeros((*currents.shape[:2], top.n_nodes))
-        search = self._search(np.zeros(top.n_outputs, dtype=bool))
-        order, step = search.order, max(1, search.linear.chunk // len(currents))
+        order = self._search(np.zeros(top.n_outputs, dtype=bool)).order
+        for rows, factor in self._factors(V, len(currents)):
+            into = np.zeros((len(currents), len(V[rows]), order.free.size))
+            into[:, :, order.output_position] = currents[:, rows]
+            with _no_derivative(rows):
+                out[:, rows, order.free] = factor().solve(into)
+        return out
+
+    def _factors(self, V: FloatArray, currents: int) -> Iterator[tuple[slice, Callable[[], Factor]]]:
+        """Yield parts of a batch, and factors of the circuits linearised at V (S, N), for a number of currents."""
+        search = self._search(np.zeros(self.topology.n_outputs, dtype=bool))
+        step = max(1, search.linear.chunk // currents)
         for first in range(0, len(V), step):
             rows = slice(first, first + step)
             slopes = self._circuit.slopes(self._circuit.drops(V[rows]))
-            into = np.zeros((len(currents), len(slopes), order.free.size))
-            into[:, :, order.output_position] = currents[:, rows]
-            try:
-                out[:, rows, order.free] = search.linear.factor(slopes).solve(into)
-            except SingularSample as singular:
-                raise ConvergenceError(
-                    f"no derivative at sample {first + singular.sample}: only blocking elements connect a node to "
-                    "the sources; shunt them with resistors"
-                ) from None
-        return out
+            yield rows, partial(search.linear.factor, slopes)
 
     def gradient(self, x: FloatArray, e: FloatArray) -> FloatArray:
         """Return dC/d(theta) (E,), mean over the batch."""
@@ -246,45 +241,70 @@ class NewtonSolver:
         -----
         ``dC/dtheta_k = -(B lam)_k dI_k/dtheta_k`` with lam of the circuit linearised at the operating point.
         """
-        lam, edges = self.adjoint(e, V), self.topology.edges
-        if self._uses_gram:
-            return -drop_products_by_gram(edges, lam, V) / len(V)
-        by_theta = self._by_edge(lambda element, *at: element.sensitivity(*at), edge_drops(edges, V))
-        return np.asarray(-np.einsum("se,se->e", edge_drops(edges, lam), by_theta) / len(V))
+        lam = self.adjoint(e, V)
+        if self._edges_ohmic:
+            return drop_products(self.topology.edge_blocks, lam * (-1.0 / len(V)), V)
+
+        def products(some: slice, drops: list[FloatArray]) -> FloatArray:
+            back, v = drops
+            return np.asarray(np.einsum("se,se->e", back, self._by_edge(_sensitivity, v, some)))
+
+        return -sum_by_edge(self.topology.edges, (lam, V), products) / len(V)
 
     def output_power(self, x: FloatArray) -> FloatArray:
         """Return the sum over outputs of (dV_out/dtheta)^2 (E,), mean over the batch."""
-        V, edges = self.solve(x, None, None), self.topology.edges
-        by_theta = self._by_edge(lambda element, *at: element.sensitivity(*at), edge_drops(edges, V))
-        power = np.zeros(self.topology.n_edges)
+        V = self.solve(x, None, None)
+        total = np.zeros(self.topology.n_edges)
+
+        def squares(some: slice, drops: list[FloatArray]) -> FloatArray:
+            back, v = drops
+            return np.asarray(((back * self._by_edge(_sensitivity, v, some)) ** 2).sum(axis=0))
+
         for unit in np.eye(self.topology.n_outputs):
-            back = edge_drops(edges, self.adjoint(np.broadcast_to(unit, (len(V), len(unit))), V))
-            power += ((back * by_theta) ** 2).mean(axis=0)
-        return power
+            lam = self.adjoint(np.broadcast_to(unit, (len(V), len(unit))), V)
+            total += sum_by_edge(self.topology.edges, (lam, V), squares)
+        return total / len(V)
 
     # --- programmable edges -------------------------------------------------------------------------
 
-    @cached_property
-    def _edges_ohmic(self) -> bool:
-        return bool(self._table.ohmic[: self.topology.n_edges].all())
-
     @property
-    def _uses_gram(self) -> bool:
-        return self._edges_ohmic and self.topology.n_nodes <= _GRAM_NODES
+    def _edges_ohmic(self) -> bool:
+        return self._circuit.structure.edges_ohmic
 
-    def _by_edge(self, law: Law, drops: FloatArray) -> FloatArray:
-        """Return what a law gives for the programmable edges at drops (S, E)."""
-        n = self.topology.n_edges
-        if self._edges_ohmic:
-            return np.asarray(law(OHMIC, drops, self.thetas[:n]))
+    def _by_edge(self, law: Law, drops: FloatArray, some: slice = slice(None)) -> FloatArray:
+        """Return what a law gives for some programmable edges (n,) at drops (S, n)."""
+        table, thetas = self._circuit.structure.table, self.thetas[: self.topology.n_edges][some]
+        which = table.which[: self.topology.n_edges][some]
+        if len(which) and (which == which[0]).all():
+            return np.asarray(law(table.kinds[which[0]], drops, thetas))
         out = np.empty_like(drops)
-        for k, element in enumerate(self._table.kinds):
-            at = np.flatnonzero(self._table.which[:n] == k)
-            out[:, at] = law(element, drops[:, at], self.thetas[at])
+        for k in np.unique(which).tolist():
+            at = np.flatnonzero(which == k)
+            out[:, at] = law(table.kinds[k], drops[:, at], thetas[at])
         return out
+
+
+def _cocontent(element: Element, drops: FloatArray, thetas: FloatArray) -> FloatArray:
+    return element.cocontent(drops, thetas)
+
+
+def _sensitivity(element: Element, drops: FloatArray, thetas: FloatArray) -> FloatArray:
+    return element.sensitivity(drops, thetas)
+
+
+@contextmanager
+def _no_derivative(rows: slice) -> Iterator[None]:
+    """Raise ConvergenceError, with the number of the sample, for a part of a batch that is singular."""
+    try:
+        yield
+    except SingularSample as singular:
+        raise ConvergenceError(
+            f"no derivative at sample {rows.start + singular.sample}: only blocking elements connect a node to "
+            "the sources; shunt them with resistors"
+        ) from None
 
 
 @lru_cache(maxsize=_KEPT_ORDERS)
 def _node_order(topology: Topology, held: bytes) -> NodeOrder:
     """Return the node order of a graph and the held outputs (bytes of a bool array); circuits share it."""
-    return NodeOrder(topology, np.frombuffer(held, dtype=bool))
+    return NodeOrder(structure(topology), np.frombuffer(held, dtype=bool))

@@ -98,7 +98,8 @@ class GEP(Rule):
         """Measure the phases and return their contrast; see `Rule.gradient`."""
         network, model, inputs = request.network, request.model, request.inputs
         targets, cost = request.targets, request.cost
-        nudge = self.nudge.bound(model.output_impedance(inputs), model.scale_V)
+        impedance = model.output_impedance(inputs)
+        nudge = self.nudge.bound(impedance, model.scale_V)
         measured: Network | _ComputedNudges = network
         if self.nudged == "computed":
             measured = _ComputedNudges(network, model)
@@ -106,7 +107,7 @@ class GEP(Rule):
         usable = _usable(phases)
         values = np.zeros(model.topology.n_edges)
         if usable.any():
-            values = self._contrast(model, inputs, phases, usable) / len(inputs)
+            values = self._contrast(model, inputs, phases, usable, impedance) / len(inputs)
         outputs = phases.free.voltages
         return Gradient(
             values,
@@ -119,7 +120,9 @@ class GEP(Rule):
             | {"error": phases.error, "strength": phases.strength},
         )
 
-    def _contrast(self, model: Kirchhoff, inputs: FloatArray, phases: TwoPhase, usable: BoolArray) -> FloatArray:
+    def _contrast(
+        self, model: Kirchhoff, inputs: FloatArray, phases: TwoPhase, usable: BoolArray, impedance: FloatArray
+    ) -> FloatArray:
         """Return the sum over usable samples of the contrast (E,)."""
         free, plus = phases.free.rows(usable), phases.plus.rows(usable)
         minus = None if phases.minus is None else phases.minus.rows(usable)
@@ -128,7 +131,8 @@ class GEP(Rule):
             nodes = model.topology.n_nodes
             high, low = _nodes(plus, nodes), _nodes(free if minus is None else minus, nodes)
         else:
-            volts_high, volts_low = nudged_outputs(model, free, plus, minus, self.model_error, x)
+            Z = impedance[usable] if impedance.ndim == 3 else impedance
+            volts_high, volts_low = nudged_outputs(model, free, plus, minus, self.model_error, Z)
             both = model.observe(np.concatenate([x, x]), np.concatenate([volts_high, volts_low]))
             high, low = both[: len(x)], both[len(x) :]
         return model.contrast(high, low, 1.0 / (t if minus is None else 2 * t))
