@@ -11,7 +11,7 @@ import pytest
 from hwlearn import Kirchhoff, Topology, loops
 from hwlearn.circuit.elements import OHMIC, Custom, Element, IdealDiode, Shockley, Sinh
 from hwlearn.circuit.linear.solver import OhmicSolver
-from hwlearn.circuit.nonlinear import linearised
+from hwlearn.circuit.nonlinear import node_order
 from hwlearn.circuit.nonlinear.solver import NewtonSolver
 from hwlearn.circuit.spice import spice_text
 from hwlearn.errors import CircuitError, SingularCircuitError
@@ -144,7 +144,7 @@ def test_power_of_nonlinear_elements_is_the_power_that_the_sources_deliver(mix: 
 def test_dense_and_sparse_equations_have_the_same_solution(mix: str, monkeypatch: pytest.MonkeyPatch):
     k, x, e = random_circuit(4, mix)
     dense, slope = k.solve(x), k.gradient(x, e)
-    monkeypatch.setattr(linearised, "DENSE_NODES", 0)
+    monkeypatch.setattr(node_order, "DENSE_NODES", 0)
     t = Topology(  # another graph: the node order of the first one is cached
         12,
         k.topology.edges[::-1],
