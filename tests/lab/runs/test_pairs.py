@@ -60,7 +60,14 @@ def test_run_of_an_earlier_version_has_no_pairs(bench_path, tmp_path):
     assert train_part(run)["measurements"] > 0
 
 
-@pytest.mark.parametrize(("backend", "kills"), [("sim drift", [(5, True), (11, False)]), ("board", [(7, True)])])
+@pytest.mark.parametrize(
+    ("backend", "kills"),
+    [
+        ("sim drift", [(5, True), (11, False)]),
+        pytest.param("board", [(7, True)], marks=pytest.mark.slow),
+        pytest.param("2612B", [(12, False)], marks=pytest.mark.slow),
+    ],
+)
 def test_resumed_run_equals_uninterrupted_run(backend, kills, tmp_path):
     path = write_bench(tmp_path, backend, data='output_pairs = "consecutive"', keep="best")
     whole, resumed = new_run(path, tmp_path / "runs"), new_run(path, tmp_path / "runs")
