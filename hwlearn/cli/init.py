@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import resources
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,9 @@ from hwlearn.errors import SetupError
 @command
 def init(
     path: Annotated[Path, typer.Argument(help="The bench file to write.")] = Path("bench.toml"),
-    like: Annotated[str, typer.Option(help="The shipped bench to copy.")] = "iris",
+    like: Annotated[
+        str, typer.Option(help="The shipped bench to copy; or declared: the text protocol of a home-made board.")
+    ] = "iris",
     as_json: JsonOption = False,
 ) -> None:
     """Write a commented bench file to start from. An existing file is never overwritten."""
@@ -23,21 +26,27 @@ def init(
     from hwlearn.lab.bench_file.file import shipped_benches
     from hwlearn.storage.text_file import read_text
 
-    known = shipped_benches()
+    templates = {point.name: point for point in entry_points(group="hwlearn.templates")}
+    known = [*shipped_benches(), *sorted(templates)]
     if like not in known:
         raise SetupError(
             f"there is no shipped bench {like!r}{closest(like, known)}; shipped are: {', '.join(known)}"
         )
     if path.exists() or path.is_symlink():  # a link to a file that does not exist yet would create that file
         raise SetupError(f"{path} already exists; name another file")
-    with resources.as_file(resources.files("hwlearn.lab") / "benches" / f"{like}.toml") as shipped:
-        text = read_text(shipped, "bench file", SetupError)
+    if like in templates:
+        text = read_text(Path(templates[like].load()), "template", SetupError)
+    else:
+        with resources.as_file(resources.files("hwlearn.lab") / "benches" / f"{like}.toml") as shipped:
+            text = read_text(shipped, "bench file", SetupError)
     try:
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
         raise SetupError(f"cannot write {path}: {error}") from error
-    if as_json:
+    if like in templates and not as_json:
+        typer.echo(f"wrote {path}; its first lines say how a bench file names it")
+    elif as_json:
         print_json(bench_file=str(path), like=like)
     else:
         typer.echo(f"wrote {path}; train it with: hwlearn train {path}")

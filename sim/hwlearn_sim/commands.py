@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from hwlearn.cli.outcome import BenchArgument, JsonOption, SetOption, at_work, command, print_json
+from hwlearn.cli.outcome import JsonOption, SetOption, at_work, command, print_json
+from hwlearn.errors import SetupError
+from hwlearn.storage.toml_text import toml_value
 from hwlearn.units import format_quantity
 from hwlearn_sim.plane.sources import CurrentSource, Open, Source, VoltageSource
 
 if TYPE_CHECKING:
+    from hwlearn.circuit.topology import Topology
+    from hwlearn.lab.bench_file.file import BenchFile
+    from hwlearn.network.limits import Limits
     from hwlearn_sim.bench.bench import VirtualBench
 
 app = typer.Typer(
@@ -34,35 +39,77 @@ def _root() -> None:
 
 @app.command("serve")
 @command
-def serve(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = False) -> None:
+def serve(
+    bench: Annotated[
+        str | None,
+        typer.Argument(
+            help="A bench file (TOML), or the name of a shipped bench; with --protocol: declared-board."
+        ),
+    ] = None,
+    changes: SetOption = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(help="Serve one board that obeys this declared text protocol, on the circuit of the bench."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Serve the bench's circuit with virtual instruments until Ctrl-C; show their addresses and channels.
 
     If one of the instruments fails, all of them are stopped with exit code 1.
 
-    If the backend of the bench is neither ``virtual-smu`` nor ``virtual-board``, the defaults of ``virtual-smu``
-    are used: a 2450 at every terminal, and an edge card.
+    If the backend of the bench is not a virtual one, the defaults of ``virtual-smu`` are used: a 2450 at every
+    terminal, and an edge card. With --protocol, a board is connected instead: its sources to the inputs in order,
+    its readers to the outputs and then to the inputs. The tables for a bench file with this wiring are shown.
     """
-    from hwlearn.lab.bench.backends import find_backend
     from hwlearn.lab.bench_file.file import load_bench_file
-    from hwlearn_sim.bench.board_backend import VirtualBoardSettings
-    from hwlearn_sim.bench.smu_backend import VirtualSmuSettings
 
-    file = load_bench_file(bench, changes or [])
-    settings = find_backend(file.tables["backend"], file.where)[1]
-    if not isinstance(settings, VirtualSmuSettings | VirtualBoardSettings):
-        settings = VirtualSmuSettings()
-    virtual = settings.bench(file.network.build(file.folder), file.limits.build())
+    if bench is None and protocol is None:
+        raise SetupError("name a bench, or a protocol: hwlearn sim serve --protocol myboard.toml")
+    file = load_bench_file("declared-board" if bench is None else bench, changes or [])
+    topology, limits = file.network.build(file.folder), file.limits.build()
+    tables: list[dict[str, Any]] = []
+    if protocol is not None:
+        from hwlearn_sim.bench.rehearsal import rehearsed_board
+
+        virtual, tables = rehearsed_board(protocol, topology, limits)
+    else:
+        virtual = _bench_of(file, topology, limits)
     with at_work(), virtual:
         try:
             if as_json:
-                print_json(instruments=virtual.instruments)
+                print_json(instruments=virtual.instruments, **({"terminals": tables} if tables else {}))
                 while True:
                     time.sleep(0.25)  # on Windows, Ctrl-C does not interrupt an endless wait
                     virtual.check_served()
             else:
+                if protocol is not None:
+                    typer.echo(_bench_tables(protocol, virtual.instruments[0]["address"], tables))
                 watch(virtual, Console())
         except KeyboardInterrupt:
             return
+
+
+def _bench_of(file: BenchFile, topology: Topology, limits: Limits) -> VirtualBench:
+    from hwlearn.lab.bench.backends import find_backend
+    from hwlearn_sim.bench.board_backend import VirtualBoardSettings
+    from hwlearn_sim.bench.mixed import VirtualMixedSettings
+    from hwlearn_sim.bench.smu_backend import VirtualSmuSettings
+
+    settings = find_backend(file.tables["backend"], file.where)[1]
+    if not isinstance(settings, VirtualSmuSettings | VirtualBoardSettings | VirtualMixedSettings):
+        settings = VirtualSmuSettings()
+    return settings.bench(topology, limits)
+
+
+def _bench_tables(protocol: str, address: str, terminals: list[dict[str, Any]]) -> str:
+    """Return the tables of a bench file that open the board."""
+    instrument = {"name": "board", "model": "declared", "address": address, "protocol": protocol}
+    tables = [("backend.instruments", instrument), *(("backend.terminals", one) for one in terminals)]
+    lines = [
+        f"[[{name}]]\n" + "\n".join(f"{key} = {toml_value(value)}" for key, value in table.items())
+        for name, table in tables
+    ]
+    return '[backend]\nkind = "bench"\n' + "\n".join(lines) + "\n"
 
 
 def watch(bench: VirtualBench, console: Console, seconds: float | None = None) -> None:

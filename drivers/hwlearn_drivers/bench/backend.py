@@ -22,6 +22,7 @@ from hwlearn_drivers.roles.settings import InstrumentSettings
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.transport.addresses import LinkOptions
 from hwlearn_drivers.transport.connector import Connector
+from hwlearn_drivers.transport.links.replay import Replay
 from hwlearn_drivers.transport.wire_log import WireLog
 
 
@@ -60,9 +61,10 @@ class BenchBackend:
         wiring = make_wiring(settings, topology, limits)
         with ExitStack() as stack:
             wire_log = None if settings.wire_log is None else stack.enter_context(WireLog(settings.wire_log))
-            connector = Connector(_options(settings), wire_log, settings.dry_run)
+            replay = None if settings.replay is None else Replay(settings.replay)
+            connector = Connector(_options(settings), wire_log, settings.dry_run, replay=replay)
             addresses = [normal_address(text) for one in settings.instruments for text in one.addresses]
-            if not settings.dry_run:
+            if not connector.is_rehearsal:
                 check_unclaimed(addresses)
             opened: dict[str, BenchInstrument] = {}
             for one in settings.instruments:

@@ -97,6 +97,8 @@ class BenchSettings(Section):
         See `hwlearn_drivers.transport.addresses.LinkOptions`.
     wire_log : path, optional
         File that records every message.
+    replay : path, optional
+        A file that ``wire_log`` has recorded: its messages stand in for the instruments.
     dry_run : bool
         Print commands instead of sending them.
     """
@@ -113,4 +115,5 @@ class BenchSettings(Section):
     baud: Count | None = None
     visa_library: str = PURE_PYTHON
     wire_log: FilePath | None = None
+    replay: FilePath | None = None
     dry_run: bool = False

@@ -34,7 +34,9 @@ class DeclaredBoard(Source):
     called : str
         Name in the bench file.
     dry : bool
-        Nothing answers: the identity is not checked, and nothing is waited for.
+        A dry run: the identity is not checked.
+    waits : bool
+        Wait until a board has started.
 
     Raises
     ------
@@ -44,12 +46,19 @@ class DeclaredBoard(Source):
         If it does not answer.
     """
 
-    __slots__ = ("_called", "_confirmed_offs", "_dry", "declaration")
+    __slots__ = ("_called", "_confirmed_offs", "_dry", "_waits", "declaration")
 
     fence: ClassVar[Fence | None] = None
 
-    def __init__(self, transport: Transport, declaration: Declaration, called: str, dry: bool = False) -> None:
-        self.declaration, self._called, self._dry = declaration, called, dry
+    def __init__(
+        self,
+        transport: Transport,
+        declaration: Declaration,
+        called: str,
+        dry: bool = False,
+        waits: bool = True,
+    ) -> None:
+        self.declaration, self._called, self._dry, self._waits = declaration, called, dry, waits
         self._confirmed_offs = 0
         super().__init__(transport, Identity("declared", called, "", ""))
         transport.fence = fence_of(declaration)
@@ -154,9 +163,9 @@ class DeclaredBoard(Source):
 
     def set_up(self) -> None:
         """Wait until the board has started, send OFF again, and check its identity."""
-        boots_s = 0.0 if self._dry else self.declaration.link.boots_in
+        boots_s = self.declaration.link.boots_in
         if boots_s:
-            time.sleep(boots_s)
+            time.sleep(boots_s if self._waits else 0.0)
             self._send_off()
             self.transport.rearm()
         self._read_acknowledgements()
@@ -207,11 +216,7 @@ class DeclaredBoard(Source):
         off = self.declaration.off
         own = None if off is None else off.acknowledged
         sent = self.transport.offs_sent
-        if (
-            self.declaration.acknowledgement(own, ()) is not None
-            and sent != self._confirmed_offs
-            and not self._dry
-        ):
+        if self.declaration.acknowledgement(own) is not None and sent != self._confirmed_offs and not self._dry:
             self.transport.resynchronise()
         self._confirmed_offs = sent
 

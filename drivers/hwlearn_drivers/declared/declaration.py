@@ -42,6 +42,7 @@ Channels = Annotated[tuple[str, ...], FROM_LIST, Field(min_length=1)] | Count
 Bounds = Annotated[tuple[Volts, Volts], FROM_LIST]
 Lines = Annotated[tuple[str, ...], FROM_LIST, Field(min_length=1)]
 
+_ACKNOWLEDGED = ("any", "channel", "state", "edge", *NUMBERS)
 _MOST_CODES = 1 << 24
 
 
@@ -59,6 +60,8 @@ class LinkSection(Section):
         Time that the board needs after its port was opened, because opening resets it.
     commands_are_acknowledged : str, optional
         The line that acknowledges each command, unless a table has its own ``acknowledged``.
+    ignore : str, optional
+        A line that the board sends before each reply, such as ``"ACK"``.
     echo, echo_reply : str, optional
         A command with ``{n}`` whose reply repeats the number n, to tell late replies from new ones.
     """
@@ -68,6 +71,7 @@ class LinkSection(Section):
     timeout: PositiveSeconds = 1.0
     boots_in: NonNegativeSeconds = 0.0
     commands_are_acknowledged: str | None = None
+    ignore: str | None = None
     echo: str | None = None
     echo_reply: str | None = None
 
@@ -518,10 +522,10 @@ class Declaration(Section):
             lines += [form.render({"channel": name, "number": number}) for name in names]
         return tuple(lines)
 
-    def acknowledgement(self, own: str | None, allowed: Sequence[str]) -> Template | None:
+    def acknowledgement(self, own: str | None) -> Template | None:
         """Return the reply to a command of a table: its own, or that of every command; None without."""
         text = self.link.commands_are_acknowledged if own is None else own
-        return None if text is None else template(text, ("any", *allowed))
+        return None if text is None else template(text, _ACKNOWLEDGED)
 
 
 def load_declaration(named: str) -> Declaration:

@@ -116,7 +116,7 @@ class DeclaredEdges(Edges):
         codes[self._index] = wanted
         self._codes = None  # unknown while it is being sent
         changed = self._index if before is None else self._index[codes[self._index] != before[self._index]]
-        accepted = board.declaration.acknowledgement(section.acknowledged, ("edge", "code"))
+        accepted = board.declaration.acknowledgement(section.acknowledged)
         if section.set_all is not None and (section.set is None or len(changed) > 1):
             line = template(section.set_all, ("code",)).render({"number": codes.tolist()})
             board.command(line, accepted)

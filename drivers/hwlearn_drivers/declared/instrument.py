@@ -115,7 +115,9 @@ class DeclaredInstrument(InstrumentSettings):
         own = self._connector(connector)
         transport = own.transport(self.address, lambda: DryBoardAnswers(self.declaration))
         try:
-            board = DeclaredBoard(transport, self.declaration, self.name, connector.dry_run)
+            board = DeclaredBoard(
+                transport, self.declaration, self.name, connector.dry_run, waits=not connector.is_rehearsal
+            )
         except BaseException:
             transport.close()
             raise
@@ -159,4 +161,6 @@ class DeclaredInstrument(InstrumentSettings):
         link = self.declaration.link
         baud = connector.options.baud if self.baud is None else self.baud
         ends = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
-        return connector.for_lines(link.baud if baud is None else baud, link.timeout, ends[link.terminator])
+        return connector.for_lines(
+            link.baud if baud is None else baud, link.timeout, ends[link.terminator], link.ignore or ""
+        )

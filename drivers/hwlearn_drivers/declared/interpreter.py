@@ -156,7 +156,7 @@ class Interpreter:
         return None if error.pattern is None else example(error.pattern, why)
 
     def _accepted(self, own: str | None, values: dict[str, Value]) -> str | None:
-        form = self.declaration.acknowledgement(own, ("channel", "state", "edge", *NUMBERS))
+        form = self.declaration.acknowledgement(own)
         return None if form is None else form.render(values)
 
     # --- tables -------------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ class Interpreter:
         return False, None
 
     def _acknowledged_levels(self, section: SourceSection, names: Sequence[str], is_array: bool) -> str | None:
-        form = self.declaration.acknowledgement(section.acknowledged, ("channel", *NUMBERS))
+        form = self.declaration.acknowledgement(section.acknowledged)
         if form is None:
             return None
         values: dict[str, Value] = {"channel": names[0]}

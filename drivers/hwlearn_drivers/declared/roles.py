@@ -106,7 +106,7 @@ class DeclaredOnBench(OnSource, SetsVoltages, ReadsVoltages, ClosesSwitches, Pro
         """Send the commands of ``[on]``, if there are any."""
         section = self.source.declaration.on
         if section is not None and self._use.sources:
-            accepted = self.source.declaration.acknowledgement(section.acknowledged, ())
+            accepted = self.source.declaration.acknowledgement(section.acknowledged)
             for line in section.send:
                 self.source.command(line, accepted)
             self.source.check_group(section.send[-1])
@@ -141,7 +141,7 @@ class DeclaredOnBench(OnSource, SetsVoltages, ReadsVoltages, ClosesSwitches, Pro
             self._converted(form, self._levels[name]) if name in self._levels else zero for name in section.names
         ]
         line = form.render({"number": values})
-        accepted = self.source.declaration.acknowledgement(section.acknowledged, ("channel", *NUMBERS))
+        accepted = self.source.declaration.acknowledgement(section.acknowledged)
         self.source.command(line, accepted, {"number": values})
         return line
 
@@ -149,7 +149,7 @@ class DeclaredOnBench(OnSource, SetsVoltages, ReadsVoltages, ClosesSwitches, Pro
         section = self._source
         assert section.set is not None
         form = template(section.set, ("channel", *NUMBERS))
-        accepted = self.source.declaration.acknowledgement(section.acknowledged, ("channel", *NUMBERS))
+        accepted = self.source.declaration.acknowledgement(section.acknowledged)
         line = ""
         for channel, number in numbers.items():
             value = self._converted(form, number)
@@ -235,7 +235,7 @@ class DeclaredOnBench(OnSource, SetsVoltages, ReadsVoltages, ClosesSwitches, Pro
         """Open switches, then close others."""
         section, board = self._switch, self.source
         form = template(section.set, ("channel", "state"))
-        accepted = board.declaration.acknowledgement(section.acknowledged, ("channel", "state"))
+        accepted = board.declaration.acknowledgement(section.acknowledged)
         line = ""
         for channel, close in sorted(closed.items(), key=lambda item: item[1]):
             values = {"channel": channel, "state": section.on if close else section.off}

@@ -13,6 +13,7 @@ from hwlearn_drivers.errors import LinkError
 from hwlearn_drivers.transport.addresses import LinkOptions, open_link
 from hwlearn_drivers.transport.links.dry_run import Answer, DryLink
 from hwlearn_drivers.transport.links.link import Link
+from hwlearn_drivers.transport.links.replay import Replay
 from hwlearn_drivers.transport.transport import Transport
 from hwlearn_drivers.transport.wire_log import WireLog
 
@@ -35,12 +36,20 @@ class Connector:
         Print commands instead of sending them; no link is opened.
     claims : bool
         Claim each instrument. Only what sends OFF and nothing else goes without.
+    replay : Replay or None
+        A recorded wire log that stands in for the instruments; no link is opened.
     """
 
     options: LinkOptions = field(default_factory=LinkOptions)
     wire_log: WireLog | None = None
     dry_run: bool = False
     claims: bool = True
+    replay: Replay | None = None
+
+    @property
+    def is_rehearsal(self) -> bool:
+        """Whether no instrument is contacted: in a dry run, and when a log is replayed."""
+        return self.dry_run or self.replay is not None
 
     def on_serial_line(self, baud: int, any_line_end: bool) -> Connector:
         """Return how to connect with another baud rate and other line ends on serial ports."""
@@ -50,8 +59,18 @@ class Connector:
         """Return how to connect with another baud rate on serial ports."""
         return replace(self, options=replace(self.options, baud=baud))
 
-    def for_lines(self, baud: int, timeout_s: float, line_end: bytes) -> Connector:
-        """Return how to connect to a board with a text protocol: its baud rate, time-out and end of commands."""
+    def for_lines(self, baud: int, timeout_s: float, line_end: bytes, ignored: str) -> Connector:
+        """Return how to connect to a board with a text protocol.
+
+        Parameters
+        ----------
+        baud : int
+        timeout_s : float
+        line_end : bytes
+            End of each command.
+        ignored : str
+            A line before replies that is dropped; empty if there is none.
+        """
         ends = line_end != b"\n"
         return replace(
             self,
@@ -61,7 +80,7 @@ class Connector:
                 timeout_s=timeout_s,
                 any_line_end=ends,
                 line_end=line_end,
-                acknowledgement="",
+                acknowledgement=ignored,
             ),
         )
 
@@ -93,9 +112,11 @@ class Connector:
         address = normal_address(address)
 
         def connect() -> Link:
+            if self.replay is not None:
+                return self.replay.link(address)
             return DryLink(address, dry_answers()) if self.dry_run else open_link(address, self.options)
 
-        claim = None if self.dry_run or not self.claims else Claim(address, address_key(address))
+        claim = None if self.is_rehearsal or not self.claims else Claim(address, address_key(address))
         try:
             return Transport(
                 address,

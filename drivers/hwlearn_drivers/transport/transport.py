@@ -227,7 +227,7 @@ class Transport(HaltableLink):
                 quiet_s = _QUIET_S if self.fence is not None or link.has_clear else self.timeout_s
                 dropped = link.drain(quiet_s, max(_MAX_DRAIN_S, 2 * quiet_s))
                 if self.fence is not None:
-                    dropped += self.fence.drain(self._line_of(link), self.write, self.timeout_s)
+                    dropped += self.fence.drain(self._logged_line_of(link), self.write, self.timeout_s)
             except HaltedError:
                 raise
             except LinkError as error:
@@ -275,6 +275,18 @@ class Transport(HaltableLink):
     def _line_of(self, link: Link) -> Callable[[float], bytes]:
         """Return a function that reads the next line which acknowledges nothing."""
         return partial(read_reply, link, own=self._acknowledgement)
+
+    def _logged_line_of(self, link: Link) -> Callable[[float], bytes]:
+        """Return a function as `_line_of` does, which records what it reads: a log can then be replayed."""
+        read = self._line_of(link)
+
+        def logged(seconds: float) -> bytes:
+            line = read(seconds)
+            if self._wire_log is not None:
+                self._wire_log.received(self.name, line)
+            return line
+
+        return logged
 
     def _only_acknowledged(self, link: Link) -> bool:
         """Drop acknowledgements that are waiting to be read; return whether nothing else was."""

@@ -178,11 +178,12 @@ def read_tables(
         tables = toml_tables(text)
     except SetupError as error:
         raise SetupError(f"bench {name} is not valid TOML: {error}") from None
-    return name, folder, _overridden(tables, overrides, f"bench {name}")
+    return name, folder, _located(_overridden(tables, overrides, f"bench {name}"), folder)
 
 
 def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -> BenchFile:
     """Return the bench file of some tables; every table but ``[backend]`` is checked."""
+    tables = _located(tables, folder)
     check_name(name)  # not in `read_tables`: `hwlearn off` works with any name
     where = f"bench {name}"
     for table in tables:
@@ -213,6 +214,23 @@ def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -
         checked_section(RunSection, tables.get("run", {}), "run", where),
         checked_section(SafetySection, tables.get("safety", {}), "safety", where),
     )
+
+
+def _located(tables: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the tables with absolute names of the protocol files of ``[[backend.instruments]]``."""
+    backend = tables.get("backend")
+    listed = backend.get("instruments") if isinstance(backend, Mapping) else None
+    changed: dict[str, Any] = dict(tables)
+    if isinstance(backend, Mapping) and isinstance(listed, list):
+        changed["backend"] = {**backend, "instruments": [_with_absolute_protocol(one, folder) for one in listed]}
+    return changed
+
+
+def _with_absolute_protocol(instrument: Any, folder: Path) -> Any:
+    protocol = instrument.get("protocol") if isinstance(instrument, Mapping) else None
+    if not isinstance(protocol, str) or not protocol.endswith(".toml"):
+        return instrument
+    return {**instrument, "protocol": str(folder / protocol)}
 
 
 def _defaults(section: BaseModel, table: Mapping[str, Any]) -> dict[str, Any]:

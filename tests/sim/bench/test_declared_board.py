@@ -6,7 +6,7 @@ import pytest
 import hwlearn as hl
 from hwlearn.errors import LimitError, NetworkError, SetupError
 from hwlearn_drivers.errors import InputDeviationError, OutputStateError
-from hwlearn_sim.bench.mixed_backend import VirtualMixedBackend
+from hwlearn_sim.bench.mixed import VirtualMixedBackend
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(12e-6, 1e-3))
 BOARD = {"name": "board", "model": "declared", "protocol": "example"}
