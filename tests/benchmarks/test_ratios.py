@@ -1,5 +1,6 @@
 """The benchmark code itself: sides alternate, problems change at each call, and wrong answers are rejected."""
 
+import importlib
 import json
 import sys
 import time
@@ -119,13 +120,14 @@ def test_missing_peer_and_failure_raise_different_errors(mocker):
         alone.run("crossbar-64x1", fast=False)
 
 
-def test_option_without_numba_blocks_its_import(mocker, capsys):
+def test_option_without_fast_blocks_the_import_of_its_libraries(mocker, capsys):
     mocker.patch.dict(sys.modules)
-    mocker.patch.object(sys, "argv", ["alone", "made-up", "--without-numba"])
+    mocker.patch.object(sys, "argv", ["alone", "made-up", "--without-fast"])
 
     def seen(key):
-        with pytest.raises(ImportError):
-            import numba  # noqa: F401
+        for library in ("numba", "cvxopt"):
+            with pytest.raises(ImportError):
+                importlib.import_module(library)
         return {"ratio": 1.0}
 
     mocker.patch("ratios.rows.measure", seen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import cached_property
 from typing import Final
 
@@ -10,11 +11,14 @@ from scipy.sparse import csr_array
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.linear.dense import DenseFactor
+from hwlearn.circuit.linear.iterative import ConjugateGradients, SlowConvergence
 from hwlearn.circuit.linear.kept import KeptPlans
 from hwlearn.circuit.linear.matrix import MatrixFactor, SingularMatrix
-from hwlearn.circuit.linear.plan import IllConditioned, Plan, dense_order
+from hwlearn.circuit.linear.plan import FactorTooLarge, IllConditioned, Plan, dense_order
 from hwlearn.circuit.linear.superlu import SuperLUFactor
 from hwlearn.circuit.topology import Topology
+
+log = logging.getLogger("hwlearn")
 
 DENSE_NODES: Final = 320
 """Up to this many unknown nodes a dense Cholesky factor is used, above this number a sparse one."""
@@ -26,6 +30,9 @@ It factors 2 to 8 times as fast as SuperLU, but solves batches up to twice as sl
 cache. Below this number of nodes of a grid, a batch of 16 samples and its gradient take as long with both.
 """
 
+LARGEST_FRONT: Final = 6_000
+"""Rows of the largest dense block of a factor above which equations are solved by iteration if possible."""
+
 ERROR_BOUND: Final = 1e-10
 """Largest accepted estimated error of a solution, relative to its largest voltage."""
 
@@ -35,6 +42,7 @@ ROUNDINGS: Final = 8 * 2.0**-53
 _PLAIN_BELOW: Final = 1e-11  # solutions with a smaller measured error are not refined
 _REFINED_TO: Final = 1e-12
 _REFINEMENTS: Final = 10
+_MOST_FRONT: Final = 60_000  # SuperLU counts entries with 32 bits
 _PROBE_SEED: Final = 20260
 
 
@@ -61,6 +69,8 @@ class FactoredSystem:
     ------
     IllConditioned
         If the error exceeds `ERROR_BOUND` in double precision.
+    FactorTooLarge
+        If the graph can be solved neither by iteration nor by a factor.
 
     Notes
     -----
@@ -71,20 +81,22 @@ class FactoredSystem:
     corrected once by their residual; the size of the correction is the error. If that is too large as well, every
     solution is refined until its correction vanishes. Residuals are computed from drops, which keep the digits
     that the sums on the diagonal lose.
+
+    If a factor would have a dense block of more than about `LARGEST_FRONT` rows, as on random graphs, the
+    equations are solved by conjugate gradients and refined in the same way. If these do not converge, a factor is
+    made all the same.
     """
 
     def __init__(self, plan: Plan, g: FloatArray, *, cholmod: bool = False) -> None:
-        self._cholmod = cholmod and plan.free.size >= CHOLMOD_NODES
-        if plan.free.size and not plan.dense and not self._cholmod:
-            plan = plan.by_minimum_degree
-        self.free, self.position, self._plan, self._g = plan.free, plan.position, plan, g
-        self.refined = False
-        self.estimated_error = 0.0
-        if not self.free.size:
-            return
+        self._g, self.refined, self.estimated_error = g, False, 0.0
         with np.errstate(all="ignore"):
-            self._coupling = plan.coupling(g)
-            self._factor, diagonal = self._factored(plan, g)
+            self._use(plan)
+            if not self.free.size or self._is_iterated():
+                return
+            self._cholmod = cholmod and plan.free.size >= CHOLMOD_NODES
+            if not plan.dense and not self._cholmod:
+                self._use(plan.by_minimum_degree)
+            self._factor, diagonal = self._factored(self._plan, g)
             reach = self._factor.solve(diagonal)
             kappa = float(reach.max()) if reach.min() > 0 else np.inf
             self.estimated_error = ROUNDINGS * kappa
@@ -92,6 +104,37 @@ class FactoredSystem:
                 self.estimated_error = self._error_of_smooth_solutions(diagonal, reach)
                 if not self.estimated_error < _PLAIN_BELOW:
                     self._probe()
+
+    def _use(self, plan: Plan) -> None:
+        self._plan, self.free, self.position = plan, plan.free, plan.position
+        self._coupling = plan.coupling(self._g)
+
+    def _is_iterated(self) -> bool:
+        """Prepare an iterative solution if a factor would be too large; return False if it does not converge."""
+        plan, g = self._plan, self._g
+        if plan.dense or plan.front <= LARGEST_FRONT:
+            return False
+        try:
+            diagonal = plan.diagonal(g)
+            matrix = plan.pattern.matrix(g[plan.inner_source], diagonal)
+            self._factor = ConjugateGradients(matrix.T, diagonal)  # symmetric: its columns are rows
+            # the solutions that rounding moves most: see `_error_of_smooth_solutions`
+            smooth = np.stack([np.ones(plan.pinned.size) @ self._coupling, diagonal], axis=1)
+            V, share = self._refine(smooth, self._factor.solve(smooth))
+            self.estimated_error = max(ROUNDINGS, share, float(np.abs(V[:, 0] - 1.0).max()))
+        except (SlowConvergence, IllConditioned):
+            self.estimated_error = np.inf
+        self.refined = self.estimated_error < ERROR_BOUND
+        if not self.refined:
+            if plan.front > _MOST_FRONT:
+                raise FactorTooLarge(plan.front)
+            log.warning(
+                "solving this circuit may take minutes and %.1f GB: about %d rows of its matrix become dense, and "
+                "its conductances are too different for an iterative solution",
+                plan.front**2 * 8e-9,
+                plan.front,
+            )
+        return self.refined
 
     def _factored(self, plan: Plan, g: FloatArray) -> tuple[MatrixFactor, FloatArray]:
         """Return the factored matrix and its diagonal."""
@@ -165,10 +208,13 @@ class FactoredSystem:
         """
         if not currents.size:
             return currents
-        V = self._factor.solve(currents.T)
-        if self.refined:
-            with np.errstate(all="ignore"):
-                V = self._refine(currents.T, V)[0]
+        try:
+            V = self._factor.solve(currents.T)
+            if self.refined:
+                with np.errstate(all="ignore"):
+                    V = self._refine(currents.T, V)[0]
+        except SlowConvergence:
+            raise IllConditioned(int(self.free[0])) from None
         return np.asarray(V.T)
 
     @cached_property

@@ -11,10 +11,12 @@ from scipy.sparse import csc_array, csr_array
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.graphs import incidence, independent_set, summed
 from hwlearn.circuit.linear.cholmod import Analysis
+from hwlearn.circuit.linear.front import front_estimate
 from hwlearn.circuit.linear.matrix import LowerPattern, Pattern
 from hwlearn.circuit.linear.superlu import minimum_degree_order
 
 _SMALL: Final = 20_000
+_FEW_ROWS: Final = 5_000  # a factor of so few rows is small in any case
 _FEW_NODES: Final = 40  # up to this many nodes, an elimination costs more than it saves
 _MOST_REMAINING: Final = 0.7
 _DENSITY: Final = 0.1  # of entries in a matrix that is factored densely
@@ -91,6 +93,12 @@ class Plan:
         return Plan(self.edges, self.pinned, self.free[order], self._n_nodes, self.terminals)
 
     @cached_property
+    def front(self) -> int:
+        """About how many rows the largest dense block of a sparse factor has; see `front_estimate`."""
+        n = self.free.size
+        return n if n < _FEW_ROWS else front_estimate(self.inner, n)
+
+    @cached_property
     def analysis(self) -> Analysis:
         """CHOLMOD's analysis of the sparse matrix."""
         return Analysis(LowerPattern.of(self.inner, self.free.size), self.free.size)
@@ -146,6 +154,19 @@ class IllConditioned(Exception):
 
     def __init__(self, node: int) -> None:
         self.node = node
+
+
+class FactorTooLarge(Exception):
+    """A factor that neither library can hold.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of its largest dense block, about.
+    """
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
 
 
 def dense_order(free: IntArray, edges: IntArray, n_nodes: int, small: int) -> tuple[IntArray, int] | None:

@@ -13,12 +13,12 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.drops import drop_products, edge_drops
 from hwlearn.circuit.linear.factor import FactoredSystem, may_use_cholmod, plan_for
 from hwlearn.circuit.linear.lineage import Lineage
-from hwlearn.circuit.linear.plan import IllConditioned
+from hwlearn.circuit.linear.plan import FactorTooLarge, IllConditioned
 from hwlearn.circuit.linear.reduction import ReducedSystem
 from hwlearn.circuit.outflow import outflow, power
 from hwlearn.circuit.solver import OperatingPoint, Where
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import SingularCircuitError
+from hwlearn.errors import CircuitError, SingularCircuitError
 
 _KEPT_FACTORS: Final = 8
 _KEPT_NODES: Final = 1_000_000
@@ -143,6 +143,8 @@ class OhmicSolver:
                 system = self.lineage.factor(plan_for(self.topology, key), key, self.siemens)
             except IllConditioned as ill:
                 raise self._singular(ill) from None
+            except (FactorTooLarge, MemoryError) as large:
+                raise _too_large(large) from None
             self.systems[key] = system
             while len(self.systems) > 1 and (
                 len(self.systems) > _KEPT_FACTORS
@@ -228,3 +230,14 @@ class OhmicSolver:
         edges, V = self.topology.edge_blocks, self.solve(x, None, None)
         back = self.adjoint(np.eye(self.topology.n_outputs), None)
         return drop_products(edges, back, back) * drop_products(edges, V, V) / len(V)
+
+
+def _too_large(large: FactorTooLarge | MemoryError) -> CircuitError:
+    if isinstance(large, FactorTooLarge):
+        reason = f"about {large.rows} rows of its matrix would become dense ({large.rows**2 * 8e-9:.0f} GB)"
+    else:
+        reason = "its factor does not fit into memory"
+    return CircuitError(
+        f"the circuit is too large: {reason}, and its conductances are too different for an iterative solution; "
+        "use a smaller range of conductances, or a graph with fewer connections between distant nodes"
+    )
