@@ -87,17 +87,23 @@ class Kirchhoff:
     def history(self) -> dict[str, np.ndarray]:
         """What the rounding of solutions depends on besides the conductances, as arrays by name.
 
-        Empty unless the circuit was made by `with_conductances` and shares eliminated nodes.
+        Empty unless the circuit was made by `with_conductances` and shares eliminated nodes, or is so large that
+        CHOLMOD is used (extra ``fast``).
         """
         return self.solver.history
 
     def with_history(self, history: Mapping[str, np.ndarray]) -> Self:
         """Return the same circuit as if it were the last of a series: solutions are equal to the last bit.
 
+        This circuit and those made from it are factored by the library of the history: by SuperLU, which releases
+        the interpreter lock, if the history is empty.
+
         Raises
         ------
         ValueError, KeyError
             If the history is of another circuit.
+        CircuitError
+            If the circuits of the history were factored by CHOLMOD, which is not installed.
         """
         other = self._with(self.conductances)
         other.solver = other.solver.with_history(history)

@@ -1,5 +1,6 @@
 """The guardian: when it sends OFF, what its program learns, and how it is started and ended."""
 
+import json
 import os
 import signal
 import threading
@@ -7,6 +8,7 @@ import threading
 import pytest
 
 import hwlearn as hl
+from hwlearn.circuit.linear import factor, lineage
 from hwlearn.errors import NetworkError, SetupError
 from hwlearn.lab.bench.guardian import guardian as program_side
 from hwlearn.lab.bench.guardian.guardian import Guardian
@@ -109,6 +111,21 @@ def test_silent_program_is_switched_off_once_and_again_when_it_continues():
 def test_bench_without_outputs_that_stay_on_has_no_guardian(bench_path):
     with pytest.raises(SetupError, match=r"safety.guardian = true, but backend 'sim' has no outputs that stay on"):
         hl.open_bench(bench_path, ["safety.guardian=true"])
+
+
+def test_model_of_a_guarded_bench_is_factored_by_a_library_that_lets_other_threads_run(
+    bench_text, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(factor, "CHOLMOD_NODES", 0)
+    monkeypatch.setattr(lineage, "is_installed", lambda: True)
+    channels = [
+        {"address": "socket://127.0.0.1:1", "node": node, "model": "2450"} for node in (0, 1, 2, 3, 11, 12, 13)
+    ]
+    table = f"channels = {json.dumps(channels)}".replace('": ', '" = ') + "\nedges = 1e-4"
+    (tmp_path / "bench.toml").write_text(bench_text.replace('kind = "sim"', 'kind = "smu"\n' + table))
+    for guarded in ("false", "true"):
+        bench = hl.open_bench(tmp_path / "bench.toml", [f"safety.guardian={guarded}"])
+        assert ("cholmod" in bench._model.history) == (guarded == "false")
 
 
 @pytest.fixture
