@@ -76,10 +76,9 @@ class Bench:
         make_rule(file.train)  # for its checks
         self._subset = make_subset(file.train)
         initial = make_conductances(file.train, self.limits, self.topology.n_edges)
-        self._model = Kirchhoff(make_model_topology(file, self.topology), initial)
-        if file.safety.guardian:
-            # CHOLMOD holds the interpreter lock and thus the signs of life: begin a series of circuits without it
-            self._model = self._model.with_history({})
+        model = Kirchhoff(make_model_topology(file, self.topology), initial)
+        # CHOLMOD would hold up the signs of life; circuits with an empty history are factored without it
+        self._model = model.with_history({}) if file.safety.guardian else model
         if isinstance(self._subset, ListedEdges):
             self._subset.mask(self._model, self.data.inputs)
         self._record: CalibrationRecord | None = None
