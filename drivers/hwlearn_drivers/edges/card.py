@@ -19,7 +19,7 @@ from hwlearn.network.limits import Limits
 from hwlearn.network.network import Programmed
 from hwlearn.units import format_quantity
 from hwlearn_drivers.edges.edges import Edges
-from hwlearn_drivers.errors import GarbledReplyError, InstrumentError, OutputStateError
+from hwlearn_drivers.errors import GarbledReplyError, InstrumentError, LinkError, OutputStateError
 from hwlearn_drivers.instrument.instrument import Identity, Instrument
 from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_codes
 from hwlearn_drivers.transport.fence import SCPI_FENCE, Fence
@@ -224,7 +224,12 @@ class CardEdges(Edges):
         """
         if self._card.transport.closed:
             self._card.reconnect()
-        codes, before = self._card.read_codes(), self._taken
+        before = self._taken
+        try:
+            codes = self._card.read_codes()
+        except LinkError:  # the link dropped, and nothing was read since
+            self._card.reconnect()
+            codes = self._card.read_codes()
         if self._wanted is None:
             self._taken = codes[self._places]
         elif (codes[self._places] != before).any() and (self._set(codes, self._wanted) != before).any():

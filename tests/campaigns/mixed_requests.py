@@ -1,0 +1,98 @@
+"""Random requests to a bench of a board with a text protocol, a source-measure unit and an edge card.
+
+Most of them are beyond a limit, at it or no number. What arrives at the sources is compared with the limits of the
+bench: voltages of the board and of the unit, after rounding to the digits of the protocol::
+
+    python tests/campaigns/mixed_requests.py --count 400
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from campaign import Campaign, every, none, shown
+from mixed_benches import LIMITS, TOPOLOGY, settings
+
+import hwlearn as hl
+from hwlearn.errors import HwlearnError
+from hwlearn_sim.bench.mixed import VirtualMixedBackend
+
+REQUESTS = 25  # of one trial
+BEYOND = (
+    *(
+        0.0,
+        0.5,
+        0.5 * (1 + 1e-6),
+        -0.5,
+        np.nextafter(0.5, 1),
+        0.499949,
+        0.49996,
+        1e300,
+        -np.inf,
+        np.nan,
+        5e-324,
+        12.0,
+    ),
+)
+
+
+def drive_of(rng: np.random.Generator, shape: tuple[int, int]) -> hl.OutputDrive | None:
+    """Return a random drive; its kind is not one that every output can make."""
+    kind = rng.choice(["none", "clamp", "current", "resistor"])
+    if kind == "none":
+        return None
+    values = rng.uniform(-0.6, 0.6, shape) * (1e-3 if kind == "current" else 1.0)
+    if kind == "resistor":
+        return hl.OutputDrive.resistor(values, 1e-4)
+    return hl.OutputDrive.clamp(values) if kind == "clamp" else hl.OutputDrive.current(values)
+
+
+def requests(case: str, rng: np.random.Generator) -> Mapping[str, float]:
+    """Send random requests, most of them beyond a limit; compare what arrives at the sources with the limits."""
+    with tempfile.TemporaryDirectory() as folder:
+        network = VirtualMixedBackend().open(settings(Path(folder)), TOPOLOGY, LIMITS)
+        hardware = network.bench.instrument("board").hardware
+        levels: list[float] = []
+        set_source = hardware.set_source
+
+        def recorded(channel: str, volts: float) -> None:
+            levels.append(abs(volts))
+            set_source(channel, volts)
+
+        hardware.set_source = recorded
+        refused = done = 0
+        try:
+            for _ in range(REQUESTS):
+                x = rng.uniform(-0.5, 0.5, (2, 3))
+                chosen = rng.random((2, 3)) < rng.choice([0.0, 0.3])
+                x[chosen] = rng.choice(BEYOND, int(chosen.sum()))
+                drive = drive_of(rng, (2, 2)) if rng.random() < 0.2 else None
+                try:
+                    network.measure(x, drive)
+                    done += 1
+                except HwlearnError:
+                    refused += 1
+        finally:
+            network.close()
+    most = max(levels, default=0.0)
+    return {
+        "beyond": most > LIMITS.voltage * (1 + 1e-9),
+        "requests": done + refused,
+        "done": done,
+        "reached": most > 0.4,
+    }
+
+
+CAMPAIGN = Campaign(
+    "mixed_requests",
+    requests,
+    ["requests"],
+    {"beyond": none(), "requests": shown(), "done": shown(), "reached": every()},
+    count=400,
+)
+
+if __name__ == "__main__":
+    CAMPAIGN.main()

@@ -1,0 +1,15 @@
+"""Shares of the campaigns on mixed benches."""
+
+import mixed_benches
+import mixed_requests
+import pytest
+
+
+@pytest.mark.slow
+def test_fault_of_one_instrument_is_named_and_the_others_are_off():
+    mixed_benches.CAMPAIGN.run(count=1).check()
+
+
+@pytest.mark.slow
+def test_random_requests_stay_within_the_limits():
+    mixed_requests.CAMPAIGN.run(count=8).check()
