@@ -93,16 +93,21 @@ def _block_products(block: DenseBlock, U: FloatArray, V: FloatArray, out: FloatA
     ua, ub, va, vb = (np.sqrt(_sums(one, one)[0]) for one in (Ua, Ub, Va, Vb))
     least = 4 * _EPSILON / _LEAST_ACCURACY
     largest_u, largest_v = ub.max(), vb.max()
-    inaccurate = []
+    inaccurate: list[IntArray] = []
+    place: slice | IntArray
     for rows, some in block.panels():
         numbers = block.edges[some]
         if not numbers.size:
             continue
-        sums = left[:, rows].T @ right
+        if block.places is None:
+            place = slice(None)
+            sums = out[numbers[0] : numbers[-1] + 1].reshape(-1, block.second.size)
+            np.matmul(left[:, rows].T, right, out=sums)
+        else:
+            place = block.places[some] - rows.start * block.second.size
+            sums = left[:, rows].T @ right
+            out[numbers] = sums.ravel()[place]
         suspect = np.abs(sums) < (least * (ua[rows] + largest_u) * (va[rows] + largest_v))[:, None]
-        place = slice(None) if block.places is None else block.places[some] - rows.start * block.second.size
-        target = slice(numbers[0], numbers[-1] + 1) if block.places is None else numbers
-        out[target] = sums.ravel()[place]
         if suspect.any():
             i, j = np.nonzero(suspect)
             bound = least * (ua[rows][i] + ub[j]) * (va[rows][i] + vb[j])

@@ -24,7 +24,7 @@ _FEWEST_EDGES: Final = 256  # fewer edges are summed one by one in the time of a
 _LEAST_DEGREE: Final = 8  # a graph without a node of so many edges has no block: grids are not searched
 _MOST_LEVELS: Final = 64
 _MOST_CLASSES: Final = 0.25
-_PANEL_NUMBERS: Final = 1 << 16  # entries of a matrix that are computed together, so that they stay in the cache
+_PANEL_NUMBERS: Final = 1 << 17  # entries of a matrix that are computed together, so that they stay in the cache
 _SEED: Final = 14
 
 
@@ -113,8 +113,9 @@ class _Division:
     """Edges divided by a grouping (N,) of the nodes; the cost counts edges that are summed one by one."""
 
     def __init__(self, edges: IntArray, groups: IntArray) -> None:
-        self._edges, self._groups = edges, groups
-        sizes = np.bincount(groups)
+        # a held node without an edge, such as a ground of rectifiers, would leave a row of the matrix empty
+        self._edges, self._groups = edges, np.where(np.bincount(edges.ravel(), minlength=len(groups)), groups, -1)
+        sizes = np.bincount(self._groups[self._groups >= 0])
         low, high = np.sort(groups[edges], axis=1).T
         codes, self._pair, counts = np.unique(low * len(sizes) + high, return_inverse=True, return_counts=True)
         self._pair = self._pair.ravel()
