@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from hwlearn.cli.outcome import JsonOption, SetOption, at_work, command, print_json
-from hwlearn.errors import SetupError
+from hwlearn.errors import CircuitError, SetupError
 from hwlearn.storage.toml_text import toml_value
 from hwlearn.units import format_quantity
 from hwlearn_sim.plane.sources import CurrentSource, Open, Source, VoltageSource
@@ -139,10 +139,19 @@ def watch(bench: VirtualBench, console: Console, seconds: float | None = None) -
 
 def picture(bench: VirtualBench) -> Group:
     """Return the table of addresses, channels and node voltages that `watch` shows."""
-    names = bench.plane.topology.names
     wires = Table("instrument", "model", "address", box=None, padding=(0, 2, 0, 0))
     for listed in bench.instruments:
         wires.add_row(listed["name"], listed["model"], listed["address"])
+    try:
+        state = _channels(bench)
+    except CircuitError as error:  # between two settings, a node may be connected by blocking diodes only
+        state = Group(f"[bold red]{error}[/bold red]")
+    return Group(wires, "", state, "[dim]Ctrl-C to stop[/dim]")
+
+
+def _channels(bench: VirtualBench) -> Group:
+    """Return the table of channels, and the node voltages."""
+    names = bench.plane.topology.names
     channels = Table("channel", "node", "source", "volts", "amperes", "", box=None, padding=(0, 2, 0, 0))
     for channel in bench.plane.channels():
         at = channel.operating_point
@@ -156,7 +165,7 @@ def picture(bench: VirtualBench) -> Group:
         )
     volts = bench.plane.node_voltages()
     nodes = "   ".join(f"{name} {format_quantity(float(v), 'V')}" for name, v in zip(names, volts, strict=True))
-    return Group(wires, "", channels, "", f"[dim]{nodes}[/dim]", "[dim]Ctrl-C to stop[/dim]")
+    return Group(channels, "", f"[dim]{nodes}[/dim]")
 
 
 def _setpoint(source: Source) -> str:

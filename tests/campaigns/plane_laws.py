@@ -6,8 +6,8 @@ active is checked exactly, and its voltages and currents are compared with the e
 
 "volts" and "amperes" are the largest errors relative to the largest voltage of a node (at least 1 fV) and current
 of a channel. "reading" is the largest error of a current relative to itself, with 1e-12 of the largest current
-allowed. An error of 1e-19 A, less than one electron a second, counts as none. "refused" are circuits that the plane
-refuses because double precision cannot solve them; that must not happen where every node has a resistor::
+allowed. An error of 1e-19 A, less than one electron a second, counts as none. "refused" are circuits that the
+plane refuses because double precision cannot solve them; that must not happen where every node has a resistor::
 
     python tests/campaigns/plane_laws.py --count 100
 """

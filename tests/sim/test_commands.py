@@ -16,6 +16,7 @@ pytest.importorskip("hwlearn.cli", reason="the command line is not part of this 
 from rich.console import Console
 from typer.testing import CliRunner
 
+from hwlearn.circuit.elements import OHMIC, Shockley
 from hwlearn.circuit.topology import Topology
 from hwlearn.cli import app
 from hwlearn_sim.bench.bench import VirtualBench
@@ -117,3 +118,14 @@ def test_serve_ends_with_an_error_when_an_instrument_failed(options, monkeypatch
     (line,) = result.stderr.strip().splitlines()
     assert line.startswith("hwlearn: the virtual instrument at TCPIP::127.0.0.1::")
     assert line.endswith("failed: MemoryError")
+
+
+def test_live_view_names_what_is_wrong_with_a_circuit_without_operating_point():
+    """Two diodes that block 20 V: the voltage between them is not determined in double precision."""
+    diode = Shockley(0.03)
+    top = Topology(4, [(0, 1), (1, 2), (0, 3)], [2], [1], ground=0).with_elements([diode, diode, OHMIC])
+    with VirtualBench(top, [PlacedSmu("a", "2450", (2,))], conductances=[1e-11, 1e-11, 1.0]) as bench:
+        bench.instrument("a").execute(b":SOUR:VOLT 20;:OUTP ON")
+        assert "shunt blocking" in shown(bench)
+        bench.instrument("a").execute(b":SOUR:VOLT 0.2")
+        assert "200 mV" in shown(bench)
