@@ -18,6 +18,8 @@ from hwlearn.circuit.linear.solver import OhmicSolver
 from hwlearn.circuit.nonlinear.solver import NewtonSolver
 from hwlearn.circuit.solver import OperatingPoint, Solver
 from hwlearn.circuit.topology import Topology
+from hwlearn.circuit.wired.layout import layout_of
+from hwlearn.circuit.wired.solver import WiredSolver
 from hwlearn.errors import CircuitError, SingularCircuitError
 
 
@@ -25,7 +27,8 @@ class Kirchhoff:
     """A network with known conductances: solves it and differentiates it exactly.
 
     The object is a value: conductances do not change, `with_conductances` makes another one. Circuits of resistors
-    are solved by `OhmicSolver`, circuits with nonlinear elements by `NewtonSolver`.
+    are solved by `OhmicSolver`, crossbars with wire resistance by `WiredSolver`, and circuits with nonlinear
+    elements by `NewtonSolver`.
 
     Parameters
     ----------
@@ -120,7 +123,9 @@ class Kirchhoff:
     def solver(self) -> Solver:
         """Solver of the circuit's equations."""
         if self.topology.elements is None:
-            return OhmicSolver(self.topology, self.all_conductances)
+            general = OhmicSolver(self.topology, self.all_conductances)
+            layout = layout_of(self.topology)
+            return general if layout is None else WiredSolver(layout, general)
         return NewtonSolver(self.topology, self.all_conductances)
 
     @property

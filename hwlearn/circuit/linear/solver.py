@@ -13,6 +13,7 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.drops import drop_products, edge_drops
 from hwlearn.circuit.linear.factor import FactoredSystem, may_use_cholmod, plan_for
 from hwlearn.circuit.linear.lineage import Lineage
+from hwlearn.circuit.linear.outputs import held_patterns, source_currents
 from hwlearn.circuit.linear.plan import FactorTooLarge, IllConditioned
 from hwlearn.circuit.linear.reduction import ReducedSystem
 from hwlearn.circuit.outflow import outflow, power
@@ -68,16 +69,14 @@ class OhmicSolver:
 
     def solve(self, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None) -> FloatArray:
         """Return node voltages (S, N)."""
-        if clamped is None:
-            return self._solve_pattern(x, None, injected)
-        held = ~np.isnan(clamped)
-        if not len(x) or (held == held[0]).all():
+        n = self.topology.n_outputs
+        parts = list(held_patterns(clamped, len(x), n))
+        if len(parts) == 1:
             return self._solve_pattern(x, clamped, injected)
         V = np.empty((len(x), self.topology.n_nodes))
-        patterns, which = np.unique(held, axis=0, return_inverse=True)
-        for k in range(len(patterns)):
-            rows = np.flatnonzero(which.ravel() == k)
-            V[rows] = self._solve_pattern(x[rows], clamped[rows], None if injected is None else injected[rows])
+        for samples, _ in parts:
+            part = [None if array is None else array[samples] for array in (clamped, injected)]
+            V[samples] = self._solve_pattern(x[samples], *part)
         return V
 
     def operating_point(
@@ -85,21 +84,15 @@ class OhmicSolver:
     ) -> OperatingPoint:
         """Return node voltages (S, N) and their estimated errors (S,)."""
         V = self.solve(x, clamped, injected)
-        held = np.zeros((len(x), self.topology.n_outputs), dtype=bool) if clamped is None else ~np.isnan(clamped)
-        patterns, which = np.unique(held, axis=0, return_inverse=True)
-        relative = np.array([self.estimated_error(pattern) for pattern in patterns])
-        return OperatingPoint(V, relative[which.ravel()] * np.abs(V).max(axis=1, initial=0.0))
+        relative = np.empty(len(x))
+        for samples, held in held_patterns(clamped, len(x), self.topology.n_outputs):
+            relative[samples] = self.estimated_error(held)
+        return OperatingPoint(V, relative * np.abs(V).max(axis=1, initial=0.0))
 
     def solve_behind(self, x: FloatArray, volts: FloatArray, siemens: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return node voltages (S, N) and currents (S, n_out) of sources behind conductances at the outputs."""
-        on = siemens > 0
         free = self.solve(x, None, None)[:, self.topology.outputs]
-        loaded = np.where(on[:, :, None], self._impedance, np.eye(self.topology.n_outputs))
-        k = np.arange(self.topology.n_outputs)
-        loaded[:, k, k] += np.divide(1.0, siemens, out=np.zeros_like(siemens), where=on)
-        pull = np.where(on, volts - free, 0.0)
-        # a free output carries no current: its row reads I = 0
-        currents = np.asarray(np.linalg.solve(loaded, pull[:, :, None])[:, :, 0])
+        currents = source_currents(free, self._impedance, volts, siemens)
         return self.solve(x, None, currents), currents
 
     def estimated_error(self, held: BoolArray) -> float:

@@ -1,0 +1,1 @@
+"""Solver of crossbars with wire resistance."""
