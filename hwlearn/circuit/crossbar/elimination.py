@@ -1,9 +1,9 @@
 """Block elimination of a crossbar: a direct method whose cost does not depend on the conductances.
 
 The lines of one direction are eliminated node after node, all lines at once; below they are called lines, and
-those of the other direction cross lines. Cross line l joins the l-th nodes of all lines, so it is eliminated first. What
-remains of it and its devices is ``S_l = G - G A^-1 G`` with G = diag(g) and A the cross line and its devices: a
-network between the l-th nodes and the source of the cross line. With c the conductance of a segment of a line,
+those of the other direction cross lines. Cross line l joins the l-th nodes of all lines. It is eliminated first.
+What remains of it and its devices is ``S_l = G - G A^-1 G`` with G = diag(g) and A the cross line and its devices:
+a network between the l-th nodes and the source of the cross line. With c the conductance of a segment of a line,
 everything before node l + 1 acts there like a network::
 
     X_0 = S_0 / c        X_(l+1) = S_(l+1) / c + (1 + X_l)^-1 X_l
@@ -26,7 +26,7 @@ from scipy.linalg.lapack import dpotrf, dpotrs
 
 from hwlearn.arrays import BoolArray, FloatArray
 
-_NUMBERS_AT_ONCE: Final = 1 << 18
+_NUMBERS_AT_ONCE: Final = 1 << 15
 _LARGEST: Final = 1e140
 """Largest ratio of voltages along a cross line: products of two of them must not overflow."""
 
@@ -86,10 +86,10 @@ class CrossLines:
         some = max(1, _NUMBERS_AT_ONCE // (b * b))
         for k in range(0, L, some):
             part = slice(k, k + some)
-            full = up[part, :, None] * down[part, None, :]
+            farther = up[part, :, None] * (down * g)[part, None, :]
+            nearer = down[part, :, None] * (up * g)[part, None, :]
             # an entry of A^-1 is the rise of the node farther from the source times the fall of the nearer one
-            np.minimum(full, full.swapaxes(1, 2), out=self.from_lines[part])
-        self.from_lines *= g[:, None, :]
+            np.minimum(farther, nearer, out=self.from_lines[part])
 
     def remaining(self, siemens: float) -> Iterator[FloatArray]:
         """Yield S_l / siemens (b, b) of one cross line after another; valid until the next one."""

@@ -11,7 +11,7 @@ from scipy.linalg.lapack import dpotrf
 
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.crossbar.elimination import CrossLines, Elimination, NotEliminated
-from hwlearn.circuit.wired.layout import Layout
+from hwlearn.circuit.wired.layout import Layout, Sources
 
 _ROUNDING: Final = 8 * 2.0**-53
 """Rounding error of the devices that are accumulated at a node, relative to their sum."""
@@ -85,50 +85,21 @@ class EliminatedSystem:
         with np.errstate(all="ignore"):
             return _ROUNDING * self.elimination.roundings(held, self.factor)
 
-    def solve(
-        self, row_volts: FloatArray | None, volts: FloatArray | None, amperes: FloatArray | None
-    ) -> FloatArray:
-        """Return node voltages (n_nodes, S).
-
-        Parameters
-        ----------
-        row_volts : ndarray, shape (M, S), optional
-            Sources of the rows, zero at floating rows; all zero unless given.
-        volts, amperes : ndarray, shape (N, S), optional
-            Volts of held columns, and amperes into the ends of columns; all zero unless given. Amperes into held
-            columns and volts of floating ones must be zero.
-        """
+    def solve(self, sources: Sources) -> FloatArray:
+        """Return node voltages (S, n_nodes)."""
         layout, wires = self.layout, self.layout.wires
-        S = next(a.shape[1] for a in (row_volts, volts, amperes) if a is not None)
-        nodes = np.empty((layout.n_nodes, S))
-        bottom = _sum(volts, None if amperes is None else amperes * wires.column_ohms)
+        nodes = np.empty((layout.n_nodes, sources.samples))
+        left, bottom = (None if at is None else at.T for at in (sources.left, sources.bottom))
         if layout.along_rows:
-            at_cross = None if bottom is None else bottom[::-1] / wires.column_ohms
-            at_lines = row_volts
+            at_cross, at_lines = None if bottom is None else bottom[::-1] / wires.column_ohms, left
         else:
-            at_cross = None if row_volts is None else row_volts / wires.row_ohms
-            at_lines = bottom
+            at_cross, at_lines = None if left is None else left / wires.row_ohms, bottom
         if at_lines is None:
-            at_lines = np.zeros((len(self.factor), S))
-        lines, cross, y = layout.lines(nodes), self.elimination.cross, None
+            at_lines = np.zeros((len(self.factor), sources.samples))
+        lines, y = layout.lines(nodes), None
         if at_cross is not None:
             y = self.elimination.from_source[:, :, None] * at_cross[:, None, :]
         self.elimination.solve(y, at_lines, self.factor, lines)
-        cross.solve(lines, at_cross, layout.cross_lines(nodes))
-        M, N = wires.rows, wires.columns
-        rows, columns = layout.row_nodes(nodes), layout.column_nodes(nodes)
-        nodes[:M] = rows[:, 0]
-        if row_volts is not None:
-            nodes[:M][layout.rows_held] = row_volts[layout.rows_held]
-        else:
-            nodes[:M][layout.rows_held] = 0.0
-        nodes[M : M + N] = columns[-1]
-        if amperes is not None:
-            nodes[M : M + N] += amperes * wires.column_ohms
-        held = self.columns_held
-        nodes[M : M + N][held] = 0.0 if volts is None else volts[held]
-        return nodes
-
-
-def _sum(a: FloatArray | None, b: FloatArray | None) -> FloatArray | None:
-    return b if a is None else a if b is None else a + b
+        self.elimination.cross.solve(lines, at_cross, layout.cross_lines(nodes))
+        layout.fill_ends(nodes.T, sources, self.columns_held)
+        return nodes.T

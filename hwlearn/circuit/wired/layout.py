@@ -87,17 +87,60 @@ class Layout:
         held[self.outputs[outputs_held]] = True
         return held
 
-    def row_volts(self, x: FloatArray) -> FloatArray:
-        """Return the volts (M, S) of the sources of the rows, zero at floating rows, for inputs (S, n_in)."""
-        volts = np.zeros((self.wires.rows, len(x)))
-        volts[self.inputs] = x.T
-        return volts
+    def sources(self, x: FloatArray | None, at_outputs: FloatArray | None) -> Sources:
+        """Return the sources for inputs (S, n_in) and, at the outputs, (S, n_out) as in `Sources.bottom`."""
+        left = bottom = None
+        if x is not None:
+            left = np.zeros((len(x), self.wires.rows))
+            left[:, self.inputs] = x
+        if at_outputs is not None:
+            bottom = np.zeros((len(at_outputs), self.wires.columns))
+            bottom[:, self.outputs] = at_outputs
+        return Sources(left, bottom)
 
-    def at_columns(self, values: FloatArray) -> FloatArray:
-        """Return values (S, n_out) of the outputs by column (N, S), zero at other columns."""
-        by_column = np.zeros((self.wires.columns, len(values)))
-        by_column[self.outputs] = values.T
-        return by_column
+    def fill_ends(self, V: FloatArray, sources: Sources, columns_held: BoolArray) -> None:
+        """Fill in the ends of all lines in V (S, n_nodes) whose other nodes are known."""
+        M, N = self.wires.rows, self.wires.columns
+        left, bottom = V[:, :M], V[:, M : M + N]
+        left[:] = self.row_side(V)[:, ::N]
+        left[:, self.rows_held] = 0.0 if sources.left is None else sources.left[:, self.rows_held]
+        bottom[:] = self.column_side(V)[:, -N:]
+        if sources.bottom is None:
+            bottom[:, columns_held] = 0.0
+        else:
+            bottom += sources.bottom
+            bottom[:, columns_held] = sources.bottom[:, columns_held]
+
+    def row_side(self, V: FloatArray) -> FloatArray:
+        """Return the view (S, E) of the row side of each device in V (S, n_nodes)."""
+        E = self.wires.rows * self.wires.columns
+        return V[:, -2 * E : -E]
+
+    def column_side(self, V: FloatArray) -> FloatArray:
+        """Return the view (S, E) of the column side of each device in V (S, n_nodes)."""
+        return V[:, -self.wires.rows * self.wires.columns :]
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """Sources at the ends of lines; one of the two is given at least.
+
+    Attributes
+    ----------
+    left : ndarray, shape (S, M), optional
+        Volts at the left ends of rows, zero at floating ones; all zero unless given.
+    bottom : ndarray, shape (S, N), optional
+        Volts at the bottom ends of held columns; amperes into floating ones, times the ohms of a segment. All zero
+        unless given.
+    """
+
+    left: FloatArray | None
+    bottom: FloatArray | None
+
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+        return next(len(at) for at in (self.left, self.bottom) if at is not None)
 
 
 @lru_cache(maxsize=_KEPT)

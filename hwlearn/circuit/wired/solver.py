@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 
@@ -16,13 +16,17 @@ from hwlearn.circuit.linear.solver import OhmicSolver
 from hwlearn.circuit.solver import OperatingPoint, Where
 from hwlearn.circuit.topology import Topology
 from hwlearn.circuit.wired.eliminated import EliminatedSystem, eliminate
-from hwlearn.circuit.wired.layout import Layout
+from hwlearn.circuit.wired.layout import Layout, Sources
 from hwlearn.circuit.wired.sums import column_currents, device_drops, product_sums, squares, total_power
+from hwlearn.circuit.wired.swept import SweptSystem
 
 _KEPT_SYSTEMS: Final = 8
 _KEPT_ELIMINATIONS: Final = 2
 _MOST_KEPT_DROPS: Final = 1 << 22
 """Devices times samples up to which the drops of the last batch are kept for its gradient."""
+
+
+System = TypeVar("System")
 
 
 class WiredSolver:
@@ -45,9 +49,29 @@ class WiredSolver:
     def __init__(self, layout: Layout, general: OhmicSolver) -> None:
         self.layout, self.general = layout, general
         self._g = general.siemens[: general.topology.n_edges]
-        self._systems: dict[bytes, EliminatedSystem | None] = {}
+        self._swept = _Systems(self._sweep)
+        self._eliminated = _Systems(self._eliminate)
         self._eliminations: dict[bytes, Elimination] = {}
         self._last: tuple[FloatArray, FloatArray] | None = None
+
+    def _sweep(self, held: BoolArray) -> SweptSystem | None:
+        return SweptSystem.of(self.layout, self._g, self.layout.columns_held(held))
+
+    def _eliminate(self, held: BoolArray) -> EliminatedSystem | None:
+        columns = self.layout.columns_held(held)
+        # the ends of columns are eliminated last, so that their elimination serves all sets of held outputs
+        kept, key = self._eliminations, columns.tobytes() if self.layout.along_rows else b""
+        try:
+            elimination = kept.get(key)
+            if elimination is None:
+                elimination = eliminate(self.layout, self._g, columns)
+                kept[key] = elimination
+                for old in list(kept)[:-_KEPT_ELIMINATIONS]:
+                    kept.pop(old, None)
+            system = EliminatedSystem.of(self.layout, elimination, columns)
+        except NotEliminated:
+            return None
+        return system if system.estimated_error < ERROR_BOUND else None
 
     @property
     def topology(self) -> Topology:
@@ -98,65 +122,37 @@ class WiredSolver:
 
     def estimated_error(self, held: BoolArray) -> float:
         """Return the estimated relative error of solutions with these outputs (n_out,) held."""
-        system = self._system(held)
+        system = self._swept.get(held) or self._eliminated.get(held)
         return self.general.estimated_error(held) if system is None else system.estimated_error
 
     def _solve_pattern(
         self, held: BoolArray, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None
     ) -> FloatArray:
         """Solve a batch in which every sample holds these outputs (n_out,)."""
-        system = self._system(held)
-        if system is None or not len(x):
+        layout, at_outputs = self.layout, None
+        if held.any() or injected is not None:
+            at_outputs = np.zeros((len(x), len(held)))
+            if clamped is not None:
+                at_outputs[:, held] = clamped[:, held]
+            if injected is not None:
+                at_outputs[:, ~held] = injected[:, ~held] * layout.wires.column_ohms
+        V = self._voltages(held, layout.sources(x, at_outputs))
+        if V is None:
             return self.general.solve(x, clamped, injected)
-        layout, volts, amperes = self.layout, None, None
-        if clamped is not None and held.any():
-            volts = layout.at_columns(np.where(held, clamped, 0.0))
-        if injected is not None and not held.all():
-            amperes = layout.at_columns(np.where(held, 0.0, injected))
-        nodes = system.solve(layout.row_volts(x), volts, amperes)
-        if volts is None and amperes is None and len(x) * len(self._g) <= _MOST_KEPT_DROPS:
-            self._last = x.copy(), device_drops(layout, nodes)
-        return nodes.T
+        if at_outputs is None and len(x) * len(self._g) <= _MOST_KEPT_DROPS:
+            self._last = x.copy(), device_drops(layout, V)
+        return V
 
-    def _adjoint_nodes(self, e: FloatArray) -> FloatArray:
-        """Return the voltages (n_nodes, S) for currents (S, n_out) into the outputs and inputs at 0 V."""
-        held = np.zeros(self.topology.n_outputs, dtype=bool)
-        system = self._system(held)
-        if system is None or not len(e):
-            return self.general.adjoint(e, None).T
-        return system.solve(None, None, self.layout.at_columns(e))
-
-    def _system(self, held: BoolArray) -> EliminatedSystem | None:
-        """Return the equations for held outputs; None if double precision does not suffice for them."""
-        # circuits may be solved in several threads: only whole entries are added and removed
-        kept, key = self._systems, held.tobytes()
-        try:
-            system = kept.pop(key)
-        except KeyError:
-            try:
-                system = self._eliminated(held)
-            except NotEliminated:
-                system = None
-            if system is not None and not system.estimated_error < ERROR_BOUND:
-                system = None
-        kept[key] = system  # the last used entry is the last one
-        for old in list(kept)[:-_KEPT_SYSTEMS]:
-            kept.pop(old, None)
-        return system
-
-    def _eliminated(self, held: BoolArray) -> EliminatedSystem:
-        columns = self.layout.columns_held(held)
-        # the columns' ends are eliminated last, so their elimination serves all sets of held outputs
-        kept, key = self._eliminations, columns.tobytes() if self.layout.along_rows else b""
-        try:
-            elimination = kept[key]
-        except KeyError:
-            with np.errstate(all="ignore"):
-                elimination = eliminate(self.layout, self._g, columns)
-            kept[key] = elimination
-            for old in list(kept)[:-_KEPT_ELIMINATIONS]:
-                kept.pop(old, None)
-        return EliminatedSystem.of(self.layout, elimination, columns)
+    def _voltages(self, held: BoolArray, sources: Sources) -> FloatArray | None:
+        """Return node voltages (S, N) with outputs (n_out,) held; None if only the general solver can."""
+        if not sources.samples:
+            return None
+        swept = self._swept.get(held)
+        V = None if swept is None else swept.solve(sources)
+        if V is None:
+            system = self._eliminated.get(held)
+            V = None if system is None else system.solve(sources)
+        return V
 
     # --- currents and power -------------------------------------------------------------------------
 
@@ -170,7 +166,7 @@ class WiredSolver:
 
     def power(self, V: FloatArray) -> FloatArray:
         """Return the power (S,) dissipated in all edges."""
-        return total_power(self.layout, np.ascontiguousarray(V.T), self._g)
+        return total_power(self.layout, V, self._g)
 
     def cocontent(self, drops: FloatArray) -> FloatArray:
         """Return v^2 / 2 (S, E) at drops v (S, E)."""
@@ -178,7 +174,7 @@ class WiredSolver:
 
     def contrast(self, high: FloatArray, low: FloatArray, weights: FloatArray) -> FloatArray:
         """Return the weighted sum over samples of v^2 / 2 at ``high`` minus at ``low``, (E,)."""
-        of_high, of_low = (squares(self.layout, np.ascontiguousarray(V.T), weights) for V in (high, low))
+        of_high, of_low = (squares(self.layout, V, weights) for V in (high, low))
         return 0.5 * (of_high - of_low)
 
     # --- derivatives --------------------------------------------------------------------------------
@@ -189,19 +185,21 @@ class WiredSolver:
 
     @cached_property
     def _impedance(self) -> FloatArray:
-        Z = self._adjoint_nodes(np.eye(self.topology.n_outputs))[self.topology.outputs]
+        Z = self.adjoint(np.eye(self.topology.n_outputs), None)[:, self.topology.outputs]
         return np.asarray(0.5 * (Z + Z.T))
 
     def output_admittance(self) -> FloatArray:
         """Return Y (n_out, n_out), the Kron-reduced conductance of the outputs."""
         n = self.topology.n_outputs
         V = self.solve(np.zeros((n, self.topology.n_inputs)), np.eye(n), None)
-        Y = -column_currents(self.layout, np.ascontiguousarray(V.T), self._g)[self.layout.outputs]
+        Y = -column_currents(self.layout, V, self._g)[:, self.layout.outputs]
         return 0.5 * (Y + Y.T)
 
     def adjoint(self, e: FloatArray, at: FloatArray | None) -> FloatArray:
         """Return the adjoint voltages (S, N); they do not depend on the operating point."""
-        return self._adjoint_nodes(e).T
+        held = np.zeros(self.topology.n_outputs, dtype=bool)
+        back = self._voltages(held, self.layout.sources(None, e * self.layout.wires.column_ohms))
+        return self.general.adjoint(e, at) if back is None else back
 
     def gradient(self, x: FloatArray, e: FloatArray) -> FloatArray:
         """Return dC/dg (E,), mean over the batch."""
@@ -211,16 +209,37 @@ class WiredSolver:
             last = self._last
             if last is None or not np.array_equal(last[0], x):
                 return self.gradient_at(V, e)
-        return -product_sums(self.layout, last[1], self._adjoint_nodes(e)) / len(x)
+        return -product_sums(self.layout, last[1], self.adjoint(e, None)) / len(x)
 
     def gradient_at(self, V: FloatArray, e: FloatArray) -> FloatArray:
         """Return dC/dg (E,), mean over the batch, at node voltages (S, N)."""
-        back = self._adjoint_nodes(e)
-        drops = device_drops(self.layout, np.ascontiguousarray(V.T))
-        return -product_sums(self.layout, drops, back) / len(V)
+        drops = device_drops(self.layout, V)
+        return -product_sums(self.layout, drops, self.adjoint(e, V)) / len(V)
 
     def output_power(self, x: FloatArray) -> FloatArray:
         """Return the sum over outputs of (dV_out/dg)^2 (E,), mean over the batch."""
-        nodes = np.ascontiguousarray(self.solve(x, None, None).T)
-        back = self._adjoint_nodes(np.eye(self.topology.n_outputs))
-        return squares(self.layout, back, None) * squares(self.layout, nodes, None) / len(x)
+        V, back = self.solve(x, None, None), self.adjoint(np.eye(self.topology.n_outputs), None)
+        of_back, of_V = (squares(self.layout, of, np.ones(len(of))) for of in (back, V))
+        return of_back * of_V / len(x)
+
+
+class _Systems(Generic[System]):
+    """Equations by set of held outputs; the last one used comes last."""
+
+    def __init__(self, make: Callable[[BoolArray], System | None]) -> None:
+        self._make = make
+        self._kept: dict[bytes, System | None] = {}
+
+    def get(self, held: BoolArray) -> System | None:
+        """Return the equations for held outputs (n_out,); None if they cannot be solved this way."""
+        # circuits may be solved in several threads: only whole entries are added and removed
+        kept, key = self._kept, held.tobytes()
+        try:
+            system = kept.pop(key)
+        except KeyError:
+            with np.errstate(all="ignore"):
+                system = self._make(held)
+        kept[key] = system
+        for old in list(kept)[:-_KEPT_SYSTEMS]:
+            kept.pop(old, None)
+        return system
