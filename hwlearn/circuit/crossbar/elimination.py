@@ -18,11 +18,10 @@ conductances of 1e-16 of X, which are devices, and not of 1e-16 of the wires.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from scipy.linalg.lapack import dpotrf, dpotrs
+from scipy.linalg.lapack import dposv, dpotrs
 
 from hwlearn.arrays import BoolArray, FloatArray
 
@@ -31,7 +30,7 @@ _LARGEST: Final = 1e140
 """Largest ratio of voltages along a cross line: products of two of them must not overflow."""
 
 
-_ENOUGH: Final = 1e3
+_ENOUGH: Final = 1e4
 """Roundings up to which a simple bound of the error suffices."""
 
 
@@ -91,20 +90,19 @@ class CrossLines:
             # an entry of A^-1 is the rise of the node farther from the source times the fall of the nearer one
             np.minimum(farther, nearer, out=self.from_lines[part])
 
-    def remaining(self, siemens: float) -> Iterator[FloatArray]:
-        """Yield S_l / siemens (b, b) of one cross line after another; valid until the next one."""
-        L, b = self._g.shape
-        lost, rest = self._g / -siemens, self._rest / siemens
-        for k in range(L):
-            S = self.from_lines[k] * lost[k, :, None]
-            S.reshape(-1)[:: b + 1] = rest[k]
-            yield S
+    def remaining(self, k: int, siemens: float, S: FloatArray) -> None:
+        """Fill in S_k / siemens (b, b) of cross line k."""
+        np.multiply(self.from_lines[k], self._g[k, :, None] / -siemens, out=S)
+        S.reshape(-1)[:: len(S) + 1] = self._rest[k] / siemens
 
     def solve(self, w: FloatArray, amperes: FloatArray | None, u: FloatArray) -> None:
         """Fill in nodes u (L, b, S) of cross lines for lines at w (L, b, S) and amperes (L, S) at their ends."""
         np.matmul(self.from_lines, w, out=u)
         if amperes is not None:
-            u += self.from_source[:, :, None] * amperes[:, None, :]
+            piece = np.empty(u.shape[1:])
+            for k in range(len(u)):
+                np.multiply(self.from_source[k, :, None], amperes[k], out=piece)
+                u[k] += piece
 
 
 def _chain(leaks: FloatArray, held: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -161,23 +159,21 @@ class Elimination:
         self._devices = np.empty((L, b))
         self._through = np.empty((L - 1, b, b))
         diagonal = slice(None, None, b + 1)
-        plus_one = np.empty((b, b), order="F")
-        remaining = cross.remaining(siemens)
-        X = next(remaining)
-        self._devices[0] = X.reshape(-1)[diagonal]
-        for step in range(L - 1):
-            Z = self._through[step]
-            Z[:] = X
-            plus_one.T[:] = X
-            plus_one.T.reshape(-1)[diagonal] += 1.0
-            factor, info = dpotrf(plus_one, lower=1, clean=0, overwrite_a=1)
-            if info != 0:
-                raise NotEliminated
-            dpotrs(factor, Z.T, lower=1, overwrite_b=1)
-            X = next(remaining)
-            X += Z
-            self._devices[step + 1] = X.reshape(-1)[diagonal]
-        self.last: FloatArray = X.copy()
+        X = np.empty((b, b))
+        for k in range(L):
+            cross.remaining(k, siemens, X)
+            if k:
+                X += self._through[k - 1]
+            self._devices[k] = X.reshape(-1)[diagonal]
+            if k < L - 1:
+                Z = self._through[k]
+                Z[:] = X
+                X.reshape(-1)[diagonal] += 1.0
+                # X is symmetric, and so is Z: arrays in C order serve as arrays in Fortran order
+                *_, info = dposv(X.T, Z.T, lower=1, overwrite_a=1, overwrite_b=1)
+                if info != 0:
+                    raise NotEliminated
+        self.last: FloatArray = X
         np.negative(self._through, out=self._through)
         self._through.reshape(L - 1, b * b)[:, diagonal] += 1.0
 

@@ -95,11 +95,11 @@ def _sweep_loop(
     wT: FloatArray,
     t: FloatArray,
     y: FloatArray,
-) -> tuple[float, float]:
-    """Correct the columns by volts (kinds, K, N) of their modes, and sweep once.
+) -> float:
+    """Correct the columns by volts (kinds, K, N) of their modes, and sweep once; return the largest change.
 
-    ``w`` (M, N) and its copy ``wT`` (N, M) are the columns before the correction. Afterwards w is swept, and wT
-    is what the sweep started from. Scratch: t (N, M), y (M, N). Returns the largest change and voltage.
+    ``w`` (M, N) and its copy ``wT`` (N, M) are the columns before the correction. Afterwards y (M, N) are the
+    columns after the sweep, and w and wT what it started from. Scratch: t (N, M).
     """
     lines = SweptLines(*lines_of)
     M, N = w.shape
@@ -124,7 +124,7 @@ def _sweep_loop(
             p, below = lines.column_pivots[m + 1], y[m + 1]
             for n in range(N):
                 to[n] = leaks[n] * to[n] + p[n] * below[n]
-    most, largest, above = np.zeros(N), np.zeros(N), np.zeros(N)
+    most, above = np.zeros(N), np.zeros(N)
     for m in range(M):
         p, x, old = lines.column_pivots[m], y[m], w[m]
         for kind in range(kinds):
@@ -137,13 +137,20 @@ def _sweep_loop(
         for n in range(N):
             size = abs(x[n] - old[n])
             most[n] = size if size > most[n] else most[n]
+        above = x
+    return most.max()
+
+
+def _largest_loop(w: FloatArray) -> float:
+    """Return the largest magnitude."""
+    M, N = w.shape
+    largest = np.zeros(N)
+    for m in range(M):
+        x = w[m]
         for n in range(N):
             size = abs(x[n])
             largest[n] = size if size > largest[n] else largest[n]
-        for n in range(N):
-            old[n] = x[n]
-        above = x
-    return most.max(), largest.max()
+    return largest.max()
 
 
 def _solve_rows_loop(p: FloatArray, left: FloatArray, t: FloatArray) -> None:
@@ -164,6 +171,7 @@ def _solve_rows_loop(p: FloatArray, left: FloatArray, t: FloatArray) -> None:
 
 _solve_rows = _compiled(_solve_rows_loop)
 _sweep = _compiled(_sweep_loop)
+_largest = _compiled(_largest_loop)
 
 
 def _relax_loop(
@@ -204,9 +212,12 @@ def _relax_loop(
         for k in range(K):
             for n in range(N):
                 volts[lines.column_kinds[n], k, n] = guess[s, k * N + n]
-        before, rate, met = 0.0, 0.0, False
+        before, rate, largest, met = 0.0, 0.0, 0.0, False
         for sweep in range(most):
-            size, largest = _sweep(lines_of, volts, left[s], bottom[s], w, wT, t, y)
+            size = _sweep(lines_of, volts, left[s], bottom[s], w, wT, t, y)
+            w, y = y, w
+            if sweep < 2:
+                largest = _largest(w)
             count = max(count, sweep + 1)
             if before > 0.0:
                 rate = max(rate, size / before)

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
-from hwlearn.circuit.crossbar.iteration import REFINED_SIZE, Contraction
+from hwlearn.circuit.crossbar.iteration import Contraction
 from hwlearn.circuit.crossbar.kernels import pivots
 from hwlearn.circuit.crossbar.modes import MODES, CoarseSpace, NoCoarseSpace, modes_of
 from hwlearn.circuit.crossbar.problem import ROUNDING
@@ -21,8 +21,6 @@ from hwlearn.circuit.crossbar.sweeps import SweptLines, relax
 
 _GOAL: Final = 2e-11
 """Estimated error of the voltages at which sweeps end, relative to the largest voltage of a sample."""
-_REFINED_GOAL: Final = 1e-13
-"""The same for small crossbars, whose sweeps cost next to nothing."""
 
 _MOST_SWEEPS: Final = 24
 _SLOWEST: Final = 0.06
@@ -84,9 +82,8 @@ class SweptCrossbar:
         )
         contraction = Contraction.from_strengths(strength, np.inf)
         lost = 2 * ROUNDING * (M + N) / (1.0 - contraction.sweep)
-        goal = _REFINED_GOAL if g.size <= REFINED_SIZE else _GOAL
         # the estimate during the sweeps may be too good by a factor
-        return cls(lines, coarse, (goal, contraction.error_factor, lost, _MOST_SWEEPS), 2.0 * goal + lost)
+        return cls(lines, coarse, (_GOAL, contraction.error_factor, lost, _MOST_SWEEPS), 2.0 * _GOAL + lost)
 
     def solve(self, left: FloatArray, bottom: FloatArray, rows: FloatArray, columns: FloatArray) -> bool:
         """Fill in the nodes of rows and columns, each (S, M N); return whether all samples meet the goal.

@@ -13,6 +13,7 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.circuit.wires import Wires
 
 _KEPT: Final = 32
+_FEWEST_DEVICES: Final = 128
 _WIDER: Final = 1.2
 """Columns per row from which on rows are eliminated: the cost grows with the cube of the number of lines."""
 
@@ -143,9 +144,16 @@ class Sources:
         return next(len(at) for at in (self.left, self.bottom) if at is not None)
 
 
-@lru_cache(maxsize=_KEPT)
 def layout_of(topology: Topology) -> Layout | None:
-    """Return the layout of a crossbar of resistors whose rows and columns have resistance; None for others."""
+    """Return the layout of a crossbar of resistors whose rows and columns have resistance; None for others.
+
+    Also None for small crossbars, which the general solver solves at least as fast.
+    """
+    return None if topology.n_edges < _FEWEST_DEVICES else _layout_of(topology)
+
+
+@lru_cache(maxsize=_KEPT)
+def _layout_of(topology: Topology) -> Layout | None:
     wires = topology.wires if topology.elements is None else None
     if wires is None or not (wires.row_ohms and wires.column_ohms):
         return None

@@ -18,7 +18,7 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.circuit.wired.eliminated import EliminatedSystem, eliminate
 from hwlearn.circuit.wired.layout import Layout, Sources
 from hwlearn.circuit.wired.sums import column_currents, device_drops, product_sums, squares, total_power
-from hwlearn.circuit.wired.swept import SweptSystem
+from hwlearn.circuit.wired.swept import MOST_SAMPLES, SweptSystem
 
 _KEPT_SYSTEMS: Final = 8
 _KEPT_ELIMINATIONS: Final = 2
@@ -147,7 +147,7 @@ class WiredSolver:
         """Return node voltages (S, N) with outputs (n_out,) held; None if only the general solver can."""
         if not sources.samples:
             return None
-        swept = self._swept.get(held)
+        swept = self._swept.get(held) if sources.samples <= MOST_SAMPLES else None
         V = None if swept is None else swept.solve(sources)
         if V is None:
             system = self._eliminated.get(held)

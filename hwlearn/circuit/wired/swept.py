@@ -6,7 +6,7 @@ import importlib
 import importlib.util
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from hwlearn.circuit.crossbar.swept import SweptCrossbar
+
+_FEWEST_DEVICES: Final = 1024
+"""Devices from which on sweeps are worth the time of loading compiled code."""
+MOST_SAMPLES: Final = 128
+"""Samples up to which sweeps are faster than elimination, whose work is mostly shared by all samples."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +42,11 @@ class SweptSystem:
     @classmethod
     def of(cls, layout: Layout, g: FloatArray, columns_held: BoolArray) -> SweptSystem | None:
         """Return the equations for siemens (E,); None without numba, or if elimination is faster."""
-        fast, wires = _fast(), layout.wires
-        if fast is None or not layout.rows_held.all():
+        wires = layout.wires
+        if len(g) < _FEWEST_DEVICES or not layout.rows_held.all():
+            return None
+        fast = _fast()
+        if fast is None:
             return None
         ohms = (wires.row_ohms, wires.column_ohms)
         crossbar = fast.SweptCrossbar.of(g.reshape(wires.rows, wires.columns), ohms, columns_held)

@@ -1,11 +1,11 @@
-"""Wired crossbars: elimination and sweeps against the general solver, exact elimination, ngspice and badcrossbar."""
+"""Wired crossbars: elimination and sweeps against the general solver, exact results, ngspice and badcrossbar."""
 
 from __future__ import annotations
 
 import importlib.util
 import logging
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from hwlearn.circuit.elements import Sinh
 from hwlearn.circuit.linear.factor import ERROR_BOUND
 from hwlearn.circuit.linear.solver import OhmicSolver
 from hwlearn.circuit.spice import spice_text
-from hwlearn.circuit.wired import swept
+from hwlearn.circuit.wired import layout, swept
 from hwlearn.circuit.wired.solver import WiredSolver
 from hwlearn.errors import SingularCircuitError
 
@@ -70,13 +70,16 @@ def random_case(seed: int, most: int = 12, samples: int = 3) -> Case:
 
 
 @pytest.fixture(params=["compiled", "plain"])
-def method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Solve with compiled sweeps where they apply, then without numba."""
+def method(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Solve crossbars of any size with compiled sweeps where they apply, then without numba."""
+    monkeypatch.setattr(layout, "_FEWEST_DEVICES", 0)
     if request.param == "compiled" and importlib.util.find_spec("numba") is None:
         pytest.skip("the extra `fast` (numba) is not installed")
     if request.param == "plain":
         monkeypatch.setattr(swept, "_fast", lambda: None)
-    yield request.param
+    else:
+        monkeypatch.setattr(swept, "_FEWEST_DEVICES", 0)
+    return request.param
 
 
 def apart(a: np.ndarray, b: np.ndarray, scale: float | None = None) -> float:
@@ -112,7 +115,7 @@ def test_all_results_agree_with_the_general_solver(seed: int, method: str):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_results_at_given_voltages_agree_with_the_general_solver(seed: int):
+def test_results_at_given_voltages_agree_with_the_general_solver(seed: int, method: str):
     case = random_case(100 + seed)
     ours, theirs = case.circuit(), case.general()
     V, other = theirs.solve(case.x), theirs.solve(-2 * case.x)
@@ -312,11 +315,12 @@ def test_empty_batch_has_no_voltages(method: str):
 
 
 def test_only_wired_crossbars_of_resistors_have_the_solver():
-    wired = hl.Topology.crossbar(3, 4, wire_resistance=1.0)
-    assert isinstance(hl.Kirchhoff(wired, np.ones(12)).solver, WiredSolver)
-    for other in (hl.Topology.crossbar(3, 4), hl.Topology.crossbar(3, 4, wire_resistance=(0.0, 1.0))):
-        assert isinstance(hl.Kirchhoff(other, np.ones(12)).solver, OhmicSolver)
-    assert not isinstance(hl.Kirchhoff(wired, np.ones(12), elements=Sinh(0.1)).solver, WiredSolver)
+    wired, small = (hl.Topology.crossbar(n, 16, wire_resistance=1.0) for n in (12, 3))
+    assert isinstance(hl.Kirchhoff(wired, np.ones(192)).solver, WiredSolver)
+    ideal_rows = hl.Topology.crossbar(12, 16, wire_resistance=(0.0, 1.0))
+    for other in (small, hl.Topology.crossbar(12, 16), ideal_rows):
+        assert isinstance(hl.Kirchhoff(other, np.ones(other.n_edges)).solver, OhmicSolver)
+    assert not isinstance(hl.Kirchhoff(wired, np.ones(192), elements=Sinh(0.1)).solver, WiredSolver)
 
 
 @pytest.mark.parametrize(("siemens", "ohms"), [(1e3, 1e4), (1e-3, 1e9), (1e12, 1.0)])
