@@ -138,7 +138,7 @@ def _sweep_loop(
             size = abs(x[n] - old[n])
             most[n] = size if size > most[n] else most[n]
         above = x
-    return most.max()
+    return float(most.max())
 
 
 def _largest_loop(w: FloatArray) -> float:
@@ -150,7 +150,7 @@ def _largest_loop(w: FloatArray) -> float:
         for n in range(N):
             size = abs(x[n])
             largest[n] = size if size > largest[n] else largest[n]
-    return largest.max()
+    return float(largest.max())
 
 
 def _solve_rows_loop(p: FloatArray, left: FloatArray, t: FloatArray) -> None:
