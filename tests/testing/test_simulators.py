@@ -1,0 +1,59 @@
+"""The simulators of this package keep the contract of networks."""
+
+import numpy as np
+
+import hwlearn as hl
+from hwlearn.testing import NetworkContract
+from hwlearn_sim import Imperfections, KirchhoffTwin
+from hwlearn_sim.twin.memristive import MemristiveTwin
+from hwlearn_sim.twin.memristive.settings import MemristorSettings
+
+LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-6, 1e-4))
+LAB = Imperfections(
+    device_spread=0.1,
+    read_noise_V=1e-3,
+    current_noise_A=1e-8,
+    adc_bits=12,
+    adc_range_V=1.0,
+    dac_bits=12,
+    dac_range_V=1.0,
+    conductance_bits=10,
+)
+
+
+def graph():
+    return hl.Topology.random(14, 30, inputs=4, outputs=3, seed=5)
+
+
+class TestTwin(NetworkContract):
+    def make_network(self):
+        return KirchhoffTwin(graph(), LIMITS)
+
+
+class TestTwinWithImperfections(NetworkContract):
+    def make_network(self):
+        return KirchhoffTwin(graph(), LIMITS, LAB, seed=3)
+
+
+class TestTwinWithStuckDevices(NetworkContract):
+    def make_network(self):
+        return KirchhoffTwin(graph(), LIMITS, Imperfections(stuck_fraction=0.2), seed=3)
+
+    def model(self, network, conductances):
+        return hl.Kirchhoff(network.topology, network.true_conductances)
+
+    def stuck_edges(self, network):
+        return np.flatnonzero(network.program(np.full(30, 5e-5)).failed).tolist()
+
+
+class TestTwinOfDiodes(NetworkContract):
+    def make_network(self):
+        top = hl.Topology(
+            5,
+            [(0, 2), (1, 3), (2, 3), (2, 4), (3, 4), (0, 3)],
+            inputs=[0, 1],
+            outputs=[2, 3],
+            ground=4,
+            elements=[hl.elements.Ohmic()] * 4 + [hl.elements.Shockley()] * 2,
+        )
+        return KirchhoffTwin(top, LIMITS)
