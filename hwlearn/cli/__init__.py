@@ -15,7 +15,7 @@ import typer
 
 import hwlearn
 from hwlearn import early_exit
-from hwlearn.cli import calibrate, check, init, off, report, resume, runs, train
+from hwlearn.cli import calibrate, check, init, off, report, resume, runs, status, train
 from hwlearn.cli.command_group import CommandGroup
 from hwlearn.cli.outcome import FAILED
 from hwlearn.errors import HwlearnError
@@ -37,6 +37,7 @@ app.command("report")(report.report)
 app.command("calibrate")(calibrate.calibrate)
 app.command("check")(check.check)
 app.command("init")(init.init)
+app.command("status")(status.status)
 app.command("off")(off.off)
 
 

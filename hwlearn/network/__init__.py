@@ -7,6 +7,7 @@ from hwlearn.lazy import lazy_names
 if TYPE_CHECKING:
     from hwlearn.network.backend import Backend as Backend
     from hwlearn.network.backend import ChecksSettings as ChecksSettings
+    from hwlearn.network.backend import ReportsState as ReportsState
     from hwlearn.network.backend import Seeded as Seeded
     from hwlearn.network.backend import SwitchesOff as SwitchesOff
     from hwlearn.network.limits import Limits as Limits
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from hwlearn.network.nudges import Nudge as Nudge
     from hwlearn.network.nudges import OutputDrive as OutputDrive
     from hwlearn.network.nudges import ResistorNudge as ResistorNudge
+    from hwlearn.network.reports import InstrumentReport as InstrumentReport
+    from hwlearn.network.reports import OutputReport as OutputReport
     from hwlearn.network.simulation import Simulation as Simulation
     from hwlearn.network.wrapped import WrappedNetwork as WrappedNetwork
 else:

@@ -11,14 +11,15 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
 from hwlearn.network.nudges import DriveKind
+from hwlearn.network.reports import InstrumentReport
 from hwlearn.network.switched_off import SwitchedOff
 
 
 class Backend(Protocol):
     """A kind of network: the schema of its settings, and a function that opens it.
 
-    A backend also implements `SwitchesOff`, `PreparesOff`, `HaltsOutputs`, `Seeded`, `ChecksSettings` or
-    `ChecksWiring` if they apply to it.
+    A backend also implements `SwitchesOff`, `PreparesOff`, `HaltsOutputs`, `ReportsState`, `Seeded`, `ChecksSettings`
+    or `ChecksWiring` if they apply to it.
     """
 
     Settings: type[BaseModel]
@@ -74,6 +75,18 @@ class HaltsOutputs(Protocol):
 
     def halt_open(self, reason: str) -> None:
         """Switch off every output that this process has opened, until a person reconnects or opens again."""
+
+
+@runtime_checkable
+class ReportsState(Protocol):
+    """A backend that can say which outputs are on, without setting anything: for ``hwlearn status``."""
+
+    def status(self, settings: Any) -> Iterable[InstrumentReport]:
+        """Return the state of every instrument, read with queries that change nothing.
+
+        An instrument that another process uses is not read; that process is asked. An instrument that cannot be
+        read is in the result too, with a note that says why.
+        """
 
 
 @runtime_checkable

@@ -25,11 +25,14 @@ class SwitchedOff:
         See `Way`.
     note : str
         Which process owns the instrument, and what it answered; empty if none does.
+    outputs : tuple of str
+        Names of the outputs that OFF was sent to; empty if the backend does not say.
     """
 
     instrument: str
     way: Way
     note: str = ""
+    outputs: tuple[str, ...] = ()
 
 
 class SwitchOffError(HwlearnError, RuntimeError):

@@ -1,4 +1,4 @@
-"""`NetworkContract`: tests of what `hwlearn.Network` promises, for the test suite of a backend. They need pytest."""
+"""`NetworkContract`: tests of what `hwlearn.Network` promises, for the tests of a backend. They need pytest."""
 
 from typing import TYPE_CHECKING
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 import numpy as np
@@ -75,10 +76,14 @@ class ExitsContract(NudgingContract):
                 except KeyboardInterrupt:
                     pass
                 except HwlearnError as error:
-                    pytest.fail(f"Ctrl-C during a measurement (call {at}) ended as {type(error).__name__}: {error}")
+                    pytest.fail(
+                        f"Ctrl-C during a measurement (call {at}) ended as {type(error).__name__}: {error}"
+                    )
                 else:
                     if interrupted.raised:
                         pytest.fail(f"Ctrl-C during a measurement (call {at}) was swallowed")
+            if not interrupted.raised:  # it took fewer calls than the one that was counted
+                continue
             self.check_off(network, f"after Ctrl-C during a measurement (call {at} inside it)")
             if network.closed:
                 pytest.fail("Ctrl-C during a measurement closed the network")
@@ -148,11 +153,11 @@ class ExitsContract(NudgingContract):
         network.measure(x)
         if not self.stop_answering(network):
             pytest.skip("stop_answering(self, network) is not implemented")
-        try:
+        with contextlib.suppress(HwlearnError):  # it cannot confirm OFF, and says so
             network.close()
-        except HwlearnError:
-            pass  # it cannot confirm OFF, and says so
-        self.check_off(network, "after close() of hardware that answers nothing: OFF must be sent before any query")
+        self.check_off(
+            network, "after close() of hardware that answers nothing: OFF must be sent before any query"
+        )
 
     def test_outputs_are_off_if_the_hardware_stops_answering_during_a_measurement(self) -> None:
         network, _, x, _ = self.exercise()
@@ -160,15 +165,12 @@ class ExitsContract(NudgingContract):
         if not self.stop_answering(network):
             pytest.skip("stop_answering(self, network) is not implemented")
         try:
-            network.measure(x)
-        except HwlearnError:
+            with pytest.raises(HwlearnError):
+                network.measure(x)
             self.check_off(network, "after a measurement that failed because the hardware answers nothing")
-        else:
-            pytest.fail("a measurement succeeded although the hardware answers nothing")
-        try:
-            network.close()
-        except HwlearnError:
-            pass
+        finally:
+            with contextlib.suppress(HwlearnError):  # it cannot confirm OFF, and says so
+                network.close()
 
     def test_another_thread_can_close(self) -> None:
         network, _, x, _ = self.exercise()

@@ -15,8 +15,8 @@ _STANDARD: Final = frozenset(sys.stdlib_module_names)
 class InterruptedMeasurement:
     """A block in which a measurement of a network is interrupted, as by Ctrl-C; use it in the main thread.
 
-    The exception is raised where Python handles signals: at the beginning of a function that the measurement of the
-    backend calls. Functions of Python's own library are left out: an interrupted lock is no defect of a backend.
+    The exception is raised where Python handles signals: at the beginning of a function that the backend calls in
+    its measurement. Functions of Python's own library are left out: an interrupted lock is no defect of a backend.
 
     Parameters
     ----------

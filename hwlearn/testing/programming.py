@@ -27,8 +27,8 @@ class ProgrammingContract(Subject):
             if silent.size:
                 k = int(silent[0])
                 pytest.fail(
-                    f"edge {k} reached {done.reached[k]:.3g} S instead of {targets[k]:.3g} S and is not reported as "
-                    f"failed ({silent.size} such edges)"
+                    f"edge {k} reached {done.reached[k]:.3g} S instead of {targets[k]:.3g} S and is not reported "
+                    f"as failed ({silent.size} such edges)"
                 )
             if not network.has_fixed_edges and done.failed.all():
                 pytest.fail("every edge failed; has_fixed_edges must say so")

@@ -1,4 +1,4 @@
-"""`RefusalsContract`: what is beyond a limit, or wrong, is refused before anything is applied; nothing is clipped."""
+"""`RefusalsContract`: what is wrong or beyond a limit is refused before anything is applied, not clipped."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class RefusalsContract(Subject):
             with self.refused(network, NetworkError, f"targets of shape {shaped.shape}"):
                 network.program(shaped)
         with self.refused(network, HwlearnError, "targets that are text"):
-            network.program(["high"] * network.topology.n_edges)  # type: ignore[arg-type]
+            network.program(["high"] * network.topology.n_edges)
         after = network.measure(x).voltages
         self.check_same(after, before, self.tolerance_V(network, x), "after refused programming")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
@@ -56,6 +57,8 @@ class Subject:
         Edges that are programmed one by one.
     interrupts : int
         Places inside a measurement at which it is interrupted.
+    off_within_s : float
+        Time in seconds in which the hardware executes OFF after it was sent.
     """
 
     accuracy: ClassVar[float] = 0.25
@@ -64,6 +67,7 @@ class Subject:
     repeats: ClassVar[int] = 48
     edges_tested: ClassVar[int] = 32
     interrupts: ClassVar[int] = 12
+    off_within_s: ClassVar[float] = 1.0
 
     _open_networks: list[Network] | None = None
 
@@ -77,7 +81,7 @@ class Subject:
         raise NotImplementedError("a subclass of NetworkContract must implement make_network(self)")
 
     def inputs(self) -> ArrayLike | None:
-        """Return inputs (S, n_in) in volts within the limits; None for random ones that are as large as allowed."""
+        """Return inputs (S, n_in) in volts within the limits; None for random ones, as large as allowed."""
         return None
 
     def limits(self) -> Limits | None:
@@ -96,7 +100,7 @@ class Subject:
         return None
 
     def hardware_state(self, network: Network) -> object:
-        """Return what a request changes in the hardware, to be compared with ``==``; None: this cannot be known."""
+        """Return what a request changes in the hardware, to be compared with ``==``; None: not known."""
         return None
 
     def stop_answering(self, network: Network) -> bool:
@@ -209,15 +213,19 @@ class Subject:
             pytest.fail(
                 f"{what}, column {j}: rms deviation {wrong[j]:.3g} from a model whose values have {size[j]:.3g} "
                 f"rms; allowed is {allowed[j]:.3g} (accuracy = {self.accuracy:g}). Measured: "
-                f"{np.array2string(found[:4, j], precision=4)}, model: {np.array2string(expected[:4, j], precision=4)}"
+                f"{np.array2string(found[:4, j], precision=4)}, "
+                f"model: {np.array2string(expected[:4, j], precision=4)}"
             )
 
     # --- outputs ------------------------------------------------------------------------------------
 
     def check_off(self, network: Network, when: str) -> None:
-        """Fail if an output of the hardware is on, as far as the author can say."""
-        if self.outputs_on(network):
-            pytest.fail(f"an output is on {when}")
+        """Fail if an output of the hardware stays on, as far as the author can say."""
+        deadline = time.monotonic() + self.off_within_s
+        while self.outputs_on(network):
+            if time.monotonic() > deadline:
+                pytest.fail(f"an output is on {when}")
+            time.sleep(0.002)
 
     @contextlib.contextmanager
     def refused(self, network: Network, error: type[HwlearnError], what: str) -> Iterator[None]:

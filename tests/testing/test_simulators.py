@@ -1,12 +1,11 @@
 """The simulators of this package keep the contract of networks."""
 
 import numpy as np
+import pytest
 
 import hwlearn as hl
 from hwlearn.testing import NetworkContract
 from hwlearn_sim import Imperfections, KirchhoffTwin
-from hwlearn_sim.twin.memristive import MemristiveTwin
-from hwlearn_sim.twin.memristive.settings import MemristorSettings
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-6, 1e-4))
 LAB = Imperfections(
@@ -25,16 +24,20 @@ def graph():
     return hl.Topology.random(14, 30, inputs=4, outputs=3, seed=5)
 
 
+@pytest.mark.slow
 class TestTwin(NetworkContract):
     def make_network(self):
         return KirchhoffTwin(graph(), LIMITS)
 
 
 class TestTwinWithImperfections(NetworkContract):
+    rows, big_batch, repeats, edges_tested, interrupts = 4, 20, 24, 4, 3
+
     def make_network(self):
         return KirchhoffTwin(graph(), LIMITS, LAB, seed=3)
 
 
+@pytest.mark.slow
 class TestTwinWithStuckDevices(NetworkContract):
     def make_network(self):
         return KirchhoffTwin(graph(), LIMITS, Imperfections(stuck_fraction=0.2), seed=3)
@@ -46,6 +49,18 @@ class TestTwinWithStuckDevices(NetworkContract):
         return np.flatnonzero(network.program(np.full(30, 5e-5)).failed).tolist()
 
 
+@pytest.mark.slow
+class TestMemristiveTwin(NetworkContract):
+    """Devices whose conductance is written with pulses, with write noise."""
+
+    def make_network(self):
+        return MemristiveTwin(graph(), LIMITS, MemristorSettings(model="soft-bounds").memristors(), seed=3)
+
+    def model(self, network, conductances):
+        return hl.Kirchhoff(network.topology, network.true_conductances)
+
+
+@pytest.mark.slow
 class TestTwinOfDiodes(NetworkContract):
     def make_network(self):
         top = hl.Topology(

@@ -11,12 +11,20 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.device_access.limits import PulseLimits
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
+from hwlearn.network.reports import InstrumentReport
 from hwlearn.network.switched_off import SwitchedOff
 from hwlearn_drivers.arc2.array import Arc2Array, Arc2Devices
 from hwlearn_drivers.arc2.calls import DryLibrary, LoggedLibrary
 from hwlearn_drivers.arc2.channel_limits import Arc2ChannelLimits
 from hwlearn_drivers.arc2.instrument import Arc2
-from hwlearn_drivers.arc2.library import FULL_SCALE_V, VendorLibrary, load_library, open_vendor, vendor_errors
+from hwlearn_drivers.arc2.library import (
+    FULL_SCALE_V,
+    N_CHANNELS,
+    VendorLibrary,
+    load_library,
+    open_vendor,
+    vendor_errors,
+)
 from hwlearn_drivers.arc2.network import Arc2Network
 from hwlearn_drivers.arc2.pace import Arc2Pace
 from hwlearn_drivers.arc2.programming import WriteVerifier
@@ -26,6 +34,7 @@ from hwlearn_drivers.claims.claim import Claim
 from hwlearn_drivers.claims.keys import AddressKey
 from hwlearn_drivers.claims.shutdown import OffTarget, off_or_raise
 from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.instrument.inspection import Inspection, inspect_all
 from hwlearn_drivers.transport.links.dry_run import print_line
 from hwlearn_drivers.transport.wire_log import WireLog
 
@@ -129,8 +138,18 @@ class Arc2Backend:
             return check
 
         name = f"ARC TWO {settings.id}"
-        target = OffTarget(name, send, None if settings.dry_run else _key(settings))
+        outputs = tuple(f"channel {number}" for number in range(N_CHANNELS))
+        target = OffTarget(name, send, None if settings.dry_run else _key(settings), outputs)
         return off_or_raise([target], "EVERY CHANNEL", "switch it off by hand")
+
+    @staticmethod
+    def status(settings: Arc2Settings) -> list[InstrumentReport]:
+        """Return what its owner has set; an ArC TWO that nobody uses is not read, because opening it resets it."""
+        if settings.dry_run:
+            return []
+        name = f"ArC TWO {settings.id}"
+        note = "nobody uses it, and it is not read: opening an ArC TWO brings every channel to 0 V"
+        return inspect_all([Inspection(name, _key(settings), lambda: InstrumentReport(name, "nobody", note=note))])
 
 
 def _key(settings: Arc2Settings) -> AddressKey:

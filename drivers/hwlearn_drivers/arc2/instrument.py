@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 
 from hwlearn.arrays import FloatArray
+from hwlearn.network.reports import InstrumentReport, OutputReport
 from hwlearn_drivers.arc2.channel_limits import Arc2ChannelLimits
 from hwlearn_drivers.arc2.library import (
     VendorInstrument,
@@ -71,6 +72,17 @@ class Arc2:
         self._vendor: VendorInstrument | None = None
         self._holds_pulse = False
         self._halted = self._closed = False
+
+    @property
+    def claimed(self) -> Claim:
+        """The claim of the instrument."""
+        return self.claim
+
+    def report(self) -> InstrumentReport:
+        """Return its channels as this process has set them, without a call to it."""
+        output = OutputReport("every channel", on=False if self._halted or self._closed else None)
+        facts = {"between two operations": "every channel is at 0 V"}
+        return InstrumentReport(self.name, "owner", f"ArC Instruments {self.name}", (output,), facts)
 
     @classmethod
     def open(

@@ -71,6 +71,11 @@ class Arc2Network(Network):
     # --- phases -------------------------------------------------------------------------------------
 
     @property
+    def has_fixed_edges(self) -> bool:
+        """Whether no device can be programmed: pulses are not allowed on this bench."""
+        return self._programmer is None
+
+    @property
     def settle_s(self) -> float:
         """Wait in seconds between a change of the sources and a reading."""
         return self.pace.settle_s

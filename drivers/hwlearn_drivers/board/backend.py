@@ -7,11 +7,13 @@ from contextlib import ExitStack
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.network.limits import Limits
+from hwlearn.network.reports import InstrumentReport
 from hwlearn.network.switched_off import SwitchedOff
 from hwlearn_drivers.board.board import OFF, Board
 from hwlearn_drivers.board.dry import DryBoard
 from hwlearn_drivers.board.edges import BoardEdges
 from hwlearn_drivers.board.held import BLOCK_QUIET_S
+from hwlearn_drivers.board.inspection import input_names, inspect_board, nudge_names
 from hwlearn_drivers.board.network import BoardNetwork
 from hwlearn_drivers.board.protocol import MILLION, microvolts
 from hwlearn_drivers.board.session import BoardSession
@@ -19,9 +21,10 @@ from hwlearn_drivers.board.settings import BoardSettings
 from hwlearn_drivers.board.wiring import BoardWiring
 from hwlearn_drivers.claims.shutdown import off_or_raise, off_target
 from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.instrument.inspection import inspect_all, inspection
 from hwlearn_drivers.transport.addresses import LinkOptions, prepare_link
 from hwlearn_drivers.transport.connector import Connector, reads_connection
-from hwlearn_drivers.transport.wire_log import WireLog
+from hwlearn_drivers.transport.wire_log import WireLog, optional_log
 
 
 class BoardBackend:
@@ -95,13 +98,36 @@ class BoardBackend:
         OutputsMayBeOnError
             If it could not be sent.
         """
-        target = off_target(settings.address, lambda check: _send_off(settings, check), settings.dry_run)
+        target = off_target(
+            settings.address,
+            lambda check: _send_off(settings, check),
+            settings.dry_run,
+            (*input_names(), *nudge_names()),
+        )
         return off_or_raise(
             [target],
             "EVERY DAC AND NUDGE SWITCH",
             f"its own watchdog switches them off {settings.watchdog:g} s after the last executed command; "
             "otherwise disconnect its supply",
         )
+
+    @staticmethod
+    def status(settings: BoardSettings) -> list[InstrumentReport]:
+        """Return DACs, nudge switches, limits, watchdog and edges, read with queries that change nothing else.
+
+        Every query restarts the watchdog of the board. A board that another process uses is not read.
+        """
+        if settings.dry_run:
+            return []
+        used = [("input", settings.inputs), ("nudge", settings.outputs)]
+        nodes = {
+            f"{kind} {channel}": f"{'output' if kind == 'nudge' else kind} {k}"
+            for kind, channels in used
+            for k, channel in enumerate(channels or ())
+        }
+        with optional_log(settings.wire_log) as wire_log:
+            how = _connector(settings, wire_log)
+            return inspect_all([inspection(settings.address, lambda: inspect_board(settings.address, nodes, how))])
 
 
 def _send_off(settings: BoardSettings, check: bool) -> bool:

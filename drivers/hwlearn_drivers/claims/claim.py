@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hwlearn.errors import InUseError, SetupError
 from hwlearn_drivers.claims.folder import claims_folder, prepared_folder
@@ -30,6 +30,7 @@ _held: list[Claim] = []
 _guard = threading.RLock()
 _listener: Listener | None = None
 _switch_off: Callable[[str], None] | None = None
+_report: Callable[[], dict[str, dict[str, Any]]] | None = None
 
 
 class Claim:
@@ -198,6 +199,12 @@ def switch_off_with(function: Callable[[str], None]) -> None:
     _switch_off = function
 
 
+def report_with(function: Callable[[], dict[str, dict[str, Any]]]) -> None:
+    """Set what reports the instruments of this process, by the key of the address; it sends them nothing."""
+    global _report
+    _report = function
+
+
 def _in_use(address: str, owner: Owner, path: Path) -> InUseError:
     return InUseError(
         f"the instrument at {address} is in use by {owner}; nothing was set or measured; wait until it ends, or "
@@ -231,13 +238,17 @@ def _on_off(reason: str) -> dict[str, str]:
     return {}
 
 
+def _on_report() -> dict[str, dict[str, Any]]:
+    return {} if _report is None else _report()
+
+
 def _listening() -> tuple[int, str]:
     """Return port and token of the socket of this process; 0 if it can have none."""
     global _listener
     with _guard:
         if _listener is None:
             with contextlib.suppress(OSError):  # without it, the instruments are still claimed
-                _listener = Listener(_on_off, _keep)
+                _listener = Listener(_on_off, _on_report, _keep)
         return (0, "") if _listener is None else (_listener.port, _listener.token)
 
 

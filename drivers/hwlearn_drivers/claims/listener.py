@@ -1,7 +1,8 @@
-"""`Listener`: the socket on 127.0.0.1 at which the owner of a claim is asked to switch its outputs off.
+"""`Listener`: the socket on 127.0.0.1 where the owner of a claim is asked to switch off or to report its outputs.
 
-A request is one line of JSON with the token of the claim and who asks; the reply is one line of JSON. Any user of
-the machine can read the token, because any user may switch off.
+A request is one line of JSON with the token of the claim and who asks; the reply is one line of JSON. In a request
+for a report the token has another name, so that no version takes it for OFF. Any user of the machine can read the
+token, because any user may switch off.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ class Listener:
     ----------
     switch_off : callable
         Takes the reason; returns what failed, by the key of the address.
+    report : callable
+        Returns the state of the instruments, by the key of the address; it sends them nothing.
     keep : callable
         Called every hour.
 
@@ -43,9 +46,14 @@ class Listener:
         If this machine has no socket for it.
     """
 
-    def __init__(self, switch_off: Callable[[str], dict[str, str]], keep: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        switch_off: Callable[[str], dict[str, str]],
+        report: Callable[[], dict[str, dict[str, Any]]],
+        keep: Callable[[], None],
+    ) -> None:
         self.token = secrets.token_hex(16)
-        self._switch_off, self._keep = switch_off, keep
+        self._switch_off, self._report, self._keep = switch_off, report, keep
         self._server = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._server.setblocking(False)
         self.port: int = self._server.getsockname()[1]
@@ -117,9 +125,10 @@ class Listener:
             piece = b""
         request += piece
         if b"\n" in request and len(request) <= _MOST_BYTES:
-            reason = self._reason(bytes(request))
+            reports = self._reason(bytes(request), "report_token") is not None
+            reason = self._reason(bytes(request), "token")
             self._forget(selector, client)
-            if reason is None or not self._at_work.acquire(blocking=False):
+            if (reason is None and not reports) or not self._at_work.acquire(blocking=False):
                 client.close()
                 return
             # in a thread of its own: OFF to a broken link takes time, and others ask meanwhile
@@ -139,11 +148,11 @@ class Listener:
         selector.unregister(client)
         return client
 
-    def _reason(self, request: bytes) -> str | None:
-        """Return why outputs are to be switched off; None if the request is not valid or has a wrong token."""
+    def _reason(self, request: bytes, name: str) -> str | None:
+        """Return who asks for what; None if the request is not valid or has no right token of this name."""
         try:
             found: Any = json.loads(request.partition(b"\n")[0])
-            token, pid = found["token"], int(found["pid"])
+            token, pid = found[name], int(found["pid"])
             user, command = (printable(str(found[key])) for key in ("user", "command"))
         except (ValueError, TypeError, LookupError, RecursionError, OverflowError):
             return None
@@ -151,13 +160,18 @@ class Listener:
             return None
         return f"requested by process {pid} of user {user[:64]} ({command})"
 
-    def _serve(self, client: socket.socket, reason: str) -> None:
+    def _serve(self, client: socket.socket, reason: str | None) -> None:
+        """Switch off for a reason, or report if there is none; then reply."""
         try:
-            with self._one:
-                failed = self._switch_off(reason)
+            reply: dict[str, Any] = {}
+            if reason is None:
+                reply = {"reports": self._report()}
+            else:
+                with self._one:
+                    reply = {"off": True, "failed": self._switch_off(reason)}
             client.settimeout(_PATIENCE_S)
             with contextlib.suppress(OSError):
-                client.sendall(json.dumps({"off": True, "failed": failed}).encode("ascii") + b"\n")
+                client.sendall(json.dumps(reply).encode("ascii") + b"\n")
         finally:
             client.close()
             self._at_work.release()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, Generic, TypeVar
 
@@ -45,14 +45,19 @@ class OffTarget:
         after OFF, whether the instrument answers on this link, and returns that.
     key : AddressKey or None
         None in a dry run, in which no claim is looked at.
+    outputs : tuple of str
+        Names of the outputs that OFF is sent to.
     """
 
     name: str
     send: Callable[[bool], bool]
     key: AddressKey | None
+    outputs: tuple[str, ...] = ()
 
 
-def off_target(address: str, send: Callable[[bool], bool], dry_run: bool) -> OffTarget:
+def off_target(
+    address: str, send: Callable[[bool], bool], dry_run: bool, outputs: tuple[str, ...] = ()
+) -> OffTarget:
     """Return the target behind an address; an address without a known form fails when OFF is sent, not before.
 
     So one wrong address does not keep OFF from the other instruments.
@@ -61,7 +66,7 @@ def off_target(address: str, send: Callable[[bool], bool], dry_run: bool) -> Off
         name = normal_address(address)
     except SetupError as error:
         return OffTarget(address, partial(_refuse, str(error)), None)
-    return OffTarget(name, send, None if dry_run else address_key(name))
+    return OffTarget(name, send, None if dry_run else address_key(name), outputs)
 
 
 def _refuse(why: str, check: bool) -> bool:
@@ -213,7 +218,11 @@ def off_or_raise(targets: Sequence[OffTarget], what: str, advice: str) -> list[S
         Naming, in capitals, the instruments to which OFF could not be sent. All others have received it.
     """
     results = switch_off(targets)
-    done = [result.done for result in results if result.done is not None]
+    done = [
+        replace(result.done, outputs=target.outputs)
+        for target, result in zip(targets, results, strict=True)
+        if result.done is not None
+    ]
     failed = [f"{result.name} ({result.failure})" for result in results if result.done is None]
     if failed:
         raise OutputsMayBeOnError(f"OUTPUTS MAY BE ON: {what} OF {', '.join(failed)}; {advice}", done)

@@ -12,9 +12,10 @@ import atexit
 import os
 import sys
 from collections.abc import Iterable
-from typing import Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
-from hwlearn_drivers.claims.claim import switch_off_with
+from hwlearn.network.reports import InstrumentReport
+from hwlearn_drivers.claims.claim import Claim, report_with, switch_off_with
 from hwlearn_drivers.errors import OutputsMayBeOnError
 from hwlearn_drivers.instrument.console_events import ConsoleEvents
 from hwlearn_drivers.instrument.signal_handlers import SignalHandlers
@@ -26,6 +27,18 @@ class HasOutputs(Protocol):
 
     def halt(self, reopen: bool = True) -> None:
         """Switch every output off, without a query; if that fails, open the link again only if ``reopen``."""
+
+
+@runtime_checkable
+class ReportsItself(Protocol):
+    """An instrument that can say what this process has set, without a message to it."""
+
+    @property
+    def claimed(self) -> Claim:
+        """The claim of its address."""
+
+    def report(self) -> InstrumentReport:
+        """Return outputs, levels and limits as they were set last. May be called from any thread."""
 
 
 _open: dict[int, HasOutputs] = {}
@@ -47,6 +60,7 @@ def watch(instrument: HasOutputs) -> None:
         _suspended_s = suspended_s()
         atexit.register(_halt_at_exit)
         switch_off_with(halt_open)  # at the request of `hwlearn off` in another process
+        report_with(reports)  # at the request of `hwlearn status`
         _handlers.install()
         _events.install()
     _open[id(instrument)] = instrument
@@ -92,6 +106,15 @@ def halt_open(reason: str) -> None:
     for instrument in instruments:  # first, so that no thread can switch one on again meanwhile
         _reasons.setdefault(id(instrument), reason)
     halt_all(instruments)
+
+
+def reports() -> dict[str, dict[str, Any]]:
+    """Return the fields of the reports of all open instruments, by the key of the address; nothing is sent."""
+    found = {}
+    for instrument in list(_open.values()):
+        if isinstance(instrument, ReportsItself) and instrument.claimed.key is not None:
+            found[instrument.claimed.key.text] = instrument.report().fields()
+    return found
 
 
 def check_awake() -> None:

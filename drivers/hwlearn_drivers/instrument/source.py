@@ -5,6 +5,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Final
 
+from hwlearn.network.reports import InstrumentReport, OutputReport
+from hwlearn_drivers.claims.claim import Claim
 from hwlearn_drivers.errors import HaltedError, LinkError, OutputsMayBeOnError
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.instrument import Identity, Instrument
@@ -32,6 +34,20 @@ class Source(Instrument):
         self._unidentified = False  # link opened again only to send OFF; the identity was not checked
         transport.before_sending = open_outputs.check_awake
         open_outputs.watch(self)
+
+    @property
+    def claimed(self) -> Claim:
+        """The claim of its address."""
+        return self.transport.claim
+
+    def report(self) -> InstrumentReport:
+        """Return its outputs as this process has set them, without a message; see `open_outputs.ReportsItself`."""
+        outputs = tuple(OutputReport(name, on=self._last_set_on()) for name in self.outputs)
+        return InstrumentReport(self.transport.name, "owner", str(self.identity), outputs)
+
+    def _last_set_on(self) -> bool | None:
+        """Return whether this process has left outputs on; None if that is not known."""
+        return False if self.transport.halted else None
 
     @property
     @abstractmethod

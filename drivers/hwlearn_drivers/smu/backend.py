@@ -8,24 +8,28 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import CodeLaw, EvenSteps, Rheostat
 from hwlearn.network.limits import Limits
+from hwlearn.network.reports import InstrumentReport
 from hwlearn.network.switched_off import SwitchedOff
 from hwlearn_drivers.address import normal_address
 from hwlearn_drivers.claims.claim import check_unclaimed
 from hwlearn_drivers.claims.shutdown import OffTarget, off_or_raise, off_target
 from hwlearn_drivers.edges.card import CardEdges, DryEdgeCard, EdgeCard
 from hwlearn_drivers.edges.edges import Edges, FixedEdges
+from hwlearn_drivers.edges.inspection import inspect_card
 from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.instrument.inspection import Inspection, inspect_all, inspection
 from hwlearn_drivers.smu.channel import SmuChannel
+from hwlearn_drivers.smu.inspection import inspect_smu
 from hwlearn_drivers.smu.network import SmuNetwork
 from hwlearn_drivers.smu.operating_range import ChannelLimit
 from hwlearn_drivers.smu.pace import Pace
-from hwlearn_drivers.smu.registry import open_smu, serial_connector, write_off_and_check
+from hwlearn_drivers.smu.registry import channel_count, open_smu, serial_connector, write_off_and_check
 from hwlearn_drivers.smu.settings import ChannelSettings, EdgeCardSettings, SmuSettings
 from hwlearn_drivers.smu.smu import Smu
 from hwlearn_drivers.smu.wiring import check_terminals
 from hwlearn_drivers.transport.addresses import LinkOptions, prepare_link
 from hwlearn_drivers.transport.connector import Connector
-from hwlearn_drivers.transport.wire_log import WireLog
+from hwlearn_drivers.transport.wire_log import WireLog, optional_log
 
 
 class SmuBackend:
@@ -101,15 +105,49 @@ class SmuBackend:
         listed = {channel.address: channel for channel in settings.channels}
 
         def target(address: str) -> OffTarget:
+            model = listed[address].model
             return off_target(
                 address,
                 lambda check: write_off_and_check(
-                    address, listed[address].model, _with_baud(connector, settings, listed[address]), check
+                    address, model, _with_baud(connector, settings, listed[address]), check
                 ),
                 settings.dry_run,
+                _output_names(settings, address),
             )
 
         return off_or_raise([target(address) for address in listed], "EVERY CHANNEL", "switch them off by hand")
+
+    @staticmethod
+    def status(settings: SmuSettings) -> list[InstrumentReport]:
+        """Return outputs, levels, limits and interlocks of every instrument, and the codes of the edge card.
+
+        Only queries that change nothing are sent, and none to an instrument that another process uses.
+        """
+        if settings.dry_run:
+            return []
+        with optional_log(settings.wire_log) as wire_log:
+            connector = Connector(_options(settings), wire_log)
+
+            def read(address: str, here: list[ChannelSettings]) -> Inspection:
+                nodes = {channel.channel: str(channel.node) for channel in here}
+                how = _with_baud(connector, settings, here[0])
+                return inspection(address, lambda: inspect_smu(address, here[0].model, nodes, how))
+
+            inspections = [read(address, here) for address, here in _by_address(settings).items()]
+            card = settings.edges
+            if isinstance(card, EdgeCardSettings):
+                inspections.append(inspection(card.address, lambda: inspect_card(card.address, connector)))
+            return inspect_all(inspections)
+
+
+def _output_names(settings: SmuSettings, address: str) -> tuple[str, ...]:
+    """Return the names of all outputs that OFF is sent to, with the nodes of those in use."""
+    here = {channel.channel: channel for channel in settings.channels if channel.address == address}
+    most = max(channel_count(next(iter(here.values())).model), *here)
+    return tuple(
+        f"channel {number} (node {here[number].node})" if number in here else f"channel {number}"
+        for number in range(1, most + 1)
+    )
 
 
 def _options(settings: SmuSettings) -> LinkOptions:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwlearn.errors import LimitError
+from hwlearn.network.reports import OutputReport
 from hwlearn.units import format_quantity
 from hwlearn_drivers.errors import HaltedError, InstrumentError, OutputsMayBeOnError, OutputStateError
 from hwlearn_drivers.instrument import open_outputs
@@ -160,6 +161,14 @@ class SmuChannel(ConfiguredChannel):
     def mark_off(self) -> None:
         """Record that the output is off, after the whole instrument was switched off; nothing is sent."""
         self._on = False
+
+    def report(self) -> OutputReport:
+        """Return output, source, level and limit as they were set last; nothing is sent."""
+        name = f"channel {self.number}"
+        source, node = self._source, self.terminal.removeprefix("node ")
+        if source is None:
+            return OutputReport(name, on=self._on, node=node)
+        return OutputReport(name, self._on, source, self._level, self._limit, node)
 
     # --- measurement --------------------------------------------------------------------------------
 

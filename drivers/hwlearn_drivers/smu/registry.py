@@ -126,11 +126,20 @@ def _serial_advice(model: str, connector: Connector) -> str:
     )
 
 
+def channel_count(model: str) -> int:
+    """Return the number of channels of a model; of a family or of ``"auto"``, the most that one of them has."""
+    families = FAMILIES if model == AUTO else (family_of(model),)
+    return max(_channels(family, model) for family in families)
+
+
+def _channels(family: type[Smu], model: str) -> int:
+    known = family.operating_ranges.get(_number(model))
+    return max(one.channels for one in family.operating_ranges.values()) if known is None else known.channels
+
+
 def _off_commands(family: type[Smu], model: str) -> list[str]:
     """Return OFF for every channel of a model, or for as many as any model of its family has."""
-    known = family.operating_ranges.get(_number(model))
-    most = max(one.channels for one in family.operating_ranges.values()) if known is None else known.channels
-    return [family.off_command(n) for n in range(1, most + 1)]
+    return [family.off_command(n) for n in range(1, _channels(family, model) + 1)]
 
 
 def family_by_identity(identity: Identity) -> type[Smu]:

@@ -6,15 +6,18 @@ import re
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import ClassVar
 
 from hwlearn.errors import SetupError
+from hwlearn.network.reports import InstrumentReport, OutputReport
 from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.instrument.serial_line import SerialLine
 from hwlearn_drivers.instrument.source import Source
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.operating_range import ChannelLimit, OperatingRange
+from hwlearn_drivers.smu.status_queries import StatusQueries
 from hwlearn_drivers.transport.transport import Transport
 
 _PART = re.compile(r'(?:[^;"]|"[^"]*")+')
@@ -105,6 +108,14 @@ class Smu(Source):
         """Names of all channels, also of those not in use: the front panel can switch them on."""
         return [f"channel {number}" for number in self._numbers]
 
+    def report(self) -> InstrumentReport:
+        """Return all channels as this process has set them, without a message."""
+        used = {channel.number: channel.report() for channel in self.channels}
+        outputs = tuple(
+            used.get(number, OutputReport(name)) for number, name in zip(self._numbers, self.outputs, strict=True)
+        )
+        return replace(super().report(), outputs=outputs)
+
     @property
     def _numbers(self) -> range:
         return range(1, self.operating_range.channels + 1)
@@ -132,6 +143,11 @@ class Smu(Source):
     @abstractmethod
     def off_command(cls, number: int) -> str:
         """Return the command that switches a channel off."""
+
+    @classmethod
+    @abstractmethod
+    def status_queries(cls, number: int) -> StatusQueries:
+        """Return the queries of the state of a channel, of which none changes anything."""
 
     @classmethod
     @abstractmethod

@@ -31,6 +31,8 @@ class LinkOptions:
         Maximum wait for a connection, for a write, and (unless a query specifies its own) for a reply.
     for_off : bool
         The link is opened to send OFF and nothing else; see `SerialLink`.
+    keep_dtr : bool
+        Leave the DTR line of a serial port low where the system allows it; see `SerialLink`.
     any_line_end : bool
         On serial ports: send CR LF after each command, and let CR, LF or both end a reply, for instruments on
         which the user chooses the terminator. Not for binary blocks.
@@ -44,6 +46,7 @@ class LinkOptions:
     visa_library: str = PURE_PYTHON
     timeout_s: float = 3.0
     for_off: bool = False
+    keep_dtr: bool = False
     any_line_end: bool = False
     acknowledgement: str = ""
     line_end: bytes = b"\n"
@@ -85,7 +88,14 @@ def _opened(address: str, how: LinkOptions) -> Link:
     from hwlearn_drivers.transport.links.serial_port import SerialLink
 
     port = found.device if found.kind == "serial" else found.text
-    return SerialLink(port, baud, how.timeout_s, for_off=how.for_off, any_line_end=how.any_line_end)
+    return SerialLink(
+        port,
+        baud,
+        how.timeout_s,
+        for_off=how.for_off,
+        keep_dtr=how.keep_dtr,
+        any_line_end=how.any_line_end,
+    )
 
 
 def prepare_link(address: str, options: LinkOptions | None = None) -> None:

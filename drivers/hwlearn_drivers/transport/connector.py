@@ -14,6 +14,7 @@ from hwlearn_drivers.transport.addresses import LinkOptions, open_link
 from hwlearn_drivers.transport.links.dry_run import Answer, DryLink
 from hwlearn_drivers.transport.links.link import Link
 from hwlearn_drivers.transport.links.replay import Replay
+from hwlearn_drivers.transport.query_only import QueryOnly
 from hwlearn_drivers.transport.transport import Transport
 from hwlearn_drivers.transport.wire_log import WireLog
 
@@ -88,6 +89,24 @@ class Connector:
         """Return how to connect to send OFF and nothing else: without a claim, and with a short time-out."""
         options = replace(self.options, timeout_s=min(self.options.timeout_s, OFF_TIMEOUT_S), for_off=True)
         return replace(self, options=options, claims=False)
+
+    def query_only(self, address: str) -> QueryOnly:
+        """Open the link to an instrument for queries that change nothing.
+
+        Raises
+        ------
+        SetupError, InUseError, LinkError
+            As `transport`.
+        """
+        address = normal_address(address)
+        options = replace(self.options, timeout_s=min(self.options.timeout_s, OFF_TIMEOUT_S), keep_dtr=True)
+        claim = Claim(address, address_key(address))
+        try:
+            link = open_link(address, options)
+        except BaseException:
+            claim.release()
+            raise
+        return QueryOnly(address, link, options.timeout_s, self.wire_log, claim, options.acknowledgement)
 
     def transport(self, address: str, dry_answers: Callable[[], Answer]) -> Transport:
         """Open the transport to an instrument.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -81,3 +82,13 @@ class WireLog:
                 self._file.write(f"{now}\t{who}\t{direction}\t{repr(data)[2:-1]}\n")
             except (OSError, ValueError) as error:  # full disk, or closed
                 raise LinkError(f"the wire log {self.path} cannot be written: {error}") from error
+
+
+@contextmanager
+def optional_log(path: str | Path | None) -> Iterator[WireLog | None]:
+    """Open a log for the duration of a block; None without a path."""
+    if path is None:
+        yield None
+        return
+    with WireLog(path) as log:
+        yield log

@@ -14,10 +14,11 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.errors import MAY_BE_ON, HwlearnError, NetworkError, SetupError, closest
 from hwlearn.lab.bench_file.file import BenchFile
 from hwlearn.lab.bench_file.sections import BackendSection, checked_section
-from hwlearn.network.backend import Backend, ChecksSettings, ChecksWiring, SwitchesOff
+from hwlearn.network.backend import Backend, ChecksSettings, ChecksWiring, ReportsState, SwitchesOff
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
 from hwlearn.network.opened import check_opened
+from hwlearn.network.reports import InstrumentReport
 from hwlearn.network.switched_off import SwitchedOff, SwitchOffError
 
 GROUP = "hwlearn.backends"
@@ -131,6 +132,22 @@ def switch_off(backend: SwitchesOff, settings: BaseModel, where: str) -> list[Sw
         text = text if MAY_BE_ON in text else f"{MAY_BE_ON}: {where}: {text}"
         raise SwitchOffError(text, error.done if isinstance(error, SwitchOffError) else ()) from error
     return [one for one in found if isinstance(one, SwitchedOff)] if isinstance(found, list | tuple) else []
+
+
+def read_status(backend: ReportsState, settings: BaseModel, where: str) -> list[InstrumentReport]:
+    """Return the state of every instrument of a backend; nothing is set.
+
+    Raises
+    ------
+    NetworkError
+        If the backend fails, or returns something else than reports.
+    """
+    with reported_errors(f"{where}: the state cannot be read"):
+        early_exit.work_begins()
+        found = list(backend.status(settings))
+        if not all(isinstance(one, InstrumentReport) for one in found):
+            raise TypeError(f"status() returned {found!r:.80}, which are no InstrumentReports")
+        return found
 
 
 def _points() -> list[EntryPoint]:

@@ -11,6 +11,7 @@ from pydantic import Field
 from hwlearn.circuit.topology import Topology
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
+from hwlearn.network.reports import InstrumentReport
 from hwlearn.quantities import (
     Count,
     FilePath,
@@ -153,3 +154,9 @@ class VirtualBoardBackend:
         """
         self.check(settings)
         return open_served(BOARD, settings.bench(topology, limits), settings.driver_settings, limits)
+
+    @staticmethod
+    def status(settings: VirtualBoardSettings) -> list[InstrumentReport]:
+        """Return that there is nothing to read."""
+        note = "virtual instruments exist only inside the process that opens them"
+        return [InstrumentReport("virtual-board", "simulation", note=note)]

@@ -13,6 +13,7 @@ from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import Rheostat
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
+from hwlearn.network.reports import InstrumentReport
 from hwlearn.quantities import FilePath, NonNegative, PositiveSiemens, Section, Seed, Share
 from hwlearn.units import ROUNDING
 from hwlearn_sim.bench.bench import VirtualBench
@@ -194,3 +195,9 @@ class VirtualSmuBackend:
         self.check(settings)
         bench = settings.bench(topology, limits)
         return open_served("smu", bench, lambda served: settings.driver_settings(served, limits), limits)
+
+    @staticmethod
+    def status(settings: VirtualSmuSettings) -> list[InstrumentReport]:
+        """Return that there is nothing to read."""
+        note = "virtual instruments exist only inside the process that opens them"
+        return [InstrumentReport("virtual-smu", "simulation", note=note)]

@@ -11,6 +11,7 @@ from hwlearn.network.edge_codes import Rheostat
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
 from hwlearn.network.nudges import DriveKind
+from hwlearn.network.reports import InstrumentReport
 from hwlearn.quantities import (
     Count,
     NonNegative,
@@ -132,3 +133,10 @@ class SimBackend:
                 topology, limits, memristors, settings.imperfections(), seed=settings.seed, **options
             )
         return KirchhoffTwin(topology, limits, settings.imperfections(), seed=settings.seed, **options)
+
+    @staticmethod
+    def status(settings: SimSettings) -> list[InstrumentReport]:
+        """Return that there is nothing to read."""
+        return [
+            InstrumentReport("sim", "simulation", note="it is calculated: there is no instrument and no output")
+        ]

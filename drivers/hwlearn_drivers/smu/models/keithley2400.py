@@ -16,6 +16,7 @@ from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity
 from hwlearn_drivers.smu.reading import Reading
 from hwlearn_drivers.smu.smu import Smu
+from hwlearn_drivers.smu.status_queries import StatusQueries
 
 _NPLC = (0.01, 10.0)
 _VOLTS = (0.2, 2.0, 20.0, 200.0)
@@ -115,6 +116,17 @@ class Keithley2400(Smu):
     def off_command(cls, number: int) -> str:
         """Return the command that switches a channel off."""
         return ":OUTP 0"
+
+    @classmethod
+    def status_queries(cls, number: int) -> StatusQueries:
+        """Return the queries of the state of a channel, of which none changes anything."""
+        return StatusQueries(
+            ":OUTP?",
+            ":SOUR:FUNC?",
+            {"voltage": ":SOUR:VOLT?", "current": ":SOUR:CURR?"},
+            {"voltage": ":SENS:VOLT:PROT?", "current": ":SENS:CURR:PROT?"},
+            {"output enable line tripped": ":OUTP:ENAB:TRIP?"},
+        )
 
     def _reset(self) -> None:
         self.write(

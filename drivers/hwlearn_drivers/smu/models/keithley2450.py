@@ -18,6 +18,7 @@ from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
 from hwlearn_drivers.smu.smu import Smu
+from hwlearn_drivers.smu.status_queries import StatusQueries
 
 _VOLTS = (0.02, 0.2, 2.0, 20.0, 200.0)
 _AMPERES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
@@ -104,6 +105,17 @@ class Keithley2450(Smu):
     def off_command(cls, number: int) -> str:
         """Return the command that switches a channel off."""
         return ":OUTP 0"
+
+    @classmethod
+    def status_queries(cls, number: int) -> StatusQueries:
+        """Return the queries of the state of a channel, of which none changes anything."""
+        return StatusQueries(
+            ":OUTP?",
+            ":SOUR:FUNC?",
+            {"voltage": ":SOUR:VOLT?", "current": ":SOUR:CURR?"},
+            {quantity: f"{header}?" for quantity, header in _LIMIT.items()},
+            {"interlock closed": ":OUTP:INT:TRIP?"},
+        )
 
     def _reset(self) -> None:
         language = self.query("*LANG?").strip()

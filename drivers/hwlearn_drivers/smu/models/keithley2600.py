@@ -19,6 +19,7 @@ from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
 from hwlearn_drivers.smu.reading import OutputState, Reading
 from hwlearn_drivers.smu.smu import Smu
+from hwlearn_drivers.smu.status_queries import StatusQueries
 from hwlearn_drivers.transport.fence import TSP_FENCE, Fence
 
 _LETTER: Final[dict[Quantity, str]] = {"voltage": "v", "current": "i"}
@@ -219,6 +220,17 @@ class Keithley2600(Smu):
     def off_command(cls, number: int) -> str:
         """Return the command that switches a channel off."""
         return f"{_node(number)}.source.output=0"
+
+    @classmethod
+    def status_queries(cls, number: int) -> StatusQueries:
+        """Return the queries of the state of a channel, of which none changes anything."""
+        source = f"{_node(number)}.source"
+        return StatusQueries(
+            f"print({source}.output)",
+            f"print({source}.func)",
+            {"voltage": f"print({source}.levelv)", "current": f"print({source}.leveli)"},
+            {"voltage": f"print({source}.limitv)", "current": f"print({source}.limiti)"},
+        )
 
     def _reset(self) -> None:
         self.transport.write("errorqueue.clear()")

@@ -16,6 +16,7 @@ from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity
 from hwlearn_drivers.smu.smu import Smu
+from hwlearn_drivers.smu.status_queries import StatusQueries
 
 _REGIONS = ((6.0, 3.03), (21.0, 1.515), (210.0, 0.105))
 _NPLC = (4e-4, 100.0)
@@ -94,6 +95,17 @@ class KeysightB2900(Smu):
     def off_command(cls, number: int) -> str:
         """Return the command that switches a channel off."""
         return f":OUTP{number} 0"
+
+    @classmethod
+    def status_queries(cls, number: int) -> StatusQueries:
+        """Return the queries of the state of a channel, of which none changes anything."""
+        return StatusQueries(
+            f":OUTP{number}?",
+            f":SOUR{number}:FUNC:MODE?",
+            {"voltage": f":SOUR{number}:VOLT?", "current": f":SOUR{number}:CURR?"},
+            {"voltage": f":SENS{number}:VOLT:PROT?", "current": f":SENS{number}:CURR:PROT?"},
+            {"interlock tripped": ":SYST:INT:TRIP?"},
+        )
 
     def _reset(self) -> None:
         self.write("*CLS", "*RST", ":FORM:ELEM:SENS VOLT,CURR")

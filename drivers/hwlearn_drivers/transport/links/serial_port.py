@@ -33,6 +33,8 @@ class SerialLink(StreamLink):
     for_off : bool
         The port is opened to send OFF and nothing else. On Windows the DTR line is then left low, because its
         rising edge resets some boards.
+    keep_dtr : bool
+        On Windows, leave the DTR line low without opening the port for OFF only.
     any_line_end : bool
         Send CR LF instead of LF, and let CR, LF or both end a reply. Not for binary blocks.
 
@@ -56,7 +58,14 @@ class SerialLink(StreamLink):
     __slots__ = ("_any_end", "_at_start", "_fd", "_poll", "_port", "_timeout_s", "url")
 
     def __init__(
-        self, url: str, baud: int, timeout_s: float, *, for_off: bool = False, any_line_end: bool = False
+        self,
+        url: str,
+        baud: int,
+        timeout_s: float,
+        *,
+        for_off: bool = False,
+        keep_dtr: bool = False,
+        any_line_end: bool = False,
     ) -> None:
         super().__init__()
         self._any_end, self._at_start = any_line_end, True
@@ -70,7 +79,7 @@ class SerialLink(StreamLink):
             )
             if local and not for_off:
                 self._port.exclusive = True
-            if local and for_off and sys.platform == "win32":
+            if local and (for_off or keep_dtr) and sys.platform == "win32":
                 self._port.dtr = False
             self._port.open()
             self._port.reset_input_buffer()
