@@ -1,4 +1,7 @@
-"""A small backend with a stand-in of its hardware, and copies of it with one bug each."""
+"""A small backend with a stand-in of its hardware, and copies of it with one bug each.
+
+One file because each bug is a change of one step of the correct backend above it.
+"""
 
 from __future__ import annotations
 
@@ -123,6 +126,7 @@ class RackContract(NetworkContract):
 
     kind = RackNetwork
     stuck = ()
+    off_within_s = 0.0
 
     def make_network(self):
         return self.kind(Rack(self.stuck))

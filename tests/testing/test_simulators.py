@@ -6,6 +6,8 @@ import pytest
 import hwlearn as hl
 from hwlearn.testing import NetworkContract
 from hwlearn_sim import Imperfections, KirchhoffTwin
+from hwlearn_sim.twin.memristive import MemristiveTwin
+from hwlearn_sim.twin.memristive.settings import MemristorSettings
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-6, 1e-4))
 LAB = Imperfections(

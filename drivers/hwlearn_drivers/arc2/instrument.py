@@ -1,4 +1,7 @@
-"""`Arc2`: one ArC TWO, with every channel at 0 V between operations and on every exit path."""
+"""`Arc2`: one ArC TWO, with every channel at 0 V between operations and on every exit path.
+
+One file because every operation shares the exit path that brings the channels to 0 V.
+"""
 
 from __future__ import annotations
 

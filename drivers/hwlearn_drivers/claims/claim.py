@@ -248,7 +248,7 @@ def _listening() -> tuple[int, str]:
     with _guard:
         if _listener is None:
             with contextlib.suppress(OSError):  # without it, the instruments are still claimed
-                _listener = Listener(_on_off, _on_report, _keep)
+                _listener = Listener(_on_off, _keep, _on_report)
         return (0, "") if _listener is None else (_listener.port, _listener.token)
 
 

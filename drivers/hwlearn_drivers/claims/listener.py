@@ -35,10 +35,10 @@ class Listener:
     ----------
     switch_off : callable
         Takes the reason; returns what failed, by the key of the address.
-    report : callable
-        Returns the state of the instruments, by the key of the address; it sends them nothing.
     keep : callable
         Called every hour.
+    report : callable
+        Returns the state of the instruments, by the key of the address; it sends them nothing.
 
     Raises
     ------
@@ -49,8 +49,8 @@ class Listener:
     def __init__(
         self,
         switch_off: Callable[[str], dict[str, str]],
-        report: Callable[[], dict[str, dict[str, Any]]],
         keep: Callable[[], None],
+        report: Callable[[], dict[str, dict[str, Any]]] = dict,
     ) -> None:
         self.token = secrets.token_hex(16)
         self._switch_off, self._report, self._keep = switch_off, report, keep

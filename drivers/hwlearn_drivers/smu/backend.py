@@ -19,13 +19,13 @@ from hwlearn_drivers.edges.inspection import inspect_card
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.inspection import Inspection, inspect_all, inspection
 from hwlearn_drivers.smu.channel import SmuChannel
-from hwlearn_drivers.smu.inspection import inspect_smu
 from hwlearn_drivers.smu.network import SmuNetwork
 from hwlearn_drivers.smu.operating_range import ChannelLimit
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.smu.registry import channel_count, open_smu, serial_connector, write_off_and_check
 from hwlearn_drivers.smu.settings import ChannelSettings, EdgeCardSettings, SmuSettings
 from hwlearn_drivers.smu.smu import Smu
+from hwlearn_drivers.smu.status.inspection import inspect_smu
 from hwlearn_drivers.smu.wiring import check_terminals
 from hwlearn_drivers.transport.addresses import LinkOptions, prepare_link
 from hwlearn_drivers.transport.connector import Connector

@@ -1,10 +1,10 @@
-"""`Reading`, `Sweep` and `OutputState`: what an SMU channel measures, and the state of its output."""
+"""`Reading`, `Sweep`, `OutputState`, `StatusQueries`: what a channel measures, its state, and how to read it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from hwlearn.arrays import FloatArray
@@ -150,3 +150,26 @@ def agrees(was: float, now: float, resolution: float = 0.0) -> bool:
 
 def _word(on: bool) -> str:
     return "ON" if on else "OFF"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusQueries:
+    """Queries of one channel, each of them a message of its own.
+
+    Attributes
+    ----------
+    output : str
+        0 or 1.
+    function : str
+        The quantity that it sources: a word, or 0 for current and 1 for voltage.
+    levels, limits : mapping of Quantity to str
+        Setpoint of the source of this quantity, and limit of this quantity.
+    flags : mapping of str to str
+        Queries of the whole instrument that answer 0 or 1, by what 1 means.
+    """
+
+    output: str
+    function: str
+    levels: Mapping[Quantity, str]
+    limits: Mapping[Quantity, str]
+    flags: Mapping[str, str] = field(default_factory=dict)

@@ -17,7 +17,7 @@ from hwlearn_drivers.instrument.serial_line import SerialLine
 from hwlearn_drivers.instrument.source import Source
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.operating_range import ChannelLimit, OperatingRange
-from hwlearn_drivers.smu.status_queries import StatusQueries
+from hwlearn_drivers.smu.reading import StatusQueries
 from hwlearn_drivers.transport.transport import Transport
 
 _PART = re.compile(r'(?:[^;"]|"[^"]*")+')

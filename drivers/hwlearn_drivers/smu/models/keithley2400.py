@@ -14,9 +14,8 @@ from hwlearn_drivers.instrument.serial_line import SerialLine
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity
-from hwlearn_drivers.smu.reading import Reading
+from hwlearn_drivers.smu.reading import Reading, StatusQueries
 from hwlearn_drivers.smu.smu import Smu
-from hwlearn_drivers.smu.status_queries import StatusQueries
 
 _NPLC = (0.01, 10.0)
 _VOLTS = (0.2, 2.0, 20.0, 200.0)

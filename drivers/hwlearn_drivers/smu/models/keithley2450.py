@@ -17,8 +17,8 @@ from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
+from hwlearn_drivers.smu.reading import StatusQueries
 from hwlearn_drivers.smu.smu import Smu
-from hwlearn_drivers.smu.status_queries import StatusQueries
 
 _VOLTS = (0.02, 0.2, 2.0, 20.0, 200.0)
 _AMPERES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)

@@ -17,9 +17,8 @@ from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.instrument.serial_line import SerialLine
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
-from hwlearn_drivers.smu.reading import OutputState, Reading
+from hwlearn_drivers.smu.reading import OutputState, Reading, StatusQueries
 from hwlearn_drivers.smu.smu import Smu
-from hwlearn_drivers.smu.status_queries import StatusQueries
 from hwlearn_drivers.transport.fence import TSP_FENCE, Fence
 
 _LETTER: Final[dict[Quantity, str]] = {"voltage": "v", "current": "i"}

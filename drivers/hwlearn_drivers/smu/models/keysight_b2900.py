@@ -15,8 +15,8 @@ from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity
+from hwlearn_drivers.smu.reading import StatusQueries
 from hwlearn_drivers.smu.smu import Smu
-from hwlearn_drivers.smu.status_queries import StatusQueries
 
 _REGIONS = ((6.0, 3.03), (21.0, 1.515), (210.0, 0.105))
 _NPLC = (4e-4, 100.0)

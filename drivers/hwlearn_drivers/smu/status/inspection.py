@@ -8,8 +8,8 @@ from typing import Final
 from hwlearn.network.reports import InstrumentReport, OutputReport
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.smu.operating_range import Quantity, other
+from hwlearn_drivers.smu.reading import StatusQueries
 from hwlearn_drivers.smu.registry import AUTO, check_model, family_by_identity, serial_connector
-from hwlearn_drivers.smu.status_queries import StatusQueries
 from hwlearn_drivers.transport.connector import Connector
 from hwlearn_drivers.transport.query_only import QueryOnly
 

@@ -1,0 +1,1 @@
+"""The state of SMUs, read without changing it."""
