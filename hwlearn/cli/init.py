@@ -15,13 +15,39 @@ from hwlearn.errors import SetupError
 
 @command
 def init(
-    path: Annotated[Path, typer.Argument(help="The bench file to write.")] = Path("bench.toml"),
+    path: Annotated[
+        Path | None, typer.Argument(help="The file or folder to write. Default: bench.toml, or hwlearn-NAME.")
+    ] = None,
     like: Annotated[
         str, typer.Option(help="The shipped bench to copy; or declared: the text protocol of a home-made board.")
     ] = "iris",
+    backend_package: Annotated[
+        str | None,
+        typer.Option("--backend-package", metavar="NAME", help="Write a package with your own backend instead."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a commented bench file to start from. An existing file is never overwritten."""
+    """Write a commented bench file to start from, or a package with a backend. Nothing is overwritten."""
+    if backend_package is not None:
+        _write_package(backend_package, path, as_json)
+    else:
+        _write_bench(Path("bench.toml") if path is None else path, like, as_json)
+
+
+def _write_package(name: str, folder: Path | None, as_json: bool) -> None:
+    from hwlearn.lab.package_template import write_package
+
+    where = Path(f"hwlearn-{name}") if folder is None else folder
+    written = write_package(name, where)
+    if as_json:
+        print_json(folder=str(where), backend=name, files=[str(path) for path in written])
+    else:
+        typer.echo(
+            f"wrote {where}, {len(written)} files; install it: pip install -e {where}; test it: pytest {where}"
+        )
+
+
+def _write_bench(path: Path, like: str, as_json: bool) -> None:
     from hwlearn.errors import closest
     from hwlearn.lab.bench_file.file import shipped_benches
     from hwlearn.storage.text_file import read_text

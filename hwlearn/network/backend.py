@@ -18,8 +18,8 @@ from hwlearn.network.switched_off import SwitchedOff
 class Backend(Protocol):
     """A kind of network: the schema of its settings, and a function that opens it.
 
-    A backend also implements `SwitchesOff`, `PreparesOff`, `HaltsOutputs`, `ReportsState`, `Seeded`, `ChecksSettings`
-    or `ChecksWiring` if they apply to it.
+    A backend also implements `SwitchesOff`, `PreparesOff`, `HaltsOutputs`, `ReportsState`, `Seeded`,
+    `ChecksSettings` or `ChecksWiring` if they apply to it.
     """
 
     Settings: type[BaseModel]
