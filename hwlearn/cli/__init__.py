@@ -17,7 +17,8 @@ import hwlearn
 from hwlearn import early_exit
 from hwlearn.cli import calibrate, check, init, off, report, resume, runs, status, train
 from hwlearn.cli.command_group import CommandGroup
-from hwlearn.cli.outcome import FAILED
+from hwlearn.cli.outcome import FAILED, one_line
+from hwlearn.cli.plugins import plugin_hint, plugin_of, print_traceback
 from hwlearn.errors import HwlearnError
 from hwlearn.exit_signals import ENDING, other_fatal_signals
 
@@ -73,8 +74,12 @@ def main() -> None:
         app(
             prog_name="hwlearn"
         )  # not "python -m hwlearn": the completion of the shell is installed under this name
-    except HwlearnError as error:  # from the command of a plugin; ours report their errors themselves
-        typer.echo(f"hwlearn: {error}", err=True)
+    except Exception as error:  # from the command of a plugin; ours report their errors themselves
+        if not isinstance(error, HwlearnError) and plugin_of(error) is None:
+            raise
+        print_traceback(error)
+        text = str(error) if isinstance(error, HwlearnError) else f"{type(error).__name__}: {error}"
+        typer.echo(one_line(f"hwlearn: {' '.join(text.split())}{plugin_hint(error)}"), err=True)
         sys.exit(FAILED)
     finally:
         early_exit.command_ended()

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup, TyperOption
-from typer.main import get_group
+from typer.main import get_command, get_group
 
 from hwlearn.cli.outcome import INTERRUPTED, WRONG_REQUEST, command, one_line
+from hwlearn.cli.plugins import show_tracebacks
 from hwlearn.errors import SetupError
 
 ENTRY_POINTS = "hwlearn.commands"
@@ -63,6 +65,7 @@ class CommandGroup(TyperGroup):
                 self.commands[name] = _loaded(points[name])
             found = super().get_command(ctx, cmd_name)
         if found is not None:
+            _add_debug(found)
             _hide_flag_types(found, ctx)
         return found
 
@@ -71,6 +74,39 @@ class CommandGroup(TyperGroup):
         params = super().get_params(ctx)
         _hide_types(params)
         return params
+
+
+def _add_debug(found: Any) -> None:
+    """Give a command and its subcommands the option ``--debug``."""
+    if isinstance(found, TyperGroup):
+        for below in found.commands.values():
+            _add_debug(below)
+    elif not any("--debug" in param.opts for param in found.params):
+        found.params.append(_debug_option())
+
+
+@functools.cache
+def _debug_option() -> Any:
+    """Return the option ``--debug`` as typer makes it, whichever version is installed."""
+    host = typer.Typer(add_completion=False)
+    host.command()(_with_debug)
+    (option,) = [param for param in get_command(host).params if "--debug" in param.opts]
+    return option
+
+
+def _with_debug(
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help="Print the traceback of an error, for the authors of plugins.",
+            callback=show_tracebacks,
+            is_eager=True,
+            expose_value=False,
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 def _usage_line(error: Any) -> str:

@@ -43,7 +43,7 @@ def off(bench: BenchArgument, changes: SetOption = None, as_json: JsonOption = F
         return
 
     def show(done: list[SwitchedOff], complete: bool) -> None:
-        after = _afterwards(backend, settings, name, done)
+        after = _afterwards(backend, settings, name, done) if complete else {}  # bad news must not wait
         if as_json:
             instruments = [{**asdict(one), "now": after.get(one.instrument)} for one in done]
             print_json(bench=name, backend=kind, off=complete, instruments=instruments)

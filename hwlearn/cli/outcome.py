@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, ParamSpec
 import typer
 
 from hwlearn import early_exit
+from hwlearn.cli.plugins import plugin_hint, plugin_of, print_traceback
 from hwlearn.errors import MAY_BE_ON, HwlearnError, InUseError, NetworkError, RunError
 from hwlearn.lab.bench_file.names import UNPRINTABLE
 from hwlearn.storage.toml_text import toml_value
@@ -81,18 +82,24 @@ def command(function: Callable[Options, None]) -> Callable[Options, None]:
             early_exit.command_started()
             function(*args, **options)
         except InUseError as error:
-            _end(str(error), WRONG_REQUEST)
+            _end(str(error), WRONG_REQUEST, error)
         except (CommandFailed, NetworkError) as error:
-            _end(str(error), FAILED)
+            _end(str(error), FAILED, error)
         except HwlearnError as error:
             # requests are refused with value errors and errors of runs; all others come from hardware
             if isinstance(error, ValueError | RunError):
-                _end(str(error), WRONG_REQUEST)
-            _end(causes(error), FAILED)
+                _end(str(error), WRONG_REQUEST, error)
+            _end(causes(error), FAILED, error)
+        except typer.Exit:
+            raise
         except OSError as error:
             if error.errno not in _NO_NAMES:
+                _end_if_plugin(error)
                 raise
-            _end(f"{error.strerror}: ...{str(error.filename)[-60:]}", WRONG_REQUEST)
+            _end(f"{error.strerror}: ...{str(error.filename)[-60:]}", WRONG_REQUEST, error)
+        except Exception as error:
+            _end_if_plugin(error)
+            raise
         except KeyboardInterrupt:
             _end("interrupted", INTERRUPTED)
 
@@ -140,8 +147,10 @@ def close_failure(bench: Bench) -> str | None:
     try:
         bench.close()
     except Exception as error:  # a plugin may raise anything
+        print_traceback(error)
         text = str(error) or type(error).__name__
-        return text if MAY_BE_ON in text else f"{MAY_BE_ON}: the network cannot be closed ({text})"
+        text = text if MAY_BE_ON in text else f"{MAY_BE_ON}: the network cannot be closed ({text})"
+        return f"{text}{plugin_hint(error)}"
     return None
 
 
@@ -185,6 +194,16 @@ def one_line(text: str) -> str:
     return "".join(c if unicodedata.category(c) not in UNPRINTABLE else ascii(c)[1:-1] for c in text)
 
 
-def _end(message: str, code: int) -> NoReturn:
-    typer.echo("hwlearn: " + one_line(" ".join(message.split())), err=True)
+def _end(message: str, code: int, error: BaseException | None = None) -> NoReturn:
+    hint = ""
+    if error is not None:
+        print_traceback(error)
+        hint = plugin_hint(error)
+    typer.echo("hwlearn: " + one_line(" ".join(f"{message}{hint}".split())), err=True)
     raise typer.Exit(code)
+
+
+def _end_if_plugin(error: Exception) -> None:
+    """End with one line if a plugin raised an error that is none of this package; return if it was no plugin."""
+    if plugin_of(error) is not None:
+        _end(f"{type(error).__name__}: {error}", FAILED, error)
