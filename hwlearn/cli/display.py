@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 from rich.table import Column, Table
+from rich.text import Text
 
 from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.lab.data.scaling import OutputScale
@@ -25,6 +28,20 @@ def score_text(score: Score, scale: OutputScale | None = None) -> str:
     return text if scale is None else f"{text} = {scale.error_text(score.rms_error_V)}"
 
 
+class _OutputsOn(ProgressColumn):
+    """Says that outputs are on, while they are."""
+
+    max_refresh = None
+
+    def __init__(self, outputs_on: Callable[[], bool]) -> None:
+        super().__init__(Column(no_wrap=True))
+        self._outputs_on = outputs_on
+
+    def render(self, task: Task) -> Text:
+        """Return the words, as wide when outputs are off, so that the line does not move."""
+        return Text("OUTPUTS ON" if self._outputs_on() else "          ", style="bold red")
+
+
 class LiveProgress(Callback):
     """Shows epoch, score and time left in one line, and the cost and the measurement rate where there is space.
 
@@ -40,6 +57,8 @@ class LiveProgress(Callback):
         The terminal unless given.
     scale : OutputScale, optional
         Scale of the targets, to show errors in the user's own unit.
+    outputs_on : callable, optional
+        Whether outputs are on at this moment; called ten times a second.
     """
 
     def __init__(
@@ -50,11 +69,14 @@ class LiveProgress(Callback):
         done: int = 0,
         console: Console | None = None,
         scale: OutputScale | None = None,
+        outputs_on: Callable[[], bool] | None = None,
     ) -> None:
         self._scale = scale
         self._console = Console() if console is None else console
         self._epochs, self._batches = epochs, batches
+        alarm = () if outputs_on is None else (_OutputsOn(outputs_on),)
         self._progress = ProgressBar(
+            *alarm,
             # where space is short, the name and the bar become shorter, not the columns that may not wrap
             TextColumn(
                 "{task.description}",

@@ -9,6 +9,8 @@ from typing import Final
 
 import typer
 
+from hwlearn.errors import HwlearnError
+
 _GROUPS: Final = ("hwlearn.backends", "hwlearn.commands", "hwlearn.device_fits")
 _OWN: Final = ("hwlearn", "hwlearn_drivers", "hwlearn_sim")
 
@@ -28,10 +30,7 @@ def print_traceback(error: BaseException) -> None:
 
 
 def plugin_hint(error: BaseException) -> str:
-    """Return which plugin an error comes from and what to do; empty if it comes from none.
-
-    The innermost frame of another package than hwlearn decides, of the error or of one that it reports.
-    """
+    """Return which plugin an error comes from and what to do; empty if it comes from none; see `plugin_of`."""
     found = plugin_of(error)
     if found is None:
         return ""
@@ -40,13 +39,22 @@ def plugin_hint(error: BaseException) -> str:
 
 
 def plugin_of(error: BaseException) -> str | None:
-    """Return name and version of the installed plugin whose code raised an error, or an error behind it."""
+    """Return name and version of the installed plugin that let an error escape which is none of hwlearn's.
+
+    An error of hwlearn that a plugin raises itself is its report to the user, and no defect.
+    """
     at: BaseException | None = error
+    plugins: dict[str, str] = {}
     while at is not None:
-        for package in reversed(_packages(at.__traceback__)):
-            plugin = None if package in _OWN else _plugins().get(package)
-            if plugin is not None:
-                return plugin
+        packages = _packages(at.__traceback__)
+        plugins = plugins or _plugins()
+        if isinstance(at, HwlearnError):
+            if packages and packages[-1] in plugins and packages[-1] not in _OWN:
+                return None
+        else:
+            for package in reversed(packages):
+                if package in plugins and package not in _OWN:
+                    return plugins[package]
         at = at.__cause__ or at.__context__
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -61,7 +62,14 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         for line in bench.data.understood:
             typer.echo(f"data          {line}")
         batches = math.ceil(samples / (train.batch or samples))
-        shown = LiveProgress(bench.file.name, train.epochs, batches, done, scale=bench.data.scale)
+        shown = LiveProgress(
+            bench.file.name,
+            train.epochs,
+            batches,
+            done,
+            scale=bench.data.scale,
+            outputs_on=_outputs_on(bench),
+        )
     try:
         recorder.start_clock()
         history = bench.train([recorder, shown], start)
@@ -103,6 +111,17 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         typer.echo(f"hwlearn: interrupted, all stored measurements are kept; {go_on}", err=True)
         return INTERRUPTED
     return 0
+
+
+def _outputs_on(bench: Bench) -> Callable[[], bool] | None:
+    """Return what says whether outputs of an open bench are on; None if it has none, as a calculated network."""
+    network = bench.network
+    if bench.file.is_dry_run or (network.drives_outputs is None and not bench.leaves_outputs_on):
+        return None
+    if network.drives_outputs is False and not network.instruments:
+        return None
+    # outputs of which nothing is known count as on, until the network is closed
+    return lambda: not network.closed and network.drives_outputs is not False
 
 
 def _print_size(size: SizeForecast | None) -> None:

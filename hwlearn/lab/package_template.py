@@ -31,7 +31,7 @@ def package_files(name: str) -> dict[str, str]:
     """
     if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name.endswith("_"):
         raise SetupError(
-            f"a backend cannot be named {name!r:.60}; use lower-case letters, digits and underscores, such as my_board"
+            f"a backend cannot be named {name!r:.60}; use lower-case letters, digits and underscores: my_board"
         )
     words = {
         "PACKAGE": f"hwlearn_{name}",

@@ -51,6 +51,11 @@ class WrappedNetwork(Network):
         return self._network.has_fixed_edges
 
     @property
+    def drives_outputs(self) -> bool | None:
+        """Whether outputs of the inner network are on; None if that is not known."""
+        return self._network.drives_outputs
+
+    @property
     def settle_s(self) -> float | None:
         """Settling time of the inner network in seconds; None if unknown."""
         return self._network.settle_s

@@ -219,13 +219,18 @@ class Subject:
 
     # --- outputs ------------------------------------------------------------------------------------
 
-    def check_off(self, network: Network, when: str) -> None:
-        """Fail if an output of the hardware stays on, as far as the author can say."""
+    def check_off(self, network: Network, when: str, *, by_others: bool = False) -> None:
+        """Fail if an output of the hardware stays on, as far as the author can say.
+
+        The network must know it too, unless others have switched off.
+        """
         deadline = time.monotonic() + self.off_within_s
         while self.outputs_on(network):
             if time.monotonic() > deadline:
                 pytest.fail(f"an output is on {when}")
             time.sleep(0.002)
+        if network.drives_outputs and not by_others:
+            pytest.fail(f"drives_outputs says that outputs are on {when}")
 
     @contextlib.contextmanager
     def refused(self, network: Network, error: type[HwlearnError], what: str) -> Iterator[None]:

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+import hwlearn as hl
 from hwlearn.cli.display import LiveProgress, closing_table
+from hwlearn.cli.session import _outputs_on
 from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.learning.records import Epoch, History
 from hwlearn.learning.scoring import Score
@@ -93,3 +95,35 @@ def test_large_epoch_numbers_are_shown_in_full_beside_a_long_name(name):
     assert line.startswith(name[:6])
     assert "500001/1000000 epochs  rms error 123.456 mV" in line
     assert re.search(r"(\d:\d\d:\d\d|-:--:--) left", line)
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_progress_line_says_that_outputs_are_on_while_they_are(width):
+    console, on = terminal(width), [True]
+    shown = LiveProgress("digits-diode", 400, 8, console=console, outputs_on=lambda: on[0])
+    shown.on_epoch(Epoch(0, VOLTS, None, 123456, 0, 0.01))
+    shown.stop()
+    line = last_line(console)
+    assert line.startswith("OUTPUTS ON ")
+    assert len(line) <= width
+    assert "1/400 epochs" in line
+    assert "rms error 123.456 mV" in line
+    on[0] = False
+    console = terminal(width)
+    shown = LiveProgress("digits-diode", 400, 8, console=console, outputs_on=lambda: on[0])
+    shown.stop()
+    assert "OUTPUTS ON" not in last_line(console)
+
+
+def test_outputs_of_a_bench_are_on_from_the_first_measurement_until_they_are_switched_off():
+    with hl.open_bench("virtual-smu") as bench:
+        outputs_on = _outputs_on(bench)
+        assert outputs_on is not None
+        assert not outputs_on()
+        bench.network.measure(np.zeros((1, bench.topology.n_inputs)))
+        assert outputs_on()
+        bench.network.switch_off()
+        assert not outputs_on()
+    assert not outputs_on()
+    with hl.open_bench("iris") as bench:
+        assert _outputs_on(bench) is None

@@ -151,6 +151,17 @@ def test_error_of_a_plugin_command_is_one_line(plugin, monkeypatch, capsys):
     )
 
 
+@pytest.mark.usefixtures("without_reports")
+def test_error_of_hwlearn_that_a_plugin_raises_is_its_report(hwlearn, plugin, tmp_path):
+    plugin("open")
+    path = tmp_path / "rack9.py"
+    report = "raise NetworkError('rack 9 is locked') from ValueError('door')"
+    text = path.read_text().replace('raise ZeroDivisionError("rack voltage is zero")', report)
+    path.write_text(f"from hwlearn.errors import NetworkError\n{text}")
+    ended = hwlearn("train", "small.toml", "--set", "backend.kind=rack9")
+    assert (ended.code, ended.err) == (1, ["hwlearn: rack 9 is locked"])
+
+
 def test_errors_of_hwlearn_itself_have_no_hint(hwlearn, plugin):
     plugin("nowhere")
     ended = hwlearn("train", "small.toml", "--set", "train.rule=gap", "--set", "backend.kind=rack9")

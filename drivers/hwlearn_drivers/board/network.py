@@ -61,6 +61,7 @@ class BoardNetwork(Network):
     ) -> None:
         self.board, self.edges = board, edges
         self._wiring, self._wire_log = wiring, wire_log
+        self._drives = False
         self._codes = wire.BoardCodes.of(board.calibrated())
         self._kappa = self._codes.siemens[wiring.outputs]
         self.voltage_sigma = wire.ADC_STEP_V / math.sqrt(12) if voltage_sigma is None else voltage_sigma
@@ -88,6 +89,11 @@ class BoardNetwork(Network):
         """Wait in seconds between a change of the sources and a reading."""
         session = self.board.session
         return None if session is None else session.settle_us / wire.MILLION
+
+    @property
+    def drives_outputs(self) -> bool:
+        """Whether a sequence is running: between two requests every output is off."""
+        return self._drives
 
     @property
     def nudge_siemens(self) -> FloatArray:
@@ -266,10 +272,13 @@ class BoardNetwork(Network):
         try:
             if self.board.transport.halted:
                 self.board.rearm()
+            self._drives = True
             yield
         except BaseException:
             self.board.halt()
             raise
+        finally:
+            self._drives = False
 
     def _reconnect(self) -> None:
         """Reconnect to the same board with all outputs off, and restore limits, settings and edges.

@@ -106,6 +106,11 @@ class SmuNetwork(Network):
         return self.edges.fixed
 
     @property
+    def drives_outputs(self) -> bool:
+        """Whether this process has left outputs on."""
+        return self._on
+
+    @property
     def settle_s(self) -> float:
         """Wait in seconds between a change of the sources and a reading."""
         return self.pace.settle_s

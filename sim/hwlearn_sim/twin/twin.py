@@ -174,6 +174,11 @@ class KirchhoffTwin(Network):
         return self._truth.conductances
 
     @property
+    def drives_outputs(self) -> bool:
+        """False: there are no outputs."""
+        return False
+
+    @property
     def settle_s(self) -> float:
         """Wait in seconds between a change of the sources and a reading."""
         return self._settle_s
