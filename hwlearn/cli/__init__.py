@@ -18,7 +18,7 @@ from hwlearn import early_exit
 from hwlearn.cli import calibrate, check, init, off, report, resume, runs, status, train
 from hwlearn.cli.command_group import CommandGroup
 from hwlearn.cli.outcome import FAILED, one_line
-from hwlearn.cli.plugins import plugin_hint, plugin_of, print_traceback
+from hwlearn.cli.plugins.origin import plugin_hint, plugin_of, print_traceback
 from hwlearn.errors import HwlearnError
 from hwlearn.exit_signals import ENDING, other_fatal_signals
 

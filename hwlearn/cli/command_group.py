@@ -13,7 +13,7 @@ from typer.core import TyperGroup, TyperOption
 from typer.main import get_command, get_group
 
 from hwlearn.cli.outcome import INTERRUPTED, WRONG_REQUEST, command, one_line
-from hwlearn.cli.plugins import show_tracebacks
+from hwlearn.cli.plugins.origin import show_tracebacks
 from hwlearn.errors import SetupError
 
 ENTRY_POINTS = "hwlearn.commands"

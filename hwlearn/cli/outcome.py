@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, ParamSpec
 import typer
 
 from hwlearn import early_exit
-from hwlearn.cli.plugins import plugin_hint, plugin_of, print_traceback
+from hwlearn.cli.plugins.origin import plugin_hint, plugin_of, print_traceback
 from hwlearn.errors import MAY_BE_ON, HwlearnError, InUseError, NetworkError, RunError
 from hwlearn.lab.bench_file.names import UNPRINTABLE
 from hwlearn.storage.toml_text import toml_value

@@ -116,9 +116,7 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
 def _outputs_on(bench: Bench) -> Callable[[], bool] | None:
     """Return what says whether outputs of an open bench are on; None if it has none, as a calculated network."""
     network = bench.network
-    if bench.file.is_dry_run or (network.drives_outputs is None and not bench.leaves_outputs_on):
-        return None
-    if network.drives_outputs is False and not network.instruments:
+    if bench.file.is_dry_run or not network.instruments:
         return None
     # outputs of which nothing is known count as on, until the network is closed
     return lambda: not network.closed and network.drives_outputs is not False

@@ -74,6 +74,11 @@ class CheckedBackend(ABC):
 
     # --- implemented by a backend -------------------------------------------------------------------
 
+    @property
+    def drives_outputs(self) -> bool | None:
+        """Whether this process has left outputs on; None if that is not known."""
+        return None
+
     @abstractmethod
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         """Measure a checked request: inputs (S, n_in), drive values (S, n_out)."""

@@ -304,11 +304,6 @@ class Network(CheckedBackend):
         return False
 
     @property
-    def drives_outputs(self) -> bool | None:
-        """Whether outputs are on, as far as this process set them; None if that is not known. For displays."""
-        return None
-
-    @property
     def settle_s(self) -> float | None:
         """Settling time in seconds between a change of the sources and a reading; None if unknown."""
         return None

@@ -139,11 +139,6 @@ class Bench:
         return self
 
     @property
-    def leaves_outputs_on(self) -> bool:
-        """Whether outputs can stay on after this process has ended: all real hardware."""
-        return isinstance(self._backend, SwitchesOff)
-
-    @property
     def closed(self) -> bool:
         """Whether the bench was closed and not opened again."""
         return self._closed
