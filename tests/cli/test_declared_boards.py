@@ -1,4 +1,4 @@
-"""``hwlearn init --like declared``, and a virtual board that obeys the declaration, opened as a bench file says."""
+"""``hwlearn init --like declared``, and a virtual board that obeys it, opened as a bench file says."""
 
 import json
 import sys

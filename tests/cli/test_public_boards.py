@@ -92,6 +92,7 @@ def lab(request, folder):
     # what only waits for a real board to start is left out
     text = (BOARDS_FOLDER / f"{request.param}.toml").read_text(encoding="ascii")
     quick = "\n".join(line for line in text.splitlines() if not line.startswith("boots_in"))
+    quick = quick.replace('timeout = "2 s"', 'timeout = "0.3 s"')
     (folder / "board.toml").write_text(quick, encoding="ascii")
     words = {"in0": channels[0], "in1": channels[1], "out": reads[0], "volts": volts, "drop": 2 * volts}
     bench = BENCH.format(protocol="board.toml", board=board.address, pots=pots.address, **words)
@@ -142,6 +143,37 @@ def test_dry_run_contacts_nothing(lab, hwlearn, without_reports):
     assert not pots.heard
     assert any(f"{normal_address(board.address)} > " in line for line in ended.out)
     assert any("> W0," in line for line in ended.out)
+
+
+def test_mute_board_ends_the_run_with_its_name_and_exit_code_1(lab, hwlearn, without_reports):
+    name, board, pots, _ = lab
+    board.mute_after = 60
+    ended = hwlearn("train", "bench.toml", "--json")
+    assert ended.code == 1
+    assert normal_address(board.address) in ended.err[-1]
+    assert "OUTPUTS MAY BE ON" in ended.err[-1]  # OFF was sent, and nothing confirms it
+    assert normal_address(pots.address) not in ended.err[-1]
+    off = {"fastdac": "RAMP_SMART,7,0,10000", "pftl-daq": "OUT:CH1 2048", "arduino-to-daq": "AO5v128"}
+    assert off[name] in board.heard[61:]
+
+
+def test_stale_acknowledgement_is_not_taken_for_the_next(lab, hwlearn, without_reports):
+    """A board that repeats the value before the last one is out of step: the run ends."""
+    name, board, _, _ = lab
+    if name != "pftl-daq":
+        pytest.skip("its acknowledgements repeat no value")
+    obey, last = board.obey, ["2048"]
+
+    def stale(line):
+        replies = obey(line)
+        if line.startswith("OUT:CH") and not line.endswith("?") and len(board.heard) > 40:
+            replies, last[0] = [last[0]], replies[0]
+        return replies
+
+    board.obey = stale
+    ended = hwlearn("train", "bench.toml", "--json")
+    assert ended.code == 1
+    assert "not a valid reply" in ended.err[-1]
 
 
 def test_recorded_run_is_replayed(lab, hwlearn, without_reports):

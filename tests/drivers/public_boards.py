@@ -52,7 +52,7 @@ class Board:
 
     def __init__(self, circuit):
         self.circuit, self.heard = circuit, []
-        self.mute = False
+        self.mute_after = 1 << 30  # messages that it answers
         self._master, self._slave = pty.openpty()
         tty.setraw(self._master)
         tty.setraw(self._slave)
@@ -70,7 +70,7 @@ class Board:
                     text = line.decode("ascii").strip("\r\n")
                     self.heard.append(text)
                     for reply in self.obey(text):
-                        if not self.mute:
+                        if len(self.heard) <= self.mute_after:
                             os.write(self._master, f"{reply}\r\n".encode("ascii"))
 
     def obey(self, line):

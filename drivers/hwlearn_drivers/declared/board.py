@@ -21,7 +21,6 @@ from hwlearn_drivers.transport.transport import Transport
 
 _SAME: Final = 1e-6
 _NO_CODE: Final = -1
-_DIGITS: Final = 1e-3  # boards repeat a value with few digits
 
 
 class DeclaredBoard(Source):
@@ -72,7 +71,11 @@ class DeclaredBoard(Source):
     # --- messages -----------------------------------------------------------------------------------
 
     def command(
-        self, line: str, acknowledged: Template | None = None, values: Mapping[str, Value] | None = None
+        self,
+        line: str,
+        acknowledged: Template | None = None,
+        values: Mapping[str, Value] | None = None,
+        room: float = 0.0,
     ) -> None:
         """Send a command and, if the protocol has one, read its acknowledgement.
 
@@ -82,7 +85,9 @@ class DeclaredBoard(Source):
         acknowledged : Template, optional
             The reply to it.
         values : mapping, optional
-            Values that the acknowledgement must repeat, if it contains them.
+            Values that the acknowledgement must repeat, if it contains them, to the digits that it has.
+        room : float
+            How far a number may be off in addition, because the board reports the step that it has set.
 
         Raises
         ------
@@ -96,7 +101,7 @@ class DeclaredBoard(Source):
             return
         found = self._answer(line, acknowledged)
         for key, wanted in ({} if values is None else values).items():
-            if key in found and not _agrees(found[key], wanted):
+            if key in found and not _agrees(found, key, wanted, room):
                 self.transport.garbled(line, f"{key} = {found[key]}")
 
     def ask(self, line: str, reply: Template) -> dict[str, str | list[float]]:
@@ -235,12 +240,13 @@ class DeclaredBoard(Source):
         self.identity = Identity("declared", self._called, "", text)
 
 
-def _agrees(found: str | list[float], wanted: Value) -> bool:
-    """Whether a repeated value is the one that was sent, within the digits of the reply."""
-    if isinstance(found, str):
-        return found == str(wanted)
-    numbers = np.atleast_1d(np.asarray(wanted, dtype=np.float64))
-    return len(numbers) == len(found) and bool(np.allclose(found, numbers, rtol=_DIGITS, atol=_DIGITS))
+def _agrees(found: Mapping[str, str | list[float]], key: str, wanted: Value, room: float) -> bool:
+    """Whether a repeated value is the one that was sent, to the digits of the reply and the room given."""
+    if key != "number":
+        return found[key] == str(wanted)
+    numbers, given = np.asarray(found[key], dtype=np.float64), np.atleast_1d(np.asarray(wanted, dtype=np.float64))
+    most = 1.01 * float(found["tolerance"][0]) + room + _SAME * np.abs(given)
+    return len(numbers) == len(given) and bool((np.abs(numbers - given) <= most).all())
 
 
 def _code(text: str) -> int:

@@ -15,7 +15,7 @@ from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_drivers.declared.board import DeclaredBoard
 from hwlearn_drivers.declared.declaration import ReadSection, SourceSection, SwitchSection
 from hwlearn_drivers.declared.edges import DeclaredEdges
-from hwlearn_drivers.declared.template import NUMBERS, Template, template
+from hwlearn_drivers.declared.template import NUMBERS, Template, Value, template
 from hwlearn_drivers.errors import OutputStateError
 from hwlearn_drivers.roles.instrument import ClosesSwitches, ProgramsEdges, ReadsVoltages, SetsVoltages
 from hwlearn_drivers.roles.on_source import OnSource
@@ -142,7 +142,9 @@ class DeclaredOnBench(OnSource, SetsVoltages, ReadsVoltages, ClosesSwitches, Pro
         ]
         line = form.render({"number": values})
         accepted = self.source.declaration.acknowledgement(section.acknowledged)
-        self.source.command(line, accepted, {"number": values})
+        repeated = {"number": [self._repeated(form, accepted, one) for one in values]}
+        is_array = accepted is not None and accepted.is_array
+        self.source.command(line, accepted, repeated if is_array else None, self._room(accepted))
         return line
 
     def _set_each(self, numbers: Mapping[str, float]) -> str:
@@ -155,15 +157,21 @@ class DeclaredOnBench(OnSource, SetsVoltages, ReadsVoltages, ClosesSwitches, Pro
             value = self._converted(form, number)
             line = form.render({"channel": channel, "number": value})
             self._levels[channel] = number
-            self.source.command(
-                line, accepted, {"channel": channel, "number": self._repeated(form, accepted, value)}
-            )
+            repeated: dict[str, Value] = {"channel": channel, "number": self._repeated(form, accepted, value)}
+            self.source.command(line, accepted, repeated, self._room(accepted))
         return line
 
     def _converted(self, form: Template, number: float) -> float:
         """Return a number of `scale` as the number of a template, which may be in other units."""
         own, common = self._source.scale_of(form), self._source.scale
         return number if own == common else own.number(common.volts(number), self._limits.voltage)
+
+    def _room(self, accepted: Template | None) -> float:
+        """Return how far a repeated number may be off: one step of the converter, in its unit; codes are exact."""
+        step_V = self._source.step
+        if accepted is None or accepted.number is None or accepted.number.name == "code" or step_V is None:
+            return 0.0
+        return step_V / abs(self._source.scale_of(accepted).gain_V)
 
     def _repeated(self, form: Template, accepted: Template | None, value: float) -> float:
         """Return the number that an acknowledgement repeats, in its own unit."""

@@ -142,7 +142,10 @@ class Template:
         return _FIELD.sub(one, self.text)
 
     def parse(self, line: str) -> dict[str, str | list[float]] | None:
-        """Return the fields of a line, the numbers as list ``"number"``; None if the line does not fit."""
+        """Return the fields of a line; None if the line does not fit.
+
+        The numbers are the list ``"number"``; ``"tolerance"`` is half of the last digit with the largest place.
+        """
         found = self._pattern.fullmatch(line.strip())
         if found is None:
             return None
@@ -152,6 +155,7 @@ class Template:
             if field.is_number:
                 separated = [text] if field.separator is None else text.split(field.separator)
                 values["number"] = [field.number(part.strip()) for part in separated]
+                values["tolerance"] = [0.5 * max(_last_digit(part.strip()) for part in separated)]
             elif field.name != "any":
                 values[field.name] = text
         return values
@@ -167,6 +171,12 @@ class Template:
             parts += [_literal(self.text[end : found.start()]), f"(?P<f{k}>{one})"]
             end = found.end()
         return "".join([*parts, _literal(self.text[end:])])
+
+
+def _last_digit(text: str) -> float:
+    """Return the place of the last digit of a number: 0.01 for ``1.25``, 1 for ``7`` and in hexadecimal."""
+    mantissa, _, exponent = text.lower().partition("e") if re.fullmatch(_DECIMAL, text) else (text, "", "")
+    return float(10.0 ** (int(exponent or 0) - len(mantissa.partition(".")[2])))
 
 
 @lru_cache(4096)

@@ -49,6 +49,20 @@ def test_template_writes_and_reads_the_same_line(text, line, channel, numbers):
     assert found.get("channel") == channel
 
 
+@pytest.mark.parametrize(
+    ("reply", "line", "tolerance"),
+    [
+        ("{volts}", "0.10", 0.005),
+        ("{code}", "2048", 0.5),
+        ("{code:04X}", "0FA0", 0.5),
+        ("{millivolts,...}", "1.25,3", 0.5),
+        ("{volts}", "1.5e-3", 0.5e-4),
+    ],
+)
+def test_tolerance_of_a_number_is_half_of_its_last_digit(reply, line, tolerance):
+    assert Template(reply, FIELDS).parse(line)["tolerance"] == pytest.approx([tolerance])
+
+
 def test_template_does_not_take_one_command_for_another():
     assert Template("DAC {channel} {volts}", FIELDS).parse("DAC? 0") is None
     assert Template("ADC {channel} {volts} V", FIELDS).parse("ADC 1 0.5") is None
