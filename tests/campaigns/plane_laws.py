@@ -40,14 +40,19 @@ def _graph(rng: Rng, most: int = 60) -> tuple[int, list[tuple[int, int]]]:
     return n, [(int(a), int(b)) for a, b in pairs]
 
 
-def _theta(element: Element, rng: Rng) -> float:
+def _theta(element: Element, rng: Rng, wide: bool = False) -> float:
     if isinstance(element, Shockley):
-        return element.theta(10 ** rng.uniform(-15, -8))
-    return float(10 ** rng.uniform(-6, -3))
+        return element.theta(10 ** (rng.uniform(-18, -5) if wide else rng.uniform(-15, -8)))
+    return float(10 ** (rng.uniform(-9, -1) if wide else rng.uniform(-6, -3)))
 
 
-def _circuit(elements: Callable[[Rng], Element], share: float, shunted: bool) -> Callable[[Rng], Circuit]:
-    """Return a maker of circuits; ``share`` of the edges are nonlinear, and each node may have a resistor."""
+def _circuit(
+    elements: Callable[[Rng], Element], share: float, shunted: bool, wide: bool = False
+) -> Callable[[Rng], Circuit]:
+    """Return a maker of circuits; ``share`` of the edges are nonlinear, and each node may have a resistor.
+
+    ``wide`` circuits have conductances of eight decades, and saturation currents of thirteen.
+    """
 
     def made(rng: Rng) -> Circuit:
         n, pairs = _graph(rng)
@@ -56,7 +61,7 @@ def _circuit(elements: Callable[[Rng], Element], share: float, shunted: bool) ->
         if shunted and grounded:
             pairs += [(0, k) for k in range(1, n)]
             kinds += [OHMIC] * (n - 1)
-        theta = np.array([_theta(kind, rng) for kind in kinds])
+        theta = np.array([_theta(kind, rng, wide) for kind in kinds])
         top = Topology(n, pairs, [1], [2], 0 if grounded else None, elements=kinds)
         return top, theta
 
@@ -98,6 +103,22 @@ def _random_source(rng: Rng) -> Source:
     return (CurrentSource(0.0, 40.0), Open())[kind - 4]
 
 
+def _wide_source(rng: Rng) -> Source:
+    """Return a source within 1 mV to 200 V and 1 pA to 1 A."""
+    volts, amps = float(10 ** rng.uniform(-3, 2.3)), float(10 ** rng.uniform(-12, 0))
+    sign = float(rng.choice([-1, 1]))
+    return (
+        VoltageSource(sign * volts, amps),
+        CurrentSource(sign * amps, volts),
+        CurrentSource(0.0, 40.0),
+        Open(),
+    )[int(rng.choice(4, p=[0.35, 0.35, 0.15, 0.15]))]
+
+
+def _without_sinh(rng: Rng) -> Element:
+    return (_diode, _ideal, lambda rng: CUBIC)[rng.integers(3)](rng)
+
+
 def _idle_source(rng: Rng) -> Source:
     """Return an output that is off, or on with 0 V or 0 A."""
     return (
@@ -132,6 +153,7 @@ CASES: dict[str, tuple[Callable[[Rng], Circuit], Callable[[Rng], Source], float]
     "all off": (_circuit(_any, 0.7, True), _idle_source, 0.5),
     "exact limits": (_round, _round_source, 0.6),
     "wires": (_wired, _random_source, 1.0),
+    "wide ranges": (_circuit(_without_sinh, 0.7, True, wide=True), _wide_source, 0.5),
     "blocking diodes": (_circuit(_diode, 1.0, False), _random_source, 0.5),
 }
 """Maker of the circuit, maker of its sources, share of the nodes with sources."""

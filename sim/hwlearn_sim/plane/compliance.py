@@ -34,6 +34,7 @@ SINGULAR: Final = (
 _REPAIRS: Final = 8
 _SMALLEST_SHARE: Final = 1e-12
 _CANCELLATION: Final = 1e-14
+_ACCURATE: Final = 1e-9
 _DAMPING: Final = 1e-12
 _DAMPED_STEPS: Final = 200
 _FAR_V: Final = 1e9
@@ -335,8 +336,17 @@ class _Problem:
                 continue
             released = ~free & (amps < self._allowed(states)[1] - self._slack(volts))
             if not released.any():
+                self._check(volts, amps, states)
                 return volts, states
             states[released] += 1
+
+    def _check(self, volts: FloatArray, amps: FloatArray, states: IntArray) -> None:
+        """Refuse voltages below the steps of the states, and currents above the load lines: rounding errors."""
+        low, most = self._neighbours(states)[0], self._allowed(states)[0]
+        slack = self._slack(volts) + _ACCURATE * np.abs(amps)
+        below = volts < low - _ACCURATE * np.abs(volts).max()
+        if (below | ((states % 2 == 1) & (amps > most + slack))).any():
+            raise SingularCircuitError(SINGULAR)
 
     def _below_all_kinks(self) -> tuple[FloatArray, IntArray]:
         """Return a common voltage that is not above any kink: no current into a terminal is positive."""
@@ -375,7 +385,8 @@ class _Problem:
                 self._solve_free(free, held, amps, volts, (ties, np.zeros(len(ties))))
         for members in adrift:
             room = (lowest[members] - volts[members]).min()
-            volts[members] += min(float(room), 0.0)
+            # by rounding, a voltage could be just above the kink, where its source delivers less
+            volts[members] = np.minimum(volts[members] + min(float(room), 0.0), lowest[members])
         states = self._lines.states_at(volts)
         states[walled] = 1
         return volts, states

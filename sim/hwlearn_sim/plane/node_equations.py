@@ -130,6 +130,9 @@ def _sparsely_solved(matrix: csc_array, right: FloatArray) -> FloatArray:
     if not right.size:
         return right
     try:
-        return np.asarray(splu(csc_array(matrix)).solve(right))
+        # symmetric with a dominant diagonal: the order may be chosen for little fill-in alone
+        options = {"SymmetricMode": True}
+        factor = splu(csc_array(matrix), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+        return np.asarray(factor.solve(right))
     except RuntimeError:
         raise Singular from None

@@ -85,6 +85,21 @@ def test_back_to_back_diodes_share_the_saturation_current():
     assert plane.node_voltages()[1] == pytest.approx(0.03 * math.log(1001.0), rel=1e-9)
 
 
+def test_floating_pair_of_sources_carries_the_smaller_limit():
+    """Both start at their largest currents; the second one must not count as beyond its setpoint by rounding."""
+    rng = np.random.default_rng(0)
+    top = Topology(3, [(0, 1), (1, 2)], inputs=[0], outputs=[1]).with_elements([OHMIC, CUBIC])
+    for _ in range(30):
+        plane = AnalogPlane(top, 10 ** rng.uniform(-4, -2, 2))
+        small, large = plane.attach(0), plane.attach(1)
+        setpoint, limit = float(rng.uniform(1e-3, 1e-2)), float(10 ** rng.uniform(-9, -7))
+        plane.drive(small, VoltageSource(80.0, limit))
+        plane.drive(large, VoltageSource(setpoint, 5e-4))
+        assert plane.read(large).volts == setpoint
+        assert plane.read(large).amperes == pytest.approx(-limit, rel=1e-12)
+        assert plane.read(small).limited
+
+
 # --- other solvers --------------------------------------------------------------------------------------
 
 
