@@ -96,10 +96,11 @@ class EliminatedSystem:
             at_cross, at_lines = None if left is None else left / wires.row_ohms, bottom
         if at_lines is None:
             at_lines = np.zeros((len(self.factor), sources.samples))
-        lines, y = layout.lines(nodes), None
+        lines, cross_lines, y = layout.lines(nodes), layout.cross_lines(nodes), None
         if at_cross is not None:
-            y = self.elimination.from_source[:, :, None] * at_cross[:, None, :]
+            y = cross_lines  # they are not solved yet: fresh memory takes longer than the arithmetic on it
+            np.multiply(self.elimination.from_source[:, :, None], at_cross[:, None, :], out=y)
         self.elimination.solve(y, at_lines, self.factor, lines)
-        self.elimination.cross.solve(lines, at_cross, layout.cross_lines(nodes))
+        self.elimination.cross.solve(lines, at_cross, cross_lines)
         layout.fill_ends(nodes.T, sources, self.columns_held)
         return nodes.T

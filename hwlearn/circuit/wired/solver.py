@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 import numpy as np
 
@@ -18,15 +18,11 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.circuit.wired.eliminated import EliminatedSystem, eliminate
 from hwlearn.circuit.wired.layout import Layout, Sources
 from hwlearn.circuit.wired.sums import column_currents, device_drops, product_sums, squares, total_power
-from hwlearn.circuit.wired.swept import MOST_SAMPLES, SweptSystem
 
 _KEPT_SYSTEMS: Final = 8
 _KEPT_ELIMINATIONS: Final = 2
 _MOST_KEPT_DROPS: Final = 1 << 22
 """Devices times samples up to which the drops of the last batch are kept for its gradient."""
-
-
-System = TypeVar("System")
 
 
 class WiredSolver:
@@ -49,29 +45,9 @@ class WiredSolver:
     def __init__(self, layout: Layout, general: OhmicSolver) -> None:
         self.layout, self.general = layout, general
         self._g = general.siemens[: general.topology.n_edges]
-        self._swept = _Systems(self._sweep)
-        self._eliminated = _Systems(self._eliminate)
+        self._systems: dict[bytes, EliminatedSystem | None] = {}
         self._eliminations: dict[bytes, Elimination] = {}
         self._last: tuple[FloatArray, FloatArray] | None = None
-
-    def _sweep(self, held: BoolArray) -> SweptSystem | None:
-        return SweptSystem.of(self.layout, self._g, self.layout.columns_held(held))
-
-    def _eliminate(self, held: BoolArray) -> EliminatedSystem | None:
-        columns = self.layout.columns_held(held)
-        # the ends of columns are eliminated last, so that their elimination serves all sets of held outputs
-        kept, key = self._eliminations, columns.tobytes() if self.layout.along_rows else b""
-        try:
-            elimination = kept.get(key)
-            if elimination is None:
-                elimination = eliminate(self.layout, self._g, columns)
-                kept[key] = elimination
-                for old in list(kept)[:-_KEPT_ELIMINATIONS]:
-                    kept.pop(old, None)
-            system = EliminatedSystem.of(self.layout, elimination, columns)
-        except NotEliminated:
-            return None
-        return system if system.estimated_error < ERROR_BOUND else None
 
     @property
     def topology(self) -> Topology:
@@ -122,7 +98,7 @@ class WiredSolver:
 
     def estimated_error(self, held: BoolArray) -> float:
         """Return the estimated relative error of solutions with these outputs (n_out,) held."""
-        system = self._swept.get(held) or self._eliminated.get(held)
+        system = self._system(held)
         return self.general.estimated_error(held) if system is None else system.estimated_error
 
     def _solve_pattern(
@@ -145,14 +121,38 @@ class WiredSolver:
 
     def _voltages(self, held: BoolArray, sources: Sources) -> FloatArray | None:
         """Return node voltages (S, N) with outputs (n_out,) held; None if only the general solver can."""
-        if not sources.samples:
+        system = self._system(held) if sources.samples else None
+        return None if system is None else system.solve(sources)
+
+    def _system(self, held: BoolArray) -> EliminatedSystem | None:
+        """Return the equations for held outputs (n_out,); None if double precision does not suffice for them."""
+        # circuits may be solved in several threads: only whole entries are added and removed
+        kept, key = self._systems, held.tobytes()
+        try:
+            system = kept.pop(key)
+        except KeyError:
+            with np.errstate(all="ignore"):
+                system = self._eliminated(held)
+        kept[key] = system  # the last used entry is the last one
+        for old in list(kept)[:-_KEPT_SYSTEMS]:
+            kept.pop(old, None)
+        return system
+
+    def _eliminated(self, held: BoolArray) -> EliminatedSystem | None:
+        columns = self.layout.columns_held(held)
+        # the ends of columns are eliminated last, so that their elimination serves all sets of held outputs
+        kept, key = self._eliminations, columns.tobytes() if self.layout.along_rows else b""
+        try:
+            elimination = kept.get(key)
+            if elimination is None:
+                elimination = eliminate(self.layout, self._g, columns)
+                kept[key] = elimination
+                for old in list(kept)[:-_KEPT_ELIMINATIONS]:
+                    kept.pop(old, None)
+            system = EliminatedSystem.of(self.layout, elimination, columns)
+        except NotEliminated:
             return None
-        swept = self._swept.get(held) if sources.samples <= MOST_SAMPLES else None
-        V = None if swept is None else swept.solve(sources)
-        if V is None:
-            system = self._eliminated.get(held)
-            V = None if system is None else system.solve(sources)
-        return V
+        return system if system.estimated_error < ERROR_BOUND else None
 
     # --- currents and power -------------------------------------------------------------------------
 
@@ -221,25 +221,3 @@ class WiredSolver:
         V, back = self.solve(x, None, None), self.adjoint(np.eye(self.topology.n_outputs), None)
         of_back, of_V = (squares(self.layout, of, np.ones(len(of))) for of in (back, V))
         return of_back * of_V / len(x)
-
-
-class _Systems(Generic[System]):
-    """Equations by set of held outputs; the last one used comes last."""
-
-    def __init__(self, make: Callable[[BoolArray], System | None]) -> None:
-        self._make = make
-        self._kept: dict[bytes, System | None] = {}
-
-    def get(self, held: BoolArray) -> System | None:
-        """Return the equations for held outputs (n_out,); None if they cannot be solved this way."""
-        # circuits may be solved in several threads: only whole entries are added and removed
-        kept, key = self._kept, held.tobytes()
-        try:
-            system = kept.pop(key)
-        except KeyError:
-            with np.errstate(all="ignore"):
-                system = self._make(held)
-        kept[key] = system
-        for old in list(kept)[:-_KEPT_SYSTEMS]:
-            kept.pop(old, None)
-        return system

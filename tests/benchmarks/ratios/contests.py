@@ -11,9 +11,10 @@ from scipy.sparse import csc_array
 from scipy.sparse.linalg import splu
 
 import hwlearn as hl
+from hwlearn.circuit.linear.solver import OhmicSolver
 from hwlearn.circuit.spice import spice_text
 from ratios.peers import Ngspice, PyrkmGrid, crossbar_by_badcrossbar, read_badcrossbar
-from ratios.problems import WIRE_OHM, Crossbars, Training, wired_crossbar
+from ratios.problems import WIRE_OHM, WIRED_OHM, Crossbars, Training, wired_crossbar
 from ratios.timing import Answer, Clock, Times, difference, in_turns
 
 
@@ -77,6 +78,44 @@ def against_ngspice(side: int) -> Contest:
 
     ours = partial(_solved, problem)
     return Contest(len(problem), lambda k: ngspice(netlists[k]), ours, by_name, flat, lambda: ngspice.analysis_s)
+
+
+def _with_general_solver(problem: Training, k: int) -> hl.Kirchhoff:
+    circuit = hl.Kirchhoff(problem.topology, problem.conductances[k])
+    circuit.solver = OhmicSolver(problem.topology, circuit.all_conductances)
+    return circuit
+
+
+def wired_solve(side: int, samples: int) -> Contest:
+    """Return the contest of `Kirchhoff` against its general solver: new conductances, then a solution."""
+    problem = Training.on_wires(side, WIRED_OHM, samples)
+    sides = {
+        "theirs": _with_general_solver(problem, 0),
+        "ours": hl.Kirchhoff(problem.topology, problem.conductances[0]),
+    }
+
+    def work(who: str, k: int) -> Answer:
+        sides[who] = sides[who].with_conductances(problem.conductances[k])
+        return (sides[who].solve(problem.inputs),)
+
+    return Contest(len(problem), partial(work, "theirs"), partial(work, "ours"), tuple, tuple)
+
+
+def wired_gradient(side: int, samples: int) -> Contest:
+    """Return the contest of exact gradients of circuits that have been solved for the same inputs before."""
+    problem = Training.on_wires(side, WIRED_OHM, samples)
+    sides = {
+        "theirs": [_with_general_solver(problem, k) for k in range(len(problem))],
+        "ours": [hl.Kirchhoff(problem.topology, g) for g in problem.conductances],
+    }
+    for circuits in sides.values():
+        for circuit in circuits:
+            circuit.solve(problem.inputs)
+
+    def work(who: str, k: int) -> Answer:
+        return (sides[who][k].gradient(problem.inputs, problem.targets)[None],)
+
+    return Contest(len(problem), partial(work, "theirs"), partial(work, "ours"), tuple, tuple)
 
 
 # --- general graphs ------------------------------------------------------------------------------------

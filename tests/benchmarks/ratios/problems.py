@@ -10,6 +10,7 @@ import numpy as np
 import hwlearn as hl
 
 WIRE_OHM = 1.0
+WIRED_OHM = 2.0
 LOW_S, HIGH_S = 1e-6, 1e-4
 
 
@@ -71,6 +72,18 @@ class Training:
             topology,
             conductances(rng, (count, topology.n_edges)),
             rng.uniform(-0.5, 0.5, (samples, topology.n_inputs)),
+            rng.uniform(-0.2, 0.2, (samples, topology.n_outputs)),
+        )
+
+    @classmethod
+    def on_wires(cls, side: int, ohms: float, samples: int, count: int = 4) -> Training:
+        """Return a crossbar with wires and uniform conductances, the same one at each call."""
+        rng = np.random.default_rng(side + samples)
+        topology = hl.Topology.crossbar(side, side, wire_resistance=ohms)
+        return cls(
+            topology,
+            rng.uniform(LOW_S, HIGH_S, (count, topology.n_edges)),
+            rng.uniform(-1, 1, (samples, topology.n_inputs)),
             rng.uniform(-0.2, 0.2, (samples, topology.n_outputs)),
         )
 

@@ -134,6 +134,17 @@ def _crossbar(side: int, samples: int, problems: int, rounds: int, slow: bool) -
     )
 
 
+def _wired(key: str, work: str, contest: Callable[[int, int], Contest], minimum: float) -> Row:
+    return Row(
+        f"wired-{key}",
+        f"`Kirchhoff`, crossbar 64 x 64, wires 2 ohm, 30 vectors: {work}",
+        "our general solver",
+        partial(_speed, partial(contest, 64, 30), 15),
+        minimum,
+        by_numba=False,
+    )
+
+
 _TRAINING = "grid 128 x 128, 16 samples: forward and exact gradient"
 _SUBSET = "grid 100 x 100, {}: re-solve while the same 1 % of the edges changes"
 
@@ -153,6 +164,8 @@ ROWS = (
         500,
         slow=True,
     ),
+    _wired("solve", "re-solve after all devices have changed", contests.wired_solve, 2),
+    _wired("gradient", "exact gradient of a circuit that is solved", contests.wired_gradient, 8),
     Row(
         "grid-pyrkm",
         _TRAINING,
