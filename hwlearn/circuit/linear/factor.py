@@ -11,7 +11,8 @@ from scipy.sparse import csr_array
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.linear.dense import DenseFactor
-from hwlearn.circuit.linear.iterative import ConjugateGradients, SlowConvergence
+from hwlearn.circuit.linear.front import LARGEST_FRONT
+from hwlearn.circuit.linear.iterative import ACCURACY, ConjugateGradients, SlowConvergence
 from hwlearn.circuit.linear.kept import KeptPlans
 from hwlearn.circuit.linear.matrix import MatrixFactor, SingularMatrix
 from hwlearn.circuit.linear.plan import FactorTooLarge, IllConditioned, Plan, dense_order
@@ -30,9 +31,6 @@ It factors 2 to 8 times as fast as SuperLU, but solves batches up to twice as sl
 cache. Below this number of nodes of a grid, a batch of 16 samples and its gradient take as long with both.
 """
 
-LARGEST_FRONT: Final = 6_000
-"""Rows of the largest dense block of a factor above which equations are solved by iteration if possible."""
-
 ERROR_BOUND: Final = 1e-10
 """Largest accepted estimated error of a solution, relative to its largest voltage."""
 
@@ -42,6 +40,7 @@ ROUNDINGS: Final = 8 * 2.0**-53
 _PLAIN_BELOW: Final = 1e-11  # solutions with a smaller measured error are not refined
 _REFINED_TO: Final = 1e-12
 _REFINEMENTS: Final = 10
+_LONG_FRONT: Final = 6_000  # the factor of so many dense rows takes some ten seconds
 _MOST_FRONT: Final = 60_000  # SuperLU counts entries with 32 bits
 _PROBE_SEED: Final = 20260
 
@@ -82,13 +81,13 @@ class FactoredSystem:
     solution is refined until its correction vanishes. Residuals are computed from drops, which keep the digits
     that the sums on the diagonal lose.
 
-    If a factor would have a dense block of more than about `LARGEST_FRONT` rows, as on random graphs, the
-    equations are solved by conjugate gradients and refined in the same way. If these do not converge, a factor is
-    made all the same.
+    If a factor would have a large dense block, as on random graphs, the equations are solved by conjugate
+    gradients and refined in the same way; see `GraphShape`. If these do not converge, a factor is made anyway.
     """
 
     def __init__(self, plan: Plan, g: FloatArray, *, cholmod: bool = False) -> None:
         self._g, self.refined, self.estimated_error = g, False, 0.0
+        self._left = 1.0  # largest share of an error that a correction leaves, if it is known
         with np.errstate(all="ignore"):
             self._use(plan)
             if not self.free.size or self._is_iterated():
@@ -112,12 +111,13 @@ class FactoredSystem:
     def _is_iterated(self) -> bool:
         """Prepare an iterative solution if a factor would be too large; return False if it does not converge."""
         plan, g = self._plan, self._g
-        if plan.dense or plan.front <= LARGEST_FRONT:
+        if plan.dense or self.free.size <= LARGEST_FRONT or not plan.shape.suits_iteration:
             return False
         try:
             diagonal = plan.diagonal(g)
             matrix = plan.pattern.matrix(g[plan.inner_source], diagonal)
             self._factor = ConjugateGradients(matrix.T, diagonal)  # symmetric: its columns are rows
+            self._left = ACCURACY
             # the solutions that rounding moves most: see `_error_of_smooth_solutions`
             smooth = np.stack([np.ones(plan.pinned.size) @ self._coupling, diagonal], axis=1)
             V, share = self._refine(smooth, self._factor.solve(smooth))
@@ -126,14 +126,17 @@ class FactoredSystem:
             self.estimated_error = np.inf
         self.refined = self.estimated_error < ERROR_BOUND
         if not self.refined:
-            if plan.front > _MOST_FRONT:
-                raise FactorTooLarge(plan.front)
-            log.warning(
-                "solving this circuit may take minutes and %.1f GB: about %d rows of its matrix become dense, and "
-                "its conductances are too different for an iterative solution",
-                plan.front**2 * 8e-9,
-                plan.front,
-            )
+            self._left = 1.0
+            front = plan.shape.front
+            if front > _MOST_FRONT:
+                raise FactorTooLarge(front)
+            if front > _LONG_FRONT:
+                log.warning(
+                    "solving this circuit may take minutes and %.1f GB: about %d rows of its matrix become dense, "
+                    "and its conductances are too different for an iterative solution",
+                    front**2 * 8e-9,
+                    front,
+                )
         return self.refined
 
     def _factored(self, plan: Plan, g: FloatArray) -> tuple[MatrixFactor, FloatArray]:
@@ -237,8 +240,9 @@ class FactoredSystem:
             largest = np.abs(V).max(axis=0)
             size = np.abs(step).max(axis=0)
             before, share = share, float(np.divide(size, largest, out=size, where=largest > 0).max())
-            if share < _REFINED_TO or not share < 0.5 * before:
+            if share * self._left < _REFINED_TO or not share < 0.5 * before:
                 break
+        share *= self._left
         if not share < ERROR_BOUND:
             raise IllConditioned(int(self.free[np.argmax(np.abs(step).max(axis=1))]))
         return V, share

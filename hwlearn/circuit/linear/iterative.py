@@ -9,13 +9,13 @@ from scipy.sparse import csr_array
 
 from hwlearn.arrays import BoolArray, FloatArray
 
-_ACCURACY: Final = 1e-6
+ACCURACY: Final = 1e-5
 """Largest error of a solution relative to its largest voltage; refinement by residuals does the rest."""
 
 _ROUGHLY: Final = 0.1
 _MOST_STEPS: Final = 3_000
 _MOST_REACH: Final = 1e7
-"""With a larger one, rounding would hide the residual that `_ACCURACY` requires."""
+"""With a larger one, rounding would hide the residual that `ACCURACY` requires."""
 
 
 class SlowConvergence(Exception):
@@ -25,7 +25,7 @@ class SlowConvergence(Exception):
 class ConjugateGradients:
     """A positive definite matrix of node equations, whose equations are solved by iteration; a `MatrixFactor`.
 
-    Solutions are accurate to `_ACCURACY`, relative to the largest voltage of each. The off-diagonal entries are
+    Solutions are accurate to `ACCURACY`, relative to the largest voltage of each. The off-diagonal entries are
     negative or zero and no row has a negative sum, so that the inverse has no negative entry: if no residual
     exceeds the share t of its diagonal entry d, no error exceeds t max(A^-1 d).
 
@@ -49,7 +49,7 @@ class ConjugateGradients:
         reach = float(self.solve(diagonal).max()) / (1 - _ROUGHLY)
         if not reach < _MOST_REACH:
             raise SlowConvergence
-        self._share, self._of_largest = _ACCURACY / reach, True
+        self._share, self._of_largest = ACCURACY / reach, True
 
     def solve(self, currents: FloatArray) -> FloatArray:
         """Return volts (n, S) or (n,) for currents of the same shape.
@@ -69,7 +69,8 @@ class ConjugateGradients:
             right = np.ascontiguousarray(currents[:, open_columns])
             found = self._iterated(right, volts[:, open_columns])
             volts[:, open_columns] = found
-            open_columns = open_columns[~self._fine(right - self._matrix @ found, found)]
+            off = (right - self._matrix @ found) / self._diagonal
+            open_columns = open_columns[~self._fine(off, found)]
         if open_columns.size:
             raise SlowConvergence
         return volts
@@ -77,24 +78,27 @@ class ConjugateGradients:
     def _iterated(self, right: FloatArray, volts: FloatArray) -> FloatArray:
         """Return volts (n, S) that satisfy the equations as far as the updated residual tells."""
         residual = right - self._matrix @ volts
-        step = residual / self._diagonal
+        scaled = residual / self._diagonal
+        step = scaled.copy()
         energy = _dots(residual, step)
         for _ in range(_MOST_STEPS):
             current = self._matrix @ step
             length = np.divide(energy, _dots(step, current), out=np.zeros_like(energy), where=energy > 0)
-            volts = volts + length * step
-            residual = residual - length * current
-            if self._fine(residual, volts).all():
+            volts += np.multiply(length, step, out=scaled)
+            current *= length
+            residual -= current
+            np.divide(residual, self._diagonal, out=scaled)
+            if self._fine(scaled, volts).all():
                 return volts
-            scaled = residual / self._diagonal
             before, energy = energy, _dots(residual, scaled)
-            step = scaled + np.divide(energy, before, out=np.zeros_like(energy), where=before > 0) * step
+            step *= np.divide(energy, before, out=np.zeros_like(energy), where=before > 0)
+            step += scaled
         raise SlowConvergence
 
-    def _fine(self, residual: FloatArray, volts: FloatArray) -> BoolArray:
-        """Return a mask (S,) of the columns that are accurate enough."""
-        largest = np.abs(volts).max(axis=0) if self._of_largest else 1.0
-        share = (np.abs(residual) / self._diagonal).max(axis=0)
+    def _fine(self, scaled: FloatArray, volts: FloatArray) -> BoolArray:
+        """Return a mask (S,) of the columns that are accurate enough, by their residuals over the diagonal."""
+        largest = np.maximum(volts.max(axis=0), -volts.min(axis=0)) if self._of_largest else 1.0
+        share = np.maximum(scaled.max(axis=0), -scaled.min(axis=0))
         return np.asarray(share <= 0.5 * self._share * largest, dtype=np.bool_)
 
 

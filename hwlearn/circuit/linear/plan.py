@@ -11,12 +11,11 @@ from scipy.sparse import csc_array, csr_array
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.graphs import incidence, independent_set, summed
 from hwlearn.circuit.linear.cholmod import Analysis
-from hwlearn.circuit.linear.front import front_estimate
+from hwlearn.circuit.linear.front import GraphShape, shape_of
 from hwlearn.circuit.linear.matrix import LowerPattern, Pattern
 from hwlearn.circuit.linear.superlu import minimum_degree_order
 
 _SMALL: Final = 20_000
-_FEW_ROWS: Final = 5_000  # a factor of so few rows is small in any case
 _FEW_NODES: Final = 40  # up to this many nodes, an elimination costs more than it saves
 _MOST_REMAINING: Final = 0.7
 _DENSITY: Final = 0.1  # of entries in a matrix that is factored densely
@@ -93,10 +92,9 @@ class Plan:
         return Plan(self.edges, self.pinned, self.free[order], self._n_nodes, self.terminals)
 
     @cached_property
-    def front(self) -> int:
-        """About how many rows the largest dense block of a sparse factor has; see `front_estimate`."""
-        n = self.free.size
-        return n if n < _FEW_ROWS else front_estimate(self.inner, n)
+    def shape(self) -> GraphShape:
+        """Shape of the graph of free nodes."""
+        return shape_of(self.inner, self.free.size)
 
     @cached_property
     def analysis(self) -> Analysis:

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import spsolve
 from hwlearn import Kirchhoff, Topology
 from hwlearn.circuit.linear import factor, front, iterative, plan
 from hwlearn.circuit.linear.factor import FactoredSystem, plan_for
-from hwlearn.circuit.linear.front import front_estimate
+from hwlearn.circuit.linear.front import shape_of
 from hwlearn.errors import CircuitError, SingularCircuitError
 
 
@@ -46,12 +46,23 @@ ESTIMATES = {
 
 @pytest.mark.parametrize(("edges", "n", "rows"), ESTIMATES.values(), ids=ESTIMATES.keys())
 def test_front_estimate_has_the_size_of_the_largest_dense_block(edges, n, rows):
-    assert rows[0] <= front_estimate(edges, n) <= rows[1]
+    assert rows[0] <= shape_of(edges, n).front <= rows[1]
 
 
 def test_very_long_graph_is_estimated_from_its_first_levels(monkeypatch):
     monkeypatch.setattr(front, "_MOST_LEVELS", 10)
-    assert front_estimate(*pairs(Topology.grid(4, 2000))) <= 8
+    assert shape_of(*pairs(Topology.grid(4, 2000))).front <= 8
+
+
+def test_wide_graphs_with_short_distances_are_iterated():
+    def chosen(edges: np.ndarray, n: int) -> bool:
+        return shape_of(edges, n).suits_iteration
+
+    assert chosen(*pairs(Topology.random(8000, 24_000, 5, 3)))
+    assert not chosen(*pairs(Topology.random(1500, 6000, 5, 3)))
+    assert not chosen(*pairs(Topology.grid(300, 300)))
+    assert front.GraphShape(front=3600, levels=210, edges=1_000_000).suits_iteration  # a cube of 70 nodes a side
+    assert not front.GraphShape(front=3000, levels=6000, edges=18_000_000).suits_iteration  # a square of 3000
 
 
 @pytest.fixture
@@ -59,7 +70,7 @@ def any_front(monkeypatch: pytest.MonkeyPatch):
     """Solve sparse circuits of any size by iteration, if it converges."""
     monkeypatch.setattr(factor, "DENSE_NODES", 0)
     monkeypatch.setattr(factor, "LARGEST_FRONT", 0)
-    monkeypatch.setattr(plan, "_FEW_ROWS", 0)
+    monkeypatch.setattr(front.GraphShape, "suits_iteration", True)
     plan_for.cache_clear()
     yield
     plan_for.cache_clear()
@@ -82,7 +93,7 @@ def test_iterated_solution_agrees_with_a_factor(seed, monkeypatch):
     found, k = results()
     assert all(isinstance(system._factor, iterative.ConjugateGradients) for system in k.solver.systems.values())
     assert 0 < k.estimated_error() < 1e-12
-    monkeypatch.setattr(factor, "LARGEST_FRONT", 10_000)
+    monkeypatch.setattr(front.GraphShape, "suits_iteration", False)
     for got, expected in zip(found, results()[0], strict=True):
         np.testing.assert_allclose(got, expected, rtol=0, atol=1e-11 * np.abs(expected).max())
     B = t.incidence
@@ -106,7 +117,7 @@ def test_accuracy_of_conjugate_gradients_is_guaranteed():
         right = diagonal[:, None] * rng.normal(size=(len(diagonal), 4))
         exact = np.linalg.solve(matrix.toarray(), right)
         worst = np.abs(solver.solve(right) - exact).max(axis=0) / np.abs(exact).max(axis=0)
-        assert (worst < 1e-6).all()
+        assert (worst < iterative.ACCURACY).all()
         np.testing.assert_array_equal(solver.solve(0 * right), 0 * right)
 
 
@@ -116,6 +127,7 @@ def test_wide_range_of_conductances_is_factored_with_a_warning(caplog, monkeypat
     g = 10 ** np.random.default_rng(0).uniform(-9, 0, t.n_edges)
     x = np.ones((1, t.n_inputs))
     monkeypatch.setattr(iterative, "_MOST_STEPS", 50)
+    monkeypatch.setattr(factor, "_LONG_FRONT", 10)
     with caplog.at_level(logging.WARNING, "hwlearn"):
         V = Kirchhoff(t, g).solve(x)
     np.testing.assert_allclose(V, 1.0, rtol=1e-10)
@@ -132,7 +144,7 @@ def test_factor_that_does_not_fit_into_memory_is_named(monkeypatch):
 
     t = Topology.grid(12, 12)
     monkeypatch.setattr(FactoredSystem, "_factored", no_memory)
-    monkeypatch.setattr(factor, "LARGEST_FRONT", 100)
+    monkeypatch.setattr(front.GraphShape, "suits_iteration", False)
     with pytest.raises(CircuitError, match="does not fit into memory"):
         Kirchhoff(t, np.ones(t.n_edges)).solve(np.ones((1, t.n_inputs)))
 
