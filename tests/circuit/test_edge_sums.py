@@ -170,10 +170,8 @@ def test_gradient_contrast_and_power_of_layers_with_nonlinear_edges(mix, rectifi
     expected = -(back * by_theta).mean(axis=0)
     np.testing.assert_allclose(k.gradient(x, e), expected, rtol=1e-9, atol=1e-12 * np.abs(expected).max())
     low, weights = 0.7 * V, rng.uniform(0.5, 1.5, SAMPLES)
-    rise = np.stack(
-        [el.cocontent(v[:, i], g[i]) - el.cocontent(0.7 * v[:, i], g[i]) for i, el in enumerate(table)]
-    )
-    np.testing.assert_allclose(k.contrast(V, low, weights), rise @ weights, rtol=1e-9)
+    rise = [el.cocontent(v[:, i], g[i]) - el.cocontent(0.7 * v[:, i], g[i]) for i, el in enumerate(table)]
+    np.testing.assert_allclose(k.contrast(V, low, weights), np.stack(rise) @ weights, rtol=1e-9)
     squares = np.zeros(t.n_edges)
     for unit in np.eye(4):
         alone = all_drops(t.edges, k.adjoint(np.broadcast_to(unit, e.shape), V))
