@@ -57,11 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         python = torch_python(options.environment or Path(scratch) / "environment", options.pip)
-        results: dict[str, list[Epochs]] = {
-            "energy-based-learning, EP": [],
-            "hwlearn, EP": [],
-            "hwlearn, exact": [],
-        }
+        results: dict[str, list[Epochs]] = {name: [] for name in (PEER_EP, OUR_EP, OUR_EXACT)}
         for seed in options.seeds:
             data = Path(scratch) / f"digits-{seed}.npz"
             np.savez(data, **digits(seed, validate=options.validate))
