@@ -120,7 +120,7 @@ def _inject(network, place: str, kind: str, rng: np.random.Generator) -> None:
     elif kind == "reset":
         found.inject("reset", count=1)
     else:
-        found.inject("late", count=1, seconds=0.05 if kind == "late" else float(rng.uniform(0.3, 0.7)))
+        found.inject("late", count=1, seconds=0.05 if kind == "late" else float(rng.uniform(0.7, 1.0)))
 
 
 CAMPAIGN = Campaign(

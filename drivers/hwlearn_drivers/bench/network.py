@@ -15,7 +15,7 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import NetworkError
+from hwlearn.errors import HwlearnError, NetworkError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import OutputDrive
@@ -117,6 +117,11 @@ class TerminalNetwork(Network):
         return self.edges.fixed
 
     @property
+    def drives_outputs(self) -> bool:
+        """Whether this process has left outputs on."""
+        return self._on
+
+    @property
     def settle_s(self) -> float:
         """Wait in seconds between a change of the sources and a reading."""
         return self.pace.settle_s
@@ -132,19 +137,32 @@ class TerminalNetwork(Network):
         return self._setpoints.kappa
 
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
+        try:
+            targets = self._targets(inputs, drive)
+        except HwlearnError:  # refused: nothing was applied
+            raise
+        except BaseException:
+            self._halt()
+            raise
+        with self._driving():
+            self._switch_on()
+            return self._read_batch(targets)
+
+    def _targets(self, inputs: FloatArray, drive: OutputDrive | None) -> list[Targets]:
+        """Return what the sources are to do in each sample; refuse what they cannot do."""
         self._check_kappa(drive)
         targets = [
             self._setpoints.targets(x, None if drive is None else drive.values[s], drive)
             for s, x in enumerate(inputs)
         ]
         self._setpoints.check(targets)
-        with self._driving():
-            self._switch_on()
-            return self._read_batch(targets, drive)
+        return targets
 
     def _program(self, conductances: FloatArray) -> Programmed:
         with self._driving():
             self._stays_off.check()
+            if not self._on:
+                self._rearm()  # the board of the edges may have sources too
             return self.edges.program(conductances)
 
     def _switch_off(self) -> None:
@@ -191,8 +209,7 @@ class TerminalNetwork(Network):
         if self._on:
             return
         self._threads.wait()
-        for one in self._instruments:
-            one.rearm()
+        self._rearm()
         self._setpoints.reset()
         self._each(_prepare)
         self._each(lambda one, _: one.switch_sources_on() if isinstance(one, SetsVoltages) else None)
@@ -203,6 +220,11 @@ class TerminalNetwork(Network):
     def _open_switches(self, one: BenchInstrument, k: int) -> None:
         if isinstance(one, ClosesSwitches) and self._setpoints.switches[k]:
             one.set_switches(dict.fromkeys(self._setpoints.switches[k], False))
+
+    def _rearm(self) -> None:
+        """Allow commands again after OFF; the outputs stay off."""
+        for one in self._instruments:
+            one.rearm()
 
     def _halt(self) -> None:
         self._on = False
@@ -230,11 +252,12 @@ class TerminalNetwork(Network):
             elif self._stays_off.needed:
                 one.start_again()
         self._stays_off.end()
+        self._rearm()
         self.edges.reconnect()
 
     # --- one batch ----------------------------------------------------------------------------------
 
-    def _read_batch(self, targets: list[Targets], drive: OutputDrive | None) -> Readout:
+    def _read_batch(self, targets: list[Targets]) -> Readout:
         rows = []
         for s, target in enumerate(targets):
             self._match(target)

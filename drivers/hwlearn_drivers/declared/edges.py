@@ -12,7 +12,7 @@ from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import Codes
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Programmed
-from hwlearn.units import format_quantity
+from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_drivers.declared.board import DeclaredBoard
 from hwlearn_drivers.declared.declaration import EdgeSection
 from hwlearn_drivers.declared.template import Value, template
@@ -20,6 +20,22 @@ from hwlearn_drivers.edges.edges import Edges
 from hwlearn_drivers.errors import OutputStateError
 
 _FIELDS = ("edge", "code", "any")
+
+
+def check_reach(section: EdgeSection, limits: Limits, where: str) -> None:
+    """Refuse limits that allow conductances which the edges of a board cannot take.
+
+    Raises
+    ------
+    SetupError
+    """
+    least, most = section.make_law().siemens_range
+    low, high = limits.conductance
+    if low < least * (1 - ROUNDING) or high > most * (1 + ROUNDING):
+        raise SetupError(
+            f"the edges of {where} cover {format_quantity(least, 'S')} to {format_quantity(most, 'S')}, but "
+            f"limits.conductance is {format_quantity(low, 'S')} to {format_quantity(high, 'S')}"
+        )
 
 
 class DeclaredEdges(Edges):
@@ -49,13 +65,7 @@ class DeclaredEdges(Edges):
         places: Sequence[int] | None = None,
     ) -> None:
         self._board, self._section, self._law = board, section, section.make_law()
-        least, most = self._law.siemens_range
-        low, high = limits.conductance
-        if low < least * (1 - 1e-9) or high > most * (1 + 1e-9):
-            raise SetupError(
-                f"the edges of {board.name} cover {format_quantity(least, 'S')} to {format_quantity(most, 'S')}, "
-                f"but limits.conductance is {format_quantity(low, 'S')} to {format_quantity(high, 'S')}"
-            )
+        check_reach(section, limits, board.name)
         present = range(section.first, section.first + section.count)
         chosen = list(present)[: topology.n_edges] if places is None else list(places)
         if len(chosen) != topology.n_edges or len(set(chosen)) != len(chosen) or not set(chosen) <= set(present):

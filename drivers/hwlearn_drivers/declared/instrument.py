@@ -14,6 +14,7 @@ from hwlearn.quantities import FROM_LIST, Count
 from hwlearn_drivers.address import spelled_once
 from hwlearn_drivers.declared.board import DeclaredBoard
 from hwlearn_drivers.declared.declaration import Declaration, load_declaration
+from hwlearn_drivers.declared.edges import check_reach
 from hwlearn_drivers.declared.interpreter import DryBoardAnswers
 from hwlearn_drivers.declared.roles import DeclaredOnBench
 from hwlearn_drivers.errors import LinkError
@@ -105,10 +106,13 @@ class DeclaredInstrument(InstrumentSettings):
         return f"{role} {channel}"
 
     def check_use(self, use: ChannelUse, limits: Limits) -> None:
-        """Refuse limits that the edges of the protocol cannot cover."""
+        """Refuse a network with more edges than the protocol has, and limits that its edges cannot cover."""
         edge = self.declaration.edge
-        if use.edges and edge is not None and edge.count < use.edges:
+        if not use.edges or edge is None:
+            return
+        if edge.count < use.edges:
             raise SetupError(f"the network has {use.edges} edges, the protocol of {self.name} has {edge.count}")
+        check_reach(edge, limits, self.name)
 
     def open(self, use: ChannelUse, limits: Limits, connector: Connector) -> DeclaredOnBench:
         """Open the board, send OFF, and check its identity."""

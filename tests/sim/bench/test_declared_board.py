@@ -123,3 +123,26 @@ def test_missing_nudge_is_refused_before_anything_is_opened():
     with pytest.raises(SetupError, match=r"can only be nudged by resistor.*train.nudge = 'resistor'"):
         VirtualMixedBackend().check_wiring(settings(topology), topology, LIMITS, "clamp")
     VirtualMixedBackend().check_wiring(settings(topology), topology, LIMITS, "resistor")
+
+
+def test_limits_that_the_edges_cannot_cover_are_refused_before_anything_is_opened():
+    topology = graph()
+    wide = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-6, 1e-3))
+    with pytest.raises(SetupError, match=r"the edges of board cover 10\.03 uS to 7\.692 mS, but limits"):
+        VirtualMixedBackend().check_wiring(settings(topology), topology, wide, None)
+
+
+def test_equilibrium_propagation_trains_through_a_nudge_resistor(opened):
+    """A rule that needs nudges, on a board: the error falls without a model of the network."""
+    network = opened()
+    topology = network.topology
+    teacher = np.random.default_rng(5).uniform(5e-5, 5e-4, topology.n_edges)
+    x = np.random.default_rng(6).uniform(-0.4, 0.4, (4, 3))
+    targets = hl.Kirchhoff(topology, teacher).solve(x)[:, topology.outputs]
+    first = np.exp(np.random.default_rng(9).uniform(np.log(2e-5), np.log(9e-4), topology.n_edges))
+    model = hl.Kirchhoff(topology, first)
+    rule = hl.GEP(hl.ResistorNudge("auto", 1e-4))
+    trainer = hl.Trainer(network, rule, hl.MSE(), hl.Adam(0.05, scale="log"), model=model, seed=1)
+    history = trainer.fit(x, targets, 25)
+    costs = [epoch.train.cost for epoch in history.epochs]
+    assert min(costs) < 0.2 * costs[0]
