@@ -97,6 +97,8 @@ def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
     steps: dict[str, Callable[[], Iterator[Check]]] = {
         "programming": lambda: _programming(network),
         "zero reading": lambda: _zero_and_noise(network, bench.data.pairs),
+        "current noise": lambda: _current_noise(network),
+        "settling": lambda: _settling(network, np.random.default_rng([seed, 1])),
         "superposition": lambda: _superposition(network, rng),
         "reciprocity": lambda: _reciprocity(network, rng),
         "saturation": lambda: _saturation(network, bench.data.inputs[bench.data.train]),
@@ -145,11 +147,53 @@ def _zero_and_noise(network: Network, pairs: OutputPairs | None) -> Iterator[Che
         remedy = f'state it with backend.voltage_sigma = "{format_quantity(measured, "V", 2)}"'
         yield Check("noise floor", "not applicable", found + remedy)
         return
-    found = f"largest {format_quantity(measured, 'V')} rms, specified {format_quantity(specified, 'V')}"
-    # a standard deviation from REPEATS readings is itself uncertain
-    allowed = specified * (1 + _SIGMAS / np.sqrt(2 * (REPEATS - 1))) + network.resolution
-    advice = "noisier than specified: check cables and grounding, or average more readings"
-    yield _judged("noise floor", measured <= allowed, found, advice)
+    yield _judged_noise("noise floor", measured, specified, network.resolution, "V")
+
+
+def _current_noise(network: Network) -> Iterator[Check]:
+    """Read repeatedly with all inputs and clamped outputs at 0 V: the spread of the currents is their noise."""
+    if "clamp" not in network.nudges:
+        yield Check("current noise", "not applicable", "needs outputs that can be clamped")
+        return
+    inputs, clamps = _zeros(network, REPEATS)
+    readout = network.measure(inputs, OutputDrive.clamp(clamps))
+    if readout.output_currents is None:
+        yield Check("current noise", "not applicable", "this bench does not measure the currents of its outputs")
+        return
+    measured, stated = float(readout.output_currents.std(axis=0, ddof=1).max()), readout.current_sigma
+    if not stated and measured > ROUNDING * network.limits.current:
+        found = (
+            f"largest {format_quantity(measured, 'A', 3)} rms; not stated, so there is nothing to compare with: "
+        )
+        remedy = f'state it with backend.current_sigma = "{format_quantity(measured, "A", 2)}"'
+        yield Check("current noise", "not applicable", found + remedy)
+        return
+    yield _judged_noise("current noise", measured, stated, ROUNDING * network.limits.current, "A")
+
+
+def _judged_noise(name: str, measured: float, stated: float, resolution: float, unit: str) -> Check:
+    """Compare the standard deviation of REPEATS readings, which is uncertain itself, with the stated one."""
+    passed = measured <= stated * (1 + _SIGMAS / np.sqrt(2 * (REPEATS - 1))) + resolution
+    found = f"largest {format_quantity(measured, unit)} rms, {'as ' if passed else ''}stated"
+    advice = "noisier than stated: check cables and grounding, or average more readings"
+    return _judged(name, passed, f"{found}: {format_quantity(stated, unit)}", advice)
+
+
+def _settling(network: Network, rng: np.random.Generator) -> Iterator[Check]:
+    """Compare the first reading after a step of all inputs with later readings of the same state."""
+    x = _pattern(network, rng)
+    readout = network.measure(np.concatenate([np.tile(-x, (4, 1)), np.tile(x, (REPEATS, 1))]))
+    first, later = readout.voltages[4], readout.voltages[4 + REPEATS // 2 :]
+    off = float(np.abs(first - later.mean(axis=0)).max())
+    spread = max(readout.voltage_sigma, float(later.std(axis=0, ddof=1).max()))
+    allowed = _SIGMAS * math.hypot(1.0, (2 / REPEATS) ** 0.5) * spread * 1.2 + network.resolution
+    allowed += ROUNDING * network.limits.voltage
+    settled, settle_s = off <= allowed, network.settle_s
+    stated = "a settling time is not stated" if settle_s is None else f"settle = {format_quantity(settle_s, 's')}"
+    end = " as stated" if settled and settle_s is not None else ""
+    found = f"the first reading after a step is off by {format_quantity(off, 'V')}; {stated}{end}"
+    advice = f"noise explains {format_quantity(allowed, 'V')}: wait longer before each reading (backend.settle)"
+    yield _judged("settling", settled, found, advice)
 
 
 def _zero(check: str, offset: FloatArray, names: Sequence[str], allowed: float) -> Check:

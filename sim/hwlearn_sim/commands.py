@@ -77,7 +77,8 @@ def serve(
     with at_work(), virtual:
         try:
             if as_json:
-                print_json(instruments=virtual.instruments, **({"terminals": tables} if tables else {}))
+                more = {"terminals": tables} if tables else {}
+                print_json(instruments=virtual.instruments, edge_laws=virtual.edge_laws, **more)
                 while True:
                     time.sleep(0.25)  # on Windows, Ctrl-C does not interrupt an endless wait
                     virtual.check_served()
@@ -139,9 +140,9 @@ def watch(bench: VirtualBench, console: Console, seconds: float | None = None) -
 
 def picture(bench: VirtualBench) -> Group:
     """Return the table of addresses, channels and node voltages that `watch` shows."""
-    wires = Table("instrument", "model", "address", box=None, padding=(0, 2, 0, 0))
+    wires = Table("instrument", "model", "address", "edges", box=None, padding=(0, 2, 0, 0))
     for listed in bench.instruments:
-        wires.add_row(listed["name"], listed["model"], listed["address"])
+        wires.add_row(listed["name"], listed["model"], listed["address"], bench.edge_laws.get(listed["name"], ""))
     try:
         state = _channels(bench)
     except CircuitError as error:  # between two settings, a node may be connected by blocking diodes only

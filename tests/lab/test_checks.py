@@ -18,6 +18,8 @@ NAMES = [
     "programming",
     "zero reading",
     "noise floor",
+    "current noise",
+    "settling",
     "superposition",
     "reciprocity",
     "saturation",
@@ -165,7 +167,7 @@ def test_swapped_cables_fail_reciprocity(bench_path, mocker):
 def test_check_without_the_readings_it_needs_is_not_applicable(bench_path, change):
     checks = results(hl.open_bench(bench_path, [*LAB, change]))
     assert checks["reciprocity"].result == "not applicable"
-    assert {c.result for name, c in checks.items() if name != "reciprocity"} == {"pass"}
+    assert {c.result for name, c in checks.items() if name not in ("reciprocity", "current noise")} == {"pass"}
 
 
 def test_error_of_the_network_fails_the_check(bench_path, mocker):
@@ -197,3 +199,40 @@ def test_checks_stay_within_the_limits(bench_path, mocker):
     checks = results(bench)
     assert max(applied) <= bench.limits.nudge
     assert not {name for name in failed(checks) if "reciprocity" in name}
+
+
+def test_figures_are_as_stated_on_a_bench_that_keeps_them(bench_path):
+    checks = results(hl.open_bench(bench_path, LAB))
+    for name in ("noise floor", "current noise"):
+        assert checks[name].result == "pass"
+        assert "rms, as stated: " in checks[name].found
+    assert checks["settling"].found.endswith("settle = 50 us as stated")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_settling_time_that_is_too_short_fails_its_check(bench_path, seed):
+    slow = ["backend.settle=50 us", "backend.settle_tau=50 us", f"backend.seed={seed}"]
+    found = results(hl.open_bench(bench_path, [*LAB, *slow]), seed)["settling"]
+    assert found.result == "fail"
+    assert "as stated" not in found.found
+    enough = ["backend.settle=1 ms", "backend.settle_tau=50 us", f"backend.seed={seed}"]
+    assert results(hl.open_bench(bench_path, [*LAB, *enough]), seed)["settling"].result == "pass"
+
+
+def test_current_noise_above_the_stated_one_fails_and_without_one_is_measured(bench_path, mocker):
+    measure = KirchhoffTwin._measure
+    rng = np.random.default_rng(0)
+
+    def noisy(self, inputs, drive):
+        read = measure(self, inputs, drive)
+        if drive is None or read.output_currents is None:
+            return read
+        noise = 1e-7 * rng.standard_normal(read.output_currents.shape)
+        return replace(read, output_currents=read.output_currents + noise)
+
+    mocker.patch.object(KirchhoffTwin, "_measure", noisy)
+    assert results(hl.open_bench(bench_path, LAB))["current noise"].result == "fail"
+    found = results(hl.open_bench(bench_path))["current noise"]
+    assert found.result == "not applicable"
+    assert "rms; not stated" in found.found
+    assert "backend.current_sigma" in found.found

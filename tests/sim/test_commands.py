@@ -38,7 +38,9 @@ def test_serve_prints_addresses_and_stops_with_ctrl_c(connect):
     )
     try:
         assert process.stdout is not None
-        listed = json.loads(process.stdout.readline())["instruments"]
+        served = json.loads(process.stdout.readline())
+        listed = served["instruments"]
+        assert served["edge_laws"]["edges"].startswith("full = ")
         assert [row["model"] for row in listed] == ["2612B", "2612B", "2612B", "edge card"]
         assert set(listed[0]) == {"name", "model", "address", "node"}
         assert b"Model 2612B" in connect(listed[0]["address"]).query(b"*IDN?")

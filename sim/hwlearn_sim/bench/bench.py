@@ -15,11 +15,12 @@ from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, SetupError
+from hwlearn.network.edge_codes import Rheostat
 from hwlearn.network.simulation import State, part, prefixed
 from hwlearn_sim.board.board import VirtualBoard
 from hwlearn_sim.board.circuit import BoardCircuit, with_nudges
 from hwlearn_sim.board.emulated import make_controller
-from hwlearn_sim.board.parts import BoardParts
+from hwlearn_sim.board.parts import EDGE_LAW, BoardParts
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.devices.state import generator_states, restore_generators, restored
@@ -240,6 +241,12 @@ class VirtualBench:
             for name, placed in self._placed.items()
         ]
 
+    @property
+    def edge_laws(self) -> dict[str, str]:
+        """The law of the edges of each card and board, as keys of the table ``edges`` of a bench file."""
+        laws = {name: _edge_law(placed) for name, placed in self._placed.items()}
+        return {name: law for name, law in laws.items() if law}
+
     def address(self, name: str) -> str:
         """Return the VISA address of an instrument.
 
@@ -346,6 +353,20 @@ def _model(placed: Placed) -> str:
     if isinstance(placed, PlacedDeclared):
         return "declared"
     return "edge card" if isinstance(placed, PlacedCard) else "reference board"
+
+
+def _edge_law(placed: Placed) -> str:
+    """Return the law of the edges of a card or a board, as keys of a bench file."""
+    if isinstance(placed, PlacedCard):
+        law = placed.law
+    elif isinstance(placed, PlacedBoard):
+        law = EDGE_LAW
+    else:
+        return ""
+    if isinstance(law, Rheostat):
+        return f"full = {law.full_ohm!r}, wiper = {law.wiper_ohm!r}, positions = {law.positions}"
+    low, high = law.siemens_range
+    return f"linear = [{low!r}, {high!r}], positions = {law.positions}"
 
 
 def _nodes(placed: Placed) -> int | list[int] | None:
