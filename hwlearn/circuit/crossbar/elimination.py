@@ -38,6 +38,10 @@ _OWN: Final = 0.25
 """Roundings of a solution per node of a line and a cross line."""
 
 
+_SMALLEST: Final = 1e-290
+"""Smallest ratio of a device to a segment: smaller numbers have fewer digits."""
+
+
 class NotEliminated(Exception):
     """A crossbar that cannot be eliminated in double precision."""
 
@@ -147,12 +151,19 @@ class Elimination:
     ----------
     last : ndarray, shape (b, b)
         X of the last nodes.
+
+    Raises
+    ------
+    NotEliminated
+        If double precision does not suffice.
     """
 
     def __init__(
         self, cross: CrossLines, g: FloatArray, siemens: float, held: BoolArray, cross_siemens: float
     ) -> None:
         L, b = g.shape
+        if np.where(g > 0, g, np.inf).min() < _SMALLEST * max(siemens, cross_siemens):
+            raise NotEliminated
         self.cross, self.siemens = cross, siemens
         self.from_source: FloatArray = g * cross.from_source / siemens
         self._to_sources = np.where(held[:, None], self.from_source * cross_siemens, 0.0)

@@ -14,6 +14,7 @@ from hwlearn.circuit.wires import Wires
 
 _KEPT: Final = 32
 _FEWEST_DEVICES: Final = 128
+_FEWEST_LINES: Final = 8
 _WIDER: Final = 1.2
 """Columns per row from which on rows are eliminated: the cost grows with the cube of the number of lines."""
 
@@ -147,9 +148,11 @@ class Sources:
 def layout_of(topology: Topology) -> Layout | None:
     """Return the layout of a crossbar of resistors whose rows and columns have resistance; None for others.
 
-    Also None for small crossbars, which the general solver solves at least as fast.
+    Also None for small crossbars and for those of few rows or columns, which the general solver solves as fast.
     """
-    return None if topology.n_edges < _FEWEST_DEVICES else _layout_of(topology)
+    layout = _layout_of(topology) if topology.n_edges >= _FEWEST_DEVICES else None
+    few = layout is None or min(layout.wires.rows, layout.wires.columns) < _FEWEST_LINES
+    return None if few else layout
 
 
 @lru_cache(maxsize=_KEPT)

@@ -73,6 +73,7 @@ def random_case(seed: int, most: int = 12, samples: int = 3) -> Case:
 def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """Solve small crossbars too by elimination."""
     monkeypatch.setattr(layout, "_FEWEST_DEVICES", 0)
+    monkeypatch.setattr(layout, "_FEWEST_LINES", 0)
 
 
 def apart(a: np.ndarray, b: np.ndarray, scale: float | None = None) -> float:
@@ -309,15 +310,25 @@ def test_empty_batch_has_no_voltages():
 
 def test_only_wired_crossbars_of_resistors_have_the_solver(monkeypatch):
     monkeypatch.undo()
-    wired, small = (hl.Topology.crossbar(n, 16, wire_resistance=1.0) for n in (12, 3))
+    wired, few, small = (hl.Topology.crossbar(n, m, wire_resistance=1.0) for n, m in [(12, 16), (5, 60), (9, 9)])
     assert isinstance(hl.Kirchhoff(wired, np.ones(192)).solver, WiredSolver)
     ideal_rows = hl.Topology.crossbar(12, 16, wire_resistance=(0.0, 1.0))
-    for other in (small, hl.Topology.crossbar(12, 16), ideal_rows):
+    for other in (few, small, hl.Topology.crossbar(12, 16), ideal_rows):
         assert isinstance(hl.Kirchhoff(other, np.ones(other.n_edges)).solver, OhmicSolver)
     assert not isinstance(hl.Kirchhoff(wired, np.ones(192), elements=Sinh(0.1)).solver, WiredSolver)
 
 
-@pytest.mark.parametrize(("siemens", "ohms"), [(1e3, 1e4), (1e-3, 1e9), (1e12, 1.0)])
+@pytest.mark.parametrize(("siemens", "ohms"), [(1e-12, 1e-9), (1e-280, 1.0)])
+def test_weak_devices_between_good_wires_are_solved(siemens, ohms):
+    """The wires are almost ideal: a floating column is at the mean of the rows, weighted by its devices."""
+    topology = hl.Topology.crossbar(20, 20, wire_resistance=ohms)
+    rng = np.random.default_rng(1)
+    g, x = siemens * 10 ** rng.uniform(0, 6, (20, 20)), rng.uniform(-1, 1, (3, 20))
+    V = hl.Kirchhoff(topology, g.ravel()).solve(x)
+    np.testing.assert_allclose(V[:, topology.outputs], x @ (g / g.sum(axis=0)), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("siemens", "ohms"), [(1e3, 1e4), (1e-3, 1e9), (1e12, 1.0), (1e-300, 1.0)])
 def test_ill_conditioned_crossbars_are_left_to_the_general_solver(siemens, ohms):
     topology = hl.Topology.crossbar(6, 5, inputs=[0, 2], wire_resistance=ohms)
     rng = np.random.default_rng(0)
