@@ -87,8 +87,8 @@ def digits(seed: int, *, validate: bool) -> dict[str, np.ndarray]:
     """Return pixels (0 to 1) and labels; a fifth of each digit, or of the others to validate, is held out."""
     from hwlearn.lab.data.loading import split
 
-    stored = np.load(str(resources.files("hwlearn.lab") / "datasets" / "digits.npz"))
-    x, y = stored["inputs"] / 16.0, stored["labels"].astype(np.int64)
+    with np.load(str(resources.files("hwlearn.lab") / "datasets" / "digits.npz")) as stored:
+        x, y = stored["inputs"] / 16.0, stored["labels"].astype(np.int64)
     train, test = split(y, True, 0.2, seed)
     if validate:
         some, held = split(y[train], True, 0.2, seed)
@@ -112,7 +112,8 @@ def train(settings: dict[str, object]) -> Epochs:
     from hwlearn.circuit.elements import IdealDiode
     from hwlearn_sim import KirchhoffTwin
 
-    data, seed = np.load(str(settings["data"])), int(settings["seed"])
+    with np.load(str(settings["data"])) as stored:
+        data, seed = dict(stored), int(settings["seed"])
     top = hl.Topology.layered([130, int(settings["hidden"]), 10], rectifier=IdealDiode())
     low, high = 1e-6, 1e-4
     twin = KirchhoffTwin(top, hl.Limits(5.0, 10.0, 1.0, 1.0, (low, high)), node_readout=True, seed=seed)

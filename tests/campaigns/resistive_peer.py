@@ -30,9 +30,10 @@ def main() -> None:
     energy.set_device("cpu")
     cost, network = SquaredError(energy.layers()[-1]), Network(energy)
     augmented = AugmentedFunction(energy, cost)
-    nudged, free = (QuadraticMinimizer(function, network.free_layers()) for function in (augmented, energy))
-    for minimizer in (nudged, free):
-        minimizer.num_iterations, minimizer.mode = given["iterations"], "asynchronous"
+    nudged, free = (
+        QuadraticMinimizer(function, network.free_layers(), given["iterations"], "asynchronous")
+        for function in (augmented, energy)
+    )
     estimator = EquilibriumProp(energy.params(), energy.layers(), augmented, cost, nudged)
     estimator.nudging, estimator.variant = given["nudging"], "centered"
     rates = [{"params": parameter.state, "lr": given["rate"]} for parameter in energy.params()]
