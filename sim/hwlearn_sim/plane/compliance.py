@@ -78,6 +78,7 @@ class Terminals:
     ) -> None:
         self.between, self.to_ground, self.at = between, to_ground, at
         self.laplacian: FloatArray = np.diag(between.sum(axis=1) + to_ground) - between
+        self.magnitude: FloatArray = np.abs(self.laplacian)
         self.floating = _floating(between, to_ground) if floating is None else floating
 
     def __len__(self) -> int:
@@ -195,7 +196,6 @@ class _Problem:
         self._terminals, self._lines = terminals, load_lines
         self._rows, self._kinks, self._steps = load_lines.rows, load_lines.kinks, load_lines.steps
         self._neighbours, self._allowed = load_lines.neighbours, load_lines.allowed
-        self._magnitude = np.abs(terminals.laplacian)
 
     def solve(self, guess: IntArray | None) -> Solution:
         if not len(self._rows):
@@ -231,8 +231,8 @@ class _Problem:
                 anchored[members[0]] = True
         free = np.flatnonzero(~anchored)
         if free.size:
-            tie = damping * self._terminals.laplacian.diagonal()
-            self._solve_free(free, anchored, amps, target, (tie, volts) if damping else None)
+            ties = (damping * self._terminals.laplacian.diagonal(), volts) if damping else None
+            self._solve_free(free, anchored, amps, target, ties)
         for members in self._terminals.floating:
             if not held[members].any() and not any(members is other for other in unbalanced):
                 # shift it so that no voltage falls: the ascent only raises voltages
@@ -269,7 +269,7 @@ class _Problem:
 
     def _slack(self, volts: FloatArray) -> FloatArray:
         """Return the largest rounding error of each current (n,)."""
-        slack = _CANCELLATION * (self._magnitude @ np.abs(volts))
+        slack = _CANCELLATION * (self._terminals.magnitude @ np.abs(volts))
         at = self._terminals.at
         return slack if at is None else slack + _CANCELLATION * np.abs(at.amperes)
 
