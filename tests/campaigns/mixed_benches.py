@@ -31,7 +31,7 @@ PLACES = ("board", "smu", "card")
 
 def settings(folder: Path) -> VirtualMixedSettings:
     """Return the bench: inputs on the board, an output on the SMU, another on the board, edges on the card."""
-    text = (BOARDS / "example.toml").read_text(encoding="ascii").replace('timeout = "1 s"', 'timeout = "0.25 s"')
+    text = (BOARDS / "example.toml").read_text(encoding="ascii").replace('timeout = "1 s"', 'timeout = "0.5 s"')
     (folder / "board.toml").write_text(text, encoding="ascii")
     a, b, c = TOPOLOGY.inputs.tolist()
     y, z = TOPOLOGY.outputs.tolist()
@@ -54,14 +54,14 @@ def settings(folder: Path) -> VirtualMixedSettings:
         ],
         edges={"programmer": "card"},
         noise=0.0,
-        driver={"timeout": 0.25},
+        driver={"timeout": 0.5},
     )
 
 
 def is_off(network, name: str) -> bool:
-    """Return whether an instrument is off, within a second: OFF has no reply."""
+    """Return whether an instrument is off, within three seconds: OFF has no reply."""
     virtual = network.bench.instrument(name)
-    deadline = time.monotonic() + 1
+    deadline = time.monotonic() + 3
     while time.monotonic() < deadline:
         off = virtual.hardware.is_off if name == "board" else not virtual.channels[0].settings.output
         if off:
@@ -120,7 +120,7 @@ def _inject(network, place: str, kind: str, rng: np.random.Generator) -> None:
     elif kind == "reset":
         found.inject("reset", count=1)
     else:
-        found.inject("late", count=1, seconds=0.05 if kind == "late" else float(rng.uniform(0.7, 1.0)))
+        found.inject("late", count=1, seconds=0.05 if kind == "late" else float(rng.uniform(1.0, 1.2)))
 
 
 CAMPAIGN = Campaign(

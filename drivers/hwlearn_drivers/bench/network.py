@@ -25,7 +25,7 @@ from hwlearn_drivers.bench.readout import Tolerances, readout_of
 from hwlearn_drivers.bench.setpoints import Setpoints, Targets
 from hwlearn_drivers.bench.wiring import Wiring
 from hwlearn_drivers.edges.edges import Edges
-from hwlearn_drivers.errors import HaltedError, OutputsMayBeOnError, OutputStateError
+from hwlearn_drivers.errors import HaltedError, LinkError, OutputsMayBeOnError, OutputStateError
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.stays_off import StaysOff
 from hwlearn_drivers.instrument.threads import InstrumentThreads
@@ -251,8 +251,15 @@ class TerminalNetwork(Network):
                 one.reconnect()
             elif self._stays_off.needed:
                 one.start_again()
+        for one in self._instruments:
+            try:
+                one.rearm()
+            except HaltedError:
+                raise
+            except LinkError:  # it was out of step, and did not get into step again
+                one.reconnect()
+                one.rearm()
         self._stays_off.end()
-        self._rearm()
         self.edges.reconnect()
 
     # --- one batch ----------------------------------------------------------------------------------
