@@ -199,7 +199,7 @@ def excitation(
     design : "information" or "random"
         Choose the most informative patterns, or random ones.
     """
-    circuit = Kirchhoff(terminals.topology, model.conductances(known.unknowns))
+    circuit = model.circuit(known.unknowns)
     phases = candidate_phases(terminals, circuit, rng)
     if design == "random":
         number = sum(len(p.inputs) for p in phases)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.calibration.estimation.excitation import Phase
+from hwlearn.calibration.estimation.segments import Segments, with_free_wires
 from hwlearn.calibration.estimation.unknowns import Unknowns
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
@@ -42,7 +43,10 @@ class Response:
 
 @dataclass(frozen=True, eq=False)
 class EdgeModel:
-    """Conductances as a function of the unknowns: ``g = base exp(log_gain) + edge_offset``.
+    """Circuit as a function of the unknowns: edges conduct ``base exp(log_gain) + edge_offset``.
+
+    Wire segments of a crossbar conduct ``exp(-log_ohm)`` times as much as declared, and ``source_ohm`` lies between
+    the source of an input and its line.
 
     Attributes
     ----------
@@ -60,6 +64,30 @@ class EdgeModel:
         """Return the conductances (E,) in siemens."""
         g = self.base * np.exp(self.layout.take(unknowns, "log_gain"))
         return g + self.layout.take(unknowns, "edge_offset") if self.layout.edge_offsets else g
+
+    @cached_property
+    def segments(self) -> Segments | None:
+        """Wire segments with an unknown resistance; None if there are none."""
+        return Segments.of(self.topology) if self.layout.n_lines else None
+
+    def circuit(self, unknowns: FloatArray) -> Kirchhoff:
+        """Return the circuit between the lines of inputs and outputs; unknown wires are further edges.
+
+        Raises
+        ------
+        CircuitError
+            If the unknowns make a conductance negative or the circuit singular.
+        """
+        g = self.conductances(unknowns)
+        if self.segments is None:
+            return Kirchhoff(self.topology, g)
+        return Kirchhoff(with_free_wires(self.topology), np.concatenate([g, self.wire_siemens(unknowns)]))
+
+    def wire_siemens(self, unknowns: FloatArray) -> FloatArray:
+        """Return the conductances (F,) in siemens of the unknown wire segments."""
+        if self.segments is None:
+            return np.zeros(0)
+        return self.segments.siemens(*(self.layout.take(unknowns, name) for name in ("log_ohm", "segment")))
 
     def respond(self, unknowns: FloatArray, phase: Phase, currents: bool = True) -> Response:
         """Return the predicted readings of a phase and their derivatives.
@@ -87,7 +115,7 @@ class EdgeModel:
             np.zeros((rows, n_out)),
             np.zeros((rows, n_out, layout.size)),
         )
-        circuit = Kirchhoff(self.topology, self.conductances(unknowns))
+        circuit = self.circuit(unknowns)
         for at, held in _by_drive(phase):
             _PhaseCircuit(self, circuit, unknowns, phase, held, currents).into(whole, at, unknowns)
         return whole
@@ -106,7 +134,7 @@ class _PhaseCircuit:
         currents: bool,
     ) -> None:
         self.layout, self.phase, self.currents = model.layout, phase, currents
-        top = model.topology
+        top = circuit.topology
         self.driven = np.flatnonzero(held) if phase.kind in ("clamp", "resistor") else np.zeros(0, dtype=np.int64)
         if phase.kind == "resistor" and phase.siemens is not None:
             siemens = tuple(phase.siemens[self.driven].tolist())
@@ -124,16 +152,30 @@ class _PhaseCircuit:
         # volts of every node per volt at a terminal, and per ampere into an output
         self.per_volt = circuit.solve(inputs, clamped=clamped)
         self.per_amp = circuit.solve(np.zeros((n_out, top.n_inputs)), clamped=ground, injected=np.eye(n_out))
-        self.drops_per_volt, self.drops_per_amp = circuit.drops(self.per_volt), circuit.drops(self.per_amp)
         self.outputs = top.outputs
         self.by_log_gain = model.base * np.exp(model.layout.take(unknowns, "log_gain"))
-        if currents:
+        self.segments, self.wire_siemens = model.segments, model.wire_siemens(unknowns)
+        if currents or model.segments is not None:
             nodes = top.inputs if phase.kind != "clamp" else np.concatenate([top.inputs, top.outputs[self.driven]])
             into_nodes = _into_nodes(top, tuple(nodes.tolist()))
             flow = np.concatenate([circuit.conductances, top.fixed_conductances])
             a, b = top.all_edges.T
             self.admittance = ((self.per_volt[:, a] - self.per_volt[:, b]) * flow) @ into_nodes
             self.current_per_amp = ((self.per_amp[:, a] - self.per_amp[:, b]) * flow) @ into_nodes
+        if model.segments is not None:
+            self._put_behind(model.layout.take(unknowns, "source_ohm"))
+        self.drops_per_volt, self.drops_per_amp = circuit.drops(self.per_volt), circuit.drops(self.per_amp)
+
+    def _put_behind(self, source_ohm: FloatArray) -> None:
+        """Put resistances (n_in,) between the sources and the inputs' nodes."""
+        ohm = np.zeros(len(self.admittance))
+        ohm[: len(source_ohm)] = source_ohm
+        # volts u of the nodes at source volts x: u = x - ohm i with the currents i = u Y
+        moved = np.linalg.inv(np.eye(len(ohm)) + self.admittance * ohm)
+        back = (self.current_per_amp * ohm) @ moved
+        self.per_amp = self.per_amp - back @ self.per_volt
+        self.current_per_amp = self.current_per_amp - back @ self.admittance
+        self.per_volt, self.admittance = moved @ self.per_volt, moved @ self.admittance
 
     def into(self, whole: Response, at: IntArray, unknowns: FloatArray) -> None:
         """Fill in the rows ``at`` of a response."""
@@ -142,8 +184,6 @@ class _PhaseCircuit:
         setpoints = np.concatenate([self.phase.inputs[at], self.phase.values[at][:, driven]], axis=1)
         gain = np.concatenate([unknowns[b["dac_gain"]], unknowns[b["drive_gain"]][driven]])
         offset = np.concatenate([unknowns[b["dac_offset"]], unknowns[b["drive_offset"]][driven]])
-        gain_at = np.concatenate([np.arange(n_in) + b["dac_gain"].start, driven + b["drive_gain"].start])
-        offset_at = np.concatenate([np.arange(n_in) + b["dac_offset"].start, driven + b["drive_offset"].start])
         applied = setpoints * (1 + gain) + offset
         V, drops = applied @ self.per_volt, applied @ self.drops_per_volt
         injected = None
@@ -151,35 +191,62 @@ class _PhaseCircuit:
             injected = np.nan_to_num(self.phase.values[at], nan=0.0)
             V, drops = V + injected @ self.per_amp, drops + injected @ self.drops_per_amp
 
-        def jacobian(edge: FloatArray, terminal: FloatArray) -> FloatArray:
-            """Derivatives (S, R, P) from those by conductances (S, R, E) and by terminal volts (R, T)."""
-            by = np.zeros((*edge.shape[:2], layout.size))
-            by[:, :, b["log_gain"]] = edge * self.by_log_gain
-            if layout.edge_offsets:
-                by[:, :, b["edge_offset"]] = edge
-            by[:, :, gain_at] = setpoints[:, None, :] * terminal
-            by[:, :, offset_at] = terminal
-            return by
-
         # an ADC reports (volts - offset) / (1 + gain)
         slope = 1 / (1 + unknowns[b["adc_gain"]])
         whole.volts[at] = read = (V[:, self.outputs] - unknowns[b["adc_offset"]]) * slope
-        d_volts = jacobian(-self.drops_per_amp * drops[:, None], self.per_volt[:, self.outputs].T)
+        d_volts = self._derivatives(-self.drops_per_amp, drops, self.per_volt[:, self.outputs].T, setpoints)
+        flow = None
+        if self.currents or layout.n_lines:
+            flow = applied @ self.admittance
+            if injected is not None:
+                flow = flow + injected @ self.current_per_amp
+        if layout.n_lines and flow is not None:
+            d_volts[:, :, b["source_ohm"]] = flow[:, None, :n_in] * self.current_per_amp[:, :n_in]
         d_volts *= slope[:, None]
         j = np.arange(layout.n_outputs)
         d_volts[:, j, b["adc_gain"].start + j] = -read * slope
         d_volts[:, j, b["adc_offset"].start + j] = -slope
         whole.d_volts[at] = d_volts
-        if not self.currents:
+        if not self.currents or flow is None:
             return
-        flow = applied @ self.admittance
-        if injected is not None:
-            flow = flow + injected @ self.current_per_amp
-        d_flow = jacobian(self.drops_per_volt * drops[:, None], self.admittance.T)
+        d_flow = self._derivatives(self.drops_per_volt, drops, self.admittance.T, setpoints)
+        if layout.n_lines:
+            d_flow[:, :, b["source_ohm"]] = -flow[:, None, :n_in] * self.admittance[:, :n_in]
         whole.sources[at], whole.d_sources[at] = flow[:, :n_in], d_flow[:, :n_in]
         if self.phase.kind == "clamp" and len(driven):
             whole.clamps[np.ix_(at, driven)] = flow[:, n_in:]
             whole.d_clamps[np.ix_(at, driven)] = d_flow[:, n_in:]
+
+    def _derivatives(
+        self, adjoint: FloatArray, drops: FloatArray, terminal: FloatArray, setpoints: FloatArray
+    ) -> FloatArray:
+        """Return derivatives (S, R, P) by the conductances and by the converters of driven terminals.
+
+        Parameters
+        ----------
+        adjoint : ndarray, shape (R, K)
+            Drops in the adjoint circuit of each reading; derivatives by conductances are its products with drops.
+        drops : ndarray, shape (S, K)
+            Drops across edges, then across unknown wires.
+        terminal : ndarray, shape (R, T)
+            Derivatives by the volts of driven terminals.
+        setpoints : ndarray, shape (S, T)
+        """
+        layout, b, n_in = self.layout, self.layout.blocks, self.layout.n_inputs
+        E = layout.n_edges
+        by = np.zeros((len(drops), len(adjoint), layout.size))
+        by_siemens = adjoint * drops[:, None]
+        by[:, :, b["log_gain"]] = by_siemens[:, :, :E] * self.by_log_gain
+        if layout.edge_offsets:
+            by[:, :, b["edge_offset"]] = by_siemens[:, :, :E]
+        if self.segments is not None:
+            segment = -by_siemens[:, :, E:] * self.wire_siemens
+            by[:, :, b["segment"]], by[:, :, b["log_ohm"]] = segment, segment @ self.segments.of_line
+        gain_at = np.concatenate([np.arange(n_in) + b["dac_gain"].start, self.driven + b["drive_gain"].start])
+        offset_at = np.concatenate([np.arange(n_in) + b["dac_offset"].start, self.driven + b["drive_offset"].start])
+        by[:, :, gain_at] = setpoints[:, None, :] * terminal
+        by[:, :, offset_at] = terminal
+        return by
 
 
 def _by_drive(phase: Phase) -> Iterator[tuple[IntArray, BoolArray]]:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Final, Self
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.calibration.estimation.segments import Segments
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 
 CONVERTER_BLOCKS: Final = ("dac_gain", "dac_offset", "drive_gain", "drive_offset", "adc_gain", "adc_offset")
 """Input DACs, output-drive DACs, output ADCs: relative gain errors, and offsets in volts."""
+
+WIRE_BLOCKS: Final = ("log_ohm", "segment", "source_ohm")
+"""Wires of a crossbar: logarithm of the resistance of a segment of each kind of line, divided by the declared one; the
+deviation of each segment from it; and resistances in ohm between the input sources and their lines."""
 
 _CONVERTER_WEIGHT: Final = 0.5
 """Weight of the expected spread of converters, as a number of channels.
@@ -25,29 +30,38 @@ weight, intervals are too wide or too narrow where the true spread is half or tw
 
 @dataclass(frozen=True)
 class Unknowns:
-    """Order of the unknowns: edge log-gains, edge offsets if any, then the converters.
+    """Order of the unknowns: edge log-gains, edge offsets if any, wires if any, then the converters.
 
     Attributes
     ----------
     n_edges, n_inputs, n_outputs : int
     edge_offsets : bool
         Whether each edge also has an unknown offset in siemens.
+    n_lines, n_segments : int
+        Number of kinds of lines whose segments have an unknown resistance, and of their segments. With any, the
+        resistance of each input's source is unknown too.
     """
 
     n_edges: int
     n_inputs: int
     n_outputs: int
     edge_offsets: bool = False
+    n_lines: int = 0
+    n_segments: int = 0
 
     @classmethod
     def of(cls, topology: Topology, edge_offsets: bool = False) -> Self:
         """Return the order of a network's unknowns."""
-        return cls(topology.n_edges, topology.n_inputs, topology.n_outputs, edge_offsets)
+        segments = Segments.of(topology)
+        sizes = (0, 0) if segments is None else (len(segments.lines), len(segments.kind))
+        return cls(topology.n_edges, topology.n_inputs, topology.n_outputs, edge_offsets, *sizes)
 
     @cached_property
     def blocks(self) -> dict[str, slice]:
-        """Slice of each block: ``log_gain``, ``edge_offset``, and the `CONVERTER_BLOCKS`."""
+        """Slice of each block: ``log_gain``, ``edge_offset``, the `WIRE_BLOCKS`, and the `CONVERTER_BLOCKS`."""
         sizes = {"log_gain": self.n_edges, "edge_offset": self.n_edges if self.edge_offsets else 0}
+        sizes |= {"log_ohm": self.n_lines, "segment": self.n_segments}
+        sizes |= {"source_ohm": self.n_inputs if self.n_lines else 0}
         sizes |= {name: self.n_inputs if name.startswith("dac") else self.n_outputs for name in CONVERTER_BLOCKS}
         ends = np.cumsum(list(sizes.values()))
         return {
@@ -84,6 +98,12 @@ class Spreads:
         Standard deviation of a converter's offset in volts.
     edge_offset_S : float, optional
         Standard deviation of an edge's offset in siemens; None: edges have a gain only.
+    wires : float
+        Standard deviation of the logarithm of a wire segment's resistance divided by the declared one.
+    segments : float
+        Standard deviation of the logarithm of the resistance from segment to segment.
+    source_ohm : float
+        Standard deviation of the resistance of an input's source in ohm, in a crossbar with wire resistance.
 
     Raises
     ------
@@ -95,9 +115,13 @@ class Spreads:
     converter_gain: float = 0.02
     converter_offset_V: float = 5e-3
     edge_offset_S: float | None = None
+    wires: float = 1.0
+    segments: float = 0.02
+    source_ohm: float = 100.0
 
     def __post_init__(self) -> None:
-        for name in ("edges", "converter_gain", "converter_offset_V", "edge_offset_S"):
+        for item in fields(self):
+            name = item.name
             value = getattr(self, name)
             if value is not None and not (np.isfinite(value) and value > 0):
                 raise SetupError(f"the prior spread {name} is {value}; it must be positive and finite")
@@ -193,6 +217,10 @@ class Prior:
             shifts = places[blocks["edge_offset"]]
             sigma[shifts] = np.where(stuck, 1e-6 * spreads.edge_offset_S, spreads.edge_offset_S)
             groups["edge_offset"] = Group(shifts[~stuck], spreads.edge_offset_S, 1.0)
+        sigma[blocks["log_ohm"]], sigma[blocks["source_ohm"]] = spreads.wires, spreads.source_ohm
+        if layout.n_segments:
+            sigma[blocks["segment"]] = spreads.segments
+            groups["segments"] = Group(places[blocks["segment"]], spreads.segments, 1.0)
         return cls(np.zeros(layout.size), sigma, groups)
 
     def knowing(self, places: IntArray, mean: FloatArray, sigma: FloatArray) -> Self:

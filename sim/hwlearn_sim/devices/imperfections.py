@@ -42,6 +42,10 @@ class Imperfections:
         Settling time constant of the nodes: a reading after ``settle_s`` is not fully settled.
     source_resistance_ohm : float
         Resistance between each input source and its node.
+    wire_resistance_ohm : (float, float), optional
+        True resistance of a row segment and of a column segment of a crossbar. Default: as its topology declares.
+    wire_spread : float
+        Log-normal error from segment to segment of a crossbar's wires.
 
     Raises
     ------
@@ -67,11 +71,13 @@ class Imperfections:
     drift_per_sqrt_hour: float = 0.0
     settle_tau_s: float = 0.0
     source_resistance_ohm: float = 0.0
+    wire_resistance_ohm: tuple[float, float] | None = None
+    wire_spread: float = 0.0
 
     def __post_init__(self) -> None:
         for item in fields(self):
             value = getattr(self, item.name)
-            if value is None or item.name == "stuck":
+            if value is None or item.name in ("stuck", "wire_resistance_ohm"):
                 continue
             if math.isnan(value) or value < 0 or (math.isinf(value) and not item.name.endswith("range_V")):
                 raise SetupError(f"{item.name} is {value}; it must be zero or a positive number")
@@ -86,6 +92,15 @@ class Imperfections:
             bits = getattr(self, name)
             if bits is not None and not (1 <= bits <= 32 and int(bits) == bits):
                 raise SetupError(f"{name} is {bits}; it must be a whole number from 1 to 32")
+        if self.wire_resistance_ohm is not None:
+            if len(self.wire_resistance_ohm) != 2:
+                raise SetupError(
+                    f"wire_resistance_ohm is {self.wire_resistance_ohm}; it must be the ohms of a row segment and of "
+                    "a column segment"
+                )
+            for ohm in self.wire_resistance_ohm:
+                if not (math.isfinite(ohm) and ohm >= 0):
+                    raise SetupError(f"wire_resistance_ohm contains {ohm}; it must be zero or a positive number")
         for edge, siemens in self.stuck.items():
             if not (math.isfinite(siemens) and siemens >= 0):
                 raise SetupError(f"edge {edge} is stuck at {siemens} S; it must be zero or a positive number")

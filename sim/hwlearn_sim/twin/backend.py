@@ -30,6 +30,10 @@ from hwlearn_sim.twin.memristive.settings import MemristorSettings
 from hwlearn_sim.twin.twin import KirchhoffTwin, TwinOptions
 
 
+OhmsOfLines = Annotated[list[NonNegativeOhms], Field(min_length=2, max_length=2)]
+"""Ohms of one row segment and of one column segment."""
+
+
 class RheostatSettings(Section):
     """The key ``rheostat``: the edges are digital potentiometers with equal steps in resistance."""
 
@@ -66,6 +70,8 @@ class SimSettings(Section):
     settle_tau: NonNegativeSeconds = 0.0
     settle: NonNegativeSeconds = 50e-6
     source_resistance: NonNegativeOhms = 0.0
+    wire_resistance: NonNegativeOhms | OhmsOfLines | None = None
+    wire_spread: NonNegative = 0.0
     averages: Count = 1
     nudges: list[DriveKind] = Field(default_factory=lambda: list(get_args(DriveKind)))
     node_readout: bool = False
@@ -102,7 +108,16 @@ class SimSettings(Section):
             drift_per_sqrt_hour=self.drift_per_sqrt_hour,
             settle_tau_s=self.settle_tau,
             source_resistance_ohm=self.source_resistance,
+            wire_resistance_ohm=self._true_wires(),
+            wire_spread=self.wire_spread,
         )
+
+    def _true_wires(self) -> tuple[float, float] | None:
+        ohms = self.wire_resistance
+        if ohms is None:
+            return None
+        row, column = ohms if isinstance(ohms, list) else (ohms, ohms)
+        return row, column
 
 
 class SimBackend:

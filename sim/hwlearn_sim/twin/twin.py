@@ -9,7 +9,6 @@ from typing import Literal, TypedDict
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
-from hwlearn.circuit.elements import OHMIC
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ComplianceError, LimitError, SetupError
@@ -23,6 +22,7 @@ from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 from hwlearn_sim.twin.converters import ConverterBank
+from hwlearn_sim.twin.true_circuit import true_circuit
 
 
 class TwinOptions(TypedDict, total=False):
@@ -65,8 +65,8 @@ class KirchhoffTwin(Network):
     Raises
     ------
     SetupError
-        If a limit is beyond a converter's range, a stuck edge does not exist, or both conductance bits and an
-        edge law are given.
+        If a limit is beyond a converter's range, a stuck edge does not exist, both conductance bits and an edge
+        law are given, or wires are given for a network that cannot have them.
 
     Notes
     -----
@@ -107,10 +107,10 @@ class KirchhoffTwin(Network):
         self._edge_law = edge_law
         self._node_readout, self._current_readout = node_readout, current_readout
         # one random stream per cause, so that enabling one imperfection does not change the others
-        streams = np.random.default_rng(seed).spawn(5)
-        devices, converters, writes, self._noise, self._walk = streams
+        streams = np.random.default_rng(seed).spawn(6)
+        devices, converters, writes, self._noise, self._walk, wires = streams
         self._devices = Devices(topology.n_edges, limits.conductance, flaws, devices, writes)
-        self._circuit = _with_source_resistance(topology, flaws.source_resistance_ohm)
+        self._circuit, self._nodes = true_circuit(topology, flaws, wires)
         ranges = (flaws.dac_gain, flaws.dac_offset_V, flaws.dac_bits, flaws.dac_range_V)
         self._input_dac = ConverterBank.drawn(converters, topology.n_inputs, *ranges)
         self._output_dac = ConverterBank.drawn(converters, topology.n_outputs, *ranges)
@@ -143,7 +143,7 @@ class KirchhoffTwin(Network):
         V, output_currents = self._solve(inputs, drive)
         source_currents = self._truth.source_currents(V)
         self._check_compliance(V, source_currents, output_currents, drive)
-        V = self._settled(V[:, : self.topology.n_nodes])
+        V = self._settled(V[:, self._nodes])
         read = self._read(V)
         volts = read if not self._node_readout else read[:, self.topology.outputs]
         currents, sigma = self._known_output_currents(drive, volts, output_currents)
@@ -342,23 +342,3 @@ class KirchhoffTwin(Network):
 
 def _circuit(topology: Topology, true: FloatArray) -> Kirchhoff:
     return Kirchhoff(topology, true, allow_open=bool((true == 0).any()))
-
-
-def _with_source_resistance(topology: Topology, ohm: float) -> Topology:
-    """Return the graph with a series resistance at each input source, or the topology itself for 0 ohm."""
-    if ohm == 0:
-        return topology
-    n, k = topology.n_nodes, topology.n_inputs
-    terminals = n + np.arange(k)
-    return Topology(
-        n + k,
-        topology.edges,
-        terminals,
-        topology.outputs,
-        topology.ground,
-        names=[*topology.names, *(f"source of {topology.names[i]}" for i in topology.inputs)],
-        fixed_edges=np.concatenate([topology.fixed_edges, np.stack([terminals, topology.inputs], axis=1)]),
-        fixed_conductances=np.concatenate([topology.fixed_conductances, np.full(k, 1.0 / ohm)]),
-        elements=topology.edge_elements,
-        fixed_elements=[*topology.fixed_edge_elements, *[OHMIC] * k],
-    )

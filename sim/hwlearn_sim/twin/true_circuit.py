@@ -1,0 +1,122 @@
+"""True circuit of a twin: its topology with the wires and source resistances that the hardware really has."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.elements import OHMIC
+from hwlearn.circuit.graphs import crossbar_edges
+from hwlearn.circuit.topology import Topology
+from hwlearn.circuit.wires import Wires
+from hwlearn.errors import SetupError
+from hwlearn_sim.devices.imperfections import Imperfections
+
+
+def true_circuit(
+    topology: Topology, imperfections: Imperfections, rng: np.random.Generator
+) -> tuple[Topology, IntArray]:
+    """Return the graph of the true circuit, and the place (N,) of each node of the topology in it.
+
+    Inputs are the terminals of the sources. Edges and outputs keep their order.
+
+    Parameters
+    ----------
+    topology : Topology
+        The declared circuit.
+    imperfections : Imperfections
+    rng : numpy.random.Generator
+        Source of the spread of the wires.
+
+    Raises
+    ------
+    SetupError
+        If true wires are given for a network that is no crossbar, or an ideal line where segments are declared.
+    """
+    real, nodes = _with_true_wires(topology, imperfections, rng)
+    return _with_source_resistance(real, imperfections.source_resistance_ohm), nodes
+
+
+def _with_true_wires(
+    topology: Topology, flaws: Imperfections, rng: np.random.Generator
+) -> tuple[Topology, IntArray]:
+    same = np.arange(topology.n_nodes)
+    if flaws.wire_resistance_ohm is None and flaws.wire_spread == 0:
+        return topology, same
+    declared = _declared(topology)
+    ohms = flaws.wire_resistance_ohm or (declared.row_ohms, declared.column_ohms)
+    real = Wires(declared.rows, declared.columns, *ohms)
+    for line, known, true in (
+        ("row", declared.row_ohms, real.row_ohms),
+        ("column", declared.column_ohms, real.column_ohms),
+    ):
+        if known and not true:
+            raise SetupError(
+                f"the true wire resistance of a {line} segment is 0, but the network declares {known:g} ohm; "
+                "a true segment needs a positive resistance"
+            )
+    siemens = real.siemens() * np.exp(flaws.wire_spread * rng.standard_normal(len(real.siemens())))
+    wired = Topology(
+        real.n_nodes,
+        real.devices(),
+        topology.inputs,
+        topology.outputs,
+        topology.ground,
+        names=real.names(),
+        fixed_edges=real.segments(),
+        fixed_conductances=siemens,
+        elements=topology.edge_elements,
+    )
+    parts = [np.arange(declared.rows + declared.columns)]
+    parts += [real.row_nodes.ravel()] if declared.row_ohms else []
+    parts += [real.column_nodes.ravel()] if declared.column_ohms else []
+    return wired, np.concatenate(parts)
+
+
+def _declared(topology: Topology) -> Wires:
+    """Return size and declared wires of a crossbar; ideal lines have 0 ohm."""
+    if topology.wires is not None:
+        return topology.wires
+    ends, devices = topology.n_nodes, topology.n_edges
+    root = math.isqrt(max(0, ends**2 - 4 * devices))
+    for rows in {(ends - root) // 2, (ends + root) // 2}:
+        columns = ends - rows
+        if (
+            not len(topology.fixed_edges)
+            and rows * columns == devices
+            and np.array_equal(topology.edges, crossbar_edges(rows, columns))
+            and topology.driven.max() < rows <= topology.outputs.min()
+        ):
+            return Wires(rows, columns, 0.0, 0.0)
+    raise SetupError("wire_resistance and wire_spread of a twin need a crossbar; this network is none")
+
+
+def _with_source_resistance(topology: Topology, ohm: float) -> Topology:
+    """Return the graph with a series resistance at each input source, or the topology itself for 0 ohm."""
+    if ohm == 0:
+        return topology
+    n, k = topology.n_nodes, topology.n_inputs
+    terminals = n + np.arange(k)
+    return Topology(
+        n + k,
+        topology.edges,
+        terminals,
+        topology.outputs,
+        topology.ground,
+        names=[*topology.names, *(f"source of {topology.names[i]}" for i in topology.inputs)],
+        fixed_edges=np.concatenate([topology.fixed_edges, np.stack([terminals, topology.inputs], axis=1)]),
+        fixed_conductances=np.concatenate([topology.fixed_conductances, np.full(k, 1.0 / ohm)]),
+        elements=topology.edge_elements,
+        fixed_elements=[*topology.fixed_edge_elements, *[OHMIC] * k],
+    )
+
+
+def segment_ohms(circuit: Topology, wires: Wires) -> tuple[FloatArray, FloatArray]:
+    """Return the true ohms of all row segments and of all column segments; for reports and tests only."""
+    devices = wires.rows * wires.columns
+    siemens = circuit.fixed_conductances
+    rows = siemens[:devices] if wires.row_ohms else siemens[:0]
+    columns = siemens[len(rows) : len(rows) + devices] if wires.column_ohms else siemens[:0]
+    return 1 / rows, 1 / columns
