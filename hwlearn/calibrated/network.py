@@ -23,6 +23,7 @@ class CalibratedNetwork(WrappedNetwork):
     """A network corrected by a calibration record: setpoints, readings and conductances are calibrated values.
 
     Limits are checked twice: on the requested values, and on the corrected setpoints sent to the hardware.
+    `topology` has the wires that the calibration found; nodes, edges and terminals are those of the inner network.
     `devices` are those of the inner network: their siemens are as read, without the gains of the record.
 
     Parameters
@@ -49,7 +50,7 @@ class CalibratedNetwork(WrappedNetwork):
         record.check(network.topology, network.instruments)
         super().__init__(network)
         self.record = record
-        top = network.topology
+        self.topology = top = record.circuit(network.topology)
         found = record.converters
         self._in_gain, self._in_offset = np.ones(top.n_inputs), np.zeros(top.n_inputs)
         self._read_gain, self._read_offset = np.ones(top.n_outputs), np.zeros(top.n_outputs)

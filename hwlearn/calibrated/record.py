@@ -137,6 +137,16 @@ class CalibrationRecord:
                 f"{topology.fingerprint}; run: hwlearn calibrate"
             )
 
+    def circuit(self, topology: Topology) -> Topology:
+        """Return the network's topology with the wires that the calibration found.
+
+        Parameters
+        ----------
+        topology : Topology
+            As the bench declares it; the record was made for it.
+        """
+        return topology if self.lines is None else self.lines.with_wires(topology)
+
     def age(self, now: datetime | None = None) -> timedelta:
         """Return the age of the oldest step; zero if there is none."""
         at = datetime.now(UTC) if now is None else now

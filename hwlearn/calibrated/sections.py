@@ -11,12 +11,14 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.topology import Topology
+from hwlearn.circuit.wires import Wires
 from hwlearn.errors import SetupError
 
 _LENGTHS: Final[Mapping[str, Callable[[Topology], int]]] = {
     "inputs": lambda topology: topology.n_inputs,
     "outputs": lambda topology: topology.n_outputs,
     "edges": lambda topology: topology.n_edges,
+    "segments": lambda topology: len(topology.fixed_edges),
 }
 
 
@@ -148,19 +150,68 @@ class NoiseRecord(RecordSection):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LineRecord(RecordSection):
-    """Resistance between each input source and its node: sum of wire, switch and source.
+    """Resistance between each input source and its node, and wires of a crossbar that has any.
 
     Attributes
     ----------
     source_ohm, source_sigma_ohm : ndarray, shape (n_in,)
-        Resistances and their standard uncertainties in ohm.
+        Resistances of wire, switch and source of each input, and their standard uncertainties in ohm. For a
+        crossbar with row segments: without the first segment.
     chi : float
-        Residual of the straight-line fit in units of its noise.
+        Residual of the fit in units of its noise.
+    row_ohm, column_ohm : float, optional
+        Mean resistance of a wire segment of the rows and of the columns, with their standard uncertainties
+        ``row_sigma_ohm`` and ``column_sigma_ohm``; None for ideal lines.
+    spread : float, optional
+        Standard deviation of the logarithm of the resistance from segment to segment.
+    segment_ohm : ndarray, shape (F,), optional
+        Resistance of each wire segment, in the order of the topology's fixed edges, if they are not all equal. The
+        first segment of a row includes its source.
     """
 
     source_ohm: FloatArray = field(metadata=_INPUTS)
     source_sigma_ohm: FloatArray = field(metadata=_INPUTS)
     chi: float = field(metadata=_SIZE)
+    row_ohm: float | None = field(default=None, metadata=_number(0.0, optional=True))
+    row_sigma_ohm: float | None = field(default=None, metadata=_number(0.0, optional=True))
+    column_ohm: float | None = field(default=None, metadata=_number(0.0, optional=True))
+    column_sigma_ohm: float | None = field(default=None, metadata=_number(0.0, optional=True))
+    spread: float | None = field(default=None, metadata=_number(0.0, optional=True))
+    segment_ohm: FloatArray | None = field(default=None, metadata=_each("segments", positive=True, optional=True))
+
+    def check(self, topology: Topology) -> None:
+        """Refuse lists of the wrong length, and wires that the network does not have."""
+        super().check(topology)
+        wires = topology.wires
+        for line in ("row", "column"):
+            found = getattr(self, f"{line}_ohm")
+            if found is not None and (wires is None or not getattr(wires, f"{line}_ohms")):
+                raise SetupError(f"{line}_ohm is {found:g}, but the network has no {line} segments")
+            if found is not None and not found > 0:
+                raise SetupError(f"{line}_ohm is {found:g}; it must be positive")
+        if self.segment_ohm is not None and wires is None:
+            raise SetupError("segment_ohm is given, but the network is no crossbar with wires")
+
+    @property
+    def has_wires(self) -> bool:
+        """Whether the section has resistances of wire segments."""
+        return self.row_ohm is not None or self.column_ohm is not None
+
+    def with_wires(self, topology: Topology) -> Topology:
+        """Return the network's topology with the wires of this section; itself if there are none.
+
+        Parameters
+        ----------
+        topology : Topology
+            As the bench declares it.
+        """
+        wires = topology.wires
+        if wires is None or not self.has_wires:
+            return topology
+        if self.segment_ohm is not None:
+            return topology.with_fixed_conductances(1.0 / self.segment_ohm)
+        ohms = self.row_ohm or wires.row_ohms, self.column_ohm or wires.column_ohms
+        return topology.with_fixed_conductances(Wires(wires.rows, wires.columns, *ohms).siemens())
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

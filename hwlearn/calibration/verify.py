@@ -53,7 +53,7 @@ class Verification:
     predicted_V, measured_V, sigma_V : ndarray, shape (R,)
         Predictions and readings that did not saturate; the standard uncertainty of their difference.
     nominal_V : ndarray, shape (R,)
-        Predictions without the calibration of the edges.
+        Predictions without the calibration of edges and wires.
     noise_V : float
         Stated uncertainty of one reading.
     configurations : int
@@ -142,6 +142,7 @@ def verify(
     """
     rng = np.random.default_rng([seed, 0xFE])
     top, limits = network.topology, network.limits
+    declared = network.network.topology if isinstance(network, CalibratedNetwork) else top
     low, high = _common_range(limits.conductance, gain)
     reach = network.reach_V if isinstance(network, CalibratedNetwork) else min(limits.voltage, 0.5 * limits.drop)
     size = _PART_OF_LIMIT * reach
@@ -156,7 +157,7 @@ def verify(
         read = network.measure(x)
         noise = max(noise, read.voltage_sigma)
         predicted = Kirchhoff(top, done.reached).solve(x)[:, top.outputs]
-        nominal = Kirchhoff(top, done.reached / gain).solve(x)[:, top.outputs]
+        nominal = Kirchhoff(declared, done.reached / gain).solve(x)[:, top.outputs]
         # a bench without noise still has rounding errors
         sigma = np.full(read.voltages.shape, max(read.voltage_sigma, _LEAST_SIGMA * limits.voltage))
         valid = np.ones(sigma.shape, dtype=bool) if read.saturated is None else ~read.saturated

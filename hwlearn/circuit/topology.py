@@ -315,6 +315,21 @@ class Topology:
         kinds = self.elements.kinds
         return tuple(kinds[k] for k in self.elements.which[some].tolist())
 
+    def with_fixed_conductances(self, siemens: ArrayLike) -> Topology:
+        """Return the graph with other conductances (F,) in siemens of its fixed edges; all positive."""
+        return Topology(
+            self.n_nodes,
+            self.edges,
+            self.inputs,
+            self.outputs,
+            self.ground,
+            names=self.names,
+            fixed_edges=self.fixed_edges,
+            fixed_conductances=siemens,
+            elements=None if self.elements is None else self.edge_elements,
+            fixed_elements=None if self.elements is None else self.fixed_edge_elements,
+        )
+
     # --- constructors -------------------------------------------------------------------------------
 
     @classmethod

@@ -11,7 +11,7 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
-from hwlearn.calibration.estimation.design import Knowledge, excitation, random_configuration
+from hwlearn.calibration.estimation.design import Knowledge, excitation, high_configuration, random_configuration
 from hwlearn.calibration.estimation.edge_fit import EdgeFit, common_scale_sigma, scale_is_known
 from hwlearn.calibration.estimation.excitation import Excitation, Readings
 from hwlearn.calibration.estimation.posterior import Posterior, average, estimate
@@ -21,12 +21,16 @@ from hwlearn.calibration.estimation.settings import CampaignSettings
 from hwlearn.calibration.estimation.terminals import TerminalSet
 from hwlearn.calibration.estimation.unknowns import CONVERTER_BLOCKS, Prior, Unknowns
 from hwlearn.calibration.estimation.whitening import Block, Noise
+from hwlearn.calibration.estimation.wire_fit import WireFit, is_shown, without
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import SetupError
 from hwlearn.network.network import Network
 
 _CANDIDATES: Final = 8
 """Number of random configurations of which the most informative is taken."""
+
+_NEGLIGIBLE: Final = ("segments", "sources")
+"""Groups of unknowns that count as zero unless the readings show them."""
 
 _UNSTATED_VOLTS: Final = 1e-3
 """Read noise assumed for the first design where neither the hardware nor the caller states one."""
@@ -137,9 +141,11 @@ class EdgeCampaign:
             *self._sigma(),
         )
         stuck = self._stuck()
+        # wires are measured best where all devices conduct well, devices where they differ
+        drawn = high_configuration if self._layout.n_lines and number % 2 == 0 else random_configuration
         best: Excitation | None = None
         for _ in range(_CANDIDATES if by_information else 1):
-            g = random_configuration(self.terminals.limits, self._layout.n_edges, rng)
+            g = drawn(self.terminals.limits, self._layout.n_edges, rng)
             model = EdgeModel(self.terminals.topology, self._layout, np.where(stuck, self._middle(), g))
             one = excitation(self.terminals, model, known, self.settings.patterns, rng, self.settings.design)
             one = replace(one, conductances=g)
@@ -187,6 +193,7 @@ class EdgeCampaign:
             raise SetupError("nothing was measured yet; add the readings of at least one configuration")
         stuck = self._stuck()
         found, programming = average(self._fitted())
+        found, has = _without_what_is_not_shown(found)
         if not found.prior.groups["edges"].members.size:
             raise SetupError("no edge of this network changes when it is programmed; check the programmer")
         spread = found.prior.spread("edges")
@@ -211,6 +218,7 @@ class EdgeCampaign:
             noise_readings=self.settings.noise_readings,
             programming=programming,
             repeats=self._repeated(found, programming),
+            wires=WireFit.of(self._models()[-1], found, has),
             configurations=len(self._readings),
             rows=found.volts_misfit.rows + found.amperes_misfit.rows,
         )
@@ -276,6 +284,16 @@ class EdgeCampaign:
 
         pairs = [(block(first), block(second)) for first, second in _repeats(self._readings)]
         return RepeatedProgramming.of(pairs, found.prior.groups["edges"].members, programming)
+
+
+def _without_what_is_not_shown(found: Posterior) -> tuple[Posterior, dict[str, bool]]:
+    """Return the estimate with sources and deviations of segments at zero where the readings do not show them."""
+    groups = {name: group for name, group in found.prior.groups.items() if name in _NEGLIGIBLE}
+    has = {name: is_shown(found, group.members) for name, group in groups.items()}
+    unseen = [group.members for name, group in groups.items() if not has[name]]
+    if unseen:
+        found = replace(found, mean=without(found.mean, found.covariance, np.concatenate(unseen)))
+    return found, has
 
 
 def _repeats(readings: Sequence[Readings]) -> list[tuple[int, int]]:

@@ -30,6 +30,9 @@ _MOST_PATTERNS: Final = 32
 _MARGIN: Final = 0.95
 """Part of a voltage limit that is used: a converter may output a little more than its setpoint."""
 
+_HIGH: Final = 0.3
+"""Smallest conductance of a high configuration, relative to the largest."""
+
 _LEAST_PATTERN: Final = 0.9
 """Smallest amplitude of a pattern, relative to the largest."""
 
@@ -66,6 +69,12 @@ def random_configuration(limits: Limits, n_edges: int, rng: np.random.Generator)
     """Return conductances (E,) in siemens, log-uniform over ``limits.conductance``."""
     low, high = np.log(limits.conductance)
     return np.clip(np.exp(rng.uniform(low, high, n_edges)), *limits.conductance)
+
+
+def high_configuration(limits: Limits, n_edges: int, rng: np.random.Generator) -> FloatArray:
+    """Return conductances (E,) in siemens near the upper end of the limits: wires carry large currents."""
+    low, high = np.log(limits.conductance)
+    return np.exp(rng.uniform(max(low, high + np.log(_HIGH)), high, n_edges)).clip(*limits.conductance)
 
 
 def input_patterns(terminals: TerminalSet, rng: np.random.Generator) -> FloatArray:

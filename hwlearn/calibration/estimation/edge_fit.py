@@ -15,6 +15,7 @@ from hwlearn.calibration.estimation.excitation import Phase
 from hwlearn.calibration.estimation.prediction import Prediction, predict
 from hwlearn.calibration.estimation.programming import ProgrammingNoise, RepeatedProgramming
 from hwlearn.calibration.estimation.response import EdgeModel
+from hwlearn.calibration.estimation.wire_fit import WireFit
 from hwlearn.calibration.misfit import Misfit
 from hwlearn.circuit.batches import batch
 from hwlearn.errors import SetupError
@@ -62,6 +63,8 @@ class EdgeFit:
         How much an edge's conductance differs from programming to programming; `gains` are means.
     repeats : RepeatedProgramming or None
         Comparison with configurations that were programmed twice; None if there is none.
+    wires : WireFit or None
+        Wires of a crossbar, estimated jointly; None for other circuits.
     configurations, rows : int
         Number of configurations and of single readings.
     """
@@ -82,6 +85,7 @@ class EdgeFit:
     noise_readings: float | None
     programming: ProgrammingNoise
     repeats: RepeatedProgramming | None
+    wires: WireFit | None
     configurations: int
     rows: int
 

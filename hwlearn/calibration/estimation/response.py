@@ -45,8 +45,8 @@ class Response:
 class EdgeModel:
     """Circuit as a function of the unknowns: edges conduct ``base exp(log_gain) + edge_offset``.
 
-    Wire segments of a crossbar conduct ``exp(-log_ohm)`` times as much as declared, and ``source_ohm`` lies between
-    the source of an input and its line.
+    Wire segments of a crossbar conduct ``exp(-log_ohm)`` times as much as declared, and ``source`` times the
+    declared resistance of a row segment lies between the source of an input and its line.
 
     Attributes
     ----------
@@ -88,6 +88,15 @@ class EdgeModel:
         if self.segments is None:
             return np.zeros(0)
         return self.segments.siemens(*(self.layout.take(unknowns, name) for name in ("log_ohm", "segment")))
+
+    def source_ohm(self, unknowns: FloatArray) -> FloatArray:
+        """Return the unknown resistances (n_in,) in ohm of the input sources; empty if there are none."""
+        return self.layout.take(unknowns, "source") * self.ohm_of_row
+
+    @property
+    def ohm_of_row(self) -> float:
+        """Declared resistance of a row segment in ohm; zero for other circuits."""
+        return 0.0 if self.topology.wires is None else self.topology.wires.row_ohms
 
     def respond(self, unknowns: FloatArray, phase: Phase, currents: bool = True) -> Response:
         """Return the predicted readings of a phase and their derivatives.
@@ -154,16 +163,17 @@ class _PhaseCircuit:
         self.per_amp = circuit.solve(np.zeros((n_out, top.n_inputs)), clamped=ground, injected=np.eye(n_out))
         self.outputs = top.outputs
         self.by_log_gain = model.base * np.exp(model.layout.take(unknowns, "log_gain"))
+        self.ohm_of_row = model.ohm_of_row
         self.segments, self.wire_siemens = model.segments, model.wire_siemens(unknowns)
-        if currents or model.segments is not None:
+        if currents or model.layout.n_sources:
             nodes = top.inputs if phase.kind != "clamp" else np.concatenate([top.inputs, top.outputs[self.driven]])
             into_nodes = _into_nodes(top, tuple(nodes.tolist()))
             flow = np.concatenate([circuit.conductances, top.fixed_conductances])
             a, b = top.all_edges.T
             self.admittance = ((self.per_volt[:, a] - self.per_volt[:, b]) * flow) @ into_nodes
             self.current_per_amp = ((self.per_amp[:, a] - self.per_amp[:, b]) * flow) @ into_nodes
-        if model.segments is not None:
-            self._put_behind(model.layout.take(unknowns, "source_ohm"))
+        if model.layout.n_sources:
+            self._put_behind(model.source_ohm(unknowns))
         self.drops_per_volt, self.drops_per_amp = circuit.drops(self.per_volt), circuit.drops(self.per_amp)
 
     def _put_behind(self, source_ohm: FloatArray) -> None:
@@ -196,12 +206,12 @@ class _PhaseCircuit:
         whole.volts[at] = read = (V[:, self.outputs] - unknowns[b["adc_offset"]]) * slope
         d_volts = self._derivatives(-self.drops_per_amp, drops, self.per_volt[:, self.outputs].T, setpoints)
         flow = None
-        if self.currents or layout.n_lines:
+        if self.currents or layout.n_sources:
             flow = applied @ self.admittance
             if injected is not None:
                 flow = flow + injected @ self.current_per_amp
-        if layout.n_lines and flow is not None:
-            d_volts[:, :, b["source_ohm"]] = flow[:, None, :n_in] * self.current_per_amp[:, :n_in]
+        if layout.n_sources and flow is not None:
+            d_volts[:, :, b["source"]] = flow[:, None, :n_in] * self.current_per_amp[:, :n_in] * self.ohm_of_row
         d_volts *= slope[:, None]
         j = np.arange(layout.n_outputs)
         d_volts[:, j, b["adc_gain"].start + j] = -read * slope
@@ -210,8 +220,8 @@ class _PhaseCircuit:
         if not self.currents or flow is None:
             return
         d_flow = self._derivatives(self.drops_per_volt, drops, self.admittance.T, setpoints)
-        if layout.n_lines:
-            d_flow[:, :, b["source_ohm"]] = -flow[:, None, :n_in] * self.admittance[:, :n_in]
+        if layout.n_sources:
+            d_flow[:, :, b["source"]] = -flow[:, None, :n_in] * self.admittance[:, :n_in] * self.ohm_of_row
         whole.sources[at], whole.d_sources[at] = flow[:, :n_in], d_flow[:, :n_in]
         if self.phase.kind == "clamp" and len(driven):
             whole.clamps[np.ix_(at, driven)] = flow[:, n_in:]
@@ -243,7 +253,9 @@ class _PhaseCircuit:
             segment = -by_siemens[:, :, E:] * self.wire_siemens
             by[:, :, b["segment"]], by[:, :, b["log_ohm"]] = segment, segment @ self.segments.of_line
         gain_at = np.concatenate([np.arange(n_in) + b["dac_gain"].start, self.driven + b["drive_gain"].start])
-        offset_at = np.concatenate([np.arange(n_in) + b["dac_offset"].start, self.driven + b["drive_offset"].start])
+        offset_at = np.concatenate(
+            [np.arange(n_in) + b["dac_offset"].start, self.driven + b["drive_offset"].start]
+        )
         by[:, :, gain_at] = setpoints[:, None, :] * terminal
         by[:, :, offset_at] = terminal
         return by

@@ -16,9 +16,10 @@ from hwlearn.errors import SetupError
 CONVERTER_BLOCKS: Final = ("dac_gain", "dac_offset", "drive_gain", "drive_offset", "adc_gain", "adc_offset")
 """Input DACs, output-drive DACs, output ADCs: relative gain errors, and offsets in volts."""
 
-WIRE_BLOCKS: Final = ("log_ohm", "segment", "source_ohm")
-"""Wires of a crossbar: logarithm of the resistance of a segment of each kind of line, divided by the declared one; the
-deviation of each segment from it; and resistances in ohm between the input sources and their lines."""
+WIRE_BLOCKS: Final = ("log_ohm", "segment", "source")
+"""Wires of a crossbar: logarithm of the resistance of a segment of each kind of line, divided by the declared one;
+the deviation of each segment from it; and resistances between the input sources and their lines, divided by the
+declared resistance of a row segment."""
 
 _CONVERTER_WEIGHT: Final = 0.5
 """Weight of the expected spread of converters, as a number of channels.
@@ -37,9 +38,9 @@ class Unknowns:
     n_edges, n_inputs, n_outputs : int
     edge_offsets : bool
         Whether each edge also has an unknown offset in siemens.
-    n_lines, n_segments : int
-        Number of kinds of lines whose segments have an unknown resistance, and of their segments. With any, the
-        resistance of each input's source is unknown too.
+    n_lines, n_segments, n_sources : int
+        Number of kinds of lines whose segments have an unknown resistance, of their segments, and of input sources
+        with an unknown resistance: all if rows have segments, which are then in series with the sources.
     """
 
     n_edges: int
@@ -48,20 +49,23 @@ class Unknowns:
     edge_offsets: bool = False
     n_lines: int = 0
     n_segments: int = 0
+    n_sources: int = 0
 
     @classmethod
     def of(cls, topology: Topology, edge_offsets: bool = False) -> Self:
         """Return the order of a network's unknowns."""
         segments = Segments.of(topology)
-        sizes = (0, 0) if segments is None else (len(segments.lines), len(segments.kind))
+        sizes = (0, 0, 0)
+        if segments is not None:
+            n_sources = topology.n_inputs if "row" in segments.lines else 0
+            sizes = len(segments.lines), len(segments.kind), n_sources
         return cls(topology.n_edges, topology.n_inputs, topology.n_outputs, edge_offsets, *sizes)
 
     @cached_property
     def blocks(self) -> dict[str, slice]:
         """Slice of each block: ``log_gain``, ``edge_offset``, the `WIRE_BLOCKS`, and the `CONVERTER_BLOCKS`."""
         sizes = {"log_gain": self.n_edges, "edge_offset": self.n_edges if self.edge_offsets else 0}
-        sizes |= {"log_ohm": self.n_lines, "segment": self.n_segments}
-        sizes |= {"source_ohm": self.n_inputs if self.n_lines else 0}
+        sizes |= {"log_ohm": self.n_lines, "segment": self.n_segments, "source": self.n_sources}
         sizes |= {name: self.n_inputs if name.startswith("dac") else self.n_outputs for name in CONVERTER_BLOCKS}
         ends = np.cumsum(list(sizes.values()))
         return {
@@ -102,8 +106,8 @@ class Spreads:
         Standard deviation of the logarithm of a wire segment's resistance divided by the declared one.
     segments : float
         Standard deviation of the logarithm of the resistance from segment to segment.
-    source_ohm : float
-        Standard deviation of the resistance of an input's source in ohm, in a crossbar with wire resistance.
+    sources : float
+        Standard deviation of the resistance of an input's source, divided by that of a declared row segment.
 
     Raises
     ------
@@ -117,7 +121,7 @@ class Spreads:
     edge_offset_S: float | None = None
     wires: float = 1.0
     segments: float = 0.02
-    source_ohm: float = 100.0
+    sources: float = 1.0
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -217,7 +221,10 @@ class Prior:
             shifts = places[blocks["edge_offset"]]
             sigma[shifts] = np.where(stuck, 1e-6 * spreads.edge_offset_S, spreads.edge_offset_S)
             groups["edge_offset"] = Group(shifts[~stuck], spreads.edge_offset_S, 1.0)
-        sigma[blocks["log_ohm"]], sigma[blocks["source_ohm"]] = spreads.wires, spreads.source_ohm
+        sigma[blocks["log_ohm"]] = spreads.wires
+        if layout.n_sources:
+            sigma[blocks["source"]] = spreads.sources
+            groups["sources"] = Group(places[blocks["source"]], spreads.sources, 1.0)
         if layout.n_segments:
             sigma[blocks["segment"]] = spreads.segments
             groups["segments"] = Group(places[blocks["segment"]], spreads.segments, 1.0)

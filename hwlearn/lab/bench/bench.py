@@ -302,10 +302,18 @@ class Bench:
             self._cost,
             make_optimizer(train),
             self._subset,
-            self._model,
+            self._starting_model(),
             seed=train.seed,
             vary=self.data.jitter,
         )
+
+    def _starting_model(self) -> Kirchhoff:
+        """Return the model of the training: with the wires that the calibration found, if it knows the wires."""
+        record = self.calibration
+        if record is None or self.file.train.model != "declared":
+            return self._model
+        circuit = record.circuit(self.topology)
+        return self._model if circuit is self.topology else Kirchhoff(circuit, self._model.conductances)
 
     def train(self, callbacks: Sequence[Callback] = (), start: Progress | None = None) -> History:
         """Train on the training rows as ``[train]`` describes it; see `Trainer.fit`.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hwlearn.calibrated.record import CalibrationRecord
+from hwlearn.calibrated.sections import LineRecord
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, closest
 from hwlearn.lab.calibration.context import StepContext
@@ -23,12 +24,16 @@ from hwlearn.learning.interrupt import stop_on_interrupt
 _INPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "converters": ("noise",),
     "edges": ("noise", "converters"),
-    "verify": ("noise", "converters", "edges"),
+    "lines": ("noise",),
+    "verify": ("noise", "converters", "edges", "lines"),
 }
 """Sections of the record that a step uses."""
 
 _OUTDATED_BY: Final[Mapping[str, tuple[str, ...]]] = {"converters": ("edges", "verify"), "edges": ("verify",)}
 """Sections that become invalid when a step is repeated."""
+
+_OUTDATED_BY_WIRES: Final = ("edges", "verify")
+"""Sections that become invalid when the wires of a crossbar are measured again: gains belong to the wires."""
 
 _FOR_ANY_ELEMENT: Final = ("noise", "pulses")
 
@@ -125,7 +130,11 @@ def run_step(
 
 def with_result(record: CalibrationRecord, result: StepResult) -> CalibrationRecord:
     """Return a record with the result of a step, without the sections that the new result makes invalid."""
-    for name in _OUTDATED_BY.get(result.step, ()):
+    outdated = _OUTDATED_BY.get(result.step, ())
+    found = result.sections.get("lines")
+    if result.step == "lines" and isinstance(found, LineRecord) and found.has_wires:
+        outdated = _OUTDATED_BY_WIRES
+    for name in outdated:
         made = {step: at for step, at in record.made.items() if step != name}
         changes: dict[str, Any] = {name: None, "made": made}
         record = replace(record, **changes)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.edge_fit import EdgeFit
+from hwlearn.calibration.estimation.wire_fit import WireFit
 from hwlearn.calibration.lines import LineFit
 from hwlearn.calibration.noise import NoiseFit
 from hwlearn.calibration.pulses import PulseFit
@@ -19,6 +20,9 @@ from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, drawn, set_log_s
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+_MOST_NAMES: Final = 12
+"""Number of inputs that are named at an axis; more would overlap."""
 
 
 def draw_noise(path: Path, topology: Topology, fit: NoiseFit) -> Path:
@@ -60,6 +64,28 @@ def draw_lines(path: Path, topology: Topology, fit: LineFit) -> Path:
         right.set_xticks(at, [topology.names[node] for node in topology.inputs])
         right.axhline(0, color=FAINT, linewidth=1)
         right.set_ylabel("source and line (ohm)")
+
+    return drawn(path, draw)
+
+
+def draw_wires(path: Path, topology: Topology, wires: WireFit) -> Path:
+    """Draw the resistance of a segment of each kind of line, found and declared, and those of the sources."""
+
+    def draw(left: Axes, right: Axes) -> None:
+        at = np.arange(len(wires.lines))
+        left.errorbar(at, wires.ohm, 2 * wires.sigma_ohm, fmt="o", color=INK, capsize=3, label="found, 95 %")
+        left.plot(at, wires.declared_ohm, "_", color=SECOND, markersize=16, label="declared")
+        left.set_xticks(at, [f"{line} segment" for line in wires.lines])
+        left.set_xlim(-0.5, len(at) - 0.5)
+        left.set_ylim(bottom=0)
+        left.set_ylabel("resistance (ohm)")
+        left.legend(frameon=False, fontsize=8)
+        inputs = np.arange(len(wires.source_ohm))
+        right.errorbar(inputs, wires.source_ohm, 2 * wires.source_sigma_ohm, fmt="o", color=INK, capsize=3)
+        right.axhline(0, color=FAINT, linewidth=1)
+        if len(inputs) <= _MOST_NAMES:
+            right.set_xticks(inputs, [topology.names[node] for node in topology.inputs[: len(inputs)]])
+        right.set_ylabel("source, without wire (ohm), 95 %")
 
     return drawn(path, draw)
 

@@ -15,12 +15,13 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
-from hwlearn.calibrated.sections import ConverterRecord
+from hwlearn.calibrated.sections import ConverterRecord, LineRecord
 from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.edge_fit import EdgeFit
 from hwlearn.calibration.estimation.excitation import Phase
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.unknowns import Unknowns
+from hwlearn.calibration.estimation.wire_fit import WireFit
 from hwlearn.calibration.verify import PredictionUncertainty
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
@@ -147,6 +148,22 @@ def converter_fit(known: ConverterRecord) -> ConverterFit:
     )
 
 
+def wire_record(fit: EdgeFit, wires: WireFit) -> LineRecord:
+    """Return the section ``lines`` of a crossbar with wire resistance."""
+    found: dict[str, Any] = {}
+    for line, ohm, sigma in zip(wires.lines, wires.ohm, wires.sigma_ohm, strict=True):
+        found |= {f"{line}_ohm": float(ohm), f"{line}_sigma_ohm": float(sigma)}
+    nothing = np.zeros(fit.model.layout.n_inputs)
+    return LineRecord(
+        source_ohm=wires.source_ohm if len(wires.source_ohm) else nothing,
+        source_sigma_ohm=wires.source_sigma_ohm if len(wires.source_ohm) else nothing,
+        chi=fit.chi,
+        spread=wires.spread,
+        segment_ohm=None if wires.is_uniform or not wires.is_possible else wires.segment_ohm,
+        **found,
+    )
+
+
 def without_converter_sigmas(record: CalibrationRecord) -> CalibrationRecord:
     """Return the record with the uncertainties of its ADCs set to zero."""
     found = record.converters
@@ -200,8 +217,10 @@ def prediction_uncertainty(
         raise SetupError(f"{path} is damaged ({error}); run the step edges again") from None
     if not np.array_equal(arrays["gains"], gain):
         return None
-    topology = network.topology
+    topology = network.network.topology  # as declared: the wires are among the unknowns
     layout = Unknowns.of(topology)
+    if len(arrays["unknowns"]) != layout.size:
+        return None
     middle = math.sqrt(math.prod(network.limits.conductance))
     variance = np.zeros(layout.size)
     variance[layout.blocks["log_gain"]] = programming

@@ -18,9 +18,11 @@ from hwlearn.calibrated.sections import (
 )
 from hwlearn.calibration.converters import ConverterSettings, calibrate_converters
 from hwlearn.calibration.edges import CampaignProgress, CampaignSettings, estimate_edges
+from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.lines import LEVELS, LineFit, NotMeasurableError, measure_lines
 from hwlearn.calibration.noise import SHARE_OF_NUDGE, NoiseFit, measure_noise
 from hwlearn.calibration.verify import verify
+from hwlearn.calibration.wires import CONFIGURATIONS, measure_wires
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.lab.calibration import figures
 from hwlearn.lab.calibration.context import StepContext
@@ -32,10 +34,19 @@ from hwlearn.lab.calibration.records import (
     prediction_uncertainty,
     relative_sigmas,
     save_covariance,
+    wire_record,
     without_converter_sigmas,
 )
 from hwlearn.lab.calibration.result import Row, StepResult
-from hwlearn.lab.calibration.verdicts import edge_rows, edge_verdict, verify_rows, verify_verdict
+from hwlearn.lab.calibration.verdicts import (
+    edge_rows,
+    edge_verdict,
+    misfit_rows,
+    verify_rows,
+    verify_verdict,
+    wire_rows,
+    wire_verdict,
+)
 from hwlearn.units import format_quantity
 
 
@@ -102,8 +113,10 @@ def _noise_verdict(fit: NoiseFit, names: list[str], settle_s: float | None) -> s
 
 
 def find_lines(context: StepContext) -> StepResult:
-    """Measure the resistance of sources and wires, where source currents are measured."""
+    """Measure the resistance of sources and wires: of all segments of a crossbar, else from source currents."""
     top = context.network.topology
+    if top.wires is not None:
+        return _find_wires(context)
     try:
         fit = measure_lines(context.network)
     except NotMeasurableError as error:
@@ -116,6 +129,40 @@ def find_lines(context: StepContext) -> StepResult:
     passed, verdict = _line_verdict(fit, context.network.limits.conductance[1])
     picture = figures.draw_lines(context.beside("lines.png"), top, fit)
     return StepResult("lines", passed, verdict, rows, {"lines": section}, picture)
+
+
+def _find_wires(context: StepContext) -> StepResult:
+    """Measure the wire segments of a crossbar and its sources, jointly with the devices."""
+    top = context.network.topology
+    count = max(CONFIGURATIONS, context.options.configurations // 2)
+    fit = measure_wires(context.network, _campaign(context), count, _reporter(context))
+    wires = fit.wires
+    assert wires is not None  # the topology has wires
+    passed, verdict = wire_verdict(fit, wires)
+    sections: dict[str, RecordSection] = {} if passed is None else {"lines": wire_record(fit, wires)}
+    picture = figures.draw_wires(context.beside("lines.png"), top, wires)
+    return StepResult("lines", passed, verdict, (*wire_rows(wires, top), *misfit_rows(fit)), sections, picture)
+
+
+def _campaign(context: StepContext, converters: ConverterFit | None = None) -> CampaignSettings:
+    """Return the settings of a joint estimate of edges, wires and converters."""
+    network = context.network
+    return CampaignSettings(
+        patterns=context.options.patterns,
+        seed=context.options.seed,
+        converters=converters,
+        read_sigma=context.read_sigma(),
+        noise_readings=context.noise_readings(network.topology.n_outputs),
+        nudge_siemens=context.nudge_siemens,
+        dac_step_V=network.dac_step_V,
+    )
+
+
+def _reporter(context: StepContext) -> Callable[[CampaignProgress], None]:
+    def report(progress: CampaignProgress) -> None:
+        context.progress(progress.configuration, progress.configurations)
+
+    return report
 
 
 def _line_verdict(fit: LineFit, most_siemens: float) -> tuple[bool | None, str]:
@@ -179,24 +226,13 @@ def find_converters(context: StepContext) -> StepResult:
 
 
 def find_edges(context: StepContext) -> StepResult:
-    """Estimate the gains of all edges, and the converters again, jointly."""
+    """Estimate the gains of all edges, the wires of a crossbar, and the converters again, jointly."""
     network, top = context.network, context.network.topology
     known = context.record.converters
 
-    def report(progress: CampaignProgress) -> None:
-        context.progress(progress.configuration, progress.configurations)
-
-    settings = CampaignSettings(
-        patterns=context.options.patterns,
-        seed=context.options.seed,
-        converters=None if known is None else converter_fit(known),
-        read_sigma=context.read_sigma(),
-        noise_readings=context.noise_readings(top.n_outputs),
-        nudge_siemens=context.nudge_siemens,
-        dac_step_V=network.dac_step_V,
-    )
+    settings = _campaign(context, None if known is None else converter_fit(known))
     model = Kirchhoff(top, np.full(top.n_edges, network.limits.conductance[1]))
-    fit = estimate_edges(network, model, settings, context.options.configurations, report)
+    fit = estimate_edges(network, model, settings, context.options.configurations, _reporter(context))
     converters, _ = converter_record(fit.converters, top, context.drives_outputs, network.limits.voltage)
     sigma, scale_sigma = gain_sigmas(fit)
     section = EdgeRecord(
@@ -214,6 +250,8 @@ def find_edges(context: StepContext) -> StepResult:
     passed, verdict = edge_verdict(fit, float(np.median(sigma)))
     picture = figures.draw_edges(context.beside("edges.png"), top, fit, sigma)
     sections: dict[str, RecordSection] = {"edges": section, "converters": converters}
+    if fit.wires is not None:
+        sections["lines"] = wire_record(fit, fit.wires)
     return StepResult("edges", passed, verdict, edge_rows(fit, section), sections, picture)
 
 

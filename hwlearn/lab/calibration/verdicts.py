@@ -1,4 +1,4 @@
-"""Tables and verdicts of the steps ``edges`` and ``verify``: both follow from tests of known level and power."""
+"""Tables and verdicts of the steps ``edges``, ``verify``, and ``lines`` of a wired crossbar; all follow from tests."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ import numpy as np
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.calibrated.sections import EdgeRecord
 from hwlearn.calibration.edges import EdgeFit
+from hwlearn.calibration.estimation.wire_fit import WireFit
 from hwlearn.calibration.misfit import Misfit
 from hwlearn.calibration.verify import Verification
+from hwlearn.circuit.topology import Topology
 from hwlearn.lab.calibration.result import Row
 from hwlearn.units import format_quantity
 
@@ -41,7 +43,13 @@ def edge_rows(fit: EdgeFit, section: EdgeRecord) -> tuple[Row, ...]:
                 "agrees" if repeats.agrees else "disagrees",
             )
         )
-    rows += [
+    rows += [] if fit.wires is None else wire_rows(fit.wires, fit.model.topology)
+    return (*rows, *misfit_rows(fit))
+
+
+def misfit_rows(fit: EdgeFit) -> tuple[Row, ...]:
+    """Return the rows of a table that say how well the model explains the readings, and how many there are."""
+    rows = [
         Row(f"misfit of the {name}", f"chi {misfit.chi:.3f}", f"at most {misfit.most_chi(readings):.3f}")
         for name, misfit, readings in _misfits(fit)
     ]
@@ -56,6 +64,11 @@ def edge_verdict(fit: EdgeFit, median_sigma: float) -> tuple[bool, str]:
                 f"FAILED: the {name} deviate from the best model by {misfit.chi:.3g} times their noise, at most "
                 f"{misfit.most_chi(readings):.3f} is chance; {_CHECK}"
             )
+    if fit.wires is not None and not fit.wires.is_possible:
+        return False, (
+            "FAILED: the readings are explained only by a negative resistance of a wire; check the wiring, and "
+            "network.wire_resistance"
+        )
     noise, repeats = fit.programming, fit.repeats
     if noise.is_significant and (repeats is None or not math.isfinite(repeats.found_error)):
         return False, (
@@ -70,8 +83,67 @@ def edge_verdict(fit: EdgeFit, median_sigma: float) -> tuple[bool, str]:
     scale = "is known" if fit.scale_known else "is not measurable from voltages alone"
     return True, (
         f"PASSED: the model explains the readings (chi {fit.chi:.2f}); half of the edges are known within "
-        f"{100 * median_sigma:.2f} %; the common scale {scale}; {_programming(fit)}"
+        f"{100 * median_sigma:.2f} %; the common scale {scale}; {_programming(fit)}{_wires(fit)}"
     )
+
+
+def wire_rows(wires: WireFit, topology: Topology) -> list[Row]:
+    """Return the table of a crossbar's wires: segments, their spread, and the sources of the rows."""
+    rows = [
+        Row(f"{line} segment (declared {_ohms(declared)})", _ohms(ohm), _ohms(sigma))
+        for line, declared, ohm, sigma in zip(
+            wires.lines, wires.declared_ohm, wires.ohm, wires.sigma_ohm, strict=True
+        )
+    ]
+    shown = f"{100 * wires.spread:.1f} %" if wires.has_spread else "none shown"
+    rows.append(Row("spread from segment to segment", shown))
+    names = [topology.names[node] for node in topology.inputs]
+    return rows + [
+        Row(f"source of {name}, without wire", _ohms(ohm), _ohms(sigma))
+        for name, ohm, sigma in zip(
+            names[: len(wires.source_ohm)], wires.source_ohm, wires.source_sigma_ohm, strict=True
+        )
+    ]
+
+
+def wire_verdict(fit: EdgeFit, wires: WireFit) -> tuple[bool | None, str]:
+    """Return whether the estimated wires can be relied on (None: they are not measurable), and why."""
+    trusted, why = edge_verdict(fit, 0.0)
+    if not trusted:
+        return False, why
+    found = " and ".join(
+        f"{line} segments have {_ohms(ohm)} within {100 * sigma / ohm:.2g} % (declared {_ohms(declared)})"
+        for line, ohm, sigma, declared in zip(
+            wires.lines, wires.ohm, wires.sigma_ohm, wires.declared_ohm, strict=True
+        )
+    )
+    if not wires.determined:
+        return None, (
+            f"NOT MEASURABLE on this bench: {found}; lower the noise, measure more patterns, or allow larger "
+            "conductances"
+        )
+    scale = (
+        "" if fit.scale_known else ", if the edges conduct on average what they report (no current was measured)"
+    )
+    return True, f"PASSED: {found}{scale}; the record's wires replace the declared ones{_sources(wires)}"
+
+
+def _sources(wires: WireFit) -> str:
+    return "; the sources have resistances, which the first row segments include" if wires.has_sources else ""
+
+
+def _wires(fit: EdgeFit) -> str:
+    """Return what an estimate found about the wires, to end a verdict."""
+    if fit.wires is None:
+        return ""
+    if not fit.wires.determined:
+        return "; the wires are not measurable on this bench and count in the uncertainties"
+    off = max(abs(float(o / d) - 1) for o, d in zip(fit.wires.ohm, fit.wires.declared_ohm, strict=True))
+    return f"; wires differ from the declared ones by up to {100 * off:.2g} %, and the record's replace them"
+
+
+def _ohms(value: float) -> str:
+    return format_quantity(float(value), "ohm", 4)
 
 
 def _programming(fit: EdgeFit) -> str:

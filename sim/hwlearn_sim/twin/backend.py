@@ -29,7 +29,6 @@ from hwlearn_sim.twin.memristive import MemristiveTwin
 from hwlearn_sim.twin.memristive.settings import MemristorSettings
 from hwlearn_sim.twin.twin import KirchhoffTwin, TwinOptions
 
-
 OhmsOfLines = Annotated[list[NonNegativeOhms], Field(min_length=2, max_length=2)]
 """Ohms of one row segment and of one column segment."""
 
