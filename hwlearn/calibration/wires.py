@@ -29,6 +29,9 @@ from hwlearn.network.network import Network
 CONFIGURATIONS: Final = 6
 """Number of configurations for the wires alone."""
 
+MOST_DEVICES: Final = 2048
+"""Largest number of devices; time and memory of a joint fit grow as its third and second power."""
+
 
 def measure_wires(
     network: Network,
@@ -56,7 +59,7 @@ def measure_wires(
     Raises
     ------
     NotMeasurableError
-        If the network is no crossbar with wire resistance.
+        If the network is no crossbar with wire resistance, or has too many devices.
     SetupError
         If the read noise is unknown.
     LimitError, ComplianceError, NetworkError
@@ -65,6 +68,11 @@ def measure_wires(
     top = network.topology
     if top.wires is None:
         raise NotMeasurableError("the network declares no crossbar with wire resistance")
+    if top.n_edges > MOST_DEVICES:
+        raise NotMeasurableError(
+            f"the wires are fitted jointly with all devices, at most {MOST_DEVICES}, but there are {top.n_edges}; "
+            "measure a smaller array with the same lines, and declare its wire_resistance"
+        )
     chosen = CampaignSettings() if settings is None else settings
     model = Kirchhoff(top, np.full(top.n_edges, network.limits.conductance[1]))
     return estimate_edges(network, model, replace(chosen, design="random"), configurations, progress)

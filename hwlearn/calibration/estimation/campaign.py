@@ -21,16 +21,13 @@ from hwlearn.calibration.estimation.settings import CampaignSettings
 from hwlearn.calibration.estimation.terminals import TerminalSet
 from hwlearn.calibration.estimation.unknowns import CONVERTER_BLOCKS, Prior, Unknowns
 from hwlearn.calibration.estimation.whitening import Block, Noise
-from hwlearn.calibration.estimation.wire_fit import WireFit, is_shown, without
+from hwlearn.calibration.estimation.wire_fit import WireFit, without
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import SetupError
 from hwlearn.network.network import Network
 
 _CANDIDATES: Final = 8
 """Number of random configurations of which the most informative is taken."""
-
-_NEGLIGIBLE: Final = ("segments", "sources")
-"""Groups of unknowns that count as zero unless the readings show them."""
 
 _UNSTATED_VOLTS: Final = 1e-3
 """Read noise assumed for the first design where neither the hardware nor the caller states one."""
@@ -193,7 +190,11 @@ class EdgeCampaign:
             raise SetupError("nothing was measured yet; add the readings of at least one configuration")
         stuck = self._stuck()
         found, programming = average(self._fitted())
-        found, has = _without_what_is_not_shown(found)
+        wires = WireFit.of(self._models()[-1], found)
+        if wires is not None and not wires.is_possible and not wires.has_sources:
+            # known too badly for a positive sum with the first segments, and not shown: sources count as zero
+            found = without(found, "sources")
+            wires = WireFit.of(self._models()[-1], found)
         if not found.prior.groups["edges"].members.size:
             raise SetupError("no edge of this network changes when it is programmed; check the programmer")
         spread = found.prior.spread("edges")
@@ -218,7 +219,7 @@ class EdgeCampaign:
             noise_readings=self.settings.noise_readings,
             programming=programming,
             repeats=self._repeated(found, programming),
-            wires=WireFit.of(self._models()[-1], found, has),
+            wires=wires,
             configurations=len(self._readings),
             rows=found.volts_misfit.rows + found.amperes_misfit.rows,
         )
@@ -284,16 +285,6 @@ class EdgeCampaign:
 
         pairs = [(block(first), block(second)) for first, second in _repeats(self._readings)]
         return RepeatedProgramming.of(pairs, found.prior.groups["edges"].members, programming)
-
-
-def _without_what_is_not_shown(found: Posterior) -> tuple[Posterior, dict[str, bool]]:
-    """Return the estimate with sources and deviations of segments at zero where the readings do not show them."""
-    groups = {name: group for name, group in found.prior.groups.items() if name in _NEGLIGIBLE}
-    has = {name: is_shown(found, group.members) for name, group in groups.items()}
-    unseen = [group.members for name, group in groups.items() if not has[name]]
-    if unseen:
-        found = replace(found, mean=without(found.mean, found.covariance, np.concatenate(unseen)))
-    return found, has
 
 
 def _repeats(readings: Sequence[Readings]) -> list[tuple[int, int]]:

@@ -87,7 +87,10 @@ class EdgeModel:
         """Return the conductances (F,) in siemens of the unknown wire segments."""
         if self.segments is None:
             return np.zeros(0)
-        return self.segments.siemens(*(self.layout.take(unknowns, name) for name in ("log_ohm", "segment")))
+        deviation = np.zeros(len(self.segments.kind))
+        if self.layout.n_segments:
+            deviation = self.layout.take(unknowns, "segment")
+        return self.segments.siemens(self.layout.take(unknowns, "log_ohm"), deviation)
 
     def source_ohm(self, unknowns: FloatArray) -> FloatArray:
         """Return the unknown resistances (n_in,) in ohm of the input sources; empty if there are none."""
@@ -251,7 +254,9 @@ class _PhaseCircuit:
             by[:, :, b["edge_offset"]] = by_siemens[:, :, :E]
         if self.segments is not None:
             segment = -by_siemens[:, :, E:] * self.wire_siemens
-            by[:, :, b["segment"]], by[:, :, b["log_ohm"]] = segment, segment @ self.segments.of_line
+            by[:, :, b["log_ohm"]] = segment @ self.segments.of_line
+            if layout.n_segments:
+                by[:, :, b["segment"]] = segment
         gain_at = np.concatenate([np.arange(n_in) + b["dac_gain"].start, self.driven + b["drive_gain"].start])
         offset_at = np.concatenate(
             [np.arange(n_in) + b["dac_offset"].start, self.driven + b["drive_offset"].start]

@@ -21,6 +21,9 @@ WIRE_BLOCKS: Final = ("log_ohm", "segment", "source")
 the deviation of each segment from it; and resistances between the input sources and their lines, divided by the
 declared resistance of a row segment."""
 
+MOST_SEGMENTS: Final = 2048
+"""Largest number of wire segments with a deviation of their own; more count as equal."""
+
 _CONVERTER_WEIGHT: Final = 0.5
 """Weight of the expected spread of converters, as a number of channels.
 
@@ -39,8 +42,8 @@ class Unknowns:
     edge_offsets : bool
         Whether each edge also has an unknown offset in siemens.
     n_lines, n_segments, n_sources : int
-        Number of kinds of lines whose segments have an unknown resistance, of their segments, and of input sources
-        with an unknown resistance: all if rows have segments, which are then in series with the sources.
+        Number of kinds of lines whose segments have an unknown resistance; of segments that deviate from it; and of
+        input sources with an unknown resistance: all if rows have segments, which are then in series with them.
     """
 
     n_edges: int
@@ -58,7 +61,8 @@ class Unknowns:
         sizes = (0, 0, 0)
         if segments is not None:
             n_sources = topology.n_inputs if "row" in segments.lines else 0
-            sizes = len(segments.lines), len(segments.kind), n_sources
+            count = len(segments.kind)
+            sizes = len(segments.lines), count if count <= MOST_SEGMENTS else 0, n_sources
         return cls(topology.n_edges, topology.n_inputs, topology.n_outputs, edge_offsets, *sizes)
 
     @cached_property

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import numpy as np
 from scipy.special import chdtri
 
-from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.arrays import FloatArray
 from hwlearn.calibration.estimation.posterior import Posterior
 from hwlearn.calibration.estimation.response import EdgeModel
-
-_LEVEL: Final = 0.05
-"""Probability that resistances of sources that are zero, or segments that are equal, are taken for others. It is
-not smaller, because resistances that are there but not shown bias the other values."""
+from hwlearn.calibration.misfit import LEVEL
 
 _LEAST_INFORMATION: Final = 0.01
 """Part of the prior's variance that readings must remove from a direction, so that it counts in a test."""
@@ -39,12 +36,13 @@ class WireFit:
         measured current it includes the uncertainty of the edges' common scale: voltages determine only the
         product of both.
     spread : float
-        Estimated standard deviation of the logarithm of the resistance from segment to segment.
+        Estimated standard deviation of the logarithm of the resistance from segment to segment; NaN if there are
+        too many segments to estimate it.
     source_ohm, source_sigma_ohm : ndarray, shape (n_in,)
         Resistance between each input source and its line; empty if rows have no resistance.
     has_spread, has_sources : bool
-        Whether the readings show a spread and resistances of the sources. If not, these count as zero in all other
-        values, but not in the uncertainties.
+        Whether the readings show a spread and resistances of the sources. The other values and their uncertainties
+        allow for both, shown or not.
     segment_ohm : ndarray, shape (F,)
         Most likely resistance of each segment, in the order of the topology's fixed edges; the first segment of a
         row includes its source.
@@ -62,24 +60,22 @@ class WireFit:
     segment_ohm: FloatArray
 
     @classmethod
-    def of(cls, model: EdgeModel, found: Posterior, has: dict[str, bool]) -> Self | None:
+    def of(cls, model: EdgeModel, found: Posterior) -> Self | None:
         """Return the wires of an estimate; None for a circuit without unknown wires.
 
         Parameters
         ----------
         model : EdgeModel
         found : Posterior
-        has : dict of str to bool
-            Whether the readings show the groups ``segments`` and ``sources``.
         """
         segments, wires = model.segments, model.topology.wires
         if segments is None or wires is None:
             return None
         blocks = model.layout.blocks
-        shares = segments.of_line / segments.of_line.sum(axis=0)
         means = np.zeros((len(segments.lines), len(found.mean)))
         means[:, blocks["log_ohm"]] = np.eye(len(segments.lines))
-        means[:, blocks["segment"]] = shares.T
+        if model.layout.n_segments:
+            means[:, blocks["segment"]] = (segments.of_line / segments.of_line.sum(axis=0)).T
         ohm = segments.ohms * np.exp(means @ found.mean)
         sigma = np.sqrt(np.einsum("lp,pq,lq->l", means, found.covariance, means))
         source = model.source_ohm(found.mean)
@@ -92,11 +88,11 @@ class WireFit:
             segments.ohms,
             ohm,
             np.asarray(ohm * sigma),
-            found.prior.spread("segments"),
+            found.prior.spread("segments") if model.layout.n_segments else math.nan,
             source,
             model.ohm_of_row * np.sqrt(np.diagonal(found.covariance)[blocks["source"]]),
-            has["segments"],
-            has.get("sources", False),
+            _is_shown(found, "segments"),
+            _is_shown(found, "sources"),
             each,
         )
 
@@ -110,40 +106,30 @@ class WireFit:
         """Whether every segment has a positive resistance."""
         return bool((self.segment_ohm > 0).all())
 
-    @property
-    def is_uniform(self) -> bool:
-        """Whether all segments of a kind have the same most likely resistance."""
-        return not (self.has_spread or self.has_sources)
 
-    def declared_off(self, line: int) -> float:
-        """Return the difference between found and declared resistance of one kind, in standard uncertainties."""
-        sigma = float(self.sigma_ohm[line] / self.ohm[line])
-        return abs(math.log(float(self.ohm[line] / self.declared_ohm[line]))) / sigma
+def without(found: Posterior, name: str) -> Posterior:
+    """Return an estimate on the condition that a group of unknowns is 0; uncertainties still allow for them."""
+    members = found.prior.groups[name].members
+    own = found.covariance[np.ix_(members, members)]
+    mean = found.mean - found.covariance[:, members] @ np.linalg.solve(own, found.mean[members])
+    mean[members] = 0.0
+    return replace(found, mean=mean)
 
 
-def is_shown(found: Posterior, members: IntArray) -> bool:
-    """Return whether the readings show that unknowns of prior mean 0 are not 0.
+def _is_shown(found: Posterior, name: str) -> bool:
+    """Return whether the readings show that the unknowns of a group, of prior mean 0, are not 0.
 
     Where they are 0, their estimate m has the covariance ``C - C C / s^2``, with the covariance C of the posterior
     and the variance s^2 of the prior.
     """
-    if not members.size:
+    if name not in found.prior.groups:
         return False
+    members = found.prior.groups[name].members
     value, vectors = np.linalg.eigh(found.covariance[np.ix_(members, members)])
-    informed = value / float(found.prior.sigma[members[0]]) ** 2 < 1 - _LEAST_INFORMATION
+    left = value / found.prior.spread(name) ** 2
+    informed = left < 1 - _LEAST_INFORMATION
     if not informed.any():
         return False
     along = vectors[:, informed].T @ found.mean[members]
-    variance = value[informed] * (1 - value[informed] / float(found.prior.sigma[members[0]]) ** 2)
-    test = float((along**2 / variance).sum())
-    return test > float(chdtri(int(informed.sum()), _LEVEL))
-
-
-def without(mean: FloatArray, covariance: FloatArray, members: IntArray) -> FloatArray:
-    """Return the estimate (P,) on the condition that some unknowns are 0."""
-    if not members.size:
-        return mean
-    own = covariance[np.ix_(members, members)]
-    moved = mean - covariance[:, members] @ np.linalg.solve(own, mean[members])
-    moved[members] = 0.0
-    return np.asarray(moved)
+    test = float((along**2 / (value * (1 - left))[informed]).sum())
+    return test > float(chdtri(int(informed.sum()), LEVEL))

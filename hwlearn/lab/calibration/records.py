@@ -158,8 +158,8 @@ def wire_record(fit: EdgeFit, wires: WireFit) -> LineRecord:
         source_ohm=wires.source_ohm if len(wires.source_ohm) else nothing,
         source_sigma_ohm=wires.source_sigma_ohm if len(wires.source_ohm) else nothing,
         chi=fit.chi,
-        spread=wires.spread,
-        segment_ohm=None if wires.is_uniform or not wires.is_possible else wires.segment_ohm,
+        spread=wires.spread if math.isfinite(wires.spread) else None,
+        segment_ohm=wires.segment_ohm if wires.is_possible else None,
         **found,
     )
 

@@ -1,4 +1,4 @@
-"""Tables and verdicts of the steps ``edges``, ``verify``, and ``lines`` of a wired crossbar; all follow from tests."""
+"""Tables and verdicts of the steps ``edges`` and ``verify``, and of ``lines`` on a crossbar with wires."""
 
 from __future__ import annotations
 
@@ -96,6 +96,8 @@ def wire_rows(wires: WireFit, topology: Topology) -> list[Row]:
         )
     ]
     shown = f"{100 * wires.spread:.1f} %" if wires.has_spread else "none shown"
+    if math.isnan(wires.spread):
+        shown = "not estimated (too many segments)"
     rows.append(Row("spread from segment to segment", shown))
     names = [topology.names[node] for node in topology.inputs]
     return rows + [

@@ -95,8 +95,8 @@ class Imperfections:
         if self.wire_resistance_ohm is not None:
             if len(self.wire_resistance_ohm) != 2:
                 raise SetupError(
-                    f"wire_resistance_ohm is {self.wire_resistance_ohm}; it must be two numbers: the ohms of a row "
-                    "segment and of a column segment"
+                    f"wire_resistance_ohm is {self.wire_resistance_ohm}; it must be two numbers, the ohms of a "
+                    "row segment and of a column segment"
                 )
             for ohm in self.wire_resistance_ohm:
                 if not (math.isfinite(ohm) and ohm >= 0):
