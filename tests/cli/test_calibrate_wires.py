@@ -58,7 +58,7 @@ def wired(folder):
 
 
 def test_wires_are_found_shown_recorded_and_used(hwlearn, wired):
-    ended = hwlearn("calibrate", "wired.toml", *STEPS, "--configurations", 4, "--patterns", 10, "--json")
+    ended = hwlearn("calibrate", "wired.toml", *STEPS, "--configurations", 3, "--patterns", 8, "--json")
     found = {event["step"]: event for event in map(json.loads, ended.out) if event["event"] == "step"}
     assert [event["verdict"] for event in found.values() if event["passed"] is not True] == []
     for step in ("lines", "edges"):
@@ -93,6 +93,7 @@ def test_verification_of_wrong_declared_wires_fails(hwlearn, wired):
     assert step["passed"] is True
 
 
+@pytest.mark.slow
 def test_interrupted_calibration_continues_bit_for_bit(wired, monkeypatch):
     def records(path, stop_after=None):
         measured = KirchhoffTwin._measure
@@ -123,6 +124,7 @@ def test_interrupted_calibration_continues_bit_for_bit(wired, monkeypatch):
     assert parts.edges == whole.edges
 
 
+@pytest.mark.slow
 def test_new_wires_make_the_gains_invalid(wired):
     with hl.open_bench("wired.toml") as bench:
         both = bench.calibrate("edges", configurations=3, patterns=8)

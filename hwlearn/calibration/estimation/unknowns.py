@@ -16,11 +16,6 @@ from hwlearn.errors import SetupError
 CONVERTER_BLOCKS: Final = ("dac_gain", "dac_offset", "drive_gain", "drive_offset", "adc_gain", "adc_offset")
 """Input DACs, output-drive DACs, output ADCs: relative gain errors, and offsets in volts."""
 
-WIRE_BLOCKS: Final = ("log_ohm", "segment", "source")
-"""Wires of a crossbar: logarithm of the resistance of a segment of each kind of line, divided by the declared one;
-the deviation of each segment from it; and resistances between the input sources and their lines, divided by the
-declared resistance of a row segment."""
-
 MOST_SEGMENTS: Final = 2048
 """Largest number of wire segments with a deviation of their own; more count as equal."""
 
@@ -42,8 +37,8 @@ class Unknowns:
     edge_offsets : bool
         Whether each edge also has an unknown offset in siemens.
     n_lines, n_segments, n_sources : int
-        Number of kinds of lines whose segments have an unknown resistance; of segments that deviate from it; and of
-        input sources with an unknown resistance: all if rows have segments, which are then in series with them.
+        Number of kinds of lines whose segments have an unknown resistance; of segments that deviate from it; and
+        of input sources with an unknown resistance: all if rows have segments, which are in series with them.
     """
 
     n_edges: int
@@ -67,7 +62,12 @@ class Unknowns:
 
     @cached_property
     def blocks(self) -> dict[str, slice]:
-        """Slice of each block: ``log_gain``, ``edge_offset``, the `WIRE_BLOCKS`, and the `CONVERTER_BLOCKS`."""
+        """Slice of each block: ``log_gain``, ``edge_offset``, those of wires, and the `CONVERTER_BLOCKS`.
+
+        Wires of a crossbar are ``log_ohm``, logarithms of the resistances of a segment divided by the declared ones;
+        ``segment``, the deviation of each segment from it; and ``source``, resistances between the input sources
+        and their lines divided by the declared resistance of a row segment.
+        """
         sizes = {"log_gain": self.n_edges, "edge_offset": self.n_edges if self.edge_offsets else 0}
         sizes |= {"log_ohm": self.n_lines, "segment": self.n_segments, "source": self.n_sources}
         sizes |= {name: self.n_inputs if name.startswith("dac") else self.n_outputs for name in CONVERTER_BLOCKS}

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.arrays import IntArray
 from hwlearn.circuit.elements import OHMIC
 from hwlearn.circuit.graphs import crossbar_edges
 from hwlearn.circuit.topology import Topology
@@ -111,12 +111,3 @@ def _with_source_resistance(topology: Topology, ohm: float) -> Topology:
         elements=topology.edge_elements,
         fixed_elements=[*topology.fixed_edge_elements, *[OHMIC] * k],
     )
-
-
-def segment_ohms(circuit: Topology, wires: Wires) -> tuple[FloatArray, FloatArray]:
-    """Return the true ohms of all row segments and of all column segments; for reports and tests only."""
-    devices = wires.rows * wires.columns
-    siemens = circuit.fixed_conductances
-    rows = siemens[:devices] if wires.row_ohms else siemens[:0]
-    columns = siemens[len(rows) : len(rows) + devices] if wires.column_ohms else siemens[:0]
-    return 1 / rows, 1 / columns
