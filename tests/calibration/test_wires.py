@@ -62,6 +62,7 @@ def test_sources_are_separated_from_the_first_segments():
     assert not measure_wires(twin_of(), QUICK, 4).wires.has_sources
 
 
+@pytest.mark.slow
 def test_spread_of_the_segments_is_covered_and_shown():
     twin = twin_of(wire_spread=0.1, size=(6, 5), seed=1)
     fit = measure_wires(twin, CampaignSettings(patterns=12), 4)
@@ -72,6 +73,7 @@ def test_spread_of_the_segments_is_covered_and_shown():
     assert edge_verdict(fit, 0.0)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_resistive_columns_that_are_declared_ideal_are_distrusted(seed):
     """An error of the model that no unknown explains: 20 ohm along the columns, taken for ideal lines."""

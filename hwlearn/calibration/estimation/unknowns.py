@@ -64,7 +64,7 @@ class Unknowns:
     def blocks(self) -> dict[str, slice]:
         """Slice of each block: ``log_gain``, ``edge_offset``, those of wires, and the `CONVERTER_BLOCKS`.
 
-        Wires of a crossbar are ``log_ohm``, logarithms of the resistances of a segment divided by the declared ones;
+        Wires of a crossbar are ``log_ohm``, logarithms of the resistances of a segment divided by declared ones;
         ``segment``, the deviation of each segment from it; and ``source``, resistances between the input sources
         and their lines divided by the declared resistance of a row segment.
         """
