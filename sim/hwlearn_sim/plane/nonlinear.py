@@ -22,11 +22,12 @@ import numpy as np
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ConvergenceError, SingularCircuitError
-from hwlearn_sim.plane.compliance import Linearisation, LoadLines, Solution, Terminals, solve
+from hwlearn_sim.plane.compliance import LoadLines, Solution, solve
 from hwlearn_sim.plane.elements import Elements
 from hwlearn_sim.plane.node_equations import Equations, Singular
 from hwlearn_sim.plane.placement import Placement
 from hwlearn_sim.plane.sources import LoadLine
+from hwlearn_sim.plane.terminals import Linearisation, Terminals
 
 LARGEST_ERROR: Final = 1e-9
 """Largest accepted error of a voltage, relative to the largest voltage."""

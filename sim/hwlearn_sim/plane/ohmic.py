@@ -12,9 +12,10 @@ from scipy.sparse.linalg import splu
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SingularCircuitError
-from hwlearn_sim.plane.compliance import SINGULAR, LoadLines, Solution, Terminals, solve
+from hwlearn_sim.plane.compliance import SINGULAR, LoadLines, Solution, solve
 from hwlearn_sim.plane.placement import Placement
 from hwlearn_sim.plane.sources import LoadLine
+from hwlearn_sim.plane.terminals import Terminals
 
 
 class OhmicCircuit:
