@@ -8,22 +8,24 @@ from contextlib import ExitStack
 from hwlearn.circuit.topology import Topology
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind
+from hwlearn.network.reports import InstrumentReport
 from hwlearn.network.switched_off import SwitchedOff
 from hwlearn_drivers.address import normal_address
 from hwlearn_drivers.bench.network import TerminalNetwork
-from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings
-from hwlearn_drivers.bench.wiring import check_drive, make_wiring
+from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings, ResistorSettings
+from hwlearn_drivers.bench.wiring import Place, check_drive, make_wiring
 from hwlearn_drivers.claims.claim import check_unclaimed
 from hwlearn_drivers.claims.shutdown import OffTarget, off_or_raise, off_target
 from hwlearn_drivers.edges.edges import Edges, FixedEdges
 from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.instrument.inspection import Inspection, inspect_all, inspection
 from hwlearn_drivers.roles.instrument import BenchInstrument, ProgramsEdges
 from hwlearn_drivers.roles.settings import InstrumentSettings
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.transport.addresses import LinkOptions
 from hwlearn_drivers.transport.connector import Connector
 from hwlearn_drivers.transport.links.replay import Replay
-from hwlearn_drivers.transport.wire_log import WireLog
+from hwlearn_drivers.transport.wire_log import WireLog, optional_log
 
 
 class BenchBackend:
@@ -113,6 +115,30 @@ class BenchBackend:
         connector = Connector(_options(settings), dry_run=settings.dry_run)
         targets = [_off_target(one, connector) for one in settings.instruments if one.has_outputs]
         return off_or_raise(targets, "EVERY OUTPUT", "switch them off by hand")
+
+    @staticmethod
+    def status(settings: BenchSettings) -> list[InstrumentReport]:
+        """Return the state of every instrument that can be read with queries that change nothing.
+
+        None is sent to an instrument that another process uses; that process is asked.
+        """
+        if settings.dry_run:
+            return []
+        with optional_log(settings.wire_log) as wire_log:
+            connector = Connector(_options(settings), wire_log)
+            return inspect_all([_inspection(one, settings, connector) for one in settings.instruments])
+
+
+def _inspection(one: InstrumentSettings, settings: BenchSettings, connector: Connector) -> Inspection:
+    """Return how the state of an instrument is read."""
+    nodes: dict[str, str] = {}
+    for terminal in settings.terminals:
+        behind = terminal.nudge.source if isinstance(terminal.nudge, ResistorSettings) else terminal.nudge
+        for text in (terminal.source, terminal.read, behind):
+            if text is not None and Place.parse(text).instrument == one.name:
+                nodes[Place.parse(text).channel] = str(terminal.node)
+    address = one.addresses[0] if one.addresses else one.name
+    return inspection(address, lambda: one.inspect(nodes, connector))
 
 
 def _off_target(one: InstrumentSettings, connector: Connector) -> OffTarget:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
@@ -11,9 +11,11 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import CodeLaw, EvenSteps, Rheostat
 from hwlearn.network.limits import Limits
+from hwlearn.network.reports import InstrumentReport
 from hwlearn.quantities import FROM_LIST, Count, PositiveOhms, PositiveSiemens
 from hwlearn_drivers.address import spelled_once
 from hwlearn_drivers.edges.card import CardEdges, DryEdgeCard, EdgeCard
+from hwlearn_drivers.edges.inspection import inspect_card
 from hwlearn_drivers.roles.instrument import ProgramsEdges
 from hwlearn_drivers.roles.settings import InstrumentSettings
 from hwlearn_drivers.roles.values import ChannelUse, Role
@@ -142,6 +144,10 @@ class EdgeCardInstrument(InstrumentSettings):
         places = 1 + max(self.places, default=0) if self.places is not None else use.edges
         card = EdgeCard.open(own.transport(self.address, lambda: DryEdgeCard(places)))
         return CardOnBench(self.name, card, law, self.places)
+
+    def inspect(self, nodes: Mapping[str, str], connector: Connector) -> InstrumentReport:
+        """Return the codes of the edges, with queries only; see `inspect_card`."""
+        return inspect_card(self.address, connector if self.baud is None else connector.with_baud(self.baud))
 
     def write_off(self, connector: Connector, check: bool) -> bool:
         """Do nothing: it has no outputs."""

@@ -12,6 +12,7 @@ from pydantic import AfterValidator
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind
+from hwlearn.network.reports import InstrumentReport
 from hwlearn.quantities import Count, NonNegativeAmperes, NonNegativeVolts, Positive
 from hwlearn_drivers.address import spelled_once
 from hwlearn_drivers.roles.instrument import DrivesOutputs, ReadsVoltages, SetsVoltages
@@ -29,6 +30,7 @@ from hwlearn_drivers.smu.registry import (
     write_off_and_check,
 )
 from hwlearn_drivers.smu.smu import Smu
+from hwlearn_drivers.smu.status.inspection import inspect_smu
 from hwlearn_drivers.transport.addresses import prepare_link
 from hwlearn_drivers.transport.connector import Connector
 
@@ -239,6 +241,11 @@ class SmuInstrument(InstrumentSettings):
             channel.four_wire = True
         channel.voltage_range = _fixed(self.voltage_range, limits.voltage)
         channel.current_range = _fixed(self.current_range, limits.current)
+
+    def inspect(self, nodes: Mapping[str, str], connector: Connector) -> InstrumentReport:
+        """Return the state of every channel, with queries only; see `inspect_smu`."""
+        by_number = {_number(channel): node for channel, node in nodes.items() if channel.upper() in _NUMBERS}
+        return inspect_smu(self.address, self.model, by_number, self._with_baud(connector))
 
     def prepare_off(self, connector: Connector) -> None:
         """Import and look up what `write_off` needs."""

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind
+from hwlearn.network.reports import InstrumentReport
 from hwlearn.quantities import Section
 from hwlearn_drivers.roles.instrument import BenchInstrument
 from hwlearn_drivers.roles.values import ChannelUse, Role
@@ -103,6 +104,24 @@ class InstrumentSettings(Section, ABC):
         InUseError, LinkError, UnknownInstrumentError, InstrumentError
             The instrument is then off and closed.
         """
+
+    def inspect(self, nodes: Mapping[str, str], connector: Connector) -> InstrumentReport:
+        """Return the state of its outputs, read with queries that change nothing; nothing is sent by default.
+
+        Parameters
+        ----------
+        nodes : mapping of str to str
+            Node at each channel in use.
+        connector : Connector
+
+        Raises
+        ------
+        InUseError, LinkError, UnknownInstrumentError
+        """
+        name = self.addresses[0] if self.addresses else self.name
+        return InstrumentReport(
+            name, "nobody", note=f"a {self.model} is not read: no query is known to change nothing"
+        )
 
     def prepare_off(self, connector: Connector) -> None:
         """Import and look up what `write_off` needs; nothing is contacted."""

@@ -152,3 +152,16 @@ def test_wiring_problems_are_named_together_before_anything_is_opened(graph):
         f"output {graph.names[graph.outputs[1]]} has no reader",
     ):
         assert part in text
+
+
+def test_status_reads_what_a_bench_has_left_on(graph, teacher):
+    """The process that uses the instruments is asked; afterwards the instruments themselves, with queries."""
+    with SmuBench(graph) as made:
+        made.network.program(teacher)
+        made.network.measure(INPUTS)
+        made.network.close()
+        reports = BenchBackend.status(made.settings)
+    assert [report.reported_by for report in reports] == ["instrument"] * 5
+    assert not any(output.on for report in reports for output in report.outputs)
+    assert {output.node for report in reports for output in report.outputs} >= {str(graph.inputs[0])}
+    assert "20 edges with codes" in reports[4].facts["edges"]
