@@ -49,6 +49,8 @@ def status(
     else:
         if not found.reports:
             typer.echo(one_line(f"backend {found.backend!r} does not report the state of its instruments"))
+        elif not found.instruments:
+            typer.echo("no instrument was read; in a dry run none is contacted")
         for one in found.instruments:
             for line in report_lines(one):
                 typer.echo(one_line(line))

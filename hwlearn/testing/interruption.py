@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
@@ -67,6 +68,8 @@ class InterruptedMeasurement:
         if event != "call" or not self._depth:
             return
         if frame.f_globals.get("__name__", "").partition(".")[0] in _STANDARD:
+            return
+        if frame.f_code.co_flags & inspect.CO_GENERATOR:  # perhaps it is being collected, and cannot raise
             return
         self.calls += 1
         if self._error is not None and self.calls - 1 == self._at:

@@ -115,6 +115,13 @@ def test_virtual_benches_say_that_they_are_simulated(hwlearn, bench):
     assert "simulated; virtual instruments exist only inside" in hwlearn("status", bench).out[0]
 
 
+def test_dry_run_contacts_nothing_and_says_so(hwlearn, rack):
+    bench, path = rack
+    bench.instrument("source").execute(b":OUTP 1")
+    ended = hwlearn("status", path, "--set", "backend.dry_run=true")
+    assert ended.out[0] == "no instrument was read; in a dry run none is contacted"
+
+
 def test_errors_in_other_tables_do_not_matter(hwlearn):
     assert hwlearn("status", "small.toml", "--set", "train.rule=gap", "--set", "network.kind=ring").code == 0
     assert hwlearn("status", "small.toml", "--set", "backend.sed=3").code == 2

@@ -43,7 +43,7 @@ class VirtualSmuContract(NetworkContract):
     rows, big_batch, repeats, interrupts = 4, 10, 24, 6
 
     def make_network(self):
-        table = VirtualSmuBackend.Settings(model=self.model_number, edges=self.edges, driver={"timeout": 1.0})
+        table = VirtualSmuBackend.Settings(model=self.model_number, edges=self.edges, driver={"timeout": 2.0})
         network = VirtualSmuBackend().open(table, graph(), LIMITS)
         self.listed = network.bench.instruments
         return network
@@ -131,7 +131,7 @@ class TestVirtualBoard(NetworkContract):
             pytest.skip(str(error))
 
     def make_network(self):
-        table = VirtualBoardBackend.Settings(driver={"timeout": 1.0})
+        table = VirtualBoardBackend.Settings(driver={"timeout": 2.0})
         return VirtualBoardBackend().open(table, graph(), BOARD_LIMITS)
 
     def outputs_on(self, network):
