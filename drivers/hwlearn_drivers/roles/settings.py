@@ -120,7 +120,7 @@ class InstrumentSettings(Section, ABC):
         """
         name = self.addresses[0] if self.addresses else self.name
         return InstrumentReport(
-            name, "nobody", note=f"a {self.model} is not read: no query is known to change nothing"
+            name, "nobody", note=f"{self.name} is not read: no query is known to change nothing"
         )
 
     def prepare_off(self, connector: Connector) -> None:
