@@ -13,7 +13,7 @@ from hwlearn.errors import SetupError
 from hwlearn_drivers.declared.declaration import Declaration
 from hwlearn_drivers.declared.fences import fence_of
 from hwlearn_drivers.declared.template import Template, Value, template
-from hwlearn_drivers.errors import InstrumentError, UnknownInstrumentError
+from hwlearn_drivers.errors import HaltedError, InstrumentError, LinkError, UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.instrument.source import Source
 from hwlearn_drivers.transport.fence import Fence
@@ -45,7 +45,7 @@ class DeclaredBoard(Source):
         If it does not answer.
     """
 
-    __slots__ = ("_called", "_confirmed_offs", "_dry", "_waits", "declaration")
+    __slots__ = ("_called", "_confirmed_offs", "_dry", "_is_other", "_waits", "declaration")
 
     fence: ClassVar[Fence | None] = None
 
@@ -59,6 +59,7 @@ class DeclaredBoard(Source):
     ) -> None:
         self.declaration, self._called, self._dry, self._waits = declaration, called, dry, waits
         self._confirmed_offs = 0
+        self._is_other = False
         super().__init__(transport, Identity("declared", called, "", ""))
         transport.fence = fence_of(declaration)
         try:
@@ -173,8 +174,23 @@ class DeclaredBoard(Source):
             time.sleep(boots_s if self._waits else 0.0)
             self._send_off()
             self.transport.rearm()
-        self._read_acknowledgements()
+        try:
+            self._read_acknowledgements()
+        except HaltedError:
+            raise
+        except LinkError:  # another board does not answer as the fence expects
+            self._start_in_silence()
         self._check_identity()
+        self.transport.fence = fence_of(self.declaration)
+
+    def _start_in_silence(self) -> None:
+        """Open the link again, send OFF, and read until the board is silent, whichever board it is."""
+        self.transport.fence = None
+        self.transport.reopen()
+        self._send_off()
+        self.transport.rearm()
+        self.transport.resynchronise()
+        self._confirmed_offs = self.transport.offs_sent
 
     def reconnect(self) -> None:
         """Open a dropped link again, send OFF, and check that the same board answers.
@@ -196,7 +212,12 @@ class DeclaredBoard(Source):
         self._check_identity()
 
     def _is_off(self) -> bool:
-        """Ask for the levels if the protocol can; else whether it answers, as far as it has a query."""
+        """Ask for the levels if the protocol can; else whether it answers, as far as it has a query.
+
+        Another board than the one that is expected is not asked: it got OFF, and nothing else.
+        """
+        if self._is_other:
+            return True
         self._read_acknowledgements()
         source = self.declaration.source
         if source is not None and source.ask is not None:
@@ -232,7 +253,8 @@ class DeclaredBoard(Source):
         text = self._query(identity.ask)
         if self._dry:
             return
-        if re.fullmatch(identity.expect, text) is None:
+        self._is_other = re.fullmatch(identity.expect, text) is None
+        if self._is_other:
             raise UnknownInstrumentError(
                 f"at {self.transport.name} the bench expects a board that answers {identity.ask!r} with "
                 f"{identity.expect!r}, but it answers {text!r}; check the address and [identity]"

@@ -5,7 +5,15 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import LimitError, NetworkError, SetupError
-from hwlearn_drivers.errors import InputDeviationError, OutputStateError
+from hwlearn_drivers.bench.backend import BenchBackend
+from hwlearn_drivers.bench.settings import BenchSettings
+from hwlearn_drivers.declared.declaration import BOARDS
+from hwlearn_drivers.errors import (
+    InputDeviationError,
+    InstrumentError,
+    OutputStateError,
+    UnknownInstrumentError,
+)
 from hwlearn_sim.bench.mixed import VirtualMixedBackend
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(12e-6, 1e-3))
@@ -146,3 +154,42 @@ def test_equilibrium_propagation_trains_through_a_nudge_resistor(opened):
     history = trainer.fit(x, targets, 25)
     costs = [epoch.train.cost for epoch in history.epochs]
     assert min(costs) < 0.2 * costs[0]
+
+
+def test_board_with_commands_to_switch_on_and_a_query_of_errors(opened, tmp_path):
+    """Nothing is acknowledged; errors are asked for after each group; the outputs are switched on first."""
+    text = (BOARDS / "example.toml").read_text(encoding="ascii")
+    text = text.replace('commands_are_acknowledged = "OK"', "").replace(
+        'pattern = "ERR .*"', 'ask = "E?"\nnone = "0.*"'
+    )
+    text += '\n[on]\nsend = ["ENABLE"]\n'
+    (tmp_path / "quiet.toml").write_text(text, encoding="ascii")
+    network = opened(instruments=[{**BOARD, "protocol": str(tmp_path / "quiet.toml")}])
+    board, heard = network.bench.instrument("board"), []
+    execute = board.execute
+    board.execute = lambda line: heard.append(line) or execute(line)
+    network.measure(X)
+    assert heard.index(b"ENABLE") > heard.index(
+        b"DACS 0.0000,0.0000,0.0000,0.0000,0.0000,0.0000,0.0000,0.0000,0.0000"
+    )
+    assert heard.count(b"E?") > 3
+    board._interpreter._refused("range")  # an error that the board keeps until it is asked
+    with pytest.raises(InstrumentError, match="-1 range"):
+        network.measure(-X)
+    assert board.hardware.is_off
+
+
+def test_another_board_gets_nothing_but_off(tmp_path):
+    text = (BOARDS / "example.toml").read_text(encoding="ascii").replace("MYBOARD .*", "OTHER .*")
+    (tmp_path / "other.toml").write_text(text, encoding="ascii")
+    topology = graph()
+    bench = settings(topology).bench(topology, LIMITS)
+    with bench:
+        board, heard = bench.instrument("board"), []
+        execute = board.execute
+        board.execute = lambda line: heard.append(line) or execute(line)
+        table = settings(topology, instruments=[{**BOARD, "protocol": str(tmp_path / "other.toml")}])
+        drivers = BenchSettings(**table.table(LIMITS, {"board": bench.address("board")}))
+        with pytest.raises(UnknownInstrumentError, match=r"OTHER \.\*"):
+            BenchBackend.open(drivers, topology, LIMITS)
+        assert {line for line in heard if line != b"ID?"} == {b"DACS 0,0,0,0,0,0,0,0,0", b"SW sw0 OFF"}
