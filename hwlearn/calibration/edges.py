@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hwlearn.calibration.estimation.campaign import EdgeCampaign
-from hwlearn.calibration.estimation.edge_fit import EdgeFit
+from hwlearn.calibration.estimation.fits.edges import EdgeFit
 from hwlearn.calibration.estimation.prediction import Prediction
 from hwlearn.calibration.estimation.settings import CampaignSettings
 from hwlearn.circuit.kirchhoff import Kirchhoff

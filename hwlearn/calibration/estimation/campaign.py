@@ -10,10 +10,11 @@ from typing import Any, Final, Self
 import numpy as np
 
 from hwlearn.arrays import BoolArray
-from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.design import Knowledge, excitation, high_configuration, random_configuration
-from hwlearn.calibration.estimation.edge_fit import EdgeFit, common_scale_sigma, scale_is_known
 from hwlearn.calibration.estimation.excitation import Excitation, Readings
+from hwlearn.calibration.estimation.fits.converters import ConverterFit
+from hwlearn.calibration.estimation.fits.edges import EdgeFit, common_scale_sigma, scale_is_known
+from hwlearn.calibration.estimation.fits.wires import WireFit, without
 from hwlearn.calibration.estimation.posterior import Posterior, average, estimate
 from hwlearn.calibration.estimation.programming import ProgrammingNoise, RepeatedProgramming
 from hwlearn.calibration.estimation.response import EdgeModel
@@ -21,7 +22,6 @@ from hwlearn.calibration.estimation.settings import CampaignSettings
 from hwlearn.calibration.estimation.terminals import TerminalSet
 from hwlearn.calibration.estimation.unknowns import CONVERTER_BLOCKS, Prior, Unknowns
 from hwlearn.calibration.estimation.whitening import Block, Noise
-from hwlearn.calibration.estimation.wire_fit import WireFit, without
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import SetupError
 from hwlearn.network.network import Network

@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.design import Design
+from hwlearn.calibration.estimation.fits.converters import ConverterFit
 from hwlearn.calibration.estimation.unknowns import Spreads
 from hwlearn.errors import SetupError
 

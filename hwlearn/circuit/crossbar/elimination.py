@@ -132,7 +132,7 @@ def _chain(leaks: FloatArray, held: BoolArray) -> tuple[FloatArray, FloatArray, 
     return rise, 1.0 / (total * rise), along / total
 
 
-class Elimination:
+class LineElimination:
     """Lines eliminated node after node up to their last nodes, whose ends may be held later.
 
     Parameters

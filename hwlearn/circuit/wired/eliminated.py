@@ -10,14 +10,14 @@ import numpy as np
 from scipy.linalg.lapack import dpotrf
 
 from hwlearn.arrays import BoolArray, FloatArray
-from hwlearn.circuit.crossbar.elimination import CrossLines, Elimination, NotEliminated
+from hwlearn.circuit.crossbar.elimination import CrossLines, LineElimination, NotEliminated
 from hwlearn.circuit.wired.layout import Layout, Sources
 
 _ROUNDING: Final = 8 * 2.0**-53
 """Rounding error of the devices that are accumulated at a node, relative to their sum."""
 
 
-def eliminate(layout: Layout, g: FloatArray, columns_held: BoolArray) -> Elimination:
+def eliminate(layout: Layout, g: FloatArray, columns_held: BoolArray) -> LineElimination:
     """Eliminate the lines up to their last nodes.
 
     Parameters
@@ -40,7 +40,7 @@ def eliminate(layout: Layout, g: FloatArray, columns_held: BoolArray) -> Elimina
     else:
         held, line_ohms, cross_ohms = layout.rows_held, wires.column_ohms, wires.row_ohms
     cross = CrossLines(devices, 1.0 / cross_ohms, held, source_first=not layout.along_rows)
-    return Elimination(cross, devices, 1.0 / line_ohms, held, 1.0 / cross_ohms)
+    return LineElimination(cross, devices, 1.0 / line_ohms, held, 1.0 / cross_ohms)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,19 +50,19 @@ class EliminatedSystem:
     Attributes
     ----------
     layout : Layout
-    elimination : Elimination
+    elimination : LineElimination
     columns_held : ndarray of bool, shape (N,)
     factor : ndarray, shape (b, b)
         Cholesky factor of the last nodes of the lines.
     """
 
     layout: Layout
-    elimination: Elimination
+    elimination: LineElimination
     columns_held: BoolArray
     factor: FloatArray
 
     @classmethod
-    def of(cls, layout: Layout, elimination: Elimination, columns_held: BoolArray) -> EliminatedSystem:
+    def of(cls, layout: Layout, elimination: LineElimination, columns_held: BoolArray) -> EliminatedSystem:
         """Factor the equations of the last nodes.
 
         Raises

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
-from hwlearn.circuit.crossbar.elimination import Elimination, NotEliminated
+from hwlearn.circuit.crossbar.elimination import LineElimination, NotEliminated
 from hwlearn.circuit.linear.factor import ERROR_BOUND
 from hwlearn.circuit.linear.outputs import held_patterns, source_currents
 from hwlearn.circuit.linear.solver import OhmicSolver
@@ -46,7 +46,7 @@ class WiredSolver:
         self.layout, self.general = layout, general
         self._g = general.siemens[: general.topology.n_edges]
         self._systems: dict[bytes, EliminatedSystem | None] = {}
-        self._eliminations: dict[bytes, Elimination] = {}
+        self._eliminations: dict[bytes, LineElimination] = {}
         self._last: tuple[FloatArray, FloatArray] | None = None
 
     @property

@@ -62,6 +62,21 @@ def find_backend(table: Mapping[str, Any], where: str) -> tuple[Backend, BaseMod
     return backend, checked
 
 
+def check_guardian(backend: object, file: BenchFile) -> None:
+    """Refuse ``safety.guardian`` for a backend without outputs that must be switched off.
+
+    Raises
+    ------
+    SetupError
+        If there is nothing to guard.
+    """
+    if file.safety.guardian and not isinstance(backend, SwitchesOff):
+        raise SetupError(
+            f"{file.where}: safety.guardian = true, but backend {file.backend.kind!r} has no outputs that "
+            "stay on when its process ends; remove the key"
+        )
+
+
 def check_terminals(
     backend: Backend, settings: BaseModel, topology: Topology, limits: Limits, file: BenchFile
 ) -> None:

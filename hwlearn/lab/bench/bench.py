@@ -18,13 +18,12 @@ from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import NetworkError, SetupError, closest
-from hwlearn.lab.bench.backends import check_terminals, find_backend, opened_network
+from hwlearn.lab.bench.backends import check_guardian, check_terminals, find_backend, opened_network
 from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.lab.bench.guardian.opening import open_guarded
 from hwlearn.lab.bench.recipes import (
-    make_conductances,
     make_cost,
-    make_model_topology,
+    make_model,
     make_optimizer,
     make_rule,
     make_subset,
@@ -38,7 +37,7 @@ from hwlearn.learning.records import Callback, History, Progress, Schedule
 from hwlearn.learning.scoring import Score, score_outputs
 from hwlearn.learning.subsets import ListedEdges
 from hwlearn.learning.training import Trainer
-from hwlearn.network.backend import Seeded, SwitchesOff
+from hwlearn.network.backend import Seeded
 from hwlearn.network.network import Network
 
 log = logging.getLogger("hwlearn")
@@ -64,21 +63,14 @@ class Bench:
         self.topology = file.topology()
         self.limits = file.limits.build()
         self._backend, self._settings = find_backend(file.tables["backend"], file.where)
-        if file.safety.guardian and not isinstance(self._backend, SwitchesOff):
-            raise SetupError(
-                f"{file.where}: safety.guardian = true, but backend {file.backend.kind!r} has no outputs that "
-                "stay on when its process ends; remove the key"
-            )
+        check_guardian(self._backend, file)
         check_terminals(self._backend, self._settings, self.topology, self.limits, file)
         self.data = load_data(file.data, file.folder, self.topology, self.limits)
         self._cost = make_cost(file.train, self.data.classifies, self.data.pairs)
         self._targets = make_targets(file, self.data, self._cost, self.topology.n_outputs)
         make_rule(file.train)  # for its checks
         self._subset = make_subset(file.train)
-        initial = make_conductances(file.train, self.limits, self.topology.n_edges)
-        model = Kirchhoff(make_model_topology(file, self.topology), initial)
-        # CHOLMOD would hold up the signs of life; circuits with an empty history are factored without it
-        self._model = model.with_history({}) if file.safety.guardian else model
+        self._model = make_model(file, self.topology, self.limits)
         if isinstance(self._subset, ListedEdges):
             self._subset.mask(self._model, self.data.inputs)
         self._record: CalibrationRecord | None = None
@@ -312,8 +304,7 @@ class Bench:
         record = self.calibration
         if record is None or self.file.train.model != "declared":
             return self._model
-        circuit = record.circuit(self.topology)
-        return self._model if circuit is self.topology else Kirchhoff(circuit, self._model.conductances)
+        return make_model(self.file, record.circuit(self.topology), self.limits)
 
     def train(self, callbacks: Sequence[Callback] = (), start: Progress | None = None) -> History:
         """Train on the training rows as ``[train]`` describes it; see `Trainer.fit`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.lab.bench_file.file import BenchFile
@@ -69,6 +70,20 @@ def make_subset(train: TrainSection) -> Subset | None:
     if train.subset_kind == "random":
         return RandomEdges(train.subset, train.seed)
     return MostSensitive(train.subset)
+
+
+def make_model(file: BenchFile, topology: Topology, limits: Limits) -> Kirchhoff:
+    """Return the model of the training with its initial conductances.
+
+    Raises
+    ------
+    SetupError
+        As `make_model_topology`.
+    """
+    initial = make_conductances(file.train, limits, topology.n_edges)
+    model = Kirchhoff(make_model_topology(file, topology), initial)
+    # CHOLMOD would hold up the signs of life; circuits with an empty history are factored without it
+    return model.with_history({}) if file.safety.guardian else model
 
 
 def make_model_topology(file: BenchFile, topology: Topology) -> Topology:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from hwlearn.arrays import FloatArray
-from hwlearn.calibration.estimation.converter_fit import ConverterFit
-from hwlearn.calibration.estimation.edge_fit import EdgeFit
-from hwlearn.calibration.estimation.wire_fit import WireFit
+from hwlearn.calibration.estimation.fits.converters import ConverterFit
+from hwlearn.calibration.estimation.fits.edges import EdgeFit
+from hwlearn.calibration.estimation.fits.wires import WireFit
 from hwlearn.calibration.lines import LineFit
 from hwlearn.calibration.noise import NoiseFit
 from hwlearn.calibration.pulses import PulseFit

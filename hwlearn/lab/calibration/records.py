@@ -16,12 +16,12 @@ from hwlearn.arrays import FloatArray
 from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.calibrated.sections import ConverterRecord, LineRecord
-from hwlearn.calibration.estimation.converter_fit import ConverterFit
-from hwlearn.calibration.estimation.edge_fit import EdgeFit
 from hwlearn.calibration.estimation.excitation import Phase
+from hwlearn.calibration.estimation.fits.converters import ConverterFit
+from hwlearn.calibration.estimation.fits.edges import EdgeFit
+from hwlearn.calibration.estimation.fits.wires import WireFit
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.unknowns import Unknowns
-from hwlearn.calibration.estimation.wire_fit import WireFit
 from hwlearn.calibration.verify import PredictionUncertainty
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError

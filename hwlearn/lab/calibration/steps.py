@@ -18,7 +18,7 @@ from hwlearn.calibrated.sections import (
 )
 from hwlearn.calibration.converters import ConverterSettings, calibrate_converters
 from hwlearn.calibration.edges import CampaignProgress, CampaignSettings, estimate_edges
-from hwlearn.calibration.estimation.converter_fit import ConverterFit
+from hwlearn.calibration.estimation.fits.converters import ConverterFit
 from hwlearn.calibration.lines import LEVELS, LineFit, NotMeasurableError, measure_lines
 from hwlearn.calibration.noise import SHARE_OF_NUDGE, NoiseFit, measure_noise
 from hwlearn.calibration.verify import verify

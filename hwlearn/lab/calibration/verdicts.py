@@ -9,7 +9,7 @@ import numpy as np
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.calibrated.sections import EdgeRecord
 from hwlearn.calibration.edges import EdgeFit
-from hwlearn.calibration.estimation.wire_fit import WireFit
+from hwlearn.calibration.estimation.fits.wires import WireFit
 from hwlearn.calibration.misfit import Misfit
 from hwlearn.calibration.verify import Verification
 from hwlearn.circuit.topology import Topology

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwlearn.arrays import BoolArray, FloatArray
-from hwlearn.calibration.estimation.converter_fit import ConverterFit
 from hwlearn.calibration.estimation.excitation import Phase
+from hwlearn.calibration.estimation.fits.converters import ConverterFit
+from hwlearn.calibration.estimation.fits.wires import WireFit
 from hwlearn.calibration.estimation.prediction import Prediction, predict
 from hwlearn.calibration.estimation.programming import ProgrammingNoise, RepeatedProgramming
 from hwlearn.calibration.estimation.response import EdgeModel
-from hwlearn.calibration.estimation.wire_fit import WireFit
 from hwlearn.calibration.misfit import Misfit
 from hwlearn.circuit.batches import batch
 from hwlearn.errors import SetupError

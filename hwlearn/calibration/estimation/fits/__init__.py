@@ -1,0 +1,1 @@
+"""Results of the joint estimate: converters, edges and wires, with their intervals."""
