@@ -86,7 +86,7 @@ class TestBoardAndSmus(MixedContract):
                 {"node": 3, "read": "smu:b", "nudge": "smu:b"},
             ],
             edges={"programmer": "board"},
-            driver={"timeout": 1.0},
+            driver={"timeout": 5.0},
         )
         return VirtualMixedBackend().open(table, graph(), LIMITS)
 

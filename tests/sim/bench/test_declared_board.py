@@ -156,7 +156,7 @@ def test_equilibrium_propagation_trains_through_a_nudge_resistor(opened):
     assert min(costs) < 0.2 * costs[0]
 
 
-def test_board_with_commands_to_switch_on_and_a_query_of_errors(opened, tmp_path):
+def test_board_with_commands_to_switch_on_and_a_query_of_errors(opened, tmp_path, wait_until):
     """Nothing is acknowledged; errors are asked for after each group; the outputs are switched on first."""
     text = (BOARDS / "example.toml").read_text(encoding="ascii")
     text = text.replace('commands_are_acknowledged = "OK"', "").replace(
@@ -176,7 +176,7 @@ def test_board_with_commands_to_switch_on_and_a_query_of_errors(opened, tmp_path
     board._interpreter._refused("range")  # an error that the board keeps until it is asked
     with pytest.raises(InstrumentError, match="-1 range"):
         network.measure(-X)
-    assert board.hardware.is_off
+    wait_until(lambda: board.hardware.is_off)  # OFF is only written
 
 
 def test_another_board_gets_nothing_but_off(tmp_path):
