@@ -38,7 +38,7 @@ def model_of(twin):
 
 @pytest.mark.parametrize("options", [VOLTAGES, CURRENTS], ids=["voltages", "currents"])
 def test_segments_differ_from_the_declared_ones_and_are_found(options):
-    fit = measure_wires(twin_of(options=options, **CONVERTERS), QUICK, 4)
+    fit = measure_wires(twin_of(options=options, read_noise_V=2e-5, **CONVERTERS), QUICK, 4)
     off = np.log(fit.wires.ohm / [3.0, 2.4]) / (fit.wires.sigma_ohm / fit.wires.ohm)
     assert np.abs(off).max() < 4
     assert fit.wires.determined
@@ -88,6 +88,16 @@ def test_wires_that_are_too_small_to_measure_are_not_trusted():
     passed, verdict = wire_verdict(fit, fit.wires)
     assert passed is None
     assert verdict.startswith("NOT MEASURABLE on this bench: ")
+
+
+def test_wires_of_rows_whose_sources_are_unknown_are_not_measurable():
+    """Their expected resistance would decide which part of the resistance of a row is that of its wires."""
+    fit = measure_wires(twin_of(options=VOLTAGES, **CONVERTERS), QUICK, 4)
+    assert (fit.wires.sigma_ohm < 0.25 * fit.wires.ohm).all()
+    assert fit.wires.source_sigma_ohm.max() > 0.25 * 2.0
+    passed, verdict = wire_verdict(fit, fit.wires)
+    assert passed is None
+    assert ", sources within " in verdict
 
 
 def test_table_names_lines_sources_and_declared_values():

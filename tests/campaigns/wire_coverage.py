@@ -56,6 +56,7 @@ CASES = {
     "voltages": Case(readings="voltages"),
     "voltages write": Case(readings="voltages", write=0.5),
     "voltages spread": Case(readings="voltages", spread=5),
+    "voltages sources": Case(readings="voltages", source_ohm=5),
     "currents": Case(),
     "currents write": Case(write=0.5),
     "currents spread": Case(spread=5),

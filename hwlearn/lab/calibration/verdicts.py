@@ -121,13 +121,19 @@ def wire_verdict(fit: EdgeFit, wires: WireFit) -> tuple[bool | None, str]:
     )
     if not wires.determined:
         return None, (
-            f"NOT MEASURABLE on this bench: {found}; lower the noise, measure more patterns, or allow larger "
-            "conductances"
+            f"NOT MEASURABLE on this bench: {found}{_uncertain_sources(wires)}; lower the noise, measure more "
+            "patterns, or allow larger conductances"
         )
     scale = (
         "" if fit.scale_known else ", if the edges conduct on average what they report (no current was measured)"
     )
     return True, f"PASSED: {found}{scale}; the record's wires replace the declared ones{_sources(wires)}"
+
+
+def _uncertain_sources(wires: WireFit) -> str:
+    if not len(wires.source_sigma_ohm):
+        return ""
+    return f", sources within {_ohms(float(np.max(wires.source_sigma_ohm)))}"
 
 
 def _sources(wires: WireFit) -> str:

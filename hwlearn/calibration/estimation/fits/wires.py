@@ -18,7 +18,7 @@ _LEAST_INFORMATION: Final = 0.01
 """Part of the prior's variance that readings must remove from a direction, so that it counts in a test."""
 
 DETERMINED: Final = 0.25
-"""A segment resistance counts as measured if its relative standard uncertainty is below this."""
+"""Segment resistances count as measured if relative standard uncertainties, sources included, are below this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,8 +98,13 @@ class WireFit:
 
     @property
     def determined(self) -> bool:
-        """Whether all segment resistances are measured better than within the factor `DETERMINED`."""
-        return bool((self.sigma_ohm < DETERMINED * self.ohm).all())
+        """Whether all segment resistances are measured better than within the factor `DETERMINED`.
+
+        Each source must be measured within that part of a declared row segment. Otherwise its expected resistance
+        decides how a row is divided into source and segments, and the interval depends on that expectation.
+        """
+        sources_known = self.source_sigma_ohm < DETERMINED * self.declared_ohm[0]
+        return bool((self.sigma_ohm < DETERMINED * self.ohm).all() and sources_known.all())
 
     @property
     def is_possible(self) -> bool:
