@@ -4,14 +4,20 @@ Give the path to a checkout of it (https://github.com/rain-neuromorphics/energy-
 
     python tests/campaigns/energy_based_learning.py ../energy-based-learning
 
-Both train the same network by equilibrium propagation with squared error on the same 8 x 8 digits, on one thread:
-two layers of non-negative conductances, and hidden nodes that diodes keep positive or negative. The package works
-in single precision with a fixed number of sweeps; hwlearn finds each operating point to 1e-9. The exact gradient
-(`Analytic`) is measured beside it. Only training counts, evaluation does not. torch is installed into a virtual
-environment of this script (``--environment``), with the options of ``--pip`` for pip.
+Both train the same network by equilibrium propagation on the same 8 x 8 digits, on one thread: two layers of
+non-negative conductances, and hidden nodes that diodes keep positive or negative. The package works in single
+precision with a fixed number of sweeps; hwlearn finds each operating point to 1e-9. The exact gradient
+is measured beside it. Only training counts, evaluation does not. torch is installed into a virtual environment
+of this script (``--environment``), with the options of ``--pip`` for pip.
 
-The settings of both sides were chosen on validation rows of split 100, which is not among the reported ones. With
-``--validate`` the script measures on such rows, so that other settings can be tried (``--peer``, ``--ours``).
+Both sides have the same cost: squared error, the only one of the package, or with ``--cost cross-entropy``, which
+`resistive_peer.py` adds to the package. Both have Adam and an annealed rate. The package's own examples have plain
+gradient descent with a rate that decays exponentially, with which it learns these digits more slowly::
+
+    --peer '{"optimizer": "sgd", "schedule": "exponential", "decay": 0.99, "rate": 0.02, "epochs": 40}'
+
+The settings of both sides were chosen on splits 100 and 101, which are not among the reported ones: `--seeds 100`,
+``--peer`` and ``--ours`` try others. Both were offered noise on the training inputs; the better choice counts.
 """
 
 from __future__ import annotations
@@ -28,14 +34,31 @@ import time
 import venv
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from hwlearn.learning.costs import Cost
 
 TARGET = 0.978
 """Test accuracy to which CPU seconds are counted."""
 
-PEER = {"batch": 16, "rate": 0.02, "epochs": 40, "gain": 30.0, "nudging": 1.0, "iterations": 4, "decay": 0.99}
-OURS = {"batch": 64, "rate": 0.05, "epochs": 40, "target_V": 1.0, "anneal": 0.05}
+Settings = dict[str, Any]
+PEER_COMMON: Settings = {"iterations": 4, "optimizer": "adam", "schedule": "cosine", "decay": 0.05, "jitter": 0.0}
+OUR_COMMON: Settings = {"anneal": 0.05, "rectifier_siemens": 0.1}
+PEER: dict[str, Settings] = {
+    "squared": PEER_COMMON
+    | {"batch": 16, "rate": 0.002, "epochs": 12, "gain": 30.0, "nudging": 1.0, "variant": "centered"}
+    | {"temperature": 0.0},
+    "cross-entropy": PEER_COMMON
+    | {"batch": 64, "rate": 0.004, "epochs": 15, "gain": 100.0, "nudging": 0.25, "variant": "centered"}
+    | {"temperature": 0.25},
+}
+OURS: dict[str, Settings] = {
+    "squared": OUR_COMMON | {"batch": 16, "rate": 0.007, "epochs": 12, "target_V": 0.2, "jitter": 0.0},
+    "cross-entropy": OUR_COMMON | {"batch": 64, "rate": 0.05, "epochs": 15, "temperature_V": 0.02, "jitter": 0.2},
+}
 HIDDEN = 128
 PEER_EP, OUR_EP, OUR_EXACT = "energy-based-learning, EP", "hwlearn, EP", "hwlearn, exact gradient"
 T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26}
@@ -51,23 +74,28 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="splits and initial values")
     parser.add_argument("--environment", type=Path, help="folder of the virtual environment; kept if given")
     parser.add_argument("--pip", default="", help='options of pip install, such as "--index-url URL"')
-    parser.add_argument("--validate", action="store_true", help="measure on validation rows")
+    parser.add_argument("--cost", choices=tuple(OURS), default="squared", help="cost of both sides")
     parser.add_argument("--peer", type=json.loads, default={}, help="settings of the package as JSON")
     parser.add_argument("--ours", type=json.loads, default={}, help="settings of hwlearn as JSON")
     options = parser.parse_args(arguments)
+    script = str(Path(__file__).with_name("resistive_peer.py"))
+    checkout = {"checkout": str(options.checkout.resolve())}
     with tempfile.TemporaryDirectory() as scratch:
-        python = torch_python(options.environment or Path(scratch) / "environment", options.pip)
-        results: dict[str, list[Epochs]] = {name: [] for name in (PEER_EP, OUR_EP, OUR_EXACT)}
+        python = str(torch_python(options.environment or Path(scratch) / "environment", options.pip))
+        peer = PEER[options.cost] | options.peer | checkout
+        ours = OURS[options.cost] | options.ours
+        runs = {
+            PEER_EP: ([python, script], peer),
+            OUR_EP: ([sys.executable, __file__, "--train"], ours | {"rule": "ep"}),
+            OUR_EXACT: ([sys.executable, __file__, "--train"], ours | {"rule": "analytic"}),
+        }
+        results: dict[str, list[Epochs]] = {name: [] for name in runs}
         for seed in options.seeds:
             data = Path(scratch) / f"digits-{seed}.npz"
-            np.savez(data, **digits(seed, validate=options.validate))
+            np.savez(data, **digits(seed))
             common = {"seed": seed, "data": str(data), "hidden": HIDDEN}
-            peer = PEER | options.peer | common | {"checkout": str(options.checkout.resolve())}
-            ours = OURS | options.ours | common
-            script = Path(__file__).with_name("resistive_peer.py")
-            results[PEER_EP].append(measured([str(python), str(script)], peer))
-            for name, rule in ((OUR_EP, "ep"), (OUR_EXACT, "analytic")):
-                results[name].append(measured([sys.executable, __file__, "--train"], ours | {"rule": rule}))
+            for name, (command, settings) in runs.items():
+                results[name].append(measured(command, settings | common))
             last = ", ".join(f"{name} {row[-1][-1][1]:.4f}" for name, row in results.items())
             print(f"seed {seed}: {last}", flush=True)
     return report(results)
@@ -83,20 +111,17 @@ def torch_python(folder: Path, pip_options: str) -> Path:
     return python
 
 
-def digits(seed: int, *, validate: bool) -> dict[str, np.ndarray]:
-    """Return pixels (0 to 1) and labels; a fifth of each digit, or of the others to validate, is held out."""
+def digits(seed: int) -> dict[str, np.ndarray]:
+    """Return pixels (0 to 1) and labels; a fifth of each digit is held out."""
     from hwlearn.lab.data.loading import split
 
     with np.load(str(resources.files("hwlearn.lab") / "datasets" / "digits.npz")) as stored:
         x, y = stored["inputs"] / 16.0, stored["labels"].astype(np.int64)
     train, test = split(y, True, 0.2, seed)
-    if validate:
-        some, held = split(y[train], True, 0.2, seed)
-        train, test = train[some], train[held]
     return {"x_train": x[train], "y_train": y[train], "x_test": x[test], "y_test": y[test]}
 
 
-def measured(command: list[str], settings: dict[str, object]) -> Epochs:
+def measured(command: list[str], settings: Settings) -> Epochs:
     """Run one training in a process with one thread."""
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     run = [*command, json.dumps(settings)]
@@ -106,23 +131,30 @@ def measured(command: list[str], settings: dict[str, object]) -> Epochs:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def train(settings: dict[str, object]) -> Epochs:
+def train(settings: Settings) -> Epochs:
     """Train hwlearn's network on an ideal twin."""
     import hwlearn as hl
     from hwlearn.circuit.elements import IdealDiode
+    from hwlearn.lab.data import Jitter
     from hwlearn_sim import KirchhoffTwin
 
     with np.load(str(settings["data"])) as stored:
         data, seed = dict(stored), int(settings["seed"])
-    top = hl.Topology.layered([130, int(settings["hidden"]), 10], rectifier=IdealDiode())
+    siemens = float(settings["rectifier_siemens"])
+    top = hl.Topology.layered(
+        [130, int(settings["hidden"]), 10], rectifier=IdealDiode(), rectifier_siemens=siemens
+    )
     low, high = 1e-6, 1e-4
     twin = KirchhoffTwin(top, hl.Limits(5.0, 10.0, 1.0, 1.0, (low, high)), node_readout=True, seed=seed)
     x, held_out = (encoded(data[name]) for name in ("x_train", "x_test"))
-    y = float(settings["target_V"]) * np.eye(10)[data["y_train"]]
-    start = np.exp(np.random.default_rng([seed, 1]).uniform(np.log(low), np.log(high), top.n_edges))
+    cost, y = cost_and_targets(settings, data["y_train"])
+    share = float(settings["jitter"])
+    ends = np.full(64, 4.0)
+    vary = Jitter(2 * share * ends, -ends, ends, np.arange(64)) if share else None
+    start = np.random.default_rng([seed, 1]).uniform(low, 0.3 * high, top.n_edges)
     rule = hl.Analytic() if settings["rule"] == "analytic" else hl.GEP(hl.CurrentNudge(), readout="nodes")
-    optimizer = hl.Adam(float(settings["rate"]), scale="log")
-    trainer = hl.Trainer(twin, rule, hl.MSE(), optimizer, model=hl.Kirchhoff(top, start), seed=seed)
+    optimizer = hl.Adam(float(settings["rate"]))
+    trainer = hl.Trainer(twin, rule, cost, optimizer, model=hl.Kirchhoff(top, start), seed=seed, vary=vary)
     epochs: Epochs = []
 
     class Clock(hl.Callback):
@@ -137,6 +169,15 @@ def train(settings: dict[str, object]) -> Epochs:
     schedule = hl.Schedule(int(settings["epochs"]), int(settings["batch"]), float(settings["anneal"]))
     trainer.fit(x, y, schedule, callbacks=[Clock()])
     return epochs
+
+
+def cost_and_targets(settings: Settings, labels: np.ndarray) -> tuple[Cost, np.ndarray]:
+    """Return cross-entropy and labels, or squared error and a voltage at the output of the right digit."""
+    import hwlearn as hl
+
+    if "temperature_V" in settings:
+        return hl.CrossEntropy(float(settings["temperature_V"])), labels
+    return hl.MSE(), float(settings["target_V"]) * np.eye(10)[labels]
 
 
 def encoded(pixels: np.ndarray) -> np.ndarray:
@@ -157,13 +198,15 @@ def report(results: dict[str, list[Epochs]]) -> int:
         text = ", ".join("not" if math.isnan(s) else f"{s:.2f}" for s in seconds)
         print(f"{name}: final accuracy {interval(100 * final[name])} %, best epoch {interval(100 * best)} %, ")
         print(f"    CPU s an epoch {interval(epoch)}; to {100 * TARGET:.1f} %: {text}")
-    peer, ours = PEER_EP, OUR_EP
-    half = np.median(reached[ours]) <= 0.5 * np.median(reached[peer])
-    known = math.isfinite(np.median(reached[ours]))
-    level = final[ours].mean() >= final[peer].mean()
-    print(f"median CPU seconds at most half: {'yes' if half and known else 'no' if known else 'not reached'}")
+    ours = float(np.median(reached[OUR_EP]))
+    known = math.isfinite(ours)
+    half = known and ours <= 0.5 * np.median(reached[PEER_EP])
+    level = final[OUR_EP].mean() >= final[PEER_EP].mean()
+    if known:
+        print(f"median CPU seconds, hwlearn over energy-based-learning: {ours / np.median(reached[PEER_EP]):.2f}")
+    print(f"median CPU seconds at most half: {'yes' if half else 'no' if known else 'not reached'}")
     print(f"final accuracy not lower: {'yes' if level else 'no'}")
-    return 0 if half and known and level else 1
+    return 0 if half and level else 1
 
 
 def interval(values: np.ndarray) -> str:
