@@ -145,6 +145,9 @@ def _of_trusted(asked: Column) -> Column:
 
     def holds(values: np.ndarray) -> bool:
         kept = values[~np.isnan(values)]
+        if (kept == 1).all():
+            # no scatter to judge by; few benches are all inside by chance
+            return 0.97 ** len(kept) > 1e-4
         return len(kept) < 2 or asked.holds(kept)
 
     return Column(asked.asked, lambda values: np.nanmean(values) if len(values) else math.nan, holds)
