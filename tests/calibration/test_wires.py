@@ -131,6 +131,7 @@ def test_other_networks_have_no_unknown_wires(small):
     assert Segments.of(small[0]) is None
 
 
+@pytest.mark.slow
 def test_stored_campaign_of_a_wired_crossbar_continues_identically():
     twin = twin_of()
     campaign = EdgeCampaign.of(twin, model_of(twin), QUICK)

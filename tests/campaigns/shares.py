@@ -34,6 +34,7 @@ _FIGURES = (
     "tests/figures/",
     "tests/lab/notebooks/",
     "tests/sim/devices/",
+    "tests/testing/",
 )
 
 
