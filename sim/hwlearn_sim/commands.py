@@ -64,7 +64,9 @@ def serve(
     from hwlearn.lab.bench_file.file import load_bench_file
 
     if bench is None and protocol is None:
-        raise SetupError("name a bench, or a protocol: hwlearn sim serve --protocol myboard.toml")
+        raise SetupError(
+            "name a bench, or a protocol with --protocol myboard.toml; all options: hwlearn sim serve --help"
+        )
     file = load_bench_file("declared-board" if bench is None else bench, changes or [])
     topology, limits = file.network.build(file.folder), file.limits.build()
     tables: list[dict[str, Any]] = []
