@@ -65,7 +65,7 @@ def report_lines(report: InstrumentReport) -> list[str]:
         "instrument": "",
         "owner": "",
         "simulation": "simulated; ",
-        "nobody": "NOT READ: ",
+        "none": "NOT READ: ",
     }[report.reported_by]
     lines = [f"{head}: {what}{report.note}" if what or report.note else head]
     lines += [f"  {output.text()}" for output in report.outputs]

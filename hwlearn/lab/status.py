@@ -39,7 +39,7 @@ class BenchStatus:
     @property
     def is_complete(self) -> bool:
         """Whether every instrument was read, or asked from its owner."""
-        return self.reports and all(one.reported_by != "nobody" for one in self.instruments)
+        return self.reports and all(one.reported_by != "none" for one in self.instruments)
 
 
 def bench_status(name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) -> BenchStatus:

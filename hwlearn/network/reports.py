@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from hwlearn.errors import SetupError
 from hwlearn.units import format_quantity
 
-ReportedBy = Literal["instrument", "owner", "simulation", "nobody"]
+ReportedBy = Literal["instrument", "owner", "simulation", "none"]
 """``instrument``: read from it. ``owner``: as the process that uses it has set it; the instrument was not read.
 ``simulation``: there is no instrument. ``nobody``: it could not be read, and the note says why."""
 

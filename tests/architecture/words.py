@@ -16,7 +16,7 @@ from pathlib import Path
 WORDS = {
     "told, tell, tells, telling": r"told|tells?|telling",
     "asked, asks": r"asked|asks",
-    "nobody": r"nobody",
+    "none": r"none",
     "whoever, whatever": r"whoever|whatever",
     "hang(s) on": r"hangs?|hanging",
     "stand(s), stood": r"stands?|stood",

@@ -73,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("checkout", type=Path, help="folder of the package's source")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2, 3, 4], help="splits and initial values")
     parser.add_argument("--environment", type=Path, help="folder of the virtual environment; kept if given")
-    parser.add_argument("--pip", default="", help='options of pip install, such as "--index-url URL"')
+    parser.add_argument("--pip", default="", help="further options of pip install")
     parser.add_argument("--cost", choices=tuple(OURS), default="squared", help="cost of both sides")
     parser.add_argument("--peer", type=json.loads, default={}, help="settings of the package as JSON")
     parser.add_argument("--ours", type=json.loads, default={}, help="settings of hwlearn as JSON")

@@ -144,12 +144,12 @@ class Arc2Backend:
 
     @staticmethod
     def status(settings: Arc2Settings) -> list[InstrumentReport]:
-        """Return what its owner has set; an ArC TWO that nobody uses is not read, because opening it resets it."""
+        """Return what its owner has set; an ArC TWO not in use is not read, because opening it resets it."""
         if settings.dry_run:
             return []
         name = f"ArC TWO {settings.id}"
-        note = "nobody uses it, and it is not read: opening an ArC TWO brings every channel to 0 V"
-        return inspect_all([Inspection(name, _key(settings), lambda: InstrumentReport(name, "nobody", note=note))])
+        note = "it is not in use, and is not read: opening an ArC TWO brings every channel to 0 V"
+        return inspect_all([Inspection(name, _key(settings), lambda: InstrumentReport(name, "none", note=note))])
 
 
 def _key(settings: Arc2Settings) -> AddressKey:

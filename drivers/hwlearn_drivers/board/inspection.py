@@ -1,4 +1,4 @@
-"""Reads the state of a reference board that nobody uses, without changing it.
+"""Reads the state of a reference board that is not in use, without changing it.
 
 Each query restarts the watchdog of the board, as every command does (firmware/README.md).
 """

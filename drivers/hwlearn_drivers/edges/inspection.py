@@ -1,4 +1,4 @@
-"""Reads the codes of an edge card that nobody uses, without changing it."""
+"""Reads the codes of an edge card that is not in use, without changing it."""
 
 from __future__ import annotations
 

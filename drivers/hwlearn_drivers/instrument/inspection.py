@@ -1,4 +1,4 @@
-"""Reports of several instruments in parallel: read where nobody uses them, else asked from their owners."""
+"""Reports of several instruments in parallel: read where they are not in use, else asked from their owners."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def _inspected(one: Inspection) -> InstrumentReport:
         owner = owner_of(one.key)
         return one.read() if owner is None else _of_owner(one, owner)
     except InUseError as error:  # since a moment ago
-        return InstrumentReport(one.name, "nobody", note=f"{error}; try again")
+        return InstrumentReport(one.name, "none", note=f"{error}; try again")
     except (HwlearnError, OSError) as error:
-        return InstrumentReport(one.name, "nobody", note=str(error))
+        return InstrumentReport(one.name, "none", note=str(error))
 
 
 def _of_owner(one: Inspection, owner: Owner) -> InstrumentReport:
@@ -67,8 +67,8 @@ def _of_owner(one: Inspection, owner: Owner) -> InstrumentReport:
     found = ask_for_reports(owner)
     if found is None:
         note = f"it is in use by {owner}, which did not answer; the instrument was not read"
-        return InstrumentReport(one.name, "nobody", note=note)
+        return InstrumentReport(one.name, "none", note=note)
     if one.key.text not in found:
-        return InstrumentReport(one.name, "nobody", note=f"{owner} has claimed it, and has not opened it yet")
+        return InstrumentReport(one.name, "none", note=f"{owner} has claimed it, and has not opened it yet")
     report = InstrumentReport.from_fields(found[one.key.text])
     return replace(report, note=f"in use by {owner}: as it was set there last; the instrument was not read")

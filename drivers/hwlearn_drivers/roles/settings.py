@@ -119,9 +119,7 @@ class InstrumentSettings(Section, ABC):
         InUseError, LinkError, UnknownInstrumentError
         """
         name = self.addresses[0] if self.addresses else self.name
-        return InstrumentReport(
-            name, "nobody", note=f"{self.name} is not read: no query is known to change nothing"
-        )
+        return InstrumentReport(name, "none", note=f"{self.name} is not read: no query is known to change nothing")
 
     def prepare_off(self, connector: Connector) -> None:
         """Import and look up what `write_off` needs; nothing is contacted."""

@@ -137,7 +137,7 @@ def test_graph_is_analysed_once_and_every_circuit_in_use_keeps_its_factor(mocker
     del first
     third = Kirchhoff(GRID, g)
     np.testing.assert_array_equal(third.solve(x), one)
-    assert analysed.call_count == 2  # a factor that nobody uses is overwritten
+    assert analysed.call_count == 2  # a factor that is not in use is overwritten
     np.testing.assert_array_equal(second.solve(x), other)
 
 

@@ -114,7 +114,7 @@ def test_owner_is_asked_and_the_instrument_is_not(model, tmp_path):
         assert (other.outputs[0].source, other.outputs[0].limit) == ("current", 0.5)
         network.switch_off()
         assert [report.any_on for report in SmuBackend.status(table(bench, model))[:2]][1] is False
-        assert card.reported_by in ("owner", "nobody")
+        assert card.reported_by in ("owner", "none")
     assert [report.outputs[0].on for report in found[:2]] == [True, True]
 
 
@@ -122,7 +122,7 @@ def test_instrument_that_does_not_answer_is_named_and_the_others_are_read():
     with served("2450") as bench:
         bench.faults("smu").muted = True
         one, other, _ = SmuBackend.status(table(bench, "2450"))
-    assert (one.reported_by, one.any_on) == ("nobody", None)
+    assert (one.reported_by, one.any_on) == ("none", None)
     assert "no answer within" in one.note
     assert other.reported_by == "instrument"
 
@@ -132,7 +132,7 @@ def test_another_instrument_is_sent_nothing_but_its_identification(tmp_path):
     with served("2400") as bench:
         one, *_ = SmuBackend.status(table(bench, "2450", wire_log=str(log)))
         smu = normal_address(bench.address("smu"))
-    assert one.reported_by == "nobody"
+    assert one.reported_by == "none"
     assert "expects a 2450" in one.note
     assert [line.split("\t")[3] for line in log.read_text().splitlines() if f"\t{smu}\t>" in line] == ["*IDN?\\n"]
 
@@ -142,7 +142,7 @@ def test_damaged_replies_end_the_reading_of_that_instrument(fault):
     with served("2450") as bench:
         bench.faults("smu").inject(fault, count=30)
         one, other, _ = SmuBackend.status(table(bench, "2450"))
-    assert one.reported_by == ("instrument" if fault in ("late", "fragmented") else "nobody")
+    assert one.reported_by == ("instrument" if fault in ("late", "fragmented") else "none")
     assert other.reported_by == "instrument"
 
 
@@ -151,7 +151,7 @@ def test_wrong_address_does_not_prevent_the_reading_of_the_others():
         settings = table(bench, "2450")
         wrong = settings.channels[0].model_copy(update={"address": "socket://127.0.0.1:1"})
         found = SmuBackend.status(settings.model_copy(update={"channels": (wrong, settings.channels[1])}))
-    assert [report.reported_by for report in found] == ["nobody", "instrument", "instrument"]
+    assert [report.reported_by for report in found] == ["none", "instrument", "instrument"]
 
 
 def test_board_is_read_and_nothing_is_changed(tmp_path):

@@ -1,4 +1,4 @@
-"""Reads the state of an SMU that nobody uses, without changing it."""
+"""Reads the state of an SMU that is not in use, without changing it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def inspect_smu(address: str, model: str, nodes: Mapping[int, str], connector: C
             check_model(link.name, model, identity)
         if family.series in _LANGUAGES and (language := link.query("*LANG?")) != "SCPI":
             note = f"its command set is {language}; only SCPI is read"
-            return InstrumentReport(link.name, "nobody", str(identity), note=note)
+            return InstrumentReport(link.name, "none", str(identity), note=note)
         count = family.operating_ranges[family.model_of(identity)].channels
         queries = {number: family.status_queries(number) for number in range(1, count + 1)}
         outputs = tuple(_channel(link, number, own, nodes.get(number, "")) for number, own in queries.items())
