@@ -15,18 +15,13 @@ Emulation = Literal["native", "avr"]
 
 
 @dataclass(frozen=True)
-class PlacedSmu:
-    """A source-measure unit of a bench.
+class Placed:
+    """An instrument of a virtual bench; `hwlearn_sim.bench.kinds` has one kind for each class.
 
     Attributes
     ----------
     name : str
         Name of the instrument on the bench.
-    model : str
-        Model number, such as ``"2400"``, ``"2450"``, ``"2612B"`` or ``"B2902A"``; the others are listed in
-        `hwlearn_sim.instruments.MODELS`.
-    nodes : tuple of int
-        Node of each channel, in order. A second channel may be left unconnected.
     wire : {"tcp", "pty"}
         Connection to the host: a TCP socket, or a pseudo-terminal (Linux and macOS only).
     port : int
@@ -36,48 +31,53 @@ class PlacedSmu:
     """
 
     name: str
-    model: str
-    nodes: tuple[int, ...]
-    wire: Wire = "tcp"
-    port: int = 0
-    faults: Faults = field(default_factory=Faults)
+    wire: Wire = field(default="tcp", kw_only=True)
+    port: int = field(default=0, kw_only=True)
+    faults: Faults = field(default_factory=Faults, kw_only=True)
 
 
 @dataclass(frozen=True)
-class PlacedCard:
+class PlacedSmu(Placed):
+    """A source-measure unit of a bench.
+
+    Attributes
+    ----------
+    model : str
+        Model number, such as ``"2400"``, ``"2450"``, ``"2612B"`` or ``"B2902A"``; the others are listed in
+        `hwlearn_sim.instruments.MODELS`.
+    nodes : tuple of int
+        Node of each channel, in order. A second channel may be left unconnected.
+    """
+
+    model: str
+    nodes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PlacedCard(Placed):
     """An edge card of a bench.
 
     Attributes
     ----------
-    name : str
-        Name of the card on the bench.
     law : CodeLaw
         Conductance of each code.
     edges : tuple of int, optional
         The edge at each position of the card. Default: all edges, in order.
     codes : tuple of int, optional
         Initial codes. Default: the middle code.
-    wire, port, faults
-        See `PlacedSmu`.
     """
 
-    name: str
     law: CodeLaw
     edges: tuple[int, ...] | None = None
     codes: tuple[int, ...] | None = None
-    wire: Wire = "tcp"
-    port: int = 0
-    faults: Faults = field(default_factory=Faults)
 
 
 @dataclass(frozen=True)
-class PlacedBoard:
+class PlacedBoard(Placed):
     """A reference board of a bench: DAC k at input k, ADC j and a nudge resistor at output j, edge k at place k.
 
     Attributes
     ----------
-    name : str
-        Name of the board on the bench.
     gain, offset_V : float
         Standard deviations of the gain errors and of the offsets (V) of its converters.
     noise_V : float
@@ -87,19 +87,13 @@ class PlacedBoard:
         values. The edges are nominal in both cases.
     emulation : {"native", "avr"}
         The firmware compiled for this computer, or the product's binary on an emulated ATmega2560.
-    wire, port, faults
-        See `PlacedSmu`.
     """
 
-    name: str
     gain: float = 0.0
     offset_V: float = 0.0
     noise_V: float = 0.0
     calibrated: bool = True
     emulation: Emulation = "native"
-    wire: Wire = "tcp"
-    port: int = 0
-    faults: Faults = field(default_factory=Faults)
 
 
 @dataclass(frozen=True)
@@ -122,13 +116,11 @@ class PlacedResistor:
 
 
 @dataclass(frozen=True)
-class PlacedDeclared:
+class PlacedDeclared(Placed):
     """A board with a declared text protocol.
 
     Attributes
     ----------
-    name : str
-        Name of the board on the bench.
     declaration : Declaration
     sources, reads : mapping of str to int
         Node of each channel in use.
@@ -137,11 +129,8 @@ class PlacedDeclared:
         Edge of the circuit at each place of the board; None if it programs none.
     gain, offset_V, noise_V : float
         Standard deviations of gain errors and offsets of its converters, and of one reading.
-    wire, port, faults
-        See `PlacedSmu`.
     """
 
-    name: str
     declaration: Declaration
     sources: Mapping[str, int] = field(default_factory=dict)
     reads: Mapping[str, int] = field(default_factory=dict)
@@ -150,9 +139,3 @@ class PlacedDeclared:
     gain: float = 0.0
     offset_V: float = 0.0
     noise_V: float = 0.0
-    wire: Wire = "tcp"
-    port: int = 0
-    faults: Faults = field(default_factory=Faults)
-
-
-Placed = PlacedSmu | PlacedCard | PlacedBoard | PlacedDeclared

@@ -36,8 +36,9 @@ ROOT = Path(__file__).parents[2]
 def serve(model: str) -> None:
     """Serve a virtual bench until stdin is closed; print its channels, and for each line its processor time."""
     from hwlearn import Topology
-    from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
+    from hwlearn_sim.bench.bench import VirtualBench
     from hwlearn_sim.instruments.capability import Meters
+    from hwlearn_sim.placed import PlacedSmu
 
     graph = Topology.random(8, 14, inputs=2, outputs=2, ground=0, seed=3)
     terminals = [*graph.inputs.tolist(), *graph.outputs.tolist()]

@@ -11,7 +11,8 @@ import socket
 import pytest
 
 from hwlearn.circuit.topology import Topology
-from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
+from hwlearn_sim.bench.bench import VirtualBench
+from hwlearn_sim.placed import PlacedSmu
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.plane.sources import CurrentSource, VoltageSource
 

@@ -7,7 +7,8 @@ import pytest
 from typer.testing import CliRunner
 
 from hwlearn.cli import app
-from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
+from hwlearn_sim.bench.bench import VirtualBench
+from hwlearn_sim.placed import PlacedSmu
 
 BENCH = """
 [network]

@@ -6,9 +6,10 @@ import time
 import hwlearn as hl
 from hwlearn.network.edge_codes import EvenSteps
 from hwlearn_drivers.smu.backend import SmuBackend
-from hwlearn_sim.bench.bench import PlacedCard, PlacedSmu, VirtualBench
+from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.placed import PlacedCard, PlacedSmu
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-5, 2e-4))
 PTY = "pty" if sys.platform != "win32" else "tcp"

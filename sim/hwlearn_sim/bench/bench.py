@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -15,21 +14,16 @@ from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, SetupError
-from hwlearn.network.edge_codes import Rheostat
 from hwlearn.network.simulation import State, part, prefixed
+from hwlearn_sim.bench.kinds.kind import Surroundings
+from hwlearn_sim.bench.kinds.registry import kind_of_placed
 from hwlearn_sim.board.board import VirtualBoard
-from hwlearn_sim.board.circuit import BoardCircuit, with_nudges
-from hwlearn_sim.board.emulated import make_controller
-from hwlearn_sim.board.parts import EDGE_LAW, BoardParts
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.instruments.declared_board import make_declared_board, with_resistors
-from hwlearn_sim.instruments.edge_card import VirtualEdgeCard
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
-from hwlearn_sim.instruments.models import make_smu
-from hwlearn_sim.placed import Placed, PlacedBoard, PlacedCard, PlacedDeclared, PlacedSmu, Wire
+from hwlearn_sim.placed import Placed, PlacedSmu, Wire
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.wire import serve
 from hwlearn_sim.wire.faults import Faults
@@ -43,8 +37,8 @@ class VirtualBench:
     ----------
     topology : Topology
         The graph and its elements, of any kind.
-    instruments : sequence of PlacedSmu, PlacedCard or PlacedBoard
-        The instruments; at most one board.
+    instruments : sequence of Placed
+        The instruments; at most one reference board.
     conductances : array_like, shape (E,), or float
         Nominal conductances in siemens of the edges that no card programs; the thetas of elements that are not
         resistors.
@@ -97,41 +91,30 @@ class VirtualBench:
         drawn, _, writes, *_ = np.random.default_rng(seed).spawn(5)
         devices = self._devices = Devices(topology.n_edges, conductance, flaws, drawn, writes)
         nominal = np.broadcast_to(np.asarray(conductances, dtype=np.float64), (topology.n_edges,))
-        parts = _parts(instruments, seed)
-        whole = topology if parts is None else with_nudges(topology, parts.kappa[: topology.n_outputs])
-        whole, ends = with_resistors(
-            whole, [placed for placed in instruments if isinstance(placed, PlacedDeclared)]
-        )
+        kinds = [kind_of_placed(placed) for placed in instruments]
+        whole, added = topology, []
+        programmed: set[int] = set()
+        for kind, placed in zip(kinds, instruments, strict=True):
+            edges = set(kind.edges(placed, topology))
+            if edges & programmed:
+                raise SetupError(f"{placed.name} programs an edge that another instrument already programs")
+            programmed |= edges
+            whole, own = kind.extend(placed, whole, seed)
+            added.append(own)
         self.plane = AnalogPlane(whole, devices.written(nominal))
-        self._placed = {placed.name: placed for placed in instruments}
+        self._placed = {placed.name: (kind, placed) for kind, placed in zip(kinds, instruments, strict=True)}
         self._instruments: dict[str, VirtualInstrument] = {}
         self._boards: dict[str, VirtualBoard] = {}
         # one random stream per instrument, so that adding one does not change the noise of the others
         streams = np.random.default_rng([seed, 2]).spawn(len(names))
-        programmed: list[int] = []
-        for placed, rng in zip(instruments, streams, strict=True):
-            clock = Clock(real_time)
-            if isinstance(placed, PlacedSmu):
-                unit = len(self._instruments) + 1
-                smu = make_smu(placed, self.plane, rng, meters=meters, clock=clock, unit=unit)
-                self._instruments[placed.name] = smu
-                continue
-            if isinstance(placed, PlacedDeclared):
-                listed, edges = None, range(0) if placed.edges is None else placed.edges
+        for (kind, placed), own, rng in zip(self._placed.values(), added, streams, strict=True):
+            unit = len(self._instruments) + 1
+            around = Surroundings(self.plane, devices, meters, Clock(real_time), rng, seed, unit)
+            made = kind.make(placed, own, around)
+            if isinstance(made, VirtualBoard):
+                self._boards[placed.name] = made
             else:
-                listed = placed.edges if isinstance(placed, PlacedCard) else None
-                edges = range(topology.n_edges) if listed is None else listed
-            if set(edges) & set(programmed):
-                raise SetupError(f"{placed.name} programs an edge that another instrument already programs")
-            programmed += edges
-            if isinstance(placed, PlacedDeclared):
-                board = make_declared_board(placed, ends[placed.name], self.plane, devices, rng, clock)
-                self._instruments[placed.name] = board
-            elif isinstance(placed, PlacedCard):
-                card = VirtualEdgeCard(self.plane, placed.law, devices, listed, placed.codes)
-                self._instruments[placed.name] = card
-            elif parts is not None:
-                self._boards[placed.name] = _board(placed, self.plane, devices, parts, seed)
+                self._instruments[placed.name] = made
         self._servers: dict[str, serve.Server] = {}
         self._open = ExitStack()
 
@@ -195,9 +178,9 @@ class VirtualBench:
     def start(self) -> Self:
         """Start serving all instruments."""
         with ExitStack() as stack:
-            for name, placed in self._placed.items():
+            for name, (kind, placed) in self._placed.items():
                 served: Served = self._boards[name] if name in self._boards else self._instruments[name]
-                self._servers[name] = stack.enter_context(_server(served, placed))
+                self._servers[name] = stack.enter_context(kind.server(placed, served))
             self._open = stack.pop_all()
         return self
 
@@ -234,17 +217,17 @@ class VirtualBench:
         return [
             {
                 "name": name,
-                "model": _model(placed),
+                "model": kind.model(placed),
                 "address": self.address(name),
-                "node": _nodes(placed),
+                "node": kind.nodes(placed),
             }
-            for name, placed in self._placed.items()
+            for name, (kind, placed) in self._placed.items()
         ]
 
     @property
     def edge_laws(self) -> dict[str, str]:
         """The law of the edges of each card and board, as keys of the table ``edges`` of a bench file."""
-        laws = {name: _edge_law(placed) for name, placed in self._placed.items()}
+        laws = {name: kind.edge_law(placed) for name, (kind, placed) in self._placed.items()}
         return {name: law for name, law in laws.items() if law}
 
     def address(self, name: str) -> str:
@@ -270,7 +253,7 @@ class VirtualBench:
 
     def faults(self, name: str) -> Faults:
         """Return the faults of an instrument's connection, for injecting more."""
-        return self._placed[name].faults
+        return self._placed[name][1].faults
 
     # --- state --------------------------------------------------------------------------------------
 
@@ -318,60 +301,3 @@ class VirtualBench:
         g = self.plane.conductances
         model = Kirchhoff(self.topology, g, allow_open=bool((g == 0).any()))
         return model.solve(inputs)[:, self.topology.outputs]
-
-
-def _parts(instruments: Sequence[Placed], seed: int) -> BoardParts | None:
-    """Return the random parts of the board, or None without a board."""
-    boards = [placed for placed in instruments if isinstance(placed, PlacedBoard)]
-    if not boards:
-        return None
-    if len(boards) > 1:
-        raise SetupError(f"a virtual bench can have one board, not {len(boards)}")
-    board = boards[0]
-    return BoardParts.drawn(np.random.default_rng([seed, 3]), board.gain, board.offset_V, board.noise_V)
-
-
-def _board(
-    placed: PlacedBoard, plane: AnalogPlane, devices: Devices, parts: BoardParts, seed: int
-) -> VirtualBoard:
-    record = parts.record(f"VIRTUAL-{seed % 10000}", placed.calibrated)
-    circuit = BoardCircuit(plane, placed.name)
-    return VirtualBoard(make_controller(placed.emulation), circuit, devices, parts, record, seed)
-
-
-def _server(served: Served, placed: Placed) -> serve.Server:
-    if placed.wire == "tcp":
-        return serve.TcpServer(served, placed.port, placed.faults)
-    if sys.platform != "win32":
-        return serve.PtyServer(served, placed.faults)
-    raise SetupError(f"{placed.name} needs a pseudo-terminal, which Windows does not have; use wire 'tcp'")
-
-
-def _model(placed: Placed) -> str:
-    if isinstance(placed, PlacedSmu):
-        return placed.model
-    if isinstance(placed, PlacedDeclared):
-        return "declared"
-    return "edge card" if isinstance(placed, PlacedCard) else "reference board"
-
-
-def _edge_law(placed: Placed) -> str:
-    """Return the law of the edges of a card or a board, as keys of a bench file."""
-    if isinstance(placed, PlacedCard):
-        law = placed.law
-    elif isinstance(placed, PlacedBoard):
-        law = EDGE_LAW
-    else:
-        return ""
-    if isinstance(law, Rheostat):
-        return f"full = {law.full_ohm!r}, wiper = {law.wiper_ohm!r}, positions = {law.positions}"
-    low, high = law.siemens_range
-    return f"linear = [{low!r}, {high!r}], positions = {law.positions}"
-
-
-def _nodes(placed: Placed) -> int | list[int] | None:
-    if isinstance(placed, PlacedDeclared):
-        return sorted({*placed.sources.values(), *placed.reads.values()})
-    if not isinstance(placed, PlacedSmu):
-        return None
-    return placed.nodes[0] if len(placed.nodes) == 1 else list(placed.nodes)

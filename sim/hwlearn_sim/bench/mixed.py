@@ -17,8 +17,9 @@ from hwlearn_drivers.bench.backend import BenchBackend
 from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings
 from hwlearn_drivers.bench.wiring import make_wiring
 from hwlearn_sim.bench.bench import VirtualBench
+from hwlearn_sim.bench.kinds.kind import Site
+from hwlearn_sim.bench.kinds.registry import place
 from hwlearn_sim.bench.network import check_driver_table, open_with
-from hwlearn_sim.bench.placing import Site, place
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.placed import Wire

@@ -139,7 +139,7 @@ class VirtualSmuSettings(Section):
         while terminals:
             model = next(models)
             count = MODELS[model].channels
-            smus.append(PlacedSmu(f"smu{len(smus) + 1}", model, tuple(terminals[:count]), self.wire))
+            smus.append(PlacedSmu(f"smu{len(smus) + 1}", model, tuple(terminals[:count]), wire=self.wire))
             terminals = terminals[count:]
         return smus
 

@@ -14,7 +14,7 @@ from hwlearn_drivers.declared.interpreter import BoardHardware, Interpreter
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
-from hwlearn_sim.placed import PlacedDeclared
+from hwlearn_sim.placed import PlacedDeclared, PlacedResistor
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.plane.sources import Open, VoltageSource
 from hwlearn_sim.wire.faults import Faults
@@ -209,38 +209,33 @@ class VirtualDeclaredBoard(VirtualInstrument):
         """Do nothing: a board reports errors as its protocol says, in its replies."""
 
 
-def with_resistors(
-    topology: Topology, boards: Sequence[PlacedDeclared]
-) -> tuple[Topology, dict[str, dict[str, int]]]:
+def with_resistors(topology: Topology, resistors: Sequence[PlacedResistor]) -> tuple[Topology, dict[str, int]]:
     """Return the graph with one more node for each nudge resistor: its end at the source.
 
     Returns
     -------
     (Topology, dict)
-        The graph, and for each board the node of each source channel behind a resistor.
+        The graph, and the node of each source channel behind a resistor.
     """
-    listed = [(board.name, resistor) for board in boards for resistor in board.nudges]
-    ends: dict[str, dict[str, int]] = {board.name: {} for board in boards}
-    if not listed:
-        return topology, ends
     n = topology.n_nodes
-    for k, (name, resistor) in enumerate(listed):
-        ends[name][resistor.source] = n + k
-    pairs = np.array([[n + k, resistor.node] for k, (_, resistor) in enumerate(listed)], dtype=np.int64)
-    siemens = np.array([resistor.siemens for _, resistor in listed])
+    ends = {resistor.source: n + k for k, resistor in enumerate(resistors)}
+    if not resistors:
+        return topology, ends
+    pairs = np.array([[n + k, resistor.node] for k, resistor in enumerate(resistors)], dtype=np.int64)
+    siemens = np.array([resistor.siemens for resistor in resistors])
     whole = Topology(
-        n + len(listed),
+        n + len(resistors),
         topology.edges,
         topology.inputs,
         topology.outputs,
         topology.ground,
-        names=[*topology.names, *(f"nudge of {topology.names[resistor.node]}" for _, resistor in listed)],
+        names=[*topology.names, *(f"nudge of {topology.names[resistor.node]}" for resistor in resistors)],
         fixed_edges=np.concatenate([topology.fixed_edges, pairs]),
         fixed_conductances=np.concatenate([topology.fixed_conductances, siemens]),
         elements=None if topology.elements is None else topology.edge_elements,
         fixed_elements=None
         if topology.elements is None
-        else [*topology.fixed_edge_elements, *([OHMIC] * len(listed))],
+        else [*topology.fixed_edge_elements, *([OHMIC] * len(resistors))],
     )
     return whole, ends
 

@@ -11,7 +11,8 @@ from hwlearn.errors import ComplianceError, SetupError
 from hwlearn.network.edge_codes import EvenSteps
 from hwlearn_drivers.bench.backend import BenchBackend
 from hwlearn_drivers.errors import OutputStateError
-from hwlearn_sim.bench.bench import PlacedCard, PlacedSmu, VirtualBench
+from hwlearn_sim.bench.bench import VirtualBench
+from hwlearn_sim.placed import PlacedCard, PlacedSmu
 
 
 @pytest.fixture(scope="module")

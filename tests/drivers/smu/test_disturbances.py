@@ -15,7 +15,8 @@ from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.smu import ChannelLimit, open_smu
 from hwlearn_drivers.smu.backend import SmuBackend
 from hwlearn_drivers.smu.channel import SmuChannel
-from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
+from hwlearn_sim.bench.bench import VirtualBench
+from hwlearn_sim.placed import PlacedSmu
 
 CHANGES = {
     "one": {

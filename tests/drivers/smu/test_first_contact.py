@@ -3,8 +3,9 @@
 import pytest
 
 import hwlearn as hl
-from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
+from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.placed import PlacedSmu
 
 BENCH = """
 [network]

@@ -10,7 +10,8 @@ from hwlearn_drivers.errors import InstrumentError, OutputStateError
 from hwlearn_drivers.smu import open_smu
 from hwlearn_drivers.transport.addresses import open_link
 from hwlearn_drivers.transport.transport import Transport
-from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
+from hwlearn_sim.bench.bench import VirtualBench
+from hwlearn_sim.placed import PlacedSmu
 from hwlearn_sim.plane.plane import AnalogPlane
 
 GRAPH = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)

@@ -14,8 +14,9 @@ import pytest
 import hwlearn as hl
 from hwlearn.errors import HwlearnError
 from hwlearn_drivers.smu.backend import SmuBackend
-from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
+from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.placed import PlacedSmu
 from hwlearn_sim.wire.faults import Faults
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-5, 2e-4))

@@ -15,9 +15,10 @@ from hwlearn.network.limits import Limits
 from hwlearn.network.network import TargetError
 from hwlearn.network.nudges import ClampNudge
 from hwlearn_sim import Imperfections, KirchhoffTwin
-from hwlearn_sim.bench.bench import PlacedCard, PlacedSmu, VirtualBench
+from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.bench.smu_backend import VirtualSmuBackend, VirtualSmuSettings
 from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.placed import PlacedCard, PlacedSmu
 
 QUIET = Meters(noise=0.0)
 CROSSBAR = Topology.crossbar(4, 3, inputs=[0, 1, 2], outputs=[0, 1])

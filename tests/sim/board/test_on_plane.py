@@ -189,5 +189,5 @@ def test_edge_with_two_programmers_is_refused():
 
 
 def test_bench_with_two_boards_is_refused():
-    with pytest.raises(SetupError, match="one board"):
+    with pytest.raises(SetupError, match="already programs"):
         VirtualBench(CROSSBAR, [PlacedBoard("a"), PlacedBoard("b")], conductances=1e-5)

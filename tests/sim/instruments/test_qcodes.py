@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hwlearn.circuit.topology import Topology
-from hwlearn_sim.bench.bench import PlacedSmu, VirtualBench
+from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.placed import PlacedSmu
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # deprecations of QCoDeS and its dependencies
 
