@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Annotated, ClassVar
-
-from pydantic import AfterValidator, Field
+from typing import ClassVar
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn.network.edge_codes import CodeLaw, EvenSteps, Rheostat
+from hwlearn.network.edge_codes import CodeLaw
 from hwlearn.network.limits import Limits
 from hwlearn.network.reports import InstrumentReport
-from hwlearn.quantities import FROM_LIST, Count, PositiveOhms, PositiveSiemens
-from hwlearn_drivers.address import spelled_once
-from hwlearn_drivers.edges.card import CardEdges, DryEdgeCard, EdgeCard
+from hwlearn.quantities import Count
+from hwlearn_drivers.edges.card import CardEdges, EdgeCard
 from hwlearn_drivers.edges.inspection import inspect_card
+from hwlearn_drivers.edges.settings import EdgeCardSettings
 from hwlearn_drivers.roles.instrument import ProgramsEdges
 from hwlearn_drivers.roles.settings import InstrumentSettings
 from hwlearn_drivers.roles.values import ChannelUse, Role
@@ -85,30 +83,18 @@ class CardOnBench(ProgramsEdges):
         self._card.close()
 
 
-class EdgeCardInstrument(InstrumentSettings):
+class EdgeCardInstrument(InstrumentSettings, EdgeCardSettings):
     """Keys of an edge card in ``[[backend.instruments]]``, with ``model = "edge-card"``.
 
     Attributes
     ----------
-    address : str
-    full, wiper : quantity
-        End-to-end resistance of a potentiometer, and resistance of its wiper.
-    linear : two quantities, optional
-        Conductances at the first and the last code, for a card whose conductance increases in equal steps.
-    positions : int
-    places : tuple of int, optional
-        Place on the card of each edge, in edge order.
+    address, full, wiper, linear, positions, places
+        See `EdgeCardSettings`.
     baud : int, optional
     """
 
     kind: ClassVar[str] = "edge-card"
 
-    address: Annotated[str, AfterValidator(spelled_once)]
-    full: PositiveOhms = 100e3
-    wiper: PositiveOhms = 100.0
-    linear: Annotated[tuple[PositiveSiemens, PositiveSiemens], FROM_LIST] | None = None
-    positions: Annotated[int, Field(ge=2)] = 256
-    places: Annotated[tuple[Annotated[int, Field(ge=0)], ...], FROM_LIST] | None = None
     baud: Count | None = None
 
     @classmethod
@@ -137,13 +123,8 @@ class EdgeCardInstrument(InstrumentSettings):
 
     def open(self, use: ChannelUse, limits: Limits, connector: Connector) -> CardOnBench:
         """Open the card; its edges do not change."""
-        law: CodeLaw = Rheostat(self.full, self.wiper, self.positions)
-        if self.linear is not None:
-            law = EvenSteps(*self.linear, self.positions)
         own = connector if self.baud is None else connector.with_baud(self.baud)
-        places = 1 + max(self.places, default=0) if self.places is not None else use.edges
-        card = EdgeCard.open(own.transport(self.address, lambda: DryEdgeCard(places)))
-        return CardOnBench(self.name, card, law, self.places)
+        return CardOnBench(self.name, self.open_card(own, use.edges), self.law, self.places)
 
     def inspect(self, nodes: Mapping[str, str], connector: Connector) -> InstrumentReport:
         """Return the codes of the edges, with queries only; see `inspect_card`."""

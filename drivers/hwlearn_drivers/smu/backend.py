@@ -6,16 +6,16 @@ from contextlib import ExitStack
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn.network.edge_codes import CodeLaw, EvenSteps, Rheostat
 from hwlearn.network.limits import Limits
 from hwlearn.network.reports import InstrumentReport
 from hwlearn.network.switched_off import SwitchedOff
 from hwlearn_drivers.address import normal_address
 from hwlearn_drivers.claims.claim import check_unclaimed
 from hwlearn_drivers.claims.shutdown import OffTarget, off_or_raise, off_target
-from hwlearn_drivers.edges.card import CardEdges, DryEdgeCard, EdgeCard
+from hwlearn_drivers.edges.card import CardEdges
 from hwlearn_drivers.edges.edges import Edges, FixedEdges
 from hwlearn_drivers.edges.inspection import inspect_card
+from hwlearn_drivers.edges.settings import EdgeCardSettings
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.inspection import Inspection, inspect_all, inspection
 from hwlearn_drivers.smu.channel import SmuChannel
@@ -23,7 +23,7 @@ from hwlearn_drivers.smu.network import SmuNetwork
 from hwlearn_drivers.smu.operating_range import ChannelLimit
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.smu.registry import channel_count, open_smu, serial_connector, write_off_and_check
-from hwlearn_drivers.smu.settings import ChannelSettings, EdgeCardSettings, SmuSettings
+from hwlearn_drivers.smu.settings import ChannelSettings, SmuSettings
 from hwlearn_drivers.smu.smu import Smu
 from hwlearn_drivers.smu.status.inspection import inspect_smu
 from hwlearn_drivers.smu.wiring import check_terminals
@@ -228,13 +228,9 @@ def _open_edges(settings: SmuSettings, topology: Topology, limits: Limits, conne
     wanted = settings.edges
     if not isinstance(wanted, EdgeCardSettings):
         return FixedEdges(topology, limits, wanted)
-    law: CodeLaw = Rheostat(wanted.full, wanted.wiper, wanted.positions)
-    if wanted.linear is not None:
-        law = EvenSteps(*wanted.linear, wanted.positions)
-    places = 1 + (topology.n_edges - 1 if wanted.places is None else max(wanted.places, default=0))
-    card = EdgeCard.open(connector.transport(wanted.address, lambda: DryEdgeCard(places)))
+    card = wanted.open_card(connector, topology.n_edges)
     try:
-        return CardEdges(card, topology, limits, law, wanted.places)
+        return CardEdges(card, topology, limits, wanted.law, wanted.places)
     except BaseException:
         card.close()
         raise

@@ -14,13 +14,13 @@ from hwlearn.quantities import (
     NonNegativeSeconds,
     NonNegativeVolts,
     Positive,
-    PositiveOhms,
     PositiveSeconds,
     PositiveSiemens,
     PositiveVolts,
     Section,
 )
 from hwlearn_drivers.address import spelled_once
+from hwlearn_drivers.edges.settings import EdgeCardSettings
 from hwlearn_drivers.smu.registry import AUTO, model_name
 from hwlearn_drivers.transport.addresses import PURE_PYTHON
 
@@ -55,29 +55,6 @@ class ChannelSettings(Section):
     channel: Annotated[int, BeforeValidator(_channel_number), Field(ge=1)] = 1
     four_wire: bool = False
     baud: Count | None = None
-
-
-class EdgeCardSettings(Section):
-    """The edge card that sets the conductances.
-
-    Attributes
-    ----------
-    address : str
-    full, wiper : quantity
-        End-to-end resistance of a potentiometer, and resistance of its wiper.
-    linear : two quantities, optional
-        Conductances at the first and the last code, for a card whose conductance increases in equal steps.
-    positions : int
-    places : tuple of int, optional
-        Place on the card of each edge, in edge order.
-    """
-
-    address: Annotated[str, AfterValidator(spelled_once)]
-    full: PositiveOhms = 100e3
-    wiper: PositiveOhms = 100.0
-    linear: Annotated[tuple[PositiveSiemens, PositiveSiemens], FROM_LIST] | None = None
-    positions: Annotated[int, Field(ge=2)] = 256
-    places: Annotated[tuple[Annotated[int, Field(ge=0)], ...], FROM_LIST] | None = None
 
 
 class SmuSettings(Section):

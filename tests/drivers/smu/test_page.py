@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hwlearn_drivers.smu.settings import ChannelSettings, EdgeCardSettings, SmuSettings
+from hwlearn_drivers.edges.settings import EdgeCardSettings
+from hwlearn_drivers.smu.settings import ChannelSettings, SmuSettings
 
 PAGE = (Path(__file__).parents[3] / "docs" / "instruments.md").read_text(encoding="utf-8")
 

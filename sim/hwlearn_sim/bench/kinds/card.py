@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from hwlearn.circuit.topology import Topology
-from hwlearn.network.edge_codes import CodeLaw, EvenSteps, Rheostat
 from hwlearn_drivers.bench.edge_card import EdgeCardInstrument
 from hwlearn_sim.bench.kinds.kind import PlacedKind, Site, Surroundings
 from hwlearn_sim.bench.kinds.law_keys import law_keys
@@ -22,11 +21,7 @@ class CardKind(PlacedKind):
 
     def place(self, settings: Any, site: Site) -> PlacedCard:
         """Return a card with the law of the bench file; see `PlacedKind.place`."""
-        law: CodeLaw = Rheostat(settings.full, settings.wiper, settings.positions)
-        if settings.linear is not None:
-            low, high = settings.linear
-            law = EvenSteps(low, high, settings.positions)
-        return PlacedCard(settings.name, law, wire=site.wire)
+        return PlacedCard(settings.name, settings.law, wire=site.wire)
 
     def edges(self, placed: PlacedCard, topology: Topology) -> Sequence[int]:
         """Return its edges: all, if it lists none."""
