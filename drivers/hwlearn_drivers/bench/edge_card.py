@@ -83,7 +83,7 @@ class CardOnBench(ProgramsEdges):
         self._card.close()
 
 
-class EdgeCardInstrument(InstrumentSettings, EdgeCardSettings):
+class EdgeCardInstrument(EdgeCardSettings, InstrumentSettings):
     """Keys of an edge card in ``[[backend.instruments]]``, with ``model = "edge-card"``.
 
     Attributes

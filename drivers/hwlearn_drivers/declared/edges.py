@@ -14,7 +14,7 @@ from hwlearn.network.limits import Limits
 from hwlearn.network.network import Programmed
 from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_drivers.declared.board import DeclaredBoard
-from hwlearn_drivers.declared.declaration import EdgeSection
+from hwlearn_drivers.declared.sections import EdgeSection
 from hwlearn_drivers.declared.template import Value, template
 from hwlearn_drivers.edges.edges import Edges
 from hwlearn_drivers.errors import OutputStateError

@@ -5,14 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
-from hwlearn_drivers.declared.declaration import (
-    Declaration,
-    EdgeSection,
-    ReadSection,
-    SourceSection,
-    SwitchSection,
-    example,
-)
+from hwlearn_drivers.declared.checks import example
+from hwlearn_drivers.declared.declaration import Declaration
+from hwlearn_drivers.declared.sections import EdgeSection, ReadSection, SourceSection, SwitchSection
 from hwlearn_drivers.declared.template import NUMBERS, Template, Value, template
 
 _REPLY = ("channel", "any", *NUMBERS)

@@ -13,8 +13,8 @@ from hwlearn.errors import LimitError, SetupError
 from hwlearn.network.limits import Limits
 from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_drivers.declared.board import DeclaredBoard
-from hwlearn_drivers.declared.declaration import ReadSection, SourceSection, SwitchSection
 from hwlearn_drivers.declared.edges import DeclaredEdges
+from hwlearn_drivers.declared.sections import ReadSection, SourceSection, SwitchSection
 from hwlearn_drivers.declared.template import NUMBERS, Template, Value, template
 from hwlearn_drivers.errors import OutputStateError
 from hwlearn_drivers.roles.instrument import ClosesSwitches, ProgramsEdges, ReadsVoltages, SetsVoltages
