@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwlearn.arrays import FloatArray, IntArray
-from hwlearn.circuit.elements import OHMIC, Element, ElementTable
+from hwlearn.circuit.elements import OHMIC, AnyElement, Element, ElementTable, ThreeTerminal
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
 from hwlearn.errors import TopologyError
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -121,23 +122,33 @@ def checked_edges(edges: ArrayLike | Iterable[Sequence[int]], kind: str, names: 
 
 
 def checked_fixed_conductances(conductances: ArrayLike, count: int) -> FloatArray:
-    """Return the conductances (F,) of the fixed edges: positive and finite."""
+    """Return the values (F,) of the fixed edges, which are finite; see `check_fixed_values`."""
     try:
         values = np.array(conductances, dtype=np.float64).reshape(-1)
     except (TypeError, ValueError) as error:
         raise TopologyError("fixed conductances must be numbers in siemens, one for each fixed edge") from error
     if len(values) != count:
         raise TopologyError(f"{count} fixed edges need {count} conductances, got {len(values)}")
-    wrong = np.flatnonzero(~(np.isfinite(values) & (values > 0)))
-    if wrong.size:
-        k = int(wrong[0])
-        raise TopologyError(f"fixed edge {k} has conductance {values[k]} S; it must be positive and finite")
     return read_only(values)
 
 
+def check_fixed_values(values: FloatArray, table: ElementTable | None, n_edges: int) -> None:
+    """Refuse values (F,) of fixed edges that their elements do not accept."""
+    if table is None:
+        wrong = np.flatnonzero(~CONDUCTANCE.accepts(values))
+    else:
+        wrong = np.flatnonzero(table.refused(np.concatenate([np.full(n_edges, np.nan), values]))[n_edges:])
+    if wrong.size:
+        k = int(wrong[0])
+        asked = CONDUCTANCE if table is None else table.parameter(n_edges + k)
+        raise TopologyError(
+            f"fixed edge {k} has {asked.name} {values[k]} {asked.unit}; it must be {asked.allowed}"
+        )
+
+
 def checked_elements(
-    elements: Element | Iterable[Element] | None,
-    fixed: Element | Iterable[Element] | None,
+    elements: AnyElement | Iterable[AnyElement] | None,
+    fixed: AnyElement | Iterable[AnyElement] | None,
     n_edges: int,
     n_fixed: int,
 ) -> ElementTable | None:
@@ -147,11 +158,11 @@ def checked_elements(
     return None if table.ohmic.all() else table
 
 
-def _element_table(given: Element | Iterable[Element] | None, count: int, kind: str) -> ElementTable:
-    if given is None or isinstance(given, Element):
+def _element_table(given: AnyElement | Iterable[AnyElement] | None, count: int, kind: str) -> ElementTable:
+    if given is None or isinstance(given, Element | ThreeTerminal):
         return ElementTable.repeated(OHMIC if given is None else given, count)
     listed = element_list(given)
-    wrong = [item for item in listed if not isinstance(item, Element)]
+    wrong = [item for item in listed if not isinstance(item, Element | ThreeTerminal)]
     if wrong:
         raise TopologyError(f"{wrong[0]!r} is not an element; elements come from hwlearn.circuit.elements")
     if len(listed) != count:
@@ -159,7 +170,7 @@ def _element_table(given: Element | Iterable[Element] | None, count: int, kind: 
     return ElementTable.of(listed)
 
 
-def element_list(elements: Iterable[Element]) -> list[Element]:
+def element_list(elements: Iterable[AnyElement]) -> list[AnyElement]:
     """Return elements as a list."""
     if isinstance(elements, str | dict) or not isinstance(elements, Iterable):
         raise TopologyError(f"{elements!r} is not an element; elements come from hwlearn.circuit.elements")

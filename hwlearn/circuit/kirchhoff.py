@@ -13,32 +13,35 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.batches import batch, check_inputs, checked_errors, gradient_batch, outputs_batch
 from hwlearn.circuit.drops import edge_drops
-from hwlearn.circuit.elements import Element
+from hwlearn.circuit.elements import AnyElement
 from hwlearn.circuit.linear.solver import OhmicSolver
 from hwlearn.circuit.nonlinear.solver import NewtonSolver
+from hwlearn.circuit.nonreciprocal.solver import NonreciprocalSolver
 from hwlearn.circuit.solver import OperatingPoint, Solver
 from hwlearn.circuit.topology import Topology
+from hwlearn.circuit.values import connected_values
 from hwlearn.circuit.wired.layout import layout_of
 from hwlearn.circuit.wired.solver import WiredSolver
-from hwlearn.errors import CircuitError, SingularCircuitError
+from hwlearn.errors import CircuitError
 
 
 class Kirchhoff:
     """A network with known conductances: solves it and differentiates it exactly.
 
     The object is a value: conductances do not change, `with_conductances` makes another one. Circuits of resistors
-    are solved by `OhmicSolver`, crossbars with wire resistance by `WiredSolver`, and circuits with nonlinear
-    elements by `NewtonSolver`.
+    are solved by `OhmicSolver`, crossbars with wire resistance by `WiredSolver`, circuits with nonlinear elements
+    by `NewtonSolver`, and circuits with transistors by `NonreciprocalSolver`.
 
     Parameters
     ----------
     topology : Topology
         The graph.
     conductances : array_like, shape (E,)
-        Siemens, in edge order; positive and finite. The thetas of edges that are not resistors.
+        Siemens, in edge order; positive and finite. The thetas of edges that are not resistors; the gate
+        voltages in volts of transistors (see `Mosfet`).
     allow_open : bool
         Accept zero conductance as an open edge, as long as every node stays connected to a source.
-    elements : Element, or sequence of Element, shape (E,) or (E + F,), optional
+    elements : Element or ThreeTerminal, or a sequence of them, shape (E,) or (E + F,), optional
         Elements of the edges, instead of the topology's; see `hwlearn.circuit.elements`.
 
     Raises
@@ -69,11 +72,11 @@ class Kirchhoff:
         conductances: ArrayLike,
         *,
         allow_open: bool = False,
-        elements: Element | Iterable[Element] | None = None,
+        elements: AnyElement | Iterable[AnyElement] | None = None,
     ) -> None:
         self.topology = topology = topology if elements is None else topology.with_elements(elements)
         self.allow_open = allow_open
-        self.conductances: FloatArray = _connected_conductances(topology, conductances, allow_open)
+        self.conductances: FloatArray = connected_values(topology, conductances, allow_open)
 
     def with_conductances(self, conductances: ArrayLike) -> Self:
         """Return the same circuit with other conductances (E,) in siemens.
@@ -82,7 +85,7 @@ class Kirchhoff:
         resistors is solved on the nodes of these edges: all other nodes are eliminated once and shared. Attributes
         that a subclass adds are kept; its cached properties are computed again.
         """
-        other = self._with(_connected_conductances(self.topology, conductances, self.allow_open))
+        other = self._with(connected_values(self.topology, conductances, self.allow_open))
         other.solver = self.solver.with_conductances(other.all_conductances)
         return other
 
@@ -126,6 +129,8 @@ class Kirchhoff:
             general = OhmicSolver(self.topology, self.all_conductances)
             layout = layout_of(self.topology)
             return general if layout is None else WiredSolver(layout, general)
+        if self.topology.elements.has_three_terminals:
+            return NonreciprocalSolver(self.topology, self.all_conductances)
         return NewtonSolver(self.topology, self.all_conductances)
 
     @property
@@ -361,35 +366,3 @@ class Kirchhoff:
         x = batch(inputs, self.topology.n_inputs, "inputs")
         check_inputs(x)
         return self.solver.output_power(x)
-
-
-def _connected_conductances(topology: Topology, conductances: ArrayLike, allow_open: bool) -> FloatArray:
-    """Return checked conductances (E,); refuse a circuit in which a node has no path to a source."""
-    checked = _checked_conductances(topology, conductances, allow_open)
-    floating = topology.floating_nodes(checked > 0) if allow_open else topology.floating
-    if floating.size:
-        names = ", ".join(topology.names[n] for n in floating[:5])
-        raise SingularCircuitError(
-            f"singular circuit: no conducting path connects {len(floating)} node(s) to a source: {names}"
-        )
-    return checked
-
-
-def _checked_conductances(topology: Topology, conductances: ArrayLike, allow_open: bool) -> FloatArray:
-    try:
-        g = np.array(conductances, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise CircuitError(f"conductances must be numbers, shape ({topology.n_edges},)") from error
-    if g.shape != (topology.n_edges,):
-        raise CircuitError(f"conductances must have shape ({topology.n_edges},), one for each edge, got {g.shape}")
-    wrong = ~((g >= 0 if allow_open else g > 0) & np.isfinite(g))
-    if wrong.any():
-        k = int(np.flatnonzero(wrong)[0])
-        kind = "NaN" if np.isnan(g[k]) else "infinite" if np.isinf(g[k]) else "zero" if g[k] == 0 else "negative"
-        more = f" (and {wrong.sum() - 1} more)" if wrong.sum() > 1 else ""
-        raise CircuitError(
-            f"{kind} conductance {g[k]:g} S at {topology.edge_name(k)}{more}; "
-            "conductances must be positive and finite"
-        )
-    g.flags.writeable = False
-    return g

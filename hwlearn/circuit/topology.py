@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit import graph_checks, graphs
 from hwlearn.circuit.edge_blocks import EdgeBlocks
-from hwlearn.circuit.elements import OHMIC, Element, ElementTable
+from hwlearn.circuit.elements import OHMIC, AnyElement, Element, ElementTable, ThreeTerminal
 from hwlearn.circuit.fingerprint import fingerprint
 from hwlearn.circuit.wires import Wires, find_wires
 from hwlearn.errors import CircuitError, TopologyError
@@ -89,8 +89,8 @@ class Topology:
         names: Sequence[str] | None = None,
         fixed_edges: ArrayLike | Iterable[Sequence[int]] = (),
         fixed_conductances: ArrayLike = (),
-        elements: Element | Iterable[Element] | None = None,
-        fixed_elements: Element | Iterable[Element] | None = None,
+        elements: AnyElement | Iterable[AnyElement] | None = None,
+        fixed_elements: AnyElement | Iterable[AnyElement] | None = None,
     ) -> None:
         count = graph_checks.checked_node_count(n_nodes)
         labels = graph_checks.checked_names(names, count)
@@ -98,6 +98,7 @@ class Topology:
         fixed = graph_checks.checked_edges(fixed_edges, "fixed edge", labels)
         siemens = graph_checks.checked_fixed_conductances(fixed_conductances, len(fixed))
         table = graph_checks.checked_elements(elements, fixed_elements, len(programmable), len(fixed))
+        graph_checks.check_fixed_values(siemens, table, len(programmable))
         grounded = None if ground is None else int(graph_checks.checked_nodes([ground], "ground", labels)[0])
         listed = graph_checks.checked_nodes(inputs, "inputs", labels)
         driven = graph_checks.read_only(listed[listed != (-1 if grounded is None else grounded)])
@@ -260,13 +261,13 @@ class Topology:
 
     # --- elements -------------------------------------------------------------------------------------
 
-    def with_elements(self, elements: Element | Iterable[Element]) -> Topology:
+    def with_elements(self, elements: AnyElement | Iterable[AnyElement]) -> Topology:
         """Return the graph with other elements: one for all programmable edges, or a list (E,) or (E + F,).
 
         Fixed edges keep their elements unless E + F elements are given.
         """
-        listed = None if isinstance(elements, Element) else graph_checks.element_list(elements)
-        fixed: Sequence[Element] = self.fixed_edge_elements
+        listed = None if isinstance(elements, Element | ThreeTerminal) else graph_checks.element_list(elements)
+        fixed: Sequence[AnyElement] = self.fixed_edge_elements
         if listed is not None and len(listed) == len(self.all_edges):
             listed, fixed = listed[: self.n_edges], listed[self.n_edges :]
         return Topology(
@@ -283,12 +284,12 @@ class Topology:
         )
 
     @property
-    def edge_elements(self) -> tuple[Element, ...]:
+    def edge_elements(self) -> tuple[AnyElement, ...]:
         """Element of each programmable edge, (E,)."""
         return self._elements_of(slice(self.n_edges))
 
     @property
-    def fixed_edge_elements(self) -> tuple[Element, ...]:
+    def fixed_edge_elements(self) -> tuple[AnyElement, ...]:
         """Element of each fixed edge, (F,)."""
         return self._elements_of(slice(self.n_edges, None))
 
@@ -309,7 +310,23 @@ class Topology:
                 "circuit of resistors"
             )
 
-    def _elements_of(self, some: slice) -> tuple[Element, ...]:
+    def require_two_terminals(self, what: str) -> None:
+        """Refuse a circuit with elements of three terminals; ``what`` names the operation that needs two.
+
+        Raises
+        ------
+        CircuitError
+            Naming the first edge.
+        """
+        if self.elements is not None and self.elements.has_three_terminals:
+            kinds = self.elements.kinds
+            k = next(k for k, n in enumerate(self.elements.which.tolist()) if isinstance(kinds[n], ThreeTerminal))
+            raise CircuitError(
+                f"{what} cannot have elements of three terminals yet, but edge {k} is {self.elements[k]!r}; "
+                "Kirchhoff solves such circuits"
+            )
+
+    def _elements_of(self, some: slice) -> tuple[AnyElement, ...]:
         if self.elements is None:
             return (OHMIC,) * len(range(len(self.all_edges))[some])
         kinds = self.elements.kinds

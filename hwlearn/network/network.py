@@ -77,6 +77,7 @@ class Network(CheckedBackend):
     def __init__(
         self, topology: Topology, limits: Limits, nudges: Iterable[DriveKind], *, resolution: float = 0.0
     ) -> None:
+        topology.require_two_terminals("a network that is programmed and measured")
         self.topology = topology
         self.limits = limits
         self.nudges = frozenset(nudges)

@@ -1,10 +1,26 @@
-"""Edge elements: how the current through an edge follows from the voltage across it.
+"""Edge elements: how the currents of an edge follow from the voltages at its ends.
 
 See docs/elements.md.
 """
 
 from hwlearn.circuit.elements.custom import Custom
 from hwlearn.circuit.elements.element import Element, Proportional
-from hwlearn.circuit.elements.kinds import OHMIC, ElementTable, IdealDiode, Ohmic, Shockley, Sinh
+from hwlearn.circuit.elements.kinds import OHMIC, AnyElement, ElementTable, IdealDiode, Ohmic, Shockley, Sinh
+from hwlearn.circuit.elements.mosfet import Mosfet
+from hwlearn.circuit.elements.three_terminal import Parameter, ThreeTerminal
 
-__all__ = ["OHMIC", "Custom", "Element", "ElementTable", "IdealDiode", "Ohmic", "Proportional", "Shockley", "Sinh"]
+__all__ = [
+    "OHMIC",
+    "AnyElement",
+    "Custom",
+    "Element",
+    "ElementTable",
+    "IdealDiode",
+    "Mosfet",
+    "Ohmic",
+    "Parameter",
+    "Proportional",
+    "Shockley",
+    "Sinh",
+    "ThreeTerminal",
+]

@@ -19,6 +19,7 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.elements.element import Element, Proportional
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter, ThreeTerminal
 from hwlearn.errors import CircuitError
 
 MOST_EXPONENT: Final = 300.0
@@ -219,6 +220,9 @@ class IdealDiode(Proportional):
 
 OHMIC: Final = Ohmic()
 
+AnyElement = Element | ThreeTerminal
+"""An element of two or of three terminals."""
+
 
 @dataclass(frozen=True, eq=False)
 class ElementTable:
@@ -226,25 +230,25 @@ class ElementTable:
 
     Attributes
     ----------
-    kinds : tuple of Element
+    kinds : tuple of Element or ThreeTerminal
         The distinct elements.
     which : ndarray of int, shape (E + F,)
         Index into ``kinds``.
     """
 
-    kinds: tuple[Element, ...]
+    kinds: tuple[AnyElement, ...]
     which: IntArray
 
     @classmethod
-    def of(cls, elements: Iterable[Element]) -> ElementTable:
+    def of(cls, elements: Iterable[AnyElement]) -> ElementTable:
         """Return the table for one element per edge."""
-        index: dict[Element, int] = {}
+        index: dict[AnyElement, int] = {}
         which = np.array([index.setdefault(element, len(index)) for element in elements], dtype=np.int64)
         which.flags.writeable = False
         return cls(tuple(index), which)
 
     @classmethod
-    def repeated(cls, element: Element, count: int) -> ElementTable:
+    def repeated(cls, element: AnyElement, count: int) -> ElementTable:
         """Return the table of ``count`` edges with the same element."""
         return cls((element,) if count else (), np.broadcast_to(np.int64(0), count))
 
@@ -256,8 +260,33 @@ class ElementTable:
         which.flags.writeable = False
         return ElementTable(tuple(index), which)
 
-    def __getitem__(self, edge: int) -> Element:
+    def __getitem__(self, edge: int) -> AnyElement:
         return self.kinds[int(self.which[edge])]
+
+    @property
+    def has_three_terminals(self) -> bool:
+        """Whether any edge has an element of three terminals."""
+        return any(isinstance(kind, ThreeTerminal) for kind in self.kinds)
+
+    def parameter(self, edge: int) -> Parameter:
+        """Return what is programmed and learned at an edge."""
+        kind = self[edge]
+        return kind.parameter if isinstance(kind, ThreeTerminal) else CONDUCTANCE
+
+    def refused(self, values: FloatArray) -> BoolArray:
+        """Return which edges (n,), the first of the table, do not accept their values (n,)."""
+        which = self.which[: len(values)]
+        wrong = np.zeros(len(values), dtype=np.bool_)
+        for k, kind in enumerate(self.kinds):
+            at = which == k
+            wrong[at] = ~(kind.parameter if isinstance(kind, ThreeTerminal) else CONDUCTANCE).accepts(values[at])
+        return wrong
+
+    def two_terminal(self, k: int) -> Element:
+        """Return element k of ``kinds``, which has two terminals."""
+        kind = self.kinds[k]
+        assert isinstance(kind, Element), f"{kind!r} has three terminals"
+        return kind
 
     @cached_property
     def ohmic(self) -> BoolArray:
@@ -266,9 +295,9 @@ class ElementTable:
 
     @cached_property
     def groups(self) -> tuple[tuple[Element, IntArray], ...]:
-        """Each nonlinear element with its edges in order."""
+        """Each nonlinear element of two terminals with its edges in order."""
         pairs = ((kind, np.flatnonzero(self.which == k)) for k, kind in enumerate(self.kinds))
-        return tuple((kind, edges) for kind, edges in pairs if kind != OHMIC)
+        return tuple((kind, edges) for kind, edges in pairs if isinstance(kind, Element) and kind != OHMIC)
 
     @property
     def scale_V(self) -> float:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.batches import batch
-from hwlearn.circuit.elements import OHMIC, Element
+from hwlearn.circuit.elements import OHMIC, AnyElement, Element, ThreeTerminal
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.spice.cards import GROUND, Cards
 from hwlearn.circuit.spice.lines import check_title
@@ -240,14 +240,42 @@ def spice_text(
     ):
         for k, s in enumerate(siemens.tolist()):
             a, b = node[edges[k, 0]], node[edges[k, 1]]
-            if elements[k] == OHMIC:
+            element = elements[k]
+            if element == OHMIC:
                 lines.append(f"R{kind}{k} {a} {b} {1 / s!r} ; {s!r} S{mark}")
+            elif isinstance(element, ThreeTerminal):
+                lines += element.spice(f"{kind}{k}", a, b, s)
             else:
-                lines.append(f"B{kind}{k} {a} {b} I={_law(elements[k], a, b, s)}")
+                lines.append(f"B{kind}{k} {a} {b} I={_law(element, a, b, s)}")
     # .options cannot set the number of printed digits of a batch run
-    lines += [".options reltol=1e-9 vntol=1e-12 abstol=1e-18", ".control", "set numdgt=15", ".endc", ".op"]
+    lines += [
+        f".options reltol=1e-9 vntol=1e-12 abstol=1e-18{_options(topology)}",
+        ".control",
+        "set numdgt=15",
+        ".endc",
+        ".op",
+    ]
     lines += [f".save v({node[n]})" for n in topology.outputs]
     return "\n".join([*lines, ".end", ""])
+
+
+def _options(topology: Topology) -> str:
+    """Return the options that the elements depend on, each after a space.
+
+    Raises
+    ------
+    CircuitError
+        If two elements need different ones.
+    """
+    kinds: tuple[AnyElement, ...] = () if topology.elements is None else topology.elements.kinds
+    found: dict[str, float] = {}
+    for kind in kinds:
+        for name, value in (kind.spice_options if isinstance(kind, ThreeTerminal) else {}).items():
+            if found.setdefault(name, value) != value:
+                raise CircuitError(
+                    f"a netlist has one {name}, but elements have {found[name]!r} and {value!r}; give them one"
+                )
+    return "".join(f" {name}={value!r}" for name, value in found.items())
 
 
 def _law(element: Element, a: str, b: str, theta: float) -> str:

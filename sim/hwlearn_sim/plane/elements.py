@@ -61,7 +61,9 @@ class Elements:
         self.n_nonlinear = len(self._a)
         which, thetas = table.which[present[~ohmic]], theta[present[~ohmic]]
         self._groups = [
-            (kind, at, thetas[at]) for k, kind in enumerate(table.kinds) if (at := np.flatnonzero(which == k)).size
+            (table.two_terminal(k), at, thetas[at])
+            for k in range(len(table.kinds))
+            if (at := np.flatnonzero(which == k)).size
         ]
         self._ends = np.concatenate([self._c, self._a, self._d, self._b])
         first, second = np.stack([self._a, self._b]), np.stack([self._c, self._d])

@@ -75,6 +75,7 @@ class AnalogPlane:
     """
 
     def __init__(self, topology: Topology, conductances: ArrayLike) -> None:
+        topology.require_two_terminals("the circuit of virtual instruments")
         self.topology = topology
         self._lock = threading.RLock()
         self._conductances = _checked(topology, conductances)

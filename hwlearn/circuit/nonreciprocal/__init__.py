@@ -1,0 +1,1 @@
+"""Solver of circuits whose linearised equations are not symmetric: with elements of three terminals."""

@@ -1,0 +1,343 @@
+"""Newton's method for circuits with elements of three terminals: operating points of a batch, with their errors.
+
+Each step solves all equations at once, also those of nodes inside elements, which are eliminated edge by edge.
+Exponential parts are linearised where they carry the current that their tangent predicts
+(`ThreeTerminal.linearised_at`). There is no co-content to descend: samples that do not converge start again from
+0 V, with all sources rising to their values in steps as long as Newton's method follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.circuit.elements.three_terminal import Stamp
+from hwlearn.circuit.nonreciprocal.equations import (
+    Factor,
+    LawEdges,
+    LawEquations,
+    SingularJacobian,
+    joined_currents,
+    joined_jacobians,
+)
+from hwlearn.circuit.solver import OperatingPoint
+
+LARGEST_ERROR: Final = 1e-9
+"""Largest accepted error of a voltage, relative to the largest voltage of its sample."""
+
+_SETTLED: Final = 1e-11  # of the largest voltage: the search ends with a step this small
+_STEPS: Final = 60
+_FOLLOWED_STEPS: Final = 25
+_SMALLEST_RISE: Final = 1e-4
+_REACH: Final = 4.0  # longest step, relative to the largest voltage
+_ROUNDING: Final = 4 * float(np.finfo(np.float64).eps)
+_PROBES: Final = 3
+_LONGER: Final = 1.9
+_CHUNK_NUMBERS: Final = 2_000_000
+
+
+class LostSample(Exception):
+    """The operating point of a sample was not found with the required accuracy."""
+
+    def __init__(self, sample: int, reason: str) -> None:
+        self.sample, self.reason = sample, reason
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Drive:
+    """What drives a batch, besides the nodes that are held.
+
+    Attributes
+    ----------
+    injected : ndarray, shape (S, n_out), or None
+        Amperes into the outputs.
+    volts, siemens : ndarray, shape (S, n_out), or None
+        Drive behind conductances at the outputs.
+    """
+
+    injected: FloatArray | None = None
+    volts: FloatArray | None = None
+    siemens: FloatArray | None = None
+
+    def of(self, rows: IntArray | slice) -> Drive:
+        """Return those of some samples."""
+        return Drive(*(None if one is None else one[rows] for one in (self.injected, self.volts, self.siemens)))
+
+    def times(self, share: FloatArray) -> Drive:
+        """Return them at a share (S,) of their values."""
+        at = share[:, None]
+        return replace(
+            self,
+            injected=None if self.injected is None else at * self.injected,
+            volts=None if self.volts is None else at * self.volts,
+        )
+
+
+@dataclass(eq=False, slots=True)
+class State:
+    """Voltages of a batch, changed in place.
+
+    Attributes
+    ----------
+    V : ndarray, shape (S, N)
+    inner, before : list of ndarray, shapes (n_inner, S, K) and (c, S, K)
+        Of each group: voltages of the inner nodes; where the exponential parts were linearised last.
+    """
+
+    V: FloatArray
+    inner: list[FloatArray]
+    before: list[FloatArray]
+
+    @classmethod
+    def at(cls, V: FloatArray, groups: Sequence[LawEdges]) -> State:
+        """Return the state at which a search from node voltages (S, N) begins."""
+        inner = [group.law.start(group.terminals(V)) for group in groups]
+        pairs = zip(groups, inner, strict=True)
+        return cls(V, inner, [group.law.begun_at(group.law.controls(group.local(V, one))) for group, one in pairs])
+
+    def of(self, rows: IntArray | BoolArray) -> State:
+        """Return a copy of some samples."""
+        return State(self.V[rows], [one[:, rows] for one in self.inner], [one[:, rows] for one in self.before])
+
+    def put(self, rows: IntArray, other: State) -> None:
+        """Take some samples from another state."""
+        self.V[rows] = other.V
+        for own, new in zip([*self.inner, *self.before], [*other.inner, *other.before], strict=True):
+            own[:, rows] = new
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Step:
+    """What a Newton step found: how far it moved each sample (S,), whether no part was linearised elsewhere."""
+
+    moved: FloatArray
+    is_true: BoolArray
+    stamps: list[Stamp]
+    factor: Factor
+
+
+class _Pace:
+    """Factor by which steps are lengthened where they halve from one to the next.
+
+    They do so at a node whose transistors are at their threshold: the square law has a double zero there. A factor
+    of 2 would reach it at once, and might go beyond it, where nothing conducts.
+    """
+
+    def __init__(self, samples: int) -> None:
+        self._last = np.full(samples, np.inf)
+        self._longer = np.zeros(samples, dtype=np.bool_)
+
+    def factor(self, moved: FloatArray) -> FloatArray:
+        """Return the factor (S,) for steps of these lengths (S,)."""
+        ratio = moved / self._last
+        self._longer = np.where(self._longer, (ratio > 0.01) & (ratio < 0.1), (ratio > 0.4) & (ratio < 0.6))
+        self._last = moved
+        return np.where(self._longer, _LONGER, 1.0)
+
+    def keep(self, rows: BoolArray) -> None:
+        """Forget the other samples."""
+        self._last, self._longer = self._last[rows], self._longer[rows]
+
+
+class Newton:
+    """Newton's method for a circuit with one set of held nodes.
+
+    Parameters
+    ----------
+    equations : LawEquations
+    groups : sequence of LawEdges
+    values : sequence of ndarray, shape (K,)
+        Values of the edges of each group.
+    """
+
+    def __init__(self, equations: LawEquations, groups: Sequence[LawEdges], values: Sequence[FloatArray]) -> None:
+        self.equations, self.groups, self.values = equations, groups, values
+        count = sum(len(group.edges) * (2 + group.law.n_inner) ** 2 for group in groups)
+        self.chunk = max(1, min(64, _CHUNK_NUMBERS // max(1, count)))
+        """Number of samples to solve at a time."""
+        self._may_have_kinks = any(group.law.has_kinks for group in groups)
+
+    def find(self, V: FloatArray, sources: Drive) -> OperatingPoint:
+        """Return the operating points for held nodes at V (S, N); the other nodes start there.
+
+        Raises
+        ------
+        LostSample
+            If the error of a sample's voltages exceeds `LARGEST_ERROR`.
+        """
+        found, error = np.empty_like(V), np.zeros(len(V))
+        for first in range(0, len(V), self.chunk):
+            rows = slice(first, first + self.chunk)
+            try:
+                # overflow gives infinity, which is checked
+                with np.errstate(over="ignore", invalid="ignore"):
+                    found[rows], error[rows] = self._converged(V[rows].copy(), sources.of(rows))
+            except LostSample as lost:
+                raise LostSample(first + lost.sample, lost.reason) from None
+        return OperatingPoint(found, error)
+
+    def settled(self, V: FloatArray) -> list[Stamp]:
+        """Return the stamps of each group at node voltages (S, N), with the inner nodes at rest, eliminated.
+
+        Raises
+        ------
+        LostSample
+            If the inner nodes of an element have no voltages in double precision.
+        """
+        state = State.at(V, self.groups)
+        still = np.zeros_like(V)
+        for _ in range(_STEPS):
+            stamps, is_true = self._stamps(state)
+            moved = self._move_inner(state, stamps, still, np.ones(len(V)))
+            if (is_true & (moved <= _SETTLED * np.abs(V).max(axis=1, initial=0.0))).all():
+                return self._stamps(state)[0]
+        raise LostSample(int(np.argmax(moved)), "the nodes inside an element did not settle")
+
+    # --- search ---------------------------------------------------------------------------------------
+
+    def _converged(self, V: FloatArray, sources: Drive) -> tuple[FloatArray, FloatArray]:
+        error = np.zeros(len(V))
+        if not len(self.equations.free):
+            return V, error
+        start = V.copy()
+        state = State.at(V, self.groups)
+        left = self._run(state, np.arange(len(V)), sources, error, _STEPS)
+        for s in left.tolist():
+            row = np.array([s])
+            state.put(row, self._followed(start[row], sources.of(row), s, error))
+        for group, inner in zip(self.groups, state.inner, strict=True):
+            inside = group.law.in_range(group.law.controls(group.local(state.V, inner)))
+            if not inside.all():
+                sample = int(np.flatnonzero(~inside.all(axis=(0, 2)))[0])
+                raise LostSample(sample, "an exponential element is driven beyond exp(300)")
+        return state.V, error
+
+    def _run(self, state: State, rows: IntArray, sources: Drive, error: FloatArray, steps: int) -> IntArray:
+        """Take Newton steps of some samples of a state until they converge; return those that do not."""
+        now = state.of(rows)
+        was_small = np.zeros(len(rows), dtype=np.bool_)
+        pace = _Pace(len(rows))
+        for _ in range(steps):
+            try:
+                step = self._step(now, sources.of(rows), pace)
+            except SingularJacobian as singular:
+                raise LostSample(int(rows[singular.sample]), "a node has no path to a source") from None
+            size = np.abs(now.V).max(axis=1, initial=0.0)
+            small = step.is_true & (step.moved <= _SETTLED * size)
+            done = small & (was_small if self._may_have_kinks else True)
+            was_small = small
+            if done.any():
+                total = step.moved + self._rounding(now, step)
+                refused = done & ~(total <= LARGEST_ERROR * size)
+                if refused.any():
+                    raise LostSample(
+                        int(rows[refused][0]),
+                        "a node is connected to the sources too weakly to be solved in double precision",
+                    )
+                state.put(rows[done], now.of(done))
+                error[rows[done]] = total[done]
+                rows, now, was_small = rows[~done], now.of(~done), was_small[~done]
+                pace.keep(~done)
+            if not len(rows):
+                break
+        return rows
+
+    def _followed(self, V: FloatArray, sources: Drive, sample: int, error: FloatArray) -> State:
+        """Return the state of one sample, found while all sources rise from 0 to their values.
+
+        Raises
+        ------
+        LostSample
+        """
+        free = self.equations.free
+        held = V.copy()
+        held[:, free] = 0.0
+        state = State.at(np.zeros_like(V), self.groups)
+        reached, rise, own = 0.0, 0.25, np.zeros(1)
+        while reached < 1.0:
+            share = min(1.0, reached + rise)
+            trial = state.of(np.array([0]))
+            volts = share * held
+            volts[:, free] = trial.V[:, free]
+            trial.V = volts
+            left = self._run(trial, np.array([0]), sources.times(np.array([share])), own, _FOLLOWED_STEPS)
+            if not len(left):
+                state, reached, rise = trial, share, 2 * rise
+            elif rise > _SMALLEST_RISE:
+                rise /= 4
+            else:
+                raise LostSample(sample, f"Newton's method did not converge beyond {reached:.3g} of the sources")
+        error[sample] = own[0]
+        return state
+
+    # --- one step -------------------------------------------------------------------------------------
+
+    def _stamps(self, state: State) -> tuple[list[Stamp], BoolArray]:
+        """Return the eliminated stamps of each group, and which samples (S,) were linearised where they are."""
+        is_true = np.ones(len(state.V), dtype=np.bool_)
+        stamps = []
+        for k, (group, values) in enumerate(zip(self.groups, self.values, strict=True)):
+            local = group.local(state.V, state.inner[k])
+            controls = group.law.controls(local)
+            at = group.law.linearised_at(controls, state.before[k])
+            if at is not controls:
+                is_true &= (np.abs(at - controls) <= 1e-12 * (1 + np.abs(controls))).all(axis=(0, 2))
+            stamp = group.law.stamp(local, values, at)
+            stamp.eliminate()
+            state.before[k] = at
+            stamps.append(stamp)
+        return stamps, is_true
+
+    def _move_inner(self, state: State, stamps: list[Stamp], step: FloatArray, share: FloatArray) -> FloatArray:
+        """Move the inner unknowns by a share (S,) of their steps; return the longest full step (S,)."""
+        moved = np.zeros(len(step))
+        for k, (group, stamp) in enumerate(zip(self.groups, stamps, strict=True)):
+            if len(state.inner[k]):
+                inner = stamp.inner_steps(group.terminals(step))
+                moved = np.maximum(moved, np.abs(inner).max(axis=(0, 2), initial=0.0))
+                state.inner[k] = state.inner[k] + share[:, None] * inner
+        return moved
+
+    def _step(self, state: State, sources: Drive, pace: _Pace) -> _Step:
+        """Take one Newton step of every sample."""
+        eq = self.equations
+        stamps, is_true = self._stamps(state)
+        missing = -eq.at_nodes(joined_currents(stamps))
+        at, some = eq.at_outputs, eq.open_outputs
+        if sources.injected is not None:
+            missing[:, at] += sources.injected[:, some]
+        loads = None
+        if sources.volts is not None and sources.siemens is not None:
+            loads = sources.siemens[:, some]
+            missing[:, at] += loads * (sources.volts[:, some] - state.V[:, eq.free[at]])
+        factor = eq.factor(joined_jacobians(stamps), loads)
+        step = factor.solve(missing[:, :, None])[:, :, 0]
+        moved = np.abs(step).max(axis=1)
+        if not np.isfinite(moved).all():
+            raise SingularJacobian(int(np.flatnonzero(~np.isfinite(moved))[0]))
+        reach = _REACH * np.maximum(np.abs(state.V).max(axis=1), 1e-3)
+        share = np.minimum(pace.factor(moved), reach / np.maximum(moved, 1e-300))
+        every = np.zeros_like(state.V)
+        every[:, eq.free] = step
+        inner = self._move_inner(state, stamps, every, share)
+        state.V[:, eq.free] += share[:, None] * step
+        return _Step(np.maximum(moved, inner), is_true, stamps, factor)
+
+    def _rounding(self, state: State, step: _Step) -> FloatArray:
+        """Estimate the effect (S,) of rounding in all currents on the voltages.
+
+        Errors of random signs, as large as the rounding of each sum can be, are sent through the linearised
+        equations a few times; the largest result counts, with a factor of 3.
+        """
+        terms = []
+        for group, values, inner, before in zip(self.groups, self.values, state.inner, state.before, strict=True):
+            local = group.local(state.V, inner)
+            terms.append(group.law.stamp(local, values, before).rounding(local)[:2])
+        size = _ROUNDING * self.equations.at_nodes(np.concatenate(terms, axis=2))
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], (1, size.shape[1], _PROBES))
+        volts = step.factor.solve(size[:, :, None] * signs)
+        return np.asarray(3 * np.abs(volts).max(axis=(1, 2)))

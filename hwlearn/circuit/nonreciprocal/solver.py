@@ -1,0 +1,322 @@
+"""Solver of circuits with elements of three terminals; their linearised equations are not symmetric."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property, lru_cache
+from typing import Final
+
+import numpy as np
+
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.circuit.elements.three_terminal import Stamp
+from hwlearn.circuit.nonreciprocal.equations import (
+    Factor,
+    LawEdges,
+    LawEquations,
+    SingularJacobian,
+    joined_currents,
+    joined_jacobians,
+)
+from hwlearn.circuit.nonreciprocal.newton import LARGEST_ERROR, Drive, LostSample, Newton
+from hwlearn.circuit.solver import OperatingPoint, Where
+from hwlearn.circuit.topology import Topology
+from hwlearn.errors import CircuitError, ConvergenceError
+
+_KEPT: Final = 8
+_KEPT_EQUATIONS: Final = 32
+_MOST_KEPT_VOLTS: Final = 1 << 22
+
+
+class NonreciprocalSolver:
+    """Solver of a circuit whose edges may have three terminals; a `Solver`.
+
+    Resistors and other elements of two terminals are allowed too. Currents depend on both node voltages of an edge
+    and may flow to ground in part, so there is no co-content, and the gradient needs the transposed equations.
+
+    Parameters
+    ----------
+    topology : Topology
+    values : ndarray, shape (E + F,)
+        Trainable values of the edges, then of the fixed edges: siemens or, for transistors, volts.
+
+    Notes
+    -----
+    Operating points are found by Newton's method; see `nonreciprocal.newton`. Voltages with an estimated error
+    above 1e-9 of the sample's largest voltage raise an error. The voltages of the last batch are kept, for its
+    gradient.
+    """
+
+    def __init__(self, topology: Topology, values: FloatArray) -> None:
+        self.topology, self.values = topology, values
+        self._groups = _groups(topology)
+        self._values = [values[group.edges] for group in self._groups]
+        self._searches: OrderedDict[bytes, Newton] = OrderedDict()
+        self._last: tuple[FloatArray, FloatArray] | None = None
+
+    @property
+    def scale_V(self) -> float:
+        """Volts over which the slope of the most nonlinear element changes."""
+        return min(group.law.scale_V for group in self._groups)
+
+    def with_conductances(self, siemens: FloatArray) -> NonreciprocalSolver:
+        """Return a solver of the same circuit with other values (E + F,)."""
+        return NonreciprocalSolver(self.topology, siemens)
+
+    def with_history(self, history: Mapping[str, np.ndarray]) -> NonreciprocalSolver:
+        """Return the solver itself: its solutions do not depend on circuits before."""
+        return self
+
+    @property
+    def history(self) -> dict[str, np.ndarray]:
+        """Nothing: solutions do not depend on circuits before."""
+        return {}
+
+    # --- voltages -----------------------------------------------------------------------------------
+
+    def solve(self, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None) -> FloatArray:
+        """Return node voltages (S, N)."""
+        V = self.operating_point(x, clamped, injected).V
+        if clamped is None and injected is None and V.size <= _MOST_KEPT_VOLTS:
+            self._last = x.copy(), V.copy()
+        return V
+
+    def operating_point(
+        self, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None
+    ) -> OperatingPoint:
+        """Return node voltages (S, N) and their estimated errors (S,).
+
+        Raises
+        ------
+        ConvergenceError
+            If the error of a sample's voltages exceeds 1e-9 of its largest voltage.
+        """
+        top = self.topology
+        V, error = np.zeros((len(x), top.n_nodes)), np.zeros(len(x))
+        V[:, top.inputs] = x
+        held = np.zeros((len(x), top.n_outputs), dtype=np.bool_)
+        if clamped is not None:
+            held = ~np.isnan(clamped)
+            V[:, top.outputs] = np.nan_to_num(clamped)
+        patterns, which = np.unique(held, axis=0, return_inverse=True)
+        for k, pattern in enumerate(patterns):
+            rows = np.flatnonzero(which.ravel() == k)
+            sources = Drive(None if injected is None else injected[rows])
+            with _named(rows):
+                point = self._search(pattern).find(V[rows], sources)
+            V[rows], error[rows] = point.V, point.error_V
+        return OperatingPoint(V, error)
+
+    def solve_behind(self, x: FloatArray, volts: FloatArray, siemens: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return node voltages (S, N) and currents (S, n_out) of sources behind conductances at the outputs."""
+        top = self.topology
+        start = np.zeros((len(x), top.n_nodes))
+        start[:, top.inputs] = x
+        with _named(np.arange(len(x))):
+            V = self._free_search.find(start, Drive(None, volts, siemens)).V
+        return V, (volts - V[:, top.outputs]) * siemens
+
+    def estimated_error(self, held: BoolArray) -> float:
+        """Refuse: the error of a nonlinear circuit depends on its inputs.
+
+        Raises
+        ------
+        CircuitError
+            Always.
+        """
+        raise CircuitError(
+            "the error of a nonlinear circuit depends on its inputs; use operating_point(inputs).error_V"
+        )
+
+    def _search(self, held: BoolArray) -> Newton:
+        key = held.tobytes()
+        if key not in self._searches:
+            self._searches[key] = Newton(_equations(self.topology, key), self._groups, self._values)
+            if len(self._searches) > _KEPT:
+                self._searches.popitem(last=False)
+        self._searches.move_to_end(key)
+        return self._searches[key]
+
+    @property
+    def _free_search(self) -> Newton:
+        return self._search(np.zeros(self.topology.n_outputs, dtype=np.bool_))
+
+    # --- currents and power -------------------------------------------------------------------------
+
+    def edge_currents(self, V: FloatArray) -> FloatArray:
+        """Return the currents (S, E) that enter the programmable edges at a."""
+        found = np.empty((len(V), len(self.topology.all_edges)))
+        for rows, stamps in self._stamps(V):
+            for group, stamp in zip(self._groups, stamps, strict=True):
+                found[rows, group.edges] = stamp.currents[0]
+        return found[:, : self.topology.n_edges]
+
+    def currents(self, V: FloatArray, where: Where) -> FloatArray:
+        """Return the currents (S, n) that enter the network from outside at some nodes."""
+        top = self.topology
+        nodes = {"everywhere": np.arange(top.n_nodes), "inputs": top.inputs, "outputs": top.outputs}[where]
+        total = np.zeros((len(V), top.n_nodes))
+        ends = np.concatenate([group.nodes for group in self._groups], axis=1)
+        for rows, stamps in self._stamps(V):
+            leaving = joined_currents(stamps)
+            for s, sums in enumerate(total[rows]):
+                np.add.at(sums, ends, leaving[:, s])
+        return total[:, nodes]
+
+    def power(self, V: FloatArray) -> FloatArray:
+        """Return the power (S,) dissipated in all edges; gates draw no current."""
+        total = np.zeros(len(V))
+        for rows, stamps in self._stamps(V):
+            for group, stamp in zip(self._groups, stamps, strict=True):
+                total[rows] += np.einsum("esk,esk->s", group.terminals(V[rows]), stamp.currents[:2])
+        return total
+
+    def cocontent(self, drops: FloatArray) -> FloatArray:
+        """Refuse: the current of an element of three terminals does not depend on its drop alone.
+
+        Raises
+        ------
+        CircuitError
+            Always.
+        """
+        raise CircuitError("a circuit with elements of three terminals has no co-content; use contrast")
+
+    def contrast(self, high: FloatArray, low: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return the weighted sum over samples of each edge's contrast at ``high`` minus at ``low``, (E,).
+
+        See `ThreeTerminal.contrast`.
+        """
+        total = np.zeros(len(self.topology.all_edges))
+        for group, values in zip(self._groups, self._values, strict=True):
+            at_high, at_low = (group.law.contrast(group.terminals(V), values) for V in (high, low))
+            total[group.edges] = weights @ (at_high - at_low)
+        return total[: self.topology.n_edges]
+
+    # --- derivatives at operating points --------------------------------------------------------------
+
+    def output_impedance(self, x: FloatArray | None) -> FloatArray:
+        """Return Z (S, n_out, n_out) of the circuit linearised at its operating points; (n_out, n_out) at 0 V."""
+        if x is None:
+            return self._impedance_at_0V.copy()
+        V = self.solve(x, None, None)
+        at = self._free_search.equations.at_outputs
+        Z = np.empty((len(V), len(at), len(at)))
+        for rows, _, factor in self._linearised(V):
+            into = np.zeros((len(V[rows]), len(self._free_search.equations.free), len(at)))
+            into[:, at, np.arange(len(at))] = 1.0
+            Z[rows] = factor.solve(into)[:, at]
+        return Z
+
+    @cached_property
+    def _impedance_at_0V(self) -> FloatArray:
+        return np.asarray(self.output_impedance(np.zeros((1, self.topology.n_inputs)))[0])
+
+    def output_admittance(self) -> FloatArray:
+        """Return Y (n_out, n_out) with all inputs at 0 V, linearised there."""
+        return np.asarray(np.linalg.inv(self._impedance_at_0V))
+
+    def adjoint(self, e: FloatArray, at: FloatArray | None) -> FloatArray:
+        """Return the adjoint voltages (S, N) of the transposed equations, linearised ``at`` (S, N) or (1, N)."""
+        top = self.topology
+        if at is None:
+            at = self.solve(np.zeros((1, top.n_inputs)), None, None)
+        V = np.broadcast_to(at, (len(e), top.n_nodes))
+        return np.concatenate([lam for _, _, lam in self._adjoints(V, e)]) if len(V) else np.zeros_like(V)
+
+    def gradient(self, x: FloatArray, e: FloatArray) -> FloatArray:
+        """Return dC/d(value) (E,), mean over the batch."""
+        last = self._last
+        if last is not None and np.array_equal(last[0], x):
+            return self.gradient_at(last[1], e)
+        return self.gradient_at(self.solve(x, None, None), e)
+
+    def gradient_at(self, V: FloatArray, e: FloatArray) -> FloatArray:
+        """Return dC/d(value) (E,), mean over the batch, at node voltages (S, N).
+
+        Notes
+        -----
+        ``dC/dvalue = -(lam_a dI_a/dvalue + lam_b dI_b/dvalue)`` with ``J^T lam = e`` at the operating point.
+        """
+        return self._weighted(V, e, lambda product: product.sum(axis=0)) / -len(V)
+
+    def output_power(self, x: FloatArray) -> FloatArray:
+        """Return the sum over outputs of (dV_out/dvalue)^2 (E,), mean over the batch."""
+        V = self.solve(x, None, None)
+        total = np.zeros(self.topology.n_edges)
+        for unit in np.eye(self.topology.n_outputs):
+            e = np.broadcast_to(unit, (len(V), len(unit)))
+            total += self._weighted(V, e, lambda product: (product**2).sum(axis=0))
+        return total / len(V)
+
+    def _weighted(self, V: FloatArray, e: FloatArray, reduce: Callable[[FloatArray], FloatArray]) -> FloatArray:
+        """Return the sum over samples of ``reduce`` of lam_a dI_a/dvalue + lam_b dI_b/dvalue, (E,)."""
+        total = np.zeros(len(self.topology.all_edges))
+        for _, stamps, lam in self._adjoints(V, e):
+            for group, stamp in zip(self._groups, stamps, strict=True):
+                product = np.einsum("esk,esk->sk", group.terminals(lam), stamp.by_value[:2])
+                total[group.edges] += reduce(product)
+        return total[: self.topology.n_edges]
+
+    def _adjoints(self, V: FloatArray, e: FloatArray) -> Iterator[tuple[slice, list[Stamp], FloatArray]]:
+        """Yield parts of a batch with their stamps and adjoint voltages (S, N) for errors (S, n_out)."""
+        eq = self._free_search.equations
+        for rows, stamps, factor in self._linearised(V):
+            into = np.zeros((len(V[rows]), len(eq.free), 1))
+            into[:, eq.at_outputs, 0] = e[rows]
+            lam = np.zeros_like(V[rows])
+            with _named(np.arange(rows.start, rows.stop)):
+                lam[:, eq.free] = factor.solve(into, transposed=True)[:, :, 0]
+            yield rows, stamps, lam
+
+    def _linearised(self, V: FloatArray) -> Iterator[tuple[slice, list[Stamp], Factor]]:
+        eq = self._free_search.equations
+        for rows, stamps in self._stamps(V):
+            with _named(np.arange(rows.start, rows.stop)):
+                factor = eq.factor(joined_jacobians(stamps), None)
+            yield rows, stamps, factor
+
+    def _stamps(self, V: FloatArray) -> Iterator[tuple[slice, list[Stamp]]]:
+        """Yield parts of a batch with the stamps of each group at node voltages (S, N)."""
+        search = self._free_search
+        for first in range(0, len(V), search.chunk):
+            rows = slice(first, min(first + search.chunk, len(V)))
+            with _named(np.arange(rows.start, rows.stop)):
+                stamps = search.settled(V[rows])
+            yield rows, stamps
+
+
+@contextmanager
+def _named(rows: IntArray) -> Iterator[None]:
+    """Raise ConvergenceError, with the number of the sample, for a sample of ``rows`` without a result."""
+    try:
+        yield
+    except LostSample as lost:
+        raise ConvergenceError(
+            f"no operating point of sample {rows[lost.sample]} to {LARGEST_ERROR:g} of its largest voltage: "
+            f"{lost.reason}; reduce the voltages, or shunt edges that block with resistors"
+        ) from None
+    except SingularJacobian as singular:
+        raise ConvergenceError(
+            f"no derivative at sample {rows[singular.sample]}: a node has no path to a source; shunt edges that "
+            "block with resistors"
+        ) from None
+
+
+@lru_cache(maxsize=_KEPT_EQUATIONS)
+def _groups(topology: Topology) -> tuple[LawEdges, ...]:
+    """Return the edges of each law; circuits share them."""
+    table = topology.elements
+    assert table is not None
+    return tuple(
+        LawEdges(kind, np.flatnonzero(table.which == k), topology)
+        for k, kind in enumerate(table.kinds)
+        if (table.which == k).any()
+    )
+
+
+@lru_cache(maxsize=_KEPT_EQUATIONS)
+def _equations(topology: Topology, held: bytes) -> LawEquations:
+    """Return the equations of a graph and the held outputs (bytes of a bool array); circuits share them."""
+    return LawEquations(topology, _groups(topology), np.frombuffer(held, dtype=np.bool_))

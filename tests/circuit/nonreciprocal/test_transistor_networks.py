@@ -1,0 +1,187 @@
+"""Transistor networks: operating points against ngspice, exact gradients, conservation, convergence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.circuit.elements import OHMIC, Mosfet, Shockley, Sinh, ThreeTerminal
+from hwlearn.circuit.spice.netlist import spice_text
+from hwlearn.errors import CircuitError, ConvergenceError
+
+DEVICE = Mosfet(
+    vto=0.75,
+    kp=6.2496e-5,
+    gamma=1.09,
+    phi=0.94995,
+    lambda_=0.19998,
+    l=7.8e-6,
+    w=138e-6,
+    rsh=73.213,
+    nrd=0.3,
+    nrs=1.0,
+)
+BODIES = ("ground", "drain", "source", "floating")
+
+
+def mixed(seed: int, share: float = 0.7) -> tuple[hl.Topology, np.ndarray]:
+    """Return a random network of transistors of all kinds, resistors, sinh elements and diodes, and its values."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(5, 12))
+    base = hl.Topology.random(
+        n, min(int(rng.integers(n + 2, 3 * n)), n * (n - 1) // 2), inputs=2, outputs=2, ground=0, seed=seed
+    )
+    others = (OHMIC, Sinh(0.2), Shockley(0.03))
+    elements = [
+        replace(DEVICE, body=BODIES[(seed + k) % 4], gate=("ground", "drain", "source")[(k // 4) % 3])
+        if rng.random() < share
+        else others[k % 3]
+        for k in range(base.n_edges)
+    ]
+    values = [
+        rng.uniform(1, 6) if isinstance(one, ThreeTerminal) else 10 ** rng.uniform(-5, -3) for one in elements
+    ]
+    return base.with_elements(elements), np.array(values)
+
+
+def gradient_error(seed: int) -> float:
+    """Return the largest difference of the exact gradient to central differences, relative to its largest entry."""
+    rng = np.random.default_rng([seed, 1])
+    top, values = mixed(seed)
+    x, e = rng.uniform(-0.5, 1.0, (3, 2)), rng.standard_normal((3, 2))
+    exact = hl.Kirchhoff(top, values).gradient(x, e)
+    numeric = np.zeros_like(exact)
+    for k, element in enumerate(top.edge_elements):
+        step = np.zeros_like(values)
+        step[k] = 1e-5 if isinstance(element, ThreeTerminal) else 1e-4 * values[k]
+        up, down = (hl.Kirchhoff(top, values + sign * step).solve(x)[:, top.outputs] for sign in (1, -1))
+        numeric[k] = np.mean(np.sum(e * (up - down), axis=1)) / (2 * step[k])
+    return float(np.abs(numeric - exact).max() / np.abs(exact).max())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_gradient_is_exact(seed, figure):
+    error = gradient_error(seed)
+    assert error <= 1e-6
+    figure(f"gradient of a transistor network against central differences: {error:.1e} (required 1e-6)")
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_operating_points_agree_with_ngspice(body, ngspice, figure):
+    rng = np.random.default_rng(5)
+    device = replace(DEVICE, body=body, blocking="exponential" if body == "floating" else "constant")
+    top = hl.Topology.grid(5, 5, ground=0).with_elements(device)
+    gates, x = rng.uniform(1.5, 8, top.n_edges), rng.uniform(0, 1, top.n_inputs)
+    model = hl.Kirchhoff(top, gates)
+    ours = model.solve([x])[0, top.outputs]
+    printed = ngspice(spice_text(top, gates, x))
+    theirs = np.array([printed[top.names[n]] for n in top.outputs])
+    error = float(np.abs(ours - theirs).max())
+    # a floating body is held by 1e-12 S alone; ngspice's blocking current jumps, ours does not
+    most = 1e-6 if body == "floating" else 1e-9
+    assert error <= most
+    figure(f"5 x 5 transistor grid, body at {body}, against ngspice: {error:.1e} V (required {most:g})")
+
+
+def test_currents_and_power_are_conserved():
+    top, values = mixed(4)
+    model = hl.Kirchhoff(top, values)
+    V = model.solve([[0.8, -0.3], [0.1, 0.9]])
+    into = model.node_currents(V)
+    inner = np.setdiff1d(np.arange(top.n_nodes), top.driven)
+    assert np.abs(into[:, inner]).max() <= 1e-15
+    np.testing.assert_allclose(model.power(V), np.einsum("sn,sn->s", V, into), rtol=1e-9)
+    assert (model.power(V) > 0).all()
+
+
+def test_clamped_injected_and_sources_behind_conductances_agree():
+    top, values = mixed(7)
+    model = hl.Kirchhoff(top, values)
+    x = np.array([[0.6, -0.2]])
+    free = model.solve(x)[:, top.outputs]
+    held = model.solve(x, clamped=free + 0.05)
+    current = model.output_currents(held)
+    np.testing.assert_allclose(model.solve(x, injected=current), held, atol=1e-10)
+    V, pushed = model.solve_behind(x, free + 0.2, [1e-4, 1e-4])
+    np.testing.assert_allclose(model.solve(x, injected=pushed), V, atol=1e-10)
+    np.testing.assert_allclose(model.observe(x, held[:, top.outputs]), held, atol=1e-12)
+
+
+def test_output_impedance_is_the_response_to_current_and_not_symmetric():
+    top, values = mixed(9, share=1.0)
+    model = hl.Kirchhoff(top, values)
+    x, step = np.array([[0.7, 0.2]]), 1e-9
+    Z = model.output_impedance(x)[0]
+    for j in range(2):
+        push = np.zeros((1, 2))
+        push[0, j] = step
+        up, down = (model.solve(x, injected=sign * push)[0, top.outputs] for sign in (1, -1))
+        np.testing.assert_allclose((up - down) / (2 * step), Z[:, j], rtol=1e-4, atol=1e-4 * np.abs(Z).max())
+    assert np.abs(Z - Z.T).max() > 1e-4 * np.abs(Z).max()
+    # the adjoint is the transposed response
+    lam = model.adjoint([[1.0, 0.0]], model.solve(x))
+    np.testing.assert_allclose(lam[0, top.outputs], Z[0], rtol=1e-9)
+
+
+def test_batches_equal_single_samples():
+    top, values = mixed(2)
+    model = hl.Kirchhoff(top, values)
+    x = np.random.default_rng(0).uniform(-0.5, 1, (70, 2))
+    together = model.solve(x)
+    for s in (0, 33, 69):
+        np.testing.assert_allclose(model.solve(x[s : s + 1])[0], together[s], atol=1e-11)
+
+
+def test_sparse_and_dense_equations_agree(monkeypatch):
+    from hwlearn.circuit.nonreciprocal import equations, solver
+
+    top = hl.Topology.grid(6, 6, ground=0).with_elements(DEVICE)
+    rng = np.random.default_rng(1)
+    gates, x = rng.uniform(0.4, 8, top.n_edges), rng.uniform(0, 1, (3, top.n_inputs))
+    e = rng.standard_normal((3, top.n_outputs))
+    found = []
+    for most in (1000, 0):
+        monkeypatch.setattr(equations, "_MOST_DENSE", most)
+        solver._equations.cache_clear()
+        model = hl.Kirchhoff(top, gates)
+        found.append((model.solve(x), model.gradient(x, e)))
+    solver._equations.cache_clear()
+    np.testing.assert_allclose(found[0][0], found[1][0], atol=1e-10)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-7, atol=1e-12)
+
+
+def test_nodes_behind_transistors_at_their_threshold_converge():
+    """All gates below the threshold but one: nodes are held by the conductance of the junctions alone."""
+    top = hl.Topology.grid(4, 4, ground=0).with_elements(DEVICE)
+    gates = np.full(top.n_edges, 0.5)
+    gates[3] = 5.0
+    x = np.full((1, top.n_inputs), 0.9)
+    point = hl.Kirchhoff(top, gates).operating_point(x)
+    assert point.error_V[0] <= 1e-9 * 0.9
+    assert (point.V[0] >= -1e-12).all() and (point.V[0] <= 0.9 + 1e-12).all()
+
+
+def test_an_input_far_beyond_the_junctions_is_followed_or_refused():
+    top = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, elements=replace(DEVICE, rsh=0.0))
+    model = hl.Kirchhoff(top, [3.0, 3.0])
+    with pytest.raises(ConvergenceError, match="exponential element is driven beyond"):
+        model.solve([[-20.0]])
+
+
+def test_there_is_no_cocontent_and_no_loop_form():
+    top, values = mixed(3)
+    model = hl.Kirchhoff(top, values)
+    with pytest.raises(CircuitError, match="no co-content"):
+        model.cocontent(np.zeros((1, top.n_edges)))
+
+
+def test_contrast_of_coupled_learning_compares_squares_of_drops():
+    top = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, elements=DEVICE)
+    model = hl.Kirchhoff(top, [3.0, 3.0])
+    free, held = model.solve([[0.5]]), model.solve([[0.5]], clamped=[[0.3]])
+    beta = DEVICE.kp * DEVICE.w / DEVICE.l
+    expected = 0.5 * beta * (model.drops(held) ** 2 - model.drops(free) ** 2)[0]
+    np.testing.assert_allclose(model.contrast(held, free, np.ones(1)), expected, rtol=1e-12)
