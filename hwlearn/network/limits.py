@@ -80,9 +80,9 @@ class Limits:
             If an input is not finite, a voltage exceeds ``voltage``, or a spread exceeds ``drop``.
         """
         flat = inputs.ravel("K")
-        if (
-            not flat.dot(flat) < math.inf and not np.isfinite(inputs).all()
-        ):  # the first condition is the faster one
+        with np.errstate(over="ignore"):  # squares of large voltages, which are refused below
+            is_finite = flat.dot(flat) < math.inf  # faster than looking at each
+        if not is_finite and not np.isfinite(inputs).all():
             sample, k = np.argwhere(~np.isfinite(inputs))[0]
             raise LimitError(
                 f"input {topology.names[topology.inputs[k]]} of sample {sample} is {inputs[sample, k]}; "

@@ -77,6 +77,11 @@ def test_input_voltage_above_the_limit_is_refused(twin, mocker):
     refused(twin, mocker, ["600 mV", "row1", "sample 1", "limits.voltage", "500 mV"], [[0, 0, 0], [0, 0.6, 0]])
 
 
+@pytest.mark.parametrize("volts", [1e160, 1e300, -1e308])
+def test_voltage_whose_square_overflows_is_refused_like_any_other(twin, mocker, volts):
+    refused(twin, mocker, ["row0", "limits.voltage", "500 mV"], [[volts, 0.0, 0.0]])
+
+
 def test_drop_is_bounded_by_the_range_of_driven_terminals(bench_limits, mocker):
     twin = KirchhoffTwin(hl.Topology.crossbar(3, 2), hl.Limits(0.5, 0.6, 0.2, 1e-3, bench_limits.conductance))
     refused(twin, mocker, ["800 mV", "limits.drop", "600 mV"], [[-0.4, 0.0, 0.4]])
