@@ -33,7 +33,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-for _shared in ("drivers", "benchmarks"):  # what tests share: the racks of instruments, the board
+for _shared in ("drivers", "benchmarks", "circuit"):  # what tests share: racks of instruments, circuits
     if str(HERE.parent / _shared) not in sys.path:
         sys.path.append(str(HERE.parent / _shared))
 

@@ -6,34 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from transistor_circuits import BODIES, DEVICE, between_sources
 
 import hwlearn as hl
-from hwlearn.circuit.elements import Mosfet
 from hwlearn.circuit.spice.netlist import spice_text
 from hwlearn.errors import CircuitError
-
-DEVICE = Mosfet(
-    vto=0.75,
-    kp=6.2496e-5,
-    gamma=1.09,
-    phi=0.94995,
-    lambda_=0.19998,
-    l=7.8e-6,
-    w=138e-6,
-    rsh=73.213,
-    nrd=0.3,
-    nrs=1.0,
-)
-"""The published device of learning transistor networks."""
-
-BODIES = ("ground", "drain", "source", "floating")
-
-
-def between_sources(device: Mosfet, count: int) -> hl.Topology:
-    """Return transistors that are not connected to each other, each between two inputs; one more has an output."""
-    edges = [(2 * k + 1, 2 * k + 2) for k in range(count)]
-    n = 2 * count + 2
-    return hl.Topology(n, [*edges, (0, n - 1)], inputs=range(1, n - 1), outputs=[n - 1], ground=0, elements=device)
 
 
 def test_currents_agree_with_ngspice(ngspice, figure):
