@@ -23,7 +23,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 import numpy as np
 
-from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray, square_sum
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access.access import DeviceAccess
 from hwlearn.errors import MAY_BE_ON, BackendError
@@ -261,22 +261,16 @@ def _is_within(values: FloatArray, shape: tuple[int, ...], most: float) -> bool:
     if type(values) is not np.ndarray or values.shape != shape or values.dtype != _FLOAT:
         return False
     # every value is within the bound if the sum of squares is; one call without a copy, and false for NaN
-    if _square_sum(values.ravel("K")) <= most * most:
+    if square_sum(values.ravel("K")) <= most * most:
         return True
     return not values.size or bool(values.max() <= most and values.min() >= -most)
-
-
-def _square_sum(values: FloatArray) -> float:
-    """Return the sum of squares, infinite without a warning if it is too large."""
-    with np.errstate(over="ignore"):
-        return float(values.dot(values))
 
 
 def _is_conductance(values: FloatArray, shape: tuple[int, ...], most: float) -> bool:
     """Return whether this is a float64 array of this shape with values from 0 to a bound, by a quick check."""
     if not (isinstance(values, np.ndarray) and values.shape == shape and values.dtype == _FLOAT):
         return False
-    return not values.size or bool(values.min() >= 0.0 and _square_sum(values) <= most * most)
+    return not values.size or bool(values.min() >= 0.0 and square_sum(values) <= most * most)
 
 
 def _is_sigma(sigma: object) -> bool:

@@ -1,10 +1,10 @@
 """Campaign: transistor networks against ngspice's level 1, and their gradient against central differences.
 
-"currents" compares 25 transistors between sources in each trial, "grids" the outputs of one grid with 4 to 30 nodes
+"currents" compares 25 transistors between sources in each trial, "grids" the outputs of one grid of 4 to 30 nodes
 a side. Errors are relative to the current, with 1e-15 A allowed, and in volts. Both sides have the same saturation
 current, conductance of junctions and temperature, and the blocking law of SPICE, which jumps. A floating body may
 then have no voltage at all: "no state" counts such points, at which our search finds none or both sides are on
-different sides of the jump. With the exponential law they have one: grids with floating bodies have that law, which
+different sides of the jump. With the exponential law they have one: grids of floating bodies have that law, which
 differs from SPICE's by at most 5e-16 A::
 
     python tests/campaigns/transistors.py --count 40
