@@ -204,12 +204,17 @@ def _fail(*_) -> None:
     raise VirtualInstrumentError(-222)
 
 
-def test_conflicting_patterns_are_refused():
+@pytest.mark.parametrize("pattern", ["[SOURce#:]VOLTage", "VOLTage", "VOLTmeter:X", "SOURce:X", "BAD["])
+def test_conflicting_patterns_are_refused(pattern):
     tree = CommandTree()
     tree.add("[SOURce#:]VOLTage", write=_fail)
-    for pattern in ("VOLTage", "VOLTmeter:X", "SOURce:X", "BAD["):
-        with pytest.raises(ValueError, match=r"conflict|numbered|pattern"):
-            tree.add(pattern, write=_fail)
+
+    def use() -> None:
+        tree.add(pattern, write=_fail)
+        tree.parse("VOLT 1", ())
+
+    with pytest.raises(ValueError, match=r"conflict|numbered|pattern"):
+        use()
 
 
 # --- status and errors -----------------------------------------------------------------------------------
