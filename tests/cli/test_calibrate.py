@@ -55,7 +55,7 @@ def complete(tmp_path_factory, bench_text):
     folder = write_flawed(tmp_path_factory.mktemp("complete"), bench_text)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        result = CliRunner().invoke(app, ["calibrate", "flawed.toml", "--json", "--configurations", "6"])
+        result = CliRunner().invoke(app, ["calibrate", "flawed.toml", "--json", *map(str, QUICK)])
     return folder, result.exit_code, [json.loads(line) for line in result.stdout.splitlines()]
 
 
@@ -309,16 +309,20 @@ def whole(tmp_path_factory, bench_text):
     return CalibrationRecord.load(folder / RECORD_NAME), measured
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @posix
 @pytest.mark.parametrize(
     ("step", "done", "number", "code"),
     [
-        ("noise", 2, signal.SIGKILL, -signal.SIGKILL),
-        ("converters", 3, signal.SIGKILL, -signal.SIGKILL),
+        slow("noise", 2, signal.SIGKILL, -signal.SIGKILL),
+        slow("converters", 3, signal.SIGKILL, -signal.SIGKILL),
         ("edges", 2, signal.SIGKILL, -signal.SIGKILL),
         ("edges", 3, signal.SIGINT, 130),
-        ("converters", 2, signal.SIGTERM, 128 + signal.SIGTERM),
-        ("verify", 2, signal.SIGKILL, -signal.SIGKILL),
+        slow("converters", 2, signal.SIGTERM, 128 + signal.SIGTERM),
+        slow("verify", 2, signal.SIGKILL, -signal.SIGKILL),
     ]
     if os.name != "nt"
     else [],
