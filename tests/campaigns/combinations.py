@@ -28,12 +28,14 @@ def pairwise(strength: int = 2, **factors: Factor) -> pytest.MarkDecorator:
     for places in itertools.product(*(range(len(values)) for values in named)):
         cells = [values[k] for values, k in zip(named, places, strict=True)]
         marks = () if places in chosen else (pytest.mark.slow,)
-        params.append(pytest.param(*(value for _, value in cells), id="-".join(name for name, _ in cells), marks=marks))
+        params.append(
+            pytest.param(*(value for _, value in cells), id="-".join(name for name, _ in cells), marks=marks)
+        )
     return pytest.mark.parametrize(tuple(factors), params)
 
 
 def covering(sizes: Sequence[int], strength: int) -> set[tuple[int, ...]]:
-    """Return combinations, one place per factor, that contain every tuple of ``strength`` places; few, not fewest."""
+    """Return few combinations, one place per factor, that contain every tuple of ``strength`` places."""
     columns = list(itertools.combinations(range(len(sizes)), min(strength, len(sizes))))
 
     def covered(row: tuple[int, ...]) -> set[tuple[tuple[int, int], ...]]:

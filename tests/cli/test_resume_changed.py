@@ -40,7 +40,9 @@ def whole(tmp_path_factory, bench_text):
         (folder / "small.toml").write_text(bench_text, encoding="utf-8")
         (folder / "rows.csv").write_text(ROWS, encoding="utf-8")
         changes = [word for change in CHANGES for word in ("--set", change)]
-        return json.loads(CliRunner().invoke(app, ["train", "small.toml", "--json", *changes]).stdout.splitlines()[-1])
+        return json.loads(
+            CliRunner().invoke(app, ["train", "small.toml", "--json", *changes]).stdout.splitlines()[-1]
+        )
 
 
 @pytest.fixture

@@ -22,12 +22,6 @@ NOISY = {"device_spread": 0.1, "cycle_spread": 0.05, "read_noise": 0.01, "limits
 SHORT = PulsePlan(readings=4, repeats=2, curve_pulses=3, disturb_readings=20)
 
 
-@pytest.fixture(autouse=True)
-def no_fsync(monkeypatch):
-    """Leave out fsync: these tests interrupt procedures, not the machine, and would wait for the disk."""
-    monkeypatch.setattr("hwlearn.storage.atomic_file.os.fsync", lambda handle: None)
-
-
 def make(**keys):
     return Memristors(**{**NOISY, **keys}).array(hl.Topology.crossbar(4, 4), 3)
 

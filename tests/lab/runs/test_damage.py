@@ -10,6 +10,7 @@ from campaign import commit_seed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from shares import examples
 
 import hwlearn as hl
 from hwlearn.errors import RunError
@@ -104,7 +105,7 @@ def test_changed_bytes_change_no_number(intact, tmp_path):
         check(damaged(run, tmp_path / "changed", bytes(content)), wanted)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.text(max_size=60) | st.sampled_from(['[["a","<f8",[3]]]', '[["a","<f8",[9999999999999999999]]]']),
     st.binary(),

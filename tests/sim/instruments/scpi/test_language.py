@@ -7,6 +7,7 @@ import string
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 from hwlearn_sim.instruments.errors import ErrorQueue, VirtualInstrumentError
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
@@ -268,7 +269,7 @@ MESSAGES = st.one_of(
 def test_no_message_breaks_an_instrument(model, rack):
     one = rack(model)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples(150), deadline=None)
     @given(MESSAGES)
     @example("SYST:ERR?" * 50)
     @example("#" * 70)
@@ -297,7 +298,7 @@ def test_unknown_header_queues_error_113(rack):
     words = st.lists(st.text(string.ascii_uppercase, min_size=1, max_size=12), min_size=1, max_size=4)
     ends = st.sampled_from(["", "?", " 7", "? 7", " 123", "? 123"])
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(200), deadline=None)
     @given(st.sampled_from(["", ":"]), words, ends)
     def check(start: str, header: list[str], end: str) -> None:
         message = start + ":".join(header) + end
