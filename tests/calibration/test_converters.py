@@ -41,7 +41,7 @@ def test_residuals_are_below_one_step(known_step, seed, raw_bench, figure):
     offset = np.concatenate([getattr(fit, b) - real[b] for b in BLOCKS if b.endswith("offset")])
     shift = np.abs((offset - offset.mean())[:, None] + (gain - gain.mean())[:, None] * [-0.5, 0.5])
     worst = shift.max()
-    z = [((getattr(fit, b) - real[b]) / fit.sigma(b)) for b in BLOCKS]
+    z = [(getattr(fit, b) - real[b]) / fit.sigma(b) for b in BLOCKS]
     assert fit.gain_spread == pytest.approx(0.02, rel=0.7)
     assert (fit.linearity < 2 * STEP).all()
     figure(
@@ -54,7 +54,6 @@ def test_residuals_are_below_one_step(known_step, seed, raw_bench, figure):
 
 @SEEDS
 def test_known_channel_determines_the_scale_of_all(seed, raw_bench, figure):
-    worst = 0.0
     twin, model = raw_bench(seed, (24, 55, 5, 3))
     real = truth(twin)
     nothing = np.full(4, np.nan)
@@ -63,6 +62,7 @@ def test_known_channel_determines_the_scale_of_all(seed, raw_bench, figure):
         for b in ("dac_gain", "dac_offset")
     }
     fit = calibrate_converters(twin, model, ConverterSettings(seed=seed, known=known, dac_step_V=STEP))
+    worst = 0.0
     for kind in ("dac", "drive", "adc"):
         gain = getattr(fit, f"{kind}_gain") - real[f"{kind}_gain"]
         offset = getattr(fit, f"{kind}_offset") - real[f"{kind}_offset"]

@@ -27,3 +27,6 @@ ENDINGS = {
 
 SOME_ENDINGS = [name if name in SHORT else pytest.param(name, marks=pytest.mark.slow) for name in ENDINGS]
 """Names of the exit paths, for drivers that share the handling of signals and exits with others."""
+
+SOME_SIGNALS = ["SIGTERM", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGINT", "SIGHUP"))]
+"""Names of signals that arrive at a certain place, for such drivers."""

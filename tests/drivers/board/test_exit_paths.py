@@ -7,7 +7,7 @@ import sys
 
 import pytest
 from board_rig import PLAIN
-from exit_paths import ENDINGS, POSIX, SOME_ENDINGS
+from exit_paths import ENDINGS, POSIX, SOME_ENDINGS, SOME_SIGNALS
 
 from hwlearn_drivers.board.board import OFF
 
@@ -79,9 +79,7 @@ with smu:
 
 
 @POSIX
-@pytest.mark.parametrize(
-    "name", ["SIGTERM", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGINT", "SIGHUP"))]
-)
+@pytest.mark.parametrize("name", SOME_SIGNALS)
 def test_signal_while_waiting_for_a_batch_switches_outputs_off(board_rig, name):
     number = getattr(signal, name)
     rig = board_rig(record=PLAIN)

@@ -98,7 +98,7 @@ def test_truncated_database_is_named(intact, tmp_path):
 def test_changed_bytes_change_no_number(intact, tmp_path):
     run, wanted = intact
     whole, rng = (run.folder / "run.sqlite").read_bytes(), np.random.default_rng(commit_seed())
-    for _ in range(40):
+    for _ in range(15):
         content, start = bytearray(whole), int(rng.integers(len(whole)))
         new = rng.bytes(int(rng.integers(1, 65))) if rng.random() < 0.8 else bytes(4096)
         content[start : start + len(new)] = new

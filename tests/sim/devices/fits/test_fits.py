@@ -45,7 +45,9 @@ def off(fit, law):
     return np.array([(fit.values[name] - getattr(law, name)) / fit.sigma[name] for name in fit.values])
 
 
-@pytest.mark.parametrize("law", [SOFT, VTEAM], ids=["soft", "vteam"])
+@pytest.mark.parametrize(
+    "law", [pytest.param(SOFT, id="soft"), pytest.param(VTEAM, id="vteam", marks=pytest.mark.slow)]
+)
 def test_fit_recovers_law_and_noise(law):
     fit = fitted(law, measured(law, 1, pulses=200))  # each amplitude once in each polarity
     assert (np.abs(off(fit, law)) < 3.5).all()
