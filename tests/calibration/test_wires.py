@@ -144,7 +144,6 @@ def test_stored_campaign_of_a_wired_crossbar_continues_identically():
 
 
 @pairwise(
-    1,
     kind=["free", "clamp", "current", "resistor"],
     declared=[(2.0, 3.0), (2.0, 0.0), (0.0, 3.0)],
     ground=[3, None],
