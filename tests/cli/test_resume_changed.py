@@ -336,4 +336,6 @@ def test_two_hundred_runs_are_listed_in_half_a_second(hwlearn, folder, count):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=True)
         assert done.stdout.count(run.name) == count
         used.append(float(done.stdout.split()[-1]))
+        if used[-1] < 0.6:
+            break
     assert min(used) < 0.6, used  # 0.45 s of processor time; a busy machine is slower
