@@ -19,6 +19,7 @@ from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.cli import app
 from hwlearn.lab.calibration.calibrate import calibrate
 from hwlearn.lab.calibration.job import RECORD_NAME, CalibrationOptions
+from hwlearn.lab.calibration.journal.journal import Journal
 from hwlearn_sim.twin.backend import SimBackend
 
 pytestmark = pytest.mark.usefixtures("without_rendering")
@@ -351,9 +352,18 @@ def test_interrupted_calibration_continues_without_loss(start, hwlearn, flawed, 
     assert not (flawed / "calibration.unfinished").exists()
 
 
-@posix
-def test_unfinished_calibration_with_other_options_starts_again(start, hwlearn, flawed):
-    ended_at(start(), "converters", 3, signal.SIGKILL)
+def test_unfinished_calibration_with_other_options_starts_again(hwlearn, flawed, monkeypatch):
+    keep = Journal.keep
+
+    def interrupted(journal, number, *others):
+        keep(journal, number, *others)
+        if (journal.folder.name, number) == ("converters", 3):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "keep", interrupted)
+        assert hwlearn("calibrate", "flawed.toml", *WORK).code == 130
+    assert (flawed / "calibration.unfinished" / "converters").is_dir()
     steps = events(hwlearn("calibrate", "flawed.toml", *WORK, "--seed", 1))
     assert [(e["kept"], e["before"]) for e in steps] == [(0, False)] * 4
 
