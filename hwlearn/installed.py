@@ -36,7 +36,7 @@ def entry_points(group: str) -> list[EntryPoint]:
 
 
 @functools.lru_cache(maxsize=32)
-def _entry_points(group: str, folders: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+def _entry_points(group: str, _folders: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
     return tuple(importlib.metadata.entry_points(group=group))
 
 

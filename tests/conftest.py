@@ -16,7 +16,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import numpy as np
 import pytest
 from shares import pytest_addoption as pytest_addoption
-from shares import pytest_collection_finish as pytest_collection_finish
+from shares import pytest_collection as pytest_collection
 from shares import pytest_collection_modifyitems as pytest_collection_modifyitems
 from shares import pytest_configure as pytest_configure
 from shares import seeds as seeds

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from shares import pytest_addoption as pytest_addoption
-from shares import pytest_collection_finish as pytest_collection_finish
+from shares import pytest_collection as pytest_collection
 from shares import pytest_collection_modifyitems as pytest_collection_modifyitems
 from shares import pytest_configure as pytest_configure
 from shares import seeds as seeds

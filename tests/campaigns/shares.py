@@ -7,6 +7,7 @@ import contextlib
 import gc
 import subprocess
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,13 +45,17 @@ def pytest_configure(config: pytest.Config) -> None:
     part = 1 if config.getoption("--thorough") else _PART
     hypothesis.settings.register_profile("share", max_examples=_USUAL // part, deadline=None)
     hypothesis.settings.load_profile("share")
-    gc.disable()  # nothing that collecting tests makes is garbage
 
 
-def pytest_collection_finish() -> None:
-    """Leave all that was made so far out of later garbage collections, which it would make ten times as long."""
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Leave what collecting tests makes out of garbage collections, which it would make ten times as long."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def examples(number: int) -> int:
