@@ -320,7 +320,7 @@ def slow(*values):
     [
         slow("noise", 2, signal.SIGKILL, -signal.SIGKILL),
         slow("converters", 3, signal.SIGKILL, -signal.SIGKILL),
-        ("edges", 2, signal.SIGKILL, -signal.SIGKILL),
+        slow("edges", 2, signal.SIGKILL, -signal.SIGKILL),
         ("edges", 3, signal.SIGINT, 130),
         slow("converters", 2, signal.SIGTERM, 128 + signal.SIGTERM),
         slow("verify", 2, signal.SIGKILL, -signal.SIGKILL),

@@ -113,6 +113,7 @@ def bench(tmp_path, bench_text):
     return opened
 
 
+@pytest.mark.slow
 def test_interrupted_step_continues_without_loss(bench, monkeypatch):
     options = CalibrationOptions(devices=1, retention_s=2.0)
     (whole,) = calibrate(bench("a").calibration_job(options), ["pulses"])
