@@ -10,7 +10,7 @@ from hwlearn.lab.calibration.job import RECORD_NAME
 
 pytestmark = pytest.mark.usefixtures("without_rendering")
 
-QUICK = ("--configurations", 3, "--patterns", 10)
+QUICK = ("--configurations", 4, "--patterns", 12)
 
 
 def steps(ended):
