@@ -16,14 +16,18 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 import numpy as np
 import pytest
 from shares import pytest_addoption as pytest_addoption
+from shares import pytest_collection as pytest_collection
 from shares import pytest_collection_modifyitems as pytest_collection_modifyitems
+from shares import pytest_configure as pytest_configure
 from shares import seeds as seeds
 
 import hwlearn as hl
+from hwlearn.lab.runs import database
 from hwlearn_sim import Imperfections, KirchhoffTwin
 
 LOW, HIGH = 1e-6, 1e-4
 PNG_HEAD = b"\x89PNG"
+FSYNC, SYNCHRONOUS = os.fsync, database.SYNCHRONOUS
 
 BENCH = """
 [network]
@@ -87,6 +91,22 @@ def _own_claims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         del os.environ["HWLEARN_CLAIMS"]
     else:
         os.environ["HWLEARN_CLAIMS"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_waits_for_the_disk() -> Iterator[None]:
+    """Do not wait for the disk: tests interrupt programs, not the machine."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        patch.setattr(database, "SYNCHRONOUS", "OFF")
+        yield
+
+
+@pytest.fixture
+def waits_for_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for the disk as a program does."""
+    monkeypatch.setattr(os, "fsync", FSYNC)
+    monkeypatch.setattr(database, "SYNCHRONOUS", SYNCHRONOUS)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 from shares import pytest_addoption as pytest_addoption
+from shares import pytest_collection as pytest_collection
 from shares import pytest_collection_modifyitems as pytest_collection_modifyitems
+from shares import pytest_configure as pytest_configure
 from shares import seeds as seeds
 
 from .record import FLAWED, PLAIN, Record

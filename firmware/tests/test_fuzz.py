@@ -60,10 +60,12 @@ def play_all(environment: dict[str, str], streams: int, start: int = 0) -> Count
     return seen
 
 
-def test_two_thousand_streams_without_sanitizer_report(sanitized: dict[str, str]) -> None:
-    seen = play_all(sanitized, 2000)
-    assert [code for code in CODES if not seen[str(code)]] == []
-    assert seen["damaged"] > 1000
+@pytest.mark.parametrize("streams", [400, pytest.param(2000, marks=pytest.mark.slow)])
+def test_streams_without_sanitizer_report(sanitized: dict[str, str], streams: int) -> None:
+    seen = play_all(sanitized, streams)
+    if streams == 2000:  # fewer may miss the rarest
+        assert [code for code in CODES if not seen[str(code)]] == []
+    assert seen["damaged"] > streams // 2
 
 
 @pytest.mark.slow

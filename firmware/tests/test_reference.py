@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from shares import examples
 
 from .play import Stage, damage
 from .record import Record
@@ -97,7 +98,9 @@ def test_board_agrees_with_the_reference_model(host_library: Path) -> None:
     checks = list(HealthCheck)
     run_state_machine_as_test(
         Machine,
-        settings=settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=checks),
+        settings=settings(
+            max_examples=examples(60), stateful_step_count=40, deadline=None, suppress_health_check=checks
+        ),
     )
 
 

@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -26,6 +25,7 @@ from hwlearn.calibrated.sections import (
 )
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, closest
+from hwlearn.installed import version
 from hwlearn.storage.atomic_file import write_atomically
 from hwlearn.storage.text_file import is_file, read_text
 from hwlearn.storage.toml_text import toml_tables, toml_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Annotated, Any, Final
 
 import typer
@@ -15,6 +15,7 @@ from typer.main import get_command, get_group
 from hwlearn.cli.outcome import INTERRUPTED, WRONG_REQUEST, command, one_line
 from hwlearn.cli.plugins.origin import show_tracebacks
 from hwlearn.errors import SetupError
+from hwlearn.installed import entry_points
 
 ENTRY_POINTS = "hwlearn.commands"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from importlib import resources
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 
 from hwlearn.cli.outcome import JsonOption, command, print_json
 from hwlearn.errors import SetupError
+from hwlearn.installed import entry_points
 
 
 @command

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Final, Protocol
 
 from hwlearn.errors import SetupError, closest
+from hwlearn.installed import entry_points
 from hwlearn.storage.toml_text import toml_text
 
 GROUP: Final = "hwlearn.device_fits"

@@ -59,7 +59,7 @@ def class_names_used_twice() -> list[str]:
     """Return public class names that two modules of the three packages define."""
     homes = defaultdict(list)
     for module in modules().values():
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 homes[node.name].append(module.name)
     return [f"{name}: {', '.join(where)}" for name, where in sorted(homes.items()) if len(where) > 1]
@@ -73,12 +73,12 @@ def private_attributes_of_others() -> list[str]:
     """
     found = []
     for module in modules().values():
-        own = set(_defined_privately(module.tree))
+        own = set(_defined_privately(module))
         if module.name == WRAPPER:
-            own |= {name for wrapped in WRAPPED for name in _defined_privately(modules()[wrapped].tree)}
+            own |= {name for wrapped in WRAPPED for name in _defined_privately(modules()[wrapped])}
         found += [
             f"{_place(module)}:{node.lineno}: {ast.unparse(node)}"
-            for node in ast.walk(module.tree)
+            for node in module.nodes
             if isinstance(node, ast.Attribute)
             and _is_private(node.attr)
             and not (node.attr in own and _is_plain(node.value))
@@ -86,7 +86,7 @@ def private_attributes_of_others() -> list[str]:
         ]
         found += [
             f"{_place(module)}:{node.lineno}: import of {alias.name} from {node.module}"
-            for node in ast.walk(module.tree)
+            for node in module.nodes
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("hwlearn")
             for alias in node.names
             if _is_private(alias.name)
@@ -99,7 +99,7 @@ def settings_read_by_guess() -> list[str]:
     return [
         f"{_place(module)}:{node.lineno}: {ast.unparse(node)}"
         for module in modules().values()
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id == "getattr"
@@ -129,7 +129,7 @@ def text_files_read_elsewhere() -> list[str]:
     return [
         f"{_place(module)}:{node.lineno}: {text}"
         for module in modules().values()
-        for node in ast.walk(module.tree)
+        for node in module.nodes
         if isinstance(node, ast.Call)
         and (text := ast.unparse(node.func))
         and _reads_text(node, text)
@@ -151,9 +151,9 @@ def _reads_text(call: ast.Call, function: str) -> bool:
     return any(set(mode) <= set("rwxabt+") and mode[:1] == "r" and "b" not in mode for mode in modes)
 
 
-def _defined_privately(tree: ast.Module) -> Iterator[str]:
+def _defined_privately(module: Module) -> Iterator[str]:
     """Yield private names that this file defines: methods, attributes of ``self``, slots, fields, properties."""
-    for node in ast.walk(tree):
+    for node in module.nodes:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -20,6 +20,11 @@ class Module:
     name: str
     path: Path
     tree: ast.Module
+
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the tree; walking it once serves all rules."""
+        return tuple(ast.walk(self.tree))
 
     @property
     def is_package(self) -> bool:
@@ -41,13 +46,12 @@ def modules() -> dict[str, Module]:
 def imports(module: Module) -> set[str]:
     """Return the project's modules that a module imports anywhere: at its top, inside functions, for types."""
     known = modules()
-    named = set(_named(module))
-    return {name for name in named if name in known and name != module.name}
+    return {name for name in _named(module) if name in known and name != module.name}
 
 
 def _named(module: Module) -> Iterator[str]:
     known = modules()
-    for node in ast.walk(module.tree):
+    for node in module.nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

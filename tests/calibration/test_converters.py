@@ -27,21 +27,23 @@ def truth(twin):
     }
 
 
+SEEDS = pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
+
+
+@SEEDS
 @pytest.mark.parametrize("known_step", [STEP, None])
-def test_residuals_are_below_one_step(known_step, raw_bench, figure):
+def test_residuals_are_below_one_step(known_step, seed, raw_bench, figure):
     """Without a reference the common gain and offset are a convention, so they are subtracted."""
-    worst, z = 0.0, []
-    for seed in range(2):
-        twin, model = raw_bench(seed, (24, 55, 5, 3))
-        fit = calibrate_converters(twin, model, ConverterSettings(seed=seed, dac_step_V=known_step))
-        real = truth(twin)
-        gain = np.concatenate([getattr(fit, b) - real[b] for b in BLOCKS if b.endswith("gain")])
-        offset = np.concatenate([getattr(fit, b) - real[b] for b in BLOCKS if b.endswith("offset")])
-        shift = np.abs((offset - offset.mean())[:, None] + (gain - gain.mean())[:, None] * [-0.5, 0.5])
-        worst = max(worst, shift.max())
-        z += [((getattr(fit, b) - real[b]) / fit.sigma(b)) for b in BLOCKS]
-        assert fit.gain_spread == pytest.approx(0.02, rel=0.7)
-        assert (fit.linearity < 2 * STEP).all()
+    twin, model = raw_bench(seed, (24, 55, 5, 3))
+    fit = calibrate_converters(twin, model, ConverterSettings(seed=seed, dac_step_V=known_step))
+    real = truth(twin)
+    gain = np.concatenate([getattr(fit, b) - real[b] for b in BLOCKS if b.endswith("gain")])
+    offset = np.concatenate([getattr(fit, b) - real[b] for b in BLOCKS if b.endswith("offset")])
+    shift = np.abs((offset - offset.mean())[:, None] + (gain - gain.mean())[:, None] * [-0.5, 0.5])
+    worst = shift.max()
+    z = [(getattr(fit, b) - real[b]) / fit.sigma(b) for b in BLOCKS]
+    assert fit.gain_spread == pytest.approx(0.02, rel=0.7)
+    assert (fit.linearity < 2 * STEP).all()
     figure(
         f"converters against each other, DAC step {'known' if known_step else 'not known'}: worst residual over "
         f"+-0.5 V {worst / STEP:.2f} steps of 12 bits (required < 1), without common gain and offset"
@@ -50,21 +52,21 @@ def test_residuals_are_below_one_step(known_step, raw_bench, figure):
     assert np.sqrt(np.mean(np.concatenate(z) ** 2)) < 1.8
 
 
-def test_known_channel_determines_the_scale_of_all(raw_bench, figure):
+@SEEDS
+def test_known_channel_determines_the_scale_of_all(seed, raw_bench, figure):
+    twin, model = raw_bench(seed, (24, 55, 5, 3))
+    real = truth(twin)
+    nothing = np.full(4, np.nan)
+    known = {
+        b: (np.concatenate([[real[b][0]], nothing]), np.concatenate([[1e-5], nothing]))
+        for b in ("dac_gain", "dac_offset")
+    }
+    fit = calibrate_converters(twin, model, ConverterSettings(seed=seed, known=known, dac_step_V=STEP))
     worst = 0.0
-    for seed in range(2):
-        twin, model = raw_bench(seed, (24, 55, 5, 3))
-        real = truth(twin)
-        nothing = np.full(4, np.nan)
-        known = {
-            b: (np.concatenate([[real[b][0]], nothing]), np.concatenate([[1e-5], nothing]))
-            for b in ("dac_gain", "dac_offset")
-        }
-        fit = calibrate_converters(twin, model, ConverterSettings(seed=seed, known=known, dac_step_V=STEP))
-        for kind in ("dac", "drive", "adc"):
-            gain = getattr(fit, f"{kind}_gain") - real[f"{kind}_gain"]
-            offset = getattr(fit, f"{kind}_offset") - real[f"{kind}_offset"]
-            worst = max(worst, float((np.abs(offset) + 0.5 * np.abs(gain)).max()))
+    for kind in ("dac", "drive", "adc"):
+        gain = getattr(fit, f"{kind}_gain") - real[f"{kind}_gain"]
+        offset = getattr(fit, f"{kind}_offset") - real[f"{kind}_offset"]
+        worst = max(worst, float((np.abs(offset) + 0.5 * np.abs(gain)).max()))
     figure(
         f"converters, one DAC known: worst residual over +-0.5 V {worst / STEP:.2f} steps of 12 bits "
         "(required < 1)"

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from combinations import pairwise
 
 import hwlearn as hl
 from hwlearn.calibration.edges import CampaignSettings, EdgeCampaign, estimate_edges
@@ -142,9 +143,11 @@ def test_stored_campaign_of_a_wired_crossbar_continues_identically():
     np.testing.assert_array_equal(campaign.fit().wires.ohm, resumed.fit().wires.ohm)
 
 
-@pytest.mark.parametrize("kind", ["free", "clamp", "current", "resistor"])
-@pytest.mark.parametrize("declared", [(2.0, 3.0), (2.0, 0.0), (0.0, 3.0)])
-@pytest.mark.parametrize("ground", [None, 3])
+@pairwise(
+    kind=["free", "clamp", "current", "resistor"],
+    declared=[(2.0, 3.0), (2.0, 0.0), (0.0, 3.0)],
+    ground=[3, None],
+)
 def test_response_equals_that_of_a_twin_and_its_derivatives_are_exact(kind, declared, ground, wide_limits):
     top = hl.Topology.crossbar(4, 3, ground=ground, wire_resistance=declared)
     rng = np.random.default_rng(3)

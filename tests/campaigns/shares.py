@@ -1,16 +1,25 @@
-"""Full counts or a share of them: the options ``--full`` and ``--turns``, and the seeds of a share.
+"""Full counts or a share of them: ``--full``, ``--turns`` and ``--thorough``, and the seeds of a share.
 
 The conftest.py of `tests` and of `firmware/tests` import the hooks and the fixture from here.
 """
 
 import contextlib
+import gc
 import subprocess
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+
+_USUAL = 100
+"""Examples of a property test that names no number, as of hypothesis itself."""
+
+_PART = 4
+"""Of the examples of a property test, one in so many is tried by default; every run tries others."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,28 +33,49 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             type=int,
             default=1,
             metavar="N",
-            help="of the slow tests in the folders of figures, run one in N, others for each commit",
+            help="of the slow tests and the property tests, run one in N, others for each commit",
+        )
+        parser.addoption(
+            "--thorough", action="store_true", help="try all examples of property tests, not a quarter of them"
         )
 
 
-_FIGURES = (
-    "tests/calibration/",
-    "tests/campaigns/",
-    "tests/figures/",
-    "tests/lab/notebooks/",
-    "tests/sim/devices/",
-    "tests/testing/",
-)
+def pytest_configure(config: pytest.Config) -> None:
+    """Set how many examples property tests try, before their modules are imported."""
+    part = 1 if config.getoption("--thorough") else _PART
+    hypothesis.settings.register_profile("share", max_examples=_USUAL // part, deadline=None)
+    hypothesis.settings.load_profile("share")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Leave what collecting tests makes out of garbage collections, which it would make ten times as long."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def examples(number: int) -> int:
+    """Return how many examples of this number a property test tries: all with ``--thorough``, else a quarter."""
+    return number * hypothesis.settings.default.max_examples // _USUAL
+
+
+_EACH_TIME = "firmware/tests/"
+"""Its slow tests run for every commit: they search for undefined behaviour in C."""
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselect the tests that only ``--full`` runs, and those whose turn it is not."""
-    turns, commit = config.getoption("--turns"), _commit()
+    turns, commit, full = config.getoption("--turns"), _commit(), config.getoption("--full")
 
     def runs(item: pytest.Item) -> bool:
-        if item.get_closest_marker("full") is not None and not config.getoption("--full"):
+        marks = {mark.name for mark in item.iter_markers()}
+        if "full" in marks and not full:
             return False
-        if item.get_closest_marker("slow") is None or not item.nodeid.startswith(_FIGURES):
+        if not marks & {"slow", "hypothesis"} or item.nodeid.startswith(_EACH_TIME):
             return True
         return (zlib.crc32(item.nodeid.encode()) + commit) % turns == 0
 

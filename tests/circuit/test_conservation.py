@@ -7,12 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 from hwlearn import Kirchhoff, Topology, loops
 from hwlearn.circuit.graphs import component_labels
 
 EPS = 1e-9
-EXAMPLES = settings(max_examples=60, deadline=None)
+EXAMPLES = settings(max_examples=examples(60), deadline=None)
 
 
 class Case(NamedTuple):

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
+from shares import examples
 
 from hwlearn import Kirchhoff, Topology
 from hwlearn.circuit.elements import Sinh
@@ -17,7 +18,7 @@ from hwlearn.circuit.linear import cholmod, factor, lineage
 from hwlearn.errors import CircuitError, SingularCircuitError
 
 LIBRARIES = ["dense", "superlu", "cholmod"] if cholmod.is_installed() else ["dense", "superlu", "superlu"]
-SEARCH = settings(max_examples=150, deadline=None)
+SEARCH = settings(max_examples=examples(150), deadline=None)
 
 
 class Case(NamedTuple):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 from hwlearn import Kirchhoff, Topology, solve_crossbar
 from hwlearn.errors import SingularCircuitError
@@ -166,7 +167,7 @@ def wide_circuits(draw: st.DrawFn) -> tuple[Topology, np.ndarray, np.ndarray]:
     return t, np.array(g), np.array([draw(st.floats(-1, 1)) for _ in range(n_in)])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(wide_circuits())
 def test_wide_range_of_conductances_is_solved_correctly_or_refused(case):
     t, g, x = case

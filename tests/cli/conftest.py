@@ -1,10 +1,14 @@
 """A small bench file, and the command line run inside this process."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from hwlearn.cli import app
@@ -34,9 +38,24 @@ def without_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hwlearn.cli.session.draw_run", lambda run: run.folder / "report.png")
 
 
+@cache
+def _commands() -> Any:
+    return get_command(app)
+
+
 @pytest.fixture
-def hwlearn(folder: Path) -> Callable[..., Ended]:
-    """Return a function that runs a command line in that folder."""
+def hwlearn(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Ended]:
+    """Return a function that runs a command line in that folder.
+
+    Typer makes the commands once for all tests, as it does in a program; those of plugins are loaded each time.
+    """
+
+    def commands(_: object) -> Any:
+        made = copy.copy(_commands())
+        made.commands = dict(made.commands)
+        return made
+
+    monkeypatch.setattr("typer.testing._get_command", commands)
 
     def run(*arguments: object) -> Ended:
         result = CliRunner().invoke(app, [str(a) for a in arguments])

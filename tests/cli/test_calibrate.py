@@ -19,6 +19,7 @@ from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.cli import app
 from hwlearn.lab.calibration.calibrate import calibrate
 from hwlearn.lab.calibration.job import RECORD_NAME, CalibrationOptions
+from hwlearn.lab.calibration.journal.journal import Journal
 from hwlearn_sim.twin.backend import SimBackend
 
 pytestmark = pytest.mark.usefixtures("without_rendering")
@@ -55,7 +56,7 @@ def complete(tmp_path_factory, bench_text):
     folder = write_flawed(tmp_path_factory.mktemp("complete"), bench_text)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        result = CliRunner().invoke(app, ["calibrate", "flawed.toml", "--json", "--configurations", "6"])
+        result = CliRunner().invoke(app, ["calibrate", "flawed.toml", "--json", *map(str, QUICK)])
     return folder, result.exit_code, [json.loads(line) for line in result.stdout.splitlines()]
 
 
@@ -309,16 +310,20 @@ def whole(tmp_path_factory, bench_text):
     return CalibrationRecord.load(folder / RECORD_NAME), measured
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @posix
 @pytest.mark.parametrize(
     ("step", "done", "number", "code"),
     [
-        ("noise", 2, signal.SIGKILL, -signal.SIGKILL),
-        ("converters", 3, signal.SIGKILL, -signal.SIGKILL),
-        ("edges", 2, signal.SIGKILL, -signal.SIGKILL),
+        slow("noise", 2, signal.SIGKILL, -signal.SIGKILL),
+        slow("converters", 3, signal.SIGKILL, -signal.SIGKILL),
+        slow("edges", 2, signal.SIGKILL, -signal.SIGKILL),
         ("edges", 3, signal.SIGINT, 130),
-        ("converters", 2, signal.SIGTERM, 128 + signal.SIGTERM),
-        ("verify", 2, signal.SIGKILL, -signal.SIGKILL),
+        slow("converters", 2, signal.SIGTERM, 128 + signal.SIGTERM),
+        slow("verify", 2, signal.SIGKILL, -signal.SIGKILL),
     ]
     if os.name != "nt"
     else [],
@@ -347,9 +352,18 @@ def test_interrupted_calibration_continues_without_loss(start, hwlearn, flawed, 
     assert not (flawed / "calibration.unfinished").exists()
 
 
-@posix
-def test_unfinished_calibration_with_other_options_starts_again(start, hwlearn, flawed):
-    ended_at(start(), "converters", 3, signal.SIGKILL)
+def test_unfinished_calibration_with_other_options_starts_again(hwlearn, flawed, monkeypatch):
+    keep = Journal.keep
+
+    def interrupted(journal, number, *others):
+        keep(journal, number, *others)
+        if (journal.folder.name, number) == ("converters", 3):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "keep", interrupted)
+        assert hwlearn("calibrate", "flawed.toml", *WORK).code == 130
+    assert (flawed / "calibration.unfinished" / "converters").is_dir()
     steps = events(hwlearn("calibrate", "flawed.toml", *WORK, "--seed", 1))
     assert [(e["kept"], e["before"]) for e in steps] == [(0, False)] * 4
 

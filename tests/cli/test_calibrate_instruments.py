@@ -17,6 +17,7 @@ def steps(ended):
     return [line for line in map(json.loads, ended.out) if line["event"] == "step"]
 
 
+@pytest.mark.slow
 def test_virtual_smus_are_calibrated(hwlearn, folder):
     small = ("--set", "network.nodes=8", "--set", "network.edges=13")
     ended = hwlearn("calibrate", "virtual-smu", "noise", "edges", "verify", *small, *QUICK, "--json")

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from combinations import pairwise
 
 from hwlearn.errors import ComplianceError, InUseError, LimitError, NetworkError
 from hwlearn.lab.runs.store import Run
@@ -83,9 +84,7 @@ def test_command_that_is_done_ends_with_0(hwlearn, words, command):
     assert hwlearn(*words(command)).code == 0
 
 
-@pytest.mark.parametrize("leaving", LEAVING.values(), ids=LEAVING)
-@pytest.mark.parametrize("first", ERRORS.values(), ids=ERRORS)
-@pytest.mark.parametrize("command", COMMANDS)
+@pairwise(command=list(COMMANDS), first=ERRORS, leaving=LEAVING)
 def test_error_on_the_way_ends_with_1_and_names_it_before_the_one_of_leaving(
     hwlearn, words, faulty, command, first, leaving
 ):

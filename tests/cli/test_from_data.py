@@ -125,6 +125,7 @@ def test_model_that_explains_the_data_as_noise_fails(hwlearn, measured, monkeypa
     assert any("FAILED: noisy explains most of the data as noise" in line for line in ended.out)
 
 
+@pytest.mark.slow
 def test_pulses_of_a_calibration_can_be_fitted(hwlearn, folder, bench_text, plugins):
     table = 'kind = "sim"\nmemristor = { model = "soft-bounds", cycle_spread = 0.05, read_noise = 0.005 }'
     (folder / "mem.toml").write_text(bench_text.replace('kind = "sim"', table), encoding="utf-8")

@@ -100,6 +100,7 @@ def test_run_on_a_disk_that_became_read_only_names_it(hwlearn, monkeypatch, clos
     [(errno.ENOSPC, 3), (errno.EFBIG, 3), (errno.EROFS, 4)],
     ids=["full", "limit", "read-only"],
 )
+@pytest.mark.usefixtures("without_rendering")
 def test_calibration_on_a_full_disk_is_kept_and_continued(hwlearn, monkeypatch, closed, number, after):
     written = []
 

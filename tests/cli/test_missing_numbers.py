@@ -1,6 +1,7 @@
 """Overflow codes and implausible readings of instruments end every command with one line and exit code 1."""
 
 import pytest
+from combinations import pairwise
 
 from hwlearn_drivers.transport.transport import Transport
 
@@ -44,8 +45,7 @@ def tampered(monkeypatch):
     return replace
 
 
-@pytest.mark.parametrize("text", ["9.909999530030929e+37", "9.9E+37", "nan", "50"])
-@pytest.mark.parametrize("command", COMMANDS)
+@pairwise(1, command=list(COMMANDS), text=["9.909999530030929e+37", "9.9E+37", "nan", "50"])
 def test_reading_that_is_no_number_ends_the_command_and_names_channel_and_limit(hwlearn, tampered, command, text):
     tampered(text)
     name, *more = COMMANDS[command]

@@ -113,6 +113,7 @@ def test_board_trains(lab, hwlearn, without_reports):
     assert max(abs(volts) for volts in circuit.held.values()) <= 0.02
 
 
+@pytest.mark.usefixtures("without_rendering")
 def test_board_is_checked_and_calibrated(lab, hwlearn):
     checked = hwlearn("check", "bench.toml", "--json")
     results = {line["name"]: line["result"] for line in map(json.loads, checked.out)}

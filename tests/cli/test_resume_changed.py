@@ -9,8 +9,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 import hwlearn as hl
+from hwlearn.cli import app
 from hwlearn.lab.runs.store import Run
 
 pytestmark = pytest.mark.usefixtures("without_reports")
@@ -19,7 +21,7 @@ ROWS = "0.1,0.2,-0.1,0.3,0.0,0.1,0.2\n0.3,-0.2,0.1,0.3,0.1,0.1,0.0\n-0.1,-0.2,0.
 CHANGES = (
     "data.source=rows.csv",
     "data.target_columns=[4, 5, 6]",
-    "train.epochs=12",
+    "train.epochs=9",
     "data.validation_fraction=0.3",
 )
 
@@ -28,11 +30,25 @@ def train(hwlearn, *changes, words=()):
     return hwlearn("train", "small.toml", "--json", *words, *(w for change in changes for w in ("--set", change)))
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, bench_text):
+    """The result of the whole training on the data file."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("whole")
+        patch.chdir(folder)
+        patch.setattr("hwlearn.cli.session.draw_run", lambda run: run.folder / "report.png")
+        (folder / "small.toml").write_text(bench_text, encoding="utf-8")
+        (folder / "rows.csv").write_text(ROWS, encoding="utf-8")
+        changes = [word for change in CHANGES for word in ("--set", change)]
+        return json.loads(
+            CliRunner().invoke(app, ["train", "small.toml", "--json", *changes]).stdout.splitlines()[-1]
+        )
+
+
 @pytest.fixture
-def stopped(hwlearn, folder, monkeypatch):
+def stopped(hwlearn, folder, monkeypatch, whole):
     """A run on a data file that was stopped after seven steps, and the result of the whole training."""
     (folder / "rows.csv").write_text(ROWS, encoding="utf-8")
-    whole = json.loads(train(hwlearn, *CHANGES).out[-1])
     with monkeypatch.context() as patched:
         step = hl.Callback.on_step
 
@@ -126,8 +142,8 @@ def test_all_changes_are_named_at_once(hwlearn, folder, stopped):
     run, _ = stopped
     (folder / "rows.csv").write_text(ROWS + ROWS, encoding="utf-8")
     path = run.folder / "bench.toml"
-    path.write_text(path.read_text(encoding="utf-8").replace("epochs = 12", "epochs = 99"), encoding="utf-8")
-    refused(hwlearn("resume", run.folder), "train.epochs was 12, it is 99", "rows.csv was changed")
+    path.write_text(path.read_text(encoding="utf-8").replace("epochs = 9", "epochs = 99"), encoding="utf-8")
+    refused(hwlearn("resume", run.folder), "train.epochs was 9, it is 99", "rows.csv was changed")
 
 
 @pytest.mark.parametrize("contents", [None, b"\xff\xff", b"[train\n"])
@@ -196,7 +212,7 @@ def test_commands_work_on_a_read_only_folder_and_resume_is_refused_by_name(hwlea
     try:
         subprocess.run(["mount", "-o", "remount,bind,ro", "runs"], cwd=folder, check=True)
         rows = [json.loads(line) for line in hwlearn("runs", "--json").out]
-        assert [row["status"] for row in rows] == ["finished", "interrupted"]
+        assert [row["status"] for row in rows] == ["interrupted"]
         ended = hwlearn("report", run.folder)
         assert ended.code == 0, ended.err
         assert (folder / f"{run.name}-report.png").is_file()
@@ -320,4 +336,6 @@ def test_two_hundred_runs_are_listed_in_half_a_second(hwlearn, folder, count):
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=True)
         assert done.stdout.count(run.name) == count
         used.append(float(done.stdout.split()[-1]))
+        if used[-1] < 0.6:
+            break
     assert min(used) < 0.6, used  # 0.45 s of processor time; a busy machine is slower

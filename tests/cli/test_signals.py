@@ -118,11 +118,10 @@ def test_ctrl_c_keeps_committed_data_and_names_the_resume_command(start, hwlearn
     resumed(hwlearn, run, whole)
 
 
-ENDING_NAMES = ["SIGTERM", "SIGHUP", "SIGQUIT"]
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("SIGABRT", "SIGUSR1", "SIGALRM", "SIGXCPU")]
+OTHERS = ("SIGHUP", "SIGQUIT", "SIGABRT", "SIGUSR1", "SIGALRM", "SIGXCPU")
 
 
-@pytest.mark.parametrize("name", [*ENDING_NAMES, *SLOW])
+@pytest.mark.parametrize("name", ["SIGTERM", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)])
 def test_signal_that_ends_the_process_closes_the_network(start, hwlearn, whole, name):
     number = getattr(signal, name)
     command = start("train", "small.toml", *LONG)

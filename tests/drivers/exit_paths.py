@@ -5,6 +5,9 @@ import sys
 
 import pytest
 
+SHORT = ("end of the program", "exception inside with", "SIGTERM")
+"""Exit paths that are tried by default; tests of source-measure units try all of them."""
+
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="Windows ends processes without a signal")
 
 ENDINGS = {
@@ -21,3 +24,9 @@ ENDINGS = {
         5,
     ),
 }
+
+SOME_ENDINGS = [name if name in SHORT else pytest.param(name, marks=pytest.mark.slow) for name in ENDINGS]
+"""Names of the exit paths, for drivers that share the handling of signals and exits with others."""
+
+SOME_SIGNALS = ["SIGTERM", *(pytest.param(name, marks=pytest.mark.slow) for name in ("SIGINT", "SIGHUP"))]
+"""Names of signals that arrive at a certain place, for such drivers."""

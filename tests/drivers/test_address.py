@@ -5,6 +5,7 @@ import socket
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
@@ -206,7 +207,7 @@ def check_address(address):
 
 
 @given(ADDRESSES)
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500), deadline=None)
 def test_any_text_has_one_spelling_and_one_claim_or_is_refused_in_one_line(address):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", unknown_host)
@@ -215,7 +216,7 @@ def test_any_text_has_one_spelling_and_one_claim_or_is_refused_in_one_line(addre
 
 @pytest.mark.slow
 @given(ADDRESSES)
-@settings(max_examples=20_000, deadline=None)
+@settings(max_examples=examples(20_000), deadline=None)
 def test_twenty_thousand_texts_have_one_spelling_and_one_claim_or_are_refused(address):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", unknown_host)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from combinations import pairwise
 
 from hwlearn.device_access import PulseLimits
 from hwlearn.write_verify import PulseSchedule, WriteSettings, write_verify
@@ -76,8 +77,7 @@ def line(what, r):
     )
 
 
-@pytest.mark.parametrize("kind", SCHEDULES)
-@pytest.mark.parametrize("scheme", ["V/2", "V/3"])
+@pairwise(1, kind=list(SCHEDULES), scheme=["V/2", "V/3"])
 def test_small_arrays_are_written(kind, scheme):
     r = judged(kind, 1, size=12, scheme=scheme)
     assert r["reached"] >= 0.99

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
+from shares import examples
 
 from hwlearn.errors import DataError
 from hwlearn.learning import OutputPairs
@@ -30,7 +31,7 @@ def test_errors_at_outputs_are_the_transpose_of_the_differences(listed, seed):
     np.testing.assert_allclose(at_outputs.sum(axis=1), 0, atol=1e-12)  # nothing is pushed into the common mode
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(PAIR_LISTS, st.integers(0, 2**32))
 def test_range_of_outputs_is_that_of_a_linear_program(listed, seed):
     """The lowest voltages with given differences need the smallest range that any outputs with them need."""

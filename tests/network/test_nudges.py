@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 import hwlearn as hl
 from hwlearn.errors import LimitError, NetworkError
@@ -59,7 +60,7 @@ def test_resistor_nudge_approaches_current_and_clamp_at_the_limits_of_kappa(smal
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     seed=st.integers(0, 10_000),
     kind=st.sampled_from(["clamp", "current", "resistor", "impedance"]),

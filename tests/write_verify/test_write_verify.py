@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 from hwlearn.device_access import DeviceAccess, DeviceError, PulseLimits
 from hwlearn.errors import DataError, LimitError, SetupError
@@ -307,7 +308,7 @@ def test_readings_that_are_not_finite_end_write_verify(value):
 # --- arbitrary devices ------------------------------------------------------------------------------
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
     behaviour=st.sampled_from(

@@ -74,6 +74,8 @@ def _plugins() -> dict[str, str]:
     for package in distributions():
         try:
             points = [point for point in package.entry_points if point.group in _GROUPS]
+            if not points:
+                continue
             text = f"{package.metadata['Name']} {package.version}"
         except Exception:  # one damaged package must not hide the error of another
             continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from importlib.metadata import EntryPoint, distributions, entry_points
+from importlib.metadata import EntryPoint, distributions
 from typing import Any
 
 from pydantic import BaseModel
@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from hwlearn import early_exit
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import MAY_BE_ON, HwlearnError, NetworkError, SetupError, closest
+from hwlearn.installed import entry_points
 from hwlearn.lab.bench_file.file import BenchFile
 from hwlearn.lab.bench_file.sections import BackendSection, checked_section
 from hwlearn.network.backend import Backend, ChecksSettings, ChecksWiring, ReportsState, SwitchesOff
@@ -168,7 +169,7 @@ def read_status(backend: ReportsState, settings: BaseModel, where: str) -> list[
 def _points() -> list[EntryPoint]:
     """Return the installed backends, those of this package first: no other package can replace them."""
     try:
-        found = list(entry_points(group=GROUP))
+        found = entry_points(group=GROUP)
     except Exception:  # one damaged package must not prevent `hwlearn off` of another backend
         found = []
         for package in distributions():

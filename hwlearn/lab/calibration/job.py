@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 from hwlearn.calibrated.record import identity
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
+from hwlearn.installed import version
 from hwlearn.network.network import Network
 from hwlearn.units import is_count, is_number
 

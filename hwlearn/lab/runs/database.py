@@ -26,6 +26,9 @@ FORMAT: Final = 2
 
 DATABASE: Final = "run.sqlite"
 
+SYNCHRONOUS = "FULL"
+"""When a commit waits for the disk, in words of SQLite: always, so that a committed row survives a power cut."""
+
 _APPLICATION: Final = 0x68776C72
 """Application id in the file's header: "hwlr"."""
 
@@ -66,7 +69,7 @@ def create_database(
     """
     unfinished = folder / f"{DATABASE}.new"
     with closing(sqlite3.connect(unfinished)) as db:
-        db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
         db.execute(f"PRAGMA application_id={_APPLICATION}")
         db.execute(f"PRAGMA user_version={FORMAT}")
         with db:
@@ -99,7 +102,7 @@ def connect(folder: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=10, uri=True)
     try:
         db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
+        db.execute(f"PRAGMA synchronous={SYNCHRONOUS}")
     except BaseException:
         db.close()
         raise

@@ -7,11 +7,12 @@ import shlex
 import sqlite3
 import sys
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any, Final
 
 from hwlearn.errors import SetupError
+from hwlearn.installed import version
 from hwlearn.storage.text_file import read_text
 
 _PACKAGES: Final = ("hwlearn", "numpy", "scipy", "cvxopt", "pyvisa", "pyvisa-py", "pyserial", "pydantic")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.errors import SetupError
+from hwlearn.installed import entry_points
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import OutputDrive
@@ -129,8 +130,12 @@ def check_driver_table(
     SetupError
         With key, value and allowed values.
     """
-    for point in entry_points(group="hwlearn.backends", name=backend):
+    for point in _backends(backend):
         _checked_settings(point.load()(), {**needed, **given}, section)
+
+
+def _backends(name: str) -> list[EntryPoint]:
+    return [point for point in entry_points("hwlearn.backends") if point.name == name]
 
 
 def _checked_settings(drivers: Any, table: Mapping[str, Any], where: str) -> Any:
@@ -170,7 +175,7 @@ def open_served(
     HwlearnError
         Other errors of the drivers.
     """
-    points = list(entry_points(group="hwlearn.backends", name=backend))
+    points = _backends(backend)
     if not points:
         raise SetupError(f"a virtual bench needs the backend {backend!r}, which is not installed")
     return open_with(points[0].load(), bench, table, limits)

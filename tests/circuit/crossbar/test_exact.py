@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis import strategies as st
+from shares import examples
 
 import hwlearn as hl
 from hwlearn.errors import SingularCircuitError
@@ -171,7 +172,7 @@ def check_against_exact(problem) -> bool:
     return True
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(crossbars())
 def test_random_crossbar_is_solved_correctly_or_rejected(problem):
     check_against_exact(problem)

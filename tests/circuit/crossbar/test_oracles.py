@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 from hwlearn import HwlearnError, Kirchhoff, Topology, solve_crossbar
 from hwlearn.circuit.spice import spice_text
@@ -218,7 +219,7 @@ def arrays(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray, tuple[float, float]
     return g, v, (draw(wire), draw(wire))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=examples(80), deadline=None)
 @given(arrays())
 def test_ill_conditioned_array_is_solved_correctly_or_rejected(case):
     g, v, wires = case

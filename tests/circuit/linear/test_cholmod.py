@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.sparse import diags_array
 from scipy.sparse.linalg import cg, spsolve
+from shares import examples
 
 import hwlearn as hl
 from hwlearn import Kirchhoff, Topology
@@ -68,7 +69,7 @@ def graphs(draw: st.DrawFn):
     return n, np.array(edges), rng.permutation(n)[:held], 10 ** rng.uniform(-9, decades - 9, len(edges)), rng
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(graphs())
 def test_both_libraries_agree_to_their_estimated_errors(case):
     if not cholmod.is_installed():

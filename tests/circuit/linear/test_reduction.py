@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 from hwlearn import MSE, Adam, Analytic, Kirchhoff, Topology, Trainer
 from hwlearn.circuit.linear import factor, lineage
@@ -65,7 +66,7 @@ def changes(draw: st.DrawFn):
     return t, changing, g[0], np.where(changing, g[1], g[0]), rng
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(changes())
 def test_reduced_system_agrees_with_full_factorisation(case):
     t, changing, base, g, rng = case

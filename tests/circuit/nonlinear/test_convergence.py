@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 from hwlearn import Kirchhoff, Topology
 from hwlearn.circuit.elements import OHMIC, Custom, Element, IdealDiode, Shockley, Sinh
@@ -18,7 +19,7 @@ DIVIDER = Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
 _KINDS = st.sampled_from(["R", "R", "sinh", "diode", "diode", "ideal"])
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     kinds=st.lists(_KINDS, min_size=15, max_size=15),
     seed=st.integers(0, 10_000),

@@ -7,6 +7,7 @@ import pytest
 from arc2_rig import FakeLibrary, VendorError, array_of, crossbar, world_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 import hwlearn as hl
 from hwlearn.device_access import PulseLimits
@@ -225,7 +226,7 @@ def test_no_pulse_is_applied_without_pulse_settings(world, tmp_path):
     assert not world.pulses
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.floats(-4, 4),
     st.floats(1e-8, 1e-2),

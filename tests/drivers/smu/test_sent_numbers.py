@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from idle_smu import CHANNEL_LIMIT, MODELS, opened
+from shares import examples
 
 from hwlearn.errors import LimitError, NetworkError
 from hwlearn_drivers.instrument.instrument import number
@@ -77,7 +78,7 @@ def check_requests(model, requests):
     smu.close()
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @pytest.mark.parametrize("model", MODELS)
 @given(requests=st.lists(_REQUEST, min_size=1, max_size=8))
 def test_values_beyond_the_limits_are_never_sent(model, requests):

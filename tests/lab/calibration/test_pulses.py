@@ -22,12 +22,6 @@ NOISY = {"device_spread": 0.1, "cycle_spread": 0.05, "read_noise": 0.01, "limits
 SHORT = PulsePlan(readings=4, repeats=2, curve_pulses=3, disturb_readings=20)
 
 
-@pytest.fixture(autouse=True)
-def no_fsync(monkeypatch):
-    """Leave out fsync: these tests interrupt procedures, not the machine, and would wait for the disk."""
-    monkeypatch.setattr("hwlearn.storage.atomic_file.os.fsync", lambda handle: None)
-
-
 def make(**keys):
     return Memristors(**{**NOISY, **keys}).array(hl.Topology.crossbar(4, 4), 3)
 
@@ -119,6 +113,7 @@ def bench(tmp_path, bench_text):
     return opened
 
 
+@pytest.mark.slow
 def test_interrupted_step_continues_without_loss(bench, monkeypatch):
     options = CalibrationOptions(devices=1, retention_s=2.0)
     (whole,) = calibrate(bench("a").calibration_job(options), ["pulses"])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 import hwlearn as hl
 from hwlearn.errors import DataError, SetupError
@@ -125,7 +126,7 @@ def test_targets_around_a_loop_of_pairs_sum_to_zero():
         check_differences(top, x, np.array([[0.1, 0.15, -0.2]]), loop)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=examples(40))
 @given(st.integers(0, 2**16))
 def test_what_a_network_gives_is_within_reach(seed):
     """No difference of a solved network is refused as a target."""

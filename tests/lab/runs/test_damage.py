@@ -10,6 +10,7 @@ from campaign import commit_seed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from shares import examples
 
 import hwlearn as hl
 from hwlearn.errors import RunError
@@ -97,14 +98,14 @@ def test_truncated_database_is_named(intact, tmp_path):
 def test_changed_bytes_change_no_number(intact, tmp_path):
     run, wanted = intact
     whole, rng = (run.folder / "run.sqlite").read_bytes(), np.random.default_rng(commit_seed())
-    for _ in range(40):
+    for _ in range(15):
         content, start = bytearray(whole), int(rng.integers(len(whole)))
         new = rng.bytes(int(rng.integers(1, 65))) if rng.random() < 0.8 else bytes(4096)
         content[start : start + len(new)] = new
         check(damaged(run, tmp_path / "changed", bytes(content)), wanted)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(
     st.text(max_size=60) | st.sampled_from(['[["a","<f8",[3]]]', '[["a","<f8",[9999999999999999999]]]']),
     st.binary(),

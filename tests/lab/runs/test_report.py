@@ -108,7 +108,7 @@ def drawn_figure(run, tmp_path, mocker):
     return saved.call_args.args[0]
 
 
-SHIPPED = ["iris", "regression", "digits", "virtual-smu", "virtual-board"]
+OTHERS = ["regression", "virtual-smu", "virtual-board"]
 CHANGES = {
     "iris": ["data.validation_fraction=0.2"],  # the most entries in the legend
     "digits": ["data.test_fraction=0.9"],
@@ -126,7 +126,10 @@ def grid_path(tmp_path, bench_text):
     return path
 
 
-@pytest.mark.parametrize("name", [*SHIPPED, "grid"])
+@pytest.mark.parametrize(
+    "name",
+    ["iris", "digits", "grid", *(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS)],
+)
 def test_report_has_plain_numbers_and_no_overlapping_text(name, tmp_path, grid_path, mocker):
     bench = hl.open_bench(grid_path if name == "grid" else name, ["train.epochs=2", *CHANGES.get(name, [])])
     run = recorded(bench, tmp_path)
@@ -143,7 +146,14 @@ def test_report_has_plain_numbers_and_no_overlapping_text(name, tmp_path, grid_p
         assert box.y1 <= figure.bbox.y1
 
 
-@pytest.mark.parametrize("sizes", [[20, 30, 10], [20, 30, 20, 10], [20, 20, 20, 20, 20, 20, 10]], ids=len)
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        pytest.param([20, 30, 10], id="3", marks=pytest.mark.slow),
+        pytest.param([20, 30, 20, 10], id="4", marks=pytest.mark.slow),
+        pytest.param([20, 20, 20, 20, 20, 20, 10], id="7"),
+    ],
+)
 def test_labels_of_large_layers_do_not_lie_on_a_heat_map(sizes, tmp_path, bench_text, mocker):
     path = tmp_path / "layers.toml"
     text = bench_text[bench_text.index("[limits]") :]

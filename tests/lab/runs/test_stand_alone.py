@@ -11,6 +11,7 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+from combinations import pairwise
 from stored_runs import everything, recorded
 
 import hwlearn as hl
@@ -76,8 +77,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="mounts folders, or k
 
 
 @linux
-@pytest.mark.parametrize("shm", ["with shm", "without shm"])
-@pytest.mark.parametrize("state", ["created", "finished", "killed"])
+@pairwise(1, state=["created", "finished", "killed"], shm=["with shm", "without shm"])
 def test_run_on_read_only_medium_is_read(bench_path, tmp_path, monkeypatch, state, shm):
     runs, here = tmp_path / "runs", tmp_path / "here"
     here.mkdir()
@@ -148,6 +148,7 @@ def test_status_on_another_computer_does_not_claim_that_the_run_has_ended(bench_
     assert run.status == f"running on {here}, or aborted"
 
 
+@pytest.mark.slow
 def test_copy_made_while_a_run_is_written_is_consistent_or_refused(bench_path, tmp_path):
     changes = ["train.epochs=3000"]
     run = Run.create(hl.open_bench(bench_path, changes), tmp_path / "runs")

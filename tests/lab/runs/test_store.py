@@ -91,6 +91,7 @@ def test_run_names_are_unique_within_a_second(bench_path, tmp_path):
     assert [run.name for run in Run.all(tmp_path / "runs")] == sorted(run.name for run in runs)
 
 
+@pytest.mark.usefixtures("waits_for_disk")
 def test_commits_are_synchronous(bench_path, tmp_path):
     run = Run.create(hl.open_bench(bench_path), tmp_path / "runs")
     with closing(connect(run.folder)) as db:

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from typer.testing import CliRunner
 
 from hwlearn.cli import app
@@ -33,6 +34,7 @@ def test_offsets_fail_zero_reading_check():
     assert "calibrate" in rows["zero reading"]["advice"]
 
 
+@pytest.mark.slow
 def test_excess_noise_fails_noise_check():
     """The stated sigma assumes a long integration time, but the instruments use a short one."""
     code, rows = check("--set", "backend.driver={nplc = 0.01, voltage_sigma = 1e-6}")

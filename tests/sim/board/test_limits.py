@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 from hwlearn.circuit.topology import Topology
 from hwlearn_drivers.transport.blocks import encode_block, encode_codes
@@ -98,7 +99,7 @@ MESSAGES = st.one_of(
 
 
 @given(st.lists(MESSAGES, max_size=12))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_no_message_moves_a_dac_beyond_the_limits_of_the_record(messages):
     graph = Topology.crossbar(8, 4)
     board = VirtualBench(graph, [PlacedBoard("board")], conductances=2e-5).board("board")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
@@ -39,7 +40,7 @@ graphs = st.sampled_from(
 
 
 @given(graphs, st.integers(0, 15), st.integers(0, 2**32 - 1))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_transfer_matrix_agrees_with_plane(graph, switches, seed):
     rng = np.random.default_rng(seed)
     kappa = 1e-4 * (1 + 0.01 * rng.standard_normal(graph.n_outputs))

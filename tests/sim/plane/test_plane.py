@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import LinearConstraint, minimize
+from shares import examples
 
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
@@ -296,7 +297,7 @@ def test_invalid_nodes_and_sources_are_refused():
         AnalogPlane(plane.topology, [1.0])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(st.sampled_from([0.0, 0.5, 1.0, -1.0]), min_size=3, max_size=3),
     st.lists(st.sampled_from([1e-4, 5e-4, 1e-3, 2e-3]), min_size=3, max_size=3),

@@ -259,7 +259,7 @@ class ScpiInstrument(VirtualInstrument):
     def after_run(self, query: Query) -> str:
         """Return the answer of a query, after the present run of the trigger model if there is one."""
         if self.run.waiting:
-            raise PostponedError(Unit(Command(None, query, ()), (), True, []))
+            raise PostponedError(Unit(Command(None, query), (), True, []))
         return query((), [])
 
     def reset(self) -> None:
@@ -312,4 +312,4 @@ class ScpiInstrument(VirtualInstrument):
 
     def _wait(self) -> None:
         if self.run.waiting:
-            raise PostponedError(Unit(Command(lambda _, __: None, None, ()), (), False, []))
+            raise PostponedError(Unit(Command(lambda _, __: None, None), (), False, []))

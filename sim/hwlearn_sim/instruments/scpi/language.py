@@ -166,7 +166,7 @@ def _block_end(text: str, start: int) -> int:
 # --- headers --------------------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Command:
     """Command and query of a header.
 
@@ -174,23 +174,92 @@ class Command:
     ----------
     write, query : callable or None
         What executes the command and the query.
-    suffixes : tuple of bool
-        Which numbered nodes the header contains.
     urgent : bool
         Whether the command is executed also while the trigger model waits.
     """
 
     write: Write | None
     query: Query | None
-    suffixes: tuple[bool, ...]
     urgent: bool = False
 
 
 @dataclass(slots=True)
 class _Node:
+    """A place in the tree of headers.
+
+    Attributes
+    ----------
+    children : dict of str to _Node
+        The next places by short and long mnemonic.
+    numbered : bool
+        Whether the mnemonic takes a numeric suffix.
+    pattern : str or None
+        The pattern whose header ends here.
+    spelled_out : tuple of bool
+        Which numbered nodes of the pattern that header contains.
+    """
+
     children: dict[str, _Node] = field(default_factory=dict)
     numbered: bool = False
-    command: Command | None = None
+    pattern: str | None = None
+    spelled_out: tuple[bool, ...] = ()
+
+
+@lru_cache(maxsize=4096)
+def _spellings(pattern: str) -> tuple[tuple[tuple[tuple[str, bool], ...], tuple[bool, ...]], ...]:
+    """Return the headers that a pattern allows: mnemonics that take a number or not, and which of those occur.
+
+    Raises
+    ------
+    ValueError
+        If the pattern is malformed.
+    """
+    if pattern.startswith("*"):
+        return ((((pattern, False),), ()),)
+    parts = list(_PATTERN_NODE.finditer(pattern))
+    if "".join(part[0] for part in parts) != pattern or any(bool(p[1]) != bool(p[4]) for p in parts):
+        raise ValueError(f"{pattern!r} is not a valid command pattern")
+    nodes = [(part[2], bool(part[3]), bool(part[1])) for part in parts]
+    found = []
+    for chosen in itertools.product(*([True, False] if optional else [True] for _, _, optional in nodes)):
+        there = [(name, numbered) for (name, numbered, _), is_there in zip(nodes, chosen, strict=True) if is_there]
+        spelled_out = tuple(is_there for (_, numbered, _), is_there in zip(nodes, chosen, strict=True) if numbered)
+        found.append((tuple(there), spelled_out))
+    return tuple(found)
+
+
+@lru_cache(maxsize=64)
+def _tree(patterns: tuple[str, ...]) -> _Node:
+    """Return the root of the tree of these patterns, which all instruments of a model share.
+
+    Raises
+    ------
+    ValueError
+        If two patterns conflict.
+    """
+    root = _Node()
+    for pattern in patterns:
+        for mnemonics, spelled_out in _spellings(pattern):
+            node = root
+            for name, numbered in mnemonics:
+                node = _child(node, name, numbered, pattern)
+            if node.pattern is not None:
+                raise ValueError(f"{pattern!r} conflicts with another pattern, {node.pattern!r}")
+            node.pattern, node.spelled_out = pattern, spelled_out
+    return root
+
+
+def _child(node: _Node, name: str, numbered: bool, pattern: str) -> _Node:
+    child = node.children.get(name.upper())
+    if child is None:
+        child = _Node(numbered=numbered)
+        for form in {name.upper(), short_form(name)}:
+            if form in node.children:
+                raise ValueError(f"{name!r} of {pattern!r} conflicts with another mnemonic")
+            node.children[form] = child
+    elif child.numbered != numbered:
+        raise ValueError(f"{name!r} of {pattern!r} is numbered in one pattern and not in another")
+    return child
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +286,8 @@ class CommandTree:
 
     def __init__(self) -> None:
         self.trailing_comma = False
-        self._root = _Node()
+        self._commands: dict[str, Command] = {}
+        self._root: _Node | None = None
         self._known: dict[tuple[tuple[str, ...], str], tuple[Command, tuple[int, ...], tuple[str, ...]]] = {}
         self._queries: dict[tuple[tuple[str, ...], str], tuple[Unit, tuple[str, ...]]] = {}
 
@@ -229,24 +299,18 @@ class CommandTree:
         Raises
         ------
         ValueError
-            If the pattern is malformed or conflicts with another one.
+            If the pattern is malformed or was added before. `parse` raises it if two patterns conflict.
         """
-        if pattern.startswith("*"):
-            nodes = [(pattern, False, False)]
-        else:
-            parts = list(_PATTERN_NODE.finditer(pattern))
-            if "".join(part[0] for part in parts) != pattern or any(bool(p[1]) != bool(p[4]) for p in parts):
-                raise ValueError(f"{pattern!r} is not a valid command pattern")
-            nodes = [(part[2], bool(part[3]), bool(part[1])) for part in parts]
-        for chosen in itertools.product(*([True, False] if optional else [True] for _, _, optional in nodes)):
-            node = self._root
-            for (name, numbered, _), there in zip(nodes, chosen, strict=True):
-                if there:
-                    node = self._child(node, name, numbered, pattern)
-            spelled_out = tuple(there for (_, numbered, _), there in zip(nodes, chosen, strict=True) if numbered)
-            if node.command is not None:
-                raise ValueError(f"{pattern!r} conflicts with another pattern")
-            node.command = Command(write, query, spelled_out, urgent)
+        _spellings(pattern)
+        if pattern in self._commands:
+            raise ValueError(f"{pattern!r} conflicts with the same pattern, added before")
+        self._commands[pattern] = Command(write, query, urgent)
+        self._root = None
+
+    def _complete(self) -> _Node:
+        if self._root is None:
+            self._root = _tree(tuple(self._commands))
+        return self._root
 
     def parse(self, text: str, path: tuple[str, ...]) -> tuple[Unit, tuple[str, ...]]:
         """Parse one message unit; return it and the header path for the next unit.
@@ -255,6 +319,8 @@ class CommandTree:
         ------
         VirtualInstrumentError
             -113 for a header that is unknown or has no such command or query; -102 for a syntax error.
+        ValueError
+            If patterns of the tree conflict.
         """
         parsed = self._queries.get((path, text))
         if parsed is not None:
@@ -287,14 +353,14 @@ class CommandTree:
 
     def _resolve(self, header: str, path: tuple[str, ...]) -> tuple[Command, tuple[int, ...], tuple[str, ...]]:
         if "*" in header:
-            node = self._root.children.get(header.lstrip(":"))
-            if node is None or node.command is None:
+            common = self._commands.get(header.lstrip(":"))
+            if common is None:
                 raise VirtualInstrumentError(-113)
-            return node.command, (), path
+            return common, (), path
         names = tuple(header.lstrip(":").split(":"))
         if not header.startswith(":"):
             names = path + names
-        node, numbers = self._root, []
+        node, numbers = self._complete(), []
         for name in names:
             child, number = node.children.get(name), 1
             if child is None:
@@ -306,21 +372,8 @@ class CommandTree:
             if child.numbered:
                 numbers.append(number)
             node = child
-        if node.command is None:
+        if node.pattern is None:
             raise VirtualInstrumentError(-113)
         given = iter(numbers)
-        suffixes = tuple(next(given) if there else 1 for there in node.command.suffixes)
-        return node.command, suffixes, names[:-1]
-
-    @staticmethod
-    def _child(node: _Node, name: str, numbered: bool, pattern: str) -> _Node:
-        child = node.children.get(name.upper())
-        if child is None:
-            child = _Node(numbered=numbered)
-            for form in {name.upper(), short_form(name)}:
-                if form in node.children:
-                    raise ValueError(f"{name!r} of {pattern!r} conflicts with another mnemonic")
-                node.children[form] = child
-        elif child.numbered != numbered:
-            raise ValueError(f"{name!r} of {pattern!r} is numbered in one pattern and not in another")
-        return child
+        suffixes = tuple(next(given) if there else 1 for there in node.spelled_out)
+        return self._commands[node.pattern], suffixes, names[:-1]

@@ -7,6 +7,7 @@ import string
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from shares import examples
 
 from hwlearn_sim.instruments.errors import ErrorQueue, VirtualInstrumentError
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
@@ -204,12 +205,17 @@ def _fail(*_) -> None:
     raise VirtualInstrumentError(-222)
 
 
-def test_conflicting_patterns_are_refused():
+@pytest.mark.parametrize("pattern", ["[SOURce#:]VOLTage", "VOLTage", "VOLTmeter:X", "SOURce:X", "BAD["])
+def test_conflicting_patterns_are_refused(pattern):
     tree = CommandTree()
     tree.add("[SOURce#:]VOLTage", write=_fail)
-    for pattern in ("VOLTage", "VOLTmeter:X", "SOURce:X", "BAD["):
-        with pytest.raises(ValueError, match=r"conflict|numbered|pattern"):
-            tree.add(pattern, write=_fail)
+
+    def use() -> None:
+        tree.add(pattern, write=_fail)
+        tree.parse("VOLT 1", ())
+
+    with pytest.raises(ValueError, match=r"conflict|numbered|pattern"):
+        use()
 
 
 # --- status and errors -----------------------------------------------------------------------------------
@@ -263,7 +269,7 @@ MESSAGES = st.one_of(
 def test_no_message_breaks_an_instrument(model, rack):
     one = rack(model)
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples(150), deadline=None)
     @given(MESSAGES)
     @example("SYST:ERR?" * 50)
     @example("#" * 70)
@@ -292,7 +298,7 @@ def test_unknown_header_queues_error_113(rack):
     words = st.lists(st.text(string.ascii_uppercase, min_size=1, max_size=12), min_size=1, max_size=4)
     ends = st.sampled_from(["", "?", " 7", "? 7", " 123", "? 123"])
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=examples(200), deadline=None)
     @given(st.sampled_from(["", ":"]), words, ends)
     def check(start: str, header: list[str], end: str) -> None:
         message = start + ":".join(header) + end

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lupa.lua51 import LuaError, LuaRuntime
+from shares import examples
 
 IDIOMS = {
     "function": ("function f(a, b) return a + b end print(f(1, 2))", "3.00000e+00"),
@@ -179,7 +180,7 @@ PATTERNS = st.lists(st.tuples(ITEMS, st.sampled_from(["", "", "", "*", "+", "-",
 TEXTS = st.text("aabbc (1)_%.]-", max_size=12)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(TEXTS, PATTERNS, st.integers(-4, 14))
 def test_matcher_finds_what_the_native_functions_find(text, pattern, init):
     for name, arguments in (("find", (text, pattern, init)), ("match", (text, pattern, init))):
@@ -187,7 +188,7 @@ def test_matcher_finds_what_the_native_functions_find(text, pattern, init):
         assert mine == native, name
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(600), deadline=None)
 @given(TEXTS, PATTERNS, st.sampled_from(["", "x", "<%0>", "%1", "%%", "%2"]), st.none() | st.integers(-1, 3))
 def test_matcher_replaces_what_the_native_functions_replace(text, pattern, replacement, most):
     mine, native = (

@@ -149,7 +149,8 @@ def test_sweeps_repeat_for_each_arm(one):
     assert one.numbers("print(smua.nvbuffer1.n)") == [6]
 
 
-def test_endless_sweep_goes_on_until_it_is_aborted(one):
+def test_endless_sweep_goes_on_until_it_is_aborted(one, monkeypatch):
+    monkeypatch.setattr("hwlearn_sim.instruments.tsp.keithley2600._MOST_OF_ENDLESS", 500)
     one.write(SWEEP, "smua.trigger.count = 0 smua.nvbuffer1.fillmode = 1 smua.nvbuffer1.fillcount = 5")
     one.write("smua.nvbuffer2.fillmode = 1", "smua.trigger.initiate()")
     assert one.numbers("print(smua.nvbuffer1.n, status.operation.sweeping.condition)") == [5, 2]

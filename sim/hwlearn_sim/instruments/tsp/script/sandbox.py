@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any, Final
 
@@ -91,6 +92,9 @@ class Sandbox:
         )
         self._run, self._compile = self._functions["run"], self._functions["compile"]
         self._used = self._functions["used"]
+        # an instrument publishes hundreds of items: looking each function up in Lua would take half of the time
+        self._object, self._callable = self._functions["object"], self._functions["callable"]
+        self._getter, self._setter = self._functions["getter"], self._functions["setter"]
         self._chunks: OrderedDict[str, Any] = OrderedDict()
         self._tables: dict[int, Any] = {}
         self._fault: Exception | None = None
@@ -108,7 +112,7 @@ class Sandbox:
 
     def compile_function(self) -> Any:
         """Return a function for scripts that compiles text, or records a syntax error and returns nil."""
-        return self._functions["callable"](self._guarded(self.compiled))
+        return self._callable(self._guarded(self.compiled))
 
     def call(self, do: Any, *arguments: str) -> None:
         """Call a function that a file has returned.
@@ -133,25 +137,31 @@ class Sandbox:
         """Let the running chunk use more processor time."""
         self._functions["extend"](seconds)
 
-    def _published(self, value: Value) -> Any:
+    def _published(self, value: Value, *, complete: bool = False) -> Any:
         if isinstance(value, Namespace):
-            return self._table(value)
-        return self._functions["callable"](self._guarded(value)) if callable(value) else value
+            return self._table(value, complete=complete)
+        return self._callable(self._guarded(value)) if callable(value) else value
 
-    def _table(self, part: Namespace) -> Any:
+    def _table(self, part: Namespace, *, complete: bool = False) -> Any:
+        """Return the Lua table of an object; its items are made now, or when a script first uses one of them."""
         if id(part) in self._tables:
             return self._tables[id(part)][1]
         unknown = self._guarded(part.unknown) if part.refused else None
         indexed = None if part.indexed is None else self._guarded(part.indexed)
-        table, fixed, getters, setters = self._functions["object"](part.name, part.kind, part, indexed, unknown)
-        for key, value in part.fixed.items():
-            fixed[key] = self._published(value)
-        for key, attribute in part.attributes.items():
-            getters[key] = self._functions["getter"](self._guarded(attribute.read))
-            if attribute.write is not None:
-                setters[key] = self._functions["setter"](self._guarded(attribute.write))
+        fill = None if complete else self._guarded(partial(self._fill, part))
+        table, *items = self._object(part.name, part.kind, part, indexed, unknown, None, fill)
+        if complete:
+            self._fill(part, *items, complete=True)
         self._tables[id(part)] = (part, table)
         return table
+
+    def _fill(self, part: Namespace, fixed: Any, getters: Any, setters: Any, *, complete: bool = False) -> None:
+        for key, value in part.fixed.items():
+            fixed[key] = self._published(value, complete=complete)
+        for key, attribute in part.attributes.items():
+            getters[key] = self._getter(self._guarded(attribute.read))
+            if attribute.write is not None:
+                setters[key] = self._setter(self._guarded(attribute.write))
 
     def _guarded(self, do: Callable[..., Value]) -> Callable[..., Value]:
         """Return a function that raises nothing: Lua would hand the exception to the script."""
@@ -178,7 +188,7 @@ class Sandbox:
         if id(part) in self._tables:
             return self._tables[id(part)][1]
         try:
-            return self._table(part)
+            return self._table(part, complete=True)
         finally:
             self._forget(part)
 
@@ -256,6 +266,7 @@ def _new_list() -> list[Value]:
     return []
 
 
+@cache
 def _source(name: str) -> str:
     return (files("hwlearn_sim.instruments.tsp.script") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
 

@@ -123,12 +123,19 @@ local function getter(call)
   end
 end
 
-local function object(name, kind, handle, indexed, unknown, call)
+local function object(name, kind, handle, indexed, unknown, call, fill)
   local made, objects, getters, setters = {}, {}, {}, {}
+  local function complete() -- most objects of an instrument are never used: the first use makes their items
+    if fill then
+      result(fill(objects, getters, setters))
+      fill = nil
+    end
+  end
   handles[made] = handle
   native_setmetatable(made, {
-    Objects = objects, Getters = getters, Setters = setters, luatype = kind,
+    Objects = objects, Getters = getters, Setters = setters, luatype = kind, complete = complete,
     __index = function(_, key)
+      if fill then complete() end
       local found = objects[key]
       if found ~= nil then return found end
       found = getters[key]
@@ -138,6 +145,7 @@ local function object(name, kind, handle, indexed, unknown, call)
     end,
     __call = call,
     __newindex = function(_, key, value)
+      if fill then complete() end
       local set = setters[key]
       if not set then
         if unknown then result(unknown(native_tostring(key))) end
@@ -211,6 +219,7 @@ end
 getmetatable = function(value)
   local found = native_getmetatable(value)
   if not handles[value] then return found end
+  found.complete()
   return {
     Objects = copied(found.Objects), Getters = copied(found.Getters), Setters = copied(found.Setters),
     luatype = found.luatype,
@@ -454,5 +463,9 @@ return {
   environment = environment,
   confine = confine,
   natives = natives,
-  objects_of = function(value) return native_getmetatable(value).Objects end,
+  objects_of = function(value)
+    local found = native_getmetatable(value)
+    found.complete()
+    return found.Objects
+  end,
 }
