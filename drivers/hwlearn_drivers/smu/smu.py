@@ -81,10 +81,10 @@ class Smu(Source):
         UnknownInstrumentError
             If it is none of this class.
         """
-        found = re.fullmatch(r"(?:MODEL\s+)?([\w-]+)", identity.model.strip().upper())
-        if found is None or found[1] not in cls.operating_ranges:
+        found = identity.model_number
+        if found not in cls.operating_ranges:
             raise UnknownInstrumentError(f"{identity} is none of {', '.join(cls.operating_ranges)}")
-        return found[1]
+        return found
 
     def channel(self, number: int) -> SmuChannel:
         """Return a channel in use.
