@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Set
+from collections.abc import Callable, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from hwlearn.arrays import FloatArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError
 from hwlearn_sim.plane.compliance import Solution
+from hwlearn_sim.plane.contacts import Contact, node_number, with_contacts
 from hwlearn_sim.plane.nonlinear import NonlinearCircuit
 from hwlearn_sim.plane.ohmic import OhmicCircuit
 from hwlearn_sim.plane.placement import Placement
@@ -87,17 +89,26 @@ class AnalogPlane:
         self._operating_points: dict[int, SourceOperatingPoint] = {}
         self._load_lines: dict[int, LoadLine] = {}
         self._states: dict[int, tuple[int, int]] = {}
+        self._contacts: dict[str, tuple[Contact, ...]] = {}
+        self._wired = topology  # with the contacts
+        self._moving: dict[str, Callable[[], None]] = {}
+
+    @property
+    def exclusive(self) -> AbstractContextManager[bool]:
+        """A lock that blocks the other threads; who changes several things of the plane holds it meanwhile."""
+        return self._lock
 
     # --- channels -----------------------------------------------------------------------------------
 
-    def attach(self, node: int, label: str = "") -> int:
-        """Connect a channel, with its relay open, to a node and return its number.
+    def attach(self, node: int | str, label: str = "") -> int:
+        """Connect a channel, with its relay open, to a node, by number or name, and return its number.
 
         Raises
         ------
         CircuitError
             If there is no such node.
         """
+        node = node_number(self.topology, node)
         if not 0 <= node < self.topology.n_nodes:
             raise CircuitError(
                 f"{label or 'a channel'} cannot be connected to node {node}; the nodes are 0 to "
@@ -122,6 +133,7 @@ class AnalogPlane:
     def read(self, channel: int) -> SourceOperatingPoint:
         """Return the exact operating point of a channel."""
         with self._lock:
+            self._move()
             return self._operating_point(channel)
 
     def other_sources(self, channels: Set[int]) -> tuple[tuple[int, Source], ...]:
@@ -153,6 +165,27 @@ class AnalogPlane:
             self._conductances = checked
             self._circuit = self._solution = None
 
+    def set_contacts(self, owner: str, contacts: tuple[Contact, ...]) -> None:
+        """Replace the contacts of one owner, such as the closed relays of a matrix."""
+        with self._lock:
+            if self._contacts.get(owner, ()) != contacts:
+                self._contacts[owner] = contacts
+                every = [contact for own in self._contacts.values() for contact in own]
+                self._wired = with_contacts(self.topology, every)
+                self._circuit = self._solution = None
+
+    def while_moving(self, owner: str, move: Callable[[], None] | None) -> None:
+        """Call ``move`` before each reading, for contacts that have not settled; None: they have."""
+        with self._lock:
+            if move is None:
+                self._moving.pop(owner, None)
+            else:
+                self._moving[owner] = move
+
+    def _move(self) -> None:
+        for move in list(self._moving.values()):
+            move()
+
     def node_voltages(self) -> FloatArray:
         """Return the present voltages (N,) of all nodes."""
         with self._lock:
@@ -172,7 +205,7 @@ class AnalogPlane:
         if self._circuit is None:
             self._placement = Placement(self._nodes, self.topology.ground)
             kind = OhmicCircuit if self.topology.elements is None else NonlinearCircuit
-            self._circuit = kind(self.topology, self._conductances, self._placement)
+            self._circuit = kind(self._wired, self._conductances, self._placement)
         if self._solution is None:
             self._solution = self._solve(self._circuit)
         return self._solution, self._circuit
