@@ -33,7 +33,7 @@ def _tsp(model: str) -> Make:
 MATRICES: Final[Mapping[str, Make]] = {
     "707B": _tsp("707B"),
     "708B": _tsp("708B"),
-    "3706A MATRIX": _tsp("3706A-SNFP"),
+    "3706A MATRIX": _tsp("3706A"),
 }
 """How each model is made."""
 
