@@ -22,10 +22,11 @@ CARDS: Mapping[str, Mapping[int, str]] = {
     "707B": {1: "7174A", 2: "7174A"},
     "708B": {1: "7072"},
     "3706A matrix": {1: "3730"},
+    "B2200A": {1: "B2210A", 2: "B2210A"},
 }
 """A set of cards for each model."""
 
-ROWS = {model: ("1", "2", "3") if model.startswith("3706A") else ("A", "B", "C") for model in CARDS}
+ROWS = {model: ("A", "B", "C") if model.startswith("70") else ("1", "2", "3") for model in CARDS}
 
 
 class MatrixRig:
@@ -85,6 +86,16 @@ class MatrixRig:
     def point(self, row: int, column: int) -> Crosspoint:
         """Return the crosspoint of row 0, 1 or 2."""
         return Crosspoint(self.rows[row], str(column))
+
+    def name(self, row: int, column: int) -> str:
+        """Return the name that the instrument has for a crosspoint."""
+        letter = self.rows[row]
+        return f"0{int(letter):02d}{column:02d}" if self.model.startswith("B22") else f"1{letter}{column:02d}"
+
+    @property
+    def asks(self) -> list[bool]:
+        """Whether each message that was heard is a query."""
+        return ["?" in text or text.startswith("print(") for text in self.heard]
 
     def drive(self, channel: int, volts: float) -> None:
         """Let a channel of the SMU be a voltage source, bypassing its connection."""

@@ -9,6 +9,7 @@ from typing import Final
 _CALL: Final = re.compile(r'channel\.(open|close)\("([^"]*)"\)')
 _PRINT: Final = re.compile(r"print\((.*)\)")
 _SIZES: Final = {"7072": "8x12", "7072-HV": "8x12", "7173-50": "4x12", "7174A": "8x12", "3730": "6x16"}
+_FIXED: Final = {":SYST:ERR?": '0,"No error"', "*OPC?": "1", ":DIAG:TEST:CARD:STAT?": "-1"}
 _PARTS: Final = re.compile(r'[^,("]+(?:\("[^"]*"\))?')
 
 
@@ -34,6 +35,9 @@ class DryMatrix:
         text = message.decode("ascii")
         if text == "*IDN?":
             return f"DRY RUN,{self._model.split(' ')[0]},0,0".encode()
+        if text.startswith((":", "*")):
+            reply = self._scpi(text)
+            return None if reply is None else reply.encode()
         if call := _CALL.fullmatch(text):
             self._move(self._closed.difference_update if call[1] == "open" else self._closed.update, call[2])
         elif printed := _PRINT.fullmatch(text):
@@ -41,6 +45,26 @@ class DryMatrix:
         elif "=" in text:
             name, _, value = text.partition("=")
             self._set[name] = value
+        return None
+
+    def _scpi(self, text: str) -> str | None:
+        header, _, value = text.partition(" ")
+        if header in _FIXED:
+            return _FIXED[header]
+        if header == ":SYST:CTYP?":
+            return self._cards.get(int(value), "0")
+        if header == ":ROUT:CLOS:CARD?":
+            return f"(@{','.join(sorted(self._closed))})"
+        if header.endswith("?"):
+            found = self._set.get(header[:-1], "0")
+            return "0" if found == "OFF" else found
+        if header == ":ROUT:OPEN:CARD":
+            self._closed.clear()
+        elif header in (":ROUT:OPEN", ":ROUT:CLOS"):
+            names = value.strip("(@)").split(",")
+            (self._closed.update if header == ":ROUT:CLOS" else self._closed.difference_update)(names)
+        else:
+            self._set[header] = value.split(",")[-1]
         return None
 
     def _move(self, move: Callable[[list[str]], None], channels: str) -> None:

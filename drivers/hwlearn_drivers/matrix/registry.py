@@ -12,10 +12,11 @@ from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.matrix.dry_answers import DryMatrix
 from hwlearn_drivers.matrix.matrix import OUTPUT, MatrixUse, SwitchMatrix
 from hwlearn_drivers.matrix.models.keithley_tsp import Keithley707B, Keithley3706A
+from hwlearn_drivers.matrix.models.keysight_b2200 import KeysightB2200
 from hwlearn_drivers.transport.connector import Connector, reads_connection
 from hwlearn_drivers.transport.transport import Transport
 
-FAMILIES: Final[tuple[type[SwitchMatrix], ...]] = (Keithley707B, Keithley3706A)
+FAMILIES: Final[tuple[type[SwitchMatrix], ...]] = (Keithley707B, Keithley3706A, KeysightB2200)
 
 
 def matrix_models() -> list[str]:

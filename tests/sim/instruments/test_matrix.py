@@ -208,3 +208,43 @@ def test_connection_rule_orders_an_exclusive_close(rig, rule, order):
     matrix.execute(f"channel.connectrule = {rule}".encode())
     matrix.execute(b'channel.exclusiveclose("1A02")')
     assert moves == order
+
+
+# --- B2200 ----------------------------------------------------------------------------------------------
+
+
+def test_b2200_answers_as_in_its_manual():
+    """Source: Agilent B2200 User's Guide, Edition 4, page 5-39."""
+    with matrix_rig("B2200A") as rig:
+        matrix = rig.bench.instrument("mat1")
+        for text in (b"*RST", b":ROUT:FUNC NCON", b":ROUT:OPEN:CARD ALL", b":ROUT:CLOS (@10101,10202)"):
+            assert matrix.execute(text) == b""
+        assert matrix.execute(b":ROUT:OPEN? (@10101,10102,10201,10202)") == b"0,1,1,0\n"
+        assert matrix.execute(b"*IDN?") == b"AGILENT,B2200A,0,A.01.00\n"
+        assert matrix.execute(b":CLOS:CARD? 1") == b"(@10101,10202)\n"
+        matrix.execute(b":CLOS (@21405)")
+        assert matrix.execute(b":CLOS:CARD? 2") == b"(@21405)\n"
+        matrix.execute(b":ROUT:FUNC ACON;CLOS (@00103:00105)")
+        assert matrix.execute(b":CLOS:CARD? 0") == b"(@00101,00103,00104,00105,00202,01417)\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (":CLOS (@10101)", b"-222"),  # a card number in auto configuration mode
+        (":CLOS (@00125)", b"-222"),
+        (":CLOS (@0101:0301)", b"-171"),
+        (":CLOS 0101", b"-104"),
+        (":BIAS 0,ON", b"-241"),
+        (":CONN:RULE 0,NONE", b"-224"),
+        (":CLOS:CARD 0", b"-113"),
+    ],
+)
+def test_b2200_refuses(text, code):
+    graph = Topology(2, [(0, 1)], inputs=[0], outputs=[1])
+    placed = PlacedMatrix("mat1", "B2201A", {1: "B2211A", 2: "B2211A"}, ("1",), {"1": 0})
+    matrix = VirtualBench(graph, [placed], conductances=1e-4).instrument("mat1")
+    matrix.execute(b":ROUT:FUNC ACON")
+    matrix.execute(text.encode())
+    assert matrix.execute(b":SYST:ERR?").startswith(code)
+    assert matrix.relays.closed == set()

@@ -48,6 +48,35 @@ def test_qcodes_3706a(keithley):
             switch.close()
 
 
+def test_qcodes_b2200(keithley):
+    drivers = pytest.importorskip("qcodes.instrument_drivers.Keysight")
+    with matrix_rig("B2200A") as rig:
+        switch = drivers.KeysightB2200("b2200", rig.address, visalib="@py")
+        try:
+            switch.write(":ROUT:FUNC ACON")  # the driver expects it
+            assert switch.get_idn()["model"] == "B2200A"
+            assert switch.connection_rule() == "free"
+            assert switch.connection_sequence() == "bbm"
+            switch.connect(1, 1)
+            switch.connect_paths([(2, 3), (3, 24)])
+            assert switch.connections() == {(1, 1), (2, 3), (3, 24)}
+            assert rig.relays.closed >= {rig.point(0, 1), rig.point(1, 3)}
+            switch.disconnect(2, 3)
+            assert switch.connections() == {(1, 1), (3, 24)}
+            switch.connection_rule("single")
+            switch.connect(1, 2)  # opens (1, 1)
+            assert switch.connections() == {(1, 2), (3, 24)}
+            switch.connection_rule("free")
+            assert switch.bias_mode() is switch.gnd_mode() is switch.couple_mode() is False
+            switch.disconnect_all()
+            assert switch.connections() == set()
+            assert switch.get_error().startswith("+0")
+            switch.connect(14, 48)  # there are two modules
+            assert switch.get_error().startswith("-222")
+        finally:
+            switch.close()
+
+
 def test_tektronix_3706a():
     """The maker's own library, whose channel commands are made from its command reference."""
     tm_devices = pytest.importorskip(

@@ -13,6 +13,7 @@ from hwlearn_drivers.matrix.registry import matrix_family, matrix_model
 from hwlearn_drivers.roles.values import Crosspoint
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.instruments.matrix.keithley_tsp import VirtualTspMatrix
+from hwlearn_sim.instruments.matrix.keysight_b2200 import VirtualB2200
 from hwlearn_sim.instruments.matrix.relays import RelayBank
 from hwlearn_sim.placed import PlacedMatrix
 from hwlearn_sim.plane.contacts import node_number
@@ -30,10 +31,16 @@ def _tsp(model: str) -> Make:
     )
 
 
+def _b2200(model: str) -> Make:
+    return lambda slots, cards, grid, relays, clock, serial: VirtualB2200(model, cards, grid, relays, clock)
+
+
 MATRICES: Final[Mapping[str, Make]] = {
     "707B": _tsp("707B"),
     "708B": _tsp("708B"),
     "3706A MATRIX": _tsp("3706A"),
+    "B2200A": _b2200("B2200A"),
+    "B2201A": _b2200("B2201A"),
 }
 """How each model is made."""
 
