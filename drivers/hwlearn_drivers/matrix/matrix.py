@@ -219,7 +219,8 @@ class SwitchMatrix(Source):
         self.transport.write(*commands)
         self.relay_moves += len(moved)
         self._compare(self._read_closed(commands[-1], self._patience_s(len(moved))), wanted)
-        time.sleep(self.use.settle_s)
+        if self.use.settle_s:
+            time.sleep(self.use.settle_s)
         self._expected = wanted
 
     def _known(self) -> frozenset[Crosspoint]:

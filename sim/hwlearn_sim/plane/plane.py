@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,6 +27,9 @@ from hwlearn_sim.plane.sources import (
     VoltageSource,
     share_current,
 )
+
+_MOST_KEPT: Final = 256
+_Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,9 @@ class AnalogPlane:
         self._load_lines: dict[int, LoadLine] = {}
         self._states: dict[int, tuple[int, int]] = {}
         self._contacts: dict[str, tuple[Contact, ...]] = {}
-        self._wired = topology  # with the contacts
+        self._closed: tuple[Contact, ...] = ()
+        self._graphs: dict[tuple[Contact, ...], Topology] = {}
+        self._circuits: dict[tuple[Contact, ...], OhmicCircuit | NonlinearCircuit] = {}
         self._moving: dict[str, Callable[[], None]] = {}
 
     @property
@@ -119,6 +125,7 @@ class AnalogPlane:
             self._labels.append(label or f"channel {len(self._nodes) - 1}")
             self._sources.append(Open())
             self._load_lines.pop(int(node), None)
+            self._circuits.clear()
             self._circuit = self._solution = None
             return len(self._nodes) - 1
 
@@ -163,6 +170,7 @@ class AnalogPlane:
         checked = _checked(self.topology, conductances)
         with self._lock:
             self._conductances = checked
+            self._circuits.clear()
             self._circuit = self._solution = None
 
     def set_contacts(self, owner: str, contacts: tuple[Contact, ...]) -> None:
@@ -170,8 +178,7 @@ class AnalogPlane:
         with self._lock:
             if self._contacts.get(owner, ()) != contacts:
                 self._contacts[owner] = contacts
-                every = [contact for own in self._contacts.values() for contact in own]
-                self._wired = with_contacts(self.topology, every)
+                self._closed = tuple(contact for own in self._contacts.values() for contact in own)
                 self._circuit = self._solution = None
 
     def while_moving(self, owner: str, move: Callable[[], None] | None) -> None:
@@ -204,8 +211,11 @@ class AnalogPlane:
     def _solved(self) -> tuple[Solution, OhmicCircuit | NonlinearCircuit]:
         if self._circuit is None:
             self._placement = Placement(self._nodes, self.topology.ground)
+            wired = _recalled(self._graphs, self._closed, lambda: with_contacts(self.topology, self._closed))
             kind = OhmicCircuit if self.topology.elements is None else NonlinearCircuit
-            self._circuit = kind(self._wired, self._conductances, self._placement)
+            self._circuit = _recalled(
+                self._circuits, self._closed, lambda: kind(wired, self._conductances, self._placement)
+            )
         if self._solution is None:
             self._solution = self._solve(self._circuit)
         return self._solution, self._circuit
@@ -248,6 +258,17 @@ class AnalogPlane:
     def _guess(self, node: int, load_line: LoadLine) -> int:
         kinks, state = self._states.get(node, (-1, 0))
         return state if kinks == len(load_line.kinks) else load_line.likely
+
+
+def _recalled(
+    known: dict[tuple[Contact, ...], _Kept], closed: tuple[Contact, ...], make: Callable[[], _Kept]
+) -> _Kept:
+    """Return what was kept for these contacts, or make it; the entry that was not used for longest is dropped."""
+    found = known.pop(closed, None)
+    known[closed] = make() if found is None else found
+    if len(known) > _MOST_KEPT:
+        del known[next(iter(known))]
+    return known[closed]
 
 
 def _shorted(source: Source) -> SourceOperatingPoint:

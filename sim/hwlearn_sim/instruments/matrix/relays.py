@@ -140,7 +140,6 @@ class RelayBank:
                 )
                 self._until = time.monotonic() + seconds
                 self._plane.while_moving(self._label, self._bounce)
-                self._bounce()
                 self._clock.advance(seconds)
                 if self._clock.real:
                     self.settle()
