@@ -22,11 +22,12 @@ CARDS: Mapping[str, Mapping[int, str]] = {
     "707B": {1: "7174A", 2: "7174A"},
     "708B": {1: "7072"},
     "3706A matrix": {1: "3730"},
+    "7001": {1: "7012-S"},
     "B2200A": {1: "B2210A", 2: "B2210A"},
 }
 """A set of cards for each model."""
 
-ROWS = {model: ("A", "B", "C") if model.startswith("70") else ("1", "2", "3") for model in CARDS}
+ROWS = {model: ("A", "B", "C") if model in ("707B", "708B") else ("1", "2", "3") for model in CARDS}
 
 
 class MatrixRig:
@@ -53,6 +54,7 @@ class MatrixRig:
         self.use = MatrixUse(
             self.cards,
             200.0,
+            1e-3 if model == "7001" else 0.0,
             channels=ChannelUse(
                 rows=dict(zip(self.rows, carried, strict=True)), columns={k: f"n{n}" for k, n in columns.items()}
             ),
@@ -90,6 +92,8 @@ class MatrixRig:
     def name(self, row: int, column: int) -> str:
         """Return the name that the instrument has for a crosspoint."""
         letter = self.rows[row]
+        if self.model == "7001":
+            return f"1!{letter}!{column}"
         return f"0{int(letter):02d}{column:02d}" if self.model.startswith("B22") else f"1{letter}{column:02d}"
 
     @property

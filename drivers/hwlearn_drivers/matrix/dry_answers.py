@@ -53,12 +53,15 @@ class DryMatrix:
             return _FIXED[header]
         if header == ":SYST:CTYP?":
             return self._cards.get(int(value), "0")
+        if header == ":ROUT:CLOS?":
+            spans = (span.split(":")[0].rsplit("!", 1)[0] for span in value.strip("(@)").split(","))
+            return ",".join(str(int(f"{row}!{k}" in self._closed)) for row in spans for k in range(1, 11))
         if header == ":ROUT:CLOS:CARD?":
             return f"(@{','.join(sorted(self._closed))})"
         if header.endswith("?"):
             found = self._set.get(header[:-1], "0")
             return "0" if found == "OFF" else found
-        if header == ":ROUT:OPEN:CARD":
+        if header == ":ROUT:OPEN:CARD" or value == "ALL":
             self._closed.clear()
         elif header in (":ROUT:OPEN", ":ROUT:CLOS"):
             names = value.strip("(@)").split(",")

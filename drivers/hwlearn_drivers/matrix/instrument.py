@@ -16,6 +16,7 @@ from hwlearn_drivers.address import spelled_once
 from hwlearn_drivers.matrix.cards import Grid
 from hwlearn_drivers.matrix.matrix import MatrixUse, SwitchMatrix
 from hwlearn_drivers.matrix.registry import (
+    check_settle,
     inspect_matrix,
     matrix_family,
     matrix_model,
@@ -116,6 +117,7 @@ class MatrixInstrument(InstrumentSettings):
     @model_validator(mode="after")
     def _checked(self) -> Self:
         self.grid  # noqa: B018  checked now
+        check_settle(self.model, self.settle)
         return self
 
     @property
@@ -172,7 +174,7 @@ class MatrixInstrument(InstrumentSettings):
 
     def inspect(self, nodes: Mapping[str, str], connector: Connector) -> InstrumentReport:
         """Return the closed relays, with queries only; see `inspect_matrix`."""
-        return inspect_matrix(self.address, self.model, nodes, connector)
+        return inspect_matrix(self.address, self.model, self.cards, nodes, connector)
 
     def prepare_off(self, connector: Connector) -> None:
         """Import and look up what `write_off` needs."""

@@ -77,6 +77,9 @@ class SwitchMatrix(Source):
     card_rows: ClassVar[Mapping[str, tuple[tuple[str, ...], int]]]
     """Names of the rows, and number of columns, of each card."""
 
+    says_settled: ClassVar[bool] = True
+    """Whether it answers a query only when its relays have settled; otherwise the settling time must be stated."""
+
     def __init__(self, transport: Transport, identity: Identity, use: MatrixUse) -> None:
         model = self.model_of(identity)
         self.grid, self.use = self.grid_of(model, use.cards), use
@@ -143,8 +146,15 @@ class SwitchMatrix(Source):
 
     @classmethod
     @abstractmethod
-    def read_status(cls, link: QueryOnly) -> list[str]:
-        """Return the closed channels, read with queries that change nothing."""
+    def read_status(cls, link: QueryOnly, cards: Mapping[int, str]) -> list[str]:
+        """Return the closed channels, read with queries that change nothing.
+
+        Parameters
+        ----------
+        link : QueryOnly
+        cards : mapping of int to str
+            Cards that the bench uses.
+        """
 
     @abstractmethod
     def channel(self, crosspoint: Crosspoint) -> str:

@@ -11,12 +11,16 @@ from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.matrix.dry_answers import DryMatrix
 from hwlearn_drivers.matrix.matrix import OUTPUT, MatrixUse, SwitchMatrix
+from hwlearn_drivers.matrix.models.keithley7001 import Keithley7001
 from hwlearn_drivers.matrix.models.keithley_tsp import Keithley707B, Keithley3706A
 from hwlearn_drivers.matrix.models.keysight_b2200 import KeysightB2200
 from hwlearn_drivers.transport.connector import Connector, reads_connection
 from hwlearn_drivers.transport.transport import Transport
 
-FAMILIES: Final[tuple[type[SwitchMatrix], ...]] = (Keithley707B, Keithley3706A, KeysightB2200)
+FAMILIES: Final[tuple[type[SwitchMatrix], ...]] = (Keithley707B, Keithley3706A, Keithley7001, KeysightB2200)
+
+_REFUSED: Final = ("707", "707A", "708", "708A")
+"""Their letter commands are known, the format of what they send is not."""
 
 
 def matrix_models() -> list[str]:
@@ -34,12 +38,31 @@ def matrix_model(model: str) -> str:
     """
     wanted = model.strip().upper()
     known = matrix_models()
+    if wanted in _REFUSED:
+        raise SetupError(
+            f"the switch matrix {wanted} is refused: no public source confirmed its replies; use a 707B or 708B, "
+            "or write a driver with the manual at hand (docs/benches.md)"
+        )
     if wanted not in known:
         raise SetupError(
             f"there is no driver for the switch matrix {model!r}{closest(wanted, known)}; supported: "
             f"{', '.join(known)}"
         )
     return wanted
+
+
+def check_settle(model: str, settle_s: float) -> None:
+    """Refuse no settling time for a model that does not say when its relays have settled.
+
+    Raises
+    ------
+    SetupError
+    """
+    if not (settle_s or matrix_family(model).says_settled):
+        raise SetupError(
+            f"settle is missing: a {matrix_model(model)} does not say when its relays have settled; take it from "
+            "the data sheet of its cards"
+        )
 
 
 def matrix_family(model: str) -> type[SwitchMatrix]:
@@ -74,7 +97,10 @@ def open_matrix(address: str, model: str, use: MatrixUse, connector: Connector |
     """
     family = matrix_family(model)
     family.grid_of(matrix_model(model), use.cards)
-    transport = _transport(address, model, use.cards, Connector() if connector is None else connector)
+    connector = Connector() if connector is None else connector
+    if not connector.is_rehearsal:
+        check_settle(model, use.settle_s)
+    transport = _transport(address, model, use.cards, connector)
     try:
         transport.fence = family.fence
         transport.write(*family.open_all())
@@ -116,13 +142,17 @@ def write_open_all(address: str, model: str, connector: Connector, check: bool) 
         transport.close()
 
 
-def inspect_matrix(address: str, model: str, nodes: Mapping[str, str], connector: Connector) -> InstrumentReport:
+def inspect_matrix(
+    address: str, model: str, cards: Mapping[int, str], nodes: Mapping[str, str], connector: Connector
+) -> InstrumentReport:
     """Return the closed relays of a matrix, with queries that change nothing.
 
     Parameters
     ----------
     address, model : str
         If another model answers, nothing more is sent to it.
+    cards : mapping of int to str
+        Card in each slot.
     nodes : mapping of str to str
         What is connected to rows and columns, by ``"row A"`` and ``"column 3"``.
     connector : Connector
@@ -139,7 +169,7 @@ def inspect_matrix(address: str, model: str, nodes: Mapping[str, str], connector
         identity = Identity.parse(line)
         _check_model(link.name, model, identity)
         family = matrix_family(model)
-        closed = family.read_status(link)
+        closed = family.read_status(link, cards)
         if link.query("*IDN?") != line:  # a late reply to somebody else was taken for ours
             link.garbled("*IDN?", "another reply than before")
     facts = {"relays closed": ", ".join(closed) or "none"}

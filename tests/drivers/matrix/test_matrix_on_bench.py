@@ -52,7 +52,9 @@ def test_table_names_rows_and_columns():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "707"}, "no driver for the switch matrix '707'.*supported: 707B"),
+        ({"model": "709"}, "no driver for the switch matrix '709'.*supported: 707B"),
+        ({"model": "707A"}, "switch matrix 707A is refused: no public source confirmed its replies"),
+        ({"model": "7001", "cards": {1: "7012-S"}}, "settle is missing: a 7001 does not say when"),
         ({"cards": {1: "7071"}}, "card '7071' of slot 1 is not known"),
         ({"cards": {}}, "at least 1 item"),
         ({"max_voltage": "0 V"}, "greater than 0"),
@@ -90,7 +92,7 @@ def test_columns_are_counted_through_the_slots():
 
 
 def test_opened_matrix_changes_and_closes(rig):
-    settings = table(model=rig.model, address=rig.address, cards=rig.cards)
+    settings = table(model=rig.model, address=rig.address, cards=rig.cards, settle="1 ms")
     matrix = settings.open(rig.use.channels, LIMITS, Connector())
     try:
         matrix.change((), [rig.point(0, 1)])
@@ -111,7 +113,7 @@ def test_status_lists_closed_relays_and_sends_queries_only(rig):
         pass  # sets the mode that status reads
     rig.relays.move((), [rig.point(0, 1), rig.point(2, 3)])
     rig.heard.clear()
-    report = inspect_matrix(rig.address, rig.model, {"row A": "smu1:a"}, Connector())
+    report = inspect_matrix(rig.address, rig.model, rig.cards, {"row A": "smu1:a"}, Connector())
     assert report.facts["relays closed"] == f"{rig.name(0, 1)}, {rig.name(2, 3)}"
     assert report.any_on is True
     assert rig.heard
@@ -122,7 +124,7 @@ def test_status_lists_closed_relays_and_sends_queries_only(rig):
 def test_status_of_another_instrument_asks_for_its_identity_alone(rig):
     rig.heard.clear()
     with pytest.raises(UnknownInstrumentError):
-        inspect_matrix(rig.address, "708B" if rig.model != "708B" else "707B", {}, Connector())
+        inspect_matrix(rig.address, "708B" if rig.model != "708B" else "707B", {}, {}, Connector())
     assert rig.heard == ["*IDN?"]
 
 

@@ -248,3 +248,44 @@ def test_b2200_refuses(text, code):
     matrix.execute(text.encode())
     assert matrix.execute(b":SYST:ERR?").startswith(code)
     assert matrix.relays.closed == set()
+
+
+# --- 7001 -----------------------------------------------------------------------------------------------
+
+
+def two_cards():
+    graph = Topology(2, [(0, 1)], inputs=[0], outputs=[1])
+    cards = {1: "7012-S", 2: "7012-S"}
+    placed = PlacedMatrix("mat1", "7001", cards, ("1",), {"1": 0}, relays=RelayParts(operate_s=0.0, bounce_s=0.0))
+    return VirtualBench(graph, [placed], conductances=1e-4).instrument("mat1")
+
+
+def test_7001_answers_as_public_programs_expect():
+    """Two cards, all of whose rows are connected to their tenth column, and one query of all crosspoints."""
+    matrix = two_cards()
+    matrix.execute(b":CLOS (@1!1!10,1!2!10,1!3!10,1!4!10,2!1!10,2!2!10,2!3!10,2!4!10)")
+    rows = ",".join(f" {slot}!{row}!1:{slot}!{row}!10" for slot in (1, 2) for row in range(1, 5))
+    states = np.array(matrix.execute(f":CLOS? (@{rows})".encode()).split(b","), dtype=float).reshape(8, 10)
+    assert states[:, 9].all()
+    assert not states[:, :9].any()
+    matrix.execute(b":CLOS (@1!1!1);:OPEN (@1!1!10,2!4!10)")
+    assert matrix.execute(b":ROUT:CLOS:STAT?") == b"(@1!1!1,1!2!10,1!3!10,1!4!10,2!1!10,2!2!10,2!3!10)\n"
+    matrix.execute(b"*RST;OPEN ALL")
+    assert matrix.relays.closed == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        (":CLOS (@1!5!1)", b"-222"),
+        (":CLOS (@1!1!11)", b"-222"),
+        (":CLOS (@1!1)", b"-171"),
+        (":CLOS (@1!1!1:1!2!2)", b"-171"),
+        (":CLOS ALL", b"-104"),
+    ],
+)
+def test_7001_refuses(text, code):
+    matrix = two_cards()
+    matrix.execute(text.encode())
+    assert matrix.execute(b":SYST:ERR?").startswith(code)
+    assert matrix.relays.closed == set()

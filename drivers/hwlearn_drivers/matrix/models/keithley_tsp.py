@@ -49,7 +49,7 @@ class KeithleyTspMatrix(SwitchMatrix):
         return ["abort"]
 
     @classmethod
-    def read_status(cls, link: QueryOnly) -> list[str]:
+    def read_status(cls, link: QueryOnly, cards: Mapping[int, str]) -> list[str]:
         """Return the closed channels, read with a query that changes nothing."""
         return _channels(link.query(f"print({_LIST})"))
 

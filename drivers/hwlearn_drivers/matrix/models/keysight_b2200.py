@@ -68,7 +68,7 @@ class KeysightB2200(SwitchMatrix):
         return []
 
     @classmethod
-    def read_status(cls, link: QueryOnly) -> list[str]:
+    def read_status(cls, link: QueryOnly, cards: Mapping[int, str]) -> list[str]:
         """Return the closed channels, read with queries that change nothing."""
         mode = link.query(f"{_MODE}?")
         if mode != "ACON":

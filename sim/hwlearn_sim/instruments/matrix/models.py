@@ -12,6 +12,7 @@ from hwlearn_drivers.matrix.cards import Grid
 from hwlearn_drivers.matrix.registry import matrix_family, matrix_model
 from hwlearn_drivers.roles.values import Crosspoint
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
+from hwlearn_sim.instruments.matrix.keithley7001 import Virtual7001
 from hwlearn_sim.instruments.matrix.keithley_tsp import VirtualTspMatrix
 from hwlearn_sim.instruments.matrix.keysight_b2200 import VirtualB2200
 from hwlearn_sim.instruments.matrix.relays import RelayBank
@@ -39,6 +40,7 @@ MATRICES: Final[Mapping[str, Make]] = {
     "707B": _tsp("707B"),
     "708B": _tsp("708B"),
     "3706A MATRIX": _tsp("3706A"),
+    "7001": lambda slots, cards, grid, relays, clock, serial: Virtual7001(cards, grid, relays, clock, serial),
     "B2200A": _b2200("B2200A"),
     "B2201A": _b2200("B2201A"),
 }
