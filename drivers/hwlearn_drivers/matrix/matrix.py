@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, NoReturn
 
@@ -77,6 +77,10 @@ class SwitchMatrix(Source):
     card_rows: ClassVar[Mapping[str, tuple[tuple[str, ...], int]]]
     """Names of the rows, and number of columns, of each card."""
 
+    open_form: ClassVar[str] = ":ROUT:OPEN (@{})"
+    close_form: ClassVar[str] = ":ROUT:CLOS (@{})"
+    """Commands that open and close the relays in a list, and leave the others as they are."""
+
     says_settled: ClassVar[bool] = True
     """Whether it answers a query only when its relays have settled; otherwise the settling time must be stated."""
 
@@ -86,12 +90,7 @@ class SwitchMatrix(Source):
         self.relay_moves = 0
         self._expected: frozenset[Crosspoint] | None = None  # not known
         super().__init__(transport, identity)
-        try:
-            self._make_safe()
-            self.set_up()
-        except BaseException:
-            self.close()
-            raise
+        self._begin()
 
     @classmethod
     def model_of(cls, identity: Identity) -> str:
@@ -161,14 +160,6 @@ class SwitchMatrix(Source):
         """Return the name that the instrument has for a crosspoint of the grid."""
 
     @abstractmethod
-    def _open_command(self, channels: Sequence[str]) -> str:
-        """Return the command that opens some relays."""
-
-    @abstractmethod
-    def _close_command(self, channels: Sequence[str]) -> str:
-        """Return the command that closes some relays, and leaves the others as they are."""
-
-    @abstractmethod
     def _read_closed(self, command: str, patience_s: float) -> frozenset[Crosspoint]:
         """Query which crosspoints are closed, after every relay has settled, and read the errors of a command.
 
@@ -196,10 +187,10 @@ class SwitchMatrix(Source):
             releasing, operating = sorted(first & known), sorted(then - known)
             if releasing:
                 known -= first
-                self._move(self._open_command, releasing, known)
+                self._move(self.open_form, releasing, known)
             if operating:
                 known |= then
-                self._move(self._close_command, operating, known)
+                self._move(self.close_form, operating, known)
             if not (releasing or operating):
                 self.check_state()
 
@@ -214,16 +205,11 @@ class SwitchMatrix(Source):
             wanted = self._known()
             self._compare(self.closed(), wanted)
 
-    def _move(
-        self,
-        command_of: Callable[[Sequence[str]], str],
-        moved: Sequence[Crosspoint],
-        wanted: frozenset[Crosspoint],
-    ) -> None:
+    def _move(self, form: str, moved: Sequence[Crosspoint], wanted: frozenset[Crosspoint]) -> None:
         """Open or close relays, wait until they have settled, and check what is closed then."""
         self._expected = None
         commands = [
-            command_of([self.channel(one) for one in moved[k : k + _AT_ONCE]])
+            form.format(",".join(self.channel(one) for one in moved[k : k + _AT_ONCE]))
             for k in range(0, len(moved), _AT_ONCE)
         ]
         self.transport.write(*commands)
@@ -286,11 +272,6 @@ class SwitchMatrix(Source):
 
     def _is_off(self) -> bool:
         return not self.closed()
-
-    def start_again(self) -> None:
-        """Open every relay, reset and set up again, after somebody else changed the settings."""
-        self._make_safe()
-        self.set_up()
 
     # --- report -------------------------------------------------------------------------------------
 

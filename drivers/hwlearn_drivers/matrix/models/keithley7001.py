@@ -10,7 +10,7 @@ asked, the driver opens before it closes, and the settling time has to be stated
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from hwlearn_drivers.matrix.matrix import SwitchMatrix
@@ -69,12 +69,6 @@ class Keithley7001(SwitchMatrix):
         self.write("*RST", *self.open_all())
         self._expected = None
         self.check_state()
-
-    def _open_command(self, channels: Sequence[str]) -> str:
-        return f":ROUT:OPEN (@{','.join(channels)})"
-
-    def _close_command(self, channels: Sequence[str]) -> str:
-        return f":ROUT:CLOS (@{','.join(channels)})"
 
     def _read_closed(self, command: str, patience_s: float) -> frozenset[Crosspoint]:
         self.check_errors(command or self.open_all()[0])

@@ -9,7 +9,7 @@ whether a contact is welded.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from hwlearn.errors import SetupError
@@ -37,6 +37,8 @@ class KeithleyTspMatrix(SwitchMatrix):
     __slots__ = ()
 
     fence: ClassVar[Fence | None] = TSP_FENCE
+    open_form: ClassVar[str] = 'channel.open("{}")'
+    close_form: ClassVar[str] = 'channel.close("{}")'
 
     @classmethod
     def open_all(cls) -> list[str]:
@@ -84,12 +86,6 @@ class KeithleyTspMatrix(SwitchMatrix):
         same_size = size is None or (int(size[1]), int(size[2])) == wanted
         if not (same_number and same_size) or "PSEUDO" in text.upper():
             self._refuse_card(slot, found)
-
-    def _open_command(self, channels: Sequence[str]) -> str:
-        return f'channel.open("{",".join(channels)}")'
-
-    def _close_command(self, channels: Sequence[str]) -> str:
-        return f'channel.close("{",".join(channels)}")'
 
     def _read_closed(self, command: str, patience_s: float) -> frozenset[Crosspoint]:
         question = f"print({_LIST},errorqueue.count)"

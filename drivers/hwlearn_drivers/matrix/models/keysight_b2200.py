@@ -11,7 +11,7 @@ are switched off before the relays are opened.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from hwlearn.errors import SetupError
@@ -105,12 +105,6 @@ class KeysightB2200(SwitchMatrix):
                 raise OutputStateError(f"{self.name} answers {question!r} with {found!r}, and not {wanted!r}")
         self._expected = None
         self.check_state()
-
-    def _open_command(self, channels: Sequence[str]) -> str:
-        return f":ROUT:OPEN (@{','.join(channels)})"
-
-    def _close_command(self, channels: Sequence[str]) -> str:
-        return f":ROUT:CLOS (@{','.join(channels)})"
 
     def _read_closed(self, command: str, patience_s: float) -> frozenset[Crosspoint]:
         if self.query("*OPC?", patience_s) != "1":  # when every relay has settled
