@@ -153,8 +153,6 @@ class RelayParts:
     emf_V : float
         Largest thermal voltage of a closed contact, of either sign. The default is the offset voltage of a B2200A
         (Agilent B2200 User's Guide, Edition 2, p. 29, input of an SMU).
-    isolation_ohm : float
-        Resistance of an open contact.
     operate_s, bounce_s, release_s : float
         Time until a contact closes, time for which it bounces then, and time until it opens.
     """
@@ -162,7 +160,6 @@ class RelayParts:
     contact_ohm: float = 1.0
     spread: float = 0.3
     emf_V: float = 50e-6
-    isolation_ohm: float = 1e12
     operate_s: float = 2e-3
     bounce_s: float = 2e-3
     release_s: float = 1e-3

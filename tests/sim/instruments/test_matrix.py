@@ -27,7 +27,7 @@ def nodal(contacts, sources):
 
     ``contacts`` are (node, node, ohm, emf), ``sources`` are (node, volts).
     """
-    n = 8  # 5 nodes and 3 rows
+    n = 5 + 2 * 3  # 5 nodes, and a row and the end of a cable for each of 3 rows
     G, into = np.zeros((n, n)), np.zeros(n)
 
     def join(a, b, siemens, emf=0.0):
@@ -56,13 +56,63 @@ def test_closed_relays_are_resistors_with_a_thermal_voltage(emf_V):
         rig.drive(1, -0.3)
         rig.relays.move((), points)
         rig.relays.settle()
-        bank, rows = rig.relays, dict(zip(rig.rows, (5, 6, 7), strict=True))
+        bank, rows = rig.relays, dict(zip(rig.rows, (5, 7, 9), strict=True))
         contacts = [(rows[one.row], int(one.column) - 1, 1 / bank._siemens[one], bank._emf[one]) for one in points]
-        wanted = nodal(contacts, [(5, 0.8), (6, -0.3), (7, 0.0)])
+        wanted = nodal(contacts, [(5, 0.8), (6, 0.8), (7, -0.3), (8, -0.3), (9, 0.0)])
         np.testing.assert_allclose(rig.bench.plane.node_voltages(), wanted, atol=2e-9)
         ohms = [contact[2] for contact in contacts]
         assert len(set(ohms)) == 3  # drawn for each relay
         assert all(20 < ohm < 200 for ohm in ohms)
+
+
+def random_bench(seed):
+    """Return a network of resistors or of sinh elements behind a matrix; its rows carry an SMU, or ground."""
+    rng = np.random.default_rng(seed)
+    nodes = int(rng.integers(6, 12))
+    graph = Topology.random(nodes, 2 * nodes, inputs=2, outputs=1, seed=seed)
+    if seed % 2:
+        ground = graph.ground if rng.random() < 0.5 else None
+        graph = Topology(nodes, graph.edges, graph.inputs, graph.outputs, ground, elements=Sinh(0.3))
+    columns = {str(k + 1): k for k in range(nodes) if k != graph.ground}
+    grounded = ("C",) if rng.random() < 0.5 else ()
+    matrix = PlacedMatrix("mat1", "708B", {1: "7072"}, ("A", "B", "C"), columns, grounded)
+    smu = PlacedSmu("smu1", "B2902A", ("mat1:A", "mat1:B"))
+    return VirtualBench(graph, [smu, matrix], conductances=rng.uniform(1e-6, 1e-4, graph.n_edges), seed=seed), rng
+
+
+def check_random_bench(seed, steps):
+    """Move relays and sources at random; the currents of the relays of a row add up to that of its channel."""
+    bench, rng = random_bench(seed)
+    relays, channels = bench.instrument("mat1").relays, bench.instrument("smu1").channels
+    for _ in range(steps):
+        channel = channels[int(rng.integers(2))]
+        channel.settings.function = str(rng.choice(["voltage", "current"]))
+        channel.settings.levels.update(voltage=rng.uniform(-1, 1), current=rng.choice([0.0, 1e-6]))
+        channel.settings.limits.update(voltage=1.0, current=1e-2)
+        channel.set_output(bool(rng.random() < 0.7))
+        wanted = {one for one in relays._ends if rng.random() < 0.12}
+        relays.move(relays.closed - wanted, wanted - relays.closed)
+        relays.settle()
+        volts = bench.plane.node_voltages()
+        assert abs(volts).max() < 1.001
+        for row, own in zip("AB", channels, strict=True):
+            total = 0.0
+            for one in relays.closed:
+                start, end = relays._ends[one]
+                drop = volts[start] - volts[end] - relays._emf[one]
+                total += relays._siemens[one] * drop if one.row == row else 0.0
+            assert own.operating_point.amperes == pytest.approx(total, abs=1e-9)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_currents_add_up_in_random_circuits(seed):
+    check_random_bench(seed, 6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(60))
+def test_currents_add_up_in_many_random_circuits(seed):
+    check_random_bench(seed, 25)
 
 
 def test_ground_line_holds_a_column_at_zero(rig):
