@@ -1,10 +1,13 @@
 """Switch matrices on disturbed connections: relays are never taken for what they are not, and OFF opens them."""
 
+import subprocess
+import sys
 import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from exit_paths import ENDINGS, POSIX
 from matrix_rig import CARDS, matrix_rig
 
 from hwlearn.errors import HwlearnError
@@ -126,3 +129,36 @@ def test_reading_after_a_change_sees_settled_relays(model, settle_s):
         assert smu.operating_point.amperes == second
         assert first != second
         assert min(abs(first), abs(second)) > 1e-5
+
+
+PROGRAM = """
+import signal, sys
+from hwlearn_drivers.matrix.matrix import MatrixUse
+from hwlearn_drivers.matrix.registry import open_matrix
+from hwlearn_drivers.roles.values import Crosspoint
+{before}
+smu = open_matrix({address!r}, {model!r}, MatrixUse({cards!r}, 200.0))
+smu.change((), [Crosspoint({row!r}, "1"), Crosspoint({row!r}, "2")])
+print("closed", flush=True)
+{ending}
+"""
+
+
+@pytest.mark.slow
+@POSIX
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("model", ["707B", "B2200A"])
+def test_every_exit_path_of_a_program_opens_every_relay(model, ending):
+    before, after, code = ENDINGS[ending]
+    with matrix_rig(model) as rig:
+        program = PROGRAM.format(
+            before=before, address=rig.address, model=model, cards=rig.cards, row=rig.rows[0], ending=after
+        )
+        ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+        assert ended.returncode == code, ended.stderr
+        assert ended.stdout == "closed\n"
+        deadline = time.monotonic() + 5.0
+        while rig.relays.closed and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert rig.relays.closed == set()
+        assert rig.relays.moves == 4

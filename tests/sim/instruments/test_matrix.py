@@ -1,6 +1,8 @@
 """Virtual switch matrices: contacts in the circuit, bounce, faults, moves under voltage, script language."""
 
+import re
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,6 +213,14 @@ def test_impossible_matrix_is_refused(changes, error, message):
     placed = {"model": "708B", "cards": {1: "7072"}, "rows": ("A",), "columns": {"1": 0}, **changes}
     with pytest.raises(error, match=message):
         VirtualBench(GRAPH, [PlacedMatrix("mat1", **placed)], conductances=1e-4)
+
+
+def test_example_of_the_page_runs():
+    page = (Path(__file__).parents[3] / "docs" / "matrices.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    names: dict[str, object] = {}
+    exec(block, names)
+    assert names["bench"].instrument("mat1").relays.closed == {Crosspoint("A", "1")}
 
 
 # --- script language ------------------------------------------------------------------------------------
