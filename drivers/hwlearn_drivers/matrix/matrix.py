@@ -160,20 +160,14 @@ class SwitchMatrix(Source):
         """Return the name that the instrument has for a crosspoint of the grid."""
 
     @abstractmethod
-    def _read_closed(self, command: str, patience_s: float) -> frozenset[Crosspoint]:
-        """Query which crosspoints are closed, after every relay has settled, and read the errors of a command.
-
-        Raises
-        ------
-        InstrumentError
-            If the command was rejected.
-        """
+    def _list_closed(self, patience_s: float) -> frozenset[Crosspoint]:
+        """Query which crosspoints are closed, if possible after every relay has settled."""
 
     # --- relays -------------------------------------------------------------------------------------
 
     def closed(self) -> frozenset[Crosspoint]:
         """Query which crosspoints are closed."""
-        return self._read_closed("", self._patience_s(0))
+        return self._list_closed(self._patience_s(0))
 
     def change(self, opening: Collection[Crosspoint], closing: Collection[Crosspoint]) -> None:
         """Open some relays, then close others; see `ConnectsCrosspoints.change`."""
@@ -214,7 +208,9 @@ class SwitchMatrix(Source):
         ]
         self.transport.write(*commands)
         self.relay_moves += len(moved)
-        self._compare(self._read_closed(commands[-1], self._patience_s(len(moved))), wanted)
+        found = self._list_closed(self._patience_s(len(moved)))
+        self.check_errors(commands[-1])
+        self._compare(found, wanted)
         if self.use.settle_s:
             time.sleep(self.use.settle_s)
         self._expected = wanted

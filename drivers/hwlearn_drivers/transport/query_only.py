@@ -17,7 +17,7 @@ _QUIET_S: Final = 0.03
 _LONGEST_DRAIN_S: Final = 0.5
 
 _SCPI: Final = re.compile(
-    r"[*:]?[A-Za-z][A-Za-z0-9]*(?::[A-Za-z][A-Za-z0-9]*)*\?(?: (?:[\w,.+-]+|\(@[\d!:,]+\)))?"
+    r"[*:]?[A-Za-z][A-Za-z0-9]*(?::[A-Za-z][A-Za-z0-9]*)*\?(?: (?:[\w,.+-]+|\(@[\d,:!]+\)))?"
 )
 _CHANGES: Final = re.compile(
     r"\*(ESR|TST|CAL|OPC|LRN|TRG)\?|:?(READ|MEAS(URE)?|INIT(IATE)?|FETC(H)?|SEQ(UENCE)?|TRAC(E)?)\b.*|"

@@ -46,7 +46,8 @@ def test_off_is_the_first_message_and_opens_what_was_closed(rig):
         assert matrix.closed() == frozenset()
     last = len(rig.heard) - 1 - rig.heard[::-1].index(off[-1])
     assert rig.heard[last + 1 - len(off) : last + 1] == off
-    assert all(rig.asks[last + 1 :])  # the queries that confirm it
+    confirming = zip(rig.heard[last + 1 :], rig.asks[last + 1 :], strict=True)
+    assert all(asks or text in ("*CLS", ":ROUT:FUNC ACON") for text, asks in confirming)
 
 
 def test_relays_open_and_settle_before_others_close(rig):
@@ -135,6 +136,13 @@ def test_error_of_the_instrument_names_the_command(rig_707b):
             matrix.change((), [rig_707b.point(0, 2)])
 
 
+def test_error_in_the_queue_after_a_group_is_raised(rig):
+    with rig.open() as matrix:
+        rig.bench.instrument("mat1").queue_error(-222)
+        with pytest.raises(InstrumentError, match="-222"):
+            matrix.change((), [rig.point(0, 1)])
+
+
 # --- cards and models -----------------------------------------------------------------------------------
 
 
@@ -147,6 +155,15 @@ def test_missing_card_is_refused_with_every_relay_open(rig_707b):
 def test_other_card_is_refused(rig_707b):
     with pytest.raises(UnknownInstrumentError, match=r"slot 1 has '7174,8x12 .*', the bench expects a 7072"):
         rig_707b.open(use=MatrixUse({1: "7072"}, 200.0))
+
+
+def test_other_module_of_a_b2200_is_refused(rigs):
+    rig = rigs["B2200A"].fresh()
+    with pytest.raises(
+        UnknownInstrumentError, match=r"slot 1 has 'AGILENT,B2210A,.*', the bench expects a B2211A"
+    ):
+        rig.open(use=MatrixUse({1: "B2211A"}, 200.0))
+    assert rig.relays.closed == set()
 
 
 @pytest.mark.parametrize(
@@ -208,6 +225,15 @@ def test_relay_closed_during_off_is_found_before_anything_moves(rig_707b):
         rig_707b.relays.move((), [rig_707b.point(0, 1)])
         with pytest.raises(OutputStateError, match="1A01"):
             matrix.change((), [rig_707b.point(1, 1)])
+
+
+def test_matrix_that_was_interrupted_while_it_was_set_up_is_closed(rig):
+    matrix = rig.open()
+    rig.relays.move((), [rig.point(0, 1)])
+    for text in (b":ROUT:FUNC NCON", b"nonsense?!"):  # the mode of a B2200 meanwhile, and errors left behind
+        rig.bench.instrument("mat1").execute(text)
+    matrix.close()
+    assert rig.relays.closed == set()
 
 
 def test_lost_reply_is_not_taken_for_a_later_one(rig_707b):

@@ -70,8 +70,7 @@ class Keithley7001(SwitchMatrix):
         self._expected = None
         self.check_state()
 
-    def _read_closed(self, command: str, patience_s: float) -> frozenset[Crosspoint]:
-        self.check_errors(command or self.open_all()[0])
+    def _list_closed(self, patience_s: float) -> frozenset[Crosspoint]:
         points = []
         for slot in self.grid.slots:
             question = _question(slot)

@@ -87,13 +87,9 @@ class KeithleyTspMatrix(SwitchMatrix):
         if not (same_number and same_size) or "PSEUDO" in text.upper():
             self._refuse_card(slot, found)
 
-    def _read_closed(self, command: str, patience_s: float) -> frozenset[Crosspoint]:
-        question = f"print({_LIST},errorqueue.count)"
-        listed, separator, count = self.query(question, patience_s).partition("\t")
-        if not separator:
-            self.transport.garbled(question, listed)
-        if self.numbers(question, count, 1) != [0.0]:
-            self.check_errors(command or question)
+    def _list_closed(self, patience_s: float) -> frozenset[Crosspoint]:
+        question = f"print({_LIST})"
+        listed = self.query(question, patience_s)
         points = []
         for name in _channels(listed):
             match = _CHANNEL.fullmatch(name)

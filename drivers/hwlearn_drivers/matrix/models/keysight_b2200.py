@@ -106,10 +106,14 @@ class KeysightB2200(SwitchMatrix):
         self._expected = None
         self.check_state()
 
-    def _read_closed(self, command: str, patience_s: float) -> frozenset[Crosspoint]:
+    def _is_off(self) -> bool:
+        """Query whether every relay is open, also if it was interrupted while it was set up."""
+        self.transport.write("*CLS", f"{_MODE} ACON")
+        return super()._is_off()
+
+    def _list_closed(self, patience_s: float) -> frozenset[Crosspoint]:
         if self.query("*OPC?", patience_s) != "1":  # when every relay has settled
             self.transport.garbled("*OPC?", "not 1")
-        self.check_errors(command or _CLOSED)
         reply = self.query(_CLOSED)
         found = _LIST.fullmatch(reply)
         if found is None:
