@@ -24,19 +24,21 @@ def schedule(rig, seed):
     rng = np.random.default_rng(seed)
     failed, faults = 0, rig.bench.faults("mat1")
     matrix = rig.open(Connector())
-    matrix.transport.timeout_s = 0.1
+    usual_s = matrix.transport.timeout_s
     every = [rig.point(row, column) for row in range(3) for column in range(1, 5)]
     try:
         for _ in range(4):
             wanted = {point for point in every if rng.random() < 0.4}
             for _ in range(int(rng.integers(3))):
                 faults.inject(str(rng.choice(KINDS)), seconds=0.02)
+            matrix.transport.timeout_s = 0.1
             try:
                 known = matrix.closed()
                 matrix.change(known - wanted, wanted - known)
             except HwlearnError:
                 failed += 1
                 faults.clear()
+                matrix.transport.timeout_s = usual_s
                 matrix.halt()  # first, as on every exit path
                 if matrix.needs_reconnect:
                     matrix.reconnect()
@@ -47,6 +49,7 @@ def schedule(rig, seed):
                 assert rig.relays.closed == wanted
     finally:
         faults.clear()
+        matrix.transport.timeout_s = usual_s
         matrix.close()
     assert rig.relays.closed == set()
     return failed
