@@ -45,12 +45,13 @@ class PlacedSmu(Placed):
     model : str
         Model number, such as ``"2400"``, ``"2450"``, ``"2612B"`` or ``"B2902A"``; the others are listed in
         `hwlearn_sim.instruments.MODELS`.
-    nodes : tuple of int
-        Node of each channel, in order. A second channel may be left unconnected.
+    nodes : tuple of int or str
+        Node of each channel, in order, by number or name. A second channel may be left unconnected. The row of a
+        switch matrix is a node too: ``"mat1:A"``.
     """
 
     model: str
-    nodes: tuple[int, ...]
+    nodes: tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
@@ -139,3 +140,57 @@ class PlacedDeclared(Placed):
     gain: float = 0.0
     offset_V: float = 0.0
     noise_V: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RelayParts:
+    """What the relays of a virtual matrix are like.
+
+    Attributes
+    ----------
+    contact_ohm, spread : float
+        Mean resistance of a closed contact, and relative standard deviation from relay to relay.
+    emf_V : float
+        Largest thermal voltage of a closed contact, of either sign. The default is the offset voltage of a B2200A
+        (Agilent B2200 User's Guide, Edition 2, p. 29, input of an SMU).
+    operate_s, bounce_s, release_s : float
+        Time until a contact closes, time for which it bounces then, and time until it opens.
+    """
+
+    contact_ohm: float = 1.0
+    spread: float = 0.3
+    emf_V: float = 50e-6
+    operate_s: float = 2e-3
+    bounce_s: float = 2e-3
+    release_s: float = 1e-3
+
+
+@dataclass(frozen=True)
+class PlacedMatrix(Placed):
+    """A switch matrix of a bench. Each of its rows is a node, named ``"<name>:<row>"``.
+
+    Attributes
+    ----------
+    model : str
+        Model, such as ``"707B"``.
+    cards : mapping of int to str
+        Card in each slot.
+    rows : tuple of str
+        Rows that something is connected to.
+    columns : mapping of str to int or str
+        Node of each column in use.
+    grounded : tuple of str
+        Those of the rows that the ground line is connected to.
+    relays : RelayParts
+    """
+
+    model: str
+    cards: Mapping[int, str]
+    rows: tuple[str, ...]
+    columns: Mapping[str, int | str]
+    grounded: tuple[str, ...] = ()
+    relays: RelayParts = field(default_factory=RelayParts)
+
+    def row_node(self, row: str) -> str:
+        """Return the name of the node of a row."""
+        return f"{self.name}:{row}"

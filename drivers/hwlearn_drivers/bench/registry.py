@@ -17,12 +17,14 @@ from hwlearn.errors import SetupError, closest
 from hwlearn_drivers.bench.edge_card import EdgeCardInstrument
 from hwlearn_drivers.bench.smu import SmuInstrument
 from hwlearn_drivers.declared.instrument import DeclaredInstrument
+from hwlearn_drivers.matrix.instrument import MatrixInstrument
 from hwlearn_drivers.roles.settings import InstrumentSettings
 
 KINDS: Final[tuple[type[InstrumentSettings], ...]] = (
     DeclaredInstrument,
     SmuInstrument,
     EdgeCardInstrument,
+    MatrixInstrument,
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import math
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from types import TracebackType
@@ -61,6 +62,18 @@ class Identity:
                 f"{line!r} is not a reply to *IDN?: maker, model, serial, firmware{hint if short else ''}"
             )
         return cls(*fields)
+
+    @property
+    def model_number(self) -> str:
+        """Model in capitals, without the word MODEL before it.
+
+        Examples
+        --------
+        >>> Identity("KEITHLEY INSTRUMENTS INC.", "MODEL 707B", "170", "01.10h").model_number
+        '707B'
+        """
+        found = re.fullmatch(r"(?:MODEL\s+)?([\w-]+)", self.model.strip().upper())
+        return "" if found is None else found[1]
 
     def __str__(self) -> str:
         return f"{self.maker} {self.model} (serial {self.serial})"

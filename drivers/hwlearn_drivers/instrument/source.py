@@ -148,6 +148,19 @@ class Source(Instrument):
             open_outputs.unwatch(self)
             self.transport.close()
 
+    def start_again(self) -> None:
+        """Send OFF, reset and set up again, after somebody else changed the settings."""
+        self._make_safe()
+        self.set_up()
+
+    def _begin(self) -> None:
+        """Send OFF and set up a new instrument; close it if that fails."""
+        try:
+            self.start_again()
+        except BaseException:
+            self.close()
+            raise
+
     def _make_safe(self) -> None:
         open_outputs.allow_again(self)
         self._send_off()

@@ -1,4 +1,4 @@
-"""`BenchInstrument` and the roles that it may play: `SetsVoltages`, `ReadsVoltages`, `DrivesOutputs`, ...
+"""`BenchInstrument` and the roles that it may play: `SetsVoltages`, `ReadsVoltages`, `ConnectsCrosspoints`, ...
 
 A class implements `BenchInstrument` and the interface of each role that its channels can play. Channels have the
 names by which the bench file calls them (``"0"``, ``"101"``, ``"a"``, ``"ao0"``); an instrument is opened with the
@@ -16,12 +16,12 @@ Rules for every implementation:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.network.limits import Limits
 from hwlearn_drivers.edges.edges import Edges
-from hwlearn_drivers.roles.values import ChannelReadings, SourceRange
+from hwlearn_drivers.roles.values import ChannelReadings, Crosspoint, SourceRange
 
 
 class BenchInstrument(ABC):
@@ -245,6 +245,66 @@ class ClosesSwitches(BenchInstrument):
         InstrumentError
             If the instrument rejects it.
         """
+
+
+class ConnectsCrosspoints(BenchInstrument):
+    """A switch matrix: each of its relays connects a row with a column. OFF opens every relay.
+
+    Whoever moves relays first sets every source that is connected to a row to 0 V or to 0 A.
+    """
+
+    @property
+    @abstractmethod
+    def rows(self) -> tuple[str, ...]:
+        """Names of the rows."""
+
+    @property
+    @abstractmethod
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+
+    @abstractmethod
+    def channel(self, crosspoint: Crosspoint) -> str:
+        """Return the name that the instrument has for a crosspoint, such as ``1A03``.
+
+        Raises
+        ------
+        SetupError
+            If there is no such row or column; names those that there are.
+        """
+
+    @abstractmethod
+    def change(self, opening: Collection[Crosspoint], closing: Collection[Crosspoint]) -> None:
+        """Open some crosspoints and close others, break before make; all others stay as they are.
+
+        Every relay of ``opening`` has settled before the first one of ``closing`` moves, and every relay of
+        ``closing`` has settled when this returns. Relays that are already as wanted are not moved. Then the
+        instrument is asked which crosspoints are closed.
+
+        Parameters
+        ----------
+        opening, closing : collection of Crosspoint
+            None may be in both.
+
+        Raises
+        ------
+        SetupError
+            If a row or column does not exist, or a crosspoint is in both; nothing was sent.
+        InstrumentError
+            If the instrument rejects a command; which relays moved is then unknown until OFF.
+        OutputStateError
+            If other crosspoints are closed than were set, such as with a stuck relay: names each crosspoint, what
+            it connects, how it was set and how it was found.
+        """
+
+    @abstractmethod
+    def closed(self) -> frozenset[Crosspoint]:
+        """Query which crosspoints are closed."""
+
+    @property
+    @abstractmethod
+    def relay_moves(self) -> int:
+        """Number of relays that were opened or closed by `change` since the matrix was opened."""
 
 
 class ProgramsEdges(BenchInstrument):

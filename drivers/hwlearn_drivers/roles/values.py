@@ -1,4 +1,4 @@
-"""`Role`, `ChannelUse`, `SourceRange`, `ChannelReadings`: what channels do, can do and report."""
+"""`Role`, `Crosspoint`, `ChannelUse`, `SourceRange`, `ChannelReadings`: what channels do, can do and report."""
 
 from __future__ import annotations
 
@@ -31,6 +31,23 @@ class Role(StrEnum):
     """Programs the edges; a role of a whole instrument."""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Crosspoint:
+    """The place in a switch matrix where a relay connects a row and a column.
+
+    Attributes
+    ----------
+    row, column : str
+        Names of row and column, as `ConnectsCrosspoints.rows` and `ConnectsCrosspoints.columns` list them.
+    """
+
+    row: str
+    column: str
+
+    def __str__(self) -> str:
+        return f"row {self.row}, column {self.column}"
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelUse:
     """The channels of one instrument that a bench uses, each with the terminal that it is connected to.
@@ -41,6 +58,10 @@ class ChannelUse:
         Channel -> name of the node. A channel may have several roles.
     edges : int
         Number of edges that it programs.
+    rows : mapping of str to str
+        Row of a switch matrix -> what is connected to it, such as ``"smu1:a"`` or ``"ground"``.
+    columns : mapping of str to str
+        Column of a switch matrix -> name of the node.
     """
 
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -48,6 +69,8 @@ class ChannelUse:
     nudges: Mapping[str, str] = field(default_factory=dict)
     switches: Mapping[str, str] = field(default_factory=dict)
     edges: int = 0
+    rows: Mapping[str, str] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, role: Role) -> Mapping[str, str]:
         """Return the channels that play a role."""
@@ -68,6 +91,12 @@ class ChannelUse:
         """Return the node that a channel is connected to, for messages; empty if it is not in use."""
         every = (self.sources, self.reads, self.nudges, self.switches)
         return next((one[channel] for one in every if channel in one), "")
+
+    def joined(self, crosspoint: Crosspoint) -> str:
+        """Return what a crosspoint connects, for messages: ``smu1:a to node x0``."""
+        row = self.rows.get(crosspoint.row, "nothing")
+        column = self.columns.get(crosspoint.column)
+        return f"{row} to {'nothing' if column is None else f'node {column}'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,12 +65,7 @@ class Smu(Source):
                 raise SetupError(f"{identity} has {present} channel(s), there is no channel {number}")
         self._channels = {n: self.channel_class(self, n, limit) for n, limit in sorted(limits.items())}
         super().__init__(transport, identity)
-        try:
-            self._make_safe()
-            self.set_up()
-        except BaseException:
-            self.close()
-            raise
+        self._begin()
 
     @classmethod
     def model_of(cls, identity: Identity) -> str:
@@ -81,10 +76,10 @@ class Smu(Source):
         UnknownInstrumentError
             If it is none of this class.
         """
-        found = re.fullmatch(r"(?:MODEL\s+)?([\w-]+)", identity.model.strip().upper())
-        if found is None or found[1] not in cls.operating_ranges:
+        found = identity.model_number
+        if found not in cls.operating_ranges:
             raise UnknownInstrumentError(f"{identity} is none of {', '.join(cls.operating_ranges)}")
-        return found[1]
+        return found
 
     def channel(self, number: int) -> SmuChannel:
         """Return a channel in use.
@@ -242,8 +237,3 @@ class Smu(Source):
             for channel in self.channels:  # another thread may have been about to switch on during the halt
                 channel.mark_off()
         super().rearm()
-
-    def start_again(self) -> None:
-        """Switch every output off, reset and set up again, after somebody else changed the settings."""
-        self._make_safe()
-        self.set_up()

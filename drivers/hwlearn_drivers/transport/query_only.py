@@ -16,7 +16,9 @@ from hwlearn_drivers.transport.wire_log import WireLog
 _QUIET_S: Final = 0.03
 _LONGEST_DRAIN_S: Final = 0.5
 
-_SCPI: Final = re.compile(r"[*:]?[A-Za-z][A-Za-z0-9]*(?::[A-Za-z][A-Za-z0-9]*)*\?(?: [\w,.+-]+)?")
+_SCPI: Final = re.compile(
+    r"[*:]?[A-Za-z][A-Za-z0-9]*(?::[A-Za-z][A-Za-z0-9]*)*\?(?: (?:[\w,.+-]+|\(@[\d,:!]+\)))?"
+)
 _CHANGES: Final = re.compile(
     r"\*(ESR|TST|CAL|OPC|LRN|TRG)\?|:?(READ|MEAS(URE)?|INIT(IATE)?|FETC(H)?|SEQ(UENCE)?|TRAC(E)?)\b.*|"
     r":?SYST(EM)?:ERR(OR)?(?!:COUN).*|:?STAT(US)?:(QUES|OPER|MEAS)\w*(:EVEN(T)?)?\?.*",
@@ -24,20 +26,27 @@ _CHANGES: Final = re.compile(
 )
 """Queries that change an instrument: reading clears event registers and error queues, and readings trigger."""
 
-_NAME: Final = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
-_TSP: Final = re.compile(rf"print\({_NAME}(?:,{_NAME})*\)")
+_NAME: Final = r"[A-Za-z_]\w*(?:\[\d\])?(?:\.[A-Za-z_]\w*)*"
+_LIST: Final = r'channel\.getclose\("allslots"\)'
+"""The one call that is known to change nothing: it lists the closed relays of a switch."""
+_TSP: Final = re.compile(rf"print\((?:{_LIST}|{_NAME}(?:,{_NAME})*)\)")
 _TSP_CHANGES: Final = re.compile(r"\b(event|next|measure|reset|clear|read|new)\b")
 
 
 def only_reads(message: str) -> bool:
     """Return whether every part of a message is a query that changes nothing.
 
-    A TSP message prints attributes, without a call. Everything that is not known to change nothing is refused.
+    A TSP message prints attributes, or the list of closed relays. Everything that is not known to change nothing
+    is refused.
 
     Examples
     --------
     >>> [only_reads(text) for text in (":OUTP?;:SOUR:VOLT?", "*IDN?", "print(smua.source.output)")]
     [True, True, True]
+    >>> only_reads(":ROUT:CLOS? (@1!1!1:1!1!10,2!1!1)")
+    True
+    >>> [only_reads(text) for text in ("print(slot[1].idn)", 'print(channel.getclose("allslots"))')]
+    [True, True]
     >>> [only_reads(text) for text in (":OUTP 0", "*ESR?", ":SYST:ERR?", ":READ?", "print(smua.measure.v())")]
     [False, False, False, False, False]
     >>> [only_reads(text) for text in ("*IDN?;:OUTP 1", "print(errorqueue.next())", "x=print(1)")]

@@ -45,14 +45,14 @@ class Connection:
     ----------
     plane : AnalogPlane
         The circuit.
-    node : int or None
+    node : int, str or None
         Node of the HI terminal; None if unconnected. LO is connected to board ground.
     label : str
         Name of the channel on the plane.
     """
 
     plane: AnalogPlane
-    node: int | None
+    node: int | str | None
     label: str
 
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from hwlearn.circuit.elements import OHMIC
 from hwlearn.circuit.topology import Topology
 from hwlearn_drivers.declared.declaration import Declaration
 from hwlearn_drivers.declared.interpreter import BoardHardware, Interpreter
@@ -15,6 +14,7 @@ from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.placed import PlacedDeclared, PlacedResistor
+from hwlearn_sim.plane.contacts import Contact, with_contacts
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.plane.sources import Open, VoltageSource
 from hwlearn_sim.wire.faults import Faults
@@ -219,25 +219,9 @@ def with_resistors(topology: Topology, resistors: Sequence[PlacedResistor]) -> t
     """
     n = topology.n_nodes
     ends = {resistor.source: n + k for k, resistor in enumerate(resistors)}
-    if not resistors:
-        return topology, ends
-    pairs = np.array([[n + k, resistor.node] for k, resistor in enumerate(resistors)], dtype=np.int64)
-    siemens = np.array([resistor.siemens for resistor in resistors])
-    whole = Topology(
-        n + len(resistors),
-        topology.edges,
-        topology.inputs,
-        topology.outputs,
-        topology.ground,
-        names=[*topology.names, *(f"nudge of {topology.names[resistor.node]}" for resistor in resistors)],
-        fixed_edges=np.concatenate([topology.fixed_edges, pairs]),
-        fixed_conductances=np.concatenate([topology.fixed_conductances, siemens]),
-        elements=None if topology.elements is None else topology.edge_elements,
-        fixed_elements=None
-        if topology.elements is None
-        else [*topology.fixed_edge_elements, *([OHMIC] * len(resistors))],
-    )
-    return whole, ends
+    contacts = [Contact(n + k, resistor.node, resistor.siemens) for k, resistor in enumerate(resistors)]
+    names = [f"nudge of {topology.names[resistor.node]}" for resistor in resistors]
+    return with_contacts(topology, contacts, names), ends
 
 
 def make_declared_board(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Set
+from collections.abc import Callable, Set
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +15,7 @@ from hwlearn.arrays import FloatArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError
 from hwlearn_sim.plane.compliance import Solution
+from hwlearn_sim.plane.contacts import Contact, node_number, with_contacts
 from hwlearn_sim.plane.nonlinear import NonlinearCircuit
 from hwlearn_sim.plane.ohmic import OhmicCircuit
 from hwlearn_sim.plane.placement import Placement
@@ -24,6 +27,9 @@ from hwlearn_sim.plane.sources import (
     VoltageSource,
     share_current,
 )
+
+_MOST_KEPT: Final = 256
+_Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +94,28 @@ class AnalogPlane:
         self._operating_points: dict[int, SourceOperatingPoint] = {}
         self._load_lines: dict[int, LoadLine] = {}
         self._states: dict[int, tuple[int, int]] = {}
+        self._contacts: dict[str, tuple[Contact, ...]] = {}
+        self._closed: tuple[Contact, ...] = ()
+        self._graphs: dict[tuple[Contact, ...], Topology] = {}
+        self._circuits: dict[tuple[Contact, ...], OhmicCircuit | NonlinearCircuit] = {}
+        self._moving: dict[str, Callable[[], None]] = {}
+
+    @property
+    def exclusive(self) -> AbstractContextManager[bool]:
+        """A lock that blocks the other threads; who changes several things of the plane holds it meanwhile."""
+        return self._lock
 
     # --- channels -----------------------------------------------------------------------------------
 
-    def attach(self, node: int, label: str = "") -> int:
-        """Connect a channel, with its relay open, to a node and return its number.
+    def attach(self, node: int | str, label: str = "") -> int:
+        """Connect a channel, with its relay open, to a node, by number or name, and return its number.
 
         Raises
         ------
         CircuitError
             If there is no such node.
         """
+        node = node_number(self.topology, node)
         if not 0 <= node < self.topology.n_nodes:
             raise CircuitError(
                 f"{label or 'a channel'} cannot be connected to node {node}; the nodes are 0 to "
@@ -109,6 +126,7 @@ class AnalogPlane:
             self._labels.append(label or f"channel {len(self._nodes) - 1}")
             self._sources.append(Open())
             self._load_lines.pop(int(node), None)
+            self._circuits.clear()
             self._circuit = self._solution = None
             return len(self._nodes) - 1
 
@@ -123,6 +141,7 @@ class AnalogPlane:
     def read(self, channel: int) -> SourceOperatingPoint:
         """Return the exact operating point of a channel."""
         with self._lock:
+            self._move()
             return self._operating_point(channel)
 
     def other_sources(self, channels: Set[int]) -> tuple[tuple[int, Source], ...]:
@@ -152,7 +171,28 @@ class AnalogPlane:
         checked = _checked(self.topology, conductances)
         with self._lock:
             self._conductances = checked
+            self._circuits.clear()
             self._circuit = self._solution = None
+
+    def set_contacts(self, owner: str, contacts: tuple[Contact, ...]) -> None:
+        """Replace the contacts of one owner, such as the closed relays of a matrix."""
+        with self._lock:
+            if self._contacts.get(owner, ()) != contacts:
+                self._contacts[owner] = contacts
+                self._closed = tuple(contact for own in self._contacts.values() for contact in own)
+                self._circuit = self._solution = None
+
+    def while_moving(self, owner: str, move: Callable[[], None] | None) -> None:
+        """Call ``move`` before each reading, for contacts that have not settled; None: they have."""
+        with self._lock:
+            if move is None:
+                self._moving.pop(owner, None)
+            else:
+                self._moving[owner] = move
+
+    def _move(self) -> None:
+        for move in list(self._moving.values()):
+            move()
 
     def node_voltages(self) -> FloatArray:
         """Return the present voltages (N,) of all nodes."""
@@ -172,8 +212,11 @@ class AnalogPlane:
     def _solved(self) -> tuple[Solution, OhmicCircuit | NonlinearCircuit]:
         if self._circuit is None:
             self._placement = Placement(self._nodes, self.topology.ground)
+            wired = _recalled(self._graphs, self._closed, lambda: with_contacts(self.topology, self._closed))
             kind = OhmicCircuit if self.topology.elements is None else NonlinearCircuit
-            self._circuit = kind(self.topology, self._conductances, self._placement)
+            self._circuit = _recalled(
+                self._circuits, self._closed, lambda: kind(wired, self._conductances, self._placement)
+            )
         if self._solution is None:
             self._solution = self._solve(self._circuit)
         return self._solution, self._circuit
@@ -216,6 +259,17 @@ class AnalogPlane:
     def _guess(self, node: int, load_line: LoadLine) -> int:
         kinks, state = self._states.get(node, (-1, 0))
         return state if kinks == len(load_line.kinks) else load_line.likely
+
+
+def _recalled(
+    known: dict[tuple[Contact, ...], _Kept], closed: tuple[Contact, ...], make: Callable[[], _Kept]
+) -> _Kept:
+    """Return what was kept for these contacts, or make it; the entry that was not used for longest is dropped."""
+    found = known.pop(closed, None)
+    known[closed] = make() if found is None else found
+    if len(known) > _MOST_KEPT:
+        del known[next(iter(known))]
+    return known[closed]
 
 
 def _shorted(source: Source) -> SourceOperatingPoint:

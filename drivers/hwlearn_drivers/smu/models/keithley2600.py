@@ -15,6 +15,7 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.instrument.serial_line import SerialLine
+from hwlearn_drivers.instrument.tsp import next_tsp_error
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
 from hwlearn_drivers.smu.reading import OutputState, Reading, StatusQueries
@@ -269,16 +270,7 @@ class Keithley2600(Smu):
             self.check_errors(command)
 
     def _next_error(self) -> tuple[int, str] | None:
-        (count,) = self.query_numbers("print(errorqueue.count)", 1)
-        if not count:
-            return None
-        question = "print(errorqueue.next())"
-        answer = self.query(question)
-        code, *rest = answer.split("\t")
-        try:
-            return int(float(code)), rest[0] if rest else ""
-        except (ValueError, OverflowError):
-            self.transport.garbled(question, answer)
+        return next_tsp_error(self)
 
 
 def _node(number: int) -> str:

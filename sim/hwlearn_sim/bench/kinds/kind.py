@@ -152,7 +152,7 @@ class PlacedKind(ABC):
     def model(self, placed: Any) -> str:
         """Return its model, for lists."""
 
-    def nodes(self, placed: Any) -> int | list[int] | None:
+    def nodes(self, placed: Any) -> int | str | Sequence[int | str] | None:
         """Return the node that it is connected to, a list for several channels; None if it sets edges alone."""
         return None
 

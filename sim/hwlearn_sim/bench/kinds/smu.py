@@ -39,6 +39,6 @@ class SmuKind(PlacedKind):
         """Return the model number."""
         return placed.model
 
-    def nodes(self, placed: PlacedSmu) -> int | list[int]:
+    def nodes(self, placed: PlacedSmu) -> int | str | list[int | str]:
         """Return the node of its only channel, or the nodes of its channels."""
         return placed.nodes[0] if len(placed.nodes) == 1 else list(placed.nodes)

@@ -16,14 +16,14 @@ import numpy as np
 from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
-from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
 from hwlearn_sim.instruments.tsp import libraries
 from hwlearn_sim.instruments.tsp.capabilities import ModelRow
 from hwlearn_sim.instruments.tsp.digital_port import DigitalPort
 from hwlearn_sim.instruments.tsp.front_panel import FrontPanel
-from hwlearn_sim.instruments.tsp.node import FIRMWARE, LocalNode, Replies, error_object
+from hwlearn_sim.instruments.tsp.instrument import TspInstrument
+from hwlearn_sim.instruments.tsp.node import FIRMWARE, error_object
 from hwlearn_sim.instruments.tsp.script.objects import Effect, Namespace, Value, function, runtime_error
-from hwlearn_sim.instruments.tsp.script.sandbox import MAX_PRINTED, MAX_TEXT, Exhausted, Sandbox, ScriptLimits
+from hwlearn_sim.instruments.tsp.script.sandbox import Sandbox, ScriptLimits
 from hwlearn_sim.instruments.tsp.setups import Setups
 from hwlearn_sim.instruments.tsp.smu import TspSmu
 from hwlearn_sim.instruments.tsp.status import Status, masked_register
@@ -31,14 +31,10 @@ from hwlearn_sim.instruments.tsp.trigger.blocks import TriggerBlocks
 from hwlearn_sim.instruments.tsp.trigger.events import MOST_ACTIONS, Events
 
 _MOST_OF_ENDLESS: Final = 20_000  # actions per message of a sweep that has no last step
-_LOADING: Final = ("loadscript", "loadandrunscript")
 
 
-class VirtualKeithley2600(ScpiInstrument):
+class VirtualKeithley2600(TspInstrument):
     """A Keithley 2600B connected to nodes of the plane.
-
-    Each line is a chunk of script and is executed on arrival. The lines between ``loadandrunscript`` and
-    ``endscript`` form one chunk, and ``loadscript name`` stores it. IEEE 488.2 common commands also work.
 
     Parameters
     ----------
@@ -54,7 +50,7 @@ class VirtualKeithley2600(ScpiInstrument):
         Limits of one chunk of script.
     """
 
-    takes_blocks = False
+    factory_scripts = ("factory",)
 
     def __init__(
         self,
@@ -64,12 +60,9 @@ class VirtualKeithley2600(ScpiInstrument):
         serial: str = "4000001",
         limits: ScriptLimits | None = None,
     ) -> None:
-        super().__init__(f"Keithley Instruments Inc., Model {row.model}, {serial}, {FIRMWARE}", 100, clock)
+        identity = f"Keithley Instruments Inc., Model {row.model}, {serial}, {FIRMWARE}"
+        super().__init__(identity, row.model, serial, clock, limits)
         self.channels = list(channels)
-        self._limits = ScriptLimits() if limits is None else limits
-        self._loading: tuple[str, list[str]] | None = None
-        self._loaded = 0
-        self._scripts: dict[str, str] = {}
         self._ended_sweeps: set[str] = set()
         self._bus = Events(clock)
         names = ("smua", "smub")[: len(self.channels)]
@@ -79,8 +72,6 @@ class VirtualKeithley2600(ScpiInstrument):
         self._trigger = TriggerBlocks(self._bus)
         self._port = DigitalPort(self._bus)
         self._panel = FrontPanel(self._bus, len(names))
-        self._node = LocalNode(row.model, serial, self.reset)
-        self._replies = Replies(MAX_PRINTED)
         self._status = Status(
             {smu.name: smu.condition for smu in self.smus},
             self._sweeping,
@@ -89,8 +80,7 @@ class VirtualKeithley2600(ScpiInstrument):
             | {"digio": self._port.overrun},
         )
         self.status.more = self._status.summary
-        self._globals = self._variables()
-        self._sandbox = self._started()
+        self.start()
 
     @property
     def generators(self) -> list[np.random.Generator]:
@@ -119,58 +109,20 @@ class VirtualKeithley2600(ScpiInstrument):
 
     # --- messages -----------------------------------------------------------------------------------
 
-    def _execute(self, message: bytes) -> bytes:
-        text = message.decode("latin-1").strip("\r\n\0 \t")
-        common = self._loading is None and text.startswith("*")
-        reply = b""
-        try:
-            if self._loading is not None:
-                self._collect(text)
-            elif text.upper() == "*TRG":
-                self._bus.post(self._trigger.command)
-            elif common:
-                reply = super()._execute(message)
-            elif text.split(" ")[0] in _LOADING:
-                self._loading, self._loaded = (text, []), 0
-            elif text == "abort":
-                self._abort()
-            elif text:
-                self._run(text)
-        except VirtualInstrumentError as error:
-            self._record_error(error)
-        self._settle()  # sweeps go on after an error of the script that has initiated them
-        end = self._node.ends_message(self.errors, common=common, loading=self._loading is not None)
-        return reply + self._replies.take() + end.encode("latin-1")
+    def _obeys(self, text: str) -> bool:
+        if text.upper() == "*TRG":
+            self._bus.post(self._trigger.command)
+        elif text == "abort":
+            self._abort()
+        else:
+            return False
+        return True
 
-    def _collect(self, line: str) -> None:
-        assert self._loading is not None
-        opening, lines = self._loading
-        if line != "endscript":
-            lines.append(line)
-            self._loaded += len(line) + 1
-            if self._loaded > MAX_TEXT:
-                self._loading = None
-                raise VirtualInstrumentError(-225)
-            return
-        self._loading = None
-        command, _, name = opening.partition(" ")
-        source = "\n".join(lines)
-        self._define(name.strip(), source)
-        if command == "loadandrunscript":
-            self._run(source)
-
-    def _define(self, name: str, source: str) -> None:
-        self._sandbox.compiled(source)  # a syntax error is reported, and nothing is stored
-        self._scripts[name] = source
-        self._sandbox.call(self._define_script, name, source)
-
-    def _run(self, source: str) -> None:
+    def _begin(self) -> None:
         self._bus.begin_message()
-        try:
-            self._sandbox.run(source)
-        except Exhausted:
-            self._sandbox = self._started()
-            raise
+
+    def _use(self, sandbox: Sandbox) -> None:
+        self._bus.extend = sandbox.extend
 
     def _settle(self) -> None:
         """Let the sweeps that were initiated run, until they end or wait for an event."""
@@ -199,20 +151,6 @@ class VirtualKeithley2600(ScpiInstrument):
         return [smu.name for smu in self.smus if smu.trigger.sweeping or smu.name in ended]
 
     # --- variables of scripts -----------------------------------------------------------------------
-
-    def _started(self) -> Sandbox:
-        """Return a new interpreter with the instrument's variables, and the scripts that were loaded."""
-        sandbox = Sandbox(self._replies.put_text, self._record_error, self._limits)
-        for name, value in self._globals.items():
-            sandbox.publish(name, value)
-        sandbox.set_number_form(self._replies.number_form)
-        self._replies.on_number_form = sandbox.set_number_form
-        self._bus.extend = sandbox.extend
-        self._define_script = sandbox.load("libraries", sandbox.compile_function())
-        sandbox.load("factory")
-        for name, source in self._scripts.items():
-            sandbox.call(self._define_script, name, source)
-        return sandbox
 
     def _variables(self) -> dict[str, Value]:
         replies = self._replies

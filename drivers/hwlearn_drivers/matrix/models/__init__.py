@@ -1,0 +1,1 @@
+"""The models of switch matrices, one file per command set."""
