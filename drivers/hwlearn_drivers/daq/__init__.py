@@ -1,1 +1,1 @@
-"""Data acquisition devices of NI through NI-DAQmx: analog outputs, analog inputs and digital lines as terminals."""
+"""Data acquisition devices of NI through NI-DAQmx: analog outputs and inputs, and digital lines, as terminals."""

@@ -1,4 +1,4 @@
-"""`DaqCalls`: every call of NI-DAQmx that the driver makes to one device, logged and with its errors translated."""
+"""`DaqCalls`: every call of NI-DAQmx that the driver makes to one device, logged, its errors translated."""
 
 from __future__ import annotations
 
@@ -80,12 +80,15 @@ class DaqCalls:
     ) -> tuple[DaqTask, ChannelRange]:
         """Return a started task of analog outputs; their voltage does not change before the first write."""
         low, high = limits
-        names = self._physical(channels)
-        self._note(f"add_ao_voltage_chan({names!r}, min_val={low!r}, max_val={high!r}); start()", off)
+        self._note(f"add_ao_voltage_chan({', '.join(channels)}, min_val={low!r}, max_val={high!r}); start()", off)
         with daq_errors(self.library, self.called, f"reserving {', '.join(channels)}"):
             task = self.library.Task()
             try:
-                channel = task.ao_channels.add_ao_voltage_chan(names, min_val=low, max_val=high)
+                channel: Any = None
+                for one in channels:
+                    channel = task.ao_channels.add_ao_voltage_chan(
+                        self._physical([one]), min_val=low, max_val=high
+                    )
                 task.start()
                 return task, self._range(channel, "ao_dac_rng_low", "ao_dac_rng_high", "ao_resolution", limits)
             except BaseException:
@@ -227,9 +230,9 @@ class DaqCalls:
         """Return range and resolution as NI-DAQmx has set them, as far as the device has these properties."""
         errors, found = self.library.errors, limits
         bits = 0
-        with suppress(errors.DaqError):
+        with suppress(errors.Error):
             found = (float(getattr(channel, low)), float(getattr(channel, high)))
-        with suppress(errors.DaqError):
+        with suppress(errors.Error):
             bits = round(float(getattr(channel, resolution)))
         if not found[0] <= limits[0] < limits[1] <= found[1]:
             raise SetupError(

@@ -20,7 +20,7 @@ from hwlearn_drivers.daq.facts import DeviceFacts, range_text
 from hwlearn_drivers.daq.library import DaqTask
 from hwlearn_drivers.daq.off import write_off_all
 from hwlearn_drivers.daq.plan import DaqPlan
-from hwlearn_drivers.daq.scan import Readings, Scan, make_scan, readback_of
+from hwlearn_drivers.daq.scan import Scan, ScanReadings, make_scan, readback_of
 from hwlearn_drivers.errors import (
     HaltedError,
     InstrumentError,
@@ -82,6 +82,7 @@ class DaqDevice:
             with suppress(OutputsMayBeOnError):  # what went wrong first says more
                 self.close()
             raise
+        self._plan = plan.expecting(self.facts)  # from here on no other device is accepted
         self._halted = False
 
     @property
@@ -99,8 +100,8 @@ class DaqDevice:
         if self.scan is not None:
             own = self.scan.sampling
             parts.append(
-                f"inputs {range_text(self.scan.range)} {self._plan.configuration}, mean of {own.samples} samples in "
-                f"{format_quantity(own.seconds, 's')}"
+                f"inputs {range_text(self.scan.range)} {self._plan.configuration}, mean of {own.samples} samples "
+                f"in {format_quantity(own.seconds, 's')}"
             )
         made_up = ", SIMULATED" if facts.simulated else ""
         return f"NI {facts.product}, serial {facts.serial}{made_up}, at {self._calls.device} ({'; '.join(parts)})"
@@ -169,7 +170,6 @@ class DaqDevice:
         self.claim.renew()
         open_outputs.allow_again(self)
         self._halted = True
-        self._plan = self._plan.expecting(self.facts)
         if self._closed:
             open_outputs.watch(self)
             self._closed = False
@@ -236,7 +236,7 @@ class DaqDevice:
 
     # --- readings -----------------------------------------------------------------------------------
 
-    def acquire(self) -> Readings:
+    def acquire(self) -> ScanReadings:
         """Read every input once, and compare the outputs that are read back with what was written.
 
         Raises
@@ -251,8 +251,8 @@ class DaqDevice:
         fault = self._deviation(scan, found)
         if fault is not None:
             raise OutputStateError(
-                f"{fault}; the device was reset, its output is overloaded or shorted, or somebody else wrote to it; "
-                "its outputs are switched off"
+                f"{fault}; the device was reset, its output is overloaded or shorted, or somebody else wrote to "
+                "it; its outputs are switched off"
             )
         self._verified = True
         return found
@@ -262,7 +262,7 @@ class DaqDevice:
         if self.scan is not None and self.scan.read_back and not self._verified:
             self.acquire()
 
-    def _deviation(self, scan: Scan, found: Readings) -> str | None:
+    def _deviation(self, scan: Scan, found: ScanReadings) -> str | None:
         """Return which output deviates from its level by more than it may; None if none does."""
         step = self.step_V or 0.0
         room = _OF_LIMIT * self._plan.limit_V + _SIGMAS * max(scan.sigma_V, scan.step_V) + step
@@ -291,7 +291,7 @@ class DaqDevice:
         return self.claim
 
     def report(self) -> InstrumentReport:
-        """Return its outputs as this process has set them, without a call to it; see `open_outputs.ReportsItself`."""
+        """Return its outputs as this process has set them, without a call; see `open_outputs.ReportsItself`."""
         known = not self._lost
         outputs = [
             OutputReport(channel, bool(volts) if known else None, "voltage", volts if known else None)
@@ -308,7 +308,6 @@ class DaqDevice:
         plan = self._plan
         self._release()
         self.facts = self._calls.facts()
-        self._lost = False
         write_off_all(self._calls, self.facts, plan.lines, not plan.closed_high)
         self._note_off()
         self.claim.identified(self.facts.product, self.facts.serial)
@@ -392,6 +391,6 @@ class DaqDevice:
     def _may_be_on(self, reason: str) -> OutputsMayBeOnError:
         which = [*self._plan.sources, *self._plan.lines] or ["every output"]
         return OutputsMayBeOnError(
-            f"OUTPUTS MAY BE ON: {', '.join(which).upper()} OF {self.name.upper()}; {reason}; switch them off by hand: "
-            "pull the plug of the device"
+            f"OUTPUTS MAY BE ON: {', '.join(which).upper()} OF {self.name.upper()}; {reason}; switch them off by "
+            "hand: pull the plug of the device"
         )

@@ -19,7 +19,7 @@ _LOST: Final = {
     -50405: "a transfer was aborted: USB was interrupted, or the device lost its power",
     -50808: "a transfer on USB failed",
     -200045: "the device was removed",
-    -200220: "there is no device of this name",
+    -200220: "NI-DAQmx knows no device of this name, such as Dev1",
     -201003: "the device cannot be accessed: it was removed, is powered off or belongs to another host",
     -201190: "the device must be unplugged and plugged in again",
 }
@@ -34,7 +34,8 @@ _HINTS: Final = {
     NO_SUCH_CHANNEL: "check the channel names in NI MAX or with: nilsdev --verbose",
     -200077: "a setting is not allowed on this device: check ranges, terminal_configuration and rates",
     -200081: "raise channel_settle, or lower samples",
-    -200332: "raise channel_settle: the device converts no faster",
+    -200332: "lower samples or raise mains_periods: the device samples no faster",
+    -200335: "raise channel_settle: the device converts no faster",
     -200489: "this device scans no channel twice: remove ground_channel",
     -200561: "a voltage is outside the range of the output",
 }
@@ -79,8 +80,8 @@ def _converted(error: Exception, name: str, doing: str) -> Exception:
         )
     if code in _RESERVED:
         return ReservedError(
-            f"{name}: another task holds these channels (DAQmx {code}, while {doing}); end the program that uses the "
-            "device (LabVIEW, an NI MAX test panel, another Python); run hwlearn off BENCH for one of ours"
+            f"{name}: another task holds these channels (DAQmx {code}, while {doing}); end the program that uses "
+            "the device (LabVIEW, a test panel of NI MAX, another Python); for one of ours: hwlearn off BENCH"
         )
     if code in _TIMEOUT:
         return LinkTimeout(f"{name}: samples did not arrive in time (DAQmx {code}, while {doing})")

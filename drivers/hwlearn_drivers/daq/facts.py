@@ -121,7 +121,7 @@ def narrowest(ranges: Sequence[Range], volts: float) -> Range | None:
 
 
 def overlapping(ranges: Sequence[Range], volts: float) -> Range | None:
-    """Return the range that holds most of plus and minus some volts, and of these the narrowest; with 0 V in it."""
+    """Return the range with 0 V that holds most of plus and minus some volts, and of these the narrowest."""
     holding = [one for one in ranges if one[0] <= 0.0 <= one[1]]
     return max(holding, key=lambda one: (min(one[1], volts) - max(one[0], -volts), -_width(one)), default=None)
 

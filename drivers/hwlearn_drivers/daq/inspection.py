@@ -1,4 +1,4 @@
-"""State of a DAQ device that is not in use: what it reports of itself, and its outputs where it can read them back."""
+"""State of a DAQ device that is not in use: what it reports of itself, and the outputs that it reads back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIMEOUT_S = 1.0
 
 
 def inspect_daq(calls: DaqCalls, nodes: Mapping[str, str]) -> InstrumentReport:
-    """Return the report of a device. Outputs are read through internal channels; nothing is written, and no line moved.
+    """Return the report of a device; outputs are read through internal channels, and nothing is written.
 
     Parameters
     ----------

@@ -70,7 +70,7 @@ class DaqInstrument(InstrumentSettings):
 
     kind: ClassVar[str] = "nidaqmx"
 
-    address: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+    address: Annotated[str, Field(pattern=r"^[^\s/,]+$")]
     product: str = ""
     serial: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]*$")] = ""
     terminal_configuration: Literal["RSE", "NRSE", "DIFF", "PSEUDO_DIFF"] = "RSE"
@@ -97,7 +97,7 @@ class DaqInstrument(InstrumentSettings):
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The name of the device, which NI-DAQmx compares without case, as an address that no other library has."""
+        """The name of the device, without regard to case, as an address that no other library has."""
         return (f"daqmx://{self.address.lower()}",)
 
     def channel_roles(self, channel: str) -> frozenset[Role]:
@@ -109,8 +109,8 @@ class DaqInstrument(InstrumentSettings):
         if _LINE.fullmatch(channel):
             if channel not in self.lines:
                 raise SetupError(
-                    f"{channel} is not in lines = [...] of {self.name}; list every line that is a switch there, so "
-                    "that OFF opens it"
+                    f"{channel} is not in lines = [...] of {self.name}; list every line that is a switch there, "
+                    "so that OFF opens it"
                 )
             return frozenset({Role.SWITCH})
         raise SetupError(f"{self.name} has no channel {channel!r}; its channels are called ao0, ai3, port0/line1")

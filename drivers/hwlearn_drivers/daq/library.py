@@ -4,8 +4,8 @@ The driver relies on these facts (nidaqmx-python 1.x; NI-DAQmx help, "Initialize
 Channels", "Reserved State", "Internal Channels for M Series and NI 6010 Devices"):
 
 - Analog outputs keep the last voltage when a task or the program ends, however it ends.
-- `reset_device` sets them to 0 V on M, X and C Series. **On E, S and AO Series (671x, 672x, 673x) it leaves them as
-  they are.** So a reset alone is never OFF: 0 V is written after it.
+- `reset_device` sets them to 0 V on M, X and C Series. **On E, S and AO Series (671x, 672x, 673x) it leaves them
+  as they are.** So a reset alone is never OFF: 0 V is written after it.
 - A started task holds its channels alone, in all processes. When its process ends, the driver releases them.
 - A write of one sample to all channels of a task is one call; the channels are updated one after the other.
 - A finite task that is stopped and started again begins with an empty buffer.

@@ -101,13 +101,13 @@ class DaqPlan:
         ):
             if wanted and wanted.strip().upper() != found.upper():
                 raise UnknownInstrumentError(
-                    f"{called}: the bench expects {what} = {wanted!r}, but the device is a {facts.product}, serial "
-                    f"{facts.serial}; check the name of the device in NI MAX; only 0 V was written to it"
+                    f"{called}: the bench expects {what} = {wanted!r}, but the device is a {facts.product}, "
+                    f"serial {facts.serial}; check its name in NI MAX; only 0 V was written to it"
                 )
         if facts.simulated and not self.allow_simulated:
             raise UnknownInstrumentError(
-                f"{called} is a device that NI-DAQmx simulates: its readings are made up; choose a real one, or set "
-                "allow_simulated = true to try out the program"
+                f"{called} is a device that NI-DAQmx simulates: its readings are made up; choose a real one, or "
+                "set allow_simulated = true to try out the program"
             )
 
     def _problems(self, facts: DeviceFacts) -> Iterator[str]:
@@ -127,8 +127,8 @@ class DaqPlan:
             widest = max(facts.input_ranges, key=lambda one: one[1] - one[0], default=None)
             has = "none" if widest is None else range_text(widest)
             yield (
-                f"no input range holds limits.voltage = ±{format_quantity(self.limit_V, 'V')}; its widest range is "
-                f"{has}; lower the limit"
+                f"no input range holds limits.voltage = ±{format_quantity(self.limit_V, 'V')}; its widest range "
+                f"is {has}; lower the limit"
             )
         for channel in self.reads:
             can = facts.configurations.get(channel, ())

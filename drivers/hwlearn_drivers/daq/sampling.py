@@ -10,7 +10,7 @@ from hwlearn.errors import SetupError
 from hwlearn.units import format_quantity
 
 PADDING_S: Final = 10e-6
-"""Time between two channels that NI-DAQmx adds to that of a conversion (M Series User Manual, "AI Convert Clock")."""
+"""Time that NI-DAQmx adds to a conversion for each channel (M Series User Manual, "AI Convert Clock Signal")."""
 
 _CAPACITANCE_F: Final = 200e-12
 """100 pF of an input (M Series), and about 1 m of cable."""

@@ -1,4 +1,4 @@
-"""`Scan`: reads all analog inputs of a bench, and the outputs back, with one task; averages and finds saturation."""
+"""`Scan`: reads all analog inputs of a bench, and its outputs back, with one task; finds saturation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BITS = 16  # of the settling error, where the device does not say its resolutio
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Readings:
+class ScanReadings:
     """Averages of one acquisition, by name of the channel.
 
     Attributes
@@ -48,8 +48,8 @@ def readback_of(channel: str) -> str:
 class Scan:
     """A task over all inputs.
 
-    Internal channels that read outputs back come last. With a ground channel, ground is converted before each input:
-    what is left on the multiplexer then pulls every input towards 0 V, and not towards its neighbour.
+    Internal channels that read outputs back come last. With a ground channel, ground is converted before each
+    input: what is left on the multiplexer then pulls every input towards 0 V, and not towards its neighbour.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class Scan:
         """Step of the converter in volts; 0 if the device does not say its resolution."""
         return (self.range[1] - self.range[0]) / 2.0**self.bits if self.bits else 0.0
 
-    def acquire(self) -> Readings:
+    def acquire(self) -> ScanReadings:
         """Acquire once and average.
 
         Raises
@@ -107,9 +107,10 @@ class Scan:
         assert self._task is not None, "the device was closed"
         samples = self._calls.acquire(self._task, len(self._scan), self.sampling, self._timeout_s)
         means: FloatArray = samples.mean(axis=1)
-        at_end: BoolArray = ((samples <= self._low[:, None]) | (samples >= self._high[:, None])).any(axis=1)
+        beyond = (samples <= self._low[:, None]) | (samples >= self._high[:, None])
+        at_end: BoolArray = np.asarray(beyond.any(axis=1), dtype=np.bool_)
         names = [one.name for one in self._scan]
-        return Readings(
+        return ScanReadings(
             dict(zip(names, means.tolist(), strict=True)), dict(zip(names, at_end.tolist(), strict=True))
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Set
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,6 +18,7 @@ from hwlearn_sim.plane.nonlinear import NonlinearCircuit
 from hwlearn_sim.plane.ohmic import OhmicCircuit
 from hwlearn_sim.plane.placement import Placement
 from hwlearn_sim.plane.sources import (
+    CurrentSource,
     LoadLine,
     Open,
     Source,
@@ -24,6 +26,9 @@ from hwlearn_sim.plane.sources import (
     VoltageSource,
     share_current,
 )
+
+_PROBE_A: Final = 1e-9
+_PROBE_LIMIT_V: Final = 1e3
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,19 @@ class AnalogPlane:
         """Return the exact operating point of a channel."""
         with self._lock:
             return self._operating_point(channel)
+
+    def resistance(self, channel: int) -> float:
+        """Return the resistance in ohm from the node of an open channel to ground, with all sources as they are.
+
+        It is the change of voltage by a small current, at the present operating point.
+        """
+        with self._lock:
+            before, source = self._operating_point(channel).volts, self._sources[channel]
+            self.drive(channel, CurrentSource(_PROBE_A, _PROBE_LIMIT_V))
+            try:
+                return abs(self._operating_point(channel).volts - before) / _PROBE_A
+            finally:
+                self.drive(channel, source)
 
     def other_sources(self, channels: Set[int]) -> tuple[tuple[int, Source], ...]:
         """Return the number and the source of every other channel that is not open."""

@@ -8,12 +8,13 @@ from hwlearn.errors import SetupError
 from hwlearn_drivers.roles.settings import InstrumentSettings
 from hwlearn_sim.bench.kinds.board import BoardKind
 from hwlearn_sim.bench.kinds.card import CardKind
+from hwlearn_sim.bench.kinds.daq import DaqKind
 from hwlearn_sim.bench.kinds.declared import DeclaredKind
 from hwlearn_sim.bench.kinds.kind import PlacedKind, Site
 from hwlearn_sim.bench.kinds.smu import SmuKind
 from hwlearn_sim.placed import Placed
 
-KINDS: Final[tuple[PlacedKind, ...]] = (SmuKind(), CardKind(), BoardKind(), DeclaredKind())
+KINDS: Final[tuple[PlacedKind, ...]] = (SmuKind(), CardKind(), BoardKind(), DeclaredKind(), DaqKind())
 
 
 def kind_of_placed(placed: Placed) -> PlacedKind:
