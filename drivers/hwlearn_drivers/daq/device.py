@@ -173,6 +173,8 @@ class DaqDevice:
         if self._closed:
             open_outputs.watch(self)
             self._closed = False
+        self._release()
+        self.facts = self._calls.facts()
         self._set_up()
         self._halted = self._lost = False
         log.warning("%s: connected again, every output at 0 V", self.name)
@@ -306,8 +308,6 @@ class DaqDevice:
     def _set_up(self) -> None:
         """Switch the whole device off, check what it is, and reserve what the bench uses."""
         plan = self._plan
-        self._release()
-        self.facts = self._calls.facts()
         write_off_all(self._calls, self.facts, plan.lines, not plan.closed_high)
         self._note_off()
         self.claim.identified(self.facts.product, self.facts.serial)

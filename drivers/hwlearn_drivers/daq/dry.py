@@ -50,6 +50,8 @@ class DryCalls(DaqCalls):
         self, channels: Sequence[str], limits: Range, off: bool = False
     ) -> tuple[DaqTask, ChannelRange]:
         """Return no task."""
+        if not off:
+            self._note(f"outputs {', '.join(channels)}: {limits[0]!r} V to {limits[1]!r} V")
         return cast(DaqTask, object()), ChannelRange(_LIMITS, _BITS)
 
     def line_task(self, lines: Sequence[str], off: bool = False) -> DaqTask:

@@ -78,8 +78,8 @@ def ask_facts(library: DaqLibrary, name: str, device: str) -> DeviceFacts:
     SetupError, InstrumentError
         As `daq_errors`.
     """
-    found = library.system.Device(device)
     with daq_errors(library, name, "asking for its product type"):
+        found = library.system.Device(device)
         product, serial = str(found.product_type), int(found.serial_num)
         simulated = bool(found.is_simulated)
     with daq_errors(library, name, "asking for its channels"):

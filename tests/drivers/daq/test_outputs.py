@@ -109,7 +109,7 @@ def test_unipolar_device_refuses_negative_voltages_by_name():
     with DaqServer(virtual) as server:
         table = DaqInstrument(name="daq", model="nidaqmx", address=server.address, samples=4)
         opened = table.open(ChannelUse(sources={"ao0": "x"}), LIMITS, Connector())
-        with pytest.raises(LimitError, match="0 V to 4.99"):
+        with pytest.raises(LimitError, match=r"0 V to 4\.99"):
             opened.set_voltages({"ao0": -0.1}, True)
         assert "0 V to 5 V" in opened.provenance
         opened.close()
@@ -218,7 +218,7 @@ def test_output_that_is_not_at_its_level_is_noticed_by_its_readback():
         network.measure(X)
         virtual = network.bench.instrument("daq")
         virtual.outputs["ao0"] = 0.0
-        with pytest.raises(OutputStateError, match="output ao0 of daq .* is at"):
+        with pytest.raises(OutputStateError, match=r"output ao0 of daq .* is at"):
             network.measure(X)
         assert virtual.is_off
 
