@@ -1,5 +1,7 @@
 """Iris on DAQ devices, against the twin with their imperfections."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -18,31 +20,36 @@ TWIN = {
 }
 
 
-def accuracy(bench):
-    """Train, and return the accuracy on the held-out samples."""
-    with bench:
+def measured(seed, epochs):
+    """Return accuracy, samples per second of the clock of the device that reads, and of processor time."""
+    changes = {"train.epochs": epochs, "train.seed": seed, "backend.seed": seed}
+    with hl.open_bench("virtual-daq", changes) as bench:
+        began = time.process_time()
         bench.train()
-        return bench.evaluate().measured.accuracy
+        busy, samples = time.process_time() - began, bench.network.measurements
+        seconds = bench.network.bench.instrument("in").clock.seconds
+        return bench.evaluate().measured.accuracy, samples / seconds, samples / busy
 
 
 def twin(seed, epochs):
+    """Return the accuracy of the twin."""
     file = hl.open_bench("virtual-daq", {"train.epochs": epochs, "train.seed": seed}).file
     tables = {**file.tables, "backend": {**TWIN, "seed": seed}}
-    return Bench(parse_bench_file(toml_text(tables), "twin", file.folder))
+    with Bench(parse_bench_file(toml_text(tables), "twin", file.folder)) as bench:
+        bench.train()
+        return bench.evaluate().measured.accuracy
 
 
 @pytest.mark.slow
 def test_devices_train_as_well_as_the_twin(figure, seeds):
     """The mean accuracy is within 1.5 points of the twin's, for five seeds; CI runs one."""
     chosen, epochs = seeds.first(5, 1), 30
-    devices = [
-        accuracy(hl.open_bench("virtual-daq", {"train.epochs": epochs, "train.seed": seed, "backend.seed": seed}))
-        for seed in chosen
-    ]
-    twins = [accuracy(twin(seed, epochs)) for seed in chosen]
+    runs = [measured(seed, epochs) for seed in chosen]
+    devices, twins = [run[0] for run in runs], [twin(seed, epochs) for seed in chosen]
     figure(
         f"virtual-daq, {len(devices)} seeds: {100 * np.mean(devices):.1f} % ({100 * min(devices):.1f} to "
         f"{100 * max(devices):.1f}), twin {100 * np.mean(twins):.1f} % ({100 * min(twins):.1f} to "
-        f"{100 * max(twins):.1f}); required: within 1.5 points"
+        f"{100 * max(twins):.1f}); required: within 1.5 points; {np.mean([run[1] for run in runs]):.1f} samples per "
+        f"second of device time, {np.mean([run[2] for run in runs]):.0f} per second of processor time"
     )
     assert np.mean(devices) >= np.mean(twins) - (0.015 if len(devices) >= 5 else 0.05)

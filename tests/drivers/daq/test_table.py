@@ -1,5 +1,6 @@
 """The table of a DAQ device: dry run, wire log, status, off, and what a missing package says."""
 
+import re
 import sys
 
 import numpy as np
@@ -7,9 +8,12 @@ import pytest
 from daq_rig import EDGES, LIMITS, device, graph, open_daq, terminals
 
 from hwlearn.errors import InUseError, SetupError
+from hwlearn.lab.bench.bench import Bench
+from hwlearn.lab.bench_file.file import parse_bench_file
 from hwlearn_drivers.bench.backend import BenchBackend
 from hwlearn_drivers.bench.settings import BenchSettings
 from hwlearn_drivers.daq import library as daq_library
+from hwlearn_drivers.daq.examples import DAQ
 from hwlearn_drivers.daq.instrument import DaqInstrument
 from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
 from hwlearn_sim.bench.mixed import VirtualMixedSettings
@@ -167,3 +171,14 @@ def test_channel_names():
     for wrong in ("ao", "ai01", "AO0", "port0", "_ao0_vs_aognd", "ai0:3"):
         with pytest.raises(SetupError, match="its channels are called ao0, ai3, port0/line1"):
             table.channel_roles(wrong)
+
+
+def test_template_is_a_complete_bench_file(tmp_path):
+    """Its wiring is complete; with its commented keys in force, every one of them is known."""
+    text = DAQ.read_text(encoding="utf-8")
+    every = re.sub(r"^# (?=[a-z_]+ = )(?!nudge)", "", text, flags=re.MULTILINE)
+    assert every.count("\n# ") < text.count("\n# ")
+    for edited in (text, every):
+        bench = Bench(parse_bench_file(edited, "daq", tmp_path))
+        assert bench.file.tables["safety"]["guardian"] is True
+        assert bench.topology.n_edges == 24
