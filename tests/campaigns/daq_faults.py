@@ -1,8 +1,8 @@
 """Faults on benches of DAQ devices.
 
 A device is unplugged, reset by another program, late, short of samples or fails to write, at a random call of one
-of two devices. Every reading that is returned is that of the circuit; after an error every device that can be reached
-is at 0 V, and the error names the one that failed::
+of two devices. Every reading that is returned is that of the circuit; after an error every device that can be
+reached is at 0 V, and the error names the one that failed::
 
     python tests/campaigns/daq_faults.py --count 100
 """

@@ -49,7 +49,7 @@ def test_devices_train_as_well_as_the_twin(figure, seeds):
     figure(
         f"virtual-daq, {len(devices)} seeds: {100 * np.mean(devices):.1f} % ({100 * min(devices):.1f} to "
         f"{100 * max(devices):.1f}), twin {100 * np.mean(twins):.1f} % ({100 * min(twins):.1f} to "
-        f"{100 * max(twins):.1f}); required: within 1.5 points; {np.mean([run[1] for run in runs]):.1f} samples per "
-        f"second of device time, {np.mean([run[2] for run in runs]):.0f} per second of processor time"
+        f"{100 * max(twins):.1f}); required: within 1.5 points; {np.mean([run[1] for run in runs]):.1f} samples "
+        f"per second of device time, {np.mean([run[2] for run in runs]):.0f} per second of processor time"
     )
     assert np.mean(devices) >= np.mean(twins) - (0.015 if len(devices) >= 5 else 0.05)

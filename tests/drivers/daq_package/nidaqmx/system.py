@@ -1,0 +1,5 @@
+"""The devices of this computer."""
+
+from nidaqmx import library
+
+Device = library.system.Device
