@@ -209,8 +209,12 @@ class VirtualDeclaredBoard(VirtualInstrument):
         """Do nothing: a board reports errors as its protocol says, in its replies."""
 
 
-def with_resistors(topology: Topology, resistors: Sequence[PlacedResistor]) -> tuple[Topology, dict[str, int]]:
-    """Return the graph with one more node for each nudge resistor: its end at the source.
+def with_resistors(
+    topology: Topology, resistors: Sequence[PlacedResistor], label: str = "nudge of"
+) -> tuple[Topology, dict[str, int]]:
+    """Return the graph with one more node for each resistor: its end at the source.
+
+    The name of the new node is the label, and the name of the node at the other end.
 
     Returns
     -------
@@ -229,7 +233,7 @@ def with_resistors(topology: Topology, resistors: Sequence[PlacedResistor]) -> t
         topology.inputs,
         topology.outputs,
         topology.ground,
-        names=[*topology.names, *(f"nudge of {topology.names[resistor.node]}" for resistor in resistors)],
+        names=[*topology.names, *(f"{label} {topology.names[resistor.node]}" for resistor in resistors)],
         fixed_edges=np.concatenate([topology.fixed_edges, pairs]),
         fixed_conductances=np.concatenate([topology.fixed_conductances, siemens]),
         elements=None if topology.elements is None else topology.edge_elements,

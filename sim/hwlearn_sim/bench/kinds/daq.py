@@ -89,7 +89,9 @@ class DaqKind(PlacedKind):
         own = tuple(
             PlacedResistor(name, "", node, 1 / placed.model.output_ohm) for name, node in placed.sources.items()
         )
-        return with_resistors(topology, (*own, *placed.nudges))
+        whole, sources = with_resistors(topology, own, "source of")
+        whole, nudges = with_resistors(whole, placed.nudges)
+        return whole, {**sources, **nudges}
 
     def make(self, placed: PlacedDaq, added: Mapping[str, int], around: Surroundings) -> VirtualDaq:
         """Return the device; see `PlacedKind.make`."""
