@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
@@ -18,6 +19,7 @@ from hwlearn_drivers.claims.keys import address_key
 from hwlearn_drivers.daq.calls import DaqCalls
 from hwlearn_drivers.daq.device import DaqDevice
 from hwlearn_drivers.daq.dry import DryCalls
+from hwlearn_drivers.daq.errors import daq_errors
 from hwlearn_drivers.daq.inspection import inspect_daq
 from hwlearn_drivers.daq.library import load_library
 from hwlearn_drivers.daq.off import write_off_all
@@ -149,19 +151,21 @@ class DaqInstrument(InstrumentSettings):
             claim.release()
 
     def prepare_off(self, connector: Connector) -> None:
-        """Import the package that `write_off` needs; the device is not contacted."""
+        """Load the package and the driver that `write_off` needs; the device may be missing."""
         if not connector.dry_run:
-            load_library(self.address)
+            library = load_library(self.address)
+            with daq_errors(library, self.name, "loading the driver"), suppress(library.errors.DaqError):
+                str(library.system.Device(self.address).product_type)
 
     def write_off(self, connector: Connector, check: bool) -> bool:
         """Write 0 V to every analog output of the device and open the switches, whoever uses it.
 
         If another task holds them, the device is reset first, which ends the tasks of every process.
         """
-        calls = self._calls(connector)
         try:
+            calls = self._calls(connector)
             write_off_all(calls, calls.facts(), self.lines, self.switch_closed == "low")
-        except InstrumentError as error:
+        except (InstrumentError, SetupError) as error:  # OFF of other instruments does not end with it
             raise LinkError(str(error)) from error
         return check
 

@@ -124,6 +124,10 @@ def test_missing_driver_is_one_line_that_says_what_to_install():
     with pytest.raises(SetupError, match="NI-DAQmx of NI") as caught:
         table.open(ChannelUse(sources={"ao0": "x"}), hl.Limits(0.5, 1.0, 0.2, 1e-3, (1e-5, 1e-3)), Connector())
     assert "\n" not in str(caught.value)
+    with pytest.raises(SetupError, match="NI-DAQmx of NI"):
+        table.prepare_off(Connector())
+    with pytest.raises(LinkError, match="NI-DAQmx of NI"):
+        table.write_off(Connector(), check=False)
 
 
 # --- the driver through the real classes ------------------------------------------------------------
