@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hwlearn.units import ROUNDING, format_quantity
 from hwlearn_drivers.daq.errors import daq_errors
 from hwlearn_drivers.daq.library import DaqLibrary
+from hwlearn_drivers.errors import LinkError
 
 Range = tuple[float, float]
 """Lowest and highest voltage."""
@@ -74,14 +76,18 @@ def ask_facts(library: DaqLibrary, name: str, device: str) -> DeviceFacts:
     Raises
     ------
     LinkError
-        If there is no such device.
+        If there is no such device; names those that there are.
     SetupError, InstrumentError
         As `daq_errors`.
     """
-    with daq_errors(library, name, "asking for its product type"):
-        found = library.system.Device(device)
-        product, serial = str(found.product_type), int(found.serial_num)
-        simulated = bool(found.is_simulated)
+    try:
+        with daq_errors(library, name, "asking for its product type"):
+            found = library.system.Device(device)
+            product, serial = str(found.product_type), int(found.serial_num)
+            simulated = bool(found.is_simulated)
+    except LinkError as error:
+        known = _known(library)
+        raise LinkError(f"{error}; NI-DAQmx knows: {', '.join(known)}" if known else str(error)) from error
     with daq_errors(library, name, "asking for its channels"):
         outputs = _names(found.ao_physical_chans)
         inputs = _names(found.ai_physical_chans)
@@ -105,6 +111,13 @@ def ask_facts(library: DaqLibrary, name: str, device: str) -> DeviceFacts:
             float(found.ai_max_multi_chan_rate) if inputs else 0.0,
             simultaneous,
         )
+
+
+def _known(library: DaqLibrary) -> list[str]:
+    """Return the names of the devices of this computer, also of some that are not connected now."""
+    with suppress(library.errors.Error):
+        return [str(name) for name in library.system.System.local().devices.device_names]
+    return []
 
 
 def narrowest(ranges: Sequence[Range], volts: float) -> Range | None:

@@ -78,7 +78,8 @@ def test_enumeration_has_the_names_and_values_of_the_package(ours):
 
 
 def test_every_property_that_the_driver_reads_exists():
-    from nidaqmx.system import Device, PhysicalChannel
+    from nidaqmx.system import Device, PhysicalChannel, System
+    from nidaqmx.system._collections.device_collection import DeviceCollection
     from nidaqmx.task.channels import AIChannel, AOChannel
 
     text = "".join(
@@ -88,6 +89,9 @@ def test_every_property_that_the_driver_reads_exists():
     assert {"product_type", "ai_max_multi_chan_rate", "ao_voltage_rngs"} <= asked
     assert {one for one in asked if not isinstance(getattr(Device, one, None), property)} == set()
     assert isinstance(PhysicalChannel.ai_term_cfgs, property)
+    assert isinstance(System.devices, property)
+    assert parameters(System.local) == []
+    assert isinstance(DeviceCollection.device_names, property)
     for kind, names in (
         (AOChannel, re.findall(r'"(ao_[a-z_]+)"', text)),
         (AIChannel, re.findall(r'"(ai_[a-z_]+)"', text)),

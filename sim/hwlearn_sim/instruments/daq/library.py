@@ -14,6 +14,39 @@ from hwlearn_sim.instruments.daq.task import Task
 _NO_DEVICE = -200220
 
 
+class DeviceNames:
+    """Counterpart of the collection of devices.
+
+    Attributes
+    ----------
+    device_names : list of str
+    """
+
+    def __init__(self, device_names: list[str]) -> None:
+        self.device_names = device_names
+
+
+class LocalSystem:
+    """Counterpart of the class `nidaqmx.system.System`.
+
+    Parameters
+    ----------
+    library : VirtualDaqmx
+    """
+
+    def __init__(self, library: VirtualDaqmx) -> None:
+        self._library = library
+
+    def local(self) -> LocalSystem:
+        """Return the system of this computer."""
+        return self
+
+    @property
+    def devices(self) -> DeviceNames:
+        """The devices of this computer."""
+        return DeviceNames(self._library.names)
+
+
 class VirtualSystem:
     """Counterpart of the module `nidaqmx.system`.
 
@@ -24,6 +57,7 @@ class VirtualSystem:
 
     def __init__(self, library: VirtualDaqmx) -> None:
         self._library = library
+        self.System = LocalSystem(library)
 
     def Device(self, name: str) -> Device:
         """Return a device by its name."""
@@ -49,6 +83,11 @@ class VirtualDaqmx:
     def Task(self, new_task_name: str = "") -> Task:
         """Return a new task."""
         return Task(new_task_name, self.find)
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the devices."""
+        return [device.device for device in self._devices]
 
     def find(self, name: str) -> VirtualDaq:
         """Return a device by its name.

@@ -3,3 +3,4 @@
 from nidaqmx import library
 
 Device = library.system.Device
+System = library.system.System
