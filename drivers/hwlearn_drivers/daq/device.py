@@ -176,7 +176,8 @@ class DaqDevice:
         self._release()
         self.facts = self._calls.facts()
         self._set_up()
-        self._halted = self._lost = False
+        self._lost = False
+        self.rearm()  # refused if somebody switched it off meanwhile
         log.warning("%s: connected again, every output at 0 V", self.name)
 
     def close(self) -> None:

@@ -176,6 +176,32 @@ def test_off_during_a_write_wins():
         network.measure(X)
 
 
+def test_off_during_a_reconnection_wins():
+    with open_daq() as network:
+        network.measure(X)
+        virtual = network.bench.instrument("daq")
+        open_outputs.halt_open("first")
+        with pytest.raises(HaltedError, match="first"):
+            network.measure(X)
+        write, calls = virtual.set_outputs, []
+
+        def halt(volts, limits):
+            write(volts, limits)
+            calls.append(volts)
+            if len(calls) == 2:  # the first is OFF, before anybody is asked to reconnect
+                open_outputs.halt_open("second")
+
+        virtual.set_outputs = halt
+        with pytest.raises(HaltedError, match="second"):
+            network.reconnect()
+        virtual.set_outputs = write
+        with pytest.raises(HaltedError, match="stays off until it is reconnected"):
+            network.measure(X)
+        assert virtual.is_off
+        network.reconnect()
+        network.measure(X)
+
+
 def test_unplugged_device_is_named_and_can_be_reconnected():
     with open_daq() as network:
         network.measure(X)
