@@ -13,7 +13,7 @@ from hwlearn.storage.toml_text import toml_text
 TWIN = {
     "kind": "sim",
     "device_spread": 0.1,
-    "read_noise": "6 uV",  # 30 uV in the range of 1 V, over the root of 25 samples
+    "read_noise": "6.7 uV",  # 30 uV in the range of 1 V, over the root of 20 samples
     "dac_bits": 16,
     "dac_range": "10 V",
     "rheostat": {"full": "100 kohm", "wiper": "130 ohm", "positions": 256},

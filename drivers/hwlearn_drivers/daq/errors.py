@@ -36,6 +36,7 @@ _HINTS: Final = {
     -200081: "raise channel_settle, or lower samples",
     -200332: "lower samples or raise mains_periods: the device samples no faster",
     -200335: "raise channel_settle: the device converts no faster",
+    -200452: "if it sets the time between inputs itself: channel_settle = 'device'",
     -200489: "this device scans no channel twice: remove ground_channel",
     -200561: "a voltage is outside the range of the output",
 }

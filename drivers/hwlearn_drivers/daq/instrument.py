@@ -55,9 +55,10 @@ class DaqInstrument(InstrumentSettings):
         Time over which a reading averages, in periods of the mains. Default: 1.
     mains : 50 or 60
         Frequency of the mains in hertz.
-    channel_settle : quantity, optional
+    channel_settle : quantity or "device", optional
         Time from one input of a scan to the next. Default: until the charge of the last one has flowed off through
-        the smallest conductance of the limits, at least the time that NI-DAQmx would choose.
+        the smallest conductance of the limits, at least the time that NI-DAQmx would choose. ``"device"``: the
+        device decides.
     ground_channel : str, optional
         Input at ground that is scanned before each other one: ``ai15``, or an internal one (``_aignd_vs_aignd``).
     lines : tuple of str
@@ -79,7 +80,7 @@ class DaqInstrument(InstrumentSettings):
     samples: Count | None = None
     mains_periods: Count | None = None
     mains: Literal[50, 60] = 50
-    channel_settle: PositiveSeconds | None = None
+    channel_settle: Literal["device"] | PositiveSeconds | None = None
     ground_channel: Annotated[str, Field(pattern=r"^(ai[0-9]+|_[a-z0-9_]+)?$")] = ""
     lines: Annotated[tuple[LineName, ...], FROM_LIST] = ()
     switch_closed: Literal["high", "low"] = "high"
@@ -195,7 +196,8 @@ class DaqInstrument(InstrumentSettings):
             limit_V=limits.voltage,
             configuration=self.terminal_configuration,
             ground_channel=self.ground_channel,
-            settle_s=self.channel_settle,
+            settle_s=None if isinstance(self.channel_settle, str) else self.channel_settle,
+            sets_settle=self.channel_settle != "device",
             source_ohm=1 / limits.conductance[0],
             samples=self.samples,
             average_s=periods / self.mains if self.samples is None else None,

@@ -31,6 +31,8 @@ class DaqPlan:
         Input at ground that is scanned before each other one; empty for none.
     settle_s : float or None
         Time from one channel to the next; None: from ``source_ohm``.
+    sets_settle : bool
+        Whether this time is set; some devices do not let it be set.
     source_ohm : float
         Largest resistance of a node to its sources.
     samples : int or None
@@ -55,6 +57,7 @@ class DaqPlan:
     configuration: str = "RSE"
     ground_channel: str = ""
     settle_s: float | None = None
+    sets_settle: bool = True
     source_ohm: float = 0.0
     samples: int | None = None
     average_s: float | None = 0.02

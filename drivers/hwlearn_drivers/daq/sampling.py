@@ -66,7 +66,7 @@ def make_sampling(
     samples: int | None,
     average_s: float | None,
 ) -> Sampling:
-    """Return the timing of a scan.
+    """Return the timing of a scan; after each scan there is time for one more channel, which the device needs.
 
     Parameters
     ----------
@@ -87,8 +87,9 @@ def make_sampling(
     SetupError
         If the device cannot do it.
     """
-    per_scan = 1 / most_Hz if simultaneous else channels * max(settle_s, 1 / most_Hz)
-    convert = None if simultaneous or channels == 1 else per_scan and channels / per_scan
+    interval = 1 / most_Hz if simultaneous else max(settle_s, 1 / most_Hz)
+    per_scan = interval if simultaneous else (channels + 1) * interval
+    convert = None if simultaneous or channels == 1 else 1 / interval
     if average_s is None:
         assert samples is not None
         return Sampling(max(samples, _FEWEST), 1 / per_scan, convert)
@@ -96,6 +97,6 @@ def make_sampling(
     if count < _FEWEST:
         raise SetupError(
             f"{format_quantity(average_s, 's')} hold fewer than {_FEWEST} scans of {channels} channels with "
-            f"{format_quantity(per_scan / channels, 's')} each; raise mains_periods or lower channel_settle"
+            f"{format_quantity(interval, 's')} each; raise mains_periods or lower channel_settle"
         )
     return Sampling(count, count / average_s, convert)

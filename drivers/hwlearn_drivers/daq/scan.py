@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -144,6 +144,8 @@ def make_scan(calls: DaqCalls, plan: DaqPlan, facts: DeviceFacts) -> Scan | None
     sampling = make_sampling(
         len(listed), facts.input_rate_Hz, facts.simultaneous, settle_s, plan.samples, plan.average_s
     )
+    if not plan.sets_settle:
+        sampling = replace(sampling, convert_Hz=None)
     scan = Scan(calls, listed, sampling, plan.timeout_s, read_back)
     noise = facts.noise_V(scan.range)
     stated = 0.0 if noise is None else noise / math.sqrt(sampling.samples)

@@ -10,7 +10,7 @@ import hwlearn as hl
 from hwlearn.errors import NetworkError, SetupError
 from hwlearn_drivers.daq.facts import DeviceFacts, narrowest, overlapping
 from hwlearn_drivers.daq.sampling import make_sampling, settling_s
-from hwlearn_drivers.errors import GarbledReplyError, LinkTimeout, UnknownInstrumentError
+from hwlearn_drivers.errors import GarbledReplyError, InstrumentError, LinkTimeout, UnknownInstrumentError
 from hwlearn_sim.bench.kinds import daq as daq_kind
 from hwlearn_sim.instruments.daq.device import VirtualDaq
 from hwlearn_sim.instruments.daq.models import MODELS
@@ -62,6 +62,15 @@ def test_device_with_a_converter_per_input_is_read():
         assert "not read back" in network.instruments[0]
 
 
+def test_device_that_sets_the_time_between_inputs_itself():
+    with pytest.raises(InstrumentError, match="channel_settle = 'device'"):
+        open_daq(device("in", "USB-6008"), device("out", "PCI-6733"), wired=terminals("out", "in"))
+    instruments = device("in", "USB-6008", channel_settle="device"), device("out", "PCI-6733")
+    with open_daq(*instruments, wired=terminals("out", "in")) as network:
+        read = network.measure(X)
+        assert np.abs(read.voltages - network.bench.true_outputs(X)).max() < 0.6 * 2 / 2**12 + 2e-4
+
+
 def test_simulated_device_and_other_products_are_refused(monkeypatch):
     with pytest.raises(SetupError, match="needs its product"):
         open_daq({"name": "daq", "model": "nidaqmx"})
@@ -101,7 +110,7 @@ def test_noise_that_no_data_sheet_states_is_not_stated():
 
 def test_average_is_a_whole_number_of_mains_periods():
     for periods, mains in ((1, 50), (2, 60)):
-        own = make_sampling(5, 250e3, False, 20e-6, None, periods / mains)
+        own = make_sampling(4, 250e3, False, 20e-6, None, periods / mains)
         assert own.seconds * mains == pytest.approx(periods, abs=1e-9)
         assert own.convert_Hz == pytest.approx(50e3)
         assert own.samples <= own.seconds / (5 * 20e-6) * (1 + 1e-9)

@@ -37,6 +37,8 @@ class DaqModel:
     input_rate_Hz : float
     simultaneous : bool
         Whether each input has a converter of its own.
+    convert_clock : bool
+        Whether the time between two inputs can be set.
     internal_channels : bool
         Whether internal inputs read the outputs back.
     reset_zeroes : bool
@@ -64,6 +66,7 @@ class DaqModel:
     configurations: tuple[str, ...] = ("RSE", "NRSE", "DIFF")
     input_rate_Hz: float = 0.0
     simultaneous: bool = False
+    convert_clock: bool = True
     internal_channels: bool = False
     reset_zeroes: bool = True
     over_range: float = 0.05
@@ -104,6 +107,7 @@ _EVERY: Final = (
         pairs=4,
         configurations=("RSE", "DIFF"),
         input_rate_Hz=10e3,
+        convert_clock=False,
         over_range=0.0,
         output_ohm=50.0,
     ),

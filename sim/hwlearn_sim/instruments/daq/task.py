@@ -28,6 +28,7 @@ _VALUE: Final = -200077
 _TWICE: Final = -200489
 _CONVERT_RATE: Final = -200335
 _SAMPLE_RATE: Final = -200332
+_NOT_SUPPORTED: Final = -200452
 _COMBINATION: Final = -200081
 _WRITE_VALUE: Final = -200561
 _WRITE_COUNT: Final = -200524
@@ -35,6 +36,9 @@ _NO_SAMPLES: Final = -200278
 _INVALID: Final = -200088
 
 _PADDING_S: Final = 10e-6
+_DELAY_S: Final = 0.15e-6
+"""From the sample clock to the first conversion: three ticks of the time base."""
+
 _CLOCK_Hz: Final = 20e6
 """Time base that rates are divided down from."""
 
@@ -279,7 +283,7 @@ class Task:
         """Time between two conversions: as set, else as NI-DAQmx chooses it."""
         if self.timing.ai_conv_rate > 0:
             return 1 / self.timing.ai_conv_rate
-        even = 1 / (self.timing.samp_clk_rate * len(self.channels))
+        even = (1 / self.timing.samp_clk_rate - _DELAY_S) / len(self.channels)
         return min(even, 1 / self._device.model.input_rate_Hz + _PADDING_S)
 
     @property
@@ -296,9 +300,12 @@ class Task:
             raise DaqError("Requested sample rate is too high.", _SAMPLE_RATE)
         if model.simultaneous:
             return
+        if own.ai_conv_rate and not model.convert_clock:
+            raise DaqError("Specified property is not supported by the device.", _NOT_SUPPORTED)
         if own.ai_conv_rate > model.input_rate_Hz * (1 + 1e-6):
             raise DaqError("Requested AI Convert Clock rate is too high.", _CONVERT_RATE)
-        if own.samp_clk_rate and len(self.channels) * self.convert_s * own.samp_clk_rate > 1 + 1e-3:
+        busy_s = len(self.channels) * self.convert_s + _DELAY_S
+        if own.samp_clk_rate and len(self.channels) > 1 and busy_s * own.samp_clk_rate > 1 + 1e-9:
             raise DaqError("Sample rate, number of channels and convert period do not fit.", _COMBINATION)
 
 
