@@ -26,33 +26,30 @@ TOPOLOGY = hl.Topology(
 FAULTS = {"out": ("gone", "write fails", "reset"), "in": ("gone", "late", "short", "nan", "reset")}
 
 
+INSTRUMENTS = (
+    {"name": "out", "model": "nidaqmx", "product": "PCI-6733", "lines": ["port0/line0", "port0/line1"]},
+    {"name": "in", "model": "nidaqmx", "product": "PCI-6225", "samples": 4},
+)
+"""Outputs and switches on one device, inputs on another one."""
+
+TERMINALS = (
+    {"node": 0, "source": "out:ao0", "read": "in:ai2"},
+    {"node": 1, "source": "out:ao1"},
+    *(
+        {
+            "node": 2 + k,
+            "read": f"in:ai{k}",
+            "nudge": {"source": f"out:ao{2 + k}", "resistance": 1e4, "switch": f"out:port0/line{k}"},
+        }
+        for k in range(2)
+    ),
+)
+
+
 def opened(rng: np.random.Generator) -> VirtualNetwork:
-    """Return a bench: outputs and switches on one device, inputs on another one."""
-    table = VirtualMixedSettings(
-        instruments=[
-            {
-                "name": "out",
-                "model": "nidaqmx",
-                "product": "PCI-6733",
-                "lines": ["port0/line0", "port0/line1"],
-            },
-            {"name": "in", "model": "nidaqmx", "product": "PCI-6225", "samples": 4},
-        ],
-        terminals=[
-            {"node": 0, "source": "out:ao0", "read": "in:ai2"},
-            {"node": 1, "source": "out:ao1"},
-            *(
-                {
-                    "node": 2 + k,
-                    "read": f"in:ai{k}",
-                    "nudge": {"source": f"out:ao{2 + k}", "resistance": 1e4, "switch": f"out:port0/line{k}"},
-                }
-                for k in range(2)
-            ),
-        ],
-        edges=rng.uniform(2e-5, 1.9e-4, 6).tolist(),
-        noise=0.0,
-    )
+    """Return a network on the devices, with random fixed resistors."""
+    edges = rng.uniform(2e-5, 1.9e-4, 6).tolist()
+    table = VirtualMixedSettings(instruments=INSTRUMENTS, terminals=TERMINALS, edges=edges, noise=0.0)
     return VirtualMixedBackend().open(table, TOPOLOGY, LIMITS)
 
 
