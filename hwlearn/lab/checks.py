@@ -214,10 +214,11 @@ def _superposition(network: Network, rng: np.random.Generator) -> Iterator[Check
     V = read.voltages.reshape(4, REPEATS, -1)
     mean = V.mean(axis=1)
     error = float(np.abs(mean[2] + mean[3] - mean[0] - mean[1]).max())
-    # four means contribute; the converter steps of the patterns add up to two resolutions
+    # four means contribute; the steps of converters at inputs and outputs add up to two of each
     spread = max(read.voltage_sigma, float(V.std(axis=1, ddof=1).max()))
     rounding = ROUNDING * network.limits.voltage
-    allowed = _SIGMAS * 2 * spread / math.sqrt(REPEATS) + 2 * network.resolution + rounding
+    steps = 2 * (network.resolution + (network.dac_step_V or 0.0))
+    allowed = _SIGMAS * 2 * spread / math.sqrt(REPEATS) + steps + rounding
     found = f"error {format_quantity(error, 'V')}, noise explains {format_quantity(allowed, 'V')}"
     advice = "an element is not ohmic, or a source does not hold its voltage"
     yield _judged("superposition", error <= allowed, found, advice)

@@ -16,6 +16,7 @@ from pydantic_core import CoreSchema
 from hwlearn.errors import SetupError, closest
 from hwlearn_drivers.bench.edge_card import EdgeCardInstrument
 from hwlearn_drivers.bench.smu import SmuInstrument
+from hwlearn_drivers.daq.instrument import DaqInstrument
 from hwlearn_drivers.declared.instrument import DeclaredInstrument
 from hwlearn_drivers.matrix.instrument import MatrixInstrument
 from hwlearn_drivers.roles.settings import InstrumentSettings
@@ -25,6 +26,7 @@ KINDS: Final[tuple[type[InstrumentSettings], ...]] = (
     SmuInstrument,
     EdgeCardInstrument,
     MatrixInstrument,
+    DaqInstrument,
 )
 
 

@@ -209,8 +209,12 @@ class VirtualDeclaredBoard(VirtualInstrument):
         """Do nothing: a board reports errors as its protocol says, in its replies."""
 
 
-def with_resistors(topology: Topology, resistors: Sequence[PlacedResistor]) -> tuple[Topology, dict[str, int]]:
-    """Return the graph with one more node for each nudge resistor: its end at the source.
+def with_resistors(
+    topology: Topology, resistors: Sequence[PlacedResistor], label: str = "nudge of"
+) -> tuple[Topology, dict[str, int]]:
+    """Return the graph with one more node for each resistor: its end at the source.
+
+    The name of the new node is the label, and the name of the node at the other end.
 
     Returns
     -------
@@ -220,7 +224,7 @@ def with_resistors(topology: Topology, resistors: Sequence[PlacedResistor]) -> t
     n = topology.n_nodes
     ends = {resistor.source: n + k for k, resistor in enumerate(resistors)}
     contacts = [Contact(n + k, resistor.node, resistor.siemens) for k, resistor in enumerate(resistors)]
-    names = [f"nudge of {topology.names[resistor.node]}" for resistor in resistors]
+    names = [f"{label} {topology.names[resistor.node]}" for resistor in resistors]
     return with_contacts(topology, contacts, names), ends
 
 

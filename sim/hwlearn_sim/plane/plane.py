@@ -20,6 +20,7 @@ from hwlearn_sim.plane.nonlinear import NonlinearCircuit
 from hwlearn_sim.plane.ohmic import OhmicCircuit
 from hwlearn_sim.plane.placement import Placement
 from hwlearn_sim.plane.sources import (
+    CurrentSource,
     LoadLine,
     Open,
     Source,
@@ -29,6 +30,8 @@ from hwlearn_sim.plane.sources import (
 )
 
 _MOST_KEPT: Final = 256
+_PROBE_A: Final = 1e-9
+_PROBE_LIMIT_V: Final = 1e3
 _Kept = TypeVar("_Kept")
 
 
@@ -143,6 +146,19 @@ class AnalogPlane:
         with self._lock:
             self._move()
             return self._operating_point(channel)
+
+    def resistance(self, channel: int) -> float:
+        """Return the resistance in ohm from the node of an open channel to ground, with all sources as they are.
+
+        It is the change of voltage by a small current, at the present operating point.
+        """
+        with self._lock:
+            before, source = self._operating_point(channel).volts, self._sources[channel]
+            self.drive(channel, CurrentSource(_PROBE_A, _PROBE_LIMIT_V))
+            try:
+                return abs(self._operating_point(channel).volts - before) / _PROBE_A
+            finally:
+                self.drive(channel, source)
 
     def other_sources(self, channels: Set[int]) -> tuple[tuple[int, Source], ...]:
         """Return the number and the source of every other channel that is not open."""

@@ -14,7 +14,14 @@ from hwlearn_sim.bench.kinds.matrix import MatrixKind
 from hwlearn_sim.bench.kinds.smu import SmuKind
 from hwlearn_sim.placed import Placed
 
-KINDS: Final[tuple[PlacedKind, ...]] = (SmuKind(), CardKind(), BoardKind(), DeclaredKind(), MatrixKind())
+KINDS: Final[tuple[PlacedKind, ...]] = (
+    SmuKind(),
+    CardKind(),
+    BoardKind(),
+    DeclaredKind(),
+    MatrixKind(),
+    DaqKind(),
+)
 
 
 def kind_of_placed(placed: Placed) -> PlacedKind:

@@ -1,0 +1,1 @@
+"""Virtual DAQ devices of NI behind the calls of the package `nidaqmx`."""
