@@ -18,11 +18,13 @@ from hwlearn_drivers.bench.edge_card import EdgeCardInstrument
 from hwlearn_drivers.bench.smu import SmuInstrument
 from hwlearn_drivers.declared.instrument import DeclaredInstrument
 from hwlearn_drivers.roles.settings import InstrumentSettings
+from hwlearn_drivers.scanner.instrument import ScannerInstrument
 
 KINDS: Final[tuple[type[InstrumentSettings], ...]] = (
     DeclaredInstrument,
     SmuInstrument,
     EdgeCardInstrument,
+    ScannerInstrument,
 )
 
 

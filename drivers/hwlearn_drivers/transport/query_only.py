@@ -16,7 +16,9 @@ from hwlearn_drivers.transport.wire_log import WireLog
 _QUIET_S: Final = 0.03
 _LONGEST_DRAIN_S: Final = 0.5
 
-_SCPI: Final = re.compile(r"[*:]?[A-Za-z][A-Za-z0-9]*(?::[A-Za-z][A-Za-z0-9]*)*\?(?: [\w,.+-]+)?")
+_SCPI: Final = re.compile(
+    r"[*:]?[A-Za-z][A-Za-z0-9]*(?::[A-Za-z][A-Za-z0-9]*)*\?(?: (?:[\w,.+-]+|\(@[\d,:!]+\)))?"
+)
 _CHANGES: Final = re.compile(
     r"\*(ESR|TST|CAL|OPC|LRN|TRG)\?|:?(READ|MEAS(URE)?|INIT(IATE)?|FETC(H)?|SEQ(UENCE)?|TRAC(E)?)\b.*|"
     r":?SYST(EM)?:ERR(OR)?(?!:COUN).*|:?STAT(US)?:(QUES|OPER|MEAS)\w*(:EVEN(T)?)?\?.*",
@@ -38,6 +40,8 @@ def only_reads(message: str) -> bool:
     --------
     >>> [only_reads(text) for text in (":OUTP?;:SOUR:VOLT?", "*IDN?", "print(smua.source.output)")]
     [True, True, True]
+    >>> only_reads("ROUT:CLOS? (@101,102)")
+    True
     >>> [only_reads(text) for text in (":OUTP 0", "*ESR?", ":SYST:ERR?", ":READ?", "print(smua.measure.v())")]
     [False, False, False, False, False]
     >>> [only_reads(text) for text in ("*IDN?;:OUTP 1", "print(errorqueue.next())", "x=print(1)")]
