@@ -68,8 +68,7 @@ class Network(CheckedBackend):
     measurements : int
         Number of samples measured so far, over all phases.
     on_measured : callable or None
-        Called with the number of samples after each completed measurement. It may raise to stop the caller
-        between two measurements.
+        Called with the number of samples after each measurement; it may raise to stop the caller between two.
     on_closed : callable or None
         Called once after closing, with False if switching off raised an error.
     """
@@ -302,6 +301,11 @@ class Network(CheckedBackend):
     @property
     def has_fixed_edges(self) -> bool:
         """Whether the edges cannot be programmed: a training measures, but changes nothing."""
+        return False
+
+    @property
+    def noise_is_from_data_sheet(self) -> bool:
+        """Whether the ``voltage_sigma`` of readings is the figure of a data sheet."""
         return False
 
     @property

@@ -36,20 +36,14 @@ class ScannerCapability:
     ----------
     ranges_V : tuple of float
         Rising.
-    over : float
-        Largest reading as a multiple of the range.
-    most_V : float
-        Largest reading of all ranges.
     integrations : mapping of float to Integration
         By power line cycles.
     sigmas : float
         Standard deviations that the figures of the data sheet stand for.
     input_ohm : float
         Input resistance.
-    high_input_ohm : float
-        Least input resistance where a high one can be selected.
     high_up_to_V : float
-        Largest range for which it can be selected.
+        Largest range for which a high input resistance can be selected.
     most_delay_s, delay_step_s : float
         Longest channel delay, and its step.
     cards : mapping of str to int
@@ -58,12 +52,9 @@ class ScannerCapability:
     """
 
     ranges_V: tuple[float, ...]
-    over: float
-    most_V: float
     integrations: Mapping[float, Integration]
     sigmas: float
     input_ohm: float
-    high_input_ohm: float
     high_up_to_V: float
     most_delay_s: float
     delay_step_s: float
@@ -83,10 +74,6 @@ class ScannerCapability:
         raise SetupError(
             f"{format_quantity(volts, 'V')} is beyond the largest range, {format_quantity(self.ranges_V[-1], 'V')}"
         )
-
-    def overload_V(self, range_V: float) -> float:
-        """Return the voltage beyond which a range shows an overload."""
-        return min(self.over * range_V, self.most_V)
 
     def resolution_V(self, range_V: float, nplc: float) -> float:
         """Return the smallest difference of two readings in volts."""

@@ -1,4 +1,4 @@
-"""`DryAnswers`: replies of a scanner for dry runs.
+"""`DryScannerAnswers`: replies of a scanner for dry runs.
 
 Every channel reads 0 V, there is no error, and the settings are those that were sent.
 """
@@ -16,7 +16,7 @@ _SHORT: Final = {"CONF:VOLT:DC": "VOLT:DC:RANG"}
 _WORDS: Final = {"ON": "1", "OFF": "0"}
 
 
-class DryAnswers:
+class DryScannerAnswers:
     """Answers the queries of the drivers in `hwlearn_drivers.scanner`, and no others.
 
     Parameters

@@ -38,7 +38,7 @@ def inspect_scanner(address: str, model: str, nodes: Mapping[str, str], connecto
         cards = family.read_cards(link, model)
         there = ", ".join(f"slot {slot}: {card or 'empty'}" for slot, card in cards.items())
         usable = {slot: family.capabilities[model].cards.get(card, 0) for slot, card in cards.items()}
-        present = [channel for channel in nodes if _is_present(family.place_of(model, channel), usable)]
+        present = [channel for channel in sorted(nodes) if _is_present(family.place_of(model, channel), usable)]
         closed = family.read_closed(link, present) if present else []
         names = ", ".join(f"{channel} (node {nodes[channel]})" for channel in closed)
         facts = {"cards": there, "closed channels of the bench": names or "none"}

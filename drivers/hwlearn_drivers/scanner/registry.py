@@ -9,7 +9,7 @@ from hwlearn.errors import SetupError, closest
 from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.scanner.capability import ScanSettings
-from hwlearn_drivers.scanner.dry_answers import DryAnswers
+from hwlearn_drivers.scanner.dry_answers import DryScannerAnswers
 from hwlearn_drivers.scanner.models.keysight_daq import Keysight34970A
 from hwlearn_drivers.scanner.scanner import Scanner
 from hwlearn_drivers.transport.connector import Connector, reads_connection
@@ -85,7 +85,7 @@ def open_scanner(
         If another model answers. Nothing but OFF was sent to it.
     """
     family = family_of(model)
-    transport = connector.transport(address, lambda: DryAnswers(model))
+    transport = connector.transport(address, lambda: DryScannerAnswers(model))
     try:
         transport.fence = family.fence
         transport.write(*family.off_lines())
@@ -122,7 +122,7 @@ def write_off_and_check(address: str, model: str, connector: Connector, check: b
         If it cannot be sent.
     """
     family = family_of(model)
-    transport = connector.for_off().transport(address, lambda: DryAnswers(model))
+    transport = connector.for_off().transport(address, lambda: DryScannerAnswers(model))
     transport.fence = family.fence
     try:
         transport.halt(*family.off_lines())

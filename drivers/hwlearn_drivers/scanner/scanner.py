@@ -43,7 +43,7 @@ class Scanner(Source):
         If it does not accept a setting.
     """
 
-    __slots__ = ("_channels", "_is_ready", "_settings", "capability")
+    __slots__ = ("_channels", "_has_cards", "_is_ready", "_settings", "capability")
 
     capabilities: ClassVar[Mapping[str, ScannerCapability]]
     """Capability of each model of this class, by model number."""
@@ -52,8 +52,9 @@ class Scanner(Source):
         self, transport: Transport, identity: Identity, channels: Mapping[str, str], settings: ScanSettings
     ) -> None:
         self.capability = self.capabilities[self.model_of(identity)]
-        self._channels, self._settings = dict(channels), settings
-        self._is_ready = False
+        # rising, as a scan reads them: so no reply depends on how an instrument orders a list
+        self._channels, self._settings = dict(sorted(channels.items())), settings
+        self._is_ready = self._has_cards = False
         super().__init__(transport, identity)
         try:
             self._make_safe()
@@ -135,8 +136,10 @@ class Scanner(Source):
     def set_up(self) -> None:
         """Reset it, check its cards and make all settings; every channel is open afterwards."""
         self._is_ready = False
+        self._has_cards = False
         self._reset()
         self._check_cards()
+        self._has_cards = True
         self._prepare()
 
     @abstractmethod
@@ -210,6 +213,11 @@ class Scanner(Source):
             self._prepare()
         found = self._scan(self._patience_s())
         return [found[channel] for channel in channels]
+
+    @property
+    def _known(self) -> list[str]:
+        """Channels in use, rising; none before the cards are checked, because others cannot be queried."""
+        return list(self._channels) if self._has_cards else []
 
     @abstractmethod
     def _scan(self, timeout_s: float) -> dict[str, float]:

@@ -23,7 +23,9 @@ _LIMIT_V: Final = 1e6
 """Voltage limit of the load current: beyond every circuit, so that it never acts."""
 
 _PROBE_A: Final = 1e-12
-_SAME: Final = 1e-12
+_OF_STEP: Final = 1e-2
+"""Accuracy of the loaded voltage, as a fraction of the resolution."""
+
 _MOST_STEPS: Final = 40
 
 
@@ -108,7 +110,7 @@ class ScanningVoltmeter:
         """Close a channel, read it and open it; infinity for an overload."""
         clock, cycle_s = self._clock, 1 / LINE_HZ
         clock.advance(self._switching_s + wanted.delay_s)
-        volts, source_ohm = self._loaded(channel, 1 / wanted.input_ohm)
+        volts, source_ohm = self._loaded(channel, 1 / wanted.input_ohm, _OF_STEP * wanted.step_V)
         volts = self._settled(volts, source_ohm, wanted)
         clock.advance(wanted.nplc * cycle_s * (2 if wanted.autozero else 1))
         if self._meters.noise and wanted.noise_V:
@@ -118,11 +120,11 @@ class ScanningVoltmeter:
             return math.copysign(math.inf, shown)
         return round(shown / wanted.step_V) * wanted.step_V
 
-    def _loaded(self, channel: int, siemens: float) -> tuple[float, float]:
+    def _loaded(self, channel: int, siemens: float, room_V: float) -> tuple[float, float]:
         """Return the voltage of a channel with the voltmeter connected, and the source resistance of its node.
 
-        The load draws the current V * siemens. Its operating point is found by the secant method, which is exact
-        after one step for circuits of resistors.
+        The load draws the current V * siemens. Its operating point is found by the secant method to ``room_V``;
+        for circuits of resistors the first step is exact.
         """
         if channel not in self._channels:
             return 0.0, math.inf
@@ -134,12 +136,12 @@ class ScanningVoltmeter:
             ohm = (unloaded - pulled) / drawn
             if not 0 <= ohm < _LIMIT_V / abs(drawn) / 2:  # a floating node follows any current to its limit
                 return 0.0, math.inf
-            volts = unloaded / (1 + ohm * siemens)
+            volts, found = unloaded / (1 + ohm * siemens), pulled
             for _ in range(_MOST_STEPS):
-                found = self._volts(attached, volts * siemens)
-                if abs(found - volts) <= _SAME * abs(volts):
+                if abs(found - volts) <= room_V:
                     break
-                volts = volts + (found - volts) / (1 + ohm * siemens)
+                found = self._volts(attached, volts * siemens)
+                volts += (found - volts) / (1 + ohm * siemens)
             return volts, ohm
         finally:
             self._plane.drive(attached, Open())

@@ -41,12 +41,9 @@ _INTEGRATIONS: Final = {
 
 CAPABILITY_34970A: Final = ScannerCapability(
     ranges_V=(0.1, 1.0, 10.0, 100.0, 300.0),
-    over=1.2,
-    most_V=300.0,
     integrations=_INTEGRATIONS,
     sigmas=3.0,
     input_ohm=10e6,
-    high_input_ohm=10e9,
     high_up_to_V=10.0,
     most_delay_s=60.0,
     delay_step_s=1e-3,
@@ -164,7 +161,7 @@ class Keysight34970A(Scanner):
     def _scan(self, timeout_s: float) -> dict[str, float]:
         question = "READ?"
         reply = self.query(question, timeout_s)
-        expected = sorted(self._channels)
+        expected = list(self._channels)
         values = self.numbers(question, reply, 2 * len(expected))
         if [str(int(channel)) for channel in values[1::2]] != expected:
             self.transport.garbled(question, reply)
@@ -176,10 +173,8 @@ class Keysight34970A(Scanner):
         return ("ABOR", "SYST:CPON ALL")
 
     def _is_off(self) -> bool:
-        if not self._channels:
-            return True
-        listed = channel_list(list(self._channels))
-        return not any(self.query_numbers(f"ROUT:CLOS? {listed}", len(self._channels)))
+        known = self._known
+        return not known or not any(self.query_numbers(f"ROUT:CLOS? {channel_list(known)}", len(known)))
 
 
 def _card_query(slot: int) -> str:

@@ -10,10 +10,17 @@ from hwlearn_sim.bench.kinds.board import BoardKind
 from hwlearn_sim.bench.kinds.card import CardKind
 from hwlearn_sim.bench.kinds.declared import DeclaredKind
 from hwlearn_sim.bench.kinds.kind import PlacedKind, Site
+from hwlearn_sim.bench.kinds.scanner import ScannerKind
 from hwlearn_sim.bench.kinds.smu import SmuKind
 from hwlearn_sim.placed import Placed
 
-KINDS: Final[tuple[PlacedKind, ...]] = (SmuKind(), CardKind(), BoardKind(), DeclaredKind())
+KINDS: Final[tuple[PlacedKind, ...]] = (
+    SmuKind(),
+    CardKind(),
+    BoardKind(),
+    DeclaredKind(),
+    ScannerKind(),
+)
 
 
 def kind_of_placed(placed: Placed) -> PlacedKind:

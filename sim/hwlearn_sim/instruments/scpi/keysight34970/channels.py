@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
-from hwlearn_sim.instruments.scpi.keysight34970.models import CARDS, RANGES_V, Card, delay_s
+from hwlearn_sim.instruments.scpi.keysight34970.models import CARDS, RANGES_V, Multiplexer, delay_s
 
 _LIST: Final = re.compile(r"\(\s*@\s*((?:\d+(?:\s*:\s*\d+)?(?:\s*,\s*\d+(?:\s*:\s*\d+)?)*)?)\s*\)", re.ASCII)
 
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelSettings:
+class ScannedChannel:
     """Settings of one channel; it measures DC voltage.
 
     Attributes
@@ -53,11 +53,11 @@ class Channels:
 
     def __init__(self, cards: Mapping[int, str]) -> None:
         self.cards = dict(cards)
-        self._settings: dict[int, ChannelSettings] = {}
+        self._settings: dict[int, ScannedChannel] = {}
         self.scanned: tuple[int, ...] = ()
 
-    def __getitem__(self, channel: int) -> ChannelSettings:
-        return self._settings.get(channel, ChannelSettings())
+    def __getitem__(self, channel: int) -> ScannedChannel:
+        return self._settings.get(channel, ScannedChannel())
 
     def change(self, channels: Sequence[int], **values: object) -> None:
         """Change settings of channels."""
@@ -69,7 +69,7 @@ class Channels:
         self._settings.clear()
         self.scanned = ()
 
-    def card_of(self, channel: int) -> Card | None:
+    def card_of(self, channel: int) -> Multiplexer | None:
         """Return the module of a channel that reads voltages; None if there is none."""
         card = CARDS.get(self.cards.get(channel // 100, ""))
         return card if card is not None and 1 <= channel % 100 <= card.channels else None
@@ -115,6 +115,6 @@ class Channels:
             raise VirtualInstrumentError(-221)
         return self.scanned
 
-    def reply(self, arguments: Sequence[str], text: Callable[[ChannelSettings], str]) -> str:
+    def reply(self, arguments: Sequence[str], text: Callable[[ScannedChannel], str]) -> str:
         """Return a value of each channel of a list, separated by commas."""
         return ",".join(text(self[channel]) for channel in self.chosen(arguments))

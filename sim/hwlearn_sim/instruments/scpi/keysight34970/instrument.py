@@ -19,7 +19,7 @@ from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.scanning_voltmeter import ScanningVoltmeter, VoltmeterReading
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
 from hwlearn_sim.instruments.scpi.keysight34970 import models as figures
-from hwlearn_sim.instruments.scpi.keysight34970.channels import Channels, ChannelSettings
+from hwlearn_sim.instruments.scpi.keysight34970.channels import Channels, ScannedChannel
 from hwlearn_sim.instruments.scpi.keysight34970.scans import Scans
 from hwlearn_sim.instruments.scpi.language import as_block, spelled
 from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Kind, Number, checked_count
@@ -231,7 +231,7 @@ class VirtualKeysight34970(ScpiInstrument):
         pattern: str,
         kind: Kind[float] | Kind[bool],
         name: str,
-        get: Callable[[ChannelSettings], float],
+        get: Callable[[ScannedChannel], float],
         rounded: Callable[[float], float] | None = None,
     ) -> None:
         """Add a setting of channels: ``value[,(@list)]``, and its query."""
@@ -256,8 +256,8 @@ class VirtualKeysight34970(ScpiInstrument):
         if automatic and len(given) > 1 and not spelled(given[1], "DEFault"):
             raise VirtualInstrumentError(-221)
         nplc = _cycles_for(given[1], range_V) if len(given) > 1 else 1.0
-        new = ChannelSettings(range_V, automatic, nplc, autozero=nplc >= 1)
-        self.channels.change(chosen, **{name: getattr(new, name) for name in ChannelSettings.__slots__})
+        new = ScannedChannel(range_V, automatic, nplc, autozero=nplc >= 1)
+        self.channels.change(chosen, **{name: getattr(new, name) for name in ScannedChannel.__slots__})
         self.channels.scanned = chosen
         self.scans.plain_format()
 
@@ -270,7 +270,7 @@ class _Zero(Flag):
         return False if spelled(text, "ONCE") else super().read(text)
 
 
-def _reading(settings: ChannelSettings) -> VoltmeterReading:
+def _reading(settings: ScannedChannel) -> VoltmeterReading:
     range_V, nplc = settings.range_V, settings.nplc
     high = settings.high_impedance and range_V <= figures.HIGH_UP_TO_V
     return VoltmeterReading(

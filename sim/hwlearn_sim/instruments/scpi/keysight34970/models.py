@@ -15,6 +15,7 @@ from typing import Final
 SIGMAS: Final = 3.0
 OVER: Final = 1.2
 MOST_V: Final = 300.0
+SLOTS: Final = (1, 2, 3)
 RANGES_V: Final = (0.1, 1.0, 10.0, 100.0, 300.0)
 USUAL_OHM: Final = 10e6
 HIGH_OHM: Final = 10e9
@@ -29,7 +30,7 @@ FARADS: Final = 200e-12
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class Multiplexer:
     """A multiplexer module.
 
     Attributes
@@ -47,7 +48,11 @@ class Card:
     per_second: float
 
 
-CARDS: Final = {"34901A": Card(20, 10, 60.0), "34902A": Card(16, 8, 250.0), "34908A": Card(40, 20, 60.0)}
+CARDS: Final = {
+    "34901A": Multiplexer(20, 10, 60.0),
+    "34902A": Multiplexer(16, 8, 250.0),
+    "34908A": Multiplexer(40, 20, 60.0),
+}
 
 MODELS: Final = {
     "34970A": "HEWLETT-PACKARD,34970A,0,13-2-2",
