@@ -11,7 +11,6 @@ from typing import Final
 from hwlearn_drivers.transport.blocks import encode_block
 
 _LIST: Final = re.compile(r"\(@([\d,]*)\)")
-_LARGEST_CARD: Final = "34908A"
 _SHORT: Final = {"CONF:VOLT:DC": "VOLT:DC:RANG"}
 _WORDS: Final = {"ON": "1", "OFF": "0"}
 
@@ -23,12 +22,14 @@ class DryScannerAnswers:
     ----------
     model : str
         Model number, for ``*IDN?``.
+    card : str
+        Model of the card in every slot.
     """
 
-    __slots__ = ("_model", "_scanned", "_set")
+    __slots__ = ("_card", "_model", "_scanned", "_set")
 
-    def __init__(self, model: str) -> None:
-        self._model = model
+    def __init__(self, model: str, card: str) -> None:
+        self._model, self._card = model, card
         self._set: dict[str, str] = {}
         self._scanned = ""
 
@@ -51,7 +52,7 @@ class DryScannerAnswers:
             "*IDN": f"DRY RUN,{self._model},0,0",
             "*OPC": "1",
             ":SYST:ERR": '0,"No error"',
-            "SYST:CTYP": f"DRY RUN,{_LARGEST_CARD},0,0",
+            "SYST:CTYP": f"DRY RUN,{self._card},0,0",
         }
         if header in fixed:
             return fixed[header].encode("ascii")

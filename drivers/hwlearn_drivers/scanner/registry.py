@@ -10,13 +10,13 @@ from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.scanner.capability import ScanSettings
 from hwlearn_drivers.scanner.dry_answers import DryScannerAnswers
-from hwlearn_drivers.scanner.models.keysight_daq import Keysight34970A
+from hwlearn_drivers.scanner.models.keysight_daq import Keysight34970A, Keysight34980A
 from hwlearn_drivers.scanner.scanner import Scanner
 from hwlearn_drivers.transport.connector import Connector, reads_connection
 
-FAMILIES: Final[tuple[type[Scanner], ...]] = (Keysight34970A,)
+FAMILIES: Final[tuple[type[Scanner], ...]] = (Keysight34970A, Keysight34980A)
 
-UNCONFIRMED: Final = ("34980A", "DAQ970A", "DAQ6510", "2700", "2701", "2750", "3706A")
+UNCONFIRMED: Final = ("DAQ970A", "DAQ6510", "2700", "2701", "2750", "3706A")
 """Models whose commands or figures are not confirmed yet: they are refused by name."""
 
 
@@ -85,7 +85,7 @@ def open_scanner(
         If another model answers. Nothing but OFF was sent to it.
     """
     family = family_of(model)
-    transport = connector.transport(address, lambda: DryScannerAnswers(model))
+    transport = connector.transport(address, lambda: _dry_answers(model))
     try:
         transport.fence = family.fence
         transport.write(*family.off_lines())
@@ -122,10 +122,16 @@ def write_off_and_check(address: str, model: str, connector: Connector, check: b
         If it cannot be sent.
     """
     family = family_of(model)
-    transport = connector.for_off().transport(address, lambda: DryScannerAnswers(model))
+    transport = connector.for_off().transport(address, lambda: _dry_answers(model))
     transport.fence = family.fence
     try:
         transport.halt(*family.off_lines())
         return check and reads_connection(transport)
     finally:
         transport.close()
+
+
+def _dry_answers(model: str) -> DryScannerAnswers:
+    """Return the replies of a dry run, in which every slot has the largest card."""
+    sizes = family_of(model).capabilities[model].cards
+    return DryScannerAnswers(model, max(sizes, key=sizes.__getitem__))

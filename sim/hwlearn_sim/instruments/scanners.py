@@ -8,9 +8,9 @@ from hwlearn.errors import SetupError
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.instruments.scanning_voltmeter import ScanningVoltmeter
-from hwlearn_sim.instruments.scpi.keysight34970 import models as keysight
-from hwlearn_sim.instruments.scpi.keysight34970.channels import Channels
-from hwlearn_sim.instruments.scpi.keysight34970.instrument import VirtualKeysight34970
+from hwlearn_sim.instruments.scpi.keysight_daq import models as keysight
+from hwlearn_sim.instruments.scpi.keysight_daq.channels import Channels
+from hwlearn_sim.instruments.scpi.keysight_daq.instrument import VirtualKeysightDaq
 from hwlearn_sim.placed import PlacedScanner
 from hwlearn_sim.plane.plane import AnalogPlane
 
@@ -46,17 +46,18 @@ def make_scanner(
         raise SetupError(
             f"there is no virtual scanner {placed.model!r}; the models are: {', '.join(keysight.MODELS)}"
         )
+    model = keysight.MODELS[placed.model]
     for slot, card in placed.cards.items():
-        if slot not in keysight.SLOTS or card not in keysight.CARDS:
+        if not 1 <= slot <= model.slots or card not in model.cards:
             raise SetupError(
-                f"{placed.name}: slot {slot} of a {placed.model} with a {card}; the slots are 1 to 3, the cards "
-                f"{', '.join(keysight.CARDS)}"
+                f"{placed.name}: slot {slot} of a {placed.model} with a {card}; the slots are 1 to {model.slots}, "
+                f"the cards {', '.join(model.cards)}"
             )
-    channels = Channels(placed.cards)
+    channels = Channels(model, placed.cards)
     for channel in placed.nodes:
         if channels.card_of(channel) is None:
             raise SetupError(f"{placed.name}: channel {channel} is on no card that reads voltages")
-    slowest = min(keysight.CARDS[card].per_second for card in placed.cards.values()) if placed.cards else 1.0
+    slowest = min((model.cards[card].per_second for card in placed.cards.values()), default=1.0)
     voltmeter = ScanningVoltmeter(
         plane,
         placed.name,
@@ -68,5 +69,5 @@ def make_scanner(
         1 / slowest,
         keysight.ZERO_V,
     )
-    identity = keysight.MODELS[placed.model].format(serial=f"MY4900{unit:04d}")
-    return VirtualKeysight34970(identity, channels, voltmeter, clock)
+    identity = model.identity.format(serial=f"MY4900{unit:04d}")
+    return VirtualKeysightDaq(identity, channels, voltmeter, clock)

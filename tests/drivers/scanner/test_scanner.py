@@ -168,7 +168,7 @@ def test_wrong_tables_are_refused_before_anything_is_contacted():
             table().channel_roles(channel)
 
 
-@pytest.mark.parametrize("model", ["34980A", "DAQ970A", "2700", "3706A"])
+@pytest.mark.parametrize("model", ["DAQ970A", "2700", "3706A"])
 def test_models_without_confirmed_figures_are_refused_by_name(model):
     with pytest.raises(ValueError, match=f"the {model} is not supported yet: .*not confirmed"):
         table(model=model)
@@ -211,6 +211,22 @@ def test_status_reads_cards_and_closed_channels_with_queries_only(tmp_path):
         "channels without a card": "201",
     }
     assert all(only_reads(message) for message in sent(tmp_path / "log"))
+
+
+def test_34980a_has_its_own_headers_channels_and_off(tmp_path):
+    """Against the syntax of its Programmer's Reference Help, written out here."""
+    use = replace(USE, reads={"2001": "n1", "2040": "n3"})
+    with served(model="34980A", cards={2: "34921A"}, nodes={2001: 1, 2040: 3}) as bench:
+        drive(bench, 0.3)
+        with opened(bench, tmp_path / "log", use=use, model="34980A", high_impedance=True) as scanner:
+            assert scanner.read(["2040", "2001"]).volts.tolist() == pytest.approx([0.1, 0.3], abs=1e-4)
+            assert (scanner.voltage_sigma, scanner.sigma_is_from_data_sheet) == (0.0, False)
+            bench.instrument("scan").execute(b"ROUT:CLOS (@2001)")
+        assert not bench.instrument("scan").closed
+    messages = sent(tmp_path / "log")
+    assert messages[:4] == ["ABOR", "ROUT:OPEN:ALL", "*IDN?", "ABOR"]
+    for wanted in ("SYST:CTYP? 2", "VOLT:DC:ZERO:AUTO ON,(@2001,2040)", "VOLT:DC:IMP:AUTO ON,(@2001,2040)"):
+        assert wanted in messages
 
 
 def test_off_of_another_process_opens_every_channel(tmp_path):

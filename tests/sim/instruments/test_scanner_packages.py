@@ -1,6 +1,6 @@
-"""Packages from PyPI drive a virtual 34970A: DAQmon over a serial port, FluidLab over a socket.
+"""Packages from PyPI drive virtual scanners: DAQmon and FluidLab a 34970A, QCoDeS a 34980A.
 
-Both were written for the real instrument; they are independent readings of its manual.
+They were written for the real instrument; they are independent readings of its manual.
 """
 
 from __future__ import annotations
@@ -142,3 +142,22 @@ def test_fluidlab_scans_the_virtual_34970a():
         assert bench.instrument("scan").channels[101].autorange
         assert bench.instrument("scan").channels[102].range_V == 1
         assert not len(bench.instrument("scan").errors)
+
+
+@pytest.mark.filterwarnings("ignore")  # deprecations of QCoDeS and its dependencies
+def test_qcodes_finds_the_cards_of_a_34980a_and_opens_its_channels(tmp_path, monkeypatch):
+    monkeypatch.setenv("QCODES_USER_PATH", str(tmp_path))
+    qcodes = pytest.importorskip("qcodes.instrument_drivers.Keysight.keysight_34980a", reason="no QCoDeS")
+    with served(model="34980A", cards={1: "34921A", 8: "34922A"}, nodes={1001: 1}) as bench:
+        scanner = bench.instrument("scan")
+        scanner.execute(b"ROUT:CLOS (@1001,8070)")
+        switch = qcodes.Keysight34980A("switch", bench.address("scan"), visalib="@py")
+        assert switch.get_idn()["model"] == "34980A"
+        found = {slot: info["model"] for slot, info in switch.system_slots_info.items()}
+        assert found == {1: "34921A", 8: "34922A"}
+        switch.disconnect_all(8)
+        assert scanner.closed == {1001}
+        switch.disconnect_all()
+        assert not scanner.closed
+        assert switch.get_error() == '+0,"No error"'
+        switch.close()

@@ -1,4 +1,4 @@
-"""Keysight (Agilent, HP) 34970A and 34972A data acquisition units with their internal voltmeter.
+"""Keysight (Agilent, HP) 34970A, 34972A and 34980A data acquisition units with their internal voltmeter.
 
 Sources: 34970A User's Guide, chapters 4 and 5 (channel lists and scan lists, ``ROUTe:SCAN``,
 ``ROUTe:CHANnel:DELay``, ``ZERO:AUTO``, ``FORMat:READing``, ``SYSTem:CTYPe?``, ``TRIGger``, ``ABORt``; integration
@@ -9,12 +9,18 @@ specifications are three standard deviations). The same commands are sent by the
 
 The User's Guide states the additional noise error with a footnote for less than one power line cycle that was not
 confirmed; `Integration.noise` is None there.
+
+34980A: Programmer's Reference Help (``ROUTe:SCAN``, ``ROUTe:CHANnel:DELay``, ``VOLTage:DC:IMPedance:AUTO``,
+``<function>:ZERO:AUTO``, ``FORMat:READing``, ``TRIGger:COUNt``), Mainframe User's Guide pages 88 and 123
+(integration times, format), data sheet (input resistance) and Service Guide page 12 (modules); ``SYST:CTYP?`` and
+``ROUT:OPEN:ALL`` also in the driver of QCoDeS. Its noise was not found, so it is not stated.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar, Final
 
 from hwlearn.errors import SetupError
@@ -52,6 +58,14 @@ CAPABILITY_34970A: Final = ScannerCapability(
 )
 """Channels 21 and 22 of a 34901A measure currents."""
 
+CAPABILITY_34980A: Final = replace(
+    CAPABILITY_34970A,
+    integrations={nplc: Integration(one.resolution) for nplc, one in _INTEGRATIONS.items()},
+    cards={"34921A": 40, "34922A": 70, "34924A": 70},
+    slots=tuple(range(1, 9)),
+)
+"""Channels 41 to 44 of a 34921A measure currents. A 34923A or 34925A may be set to one wire, which is not read."""
+
 
 def channel_list(channels: Sequence[str]) -> str:
     """Return a channel list.
@@ -64,31 +78,43 @@ def channel_list(channels: Sequence[str]) -> str:
     return f"(@{','.join(channels)})"
 
 
-class Keysight34970A(Scanner):
-    """A 34970A or 34972A. A scan reads its list in rising order of the channels."""
+class KeysightDaq(Scanner):
+    """A data acquisition unit. A scan reads its list in rising order of the channels."""
 
     __slots__ = ()
 
-    capabilities: ClassVar[Mapping[str, ScannerCapability]] = {
-        "34970A": CAPABILITY_34970A,
-        "34972A": CAPABILITY_34970A,
-    }
+    zero_header: ClassVar[str]
+    """Of the automatic zero readings."""
+
+    input_header: ClassVar[str]
+    """Of the high input resistance."""
+
+    digits: ClassVar[int]
+    """Of the number of a channel behind that of the slot."""
+
+    slot_factor: ClassVar[int]
+    """What the number of a slot is multiplied by in a query of its card."""
 
     @classmethod
     def place_of(cls, model: str, channel: str) -> tuple[int, int]:
         """Return slot and number of a channel such as ``"101"``: slot 1, channel 1 of the card."""
         capability = cls.capabilities[model]
-        found = re.fullmatch(r"([1-9])(\d\d)", channel)
+        found = re.fullmatch(rf"([1-9])(\d{{{cls.digits}}})", channel)
         most = max(capability.cards.values())
         if found is None or int(found[1]) not in capability.slots or not 1 <= int(found[2]) <= most:
-            slots = ", ".join(map(str, capability.slots))
+            first, last = (f"{number:0{cls.digits}d}" for number in (1, most))
             raise SetupError(
-                f"a {model} has no channel {channel!r}; write slot ({slots}) and channel (01 to {most}): '101'"
+                f"a {model} has no channel {channel!r}; write slot (1 to {capability.slots[-1]}) and channel "
+                f"({first} to {last}): '1{first}'"
             )
         return int(found[1]), int(found[2])
 
+    @classmethod
+    def _card_query(cls, slot: int) -> str:
+        return f"SYST:CTYP? {slot * cls.slot_factor}"
+
     def _card_in(self, slot: int) -> str:
-        question = _card_query(slot)
+        question = self._card_query(slot)
         reply = self.query(question)
         card = _card(reply)
         if card is None:
@@ -100,10 +126,10 @@ class Keysight34970A(Scanner):
         """Return the model of the card in each slot, with queries only; empty if there is none."""
         found = {}
         for slot in cls.capabilities[model].slots:
-            reply = link.query(_card_query(slot))
+            reply = link.query(cls._card_query(slot))
             card = _card(reply)
             if card is None:
-                link.garbled(_card_query(slot), reply)
+                link.garbled(cls._card_query(slot), reply)
             found[slot] = card
         return found
 
@@ -127,8 +153,8 @@ class Keysight34970A(Scanner):
         self.write(
             f"CONF:VOLT:DC {number(settings.range_V)},{listed}",
             f"VOLT:DC:NPLC {number(settings.nplc)},{listed}",
-            f"ZERO:AUTO {_word(settings.autozero)},{listed}",
-            f"INP:IMP:AUTO {_word(settings.high_impedance)},{listed}",
+            f"{self.zero_header} {_word(settings.autozero)},{listed}",
+            f"{self.input_header} {_word(settings.high_impedance)},{listed}",
             f"ROUT:CHAN:DEL {number(settings.delay_s)},{listed}",
             f"ROUT:SCAN {listed}",
             "TRIG:SOUR IMM",
@@ -143,7 +169,7 @@ class Keysight34970A(Scanner):
         listed = channel_list(channels)
         ranges, cycles, zeros, inputs, delays = (
             self.query_numbers(f"{header}? {listed}", len(channels))
-            for header in ("VOLT:DC:RANG", "VOLT:DC:NPLC", "ZERO:AUTO", "INP:IMP:AUTO", "ROUT:CHAN:DEL")
+            for header in ("VOLT:DC:RANG", "VOLT:DC:NPLC", self.zero_header, self.input_header, "ROUT:CHAN:DEL")
         )
         return [
             ScanSettings(range_V, nplc, bool(zero), bool(high), delay_s)
@@ -167,23 +193,51 @@ class Keysight34970A(Scanner):
             self.transport.garbled(question, reply)
         return dict(zip(expected, values[::2], strict=True))
 
-    @classmethod
-    def off_lines(cls) -> tuple[str, ...]:
-        """Return the commands that abort a scan and reset every card, which opens its channels."""
-        return ("ABOR", "SYST:CPON ALL")
-
     def _is_off(self) -> bool:
         known = self._known
         return not known or not any(self.query_numbers(f"ROUT:CLOS? {channel_list(known)}", len(known)))
 
 
-def _card_query(slot: int) -> str:
-    return f"SYST:CTYP? {slot}00"
+class Keysight34970A(KeysightDaq):
+    """A 34970A or 34972A."""
+
+    __slots__ = ()
+
+    capabilities: ClassVar[Mapping[str, ScannerCapability]] = {
+        "34970A": CAPABILITY_34970A,
+        "34972A": CAPABILITY_34970A,
+    }
+    zero_header = "ZERO:AUTO"
+    input_header = "INP:IMP:AUTO"
+    digits = 2
+    slot_factor = 100
+
+    @classmethod
+    def off_lines(cls) -> tuple[str, ...]:
+        """Return the commands that abort a scan and reset every card, which opens its channels."""
+        return ("ABOR", "SYST:CPON ALL")
+
+
+class Keysight34980A(KeysightDaq):
+    """A 34980A."""
+
+    __slots__ = ()
+
+    capabilities: ClassVar[Mapping[str, ScannerCapability]] = {"34980A": CAPABILITY_34980A}
+    zero_header = "VOLT:DC:ZERO:AUTO"
+    input_header = "VOLT:DC:IMP:AUTO"
+    digits = 3
+    slot_factor = 1
+
+    @classmethod
+    def off_lines(cls) -> tuple[str, ...]:
+        """Return the commands that abort a scan and open every channel of every card."""
+        return ("ABOR", "ROUT:OPEN:ALL")
 
 
 def _card(reply: str) -> str | None:
     """Return the model in a reply such as ``HEWLETT-PACKARD,34901A,0,1.0``; None if it is no such reply."""
-    fields = [field.strip().upper() for field in reply.split(",")]
+    fields = [field.strip().upper() for field in reply.strip().strip('"').split(",")]
     if len(fields) != _CARD_FIELDS:
         return None
     return "" if fields[1] == _EMPTY else fields[1]

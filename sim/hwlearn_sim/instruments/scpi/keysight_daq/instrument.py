@@ -1,9 +1,9 @@
-"""A virtual Keysight 34970A or 34972A: a scanning voltmeter with up to three multiplexer modules.
+"""A virtual Keysight 34970A, 34972A or 34980A: a scanning voltmeter with multiplexer modules.
 
-Commands and defaults: 34970A User's Guide, chapters 4 and 5. It measures DC voltages. Everything that is not
-simulated is rejected: other functions and modules, thermocouples, scaling, alarms, monitoring, triggers other than
-``IMMediate`` and ``TIMer``, endless scans, time stamps. Channels that do not exist are rejected with the standard
-codes -222 and -221; the numbers that a real instrument uses for them were not confirmed.
+Commands and defaults: 34970A User's Guide, chapters 4 and 5; 34980A Programmer's Reference Help. It measures DC
+voltages. Everything that is not simulated is rejected: other functions and modules, thermocouples, scaling,
+alarms, monitoring, triggers other than ``IMMediate`` and ``TIMer``, endless scans, time stamps. Channels that do
+not exist are rejected with the standard codes -222 and -221; the numbers of a real instrument were not confirmed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.scanning_voltmeter import ScanningVoltmeter, VoltmeterReading
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
-from hwlearn_sim.instruments.scpi.keysight34970 import models as figures
-from hwlearn_sim.instruments.scpi.keysight34970.channels import Channels, ScannedChannel
-from hwlearn_sim.instruments.scpi.keysight34970.scans import Scans
+from hwlearn_sim.instruments.scpi.keysight_daq import models as figures
+from hwlearn_sim.instruments.scpi.keysight_daq.channels import Channels, ScannedChannel
+from hwlearn_sim.instruments.scpi.keysight_daq.scans import Scans
 from hwlearn_sim.instruments.scpi.language import as_block, spelled
 from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Kind, Number, checked_count
 from hwlearn_sim.instruments.scpi.settings import Suffixes
@@ -32,8 +32,8 @@ _CYCLES: Final = Number(figures.NPLCS[0], figures.NPLCS[-1], 1.0, form=_FORM)
 _DELAY: Final = Number(0.0, figures.MOST_DELAY_S, form=_FORM)
 
 
-class VirtualKeysight34970(ScpiInstrument):
-    """A 34970A or 34972A.
+class VirtualKeysightDaq(ScpiInstrument):
+    """A data acquisition unit.
 
     Parameters
     ----------
@@ -106,23 +106,34 @@ class VirtualKeysight34970(ScpiInstrument):
 
     # --- commands -----------------------------------------------------------------------------------
 
+    def _open_slot(self, name: str = "ALL") -> None:
+        """Open every channel of a slot, or of all."""
+        slots = self.channels.model.slot_names
+        if name.upper() != "ALL" and name not in slots:
+            raise VirtualInstrumentError(-224)
+        kept = self.closed if name.upper() != "ALL" else set()
+        self.closed = {channel for channel in kept if self.channels.slot_of(channel) != slots[name]}
+
     def _add_system(self) -> None:
+        model, slots = self.channels.model, self.channels.model.slot_names
+
         def cards(_: Suffixes, arguments: list[str]) -> str:
             (slot,) = checked_count(arguments, 1)
-            if slot not in ("100", "200", "300"):
+            if slot not in slots:
                 raise VirtualInstrumentError(-224)
-            card = self.channels.cards.get(int(slot) // 100, "0")
-            return f"HEWLETT-PACKARD,{card},0,{'2.0' if card != '0' else '0'}"
+            card = self.channels.cards.get(slots[slot], "0")
+            return model.card_form.format(card=card, firmware="2.0" if card != "0" else "0")
 
         def power_on(_: Suffixes, arguments: list[str]) -> None:
-            (slot,) = checked_count(arguments, 1)
-            if slot.upper() not in ("100", "200", "300", "ALL"):
-                raise VirtualInstrumentError(-224)
-            kept = set() if slot.upper() == "ALL" else {c for c in self.closed if c // 100 != int(slot) // 100}
-            self.closed = kept
+            self._open_slot(checked_count(arguments, 1)[0])
+
+        def open_all(_: Suffixes, arguments: list[str]) -> None:
+            self._open_slot(*checked_count(arguments, 0, 1))
 
         self.command("SYSTem:CTYPe", query=cards)
         self.command("SYSTem:CPON", power_on)
+        if model.opens_all:
+            self.command("ROUTe:OPEN:ALL", open_all)
         self.simple_command("SYSTem:PRESet", self.reset)
         self.simple_query("INSTrument:DMM", lambda: "1")
         self.simple_query("INSTrument:DMM:INSTalled", lambda: "1")
@@ -195,8 +206,10 @@ class VirtualKeysight34970(ScpiInstrument):
             "[SENSe:]FUNCtion", function, lambda _, arguments: channels.reply(arguments, lambda _: '"VOLT"')
         )
         self._add_volts("[SENSe:]VOLTage[:DC]")
-        self._add_channel_setting("[SENSe:]ZERO:AUTO", _Zero(), "autozero", lambda one: one.autozero)
-        self._add_channel_setting("INPut:IMPedance:AUTO", Flag(), "high_impedance", lambda one: one.high_impedance)
+        self._add_channel_setting(self.channels.model.zero, _Zero(), "autozero", lambda one: one.autozero)
+        self._add_channel_setting(
+            self.channels.model.impedance, Flag(), "high_impedance", lambda one: one.high_impedance
+        )
 
     def _add_volts(self, path: str) -> None:
         channels = self.channels

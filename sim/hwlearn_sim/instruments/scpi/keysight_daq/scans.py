@@ -43,7 +43,7 @@ class Scans:
 
     Parameters
     ----------
-    instrument : VirtualKeysight34970
+    instrument : VirtualKeysightDaq
         To which the commands are added.
     sweep : callable
         Reads each channel of the scan list once.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
-from hwlearn_sim.instruments.scpi.keysight34970.models import CARDS, RANGES_V, Multiplexer, delay_s
+from hwlearn_sim.instruments.scpi.keysight_daq.models import RANGES_V, DaqModel, Multiplexer, delay_s
 
 _LIST: Final = re.compile(r"\(\s*@\s*((?:\d+(?:\s*:\s*\d+)?(?:\s*,\s*\d+(?:\s*:\s*\d+)?)*)?)\s*\)", re.ASCII)
 
@@ -47,12 +47,14 @@ class Channels:
 
     Parameters
     ----------
+    model : DaqModel
     cards : mapping of int to str
-        Slot (1 to 3) -> module.
+        Slot -> module.
     """
 
-    def __init__(self, cards: Mapping[int, str]) -> None:
-        self.cards = dict(cards)
+    def __init__(self, model: DaqModel, cards: Mapping[int, str]) -> None:
+        self.model, self.cards = model, dict(cards)
+        self._base: int = 10**model.digits
         self._settings: dict[int, ScannedChannel] = {}
         self.scanned: tuple[int, ...] = ()
 
@@ -71,14 +73,19 @@ class Channels:
 
     def card_of(self, channel: int) -> Multiplexer | None:
         """Return the module of a channel that reads voltages; None if there is none."""
-        card = CARDS.get(self.cards.get(channel // 100, ""))
-        return card if card is not None and 1 <= channel % 100 <= card.channels else None
+        slot, number = divmod(channel, self._base)
+        card = self.model.cards.get(self.cards.get(slot, ""))
+        return card if card is not None and 1 <= number <= card.channels else None
+
+    def slot_of(self, channel: int) -> int:
+        """Return the slot of a channel."""
+        return channel // self._base
 
     def bank(self, channel: int) -> tuple[int, int]:
         """Return slot and bank of a channel, in which one channel at a time can be closed."""
         card = self.card_of(channel)
         assert card is not None, "channel lists are checked"
-        return channel // 100, (channel % 100 - 1) // card.bank
+        return self.slot_of(channel), (channel % self._base - 1) // card.bank
 
     def listed(self, argument: str, *, may_be_empty: bool = False) -> tuple[int, ...]:
         """Return the channels of a list such as ``(@101,103:105)``, rising and each once.
