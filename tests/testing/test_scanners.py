@@ -10,6 +10,7 @@ LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(
 class TestScannerAndBoard(NetworkContract):
     """Inputs on a declared board, read back by the scanner; outputs on the scanner alone: there is no nudge."""
 
+    scanner = "34970A"
     rows, big_batch, repeats, interrupts = 4, 10, 24, 4
 
     def make_network(self):
@@ -19,7 +20,7 @@ class TestScannerAndBoard(NetworkContract):
         table = VirtualMixedSettings(
             instruments=[
                 {"name": "board", "model": "declared", "protocol": "example"},
-                {"name": "scan", "model": "34970A", "high_impedance": True},
+                {"name": "scan", "model": self.scanner, "high_impedance": True},
             ],
             terminals=[
                 {"node": 0, "source": "board:0", "read": "scan:101"},
@@ -44,3 +45,9 @@ class TestScannerAndBoard(NetworkContract):
     def stop_answering(self, network):
         network.bench.faults("scan").muted = True
         return True
+
+
+class TestKeithleyAndBoard(TestScannerAndBoard):
+    """The same with a Keithley 2700."""
+
+    scanner = "2700"

@@ -49,6 +49,8 @@ class ScannerCapability:
     cards : mapping of str to int
         Multiplexer cards: model -> number of channels that read voltages, from 1.
     slots : tuple of int
+    least_channels : int
+        Fewest channels of a scan list.
     """
 
     ranges_V: tuple[float, ...]
@@ -60,6 +62,7 @@ class ScannerCapability:
     delay_step_s: float
     cards: Mapping[str, int]
     slots: tuple[int, ...]
+    least_channels: int = 1
 
     def range_for(self, volts: float) -> float:
         """Return the smallest range whose full scale is at least these volts.

@@ -24,12 +24,16 @@ class DryScannerAnswers:
         Model number, for ``*IDN?``.
     card : str
         Model of the card in every slot.
+    slots : int
+        Their number.
+    list_in_block : bool
+        Whether the reply with the scan list is a block.
     """
 
-    __slots__ = ("_card", "_model", "_scanned", "_set")
+    __slots__ = ("_card", "_in_block", "_model", "_scanned", "_set", "_slots")
 
-    def __init__(self, model: str, card: str) -> None:
-        self._model, self._card = model, card
+    def __init__(self, model: str, card: str, slots: int, *, list_in_block: bool) -> None:
+        self._model, self._card, self._slots, self._in_block = model, card, slots, list_in_block
         self._set: dict[str, str] = {}
         self._scanned = ""
 
@@ -42,7 +46,7 @@ class DryScannerAnswers:
             return self._reply(header[:-1], channels)
         if found and header == "ROUT:SCAN":
             self._scanned = found[1]
-        elif found:
+        elif arguments:
             value = arguments.partition(",")[0]
             self._set[_SHORT.get(header, header)] = _WORDS.get(value, value)
         return None
@@ -53,11 +57,13 @@ class DryScannerAnswers:
             "*OPC": "1",
             ":SYST:ERR": '0,"No error"',
             "SYST:CTYP": f"DRY RUN,{self._card},0,0",
+            "*OPT": ",".join([self._card] * self._slots),
         }
         if header in fixed:
             return fixed[header].encode("ascii")
         if header == "ROUT:SCAN":
-            return encode_block(f"(@{self._scanned})".encode("ascii"))
+            listed = f"(@{self._scanned})".encode("ascii")
+            return encode_block(listed) if self._in_block else listed
         if header == "READ":
             return ",".join(f"0,{channel}" for channel in sorted(self._scanned.split(","))).encode("ascii")
-        return ",".join([self._set.get(header, "0")] * len(channels)).encode("ascii")
+        return ",".join([self._set.get(header, "0")] * max(len(channels), 1)).encode("ascii")

@@ -8,6 +8,7 @@ from hwlearn.network.reports import InstrumentReport
 from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.scanner.registry import family_of
+from hwlearn_drivers.scanner.scanner import reported_model
 from hwlearn_drivers.transport.connector import Connector
 
 
@@ -32,7 +33,7 @@ def inspect_scanner(address: str, model: str, nodes: Mapping[str, str], connecto
     with connector.query_only(address) as link:
         line = link.query("*IDN?")
         identity = Identity.parse(line)
-        if identity.model.strip().upper() != model:
+        if reported_model(identity) != model:
             raise UnknownInstrumentError(f"at {link.name} the bench expects a {model}, but {identity} answers")
         family = family_of(model)
         cards = family.read_cards(link, model)

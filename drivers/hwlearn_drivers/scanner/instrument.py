@@ -140,6 +140,12 @@ class ScannerInstrument(InstrumentSettings):
         SetupError
         """
         self.scan_settings(limits)
+        least = self.capability.least_channels
+        if 0 < len(use.reads) < least:
+            raise SetupError(
+                f"{self.name}: a {self.model} scans at least {least} channels, the bench reads one; read "
+                "another node, such as an input"
+            )
         if is_serial(self.address) and self.baud is None:
             raise SetupError(f"{self.name}: baud is missing; state the one that is set on the {self.model}")
 

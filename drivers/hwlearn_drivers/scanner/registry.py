@@ -10,13 +10,14 @@ from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.scanner.capability import ScanSettings
 from hwlearn_drivers.scanner.dry_answers import DryScannerAnswers
+from hwlearn_drivers.scanner.models.keithley_2700 import Keithley2700
 from hwlearn_drivers.scanner.models.keysight_daq import Keysight34970A, Keysight34980A
-from hwlearn_drivers.scanner.scanner import Scanner
+from hwlearn_drivers.scanner.scanner import Scanner, reported_model
 from hwlearn_drivers.transport.connector import Connector, reads_connection
 
-FAMILIES: Final[tuple[type[Scanner], ...]] = (Keysight34970A, Keysight34980A)
+FAMILIES: Final[tuple[type[Scanner], ...]] = (Keysight34970A, Keysight34980A, Keithley2700)
 
-UNCONFIRMED: Final = ("DAQ970A", "DAQ6510", "2700", "2701", "2750", "3706A")
+UNCONFIRMED: Final = ("DAQ970A", "DAQ6510", "3706A")
 """Models whose commands or figures are not confirmed yet: they are refused by name."""
 
 
@@ -90,7 +91,7 @@ def open_scanner(
         transport.fence = family.fence
         transport.write(*family.off_lines())
         identity = Identity.parse(transport.query("*IDN?"))
-        if identity.model.strip().upper() != model:
+        if reported_model(identity) != model:
             raise UnknownInstrumentError(
                 f"at {transport.name} the bench expects a {model}, but {identity} answers; check address and model"
             )
@@ -133,5 +134,7 @@ def write_off_and_check(address: str, model: str, connector: Connector, check: b
 
 def _dry_answers(model: str) -> DryScannerAnswers:
     """Return the replies of a dry run, in which every slot has the largest card."""
-    sizes = family_of(model).capabilities[model].cards
-    return DryScannerAnswers(model, max(sizes, key=sizes.__getitem__))
+    family = family_of(model)
+    capability = family.capabilities[model]
+    card = max(capability.cards, key=capability.cards.__getitem__)
+    return DryScannerAnswers(model, card, len(capability.slots), list_in_block=family.list_in_block)

@@ -48,6 +48,9 @@ class Scanner(Source):
     capabilities: ClassVar[Mapping[str, ScannerCapability]]
     """Capability of each model of this class, by model number."""
 
+    list_in_block: ClassVar[bool] = False
+    """Whether the reply with the scan list is a block."""
+
     def __init__(
         self, transport: Transport, identity: Identity, channels: Mapping[str, str], settings: ScanSettings
     ) -> None:
@@ -72,10 +75,10 @@ class Scanner(Source):
         UnknownInstrumentError
             If it is none of this class.
         """
-        found = re.fullmatch(r"(?:MODEL\s+)?([\w-]+)", identity.model.strip().upper())
-        if found is None or found[1] not in cls.capabilities:
+        model = reported_model(identity)
+        if model not in cls.capabilities:
             raise UnknownInstrumentError(f"{identity} is none of {', '.join(cls.capabilities)}")
-        return found[1]
+        return model
 
     # --- channels -----------------------------------------------------------------------------------
 
@@ -266,3 +269,24 @@ class Scanner(Source):
         """Send OFF, reset it and set it up again, after somebody else changed settings."""
         self._make_safe()
         self.set_up()
+
+
+def reported_model(identity: Identity) -> str:
+    """Return the model number that an instrument reports, also behind the word MODEL."""
+    return re.sub(r"^MODEL\s+", "", identity.model.strip().upper())
+
+
+def channel_list(channels: Sequence[str]) -> str:
+    """Return a channel list.
+
+    Examples
+    --------
+    >>> channel_list(["101", "203"])
+    '(@101,203)'
+    """
+    return f"(@{','.join(channels)})"
+
+
+def word(on: bool) -> str:
+    """Return ON or OFF."""
+    return "ON" if on else "OFF"

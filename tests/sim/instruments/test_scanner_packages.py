@@ -1,4 +1,4 @@
-"""Packages from PyPI drive virtual scanners: DAQmon and FluidLab a 34970A, QCoDeS a 34980A.
+"""Packages from PyPI drive virtual scanners: DAQmon and FluidLab a 34970A, QCoDeS a 34980A, PyMeasure a 2700.
 
 They were written for the real instrument; they are independent readings of its manual.
 """
@@ -161,3 +161,29 @@ def test_qcodes_finds_the_cards_of_a_34980a_and_opens_its_channels(tmp_path, mon
         assert not scanner.closed
         assert switch.get_error() == '+0,"No error"'
         switch.close()
+
+
+@pytest.mark.filterwarnings("ignore")  # deprecations of PyMeasure and its dependencies
+def test_pymeasure_finds_the_modules_of_a_2700_and_closes_its_channels():
+    keithley = pytest.importorskip("pymeasure.instruments.keithley", reason="no PyMeasure")
+    with served(model="2700", cards={1: "7700"}) as bench:
+        scanner = bench.instrument("scan")
+        address = bench.address("scan")
+        wire = {"visa_library": "@py", "write_termination": "\n", "read_termination": "\n", "timeout": 5000}
+        driver = keithley.Keithley2700(address, **wire)
+        assert [str(card).strip() for card in driver.options] == ["7700", "NONE"]
+        driver.open_all_channels()
+        driver.CLIST_VALUES.extend(range(101, 121))  # it knows the channels of a 7709 only
+        driver.closed_channels = [102]
+        assert scanner.closed == {102}
+        assert driver.closed_channels == [102]
+        driver.open_channels = [102]
+        assert not scanner.closed
+        driver.display_text = "SCANNING"
+        driver.text_enabled = True
+        assert (driver.display_text, driver.text_enabled) == ("SCANNING", True)
+        driver.beep(440, 0.1)
+        driver.reset()
+        driver.check_errors()
+        assert not len(scanner.errors)
+        driver.adapter.close()

@@ -26,7 +26,7 @@ from typing import ClassVar, Final
 from hwlearn.errors import SetupError
 from hwlearn_drivers.instrument.instrument import number
 from hwlearn_drivers.scanner.capability import Integration, ScannerCapability, ScanSettings
-from hwlearn_drivers.scanner.scanner import Scanner
+from hwlearn_drivers.scanner.scanner import Scanner, channel_list, word
 from hwlearn_drivers.transport.query_only import QueryOnly
 
 _RESET_S: Final = 10.0
@@ -67,21 +67,12 @@ CAPABILITY_34980A: Final = replace(
 """Channels 41 to 44 of a 34921A measure currents. A 34923A or 34925A may be set to one wire, which is not read."""
 
 
-def channel_list(channels: Sequence[str]) -> str:
-    """Return a channel list.
-
-    Examples
-    --------
-    >>> channel_list(["101", "203"])
-    '(@101,203)'
-    """
-    return f"(@{','.join(channels)})"
-
-
 class KeysightDaq(Scanner):
     """A data acquisition unit. A scan reads its list in rising order of the channels."""
 
     __slots__ = ()
+
+    list_in_block = True
 
     zero_header: ClassVar[str]
     """Of the automatic zero readings."""
@@ -153,8 +144,8 @@ class KeysightDaq(Scanner):
         self.write(
             f"CONF:VOLT:DC {number(settings.range_V)},{listed}",
             f"VOLT:DC:NPLC {number(settings.nplc)},{listed}",
-            f"{self.zero_header} {_word(settings.autozero)},{listed}",
-            f"{self.input_header} {_word(settings.high_impedance)},{listed}",
+            f"{self.zero_header} {word(settings.autozero)},{listed}",
+            f"{self.input_header} {word(settings.high_impedance)},{listed}",
             f"ROUT:CHAN:DEL {number(settings.delay_s)},{listed}",
             f"ROUT:SCAN {listed}",
             "TRIG:SOUR IMM",
@@ -241,7 +232,3 @@ def _card(reply: str) -> str | None:
     if len(fields) != _CARD_FIELDS:
         return None
     return "" if fields[1] == _EMPTY else fields[1]
-
-
-def _word(on: bool) -> str:
-    return "ON" if on else "OFF"

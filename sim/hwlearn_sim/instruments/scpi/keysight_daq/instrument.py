@@ -16,10 +16,10 @@ import numpy as np
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
+from hwlearn_sim.instruments.scanner_channels import Channels, ScannedChannel
 from hwlearn_sim.instruments.scanning_voltmeter import ScanningVoltmeter, VoltmeterReading
 from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
 from hwlearn_sim.instruments.scpi.keysight_daq import models as figures
-from hwlearn_sim.instruments.scpi.keysight_daq.channels import Channels, ScannedChannel
 from hwlearn_sim.instruments.scpi.keysight_daq.scans import Scans
 from hwlearn_sim.instruments.scpi.language import as_block, spelled
 from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Kind, Number, checked_count
@@ -39,15 +39,23 @@ class VirtualKeysightDaq(ScpiInstrument):
     ----------
     identity : str
         Reply to ``*IDN?``.
+    model : DaqModel
     channels : Channels
         Its modules.
     voltmeter : ScanningVoltmeter
     clock : Clock
     """
 
-    def __init__(self, identity: str, channels: Channels, voltmeter: ScanningVoltmeter, clock: Clock) -> None:
+    def __init__(
+        self,
+        identity: str,
+        model: figures.DaqModel,
+        channels: Channels,
+        voltmeter: ScanningVoltmeter,
+        clock: Clock,
+    ) -> None:
         super().__init__(identity, _ERRORS, clock, no_error='+0,"No error"')
-        self.channels, self._voltmeter = channels, voltmeter
+        self._model, self.channels, self._voltmeter = model, channels, voltmeter
         self.closed: set[int] = set()
         self._add_system()
         self._add_routes()
@@ -108,14 +116,14 @@ class VirtualKeysightDaq(ScpiInstrument):
 
     def _open_slot(self, name: str = "ALL") -> None:
         """Open every channel of a slot, or of all."""
-        slots = self.channels.model.slot_names
+        slots = self._model.slot_names
         if name.upper() != "ALL" and name not in slots:
             raise VirtualInstrumentError(-224)
         kept = self.closed if name.upper() != "ALL" else set()
         self.closed = {channel for channel in kept if self.channels.slot_of(channel) != slots[name]}
 
     def _add_system(self) -> None:
-        model, slots = self.channels.model, self.channels.model.slot_names
+        model, slots = self._model, self._model.slot_names
 
         def cards(_: Suffixes, arguments: list[str]) -> str:
             (slot,) = checked_count(arguments, 1)
@@ -179,13 +187,13 @@ class VirtualKeysightDaq(ScpiInstrument):
         self.command("ROUTe:OPEN", open_, flags(False))
         self.simple_query("ROUTe:DONE", lambda: "1")
         self._add_channel_setting(
-            "ROUTe:CHANnel:DELay", _DELAY, "set_delay_s", lambda one: one.delay_s, lambda delay: round(delay, 3)
+            "ROUTe:CHANnel:DELay", _DELAY, "set_delay_s", _delay_s, lambda delay: round(delay, 3)
         )
 
         def automatic(_: Suffixes, arguments: list[str]) -> None:
             value = Flag().read(checked_count(arguments, 1, 2)[0])
             for channel in channels.chosen(arguments[1:]):
-                channels.change([channel], set_delay_s=None if value else channels[channel].delay_s)
+                channels.change([channel], set_delay_s=None if value else _delay_s(channels[channel]))
 
         self.command(
             "ROUTe:CHANnel:DELay:AUTO",
@@ -206,10 +214,8 @@ class VirtualKeysightDaq(ScpiInstrument):
             "[SENSe:]FUNCtion", function, lambda _, arguments: channels.reply(arguments, lambda _: '"VOLT"')
         )
         self._add_volts("[SENSe:]VOLTage[:DC]")
-        self._add_channel_setting(self.channels.model.zero, _Zero(), "autozero", lambda one: one.autozero)
-        self._add_channel_setting(
-            self.channels.model.impedance, Flag(), "high_impedance", lambda one: one.high_impedance
-        )
+        self._add_channel_setting(self._model.zero, _Zero(), "autozero", lambda one: one.autozero)
+        self._add_channel_setting(self._model.impedance, Flag(), "high_impedance", lambda one: one.high_impedance)
 
     def _add_volts(self, path: str) -> None:
         channels = self.channels
@@ -294,8 +300,12 @@ def _reading(settings: ScannedChannel) -> VoltmeterReading:
         nplc,
         settings.autozero,
         figures.HIGH_OHM if high else figures.USUAL_OHM,
-        settings.delay_s,
+        _delay_s(settings),
     )
+
+
+def _delay_s(settings: ScannedChannel) -> float:
+    return figures.delay_s(settings.nplc) if settings.set_delay_s is None else settings.set_delay_s
 
 
 def _range(volts: float) -> float:

@@ -10,14 +10,16 @@ resolutions; its noise and the speeds of its modules were not found, and are ass
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
+
+from hwlearn_sim.instruments.scanner_channels import Multiplexer, ScannedChannel, ScannerModel
 
 SIGMAS: Final = 3.0
 OVER: Final = 1.2
 MOST_V: Final = 300.0
 RANGES_V: Final = (0.1, 1.0, 10.0, 100.0, 300.0)
+INITIAL: Final = ScannedChannel(RANGES_V[-1])
 USUAL_OHM: Final = 10e6
 HIGH_OHM: Final = 10e9
 HIGH_UP_TO_V: Final = 10.0
@@ -31,38 +33,11 @@ FARADS: Final = 200e-12
 
 
 @dataclass(frozen=True, slots=True)
-class Multiplexer:
-    """A multiplexer module.
-
-    Attributes
-    ----------
-    channels : int
-        Channels that read voltages.
-    bank : int
-        Number of channels of one bank.
-    per_second : float
-        Channels that it scans in a second.
-    """
-
-    channels: int
-    bank: int
-    per_second: float
-
-
-@dataclass(frozen=True, slots=True)
-class DaqModel:
+class DaqModel(ScannerModel):
     """One model.
 
     Attributes
     ----------
-    identity : str
-        Reply to ``*IDN?``, with a field ``{serial}`` if it reports one.
-    cards : mapping of str to Multiplexer
-        Modules that fit.
-    slots : int
-        Their number.
-    digits : int
-        Digits of a channel behind that of its slot.
     card_form : str
         Reply to ``SYSTem:CTYPe?``.
     zero, impedance : str
@@ -71,10 +46,6 @@ class DaqModel:
         Whether it has ``ROUTe:OPEN:ALL``.
     """
 
-    identity: str
-    cards: Mapping[str, Multiplexer]
-    slots: int
-    digits: int
     card_form: str
     zero: str
     impedance: str

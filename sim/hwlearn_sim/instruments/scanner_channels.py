@@ -1,4 +1,4 @@
-"""Channels of a virtual 34970A: channel lists, and the settings of each channel."""
+"""Channels of virtual scanning voltmeters: modules, channel lists, and the settings of each channel."""
 
 from __future__ import annotations
 
@@ -8,11 +8,51 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
-from hwlearn_sim.instruments.scpi.keysight_daq.models import RANGES_V, DaqModel, Multiplexer, delay_s
 
 _LIST: Final = re.compile(r"\(\s*@\s*((?:\d+(?:\s*:\s*\d+)?(?:\s*,\s*\d+(?:\s*:\s*\d+)?)*)?)\s*\)", re.ASCII)
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Multiplexer:
+    """A multiplexer module.
+
+    Attributes
+    ----------
+    channels : int
+        Channels that read voltages.
+    bank : int
+        Number of channels of one bank.
+    per_second : float
+        Channels that it scans in a second.
+    """
+
+    channels: int
+    bank: int
+    per_second: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerModel:
+    """One model.
+
+    Attributes
+    ----------
+    identity : str
+        Reply to ``*IDN?``, with a field ``{serial}`` if it reports one.
+    cards : mapping of str to Multiplexer
+        Modules that fit.
+    slots : int
+        Their number.
+    digits : int
+        Digits of a channel behind that of its slot.
+    """
+
+    identity: str
+    cards: Mapping[str, Multiplexer]
+    slots: int
+    digits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +69,12 @@ class ScannedChannel:
         None: automatic.
     """
 
-    range_V: float = RANGES_V[-1]
+    range_V: float
     autorange: bool = True
     nplc: float = 1.0
     autozero: bool = True
     high_impedance: bool = False
     set_delay_s: float | None = None
-
-    @property
-    def delay_s(self) -> float:
-        """The channel delay."""
-        return delay_s(self.nplc) if self.set_delay_s is None else self.set_delay_s
 
 
 class Channels:
@@ -47,19 +82,21 @@ class Channels:
 
     Parameters
     ----------
-    model : DaqModel
+    model : ScannerModel
     cards : mapping of int to str
         Slot -> module.
+    initial : ScannedChannel
+        Settings of a channel after a reset.
     """
 
-    def __init__(self, model: DaqModel, cards: Mapping[int, str]) -> None:
-        self.model, self.cards = model, dict(cards)
+    def __init__(self, model: ScannerModel, cards: Mapping[int, str], initial: ScannedChannel) -> None:
+        self.model, self.cards, self._initial = model, dict(cards), initial
         self._base: int = 10**model.digits
         self._settings: dict[int, ScannedChannel] = {}
         self.scanned: tuple[int, ...] = ()
 
     def __getitem__(self, channel: int) -> ScannedChannel:
-        return self._settings.get(channel, ScannedChannel())
+        return self._settings.get(channel, self._initial)
 
     def change(self, channels: Sequence[int], **values: object) -> None:
         """Change settings of channels."""
