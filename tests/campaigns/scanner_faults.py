@@ -25,14 +25,15 @@ from hwlearn_drivers.declared.declaration import BOARDS
 from hwlearn_sim.bench.mixed import VirtualMixedBackend, VirtualMixedSettings
 
 PLACES = ("board", "scan")
-MODELS = ("34970A", "34980A")
+MODELS = {"34970A": (101, "ROUT:CLOS (@120)"), "34980A": (1001, "ROUT:CLOS (@1040)"), "2700": (101, "*CLS")}
+"""First channel, and how somebody else closes a channel; a 2700 closes none while it scans."""
 
 
 def settings(folder: Path, model: str) -> VirtualMixedSettings:
     """Return the bench: sources and edges on the board, every reading by the scanner."""
     text = (BOARDS / "example.toml").read_text(encoding="ascii").replace('timeout = "1 s"', 'timeout = "0.5 s"')
     (folder / "board.toml").write_text(text, encoding="ascii")
-    first = 101 if model == "34970A" else 1001
+    first, _ = MODELS[model]
     inputs, outputs = TOPOLOGY.inputs.tolist(), TOPOLOGY.outputs.tolist()
     return VirtualMixedSettings(
         instruments=[
@@ -67,15 +68,15 @@ def faults(case: str, rng: np.random.Generator) -> Mapping[str, float]:
     """Measure with a fault at a random step; a channel that somebody closed must be open afterwards."""
     place, kind = case.split(" ", 1)
     with tempfile.TemporaryDirectory() as folder:
-        model = str(rng.choice(MODELS))
+        model = str(rng.choice(list(MODELS)))
         network = VirtualMixedBackend().open(settings(Path(folder), model), TOPOLOGY, LIMITS)
         wrong = errors = named = off = 0
         bench, at = network.bench, int(rng.integers(0, 4))
-        spare = 120 if model == "34970A" else 1040
+        _, closes = MODELS[model]
         try:
             for step in range(6):
                 if step == at:
-                    bench.instrument("scan").execute(f"ROUT:CLOS (@{spare})".encode())
+                    bench.instrument("scan").execute(closes.encode())
                     inject(network, place, kind, rng)
                 x = np.round(rng.uniform(-0.4, 0.4, (2, 3)), 4)
                 try:
