@@ -38,8 +38,8 @@ class Network(CheckedBackend):
     manager: outputs are switched off on every exit path.
 
     A network is used by one thread at a time and only by the process that opened it. Another thread is refused
-    while a call is running. `close` is never refused: another thread can switch the outputs off. In a forked child
-    `close` sends nothing, because the links belong to the parent.
+    while a call runs, except for `close`, which switches the outputs off. In a forked child `close` sends nothing:
+    the links belong to the parent.
 
     After an error:
 
@@ -48,8 +48,7 @@ class Network(CheckedBackend):
     - After an error that the hardware reports (`ComplianceError`, other errors of the drivers) and after Ctrl-C
       during a measurement, the drivers of this package have switched every output off. The network stays open; the
       next measurement switches them on again, unless the error says that a person must go on.
-    - After a `BackendError` the network is closed: a backend that returns invalid results, or that fails with an
-      error that is none of this package, is not used any further.
+    - After a `BackendError` (invalid results of a backend, or an error that is none of this package) it is closed.
     - If outputs cannot be switched off, the error names them and says that they MAY BE ON.
 
     Parameters
