@@ -112,6 +112,12 @@ class CalibratedNetwork(WrappedNetwork):
 
     # --- readings -----------------------------------------------------------------------------------
 
+    @property
+    def noise_is_from_data_sheet(self) -> bool:
+        """Whether the uncertainty is that of a data sheet; not with the noise and the converters of a record."""
+        own = self.record.noise is not None or self.record.converters is not None
+        return not own and super().noise_is_from_data_sheet
+
     def _corrected(self, read: Readout, drive: OutputDrive | None) -> Readout:
         """Return a readout in calibrated volts; ``drive`` is the requested output drive."""
         volts = read.voltages * self._read_gain + self._read_offset

@@ -19,7 +19,11 @@ def init(
         Path | None, typer.Argument(help="The file or folder to write. Default: bench.toml, or hwlearn-NAME.")
     ] = None,
     like: Annotated[
-        str, typer.Option(help="The shipped bench to copy; or declared: the text protocol of a home-made board.")
+        str,
+        typer.Option(
+            help="The shipped bench to copy; or a template for your own instruments: scanner, or declared (the "
+            "text protocol of a home-made board). An unknown name lists all."
+        ),
     ] = "iris",
     backend_package: Annotated[
         str | None,
@@ -70,9 +74,11 @@ def _write_bench(path: Path, like: str, as_json: bool) -> None:
             file.write(text)
     except OSError as error:
         raise SetupError(f"cannot write {path}: {error}") from error
-    if like in templates and not as_json:
-        typer.echo(f"wrote {path}; its first lines say how a bench file names it")
-    elif as_json:
+    if as_json:
         print_json(bench_file=str(path), like=like)
-    else:
+    elif like not in templates:
         typer.echo(f"wrote {path}; train it with: hwlearn train {path}")
+    elif "\n[backend]" in text:
+        typer.echo(f"wrote {path}; set the addresses of your instruments, then: hwlearn check {path}")
+    else:
+        typer.echo(f"wrote {path}; its first lines say how a bench file names it")

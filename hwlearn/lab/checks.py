@@ -147,7 +147,8 @@ def _zero_and_noise(network: Network, pairs: OutputPairs | None) -> Iterator[Che
         remedy = f'state it with backend.voltage_sigma = "{format_quantity(measured, "V", 2)}"'
         yield Check("noise floor", "not applicable", found + remedy)
         return
-    yield _judged_noise("noise floor", measured, specified, network.resolution, "V")
+    where = " in the data sheet" if network.noise_is_from_data_sheet else ""
+    yield _judged_noise("noise floor", measured, specified, network.resolution, "V", where)
 
 
 def _current_noise(network: Network) -> Iterator[Check]:
@@ -171,10 +172,12 @@ def _current_noise(network: Network) -> Iterator[Check]:
     yield _judged_noise("current noise", measured, stated, ROUNDING * network.limits.current, "A")
 
 
-def _judged_noise(name: str, measured: float, stated: float, resolution: float, unit: str) -> Check:
+def _judged_noise(
+    name: str, measured: float, stated: float, resolution: float, unit: str, where: str = ""
+) -> Check:
     """Compare the standard deviation of REPEATS readings, which is uncertain itself, with the stated one."""
     passed = measured <= stated * (1 + _SIGMAS / np.sqrt(2 * (REPEATS - 1))) + resolution
-    found = f"largest {format_quantity(measured, unit)} rms, {'as ' if passed else ''}stated"
+    found = f"largest {format_quantity(measured, unit)} rms, {'as ' if passed else ''}stated{where}"
     advice = "noisier than stated: check cables and grounding, or average more readings"
     return _judged(name, passed, f"{found}: {format_quantity(stated, unit)}", advice)
 

@@ -38,8 +38,8 @@ class Network(CheckedBackend):
     manager: outputs are switched off on every exit path.
 
     A network is used by one thread at a time and only by the process that opened it. Another thread is refused
-    while a call is running. `close` is never refused: another thread can switch the outputs off. In a forked child
-    `close` sends nothing, because the links belong to the parent.
+    while a call runs, except for `close`, which switches the outputs off. In a forked child `close` sends nothing:
+    the links belong to the parent.
 
     After an error:
 
@@ -48,8 +48,7 @@ class Network(CheckedBackend):
     - After an error that the hardware reports (`ComplianceError`, other errors of the drivers) and after Ctrl-C
       during a measurement, the drivers of this package have switched every output off. The network stays open; the
       next measurement switches them on again, unless the error says that a person must go on.
-    - After a `BackendError` the network is closed: a backend that returns invalid results, or that fails with an
-      error that is none of this package, is not used any further.
+    - After a `BackendError` (invalid results of a backend, or an error that is none of this package) it is closed.
     - If outputs cannot be switched off, the error names them and says that they MAY BE ON.
 
     Parameters
@@ -68,8 +67,7 @@ class Network(CheckedBackend):
     measurements : int
         Number of samples measured so far, over all phases.
     on_measured : callable or None
-        Called with the number of samples after each completed measurement. It may raise to stop the caller
-        between two measurements.
+        Called with the number of samples after each measurement; it may raise to stop the caller between two.
     on_closed : callable or None
         Called once after closing, with False if switching off raised an error.
     """
@@ -302,6 +300,11 @@ class Network(CheckedBackend):
     @property
     def has_fixed_edges(self) -> bool:
         """Whether the edges cannot be programmed: a training measures, but changes nothing."""
+        return False
+
+    @property
+    def noise_is_from_data_sheet(self) -> bool:
+        """Whether the ``voltage_sigma`` of readings is the figure of a data sheet."""
         return False
 
     @property

@@ -56,6 +56,11 @@ class WrappedNetwork(Network):
         return self._network.drives_outputs
 
     @property
+    def noise_is_from_data_sheet(self) -> bool:
+        """Whether the uncertainty of readings of the inner network is the figure of a data sheet."""
+        return self._network.noise_is_from_data_sheet
+
+    @property
     def settle_s(self) -> float | None:
         """Settling time of the inner network in seconds; None if unknown."""
         return self._network.settle_s

@@ -55,6 +55,25 @@ class PlacedSmu(Placed):
 
 
 @dataclass(frozen=True)
+class PlacedScanner(Placed):
+    """A scanning voltmeter of a bench.
+
+    Attributes
+    ----------
+    model : str
+        Model number, such as ``"34970A"``.
+    nodes : mapping of int to int
+        Node at each channel that is connected, such as ``{101: 3}``.
+    cards : mapping of int to str
+        Card in each slot, such as ``{1: "34901A"}``.
+    """
+
+    model: str
+    nodes: Mapping[int, int]
+    cards: Mapping[int, str]
+
+
+@dataclass(frozen=True)
 class PlacedCard(Placed):
     """An edge card of a bench.
 

@@ -81,7 +81,7 @@ def faults(case: str, rng: np.random.Generator) -> Mapping[str, float]:
         try:
             for step in range(8):
                 if step == at:
-                    _inject(network, place, kind, rng)
+                    inject(network, place, kind, rng)
                 g = rng.uniform(2e-5, 9e-4, TOPOLOGY.n_edges)
                 x = np.round(rng.uniform(-0.4, 0.4, (2, 3)), 4)
                 try:
@@ -111,7 +111,7 @@ def faults(case: str, rng: np.random.Generator) -> Mapping[str, float]:
     }
 
 
-def _inject(network, place: str, kind: str, rng: np.random.Generator) -> None:
+def inject(network, place: str, kind: str, rng: np.random.Generator) -> None:
     found = network.bench.faults(place)
     if kind == "gone":
         network.bench._servers[place].close()

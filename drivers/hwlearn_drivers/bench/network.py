@@ -122,6 +122,11 @@ class TerminalNetwork(Network):
         return self._on
 
     @property
+    def noise_is_from_data_sheet(self) -> bool:
+        """Whether the uncertainty of every output is that of the data sheet of its reader."""
+        return self._tolerances.sigma_is_from_data_sheet
+
+    @property
     def settle_s(self) -> float:
         """Wait in seconds between a change of the sources and a reading."""
         return self.pace.settle_s

@@ -48,6 +48,8 @@ class Tolerances:
     topology : Topology
     resolution_V, voltage_sigma : float
         Of the least accurate reader of an output.
+    sigma_is_from_data_sheet : bool
+        Whether the uncertainty of every output is that of a data sheet.
     current_sigma : float
         Of the least accurate meter at an output.
     """
@@ -68,6 +70,7 @@ class Tolerances:
         readers = [players.reader_at(players.volts_at[k]) for k in outputs]
         meters = [players.reader_at(players.amperes_at[k]) for k in outputs]
         self.voltage_sigma = max((one.voltage_sigma for one in readers if one is not None), default=0.0)
+        self.sigma_is_from_data_sheet = all(one is not None and one.sigma_is_from_data_sheet for one in readers)
         self.resolution_V = max((one.resolution_V for one in readers if one is not None), default=0.0)
         self.current_sigma = max((one.current_sigma for one in meters if one is not None), default=0.0)
         self._plausible = [PlausibleRange(limits, *self._sigmas(k)) for k in range(len(self._terminals))]

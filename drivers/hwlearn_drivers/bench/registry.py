@@ -20,6 +20,7 @@ from hwlearn_drivers.daq.instrument import DaqInstrument
 from hwlearn_drivers.declared.instrument import DeclaredInstrument
 from hwlearn_drivers.matrix.instrument import MatrixInstrument
 from hwlearn_drivers.roles.settings import InstrumentSettings
+from hwlearn_drivers.scanner.instrument import ScannerInstrument
 
 KINDS: Final[tuple[type[InstrumentSettings], ...]] = (
     DeclaredInstrument,
@@ -27,6 +28,7 @@ KINDS: Final[tuple[type[InstrumentSettings], ...]] = (
     EdgeCardInstrument,
     MatrixInstrument,
     DaqInstrument,
+    ScannerInstrument,
 )
 
 

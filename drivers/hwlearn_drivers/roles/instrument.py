@@ -174,6 +174,11 @@ class ReadsVoltages(BenchInstrument):
         """Standard uncertainty of one reading in volts; 0 if it is not stated."""
 
     @property
+    def sigma_is_from_data_sheet(self) -> bool:
+        """Whether `voltage_sigma` is the figure of the data sheet, because the bench file states none."""
+        return False
+
+    @property
     def current_sigma(self) -> float:
         """Standard uncertainty of one current reading in amperes; 0 if it is not stated."""
         return 0.0

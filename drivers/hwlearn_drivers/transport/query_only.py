@@ -47,6 +47,8 @@ def only_reads(message: str) -> bool:
     True
     >>> [only_reads(text) for text in ("print(slot[1].idn)", 'print(channel.getclose("allslots"))')]
     [True, True]
+    >>> only_reads("ROUT:CLOS? (@101,102)")
+    True
     >>> [only_reads(text) for text in (":OUTP 0", "*ESR?", ":SYST:ERR?", ":READ?", "print(smua.measure.v())")]
     [False, False, False, False, False]
     >>> [only_reads(text) for text in ("*IDN?;:OUTP 1", "print(errorqueue.next())", "x=print(1)")]

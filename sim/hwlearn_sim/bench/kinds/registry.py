@@ -11,6 +11,7 @@ from hwlearn_sim.bench.kinds.card import CardKind
 from hwlearn_sim.bench.kinds.declared import DeclaredKind
 from hwlearn_sim.bench.kinds.kind import PlacedKind, Site
 from hwlearn_sim.bench.kinds.matrix import MatrixKind
+from hwlearn_sim.bench.kinds.scanner import ScannerKind
 from hwlearn_sim.bench.kinds.smu import SmuKind
 from hwlearn_sim.placed import Placed
 
@@ -21,6 +22,7 @@ KINDS: Final[tuple[PlacedKind, ...]] = (
     DeclaredKind(),
     MatrixKind(),
     DaqKind(),
+    ScannerKind(),
 )
 
 

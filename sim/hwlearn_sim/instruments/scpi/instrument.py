@@ -188,6 +188,10 @@ class ScpiInstrument(VirtualInstrument):
         """Return the text of an error in the format of this model."""
         return text
 
+    def options(self) -> str:
+        """Return the reply to ``*OPT?``."""
+        return "0"
+
     def register_text(self, value: int) -> str:
         """Return the value of a status register in the format of replies."""
         return str(value)
@@ -280,7 +284,7 @@ class ScpiInstrument(VirtualInstrument):
     def _add_common(self) -> None:
         self.simple_query("*IDN", lambda: self.identity)
         self.simple_query("*TST", lambda: "0")
-        self.simple_query("*OPT", lambda: "0")
+        self.simple_query("*OPT", self.options)
         self.simple_command("*RST", self.reset, urgent=True)
         self.simple_command("*WAI", self._wait)
         self.command(

@@ -1,0 +1,1 @@
+"""Command sets of the scanning voltmeters, one file per family."""

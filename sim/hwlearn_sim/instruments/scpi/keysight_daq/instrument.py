@@ -1,0 +1,332 @@
+"""A virtual Keysight 34970A, 34972A or 34980A: a scanning voltmeter with multiplexer modules.
+
+Commands and defaults: 34970A User's Guide, chapters 4 and 5; 34980A Programmer's Reference Help. It measures DC
+voltages. Everything that is not simulated is rejected: other functions and modules, thermocouples, scaling,
+alarms, monitoring, triggers other than ``IMMediate`` and ``TIMer``, endless scans, time stamps. Channels that do
+not exist are rejected with the standard codes -222 and -221; the numbers of a real instrument were not confirmed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
+from hwlearn_sim.instruments.instrument import Clock
+from hwlearn_sim.instruments.scanner_channels import Channels, ScannedChannel
+from hwlearn_sim.instruments.scanning_voltmeter import ScanningVoltmeter, VoltmeterReading
+from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
+from hwlearn_sim.instruments.scpi.keysight_daq import models as figures
+from hwlearn_sim.instruments.scpi.keysight_daq.scans import Scans
+from hwlearn_sim.instruments.scpi.language import as_block, spelled
+from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Kind, Number, checked_count
+from hwlearn_sim.instruments.scpi.settings import Suffixes
+
+_ERRORS: Final = 10
+_FORM: Final = "%+.8E"
+_VOLTS: Final = Number(0.0, figures.MOST_V, form=_FORM)
+_CYCLES: Final = Number(figures.NPLCS[0], figures.NPLCS[-1], 1.0, form=_FORM)
+_DELAY: Final = Number(0.0, figures.MOST_DELAY_S, form=_FORM)
+
+
+class VirtualKeysightDaq(ScpiInstrument):
+    """A data acquisition unit.
+
+    Parameters
+    ----------
+    identity : str
+        Reply to ``*IDN?``.
+    model : DaqModel
+    channels : Channels
+        Its modules.
+    voltmeter : ScanningVoltmeter
+    clock : Clock
+    """
+
+    def __init__(
+        self,
+        identity: str,
+        model: figures.DaqModel,
+        channels: Channels,
+        voltmeter: ScanningVoltmeter,
+        clock: Clock,
+    ) -> None:
+        super().__init__(identity, _ERRORS, clock, no_error='+0,"No error"')
+        self._model, self.channels, self._voltmeter = model, channels, voltmeter
+        self.closed: set[int] = set()
+        self._add_system()
+        self._add_routes()
+        self._add_measurement()
+        self.scans = Scans(self, self._sweep)
+
+    @property
+    def generators(self) -> list[np.random.Generator]:
+        """Noise of its readings."""
+        return [self._voltmeter.generator]
+
+    def reset(self) -> None:
+        """Restore the settings of the factory; every channel is open, the scan list and the memory are empty."""
+        super().reset()
+        self.channels.reset()
+        self.scans.clear()
+        self.closed.clear()
+
+    # --- one sweep ----------------------------------------------------------------------------------
+
+    def _sweep(self) -> list[tuple[int, float]]:
+        """Read each channel of the scan list once, in rising order.
+
+        Every closed channel of a bank that is scanned is opened first; each channel is opened before the next one.
+        """
+        scanned = self.channels.scanned
+        if not scanned:
+            raise VirtualInstrumentError(-221)
+        banks = {self.channels.bank(channel) for channel in scanned}
+        self.closed = {channel for channel in self.closed if self.channels.bank(channel) not in banks}
+        return [(channel, self._read(channel)) for channel in scanned]
+
+    def _read(self, channel: int) -> float:
+        self.closed.add(channel)
+        try:
+            settings = self.channels[channel]
+            volts = self._voltmeter.read(channel, _reading(settings))
+            while settings.autorange and self._moves(channel, volts):
+                settings = self.channels[channel]
+                volts = self._voltmeter.read(channel, _reading(settings))
+            return volts
+        finally:
+            self.closed.discard(channel)
+
+    def _moves(self, channel: int, volts: float) -> bool:
+        """Change the range where automatic ranging does: up at 120 %, down below 10 %."""
+        ranges, here = figures.RANGES_V, self.channels[channel].range_V
+        place = ranges.index(here)
+        if math.isinf(volts) and place + 1 < len(ranges):
+            self.channels.change([channel], range_V=ranges[place + 1])
+        elif abs(volts) < 0.1 * here and place > 0:
+            self.channels.change([channel], range_V=ranges[place - 1])
+        else:
+            return False
+        return True
+
+    # --- commands -----------------------------------------------------------------------------------
+
+    def _open_slot(self, name: str = "ALL") -> None:
+        """Open every channel of a slot, or of all."""
+        slots = self._model.slot_names
+        if name.upper() != "ALL" and name not in slots:
+            raise VirtualInstrumentError(-224)
+        kept = self.closed if name.upper() != "ALL" else set()
+        self.closed = {channel for channel in kept if self.channels.slot_of(channel) != slots[name]}
+
+    def _add_system(self) -> None:
+        model, slots = self._model, self._model.slot_names
+
+        def cards(_: Suffixes, arguments: list[str]) -> str:
+            (slot,) = checked_count(arguments, 1)
+            if slot not in slots:
+                raise VirtualInstrumentError(-224)
+            card = self.channels.cards.get(slots[slot], "0")
+            return model.card_form.format(card=card, firmware="2.0" if card != "0" else "0")
+
+        def power_on(_: Suffixes, arguments: list[str]) -> None:
+            self._open_slot(checked_count(arguments, 1)[0])
+
+        def open_all(_: Suffixes, arguments: list[str]) -> None:
+            self._open_slot(*checked_count(arguments, 0, 1))
+
+        self.command("SYSTem:CTYPe", query=cards)
+        self.command("SYSTem:CPON", power_on)
+        if model.opens_all:
+            self.command("ROUTe:OPEN:ALL", open_all)
+        self.simple_command("SYSTem:PRESet", self.reset)
+        self.simple_query("INSTrument:DMM", lambda: "1")
+        self.simple_query("INSTrument:DMM:INSTalled", lambda: "1")
+        self.without_effect("DISPlay", Flag(), True)
+        for name in ("LOCal", "REMote", "RWLock"):
+            self.nothing(f"SYSTem:{name}")
+        for pattern in ("ROUTe:MONitor:STATe", "ROUTe:MONitor", "CALCulate:SCALe:STATe", "OUTPut:ALARm:MODE"):
+            self.refused(pattern)
+
+    def _add_routes(self) -> None:
+        channels = self.channels
+
+        def scan(_: Suffixes, arguments: list[str]) -> None:
+            channels.scanned = channels.listed(",".join(checked_count(arguments, 1)), may_be_empty=True)
+
+        def close(_: Suffixes, arguments: list[str]) -> None:
+            (text,) = checked_count(arguments, 1)
+            for channel in channels.listed(text):
+                bank = channels.bank(channel)
+                before = {other for other in self.closed if channels.bank(other) == bank and other != channel}
+                if before and not channels.scanned:  # two channels of a bank would short two nodes
+                    raise VirtualInstrumentError(-241)
+                self.closed = (self.closed - before) | {channel}
+
+        def open_(_: Suffixes, arguments: list[str]) -> None:
+            (text,) = checked_count(arguments, 1)
+            self.closed -= set(channels.listed(text))
+
+        def flags(closed: bool) -> Callable[[Suffixes, list[str]], str]:
+            def query(_: Suffixes, arguments: list[str]) -> str:
+                (text,) = checked_count(arguments, 1)
+                return ",".join(str(int((one in self.closed) is closed)) for one in channels.listed(text))
+
+            return query
+
+        def listed(_: Suffixes, arguments: list[str]) -> str:
+            checked_count(arguments, 0)
+            return as_block(f"(@{','.join(map(str, channels.scanned))})".encode("ascii"))
+
+        self.command("ROUTe:SCAN", scan, listed)
+        self.simple_query("ROUTe:SCAN:SIZE", lambda: f"+{len(channels.scanned)}")
+        self.command("ROUTe:CLOSe", close, flags(True))
+        self.command("ROUTe:OPEN", open_, flags(False))
+        self.simple_query("ROUTe:DONE", lambda: "1")
+        self._add_channel_setting(
+            "ROUTe:CHANnel:DELay", _DELAY, "set_delay_s", _delay_s, lambda delay: round(delay, 3)
+        )
+
+        def automatic(_: Suffixes, arguments: list[str]) -> None:
+            value = Flag().read(checked_count(arguments, 1, 2)[0])
+            for channel in channels.chosen(arguments[1:]):
+                channels.change([channel], set_delay_s=None if value else _delay_s(channels[channel]))
+
+        self.command(
+            "ROUTe:CHANnel:DELay:AUTO",
+            automatic,
+            lambda _, arguments: channels.reply(arguments, lambda one: str(int(one.set_delay_s is None))),
+        )
+
+    def _add_measurement(self) -> None:
+        channels = self.channels
+        self.command("CONFigure:VOLTage[:DC]", self._configure)
+
+        def function(_: Suffixes, arguments: list[str]) -> None:
+            name = Choice(("VOLTage", "VOLTage:DC")).read(checked_count(arguments, 1, 2)[0])
+            del name  # the only function that is simulated
+            channels.chosen(arguments[1:])
+
+        self.command(
+            "[SENSe:]FUNCtion", function, lambda _, arguments: channels.reply(arguments, lambda _: '"VOLT"')
+        )
+        self._add_volts("[SENSe:]VOLTage[:DC]")
+        self._add_channel_setting(self._model.zero, _Zero(), "autozero", lambda one: one.autozero)
+        self._add_channel_setting(self._model.impedance, Flag(), "high_impedance", lambda one: one.high_impedance)
+
+    def _add_volts(self, path: str) -> None:
+        channels = self.channels
+
+        def range_(_: Suffixes, arguments: list[str]) -> None:
+            chosen = channels.chosen(checked_count(arguments, 1, 2)[1:])
+            channels.change(chosen, range_V=_range(_VOLTS.read(arguments[0])), autorange=False)
+
+        def resolution(_: Suffixes, arguments: list[str]) -> None:
+            for channel in channels.chosen(checked_count(arguments, 1, 2)[1:]):
+                range_V = channels[channel].range_V
+                channels.change([channel], nplc=_cycles_for(arguments[0], range_V))
+
+        self.command(
+            f"{path}:RANGe",
+            range_,
+            lambda _, arguments: channels.reply(arguments, lambda one: _FORM % one.range_V),
+        )
+        self._add_channel_setting(f"{path}:RANGe:AUTO", Flag(), "autorange", lambda one: one.autorange)
+        self._add_channel_setting(f"{path}:NPLC", _CYCLES, "nplc", lambda one: one.nplc, _next_cycles)
+        self.command(
+            f"{path}:RESolution",
+            resolution,
+            lambda _, arguments: channels.reply(
+                arguments, lambda one: _FORM % figures.step_V(one.range_V, one.nplc)
+            ),
+        )
+        self.refused(f"{path}:APERture")
+
+    def _add_channel_setting(
+        self,
+        pattern: str,
+        kind: Kind[float] | Kind[bool],
+        name: str,
+        get: Callable[[ScannedChannel], float],
+        rounded: Callable[[float], float] | None = None,
+    ) -> None:
+        """Add a setting of channels: ``value[,(@list)]``, and its query."""
+
+        def write(_: Suffixes, arguments: list[str]) -> None:
+            chosen = self.channels.chosen(checked_count(arguments, 1, 2)[1:])
+            value = kind.read(arguments[0])
+            self.channels.change(chosen, **{name: value if rounded is None else rounded(value)})
+
+        def query(_: Suffixes, arguments: list[str]) -> str:
+            checked_count(arguments, 0, 1)
+            return self.channels.reply(arguments, lambda one: kind.write(get(one)))  # type: ignore[arg-type]
+
+        self.command(pattern, write, query)
+
+    def _configure(self, _: Suffixes, arguments: list[str]) -> None:
+        """Set range and resolution of channels, which become the scan list; everything else as after a reset."""
+        *given, text = checked_count(arguments, 1, 3)
+        chosen = self.channels.listed(text)
+        automatic = not given or any(spelled(given[0], word) for word in ("AUTO", "DEFault"))
+        range_V = figures.RANGES_V[-1] if automatic else _range(_VOLTS.read(given[0]))
+        if automatic and len(given) > 1 and not spelled(given[1], "DEFault"):
+            raise VirtualInstrumentError(-221)
+        nplc = _cycles_for(given[1], range_V) if len(given) > 1 else 1.0
+        new = ScannedChannel(range_V, automatic, nplc, autozero=nplc >= 1)
+        self.channels.change(chosen, **{name: getattr(new, name) for name in ScannedChannel.__slots__})
+        self.channels.scanned = chosen
+        self.scans.plain_format()
+
+
+class _Zero(Flag):
+    """ON, OFF or ONCE, which takes one zero reading and means off."""
+
+    def read(self, text: str) -> bool:
+        """Return whether automatic zero readings are on."""
+        return False if spelled(text, "ONCE") else super().read(text)
+
+
+def _reading(settings: ScannedChannel) -> VoltmeterReading:
+    range_V, nplc = settings.range_V, settings.nplc
+    high = settings.high_impedance and range_V <= figures.HIGH_UP_TO_V
+    return VoltmeterReading(
+        range_V,
+        min(figures.OVER * range_V, figures.MOST_V),
+        figures.step_V(range_V, nplc),
+        figures.noise_V(range_V, nplc),
+        nplc,
+        settings.autozero,
+        figures.HIGH_OHM if high else figures.USUAL_OHM,
+        _delay_s(settings),
+    )
+
+
+def _delay_s(settings: ScannedChannel) -> float:
+    return figures.delay_s(settings.nplc) if settings.set_delay_s is None else settings.set_delay_s
+
+
+def _range(volts: float) -> float:
+    """Return the range that is selected for a voltage."""
+    return next(one for one in figures.RANGES_V if volts <= min(figures.OVER * one, figures.MOST_V))
+
+
+def _next_cycles(nplc: float) -> float:
+    """Return the integration time that is selected for a requested one: the next longer one."""
+    return next(one for one in figures.NPLCS if one >= nplc * (1 - 1e-9))
+
+
+def _cycles_for(text: str, range_V: float) -> float:
+    """Return the shortest integration time with a resolution, which may be MIN (best), MAX or DEF."""
+    steps = {nplc: figures.step_V(range_V, nplc) for nplc in figures.NPLCS}
+    named: Sequence[tuple[str, float]] = (("MINimum", 200.0), ("MAXimum", 0.02), ("DEFault", 1.0))
+    for word, nplc in named:
+        if spelled(text, word):
+            return nplc
+    wanted = Number(0.0, math.inf).read(text)
+    fitting = [nplc for nplc, step in steps.items() if step <= wanted * (1 + 1e-9)]
+    if not fitting:
+        raise VirtualInstrumentError(-222)
+    return fitting[0]
