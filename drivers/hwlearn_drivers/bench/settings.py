@@ -63,6 +63,45 @@ class TerminalSettings(Section):
     nudge: ResistorSettings | ChannelName | None = None
 
 
+class RowSettings(Section):
+    """What is connected to one row of a switch matrix.
+
+    Attributes
+    ----------
+    source : str, optional
+        A voltage source, for inputs: ``"instrument:channel"``.
+    read : str, optional
+        A reader, for one output after the other. A source-measure unit that only reads floats at 0 A.
+    nudge : str, optional
+        A current source or clamp, for one output. A channel that is also ``read`` reads that output.
+    """
+
+    source: ChannelName | None = None
+    read: ChannelName | None = None
+    nudge: ChannelName | None = None
+
+
+class MatrixSettings(Section):
+    """The table ``[backend.matrix]``: which instrument connects which row to which column.
+
+    Attributes
+    ----------
+    instrument : str
+        Name of the switch matrix.
+    rows : mapping of str to RowSettings or "ground"
+        Rows by the names that the matrix has for them.
+    columns : mapping of str to int or str
+        Node (name or number) -> column. These nodes are not in ``terminals``.
+    read_inputs : bool
+        Also read each input on a column through the matrix in every sample, and compare it with what was set.
+    """
+
+    instrument: InstrumentName
+    rows: dict[str, RowSettings | Literal["ground"]]
+    columns: dict[str, Annotated[int, Field(ge=0)] | str]
+    read_inputs: bool = False
+
+
 class ProgrammerSettings(Section):
     """An instrument that sets the conductances.
 
@@ -83,7 +122,9 @@ class BenchSettings(Section):
     instruments : tuple of InstrumentSettings
         ``[[backend.instruments]]``; the keys depend on the model.
     terminals : tuple of TerminalSettings
-        ``[[backend.terminals]]``: one for each input and each output.
+        ``[[backend.terminals]]``: one for each input and each output that is not on a column of a matrix.
+    matrix : MatrixSettings, optional
+        A switch matrix that connects few instruments to the other terminals.
     edges : ProgrammerSettings, quantity or tuple of quantities
         An instrument that programs the edges, or the conductance of fixed resistors.
     slew_V_per_s, ramp_step, settle
@@ -105,7 +146,8 @@ class BenchSettings(Section):
 
     kind: Literal["bench"] = "bench"
     instruments: Annotated[tuple[InstrumentTable, ...], FROM_LIST, Field(min_length=1)]
-    terminals: Annotated[tuple[TerminalSettings, ...], FROM_LIST, Field(min_length=1)]
+    terminals: Annotated[tuple[TerminalSettings, ...], FROM_LIST] = ()
+    matrix: MatrixSettings | None = None
     edges: ProgrammerSettings | Annotated[tuple[PositiveSiemens, ...], FROM_LIST] | PositiveSiemens
     slew_V_per_s: Positive = 10.0
     ramp_step: PositiveVolts = 0.05

@@ -217,7 +217,16 @@ def off_or_raise(targets: Sequence[OffTarget], what: str, advice: str) -> list[S
     OutputsMayBeOnError
         Naming, in capitals, the instruments to which OFF could not be sent. All others have received it.
     """
-    results = switch_off(targets)
+    return off_in_stages([targets], what, advice)
+
+
+def off_in_stages(stages: Sequence[Sequence[OffTarget]], what: str, advice: str) -> list[SwitchedOff]:
+    """Switch instruments off, those of one stage in parallel, and return how; as `off_or_raise`.
+
+    A stage begins when the one before it has ended, also if OFF did not reach all instruments of that.
+    """
+    targets = [target for stage in stages for target in stage]
+    results = [result for stage in stages for result in switch_off(stage)]
     done = [
         replace(result.done, outputs=target.outputs)
         for target, result in zip(targets, results, strict=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn_drivers.bench.wiring import Behind
+from hwlearn_drivers.bench.terminals import Behind
 from hwlearn_drivers.declared.instrument import DeclaredInstrument
 from hwlearn_drivers.roles.values import Role
 from hwlearn_sim.bench.kinds.kind import PlacedKind, Site, Surroundings

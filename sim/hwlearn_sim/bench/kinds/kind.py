@@ -12,7 +12,7 @@ import numpy as np
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn_drivers.bench.wiring import Behind, Wiring
+from hwlearn_drivers.bench.terminals import Behind, Wiring
 from hwlearn_drivers.roles.settings import InstrumentSettings
 from hwlearn_drivers.roles.values import Role
 from hwlearn_sim.board.board import VirtualBoard
