@@ -1,4 +1,4 @@
-"""A desk of simulated instruments for a matrix bench, without drivers: sources, a reader and a matrix on a circuit.
+"""A desk of simulated instruments for a matrix bench, without drivers: sources, readers and a matrix on a circuit.
 
 The circuit is solved by its node equations from what is really connected, so that a wrong relay gives a wrong
 reading. Every relay move is refused, by an AssertionError, if a source is not at 0.
@@ -125,7 +125,7 @@ class Circuit:
 
 class _Desk(BenchInstrument):
     def __init__(self, called, circuit, use):
-        self.called, self.circuit, self.use, self.halts = called, circuit, use, 0
+        self.called, self.circuit, self.use = called, circuit, use
         self.halted = True
 
     name = property(lambda self: f"{self.called} (desk)")
@@ -134,7 +134,6 @@ class _Desk(BenchInstrument):
     needs_reconnect = False
 
     def halt(self, reopen=True):
-        self.halts += 1
         self.halted = True
         self.circuit.log.append(f"off {self.called}")
         self.circuit.sources = {at: one for at, one in self.circuit.sources.items() if at[0] != self.called}

@@ -1,4 +1,4 @@
-"""`Place`, `Terminal`, `Row`, `Wiring`: which channel plays which role at which node or row of a matrix."""
+"""`Place`, `Terminal`, `MatrixRow`, `Wiring`: which channel plays which role at which node or row of a matrix."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Terminal:
     column : str or None
         Column of the matrix that it is connected to; the rows then play its roles.
     row : str or None
-        Row of a matrix, instead of a node, that the source is connected to.
+        MatrixRow of a matrix, instead of a node, that the source is connected to.
     """
 
     node: int
@@ -81,7 +81,7 @@ class Terminal:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class MatrixRow:
     """A row of a switch matrix and what is connected to it; nothing for a ground line.
 
     Attributes
@@ -112,22 +112,22 @@ class MatrixWiring:
     ----------
     instrument : str
         Name of the matrix.
-    sources : tuple of Row
+    sources : tuple of MatrixRow
         Rows with a voltage source.
-    readers : tuple of Row
+    readers : tuple of MatrixRow
         Rows with a reader that is not bound to one output.
-    nudges : tuple of Row
+    nudges : tuple of MatrixRow
         Rows that drive outputs: one for each output on a column, in order. Empty if there are fewer.
-    ground : Row or None
+    ground : MatrixRow or None
     columns : mapping of int to str
         Node -> column, for every node that is connected to one.
     """
 
     instrument: str
-    sources: tuple[Row, ...]
-    readers: tuple[Row, ...]
-    nudges: tuple[Row, ...]
-    ground: Row | None
+    sources: tuple[MatrixRow, ...]
+    readers: tuple[MatrixRow, ...]
+    nudges: tuple[MatrixRow, ...]
+    ground: MatrixRow | None
     columns: Mapping[int, str]
 
 

@@ -10,7 +10,7 @@ from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind
 from hwlearn_drivers.bench.matrix.wiring import MatrixTable
 from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings, ResistorSettings, TerminalSettings
-from hwlearn_drivers.bench.terminals import Behind, Place, Row, Terminal, Wiring
+from hwlearn_drivers.bench.terminals import Behind, MatrixRow, Place, Terminal, Wiring
 from hwlearn_drivers.roles.settings import InstrumentSettings
 from hwlearn_drivers.roles.values import ChannelUse, Role
 
@@ -202,11 +202,11 @@ def _beside_matrix(terminals: Mapping[int, Terminal], topology: Topology) -> Ite
             )
 
 
-def _shorted(ends: Iterable[Terminal | Row], instruments: Mapping[str, InstrumentSettings]) -> Iterator[str]:
+def _shorted(ends: Iterable[Terminal | MatrixRow], instruments: Mapping[str, InstrumentSettings]) -> Iterator[str]:
     """Yield each connector that is wired to two nodes or rows; several nudges may share a switch."""
     found: dict[tuple[str, str], tuple[str, Role]] = {}
     for end in ends:
-        at = f"row {end.name}" if isinstance(end, Row) else end.name
+        at = f"row {end.name}" if isinstance(end, MatrixRow) else end.name
         here: dict[tuple[str, str], Role] = {}
         for role, place in end.places():
             if place.instrument not in instruments:
@@ -248,7 +248,8 @@ def _uses(
         one.name: {role: {} for role in Role} for one in settings.instruments
     }
     rows = () if matrix is None else matrix.rows
-    for end in (*terminals, *rows):
+    ends: list[Terminal | MatrixRow] = [*terminals, *rows]
+    for end in ends:
         for role, place in end.places():
             found[place.instrument][role].setdefault(place.channel, end.name)
     on_rows = [place for row in rows for _, place in row.places()]

@@ -14,8 +14,8 @@ from hwlearn.network.limits import Limits
 from hwlearn.network.network import Readout
 from hwlearn.network.nudges import OutputDrive
 from hwlearn.units import format_quantity
-from hwlearn_drivers.bench.matrix.plan import OPEN, Group, SourceRows, plan_batch
-from hwlearn_drivers.bench.matrix.visits import Visit, make_visits
+from hwlearn_drivers.bench.matrix.plan import OPEN, SampleGroup, SourceRows, plan_batch
+from hwlearn_drivers.bench.matrix.visits import make_visits
 from hwlearn_drivers.bench.opened import OpenedBench
 from hwlearn_drivers.bench.readout import Found, Tolerances, readout_of
 from hwlearn_drivers.bench.setpoints import Targets
@@ -140,7 +140,7 @@ class MatrixNetwork(OpenedBench):
                 "applied; use data of fewer voltages (data.encoding = 'thresholds') or more source rows"
             )
 
-    def _targets(self, group: Group, inputs: FloatArray, drive: OutputDrive | None) -> list[Targets]:
+    def _targets(self, group: SampleGroup, inputs: FloatArray, drive: OutputDrive | None) -> list[Targets]:
         """Return what the sources are to do in each sample of a group; refuse what they cannot do."""
         own = inputs[group.samples][:, ~self._on_columns]
         targets = [
@@ -150,7 +150,7 @@ class MatrixNetwork(OpenedBench):
         self._setpoints.check(targets)
         return targets
 
-    def _read_batch(self, work: Sequence[tuple[Group, list[Targets]]], samples: int) -> Readout:
+    def _read_batch(self, work: Sequence[tuple[SampleGroup, list[Targets]]], samples: int) -> Readout:
         topology = self.topology
         volts = np.full((samples, topology.n_outputs), np.nan)
         saturated = np.zeros(volts.shape, dtype=np.bool_)
@@ -162,7 +162,7 @@ class MatrixNetwork(OpenedBench):
                 rows = [self._sample(target, k, group, n) for n, target in enumerate(targets)]
                 visit = self._visits[k]
                 part = readout_of(rows, targets, visit.players, self._setpoints, self._tolerances[k])
-                place = np.ix_(group.samples, visit.outputs)
+                place = np.ix_(group.samples, np.array(visit.outputs, dtype=np.int64))
                 volts[place] = part.voltages[:, visit.outputs]
                 if part.saturated is not None:
                     saturated[place] = part.saturated[:, visit.outputs]
@@ -181,7 +181,7 @@ class MatrixNetwork(OpenedBench):
             current_sigma=max((one.current_sigma for one in parts), default=0.0),
         )
 
-    def _sample(self, target: Targets, visit: int, group: Group, sample: int) -> Found:
+    def _sample(self, target: Targets, visit: int, group: SampleGroup, sample: int) -> Found:
         """Apply one sample, with what is connected, and read it."""
         self._change_drives(target)
         self._ramp(target.levels)

@@ -58,7 +58,7 @@ class SourceRows:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Group:
+class SampleGroup:
     """Samples that are measured in one configuration.
 
     Attributes
@@ -96,7 +96,7 @@ class _Partition:
         return 1 + int(self.blocks.max(initial=0))
 
 
-def plan_batch(inputs: FloatArray, rows: SourceRows, start: IntArray | None = None) -> list[Group]:
+def plan_batch(inputs: FloatArray, rows: SourceRows, start: IntArray | None = None) -> list[SampleGroup]:
     """Return the groups of a batch in the order in which they are measured.
 
     Parameters
@@ -109,7 +109,7 @@ def plan_batch(inputs: FloatArray, rows: SourceRows, start: IntArray | None = No
 
     Returns
     -------
-    list of Group
+    list of SampleGroup
         Every sample is in one of them.
     """
     if not len(inputs):
@@ -171,17 +171,17 @@ def _refined(one: IntArray, other: IntArray) -> IntArray:
     """Return the coarsest partition that refines both; its block 0 is 0 V in both."""
     pairs = one * (int(other.max(initial=0)) + 1) + other
     different = np.unique(np.concatenate([[0], pairs]))
-    return np.searchsorted(different, pairs)
+    return np.asarray(np.searchsorted(different, pairs))
 
 
-def _group(inputs: FloatArray, one: _Partition, at: IntArray, rows: SourceRows) -> Group:
+def _group(inputs: FloatArray, one: _Partition, at: IntArray, rows: SourceRows) -> SampleGroup:
     samples = np.array(sorted(one.samples), dtype=np.int64)
     levels = np.zeros((len(samples), rows.sources))
     for row in range(rows.sources):
         here = np.flatnonzero(at == row)
         if here.size:
             levels[:, row] = inputs[samples, here[0]]
-    return Group(at, samples, levels)
+    return SampleGroup(at, samples, levels)
 
 
 # --- rows of one configuration ----------------------------------------------------------------------
@@ -213,14 +213,14 @@ def _next(now: IntArray, blocks: IntArray, rows: SourceRows) -> IntArray:
     if rows.ground:
         home[0] = rows.sources
         stays |= (now == rows.sources) & (blocks == 0)
-    return np.where(stays, now, home[blocks])
+    return np.asarray(np.where(stays, now, home[blocks]))
 
 
 def _kept(now: IntArray, blocks: IntArray, rows: SourceRows) -> IntArray:
     """Return how many inputs of each row (R,) are in each block, for partitions (G, n_in): (G, R, blocks)."""
     at = now[None, :] == np.arange(rows.sources + 1)[:, None]
     is_in = blocks[:, :, None] == np.arange(int(blocks.max(initial=0)) + 1)
-    return np.einsum("rn,gnb->grb", at.astype(np.int64), is_in.astype(np.int64))
+    return np.asarray(np.einsum("rn,gnb->grb", at.astype(np.int64), is_in.astype(np.int64)))
 
 
 def _chain(order: Sequence[_Partition], rows: SourceRows, start: IntArray) -> list[IntArray]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hwlearn_drivers.bench.players import Players
-from hwlearn_drivers.bench.terminals import MatrixWiring, Place, Row, Terminal, Wiring
+from hwlearn_drivers.bench.terminals import MatrixRow, MatrixWiring, Place, Terminal, Wiring
 from hwlearn_drivers.roles.instrument import BenchInstrument, ReadsVoltages
 from hwlearn_drivers.roles.values import Crosspoint
 
@@ -82,18 +82,20 @@ def make_visits(
     return visits
 
 
-def _bound(wiring: Wiring, matrix: MatrixWiring) -> dict[int, Row]:
+def _bound(wiring: Wiring, matrix: MatrixWiring) -> dict[int, MatrixRow]:
     """Return the row that each output on a column is always connected to, because it nudges it."""
     on_columns = [j for j, one in enumerate(wiring.outputs) if one.column is not None]
     return dict(zip(on_columns, matrix.nudges, strict=False))
 
 
-def _own_reader(terminal: Terminal, nudge: Row | None) -> Place | None:
+def _own_reader(terminal: Terminal, nudge: MatrixRow | None) -> Place | None:
     """Return the reader of an output that no row visits; None if a row has to."""
     return terminal.read if terminal.column is None else None if nudge is None else nudge.read
 
 
-def _walks(walked: Sequence[tuple[bool, int]], readers: Sequence[Row]) -> Iterator[dict[Row, tuple[bool, int]]]:
+def _walks(
+    walked: Sequence[tuple[bool, int]], readers: Sequence[MatrixRow]
+) -> Iterator[dict[MatrixRow, tuple[bool, int]]]:
     """Yield what each reader meets in each visit; one that is done stays where it is, without being read again."""
     if not walked:
         yield {}

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import closest
 from hwlearn_drivers.bench.settings import BenchSettings, MatrixSettings, RowSettings
-from hwlearn_drivers.bench.terminals import MatrixWiring, Place, Row, Terminal
+from hwlearn_drivers.bench.terminals import MatrixRow, MatrixWiring, Place, Terminal
 from hwlearn_drivers.roles.settings import InstrumentSettings
 
 GROUND = "ground"
 
-RolesOf = Callable[[str, Row], Iterator[str]]
+RolesOf = Callable[[str, MatrixRow], Iterator[str]]
 """Yields what no channel of a row can do; the first argument is the key of the row."""
 
 
@@ -26,7 +26,7 @@ class MatrixTable:
 
     Attributes
     ----------
-    rows : tuple of Row
+    rows : tuple of MatrixRow
     columns : mapping of int to str
         Node -> column.
     """
@@ -154,10 +154,10 @@ class MatrixTable:
                 nodes[str(column)] = names[node]
 
 
-def _row(name: str, given: RowSettings | str) -> Row:
+def _row(name: str, given: RowSettings | str) -> MatrixRow:
     if isinstance(given, str):
-        return Row(name)
-    return Row(
+        return MatrixRow(name)
+    return MatrixRow(
         name, *(None if one is None else Place.parse(one) for one in (given.source, given.read, given.nudge))
     )
 

@@ -109,7 +109,7 @@ def test_too_many_levels_are_refused_before_anything_is_applied():
     network, circuit = bench(["smu1", "dmm1", "mat1"], TWO_AND_METER)
     with network:
         before = len(circuit.log)
-        with pytest.raises(NetworkError, match="sample 1 has 3 different voltages besides 0 V.* 2 source rows"):
+        with pytest.raises(NetworkError, match=r"sample 1 has 3 different voltages besides 0 V.* 2 source rows"):
             network.measure([[0.1, 0.1, 0.2, 0.0], [0.1, 0.2, 0.3, 0.0]])
         assert len(circuit.log) == before
         assert not circuit.sources
@@ -132,11 +132,11 @@ def test_interrupt_at_any_step_ends_off_and_open():
         network, circuit = bench(["smu1", "smu2", "mat1"], NUDGED)
         count = 0
 
-        def stop(one, name, original):
+        def stop(one, name, original, at=step):
             def call(*args, **named):
                 nonlocal count
                 count += 1
-                if count == step + 1:
+                if count == at + 1:
                     raise KeyboardInterrupt
                 return original(*args, **named)
 
