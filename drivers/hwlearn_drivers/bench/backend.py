@@ -14,7 +14,7 @@ from hwlearn_drivers.address import normal_address
 from hwlearn_drivers.bench.matrix.network import MatrixNetwork
 from hwlearn_drivers.bench.network import TerminalNetwork
 from hwlearn_drivers.bench.opened import OpenedBench
-from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings, ResistorSettings
+from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings, ResistorSettings, RowSettings
 from hwlearn_drivers.bench.terminals import Place
 from hwlearn_drivers.bench.wiring import check_drive, make_wiring
 from hwlearn_drivers.claims.claim import check_unclaimed
@@ -146,7 +146,11 @@ class BenchBackend:
 def _inspection(one: InstrumentSettings, settings: BenchSettings, connector: Connector) -> Inspection:
     """Return how the state of an instrument is read."""
     nodes: dict[str, str] = {}
-    for name, row in {} if settings.matrix is None else settings.matrix.rows.items():
+    matrix = settings.matrix
+    if matrix is not None and matrix.instrument == one.name:
+        rows = {f"row {name}": _connected(row) for name, row in matrix.rows.items()}
+        nodes |= rows | {f"column {column}": node for node, column in matrix.columns.items()}
+    for name, row in {} if matrix is None else matrix.rows.items():
         for text in () if isinstance(row, str) else (row.source, row.read, row.nudge):
             if text is not None and Place.parse(text).instrument == one.name:
                 nodes[Place.parse(text).channel] = f"row {name}"
@@ -157,6 +161,13 @@ def _inspection(one: InstrumentSettings, settings: BenchSettings, connector: Con
                 nodes[Place.parse(text).channel] = str(terminal.node)
     address = one.addresses[0] if one.addresses else one.name
     return inspection(address, lambda: one.inspect(nodes, connector))
+
+
+def _connected(row: RowSettings | str) -> str:
+    """Return what a row is connected to."""
+    if isinstance(row, str):
+        return row
+    return " and ".join(dict.fromkeys(text for text in (row.source, row.read, row.nudge) if text is not None))
 
 
 def _matrices_last(settings: BenchSettings) -> list[InstrumentSettings]:

@@ -112,6 +112,8 @@ class MatrixWiring:
     ----------
     instrument : str
         Name of the matrix.
+    rows : tuple of MatrixRow
+        All of them.
     sources : tuple of MatrixRow
         Rows with a voltage source.
     readers : tuple of MatrixRow
@@ -124,6 +126,7 @@ class MatrixWiring:
     """
 
     instrument: str
+    rows: tuple[MatrixRow, ...]
     sources: tuple[MatrixRow, ...]
     readers: tuple[MatrixRow, ...]
     nudges: tuple[MatrixRow, ...]

@@ -32,7 +32,7 @@ class VirtualMixedSettings(Section):
 
     Attributes
     ----------
-    instruments, terminals, edges
+    instruments, terminals, matrix, edges
         As in the backend ``bench``; instruments have no address.
     wire : {"tcp", "pty"}
     seed, device_spread, write_noise, stuck_fraction
@@ -49,7 +49,8 @@ class VirtualMixedSettings(Section):
     """
 
     instruments: Annotated[tuple[dict[str, Any], ...], FROM_LIST, Field(min_length=1)]
-    terminals: Annotated[tuple[dict[str, Any], ...], FROM_LIST, Field(min_length=1)]
+    terminals: Annotated[tuple[dict[str, Any], ...], FROM_LIST] = ()
+    matrix: dict[str, Any] | None = None
     edges: Any
     wire: Wire = "tcp"
     seed: Seed = 0
@@ -75,6 +76,7 @@ class VirtualMixedSettings(Section):
         return {
             "instruments": listed,
             "terminals": list(self.terminals),
+            **({} if self.matrix is None else {"matrix": self.matrix}),
             "edges": self.edges,
             **fast,
             **({} if self.wire_log is None else {"wire_log": self.wire_log}),

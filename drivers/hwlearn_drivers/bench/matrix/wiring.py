@@ -74,6 +74,7 @@ class MatrixTable:
         grounds = [row for row in self.rows if row.name in self._grounds]
         return MatrixWiring(
             self.instrument,
+            self.rows,
             tuple(row for row in self.rows if row.source is not None),
             tuple(row for row in self.rows if row.read is not None and row not in nudges),
             nudges,

@@ -68,9 +68,10 @@ class DeclaredKind(PlacedKind):
         """Return what it is."""
         return "declared"
 
-    def nodes(self, placed: PlacedDeclared) -> list[int]:
+    def nodes(self, placed: PlacedDeclared) -> list[int | str]:
         """Return the nodes of its channels."""
-        return sorted({*placed.sources.values(), *placed.reads.values()})
+        every = {*placed.sources.values(), *placed.reads.values()}
+        return sorted(every, key=lambda node: (isinstance(node, str), node))
 
 
 def _places(settings: Any, site: Site) -> tuple[int, ...] | None:

@@ -19,7 +19,7 @@ from hwlearn_sim.board.board import VirtualBoard
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
-from hwlearn_sim.placed import Placed, Wire
+from hwlearn_sim.placed import Placed, PlacedMatrix, Wire
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.wire import serve
 from hwlearn_sim.wire.session import Served
@@ -48,10 +48,20 @@ class Site:
     offset_V: float
     noise_V: float
 
-    def nodes(self, instrument: str, role: Role) -> dict[str, int]:
-        """Return the node of each channel that plays a role; sources behind resistors are left out."""
+    def nodes(self, instrument: str, role: Role) -> dict[str, int | str]:
+        """Return the node of each channel that plays a role; sources behind resistors are left out.
+
+        The row of a switch matrix is a node too, by name.
+        """
         behind = {terminal.nudge.source for terminal in self.wiring.outputs if isinstance(terminal.nudge, Behind)}
-        return {
+        matrix = self.wiring.matrix
+        found: dict[str, int | str] = {
+            place.channel: PlacedMatrix.node_of(matrix.instrument, row.name)
+            for row in (() if matrix is None else matrix.rows)
+            for played, place in row.places()
+            if matrix is not None and played == role and place.instrument == instrument
+        }
+        return found | {
             place.channel: terminal.node
             for terminal in (*self.wiring.inputs, *self.wiring.outputs, *self.wiring.inner)
             for played, place in terminal.places()
