@@ -13,8 +13,8 @@ def thresholded(shares: FloatArray, section: DataSection) -> FloatArray:
     """Return inputs (S, 2 T F) of ``amplitude`` or 0 V, for T thresholds on each of F features.
 
     The thresholds divide the range of a feature into T + 1 equal parts. Input j of a feature has the amplitude if
-    the feature exceeds threshold j. The complements of all inputs follow, so that as many inputs have the amplitude
-    in every sample.
+    the feature exceeds threshold j. The complements of all inputs follow, so that equally many inputs have the
+    amplitude in every sample.
 
     Parameters
     ----------
