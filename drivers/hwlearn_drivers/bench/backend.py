@@ -11,7 +11,8 @@ from hwlearn.network.nudges import DriveKind
 from hwlearn.network.reports import InstrumentReport
 from hwlearn.network.switched_off import SwitchedOff
 from hwlearn_drivers.address import normal_address
-from hwlearn_drivers.bench.matrix.network import MatrixNetwork
+from hwlearn_drivers.bench.matrix.network import MatrixNetwork, MatrixReading
+from hwlearn_drivers.bench.matrix.superposition_record import SuperpositionRecord
 from hwlearn_drivers.bench.network import TerminalNetwork
 from hwlearn_drivers.bench.opened import OpenedBench
 from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings, ResistorSettings, RowSettings
@@ -83,8 +84,9 @@ class BenchBackend:
             if settings.matrix is None:
                 network = TerminalNetwork(topology, limits, wiring, opened, edges, pace, tolerance, wire_log)
             else:
-                backs = settings.matrix.read_inputs
-                network = MatrixNetwork(topology, limits, wiring, opened, edges, pace, tolerance, backs, wire_log)
+                record = SuperpositionRecord(settings.superposition) if settings.superpose else None
+                how = MatrixReading(settings.matrix.read_inputs, record, tolerance)
+                network = MatrixNetwork(topology, limits, wiring, opened, edges, pace, how, wire_log)
             stack.pop_all()  # from here on the network closes its instruments
             return network
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -125,6 +126,11 @@ class BenchSettings(Section):
         ``[[backend.terminals]]``: one for each input and each output that is not on a column of a matrix.
     matrix : MatrixSettings, optional
         A switch matrix that connects few instruments to the other terminals.
+    superpose : bool
+        Whether samples with more voltages than the matrix has source rows are composed from measurements of single
+        inputs, after ``hwlearn check`` has shown that superposition holds.
+    superposition : path
+        The file in which the check leaves its result.
     edges : ProgrammerSettings, quantity or tuple of quantities
         An instrument that programs the edges, or the conductance of fixed resistors.
     slew_V_per_s, ramp_step, settle
@@ -148,6 +154,8 @@ class BenchSettings(Section):
     instruments: Annotated[tuple[InstrumentTable, ...], FROM_LIST, Field(min_length=1)]
     terminals: Annotated[tuple[TerminalSettings, ...], FROM_LIST] = ()
     matrix: MatrixSettings | None = None
+    superpose: bool = False
+    superposition: FilePath = Path("superposition.toml")
     edges: ProgrammerSettings | Annotated[tuple[PositiveSiemens, ...], FROM_LIST] | PositiveSiemens
     slew_V_per_s: Positive = 10.0
     ramp_step: PositiveVolts = 0.05

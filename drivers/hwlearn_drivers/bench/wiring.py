@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, closest
@@ -62,6 +63,9 @@ def make_wiring(settings: BenchSettings, topology: Topology, limits: Limits) -> 
             instruments, lambda key, row: _wrong_channels(key, f"row {row.name}", row.places(), instruments)
         )
         problems += _beside_matrix(terminals, topology)
+    problems += _superposed(settings, matrix, topology)
+    if settings.superpose:  # only free phases are composed
+        terminals = {node: replace(one, kinds=frozenset()) for node, one in terminals.items()}
     rows = () if matrix is None else matrix.rows
     problems += _missing(terminals, topology)
     problems += _shorted([*terminals.values(), *rows], instruments)
@@ -187,6 +191,21 @@ def _missing(terminals: Mapping[int, Terminal], topology: Topology) -> Iterator[
                 f"node {topology.names[inner[0]]} is read, but {', '.join(unread[:4])} "
                 f"{'is' if len(unread) == 1 else 'are'} not: internal nodes are used only if all nodes are read"
             )
+
+
+def _superposed(settings: BenchSettings, matrix: MatrixTable | None, topology: Topology) -> Iterator[str]:
+    """Yield why samples cannot be composed from measurements of single inputs."""
+    if not settings.superpose:
+        return
+    if matrix is None:
+        yield "backend.superpose is for a bench with [backend.matrix]; without one, every sample is measured"
+    elif not matrix.holds_at_zero:
+        yield (
+            "backend.superpose = true holds all inputs but one at 0 V, so it needs a row that is 'ground' or a "
+            "second row with a source"
+        )
+    if topology.elements is not None:
+        yield "backend.superpose = true is for resistors, and this network has other elements"
 
 
 def _beside_matrix(terminals: Mapping[int, Terminal], topology: Topology) -> Iterator[str]:

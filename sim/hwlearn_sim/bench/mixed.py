@@ -32,7 +32,7 @@ class VirtualMixedSettings(Section):
 
     Attributes
     ----------
-    instruments, terminals, matrix, edges
+    instruments, terminals, matrix, superpose, superposition, edges
         As in the backend ``bench``; instruments have no address.
     wire : {"tcp", "pty"}
     seed, device_spread, write_noise, stuck_fraction
@@ -51,6 +51,8 @@ class VirtualMixedSettings(Section):
     instruments: Annotated[tuple[dict[str, Any], ...], FROM_LIST, Field(min_length=1)]
     terminals: Annotated[tuple[dict[str, Any], ...], FROM_LIST] = ()
     matrix: dict[str, Any] | None = None
+    superpose: bool = False
+    superposition: FilePath | None = None
     edges: Any
     wire: Wire = "tcp"
     seed: Seed = 0
@@ -79,6 +81,8 @@ class VirtualMixedSettings(Section):
             **({} if self.matrix is None else {"matrix": self.matrix}),
             "edges": self.edges,
             **fast,
+            **({} if self.superposition is None else {"superposition": self.superposition}),
+            "superpose": self.superpose,
             **({} if self.wire_log is None else {"wire_log": self.wire_log}),
             **self.driver,
         }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import HwlearnError, NetworkError
 from hwlearn.network.limits import Limits
@@ -15,6 +16,8 @@ from hwlearn.network.network import Readout
 from hwlearn.network.nudges import OutputDrive
 from hwlearn.units import format_quantity
 from hwlearn_drivers.bench.matrix.plan import OPEN, SampleGroup, SourceRows, plan_batch
+from hwlearn_drivers.bench.matrix.superposed import SingleInputs, with_composed
+from hwlearn_drivers.bench.matrix.superposition_record import BenchIdentity, SuperpositionRecord
 from hwlearn_drivers.bench.matrix.visits import make_visits
 from hwlearn_drivers.bench.opened import OpenedBench
 from hwlearn_drivers.bench.readout import Found, Tolerances, readout_of
@@ -26,6 +29,25 @@ from hwlearn_drivers.roles.instrument import BenchInstrument, ConnectsCrosspoint
 from hwlearn_drivers.roles.values import Crosspoint
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.transport.wire_log import WireLog
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixReading:
+    """How a matrix bench measures.
+
+    Attributes
+    ----------
+    read_inputs : bool
+        Whether inputs on columns are read back through the matrix in every sample.
+    superposition : SuperpositionRecord or None
+        Says whether samples with more voltages than source rows may be composed; None: they are refused.
+    input_tolerance : float or None
+        Largest deviation in volts of a source or an input that is read back; None: see `Tolerances`.
+    """
+
+    read_inputs: bool = False
+    superposition: SuperpositionRecord | None = None
+    input_tolerance: float | None = None
 
 
 class MatrixNetwork(OpenedBench):
@@ -52,10 +74,7 @@ class MatrixNetwork(OpenedBench):
     edges : Edges
         Sets the conductances.
     pace : Pace, optional
-    input_tolerance : float, optional
-        Largest deviation in volts of a source or an input that is read back; see `Tolerances`.
-    read_inputs : bool
-        Whether inputs on columns are read back through the matrix in every sample.
+    reading : MatrixReading, optional
     wire_log : WireLog, optional
         Closed with the network.
 
@@ -73,8 +92,7 @@ class MatrixNetwork(OpenedBench):
         instruments: Mapping[str, BenchInstrument],
         edges: Edges,
         pace: Pace | None = None,
-        input_tolerance: float | None = None,
-        read_inputs: bool = False,
+        reading: MatrixReading = MatrixReading(),
         wire_log: WireLog | None = None,
     ) -> None:
         assert wiring.matrix is not None, "a MatrixNetwork needs a matrix"
@@ -82,12 +100,14 @@ class MatrixNetwork(OpenedBench):
         matrix = instruments[wiring.matrix.instrument]
         assert isinstance(matrix, ConnectsCrosspoints), f"{matrix.name} says that it is a matrix, and is not"
         self._matrix = matrix
-        self._visits = make_visits(wiring, instruments, read_inputs)
+        self._visits = make_visits(wiring, instruments, reading.read_inputs)
+        self._superposition = reading.superposition
         kinds = frozenset.intersection(*(terminal.kinds for terminal in wiring.outputs))
         first = self._visits[0].players
         super().__init__(topology, limits, kinds, first, edges, Pace() if pace is None else pace, 0.0, wire_log)
         self._tolerances = [
-            Tolerances(visit.players, self._setpoints, topology, limits, input_tolerance) for visit in self._visits
+            Tolerances(visit.players, self._setpoints, topology, limits, reading.input_tolerance)
+            for visit in self._visits
         ]
         self.resolution = max(one.resolution_V for one in self._tolerances)
         self.rows = SourceRows(len(wiring.matrix.sources), wiring.matrix.ground is not None)
@@ -109,8 +129,17 @@ class MatrixNetwork(OpenedBench):
     # --- one batch ----------------------------------------------------------------------------------
 
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
+        many = self.rows.levels(inputs[:, self._on_columns]) > self.rows.sources
+        if not many.any():
+            return self._measure_direct(inputs, drive)
+        self._check_composed(inputs, many)
+        single = SingleInputs.of(inputs[many])
+        self.limits.check_terminals(self.topology, single.requests)
+        found = self._measure_direct(np.concatenate([single.requests, inputs[~many]]), drive)
+        return with_composed(found, single, inputs, many)
+
+    def _measure_direct(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         try:
-            self._check_levels(inputs)
             groups = plan_batch(inputs[:, self._on_columns], self.rows, self._at)
             work = [(group, self._targets(group, inputs, drive)) for group in groups]
         except HwlearnError:  # refused: nothing was applied
@@ -122,23 +151,38 @@ class MatrixNetwork(OpenedBench):
             self._switch_on()
             return self._read_batch(work, len(inputs))
 
-    def _check_levels(self, inputs: FloatArray) -> None:
-        """Refuse samples with more voltages than there are source rows.
+    def _check_composed(self, inputs: FloatArray, many: BoolArray) -> None:
+        """Refuse samples with more voltages than source rows, unless they may be composed.
 
         Raises
         ------
         NetworkError
             With the sample and what is possible; nothing was applied.
         """
-        needed = self.rows.levels(inputs[:, self._on_columns])
-        over = np.flatnonzero(needed > self.rows.sources)
-        if over.size:
-            besides = " besides 0 V" if self.rows.ground else ""
-            raise NetworkError(
-                f"sample {over[0]} has {needed[over[0]]} different voltages{besides} at the inputs on the matrix, "
-                f"which has {self.rows.sources} source row{'s' if self.rows.sources > 1 else ''}; nothing was "
-                "applied; use data of fewer voltages (data.encoding = 'thresholds') or more source rows"
-            )
+        if self._superposition is not None:
+            self._superposition.require(self._identity())
+            return
+        first = int(np.flatnonzero(many)[0])
+        needed = int(self.rows.levels(inputs[first : first + 1, self._on_columns])[0])
+        besides = " besides 0 V" if self.rows.ground else ""
+        raise NetworkError(
+            f"sample {first} has {needed} different voltages{besides} at the inputs on the matrix, which has "
+            f"{self.rows.sources} source row{'s' if self.rows.sources > 1 else ''}; nothing was applied; use data "
+            "of fewer voltages (data.encoding = 'thresholds'), more source rows, or on resistors superpose = true"
+        )
+
+    @property
+    def direct_levels(self) -> int:
+        """Number of different voltages besides 0 V that one sample may have to be measured directly."""
+        return self.rows.sources - (0 if self.rows.ground else 1)
+
+    def _keep_superposition(self, holds: bool, found: str) -> None:
+        if self._superposition is not None:
+            self._superposition.keep(self._identity(), holds, found)
+
+    def _identity(self) -> BenchIdentity:
+        columns = ", ".join(f"{self.topology.names[node]} = {at}" for node, at in self._lines.columns.items())
+        return BenchIdentity.of(self.topology.fingerprint, self.instruments, columns)
 
     def _targets(self, group: SampleGroup, inputs: FloatArray, drive: OutputDrive | None) -> list[Targets]:
         """Return what the sources are to do in each sample of a group; refuse what they cannot do."""

@@ -56,6 +56,11 @@ class MatrixTable:
         }
         return {**found, **dict.fromkeys(self._grounds, GROUND)}
 
+    @property
+    def holds_at_zero(self) -> bool:
+        """Whether inputs can be held at 0 V while another one is not."""
+        return bool(self._grounds) or sum(row.source is not None for row in self.rows) > 1
+
     def terminal(self, node: int, instruments: Mapping[str, InstrumentSettings]) -> Terminal:
         """Return the terminal at a column; its nudge is one of the rows, if there is one for each such output."""
         outputs = [k for k in self._topology.outputs.tolist() if k in self.columns]

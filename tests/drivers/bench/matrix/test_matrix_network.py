@@ -6,7 +6,7 @@ from matrix_desk import desk, settings
 
 import hwlearn as hl
 from hwlearn.errors import NetworkError, SetupError
-from hwlearn_drivers.bench.matrix.network import MatrixNetwork
+from hwlearn_drivers.bench.matrix.network import MatrixNetwork, MatrixReading
 from hwlearn_drivers.bench.wiring import check_drive, make_wiring
 from hwlearn_drivers.errors import InputDeviationError, OutputStateError
 from hwlearn_drivers.roles.values import Crosspoint
@@ -56,7 +56,7 @@ def test_outputs_of_samples_with_two_levels_are_those_of_the_circuit():
 def test_input_readback_and_one_smu_as_reader():
     x = levels(np.random.default_rng(0), 6, [0.0, 0.4])
     rows = {"A": {"source": "smu1:a"}, "B": {"read": "smu1:b"}, "G": "ground"}
-    network, circuit = bench(["smu1", "mat1"], rows, read_inputs=True)
+    network, circuit = bench(["smu1", "mat1"], rows, reading=MatrixReading(read_inputs=True))
     with network:
         np.testing.assert_allclose(network.measure(x).voltages, true(x), atol=1e-9)
         circuit.stuck.add(Crosspoint("A", str(COLUMNS[TOP.names[TOP.inputs[0]]])))
