@@ -85,6 +85,11 @@ class CheckedBackend(ABC):
         return None
 
     @property
+    def relay_moves(self) -> int | None:
+        """Number of relays that were opened or closed since the network was opened; None if it has none."""
+        return None
+
+    @property
     def direct_levels(self) -> int | None:
         """Number of different voltages besides 0 V that one sample may have to be measured directly; None: any.
 

@@ -66,6 +66,11 @@ class WrappedNetwork(Network):
         return self._network.dac_step_V
 
     @property
+    def relay_moves(self) -> int | None:
+        """Number of relays of the inner network that were opened or closed; None if it has none."""
+        return self._network.relay_moves
+
+    @property
     def direct_levels(self) -> int | None:
         """Number of voltages that the inner network can measure directly; None: any."""
         return self._network.direct_levels

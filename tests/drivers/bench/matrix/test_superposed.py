@@ -54,7 +54,7 @@ def test_a_check_on_another_bench_does_not_count(tmp_path):
     swapped = dict(zip(COLUMNS, reversed(COLUMNS.values()), strict=True))
     for changed in ({"names": ("smu1", "dmm1", "mat1")}, {"columns": swapped}):
         network, _ = bench(record, **changed)
-        with network, pytest.raises(NetworkError, match="was checked with other (instruments|columns)"):
+        with network, pytest.raises(NetworkError, match=r"was checked with other (instruments|columns)"):
             network.measure(x)
     record.write_text("[superposition]\nholds = 1\n", encoding="ascii")
     network, _ = bench(record)
