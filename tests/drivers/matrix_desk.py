@@ -6,6 +6,7 @@ reading. Every relay move is refused, by an AssertionError, if a source is not a
 
 from __future__ import annotations
 
+import time
 from typing import ClassVar
 
 import numpy as np
@@ -81,6 +82,21 @@ class Circuit:
         self.sources: dict[tuple[str, str], list] = {}
         self.log: list[str] = []
         self.largest = 0.0
+        self.devices = None  # a DeviceModel whose conductances these are
+        self.worst_drop = np.zeros(len(self.conductances))
+        self._since = time.monotonic()
+
+    def elapse(self):
+        """Let the devices answer the voltages since the last change of a source."""
+        now = time.monotonic()
+        seconds, self._since = now - self._since, now
+        if self.devices is None or not any(level for _, level in self.sources.values()):
+            return
+        V, _ = self.solve()
+        drops = V[self.topology.edges[:, 0]] - V[self.topology.edges[:, 1]]
+        self.worst_drop = np.maximum(self.worst_drop, np.abs(drops))
+        self.devices.pulse(np.arange(len(drops)), drops, seconds)
+        self.conductances = self.devices.conductance.copy()
 
     def _at(self, channel):
         """Return the nodes that a channel is connected to."""
@@ -167,6 +183,7 @@ class DeskSource(_Desk, SetsVoltages):
         pass
 
     def set_voltages(self, volts, check):
+        self.circuit.elapse()
         for channel, level in volts.items():
             self.circuit.sources[self.called, channel] = ["voltage", level]
 
@@ -248,7 +265,7 @@ KINDS = {"smu": DeskSmu, "dac": DeskSource, "dmm": DeskReader, "mat": DeskMatrix
 
 def settings(names, matrix, terminals=(), **more):
     """Return the settings of a desk, past the registry of models."""
-    table = {"matrix": matrix, "terminals": list(terminals), "edges": "47 uS", **more}
+    table = {"edges": "47 uS", "matrix": matrix, "terminals": list(terminals), **more}
     checked = BenchSettings.model_validate(
         {**table, "instruments": [{"name": "x", "model": "2450", "address": "x"}]}
     )
@@ -271,5 +288,6 @@ def desk(topology, limits, names, matrix, terminals=(), conductances=1e-4, make=
     circuit = Circuit(topology, g, rows, columns, wires)
     ordered = sorted(names, key=lambda name: name.startswith("mat"))
     opened = {name: KINDS[name[:3]](name, circuit, wiring.uses[name]) for name in ordered}
-    network = make(topology, limits, wiring, opened, FixedEdges(topology, limits, g), **more)
+    edges = more.pop("edges", None)
+    network = make(topology, limits, wiring, opened, edges or FixedEdges(topology, limits, g), **more)
     return network, circuit

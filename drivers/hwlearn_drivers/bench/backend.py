@@ -6,20 +6,29 @@ import math
 from contextlib import ExitStack
 
 from hwlearn.circuit.topology import Topology
+from hwlearn.device_access import PulseLimits
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind
 from hwlearn.network.reports import InstrumentReport
 from hwlearn.network.switched_off import SwitchedOff
 from hwlearn_drivers.address import normal_address
+from hwlearn_drivers.bench.matrix.devices import DeviceScheme, MatrixDevices
 from hwlearn_drivers.bench.matrix.network import MatrixNetwork, MatrixReading
 from hwlearn_drivers.bench.matrix.superposition_record import SuperpositionRecord
 from hwlearn_drivers.bench.network import TerminalNetwork
 from hwlearn_drivers.bench.opened import OpenedBench
-from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings, ResistorSettings, RowSettings
+from hwlearn_drivers.bench.settings import (
+    BenchSettings,
+    DeviceSettings,
+    ProgrammerSettings,
+    ResistorSettings,
+    RowSettings,
+)
 from hwlearn_drivers.bench.terminals import Place
 from hwlearn_drivers.bench.wiring import check_drive, make_wiring
 from hwlearn_drivers.claims.claim import check_unclaimed
 from hwlearn_drivers.claims.shutdown import OffTarget, off_in_stages, off_target
+from hwlearn_drivers.edges.device_edges import DEVICE_TOLERANCE, DeviceEdges
 from hwlearn_drivers.edges.edges import Edges, FixedEdges
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.inspection import Inspection, inspect_all, inspection
@@ -87,6 +96,9 @@ class BenchBackend:
                 record = SuperpositionRecord(settings.superposition) if settings.superpose else None
                 how = MatrixReading(settings.matrix.read_inputs, record, tolerance)
                 network = MatrixNetwork(topology, limits, wiring, opened, edges, pace, how, wire_log)
+                if settings.devices is not None and isinstance(edges, DeviceEdges):
+                    edges.access = _devices(settings.devices, network, limits)
+                    network.reach_devices(edges.access)
             stack.pop_all()  # from here on the network closes its instruments
             return network
 
@@ -186,10 +198,38 @@ def _options(settings: BenchSettings) -> LinkOptions:
     return LinkOptions(settings.baud, settings.visa_library, settings.timeout)
 
 
+def _devices(settings: DeviceSettings, network: MatrixNetwork, limits: Limits) -> MatrixDevices:
+    """Return the access to single devices through a matrix; without pulses, none is ever allowed."""
+    pulses = settings.pulses
+    high = limits.conductance[1]
+    unknown = high if settings.unknown_conductance is None else settings.unknown_conductance
+    allowed = PulseLimits(
+        voltage=settings.read_voltage if pulses is None else pulses.voltage,
+        current=limits.current if pulses is None else pulses.current,
+        width=(1e-3, 1e-3) if pulses is None else pulses.width,
+        pulses=1 if pulses is None else pulses.most,
+        read_voltage=settings.read_voltage,
+    )
+    how = DeviceScheme(
+        settings.scheme,
+        settings.positive == "first",
+        network.rows.sources,
+        settings.headroom,
+        unknown,
+        pulses is not None,
+    )
+    return MatrixDevices(network, network.topology, allowed, limits, how)
+
+
 def _open_edges(
     settings: BenchSettings, topology: Topology, limits: Limits, opened: dict[str, BenchInstrument]
 ) -> Edges:
     wanted = settings.edges
+    if wanted == "devices":
+        assert settings.devices is not None, "the wiring was checked"
+        devices = settings.devices
+        tolerance = DEVICE_TOLERANCE if devices.pulses is None else devices.pulses.tolerance
+        return DeviceEdges(tolerance, devices.read_voltage, pulsed=devices.pulses is not None)
     if not isinstance(wanted, ProgrammerSettings):
         return FixedEdges(topology, limits, wanted)
     programmer = opened[wanted.programmer]

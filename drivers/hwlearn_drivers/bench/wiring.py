@@ -9,6 +9,7 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, closest
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind
+from hwlearn_drivers.bench.matrix.device_wiring import device_problems
 from hwlearn_drivers.bench.matrix.wiring import MatrixTable
 from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings, ResistorSettings, TerminalSettings
 from hwlearn_drivers.bench.terminals import Behind, MatrixRow, Place, Terminal, Wiring
@@ -70,6 +71,7 @@ def make_wiring(settings: BenchSettings, topology: Topology, limits: Limits) -> 
     problems += _missing(terminals, topology)
     problems += _shorted([*terminals.values(), *rows], instruments)
     problems += _programmer(settings, instruments)
+    problems += device_problems(settings, matrix, topology, limits)
     if problems:
         raise SetupError(_listed(problems))
     wiring = Wiring(

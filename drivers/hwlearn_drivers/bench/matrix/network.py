@@ -10,6 +10,7 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
+from hwlearn.device_access import DeviceAccess
 from hwlearn.errors import HwlearnError, NetworkError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Readout
@@ -18,7 +19,7 @@ from hwlearn.units import format_quantity
 from hwlearn_drivers.bench.matrix.plan import OPEN, SampleGroup, SourceRows, plan_batch
 from hwlearn_drivers.bench.matrix.superposed import SingleInputs, with_composed
 from hwlearn_drivers.bench.matrix.superposition_record import BenchIdentity, SuperpositionRecord
-from hwlearn_drivers.bench.matrix.visits import make_visits
+from hwlearn_drivers.bench.matrix.visits import make_visits, source_players
 from hwlearn_drivers.bench.opened import OpenedBench
 from hwlearn_drivers.bench.readout import Found, Tolerances, readout_of
 from hwlearn_drivers.bench.setpoints import Targets
@@ -115,6 +116,13 @@ class MatrixNetwork(OpenedBench):
         self._closed_points: frozenset[Crosspoint] = frozenset()
         self._at: IntArray = np.full(int(self._on_columns.sum()), OPEN)
         self._visit = 0
+        ground = wiring.matrix.ground
+        self._row_names = [row.name for row in (*wiring.matrix.sources, *(() if ground is None else (ground,)))]
+        self._sources = source_players(wiring, instruments)
+        self._source_tolerances = Tolerances(
+            self._sources, self._setpoints, topology, limits, reading.input_tolerance
+        )
+        self._devices: DeviceAccess | None = None
 
     @property
     def dac_step_V(self) -> float | None:
@@ -261,6 +269,88 @@ class MatrixNetwork(OpenedBench):
         order = range(len(self._visits))
         yield from reversed(order) if self._visit == order[-1] else order
 
+    # --- single devices -----------------------------------------------------------------------------
+
+    def reach_devices(self, access: DeviceAccess) -> None:
+        """Offer access to single devices, which uses `read_lines` and `pulse_lines`."""
+        self._devices = access
+
+    def _device_access(self) -> DeviceAccess | None:
+        return self._devices
+
+    def read_lines(self, rows: Mapping[int, int], volts: FloatArray) -> FloatArray:
+        """Return the currents of the source rows with nodes on rows, and bring the rows to 0 V again.
+
+        Parameters
+        ----------
+        rows : mapping of int to int
+            Node -> row; others float. Row K is the ground line.
+        volts : ndarray, shape (K,)
+
+        Returns
+        -------
+        ndarray, shape (K,)
+            Amperes out of each row.
+
+        Raises
+        ------
+        LimitError
+            If a source cannot set its voltage; nothing was applied.
+        ComplianceError, OutputStateError, InputDeviationError
+            All outputs are off.
+        """
+        target = self._line_target(volts)
+        with self._driving():
+            self._connect_lines(rows)
+            self._ramp(target.levels)
+            time.sleep(self.pace.settle_s)
+            found = self._read_instruments(self._sources)
+            fault = self._source_tolerances.fault(found, target, 0)
+            if fault is not None:
+                self._check_states()
+                raise fault
+            self._ramp(np.zeros(len(target.levels)))
+        return np.array([self._source_tolerances.amperes(found, k) for k in range(self.rows.sources)])
+
+    def pulse_lines(self, rows: Mapping[int, int], steps: Sequence[FloatArray], width_s: float) -> None:
+        """Bring source rows to volts (K,) step by step, stay at the last, and go back to 0 V; see `read_lines`.
+
+        The host times the pulse. Sources of one instrument are set one after the other.
+        """
+        up = [self._line_target(volts).levels for volts in steps]
+        with self._driving():
+            self._connect_lines(rows)
+            for levels in up[:-1]:
+                self._step(levels, check=False)
+            started = time.monotonic()
+            self._step(up[-1], check=False)
+            time.sleep(max(0.0, width_s - (time.monotonic() - started)))
+            for levels in reversed(up[:-1]):
+                self._step(levels, check=False)
+            self._step(np.zeros(len(up[-1])), check=True)
+
+    def _line_target(self, volts: FloatArray) -> Targets:
+        own = np.zeros(self._setpoints.input_count - len(volts))
+        target = self._setpoints.targets(np.concatenate([volts, own]), None, None)
+        self._setpoints.check([target])
+        return target
+
+    def _connect_lines(self, rows: Mapping[int, int]) -> None:
+        """Connect nodes to rows, with every source at 0; readers and nudges are connected to nothing."""
+        self._switch_on()
+        if self._setpoints.levels.any():
+            self._quiet()
+        self._close_points(
+            frozenset(Crosspoint(self._row_names[row], self._lines.columns[node]) for node, row in rows.items())
+        )
+        nodes = self.topology.inputs[self._on_columns].tolist()
+        self._at = np.array([rows.get(node, OPEN) for node in nodes], dtype=np.int64)
+
+    def _step(self, levels: FloatArray, check: bool) -> None:
+        """Bring all sources to levels at once."""
+        self._each(lambda one, k: self._setpoints.move(one, k, levels, check))
+        self._setpoints.moved(levels)
+
     # --- relays -------------------------------------------------------------------------------------
 
     def _switched_on(self) -> None:
@@ -272,11 +362,10 @@ class MatrixNetwork(OpenedBench):
 
     def _connect(self, at: IntArray, visit: int) -> None:
         """Connect the inputs on columns to rows, and the readers of a visit, with every source at 0."""
-        names = [row.name for row in self._lines.sources]
-        if self._lines.ground is not None:
-            names.append(self._lines.ground.name)
         columns = [one.column for one in self._wiring.inputs if one.column is not None]
-        inputs = {Crosspoint(names[row], column) for row, column in zip(at.tolist(), columns, strict=True)}
+        inputs = {
+            Crosspoint(self._row_names[row], column) for row, column in zip(at.tolist(), columns, strict=True)
+        }
         self._close_points(frozenset(inputs | self._visits[visit].crosspoints))
         self._at, self._visit = at, visit
 

@@ -82,6 +82,14 @@ def make_visits(
     return visits
 
 
+def source_players(wiring: Wiring, instruments: Mapping[str, BenchInstrument]) -> Players:
+    """Return the sources alone, as in a visit in which no output is read."""
+    matrix = wiring.matrix
+    assert matrix is not None
+    outputs = tuple(replace(one, read=None, nudge=None) for one in wiring.outputs)
+    return Players(Wiring(tuple(_sources(wiring, matrix, instruments)), outputs, (), wiring.uses), instruments)
+
+
 def _bound(wiring: Wiring, matrix: MatrixWiring) -> dict[int, MatrixRow]:
     """Return the row that each output on a column is always connected to, because it nudges it."""
     on_columns = [j for j, one in enumerate(wiring.outputs) if one.column is not None]

@@ -57,6 +57,11 @@ class MatrixTable:
         return {**found, **dict.fromkeys(self._grounds, GROUND)}
 
     @property
+    def is_grounded(self) -> bool:
+        """Whether a row is a ground line."""
+        return bool(self._grounds)
+
+    @property
     def holds_at_zero(self) -> bool:
         """Whether inputs can be held at 0 V while another one is not."""
         return bool(self._grounds) or sum(row.source is not None for row in self.rows) > 1
