@@ -31,8 +31,8 @@ SOURCES: Mapping[Scheme, int] = {"ground": 1, "half": 2, "third": 3}
 """Source rows that each scheme needs, besides a ground line."""
 
 
-class Lines(Protocol):
-    """Lines of a network that a matrix connects to source rows 0 to K - 1, or to the ground line, row K."""
+class DeviceLines(Protocol):
+    """DeviceLines of a network that a matrix connects to source rows 0 to K - 1, or to the ground line, row K."""
 
     def read_lines(self, rows: Mapping[int, int], volts: FloatArray) -> FloatArray:
         """Return the current out of each source row (K,) in amperes, with nodes on rows at volts (K,)."""
@@ -76,7 +76,7 @@ class MatrixDevices(DeviceAccess):
 
     Parameters
     ----------
-    lines : Lines
+    lines : DeviceLines
     topology : Topology
         Every node of an edge is on a column.
     pulse_limits : PulseLimits
@@ -86,7 +86,7 @@ class MatrixDevices(DeviceAccess):
     """
 
     def __init__(
-        self, lines: Lines, topology: Topology, pulse_limits: PulseLimits, limits: Limits, how: DeviceScheme
+        self, lines: DeviceLines, topology: Topology, pulse_limits: PulseLimits, limits: Limits, how: DeviceScheme
     ) -> None:
         super().__init__(topology.n_edges, pulse_limits)
         self._lines, self._topology, self._bench, self._how = lines, topology, limits, how
