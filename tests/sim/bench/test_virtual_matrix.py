@@ -16,7 +16,10 @@ COLUMNS = {name: k + 1 for k, name in enumerate(CROSSBAR.names)}
 
 def opened(rows, **keys):
     table = {
-        "instruments": [{"name": f"smu{k}", "model": "2612B", "voltage_sigma": "20 uV"} for k in (1, 2)] + [MATRIX],
+        "instruments": [
+            *({"name": f"smu{k}", "model": "2612B", "voltage_sigma": "20 uV"} for k in (1, 2)),
+            MATRIX,
+        ],
         "matrix": {"instrument": "mat1", "rows": rows, "columns": COLUMNS},
         "edges": "100 uS",
         "device_spread": 0.3,
