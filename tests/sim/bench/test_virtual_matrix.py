@@ -1,9 +1,13 @@
 """A matrix bench of virtual instruments with real drivers: readings, relays, devices, status, resumption."""
 
+import contextlib
+import time
+
 import numpy as np
 import pytest
 
 import hwlearn as hl
+from hwlearn_drivers.bench.backend import BenchBackend
 from hwlearn_drivers.errors import OutputStateError
 from hwlearn_drivers.roles.values import Crosspoint
 from hwlearn_sim.bench.mixed import VirtualMixedBackend, VirtualMixedSettings
@@ -71,3 +75,56 @@ def test_single_devices_are_read_through_the_matrix(sources):
         np.testing.assert_allclose(found, network.true_conductances, rtol=5e-3)
         assert not network.bench.instrument("mat1").relays.hot_moves
         assert network.has_fixed_edges
+
+
+def served(rows=ROWS):
+    """Return the settings of the bench for its drivers, and the virtual bench, which is being served."""
+    virtual = VirtualMixedSettings(
+        instruments=[{"name": "smu1", "model": "2612B"}, {"name": "smu2", "model": "2612B"}, MATRIX],
+        matrix={"instrument": "mat1", "rows": rows, "columns": COLUMNS},
+        edges="100 uS",
+    )
+    bench = virtual.bench(CROSSBAR, LIMITS).start()
+    return BenchBackend.Settings(**virtual.driver_settings(bench, LIMITS)), bench
+
+
+def test_status_lists_the_closed_relays_and_changes_nothing():
+    settings, bench = served()
+    with contextlib.closing(bench):
+        network = BenchBackend.open(settings, CROSSBAR, LIMITS)
+        network.measure([[0.4, 0.0, 0.0]])
+        facts = {report.identity.split(",")[0]: report for report in BenchBackend.status(settings)}
+        owner = next(report for report in facts.values() if "relays closed" in report.facts)
+        assert owner.reported_by == "owner"
+        assert "1A01 (smu1:a to node row0)" in owner.facts["relays closed"]
+        network.close()
+        relays = bench.instrument("mat1").relays
+        relays.closed.add(Crosspoint("B", "2"))
+        matrix = BenchBackend.status(settings)[2]
+        assert matrix.reported_by == "instrument"
+        assert matrix.facts["relays closed"] == "1B02"
+        assert matrix.facts["row A"] == "connected to smu1:a"
+        assert matrix.facts["column 2"] == "connected to row1"
+        assert relays.closed == {Crosspoint("B", "2")}
+
+
+def test_off_reaches_the_sources_before_the_matrix():
+    settings, bench = served()
+    with contextlib.closing(bench):
+        smu, relays = bench.instrument("smu1"), bench.instrument("mat1").relays
+        smu.channels[0].settings.output = True
+        relays.closed.add(Crosspoint("A", "1"))
+        order = []
+        move = relays.move
+
+        def moved(opening, closing):
+            order.append(smu.channels[0].settings.output)
+            move(opening, closing)
+
+        relays.move = moved
+        done = BenchBackend.off(settings)
+        deadline = time.monotonic() + 5
+        while relays.closed:
+            assert time.monotonic() < deadline
+        assert len(done) == 3
+        assert order[0] is False
