@@ -124,9 +124,8 @@ def main() -> int:
         found = [trained(name, seed, given.epochs) for seed in range(given.first, given.first + given.seeds)]
         mean, other = (100 * np.mean([getattr(one, key) for one in found]) for key in ("accuracy", "twin"))
         each = " ".join(f"{100 * one.accuracy:.1f}/{100 * one.twin:.1f}" for one in found)
-        speed, moves = (
-            np.mean([getattr(one, key) for one in found]) for key in ("samples_per_s", "moves_per_sample")
-        )
+        speed = np.mean([one.samples_per_s for one in found])
+        moves = np.mean([one.moves_per_sample for one in found])
         hot, unchecked = sum(one.hot_moves for one in found), sum(one.unchecked for one in found)
         print(
             f"{name}: accuracy {mean:.1f} %, twin {other:.1f} % (each: {each}); {speed:.0f} samples per second, "

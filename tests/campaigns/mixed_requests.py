@@ -113,7 +113,8 @@ def matrix_requests(rng: np.random.Generator) -> Mapping[str, float]:
     refused = done = 0
     try:
         for _ in range(REQUESTS):
-            x = float(rng.uniform(-0.6, 0.6)) * rng.integers(0, 2, (2, 3)).astype(float)
+            level = rng.choice([0.5, float(rng.uniform(-0.6, 0.6))])
+            x = level * rng.integers(0, 2, (2, 3)).astype(float)
             chosen = rng.random((2, 3)) < rng.choice([0.0, 0.3])
             x[chosen] = rng.choice(BEYOND, int(chosen.sum()))
             drive_request = drive_of(rng, (2, 2)) if rng.random() < 0.2 else None
