@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.topology import Topology
+from hwlearn.errors import HwlearnError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network, Programmed
 from hwlearn.network.nudges import DriveKind
@@ -28,6 +31,31 @@ from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.transport.wire_log import WireLog
 
 log = logging.getLogger("hwlearn_drivers")
+
+_Value = TypeVar("_Value")
+_Bench = TypeVar("_Bench", bound="OpenedBench")
+_Request = ParamSpec("_Request")
+
+
+def off_if_interrupted(
+    operation: Callable[Concatenate[_Bench, _Request], _Value],
+) -> Callable[Concatenate[_Bench, _Request], _Value]:
+    """Send OFF to every instrument if anything but an error of this package ends an operation.
+
+    A refused request applies nothing, and other errors of this package have switched off where they were raised.
+    """
+
+    @functools.wraps(operation)
+    def guarded(self: _Bench, /, *request: _Request.args, **named: _Request.kwargs) -> _Value:
+        try:
+            return operation(self, *request, **named)
+        except HwlearnError:
+            raise
+        except BaseException:
+            self._halt()
+            raise
+
+    return guarded
 
 
 class OpenedBench(Network):

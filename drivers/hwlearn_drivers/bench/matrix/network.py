@@ -11,7 +11,7 @@ import numpy as np
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access import DeviceAccess
-from hwlearn.errors import HwlearnError, NetworkError
+from hwlearn.errors import NetworkError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Readout
 from hwlearn.network.nudges import OutputDrive
@@ -20,7 +20,7 @@ from hwlearn_drivers.bench.matrix.plan import OPEN, SampleGroup, SourceRows, pla
 from hwlearn_drivers.bench.matrix.superposed import SingleInputs, with_composed
 from hwlearn_drivers.bench.matrix.superposition_record import BenchIdentity, SuperpositionRecord
 from hwlearn_drivers.bench.matrix.visits import make_visits, source_players
-from hwlearn_drivers.bench.opened import OpenedBench
+from hwlearn_drivers.bench.opened import OpenedBench, off_if_interrupted
 from hwlearn_drivers.bench.readout import Found, Tolerances, readout_of
 from hwlearn_drivers.bench.setpoints import Targets
 from hwlearn_drivers.bench.terminals import Wiring
@@ -136,6 +136,7 @@ class MatrixNetwork(OpenedBench):
 
     # --- one batch ----------------------------------------------------------------------------------
 
+    @off_if_interrupted
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         many = self.rows.levels(inputs[:, self._on_columns]) > self.rows.sources
         if not many.any():
@@ -147,14 +148,8 @@ class MatrixNetwork(OpenedBench):
         return with_composed(found, single, inputs, many)
 
     def _measure_direct(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
-        try:
-            groups = plan_batch(inputs[:, self._on_columns], self.rows, self._at)
-            work = [(group, self._targets(group, inputs, drive)) for group in groups]
-        except HwlearnError:  # refused: nothing was applied
-            raise
-        except BaseException:
-            self._halt()
-            raise
+        groups = plan_batch(inputs[:, self._on_columns], self.rows, self._at)
+        work = [(group, self._targets(group, inputs, drive)) for group in groups]
         with self._driving():
             self._switch_on()
             return self._read_batch(work, len(inputs))
@@ -278,6 +273,7 @@ class MatrixNetwork(OpenedBench):
     def _device_access(self) -> DeviceAccess | None:
         return self._devices
 
+    @off_if_interrupted
     def read_lines(self, rows: Mapping[int, int], volts: FloatArray) -> FloatArray:
         """Return the currents of the source rows with nodes on rows, and bring the rows to 0 V again.
 
@@ -312,6 +308,7 @@ class MatrixNetwork(OpenedBench):
             self._ramp(np.zeros(len(target.levels)))
         return np.array([self._source_tolerances.amperes(found, k) for k in range(self.rows.sources)])
 
+    @off_if_interrupted
     def pulse_lines(self, rows: Mapping[int, int], steps: Sequence[FloatArray], width_s: float) -> None:
         """Bring source rows to volts (K,) step by step, stay at the last, and go back to 0 V; see `read_lines`.
 

@@ -228,3 +228,18 @@ def test_outputs_without_a_nudge_row_are_named():
     network, _ = bench(["smu1", "smu2", "mat1"], rows)
     with network:
         assert not network.nudges
+
+
+def test_interrupt_while_a_batch_is_planned_switches_off_what_the_last_one_left_on(monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    network, circuit = bench(["smu1", "dmm1", "mat1"], TWO_AND_METER)
+    network.measure(np.full((1, 4), 0.2))
+    assert circuit.sources
+    monkeypatch.setattr("hwlearn_drivers.bench.matrix.network.plan_batch", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        network.measure(np.full((1, 4), 0.3))
+    assert not circuit.sources
+    assert not circuit.closed
+    network.close()
