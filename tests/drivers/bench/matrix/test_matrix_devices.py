@@ -5,6 +5,7 @@ import pytest
 from matrix_desk import desk, settings
 
 import hwlearn as hl
+from hwlearn.calibration.pulses import PulsePlan, measure_pulses
 from hwlearn.device_access import PulseLimits
 from hwlearn.errors import LimitError, SetupError
 from hwlearn_drivers.bench.matrix.devices import DeviceScheme, MatrixDevices
@@ -164,3 +165,24 @@ def test_what_devices_need_is_named():
         "bring a line to 2 V, more than limits.voltage = 1.5 V",
     ):
         assert part in str(caught.value)
+
+
+@pytest.mark.slow
+def test_pulses_of_a_device_are_measured_through_the_matrix():
+    """The calibration step `pulses` finds range and thresholds of a device; its neighbours keep theirs."""
+    network, circuit = bench(TWO)
+    circuit.devices = SoftBounds(
+        SoftBoundsLaw(g_min=5e-6, g_max=8e-5, width_s=1e-3),
+        CROSSBAR.n_edges,
+        np.random.default_rng(0),
+        np.random.default_rng(1),
+    )
+    circuit.conductances = circuit.devices.conductance.copy()
+    before = circuit.conductances.copy()
+    with network:
+        plan = PulsePlan(readings=2, repeats=2, curve_pulses=2, disturb_readings=3, retention_s=0.1)
+        fit = measure_pulses(network.devices, [2], plan)
+    (found,) = fit.devices
+    assert found.high > 4 * found.low
+    others = np.delete(circuit.conductances / before, 2)
+    assert np.abs(others - 1).max() < 0.2
