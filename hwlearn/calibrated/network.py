@@ -42,6 +42,7 @@ class CalibratedNetwork(WrappedNetwork):
     -----
     Where the nominal value of a target conductance lies beyond an end of ``limits.conductance``, that end is
     programmed, and `Programmed.reached` reports its calibrated value. The nominal value never leaves the limits.
+    Inputs that share sources (`Network.direct_levels`) are not corrected.
     A board that computes the nudges itself does so in its nominal volts. With calibrated converters the phases are
     therefore measured one by one.
     """
@@ -56,7 +57,8 @@ class CalibratedNetwork(WrappedNetwork):
         self._read_gain, self._read_offset = np.ones(top.n_outputs), np.zeros(top.n_outputs)
         self._drive_gain, self._drive_offset = np.ones(top.n_outputs), np.zeros(top.n_outputs)
         if found is not None:
-            self._in_gain, self._in_offset = found.input_gain, found.input_offset_V
+            if network.direct_levels is None:  # inputs that share sources have no correction of their own
+                self._in_gain, self._in_offset = found.input_gain, found.input_offset_V
             self._read_gain, self._read_offset = found.reading_gain, found.reading_offset_V
             if found.drive_gain is not None:
                 self._drive_gain = found.drive_gain

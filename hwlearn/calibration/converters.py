@@ -154,7 +154,7 @@ def _within_current(phases: tuple[Phase, ...], circuit: Kirchhoff, terminals: Te
     )
     scale = min(1.0, 0.5 * terminals.limits.current / most) if most > 0 else 1.0
     return tuple(
-        Phase(p.kind, terminals.on_grid(p.inputs * scale), terminals.on_grid(p.values * scale), p.siemens)
+        Phase(p.kind, terminals.settable(p.inputs * scale), terminals.on_grid(p.values * scale), p.siemens)
         for p in phases
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from hwlearn.arrays import FloatArray, IntArray
-from hwlearn.calibration.patterns import within_current
+from hwlearn.calibration.patterns import few_levels, within_current
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.network.network import Network
 
@@ -142,7 +142,8 @@ def measure_noise(network: Network, readings: int = READINGS, steps: int = 16, s
 def _pattern(network: Network, seed: int) -> FloatArray:
     """Return input volts (1, n_in) within half of the limits."""
     size = 0.5 * min(network.limits.voltage, 0.5 * network.limits.drop)
-    return np.asarray(np.random.default_rng(seed).uniform(-size, size, (1, network.topology.n_inputs)))
+    drawn = np.random.default_rng(seed).uniform(-size, size, (1, network.topology.n_inputs))
+    return few_levels(drawn, network.direct_levels)
 
 
 def _allan(voltages: FloatArray, m: int) -> FloatArray:

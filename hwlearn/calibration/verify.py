@@ -11,7 +11,7 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibration.misfit import LEVEL, Misfit
-from hwlearn.calibration.patterns import within_current
+from hwlearn.calibration.patterns import few_levels, within_current
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.network.network import Network
 
@@ -151,9 +151,8 @@ def verify(
     noise = 0.0
     for _ in range(configurations):
         done = network.program(np.exp(rng.uniform(math.log(low), math.log(high), top.n_edges)))
-        x = within_current(
-            limits, Kirchhoff(top, done.reached), rng.uniform(-size, size, (patterns, top.n_inputs))
-        )
+        drawn = few_levels(rng.uniform(-size, size, (patterns, top.n_inputs)), network.direct_levels)
+        x = within_current(limits, Kirchhoff(top, done.reached), drawn)
         read = network.measure(x)
         noise = max(noise, read.voltage_sigma)
         predicted = Kirchhoff(top, done.reached).solve(x)[:, top.outputs]

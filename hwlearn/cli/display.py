@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
@@ -14,6 +16,7 @@ from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.lab.data.scaling import OutputScale
 from hwlearn.learning.records import Callback, Epoch, History, Step
 from hwlearn.learning.scoring import Score
+from hwlearn.network.network import Network
 from hwlearn.units import format_quantity
 
 _WIDE, _WIDEST = 100, 120  # columns from which the cost, and then the rate, is shown as well
@@ -155,3 +158,34 @@ def closing_table(
     table.add_row("training", f"{history.stopped} after {len(history.epochs)} epochs, {seconds:.1f} s")
     table.add_row("measurements", f"{measurements:,}")
     return table
+
+
+@dataclass(frozen=True, slots=True)
+class RelayWear:
+    """Relay moves since a network was opened.
+
+    Attributes
+    ----------
+    moves : int or None
+        None for a network without relays.
+    samples : int
+        Samples that were measured meanwhile.
+    """
+
+    moves: int | None
+    samples: int
+
+    @classmethod
+    def of(cls, network: Network) -> Self:
+        """Return the moves and samples of a network until now."""
+        return cls(network.relay_moves, network.measurements)
+
+    def facts(self) -> dict[str, int | float]:
+        """Return them for a run and for JSON; empty without relays."""
+        if self.moves is None:
+            return {}
+        return {"relay_moves": self.moves, "relay_moves_per_sample": round(self.moves / max(1, self.samples), 4)}
+
+    def text(self) -> str:
+        """Return them for a person."""
+        return f"{self.moves:,} in this session, {(self.moves or 0) / max(1, self.samples):.2f} per sample"

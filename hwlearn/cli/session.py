@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from hwlearn.cli.display import LiveProgress, closing_table
+from hwlearn.cli.display import LiveProgress, RelayWear, closing_table
 from hwlearn.cli.outcome import INTERRUPTED, CommandFailed, causes, close_failure, print_json
 from hwlearn.errors import HwlearnError, NetworkError, RunError
 from hwlearn.lab.bench.bench import Bench
@@ -76,11 +76,12 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         seconds = run.seconds()  # of all parts
         measurements = history.measurements
         result = bench.evaluate() if history.stopped != "interrupted" else None
+        relays = RelayWear.of(bench.network)
         unsafe = close_failure(bench)  # drawing takes a second, in which no output needs to be on
         if unsafe is not None:
             raise NetworkError(f"the training ended ({history.stopped}); {unsafe}")
         kept = None if result is None or bench.file.is_dry_run else asdict(result)  # a dry run measures nothing
-        run.set_meta(seconds=seconds, result=kept)
+        run.set_meta(seconds=seconds, result=kept, **relays.facts())
         picture = draw_run(run)
     except BaseException as error:
         unsafe = close_failure(bench)  # outputs off first, then the records
@@ -97,12 +98,15 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
     finally:
         shown.stop()
     facts = _facts(bench, run, history, None if bench.file.is_dry_run else result)
-    facts |= {"measurements": measurements, "seconds": round(seconds, 4), "report": str(picture)}
+    facts |= {"measurements": measurements, "seconds": round(seconds, 4), "report": str(picture)} | relays.facts()
     if as_json:
         print_json(**facts)
     else:
         scored = None if bench.file.is_dry_run else result
-        Console().print(closing_table(scored, history, seconds, measurements, bench.data.scale))
+        table = closing_table(scored, history, seconds, measurements, bench.data.scale)
+        if relays.moves is not None:
+            table.add_row("relay moves", relays.text())
+        Console().print(table)
         if bench.file.is_dry_run:
             typer.echo("dry run       no instrument was contacted: no number of this run is a measurement")
         # whole paths on lines of their own, to be copied

@@ -72,6 +72,46 @@ class CheckedBackend(ABC):
     def close(self) -> None:
         """Switch all outputs off and release the hardware."""
 
+    # --- what a backend may say of its hardware -----------------------------------------------------
+
+    @property
+    def noise_is_from_data_sheet(self) -> bool:
+        """Whether the ``voltage_sigma`` of readings is the figure of a data sheet."""
+        return False
+
+    @property
+    def settle_s(self) -> float | None:
+        """Settling time in seconds between a change of the sources and a reading; None if unknown."""
+        return None
+
+    @property
+    def dac_step_V(self) -> float | None:
+        """Step in volts of the input DACs; None if unknown or continuous."""
+        return None
+
+    @property
+    def relay_moves(self) -> int | None:
+        """Number of relays that were opened or closed since the network was opened; None if it has none."""
+        return None
+
+    @property
+    def direct_levels(self) -> int | None:
+        """Number of different voltages besides 0 V that one sample may have to be measured directly; None: any.
+
+        A bench with few sources has such a limit. It may compose other samples from several measurements.
+        """
+        return None
+
+    @property
+    def conductance_step_S(self) -> float | None:
+        """Step in siemens of the conductances that an edge can take; None if unknown, unequal or continuous."""
+        return None
+
+    @property
+    def nudge_siemens(self) -> FloatArray | None:
+        """Conductances (n_out,) in siemens of the fixed nudge resistors; None if there are none."""
+        return None
+
     # --- implemented by a backend -------------------------------------------------------------------
 
     @property
@@ -123,6 +163,10 @@ class CheckedBackend(ABC):
     def _device_access(self) -> DeviceAccess | None:
         """Return access to the single devices, the same object each time; None if there is none."""
         return None
+
+    def _keep_superposition(self, holds: bool, found: str) -> None:
+        """Keep the result of a check of superposition; nothing to do for hardware that measures every sample."""
+        return
 
     def _switch_off(self) -> None:
         """Switch every output off; nothing to do for hardware whose outputs are off between two requests."""

@@ -281,6 +281,23 @@ class Network(CheckedBackend):
             self._checked_reconnect()
 
     @final
+    def keep_superposition(self, holds: bool, found: str) -> None:
+        """Tell the hardware whether a check has shown that superposition holds, and what it has found.
+
+        Hardware that composes samples from several measurements does so only after a check that passed.
+
+        Raises
+        ------
+        NetworkError
+            If the network is closed, in use by another thread or of another process.
+        HwlearnError
+            If the result cannot be stored.
+        """
+        with self._use:
+            self._check_open()
+            self._keep_superposition(holds, found)
+
+    @final
     def true_outputs(self, inputs: ArrayLike) -> FloatArray | None:
         """Return the true output volts (S, n_out) if a simulator knows them, else None; for reports.
 
@@ -301,31 +318,6 @@ class Network(CheckedBackend):
     def has_fixed_edges(self) -> bool:
         """Whether the edges cannot be programmed: a training measures, but changes nothing."""
         return False
-
-    @property
-    def noise_is_from_data_sheet(self) -> bool:
-        """Whether the ``voltage_sigma`` of readings is the figure of a data sheet."""
-        return False
-
-    @property
-    def settle_s(self) -> float | None:
-        """Settling time in seconds between a change of the sources and a reading; None if unknown."""
-        return None
-
-    @property
-    def dac_step_V(self) -> float | None:
-        """Step in volts of the input DACs; None if unknown or continuous."""
-        return None
-
-    @property
-    def conductance_step_S(self) -> float | None:
-        """Step in siemens of the conductances that an edge can take; None if unknown, unequal or continuous."""
-        return None
-
-    @property
-    def nudge_siemens(self) -> FloatArray | None:
-        """Conductances (n_out,) in siemens of the fixed nudge resistors; None if there are none."""
-        return None
 
     @property
     @final

@@ -71,6 +71,16 @@ class WrappedNetwork(Network):
         return self._network.dac_step_V
 
     @property
+    def relay_moves(self) -> int | None:
+        """Number of relays of the inner network that were opened or closed; None if it has none."""
+        return self._network.relay_moves
+
+    @property
+    def direct_levels(self) -> int | None:
+        """Number of voltages that the inner network can measure directly; None: any."""
+        return self._network.direct_levels
+
+    @property
     def conductance_step_S(self) -> float | None:
         """Step in siemens of the conductances of the inner network; None if unknown, unequal or continuous."""
         return self._network.conductance_step_S
@@ -125,6 +135,9 @@ class WrappedNetwork(Network):
 
     def _device_access(self) -> DeviceAccess | None:
         return self._network.devices
+
+    def _keep_superposition(self, holds: bool, found: str) -> None:
+        self._network._keep_superposition(holds, found)
 
     def _switch_off(self) -> None:
         self._network._checked_switch_off()

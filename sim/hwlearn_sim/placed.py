@@ -62,14 +62,14 @@ class PlacedScanner(Placed):
     ----------
     model : str
         Model number, such as ``"34970A"``.
-    nodes : mapping of int to int
+    nodes : mapping of int to int or str
         Node at each channel that is connected, such as ``{101: 3}``.
     cards : mapping of int to str
         Card in each slot, such as ``{1: "34901A"}``.
     """
 
     model: str
-    nodes: Mapping[int, int]
+    nodes: Mapping[int, int | str]
     cards: Mapping[int, str]
 
 
@@ -142,8 +142,8 @@ class PlacedDeclared(Placed):
     Attributes
     ----------
     declaration : Declaration
-    sources, reads : mapping of str to int
-        Node of each channel in use.
+    sources, reads : mapping of str to int or str
+        Node of each channel in use, by number or name.
     nudges : tuple of PlacedResistor
     edges : tuple of int, optional
         Edge of the circuit at each place of the board; None if it programs none.
@@ -152,8 +152,8 @@ class PlacedDeclared(Placed):
     """
 
     declaration: Declaration
-    sources: Mapping[str, int] = field(default_factory=dict)
-    reads: Mapping[str, int] = field(default_factory=dict)
+    sources: Mapping[str, int | str] = field(default_factory=dict)
+    reads: Mapping[str, int | str] = field(default_factory=dict)
     nudges: tuple[PlacedResistor, ...] = ()
     edges: tuple[int, ...] | None = None
     gain: float = 0.0
@@ -212,4 +212,9 @@ class PlacedMatrix(Placed):
 
     def row_node(self, row: str) -> str:
         """Return the name of the node of a row."""
-        return f"{self.name}:{row}"
+        return self.node_of(self.name, row)
+
+    @staticmethod
+    def node_of(matrix: str, row: str) -> str:
+        """Return the name of the node of a row of a matrix with this name."""
+        return f"{matrix}:{row}"

@@ -1,7 +1,9 @@
-"""Random requests to a bench of a board with a text protocol, a source-measure unit and an edge card.
+"""Random requests to a bench of a board with a text protocol, a source-measure unit and an edge card, and to one
+with a switch matrix.
 
 Most of them are beyond a limit, at it or no number. What arrives at the sources is compared with the limits of the
-bench: voltages of the board and of the unit, after rounding to the digits of the protocol::
+bench: voltages of the board, after rounding to the digits of its protocol; on the matrix all voltages and currents
+that any instrument drives. No relay moves under voltage::
 
     python tests/campaigns/mixed_requests.py --count 400
 """
@@ -14,11 +16,12 @@ from pathlib import Path
 
 import numpy as np
 from campaign import Campaign, every, none, shown
-from mixed_benches import LIMITS, TOPOLOGY, settings
+from mixed_benches import LIMITS, TOPOLOGY, matrix_settings, settings
 
 import hwlearn as hl
 from hwlearn.errors import HwlearnError
 from hwlearn_sim.bench.mixed import VirtualMixedBackend
+from hwlearn_sim.plane.sources import CurrentSource, VoltageSource
 
 REQUESTS = 25  # of one trial
 BEYOND = (
@@ -97,10 +100,56 @@ def requests(case: str, rng: np.random.Generator) -> Mapping[str, float]:
     }
 
 
+def trial(case: str, rng: np.random.Generator) -> Mapping[str, float]:
+    """Send random requests to the bench of a case."""
+    return matrix_requests(rng) if case == "matrix requests" else requests(case, rng)
+
+
+def matrix_requests(rng: np.random.Generator) -> Mapping[str, float]:
+    """Send random requests through a switch matrix; compare everything that is driven with the limits."""
+    network = VirtualMixedBackend().open(matrix_settings(), TOPOLOGY, LIMITS)
+    plane, relays = network.bench.plane, network.bench.instrument("mat1").relays
+    relays.noticed_A = 1e-4  # two contacts in a loop, with every source at 0 V
+    volts, amperes = [0.0], [0.0]
+    drive = plane.drive
+
+    def recorded(channel: int, source: object) -> None:
+        if isinstance(source, VoltageSource):
+            volts.append(abs(source.volts))
+        elif isinstance(source, CurrentSource) and "thermal" not in plane._labels[channel]:
+            amperes.append(abs(source.amperes))
+        drive(channel, source)
+
+    plane.drive = recorded
+    refused = done = 0
+    try:
+        for _ in range(REQUESTS):
+            level = rng.choice([0.5, float(rng.uniform(-0.6, 0.6))])
+            x = level * rng.integers(0, 2, (2, 3)).astype(float)
+            chosen = rng.random((2, 3)) < rng.choice([0.0, 0.3])
+            x[chosen] = rng.choice(BEYOND, int(chosen.sum()))
+            drive_request = drive_of(rng, (2, 2)) if rng.random() < 0.2 else None
+            try:
+                network.measure(x, drive_request)
+                done += 1
+            except HwlearnError:
+                refused += 1
+    finally:
+        network.close()
+    most = max(volts)
+    beyond = most > LIMITS.voltage * (1 + 1e-9) or max(amperes) > LIMITS.current * (1 + 1e-9)
+    return {
+        "beyond": beyond or bool(relays.hot_moves),
+        "requests": done + refused,
+        "done": done,
+        "reached": most > 0.4,
+    }
+
+
 CAMPAIGN = Campaign(
     "mixed_requests",
-    requests,
-    ["requests"],
+    trial,
+    ["requests", "matrix requests"],
     {"beyond": none(), "requests": shown(), "done": shown(), "reached": every()},
     count=400,
 )

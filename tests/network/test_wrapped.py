@@ -20,7 +20,16 @@ from hwlearn_sim.bench.network import VirtualNetwork
 NUDGE = hl.ResistorNudge(0.1, 1e-4)
 
 IMPLEMENTED_ONCE = {
-    *("measure", "two_phase", "program", "close", "_strengths", "_two_phase", "_program_targets"),
+    *(
+        "keep_superposition",
+        "measure",
+        "two_phase",
+        "program",
+        "close",
+        "_strengths",
+        "_two_phase",
+        "_program_targets",
+    ),
     "revoke",  # acts on the calls of both networks, which they count together
     *("_vouch", "_checked_measure", "_checked_sides", "_checked_phases", "_checked_program"),
     *(

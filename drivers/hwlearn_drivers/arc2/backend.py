@@ -27,12 +27,12 @@ from hwlearn_drivers.arc2.library import (
 )
 from hwlearn_drivers.arc2.network import Arc2Network
 from hwlearn_drivers.arc2.pace import Arc2Pace
-from hwlearn_drivers.arc2.programming import WriteVerifier
 from hwlearn_drivers.arc2.settings import Arc2Settings
 from hwlearn_drivers.arc2.wiring import Arc2Wiring
 from hwlearn_drivers.claims.claim import Claim
 from hwlearn_drivers.claims.keys import AddressKey
 from hwlearn_drivers.claims.shutdown import OffTarget, off_or_raise
+from hwlearn_drivers.edges.write_verifier import WriteVerifier
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.inspection import Inspection, inspect_all
 from hwlearn_drivers.transport.links.dry_run import print_line

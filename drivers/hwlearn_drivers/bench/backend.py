@@ -6,16 +6,29 @@ import math
 from contextlib import ExitStack
 
 from hwlearn.circuit.topology import Topology
+from hwlearn.device_access import PulseLimits
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind
 from hwlearn.network.reports import InstrumentReport
 from hwlearn.network.switched_off import SwitchedOff
 from hwlearn_drivers.address import normal_address
+from hwlearn_drivers.bench.matrix.devices import DeviceScheme, MatrixDevices
+from hwlearn_drivers.bench.matrix.network import MatrixNetwork, MatrixReading
+from hwlearn_drivers.bench.matrix.superposition_record import SuperpositionRecord
 from hwlearn_drivers.bench.network import TerminalNetwork
-from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings, ResistorSettings
-from hwlearn_drivers.bench.wiring import Place, check_drive, make_wiring
+from hwlearn_drivers.bench.opened import OpenedBench
+from hwlearn_drivers.bench.settings import (
+    BenchSettings,
+    DeviceSettings,
+    ProgrammerSettings,
+    ResistorSettings,
+    RowSettings,
+)
+from hwlearn_drivers.bench.terminals import Place
+from hwlearn_drivers.bench.wiring import check_drive, make_wiring
 from hwlearn_drivers.claims.claim import check_unclaimed
-from hwlearn_drivers.claims.shutdown import OffTarget, off_or_raise, off_target
+from hwlearn_drivers.claims.shutdown import OffTarget, off_in_stages, off_target
+from hwlearn_drivers.edges.device_edges import DEVICE_TOLERANCE, DeviceEdges
 from hwlearn_drivers.edges.edges import Edges, FixedEdges
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.inspection import Inspection, inspect_all, inspection
@@ -47,7 +60,7 @@ class BenchBackend:
             check_drive(wiring, nudge)
 
     @staticmethod
-    def open(settings: BenchSettings, topology: Topology, limits: Limits) -> TerminalNetwork:
+    def open(settings: BenchSettings, topology: Topology, limits: Limits) -> OpenedBench:
         """Open every instrument with its outputs off, and return the network connected to them.
 
         Raises
@@ -69,14 +82,23 @@ class BenchBackend:
             if not connector.is_rehearsal:
                 check_unclaimed(addresses)
             opened: dict[str, BenchInstrument] = {}
-            for one in settings.instruments:
+            for one in _matrices_last(settings):
                 opened[one.name] = one.open(wiring.uses[one.name], limits, connector)
                 stack.callback(opened[one.name].close)
             edges = _open_edges(settings, topology, limits, opened)
             stack.callback(edges.close)
             pace = Pace(settings.slew_V_per_s, settings.ramp_step, settings.settle)
             tolerance = math.inf if settings.dry_run else settings.input_tolerance
-            network = TerminalNetwork(topology, limits, wiring, opened, edges, pace, tolerance, wire_log)
+            network: OpenedBench
+            if settings.matrix is None:
+                network = TerminalNetwork(topology, limits, wiring, opened, edges, pace, tolerance, wire_log)
+            else:
+                record = SuperpositionRecord(settings.superposition) if settings.superpose else None
+                how = MatrixReading(settings.matrix.read_inputs, record, tolerance)
+                network = MatrixNetwork(topology, limits, wiring, opened, edges, pace, how, wire_log)
+                if settings.devices is not None and isinstance(edges, DeviceEdges):
+                    edges.access = _devices(settings.devices, network, limits)
+                    network.reach_devices(edges.access)
             stack.pop_all()  # from here on the network closes its instruments
             return network
 
@@ -102,6 +124,8 @@ class BenchBackend:
     def off(settings: BenchSettings) -> list[SwitchedOff]:
         """Send OFF to every instrument with outputs in parallel, without a query before it, whoever uses them.
 
+        A switch matrix opens its relays after the sources are off, or could not be reached.
+
         Returns
         -------
         list of SwitchedOff
@@ -113,8 +137,12 @@ class BenchBackend:
             Naming, in capitals, the instruments to which OFF could not be sent. All others have received it.
         """
         connector = Connector(_options(settings), dry_run=settings.dry_run)
-        targets = [_off_target(one, connector) for one in settings.instruments if one.has_outputs]
-        return off_or_raise(targets, "EVERY OUTPUT", "switch them off by hand")
+        ordered = [one for one in _matrices_last(settings) if one.has_outputs]
+        stages = [
+            [_off_target(one, connector) for one in ordered if one.connects_crosspoints is last]
+            for last in (False, True)
+        ]
+        return off_in_stages(stages, "EVERY OUTPUT", "switch them off by hand")
 
     @staticmethod
     def status(settings: BenchSettings) -> list[InstrumentReport]:
@@ -132,6 +160,14 @@ class BenchBackend:
 def _inspection(one: InstrumentSettings, settings: BenchSettings, connector: Connector) -> Inspection:
     """Return how the state of an instrument is read."""
     nodes: dict[str, str] = {}
+    matrix = settings.matrix
+    if matrix is not None and matrix.instrument == one.name:
+        rows = {f"row {name}": _connected(row) for name, row in matrix.rows.items()}
+        nodes |= rows | {f"column {column}": node for node, column in matrix.columns.items()}
+    for name, row in {} if matrix is None else matrix.rows.items():
+        for text in () if isinstance(row, str) else (row.source, row.read, row.nudge):
+            if text is not None and Place.parse(text).instrument == one.name:
+                nodes[Place.parse(text).channel] = f"row {name}"
     for terminal in settings.terminals:
         behind = terminal.nudge.source if isinstance(terminal.nudge, ResistorSettings) else terminal.nudge
         for text in (terminal.source, terminal.read, behind):
@@ -139,6 +175,18 @@ def _inspection(one: InstrumentSettings, settings: BenchSettings, connector: Con
                 nodes[Place.parse(text).channel] = str(terminal.node)
     address = one.addresses[0] if one.addresses else one.name
     return inspection(address, lambda: one.inspect(nodes, connector))
+
+
+def _connected(row: RowSettings | str) -> str:
+    """Return what a row is connected to."""
+    if isinstance(row, str):
+        return row
+    return " and ".join(dict.fromkeys(text for text in (row.source, row.read, row.nudge) if text is not None))
+
+
+def _matrices_last(settings: BenchSettings) -> list[InstrumentSettings]:
+    """Return the instruments in the order in which they are switched off: a matrix opens when sources are off."""
+    return sorted(settings.instruments, key=lambda one: one.connects_crosspoints)
 
 
 def _off_target(one: InstrumentSettings, connector: Connector) -> OffTarget:
@@ -150,10 +198,38 @@ def _options(settings: BenchSettings) -> LinkOptions:
     return LinkOptions(settings.baud, settings.visa_library, settings.timeout)
 
 
+def _devices(settings: DeviceSettings, network: MatrixNetwork, limits: Limits) -> MatrixDevices:
+    """Return the access to single devices through a matrix; without pulses, none is ever allowed."""
+    pulses = settings.pulses
+    high = limits.conductance[1]
+    unknown = high if settings.unknown_conductance is None else settings.unknown_conductance
+    allowed = PulseLimits(
+        voltage=settings.read_voltage if pulses is None else pulses.voltage,
+        current=limits.current if pulses is None else pulses.current,
+        width=(1e-3, 1e-3) if pulses is None else pulses.width,
+        pulses=1 if pulses is None else pulses.most,
+        read_voltage=settings.read_voltage,
+    )
+    how = DeviceScheme(
+        settings.scheme,
+        settings.positive == "first",
+        network.rows.sources,
+        settings.headroom,
+        unknown,
+        pulses is not None,
+    )
+    return MatrixDevices(network, network.topology, allowed, limits, how)
+
+
 def _open_edges(
     settings: BenchSettings, topology: Topology, limits: Limits, opened: dict[str, BenchInstrument]
 ) -> Edges:
     wanted = settings.edges
+    if wanted == "devices":
+        assert settings.devices is not None, "the wiring was checked"
+        devices = settings.devices
+        tolerance = DEVICE_TOLERANCE if devices.pulses is None else devices.pulses.tolerance
+        return DeviceEdges(tolerance, devices.read_voltage, pulsed=devices.pulses is not None)
     if not isinstance(wanted, ProgrammerSettings):
         return FixedEdges(topology, limits, wanted)
     programmer = opened[wanted.programmer]

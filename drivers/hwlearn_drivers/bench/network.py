@@ -6,10 +6,8 @@ One file because a reader follows one measurement, from the request over the ram
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -17,24 +15,18 @@ from hwlearn.arrays import FloatArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import HwlearnError, NetworkError
 from hwlearn.network.limits import Limits
-from hwlearn.network.network import Network, Programmed, Readout
+from hwlearn.network.network import Readout
 from hwlearn.network.nudges import OutputDrive
 from hwlearn.units import format_quantity
+from hwlearn_drivers.bench.opened import OpenedBench
 from hwlearn_drivers.bench.players import Players
 from hwlearn_drivers.bench.readout import Tolerances, readout_of
-from hwlearn_drivers.bench.setpoints import Setpoints, Targets
-from hwlearn_drivers.bench.wiring import Wiring
+from hwlearn_drivers.bench.setpoints import Targets
+from hwlearn_drivers.bench.terminals import Wiring
 from hwlearn_drivers.edges.edges import Edges
-from hwlearn_drivers.errors import HaltedError, LinkError, OutputsMayBeOnError, OutputStateError
-from hwlearn_drivers.instrument import open_outputs
-from hwlearn_drivers.instrument.stays_off import StaysOff
-from hwlearn_drivers.instrument.threads import InstrumentThreads
 from hwlearn_drivers.roles.instrument import (
     BenchInstrument,
     ClosesSwitches,
-    DrivesOutputs,
-    ReadsVoltages,
-    SetsVoltages,
 )
 from hwlearn_drivers.roles.values import ChannelReadings
 from hwlearn_drivers.smu.pace import Pace
@@ -45,7 +37,7 @@ log = logging.getLogger("hwlearn_drivers")
 _SAME_OHM = 1e-3  # relative: nudge conductances of a drive and of the bench
 
 
-class TerminalNetwork(Network):
+class TerminalNetwork(OpenedBench):
     """A network on a mixed bench: each terminal has a source, a reader and a nudge of any instrument.
 
     Inputs are voltage sources. Outputs float in the free phase: a source-measure unit sources 0 A, the switch of a
@@ -91,45 +83,20 @@ class TerminalNetwork(Network):
         input_tolerance: float | None = None,
         wire_log: WireLog | None = None,
     ) -> None:
-        self.pace = Pace() if pace is None else pace
-        self.edges = edges
-        self._wire_log = wire_log
         self._players = Players(wiring, instruments)
-        self._instruments = self._players.instruments
-        self._setpoints = Setpoints(self._players, limits)
-        self._tolerances = Tolerances(self._players, self._setpoints, topology, limits, input_tolerance)
-        self._threads = InstrumentThreads([(one, [k]) for k, one in enumerate(self._instruments)])
-        self._on = False
-        self._stays_off = StaysOff(lambda: [one.halted_because for one in self._instruments])
         kinds = frozenset.intersection(*(terminal.kinds for terminal in wiring.outputs))
-        super().__init__(topology, limits, kinds, resolution=self._tolerances.resolution_V)
-
-    @property
-    def instruments(self) -> tuple[str, ...]:
-        """Maker, model, serial number and address of every instrument, as reported."""
-        return tuple(one.provenance for one in self._instruments)
+        super().__init__(
+            topology, limits, kinds, self._players, edges, Pace() if pace is None else pace, 0.0, wire_log
+        )
+        self._tolerances = Tolerances(self._players, self._setpoints, topology, limits, input_tolerance)
+        self.resolution = self._tolerances.resolution_V
 
     # --- Network interface --------------------------------------------------------------------------
-
-    @property
-    def has_fixed_edges(self) -> bool:
-        """Whether the edges are fixed resistors."""
-        return self.edges.fixed
-
-    @property
-    def drives_outputs(self) -> bool:
-        """Whether this process has left outputs on."""
-        return self._on
 
     @property
     def noise_is_from_data_sheet(self) -> bool:
         """Whether the uncertainty of every output is that of the data sheet of its reader."""
         return self._tolerances.sigma_is_from_data_sheet
-
-    @property
-    def settle_s(self) -> float:
-        """Wait in seconds between a change of the sources and a reading."""
-        return self.pace.settle_s
 
     @property
     def dac_step_V(self) -> float | None:
@@ -163,109 +130,12 @@ class TerminalNetwork(Network):
         self._setpoints.check(targets)
         return targets
 
-    def _program(self, conductances: FloatArray) -> Programmed:
-        with self._driving():
-            self._stays_off.check()
-            if not self._on:
-                self._rearm()  # the board of the edges may have sources too
-            return self.edges.program(conductances)
-
-    def _switch_off(self) -> None:
-        self._halt()
-
-    def _close(self) -> None:
-        failed: list[str] = []
-        try:
-            open_outputs.halt_all(self._instruments)
-        except OutputsMayBeOnError as error:
-            log.critical("%s", error)  # closing each instrument tries again, and raises if it fails
-        self._on = False
-        try:
-            self._threads.close()
-        finally:
-            self.edges.close()
-            for one in self._instruments:
-                try:
-                    one.close()
-                except OutputsMayBeOnError as error:
-                    failed.append(str(error))
-            if self._wire_log is not None:
-                self._wire_log.close()
-        if failed:
-            raise OutputsMayBeOnError(" | ".join(failed))
-
-    # --- on and off ---------------------------------------------------------------------------------
-
-    @contextmanager
-    def _driving(self) -> Iterator[None]:
-        """Send OFF to every instrument unless the block succeeds."""
-        try:
-            yield
-        except (OutputStateError, HaltedError) as error:
-            self._halt()
-            raise self._stays_off.because(error) from error
-        except BaseException:
-            self._halt()
-            raise
-
-    def _switch_on(self) -> None:
-        """Switch on: every limit is set first; then sources at 0 V, then outputs that float."""
-        self._stays_off.check()
-        if self._on:
-            return
-        self._threads.wait()
-        self._rearm()
-        self._setpoints.reset()
-        self._each(_prepare)
-        self._each(lambda one, _: one.switch_sources_on() if isinstance(one, SetsVoltages) else None)
-        self._each(lambda one, _: one.switch_outputs_on() if isinstance(one, DrivesOutputs) else None)
+    def _switched_on(self) -> None:
         self._each(self._open_switches)
-        self._on = True
 
     def _open_switches(self, one: BenchInstrument, k: int) -> None:
         if isinstance(one, ClosesSwitches) and self._setpoints.switches[k]:
             one.set_switches(dict.fromkeys(self._setpoints.switches[k], False))
-
-    def _rearm(self) -> None:
-        """Allow commands again after OFF; the outputs stay off."""
-        for one in self._instruments:
-            one.rearm()
-
-    def _halt(self) -> None:
-        self._on = False
-        open_outputs.halt_all(self._instruments)
-
-    def _reconnect(self) -> None:
-        """Reconnect the instruments whose link dropped. All outputs are switched off first.
-
-        If somebody else changed settings or switched off, all instruments are set up again.
-
-        Raises
-        ------
-        OutputsMayBeOnError, LinkError
-            If an instrument cannot be reached.
-        UnknownInstrumentError
-            If a different instrument answers.
-        """
-        for one in self._instruments:
-            one.allow_again()
-        self._halt()
-        self._threads.wait()
-        for one in self._instruments:
-            if one.needs_reconnect:
-                one.reconnect()
-            elif self._stays_off.needed:
-                one.start_again()
-        for one in self._instruments:
-            try:
-                one.rearm()
-            except HaltedError:
-                raise
-            except LinkError:  # it was out of step, and did not get into step again
-                one.reconnect()
-                one.rearm()
-        self._stays_off.end()
-        self.edges.reconnect()
 
     # --- one batch ----------------------------------------------------------------------------------
 
@@ -287,68 +157,21 @@ class TerminalNetwork(Network):
         self._each(lambda one, k: points.change_drives(one, k, target.clamped))
         closing = points.closing(target.closed)
         if closing.any():
-            volts, _ = self._tolerances.output_volts(self._read_instruments())
+            volts, _ = self._tolerances.output_volts(self._read_instruments(self._players))
             start = points.behind_switches(closing, volts)
             self._each(lambda one, k: points.move(one, k, start, check=True))
             points.moved(start)
             self._each(lambda one, k: points.close_switches(one, k, closing))
         points.changed(target)
 
-    def _ramp(self, levels: FloatArray) -> None:
-        """Move all sources together along a straight line; if both ends are within the limits, every step is.
-
-        The first and the last step read back state and errors.
-        """
-        points = self._setpoints
-        start = points.levels.copy()
-        levels = np.where(np.isnan(levels), start, levels)  # a source behind an open switch stays
-        change = levels - start
-        if not change.any():
-            return
-        farthest = float(np.max(np.abs(change) * points.volts_per_unit))
-        steps = max(1, math.ceil(farthest / self.pace.ramp_step_V - 1e-9))
-        step_s = self.pace.ramp_step_V / self.pace.slew_V_per_s
-        for step in range(1, steps + 1):
-            due = time.monotonic() + step_s
-            last = step == steps
-            target = levels if last else start + change * (step / steps)
-
-            def move(
-                one: BenchInstrument, k: int, target: FloatArray = target, ends: bool = last or step == 1
-            ) -> None:
-                points.move(one, k, target, ends)
-
-            self._each(move)
-            points.moved(target)
-            if not last:
-                time.sleep(max(0.0, due - time.monotonic()))
-
     def _read_all(self, target: Targets, sample: int) -> list[ChannelReadings | None]:
         """Read every channel; raise if a source is at its limit, or a reading or an input cannot be right."""
-        found = self._read_instruments()
+        found = self._read_instruments(self._players)
         fault = self._tolerances.fault(found, target, sample)
         if fault is not None:
             self._check_states()  # the cause may be an output that somebody switched off
             raise fault
         return found
-
-    def _read_instruments(self) -> list[ChannelReadings | None]:
-        found: list[ChannelReadings | None] = [None] * len(self._instruments)
-
-        def read(one: BenchInstrument, k: int) -> None:
-            channels = self._players.reads[k]
-            if channels and isinstance(one, ReadsVoltages):
-                found[k] = one.read(channels)
-
-        self._each(read)
-        return found
-
-    def _check_states(self) -> None:
-        self._each(lambda one, _: one.check_state())
-
-    def _each(self, act: Callable[[BenchInstrument, int], None]) -> None:
-        """Call ``act`` for every instrument and its number, in parallel."""
-        self._threads.each_instrument(lambda one, numbers: act(one, numbers[0]))
 
     def _check_kappa(self, drive: OutputDrive | None) -> None:
         """Refuse a drive whose conductances are not those of the nudge resistors."""
@@ -361,10 +184,3 @@ class TerminalNetwork(Network):
             equal = own is not None and float(np.ptp(own)) <= _SAME_OHM * float(own.max())
             advice = f'; set train.kappa = "{float(own[0])!r} S"' if equal and own is not None else ""
             raise NetworkError(f"the nudge resistors of this bench are {there}, not {wanted}{advice}")
-
-
-def _prepare(one: BenchInstrument, _: int) -> None:
-    if isinstance(one, SetsVoltages):
-        one.prepare_sources()
-    if isinstance(one, DrivesOutputs):
-        one.prepare_outputs()

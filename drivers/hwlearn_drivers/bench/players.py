@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hwlearn.errors import SetupError
-from hwlearn_drivers.bench.wiring import Behind, Place, Terminal, Wiring
+from hwlearn_drivers.bench.terminals import Behind, Place, Terminal, Wiring
 from hwlearn_drivers.roles.instrument import (
     BenchInstrument,
     ClosesSwitches,

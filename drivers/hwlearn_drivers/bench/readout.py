@@ -74,12 +74,18 @@ class Tolerances:
         self.resolution_V = max((one.resolution_V for one in readers if one is not None), default=0.0)
         self.current_sigma = max((one.current_sigma for one in meters if one is not None), default=0.0)
         self._plausible = [PlausibleRange(limits, *self._sigmas(k)) for k in range(len(self._terminals))]
-        self._inputs = [
-            _OF_LIMIT * limits.voltage + _SIGMAS * self._sigmas(k)[0] + setpoints.step_V(k)
-            if input_tolerance is None
-            else input_tolerance
-            for k in range(self._n_in)
-        ]
+        self._stated_tolerance, self._limit_V = input_tolerance, limits.voltage
+        self._inputs = [self._tolerance(k, setpoints.step_V(k)) for k in range(self._n_in)]
+
+    def _tolerance(self, k: int, step_V: float) -> float:
+        """Return how far the reading of terminal k may be from what was set, in volts."""
+        if self._stated_tolerance is not None:
+            return self._stated_tolerance
+        return _OF_LIMIT * self._limit_V + _SIGMAS * self._sigmas(k)[0] + step_V
+
+    def inner_tolerance(self, k: int) -> float:
+        """Return how far internal node k may be from the voltage of a source that it is connected to, in volts."""
+        return self._tolerance(self._n_in + self._n_out + k, 0.0)
 
     def _sigmas(self, k: int) -> tuple[float, float]:
         """Return the standard uncertainties of voltage and current at terminal k."""
@@ -131,7 +137,7 @@ class Tolerances:
         return float(values.volts[at[1]]), values.saturated is not None and bool(values.saturated[at[1]])
 
     def _where(self, k: int, at: tuple[int, int], sample: int) -> str:
-        return f"{self._players.place_of(*at)} at node {self._terminals[k].name} (sample {sample})"
+        return f"{self._players.place_of(*at)} at {self._terminals[k].where} (sample {sample})"
 
     def _limited(self, found: Found, sample: int) -> ComplianceError | None:
         for k, at in enumerate(self._players.amperes_at):
@@ -245,6 +251,8 @@ def _nodes(
 ) -> FloatArray | None:
     """Return the volts of every node (S, N), if every node is read; None otherwise."""
     wiring, topology = players.wiring, tolerances.topology
+    if any(terminal.row is not None for terminal in wiring.inputs):
+        return None  # sources of rows, not of nodes
     nodes = np.full((len(rows), topology.n_nodes), np.nan)
     if topology.ground is not None:
         nodes[:, topology.ground] = 0.0

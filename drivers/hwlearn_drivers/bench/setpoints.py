@@ -12,7 +12,7 @@ from hwlearn.errors import LimitError, NetworkError
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import OutputDrive
 from hwlearn_drivers.bench.players import Players
-from hwlearn_drivers.bench.wiring import Behind, Place
+from hwlearn_drivers.bench.terminals import Behind, Place
 from hwlearn_drivers.roles.instrument import BenchInstrument, ClosesSwitches, DrivesOutputs, SetsVoltages
 from hwlearn_drivers.roles.values import SourceRange
 
@@ -60,6 +60,7 @@ class Setpoints:
         self._players, self._limits = players, limits
         self._n_in = len(wiring.inputs)
         self._names = [terminal.name for terminal in (*wiring.inputs, *wiring.outputs)]
+        self._where = [terminal.where for terminal in (*wiring.inputs, *wiring.outputs)]
         n_out, count = len(wiring.outputs), len(players.instruments)
         self._sources: list[list[tuple[str, int]]] = [[] for _ in range(count)]  # channel, number of its level
         self._drives: list[list[tuple[str, int]]] = [[] for _ in range(count)]
@@ -99,6 +100,11 @@ class Setpoints:
         return self._siemens.copy() if self.is_behind.all() else None
 
     @property
+    def input_count(self) -> int:
+        """Number of sources at inputs."""
+        return self._n_in
+
+    @property
     def input_step_V(self) -> float | None:
         """Largest step of an input; None if one of them is continuous or unknown."""
         steps = [one.step_V for one in self._ranges[: self._n_in] if one is not None]
@@ -121,7 +127,7 @@ class Setpoints:
     def name(self, k: int) -> str:
         """Return channel, instrument and node of the source with this number, for messages."""
         found = self._at[k]
-        where = f"node {self._names[k]}"
+        where = self._where[k]
         return where if found is None else f"channel {found[1]} of {found[0].name} at {where}"
 
     @property

@@ -61,8 +61,9 @@ class SmuOnBench(OnSource, SetsVoltages, ReadsVoltages, DrivesOutputs):
         self._use, self._limits = use, limits
         self._sigmas = (voltage_sigma, current_sigma)
         self._channels = {name: smu.channel(_number(name)) for name in use.channels}
+        self._floating = [name for name in use.channels if name not in use.sources]
         for name, channel in self._channels.items():
-            channel.terminal = f"node {use.node(name)}"
+            channel.terminal = use.place(name)
 
     def start_again(self) -> None:
         """Send OFF, reset and set up again, after somebody else changed settings."""
@@ -121,13 +122,13 @@ class SmuOnBench(OnSource, SetsVoltages, ReadsVoltages, DrivesOutputs):
     # --- nudge --------------------------------------------------------------------------------------
 
     def prepare_outputs(self) -> None:
-        """Let every nudge channel float: a current source at 0 A with the voltage limit of the bench."""
-        for name in self._use.nudges:
+        """Let every channel that is no source float: a current source at 0 A, with the voltage limit."""
+        for name in self._floating:
             self._channels[name].current_source(0.0, self._limits.voltage)
 
     def switch_outputs_on(self) -> None:
-        """Switch every nudge channel on."""
-        for name in self._use.nudges:
+        """Switch every channel on that is no source."""
+        for name in self._floating:
             self._channels[name].on()
 
     def change_drives(self, clamps: Mapping[str, bool]) -> dict[str, float]:

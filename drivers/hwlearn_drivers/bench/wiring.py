@@ -1,15 +1,18 @@
-"""`Wiring`: which channel plays which role at which node, checked before any instrument is opened."""
+"""`make_wiring`: which channel plays which role at which node, checked before any instrument is opened."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, closest
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind
+from hwlearn_drivers.bench.matrix.device_wiring import device_problems
+from hwlearn_drivers.bench.matrix.wiring import MatrixTable
 from hwlearn_drivers.bench.settings import BenchSettings, ProgrammerSettings, ResistorSettings, TerminalSettings
+from hwlearn_drivers.bench.terminals import Behind, MatrixRow, Place, Terminal, Wiring
 from hwlearn_drivers.roles.settings import InstrumentSettings
 from hwlearn_drivers.roles.values import ChannelUse, Role
 
@@ -23,86 +26,6 @@ _DOES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A channel of an instrument."""
-
-    instrument: str
-    channel: str
-
-    @classmethod
-    def parse(cls, text: str) -> Place:
-        """Return the place of ``"instrument:channel"``."""
-        return cls(*text.split(":", 1))
-
-    def __str__(self) -> str:
-        return f"{self.instrument}:{self.channel}"
-
-
-@dataclass(frozen=True, slots=True)
-class Behind:
-    """A nudge by a voltage source behind a resistor and a switch."""
-
-    source: Place
-    ohm: float
-    switch: Place
-
-
-@dataclass(frozen=True, slots=True)
-class Terminal:
-    """One node and what is connected to it.
-
-    Attributes
-    ----------
-    node : int
-    name : str
-        Of the node.
-    source, read : Place or None
-    nudge : Place, Behind or None
-    kinds : frozenset of str
-        Drives that the nudge can make: ``"clamp"``, ``"current"``, ``"resistor"``.
-    """
-
-    node: int
-    name: str
-    source: Place | None = None
-    read: Place | None = None
-    nudge: Place | Behind | None = None
-    kinds: frozenset[DriveKind] = frozenset()
-
-    def places(self) -> Iterator[tuple[Role, Place]]:
-        """Yield each role that is played here, with its channel."""
-        if self.source is not None:
-            yield Role.SOURCE, self.source
-        if self.read is not None:
-            yield Role.READ, self.read
-        if isinstance(self.nudge, Place):
-            yield Role.NUDGE, self.nudge
-        elif self.nudge is not None:
-            yield Role.SOURCE, self.nudge.source
-            yield Role.SWITCH, self.nudge.switch
-
-
-@dataclass(frozen=True, slots=True)
-class Wiring:
-    """Every terminal of a bench.
-
-    Attributes
-    ----------
-    inputs, outputs : tuple of Terminal
-        In the order of the topology.
-    inner : tuple of Terminal
-        Other nodes that are read.
-    uses : mapping of str to ChannelUse
-        By name of the instrument, in the order of the bench file.
-    """
-
-    inputs: tuple[Terminal, ...]
-    outputs: tuple[Terminal, ...]
-    inner: tuple[Terminal, ...]
-    uses: Mapping[str, ChannelUse]
-
-
 def make_wiring(settings: BenchSettings, topology: Topology, limits: Limits) -> Wiring:
     """Return the wiring of a bench file; nothing is contacted.
 
@@ -113,6 +36,8 @@ def make_wiring(settings: BenchSettings, topology: Topology, limits: Limits) -> 
     """
     instruments = {one.name: one for one in settings.instruments}
     problems = list(_doubled("instruments", "name", [one.name for one in settings.instruments]))
+    matrix = MatrixTable.of(settings, topology)
+    columns = {} if matrix is None else matrix.columns
     terminals: dict[int, Terminal] = {}
     for k, listed in enumerate(settings.terminals):
         where = f"backend.terminals[{k}]"
@@ -120,23 +45,45 @@ def make_wiring(settings: BenchSettings, topology: Topology, limits: Limits) -> 
         if node is None:
             known = f"{closest(str(listed.node), topology.names)}" if isinstance(listed.node, str) else ""
             problems.append(f"{where}.node = {listed.node!r}: the network has no such node{known}")
+        elif node in columns:
+            problems.append(
+                f"node {topology.names[node]} is on column {columns[node]} of the matrix and in {where}; the rows "
+                "of the matrix play its roles, so remove one of the two"
+            )
         elif node in terminals:
             problems.append(
                 f"node {topology.names[node]} is listed twice ({where}); give all its roles in one table"
             )
         else:
             terminals[node] = _terminal(listed, node, topology, instruments)
-            problems += _wrong_channels(where, terminals[node], instruments)
+            place = f"node {topology.names[node]}"
+            problems += _wrong_channels(where, place, terminals[node].places(), instruments)
+    if matrix is not None:
+        terminals |= {node: matrix.terminal(node, instruments) for node in columns}
+        problems += matrix.problems(
+            instruments, lambda key, row: _wrong_channels(key, f"row {row.name}", row.places(), instruments)
+        )
+        problems += _beside_matrix(terminals, topology)
+    problems += _superposed(settings, matrix, topology)
+    if settings.superpose:  # only free phases are composed
+        terminals = {node: replace(one, kinds=frozenset()) for node, one in terminals.items()}
+    rows = () if matrix is None else matrix.rows
     problems += _missing(terminals, topology)
-    problems += _shorted(terminals.values(), instruments)
+    problems += _shorted([*terminals.values(), *rows], instruments)
     problems += _programmer(settings, instruments)
+    problems += device_problems(settings, matrix, topology, limits)
     if problems:
         raise SetupError(_listed(problems))
     wiring = Wiring(
         tuple(terminals[node] for node in topology.inputs.tolist()),
         tuple(terminals[node] for node in topology.outputs.tolist()),
-        tuple(one for node, one in sorted(terminals.items()) if node not in (*topology.inputs, *topology.outputs)),
-        _uses(settings, terminals.values(), topology),
+        tuple(
+            one
+            for node, one in sorted(terminals.items())
+            if node not in (*topology.inputs, *topology.outputs) and one.column is None
+        ),
+        _uses(settings, terminals.values(), matrix, topology),
+        None if matrix is None else matrix.wiring(),
     )
     for name, use in wiring.uses.items():
         instruments[name].check_use(use, limits)
@@ -159,7 +106,7 @@ def check_drive(wiring: Wiring, wanted: DriveKind) -> None:
     """
     problems = []
     for terminal in wiring.outputs:
-        if terminal.nudge is None:
+        if not terminal.kinds:
             problems.append(f"output {terminal.name} has no nudge")
         elif wanted not in terminal.kinds:
             problems.append(f"output {terminal.name} can only be nudged by {', '.join(sorted(terminal.kinds))}")
@@ -198,25 +145,25 @@ def _terminal(
 
 
 def _wrong_channels(
-    where: str, terminal: Terminal, instruments: Mapping[str, InstrumentSettings]
+    where: str, at: str, places: Iterable[tuple[Role, Place]], instruments: Mapping[str, InstrumentSettings]
 ) -> Iterator[str]:
-    """Yield what no instrument of the bench can do."""
-    for role, place in terminal.places():
+    """Yield what no instrument of the bench can do at a node or row."""
+    for role, place in places:
         if place.instrument not in instruments:
             hint = closest(place.instrument, list(instruments))
             yield (
-                f"{where}: {place} at node {terminal.name}: there is no instrument {place.instrument!r}{hint}; "
+                f"{where}: {place} at {at}: there is no instrument {place.instrument!r}{hint}; "
                 f"backend.instruments has: {', '.join(instruments)}"
             )
             continue
         try:
             roles = instruments[place.instrument].channel_roles(place.channel)
         except SetupError as error:
-            yield f"{where}: {place} at node {terminal.name}: {error}"
+            yield f"{where}: {place} at {at}: {error}"
             continue
         if role not in roles:
             able = " and ".join(_DOES[one] for one in Role if one in roles and one in _DOES) or "nothing of this"
-            yield f"{where}: {place} at node {terminal.name} cannot {_DOES[role]}; it can {able}"
+            yield f"{where}: {place} at {at} cannot {_DOES[role]}; it can {able}"
 
 
 def _missing(terminals: Mapping[int, Terminal], topology: Topology) -> Iterator[str]:
@@ -224,20 +171,20 @@ def _missing(terminals: Mapping[int, Terminal], topology: Topology) -> Iterator[
     inputs, outputs = set(topology.inputs.tolist()), set(topology.outputs.tolist())
     for node in topology.inputs.tolist():
         found, name = terminals.get(node), topology.names[node]
-        if found is None or found.source is None:
+        if found is None or (found.source is None and found.column is None):
             yield f"input {name} has no source: it cannot be driven; give it source = 'instrument:channel'"
         if found is not None and found.nudge is not None:
             yield f"input {name} has a nudge, which only outputs have; remove it"
     for node in topology.outputs.tolist():
         found, name = terminals.get(node), topology.names[node]
-        if found is None or found.read is None:
+        if found is None or (found.read is None and found.column is None):
             yield f"output {name} has no reader: nothing can be measured; give it read = 'instrument:channel'"
         if found is not None and found.source is not None:
             yield f"output {name} has a source, but outputs float in the free phase; make it a nudge"
     for node in sorted(set(terminals) - inputs - outputs):
         if terminals[node].source is not None or terminals[node].nudge is not None:
             yield f"node {topology.names[node]} is neither input nor output: it can only be read"
-    inner = sorted(set(terminals) - inputs - outputs)
+    inner = sorted(node for node in set(terminals) - inputs - outputs if terminals[node].column is None)
     if inner:
         read = {node for node, one in terminals.items() if one.read is not None}
         unread = [topology.names[n] for n in range(topology.n_nodes) if n not in read and n != topology.ground]
@@ -248,22 +195,51 @@ def _missing(terminals: Mapping[int, Terminal], topology: Topology) -> Iterator[
             )
 
 
-def _shorted(terminals: Iterable[Terminal], instruments: Mapping[str, InstrumentSettings]) -> Iterator[str]:
-    """Yield each connector that is wired to two nodes; several nudges may share a switch."""
+def _superposed(settings: BenchSettings, matrix: MatrixTable | None, topology: Topology) -> Iterator[str]:
+    """Yield why samples cannot be composed from measurements of single inputs."""
+    if not settings.superpose:
+        return
+    if matrix is None:
+        yield "backend.superpose is for a bench with [backend.matrix]; without one, every sample is measured"
+    elif not matrix.holds_at_zero:
+        yield (
+            "backend.superpose = true holds all inputs but one at 0 V, so it needs a row that is 'ground' or a "
+            "second row with a source"
+        )
+    if topology.elements is not None:
+        yield "backend.superpose = true is for resistors, and this network has other elements"
+
+
+def _beside_matrix(terminals: Mapping[int, Terminal], topology: Topology) -> Iterator[str]:
+    """Yield what a terminal that is not on a column cannot have on a bench with a matrix."""
+    ends = {*topology.inputs.tolist(), *topology.outputs.tolist()}
+    for node, terminal in sorted(terminals.items()):
+        if terminal.column is None and node not in ends:
+            yield f"node {terminal.name} is neither input nor output, and a bench with a matrix does not read it"
+        if isinstance(terminal.nudge, Behind):
+            yield (
+                f"output {terminal.name} has a nudge behind a resistor, which a bench with a matrix does not "
+                f"drive; give it a channel that is a current source or a clamp, or {_WITHOUT_NUDGE}"
+            )
+
+
+def _shorted(ends: Iterable[Terminal | MatrixRow], instruments: Mapping[str, InstrumentSettings]) -> Iterator[str]:
+    """Yield each connector that is wired to two nodes or rows; several nudges may share a switch."""
     found: dict[tuple[str, str], tuple[str, Role]] = {}
-    for terminal in terminals:
+    for end in ends:
+        at = f"row {end.name}" if isinstance(end, MatrixRow) else end.name
         here: dict[tuple[str, str], Role] = {}
-        for role, place in terminal.places():
+        for role, place in end.places():
             if place.instrument not in instruments:
                 continue
             pin = (place.instrument, instruments[place.instrument].pin(role, place.channel))
-            is_behind = isinstance(terminal.nudge, Behind) and place == terminal.nudge.source
-            if is_behind and (pin in here or terminal.source == place):
-                yield f"{place} is on both sides of the nudge resistor of {terminal.name}"
+            is_behind = isinstance(end.nudge, Behind) and place == end.nudge.source
+            if is_behind and (pin in here or end.source == place):
+                yield f"{place} is on both sides of the nudge resistor of {at}"
             here[pin] = role
-            node, other = found.setdefault(pin, (terminal.name, role))
-            if node != terminal.name and not role == other == Role.SWITCH:
-                yield f"{place} is connected to two nodes, {node} and {terminal.name}; use two channels"
+            node, other = found.setdefault(pin, (at, role))
+            if node != at and not role == other == Role.SWITCH:
+                yield f"{place} is connected to two nodes, {node} and {at}; use two channels"
 
 
 def _programmer(settings: BenchSettings, instruments: Mapping[str, InstrumentSettings]) -> Iterator[str]:
@@ -286,13 +262,18 @@ def _doubled(table: str, key: str, names: Sequence[str]) -> Iterator[str]:
             yield f"two of backend.{table} have {key} = {name!r}"
 
 
-def _uses(settings: BenchSettings, terminals: Iterable[Terminal], topology: Topology) -> dict[str, ChannelUse]:
+def _uses(
+    settings: BenchSettings, terminals: Iterable[Terminal], matrix: MatrixTable | None, topology: Topology
+) -> dict[str, ChannelUse]:
     found: dict[str, dict[Role, dict[str, str]]] = {
         one.name: {role: {} for role in Role} for one in settings.instruments
     }
-    for terminal in terminals:
-        for role, place in terminal.places():
-            found[place.instrument][role].setdefault(place.channel, terminal.name)
+    rows = () if matrix is None else matrix.rows
+    ends: list[Terminal | MatrixRow] = [*terminals, *rows]
+    for end in ends:
+        for role, place in end.places():
+            found[place.instrument][role].setdefault(place.channel, end.name)
+    on_rows = [place for row in rows for _, place in row.places()]
     programmer = settings.edges.programmer if isinstance(settings.edges, ProgrammerSettings) else None
     return {
         name: ChannelUse(
@@ -301,9 +282,18 @@ def _uses(settings: BenchSettings, terminals: Iterable[Terminal], topology: Topo
             roles[Role.NUDGE],
             roles[Role.SWITCH],
             topology.n_edges if name == programmer else 0,
+            *_lines(name, matrix, topology),
+            frozenset(place.channel for place in on_rows if place.instrument == name),
         )
         for name, roles in found.items()
     }
+
+
+def _lines(name: str, matrix: MatrixTable | None, topology: Topology) -> tuple[dict[str, str], dict[str, str]]:
+    """Return rows and columns in use of an instrument, each with what it is connected to."""
+    if matrix is None or matrix.instrument != name:
+        return {}, {}
+    return matrix.connected, {column: topology.names[node] for node, column in matrix.columns.items()}
 
 
 def _listed(problems: Sequence[str]) -> str:

@@ -24,6 +24,9 @@ from hwlearn_drivers.claims.keys import AddressKey, address_key
 from hwlearn_drivers.claims.owner import Owner
 from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
 
+SOURCES_OFF_S: Final = 0.05
+"""Time in seconds in which a source obeys OFF; a switch matrix waits for it, because relays wear under voltage."""
+
 _LONGEST_S: Final = 9.0  # for everything; each step has a shorter limit of its own
 _DIRECT_S: Final = 3.0  # until OFF was sent directly, and answered
 _OWNER_FIRST_S: Final = 0.15  # OFF is sent directly after this time at the latest
@@ -217,7 +220,21 @@ def off_or_raise(targets: Sequence[OffTarget], what: str, advice: str) -> list[S
     OutputsMayBeOnError
         Naming, in capitals, the instruments to which OFF could not be sent. All others have received it.
     """
-    results = switch_off(targets)
+    return off_in_stages([targets], what, advice)
+
+
+def off_in_stages(stages: Sequence[Sequence[OffTarget]], what: str, advice: str) -> list[SwitchedOff]:
+    """Switch instruments off, those of one stage in parallel, and return how; as `off_or_raise`.
+
+    A stage begins `SOURCES_OFF_S` after the one before it has ended, also if OFF did not reach all instruments of
+    that.
+    """
+    targets = [target for stage in stages for target in stage]
+    results: list[OffResult] = []
+    for stage in stages:
+        if stage and results:
+            time.sleep(SOURCES_OFF_S)
+        results += switch_off(stage)
     done = [
         replace(result.done, outputs=target.outputs)
         for target, result in zip(targets, results, strict=True)

@@ -133,6 +133,12 @@ class DaqOnBench(SetsVoltages, ReadsVoltages, ClosesSwitches):
         return 0.0 if scan is None else scan.sigma_V
 
     @property
+    def sigma_is_from_data_sheet(self) -> bool:
+        """Whether `voltage_sigma` is the figure of the data sheet."""
+        scan = self._device.scan
+        return scan is not None and scan.is_from_data_sheet
+
+    @property
     def resolution_V(self) -> float:
         """Step of the converter over the root of the number of samples, or the uncertainty, if that is larger."""
         scan = self._device.scan

@@ -71,9 +71,12 @@ class Scan:
         Resolution of the converter; 0 if the device does not say.
     sigma_V : float
         Standard uncertainty of an average; 0 if it is not known. `make_scan` sets it.
+    is_from_data_sheet : bool
+        Whether that is the figure of the data sheet.
     """
 
     sigma_V: float = 0.0
+    is_from_data_sheet: bool = False
 
     def __init__(
         self,
@@ -150,6 +153,7 @@ def make_scan(calls: DaqCalls, plan: DaqPlan, facts: DeviceFacts) -> Scan | None
     noise = facts.noise_V(scan.range)
     stated = 0.0 if noise is None else noise / math.sqrt(sampling.samples)
     scan.sigma_V = stated if plan.sigma_V is None else plan.sigma_V
+    scan.is_from_data_sheet = plan.sigma_V is None and stated > 0
     return scan
 
 

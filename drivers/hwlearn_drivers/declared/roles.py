@@ -78,7 +78,7 @@ class DeclaredOnBench(OnSource, SetsVoltages, ReadsVoltages, ClosesSwitches, Pro
             found, wanted = self.source.level(channel), scale.volts(number)
             if abs(found - wanted) > room:
                 raise OutputStateError(
-                    f"channel {channel} of {self.name} at node {self._use.node(channel)} is at "
+                    f"channel {channel} of {self.name} at {self._use.place(channel)} is at "
                     f"{format_quantity(found, 'V', 6)}, {format_quantity(wanted, 'V', 6)} was set; the board was "
                     "reset, or somebody else changed it; its outputs are switched off"
                 )
@@ -115,7 +115,7 @@ class DeclaredOnBench(OnSource, SetsVoltages, ReadsVoltages, ClosesSwitches, Pro
         """Set channels, all at once where the protocol can; see `SetsVoltages.set_voltages`."""
         section, most = self._source, self._limits.voltage
         for channel, level in volts.items():
-            where = f"channel {channel} of {self.name} at node {self._use.node(channel)}"
+            where = f"channel {channel} of {self.name} at {self._use.place(channel)}"
             if abs(level) > most * (1 + ROUNDING) or math.isnan(level):
                 raise LimitError(
                     f"{format_quantity(level, 'V', 7)} on {where} exceeds limits.voltage = "

@@ -141,6 +141,11 @@ class MatrixInstrument(InstrumentSettings):
         """The address."""
         return (self.address,)
 
+    @property
+    def connects_crosspoints(self) -> bool:
+        """True."""
+        return True
+
     def channel_roles(self, channel: str) -> frozenset[Role]:
         """Refuse every channel: a matrix connects instruments with nodes and is none of them."""
         raise SetupError(

@@ -10,6 +10,7 @@ from typing import ClassVar, Final, NoReturn
 
 from hwlearn.errors import SetupError
 from hwlearn.network.reports import InstrumentReport, OutputReport
+from hwlearn_drivers.claims.shutdown import SOURCES_OFF_S
 from hwlearn_drivers.errors import OutputStateError, UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.instrument.source import Source
@@ -66,7 +67,7 @@ class SwitchMatrix(Source):
         If a relay is closed after all were opened, or a setting is not as it was set.
     """
 
-    __slots__ = ("_expected", "grid", "relay_moves", "use")
+    __slots__ = ("_expected", "_may_be_closed", "grid", "relay_moves", "use")
 
     series: ClassVar[str]
     """Name of the command set, for messages."""
@@ -89,6 +90,7 @@ class SwitchMatrix(Source):
         self.grid, self.use = self.grid_of(model, use.cards), use
         self.relay_moves = 0
         self._expected: frozenset[Crosspoint] | None = None  # not known
+        self._may_be_closed = False  # a relay was moved since OFF
         super().__init__(transport, identity)
         self._begin()
 
@@ -201,7 +203,7 @@ class SwitchMatrix(Source):
 
     def _move(self, form: str, moved: Sequence[Crosspoint], wanted: frozenset[Crosspoint]) -> None:
         """Open or close relays, wait until they have settled, and check what is closed then."""
-        self._expected = None
+        self._expected, self._may_be_closed = None, True
         commands = [
             form.format(",".join(self.channel(one) for one in moved[k : k + _AT_ONCE]))
             for k in range(0, len(moved), _AT_ONCE)
@@ -263,8 +265,12 @@ class SwitchMatrix(Source):
         return [*off, *self.abort_commands(), *off] if self.transport.out_of_sync else off
 
     def _send_off(self) -> None:
+        if self._may_be_closed:
+            # the sources were sent OFF before, and obey it a little later
+            time.sleep(SOURCES_OFF_S)
         self._expected = None
         super()._send_off()
+        self._may_be_closed = False
 
     def _is_off(self) -> bool:
         return not self.closed()

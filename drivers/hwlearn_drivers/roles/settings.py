@@ -78,6 +78,11 @@ class InstrumentSettings(Section, ABC):
         return False
 
     @property
+    def connects_crosspoints(self) -> bool:
+        """Whether it is a switch matrix: it connects rows to columns."""
+        return False
+
+    @property
     def has_outputs(self) -> bool:
         """Whether OFF means anything to it; False for an instrument that only reads or programs."""
         return True

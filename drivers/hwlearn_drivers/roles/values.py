@@ -62,6 +62,8 @@ class ChannelUse:
         Row of a switch matrix -> what is connected to it, such as ``"smu1:a"`` or ``"ground"``.
     columns : mapping of str to str
         Column of a switch matrix -> name of the node.
+    on_rows : frozenset of str
+        Channels that are connected to a row of a switch matrix, which is then their "node".
     """
 
     sources: Mapping[str, str] = field(default_factory=dict)
@@ -71,6 +73,7 @@ class ChannelUse:
     edges: int = 0
     rows: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, str] = field(default_factory=dict)
+    on_rows: frozenset[str] = frozenset()
 
     def of(self, role: Role) -> Mapping[str, str]:
         """Return the channels that play a role."""
@@ -91,6 +94,10 @@ class ChannelUse:
         """Return the node that a channel is connected to, for messages; empty if it is not in use."""
         every = (self.sources, self.reads, self.nudges, self.switches)
         return next((one[channel] for one in every if channel in one), "")
+
+    def place(self, channel: str) -> str:
+        """Return ``node x0`` or ``row A``: what a channel is connected to, for messages."""
+        return f"{'row' if channel in self.on_rows else 'node'} {self.node(channel)}"
 
     def joined(self, crosspoint: Crosspoint) -> str:
         """Return what a crosspoint connects, for messages: ``smu1:a to node x0``."""

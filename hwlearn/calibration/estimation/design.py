@@ -93,7 +93,7 @@ def input_patterns(terminals: TerminalSet, rng: np.random.Generator) -> FloatArr
         )
     # different amplitudes, so that the rounding errors of a DAC do not all have the same sign
     height = rng.uniform(_LEAST_PATTERN, 1.0, (len(signs), 1))
-    return terminals.on_grid(reach * np.concatenate([np.zeros((1, n)), height * signs]))
+    return terminals.settable(reach * np.concatenate([np.zeros((1, n)), height * signs]))
 
 
 def candidate_phases(terminals: TerminalSet, circuit: Kirchhoff, rng: np.random.Generator) -> list[Phase]:
@@ -110,7 +110,7 @@ def candidate_phases(terminals: TerminalSet, circuit: Kirchhoff, rng: np.random.
     V = circuit.solve(x)
     most = float(np.abs(circuit.source_currents(V)).max(initial=0.0)) * MODEL_HEADROOM
     if most > terminals.limits.current:
-        x = terminals.on_grid(x * (terminals.limits.current / most))
+        x = terminals.settable(x * (terminals.limits.current / most))
         V = circuit.solve(x)
     free = V[:, terminals.topology.outputs]
     phases = [Phase("free", x, np.full(free.shape, np.nan))]
@@ -179,7 +179,7 @@ def gathered(
             parts.append(
                 replace(
                     one,
-                    inputs=terminals.on_grid(one.inputs * height),
+                    inputs=terminals.settable(one.inputs * height),
                     values=values if phase.kind == "current" else terminals.on_grid(values),
                 )
             )

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray
 from hwlearn.calibration.estimation.excitation import PhaseKind
+from hwlearn.calibration.patterns import few_levels
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
@@ -35,6 +36,8 @@ class TerminalSet:
         Step of the DACs in volts; patterns are then multiples of it. None: unknown, taken as the ADCs' step.
     resolution : float
         Step of the ADCs in volts.
+    direct_levels : int or None
+        `Network.direct_levels`: how many voltages besides 0 V the inputs of one pattern may have.
     """
 
     topology: Topology
@@ -43,6 +46,7 @@ class TerminalSet:
     nudge_siemens: FloatArray | None = None
     dac_step_V: float | None = None
     resolution: float = 0.0
+    direct_levels: int | None = None
 
     @classmethod
     def of(
@@ -72,11 +76,16 @@ class TerminalSet:
         if dac_step_V is not None and not (math.isfinite(dac_step_V) and dac_step_V > 0):
             raise SetupError(f"dac_step_V is {dac_step_V}; it must be positive and finite")
         siemens = None if nudge_siemens is None else _checked_siemens(nudge_siemens, top.n_outputs)
-        return cls(mine, network.limits, network.nudges, siemens, dac_step_V, network.resolution)
+        found = network.resolution, network.direct_levels
+        return cls(mine, network.limits, network.nudges, siemens, dac_step_V, *found)
 
     def on_grid(self, volts: FloatArray) -> FloatArray:
         """Return volts rounded to steps of the DACs; unchanged where the step is unknown."""
         return volts if self.dac_step_V is None else np.rint(volts / self.dac_step_V) * self.dac_step_V
+
+    def settable(self, inputs: FloatArray) -> FloatArray:
+        """Return input patterns (S, n_in) as the sources can set them: on their steps, with few voltages."""
+        return few_levels(self.on_grid(inputs), self.direct_levels)
 
     @property
     def applied_sigma(self) -> float:

@@ -217,12 +217,16 @@ def _checked(name: str, folder: Path, tables: Mapping[str, Mapping[str, Any]]) -
 
 
 def _located(tables: Mapping[str, Mapping[str, Any]], folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the tables with absolute names of the protocol files of ``[[backend.instruments]]``."""
+    """Return the tables with absolute names of the files that ``[backend]`` and its instruments read."""
     backend = tables.get("backend")
-    listed = backend.get("instruments") if isinstance(backend, Mapping) else None
     changed: dict[str, Any] = dict(tables)
-    if isinstance(backend, Mapping) and isinstance(listed, list):
-        changed["backend"] = {**backend, "instruments": [_with_absolute_protocol(one, folder) for one in listed]}
+    if isinstance(backend, Mapping):
+        found = dict(backend)
+        if isinstance(listed := backend.get("instruments"), list):
+            found["instruments"] = [_with_absolute_protocol(one, folder) for one in listed]
+        if isinstance(record := backend.get("superposition"), str):
+            found["superposition"] = str(folder / record)
+        changed["backend"] = found
     return changed
 
 

@@ -249,7 +249,8 @@ class DataSection(Section):
     """``[data]``: the source of the samples and the encoding of features as voltages."""
 
     source: str
-    encoding: Literal["plain", "scaled", "differential"] = "plain"
+    encoding: Literal["plain", "scaled", "differential", "thresholds"] = "plain"
+    thresholds: Count | None = None
     amplitude: PositiveVolts | None = None
     negated: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
     bias: PositiveVolts | None = None

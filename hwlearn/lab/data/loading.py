@@ -21,6 +21,7 @@ from hwlearn.lab.data.jitter import Jitter
 from hwlearn.lab.data.pairs import pairs_text, read_pairs
 from hwlearn.lab.data.reach import check_differences, check_inputs, check_targets
 from hwlearn.lab.data.scaling import OutputScale
+from hwlearn.lab.data.thresholds import thresholded
 from hwlearn.learning.output_pairs import OutputPairs
 from hwlearn.network.limits import Limits
 from hwlearn.storage.text_file import is_file
@@ -168,8 +169,8 @@ def encode(
 
     Encoding ``plain`` uses the numbers as volts. ``scaled`` maps the range of each feature to plus and minus the
     amplitude. ``differential`` does the same and appends the negatives of all features; with ``plain`` and
-    ``scaled``, the negatives of the features listed in ``negated`` are appended. The last two columns are the
-    bias rails of plus and minus ``bias`` volts, if set.
+    ``scaled``, the negatives of the features listed in ``negated`` are appended. ``thresholds`` uses two voltages
+    only, see `thresholded`. The last two columns are the bias rails of plus and minus ``bias`` volts, if set.
 
     Parameters
     ----------
@@ -187,10 +188,14 @@ def encode(
         exist or the same one twice, or ``negated`` is used with ``differential``.
     """
     columns = [values]
+    if section.thresholds is not None and section.encoding != "thresholds":
+        raise DataError("data.thresholds is for data.encoding = 'thresholds'; remove one of them")
     if section.encoding != "plain":
         if section.amplitude is None:
             raise DataError(f"data.encoding = {section.encoding!r} needs data.amplitude in volts")
         low, high = _ranges(values, section.ranges or ranges)
+        if section.encoding == "thresholds":
+            return thresholded((values - low) / (high - low), section)
         # amplitude * (2 * (values - low) / (high - low) - 1) in one array: the data may fill half of the memory
         scaled = values - low
         scaled *= 2

@@ -32,7 +32,7 @@ class VirtualMixedSettings(Section):
 
     Attributes
     ----------
-    instruments, terminals, edges
+    instruments, terminals, matrix, superpose, superposition, edges, devices
         As in the backend ``bench``; instruments have no address.
     wire : {"tcp", "pty"}
     seed, device_spread, write_noise, stuck_fraction
@@ -49,8 +49,12 @@ class VirtualMixedSettings(Section):
     """
 
     instruments: Annotated[tuple[dict[str, Any], ...], FROM_LIST, Field(min_length=1)]
-    terminals: Annotated[tuple[dict[str, Any], ...], FROM_LIST, Field(min_length=1)]
+    terminals: Annotated[tuple[dict[str, Any], ...], FROM_LIST] = ()
+    matrix: dict[str, Any] | None = None
+    superpose: bool = False
+    superposition: FilePath | None = None
     edges: Any
+    devices: dict[str, Any] | None = None
     wire: Wire = "tcp"
     seed: Seed = 0
     device_spread: NonNegative = 0.0
@@ -75,8 +79,12 @@ class VirtualMixedSettings(Section):
         return {
             "instruments": listed,
             "terminals": list(self.terminals),
+            **({} if self.matrix is None else {"matrix": self.matrix}),
             "edges": self.edges,
+            **({} if self.devices is None else {"devices": self.devices}),
             **fast,
+            **({} if self.superposition is None else {"superposition": self.superposition}),
+            "superpose": self.superpose,
             **({} if self.wire_log is None else {"wire_log": self.wire_log}),
             **self.driver,
         }
@@ -94,7 +102,11 @@ class VirtualMixedSettings(Section):
         programmer = drivers.edges.programmer if isinstance(drivers.edges, ProgrammerSettings) else None
         site = Site(topology, wiring, programmer, self.wire, self.gain, self.offset, self.read_noise)
         low, high = limits.conductance
-        fixed: Any = drivers.edges if programmer is None else math.sqrt(low * high)
+        if drivers.edges == "devices" and drivers.devices is not None and drivers.devices.pulses is not None:
+            raise SetupError(
+                "the devices of a virtual bench do not answer pulses; leave out backend.devices.pulses"
+            )
+        fixed: Any = drivers.edges if isinstance(drivers.edges, float | tuple) else math.sqrt(low * high)
         return VirtualBench(
             topology,
             [place(one, site) for one in drivers.instruments],

@@ -35,7 +35,7 @@ class PlaneHardware(BoardHardware):
     plane : AnalogPlane
     label : str
         Prefix of the channels' names.
-    sources, reads : mapping of str to int
+    sources, reads : mapping of str to int or str
         Node of each source channel and of each reading channel.
     behind : mapping of str to str
         Source channel -> switch that connects it.
@@ -52,8 +52,8 @@ class PlaneHardware(BoardHardware):
         declaration: Declaration,
         plane: AnalogPlane,
         label: str,
-        sources: Mapping[str, int],
-        reads: Mapping[str, int],
+        sources: Mapping[str, int | str],
+        reads: Mapping[str, int | str],
         behind: Mapping[str, str],
         edges: Sequence[int],
         devices: Devices | None,

@@ -66,7 +66,7 @@ class ScanningVoltmeter:
     plane : AnalogPlane
     label : str
         Prefix of the channels' names.
-    nodes : mapping of int to int
+    nodes : mapping of int to int or str
         Node of each channel that is connected; the others are open.
     rng : numpy.random.Generator
         Noise and converter errors.
@@ -84,7 +84,7 @@ class ScanningVoltmeter:
         self,
         plane: AnalogPlane,
         label: str,
-        nodes: Mapping[int, int],
+        nodes: Mapping[int, int | str],
         rng: np.random.Generator,
         meters: Meters,
         clock: Clock,

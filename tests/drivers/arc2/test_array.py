@@ -15,8 +15,8 @@ from hwlearn.errors import ComplianceError, LimitError, SetupError
 from hwlearn_drivers.arc2.array import Arc2Array, Arc2Devices
 from hwlearn_drivers.arc2.channel_limits import Arc2ChannelLimits
 from hwlearn_drivers.arc2.instrument import Arc2
-from hwlearn_drivers.arc2.programming import WriteVerifier
 from hwlearn_drivers.arc2.wiring import COLUMNS, ROWS, Arc2Wiring
+from hwlearn_drivers.edges.write_verifier import WriteVerifier
 from hwlearn_drivers.errors import GarbledReplyError, LinkError
 
 PULSE_LIMITS = PulseLimits(voltage=2.0, current=5e-4, width=(1e-7, 1e-3), pulses=400, read_voltage=0.2)

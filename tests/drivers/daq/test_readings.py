@@ -96,6 +96,7 @@ def test_noise_of_a_reading_is_as_stated():
     """The data sheet's 30 uV in the range of 1 V, over the root of the number of samples."""
     with open_daq(device(samples=25), noise=1.0) as network:
         read = network.measure(np.repeat(X, 120, axis=0))
+        assert network.noise_is_from_data_sheet
     assert read.voltage_sigma == pytest.approx(30e-6 / 5)
     assert read.voltages.std(axis=0) == pytest.approx([6e-6, 6e-6], rel=0.25)
 
@@ -105,6 +106,7 @@ def test_noise_that_no_data_sheet_states_is_not_stated():
         assert network.measure(X).voltage_sigma == 0.0
     with open_daq(device(product="USB-6366", terminal_configuration="DIFF", voltage_sigma="1 mV")) as network:
         assert network.measure(X).voltage_sigma == 1e-3
+        assert not network.noise_is_from_data_sheet
     assert DeviceFacts("USB-6225", "1").noise_V((-10.0, 10.0)) == 244e-6
 
 

@@ -9,16 +9,17 @@ from typing import Any, Final, Self
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn_drivers.bench.wiring import Behind
+from hwlearn_drivers.bench.terminals import Behind
 from hwlearn_drivers.daq.instrument import DaqInstrument
 from hwlearn_drivers.daq.library import provided
 from hwlearn_drivers.roles.values import Role
-from hwlearn_sim.bench.kinds.kind import PlacedKind, Site, Surroundings
+from hwlearn_sim.bench.kinds.kind import PlacedKind, Site, Surroundings, in_order
 from hwlearn_sim.instruments.daq.device import PlacedDaq, VirtualDaq
 from hwlearn_sim.instruments.daq.library import VirtualDaqmx
 from hwlearn_sim.instruments.daq.models import model_of
 from hwlearn_sim.instruments.declared_board import with_resistors
 from hwlearn_sim.placed import PlacedResistor
+from hwlearn_sim.plane.contacts import node_number
 
 _numbers: Final = itertools.count(1)
 
@@ -87,7 +88,8 @@ class DaqKind(PlacedKind):
     def extend(self, placed: PlacedDaq, topology: Topology, seed: int) -> tuple[Topology, Mapping[str, int]]:
         """Return the graph with the resistors at its outputs, and the node of each source."""
         own = tuple(
-            PlacedResistor(name, "", node, 1 / placed.model.output_ohm) for name, node in placed.sources.items()
+            PlacedResistor(name, "", node_number(topology, node), 1 / placed.model.output_ohm)
+            for name, node in placed.sources.items()
         )
         whole, sources = with_resistors(topology, own, "source of")
         whole, nudges = with_resistors(whole, placed.nudges)
@@ -106,6 +108,6 @@ class DaqKind(PlacedKind):
         """Return the product type."""
         return placed.model.product
 
-    def nodes(self, placed: PlacedDaq) -> list[int]:
+    def nodes(self, placed: PlacedDaq) -> list[int | str]:
         """Return the nodes of its channels."""
-        return sorted({*placed.sources.values(), *placed.reads.values()})
+        return in_order([*placed.sources.values(), *placed.reads.values()])

@@ -7,10 +7,10 @@ from typing import Any
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn_drivers.bench.wiring import Behind
+from hwlearn_drivers.bench.terminals import Behind
 from hwlearn_drivers.declared.instrument import DeclaredInstrument
 from hwlearn_drivers.roles.values import Role
-from hwlearn_sim.bench.kinds.kind import PlacedKind, Site, Surroundings
+from hwlearn_sim.bench.kinds.kind import PlacedKind, Site, Surroundings, in_order
 from hwlearn_sim.instruments.declared_board import VirtualDeclaredBoard, make_declared_board, with_resistors
 from hwlearn_sim.placed import PlacedDeclared, PlacedResistor
 
@@ -68,9 +68,9 @@ class DeclaredKind(PlacedKind):
         """Return what it is."""
         return "declared"
 
-    def nodes(self, placed: PlacedDeclared) -> list[int]:
+    def nodes(self, placed: PlacedDeclared) -> list[int | str]:
         """Return the nodes of its channels."""
-        return sorted({*placed.sources.values(), *placed.reads.values()})
+        return in_order([*placed.sources.values(), *placed.reads.values()])
 
 
 def _places(settings: Any, site: Site) -> tuple[int, ...] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,14 +12,14 @@ import numpy as np
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn_drivers.bench.wiring import Behind, Wiring
+from hwlearn_drivers.bench.terminals import Behind, Wiring
 from hwlearn_drivers.roles.settings import InstrumentSettings
 from hwlearn_drivers.roles.values import Role
 from hwlearn_sim.board.board import VirtualBoard
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
-from hwlearn_sim.placed import Placed, Wire
+from hwlearn_sim.placed import Placed, PlacedMatrix, Wire
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.wire import serve
 from hwlearn_sim.wire.session import Served
@@ -48,10 +48,20 @@ class Site:
     offset_V: float
     noise_V: float
 
-    def nodes(self, instrument: str, role: Role) -> dict[str, int]:
-        """Return the node of each channel that plays a role; sources behind resistors are left out."""
+    def nodes(self, instrument: str, role: Role) -> dict[str, int | str]:
+        """Return the node of each channel that plays a role; sources behind resistors are left out.
+
+        The row of a switch matrix is a node too, by name.
+        """
         behind = {terminal.nudge.source for terminal in self.wiring.outputs if isinstance(terminal.nudge, Behind)}
-        return {
+        matrix = self.wiring.matrix
+        found: dict[str, int | str] = {
+            place.channel: PlacedMatrix.node_of(matrix.instrument, row.name)
+            for row in (() if matrix is None else matrix.rows)
+            for played, place in row.places()
+            if matrix is not None and played == role and place.instrument == instrument
+        }
+        return found | {
             place.channel: terminal.node
             for terminal in (*self.wiring.inputs, *self.wiring.outputs, *self.wiring.inner)
             for played, place in terminal.places()
@@ -159,3 +169,8 @@ class PlacedKind(ABC):
     def edge_law(self, placed: Any) -> str:
         """Return the law of its edges as keys of a bench file; empty if it has none."""
         return ""
+
+
+def in_order(nodes: Iterable[int | str]) -> list[int | str]:
+    """Return different nodes, numbers before names."""
+    return sorted(set(nodes), key=lambda node: (isinstance(node, str), node))

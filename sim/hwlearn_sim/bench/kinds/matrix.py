@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn_sim.bench.kinds.kind import PlacedKind, Surroundings
+from hwlearn_drivers.matrix.instrument import MatrixInstrument
+from hwlearn_sim.bench.kinds.kind import PlacedKind, Site, Surroundings
 from hwlearn_sim.instruments.instrument import VirtualInstrument
 from hwlearn_sim.instruments.matrix.models import make_matrix
 from hwlearn_sim.placed import PlacedMatrix
@@ -19,6 +20,22 @@ class MatrixKind(PlacedKind):
     """Switch matrices."""
 
     placed = PlacedMatrix
+    settings = MatrixInstrument
+
+    def place(self, settings: Any, site: Site) -> PlacedMatrix:
+        """Return the matrix with the rows and columns of the bench file; see `PlacedKind.place`."""
+        lines = site.wiring.matrix
+        if lines is None or lines.instrument != settings.name:
+            raise SetupError(f"{settings.name} connects nothing; name it in [backend.matrix]")
+        return PlacedMatrix(
+            settings.name,
+            settings.model,
+            settings.cards,
+            tuple(row.name for row in lines.rows),
+            {column: node for node, column in lines.columns.items()},
+            () if lines.ground is None else (lines.ground.name,),
+            wire=site.wire,
+        )
 
     def extend(self, placed: PlacedMatrix, topology: Topology, seed: int) -> tuple[Topology, None]:
         """Return the graph with each row and the end of a cable at it: no node may be isolated."""

@@ -8,6 +8,7 @@ from hwlearn.errors import SetupError
 from hwlearn_drivers.roles.settings import InstrumentSettings
 from hwlearn_sim.bench.kinds.board import BoardKind
 from hwlearn_sim.bench.kinds.card import CardKind
+from hwlearn_sim.bench.kinds.daq import DaqKind
 from hwlearn_sim.bench.kinds.declared import DeclaredKind
 from hwlearn_sim.bench.kinds.kind import PlacedKind, Site
 from hwlearn_sim.bench.kinds.matrix import MatrixKind

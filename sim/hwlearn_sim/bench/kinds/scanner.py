@@ -7,7 +7,7 @@ from typing import Any
 from hwlearn_drivers.roles.values import Role
 from hwlearn_drivers.scanner.instrument import ScannerInstrument
 from hwlearn_drivers.scanner.registry import family_of
-from hwlearn_sim.bench.kinds.kind import PlacedKind, Site, Surroundings
+from hwlearn_sim.bench.kinds.kind import PlacedKind, Site, Surroundings, in_order
 from hwlearn_sim.instruments.instrument import VirtualInstrument
 from hwlearn_sim.instruments.scanners import make_scanner
 from hwlearn_sim.placed import PlacedScanner
@@ -26,7 +26,7 @@ class ScannerKind(PlacedKind):
         """
         family = family_of(settings.model)
         sizes = family.capabilities[settings.model].cards
-        nodes: dict[int, int] = {}
+        nodes: dict[int, int | str] = {}
         most: dict[int, int] = {}
         for channel, node in site.nodes(settings.name, Role.READ).items():
             slot, number = family.place_of(settings.model, channel)
@@ -43,6 +43,6 @@ class ScannerKind(PlacedKind):
         """Return the model number."""
         return placed.model
 
-    def nodes(self, placed: PlacedScanner) -> list[int]:
+    def nodes(self, placed: PlacedScanner) -> list[int | str]:
         """Return the nodes of its channels."""
-        return sorted(placed.nodes.values())
+        return in_order(placed.nodes.values())

@@ -21,7 +21,7 @@ class SmuKind(PlacedKind):
 
     def place(self, settings: Any, site: Site) -> PlacedSmu:
         """Return the unit with its channels at the nodes of the terminals; see `PlacedKind.place`."""
-        nodes: dict[int, int] = {}
+        nodes: dict[int, int | str] = {}
         for role in (Role.SOURCE, Role.READ, Role.NUDGE):
             for channel, node in site.nodes(settings.name, role).items():
                 nodes[int(settings.pin(role, channel))] = node

@@ -47,8 +47,8 @@ class PlacedDaq(Placed):
     """
 
     model: DaqModel
-    sources: Mapping[str, int] = field(default_factory=dict)
-    reads: Mapping[str, int] = field(default_factory=dict)
+    sources: Mapping[str, int | str] = field(default_factory=dict)
+    reads: Mapping[str, int | str] = field(default_factory=dict)
     nudges: tuple[PlacedResistor, ...] = ()
     closed_high: bool = True
     gain: float = 0.0
@@ -62,7 +62,7 @@ class VirtualDaq(VirtualInstrument):
     Parameters
     ----------
     placed : PlacedDaq
-    nodes : mapping of str to int
+    nodes : mapping of str to int or str
         Node at which each output drives: behind its own resistance, or at the end of a nudge resistor.
     plane : AnalogPlane
     rng : numpy.random.Generator
@@ -85,7 +85,7 @@ class VirtualDaq(VirtualInstrument):
     def __init__(
         self,
         placed: PlacedDaq,
-        nodes: Mapping[str, int],
+        nodes: Mapping[str, int | str],
         plane: AnalogPlane,
         rng: np.random.Generator,
         noise: float,

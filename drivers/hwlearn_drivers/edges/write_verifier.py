@@ -1,17 +1,17 @@
-"""Programs the devices of an ArC TWO's array with write-verify and keeps its report for the next targets."""
+"""Programs single devices with write-verify and keeps its report for the next targets."""
 
 from __future__ import annotations
 
 from hwlearn.arrays import FloatArray
+from hwlearn.device_access import DeviceAccess
 from hwlearn.network.network import Programmed
 from hwlearn.write_verify import WriteReport, WriteSettings, write_verify
-from hwlearn_drivers.arc2.array import Arc2Array
 
 _MOST_PULSES_PER_TARGET = 200
 
 
 class WriteVerifier:
-    """Programs an array repeatedly. Devices found stuck or worn get no more pulses.
+    """Programs devices repeatedly. Devices found stuck or worn get no more pulses.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class WriteVerifier:
         self._tolerance = tolerance
         self.report: WriteReport | None = None
 
-    def __call__(self, array: Arc2Array, targets: FloatArray) -> Programmed:
+    def __call__(self, array: DeviceAccess, targets: FloatArray) -> Programmed:
         """Program the devices to targets (E,) in siemens; raises as `hwlearn.write_verify.write_verify`."""
         self.report = write_verify(
             array,

@@ -1,0 +1,1 @@
+"""Benches whose terminals are connected to few instruments through a switch matrix."""
