@@ -285,7 +285,7 @@ def _allowed(terminals: TerminalSet, phase: Phase, circuit: Kirchhoff) -> IntArr
     if phase.kind == "current":
         reached = np.abs(free) + MODEL_HEADROOM * np.abs(V - free)
         fits &= reached[:, outputs].max(axis=1) <= _OUTPUT_MARGIN * limits.voltage
-    return within[fits]
+    return np.asarray(within[fits])
 
 
 def _is_within(terminals: TerminalSet, phase: Phase, row: int) -> bool:
