@@ -92,6 +92,7 @@ def test_wires_that_are_too_small_to_measure_are_not_trusted():
     passed, verdict = wire_verdict(fit, fit.wires)
     assert passed is None
     assert verdict.startswith("NOT MEASURABLE on this bench: ")
+    assert "read source currents" in verdict
 
 
 @pytest.mark.parametrize("ohm", [0.0, 20.0])
