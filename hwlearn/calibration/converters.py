@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray
+from hwlearn.calibration.estimation.averaging import average
 from hwlearn.calibration.estimation.design import input_patterns, random_configuration
 from hwlearn.calibration.estimation.excitation import Excitation, Phase, Readings
 from hwlearn.calibration.estimation.fits.converters import ConverterFit
-from hwlearn.calibration.estimation.posterior import average, estimate
+from hwlearn.calibration.estimation.posterior import estimate
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.terminals import TerminalSet
 from hwlearn.calibration.estimation.unknowns import CONVERTER_BLOCKS, Prior, Spreads, Unknowns

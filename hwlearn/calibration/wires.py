@@ -7,10 +7,12 @@ segment to segment, the resistance of each source, the gain of every device, and
 configuration has all devices near the upper end of their range, where the wires carry the largest currents.
 
 What can be separated: the source of a row is in series with the first segment of that row only, and the devices
-along the row see the further segments, so both are determined. The last segment of a column carries current only
-while its end is clamped or nudged; it is determined because all segments of a kind are alike. Voltages do not
-change when all conductances are multiplied and all resistances divided by one number: from voltages alone, the
-wires are known relative to the mean conductance of the devices, and their uncertainty contains that of this mean.
+along the row see the further segments, so both are determined. Nothing is assumed about the sources: where the
+readings do not tell them from the wires, the uncertainty of the wires is large. The last segment of a column
+carries current only while its end is clamped or nudged; it is determined because all segments of a kind are
+alike. Voltages do not change when all conductances are multiplied and all resistances divided by one number:
+without a current, the wires are known relative to the mean conductance of the devices, and their uncertainty
+contains that of this mean.
 """
 
 from __future__ import annotations

@@ -9,10 +9,14 @@ from combinations import pairwise
 import hwlearn as hl
 from hwlearn.calibration.edges import CampaignSettings, EdgeCampaign, estimate_edges
 from hwlearn.calibration.estimation.excitation import Phase
+from hwlearn.calibration.estimation.fits.wires import WireFit, with_possible_sources
+from hwlearn.calibration.estimation.posterior import Posterior
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.segments import Segments
-from hwlearn.calibration.estimation.unknowns import Unknowns
+from hwlearn.calibration.estimation.unknowns import Prior, Spreads, Unknowns
+from hwlearn.calibration.estimation.whitening import Noise
 from hwlearn.calibration.lines import NotMeasurableError
+from hwlearn.calibration.misfit import Misfit
 from hwlearn.calibration.wires import measure_wires
 from hwlearn.lab.calibration.verdicts import edge_verdict, wire_rows, wire_verdict
 from hwlearn_sim import Imperfections, KirchhoffTwin
@@ -89,16 +93,55 @@ def test_wires_that_are_too_small_to_measure_are_not_trusted():
     passed, verdict = wire_verdict(fit, fit.wires)
     assert passed is None
     assert verdict.startswith("NOT MEASURABLE on this bench: ")
+    assert "read source currents" in verdict
 
 
-def test_wires_of_rows_whose_sources_are_unknown_are_not_measurable():
-    """Their expected resistance would decide which part of the resistance of a row is that of its wires."""
-    fit = measure_wires(twin_of(options=VOLTAGES, **CONVERTERS), QUICK, 4)
-    assert (fit.wires.sigma_ohm < 0.25 * fit.wires.ohm).all()
-    assert fit.wires.source_sigma_ohm.max() > 0.25 * 2.0
-    passed, verdict = wire_verdict(fit, fit.wires)
-    assert passed is None
-    assert ", sources within " in verdict
+@pytest.mark.parametrize("ohm", [0.0, 20.0])
+def test_wires_are_measured_where_sources_are_not(ohm):
+    """Nothing is assumed about the sources: the wires are as uncertain and as correct with ideal ones."""
+    fit = measure_wires(twin_of(options=VOLTAGES, source_resistance_ohm=ohm, **CONVERTERS), QUICK, 4)
+    wires = fit.wires
+    assert wires.source_sigma_ohm.max() > 0.25 * 2.0
+    assert wires.determined
+    assert np.abs(np.log(wires.ohm / [3.0, 2.4]) / (wires.sigma_ohm / wires.ohm)).max() < 3
+    assert wires.is_possible
+    assert wire_verdict(fit, wires)[0]
+
+
+def sources_found(mean, sigma):
+    """An estimate in which the sources of four rows have these means, and all unknowns are correlated."""
+    top = hl.Topology.crossbar(4, 3, wire_resistance=2.0)
+    layout = Unknowns.of(top)
+    rng = np.random.default_rng(1)
+    root = rng.standard_normal((layout.size, layout.size)) / 10
+    covariance = sigma**2 * (np.eye(layout.size) + root @ root.T)
+    unknowns = np.zeros(layout.size)
+    unknowns[layout.blocks["source"]] = mean
+    none = Misfit(0.0, 0.0, 0)
+    prior = Prior.of(layout, Spreads(), np.zeros(12, dtype=bool), 1.0)
+    found = Posterior(unknowns, covariance, prior, {}, none, none, Noise(), 0.0, linear=None)
+    return EdgeModel(top, layout, np.full(12, 1e-4)), found
+
+
+def test_source_that_chance_makes_negative_is_set_to_zero_and_the_others_follow():
+    model, found = sources_found([-1.5, 0.5, 0.0, 2.0], 1.0)
+    assert not WireFit.of(model, found).is_possible
+    possible = with_possible_sources(model, found)
+    wires = WireFit.of(model, possible)
+    assert wires.is_possible
+    assert (wires.source_ohm >= 0).all()
+    # the closest possible estimate: nothing that is not at its limit would reduce the distance
+    off = np.linalg.solve(found.covariance, possible.mean - found.mean)
+    source = model.layout.blocks["source"]
+    free = np.ones(len(off), dtype=bool)
+    free[source] = possible.mean[source] > 0
+    np.testing.assert_allclose(off[free], 0.0, atol=1e-9)
+    assert (off[~free] > 0).all()
+
+
+def test_source_that_is_shown_to_be_negative_stays_and_fails():
+    model, found = sources_found([-1.5, 0.5, 0.0, 2.0], 0.01)
+    assert with_possible_sources(model, found) is found
 
 
 def test_table_names_lines_sources_and_declared_values():

@@ -10,12 +10,13 @@ from typing import Any, Final, Self
 import numpy as np
 
 from hwlearn.arrays import BoolArray
+from hwlearn.calibration.estimation.averaging import average
 from hwlearn.calibration.estimation.design import Knowledge, excitation, high_configuration, random_configuration
 from hwlearn.calibration.estimation.excitation import Excitation, Readings
 from hwlearn.calibration.estimation.fits.converters import ConverterFit
 from hwlearn.calibration.estimation.fits.edges import EdgeFit, common_scale_sigma, scale_is_known
-from hwlearn.calibration.estimation.fits.wires import WireFit, without
-from hwlearn.calibration.estimation.posterior import Posterior, average, estimate
+from hwlearn.calibration.estimation.fits.wires import WireFit, with_possible_sources
+from hwlearn.calibration.estimation.posterior import Posterior, estimate
 from hwlearn.calibration.estimation.programming import ProgrammingNoise, RepeatedProgramming
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.settings import CampaignSettings
@@ -190,11 +191,7 @@ class EdgeCampaign:
             raise SetupError("nothing was measured yet; add the readings of at least one configuration")
         stuck = self._stuck()
         found, programming = average(self._fitted())
-        wires = WireFit.of(self._models()[-1], found)
-        if wires is not None and not wires.is_possible and not wires.has_sources:
-            # known too badly for a positive sum with the first segments, and not shown: sources count as zero
-            found = without(found, "sources")
-            wires = WireFit.of(self._models()[-1], found)
+        found = with_possible_sources(self._models()[-1], found)
         if not found.prior.groups["edges"].members.size:
             raise SetupError("no edge of this network changes when it is programmed; check the programmer")
         spread = found.prior.spread("edges")
@@ -219,7 +216,7 @@ class EdgeCampaign:
             noise_readings=self.settings.noise_readings,
             programming=programming,
             repeats=self._repeated(found, programming),
-            wires=wires,
+            wires=WireFit.of(self._models()[-1], found),
             configurations=len(self._readings),
             rows=found.volts_misfit.rows + found.amperes_misfit.rows,
         )

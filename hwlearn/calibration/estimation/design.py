@@ -266,30 +266,34 @@ def _driven(
 
 def _allowed(terminals: TerminalSet, phase: Phase, circuit: Kirchhoff) -> IntArray:
     """Return the patterns of a driven phase within all limits; predicted values keep headroom."""
-    limits, top = terminals.limits, terminals.topology
-    good = []
-    for k in range(len(phase.inputs)):
-        one = phase.rows(np.array([k]))
-        drive = one.drive
-        try:
-            if drive is not None:
-                drive.check(top, limits, one.inputs)
-        except LimitError:
-            continue
-        if phase.kind == "clamp":
-            V = circuit.solve(one.inputs, clamped=one.values)
-        else:
-            # an upper bound: the output moves towards the drive, which reduces the current
-            amperes = one.values
-            if phase.siemens is not None:
-                amperes = (one.values - circuit.solve(one.inputs)[:, top.outputs]) * phase.siemens
-            V = circuit.solve(one.inputs, injected=amperes)
-        driven = np.concatenate([circuit.source_currents(V), circuit.output_currents(V)], axis=1)
-        volts_fit = True
-        if phase.kind == "current":
-            free = circuit.solve(one.inputs)[:, top.outputs]
-            reached = np.abs(free) + MODEL_HEADROOM * np.abs(V[:, top.outputs] - free)
-            volts_fit = bool(reached.max() <= _OUTPUT_MARGIN * limits.voltage)
-        if np.abs(driven).max() * MODEL_HEADROOM <= limits.current * (1 + ROUNDING) and volts_fit:
-            good.append(k)
-    return np.array(good, dtype=np.int64)
+    limits, outputs = terminals.limits, terminals.topology.outputs
+    within = np.array([k for k in range(len(phase.inputs)) if _is_within(terminals, phase, k)], dtype=np.int64)
+    if not len(within):
+        return within
+    rows = phase.rows(within)
+    free = circuit.solve(rows.inputs)
+    if phase.kind == "clamp":
+        V = circuit.solve(rows.inputs, clamped=rows.values)
+    else:
+        # an upper bound: the output moves towards the drive, which reduces the current
+        amperes = rows.values
+        if phase.siemens is not None:
+            amperes = (rows.values - free[:, outputs]) * phase.siemens
+        V = circuit.solve(rows.inputs, injected=amperes)
+    driven = np.concatenate([circuit.source_currents(V), circuit.output_currents(V)], axis=1)
+    fits = np.abs(driven).max(axis=1) * MODEL_HEADROOM <= limits.current * (1 + ROUNDING)
+    if phase.kind == "current":
+        reached = np.abs(free) + MODEL_HEADROOM * np.abs(V - free)
+        fits &= reached[:, outputs].max(axis=1) <= _OUTPUT_MARGIN * limits.voltage
+    return np.asarray(within[fits])
+
+
+def _is_within(terminals: TerminalSet, phase: Phase, row: int) -> bool:
+    """Return whether one pattern respects the limits of its setpoints."""
+    one = phase.rows(np.array([row]))
+    try:
+        if one.drive is not None:
+            one.drive.check(terminals.topology, terminals.limits, one.inputs)
+    except LimitError:
+        return False
+    return True

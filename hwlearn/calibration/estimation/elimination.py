@@ -82,6 +82,8 @@ class Elimination:
         jacobian, whole = np.concatenate([block.jacobian for block in blocks]), np.concatenate(residuals)
         self._curvature, self._gradient = jacobian.T @ jacobian, jacobian.T @ whole
         self._chi2 = float(whole @ whole)
+        # of tau = 0; the last one is kept, because priors are varied at one tau
+        self._kept = 0.0, (self._curvature, self._gradient, self._chi2)
 
     def solve(self, tau: float, prior: Prior, x: FloatArray, damping: float = 0.0) -> LinearSolution:
         """Return the maximum of the linearised posterior at this tau.
@@ -97,24 +99,26 @@ class Elimination:
         """
         # in units of the prior's spreads all terms are of order one, and the matrix is well-conditioned
         sigma = prior.sigma
-        weight = tau**2 / (1 + tau**2 * self._value)
-        light = self._rotated * np.sqrt(weight)[:, None]
-        curvature = self._curvature - light.T @ light
-        gradient = self._gradient - self._rotated.T @ (weight * self._shifted) - prior.pull(x)
+        curvature, gradient, readings = self._marginal(tau)
+        gradient = gradient - prior.pull(x)
         matrix = curvature * np.outer(sigma, sigma) + prior.scaled_precision
         if damping:
             matrix += damping * np.diag(np.diagonal(matrix))
         factor = cho_factor(matrix, lower=True, check_finite=False)
         step = sigma * cho_solve(factor, sigma * gradient, check_finite=False)
-        cost = (
-            self._chi2
-            - float(weight @ self._shifted**2)
-            + float(np.log1p(tau**2 * self._value).sum())
-            + 2 * float(np.log(np.diagonal(factor[0])).sum())
-            + prior.cost(x)
-            - float(gradient @ step)
-        )
+        cost = readings + 2 * float(np.log(np.diagonal(factor[0])).sum()) + prior.cost(x) - float(gradient @ step)
         return LinearSolution(step, cost, factor, sigma)
+
+    def _marginal(self, tau: float) -> tuple[FloatArray, FloatArray, float]:
+        """Return curvature (P, P), half the gradient (P,) and -2 log likelihood of the readings at this tau."""
+        if tau != self._kept[0]:
+            weight = tau**2 / (1 + tau**2 * self._value)
+            light = self._rotated * np.sqrt(weight)[:, None]
+            curvature = self._curvature - light.T @ light
+            gradient = self._gradient - self._rotated.T @ (weight * self._shifted)
+            cost = self._chi2 - float(weight @ self._shifted**2) + float(np.log1p(tau**2 * self._value).sum())
+            self._kept = tau, (curvature, gradient, cost)
+        return self._kept[1]
 
     def deviations(self, tau: float, step: FloatArray) -> FloatArray:
         """Return the most likely deviations (C, M) after a step of the other unknowns."""

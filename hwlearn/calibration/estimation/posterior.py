@@ -8,15 +8,14 @@ first order (Kass & Steffey, J. Am. Stat. Assoc. 84 (1989) 717), with the mean o
 
 Programming does not repeat exactly. The standard deviation tau of the edges' log-conductances from programming to
 programming has a uniform prior. Its likelihood is marginal in all other unknowns (restricted maximum likelihood:
-Patterson & Thompson, Biometrika 58 (1971) 545). The mean is averaged over the posterior of tau; the
-covariance is that at the mean of tau, and of the means.
+Patterson & Thompson, Biometrika 58 (1971) 545). `averaging` averages the posterior over tau.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -24,7 +23,6 @@ import numpy as np
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.calibration.estimation.elimination import Elimination
 from hwlearn.calibration.estimation.excitation import Readings
-from hwlearn.calibration.estimation.programming import ProgrammingNoise
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.estimation.unknowns import Prior
 from hwlearn.calibration.estimation.whitening import Block, Noise
@@ -34,12 +32,12 @@ from hwlearn.errors import CircuitError, SetupError
 _STEPS: Final = 60
 _LONGEST_STEP: Final = 1.0  # of a log-gain; the response is too nonlinear for longer steps
 _NOISE_ROUNDS: Final = 4
+_SPREAD_ROUNDS: Final = 8
 _LEAST_FREEDOM: Final = 4.0
 _FIRST_TAU: Final = 0.02
-_LEAST_TAU, _MOST_TAU = 1e-7, 1.0
+_LEAST_TAU: Final = 1e-7
+MOST_TAU: Final = 1.0
 _FLAT: Final = 0.1  # of -2 log likelihood
-_TAU_POINTS: Final = 12
-_TAU_COST: Final = 16.0  # of -2 log likelihood above its minimum; values of tau beyond it have no weight
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +59,9 @@ class Posterior:
     tau : float
         Programming noise at which the readings were linearised.
     linear : Elimination
+    shown : dict of str to float
+        2 log of the likelihood ratio of the most likely spread and zero, for each group whose spread may be 0 and
+        over which the posterior was averaged.
     """
 
     mean: FloatArray
@@ -72,6 +73,7 @@ class Posterior:
     noise: Noise
     tau: float
     linear: Elimination
+    shown: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,8 +181,7 @@ def _settle(problem: _Problem, prior: Prior, noise: Noise, start: FloatArray, ta
         point, damping, part = tried, damping / 10 if damping > 1e-6 else 0.0, min(1.0, 2 * part)
         linear = Elimination(point.blocks, point.deviations, problem.edges)
         if decrement < max(0.1, 1e-2 * before):
-            solution = linear.solve(tau, prior, point.x)
-            better, _ = _with_estimated_spreads(prior, point.x, solution.covariance)
+            better = _with_settled_spreads(linear, prior, point.x, tau)
             likely = _most_likely(linear, better, point.x, tau)
             settled = np.allclose(better.sigma, prior.sigma, rtol=1e-3) and likely == tau
             prior, tau = better, likely
@@ -198,6 +199,17 @@ def _start(problem: _Problem, prior: Prior, noise: Noise, start: FloatArray) -> 
     raise SetupError("the network cannot be solved with the conductances that were programmed")
 
 
+def _with_settled_spreads(linear: Elimination, prior: Prior, x: FloatArray, tau: float) -> Prior:
+    """Return the prior with spreads re-estimated until they change little; the readings stay linearised at x."""
+    for _ in range(_SPREAD_ROUNDS):
+        solution = linear.solve(tau, prior, x)
+        better, _ = _with_estimated_spreads(prior, x + solution.step, solution.covariance)
+        settled, prior = np.allclose(better.sigma, prior.sigma, rtol=1e-2), better
+        if settled:
+            break
+    return prior
+
+
 def _most_likely(linear: Elimination, prior: Prior, x: FloatArray, tau: float) -> float:
     """Return the programming noise near its most likely value; one that the readings do not show may be smaller.
 
@@ -210,7 +222,7 @@ def _most_likely(linear: Elimination, prior: Prior, x: FloatArray, tau: float) -
     best = cost(tau)
     for way in (0.5, 2.0):
         stride = way
-        while _LEAST_TAU <= stride * tau <= _MOST_TAU and (other := cost(stride * tau)) < best - _FLAT:
+        while _LEAST_TAU <= stride * tau <= MOST_TAU and (other := cost(stride * tau)) < best - _FLAT:
             tau, best, stride = stride * tau, other, stride**2
     return tau
 
@@ -228,68 +240,27 @@ def _posterior(
     volts, amperes = (
         Misfit(float(c), float(n) - float(spent), int(n)) for c, n, spent in zip(chi2, rows, used, strict=True)
     )
-    wide = linear.solve(tau, _widened(prior, determined), x)
-    covariance = _with_unknown_spreads(wide.covariance, prior, determined, x)
+    wide = linear.solve(tau, widened(prior, determined), x)
+    covariance = with_unknown_spreads(wide.covariance, prior, determined, x)
     return Posterior(x, covariance, prior, determined, volts, amperes, noise, tau, linear)
 
 
-def average(found: Posterior) -> tuple[Posterior, ProgrammingNoise]:
-    """Return a posterior averaged over the programming noise, and the programming noise."""
-    x, linear = found.mean, found.linear
-    wide = _widened(found.prior, found.determined)
-    taus = _likely_range(linear, wide, x, found.tau)
-    solutions = [linear.solve(one, wide, x) for one in taus]
-    costs = np.array([one.cost for one in solutions])
-    weights = np.exp(-0.5 * (costs - costs.min()))
-    weights /= weights.sum()
-    steps = np.stack([one.step for one in solutions]) - linear.solve(found.tau, wide, x).step
-    mean = weights @ steps
-    sigma = float(weights @ taus)
-    error = math.sqrt(float(weights @ (taus - sigma) ** 2))
-    # at the mean of tau: 95 % of a mixture of normal distributions lie within less than 1.96 of its deviations
-    covariance = linear.solve(sigma, wide, x).covariance + (steps - mean).T @ (weights[:, None] * (steps - mean))
-    covariance = _with_unknown_spreads(covariance, found.prior, found.determined, x)
-    evidence = max(0.0, linear.solve(0.0, wide, x).cost - float(costs.min()))
-    return replace(found, mean=x + mean, covariance=covariance), ProgrammingNoise(sigma, error, evidence)
-
-
-def _likely_range(linear: Elimination, prior: Prior, x: FloatArray, tau: float) -> FloatArray:
-    """Return equally spaced values of the programming noise that are not much less likely than the best."""
-    least = linear.solve(tau, prior, x).cost
-
-    def unlikely(one: float) -> bool:
-        return linear.solve(one, prior, x).cost > least + _TAU_COST
-
-    low, high = tau, 2 * tau
-    while high < _MOST_TAU and not unlikely(high):
-        low, high = high, 2 * high
-    for _ in range(2):
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if unlikely(middle) else (middle, high)
-    bottom, top = 0.0, tau
-    if unlikely(0.0):
-        for _ in range(3):
-            middle = 0.5 * (bottom + top)
-            bottom, top = (middle, top) if unlikely(middle) else (bottom, middle)
-    return np.linspace(bottom, high, _TAU_POINTS)
-
-
-def _with_unknown_spreads(
+def with_unknown_spreads(
     covariance: FloatArray, prior: Prior, determined: dict[str, float], x: FloatArray
 ) -> FloatArray:
     """Return the covariance with the uncertainty of the spreads added to first order."""
     for name, group in prior.groups.items():
-        if group.members.size:
+        if group.members.size and not group.may_vanish:
             # d mean / d log s = 2 C s^-2 (mean - expected) on the group; log s is known to 1 / sqrt(2 (gamma + w))
             pull = 2 * covariance[:, group.members] @ (x - prior.mean)[group.members] / prior.spread(name) ** 2
             covariance = covariance + np.outer(pull, pull) / (2 * (determined[name] + group.weight))
     return covariance
 
 
-def _widened(prior: Prior, determined: dict[str, float]) -> Prior:
+def widened(prior: Prior, determined: dict[str, float]) -> Prior:
     """Return the prior with each variance at its mean, not its mode; they differ for groups of few unknowns."""
     for name, group in prior.groups.items():
-        if group.members.size:
+        if group.members.size and not group.may_vanish:
             # s^2 is distributed as the inverse of a chi^2 of this many degrees of freedom
             freedom = max(determined[name] + group.weight, _LEAST_FREEDOM)
             prior = prior.with_spread(name, prior.spread(name) * math.sqrt(freedom / (freedom - 2)))

@@ -17,7 +17,7 @@ from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.calibration.estimation.whitening import Block
 from hwlearn.calibration.misfit import LEVEL, POWER, Misfit, lower, upper
 
-_SIGNIFICANT: Final = 10.8
+SIGNIFICANT: Final = 10.8
 """2 log likelihood ratio that one more parameter exceeds by chance with the probability `LEVEL`."""
 
 
@@ -40,7 +40,7 @@ class ProgrammingNoise:
     @property
     def is_significant(self) -> bool:
         """Whether the readings show it."""
-        return self.evidence > _SIGNIFICANT
+        return self.evidence > SIGNIFICANT
 
     @property
     def dof(self) -> float:

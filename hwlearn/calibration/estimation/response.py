@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +14,10 @@ from hwlearn.calibration.estimation.segments import Segments, with_free_wires
 from hwlearn.calibration.estimation.unknowns import Unknowns
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
+from hwlearn.errors import CircuitError
+
+_MOST_CONDITION: Final = 1e12
+"""Largest condition number of the terminals' equations: beyond it, fewer than 4 digits remain."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,165 +120,161 @@ class EdgeModel:
         CircuitError
             If the unknowns make a conductance negative or the circuit singular.
         """
-        layout, S = self.layout, len(phase.inputs)
-        n_in, n_out = layout.n_inputs, layout.n_outputs
-        rows = S if currents else 0
-        whole = Response(
-            np.zeros((S, n_out)),
-            np.zeros((S, n_out, layout.size)),
-            np.zeros((rows, n_in)),
-            np.zeros((rows, n_in, layout.size)),
-            np.zeros((rows, n_out)),
-            np.zeros((rows, n_out, layout.size)),
-        )
-        circuit = self.circuit(unknowns)
-        for at, held in _by_drive(phase):
-            _PhaseCircuit(self, circuit, unknowns, phase, held, currents).into(whole, at, unknowns)
-        return whole
+        return self.at(unknowns).respond(phase, currents)
+
+    def at(self, unknowns: FloatArray) -> CircuitAt:
+        """Return the circuit at these unknowns (P,), for several phases.
+
+        Raises
+        ------
+        CircuitError
+            If the unknowns make a conductance negative or the circuit singular.
+        """
+        return CircuitAt(self, unknowns)
 
 
-class _PhaseCircuit:
-    """Response with one set of driven terminals, linear in their volts and in injected currents."""
+class CircuitAt:
+    """Circuit at one set of unknowns, seen from its terminals: inputs, then outputs.
 
-    def __init__(
-        self,
-        model: EdgeModel,
-        circuit: Kirchhoff,
-        unknowns: FloatArray,
-        phase: Phase,
-        held: BoolArray,
-        currents: bool,
-    ) -> None:
-        self.layout, self.phase, self.currents = model.layout, phase, currents
+    The circuit is solved once, with every terminal held. A phase leaves some terminals floating and drives others
+    through resistors: a small dense system in the volts of the terminals, whatever the size of the circuit.
+
+    Parameters
+    ----------
+    model : EdgeModel
+    unknowns : ndarray, shape (P,)
+
+    Raises
+    ------
+    CircuitError
+        If the unknowns make a conductance negative or the circuit singular.
+    """
+
+    def __init__(self, model: EdgeModel, unknowns: FloatArray) -> None:
+        self.model, self.unknowns = model, unknowns
+        circuit = model.circuit(unknowns)
         top = circuit.topology
-        self.driven = np.flatnonzero(held) if phase.kind in ("clamp", "resistor") else np.zeros(0, dtype=np.int64)
-        if phase.kind == "resistor" and phase.siemens is not None:
-            siemens = tuple(phase.siemens[self.driven].tolist())
-            top = _with_resistors(top, tuple(self.driven.tolist()), siemens)
-            circuit = Kirchhoff(top, circuit.conductances)
-        n_out, k = top.n_outputs, len(self.driven)
-        n_in = model.layout.n_inputs
-        inputs = np.eye(n_in + k)[:, : top.n_inputs]
-        ground = np.full((1, n_out), np.nan)
-        clamped = np.full((n_in + k, n_out), np.nan)
-        if phase.kind == "clamp":
-            clamped[:, self.driven] = 0.0
-            clamped[n_in + np.arange(k), self.driven] = 1.0
-            ground[:, self.driven] = 0.0
-        # volts of every node per volt at a terminal, and per ampere into an output
-        self.per_volt = circuit.solve(inputs, clamped=clamped)
-        self.per_amp = circuit.solve(np.zeros((n_out, top.n_inputs)), clamped=ground, injected=np.eye(n_out))
-        self.outputs = top.outputs
+        n_in, n_out = top.n_inputs, top.n_outputs
+        held = np.eye(n_in + n_out)
+        V = circuit.solve(held[:, :n_in], clamped=held[:, n_in:])
+        a, b = top.all_edges.T
+        flow = (V[:, a] - V[:, b]) * circuit.all_conductances
+        # drops (T, K) and currents (T, T) into the terminals, per volt at each terminal
+        self.drops = circuit.drops(V)
+        self.admittance = flow @ _into_nodes(top, (*top.inputs.tolist(), *top.outputs.tolist()))
         self.by_log_gain = model.base * np.exp(model.layout.take(unknowns, "log_gain"))
-        self.ohm_of_row = model.ohm_of_row
-        self.segments, self.wire_siemens = model.segments, model.wire_siemens(unknowns)
-        if currents or model.layout.n_sources:
-            nodes = top.inputs if phase.kind != "clamp" else np.concatenate([top.inputs, top.outputs[self.driven]])
-            into_nodes = _into_nodes(top, tuple(nodes.tolist()))
-            flow = np.concatenate([circuit.conductances, top.fixed_conductances])
-            a, b = top.all_edges.T
-            self.admittance = ((self.per_volt[:, a] - self.per_volt[:, b]) * flow) @ into_nodes
-            self.current_per_amp = ((self.per_amp[:, a] - self.per_amp[:, b]) * flow) @ into_nodes
+        self.wire_siemens = model.wire_siemens(unknowns)
+        self.ohm = np.zeros(n_in + n_out)
         if model.layout.n_sources:
-            self._put_behind(model.source_ohm(unknowns))
-        self.drops_per_volt, self.drops_per_amp = circuit.drops(self.per_volt), circuit.drops(self.per_amp)
+            self.ohm[:n_in] = model.source_ohm(unknowns)
 
-    def _put_behind(self, source_ohm: FloatArray) -> None:
-        """Put resistances (n_in,) between the sources and the inputs' nodes."""
-        ohm = np.zeros(len(self.admittance))
-        ohm[: len(source_ohm)] = source_ohm
-        # volts u of the nodes at source volts x: u = x - ohm i with the currents i = u Y
-        moved = np.linalg.inv(np.eye(len(ohm)) + self.admittance * ohm)
-        back = (self.current_per_amp * ohm) @ moved
-        self.per_amp = self.per_amp - back @ self.per_volt
-        self.current_per_amp = self.current_per_amp - back @ self.admittance
-        self.per_volt, self.admittance = moved @ self.per_volt, moved @ self.admittance
+    def respond(self, phase: Phase, currents: bool = True) -> Response:
+        """Return the predicted readings of a phase and their derivatives; see `EdgeModel.respond`.
 
-    def into(self, whole: Response, at: IntArray, unknowns: FloatArray) -> None:
-        """Fill in the rows ``at`` of a response."""
-        layout, driven, b = self.layout, self.driven, self.layout.blocks
-        n_in = layout.n_inputs
-        setpoints = np.concatenate([self.phase.inputs[at], self.phase.values[at][:, driven]], axis=1)
-        gain = np.concatenate([unknowns[b["dac_gain"]], unknowns[b["drive_gain"]][driven]])
-        offset = np.concatenate([unknowns[b["dac_offset"]], unknowns[b["drive_offset"]][driven]])
-        applied = setpoints * (1 + gain) + offset
-        V, drops = applied @ self.per_volt, applied @ self.drops_per_volt
-        injected = None
-        if self.phase.kind == "current":
-            injected = np.nan_to_num(self.phase.values[at], nan=0.0)
-            V, drops = V + injected @ self.per_amp, drops + injected @ self.drops_per_amp
-
+        Raises
+        ------
+        CircuitError
+            If the circuit is singular.
+        """
+        layout, b, unknowns = self.model.layout, self.model.layout.blocks, self.unknowns
+        n_in, n_out, S = layout.n_inputs, layout.n_outputs, len(phase.inputs)
+        # rows that drive the same outputs share one system of the terminals
+        on = np.zeros(phase.values.shape, dtype=bool)
+        masks, which = np.zeros((1, n_out), dtype=bool), np.zeros(S, dtype=np.int64)
+        if S and phase.kind in ("clamp", "resistor"):
+            on = ~np.isnan(phase.values)
+            masks, which = np.unique(on, axis=0, return_inverse=True)
+            which = which.ravel()
+        held = np.concatenate([np.ones((len(masks), n_in), dtype=bool), masks], axis=1)
+        per_source, per_amp = _of_terminals(self.admittance, held, self._ohm(phase))
+        # rows in the order of the terminals: applied volts where a source drives, amperes where one floats
+        nominal = np.concatenate([phase.inputs, np.where(on, phase.values, 0.0)], axis=1)
+        gain = np.concatenate([unknowns[b["dac_gain"]], unknowns[b["drive_gain"]]])
+        offset = np.concatenate([unknowns[b["dac_offset"]], unknowns[b["drive_offset"]]])
+        driven = held[which]
+        applied = np.where(driven, nominal * (1 + gain) + offset, 0.0)
+        volts = (applied[:, None] @ per_source[which])[:, 0]
+        if phase.kind == "current":
+            injected = np.nan_to_num(phase.values, nan=0.0)
+            volts += (injected[:, None] @ per_amp[which][:, n_in:])[:, 0]
+        drops, flow = volts @ self.drops, volts @ self.admittance
+        per_volt = np.where(held[:, :, None], per_source, 0.0)
+        amps = per_amp[:, n_in:]
+        passed = _Passed(drops, nominal, flow[:, :n_in], which)
         # an ADC reports (volts - offset) / (1 + gain)
         slope = 1 / (1 + unknowns[b["adc_gain"]])
-        whole.volts[at] = read = (V[:, self.outputs] - unknowns[b["adc_offset"]]) * slope
-        d_volts = self._derivatives(-self.drops_per_amp, drops, self.per_volt[:, self.outputs].T, setpoints)
-        flow = None
-        if self.currents or layout.n_sources:
-            flow = applied @ self.admittance
-            if injected is not None:
-                flow = flow + injected @ self.current_per_amp
-        if layout.n_sources and flow is not None:
-            d_volts[:, :, b["source"]] = flow[:, None, :n_in] * self.current_per_amp[:, :n_in] * self.ohm_of_row
+        read = (volts[:, n_in:] - unknowns[b["adc_offset"]]) * slope
+        d_volts = self._derivatives(
+            passed, -amps @ self.drops, per_volt[:, :, n_in:].transpose(0, 2, 1), -amps @ self.admittance[:, :n_in]
+        )
         d_volts *= slope[:, None]
-        j = np.arange(layout.n_outputs)
+        j = np.arange(n_out)
         d_volts[:, j, b["adc_gain"].start + j] = -read * slope
         d_volts[:, j, b["adc_offset"].start + j] = -slope
-        whole.d_volts[at] = d_volts
-        if not self.currents or flow is None:
-            return
-        d_flow = self._derivatives(self.drops_per_volt, drops, self.admittance.T, setpoints)
-        if layout.n_sources:
-            d_flow[:, :, b["source"]] = -flow[:, None, :n_in] * self.admittance[:, :n_in] * self.ohm_of_row
-        whole.sources[at], whole.d_sources[at] = flow[:, :n_in], d_flow[:, :n_in]
-        if self.phase.kind == "clamp" and len(driven):
-            whole.clamps[np.ix_(at, driven)] = flow[:, n_in:]
-            whole.d_clamps[np.ix_(at, driven)] = d_flow[:, n_in:]
+        if not currents:
+            none = np.zeros((0, n_in)), np.zeros((0, n_in, layout.size))
+            return Response(read, d_volts, *none, np.zeros((0, n_out)), np.zeros((0, n_out, layout.size)))
+        clamps, d_clamps = np.zeros((S, n_out)), np.zeros((S, n_out, layout.size))
+        rows = slice(0, n_in + n_out if phase.kind == "clamp" else n_in)
+        inward = per_volt[:, rows] @ self.admittance
+        d_flow = self._derivatives(passed, per_volt[:, rows] @ self.drops, inward, inward[:, :, :n_in])
+        if phase.kind == "clamp":
+            clamps, d_clamps = np.where(on, flow[:, n_in:], 0.0), d_flow[:, n_in:]
+        return Response(read, d_volts, flow[:, :n_in], d_flow[:, :n_in], clamps, d_clamps)
+
+    def _ohm(self, phase: Phase) -> FloatArray:
+        """Return the resistances (T,) between sources and terminals."""
+        if phase.kind != "resistor" or phase.siemens is None:
+            return self.ohm
+        return np.concatenate([self.ohm[: self.model.layout.n_inputs], 1 / phase.siemens])
 
     def _derivatives(
-        self, adjoint: FloatArray, drops: FloatArray, terminal: FloatArray, setpoints: FloatArray
+        self, passed: _Passed, adjoint: FloatArray, terminal: FloatArray, at_sources: FloatArray
     ) -> FloatArray:
-        """Return derivatives (S, R, P) by the conductances and by the converters of driven terminals.
+        """Return derivatives (S, R, P) by conductances, by converters of driven terminals, and by sources.
 
         Parameters
         ----------
-        adjoint : ndarray, shape (R, K)
+        passed : _Passed
+        adjoint : ndarray, shape (M, R, K)
             Drops in the adjoint circuit of each reading; derivatives by conductances are its products with drops.
-        drops : ndarray, shape (S, K)
-            Drops across edges, then across unknown wires.
-        terminal : ndarray, shape (R, T)
-            Derivatives by the volts of driven terminals.
-        setpoints : ndarray, shape (S, T)
+        terminal : ndarray, shape (M, R, T)
+            Derivatives by the volts of the sources of terminals; zero where none drives.
+        at_sources : ndarray, shape (M, R, n_in)
+            Derivatives by the volts of the input sources, for their resistances.
         """
-        layout, b, n_in = self.layout, self.layout.blocks, self.layout.n_inputs
-        E = layout.n_edges
-        by = np.zeros((len(drops), len(adjoint), layout.size))
-        by_siemens = adjoint * drops[:, None]
+        model, layout, which = self.model, self.model.layout, passed.which
+        b, n_in, E = layout.blocks, layout.n_inputs, layout.n_edges
+        by = np.zeros((len(which), adjoint.shape[1], layout.size))
+        by_siemens = adjoint[which] * passed.drops[:, None]
         by[:, :, b["log_gain"]] = by_siemens[:, :, :E] * self.by_log_gain
         if layout.edge_offsets:
             by[:, :, b["edge_offset"]] = by_siemens[:, :, :E]
-        if self.segments is not None:
+        if model.segments is not None:
             segment = -by_siemens[:, :, E:] * self.wire_siemens
-            by[:, :, b["log_ohm"]] = segment @ self.segments.of_line
+            by[:, :, b["log_ohm"]] = segment @ model.segments.of_line
             if layout.n_segments:
                 by[:, :, b["segment"]] = segment
-        gain_at = np.concatenate([np.arange(n_in) + b["dac_gain"].start, self.driven + b["drive_gain"].start])
-        offset_at = np.concatenate(
-            [np.arange(n_in) + b["dac_offset"].start, self.driven + b["drive_offset"].start]
+        if layout.n_sources:
+            by[:, :, b["source"]] = -passed.flow[:, None] * at_sources[which] * model.ohm_of_row
+        of_terminals = terminal[which]
+        scaled = of_terminals * passed.nominal[:, None]
+        by[:, :, b["dac_gain"]], by[:, :, b["drive_gain"]] = scaled[:, :, :n_in], scaled[:, :, n_in:]
+        by[:, :, b["dac_offset"]], by[:, :, b["drive_offset"]] = (
+            of_terminals[:, :, :n_in],
+            of_terminals[:, :, n_in:],
         )
-        by[:, :, gain_at] = setpoints[:, None, :] * terminal
-        by[:, :, offset_at] = terminal
         return by
 
 
-def _by_drive(phase: Phase) -> Iterator[tuple[IntArray, BoolArray]]:
-    """Yield the rows of a phase that drive the same outputs, with the mask of those outputs."""
-    on = ~np.isnan(phase.values)
-    if phase.kind in ("free", "current"):
-        yield np.arange(len(on)), np.zeros(on.shape[1], dtype=bool)
-        return
-    masks, which = np.unique(on, axis=0, return_inverse=True)
-    for k, mask in enumerate(masks):
-        yield np.flatnonzero(which.ravel() == k), mask
+@dataclass(frozen=True, eq=False)
+class _Passed:
+    """Drops (S, K), setpoints of terminals (S, T), currents of inputs (S, n_in), and system (S,) of each row."""
+
+    drops: FloatArray
+    nominal: FloatArray
+    flow: FloatArray
+    which: IntArray
 
 
 @lru_cache(maxsize=64)
@@ -283,20 +283,34 @@ def _into_nodes(topology: Topology, nodes: tuple[int, ...]) -> FloatArray:
     return np.asarray(topology.all_incidence[:, list(nodes)].toarray())
 
 
-@lru_cache(maxsize=64)
-def _with_resistors(topology: Topology, outputs: tuple[int, ...], siemens: tuple[float, ...]) -> Topology:
-    """Return the circuit with a source behind a known resistor (siemens) at each of the given outputs."""
-    n, k = topology.n_nodes, len(outputs)
-    sources = n + np.arange(k)
-    return Topology(
-        n + k,
-        topology.edges,
-        [*topology.inputs.tolist(), *sources.tolist()],
-        topology.outputs,
-        topology.ground,
-        names=[*topology.names, *(f"drive of {topology.names[topology.outputs[j]]}" for j in outputs)],
-        fixed_edges=np.concatenate(
-            [topology.fixed_edges, np.stack([sources, topology.outputs[list(outputs)]], axis=1)]
-        ),
-        fixed_conductances=np.concatenate([topology.fixed_conductances, np.array(siemens)]),
-    )
+def _of_terminals(admittance: FloatArray, held: BoolArray, ohm: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the terminals' volts per volt of each source (M, T, T), and per ampere into each terminal (M, T, T).
+
+    Parameters
+    ----------
+    admittance : ndarray, shape (T, T)
+        Currents into the terminals, per volt at each.
+    held : ndarray of bool, shape (M, T)
+        Terminals that a source drives; the others float.
+    ohm : ndarray, shape (T,)
+        Resistances between the sources and their terminals.
+
+    Raises
+    ------
+    CircuitError
+        If a system is singular.
+    """
+    # volts u, currents u Y: behind a source of x volts u = x - ohm u Y, and u Y is given where a terminal floats
+    own = np.diagonal(admittance)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        behind, floating = np.eye(len(own)) + admittance * ohm, admittance / own
+        matrix = np.where(held[:, None], behind, floating)
+        drive = np.where(held, ohm, 1 / own)
+    try:
+        inverse = np.linalg.inv(matrix)
+    except np.linalg.LinAlgError:
+        inverse = np.full(matrix.shape, np.inf)
+    condition = np.abs(matrix).sum(axis=1).max() * np.abs(inverse).sum(axis=1).max()
+    if not condition < _MOST_CONDITION:
+        raise CircuitError("the circuit between its terminals is singular; check that no output is disconnected")
+    return np.asarray(inverse), np.asarray(inverse * drive[:, :, None])

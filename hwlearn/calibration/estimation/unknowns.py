@@ -109,9 +109,11 @@ class Spreads:
     wires : float
         Standard deviation of the logarithm of a wire segment's resistance divided by the declared one.
     segments : float
-        Standard deviation of the logarithm of the resistance from segment to segment.
+        Standard deviation of the logarithm of the resistance from segment to segment; it may be 0.
     sources : float
-        Standard deviation of the resistance of an input's source, divided by that of a declared row segment.
+        Standard deviation of the resistance of an input's source, divided by that of a declared row segment. It is
+        large and not re-estimated: the resistances are known from the readings only, whether sources are ideal or
+        not, and the intervals of the wires are correct for both.
 
     Raises
     ------
@@ -125,7 +127,7 @@ class Spreads:
     edge_offset_S: float | None = None
     wires: float = 1.0
     segments: float = 0.02
-    sources: float = 1.0
+    sources: float = 30.0
 
     def __post_init__(self) -> None:
         for item in fields(self):
@@ -147,11 +149,14 @@ class Group:
         Expected spread.
     weight : float
         Weight of the expected spread, as a number of unknowns.
+    may_vanish : bool
+        Whether the spread may be 0. The posterior is then averaged over it.
     """
 
     members: IntArray
     expected: float
     weight: float
+    may_vanish: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,12 +231,10 @@ class Prior:
             sigma[shifts] = np.where(stuck, 1e-6 * spreads.edge_offset_S, spreads.edge_offset_S)
             groups["edge_offset"] = Group(shifts[~stuck], spreads.edge_offset_S, 1.0)
         sigma[blocks["log_ohm"]] = spreads.wires
-        if layout.n_sources:
-            sigma[blocks["source"]] = spreads.sources
-            groups["sources"] = Group(places[blocks["source"]], spreads.sources, 1.0)
+        sigma[blocks["source"]] = spreads.sources
         if layout.n_segments:
             sigma[blocks["segment"]] = spreads.segments
-            groups["segments"] = Group(places[blocks["segment"]], spreads.segments, 1.0)
+            groups["segments"] = Group(places[blocks["segment"]], spreads.segments, 1.0, may_vanish=True)
         return cls(np.zeros(layout.size), sigma, groups)
 
     def knowing(self, places: IntArray, mean: FloatArray, sigma: FloatArray) -> Self:

@@ -8,7 +8,7 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.calibration.estimation.excitation import Phase, Readings
-from hwlearn.calibration.estimation.response import EdgeModel
+from hwlearn.calibration.estimation.response import CircuitAt, EdgeModel
 from hwlearn.errors import SetupError
 from hwlearn.network.network import Readout
 
@@ -106,9 +106,10 @@ class Block:
             If no uncertainty of the readings is known.
         """
         amperes = noise.of_amperes(readings)
+        circuit = model.at(unknowns)
         residuals, jacobians, currents, rows = [], [], [], np.zeros(2)
         for phase, readout in zip(readings.phases, readings.readouts, strict=True):
-            residual, jacobian, used, n = _of_phase(model, phase, readout, unknowns, noise, amperes)
+            residual, jacobian, used, n = _of_phase(circuit, phase, readout, noise, amperes)
             residuals.append(residual.ravel())
             jacobians.append(jacobian.reshape(residual.size, -1))
             currents.append(np.broadcast_to(np.arange(residual.shape[1]) >= n, residual.shape).ravel())
@@ -155,11 +156,11 @@ def whitened(
 
 
 def _of_phase(
-    model: EdgeModel, phase: Phase, readout: Readout, x: FloatArray, noise: Noise, amperes: float | None
+    circuit: CircuitAt, phase: Phase, readout: Readout, noise: Noise, amperes: float | None
 ) -> tuple[FloatArray, FloatArray, BoolArray, int]:
     """Return whitened residuals (S, R) and Jacobian (S, R, P), valid readings, and the number of volts per row."""
     sources = None if amperes is None else readout.source_currents
-    response = model.respond(x, phase, sources is not None)
+    response = circuit.respond(phase, sources is not None)
     used = np.isfinite(readout.voltages)
     if readout.saturated is not None:
         used &= ~readout.saturated
@@ -179,4 +180,4 @@ def _of_phase(
         )
         used = np.concatenate([used, np.ones(sources.shape, dtype=bool), on], axis=1)
     sigma = (noise.of_volts(readout.voltage_sigma), 1.0 if amperes is None else amperes)
-    return (*whitened(volts, currents, sigma, noise.applied, model.layout.terminals), used, n)
+    return (*whitened(volts, currents, sigma, noise.applied, circuit.model.layout.terminals), used, n)

@@ -120,9 +120,10 @@ def wire_verdict(fit: EdgeFit, wires: WireFit) -> tuple[bool | None, str]:
         )
     )
     if not wires.determined:
+        advice = "" if fit.scale_known else "read source currents, "
         return None, (
-            f"NOT MEASURABLE on this bench: {found}{_uncertain_sources(wires)}; lower the noise, measure more "
-            "patterns, or allow larger conductances"
+            f"NOT MEASURABLE on this bench: {found}{_uncertain_sources(wires)}; {advice}lower the noise, "
+            "measure more patterns, or allow larger conductances"
         )
     scale = (
         "" if fit.scale_known else ", if the edges conduct on average what they report (no current was measured)"

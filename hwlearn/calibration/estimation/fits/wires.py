@@ -7,18 +7,17 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import numpy as np
+from scipy.optimize import nnls
 from scipy.special import chdtri
 
 from hwlearn.arrays import FloatArray
 from hwlearn.calibration.estimation.posterior import Posterior
+from hwlearn.calibration.estimation.programming import SIGNIFICANT
 from hwlearn.calibration.estimation.response import EdgeModel
 from hwlearn.calibration.misfit import LEVEL
 
-_LEAST_INFORMATION: Final = 0.01
-"""Part of the prior's variance that readings must remove from a direction, so that it counts in a test."""
-
 DETERMINED: Final = 0.25
-"""Segment resistances count as measured if relative standard uncertainties, sources included, are below this."""
+"""Segment resistances count as measured if their relative standard uncertainties are below this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,20 +90,15 @@ class WireFit:
             found.prior.spread("segments") if model.layout.n_segments else math.nan,
             source,
             model.ohm_of_row * np.sqrt(np.diagonal(found.covariance)[blocks["source"]]),
-            _is_shown(found, "segments"),
-            _is_shown(found, "sources"),
+            found.shown.get("segments", 0.0) > SIGNIFICANT,
+            _shows_sources(model, found),
             each,
         )
 
     @property
     def determined(self) -> bool:
-        """Whether all segment resistances are measured better than within the factor `DETERMINED`.
-
-        Each source must be measured within that part of a declared row segment. Otherwise its expected resistance
-        decides how a row is divided into source and segments, and the interval depends on that expectation.
-        """
-        sources_known = self.source_sigma_ohm < DETERMINED * self.declared_ohm[0]
-        return bool((self.sigma_ohm < DETERMINED * self.ohm).all() and sources_known.all())
+        """Whether all segment resistances are measured better than within the factor `DETERMINED`."""
+        return bool((self.sigma_ohm < DETERMINED * self.ohm).all())
 
     @property
     def is_possible(self) -> bool:
@@ -112,29 +106,35 @@ class WireFit:
         return bool((self.segment_ohm > 0).all())
 
 
-def without(found: Posterior, name: str) -> Posterior:
-    """Return an estimate on the condition that a group of unknowns is 0; uncertainties still allow for them."""
-    members = found.prior.groups[name].members
-    own = found.covariance[np.ix_(members, members)]
-    mean = found.mean - found.covariance[:, members] @ np.linalg.solve(own, found.mean[members])
-    mean[members] = 0.0
+def with_possible_sources(model: EdgeModel, found: Posterior) -> Posterior:
+    """Return an estimate in which every first segment with its source has a positive resistance, if chance allows.
+
+    A source that is known badly may be estimated so negative that its sum with the first segment is. The most
+    likely estimate without negative sources then replaces it. It is closer to the truth, so the uncertainties of
+    the free estimate hold. A sum that is negative by more than chance stays, see `WireFit.is_possible`.
+
+    Parameters
+    ----------
+    model : EdgeModel
+    found : Posterior
+    """
+    wires, at = WireFit.of(model, found), model.layout.blocks["source"]
+    if wires is None or wires.is_possible or not model.layout.n_sources:
+        return found
+    root = np.linalg.inv(np.linalg.cholesky(found.covariance[at, at]))
+    sources, distance = nnls(root, root @ found.mean[at])
+    if distance**2 > float(chdtri(len(sources), LEVEL)):
+        return found
+    along = root.T @ (root @ (sources - found.mean[at]))
+    mean = found.mean + found.covariance[:, at] @ along
+    mean[at] = sources
     return replace(found, mean=mean)
 
 
-def _is_shown(found: Posterior, name: str) -> bool:
-    """Return whether the readings show that the unknowns of a group, of prior mean 0, are not 0.
-
-    Where they are 0, their estimate m has the covariance ``C - C C / s^2``, with the covariance C of the posterior
-    and the variance s^2 of the prior.
-    """
-    if name not in found.prior.groups:
+def _shows_sources(model: EdgeModel, found: Posterior) -> bool:
+    """Return whether the readings show that the sources have resistances."""
+    at = model.layout.blocks["source"]
+    mean, covariance = found.mean[at], found.covariance[at, at]
+    if not mean.size:
         return False
-    members = found.prior.groups[name].members
-    value, vectors = np.linalg.eigh(found.covariance[np.ix_(members, members)])
-    left = value / found.prior.spread(name) ** 2
-    informed = left < 1 - _LEAST_INFORMATION
-    if not informed.any():
-        return False
-    along = vectors[:, informed].T @ found.mean[members]
-    test = float((along**2 / (value * (1 - left))[informed]).sum())
-    return test > float(chdtri(int(informed.sum()), LEVEL))
+    return float(mean @ np.linalg.solve(covariance, mean)) > float(chdtri(mean.size, LEVEL))
