@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from hwlearn.arrays import FloatArray
-from hwlearn_sim.instruments.daq.models import DaqModel, Range
+from hwlearn_sim.instruments.daq.models import NiProduct, Range
 
 MULTIPLEXER_F: Final = 100e-12
 """Capacitance of the input amplifier behind the multiplexer (M Series: 100 pF)."""
@@ -50,13 +50,13 @@ class InputConverter:
 
     Parameters
     ----------
-    model : DaqModel
+    model : NiProduct
     limits : (float, float)
         Nominal ends; codes reach beyond them by the over-range of the model.
     gain, offset_V : float
     """
 
-    def __init__(self, model: DaqModel, limits: Range, gain: float, offset_V: float) -> None:
+    def __init__(self, model: NiProduct, limits: Range, gain: float, offset_V: float) -> None:
         self._gain, self._offset_V = gain, offset_V
         middle, half = (limits[0] + limits[1]) / 2, (limits[1] - limits[0]) / 2 * (1 + model.over_range)
         self._low, self._half = middle - half, half

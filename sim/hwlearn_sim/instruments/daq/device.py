@@ -12,7 +12,7 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn_sim.instruments.daq.converters import BIAS_A, INPUT_OHM, InputConverter, OutputConverter, multiplexed
 from hwlearn_sim.instruments.daq.errors import DaqError
-from hwlearn_sim.instruments.daq.models import DaqModel, Range
+from hwlearn_sim.instruments.daq.models import NiProduct, Range
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.placed import Placed, PlacedResistor
@@ -35,7 +35,7 @@ class PlacedDaq(Placed):
 
     Attributes
     ----------
-    model : DaqModel
+    model : NiProduct
     sources, reads : mapping of str to int
         Node of each analog output and analog input in use.
     nudges : tuple of PlacedResistor
@@ -46,7 +46,7 @@ class PlacedDaq(Placed):
         Standard deviations of gain errors and offsets of its converters, and of one sample in addition to its own.
     """
 
-    model: DaqModel
+    model: NiProduct
     sources: Mapping[str, int | str] = field(default_factory=dict)
     reads: Mapping[str, int | str] = field(default_factory=dict)
     nudges: tuple[PlacedResistor, ...] = ()

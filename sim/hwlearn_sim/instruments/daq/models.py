@@ -1,4 +1,4 @@
-"""`DaqModel`: channels, ranges, resolution and noise of the virtual DAQ devices.
+"""`NiProduct`: channels, ranges, resolution and noise of the virtual DAQ devices.
 
 Numbers of channels and lines, ranges and rates are those that NI-DAQmx reports, and the Linux drivers comedi
 (``ni_pcimio.c``, ``ni_mio_common.c``) list. Other figures name their data sheet.
@@ -18,7 +18,7 @@ _TEN: Final[Range] = (-10.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
-class DaqModel:
+class NiProduct:
     """One model.
 
     Attributes
@@ -83,7 +83,7 @@ class DaqModel:
 
 _EVERY: Final = (
     # noise and nonlinearity: NI 6225 specifications, "AI Absolute Accuracy Table"
-    DaqModel(
+    NiProduct(
         "PCI-6225",
         outputs=2,
         inputs=80,
@@ -94,8 +94,8 @@ _EVERY: Final = (
         noise_V={10.0: 244e-6, 5.0: 122e-6, 1.0: 30e-6, 0.2: 13e-6},
         inl=76e-6,
     ),
-    DaqModel("PCI-6733", outputs=8, inputs=0, ports=(8,), reset_zeroes=False),
-    DaqModel(
+    NiProduct("PCI-6733", outputs=8, inputs=0, ports=(8,), reset_zeroes=False),
+    NiProduct(
         "USB-6008",
         outputs=2,
         inputs=8,
@@ -111,7 +111,7 @@ _EVERY: Final = (
         over_range=0.0,
         output_ohm=50.0,
     ),
-    DaqModel(
+    NiProduct(
         "USB-6366",
         outputs=2,
         inputs=8,
@@ -127,7 +127,7 @@ _EVERY: Final = (
 MODELS: Final = {model.product: model for model in _EVERY}
 
 
-def model_of(product: str) -> DaqModel:
+def model_of(product: str) -> NiProduct:
     """Return a model by its product type.
 
     Raises
