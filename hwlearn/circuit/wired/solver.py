@@ -1,10 +1,10 @@
-"""Solver of crossbars with wire resistance: block elimination of the lines instead of a sparse factor."""
+"""Solver of crossbars with wire resistance: sweeps over the lines or their elimination instead of a sparse factor."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 
@@ -18,11 +18,15 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.circuit.wired.eliminated import EliminatedSystem, eliminate
 from hwlearn.circuit.wired.layout import Layout, Sources
 from hwlearn.circuit.wired.sums import column_currents, device_drops, product_sums, squares, total_power
+from hwlearn.circuit.wired.swept import SweptSystem, may_sweep
+from hwlearn.errors import CircuitError
 
 _KEPT_SYSTEMS: Final = 8
 _KEPT_ELIMINATIONS: Final = 2
 _MOST_KEPT_DROPS: Final = 1 << 22
 """Devices times samples up to which the drops of the last batch are kept for its gradient."""
+
+System = TypeVar("System")
 
 
 class WiredSolver:
@@ -34,18 +38,33 @@ class WiredSolver:
         Of the general solver's topology.
     general : OhmicSolver
         The same circuit, for sets of held outputs that elimination cannot solve within `ERROR_BOUND`.
+    swept : bool, optional
+        Whether to use compiled sweeps where they are faster; whether numba is installed unless given.
+
+    Raises
+    ------
+    CircuitError
+        If sweeps are to be used without numba.
 
     Notes
     -----
-    The last batch of inputs is kept, so that its gradient needs no second solution. Solutions do not depend on it.
+    Sweeps solve a batch of a circuit of devices that conduct much less than the lines; the elimination of the lines
+    solves the others, and batches that need too many sweeps. The last batch of inputs is kept, so that its gradient needs no second solution. Solutions do not depend on it.
     """
 
     scale_V: Final = float("inf")
 
-    def __init__(self, layout: Layout, general: OhmicSolver) -> None:
+    def __init__(self, layout: Layout, general: OhmicSolver, swept: bool | None = None) -> None:
         self.layout, self.general = layout, general
         self._g = general.siemens[: general.topology.n_edges]
-        self._systems: dict[bytes, EliminatedSystem | None] = {}
+        self._may_sweep = swept is not False and may_sweep(layout)
+        if swept and not self._may_sweep:
+            raise CircuitError(
+                "this circuit was solved by compiled sweeps, and numba is not installed here: elimination would round "
+                "differently; install the extra `fast`: pip install 'hwlearn[fast]'"
+            )
+        self._swept = _Systems(self._sweep)
+        self._eliminated = _Systems(self._eliminate)
         self._eliminations: dict[bytes, LineElimination] = {}
         self._last: tuple[FloatArray, FloatArray] | None = None
 
@@ -56,16 +75,17 @@ class WiredSolver:
 
     def with_conductances(self, siemens: FloatArray) -> WiredSolver:
         """Return a solver with other conductances (E + F,)."""
-        return WiredSolver(self.layout, self.general.with_conductances(siemens))
+        return WiredSolver(self.layout, self.general.with_conductances(siemens), self._may_sweep)
 
     def with_history(self, history: Mapping[str, np.ndarray]) -> WiredSolver:
-        """Return the same solver after the circuits of a history, on which only the general solver depends."""
-        return WiredSolver(self.layout, self.general.with_history(history))
+        """Return the same solver after the circuits of a history; without its sweeps, it does not sweep."""
+        return WiredSolver(self.layout, self.general.with_history(history), "sweeps" in history)
 
     @property
     def history(self) -> dict[str, np.ndarray]:
-        """The history of the general solver."""
-        return self.general.history
+        """The history of the general solver, and whether compiled sweeps are used, which round differently."""
+        used = {"sweeps": np.array(True)} if self._may_sweep else {}
+        return {**self.general.history, **used}
 
     # --- voltages -----------------------------------------------------------------------------------
 
@@ -73,21 +93,17 @@ class WiredSolver:
         """Return node voltages (S, N)."""
         parts = list(held_patterns(clamped, len(x), self.topology.n_outputs))
         if len(parts) == 1:
-            return self._solve_pattern(parts[0][1], x, clamped, injected)
-        V = np.empty((len(x), self.topology.n_nodes))
-        for samples, held in parts:
-            of_part = [None if array is None else array[samples] for array in (clamped, injected)]
-            V[samples] = self._solve_pattern(held, x[samples], *of_part)
-        return V
+            return self._solve_pattern(parts[0][1], x, clamped, injected)[0]
+        return self.operating_point(x, clamped, injected).V
 
     def operating_point(
         self, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None
     ) -> OperatingPoint:
         """Return node voltages (S, N) and their estimated errors (S,)."""
-        V = self.solve(x, clamped, injected)
-        relative = np.empty(len(x))
+        V, relative = np.empty((len(x), self.topology.n_nodes)), np.empty(len(x))
         for samples, held in held_patterns(clamped, len(x), self.topology.n_outputs):
-            relative[samples] = self.estimated_error(held)
+            of_part = [None if array is None else array[samples] for array in (clamped, injected)]
+            V[samples], relative[samples] = self._solve_pattern(held, x[samples], *of_part)
         return OperatingPoint(V, relative * np.abs(V).max(axis=1, initial=0.0))
 
     def solve_behind(self, x: FloatArray, volts: FloatArray, siemens: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -98,13 +114,13 @@ class WiredSolver:
 
     def estimated_error(self, held: BoolArray) -> float:
         """Return the estimated relative error of solutions with these outputs (n_out,) held."""
-        system = self._system(held)
+        system = self._swept.get(held) or self._eliminated.get(held)
         return self.general.estimated_error(held) if system is None else system.estimated_error
 
     def _solve_pattern(
         self, held: BoolArray, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None
-    ) -> FloatArray:
-        """Solve a batch in which every sample holds these outputs (n_out,)."""
+    ) -> tuple[FloatArray, float]:
+        """Return node voltages and estimated relative error of a batch whose samples hold these outputs (n_out,)."""
         layout, at_outputs = self.layout, None
         if held.any() or injected is not None:
             at_outputs = np.zeros((len(x), len(held)))
@@ -112,33 +128,31 @@ class WiredSolver:
                 at_outputs[:, held] = clamped[:, held]
             if injected is not None:
                 at_outputs[:, ~held] = injected[:, ~held] * layout.wires.column_ohms
-        V = self._voltages(held, layout.sources(x, at_outputs))
-        if V is None:
-            return self.general.solve(x, clamped, injected)
+        found = self._voltages(held, layout.sources(x, at_outputs))
+        if found is None:
+            return self.general.solve(x, clamped, injected), self.general.estimated_error(held)
         if at_outputs is None and len(x) * len(self._g) <= _MOST_KEPT_DROPS:
-            self._last = x.copy(), device_drops(layout, V)
-        return V
+            self._last = x.copy(), device_drops(layout, found[0])
+        return found
 
-    def _voltages(self, held: BoolArray, sources: Sources) -> FloatArray | None:
-        """Return node voltages (S, N) with outputs (n_out,) held; None if only the general solver can."""
-        system = self._system(held) if sources.samples else None
-        return None if system is None else system.solve(sources)
+    def _voltages(self, held: BoolArray, sources: Sources) -> tuple[FloatArray, float] | None:
+        """Return node voltages (S, N) with outputs (n_out,) held, and their estimated relative error.
 
-    def _system(self, held: BoolArray) -> EliminatedSystem | None:
-        """Return the equations for held outputs (n_out,); None if double precision does not suffice for them."""
-        # circuits may be solved in several threads: only whole entries are added and removed
-        kept, key = self._systems, held.tobytes()
-        try:
-            system = kept.pop(key)
-        except KeyError:
-            with np.errstate(all="ignore"):
-                system = self._eliminated(held)
-        kept[key] = system  # the last used entry is the last one
-        for old in list(kept)[:-_KEPT_SYSTEMS]:
-            kept.pop(old, None)
-        return system
+        None if only the general solver can solve the batch.
+        """
+        if not sources.samples:
+            return None
+        swept = self._swept.get(held)
+        V = None if swept is None else swept.solve(sources)
+        if swept is not None and V is not None:
+            return V, swept.estimated_error
+        eliminated = self._eliminated.get(held)
+        return None if eliminated is None else (eliminated.solve(sources), eliminated.estimated_error)
 
-    def _eliminated(self, held: BoolArray) -> EliminatedSystem | None:
+    def _sweep(self, held: BoolArray) -> SweptSystem | None:
+        return SweptSystem.of(self.layout, self._g, self.layout.columns_held(held)) if self._may_sweep else None
+
+    def _eliminate(self, held: BoolArray) -> EliminatedSystem | None:
         columns = self.layout.columns_held(held)
         # the ends of columns are eliminated last, so that their elimination serves all sets of held outputs
         kept, key = self._eliminations, columns.tobytes() if self.layout.along_rows else b""
@@ -198,8 +212,8 @@ class WiredSolver:
     def adjoint(self, e: FloatArray, at: FloatArray | None) -> FloatArray:
         """Return the adjoint voltages (S, N); they do not depend on the operating point."""
         held = np.zeros(self.topology.n_outputs, dtype=bool)
-        back = self._voltages(held, self.layout.sources(None, e * self.layout.wires.column_ohms))
-        return self.general.adjoint(e, at) if back is None else back
+        found = self._voltages(held, self.layout.sources(None, e * self.layout.wires.column_ohms))
+        return self.general.adjoint(e, at) if found is None else found[0]
 
     def gradient(self, x: FloatArray, e: FloatArray) -> FloatArray:
         """Return dC/dg (E,), mean over the batch."""
@@ -221,3 +235,25 @@ class WiredSolver:
         V, back = self.solve(x, None, None), self.adjoint(np.eye(self.topology.n_outputs), None)
         of_back, of_V = (squares(self.layout, of, np.ones(len(of))) for of in (back, V))
         return of_back * of_V / len(x)
+
+
+class _Systems(Generic[System]):
+    """Equations by set of held outputs; the last one used comes last."""
+
+    def __init__(self, make: Callable[[BoolArray], System | None]) -> None:
+        self._make = make
+        self._kept: dict[bytes, System | None] = {}
+
+    def get(self, held: BoolArray) -> System | None:
+        """Return the equations for held outputs (n_out,); None if they cannot be solved this way."""
+        # circuits may be solved in several threads: only whole entries are added and removed
+        kept, key = self._kept, held.tobytes()
+        try:
+            system = kept.pop(key)
+        except KeyError:
+            with np.errstate(all="ignore"):
+                system = self._make(held)
+        kept[key] = system
+        for old in list(kept)[:-_KEPT_SYSTEMS]:
+            kept.pop(old, None)
+        return system

@@ -1,4 +1,4 @@
-"""Wired crossbars: block elimination against the general solver, exact results, ngspice and badcrossbar."""
+"""Wired crossbars: elimination and sweeps against the general solver, exact results, ngspice and badcrossbar."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hwlearn.circuit.elements import Sinh
 from hwlearn.circuit.linear.factor import ERROR_BOUND
 from hwlearn.circuit.linear.solver import OhmicSolver
 from hwlearn.circuit.spice import spice_text
-from hwlearn.circuit.wired import layout
+from hwlearn.circuit.wired import layout, swept
 from hwlearn.circuit.wired.solver import WiredSolver
 from hwlearn.errors import SingularCircuitError
 
@@ -69,11 +69,18 @@ def random_case(seed: int, most: int = 12, samples: int = 3) -> Case:
     return Case(topology, g, x, rng.normal(size=shape), clamped, injected)
 
 
-@pytest.fixture(autouse=True)
-def any_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Solve small crossbars too by elimination."""
+@pytest.fixture(autouse=True, params=["elimination", "sweeps"])
+def any_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Solve small crossbars too by elimination, or by sweeps where these are suited."""
     monkeypatch.setattr(layout, "_FEWEST_DEVICES", 0)
     monkeypatch.setattr(layout, "_FEWEST_LINES", 0)
+    if request.param == "elimination":
+        monkeypatch.setattr(swept, "compiled", lambda: None)
+    elif importlib.util.find_spec("numba") is None:
+        pytest.skip("numba is not installed: pip install 'hwlearn[fast]'")
+    else:
+        monkeypatch.setattr(swept, "_FEWEST_DEVICES", 0)
+        monkeypatch.setattr(swept, "_FEWEST_LINES", 0)
 
 
 def apart(a: np.ndarray, b: np.ndarray, scale: float | None = None) -> float:
