@@ -1,13 +1,13 @@
 """Coarse equations of a crossbar: one voltage for each column, all rows solved exactly.
 
-Sweeps over the lines (`sweeps`) leave smooth errors along the columns: a column that floats is held by its devices
-alone. The voltages of a column are a sum of the modes of its wire. A device current of a mode with eigenvalue lambda
-causes voltages of R / lambda times itself, so the first mode of each column matters most; on a floating column all its
-nodes have the same voltage. Restricted to these (Galerkin), the equations of the columns, with the rows
-eliminated, have one unknown for each column.
+Sweeps over the lines (`sweeps`) leave smooth errors along the columns: a column that floats is held by its
+devices alone. The voltages of a column are a sum of the modes of its wire. A device current of a mode with
+eigenvalue lambda causes voltages of R / lambda times itself, so the first mode of each column matters most; on a
+floating column all its nodes have the same voltage. Restricted to these (Galerkin), the equations of the columns,
+with the rows eliminated, have one unknown for each column.
 
-With all rows held at their left ends, an entry (i, j) of the inverse of a row is ``rise_i fall_j`` for i <= j. So the
-coarse equations of all rows together are one product of matrices.
+With all rows held at their left ends, an entry (i, j) of the inverse of a row is ``rise_i fall_j`` for i <= j. So
+the coarse equations of all rows together are one product of matrices.
 """
 
 from __future__ import annotations

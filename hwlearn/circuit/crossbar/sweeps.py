@@ -4,13 +4,14 @@ Importing this module loads numba. With the rows A, the columns C and the device
 
     u = A^-1 (f_rows + G w)        y = C^-1 (f_columns + G u)        w = y + Z D Z^T (f_columns + G u - C w)
 
-Z are the first modes of the columns, D the correction of `coarse.CoarseSpace`. The change y - w of a sweep shows the
-error, as in `iteration`: if each row passes on the part q of the columns' errors at most, neither u nor y is in
-error by more than ``q / (1 - q) max|y - w|``. The bound does not depend on the coarse correction.
+Z are the first modes of the columns, D the correction of `coarse.CoarseSpace`. The change y - w of a sweep shows
+the error, as in `iteration`: if each row passes on the part q of the columns' errors at most, neither u nor y is
+in error by more than ``q / (1 - q) max|y - w|``. The bound does not depend on the coarse correction.
 
-The columns are eliminated downwards and upwards in turns. So one pass over the nodes solves the columns of the last
-sweep and the rows of the next one, and eliminates the columns again: memory, not arithmetic, limits the speed. Four
-samples are solved side by side: their recurrences along a row are independent, so that none waits for another.
+The columns are eliminated downwards and upwards in turns. So one pass over the nodes solves the columns of the
+last sweep and the rows of the next one, and eliminates the columns again: memory, not arithmetic, limits the
+speed. Four samples are solved side by side: their recurrences along a row are independent, so that none waits for
+another.
 """
 
 from __future__ import annotations
@@ -120,9 +121,7 @@ def _solve_row_loop(
         u[0, n], u[1, n], u[2, n], u[3, n] = a, b, c, d
 
 
-def _solve_columns_loop(
-    pivots: FloatArray, m: int, eliminated: FloatArray, y: FloatArray
-) -> None:
+def _solve_columns_loop(pivots: FloatArray, m: int, eliminated: FloatArray, y: FloatArray) -> None:
     """Turn the nodes y (4, N) of columns before row m into those of row m."""
     N = pivots.shape[1]
     for t in range(4):
@@ -280,7 +279,7 @@ _correct = _compiled(_correct_loop)
 def _excess_loop(
     lines_of: tuple[Any, ...], ends: tuple[FloatArray, FloatArray], last: FloatArray, change: FloatArray
 ) -> float:
-    """Return the largest change (4, N) of a sample, relative to its largest voltage, for last nodes (4, N) of columns.
+    """Return the largest change (4, N) of a sample, relative to its largest voltage; ``last`` (4, N) ends columns.
 
     The largest voltage is that of a source or of an end with an injected current.
     """

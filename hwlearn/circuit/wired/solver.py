@@ -1,4 +1,4 @@
-"""Solver of crossbars with wire resistance: sweeps over the lines or their elimination instead of a sparse factor."""
+"""Solver of crossbars with wire resistance: sweeps over the lines, or their elimination, not a sparse factor."""
 
 from __future__ import annotations
 
@@ -48,8 +48,9 @@ class WiredSolver:
 
     Notes
     -----
-    Sweeps solve a batch of a circuit of devices that conduct much less than the lines; the elimination of the lines
-    solves the others, and batches that need too many sweeps. The last batch of inputs is kept, so that its gradient needs no second solution. Solutions do not depend on it.
+    Sweeps solve circuits of devices that conduct much less than the lines. The elimination of the lines solves
+    the others, and batches that need too many sweeps. The last batch of inputs is kept, so that its gradient needs
+    no second solution. Solutions do not depend on it.
     """
 
     scale_V: Final = float("inf")
@@ -60,7 +61,7 @@ class WiredSolver:
         self._may_sweep = swept is not False and may_sweep(layout)
         if swept and not self._may_sweep:
             raise CircuitError(
-                "this circuit was solved by compiled sweeps, and numba is not installed here: elimination would round "
+                "this circuit was solved by compiled sweeps, but numba is not installed here, and elimination rounds "
                 "differently; install the extra `fast`: pip install 'hwlearn[fast]'"
             )
         self._swept = _Systems(self._sweep)
@@ -120,7 +121,7 @@ class WiredSolver:
     def _solve_pattern(
         self, held: BoolArray, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None
     ) -> tuple[FloatArray, float]:
-        """Return node voltages and estimated relative error of a batch whose samples hold these outputs (n_out,)."""
+        """Return node voltages of a batch that holds these outputs (n_out,), and their estimated relative error."""
         layout, at_outputs = self.layout, None
         if held.any() or injected is not None:
             at_outputs = np.zeros((len(x), len(held)))

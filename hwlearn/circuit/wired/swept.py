@@ -95,7 +95,8 @@ class SweptSystem:
         guess = self.coarse.first_guess(left, bottom)
         goal = (_GOAL * (1.0 - self.passed_on) / self.passed_on, _MOST_SWEEPS)
         rows, columns, few = layout.row_side(V), layout.column_side(V), fast.SIDE_BY_SIDE
-        todo, failed = iter(range(0, S, few)), []
+        todo = iter(range(0, S, few))
+        failed: list[int] = []
 
         def work() -> None:
             scratch = np.empty((2, layout.wires.rows, few, layout.wires.columns))

@@ -134,14 +134,14 @@ def _crossbar(side: int, samples: int, problems: int, rounds: int, slow: bool) -
     )
 
 
-def _wired(key: str, work: str, contest: Callable[[int, int], Contest], minimum: float) -> Row:
+def _wired(key: str, work: str, contest: Callable[[int, int], Contest], minimum: float, fast: float) -> Row:
     return Row(
         f"wired-{key}",
         f"`Kirchhoff`, crossbar 64 x 64, wires 2 ohm, 30 vectors: {work}",
         "our general solver",
         partial(_speed, partial(contest, 64, 30), 15),
         minimum,
-        by_numba=False,
+        fast,
     )
 
 
@@ -164,8 +164,8 @@ ROWS = (
         500,
         slow=True,
     ),
-    _wired("solve", "re-solve after all devices have changed", contests.wired_solve, 2),
-    _wired("gradient", "exact gradient of a circuit that is solved", contests.wired_gradient, 8),
+    _wired("solve", "re-solve after all devices have changed", contests.wired_solve, 2, 10),
+    _wired("gradient", "exact gradient of a circuit that is solved", contests.wired_gradient, 8, 8),
     Row(
         "grid-pyrkm",
         _TRAINING,
