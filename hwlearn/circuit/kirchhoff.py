@@ -94,7 +94,7 @@ class Kirchhoff:
         """What the rounding of solutions depends on besides the conductances, as arrays by name.
 
         Empty unless the circuit was made by `with_conductances` and shares eliminated nodes, or is so large that
-        CHOLMOD is used (extra ``fast``).
+        CHOLMOD is used, or a wired crossbar that numba solves (extra ``fast``).
         """
         return self.solver.history
 

@@ -61,7 +61,7 @@ class WiredSolver:
         self._may_sweep = swept is not False and may_sweep(layout)
         if swept and not self._may_sweep:
             raise CircuitError(
-                "this circuit was solved by compiled sweeps, but numba is not installed here, and elimination rounds "
+                "this circuit was solved by compiled sweeps, but numba is not installed, and elimination rounds "
                 "differently; install the extra `fast`: pip install 'hwlearn[fast]'"
             )
         self._swept = _Systems(self._sweep)
@@ -121,7 +121,7 @@ class WiredSolver:
     def _solve_pattern(
         self, held: BoolArray, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None
     ) -> tuple[FloatArray, float]:
-        """Return node voltages of a batch that holds these outputs (n_out,), and their estimated relative error."""
+        """Return node voltages of a batch that holds these outputs (n_out,), and their estimated error."""
         layout, at_outputs = self.layout, None
         if held.any() or injected is not None:
             at_outputs = np.zeros((len(x), len(held)))
