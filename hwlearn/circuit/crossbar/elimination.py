@@ -25,7 +25,7 @@ from scipy.linalg.lapack import dposv, dpotrs
 
 from hwlearn.arrays import BoolArray, FloatArray
 
-_NUMBERS_AT_ONCE: Final = 1 << 13
+_NUMBERS_AT_ONCE: Final = 1 << 15
 _LARGEST: Final = 1e140
 """Largest ratio of voltages along a cross line: products of two of them must not overflow."""
 
@@ -87,14 +87,12 @@ class CrossLines:
         self.from_source: FloatArray = up * down[:, -1 if not source_first else 0, None]
         self.from_lines: FloatArray = np.empty((L, b, b))
         some = max(1, _NUMBERS_AT_ONCE // (b * b))
-        farther, nearer = np.empty((2, some, b, b))
-        up_g, down_g = up * g, down * g
         for k in range(0, L, some):
-            part, count = slice(k, k + some), min(some, L - k)
-            np.multiply(up[part, :, None], down_g[part, None, :], out=farther[:count])
-            np.multiply(down[part, :, None], up_g[part, None, :], out=nearer[:count])
+            part = slice(k, k + some)
+            farther = up[part, :, None] * (down * g)[part, None, :]
+            nearer = down[part, :, None] * (up * g)[part, None, :]
             # an entry of A^-1 is the rise of the node farther from the source times the fall of the nearer one
-            np.minimum(farther[:count], nearer[:count], out=self.from_lines[part])
+            np.minimum(farther, nearer, out=self.from_lines[part])
 
     def remaining(self, k: int, siemens: float, S: FloatArray) -> None:
         """Fill in S_k / siemens (b, b) of cross line k."""
@@ -105,10 +103,10 @@ class CrossLines:
         """Fill in nodes u (L, b, S) of cross lines for lines at w (L, b, S) and amperes (L, S) at their ends."""
         np.matmul(self.from_lines, w, out=u)
         if amperes is not None:
-            some = max(1, _NUMBERS_AT_ONCE // u[0].size)
-            for k in range(0, len(u), some):
-                part = slice(k, k + some)
-                u[part] += self.from_source[part, :, None] * amperes[part, None, :]
+            piece = np.empty(u.shape[1:])
+            for k in range(len(u)):
+                np.multiply(self.from_source[k, :, None], amperes[k], out=piece)
+                u[k] += piece
 
 
 def _chain(leaks: FloatArray, held: BoolArray) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -172,23 +170,23 @@ class LineElimination:
         self._devices = np.empty((L, b))
         self._through = np.empty((L - 1, b, b))
         diagonal = slice(None, None, b + 1)
-        X, factor = np.empty((2, b, b))
-        on_diagonal, added = X.reshape(-1)[diagonal], factor.reshape(-1)[diagonal]
-        cross.remaining(0, siemens, X)
-        for k, Z in enumerate(self._through):
-            self._devices[k] = on_diagonal
-            Z[:] = factor[:] = X
-            added += 1.0
-            # X is symmetric, and so is Z: arrays in C order serve as arrays in Fortran order
-            *_, info = dposv(factor.T, Z.T, lower=1, overwrite_a=1, overwrite_b=1)
-            if info != 0:
-                raise NotEliminated
-            cross.remaining(k + 1, siemens, X)
-            X += Z
-            np.negative(Z, out=Z)
-            Z.reshape(-1)[diagonal] += 1.0
-        self._devices[-1] = on_diagonal
+        X = np.empty((b, b))
+        for k in range(L):
+            cross.remaining(k, siemens, X)
+            if k:
+                X += self._through[k - 1]
+            self._devices[k] = X.reshape(-1)[diagonal]
+            if k < L - 1:
+                Z = self._through[k]
+                Z[:] = X
+                X.reshape(-1)[diagonal] += 1.0
+                # X is symmetric, and so is Z: arrays in C order serve as arrays in Fortran order
+                *_, info = dposv(X.T, Z.T, lower=1, overwrite_a=1, overwrite_b=1)
+                if info != 0:
+                    raise NotEliminated
         self.last: FloatArray = X
+        np.negative(self._through, out=self._through)
+        self._through.reshape(L - 1, b * b)[:, diagonal] += 1.0
 
     def roundings(self, lines_held: BoolArray, factor: FloatArray) -> float:
         """Return the estimated error of solutions, relative to their largest voltage, in roundings.
