@@ -96,6 +96,7 @@ class SweptSystem:
         goal = (_GOAL * (1.0 - self.passed_on) / self.passed_on, _MOST_SWEEPS)
         rows, columns, few = layout.row_side(V), layout.column_side(V), fast.SIDE_BY_SIDE
         todo = iter(range(0, S, few))
+        solved: list[int] = []
         failed: list[int] = []
 
         def work() -> None:
@@ -103,14 +104,16 @@ class SweptSystem:
             for first in _until(todo, failed):
                 some = slice(first, first + few)
                 part = left[some], bottom[some], guess[some]
-                if fast.relax(self.lines, *part, goal, scratch, rows[some], columns[some]) < 0:
-                    failed.append(first)
+                sweeps = fast.relax(self.lines, *part, goal, scratch, rows[some], columns[some])
+                (failed if sweeps < 0 else solved).append(first)
 
         threads = min(_cores(), -(-S // few)) if columns.size >= _THREADED else 1
-        others = [threading.Thread(target=work, daemon=True) for _ in range(threads - 1)]
+        others: list[threading.Thread] = []
         try:
-            for other in others:
+            for _ in range(threads - 1):
+                other = threading.Thread(target=work, daemon=True)
                 other.start()
+                others.append(other)
             work()
         except BaseException:
             failed.append(-1)  # the others stop too
@@ -118,7 +121,8 @@ class SweptSystem:
         finally:
             for other in others:
                 other.join()
-        if failed:
+        # a thread that ended with an error has solved less than it began
+        if len(solved) * few < S:
             return None
         layout.fill_ends(V, sources, self.columns_held)
         return V

@@ -171,3 +171,24 @@ def test_history_keeps_the_way_of_solution(monkeypatch):
     np.testing.assert_array_equal(plain.solve(x), eliminated.solve(x))
     with pytest.raises(CircuitError, match="numba is not installed"):
         plain.with_history(history)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_batch_is_eliminated_if_a_thread_fails(monkeypatch):
+    circuit = crossbar(64, 64, 2.0)
+    x = inputs(circuit, 40)
+    compiled = swept.compiled()
+    relax, this, raised = compiled.relax, threading.get_ident(), threading.Event()
+
+    def failing(*arguments):
+        if threading.get_ident() == this:
+            raised.wait(5.0)
+            return relax(*arguments)
+        raised.set()
+        raise MemoryError
+
+    monkeypatch.setattr(swept, "_cores", lambda: 2)
+    monkeypatch.setattr(compiled, "relax", failing)
+    V = circuit.solve(x)
+    monkeypatch.setattr(swept, "compiled", lambda: None)
+    np.testing.assert_array_equal(V, crossbar(64, 64, 2.0).solve(x))
