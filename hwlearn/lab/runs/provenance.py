@@ -14,7 +14,7 @@ from typing import Any, Final
 from hwlearn.errors import SetupError
 from hwlearn.storage.text_file import read_text
 
-_PACKAGES: Final = ("hwlearn", "numpy", "scipy", "cvxopt", "pyvisa", "pyvisa-py", "pyserial", "pydantic")
+_PACKAGES: Final = ("hwlearn", "numpy", "scipy", "cvxopt", "numba", "pyvisa", "pyvisa-py", "pyserial", "pydantic")
 
 
 def now() -> str:
