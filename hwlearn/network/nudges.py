@@ -164,11 +164,6 @@ class Nudge(ABC):
     def needs_impedance(self) -> bool:
         """Whether the nudge needs the model's output impedance."""
 
-    @property
-    def uses_impedance(self) -> bool:
-        """Whether the model's output impedance changes the nudge: it is needed, or a strength is chosen."""
-        return self.strength == "auto" or self.needs_impedance
-
     @abstractmethod
     def drive(self, free: FloatArray, error: FloatArray, strength: FloatArray) -> OutputDrive:
         """Return the drive for free outputs (S, n_out), errors (S, n_out) and signed strengths (S,)."""

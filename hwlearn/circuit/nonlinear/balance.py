@@ -16,7 +16,7 @@ TRUSTED: Final = 1e-3
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Sources:
+class OutputSources:
     """What feeds the outputs of a batch.
 
     Attributes
@@ -30,18 +30,18 @@ class Sources:
     injected: FloatArray | None = None
     loads: tuple[FloatArray, FloatArray] | None = None
 
-    def rows(self, chosen: IntArray) -> Sources:
+    def rows(self, chosen: IntArray) -> OutputSources:
         """Return the sources of chosen samples."""
         loads = self.loads
-        return Sources(
+        return OutputSources(
             None if self.injected is None else self.injected[chosen],
             None if loads is None else (loads[0][chosen], loads[1][chosen]),
         )
 
-    def at(self, outputs: BoolArray) -> Sources:
+    def at(self, outputs: BoolArray) -> OutputSources:
         """Return the sources of chosen outputs (n_out,)."""
         loads = self.loads
-        return Sources(
+        return OutputSources(
             None if self.injected is None else self.injected[:, outputs],
             None if loads is None else (loads[0][:, outputs], loads[1][:, outputs]),
         )
@@ -72,7 +72,7 @@ class Balance:
         Samples whose currents are summed over drops, which loses fewer digits than summed conductances.
     """
 
-    def __init__(self, circuit: Circuit, linear: Linearised, V: FloatArray, sources: Sources) -> None:
+    def __init__(self, circuit: Circuit, linear: Linearised, V: FloatArray, sources: OutputSources) -> None:
         self._circuit, self._linear, self._n_free = circuit, linear, linear.size
         at = linear.nodes.output_position
         self._outputs = at[at >= 0]

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
-from hwlearn.circuit.nonlinear.balance import Balance, Sources, Tangents, rounding_bound
+from hwlearn.circuit.nonlinear.balance import Balance, OutputSources, Tangents, rounding_bound
 from hwlearn.circuit.nonlinear.currents import Circuit
 from hwlearn.circuit.nonlinear.linearised import Factor, Linearised, SingularSample
 from hwlearn.circuit.nonlinear.node_order import NodeOrder
@@ -55,14 +55,14 @@ class Search:
         suits = compiled and Switching.suits(circuit, order)
         self.switching = Switching(circuit, self.linear) if suits else None
 
-    def find(self, V: FloatArray, sources: Sources, start: Start | None = None) -> Found:
+    def find(self, V: FloatArray, sources: OutputSources, start: Start | None = None) -> Found:
         """Return the operating points.
 
         Parameters
         ----------
         V : ndarray, shape (S, N)
             Volts at the held nodes; start values at the others.
-        sources : Sources
+        sources : OutputSources
         start : Start, optional
             Given if the start values are operating points without these sources; otherwise they are 0 V.
 
@@ -130,7 +130,7 @@ class _Step:
 class _Part:
     """Part of a batch: iterates voltages (S, N), in the order of ``NodeOrder.nodes``, to operating points."""
 
-    def __init__(self, search: Search, V: FloatArray, sources: Sources, start: Start | None) -> None:
+    def __init__(self, search: Search, V: FloatArray, sources: OutputSources, start: Start | None) -> None:
         self.search, self.circuit, self.edges = search, search.circuit, search.order.nonlinear
         self.V, self.n_free = V, search.order.free.size
         self.balance = Balance(search.circuit, search.linear, V, sources)

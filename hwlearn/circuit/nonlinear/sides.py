@@ -20,7 +20,7 @@ _MOST_STEPS: Final = 12
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Prediction:
+class PredictedPoints:
     """Predicted voltages (S, n_free), the factor that gave them, and samples (S,) in which no side changed."""
 
     V: FloatArray
@@ -30,7 +30,7 @@ class Prediction:
 
 def predicted(
     linear: Linearised, lines: TwoLines, V: FloatArray, into: FloatArray, start: Factor | None
-) -> Prediction:
+) -> PredictedPoints:
     """Predict the operating points of a batch.
 
     Parameters
@@ -90,4 +90,4 @@ def predicted(
         rows = rows[(then != sides).any(axis=1)]
     settled = np.ones(samples, dtype=bool)
     settled[rows] = False
-    return Prediction(held[:, :n_free], factor, settled)
+    return PredictedPoints(held[:, :n_free], factor, settled)

@@ -13,7 +13,7 @@ import numpy as np
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.drops import drop_products, edge_drops, sum_by_edge
 from hwlearn.circuit.elements import Element
-from hwlearn.circuit.nonlinear.balance import Sources
+from hwlearn.circuit.nonlinear.balance import OutputSources
 from hwlearn.circuit.nonlinear.currents import Circuit, structure
 from hwlearn.circuit.nonlinear.last_batch import LastBatch
 from hwlearn.circuit.nonlinear.linearised import Factor, SingularSample
@@ -114,8 +114,8 @@ class NewtonSolver:
         search = self._search(self._none_held)
         if injected is not None:
             V, start = self._start(x)
-            return self._find(search, V, None, Sources(injected), start).point
-        found = self._find(search, self._at_0V(x), None, Sources(), None)
+            return self._find(search, V, None, OutputSources(injected), start).point
+        found = self._find(search, self._at_0V(x), None, OutputSources(), None)
         if found.point.V.size <= _MOST_KEPT_VOLTS:
             self._last = LastBatch(x.copy(), found.point.V.copy(), found.factor)
         return found.point
@@ -127,12 +127,12 @@ class NewtonSolver:
         held = ~np.isnan(clamped)
         V[:, top.outputs] = np.where(held, clamped, V[:, top.outputs])
         if (held == held[:1]).all() and len(held):
-            return self._find(self._search(held[0]), V, None, Sources(injected), start).point
+            return self._find(self._search(held[0]), V, None, OutputSources(injected), start).point
         error = np.zeros(len(x))
         patterns, which = np.unique(held, axis=0, return_inverse=True)
         for k, pattern in enumerate(patterns):
             rows = np.flatnonzero(which.ravel() == k)
-            sources = Sources(injected).rows(rows)
+            sources = OutputSources(injected).rows(rows)
             point = self._find(self._search(pattern), V[rows], rows, sources, start).point
             V[rows], error[rows] = point.V, point.error_V
         return OperatingPoint(V, error)
@@ -142,7 +142,7 @@ class NewtonSolver:
         start, known = self._start(x)
         search = self._search(self._none_held)
         near = None if known is None else Start(None)  # the loads change the equations
-        V = self._find(search, start, None, Sources(None, (volts, siemens)), near).point.V
+        V = self._find(search, start, None, OutputSources(None, (volts, siemens)), near).point.V
         return V, (volts - V[:, self.topology.outputs]) * siemens
 
     def _at_0V(self, x: FloatArray) -> FloatArray:
@@ -180,7 +180,7 @@ class NewtonSolver:
         search: Search,
         V: FloatArray,
         rows: IntArray | None,
-        sources: Sources,
+        sources: OutputSources,
         start: Start | None,
     ) -> Found:
         """Search from V (S, N); ``rows`` are the numbers of the samples in messages."""

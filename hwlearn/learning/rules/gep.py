@@ -99,7 +99,7 @@ class GEP(Rule):
         network, model, inputs = request.network, request.model, request.inputs
         targets, cost = request.targets, request.cost
         nudge, impedance = self.nudge, None
-        if nudge.uses_impedance:
+        if nudge.strength == "auto" or nudge.needs_impedance:
             impedance = model.output_impedance(inputs)
             nudge = nudge.bound(impedance, model.scale_V)
         measured: Network | _ComputedNudges = network
