@@ -16,7 +16,7 @@ gradient descent with a rate that decays exponentially, with which it learns the
 
     --peer '{"optimizer": "sgd", "schedule": "exponential", "decay": 0.99, "rate": 0.02, "epochs": 40}'
 
-The settings of both sides were chosen on splits 100 and 101, which are not among the reported ones: `--seeds 100`,
+The settings of both sides were chosen on splits 100 to 102, which are not among the reported ones: `--seeds 100`,
 ``--peer`` and ``--ours`` try others. Both were offered noise on the training inputs; the better choice counts.
 """
 
