@@ -93,8 +93,9 @@ class Kirchhoff:
     def history(self) -> dict[str, np.ndarray]:
         """What the rounding of solutions depends on besides the conductances, as arrays by name.
 
-        Empty unless the circuit was made by `with_conductances` and shares eliminated nodes, or is so large that
-        CHOLMOD is used, or a wired crossbar that numba solves (extra ``fast``).
+        Empty unless the circuit was made by `with_conductances` and shares eliminated nodes, or libraries of the
+        extra ``fast`` are used: CHOLMOD for large graphs, functions compiled by numba for wired crossbars and for
+        rectifiers.
         """
         return self.solver.history
 
@@ -102,14 +103,14 @@ class Kirchhoff:
         """Return the same circuit as if it were the last of a series: solutions are equal to the last bit.
 
         This circuit and those made from it are factored by the library of the history: by SuperLU, which releases
-        the interpreter lock, if the history is empty.
+        the interpreter lock, and without compiled functions, if the history is empty.
 
         Raises
         ------
         ValueError, KeyError
             If the history is of another circuit.
         CircuitError
-            If the circuits of the history were factored by CHOLMOD, which is not installed.
+            If the circuits of the history were solved by CHOLMOD or compiled functions that are not installed.
         """
         other = self._with(self.conductances)
         other.solver = other.solver.with_history(history)

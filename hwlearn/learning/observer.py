@@ -19,6 +19,7 @@ from hwlearn.network.nudges import OutputDrive
 
 def nudged_outputs(
     model: Kirchhoff,
+    inputs: FloatArray,
     free: Readout,
     plus: Readout,
     minus: Readout | None,
@@ -30,13 +31,15 @@ def nudged_outputs(
     Parameters
     ----------
     model : Kirchhoff
-        Model whose output impedance at 0 V inputs relates currents to voltages, unless ``impedance`` is given.
+        Model whose output impedance relates currents to voltages.
+    inputs : ndarray, shape (S, n_in)
+        Volts.
     free, plus, minus : Readout
         Measured phases; without ``minus`` the plus phase is compared with the free phase.
     model_error : float
         Relative error of the model's impedance.
     impedance : ndarray, shape (n_out, n_out) or (S, n_out, n_out), optional
-        The model's output impedance in ohm at the inputs of the samples.
+        The model's output impedance in ohm at these inputs, if it is known already.
 
     Returns
     -------
@@ -48,8 +51,10 @@ def nudged_outputs(
         return plus.voltages, other.voltages
     current = plus.output_currents - (0.0 if other.output_currents is None else other.output_currents)
     moved = plus.voltages - other.voltages
-    Z = model.output_impedance() if impedance is None else impedance
-    change = _combined(Z, moved, current, plus, model_error)
+    change = moved
+    if plus.voltage_sigma > 0:
+        Z = model.output_impedance(inputs) if impedance is None else impedance
+        change = _combined(Z, moved, current, plus, model_error)
     if minus is None:
         return free.voltages + change, free.voltages
     middle = 0.5 * (plus.voltages + minus.voltages)
@@ -79,8 +84,6 @@ def _combined(
     contains the uncertainty of the current and the model's relative error.
     """
     sigma_V = math.sqrt(2) * readout.voltage_sigma
-    if sigma_V == 0:
-        return moved
     z, Q = np.linalg.eigh(impedance)
     one = Q.ndim == 2  # one impedance for all samples
     expected = (current @ Q if one else np.einsum("si,sij->sj", current, Q)) * z

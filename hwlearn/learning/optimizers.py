@@ -85,8 +85,12 @@ class Optimizer(ABC):
         low, high = self._range
         slope = self.shadow * math.log(high / low) if self.scale == "log" else high - low
         u = self._state["u"]
-        move = pace * self._move(np.where(trainable, gradient * slope, 0.0))
-        self._state["u"] = np.where(trainable, np.clip(u - move, 0.0, 1.0), u)
+        every = bool(trainable.all())
+        move = self._move(gradient * slope if every else np.where(trainable, gradient * slope, 0.0))
+        moved = np.multiply(move, -pace)
+        moved += u
+        np.clip(moved, 0.0, 1.0, out=moved)
+        self._state["u"] = moved if every else np.where(trainable, moved, u)
         return self.shadow
 
     def state(self) -> dict[str, FloatArray]:
@@ -151,14 +155,24 @@ class Adam(Optimizer):
 
     def _move(self, gradient: FloatArray) -> FloatArray:
         count = self._memory("count", np.zeros(1)) + 1
-        mean = self.beta1 * self._memory("mean", gradient) + (1 - self.beta1) * gradient
-        square = self.beta2 * self._memory("square", gradient) + (1 - self.beta2) * gradient**2
+        # in place: a network of many edges spends most of a step on passes over such arrays
+        mean, square = self._memory("mean", gradient), self._memory("square", gradient)
+        part = np.multiply(gradient, 1 - self.beta1)
+        mean *= self.beta1
+        mean += part
+        np.multiply(gradient, gradient, out=part)
+        part *= 1 - self.beta2
+        square *= self.beta2
+        square += part
         self._state |= {"count": count, "mean": mean, "square": square}
-        size = np.sqrt(square / (1 - self.beta2 ** count[0]))
+        size = np.sqrt(np.divide(square, 1 - self.beta2 ** count[0], out=part), out=part)
         least = 1e-8 * size.max(initial=0.0)
         if least == 0:
             return np.zeros_like(gradient)
-        return np.asarray(self.rate * (mean / (1 - self.beta1 ** count[0])) / (size + least))
+        size += least
+        move = np.multiply(mean, self.rate / (1 - self.beta1 ** count[0]))
+        move /= size
+        return np.asarray(move)
 
 
 class Sign(Optimizer):

@@ -270,9 +270,10 @@ class Trainer:
             )
 
     def _report_progress(self, course: Course, callbacks: Sequence[Callback]) -> None:
-        if callbacks:
+        listeners = [each for each in callbacks if type(each).on_progress is not Callback.on_progress]
+        if listeners:
             progress = course.progress(self.optimizer.state(), self.model)
-            for callback in callbacks:
+            for callback in listeners:
                 callback.on_progress(progress)
 
     def _program(self, conductances: FloatArray) -> Programmed:

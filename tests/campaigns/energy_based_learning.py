@@ -16,7 +16,7 @@ gradient descent with a rate that decays exponentially, with which it learns the
 
     --peer '{"optimizer": "sgd", "schedule": "exponential", "decay": 0.99, "rate": 0.02, "epochs": 40}'
 
-The settings of both sides were chosen on splits 100 and 101, which are not among the reported ones: `--seeds 100`,
+The settings of both sides were chosen on splits 100 to 102, which are not among the reported ones: `--seeds 100`,
 ``--peer`` and ``--ours`` try others. Both were offered noise on the training inputs; the better choice counts.
 """
 
@@ -56,8 +56,10 @@ PEER: dict[str, Settings] = {
     | {"temperature": 0.25},
 }
 OURS: dict[str, Settings] = {
-    "squared": OUR_COMMON | {"batch": 16, "rate": 0.007, "epochs": 12, "target_V": 0.2, "jitter": 0.0},
-    "cross-entropy": OUR_COMMON | {"batch": 64, "rate": 0.05, "epochs": 15, "temperature_V": 0.02, "jitter": 0.2},
+    "squared": OUR_COMMON
+    | {"batch": 16, "rate": 0.007, "epochs": 12, "strength": 1e-3, "target_V": 0.2, "jitter": 0.0},
+    "cross-entropy": OUR_COMMON
+    | {"batch": 64, "rate": 0.05, "epochs": 12, "strength": 1e-5, "temperature_V": 0.02, "jitter": 0.1},
 }
 HIDDEN = 128
 PEER_EP, OUR_EP, OUR_EXACT = "energy-based-learning, EP", "hwlearn, EP", "hwlearn, exact gradient"
@@ -145,17 +147,23 @@ def train(settings: Settings) -> Epochs:
         [130, int(settings["hidden"]), 10], rectifier=IdealDiode(), rectifier_siemens=siemens
     )
     low, high = 1e-6, 1e-4
-    twin = KirchhoffTwin(top, hl.Limits(5.0, 10.0, 1.0, 1.0, (low, high)), node_readout=True, seed=seed)
+    twin = KirchhoffTwin(
+        top, hl.Limits(5.0, 10.0, 1.0, 1.0, (low, high)), node_readout=True, current_readout=False, seed=seed
+    )
     x, held_out = (encoded(data[name]) for name in ("x_train", "x_test"))
     cost, y = cost_and_targets(settings, data["y_train"])
     share = float(settings["jitter"])
     ends = np.full(64, 4.0)
     vary = Jitter(2 * share * ends, -ends, ends, np.arange(64)) if share else None
     start = np.random.default_rng([seed, 1]).uniform(low, 0.3 * high, top.n_edges)
-    rule = hl.Analytic() if settings["rule"] == "analytic" else hl.GEP(hl.CurrentNudge(), readout="nodes")
+    nudge = hl.CurrentNudge(settings["strength"])
+    rule = hl.Analytic() if settings["rule"] == "analytic" else hl.GEP(nudge, readout="nodes")
     optimizer = hl.Adam(float(settings["rate"]))
     trainer = hl.Trainer(twin, rule, cost, optimizer, model=hl.Kirchhoff(top, start), seed=seed, vary=vary)
     epochs: Epochs = []
+
+    # as in the package, what is loaded once is not counted
+    trainer.model.solve(x[:1])
 
     class Clock(hl.Callback):
         seconds, begin = 0.0, time.process_time()

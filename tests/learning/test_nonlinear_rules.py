@@ -149,3 +149,12 @@ def test_diodes_between_layers_learn_exclusive_or():
             score[name] = trainer.evaluate(inputs, labels).accuracy
     assert score["diodes"] == 1.0
     assert score["resistors"] <= 0.75
+
+
+@pytest.mark.parametrize("readout", ["outputs", "nodes"])
+def test_fixed_nudge_without_noise_never_computes_the_impedance(nonlinear, readout, monkeypatch):
+    twin, model, x, y, _, exact = nonlinear
+    monkeypatch.setattr(model, "output_impedance", None)
+    request = hl.GradientRequest(twin, model, x, y, hl.MSE())
+    got = hl.GEP(hl.CurrentNudge(1e-7), readout=readout).gradient(request)
+    assert relative(got.values, exact) < 1e-4

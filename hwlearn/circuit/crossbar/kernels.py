@@ -14,12 +14,12 @@ import importlib
 import inspect
 import sys
 import zlib
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.circuit.compilation import compiled
 from hwlearn.circuit.crossbar import iteration
 from hwlearn.circuit.crossbar.iteration import (
     Goal,
@@ -30,12 +30,6 @@ from hwlearn.circuit.crossbar.iteration import (
     ratio,
     volts_wanted,
 )
-
-
-def _compiled(function: Callable[..., Any]) -> Any:
-    """Return a compiled function that releases the interpreter lock."""
-    return importlib.import_module("numba").njit(nogil=True, cache=True, error_model="numpy")(function)
-
 
 for _shared in (floating_volts_wanted, is_finished, ratio, volts_wanted):
     importlib.import_module("numba").extending.register_jitable(_shared)
@@ -98,7 +92,7 @@ def _pivots_loop(leaks: FloatArray, first_held: BoolArray, last_held: BoolArray,
         p[0, k] = 1.0 / (s[k] + (1.0 if first_held[k] else 0.0))
 
 
-pivots = _compiled(_pivots_loop)
+pivots = compiled(_pivots_loop)
 
 
 def _solve_columns_loop(lines: CompiledLines, x: FloatArray) -> None:
@@ -128,7 +122,7 @@ def _solve_columns_loop(lines: CompiledLines, x: FloatArray) -> None:
                 x[i, n, b] = (x[i, n, b] + x[i - 1, n, b]) * p[i, n]
 
 
-solve_columns = _compiled(_solve_columns_loop)
+solve_columns = compiled(_solve_columns_loop)
 
 
 def _solve_rows_loop(
@@ -186,7 +180,7 @@ def _solve_rows_loop(
             y[i + 4], y[i + 5], y[i + 6], y[i + 7] = e, f, g, h
 
 
-solve_rows = _compiled(_solve_rows_loop)
+solve_rows = compiled(_solve_rows_loop)
 
 
 def _scale_loop(leaks: FloatArray, x: FloatArray, out: FloatArray) -> None:
@@ -203,7 +197,7 @@ def _scale_loop(leaks: FloatArray, x: FloatArray, out: FloatArray) -> None:
                 out[m, n, b] = leaks[m, n] * x[m, n, b]
 
 
-_scale = _compiled(_scale_loop)
+_scale = compiled(_scale_loop)
 
 
 def _curvature_loop(lines: CompiledLines, nodes: Nodes) -> FloatArray:
@@ -232,7 +226,7 @@ def _curvature_loop(lines: CompiledLines, nodes: Nodes) -> FloatArray:
     return dots
 
 
-curvature = _compiled(_curvature_loop)
+curvature = compiled(_curvature_loop)
 
 
 def _repeated_loop(numbers: FloatArray, N: int) -> FloatArray:
@@ -244,7 +238,7 @@ def _repeated_loop(numbers: FloatArray, N: int) -> FloatArray:
     return factors
 
 
-_repeated = _compiled(_repeated_loop)
+_repeated = compiled(_repeated_loop)
 
 
 def _advance_loop(lines: CompiledLines, nodes: Nodes, alpha: FloatArray) -> None:
@@ -262,7 +256,7 @@ def _advance_loop(lines: CompiledLines, nodes: Nodes, alpha: FloatArray) -> None
             z[m, k] = r[m, k]
 
 
-advance = _compiled(_advance_loop)
+advance = compiled(_advance_loop)
 
 
 def _turn_loop(lines: CompiledLines, nodes: Nodes, beta: FloatArray) -> None:
@@ -280,8 +274,8 @@ def _times_add_loop(factors: FloatArray, x: FloatArray, y: FloatArray) -> None:
             y[m, k] = x[m, k] + factors[k] * y[m, k]
 
 
-_times_add = _compiled(_times_add_loop)
-turn = _compiled(_turn_loop)
+_times_add = compiled(_times_add_loop)
+turn = compiled(_turn_loop)
 
 
 def _measure_loop(lines: CompiledLines, nodes: Nodes) -> tuple[FloatArray, FloatArray]:
@@ -302,7 +296,7 @@ def _measure_loop(lines: CompiledLines, nodes: Nodes) -> tuple[FloatArray, Float
     return dots, largest
 
 
-measure = _compiled(_measure_loop)
+measure = compiled(_measure_loop)
 
 
 def _largest_loop(nodes: Nodes) -> FloatArray:
@@ -322,7 +316,7 @@ def _largest_loop(nodes: Nodes) -> FloatArray:
     return largest
 
 
-_largest = _compiled(_largest_loop)
+_largest = compiled(_largest_loop)
 
 
 def _device_sums_loop(g: FloatArray, u: FloatArray, w: FloatArray, out: FloatArray) -> None:
@@ -335,7 +329,7 @@ def _device_sums_loop(g: FloatArray, u: FloatArray, w: FloatArray, out: FloatArr
                 out[n, b] += g[m, n] * (u[m, n, b] - w[m, n, b])
 
 
-device_sums = _compiled(_device_sums_loop)
+device_sums = compiled(_device_sums_loop)
 
 
 def _volts_wanted_loop(g: FloatArray, nodes: Nodes, goal: CompiledGoal) -> FloatArray:
@@ -359,7 +353,7 @@ def _volts_wanted_loop(g: FloatArray, nodes: Nodes, goal: CompiledGoal) -> Float
     return wanted
 
 
-_volts_wanted = _compiled(_volts_wanted_loop)
+_volts_wanted = compiled(_volts_wanted_loop)
 
 
 def _couple_loop(lines: CompiledLines, x: FloatArray, t: FloatArray) -> None:
@@ -402,13 +396,13 @@ def _every_loop(lines: CompiledLines, condition: BoolArray) -> bool:
     return bool(condition.all())
 
 
-couple = _compiled(_couple_loop)
-start = _compiled(_start_loop)
-_add = _compiled(_add_loop)
-_copy = _compiled(_copy_loop)
-first_direction = _compiled(_first_direction_loop)
-every = _compiled(_every_loop)
-_iterate = _compiled(iteration_with(sys.modules[__name__]))
+couple = compiled(_couple_loop)
+start = compiled(_start_loop)
+_add = compiled(_add_loop)
+_copy = compiled(_copy_loop)
+first_direction = compiled(_first_direction_loop)
+every = compiled(_every_loop)
+_iterate = compiled(iteration_with(sys.modules[__name__]))
 
 
 def _sweep_ones_loop(
@@ -429,7 +423,7 @@ def _sweep_ones_loop(
     return of_rows, of_columns, of_sweep
 
 
-sweep_ones = _compiled(_sweep_ones_loop)
+sweep_ones = compiled(_sweep_ones_loop)
 
 
 def _relax_of(version: int) -> Any:
@@ -486,7 +480,7 @@ def _relax_of(version: int) -> Any:
         _add(z, w)
         return iterations, size, _largest(nodes)
 
-    return _compiled(relax)
+    return compiled(relax)
 
 
 # numba notices changes of this file only, and the iteration is in another one

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
 from types import ModuleType
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray
+from hwlearn.circuit.compilation import compiled_module
 from hwlearn.circuit.crossbar.direct import solve_directly
 from hwlearn.circuit.crossbar.lapack import relax_by_vector, suits_lapack
 from hwlearn.circuit.crossbar.problem import ILL_CONDITIONED, Answer, Problem, output_errors
@@ -63,16 +61,9 @@ def _solvers(problem: Problem) -> Iterator[Callable[[Problem, float], Answer | N
     yield solve_directly
 
 
-@cache
 def _fast() -> ModuleType | None:
     """Return the module of the compiled iteration; None without numba."""
-    if importlib.util.find_spec("numba") is None:
-        return None
-    try:
-        return importlib.import_module("hwlearn.circuit.crossbar.compiled")
-    except (ImportError, RuntimeError):
-        # RuntimeError: numba finds no folder for compiled code, and compiling in each process would take longer
-        return None
+    return compiled_module("hwlearn.circuit.crossbar.compiled")
 
 
 def _error(problem: Problem, answer: Answer, bound: float) -> float:

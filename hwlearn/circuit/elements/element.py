@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Kink:
+    """Law of two straight lines: slope ``below`` up to ``threshold_V``, and ``above`` from there on.
+
+    Slopes are fractions of theta. The threshold is at least 0, and the current at 0 V is zero.
+    """
+
+    threshold_V: float
+    below: float
+    above: float
 
 
 class Element(ABC):
@@ -33,6 +46,11 @@ class Element(ABC):
     def scale_V(self) -> float:
         """Volts over which the slope changes; infinite for piecewise linear elements."""
         return math.inf
+
+    @property
+    def kink(self) -> Kink | None:
+        """The law as two straight lines; None if it has another form."""
+        return None
 
     def linearised_at(self, v: FloatArray, before: FloatArray) -> FloatArray:
         """Return the drop at which Newton's method linearises next, for a step from ``before`` to ``v``.

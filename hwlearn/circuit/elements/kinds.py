@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
-from hwlearn.circuit.elements.element import Element, Proportional
+from hwlearn.circuit.elements.element import Element, Kink, Proportional
 from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter, ThreeTerminal
 from hwlearn.errors import CircuitError
 
@@ -198,6 +198,11 @@ class IdealDiode(Proportional):
             )
         object.__setattr__(self, "threshold_V", threshold)
         object.__setattr__(self, "leak", leak)
+
+    @property
+    def kink(self) -> Kink:
+        """Both pieces: ``leak`` below the threshold, 1 from there on."""
+        return Kink(self.threshold_V, self.leak, 1.0)
 
     def f(self, v: FloatArray) -> FloatArray:
         """Return ``leak v + (1 - leak) max(v - threshold, 0)``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Final
 
@@ -99,6 +100,15 @@ class NodeCurrents:
         return np.asarray(self._ohmic.currents(V, siemens) + (self._nonlinear @ nonlinear.T).T)
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class TwoLines:
+    """Laws of two straight lines: thresholds (K,) in volts, slopes (K,) in siemens below and above them."""
+
+    threshold: FloatArray
+    below: FloatArray
+    above: FloatArray
+
+
 class Circuit:
     """Currents and slopes of a circuit with known elements and thetas.
 
@@ -118,6 +128,17 @@ class Circuit:
         whole = len(ohmic) > 0 and ohmic[-1] == len(ohmic) - 1
         self.ohmic_siemens = thetas[: len(ohmic)] if whole else thetas[ohmic]
         self._groups = [(kind, at, thetas[numbers]) for kind, at, numbers in self.structure.groups]
+
+    @cached_property
+    def lines(self) -> TwoLines | None:
+        """The laws of the nonlinear edges, if each consists of two straight lines."""
+        parts = [(at, kind.kink, theta) for kind, at, theta in self._groups]
+        threshold, below, above = np.empty((3, len(self.nonlinear)))
+        for at, kink, theta in parts:
+            if kink is None:
+                return None
+            threshold[at], below[at], above[at] = kink.threshold_V, theta * kink.below, theta * kink.above
+        return TwoLines(threshold, below, above)
 
     def drops(self, V: FloatArray) -> FloatArray:
         """Return the drops (S, K) across the nonlinear edges."""

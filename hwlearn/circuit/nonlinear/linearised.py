@@ -7,18 +7,20 @@ solved densely for all samples at once, or sparsely, sample by sample, if many n
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array
 from scipy.sparse.linalg import splu
 
-from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.nonlinear.node_order import NodeOrder
 
 _TABLE_NUMBERS: Final = 4_000_000
 _CHUNK_NUMBERS: Final = 4_000_000
+_INVERTED: Final = 64  # up to this many remaining nodes matrices are inverted: each is used several times
 
 
 class SingularSample(Exception):
@@ -111,17 +113,25 @@ class Linearised:
 
 
 class Factor:
-    """Solver of the equations of a batch; vectors are (m, S, n_free) in the order of ``NodeOrder.free``."""
+    """Solver of the equations of a batch; vectors are (m, S, n_free) in the order of ``NodeOrder.free``.
+
+    A factor of one sample solves a batch of any size: all samples have these slopes.
+
+    Attributes
+    ----------
+    slopes : ndarray, shape (S, K)
+        Slopes of the nonlinear edges, in siemens.
+    """
 
     def __init__(
         self, system: Linearised, slopes: FloatArray, diagonal: FloatArray, loads: FloatArray | None
     ) -> None:
-        self._system, self._slopes, self._diagonal, self._loads = system, slopes, diagonal, loads
+        self._system, self.slopes, self._loads = system, slopes, loads
 
     @property
     def leak(self) -> FloatArray:
         """Conductances (S, n_free) of the free nodes to held nodes and loads."""
-        leak = self._system.leak + self._system.nonlinear.leak(self._slopes)
+        leak = self._system.leak + self._system.nonlinear.leak(self.slopes)
         if self._loads is not None:
             at = self._system.nodes.output_position
             leak[:, at[at >= 0]] += self._loads[:, at >= 0]
@@ -137,6 +147,17 @@ class Factor:
         into = np.zeros((*currents.shape[:2], self._system.size))
         into[:, :, at] = currents
         return self.solve(into)[:, :, at]
+
+    def rows(self, chosen: BoolArray | IntArray) -> Self:
+        """Return the factor of chosen samples; numbers may repeat."""
+        other = copy.copy(self)
+        other.slopes = self.slopes[chosen]
+        other._loads = None if self._loads is None else self._loads[chosen]
+        return other
+
+    def put(self, rows: IntArray, other: Self) -> None:
+        """Replace the samples with numbers ``rows`` by the samples of another factor, in their order."""
+        self.slopes[rows] = other.slopes
 
 
 class _DenseFactor(Factor):
@@ -159,7 +180,8 @@ class _DenseFactor(Factor):
             S -= system.nonlinear.within(slopes).reshape(samples, r, r)
         k = np.arange(r)
         S[:, k, k] += diagonal[:, h:]
-        self._S = S
+        self._inverted = r <= _INVERTED
+        self._S = self._inverse(S) if self._inverted else S
 
     def solve(self, currents: FloatArray) -> FloatArray:
         h = self._h
@@ -179,11 +201,30 @@ class _DenseFactor(Factor):
         into[:, :, at - h] = currents
         return self._remaining(into)[:, :, at - h]
 
+    def rows(self, chosen: BoolArray | IntArray) -> Self:
+        other = super().rows(chosen)
+        other._weight, other._S = self._weight[chosen], self._S[chosen]
+        other._C = self._C if self._C.ndim == 2 else self._C[chosen]
+        return other
+
+    def put(self, rows: IntArray, other: Self) -> None:
+        super().put(rows, other)
+        self._weight[rows], self._S[rows] = other._weight, other._S
+        if self._C.ndim == 3:
+            self._C[rows] = other._C
+
     def _remaining(self, currents: FloatArray) -> FloatArray:
+        if self._inverted:
+            if len(self._S) == 1:  # symmetric
+                return np.asarray(currents @ self._S[0])
+            return np.asarray((self._S @ currents.transpose(1, 2, 0)).transpose(2, 0, 1))
         try:
+            if len(self._S) == 1:
+                m, samples, r = currents.shape
+                return np.asarray(np.linalg.solve(self._S[0], currents.reshape(-1, r).T).T.reshape(m, samples, r))
             y = np.linalg.solve(self._S, currents.transpose(1, 2, 0))
         except np.linalg.LinAlgError:
-            raise SingularSample(self._first_singular()) from None
+            raise SingularSample(_first_singular(self._S)) from None
         return np.asarray(y.transpose(2, 0, 1))
 
     def _down(self, top: FloatArray) -> FloatArray:
@@ -196,13 +237,12 @@ class _DenseFactor(Factor):
             return np.asarray(y @ self._C.T)
         return np.asarray((y.transpose(1, 0, 2) @ self._C.transpose(0, 2, 1)).transpose(1, 0, 2))
 
-    def _first_singular(self) -> int:
-        for sample, S in enumerate(self._S):
-            try:
-                np.linalg.inv(S)
-            except np.linalg.LinAlgError:
-                return sample
-        return 0
+    @staticmethod
+    def _inverse(S: FloatArray) -> FloatArray:
+        try:
+            return np.asarray(np.linalg.inv(S))
+        except np.linalg.LinAlgError:
+            raise SingularSample(_first_singular(S)) from None
 
 
 class _SparseFactor(Factor):
@@ -229,8 +269,33 @@ class _SparseFactor(Factor):
                 raise SingularSample(sample) from None
 
     def solve(self, currents: FloatArray) -> FloatArray:
-        solved = [lu.solve(np.ascontiguousarray(currents[:, k].T)).T for k, lu in enumerate(self._lu)]
-        return np.stack(solved, axis=1) if solved else np.zeros_like(currents)
+        m, samples, n = currents.shape
+        if len(self._lu) == 1:
+            solved = self._lu[0].solve(np.ascontiguousarray(currents.reshape(-1, n).T))
+            return np.ascontiguousarray(solved.T).reshape(m, samples, n)
+        each = [lu.solve(np.ascontiguousarray(currents[:, k].T)).T for k, lu in enumerate(self._lu)]
+        return np.stack(each, axis=1) if each else np.zeros_like(currents)
+
+    def rows(self, chosen: BoolArray | IntArray) -> Self:
+        other = super().rows(chosen)
+        numbers = np.arange(len(self._lu))[chosen].tolist()
+        other._lu = [self._lu[k] for k in numbers]
+        return other
+
+    def put(self, rows: IntArray, other: Self) -> None:
+        super().put(rows, other)
+        for k, lu in zip(rows.tolist(), other._lu, strict=True):
+            self._lu[k] = lu
+
+
+def _first_singular(matrices: FloatArray) -> int:
+    """Return the number of the first singular matrix of a batch (S, r, r)."""
+    for sample, S in enumerate(matrices):
+        try:
+            np.linalg.inv(S)
+        except np.linalg.LinAlgError:
+            return sample
+    return 0
 
 
 def _symmetric(pairs: IntArray, values: FloatArray, size: int) -> csr_array:

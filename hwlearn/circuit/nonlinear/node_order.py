@@ -155,6 +155,10 @@ class NonlinearEdges(_Places):
         self._first, self._second = _as_slice(ends.min(axis=1)), _as_slice(ends.max(axis=1), or_equal=True)
         self._outflow = incidence(ends, nodes.nodes.size)[:, :n].T.tocsr()
         self._alone = self._diagonal.alone if bool(single.all()) else None
+        self.single = bool(single.all())
+        """Whether every edge has one free and one held end."""
+        self.free_node, self.held_node, self.sign_at_free = ends.min(axis=1), ends.max(axis=1), self._sign
+        """Ends of such edges, and 1 if the drop counts from the free one, else -1."""
 
     def drops(self, V: FloatArray) -> FloatArray:
         """Return the drops (S, K), a minus b, at voltages (S, N) in the order of ``NodeOrder.nodes``."""

@@ -13,10 +13,13 @@ import numpy as np
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.drops import drop_products, edge_drops, sum_by_edge
 from hwlearn.circuit.elements import Element
+from hwlearn.circuit.nonlinear.balance import OutputSources
 from hwlearn.circuit.nonlinear.currents import Circuit, structure
+from hwlearn.circuit.nonlinear.last_batch import LastBatch
 from hwlearn.circuit.nonlinear.linearised import Factor, SingularSample
-from hwlearn.circuit.nonlinear.newton import LARGEST_ERROR, NotConverged, Search
+from hwlearn.circuit.nonlinear.newton import LARGEST_ERROR, Found, NotConverged, Search, Start
 from hwlearn.circuit.nonlinear.node_order import NodeOrder
+from hwlearn.circuit.nonlinear.switching import Switching
 from hwlearn.circuit.solver import OperatingPoint, Where
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, ConvergenceError
@@ -41,17 +44,21 @@ class NewtonSolver:
         Resistors are allowed too.
     thetas : ndarray, shape (E + F,)
         Siemens of the edges, then of the fixed edges.
+    compiled : bool
+        Use compiled functions where they suit the circuit and numba is installed.
 
     Notes
     -----
     The steady state is the minimum of the co-content, found by Newton's method; see `nonlinear.newton`.
     Voltages with an estimated error above 1e-9 of the sample's largest voltage raise an error. The voltages of the
-    last batch are kept, so that its gradient needs no second search; a search always ends with the same voltages.
+    last batch without clamps and currents are kept, so that its gradient needs no second search. A search for the
+    same inputs with clamps or currents starts there. Without a nonlinear element that changes sides it ends after
+    one step; its voltages are equal to those of a search from 0 V within their estimated error.
     """
 
-    def __init__(self, topology: Topology, thetas: FloatArray) -> None:
-        self.topology, self.thetas = topology, thetas
-        self._last: tuple[FloatArray, FloatArray] | None = None
+    def __init__(self, topology: Topology, thetas: FloatArray, compiled: bool = True) -> None:
+        self.topology, self.thetas, self._compiled = topology, thetas, compiled
+        self._last: LastBatch | None = None
         self._circuit = Circuit(topology, thetas)
         self._searches: OrderedDict[bytes, Search] = OrderedDict()
 
@@ -62,25 +69,35 @@ class NewtonSolver:
 
     def with_conductances(self, siemens: FloatArray) -> NewtonSolver:
         """Return a solver of the same circuit with other thetas (E + F,)."""
-        return NewtonSolver(self.topology, siemens)
+        return NewtonSolver(self.topology, siemens, self._compiled)
 
     def with_history(self, history: Mapping[str, np.ndarray]) -> NewtonSolver:
-        """Return the solver itself: its solutions do not depend on circuits before."""
-        return self
+        """Return the same solver, with compiled functions if the history says so.
+
+        Raises
+        ------
+        CircuitError
+            If the circuit was solved by compiled functions, and numba is not installed.
+        """
+        compiled = "compiled" in history
+        if compiled and not Switching.is_installed():
+            raise CircuitError(
+                "this circuit was solved by functions that numba compiles, which is not installed here, and the "
+                "plain ones would round differently; install the extra `fast`: pip install 'hwlearn[fast]'"
+            )
+        return NewtonSolver(self.topology, self.thetas, compiled)
 
     @property
     def history(self) -> dict[str, np.ndarray]:
-        """Nothing: solutions do not depend on circuits before."""
-        return {}
+        """Whether compiled functions are used; empty if not."""
+        order = _node_order(self.topology, self._none_held.tobytes())
+        return {"compiled": np.ones(1)} if self._compiled and Switching.suits(self._circuit, order) else {}
 
     # --- voltages -----------------------------------------------------------------------------------
 
     def solve(self, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None) -> FloatArray:
         """Return node voltages (S, N)."""
-        V = self.operating_point(x, clamped, injected).V
-        if clamped is None and injected is None and V.size <= _MOST_KEPT_VOLTS:
-            self._last = x.copy(), V.copy()
-        return V
+        return self.operating_point(x, clamped, injected).V
 
     def operating_point(
         self, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None
@@ -92,29 +109,59 @@ class NewtonSolver:
         ConvergenceError
             If the error of a sample's voltages exceeds 1e-9 of its largest voltage.
         """
-        top = self.topology
-        V, error = np.zeros((len(x), top.n_nodes)), np.zeros(len(x))
-        V[:, top.inputs] = x
-        held = np.zeros((len(x), top.n_outputs), dtype=bool)
         if clamped is not None:
-            held = ~np.isnan(clamped)
-            V[:, top.outputs] = np.nan_to_num(clamped)
+            return self._clamped_point(x, clamped, injected)
+        search = self._search(self._none_held)
+        if injected is not None:
+            V, start = self._start(x)
+            return self._find(search, V, None, OutputSources(injected), start).point
+        found = self._find(search, self._at_0V(x), None, OutputSources(), None)
+        if found.point.V.size <= _MOST_KEPT_VOLTS:
+            self._last = LastBatch(x.copy(), found.point.V.copy(), found.factor)
+        return found.point
+
+    def _clamped_point(self, x: FloatArray, clamped: FloatArray, injected: FloatArray | None) -> OperatingPoint:
+        top = self.topology
+        V, start = self._start(x)
+        start = None if start is None else Start(None)  # other nodes are free
+        held = ~np.isnan(clamped)
+        V[:, top.outputs] = np.where(held, clamped, V[:, top.outputs])
+        if (held == held[:1]).all() and len(held):
+            return self._find(self._search(held[0]), V, None, OutputSources(injected), start).point
+        error = np.zeros(len(x))
         patterns, which = np.unique(held, axis=0, return_inverse=True)
         for k, pattern in enumerate(patterns):
             rows = np.flatnonzero(which.ravel() == k)
-            into_outputs = None if injected is None else injected[rows]
-            point = self._find(self._search(pattern), V[rows], rows, into_outputs, None)
+            sources = OutputSources(injected).rows(rows)
+            point = self._find(self._search(pattern), V[rows], rows, sources, start).point
             V[rows], error[rows] = point.V, point.error_V
         return OperatingPoint(V, error)
 
     def solve_behind(self, x: FloatArray, volts: FloatArray, siemens: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return node voltages (S, N) and currents (S, n_out) of sources behind conductances at the outputs."""
-        top = self.topology
-        start = np.zeros((len(x), top.n_nodes))
-        start[:, top.inputs] = x
-        search = self._search(np.zeros(top.n_outputs, dtype=bool))
-        V = self._find(search, start, np.arange(len(x)), None, (volts, siemens)).V
-        return V, (volts - V[:, top.outputs]) * siemens
+        start, known = self._start(x)
+        search = self._search(self._none_held)
+        near = None if known is None else Start(None)  # the loads change the equations
+        V = self._find(search, start, None, OutputSources(None, (volts, siemens)), near).point.V
+        return V, (volts - V[:, self.topology.outputs]) * siemens
+
+    def _at_0V(self, x: FloatArray) -> FloatArray:
+        """Return node voltages (S, N): the inputs, and 0 V everywhere else."""
+        V = np.zeros((len(x), self.topology.n_nodes))
+        V[:, self.topology.inputs] = x
+        return V
+
+    def _start(self, x: FloatArray) -> tuple[FloatArray, Start | None]:
+        """Return start values (S, N) of a search with clamps, currents or loads: the last batch if it has x."""
+        rows = None if self._last is None else self._last.rows_of(x)
+        if self._last is None or rows is None:
+            return self._at_0V(x), None
+        factor = self._last.factor
+        return self._last.V[rows], Start(None if factor is None else factor.rows(rows))
+
+    @cached_property
+    def _none_held(self) -> BoolArray:
+        return np.zeros(self.topology.n_outputs, dtype=bool)
 
     def estimated_error(self, held: BoolArray) -> float:
         """Refuse: the error of a nonlinear circuit depends on its inputs.
@@ -132,15 +179,21 @@ class NewtonSolver:
         self,
         search: Search,
         V: FloatArray,
-        rows: IntArray,
-        injected: FloatArray | None,
-        loads: tuple[FloatArray, FloatArray] | None,
-    ) -> OperatingPoint:
+        rows: IntArray | None,
+        sources: OutputSources,
+        start: Start | None,
+    ) -> Found:
+        """Search from V (S, N); ``rows`` are the numbers of the samples in messages."""
         try:
-            return search.find(V, injected, loads)
+            return search.find(V, sources, start)
         except NotConverged as lost:
+            if start is not None:
+                far = V.copy()
+                far[:, search.order.free] = 0.0
+                return self._find(search, far, rows, sources, None)
+            sample = lost.sample if rows is None else rows[lost.sample]
             raise ConvergenceError(
-                f"no operating point of sample {rows[lost.sample]} to {LARGEST_ERROR:g} of its largest voltage: "
+                f"no operating point of sample {sample} to {LARGEST_ERROR:g} of its largest voltage: "
                 f"{lost.reason}; reduce the voltages, narrow the range of conductances, or shunt blocking "
                 "elements with resistors"
             ) from None
@@ -149,7 +202,8 @@ class NewtonSolver:
         key = held.tobytes()
         search = self._searches.get(key)
         if search is None:
-            search = self._searches[key] = Search(self._circuit, _node_order(self.topology, key))
+            order = _node_order(self.topology, key)
+            search = self._searches[key] = Search(self._circuit, order, self._compiled)
             if len(self._searches) > _KEPT_SEARCHES:
                 self._searches.popitem(last=False)
         self._searches.move_to_end(key)
@@ -219,7 +273,7 @@ class NewtonSolver:
         """Return the volts (m, S, N) caused by currents (m, S, n_out) into the outputs, linearised at V (S, N)."""
         top = self.topology
         out = np.zeros((*currents.shape[:2], top.n_nodes))
-        order = self._search(np.zeros(top.n_outputs, dtype=bool)).order
+        order = self._search(self._none_held).order
         for rows, factor in self._factors(V, len(currents)):
             into = np.zeros((len(currents), len(V[rows]), order.free.size))
             into[:, :, order.output_position] = currents[:, rows]
@@ -229,7 +283,7 @@ class NewtonSolver:
 
     def _factors(self, V: FloatArray, currents: int) -> Iterator[tuple[slice, Callable[[], Factor]]]:
         """Yield parts of a batch, and factors of the circuits linearised at V (S, N), for a number of currents."""
-        search = self._search(np.zeros(self.topology.n_outputs, dtype=bool))
+        search = self._search(self._none_held)
         step = max(1, search.linear.chunk // currents)
         for first in range(0, len(V), step):
             rows = slice(first, first + step)
@@ -239,8 +293,8 @@ class NewtonSolver:
     def gradient(self, x: FloatArray, e: FloatArray) -> FloatArray:
         """Return dC/d(theta) (E,), mean over the batch."""
         last = self._last
-        if last is not None and np.array_equal(last[0], x):
-            return self.gradient_at(last[1], e)
+        if last is not None and np.array_equal(last.x, x):
+            return self.gradient_at(last.V, e)
         return self.gradient_at(self.solve(x, None, None), e)
 
     def gradient_at(self, V: FloatArray, e: FloatArray) -> FloatArray:

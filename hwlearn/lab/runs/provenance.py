@@ -15,7 +15,7 @@ from hwlearn.errors import SetupError
 from hwlearn.installed import version
 from hwlearn.storage.text_file import read_text
 
-_PACKAGES: Final = ("hwlearn", "numpy", "scipy", "cvxopt", "pyvisa", "pyvisa-py", "pyserial", "pydantic")
+_PACKAGES: Final = ("hwlearn", "numpy", "scipy", "cvxopt", "numba", "pyvisa", "pyvisa-py", "pyserial", "pydantic")
 
 
 def now() -> str:

@@ -98,8 +98,10 @@ class GEP(Rule):
         """Measure the phases and return their contrast; see `Rule.gradient`."""
         network, model, inputs = request.network, request.model, request.inputs
         targets, cost = request.targets, request.cost
-        impedance = model.output_impedance(inputs)
-        nudge = self.nudge.bound(impedance, model.scale_V)
+        nudge, impedance = self.nudge, None
+        if nudge.strength == "auto" or nudge.needs_impedance:
+            impedance = model.output_impedance(inputs)
+            nudge = nudge.bound(impedance, model.scale_V)
         measured: Network | _ComputedNudges = network
         if self.nudged == "computed":
             measured = _ComputedNudges(network, model)
@@ -121,7 +123,12 @@ class GEP(Rule):
         )
 
     def _contrast(
-        self, model: Kirchhoff, inputs: FloatArray, phases: TwoPhase, usable: BoolArray, impedance: FloatArray
+        self,
+        model: Kirchhoff,
+        inputs: FloatArray,
+        phases: TwoPhase,
+        usable: BoolArray,
+        impedance: FloatArray | None,
     ) -> FloatArray:
         """Return the sum over usable samples of the contrast (E,)."""
         free, plus = phases.free.rows(usable), phases.plus.rows(usable)
@@ -131,8 +138,8 @@ class GEP(Rule):
             nodes = model.topology.n_nodes
             high, low = _nodes(plus, nodes), _nodes(free if minus is None else minus, nodes)
         else:
-            Z = impedance[usable] if impedance.ndim == 3 else impedance
-            volts_high, volts_low = nudged_outputs(model, free, plus, minus, self.model_error, Z)
+            Z = impedance if impedance is None or impedance.ndim == 2 else impedance[usable]
+            volts_high, volts_low = nudged_outputs(model, x, free, plus, minus, self.model_error, Z)
             both = model.observe(np.concatenate([x, x]), np.concatenate([volts_high, volts_low]))
             high, low = both[: len(x)], both[len(x) :]
         return model.contrast(high, low, 1.0 / (t if minus is None else 2 * t))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 
-from hwlearn.arrays import IntArray
+from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.elements import OHMIC
 from hwlearn.circuit.graphs import crossbar_edges
 from hwlearn.circuit.topology import Topology
@@ -37,6 +39,39 @@ def true_circuit(
     """
     real, nodes = _with_true_wires(topology, imperfections, rng)
     return _with_source_resistance(real, imperfections.source_resistance_ohm), nodes
+
+
+@dataclass(frozen=True, slots=True)
+class InputEdges:
+    """Edges at the input sources of a true circuit, for a quick bound on the currents of the sources.
+
+    Attributes
+    ----------
+    most : int
+        Largest number of programmable edges at one input.
+    fixed_S : float
+        Largest sum of fixed conductances at one input, in siemens.
+    ohmic : bool
+        Whether all of these edges are resistors.
+    """
+
+    most: int
+    fixed_S: float
+    ohmic: bool
+
+    @classmethod
+    def of(cls, circuit: Topology) -> Self:
+        """Return the edges at the inputs of a circuit."""
+        n, at = circuit.n_nodes, circuit.inputs
+        edges = np.bincount(circuit.edges.ravel(), minlength=n)[at]
+        fixed = np.bincount(circuit.fixed_edges.ravel(), np.repeat(circuit.fixed_conductances, 2), n)[at]
+        touching = np.isin(circuit.all_edges, at).any(axis=1)
+        ohmic = circuit.elements is None or bool(circuit.elements.ohmic[touching].all())
+        return cls(int(edges.max()), float(fixed.max()), ohmic)
+
+    def most_siemens(self, conductances: FloatArray) -> float:
+        """Return a bound on the conductance at any input for conductances (E,); infinite if it has none."""
+        return self.most * float(conductances.max()) + self.fixed_S if self.ohmic else math.inf
 
 
 def _with_true_wires(

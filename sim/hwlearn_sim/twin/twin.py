@@ -22,7 +22,7 @@ from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 from hwlearn_sim.twin.converters import ConverterBank
-from hwlearn_sim.twin.true_circuit import true_circuit
+from hwlearn_sim.twin.true_circuit import InputEdges, true_circuit
 
 
 class TwinOptions(TypedDict, total=False):
@@ -111,6 +111,7 @@ class KirchhoffTwin(Network):
         devices, converters, writes, self._noise, self._walk, wires = streams
         self._devices = Devices(topology.n_edges, limits.conductance, flaws, devices, writes)
         self._circuit, self._nodes = true_circuit(topology, flaws, wires)
+        self._true_inputs = InputEdges.of(self._circuit)
         ranges = (flaws.dac_gain, flaws.dac_offset_V, flaws.dac_bits, flaws.dac_range_V)
         self._input_dac = ConverterBank.drawn(converters, topology.n_inputs, *ranges)
         self._output_dac = ConverterBank.drawn(converters, topology.n_outputs, *ranges)
@@ -141,8 +142,12 @@ class KirchhoffTwin(Network):
                 raise LimitError("a voltage is beyond the DAC range; nothing was applied")
         self._age(len(inputs))
         V, output_currents = self._solve(inputs, drive)
-        source_currents = self._truth.source_currents(V)
-        self._check_compliance(V, source_currents, output_currents, drive)
+        sources = None
+        if self._current_readout or not self._sources_within(V):
+            sources = self._truth.source_currents(V)
+            self._check_limit(sources, self.topology.inputs, "current", "A")
+            sources = sources if self._current_readout else None
+        self._check_compliance(V, output_currents, drive)
         V = self._settled(V[:, self._nodes])
         read = self._read(V)
         volts = read if not self._node_readout else read[:, self.topology.outputs]
@@ -150,7 +155,7 @@ class KirchhoffTwin(Network):
         return Readout(
             volts,
             output_currents=currents,
-            source_currents=self._with_current_noise(source_currents) if self._current_readout else None,
+            source_currents=None if sources is None else self._with_current_noise(sources),
             nodes=read if self._node_readout else None,
             saturated=self._channels(self.topology.outputs).saturated(volts),
             voltage_sigma=self._voltage_sigma,
@@ -240,11 +245,13 @@ class KirchhoffTwin(Network):
             return V, np.where(np.isnan(volts), 0.0, self._truth.output_currents(V))
         return self._truth.solve_behind(applied, volts, drive.siemens)
 
-    def _check_compliance(
-        self, V: FloatArray, sources: FloatArray, outputs: FloatArray, drive: OutputDrive | None
-    ) -> None:
+    def _sources_within(self, V: FloatArray) -> bool:
+        """Return whether a bound on the currents of the input sources at V (S, N') excludes compliance."""
+        siemens = self._true_inputs.most_siemens(self._truth.conductances)
+        return bool(siemens * (V.max(initial=0.0) - V.min(initial=0.0)) <= self.limits.current)
+
+    def _check_compliance(self, V: FloatArray, outputs: FloatArray, drive: OutputDrive | None) -> None:
         top = self.topology
-        self._check_limit(sources, top.inputs, "current", "A")
         self._check_limit(outputs, top.outputs, "current", "A")
         if drive is not None and drive.kind == "current":
             volts = np.where(np.isnan(drive.values), 0.0, V[:, top.outputs])

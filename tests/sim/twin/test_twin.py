@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
-from hwlearn.errors import LimitError, SetupError
+from hwlearn.circuit.elements import Sinh
+from hwlearn.errors import ComplianceError, LimitError, SetupError
 from hwlearn.network.edge_codes import EvenSteps
 from hwlearn_sim import Imperfections, KirchhoffTwin
 from hwlearn_sim.twin.backend import SimBackend, SimSettings
+from hwlearn_sim.twin.true_circuit import InputEdges
 
 LOW, HIGH = 1e-6, 1e-4
 
@@ -259,3 +261,23 @@ def test_readout_contains_no_true_values(small, make):
     assert (readout.nodes != true).all()
     assert (readout.output_currents != twin._truth.output_currents(true)).all()
     assert isinstance(LimitError("x"), ValueError)
+
+
+@pytest.mark.parametrize("fixed_S", [0.0, 2e-3])
+def test_source_beyond_its_current_is_found_without_current_readout(fixed_S):
+    """A bound on the currents saves their calculation, but hides no source in compliance."""
+    fixed = {"fixed_edges": [(0, 2)], "fixed_conductances": [fixed_S]} if fixed_S else {}
+    top = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, **fixed)
+    current = 0.5e-3 + fixed_S
+    for share, refused in ((0.99, True), (1.01, False)):
+        limits = hl.Limits(1.0, 2.0, 0.1, share * current, (1e-4, 1e-3))
+        twin = KirchhoffTwin(top, limits, current_readout=False)
+        twin.program(np.full(2, 1e-3))
+        if refused:
+            with pytest.raises(ComplianceError, match=r"limits\.current"):
+                twin.measure([[1.0]])
+        else:
+            assert twin.measure([[1.0]]).source_currents is None
+    edges = InputEdges.of(top)
+    assert edges.most_siemens(np.full(2, 1e-3)) == pytest.approx(1e-3 + fixed_S)
+    assert InputEdges.of(top.with_elements(Sinh(0.1))).most_siemens(np.full(2, 1e-3)) == np.inf

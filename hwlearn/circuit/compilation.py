@@ -1,0 +1,33 @@
+"""Functions compiled by numba, which comes with the optional extra ``fast``."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+
+def compiled(function: Callable[..., Any], *, reorder: bool = False) -> Any:
+    """Return a compiled function that releases the interpreter lock; numba keeps the compiled code on disk.
+
+    With ``reorder`` sums may be added in another order, so that they use vector instructions. This module loads
+    numba when the function is called.
+    """
+    fast = {"reassoc", "contract"} if reorder else False
+    numba = importlib.import_module("numba")
+    return numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=fast)(function)
+
+
+@cache
+def compiled_module(name: str) -> ModuleType | None:
+    """Return a module of compiled functions; None without numba."""
+    if importlib.util.find_spec("numba") is None:
+        return None
+    try:
+        return importlib.import_module(name)
+    except (ImportError, RuntimeError):
+        # RuntimeError: numba finds no folder for compiled code, and compiling in each process would take longer
+        return None
