@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
-from hwlearn.circuit.compilation import compiled
 from hwlearn.circuit.crossbar import iteration
 from hwlearn.circuit.crossbar.iteration import (
     Goal,
@@ -30,6 +29,7 @@ from hwlearn.circuit.crossbar.iteration import (
     ratio,
     volts_wanted,
 )
+from hwlearn.compilation import compiled
 
 for _shared in (floating_volts_wanted, is_finished, ratio, volts_wanted):
     importlib.import_module("numba").extending.register_jitable(_shared)

@@ -9,11 +9,11 @@ from types import ModuleType
 import numpy as np
 
 from hwlearn.arrays import FloatArray
-from hwlearn.circuit.compilation import compiled_module
 from hwlearn.circuit.crossbar.direct import solve_directly
 from hwlearn.circuit.crossbar.lapack import relax_by_vector, suits_lapack
 from hwlearn.circuit.crossbar.problem import ILL_CONDITIONED, Answer, Problem, output_errors
 from hwlearn.circuit.crossbar.relaxation import relax
+from hwlearn.compilation import compiled_module
 from hwlearn.errors import SingularCircuitError
 
 

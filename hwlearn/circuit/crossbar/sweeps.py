@@ -16,23 +16,16 @@ another.
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.compilation import compiled
 
 SIDE_BY_SIDE: Final = 4
 _FIRST_RATE: Final = 0.02
 """Reduction of the error that is expected of the second sweep."""
-
-
-def _compiled(function: Callable[..., Any]) -> Any:
-    """Return a compiled function that releases the interpreter lock."""
-    numba = importlib.import_module("numba")
-    return numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})(function)
 
 
 class SweptLines(NamedTuple):
@@ -97,7 +90,7 @@ def _factor_loop(
     return of_rows, of_columns, rise, fall
 
 
-factor = _compiled(_factor_loop)
+factor = compiled(_factor_loop, contract=True)
 
 
 def _solve_row_loop(
@@ -137,9 +130,9 @@ def _change_loop(m: int, w: FloatArray, y: FloatArray, change: FloatArray) -> No
             change[t, n] = max(change[t, n], abs(y[t, n] - w[m, t, n]))
 
 
-_solve_row = _compiled(_solve_row_loop)
-_solve_columns = _compiled(_solve_columns_loop)
-_change = _compiled(_change_loop)
+_solve_row = compiled(_solve_row_loop, contract=True)
+_solve_columns = compiled(_solve_columns_loop, contract=True)
+_change = compiled(_change_loop, contract=True)
 
 
 def _pass_loop(
@@ -240,8 +233,8 @@ def _finish_loop(
     return bool(total - total == 0.0)
 
 
-_pass = _compiled(_pass_loop)
-_finish = _compiled(_finish_loop)
+_pass = compiled(_pass_loop, contract=True)
+_finish = compiled(_finish_loop, contract=True)
 
 
 def _correct_loop(lines_of: tuple[Any, ...], bottom: FloatArray, residual: FloatArray, volts: FloatArray) -> None:
@@ -272,8 +265,8 @@ def _spread_loop(lines_of: tuple[Any, ...], of_columns: FloatArray, volts: Float
                 volts[k, t, n] = lines.used[k, n] * of_columns[t, n]
 
 
-_spread = _compiled(_spread_loop)
-_correct = _compiled(_correct_loop)
+_spread = compiled(_spread_loop, contract=True)
+_correct = compiled(_correct_loop, contract=True)
 
 
 def _excess_loop(
@@ -297,7 +290,7 @@ def _excess_loop(
     return most
 
 
-_excess = _compiled(_excess_loop)
+_excess = compiled(_excess_loop, contract=True)
 
 
 def _relax_loop(
@@ -354,4 +347,4 @@ def _relax_loop(
     return -1
 
 
-relax = _compiled(_relax_loop)
+relax = compiled(_relax_loop, contract=True)

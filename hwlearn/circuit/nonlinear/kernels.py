@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
-from hwlearn.circuit.compilation import compiled
+from hwlearn.compilation import compiled
 
 
 def _factored(

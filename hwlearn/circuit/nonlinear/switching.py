@@ -10,11 +10,11 @@ from typing import Final
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
-from hwlearn.circuit.compilation import compiled_module
 from hwlearn.circuit.nonlinear.balance import TRUSTED
 from hwlearn.circuit.nonlinear.currents import ROUNDING, Circuit
 from hwlearn.circuit.nonlinear.linearised import Linearised
 from hwlearn.circuit.nonlinear.node_order import NodeOrder
+from hwlearn.compilation import compiled_module
 
 _KERNELS: Final = "hwlearn.circuit.nonlinear.kernels"
 _FEWEST_NODES: Final = 32  # below, loading compiled code takes longer than what it saves

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from types import ModuleType
 from typing import Any, Final
 
@@ -18,6 +15,7 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.crossbar.coarse import CoarseSpace, NoCoarseSpace, first_mode
 from hwlearn.circuit.crossbar.problem import ROUNDING
 from hwlearn.circuit.wired.layout import Layout, Sources
+from hwlearn.compilation import compiled_module
 
 _GOAL: Final = 5e-11
 """Estimated error of the voltages at which sweeps end, relative to the largest voltage of a sample."""
@@ -58,7 +56,7 @@ class SweptSystem:
         """Return the equations for siemens (E,); None if elimination is expected to be faster."""
         wires = layout.wires
         M, N = wires.rows, wires.columns
-        fast = _compiled()
+        fast = _loaded()
         row_leaks = wires.row_ohms * g.reshape(M, N)
         column_leaks = row_leaks if wires.row_ohms == wires.column_ohms else wires.column_ohms * g.reshape(M, N)
         row_pivots, column_pivots, rise, fall = fast.factor(row_leaks, column_leaks, columns_held)
@@ -88,7 +86,7 @@ class SweptSystem:
 
     def solve(self, sources: Sources) -> FloatArray | None:
         """Return node voltages (S, n_nodes); None if they need too many sweeps."""
-        layout, S, fast = self.layout, sources.samples, _compiled()
+        layout, S, fast = self.layout, sources.samples, _loaded()
         V = np.empty((S, layout.n_nodes))
         left = np.zeros((S, layout.wires.rows)) if sources.left is None else sources.left
         bottom = np.zeros((S, layout.wires.columns)) if sources.bottom is None else sources.bottom
@@ -132,23 +130,19 @@ def may_sweep(layout: Layout) -> bool:
     """Return whether sweeps may be used: with numba, if all rows are held, and for enough devices."""
     wires = layout.wires
     few = wires.rows * wires.columns < _FEWEST_DEVICES or min(wires.rows, wires.columns) < _FEWEST_LINES
-    return bool(layout.rows_held.all()) and not few and compiled() is not None
+    return bool(layout.rows_held.all()) and not few and compiled_sweeps() is not None
 
 
-@cache
-def compiled() -> ModuleType | None:
+def compiled_sweeps() -> ModuleType | None:
     """Return the module of the compiled sweeps; None without numba."""
-    if importlib.util.find_spec("numba") is None:
-        return None
-    try:
-        return _compiled()
-    except (ImportError, RuntimeError):
-        # RuntimeError: numba finds no folder for compiled code, and compiling in each process would take longer
-        return None
+    return compiled_module("hwlearn.circuit.crossbar.sweeps")
 
 
-def _compiled() -> ModuleType:
-    return importlib.import_module("hwlearn.circuit.crossbar.sweeps")
+def _loaded() -> ModuleType:
+    """Return the module of the compiled sweeps, which are there if `may_sweep`."""
+    module = compiled_sweeps()
+    assert module is not None, "sweeps need numba"
+    return module
 
 
 def _until(todo: Iterator[int], failed: list[int]) -> Iterator[int]:

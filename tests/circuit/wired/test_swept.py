@@ -128,7 +128,7 @@ def test_strong_devices_and_slow_batches_are_eliminated(monkeypatch):
     monkeypatch.setattr(swept, "_MOST_SWEEPS", 2)
     slow = weak.solve(x)
     assert weak.operating_point(x).error_V.max() < 1e-12
-    monkeypatch.setattr(swept, "compiled", lambda: None)
+    monkeypatch.setattr(swept, "compiled_sweeps", lambda: None)
     np.testing.assert_array_equal(with_numba, crossbar(32, 33, 3000.0).solve(x))
     np.testing.assert_array_equal(slow, crossbar(32, 33, 2.0).solve(x))
 
@@ -136,7 +136,7 @@ def test_strong_devices_and_slow_batches_are_eliminated(monkeypatch):
 def test_interrupt_ends_all_threads(monkeypatch):
     circuit = crossbar(64, 64, 2.0)
     x = inputs(circuit, 40)
-    compiled = swept.compiled()
+    compiled = swept.compiled_sweeps()
     relax, this, raised = compiled.relax, threading.get_ident(), threading.Event()
 
     def interrupted(*arguments):
@@ -166,7 +166,7 @@ def test_history_keeps_the_way_of_solution(monkeypatch):
     eliminated = again.with_history({})
     assert not eliminated.history
     history = later.history
-    monkeypatch.setattr(swept, "compiled", lambda: None)
+    monkeypatch.setattr(swept, "compiled_sweeps", lambda: None)
     plain = hl.Kirchhoff(circuit.topology, later.conductances, allow_open=True)
     np.testing.assert_array_equal(plain.solve(x), eliminated.solve(x))
     with pytest.raises(CircuitError, match="numba is not installed"):
@@ -177,7 +177,7 @@ def test_history_keeps_the_way_of_solution(monkeypatch):
 def test_batch_is_eliminated_if_a_thread_fails(monkeypatch):
     circuit = crossbar(64, 64, 2.0)
     x = inputs(circuit, 40)
-    compiled = swept.compiled()
+    compiled = swept.compiled_sweeps()
     relax, this, raised = compiled.relax, threading.get_ident(), threading.Event()
 
     def failing(*arguments):
@@ -190,5 +190,5 @@ def test_batch_is_eliminated_if_a_thread_fails(monkeypatch):
     monkeypatch.setattr(swept, "_cores", lambda: 2)
     monkeypatch.setattr(compiled, "relax", failing)
     V = circuit.solve(x)
-    monkeypatch.setattr(swept, "compiled", lambda: None)
+    monkeypatch.setattr(swept, "compiled_sweeps", lambda: None)
     np.testing.assert_array_equal(V, crossbar(64, 64, 2.0).solve(x))

@@ -75,7 +75,7 @@ def any_size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(layout, "_FEWEST_DEVICES", 0)
     monkeypatch.setattr(layout, "_FEWEST_LINES", 0)
     if request.param == "elimination":
-        monkeypatch.setattr(swept, "compiled", lambda: None)
+        monkeypatch.setattr(swept, "compiled_sweeps", lambda: None)
     elif importlib.util.find_spec("numba") is None:
         pytest.skip("numba is not installed: pip install 'hwlearn[fast]'")
     else:

@@ -10,13 +10,13 @@ from types import ModuleType
 from typing import Any
 
 
-def compiled(function: Callable[..., Any], *, reorder: bool = False) -> Any:
+def compiled(function: Callable[..., Any], *, contract: bool = False, reorder: bool = False) -> Any:
     """Return a compiled function that releases the interpreter lock; numba keeps the compiled code on disk.
 
-    With ``reorder`` sums may be added in another order, so that they use vector instructions. This module loads
-    numba when the function is called.
+    With ``contract`` products and sums may be rounded once, together; with ``reorder`` sums may also be added in
+    another order, so that they use vector instructions. This module loads numba when the function is called.
     """
-    fast = {"reassoc", "contract"} if reorder else False
+    fast = {"reassoc", "contract"} if reorder else {"contract"} if contract else False
     numba = importlib.import_module("numba")
     return numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=fast)(function)
 
