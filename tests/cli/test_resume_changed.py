@@ -324,18 +324,24 @@ def test_start_names_the_expected_size_and_the_free_space(hwlearn, folder, mocke
     assert "only 1 kB free" in text
 
 
-@pytest.mark.parametrize("count", [200])
-def test_two_hundred_runs_are_listed_in_half_a_second(hwlearn, folder, count):
+def test_two_hundred_runs_are_listed_in_little_more_time_than_one(hwlearn, folder, figure):
     run = Path(json.loads(train(hwlearn, "train.epochs=2").out[0])["run"])
-    for number in range(count - 1):
-        shutil.copytree(run, run.with_name(f"{run.name}-{number + 2}"))
     code = "import sys, time\nfrom hwlearn.cli import main\nsys.argv = ['hwlearn', 'runs']\n"
     code += "try:\n    main()\nexcept SystemExit:\n    print('CPU', time.process_time())"
-    used = []
-    for _ in range(4):
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=True)
-        assert done.stdout.count(run.name) == count
-        used.append(float(done.stdout.split()[-1]))
-        if used[-1] < 0.6:
-            break
-    assert min(used) < 0.6, used  # 0.45 s of processor time; a busy machine is slower
+
+    def seconds(count: int, tries: int = 2) -> float:
+        used = []
+        for _ in range(tries):
+            done = subprocess.run(
+                [sys.executable, "-c", code], capture_output=True, text=True, cwd=folder, check=True
+            )
+            assert done.stdout.count(run.name) == count
+            used.append(float(done.stdout.split()[-1]))
+        return min(used)
+
+    one = seconds(1)
+    for number in range(199):
+        shutil.copytree(run, run.with_name(f"{run.name}-{number + 2}"))
+    many = seconds(200)
+    assert many < 2 * one  # most of it is the start of the program, which is slower on a busy machine
+    figure(f"list of 200 runs: {many:.2f} s of processor time, of 1 run {one:.2f} s (required: less than twice)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 
 import hwlearn as hl
@@ -52,3 +53,11 @@ def opened(bench, log=None, timeout_s=3.0, limits=LIMITS, use=USE, **keys):
             yield scanner
         finally:
             scanner.close()
+
+
+def is_open_soon(bench) -> bool:
+    """Return whether the scanner opens every channel within 5 s: OFF is not answered, and its server is a thread."""
+    deadline = time.monotonic() + 5.0
+    while bench.instrument("scan").closed and time.monotonic() < deadline:
+        time.sleep(0.001)
+    return not bench.instrument("scan").closed

@@ -11,8 +11,8 @@ import numpy as np
 
 _OPAQUE = (FunctionType, MethodType, BuiltinFunctionType, ModuleType, type, type(threading.Lock()))
 
-_CACHES = ("_known", "_queries", "_chunks", "_root")
-"""Parsed messages and headers, which the parser keeps to be faster."""
+_CACHES = ("_known", "_queries", "_chunks", "_root", "_tables")
+"""Parsed messages and headers, and tables of Lua, which are made at first use and kept to be faster."""
 
 
 def snapshot(thing: object) -> object:

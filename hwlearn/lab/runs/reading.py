@@ -36,6 +36,9 @@ _DAMAGED: Final = (
 )
 """What decoding of damaged bytes raises."""
 
+_MOST_QUOTED: Final = 200
+"""Characters of the text of an error."""
+
 
 @contextmanager
 def open_snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
@@ -60,13 +63,19 @@ def reported_damage(folder: Path) -> Iterator[None]:
     except RunError:
         raise
     except sqlite3.Error as error:
-        raise RunError(f"run {folder} cannot be read: {error}") from error
+        raise RunError(f"run {folder} cannot be read: {_one_line(error)}") from error
     except _DAMAGED as error:
-        what = " ".join(str(error).split()) or type(error).__name__
         raise RunError(
-            f"run {folder} is damaged: {what}; if it was copied while it was being written, copy it again, else "
-            "restore it from a backup"
+            f"run {folder} is damaged: {_one_line(error)}; if it was copied while it was being written, copy it "
+            "again, else restore it from a backup"
         ) from error
+
+
+def _one_line(error: Exception) -> str:
+    """Return the text of an error without what cannot be printed: SQLite and parsers quote what they read."""
+    text = "".join(character if character.isprintable() else " " for character in str(error))
+    short = " ".join(text.split())
+    return (short if len(short) <= _MOST_QUOTED else f"{short[:_MOST_QUOTED]} ...") or type(error).__name__
 
 
 def _opened(folder: Path, stack: ExitStack) -> sqlite3.Connection:

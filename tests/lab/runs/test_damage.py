@@ -72,7 +72,7 @@ def check(copy, wanted):
         got, error = outcome(read)
         if error is not None:
             assert copy.folder.name in error
-            assert "\n" not in error
+            assert error.isprintable()
         elif isinstance(got, list):
             assert got == wanted
 
