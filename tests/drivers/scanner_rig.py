@@ -56,7 +56,7 @@ def opened(bench, log=None, timeout_s=3.0, limits=LIMITS, use=USE, **keys):
 
 
 def is_open_soon(bench) -> bool:
-    """Return whether the scanner opens every channel within 5 s: OFF is not answered, and its server is a thread."""
+    """Return whether the scanner opens every channel within 5 s; OFF is not answered."""
     deadline = time.monotonic() + 5.0
     while bench.instrument("scan").closed and time.monotonic() < deadline:
         time.sleep(0.001)

@@ -77,8 +77,9 @@ def test_qcodes_b2200(keithley):
             switch.close()
 
 
-def test_tektronix_3706a():
+def test_tektronix_3706a(tmp_path, monkeypatch):
     """The maker's own library, whose channel commands are made from its command reference."""
+    monkeypatch.chdir(tmp_path)  # it writes log files
     tm_devices = pytest.importorskip(
         "tm_devices", reason="tm_devices is not installed; pip install 'hwlearn[referees]'"
     )
