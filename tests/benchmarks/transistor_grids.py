@@ -9,8 +9,8 @@ For grids of about 200, 1,800, 5,000 and 20,000 transistors it prints processor 
   time of a process with several of them less that of a process with one, so that the netlist does not count.
 
 Both sides have the published device with its body at ground, gates from 0.4 to 8 V and inputs from 0 to 1 V.
-ngspice has its default tolerances (``--reltol`` sets others), ours are 1e-11. "residual" is the largest current that
-is missing at a node of ours, "difference" the largest one between the voltages of the outputs.
+ngspice has its default tolerances (``--reltol`` sets others), ours are 1e-11. "residual" is the largest current
+that is missing at a node of ours, "difference" the largest one between the voltages of the outputs.
 """
 
 from __future__ import annotations
