@@ -211,7 +211,7 @@ def share(sizes, rectifier, samples=96):
     return peak / (8 * samples * top.n_edges)
 
 for rectifier in (None, IdealDiode()):
-    share([20, 20, 3], rectifier)  # imports
+    share([40, 40, 3], rectifier)  # imports
     print(share([200, 150, 10], rectifier))
 """
 

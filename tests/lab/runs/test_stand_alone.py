@@ -116,7 +116,7 @@ def test_run_that_is_being_written_is_seen_as_running_through_a_read_only_mount(
 
 def test_running_run_is_read_consistently(bench_path, tmp_path):
     """Epochs, scores, costs and conductances are read in separate queries, but are of one moment."""
-    run = Run.create(hl.open_bench(bench_path, ["train.epochs=2000"]), tmp_path / "runs")
+    run = Run.create(hl.open_bench(bench_path, ["train.epochs=8000"]), tmp_path / "runs")
     child = subprocess.Popen([sys.executable, "-c", CHILD, str(run.folder)], stdout=subprocess.PIPE, text=True)
     try:
         child.stdout.readline()
