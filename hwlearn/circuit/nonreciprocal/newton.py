@@ -133,7 +133,7 @@ class _Pace:
 
     def factor(self, moved: FloatArray) -> FloatArray:
         """Return the factor (S,) for steps of these lengths (S,)."""
-        ratio = moved / self._last
+        ratio = moved / np.maximum(self._last, np.finfo(np.float64).tiny)
         self._longer = np.where(self._longer, (ratio > 0.01) & (ratio < 0.1), (ratio > 0.4) & (ratio < 0.6))
         self._last = moved
         return np.where(self._longer, _LONGER, 1.0)
