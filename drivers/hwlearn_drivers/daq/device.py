@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final, TypeVar
 
 from hwlearn.errors import HwlearnError
@@ -229,7 +230,7 @@ class DaqDevice:
         opened = {line: state and closed.get(line, True) for line, state in self._closed_lines.items()}
         for states in (opened, {**opened, **closed}):
             if states != self._closed_lines:
-                self._send(lambda states=states: self._write_lines(states))  # type: ignore[misc]
+                self._send(partial(self._write_lines, states))
 
     def _write_lines(self, states: dict[str, bool]) -> None:
         assert self._lines is not None, "the plan has lines"

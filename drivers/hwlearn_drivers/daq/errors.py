@@ -1,4 +1,4 @@
-"""Errors of NI-DAQmx in one line, with what to do: `daq_errors`, and the codes that the driver tells apart."""
+"""Errors of NI-DAQmx in one line, with what to do: `daq_errors`, and the codes that the driver distinguishes."""
 
 from __future__ import annotations
 

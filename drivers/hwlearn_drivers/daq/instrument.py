@@ -159,7 +159,7 @@ class DaqInstrument(InstrumentSettings):
                 str(library.system.Device(self.address).product_type)
 
     def write_off(self, connector: Connector, check: bool) -> bool:
-        """Write 0 V to every analog output of the device and open the switches, whoever uses it.
+        """Write 0 V to every analog output of the device and open the switches, also if another process uses it.
 
         If another task holds them, the device is reset first, which ends the tasks of every process.
         """

@@ -1,4 +1,4 @@
-"""OFF of a whole device, whoever used it: every analog output at 0 V, the switches open."""
+"""OFF of a whole device, also of one in use elsewhere: every analog output at 0 V, the switches open."""
 
 from __future__ import annotations
 

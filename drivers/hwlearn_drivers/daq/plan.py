@@ -93,7 +93,7 @@ class DaqPlan:
         return found
 
     def output_limits(self, facts: DeviceFacts) -> Range:
-        """Return what NI-DAQmx is told to allow: the limits of the bench, as far as the range holds them."""
+        """Return the range that NI-DAQmx allows: the limits of the bench, as far as the range holds them."""
         low, high = self.output_range(facts)
         return max(low, -self.limit_V), min(high, self.limit_V)
 

@@ -51,7 +51,7 @@ class DaqOnBench(SetsVoltages, ReadsVoltages, ClosesSwitches):
 
     @property
     def halted_because(self) -> str | None:
-        """Why somebody else switched it off through this process; None if nobody did."""
+        """Why something else in this process switched it off; None if nothing did."""
         return open_outputs.halted_because(self._device)
 
     def allow_again(self) -> None:

@@ -48,7 +48,7 @@ class DeviceEdges(Edges):
         return Programmed(conductances, np.maximum(reached, 0.0), off)
 
     def check(self) -> None:
-        """Do nothing: nobody else reaches the devices."""
+        """Do nothing: the devices have no link of their own."""
 
     def reconnect(self) -> None:
         """Do nothing: there is no link of their own."""

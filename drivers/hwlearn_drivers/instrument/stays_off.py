@@ -13,7 +13,7 @@ class StaysOff:
     Parameters
     ----------
     reasons : callable
-        Returns, for each instrument, why somebody asked this process to switch it off; None if nobody did.
+        Returns, for each instrument, why this process was asked to switch it off, or None.
     """
 
     __slots__ = ("_error", "_reasons")

@@ -72,7 +72,7 @@ class BenchInstrument(ABC):
     @property
     @abstractmethod
     def halted_because(self) -> str | None:
-        """Why somebody else switched it off through this process; None if nobody did."""
+        """Why something else in this process switched it off; None if nothing did."""
 
     @abstractmethod
     def allow_again(self) -> None:

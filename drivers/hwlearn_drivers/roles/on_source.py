@@ -44,7 +44,7 @@ class OnSource(BenchInstrument):
 
     @property
     def halted_because(self) -> str | None:
-        """Why somebody else switched it off through this process; None if nobody did."""
+        """Why something else in this process switched it off; None if nothing did."""
         return open_outputs.halted_because(self.source)
 
     def allow_again(self) -> None:
