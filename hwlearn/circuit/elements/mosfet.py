@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Final, Literal
 
@@ -13,6 +14,7 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.elements.kinds import MOST_EXPONENT, Shockley
 from hwlearn.circuit.elements.level1 import Channel
 from hwlearn.circuit.elements.three_terminal import Parameter, Stamp, ThreeTerminal
+from hwlearn.circuit.elements.varied import Varied
 from hwlearn.errors import CircuitError
 
 BOLTZMANN: Final = 1.38064852e-23
@@ -181,7 +183,7 @@ class Mosfet(ThreeTerminal):
     def begun_at(self, controls: FloatArray) -> FloatArray:
         """Return the voltages, but not beyond the one at which a junction conducts as much as the channel can."""
         vt = self._junction.nVt
-        strong = max(self._channel.beta * self.most_gate, self.gmin)
+        strong = max(float(np.max(self._channel.beta)) * self.most_gate, self.gmin)
         return np.minimum(controls, vt * math.log1p(strong * vt / self.is_))
 
     def linearised_at(self, controls: FloatArray, before: FloatArray) -> FloatArray:
@@ -261,6 +263,21 @@ class Mosfet(ThreeTerminal):
             slope = np.where(u <= -3, self.gmin, slope)
             current = np.where(u <= -3, self.gmin * at - self.is_, current)
         return current, slope
+
+    @property
+    def spreads(self) -> Mapping[str, Literal["V", "relative"]]:
+        """Threshold in volts, and strength relative to ``kp``."""
+        return {"vto": "V", "kp": "relative"}
+
+    def varied(self, deviations: Mapping[str, FloatArray]) -> ThreeTerminal:
+        """Return the law of K transistors with thresholds ``vto + deviation`` and strengths ``kp * factor``."""
+        super().varied(deviations)  # refuses unknown names
+        same, channel = replace(self), self._channel
+        # in place of the one that the fields give; its numbers may be arrays
+        vars(same)["_channel"] = replace(
+            channel, beta=channel.beta * deviations.get("kp", 1.0), vto=channel.vto + deviations.get("vto", 0.0)
+        )
+        return Varied(same, self, deviations)
 
     def spice(self, name: str, a: str, b: str, value: float) -> list[str]:
         """Return the transistor, the source of its gate, and its model.

@@ -15,6 +15,7 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, SetupError
 from hwlearn.network.simulation import State, part, prefixed
+from hwlearn.network.value_ranges import ValueRanges
 from hwlearn_sim.bench.kinds.kind import Surroundings
 from hwlearn_sim.bench.kinds.registry import kind_of_placed
 from hwlearn_sim.board.board import VirtualBoard
@@ -89,7 +90,8 @@ class VirtualBench:
         flaws = Imperfections() if imperfections is None else imperfections
         # the random streams from which a twin with the same seed draws its devices
         drawn, _, writes, *_ = np.random.default_rng(seed).spawn(5)
-        devices = self._devices = Devices(topology.n_edges, conductance, flaws, drawn, writes)
+        ranges = ValueRanges.of_conductances(*conductance, n_edges=topology.n_edges)
+        devices = self._devices = Devices(ranges, flaws, drawn, writes)
         nominal = np.broadcast_to(np.asarray(conductances, dtype=np.float64), (topology.n_edges,))
         kinds = [kind_of_placed(placed) for placed in instruments]
         whole, added = topology, []

@@ -9,6 +9,7 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import EvenSteps
 from hwlearn.network.limits import Limits
+from hwlearn.network.value_ranges import ValueRanges
 from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_codes
 from hwlearn_sim import Imperfections, KirchhoffTwin
 from hwlearn_sim.devices.programmed import Devices
@@ -21,7 +22,8 @@ LAW = EvenSteps(1e-6, 1e-4, 256)
 def card(law=LAW, *, imperfections=None, edges=None, codes=None, seed=0):
     topology = Topology.crossbar(3, 2, inputs=[0, 1], outputs=[0])
     drawn, writes = np.random.default_rng(seed).spawn(2)
-    devices = Devices(topology.n_edges, (1e-6, 1e-4), imperfections or Imperfections(), drawn, writes)
+    ranges = ValueRanges.of_conductances(1e-6, 1e-4, topology.n_edges)
+    devices = Devices(ranges, imperfections or Imperfections(), drawn, writes)
     plane = AnalogPlane(topology, np.full(topology.n_edges, 1e-5))
     return VirtualEdgeCard(plane, law, devices, edges, codes), plane
 
