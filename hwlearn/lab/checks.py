@@ -62,7 +62,7 @@ def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
     Parameters
     ----------
     bench : Bench
-        Its network is opened. All edges are programmed to the middle of the conductance range and stay there.
+        Its network is opened. All edges are programmed to the middle of their range and stay there.
     seed : int
         Seed of the random input patterns.
 
@@ -116,8 +116,7 @@ def _programming(network: Network) -> Iterator[Check]:
     if network.has_fixed_edges:
         yield Check("programming", "not applicable", "the edges of this bench are fixed resistors")
         return
-    low, high = network.limits.conductance
-    done = network.program(np.full(network.topology.n_edges, 0.5 * (low + high)))
+    done = network.program(network.limits.ranges(network.topology).middle())
     failed = np.flatnonzero(done.failed)
     off = np.abs(done.reached / done.requested - 1)[~done.failed].max(initial=0.0)
     count = f"{len(failed)} of {len(done.requested)}"

@@ -191,8 +191,8 @@ class History:
         Why the training ended: ``"finished"``, ``"interrupted"`` or ``"no improvement"``.
     measurements : int
         Samples measured, also before a resume. A batch that is measured again after a resume counts once.
-    parameters : tuple of Parameter
-        What the values are; more than one for a mixed network.
+    parameters : tuple of (Parameter, ndarray of int or None)
+        What the values are, and the edges that have them; None: all of them.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -200,7 +200,7 @@ class History:
     best_epoch: int | None = None
     stopped: Literal["finished", "interrupted", "no improvement"] = "finished"
     measurements: int = 0
-    parameters: tuple[Parameter, ...] = (CONDUCTANCE,)
+    parameters: tuple[tuple[Parameter, IntArray | None], ...] = ((CONDUCTANCE, None),)
 
     @property
     def conductances(self) -> FloatArray:
@@ -211,8 +211,12 @@ class History:
         CircuitError
             If some are not.
         """
-        require_conductances(self.parameters)
+        require_conductances(parameter for parameter, _ in self.parameters)
         return self.values
+
+    def by_parameter(self) -> list[tuple[Parameter, FloatArray]]:
+        """Return each parameter with the values of its edges."""
+        return [(one, self.values if edges is None else self.values[edges]) for one, edges in self.parameters]
 
 
 class Callback:

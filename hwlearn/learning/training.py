@@ -162,7 +162,7 @@ class Trainer:
         known = Progress(0, {}) if start is None else start
         course = Course(self.network, known)
         trainable = self._begin(x, known, course, callbacks)
-        history = History(course.epochs, parameters=tuple(one for one, _ in self.network.topology.parameters))
+        history = History(course.epochs, parameters=self.network.topology.parameters)
         first = known.steps // batches.per_epoch if known.epochs is None else len(known.epochs)
         if course.is_out_of(schedule.patience):
             history.stopped, first = "no improvement", schedule.epochs

@@ -61,7 +61,7 @@ def require_conductances(parameters: Iterable[Parameter], where: str = "this net
         Naming the parameter and what to use instead.
     """
     for parameter in parameters:
-        if parameter != CONDUCTANCE:
+        if parameter.name != CONDUCTANCE.name:
             raise CircuitError(
                 f"{where} has a {parameter.name} in {parameter.unit}, no conductance; use values instead of "
                 "conductances"

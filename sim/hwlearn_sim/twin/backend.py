@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self, get_args
+from typing import Annotated, Any, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.network.edge_codes import Rheostat
@@ -45,15 +45,53 @@ class RheostatSettings(Section):
         return Rheostat(self.full, self.wiper, self.positions)
 
 
+def _relative(value: Any) -> Any:
+    """Return text such as ``"0.5 %"`` as a fraction."""
+    if not isinstance(value, str):
+        return value
+    number = value.strip().removesuffix("%")
+    try:
+        return float(number) / 100 if number != value.strip() else float(number)
+    except ValueError:
+        raise ValueError(f"{value!r} is no number and no percentage such as '0.5 %'") from None
+
+
+Relative = Annotated[NonNegative, BeforeValidator(_relative)]
+"""A fraction, or text such as ``"0.5 %"``."""
+
+
+class Spreads(Section):
+    """``device_spread = { vto = "10 mV", kp = "0.5 %" }``: spreads by name; see `Imperfections`."""
+
+    conductance: Relative = 0.0
+    vto: NonNegativeVolts = 0.0
+    kp: Relative = 0.0
+
+
+class WriteNoises(Section):
+    """``write_noise = { conductance = "1 %", gate_voltage = "1 mV" }``; see `Imperfections`."""
+
+    conductance: Relative = 0.0
+    gate_voltage: NonNegativeVolts = 0.0
+
+
+def _by_name(given: float | Section) -> float | dict[str, float]:
+    """Return spreads or noises by the names of `Imperfections`; those that are zero are left out."""
+    if not isinstance(given, Section):
+        return given
+    return {name.replace("_", " "): value for name, value in given.model_dump().items() if value}
+
+
 class SimSettings(Section):
     """Keys of ``[backend]`` with ``kind = "sim"``; `Imperfections` and `KirchhoffTwin` describe them."""
 
     seed: Seed = 0
-    device_spread: NonNegative = 0.0
+    device_spread: NonNegative | Spreads = 0.0
     conductance_bits: int | None = None
+    value_bits: dict[str, int] = Field(default_factory=dict)
     rheostat: RheostatSettings | None = None
     memristor: MemristorSettings | None = None
-    write_noise: NonNegative = 0.0
+    write_noise: NonNegative | WriteNoises = 0.0
     stuck_fraction: Share = 0.0
     read_noise: NonNegativeVolts = 0.0
     current_noise: NonNegativeAmperes = 0.0
@@ -90,9 +128,10 @@ class SimSettings(Section):
             If settings contradict each other.
         """
         return Imperfections(
-            device_spread=self.device_spread,
+            device_spread=_by_name(self.device_spread),
             conductance_bits=self.conductance_bits,
-            write_noise=self.write_noise,
+            value_bits={name.replace("_", " "): bits for name, bits in self.value_bits.items()},
+            write_noise=_by_name(self.write_noise),
             stuck_fraction=self.stuck_fraction,
             read_noise_V=self.read_noise,
             current_noise_A=self.current_noise,
