@@ -49,18 +49,30 @@ def _relative(value: Any) -> Any:
     """Return text such as ``"0.5 %"`` as a fraction."""
     if not isinstance(value, str):
         return value
-    number = value.strip().removesuffix("%")
+    number, percent, rest = value.partition("%")
     try:
-        return float(number) / 100 if number != value.strip() else float(number)
+        if percent and not rest.strip():
+            return float(number) / 100
     except ValueError:
-        raise ValueError(f"{value!r} is no number and no percentage such as '0.5 %'") from None
+        pass
+    raise ValueError(f"{value!r} is no percentage such as '0.5 %'")
 
 
 Relative = Annotated[NonNegative, BeforeValidator(_relative)]
 """A fraction, or text such as ``"0.5 %"``."""
 
 
-class Spreads(Section):
+class _Named(Section):
+    """A table of which at least one key is given."""
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError(f"the table is empty; its keys are: {', '.join(type(self).model_fields)}")
+        return self
+
+
+class Spreads(_Named):
     """``device_spread = { vto = "10 mV", kp = "0.5 %" }``: spreads by name; see `Imperfections`."""
 
     conductance: Relative = 0.0
@@ -68,11 +80,17 @@ class Spreads(Section):
     kp: Relative = 0.0
 
 
-class WriteNoises(Section):
+class WriteNoises(_Named):
     """``write_noise = { conductance = "1 %", gate_voltage = "1 mV" }``; see `Imperfections`."""
 
     conductance: Relative = 0.0
     gate_voltage: NonNegativeVolts = 0.0
+
+
+class ValueBits(_Named):
+    """``value_bits = { gate_voltage = 12 }``: resolution of programming of values that are no conductances."""
+
+    gate_voltage: Annotated[int, Field(ge=1, le=32)]
 
 
 def _by_name(given: float | Section) -> float | dict[str, float]:
@@ -88,7 +106,7 @@ class SimSettings(Section):
     seed: Seed = 0
     device_spread: NonNegative | Spreads = 0.0
     conductance_bits: int | None = None
-    value_bits: dict[str, int] = Field(default_factory=dict)
+    value_bits: ValueBits | None = None
     rheostat: RheostatSettings | None = None
     memristor: MemristorSettings | None = None
     write_noise: NonNegative | WriteNoises = 0.0
@@ -130,7 +148,7 @@ class SimSettings(Section):
         return Imperfections(
             device_spread=_by_name(self.device_spread),
             conductance_bits=self.conductance_bits,
-            value_bits={name.replace("_", " "): bits for name, bits in self.value_bits.items()},
+            value_bits={} if self.value_bits is None else {"gate voltage": self.value_bits.gate_voltage},
             write_noise=_by_name(self.write_noise),
             stuck_fraction=self.stuck_fraction,
             read_noise_V=self.read_noise,
