@@ -91,8 +91,8 @@ class Limits:
             ranges[CONDUCTANCE.name] = limit_range("limits.conductance", conductance, "S")
         if not ranges:
             raise LimitError(
-                "limits.conductance is missing; give (low, high) in siemens, or for transistors values such as "
-                "{'gate voltage': (low, high)}"
+                "limits.conductance is missing; give (low, high) in siemens, or for transistors in the bench file "
+                "limits.gate_voltage, in Python values={'gate voltage': (low, high)}"
             )
         object.__setattr__(self, "values", tuple(sorted(ranges.items())))
 
@@ -107,7 +107,7 @@ class Limits:
         LimitError
             If these limits have none.
         """
-        return self._range_of(CONDUCTANCE, "what needs conductances")
+        return self._range_of(CONDUCTANCE, "this backend or operation; of transistors, 'sim' is the backend")
 
     def range_of(self, parameter: Parameter) -> _Range:
         """Return the minimum and maximum of a parameter in its unit.
