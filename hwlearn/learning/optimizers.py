@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.errors import LimitError, SetupError
-from hwlearn.network.value_ranges import ValueRanges
 from hwlearn.units import ROUNDING, is_number
 
 Scale = Literal["linear", "log"]

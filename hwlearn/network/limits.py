@@ -11,10 +11,10 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray, square_sum
 from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access.limits import limit_range, limit_value
 from hwlearn.errors import LimitError, UnitError
-from hwlearn.network.value_ranges import ValueRanges
 from hwlearn.units import ROUNDING, format_quantity, parse_quantity
 
 _UNITS: Final = {"voltage": "V", "drop": "V", "nudge": "V", "current": "A"}

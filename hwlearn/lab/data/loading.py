@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import DataError
@@ -23,7 +24,6 @@ from hwlearn.lab.data.scaling import OutputScale
 from hwlearn.lab.data.thresholds import thresholded
 from hwlearn.learning.output_pairs import OutputPairs
 from hwlearn.network.limits import Limits
-from hwlearn.network.value_ranges import ValueRanges
 from hwlearn.storage.text_file import is_file
 from hwlearn.tables import Stated
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, SetupError
 from hwlearn.network.simulation import State, part, prefixed
-from hwlearn.network.value_ranges import ValueRanges
 from hwlearn_sim.bench.kinds.kind import Surroundings
 from hwlearn_sim.bench.kinds.registry import kind_of_placed
 from hwlearn_sim.board.board import VirtualBoard

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.errors import SetupError
 from hwlearn.network.simulation import State
-from hwlearn.network.value_ranges import ValueRanges
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.state import generator_states, restore_generators
 

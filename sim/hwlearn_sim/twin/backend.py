@@ -72,7 +72,7 @@ class _Named(Section):
         return self
 
 
-class Spreads(_Named):
+class DeviceSpreads(_Named):
     """``device_spread = { vto = "10 mV", kp = "0.5 %" }``: spreads by name; see `Imperfections`."""
 
     conductance: Relative = 0.0
@@ -104,7 +104,7 @@ class SimSettings(Section):
     """Keys of ``[backend]`` with ``kind = "sim"``; `Imperfections` and `KirchhoffTwin` describe them."""
 
     seed: Seed = 0
-    device_spread: NonNegative | Spreads = 0.0
+    device_spread: NonNegative | DeviceSpreads = 0.0
     conductance_bits: int | None = None
     value_bits: ValueBits | None = None
     rheostat: RheostatSettings | None = None

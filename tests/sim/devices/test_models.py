@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import Rheostat
-from hwlearn.network.value_ranges import ValueRanges
 from hwlearn_sim.devices import Devices, Digipots, Failing, SinhIV, SoftBounds, SoftBoundsLaw, Vteam, VteamLaw
 from hwlearn_sim.devices.imperfections import Imperfections
 

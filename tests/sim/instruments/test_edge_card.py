@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import EvenSteps
 from hwlearn.network.limits import Limits
-from hwlearn.network.value_ranges import ValueRanges
 from hwlearn_drivers.transport.blocks import decode_codes, encode_block, encode_codes
 from hwlearn_sim import Imperfections, KirchhoffTwin
 from hwlearn_sim.devices.programmed import Devices

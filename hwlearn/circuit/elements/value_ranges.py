@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
-from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -61,8 +60,3 @@ class ValueRanges:
         safe = np.where(is_log, self.low, 1.0)
         log = safe * (np.where(is_log, self.high, 1.0) / safe) ** place
         return np.where(is_log, log, linear)
-
-
-def describe(parameters: tuple[Parameter, ...]) -> str:
-    """Return the names of parameters for a message: ``"conductance and gate voltage"``."""
-    return " and ".join(dict.fromkeys(parameter.name for parameter in parameters)) or CONDUCTANCE.name
