@@ -1,0 +1,126 @@
+"""Campaign: learning rules on transistor networks, in the loop with mismatched chips, and the bias of their nudges.
+
+Two tables. The first is the bias of equilibrium propagation and coupled learning, computed in the model of random
+grids of the published device: cosine to the exact gradient and relative length, against the nudge. The second
+trains one grid by each rule on chips with mismatch and read noise: the targets are the outputs of the declared
+circuit with other gate voltages, so an error near zero can be achieved. Errors are true ones, rms over patterns
+and outputs, after the last step. The settings of the second were chosen on seeds 0 to 2::
+
+    python tests/campaigns/transistor_rules.py --circuits 20 --seeds 6 --first 100
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+sys.path.append(str(Path(__file__).parents[1] / "circuit"))
+
+from transistor_circuits import BODIES, DEVICE
+
+import hwlearn as hl
+from hwlearn.learning.nudge_bias import NudgeBias, nudge_bias
+from hwlearn_sim import Imperfections, KirchhoffTwin
+
+LIMITS = hl.Limits(1.0, 2.0, 0.2, 0.1, values={"gate voltage": ("0.4 V", "8 V")})
+MOVES = (1e-3, 5e-3, 20e-3, 50e-3, 100e-3, 200e-3)
+CHIP = {"vto": 10e-3, "kp": 5e-3}
+STEPS = 200
+
+RULES = {
+    "model alone, then programmed": (hl.Analytic(), "outputs"),
+    "exact gradient": (hl.Analytic(), "outputs"),
+    "EP, outputs only": (hl.EquilibriumPropagation(), "outputs"),
+    "EP, every node read": (hl.EquilibriumPropagation(readout="nodes"), "nodes"),
+    "CL symmetric, outputs only": (hl.CoupledLearning(), "outputs"),
+    "CL one-sided, outputs only": (hl.CoupledLearning(0.5, symmetric=False), "outputs"),
+    "CL one-sided, every node read": (hl.CoupledLearning(0.5, symmetric=False, readout="nodes"), "nodes"),
+    "CL, nudged phases computed": (hl.CoupledLearning(nudged="computed"), "outputs"),
+}
+
+
+def grid(side: int, body: str) -> hl.Topology:
+    """Return a square lattice with inputs on the left, two outputs on the right, and a grounded corner."""
+    inputs, outputs = [0, (side - 1) * side], [2 * side - 1, side * side - 2]
+    lattice = hl.Topology.grid(side, side, inputs=inputs, outputs=outputs, ground=side - 1)
+    return lattice.with_elements(replace(DEVICE, body=body))
+
+
+def biases(seed: int, *, symmetric: bool) -> list[NudgeBias]:
+    """Return the bias of both nudges for each of `MOVES` on a random circuit."""
+    rng = np.random.default_rng([seed, 0])
+    top = grid(int(rng.integers(4, 7)), BODIES[seed % len(BODIES)])
+    ranges = LIMITS.ranges(top)
+    x = rng.uniform(0.0, 0.5, (8, 2))
+    model, teacher = (hl.Kirchhoff(top, ranges.at(rng.uniform(0.1, 0.9, top.n_edges), False)) for _ in range(2))
+    error = (model.solve(x) - teacher.solve(x))[:, top.outputs]
+    return nudge_bias(model, x, error, MOVES, symmetric=symmetric)
+
+
+def trained(seed: int, name: str, read_noise_V: float) -> float:
+    """Return the true rms error in volts after a training of a chip by a rule."""
+    rule, readout = RULES[name]
+    rng = np.random.default_rng([seed, 1])
+    top = grid(5, "ground")
+    ranges = LIMITS.ranges(top)
+    x = rng.uniform(0.0, 0.5, (8, 2))
+    targets = hl.Kirchhoff(top, ranges.at(rng.uniform(0.2, 0.8, top.n_edges), False)).solve(x)[:, top.outputs]
+    chip = Imperfections(device_spread=CHIP, read_noise_V=read_noise_V, current_noise_A=1e-8)
+    twin = KirchhoffTwin(top, LIMITS, chip, seed=seed, node_readout=readout == "nodes")
+    trained_on = KirchhoffTwin(top, LIMITS) if name.startswith("model alone") else twin
+    with twin, trained_on:
+        trainer = hl.Trainer(trained_on, rule, hl.MSE(), hl.Adam(0.02))
+        history = trainer.fit(x, targets, hl.Schedule(STEPS, anneal=0.02))
+        if trained_on is not twin:
+            twin.program(history.values)
+        outputs = twin.true_outputs(x)
+    assert outputs is not None
+    return float(np.sqrt(np.mean((outputs - targets) ** 2)))
+
+
+def print_biases(circuits: int, first: int) -> None:
+    """Print the table of biases."""
+    print(
+        f"bias of nudges on {circuits} circuits: cosine to the exact gradient, median (smallest); relative length"
+    )
+    for symmetric in (True, False):
+        found = [biases(first + k, symmetric=symmetric) for k in range(circuits)]
+        print("both signs" if symmetric else "against the error only")
+        for nudge, name in (("current", "EP"), ("clamp", "CL")):
+            for move in MOVES:
+                rows = [one for each in found for one in each if one.nudge == nudge and one.move_V == move]
+                cosine, length = np.array([(one.cosine, one.length) for one in rows]).T
+                print(
+                    f"  {name} {1e3 * move:5.0f} mV   {np.median(cosine):.4f} ({cosine.min():.4f})"
+                    f"   {np.median(length):.2f}"
+                )
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--circuits", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=6)
+    parser.add_argument("--first", type=int, default=100)
+    parser.add_argument("--noise", type=float, nargs="*", default=[1e-3, 5e-3], help="read noise in volts")
+    chosen = parser.parse_args()
+    print_biases(chosen.circuits, chosen.first)
+    for noise in chosen.noise:
+        print(
+            f"\ntrue rms error in mV after {STEPS} steps, chips of 10 mV and 0.5 %, read noise {1e3 * noise:g} mV"
+        )
+        for name in RULES:
+            start = time.perf_counter()
+            errors = [1e3 * trained(chosen.first + k, name, noise) for k in range(chosen.seeds)]
+            seconds = (time.perf_counter() - start) / chosen.seeds
+            each = ", ".join(f"{error:.2f}" for error in errors)
+            print(f"  {name:32} {np.mean(errors):6.2f}   ({each})   {seconds:.1f} s each", flush=True)
+
+
+if __name__ == "__main__":
+    main()
