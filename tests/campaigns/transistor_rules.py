@@ -1,4 +1,4 @@
-"""Campaign: learning rules on transistor networks, in the loop with mismatched chips, and the bias of their nudges.
+"""Campaign: learning rules on networks of transistors with mismatch, and the bias of their nudges.
 
 Two tables. The first is the bias of equilibrium propagation and coupled learning, computed in the model of random
 grids of the published device: cosine to the exact gradient and relative length, against the nudge. The second
