@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Self, get_args
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.network.edge_codes import Rheostat
@@ -27,6 +27,7 @@ from hwlearn.quantities import (
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.twin.memristive import MemristiveTwin
 from hwlearn_sim.twin.memristive.settings import MemristorSettings
+from hwlearn_sim.twin.spread_tables import DeviceSpreads, NamedValues, WriteNoises, by_name
 from hwlearn_sim.twin.twin import KirchhoffTwin, TwinOptions
 
 OhmsOfLines = Annotated[list[NonNegativeOhms], Field(min_length=2, max_length=2)]
@@ -45,59 +46,10 @@ class RheostatSettings(Section):
         return Rheostat(self.full, self.wiper, self.positions)
 
 
-def _relative(value: Any) -> Any:
-    """Return text such as ``"0.5 %"`` as a fraction."""
-    if not isinstance(value, str):
-        return value
-    number, percent, rest = value.partition("%")
-    try:
-        if percent and not rest.strip():
-            return float(number) / 100
-    except ValueError:
-        pass
-    raise ValueError(f"{value!r} is no percentage such as '0.5 %'")
-
-
-Relative = Annotated[NonNegative, BeforeValidator(_relative)]
-"""A fraction, or text such as ``"0.5 %"``."""
-
-
-class _Named(Section):
-    """A table of which at least one key is given."""
-
-    @model_validator(mode="after")
-    def _names_something(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError(f"the table is empty; its keys are: {', '.join(type(self).model_fields)}")
-        return self
-
-
-class DeviceSpreads(_Named):
-    """``device_spread = { vto = "10 mV", kp = "0.5 %" }``: spreads by name; see `Imperfections`."""
-
-    conductance: Relative = 0.0
-    vto: NonNegativeVolts = 0.0
-    kp: Relative = 0.0
-
-
-class WriteNoises(_Named):
-    """``write_noise = { conductance = "1 %", gate_voltage = "1 mV" }``; see `Imperfections`."""
-
-    conductance: Relative = 0.0
-    gate_voltage: NonNegativeVolts = 0.0
-
-
-class ValueBits(_Named):
+class ValueBits(NamedValues):
     """``value_bits = { gate_voltage = 12 }``: resolution of programming of values that are no conductances."""
 
     gate_voltage: Annotated[int, Field(ge=1, le=32)]
-
-
-def _by_name(given: float | Section) -> float | dict[str, float]:
-    """Return spreads or noises by the names of `Imperfections`; those that are zero are left out."""
-    if not isinstance(given, Section):
-        return given
-    return {name.replace("_", " "): value for name, value in given.model_dump().items() if value}
 
 
 class SimSettings(Section):
@@ -146,10 +98,10 @@ class SimSettings(Section):
             If settings contradict each other.
         """
         return Imperfections(
-            device_spread=_by_name(self.device_spread),
+            device_spread=by_name(self.device_spread),
             conductance_bits=self.conductance_bits,
             value_bits={} if self.value_bits is None else {"gate voltage": self.value_bits.gate_voltage},
-            write_noise=_by_name(self.write_noise),
+            write_noise=by_name(self.write_noise),
             stuck_fraction=self.stuck_fraction,
             read_noise_V=self.read_noise,
             current_noise_A=self.current_noise,
