@@ -14,7 +14,6 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.elements.kinds import MOST_EXPONENT, Shockley
 from hwlearn.circuit.elements.level1 import Channel
 from hwlearn.circuit.elements.three_terminal import Parameter, Stamp, ThreeTerminal
-from hwlearn.circuit.elements.varied import Varied
 from hwlearn.errors import CircuitError
 
 BOLTZMANN: Final = 1.38064852e-23
@@ -183,7 +182,7 @@ class Mosfet(ThreeTerminal):
     def begun_at(self, controls: FloatArray) -> FloatArray:
         """Return the voltages, but not beyond the one at which a junction conducts as much as the channel can."""
         vt = self._junction.nVt
-        strong = max(float(np.max(self._channel.beta)) * self.most_gate, self.gmin)
+        strong = max(self._channel.beta * self.most_gate, self.gmin)
         return np.minimum(controls, vt * math.log1p(strong * vt / self.is_))
 
     def linearised_at(self, controls: FloatArray, before: FloatArray) -> FloatArray:
@@ -269,15 +268,11 @@ class Mosfet(ThreeTerminal):
         """Threshold in volts, and strength relative to ``kp``."""
         return {"vto": "V", "kp": "relative"}
 
-    def varied(self, deviations: Mapping[str, FloatArray]) -> ThreeTerminal:
-        """Return the law of K transistors with thresholds ``vto + deviation`` and strengths ``kp * factor``."""
+    def varied(self, deviations: Mapping[str, float]) -> Mosfet:
+        """Return a transistor with the threshold ``vto + deviation`` and the strength ``kp * factor``."""
         super().varied(deviations)  # refuses unknown names
-        same, channel = replace(self), self._channel
-        # in place of the one that the fields give; its numbers may be arrays
-        vars(same)["_channel"] = replace(
-            channel, beta=channel.beta * deviations.get("kp", 1.0), vto=channel.vto + deviations.get("vto", 0.0)
-        )
-        return Varied(same, self, deviations)
+        vto, kp = deviations.get("vto", 0.0), deviations.get("kp", 1.0)
+        return replace(self, vto=self.vto + vto, kp=self.kp * kp)
 
     def spice(self, name: str, a: str, b: str, value: float) -> list[str]:
         """Return the transistor, the source of its gate, and its model.

@@ -192,12 +192,12 @@ class ThreeTerminal(ABC):
         """Parameters of the device that may differ from one to the next, by name: in volts, or relative."""
         return {}
 
-    def varied(self, deviations: Mapping[str, FloatArray]) -> ThreeTerminal:
-        """Return the law of K devices that deviate from this one.
+    def varied(self, deviations: Mapping[str, float]) -> ThreeTerminal:
+        """Return an element that deviates from this one, as a device does from its data sheet.
 
         Parameters
         ----------
-        deviations : mapping of str to ndarray, shape (K,)
+        deviations : mapping of str to float
             By the names in `spreads`: volts that are added, or factors.
 
         Raises

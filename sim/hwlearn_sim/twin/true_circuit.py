@@ -63,16 +63,15 @@ def with_spread_parameters(topology: Topology, spreads: Mapping[str, float], rng
         if not isinstance(kind, ThreeTerminal):
             continue
         edges = [k for k, element in enumerate(elements) if element is kind or element == kind]
-        deviations = {}
+        columns = {}
         for name, unit in kind.spreads.items():
             # always drawn, so that one spread does not change the values of the other
             draws = rng.standard_normal(len(edges))
             if name in spreads:
-                deviations[name] = spreads[name] * draws if unit == "V" else np.exp(spreads[name] * draws)
-        used |= set(deviations)
-        law = kind.varied(deviations) if deviations else kind
-        for k in edges:
-            elements[k] = law
+                columns[name] = spreads[name] * draws if unit == "V" else np.exp(spreads[name] * draws)
+        used |= set(columns)
+        for row, k in enumerate(edges):
+            elements[k] = kind.varied({name: float(column[row]) for name, column in columns.items()})
     unknown = next((name for name in spreads if name not in used), None)
     if unknown is not None:
         raise SetupError(

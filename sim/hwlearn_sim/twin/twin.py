@@ -9,6 +9,7 @@ from typing import Literal, TypedDict
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.elements import AnyElement
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ComplianceError, LimitError, SetupError
@@ -185,6 +186,11 @@ class KirchhoffTwin(Network):
     def true_values(self) -> FloatArray:
         """True values (E,): siemens, or volts for gates; for reports and tests only."""
         return self._truth.values
+
+    @property
+    def true_elements(self) -> tuple[AnyElement, ...]:
+        """True element of each edge (E,), with the spread of its device; for reports and tests only."""
+        return self._circuit.edge_elements
 
     @property
     def true_conductances(self) -> FloatArray:
