@@ -62,7 +62,7 @@ def biases(seed: int, *, symmetric: bool) -> list[NudgeBias]:
     return nudge_bias(model, x, error, MOVES, symmetric=symmetric)
 
 
-def trained(seed: int, name: str, read_noise_V: float) -> float:
+def trained(seed: int, name: str, read_noise_V: float, mismatch: float = 1.0) -> float:
     """Return the true rms error in volts after a training of a chip by a rule."""
     rule, readout = RULES[name]
     rng = np.random.default_rng([seed, 1])
@@ -70,7 +70,8 @@ def trained(seed: int, name: str, read_noise_V: float) -> float:
     ranges = LIMITS.ranges(top)
     x = rng.uniform(0.0, 0.5, (8, 2))
     targets = hl.Kirchhoff(top, ranges.at(rng.uniform(0.2, 0.8, top.n_edges), False)).solve(x)[:, top.outputs]
-    chip = Imperfections(device_spread=CHIP, read_noise_V=read_noise_V, current_noise_A=1e-8)
+    spread = {parameter: mismatch * value for parameter, value in CHIP.items()}
+    chip = Imperfections(device_spread=spread, read_noise_V=read_noise_V, current_noise_A=1e-8)
     twin = KirchhoffTwin(top, LIMITS, chip, seed=seed, node_readout=readout == "nodes")
     trained_on = KirchhoffTwin(top, LIMITS) if name.startswith("model alone") else twin
     with twin, trained_on:
@@ -108,15 +109,16 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=6)
     parser.add_argument("--first", type=int, default=100)
     parser.add_argument("--noise", type=float, nargs="*", default=[1e-3, 5e-3], help="read noise in volts")
+    parser.add_argument("--mismatch", type=float, default=1.0, help="factor on 10 mV and 0.5 %%")
     chosen = parser.parse_args()
-    print_biases(chosen.circuits, chosen.first)
+    if chosen.circuits:
+        print_biases(chosen.circuits, chosen.first)
     for noise in chosen.noise:
-        print(
-            f"\ntrue rms error in mV after {STEPS} steps, chips of 10 mV and 0.5 %, read noise {1e3 * noise:g} mV"
-        )
+        chip = f"{10 * chosen.mismatch:g} mV and {0.5 * chosen.mismatch:g} %"
+        print(f"\ntrue rms error in mV after {STEPS} steps, chips of {chip}, read noise {1e3 * noise:g} mV")
         for name in RULES:
             start = time.perf_counter()
-            errors = [1e3 * trained(chosen.first + k, name, noise) for k in range(chosen.seeds)]
+            errors = [1e3 * trained(chosen.first + k, name, noise, chosen.mismatch) for k in range(chosen.seeds)]
             seconds = (time.perf_counter() - start) / chosen.seeds
             each = ", ".join(f"{error:.2f}" for error in errors)
             print(f"  {name:32} {np.mean(errors):6.2f}   ({each})   {seconds:.1f} s each", flush=True)

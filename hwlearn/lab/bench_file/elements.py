@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from hwlearn.circuit.elements import Element, IdealDiode, Mosfet, Ohmic, Shockley, Sinh
-from hwlearn.circuit.elements.mosfet import Blocking, Body, Reference
 from hwlearn.errors import CircuitError, SetupError
 from hwlearn.quantities import (
     Amperes,
@@ -84,9 +83,9 @@ class MosfetTable(Section):
     nrs: NonNegative = 1.0
     is_: Annotated[Amperes, Field(alias="is")] = 1e-14
     gmin: PositiveSiemens = 1e-12
-    blocking: Blocking = "exponential"
-    body: Body = "ground"
-    gate: Reference = "ground"
+    blocking: Literal["exponential", "constant"] = "exponential"
+    body: Literal["ground", "drain", "source", "floating"] = "ground"
+    gate: Literal["ground", "drain", "source"] = "ground"
     least_gate: Volts = 0.0
     most_gate: Volts = 10.0
     celsius: float = 27.0
