@@ -15,6 +15,7 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.learning.subsets import units_of_change
 from hwlearn.units import format_quantity
 
 
@@ -45,6 +46,9 @@ def nudge_bias(
     model: Kirchhoff, inputs: FloatArray, error: FloatArray, moves: Sequence[float], *, symmetric: bool = True
 ) -> list[NudgeBias]:
     """Compare the contrasts of both nudges with the exact gradient, with every node known and no noise.
+
+    Compared are derivatives by the logarithm of conductances, and by other values in their unit, such as volts: a
+    mixed network has no common unit else.
 
     Parameters
     ----------
@@ -79,8 +83,8 @@ def nudge_bias(
     V = model.solve(x)
     Z = np.broadcast_to(model.output_impedance(x), (len(x), *2 * (e.shape[1],)))
     into = np.linalg.solve(Z, e[:, :, None])[:, :, 0]
-    exact = model.gradient_at(V, e)
-    clamped = model.gradient_at(V, into)
+    unit = units_of_change(model)
+    exact, clamped = unit * model.gradient_at(V, e), unit * model.gradient_at(V, into)
     largest = np.abs(np.einsum("sij,sj->si", Z, e)).max(axis=1)
     found = []
     for move in moves:
@@ -89,12 +93,12 @@ def nudge_bias(
         high, low = model.solve(x, injected=-current), V
         if symmetric:
             low = model.solve(x, injected=current)
-        G = model.contrast(high, low, 1 / (beta * (2 if symmetric else 1))) / len(x)
+        G = unit * model.contrast(high, low, 1 / (beta * (2 if symmetric else 1))) / len(x)
         found.append(NudgeBias("current", move, _cosine(G, exact), _length(G, exact)))
         high, low = model.solve(x, clamped=V[:, out] - step), V
         if symmetric:
             low = model.solve(x, clamped=V[:, out] + step)
-        G = model.contrast(high, low, 1 / (eta * (2 if symmetric else 1))) / len(x)
+        G = unit * model.contrast(high, low, 1 / (eta * (2 if symmetric else 1))) / len(x)
         found.append(NudgeBias("clamp", move, _cosine(G, exact), _length(G, clamped)))
     return found
 

@@ -101,11 +101,16 @@ def sensitivities(model: Kirchhoff, inputs: FloatArray) -> FloatArray:
 
     For values on a linear scale, such as gate voltages, it is the change per unit, as one volt.
     """
+    return np.asarray(np.sqrt(model.output_power(inputs)) * units_of_change(model))
+
+
+def units_of_change(model: Kirchhoff) -> FloatArray:
+    """Return the change (E,) of each value that counts as one: itself on a logarithmic scale, else one unit."""
     unit = model.values.copy()
     for parameter, edges in model.topology.parameters:
         if parameter.scale == "linear":
             unit[edges] = 1.0
-    return np.asarray(np.sqrt(model.output_power(inputs)) * unit)
+    return unit
 
 
 def _chosen(n: int, edges: IntArray) -> BoolArray:
