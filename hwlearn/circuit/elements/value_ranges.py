@@ -37,6 +37,12 @@ class ValueRanges:
         """Widths of the ranges."""
         return self.high - self.low
 
+    @property
+    def ends(self) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest value of each edge, (E,) each."""
+        low, high = (np.full(self.n_edges, end) for end in (self.low, self.high))
+        return low, high
+
     def middle(self) -> FloatArray:
         """Return the arithmetic mean (E,) of the ends of each range."""
         return np.full(self.n_edges, 0.5 * (self.low + self.high))
