@@ -7,10 +7,12 @@ Core, drivers and simulators check their tables with these types, so that every 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from hwlearn.units import parse_quantity
 
@@ -26,14 +28,22 @@ class Section(BaseModel):
         return cls
 
 
-def quantity(unit: str) -> Any:
-    """Return a pydantic validator that reads text such as ``"50 us"``, or a number, as a float in ``unit``."""
+@dataclass(frozen=True)
+class Quantity:
+    """A pydantic annotation that reads text such as ``"50 us"``, or a number, as a float in ``unit``."""
 
-    def read(value: Any) -> Any:
+    unit: str
+
+    def _read(self, value: Any) -> Any:
         # other types are refused by the field itself
-        return parse_quantity(value, unit) if isinstance(value, str | int | float) else value
+        return parse_quantity(value, self.unit) if isinstance(value, str | int | float) else value
 
-    return BeforeValidator(read)
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        # the text's number and unit are checked when the file is read
+        return {"anyOf": [handler(schema), {"type": "string", "pattern": r"^\s*[-+.\d]"}]}
 
 
 def _as_tuple(value: Any) -> Any:
@@ -44,11 +54,11 @@ def _as_path(value: Any) -> Any:
     return Path(value) if isinstance(value, str) else value
 
 
-Volts = Annotated[float, quantity("V")]
-Amperes = Annotated[float, quantity("A")]
-Siemens = Annotated[float, quantity("S")]
-Ohms = Annotated[float, quantity("ohm")]
-Seconds = Annotated[float, quantity("s")]
+Volts = Annotated[float, Quantity("V")]
+Amperes = Annotated[float, Quantity("A")]
+Siemens = Annotated[float, Quantity("S")]
+Ohms = Annotated[float, Quantity("ohm")]
+Seconds = Annotated[float, Quantity("s")]
 
 NonNegativeVolts = Annotated[Volts, Field(ge=0)]
 NonNegativeAmperes = Annotated[Amperes, Field(ge=0)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -29,10 +30,20 @@ def init(
         str | None,
         typer.Option("--backend-package", metavar="NAME", help="Write a package with your own backend instead."),
     ] = None,
+    schema: Annotated[
+        bool,
+        typer.Option(
+            "--schema", help="Write the JSON schema of bench files instead, with which editors complete and check."
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a commented bench file to start from, or a package with a backend. Nothing is overwritten."""
-    if backend_package is not None:
+    if schema and backend_package is not None:
+        raise SetupError("--schema and --backend-package write different things; give one of them")
+    if schema:
+        _write_schema(Path("bench.schema.json") if path is None else path, as_json)
+    elif backend_package is not None:
         _write_package(backend_package, path, as_json)
     else:
         _write_bench(Path("bench.toml") if path is None else path, like, as_json)
@@ -51,6 +62,17 @@ def _write_package(name: str, folder: Path | None, as_json: bool) -> None:
         )
 
 
+def _write_schema(path: Path, as_json: bool) -> None:
+    from hwlearn.lab.bench.json_schema import bench_schema
+
+    schema = bench_schema()
+    _write_new(path, json.dumps(schema, indent=1) + "\n")
+    if as_json:
+        print_json(schema=str(path), backends=schema["properties"]["backend"]["properties"]["kind"]["enum"])
+    else:
+        typer.echo(f"wrote {path}; editors use it for a bench file that begins with: #:schema ./{path.name}")
+
+
 def _write_bench(path: Path, like: str, as_json: bool) -> None:
     from hwlearn.errors import closest
     from hwlearn.lab.bench_file.file import shipped_benches
@@ -62,18 +84,13 @@ def _write_bench(path: Path, like: str, as_json: bool) -> None:
         raise SetupError(
             f"there is no shipped bench {like!r}{closest(like, known)}; shipped are: {', '.join(known)}"
         )
-    if path.exists() or path.is_symlink():  # a link to a file that does not exist yet would create that file
-        raise SetupError(f"{path} already exists; name another file")
+    _refuse_existing(path)
     if like in templates:
         text = read_text(Path(templates[like].load()), "template", SetupError)
     else:
         with resources.as_file(resources.files("hwlearn.lab") / "benches" / f"{like}.toml") as shipped:
             text = read_text(shipped, "bench file", SetupError)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except OSError as error:
-        raise SetupError(f"cannot write {path}: {error}") from error
+    _write_new(path, text)
     if as_json:
         print_json(bench_file=str(path), like=like)
     elif like not in templates:
@@ -82,3 +99,17 @@ def _write_bench(path: Path, like: str, as_json: bool) -> None:
         typer.echo(f"wrote {path}; set the addresses of your instruments, then: hwlearn check {path}")
     else:
         typer.echo(f"wrote {path}; its first lines say how a bench file names it")
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists() or path.is_symlink():  # a link to a file that does not exist yet would create that file
+        raise SetupError(f"{path} already exists; name another file")
+
+
+def _write_new(path: Path, text: str) -> None:
+    _refuse_existing(path)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise SetupError(f"cannot write {path}: {error}") from error

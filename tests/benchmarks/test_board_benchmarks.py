@@ -1,6 +1,6 @@
 """Two-phase samples per second through the real driver, a pseudo-terminal and the real firmware.
 
-Run with ``python -m pytest tests/benchmarks/test_board_benchmarks.py --benchmark-enable -s``. The
+Run with ``python -m pytest tests/benchmarks/test_board_benchmarks.py -m alone --benchmark-enable -s``. The
 firmware's waits take no real time, so this measures the driver, the link and the firmware on this computer.
 """
 
@@ -53,6 +53,7 @@ def rate(measure: Callable[[], None], batches: int) -> float:
     return best
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("symmetric", [True, False], ids=["symmetric", "one-sided"])
 @pytest.mark.parametrize("nudge", NUDGES)
 def test_two_phase_samples_over_a_pseudo_terminal(benchmark, nudge, symmetric):

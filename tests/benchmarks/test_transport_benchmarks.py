@@ -95,6 +95,7 @@ def compared(theirs, ours):
     return min(their for their, _ in rounds), min(our for _, our in rounds)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("through", ["direct", "visa"])
 def test_query_over_tcp_is_as_fast_as_pyvisa(instrument, through):
     address, _ = instrument
@@ -109,6 +110,7 @@ def test_query_over_tcp_is_as_fast_as_pyvisa(instrument, through):
     assert ours <= 1.15 * theirs
 
 
+@pytest.mark.alone
 def test_query_over_a_pty_is_as_fast_as_pyvisa(instrument):
     _, tty = instrument
     address = f"ASRL{tty}::INSTR"
@@ -126,6 +128,7 @@ def test_query_over_a_pty_is_as_fast_as_pyvisa(instrument):
     assert min(ours) <= 1.15 * min(theirs)
 
 
+@pytest.mark.alone
 def test_block_over_a_pty_is_fifty_times_faster_than_reading_bytes(instrument):
     _, tty = instrument
     framed = encode_block(BLOCK) + b"\n"

@@ -95,6 +95,11 @@ def shown() -> Column:
     return Column("", np.sum, lambda values: True)
 
 
+def median() -> Column:
+    """Return a column whose median is printed; nothing is asked of it."""
+    return Column("", np.median, lambda values: True)
+
+
 @dataclass
 class Table:
     """The values of a campaign's trials, by case and column."""
@@ -149,7 +154,7 @@ class Campaign:
     """Random trials of one promise.
 
     ``name`` is the script's name, ``count`` the trials of each case that the figure asks for. A trial that raises
-    counts as broken.
+    counts as broken. With ``draw``, the command has an option ``--figure FILE``.
     """
 
     name: str
@@ -157,6 +162,7 @@ class Campaign:
     cases: Sequence[str]
     columns: Mapping[str, Column]
     count: int
+    draw: Callable[[Table, Path], None] | None = None
 
     def run(
         self,
@@ -215,6 +221,8 @@ class Campaign:
         parser.add_argument("--seed", type=int, help="default: from the commit")
         parser.add_argument("--case", action="append", choices=self.cases, help="only this case; repeatable")
         parser.add_argument("--trial", type=int, help="only the trial with this number")
+        if self.draw is not None:
+            parser.add_argument("--figure", type=Path, help="file for a picture of the table")
         given = parser.parse_args()
         seed = commit_seed() if given.seed is None else given.seed
         began = time.monotonic()
@@ -223,6 +231,8 @@ class Campaign:
         _progress("")
         print(table)
         print(f"{time.monotonic() - began:.0f} s")
+        if self.draw is not None and given.figure is not None:
+            self.draw(table, given.figure)
         for line in table.broken[:NOTES]:
             print(line)
         missed = table.missed()

@@ -10,7 +10,7 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Discriminator, GetCoreSchemaHandler, Tag
+from pydantic import BeforeValidator, Discriminator, GetCoreSchemaHandler, GetJsonSchemaHandler, Tag
 from pydantic_core import CoreSchema
 
 from hwlearn.errors import SetupError, closest
@@ -81,6 +81,18 @@ class _ByModel:
         members: list[Any] = [Annotated[kind, Tag(kind.kind)] for kind in KINDS]
         union: Any = reduce(or_, members)
         return handler.generate_schema(Annotated[union, Discriminator(_tag)])
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Return a schema in which the model chooses the keys; models in small letters are not checked."""
+        choices = handler(schema)["oneOf"]
+        return {
+            "type": "object",
+            "required": ["name", "model"],
+            "allOf": [
+                {"if": {"properties": {"model": {"enum": sorted(kind.models())}}}, "then": choice}
+                for kind, choice in zip(KINDS, choices, strict=True)
+            ],
+        }
 
 
 InstrumentTable = Annotated[InstrumentSettings, _ByModel(), BeforeValidator(_checked_model)]

@@ -30,6 +30,15 @@ def backend_names() -> list[str]:
     return sorted({point.name for point in _points()})
 
 
+def backend_settings() -> dict[str, type[BaseModel]]:
+    """Return the settings of each installed backend by its kind, without backends that cannot be loaded."""
+    found = {}
+    for point in sorted(_points(), key=lambda point: point.name):
+        with suppress(SetupError):
+            found[point.name] = _loaded(point, "schema").Settings
+    return found
+
+
 def find_backend(table: Mapping[str, Any], where: str) -> tuple[Backend, BaseModel]:
     """Return the backend of a ``[backend]`` table and its checked settings.
 

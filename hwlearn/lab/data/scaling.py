@@ -72,6 +72,11 @@ class OutputScale:
         share = (values - self.low) / (self.high - self.low)
         return np.asarray(self.low_V + share * (self.high_V - self.low_V))
 
+    def numbers(self, volts: FloatArray) -> FloatArray:
+        """Return the numbers in the user's unit of volts."""
+        share = (volts - self.low_V) / (self.high_V - self.low_V)
+        return np.asarray(self.low + share * (self.high - self.low))
+
     def error(self, volts: float) -> float:
         """Return an error in volts, without sign, in the user's unit."""
         return abs(volts * (self.high - self.low) / (self.high_V - self.low_V))

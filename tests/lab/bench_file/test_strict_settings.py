@@ -23,7 +23,7 @@ from hwlearn.lab.bench_file.sections import (
     SafetySection,
     TrainSection,
 )
-from hwlearn.quantities import Section
+from hwlearn.quantities import Quantity, Section
 from hwlearn_drivers.bench.registry import KINDS
 
 BACKENDS = {point.name: point.load()() for point in entry_points(group="hwlearn.backends")}
@@ -64,7 +64,7 @@ def alternatives(annotation: Any) -> set[Any]:
 
 def is_quantity(annotation: Any, metadata: list[Any]) -> bool:
     """Return whether a field accepts text with a unit."""
-    if any(isinstance(part, BeforeValidator) for part in metadata):
+    if any(isinstance(part, BeforeValidator | Quantity) for part in metadata):
         return True
     if get_origin(annotation) is Annotated:
         inner, *constraints = get_args(annotation)
