@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, WithJsonSchema, model_validator
 
 from hwlearn.quantities import NonNegative, NonNegativeVolts, Section
 
@@ -22,7 +22,9 @@ def _relative(value: Any) -> Any:
     raise ValueError(f"{value!r} is no percentage such as '0.5 %'")
 
 
-Relative = Annotated[NonNegative, BeforeValidator(_relative)]
+_SCHEMA: Final = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": r"%\s*$"}]}
+
+Relative = Annotated[NonNegative, BeforeValidator(_relative), WithJsonSchema(_SCHEMA)]
 """A fraction, or text such as ``"0.5 %"``."""
 
 
