@@ -18,10 +18,10 @@ from hwlearn.errors import RunError
 from hwlearn.lab.bench_file.file import load_bench_file
 from hwlearn.lab.data.scaling import OutputScale
 from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, set_log_scale
+from hwlearn.lab.runs.conductance_map import draw_values
 from hwlearn.lab.runs.contents import RunContents
 from hwlearn.lab.runs.reading import reported_damage
 from hwlearn.lab.runs.store import Run
-from hwlearn.lab.runs.value_map import draw_values
 from hwlearn.lab.runs.variables import ValuesOfRun, stored_values, value_facts
 from hwlearn.learning.scoring import Score
 
