@@ -8,6 +8,7 @@ import hwlearn as hl
 from hwlearn.circuit.elements import OHMIC
 from hwlearn.errors import CircuitError, LimitError, SetupError
 from hwlearn_sim import Imperfections, KirchhoffTwin
+from hwlearn_sim.bench.mixed import VirtualMixedBackend
 from hwlearn_sim.bench.smu_backend import VirtualSmuBackend
 
 LIMITS = hl.Limits(1.0, 2.0, 0.2, 0.02, values={"gate voltage": ("400 mV", "8 V")})
@@ -41,9 +42,37 @@ def test_gates_are_programmed_measured_and_trained_through_the_drivers():
         assert min(errors) < 0.5 * errors[0]
 
 
+CARD = {"name": "gates", "model": "edge-card", "gate": ["400 mV", "8 V"], "positions": 4096}
+MIXED_BENCH = {
+    "instruments": [{"name": name, "model": "2612B"} for name in ("in", "out")] + [CARD],
+    "terminals": [{"node": TOP.names[node], "source": f"in:{k + 1}"} for k, node in enumerate((0, 2))]
+    + [
+        {"node": TOP.names[node], "read": f"out:{k + 1}", "nudge": f"out:{k + 1}"} for k, node in enumerate((5, 7))
+    ],
+    "edges": {"programmer": "gates"},
+    "noise": 0.0,
+    "seed": 3,
+}
+
+
+def test_mixed_bench_programs_gates_and_measures_the_same_circuit():
+    backend = VirtualMixedBackend()
+    with backend.open(backend.Settings.model_validate(MIXED_BENCH), TOP, LIMITS) as network:
+        reached = network.program(np.random.default_rng(1).uniform(1.0, 7.0, TOP.n_edges)).reached
+        V = hl.Kirchhoff(TOP, reached).solve(X)[:, TOP.outputs]
+        assert np.abs(network.measure(X).voltages - V).max() < 1e-4
+        moved = network.measure(X, hl.OutputDrive.clamp(V + 0.01))
+        assert np.abs(moved.voltages - V - 0.01).max() < 1e-4
+        assert (moved.output_currents > 1e-6).all()
+
+
 def test_what_a_card_cannot_set_is_refused():
     mixed = TOP.with_elements([OHMIC, *[DEVICE] * (TOP.n_edges - 1)])
     with pytest.raises(SetupError, match="conductance and gate voltage; use the backend 'sim'"):
         opened(mixed)
+    with pytest.raises(SetupError, match="sets values in S .*the edges have a gate voltage"):
+        backend = VirtualMixedBackend()
+        resistors = {**MIXED_BENCH, "instruments": [*MIXED_BENCH["instruments"][:2], {**CARD, "gate": None}]}
+        backend.open(backend.Settings.model_validate(resistors), TOP, LIMITS)
     with pytest.raises(CircuitError, match="fixed edges cannot have elements of three terminals"):
         opened(edges=1e-4)
