@@ -70,9 +70,10 @@ def test_what_a_card_cannot_set_is_refused():
     mixed = TOP.with_elements([OHMIC, *[DEVICE] * (TOP.n_edges - 1)])
     with pytest.raises(SetupError, match="conductance and gate voltage; use the backend 'sim'"):
         opened(mixed)
-    with pytest.raises(SetupError, match="sets values in S .*the edges have a gate voltage"):
-        backend = VirtualMixedBackend()
-        resistors = {**MIXED_BENCH, "instruments": [*MIXED_BENCH["instruments"][:2], {**CARD, "gate": None}]}
-        backend.open(backend.Settings.model_validate(resistors), TOP, LIMITS)
+    backend = VirtualMixedBackend()
+    resistors = {**MIXED_BENCH, "instruments": [*MIXED_BENCH["instruments"][:2], {**CARD, "gate": None}]}
+    settings = backend.Settings.model_validate(resistors)
+    with pytest.raises(SetupError, match=r"sets values in S .*the edges have a gate voltage"):
+        backend.open(settings, TOP, LIMITS)
     with pytest.raises(CircuitError, match="fixed edges cannot have elements of three terminals"):
         opened(edges=1e-4)
