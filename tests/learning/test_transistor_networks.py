@@ -8,6 +8,7 @@ import hwlearn as hl
 from hwlearn.circuit.elements import OHMIC
 from hwlearn.errors import CircuitError, LimitError, NetworkError, SetupError
 from hwlearn.learning.nudge_bias import nudge_bias
+from hwlearn.learning.observer import nudged_outputs
 from hwlearn.learning.rules import Rule
 from hwlearn.learning.rules.rule import GradientRequest
 from hwlearn_sim import Imperfections, KirchhoffTwin
@@ -230,3 +231,18 @@ def test_optimizer_moves_gates_linearly_and_conductances_on_their_scale():
     for _ in range(40):
         optimizer.step(np.ones(24), np.ones(24, dtype=bool))
     assert np.allclose(optimizer.shadow, np.where(gates, 0.4, 1e-6), rtol=1e-12)
+
+
+@pytest.mark.parametrize("trusts_model", [True, False])
+def test_observer_weighs_readings_against_an_impedance_that_is_not_symmetric(trusts_model):
+    rng = np.random.default_rng(9)
+    model = hl.Kirchhoff(grid(), values_of(grid(), rng))
+    Z = model.output_impedance(X)
+    assert np.abs(Z - Z.swapaxes(1, 2)).max() > 1e-4 * np.abs(Z).max()
+    moved, current = 1e-2 * rng.standard_normal((3, 2)), 1e-4 * rng.standard_normal((3, 2))
+    plus, minus = (
+        hl.Readout(sign * moved / 2, output_currents=sign * current / 2, voltage_sigma=1e-3) for sign in (1, -1)
+    )
+    high, low = nudged_outputs(model, X, plus, plus, minus, 0.0 if trusts_model else 1e6)
+    expected = np.einsum("sij,sj->si", Z, current) if trusts_model else moved
+    assert np.abs(high - low - expected).max() < 1e-6 * np.abs(expected).max()
