@@ -20,6 +20,7 @@ from hwlearn_drivers.roles.on_source import OnSource
 from hwlearn_drivers.roles.settings import InstrumentSettings
 from hwlearn_drivers.roles.values import ChannelReadings, ChannelUse, Role, SourceRange
 from hwlearn_drivers.smu.channel import SmuChannel
+from hwlearn_drivers.smu.noise import largest_sigma
 from hwlearn_drivers.smu.operating_range import ChannelLimit
 from hwlearn_drivers.smu.registry import (
     family_of,
@@ -49,17 +50,27 @@ class SmuOnBench(OnSource, SetsVoltages, ReadsVoltages, DrivesOutputs):
     use : ChannelUse
     limits : Limits
     voltage_sigma, current_sigma : float
-        Standard uncertainties of a reading.
+        Standard uncertainties of a reading; 0 if not stated.
+    from_data_sheet : bool
+        Whether ``voltage_sigma`` is the figure of the data sheet.
     """
 
     source: Smu
 
     def __init__(
-        self, called: str, smu: Smu, use: ChannelUse, limits: Limits, voltage_sigma: float, current_sigma: float
+        self,
+        called: str,
+        smu: Smu,
+        use: ChannelUse,
+        limits: Limits,
+        voltage_sigma: float,
+        current_sigma: float,
+        *,
+        from_data_sheet: bool,
     ) -> None:
         super().__init__(called, smu)
         self._use, self._limits = use, limits
-        self._sigmas = (voltage_sigma, current_sigma)
+        self._sigmas, self._from_data_sheet = (voltage_sigma, current_sigma), from_data_sheet
         self._channels = {name: smu.channel(_number(name)) for name in use.channels}
         self._floating = [name for name in use.channels if name not in use.sources]
         for name, channel in self._channels.items():
@@ -100,6 +111,11 @@ class SmuOnBench(OnSource, SetsVoltages, ReadsVoltages, DrivesOutputs):
     def voltage_sigma(self) -> float:
         """Standard uncertainty of one reading in volts; 0 if it is not stated."""
         return self._sigmas[0]
+
+    @property
+    def sigma_is_from_data_sheet(self) -> bool:
+        """Whether `voltage_sigma` is the figure of the data sheet."""
+        return self._from_data_sheet
 
     @property
     def current_sigma(self) -> float:
@@ -170,8 +186,11 @@ class SmuInstrument(InstrumentSettings):
     voltage_range, current_range : quantity, "limits" or "auto"
         Ranges of all channels: a fixed value, the limit of the bench, or automatic.
     four_wire : bool
-    voltage_sigma, current_sigma : quantity
-        Standard uncertainty of one reading.
+    voltage_sigma : quantity, optional
+        Standard uncertainty of one reading; 0: not stated. Default: that of the data sheet for range and ``nplc``, if
+        `hwlearn_drivers.smu.tables` has one.
+    current_sigma : quantity
+        Standard uncertainty of one current reading; 0: not stated.
     baud : int, optional
     """
 
@@ -183,7 +202,7 @@ class SmuInstrument(InstrumentSettings):
     voltage_range: Literal["limits", "auto"] | NonNegativeVolts = "limits"
     current_range: Literal["limits", "auto"] | NonNegativeAmperes = "auto"
     four_wire: bool = False
-    voltage_sigma: NonNegativeVolts = 0.0
+    voltage_sigma: NonNegativeVolts | None = None
     current_sigma: NonNegativeAmperes = 0.0
     baud: Count | None = None
 
@@ -231,7 +250,17 @@ class SmuInstrument(InstrumentSettings):
         try:
             for channel in smu.channels:
                 self._set_up(channel, limits)
-            return SmuOnBench(self.name, smu, use, limits, self.voltage_sigma, self.current_sigma)
+            reach_V = _fixed(self.voltage_range, limits.voltage) or limits.voltage
+            known_V = largest_sigma([smu.operating_range.voltage_sigma(reach_V, self.nplc)])
+            return SmuOnBench(
+                self.name,
+                smu,
+                use,
+                limits,
+                known_V if self.voltage_sigma is None else self.voltage_sigma,
+                self.current_sigma,
+                from_data_sheet=self.voltage_sigma is None and known_V > 0,
+            )
         except BaseException:
             smu.close()
             raise

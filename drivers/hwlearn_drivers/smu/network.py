@@ -111,6 +111,11 @@ class SmuNetwork(Network):
         return self._on
 
     @property
+    def noise_is_from_data_sheet(self) -> bool:
+        """Whether the uncertainty of a reading is the figure of a data sheet."""
+        return self.pace.noise_is_from_data_sheet
+
+    @property
     def settle_s(self) -> float:
         """Wait in seconds between a change of the sources and a reading."""
         return self.pace.settle_s
