@@ -187,8 +187,8 @@ class SmuInstrument(InstrumentSettings):
         Ranges of all channels: a fixed value, the limit of the bench, or automatic.
     four_wire : bool
     voltage_sigma : quantity, optional
-        Standard uncertainty of one reading; 0: not stated. Default: that of the data sheet for range and ``nplc``, if
-        `hwlearn_drivers.smu.tables` has one.
+        Standard uncertainty of one reading; 0: not stated. Default: that of the data sheet for range and ``nplc``,
+        if `hwlearn_drivers.smu.tables` has one.
     current_sigma : quantity
         Standard uncertainty of one current reading; 0: not stated.
     baud : int, optional

@@ -16,8 +16,8 @@ _UNIFORM: Final = math.sqrt(12)
 class VoltageNoise:
     """Noise of the voltage readings of a model, for each of its voltage ranges in rising order.
 
-    Data sheets state the noise of the source between 0.1 Hz and 10 Hz, which is about the bandwidth of a reading of
-    one power line cycle, and not that of the meter. It is used for the meter too: this is an assumption, and
+    Data sheets state the noise of the source between 0.1 Hz and 10 Hz, which is about the bandwidth of a reading
+    of one power line cycle, and not that of the meter. It is used for the meter too: this is an assumption, and
     ``hwlearn check`` compares it with the readings. A peak-to-peak value stands for 6.6 standard deviations, an
     additional error for 3.
 
@@ -28,8 +28,8 @@ class VoltageNoise:
     resolution_V : tuple of float
         Smallest difference of two readings.
     added : mapping of float to tuple of float
-        Integration time below 1 power line cycle -> additional error as a fraction of each range. Empty if the data
-        sheet was not found to state it.
+        Integration time below 1 power line cycle -> additional error as a fraction of each range. Empty if the
+        data sheet was not found to state it.
     """
 
     peak_to_peak_V: tuple[float, ...]

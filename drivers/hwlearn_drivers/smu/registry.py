@@ -60,8 +60,8 @@ def family_of(model: str) -> type[Smu]:
             return family
         if _number(model) in family.refused:
             raise SetupError(
-                f"the SMU model {_number(model)} is refused, not guessed: {family.refused[_number(model)]}; supported "
-                f"of its family: {', '.join(family.operating_ranges)}"
+                f"the SMU model {_number(model)} is refused: {family.refused[_number(model)]}; supported of its "
+                f"family: {', '.join(family.operating_ranges)}"
             )
     hint = closest(_number(model), models())
     families = ", ".join(f"'{family.series} family'" for family in FAMILIES)

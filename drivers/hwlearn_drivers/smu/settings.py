@@ -71,8 +71,8 @@ class SmuSettings(Section):
     voltage_range, current_range : quantity, "limits" or "auto"
         Ranges of all channels: a fixed value, the limit of the bench, or automatic.
     voltage_sigma : quantity, optional
-        Standard uncertainty of one reading; 0: not stated. Default: that of the data sheet for range and ``nplc``, if
-        the models at all outputs have one in `hwlearn_drivers.smu.tables`.
+        Standard uncertainty of one reading; 0: not stated. Default: that of the data sheet for range and ``nplc``,
+        if the models at all outputs have one in `hwlearn_drivers.smu.tables`.
     slew_V_per_s, ramp_step, settle, current_sigma
         See `hwlearn_drivers.smu.pace.Pace`.
     baud : int, optional

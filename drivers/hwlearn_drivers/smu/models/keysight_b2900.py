@@ -1,7 +1,8 @@
 """Keysight (Agilent) B2900 series SMU, one or two channels (SCPI).
 
-Sources: Keysight B2900 Series Precision Source/Measure Unit SCPI Command Reference, chapter 4; Keysight B2961A/B2962A
-SCPI Command Reference, edition 6, chapter 4. Operating ranges: `hwlearn_drivers.smu.tables.keysight_b2900`.
+Sources: Keysight B2900 Series Precision Source/Measure Unit SCPI Command Reference, chapter 4; Keysight
+B2961A/B2962A SCPI Command Reference, edition 6, chapter 4. Operating ranges:
+`hwlearn_drivers.smu.tables.keysight_b2900`.
 """
 
 from __future__ import annotations

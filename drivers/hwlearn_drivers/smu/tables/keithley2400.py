@@ -1,9 +1,10 @@
 """Keithley 2400 series: operating ranges.
 
-Sources: Series 2400 SourceMeter User's Manual (2400S-900-01): operating boundaries p. 6-13, measuring ranges p. 18-62,
-source ranges p. 18-75, levels p. 18-78, output mode of the 2430 p. 18-72; data sheets SPEC-2400 Rev. H, SPEC-2420
-Rev. C, SPEC-2425 Rev. C and SPEC-2440 Rev. C; Model 2430 Service Manual, table B-2. Each row names its own. The source
-resolutions of the 2430 and of the 2440 were not found; theirs are those of the coarsest model, the 2425.
+Sources: Series 2400 SourceMeter User's Manual (2400S-900-01): operating boundaries p. 6-13, measuring ranges p.
+18-62, source ranges p. 18-75, levels p. 18-78, output mode of the 2430 p. 18-72; data sheets SPEC-2400 Rev. H,
+SPEC-2420 Rev. C, SPEC-2425 Rev. C and SPEC-2440 Rev. C; Model 2430 Service Manual, table B-2. Each row names its
+own. The source resolutions of the 2430 and of the 2440 were not found; theirs are those of the coarsest model, the
+2425.
 """
 
 from __future__ import annotations

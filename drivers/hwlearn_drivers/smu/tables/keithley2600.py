@@ -1,10 +1,10 @@
 """Keithley 2600 series: operating ranges.
 
 Sources: data sheet of the Series 2600B; SPEC-2602B Rev. B, page 2 (noise); Series 2600 Reference Manual
-(2600S-901-01 Rev. A), table 6-1 and p. 8-18, and Rev. C, p. 6-3; Series 2600A Reference Manual (2600AS-901-01 Rev. B),
-p. 6-3 and 19-136; Model 2651A Reference Manual (2651A-901-01 Rev. A), p. 2-12, 2-66, 2-71 and 4-6. Ranges for pulses
-(10 A, 50 A) are left out. The trigger model came with the 2600A. The source resolution of the 2651A was not found;
-levels that are read back are compared within 1/5000 of the range.
+(2600S-901-01 Rev. A), table 6-1 and p. 8-18, and Rev. C, p. 6-3; Series 2600A Reference Manual (2600AS-901-01 Rev.
+B), p. 6-3 and 19-136; Model 2651A Reference Manual (2651A-901-01 Rev. A), p. 2-12, 2-66, 2-71 and 4-6. Ranges for
+pulses (10 A, 50 A) are left out. The trigger model came with the 2600A. The source resolution of the 2651A was not
+found; levels that are read back are compared within 1/5000 of the range.
 """
 
 from __future__ import annotations

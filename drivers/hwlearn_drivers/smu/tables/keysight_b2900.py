@@ -1,14 +1,14 @@
 """Keysight (Agilent) B2900 family: operating ranges.
 
-Sources: Agilent B2900 SCPI Command Reference, edition 2, p. 2-24 to 2-27; data sheet of the B2900A series; Keysight
-B2900 User's Guide, edition 5, table 2-4 (both channels in use); Keysight B2961A/B2962A SCPI Command Reference, edition
-6, tables 2-4 and 2-5 and p. 4-87 (integration time); B2961A/B2962A User's Guide, edition 3, p. 2-10 (measuring ranges
-follow source range and limit) and 6-3; data sheet of the B2961A, p. 16 and 19 (current ranges). The 10 A range is for
-pulses only and is left out.
+Sources: Agilent B2900 SCPI Command Reference, edition 2, p. 2-24 to 2-27; data sheet of the B2900A series;
+Keysight B2900 User's Guide, edition 5, table 2-4 (both channels in use); Keysight B2961A/B2962A SCPI Command
+Reference, edition 6, tables 2-4 and 2-5 and p. 4-87 (integration time); B2961A/B2962A User's Guide, edition 3, p.
+2-10 (measuring ranges follow source range and limit) and 6-3; data sheet of the B2961A, p. 16 and 19 (current
+ranges). The 10 A range is for pulses only and is left out.
 
-If both channels are in use, their currents I1 and I2 are limited together: I1 + I2 to 4 A if both are within 6 V, to
-2.5 A if both are beyond, and with the factors 1.6 and 0.625 between. Half of it for each channel, 2 A within 6 V and
-1.25 A within 21 V, keeps every combination.
+If both channels are in use, their currents I1 and I2 are limited together: I1 + I2 to 4 A if both are within 6 V,
+to 2.5 A if both are beyond, and with the factors 1.6 and 0.625 between. Half of it for each channel, 2 A within 6
+V and 1.25 A within 21 V, keeps every combination.
 """
 
 from __future__ import annotations
