@@ -79,6 +79,13 @@ class ChannelCapability:
         range that autorange would select.
     protections : tuple of float
         Selectable overvoltage protection limits in volts, in rising order; empty if the model has none.
+    area : tuple of (float, float)
+        Operating regions: largest volts and amperes. Level and limit of the active source must lie in one of them;
+        empty: not modelled.
+    area_error : (int, str)
+        Error outside of them.
+    has_measure_ranges : bool
+        Whether measuring ranges can be set. Otherwise they follow the source range and the limit.
     """
 
     measures: dict[Quantity, Ranges]
@@ -93,6 +100,9 @@ class ChannelCapability:
     coupled_ranges: bool = False
     default_ranges: dict[tuple[Side, Quantity], float] = field(default_factory=dict)
     protections: tuple[float, ...] = ()
+    area: tuple[tuple[float, float], ...] = ()
+    area_error: tuple[int, str] = (-221, "Settings conflict")
+    has_measure_ranges: bool = True
 
 
 @dataclass(frozen=True, slots=True)

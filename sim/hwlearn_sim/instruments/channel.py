@@ -135,11 +135,14 @@ class VirtualChannel:
         Raises
         ------
         VirtualInstrumentError
-            -222 beyond the largest range or beyond a fixed range.
+            -222 beyond the largest range or beyond a fixed range; the error of the model beyond its operating
+            regions.
         """
         ranges, fixed = self.capability.sources[quantity], self.settings.source_ranges[quantity]
         if not ranges.holds(ranges.each[-1] if fixed is None else fixed, value):
             raise VirtualInstrumentError(-222)
+        if quantity == self.settings.function:
+            self._check_area(quantity, value, self.settings.limits[OTHER[quantity]])
         self.settings.levels[quantity] = value
         self.settings.ranged.add(("source", quantity))
         self.apply()
@@ -150,16 +153,29 @@ class VirtualChannel:
         Raises
         ------
         VirtualInstrumentError
-            -222 outside the programmable limits.
+            -222 outside the programmable limits; the error of the model beyond its operating regions.
         """
         least, most = self.capability.least_limits[quantity], self.capability.measures[quantity].most
         if "raises small limits" in self.quirks:
             value = max(abs(value), least)
         if not least <= abs(value) <= most:
             raise VirtualInstrumentError(-222)
+        source = OTHER[quantity]
+        if source == self.settings.function:
+            self._check_area(source, self.settings.levels[source], value)
         if "ignores limits" not in self.quirks:
             self.settings.limits[quantity] = abs(value)
             self.apply()
+
+    def _check_area(self, source: Quantity, level: float, limit: float) -> None:
+        volts, amperes = (level, limit) if source == "voltage" else (limit, level)
+        slack = 1 + 1e-12
+        inside = (
+            abs(volts) <= most_V * slack and abs(amperes) <= most_A * slack
+            for most_V, most_A in self.capability.area
+        )
+        if self.capability.area and not any(inside):
+            raise VirtualInstrumentError(*self.capability.area_error)
 
     def set_source_range(self, quantity: Quantity, value: float | None) -> None:
         """Fix the source range to the smallest that holds ``value``; None selects autorange.
@@ -204,7 +220,14 @@ class VirtualChannel:
         self.settings.autorange[quantity] = (low, high)
 
     def set_function(self, function: Quantity) -> None:
-        """Select the source function."""
+        """Select the source function.
+
+        Raises
+        ------
+        VirtualInstrumentError
+            The error of the model if level and limit of the function are beyond its operating regions.
+        """
+        self._check_area(function, self.settings.levels[function], self.settings.limits[OTHER[function]])
         if "off when the source changes" in self.quirks and function != self.settings.function:
             self.set_output(False)
         self.settings.function = function
@@ -258,6 +281,11 @@ class VirtualChannel:
 
     def _measure_range(self, quantity: Quantity, true: float) -> Range:
         fixed, ranges = self.settings.measure_ranges[quantity], self.capability.measures[quantity]
+        if not self.capability.has_measure_ranges:
+            sourced = quantity == self.settings.function
+            return ranges.covering(
+                self.source_range(quantity).full_scale if sourced else self.settings.limits[quantity]
+            )
         if fixed is not None:
             coupled = self.capability.coupled_ranges and quantity == self.settings.function
             return ranges.covering(self.source_range(quantity).full_scale) if coupled else fixed
