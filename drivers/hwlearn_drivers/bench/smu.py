@@ -88,8 +88,9 @@ class SmuOnBench(OnSource, SetsVoltages, ReadsVoltages, DrivesOutputs):
 
     def source_range(self, channel: str) -> SourceRange:
         """Return the range of the model; `SmuChannel` checks the limits of the bench too."""
-        most = self.source.operating_range.most("voltage")
-        return SourceRange(-most, most)
+        operating, own = self.source.operating_range, self._channels[channel]
+        most, reach = operating.most("voltage"), own.voltage_range or self._limits.voltage
+        return SourceRange(-most, most, operating.resolution("voltage", reach))
 
     def prepare_sources(self) -> None:
         """Make every source channel a voltage source at 0 V with the current limit of the bench."""

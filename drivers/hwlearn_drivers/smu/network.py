@@ -116,6 +116,13 @@ class SmuNetwork(Network):
         return self.pace.noise_is_from_data_sheet
 
     @property
+    def dac_step_V(self) -> float:
+        """Largest programming resolution in volts of the sources at the inputs."""
+        at = self._channels[: self.topology.n_inputs]
+        reach = self.limits.voltage
+        return max(one.smu.operating_range.resolution("voltage", one.voltage_range or reach) for one in at)
+
+    @property
     def settle_s(self) -> float:
         """Wait in seconds between a change of the sources and a reading."""
         return self.pace.settle_s

@@ -10,7 +10,20 @@ from hwlearn_drivers.smu import ChannelLimit, open_smu
 from hwlearn_sim import VirtualBench
 from hwlearn_sim.instruments import MODELS
 
-FURTHER = ["2400-LV", "2400-C", "2420", "2425", "2430", "2440", "2602", "2612", "2636", "2651A", "B2961A", "B2962A"]
+FURTHER = [
+    "2400-LV",
+    "2400-C",
+    "2420",
+    "2425",
+    "2430",
+    "2440",
+    "2602",
+    "2612",
+    "2636",
+    "2651A",
+    "B2961A",
+    "B2962A",
+]
 LIMIT = ChannelLimit(10.0, 10e-3)
 
 
@@ -49,4 +62,3 @@ def test_driver_reports_the_refusal_of_the_instrument():
         pytest.raises(InstrumentError, match="826"),
     ):
         smu.write(":SOUR:VOLT 60", ":SENS:CURR:PROT 3")
-

@@ -21,7 +21,9 @@ def test_ranges_and_channels_agree(model):
     for k, quantity in enumerate(QUANTITIES):
         ranges = capability.sources[quantity]
         assert [one.full_scale for one in row.scales(quantity)] == [one.full_scale for one in ranges.each]
-        assert all(ours.step >= one.step * 0.999999 for ours, one in zip(row.scales(quantity), ranges.each, strict=True))
+        assert all(
+            ours.step >= one.step * 0.999999 for ours, one in zip(row.scales(quantity), ranges.each, strict=True)
+        )
         assert ranges.each[-1].full_scale <= max(region[k] for region in row.regions) <= ranges.most * 1.000001
         assert capability.measures[quantity].most == pytest.approx(ranges.most)
     assert capability.area in ((), row.regions)
