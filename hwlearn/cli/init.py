@@ -21,7 +21,7 @@ def init(
     like: Annotated[
         str,
         typer.Option(
-            help="The shipped bench to copy; or a template for your own instruments: smu, matrix, scanner, daq, or "
+            help="The shipped bench to copy; or a template for your instruments: smu, matrix, scanner, daq, or "
             "declared (the text protocol of a home-made board). An unknown name lists all."
         ),
     ] = "iris",

@@ -114,7 +114,7 @@ def test_unconfirmed_model_is_refused_by_name_with_the_reason(model):
 
 def test_unconfirmed_model_that_answers_is_refused_and_gets_nothing_but_off(responder):
     heard = responder(lambda line: b"Keithley Instruments Inc., Model 2657A, 1, 1.1\n" if "IDN" in line else None)
-    with pytest.raises(UnknownInstrumentError, match="2657A .*is not supported: its ranges up to 3000 V"):
+    with pytest.raises(UnknownInstrumentError, match=r"2657A .*is not supported: its ranges up to 3000 V"):
         open_smu(heard.url, {1: ANY})
     heard.wait_for_the_end()
     assert set(heard.heard) == {"*IDN?"}
@@ -155,7 +155,7 @@ def test_open_interlock_is_refused_only_if_the_limit_needs_a_closed_one(responde
 
     with open_smu(responder(answer).url, {1: ChannelLimit(21.0, 1.0)}, model="2461") as smu:
         assert smu.operating_range.interlock_V == 21.0
-    with pytest.raises(LimitError, match="interlock of .* is open: it supplies at most 21 V"):
+    with pytest.raises(LimitError, match=r"interlock of .* is open: it supplies at most 21 V"):
         open_smu(responder(answer).url, {1: ChannelLimit(50.0, 1.0)}, model="2461")
 
 
