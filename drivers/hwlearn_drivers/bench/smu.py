@@ -15,12 +15,12 @@ from hwlearn.network.nudges import DriveKind
 from hwlearn.network.reports import InstrumentReport
 from hwlearn.quantities import Count, NonNegativeAmperes, NonNegativeVolts, Positive
 from hwlearn_drivers.address import spelled_once
+from hwlearn_drivers.instrument.voltage_noise import largest_sigma
 from hwlearn_drivers.roles.instrument import DrivesOutputs, ReadsVoltages, SetsVoltages
 from hwlearn_drivers.roles.on_source import OnSource
 from hwlearn_drivers.roles.settings import InstrumentSettings
 from hwlearn_drivers.roles.values import ChannelReadings, ChannelUse, Role, SourceRange
 from hwlearn_drivers.smu.channel import SmuChannel
-from hwlearn_drivers.smu.noise import largest_sigma
 from hwlearn_drivers.smu.operating_range import ChannelLimit
 from hwlearn_drivers.smu.registry import (
     family_of,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from hwlearn.errors import LimitError
 from hwlearn.units import ROUNDING, format_quantity
-from hwlearn_drivers.smu.noise import VoltageNoise
+from hwlearn_drivers.instrument.voltage_noise import VoltageNoise
 
 Quantity = Literal["voltage", "current"]
 """The quantity that a source sets; its limit applies to the other one."""
@@ -49,7 +49,7 @@ class ChannelLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
+class LevelRange:
     """One range of a source.
 
     Attributes
@@ -64,9 +64,9 @@ class Scale:
     step: float
 
 
-def scales(counts: float, *full_scales: float) -> tuple[Scale, ...]:
+def level_ranges(counts: float, *full_scales: float) -> tuple[LevelRange, ...]:
     """Return ranges, in rising order, whose step is the full scale divided by ``counts``."""
-    return tuple(Scale(full, full / counts) for full in full_scales)
+    return tuple(LevelRange(full, full / counts) for full in full_scales)
 
 
 Regions = tuple[tuple[float, float], ...]
@@ -84,7 +84,7 @@ class OperatingRange:
         inside one of them. Regions for pulses are left out.
     nplc : (float, float)
         Minimum and maximum integration time in power line cycles.
-    volts, amperes : tuple of Scale
+    volts, amperes : tuple of LevelRange
         Source ranges in rising order, without those for pulses.
     channels : int
     shared_regions : tuple of (float, float)
@@ -105,8 +105,8 @@ class OperatingRange:
 
     regions: Regions
     nplc: tuple[float, float]
-    volts: tuple[Scale, ...]
-    amperes: tuple[Scale, ...]
+    volts: tuple[LevelRange, ...]
+    amperes: tuple[LevelRange, ...]
     channels: int = 1
     shared_regions: Regions = ()
     noise: VoltageNoise | None = None
@@ -120,7 +120,7 @@ class OperatingRange:
         """Return the operating range of each channel if this number of channels is in use."""
         return replace(self, regions=self.shared_regions) if count > 1 and self.shared_regions else self
 
-    def scales(self, quantity: Quantity) -> tuple[Scale, ...]:
+    def scales(self, quantity: Quantity) -> tuple[LevelRange, ...]:
         """Return the source ranges of a quantity."""
         return self.volts if quantity == "voltage" else self.amperes
 

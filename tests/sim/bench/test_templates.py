@@ -7,8 +7,8 @@ import tomllib
 import pytest
 
 import hwlearn as hl
+from hwlearn_drivers.bench.examples import SMU
 from hwlearn_drivers.matrix.examples import MATRIX
-from hwlearn_drivers.smu.examples import SMU
 
 TEMPLATES = pytest.mark.parametrize("template", [SMU, MATRIX], ids=["smu", "matrix"])
 

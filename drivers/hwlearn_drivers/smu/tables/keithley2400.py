@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from hwlearn_drivers.smu.noise import VoltageNoise
-from hwlearn_drivers.smu.operating_range import OperatingRange, Scale, scales
+from hwlearn_drivers.instrument.voltage_noise import VoltageNoise
+from hwlearn_drivers.smu.operating_range import LevelRange, OperatingRange, level_ranges
 
 _NPLC: Final = (0.01, 10.0)
-_LOW_V: Final = (Scale(0.2, 5e-6), Scale(2.0, 5e-5), Scale(20.0, 5e-4))
-_VOLTS: Final = (*_LOW_V, Scale(200.0, 5e-3))
-_FROM_10_UA: Final = scales(2e4, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
-_AMPERES: Final = (Scale(1e-6, 5e-11), *_FROM_10_UA)
+_LOW_V: Final = (LevelRange(0.2, 5e-6), LevelRange(2.0, 5e-5), LevelRange(20.0, 5e-4))
+_VOLTS: Final = (*_LOW_V, LevelRange(200.0, 5e-3))
+_FROM_10_UA: Final = level_ranges(2e4, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
+_AMPERES: Final = (LevelRange(1e-6, 5e-11), *_FROM_10_UA)
 _RESOLUTION_V: Final = (1e-6, 1e-5, 1e-4)
 
 _MANUAL: Final = "Series 2400 User's Manual (2400S-900-01), p. 18-75 and 18-78"
@@ -47,24 +47,24 @@ _2400_LV: Final = OperatingRange(
 _2420: Final = OperatingRange(
     ((21.0, 3.15), (63.0, 1.05)),
     _NPLC,
-    (*_LOW_V, Scale(60.0, 1.5e-3)),
-    (*_FROM_10_UA, Scale(3.0, 5e-5)),
+    (*_LOW_V, LevelRange(60.0, 1.5e-3)),
+    (*_FROM_10_UA, LevelRange(3.0, 5e-5)),
     noise=VoltageNoise((5e-6, 5e-5, 5e-4, 1.5e-3), (*_RESOLUTION_V, 1e-3)),
     sources=(_MANUAL, _SPEC_2420),
 )
 _2425: Final = OperatingRange(
     ((21.0, 3.15), (105.0, 1.05)),
     _NPLC,
-    (*_LOW_V, Scale(100.0, 2.5e-3)),
-    (*_FROM_10_UA, Scale(3.0, 5e-4)),
+    (*_LOW_V, LevelRange(100.0, 2.5e-3)),
+    (*_FROM_10_UA, LevelRange(3.0, 5e-4)),
     noise=VoltageNoise((1e-5, 5e-5, 5e-4, 2.5e-3), (*_RESOLUTION_V, 1e-3)),
     sources=(_BOUNDARIES, _MANUAL, _SPEC_2425),
 )
 _2440: Final = OperatingRange(
     ((10.5, 5.25), (42.0, 1.05)),
     _NPLC,
-    (*_LOW_V[:2], Scale(10.0, 5e-4), Scale(40.0, 2.5e-3)),
-    (*_FROM_10_UA, Scale(5.0, 5e-4)),
+    (*_LOW_V[:2], LevelRange(10.0, 5e-4), LevelRange(40.0, 2.5e-3)),
+    (*_FROM_10_UA, LevelRange(5.0, 5e-4)),
     sources=("Series 2400 User's Manual (2400S-900-01), p. 6-9, 18-75 and 18-78", _SPEC_2440),
 )
 
@@ -76,8 +76,8 @@ RANGES: Final = {
     "2410": OperatingRange(
         ((21.0, 1.05), (1100.0, 0.021)),
         _NPLC,
-        (*_LOW_V, Scale(1000.0, 5e-2)),
-        scales(2e4, 1e-6, 1e-5, 1e-4, 1e-3, 2e-2, 0.1, 1.0),
+        (*_LOW_V, LevelRange(1000.0, 5e-2)),
+        level_ranges(2e4, 1e-6, 1e-5, 1e-4, 1e-3, 2e-2, 0.1, 1.0),
         sources=(
             "Series 2400 User's Manual (2400S-900-01), table 3-1 and p. 18-62",
             "data sheet of the Series 2400",

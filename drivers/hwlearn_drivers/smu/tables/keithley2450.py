@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from hwlearn_drivers.smu.operating_range import OperatingRange, scales
+from hwlearn_drivers.smu.operating_range import OperatingRange, level_ranges
 
 _NPLC: Final = (0.01, 10.0)
 
 _2460: Final = OperatingRange(
     ((7.35, 7.35), (10.5, 5.25), (21.0, 4.2), (105.0, 1.05)),
     _NPLC,
-    scales(2e4, 0.2, 2.0, 7.0, 10.0, 20.0, 100.0),
-    scales(2e4, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 4.0, 5.0, 7.0),
+    level_ranges(2e4, 0.2, 2.0, 7.0, 10.0, 20.0, 100.0),
+    level_ranges(2e4, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 4.0, 5.0, 7.0),
     interlock_V=21.0,
     sources=(
         "data sheets of the 2460 and 2461",
@@ -28,8 +28,8 @@ RANGES: Final = {
     "2450": OperatingRange(
         ((21.0, 1.05), (210.0, 0.105)),
         _NPLC,
-        scales(2e4, 0.02, 0.2, 2.0, 20.0, 200.0),
-        scales(2e4, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0),
+        level_ranges(2e4, 0.02, 0.2, 2.0, 20.0, 200.0),
+        level_ranges(2e4, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0),
         interlock_V=20.0,
         sources=(
             "data sheet of the 2450",

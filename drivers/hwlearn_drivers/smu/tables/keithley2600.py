@@ -12,16 +12,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from hwlearn_drivers.smu.noise import VoltageNoise
-from hwlearn_drivers.smu.operating_range import OperatingRange, scales
+from hwlearn_drivers.instrument.voltage_noise import VoltageNoise
+from hwlearn_drivers.smu.operating_range import OperatingRange, level_ranges
 
 _NPLC: Final = (0.001, 25.0)
 _COUNTS: Final = 2e4  # 5 uV to 5 mV, 2 pA to 50 uA
 _TO_1A: Final = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
 _LOW_REGIONS: Final = ((6.06, 3.03), (40.4, 1.01))
 _HIGH_REGIONS: Final = ((20.2, 1.515), (202.0, 0.101))
-_LOW_V: Final = scales(_COUNTS, 0.1, 1.0, 6.0, 40.0)
-_HIGH_V: Final = scales(_COUNTS, 0.2, 2.0, 20.0, 200.0)
+_LOW_V: Final = level_ranges(_COUNTS, 0.1, 1.0, 6.0, 40.0)
+_HIGH_V: Final = level_ranges(_COUNTS, 0.2, 2.0, 20.0, 200.0)
 
 _DATA_SHEET: Final = "data sheet of the Series 2600B"
 _TABLE_6_1: Final = "Series 2600 Reference Manual (2600S-901-01 Rev. A), table 6-1"
@@ -31,7 +31,7 @@ _2601: Final = OperatingRange(
     _LOW_REGIONS,
     _NPLC,
     _LOW_V,
-    scales(_COUNTS, *_TO_1A, 3.0),
+    level_ranges(_COUNTS, *_TO_1A, 3.0),
     sources=(_DATA_SHEET,),
 )
 _2601B: Final = replace(
@@ -43,9 +43,11 @@ _2601B: Final = replace(
     ),
     sources=(_DATA_SHEET, "SPEC-2602B Rev. B, page 2 (noise)"),
 )
-_2611: Final = OperatingRange(_HIGH_REGIONS, _NPLC, _HIGH_V, scales(_COUNTS, *_TO_1A, 1.5), sources=(_DATA_SHEET,))
+_2611: Final = OperatingRange(
+    _HIGH_REGIONS, _NPLC, _HIGH_V, level_ranges(_COUNTS, *_TO_1A, 1.5), sources=(_DATA_SHEET,)
+)
 _2635: Final = OperatingRange(
-    _HIGH_REGIONS, _NPLC, _HIGH_V, scales(_COUNTS, 1e-9, 1e-8, *_TO_1A, 1.5), sources=(_DATA_SHEET,)
+    _HIGH_REGIONS, _NPLC, _HIGH_V, level_ranges(_COUNTS, 1e-9, 1e-8, *_TO_1A, 1.5), sources=(_DATA_SHEET,)
 )
 
 
@@ -84,8 +86,8 @@ RANGES: Final = {
     "2651A": OperatingRange(
         ((10.0, 20.2), (20.0, 10.1), (40.0, 5.05)),  # 202 W
         _NPLC,
-        scales(5e3, 0.1, 1.0, 10.0, 20.0, 40.0),
-        scales(5e3, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 5.0, 10.0, 20.0),
+        level_ranges(5e3, 0.1, 1.0, 10.0, 20.0, 40.0),
+        level_ranges(5e3, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 5.0, 10.0, 20.0),
         sources=("Model 2651A Reference Manual (2651A-901-01 Rev. A), p. 2-12, 2-66, 2-71 and 4-6",),
     ),
 }

@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from hwlearn_drivers.smu.operating_range import OperatingRange, scales
+from hwlearn_drivers.smu.operating_range import OperatingRange, level_ranges
 
 _COUNTS: Final = 1e5
 """Coarsest programming resolution of the family."""
@@ -27,8 +27,8 @@ _TABLE_2_4: Final = "Keysight B2900 User's Guide, edition 5, table 2-4"
 _B290: Final = OperatingRange(
     ((6.0, 3.03), (21.0, 1.515), (210.0, 0.105)),
     (4e-4, 100.0),
-    scales(_COUNTS, 0.2, 2.0, 20.0, 200.0),
-    scales(_COUNTS, *_AMPERES),
+    level_ranges(_COUNTS, 0.2, 2.0, 20.0, 200.0),
+    level_ranges(_COUNTS, *_AMPERES),
     shared_regions=((6.0, 2.0), (21.0, 1.25), (210.0, 0.105)),
     sources=(
         "Agilent B2900 SCPI Command Reference, edition 2, p. 2-24 to 2-27",
@@ -36,7 +36,7 @@ _B290: Final = OperatingRange(
         _TABLE_2_4,
     ),
 )
-_B291: Final = replace(_B290, amperes=scales(_COUNTS, 1e-8, *_AMPERES))
+_B291: Final = replace(_B290, amperes=level_ranges(_COUNTS, 1e-8, *_AMPERES))
 _B296: Final = replace(
     _B291,
     has_measure_ranges=False,

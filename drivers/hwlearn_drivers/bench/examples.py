@@ -5,5 +5,5 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-SMU: Final = Path(__file__).with_name("example.toml")
+SMU: Final = Path(__file__).with_name("smu_example.toml")
 """A commented bench file: every terminal on a channel of a source-measure unit."""
