@@ -23,8 +23,8 @@ class VoltageNoise:
 
     Attributes
     ----------
-    peak_to_peak_V : tuple of float
-        Noise of the source, 0.1 Hz to 10 Hz.
+    rms_V : tuple of float
+        Noise of the source up to 10 Hz; see `rms`.
     resolution_V : tuple of float
         Smallest difference of two readings.
     added : mapping of float to tuple of float
@@ -32,7 +32,7 @@ class VoltageNoise:
         data sheet was not found to state it.
     """
 
-    peak_to_peak_V: tuple[float, ...]
+    rms_V: tuple[float, ...]
     resolution_V: tuple[float, ...]
     added: Mapping[float, tuple[float, ...]] = field(default_factory=dict)
 
@@ -54,7 +54,12 @@ class VoltageNoise:
             if not stated:
                 return None
             added = self.added[max(stated)][place] * full_scale / _ADDED
-        return math.hypot(self.peak_to_peak_V[place] / _PEAK_TO_PEAK, added, self.resolution_V[place] / _UNIFORM)
+        return math.hypot(self.rms_V[place], added, self.resolution_V[place] / _UNIFORM)
+
+
+def rms(*peak_to_peak_V: float) -> tuple[float, ...]:
+    """Return the standard deviations that peak-to-peak values stand for."""
+    return tuple(volts / _PEAK_TO_PEAK for volts in peak_to_peak_V)
 
 
 def largest_sigma(sigmas_V: Sequence[float | None]) -> float:

@@ -190,6 +190,8 @@ def test_a_model_without_a_trigger_model_runs_a_list_line_by_line():
         ("2602B", 5.0, 1, math.hypot(100e-6 / 6.6, 1e-6 / 12**0.5)),  # SPEC-2602B: 100 uV p-p, steps of 1 uV
         ("2602B", 0.1, 0.05, math.hypot(20e-6 / 6.6, 0.1 * 8e-4 / 3, 1e-7 / 12**0.5)),  # as 0.01 PLC: 0.08 %
         ("2602B", 0.1, 0.0005, None),
+        ("2450", 0.5, 1, math.hypot(10e-6, 1e-6 / 12**0.5)),  # SPEC-2450: 10 uV rms, steps of 1 uV
+        ("2450", 0.5, 0.1, None),
         ("2400", 0.5, 0.1, None),
         ("2612B", 0.5, 1, None),
         ("B2902A", 0.5, 1, None),

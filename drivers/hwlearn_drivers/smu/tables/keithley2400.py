@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from hwlearn_drivers.instrument.voltage_noise import VoltageNoise
+from hwlearn_drivers.instrument.voltage_noise import VoltageNoise, rms
 from hwlearn_drivers.smu.operating_range import LevelRange, OperatingRange, level_ranges
 
 _NPLC: Final = (0.01, 10.0)
@@ -33,7 +33,7 @@ _2400: Final = OperatingRange(
     _NPLC,
     _VOLTS,
     _AMPERES,
-    noise=VoltageNoise((5e-6, 5e-5, 5e-4, 5e-3), (*_RESOLUTION_V, 1e-3)),
+    noise=VoltageNoise(rms(5e-6, 5e-5, 5e-4, 5e-3), (*_RESOLUTION_V, 1e-3)),
     sources=(_MANUAL, _SPEC_2400),
 )
 _2400_LV: Final = OperatingRange(
@@ -41,7 +41,7 @@ _2400_LV: Final = OperatingRange(
     _NPLC,
     _LOW_V,
     _AMPERES,
-    noise=VoltageNoise((5e-6, 5e-5, 5e-4), _RESOLUTION_V),
+    noise=VoltageNoise(rms(5e-6, 5e-5, 5e-4), _RESOLUTION_V),
     sources=(_MANUAL, _SPEC_2400),
 )
 _2420: Final = OperatingRange(
@@ -49,7 +49,7 @@ _2420: Final = OperatingRange(
     _NPLC,
     (*_LOW_V, LevelRange(60.0, 1.5e-3)),
     (*_FROM_10_UA, LevelRange(3.0, 5e-5)),
-    noise=VoltageNoise((5e-6, 5e-5, 5e-4, 1.5e-3), (*_RESOLUTION_V, 1e-3)),
+    noise=VoltageNoise(rms(5e-6, 5e-5, 5e-4, 1.5e-3), (*_RESOLUTION_V, 1e-3)),
     sources=(_MANUAL, _SPEC_2420),
 )
 _2425: Final = OperatingRange(
@@ -57,7 +57,7 @@ _2425: Final = OperatingRange(
     _NPLC,
     (*_LOW_V, LevelRange(100.0, 2.5e-3)),
     (*_FROM_10_UA, LevelRange(3.0, 5e-4)),
-    noise=VoltageNoise((1e-5, 5e-5, 5e-4, 2.5e-3), (*_RESOLUTION_V, 1e-3)),
+    noise=VoltageNoise(rms(1e-5, 5e-5, 5e-4, 2.5e-3), (*_RESOLUTION_V, 1e-3)),
     sources=(_BOUNDARIES, _MANUAL, _SPEC_2425),
 )
 _2440: Final = OperatingRange(

@@ -1,13 +1,15 @@
 """Keithley 2450 family: operating ranges.
 
-Sources: data sheets of the 2450, 2460 and 2461 (operating regions, ranges); Model 2450 Reference Manual
-(2450-901-01 Rev. B), p. 6-33, and Model 2461 Reference Manual (2461-901-01), p. 6-49 (interlock).
+Sources: SPEC-2450 Rev. A, page 2 (ranges, resolutions, noise); data sheets of the 2450, 2460 and 2461 (operating
+regions, ranges); Model 2450 Reference Manual (2450-901-01 Rev. B), p. 6-33, and Model 2461 Reference Manual
+(2461-901-01), p. 6-49 (interlock).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from hwlearn_drivers.instrument.voltage_noise import VoltageNoise
 from hwlearn_drivers.smu.operating_range import OperatingRange, level_ranges
 
 _NPLC: Final = (0.01, 10.0)
@@ -28,11 +30,12 @@ RANGES: Final = {
     "2450": OperatingRange(
         ((21.0, 1.05), (210.0, 0.105)),
         _NPLC,
-        level_ranges(2e4, 0.02, 0.2, 2.0, 20.0, 200.0),
+        level_ranges(4e4, 0.02, 0.2, 2.0, 20.0, 200.0),
         level_ranges(2e4, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0),
+        noise=VoltageNoise((1e-6, 1e-6, 1e-5, 1e-4, 1e-3), (1e-8, 1e-7, 1e-6, 1e-5, 1e-4)),
         interlock_V=20.0,
         sources=(
-            "data sheet of the 2450",
+            "SPEC-2450 Rev. A, page 2",
             "Model 2450 Reference Manual (2450-901-01 Rev. B), p. 6-33 (interlock)",
         ),
     ),

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from hwlearn_drivers.instrument.voltage_noise import VoltageNoise
+from hwlearn_drivers.instrument.voltage_noise import VoltageNoise, rms
 from hwlearn_drivers.smu.operating_range import OperatingRange, level_ranges
 
 _NPLC: Final = (0.001, 25.0)
@@ -37,7 +37,7 @@ _2601: Final = OperatingRange(
 _2601B: Final = replace(
     _2601,
     noise=VoltageNoise(
-        (2e-5, 5e-5, 1e-4, 5e-4),
+        rms(2e-5, 5e-5, 1e-4, 5e-4),
         (1e-7, 1e-6, 1e-6, 1e-5),
         {0.1: (1e-4,) * 4, 0.01: (8e-4, 7e-4, 7e-4, 7e-4), 0.001: (8e-3, 6e-3, 6e-3, 6e-3)},
     ),
