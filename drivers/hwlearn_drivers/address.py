@@ -1,9 +1,9 @@
 """`parse_address`: reads every form of address of an instrument, and gives each one spelling.
 
 Forms: VISA resource names (VPP-4.3, "VISA Library", section 4.3.1, "Address String Grammar"), names of serial
-ports, URLs of pyserial, and GPIB addresses behind a Prologix or AR488 adapter (``PROLOGIX::/dev/ttyUSB0::GPIB::24``).
-An address that could be read in two ways is refused: an IPv4 address with leading
-zeros is octal for some programs and decimal for others.
+ports, URLs of pyserial, and GPIB addresses behind a Prologix or AR488 adapter
+(``PROLOGIX::/dev/ttyUSB0::GPIB::24``). An address that could be read in two ways is refused: an IPv4 address with
+leading zeros is octal for some programs and decimal for others.
 """
 
 from __future__ import annotations
@@ -328,8 +328,8 @@ def _parse_adapter(address: str) -> Address:
     if found is None:
         _refuse(
             address,
-            "is no instrument behind an adapter; write PROLOGIX::/dev/ttyUSB0::GPIB::24, PROLOGIX::COM3::GPIB::24 or "
-            "PROLOGIX::192.168.0.7::GPIB::24",
+            "is no instrument behind an adapter; write PROLOGIX::/dev/ttyUSB0::GPIB::24, PROLOGIX::COM3::GPIB::24 "
+            "or PROLOGIX::192.168.0.7::GPIB::24",
         )
     numbers = _gpib_numbers(address, found[2].split("::"))
     where = found[1]

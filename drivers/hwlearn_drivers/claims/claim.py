@@ -36,8 +36,8 @@ _report: Callable[[], dict[str, dict[str, Any]]] | None = None
 class Claim:
     """The claim of an instrument: first of its address, then, with `identified`, of its serial number.
 
-    A forked child does not hold the claims of its parent. Behind an adapter, the adapter is claimed too, once for all
-    instruments of this process.
+    A forked child does not hold the claims of its parent. Behind an adapter, the adapter is claimed too, once for
+    all instruments of this process.
 
     Parameters
     ----------

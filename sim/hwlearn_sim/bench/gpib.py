@@ -12,7 +12,9 @@ from hwlearn_sim.wire.gpib_adapter import BusInstrument, VirtualGpibAdapter
 from hwlearn_sim.wire.serve import Server
 
 
-def adapter_servers(placed: Mapping[str, Placed], instruments: Mapping[str, VirtualInstrument]) -> dict[str, Server]:
+def adapter_servers(
+    placed: Mapping[str, Placed], instruments: Mapping[str, VirtualInstrument]
+) -> dict[str, Server]:
     """Return the server of the adapter of each instrument that is behind one; the same one for all behind one.
 
     Parameters

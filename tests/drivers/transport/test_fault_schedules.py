@@ -181,8 +181,8 @@ def test_random_fault_schedules_behind_one_adapter(figure, seeds, adapter):
     chosen = [5000 + seed for seed in seeds(500, 40)]
     wrong, reads = run_all(chosen, adapter)
     figure(
-        f"{len(chosen):,} random fault schedules of three instruments behind one {adapter}: {len(wrong)} violations "
-        f"(required 0), {reads} measurements were correct after faults"
+        f"{len(chosen):,} random fault schedules of three instruments behind one {adapter}: {len(wrong)} "
+        f"violations (required 0), {reads} measurements were correct after faults"
     )
     assert wrong == []
     assert reads > 20 or not seeds.full

@@ -9,9 +9,10 @@ The number is the read time-out: it is not kept in the memory of the adapter, as
 are. A read is repeated as long as the program waits; one read keeps the adapter for at most `READ_MS`, so that an
 OFF to another instrument is not delayed by more. Serial polls and service requests are not used.
 
-Commands: Prologix GPIB-USB Controller User Manual, version 6.107 (2013), sections 7 and 8; Prologix GPIB-ETHERNET
-Controller User Manual, version 1.6.6.0 (2013), sections 8 and 9; AR488 GPIB Controller User Manual, version 0.53.03
-(2025), "Command Reference", and its firmware 0.53.04 (order of execution, 64-byte serial buffer of Arduinos).
+Commands: Prologix GPIB-USB Controller User Manual, version 6.107 (2013), sections 7 and 8; Prologix
+GPIB-ETHERNET Controller User Manual, version 1.6.6.0 (2013), sections 8 and 9; AR488 GPIB Controller User Manual,
+version 0.53.03 (2025), "Command Reference", and its firmware 0.53.04 (order of execution, 64-byte serial buffer of
+Arduinos).
 """
 
 from __future__ import annotations
@@ -221,9 +222,8 @@ class GpibAdapter:
 
     def _turn_to(self, numbers: GpibNumbers) -> None:
         """Make sure that what arrives from now on belongs to this instrument."""
-        if self._doubt or self._talking is not None:
-            self._settle(2)
-        elif self._last not in (None, numbers) and self._settle(1):
+        unknown = self._doubt or self._talking is not None
+        if unknown or (self._last not in (None, numbers) and self._settle(1)):
             self._settle(2)
 
     def _settle(self, rounds: int, seconds: float = _SETTLED_S) -> bytes:

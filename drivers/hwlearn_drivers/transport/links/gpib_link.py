@@ -16,7 +16,8 @@ _SPECIAL: Final = re.compile(rb"[\r\n\x1b+]")
 def escaped(message: bytes) -> bytes:
     r"""Return a message as an adapter passes it on unchanged.
 
-    Source: Prologix GPIB-USB Controller User Manual, section 7.1; AR488 manual, "Sending Data and Special Characters".
+    Sources: Prologix GPIB-USB Controller User Manual, section 7.1; AR488 GPIB Controller User Manual, "Sending Data
+    and Special Characters".
 
     Examples
     --------
