@@ -103,8 +103,8 @@ def _opened(address: str, how: LinkOptions) -> Link:
 
 
 def _behind_adapter(found: Address, how: LinkOptions) -> Link:
-    from hwlearn_drivers.transport.links.gpib_adapter import GpibAdapter, join_adapter
-    from hwlearn_drivers.transport.links.gpib_link import GpibLink
+    from hwlearn_drivers.transport.links.gpib.adapter import GpibAdapter, join_adapter
+    from hwlearn_drivers.transport.links.gpib.link import GpibLink
     from hwlearn_drivers.transport.links.link import StreamLink
 
     def opened() -> GpibAdapter:
@@ -128,7 +128,7 @@ def prepare_link(address: str, options: LinkOptions | None = None) -> None:
     how = LinkOptions() if options is None else options
     found = parse_address(address)
     if found.kind == "adapter":
-        import hwlearn_drivers.transport.links.gpib_link
+        import hwlearn_drivers.transport.links.gpib.link
 
         prepare_link(found.adapter, replace(how, visa_library=PURE_PYTHON))
     elif _is_direct_socket(found, how):

@@ -1,12 +1,13 @@
 """`VirtualGpibAdapter`: a Prologix controller or an AR488 with virtual instruments on its bus.
 
 Modelled: one current address for all clients; commands and escaped characters; messages and replies in the order
-in which they arrive, so that a read keeps everything behind it waiting for at most the read time-out; output queues
-of the instruments, which a device clear empties; the errors of IEEE 488.2 for a message before the last reply was
-read (-410) and for a read without anything to say (-420); settings that are written into the memory of the adapter.
+in which they arrive, so that a read keeps everything behind it waiting for at most the read time-out; output
+queues of the instruments, which a device clear empties; the errors of IEEE 488.2 for a message before the last
+reply was read (-410) and for a read without anything to say (-420); settings that are written into the memory of
+the adapter.
 
-Sources: Prologix GPIB-USB Controller User Manual, version 6.107 (2013), sections 6 to 8; AR488 GPIB Controller User
-Manual, version 0.53.03 (2025), "Command Reference", and its firmware 0.53.04; IEEE 488.2, message exchange
+Sources: Prologix GPIB-USB Controller User Manual, version 6.107 (2013), sections 6 to 8; AR488 GPIB Controller
+User Manual, version 0.53.03 (2025), "Command Reference", and its firmware 0.53.04; IEEE 488.2, message exchange
 protocol. Not modelled: device mode, talk-only and listen-only modes, macros, service requests.
 """
 

@@ -117,9 +117,7 @@ class GpibAdapter:
 
     # --- replies ------------------------------------------------------------------------------------
 
-    def read(
-        self, numbers: GpibNumbers, enough: Callable[[bytearray], bool], timeout_s: float
-    ) -> bytearray:
+    def read(self, numbers: GpibNumbers, enough: Callable[[bytearray], bool], timeout_s: float) -> bytearray:
         """Read an instrument until there is enough; return everything of it that was not taken yet.
 
         Parameters

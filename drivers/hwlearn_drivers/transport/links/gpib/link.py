@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from hwlearn_drivers.errors import LinkError
-from hwlearn_drivers.transport.links.gpib_adapter import GpibAdapter, GpibNumbers, leave_adapter
+from hwlearn_drivers.transport.links.gpib.adapter import GpibAdapter, GpibNumbers, leave_adapter
 from hwlearn_drivers.transport.links.link import Link
 
 _SPECIAL: Final = re.compile(rb"[\r\n\x1b+]")
@@ -16,8 +16,8 @@ _SPECIAL: Final = re.compile(rb"[\r\n\x1b+]")
 def escaped(message: bytes) -> bytes:
     r"""Return a message as an adapter passes it on unchanged.
 
-    Sources: Prologix GPIB-USB Controller User Manual, section 7.1; AR488 GPIB Controller User Manual, "Sending Data
-    and Special Characters".
+    Sources: Prologix GPIB-USB Controller User Manual, section 7.1; AR488 GPIB Controller User Manual, "Sending
+    Data and Special Characters".
 
     Examples
     --------
