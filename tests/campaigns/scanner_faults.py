@@ -25,7 +25,12 @@ from hwlearn_drivers.declared.declaration import BOARDS
 from hwlearn_sim.bench.mixed import VirtualMixedBackend, VirtualMixedSettings
 
 PLACES = ("board", "scan")
-MODELS = {"34970A": (101, "ROUT:CLOS (@120)"), "34980A": (1001, "ROUT:CLOS (@1040)"), "2700": (101, "*CLS")}
+MODELS = {
+    "34970A": (101, "ROUT:CLOS (@120)"),
+    "34980A": (1001, "ROUT:CLOS (@1040)"),
+    "DAQ970A": (101, "ROUT:CLOS (@120)"),
+    "2700": (101, "*CLS"),
+}
 """First channel, and how somebody else closes a channel; a 2700 closes none while it scans."""
 
 

@@ -13,6 +13,9 @@ from hwlearn_drivers.transport.links.link import Link
 
 DEFAULT_BAUD: Final = 115200
 
+_RESTART_S: Final = 2.5  # after which an Arduino has started again, because its port was opened
+_PROMPT_S: Final = 0.5
+
 PURE_PYTHON = "@py"
 """Default VISA library (pyvisa-py); it is installed with the package."""
 
@@ -110,7 +113,7 @@ def _behind_adapter(found: Address, how: LinkOptions) -> Link:
     def opened() -> GpibAdapter:
         stream = _opened(found.adapter, replace(how, visa_library=PURE_PYTHON, any_line_end=False))
         assert isinstance(stream, StreamLink)
-        return GpibAdapter(found.adapter, stream)
+        return GpibAdapter(found.adapter, stream, _RESTART_S if is_serial(found.adapter) else _PROMPT_S)
 
     return GpibLink(found.text, join_adapter(found.adapter, opened), found.numbers)
 

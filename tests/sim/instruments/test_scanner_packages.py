@@ -1,4 +1,4 @@
-"""Packages from PyPI drive virtual scanners: DAQmon and FluidLab a 34970A, QCoDeS a 34980A, PyMeasure a 2700.
+"""Packages from PyPI drive virtual scanners: DAQmon, FluidLab, QCoDeS, PyMeasure and PyICe.
 
 They were written for the real instrument; they are independent readings of its manual.
 """
@@ -187,3 +187,30 @@ def test_pymeasure_finds_the_modules_of_a_2700_and_closes_its_channels():
         driver.check_errors()
         assert not len(scanner.errors)
         driver.adapter.close()
+
+
+@pytest.mark.filterwarnings("ignore")  # deprecations of PyICe and its dependencies
+def test_pyice_scans_the_virtual_daq970a(capsys):
+    pyice = pytest.importorskip(
+        "PyICe.lab_instruments.daq970a_instruments", reason="the packages pyice-adi and labcomm are not installed"
+    )
+    interfaces = pytest.importorskip("PyICe.lab_interfaces")
+    with served(model="DAQ970A", cards={1: "DAQM901A"}) as bench:
+        bench.instrument("smu").execute(DRIVE)
+        wire = interfaces.interface_factory().get_visa_interface(bench.address("scan"), timeout=5)
+        wire.visaInterface.read_termination = wire.visaInterface.write_termination = "\n"
+        daq = pyice.agilent_a970a_20ch(wire, 1)
+        daq.add_channel_dc_voltage("first", 1, NPLC=10, range=1, high_z=True, delay=0.005, disable_autozero=False)
+        daq.add_channel_dc_voltage("second", 2, NPLC=1, range=10, high_z=False)
+        daq.add_channel_range_readback("range", daq.get_channel("second"))
+        assert wire.ask("*OPC?") == "1"
+        channels = bench.instrument("scan").channels
+        assert (channels[101].range_V, channels[101].nplc, channels[101].set_delay_s) == (1.0, 10.0, 0.005)
+        assert (channels[101].high_impedance, channels[101].autozero) == (True, True)
+        assert (channels[102].range_V, channels[102].nplc, channels[102].high_impedance) == (10.0, 1.0, False)
+        found = daq.read_delegated_channel_list([daq.get_channel(name) for name in ("first", "second")])
+        assert [found[name] for name in ("first", "second")] == pytest.approx([0.3, 0.2], rel=0.01)
+        assert daq.read_channel("range") == 10.0
+        assert [int(count) for count in wire.ask("SYST:REL:CYCL? (@101,103)").split(",")] == [1, 0]
+        assert not len(bench.instrument("scan").errors)
+        wire.visaInterface.close()

@@ -203,8 +203,7 @@ def test_adapter_that_is_gone_is_an_error_until_each_instrument_is_opened_again(
     assert one.query("N?") == "a3"
 
 
-def test_mute_adapter_is_named_and_still_sent_off(desk, monkeypatch):
-    monkeypatch.setattr("hwlearn_drivers.transport.links.gpib.adapter._START_S", 0.0)
+def test_mute_adapter_is_named_and_still_sent_off(desk):
     desk.server.faults.muted = True
     one = desk.transport(7)
     one.halt("OUTP 0")

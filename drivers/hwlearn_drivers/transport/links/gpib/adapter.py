@@ -33,8 +33,7 @@ READ_MS: Final = 250
 
 _MOST_MS: Final = 3000  # the largest read time-out of a Prologix
 _SPARE_S: Final = 0.15  # the adapter and its link may be this late
-_SETTLED_S: Final = 1.0  # in which the adapter answers, if it is busy with a read
-_START_S: Final = 2.5  # in which an Arduino that restarts when its port is opened begins to answer
+_SETTLED_S: Final = 0.6  # in which the adapter answers, if it is busy with a read
 _TRY_S: Final = 0.4
 _ROUNDS: Final = 8
 _SERIAL_BUFFER: Final = 60  # bytes that an AR488 takes while it is busy
@@ -57,6 +56,8 @@ class GpibAdapter:
     address : str
     stream : StreamLink
         The open serial port or socket.
+    patience_s : float
+        Time in which it begins to answer: an Arduino restarts when its port is opened.
 
     Attributes
     ----------
@@ -66,7 +67,7 @@ class GpibAdapter:
         What it reports itself to be; empty if it does not answer.
     """
 
-    def __init__(self, address: str, stream: StreamLink) -> None:
+    def __init__(self, address: str, stream: StreamLink, patience_s: float) -> None:
         self.address, self._stream = address, stream
         self.users, self.version = 0, ""
         self._pid = os.getpid()
@@ -80,7 +81,7 @@ class GpibAdapter:
         self._replies: dict[GpibNumbers, bytearray] = {}
         self._lost = ""
         try:
-            self._start()
+            self._start(patience_s)
         except BaseException:
             stream.close()
             raise
@@ -192,18 +193,18 @@ class GpibAdapter:
 
     # --- the adapter itself -------------------------------------------------------------------------
 
-    def _start(self) -> None:
+    def _start(self, patience_s: float) -> None:
         """Make it a controller. One that does not answer may still execute what is sent, so it is no error."""
         try:
-            self._meet()
+            self._meet(patience_s)
         except LinkError:
             if not self.usable:
                 raise
         self._send(_SETTINGS)
         self._doubt = True  # until the first reply is read
 
-    def _meet(self) -> None:
-        deadline = time.monotonic() + _START_S
+    def _meet(self, patience_s: float) -> None:
+        deadline = time.monotonic() + patience_s
         while True:
             self._send(_CONTROLLER)
             try:
@@ -232,10 +233,14 @@ class GpibAdapter:
         found, clean = b"", 0
         for n in random.SystemRandom().sample(range(1, _MOST_MS + 1), _ROUNDS):
             self._send(b"++read_tmo_ms %d\n++read_tmo_ms\n" % n)
-            clean += 1
+            clean, before = clean + 1, len(found)
             deadline = time.monotonic() + seconds
-            while (line := self._line(deadline)).strip() != b"%d" % n:
-                found, clean = found + line + b"\n", 0
+            try:
+                while (line := self._line(deadline)).strip() != b"%d" % n:
+                    found, clean = found + line + b"\n", 0
+            except LinkTimeout:
+                if len(found) == before:  # else the answer was damaged; the next one may not be
+                    raise
             if clean == rounds:
                 break
         else:
