@@ -78,6 +78,7 @@ class GpibAdapter:
         self._talking: GpibNumbers | None = None  # the instrument whose reply is not complete
         self._last: GpibNumbers | None = None  # the instrument that was read last
         self._doubt = True  # bytes may arrive that belong to nothing known
+        self._mute = False  # it did not answer when it was queried last
         self._replies: dict[GpibNumbers, bytearray] = {}
         self._lost = ""
         try:
@@ -234,7 +235,7 @@ class GpibAdapter:
         for n in random.SystemRandom().sample(range(1, _MOST_MS + 1), _ROUNDS):
             self._send(b"++read_tmo_ms %d\n++read_tmo_ms\n" % n)
             clean, before = clean + 1, len(found)
-            deadline = time.monotonic() + seconds
+            deadline = time.monotonic() + (min(seconds, _TRY_S) if self._mute else seconds)
             try:
                 while (line := self._line(deadline)).strip() != b"%d" % n:
                     found, clean = found + line + b"\n", 0
@@ -254,15 +255,18 @@ class GpibAdapter:
 
     def _line(self, deadline: float) -> bytes:
         try:
-            return self._guarded(lambda: self._stream.read_line(max(0.0, deadline - time.monotonic())))
+            line = self._guarded(lambda: self._stream.read_line(max(0.0, deadline - time.monotonic())))
+            self._mute = False
+            return line
         except LinkTimeout as error:
-            self._doubt = True
+            self._doubt = self._mute = True
             raise LinkTimeout(f"the adapter at {self.address} does not answer") from error
 
     def _wait_for_room(self, count: int) -> None:
         """On an AR488, which has no flow control: wait until it has executed what it was sent."""
         full = self._ahead and self._ahead + count > _SERIAL_BUFFER
-        if not full or "AR488" not in self.version or not self._reading.acquire(blocking=False):
+        paced = full and "AR488" in self.version and not self._mute  # OFF does not wait for it twice
+        if not paced or not self._reading.acquire(blocking=False):
             return
         try:
             with contextlib.suppress(LinkTimeout):
