@@ -7,21 +7,27 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 from exit_paths import POSIX
 
+from hwlearn import Limits
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import InUseError
+from hwlearn_drivers.bench.backend import BenchBackend
+from hwlearn_drivers.bench.settings import BenchSettings
 from hwlearn_drivers.claims.claim import Claim
 from hwlearn_drivers.claims.keys import address_key
 from hwlearn_drivers.errors import LinkError, LinkTimeout
 from hwlearn_drivers.smu import ChannelLimit, open_smu
+from hwlearn_drivers.smu.backend import SmuBackend
 from hwlearn_drivers.smu.registry import write_off
 from hwlearn_drivers.transport.addresses import LinkOptions
 from hwlearn_drivers.transport.connector import Connector
 from hwlearn_drivers.transport.links.tcp_socket import SocketLink
 from hwlearn_sim.bench.bench import VirtualBench
-from hwlearn_sim.placed import GpibPlace, PlacedAdapter, PlacedSmu
+from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.placed import GpibPlace, PlacedAdapter, PlacedScanner, PlacedSmu
 from hwlearn_sim.wire.gpib_adapter import BusInstrument, VirtualGpibAdapter
 from hwlearn_sim.wire.serve import TcpServer
 
@@ -226,8 +232,39 @@ def test_adapter_is_claimed_once_by_each_process(desk):
     Claim(itself, address_key(itself)).release()
 
 
+def test_scanner_and_source_behind_one_adapter_are_read_and_reported():
+    """A scan list arrives as a block; `status` sends queries only, and leaves the outputs as they are."""
+    adapter = PlacedAdapter("prologix")
+    graph = Topology(4, [(0, 1), (1, 2), (0, 2), (1, 3)], inputs=[1], outputs=[2, 3], ground=0)
+    placed = [
+        PlacedSmu("smu", "2400", (1,), gpib=GpibPlace(adapter, 24)),
+        PlacedScanner("scan", "34970A", {101: 2, 102: 3}, {1: "34901A"}, gpib=GpibPlace(adapter, 9)),
+    ]
+    limits = Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-5, 2e-4))
+    with VirtualBench(graph, placed, conductances=1e-4, meters=Meters(noise=0.0)) as bench:
+        table = BenchSettings(
+            instruments=[
+                {"name": "smu", "model": "2400", "address": bench.address("smu")},
+                {"name": "scan", "model": "34970A", "address": bench.address("scan"), "high_impedance": True},
+            ],
+            terminals=[
+                {"node": 1, "source": "smu:1"},
+                {"node": 2, "read": "scan:101"},
+                {"node": 3, "read": "scan:102"},
+            ],
+            edges=1e-4,
+        )
+        with BenchBackend.open(table, graph, limits) as network:
+            found = network.measure([[0.4], [-0.2]]).voltages
+        np.testing.assert_allclose(found, [[0.2, 0.4], [-0.1, -0.2]], atol=1e-4)
+        bench.instrument("smu").execute(b":OUTP 1")
+        source, scanner = BenchBackend.status(table)
+        assert (source.outputs[0].on, scanner.identity.split()[1]) == (True, "34970A")
+        assert bench.instrument("smu").channels[0].settings.output
+
+
 @POSIX
-@pytest.mark.parametrize("ending", ["SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize("ending", ["SIGTERM", "SIGKILL", "off"])
 def test_outputs_behind_an_adapter_are_off_after_every_end(ending):
     adapter = PlacedAdapter("ar488", wire="pty")
     smus = [PlacedSmu(f"smu{k}", "2400", (k,), gpib=GpibPlace(adapter, 7 + k)) for k in (0, 1)]
@@ -240,7 +277,11 @@ def test_outputs_behind_an_adapter_are_off_after_every_end(ending):
         assert [one.output for one in outputs] == [True, True]
         with pytest.raises(InUseError):
             open_smu(addresses[0], {1: ChannelLimit(2.0, 1e-3)}, model="2400")
-        os.kill(program.pid, getattr(signal, ending))
+        if ending == "off":
+            channels = [{"address": text, "model": "2400", "node": k} for k, text in enumerate(addresses)]
+            done = SmuBackend.off(SmuBackend.Settings(channels=channels, edges=1e-3))
+            assert [one.way for one in done] == ["owner", "owner"]
+        os.kill(program.pid, signal.SIGKILL if ending == "off" else getattr(signal, ending))
         program.communicate(timeout=30)
         if ending == "SIGKILL":
             for address in addresses:
