@@ -30,6 +30,7 @@ MODELS = {
     "34980A": (1001, "ROUT:CLOS (@1040)"),
     "DAQ970A": (101, "ROUT:CLOS (@120)"),
     "2700": (101, "*CLS"),
+    "DAQ6510": (101, "ROUT:CLOS (@120)"),
 }
 """First channel, and how somebody else closes a channel; a 2700 closes none while it scans."""
 

@@ -187,7 +187,7 @@ def test_wrong_tables_are_refused_before_anything_is_contacted():
             table().channel_roles(channel)
 
 
-@pytest.mark.parametrize("model", ["DAQ6510", "3706A"])
+@pytest.mark.parametrize("model", ["3706A"])
 def test_models_without_confirmed_figures_are_refused_by_name(model):
     with pytest.raises(ValueError, match=f"the {model} is not supported yet: .*not confirmed"):
         table(model=model)
