@@ -2,7 +2,7 @@
 
 A grid is trained by each rule on chips. The targets are the outputs of the declared circuit with other gate
 voltages, so an error near zero can be achieved. Errors are true ones, rms over patterns and outputs, after the
-last step. The settings were chosen on seeds 0 to 2::
+last step. The settings were chosen on seeds 0 and 1::
 
     python tests/campaigns/transistor_rules.py --seeds 6 --first 100
 """
