@@ -225,7 +225,7 @@ def spice_text(
     if len(title.splitlines()) > 1:
         raise TopologyError(f"the title of a netlist is one line, got {title!r}")
     check_title(title)
-    g = Kirchhoff(topology, conductances).conductances  # only to check them
+    g = Kirchhoff(topology, conductances).values  # only to check them
     node = _safe_names(topology)
     volts = _one_sample(input_volts, topology.n_inputs, "input_volts")
     lines = [title.strip()]

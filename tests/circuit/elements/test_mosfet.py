@@ -75,16 +75,14 @@ def test_gate_voltages_outside_the_range_are_refused():
         hl.Kirchhoff(top, [1.0, 10.5])
     with pytest.raises(CircuitError, match="NaN gate voltage"):
         hl.Kirchhoff(top, [np.nan, 1.0])
-    assert hl.Kirchhoff(top, [0.0, 1.0]).conductances[0] == 0.0
+    assert hl.Kirchhoff(top, [0.0, 1.0]).values[0] == 0.0
 
 
-def test_networks_and_virtual_instruments_refuse_transistors():
-    from hwlearn_sim import KirchhoffTwin
-    from hwlearn_sim.plane.plane import AnalogPlane
+def test_network_of_other_devices_refuses_transistors():
+    from hwlearn_sim.twin.memristive import MemristiveTwin
+    from hwlearn_sim.twin.memristive.settings import MemristorSettings
 
-    top = between_sources(DEVICE, 1)
-    limits = hl.Limits(voltage=1.0, drop=2.0, current=1e-2, nudge=0.1, conductance=(0.1, 10.0))
-    with pytest.raises(CircuitError, match="three terminals yet, but edge 0 is Mosfet"):
-        KirchhoffTwin(top, limits)
-    with pytest.raises(CircuitError, match="virtual instruments cannot have"):
-        AnalogPlane(top, [1.0, 1.0])
+    limits = hl.Limits(1.0, 2.0, 0.1, 1e-2, (0.1, 10.0), values={"gate voltage": (0.1, 10.0)})
+    memristors = MemristorSettings(model="soft-bounds").memristors()
+    with pytest.raises(CircuitError, match="MemristiveTwin cannot have elements of three terminals, but edge 0"):
+        MemristiveTwin(between_sources(DEVICE, 1), limits, memristors)
