@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import Final
@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
-from hwlearn.circuit.elements.three_terminal import Stamp
+from hwlearn.circuit.elements.adapted import Adapted
+from hwlearn.circuit.elements.three_terminal import Stamp, ThreeTerminal
 from hwlearn.circuit.nonreciprocal.equations import (
     Factor,
     LawEdges,
@@ -170,7 +171,7 @@ class NonreciprocalSolver:
         total = np.zeros(len(V))
         for rows, stamps in self._stamps(V):
             for group, stamp in zip(self._groups, stamps, strict=True):
-                total[rows] += np.einsum("esk,esk->s", group.terminals(V[rows]), stamp.currents[:2])
+                total[rows] += np.einsum("esk,esk->s", group.terminals(V[rows]), stamp.currents)
         return total
 
     def cocontent(self, drops: FloatArray) -> FloatArray:
@@ -255,7 +256,7 @@ class NonreciprocalSolver:
         total = np.zeros(len(self.topology.all_edges))
         for _, stamps, lam in self._adjoints(V, e):
             for group, stamp in zip(self._groups, stamps, strict=True):
-                product = np.einsum("esk,esk->sk", group.terminals(lam), stamp.by_value[:2])
+                product = np.einsum("esk,esk->sk", group.terminals(lam), stamp.by_value)
                 total[group.edges] += reduce(product)
         return total[: self.topology.n_edges]
 
@@ -309,11 +310,17 @@ def _groups(topology: Topology) -> tuple[LawEdges, ...]:
     """Return the edges of each law; circuits share them."""
     table = topology.elements
     assert table is not None
-    return tuple(
-        LawEdges(kind, np.flatnonzero(table.which == k), topology)
-        for k, kind in enumerate(table.kinds)
-        if (table.which == k).any()
-    )
+    laws = [kind if isinstance(kind, ThreeTerminal) else Adapted(kind) for kind in table.kinds]
+    alike: dict[Hashable, list[int]] = {}
+    for k, law in enumerate(laws):
+        alike.setdefault(law.alike, []).append(k)
+    groups = []
+    for members in alike.values():
+        edges = np.flatnonzero(np.isin(table.which, members))
+        if len(edges):
+            kinds = [laws[k] for k in (table.which[edges] if len(members) > 1 else members)]
+            groups.append(LawEdges(type(kinds[0]).together(kinds), edges, topology))
+    return tuple(groups)
 
 
 @lru_cache(maxsize=_KEPT_EQUATIONS)
