@@ -38,7 +38,8 @@ NEAR: Final = 1e-4
 CONTRACTION: Final = 1e-2
 """Largest ratio of successive steps with one factor."""
 _REACH: Final = 4.0  # longest step, relative to the largest voltage
-_ROUNDING: Final = 4 * float(np.finfo(np.float64).eps)
+ROUNDING: Final = 4 * float(np.finfo(np.float64).eps)
+"""Rounding of a sum, relative to the sum of its absolute terms."""
 _PROBES: Final = 3
 _LONGER: Final = 1.9
 _CHUNK_NUMBERS: Final = 2_000_000
@@ -66,6 +67,11 @@ class Drive:
     injected: FloatArray | None = None
     volts: FloatArray | None = None
     siemens: FloatArray | None = None
+
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing is driven."""
+        return self.injected is None and self.volts is None
 
     def of(self, rows: IntArray | slice) -> Drive:
         """Return those of some samples."""
@@ -377,7 +383,7 @@ class Newton:
             a, b = np.abs(group.terminals(state.V))
             by_ends = np.abs(stamp.jacobian[:, 0]) * a + np.abs(stamp.jacobian[:, 1]) * b
             terms.append(by_ends + np.abs(stamp.by_value) * np.abs(values) + np.abs(stamp.currents))
-        size = _ROUNDING * self.equations.at_nodes(np.concatenate(terms, axis=2))
+        size = ROUNDING * self.equations.at_nodes(np.concatenate(terms, axis=2))
         volts = step.factor.solve(size[:, :, None] * probe_signs(size.shape[1]))
         return np.asarray(3 * np.abs(volts).max(axis=(1, 2)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Final
 
@@ -13,6 +14,7 @@ import numpy as np
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.elements.adapted import Adapted
 from hwlearn.circuit.elements.three_terminal import Stamp, ThreeTerminal
+from hwlearn.circuit.nonreciprocal.compiled import Compiled, suits
 from hwlearn.circuit.nonreciprocal.equations import (
     Factor,
     LawEdges,
@@ -31,6 +33,32 @@ _KEPT_EQUATIONS: Final = 32
 _MOST_KEPT_VOLTS: Final = 1 << 22
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class _Search:
+    """Both searches for one set of held nodes; `compiled` is None where it is not installed or does not suit."""
+
+    newton: Newton
+    compiled: Compiled | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _Found:
+    """Node voltages (S, N), errors (S,), and the unknowns inside the elements if the compiled search kept them."""
+
+    V: FloatArray
+    error_V: FloatArray
+    inner: FloatArray | None
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class _LastBatch:
+    """Inputs (S, n_in) of the last free solution, its node voltages (S, N), and the unknowns inside if kept."""
+
+    x: FloatArray
+    V: FloatArray
+    inner: FloatArray | None
+
+
 class NonreciprocalSolver:
     """Solver of a circuit whose edges may have three terminals; a `Solver`.
 
@@ -45,17 +73,19 @@ class NonreciprocalSolver:
 
     Notes
     -----
-    Operating points are found by Newton's method; see `nonreciprocal.newton`. Voltages with an estimated error
-    above 1e-9 of the sample's largest voltage raise an error. The voltages of the last batch are kept, for its
-    gradient.
+    Operating points are found by Newton's method; see `nonreciprocal.newton`, and `nonreciprocal.compiled` for
+    circuits of transistors and resistors with numba. Voltages with an estimated error above 1e-9 of the sample's
+    largest voltage raise an error. The voltages of the last batch are kept, for its gradient and for solutions with
+    nudges.
     """
 
-    def __init__(self, topology: Topology, values: FloatArray) -> None:
+    def __init__(self, topology: Topology, values: FloatArray, *, compiled: bool = True) -> None:
         self.topology, self.values = topology, values
         self._groups = _groups(topology)
         self._values = [values[group.edges] for group in self._groups]
-        self._searches: OrderedDict[bytes, Newton] = OrderedDict()
-        self._last: tuple[FloatArray, FloatArray] | None = None
+        self._searches: OrderedDict[bytes, _Search] = OrderedDict()
+        self._last: _LastBatch | None = None
+        self._may_compile = compiled
 
     @property
     def scale_V(self) -> float:
@@ -64,30 +94,40 @@ class NonreciprocalSolver:
 
     def with_conductances(self, siemens: FloatArray) -> NonreciprocalSolver:
         """Return a solver of the same circuit with other values (E + F,)."""
-        return NonreciprocalSolver(self.topology, siemens)
+        return NonreciprocalSolver(self.topology, siemens, compiled=self._may_compile)
 
     def with_history(self, history: Mapping[str, np.ndarray]) -> NonreciprocalSolver:
-        """Return the solver itself: its solutions do not depend on circuits before."""
-        return self
+        """Return the same solver, with compiled functions if the history says so.
+
+        Raises
+        ------
+        CircuitError
+            If they are not installed.
+        """
+        compiled = "compiled" in history
+        if compiled and not suits(self._groups, self._free_search.newton.equations):
+            raise CircuitError(
+                "the run was computed by functions that numba compiles; install it: pip install 'hwlearn[fast]'"
+            )
+        return NonreciprocalSolver(self.topology, self.values, compiled=compiled)
 
     @property
     def history(self) -> dict[str, np.ndarray]:
-        """Nothing: solutions do not depend on circuits before."""
-        return {}
+        """Whether compiled functions are used; empty if not."""
+        return {} if self._free_search.compiled is None else {"compiled": np.ones(1)}
 
     # --- voltages -----------------------------------------------------------------------------------
 
     def solve(self, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None) -> FloatArray:
         """Return node voltages (S, N)."""
-        V = self.operating_point(x, clamped, injected).V
-        if clamped is None and injected is None and V.size <= _MOST_KEPT_VOLTS:
-            self._last = x.copy(), V.copy()
-        return V
+        return self.operating_point(x, clamped, injected).V
 
     def operating_point(
         self, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None
     ) -> OperatingPoint:
         """Return node voltages (S, N) and their estimated errors (S,).
+
+        A search with currents or clamps at the outputs begins at the last solution without, if it has the same x.
 
         Raises
         ------
@@ -95,29 +135,60 @@ class NonreciprocalSolver:
             If the error of a sample's voltages exceeds 1e-9 of its largest voltage.
         """
         top = self.topology
-        V, error = np.zeros((len(x), top.n_nodes)), np.zeros(len(x))
-        V[:, top.inputs] = x
-        held = np.zeros((len(x), top.n_outputs), dtype=np.bool_)
-        if clamped is not None:
-            held = ~np.isnan(clamped)
-            V[:, top.outputs] = np.nan_to_num(clamped)
+        if clamped is None:
+            V, inner = self._start(x) if injected is not None else (self._at_0V(x), None)
+            found = self._found(self._free_search, V, inner, np.arange(len(x)), Drive(injected))
+            if injected is None and V.size <= _MOST_KEPT_VOLTS:
+                self._last = _LastBatch(x.copy(), found.V.copy(), found.inner)
+            return OperatingPoint(found.V, found.error_V)
+        V, inner = self._start(x)
+        error = np.zeros(len(x))
+        held = ~np.isnan(clamped)
+        V[:, top.outputs] = np.where(held, clamped, V[:, top.outputs])
         patterns, which = np.unique(held, axis=0, return_inverse=True)
         for k, pattern in enumerate(patterns):
             rows = np.flatnonzero(which.ravel() == k)
             sources = Drive(None if injected is None else injected[rows])
-            with _named(rows):
-                point = self._search(pattern).find(V[rows], sources)
-            V[rows], error[rows] = point.V, point.error_V
+            found = self._found(self._search(pattern), V[rows], inner if len(patterns) == 1 else None, rows, sources)
+            V[rows], error[rows] = found.V, found.error_V
         return OperatingPoint(V, error)
 
     def solve_behind(self, x: FloatArray, volts: FloatArray, siemens: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return node voltages (S, N) and currents (S, n_out) of sources behind conductances at the outputs."""
-        top = self.topology
-        start = np.zeros((len(x), top.n_nodes))
-        start[:, top.inputs] = x
-        with _named(np.arange(len(x))):
-            V = self._free_search.find(start, Drive(None, volts, siemens)).V
-        return V, (volts - V[:, top.outputs]) * siemens
+        start, inner = self._start(x)
+        sources = Drive(None, volts, siemens)
+        V = self._found(self._free_search, start, inner, np.arange(len(x)), sources).V
+        return V, (volts - V[:, self.topology.outputs]) * siemens
+
+    def _at_0V(self, x: FloatArray) -> FloatArray:
+        """Return node voltages (S, N): the inputs, and 0 V everywhere else."""
+        V = np.zeros((len(x), self.topology.n_nodes))
+        V[:, self.topology.inputs] = x
+        return V
+
+    def _start(self, x: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+        """Return start values (S, N) of a search, and unknowns inside: the last batch if it has the same x."""
+        last = self._last
+        if last is None or not np.array_equal(last.x, x):
+            return self._at_0V(x), None
+        return last.V.copy(), last.inner
+
+    def _found(
+        self, search: _Search, V: FloatArray, inner: FloatArray | None, rows: IntArray, sources: Drive
+    ) -> _Found:
+        """Return node voltages for held nodes at V (S, N); ``rows`` are the samples in messages."""
+        error, kept, lost = np.empty(len(V)), None, np.arange(len(V))
+        start = V
+        if search.compiled is not None and len(V):
+            V, error, kept = search.compiled.find(V, inner, sources)
+            lost = np.flatnonzero(np.isnan(error))
+        if len(lost):
+            kept = None
+            with _named(rows[lost]):
+                point = search.newton.find(start[lost], sources.of(lost))
+            V, error = V.copy(), error.copy()
+            V[lost], error[lost] = point.V, point.error_V
+        return _Found(V, error, kept)
 
     def estimated_error(self, held: BoolArray) -> float:
         """Refuse: the error of a nonlinear circuit depends on its inputs.
@@ -131,17 +202,23 @@ class NonreciprocalSolver:
             "the error of a nonlinear circuit depends on its inputs; use operating_point(inputs).error_V"
         )
 
-    def _search(self, held: BoolArray) -> Newton:
+    def _search(self, held: BoolArray) -> _Search:
         key = held.tobytes()
         if key not in self._searches:
-            self._searches[key] = Newton(_equations(self.topology, key), self._groups, self._values)
+            equations = _equations(self.topology, key)
+            self._searches[key] = _Search(
+                Newton(equations, self._groups, self._values),
+                Compiled(equations, self._groups, self._values)
+                if self._may_compile and suits(self._groups, equations)
+                else None,
+            )
             if len(self._searches) > _KEPT:
                 self._searches.popitem(last=False)
         self._searches.move_to_end(key)
         return self._searches[key]
 
     @property
-    def _free_search(self) -> Newton:
+    def _free_search(self) -> _Search:
         return self._search(np.zeros(self.topology.n_outputs, dtype=np.bool_))
 
     # --- currents and power -------------------------------------------------------------------------
@@ -202,10 +279,10 @@ class NonreciprocalSolver:
         if x is None:
             return self._impedance_at_0V.copy()
         V = self.solve(x, None, None)
-        at = self._free_search.equations.at_outputs
+        at = self._free_search.newton.equations.at_outputs
         Z = np.empty((len(V), len(at), len(at)))
         for rows, _, factor in self._linearised(V):
-            into = np.zeros((len(V[rows]), len(self._free_search.equations.free), len(at)))
+            into = np.zeros((len(V[rows]), len(self._free_search.newton.equations.free), len(at)))
             into[:, at, np.arange(len(at))] = 1.0
             Z[rows] = factor.solve(into)[:, at]
         return Z
@@ -228,10 +305,12 @@ class NonreciprocalSolver:
 
     def gradient(self, x: FloatArray, e: FloatArray) -> FloatArray:
         """Return dC/d(value) (E,), mean over the batch."""
+        if self._last is None or not np.array_equal(self._last.x, x):
+            self.solve(x, None, None)
         last = self._last
-        if last is not None and np.array_equal(last[0], x):
-            return self.gradient_at(last[1], e)
-        return self.gradient_at(self.solve(x, None, None), e)
+        if last is None or not np.array_equal(last.x, x):  # too large to be kept
+            return self.gradient_at(self.solve(x, None, None), e)
+        return self._gradient(last.V, last.inner, e)
 
     def gradient_at(self, V: FloatArray, e: FloatArray) -> FloatArray:
         """Return dC/d(value) (E,), mean over the batch, at node voltages (S, N).
@@ -240,29 +319,36 @@ class NonreciprocalSolver:
         -----
         ``dC/dvalue = -(lam_a dI_a/dvalue + lam_b dI_b/dvalue)`` with ``J^T lam = e`` at the operating point.
         """
-        return self._weighted(V, e, lambda product: product.sum(axis=0)) / -len(V)
+        return self._gradient(V, None, e)
+
+    def _gradient(self, V: FloatArray, inner: FloatArray | None, e: FloatArray) -> FloatArray:
+        compiled = self._free_search.compiled
+        sums = None if compiled is None or not len(V) else compiled.gradient(V, inner, e)
+        if sums is None:
+            sums = self._weighted(V, e, lambda product: product.sum(axis=0))
+        return sums[: self.topology.n_edges] / -len(V)
 
     def output_power(self, x: FloatArray) -> FloatArray:
         """Return the sum over outputs of (dV_out/dvalue)^2 (E,), mean over the batch."""
         V = self.solve(x, None, None)
-        total = np.zeros(self.topology.n_edges)
+        total = np.zeros(len(self.topology.all_edges))
         for unit in np.eye(self.topology.n_outputs):
             e = np.broadcast_to(unit, (len(V), len(unit)))
             total += self._weighted(V, e, lambda product: (product**2).sum(axis=0))
-        return total / len(V)
+        return total[: self.topology.n_edges] / len(V)
 
     def _weighted(self, V: FloatArray, e: FloatArray, reduce: Callable[[FloatArray], FloatArray]) -> FloatArray:
-        """Return the sum over samples of ``reduce`` of lam_a dI_a/dvalue + lam_b dI_b/dvalue, (E,)."""
+        """Return the sum over samples of ``reduce`` of lam_a dI_a/dvalue + lam_b dI_b/dvalue, (E + F,)."""
         total = np.zeros(len(self.topology.all_edges))
         for _, stamps, lam in self._adjoints(V, e):
             for group, stamp in zip(self._groups, stamps, strict=True):
                 product = np.einsum("esk,esk->sk", group.terminals(lam), stamp.by_value)
                 total[group.edges] += reduce(product)
-        return total[: self.topology.n_edges]
+        return total
 
     def _adjoints(self, V: FloatArray, e: FloatArray) -> Iterator[tuple[slice, list[Stamp], FloatArray]]:
         """Yield parts of a batch with their stamps and adjoint voltages (S, N) for errors (S, n_out)."""
-        eq = self._free_search.equations
+        eq = self._free_search.newton.equations
         for rows, stamps, factor in self._linearised(V):
             into = np.zeros((len(V[rows]), len(eq.free), 1))
             into[:, eq.at_outputs, 0] = e[rows]
@@ -272,7 +358,7 @@ class NonreciprocalSolver:
             yield rows, stamps, lam
 
     def _linearised(self, V: FloatArray) -> Iterator[tuple[slice, list[Stamp], Factor]]:
-        eq = self._free_search.equations
+        eq = self._free_search.newton.equations
         for rows, stamps in self._stamps(V):
             with _named(np.arange(rows.start, rows.stop)):
                 factor = eq.factor(joined_jacobians(stamps), None)
@@ -280,7 +366,7 @@ class NonreciprocalSolver:
 
     def _stamps(self, V: FloatArray) -> Iterator[tuple[slice, list[Stamp]]]:
         """Yield parts of a batch with the stamps of each group at node voltages (S, N)."""
-        search = self._free_search
+        search = self._free_search.newton
         for first in range(0, len(V), search.chunk):
             rows = slice(first, min(first + search.chunk, len(V)))
             with _named(np.arange(rows.start, rows.stop)):
