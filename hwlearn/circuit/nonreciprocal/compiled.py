@@ -67,6 +67,7 @@ class Compiled:
             fixed.matrix,
             equations.free,
             probe_signs(len(equations.free)),
+            fixed.near,
         )
 
     def find(
@@ -141,6 +142,7 @@ class _Fixed:
     edges: tuple[Any, ...]
     ohmic: tuple[Any, ...]
     matrix: tuple[IntArray, IntArray, IntArray]
+    near: tuple[IntArray, ...]
 
 
 @lru_cache(maxsize=32)
@@ -151,13 +153,23 @@ def _fixed(groups: tuple[LawEdges, ...], equations: LawEquations) -> _Fixed:
     some = [group for group, one in zip(groups, of_law, strict=True) if one]
     others = [group for group, one in zip(groups, of_law, strict=True) if not one]
     numbers, links = zip(*(_numbers(group) for group in some), strict=True)
+    edges, ohmic = _places(pattern, matrix, some), _places(pattern, matrix, others)
+    n = len(pattern.free)
     return _Fixed(
         np.concatenate([group.edges for group in some]),
         np.concatenate([np.empty(0, dtype=np.int64), *(group.edges for group in others)]),
-        (*_places(pattern, matrix, some), np.concatenate(numbers), np.concatenate(links)),
-        _places(pattern, matrix, others),
+        (*edges, np.concatenate(numbers), np.concatenate(links)),
+        ohmic,
         matrix,
+        (*_touching(edges[1], n), *_touching(ohmic[1], n)),
     )
+
+
+def _touching(ends: IntArray, n: int) -> tuple[IntArray, IntArray]:
+    """Return for n free nodes where the list of edges (K, 2) of each starts, and the lists."""
+    nodes = ends.ravel()
+    order = np.argsort(nodes, kind="stable")
+    return np.searchsorted(nodes[order], np.arange(n + 1)), order // 2
 
 
 def _numbers(group: LawEdges) -> tuple[FloatArray, IntArray]:

@@ -36,19 +36,21 @@ SETTLED = 1e-11
 NEAR = 1e-4
 CONTRACTION = 1e-2
 REACH = 4.0
-LONGER = 1.9
 MOST_EXPONENT = 300.0
+_RELAXATIONS = 25
+_FEW = 8  # for each lane
+_SHARE = 20  # nodes are solved alone if they have at most 1 / _SHARE of the ends of all transistors
 _LEAST_EXPONENT = -40.0  # below, exp adds nothing to 1 in double precision
 
 
-def _junctions(lanes: Any, io: FloatArray, p: FloatArray, jumps: bool, far: BoolArray) -> None:
+def _junctions(lanes: Any, io: FloatArray, numbers: FloatArray, e: int, jumps: bool, far: BoolArray) -> None:
     """Replace the voltages from the body in _JD and _JS by currents, with slopes in _YD and _YS.
 
     _BD and _BS hold where the junctions were linearised before, and then where they are.
     """
     L = len(lanes)
     L = len(lanes)
-    saturation, gmin, nVt = p[7], p[8], p[9]
+    saturation, gmin, nVt = numbers[e, 7], numbers[e, 8], numbers[e, 9]
     for k in range(2):
         for s in range(k * L, (k + 1) * L):
             v = io[_JD * L + s]
@@ -95,7 +97,7 @@ def _from_body(lanes: Any, io: FloatArray, body: int) -> None:
             io[_JS * L + s] = (io[_U * L + s] - io[_VB * L + s]) + io[_DS * L + s]
 
 
-def _transistor(lanes: Any, io: FloatArray, p: FloatArray, body: int, gate: int) -> None:
+def _transistor(lanes: Any, io: FloatArray, numbers: FloatArray, e: int, body: int, gate: int) -> None:
     """Compute one transistor in all lanes, with junctions linearised.
 
     In: volts of a, b (_VA, _VB), drops (_DD, _DS), floating body (_U), gate (_GATE), junctions (_JD ... _YS).
@@ -104,8 +106,9 @@ def _transistor(lanes: Any, io: FloatArray, p: FloatArray, body: int, gate: int)
     """
     L = len(lanes)
     L = len(lanes)
-    beta, vto, gamma, phi, root, lambda_ = p[0], p[1], p[2], p[3], p[4], p[5]
-    r, t = p[10], p[11]
+    beta, vto, gamma = numbers[e, 0], numbers[e, 1], numbers[e, 2]
+    phi, root, lambda_ = numbers[e, 3], numbers[e, 4], numbers[e, 5]
+    r, t = numbers[e, 10], numbers[e, 11]
     for s in range(L):
         va, vb, dd, ds = io[_VA * L + s], io[_VB * L + s], io[_DD * L + s], io[_DS * L + s]
         drain, source = va - dd, vb - ds
@@ -210,10 +213,22 @@ def _factor(lanes: Any, LU: FloatArray, starts: IntArray, columns: IntArray, dia
             d = diagonal[k]
             for s in range(L):
                 LU[p, s] = w[k, s] * LU[d, s]
-            for q in range(d + 1, starts[k + 1]):
-                at = columns[q]
-                for s in range(L):
-                    w[at, s] -= LU[p, s] * LU[q, s]
+            if L == 8:  # unrolled, all read before any is written, so that they are computed side by side
+                l0, l1, l2, l3 = LU[p, 0], LU[p, 1], LU[p, 2], LU[p, 3]
+                l4, l5, l6, l7 = LU[p, 4], LU[p, 5], LU[p, 6], LU[p, 7]
+                for q in range(d + 1, starts[k + 1]):
+                    at = columns[q]
+                    w0, w1 = w[at, 0] - l0 * LU[q, 0], w[at, 1] - l1 * LU[q, 1]
+                    w2, w3 = w[at, 2] - l2 * LU[q, 2], w[at, 3] - l3 * LU[q, 3]
+                    w4, w5 = w[at, 4] - l4 * LU[q, 4], w[at, 5] - l5 * LU[q, 5]
+                    w6, w7 = w[at, 6] - l6 * LU[q, 6], w[at, 7] - l7 * LU[q, 7]
+                    w[at, 0], w[at, 1], w[at, 2], w[at, 3] = w0, w1, w2, w3
+                    w[at, 4], w[at, 5], w[at, 6], w[at, 7] = w4, w5, w6, w7
+            else:
+                for q in range(d + 1, starts[k + 1]):
+                    at = columns[q]
+                    for s in range(L):
+                        w[at, s] -= LU[p, s] * LU[q, s]
         for s in range(L):
             LU[middle, s] = 1.0 / w[i, s]
         for p in range(middle + 1, last):
@@ -309,11 +324,11 @@ def _evaluate(lanes: Any,
     L = len(lanes)
     _, _, _, numbers, links, _ = edges
     _load(lanes, e, V, inner, before, edges, io)
-    _junctions(lanes, io, numbers[e], links[e, 2] != 0, far)
+    _junctions(lanes, io, numbers, e, links[e, 2] != 0, far)
     for s in range(L):
         before[e, 0, s] = io[_BD * L + s]
         before[e, 1, s] = io[_BS * L + s]
-    _transistor(lanes, io, numbers[e], links[e, 0], links[e, 1])
+    _transistor(lanes, io, numbers, e, links[e, 0], links[e, 1])
 
 
 def _add(lanes: Any, e: int, edges: Any, io: FloatArray, F: FloatArray, LU: FloatArray, fresh: bool) -> None:
@@ -377,8 +392,8 @@ def _add_resistors(lanes: Any, V: FloatArray, resistors: Any, F: FloatArray, LU:
 
 
 def _move_inside(lanes: Any, 
-    e: int, step: FloatArray, inner: FloatArray, edges: Any, out: FloatArray, share: FloatArray,
-    moved: FloatArray,
+    e: int, step: FloatArray, inner: FloatArray, edges: Any, out: FloatArray, first: int,
+    share: FloatArray, moved: FloatArray,
 ) -> None:
     """Move the unknowns inside a transistor for the steps (n + 1, L) of the free nodes; note the longest."""
     L = len(lanes)
@@ -389,13 +404,13 @@ def _move_inside(lanes: Any,
     floats = links[e, 0] == FLOATING
     for s in range(L):
         da, db = step[a, s], step[b, s]
-        drain = r * (out[s] + out[2 * L + s] * da + out[3 * L + s] * db) - inner[e, 0, s]
-        source = t * (out[L + s] + out[4 * L + s] * da + out[5 * L + s] * db) - inner[e, 1, s]
+        drain = r * (out[first + s] + out[first + 2 * L + s] * da + out[first + 3 * L + s] * db) - inner[e, 0, s]
+        source = t * (out[first + L + s] + out[first + 4 * L + s] * da + out[first + 5 * L + s] * db) - inner[e, 1, s]
         inner[e, 0, s] += share[s] * drain
         inner[e, 1, s] += share[s] * source
         moved[s] = max(moved[s], max(abs(drain), abs(source)))
         if floats:
-            at_body = out[8 * L + s] + out[9 * L + s] * (da - drain) + out[10 * L + s] * (db - source)
+            at_body = out[first + 8 * L + s] + out[first + 9 * L + s] * (da - drain) + out[first + 10 * L + s] * (db - source)
             inner[e, 2, s] += share[s] * at_body
             moved[s] = max(moved[s], abs(at_body))
 
@@ -407,14 +422,14 @@ def _terms(lanes: Any, V: FloatArray, circuit: Any, stored: FloatArray, size: Fl
     edges, resistors = circuit[0], circuit[1]
     nodes, ends, _, _, links, gates = edges
     for e in range(nodes.shape[1]):
-        a, b, out, body = nodes[0, e], nodes[1, e], stored[e], links[e, 0]
+        a, b, body, first = nodes[0, e], nodes[1, e], links[e, 0], e * STORED * L
         gate = abs(gates[e])
         for s in range(L):
             va, vb = abs(V[a, s]), abs(V[b, s])
-            drain = abs(out[s]) + abs(out[2 * L + s]) * va + abs(out[3 * L + s]) * vb
-            drain += abs(out[6 * L + s]) * gate
-            source = abs(out[L + s]) + abs(out[4 * L + s]) * va + abs(out[5 * L + s]) * vb
-            source += abs(out[7 * L + s]) * gate
+            drain = abs(stored[first + s]) + abs(stored[first + 2 * L + s]) * va + abs(stored[first + 3 * L + s]) * vb
+            drain += abs(stored[first + 6 * L + s]) * gate
+            source = abs(stored[first + L + s]) + abs(stored[first + 4 * L + s]) * va + abs(stored[first + 5 * L + s]) * vb
+            source += abs(stored[first + 7 * L + s]) * gate
             size[ends[e, 0], s] += source if body == DRAIN else drain
             size[ends[e, 1], s] += drain if body == SOURCE else source
     nodes, ends, _, siemens = resistors
@@ -423,6 +438,114 @@ def _terms(lanes: Any, V: FloatArray, circuit: Any, stored: FloatArray, size: Fl
             term = 2.0 * siemens[e] * (abs(V[nodes[0, e], s]) + abs(V[nodes[1, e], s]))
             size[ends[e, 0], s] += term
             size[ends[e, 1], s] += term
+
+
+def _relax(
+    lanes: Any, i: int, wanted: BoolArray, V: FloatArray, inner: FloatArray, before: FloatArray, circuit: Any,
+    drive: FloatArray, loads: FloatArray, size: FloatArray, io: FloatArray, step: FloatArray, numbers: FloatArray,
+    around: FloatArray,
+) -> None:
+    """Solve the equation of free node i alone, its neighbours held, in the wanted lanes: Newton's method in a bracket.
+
+    `step` (n + 1, L) is zero before and after, `numbers` (7, L) is any; `around` holds a node's transistors.
+    """
+    L = len(lanes)
+    edges, resistors, _, free, _, near = circuit
+    _, ends, _, _, links, _ = edges
+    starts, touching, starts_ohmic, touching_ohmic = near
+    node = free[i]
+    low, high, into, slope, share, moved, most = (
+        numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6],
+    )
+    far = np.zeros(L, np.bool_)
+    low[:] = -np.inf
+    high[:] = np.inf
+    for s in range(L):
+        share[s] = 1.0 if wanted[s] else 0.0
+    for _ in range(_RELAXATIONS):
+        far[:] = False
+        for s in range(L):
+            into[s] = drive[i, s] - loads[i, s] * V[node, s]
+            slope[s] = loads[i, s]
+        for m in range(starts[i], starts[i + 1]):
+            e = touching[m]
+            _evaluate(lanes, e, V, inner, before, edges, io, far)
+            first = (m - starts[i]) * STORED * L
+            for k in range(STORED * L):
+                around[first + k] = io[_ID * L + k]
+            is_a, body = ends[e, 0] == i, links[e, 0]
+            takes_drain = (is_a and body != DRAIN) or (not is_a and body == SOURCE)
+            sign = -1.0 if (is_a and body == DRAIN) or (not is_a and body == SOURCE) else 1.0
+            current = _ID if takes_drain else _IS
+            by = (_DDA if is_a else _DDB) if takes_drain else (_DSA if is_a else _DSB)
+            for s in range(L):
+                into[s] -= sign * io[current * L + s]
+                slope[s] += sign * io[by * L + s]
+        for m in range(starts_ohmic[i], starts_ohmic[i + 1]):
+            e = touching_ohmic[m]
+            other = resistors[0][1, e] if resistors[0][0, e] == node else resistors[0][0, e]
+            for s in range(L):
+                into[s] -= resistors[3][e] * (V[node, s] - V[other, s])
+                slope[s] += resistors[3][e]
+        finished = True
+        for s in range(L):
+            step[i, s] = 0.0
+            if not wanted[s]:
+                continue
+            v = V[node, s]
+            change = into[s] / slope[s]
+            if not abs(change) < np.inf:
+                wanted[s] = False
+                share[s] = 0.0
+                continue
+            if not far[s]:
+                if into[s] > 0.0:
+                    low[s] = max(low[s], v)
+                else:
+                    high[s] = min(high[s], v)
+                if v + change > high[s] or v + change < low[s]:
+                    change = 0.5 * (low[s] + high[s]) - v
+            most[s] = REACH * max(size[s], 1e-3)
+            change = min(max(change, -most[s]), most[s])
+            step[i, s] = change
+            V[node, s] = v + change
+            finished = finished and not far[s] and abs(change) <= 1e-9 * size[s]
+        for m in range(starts[i], starts[i + 1]):
+            first = (m - starts[i]) * STORED * L
+            _move_inside(lanes, touching[m], step, inner, edges, around, first, share, moved)
+        if finished:
+            break
+    step[i] = 0.0
+
+
+def _relax_few(
+    lanes: Any, V: FloatArray, inner: FloatArray, before: FloatArray, circuit: Any, drive: FloatArray,
+    loads: FloatArray, over: BoolArray, step: FloatArray, still: FloatArray, moved: FloatArray, size: FloatArray,
+    io: FloatArray, numbers: FloatArray, around: FloatArray,
+) -> None:
+    """Solve the nodes alone whose steps were by far the longest, if they are few.
+
+    At a node behind transistors at their threshold the square law has a double zero, to which the steps of all
+    nodes would lead slowly, or beyond which nothing conducts.
+    """
+    L = len(lanes)
+    n, starts = len(circuit[3]), circuit[5][0]
+    few, count, transistors = np.zeros(_FEW * L, np.int64), 0, 0
+    for i in range(n):
+        long = False
+        for s in range(L):
+            long = long or (not over[s] and abs(step[i, s]) > 0.1 * moved[s] and moved[s] > NEAR * size[s])
+        if long:
+            transistors += starts[i + 1] - starts[i]
+            if count == _FEW * L or _SHARE * transistors > starts[n]:
+                return
+            few[count] = i
+            count += 1
+    wanted = np.zeros(L, np.bool_)
+    for k in range(count):
+        for s in range(L):
+            wanted[s] = not over[s] and abs(step[few[k], s]) > 0.1 * moved[s]
+        _relax(lanes, few[k], wanted, V, inner, before, circuit, drive, loads, size, io, still, numbers, around)
 
 
 def _search(lanes: Any, 
@@ -446,14 +569,14 @@ def _search(lanes: Any,
     """
     L = len(lanes)
     L = len(lanes)
-    edges, resistors, matrix, free, signs = circuit
+    edges, resistors, matrix, free, signs, _ = circuit
     starts, columns, diagonal = matrix
-    LU, F, size_of, w, stored, io = work
+    LU, F, size_of, w, stored, io, still, scratch, around = work
     n, K = len(free), edges[0].shape[1]
     numbers = np.zeros((6, L))
     moved, share, last, size, worst = numbers[0], numbers[1], numbers[2], numbers[3], numbers[4]
     last[:] = np.inf
-    longer, over, far = np.zeros(L, np.bool_), np.zeros(L, np.bool_), np.zeros(L, np.bool_)
+    over, far = np.zeros(L, np.bool_), np.zeros(L, np.bool_)
     found[:] = np.nan
     fresh, kept = True, False
     for _ in range(steps):
@@ -465,7 +588,7 @@ def _search(lanes: Any,
             _evaluate(lanes, e, V, inner, before, edges, io, far)
             _add(lanes, e, edges, io, F, LU, fresh)
             for m in range(STORED * L):
-                stored[e, m] = io[_ID * L + m]
+                stored[e * STORED * L + m] = io[_ID * L + m]
         _add_resistors(lanes, V, resistors, F, LU, fresh)
         for i in range(n):
             for s in range(L):
@@ -490,9 +613,7 @@ def _search(lanes: Any,
             for s in range(L):
                 size[s] = max(size[s], abs(V[i, s]))
         for s in range(L):
-            ratio = moved[s] / max(last[s], 1e-300)
-            longer[s] = (ratio > 0.01 and ratio < 0.1) if longer[s] else (ratio > 0.4 and ratio < 0.6)
-            share[s] = min(LONGER if longer[s] else 1.0, REACH * max(size[s], 1e-3) / max(moved[s], 1e-300))
+            share[s] = min(1.0, REACH * max(size[s], 1e-3) / max(moved[s], 1e-300))
             if over[s]:
                 share[s] = 0.0
         for i in range(n):
@@ -500,7 +621,7 @@ def _search(lanes: Any,
                 V[free[i], s] += share[s] * F[i, s]
         worst[:] = moved
         for e in range(K):
-            _move_inside(lanes, e, F, inner, edges, stored[e], share, worst)
+            _move_inside(lanes, e, F, inner, edges, stored, e * STORED * L, share, worst)
         near, finished = True, True
         for s in range(L):
             if over[s]:
@@ -519,6 +640,8 @@ def _search(lanes: Any,
         kept, fresh = near, not near
         if finished:
             break
+        if not near:
+            _relax_few(lanes, V, inner, before, circuit, drive, loads, over, F, still, moved, size, io, scratch, around)
     size_of[:] = 0.0
     _terms(lanes, V, circuit, stored, size_of)
     worst[:] = 0.0
@@ -548,11 +671,15 @@ def search(lanes: Any,
     """
     L = len(lanes)
     L = len(lanes)
-    edges, _, matrix, free, _ = circuit
+    edges, _, matrix, free, _, near = circuit
     K, n = edges[0].shape[1], len(free)
     LU, F, size_of = np.empty((len(matrix[1]) + 1, L)), np.empty((n + 1, L)), np.empty((n + 1, L))
-    w, stored, io = np.empty((n, L)), np.empty((K, STORED * L)), np.zeros(_NUMBERS * L)
-    work = (LU, F, size_of, w, stored, io)
+    w, stored, io = np.empty((n, L)), np.empty(K * STORED * L), np.zeros(_NUMBERS * L)
+    most = 0
+    for i in range(n):
+        most = max(most, near[0][i + 1] - near[0][i])
+    still, scratch = np.zeros((n + 1, L)), np.empty((7, L))
+    work = (LU, F, size_of, w, stored, io, still, scratch, np.empty(most * STORED * L))
     before = np.empty((K, 2, L))
     for k in range(len(V)):
         inside = inner[min(k, len(inner) - 1)]
@@ -572,12 +699,12 @@ def gradient(lanes: Any,
     """
     L = len(lanes)
     L = len(lanes)
-    edges, resistors, matrix, free, _ = circuit
+    edges, resistors, matrix, free, _, _ = circuit
     starts, columns, diagonal = matrix
     nodes, ends, _, _, links, _ = edges
     K, n = nodes.shape[1], len(free)
     LU, F, still = np.empty((len(matrix[1]) + 1, L)), np.empty((n + 1, L)), np.zeros((n + 1, L))
-    w, stored, io = np.empty((n, L)), np.empty((K, STORED * L)), np.zeros(_NUMBERS * L)
+    w, stored, io = np.empty((n, L)), np.empty(K * STORED * L), np.zeros(_NUMBERS * L)
     before, far, moved, size = np.empty((K, 2, L)), np.zeros(L, np.bool_), np.zeros(L), np.zeros(L)
     share = np.ones(L)
     for k in range(len(V)):
@@ -595,7 +722,7 @@ def gradient(lanes: Any,
                 far[:] = False
                 moved[:] = 0.0
                 _evaluate(lanes, e, V[k], inside, before, edges, io, far)
-                _move_inside(lanes, e, still, inside, edges, io[_ID * L :], share, moved)
+                _move_inside(lanes, e, still, inside, edges, io, _ID * L, share, moved)
                 settled = True
                 for s in range(L):
                     settled = settled and not far[s] and moved[s] <= SETTLED * size[s]
@@ -605,7 +732,7 @@ def gradient(lanes: Any,
                 return False
             _add(lanes, e, edges, io, F, LU, True)
             for m in range(STORED * L):
-                stored[e, m] = io[_ID * L + m]
+                stored[e * STORED * L + m] = io[_ID * L + m]
         _add_resistors(lanes, V[k], resistors, F, LU, True)
         _factor(lanes, LU, starts, columns, diagonal, w)
         for i in range(n):
@@ -617,10 +744,10 @@ def gradient(lanes: Any,
         _solve_transposed(lanes, LU, starts, columns, diagonal, F)
         F[n] = 0.0
         for e in range(K):
-            a, b, out, body = ends[e, 0], ends[e, 1], stored[e], links[e, 0]
+            a, b, body, first = ends[e, 0], ends[e, 1], links[e, 0], e * STORED * L
             total = 0.0
             for s in range(L):
-                drain, source = out[6 * L + s], out[7 * L + s]
+                drain, source = stored[first + 6 * L + s], stored[first + 7 * L + s]
                 if body == DRAIN:
                     drain = -source
                 elif body == SOURCE:
@@ -649,5 +776,7 @@ _add_resistors = compiled(_add_resistors)
 _move_inside = compiled(_move_inside)
 _terms = compiled(_terms)
 _search = compiled(_search)
+_relax = compiled(_relax)
+_relax_few = compiled(_relax_few)
 search = compiled(search)
 gradient = compiled(gradient)

@@ -133,23 +133,27 @@ class _Pace:
     """Factor by which steps are lengthened where they halve from one to the next.
 
     They do so at a node whose transistors are at their threshold: the square law has a double zero there. A factor
-    of 2 would reach it at once, and might go beyond it, where nothing conducts.
+    of 2 would reach it at once, and might go beyond it, where nothing conducts; a sample in which that happened is not
+    lengthened again.
     """
 
     def __init__(self, samples: int) -> None:
         self._last = np.full(samples, np.inf)
         self._longer = np.zeros(samples, dtype=np.bool_)
+        self._may = np.ones(samples, dtype=np.bool_)
 
     def factor(self, moved: FloatArray) -> FloatArray:
         """Return the factor (S,) for steps of these lengths (S,)."""
+        self._may &= ~self._longer | (moved < self._last)
         ratio = moved / np.maximum(self._last, np.finfo(np.float64).tiny)
         self._longer = np.where(self._longer, (ratio > 0.01) & (ratio < 0.1), (ratio > 0.4) & (ratio < 0.6))
+        self._longer &= self._may
         self._last = moved
         return np.where(self._longer, _LONGER, 1.0)
 
     def keep(self, rows: BoolArray) -> None:
         """Forget the other samples."""
-        self._last, self._longer = self._last[rows], self._longer[rows]
+        self._last, self._longer, self._may = self._last[rows], self._longer[rows], self._may[rows]
 
 
 class _Kept:
