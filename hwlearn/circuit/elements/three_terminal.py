@@ -132,6 +132,11 @@ class ThreeTerminal(ABC):
         """Return a mask (S, K) of what is within the range of the law."""
         return np.ones(terminals.shape[1:], dtype=np.bool_)
 
+    @property
+    def out_of_range(self) -> str:
+        """Say what is wrong where `in_range` is false."""
+        return "an exponential element is driven beyond exp(300)"
+
     @abstractmethod
     def contrast(self, terminals: FloatArray, values: FloatArray) -> FloatArray:
         """Return what coupled learning compares between two phases (S, K), for voltages (2, S, K) of a and b.

@@ -250,7 +250,7 @@ class Newton:
             inside = group.law.in_range(group.terminals(state.V), inner)
             if not inside.all():
                 sample = int(np.flatnonzero(~inside.all(axis=1))[0])
-                raise LostSample(sample, "an exponential element is driven beyond exp(300)")
+                raise LostSample(sample, group.law.out_of_range)
         return state.V, error
 
     def _run(self, state: State, rows: IntArray, sources: Drive, error: FloatArray, steps: int) -> IntArray:
