@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -15,8 +15,10 @@ _STEP: Final = 3e-5  # of the range: central differences with it and with half o
 _ACCURACY: Final = 1e-6
 _SCANNED: Final = 513
 _NOT_ANALYTIC: Final = frozenset(
-    "absolute fabs conjugate sign copysign floor ceil rint trunc heaviside hypot arctan2 remainder fmod mod "
-    "floor_divide real imag angle nan_to_num around round".split()
+    (
+        "absolute fabs conjugate sign copysign floor ceil rint trunc heaviside hypot arctan2 remainder fmod mod "
+        "floor_divide real imag angle nan_to_num around round"
+    ).split(" ")
 )
 """Functions of NumPy whose imaginary parts are no derivatives, or that have none."""
 
@@ -52,7 +54,6 @@ class Differentiated:
         other = self._by_differences(at, 0.4 * _STEP)
         size = np.abs(slopes).max(axis=tuple(range(2, slopes.ndim)), keepdims=True)
         wrong = (np.abs(slopes - other) > _ACCURACY * (np.abs(slopes) + 0.1 * size)).any(axis=(0, 1))
-        # few: the slope may be steep at a point by chance
         return int(np.flatnonzero(wrong.ravel())[0]) if wrong.any() else None
 
     def _by_complex_step(self, at: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -99,7 +100,7 @@ class Differentiated:
 class _Watched(np.ndarray):
     """An array that records which functions of NumPy are applied to it."""
 
-    used: set[str] = set()
+    used: ClassVar[set[str]] = set()
 
     @classmethod
     def of(cls, array: Any) -> _Watched:

@@ -162,7 +162,7 @@ class Shockley(Proportional):
 
 
 def shockley_linearised_at(nVt: float | FloatArray, v: FloatArray, before: FloatArray) -> FloatArray:
-    """Return where diodes are linearised; see `Shockley.linearised_at`. ``v`` itself if none is linearised elsewhere."""
+    """Return where diodes are linearised, ``v`` itself if that is so for all; see `Shockley.linearised_at`."""
     up = (v - before > nVt) & (v > nVt)
     if not up.any():
         return v

@@ -28,10 +28,11 @@ class Law(ThreeTerminal):
     Parameters
     ----------
     function : callable
-        ``(va, vb, value) -> current``, the amperes from a to b, or ``-> (I_a, I_b)``, the amperes that leave a and b
-        into the element; what enters at a and does not leave at b flows to ground. Arguments are arrays of one shape
-        in volts against ground and in the unit of the value; each entry of the result belongs to the same entry of
-        the arguments. ``I_a`` must not fall when the voltage at a rises, nor ``I_b`` when that at b does.
+        ``(va, vb, value) -> current``, the amperes from a to b, or ``-> (I_a, I_b)``, the amperes that leave a
+        and b into the element; what enters at a and does not leave at b flows to ground. Arguments are arrays of
+        one shape in volts against ground and in the unit of the value. Each entry of the result belongs to the
+        same entry of the arguments. ``I_a`` must not fall when the voltage at a rises, nor ``I_b`` when that at b
+        does.
     parameter : Parameter
         Name, unit, range and scale of the value.
     volts : (float, float)
@@ -57,9 +58,9 @@ class Law(ThreeTerminal):
     Notes
     -----
     Derivatives are those of a complex step: the function is called with ``v + 1e-30 i``, and the imaginary part
-    of the result is exact to rounding (Squire & Trapp, SIAM Rev. 40, 110, 1998). Functions that do not accept complex
-    arrays, or use what is not analytic, such as ``np.abs``, are differentiated by central differences of two
-    steps. Either way they are compared with differences of other steps when the law is made.
+    of the result is exact to rounding (Squire & Trapp, SIAM Rev. 40, 110, 1998). Functions that do not accept
+    complex arrays, or use what is not analytic, such as ``np.abs``, are differentiated by central differences of
+    two steps. Either way they are compared with differences of other steps when the law is made.
 
     Examples
     --------
@@ -87,7 +88,9 @@ class Law(ThreeTerminal):
         self.name = str(getattr(function, "__name__", "law")) if name is None else name
         self._low, self._high = (float(end) for end in volts)
         if not (math.isfinite(self._low) and math.isfinite(self._high) and self._low < self._high):
-            raise CircuitError(f"the law {self.name!r} has volts = {volts!r}; they must be two, the lower one first")
+            raise CircuitError(
+                f"the law {self.name!r} has volts = {volts!r}; they must be two, the lower one first"
+            )
         if not self._scale > 0:
             raise CircuitError(f"the law {self.name!r} has scale = {scale!r}; it must be positive volts")
         self._check()
@@ -105,7 +108,8 @@ class Law(ThreeTerminal):
         return hash(self._key)
 
     def __repr__(self) -> str:
-        return f"Law({self.name!r}, {self._parameter!r}, volts=({self._low!r}, {self._high!r}), scale={self._scale!r})"
+        volts = (self._low, self._high)
+        return f"Law({self.name!r}, {self._parameter!r}, volts={volts!r}, scale={self._scale!r})"
 
     # --- a ThreeTerminal ------------------------------------------------------------------------------
 
@@ -158,7 +162,7 @@ class Law(ThreeTerminal):
             at = b + 0.5 * (1 + node) * (a - b)
             _, slopes = self._differentiated(np.stack([at, b, theta]))
             total += 0.5 * weight * slopes[0, 2]
-        return total * (a - b)
+        return np.asarray(total * (a - b))
 
     # --- the function -----------------------------------------------------------------------------------
 
@@ -184,12 +188,14 @@ class Law(ThreeTerminal):
                 found = self._function(a, b, theta)
         except Exception as error:
             raise CircuitError(
-                f"the law {self.name!r} raised {type(error).__name__}: {error}; it is called with arrays of volts at "
-                "a, volts at b and values, which it must not change"
+                f"the law {self.name!r} raised {type(error).__name__}: {error}; it is called with arrays of volts "
+                "at a, volts at b and values, which it must not change"
             ) from error
         pair = found if isinstance(found, tuple) else (found, None)
         if len(pair) != 2:
-            raise CircuitError(f"the law {self.name!r} returned {len(pair)} arrays; it must return one current or two")
+            raise CircuitError(
+                f"the law {self.name!r} returned {len(pair)} arrays; it must return one current or two"
+            )
         currents = np.empty((2, *a.shape), dtype=a.dtype)
         for k, one in enumerate(pair):
             if one is None:
@@ -204,7 +210,9 @@ class Law(ThreeTerminal):
             currents[k] = array
         if not np.isfinite(currents).all():
             bad = ~np.isfinite(currents).all(axis=0)
-            raise CircuitError(f"the law {self.name!r} is not finite at {_place(at, np.flatnonzero(bad.ravel())[0])}")
+            raise CircuitError(
+                f"the law {self.name!r} is not finite at {_place(at, np.flatnonzero(bad.ravel())[0])}"
+            )
         return currents
 
     # --- checks on entry ---------------------------------------------------------------------------------
@@ -218,8 +226,8 @@ class Law(ThreeTerminal):
         some = self._called(points[:, :2, 5:9].copy())
         if not np.allclose(some, currents[:, :2, 5:9], rtol=1e-9, atol=1e-14 * np.abs(currents).max()):
             raise CircuitError(
-                f"the law {self.name!r} returned other currents when it was called with fewer entries; each result "
-                "must depend on its own voltages and value alone"
+                f"the law {self.name!r} returned other currents when it was called with fewer entries; each "
+                "result must depend on its own voltages and value alone"
             )
         for axis in range(3):
             self._check_jumps(axis, rng)
@@ -234,9 +242,10 @@ class Law(ThreeTerminal):
             least = slopes[k, k]
             falls = least < -1e-6 * np.abs(slopes[:, :2]).max()
             if falls.any():
+                where = _place(points, np.flatnonzero(falls.ravel())[0])
                 raise CircuitError(
-                    f"the current of the law {self.name!r} that leaves {end} falls when the voltage there rises, at "
-                    f"{_place(points, np.flatnonzero(falls.ravel())[0])}; a circuit could have several steady states"
+                    f"the current of the law {self.name!r} that leaves {end} falls when the voltage there rises, "
+                    f"at {where}; a circuit could have several steady states"
                 )
 
     def _samples(self, rng: np.random.Generator, count: int) -> FloatArray:
@@ -261,7 +270,8 @@ class Law(ThreeTerminal):
             if where is not None:
                 argument = ("the voltage at a", "the voltage at b", f"the {self._parameter.name}")[axis]
                 raise CircuitError(
-                    f"the current of the law {self.name!r} jumps where {argument} is {where:.6g}; it must be continuous"
+                    f"the current of the law {self.name!r} jumps where {argument} is {where:.6g}; "
+                    "it must be continuous"
                 )
 
 

@@ -3,8 +3,8 @@
 One law for transistors whose body and gate have the same connections; their numbers may differ from edge to edge.
 The unknowns inside are the drops across both series resistances, so that currents lose no digits where the channel
 carries little, and the voltage of a floating body. They are eliminated in closed form. With the currents c that
-leave both ends of the channel, their derivatives D by the voltages of these ends and C by those of a and b, and the
-resistances R, the currents through the resistances are ``W (c + D drops + C dv)`` with ``W = (1 + D R)^-1``.
+leave both ends of the channel, their derivatives D by the voltages of these ends and C by those of a and b, and
+the resistances R, the currents through the resistances are ``W (c + D drops + C dv)`` with ``W = (1 + D R)^-1``.
 """
 
 from __future__ import annotations

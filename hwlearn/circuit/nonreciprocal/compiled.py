@@ -22,7 +22,7 @@ from hwlearn.circuit.nonreciprocal.pattern import Pattern
 from hwlearn.compilation import compiled_module
 
 _KERNELS: Final = "hwlearn.circuit.nonreciprocal.kernels"
-_FEWEST_TRANSISTORS: Final = 16  # below, loading compiled code takes longer than what it saves
+_FEWEST_TRANSISTORS: Final = 32  # below, loading compiled code takes longer than what it saves
 _MOST_MULTIPLICATIONS: Final = 200_000_000
 _MOST_KEPT: Final = 1 << 23
 _FEWEST_SAMPLES: Final = 4  # below, they are computed one by one

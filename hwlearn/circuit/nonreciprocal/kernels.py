@@ -2,8 +2,10 @@
 
 Importing this module loads numba. Eight samples are computed side by side, as lanes, innermost in memory. The
 equations of a transistor are those of `Transistors`, the search is that of `Newton` without its last resort. The
-matrix is factored without pivots: its rows and columns have an order of little fill-in, and all entries of a row of
-L and U, fill-in included, have fixed places. A lane with a pivot that is not positive is given up; others use it.
+matrix is factored without pivots: its rows and columns have an order of little fill-in, and all entries of a row
+of L and U, fill-in included, have fixed places. A lane with a pivot that is not positive is given up.
+
+``lanes`` is a tuple of 1 or `LANES` numbers. Its length is known when a function is compiled, once for each.
 
 One file because numba notices changes only in the file of the function that it compiles.
 """
@@ -197,7 +199,9 @@ def _transistor(lanes: Any, io: FloatArray, numbers: FloatArray, e: int, body: i
         io[_PS * L + s] = ps
 
 
-def _factor(lanes: Any, LU: FloatArray, starts: IntArray, columns: IntArray, diagonal: IntArray, w: FloatArray) -> None:
+def _factor(
+    lanes: Any, LU: FloatArray, starts: IntArray, columns: IntArray, diagonal: IntArray, w: FloatArray
+) -> None:
     """Factor in place: rows of L (diagonal 1) and U; the diagonal holds the inverses of the pivots."""
     L = len(lanes)
     L = len(lanes)
@@ -237,7 +241,9 @@ def _factor(lanes: Any, LU: FloatArray, starts: IntArray, columns: IntArray, dia
                 LU[p, s] = w[at, s]
 
 
-def _solve(lanes: Any, LU: FloatArray, starts: IntArray, columns: IntArray, diagonal: IntArray, y: FloatArray) -> None:
+def _solve(
+    lanes: Any, LU: FloatArray, starts: IntArray, columns: IntArray, diagonal: IntArray, y: FloatArray
+) -> None:
     """Replace currents y (n, L) by voltages."""
     L = len(lanes)
     L = len(lanes)
@@ -257,8 +263,8 @@ def _solve(lanes: Any, LU: FloatArray, starts: IntArray, columns: IntArray, diag
             y[i, s] *= LU[d, s]
 
 
-def _solve_transposed(lanes: Any, 
-    LU: FloatArray, starts: IntArray, columns: IntArray, diagonal: IntArray, y: FloatArray
+def _solve_transposed(
+    lanes: Any, LU: FloatArray, starts: IntArray, columns: IntArray, diagonal: IntArray, y: FloatArray
 ) -> None:
     """Replace currents y (n, L) by the voltages of the transposed equations."""
     L = len(lanes)
@@ -279,7 +285,9 @@ def _solve_transposed(lanes: Any,
                 y[at, s] -= LU[p, s] * y[i, s]
 
 
-def _load(lanes: Any, e: int, V: FloatArray, inner: FloatArray, before: FloatArray, edges: Any, io: FloatArray) -> None:
+def _load(
+    lanes: Any, e: int, V: FloatArray, inner: FloatArray, before: FloatArray, edges: Any, io: FloatArray
+) -> None:
     """Put terminals, inner unknowns, junctions and gate of a transistor into `io`."""
     L = len(lanes)
     L = len(lanes)
@@ -299,7 +307,9 @@ def _load(lanes: Any, e: int, V: FloatArray, inner: FloatArray, before: FloatArr
     _from_body(lanes, io, links[e, 0])
 
 
-def _begin(lanes: Any, V: FloatArray, inner: FloatArray, before: FloatArray, edges: Any, io: FloatArray, warm: bool) -> None:
+def _begin(
+    lanes: Any, V: FloatArray, inner: FloatArray, before: FloatArray, edges: Any, io: FloatArray, warm: bool
+) -> None:
     """Fill the unknowns inside and the junctions for the start of a search; `warm` keeps the unknowns."""
     L = len(lanes)
     L = len(lanes)
@@ -316,8 +326,15 @@ def _begin(lanes: Any, V: FloatArray, inner: FloatArray, before: FloatArray, edg
             before[e, 1, s] = min(io[_JS * L + s], numbers[e, 6])
 
 
-def _evaluate(lanes: Any, 
-    e: int, V: FloatArray, inner: FloatArray, before: FloatArray, edges: Any, io: FloatArray, far: BoolArray
+def _evaluate(
+    lanes: Any,
+    e: int,
+    V: FloatArray,
+    inner: FloatArray,
+    before: FloatArray,
+    edges: Any,
+    io: FloatArray,
+    far: BoolArray,
 ) -> None:
     """Evaluate a transistor; `io` holds the results."""
     L = len(lanes)
@@ -391,9 +408,16 @@ def _add_resistors(lanes: Any, V: FloatArray, resistors: Any, F: FloatArray, LU:
                 LU[places[e, 3], s] += g
 
 
-def _move_inside(lanes: Any, 
-    e: int, step: FloatArray, inner: FloatArray, edges: Any, out: FloatArray, first: int,
-    share: FloatArray, moved: FloatArray,
+def _move_inside(
+    lanes: Any,
+    e: int,
+    step: FloatArray,
+    inner: FloatArray,
+    edges: Any,
+    out: FloatArray,
+    first: int,
+    share: FloatArray,
+    moved: FloatArray,
 ) -> None:
     """Move the unknowns inside a transistor for the steps (n + 1, L) of the free nodes; note the longest."""
     L = len(lanes)
@@ -405,12 +429,18 @@ def _move_inside(lanes: Any,
     for s in range(L):
         da, db = step[a, s], step[b, s]
         drain = r * (out[first + s] + out[first + 2 * L + s] * da + out[first + 3 * L + s] * db) - inner[e, 0, s]
-        source = t * (out[first + L + s] + out[first + 4 * L + s] * da + out[first + 5 * L + s] * db) - inner[e, 1, s]
+        source = (
+            t * (out[first + L + s] + out[first + 4 * L + s] * da + out[first + 5 * L + s] * db) - inner[e, 1, s]
+        )
         inner[e, 0, s] += share[s] * drain
         inner[e, 1, s] += share[s] * source
         moved[s] = max(moved[s], max(abs(drain), abs(source)))
         if floats:
-            at_body = out[first + 8 * L + s] + out[first + 9 * L + s] * (da - drain) + out[first + 10 * L + s] * (db - source)
+            at_body = (
+                out[first + 8 * L + s]
+                + out[first + 9 * L + s] * (da - drain)
+                + out[first + 10 * L + s] * (db - source)
+            )
             inner[e, 2, s] += share[s] * at_body
             moved[s] = max(moved[s], abs(at_body))
 
@@ -426,9 +456,15 @@ def _terms(lanes: Any, V: FloatArray, circuit: Any, stored: FloatArray, size: Fl
         gate = abs(gates[e])
         for s in range(L):
             va, vb = abs(V[a, s]), abs(V[b, s])
-            drain = abs(stored[first + s]) + abs(stored[first + 2 * L + s]) * va + abs(stored[first + 3 * L + s]) * vb
+            drain = (
+                abs(stored[first + s]) + abs(stored[first + 2 * L + s]) * va + abs(stored[first + 3 * L + s]) * vb
+            )
             drain += abs(stored[first + 6 * L + s]) * gate
-            source = abs(stored[first + L + s]) + abs(stored[first + 4 * L + s]) * va + abs(stored[first + 5 * L + s]) * vb
+            source = (
+                abs(stored[first + L + s])
+                + abs(stored[first + 4 * L + s]) * va
+                + abs(stored[first + 5 * L + s]) * vb
+            )
             source += abs(stored[first + 7 * L + s]) * gate
             size[ends[e, 0], s] += source if body == DRAIN else drain
             size[ends[e, 1], s] += drain if body == SOURCE else source
@@ -441,13 +477,25 @@ def _terms(lanes: Any, V: FloatArray, circuit: Any, stored: FloatArray, size: Fl
 
 
 def _relax(
-    lanes: Any, i: int, wanted: BoolArray, V: FloatArray, inner: FloatArray, before: FloatArray, circuit: Any,
-    drive: FloatArray, loads: FloatArray, size: FloatArray, io: FloatArray, step: FloatArray, numbers: FloatArray,
+    lanes: Any,
+    i: int,
+    wanted: BoolArray,
+    V: FloatArray,
+    inner: FloatArray,
+    before: FloatArray,
+    circuit: Any,
+    drive: FloatArray,
+    loads: FloatArray,
+    size: FloatArray,
+    io: FloatArray,
+    step: FloatArray,
+    numbers: FloatArray,
     around: FloatArray,
 ) -> None:
-    """Solve the equation of free node i alone, its neighbours held, in the wanted lanes: Newton's method in a bracket.
+    """Solve the equation of free node i alone, its neighbours held, in the wanted lanes.
 
-    `step` (n + 1, L) is zero before and after, `numbers` (7, L) is any; `around` holds a node's transistors.
+    Newton's method in a bracket. `step` (n + 1, L) is zero before and after, `numbers` (7, L) is any; `around`
+    holds the transistors of the node.
     """
     L = len(lanes)
     edges, resistors, _, free, _, near = circuit
@@ -455,7 +503,13 @@ def _relax(
     starts, touching, starts_ohmic, touching_ohmic = near
     node = free[i]
     low, high, into, slope, share, moved, most = (
-        numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], numbers[5], numbers[6],
+        numbers[0],
+        numbers[1],
+        numbers[2],
+        numbers[3],
+        numbers[4],
+        numbers[5],
+        numbers[6],
     )
     far = np.zeros(L, np.bool_)
     low[:] = -np.inf
@@ -519,9 +573,21 @@ def _relax(
 
 
 def _relax_few(
-    lanes: Any, V: FloatArray, inner: FloatArray, before: FloatArray, circuit: Any, drive: FloatArray,
-    loads: FloatArray, over: BoolArray, step: FloatArray, still: FloatArray, moved: FloatArray, size: FloatArray,
-    io: FloatArray, numbers: FloatArray, around: FloatArray,
+    lanes: Any,
+    V: FloatArray,
+    inner: FloatArray,
+    before: FloatArray,
+    circuit: Any,
+    drive: FloatArray,
+    loads: FloatArray,
+    over: BoolArray,
+    step: FloatArray,
+    still: FloatArray,
+    moved: FloatArray,
+    size: FloatArray,
+    io: FloatArray,
+    numbers: FloatArray,
+    around: FloatArray,
 ) -> None:
     """Solve the nodes alone whose steps were by far the longest, if they are few.
 
@@ -548,9 +614,17 @@ def _relax_few(
         _relax(lanes, few[k], wanted, V, inner, before, circuit, drive, loads, size, io, still, numbers, around)
 
 
-def _search(lanes: Any, 
-    V: FloatArray, inner: FloatArray, before: FloatArray, circuit: Any, drive: FloatArray, loads: FloatArray,
-    steps: int, work: Any, found: FloatArray,
+def _search(
+    lanes: Any,
+    V: FloatArray,
+    inner: FloatArray,
+    before: FloatArray,
+    circuit: Any,
+    drive: FloatArray,
+    loads: FloatArray,
+    steps: int,
+    work: Any,
+    found: FloatArray,
 ) -> None:
     """Find the operating points of one block of lanes.
 
@@ -641,7 +715,9 @@ def _search(lanes: Any,
         if finished:
             break
         if not near:
-            _relax_few(lanes, V, inner, before, circuit, drive, loads, over, F, still, moved, size, io, scratch, around)
+            _relax_few(
+                lanes, V, inner, before, circuit, drive, loads, over, F, still, moved, size, io, scratch, around
+            )
     size_of[:] = 0.0
     _terms(lanes, V, circuit, stored, size_of)
     worst[:] = 0.0
@@ -661,8 +737,15 @@ def _search(lanes: Any,
                 found[0, s] = np.nan
 
 
-def search(lanes: Any, 
-    V: FloatArray, inner: FloatArray, warm: bool, circuit: Any, drive: FloatArray, loads: FloatArray, steps: int,
+def search(
+    lanes: Any,
+    V: FloatArray,
+    inner: FloatArray,
+    warm: bool,
+    circuit: Any,
+    drive: FloatArray,
+    loads: FloatArray,
+    steps: int,
     found: FloatArray,
 ) -> None:
     """Find the operating points of blocks of lanes, (blocks, ..., L); see `_search`.
@@ -688,8 +771,14 @@ def search(lanes: Any,
         _search(lanes, V[k], inside, before, circuit, drive[at], loads[at], steps, work, found[k])
 
 
-def gradient(lanes: Any, 
-    V: FloatArray, inner: FloatArray, warm: bool, circuit: Any, e_in: FloatArray, totals: FloatArray,
+def gradient(
+    lanes: Any,
+    V: FloatArray,
+    inner: FloatArray,
+    warm: bool,
+    circuit: Any,
+    e_in: FloatArray,
+    totals: FloatArray,
     of_resistors: FloatArray,
 ) -> bool:
     """Add sum over lanes of lam_a dI_a/dvalue + lam_b dI_b/dvalue to `totals` (K,) and `of_resistors` (R,).

@@ -1,9 +1,9 @@
 """Newton's method for circuits with elements of three terminals: operating points of a batch, with their errors.
 
 Each step solves all equations at once, also those of nodes inside elements, which are eliminated edge by edge.
-Exponential parts are linearised where they carry the current that their tangent predicts. Close to the solution the
-factor of a step serves for the next one. There is no co-content to descend: samples that do not converge start again from
-0 V, with all sources rising to their values in steps as long as Newton's method follows.
+Exponential parts are linearised where they carry the current that their tangent predicts. Close to the solution
+the factor of a step serves for the next one. There is no co-content to descend: samples that do not converge start
+again from 0 V, with all sources rising to their values in steps as long as Newton's method follows.
 """
 
 from __future__ import annotations
@@ -133,8 +133,8 @@ class _Pace:
     """Factor by which steps are lengthened where they halve from one to the next.
 
     They do so at a node whose transistors are at their threshold: the square law has a double zero there. A factor
-    of 2 would reach it at once, and might go beyond it, where nothing conducts; a sample in which that happened is not
-    lengthened again.
+    of 2 would reach it at once, and might go beyond it, where nothing conducts; a sample in which that happened
+    is not lengthened again.
     """
 
     def __init__(self, samples: int) -> None:

@@ -46,7 +46,7 @@ class Pattern:
 
     @cached_property
     def above(self) -> list[IntArray]:
-        """For each place the places, after it and ascending, of its row of U (and column of L), fill-in included."""
+        """For each place those after it, ascending, of its row of U and its column of L, fill-in included."""
         n = len(self.free)
         low, high = np.sort(self.ends[:, (self.ends >= 0).all(axis=0)], axis=0)
         own = np.split(high[np.argsort(low, kind="stable")], np.searchsorted(np.sort(low), np.arange(1, n)))

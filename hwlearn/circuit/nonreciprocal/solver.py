@@ -75,8 +75,8 @@ class NonreciprocalSolver:
     -----
     Operating points are found by Newton's method; see `nonreciprocal.newton`, and `nonreciprocal.compiled` for
     circuits of transistors and resistors with numba. Voltages with an estimated error above 1e-9 of the sample's
-    largest voltage raise an error. The voltages of the last batch are kept, for its gradient and for solutions with
-    nudges.
+    largest voltage raise an error. The voltages of the last batch are kept, for its gradient and for solutions
+    with nudges.
     """
 
     def __init__(self, topology: Topology, values: FloatArray, *, compiled: bool = True) -> None:
@@ -149,7 +149,9 @@ class NonreciprocalSolver:
         for k, pattern in enumerate(patterns):
             rows = np.flatnonzero(which.ravel() == k)
             sources = Drive(None if injected is None else injected[rows])
-            found = self._found(self._search(pattern), V[rows], inner if len(patterns) == 1 else None, rows, sources)
+            found = self._found(
+                self._search(pattern), V[rows], inner if len(patterns) == 1 else None, rows, sources
+            )
             V[rows], error[rows] = found.V, found.error_V
         return OperatingPoint(V, error)
 
