@@ -15,11 +15,12 @@ _STEP: Final = 3e-5  # of the range: central differences with it and with half o
 _ACCURACY: Final = 1e-6
 _SCANNED: Final = 513
 _NOT_ANALYTIC: Final = frozenset(
-    (
-        "absolute fabs conjugate sign copysign floor ceil rint trunc heaviside hypot arctan2 remainder fmod mod "
-        "floor_divide real imag angle nan_to_num around round"
-    ).split(" ")
-)
+    {
+        "absolute", "fabs", "conjugate", "sign", "copysign", "floor", "ceil", "rint", "trunc",
+        "heaviside", "hypot", "arctan2", "remainder", "fmod", "mod", "floor_divide", "real", "imag",
+        "angle", "nan_to_num", "around", "round",
+    }
+)  # fmt: skip
 """Functions of NumPy whose imaginary parts are no derivatives, or that have none."""
 
 

@@ -76,13 +76,16 @@ def test_gradient_of_a_mixed_network_is_exact(figure):
     top = base.with_elements(elements)
     x, e = rng.uniform(0.1, 0.9, (3, 2)), rng.standard_normal((3, 2))
     exact = hl.Kirchhoff(top, values).gradient(x, e)
+    numeric = np.zeros_like(exact)
     for k in range(len(values)):
         step = np.zeros_like(values)
         step[k] = 1e-4 * values[k]
         up, down = (hl.Kirchhoff(top, values + sign * step).solve(x)[:, top.outputs] for sign in (1, -1))
-        numeric = np.mean(np.sum(e * (up - down), axis=1)) / (2 * step[k])
-        assert numeric == pytest.approx(exact[k], rel=1e-6, abs=1e-7 * np.abs(exact[k % 5 :: 5]).max())
-    figure("gradient of a network with a user's laws against central differences: within the required 1e-6")
+        numeric[k] = np.mean(np.sum(e * (up - down), axis=1)) / (2 * step[k])
+    volts = np.array([k % 5 in (0, 3) for k in range(len(values))])
+    errors = [np.abs(numeric - exact)[unit].max() / np.abs(exact)[unit].max() for unit in (volts, ~volts)]
+    assert max(errors) <= 1e-6
+    figure(f"gradient of a network with a user's laws against differences: {max(errors):.1e} (required 1e-6)")
 
 
 def test_leaks_flow_to_ground_and_power_is_conserved():
