@@ -3,60 +3,28 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 
-from hwlearn.arrays import BoolArray, FloatArray, IntArray
-from hwlearn.circuit.elements.adapted import Adapted
-from hwlearn.circuit.elements.three_terminal import Stamp, ThreeTerminal
+from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.circuit.elements.three_terminal import Stamp
 from hwlearn.circuit.nonreciprocal.compiled import Compiled, suits
 from hwlearn.circuit.nonreciprocal.equations import (
     Factor,
-    LawEdges,
-    LawEquations,
-    SingularJacobian,
     joined_currents,
     joined_jacobians,
 )
-from hwlearn.circuit.nonreciprocal.newton import LARGEST_ERROR, Drive, LostSample, Newton
+from hwlearn.circuit.nonreciprocal.newton import Drive, Newton
+from hwlearn.circuit.nonreciprocal.search import LastBatch, Search, equations_of, find, groups_of, named
 from hwlearn.circuit.solver import OperatingPoint, Where
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import CircuitError, ConvergenceError
+from hwlearn.errors import CircuitError
 
 _KEPT: Final = 8
-_KEPT_EQUATIONS: Final = 32
 _MOST_KEPT_VOLTS: Final = 1 << 22
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Search:
-    """Both searches for one set of held nodes; `compiled` is None where it is not installed or does not suit."""
-
-    newton: Newton
-    compiled: Compiled | None
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _Found:
-    """Node voltages (S, N), errors (S,), and the unknowns inside the elements if the compiled search kept them."""
-
-    V: FloatArray
-    error_V: FloatArray
-    inner: FloatArray | None
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class _LastBatch:
-    """Inputs (S, n_in) of the last free solution, its node voltages (S, N), and the unknowns inside if kept."""
-
-    x: FloatArray
-    V: FloatArray
-    inner: FloatArray | None
 
 
 class NonreciprocalSolver:
@@ -79,13 +47,21 @@ class NonreciprocalSolver:
     with nudges.
     """
 
-    def __init__(self, topology: Topology, values: FloatArray, *, compiled: bool = True) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        values: FloatArray,
+        *,
+        compiled: bool = True,
+        warm: bool = False,
+        before: LastBatch | None = None,
+    ) -> None:
         self.topology, self.values = topology, values
-        self._groups = _groups(topology)
+        self._groups = groups_of(topology)
         self._values = [values[group.edges] for group in self._groups]
-        self._searches: OrderedDict[bytes, _Search] = OrderedDict()
-        self._last: _LastBatch | None = None
-        self._may_compile = compiled
+        self._searches: OrderedDict[bytes, Search] = OrderedDict()
+        self._last: LastBatch | None = None
+        self._may_compile, self._warm, self._before = compiled, warm, before
 
     @property
     def scale_V(self) -> float:
@@ -94,7 +70,16 @@ class NonreciprocalSolver:
 
     def with_conductances(self, siemens: FloatArray) -> NonreciprocalSolver:
         """Return a solver of the same circuit with other values (E + F,)."""
-        return NonreciprocalSolver(self.topology, siemens, compiled=self._may_compile)
+        before = (self._last or self._before) if self._warm else None
+        return NonreciprocalSolver(
+            self.topology, siemens, compiled=self._may_compile, warm=self._warm, before=before
+        )
+
+    def with_warm_starts(self) -> NonreciprocalSolver:
+        """Return the same solver; those made from it begin at the last batch before, if it has the same inputs."""
+        found = NonreciprocalSolver(self.topology, self.values, compiled=self._may_compile, warm=True)
+        found._last = self._last
+        return found
 
     def with_history(self, history: Mapping[str, np.ndarray]) -> NonreciprocalSolver:
         """Return the same solver, with compiled functions if the history says so.
@@ -109,12 +94,23 @@ class NonreciprocalSolver:
             raise CircuitError(
                 "the run was computed by functions that numba compiles; install it: pip install 'hwlearn[fast]'"
             )
-        return NonreciprocalSolver(self.topology, self.values, compiled=compiled)
+        warm = "warm" in history
+        before = None
+        if "warm_inputs" in history:
+            before = LastBatch(history["warm_inputs"], history["warm_volts"], history.get("warm_inner"))
+        return NonreciprocalSolver(self.topology, self.values, compiled=compiled, warm=warm, before=before)
 
     @property
     def history(self) -> dict[str, np.ndarray]:
-        """Whether compiled functions are used; empty if not."""
-        return {} if self._free_search.compiled is None else {"compiled": np.ones(1)}
+        """Whether compiled functions are used, and with warm starts the batch at which solutions begin."""
+        found = {} if self._free_search.compiled is None else {"compiled": np.ones(1)}
+        if self._warm:
+            found["warm"] = np.ones(1)
+            if self._before is not None:
+                found |= {"warm_inputs": self._before.x, "warm_volts": self._before.V}
+                if self._before.inner is not None:
+                    found["warm_inner"] = self._before.inner
+        return found
 
     # --- voltages -----------------------------------------------------------------------------------
 
@@ -136,12 +132,12 @@ class NonreciprocalSolver:
         """
         top = self.topology
         if clamped is None:
-            V, inner = self._start(x) if injected is not None else (self._at_0V(x), None)
-            found = self._found(self._free_search, V, inner, np.arange(len(x)), Drive(injected))
+            V, inner = self._start(x, self._before if injected is None else self._last)
+            found = find(self._free_search, V, inner, np.arange(len(x)), Drive(injected))
             if injected is None and V.size <= _MOST_KEPT_VOLTS:
-                self._last = _LastBatch(x.copy(), found.V.copy(), found.inner)
+                self._last = LastBatch(x.copy(), found.V.copy(), found.inner)
             return OperatingPoint(found.V, found.error_V)
-        V, inner = self._start(x)
+        V, inner = self._start(x, self._last)
         error = np.zeros(len(x))
         held = ~np.isnan(clamped)
         V[:, top.outputs] = np.where(held, clamped, V[:, top.outputs])
@@ -149,17 +145,15 @@ class NonreciprocalSolver:
         for k, pattern in enumerate(patterns):
             rows = np.flatnonzero(which.ravel() == k)
             sources = Drive(None if injected is None else injected[rows])
-            found = self._found(
-                self._search(pattern), V[rows], inner if len(patterns) == 1 else None, rows, sources
-            )
+            found = find(self._search(pattern), V[rows], inner if len(patterns) == 1 else None, rows, sources)
             V[rows], error[rows] = found.V, found.error_V
         return OperatingPoint(V, error)
 
     def solve_behind(self, x: FloatArray, volts: FloatArray, siemens: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return node voltages (S, N) and currents (S, n_out) of sources behind conductances at the outputs."""
-        start, inner = self._start(x)
+        start, inner = self._start(x, self._last)
         sources = Drive(None, volts, siemens)
-        V = self._found(self._free_search, start, inner, np.arange(len(x)), sources).V
+        V = find(self._free_search, start, inner, np.arange(len(x)), sources).V
         return V, (volts - V[:, self.topology.outputs]) * siemens
 
     def _at_0V(self, x: FloatArray) -> FloatArray:
@@ -168,29 +162,11 @@ class NonreciprocalSolver:
         V[:, self.topology.inputs] = x
         return V
 
-    def _start(self, x: FloatArray) -> tuple[FloatArray, FloatArray | None]:
-        """Return start values (S, N) of a search, and unknowns inside: the last batch if it has the same x."""
-        last = self._last
+    def _start(self, x: FloatArray, last: LastBatch | None) -> tuple[FloatArray, FloatArray | None]:
+        """Return start values (S, N) of a search, and unknowns inside: a batch before if it has the same x."""
         if last is None or not np.array_equal(last.x, x):
             return self._at_0V(x), None
         return last.V.copy(), last.inner
-
-    def _found(
-        self, search: _Search, V: FloatArray, inner: FloatArray | None, rows: IntArray, sources: Drive
-    ) -> _Found:
-        """Return node voltages for held nodes at V (S, N); ``rows`` are the samples in messages."""
-        error, kept, lost = np.empty(len(V)), None, np.arange(len(V))
-        start = V
-        if search.compiled is not None and len(V):
-            V, error, kept = search.compiled.find(V, inner, sources)
-            lost = np.flatnonzero(np.isnan(error))
-        if len(lost):
-            kept = None
-            with _named(rows[lost]):
-                point = search.newton.find(start[lost], sources.of(lost))
-            V, error = V.copy(), error.copy()
-            V[lost], error[lost] = point.V, point.error_V
-        return _Found(V, error, kept)
 
     def estimated_error(self, held: BoolArray) -> float:
         """Refuse: the error of a nonlinear circuit depends on its inputs.
@@ -204,11 +180,11 @@ class NonreciprocalSolver:
             "the error of a nonlinear circuit depends on its inputs; use operating_point(inputs).error_V"
         )
 
-    def _search(self, held: BoolArray) -> _Search:
+    def _search(self, held: BoolArray) -> Search:
         key = held.tobytes()
         if key not in self._searches:
-            equations = _equations(self.topology, key)
-            self._searches[key] = _Search(
+            equations = equations_of(self.topology, key)
+            self._searches[key] = Search(
                 Newton(equations, self._groups, self._values),
                 Compiled(equations, self._groups, self._values)
                 if self._may_compile and suits(self._groups, equations)
@@ -220,7 +196,7 @@ class NonreciprocalSolver:
         return self._searches[key]
 
     @property
-    def _free_search(self) -> _Search:
+    def _free_search(self) -> Search:
         return self._search(np.zeros(self.topology.n_outputs, dtype=np.bool_))
 
     # --- currents and power -------------------------------------------------------------------------
@@ -355,14 +331,14 @@ class NonreciprocalSolver:
             into = np.zeros((len(V[rows]), len(eq.free), 1))
             into[:, eq.at_outputs, 0] = e[rows]
             lam = np.zeros_like(V[rows])
-            with _named(np.arange(rows.start, rows.stop)):
+            with named(np.arange(rows.start, rows.stop)):
                 lam[:, eq.free] = factor.solve(into, transposed=True)[:, :, 0]
             yield rows, stamps, lam
 
     def _linearised(self, V: FloatArray) -> Iterator[tuple[slice, list[Stamp], Factor]]:
         eq = self._free_search.newton.equations
         for rows, stamps in self._stamps(V):
-            with _named(np.arange(rows.start, rows.stop)):
+            with named(np.arange(rows.start, rows.stop)):
                 factor = eq.factor(joined_jacobians(stamps), None)
             yield rows, stamps, factor
 
@@ -371,47 +347,6 @@ class NonreciprocalSolver:
         search = self._free_search.newton
         for first in range(0, len(V), search.chunk):
             rows = slice(first, min(first + search.chunk, len(V)))
-            with _named(np.arange(rows.start, rows.stop)):
+            with named(np.arange(rows.start, rows.stop)):
                 stamps = search.settled(V[rows])
             yield rows, stamps
-
-
-@contextmanager
-def _named(rows: IntArray) -> Iterator[None]:
-    """Raise ConvergenceError, with the number of the sample, for a sample of ``rows`` without a result."""
-    try:
-        yield
-    except LostSample as lost:
-        raise ConvergenceError(
-            f"no operating point of sample {rows[lost.sample]} to {LARGEST_ERROR:g} of its largest voltage: "
-            f"{lost.reason}; reduce the voltages, or shunt edges that block with resistors"
-        ) from None
-    except SingularJacobian as singular:
-        raise ConvergenceError(
-            f"no derivative at sample {rows[singular.sample]}: a node has no path to a source; shunt edges that "
-            "block with resistors"
-        ) from None
-
-
-@lru_cache(maxsize=_KEPT_EQUATIONS)
-def _groups(topology: Topology) -> tuple[LawEdges, ...]:
-    """Return the edges of each law; circuits share them."""
-    table = topology.elements
-    assert table is not None
-    laws = [kind if isinstance(kind, ThreeTerminal) else Adapted(kind) for kind in table.kinds]
-    alike: dict[Hashable, list[int]] = {}
-    for k, law in enumerate(laws):
-        alike.setdefault(law.alike, []).append(k)
-    groups = []
-    for members in alike.values():
-        edges = np.flatnonzero(np.isin(table.which, members))
-        if len(edges):
-            kinds = [laws[k] for k in (table.which[edges] if len(members) > 1 else members)]
-            groups.append(LawEdges(type(kinds[0]).together(kinds), edges, topology))
-    return tuple(groups)
-
-
-@lru_cache(maxsize=_KEPT_EQUATIONS)
-def _equations(topology: Topology, held: bytes) -> LawEquations:
-    """Return the equations of a graph and the held outputs (bytes of a bool array); circuits share them."""
-    return LawEquations(topology, _groups(topology), np.frombuffer(held, dtype=np.bool_))

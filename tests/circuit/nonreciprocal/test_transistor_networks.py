@@ -164,6 +164,18 @@ def test_devices_that_differ_are_evaluated_together():
         assert model.edge_currents(V)[0, edge] == pytest.approx(expected, rel=1e-9)
 
 
+def test_warm_starts_give_the_same_voltages_and_resume_to_the_last_bit():
+    top, values = mixed(np.random.default_rng(6))
+    x, changed = np.array([[0.4, 0.2], [0.1, 0.7]]), values * 1.001
+    first = hl.Kirchhoff(top, values).with_warm_starts()
+    first.solve(x)
+    warm, cold = first.with_conductances(changed), hl.Kirchhoff(top, changed)
+    np.testing.assert_array_equal(cold.with_history(warm.history).solve(x), warm.solve(x))
+    np.testing.assert_allclose(warm.solve(x), cold.solve(x), atol=1e-11)
+    np.testing.assert_allclose(warm.solve(0.5 * x), cold.solve(0.5 * x), atol=1e-11)
+    assert not cold.history
+
+
 def test_nudged_solutions_begin_at_the_last_free_one():
     top, values = mixed(np.random.default_rng(5))
     x, current = np.array([[0.4, 0.2]]), np.array([[1e-7, 0.0]])
@@ -173,7 +185,7 @@ def test_nudged_solutions_begin_at_the_last_free_one():
 
 
 def test_sparse_and_dense_equations_agree(monkeypatch):
-    from hwlearn.circuit.nonreciprocal import equations, solver
+    from hwlearn.circuit.nonreciprocal import equations, search
 
     top = hl.Topology.grid(6, 6, ground=0).with_elements(DEVICE)
     rng = np.random.default_rng(1)
@@ -182,10 +194,10 @@ def test_sparse_and_dense_equations_agree(monkeypatch):
     found = []
     for most in (1000, 0):
         monkeypatch.setattr(equations, "_MOST_DENSE", most)
-        solver._equations.cache_clear()
+        search.equations_of.cache_clear()
         model = hl.Kirchhoff(top, gates).with_history({})
         found.append((model.solve(x), model.gradient(x, e)))
-    solver._equations.cache_clear()
+    search.equations_of.cache_clear()
     np.testing.assert_allclose(found[0][0], found[1][0], atol=1e-10)
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-7, atol=1e-12)
 
