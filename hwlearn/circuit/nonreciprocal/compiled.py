@@ -18,7 +18,7 @@ from hwlearn.circuit.elements.kinds import OHMIC
 from hwlearn.circuit.elements.transistors import Transistors
 from hwlearn.circuit.nonreciprocal.equations import LawEdges, LawEquations
 from hwlearn.circuit.nonreciprocal.newton import LARGEST_ERROR, ROUNDING, Drive, probe_signs
-from hwlearn.circuit.nonreciprocal.pattern import Pattern
+from hwlearn.circuit.nonreciprocal.pattern import LawPattern
 from hwlearn.compilation import compiled_module
 
 _KERNELS: Final = "hwlearn.circuit.nonreciprocal.kernels"
@@ -195,7 +195,7 @@ def _numbers(group: LawEdges) -> tuple[FloatArray, IntArray]:
     return np.ascontiguousarray(numbers), np.tile(links, (K, 1))
 
 
-def _matrix(pattern: Pattern) -> tuple[IntArray, IntArray, IntArray]:
+def _matrix(pattern: LawPattern) -> tuple[IntArray, IntArray, IntArray]:
     """Return the rows of L and U: where each starts, the columns of its entries, where the diagonal is."""
     n = len(pattern.free)
     upper = [np.full(len(above), k) for k, above in enumerate(pattern.above)]
@@ -208,7 +208,7 @@ def _matrix(pattern: Pattern) -> tuple[IntArray, IntArray, IntArray]:
 
 
 def _places(
-    pattern: Pattern, matrix: tuple[IntArray, IntArray, IntArray], groups: Sequence[LawEdges]
+    pattern: LawPattern, matrix: tuple[IntArray, IntArray, IntArray], groups: Sequence[LawEdges]
 ) -> tuple[IntArray, IntArray, IntArray]:
     """Return nodes (2, K), free ends (K, 2) and places in the matrix (K, 4); what is held has the last place."""
     n = len(pattern.free)

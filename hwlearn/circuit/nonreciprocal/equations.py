@@ -11,7 +11,7 @@ from scipy.sparse.linalg import SuperLU, splu
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.elements.three_terminal import Stamp, ThreeTerminal
-from hwlearn.circuit.nonreciprocal.pattern import Pattern
+from hwlearn.circuit.nonreciprocal.pattern import LawPattern
 from hwlearn.circuit.topology import Topology
 
 _MOST_DENSE: Final = 48
@@ -57,7 +57,7 @@ class LawEquations:
 
     Attributes
     ----------
-    pattern : Pattern
+    pattern : LawPattern
     free : ndarray of int, shape (n_free,)
         The nodes whose voltages are unknown, in an order of elimination.
     open_outputs : ndarray of int
@@ -70,7 +70,7 @@ class LawEquations:
         free = np.ones(topology.n_nodes, dtype=np.bool_)
         free[topology.driven] = False
         free[topology.outputs[held]] = False
-        self.pattern = Pattern(np.concatenate([group.nodes for group in groups], axis=1), free)
+        self.pattern = LawPattern(np.concatenate([group.nodes for group in groups], axis=1), free)
         self.free = self.pattern.free
         n = len(self.free)
         self.open_outputs: IntArray = np.flatnonzero(~held)

@@ -1,4 +1,4 @@
-"""`Pattern`: the free nodes of a circuit in an order of elimination with little fill-in, and their matrix."""
+"""`LawPattern`: the free nodes of a circuit in an order of elimination with little fill-in, and their matrix."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.sparse.linalg import splu
 from hwlearn.arrays import BoolArray, IntArray
 
 
-class Pattern:
+class LawPattern:
     """Places of the node equations for one set of free nodes; it depends on the graph alone.
 
     Parameters

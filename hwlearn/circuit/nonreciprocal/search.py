@@ -23,7 +23,7 @@ _KEPT_EQUATIONS: Final = 32
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Search:
+class BothSearches:
     """Both searches for one set of held nodes; `compiled` is None where it is not installed or does not suit."""
 
     newton: Newton
@@ -31,7 +31,7 @@ class Search:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Found:
+class FoundPoints:
     """Node voltages (S, N), errors (S,), and the unknowns inside the elements if the compiled search kept them."""
 
     V: FloatArray
@@ -40,7 +40,7 @@ class Found:
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class LastBatch:
+class FreeBatch:
     """Inputs (S, n_in) of the last free solution, its node voltages (S, N), and the unknowns inside if kept."""
 
     x: FloatArray
@@ -48,7 +48,9 @@ class LastBatch:
     inner: FloatArray | None
 
 
-def find(search: Search, V: FloatArray, inner: FloatArray | None, rows: IntArray, sources: Drive) -> Found:
+def find(
+    search: BothSearches, V: FloatArray, inner: FloatArray | None, rows: IntArray, sources: Drive
+) -> FoundPoints:
     """Return node voltages for held nodes at V (S, N); ``rows`` are the samples in messages."""
     error, kept, lost = np.empty(len(V)), None, np.arange(len(V))
     start = V
@@ -61,7 +63,7 @@ def find(search: Search, V: FloatArray, inner: FloatArray | None, rows: IntArray
             point = search.newton.find(start[lost], sources.of(lost))
         V, error = V.copy(), error.copy()
         V[lost], error[lost] = point.V, point.error_V
-    return Found(V, error, kept)
+    return FoundPoints(V, error, kept)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from hwlearn.circuit.nonreciprocal.equations import (
     joined_jacobians,
 )
 from hwlearn.circuit.nonreciprocal.newton import Drive, Newton
-from hwlearn.circuit.nonreciprocal.search import LastBatch, Search, equations_of, find, groups_of, named
+from hwlearn.circuit.nonreciprocal.search import BothSearches, FreeBatch, equations_of, find, groups_of, named
 from hwlearn.circuit.solver import OperatingPoint, Where
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError
@@ -54,13 +54,13 @@ class NonreciprocalSolver:
         *,
         compiled: bool = True,
         warm: bool = False,
-        before: LastBatch | None = None,
+        before: FreeBatch | None = None,
     ) -> None:
         self.topology, self.values = topology, values
         self._groups = groups_of(topology)
         self._values = [values[group.edges] for group in self._groups]
-        self._searches: OrderedDict[bytes, Search] = OrderedDict()
-        self._last: LastBatch | None = None
+        self._searches: OrderedDict[bytes, BothSearches] = OrderedDict()
+        self._last: FreeBatch | None = None
         self._may_compile, self._warm, self._before = compiled, warm, before
 
     @property
@@ -92,12 +92,13 @@ class NonreciprocalSolver:
         compiled = "compiled" in history
         if compiled and not suits(self._groups, self._free_search.newton.equations):
             raise CircuitError(
-                "the run was computed by functions that numba compiles; install it: pip install 'hwlearn[fast]'"
+                "this circuit was solved by functions that numba compiles, which is not installed here, and the "
+                "plain ones would round differently; install the extra `fast`: pip install 'hwlearn[fast]'"
             )
         warm = "warm" in history
         before = None
         if "warm_inputs" in history:
-            before = LastBatch(history["warm_inputs"], history["warm_volts"], history.get("warm_inner"))
+            before = FreeBatch(history["warm_inputs"], history["warm_volts"], history.get("warm_inner"))
         return NonreciprocalSolver(self.topology, self.values, compiled=compiled, warm=warm, before=before)
 
     @property
@@ -135,7 +136,7 @@ class NonreciprocalSolver:
             V, inner = self._start(x, self._before if injected is None else self._last)
             found = find(self._free_search, V, inner, np.arange(len(x)), Drive(injected))
             if injected is None and V.size <= _MOST_KEPT_VOLTS:
-                self._last = LastBatch(x.copy(), found.V.copy(), found.inner)
+                self._last = FreeBatch(x.copy(), found.V.copy(), found.inner)
             return OperatingPoint(found.V, found.error_V)
         V, inner = self._start(x, self._last)
         error = np.zeros(len(x))
@@ -162,7 +163,7 @@ class NonreciprocalSolver:
         V[:, self.topology.inputs] = x
         return V
 
-    def _start(self, x: FloatArray, last: LastBatch | None) -> tuple[FloatArray, FloatArray | None]:
+    def _start(self, x: FloatArray, last: FreeBatch | None) -> tuple[FloatArray, FloatArray | None]:
         """Return start values (S, N) of a search, and unknowns inside: a batch before if it has the same x."""
         if last is None or not np.array_equal(last.x, x):
             return self._at_0V(x), None
@@ -180,11 +181,11 @@ class NonreciprocalSolver:
             "the error of a nonlinear circuit depends on its inputs; use operating_point(inputs).error_V"
         )
 
-    def _search(self, held: BoolArray) -> Search:
+    def _search(self, held: BoolArray) -> BothSearches:
         key = held.tobytes()
         if key not in self._searches:
             equations = equations_of(self.topology, key)
-            self._searches[key] = Search(
+            self._searches[key] = BothSearches(
                 Newton(equations, self._groups, self._values),
                 Compiled(equations, self._groups, self._values)
                 if self._may_compile and suits(self._groups, equations)
@@ -196,7 +197,7 @@ class NonreciprocalSolver:
         return self._searches[key]
 
     @property
-    def _free_search(self) -> Search:
+    def _free_search(self) -> BothSearches:
         return self._search(np.zeros(self.topology.n_outputs, dtype=np.bool_))
 
     # --- currents and power -------------------------------------------------------------------------
