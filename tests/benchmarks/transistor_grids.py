@@ -68,6 +68,26 @@ def spent(netlist: str, points: list[list[str]]) -> tuple[float, dict[str, float
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, volts
 
 
+def of_ngspice(
+    top: hl.Topology, gates: np.ndarray, x: np.ndarray, points: int, reltol: float | None
+) -> tuple[float, dict[str, float]]:
+    """Return ngspice's processor time of one point, and its voltages for the last gates and the first inputs."""
+    netlist = spice_text(top, gates[0], x[1])
+    tolerances = "" if reltol is None else f" reltol={reltol:g}"
+    netlist = re.sub(r"\.options reltol=\S+ vntol=\S+ abstol=\S+", f".options{tolerances}", netlist)
+
+    def altered(k: int) -> list[str]:
+        sources = [f"alter v{n} dc = {volts!r}" for n, volts in enumerate(x[k % 64].tolist())]
+        return sources + [f"alter vg{n} dc = {volts!r}" for n, volts in enumerate(gates[k % len(gates)].tolist())]
+
+    last = [altered(k) for k in range(points)]
+    last[-1] = [f"alter v{n} dc = {volts!r}" for n, volts in enumerate(x[0].tolist())]
+    last[-1] += [f"alter vg{n} dc = {volts!r}" for n, volts in enumerate(gates[-1].tolist())]
+    alone, _ = spent(netlist, [])
+    several, found = spent(netlist, last)
+    return (several - alone) / points, found
+
+
 def measure(side: int, repeats: int, points: int, reltol: float | None, plain: bool) -> None:
     """Print the row of one grid."""
     rng = np.random.default_rng(side)
@@ -88,22 +108,11 @@ def measure(side: int, repeats: int, points: int, reltol: float | None, plain: b
     inner = np.setdiff1d(np.arange(top.n_nodes), top.driven)
     residual = np.abs(model.node_currents(point.V)[0, inner]).max()
 
-    netlist = spice_text(top, gates[0], x[1])
-    tolerances = "" if reltol is None else f" reltol={reltol:g}"
-    netlist = re.sub(r"\.options reltol=\S+ vntol=\S+ abstol=\S+", f".options{tolerances}", netlist)
-
-    def altered(k: int) -> list[str]:
-        sources = [f"alter v{n} dc = {volts!r}" for n, volts in enumerate(x[k % 64].tolist())]
-        return sources + [f"alter vg{n} dc = {volts!r}" for n, volts in enumerate(gates[k % len(gates)].tolist())]
-
-    last = [altered(k) for k in range(points)]
-    last[-1] = [f"alter v{n} dc = {volts!r}" for n, volts in enumerate(x[0].tolist())]
-    last[-1] += [f"alter vg{n} dc = {volts!r}" for n, volts in enumerate(gates[-1].tolist())]
-    alone, _ = spent(netlist, [])
-    several, found = spent(netlist, last)
-    theirs = (several - alone) / points
-    ours = point.V[0, top.outputs]
-    difference = max((abs(found[top.names[n]] - ours[k]) for k, n in enumerate(top.outputs)), default=np.nan)
+    theirs = difference = np.nan
+    if points:
+        theirs, found = of_ngspice(top, gates, x, points, reltol)
+        ours = point.V[0, top.outputs]
+        difference = max((abs(found[top.names[n]] - ours[k]) for k, n in enumerate(top.outputs)), default=np.nan)
     required = REQUIRED.get(top.n_edges)
     asked = "" if required is None else f" (required {required:g})"
     print(
@@ -120,7 +129,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--points", type=int, default=3, help="operating points of ngspice")
+    parser.add_argument("--points", type=int, default=3, help="operating points of ngspice; 0 for none")
     parser.add_argument("--reltol", type=float, default=None, help="of ngspice; its default is 1e-3")
     parser.add_argument("--plain", action="store_true", help="without functions compiled by numba")
     asked = parser.parse_args()

@@ -2,8 +2,8 @@
 
 Prints processor time of one thread for each sample: operating points from a cold start, from the circuit before
 (`Kirchhoff.with_warm_starts`) after all gates have moved by about 10 mV, and the exact gradient at a solved point.
-"digits" is the full 64 x 20 network of published device, body at the drain, for 1,437 samples; "ionosphere" the full
-34-5-2 one with floating bodies and gates against the drain, for 280. ``--plain`` measures without numba.
+"digits" is the full 64 x 20 network of the published device, body at the drain, for 1,437 samples; "ionosphere"
+the full 34-5-2 one with floating bodies and gates against the drain, for 280. ``--plain`` measures without numba.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 import hwlearn as hl
 
@@ -31,17 +32,16 @@ def digits() -> hl.Topology:
 
 def ionosphere() -> hl.Topology:
     """Return 34 inputs, 5 hidden nodes and 2 outputs."""
-    edges = [(k, 34 + j) for k in range(34) for j in range(5)] + [
-        (34 + j, 39 + k) for j in range(5) for k in (0, 1)
-    ]
+    edges = [(k, 34 + j) for k in range(34) for j in range(5)]
+    edges += [(34 + j, 39 + k) for j in range(5) for k in range(2)]
     device = replace(DEVICE, body="floating", gate="drain")
     return hl.Topology(41, edges, range(34), [39, 40], elements=device)
 
 
-def spent(work: Callable[[], object]) -> float:
+def spent(work: Callable[..., object], *arguments: ArrayLike) -> float:
     """Return the processor time of a call in seconds."""
     start = time.process_time()
-    work()
+    work(*arguments)
     return time.process_time() - start
 
 
@@ -57,9 +57,9 @@ def measure(name: str, top: hl.Topology, samples: int, low: float, plain: bool) 
     found = []
     for _ in range(3):
         model = model.with_conductances(gates + 0.01 * rng.standard_normal(top.n_edges)).with_warm_starts()
-        cold, cost = spent(lambda: model.solve(x)), spent(lambda: model.gradient(x, e))
+        cold, cost = spent(model.solve, x), spent(model.gradient, x, e)
         moved = model.with_conductances(model.conductances + 0.01 * rng.standard_normal(top.n_edges))
-        found.append((cold, spent(lambda: moved.solve(x)), cost))
+        found.append((cold, spent(moved.solve, x), cost))
     best = 1e6 * np.min(found, axis=0) / samples
     print(
         f"{name}, {top.n_edges} transistors, {samples} samples: cold {best[0]:.0f} us, from the circuit before "

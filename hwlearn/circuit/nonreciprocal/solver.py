@@ -157,16 +157,18 @@ class NonreciprocalSolver:
         V = find(self._free_search, start, inner, np.arange(len(x)), sources).V
         return V, (volts - V[:, self.topology.outputs]) * siemens
 
-    def _at_0V(self, x: FloatArray) -> FloatArray:
-        """Return node voltages (S, N): the inputs, and 0 V everywhere else."""
-        V = np.zeros((len(x), self.topology.n_nodes))
-        V[:, self.topology.inputs] = x
+    def _at_mean(self, x: FloatArray) -> FloatArray:
+        """Return node voltages (S, N): the inputs, and everywhere else the mean of all held nodes."""
+        top = self.topology
+        V = np.repeat(x.sum(axis=1, keepdims=True) / max(1, len(top.driven)), top.n_nodes, axis=1)
+        V[:, top.driven] = 0.0
+        V[:, top.inputs] = x
         return V
 
     def _start(self, x: FloatArray, last: FreeBatch | None) -> tuple[FloatArray, FloatArray | None]:
         """Return start values (S, N) of a search, and unknowns inside: a batch before if it has the same x."""
         if last is None or not np.array_equal(last.x, x):
-            return self._at_0V(x), None
+            return self._at_mean(x), None
         return last.V.copy(), last.inner
 
     def estimated_error(self, held: BoolArray) -> float:
