@@ -88,8 +88,8 @@ def of_ngspice(
     return (several - alone) / points, found
 
 
-def measure(side: int, repeats: int, points: int, reltol: float | None, plain: bool) -> None:
-    """Print the row of one grid."""
+def measure(side: int, repeats: int, points: int, reltol: float | None, plain: bool) -> tuple[float, float]:
+    """Print the row of one grid; return the ratio of one sample, and the residual in amperes."""
     rng = np.random.default_rng(side)
     top = hl.Topology.grid(side, side, ground=0).with_elements(DEVICE)
     gates = rng.uniform(0.4, 8.0, (repeats + 1, top.n_edges))
@@ -122,6 +122,7 @@ def measure(side: int, repeats: int, points: int, reltol: float | None, plain: b
         f"residual {residual:.0e} A, difference {difference:.0e} V",
         flush=True,
     )
+    return theirs / one, float(residual)
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from hwlearn.circuit.elements.three_terminal import Stamp, ThreeTerminal
 from hwlearn.circuit.nonreciprocal.pattern import LawPattern
 from hwlearn.circuit.topology import Topology
 
-_MOST_DENSE: Final = 48
+_MOST_DENSE: Final = 96
 """Up to this number of free nodes, the equations of a batch are solved densely."""
 
 
@@ -111,9 +112,15 @@ class LawEquations:
             flat = np.zeros((samples, n * n))
             flat[:, self._places] = data.T
             return DenseJacobian(flat.reshape(samples, n, n).transpose(0, 2, 1))
-        return SparseJacobians.of_matrices(
-            [csc_array((row, self._rows, self._starts), shape=(n, n)) for row in np.ascontiguousarray(data.T)]
-        )
+        return SparseJacobians.of_entries(self._empty, np.ascontiguousarray(data.T))
+
+    @cached_property
+    def _empty(self) -> csc_array:
+        """The matrix of the equations without its entries."""
+        n = len(self.free)
+        empty = csc_array((np.zeros(len(self._rows)), self._rows, self._starts), shape=(n, n))
+        empty.has_canonical_format = True  # checked once, not at every factor
+        return empty
 
 
 class DenseJacobian:
@@ -152,17 +159,20 @@ class SparseJacobians:
         self._factors = factors
 
     @classmethod
-    def of_matrices(cls, matrices: list[csc_array]) -> SparseJacobians:
-        """Return the factors of matrices.
+    def of_entries(cls, matrix: csc_array, entries: FloatArray) -> SparseJacobians:
+        """Return the factors of ``matrix`` with entries (S, places); those of the matrix are replaced.
 
         Raises
         ------
         SingularJacobian
         """
         factors: list[SuperLU] = []
-        for s, one in enumerate(matrices):
+        for s, one in enumerate(entries):
+            matrix.data = one
             try:
-                factor = splu(one, permc_spec="NATURAL", diag_pivot_thresh=0.01, options={"SymmetricMode": True})
+                factor = splu(
+                    matrix, permc_spec="NATURAL", diag_pivot_thresh=0.01, options={"SymmetricMode": True}
+                )
             except RuntimeError:
                 raise SingularJacobian(s) from None
             factors.append(factor)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -392,6 +393,7 @@ class Newton:
         return np.asarray(3 * np.abs(volts).max(axis=(1, 2)))
 
 
+@lru_cache(maxsize=32)
 def probe_signs(n: int) -> FloatArray:
     """Return the signs (n, probes) of the errors that are sent through n equations."""
     return np.random.default_rng(0).choice([-1.0, 1.0], (n, _PROBES))
