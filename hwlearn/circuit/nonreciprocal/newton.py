@@ -43,7 +43,7 @@ ROUNDING: Final = 4 * float(np.finfo(np.float64).eps)
 """Rounding of a sum, relative to the sum of its absolute terms."""
 _PROBES: Final = 3
 _LONGER: Final = 1.9
-_CHUNK_NUMBERS: Final = 2_000_000
+_CHUNK_NUMBERS: Final = 600_000
 
 
 class LostSample(Exception):
