@@ -5,10 +5,11 @@ They are used with the extra ``fast``. What they do not find, Newton's method in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from hwlearn.circuit.elements.transistors import Transistors
 from hwlearn.circuit.nonreciprocal.equations import LawEdges, LawEquations
 from hwlearn.circuit.nonreciprocal.newton import LARGEST_ERROR, ROUNDING, Drive, probe_signs
 from hwlearn.circuit.nonreciprocal.pattern import LawPattern
-from hwlearn.compilation import compiled_module
+from hwlearn.compilation import compiled_module, cores
 
 _KERNELS: Final = "hwlearn.circuit.nonreciprocal.kernels"
 _FEWEST_TRANSISTORS: Final = 32  # below, loading compiled code takes longer than what it saves
@@ -27,6 +28,10 @@ _MOST_MULTIPLICATIONS: Final = 200_000_000
 _MOST_KEPT: Final = 1 << 23
 _FEWEST_SAMPLES: Final = 4  # below, they are computed one by one
 _STEPS: Final = 40
+_THREADED: Final = 1 << 15
+"""Transistors times samples from which on starting threads saves time."""
+_PART: Final = 8  # blocks that a thread computes at a time
+_T = TypeVar("_T")
 _LINKS: Final = {"ground": 0, "drain": 1, "source": 2, "floating": 3}
 
 
@@ -93,8 +98,16 @@ class Compiled:
             loads[:, at] = sources.siemens[:, some]
             drive[:, at] += loads[:, at] * sources.volts[:, some]
         found = np.empty((count, 2, L))
-        warm, loads_of, drives = start is not None, _blocks(loads, L), _blocks(drive, L)
-        self._kernels.search((0,) * L, blocks, inner, warm, self._circuit, drives, loads_of, _STEPS, found)
+        driven = _blocks(drive, L), _blocks(loads, L)
+
+        def search(part: slice) -> None:
+            inside = inner[part] if keeps else np.empty_like(inner)
+            at = [one[part] if len(one) == count else one for one in driven]
+            self._kernels.search(
+                (0,) * L, blocks[part], inside, start is not None, self._circuit, *at, _STEPS, found[part]
+            )
+
+        self._in_parts(search, count, L)
         flat = found.transpose(0, 2, 1).reshape(-1, 2)[:S]
         volts = np.ascontiguousarray(blocks.transpose(0, 2, 1)).reshape(-1, V.shape[1])[:S]
         with np.errstate(invalid="ignore"):
@@ -112,13 +125,37 @@ class Compiled:
         into = np.zeros((len(blocks) * L, len(eq.free)))
         into[: len(V), eq.at_outputs] = e[:, eq.open_outputs]
         into = np.ascontiguousarray(into.reshape(len(blocks), L, -1).transpose(0, 2, 1))
-        inner = np.empty((1, len(self._transistors), 3, L)) if kept is None else kept.copy()
-        found = np.zeros(len(self._transistors)), np.zeros(len(self._resistors))
-        if not self._kernels.gradient((0,) * L, blocks, inner, kept is not None, self._circuit, into, *found):
+        K, R = len(self._transistors), len(self._resistors)
+
+        def gradient(part: slice) -> FloatArray | None:
+            inside = np.empty((1, K, 3, L)) if kept is None else kept[part].copy()
+            found = np.zeros(K), np.zeros(R)
+            is_good = self._kernels.gradient(
+                (0,) * L, blocks[part], inside, kept is not None, self._circuit, into[part], *found
+            )
+            return np.concatenate(found) if is_good else None
+
+        parts = self._in_parts(gradient, len(blocks), L)
+        if any(one is None for one in parts):
             return None
-        sums = np.empty(len(self._transistors) + len(self._resistors))
-        sums[self._transistors], sums[self._resistors] = found
+        total = np.sum([one for one in parts if one is not None], axis=0)
+        sums = np.empty(K + R)
+        sums[self._transistors], sums[self._resistors] = total[:K], total[K:]
         return sums
+
+    def _in_parts(self, work: Callable[[slice], _T], blocks: int, lanes: int) -> list[_T]:
+        """Return what the work gives for parts of a batch, on all cores if that saves time.
+
+        The parts depend on the circuit and the batch alone, so that sums of their results do too.
+        """
+        if blocks * lanes * len(self._transistors) < _THREADED:
+            return [work(slice(0, blocks))]
+        parts = [slice(first, min(first + _PART, blocks)) for first in range(0, blocks, _PART)]
+        threads = min(cores(), len(parts))
+        if threads == 1:
+            return [work(part) for part in parts]
+        with ThreadPoolExecutor(threads) as pool:
+            return list(pool.map(work, parts))
 
     def _lanes(self, samples: int) -> int:
         """Return how many samples are computed side by side: 1 or `LANES`."""

@@ -119,7 +119,7 @@ class LawEquations:
         """The matrix of the equations without its entries."""
         n = len(self.free)
         empty = csc_array((np.zeros(len(self._rows)), self._rows, self._starts), shape=(n, n))
-        empty.has_canonical_format = True  # checked once, not at every factor
+        empty.sum_duplicates()  # finds none: SciPy does not look for them again at every factor
         return empty
 
 

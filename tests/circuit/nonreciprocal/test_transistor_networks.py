@@ -135,6 +135,25 @@ def test_compiled_functions_agree_with_newtons_method(samples, figure):
 
 
 @pytest.mark.slow
+def test_cores_change_no_bit(monkeypatch):
+    pytest.importorskip("numba")
+    from hwlearn.circuit.nonreciprocal import compiled
+
+    monkeypatch.setattr(compiled, "_THREADED", 0)
+    monkeypatch.setattr(compiled, "_PART", 1)
+    top, rng = hl.Topology.grid(6, 6, ground=0).with_elements(DEVICE), np.random.default_rng(3)
+    gates, x = rng.uniform(1, 8, top.n_edges), rng.uniform(0, 1, (30, top.n_inputs))
+    e = rng.standard_normal((30, top.n_outputs))
+    found = []
+    for count in (1, 3):
+        monkeypatch.setattr(compiled, "cores", lambda count=count: count)
+        model = hl.Kirchhoff(top, gates)
+        found.append((model.solve(x), model.gradient(x, e), model.solve(x, injected=1e-6 * e)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
 def test_nodes_at_their_threshold_need_few_steps(monkeypatch):
     """A grid of 50 x 50 with gates from 0.4 V: some nodes are behind transistors that hardly conduct."""
     pytest.importorskip("numba")
