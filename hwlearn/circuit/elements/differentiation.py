@@ -32,16 +32,18 @@ class Differentiated:
     function : callable
         Arguments (3, ...) -> currents (2, ...); real, and complex if the function accepts that.
     bounds : ndarray, shape (2, 3)
-        Lower and upper ends of the arguments; the function is not called outside.
+        Lower and upper ends of the arguments; the function is not called outside. The third may be unlimited.
+    points : ndarray, shape (3, n)
+        Arguments at which the function is tried.
 
     Attributes
     ----------
     how : {"complex step", "differences"}
     """
 
-    def __init__(self, function: Callable[[Any], Any], bounds: FloatArray) -> None:
+    def __init__(self, function: Callable[[Any], Any], bounds: FloatArray, points: FloatArray) -> None:
         self._function, self._bounds = function, bounds
-        self.how = "complex step" if self._is_analytic() else "differences"
+        self.how = "complex step" if self._is_analytic(points) else "differences"
 
     def __call__(self, at: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the currents (2, ...) and their derivatives (2, 3, ...) at arguments (3, ...)."""
@@ -69,9 +71,10 @@ class Differentiated:
         low, high = self._bounds
         slopes = np.empty((2, 3, *at.shape[1:]))
         for k in range(3):
-            # a value of several decades: a share of itself
-            step = np.minimum(share * (high[k] - low[k]), np.where(at[k] != 0, share * np.abs(at[k]), np.inf))
-            step = np.maximum(step, 1e-3 * share * (high[k] - low[k])) if k < 2 else step
+            step = np.full(at[k].shape, share * (high[k] - low[k]))
+            if k == 2:  # the value may span decades, or have no upper end
+                own = share * np.abs(at[k])
+                step = np.where(own > 0, np.minimum(step, own), np.minimum(step, share))
             middle = np.clip(at[k], low[k] + step, high[k] - step)
             sides = np.repeat(at[:, None], 4, axis=1)
             for j, times in enumerate((1.0, -1.0, 0.5, -0.5)):
@@ -82,11 +85,8 @@ class Differentiated:
             slopes[:, k] = (4 * half - whole) / 3
         return slopes
 
-    def _is_analytic(self) -> bool:
+    def _is_analytic(self, at: FloatArray) -> bool:
         """Return whether the function accepts complex arrays and uses none of `_NOT_ANALYTIC`."""
-        low, high = self._bounds
-        rng = np.random.default_rng(1)
-        at = rng.uniform(low[:, None], high[:, None], (3, 16))
         try:
             with np.errstate(all="ignore"):
                 real = np.asarray(self._function(at.copy()))

@@ -168,11 +168,13 @@ class Law(ThreeTerminal):
 
     @cached_property
     def _differentiated(self) -> Differentiated:
-        return Differentiated(self._called, self._bounds)
+        one = self._parameter
+        bounds = np.array([[self._low, self._low, one.low], [self._high, self._high, one.high]])
+        return Differentiated(self._called, bounds, self._samples(np.random.default_rng(1), 16)[:, 0])
 
     @cached_property
     def _bounds(self) -> FloatArray:
-        """Range (2, 3) of both voltages and the value; ends of an unlimited range of the value are replaced."""
+        """Range (2, 3) of both voltages and the value to try; a value without an end gets one."""
         one = self._parameter
         low = one.low if math.isfinite(one.low) else -1.0
         high = one.high if math.isfinite(one.high) else max(low + 1.0, 2 * low)

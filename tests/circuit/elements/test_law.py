@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
@@ -97,6 +98,24 @@ def test_leaks_flow_to_ground_and_power_is_conserved():
     assert into.sum() == pytest.approx(leak, rel=1e-9)
     assert abs(into[1]) < 1e-15
     assert model.power(V)[0] == pytest.approx(0.8 * into[0], rel=1e-9)
+
+
+def test_values_without_an_upper_end_are_differentiated_where_they_are():
+    """By differences, because of np.abs; 5 V is beyond the values that are tried."""
+    unlimited = Parameter("gate voltage", "V", 0.0, np.inf, "linear")
+    law = Law(lambda va, vb, gate: 1e-5 * gate**2 * (va - vb) + 1e-6 * va * np.abs(va), unlimited, name="square")
+    assert law.derivatives == "differences"
+    model = hl.Kirchhoff(hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, elements=law), [5.0, 4.0])
+    up, down = (model.with_conductances([5.0 + step, 4.0]).solve([[0.5]])[0, 1] for step in (1e-4, -1e-4))
+    assert model.gradient([[0.5]], [[1.0]])[0] == pytest.approx((up - down) / 2e-4, rel=1e-6)
+
+
+def test_laws_are_equal_after_pickling():
+    law = laws()["channel"]
+    copy = pickle.loads(pickle.dumps(law))
+    assert copy == law
+    assert hash(copy) == hash(law)
+    assert copy != laws()["leaky"]
 
 
 def test_derivatives_come_from_a_complex_step_where_it_is_exact():
