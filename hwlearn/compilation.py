@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 from collections.abc import Callable
 from functools import cache
 from types import ModuleType
@@ -19,6 +20,11 @@ def compiled(function: Callable[..., Any], *, contract: bool = False, reorder: b
     fast = {"reassoc", "contract"} if reorder else {"contract"} if contract else False
     numba = importlib.import_module("numba")
     return numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=fast)(function)
+
+
+def cores() -> int:
+    """Return how many processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

@@ -110,8 +110,8 @@ class Kirchhoff:
         """What the rounding of solutions depends on besides the conductances, as arrays by name.
 
         Empty unless the circuit was made by `with_conductances` and shares eliminated nodes, or libraries of the
-        extra ``fast`` are used: CHOLMOD for large graphs, functions compiled by numba for wired crossbars and for
-        rectifiers.
+        extra ``fast`` are used: CHOLMOD for large graphs, functions compiled by numba for wired crossbars,
+        rectifiers and transistors; and with warm starts.
         """
         return self.solver.history
 
@@ -130,6 +130,19 @@ class Kirchhoff:
         """
         other = self._with(self.values)
         other.solver = other.solver.with_history(history)
+        return other
+
+    def with_warm_starts(self) -> Self:
+        """Return the same circuit; solutions of circuits made from it begin at those of the circuit before.
+
+        This saves time where transistors are trained with all samples in each step: the search for a batch begins
+        at the last batch, solved with the values before, if it has the same inputs. Voltages are the same within
+        their estimated errors, but not to the last bit, so `history` contains that batch. Circuits without
+        elements of three terminals stay as they are.
+        """
+        other = self._with(self.values)
+        if isinstance(self.solver, NonreciprocalSolver):
+            other.solver = self.solver.with_warm_starts()
         return other
 
     def _with(self, values: FloatArray) -> Self:

@@ -3,7 +3,7 @@
 For grids of about 200, 1,800, 5,000 and 20,000 transistors it prints processor seconds, of one thread:
 
 - ours: `Kirchhoff` made with other gate voltages and solved from a cold start, one sample; the best of several;
-- batch: the same for 64 samples, for one of them;
+- batch: the same for 64 samples with one setting of the gates, for one of them;
 - gradient: of the single sample, at its operating point;
 - ngspice: ``op`` after ``alter`` of all inputs and all gates, from its own cold start, in the same process: the
   time of a process with several of them less that of a process with one, so that the netlist does not count.
@@ -68,24 +68,10 @@ def spent(netlist: str, points: list[list[str]]) -> tuple[float, dict[str, float
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, volts
 
 
-def measure(side: int, repeats: int, points: int, reltol: float | None) -> None:
-    """Print the row of one grid."""
-    rng = np.random.default_rng(side)
-    top = hl.Topology.grid(side, side, ground=0).with_elements(DEVICE)
-    gates = rng.uniform(0.4, 8.0, (repeats + 1, top.n_edges))
-    x = rng.uniform(0, 1, (64, top.n_inputs))
-    e = rng.standard_normal((1, top.n_outputs))
-    model = hl.Kirchhoff(top, gates[-1])
-    point = model.operating_point(x[:1])  # imports, and what is kept for a graph
-    turns = iter(gates)
-    one = best(lambda: model.with_conductances(next(turns)).operating_point(x[:1]), repeats)
-    batch = np.nan
-    if side <= 50:
-        batch = best(lambda: model.with_conductances(gates[0]).operating_point(x), 1) / len(x)
-    gradient = best(lambda: model.gradient_at(point.V, e), 3)
-    inner = np.setdiff1d(np.arange(top.n_nodes), top.driven)
-    residual = np.abs(model.node_currents(point.V)[0, inner]).max()
-
+def of_ngspice(
+    top: hl.Topology, gates: np.ndarray, x: np.ndarray, points: int, reltol: float | None
+) -> tuple[float, dict[str, float]]:
+    """Return ngspice's processor time of one point, and its voltages for the last gates and the first inputs."""
     netlist = spice_text(top, gates[0], x[1])
     tolerances = "" if reltol is None else f" reltol={reltol:g}"
     netlist = re.sub(r"\.options reltol=\S+ vntol=\S+ abstol=\S+", f".options{tolerances}", netlist)
@@ -99,9 +85,34 @@ def measure(side: int, repeats: int, points: int, reltol: float | None) -> None:
     last[-1] += [f"alter vg{n} dc = {volts!r}" for n, volts in enumerate(gates[-1].tolist())]
     alone, _ = spent(netlist, [])
     several, found = spent(netlist, last)
-    theirs = (several - alone) / points
-    ours = point.V[0, top.outputs]
-    difference = max((abs(found[top.names[n]] - ours[k]) for k, n in enumerate(top.outputs)), default=np.nan)
+    return (several - alone) / points, found
+
+
+def measure(side: int, repeats: int, points: int, reltol: float | None, plain: bool) -> tuple[float, float]:
+    """Print the row of one grid; return the ratio of one sample, and the residual in amperes."""
+    rng = np.random.default_rng(side)
+    top = hl.Topology.grid(side, side, ground=0).with_elements(DEVICE)
+    gates = rng.uniform(0.4, 8.0, (repeats + 1, top.n_edges))
+    x = rng.uniform(0, 1, (64, top.n_inputs))
+    e = rng.standard_normal((1, top.n_outputs))
+    model = hl.Kirchhoff(top, gates[-1])
+    if plain:
+        model = model.with_history({})
+    point = model.operating_point(x[:1])  # imports, compiled functions, and what is kept for a graph
+    model.gradient_at(point.V, e)
+    turns = iter(gates)
+    one = best(lambda: model.with_conductances(next(turns)).operating_point(x[:1]), repeats)
+    model.operating_point(x[:8])
+    batch = best(lambda: model.with_conductances(gates[0]).operating_point(x), 1 if plain else 2) / len(x)
+    gradient = best(lambda: model.gradient_at(point.V, e), 3)
+    inner = np.setdiff1d(np.arange(top.n_nodes), top.driven)
+    residual = np.abs(model.node_currents(point.V)[0, inner]).max()
+
+    theirs = difference = np.nan
+    if points:
+        theirs, found = of_ngspice(top, gates, x, points, reltol)
+        ours = point.V[0, top.outputs]
+        difference = max((abs(found[top.names[n]] - ours[k]) for k, n in enumerate(top.outputs)), default=np.nan)
     required = REQUIRED.get(top.n_edges)
     asked = "" if required is None else f" (required {required:g})"
     print(
@@ -111,6 +122,7 @@ def measure(side: int, repeats: int, points: int, reltol: float | None) -> None:
         f"residual {residual:.0e} A, difference {difference:.0e} V",
         flush=True,
     )
+    return theirs / one, float(residual)
 
 
 def main() -> None:
@@ -118,11 +130,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sides", type=int, nargs="+", default=SIDES)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--points", type=int, default=3, help="operating points of ngspice")
+    parser.add_argument("--points", type=int, default=3, help="operating points of ngspice; 0 for none")
     parser.add_argument("--reltol", type=float, default=None, help="of ngspice; its default is 1e-3")
+    parser.add_argument("--plain", action="store_true", help="without functions compiled by numba")
     asked = parser.parse_args()
     for side in asked.sides:
-        measure(side, asked.repeats, asked.points, asked.reltol)
+        measure(side, asked.repeats, asked.points, asked.reltol, asked.plain)
 
 
 if __name__ == "__main__":

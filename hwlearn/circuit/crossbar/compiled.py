@@ -5,7 +5,6 @@ Importing this module loads numba. Blocks of samples are distributed over thread
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NamedTuple
 
@@ -23,6 +22,7 @@ from hwlearn.circuit.crossbar.kernels import (
 )
 from hwlearn.circuit.crossbar.lines import by_devices
 from hwlearn.circuit.crossbar.problem import Answer, Problem, column_currents
+from hwlearn.compilation import cores
 
 _BLOCK: Final = 8
 _THREADED: Final = 1 << 15
@@ -50,7 +50,7 @@ def relax_compiled(problem: Problem, bound: float) -> Answer | None:
         M * N <= REFINED_SIZE,
     )
     blocks = _Blocks.of(problem, B)
-    threads = min(_cores(), len(blocks.nodes)) if M * N * S >= _THREADED else 1
+    threads = min(cores(), len(blocks.nodes)) if M * N * S >= _THREADED else 1
     if threads == 1:
         counts = [blocks.relax(problem, lines, goal, 0, 1)]
     else:
@@ -151,7 +151,3 @@ def _currents_are_device_sums(problem: Problem) -> bool:
         and not columns.first_held.any()
         and by_devices(problem.g, problem.column_ohms).all()
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

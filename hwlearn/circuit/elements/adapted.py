@@ -10,7 +10,7 @@ import numpy as np
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.elements.element import Element
 from hwlearn.circuit.elements.kinds import OHMIC
-from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter, Stamp, ThreeTerminal
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter, Stamp, ThreeTerminal, linearised_truly
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,6 @@ class Adapted(ThreeTerminal):
         return CONDUCTANCE
 
     @property
-    def n_inner(self) -> int:
-        """None."""
-        return 0
-
-    @property
     def scale_V(self) -> float:
         """Volts over which the slope changes."""
         return self.element.scale_V
@@ -39,34 +34,34 @@ class Adapted(ThreeTerminal):
         """Whether it is piecewise linear."""
         return math.isinf(self.element.scale_V) and self.element != OHMIC
 
-    def in_range(self, controls: FloatArray) -> BoolArray:
-        """Return a mask (1, S, K) of drops within the range of the law."""
-        return np.asarray(self.element.in_range(controls[0])[None])
+    def start(self, terminals: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return nothing inside, and a drop of 0 V before."""
+        shape = terminals.shape[1:]
+        return np.empty((0, *shape)), np.zeros((1, *shape))
+
+    def in_range(self, terminals: FloatArray, inner: FloatArray) -> BoolArray:
+        """Return a mask (S, K) of drops within the range of the law."""
+        return self.element.in_range(terminals[0] - terminals[1])
 
     def contrast(self, terminals: FloatArray, values: FloatArray) -> FloatArray:
         """Return d(co-content)/d(theta) (S, K)."""
         return np.asarray(self.element.cocontent(terminals[0] - terminals[1], values))
 
-    def start(self, terminals: FloatArray) -> FloatArray:
-        """Return nothing: there are no inner nodes."""
-        return np.empty((0, *terminals.shape[1:]))
-
-    def controls(self, volts: FloatArray) -> FloatArray:
-        """Return the drop."""
-        return np.asarray((volts[0] - volts[1])[None])
-
-    def linearised_at(self, controls: FloatArray, before: FloatArray) -> FloatArray:
-        """Return the drop at which the element is linearised; see `Element.linearised_at`."""
-        return np.asarray(self.element.linearised_at(controls[0], before[0])[None])
-
-    def stamp(self, volts: FloatArray, values: FloatArray, at: FloatArray) -> Stamp:
+    def stamp(self, terminals: FloatArray, inner: FloatArray, before: FloatArray, values: FloatArray) -> Stamp:
         """Return the currents; see `ThreeTerminal.stamp`."""
-        v = at[0]
+        drop = terminals[0] - terminals[1]
+        v = self.element.linearised_at(drop, before[0])
         slope = self.element.slope(v, values)
-        current = self.element.current(v, values) + slope * (volts[0] - volts[1] - v)
+        current = self.element.current(v, values)
+        is_true = None
+        if v is not drop:
+            current = current + slope * (drop - v)
+            is_true = linearised_truly(v[None], drop[None])
         by_value = self.element.sensitivity(v, values)
         return Stamp(
             np.stack([current, -current]),
-            np.stack([np.stack([slope, -slope]), np.stack([-slope, slope])]),
+            np.stack([slope, -slope, -slope, slope]).reshape(2, 2, *drop.shape),
             np.stack([by_value, -by_value]),
+            at=v[None],
+            is_true=is_true,
         )

@@ -13,7 +13,7 @@ from hwlearn.circuit.elements.element import Element
 from hwlearn.circuit.elements.quadrature import integral_from_zero
 from hwlearn.errors import CircuitError
 
-Law = Callable[[FloatArray, FloatArray], FloatArray]
+OfDrop = Callable[[FloatArray, FloatArray], FloatArray]
 """Drops in volts and thetas in siemens, of the same shape -> a value for each."""
 
 
@@ -45,10 +45,10 @@ class Custom(Element):
     array([0.75])
     """
 
-    law: Law
-    law_dv: Law
-    law_dtheta: Law
-    law_cocontent: Law | None = None
+    law: OfDrop
+    law_dv: OfDrop
+    law_dtheta: OfDrop
+    law_cocontent: OfDrop | None = None
     scale: float = math.inf
     name: str = "custom"
     expression: Callable[[str, float], str] | None = field(default=None, repr=False)
@@ -100,7 +100,7 @@ class Custom(Element):
         """Return ``expression(across, theta)``; None if it is not given."""
         return None if self.expression is None else self.expression(across, theta)
 
-    def _called(self, what: str, law: Law, v: FloatArray, theta: FloatArray) -> FloatArray:
+    def _called(self, what: str, law: OfDrop, v: FloatArray, theta: FloatArray) -> FloatArray:
         with np.errstate(all="ignore"):
             values = np.asarray(law(v, np.broadcast_to(theta, v.shape)), dtype=np.float64)
         if values.shape != v.shape:

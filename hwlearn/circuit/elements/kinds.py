@@ -150,12 +150,7 @@ class Shockley(Proportional):
 
     def linearised_at(self, v: FloatArray, before: FloatArray) -> FloatArray:
         """Return the drop at the current that the tangent at ``before`` predicts, for steps up the exponential."""
-        ahead = (v - before) / self.nVt
-        up = (ahead > 1.0) & (v > self.nVt)
-        # far on the blocking side the tangent is useless: start from 0 V
-        base = np.where(before < 0, 0.0, before)
-        climb = np.log1p(np.where(up, (v - base) / self.nVt, 0.0))
-        return np.where(up, base + self.nVt * climb, v)
+        return shockley_linearised_at(self.nVt, v, before)
 
     def in_range(self, v: FloatArray) -> BoolArray:
         """Return whether ``v / nVt`` is at most 300."""
@@ -164,6 +159,17 @@ class Shockley(Proportional):
     def spice(self, across: str, theta: float) -> str:
         """Return ``Is (exp(across / nVt) - 1)``."""
         return f"{theta * self.nVt!r}*(exp({across}/{self.nVt!r})-1)"
+
+
+def shockley_linearised_at(nVt: float | FloatArray, v: FloatArray, before: FloatArray) -> FloatArray:
+    """Return where diodes are linearised, ``v`` itself if that is so for all; see `Shockley.linearised_at`."""
+    up = (v - before > nVt) & (v > nVt)
+    if not up.any():
+        return v
+    # far on the blocking side the tangent is useless: start from 0 V
+    base = np.maximum(before, 0.0)
+    climb = np.log1p(np.where(up, (v - base) / nVt, 0.0))
+    return np.where(up, base + nVt * climb, v)
 
 
 @dataclass(frozen=True)

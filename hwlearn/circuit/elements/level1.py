@@ -20,37 +20,39 @@ class Channel:
 
     Attributes
     ----------
-    beta : float or ndarray, shape (K,)
+    beta : ndarray, shape (K,) or (1,)
         ``KP W / L`` in A/V^2.
-    vto : float or ndarray, shape (K,)
+    vto : ndarray
         Threshold in volts with the body at the source.
-    gamma, phi, lambda_ : float
+    gamma, phi, lambda_ : ndarray
         Body effect in V^0.5, surface potential in volts, channel-length modulation in 1/V.
     """
 
-    beta: float | FloatArray
-    vto: float | FloatArray
-    gamma: float
-    phi: float
-    lambda_: float
+    beta: FloatArray
+    vto: FloatArray
+    gamma: FloatArray
+    phi: FloatArray
+    lambda_: FloatArray
 
     def currents(
-        self, gate: FloatArray, drain: FloatArray, source: FloatArray, body: FloatArray
+        self, gate: FloatArray, drain: FloatArray, source: FloatArray, body: FloatArray | float
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
         """Return the current from drain to source, and its derivatives by gate, drain, source and body.
 
-        All voltages are against ground, with one shape. Where the drain is below the source, they change places.
+        All voltages are against ground. Where the drain is below the source, they change places.
         """
-        forward = drain >= source
-        low = np.where(forward, source, drain)
+        reverses = drain < source
+        low = np.minimum(drain, source)
         across = np.abs(drain - source)
         bias = body - low
         root = np.sqrt(self.phi)
         arg = np.sqrt(self.phi - np.minimum(bias, 0.0))
-        line = root - bias / (2 * root)
-        reverse = bias <= 0
-        arg = np.where(reverse, arg, np.maximum(line, 0.0))
-        by_body = self.gamma / (2 * np.where(reverse, arg, root)) * (arg > 0)  # minus d(threshold)/d(bias)
+        by_body = self.gamma / (2 * arg)  # minus d(threshold)/d(bias)
+        forward = bias > 0
+        if forward.any():
+            line = np.maximum(root - bias / (2 * root), 0.0)
+            arg = np.where(forward, line, arg)
+            by_body = np.where(forward, self.gamma / (2 * root) * (line > 0), by_body)
         above = np.maximum(gate - low - self.vto - self.gamma * (arg - root), 0.0)
         inside = np.minimum(above, across)
         gain = self.beta * (1 + self.lambda_ * across)
@@ -58,13 +60,11 @@ class Channel:
         current = gain * shape
         gm = gain * inside
         gds = gain * (above - inside) + self.beta * self.lambda_ * shape
-        at_low = -gds - gm * (1 + by_body)
         at_body = gm * by_body
-        sign = np.where(forward, 1.0, -1.0)
-        return (
-            sign * current,
-            sign * gm,
-            np.where(forward, gds, -at_low),
-            np.where(forward, at_low, -gds),
-            sign * at_body,
-        )
+        at_low = gds + gm + at_body
+        if not reverses.any():
+            return current, gm, gds, -at_low, at_body
+        sign = np.where(reverses, -1.0, 1.0)
+        by_drain = np.where(reverses, at_low, gds)
+        by_source = -np.where(reverses, gds, at_low)
+        return sign * current, sign * gm, by_drain, by_source, sign * at_body

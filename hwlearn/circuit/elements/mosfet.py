@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
-from hwlearn.circuit.elements.kinds import MOST_EXPONENT, Shockley
 from hwlearn.circuit.elements.level1 import Channel
 from hwlearn.circuit.elements.three_terminal import Parameter, Stamp, ThreeTerminal
+from hwlearn.circuit.elements.transistors import Body, Reference, Transistors
 from hwlearn.errors import CircuitError
 
 BOLTZMANN: Final = 1.38064852e-23
 CHARGE: Final = 1.6021766208e-19
 """J/K and C; the values of CODATA 2014, which ngspice has."""
 
-Body = Literal["ground", "drain", "source", "floating"]
-Reference = Literal["ground", "drain", "source"]
 Blocking = Literal["exponential", "constant"]
-
-_Columns = list[tuple[int, float]]
-"""A voltage as a sum of local unknowns: their places and signs."""
 
 
 @dataclass(frozen=True)
@@ -128,140 +123,68 @@ class Mosfet(ThreeTerminal):
         """The gate voltage."""
         return Parameter("gate voltage", "V", self.least_gate, self.most_gate, "linear")
 
-    @cached_property
-    def _channel(self) -> Channel:
-        return Channel(self.kp * self.w / self.l, self.vto, self.gamma, self.phi, self.lambda_)
-
-    @cached_property
-    def _junction(self) -> Shockley:
-        return Shockley(BOLTZMANN / CHARGE * (self.celsius + 273.15))
-
-    @cached_property
-    def _drops(self) -> tuple[int | None, int | None]:
-        """Places among the local unknowns of the drops across the series resistances at drain and source."""
-        count = 2
-        places: list[int | None] = []
-        for squares in (self.nrd, self.nrs):
-            places.append(count if self.rsh * squares > 0 else None)
-            count += self.rsh * squares > 0
-        return places[0], places[1]
-
-    @property
-    def n_inner(self) -> int:
-        """Drops across series resistances, and the voltage of a floating body."""
-        return sum(place is not None for place in self._drops) + (self.body == "floating")
-
     @property
     def scale_V(self) -> float:
         """Thermal voltage of the junctions."""
-        return self._junction.nVt
+        return BOLTZMANN / CHARGE * (self.celsius + 273.15)
 
-    def start(self, terminals: FloatArray) -> FloatArray:
-        """Return no drops across series resistances, and a floating body at the lower of both ends."""
-        inner = np.zeros((self.n_inner, *terminals.shape[1:]))
-        if self.body == "floating":
-            inner[-1] = terminals.min(axis=0)
-        return inner
+    @property
+    def alike(self) -> Hashable:
+        """Connections of body and gate, and the blocking law."""
+        return "Mosfet", self.body, self.gate, self.blocking
 
-    def controls(self, volts: FloatArray) -> FloatArray:
-        """Return the voltages from body to drain and to source."""
-        body = self._body(volts)
-        return np.stack([body - end for end in self._ends(volts)])
+    @classmethod
+    def together(cls, kinds: Sequence[Self]) -> Transistors:
+        """Return one law for transistors with the same connections, whose numbers may differ."""
 
-    def _ends(self, volts: FloatArray) -> list[FloatArray]:
-        """Return the voltages (S, K) at both ends of the channel."""
-        return [
-            volts[terminal] if drop is None else volts[terminal] - volts[drop]
-            for terminal, drop in enumerate(self._drops)
-        ]
+        def each(number: Callable[[Self], float]) -> FloatArray:
+            found = np.array([number(one) for one in kinds])
+            return found[:1] if (found == found[0]).all() else found
 
-    def _body(self, volts: FloatArray) -> FloatArray:
-        at = {"ground": None, "drain": 0, "source": 1, "floating": -1}[self.body]
-        return np.zeros(volts.shape[1:]) if at is None else volts[at]
+        channel = Channel(
+            each(lambda one: one.kp * one.w / one.l),
+            each(lambda one: one.vto),
+            each(lambda one: one.gamma),
+            each(lambda one: one.phi),
+            each(lambda one: one.lambda_),
+        )
+        drain, source = each(lambda one: one.rsh * one.nrd), each(lambda one: one.rsh * one.nrs)
+        first = kinds[0]
+        return Transistors(
+            channel,
+            np.stack(np.broadcast_arrays(drain, source)),
+            each(lambda one: one.is_),
+            each(lambda one: one.gmin),
+            each(lambda one: one.scale_V),
+            each(lambda one: one.most_gate),
+            first.body,
+            first.gate,
+            first.blocking == "constant",
+            first.parameter,
+        )
 
-    def begun_at(self, controls: FloatArray) -> FloatArray:
-        """Return the voltages, but not beyond the one at which a junction conducts as much as the channel can."""
-        vt = self._junction.nVt
-        strong = max(self._channel.beta * self.most_gate, self.gmin)
-        return np.minimum(controls, vt * math.log1p(strong * vt / self.is_))
+    @cached_property
+    def _law(self) -> Transistors:
+        return Mosfet.together([self])
 
-    def linearised_at(self, controls: FloatArray, before: FloatArray) -> FloatArray:
-        """Return where the junctions are linearised; see `Shockley.linearised_at`."""
-        return self._junction.linearised_at(controls, before)
+    def start(self, terminals: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return where a search begins; see `Transistors.start`."""
+        return self._law.start(terminals)
 
-    def in_range(self, controls: FloatArray) -> BoolArray:
-        """Return whether the junctions are within the range of their law."""
-        return self._junction.in_range(controls)
+    def stamp(self, terminals: FloatArray, inner: FloatArray, before: FloatArray, values: FloatArray) -> Stamp:
+        """Return the currents; see `ThreeTerminal.stamp`."""
+        return self._law.stamp(terminals, inner, before, values)
+
+    def in_range(self, terminals: FloatArray, inner: FloatArray) -> BoolArray:
+        """Return whether both junctions are within the range of their law."""
+        return self._law.in_range(terminals, inner)
 
     def contrast(self, terminals: FloatArray, values: FloatArray) -> FloatArray:
         """Return ``KP W / L v^2 / 2`` with the drop v from drain to source, as coupled learning compares it.
 
         In triode without series resistances and channel-length modulation, this is the integral of dI/dV_gate.
         """
-        return np.asarray(0.5 * self._channel.beta * (terminals[0] - terminals[1]) ** 2)
-
-    def stamp(self, volts: FloatArray, values: FloatArray, at: FloatArray) -> Stamp:
-        """Return the currents; see `ThreeTerminal.stamp`.
-
-        The inner unknowns are drops across series resistances, so that their currents lose no digits where the
-        channel carries little.
-        """
-        count, shape = len(volts), volts.shape[1:]
-        F, J, T = np.zeros((count, *shape)), np.zeros((count, count, *shape)), np.zeros((count, *shape))
-        drops, (drain, source), body = self._drops, self._ends(volts), self._body(volts)
-        # row of the current that leaves each end of the channel; columns of its voltage, with signs
-        rows = [terminal if drop is None else drop for terminal, drop in enumerate(drops)]
-        ends: list[_Columns] = [
-            [(terminal, 1.0)] if drop is None else [(terminal, 1.0), (drop, -1.0)]
-            for terminal, drop in enumerate(drops)
-        ]
-        place: dict[str, _Columns] = {
-            "ground": [],
-            "drain": [(0, 1.0)],
-            "source": [(1, 1.0)],
-            "floating": [(count - 1, 1.0)],
-        }
-        at_body, reference = place[self.body], place[self.gate]
-        for terminal, (drop, squares) in enumerate(zip(drops, (self.nrd, self.nrs), strict=True)):
-            if drop is not None:
-                siemens = 1 / (self.rsh * squares)
-                F[terminal] += siemens * volts[drop]
-                J[terminal, drop] += siemens
-                F[drop] -= siemens * volts[drop]
-                J[drop, drop] -= siemens
-
-        def leaves(row: int, current: FloatArray, slopes: list[tuple[_Columns, FloatArray]]) -> None:
-            F[row] += current
-            for columns, slope in slopes:
-                for column, sign in columns:
-                    J[row, column] += sign * slope
-
-        gate = np.broadcast_to(values, shape) + sum(volts[column] for column, _ in reference)
-        current, by_gate, by_drain, by_source, by_body = self._channel.currents(gate, drain, source, body)
-        slopes = [(ends[0], by_drain), (ends[1], by_source), (at_body, by_body), (reference, by_gate)]
-        leaves(rows[0], current, slopes)
-        leaves(rows[1], -current, [(columns, -slope) for columns, slope in slopes])
-        T[rows[0]] += by_gate
-        T[rows[1]] -= by_gate
-        known, slope = self._junction_currents(at)
-        for k, end in enumerate((drain, source)):
-            out = known[k] + slope[k] * (body - end - at[k])  # from the body
-            leaves(rows[k], -out, [(ends[k], slope[k]), (at_body, -slope[k])])
-            for row, _ in at_body:
-                leaves(row, out, [(at_body, slope[k]), (ends[k], -slope[k])])
-        return Stamp(F, J, T)
-
-    def _junction_currents(self, at: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return currents and slopes (2, S, K) of both junctions at voltages (2, S, K) from the body."""
-        u = at / self._junction.nVt
-        inside = np.minimum(u, MOST_EXPONENT)
-        rise = np.exp(inside)
-        slope = self.is_ / self._junction.nVt * rise + self.gmin
-        current = self.is_ * (np.expm1(inside) + rise * (u - inside)) + self.gmin * at
-        if self.blocking == "constant":
-            slope = np.where(u <= -3, self.gmin, slope)
-            current = np.where(u <= -3, self.gmin * at - self.is_, current)
-        return current, slope
+        return self._law.contrast(terminals, values)
 
     @property
     def spreads(self) -> Mapping[str, Literal["V", "relative"]]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 
@@ -70,67 +71,47 @@ def require_conductances(parameters: Iterable[Parameter], where: str = "this net
 
 @dataclass(eq=False, slots=True)
 class Stamp:
-    """Currents of edges that leave their local nodes, linearised at the voltages of these nodes.
+    """Currents of edges that leave a and b, linearised; unknowns inside the element are eliminated.
 
-    The local nodes are a, b, then inner unknowns. n is their number, (S, K) samples and edges.
+    (S, K) are samples and edges, n is the number of inner unknowns, c of exponential parts.
 
     Attributes
     ----------
-    currents : ndarray, shape (n, S, K)
-        Amperes that leave each local node into the element.
-    jacobian : ndarray, shape (n, n, S, K)
+    currents : ndarray, shape (2, S, K)
+        Amperes that leave a and b into the element, if both stay where they are.
+    jacobian : ndarray, shape (2, 2, S, K)
         Siemens; row: current, column: voltage.
-    by_value : ndarray, shape (n, S, K)
+    by_value : ndarray, shape (2, S, K)
         Derivatives of the currents by the trainable value.
+    inner : ndarray, shape (n, S, K), or None
+        Inner unknowns after the step, if a and b stay where they are. None without inner unknowns.
+    inner_slopes : ndarray, shape (n, 2, S, K), or None
+        Their derivatives by the voltages of a and b.
+    at : ndarray, shape (c, S, K), or None
+        Voltages at which the exponential parts were linearised. None without such parts.
+    is_true : ndarray of bool, shape (S,), or None
+        Samples whose exponential parts were linearised where they are. None for all.
     """
 
     currents: FloatArray
     jacobian: FloatArray
     by_value: FloatArray
+    inner: FloatArray | None = None
+    inner_slopes: FloatArray | None = None
+    at: FloatArray | None = None
+    is_true: BoolArray | None = None
 
-    def eliminate(self) -> None:
-        """Eliminate the inner unknowns, last first; the rows of a and b then describe the whole element.
 
-        The other rows stay as they were when their node was eliminated, for `inner_steps`.
-        """
-        F, J, T = self.currents, self.jacobian, self.by_value
-        for k in range(len(F) - 1, 1, -1):
-            for i in range(k):
-                share = J[i, k] / J[k, k]
-                J[i, :k] -= share * J[k, :k]
-                F[i] -= share * F[k]
-                T[i] -= share * T[k]
-
-    def rounding(self, volts: FloatArray) -> FloatArray:
-        """Return the sums (n, S, K) of the absolute terms of each current at voltages (n, S, K).
-
-        Call it before `eliminate`. The terms at inner unknowns are passed on to a and b as the elimination does.
-        """
-        size = np.einsum("ijsk,jsk->isk", np.abs(self.jacobian), np.abs(volts)) + np.abs(self.currents)
-        J = self.jacobian
-        for k in range(len(size) - 1, 1, -1):
-            for i in range(k):
-                share = J[i, k] / J[k, k]
-                J[i, :k] -= share * J[k, :k]
-                size[i] += np.abs(share) * size[k]
-        return np.asarray(size)
-
-    def inner_steps(self, steps: FloatArray) -> FloatArray:
-        """Return the steps (n - 2, S, K) inside for steps (2, S, K) of a and b, after `eliminate`."""
-        F, J = self.currents, self.jacobian
-        every = np.empty_like(F)
-        every[:2] = steps
-        for k in range(2, len(F)):
-            every[k] = -(F[k] + np.einsum("jsk,jsk->sk", J[k, :k], every[:k])) / J[k, k]
-        return every[2:]
+def linearised_truly(at: FloatArray, controls: FloatArray) -> BoolArray:
+    """Return which samples (S,) were linearised ``at`` the voltages (c, S, K) where they are."""
+    return np.asarray((np.abs(at - controls) <= 1e-12 * (1 + np.abs(controls))).all(axis=(0, 2)))
 
 
 class ThreeTerminal(ABC):
     """An element between a and b whose currents depend on both node voltages.
 
     What enters at a and does not leave at b flows to ground. Nodes behind series resistances, floating bodies
-    and the like are unknowns inside the element; `Stamp.eliminate` removes them. The local unknowns are the
-    voltages of a and b, then n_inner others.
+    and the like are unknowns inside the element. `stamp` eliminates them.
     """
 
     @property
@@ -138,47 +119,40 @@ class ThreeTerminal(ABC):
     def parameter(self) -> Parameter:
         """What is programmed and learned."""
 
-    @property
-    @abstractmethod
-    def n_inner(self) -> int:
-        """Number of inner unknowns."""
+    def start(self, terminals: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return inner unknowns (n, S, K), and where exponential parts (c, S, K) are taken to have been before.
+
+        A search from terminals at (2, S, K) volts begins there. Nothing unless overridden.
+        """
+        nothing = np.empty((0, *terminals.shape[1:]))
+        return nothing, nothing
 
     @abstractmethod
-    def start(self, terminals: FloatArray) -> FloatArray:
-        """Return the inner unknowns (n_inner, S, K) at which a search from terminals at (2, S, K) volts begins."""
+    def stamp(self, terminals: FloatArray, inner: FloatArray, before: FloatArray, values: FloatArray) -> Stamp:
+        """Return the linearised currents for terminals (2, S, K), inner unknowns (n, S, K) and values (K,).
 
-    @abstractmethod
-    def controls(self, volts: FloatArray) -> FloatArray:
-        """Return the voltages (c, S, K) across the exponential parts, for local unknowns (n, S, K)."""
-
-    def begun_at(self, controls: FloatArray) -> FloatArray:
-        """Return where a search that begins at these voltages takes the exponential parts to have been before."""
-        return np.zeros_like(controls)
-
-    @abstractmethod
-    def linearised_at(self, controls: FloatArray, before: FloatArray) -> FloatArray:
-        """Return where the exponential parts are linearised next; see `Element.linearised_at`."""
-
-    @abstractmethod
-    def stamp(self, volts: FloatArray, values: FloatArray, at: FloatArray) -> Stamp:
-        """Return the currents for local unknowns (n, S, K) and values (K,).
-
-        Exponential parts are linearised ``at`` voltages (c, S, K).
+        Exponential parts, linearised at ``before`` (c, S, K) in the step before, are linearised where they carry
+        the current that their tangent predicts; see `Element.linearised_at`.
         """
 
     @property
-    @abstractmethod
     def scale_V(self) -> float:
         """Volts over which the slope changes; infinite for piecewise linear elements."""
+        return math.inf
 
     @property
     def has_kinks(self) -> bool:
         """Whether the slope jumps somewhere."""
         return False
 
-    @abstractmethod
-    def in_range(self, controls: FloatArray) -> BoolArray:
-        """Return a mask (c, S, K) of voltages within the range of the law."""
+    def in_range(self, terminals: FloatArray, inner: FloatArray) -> BoolArray:
+        """Return a mask (S, K) of what is within the range of the law."""
+        return np.ones(terminals.shape[1:], dtype=np.bool_)
+
+    @property
+    def out_of_range(self) -> str:
+        """Say what is wrong where `in_range` is false."""
+        return "an exponential element is driven beyond exp(300)"
 
     @abstractmethod
     def contrast(self, terminals: FloatArray, values: FloatArray) -> FloatArray:
@@ -210,6 +184,16 @@ class ThreeTerminal(ABC):
         if wrong is None:
             return self
         raise CircuitError(f"{type(self).__name__} has no parameter {wrong!r} that may vary; it has: {known}")
+
+    @property
+    def alike(self) -> Hashable:
+        """What elements that are evaluated together have in common; the element itself unless overridden."""
+        return self
+
+    @classmethod
+    def together(cls, kinds: Sequence[Self]) -> ThreeTerminal:
+        """Return one law for K edges of these elements, all `alike`."""
+        return kinds[0]
 
     def spice(self, name: str, a: str, b: str, value: float) -> list[str]:
         """Return the cards of an edge between nodes a and b, with a name of its own; empty if there are none."""

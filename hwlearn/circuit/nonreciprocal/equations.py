@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -10,12 +11,11 @@ from scipy.sparse import csc_array, csr_array
 from scipy.sparse.linalg import SuperLU, splu
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
-from hwlearn.circuit.elements.adapted import Adapted
-from hwlearn.circuit.elements.element import Element
 from hwlearn.circuit.elements.three_terminal import Stamp, ThreeTerminal
+from hwlearn.circuit.nonreciprocal.pattern import LawPattern
 from hwlearn.circuit.topology import Topology
 
-_MOST_DENSE: Final = 128
+_MOST_DENSE: Final = 96
 """Up to this number of free nodes, the equations of a batch are solved densely."""
 
 
@@ -37,19 +37,13 @@ class LawEdges:
     nodes : ndarray of int, shape (2, K)
     """
 
-    def __init__(self, kind: Element | ThreeTerminal, edges: IntArray, topology: Topology) -> None:
-        self.law = kind if isinstance(kind, ThreeTerminal) else Adapted(kind)
-        self.edges = edges
+    def __init__(self, law: ThreeTerminal, edges: IntArray, topology: Topology) -> None:
+        self.law, self.edges = law, edges
         self.nodes = np.ascontiguousarray(topology.all_edges[edges].T)
 
     def terminals(self, V: FloatArray) -> FloatArray:
         """Return the voltages (2, S, K) of a and b at node voltages (S, N)."""
-        return np.ascontiguousarray(V[:, self.nodes].transpose(1, 0, 2))
-
-    def local(self, V: FloatArray, inner: FloatArray) -> FloatArray:
-        """Return the voltages (n, S, K) of all local nodes, for those of the inner ones (n - 2, S, K)."""
-        ends = self.terminals(V)
-        return np.concatenate([ends, inner]) if len(inner) else ends
+        return np.stack([np.take(V, self.nodes[0], axis=1), np.take(V, self.nodes[1], axis=1)])
 
 
 class LawEquations:
@@ -64,8 +58,9 @@ class LawEquations:
 
     Attributes
     ----------
+    pattern : LawPattern
     free : ndarray of int, shape (n_free,)
-        The nodes whose voltages are unknown.
+        The nodes whose voltages are unknown, in an order of elimination.
     open_outputs : ndarray of int
         Numbers of the outputs that are not held.
     at_outputs : ndarray of int
@@ -73,16 +68,15 @@ class LawEquations:
     """
 
     def __init__(self, topology: Topology, groups: Sequence[LawEdges], held: BoolArray) -> None:
-        known = np.zeros(topology.n_nodes, dtype=np.bool_)
-        known[topology.driven] = True
-        known[topology.outputs[held]] = True
-        self.free: IntArray = np.flatnonzero(~known)
+        free = np.ones(topology.n_nodes, dtype=np.bool_)
+        free[topology.driven] = False
+        free[topology.outputs[held]] = False
+        self.pattern = LawPattern(np.concatenate([group.nodes for group in groups], axis=1), free)
+        self.free = self.pattern.free
         n = len(self.free)
-        position = np.full(topology.n_nodes, -1, dtype=np.int64)
-        position[self.free] = np.arange(n)
         self.open_outputs: IntArray = np.flatnonzero(~held)
-        self.at_outputs: IntArray = position[topology.outputs[self.open_outputs]]
-        a, b = (position[np.concatenate([group.nodes[end] for group in groups])] for end in (0, 1))
+        self.at_outputs: IntArray = self.pattern.position[topology.outputs[self.open_outputs]]
+        a, b = self.pattern.ends
         self._sums = _selection(np.concatenate([a, b]), n)
         rows, columns = np.concatenate([a, a, b, b]), np.concatenate([a, b, a, b])
         inside = np.flatnonzero((rows >= 0) & (columns >= 0))
@@ -118,9 +112,15 @@ class LawEquations:
             flat = np.zeros((samples, n * n))
             flat[:, self._places] = data.T
             return DenseJacobian(flat.reshape(samples, n, n).transpose(0, 2, 1))
-        return SparseJacobians(
-            [csc_array((row, self._rows, self._starts), shape=(n, n)) for row in np.ascontiguousarray(data.T)]
-        )
+        return SparseJacobians.of_entries(self._empty, np.ascontiguousarray(data.T))
+
+    @cached_property
+    def _empty(self) -> csc_array:
+        """The matrix of the equations without its entries."""
+        n = len(self.free)
+        empty = csc_array((np.zeros(len(self._rows)), self._rows, self._starts), shape=(n, n))
+        empty.sum_duplicates()  # finds none: SciPy does not look for them again at every factor
+        return empty
 
 
 class DenseJacobian:
@@ -128,6 +128,10 @@ class DenseJacobian:
 
     def __init__(self, matrices: FloatArray) -> None:
         self._matrices = matrices
+
+    def of(self, rows: BoolArray) -> DenseJacobian:
+        """Return those of some samples."""
+        return DenseJacobian(self._matrices[rows])
 
     def solve(self, currents: FloatArray, *, transposed: bool = False) -> FloatArray:
         """Return the volts (S, n_free, m) for currents (S, n_free, m) into the free nodes.
@@ -148,19 +152,35 @@ class SparseJacobians:
     """LawEquations of a batch, factored sample by sample by SuperLU.
 
     The matrices are weakly diagonally dominant but for the dependence on the gate and the body, so that an order
-    for symmetric patterns with pivots on the diagonal keeps them sparse.
+    for symmetric patterns with pivots on the diagonal keeps them sparse. Rows and columns have that order already.
     """
 
-    def __init__(self, matrices: list[csc_array]) -> None:
-        self._factors: list[SuperLU] = []
-        for s, one in enumerate(matrices):
+    def __init__(self, factors: list[SuperLU]) -> None:
+        self._factors = factors
+
+    @classmethod
+    def of_entries(cls, matrix: csc_array, entries: FloatArray) -> SparseJacobians:
+        """Return the factors of ``matrix`` with entries (S, places); those of the matrix are replaced.
+
+        Raises
+        ------
+        SingularJacobian
+        """
+        factors: list[SuperLU] = []
+        for s, one in enumerate(entries):
+            matrix.data = one
             try:
                 factor = splu(
-                    one, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01, options={"SymmetricMode": True}
+                    matrix, permc_spec="NATURAL", diag_pivot_thresh=0.01, options={"SymmetricMode": True}
                 )
             except RuntimeError:
                 raise SingularJacobian(s) from None
-            self._factors.append(factor)
+            factors.append(factor)
+        return cls(factors)
+
+    def of(self, rows: BoolArray) -> SparseJacobians:
+        """Return those of some samples."""
+        return SparseJacobians([self._factors[s] for s in np.flatnonzero(rows)])
 
     def solve(self, currents: FloatArray, *, transposed: bool = False) -> FloatArray:
         """Return the volts (S, n_free, m); as `DenseJacobian.solve`."""
@@ -173,13 +193,13 @@ Factor = DenseJacobian | SparseJacobians
 
 
 def joined_jacobians(stamps: Sequence[Stamp]) -> FloatArray:
-    """Return the jacobians (2, 2, S, edges) of a and b of all groups, after the elimination."""
-    return np.concatenate([stamp.jacobian[:2, :2] for stamp in stamps], axis=3)
+    """Return the jacobians (2, 2, S, edges) of a and b of all groups."""
+    return stamps[0].jacobian if len(stamps) == 1 else np.concatenate([s.jacobian for s in stamps], axis=3)
 
 
 def joined_currents(stamps: Sequence[Stamp]) -> FloatArray:
-    """Return the currents (2, S, edges) that leave a and b of all groups, after the elimination."""
-    return np.concatenate([stamp.currents[:2] for stamp in stamps], axis=2)
+    """Return the currents (2, S, edges) that leave a and b of all groups."""
+    return stamps[0].currents if len(stamps) == 1 else np.concatenate([s.currents for s in stamps], axis=2)
 
 
 def _edges_first(arrays: FloatArray) -> FloatArray:

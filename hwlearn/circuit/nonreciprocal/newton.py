@@ -1,15 +1,16 @@
 """Newton's method for circuits with elements of three terminals: operating points of a batch, with their errors.
 
 Each step solves all equations at once, also those of nodes inside elements, which are eliminated edge by edge.
-Exponential parts are linearised where they carry the current that their tangent predicts
-(`ThreeTerminal.linearised_at`). There is no co-content to descend: samples that do not converge start again from
-0 V, with all sources rising to their values in steps as long as Newton's method follows.
+Exponential parts are linearised where they carry the current that their tangent predicts. Close to the solution
+the factor of a step serves for the next one. There is no co-content to descend: samples that do not converge start
+again from 0 V, with all sources rising to their values in steps as long as Newton's method follows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -33,11 +34,16 @@ _SETTLED: Final = 1e-11  # of the largest voltage: the search ends with a step t
 _STEPS: Final = 60
 _FOLLOWED_STEPS: Final = 25
 _SMALLEST_RISE: Final = 1e-4
+NEAR: Final = 1e-4
+"""Relative to the largest voltage: after a step this short, the next one uses the same factor."""
+CONTRACTION: Final = 1e-2
+"""Largest ratio of successive steps with one factor."""
 _REACH: Final = 4.0  # longest step, relative to the largest voltage
-_ROUNDING: Final = 4 * float(np.finfo(np.float64).eps)
+ROUNDING: Final = 4 * float(np.finfo(np.float64).eps)
+"""Rounding of a sum, relative to the sum of its absolute terms."""
 _PROBES: Final = 3
 _LONGER: Final = 1.9
-_CHUNK_NUMBERS: Final = 2_000_000
+_CHUNK_NUMBERS: Final = 600_000
 
 
 class LostSample(Exception):
@@ -63,6 +69,11 @@ class Drive:
     volts: FloatArray | None = None
     siemens: FloatArray | None = None
 
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing is driven."""
+        return self.injected is None and self.volts is None
+
     def of(self, rows: IntArray | slice) -> Drive:
         """Return those of some samples."""
         return Drive(*(None if one is None else one[rows] for one in (self.injected, self.volts, self.siemens)))
@@ -85,7 +96,7 @@ class State:
     ----------
     V : ndarray, shape (S, N)
     inner, before : list of ndarray, shapes (n_inner, S, K) and (c, S, K)
-        Of each group: voltages of the inner nodes; where the exponential parts were linearised last.
+        Of each group: the unknowns inside; where the exponential parts were linearised last.
     """
 
     V: FloatArray
@@ -95,9 +106,8 @@ class State:
     @classmethod
     def at(cls, V: FloatArray, groups: Sequence[LawEdges]) -> State:
         """Return the state at which a search from node voltages (S, N) begins."""
-        inner = [group.law.start(group.terminals(V)) for group in groups]
-        pairs = zip(groups, inner, strict=True)
-        return cls(V, inner, [group.law.begun_at(group.law.controls(group.local(V, one))) for group, one in pairs])
+        starts = [group.law.start(group.terminals(V)) for group in groups]
+        return cls(V, [inner for inner, _ in starts], [before for _, before in starts])
 
     def of(self, rows: IntArray | BoolArray) -> State:
         """Return a copy of some samples."""
@@ -124,23 +134,50 @@ class _Pace:
     """Factor by which steps are lengthened where they halve from one to the next.
 
     They do so at a node whose transistors are at their threshold: the square law has a double zero there. A factor
-    of 2 would reach it at once, and might go beyond it, where nothing conducts.
+    of 2 would reach it at once, and might go beyond it, where nothing conducts; a sample in which that happened
+    is not lengthened again.
     """
 
     def __init__(self, samples: int) -> None:
         self._last = np.full(samples, np.inf)
         self._longer = np.zeros(samples, dtype=np.bool_)
+        self._may = np.ones(samples, dtype=np.bool_)
 
     def factor(self, moved: FloatArray) -> FloatArray:
         """Return the factor (S,) for steps of these lengths (S,)."""
+        self._may &= ~self._longer | (moved < self._last)
         ratio = moved / np.maximum(self._last, np.finfo(np.float64).tiny)
         self._longer = np.where(self._longer, (ratio > 0.01) & (ratio < 0.1), (ratio > 0.4) & (ratio < 0.6))
+        self._longer &= self._may
         self._last = moved
         return np.where(self._longer, _LONGER, 1.0)
 
     def keep(self, rows: BoolArray) -> None:
         """Forget the other samples."""
-        self._last, self._longer = self._last[rows], self._longer[rows]
+        self._last, self._longer, self._may = self._last[rows], self._longer[rows], self._may[rows]
+
+
+class _Kept:
+    """The factor of the last step, while all samples are so close that it serves for the next one too."""
+
+    def __init__(self) -> None:
+        self.factor: Factor | None = None
+        self._moved: FloatArray | None = None
+
+    def after(self, step: _Step, size: FloatArray) -> None:
+        """Decide after a step whether its factor is used again, for largest voltages (S,)."""
+        near = step.is_true & (step.moved <= NEAR * size)
+        if self.factor is not None and self._moved is not None:
+            near &= step.moved <= CONTRACTION * self._moved
+        self.factor = step.factor if near.all() else None
+        self._moved = step.moved
+
+    def keep(self, rows: BoolArray) -> None:
+        """Forget the other samples."""
+        if self.factor is not None:
+            self.factor = self.factor.of(rows)
+        if self._moved is not None:
+            self._moved = self._moved[rows]
 
 
 class Newton:
@@ -156,7 +193,7 @@ class Newton:
 
     def __init__(self, equations: LawEquations, groups: Sequence[LawEdges], values: Sequence[FloatArray]) -> None:
         self.equations, self.groups, self.values = equations, groups, values
-        count = sum(len(group.edges) * (2 + group.law.n_inner) ** 2 for group in groups)
+        count = 25 * sum(len(group.edges) for group in groups)
         self.chunk = max(1, min(64, _CHUNK_NUMBERS // max(1, count)))
         """Number of samples to solve at a time."""
         self._may_have_kinks = any(group.law.has_kinks for group in groups)
@@ -181,20 +218,21 @@ class Newton:
         return OperatingPoint(found, error)
 
     def settled(self, V: FloatArray) -> list[Stamp]:
-        """Return the stamps of each group at node voltages (S, N), with the inner nodes at rest, eliminated.
+        """Return the stamps of each group at node voltages (S, N), with the unknowns inside at rest.
 
         Raises
         ------
         LostSample
-            If the inner nodes of an element have no voltages in double precision.
+            If the nodes inside an element have no voltages in double precision.
         """
         state = State.at(V, self.groups)
-        still = np.zeros_like(V)
+        still = np.ones(len(V))
+        bound = _SETTLED * np.abs(V).max(axis=1, initial=0.0)
         for _ in range(_STEPS):
             stamps, is_true = self._stamps(state)
-            moved = self._move_inner(state, stamps, still, np.ones(len(V)))
-            if (is_true & (moved <= _SETTLED * np.abs(V).max(axis=1, initial=0.0))).all():
-                return self._stamps(state)[0]
+            moved = self._move_inner(state, stamps, None, still)
+            if (is_true & (moved <= bound)).all():
+                return stamps
         raise LostSample(int(np.argmax(moved)), "the nodes inside an element did not settle")
 
     # --- search ---------------------------------------------------------------------------------------
@@ -210,10 +248,10 @@ class Newton:
             row = np.array([s])
             state.put(row, self._followed(start[row], sources.of(row), s, error))
         for group, inner in zip(self.groups, state.inner, strict=True):
-            inside = group.law.in_range(group.law.controls(group.local(state.V, inner)))
+            inside = group.law.in_range(group.terminals(state.V), inner)
             if not inside.all():
-                sample = int(np.flatnonzero(~inside.all(axis=(0, 2)))[0])
-                raise LostSample(sample, "an exponential element is driven beyond exp(300)")
+                sample = int(np.flatnonzero(~inside.all(axis=1))[0])
+                raise LostSample(sample, group.law.out_of_range)
         return state.V, error
 
     def _run(self, state: State, rows: IntArray, sources: Drive, error: FloatArray, steps: int) -> IntArray:
@@ -221,15 +259,18 @@ class Newton:
         now = state.of(rows)
         was_small = np.zeros(len(rows), dtype=np.bool_)
         pace = _Pace(len(rows))
+        kept = _Kept()
         for _ in range(steps):
             try:
-                step = self._step(now, sources.of(rows), pace)
+                step = self._step(now, sources.of(rows), pace, kept.factor)
             except SingularJacobian as singular:
                 raise LostSample(int(rows[singular.sample]), "a node has no path to a source") from None
             size = np.abs(now.V).max(axis=1, initial=0.0)
             small = step.is_true & (step.moved <= _SETTLED * size)
             done = small & (was_small if self._may_have_kinks else True)
             was_small = small
+            if not self._may_have_kinks:
+                kept.after(step, size)
             if done.any():
                 total = step.moved + self._rounding(now, step)
                 refused = done & ~(total <= LARGEST_ERROR * size)
@@ -242,6 +283,7 @@ class Newton:
                 error[rows[done]] = total[done]
                 rows, now, was_small = rows[~done], now.of(~done), was_small[~done]
                 pace.keep(~done)
+                kept.keep(~done)
             if not len(rows):
                 break
         return rows
@@ -277,33 +319,40 @@ class Newton:
     # --- one step -------------------------------------------------------------------------------------
 
     def _stamps(self, state: State) -> tuple[list[Stamp], BoolArray]:
-        """Return the eliminated stamps of each group, and which samples (S,) were linearised where they are."""
+        """Return the stamps of each group, and which samples (S,) were linearised where they are."""
         is_true = np.ones(len(state.V), dtype=np.bool_)
         stamps = []
         for k, (group, values) in enumerate(zip(self.groups, self.values, strict=True)):
-            local = group.local(state.V, state.inner[k])
-            controls = group.law.controls(local)
-            at = group.law.linearised_at(controls, state.before[k])
-            if at is not controls:
-                is_true &= (np.abs(at - controls) <= 1e-12 * (1 + np.abs(controls))).all(axis=(0, 2))
-            stamp = group.law.stamp(local, values, at)
-            stamp.eliminate()
-            state.before[k] = at
+            stamp = group.law.stamp(group.terminals(state.V), state.inner[k], state.before[k], values)
+            if stamp.is_true is not None:
+                is_true &= stamp.is_true
+            if stamp.at is not None:
+                state.before[k] = stamp.at
             stamps.append(stamp)
         return stamps, is_true
 
-    def _move_inner(self, state: State, stamps: list[Stamp], step: FloatArray, share: FloatArray) -> FloatArray:
-        """Move the inner unknowns by a share (S,) of their steps; return the longest full step (S,)."""
-        moved = np.zeros(len(step))
+    def _move_inner(
+        self, state: State, stamps: list[Stamp], step: FloatArray | None, share: FloatArray
+    ) -> FloatArray:
+        """Move the inner unknowns by a share (S,) of their steps; return the longest full step (S,).
+
+        ``step`` (S, N) is that of the nodes; None if they stay.
+        """
+        moved = np.zeros(len(share))
         for k, (group, stamp) in enumerate(zip(self.groups, stamps, strict=True)):
-            if len(state.inner[k]):
-                inner = stamp.inner_steps(group.terminals(step))
-                moved = np.maximum(moved, np.abs(inner).max(axis=(0, 2), initial=0.0))
-                state.inner[k] = state.inner[k] + share[:, None] * inner
+            if stamp.inner is None or stamp.inner_slopes is None:
+                continue
+            inner = stamp.inner - state.inner[k]
+            if step is not None:
+                a, b = group.terminals(step)
+                inner += stamp.inner_slopes[:, 0] * a
+                inner += stamp.inner_slopes[:, 1] * b
+            moved = np.maximum(moved, np.abs(inner).max(axis=(0, 2), initial=0.0))
+            state.inner[k] = state.inner[k] + share[:, None] * inner
         return moved
 
-    def _step(self, state: State, sources: Drive, pace: _Pace) -> _Step:
-        """Take one Newton step of every sample."""
+    def _step(self, state: State, sources: Drive, pace: _Pace, factor: Factor | None) -> _Step:
+        """Take one step of every sample: of Newton, or with the factor of a step before."""
         eq = self.equations
         stamps, is_true = self._stamps(state)
         missing = -eq.at_nodes(joined_currents(stamps))
@@ -314,7 +363,8 @@ class Newton:
         if sources.volts is not None and sources.siemens is not None:
             loads = sources.siemens[:, some]
             missing[:, at] += loads * (sources.volts[:, some] - state.V[:, eq.free[at]])
-        factor = eq.factor(joined_jacobians(stamps), loads)
+        if factor is None:
+            factor = eq.factor(joined_jacobians(stamps), loads)
         step = factor.solve(missing[:, :, None])[:, :, 0]
         moved = np.abs(step).max(axis=1)
         if not np.isfinite(moved).all():
@@ -324,7 +374,7 @@ class Newton:
         every = np.zeros_like(state.V)
         every[:, eq.free] = step
         inner = self._move_inner(state, stamps, every, share)
-        state.V[:, eq.free] += share[:, None] * step
+        state.V += share[:, None] * every
         return _Step(np.maximum(moved, inner), is_true, stamps, factor)
 
     def _rounding(self, state: State, step: _Step) -> FloatArray:
@@ -334,10 +384,16 @@ class Newton:
         equations a few times; the largest result counts, with a factor of 3.
         """
         terms = []
-        for group, values, inner, before in zip(self.groups, self.values, state.inner, state.before, strict=True):
-            local = group.local(state.V, inner)
-            terms.append(group.law.stamp(local, values, before).rounding(local)[:2])
-        size = _ROUNDING * self.equations.at_nodes(np.concatenate(terms, axis=2))
-        signs = np.random.default_rng(0).choice([-1.0, 1.0], (1, size.shape[1], _PROBES))
-        volts = step.factor.solve(size[:, :, None] * signs)
+        for group, values, stamp in zip(self.groups, self.values, step.stamps, strict=True):
+            a, b = np.abs(group.terminals(state.V))
+            by_ends = np.abs(stamp.jacobian[:, 0]) * a + np.abs(stamp.jacobian[:, 1]) * b
+            terms.append(by_ends + np.abs(stamp.by_value) * np.abs(values) + np.abs(stamp.currents))
+        size = ROUNDING * self.equations.at_nodes(np.concatenate(terms, axis=2))
+        volts = step.factor.solve(size[:, :, None] * probe_signs(size.shape[1]))
         return np.asarray(3 * np.abs(volts).max(axis=(1, 2)))
+
+
+@lru_cache(maxsize=32)
+def probe_signs(n: int) -> FloatArray:
+    """Return the signs (n, probes) of the errors that are sent through n equations."""
+    return np.random.default_rng(0).choice([-1.0, 1.0], (n, _PROBES))

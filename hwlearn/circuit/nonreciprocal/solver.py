@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Final
 
 import numpy as np
 
-from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.elements.three_terminal import Stamp
+from hwlearn.circuit.nonreciprocal.compiled import Compiled, suits
 from hwlearn.circuit.nonreciprocal.equations import (
     Factor,
-    LawEdges,
-    LawEquations,
-    SingularJacobian,
     joined_currents,
     joined_jacobians,
 )
-from hwlearn.circuit.nonreciprocal.newton import LARGEST_ERROR, Drive, LostSample, Newton
+from hwlearn.circuit.nonreciprocal.newton import Drive, Newton
+from hwlearn.circuit.nonreciprocal.search import BothSearches, FreeBatch, equations_of, find, groups_of, named
 from hwlearn.circuit.solver import OperatingPoint, Where
 from hwlearn.circuit.topology import Topology
-from hwlearn.errors import CircuitError, ConvergenceError
+from hwlearn.errors import CircuitError
 
 _KEPT: Final = 8
-_KEPT_EQUATIONS: Final = 32
 _MOST_KEPT_VOLTS: Final = 1 << 22
 
 
@@ -44,17 +41,27 @@ class NonreciprocalSolver:
 
     Notes
     -----
-    Operating points are found by Newton's method; see `nonreciprocal.newton`. Voltages with an estimated error
-    above 1e-9 of the sample's largest voltage raise an error. The voltages of the last batch are kept, for its
-    gradient.
+    Operating points are found by Newton's method; see `nonreciprocal.newton`, and `nonreciprocal.compiled` for
+    circuits of transistors and resistors with numba. Voltages with an estimated error above 1e-9 of the sample's
+    largest voltage raise an error. The voltages of the last batch are kept, for its gradient and for solutions
+    with nudges.
     """
 
-    def __init__(self, topology: Topology, values: FloatArray) -> None:
+    def __init__(
+        self,
+        topology: Topology,
+        values: FloatArray,
+        *,
+        compiled: bool = True,
+        warm: bool = False,
+        before: FreeBatch | None = None,
+    ) -> None:
         self.topology, self.values = topology, values
-        self._groups = _groups(topology)
+        self._groups = groups_of(topology)
         self._values = [values[group.edges] for group in self._groups]
-        self._searches: OrderedDict[bytes, Newton] = OrderedDict()
-        self._last: tuple[FloatArray, FloatArray] | None = None
+        self._searches: OrderedDict[bytes, BothSearches] = OrderedDict()
+        self._last: FreeBatch | None = None
+        self._may_compile, self._warm, self._before = compiled, warm, before
 
     @property
     def scale_V(self) -> float:
@@ -63,30 +70,61 @@ class NonreciprocalSolver:
 
     def with_conductances(self, siemens: FloatArray) -> NonreciprocalSolver:
         """Return a solver of the same circuit with other values (E + F,)."""
-        return NonreciprocalSolver(self.topology, siemens)
+        before = (self._last or self._before) if self._warm else None
+        return NonreciprocalSolver(
+            self.topology, siemens, compiled=self._may_compile, warm=self._warm, before=before
+        )
+
+    def with_warm_starts(self) -> NonreciprocalSolver:
+        """Return the same solver; those made from it begin at the last batch before, if it has the same inputs."""
+        found = NonreciprocalSolver(self.topology, self.values, compiled=self._may_compile, warm=True)
+        found._last = self._last
+        return found
 
     def with_history(self, history: Mapping[str, np.ndarray]) -> NonreciprocalSolver:
-        """Return the solver itself: its solutions do not depend on circuits before."""
-        return self
+        """Return the same solver, with compiled functions if the history says so.
+
+        Raises
+        ------
+        CircuitError
+            If they are not installed.
+        """
+        compiled = "compiled" in history
+        if compiled and not suits(self._groups, self._free_search.newton.equations):
+            raise CircuitError(
+                "this circuit was solved by functions that numba compiles, which is not installed here, and the "
+                "plain ones would round differently; install the extra `fast`: pip install 'hwlearn[fast]'"
+            )
+        warm = "warm" in history
+        before = None
+        if "warm_inputs" in history:
+            before = FreeBatch(history["warm_inputs"], history["warm_volts"], history.get("warm_inner"))
+        return NonreciprocalSolver(self.topology, self.values, compiled=compiled, warm=warm, before=before)
 
     @property
     def history(self) -> dict[str, np.ndarray]:
-        """Nothing: solutions do not depend on circuits before."""
-        return {}
+        """Whether compiled functions are used, and with warm starts the batch at which solutions begin."""
+        found = {} if self._free_search.compiled is None else {"compiled": np.ones(1)}
+        if self._warm:
+            found["warm"] = np.ones(1)
+            if self._before is not None:
+                found |= {"warm_inputs": self._before.x, "warm_volts": self._before.V}
+                if self._before.inner is not None:
+                    found["warm_inner"] = self._before.inner
+        return found
 
     # --- voltages -----------------------------------------------------------------------------------
 
     def solve(self, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None) -> FloatArray:
         """Return node voltages (S, N)."""
-        V = self.operating_point(x, clamped, injected).V
-        if clamped is None and injected is None and V.size <= _MOST_KEPT_VOLTS:
-            self._last = x.copy(), V.copy()
-        return V
+        return self.operating_point(x, clamped, injected).V
 
     def operating_point(
         self, x: FloatArray, clamped: FloatArray | None, injected: FloatArray | None
     ) -> OperatingPoint:
         """Return node voltages (S, N) and their estimated errors (S,).
+
+        A search with currents or clamps at the outputs begins at the last solution without, if it has the same x.
 
         Raises
         ------
@@ -94,29 +132,44 @@ class NonreciprocalSolver:
             If the error of a sample's voltages exceeds 1e-9 of its largest voltage.
         """
         top = self.topology
-        V, error = np.zeros((len(x), top.n_nodes)), np.zeros(len(x))
-        V[:, top.inputs] = x
-        held = np.zeros((len(x), top.n_outputs), dtype=np.bool_)
-        if clamped is not None:
-            held = ~np.isnan(clamped)
-            V[:, top.outputs] = np.nan_to_num(clamped)
+        if clamped is None:
+            V, inner = self._start(x, self._before if injected is None else self._last)
+            found = find(self._free_search, V, inner, np.arange(len(x)), Drive(injected))
+            if injected is None and V.size <= _MOST_KEPT_VOLTS:
+                self._last = FreeBatch(x.copy(), found.V.copy(), found.inner)
+            return OperatingPoint(found.V, found.error_V)
+        V, inner = self._start(x, self._last)
+        error = np.zeros(len(x))
+        held = ~np.isnan(clamped)
+        V[:, top.outputs] = np.where(held, clamped, V[:, top.outputs])
         patterns, which = np.unique(held, axis=0, return_inverse=True)
         for k, pattern in enumerate(patterns):
             rows = np.flatnonzero(which.ravel() == k)
             sources = Drive(None if injected is None else injected[rows])
-            with _named(rows):
-                point = self._search(pattern).find(V[rows], sources)
-            V[rows], error[rows] = point.V, point.error_V
+            found = find(self._search(pattern), V[rows], inner if len(patterns) == 1 else None, rows, sources)
+            V[rows], error[rows] = found.V, found.error_V
         return OperatingPoint(V, error)
 
     def solve_behind(self, x: FloatArray, volts: FloatArray, siemens: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return node voltages (S, N) and currents (S, n_out) of sources behind conductances at the outputs."""
+        start, inner = self._start(x, self._last)
+        sources = Drive(None, volts, siemens)
+        V = find(self._free_search, start, inner, np.arange(len(x)), sources).V
+        return V, (volts - V[:, self.topology.outputs]) * siemens
+
+    def _at_mean(self, x: FloatArray) -> FloatArray:
+        """Return node voltages (S, N): the inputs, and everywhere else the mean of all held nodes."""
         top = self.topology
-        start = np.zeros((len(x), top.n_nodes))
-        start[:, top.inputs] = x
-        with _named(np.arange(len(x))):
-            V = self._free_search.find(start, Drive(None, volts, siemens)).V
-        return V, (volts - V[:, top.outputs]) * siemens
+        V = np.repeat(x.sum(axis=1, keepdims=True) / max(1, len(top.driven)), top.n_nodes, axis=1)
+        V[:, top.driven] = 0.0
+        V[:, top.inputs] = x
+        return V
+
+    def _start(self, x: FloatArray, last: FreeBatch | None) -> tuple[FloatArray, FloatArray | None]:
+        """Return start values (S, N) of a search, and unknowns inside: a batch before if it has the same x."""
+        if last is None or not np.array_equal(last.x, x):
+            return self._at_mean(x), None
+        return last.V.copy(), last.inner
 
     def estimated_error(self, held: BoolArray) -> float:
         """Refuse: the error of a nonlinear circuit depends on its inputs.
@@ -130,17 +183,23 @@ class NonreciprocalSolver:
             "the error of a nonlinear circuit depends on its inputs; use operating_point(inputs).error_V"
         )
 
-    def _search(self, held: BoolArray) -> Newton:
+    def _search(self, held: BoolArray) -> BothSearches:
         key = held.tobytes()
         if key not in self._searches:
-            self._searches[key] = Newton(_equations(self.topology, key), self._groups, self._values)
+            equations = equations_of(self.topology, key)
+            self._searches[key] = BothSearches(
+                Newton(equations, self._groups, self._values),
+                Compiled(equations, self._groups, self._values)
+                if self._may_compile and suits(self._groups, equations)
+                else None,
+            )
             if len(self._searches) > _KEPT:
                 self._searches.popitem(last=False)
         self._searches.move_to_end(key)
         return self._searches[key]
 
     @property
-    def _free_search(self) -> Newton:
+    def _free_search(self) -> BothSearches:
         return self._search(np.zeros(self.topology.n_outputs, dtype=np.bool_))
 
     # --- currents and power -------------------------------------------------------------------------
@@ -170,7 +229,7 @@ class NonreciprocalSolver:
         total = np.zeros(len(V))
         for rows, stamps in self._stamps(V):
             for group, stamp in zip(self._groups, stamps, strict=True):
-                total[rows] += np.einsum("esk,esk->s", group.terminals(V[rows]), stamp.currents[:2])
+                total[rows] += np.einsum("esk,esk->s", group.terminals(V[rows]), stamp.currents)
         return total
 
     def cocontent(self, drops: FloatArray) -> FloatArray:
@@ -201,10 +260,10 @@ class NonreciprocalSolver:
         if x is None:
             return self._impedance_at_0V.copy()
         V = self.solve(x, None, None)
-        at = self._free_search.equations.at_outputs
+        at = self._free_search.newton.equations.at_outputs
         Z = np.empty((len(V), len(at), len(at)))
         for rows, _, factor in self._linearised(V):
-            into = np.zeros((len(V[rows]), len(self._free_search.equations.free), len(at)))
+            into = np.zeros((len(V[rows]), len(self._free_search.newton.equations.free), len(at)))
             into[:, at, np.arange(len(at))] = 1.0
             Z[rows] = factor.solve(into)[:, at]
         return Z
@@ -227,10 +286,12 @@ class NonreciprocalSolver:
 
     def gradient(self, x: FloatArray, e: FloatArray) -> FloatArray:
         """Return dC/d(value) (E,), mean over the batch."""
+        if self._last is None or not np.array_equal(self._last.x, x):
+            self.solve(x, None, None)
         last = self._last
-        if last is not None and np.array_equal(last[0], x):
-            return self.gradient_at(last[1], e)
-        return self.gradient_at(self.solve(x, None, None), e)
+        if last is None or not np.array_equal(last.x, x):  # too large to be kept
+            return self.gradient_at(self.solve(x, None, None), e)
+        return self._gradient(last.V, last.inner, e)
 
     def gradient_at(self, V: FloatArray, e: FloatArray) -> FloatArray:
         """Return dC/d(value) (E,), mean over the batch, at node voltages (S, N).
@@ -239,84 +300,56 @@ class NonreciprocalSolver:
         -----
         ``dC/dvalue = -(lam_a dI_a/dvalue + lam_b dI_b/dvalue)`` with ``J^T lam = e`` at the operating point.
         """
-        return self._weighted(V, e, lambda product: product.sum(axis=0)) / -len(V)
+        return self._gradient(V, None, e)
+
+    def _gradient(self, V: FloatArray, inner: FloatArray | None, e: FloatArray) -> FloatArray:
+        compiled = self._free_search.compiled
+        sums = None if compiled is None or not len(V) else compiled.gradient(V, inner, e)
+        if sums is None:
+            sums = self._weighted(V, e, lambda product: product.sum(axis=0))
+        return sums[: self.topology.n_edges] / -len(V)
 
     def output_power(self, x: FloatArray) -> FloatArray:
         """Return the sum over outputs of (dV_out/dvalue)^2 (E,), mean over the batch."""
         V = self.solve(x, None, None)
-        total = np.zeros(self.topology.n_edges)
+        total = np.zeros(len(self.topology.all_edges))
         for unit in np.eye(self.topology.n_outputs):
             e = np.broadcast_to(unit, (len(V), len(unit)))
             total += self._weighted(V, e, lambda product: (product**2).sum(axis=0))
-        return total / len(V)
+        return total[: self.topology.n_edges] / len(V)
 
     def _weighted(self, V: FloatArray, e: FloatArray, reduce: Callable[[FloatArray], FloatArray]) -> FloatArray:
-        """Return the sum over samples of ``reduce`` of lam_a dI_a/dvalue + lam_b dI_b/dvalue, (E,)."""
+        """Return the sum over samples of ``reduce`` of lam_a dI_a/dvalue + lam_b dI_b/dvalue, (E + F,)."""
         total = np.zeros(len(self.topology.all_edges))
         for _, stamps, lam in self._adjoints(V, e):
             for group, stamp in zip(self._groups, stamps, strict=True):
-                product = np.einsum("esk,esk->sk", group.terminals(lam), stamp.by_value[:2])
+                product = np.einsum("esk,esk->sk", group.terminals(lam), stamp.by_value)
                 total[group.edges] += reduce(product)
-        return total[: self.topology.n_edges]
+        return total
 
     def _adjoints(self, V: FloatArray, e: FloatArray) -> Iterator[tuple[slice, list[Stamp], FloatArray]]:
         """Yield parts of a batch with their stamps and adjoint voltages (S, N) for errors (S, n_out)."""
-        eq = self._free_search.equations
+        eq = self._free_search.newton.equations
         for rows, stamps, factor in self._linearised(V):
             into = np.zeros((len(V[rows]), len(eq.free), 1))
             into[:, eq.at_outputs, 0] = e[rows]
             lam = np.zeros_like(V[rows])
-            with _named(np.arange(rows.start, rows.stop)):
+            with named(np.arange(rows.start, rows.stop)):
                 lam[:, eq.free] = factor.solve(into, transposed=True)[:, :, 0]
             yield rows, stamps, lam
 
     def _linearised(self, V: FloatArray) -> Iterator[tuple[slice, list[Stamp], Factor]]:
-        eq = self._free_search.equations
+        eq = self._free_search.newton.equations
         for rows, stamps in self._stamps(V):
-            with _named(np.arange(rows.start, rows.stop)):
+            with named(np.arange(rows.start, rows.stop)):
                 factor = eq.factor(joined_jacobians(stamps), None)
             yield rows, stamps, factor
 
     def _stamps(self, V: FloatArray) -> Iterator[tuple[slice, list[Stamp]]]:
         """Yield parts of a batch with the stamps of each group at node voltages (S, N)."""
-        search = self._free_search
+        search = self._free_search.newton
         for first in range(0, len(V), search.chunk):
             rows = slice(first, min(first + search.chunk, len(V)))
-            with _named(np.arange(rows.start, rows.stop)):
+            with named(np.arange(rows.start, rows.stop)):
                 stamps = search.settled(V[rows])
             yield rows, stamps
-
-
-@contextmanager
-def _named(rows: IntArray) -> Iterator[None]:
-    """Raise ConvergenceError, with the number of the sample, for a sample of ``rows`` without a result."""
-    try:
-        yield
-    except LostSample as lost:
-        raise ConvergenceError(
-            f"no operating point of sample {rows[lost.sample]} to {LARGEST_ERROR:g} of its largest voltage: "
-            f"{lost.reason}; reduce the voltages, or shunt edges that block with resistors"
-        ) from None
-    except SingularJacobian as singular:
-        raise ConvergenceError(
-            f"no derivative at sample {rows[singular.sample]}: a node has no path to a source; shunt edges that "
-            "block with resistors"
-        ) from None
-
-
-@lru_cache(maxsize=_KEPT_EQUATIONS)
-def _groups(topology: Topology) -> tuple[LawEdges, ...]:
-    """Return the edges of each law; circuits share them."""
-    table = topology.elements
-    assert table is not None
-    return tuple(
-        LawEdges(kind, np.flatnonzero(table.which == k), topology)
-        for k, kind in enumerate(table.kinds)
-        if (table.which == k).any()
-    )
-
-
-@lru_cache(maxsize=_KEPT_EQUATIONS)
-def _equations(topology: Topology, held: bytes) -> LawEquations:
-    """Return the equations of a graph and the held outputs (bytes of a bool array); circuits share them."""
-    return LawEquations(topology, _groups(topology), np.frombuffer(held, dtype=np.bool_))

@@ -244,7 +244,7 @@ def spice_text(
             if element == OHMIC:
                 lines.append(f"R{kind}{k} {a} {b} {1 / s!r} ; {s!r} S{mark}")
             elif isinstance(element, ThreeTerminal):
-                lines += element.spice(f"{kind}{k}", a, b, s)
+                lines += _cards(element, f"{kind}{k}", a, b, s)
             else:
                 lines.append(f"B{kind}{k} {a} {b} I={_law(element, a, b, s)}")
     # .options cannot set the number of printed digits of a batch run
@@ -276,6 +276,23 @@ def _options(topology: Topology) -> str:
                     f"a netlist has one {name}, but elements have {found[name]!r} and {value!r}; give them one"
                 )
     return "".join(f" {name}={value!r}" for name, value in found.items())
+
+
+def _cards(element: ThreeTerminal, name: str, a: str, b: str, value: float) -> list[str]:
+    """Return the cards of an element of three terminals.
+
+    Raises
+    ------
+    CircuitError
+        If it has none.
+    """
+    cards = element.spice(name, a, b, value)
+    if not cards:
+        raise CircuitError(
+            f"edge {name} cannot be written for SPICE: {element!r} is a function of Python; use an element that "
+            "SPICE has, such as Mosfet, or a Custom element with an `expression`"
+        )
+    return cards
 
 
 def _law(element: Element, a: str, b: str, theta: float) -> str:

@@ -9,6 +9,7 @@ import pytest
 from transistor_circuits import BODIES, DEVICE, gradient_error, mixed
 
 import hwlearn as hl
+from hwlearn.circuit.elements import OHMIC
 from hwlearn.circuit.spice.netlist import spice_text
 from hwlearn.errors import CircuitError, ConvergenceError
 
@@ -27,7 +28,7 @@ def test_operating_points_agree_with_ngspice(body, ngspice, figure):
     device = replace(DEVICE, body=body, blocking="exponential" if body == "floating" else "constant")
     top = hl.Topology.grid(5, 5, ground=0).with_elements(device)
     gates, x = rng.uniform(1.5, 8, top.n_edges), rng.uniform(0, 1, top.n_inputs)
-    model = hl.Kirchhoff(top, gates)
+    model = hl.Kirchhoff(top, gates).with_history({})  # not compiled
     ours = model.solve([x])[0, top.outputs]
     printed = ngspice(spice_text(top, gates, x))
     theirs = np.array([printed[top.names[n]] for n in top.outputs])
@@ -88,8 +89,122 @@ def test_batches_equal_single_samples():
         np.testing.assert_allclose(model.solve(x[s : s + 1])[0], together[s], atol=1e-11)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("samples", [1, 11])  # one by one, and side by side
+def test_compiled_functions_agree_with_newtons_method(samples, figure):
+    """Bodies and gates of all kinds, devices that differ, resistors; also with clamps and currents."""
+    pytest.importorskip("numba")
+    worst = {"volts": 0.0, "gradient": 0.0}
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        base = hl.Topology.random(14, 44, inputs=2, outputs=3, ground=0, seed=seed)
+        kinds = [
+            replace(
+                DEVICE,
+                body=str(rng.choice(BODIES)),
+                gate=str(rng.choice(("ground", "drain", "source"))),
+                vto=DEVICE.vto + 0.01 * rng.standard_normal(),
+                rsh=float(rng.choice((0.0, 73.213))),
+            )
+            if k % 4
+            else OHMIC
+            for k in range(base.n_edges)
+        ]
+        top = base.with_elements(kinds)
+        values = np.array([rng.uniform(1, 6) if k % 4 else 10 ** rng.uniform(-5, -4) for k in range(base.n_edges)])
+        compiled = hl.Kirchhoff(top, values)
+        assert compiled.history
+        plain = compiled.with_history({})
+        assert not plain.history
+        x, e = rng.uniform(-0.5, 1, (samples, 2)), rng.standard_normal((samples, 3))
+        clamped, current = np.full((samples, 3), np.nan), 1e-6 * e
+        clamped[:, 0] = 0.3
+        point, expected = compiled.operating_point(x), plain.operating_point(x)
+        assert point.error_V.max() <= 1e-9
+        found = [point.V, compiled.solve(x, injected=current), compiled.solve(x, clamped, current)]
+        wanted = [expected.V, plain.solve(x, injected=current), plain.solve(x, clamped, current)]
+        found.append(compiled.solve_behind(x, 0.2 * e, [1e-5, 0.0, 1e-4])[0])
+        wanted.append(plain.solve_behind(x, 0.2 * e, [1e-5, 0.0, 1e-4])[0])
+        worst["volts"] = max(worst["volts"], np.abs(np.array(found) - np.array(wanted)).max())
+        for exact in (compiled.gradient(x, e), compiled.gradient_at(point.V, e)):
+            other = plain.gradient_at(point.V, e)
+            worst["gradient"] = max(worst["gradient"], np.abs(exact - other).max() / np.abs(other).max())
+    assert worst["volts"] <= 1e-10
+    assert worst["gradient"] <= 1e-8
+    figure(f"compiled search, {samples} samples, against Newton's method: {worst['volts']:.1e} V")
+
+
+@pytest.mark.slow
+def test_cores_change_no_bit(monkeypatch):
+    pytest.importorskip("numba")
+    from hwlearn.circuit.nonreciprocal import compiled
+
+    monkeypatch.setattr(compiled, "_THREADED", 0)
+    monkeypatch.setattr(compiled, "_PART", 1)
+    top, rng = hl.Topology.grid(6, 6, ground=0).with_elements(DEVICE), np.random.default_rng(3)
+    gates, x = rng.uniform(1, 8, top.n_edges), rng.uniform(0, 1, (30, top.n_inputs))
+    e = rng.standard_normal((30, top.n_outputs))
+    found = []
+    for count in (1, 3):
+        monkeypatch.setattr(compiled, "cores", lambda count=count: count)
+        model = hl.Kirchhoff(top, gates)
+        found.append((model.solve(x), model.gradient(x, e), model.solve(x, injected=1e-6 * e)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.slow
+def test_nodes_at_their_threshold_need_few_steps(monkeypatch):
+    """A grid of 50 x 50 with gates from 0.4 V: some nodes are behind transistors that hardly conduct."""
+    pytest.importorskip("numba")
+    from hwlearn.circuit.nonreciprocal import compiled
+
+    monkeypatch.setattr(compiled, "_STEPS", 12)
+    top, rng = hl.Topology.grid(50, 50, ground=0).with_elements(DEVICE), np.random.default_rng(0)
+    solver = hl.Kirchhoff(top, rng.uniform(0.4, 8, top.n_edges)).solver
+    V = np.zeros((16, top.n_nodes))
+    V[:, top.inputs] = rng.uniform(0, 1, (16, top.n_inputs))
+    _, error, _ = solver._free_search.compiled.find(V, None, compiled.Drive())
+    assert not np.isnan(error).any()
+
+
+def test_devices_that_differ_are_evaluated_together():
+    top, rng = hl.Topology.grid(3, 3, ground=0), np.random.default_rng(1)
+    kinds = [replace(DEVICE, vto=0.75 + 0.01 * rng.standard_normal()) for _ in range(top.n_edges)]
+    model = hl.Kirchhoff(top.with_elements(kinds), np.full(top.n_edges, 3.0))
+    assert len(model.solver._groups) == 1
+    x = np.full((1, top.n_inputs), 0.5)
+    V = model.solve(x)
+    for edge in (0, 5):
+        alone = hl.Topology(3, [(0, 1), (0, 2)], [0, 1], [2], ground=None, elements=kinds[edge])
+        ends = V[0, top.edges[edge]]
+        single = hl.Kirchhoff(alone, [3.0, 3.0])
+        expected = single.edge_currents(single.solve([ends]))[0, 0]
+        assert model.edge_currents(V)[0, edge] == pytest.approx(expected, rel=1e-9)
+
+
+def test_warm_starts_give_the_same_voltages_and_resume_to_the_last_bit():
+    top, values = mixed(np.random.default_rng(6))
+    x, changed = np.array([[0.4, 0.2], [0.1, 0.7]]), values * 1.001
+    first = hl.Kirchhoff(top, values).with_warm_starts()
+    first.solve(x)
+    warm, cold = first.with_conductances(changed), hl.Kirchhoff(top, changed)
+    np.testing.assert_array_equal(cold.with_history(warm.history).solve(x), warm.solve(x))
+    np.testing.assert_allclose(warm.solve(x), cold.solve(x), atol=1e-11)
+    np.testing.assert_allclose(warm.solve(0.5 * x), cold.solve(0.5 * x), atol=1e-11)
+    assert not cold.history
+
+
+def test_nudged_solutions_begin_at_the_last_free_one():
+    top, values = mixed(np.random.default_rng(5))
+    x, current = np.array([[0.4, 0.2]]), np.array([[1e-7, 0.0]])
+    fresh, kept = hl.Kirchhoff(top, values), hl.Kirchhoff(top, values)
+    kept.solve(x)
+    np.testing.assert_allclose(kept.solve(x, injected=current), fresh.solve(x, injected=current), atol=1e-11)
+
+
 def test_sparse_and_dense_equations_agree(monkeypatch):
-    from hwlearn.circuit.nonreciprocal import equations, solver
+    from hwlearn.circuit.nonreciprocal import equations, search
 
     top = hl.Topology.grid(6, 6, ground=0).with_elements(DEVICE)
     rng = np.random.default_rng(1)
@@ -98,10 +213,10 @@ def test_sparse_and_dense_equations_agree(monkeypatch):
     found = []
     for most in (1000, 0):
         monkeypatch.setattr(equations, "_MOST_DENSE", most)
-        solver._equations.cache_clear()
-        model = hl.Kirchhoff(top, gates)
+        search.equations_of.cache_clear()
+        model = hl.Kirchhoff(top, gates).with_history({})
         found.append((model.solve(x), model.gradient(x, e)))
-    solver._equations.cache_clear()
+    search.equations_of.cache_clear()
     np.testing.assert_allclose(found[0][0], found[1][0], atol=1e-10)
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-7, atol=1e-12)
 

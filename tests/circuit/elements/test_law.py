@@ -1,0 +1,170 @@
+"""Laws of a user, one function of both node voltages: answers, gradients, and what is refused on entry."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from transistor_circuits import DEVICE
+
+import hwlearn as hl
+from hwlearn.circuit.elements import OHMIC, Law, Parameter, Shockley
+from hwlearn.circuit.spice.netlist import spice_text
+from hwlearn.errors import CircuitError, ConvergenceError
+
+GATE = Parameter("gate voltage", "V", 0.4, 8.0, "linear")
+SIEMENS = Parameter("conductance", "S", 1e-6, 1e-3, "log")
+PLAIN = replace(DEVICE, rsh=0.0, is_=1e-30, gmin=1e-30)
+
+
+def level1(va, vb, gate):
+    """The channel of `PLAIN` with its body at ground, for voltages from 0 V on, written as a user would."""
+    low, across = np.where(va >= vb, vb, va), np.where(va >= vb, va - vb, vb - va)
+    body_effect = PLAIN.gamma * (np.sqrt(PLAIN.phi + low) - np.sqrt(PLAIN.phi))
+    above = np.maximum(gate - low - PLAIN.vto - body_effect, 0.0)
+    inside = np.minimum(above, across)
+    current = PLAIN.kp * PLAIN.w / PLAIN.l * inside * (above - inside / 2) * (1 + PLAIN.lambda_ * across)
+    return np.where(va >= vb, current, -current)
+
+
+def diode(va, vb, theta):
+    return theta * 0.04 * (np.exp((va - vb) / 0.04) - 1)
+
+
+def leaky(va, vb, theta):
+    """A conductance with nonlinear leaks to ground at both ends; np.abs has no complex step."""
+    return theta * (va - vb) + 1e-5 * va * np.abs(va), theta * (vb - va) + 2e-5 * vb
+
+
+def laws() -> dict[str, Law]:
+    return {
+        "channel": Law(level1, GATE, volts=(0.0, 1.0)),
+        "diode": Law(diode, SIEMENS, scale=0.04),
+        "leaky": Law(leaky, SIEMENS),
+    }
+
+
+def test_law_copied_from_a_transistor_gives_its_answers():
+    grid, rng = hl.Topology.grid(4, 4, ground=0), np.random.default_rng(0)
+    gates = rng.uniform(2, 6, grid.n_edges)
+    x, e = rng.uniform(0, 1, (3, grid.n_inputs)), rng.standard_normal((3, grid.n_outputs))
+    own = hl.Kirchhoff(grid.with_elements(Law(level1, GATE, volts=(0.0, 1.0))), gates)
+    built_in = hl.Kirchhoff(grid.with_elements(PLAIN), gates)
+    np.testing.assert_allclose(own.solve(x), built_in.solve(x), atol=1e-12)
+    expected = built_in.gradient(x, e)
+    np.testing.assert_allclose(own.gradient(x, e), expected, atol=1e-10 * np.abs(expected).max())
+
+
+def test_law_of_a_diode_gives_the_answers_of_shockley():
+    top = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2)
+    x, values = np.array([[0.9], [-0.7], [0.1]]), [1e-4, 1e-5]
+    own = hl.Kirchhoff(top, values, elements=[OHMIC, laws()["diode"]])
+    built_in = hl.Kirchhoff(top, values, elements=[OHMIC, Shockley(0.04)])
+    np.testing.assert_allclose(own.solve(x), built_in.solve(x), atol=1e-11)
+    high, low = own.solve(x), own.solve(0.9 * x)
+    expected = built_in.contrast(high, low, np.ones(3))
+    np.testing.assert_allclose(own.contrast(high, low, np.ones(3)), expected, rtol=1e-6)
+
+
+def test_gradient_of_a_mixed_network_is_exact(figure):
+    made, rng = laws(), np.random.default_rng(2)
+    kinds = [made["channel"], made["leaky"], made["diode"], DEVICE, OHMIC]
+    base = hl.Topology.random(7, 14, inputs=2, outputs=2, ground=0, seed=5)
+    elements = [kinds[k % 5] for k in range(base.n_edges)]
+    values = np.array([(3.0 + 0.1 * k) if k % 5 in (0, 3) else 3e-5 for k in range(base.n_edges)])
+    top = base.with_elements(elements)
+    x, e = rng.uniform(0.1, 0.9, (3, 2)), rng.standard_normal((3, 2))
+    exact = hl.Kirchhoff(top, values).gradient(x, e)
+    numeric = np.zeros_like(exact)
+    for k in range(len(values)):
+        step = np.zeros_like(values)
+        step[k] = 1e-4 * values[k]
+        up, down = (hl.Kirchhoff(top, values + sign * step).solve(x)[:, top.outputs] for sign in (1, -1))
+        numeric[k] = np.mean(np.sum(e * (up - down), axis=1)) / (2 * step[k])
+    volts = np.array([k % 5 in (0, 3) for k in range(len(values))])
+    errors = [np.abs(numeric - exact)[unit].max() / np.abs(exact)[unit].max() for unit in (volts, ~volts)]
+    assert max(errors) <= 1e-6
+    figure(f"gradient of a network with a user's laws against differences: {max(errors):.1e} (required 1e-6)")
+
+
+def test_leaks_flow_to_ground_and_power_is_conserved():
+    top = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, elements=laws()["leaky"])
+    model = hl.Kirchhoff(top, [1e-4, 1e-4])
+    V = model.solve([[0.8]])
+    into = model.node_currents(V)[0]
+    leak = 1e-5 * 0.64 + 2e-5 * V[0, 1] + 1e-5 * V[0, 1] ** 2
+    assert into.sum() == pytest.approx(leak, rel=1e-9)
+    assert abs(into[1]) < 1e-15
+    assert model.power(V)[0] == pytest.approx(0.8 * into[0], rel=1e-9)
+
+
+def test_values_without_an_upper_end_are_differentiated_where_they_are():
+    """By differences, because of np.abs; 5 V is beyond the values that are tried."""
+    unlimited = Parameter("gate voltage", "V", 0.0, np.inf, "linear")
+    law = Law(lambda va, vb, gate: 1e-5 * gate**2 * (va - vb) + 1e-6 * va * np.abs(va), unlimited, name="square")
+    assert law.derivatives == "differences"
+    model = hl.Kirchhoff(hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, elements=law), [5.0, 4.0])
+    up, down = (model.with_conductances([5.0 + step, 4.0]).solve([[0.5]])[0, 1] for step in (1e-4, -1e-4))
+    assert model.gradient([[0.5]], [[1.0]])[0] == pytest.approx((up - down) / 2e-4, rel=1e-6)
+
+
+def test_laws_are_equal_after_pickling():
+    law = laws()["channel"]
+    copy = pickle.loads(pickle.dumps(law))
+    assert copy == law
+    assert hash(copy) == hash(law)
+    assert copy != laws()["leaky"]
+
+
+def test_derivatives_come_from_a_complex_step_where_it_is_exact():
+    made = laws()
+    assert [made[name].derivatives for name in made] == ["complex step", "complex step", "differences"]
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (lambda va, vb, t: t * np.sign(va - vb), "'bad' jumps where the voltage at [ab] is"),
+        (lambda va, vb, t: t * (vb - va), "'bad' that leaves a falls when the voltage there rises"),
+        (lambda va, vb, t: t * np.log(va - vb), "'bad' is not finite at"),
+        (lambda va, vb, t: t * float(va), "'bad' raised TypeError"),
+        (lambda va, vb, t: t * va.mean(), "'bad' returned other currents when it was called with fewer entries"),
+        (lambda va, vb, t: (va, vb, t), "'bad' returned 3 arrays"),
+        (lambda va, vb, t: np.zeros(3), r"'bad' returned an array of shape \(3,\)"),
+        (lambda va, vb, t: np.add(va, 1.0, out=va), "'bad' raised ValueError"),
+        (lambda va, vb, t: 1e-4 * np.tanh((va - vb) / 1e-5), "'bad' has no derivatives to 1e-6|'bad' jumps"),
+    ],
+)
+def test_laws_that_cannot_be_right_are_refused_by_name(function, message):
+    with pytest.raises(CircuitError, match=message):
+        Law(function, SIEMENS, name="bad")
+
+
+def test_function_is_never_called_outside_its_range():
+    seen = []
+
+    def guarded(va, vb, theta):
+        seen.extend([va.real.min(), va.real.max(), vb.real.min(), vb.real.max()])
+        return theta * (va - vb)
+
+    law = Law(guarded, SIEMENS, volts=(0.0, 0.5), name="guarded")
+    model = hl.Kirchhoff(hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, elements=law), [1e-4, 1e-4])
+    model.solve([[0.5]])
+    with pytest.raises(ConvergenceError, match=r"'guarded' is driven beyond its volts, 0 to 0\.5 V"):
+        model.solve([[0.7]])
+    assert min(seen) >= 0.0
+    assert max(seen) <= 0.5
+
+
+def test_spice_refuses_a_law():
+    top = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, elements=laws()["leaky"])
+    with pytest.raises(CircuitError, match=r"edge 0 cannot be written for SPICE: Law\('leaky'"):
+        spice_text(top, np.array([1e-4, 1e-4]), [0.5])
+
+
+def test_values_outside_the_declared_range_are_refused():
+    top = hl.Topology(3, [(0, 1), (1, 2)], [0], [1], ground=2, elements=laws()["leaky"])
+    with pytest.raises(CircuitError, match=r"conductance 0\.1 S at edge 1"):
+        hl.Kirchhoff(top, [1e-4, 0.1])
