@@ -1,0 +1,84 @@
+"""What two copies of one design have in common: their limits, and the state of their simulations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwlearn.errors import HwlearnError, SetupError
+from hwlearn.network.limits import Limits
+from hwlearn.network.network import Network
+from hwlearn.network.opened import is_same_topology
+from hwlearn.network.simulation import Simulation, State, part, prefixed
+
+
+@contextmanager
+def named(copy: str) -> Iterator[None]:
+    """Put the name of a copy, ``"free"`` or ``"clamped"``, before the message of an error of this package."""
+    try:
+        yield
+    except HwlearnError as error:
+        error.args = (f"the {copy} copy: {error}", *error.args[1:])
+        raise
+
+
+def narrower(first: Limits, second: Limits) -> Limits:
+    """Return the limits that both allow.
+
+    Raises
+    ------
+    SetupError
+        If no conductance lies within both.
+    """
+    low = max(first.conductance[0], second.conductance[0])
+    high = min(first.conductance[1], second.conductance[1])
+    if not low < high:
+        raise SetupError(
+            f"a pair of networks with limits.conductance = {first.conductance} and {second.conductance} S: no "
+            "range lies within both; give both copies the same limits"
+        )
+    names = ("voltage", "drop", "nudge", "current")
+    return Limits(**{name: min(getattr(first, name), getattr(second, name)) for name in names}, conductance=(low, high))
+
+
+def check_copies(free: object, clamped: object) -> None:
+    """Refuse copies that are no open networks of one design.
+
+    Raises
+    ------
+    SetupError
+        Naming the copy.
+    """
+    for name, copy in (("free", free), ("clamped", clamped)):
+        if not isinstance(copy, Network):
+            raise SetupError(f"the {name} copy of a pair is {copy!r:.80}; it must be an hwlearn.Network")
+        if copy.closed:
+            raise SetupError(f"the {name} copy of a pair is closed; open it first")
+    assert isinstance(free, Network) and isinstance(clamped, Network)
+    if free is clamped:
+        raise SetupError("both copies of a pair are the same network; open a second one with devices of its own")
+    if not is_same_topology(free.topology, clamped.topology):
+        raise SetupError(
+            f"the copies of a pair have different graphs, {free.topology} and {clamped.topology}; both must have "
+            "the same nodes, edges, inputs and outputs"
+        )
+
+
+@dataclass(frozen=True)
+class PairSimulation:
+    """State of two simulated copies; see `hwlearn.network.simulation.Simulation`."""
+
+    free: Simulation
+    clamped: Simulation
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the states of both copies, under ``free.`` and ``clamped.``."""
+        return {**prefixed("free", self.free.state()), **prefixed("clamped", self.clamped.state())}
+
+    def restore(self, state: State) -> None:
+        """Continue from a state of both copies."""
+        self.free.restore(part("free", state))
+        self.clamped.restore(part("clamped", state))
