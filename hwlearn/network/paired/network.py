@@ -58,8 +58,6 @@ class PairedNetwork(Network):
     Source of the arrangement: Dillavou, Stern, Liu & Durian, Phys. Rev. Applied 18, 014040 (2022).
     """
 
-    _is_backend = False
-
     def __init__(self, free: Network, clamped: Network, *, contrast_bias: ArrayLike = 0.0) -> None:
         check_copies(free, clamped)
         resolution = max(free.resolution, clamped.resolution)
