@@ -31,17 +31,22 @@ def narrower(first: Limits, second: Limits) -> Limits:
     Raises
     ------
     SetupError
-        If no conductance lies within both.
+        If both have limits of different values, or no value lies within both.
     """
-    low = max(first.conductance[0], second.conductance[0])
-    high = min(first.conductance[1], second.conductance[1])
-    if not low < high:
+    ranges, others = dict(first.values), dict(second.values)
+    if set(ranges) != set(others):
         raise SetupError(
-            f"a pair of networks with limits.conductance = {first.conductance} and {second.conductance} S: no "
-            "range lies within both; give both copies the same limits"
+            f"the copies of a pair have limits of {', '.join(ranges)} and of {', '.join(others)}; give both the same"
+        )
+    both = {name: (max(low, others[name][0]), min(high, others[name][1])) for name, (low, high) in ranges.items()}
+    empty = next((name for name, (low, high) in both.items() if not low < high), None)
+    if empty is not None:
+        raise SetupError(
+            f"the copies of a pair have limits of the {empty} of {ranges[empty]} and {others[empty]}: no range lies "
+            "within both; give both copies the same limits"
         )
     names = ("voltage", "drop", "nudge", "current")
-    return Limits(**{name: min(getattr(first, name), getattr(second, name)) for name in names}, conductance=(low, high))
+    return Limits(**{name: min(getattr(first, name), getattr(second, name)) for name in names}, values=both)
 
 
 def check_copies(free: object, clamped: object) -> None:

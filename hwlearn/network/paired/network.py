@@ -60,6 +60,7 @@ class PairedNetwork(Network):
 
     def __init__(self, free: Network, clamped: Network, *, contrast_bias: ArrayLike = 0.0) -> None:
         check_copies(free, clamped)
+        self.has_any_values = free.has_any_values and clamped.has_any_values
         resolution = max(free.resolution, clamped.resolution)
         super().__init__(
             free.topology, narrower(free.limits, clamped.limits), clamped.nudges, resolution=resolution
@@ -182,14 +183,14 @@ class PairedNetwork(Network):
         with self._using("clamped") as copy:
             return copy._checked_max_strength(nudge, free, error)
 
-    def _program(self, conductances: FloatArray) -> Programmed:
+    def _program(self, values: FloatArray) -> Programmed:
         self._alike = False
         with self._using("free") as copy:
-            first = copy.program(conductances)
+            first = copy.program(values)
         with self._using("clamped") as copy:
-            second = copy.program(conductances)
+            second = copy.program(values)
         self._alike = True
-        return Programmed(conductances, first.reached, first.failed | second.failed)
+        return Programmed(values, first.reached, first.failed | second.failed)
 
     def _keep_superposition(self, holds: bool, found: str) -> None:
         for name, copy in self._copies():
@@ -213,7 +214,7 @@ class PairedNetwork(Network):
     def _check_alike(self) -> None:
         if not self._alike:
             raise NetworkError(
-                "the copies of the pair may hold different conductances, because the last programming did not "
+                "the copies of the pair may hold different values, because the last programming did not "
                 "complete; program the pair again before it is measured"
             )
 
