@@ -31,8 +31,8 @@ class Optimizer(ABC):
     rate : float
         Step size; each subclass defines its unit.
     scale : "linear", "log" or "resistance"
-        Whether steps of conductances are linear in conductance, in its logarithm or in resistance. Gate voltages are
-        always moved linearly.
+        Whether steps of conductances are linear in conductance, in its logarithm or in resistance. Gate voltages
+        are always moved linearly.
     """
 
     def __init__(self, rate: float, *, scale: Scale = "linear") -> None:
@@ -82,7 +82,8 @@ class Optimizer(ABC):
         low, high = ranges.low, ranges.high
         if self.scale == "resistance":
             low_S, high_S = self._siemens()
-            g = self._or_linear(1.0 / (1.0 / low_S - u * (1.0 / low_S - 1.0 / high_S)), ranges.at(u, False))
+            siemens = 1.0 / (1.0 / low_S - u * (1.0 / low_S - 1.0 / high_S))
+            g = self._or_linear(siemens, ranges.at(u, False))
         else:
             g = low * (high / low) ** u if self._logarithmic is True else ranges.at(u, self._logarithmic)
         return np.asarray(np.clip(g, low, high))
@@ -239,9 +240,9 @@ class Sign(Optimizer):
 class Potentiometer(Optimizer):
     """One step of a digital potentiometer for each edge and update, up or down by the sign of the gradient.
 
-    The positions are equal steps in resistance over the conductance range, in volts for gate voltages. An edge without a contrast does not move,
-    and annealing has no effect: such a circuit has one size of step. Programming with the same steps is the twin's
-    ``rheostat``.
+    The positions are equal steps in resistance over the conductance range, in volts for gate voltages. An edge
+    without a contrast does not move, and annealing has no effect: such a circuit has one size of step. The twin's
+    ``rheostat`` has the same positions.
 
     Parameters
     ----------

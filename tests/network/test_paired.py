@@ -106,7 +106,7 @@ def test_edge_readout_needs_circuits_at_the_edges():
         hl.CoupledLearning(0.1, symmetric=False, readout="edges").gradient(request)
 
 
-@pytest.mark.parametrize("eta, overclamp", [("auto", 2.0), (0.1, 0.5)])
+@pytest.mark.parametrize(("eta", "overclamp"), [("auto", 2.0), (0.1, 0.5)])
 def test_overclamping_needs_a_number_and_a_factor_of_at_least_1(eta, overclamp):
     with pytest.raises(SetupError, match="overclamp"):
         hl.CoupledLearning(eta, overclamp=overclamp)
@@ -121,7 +121,8 @@ def test_both_copies_are_switched_off_before_either_is_closed(fails):
     else:
         pair.close()
     assert log == ["free off", "clamped off", "free close", "clamped close"]
-    assert pair.free.closed and pair.clamped.closed
+    assert pair.free.closed
+    assert pair.clamped.closed
 
 
 def test_switching_off_reaches_the_second_copy_if_the_first_fails():
@@ -131,7 +132,7 @@ def test_switching_off_reaches_the_second_copy_if_the_first_fails():
     assert log == ["free off", "clamped off"]
 
 
-@pytest.mark.parametrize("dead, other, drive", [("free", "clamped", None), ("clamped", "free", 0.01)])
+@pytest.mark.parametrize(("dead", "other", "drive"), [("free", "clamped", None), ("clamped", "free", 0.01)])
 def test_failed_copy_is_named_and_the_other_one_is_switched_off(dead, other, drive):
     pair, log = logged(**{dead: ("measure",)})
     request = None if drive is None else hl.OutputDrive.clamp(np.full((len(X), 2), drive))
@@ -152,7 +153,7 @@ def test_pair_that_was_programmed_by_half_is_not_measured():
     pair, log = logged(clamped=("program",))
     with pytest.raises(NetworkError, match="the clamped copy: no answer"):
         pair.program(np.full(TOP.n_edges, 1e-4))
-    with pytest.raises(NetworkError, match="different values.*program the pair again"):
+    with pytest.raises(NetworkError, match=r"different values.*program the pair again"):
         pair.measure(X)
     pair.clamped.fails = ()
     pair.program(np.full(TOP.n_edges, 1e-4))
@@ -185,3 +186,24 @@ def test_revoked_copy_stops_the_pair():
     with pytest.raises(NetworkError, match="a person"):
         pair.measure(X)
     pair.close()
+
+
+def test_error_floor_is_proportional_to_the_bias_and_one_network_has_none():
+    """Training of one pattern, noise-free: arXiv:2505.22887 has this floor for paired copies."""
+    top = hl.Topology.random(9, 16, 3, 2, seed=5)
+    x, g = np.array([[0.3, -0.2, 0.1]]), np.full(top.n_edges, 1e-4)
+    y = hl.Kirchhoff(top, np.geomspace(3e-5, 3e-4, top.n_edges)).solve(x)[:, top.outputs]
+    offsets = np.random.default_rng(5).standard_normal(top.n_edges)
+
+    def floor(bias):
+        free, clamped = (KirchhoffTwin(top, LIMITS, seed=seed, node_readout=True) for seed in (0, 1))
+        network = free if bias is None else hl.PairedNetwork(free, clamped, contrast_bias=bias * offsets)
+        rule = hl.CoupledLearning(1.0, symmetric=False, readout="nodes" if bias is None else "edges")
+        trainer = hl.Trainer(network, rule, hl.MSE(), hl.SGD(2e4, scale="log"), model=hl.Kirchhoff(top, g))
+        trainer.fit(x, y, hl.Schedule(150, anneal=1.0))
+        return float(np.abs(network.true_outputs(x) - y).max())
+
+    assert floor(None) < 1e-9
+    floors = np.array([floor(bias) for bias in (1e-7, 1e-6)])
+    assert 1e-7 < floors[0] < 1e-4
+    assert floors[1] / floors[0] == pytest.approx(10, rel=0.15)

@@ -14,7 +14,7 @@ from hwlearn.errors import CircuitError, ComplianceError, HwlearnError, LimitErr
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TwoPhase
 from hwlearn.network.nudges import Nudge, OutputDrive
-from hwlearn.network.paired.copies import PairSimulation, check_copies, named, narrower
+from hwlearn.network.paired.copies import ClampedCopy, PairSimulation, check_copies, named, narrower
 from hwlearn.network.paired.use import PairUse
 from hwlearn.network.simulation import Simulation
 
@@ -34,25 +34,25 @@ class PairedNetwork(Network):
     free, clamped : Network
         Open networks of the same graph, on any backends; they are closed with the pair.
     contrast_bias : float or array_like, shape (E,), optional
-        Offset in V^2 of the contrast that the circuit at each edge measures (`TwoPhase.contrast`).
+        Offset in V^2 of the contrast that the circuit at each edge measures, `TwoPhase.contrast`.
 
     Attributes
     ----------
     periods : int
         Sample periods that hardware with two copies needs for the two-phase measurements so far: a free and a
-        nudged phase at once take one, a second nudged phase takes another one. `measurements` counts each phase.
+        nudged phase at once take one, a second nudged phase another one. `measurements` counts each phase.
 
     Raises
     ------
     SetupError
-        If the copies are the same network, closed, or of different graphs, if no conductance is within the limits
-        of both, or if the offsets are not finite.
+        If the copies are the same network, closed, or of different graphs, if no value is within the limits of
+        both, or if the offsets are not finite.
 
     Notes
     -----
-    If both copies read every node, each two-phase measurement has a `TwoPhase.contrast`. The contrast of two nudged
-    phases (``symmetric``) compares the clamped copy with itself: the difference between the devices of the copies
-    is not in it. Paired learners are one-sided.
+    If both copies read every node, each two-phase measurement has a `TwoPhase.contrast`. The contrast of two
+    nudged phases (``symmetric``) compares the clamped copy with itself: the difference between the devices of the
+    copies is not in it. Paired learners are one-sided.
 
     Limits are the narrower ones of both copies. Single devices cannot be reached through the pair.
     Source of the arrangement: Dillavou, Stern, Liu & Durian, Phys. Rev. Applied 18, 014040 (2022).
@@ -66,6 +66,7 @@ class PairedNetwork(Network):
             free.topology, narrower(free.limits, clamped.limits), clamped.nudges, resolution=resolution
         )
         self.free, self.clamped = free, clamped
+        self._nudged = ClampedCopy(clamped)
         self.periods = 0
         self._bias = _offsets(contrast_bias, self.topology.n_edges)
         self._alike = True
@@ -169,19 +170,15 @@ class PairedNetwork(Network):
         self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
     ) -> tuple[Readout, Readout | None, BoolArray | None]:
         self._check_alike()
-        with self._using("clamped") as copy:
-            for drive in (plus,) if minus is None else (plus, minus):
-                copy._check_request(inputs, drive)
-            sides = copy._checked_sides(inputs, plus, minus)
-            copy._count(len(inputs) * (1 if minus is None else 2))
-        return sides
+        with self._using("clamped"):
+            return self._nudged.sides(inputs, plus, minus)
 
     def _nudge_limits(self) -> Limits:
-        return narrower(self.limits, self.clamped._checked_nudge_limits())
+        return narrower(self.limits, self._nudged.nudge_limits())
 
     def _max_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
-        with self._using("clamped") as copy:
-            return copy._checked_max_strength(nudge, free, error)
+        with self._using("clamped"):
+            return self._nudged.max_strength(nudge, free, error)
 
     def _program(self, values: FloatArray) -> Programmed:
         self._alike = False

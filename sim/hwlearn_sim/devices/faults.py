@@ -14,14 +14,14 @@ from hwlearn.errors import SetupError
 
 
 @dataclass(frozen=True)
-class Fault:
+class EdgeFault:
     """Edges that fail together.
 
     Parameters
     ----------
     at_step : int
-        Number of updates that the edges still take. A training programs once at its start and once for each update:
-        the edges fail just before the programming with this number, counted from 0.
+        Number of updates that the edges do not miss, and one more: a training programs once at its start and once
+        for each update, and the edges fail just before the programming with this number, counted from 0.
     edges : sequence of int
         Numbers of the edges.
     kind : "open" or "stuck"
@@ -48,18 +48,20 @@ class Fault:
             raise SetupError(f"edges of a fault are {list(self.edges)}; list at least one number from 0")
         if self.kind not in ("open", "stuck"):
             raise SetupError(f"kind of a fault is {self.kind!r}; it must be 'open' or 'stuck'")
-        if self.siemens is not None and (self.kind == "open" or not (math.isfinite(self.siemens) and self.siemens > 0)):
+        if self.siemens is not None and (
+            self.kind == "open" or not (math.isfinite(self.siemens) and self.siemens > 0)
+        ):
             raise SetupError(
                 f"a fault of kind {self.kind!r} has the conductance {self.siemens:g} S; it must be positive, and "
                 "an open edge has none"
             )
 
     def require_no_conductance(self) -> None:
-        """Refuse a fault of edges that have another value, such as a gate voltage, unless they keep that value."""
+        """Refuse a fault of edges with other values, such as gate voltages, unless they keep them."""
         if self.kind == "open" or self.siemens is not None:
             raise SetupError(
-                f"a fault of kind {self.kind!r} gives edges {list(self.edges)} a conductance, but their values are "
-                "none; use kind = 'stuck' without a conductance"
+                f"a fault of kind {self.kind!r} gives edges {list(self.edges)} a conductance, but they have none; "
+                "use kind = 'stuck' without a conductance"
             )
 
     def values(self, present: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 
 from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
 from hwlearn.errors import SetupError
-from hwlearn_sim.devices.faults import Fault
+from hwlearn_sim.devices.faults import EdgeFault
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Imperfections:
         Fraction of edges that never change; their conductances are random within the range of the limits.
     stuck : mapping of int to float
         Edges stuck at a given conductance in siemens; zero is an open device.
-    faults : tuple of Fault
+    faults : tuple of EdgeFault
         Edges that open or stick after a number of updates.
     read_noise_V, current_noise_A : float
         Standard deviation of one voltage and one current reading.
@@ -69,7 +69,7 @@ class Imperfections:
     write_noise: float | Mapping[str, float] = 0.0
     stuck_fraction: float = 0.0
     stuck: Mapping[int, float] = field(default_factory=dict)
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[EdgeFault, ...] = ()
     read_noise_V: float = 0.0
     current_noise_A: float = 0.0
     adc_bits: int | None = None

@@ -73,7 +73,7 @@ class Devices:
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the generator of the write noise, and with faults what has failed so far."""
-        state = {"writes": generator_states([self._writes])}
+        state: dict[str, np.ndarray] = {"writes": generator_states([self._writes])}
         if self._faults:
             state |= {"stuck": self._stuck.copy(), "programmings": np.array([self._programmings])}
         return state

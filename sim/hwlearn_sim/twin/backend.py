@@ -28,7 +28,7 @@ from hwlearn.quantities import (
     Seed,
     Share,
 )
-from hwlearn_sim.devices.faults import Fault
+from hwlearn_sim.devices.faults import EdgeFault
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.twin.memristive import MemristiveTwin
 from hwlearn_sim.twin.memristive.settings import MemristorSettings
@@ -69,9 +69,9 @@ class FaultSettings(Section):
     conductance: PositiveSiemens | None = None
     copies: Literal["both", "free", "clamped"] = "both"
 
-    def fault(self) -> Fault:
+    def fault(self) -> EdgeFault:
         """Return the fault."""
-        return Fault(self.at_step, tuple(self.edges), self.kind, self.conductance)
+        return EdgeFault(self.at_step, tuple(self.edges), self.kind, self.conductance)
 
 
 class SimSettings(Section):
@@ -183,9 +183,7 @@ class SimBackend:
         other, offsets = np.random.SeedSequence([settings.seed, 1]).spawn(2)
         seed = int(other.generate_state(1, np.uint64)[0])
         bias = settings.contrast_bias * np.random.default_rng(offsets).standard_normal(topology.n_edges)
-        return PairedNetwork(
-            free, _twin(settings, topology, limits, "clamped", seed), contrast_bias=bias
-        )
+        return PairedNetwork(free, _twin(settings, topology, limits, "clamped", seed), contrast_bias=bias)
 
     @staticmethod
     def status(settings: SimSettings) -> list[InstrumentReport]:

@@ -5,7 +5,7 @@ import pytest
 
 import hwlearn as hl
 from hwlearn.errors import SetupError
-from hwlearn_sim import Fault, Imperfections, KirchhoffTwin
+from hwlearn_sim import EdgeFault, Imperfections, KirchhoffTwin
 
 TOP = hl.Topology.random(9, 16, 3, 2, seed=3)
 LIMITS = hl.Limits("500 mV", "1 V", "500 mV", "10 mA", ("1 uS", "1 mS"))
@@ -20,13 +20,13 @@ def steps(twin, count, first=0):
 
 
 def test_edges_open_and_stick_at_their_step():
-    faults = (Fault(2, [3, 7]), Fault(3, [1], "stuck"), Fault(3, [0], "stuck", 5e-5))
+    faults = (EdgeFault(2, [3, 7]), EdgeFault(3, [1], "stuck"), EdgeFault(3, [0], "stuck", 5e-5))
     twin = KirchhoffTwin(TOP, LIMITS, Imperfections(faults=faults, device_spread=0.1), seed=1)
     healthy = KirchhoffTwin(TOP, LIMITS, Imperfections(device_spread=0.1), seed=1)
     assert not steps(twin, 2)[1].any()
     steps(healthy, 2)
     np.testing.assert_array_equal(twin.true_conductances, healthy.true_conductances)
-    third, failed = steps(twin, 1, first=2)
+    _, failed = steps(twin, 1, first=2)
     steps(healthy, 1, first=2)
     expected = np.where(np.isin(np.arange(16), [3, 7]), 0.0, healthy.true_conductances)
     np.testing.assert_array_equal(twin.true_conductances, expected)
@@ -40,7 +40,7 @@ def test_edges_open_and_stick_at_their_step():
 def test_faults_survive_a_resume(done):
     """Before, at and after the step at which edges open."""
     x = np.array([[0.3, -0.2, 0.1]])
-    flaws = Imperfections(faults=(Fault(2, [3, 7]),), read_noise_V=1e-3, write_noise=1e-2)
+    flaws = Imperfections(faults=(EdgeFault(2, [3, 7]),), read_noise_V=1e-3, write_noise=1e-2)
     whole, first, second = (KirchhoffTwin(TOP, LIMITS, flaws, seed=4) for _ in range(3))
     steps(whole, 5)
     steps(first, done)
@@ -52,10 +52,10 @@ def test_faults_survive_a_resume(done):
 
 def test_faults_that_cannot_be_are_refused():
     with pytest.raises(SetupError, match="edge 16 of a fault does not exist; the edges are 0 to 15"):
-        KirchhoffTwin(TOP, LIMITS, Imperfections(faults=(Fault(0, [16]),)))
+        KirchhoffTwin(TOP, LIMITS, Imperfections(faults=(EdgeFault(0, [16]),)))
     for wrong in ((-1, [0]), (0, []), (0, [-1]), (0, [0], "cut"), (0, [0], "open", 1e-5), (0, [0], "stuck", 0.0)):
         with pytest.raises(SetupError, match="fault"):
-            Fault(*wrong)
+            EdgeFault(*wrong)
 
 
 def pair_bench(bench_text, *more):
@@ -93,7 +93,7 @@ def test_paired_bench_has_two_sets_of_devices_and_its_own_faults(tmp_path, bench
 
 
 @pytest.mark.parametrize(
-    "old, new, message",
+    ("old", "new", "message"),
     [
         ("paired = true", "paired = false", "contrast_bias .* needs paired = true"),
         ("device_spread = 0.05", 'memristor = {model = "vteam"}', "imperfection faults"),
