@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.errors import LimitError, SetupError
 from hwlearn.network.edge_codes import Rheostat
-from hwlearn.network.value_ranges import ValueRanges
 from hwlearn_sim import Imperfections, KirchhoffTwin
 
 LIMITS = (1e-6, 1e-4)
