@@ -1,6 +1,7 @@
 """A pair of networks: which copy measures what, what it compares, and that both are off after every exit path."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -207,3 +208,50 @@ def test_error_floor_is_proportional_to_the_bias_and_one_network_has_none():
     floors = np.array([floor(bias) for bias in (1e-7, 1e-6)])
     assert 1e-7 < floors[0] < 1e-4
     assert floors[1] / floors[0] == pytest.approx(10, rel=0.15)
+
+
+def test_pair_of_transistor_networks_is_programmed_with_gate_voltages():
+    top = hl.Topology.grid(3, 3, ground=0).with_elements(hl.elements.Mosfet(vto=0.75, kp=6e-5))
+    limits = hl.Limits(1.0, 2.0, 0.5, 0.1, values={"gate voltage": (1.5, 8.0)})
+    wider = hl.Limits(1.0, 2.0, 0.5, 0.1, values={"gate voltage": (0.5, 6.0)})
+    copies = [
+        KirchhoffTwin(top, which, Imperfections(device_spread={"vto": 0.01}), seed=k, node_readout=True)
+        for k, which in enumerate((limits, wider))
+    ]
+    pair = hl.PairedNetwork(*copies)
+    assert dict(pair.limits.values) == {"gate voltage": (1.5, 6.0)}
+    gates = np.full(top.n_edges, 5.0)
+    pair.program(gates)
+    x, y = np.full((1, top.n_inputs), 0.4), np.full((1, top.n_outputs), 0.2)
+    rule = hl.CoupledLearning(0.1, symmetric=False, readout="edges")
+    gradient = rule.gradient(hl.GradientRequest(pair, hl.Kirchhoff(top, gates), x, y, hl.MSE())).values
+    assert gradient.shape == (top.n_edges,)
+    assert np.abs(gradient).max() > 0
+
+
+def test_two_backends_make_a_pair_by_hand():
+    """Source-measure units with the real driver hold the free phase, a twin of the same bench the clamped one."""
+    bench = hl.open_bench("virtual-smu")
+    with bench:
+        clamped = KirchhoffTwin(bench.topology, bench.limits, seed=1)
+        pair = hl.PairedNetwork(bench.network, clamped)
+        pair.program(np.full(bench.topology.n_edges, np.mean(bench.limits.conductance)))
+        x = bench.data.inputs[:1]
+        phases = pair.two_phase(
+            x, hl.TargetError(np.zeros((1, bench.topology.n_outputs))), hl.ClampNudge(0.1), False
+        )
+        np.testing.assert_allclose(phases.plus.voltages, 0.9 * phases.free.voltages, atol=1e-9)
+        assert phases.contrast is None
+        assert pair.instruments[0].startswith("free copy: ")
+        assert len(pair.instruments) == len(bench.network.instruments)
+        assert pair.drives_outputs
+        pair.switch_off()
+        assert not pair.drives_outputs
+        pair.close()
+        assert bench.network.closed
+
+
+def test_example_of_the_page_runs(capsys):
+    page = (Path(__file__).parents[2] / "docs" / "paired.md").read_text(encoding="utf-8")
+    exec(page.split("```python\n")[1].split("```")[0], {})
+    assert capsys.readouterr().out.split() == ["200", "100"]
