@@ -164,14 +164,14 @@ class PairedNetwork(Network):
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
         self._check_alike()
         with self._using("free" if drive is None else "clamped") as copy:
-            return copy.measure(inputs, drive)
+            return self._vouch(copy.measure(inputs, drive))
 
     def _measure_sides(
         self, inputs: FloatArray, plus: OutputDrive, minus: OutputDrive | None
     ) -> tuple[Readout, Readout | None, BoolArray | None]:
         self._check_alike()
         with self._using("clamped"):
-            return self._nudged.sides(inputs, plus, minus)
+            return self._vouch(self._nudged.sides(inputs, plus, minus))
 
     def _nudge_limits(self) -> Limits:
         return narrower(self.limits, self._nudged.nudge_limits())

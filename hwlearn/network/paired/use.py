@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Sequence
 
 from hwlearn.exclusive import ExclusiveUse
 
@@ -16,11 +16,11 @@ class PairUse(ExclusiveUse):
         The contexts of the copies, entered in this order.
     """
 
-    __slots__ = ("_copies", "_entered")
+    __slots__ = ("_copies",)
 
     def __init__(self, *copies: ExclusiveUse) -> None:
         super().__init__()
-        self._copies, self._entered = copies, list[ExitStack]()
+        self._copies = copies
 
     def revoke(self, reason: str) -> None:
         """Refuse every further call, also of the copies."""
@@ -30,17 +30,26 @@ class PairUse(ExclusiveUse):
 
     def __enter__(self) -> None:
         super().__enter__()
+        entered: list[ExclusiveUse] = []
         try:
-            with ExitStack() as stack:
-                for copy in self._copies:
-                    stack.enter_context(copy)
-                self._entered.append(stack.pop_all())
+            for copy in self._copies:
+                copy.__enter__()
+                entered.append(copy)
         except BaseException as error:
-            super().__exit__(type(error), error, None)
+            self._leave(entered, type(error), error, None)
             raise
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        try:
-            self._entered.pop().close()
-        finally:
+        self._leave(self._copies, kind, error, trace)
+
+    def _leave(
+        self, copies: Sequence[ExclusiveUse], kind: object, error: BaseException | None, trace: object
+    ) -> None:
+        """Leave the contexts of some copies, the last one first, then the own one, also if one raises."""
+        if not copies:
             super().__exit__(kind, error, trace)
+            return
+        try:
+            copies[-1].__exit__(kind, error, trace)
+        finally:
+            self._leave(copies[:-1], kind, error, trace)
