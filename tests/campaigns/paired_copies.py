@@ -44,7 +44,6 @@ IRIS = {
     "pair": {},
     "pair, bias of 1e-3 V^2": {"backend.contrast_bias": 1e-3},
     "pair, bias of 1e-3 V^2, overclamped 8 times": {"backend.contrast_bias": 1e-3, "train.overclamp": 8},
-    "pair, edges 2 and 9 cut after 60 updates": {"backend.faults": [{"at_step": 60, "edges": [2, 9]}]},
 }
 
 
@@ -128,7 +127,7 @@ class Training:
 
 
 def floors(seed: int) -> dict[str, float]:
-    """Return the error in volts that each arrangement ends with; nothing if one network does not learn the task."""
+    """Return the error in volts that each arrangement ends with; empty if one network does not learn the task."""
     task = Task.of(seed)
     found = {"one network": Training(task, task.twin(0)).floor()}
     if found["one network"] > CONVERGED_V:
@@ -212,6 +211,19 @@ def _cut(topology: hl.Topology, many: int, seed: int) -> list[int]:
             return sorted(edges.tolist())
 
 
+def iris_cuts(seed: int) -> dict[str, float]:
+    """Return training accuracies of ``iris-paired``; two random edges are cut in both copies after 120 updates.
+
+    An epoch has three updates. Steps of one size never come to rest, so the best epoch of a range counts.
+    """
+    seeds = {"backend.seed": seed, "data.split_seed": seed, "train.seed": seed, "train.keep": "last"}
+    edges = _cut(hl.open_bench("iris-paired").topology, 2, seed)
+    faults = {"backend.faults": [{"at_step": 120, "edges": edges}]}
+    with hl.open_bench("iris-paired", seeds | faults) as bench:
+        found = [epoch.train.accuracy for epoch in bench.train().epochs]
+    return {"before": max(found[:40]), "the epoch after": found[40], "later": max(found[41:])}
+
+
 def iris(seed: int) -> dict[str, float]:
     """Return the true test accuracies of the bench ``iris-paired`` on the split of a seed."""
     found = {}
@@ -236,6 +248,7 @@ PARTS: dict[str, Callable[[int], dict[str, float]]] = {
     "steps": steps,
     "cuts": cuts,
     "iris": iris,
+    "iris-cuts": iris_cuts,
 }
 LOGARITHMIC = ("floors", "cuts")
 """Parts whose values are all errors: their means are geometric."""
@@ -285,24 +298,12 @@ def figure(path: Path, rows: Sequence[dict[str, float]], seed: int) -> None:
     from hwlearn.lab import figure_style as style
 
     def draw(left: object, right: object) -> None:
-        ends = 1e3 * np.array(
-            [interval([row[f"pair, bias {b:g} V^2"] for row in rows], True) for b in FLOOR_BIASES]
-        )
-        left.errorbar(
-            FLOOR_BIASES,
-            ends[:, 0],
-            (ends[:, 0] - ends[:, 1], ends[:, 2] - ends[:, 0]),
-            fmt="o-",
-            color=style.INK,
-            label="pair",
-        )
-        left.plot(
-            FLOOR_BIASES,
-            ends[0, 0] * np.array(FLOOR_BIASES) / BIASES[0],
-            ":",
-            color=style.FAINT,
-            label="proportional",
-        )
+        floor = 1e3 * np.array([[row[f"pair, bias {b:g} V^2"] for b in FLOOR_BIASES] for row in rows])
+        left.plot(FLOOR_BIASES, floor.T, "-", color=style.FAINT, linewidth=0.8)
+        middle = np.median(floor, axis=0)
+        left.plot(FLOOR_BIASES, middle, "o-", color=style.INK, label="median; grey: each task")
+        straight = middle[0] * np.array(FLOOR_BIASES) / FLOOR_BIASES[0]
+        left.plot(FLOOR_BIASES, straight, ":", color=style.SECOND, label="proportional")
         left.set(
             xscale="log", yscale="log", xlabel="bias of each edge's contrast (V$^2$)", ylabel="error floor (mV)"
         )
@@ -314,7 +315,7 @@ def figure(path: Path, rows: Sequence[dict[str, float]], seed: int) -> None:
         ):
             right.plot(np.maximum(Training(task, network, factor).run(400), 1e-9) * 1e3, color=colour, label=name)
         right.set(yscale="log", xlabel="update", ylabel="rms error (mV)", ylim=(1e-6, None))
-        left.legend(frameon=False)
+        left.legend(frameon=False, loc="upper left")
         right.legend(frameon=False)
 
     style.drawn(path, draw)

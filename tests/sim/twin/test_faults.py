@@ -6,6 +6,7 @@ import pytest
 import hwlearn as hl
 from hwlearn.errors import SetupError
 from hwlearn_sim import EdgeFault, Imperfections, KirchhoffTwin
+from hwlearn_sim.twin.backend import SimBackend
 
 TOP = hl.Topology.random(9, 16, 3, 2, seed=3)
 LIMITS = hl.Limits("500 mV", "1 V", "500 mV", "10 mA", ("1 uS", "1 mS"))
@@ -106,3 +107,19 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path, bench_text, o
     (tmp_path / "pair.toml").write_text(pair_bench(bench_text, (old, new)))
     with pytest.raises(SetupError, match=message):
         hl.open_bench(tmp_path / "pair.toml").open()
+
+
+def test_pair_is_not_calibrated_together(tmp_path, bench_text):
+    (tmp_path / "pair.toml").write_text(pair_bench(bench_text))
+    with (
+        hl.open_bench(tmp_path / "pair.toml") as bench,
+        pytest.raises(SetupError, match="pair of networks cannot be calibrated together; calibrate each"),
+    ):
+        bench.calibrate("noise")
+
+
+def test_status_of_a_paired_bench_names_both_copies(tmp_path, bench_text):
+    (tmp_path / "pair.toml").write_text(pair_bench(bench_text))
+    settings = hl.open_bench(tmp_path / "pair.toml").settings
+    names = [report.instrument for report in SimBackend.status(settings)]
+    assert names == ["sim, free copy", "sim, clamped copy"]
