@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hwlearn.learning.optimizers import SGD as SGD
     from hwlearn.learning.optimizers import Adam as Adam
     from hwlearn.learning.optimizers import Momentum as Momentum
+    from hwlearn.learning.optimizers import Potentiometer as Potentiometer
     from hwlearn.learning.optimizers import Sign as Sign
     from hwlearn.learning.records import Callback as Callback
     from hwlearn.learning.records import History as History
@@ -61,5 +62,6 @@ if TYPE_CHECKING:
     from hwlearn.network.nudges import CurrentNudge as CurrentNudge
     from hwlearn.network.nudges import OutputDrive as OutputDrive
     from hwlearn.network.nudges import ResistorNudge as ResistorNudge
+    from hwlearn.network.paired import PairedNetwork as PairedNetwork
 else:
     __all__, __getattr__, __dir__ = lazy_names(__name__)

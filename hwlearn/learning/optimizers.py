@@ -1,9 +1,9 @@
 """Optimizers: compute new target values from a gradient, within the range of the hardware.
 
 They work on a position ``u`` in [0, 1] for each edge: the place of its value in its range, in siemens or volts.
-The place of a conductance is linear or logarithmic; values whose parameter declares a linear scale, such as gate
-voltages, are always moved linearly. The position is not quantised, so that small steps accumulate even if the
-hardware's steps are coarse.
+The place of a conductance is linear, logarithmic or linear in resistance; values whose parameter declares a linear
+scale, such as gate voltages, are always moved linearly. The position is not quantised, so that small steps
+accumulate even if the hardware's steps are coarse.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.errors import LimitError, SetupError
 from hwlearn.units import ROUNDING, is_number
 
-Scale = Literal["linear", "log"]
+Scale = Literal["linear", "log", "resistance"]
 
 
 class Optimizer(ABC):
@@ -30,16 +30,16 @@ class Optimizer(ABC):
     ----------
     rate : float
         Step size; each subclass defines its unit.
-    scale : "linear" or "log"
-        Whether steps of conductances are linear in conductance or in its logarithm. Gate voltages are always moved
-        linearly.
+    scale : "linear", "log" or "resistance"
+        Whether steps of conductances are linear in conductance, in its logarithm or in resistance. Gate voltages
+        are always moved linearly.
     """
 
     def __init__(self, rate: float, *, scale: Scale = "linear") -> None:
         if not (is_number(rate) and rate > 0):
             raise SetupError(f"optimizer rate is {rate!r}; it must be positive")
-        if scale not in ("linear", "log"):
-            raise SetupError(f"optimizer scale must be 'linear' or 'log', got {scale!r}")
+        if scale not in ("linear", "log", "resistance"):
+            raise SetupError(f"optimizer scale must be 'linear', 'log' or 'resistance', got {scale!r}")
         self.rate = rate
         self.scale: Scale = scale
         self._state: dict[str, FloatArray] = {}
@@ -80,7 +80,12 @@ class Optimizer(ABC):
         """Unquantised values (E,) in siemens, or in volts for gates."""
         u, ranges = self._state["u"], self._range
         low, high = ranges.low, ranges.high
-        g = low * (high / low) ** u if self._logarithmic is True else ranges.at(u, self._logarithmic)
+        if self.scale == "resistance":
+            low_S, high_S = self._siemens()
+            siemens = 1.0 / (1.0 / low_S - u * (1.0 / low_S - 1.0 / high_S))
+            g = self._or_linear(siemens, ranges.at(u, False))
+        else:
+            g = low * (high / low) ** u if self._logarithmic is True else ranges.at(u, self._logarithmic)
         return np.asarray(np.clip(g, low, high))
 
     def step(self, gradient: FloatArray, trainable: BoolArray, pace: float = 1.0) -> FloatArray:
@@ -102,8 +107,7 @@ class Optimizer(ABC):
         """
         if not np.isfinite(gradient).all():
             raise SetupError("the gradient is not finite; check the readings and the nudge strength")
-        slope = self._slope()
-        u = self._state["u"]
+        slope, u = self._slope(), self._state["u"]
         every = bool(trainable.all())
         move = self._move(gradient * slope if every else np.where(trainable, gradient * slope, 0.0))
         moved = np.multiply(move, -pace)
@@ -130,6 +134,9 @@ class Optimizer(ABC):
     def _slope(self) -> FloatArray | float:
         """Return the derivative (E,) of the values by u."""
         ranges, log = self._range, self._logarithmic
+        if self.scale == "resistance":
+            low_S, high_S = self._siemens()
+            return self._or_linear(self.shadow**2 * (1.0 / low_S - 1.0 / high_S), ranges.span)
         if log is False:
             return ranges.span
         if log is True:
@@ -140,6 +147,10 @@ class Optimizer(ABC):
     def _position(self, values: FloatArray) -> FloatArray:
         ranges, log = self._range, self._logarithmic
         linear = (values - ranges.low) / ranges.span
+        if self.scale == "resistance":
+            low_S, high_S = self._siemens()
+            siemens = self._or_linear(values, 1.0)
+            return self._or_linear((1.0 / low_S - 1.0 / siemens) / (1.0 / low_S - 1.0 / high_S), linear)
         if log is False:
             return np.asarray(linear)
         if log is True:
@@ -149,6 +160,14 @@ class Optimizer(ABC):
         return np.where(
             log, np.log(np.where(log, values, 1.0) / low) / np.log(np.where(log, ratio, math.e)), linear
         )
+
+    def _siemens(self) -> tuple[FloatArray, FloatArray]:
+        """Return the ends of the ranges of conductances; 1 and 2 for other values."""
+        return self._or_linear(self._range.low, 1.0), self._or_linear(self._range.high, 2.0)
+
+    def _or_linear(self, of_conductances: FloatArray | float, linear: FloatArray | float) -> FloatArray:
+        """Return one array for conductances, another one for values with a linear scale."""
+        return np.where(self._range.is_log, of_conductances, linear)
 
 
 class SGD(Optimizer):
@@ -213,6 +232,43 @@ class Adam(Optimizer):
 
 class Sign(Optimizer):
     """Step of fixed size against the sign of the gradient, for hardware that can only step up or down."""
+
+    def _move(self, gradient: FloatArray) -> FloatArray:
+        return self.rate * np.sign(gradient)
+
+
+class Potentiometer(Optimizer):
+    """One step of a digital potentiometer for each edge and update, up or down by the sign of the gradient.
+
+    The positions are equal steps in resistance over the conductance range, in volts for gate voltages. An edge
+    without a contrast does not move, and annealing has no effect: such a circuit has one size of step. The twin's
+    ``rheostat`` has the same positions.
+
+    Parameters
+    ----------
+    positions : int
+        Number of positions; 128 in Dillavou, Stern, Liu & Durian, Phys. Rev. Applied 18, 014040 (2022).
+
+    Raises
+    ------
+    SetupError
+        If there are fewer than two positions.
+    """
+
+    def __init__(self, positions: int = 128) -> None:
+        if not (is_number(positions) and positions >= 2 and int(positions) == positions):
+            raise SetupError(f"a potentiometer has {positions!r} positions; it needs a whole number of at least 2")
+        super().__init__(1.0 / (positions - 1), scale="resistance")
+        self.positions = int(positions)
+
+    def start(self, values: FloatArray, limits: tuple[float, float] | ValueRanges) -> None:
+        """Start from the positions nearest to values (E,); see `Optimizer.start`."""
+        super().start(values, limits)
+        self._state["u"] = np.rint(self._state["u"] * (self.positions - 1)) / (self.positions - 1)
+
+    def step(self, gradient: FloatArray, trainable: BoolArray, pace: float = 1.0) -> FloatArray:
+        """Move every trainable edge by one position; ``pace`` has no effect. See `Optimizer.step`."""
+        return super().step(gradient, trainable)
 
     def _move(self, gradient: FloatArray) -> FloatArray:
         return self.rate * np.sign(gradient)

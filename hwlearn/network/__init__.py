@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hwlearn.network.nudges import Nudge as Nudge
     from hwlearn.network.nudges import OutputDrive as OutputDrive
     from hwlearn.network.nudges import ResistorNudge as ResistorNudge
+    from hwlearn.network.paired import PairedNetwork as PairedNetwork
     from hwlearn.network.reports import InstrumentReport as InstrumentReport
     from hwlearn.network.reports import OutputReport as OutputReport
     from hwlearn.network.simulation import Simulation as Simulation

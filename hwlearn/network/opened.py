@@ -51,7 +51,7 @@ def check_opened(network: object, topology: Topology, limits: Limits) -> Network
 def _check(network: Network, topology: Topology, limits: Limits) -> None:
     if network.closed:
         gate.refuse(network, "a network that is closed already")
-    if not _is_same(network.topology, topology):
+    if not is_same_topology(network.topology, topology):
         gate.refuse(network, f"{gate.shown(network.topology)} as its topology; it must be that of the bench")
     gate.check_limits(network, "limits", network.limits, limits)
     for parameter, _ in topology.parameters:
@@ -81,7 +81,8 @@ def _check(network: Network, topology: Topology, limits: Limits) -> None:
         gate.refuse(network, f"instruments = {gate.shown(names)}; it must be a tuple of str")
 
 
-def _is_same(given: object, topology: Topology) -> bool:
+def is_same_topology(given: object, topology: Topology) -> bool:
+    """Return whether an object is a topology with the same nodes, edges, inputs, outputs and ground."""
     return given is topology or (
         isinstance(given, Topology)
         and given.n_nodes == topology.n_nodes

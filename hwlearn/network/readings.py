@@ -95,6 +95,10 @@ class TwoPhase:
         dC/dV_out at the measured free outputs.
     strength : ndarray, shape (S,)
         The nudge strength that was applied; zero for a skipped sample.
+    contrast : ndarray, shape (S, E), or None
+        What circuits at the edges have measured themselves, in V^2: half the difference of the squared drops of
+        the plus phase and of the minus phase (one-sided: of the free phase), with the offsets of these circuits.
+        None for hardware without such circuits.
     """
 
     free: Readout
@@ -102,6 +106,7 @@ class TwoPhase:
     minus: Readout | None
     error: FloatArray
     strength: FloatArray
+    contrast: FloatArray | None = None
 
     @property
     def skipped(self) -> BoolArray:

@@ -9,6 +9,7 @@ from hwlearn.lazy import lazy_names
 
 if TYPE_CHECKING:
     from hwlearn_sim.bench.bench import VirtualBench as VirtualBench
+    from hwlearn_sim.devices.faults import EdgeFault as EdgeFault
     from hwlearn_sim.devices.imperfections import Imperfections as Imperfections
     from hwlearn_sim.placed import PlacedBoard as PlacedBoard
     from hwlearn_sim.placed import PlacedCard as PlacedCard

@@ -72,6 +72,9 @@ BACKENDS: Final = {
     "sim transistors": _SIM
     + "device_spread = {vto = '10 mV', kp = '0.5 %'}\nstuck_fraction = 0.1\n"
     + "write_noise = {gate_voltage = '1 mV', conductance = '1 %'}\nvalue_bits = {gate_voltage = 10}",
+    "sim pair": _SIM
+    + "paired = true\nnode_readout = true\ndevice_spread = 0.05\ncontrast_bias = 1e-6\nwrite_noise = 0.003\n"
+    + "faults = [{at_step = 4, edges = [2]}, {at_step = 7, edges = [5], kind = 'stuck', copies = 'clamped'}]",
     "soft bounds": _MEMRISTORS.format(model="soft-bounds"),
     "soft bounds failing": _MEMRISTORS.format(model="soft-bounds")
     + "memristor.stuck_fraction = 0.1\nmemristor.endurance = 120\nmemristor.retention = '20 ms'\n"

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import hwlearn as hl
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.errors import LimitError, SetupError
+from hwlearn.network.edge_codes import Rheostat
 from hwlearn_sim import Imperfections, KirchhoffTwin
 
 LIMITS = (1e-6, 1e-4)
@@ -127,3 +129,35 @@ def test_invalid_optimizer_arguments_are_rejected():
     optimizer.start(np.full(3, 5e-5), LIMITS)
     with pytest.raises(SetupError, match="not finite"):
         optimizer.step(np.array([0, np.nan, 0]), ALL)
+
+
+def test_potentiometer_moves_each_edge_by_one_position():
+    """Positions of a digital potentiometer of 100 kohm with 128 of them, behind 5 kohm."""
+    law = Rheostat(100e3, 5e3, 128)
+    optimizer = hl.Potentiometer(128)
+    optimizer.start(law.siemens([0, 64, 127]), law.siemens_range)
+    for count in range(1, 6):
+        g = optimizer.step(np.array([3e2, -1e-9, 0.0]), ALL, pace=0.1)
+        np.testing.assert_allclose(g, law.siemens([count, 64 - count, 127]), rtol=1e-12)
+    np.testing.assert_array_equal(optimizer.step(np.array([-1.0, 1.0, 1.0]), ~ALL), g)
+    with pytest.raises(SetupError, match="1 positions"):
+        hl.Potentiometer(1)
+
+
+def test_resistance_scale_descends_linearly_in_resistance():
+    optimizer = hl.SGD(0.01, scale="resistance")
+    start = np.array([2e-6, 3e-5, 9e-5])
+    optimizer.start(start, LIMITS)
+    np.testing.assert_allclose(optimizer.shadow, start, rtol=1e-12)
+    span = 1 / LIMITS[0] - 1 / LIMITS[1]
+    gradient = np.array([1e3, -1e3, 0.0])
+    expected = 1 / start + 0.01 * span * (gradient * start**2 * span)  # dR/dg = -1/g^2, chain rule on u
+    np.testing.assert_allclose(1 / optimizer.step(gradient, ALL), expected, rtol=1e-9)
+
+
+def test_resistance_scale_moves_gate_voltages_linearly():
+    ranges = ValueRanges(np.array([1e-6, 0.4]), np.array([1e-4, 8.0]), np.array([True, False]), 2)
+    optimizer = hl.Potentiometer(128)
+    optimizer.start(np.array([1e-6, 0.4]), ranges)
+    g = optimizer.step(np.array([-1.0, -1.0]), np.ones(2, dtype=bool))
+    np.testing.assert_allclose(g, [1 / (1e6 - (1e6 - 1e4) / 127), 0.4 + 7.6 / 127], rtol=1e-12)

@@ -13,9 +13,10 @@ from hwlearn.lab.bench_file.sections import TrainSection
 from hwlearn.lab.data.loading import Data
 from hwlearn.learning.costs import MSE, Cost, CrossEntropy, Hinge
 from hwlearn.learning.differential import Differential
-from hwlearn.learning.optimizers import SGD, Adam, Momentum, Optimizer, Sign
+from hwlearn.learning.optimizers import SGD, Adam, Momentum, Optimizer, Potentiometer, Sign
 from hwlearn.learning.output_pairs import OutputPairs
 from hwlearn.learning.rules import GEP, SPSA, Analytic, Rule
+from hwlearn.learning.rules.gep import overclamped
 from hwlearn.learning.subsets import ListedEdges, MostSensitive, RandomEdges, Subset
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import ClampNudge, CurrentNudge, Nudge, ResistorNudge
@@ -24,7 +25,9 @@ from hwlearn.network.nudges import ClampNudge, CurrentNudge, Nudge, ResistorNudg
 def make_nudge(train: TrainSection) -> Nudge:
     """Return the nudge of ``[train]``."""
     if train.nudge == "clamp":
-        return ClampNudge(train.strength, train.metric)
+        return ClampNudge(overclamped(train.strength, train.overclamp), train.metric)
+    if train.overclamp != 1:
+        raise SetupError(f"train.overclamp = {train.overclamp:g} needs train.nudge = 'clamp', not {train.nudge!r}")
     if train.nudge == "current":
         return CurrentNudge(train.strength)
     return ResistorNudge(train.strength, train.kappa)
@@ -58,6 +61,8 @@ def make_optimizer(train: TrainSection) -> Optimizer:
         return Momentum(train.rate, train.momentum, scale=train.scale)
     if train.optimizer == "adam":
         return Adam(train.rate, scale=train.scale)
+    if train.optimizer == "potentiometer":
+        return Potentiometer(train.positions)
     return (SGD if train.optimizer == "sgd" else Sign)(train.rate, scale=train.scale)
 
 

@@ -305,7 +305,8 @@ class TrainSection(Section):
     kappa: PositiveSiemens = 1e-4
     metric: Literal["identity", "impedance"] = "identity"
     symmetric: bool = True
-    readout: Literal["outputs", "nodes"] = "outputs"
+    overclamp: Annotated[float, Field(ge=1)] = 1.0
+    readout: Literal["outputs", "nodes", "edges"] = "outputs"
     nudged: Literal["measured", "computed"] = "measured"
     model: Literal["declared", "without-wires"] = "declared"
     model_error: Annotated[float, Field(ge=0)] = 0.2
@@ -315,10 +316,11 @@ class TrainSection(Section):
     temperature: PositiveVolts = 0.015
     margin: PositiveVolts = 0.02
     target: PositiveVolts = 0.05
-    optimizer: Literal["adam", "sgd", "momentum", "sign"] = "adam"
+    optimizer: Literal["adam", "sgd", "momentum", "sign", "potentiometer"] = "adam"
     rate: Annotated[float, Field(gt=0)] = 0.05
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    scale: Literal["linear", "log"] = "log"
+    positions: Annotated[int, Field(ge=2, le=65536)] = 128
+    scale: Literal["linear", "log", "resistance"] = "log"
     epochs: Annotated[int, Field(ge=0)] = 60
     batch: Count | None = None
     anneal: Annotated[float, Field(ge=0, le=1)] = 0.05

@@ -20,6 +20,8 @@ from hwlearn.lab.calibration.result import StepDone, StepResult
 from hwlearn.lab.calibration.steps import ON_REQUEST, REQUESTS, STEPS
 from hwlearn.lab.calibration.unfinished import UnfinishedCalibration
 from hwlearn.learning.interrupt import stop_on_interrupt
+from hwlearn.network.network import Network
+from hwlearn.network.paired import PairedNetwork
 
 _INPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "converters": ("noise",),
@@ -83,6 +85,7 @@ def calibrate(
     _check_elements(job.topology, chosen)
     old = _old_record(job)
     network = job.open_network()
+    _check_single(network)
     record = _matching_record(job.path, old, network.topology, network.instruments)
     unfinished = UnfinishedCalibration.open(job.unfinished, chosen, job.facts(), network.simulation)
     if unfinished.record is not None:  # of the last step that is done, which may have ended before it was saved
@@ -98,6 +101,15 @@ def calibrate(
             record, done = run_step(job, unfinished, record, step, on_progress)
         yield done
     unfinished.delete()
+
+
+def _check_single(network: Network) -> None:
+    """Refuse a pair: its readings come from two networks, and a record describes one."""
+    if isinstance(network, PairedNetwork):
+        raise SetupError(
+            "a pair of networks cannot be calibrated together; calibrate each copy alone, and pair the corrected "
+            "networks: hl.PairedNetwork(CalibratedNetwork(free, record), ...)"
+        )
 
 
 def run_step(

@@ -25,6 +25,7 @@ from hwlearn.learning.rules import Gradient
 from hwlearn.learning.rules.rule import GradientRequest
 from hwlearn.network.network import Network
 from hwlearn.network.nudges import OutputDrive
+from hwlearn.network.paired import PairedNetwork
 from hwlearn.network.readings import Programmed, Readout
 
 if TYPE_CHECKING:
@@ -151,7 +152,9 @@ def _packed_step(bench: Bench) -> tuple[float, float]:
     ranges = bench.limits.ranges(bench.topology)
     spread = np.exp(_SPREAD * np.random.default_rng(1).standard_normal(bench.topology.n_edges))
     model = trainer.model.with_values(ranges.clipped(trainer.model.values * spread))
-    stand_in = ModelNetwork(bench.network, model, train.readout == "nodes")
+    stand_in: Network = ModelNetwork(bench.network, model, train.readout != "outputs")
+    if train.readout == "edges":
+        stand_in = PairedNetwork(stand_in, ModelNetwork(bench.network, model, reads_nodes=True))
     request = GradientRequest(stand_in, model, data.inputs[rows], targets, trainer.cost)
     gradient = trainer.rule.gradient(request)
     share = len(data.train) / (math.ceil(len(data.train) / len(rows)) * len(rows))  # the last batch is smaller

@@ -40,6 +40,7 @@ _KNOWN: Final[Mapping[str, Variable]] = {
     "costs": Variable("cost", ("sample",), "cost at the measured free outputs"),
     "error": Variable("cost/V", ("sample", "output"), "derivative of the cost with respect to the outputs"),
     "strength": Variable("", ("sample",), "applied strength of the nudge; 0 for a skipped sample"),
+    "contrast": Variable("V^2", ("sample", "edge"), "contrast that circuits at the edges have measured"),
     "gradient": Variable("cost/S", ("edge",), "measured gradient of the cost, mean over the batch"),
     "requested": Variable("S", ("edge",), "unquantised target values of the edges"),
     "reached": Variable("S", ("edge",), "values of the edges that the hardware reported"),

@@ -45,8 +45,9 @@ class GEP(Rule):
         A name gives the nudge with its default settings.
     symmetric : bool
         Nudge with both signs; on ohmic hardware this has no bias at any strength.
-    readout : "outputs" or "nodes"
-        Read only the outputs and estimate the other nodes with the model, or read every node.
+    readout : "outputs", "nodes" or "edges"
+        Read only the outputs and estimate the other nodes with the model, or read every node, or take the contrast
+        that circuits at the edges measure themselves (`TwoPhase.contrast`), with their offsets.
     nudged : "measured" or "computed"
         "computed" measures the free phase only and computes the nudged phases in the model. It is a control
         experiment for the value of measured nudged phases.
@@ -67,7 +68,7 @@ class GEP(Rule):
 
     nudge: Nudge
     symmetric: bool
-    readout: Literal["outputs", "nodes"]
+    readout: Literal["outputs", "nodes", "edges"]
     nudged: Literal["measured", "computed"]
     model_error: float
 
@@ -75,15 +76,15 @@ class GEP(Rule):
         self,
         nudge: Nudge | DriveKind = "clamp",
         symmetric: bool = True,
-        readout: Literal["outputs", "nodes"] = "outputs",
+        readout: Literal["outputs", "nodes", "edges"] = "outputs",
         nudged: Literal["measured", "computed"] = "measured",
         model_error: float = 0.2,
     ) -> None:
         values = {"symmetric": symmetric, "readout": readout, "nudged": nudged, "model_error": model_error}
         for name, value in {"nudge": _nudge(nudge), **values}.items():
             object.__setattr__(self, name, value)
-        if self.readout not in ("outputs", "nodes"):
-            raise SetupError(f"readout must be 'outputs' or 'nodes', got {self.readout!r}")
+        if self.readout not in ("outputs", "nodes", "edges"):
+            raise SetupError(f"readout must be 'outputs', 'nodes' or 'edges', got {self.readout!r}")
         if self.nudged not in ("measured", "computed"):
             raise SetupError(f"nudged must be 'measured' or 'computed', got {self.nudged!r}")
         given: object = symmetric
@@ -91,8 +92,8 @@ class GEP(Rule):
             raise SetupError(f"symmetric must be True or False, got {symmetric!r}")
         if not (is_number(model_error) and model_error >= 0):
             raise SetupError(f"model_error is {model_error!r}; it must be zero or a positive number")
-        if self.nudged == "computed" and self.readout == "nodes":
-            raise SetupError("computed phases have no node readings; use readout='outputs'")
+        if self.nudged == "computed" and self.readout != "outputs":
+            raise SetupError(f"computed phases have no readings of {self.readout}; use readout='outputs'")
 
     def gradient(self, request: GradientRequest) -> Gradient:
         """Measure the phases and return their contrast; see `Rule.gradient`."""
@@ -119,7 +120,8 @@ class GEP(Rule):
             readings=named_readings("free", phases.free)
             | named_readings("plus", phases.plus)
             | named_readings("minus", phases.minus)
-            | {"error": phases.error, "strength": phases.strength},
+            | {"error": phases.error, "strength": phases.strength}
+            | ({} if phases.contrast is None else {"contrast": phases.contrast}),
         )
 
     def _contrast(
@@ -134,6 +136,9 @@ class GEP(Rule):
         free, plus = phases.free.rows(usable), phases.plus.rows(usable)
         minus = None if phases.minus is None else phases.minus.rows(usable)
         x, t = inputs[usable], phases.strength[usable]
+        weights = 1.0 / (t if minus is None else 2 * t)
+        if self.readout == "edges":
+            return np.asarray(weights @ _of_edges(phases, model.topology.n_edges)[usable])
         if self.readout == "nodes":
             nodes = model.topology.n_nodes
             high, low = _nodes(plus, nodes), _nodes(free if minus is None else minus, nodes)
@@ -142,7 +147,7 @@ class GEP(Rule):
             volts_high, volts_low = nudged_outputs(model, x, free, plus, minus, self.model_error, Z)
             both = model.observe(np.concatenate([x, x]), np.concatenate([volts_high, volts_low]))
             high, low = both[: len(x)], both[len(x) :]
-        return model.contrast(high, low, 1.0 / (t if minus is None else 2 * t))
+        return model.contrast(high, low, weights)
 
 
 def EquilibriumPropagation(beta: Strength = "auto", **options: Any) -> GEP:
@@ -150,9 +155,35 @@ def EquilibriumPropagation(beta: Strength = "auto", **options: Any) -> GEP:
     return GEP(CurrentNudge(beta), **options)
 
 
-def CoupledLearning(eta: Strength = "auto", **options: Any) -> GEP:
-    """Return `GEP` with an ideal clamp of strength eta."""
-    return GEP(ClampNudge(eta), **options)
+def CoupledLearning(eta: Strength = "auto", *, overclamp: float = 1.0, **options: Any) -> GEP:
+    """Return `GEP` with an ideal clamp of strength eta.
+
+    With ``overclamp`` above 1, the clamp is placed that many times as far from the free output as eta asks: the
+    contrast grows, and what is added to it without a nudge weighs less (arXiv:2505.22887).
+
+    Raises
+    ------
+    SetupError
+        If ``overclamp`` is below 1, or is given together with the strength ``"auto"``.
+    """
+    return GEP(ClampNudge(overclamped(eta, overclamp)), **options)
+
+
+def overclamped(eta: Strength, overclamp: float) -> Strength:
+    """Return the strength of a clamp that is placed ``overclamp`` times as far as eta asks.
+
+    Raises
+    ------
+    SetupError
+        If ``overclamp`` is below 1, or is given together with the strength ``"auto"``.
+    """
+    if not (is_number(overclamp) and overclamp >= 1):
+        raise SetupError(f"overclamp is {overclamp!r}; it must be a number of at least 1")
+    if overclamp == 1:
+        return eta
+    if isinstance(eta, str):
+        raise SetupError("overclamp needs a strength that is a number; 'auto' is the largest one already")
+    return eta * overclamp
 
 
 def _nudge(nudge: Nudge | str) -> Nudge:
@@ -198,6 +229,19 @@ def _usable(phases: TwoPhase) -> BoolArray:
         if readout is not None and readout.saturated is not None:
             usable &= ~readout.saturated.any(axis=1)
     return usable
+
+
+def _of_edges(phases: TwoPhase, n_edges: int) -> FloatArray:
+    """Return the contrast (S, E) that circuits at the edges have measured."""
+    contrast = phases.contrast
+    if contrast is None:
+        raise NetworkError(
+            "no circuits at the edges measure the contrast of this network; use readout='outputs', or a "
+            "PairedNetwork whose copies read every node"
+        )
+    if contrast.shape != (len(phases.strength), n_edges):
+        raise SetupError(f"the network measures contrasts of {contrast.shape[1]} edges, its model has {n_edges}")
+    return contrast
 
 
 def _nodes(readout: Readout, count: int) -> FloatArray:

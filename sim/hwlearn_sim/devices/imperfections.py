@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 
 from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
 from hwlearn.errors import SetupError
+from hwlearn_sim.devices.faults import EdgeFault
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Imperfections:
         Fraction of edges that never change; their conductances are random within the range of the limits.
     stuck : mapping of int to float
         Edges stuck at a given conductance in siemens; zero is an open device.
+    faults : tuple of EdgeFault
+        Edges that open or stick after a number of updates.
     read_noise_V, current_noise_A : float
         Standard deviation of one voltage and one current reading.
     adc_bits, dac_bits : int, optional
@@ -66,6 +69,7 @@ class Imperfections:
     write_noise: float | Mapping[str, float] = 0.0
     stuck_fraction: float = 0.0
     stuck: Mapping[int, float] = field(default_factory=dict)
+    faults: tuple[EdgeFault, ...] = ()
     read_noise_V: float = 0.0
     current_noise_A: float = 0.0
     adc_bits: int | None = None
@@ -85,7 +89,7 @@ class Imperfections:
     def __post_init__(self) -> None:
         for item in fields(self):
             given = getattr(self, item.name)
-            if given is None or item.name in ("stuck", "wire_resistance_ohm", "value_bits"):
+            if given is None or item.name in ("stuck", "faults", "wire_resistance_ohm", "value_bits"):
                 continue
             for value in given.values() if isinstance(given, Mapping) else (given,):
                 if math.isnan(value) or value < 0 or (math.isinf(value) and not item.name.endswith("range_V")):

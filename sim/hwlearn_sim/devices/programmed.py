@@ -9,7 +9,7 @@ from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.errors import SetupError
 from hwlearn.network.simulation import State
 from hwlearn_sim.devices.imperfections import Imperfections
-from hwlearn_sim.devices.state import generator_states, restore_generators
+from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 
 
 class Devices:
@@ -23,7 +23,7 @@ class Devices:
     ranges : ValueRanges
         Smallest and largest values of stuck devices.
     imperfections : Imperfections
-        Device spread, write noise and stuck devices; the other fields are not used.
+        Device spread, write noise, stuck devices and faults; the other fields are not used.
     drawn, writes : numpy.random.Generator
         Sources of the devices' errors and of the write noise.
     value_noise : ndarray, shape (E,), optional
@@ -33,7 +33,7 @@ class Devices:
     Raises
     ------
     SetupError
-        If a stuck edge does not exist.
+        If a stuck edge, or one of a fault, does not exist.
     """
 
     def __init__(
@@ -58,6 +58,13 @@ class Devices:
             if not 0 <= edge < n_edges:
                 raise SetupError(f"stuck edge {edge} does not exist; the edges are 0 to {n_edges - 1}")
             self._stuck[edge] = value
+        self._faults, self._programmings = imperfections.faults, 0
+        missing = [edge for fault in self._faults for edge in fault.edges if edge >= n_edges]
+        if missing:
+            raise SetupError(f"edge {missing[0]} of a fault does not exist; the edges are 0 to {n_edges - 1}")
+        for fault in self._faults:
+            if self._is_conductance is not None and not self._is_conductance[np.asarray(fault.edges)].all():
+                fault.require_no_conductance()
 
     @property
     def stuck(self) -> BoolArray:
@@ -65,12 +72,25 @@ class Devices:
         return ~np.isnan(self._stuck)
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the generator of the write noise."""
-        return {"writes": generator_states([self._writes])}
+        """Return the generator of the write noise, and with faults what has failed so far."""
+        state: dict[str, np.ndarray] = {"writes": generator_states([self._writes])}
+        if self._faults:
+            state |= {"stuck": self._stuck.copy(), "programmings": np.array([self._programmings])}
+        return state
 
     def restore(self, state: State) -> None:
         """Continue from a state."""
         restore_generators([self._writes], state["writes"])
+        if self._faults:
+            self._stuck = restored(self._stuck, state["stuck"])
+            self._programmings = int(state["programmings"][0])
+
+    def begin_programming(self, present: FloatArray) -> None:
+        """Count a programming, and let edges fail whose fault is due; ``present`` are all values (E,) now."""
+        for fault in self._faults:
+            if fault.at_step == self._programmings:
+                self._stuck[np.asarray(fault.edges)] = fault.values(present)
+        self._programmings += 1
 
     def written(self, nominal: FloatArray) -> FloatArray:
         """Return the true values (E,) after programming to nominal values (E,)."""

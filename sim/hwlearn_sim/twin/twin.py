@@ -173,6 +173,7 @@ class KirchhoffTwin(Network):
 
     def _program(self, values: FloatArray) -> Programmed:
         reached = self._quantised(values)
+        self._devices.begin_programming(self.true_values)
         self._set_true_values(self._written(reached))
         # a read-back shows that an edge did not change, but not its value
         return Programmed(values, reached, self._devices.stuck)

@@ -47,3 +47,14 @@ def test_rule_optimizer_subset_and_patience_continue(rule, tmp_path):
     whole, resumed = new_run(bench, tmp_path / "runs"), new_run(bench, tmp_path / "runs")
     assert interrupted_run(resumed, [(6, True), (9, False)]) == train_part(whole)
     assert unequal_rows(whole, resumed) == []
+
+
+def test_pair_with_faults_on_a_schedule_continues(tmp_path):
+    """Stopped before the first fault, between both, and after the second; both copies go on."""
+    rule = {"nudge": "clamp", "strength": 0.3, "overclamp": 2, "symmetric": False, "readout": "edges"}
+    bench = write_bench(tmp_path, "sim pair", **rule, optimizer="potentiometer")
+    whole, resumed = new_run(bench, tmp_path / "runs"), new_run(bench, tmp_path / "runs")
+    result = train_part(whole)
+    assert interrupted_run(resumed, [(5, True), (9, False), (8, True)]) == result
+    assert unequal_rows(whole, resumed) == []
+    assert "paired = true" in whole.meta("settings")

@@ -26,6 +26,7 @@ _DEVICE_FLAWS = (
     "write_noise",
     "stuck_fraction",
     "stuck",
+    "faults",
     "drift_per_sqrt_hour",
 )
 

@@ -1,0 +1,125 @@
+"""Edges that open or stick while a twin is trained: when, with which conductance, and after a resume."""
+
+import numpy as np
+import pytest
+
+import hwlearn as hl
+from hwlearn.errors import SetupError
+from hwlearn_sim import EdgeFault, Imperfections, KirchhoffTwin
+from hwlearn_sim.twin.backend import SimBackend
+
+TOP = hl.Topology.random(9, 16, 3, 2, seed=3)
+LIMITS = hl.Limits("500 mV", "1 V", "500 mV", "10 mA", ("1 uS", "1 mS"))
+
+
+def steps(twin, count, first=0):
+    """Program a twin some times, each time to other conductances; return the last targets."""
+    for k in range(first, first + count):
+        targets = np.full(TOP.n_edges, (k + 1) * 1e-5)
+        failed = twin.program(targets).failed
+    return targets, failed
+
+
+def test_edges_open_and_stick_at_their_step():
+    faults = (EdgeFault(2, [3, 7]), EdgeFault(3, [1], "stuck"), EdgeFault(3, [0], "stuck", 5e-5))
+    twin = KirchhoffTwin(TOP, LIMITS, Imperfections(faults=faults, device_spread=0.1), seed=1)
+    healthy = KirchhoffTwin(TOP, LIMITS, Imperfections(device_spread=0.1), seed=1)
+    assert not steps(twin, 2)[1].any()
+    steps(healthy, 2)
+    np.testing.assert_array_equal(twin.true_conductances, healthy.true_conductances)
+    _, failed = steps(twin, 1, first=2)
+    steps(healthy, 1, first=2)
+    expected = np.where(np.isin(np.arange(16), [3, 7]), 0.0, healthy.true_conductances)
+    np.testing.assert_array_equal(twin.true_conductances, expected)
+    assert np.flatnonzero(failed).tolist() == [3, 7]
+    kept = twin.true_conductances[1]
+    assert np.flatnonzero(steps(twin, 1, first=3)[1]).tolist() == [0, 1, 3, 7]
+    assert twin.true_conductances[[0, 1, 3, 7]].tolist() == [5e-5, kept, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_faults_survive_a_resume(done):
+    """Before, at and after the step at which edges open."""
+    x = np.array([[0.3, -0.2, 0.1]])
+    flaws = Imperfections(faults=(EdgeFault(2, [3, 7]),), read_noise_V=1e-3, write_noise=1e-2)
+    whole, first, second = (KirchhoffTwin(TOP, LIMITS, flaws, seed=4) for _ in range(3))
+    steps(whole, 5)
+    steps(first, done)
+    second.restore(first.state())
+    steps(second, 5 - done, first=done)
+    np.testing.assert_array_equal(second.true_conductances, whole.true_conductances)
+    np.testing.assert_array_equal(second.measure(x).voltages, whole.measure(x).voltages)
+
+
+def test_faults_that_cannot_be_are_refused():
+    with pytest.raises(SetupError, match="edge 16 of a fault does not exist; the edges are 0 to 15"):
+        KirchhoffTwin(TOP, LIMITS, Imperfections(faults=(EdgeFault(0, [16]),)))
+    for wrong in ((-1, [0]), (0, []), (0, [-1]), (0, [0], "cut"), (0, [0], "open", 1e-5), (0, [0], "stuck", 0.0)):
+        with pytest.raises(SetupError, match="fault"):
+            EdgeFault(*wrong)
+
+
+def pair_bench(bench_text, *more):
+    text = bench_text + 'symmetric = false\nreadout = "edges"\nstrength = 0.1\n'
+    text = text.replace('nudge = "current"', 'nudge = "clamp"').replace(
+        'kind = "sim"',
+        'kind = "sim"\npaired = true\nnode_readout = true\ndevice_spread = 0.05\ncontrast_bias = 1e-6\n'
+        'read_noise = "1 mV"\nfaults = [{ at_step = 3, edges = [2] }, '
+        '{ at_step = 5, edges = [4], kind = "stuck", copies = "clamped" }]',
+    )
+    for old, new in more:
+        text = text.replace(old, new)
+    return text
+
+
+def test_paired_bench_has_two_sets_of_devices_and_its_own_faults(tmp_path, bench_text):
+    (tmp_path / "pair.toml").write_text(pair_bench(bench_text))
+    with hl.open_bench(tmp_path / "pair.toml") as bench:
+        history = bench.train()
+        free, clamped = bench.network.free, bench.network.clamped
+        alone = hl.open_bench(
+            tmp_path / "pair.toml",
+            {"backend.paired": False, "backend.contrast_bias": 0, "backend.faults": [], "train.readout": "nodes"},
+        ).network
+        for network in (free, clamped, alone):
+            network.program(history.conductances)
+        kept = np.arange(30) != 2
+        np.testing.assert_array_equal(free.true_conductances[kept], alone.true_conductances[kept])
+        apart = np.log(free.true_conductances[kept] / clamped.true_conductances[kept])
+        assert 0.03 < apart.std() < 0.15
+        assert free.true_conductances[2] == clamped.true_conductances[2] == 0.0
+        failed = [np.flatnonzero(copy.program(history.conductances).failed).tolist() for copy in (free, clamped)]
+        assert failed == [[2], [2, 4]]
+        assert 0.3e-6 < bench.network.contrast_bias.std() < 3e-6
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("paired = true", "paired = false", "contrast_bias .* needs paired = true"),
+        ("device_spread = 0.05", 'memristor = {model = "vteam"}', "imperfection faults"),
+        ("edges = [2]", "edges = [99]", "edge 99 of a fault does not exist"),
+        ("at_step = 3", "at_step = -3", "at_step"),
+        ('kind = "stuck"', 'kind = "loose"', "open.*stuck"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(tmp_path, bench_text, old, new, message):
+    (tmp_path / "pair.toml").write_text(pair_bench(bench_text, (old, new)))
+    with pytest.raises(SetupError, match=message):
+        hl.open_bench(tmp_path / "pair.toml").open()
+
+
+def test_pair_is_not_calibrated_together(tmp_path, bench_text):
+    (tmp_path / "pair.toml").write_text(pair_bench(bench_text))
+    with (
+        hl.open_bench(tmp_path / "pair.toml") as bench,
+        pytest.raises(SetupError, match="pair of networks cannot be calibrated together; calibrate each"),
+    ):
+        bench.calibrate("noise")
+
+
+def test_status_of_a_paired_bench_names_both_copies(tmp_path, bench_text):
+    (tmp_path / "pair.toml").write_text(pair_bench(bench_text))
+    settings = hl.open_bench(tmp_path / "pair.toml").settings
+    names = [report.instrument for report in SimBackend.status(settings)]
+    assert names == ["sim, free copy", "sim, clamped copy"]
