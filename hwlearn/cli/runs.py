@@ -44,7 +44,7 @@ def _row(run: Run) -> dict[str, Any]:
                 "run": str(run.folder),
                 "bench": contents.meta("bench"),
                 "backend": contents.meta("backend"),
-                "status": run.status_of(contents),
+                "status": contents.status(),
                 "epochs": contents.count_epochs(),
                 "steps": contents.steps(),
                 # what a dry run reads is no measurement, so it has no score

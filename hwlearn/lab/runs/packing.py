@@ -136,6 +136,17 @@ def programmed_arrays(programmed: Programmed) -> dict[str, np.ndarray]:
     return {"requested": programmed.requested, "reached": programmed.reached, "failed": programmed.failed}
 
 
+def layout_types(layout: str) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+    """Return type and shape of each array of a layout by name; see `Packed.layout`.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    return {entry.name: (entry.dtype, entry.shape) for entry in map(_entry, json.loads(layout))}
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     name: str

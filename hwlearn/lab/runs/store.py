@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray
 from hwlearn.errors import RunError
-from hwlearn.lab.runs.contents import RunContents
+from hwlearn.lab.runs.contents import RunContents, open_contents
 from hwlearn.lab.runs.database import (
     DATABASE,
     FORMAT,
@@ -29,14 +28,18 @@ from hwlearn.lab.runs.database import (
 from hwlearn.lab.runs.earlier import FORMAT_1
 from hwlearn.lab.runs.inputs import copy_files, data_hashes, own_files
 from hwlearn.lab.runs.provenance import now, package_versions
-from hwlearn.lab.runs.reading import open_snapshot
 from hwlearn.learning.records import Epoch, Progress
 from hwlearn.learning.scoring import Score
 from hwlearn.storage.lock import is_locked
 
 if TYPE_CHECKING:
+    import pandas
+    import xarray
+    from matplotlib.figure import Figure
+
     from hwlearn.circuit.topology import Topology
     from hwlearn.lab.bench.bench import Bench
+    from hwlearn.lab.runs.views.tables import TableName
 
 BENCH_FILE = "bench.toml"
 
@@ -137,8 +140,8 @@ class Run:
         RunError
             If it cannot be read, or, from each method of the contents, if what is read is damaged.
         """
-        with open_snapshot(self.folder) as db:
-            yield RunContents(self.folder, db)
+        with open_contents(self.folder) as contents:
+            yield contents
 
     def bench(self) -> Bench:
         """Return a bench of the settings that the run has stored and of the files in its folder."""
@@ -166,16 +169,7 @@ class Run:
         it last, it is "running on HOST, or aborted". That of a dry run says so.
         """
         with self.contents() as contents:
-            return self.status_of(contents)
-
-    def status_of(self, contents: RunContents) -> str:
-        """Return the status with contents that were read already; see `status`."""
-        status = str(contents.meta("status"))
-        if status == "running" and not self.alive:
-            # locks of another computer need not be visible on a share
-            host = next((part.facts.get("host") for part in reversed(contents.sessions())), None)
-            status = "aborted" if host in (None, platform.node()) else f"running on {host}, or aborted"
-        return f"dry run, {status}" if contents.meta("dry_run") else status
+            return contents.status()
 
     def meta(self, key: str) -> Any:
         """Return a fact about the run by name; None if it does not exist."""
@@ -236,6 +230,71 @@ class Run:
         with self.contents() as contents:
             refuse_continuing(self, contents)
             return contents.progress()
+
+    # --- as data ------------------------------------------------------------------------------------
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the run as an `xarray.Dataset`; needs the extra ``data``.
+
+        The dimensions are ``step``, ``sample`` (place in the batch), ``output``, ``kept_step`` (steps whose
+        conductances were kept), ``edge`` and ``epoch``. Batches with fewer samples than the largest are filled
+        with NaN, -1 or False; ``kept_samples`` counts the samples of each. Every variable has ``units`` and
+        ``long_name``; the attributes of the data set are the facts of the run, among them ``bench_file``,
+        ``versions`` and ``sessions``, as JSON unless they are texts or numbers.
+
+        The arrays of steps are read from the run folder when they are used, so the folder must stay. Of a run that
+        is being written, the data set has what was stored when it was made.
+
+        Raises
+        ------
+        RunError
+            If the run is damaged; later, when an array is read, also if its step was measured again.
+        SetupError
+            If xarray is not installed.
+        """
+        # slow to import, and not needed to list runs
+        from hwlearn.lab.runs.views.dataset import run_dataset
+
+        return run_dataset(self.folder)
+
+    def to_pandas(self, table: TableName = "samples") -> pandas.DataFrame:
+        """Return a table of the run as a `pandas.DataFrame`; needs the extra ``data``.
+
+        Parameters
+        ----------
+        table : str
+            ``"samples"``: a row for each measured sample, by step and place in the batch, with its row in the
+            training set, its readings (``free_voltages_0`` is output 0) and its cost. ``"steps"``: a row for each
+            batch. ``"epochs"``: scores. ``"edges"``: a row for each edge of each kept step.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Its ``attrs`` are ``units`` by column, and the facts of the run as in `to_xarray`.
+
+        Raises
+        ------
+        RunError, SetupError
+            As `to_xarray`, or if there is no such table.
+        """
+        from hwlearn.lab.runs.views.frames import run_frame
+
+        return run_frame(self.folder, table)
+
+    def plot(self) -> Figure:
+        """Return a matplotlib figure of the learning curve and the conductances, as `hwlearn report` draws them.
+
+        A notebook shows it; ``run.plot().savefig("run.pdf")`` writes it.
+
+        Raises
+        ------
+        RunError
+            If the run is damaged, or ended before anything was programmed.
+        """
+        from hwlearn.lab.runs.figures.run_figure import run_figure
+
+        with self.contents() as contents:
+            return run_figure(contents)
 
     # --- writing ------------------------------------------------------------------------------------
 

@@ -1,0 +1,176 @@
+"""Arrays of all steps of a run, stacked along the step axis and read in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.errors import RunError
+from hwlearn.lab.runs.contents import RunContents, open_contents
+
+_MOST_GAP: Final = 16
+"""Rows between two that are needed which are read as well, rather than with a new query."""
+_FILL: Final[Mapping[str, object]] = {"f": np.nan, "c": complex(np.nan, np.nan), "i": -1, "b": False, "u": 0}
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """One array of each row of a table, stacked along the first axis.
+
+    Rows whose array is smaller than the largest, or missing, are filled with NaN, -1 or False.
+
+    Attributes
+    ----------
+    folder : Path
+        The run folder.
+    table : str
+        ``batches`` or ``updates``.
+    name : str
+    dtype : numpy.dtype
+    shape : tuple of int
+        Number of rows, then the largest array of a row.
+    steps : ndarray of int, shape (R,)
+        Step of each row.
+    times : ndarray, shape (R,)
+        When each row was stored, in seconds since 1970-01-01 UTC.
+    """
+
+    folder: Path
+    table: Literal["batches", "updates"]
+    name: str
+    dtype: np.dtype
+    shape: tuple[int, ...]
+    steps: IntArray
+    times: FloatArray
+
+    def read(self, rows: IntArray) -> np.ndarray:
+        """Return the arrays of some rows, in any order.
+
+        Raises
+        ------
+        RunError
+            If the run is damaged, or one of the rows has changed since the stack was made.
+        """
+        return read_stacks({self.name: self}, rows)[self.name]
+
+
+def read_stacks(stacks: Mapping[str, Stack], rows: IntArray) -> dict[str, np.ndarray]:
+    """Return the arrays of some rows of several stacks of one table, each row read once.
+
+    Raises
+    ------
+    RunError
+        If the run is damaged, or one of the rows has changed since the stacks were made.
+    """
+    found = {
+        key: np.full((len(rows), *stack.shape[1:]), _FILL.get(stack.dtype.kind, ""), dtype=stack.dtype)
+        for key, stack in stacks.items()
+    }
+    if not stacks:
+        return found
+    one = next(iter(stacks.values()))
+    wanted: dict[int, list[int]] = {}
+    for place, row in enumerate(rows.tolist()):
+        wanted.setdefault(int(one.steps[row]), []).append(place)
+    times = dict(zip(one.steps[rows].tolist(), one.times[rows].tolist(), strict=True))
+    with open_contents(one.folder) as contents:
+        for first, last in _ranges(sorted(wanted)):
+            for (step, *keys), arrays in contents.rows(one.table, "WHERE step BETWEEN ? AND ?", first, last):
+                if step not in wanted:
+                    continue
+                if times.pop(step) != keys[1 if len(keys) > 1 else 0]:
+                    raise _changed(one.folder, step)
+                for key, stack in stacks.items():
+                    array = arrays.get(stack.name)
+                    if array is not None:
+                        part = tuple(map(slice, array.shape))
+                        for place in wanted[step]:
+                            found[key][place][part] = array
+    if times:
+        raise _changed(one.folder, min(times))
+    return found
+
+
+def _changed(folder: Path, step: int) -> RunError:
+    return RunError(
+        f"run {folder.name}: step {step} was dropped or measured again after the run was opened; open it again"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table of a run: its plain columns, and the arrays of its rows.
+
+    Attributes
+    ----------
+    columns : mapping of str to ndarray
+        ``step``, ``epoch``, ``time`` and, of batches, ``cost`` and ``skipped``.
+    stacks : mapping of str to Stack
+    samples : ndarray of int, shape (R,)
+        Number of samples whose readings were kept of each row.
+    """
+
+    columns: Mapping[str, np.ndarray]
+    stacks: Mapping[str, Stack]
+    samples: IntArray
+
+
+_COLUMNS: Final[Mapping[str, Mapping[str, type]]] = {
+    "batches": {"step": np.int64, "epoch": np.int64, "time": np.float64, "cost": np.float64, "skipped": np.int64},
+    "updates": {"step": np.int64, "epoch": np.int64, "time": np.float64},
+}
+
+
+def stacked(contents: RunContents, table: Literal["batches", "updates"]) -> Table:
+    """Return a table of a run, without reading its arrays."""
+    rows, samples, largest = _surveyed(contents, table)
+    kinds = _COLUMNS[table]
+    names = list(kinds)
+    if rows and len(rows[0]) < len(names):  # updates of format 1 have no epoch
+        names.remove("epoch")
+    columns: dict[str, np.ndarray] = {}
+    for k, name in enumerate(names):
+        columns[name] = np.array([row[k] for row in rows], kinds[name])
+    steps, times = columns["step"], columns["time"]
+    stacks = {
+        name: Stack(contents.folder, table, name, dtype, (len(rows), *shape), steps, times)
+        for name, (dtype, shape) in largest.items()
+    }
+    return Table(columns, stacks, np.array(samples, np.int64))
+
+
+def _surveyed(
+    contents: RunContents, table: Literal["batches", "updates"]
+) -> tuple[list[tuple[Any, ...]], list[int], dict[str, tuple[np.dtype, tuple[int, ...]]]]:
+    """Return the plain columns and number of samples of each row, and type and largest shape of each array."""
+    rows, samples = [], []
+    largest: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
+    seen: Mapping[str, tuple[np.dtype, tuple[int, ...]]] | None = None
+    for keys, types in contents.types(table):
+        rows.append(keys)
+        samples.append(types["samples"][1][0] if "samples" in types else 0)
+        if types is seen:  # most rows have the layout of the one before
+            continue
+        seen = types
+        for name, (dtype, shape) in types.items():
+            before = largest.setdefault(name, (dtype, shape))
+            if before[0] != dtype or len(before[1]) != len(shape):
+                raise RunError(f"run {contents.folder} is damaged: array {name!r} has two types in table {table}")
+            largest[name] = (dtype, tuple(map(max, before[1], shape)))
+    return rows, samples, largest
+
+
+def _ranges(steps: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the first and last of each run of sorted steps without large gaps."""
+    found: list[tuple[int, int]] = []
+    for step in steps:
+        if found and step - found[-1][1] <= _MOST_GAP:
+            found[-1] = (found[-1][0], step)
+        else:
+            found.append((step, step))
+    return found
