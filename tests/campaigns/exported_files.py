@@ -45,9 +45,8 @@ def samples_differ(run, columns):
                 flat = array.reshape(count, -1)
                 names = [name] if array.ndim == 1 else [f"{name}_{k}" for k in range(flat.shape[1])]
                 expected |= dict(zip(names, flat.T, strict=True))
-            found += [
-                f"{key} of step {step}" for key, array in expected.items() if not same(columns[key][part], array)
-            ]
+            unequal = [key for key, array in expected.items() if not same(columns[key][part], array)]
+            found += [f"{key} of step {step}" for key in unequal]
     found += [] if all(len(column) == at for column in columns.values()) else ["number of rows"]
     return found
 

@@ -17,10 +17,8 @@ def run(folder):
 def test_command_writes_files_and_refuses_what_it_cannot(hwlearn, run, folder):
     written = hwlearn("export", run.folder, "-o", folder / "e.csv", "--table", "epochs", "--json")
     assert written.code == 0
-    assert [name.rsplit("/", 1)[-1] for name in json.loads(written.out[0])["files"]] == [
-        "e.csv",
-        "e.csv-metadata.json",
-    ]
+    files = [str(folder / name) for name in ("e.csv", "e.csv-metadata.json")]
+    assert json.loads(written.out[0])["files"] == files
     head = (folder / "e.csv").read_text(encoding="utf-8").partition("\n")[0]
     assert head.startswith("epoch,train_cost,train_rms_error,")
     for words, text in (

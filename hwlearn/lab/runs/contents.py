@@ -18,7 +18,7 @@ from hwlearn.arrays import FloatArray
 from hwlearn.errors import RunError
 from hwlearn.lab.runs.earlier import FORMAT_1, arrays_of_format_1
 from hwlearn.lab.runs.network_state import stored_network
-from hwlearn.lab.runs.packing import Encoding, Packed, layout_types
+from hwlearn.lab.runs.packing import Encoding, Packed, Survey, layout_types
 from hwlearn.lab.runs.reading import open_snapshot, reported_damage
 from hwlearn.lab.runs.variables import Variable, variable
 from hwlearn.learning.records import Epoch, NetworkState, Progress
@@ -235,23 +235,22 @@ class RunContents:
                 arrays = packed.arrays()
             yield tuple(first), arrays
 
-    def types(
-        self, table: Literal["batches", "updates"]
-    ) -> Iterator[tuple[tuple[Any, ...], Mapping[str, tuple[np.dtype, tuple[int, ...]]]]]:
-        """Yield the first columns of each row of a table, and type and shape of its arrays, in order of the steps.
+    def survey(self, table: Literal["batches", "updates"]) -> Survey:
+        """Return the first columns and the layout of each row of a table, in order of the steps.
 
         The arrays are not read, except in format 1.
         """
         if self.meta("format") == FORMAT_1:
+            rows, types = [], []
             for keys, arrays in self._rows_of_format_1(table, "ORDER BY step"):
-                yield keys, {name: (array.dtype, array.shape) for name, array in arrays.items()}
-            return
+                rows.append((*keys, len(types)))
+                types.append({name: (array.dtype, array.shape) for name, array in arrays.items()})
+            return Survey(_KEYS_1[table], rows, dict(enumerate(types)))
+        rows = self._rows(f"SELECT {', '.join(_KEYS[table])}, layout FROM {table} ORDER BY step")
+        used = {row[-1] for row in rows}
         with self._reported():
             known = {number: layout_types(text) for number, text in self._rows("SELECT id, arrays FROM layouts")}
-        for row in self._iterate(f"SELECT {', '.join(_KEYS[table])}, layout FROM {table} ORDER BY step"):
-            with self._reported():
-                types = known[row[-1]]
-            yield row[:-1], types
+            return Survey(_KEYS[table], rows, {number: known[number] for number in used})
 
     def variable(self, name: str) -> Variable:
         """Return unit, dimensions and description of an array, as the run has stored them."""

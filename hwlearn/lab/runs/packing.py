@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -145,6 +145,25 @@ def layout_types(layout: str) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
         If it is damaged.
     """
     return {entry.name: (entry.dtype, entry.shape) for entry in map(_entry, json.loads(layout))}
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a table of a run has, without its arrays.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Names of the plain columns.
+    rows : list of tuple
+        Values of the plain columns, and the number of the layout.
+    layouts : mapping of int to mapping
+        Type and shape of each array by name, for each layout.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    layouts: Mapping[int, Mapping[str, tuple[np.dtype, tuple[int, ...]]]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -120,49 +120,34 @@ class Table:
     samples: IntArray
 
 
-_COLUMNS: Final[Mapping[str, Mapping[str, type]]] = {
-    "batches": {"step": np.int64, "epoch": np.int64, "time": np.float64, "cost": np.float64, "skipped": np.int64},
-    "updates": {"step": np.int64, "epoch": np.int64, "time": np.float64},
-}
+_REAL: Final = ("time", "cost")
+"""Columns that are no whole numbers."""
 
 
 def stacked(contents: RunContents, table: Literal["batches", "updates"]) -> Table:
     """Return a table of a run, without reading its arrays."""
-    rows, samples, largest = _surveyed(contents, table)
-    kinds = _COLUMNS[table]
-    names = list(kinds)
-    if rows and len(rows[0]) < len(names):  # updates of format 1 have no epoch
-        names.remove("epoch")
-    columns: dict[str, np.ndarray] = {}
-    for k, name in enumerate(names):
-        columns[name] = np.array([row[k] for row in rows], kinds[name])
-    steps, times = columns["step"], columns["time"]
-    stacks = {
-        name: Stack(contents.folder, table, name, dtype, (len(rows), *shape), steps, times)
-        for name, (dtype, shape) in largest.items()
+    survey = contents.survey(table)
+    values = list(zip(*survey.rows, strict=True)) or [()] * (len(survey.columns) + 1)
+    columns: dict[str, np.ndarray] = {
+        name: np.array(column, np.float64 if name in _REAL else np.int64)
+        for name, column in zip(survey.columns, values, strict=False)
     }
-    return Table(columns, stacks, np.array(samples, np.int64))
-
-
-def _surveyed(
-    contents: RunContents, table: Literal["batches", "updates"]
-) -> tuple[list[tuple[Any, ...]], list[int], dict[str, tuple[np.dtype, tuple[int, ...]]]]:
-    """Return the plain columns and number of samples of each row, and type and largest shape of each array."""
-    rows, samples = [], []
     largest: dict[str, tuple[np.dtype, tuple[int, ...]]] = {}
-    seen: Mapping[str, tuple[np.dtype, tuple[int, ...]]] | None = None
-    for keys, types in contents.types(table):
-        rows.append(keys)
-        samples.append(types["samples"][1][0] if "samples" in types else 0)
-        if types is seen:  # most rows have the layout of the one before
-            continue
-        seen = types
+    for types in survey.layouts.values():
         for name, (dtype, shape) in types.items():
             before = largest.setdefault(name, (dtype, shape))
             if before[0] != dtype or len(before[1]) != len(shape):
                 raise RunError(f"run {contents.folder} is damaged: array {name!r} has two types in table {table}")
             largest[name] = (dtype, tuple(map(max, before[1], shape)))
-    return rows, samples, largest
+    steps, times = columns["step"], columns["time"]
+    stacks = {
+        name: Stack(contents.folder, table, name, dtype, (len(steps), *shape), steps, times)
+        for name, (dtype, shape) in largest.items()
+    }
+    samples = {
+        number: types["samples"][1][0] if "samples" in types else 0 for number, types in survey.layouts.items()
+    }
+    return Table(columns, stacks, np.array([samples[number] for number in values[-1]], np.int64))
 
 
 def _ranges(steps: Sequence[int]) -> list[tuple[int, int]]:
