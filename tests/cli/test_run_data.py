@@ -33,3 +33,11 @@ def test_command_writes_files_and_refuses_what_it_cannot(hwlearn, run, folder):
         refused = hwlearn("export", run.folder, *words)
         assert refused.code == 2
         assert refused.err[0].startswith(f"hwlearn: {text}")
+
+
+@pytest.mark.usefixtures("without_reports")
+def test_note_is_stored_with_the_run(hwlearn, folder):
+    assert hwlearn("train", "small.toml", "--note", "devices of wafer 7", "--set", "train.epochs=1").code == 0
+    (run,) = hl.runs("runs")
+    with run.contents() as contents:
+        assert contents.notes() == ["devices of wafer 7"]

@@ -48,7 +48,7 @@ class RunPart:
     seconds : float
         Duration of the training, up to the last stored event if the process was killed.
     facts : mapping
-        Versions, platform, command line, instruments, calibration and git commit.
+        Versions, platform, command line, instruments, calibration, git commit and note.
     """
 
     started: str
@@ -104,6 +104,10 @@ class RunContents:
         with self._reported():
             rows = self._rows("SELECT started, ended, seconds, facts FROM sessions ORDER BY number")
             return [RunPart(began, end, float(s), json.loads(facts)) for began, end, s, facts in rows]
+
+    def notes(self) -> list[str]:
+        """Return the notes of a person about the parts of the run; see ``hwlearn train --note``."""
+        return [str(part.facts["note"]) for part in self.sessions() if part.facts.get("note")]
 
     def seconds(self) -> float:
         """Return the duration of the training, summed over all its parts."""
@@ -241,7 +245,8 @@ class RunContents:
         The arrays are not read, except in format 1.
         """
         if self.meta("format") == FORMAT_1:
-            rows, types = [], []
+            rows: list[tuple[Any, ...]] = []
+            types: list[Mapping[str, tuple[np.dtype, tuple[int, ...]]]] = []
             for keys, arrays in self._rows_of_format_1(table, "ORDER BY step"):
                 rows.append((*keys, len(types)))
                 types.append({name: (array.dtype, array.shape) for name, array in arrays.items()})

@@ -17,7 +17,7 @@ from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.runs.database import close_writer, connect, put_arrays, put_fact, write_failure
 from hwlearn.lab.runs.network_state import network_arrays
 from hwlearn.lab.runs.packing import Encoding, Packed, pack, packed_batch, packed_update, programmed_arrays
-from hwlearn.lab.runs.provenance import now, session_facts
+from hwlearn.lab.runs.provenance import backend_version, now, session_facts
 from hwlearn.lab.runs.store import Run, refuse_continuing
 from hwlearn.learning.records import Callback, Epoch, History, Progress, Step
 from hwlearn.learning.rules import Gradient
@@ -38,6 +38,8 @@ class RunRecorder(Callback):
     bench : Bench, optional
         The bench that is trained. With it, the true scores that a simulator knows are recorded for each epoch, and
         the instruments.
+    note : str, optional
+        Text of a person about this part of the run.
 
     Raises
     ------
@@ -46,8 +48,8 @@ class RunRecorder(Callback):
         callback, if the disk is full.
     """
 
-    def __init__(self, run: Run, bench: Bench | None = None) -> None:
-        self.run, self._bench = run, bench
+    def __init__(self, run: Run, bench: Bench | None = None, note: str | None = None) -> None:
+        self.run, self._bench, self._note = run, bench, note
         self._lock = FolderLock(run.folder, "run")
         self._db: sqlite3.Connection | None = None
         try:
@@ -159,12 +161,19 @@ class RunRecorder(Callback):
             put_arrays(db, "network", row, pack(network_arrays(progress.network)))
 
     def _session_facts(self) -> Mapping[str, object]:
-        facts = session_facts()
-        if self._bench is None:
+        facts = session_facts() | {"note": self._note}
+        bench = self._bench
+        if bench is None:
             return facts
-        record = self._bench.calibration
-        made = {} if record is None else {step: at.isoformat() for step, at in record.made.items()}
-        return facts | {"instruments": list(self._bench.network.instruments), "calibration_made": made}
+        record = bench.calibration
+        facts["versions"] |= backend_version(bench.file.backend.kind)
+        return facts | {
+            "instruments": list(bench.network.instruments),
+            "calibration_id": None if record is None else record.id,
+            "calibration_made": {}
+            if record is None
+            else {step: at.isoformat() for step, at in record.made.items()},
+        }
 
     @contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
@@ -38,6 +38,8 @@ class Stack:
         Step of each row.
     times : ndarray, shape (R,)
         When each row was stored, in seconds since 1970-01-01 UTC.
+    held : mapping of int to mapping
+        Arrays by step and name that were read at once, because the run will drop them.
     """
 
     folder: Path
@@ -47,6 +49,7 @@ class Stack:
     shape: tuple[int, ...]
     steps: IntArray
     times: FloatArray
+    held: Mapping[int, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
     def read(self, rows: IntArray) -> np.ndarray:
         """Return the arrays of some rows, in any order.
@@ -78,22 +81,32 @@ def read_stacks(stacks: Mapping[str, Stack], rows: IntArray) -> dict[str, np.nda
     for place, row in enumerate(rows.tolist()):
         wanted.setdefault(int(one.steps[row]), []).append(place)
     times = dict(zip(one.steps[rows].tolist(), one.times[rows].tolist(), strict=True))
-    with open_contents(one.folder) as contents:
-        for first, last in _ranges(sorted(wanted)):
-            for (step, *keys), arrays in contents.rows(one.table, "WHERE step BETWEEN ? AND ?", first, last):
-                if step not in wanted:
-                    continue
-                if times.pop(step) != keys[1 if len(keys) > 1 else 0]:
-                    raise _changed(one.folder, step)
-                for key, stack in stacks.items():
-                    array = arrays.get(stack.name)
-                    if array is not None:
-                        part = tuple(map(slice, array.shape))
-                        for place in wanted[step]:
-                            found[key][place][part] = array
-    if times:
-        raise _changed(one.folder, min(times))
+    for step, arrays in _rows(one, times):
+        for key, stack in stacks.items():
+            array = arrays.get(stack.name)
+            if array is not None:
+                part = tuple(map(slice, array.shape))
+                for place in wanted[step]:
+                    found[key][place][part] = array
     return found
+
+
+def _rows(stack: Stack, times: Mapping[int, float]) -> Iterator[tuple[int, Mapping[str, np.ndarray]]]:
+    """Yield each step of ``times`` and its arrays; refuse one that was not stored at its time."""
+    left = set(times)
+    for step in left & stack.held.keys():
+        yield step, stack.held[step]
+    left -= stack.held.keys()
+    with open_contents(stack.folder) as contents:
+        for first, last in _ranges(sorted(left)):
+            for (step, *keys), arrays in contents.rows(stack.table, "WHERE step BETWEEN ? AND ?", first, last):
+                if step in left:
+                    if times[step] != keys[1 if len(keys) > 1 else 0]:
+                        raise _changed(stack.folder, step)
+                    left.remove(step)
+                    yield step, arrays
+    if left:
+        raise _changed(stack.folder, min(left))
 
 
 def _changed(folder: Path, step: int) -> RunError:
@@ -140,8 +153,13 @@ def stacked(contents: RunContents, table: Literal["batches", "updates"]) -> Tabl
                 raise RunError(f"run {contents.folder} is damaged: array {name!r} has two types in table {table}")
             largest[name] = (dtype, tuple(map(max, before[1], shape)))
     steps, times = columns["step"], columns["time"]
+    held = {}
+    if table == "updates" and len(steps) and contents.meta("conductances") == "epochs":
+        # the next update replaces the last one of an epoch that is not complete
+        last = int(steps[-1])
+        held = {keys[0]: arrays for keys, arrays in contents.rows("updates", "WHERE step = ?", last)}
     stacks = {
-        name: Stack(contents.folder, table, name, dtype, (len(steps), *shape), steps, times)
+        name: Stack(contents.folder, table, name, dtype, (len(steps), *shape), steps, times, held)
         for name, (dtype, shape) in largest.items()
     }
     samples = {

@@ -51,10 +51,11 @@ def provenance(contents: RunContents) -> dict[str, str | int | float]:
     """Return all facts of a run: text and numbers as they are, everything else as JSON; None is left out.
 
     ``bench_file`` is the text of the bench file with all defaults filled in, ``sessions`` what is known of each
-    part between two resumes: versions, host, command, instruments, calibration, git commit.
+    part between two resumes: versions, host, command, instruments, calibration, git commit, note.
     """
     facts = {"run": contents.folder.resolve().name, **contents.facts, "status": contents.status()}
     facts["bench_file"] = facts.pop("settings", None)
+    facts["note"] = "\n".join(contents.notes()) or None
     facts["sessions"] = [
         {"started": part.started, "ended": part.ended, "seconds": part.seconds, **part.facts}
         for part in contents.sessions()
