@@ -64,8 +64,8 @@ def _table(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from hwlearn.cli.display import score_text
     from hwlearn.lab.data.scaling import OutputScale
+    from hwlearn.lab.progress.terminal import score_text
     from hwlearn.learning.scoring import Score
 
     keys = ["bench", "backend", "status", "epochs"] if width >= _WIDE else ["status", "epochs"]

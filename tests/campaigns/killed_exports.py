@@ -39,7 +39,11 @@ with run.bench() as bench, RunRecorder(run, bench) as recorder:
     bench.train([recorder, Events()])
 """
 
-KEPT = {"all": [], "summary": ["run.keep=summary"], "epochs": ["run.conductances=epochs"]}
+KEPT = {
+    "all": ["run.conductances=steps"],
+    "summary": ["run.keep=summary", "run.conductances=steps"],
+    "epochs": ["run.conductances=epochs"],
+}
 
 
 def trial(case: str, rng: np.random.Generator) -> Mapping[str, float]:
@@ -84,7 +88,7 @@ def _missing(run: Run, printed: Mapping[str, int], case: str) -> int:
 
 
 CAMPAIGN = Campaign(
-    "killed exports",
+    "killed_exports",
     trial,
     list(KEPT),
     {"lost": none(), "unread": none(), "unequal": none()},

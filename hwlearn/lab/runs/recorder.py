@@ -48,6 +48,8 @@ class RunRecorder(Callback):
         callback, if the disk is full.
     """
 
+    records = True
+
     def __init__(self, run: Run, bench: Bench | None = None, note: str | None = None) -> None:
         self.run, self._bench, self._note = run, bench, note
         self._lock = FolderLock(run.folder, "run")
