@@ -16,7 +16,7 @@ import numpy as np
 
 from hwlearn.errors import RunError, SetupError
 from hwlearn.storage.text_file import read_text
-from hwlearn.storage.toml_text import toml_tables
+from hwlearn.storage.toml_text import toml_tables, toml_text
 
 if TYPE_CHECKING:
     from hwlearn.lab.bench.bench import Bench
@@ -123,6 +123,13 @@ def changed_settings(stored: str, path: Path) -> Iterator[str]:
         return
     for key, before, after in _differences(was, now):
         yield f"{path.name}: {key} was {_shown(before)}, it is {_shown(after)}"
+
+
+def settings_with_epochs(settings: str, epochs: int) -> str:
+    """Return the text of a bench file with another number of epochs."""
+    tables = toml_tables(settings)
+    tables["train"] = {**tables["train"], "epochs": epochs}
+    return toml_text(tables)
 
 
 def changed_data(bench: Bench, facts: Mapping[str, Any]) -> Iterator[str]:

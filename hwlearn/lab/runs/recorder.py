@@ -15,13 +15,15 @@ from hwlearn.arrays import IntArray
 from hwlearn.errors import RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.runs.database import close_writer, connect, put_arrays, put_fact, write_failure
+from hwlearn.lab.runs.inputs import settings_with_epochs
 from hwlearn.lab.runs.network_state import network_arrays
 from hwlearn.lab.runs.packing import Encoding, Packed, pack, packed_batch, packed_update, programmed_arrays
 from hwlearn.lab.runs.provenance import backend_version, now, session_facts
-from hwlearn.lab.runs.store import Run, refuse_continuing
+from hwlearn.lab.runs.store import BENCH_FILE, Run, refuse_continuing
 from hwlearn.learning.records import Callback, Epoch, History, Progress, Step
 from hwlearn.learning.rules import Gradient
 from hwlearn.network.network import Programmed
+from hwlearn.storage.atomic_file import write_atomically
 from hwlearn.storage.lock import FolderLock
 
 
@@ -88,6 +90,23 @@ class RunRecorder(Callback):
     def start_clock(self) -> None:
         """Count the duration of this part from here; unless called, from the creation of the recorder."""
         self._began = time.perf_counter()
+
+    def extend(self, epochs: int, rewrite: bool) -> None:
+        """Commit another number of epochs of the whole training, before the training goes on.
+
+        Parameters
+        ----------
+        epochs : int
+        rewrite : bool
+            Whether to write it to ``bench.toml`` too, which then has the settings of the run again.
+        """
+        with self.run.contents() as contents:
+            settings = settings_with_epochs(str(contents.meta("settings")), epochs)
+        with self._commit() as db:
+            put_fact(db, "settings", settings)
+            put_fact(db, "epochs_requested", epochs)
+        if rewrite:
+            write_atomically(self.run.folder / BENCH_FILE, settings.encode())
 
     def on_progress(self, progress: Progress) -> None:
         """Keep the state of the network, which is committed together with the next event."""
