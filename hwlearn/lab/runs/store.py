@@ -103,6 +103,7 @@ class Run:
         if not (folder / DATABASE).is_file():
             where = runs_folder(runs)
             fit = [run.folder for run in cls.all(where) if str(path) and run.name.startswith(str(path))]
+            fit = [whole for whole in fit if whole.name == str(path)] or fit
             if len(fit) != 1:
                 several = ", ".join(p.name for p in fit)
                 what = (
