@@ -9,8 +9,8 @@ from typing import Any, Final
 from hwlearn.lab.runs.contents import RunContents
 
 _COST: Final = "cost"
-_VOLTS: Final = {"cost": "V^2", "cost/V": "V", "cost/S": "V^2/S"}
-"""Units of a mean squared error and of its derivatives, in the spelling of UDUNITS."""
+_SQUARE: Final = "V^2"
+"""Unit of a mean squared error, in the spelling of UDUNITS."""
 
 _OTHER: Final[Mapping[str, tuple[str, str]]] = {
     "step": ("1", "number of the batch and of its update"),
@@ -98,4 +98,5 @@ def _cost_unit(contents: RunContents, unit: str) -> str:
         if not epochs:
             return unit
         of_classes = epochs[0].train.rms_error_V is None
-    return unit.replace(_COST, "1") if of_classes else _VOLTS[unit]
+    # of a mixed network the unit of a gradient is a list: "cost/S, cost/V"
+    return unit.replace(_COST, "1") if of_classes else unit.replace("cost/V", "V").replace(_COST, _SQUARE)
