@@ -1,5 +1,6 @@
 """Exported files: read back bit for bit by libraries that did not write them, also of a killed run."""
 
+import subprocess
 import sys
 
 import exported_files
@@ -69,3 +70,23 @@ def test_missing_package_names_the_extra(run, tmp_path, monkeypatch):
         with pytest.raises(SetupError, match=rf"needs the package {package}.* pip install 'hwlearn\[data\]'"):
             export_run(run.folder, tmp_path / "file", kind)
     assert list(tmp_path.iterdir()) == []
+
+
+LIGHT = """
+import subprocess
+import sys
+from pathlib import Path
+import hwlearn as hl
+from hwlearn.lab.runs.views.files import export_run
+run = hl.open_run(sys.argv[1])
+run.epochs(), run.readings(0), run.conductances(0), hl.runs(run.folder.parent, "bench=iris")
+for kind in ("csv", "npz"):
+    export_run(run.folder, Path(sys.argv[2]) / kind, kind)
+heavy = {"xarray", "pandas", "pyarrow", "h5py", "h5netcdf"}
+print(sorted(heavy & {name.partition(".")[0] for name in sys.modules}))
+"""
+
+
+def test_reading_and_light_exports_import_no_heavy_library(run, tmp_path):
+    command = [sys.executable, "-c", LIGHT, str(run.folder), str(tmp_path)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "[]\n"
