@@ -30,6 +30,19 @@ MOST_BYTES: Final = 64_000_000
 _WHAT: Final = {"data.source": "data file", "network.file": "netlist", "calibration.file": "calibration record"}
 
 
+def new_folder(runs: Path, name: str) -> Path:
+    """Create a folder of this name, or of this name with a number, and return it."""
+    number = 1
+    while True:
+        folder = runs / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
 def copy_files(bench: Bench, folder: Path) -> list[dict[str, Any]]:
     """Copy the files of a bench into a run folder.
 

@@ -26,7 +26,7 @@ from hwlearn.lab.runs.database import (
     write_failure,
 )
 from hwlearn.lab.runs.earlier import FORMAT_1
-from hwlearn.lab.runs.inputs import copy_files, data_hashes, own_files
+from hwlearn.lab.runs.inputs import copy_files, data_hashes, new_folder, own_files
 from hwlearn.lab.runs.provenance import now, package_versions
 from hwlearn.learning.records import Epoch, Progress
 from hwlearn.learning.scoring import Score
@@ -80,7 +80,7 @@ class Run:
         name = f"{stamp}-{bench.file.name}-s{bench.file.train.seed}{dry}"
         try:
             runs.mkdir(parents=True, exist_ok=True)
-            folder = _new_folder(runs, name)
+            folder = new_folder(runs, name)
             files = copy_files(bench, folder)
             text = bench.text()
             (folder / BENCH_FILE).write_text(text, encoding="utf-8")
@@ -382,16 +382,3 @@ def _graph(topology: Topology) -> dict[str, np.ndarray]:
         "fixed_edges": topology.fixed_edges,
         "fixed_conductances": topology.fixed_conductances,
     }
-
-
-def _new_folder(runs: Path, name: str) -> Path:
-    """Create a folder of this name, or of this name with a number, and return it."""
-    number = 1
-    while True:
-        folder = runs / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
-            return folder
