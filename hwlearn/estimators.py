@@ -74,7 +74,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
                 self.history_ = bench.train()
             self.bench_text_ = bench.text()
         self.ranges_ = self._ends(X)
-        self.conductances_ = self.history_.conductances
+        self.values_ = self.history_.values
         self._bench = bench
         return self
 
@@ -124,7 +124,7 @@ class _NetworkEstimator(BaseEstimator):  # type: ignore[misc]
         bench = self._bench
         inputs = encode(np.clip(values, low, high), bench.file.data, self.ranges_)
         with bench:
-            bench.network.program(self.conductances_)
+            bench.network.program(self.values_)
             outputs = bench.network.measure(inputs).voltages
         pairs = bench.data.pairs
         return outputs if pairs is None else pairs.differences(outputs)
@@ -150,8 +150,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):  # type: ignore[mis
     Attributes
     ----------
     classes_ : ndarray
-    conductances_ : ndarray, shape (E,)
-        Siemens.
+    values_ : ndarray, shape (E,)
+        Trained values of the edges: siemens, or volts for the gates of transistors.
     history_ : History
     bench_text_ : str
         The bench file that was trained, as TOML.

@@ -48,6 +48,7 @@ class CalibratedNetwork(WrappedNetwork):
     """
 
     def __init__(self, network: Network, record: CalibrationRecord) -> None:
+        network.topology.require_two_terminals("a network with a calibration record")
         record.check(network.topology, network.instruments)
         super().__init__(network)
         self.record = record

@@ -26,9 +26,9 @@ from hwlearn.errors import CircuitError
 
 
 class Kirchhoff:
-    """A network with known conductances: solves it and differentiates it exactly.
+    """A network whose edges have known values: solves it and differentiates it exactly.
 
-    The object is a value: conductances do not change, `with_conductances` makes another one. Circuits of resistors
+    The object is a value: `values` do not change, `with_values` makes another object. Circuits of resistors
     are solved by `OhmicSolver`, crossbars with wire resistance by `WiredSolver`, circuits with nonlinear elements
     by `NewtonSolver`, and circuits with transistors by `NonreciprocalSolver`.
 
@@ -37,7 +37,7 @@ class Kirchhoff:
     topology : Topology
         The graph.
     conductances : array_like, shape (E,)
-        Siemens, in edge order; positive and finite. The thetas of edges that are not resistors; the gate
+        Values in edge order: siemens, positive and finite; the thetas of edges that are not resistors; the gate
         voltages in volts of transistors (see `Mosfet`).
     allow_open : bool
         Accept zero conductance as an open edge, as long as every node stays connected to a source.
@@ -76,17 +76,33 @@ class Kirchhoff:
     ) -> None:
         self.topology = topology = topology if elements is None else topology.with_elements(elements)
         self.allow_open = allow_open
-        self.conductances: FloatArray = connected_values(topology, conductances, allow_open)
+        self.values: FloatArray = connected_values(topology, conductances, allow_open)
+
+    @property
+    def conductances(self) -> FloatArray:
+        """Conductances (E,) of the edges in siemens: the `values` of a circuit whose values are conductances.
+
+        Raises
+        ------
+        CircuitError
+            If an edge has another value, such as a gate voltage.
+        """
+        self.topology.require_conductances()
+        return self.values
 
     def with_conductances(self, conductances: ArrayLike) -> Self:
-        """Return the same circuit with other conductances (E,) in siemens.
+        """Return the same circuit with other conductances (E,) in siemens; `with_values` by an older name."""
+        return self.with_values(conductances)
+
+    def with_values(self, values: ArrayLike) -> Self:
+        """Return the same circuit with other values (E,): siemens, or volts for the gates of transistors.
 
         If the same few edges change from one circuit to the next, as in subset training, a large circuit of
         resistors is solved on the nodes of these edges: all other nodes are eliminated once and shared. Attributes
         that a subclass adds are kept; its cached properties are computed again.
         """
-        other = self._with(connected_values(self.topology, conductances, self.allow_open))
-        other.solver = self.solver.with_conductances(other.all_conductances)
+        other = self._with(connected_values(self.topology, values, self.allow_open))
+        other.solver = self.solver.with_conductances(other.all_values)
         return other
 
     @property
@@ -112,33 +128,33 @@ class Kirchhoff:
         CircuitError
             If the circuits of the history were solved by CHOLMOD or compiled functions that are not installed.
         """
-        other = self._with(self.conductances)
+        other = self._with(self.values)
         other.solver = other.solver.with_history(history)
         return other
 
-    def _with(self, conductances: FloatArray) -> Self:
+    def _with(self, values: FloatArray) -> Self:
         other = copy.copy(self)
         for name in [name for name in vars(other) if isinstance(getattr(type(self), name, None), cached_property)]:
             del other.__dict__[name]
-        other.conductances = conductances
+        other.values = values
         return other
 
     @cached_property
     def solver(self) -> Solver:
         """Solver of the circuit's equations."""
         if self.topology.elements is None:
-            general = OhmicSolver(self.topology, self.all_conductances)
+            general = OhmicSolver(self.topology, self.all_values)
             layout = layout_of(self.topology)
             return general if layout is None else WiredSolver(layout, general)
         if self.topology.elements.has_three_terminals:
-            return NonreciprocalSolver(self.topology, self.all_conductances)
-        return NewtonSolver(self.topology, self.all_conductances)
+            return NonreciprocalSolver(self.topology, self.all_values)
+        return NewtonSolver(self.topology, self.all_values)
 
     @property
-    def all_conductances(self) -> FloatArray:
-        """Conductances (E + F,) of the edges, then of the fixed edges, in siemens."""
+    def all_values(self) -> FloatArray:
+        """Values (E + F,) of the edges, then of the fixed edges."""
         fixed = self.topology.fixed_conductances
-        return np.concatenate([self.conductances, fixed]) if len(fixed) else self.conductances
+        return np.concatenate([self.values, fixed]) if len(fixed) else self.values
 
     def __getstate__(self) -> dict[str, Any]:
         # factors cannot be pickled; they are computed again when needed
@@ -146,7 +162,7 @@ class Kirchhoff:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self.conductances.flags.writeable = False  # arrays are writeable after pickle and deepcopy
+        self.values.flags.writeable = False  # arrays are writeable after pickle and deepcopy
 
     # --- voltages -----------------------------------------------------------------------------------
 

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit import graph_checks, graphs
 from hwlearn.circuit.edge_blocks import EdgeBlocks
-from hwlearn.circuit.elements import OHMIC, AnyElement, Element, ElementTable, ThreeTerminal
+from hwlearn.circuit.elements import OHMIC, AnyElement, Element, ElementTable, Parameter, ThreeTerminal
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, require_conductances
 from hwlearn.circuit.fingerprint import fingerprint
 from hwlearn.circuit.wires import Wires, find_wires
 from hwlearn.errors import CircuitError, TopologyError
@@ -322,9 +323,37 @@ class Topology:
             kinds = self.elements.kinds
             k = next(k for k, n in enumerate(self.elements.which.tolist()) if isinstance(kinds[n], ThreeTerminal))
             raise CircuitError(
-                f"{what} cannot have elements of three terminals yet, but edge {k} is {self.elements[k]!r}; "
-                "Kirchhoff solves such circuits"
+                f"{what} cannot have elements of three terminals, but edge {k} is {self.elements[k]!r}; "
+                "the twin and Kirchhoff can"
             )
+
+    @property
+    def has_three_terminals(self) -> bool:
+        """Whether any edge, fixed ones included, has an element of three terminals."""
+        return self.elements is not None and self.elements.has_three_terminals
+
+    @cached_property
+    def parameters(self) -> tuple[tuple[Parameter, IntArray], ...]:
+        """Each parameter that is programmed and learned, with the numbers of its edges in order."""
+        if self.elements is None:
+            return ((CONDUCTANCE, np.arange(self.n_edges)),)
+        return self.elements.parameters(self.n_edges)
+
+    def parameter(self, edge: int) -> Parameter:
+        """Return what is programmed and learned at a programmable edge."""
+        return CONDUCTANCE if self.elements is None else self.elements.parameter(edge)
+
+    def require_conductances(self) -> None:
+        """Refuse a circuit in which the value of an edge is no conductance.
+
+        Raises
+        ------
+        CircuitError
+            Naming the first such edge.
+        """
+        if self.has_three_terminals:
+            for parameter, edges in self.parameters:
+                require_conductances([parameter], self.edge_name(int(edges[0])))
 
     def _elements_of(self, some: slice) -> tuple[AnyElement, ...]:
         if self.elements is None:

@@ -47,8 +47,9 @@ def closing_table(
         kind = "training" if best.validation is None else "validation"
         found = score_text(best.validation or best.train, scale)
         table.add_row("best epoch", f"{best.number + 1} of {len(history.epochs)}: {found} on {kind} samples")
-    g = history.conductances
-    table.add_row("conductances", f"{format_quantity(g.min(), 'S')} to {format_quantity(g.max(), 'S')}")
+    for parameter, values in history.by_parameter():
+        ends = (format_quantity(value, parameter.unit) for value in (values.min(), values.max()))
+        table.add_row(f"{parameter.name}s", " to ".join(ends))
     table.add_row("training", f"{history.stopped} after {len(history.epochs)} epochs, {seconds:.1f} s")
     table.add_row("measurements", f"{measurements:,}")
     return table

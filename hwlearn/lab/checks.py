@@ -15,7 +15,9 @@ from hwlearn.calibration.verify import verify
 from hwlearn.circuit.terminal_conductance import terminal_conductances
 from hwlearn.errors import HwlearnError, InUseError, NetworkError
 from hwlearn.lab.bench.bench import Bench
+from hwlearn.lab.bench.recipes import make_targets
 from hwlearn.lab.data.pairs import pair_name
+from hwlearn.learning.nudge_bias import bias_text, nudge_bias
 from hwlearn.learning.output_pairs import OutputPairs
 from hwlearn.network.network import Network, Readout
 from hwlearn.network.nudges import OutputDrive
@@ -32,6 +34,9 @@ _MAX_GAIN_DIFFERENCE = 2e-3
 
 _DRIFTED = 2.0
 """Ratio of prediction error now to that at calibration above which the bench has drifted."""
+
+_BIAS_SAMPLES = 16
+"""Number of training rows on which the bias of nudges is computed."""
 
 _OHMIC_ONLY = "valid for resistors only, and this network has other elements"
 
@@ -62,7 +67,7 @@ def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
     Parameters
     ----------
     bench : Bench
-        Its network is opened. All edges are programmed to the middle of the conductance range and stay there.
+        Its network is opened. All edges are programmed to the middle of their range and stay there.
     seed : int
         Seed of the random input patterns.
 
@@ -101,6 +106,7 @@ def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
         "settling": lambda: _settling(network, np.random.default_rng([seed, 1])),
         "superposition": lambda: _superposition(network, rng),
         "reciprocity": lambda: _reciprocity(network, rng),
+        "bias of nudges": lambda: _bias(bench, network),
         "saturation": lambda: _saturation(network, bench.data.inputs[bench.data.train]),
         "calibration drift": lambda: _drift(network, record, seed),
     }
@@ -116,8 +122,7 @@ def _programming(network: Network) -> Iterator[Check]:
     if network.has_fixed_edges:
         yield Check("programming", "not applicable", "the edges of this bench are fixed resistors")
         return
-    low, high = network.limits.conductance
-    done = network.program(np.full(network.topology.n_edges, 0.5 * (low + high)))
+    done = network.program(network.limits.ranges(network.topology).middle())
     failed = np.flatnonzero(done.failed)
     off = np.abs(done.reached / done.requested - 1)[~done.failed].max(initial=0.0)
     count = f"{len(failed)} of {len(done.requested)}"
@@ -268,6 +273,25 @@ def _reciprocity(network: Network, rng: np.random.Generator) -> Iterator[Check]:
     )
     advice = f"check the wiring of {a} and {b}, or run hwlearn calibrate"
     yield _judged("reciprocity", error[i, o] <= allowed[i, o], found, advice)
+
+
+def _bias(bench: Bench, network: Network) -> Iterator[Check]:
+    """Compare the contrasts of nudged phases with the exact gradient, in the model; resistors have no bias."""
+    if network.topology.elements is None:
+        return
+    trainer, data = bench.trainer(), bench.data
+    rows = data.train[:_BIAS_SAMPLES]
+    targets = make_targets(bench.file, data, trainer.cost, network.topology.n_outputs)[rows]
+    inputs, outputs = data.inputs[rows], network.topology.outputs
+    error = trainer.cost.error(trainer.model.solve(inputs)[:, outputs], targets)
+    if not error.any():
+        yield Check("bias of nudges", "not applicable", "no sample has an error at the initial values")
+        return
+    moves = [share * network.limits.nudge for share in (0.01, 0.1, 1.0)]
+    found = nudge_bias(trainer.model, inputs, error, moves, symmetric=bench.file.train.symmetric)
+    uphill = bench.file.train.rule == "gep" and min(one.cosine for one in found) <= 0
+    advice = "nudged phases do not descend here: use rule = 'analytic', or a smaller nudge"
+    yield _judged("bias of nudges", not uphill, bias_text(found), advice)
 
 
 def _saturation(network: Network, inputs: FloatArray) -> Iterator[Check]:

@@ -29,7 +29,7 @@ class Course:
     ----------
     epochs : list of Epoch
     best : (float, int, ndarray) or None
-        Merit, number and conductances (E,) of the best epoch, the earliest of equals.
+        Merit, number and values (E,) of the best epoch, the earliest of equals.
     steps : int
         Completed updates.
     failed : ndarray of bool, shape (E,)
@@ -74,14 +74,14 @@ class Course:
         """Start the clock of an epoch."""
         self._clock = time.perf_counter()
 
-    def add_epoch(self, number: int, train: Score, validation: Score | None, conductances: FloatArray) -> Epoch:
-        """Complete the present epoch, which ended with these target conductances (E,)."""
+    def add_epoch(self, number: int, train: Score, validation: Score | None, values: FloatArray) -> Epoch:
+        """Complete the present epoch, which ended with these target values (E,)."""
         seconds, counted = time.perf_counter() - self._clock, self._network.measurements - self._epoch_began
         skipped = sum(skipped for _, _, skipped in self._readings)
         epoch = Epoch(number, train, validation, counted, skipped, seconds)
         self.epochs.append(epoch)
         if self.best is None or epoch.merit > self.best[0]:
-            self.best = (epoch.merit, number, conductances)
+            self.best = (epoch.merit, number, values)
         self._readings, self._epoch_began = [], self._network.measurements
         return epoch
 
@@ -93,7 +93,7 @@ class Course:
         """Return the state of the training now, between two updates."""
         simulation = self._network.simulation
         now = NetworkState(
-            model.conductances,
+            model.values,
             self.failed.copy(),
             self.measurements,
             self._network.measurements - self._epoch_began,
@@ -104,9 +104,9 @@ class Course:
         return Progress(self.steps, optimizer_state, tuple(self.epochs), tuple(self._readings), best, now)
 
 
-def _best(epochs: Sequence[Epoch], conductances: FloatArray | None) -> tuple[float, int, FloatArray] | None:
-    """Return merit, number and conductances (E,) of the best epoch, the earliest of equals."""
-    if not epochs or conductances is None:
+def _best(epochs: Sequence[Epoch], values: FloatArray | None) -> tuple[float, int, FloatArray] | None:
+    """Return merit, number and values (E,) of the best epoch, the earliest of equals."""
+    if not epochs or values is None:
         return None
     best = max(epochs, key=lambda epoch: epoch.merit)
-    return best.merit, best.number, conductances
+    return best.merit, best.number, values

@@ -54,7 +54,8 @@ def nudged_outputs(
     change = moved
     if plus.voltage_sigma > 0:
         Z = model.output_impedance(inputs) if impedance is None else impedance
-        change = _combined(Z, moved, current, plus, model_error)
+        reciprocal = not model.topology.has_three_terminals
+        change = _combined(Z, moved, current, plus, model_error, reciprocal)
     if minus is None:
         return free.voltages + change, free.voltages
     middle = 0.5 * (plus.voltages + minus.voltages)
@@ -76,17 +77,29 @@ def shifted(
 
 
 def _combined(
-    impedance: FloatArray, moved: FloatArray, current: FloatArray, readout: Readout, model_error: float
+    impedance: FloatArray,
+    moved: FloatArray,
+    current: FloatArray,
+    readout: Readout,
+    model_error: float,
+    reciprocal: bool,
 ) -> FloatArray:
     """Combine a measured displacement and the current that caused it, weighted by their uncertainties.
 
-    The result d minimises ``|d - moved|^2 / s_V^2 + |d - Z i|^2 / s_Z^2`` in the eigenvectors of Z, where s_Z
-    contains the uncertainty of the current and the model's relative error.
+    The result d minimises ``|d - moved|^2 / s_V^2 + |d - Z i|^2 / s_Z^2`` in the eigenvectors of Z, or in its
+    singular vectors if it is not ``reciprocal``. s_Z contains the uncertainty of the current and the model's
+    relative error.
     """
     sigma_V = math.sqrt(2) * readout.voltage_sigma
-    z, Q = np.linalg.eigh(impedance)
+    # modes: voltages in the columns of Q answer currents in those of P; transistors make Z non-symmetric
+    if reciprocal:
+        z, Q = np.linalg.eigh(impedance)
+        P = Q
+    else:
+        Q, z, turned = np.linalg.svd(impedance)
+        P = turned.swapaxes(-1, -2)
     one = Q.ndim == 2  # one impedance for all samples
-    expected = (current @ Q if one else np.einsum("si,sij->sj", current, Q)) * z
+    expected = (current @ P if one else np.einsum("si,sij->sj", current, P)) * z
     sigma_Z2 = 2 * (readout.current_sigma * z) ** 2 + (model_error * expected) ** 2
     # an error in one eigenvector's displacement also affects the others
     sigma_Z2 = sigma_Z2 + (model_error**2) * (expected**2).mean(axis=1, keepdims=True)

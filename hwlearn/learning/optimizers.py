@@ -1,7 +1,9 @@
-"""Optimizers: compute new target conductances from a gradient, within the range of the hardware.
+"""Optimizers: compute new target values from a gradient, within the range of the hardware.
 
-They work on a position ``u`` in [0, 1] for each edge, linear or logarithmic in conductance. The position is not
-quantised, so that small steps accumulate even if the hardware's steps are coarse.
+They work on a position ``u`` in [0, 1] for each edge: the place of its value in its range, in siemens or volts.
+The place of a conductance is linear or logarithmic; values whose parameter declares a linear scale, such as gate
+voltages, are always moved linearly. The position is not quantised, so that small steps accumulate even if the
+hardware's steps are coarse.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.errors import LimitError, SetupError
 from hwlearn.units import ROUNDING, is_number
 
@@ -21,14 +24,15 @@ Scale = Literal["linear", "log"]
 
 
 class Optimizer(ABC):
-    """Gradient descent on an unquantised copy of the conductances (the shadow), limited to their range.
+    """Gradient descent on an unquantised copy of the values (the shadow), limited to their ranges.
 
     Parameters
     ----------
     rate : float
         Step size; each subclass defines its unit.
     scale : "linear" or "log"
-        Whether steps are linear in conductance or in its logarithm.
+        Whether steps of conductances are linear in conductance or in its logarithm. Gate voltages are always moved
+        linearly.
     """
 
     def __init__(self, rate: float, *, scale: Scale = "linear") -> None:
@@ -42,34 +46,50 @@ class Optimizer(ABC):
 
     # --- the shadow ---------------------------------------------------------------------------------
 
-    def start(self, conductances: FloatArray, limits: tuple[float, float]) -> None:
-        """Start from conductances (E,) in siemens, with the permitted range (low, high).
+    def start(self, values: FloatArray, limits: tuple[float, float] | ValueRanges) -> None:
+        """Start from values (E,).
+
+        Parameters
+        ----------
+        values : ndarray, shape (E,)
+            Siemens, or volts for gates.
+        limits : (float, float) or ValueRanges
+            Minimum and maximum conductance in siemens, or the range of each edge: `Limits.ranges`.
 
         Raises
         ------
         LimitError
-            If a conductance lies outside the range.
+            If a value lies outside its range.
         """
-        low, high = limits
-        if not ((conductances >= low * (1 - ROUNDING)) & (conductances <= high * (1 + ROUNDING))).all():
-            raise LimitError(f"initial conductances must lie between {low:g} and {high:g} S")
-        self._range = (low, high)
-        self._state = {"u": np.clip(self._position(conductances), 0.0, 1.0)}
+        if not isinstance(limits, ValueRanges):
+            limits = ValueRanges.of_conductances(*limits, n_edges=len(values))
+        low, high = limits.low, limits.high
+        inside = (values >= low - ROUNDING * np.abs(low)) & (values <= high + ROUNDING * np.abs(high))
+        if not inside.all():
+            if limits.is_log is True:
+                raise LimitError(f"initial conductances must lie between {low:g} and {high:g} S")
+            k = int(np.flatnonzero(~inside)[0])
+            ends = f"{np.broadcast_to(low, inside.shape)[k]:g} to {np.broadcast_to(high, inside.shape)[k]:g}"
+            raise LimitError(f"the initial value {values[k]:g} of edge {k} is outside its limits, {ends}")
+        self._range = limits
+        self._logarithmic = limits.is_log if self.scale == "log" else False
+        self._state = {"u": np.clip(self._position(values), 0.0, 1.0)}
 
     @property
     def shadow(self) -> FloatArray:
-        """Unquantised conductances (E,) in siemens."""
-        low, high = self._range
-        u = self._state["u"]
-        g = low * (high / low) ** u if self.scale == "log" else low + u * (high - low)
+        """Unquantised values (E,) in siemens, or in volts for gates."""
+        u, ranges = self._state["u"], self._range
+        low, high = ranges.low, ranges.high
+        g = low * (high / low) ** u if self._logarithmic is True else ranges.at(u, self._logarithmic)
         return np.asarray(np.clip(g, low, high))
 
     def step(self, gradient: FloatArray, trainable: BoolArray, pace: float = 1.0) -> FloatArray:
-        """Take one step against a gradient dC/dg (E,) on the trainable edges and return the new shadow (E,).
+        """Take one step against a gradient (E,) on the trainable edges and return the new shadow (E,).
 
         Parameters
         ----------
         gradient : ndarray, shape (E,)
+            Derivative of the cost by each value.
         trainable : ndarray of bool, shape (E,)
             The other edges do not change.
         pace : float
@@ -82,8 +102,7 @@ class Optimizer(ABC):
         """
         if not np.isfinite(gradient).all():
             raise SetupError("the gradient is not finite; check the readings and the nudge strength")
-        low, high = self._range
-        slope = self.shadow * math.log(high / low) if self.scale == "log" else high - low
+        slope = self._slope()
         u = self._state["u"]
         every = bool(trainable.all())
         move = self._move(gradient * slope if every else np.where(trainable, gradient * slope, 0.0))
@@ -108,11 +127,28 @@ class Optimizer(ABC):
     def _memory(self, name: str, like: FloatArray) -> FloatArray:
         return self._state.get(name, np.zeros_like(like))
 
-    def _position(self, g: FloatArray) -> FloatArray:
-        low, high = self._range
-        if self.scale == "log":
-            return np.asarray(np.log(g / low) / math.log(high / low))
-        return np.asarray((g - low) / (high - low))
+    def _slope(self) -> FloatArray | float:
+        """Return the derivative (E,) of the values by u."""
+        ranges, log = self._range, self._logarithmic
+        if log is False:
+            return ranges.span
+        if log is True:
+            return self.shadow * math.log(ranges.high / ranges.low)
+        ratio = np.where(log, ranges.high, 1.0) / np.where(log, ranges.low, 1.0)
+        return np.where(log, self.shadow * np.log(ratio), ranges.span)
+
+    def _position(self, values: FloatArray) -> FloatArray:
+        ranges, log = self._range, self._logarithmic
+        linear = (values - ranges.low) / ranges.span
+        if log is False:
+            return np.asarray(linear)
+        if log is True:
+            return np.asarray(np.log(values / ranges.low) / math.log(ranges.high / ranges.low))
+        low = np.where(log, ranges.low, 1.0)
+        ratio = np.where(log, ranges.high, 1.0) / low
+        return np.where(
+            log, np.log(np.where(log, values, 1.0) / low) / np.log(np.where(log, ratio, math.e)), linear
+        )
 
 
 class SGD(Optimizer):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter, require_conductances
 from hwlearn.errors import SetupError
 from hwlearn.units import is_count, is_number
 
@@ -33,7 +34,7 @@ class Schedule:
     patience : int, optional
         Stop after this many epochs in a row without a better score.
     keep : "best" or "last"
-        The epoch whose conductances the network has at the end. The best is judged by the validation score, or by
+        The epoch whose values the network has at the end. The best is judged by the validation score, or by
         the training readings without validation data.
 
     Raises
@@ -72,7 +73,7 @@ class Step:
         Rows of the training set that were measured.
     gradient : Gradient
     requested : ndarray, shape (E,)
-        New unquantised target conductances in siemens.
+        New unquantised target values: siemens, or volts for gates.
     programmed : Programmed
     optimizer_state : mapping of str to ndarray
         State from which the optimizer can continue.
@@ -127,7 +128,7 @@ class NetworkState:
     Attributes
     ----------
     reached : ndarray, shape (E,)
-        Conductances of the model in siemens, as the network reported them.
+        Values of the model, as the network reported them.
     failed : ndarray of bool, shape (E,)
         Edges that failed in any programming so far; they are not trained.
     measurements, epoch_measurements : int
@@ -161,7 +162,7 @@ class Progress:
     readings : sequence of (ndarray, ndarray, int)
         Rows, output volts and number of skipped samples of each completed step of the first epoch without a score.
     best : ndarray, shape (E,), optional
-        Conductances in siemens after the best of ``epochs``.
+        Values after the best of ``epochs``.
     network : NetworkState, optional
         Network after them. Without it, edges that failed and measurements are counted from here, and a simulation
         that is opened anew repeats the noise of its beginning.
@@ -182,21 +183,40 @@ class History:
     Attributes
     ----------
     epochs : list of Epoch
-    conductances : ndarray, shape (E,)
-        Final target conductances of the network, unquantised, in siemens.
+    values : ndarray, shape (E,)
+        Final target values of the network, unquantised: siemens, or volts for gates.
     best_epoch : int or None
         Epoch with the best validation (or training) score.
     stopped : str
         Why the training ended: ``"finished"``, ``"interrupted"`` or ``"no improvement"``.
     measurements : int
         Samples measured, also before a resume. A batch that is measured again after a resume counts once.
+    parameters : tuple of (Parameter, ndarray of int or None)
+        What the values are, and the edges that have them; None: all of them.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
-    conductances: FloatArray = field(default_factory=lambda: np.zeros(0))
+    values: FloatArray = field(default_factory=lambda: np.zeros(0))
     best_epoch: int | None = None
     stopped: Literal["finished", "interrupted", "no improvement"] = "finished"
     measurements: int = 0
+    parameters: tuple[tuple[Parameter, IntArray | None], ...] = ((CONDUCTANCE, None),)
+
+    @property
+    def conductances(self) -> FloatArray:
+        """The `values` of a network whose values are conductances, in siemens.
+
+        Raises
+        ------
+        CircuitError
+            If some are not.
+        """
+        require_conductances(parameter for parameter, _ in self.parameters)
+        return self.values
+
+    def by_parameter(self) -> list[tuple[Parameter, FloatArray]]:
+        """Return each parameter with the values of its edges."""
+        return [(one, self.values if edges is None else self.values[edges]) for one, edges in self.parameters]
 
 
 class Callback:
@@ -218,7 +238,7 @@ class Callback:
         """
 
     def on_start(self, programmed: Programmed) -> None:
-        """Receive the report of programming the initial conductances."""
+        """Receive the report of programming the initial values."""
 
     def on_gradient(self, epoch: int, number: int, samples: IntArray, gradient: Gradient) -> None:
         """Receive the gradient of a measured batch, before the update."""

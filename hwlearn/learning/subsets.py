@@ -97,8 +97,20 @@ class ListedEdges(Subset):
 
 
 def sensitivities(model: Kirchhoff, inputs: FloatArray) -> FloatArray:
-    """Return the rms change (E,) of the outputs in volts per relative change of each edge, over the inputs."""
-    return np.asarray(np.sqrt(model.output_power(inputs)) * model.conductances)
+    """Return the rms change (E,) of the outputs in volts per relative change of each edge, over the inputs.
+
+    For values on a linear scale, such as gate voltages, it is the change per unit, as one volt.
+    """
+    return np.asarray(np.sqrt(model.output_power(inputs)) * units_of_change(model))
+
+
+def units_of_change(model: Kirchhoff) -> FloatArray:
+    """Return the change (E,) of each value that counts as one: itself on a logarithmic scale, else one unit."""
+    unit = model.values.copy()
+    for parameter, edges in model.topology.parameters:
+        if parameter.scale == "linear":
+            unit[edges] = 1.0
+    return unit
 
 
 def _chosen(n: int, edges: IntArray) -> BoolArray:

@@ -62,7 +62,7 @@ class Trainer:
     subset : Subset or list of edge numbers, optional
         Edges that may change; all unless given.
     model : Kirchhoff, optional
-        Model of the network. Training starts from its conductances; unless given, from the middle of the range on
+        Model of the network. Training starts from its values; unless given, from the middle of the range on
         every edge.
     seed : int
         Seed of the sample order and of the random numbers for ``vary``.
@@ -92,8 +92,7 @@ class Trainer:
         check_instance(cost, Cost, "cost")
         check_instance(optimizer, Optimizer, "optimizer")
         if model is None:
-            low, high = network.limits.conductance
-            model = Kirchhoff(network.topology, np.full(network.topology.n_edges, 0.5 * (low + high)))
+            model = Kirchhoff(network.topology, network.limits.ranges(network.topology).middle())
         check_instance(model, Kirchhoff, "model")
         _check_model(model.topology, network.topology)
         self.network, self.rule, self.cost, self.optimizer = network, rule, cost, optimizer
@@ -104,7 +103,7 @@ class Trainer:
             raise SetupError(f"vary must be a function of inputs and a random generator, got {vary!r}")
         self.seed, self.vary = seed, vary
         self.model = model
-        """Model of the network, with the conductances last reached."""
+        """Model of the network, with the values last reached."""
 
     @_reserves_network
     def fit(
@@ -117,7 +116,7 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         start: Progress | None = None,
     ) -> History:
-        """Train, and leave the network with the last (or best) conductances.
+        """Train, and leave the network with the last (or best) values.
 
         Ctrl-C ends the training after the current measurement. Every output is switched off, the results so far
         are kept, and the method returns normally. A second Ctrl-C raises KeyboardInterrupt immediately.
@@ -163,7 +162,7 @@ class Trainer:
         known = Progress(0, {}) if start is None else start
         course = Course(self.network, known)
         trainable = self._begin(x, known, course, callbacks)
-        history = History(course.epochs)
+        history = History(course.epochs, parameters=self.network.topology.parameters)
         first = known.steps // batches.per_epoch if known.epochs is None else len(known.epochs)
         if course.is_out_of(schedule.patience):
             history.stopped, first = "no improvement", schedule.epochs
@@ -190,9 +189,9 @@ class Trainer:
             history.best_epoch = course.best[1]
             if schedule.keep == "best":
                 self._program(course.best[2])
-                history.conductances = course.best[2]
+                history.values = course.best[2]
         if schedule.keep == "last" or course.best is None:
-            history.conductances = self.optimizer.shadow
+            history.values = self.optimizer.shadow
         history.measurements = course.measurements
         for callback in callbacks:
             callback.on_end(history)
@@ -206,11 +205,11 @@ class Trainer:
     # --- steps --------------------------------------------------------------------------------------
 
     def _begin(self, x: FloatArray, known: Progress, course: Course, callbacks: Sequence[Callback]) -> BoolArray:
-        """Program the initial conductances, or restore a simulation, and return the trainable edges."""
+        """Program the initial values, or restore a simulation, and return the trainable edges."""
         # the starting model determines the subset, so that a resumed training uses the same edges
         n = self.network.topology.n_edges
         chosen = np.ones(n, dtype=bool) if self.subset is None else self.subset.mask(self.model, x)
-        self.optimizer.start(self.model.conductances, self.network.limits.conductance)
+        self.optimizer.start(self.model.values, self.network.limits.ranges(self.network.topology))
         if known.optimizer_state:
             self.optimizer.restore(known.optimizer_state)
         self.rule.resume(known.steps)
@@ -228,7 +227,7 @@ class Trainer:
             callback.on_start(programmed)
         trainable = chosen & ~course.failed
         if self.network.has_fixed_edges:
-            log.warning("the edges of this network are fixed: the training measures, but changes no conductance")
+            log.warning("the edges of this network are fixed: the training measures, but changes nothing")
         self._check_trainable(trainable)
         return trainable
 
@@ -265,8 +264,8 @@ class Trainer:
         """Refuse to train on nothing, unless the network says that its edges are fixed."""
         if not (trainable.any() or self.network.has_fixed_edges):
             raise NetworkError(
-                "every edge that may be trained has failed: none took its target conductance; check the supply "
-                "and the connections of the edges, and whether they reach limits.conductance"
+                "every edge that may be trained has failed: none took its target value; check the supply and the "
+                "connections of the edges, and whether they reach the limits"
             )
 
     def _report_progress(self, course: Course, callbacks: Sequence[Callback]) -> None:
@@ -276,9 +275,9 @@ class Trainer:
             for callback in listeners:
                 callback.on_progress(progress)
 
-    def _program(self, conductances: FloatArray) -> Programmed:
-        programmed = self.network.program(conductances)
-        self.model = self.model.with_conductances(programmed.reached)
+    def _program(self, values: FloatArray) -> Programmed:
+        programmed = self.network.program(values)
+        self.model = self.model.with_values(programmed.reached)
         return programmed
 
     def _data(self, inputs: ArrayLike, targets: ArrayLike) -> tuple[FloatArray, FloatArray | IntArray]:

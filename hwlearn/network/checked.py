@@ -68,6 +68,9 @@ class CheckedBackend(ABC):
     limits: Limits
     resolution: float
 
+    has_any_values: bool = False
+    """Whether edges may have other values than conductances, as transistors do; a backend that can sets it."""
+
     @abstractmethod
     def close(self) -> None:
         """Switch all outputs off and release the hardware."""
@@ -157,7 +160,7 @@ class CheckedBackend(ABC):
         return np.full(len(free), np.inf)
 
     @abstractmethod
-    def _program(self, conductances: FloatArray) -> Programmed:
+    def _program(self, values: FloatArray) -> Programmed:
         """Program checked targets (E,)."""
 
     def _device_access(self) -> DeviceAccess | None:
@@ -227,11 +230,11 @@ class CheckedBackend(ABC):
         return whole
 
     @_closes_when_broken
-    def _checked_program(self, conductances: FloatArray) -> Programmed:
+    def _checked_program(self, values: FloatArray) -> Programmed:
         self._vouched = _NOTHING
-        programmed = self._program(conductances)
+        programmed = self._program(values)
         if programmed is not self._vouched:
-            gate.check_programmed(programmed, conductances, self)
+            gate.check_programmed(programmed, values, self)
         return programmed
 
     @_closes_when_broken

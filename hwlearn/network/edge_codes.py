@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,7 +22,11 @@ _CODE_ROUNDING = 1e-6
 
 
 class CodeLaw(Protocol):
-    """Conductance as a monotonic function of a code."""
+    """Conductance, or another value of an edge, as a monotonic function of a code."""
+
+    @property
+    def unit(self) -> str:
+        """Unit of the values: ``"S"``, or ``"V"`` of the gate voltages of transistors."""
 
     @property
     def positions(self) -> int:
@@ -77,6 +81,11 @@ class Rheostat:
                 raise SetupError(f"{name} of an edge is {value}; it must be positive and finite")
         _check_positions(self.positions)
 
+    @property
+    def unit(self) -> str:
+        """Siemens."""
+        return "S"
+
     def siemens(self, codes: ArrayLike) -> FloatArray:
         """Return the nominal conductance of each code."""
         return _rheostat_siemens(self, codes)
@@ -124,6 +133,11 @@ class Rheostats:
         if not ((self.low >= 0) & (self.low <= self.high) & (self.high < self.positions)).all():
             raise SetupError(f"the codes of an edge must rise within 0 to {self.positions - 1}")
 
+    @property
+    def unit(self) -> str:
+        """Siemens."""
+        return "S"
+
     def siemens(self, codes: ArrayLike) -> FloatArray:
         """Return the conductance of each code (E,)."""
         return _rheostat_siemens(self, codes)
@@ -157,14 +171,15 @@ class Rheostats:
 
 @dataclass(frozen=True, slots=True)
 class EvenSteps:
-    """Conductance that rises with the code in equal steps.
+    """Conductance, or gate voltage, that rises with the code in equal steps.
 
     Attributes
     ----------
     low, high : float
-        Siemens at code 0 and at the last code.
+        Siemens at code 0 and at the last code; volts if that is the unit.
     positions : int
         Number of codes: they are 0 to positions - 1.
+    unit : {"S", "V"}
 
     Raises
     ------
@@ -175,9 +190,12 @@ class EvenSteps:
     low: float
     high: float
     positions: int = 256
+    unit: Literal["S", "V"] = "S"
 
     def __post_init__(self) -> None:
-        if not 0 < self.low < self.high < math.inf:
+        if self.unit == "V" and not -math.inf < self.low < self.high < math.inf:
+            raise SetupError(f"a gate goes from {self.low} to {self.high} V; both must be finite, rising")
+        if self.unit == "S" and not 0 < self.low < self.high < math.inf:
             raise SetupError(f"an edge goes from {self.low} to {self.high} S; both must be positive, rising")
         _check_positions(self.positions)
 

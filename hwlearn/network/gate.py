@@ -11,9 +11,11 @@ not small errors:
   the limit: it must be at most 10 kV, which no converter reaches.
 - amperes: 10 x ``limits.current`` + 1 uA + 10 x ``current_sigma``, and through a nudge resistor in addition the
   current of an implausible voltage. The noise of source currents is not stated, hence the larger factor.
-- siemens: a million times ``limits.conductance``; a shorted edge is below it.
+- siemens: a million times ``limits.conductance``; a shorted edge is below it. Other values, such as gate voltages,
+  must be accepted by the elements.
 
-The usual case costs a few microseconds. What fails the quick checks is examined again value by value.
+The usual case costs a few microseconds. What fails the quick checks is examined again value by value. One file
+because everything that a backend returns is checked here.
 """
 
 from __future__ import annotations
@@ -142,10 +144,14 @@ def check_programmed(programmed: object, targets: FloatArray, network: Checked) 
     if not isinstance(programmed, Programmed):
         refuse(network, f"a result of programming = {shown(programmed)}; it must be a Programmed")
     shape = (network.topology.n_edges,)
-    most_S = _SHORTED * network.limits.conductance[1]
     for name, values in (("requested", programmed.requested), ("reached", programmed.reached)):
-        # the target array itself was checked with the request
-        if values is not targets and not _is_conductance(values, shape, most_S):
+        if values is targets:  # checked with the request
+            continue
+        if network.topology.has_three_terminals:
+            _examine_values(network, name, values, shape)
+            continue
+        most_S = _SHORTED * network.limits.conductance[1]
+        if not _is_conductance(values, shape, most_S):
             _examine_conductances(network, name, values, shape, most_S)
     if not _is_array(programmed.failed, shape, _BOOL):
         _refuse_array(network, "failed", programmed.failed, shape, "bool")
@@ -325,6 +331,19 @@ def _examine_conductances(
     if wrong.size:
         where = f"{name} = {values[wrong[0]]:g} S at {network.topology.edge_name(int(wrong[0]))}"
         refuse(network, f"{where}; it must be finite and at least 0, and is plausible up to {most:.3g} S")
+
+
+def _examine_values(network: Checked, name: str, values: FloatArray, shape: tuple[int, ...]) -> None:
+    """Refuse values that the elements do not accept."""
+    if not _is_array(values, shape, _FLOAT):
+        _refuse_array(network, name, values, shape, "float64")
+    for parameter, edges in network.topology.parameters:
+        wrong = edges[~parameter.accepts(values[edges])]
+        if wrong.size:
+            where = (
+                f"{name} = {values[wrong[0]]:g} {parameter.unit} at {network.topology.edge_name(int(wrong[0]))}"
+            )
+            refuse(network, f"{where}; a {parameter.name} must be {parameter.allowed}")
 
 
 def _check_floats(

@@ -42,14 +42,22 @@ class Headroom:
 
 
 def driven_range(topology: Topology, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the lowest and the highest driven voltage of each sample, (S, 1) each, ground included."""
+    """Return the lowest and the highest driven voltage of each sample, (S, 1) each, ground included.
+
+    Elements of three terminals conduct to ground, also without a ground node.
+    """
     low, high = inputs.min(axis=1, keepdims=True), inputs.max(axis=1, keepdims=True)
-    if topology.ground is not None:
+    if topology.ground is not None or topology.has_three_terminals:
         low, high = np.minimum(low, 0.0), np.maximum(high, 0.0)
     return low, high
 
 
 def series_conductance(topology: Topology, limits: Limits, kappa: FloatArray) -> FloatArray:
-    """Return kappa (n_out,) in series with the maximum conductance of the network at each output, in siemens."""
+    """Return kappa (n_out,) in series with the maximum conductance of the network at each output, in siemens.
+
+    The conductance of a transistor is not bounded by the limits: kappa itself is the bound.
+    """
+    if topology.has_three_terminals:
+        return kappa
     at_node = terminal_conductances(topology, limits.conductance[1])[topology.n_inputs :]
     return np.asarray(kappa * at_node / (kappa + at_node))

@@ -30,7 +30,10 @@ __all__ = ["ErrorSignal", "HasLeastError", "Network", "Programmed", "Readout", "
 
 
 class Network(CheckedBackend):
-    """A physical or simulated resistor network with sources, voltage readings and programmable conductances.
+    """A physical or simulated network with sources, voltage readings and programmable edges.
+
+    What is programmed is the value of each edge: a conductance in siemens, or another parameter that its element
+    declares, such as the gate voltage of a transistor.
 
     Subclasses implement `_measure`, `_program` and `_close`. Every request is checked against the limits before it
     reaches them. Hardware that measures several phases faster in one sequence also implements `_measure_sides` or
@@ -75,7 +78,9 @@ class Network(CheckedBackend):
     def __init__(
         self, topology: Topology, limits: Limits, nudges: Iterable[DriveKind], *, resolution: float = 0.0
     ) -> None:
-        topology.require_two_terminals("a network that is programmed and measured")
+        if not self.has_any_values:
+            topology.require_two_terminals(f"a network of {type(self).__name__}")
+        limits.ranges(topology)  # refuses a network for which they have no range
         self.topology = topology
         self.limits = limits
         self.nudges = frozenset(nudges)
@@ -185,13 +190,13 @@ class Network(CheckedBackend):
             strength,
         )
 
-    def program(self, conductances: ArrayLike) -> Programmed:
-        """Program the edges to target conductances (E,) in siemens.
+    def program(self, values: ArrayLike) -> Programmed:
+        """Program the edges to target values (E,): conductances in siemens, gate voltages in volts.
 
         Raises
         ------
         LimitError
-            If a target lies outside ``limits.conductance``; nothing was programmed.
+            If a target lies outside its range in ``limits``; nothing was programmed.
         NetworkError
             If the network is closed, in use by another thread or of another process, or the array has the wrong
             shape or is not of numbers.
@@ -199,19 +204,20 @@ class Network(CheckedBackend):
             If the backend returns an invalid result.
         """
         with self._use:
-            return self._program_targets(conductances)
+            return self._program_targets(values)
 
-    def _program_targets(self, conductances: ArrayLike) -> Programmed:
+    def _program_targets(self, values: ArrayLike) -> Programmed:
         self._check_open()
+        shape, is_other = (self.topology.n_edges,), self.topology.has_three_terminals
+        name = "values" if is_other else "conductances"
         try:
-            targets = np.array(conductances, dtype=np.float64)
+            targets = np.array(values, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise NetworkError(
-                f"conductances must be numbers in S, shape ({self.topology.n_edges},), got {conductances!r:.80}"
-            ) from error
-        if targets.shape != (self.topology.n_edges,):
-            raise NetworkError(f"conductances must have shape ({self.topology.n_edges},), got {targets.shape}")
-        self.limits.check_conductances(self.topology, targets)
+            unit = "" if is_other else " in S"
+            raise NetworkError(f"{name} must be numbers{unit}, shape {shape}, got {values!r:.80}") from error
+        if targets.shape != shape:
+            raise NetworkError(f"{name} must have shape {shape}, got {targets.shape}")
+        self.limits.check_values(self.topology, targets)
         return self._checked_program(targets)
 
     def close(self) -> None:

@@ -54,11 +54,11 @@ def _check(network: Network, topology: Topology, limits: Limits) -> None:
     if not _is_same(network.topology, topology):
         gate.refuse(network, f"{gate.shown(network.topology)} as its topology; it must be that of the bench")
     gate.check_limits(network, "limits", network.limits, limits)
-    (low, high), (lowest, highest) = network.limits.conductance, limits.conductance
-    if not (low >= lowest * (1 - ROUNDING) and high <= highest * (1 + ROUNDING)):
-        gate.refuse(
-            network, f"limits with conductance = ({low:g}, {high:g}), wider than ({lowest:g}, {highest:g})"
-        )
+    for parameter, _ in topology.parameters:
+        (low, high), (lowest, highest) = network.limits.range_of(parameter), limits.range_of(parameter)
+        if not (low >= lowest - ROUNDING * abs(lowest) and high <= highest + ROUNDING * abs(highest)):
+            ends = f"({low:g}, {high:g}), wider than ({lowest:g}, {highest:g})"
+            gate.refuse(network, f"limits with {parameter.name} = {ends}")
     if not (isinstance(network.nudges, frozenset) and network.nudges <= _DRIVES):
         gate.refuse(network, f"nudges = {gate.shown(network.nudges)}; known are: {', '.join(sorted(_DRIVES))}")
     for name, least, optional in (("resolution", 0.0, False), ("settle_s", 0.0, True), ("dac_step_V", 0.0, True)):

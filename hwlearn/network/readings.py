@@ -116,7 +116,8 @@ class Programmed:
     Attributes
     ----------
     requested, reached : ndarray, shape (E,)
-        Target conductances, and the conductances that the hardware reports (quantised, calibrated), in siemens.
+        Target values, and the values that the hardware reports (quantised, calibrated): siemens, or volts for the
+        gates of transistors.
     failed : ndarray of bool, shape (E,)
         Edges that are known to have missed their target.
     """

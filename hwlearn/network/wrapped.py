@@ -29,6 +29,7 @@ class WrappedNetwork(Network):
     """
 
     _is_backend = False
+    has_any_values = True
 
     def __init__(self, network: Network) -> None:
         super().__init__(network.topology, network.limits, network.nudges, resolution=network.resolution)
@@ -129,9 +130,9 @@ class WrappedNetwork(Network):
     def _max_strength(self, nudge: Nudge, free: FloatArray, error: FloatArray) -> FloatArray:
         return self._network._checked_max_strength(nudge, free, error)
 
-    def _program(self, conductances: FloatArray) -> Programmed:
-        self._network.limits.check_conductances(self.topology, conductances)
-        return self._vouch(self._network._checked_program(conductances))
+    def _program(self, values: FloatArray) -> Programmed:
+        self._network.limits.check_values(self.topology, values)
+        return self._vouch(self._network._checked_program(values))
 
     def _device_access(self) -> DeviceAccess | None:
         return self._network.devices

@@ -95,7 +95,7 @@ class ExitsContract(NudgingContract):
     def test_outputs_are_off_after_an_interrupt_while_programming(self) -> None:
         network, _, x, _ = self.exercise()
         network.measure(x)
-        targets = self.random_conductances(network, 1)
+        targets = self.random_values(network, 1)
         with InterruptedMeasurement(network, None, operation="_program") as counted:
             network.program(targets)
         for at in _spread(counted.calls, self.interrupts):
@@ -203,7 +203,7 @@ class ExitsContract(NudgingContract):
             pytest.fail(f"on_closed must be called once, with True; it was called with {called}")
         for act in (
             lambda: network.measure(x),
-            lambda: network.program(self.random_conductances(network, 0)),
+            lambda: network.program(self.random_values(network, 0)),
             network.reconnect,
         ):
             with pytest.raises(NetworkError):

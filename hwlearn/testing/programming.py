@@ -15,9 +15,9 @@ class ProgrammingContract(Subject):
 
     def test_edges_reach_their_targets_or_are_reported_as_failed(self) -> None:
         network = self.opened()
-        low, high = network.limits.conductance
-        n, step = network.topology.n_edges, network.conductance_step_S
-        for targets in (np.full(n, low), np.full(n, high), self.random_conductances(network, 0)):
+        low, high = network.limits.ranges(network.topology).ends
+        step = network.conductance_step_S
+        for targets in (low, high, self.random_values(network, 0)):
             done = network.program(targets)
             if not np.array_equal(done.requested, targets):
                 pytest.fail("Programmed.requested differs from the targets of the request")
@@ -26,9 +26,10 @@ class ProgrammingContract(Subject):
             silent = np.flatnonzero((off > allowed) & ~done.failed)
             if silent.size:
                 k = int(silent[0])
+                unit = network.topology.parameter(k).unit
                 pytest.fail(
-                    f"edge {k} reached {done.reached[k]:.3g} S instead of {targets[k]:.3g} S and is not reported "
-                    f"as failed ({silent.size} such edges)"
+                    f"edge {k} reached {done.reached[k]:.3g} {unit} instead of {targets[k]:.3g} {unit} and is not "
+                    f"reported as failed ({silent.size} such edges)"
                 )
             if not network.has_fixed_edges and done.failed.all():
                 pytest.fail("every edge failed; has_fixed_edges must say so")
@@ -38,9 +39,8 @@ class ProgrammingContract(Subject):
         stuck = list(range(network.topology.n_edges)) if network.has_fixed_edges else self.stuck_edges(network)
         if not stuck:
             pytest.skip("every edge of this network can be programmed")
-        n = network.topology.n_edges
         # an edge that cannot move can be at one of two targets, not at both
-        reports = [network.program(np.full(n, value)).failed for value in network.limits.conductance]
+        reports = [network.program(end).failed for end in network.limits.ranges(network.topology).ends]
         silent = [k for k in stuck if not (reports[0][k] or reports[1][k])]
         if silent:
             pytest.fail(f"the edges {silent} cannot be programmed, and are reported as reached at both ends")
@@ -50,8 +50,8 @@ class ProgrammingContract(Subject):
         if network.has_fixed_edges:
             pytest.skip("the edges of this network are fixed")
         x = self.chosen_inputs(network)
-        low, high = network.limits.conductance
-        middle = np.full(network.topology.n_edges, np.sqrt(low * high))
+        ranges = network.limits.ranges(network.topology)
+        middle = ranges.at(np.full(network.topology.n_edges, 0.5), ranges.is_log)
         tolerance_V = self.tolerance_V(network, x)
         tested = np.random.default_rng(6).permutation(network.topology.n_edges)[: self.edges_tested]
         for k in sorted(tested.tolist()):
@@ -62,14 +62,16 @@ class ProgrammingContract(Subject):
             along = float(np.sum(found * expected) / np.sum(expected**2))
             off = float(np.sqrt(np.mean((found - along * expected) ** 2)))
             if abs(along - 1) > 2 * self.accuracy or off > 2 * self.accuracy * size + tolerance_V:
+                (low, high), unit = ranges.ends, network.topology.parameter(k).unit
                 pytest.fail(
-                    f"edge {k} was programmed from {low:.3g} to {high:.3g} S and reported as reached; the outputs "
-                    f"changed by {along:.2f} of what that does in the model, and by {off:.3g} V otherwise"
+                    f"edge {k} was programmed from {low[k]:.3g} to {high[k]:.3g} {unit} and reported as reached; "
+                    f"the outputs changed by {along:.2f} of what that does in the model, and by {off:.3g} V "
+                    "otherwise"
                 )
 
     def test_program_does_not_change_its_argument(self) -> None:
         network = self.opened()
-        targets = self.random_conductances(network, 0)
+        targets = self.random_values(network, 0)
         given = targets.copy()
         network.program(given)
         if not np.array_equal(given, targets):
@@ -77,9 +79,9 @@ class ProgrammingContract(Subject):
 
     def test_earlier_result_of_programming_does_not_change(self) -> None:
         network = self.opened()
-        done = network.program(self.random_conductances(network, 0))
+        done = network.program(self.random_values(network, 0))
         before = done.requested.copy(), done.reached.copy(), done.failed.copy()
-        network.program(self.random_conductances(network, 1))
+        network.program(self.random_values(network, 1))
         after = done.requested, done.reached, done.failed
         if not all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)):
             pytest.fail("a later program() changed the result of an earlier one; return copies")
@@ -97,9 +99,9 @@ class ProgrammingContract(Subject):
     ) -> tuple[FloatArray, FloatArray, bool]:
         """Return measured and expected change (S, n_out) of the outputs by one edge, and whether it failed."""
         measured, expected, failed = [], [], False
-        for value in network.limits.conductance:
+        for end in network.limits.ranges(network.topology).ends:
             targets = middle.copy()
-            targets[edge] = value
+            targets[edge] = end[edge]
             done = network.program(targets)
             failed = failed or bool(done.failed[edge])
             measured.append(network.measure(x).voltages)

@@ -88,16 +88,17 @@ class RefusalsContract(Subject):
                     network.measure(x, OutputDrive(kind, values, siemens))
         self._still_measures(network, x)
 
-    def test_conductances_beyond_the_limits_are_refused(self) -> None:
+    def test_values_beyond_the_limits_are_refused(self) -> None:
         network, _, x, _ = self.exercise()
-        low, high = network.limits.conductance
+        low, high = (float(end[-1]) for end in network.limits.ranges(network.topology).ends)
+        unit = network.topology.parameter(network.topology.n_edges - 1).unit
         before = network.measure(x).voltages
         for value in (low / _SLIGHTLY, high * _SLIGHTLY, 0.0 if low > 0 else -1.0, -high, np.nan, np.inf):
-            wrong = self.random_conductances(network, 3)
+            wrong = self.random_values(network, 3)
             wrong[-1] = value
-            with self.refused(network, LimitError, f"a target of {value:g} S"):
+            with self.refused(network, LimitError, f"a target of {value:g} {unit}"):
                 network.program(wrong)
-        for shaped in (self.random_conductances(network, 3)[:-1], np.full((2, network.topology.n_edges), high)):
+        for shaped in (self.random_values(network, 3)[:-1], np.full((2, network.topology.n_edges), high)):
             with self.refused(network, NetworkError, f"targets of shape {shaped.shape}"):
                 network.program(shaped)
         with self.refused(network, HwlearnError, "targets that are text"):
@@ -108,7 +109,12 @@ class RefusalsContract(Subject):
     def kappa(self, network: Network) -> float:
         """Return the conductance in siemens of nudge resistors: those of the hardware, or one like the edges."""
         own = network.nudge_siemens
-        return float(network.limits.conductance[1] if own is None else own.mean())
+        if own is not None:
+            return float(own.mean())
+        if network.topology.has_three_terminals:
+            impedance = self.model(network, network.limits.ranges(network.topology).middle()).output_impedance()
+            return float(1 / impedance.diagonal().mean())
+        return network.limits.conductance[1]
 
     def _still_measures(self, network: Network, x: FloatArray) -> None:
         network.measure(x)

@@ -135,7 +135,7 @@ class Subject:
     def exercise(self, network: Network | None = None, seed: int = 0) -> Exercise:
         """Return a network that was programmed with random conductances, and what is compared with it."""
         used = self.opened() if network is None else network
-        model = self.programmed(used, self.random_conductances(used, seed))
+        model = self.programmed(used, self.random_values(used, seed))
         x = self.chosen_inputs(used)
         return Exercise(used, model, x, self.tolerance_V(used, x))
 
@@ -144,11 +144,9 @@ class Subject:
         done = network.program(targets)
         return self.model(network, done.reached)
 
-    def random_conductances(self, network: Network, seed: int) -> FloatArray:
-        """Return conductances (E,) in siemens over the whole range of the limits, each decade alike."""
-        low, high = network.limits.conductance
-        rng = np.random.default_rng(seed)
-        return np.asarray(np.exp(rng.uniform(np.log(low), np.log(high), network.topology.n_edges)))
+    def random_values(self, network: Network, seed: int) -> FloatArray:
+        """Return values (E,) over the whole range of the limits; each decade of conductances alike."""
+        return network.limits.ranges(network.topology).drawn(np.random.default_rng(seed))
 
     # --- inputs -------------------------------------------------------------------------------------
 
@@ -171,7 +169,7 @@ class Subject:
     def _share(self, network: Network, x: FloatArray) -> float:
         """Return by how much inputs (S, n_in) must be reduced so that no source comes near its current limit."""
         top, limits = network.topology, network.limits
-        model = self.model(network, np.full(top.n_edges, limits.conductance[1]))
+        model = self.model(network, limits.ranges(top).ends[1])
         share = 1.0
         for _ in range(60):
             largest = float(np.abs(model.source_currents(model.solve(share * x))).max())

@@ -28,7 +28,7 @@ class UseContract(Subject):
         before = network.measurements
         for samples in (1, len(x)):
             network.measure(x[:samples])
-        network.program(self.random_conductances(network, 0))
+        network.program(self.random_values(network, 0))
         network.on_measured = None
         if network.measurements - before != 1 + len(x) or counted != [1, len(x)]:
             pytest.fail(
@@ -39,7 +39,7 @@ class UseContract(Subject):
     def test_second_thread_is_refused(self) -> None:
         network, _, x, _ = self.exercise()
         state = self.hardware_state(network)
-        targets = self.random_conductances(network, 1)
+        targets = self.random_values(network, 1)
         for what, act in self._requests(network, x, targets).items():
             errors: list[BaseException | None] = []
             with network.reserved():
@@ -58,7 +58,7 @@ class UseContract(Subject):
         network, _, x, tolerance_V = self.exercise()
         before = network.measure(x).voltages
         state, was_on = self.hardware_state(network), self.outputs_on(network)
-        for what, act in self._requests(network, x, self.random_conductances(network, 1)).items():
+        for what, act in self._requests(network, x, self.random_values(network, 1)).items():
             if not _in_child(partial(_is_refused, act)):
                 pytest.fail(f"{what} in a forked child must raise NetworkError")
         if not _in_child(lambda: _raised(network.close) is None):
@@ -72,7 +72,7 @@ class UseContract(Subject):
     def test_revoked_network_refuses_requests(self) -> None:
         network, _, x, _ = self.exercise()
         network.revoke("somebody switched off")
-        for what, act in self._requests(network, x, self.random_conductances(network, 1)).items():
+        for what, act in self._requests(network, x, self.random_values(network, 1)).items():
             error = _raised(act)
             if not isinstance(error, NetworkError) or "somebody switched off" not in str(error):
                 pytest.fail(f"{what} of a revoked network must raise NetworkError with the reason, not {error!r}")
@@ -97,7 +97,7 @@ class UseContract(Subject):
 
     def _continued(self, network: Network, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         first = network.measure(x).voltages
-        done = network.program(self.random_conductances(network, 7))
+        done = network.program(self.random_values(network, 7))
         return first, done.reached, network.measure(x[::-1]).voltages
 
     def _requests(self, network: Network, x: np.ndarray, targets: np.ndarray) -> dict[str, Callable[[], object]]:

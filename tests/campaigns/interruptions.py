@@ -53,7 +53,7 @@ def train_part(run: Run, kill_after: int | None = None, first: bool = True) -> d
             raise KeyboardInterrupt
         return {
             "measurements": history.measurements,
-            "conductances": history.conductances.tolist(),
+            "conductances": history.values.tolist(),
             "evaluation": asdict(bench.evaluate()),
         }
 

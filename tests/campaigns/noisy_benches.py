@@ -14,13 +14,15 @@ edges = 12
 inputs = 3
 outputs = 2
 seed = {graph}
+{elements}
 
 [limits]
 voltage = "500 mV"
 drop = "1 V"
 nudge = "200 mV"
-current = "1 mA"
+current = "{current}"
 conductance = [{range}]
+gate_voltage = ["400 mV", "8 V"]
 
 [backend]
 {backend}
@@ -67,6 +69,9 @@ BACKENDS: Final = {
     + "adc_bits = 12\nadc_range = '1 V'\ndac_bits = 12\ndac_range = '1 V'\nadc_gain = 0.002\nadc_offset = '1 mV'\n"
     + "dac_gain = 0.002\ndac_offset = '1 mV'\nsource_resistance = '50 ohm'\nnode_readout = true",
     "sim digipots": _SIM + "rheostat = {full = '100 kohm', wiper = '100 ohm'}\nwrite_noise = 0.002",
+    "sim transistors": _SIM
+    + "device_spread = {vto = '10 mV', kp = '0.5 %'}\nstuck_fraction = 0.1\n"
+    + "write_noise = {gate_voltage = '1 mV', conductance = '1 %'}\nvalue_bits = {gate_voltage = 10}",
     "soft bounds": _MEMRISTORS.format(model="soft-bounds"),
     "soft bounds failing": _MEMRISTORS.format(model="soft-bounds")
     + "memristor.stuck_fraction = 0.1\nmemristor.endurance = 120\nmemristor.retention = '20 ms'\n"
@@ -82,6 +87,12 @@ BACKENDS: Final = {
 }
 """``[backend]`` tables of simulated benches with noise, by name."""
 
+_TRANSISTORS: Final = """[[network.elements]]
+edges = [0, 1, 2, 3, 5, 6, 7, 8, 9, 11]
+element = { kind = "mosfet", vto = 0.75, kp = 6.2e-5, gamma = 1.1, lambda = 0.2, l = 8e-6, w = 138e-6 }
+"""
+"""Edges with transistors; the others are resistors."""
+
 _RANGES: Final = {"soft": '"2 uS", "60 uS"', "vteam": '"2 uS", "60 uS"', "board": '"12 uS", "400 uS"'}
 
 
@@ -94,6 +105,15 @@ def write_bench(folder: Path, backend: str, *, graph: int = 5, data: str = "seed
     keys = {"nudge": "resistor" if backend == "board" else "clamp", **_TRAIN, **train}
     lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items())
     path = folder / "bench.toml"
-    text = _BENCH.format(graph=graph, range=siemens, backend=BACKENDS[backend], data=data, train=lines)
+    is_mixed = backend == "sim transistors"
+    text = _BENCH.format(
+        graph=graph,
+        elements=_TRANSISTORS if is_mixed else "",
+        range=siemens,
+        current="20 mA" if is_mixed else "1 mA",
+        backend=BACKENDS[backend],
+        data=data,
+        train=lines,
+    )
     path.write_text(text, encoding="utf-8")
     return path

@@ -52,7 +52,7 @@ def test_shipped_bench_is_trained_with_its_own_settings():
     found = NetworkClassifier("iris", epochs=10, random_state=2).fit(X, names)
     assert found.classes_.tolist() == ["setosa", "versicolor", "virginica"]
     assert found.score(X, names) > 0.9
-    assert found.conductances_.shape == (14 * 11,)
+    assert found.values_.shape == (14 * 11,)
     assert "device_spread = 0.2" in found.bench_text_
     again = pickle.loads(pickle.dumps(found))
     assert np.mean(again.predict(X) == found.predict(X)) > 0.97  # the twin has read noise

@@ -47,7 +47,7 @@ def test_limits_accept_text_with_units():
 
 
 def test_missing_limits_are_named():
-    with pytest.raises(TypeError, match="'drop', 'nudge', 'current', and 'conductance'"):
+    with pytest.raises(TypeError, match="'drop', 'nudge', and 'current'"):
         hl.Limits("500 mV")
 
 

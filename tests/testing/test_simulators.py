@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from transistor_circuits import DEVICE
 
 import hwlearn as hl
+from hwlearn.circuit.elements import OHMIC
 from hwlearn.testing import NetworkContract
 from hwlearn_sim import Imperfections, KirchhoffTwin
 from hwlearn_sim.twin.memristive import MemristiveTwin
@@ -37,6 +39,19 @@ class TestTwinWithImperfections(NetworkContract):
 
     def make_network(self):
         return KirchhoffTwin(graph(), LIMITS, LAB, seed=3)
+
+
+@pytest.mark.slow
+class TestTransistors(NetworkContract):
+    """Gate voltages and conductances, with mismatch and noise."""
+
+    rows, big_batch, repeats, edges_tested, interrupts = 4, 20, 24, 4, 3
+
+    def make_network(self):
+        elements = [DEVICE if k % 5 else OHMIC for k in range(30)]
+        limits = hl.Limits(0.5, 1.0, 0.2, 2e-2, (1e-6, 1e-4), values={"gate voltage": (1.0, 8.0)})
+        chip = Imperfections(device_spread={"vto": 1e-3, "kp": 1e-3}, read_noise_V=1e-4)
+        return KirchhoffTwin(graph().with_elements(elements), limits, chip, seed=3)
 
 
 @pytest.mark.slow

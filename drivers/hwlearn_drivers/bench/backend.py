@@ -227,6 +227,7 @@ def _open_edges(
     wanted = settings.edges
     if wanted == "devices":
         assert settings.devices is not None, "the wiring was checked"
+        topology.require_two_terminals("a network of single devices")
         devices = settings.devices
         tolerance = DEVICE_TOLERANCE if devices.pulses is None else devices.pulses.tolerance
         return DeviceEdges(tolerance, devices.read_voltage, pulsed=devices.pulses is not None)

@@ -72,6 +72,8 @@ class TerminalNetwork(OpenedBench):
         If an instrument does not play the role of one of its channels.
     """
 
+    has_any_values = True  # what sets them is checked by the edges
+
     def __init__(
         self,
         topology: Topology,

@@ -65,6 +65,7 @@ class DeclaredEdges(Edges):
         places: Sequence[int] | None = None,
     ) -> None:
         self._board, self._section, self._law = board, section, section.make_law()
+        topology.require_two_terminals(f"the edges of {board.name}")
         check_reach(section, limits, board.name)
         present = range(section.first, section.first + section.count)
         chosen = list(present)[: topology.n_edges] if places is None else list(places)

@@ -150,7 +150,7 @@ class CardEdges(Edges):
     topology : Topology
     limits : Limits
     law : CodeLaw
-        Conductance of each code.
+        Conductance, or gate voltage, of each code.
     places : iterable of int, optional
         Place on the card of each edge, in edge order; default 0, 1, 2, ...
 
@@ -169,12 +169,20 @@ class CardEdges(Edges):
         law: CodeLaw,
         places: Iterable[int] | None = None,
     ) -> None:
-        least, most = law.siemens_range
-        low, high = limits.conductance
-        if low < least or high > most:
+        (parameter, _), *others = topology.parameters
+        if others or parameter.unit != law.unit:
+            names = " and ".join(one.name for one, _ in topology.parameters)
             raise SetupError(
-                f"the edge card covers {format_quantity(least, 'S')} to {format_quantity(most, 'S')}, but "
-                f"limits.conductance is {format_quantity(low, 'S')} to {format_quantity(high, 'S')}"
+                f"the edge card sets values in {law.unit} by its keys (full and wiper, linear, or gate), but the "
+                f"edges have a {names}; a card sets values of one kind"
+            )
+        least, most = law.siemens_range
+        low, high = limits.range_of(parameter)
+        if low < least or high > most:
+            key = parameter.name.replace(" ", "_")
+            raise SetupError(
+                f"the edge card covers {format_quantity(least, law.unit)} to {format_quantity(most, law.unit)}, "
+                f"but limits.{key} is {format_quantity(low, law.unit)} to {format_quantity(high, law.unit)}"
             )
         self._card, self._law = card, law
         present = card.read_codes()

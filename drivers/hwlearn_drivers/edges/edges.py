@@ -66,6 +66,7 @@ class FixedEdges(Edges):
     fixed = True
 
     def __init__(self, topology: Topology, limits: Limits, conductances: ArrayLike) -> None:
+        topology.require_two_terminals("a network of fixed edges")
         values = np.asarray(conductances, dtype=np.float64)
         if values.shape not in ((), (topology.n_edges,)):
             raise SetupError(f"{topology.n_edges} edges need one conductance or as many, got {values.size}")

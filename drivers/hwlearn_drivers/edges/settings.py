@@ -7,14 +7,14 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from hwlearn.network.edge_codes import CodeLaw, EvenSteps, Rheostat
-from hwlearn.quantities import FROM_LIST, PositiveOhms, PositiveSiemens, Section
+from hwlearn.quantities import FROM_LIST, PositiveOhms, PositiveSiemens, Section, Volts
 from hwlearn_drivers.address import spelled_once
 from hwlearn_drivers.edges.card import DryEdgeCard, EdgeCard
 from hwlearn_drivers.transport.connector import Connector
 
 
 class EdgeCardSettings(Section):
-    """The edge card that sets the conductances.
+    """The edge card that sets the conductances, or the gate voltages.
 
     Attributes
     ----------
@@ -23,6 +23,8 @@ class EdgeCardSettings(Section):
         End-to-end resistance of a potentiometer, and resistance of its wiper.
     linear : two quantities, optional
         Conductances at the first and the last code, for a card whose conductance increases in equal steps.
+    gate : two quantities, optional
+        Gate voltages at the first and the last code, for a card of DACs at the gates of transistors.
     positions : int
     places : tuple of int, optional
         Place on the card of each edge, in edge order.
@@ -32,12 +34,15 @@ class EdgeCardSettings(Section):
     full: PositiveOhms = 100e3
     wiper: PositiveOhms = 100.0
     linear: Annotated[tuple[PositiveSiemens, PositiveSiemens], FROM_LIST] | None = None
+    gate: Annotated[tuple[Volts, Volts], FROM_LIST] | None = None
     positions: Annotated[int, Field(ge=2)] = 256
     places: Annotated[tuple[Annotated[int, Field(ge=0)], ...], FROM_LIST] | None = None
 
     @property
     def law(self) -> CodeLaw:
-        """Conductance of each code."""
+        """Conductance, or gate voltage, of each code."""
+        if self.gate is not None:
+            return EvenSteps(*self.gate, self.positions, "V")
         if self.linear is not None:
             return EvenSteps(*self.linear, self.positions)
         return Rheostat(self.full, self.wiper, self.positions)

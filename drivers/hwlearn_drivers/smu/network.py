@@ -62,6 +62,8 @@ class SmuNetwork(Network):
         If a terminal has no channel, a channel has no terminal, or a channel limit exceeds the limits.
     """
 
+    has_any_values = True  # what sets them is checked by the edges
+
     def __init__(
         self,
         topology: Topology,

@@ -158,7 +158,7 @@ class CircuitAt:
         held = np.eye(n_in + n_out)
         V = circuit.solve(held[:, :n_in], clamped=held[:, n_in:])
         a, b = top.all_edges.T
-        flow = (V[:, a] - V[:, b]) * circuit.all_conductances
+        flow = (V[:, a] - V[:, b]) * circuit.all_values
         # drops (T, K) and currents (T, T) into the terminals, per volt at each terminal
         self.drops = circuit.drops(V)
         self.admittance = flow @ _into_nodes(top, (*top.inputs.tolist(), *top.outputs.tolist()))

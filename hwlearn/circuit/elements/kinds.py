@@ -278,6 +278,16 @@ class ElementTable:
         kind = self[edge]
         return kind.parameter if isinstance(kind, ThreeTerminal) else CONDUCTANCE
 
+    def parameters(self, n_edges: int) -> tuple[tuple[Parameter, IntArray], ...]:
+        """Return each parameter of the first edges (n_edges,), with the numbers of its edges in order."""
+        found: dict[Parameter, list[IntArray]] = {}
+        which = self.which[:n_edges]
+        for k, kind in enumerate(self.kinds):
+            parameter = kind.parameter if isinstance(kind, ThreeTerminal) else CONDUCTANCE
+            found.setdefault(parameter, []).append(np.flatnonzero(which == k))
+        joined = ((parameter, np.sort(np.concatenate(edges))) for parameter, edges in found.items())
+        return tuple((parameter, edges) for parameter, edges in joined if edges.size)
+
     def refused(self, values: FloatArray) -> BoolArray:
         """Return which edges (n,), the first of the table, do not accept their values (n,)."""
         which = self.which[: len(values)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Final, Literal
 
@@ -261,6 +262,17 @@ class Mosfet(ThreeTerminal):
             slope = np.where(u <= -3, self.gmin, slope)
             current = np.where(u <= -3, self.gmin * at - self.is_, current)
         return current, slope
+
+    @property
+    def spreads(self) -> Mapping[str, Literal["V", "relative"]]:
+        """Threshold in volts, and strength relative to ``kp``."""
+        return {"vto": "V", "kp": "relative"}
+
+    def varied(self, deviations: Mapping[str, float]) -> Mosfet:
+        """Return a transistor with the threshold ``vto + deviation`` and the strength ``kp * factor``."""
+        super().varied(deviations)  # refuses unknown names
+        vto, kp = deviations.get("vto", 0.0), deviations.get("kp", 1.0)
+        return replace(self, vto=self.vto + vto, kp=self.kp * kp)
 
     def spice(self, name: str, a: str, b: str, value: float) -> list[str]:
         """Return the transistor, the source of its gate, and its model.

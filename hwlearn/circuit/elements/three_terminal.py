@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.errors import CircuitError
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,22 @@ class Parameter:
 
 CONDUCTANCE = Parameter("conductance", "S", 0.0, np.inf, "log", includes_low=False)
 """The parameter of a resistor."""
+
+
+def require_conductances(parameters: Iterable[Parameter], where: str = "this network") -> None:
+    """Refuse parameters of which one is no conductance.
+
+    Raises
+    ------
+    CircuitError
+        Naming the parameter and what to use instead.
+    """
+    for parameter in parameters:
+        if parameter.name != CONDUCTANCE.name:
+            raise CircuitError(
+                f"{where} has a {parameter.name} in {parameter.unit}, no conductance; use values instead of "
+                "conductances"
+            )
 
 
 @dataclass(eq=False, slots=True)
@@ -168,6 +186,30 @@ class ThreeTerminal(ABC):
 
         For an element of two terminals d(co-content)/d(value); see each element.
         """
+
+    @property
+    def spreads(self) -> Mapping[str, Literal["V", "relative"]]:
+        """Parameters of the device that may differ from one to the next, by name: in volts, or relative."""
+        return {}
+
+    def varied(self, deviations: Mapping[str, float]) -> ThreeTerminal:
+        """Return an element that deviates from this one, as a device does from its data sheet.
+
+        Parameters
+        ----------
+        deviations : mapping of str to float
+            By the names in `spreads`: volts that are added, or factors.
+
+        Raises
+        ------
+        CircuitError
+            If a name is none of `spreads`.
+        """
+        known = ", ".join(self.spreads) or "none"
+        wrong = next((name for name in deviations if name not in self.spreads), None)
+        if wrong is None:
+            return self
+        raise CircuitError(f"{type(self).__name__} has no parameter {wrong!r} that may vary; it has: {known}")
 
     def spice(self, name: str, a: str, b: str, value: float) -> list[str]:
         """Return the cards of an edge between nodes a and b, with a name of its own; empty if there are none."""

@@ -129,8 +129,8 @@ class Bench:
     def open(self) -> Self:
         """Open the network, also again after `close`; an open network stays as it is.
 
-        Opening programs nothing: volatile devices have lost the conductances of an earlier training. Train
-        again, or pass the conductances to `evaluate`. Returns this bench.
+        Opening programs nothing: volatile devices have lost the values of an earlier training. Train
+        again, or pass the values to `evaluate`. Returns this bench.
 
         Raises
         ------
@@ -299,7 +299,7 @@ class Bench:
     # --- training -----------------------------------------------------------------------------------
 
     def trainer(self) -> Trainer:
-        """Return a new trainer as ``[train]`` describes it; it starts from the initial conductances."""
+        """Return a new trainer as ``[train]`` describes it; it starts from the initial values."""
         train = self.file.train
         return Trainer(
             self.network,
@@ -330,7 +330,7 @@ class Bench:
     ) -> History:
         """Train on the training rows as ``[train]`` describes it; see `Trainer.fit`.
 
-        Each call starts from the initial conductances of ``[train]``, or from ``start``. Afterwards the network
+        Each call starts from the initial values of ``[train]``, or from ``start``. Afterwards the network
         has those of the returned history. Ctrl-C and `stop` end it after the current measurement.
 
         Parameters
@@ -393,15 +393,15 @@ class Bench:
         """
         return self._raw is not None and request_stop(self._raw)
 
-    def evaluate(self, conductances: History | ArrayLike | None = None) -> Evaluation:
+    def evaluate(self, values: History | ArrayLike | None = None) -> Evaluation:
         """Measure the test rows (the training rows if there are no test rows) and score them.
 
         Parameters
         ----------
-        conductances : History or array_like, shape (E,), optional
-            What to program first: the conductances of a training, or siemens. Unless given, nothing is
-            programmed and the network is measured with the conductances that it has: after `train` the trained
-            ones, after `calibrate` those of its last measurement, after `open` what its devices hold.
+        values : History or array_like, shape (E,), optional
+            What to program first: the values of a training, or siemens (volts for gates). Unless given, nothing is
+            programmed and the network is measured with the values that it has: after `train` the trained ones,
+            after `calibrate` those of its last measurement, after `open` what its devices hold.
 
         Raises
         ------
@@ -409,8 +409,8 @@ class Bench:
             From the network, or because the bench is closed.
         """
         network = self.network
-        if conductances is not None:
-            network.program(conductances.conductances if isinstance(conductances, History) else conductances)
+        if values is not None:
+            network.program(values.values if isinstance(values, History) else values)
         rows = self.data.test if len(self.data.test) else self.data.train
         inputs = self.data.inputs[rows]
         measured = self._scored(network.measure(inputs).voltages, rows)
@@ -420,7 +420,7 @@ class Bench:
         )
 
     def true_scores(self) -> dict[str, Score]:
-        """Return the true scores of the present conductances: ``train``, ``validation`` and ``test``.
+        """Return the true scores of the present values: ``train``, ``validation`` and ``test``.
 
         Only a simulator knows them; on hardware the result is empty. Sets without rows are left out.
         """

@@ -73,14 +73,14 @@ def make_subset(train: TrainSection) -> Subset | None:
 
 
 def make_model(file: BenchFile, topology: Topology, limits: Limits) -> Kirchhoff:
-    """Return the model of the training with its initial conductances.
+    """Return the model of the training with its initial values.
 
     Raises
     ------
     SetupError
         As `make_model_topology`.
     """
-    initial = make_conductances(file.train, limits, topology.n_edges)
+    initial = make_values(file.train, limits, topology)
     model = Kirchhoff(make_model_topology(file, topology), initial)
     # CHOLMOD would hold up the signs of life; circuits with an empty history are factored without it
     return model.with_history({}) if file.safety.guardian else model
@@ -110,13 +110,10 @@ def make_model_topology(file: BenchFile, topology: Topology) -> Topology:
     return topology.without_wires()
 
 
-def make_conductances(train: TrainSection, limits: Limits, n_edges: int) -> FloatArray:
-    """Return the initial conductances (E,) of ``[train]`` in siemens."""
-    low, high = limits.conductance
-    if train.initial == "middle":
-        return np.full(n_edges, 0.5 * (low + high))
-    rng = np.random.default_rng([train.seed, 1])
-    return np.exp(rng.uniform(np.log(low), np.log(high), n_edges))
+def make_values(train: TrainSection, limits: Limits, topology: Topology) -> FloatArray:
+    """Return the initial values (E,) of ``[train]``: siemens, or volts for gates."""
+    ranges = limits.ranges(topology)
+    return ranges.middle() if train.initial == "middle" else ranges.drawn(np.random.default_rng([train.seed, 1]))
 
 
 def make_targets(file: BenchFile, data: Data, cost: Cost, n_outputs: int) -> FloatArray | IntArray:

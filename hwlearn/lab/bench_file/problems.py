@@ -84,7 +84,7 @@ def _keys(model: type[BaseModel], path: Sequence[int | str], table: Any) -> list
     models = [m.variant(value) if issubclass(m, Section) else m for m in models]
     kind = value.get("kind")
     fitting = [m for m in models if kind in _kinds(m)] or models
-    return list(dict.fromkeys(name for m in fitting for name in m.model_fields))
+    return list(dict.fromkeys(field.alias or name for m in fitting for name, field in m.model_fields.items()))
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

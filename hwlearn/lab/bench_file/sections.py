@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from hwlearn.circuit.elements import AnyElement
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError, TopologyError
-from hwlearn.lab.bench_file.elements import DiodeTable, ElementTable
+from hwlearn.lab.bench_file.elements import DiodeTable, ElementTable, PlacedElement
 from hwlearn.lab.bench_file.problems import first_problem
 from hwlearn.network.limits import Limits
 from hwlearn.quantities import (
@@ -43,12 +44,34 @@ class NetworkSection(Section, ABC):
 
     kind: str
     element: ElementTable | None = None
+    elements: list[PlacedElement] = Field(default_factory=list)
 
     def build(self, folder: Path) -> Topology:
         """Return the topology with its elements; relative file names start at ``folder``."""
         self._check_size()
         graph = self.graph(folder)
+        if self.elements:
+            return graph.with_elements(self._placed_elements(graph))
         return graph if self.element is None else graph.with_elements(self.element.build())
+
+    def _placed_elements(self, graph: Topology) -> list[AnyElement]:
+        """Return the element of each edge: that of ``elements``, and ``element`` on the others."""
+        found: list[AnyElement] = list(graph.edge_elements)
+        if self.element is not None:
+            found = [self.element.build()] * graph.n_edges
+        placed: set[int] = set()
+        for one in self.elements:
+            element = one.element.build()
+            for k in one.edges:
+                if k >= graph.n_edges:
+                    raise SetupError(
+                        f"network.elements names edge {k}, but the edges are 0 to {graph.n_edges - 1}"
+                    )
+                if k in placed:
+                    raise SetupError(f"network.elements gives edge {k} two elements; give one")
+                placed.add(k)
+                found[k] = element
+        return found
 
     @abstractmethod
     def graph(self, folder: Path) -> Topology:
@@ -225,12 +248,13 @@ class LimitsSection(Section):
     drop: Volts
     nudge: Volts
     current: Amperes
-    conductance: Annotated[list[Siemens], Field(min_length=2, max_length=2)]
+    conductance: Annotated[list[Siemens], Field(min_length=2, max_length=2)] | None = None
+    gate_voltage: Annotated[list[Volts], Field(min_length=2, max_length=2)] | None = None
 
     def build(self) -> Limits:
         """Return the limits."""
-        low, high = self.conductance
-        return Limits(self.voltage, self.drop, self.nudge, self.current, (low, high))
+        values = {} if self.gate_voltage is None else {"gate voltage": self.gate_voltage}
+        return Limits(self.voltage, self.drop, self.nudge, self.current, self.conductance, values=values)
 
 
 class TargetScaling(Section):

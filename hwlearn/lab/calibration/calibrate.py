@@ -168,6 +168,8 @@ class _Progress:
 
 
 def _check_elements(topology: Topology, steps: Sequence[str]) -> None:
+    if topology.has_three_terminals:
+        raise SetupError("a network with transistors cannot be calibrated; a record corrects conductances only")
     if topology.elements is not None and set(steps) - set(_FOR_ANY_ELEMENT):
         raise SetupError(
             "lines, converters and edges can be calibrated for resistors only; this network has other elements: "

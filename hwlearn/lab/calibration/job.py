@@ -93,6 +93,7 @@ class CalibrationJob:
         """Return everything that answers of the hardware depend on, as plain data; opens the network."""
         network = self.open_network()
         limits = asdict(network.limits)
+        del limits["values"]  # only conductances are calibrated
         return {
             "topology": network.topology.fingerprint,
             "instruments": [identity(name) for name in network.instruments],

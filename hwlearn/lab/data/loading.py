@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import DataError
@@ -268,17 +268,29 @@ def _negated(section: DataSection, features: int) -> list[int]:
 
 
 def _teacher(section: DataSection, topology: Topology, limits: Limits, pairs: OutputPairs | None) -> Features:
-    """Return random inputs, and as targets what the same network gives with other, random conductances."""
+    """Return random inputs, and as targets what the same network gives with other, random values."""
     if section.amplitude is None:
         raise DataError("data.source = 'teacher' needs data.amplitude in volts")
     rng = np.random.default_rng(section.seed)
-    low, high = limits.conductance
-    # leave an octave at both ends, so that devices with errors can reach the targets too
-    inner = (2 * low, high / 2) if high > 4 * low else (low, high)
-    g = np.exp(rng.uniform(math.log(inner[0]), math.log(inner[1]), topology.n_edges))
+    g = _inside(limits.ranges(topology)).drawn(rng)
     x = rng.uniform(-section.amplitude, section.amplitude, (section.samples, topology.n_inputs))
     outputs = Kirchhoff(topology, g).solve(x)[:, topology.outputs]
     return Features(x, outputs if pairs is None else pairs.differences(outputs))
+
+
+def _inside(ranges: ValueRanges) -> ValueRanges:
+    """Return narrower ranges, so that devices with errors can reach the targets of a teacher too.
+
+    An octave at both ends of ranges on a logarithmic scale, if they are wide enough; else a tenth.
+    """
+    low, high = ranges.low, ranges.high
+    octave = np.logical_and(ranges.is_log, np.greater(high, 4 * low))
+    tenth = np.where(ranges.is_log, 0.0, 0.1 * ranges.span)
+    if octave.ndim == 0 and ranges.is_log is True:
+        return replace(ranges, low=2 * low, high=high / 2) if octave else ranges
+    return replace(
+        ranges, low=np.where(octave, 2 * low, low + tenth), high=np.where(octave, high / 2, high - tenth)
+    )
 
 
 def _refuse_unused(section: DataSection) -> None:

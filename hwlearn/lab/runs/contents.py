@@ -15,12 +15,13 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from hwlearn.arrays import FloatArray
+from hwlearn.circuit.elements.three_terminal import require_conductances
 from hwlearn.errors import RunError
 from hwlearn.lab.runs.earlier import FORMAT_1, arrays_of_format_1
 from hwlearn.lab.runs.network_state import stored_network
 from hwlearn.lab.runs.packing import Encoding, Packed, Survey, layout_types
 from hwlearn.lab.runs.reading import open_snapshot, reported_damage
-from hwlearn.lab.runs.variables import Variable, variable
+from hwlearn.lab.runs.variables import ValuesOfRun, Variable, stored_values, variable
 from hwlearn.learning.records import Epoch, NetworkState, Progress
 from hwlearn.learning.scoring import Score
 from hwlearn.storage.lock import is_locked
@@ -161,14 +162,31 @@ class RunContents:
         raise RunError(f"run {self.folder.name} has no batch of step {step}")
 
     def kept_steps(self) -> list[int]:
-        """Return the steps whose conductances were kept; see ``[run] conductances``."""
+        """Return the steps whose values were kept; see ``[run] conductances``."""
         with self._reported():
             return [int(row[0]) for row in self._rows("SELECT step FROM updates ORDER BY step")]
 
+    def kinds_of_values(self) -> tuple[ValuesOfRun, ...]:
+        """Return each kind of value of the run: name, unit, scale and range, and the edges that have it."""
+        with self._reported():
+            return stored_values(self.facts)
+
     def conductances(self, step: int | None = None) -> FloatArray:
-        """Return the unquantised target conductances (E,) in siemens of a step, or of the end of the run."""
+        """Return the `values` (E,) in siemens of a run whose values are conductances.
+
+        Raises
+        ------
+        CircuitError
+            If some are not.
+        """
+        if self.meta("values") is not None:
+            require_conductances([one.parameter for one in self.kinds_of_values()], f"run {self.folder.name}")
+        return self.values(step)
+
+    def values(self, step: int | None = None) -> FloatArray:
+        """Return the unquantised target values (E,) of a step, or of the end of the run, each in its unit."""
         if step is None:
-            for name, arrays in self._last_conductances():
+            for name, arrays in self._last_values():
                 if name:
                     return np.asarray(arrays["requested"], dtype=np.float64)
             raise RunError(f"run {self.folder.name} ended before anything was programmed")
@@ -179,8 +197,8 @@ class RunContents:
             raise RunError(f"run {self.folder.name} has no update of step {step}")
         near = min(kept, key=lambda other: abs(other - step))
         raise RunError(
-            f"run {self.folder.name} kept the conductances of the last step of each epoch only; the step nearest "
-            f"to {step} is {near}; [run] conductances = 'steps' keeps those of every step"
+            f"run {self.folder.name} kept the values of the last step of each epoch only; the step nearest to "
+            f"{step} is {near}; [run] conductances = 'steps' keeps those of every step"
         )
 
     def progress(self) -> Progress | None:
@@ -311,8 +329,8 @@ class RunContents:
             found.append(json.loads(record))
         return found
 
-    def _last_conductances(self) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
-        """Yield what may have the last conductances, the best source first."""
+    def _last_values(self) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
+        """Yield what may have the last values, the best source first."""
         final = self.constants("final")
         if final:
             yield "final", final
@@ -330,14 +348,12 @@ class RunContents:
         return None
 
     def _best(self, epochs: Sequence[Epoch]) -> FloatArray | None:
-        """Return the conductances (E,) after the best epoch."""
+        """Return the values (E,) after the best epoch."""
         if not epochs:
             return None
         best = max(epochs, key=lambda epoch: epoch.merit)
         with self._reported():
-            return self.conductances(
-                int(self._rows("SELECT MAX(step) FROM batches WHERE epoch = ?", best.number)[0][0])
-            )
+            return self.values(int(self._rows("SELECT MAX(step) FROM batches WHERE epoch = ?", best.number)[0][0]))
 
     def _rows_of_format_1(
         self, table: str, where: str, *values: object

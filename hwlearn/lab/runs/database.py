@@ -19,7 +19,7 @@ import numpy as np
 
 from hwlearn.errors import RunError
 from hwlearn.lab.runs.packing import Encoding, Packed, pack
-from hwlearn.lab.runs.variables import variable
+from hwlearn.lab.runs.variables import unit_of_values, variable
 
 FORMAT: Final = 2
 """Version of the schema."""
@@ -142,8 +142,10 @@ def _layout_id(db: sqlite3.Connection, packed: Packed) -> int:
     found = db.execute(query, (packed.layout,)).fetchone()
     if found is None:
         db.execute("INSERT INTO layouts (arrays) VALUES (?)", (packed.layout,))
+        stored = db.execute("SELECT value FROM meta WHERE key = 'values'").fetchone()
+        unit = unit_of_values(None if stored is None else json.loads(stored[0]))
         for name, *_ in json.loads(packed.layout):
-            known = variable(name)
+            known = variable(name, unit)
             row = (name, known.unit, json.dumps(known.dimensions), known.description)
             db.execute("INSERT OR IGNORE INTO variables VALUES (?, ?, ?, ?)", row)
         found = db.execute(query, (packed.layout,)).fetchone()

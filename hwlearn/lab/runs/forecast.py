@@ -41,7 +41,7 @@ _EPOCH: Final = 420
 _PICTURE: Final = (105_000, 350, 150_000)
 """Bytes of a report: of the figure, of each batch in its learning curve, and at most of the curve."""
 _SPREAD: Final = 0.3
-"""Relative change of the conductances by training."""
+"""Relative change of the values by training."""
 _SKIPPED: Final = 0.25
 """Share of samples that a nudging rule skips, because their errors are too small to resolve, on average over a
 training whose readings have a finite resolution; a skipped sample repeats its free reading."""
@@ -147,10 +147,10 @@ def _packed_step(bench: Bench) -> tuple[float, float]:
     trainer, data, train = bench.trainer(), bench.data, bench.file.train
     rows = np.random.default_rng(0).permutation(data.train)[: train.batch or len(data.train)]
     targets = make_targets(bench.file, data, trainer.cost, bench.topology.n_outputs)[rows]
-    # equal conductances would give equal readings, which a trained network does not have
-    low, high = bench.limits.conductance
+    # equal values would give equal readings, which a trained network does not have
+    ranges = bench.limits.ranges(bench.topology)
     spread = np.exp(_SPREAD * np.random.default_rng(1).standard_normal(bench.topology.n_edges))
-    model = trainer.model.with_conductances(np.clip(trainer.model.conductances * spread, low, high))
+    model = trainer.model.with_values(ranges.clipped(trainer.model.values * spread))
     stand_in = ModelNetwork(bench.network, model, train.readout == "nodes")
     request = GradientRequest(stand_in, model, data.inputs[rows], targets, trainer.cost)
     gradient = trainer.rule.gradient(request)
@@ -160,8 +160,8 @@ def _packed_step(bench: Bench) -> tuple[float, float]:
     if bench.network.resolution > 0:
         all_skipped = _row_bytes(packed_batch(rows, _skipped(gradient), keep))
         size += _SKIPPED * (all_skipped - size)
-    programmed = stand_in.program(model.conductances)
-    step = Step(0, 0, rows, gradient, model.conductances, programmed, {})
+    programmed = stand_in.program(model.values)
+    step = Step(0, 0, rows, gradient, model.values, programmed, {})
     return share * size, _row_bytes(packed_update(step, kept_conductances(bench) == "steps"))
 
 
@@ -207,6 +207,8 @@ class ModelNetwork(Network):
         Whether the internal nodes are read as well.
     """
 
+    has_any_values = True
+
     def __init__(self, network: Network, model: Kirchhoff, reads_nodes: bool) -> None:
         super().__init__(network.topology, network.limits, network.nudges, resolution=network.resolution)
         self._model, self._step, self._reads_nodes = model, network.conductance_step_S, reads_nodes
@@ -222,9 +224,9 @@ class ModelNetwork(Network):
         nodes = _stepped(self._model.observe(inputs, volts), self.resolution) if self._reads_nodes else None
         return Readout(_stepped(volts, self.resolution), currents, nodes=nodes)
 
-    def _program(self, conductances: FloatArray) -> Programmed:
-        reached = _stepped(conductances, self._step)
-        return Programmed(conductances, reached, np.zeros(len(conductances), dtype=bool))
+    def _program(self, values: FloatArray) -> Programmed:
+        reached = values if self.topology.has_three_terminals else _stepped(values, self._step)
+        return Programmed(values, reached, np.zeros(len(values), dtype=bool))
 
     def _close(self) -> None:
         pass

@@ -113,7 +113,7 @@ class RunRecorder(Callback):
         self._progress = progress
 
     def on_start(self, programmed: Programmed) -> None:
-        """Commit the initial conductances, the state of the network, this session and the status ``running``."""
+        """Commit the initial values, the state of the network, this session and the status ``running``."""
         with self._commit() as db:
             self._put_network(db)
             put_fact(db, "status", "running")
@@ -159,11 +159,11 @@ class RunRecorder(Callback):
             self._put_seconds(db)
 
     def on_end(self, history: History) -> None:
-        """Commit the final conductances and why the training ended."""
+        """Commit the final values and why the training ended."""
         with self._commit() as db:
             put_fact(db, "status", history.stopped)
             put_fact(db, "ended", now())
-            put_arrays(db, "constants", ("final",), pack({"requested": history.conductances}, Encoding.ZLIB))
+            put_arrays(db, "constants", ("final",), pack({"requested": history.values}, Encoding.ZLIB))
             self._put_seconds(db)
             db.execute("UPDATE sessions SET ended = ? WHERE number = ?", (now(), self._session))
 

@@ -1,4 +1,4 @@
-"""The report of a run: a PNG with its learning curve and its conductances."""
+"""The report of a run: a PNG with its learning curve and the values of its edges."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def draw_run(run: Run, path: Path | None = None) -> Path:
-    """Draw a run's learning curve and its conductances into a PNG and return its path.
+    """Draw a run's learning curve and the values of its edges into a PNG and return its path.
 
     Only the run folder is read. Neither the data set nor the backend of the run is needed.
 

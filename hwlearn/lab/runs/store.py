@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwlearn.arrays import FloatArray
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
 from hwlearn.errors import RunError
 from hwlearn.lab.runs.contents import RunContents, open_contents
 from hwlearn.lab.runs.database import (
@@ -28,6 +29,7 @@ from hwlearn.lab.runs.database import (
 from hwlearn.lab.runs.earlier import FORMAT_1
 from hwlearn.lab.runs.inputs import copy_files, data_hashes, new_folder, own_files
 from hwlearn.lab.runs.provenance import now, package_versions
+from hwlearn.lab.runs.variables import value_facts
 from hwlearn.learning.records import Epoch, Progress
 from hwlearn.learning.scoring import Score
 from hwlearn.storage.lock import is_locked
@@ -205,10 +207,22 @@ class Run:
         with self.contents() as contents:
             return contents.readings(step)
 
-    def conductances(self, step: int | None = None) -> FloatArray:
-        """Return the unquantised target conductances (E,) in siemens of a step, or of the end of the run.
+    def values(self, step: int | None = None) -> FloatArray:
+        """Return the unquantised target values (E,) of a step, or of the end of the run.
 
+        They are in siemens, or in volts for gates; `RunContents.kinds_of_values` says which edges have which.
         ``[run] conductances`` chooses the steps that are kept; `RunContents.kept_steps` lists them.
+        """
+        with self.contents() as contents:
+            return contents.values(step)
+
+    def conductances(self, step: int | None = None) -> FloatArray:
+        """Return the `values` (E,) in siemens of a run whose values are conductances.
+
+        Raises
+        ------
+        CircuitError
+            If some are not.
         """
         with self.contents() as contents:
             return contents.conductances(step)
@@ -364,8 +378,9 @@ def _identity(bench: Bench) -> dict[str, object]:
             "drop_V": limits.drop,
             "nudge_V": limits.nudge,
             "current_A": limits.current,
-            "conductance_S": list(limits.conductance),
+            **({"conductance_S": list(limits.conductance)} if CONDUCTANCE.name in dict(limits.values) else {}),
         },
+        "values": value_facts(bench.topology, limits),
         **hashes,
         "versions": package_versions(),
         "created": now(),

@@ -1,11 +1,18 @@
-"""Units and dimensions of the arrays that a run stores, by name."""
+"""What a run stores: units and dimensions of its arrays by name, and what the values of its edges are."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from hwlearn.arrays import IntArray
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter
+from hwlearn.circuit.topology import Topology
+from hwlearn.network.limits import Limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +41,8 @@ _KNOWN: Final[Mapping[str, Variable]] = {
     "error": Variable("cost/V", ("sample", "output"), "derivative of the cost with respect to the outputs"),
     "strength": Variable("", ("sample",), "applied strength of the nudge; 0 for a skipped sample"),
     "gradient": Variable("cost/S", ("edge",), "measured gradient of the cost, mean over the batch"),
-    "requested": Variable("S", ("edge",), "unquantised target conductances"),
-    "reached": Variable("S", ("edge",), "conductances that the hardware reported"),
+    "requested": Variable("S", ("edge",), "unquantised target values of the edges"),
+    "reached": Variable("S", ("edge",), "values of the edges that the hardware reported"),
     "failed": Variable("1", ("edge",), "edges that are known to have missed their targets"),
     "measurements": Variable("1", ("count",), "samples measured in the training, and in its present epoch"),
     "edges": Variable("1", ("edge", "end"), "nodes of each programmable edge"),
@@ -52,14 +59,18 @@ _READINGS: Final[Mapping[str, Variable]] = {
 }
 
 
-def variable(name: str) -> Variable:
-    """Return the meaning of an array.
+def variable(name: str, unit: str = "S") -> Variable:
+    """Return the meaning of an array of a run whose edges have values in this unit.
 
     Examples
     --------
-    >>> variable("plus_output_currents").unit
-    'A'
+    >>> variable("plus_output_currents").unit, variable("gradient", "V").unit
+    ('A', 'cost/V')
     """
+    if name in ("requested", "reached"):
+        return replace(_KNOWN[name], unit=unit)
+    if name == "gradient":
+        return replace(_KNOWN[name], unit=", ".join(f"cost/{one}" for one in unit.split(", ")))
     if name in _KNOWN:
         return _KNOWN[name]
     found = re.fullmatch(r"(?P<phase>[a-z]+\d*)_(?P<reading>voltages|output_currents|nodes)", name)
@@ -67,3 +78,61 @@ def variable(name: str) -> Variable:
         return Variable("", (), "state of the optimizer or of the network, from which a training continues")
     reading = _READINGS[found["reading"]]
     return Variable(reading.unit, reading.dimensions, f"{reading.description} in phase {found['phase']}")
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class ValuesOfRun:
+    """One kind of value that a run has trained.
+
+    Attributes
+    ----------
+    parameter : Parameter
+        Its range is that of the limits of the run.
+    edges : ndarray of int, or None
+        The edges that have it; None: all of them.
+    """
+
+    parameter: Parameter
+    edges: IntArray | None
+
+    @property
+    def label(self) -> str:
+        """Name with the unit, for axes and tables."""
+        return f"{self.parameter.name} ({self.parameter.unit})"
+
+
+def value_facts(topology: Topology, limits: Limits) -> list[dict[str, Any]]:
+    """Return the facts of the values of a network within its limits."""
+    facts = []
+    for parameter, edges in topology.parameters:
+        low, high = limits.range_of(parameter)
+        listed = None if len(edges) == topology.n_edges else edges.tolist()
+        ends = {"low": low, "high": high, "edges": listed}
+        facts.append({"name": parameter.name, "unit": parameter.unit, "scale": parameter.scale, **ends})
+    return facts
+
+
+def stored_values(facts: Mapping[str, Any]) -> tuple[ValuesOfRun, ...]:
+    """Return the values that the facts of a run describe; conductances for runs of earlier versions."""
+    found = facts.get("values")
+    if found is None:
+        low, high = facts["limits"]["conductance_S"]
+        found = [{"name": CONDUCTANCE.name, "unit": "S", "scale": "log", "low": low, "high": high, "edges": None}]
+    return tuple(
+        ValuesOfRun(
+            Parameter(one["name"], one["unit"], float(one["low"]), float(one["high"]), one["scale"]),
+            None if one["edges"] is None else np.array(one["edges"], dtype=np.int64),
+        )
+        for one in found
+    )
+
+
+def unit_of_values(facts: Sequence[Mapping[str, Any]] | None) -> str:
+    """Return the unit of the stored arrays of values; several, joined by commas, for a mixed network.
+
+    Examples
+    --------
+    >>> unit_of_values([{"unit": "S"}, {"unit": "V"}]), unit_of_values(None)
+    ('S, V', 'S')
+    """
+    return ", ".join(dict.fromkeys(str(one["unit"]) for one in facts or ())) or CONDUCTANCE.unit

@@ -15,7 +15,7 @@ class SPSA(Rule):
     Parameters
     ----------
     perturbation : float
-        Size of the step as a fraction of the conductance range.
+        Size of the step as a fraction of the range of each value.
     repeats : int
         Random directions averaged in one gradient.
     seed : int
@@ -24,7 +24,7 @@ class SPSA(Rule):
     Notes
     -----
     Source: J. C. Spall, IEEE Trans. Automatic Control 37, 332 (1992). At a limit of the range the step is
-    one-sided. The divisor is the difference of the conductances that the hardware reports as reached.
+    one-sided. The divisor is the difference of the values that the hardware reports as reached.
     """
 
     def __init__(self, perturbation: float = 0.02, repeats: int = 1, seed: int = 0) -> None:
@@ -49,19 +49,19 @@ class SPSA(Rule):
         targets, cost, trainable = request.targets, request.cost, request.trainable
         rng = np.random.default_rng([self.seed, self._drawn])
         self._drawn += 1
-        low, high = network.limits.conductance
-        centre = np.clip(model.conductances, low, high)
+        ranges = network.limits.ranges(network.topology)
+        centre = ranges.clipped(model.values)
         free = network.measure(inputs)
         values = np.zeros(len(centre))
         readings = named_readings("free", free)
         try:
             for k in range(self.repeats):
-                step = self.perturbation * (high - low) * rng.choice((-1.0, 1.0), len(centre))
+                step = self.perturbation * ranges.span * rng.choice((-1.0, 1.0), len(centre))
                 if trainable is not None:
                     step[~trainable] = 0.0
                 costs, reached = [], []
                 for sign, name in ((1, "up"), (-1, "down")):
-                    reached.append(network.program(np.clip(centre + sign * step, low, high)).reached)
+                    reached.append(network.program(ranges.clipped(centre + sign * step)).reached)
                     readout = network.measure(inputs)
                     costs.append(cost.values(readout.voltages, targets).mean())
                     readings |= named_readings(f"{name}{k}", readout)

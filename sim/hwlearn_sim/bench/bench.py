@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, SetupError
@@ -25,6 +27,8 @@ from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.placed import Placed, PlacedSmu, Wire
 from hwlearn_sim.plane.plane import AnalogPlane
+from hwlearn_sim.twin.true_circuit import with_spread_parameters
+from hwlearn_sim.twin.values import value_noise
 from hwlearn_sim.wire import serve
 from hwlearn_sim.wire.faults import Faults
 from hwlearn_sim.wire.session import Served
@@ -88,11 +92,13 @@ class VirtualBench:
         self.topology = topology
         flaws = Imperfections() if imperfections is None else imperfections
         # the random streams from which a twin with the same seed draws its devices
-        drawn, _, writes, *_ = np.random.default_rng(seed).spawn(5)
-        devices = self._devices = Devices(topology.n_edges, conductance, flaws, drawn, writes)
+        drawn, _, writes, *_, transistors = np.random.default_rng(seed).spawn(7)
+        self._true_topology = with_spread_parameters(topology, flaws.parameter_spreads, transistors)
+        noise = value_noise(topology, flaws) if topology.has_three_terminals else None
+        devices = self._devices = Devices(_ranges(topology, conductance), flaws, drawn, writes, noise)
         nominal = np.broadcast_to(np.asarray(conductances, dtype=np.float64), (topology.n_edges,))
         kinds = [kind_of_placed(placed) for placed in instruments]
-        whole, added = topology, []
+        whole, added = self._true_topology, []
         programmed: set[int] = set()
         for kind, placed in zip(kinds, instruments, strict=True):
             edges = set(kind.edges(placed, topology))
@@ -299,5 +305,18 @@ class VirtualBench:
     def true_outputs(self, inputs: ArrayLike) -> FloatArray:
         """Return the output voltages (S, n_out) with ideal sources at the inputs, for reports only."""
         g = self.plane.conductances
-        model = Kirchhoff(self.topology, g, allow_open=bool((g == 0).any()))
+        model = Kirchhoff(self._true_topology, g, allow_open=bool((g == 0).any()))
         return model.solve(inputs)[:, self.topology.outputs]
+
+
+def _ranges(topology: Topology, conductance: tuple[float, float]) -> ValueRanges:
+    """Return the ranges of stuck edges: of conductances as given, of other values as their elements accept."""
+    if not topology.has_three_terminals:
+        return ValueRanges.of_conductances(*conductance, n_edges=topology.n_edges)
+    ends = np.empty((2, topology.n_edges))
+    is_log = np.zeros(topology.n_edges, dtype=np.bool_)
+    for parameter, edges in topology.parameters:
+        own = conductance if parameter == CONDUCTANCE else (parameter.low, parameter.high)
+        ends[:, edges] = np.array(own)[:, None]
+        is_log[edges] = parameter.scale == "log"
+    return ValueRanges(ends[0], ends[1], is_log, topology.n_edges)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
+import numpy as np
 from pydantic import Field
 
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.limits import Limits
@@ -23,6 +24,10 @@ from hwlearn_sim.bench.network import check_driver_table, open_with
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.placed import Wire
+from hwlearn_sim.twin.spread_tables import DeviceSpreads, WriteNoises, by_name
+
+_NO_CONDUCTANCES: Final = (1e-6, 1e-4)
+"""Range of stuck conductances of a bench that has none."""
 
 _NOWHERE = "TCPIP::127.0.0.1::{port}::SOCKET"
 
@@ -57,8 +62,8 @@ class VirtualMixedSettings(Section):
     devices: dict[str, Any] | None = None
     wire: Wire = "tcp"
     seed: Seed = 0
-    device_spread: NonNegative = 0.0
-    write_noise: NonNegative = 0.0
+    device_spread: NonNegative | DeviceSpreads = 0.0
+    write_noise: NonNegative | WriteNoises = 0.0
     stuck_fraction: Share = 0.0
     noise: NonNegative = 1.0
     read_noise: NonNegativeVolts = 0.0
@@ -101,20 +106,21 @@ class VirtualMixedSettings(Section):
         wiring = make_wiring(drivers, topology, limits)
         programmer = drivers.edges.programmer if isinstance(drivers.edges, ProgrammerSettings) else None
         site = Site(topology, wiring, programmer, self.wire, self.gain, self.offset, self.read_noise)
-        low, high = limits.conductance
+        ranges = limits.ranges(topology)
         if drivers.edges == "devices" and drivers.devices is not None and drivers.devices.pulses is not None:
             raise SetupError(
                 "the devices of a virtual bench do not answer pulses; leave out backend.devices.pulses"
             )
-        fixed: Any = drivers.edges if isinstance(drivers.edges, float | tuple) else math.sqrt(low * high)
+        middle = ranges.at(np.full(topology.n_edges, 0.5), ranges.is_log)
+        fixed: Any = drivers.edges if isinstance(drivers.edges, float | tuple) else middle
         return VirtualBench(
             topology,
             [place(one, site) for one in drivers.instruments],
             conductances=fixed,
-            conductance=limits.conductance,
+            conductance=dict(limits.values).get(CONDUCTANCE.name, _NO_CONDUCTANCES),
             imperfections=Imperfections(
-                device_spread=self.device_spread,
-                write_noise=self.write_noise,
+                device_spread=by_name(self.device_spread),
+                write_noise=by_name(self.write_noise),
                 stuck_fraction=self.stuck_fraction,
             ),
             meters=Meters(self.noise),

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
-from hwlearn.network.edge_codes import Rheostat
+from hwlearn.network.edge_codes import EvenSteps, Rheostat
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import Network
 from hwlearn.network.reports import InstrumentReport
@@ -22,6 +23,7 @@ from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.models import MODELS
 from hwlearn_sim.placed import PlacedCard, PlacedSmu, Wire
+from hwlearn_sim.twin.spread_tables import DeviceSpreads, WriteNoises, by_name
 
 CARD = "edges"
 """Name of the edge card on a bench made from settings."""
@@ -41,9 +43,10 @@ class VirtualSmuSettings(Section):
     wire : {"tcp", "pty"}
         Connection to the instruments.
     edges : "card" or quantity
-        An edge card that covers the conductance range of the limits, or fixed resistors of one conductance.
+        An edge card that covers the range of the limits (of transistors: DACs at their gates), or fixed
+        resistors of one conductance.
     positions : int
-        Number of codes of the edge card. Its resistance rises with the code.
+        Number of codes of the edge card. Its resistance, or the gate voltage, rises with the code.
     seed, device_spread, write_noise, stuck_fraction
         As in the backend ``sim``: equal values give equal devices.
     noise : float
@@ -63,8 +66,8 @@ class VirtualSmuSettings(Section):
     edges: Literal["card"] | PositiveSiemens = "card"
     positions: Annotated[int, Field(ge=2, le=65536)] = 1024
     seed: Seed = 0
-    device_spread: NonNegative = 0.0
-    write_noise: NonNegative = 0.0
+    device_spread: NonNegative | DeviceSpreads = 0.0
+    write_noise: NonNegative | WriteNoises = 0.0
     stuck_fraction: Share = 0.0
     noise: NonNegative = 1.0
     gain: NonNegative = 0.0
@@ -75,20 +78,22 @@ class VirtualSmuSettings(Section):
 
     def bench(self, topology: Topology, limits: Limits) -> VirtualBench:
         """Return the bench; it is not served yet."""
-        low, high = limits.conductance
+        parameter = _parameter(topology)
+        low, high = limits.range_of(parameter)
+        middle = math.sqrt(low * high) if parameter.scale == "log" else 0.5 * (low + high)
         cards = []
         if self.edges == "card":
-            law = self.law(limits)
-            middle = int(law.nearest(math.sqrt(low * high)))
-            cards.append(PlacedCard(CARD, law, codes=(middle,) * topology.n_edges, wire=self.wire))
+            law = self.law(topology, limits)
+            codes = (int(law.nearest(middle)),) * topology.n_edges
+            cards.append(PlacedCard(CARD, law, codes=codes, wire=self.wire))
         return VirtualBench(
             topology,
             [*self._smus(topology), *cards],
-            conductances=math.sqrt(low * high) if self.edges == "card" else self.edges,
-            conductance=limits.conductance,
+            conductances=middle if self.edges == "card" else self.edges,
+            conductance=(low, high),
             imperfections=Imperfections(
-                device_spread=self.device_spread,
-                write_noise=self.write_noise,
+                device_spread=by_name(self.device_spread),
+                write_noise=by_name(self.write_noise),
                 stuck_fraction=self.stuck_fraction,
             ),
             meters=Meters(self.noise, self.gain, self.offset),
@@ -96,9 +101,12 @@ class VirtualSmuSettings(Section):
             real_time=self.real_time,
         )
 
-    def law(self, limits: Limits) -> Rheostat:
-        """Return the law of an edge card that covers the conductance range of the limits."""
-        low, high = limits.conductance
+    def law(self, topology: Topology, limits: Limits) -> Rheostat | EvenSteps:
+        """Return the law of an edge card that covers the range of the limits: potentiometers, or DACs at gates."""
+        parameter = _parameter(topology)
+        low, high = limits.range_of(parameter)
+        if parameter != CONDUCTANCE:
+            return EvenSteps(low, high, self.positions, "V")
         # widened by the rounding tolerance, so that both ends are covered
         most, least = (1 + ROUNDING) / low, (1 - ROUNDING) / high
         return Rheostat((most - least) * self.positions / (self.positions - 1), least, self.positions)
@@ -112,13 +120,12 @@ class VirtualSmuSettings(Section):
         ]
         edges: Any = self.edges
         if self.edges == "card":
-            law = self.law(limits)
-            edges = {
-                "address": bench.address(CARD),
-                "full": law.full_ohm,
-                "wiper": law.wiper_ohm,
-                "positions": law.positions,
-            }
+            law = self.law(bench.topology, limits)
+            edges = {"address": bench.address(CARD), "positions": law.positions}
+            if isinstance(law, Rheostat):
+                edges |= {"full": law.full_ohm, "wiper": law.wiper_ohm}
+            else:
+                edges |= {"gate": [law.low, law.high]}
         voltage_sigma, current_sigma = self._sigmas(limits)
         return {
             "channels": channels,
@@ -152,6 +159,21 @@ class VirtualSmuSettings(Section):
             used = MODELS[model].capability.measures["current" if k else "voltage"].covering(limit)
             sigmas[k].append(math.hypot(self.noise * used.noise / math.sqrt(cycles), used.step / math.sqrt(12)))
         return max(sigmas[0]), max(sigmas[1])
+
+
+def _parameter(topology: Topology) -> Parameter:
+    """Return what is programmed at every edge.
+
+    Raises
+    ------
+    SetupError
+        If edges have different values, which one card cannot set.
+    """
+    (parameter, _), *others = topology.parameters
+    if others:
+        names = " and ".join([parameter.name, *(one.name for one, _ in others)])
+        raise SetupError(f"virtual-smu has one edge card, but the edges have a {names}; use the backend 'sim'")
+    return parameter
 
 
 class VirtualSmuBackend:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
 from hwlearn.errors import SetupError
 
 
@@ -17,13 +18,19 @@ class Imperfections:
 
     Parameters
     ----------
-    device_spread : float
+    device_spread : float or mapping of str to float
         Log-normal device-to-device error: the ratio of true to programmed conductance of an edge is
-        ``exp(device_spread * N(0, 1))``.
+        ``exp(device_spread * N(0, 1))``. A mapping gives several by name: ``conductance`` is this one, the others
+        are parameters of elements of three terminals (`ThreeTerminal.spreads`): ``{"vto": 10e-3, "kp": 0.005}`` is
+        a spread of 10 mV of the threshold and of 0.5 % of the strength of transistors.
     conductance_bits : int, optional
         Programming resolution: ``2**bits`` equal steps over the conductance range of the limits.
-    write_noise : float
-        Relative error of each edge, drawn again for each programming.
+    value_bits : mapping of str to int
+        The same for other values, by the name of the parameter: ``{"gate voltage": 12}``.
+    write_noise : float or mapping of str to float
+        Relative error of each conductance, drawn again for each programming. A mapping gives several by the name
+        of what is programmed: ``conductance`` is this one, those of other values are in their unit, such as
+        ``{"gate voltage": 1e-3}`` in volts.
     stuck_fraction : float
         Fraction of edges that never change; their conductances are random within the range of the limits.
     stuck : mapping of int to float
@@ -53,9 +60,10 @@ class Imperfections:
         If a value is negative or not finite, a fraction exceeds one, or a number of bits is out of range.
     """
 
-    device_spread: float = 0.0
+    device_spread: float | Mapping[str, float] = 0.0
     conductance_bits: int | None = None
-    write_noise: float = 0.0
+    value_bits: Mapping[str, int] = field(default_factory=dict)
+    write_noise: float | Mapping[str, float] = 0.0
     stuck_fraction: float = 0.0
     stuck: Mapping[int, float] = field(default_factory=dict)
     read_noise_V: float = 0.0
@@ -76,11 +84,12 @@ class Imperfections:
 
     def __post_init__(self) -> None:
         for item in fields(self):
-            value = getattr(self, item.name)
-            if value is None or item.name in ("stuck", "wire_resistance_ohm"):
+            given = getattr(self, item.name)
+            if given is None or item.name in ("stuck", "wire_resistance_ohm", "value_bits"):
                 continue
-            if math.isnan(value) or value < 0 or (math.isinf(value) and not item.name.endswith("range_V")):
-                raise SetupError(f"{item.name} is {value}; it must be zero or a positive number")
+            for value in given.values() if isinstance(given, Mapping) else (given,):
+                if math.isnan(value) or value < 0 or (math.isinf(value) and not item.name.endswith("range_V")):
+                    raise SetupError(f"{item.name} is {given}; it must be zero or a positive number")
         if self.stuck_fraction > 1:
             raise SetupError(f"stuck_fraction is {self.stuck_fraction}; it must lie between 0 and 1")
         for kind in ("adc", "dac"):
@@ -88,8 +97,8 @@ class Imperfections:
                 raise SetupError(f"{kind}_range_V is 0; it must be positive")
             if getattr(self, f"{kind}_bits") is not None and math.isinf(getattr(self, f"{kind}_range_V")):
                 raise SetupError(f"{kind}_bits needs a finite {kind}_range_V")
-        for name in ("adc_bits", "dac_bits", "conductance_bits"):
-            bits = getattr(self, name)
+        numbers = {name: getattr(self, name) for name in ("adc_bits", "dac_bits", "conductance_bits")}
+        for name, bits in [*numbers.items(), *((f"value_bits of {k}", n) for k, n in self.value_bits.items())]:
             if bits is not None and not (1 <= bits <= 32 and int(bits) == bits):
                 raise SetupError(f"{name} is {bits}; it must be a whole number from 1 to 32")
         if self.wire_resistance_ohm is not None:
@@ -104,3 +113,29 @@ class Imperfections:
         for edge, siemens in self.stuck.items():
             if not (math.isfinite(siemens) and siemens >= 0):
                 raise SetupError(f"edge {edge} is stuck at {siemens} S; it must be zero or a positive number")
+
+    @property
+    def conductance_spread(self) -> float:
+        """Log-normal device-to-device error of conductances."""
+        return _of_conductances(self.device_spread)
+
+    @property
+    def parameter_spreads(self) -> dict[str, float]:
+        """Spreads of parameters of elements of three terminals, by name."""
+        spread = self.device_spread
+        given = spread if isinstance(spread, Mapping) else {}
+        return {name: value for name, value in given.items() if name != CONDUCTANCE.name}
+
+    @property
+    def conductance_write_noise(self) -> float:
+        """Relative error of conductances, drawn for each programming."""
+        return _of_conductances(self.write_noise)
+
+    def value_write_noise(self, name: str) -> float:
+        """Return the error of a value by name, drawn for each programming, in its unit."""
+        noise = self.write_noise
+        return noise.get(name, 0.0) if isinstance(noise, Mapping) else 0.0
+
+
+def _of_conductances(given: float | Mapping[str, float]) -> float:
+    return given.get(CONDUCTANCE.name, 0.0) if isinstance(given, Mapping) else given

@@ -1,10 +1,11 @@
-"""True conductances of programmed edges, with device spread, write noise and stuck devices."""
+"""True values of programmed edges, with device spread, write noise and stuck devices."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.errors import SetupError
 from hwlearn.network.simulation import State
 from hwlearn_sim.devices.imperfections import Imperfections
@@ -12,18 +13,22 @@ from hwlearn_sim.devices.state import generator_states, restore_generators
 
 
 class Devices:
-    """Computes true from nominal conductances, with the device errors of `Imperfections`.
+    """Computes true from nominal values, with the device errors of `Imperfections`.
+
+    Conductances have a relative spread and write noise; other values, such as gate voltages, have a write noise in
+    their unit. The spread of transistors is in their law; see `ThreeTerminal.varied`.
 
     Parameters
     ----------
-    n_edges : int
-        Number of edges.
-    conductance : (float, float)
-        Smallest and largest conductance of stuck devices in siemens.
+    ranges : ValueRanges
+        Smallest and largest values of stuck devices.
     imperfections : Imperfections
         Device spread, write noise and stuck devices; the other fields are not used.
     drawn, writes : numpy.random.Generator
         Sources of the devices' errors and of the write noise.
+    value_noise : ndarray, shape (E,), optional
+        Write noise of values that are no conductances, in their unit, and NaN for conductances; unless given, all
+        are conductances.
 
     Raises
     ------
@@ -33,24 +38,26 @@ class Devices:
 
     def __init__(
         self,
-        n_edges: int,
-        conductance: tuple[float, float],
+        ranges: ValueRanges,
         imperfections: Imperfections,
         drawn: np.random.Generator,
         writes: np.random.Generator,
+        value_noise: FloatArray | None = None,
     ) -> None:
-        self._writes = writes
-        self._write_noise = imperfections.write_noise
-        self._gain = np.exp(imperfections.device_spread * drawn.standard_normal(n_edges))
-        low, high = conductance
-        place = np.exp(drawn.uniform(np.log(low), np.log(high), n_edges))
+        self._writes, n_edges = writes, ranges.n_edges
+        self._write_noise = imperfections.conductance_write_noise
+        self._value_noise = None if value_noise is None else np.nan_to_num(value_noise)
+        self._is_conductance = None if value_noise is None else np.isnan(value_noise)
+        gain = np.exp(imperfections.conductance_spread * drawn.standard_normal(n_edges))
+        self._gain = self._of_conductances(gain)
+        place = ranges.drawn(drawn)
         chosen = drawn.permutation(n_edges)[: round(imperfections.stuck_fraction * n_edges)]
         self._stuck: FloatArray = np.full(n_edges, np.nan)
         self._stuck[chosen] = place[chosen]
-        for edge, siemens in imperfections.stuck.items():
+        for edge, value in imperfections.stuck.items():
             if not 0 <= edge < n_edges:
                 raise SetupError(f"stuck edge {edge} does not exist; the edges are 0 to {n_edges - 1}")
-            self._stuck[edge] = siemens
+            self._stuck[edge] = value
 
     @property
     def stuck(self) -> BoolArray:
@@ -66,8 +73,15 @@ class Devices:
         restore_generators([self._writes], state["writes"])
 
     def written(self, nominal: FloatArray) -> FloatArray:
-        """Return the true conductances (E,) in siemens after programming to nominal values (E,)."""
+        """Return the true values (E,) after programming to nominal values (E,)."""
         true = nominal * self._gain
         if self._write_noise:
-            true = true * np.exp(self._write_noise * self._writes.standard_normal(len(true)))
+            factor = np.exp(self._write_noise * self._writes.standard_normal(len(true)))
+            true = true * self._of_conductances(factor)
+        if self._value_noise is not None and self._value_noise.any():
+            true = true + self._value_noise * self._writes.standard_normal(len(true))
         return np.where(np.isnan(self._stuck), true, self._stuck)
+
+    def _of_conductances(self, factors: FloatArray) -> FloatArray:
+        """Return factors (E,), 1 for values that are no conductances."""
+        return factors if self._is_conductance is None else np.where(self._is_conductance, factors, 1.0)

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from hwlearn.arrays import FloatArray
+from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError
 from hwlearn_sim.plane.compliance import Solution
 from hwlearn_sim.plane.contacts import Contact, node_number, with_contacts
 from hwlearn_sim.plane.nonlinear import NonlinearCircuit
+from hwlearn_sim.plane.nonreciprocal import NonreciprocalCircuit
 from hwlearn_sim.plane.ohmic import OhmicCircuit
 from hwlearn_sim.plane.placement import Placement
 from hwlearn_sim.plane.sources import (
@@ -33,6 +35,9 @@ _MOST_KEPT: Final = 256
 _PROBE_A: Final = 1e-9
 _PROBE_LIMIT_V: Final = 1e3
 _Kept = TypeVar("_Kept")
+
+AnyCircuit = OhmicCircuit | NonlinearCircuit | NonreciprocalCircuit
+"""A circuit by what its elements are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +74,8 @@ class AnalogPlane:
         The graph and its elements, of any kind. Its inputs and outputs are not used; its ground node is held at
         0 V.
     conductances : array_like, shape (E,)
-        True conductances in siemens, the thetas of elements that are not resistors; zero is an open edge.
+        True conductances in siemens, the thetas of elements that are not resistors, zero is an open edge; gate
+        voltages in volts of transistors.
 
     Raises
     ------
@@ -84,7 +90,6 @@ class AnalogPlane:
     """
 
     def __init__(self, topology: Topology, conductances: ArrayLike) -> None:
-        topology.require_two_terminals("the circuit of virtual instruments")
         self.topology = topology
         self._lock = threading.RLock()
         self._conductances = _checked(topology, conductances)
@@ -92,7 +97,7 @@ class AnalogPlane:
         self._labels: list[str] = []
         self._sources: list[Source] = []
         self._placement = Placement((), topology.ground)
-        self._circuit: OhmicCircuit | NonlinearCircuit | None = None
+        self._circuit: AnyCircuit | None = None
         self._solution: Solution | None = None
         self._operating_points: dict[int, SourceOperatingPoint] = {}
         self._load_lines: dict[int, LoadLine] = {}
@@ -100,7 +105,7 @@ class AnalogPlane:
         self._contacts: dict[str, tuple[Contact, ...]] = {}
         self._closed: tuple[Contact, ...] = ()
         self._graphs: dict[tuple[Contact, ...], Topology] = {}
-        self._circuits: dict[tuple[Contact, ...], OhmicCircuit | NonlinearCircuit] = {}
+        self._circuits: dict[tuple[Contact, ...], AnyCircuit] = {}
         self._moving: dict[str, Callable[[], None]] = {}
 
     @property
@@ -225,11 +230,11 @@ class AnalogPlane:
 
     # --- solving ------------------------------------------------------------------------------------
 
-    def _solved(self) -> tuple[Solution, OhmicCircuit | NonlinearCircuit]:
+    def _solved(self) -> tuple[Solution, AnyCircuit]:
         if self._circuit is None:
             self._placement = Placement(self._nodes, self.topology.ground)
             wired = _recalled(self._graphs, self._closed, lambda: with_contacts(self.topology, self._closed))
-            kind = OhmicCircuit if self.topology.elements is None else NonlinearCircuit
+            kind = _kind_of(self.topology)
             self._circuit = _recalled(
                 self._circuits, self._closed, lambda: kind(wired, self._conductances, self._placement)
             )
@@ -237,7 +242,7 @@ class AnalogPlane:
             self._solution = self._solve(self._circuit)
         return self._solution, self._circuit
 
-    def _solve(self, circuit: OhmicCircuit | NonlinearCircuit) -> Solution:
+    def _solve(self, circuit: AnyCircuit) -> Solution:
         terminals = self._placement.terminals
         for node in terminals:
             if node not in self._load_lines:
@@ -246,7 +251,7 @@ class AnalogPlane:
                 )
         load_lines = [self._load_lines[node] for node in terminals]
         self._operating_points.clear()
-        if isinstance(circuit, NonlinearCircuit):
+        if not isinstance(circuit, OhmicCircuit):
             return circuit.solve(load_lines)
         guess = [self._guess(node, line) for node, line in zip(terminals, load_lines, strict=True)]
         solution = circuit.solve(load_lines, np.array(guess, dtype=np.int64))
@@ -277,6 +282,13 @@ class AnalogPlane:
         return state if kinks == len(load_line.kinks) else load_line.likely
 
 
+def _kind_of(topology: Topology) -> type[AnyCircuit]:
+    """Return the class that solves circuits of these elements."""
+    if topology.elements is None:
+        return OhmicCircuit
+    return NonreciprocalCircuit if topology.has_three_terminals else NonlinearCircuit
+
+
 def _recalled(
     known: dict[tuple[Contact, ...], _Kept], closed: tuple[Contact, ...], make: Callable[[], _Kept]
 ) -> _Kept:
@@ -301,8 +313,14 @@ def _checked(topology: Topology, conductances: ArrayLike) -> FloatArray:
     if g.shape != (topology.n_edges,):
         raise CircuitError(f"conductances must have shape ({topology.n_edges},), one per edge, got {g.shape}")
     wrong = ~((g >= 0) & np.isfinite(g))
+    for parameter, edges in topology.parameters:
+        if parameter != CONDUCTANCE:
+            wrong[edges] = ~parameter.accepts(g[edges])
     if wrong.any():
         k = int(np.flatnonzero(wrong)[0])
-        raise CircuitError(f"conductance {g[k]:g} S at {topology.edge_name(k)} is not zero or positive and finite")
+        parameter = topology.parameter(k)
+        allowed = "zero or positive and finite" if parameter == CONDUCTANCE else parameter.allowed
+        what = f"{parameter.name} {g[k]:g} {parameter.unit} at {topology.edge_name(k)}"
+        raise CircuitError(f"{what} is not {allowed}")
     g.flags.writeable = False
     return g

@@ -27,6 +27,7 @@ from hwlearn.quantities import (
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.twin.memristive import MemristiveTwin
 from hwlearn_sim.twin.memristive.settings import MemristorSettings
+from hwlearn_sim.twin.spread_tables import DeviceSpreads, NamedValues, WriteNoises, by_name
 from hwlearn_sim.twin.twin import KirchhoffTwin, TwinOptions
 
 OhmsOfLines = Annotated[list[NonNegativeOhms], Field(min_length=2, max_length=2)]
@@ -45,15 +46,22 @@ class RheostatSettings(Section):
         return Rheostat(self.full, self.wiper, self.positions)
 
 
+class ValueBits(NamedValues):
+    """``value_bits = { gate_voltage = 12 }``: resolution of programming of values that are no conductances."""
+
+    gate_voltage: Annotated[int, Field(ge=1, le=32)]
+
+
 class SimSettings(Section):
     """Keys of ``[backend]`` with ``kind = "sim"``; `Imperfections` and `KirchhoffTwin` describe them."""
 
     seed: Seed = 0
-    device_spread: NonNegative = 0.0
+    device_spread: NonNegative | DeviceSpreads = 0.0
     conductance_bits: int | None = None
+    value_bits: ValueBits | None = None
     rheostat: RheostatSettings | None = None
     memristor: MemristorSettings | None = None
-    write_noise: NonNegative = 0.0
+    write_noise: NonNegative | WriteNoises = 0.0
     stuck_fraction: Share = 0.0
     read_noise: NonNegativeVolts = 0.0
     current_noise: NonNegativeAmperes = 0.0
@@ -90,9 +98,10 @@ class SimSettings(Section):
             If settings contradict each other.
         """
         return Imperfections(
-            device_spread=self.device_spread,
+            device_spread=by_name(self.device_spread),
             conductance_bits=self.conductance_bits,
-            write_noise=self.write_noise,
+            value_bits={} if self.value_bits is None else {"gate voltage": self.value_bits.gate_voltage},
+            write_noise=by_name(self.write_noise),
             stuck_fraction=self.stuck_fraction,
             read_noise_V=self.read_noise,
             current_noise_A=self.current_noise,

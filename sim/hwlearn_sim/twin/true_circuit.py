@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
-from hwlearn.circuit.elements import OHMIC
+from hwlearn.circuit.elements import OHMIC, ThreeTerminal
 from hwlearn.circuit.graphs import crossbar_edges
 from hwlearn.circuit.topology import Topology
 from hwlearn.circuit.wires import Wires
@@ -39,6 +40,44 @@ def true_circuit(
     """
     real, nodes = _with_true_wires(topology, imperfections, rng)
     return _with_source_resistance(real, imperfections.source_resistance_ohm), nodes
+
+
+def with_spread_parameters(topology: Topology, spreads: Mapping[str, float], rng: np.random.Generator) -> Topology:
+    """Return the graph with elements of three terminals whose parameters differ from device to device.
+
+    Parameters
+    ----------
+    topology : Topology
+        The declared circuit.
+    spreads : mapping of str to float
+        Standard deviations by the names in `ThreeTerminal.spreads`: volts, or relative (log-normal).
+    rng : numpy.random.Generator
+
+    Raises
+    ------
+    SetupError
+        If no element has a parameter of such a name.
+    """
+    elements, used = list(topology.edge_elements) if spreads else [], set[str]()
+    for kind in dict.fromkeys(elements):
+        if not isinstance(kind, ThreeTerminal):
+            continue
+        edges = [k for k, element in enumerate(elements) if element is kind or element == kind]
+        columns = {}
+        for name, unit in kind.spreads.items():
+            # always drawn, so that one spread does not change the values of the other
+            draws = rng.standard_normal(len(edges))
+            if name in spreads:
+                columns[name] = spreads[name] * draws if unit == "V" else np.exp(spreads[name] * draws)
+        used |= set(columns)
+        for row, k in enumerate(edges):
+            elements[k] = kind.varied({name: float(column[row]) for name, column in columns.items()})
+    unknown = next((name for name in spreads if name not in used), None)
+    if unknown is not None:
+        raise SetupError(
+            f"device_spread has a spread of {unknown!r}, but no element of this network has such a parameter"
+        )
+    return topology.with_elements(elements) if spreads else topology
 
 
 @dataclass(frozen=True, slots=True)

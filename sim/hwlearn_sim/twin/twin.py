@@ -1,4 +1,4 @@
-"""`KirchhoffTwin`: a simulated resistor network with the imperfections of real hardware."""
+"""`KirchhoffTwin`: a simulated network with the imperfections of real hardware."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Literal, TypedDict
 import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
+from hwlearn.circuit.elements import AnyElement
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ComplianceError, LimitError, SetupError
@@ -22,7 +23,8 @@ from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 from hwlearn_sim.twin.converters import ConverterBank
-from hwlearn_sim.twin.true_circuit import InputEdges, true_circuit
+from hwlearn_sim.twin.true_circuit import InputEdges, true_circuit, with_spread_parameters
+from hwlearn_sim.twin.values import check_values, value_noise, value_steps, within_elements
 
 
 class TwinOptions(TypedDict, total=False):
@@ -71,8 +73,11 @@ class KirchhoffTwin(Network):
     Notes
     -----
     `Programmed.reached` and `Readout` contain only values that a real bench would report. `true_outputs` and
-    `true_conductances` are for reports and tests.
+    `true_values` are for reports and tests. Transistors of the twin may differ from the declared ones by
+    `Imperfections.device_spread`; a model made of ``topology`` has the declared ones.
     """
+
+    has_any_values = True
 
     def __init__(
         self,
@@ -107,10 +112,14 @@ class KirchhoffTwin(Network):
         self._edge_law = edge_law
         self._node_readout, self._current_readout = node_readout, current_readout
         # one random stream per cause, so that enabling one imperfection does not change the others
-        streams = np.random.default_rng(seed).spawn(6)
-        devices, converters, writes, self._noise, self._walk, wires = streams
-        self._devices = Devices(topology.n_edges, limits.conductance, flaws, devices, writes)
-        self._circuit, self._nodes = true_circuit(topology, flaws, wires)
+        streams = np.random.default_rng(seed).spawn(7)
+        devices, converters, writes, self._noise, self._walk, wires, transistors = streams
+        check_values(topology, flaws, edge_law is not None)
+        self._ranges = limits.ranges(topology)
+        noise = value_noise(topology, flaws) if topology.has_three_terminals else None
+        self._devices = Devices(self._ranges, flaws, devices, writes, noise)
+        real = with_spread_parameters(topology, flaws.parameter_spreads, transistors)
+        self._circuit, self._nodes = true_circuit(real, flaws, wires)
         self._true_inputs = InputEdges.of(self._circuit)
         ranges = (flaws.dac_gain, flaws.dac_offset_V, flaws.dac_bits, flaws.dac_range_V)
         self._input_dac = ConverterBank.drawn(converters, topology.n_inputs, *ranges)
@@ -128,8 +137,8 @@ class KirchhoffTwin(Network):
         super().__init__(topology, limits, nudges, resolution=self._adc.step)
         self._voltage_sigma = math.hypot(flaws.read_noise_V, self._adc.step / math.sqrt(12)) / math.sqrt(averages)
         self._last: FloatArray = np.zeros(topology.n_nodes)
-        low, high = limits.conductance
-        middle = self._quantised(np.full(topology.n_edges, 0.5 * (low + high)))
+        self._steps = value_steps(topology, limits, flaws) if topology.has_three_terminals else None
+        middle = self._quantised(self._ranges.middle())
         self._truth = _circuit(self._circuit, self._written(middle))
 
     # --- operations of the network ------------------------------------------------------------------
@@ -162,11 +171,11 @@ class KirchhoffTwin(Network):
             current_sigma=sigma,
         )
 
-    def _program(self, conductances: FloatArray) -> Programmed:
-        reached = self._quantised(conductances)
-        self._set_true_conductances(self._written(reached))
-        # a read-back shows that an edge did not change, but not its conductance
-        return Programmed(conductances, reached, self._devices.stuck)
+    def _program(self, values: FloatArray) -> Programmed:
+        reached = self._quantised(values)
+        self._set_true_values(self._written(reached))
+        # a read-back shows that an edge did not change, but not its value
+        return Programmed(values, reached, self._devices.stuck)
 
     def _close(self) -> None:
         self._last = np.zeros(self.topology.n_nodes)
@@ -174,9 +183,20 @@ class KirchhoffTwin(Network):
     # --- true values --------------------------------------------------------------------------------
 
     @property
+    def true_values(self) -> FloatArray:
+        """True values (E,): siemens, or volts for gates; for reports and tests only."""
+        return self._truth.values
+
+    @property
+    def true_elements(self) -> tuple[AnyElement, ...]:
+        """True element of each edge (E,), with the spread of its device; for reports and tests only."""
+        return self._circuit.edge_elements
+
+    @property
     def true_conductances(self) -> FloatArray:
-        """True conductances (E,) in siemens, for reports and tests only."""
-        return self._truth.conductances
+        """True conductances (E,) in siemens: the `true_values` of a network whose values are conductances."""
+        self.topology.require_conductances()
+        return self.true_values
 
     @property
     def drives_outputs(self) -> bool:
@@ -197,8 +217,11 @@ class KirchhoffTwin(Network):
     @property
     def conductance_step_S(self) -> float | None:
         """Step in siemens of the programmable conductances; None without quantisation or with an edge law."""
-        bits, (low, high) = self.imperfections.conductance_bits, self.limits.conductance
-        return None if bits is None or self._edge_law is not None else (high - low) / (2**bits - 1)
+        bits = self.imperfections.conductance_bits
+        if bits is None or self._edge_law is not None:
+            return None
+        low, high = self.limits.conductance
+        return float((high - low) / (2**bits - 1))
 
     def _true_outputs(self, inputs: FloatArray) -> FloatArray:
         return self._truth.solve(self._input_dac.output(inputs))[:, self.topology.outputs]
@@ -215,14 +238,14 @@ class KirchhoffTwin(Network):
         return {
             "generators": generator_states([self._noise, self._walk]),
             "settled": self._last.copy(),
-            "conductances": self.true_conductances.copy(),
+            "conductances": self.true_values.copy(),
             **prefixed("devices", self._devices.state()),
             **prefixed("history", self._truth.history),
         }
 
     def restore(self, state: State) -> None:
         """Continue from a state; raises KeyError or ValueError if it is of another bench."""
-        true = restored(self.true_conductances, state["conductances"])
+        true = restored(self.true_values, state["conductances"])
         self._devices.restore(part("devices", state))
         restore_generators([self._noise, self._walk], state["generators"])
         self._last = restored(self._last, state["settled"])
@@ -247,7 +270,7 @@ class KirchhoffTwin(Network):
 
     def _sources_within(self, V: FloatArray) -> bool:
         """Return whether a bound on the currents of the input sources at V (S, N') excludes compliance."""
-        siemens = self._true_inputs.most_siemens(self._truth.conductances)
+        siemens = self._true_inputs.most_siemens(self._truth.values)
         return bool(siemens * (V.max(initial=0.0) - V.min(initial=0.0)) <= self.limits.current)
 
     def _check_compliance(self, V: FloatArray, outputs: FloatArray, drive: OutputDrive | None) -> None:
@@ -290,7 +313,7 @@ class KirchhoffTwin(Network):
             return
         hours = samples * self._settle_s * self.averages / 3600
         step = walk * math.sqrt(hours) * self._walk.standard_normal(self.topology.n_edges)
-        self._truth = self._truth.with_conductances(self._truth.conductances * np.exp(step))
+        self._truth = self._truth.with_values(self._truth.values * np.exp(step))
 
     # --- readings -----------------------------------------------------------------------------------
 
@@ -327,22 +350,26 @@ class KirchhoffTwin(Network):
 
     # --- devices ------------------------------------------------------------------------------------
 
-    def _quantised(self, conductances: FloatArray) -> FloatArray:
+    def _quantised(self, values: FloatArray) -> FloatArray:
         if self._edge_law is not None:
-            return self._edge_law.siemens(self._edge_law.nearest(conductances))
-        step, low = self.conductance_step_S, self.limits.conductance[0]
+            return self._edge_law.siemens(self._edge_law.nearest(values))
+        step, low = self.conductance_step_S if self._steps is None else self._steps, self._ranges.low
         if step is None:
-            return conductances
-        return np.asarray(low + step * np.rint((conductances - low) / step))
+            return values
+        if self._steps is None:
+            return np.asarray(low + step * np.rint((values - low) / step))
+        exact = np.where(self._steps > 0, self._steps, 1.0)
+        stepped = np.minimum(low + exact * np.rint((values - low) / exact), self._ranges.high)
+        return np.where(self._steps > 0, stepped, values)
 
     def _written(self, nominal: FloatArray) -> FloatArray:
-        """Return the true conductances (E,) after programming to nominal values (E,)."""
-        return self._devices.written(nominal)
+        """Return the true values (E,) after programming to nominal values (E,)."""
+        return within_elements(self.topology, self._devices.written(nominal))
 
-    def _set_true_conductances(self, true: FloatArray) -> None:
-        """Change the conductances (E,) of the circuit, reusing its factorisation if possible."""
+    def _set_true_values(self, true: FloatArray) -> None:
+        """Change the values (E,) of the circuit, reusing its factorisation if possible."""
         if self._truth.allow_open == bool((true == 0).any()):
-            self._truth = self._truth.with_conductances(true)
+            self._truth = self._truth.with_values(true)
         else:
             self._truth = _circuit(self._circuit, true)
 

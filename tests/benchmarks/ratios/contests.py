@@ -82,7 +82,7 @@ def against_ngspice(side: int) -> Contest:
 
 def _with_general_solver(problem: Training, k: int) -> hl.Kirchhoff:
     circuit = hl.Kirchhoff(problem.topology, problem.conductances[k])
-    circuit.solver = OhmicSolver(problem.topology, circuit.all_conductances)
+    circuit.solver = OhmicSolver(problem.topology, circuit.all_values)
     return circuit
 
 

@@ -114,7 +114,7 @@ def test_ideal_diode_conducts_in_one_direction():
 def test_newton_solver_agrees_with_ohmic_solver_on_resistors(seed: int, circuit_of):
     t, g, x, e = circuit_of(seed)
     plain = Kirchhoff(t, g)
-    newton = NewtonSolver(t, plain.all_conductances)
+    newton = NewtonSolver(t, plain.all_values)
     V = plain.solve(x)
     np.testing.assert_allclose(newton.solve(x, None, None), V, rtol=1e-9, atol=1e-12)
     scale = np.abs(plain.gradient(x, e)).max()

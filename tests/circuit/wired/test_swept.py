@@ -41,7 +41,7 @@ def crossbar(rows: int, columns: int, ohms: float, decades: float = 2, seed: int
 def general(circuit: hl.Kirchhoff) -> hl.Kirchhoff:
     """Return the circuit with the general solver."""
     other = hl.Kirchhoff(circuit.topology, circuit.conductances, allow_open=True)
-    other.solver = OhmicSolver(circuit.topology, other.all_conductances)
+    other.solver = OhmicSolver(circuit.topology, other.all_values)
     return other
 
 

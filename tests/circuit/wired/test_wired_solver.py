@@ -41,7 +41,7 @@ class Case(NamedTuple):
     def general(self) -> hl.Kirchhoff:
         """Return the circuit with the general solver."""
         other = self.circuit()
-        other.solver = OhmicSolver(self.topology, other.all_conductances)
+        other.solver = OhmicSolver(self.topology, other.all_values)
         return other
 
 

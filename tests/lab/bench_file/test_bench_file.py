@@ -15,7 +15,7 @@ WRONG = {
     # setting -> pattern of the error message
     "network.kind=ring": r"network\.kind = 'ring'.*crossbar, grid",
     "network.kind=[]": r"network\.kind = \[\]",
-    "network.colums=3": r"unknown key network\.colums = 3.*the keys are: kind, element, nodes, edges",
+    "network.colums=3": r"unknown key network\.colums = 3.*the keys are: kind, element, elements, nodes, edges",
     "network.node=3": r"unknown key network\.node = 3, did you mean 'nodes'\?",
     "network.nodes=many": r"network\.nodes = 'many'",
     "network.nodes=2.5": r"network\.nodes = 2\.5",

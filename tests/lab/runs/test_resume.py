@@ -7,6 +7,7 @@ from noisy_benches import write_bench
 KILLS = [
     ("sim drift", [(5, True), (11, False)]),
     ("sim writes", [(2, True), (3, True), (14, False)]),
+    ("sim transistors", [(4, True), (11, False)]),
     ("soft bounds failing", [(8, True), (7, False)]),
     pytest.param("2612B", [(13, False)], marks=pytest.mark.slow),
     ("board", [(16, True)]),

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import solve_ivp
 
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import Rheostat
 from hwlearn_sim.devices import Devices, Digipots, Failing, SinhIV, SoftBounds, SoftBoundsLaw, Vteam, VteamLaw
@@ -21,7 +22,8 @@ def streams(seed=0):
 
 def test_programmed_devices_report_stuck_edges():
     rng = np.random.default_rng(0)
-    assert Devices(3, (1e-6, 1e-4), Imperfections(stuck={1: 0.0}), rng, rng).stuck.tolist() == [False, True, False]
+    ranges = ValueRanges.of_conductances(1e-6, 1e-4, 3)
+    assert Devices(ranges, Imperfections(stuck={1: 0.0}), rng, rng).stuck.tolist() == [False, True, False]
 
 
 # --- soft bounds ------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hwlearn.circuit.elements.value_ranges import ValueRanges
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import SetupError
 from hwlearn.network.edge_codes import EvenSteps
@@ -21,7 +22,8 @@ LAW = EvenSteps(1e-6, 1e-4, 256)
 def card(law=LAW, *, imperfections=None, edges=None, codes=None, seed=0):
     topology = Topology.crossbar(3, 2, inputs=[0, 1], outputs=[0])
     drawn, writes = np.random.default_rng(seed).spawn(2)
-    devices = Devices(topology.n_edges, (1e-6, 1e-4), imperfections or Imperfections(), drawn, writes)
+    ranges = ValueRanges.of_conductances(1e-6, 1e-4, topology.n_edges)
+    devices = Devices(ranges, imperfections or Imperfections(), drawn, writes)
     plane = AnalogPlane(topology, np.full(topology.n_edges, 1e-5))
     return VirtualEdgeCard(plane, law, devices, edges, codes), plane
 

@@ -1,4 +1,4 @@
-"""The conductances of a network as a figure: heat maps for arrays, nodes and edges for small graphs."""
+"""The values of the edges of a network as a figure: heat maps for arrays, nodes and edges for small graphs."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.graphs import lattice_edges, layer_edges
 from hwlearn.circuit.topology import Topology
 from hwlearn.lab.figure_style import FAINT, INK, SECOND, log_ticks, plain_number
+from hwlearn.lab.runs.variables import ValuesOfRun
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,45 +23,74 @@ _SPREAD: Final = 0.09  # offset of parallel edges, in units of their length
 _FLOATING: Final = "#d7dce1"
 
 
-def draw_conductances(
-    axes: Axes, topology: Topology, conductances: FloatArray, limits: tuple[float, float]
-) -> None:
-    """Draw each conductance as a colour.
+def draw_values(axes: Axes, topology: Topology, values: FloatArray, kinds: Sequence[ValuesOfRun]) -> None:
+    """Draw the value of each edge as a colour.
 
     Crossbars, grids and large layers become heat maps with row and column numbers, other large graphs a matrix of
-    node by node, and small graphs nodes and edges.
+    node by node, and small graphs nodes and edges. Of a mixed network, the place of each value in its range is
+    drawn.
 
     Parameters
     ----------
     axes : Axes
     topology : Topology
-    conductances : ndarray, shape (E,)
-        In siemens, in edge order.
-    limits : tuple of float
-        Ends of the colour scale in siemens.
+    values : ndarray, shape (E,)
+        In edge order, in the unit of each kind.
+    kinds : sequence of ValuesOfRun
     """
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import LogNorm
+    if len(kinds) > 1:
+        place = np.zeros(len(values))
+        for kind in kinds:
+            low, high = kind.parameter.low, kind.parameter.high
+            some = values[kind.edges]
+            is_log = kind.parameter.scale == "log"
+            place[kind.edges] = np.log(some / low) / np.log(high / low) if is_log else (some - low) / (high - low)
+        names = " or ".join(kind.parameter.name for kind in kinds)
+        _draw_coloured(axes, topology, place, (0.0, 1.0), f"place of the requested {names} in its range", False)
+        return
+    parameter = kinds[0].parameter
+    if parameter.unit == "S":
+        draw_conductances(axes, topology, values, (parameter.low, parameter.high))
+        return
+    label, is_log = f"requested {kinds[0].label}", parameter.scale == "log"
+    _draw_coloured(axes, topology, values, (parameter.low, parameter.high), label, is_log)
 
-    low, high = (1e6 * limit for limit in limits)
-    colours = ScalarMappable(LogNorm(low, high), "viridis")
-    micro = np.asarray(conductances) * 1e6
+
+def draw_conductances(
+    axes: Axes, topology: Topology, conductances: FloatArray, limits: tuple[float, float]
+) -> None:
+    """Draw each conductance (E,) in siemens as a colour between limits in siemens; see `draw_values`."""
+    low, high = limits
+    numbers = np.asarray(conductances) * 1e6
+    _draw_coloured(axes, topology, numbers, (1e6 * low, 1e6 * high), "requested conductance (µS)", True)
+
+
+def _draw_coloured(
+    axes: Axes, topology: Topology, numbers: FloatArray, ends: tuple[float, float], label: str, is_log: bool
+) -> None:
+    """Draw numbers (E,) as colours between two ends."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm, Normalize
+
+    low, high = ends
+    colours = ScalarMappable(LogNorm(low, high) if is_log else Normalize(low, high), "viridis")
     crossbar, grid, sizes = topology.crossbar_size, grid_shape(topology), layer_sizes(topology)
     if crossbar is not None:
-        _draw_crossbar(axes, topology, micro.reshape(crossbar), colours)
+        _draw_crossbar(axes, topology, numbers.reshape(crossbar), colours)
     elif grid is not None:
-        _draw_grid(axes, topology, micro, grid, colours)
+        _draw_grid(axes, topology, numbers, grid, colours)
     elif sizes is not None and topology.n_edges > _MOST_EDGES:
-        _draw_layers(axes, sizes, micro, colours)
+        _draw_layers(axes, sizes, numbers, colours)
     elif topology.n_nodes > _MOST_NODES or topology.n_edges > _MOST_EDGES:
-        _draw_matrix(axes, topology, micro, colours)
+        _draw_matrix(axes, topology, numbers, colours)
     else:
         places = _spring_layout(topology) if sizes is None else _layer_layout(topology, sizes)
-        _draw_graph(axes, topology, micro, places, colours)
-    bar = axes.figure.colorbar(colours, ax=axes, label="requested conductance (µS)")
-    ticks = log_ticks(low, high)
-    bar.set_ticks(ticks.tolist(), labels=[plain_number(tick) for tick in ticks])
-    bar.ax.minorticks_off()
+        _draw_graph(axes, topology, numbers, places, colours)
+    bar = axes.figure.colorbar(colours, ax=axes, label=label)
+    if is_log:
+        ticks = log_ticks(low, high)
+        bar.set_ticks(ticks.tolist(), labels=[plain_number(tick) for tick in ticks])
+        bar.ax.minorticks_off()
 
 
 def grid_shape(topology: Topology) -> tuple[int, int] | None:
@@ -96,21 +126,21 @@ def layer_sizes(topology: Topology) -> list[int] | None:
     return sizes if fits else None
 
 
-def _draw_crossbar(axes: Axes, topology: Topology, micro: FloatArray, colours: Any) -> None:
-    rows = len(micro)
-    axes.imshow(micro, norm=colours.norm, cmap=colours.cmap, aspect="auto", interpolation="nearest")
+def _draw_crossbar(axes: Axes, topology: Topology, numbers: FloatArray, colours: Any) -> None:
+    rows = len(numbers)
+    axes.imshow(numbers, norm=colours.norm, cmap=colours.cmap, aspect="auto", interpolation="nearest")
     axes.set_xlabel(f"column   (read: {_ranges(topology.outputs - rows)})")
     axes.set_ylabel(f"row   (driven: {_ranges(topology.driven)})")
     _whole_numbers(axes)
 
 
-def _draw_grid(axes: Axes, topology: Topology, micro: FloatArray, shape: tuple[int, int], colours: Any) -> None:
+def _draw_grid(axes: Axes, topology: Topology, numbers: FloatArray, shape: tuple[int, int], colours: Any) -> None:
     """Draw a lattice as an image: nodes at even rows and columns, each edge between its two nodes."""
     rows, columns = shape
     image = np.full((2 * rows - 1, 2 * columns - 1), np.nan)
     rightward = rows * (columns - 1)
-    image[::2, 1::2] = micro[:rightward].reshape(rows, columns - 1)
-    image[1::2, ::2] = micro[rightward:].reshape(rows - 1, columns)
+    image[::2, 1::2] = numbers[:rightward].reshape(rows, columns - 1)
+    image[1::2, ::2] = numbers[rightward:].reshape(rows - 1, columns)
     ends = (-0.25, columns - 0.75, rows - 0.75, -0.25)  # a node lies at its own row and column number
     axes.imshow(image, norm=colours.norm, cmap=colours.cmap, extent=ends, aspect="auto", interpolation="nearest")
     size = min(40.0, 4000.0 / max(shape) ** 2)
@@ -123,7 +153,7 @@ def _draw_grid(axes: Axes, topology: Topology, micro: FloatArray, shape: tuple[i
     _whole_numbers(axes)
 
 
-def _draw_layers(axes: Axes, sizes: Sequence[int], micro: FloatArray, colours: Any) -> None:
+def _draw_layers(axes: Axes, sizes: Sequence[int], numbers: FloatArray, colours: Any) -> None:
     """Draw a heat map for each pair of layers, side by side."""
     pairs = list(pairwise(sizes))
     labelled = len(pairs) <= 3  # more would leave no space for the rows of each
@@ -134,7 +164,7 @@ def _draw_layers(axes: Axes, sizes: Sequence[int], micro: FloatArray, colours: A
     axes.set_axis_off()
     for k, ((rows, columns), width) in enumerate(zip(pairs, widths, strict=True)):
         part = axes.inset_axes((left, 0, float(width), 1))
-        values = micro[start : start + rows * columns].reshape(rows, columns)
+        values = numbers[start : start + rows * columns].reshape(rows, columns)
         part.imshow(values, norm=colours.norm, cmap=colours.cmap, aspect="auto", interpolation="nearest")
         part.set_xlabel(f"layer {k + 1}")
         _whole_numbers(part, most_columns=3 if width < 0.3 else 6)
@@ -145,7 +175,7 @@ def _draw_layers(axes: Axes, sizes: Sequence[int], micro: FloatArray, colours: A
         left, start = left + float(width) + gap, start + rows * columns
 
 
-def _draw_matrix(axes: Axes, topology: Topology, micro: FloatArray, colours: Any) -> None:
+def _draw_matrix(axes: Axes, topology: Topology, numbers: FloatArray, colours: Any) -> None:
     """Draw a large graph as a matrix of node by node, which is symmetric."""
     a, b = topology.edges.T
     nodes = topology.n_nodes
@@ -154,7 +184,7 @@ def _draw_matrix(axes: Axes, topology: Topology, micro: FloatArray, colours: Any
         np.concatenate([a, b]),
         np.concatenate([b, a]),
         s=size,
-        c=np.concatenate([micro, micro]),
+        c=np.concatenate([numbers, numbers]),
         norm=colours.norm,
         cmap=colours.cmap,
         marker="s",
@@ -167,7 +197,7 @@ def _draw_matrix(axes: Axes, topology: Topology, micro: FloatArray, colours: Any
     _whole_numbers(axes)
 
 
-def _draw_graph(axes: Axes, topology: Topology, micro: FloatArray, places: FloatArray, colours: Any) -> None:
+def _draw_graph(axes: Axes, topology: Topology, numbers: FloatArray, places: FloatArray, colours: Any) -> None:
     """Draw nodes at their places (N, 2), and edges coloured by conductance."""
     from matplotlib.collections import LineCollection
 
@@ -178,7 +208,7 @@ def _draw_graph(axes: Axes, topology: Topology, micro: FloatArray, places: Float
             LineCollection(list(places[fixed]), colors=FAINT, linewidths=1.0, linestyles=":", label="fixed")
         )
     paths = _parallel_paths(edges, places)
-    axes.add_collection(LineCollection(paths, colors=colours.to_rgba(micro), linewidths=2.0, zorder=1.5))
+    axes.add_collection(LineCollection(paths, colors=colours.to_rgba(numbers), linewidths=2.0, zorder=1.5))
     for nodes, colour, label in _roles(topology):
         x, y = places[nodes].T
         axes.scatter(x, y, s=130, color=colour, edgecolor="white", zorder=2, label=label)

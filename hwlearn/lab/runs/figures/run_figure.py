@@ -1,4 +1,4 @@
-"""The figure of a run: its learning curve and its conductances."""
+"""The figure of a run: its learning curve and the values of its edges."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from hwlearn.lab.bench_file.file import load_bench_file
 from hwlearn.lab.data.scaling import OutputScale
 from hwlearn.lab.figure_style import FAINT, INK, SECOND, THIRD, set_log_scale
 from hwlearn.lab.runs.contents import RunContents
-from hwlearn.lab.runs.figures.conductance_map import draw_conductances
+from hwlearn.lab.runs.figures.conductance_map import draw_values
 from hwlearn.lab.runs.reading import reported_damage
+from hwlearn.lab.runs.variables import ValuesOfRun, stored_values, value_facts
 from hwlearn.learning.scoring import Score
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _ROWS = {"train": ("training", INK), "validation": ("validation", SECOND), "test
 
 
 def run_figure(contents: RunContents) -> Figure:
-    """Return a figure of a run with its learning curve and its conductances.
+    """Return a figure of a run with its learning curve and the values of its edges.
 
     Raises
     ------
@@ -38,22 +39,22 @@ def run_figure(contents: RunContents) -> Figure:
 
     figure = Figure(figsize=(11, 4.4), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
-    curve, conductances = figure.subplots(1, 2, width_ratios=[1.1, 1])
+    curve, values = figure.subplots(1, 2, width_ratios=[1.1, 1])
     contents.verify()
     draw_learning_curve(curve, contents)
-    draw_conductances(conductances, *_network(contents))
+    draw_values(values, *_network(contents))
     figure.suptitle(_title(contents), fontsize=11, color=INK, x=0.01, ha="left")
     return figure
 
 
-def _network(contents: RunContents) -> tuple[Topology, FloatArray, tuple[float, float]]:
-    """Return the graph of a run, its last conductances (E,) and the range of conductances in siemens."""
+def _network(contents: RunContents) -> tuple[Topology, FloatArray, Sequence[ValuesOfRun]]:
+    """Return the graph of a run, its last values (E,) and what they are."""
     graph = contents.constants("topology")
     if graph is None:  # format 1
         file = load_bench_file(contents.folder / "bench.toml")
-        return file.topology(), contents.conductances(), file.limits.build().conductance
+        topology, limits = file.topology(), file.limits.build()
+        return topology, contents.values(), stored_values({"values": value_facts(topology, limits)})
     with reported_damage(contents.folder):
-        low, high = contents.facts["limits"]["conductance_S"]
         topology = Topology(
             contents.facts["nodes"],
             graph["edges"],
@@ -64,7 +65,7 @@ def _network(contents: RunContents) -> tuple[Topology, FloatArray, tuple[float, 
             fixed_edges=graph["fixed_edges"],
             fixed_conductances=graph["fixed_conductances"],
         )
-    return topology, contents.conductances(), (float(low), float(high))
+    return topology, contents.values(), contents.kinds_of_values()
 
 
 def draw_learning_curve(axes: Axes, run: RunContents) -> None:

@@ -10,4 +10,6 @@ def law_keys(law: CodeLaw) -> str:
     if isinstance(law, Rheostat):
         return f"full = {law.full_ohm!r}, wiper = {law.wiper_ohm!r}, positions = {law.positions}"
     low, high = law.siemens_range
+    if law.unit == "V":
+        return f"gate = [{low!r}, {high!r}], positions = {law.positions}"
     return f"linear = [{low!r}, {high!r}], positions = {law.positions}"

@@ -61,6 +61,8 @@ class MemristiveTwin(KirchhoffTwin):
     voltages far below the thresholds.
     """
 
+    has_any_values = False
+
     def __init__(
         self,
         topology: Topology,
@@ -88,7 +90,7 @@ class MemristiveTwin(KirchhoffTwin):
         return self._report
 
     @property
-    def true_conductances(self) -> FloatArray:
+    def true_values(self) -> FloatArray:
         """True conductances (E,) in siemens, for reports and tests only."""
         return self._array.true_conductances
 
@@ -116,11 +118,11 @@ class MemristiveTwin(KirchhoffTwin):
         self._follow_devices()
         return super()._measure(inputs, drive)
 
-    def _program(self, conductances: FloatArray) -> Programmed:
+    def _program(self, values: FloatArray) -> Programmed:
         known = self._report
         self._report = write_verify(
             self._array,
-            conductances,
+            values,
             WriteSettings(self.memristors.tolerance, self.memristors.most_pulses),
             # the pulse budget applies to each programming, also towards the same targets
             resume=None if known is None else replace(known, pulses=np.zeros_like(known.pulses)),
@@ -135,7 +137,7 @@ class MemristiveTwin(KirchhoffTwin):
         """Update the circuit to the present conductances of the devices."""
         true = self._array.true_conductances
         if not np.array_equal(true, self._truth.conductances):
-            self._set_true_conductances(true)
+            self._set_true_values(true)
 
     def _written(self, nominal: FloatArray) -> FloatArray:
         return self._array.true_conductances
