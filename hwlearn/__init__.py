@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from hwlearn.circuit.topology import Topology as Topology
     from hwlearn.errors import HwlearnError as HwlearnError
     from hwlearn.lab.bench.bench import Bench as Bench
-    from hwlearn.lab.bench.bench import open_bench as open_bench
+    from hwlearn.lab.opening import open_bench as open_bench
+    from hwlearn.lab.runs.finding import open_run as open_run
+    from hwlearn.lab.runs.finding import runs as runs
+    from hwlearn.lab.runs.store import Run as Run
     from hwlearn.learning import subsets as subsets
     from hwlearn.learning.costs import MSE as MSE
     from hwlearn.learning.costs import CrossEntropy as CrossEntropy

@@ -6,10 +6,14 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.metadata
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
+
+from hwlearn.errors import SetupError
 
 
 @functools.cache
@@ -22,6 +26,25 @@ def version(package: str) -> str:
         If it is not installed.
     """
     return importlib.metadata.version(package)
+
+
+def extra_module(name: str, extra: str, purpose: str) -> Any:
+    """Return a module of a package that only an extra of hwlearn installs.
+
+    Raises
+    ------
+    SetupError
+        If it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != name.partition(".")[0]:
+            raise  # of a package that this one needs
+        raise SetupError(
+            f"{purpose} needs the package {name.partition('.')[0]}, which is not installed; install the extra "
+            f"`{extra}`: pip install 'hwlearn[{extra}]'"
+        ) from None
 
 
 def entry_points(group: str) -> list[EntryPoint]:

@@ -94,6 +94,14 @@ def _own_claims(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _own_runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Record trainings in a folder of this test run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HWLEARN_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _no_waits_for_the_disk() -> Iterator[None]:
     """Do not wait for the disk: tests interrupt programs, not the machine."""
     with pytest.MonkeyPatch.context() as patch:

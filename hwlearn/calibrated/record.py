@@ -156,10 +156,18 @@ class CalibrationRecord:
         """Return whether any step is older than this number of days."""
         return self.age(now) > timedelta(days=days)
 
+    @property
+    def id(self) -> str:
+        """Checksum of the record, which is in its file: 16 hexadecimal digits, others for any other record."""
+        return _checksum(self._body())
+
     # --- the file -----------------------------------------------------------------------------------
 
     def text(self) -> str:
         """Return the text of the file, with its checksum at the end."""
+        return f'{self._body()}\n[end]\nchecksum = "{self.id}"\n'
+
+    def _body(self) -> str:
         made = {step: at.astimezone(UTC).isoformat() for step, at in self.made.items()}
         head = {
             "format": FORMAT,
@@ -169,10 +177,9 @@ class CalibrationRecord:
             "made": made,
         }
         found = {step: getattr(self, step) for step in STEPS}
-        body = toml_text(
+        return toml_text(
             {"calibration": head, **{step: part.table() for step, part in found.items() if part is not None}}
         )
-        return f'{body}\n[end]\nchecksum = "{_checksum(body)}"\n'
 
     def save(self, path: Path) -> None:
         """Write the record atomically: after an interruption the file is either the old one or the new one.

@@ -55,6 +55,9 @@ WireLogOption = Annotated[
         help="Record every byte sent and received. For backends with instruments, real or virtual.",
     ),
 ]
+NoteOption = Annotated[
+    str | None, typer.Option("--note", metavar="TEXT", help="Text that is stored with the run, for later search.")
+]
 DryRunOption = Annotated[
     bool,
     typer.Option(

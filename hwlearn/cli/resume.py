@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from hwlearn.cli.outcome import JsonOption, RunsOption, closing_network, command
+from hwlearn.cli.outcome import JsonOption, NoteOption, RunsOption, closing_network, command
 from hwlearn.errors import RunError
+
+if TYPE_CHECKING:
+    from hwlearn.lab.runs.contents import RunContents
+    from hwlearn.lab.runs.store import Run
 
 _GO_ON: Final = (
     "undo the changes, start a new run with `hwlearn train`, or add --as-stored to continue with the settings and "
@@ -27,10 +31,20 @@ def resume(
             "file, the netlist or the calibration record changed since.",
         ),
     ] = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            "--epochs",
+            metavar="N",
+            help="Train until the run has N epochs in total, also if it is finished. Its rate continues on the "
+            "schedule of N epochs.",
+        ),
+    ] = None,
+    note: NoteOption = None,
     runs: RunsOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Continue a stopped or killed run from its last stored update.
+    """Continue a stopped or killed run from its last stored update, or extend a finished one by --epochs.
 
     It is refused if the settings, the data, the split, the calibration or the network changed since.
     """
@@ -42,8 +56,10 @@ def resume(
     found = Run.open(run, runs_folder(runs))
     with found.contents() as contents:
         refuse_continuing(found, contents)
-        if contents.meta("status") in ("finished", "no improvement") and contents.meta("result") is not None:
-            raise RunError(f"run {found.name} is complete ({contents.meta('status')}); there is nothing to resume")
+        if epochs is None:
+            _refuse_complete(found, contents)
+        else:
+            _refuse_epochs(found, contents, epochs)
         contents.verify()
         facts = contents.facts
     changes = list(changed_files(found.folder, facts, originals=not as_stored))
@@ -51,8 +67,32 @@ def resume(
     refuse_changes(found.name, settings + changes, _NO_WAY if as_stored else _GO_ON)
     bench = found.bench()
     refuse_changes(found.name, list(changed_data(bench, facts)), _NO_WAY)
+    if epochs is not None:
+        bench = bench.with_(train__epochs=epochs)
     # lock the run before its hardware is opened
-    with RunRecorder(found, bench) as recorder, closing_network(bench):
+    with RunRecorder(found, bench, note) as recorder, closing_network(bench):
         bench.open()
+        if epochs is not None:
+            recorder.extend(epochs, rewrite=not as_stored)
         code = run_session(bench, recorder, as_json, found.progress())
     raise typer.Exit(code)
+
+
+def _refuse_complete(run: Run, contents: RunContents) -> None:
+    status = contents.meta("status")
+    if status in ("finished", "no improvement") and contents.meta("result") is not None:
+        more = "; to extend it, add --epochs N" if status == "finished" else ""
+        raise RunError(f"run {run.name} is complete ({status}); there is nothing to resume{more}")
+
+
+def _refuse_epochs(run: Run, contents: RunContents, epochs: int) -> None:
+    done = contents.count_epochs()
+    if epochs <= done:
+        raise RunError(
+            f"run {run.name} has {done} epochs already; --epochs is the number in total, at least {done + 1}"
+        )
+    if contents.meta("status") == "no improvement":
+        raise RunError(
+            f"run {run.name} ended because its score did not improve within train.patience epochs, so more epochs "
+            "would end at once; start a new run with another train.patience"
+        )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
 
 from hwlearn.cli.outcome import JsonOption, RunsOption, command, one_line, print_json
 
@@ -16,20 +18,41 @@ _WIDE: Final = 110  # columns from which bench and backend are shown; the run's 
 
 
 @command
-def runs(runs: RunsOption = None, as_json: JsonOption = False) -> None:
+def runs(
+    filters: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--filter",
+            metavar="CONDITION",
+            help="Only runs with, for example, bench=iris, 'train.rate>=0.05', 'rms_error<1 mV', note~wafer. "
+            "Repeatable; all must hold.",
+        ),
+    ] = None,
+    runs: RunsOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """List the runs with their bench, status and final score."""
     from rich.console import Console
 
     from hwlearn.lab.runs.store import Run, runs_folder
 
     folder = runs_folder(runs)
-    rows = [_row(run) for run in Run.all(folder)]
+    found = Run.all(folder)
+    if filters:
+        from hwlearn.lab.runs.finding import chosen_runs
+
+        found, unreadable = chosen_runs(found, filters)
+        if unreadable:
+            typer.echo(f"hwlearn: {unreadable} of the runs cannot be read and are left out", err=True)
+    rows = [_row(run) for run in found]
     console = Console()
     if as_json:
         for row in rows:
             print_json(**row)
     elif rows:
         console.print(_table(rows, console.width))
+    elif filters:
+        console.print(f"no run in {folder} fulfils: {', '.join(filters)}", markup=False)
     else:
         console.print(f"no runs in {folder}; make one with: hwlearn train iris")
 
@@ -44,7 +67,7 @@ def _row(run: Run) -> dict[str, Any]:
                 "run": str(run.folder),
                 "bench": contents.meta("bench"),
                 "backend": contents.meta("backend"),
-                "status": run.status_of(contents),
+                "status": contents.status(),
                 "epochs": contents.count_epochs(),
                 "steps": contents.steps(),
                 # what a dry run reads is no measurement, so it has no score
@@ -64,8 +87,8 @@ def _table(rows: Sequence[Mapping[str, Any]], width: int) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from hwlearn.cli.display import score_text
     from hwlearn.lab.data.scaling import OutputScale
+    from hwlearn.lab.progress.terminal import score_text
     from hwlearn.learning.scoring import Score
 
     keys = ["bench", "backend", "status", "epochs"] if width >= _WIDE else ["status", "epochs"]

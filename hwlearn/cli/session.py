@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 import typer
 from rich.console import Console
 
-from hwlearn.cli.display import LiveProgress, RelayWear, closing_table
+from hwlearn.cli.display import RelayWear, closing_table
 from hwlearn.cli.outcome import INTERRUPTED, CommandFailed, causes, close_failure, print_json
 from hwlearn.errors import HwlearnError, NetworkError, RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench.evaluation import Evaluation
+from hwlearn.lab.progress.terminal import LiveProgress, outputs_on
 from hwlearn.lab.runs.forecast import SizeForecast, forecast_size
 from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.report import draw_run
@@ -68,7 +68,7 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
             batches,
             done,
             scale=bench.data.scale,
-            outputs_on=_outputs_on(bench),
+            outputs_on=outputs_on(bench),
         )
     try:
         recorder.start_clock()
@@ -115,15 +115,6 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         typer.echo(f"hwlearn: interrupted, all stored measurements are kept; {go_on}", err=True)
         return INTERRUPTED
     return 0
-
-
-def _outputs_on(bench: Bench) -> Callable[[], bool] | None:
-    """Return what says whether outputs of an open bench are on; None if it has none, as a calculated network."""
-    network = bench.network
-    if bench.file.is_dry_run or not network.instruments:
-        return None
-    # outputs of which nothing is known count as on, until the network is closed
-    return lambda: not network.closed and network.drives_outputs is not False
 
 
 def _print_size(size: SizeForecast | None) -> None:

@@ -10,6 +10,7 @@ from hwlearn.cli.outcome import (
     BenchArgument,
     DryRunOption,
     JsonOption,
+    NoteOption,
     RunsOption,
     SetOption,
     WireLogOption,
@@ -27,6 +28,7 @@ def train(
     runs: RunsOption = None,
     wire_log: WireLogOption = None,
     dry_run: DryRunOption = False,
+    note: NoteOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Train a network. Every measured batch is saved before the next one begins.
@@ -44,6 +46,6 @@ def train(
         opened = opened.with_([f"train.seed={seed}", *opened.seed_keys(seed)])
     with closing_network(opened):
         opened.open()  # a bench that cannot be opened must not leave an empty run
-        with RunRecorder(Run.create(opened, runs_folder(runs)), opened) as recorder:
+        with RunRecorder(Run.create(opened, runs_folder(runs)), opened, note) as recorder:
             code = run_session(opened, recorder, as_json)
     raise typer.Exit(code)

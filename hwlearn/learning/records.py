@@ -220,7 +220,15 @@ class History:
 
 
 class Callback:
-    """Receiver of the events of a training; override the methods you need. An exception ends the training."""
+    """Receiver of the events of a training; override the methods you need. An exception ends the training.
+
+    Attributes
+    ----------
+    records : bool
+        Whether it stores the training as a run, so that no other one is recorded.
+    """
+
+    records: bool = False
 
     def on_progress(self, progress: Progress) -> None:
         """Receive the state from which a training continues as if it had not stopped.

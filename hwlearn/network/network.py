@@ -317,7 +317,7 @@ class Network(CheckedBackend):
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """Maker, model, serial number and address of each connected instrument; empty in a simulation."""
+        """Maker, model, serial number, firmware and address of each instrument; empty in a simulation."""
         return ()
 
     @property

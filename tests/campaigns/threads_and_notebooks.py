@@ -98,7 +98,7 @@ class Bench:
             lambda: network.true_outputs(x),
             network.switch_off,
             network.reconnect,
-            lambda: self.bench.train(),
+            lambda: self.bench.train(record=False),
             lambda: self.bench.evaluate(),
         )
         uses[rng.integers(len(uses))]()

@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 
 import hwlearn as hl
-from hwlearn.cli.display import LiveProgress, closing_table
-from hwlearn.cli.session import _outputs_on
+from hwlearn.cli.display import closing_table
 from hwlearn.lab.bench.evaluation import Evaluation
+from hwlearn.lab.progress.terminal import LiveProgress, outputs_on
 from hwlearn.learning.records import Epoch, History
 from hwlearn.learning.scoring import Score
 
@@ -117,13 +117,13 @@ def test_progress_line_says_that_outputs_are_on_while_they_are(width):
 
 def test_outputs_of_a_bench_are_on_from_the_first_measurement_until_they_are_switched_off():
     with hl.open_bench("virtual-smu") as bench:
-        outputs_on = _outputs_on(bench)
-        assert outputs_on is not None
-        assert not outputs_on()
+        are_on = outputs_on(bench)
+        assert are_on is not None
+        assert not are_on()
         bench.network.measure(np.zeros((1, bench.topology.n_inputs)))
-        assert outputs_on()
+        assert are_on()
         bench.network.switch_off()
-        assert not outputs_on()
-    assert not outputs_on()
+        assert not are_on()
+    assert not are_on()
     with hl.open_bench("iris") as bench:
-        assert _outputs_on(bench) is None
+        assert outputs_on(bench) is None

@@ -55,6 +55,7 @@ class Cell:
     def __init__(self, client, code):
         self._client, self._id = client, client.execute(code)
         self.text, self.error = "", None
+        self.displays = []
         self._idle = False
 
     def wait_for(self, pattern):
@@ -81,6 +82,8 @@ class Cell:
         kind, content = message["msg_type"], message["content"]
         if kind == "stream":
             self.text += content["text"]
+        elif kind in ("display_data", "update_display_data"):
+            self.displays.append(content)
         elif kind == "error":
             self.error = content["ename"], content["evalue"]
         elif kind == "status" and content["execution_state"] == "idle":

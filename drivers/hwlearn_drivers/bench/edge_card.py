@@ -45,9 +45,8 @@ class CardOnBench(ProgramsEdges):
 
     @property
     def provenance(self) -> str:
-        """Maker, model, serial number and address, as the card reports them."""
-        own = self._card.identity
-        return f"{own.maker} {own.model}, serial {own.serial}, at {self._card.transport.name}"
+        """Maker, model, serial number, firmware and address, as the card reports them."""
+        return self._card.identity.text(self._card.transport.name)
 
     def open_edges(self, topology: Topology, limits: Limits) -> CardEdges:
         """Return the edges of the network on the card."""

@@ -79,8 +79,7 @@ class BoardNetwork(Network):
     @property
     def instruments(self) -> tuple[str, ...]:
         """Maker, model, serial number and firmware that the board reports, and its address."""
-        who, where = self.board.identity, self.board.transport.name
-        return (f"{who.maker} {who.model}, serial {who.serial}, firmware {who.firmware}, at {where}",)
+        return (self.board.identity.text(self.board.transport.name),)
 
     # --- phases -------------------------------------------------------------------------------------
 

@@ -75,6 +75,17 @@ class Identity:
         found = re.fullmatch(r"(?:MODEL\s+)?([\w-]+)", self.model.strip().upper())
         return "" if found is None else found[1]
 
+    def text(self, address: str) -> str:
+        """Return an entry of `Network.instruments`: maker, model, serial number, firmware and address.
+
+        Examples
+        --------
+        >>> Identity.parse("KEITHLEY INSTRUMENTS INC.,MODEL 2400,1234567,C30").text("GPIB0::24")
+        'KEITHLEY INSTRUMENTS INC. MODEL 2400, serial 1234567, firmware C30, at GPIB0::24'
+        """
+        firmware = f", firmware {self.firmware}" if self.firmware else ""
+        return f"{self.maker} {self.model}, serial {self.serial}{firmware}, at {address}"
+
     def __str__(self) -> str:
         return f"{self.maker} {self.model} (serial {self.serial})"
 

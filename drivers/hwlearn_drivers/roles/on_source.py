@@ -30,9 +30,8 @@ class OnSource(BenchInstrument):
 
     @property
     def provenance(self) -> str:
-        """Maker, model, serial number and address, as the instrument reports them."""
-        own = self.source.identity
-        return f"{own.maker} {own.model}, serial {own.serial}, at {self.source.transport.name}"
+        """Maker, model, serial number, firmware and address, as the instrument reports them."""
+        return self.source.identity.text(self.source.transport.name)
 
     def halt(self, reopen: bool = True) -> None:
         """Send OFF; see `BenchInstrument.halt`."""

@@ -96,9 +96,8 @@ class SmuNetwork(Network):
 
     @property
     def instruments(self) -> tuple[str, ...]:
-        """Maker, model, serial number and address of every source-measure unit, as reported by ``*IDN?``."""
-        reported = ((smu.identity, smu.transport.name) for smu in self._smus)
-        return tuple(f"{own.maker} {own.model}, serial {own.serial}, at {address}" for own, address in reported)
+        """Maker, model, serial number, firmware and address of every source-measure unit, as it reports them."""
+        return tuple(smu.identity.text(smu.transport.name) for smu in self._smus)
 
     # --- Network interface --------------------------------------------------------------------------
 

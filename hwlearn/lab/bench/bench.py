@@ -1,9 +1,13 @@
-"""`Bench`: the topology, limits, network, data and training that a bench file describes."""
+"""`Bench`: the topology, limits, network, data and training that a bench file describes.
+
+One file because a bench is one object, whose parts share its network.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
@@ -17,8 +21,9 @@ from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.kirchhoff import Kirchhoff
-from hwlearn.errors import NetworkError, SetupError, closest
+from hwlearn.errors import NetworkError, RunError, SetupError, closest
 from hwlearn.lab.bench.backends import check_guardian, check_terminals, find_backend, opened_network
+from hwlearn.lab.bench.companion import Companion, TrainingWishes
 from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.lab.bench.guardian.opening import open_guarded
 from hwlearn.lab.bench.recipes import (
@@ -56,10 +61,18 @@ class Bench:
     Parameters
     ----------
     file : BenchFile
+    companion : Companion, optional
+        Records its trainings and shows their progress. Without one, `train` does neither.
+
+    Attributes
+    ----------
+    run_folder : Path or None
+        Folder of the run of the last training that was recorded; see `open_run`.
     """
 
-    def __init__(self, file: BenchFile) -> None:
-        self.file = file
+    def __init__(self, file: BenchFile, companion: Companion[Bench] | None = None) -> None:
+        self.file, self._companion = file, companion
+        self.run_folder: Path | None = None
         self.topology = file.topology()
         self.limits = file.limits.build()
         self._backend, self._settings = find_backend(file.tables["backend"], file.where)
@@ -84,7 +97,7 @@ class Bench:
         In keyword arguments, two underscores replace the dot: ``bench.with_(train__epochs=10)``.
         """
         named = {key.replace("__", ".", 1): value for key, value in keys.items()}
-        return Bench(self.file.with_(overrides).with_(named))
+        return Bench(self.file.with_(overrides).with_(named), self._companion)
 
     def text(self) -> str:
         """Return the bench file as TOML with every default filled in; each run folder contains this text."""
@@ -306,22 +319,71 @@ class Bench:
             return self._model
         return make_model(self.file, record.circuit(self.topology), self.limits)
 
-    def train(self, callbacks: Sequence[Callback] = (), start: Progress | None = None) -> History:
+    def train(
+        self,
+        callbacks: Sequence[Callback] = (),
+        start: Progress | None = None,
+        *,
+        record: bool | str | Path | None = None,
+        note: str | None = None,
+        progress: bool | None = None,
+    ) -> History:
         """Train on the training rows as ``[train]`` describes it; see `Trainer.fit`.
 
         Each call starts from the initial values of ``[train]``, or from ``start``. Afterwards the network
         has those of the returned history. Ctrl-C and `stop` end it after the current measurement.
+
+        Parameters
+        ----------
+        callbacks : sequence of Callback
+            Receivers of each batch, update and epoch.
+        start : Progress, optional
+            State from which to continue.
+        record : bool, str or Path, optional
+            A bench of `open_bench` records each training as a run in the folder of all runs (``$HWLEARN_RUNS``,
+            else ``./runs``), unless a callback records it or ``start`` is given. False records nothing; a path is
+            another folder of runs. `run_folder` is then the new run.
+        note : str, optional
+            Text to store with the run.
+        progress : bool, optional
+            Whether to show the progress; unless given, it is shown in terminals and notebooks.
+
+        Raises
+        ------
+        SetupError
+            If the training cannot be recorded as requested.
+        RunError
+            If the run cannot be stored, for example on a full disk; outputs are switched off.
         """
         train, data = self.file.train, self.data
         held_out = (data.inputs[data.validation], self._targets[data.validation])
-        return self.trainer().fit(
-            data.inputs[data.train],
-            self._targets[data.train],
-            Schedule(train.epochs, train.batch, train.anneal, train.patience, train.keep),
-            validation=held_out if len(data.validation) else None,
-            callbacks=callbacks,
-            start=start,
-        )
+        trainer = self.trainer()  # opens the network: a bench that cannot be opened leaves no empty run
+        with self._accompanied(TrainingWishes(record, note, progress, callbacks, start)) as first:
+            return trainer.fit(
+                data.inputs[data.train],
+                self._targets[data.train],
+                Schedule(train.epochs, train.batch, train.anneal, train.patience, train.keep),
+                validation=held_out if len(data.validation) else None,
+                callbacks=[*first, *callbacks],
+                start=start,
+            )
+
+    @contextmanager
+    def _accompanied(self, wishes: TrainingWishes) -> Iterator[Sequence[Callback]]:
+        """Give the callbacks of the companion; switch the outputs off if it fails."""
+        if self._companion is None:
+            if wishes.record or wishes.progress:
+                raise SetupError(
+                    f"{self.file.where}: only benches of hwlearn.open_bench record and show trainings"
+                )
+            yield ()
+            return
+        try:
+            with self._companion.training(self, wishes) as callbacks:
+                yield callbacks
+        except RunError:
+            self._open_network().switch_off()
+            raise
 
     def stop(self) -> bool:
         """Make a running `train` or `calibrate` stop after its current measurement, as Ctrl-C does.

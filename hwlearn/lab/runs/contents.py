@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import platform
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -17,11 +19,12 @@ from hwlearn.circuit.elements.three_terminal import require_conductances
 from hwlearn.errors import RunError
 from hwlearn.lab.runs.earlier import FORMAT_1, arrays_of_format_1
 from hwlearn.lab.runs.network_state import stored_network
-from hwlearn.lab.runs.packing import Encoding, Packed
-from hwlearn.lab.runs.reading import reported_damage
-from hwlearn.lab.runs.variables import ValuesOfRun, stored_values
+from hwlearn.lab.runs.packing import Encoding, Packed, Survey, layout_types
+from hwlearn.lab.runs.reading import open_snapshot, reported_damage
+from hwlearn.lab.runs.variables import ValuesOfRun, Variable, stored_values, variable
 from hwlearn.learning.records import Epoch, NetworkState, Progress
 from hwlearn.learning.scoring import Score
+from hwlearn.storage.lock import is_locked
 
 _KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "constants": ("name",),
@@ -46,13 +49,20 @@ class RunPart:
     seconds : float
         Duration of the training, up to the last stored event if the process was killed.
     facts : mapping
-        Versions, platform, command line, instruments, calibration and git commit.
+        Versions, platform, command line, instruments, calibration, git commit and note.
     """
 
     started: str
     ended: str | None
     seconds: float
     facts: Mapping[str, Any]
+
+
+@contextmanager
+def open_contents(folder: Path) -> Iterator[RunContents]:
+    """Read a run in this block as it is at one moment; see `Run.contents`."""
+    with open_snapshot(folder) as db:
+        yield RunContents(folder, db)
 
 
 class RunContents:
@@ -96,10 +106,23 @@ class RunContents:
             rows = self._rows("SELECT started, ended, seconds, facts FROM sessions ORDER BY number")
             return [RunPart(began, end, float(s), json.loads(facts)) for began, end, s, facts in rows]
 
+    def notes(self) -> list[str]:
+        """Return the notes of a person about the parts of the run; see ``hwlearn train --note``."""
+        return [str(part.facts["note"]) for part in self.sessions() if part.facts.get("note")]
+
     def seconds(self) -> float:
         """Return the duration of the training, summed over all its parts."""
         parts = self.sessions()
         return sum(part.seconds for part in parts) if parts else float(self.meta("seconds") or 0.0)
+
+    def status(self) -> str:
+        """Return the status of the run; see `Run.status`."""
+        status = str(self.meta("status"))
+        if status == "running" and not is_locked(self.folder, "run"):
+            # locks of another computer need not be visible on a share
+            host = next((part.facts.get("host") for part in reversed(self.sessions())), None)
+            status = "aborted" if host in (None, platform.node()) else f"running on {host}, or aborted"
+        return f"dry run, {status}" if self.meta("dry_run") else status
 
     # --- training -----------------------------------------------------------------------------------
 
@@ -233,6 +256,35 @@ class RunContents:
                     raise ValueError(f"the checksum of a row of table {table} is wrong")
                 arrays = packed.arrays()
             yield tuple(first), arrays
+
+    def survey(self, table: Literal["batches", "updates"]) -> Survey:
+        """Return the first columns and the layout of each row of a table, in order of the steps.
+
+        The arrays are not read, except in format 1.
+        """
+        if self.meta("format") == FORMAT_1:
+            rows: list[tuple[Any, ...]] = []
+            types: list[Mapping[str, tuple[np.dtype, tuple[int, ...]]]] = []
+            for keys, arrays in self._rows_of_format_1(table, "ORDER BY step"):
+                rows.append((*keys, len(types)))
+                types.append({name: (array.dtype, array.shape) for name, array in arrays.items()})
+            return Survey(_KEYS_1[table], rows, dict(enumerate(types)))
+        rows = self._rows(f"SELECT {', '.join(_KEYS[table])}, layout FROM {table} ORDER BY step")
+        used = {row[-1] for row in rows}
+        with self._reported():
+            known = {number: layout_types(text) for number, text in self._rows("SELECT id, arrays FROM layouts")}
+            return Survey(_KEYS[table], rows, {number: known[number] for number in used})
+
+    def variable(self, name: str) -> Variable:
+        """Return unit, dimensions and description of an array, as the run has stored them."""
+        if self.meta("format") == FORMAT_1:
+            return variable(name)
+        for unit, dimensions, text in self._rows(
+            "SELECT unit, dimensions, description FROM variables WHERE name = ?", name
+        ):
+            with self._reported():
+                return Variable(unit, tuple(json.loads(dimensions)), text)
+        return variable(name)
 
     def verify(self) -> None:
         """Read every row, and check that all of them belong to the same moment.

@@ -16,7 +16,7 @@ import numpy as np
 
 from hwlearn.errors import RunError, SetupError
 from hwlearn.storage.text_file import read_text
-from hwlearn.storage.toml_text import toml_tables
+from hwlearn.storage.toml_text import toml_tables, toml_text
 
 if TYPE_CHECKING:
     from hwlearn.lab.bench.bench import Bench
@@ -28,6 +28,19 @@ MOST_BYTES: Final = 64_000_000
 """Larger files are not copied."""
 
 _WHAT: Final = {"data.source": "data file", "network.file": "netlist", "calibration.file": "calibration record"}
+
+
+def new_folder(runs: Path, name: str) -> Path:
+    """Create a folder of this name, or of this name with a number, and return it."""
+    number = 1
+    while True:
+        folder = runs / (name if number == 1 else f"{name}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
 
 
 def copy_files(bench: Bench, folder: Path) -> list[dict[str, Any]]:
@@ -123,6 +136,13 @@ def changed_settings(stored: str, path: Path) -> Iterator[str]:
         return
     for key, before, after in _differences(was, now):
         yield f"{path.name}: {key} was {_shown(before)}, it is {_shown(after)}"
+
+
+def settings_with_epochs(settings: str, epochs: int) -> str:
+    """Return the text of a bench file with another number of epochs."""
+    tables = toml_tables(settings)
+    tables["train"] = {**tables["train"], "epochs": epochs}
+    return toml_text(tables)
 
 
 def changed_data(bench: Bench, facts: Mapping[str, Any]) -> Iterator[str]:

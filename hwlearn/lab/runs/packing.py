@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -134,6 +134,36 @@ def packed_update(step: Step, every_step: bool) -> Packed:
 def programmed_arrays(programmed: Programmed) -> dict[str, np.ndarray]:
     """Return the result of programming as arrays by name."""
     return {"requested": programmed.requested, "reached": programmed.reached, "failed": programmed.failed}
+
+
+def layout_types(layout: str) -> dict[str, tuple[np.dtype, tuple[int, ...]]]:
+    """Return type and shape of each array of a layout by name; see `Packed.layout`.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged.
+    """
+    return {entry.name: (entry.dtype, entry.shape) for entry in map(_entry, json.loads(layout))}
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a table of a run has, without its arrays.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Names of the plain columns.
+    rows : list of tuple
+        Values of the plain columns, and the number of the layout.
+    layouts : mapping of int to mapping
+        Type and shape of each array by name, for each layout.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+    layouts: Mapping[int, Mapping[str, tuple[np.dtype, tuple[int, ...]]]]
 
 
 @dataclass(frozen=True, slots=True)

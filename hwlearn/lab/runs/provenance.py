@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hwlearn.errors import SetupError
-from hwlearn.installed import version
+from hwlearn.installed import entry_points, version
 from hwlearn.storage.text_file import read_text
 
 _PACKAGES: Final = ("hwlearn", "numpy", "scipy", "cvxopt", "numba", "pyvisa", "pyvisa-py", "pyserial", "pydantic")
@@ -36,6 +36,14 @@ def package_versions() -> dict[str, str]:
         except PackageNotFoundError:  # of an extra that is not installed
             continue
     return found
+
+
+def backend_version(kind: str) -> dict[str, str]:
+    """Return the version of the package that has a backend, by the name of the package; empty for our own."""
+    for entry in entry_points("hwlearn.backends"):
+        if entry.name == kind and entry.dist is not None and entry.dist.name != "hwlearn":
+            return {entry.dist.name: entry.dist.version}
+    return {}
 
 
 def session_facts() -> dict[str, Any]:

@@ -15,13 +15,15 @@ from hwlearn.arrays import IntArray
 from hwlearn.errors import RunError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.runs.database import close_writer, connect, put_arrays, put_fact, write_failure
+from hwlearn.lab.runs.inputs import settings_with_epochs
 from hwlearn.lab.runs.network_state import network_arrays
 from hwlearn.lab.runs.packing import Encoding, Packed, pack, packed_batch, packed_update, programmed_arrays
-from hwlearn.lab.runs.provenance import now, session_facts
-from hwlearn.lab.runs.store import Run, refuse_continuing
+from hwlearn.lab.runs.provenance import backend_version, now, session_facts
+from hwlearn.lab.runs.store import BENCH_FILE, Run, refuse_continuing
 from hwlearn.learning.records import Callback, Epoch, History, Progress, Step
 from hwlearn.learning.rules import Gradient
 from hwlearn.network.network import Programmed
+from hwlearn.storage.atomic_file import write_atomically
 from hwlearn.storage.lock import FolderLock
 
 
@@ -38,6 +40,8 @@ class RunRecorder(Callback):
     bench : Bench, optional
         The bench that is trained. With it, the true scores that a simulator knows are recorded for each epoch, and
         the instruments.
+    note : str, optional
+        Text of a person about this part of the run.
 
     Raises
     ------
@@ -46,8 +50,10 @@ class RunRecorder(Callback):
         callback, if the disk is full.
     """
 
-    def __init__(self, run: Run, bench: Bench | None = None) -> None:
-        self.run, self._bench = run, bench
+    records = True
+
+    def __init__(self, run: Run, bench: Bench | None = None, note: str | None = None) -> None:
+        self.run, self._bench, self._note = run, bench, note
         self._lock = FolderLock(run.folder, "run")
         self._db: sqlite3.Connection | None = None
         try:
@@ -84,6 +90,23 @@ class RunRecorder(Callback):
     def start_clock(self) -> None:
         """Count the duration of this part from here; unless called, from the creation of the recorder."""
         self._began = time.perf_counter()
+
+    def extend(self, epochs: int, rewrite: bool) -> None:
+        """Commit another number of epochs of the whole training, before the training goes on.
+
+        Parameters
+        ----------
+        epochs : int
+        rewrite : bool
+            Whether to write it to ``bench.toml`` too, which then has the settings of the run again.
+        """
+        with self.run.contents() as contents:
+            settings = settings_with_epochs(str(contents.meta("settings")), epochs)
+        with self._commit() as db:
+            put_fact(db, "settings", settings)
+            put_fact(db, "epochs_requested", epochs)
+        if rewrite:
+            write_atomically(self.run.folder / BENCH_FILE, settings.encode())
 
     def on_progress(self, progress: Progress) -> None:
         """Keep the state of the network, which is committed together with the next event."""
@@ -159,12 +182,19 @@ class RunRecorder(Callback):
             put_arrays(db, "network", row, pack(network_arrays(progress.network)))
 
     def _session_facts(self) -> Mapping[str, object]:
-        facts = session_facts()
-        if self._bench is None:
+        facts = session_facts() | {"note": self._note}
+        bench = self._bench
+        if bench is None:
             return facts
-        record = self._bench.calibration
-        made = {} if record is None else {step: at.isoformat() for step, at in record.made.items()}
-        return facts | {"instruments": list(self._bench.network.instruments), "calibration_made": made}
+        record = bench.calibration
+        facts["versions"] |= backend_version(bench.file.backend.kind)
+        return facts | {
+            "instruments": list(bench.network.instruments),
+            "calibration_id": None if record is None else record.id,
+            "calibration_made": {}
+            if record is None
+            else {step: at.isoformat() for step, at in record.made.items()},
+        }
 
     @contextmanager
     def _commit(self) -> Iterator[sqlite3.Connection]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.elements.three_terminal import CONDUCTANCE
 from hwlearn.errors import RunError
-from hwlearn.lab.runs.contents import RunContents
+from hwlearn.lab.runs.contents import RunContents, open_contents
 from hwlearn.lab.runs.database import (
     DATABASE,
     FORMAT,
@@ -28,17 +27,21 @@ from hwlearn.lab.runs.database import (
     write_failure,
 )
 from hwlearn.lab.runs.earlier import FORMAT_1
-from hwlearn.lab.runs.inputs import copy_files, data_hashes, own_files
+from hwlearn.lab.runs.inputs import copy_files, data_hashes, new_folder, own_files
 from hwlearn.lab.runs.provenance import now, package_versions
-from hwlearn.lab.runs.reading import open_snapshot
 from hwlearn.lab.runs.variables import value_facts
 from hwlearn.learning.records import Epoch, Progress
 from hwlearn.learning.scoring import Score
 from hwlearn.storage.lock import is_locked
 
 if TYPE_CHECKING:
+    import pandas
+    import xarray
+    from matplotlib.figure import Figure
+
     from hwlearn.circuit.topology import Topology
     from hwlearn.lab.bench.bench import Bench
+    from hwlearn.lab.runs.views.tables import TableName
 
 BENCH_FILE = "bench.toml"
 
@@ -79,7 +82,7 @@ class Run:
         name = f"{stamp}-{bench.file.name}-s{bench.file.train.seed}{dry}"
         try:
             runs.mkdir(parents=True, exist_ok=True)
-            folder = _new_folder(runs, name)
+            folder = new_folder(runs, name)
             files = copy_files(bench, folder)
             text = bench.text()
             (folder / BENCH_FILE).write_text(text, encoding="utf-8")
@@ -102,6 +105,7 @@ class Run:
         if not (folder / DATABASE).is_file():
             where = runs_folder(runs)
             fit = [run.folder for run in cls.all(where) if str(path) and run.name.startswith(str(path))]
+            fit = [whole for whole in fit if whole.name == str(path)] or fit
             if len(fit) != 1:
                 several = ", ".join(p.name for p in fit)
                 what = (
@@ -139,8 +143,8 @@ class Run:
         RunError
             If it cannot be read, or, from each method of the contents, if what is read is damaged.
         """
-        with open_snapshot(self.folder) as db:
-            yield RunContents(self.folder, db)
+        with open_contents(self.folder) as contents:
+            yield contents
 
     def bench(self) -> Bench:
         """Return a bench of the settings that the run has stored and of the files in its folder."""
@@ -168,16 +172,7 @@ class Run:
         it last, it is "running on HOST, or aborted". That of a dry run says so.
         """
         with self.contents() as contents:
-            return self.status_of(contents)
-
-    def status_of(self, contents: RunContents) -> str:
-        """Return the status with contents that were read already; see `status`."""
-        status = str(contents.meta("status"))
-        if status == "running" and not self.alive:
-            # locks of another computer need not be visible on a share
-            host = next((part.facts.get("host") for part in reversed(contents.sessions())), None)
-            status = "aborted" if host in (None, platform.node()) else f"running on {host}, or aborted"
-        return f"dry run, {status}" if contents.meta("dry_run") else status
+            return contents.status()
 
     def meta(self, key: str) -> Any:
         """Return a fact about the run by name; None if it does not exist."""
@@ -250,6 +245,71 @@ class Run:
         with self.contents() as contents:
             refuse_continuing(self, contents)
             return contents.progress()
+
+    # --- as data ------------------------------------------------------------------------------------
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Return the run as an `xarray.Dataset`; needs the extra ``data``.
+
+        The dimensions are ``step``, ``sample`` (place in the batch), ``output``, ``kept_step`` (steps whose
+        conductances were kept), ``edge`` and ``epoch``. Batches with fewer samples than the largest are filled
+        with NaN, -1 or False; ``kept_samples`` counts the samples of each. Every variable has ``units`` and
+        ``long_name``; the attributes of the data set are the facts of the run, among them ``bench_file``,
+        ``versions`` and ``sessions``, as JSON unless they are texts or numbers.
+
+        The arrays of steps are read from the run folder when they are used, so the folder must stay. Of a run that
+        is being written, the data set has what was stored when it was made.
+
+        Raises
+        ------
+        RunError
+            If the run is damaged; later, when an array is read, also if its step was measured again.
+        SetupError
+            If xarray is not installed.
+        """
+        # slow to import, and not needed to list runs
+        from hwlearn.lab.runs.views.dataset import run_dataset
+
+        return run_dataset(self.folder)
+
+    def to_pandas(self, table: TableName = "samples") -> pandas.DataFrame:
+        """Return a table of the run as a `pandas.DataFrame`; needs the extra ``data``.
+
+        Parameters
+        ----------
+        table : str
+            ``"samples"``: a row for each measured sample, by step and place in the batch, with its row in the
+            training set, its readings (``free_voltages_0`` is output 0) and its cost. ``"steps"``: a row for each
+            batch. ``"epochs"``: scores. ``"edges"``: a row for each edge of each kept step.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Its ``attrs`` are ``units`` by column, and the facts of the run as in `to_xarray`.
+
+        Raises
+        ------
+        RunError, SetupError
+            As `to_xarray`, or if there is no such table.
+        """
+        from hwlearn.lab.runs.views.frames import run_frame
+
+        return run_frame(self.folder, table)
+
+    def plot(self) -> Figure:
+        """Return a matplotlib figure of the learning curve and the conductances, as `hwlearn report` draws them.
+
+        A notebook shows it; ``run.plot().savefig("run.pdf")`` writes it.
+
+        Raises
+        ------
+        RunError
+            If the run is damaged, or ended before anything was programmed.
+        """
+        from hwlearn.lab.runs.figures.run_figure import run_figure
+
+        with self.contents() as contents:
+            return run_figure(contents)
 
     # --- writing ------------------------------------------------------------------------------------
 
@@ -337,16 +397,3 @@ def _graph(topology: Topology) -> dict[str, np.ndarray]:
         "fixed_edges": topology.fixed_edges,
         "fixed_conductances": topology.fixed_conductances,
     }
-
-
-def _new_folder(runs: Path, name: str) -> Path:
-    """Create a folder of this name, or of this name with a number, and return it."""
-    number = 1
-    while True:
-        folder = runs / (name if number == 1 else f"{name}-{number}")
-        try:
-            folder.mkdir()
-        except FileExistsError:
-            number += 1
-        else:
-            return folder

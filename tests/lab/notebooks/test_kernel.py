@@ -138,3 +138,21 @@ def test_interrupted_training_on_simulated_benches(folder):
             notebook.interrupt()
             assert cell.end().endswith("interrupted\n"), bench
             assert notebook.run(f"print({MEASURE}.voltages.shape[0] == len(x)); bench.close()") == "True\n", bench
+
+
+def test_training_in_a_cell_updates_one_display_and_records_a_run(folder):
+    with kernel(folder) as notebook:
+        cell = notebook.cell("import hwlearn as hl\nwith hl.open_bench('regression') as b: b.train()")
+        cell.end()
+        first, *updates = cell.displays
+        assert updates
+        assert {content["transient"]["display_id"] for content in cell.displays} == {
+            first["transient"]["display_id"]
+        }
+        last = updates[-1]["data"]
+        assert "400/400 epochs   rms error" in last["text/plain"]
+        assert "s in total" in last["text/html"]
+        found = notebook.run(
+            "run = hl.open_run(b.run_folder)\nprint(run.status, run.steps(), len(run.to_xarray().step))"
+        )
+        assert found == "finished 400 400\n"

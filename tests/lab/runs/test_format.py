@@ -18,6 +18,7 @@ from hwlearn.lab.runs.provenance import git_commit
 from hwlearn.lab.runs.recorder import RunRecorder
 from hwlearn.lab.runs.report import draw_run
 from hwlearn.lab.runs.store import Run
+from hwlearn.lab.runs.views.files import export_run
 
 
 def test_provenance_units_and_dimensions_are_stored(bench_path, tmp_path):
@@ -81,6 +82,10 @@ def npz(**arrays):
     return buffer.getvalue()
 
 
+def npz_file(run):
+    return np.load(export_run(run.folder, run.folder.parent / "old.npz", "npz")[0])
+
+
 @pytest.fixture
 def old_run(bench_path, tmp_path):
     """A run as the first version of the store wrote it: two steps, one epoch, interrupted."""
@@ -123,6 +128,9 @@ def test_run_of_format_1_is_listed_and_reported_and_not_continued(old_run):
     )
     assert old_run.readings(0)["outputs"].shape == (4, 3)
     assert draw_run(old_run).is_file()
+    with npz_file(old_run) as exported:
+        np.testing.assert_array_equal(exported["requested"][1], old_run.conductances())
+        assert exported["outputs"].shape == (2, 4, 3)
     with pytest.raises(RunError, match=r"format 1 by an earlier version: .* not continued; train again"):
         old_run.progress()
     with pytest.raises(RunError, match="not continued"):

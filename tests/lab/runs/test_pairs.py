@@ -13,8 +13,9 @@ from noisy_benches import write_bench
 from stored_runs import recorded
 
 import hwlearn as hl
+from hwlearn.lab.runs.figures.run_figure import draw_learning_curve
 from hwlearn.lab.runs.inputs import changed_settings
-from hwlearn.lab.runs.report import draw_learning_curve, draw_run
+from hwlearn.lab.runs.report import draw_run
 from hwlearn.lab.runs.store import Run
 
 PAIRS = {"data.output_pairs": [["n11", "n13"], [1, 2]]}

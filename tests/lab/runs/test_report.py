@@ -14,9 +14,10 @@ from matplotlib.text import Text
 
 import hwlearn as hl
 from hwlearn.errors import RunError
-from hwlearn.lab.runs.conductance_map import draw_conductances, grid_shape, layer_sizes
+from hwlearn.lab.runs.figures.conductance_map import draw_conductances, grid_shape, layer_sizes
+from hwlearn.lab.runs.figures.run_figure import draw_learning_curve
 from hwlearn.lab.runs.recorder import RunRecorder
-from hwlearn.lab.runs.report import draw_learning_curve, draw_run
+from hwlearn.lab.runs.report import draw_run
 from hwlearn.lab.runs.store import Run
 
 

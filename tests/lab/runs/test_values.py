@@ -1,8 +1,10 @@
 """A run of a network of transistors and resistors: values with their units, from the bench file to the report."""
 
+import json
 import re
 import sqlite3
 
+import exported_files
 import numpy as np
 import pytest
 from interruptions import new_run, train_part
@@ -42,6 +44,24 @@ def test_run_stores_values_with_their_units(bench_path, tmp_path):
     assert (units["requested"], units["gradient"]) == ("V, S", "cost/V, cost/S")
     assert draw_run(run, tmp_path / "report.png").stat().st_size > 10_000
     assert run.bench().topology == hl.open_bench(bench_path).topology
+
+
+def test_data_of_a_run_have_the_units_of_its_values(bench_path, tmp_path):
+    pytest.importorskip("xarray", reason="the extra `data` is not installed")
+    run = new_run(bench_path, tmp_path / "runs")
+    train_part(run)
+    data = hl.open_run(run.folder).to_xarray()
+    assert [data[name].attrs["units"] for name in ("requested", "reached", "gradient")] == [
+        "V, S",
+        "V, S",
+        "V, V^2/S",
+    ]
+    assert [(kind["name"], kind["unit"]) for kind in json.loads(data.attrs["values"])] == [
+        ("gate voltage", "V"),
+        ("conductance", "S"),
+    ]
+    np.testing.assert_array_equal(data.requested[-1], run.values())
+    assert exported_files.npz(run, tmp_path) == []
 
 
 def test_check_states_the_bias_of_nudges(bench_path):

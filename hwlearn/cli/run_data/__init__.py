@@ -1,0 +1,1 @@
+"""Commands that hand on the data of stored runs."""

@@ -1,0 +1,1 @@
+"""The progress of a training, in a terminal and in a notebook."""

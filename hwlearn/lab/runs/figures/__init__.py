@@ -1,0 +1,1 @@
+"""Figures of runs: learning curve, map of conductances, comparison."""

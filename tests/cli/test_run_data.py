@@ -1,0 +1,118 @@
+"""``hwlearn export``, ``hwlearn compare`` and ``hwlearn runs``: runs as data from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+from stored_runs import recorded
+
+import hwlearn as hl
+
+
+@pytest.fixture
+def run(folder):
+    """A run of the small bench in the folder of the command line."""
+    return recorded(hl.open_bench("small.toml"), folder / "runs")
+
+
+def test_command_writes_files_and_refuses_what_it_cannot(hwlearn, run, folder):
+    written = hwlearn("export", run.folder, "-o", folder / "e.csv", "--table", "epochs", "--json")
+    assert written.code == 0
+    files = [str(folder / name) for name in ("e.csv", "e.csv-metadata.json")]
+    assert json.loads(written.out[0])["files"] == files
+    head = (folder / "e.csv").read_text(encoding="utf-8").partition("\n")[0]
+    assert head.startswith("epoch,train_cost,train_rms_error,")
+    for words, text in (
+        (
+            ["-o", "run.txt"],
+            "the ending of run.txt names no format; add --format with one of: netcdf, csv, parquet, npz",
+        ),
+        (["-o", "run.txt", "--format", "hdf"], "--format hdf is not known; use one of: netcdf"),
+        (["-o", "run.csv", "--table", "x"], "--table x is not known; use one of: samples, steps, epochs, edges"),
+        (["-o", "missing/run.csv"], "cannot write missing/run.csv: there is no folder missing"),
+    ):
+        refused = hwlearn("export", run.folder, *words)
+        assert refused.code == 2
+        assert refused.err[0].startswith(f"hwlearn: {text}")
+
+
+@pytest.mark.usefixtures("without_reports")
+def test_note_is_stored_with_the_run(hwlearn, folder):
+    assert hwlearn("train", "small.toml", "--note", "devices of wafer 7", "--set", "train.epochs=1").code == 0
+    (run,) = hl.runs("runs")
+    with run.contents() as contents:
+        assert contents.notes() == ["devices of wafer 7"]
+
+
+@pytest.fixture
+def three_runs(folder):
+    """Runs with two rates, one of them with classes."""
+    benches = [
+        hl.open_bench("small.toml"),
+        hl.open_bench("small.toml", ["train.rate=0.02", "train.epochs=3"]),
+        hl.open_bench("iris", ["train.epochs=2", "data.validation_fraction=0.2"]),
+    ]
+    for bench, note in zip(benches, ("wafer 7", "wafer 8", None), strict=True):
+        with bench:
+            bench.train(note=note, record=folder / "runs", progress=False)
+    return [bench.run_folder.name for bench in benches]
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        (["bench=small"], [0, 1]),
+        (["train.rate<0.05"], [1]),
+        (["train.rate>=20e-3", "bench!=iris"], [0, 1]),
+        (["epochs = 3"], [1]),
+        (["rms_error<=1 V"], [0, 1]),
+        (["rms_error<1 uV"], []),
+        (["accuracy>0.1"], [2]),
+        (["limits.voltage=0.5 V", "note~WAFER 8"], [1]),
+        (["status!=finished"], []),
+        (["dry_run=false", "created>2026", "steps<7"], [1, 2]),
+        (["note!=wafer 7"], [1, 2]),
+    ],
+)
+def test_conditions_choose_runs(hwlearn, three_runs, conditions, expected):
+    words = [word for condition in conditions for word in ("--filter", condition)]
+    listed = [Path(json.loads(line)["run"]).name for line in hwlearn("runs", "--json", *words).out]
+    assert sorted(map(three_runs.index, listed)) == expected
+    assert [run.name for run in hl.runs("runs", conditions)] == listed
+
+
+@pytest.mark.usefixtures("three_runs")
+def test_wrong_conditions_are_refused(hwlearn):
+    for condition, text in (
+        ("benchh=iris", "runs have no 'benchh', did you mean 'bench'?"),
+        ("iris", "'iris' is no condition; write for example bench=iris"),
+        ("tran.rate=1", "no run has the key tran.rate"),
+        ("backend<5", "backend = 'sim' cannot be ordered beside '5'; use =, != or ~"),
+    ):
+        refused = hwlearn("runs", "--filter", condition)
+        assert (refused.code, text in refused.err[0]) == (2, True), refused.err
+
+
+def test_runs_are_compared_in_a_table_and_a_picture(hwlearn, three_runs, folder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = hwlearn("compare", *three_runs[:2])
+    assert shown.code == 0
+    table = {line.split("  ")[0].strip(): line.split() for line in shown.out}
+    assert table["train.rate"][-2:] == ["0.08", "0.02"]
+    assert table["epochs"][-2:] == ["5", "3"]
+    assert "train.nudge" not in table, "equal in both"
+    assert (folder / "compare.png").read_bytes().startswith(b"\x89PNG")
+    *lines, picture = map(json.loads, hwlearn("compare", *three_runs, "-o", "all.svg", "--json").out)
+    for line, name in zip(lines, three_runs, strict=True):
+        run = hl.open_run(name)
+        last = run.epochs()[-1]
+        assert line["measured"]["cost"] == (last.validation or last.train).cost
+        assert line["measurements"] == sum(epoch.measurements for epoch in run.epochs())
+    assert [line["different"]["train.rate"] for line in lines] == [0.08, 0.02, 0.05]
+    assert (folder / picture["picture"]).read_text(encoding="utf-8").startswith("<?xml")
+
+
+def test_what_cannot_be_compared_is_refused(hwlearn, three_runs):
+    for names, text in ((three_runs[:1], "two runs or more"), ([*three_runs[:1], "x"], "'x' is not a run folder")):
+        refused = hwlearn("compare", *names)
+        assert (refused.code, text in refused.err[0]) == (2, True), refused.err
