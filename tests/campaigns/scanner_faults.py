@@ -19,14 +19,42 @@ import numpy as np
 from campaign import Campaign, every, none, shown
 from mixed_benches import KINDS, LIMITS, TOPOLOGY, inject
 
-import hwlearn as hl
 from hwlearn.errors import HwlearnError
 from hwlearn_drivers.declared.declaration import BOARDS
 from hwlearn_sim.bench.mixed import VirtualMixedBackend, VirtualMixedSettings
 
 PLACES = ("board", "scan")
-MODELS = {"34970A": (101, "ROUT:CLOS (@120)"), "34980A": (1001, "ROUT:CLOS (@1040)"), "2700": (101, "*CLS")}
+MODELS = {
+    "34970A": (101, "ROUT:CLOS (@120)"),
+    "34980A": (1001, "ROUT:CLOS (@1040)"),
+    "DAQ970A": (101, "ROUT:CLOS (@120)"),
+    "2700": (101, "*CLS"),
+    "DAQ6510": (101, "ROUT:CLOS (@120)"),
+}
 """First channel, and how somebody else closes a channel; a 2700 closes none while it scans."""
+
+
+LOAD_S = 1e-7
+"""Conductance of an input of a DAQ6510, which has 10 Mohm on each range."""
+
+
+def high_impedance(model: str) -> bool:
+    """Return whether the voltmeter can be asked for its high input resistance."""
+    return model != "DAQ6510"
+
+
+def loaded(conductances: np.ndarray, x: np.ndarray, load: float) -> np.ndarray:
+    """Return the voltage of each output while the voltmeter, with this conductance to ground, is on it alone."""
+    laplacian = np.zeros((TOPOLOGY.n_nodes, TOPOLOGY.n_nodes))
+    for (a, b), g in zip(TOPOLOGY.edges, conductances, strict=True):
+        laplacian[[a, b, a, b], [a, b, b, a]] += [g, g, -g, -g]
+    free = np.setdiff1d(np.arange(TOPOLOGY.n_nodes), TOPOLOGY.inputs)
+    into = -laplacian[np.ix_(free, TOPOLOGY.inputs)] @ x.T
+    read = []
+    for node in TOPOLOGY.outputs:
+        matrix = laplacian[np.ix_(free, free)] + load * np.diag(free == node)
+        read.append(np.linalg.solve(matrix, into)[np.flatnonzero(free == node)[0]])
+    return np.stack(read, axis=1)
 
 
 def settings(folder: Path, model: str) -> VirtualMixedSettings:
@@ -38,7 +66,7 @@ def settings(folder: Path, model: str) -> VirtualMixedSettings:
     return VirtualMixedSettings(
         instruments=[
             {"name": "board", "model": "declared", "protocol": str(folder / "board.toml")},
-            {"name": "scan", "model": model, "high_impedance": True, "voltage_sigma": "10 uV"},
+            {"name": "scan", "model": model, "high_impedance": high_impedance(model), "voltage_sigma": "10 uV"},
         ],
         terminals=[
             *(
@@ -90,7 +118,7 @@ def faults(case: str, rng: np.random.Generator) -> Mapping[str, float]:
                     bench.faults(place).muted = False
                     network.reconnect()
                     continue
-                true = hl.Kirchhoff(TOPOLOGY, network.true_conductances).solve(x)[:, TOPOLOGY.outputs]
+                true = loaded(network.true_conductances, x, 0.0 if high_impedance(model) else LOAD_S)
                 wrong += bool(np.abs(read.voltages - true).max() > 1e-4)
         finally:
             with contextlib.suppress(HwlearnError):  # one that is gone cannot be switched off
