@@ -33,14 +33,19 @@ class Optimizer(ABC):
     scale : "linear", "log" or "resistance"
         Whether steps of conductances are linear in conductance, in its logarithm or in resistance. Gate voltages
         are always moved linearly.
+    decay : float
+        Pull towards the initial values: ``decay * (u - u_initial)`` is added to dC/du, as for a cost with the term
+        ``decay / 2 * (u - u_initial)^2``.
     """
 
-    def __init__(self, rate: float, *, scale: Scale = "linear") -> None:
+    def __init__(self, rate: float, *, scale: Scale = "linear", decay: float = 0.0) -> None:
         if not (is_number(rate) and rate > 0):
             raise SetupError(f"optimizer rate is {rate!r}; it must be positive")
         if scale not in ("linear", "log", "resistance"):
             raise SetupError(f"optimizer scale must be 'linear', 'log' or 'resistance', got {scale!r}")
-        self.rate = rate
+        if not (is_number(decay) and decay >= 0):
+            raise SetupError(f"optimizer decay is {decay!r}; it must be zero or positive")
+        self.rate, self.decay = rate, decay
         self.scale: Scale = scale
         self._state: dict[str, FloatArray] = {}
 
@@ -74,6 +79,8 @@ class Optimizer(ABC):
         self._range = limits
         self._logarithmic = limits.is_log if self.scale == "log" else False
         self._state = {"u": np.clip(self._position(values), 0.0, 1.0)}
+        if self.decay:
+            self._state["initial"] = self._state["u"]
 
     @property
     def shadow(self) -> FloatArray:
@@ -109,7 +116,10 @@ class Optimizer(ABC):
             raise SetupError("the gradient is not finite; check the readings and the nudge strength")
         slope, u = self._slope(), self._state["u"]
         every = bool(trainable.all())
-        move = self._move(gradient * slope if every else np.where(trainable, gradient * slope, 0.0))
+        by_u = gradient * slope
+        if self.decay:
+            by_u = by_u + self.decay * (u - self._state["initial"])
+        move = self._move(by_u if every else np.where(trainable, by_u, 0.0))
         moved = np.multiply(move, -pace)
         moved += u
         np.clip(moved, 0.0, 1.0, out=moved)
@@ -180,8 +190,10 @@ class SGD(Optimizer):
 class Momentum(Optimizer):
     """Gradient descent with a decaying memory: ``m = momentum * m + dC/du; u -= rate * m``."""
 
-    def __init__(self, rate: float, momentum: float = 0.9, *, scale: Scale = "linear") -> None:
-        super().__init__(rate, scale=scale)
+    def __init__(
+        self, rate: float, momentum: float = 0.9, *, scale: Scale = "linear", decay: float = 0.0
+    ) -> None:
+        super().__init__(rate, scale=scale, decay=decay)
         if not (is_number(momentum) and 0 <= momentum < 1):
             raise SetupError(f"momentum is {momentum!r}; it must lie in [0, 1)")
         self.momentum = momentum
@@ -200,9 +212,15 @@ class Adam(Optimizer):
     """
 
     def __init__(
-        self, rate: float = 0.01, beta1: float = 0.9, beta2: float = 0.999, *, scale: Scale = "linear"
+        self,
+        rate: float = 0.01,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        *,
+        scale: Scale = "linear",
+        decay: float = 0.0,
     ) -> None:
-        super().__init__(rate, scale=scale)
+        super().__init__(rate, scale=scale, decay=decay)
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             if not (is_number(beta) and 0 <= beta < 1):
                 raise SetupError(f"Adam {name} is {beta!r}; it must lie in [0, 1)")

@@ -58,12 +58,14 @@ def make_cost(train: TrainSection, classifies: bool, pairs: OutputPairs | None =
 def make_optimizer(train: TrainSection) -> Optimizer:
     """Return the optimizer of ``[train]``."""
     if train.optimizer == "momentum":
-        return Momentum(train.rate, train.momentum, scale=train.scale)
+        return Momentum(train.rate, train.momentum, scale=train.scale, decay=train.decay)
     if train.optimizer == "adam":
-        return Adam(train.rate, scale=train.scale)
+        return Adam(train.rate, scale=train.scale, decay=train.decay)
     if train.optimizer == "potentiometer":
+        if train.decay:
+            raise SetupError("train.decay is not for train.optimizer = 'potentiometer', which moves by whole steps")
         return Potentiometer(train.positions)
-    return (SGD if train.optimizer == "sgd" else Sign)(train.rate, scale=train.scale)
+    return (SGD if train.optimizer == "sgd" else Sign)(train.rate, scale=train.scale, decay=train.decay)
 
 
 def make_subset(train: TrainSection) -> Subset | None:
@@ -118,7 +120,18 @@ def make_model_topology(file: BenchFile, topology: Topology) -> Topology:
 def make_values(train: TrainSection, limits: Limits, topology: Topology) -> FloatArray:
     """Return the initial values (E,) of ``[train]``: siemens, or volts for gates."""
     ranges = limits.ranges(topology)
-    return ranges.middle() if train.initial == "middle" else ranges.drawn(np.random.default_rng([train.seed, 1]))
+    if train.initial == "middle":
+        return ranges.middle()
+    rng = np.random.default_rng([train.seed, 1])
+    if train.initial == "random":
+        return ranges.drawn(rng)
+    low, high = train.initial
+    if not low <= high:
+        raise SetupError(f"train.initial = [{low:g}, {high:g}]: give the smaller voltage first")
+    other = next((one.name for one, _ in topology.parameters if one.name != "gate voltage"), None)
+    if other is not None:
+        raise SetupError(f"train.initial = [{low:g}, {high:g}] is of gate voltages, but an edge has a {other}")
+    return rng.uniform(low, high, topology.n_edges)
 
 
 def make_targets(file: BenchFile, data: Data, cost: Cost, n_outputs: int) -> FloatArray | IntArray:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MOST_EDGES = 10_000_000
 """Largest number of nodes or edges of a graph; more fit into no memory."""
-SHIPPED_DATA = ("iris", "digits", "teacher")
+SHIPPED_DATA = ("iris", "digits", "ionosphere", "xor", "teacher")
 SectionT = TypeVar("SectionT", bound=BaseModel)
 Fraction = Annotated[float, Field(gt=0, le=1)]
 
@@ -321,6 +321,7 @@ class TrainSection(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     positions: Annotated[int, Field(ge=2, le=65536)] = 128
     scale: Literal["linear", "log", "resistance"] = "log"
+    decay: Annotated[float, Field(ge=0)] = 0.0
     epochs: Annotated[int, Field(ge=0)] = 60
     batch: Count | None = None
     anneal: Annotated[float, Field(ge=0, le=1)] = 0.05
@@ -328,7 +329,7 @@ class TrainSection(Section):
     keep: Literal["best", "last"] = "last"
     subset: Fraction | list[int] | None = None
     subset_kind: Literal["random", "sensitive"] = "sensitive"
-    initial: Literal["middle", "random"] = "middle"
+    initial: Literal["middle", "random"] | Annotated[list[Volts], Field(min_length=2, max_length=2)] = "middle"
     seed: Seed = 0
 
 

@@ -28,6 +28,12 @@ from hwlearn.storage.text_file import is_file
 from hwlearn.tables import Stated
 
 IRIS_RANGES = [[4.3, 7.9], [2.0, 4.4], [1.0, 6.9], [0.1, 2.5]]
+TABLES: dict[str, tuple[str | None, list[str | int] | None, list[list[float]] | None]] = {
+    "iris": ("species", None, IRIS_RANGES),
+    "ionosphere": ("Class", None, [[-1.0, 1.0]]),
+    "xor": (None, ["difference"], None),
+}
+"""Tables that come with the package: column of the class, columns of targets, ranges of the features."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -309,11 +315,11 @@ def _refuse_unused(section: DataSection) -> None:
 
 def _read(section: DataSection, folder: Path) -> Features:
     """Return the features of a data file, or of a data set that comes with the package."""
-    if section.source == "iris":
-        path = resources.files("hwlearn.lab") / "datasets" / "iris.csv"
-        with resources.as_file(path) as file:
-            features = read_csv(file, "species", None)
-        return Features(features.values, features.targets, features.classes, IRIS_RANGES)
+    if section.source in TABLES:
+        label, targets, ranges = TABLES[section.source]
+        with resources.as_file(resources.files("hwlearn.lab") / "datasets" / f"{section.source}.csv") as file:
+            features = read_csv(file, label, targets)
+        return Features(features.values, features.targets, features.classes, ranges)
     if section.source == "digits":
         path = resources.files("hwlearn.lab") / "datasets" / "digits.npz"
         with resources.as_file(path) as file:
