@@ -161,3 +161,19 @@ def test_resistance_scale_moves_gate_voltages_linearly():
     optimizer.start(np.array([1e-6, 0.4]), ranges)
     g = optimizer.step(np.array([-1.0, -1.0]), np.ones(2, dtype=bool))
     np.testing.assert_allclose(g, [1 / (1e6 - (1e6 - 1e4) / 127), 0.4 + 7.6 / 127], rtol=1e-12)
+
+
+def test_decay_pulls_values_back_to_where_they_began():
+    """Without a gradient, plain descent leaves the share (1 - rate decay) of each distance."""
+    optimizer = hl.SGD(0.1, decay=2.0)
+    optimizer.start(np.array([2e-5, 6e-5]), (1e-5, 1e-4))
+    every = np.ones(2, dtype=bool)
+    moved = optimizer.step(np.array([1e4, -2e4]), every) - [2e-5, 6e-5]
+    left = optimizer.step(np.zeros(2), every) - [2e-5, 6e-5]
+    assert np.allclose(left, 0.8 * moved, rtol=1e-9)
+    resumed = hl.SGD(0.1, decay=2.0)
+    resumed.start(np.array([5e-5, 5e-5]), (1e-5, 1e-4))
+    resumed.restore(optimizer.state())
+    assert np.array_equal(resumed.step(np.zeros(2), every), optimizer.step(np.zeros(2), every))
+    with pytest.raises(hl.errors.SetupError, match="decay is -1"):
+        hl.SGD(0.1, decay=-1)
