@@ -38,7 +38,7 @@ def test_digits_are_pixels_from_0_to_1_volt():
 
 
 def test_initial_gate_voltages_are_refused_for_resistors_and_in_falling_order():
-    with pytest.raises(SetupError, match="initial = .1, 2.* is of gate voltages, but an edge has a conductance"):
+    with pytest.raises(SetupError, match=r"initial = .1, 2.* is of gate voltages, but an edge has a conductance"):
         hl.open_bench("iris", {"train.initial": [1.0, 2.0]})
     with pytest.raises(SetupError, match="smaller voltage first"):
         hl.open_bench("xor-nmos", {"train.initial": [2.0, 1.0]})
