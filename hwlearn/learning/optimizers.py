@@ -190,9 +190,7 @@ class SGD(Optimizer):
 class Momentum(Optimizer):
     """Gradient descent with a decaying memory: ``m = momentum * m + dC/du; u -= rate * m``."""
 
-    def __init__(
-        self, rate: float, momentum: float = 0.9, *, scale: Scale = "linear", decay: float = 0.0
-    ) -> None:
+    def __init__(self, rate: float, momentum: float = 0.9, *, scale: Scale = "linear", decay: float = 0.0) -> None:
         super().__init__(rate, scale=scale, decay=decay)
         if not (is_number(momentum) and 0 <= momentum < 1):
             raise SetupError(f"momentum is {momentum!r}; it must lie in [0, 1)")

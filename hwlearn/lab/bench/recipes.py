@@ -63,7 +63,7 @@ def make_optimizer(train: TrainSection) -> Optimizer:
         return Adam(train.rate, scale=train.scale, decay=train.decay)
     if train.optimizer == "potentiometer":
         if train.decay:
-            raise SetupError("train.decay is not for train.optimizer = 'potentiometer', which moves by whole steps")
+            raise SetupError("train.decay is not for train.optimizer = 'potentiometer', which moves by steps")
         return Potentiometer(train.positions)
     return (SGD if train.optimizer == "sgd" else Sign)(train.rate, scale=train.scale, decay=train.decay)
 
