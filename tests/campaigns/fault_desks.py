@@ -1,7 +1,7 @@
 """Five mixed benches on one small network, served by this process for a command line that trains on them.
 
-Each has three or four instruments. One of them can be made late, mute, reset or gone at a chosen reply, or a relay of
-the matrix can be stuck.
+Each has three or four instruments. One of them can be made late, mute, reset or gone at a chosen reply, or a relay
+of the matrix can be stuck.
 """
 
 from __future__ import annotations
@@ -146,14 +146,22 @@ def bench_file(bench: str, backend: Mapping[str, Any], folder: Path) -> Path:
     tables = {
         "network": {"kind": "random", "nodes": 7, "edges": 12, "inputs": 3, "outputs": 2, "seed": 2},
         "limits": {
-            **{"voltage": LIMITS.voltage, "drop": LIMITS.drop, "nudge": LIMITS.nudge, "current": LIMITS.current},
+            "voltage": LIMITS.voltage,
+            "drop": LIMITS.drop,
+            "nudge": LIMITS.nudge,
+            "current": LIMITS.current,
             "conductance": list(LIMITS.conductance),
         },
         "backend": {"kind": "bench", **backend},
         "data": {"source": "data.npz", "encoding": "plain"},
         "train": {
             **({"rule": "gep", "nudge": "clamp", "strength": 0.1} if nudged else {"rule": "analytic"}),
-            **{"cost": "mse", "optimizer": "adam", "rate": 0.05, "epochs": 1, "batch": 2, "seed": 0},
+            "cost": "mse",
+            "optimizer": "adam",
+            "rate": 0.05,
+            "epochs": 1,
+            "batch": 2,
+            "seed": 0,
         },
     }
     path = folder / "bench.toml"
@@ -339,12 +347,13 @@ class Undisturbed:
 
     Attributes
     ----------
-    replies : mapping of str to int
-        How many replies each instrument sent until the bench was closed.
+    opening, replies : mapping of str to int
+        How many replies each instrument sent until the bench was open, and until it was closed.
     rows : tuple of mapping
         What was stored.
     """
 
+    opening: Mapping[str, int]
     replies: Mapping[str, int]
     rows: tuple[Mapping[str, np.ndarray], ...]
 
@@ -352,14 +361,19 @@ class Undisturbed:
 def undisturbed(bench: str, scanner: str, folder: Path, *command: str) -> Undisturbed:
     """Run a command without a fault."""
     with Desk(bench, folder, scanner) as desk:
+        opened: dict[str, int] = {}
         counted: dict[str, int] = {}
-        close = OpenedBench._close
+        initialise, close = OpenedBench.__init__, OpenedBench._close
+
+        def opening(network: OpenedBench, *args: Any, **options: Any) -> None:
+            opened.update({name: desk.replies(name) for name in PLACES[bench]})
+            initialise(network, *args, **options)
 
         def closing(network: OpenedBench) -> None:
             counted.update({name: desk.replies(name) for name in PLACES[bench]})
             close(network)
 
-        with mock.patch.object(OpenedBench, "_close", closing):
+        with mock.patch.multiple(OpenedBench, __init__=opening, _close=closing):
             ended = desk.run(*command)
         assert ended.code == 0, ended.text
-        return Undisturbed(counted, ended.rows)
+        return Undisturbed(opened, counted, ended.rows)

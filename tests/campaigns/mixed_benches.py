@@ -1,19 +1,21 @@
 """Faults on five mixed benches: ``hwlearn train`` and ``hwlearn check`` while one instrument fails.
 
-Each bench has three or four instruments of different kinds (`fault_desks`). One of them answers late, too late or not
-at all, drops its connection (half of the times it also returns to its power-on settings), or is gone, at a random
-reply from the opening to the end of the training; a DAQ device is unplugged, reset, or does not write; a relay of the
-matrix does not move, or its contact is stuck. The command runs in this process, one in ten in a process of its own.
+Each bench has three or four instruments of different kinds (`fault_desks`). One of them answers late, too late or
+not at all, drops its connection (half of the times it also returns to its power-on settings), or is gone, at a
+random reply from the opening to the end of the training; a DAQ device is unplugged, reset, or does not write; a
+relay of the matrix does not move, or its contact is stuck. The command runs in this process, one in ten in a
+process of its own.
 
-- ``foreign answers``: replies that a driver took for another query, by a judge that compares the wire log with what
-  the instruments answered (`wire_judge`), and stored rows that differ from those of an undisturbed training;
-- ``exit 1``: the command failed with exit code 1. Late replies that are waited for, and stuck relays that never had
-  to move, may end with 0;
+- ``foreign answers``: replies that a driver took for another query, by a judge that compares the wire log with
+  what the instruments answered (`wire_judge`), and stored rows that differ from those of an undisturbed training;
+- ``exit 1``: the command failed with exit code 1. Late replies that are waited for, stuck relays that never had to
+  move, and faults during the opening after which the link was opened again, may end with 0, and with all rows;
 - ``named``: the error names the instrument that failed, and none that did not. For a stuck contact it names the
   matrix, or the row or the node with the relay;
 - ``others off``: every other instrument is off;
 - ``closed under voltage``: relays that closed with a voltage across them;
-- ``opened under voltage``: relays that opened with a current through them, though their source could be switched off;
+- ``opened under voltage``: relays that opened with a current through them, though their source could be switched
+  off;
 - ``cut off``: relays that opened with a current through them, because their source was gone: only this takes the
   voltage off the sample. It is counted::
 
@@ -78,11 +80,14 @@ def faults(case: str, rng: np.random.Generator) -> Mapping[str, float]:
         raise AssertionError(f"the fault at {at} did not happen: {ended.text[-300:]}")
     opened = sum(one.amperes > 0 for one in hot)
     gone = place == "smu" and kind == "gone"
+    recovered = at < clean.opening[place]
     problem = (ended.code, ended.complaints[-600:], taken[:2], left_on)
     row = {
-        "foreign answers": len(taken) + _other_rows(ended, clean),
+        "foreign answers": len(taken)
+        + _other_rows(ended, clean)
+        + (ended.code == 0 and len(ended.rows) != len(clean.rows)),
         "errors": ended.code != 0,
-        "exit 1": ended.code == 1 or (ended.code == 0 and (kind == "late" or kind in RELAYS)),
+        "exit 1": ended.code == 1 or (ended.code == 0 and (kind == "late" or kind in RELAYS or recovered)),
         "named": ended.code == 0 or named,
         "others off": not left_on,
         "closed under voltage": sum(one.volts > 0 for one in hot),

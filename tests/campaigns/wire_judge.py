@@ -1,8 +1,8 @@
 """An independent judge of a wire log: was each reply that a driver took the reply to its own query?
 
-`Recorder` notes in the virtual instruments which message was answered with what, for each connection. `wrong_answers`
-compares that with what the drivers say in their wire log that they sent and received. The judge imports nothing from
-the drivers.
+`Recorder` notes in the virtual instruments which message was answered with what, for each connection.
+`wrong_answers` compares that with what the drivers say in their wire log that they sent and received. The judge
+imports nothing from the drivers.
 """
 
 from __future__ import annotations
