@@ -333,7 +333,7 @@ class Desk:
         if name == "board":
             return not virtual.hardware.is_off
         if name == "matrix":
-            return bool(virtual.relays.closed)
+            return bool(virtual.relays.closed - virtual.relays.faults.keys())  # one that is stuck cannot open
         if name == "out":
             return not virtual.is_off
         if name == "scan":

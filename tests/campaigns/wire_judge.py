@@ -20,6 +20,9 @@ from hwlearn_sim.wire.framing import Framer
 _FENCE = re.compile(rb'\*ESE \d+;\*ESE\?|print\("\d+"\)|ID\?')
 """Queries before which older replies are read and dropped."""
 
+_OFF = frozenset((b"DACS 0,0,0,0,0,0,0,0,0", b"SW sw0 OFF"))
+"""Sent, as OFF, also while another reply is awaited; nothing waits for its acknowledgement then."""
+
 
 class Recorder:
     """Notes each message that the instruments of a bench executed, and its reply, by connection."""
@@ -98,8 +101,10 @@ def _wrong(own: Connection, executed: list[tuple[bytes, bytes]], recorder: Recor
                     yield f"{message!r} was sent, {done!r} was executed"
                     return
             count += len(messages)
-            answered = [(message, reply.strip()) for message, reply in here if reply]
-            waiting = answered or waiting  # OFF, which has no reply, may be sent while a reply is awaited
+            answered = [
+                (message, reply.strip()) for message, reply in here if reply and not (message in _OFF and waiting)
+            ]
+            waiting = answered or waiting  # most instruments do not answer OFF
         elif waiting:
             message, reply = waiting[0]
             if _FENCE.fullmatch(message):

@@ -26,7 +26,12 @@ from hwlearn_drivers.bench.setpoints import Targets
 from hwlearn_drivers.bench.terminals import Wiring
 from hwlearn_drivers.edges.edges import Edges
 from hwlearn_drivers.errors import InputDeviationError, OutputStateError
-from hwlearn_drivers.roles.instrument import BenchInstrument, ConnectsCrosspoints
+from hwlearn_drivers.roles.instrument import (
+    BenchInstrument,
+    ConnectsCrosspoints,
+    DrivesOutputs,
+    SetsVoltages,
+)
 from hwlearn_drivers.roles.values import Crosspoint
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.transport.wire_log import WireLog
@@ -59,8 +64,8 @@ class MatrixNetwork(OpenedBench):
     and in each visit all samples of a group are measured. Terminals that are not on a column keep instruments of
     their own.
 
-    Relays move only while every source is at 0 V, every output floats at 0 A, and the settling time is over. OFF
-    reaches the sources first, then the matrix, which opens every relay.
+    Relays move only while every source is at 0 V, every output floats at 0 A, each source has confirmed that, and
+    the settling time is over. OFF reaches the sources first, then the matrix, which opens every relay.
 
     Currents of the single inputs are not known, because inputs share a source.
 
@@ -376,15 +381,28 @@ class MatrixNetwork(OpenedBench):
         self._closed_points = wanted
 
     def _quiet(self) -> None:
-        """Bring every source to 0 V and every output to 0 A, and wait until they are settled."""
+        """Bring every source to 0 V and every output to 0 A; wait until each has confirmed it, and has settled.
+
+        Raises
+        ------
+        LinkError, OutputStateError
+            If a source does not answer, or reports another level: no relay moves then.
+        """
         points = self._setpoints
         at_rest = points.targets(np.zeros(points.input_count), None, None)
         self._ramp(np.zeros(len(points.levels)))  # clamps to 0 V first
         self._change_drives(at_rest)
         self._ramp(at_rest.levels)
+        self._each(_confirm)
         time.sleep(self.pace.settle_s)
 
     def _change_drives(self, target: Targets) -> None:
         """Change what drives each output where needed, at its present voltage, so that no node voltage jumps."""
         self._each(lambda one, k: self._setpoints.change_drives(one, k, target.clamped))
         self._setpoints.changed(target)
+
+
+def _confirm(one: BenchInstrument, _: int) -> None:
+    """Let an instrument that drives something answer: it has then executed what was sent before."""
+    if isinstance(one, SetsVoltages | DrivesOutputs):
+        one.check_state()
