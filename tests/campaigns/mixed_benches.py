@@ -14,7 +14,8 @@ process of its own.
   matrix, or the row or the node with the relay;
 - ``others off``: every other instrument is off;
 - ``closed under voltage``: relays that closed with a voltage across them;
-- ``opened under voltage``: relays that opened with a current through them, though OFF could be sent to their source;
+- ``opened under voltage``: relays that opened with a current through them, though OFF could be sent to their
+  source;
 - ``cut off``: relays that opened with a current through them because the link to their source was broken: at that
   moment only this takes the voltage off the sample. It is counted::
 

@@ -130,7 +130,7 @@ class MatrixTable:
             if source is not None and not source.confirms_levels:
                 yield (
                     f"{where}: {source.name} confirms no level, and relays move only when every source has "
-                    "confirmed 0 V; give its protocol an [identity], an acknowledgement, or ask and reply in [source]"
+                    "confirmed 0 V; give its protocol an [identity], an acknowledgement, or ask in [source]"
                 )
         if len(self._grounds) > 1:
             yield f"rows {' and '.join(self._grounds)} of backend.matrix are both 'ground'; one is enough"
