@@ -138,7 +138,7 @@ def test_source_that_confirms_nothing_is_refused(tmp_path):
     (tmp_path / "board.toml").write_text(f'{lines}[off]\nsend = ["V 0 0", "V 1 0"]\n', encoding="ascii")
     board = {"name": "board", "model": "declared", "protocol": str(tmp_path / "board.toml")}
     rows = {"A": {"source": "board:0"}, "B": {"read": "smu1:a"}, "H": "ground"}
-    with pytest.raises(SetupError, match="rows.A: board confirms no level"):
+    with pytest.raises(SetupError, match=r"rows\.A: board confirms no level"):
         opened(rows=rows, first=[board, {"name": "smu1", "model": "2450"}])
 
 
