@@ -1,9 +1,11 @@
-"""Random requests to the five mixed benches of `fault_desks`; what arrives at every source is compared with the limits.
+"""Random requests to the five mixed benches of `fault_desks`; what arrives at every source is compared with the
+limits.
 
-Most requests are beyond a limit, at it or no number: input voltages, drives of all kinds, conductances. Every source
-that any instrument connects to the circuit is recorded when it changes: its voltage, its current, and the limit of a
-source-measure unit (``beyond``). After each request the voltages of all nodes are compared too. In each trial one
-instrument that drives something is mute, late or disconnected for one request, after which the bench is reconnected.
+Most requests are beyond a limit, at it or no number: input voltages, drives of all kinds, conductances. Every
+source that any instrument connects to the circuit is recorded when it changes: its voltage, its current, and the
+limit of a source-measure unit (``beyond``). After each request the voltages of all nodes are compared too. In each
+trial one instrument that drives something is mute, late or disconnected for one request, after which the bench is
+reconnected.
 
 Relays must not move under voltage: none may close with a voltage across it or open with a current through it
 (``moved hot``), not while a source is mute or late either. Only if the link to the source is broken they open at

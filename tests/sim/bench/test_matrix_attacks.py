@@ -6,6 +6,8 @@ through it unless its source cannot be switched off, and afterwards everything i
 
 import contextlib
 import signal
+import subprocess
+import sys
 import threading
 import time
 
@@ -244,3 +246,41 @@ def test_sources_of_every_bench_of_a_process_are_off_before_a_matrix_opens():
         assert not {name for name in order[first:] if name.startswith("smu")}
         for network in (one, two):
             assert not relays_of(network.bench).hot_moves
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("then", ["off", "open"])
+def test_relays_stay_until_the_sources_of_a_killed_process_are_off(tmp_path, then):
+    """A killed process leaves a source on and relays closed; neither OFF nor a new opening moves one under voltage."""
+    with contextlib.closing(table(edges="800 uS").bench(CROSSBAR, LIMITS).start()) as bench:
+        settings = table(edges="800 uS").driver_settings(bench, LIMITS)
+        script = tmp_path / "measure.py"
+        script.write_text(_MEASURE.format(settings=settings), encoding="utf-8")
+        child = subprocess.Popen([sys.executable, str(script)])
+        relays = relays_of(bench)
+        deadline = time.monotonic() + 60
+        while not (relays.closed and np.abs(bench.plane.node_voltages()).max() > 0.3):
+            assert time.monotonic() < deadline
+            assert child.poll() is None
+            time.sleep(0.002)
+        child.kill()
+        child.wait()
+        assert smu_is_on(bench, "smu1")
+        if then == "off":
+            BenchBackend.off(BenchBackend.Settings(**settings))
+        else:
+            with BenchBackend.open(BenchBackend.Settings(**settings), CROSSBAR, LIMITS) as network:
+                network.measure(X)
+        wait_until_off(bench, "smu1", "smu2")
+        assert not relays.hot_moves
+
+
+_MEASURE = """
+import hwlearn as hl
+from hwlearn_drivers.bench.backend import BenchBackend
+
+limits = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-2, conductance=(1e-5, 1e-3))
+network = BenchBackend.open(BenchBackend.Settings(**{settings!r}), hl.Topology.crossbar(3, 2), limits)
+while True:
+    network.measure([[0.4, 0.0, 0.4], [0.0, 0.4, 0.0]])
+"""
