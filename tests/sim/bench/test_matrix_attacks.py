@@ -18,7 +18,7 @@ import hwlearn as hl
 from hwlearn.errors import HwlearnError, InUseError, NetworkError, SetupError
 from hwlearn_drivers.bench.backend import BenchBackend
 from hwlearn_drivers.declared.declaration import BOARDS
-from hwlearn_drivers.errors import OutputsMayBeOnError, OutputStateError
+from hwlearn_drivers.errors import LinkTimeout, OutputsMayBeOnError, OutputStateError
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.roles.values import Crosspoint
 from hwlearn_sim.bench.mixed import VirtualMixedBackend, VirtualMixedSettings
@@ -248,10 +248,26 @@ def test_sources_of_every_bench_of_a_process_are_off_before_a_matrix_opens():
             assert not relays_of(network.bench).hot_moves
 
 
+def test_bench_that_cannot_be_opened_leaves_nothing_on():
+    """Another process was killed before; the first source is mute now, and the matrix would never be opened."""
+    with contextlib.closing(table().bench(CROSSBAR, LIMITS).start()) as bench:
+        settings = {**table().driver_settings(bench, LIMITS), "timeout": 0.2}
+        for name in ("smu1", "smu2"):
+            for line in (b"smua.source.levelv=0.4", b"smua.source.output=1"):
+                bench.instrument(name).execute(line)
+        relays = relays_of(bench)
+        bench.faults("smu1").muted = True
+        relays.closed.update((Crosspoint("A", "1"), Crosspoint("C", "4")))
+        with pytest.raises(LinkTimeout):
+            BenchBackend.open(BenchBackend.Settings(**settings), CROSSBAR, LIMITS)
+        wait_until_off(bench, "smu1", "smu2")
+        assert not relays.hot_moves
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("then", ["off", "open"])
 def test_relays_stay_until_the_sources_of_a_killed_process_are_off(tmp_path, then):
-    """A killed process leaves a source on and relays closed; neither OFF nor a new opening moves one under voltage."""
+    """A killed process leaves a source on and relays closed: OFF and a new opening move none under voltage."""
     with contextlib.closing(table(edges="800 uS").bench(CROSSBAR, LIMITS).start()) as bench:
         settings = table(edges="800 uS").driver_settings(bench, LIMITS)
         script = tmp_path / "measure.py"
