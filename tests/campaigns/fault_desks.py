@@ -42,6 +42,9 @@ TOPOLOGY: Final = hl.Topology.random(7, 12, inputs=3, outputs=2, seed=2)
 SCANNERS: Final = {"34970A": 101, "34980A": 1001, "2700": 101}
 """Models of the scanner, and the first channel of each."""
 
+CLOSES: Final = {"34970A": b"ROUT:CLOS (@120)", "34980A": b"ROUT:CLOS (@1040)", "2700": b"*CLS"}
+"""How somebody else closes a channel of a scanner; a 2700 closes none while it scans."""
+
 KINDS: Final = ("late", "too late", "mute", "reset", "gone")
 RELAYS: Final = ("does not move", "stuck open", "stuck closed")
 DAQ_KINDS: Final = ("gone", "reset", "write fails")
@@ -192,7 +195,7 @@ class Desk:
     """A served bench with a bench file for it. A context manager."""
 
     def __init__(self, bench: str, folder: Path, scanner: str = "34970A", process: bool = False) -> None:
-        self.bench, self.folder, self.process = bench, folder, process
+        self.bench, self.folder, self.process, self.scanner = bench, folder, process, scanner
         table = settings(bench, folder, scanner)
         self.virtual: VirtualBench = table.bench(TOPOLOGY, LIMITS).start()
         self.recorder = Recorder(self.virtual)
@@ -256,6 +259,10 @@ class Desk:
 
     def _strike(self, name: str, kind: str, power: bool) -> Fault | None:
         faults = self.virtual.faults(name)
+        if self.bench == "scan" and kind != "late":  # at the same time somebody closes a channel by hand
+            scanner = self.virtual.instrument("scan")
+            with scanner.lock:
+                type(scanner)._execute(scanner, CLOSES[self.scanner])
         if kind == "late":
             return Fault("late", _LATE_S)
         if kind == "too late":
