@@ -59,6 +59,7 @@ PLACES: Final = {
 
 _PATIENT_S: Final = 6.0  # of the instruments that are well: the computer may be busy
 _SHORT_S, _LATE_S, _TOO_LATE_S = 0.2, 0.03, 0.6  # of the faulty one; a reading may take 0.2 s longer
+_SCAN_S = 2.0  # a scan may take so much longer
 _PROCESS_S, _PROCESS_TOO_LATE_S = 1.0, 1.6  # in a process of its own, whose transports cannot be reached
 
 _CARD: Final = {"name": "card", "model": "edge-card", "linear": ["12 uS", "1 mS"], "positions": 4096}
@@ -266,7 +267,8 @@ class Desk:
         if kind == "late":
             return Fault("late", _LATE_S)
         if kind == "too late":
-            return Fault("late", _PROCESS_TOO_LATE_S if self.process else _TOO_LATE_S)
+            late_s = _PROCESS_TOO_LATE_S if self.process else _TOO_LATE_S
+            return Fault("late", late_s + (_SCAN_S if name == "scan" else 0.0))
         if kind == "mute":
             faults.muted = True
             return Fault("dropped")
