@@ -235,7 +235,7 @@ class Desk:
 
     def arm(self, name: str, kind: str, at: int, rng: np.random.Generator) -> None:
         """Let a fault happen at the reply with this number."""
-        self.faulty = name
+        self.faulty = "" if kind in RELAYS else name
         if kind in RELAYS:
             self._arm_relay(kind, at, rng)
         elif self.bench == "daq" and name == "out":

@@ -18,7 +18,7 @@ import hwlearn as hl
 from hwlearn.errors import HwlearnError, InUseError, NetworkError, SetupError
 from hwlearn_drivers.bench.backend import BenchBackend
 from hwlearn_drivers.declared.declaration import BOARDS
-from hwlearn_drivers.errors import LinkTimeout, OutputsMayBeOnError, OutputStateError
+from hwlearn_drivers.errors import InputDeviationError, LinkTimeout, OutputsMayBeOnError, OutputStateError
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.roles.values import Crosspoint
 from hwlearn_sim.bench.mixed import VirtualMixedBackend, VirtualMixedSettings
@@ -39,11 +39,11 @@ X = np.array([[0.4, 0.0, 0.4], [0.0, 0.0, 0.0], [0.0, 0.3, 0.0]])
 
 def table(rows=None, first=(), **keys):
     smus = [{"name": f"smu{k}", "model": "2612B"} for k in (1, 2)]
+    matrix = {"instrument": "mat1", "rows": rows or {k: ROWS[k] for k in "ACDH"}, "columns": COLUMNS}
     return VirtualMixedSettings(
         instruments=[*(first or smus), MATRIX],
-        matrix={"instrument": "mat1", "rows": rows or {k: ROWS[k] for k in "ACDH"}, "columns": COLUMNS},
         noise=0.0,
-        **{"edges": "100 uS", "driver": {"timeout": 3.0}, **keys},
+        **{"edges": "100 uS", "driver": {"timeout": 3.0}, "matrix": matrix, **keys},
     )
 
 
@@ -177,6 +177,28 @@ def test_matrix_that_changes_in_a_visit_voids_the_batch(kind):
         wait_until_off(bench, "smu1", "smu2")
 
 
+def test_contact_that_opens_in_a_batch_is_noticed_in_it():
+    """Whenever it opens, the batch is refused, or its readings are those of closed contacts."""
+    rows = {"A": {"source": "smu1:a"}, "B": {"read": "smu1:b"}, "H": "ground"}
+    matrix = {"instrument": "mat1", "columns": COLUMNS, "read_inputs": True, "rows": rows}
+    fault, x = Crosspoint("A", "1"), np.array([[0.4, 0.0, 0.0], [0.0, 0.4, 0.0], [0.4, 0.4, 0.0]])
+    with opened(matrix=matrix, first=[{"name": "smu1", "model": "2612B"}]) as network:
+        relays, counted = relays_of(network.bench), [0]
+        execute = network.bench.instrument("smu1")._execute
+        network.bench.instrument("smu1")._execute = lambda message: (counted.append(0), execute(message))[1]
+        true = network.measure(x).voltages
+        refused = 0
+        for number in range(1, len(counted), 7):
+            at_message(network.bench.instrument("smu1"), number, lambda: relays.set_fault(fault, "stuck open"))
+            try:
+                np.testing.assert_allclose(network.measure(x).voltages, true, atol=1e-4)
+            except InputDeviationError:
+                refused += 1
+                network.reconnect()
+            relays.set_fault(fault, None)
+        assert refused > 5
+
+
 def test_source_that_cannot_be_reached_is_cut_off_by_the_matrix():
     """It stays at its level, so that only the relays take the voltage off the sample: they open under voltage."""
     network = opened(edges="800 uS")
@@ -197,7 +219,7 @@ def test_source_that_cannot_be_reached_is_cut_off_by_the_matrix():
 
 
 def test_mute_source_obeys_before_the_matrix_opens():
-    with opened(driver={"timeout": 0.3}) as network:
+    with opened(driver={"timeout": 1.0}) as network:
         network.measure(X[:1])
         bench, relays = network.bench, relays_of(network.bench)
         bench.faults("smu1").muted = True

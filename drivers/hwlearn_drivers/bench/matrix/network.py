@@ -265,9 +265,13 @@ class MatrixNetwork(OpenedBench):
         return None
 
     def _order(self) -> Iterator[int]:
-        """Yield the visits, beginning where the readers are."""
+        """Yield the visits, beginning where the readers are.
+
+        Inputs that are read back come last: a contact that opens before is noticed in the same batch.
+        """
         order = range(len(self._visits))
-        yield from reversed(order) if self._visit == order[-1] else order
+        is_free = not any(visit.inputs for visit in self._visits)
+        yield from reversed(order) if self._visit == order[-1] and is_free else order
 
     # --- single devices -----------------------------------------------------------------------------
 
