@@ -15,7 +15,8 @@ from hwlearn.network.reports import InstrumentReport
 from hwlearn.network.switched_off import SwitchedOff
 from hwlearn_drivers.address import normal_address
 from hwlearn_drivers.bench.matrix.devices import DeviceScheme, MatrixDevices
-from hwlearn_drivers.bench.matrix.network import MatrixNetwork, MatrixReading
+from hwlearn_drivers.bench.matrix.network import MatrixNetwork
+from hwlearn_drivers.bench.matrix.reading import MatrixReading
 from hwlearn_drivers.bench.matrix.superposition_record import SuperpositionRecord
 from hwlearn_drivers.bench.network import TerminalNetwork
 from hwlearn_drivers.bench.opened import OpenedBench

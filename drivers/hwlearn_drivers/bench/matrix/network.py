@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,8 +16,9 @@ from hwlearn.network.network import Readout
 from hwlearn.network.nudges import OutputDrive
 from hwlearn.units import format_quantity
 from hwlearn_drivers.bench.matrix.plan import OPEN, SampleGroup, SourceRows, plan_batch
+from hwlearn_drivers.bench.matrix.reading import MatrixReading
 from hwlearn_drivers.bench.matrix.superposed import SingleInputs, with_composed
-from hwlearn_drivers.bench.matrix.superposition_record import BenchIdentity, SuperpositionRecord
+from hwlearn_drivers.bench.matrix.superposition_record import BenchIdentity
 from hwlearn_drivers.bench.matrix.visits import make_visits, source_players
 from hwlearn_drivers.bench.opened import OpenedBench, off_if_interrupted
 from hwlearn_drivers.bench.readout import Found, Tolerances, readout_of
@@ -35,25 +35,6 @@ from hwlearn_drivers.roles.instrument import (
 from hwlearn_drivers.roles.values import Crosspoint
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.transport.wire_log import WireLog
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixReading:
-    """How a matrix bench measures.
-
-    Attributes
-    ----------
-    read_inputs : bool
-        Whether inputs on columns are read back through the matrix in every sample.
-    superposition : SuperpositionRecord or None
-        Says whether samples with more voltages than source rows may be composed; None: they are refused.
-    input_tolerance : float or None
-        Largest deviation in volts of a source or an input that is read back; None: see `Tolerances`.
-    """
-
-    read_inputs: bool = False
-    superposition: SuperpositionRecord | None = None
-    input_tolerance: float | None = None
 
 
 class MatrixNetwork(OpenedBench):
