@@ -79,21 +79,22 @@ class MatrixNetwork(OpenedBench):
         instruments: Mapping[str, BenchInstrument],
         edges: Edges,
         pace: Pace | None = None,
-        reading: MatrixReading = MatrixReading(),
+        reading: MatrixReading | None = None,
         wire_log: WireLog | None = None,
     ) -> None:
         assert wiring.matrix is not None, "a MatrixNetwork needs a matrix"
+        how = MatrixReading() if reading is None else reading
         self._lines, self._wiring = wiring.matrix, wiring
         matrix = instruments[wiring.matrix.instrument]
         assert isinstance(matrix, ConnectsCrosspoints), f"{matrix.name} says that it is a matrix, and is not"
         self._matrix = matrix
-        self._visits = make_visits(wiring, instruments, reading.read_inputs)
-        self._superposition = reading.superposition
+        self._visits = make_visits(wiring, instruments, how.read_inputs)
+        self._superposition = how.superposition
         kinds = frozenset.intersection(*(terminal.kinds for terminal in wiring.outputs))
         first = self._visits[0].players
         super().__init__(topology, limits, kinds, first, edges, Pace() if pace is None else pace, 0.0, wire_log)
         self._tolerances = [
-            Tolerances(visit.players, self._setpoints, topology, limits, reading.input_tolerance)
+            Tolerances(visit.players, self._setpoints, topology, limits, how.input_tolerance)
             for visit in self._visits
         ]
         self.resolution = max(one.resolution_V for one in self._tolerances)
@@ -106,7 +107,7 @@ class MatrixNetwork(OpenedBench):
         self._row_names = [row.name for row in (*wiring.matrix.sources, *(() if ground is None else (ground,)))]
         self._sources = source_players(wiring, instruments)
         self._source_tolerances = Tolerances(
-            self._sources, self._setpoints, topology, limits, reading.input_tolerance
+            self._sources, self._setpoints, topology, limits, how.input_tolerance
         )
         self._devices: DeviceAccess | None = None
 
