@@ -125,7 +125,7 @@ def requests(case: str, rng: np.random.Generator) -> Mapping[str, float]:
     """Send random requests to a bench; one instrument fails for one of them."""
     with tempfile.TemporaryDirectory() as folder:
         table = settings(case, Path(folder), str(rng.choice(list(SCANNERS))))
-        table = table.model_copy(update={"driver": {"timeout": 0.4}})
+        table = table.model_copy(update={"driver": {"timeout": 1.5}})
         network = VirtualMixedBackend().open(table, TOPOLOGY, LIMITS)
         bench, recorder = network.bench, Recorder(network)
         relays = bench.instrument("matrix").relays if case == "matrix" else None
@@ -173,7 +173,7 @@ def _fail(bench: Any, name: str, kind: str, after: int) -> None:
     if kind == "mute":
         faults.inject("dropped", after=after, count=10_000)
     elif kind == "late":
-        faults.inject("late", after=after, count=3, seconds=0.6)
+        faults.inject("late", after=after, count=3, seconds=2.2)
     else:
         faults.inject("reset", after=after)
 
