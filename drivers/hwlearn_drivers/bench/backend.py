@@ -8,7 +8,7 @@ from contextlib import ExitStack, suppress
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access import PulseLimits
-from hwlearn.errors import HwlearnError
+from hwlearn.errors import HwlearnError, InUseError
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind
 from hwlearn.network.reports import InstrumentReport
@@ -33,7 +33,6 @@ from hwlearn_drivers.claims.claim import check_unclaimed
 from hwlearn_drivers.claims.shutdown import OffTarget, off_in_stages, off_target
 from hwlearn_drivers.edges.device_edges import DEVICE_TOLERANCE, DeviceEdges
 from hwlearn_drivers.edges.edges import Edges, FixedEdges
-from hwlearn_drivers.errors import InstrumentError, LinkError, OutputStateError, UnknownInstrumentError
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.inspection import Inspection, inspect_all, inspection
 from hwlearn_drivers.roles.instrument import BenchInstrument, ProgramsEdges
@@ -163,9 +162,10 @@ def _off_unopened(
 ) -> None:
     """Send OFF to the instruments that a failed opening did not reach, unless another process uses one meanwhile.
 
-    What fails here is not reported: the error of the opening is, and says that the bench is not open.
+    A refused request applies nothing. What fails here is not reported: the error of the opening is, and says that
+    the bench is not open.
     """
-    if isinstance(error, LinkError | UnknownInstrumentError | InstrumentError | OutputStateError):
+    if error is not None and not isinstance(error, InUseError | ValueError):
         left = [one for one in settings.instruments if one.name not in opened]
         with suppress(HwlearnError):
             check_unclaimed([normal_address(text) for one in left for text in one.addresses])

@@ -106,9 +106,7 @@ class MatrixNetwork(OpenedBench):
         ground = wiring.matrix.ground
         self._row_names = [row.name for row in (*wiring.matrix.sources, *(() if ground is None else (ground,)))]
         self._sources = source_players(wiring, instruments)
-        self._source_tolerances = Tolerances(
-            self._sources, self._setpoints, topology, limits, how.input_tolerance
-        )
+        self._source_tolerances = Tolerances(self._sources, self._setpoints, topology, limits, how.input_tolerance)
         self._devices: DeviceAccess | None = None
 
     @property
