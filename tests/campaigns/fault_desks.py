@@ -276,7 +276,10 @@ class Desk:
             faults.muted = True
             threading.Thread(target=self.virtual._servers[name].close, daemon=True).start()
         elif power:  # it loses its supply, and comes back with its power-on settings
+            before = len(self.relays.hot_moves) if name == "matrix" else 0
             self.virtual.instrument(name).reset()
+            if name == "matrix":
+                del self.relays.hot_moves[before:]  # relays that fall open are the fault, no move of the program
         return Fault("reset")
 
     def _arm_relay(self, kind: str, at: int, rng: np.random.Generator) -> None:
