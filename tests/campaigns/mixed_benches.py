@@ -37,6 +37,9 @@ from wire_judge import wrong_answers
 PROCESS = 0.05
 """Share of the schedules whose command runs in a process of its own."""
 
+TRIES = 4
+"""The faulty instrument has a time-out of 0.2 s, which a busy computer may exceed before the fault."""
+
 CHECK = 0.2
 """Share of the schedules with ``hwlearn check``; the others train."""
 
@@ -60,7 +63,16 @@ def _undisturbed(bench: str, scanner: str, command: str) -> Undisturbed:
 
 
 def faults(case: str, rng: np.random.Generator) -> Mapping[str, float]:
-    """Run a command with one fault, and judge what came of it."""
+    """Run a command with one fault; again if a busy computer let it end before the fault."""
+    for _ in range(TRIES):
+        row = _once(case, rng)
+        if row is not None:
+            return row
+    raise AssertionError(f"the command ended {TRIES} times before the fault")
+
+
+def _once(case: str, rng: np.random.Generator) -> Mapping[str, float] | None:
+    """Run a command with one fault, and judge what came of it; None if the fault did not happen."""
     bench, rest = case.split(": ")
     place, kind = rest.split(" ", 1)
     scanner = str(rng.choice(list(SCANNERS))) if bench == "scan" else "34970A"
@@ -77,7 +89,7 @@ def faults(case: str, rng: np.random.Generator) -> Mapping[str, float]:
         hot = desk.relays.hot_moves if bench == "matrix" else []
         named = _named(desk, ended, place, kind)
     if not desk.struck.is_set():
-        raise AssertionError(f"the fault at {at} did not happen: {ended.text[-300:]}")
+        return None
     opened = sum(one.amperes > 0 for one in hot)
     gone = place == "smu" and kind in ("gone", "reset")
     recovered = at < clean.opening[place]
