@@ -134,11 +134,11 @@ def requests(case: str, rng: np.random.Generator) -> Mapping[str, float]:
         failing, at = str(rng.choice(DRIVERS[case].split())), int(rng.integers(0, REQUESTS))
         kind = str(rng.choice(["mute", "late", "reset"]))
         assert failing in PLACES[case]
-        done, nodes, cut = 0, 0.0, 0
+        done, nodes, before = 0, 0.0, 0
         try:
             for number in range(REQUESTS):
-                before = 0 if relays is None else len(relays.hot_moves)
                 if number == at:
+                    before = 0 if relays is None else len(relays.hot_moves)
                     _fail(bench, failing, kind, int(rng.integers(0, 30)))
                 if rng.random() < 0.1:
                     done += is_programmed(network, rng)
@@ -146,16 +146,15 @@ def requests(case: str, rng: np.random.Generator) -> Mapping[str, float]:
                     drive = drive_of(rng, (2, 2)) if rng.random() < 0.3 else None
                     done += is_measured(network, rng, (2, 3), drive, one_level=case == "matrix")
                 nodes = max(nodes, float(np.abs(bench.plane.node_voltages()[: TOPOLOGY.n_nodes]).max()))
-                if kind == "reset" and relays is not None:
-                    cut += sum(one.amperes > 0 for one in relays.hot_moves[before:])
                 if number >= at and _needs_reconnection(network):
                     bench.faults(failing).clear()
-                    network.reconnect()
+                    _reconnect(network)
         finally:
             bench.faults(failing).clear()
             with contextlib.suppress(HwlearnError):
                 network.close()
         hot = [] if relays is None else relays.hot_moves
+    cut = sum(one.amperes > 0 for one in hot[before:]) if kind == "reset" else 0
     worst = max((max(one.amperes / LIMITS.current, one.volts / LIMITS.voltage) for one in hot), default=0.0)
     return {
         "beyond": max(recorder.share, worst) > 1 + 1e-9 or nodes > LIMITS.voltage * (1 + 1e-6) + 1e-3,
@@ -176,6 +175,15 @@ def _fail(bench: Any, name: str, kind: str, after: int) -> None:
         faults.inject("late", after=after, count=3, seconds=2.2)
     else:
         faults.inject("reset", after=after)
+
+
+def _reconnect(network: hl.Network) -> None:
+    """Reconnect a bench; late replies may still be on their way, and delay the next one."""
+    for _ in range(4):
+        with contextlib.suppress(HwlearnError):
+            network.reconnect()
+            return
+    network.reconnect()
 
 
 def _needs_reconnection(network: hl.Network) -> bool:
