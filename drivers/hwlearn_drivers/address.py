@@ -1,8 +1,9 @@
 """`parse_address`: reads every form of address of an instrument, and gives each one spelling.
 
 Forms: VISA resource names (VPP-4.3, "VISA Library", section 4.3.1, "Address String Grammar"), names of serial
-ports, and URLs of pyserial. An address that could be read in two ways is refused: an IPv4 address with leading
-zeros is octal for some programs and decimal for others.
+ports, URLs of pyserial, and GPIB addresses behind a Prologix or AR488 adapter
+(``PROLOGIX::/dev/ttyUSB0::GPIB::24``). An address that could be read in two ways is refused: an IPv4 address with
+leading zeros is octal for some programs and decimal for others.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final, Literal, NoReturn, TypeAlias
 
 from hwlearn.errors import SetupError
 
-AddressKind: TypeAlias = Literal["socket", "lan", "gpib", "usb", "serial", "url", "visa"]
+AddressKind: TypeAlias = Literal["socket", "lan", "gpib", "usb", "serial", "url", "visa", "adapter"]
 
 EXAMPLES: Final = (
     "GPIB0::24::INSTR, TCPIP::192.168.0.5::5025::SOCKET, /dev/ttyACM0, COM3 or socket://192.168.0.5:5025"
@@ -25,8 +26,15 @@ _GPIB_MOST: Final = 30
 """Largest primary and secondary address on GPIB (IEEE 488.1; 31 means no talker and no listener)."""
 
 _PORT_MOST: Final = 65535
+
+_ADAPTER_PORT: Final = 1234
+"""TCP port of a Prologix GPIB-ETHERNET controller (Prologix GPIB-ETHERNET Controller User Manual, section 5)."""
+
 _DIGITS: Final = r"[0-9]{1,9}"
 _INTERFACE: Final = re.compile(r"(GPIB|USB|TCPIP|PXI|VXI|VICP|PRLGX-[A-Z]+)([0-9]*)::(.+)", re.IGNORECASE)
+_ADAPTER: Final = re.compile(
+    r"(?:PROLOGIX|AR488)::(.+?)::GPIB0?::([0-9]{1,9}(?:::[0-9]{1,9})?)(?:::INSTR)?", re.IGNORECASE
+)
 _ASRL: Final = re.compile(r"ASRL(.+?)(?:::INSTR)?", re.IGNORECASE)
 _COM: Final = re.compile(r"(?:\\\\\.\\)?COM([0-9]{1,5})", re.IGNORECASE)
 _URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)")
@@ -47,7 +55,7 @@ class Address:
         The one spelling of this address; `parse_address` of it gives the same address again.
     kind : str
         ``socket`` (raw TCP), ``lan`` (VXI-11, HiSLIP), ``gpib``, ``usb``, ``serial``, ``url`` (another URL of
-        pyserial) or ``visa`` (another resource of a VISA library).
+        pyserial), ``visa`` (another resource of a VISA library) or ``adapter`` (GPIB behind a Prologix adapter).
     is_visa : bool
         Whether it is a VISA resource name.
     host : str
@@ -57,9 +65,12 @@ class Address:
     device : str
         Serial port; name of the LAN device; scheme of a URL; else empty.
     numbers : tuple of int
-        GPIB: board, primary and perhaps secondary address. USB: vendor, product and interface.
+        GPIB: board, primary and perhaps secondary address. USB: vendor, product and interface. Behind an adapter:
+        primary and perhaps secondary address.
     serial : str
         Serial number of a USB instrument.
+    adapter : str
+        Address of the adapter that the instrument is behind; else empty.
     """
 
     text: str
@@ -70,6 +81,7 @@ class Address:
     device: str = ""
     numbers: tuple[int, ...] = ()
     serial: str = ""
+    adapter: str = ""
 
 
 def parse_address(address: str) -> Address:
@@ -88,6 +100,8 @@ def parse_address(address: str) -> Address:
     'socket://smu.lab:5025'
     >>> parse_address(r"\\.\com3").text
     'COM3'
+    >>> parse_address("prologix::192.168.0.7::gpib::024").text
+    'PROLOGIX::192.168.0.7::1234::GPIB::24::INSTR'
     """
     text = address.strip()
     url = _URL.fullmatch(text)
@@ -105,6 +119,8 @@ def parse_address(address: str) -> Address:
         return Address(device, "serial", device=device)
     if found := _ASRL.fullmatch(text):
         return _parse_asrl(address, found[1])
+    if text.upper().startswith(("PROLOGIX::", "AR488::")):
+        return _parse_adapter(text)
     if found := _INTERFACE.fullmatch(text):
         board = (
             int(found[2] or 0) if len(found[2]) < 10 else _refuse(address, "has a board number that is too large")
@@ -238,12 +254,17 @@ def _parse_gpib(address: str, board: int, fields: list[str]) -> Address:
             address,
             "is no GPIB instrument; write GPIB0::24::INSTR, or GPIB0::24::1::INSTR with a secondary address",
         )
-    numbers = [int(field) for field in fields]
+    numbers = _gpib_numbers(address, fields)
+    text = "::".join([f"GPIB{board}", *map(str, numbers), "INSTR"])
+    return Address(text, "gpib", is_visa=True, numbers=(board, *numbers))
+
+
+def _gpib_numbers(address: str, fields: list[str]) -> tuple[int, ...]:
+    numbers = tuple(int(field) for field in fields)
     for what, number in zip(("primary", "secondary"), numbers, strict=False):
         if number > _GPIB_MOST:
             _refuse(address, f"has the {what} address {number}; on GPIB it is 0 to {_GPIB_MOST}")
-    text = "::".join([f"GPIB{board}", *map(str, numbers), "INSTR"])
-    return Address(text, "gpib", is_visa=True, numbers=(board, *numbers))
+    return numbers
 
 
 def _parse_usb(address: str, board: int, fields: list[str]) -> Address:
@@ -297,6 +318,31 @@ def _parse_lan(address: str, board: int, fields: list[str]) -> Address:
     where = f"{_bracketed(host)}{mark}{at}" if at else _bracketed(host)
     text = f"TCPIP{board}::{where}::{device}::INSTR"
     return Address(text, "lan", is_visa=True, host=host, port=at, device=device)
+
+
+# --- GPIB behind an adapter -------------------------------------------------------------------------
+
+
+def _parse_adapter(address: str) -> Address:
+    found = _ADAPTER.fullmatch(address)
+    if found is None:
+        _refuse(
+            address,
+            "is no instrument behind an adapter; write PROLOGIX::/dev/ttyUSB0::GPIB::24, PROLOGIX::COM3::GPIB::24 "
+            "or PROLOGIX::192.168.0.7::GPIB::24",
+        )
+    numbers = _gpib_numbers(address, found[2].split("::"))
+    where = found[1]
+    if where.startswith("/") or "://" in where or _COM.fullmatch(where) or _ASRL.fullmatch(where):
+        through = parse_address(where)
+        shown = through.device if through.kind == "serial" else through.text
+    else:
+        fields = [*_fields(where), str(_ADAPTER_PORT)][:2]
+        through = _parse_socket(address, 0, fields if len(_fields(where)) <= 2 else [])
+        shown = f"{_bracketed(through.host)}::{through.port}"
+    own = through.text if through.kind in ("socket", "url") else through.device
+    text = "::".join(["PROLOGIX", shown, "GPIB", *map(str, numbers), "INSTR"])
+    return Address(text, "adapter", numbers=numbers, adapter=own)
 
 
 # --- hosts and ports --------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""``hwlearn devices``: lists serial ports and VISA resources; identifies instruments at given addresses."""
+"""``hwlearn devices``: lists ports, VISA resources and DAQ devices; identifies instruments at given addresses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def devices(
     baud: Annotated[int, typer.Option(min=1, help="Baud rate of serial addresses.")] = 115200,
     as_json: JsonOption = False,
 ) -> None:
-    """List serial ports and VISA resources without opening any; identify instruments at given addresses.
+    """List ports, VISA resources and DAQ devices without opening any; identify instruments at given addresses.
 
     Each bus has a line of its own, which says why it is empty if it cannot be looked at.
 
@@ -43,6 +43,7 @@ def devices(
 
 def _listed(visa_library: str) -> list[dict[str, Any]]:
     """Return a row for each port and resource, then one for each bus."""
+    from hwlearn_drivers.daq.discovery import list_devices
     from hwlearn_drivers.instrument.buses import Bus, list_buses
     from hwlearn_drivers.instrument.discovery import serial_ports
 
@@ -54,7 +55,9 @@ def _listed(visa_library: str) -> list[dict[str, Any]]:
         buses = [Bus("serial", problems=(f"cannot look: {error or type(error).__name__}",))]
     buses += list_buses(visa_library)
     rows += [{"kind": "VISA", "address": name} for bus in buses[1:] for name in bus.addresses]
-    for bus in buses:
+    daq_devices, daq = list_devices()
+    rows += [{"kind": "DAQ"} | asdict(device) for device in daq_devices]
+    for bus in [*buses, daq]:
         row = {"kind": "bus", "bus": bus.name, "found": len(bus.addresses)}
         row |= {"note": bus.missing} if bus.missing else {}
         rows.append(row | ({"error": "; ".join(bus.problems)} if bus.problems else {}))

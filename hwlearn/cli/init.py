@@ -22,8 +22,8 @@ def init(
     like: Annotated[
         str,
         typer.Option(
-            help="The shipped bench to copy; or a template for your own instruments: scanner, or declared (the "
-            "text protocol of a home-made board). An unknown name lists all."
+            help="The shipped bench to copy; or a template for your instruments: smu, matrix, scanner, daq, or "
+            "declared (the text protocol of a home-made board). An unknown name lists all."
         ),
     ] = "iris",
     backend_package: Annotated[

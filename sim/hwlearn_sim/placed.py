@@ -9,9 +9,43 @@ from typing import Literal
 from hwlearn.network.edge_codes import CodeLaw
 from hwlearn_drivers.declared.declaration import Declaration
 from hwlearn_sim.wire.faults import Faults
+from hwlearn_sim.wire.gpib_adapter import AdapterKind
 
 Wire = Literal["tcp", "pty"]
 Emulation = Literal["native", "avr"]
+
+
+@dataclass(frozen=True)
+class PlacedAdapter:
+    """A GPIB adapter of a bench, to which several instruments are connected.
+
+    Attributes
+    ----------
+    kind : {"prologix", "ar488"}
+    wire, port, faults
+        As of `Placed`; the faults are those of the connection between host and adapter.
+    """
+
+    kind: AdapterKind = "prologix"
+    wire: Wire = "tcp"
+    port: int = 0
+    faults: Faults = field(default_factory=Faults)
+
+
+@dataclass(frozen=True)
+class GpibPlace:
+    """Place of an instrument on the bus behind an adapter.
+
+    Attributes
+    ----------
+    adapter : PlacedAdapter
+        The same one for all instruments behind it.
+    address : int
+        Primary address.
+    """
+
+    adapter: PlacedAdapter
+    address: int
 
 
 @dataclass(frozen=True)
@@ -27,13 +61,16 @@ class Placed:
     port : int
         TCP port; 0 selects a free one.
     faults : Faults
-        Faults of the connection to the host.
+        Faults of the connection to the host; behind an adapter, of the instrument's replies on the bus.
+    gpib : GpibPlace or None
+        Where it is if it is behind an adapter, which then has the connection to the host.
     """
 
     name: str
     wire: Wire = field(default="tcp", kw_only=True)
     port: int = field(default=0, kw_only=True)
     faults: Faults = field(default_factory=Faults, kw_only=True)
+    gpib: GpibPlace | None = field(default=None, kw_only=True)
 
 
 @dataclass(frozen=True)

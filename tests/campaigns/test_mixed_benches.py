@@ -3,6 +3,7 @@
 import mixed_benches
 import mixed_requests
 import pytest
+import scanner_faults
 from campaign import commit_seed
 
 
@@ -16,3 +17,8 @@ def test_fault_of_one_instrument_is_named_and_the_others_are_off():
 @pytest.mark.slow
 def test_random_requests_stay_within_the_limits():
     mixed_requests.CAMPAIGN.run(count=1).check()
+
+
+@pytest.mark.slow
+def test_fault_of_a_scanner_or_its_board_is_named_and_all_is_off():
+    scanner_faults.CAMPAIGN.run(count=1).check()

@@ -6,6 +6,7 @@ import tomllib
 import pytest
 
 from hwlearn.errors import NetworkError
+from hwlearn.installed import entry_points
 from hwlearn.lab.bench_file.file import shipped_benches
 from hwlearn.lab.runs.store import Run
 from hwlearn_sim.twin.backend import SimBackend
@@ -143,6 +144,16 @@ def test_init_writes_a_bench_file_that_trains(hwlearn, folder):
     for name in shipped_benches():
         assert json.loads(hwlearn("init", f"{name}.toml", "--like", name, "--json").out[0])["like"] == name
         assert "network" in tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("like", ["smu", "matrix", "scanner", "daq"])
+def test_init_writes_templates_for_instruments(like, hwlearn, folder):
+    if like not in {point.name for point in entry_points(group="hwlearn.templates")}:
+        pytest.skip("the installed package is older than its pyproject.toml; install it again")
+    ended = hwlearn("init", "mine.toml", "--like", like)
+    assert ended.code == 0
+    assert "set the addresses of your instruments" in ended.out[0]
+    assert tomllib.loads((folder / "mine.toml").read_text(encoding="utf-8"))["backend"]["kind"] == "bench"
 
 
 def test_init_does_not_overwrite_a_file(hwlearn, folder):

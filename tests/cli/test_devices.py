@@ -14,6 +14,13 @@ from hwlearn.cli import app
 from hwlearn_drivers.instrument.buses import NO_GPIB, Bus
 
 
+@pytest.fixture(autouse=True)
+def no_daq(monkeypatch):
+    """A machine without the package for DAQ devices."""
+    for name in ("nidaqmx", "nidaqmx.system", "nidaqmx.constants"):
+        monkeypatch.setitem(sys.modules, name, None)
+
+
 def run(*words):
     return CliRunner().invoke(app, ["devices", *words])
 
@@ -49,6 +56,7 @@ def test_listing_contacts_no_instrument(one_port):
         ("serial", 1, False),
         ("USB", 1, False),
         ("GPIB", 0, True),
+        ("DAQ", 0, True),
     ]
     assert "2341:0042" in run().stdout
     assert one_port.call_count == 0
@@ -122,7 +130,7 @@ def test_each_bus_has_a_line_with_its_reason(mocker):
     assert any(line.startswith("GPIB") and NO_GPIB in line for line in text)
     assert any("USB0::0x05E6::0x2450::1::INSTR" in line for line in text)
     rows = [json.loads(line) for line in run("--json").stdout.splitlines()]
-    assert [row["bus"] for row in rows if row["kind"] == "bus"] == ["serial", "USB", "GPIB"]
+    assert [row["bus"] for row in rows if row["kind"] == "bus"] == ["serial", "USB", "GPIB", "DAQ"]
 
 
 def test_nothing_to_find_is_no_failure_and_said_for_each_bus(mocker):
@@ -146,3 +154,69 @@ def test_missing_visa_library_that_was_asked_for_is_a_failure():
     result = run("--visa-library", "@nosuch")
     assert result.exit_code == 1
     assert "@nosuch" in result.stdout
+
+
+class NidaqmxErrors:
+    """The errors of `nidaqmx`."""
+
+    class DaqError(Exception):
+        """An error with a code."""
+
+
+class Nidaqmx:
+    """The part of `nidaqmx` that is asked for devices: one answers, one is not plugged in."""
+
+    errors = NidaqmxErrors
+
+    def __init__(self, fails=None):
+        self.system, self.fails = self, fails
+        self.System, self.devices = self, self
+        self.product_type, self.serial_num, self.is_simulated = "USB-6211", 0x1C0FFEE, True
+
+    def local(self):
+        return self
+
+    @property
+    def device_names(self):
+        if self.fails is not None:
+            raise self.fails
+        return ["Dev1", "Dev2"]
+
+    def Device(self, name):
+        if name == "Dev2":
+            raise self.errors.DaqError("Device cannot be accessed.\n\nStatus Code: -201003")
+        return self
+
+
+def test_daq_devices_are_listed_with_product_and_serial_number(one_port, mocker):
+    mocker.patch("hwlearn_drivers.daq.discovery.load_library", return_value=Nidaqmx())
+    result = run("--json")
+    assert result.exit_code == 0
+    rows = [row for row in lines(result) if row["kind"] == "DAQ" or row.get("bus") == "DAQ"]
+    assert rows == [
+        {"kind": "DAQ", "address": "Dev1", "description": "NI USB-6211, simulated", "serial": "1C0FFEE"},
+        {
+            "kind": "DAQ",
+            "address": "Dev2",
+            "description": "not reachable: Device cannot be accessed.",
+            "serial": None,
+        },
+        {"kind": "bus", "bus": "DAQ", "found": 2},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("missing", "text"),
+    [
+        ("package", "cannot look: the package nidaqmx, which is not installed; install the package: pip install"),
+        ("driver", "cannot look: Could not find an installation of NI-DAQmx; install the package"),
+    ],
+)
+def test_missing_daq_package_or_driver_is_one_line_and_no_failure(one_port, mocker, missing, text):
+    if missing == "driver":
+        error = RuntimeError("Could not find an installation of NI-DAQmx. Please ensure that ...")
+        mocker.patch("hwlearn_drivers.daq.discovery.load_library", return_value=Nidaqmx(error))
+    result = run()
+    assert result.exit_code == 0
+    (line,) = [line for line in result.stdout.splitlines() if line.startswith("DAQ")]
+    assert text in line

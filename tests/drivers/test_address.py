@@ -19,6 +19,16 @@ from hwlearn_drivers.transport.addresses import LinkOptions, open_link, prepare_
 
 SPELLINGS = {
     "GPIB0::5::INSTR": ["GPIB::5", "gpib0::05", "GPIB00::5::INSTR", " gpib::005::instr\n", "GPIB0::5"],
+    "PROLOGIX::192.168.0.7::1234::GPIB::24::INSTR": [
+        "prologix::192.168.0.7::GPIB0::024",
+        "AR488::192.168.0.7::01234::gpib::24::instr",
+    ],
+    "PROLOGIX::/dev/ttyUSB0::GPIB::24::1::INSTR": [
+        "PROLOGIX::ASRL/dev/ttyUSB0::INSTR::GPIB::24::1",
+        "AR488::/dev//ttyUSB0::GPIB::024::01",
+    ],
+    "PROLOGIX::COM3::GPIB::24::INSTR": ["prologix::com3::gpib::24", "PROLOGIX::ASRL3::GPIB::24"],
+    "PROLOGIX::[fe80::1]::1235::GPIB::9::INSTR": ["prologix::[FE80:0::1]::1235::gpib::9"],
     "GPIB1::5::7::INSTR": ["gpib01::5::07", "GPIB1::05::7::instr"],
     "TCPIP0::192.168.0.5::5025::SOCKET": [
         "tcpip::192.168.0.5::05025::socket",
@@ -49,6 +59,11 @@ SPELLINGS = {
 }
 
 REFUSED = {
+    "adapter without GPIB": ("PROLOGIX::/dev/ttyUSB0::24", "write PROLOGIX::"),
+    "adapter without itself": ("PROLOGIX::GPIB::24", "write PROLOGIX::"),
+    "adapter, GPIB address": ("PROLOGIX::COM3::GPIB::31", "it is 0 to 30"),
+    "adapter, TCP port": ("AR488::192.168.0.7::99999::GPIB::3", "ports are 1 to 65535"),
+    "adapter behind GPIB": ("PROLOGIX::GPIB0::4::INSTR::GPIB::3", "TCPIP::HOST::PORT::SOCKET"),
     "127.000.000.010": ("socket://127.000.000.010:5025", "write 127.0.0.10"),
     "octal in VISA": ("TCPIP::010.0.0.1::INSTR", "write 10.0.0.1"),
     "octal, one part": ("TCPIP::192.168.0.05::5025::SOCKET", "write 192.168.0.5"),

@@ -15,6 +15,7 @@ from hwlearn.network.nudges import DriveKind
 from hwlearn.network.reports import InstrumentReport
 from hwlearn.quantities import Count, NonNegativeAmperes, NonNegativeVolts, Positive
 from hwlearn_drivers.address import spelled_once
+from hwlearn_drivers.instrument.voltage_noise import largest_sigma
 from hwlearn_drivers.roles.instrument import DrivesOutputs, ReadsVoltages, SetsVoltages
 from hwlearn_drivers.roles.on_source import OnSource
 from hwlearn_drivers.roles.settings import InstrumentSettings
@@ -49,17 +50,27 @@ class SmuOnBench(OnSource, SetsVoltages, ReadsVoltages, DrivesOutputs):
     use : ChannelUse
     limits : Limits
     voltage_sigma, current_sigma : float
-        Standard uncertainties of a reading.
+        Standard uncertainties of a reading; 0 if not stated.
+    from_data_sheet : bool
+        Whether ``voltage_sigma`` is the figure of the data sheet.
     """
 
     source: Smu
 
     def __init__(
-        self, called: str, smu: Smu, use: ChannelUse, limits: Limits, voltage_sigma: float, current_sigma: float
+        self,
+        called: str,
+        smu: Smu,
+        use: ChannelUse,
+        limits: Limits,
+        voltage_sigma: float,
+        current_sigma: float,
+        *,
+        from_data_sheet: bool,
     ) -> None:
         super().__init__(called, smu)
         self._use, self._limits = use, limits
-        self._sigmas = (voltage_sigma, current_sigma)
+        self._sigmas, self._from_data_sheet = (voltage_sigma, current_sigma), from_data_sheet
         self._channels = {name: smu.channel(_number(name)) for name in use.channels}
         self._floating = [name for name in use.channels if name not in use.sources]
         for name, channel in self._channels.items():
@@ -77,8 +88,9 @@ class SmuOnBench(OnSource, SetsVoltages, ReadsVoltages, DrivesOutputs):
 
     def source_range(self, channel: str) -> SourceRange:
         """Return the range of the model; `SmuChannel` checks the limits of the bench too."""
-        most = self.source.operating_range.most("voltage")
-        return SourceRange(-most, most)
+        operating, own = self.source.operating_range, self._channels[channel]
+        most, reach = operating.most("voltage"), own.voltage_range or self._limits.voltage
+        return SourceRange(-most, most, operating.resolution("voltage", reach))
 
     def prepare_sources(self) -> None:
         """Make every source channel a voltage source at 0 V with the current limit of the bench."""
@@ -100,6 +112,11 @@ class SmuOnBench(OnSource, SetsVoltages, ReadsVoltages, DrivesOutputs):
     def voltage_sigma(self) -> float:
         """Standard uncertainty of one reading in volts; 0 if it is not stated."""
         return self._sigmas[0]
+
+    @property
+    def sigma_is_from_data_sheet(self) -> bool:
+        """Whether `voltage_sigma` is the figure of the data sheet."""
+        return self._from_data_sheet
 
     @property
     def current_sigma(self) -> float:
@@ -170,8 +187,11 @@ class SmuInstrument(InstrumentSettings):
     voltage_range, current_range : quantity, "limits" or "auto"
         Ranges of all channels: a fixed value, the limit of the bench, or automatic.
     four_wire : bool
-    voltage_sigma, current_sigma : quantity
-        Standard uncertainty of one reading.
+    voltage_sigma : quantity, optional
+        Standard uncertainty of one reading; 0: not stated. Default: that of the data sheet for range and ``nplc``,
+        if `hwlearn_drivers.smu.tables` has one.
+    current_sigma : quantity
+        Standard uncertainty of one current reading; 0: not stated.
     baud : int, optional
     """
 
@@ -183,7 +203,7 @@ class SmuInstrument(InstrumentSettings):
     voltage_range: Literal["limits", "auto"] | NonNegativeVolts = "limits"
     current_range: Literal["limits", "auto"] | NonNegativeAmperes = "auto"
     four_wire: bool = False
-    voltage_sigma: NonNegativeVolts = 0.0
+    voltage_sigma: NonNegativeVolts | None = None
     current_sigma: NonNegativeAmperes = 0.0
     baud: Count | None = None
 
@@ -231,7 +251,17 @@ class SmuInstrument(InstrumentSettings):
         try:
             for channel in smu.channels:
                 self._set_up(channel, limits)
-            return SmuOnBench(self.name, smu, use, limits, self.voltage_sigma, self.current_sigma)
+            reach_V = _fixed(self.voltage_range, limits.voltage) or limits.voltage
+            known_V = largest_sigma([smu.operating_range.voltage_sigma(reach_V, self.nplc)])
+            return SmuOnBench(
+                self.name,
+                smu,
+                use,
+                limits,
+                known_V if self.voltage_sigma is None else self.voltage_sigma,
+                self.current_sigma,
+                from_data_sheet=self.voltage_sigma is None and known_V > 0,
+            )
         except BaseException:
             smu.close()
             raise

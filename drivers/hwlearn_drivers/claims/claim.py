@@ -36,7 +36,8 @@ _report: Callable[[], dict[str, dict[str, Any]]] | None = None
 class Claim:
     """The claim of an instrument: first of its address, then, with `identified`, of its serial number.
 
-    A forked child does not hold the claims of its parent.
+    A forked child does not hold the claims of its parent. Behind an adapter, the adapter is claimed too, once for
+    all instruments of this process.
 
     Parameters
     ----------
@@ -63,6 +64,7 @@ class Claim:
         self.switched_off_by: str | None = None
         self._instrument: str | None = None
         self._files: list[LockFile] = []
+        self._adapter: LockFile | None = None  # one claim of those behind an adapter holds it
         self._pid = 0
         self.renew()
 
@@ -84,6 +86,9 @@ class Claim:
                 self._lock(self.key.text)
                 if self._instrument is not None:
                     self._lock(self._instrument)
+                if self.key.adapter and not any(claim._adapter for claim in self._beside()):
+                    self._lock(self.key.adapter)
+                    self._adapter = self._files.pop()
             except BaseException:
                 self.release()
                 raise
@@ -122,21 +127,33 @@ class Claim:
             for file in self._files:
                 file.release()
             self._files.clear()
+            heir = next(iter(self._beside()), None)
+            if self._adapter is not None and heir is not None:
+                heir._adapter = self._adapter
+            elif self._adapter is not None:
+                self._adapter.release()
+            self._adapter = None
             if self in _held:
                 _held.remove(self)
         _stop_listening()
 
     def touch(self) -> None:
         """Renew the times of the files, see `LockFile.touch`."""
-        for file in list(self._files):
+        for file in [*self._files, *filter(None, [self._adapter])]:
             file.touch()
 
     def abandon(self) -> None:
         """Leave the claim to the parent, in a forked child."""
         self._pid = 0
-        for file in self._files:
+        for file in [*self._files, *filter(None, [self._adapter])]:
             file.abandon()
         self._files.clear()
+        self._adapter = None
+
+    def _beside(self) -> list[Claim]:
+        """Return the other claims of this process behind the same adapter."""
+        adapter = "" if self.key is None else self.key.adapter
+        return [c for c in _held if adapter and c is not self and c.key is not None and c.key.adapter == adapter]
 
     def _lock(self, key: str) -> None:
         path = prepared_folder() / _file_name(key)

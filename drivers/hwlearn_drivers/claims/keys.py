@@ -34,11 +34,14 @@ class AddressKey:
     alone : bool
         Whether only the address is claimed, and not the instrument behind it. It is so for loopback addresses and
         pseudo-terminals: virtual instruments share serial numbers.
+    adapter : str
+        Key of the adapter that the instrument is behind; one process at a time uses it. Else empty.
     """
 
     text: str
     exclusive: bool = False
     alone: bool = False
+    adapter: str = ""
 
 
 def address_key(address: str) -> AddressKey | None:
@@ -65,6 +68,11 @@ def address_key(address: str) -> AddressKey | None:
         return _network(found.host, f"/{found.port or ''}{found.device.lower()}")
     if found.kind == "gpib":
         return AddressKey("gpib:" + ":".join(map(str, found.numbers)))
+    if found.kind == "adapter":
+        own = address_key(found.adapter)
+        where = found.adapter if own is None else own.text
+        text = f"{where}/gpib:{':'.join(map(str, found.numbers))}"
+        return AddressKey(text, own is not None and own.exclusive, own is None or own.alone, where)
     if found.kind == "usb":
         vendor, product, interface = found.numbers
         where = f"usb:{vendor:04x}:{product:04x}:{found.serial.upper()}"

@@ -15,7 +15,7 @@ from hwlearn.errors import HwlearnError
 from hwlearn.network.reports import InstrumentReport, OutputReport
 from hwlearn.units import format_quantity
 from hwlearn_drivers.claims.claim import Claim
-from hwlearn_drivers.daq.calls import ChannelRange, DaqCalls
+from hwlearn_drivers.daq.calls.calls import ChannelRange, DaqCalls
 from hwlearn_drivers.daq.errors import is_lost
 from hwlearn_drivers.daq.facts import DeviceFacts, range_text
 from hwlearn_drivers.daq.library import DaqTask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -60,6 +60,14 @@ class DeviceFacts:
     configurations: dict[str, tuple[str, ...]] = field(default_factory=dict)
     input_rate_Hz: float = 0.0
     simultaneous: bool = False
+
+    @classmethod
+    def of(cls, found: Mapping[str, Any]) -> DeviceFacts:
+        """Return the facts with these fields, of the types of JSON."""
+        pairs = {key: tuple((low, high) for low, high in found[key]) for key in ("output_ranges", "input_ranges")}
+        names = {key: tuple(found[key]) for key in ("outputs", "inputs", "lines")}
+        configurations = {name: tuple(each) for name, each in found["configurations"].items()}
+        return cls(**{**found, **pairs, **names, "configurations": configurations})
 
     def noise_V(self, chosen: Range) -> float | None:
         """Return the random noise of one sample in a range, of the data sheet; None if it is not known."""

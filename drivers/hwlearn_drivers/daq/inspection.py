@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from hwlearn.errors import HwlearnError
 from hwlearn.network.reports import InstrumentReport, OutputReport
-from hwlearn_drivers.daq.calls import DaqCalls, ScanChannel
+from hwlearn_drivers.daq.calls.calls import DaqCalls, ScanChannel
 from hwlearn_drivers.daq.facts import DeviceFacts, narrowest, range_text
 from hwlearn_drivers.daq.sampling import PADDING_S, make_sampling
 from hwlearn_drivers.daq.scan import Scan, readback_of

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import Annotated, ClassVar, Final, Literal, Self
 
@@ -16,9 +15,11 @@ from hwlearn.network.reports import InstrumentReport
 from hwlearn.quantities import FROM_LIST, Count, NonNegativeVolts, PositiveSeconds
 from hwlearn_drivers.claims.claim import Claim
 from hwlearn_drivers.claims.keys import address_key
-from hwlearn_drivers.daq.calls import DaqCalls
+from hwlearn_drivers.daq.calls.calls import DaqCalls
+from hwlearn_drivers.daq.calls.dry import DryCalls
+from hwlearn_drivers.daq.calls.logs import PrintedCalls, WiredCalls
+from hwlearn_drivers.daq.calls.replayed import ReplayedCalls
 from hwlearn_drivers.daq.device import DaqDevice
-from hwlearn_drivers.daq.dry import DryCalls
 from hwlearn_drivers.daq.errors import daq_errors
 from hwlearn_drivers.daq.inspection import inspect_daq
 from hwlearn_drivers.daq.library import load_library
@@ -29,7 +30,6 @@ from hwlearn_drivers.errors import InstrumentError, LinkError
 from hwlearn_drivers.roles.settings import InstrumentSettings
 from hwlearn_drivers.roles.values import ChannelUse, Role
 from hwlearn_drivers.transport.connector import Connector
-from hwlearn_drivers.transport.links.dry_run import print_line
 
 _OUTPUT: Final = re.compile(r"ao(0|[1-9][0-9]*)")
 _INPUT: Final = re.compile(r"ai(0|[1-9][0-9]*)")
@@ -128,9 +128,7 @@ class DaqInstrument(InstrumentSettings):
 
     def open(self, use: ChannelUse, limits: Limits, connector: Connector) -> DaqOnBench:
         """Open the device with every output at 0 V; see `DaqDevice`."""
-        if connector.replay is not None:
-            raise SetupError(f"{self.name}: calls of NI-DAQmx cannot be replayed; remove replay")
-        claim = Claim(self.addresses[0], None if connector.dry_run else address_key(self.addresses[0]))
+        claim = Claim(self.addresses[0], None if connector.is_rehearsal else address_key(self.addresses[0]))
         try:
             device = DaqDevice(self._calls(connector), self._plan(use, limits, connector), claim)
         except BaseException:
@@ -172,19 +170,13 @@ class DaqInstrument(InstrumentSettings):
 
     def _calls(self, connector: Connector) -> DaqCalls:
         called = f"{self.name} (NI-DAQmx device {self.address})"
+        if connector.replay is not None:
+            return ReplayedCalls(called, self.address, connector.replay.link(self.addresses[0]))
         if connector.dry_run:
-            return DryCalls(
-                called, self.address, lambda line, _: print_line(f"{self.address} > {line}", sys.stdout)
-            )
-        return DaqCalls(load_library(self.address), called, self.address, self._log(connector))
-
-    def _log(self, connector: Connector) -> Callable[[str, bool], None] | None:
+            return DryCalls(called, self.address, PrintedCalls(self.address))
         wire_log = connector.wire_log
-        if wire_log is None:
-            return None
-        return lambda line, off: wire_log.sent(
-            self.addresses[0], line.encode("ascii", "backslashreplace"), off=off
-        )
+        log = None if wire_log is None else WiredCalls(wire_log, self.addresses[0])
+        return DaqCalls(load_library(self.address), called, self.address, log)
 
     def _plan(self, use: ChannelUse, limits: Limits, connector: Connector) -> DaqPlan:
         periods = 1 if self.mains_periods is None else self.mains_periods

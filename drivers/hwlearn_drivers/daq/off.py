@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwlearn_drivers.daq.calls import DaqCalls
+from hwlearn_drivers.daq.calls.calls import DaqCalls
 from hwlearn_drivers.daq.errors import ReservedError
 from hwlearn_drivers.daq.facts import DeviceFacts, overlapping
 from hwlearn_drivers.errors import InstrumentError, LinkError

@@ -10,7 +10,7 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.errors import SetupError
-from hwlearn_drivers.daq.calls import ChannelRange, DaqCalls, ScanChannel
+from hwlearn_drivers.daq.calls.calls import ChannelRange, DaqCalls, ScanChannel
 from hwlearn_drivers.daq.facts import DeviceFacts, Range, narrowest
 from hwlearn_drivers.daq.library import DaqTask
 from hwlearn_drivers.daq.plan import DaqPlan

@@ -125,6 +125,11 @@ class ScannerCapability:
         ------
         SetupError
         """
+        if high and not self.high_up_to_V:
+            raise SetupError(
+                f"high_impedance = true: this model has {format_quantity(self.input_ohm, 'ohm')} on every range; "
+                "leave it out"
+            )
         if high and range_V > self.high_up_to_V:
             raise SetupError(
                 f"high_impedance = true: the {format_quantity(range_V, 'V')} range has "

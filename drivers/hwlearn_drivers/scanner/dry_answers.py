@@ -44,7 +44,7 @@ class DryScannerAnswers:
         channels = [one for one in (found[1] if found else "").split(",") if one]
         if header.endswith("?"):
             return self._reply(header[:-1], channels)
-        if found and header == "ROUT:SCAN":
+        if found and header in ("ROUT:SCAN", "ROUT:SCAN:CRE"):
             self._scanned = found[1]
         elif arguments:
             value = arguments.partition(",")[0]
@@ -58,12 +58,19 @@ class DryScannerAnswers:
             ":SYST:ERR": '0,"No error"',
             "SYST:CTYP": f"DRY RUN,{self._card},0,0",
             "*OPT": ",".join([self._card] * self._slots),
+            **{f"SYST:CARD{slot}:IDN": f"{self._card},dry run,0,0" for slot in range(1, self._slots + 1)},
+            "*LANG": "SCPI",
+            "ROUT:TERM": "REAR",
         }
+        if header == "ROUT:CLOS" and not channels:
+            return b"(@)"
         if header in fixed:
             return fixed[header].encode("ascii")
         if header == "ROUT:SCAN":
             listed = f"(@{self._scanned})".encode("ascii")
             return encode_block(listed) if self._in_block else listed
+        if header == "TRAC:DATA":
+            return ",".join(f"{channel},0" for channel in sorted(self._scanned.split(","))).encode("ascii")
         if header == "READ":
             return ",".join(f"0,{channel}" for channel in sorted(self._scanned.split(","))).encode("ascii")
         return ",".join([self._set.get(header, "0")] * max(len(channels), 1)).encode("ascii")

@@ -10,14 +10,21 @@ from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.scanner.capability import ScanSettings
 from hwlearn_drivers.scanner.dry_answers import DryScannerAnswers
+from hwlearn_drivers.scanner.models.daq6510 import KeithleyDaq6510
 from hwlearn_drivers.scanner.models.keithley_2700 import Keithley2700
-from hwlearn_drivers.scanner.models.keysight_daq import Keysight34970A, Keysight34980A
+from hwlearn_drivers.scanner.models.keysight_daq import Keysight34970A, Keysight34980A, KeysightDaq970A
 from hwlearn_drivers.scanner.scanner import Scanner, reported_model
 from hwlearn_drivers.transport.connector import Connector, reads_connection
 
-FAMILIES: Final[tuple[type[Scanner], ...]] = (Keysight34970A, Keysight34980A, Keithley2700)
+FAMILIES: Final[tuple[type[Scanner], ...]] = (
+    Keysight34970A,
+    Keysight34980A,
+    KeysightDaq970A,
+    Keithley2700,
+    KeithleyDaq6510,
+)
 
-UNCONFIRMED: Final = ("DAQ970A", "DAQ6510", "3706A")
+UNCONFIRMED: Final = ("3706A",)
 """Models whose commands or figures are not confirmed yet: they are refused by name."""
 
 

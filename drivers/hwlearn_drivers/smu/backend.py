@@ -18,6 +18,7 @@ from hwlearn_drivers.edges.inspection import inspect_card
 from hwlearn_drivers.edges.settings import EdgeCardSettings
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.inspection import Inspection, inspect_all, inspection
+from hwlearn_drivers.instrument.voltage_noise import largest_sigma
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.network import SmuNetwork
 from hwlearn_drivers.smu.operating_range import ChannelLimit
@@ -66,7 +67,8 @@ class SmuBackend:
             edges = _open_edges(settings, topology, limits, connector)
             stack.callback(edges.close)
             wired = {node: (smus[channel.address], channel.channel) for node, channel in listed.items()}
-            network = SmuNetwork(topology, limits, wired, edges, _pace(settings), wire_log)
+            read = [wired[node][0] for node in topology.outputs.tolist()]
+            network = SmuNetwork(topology, limits, wired, edges, _pace(settings, limits, read), wire_log)
             stack.pop_all()  # from here on the network closes its instruments
             return network
 
@@ -160,13 +162,19 @@ def _with_baud(connector: Connector, settings: SmuSettings, channel: ChannelSett
     return connector.with_baud(settings.baud if channel.baud is None else channel.baud)
 
 
-def _pace(settings: SmuSettings) -> Pace:
+def _pace(settings: SmuSettings, limits: Limits, read: list[Smu]) -> Pace:
+    """Return the pace; without a stated uncertainty, with that of the data sheets of the SMUs at the outputs."""
+    sigma_V, stated = settings.voltage_sigma, settings.voltage_sigma is not None
+    if sigma_V is None:
+        reach_V = _fixed(settings.voltage_range, limits.voltage) or limits.voltage
+        sigma_V = largest_sigma([smu.operating_range.voltage_sigma(reach_V, settings.nplc) for smu in read])
     return Pace(
         settings.slew_V_per_s,
         settings.ramp_step,
         settings.settle,
-        settings.voltage_sigma,
+        sigma_V,
         settings.current_sigma,
+        noise_is_from_data_sheet=not stated and sigma_V > 0,
     )
 
 

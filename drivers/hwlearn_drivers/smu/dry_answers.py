@@ -61,7 +61,12 @@ class DryAnswers:
         return replies
 
     def _reply(self, header: str, unit: str) -> str:
-        fixed = {"*IDN": f"DRY RUN,{self._model},0,0", "*LANG": "SCPI", ":SYST:ERR": '0,"No error"'}
+        fixed = {
+            "*IDN": f"DRY RUN,{self._model},0,0",
+            "*LANG": "SCPI",
+            ":SYST:ERR": '0,"No error"',
+            ":OUTP:INT:TRIP": "1",
+        }
         if header in fixed:
             return fixed[header]
         if header == ":TRAC:DATA" and (stored := _STORED.search(unit)):

@@ -111,6 +111,18 @@ class SmuNetwork(Network):
         return self._on
 
     @property
+    def noise_is_from_data_sheet(self) -> bool:
+        """Whether the uncertainty of a reading is the figure of a data sheet."""
+        return self.pace.noise_is_from_data_sheet
+
+    @property
+    def dac_step_V(self) -> float:
+        """Largest programming resolution in volts of the sources at the inputs."""
+        at = self._channels[: self.topology.n_inputs]
+        reach = self.limits.voltage
+        return max(one.smu.operating_range.resolution("voltage", one.voltage_range or reach) for one in at)
+
+    @property
     def settle_s(self) -> float:
         """Wait in seconds between a change of the sources and a reading."""
         return self.pace.settle_s

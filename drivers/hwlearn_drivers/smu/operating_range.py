@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from hwlearn.errors import LimitError
 from hwlearn.units import ROUNDING, format_quantity
+from hwlearn_drivers.instrument.voltage_noise import VoltageNoise
 
 Quantity = Literal["voltage", "current"]
 """The quantity that a source sets; its limit applies to the other one."""
@@ -48,32 +49,103 @@ class ChannelLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelRange:
+    """One range of a source.
+
+    Attributes
+    ----------
+    full_scale : float
+        Volts or amperes.
+    step : float
+        Programming resolution: how far a value that is read back may differ from the one that was set.
+    """
+
+    full_scale: float
+    step: float
+
+
+def level_ranges(counts: float, *full_scales: float) -> tuple[LevelRange, ...]:
+    """Return ranges, in rising order, whose step is the full scale divided by ``counts``."""
+    return tuple(LevelRange(full, full / counts) for full in full_scales)
+
+
+Regions = tuple[tuple[float, float], ...]
+"""Maximum absolute volts and amperes of each operating region."""
+
+
+@dataclass(frozen=True, slots=True)
 class OperatingRange:
-    """The range in which a model can operate.
+    """The range in which a model can operate: one row of the tables in `hwlearn_drivers.smu.tables`.
 
     Attributes
     ----------
     regions : tuple of (float, float)
-        Maximum absolute volts and amperes of each operating region. Level and limit must lie inside one of them.
+        Maximum absolute volts and amperes of each operating region, for direct current. Level and limit must lie
+        inside one of them. Regions for pulses are left out.
     nplc : (float, float)
         Minimum and maximum integration time in power line cycles.
-    scales : tuple of (float, ...)
-        Full scales of the source ranges in rising order: volts, amperes.
-    counts : float
-        Full scale divided by the resolution of levels and limits.
+    volts, amperes : tuple of LevelRange
+        Source ranges in rising order, without those for pulses.
     channels : int
+    shared_regions : tuple of (float, float)
+        The regions of each channel if both channels are in use; empty: those of ``regions``.
+    noise : VoltageNoise or None
+        Noise of voltage readings; None if no data sheet that states it was found.
+    interlock_V : float or None
+        Voltage above which the manual requires a closed interlock; None if that is not known of the model.
+    direct_current : str
+        Command that selects direct current, of a model that also has a mode for pulses.
+    has_trigger_model : bool
+        Whether lists of levels can be run by the instrument.
+    has_measure_ranges : bool
+        Whether measuring ranges can be set. Otherwise they follow the source range and the limit.
+    sources : tuple of str
+        Where the figures are from: title, and page or table.
     """
 
-    regions: tuple[tuple[float, float], ...]
+    regions: Regions
     nplc: tuple[float, float]
-    scales: tuple[tuple[float, ...], tuple[float, ...]]
-    counts: float
+    volts: tuple[LevelRange, ...]
+    amperes: tuple[LevelRange, ...]
     channels: int = 1
+    shared_regions: Regions = ()
+    noise: VoltageNoise | None = None
+    interlock_V: float | None = None
+    direct_current: str = ""
+    has_trigger_model: bool = True
+    has_measure_ranges: bool = True
+    sources: tuple[str, ...] = ()
+
+    def with_channels_in_use(self, count: int) -> OperatingRange:
+        """Return the operating range of each channel if this number of channels is in use."""
+        return replace(self, regions=self.shared_regions) if count > 1 and self.shared_regions else self
+
+    def scales(self, quantity: Quantity) -> tuple[LevelRange, ...]:
+        """Return the source ranges of a quantity."""
+        return self.volts if quantity == "voltage" else self.amperes
 
     def resolution(self, quantity: Quantity, reach: float) -> float:
         """Return the resolution of levels and limits, in the smallest source range that covers ``reach``."""
-        scales = self.scales[quantity == "current"]
-        return next((full for full in scales if _within(reach, full)), scales[-1]) / self.counts
+        return self.scales(quantity)[self._place(quantity, reach)].step
+
+    def voltage_sigma(self, reach: float, nplc: float) -> float | None:
+        """Return the standard uncertainty of one voltage reading in volts; None if no data sheet states it.
+
+        Parameters
+        ----------
+        reach : float
+            Largest voltage to be read; the smallest range that covers it counts.
+        nplc : float
+            Integration time in power line cycles.
+        """
+        if self.noise is None:
+            return None
+        place = self._place("voltage", reach)
+        return self.noise.sigma_V(place, self.volts[place].full_scale, nplc)
+
+    def _place(self, quantity: Quantity, reach: float) -> int:
+        each = self.scales(quantity)
+        return next((k for k, one in enumerate(each) if _within(reach, one.full_scale)), len(each) - 1)
 
     def most(self, quantity: Quantity) -> float:
         """Return the maximum of a quantity over all regions."""

@@ -21,7 +21,9 @@ class Pace:
     settle_s : float
         Wait between the last step and the reading.
     voltage_sigma, current_sigma : float
-        Standard uncertainty of one reading, volts and amperes.
+        Standard uncertainty of one reading, volts and amperes; 0 if it is not stated.
+    noise_is_from_data_sheet : bool
+        Whether ``voltage_sigma`` is the figure of a data sheet.
 
     Raises
     ------
@@ -34,6 +36,7 @@ class Pace:
     settle_s: float = 0.01
     voltage_sigma: float = 0.0
     current_sigma: float = 0.0
+    noise_is_from_data_sheet: bool = False
 
     def __post_init__(self) -> None:
         for name in ("slew_V_per_s", "ramp_step_V", "settle_s", "voltage_sigma", "current_sigma"):

@@ -58,6 +58,11 @@ def family_of(model: str) -> type[Smu]:
     for family in FAMILIES:
         if _number(model) in family.operating_ranges or _number(model) == family.series + _ANY:
             return family
+        if _number(model) in family.refused:
+            raise SetupError(
+                f"the SMU model {_number(model)} is refused: {family.refused[_number(model)]}; supported of its "
+                f"family: {', '.join(family.operating_ranges)}"
+            )
     hint = closest(_number(model), models())
     families = ", ".join(f"'{family.series} family'" for family in FAMILIES)
     raise SetupError(
@@ -151,11 +156,9 @@ def family_by_identity(identity: Identity) -> type[Smu]:
         If the instrument is not supported.
     """
     for family in FAMILIES:
-        try:
-            family.model_of(identity)
-        except UnknownInstrumentError:
-            continue
-        return family
+        if identity.model_number in {*family.operating_ranges, *family.refused}:
+            family.model_of(identity)  # raises with the reason, if it is refused
+            return family
     raise UnknownInstrumentError(f"there is no driver for {identity}; supported: {', '.join(models())}")
 
 

@@ -70,7 +70,10 @@ class SmuSettings(Section):
         Integration time of every reading in power line cycles.
     voltage_range, current_range : quantity, "limits" or "auto"
         Ranges of all channels: a fixed value, the limit of the bench, or automatic.
-    slew_V_per_s, ramp_step, settle, voltage_sigma, current_sigma
+    voltage_sigma : quantity, optional
+        Standard uncertainty of one reading; 0: not stated. Default: that of the data sheet for range and ``nplc``,
+        if the models at all outputs have one in `hwlearn_drivers.smu.tables`.
+    slew_V_per_s, ramp_step, settle, current_sigma
         See `hwlearn_drivers.smu.pace.Pace`.
     baud : int, optional
         Of all serial ports. Default: the rate that is set at the factory of each model, 115200 for an edge card.
@@ -91,7 +94,7 @@ class SmuSettings(Section):
     slew_V_per_s: Positive = 10.0
     ramp_step: PositiveVolts = 0.05
     settle: NonNegativeSeconds = 0.01
-    voltage_sigma: NonNegativeVolts = 0.0
+    voltage_sigma: NonNegativeVolts | None = None
     current_sigma: NonNegativeAmperes = 0.0
     timeout: PositiveSeconds = 3.0
     baud: Count | None = None

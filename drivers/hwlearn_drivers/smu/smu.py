@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import ClassVar
 
-from hwlearn.errors import SetupError
+from hwlearn.errors import LimitError, SetupError
 from hwlearn.network.reports import InstrumentReport, OutputReport
+from hwlearn.units import format_quantity
 from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.instrument.instrument import Identity
 from hwlearn_drivers.instrument.serial_line import SerialLine
@@ -51,13 +52,19 @@ class Smu(Source):
     operating_ranges: ClassVar[Mapping[str, OperatingRange]]
     """Operating range of each model of this class, by model number."""
 
+    refused: ClassVar[Mapping[str, str]]
+    """Models that would be of this class, but whose figures are not confirmed: model number -> reason."""
+
+    interlock_query: ClassVar[str] = ""
+    """Query that is answered 1 if the interlock is closed; empty if the models of the class have none."""
+
     serial_line: ClassVar[SerialLine | None] = None
     """RS-232 of the series; None if it has none."""
 
     channel_class: ClassVar[type[SmuChannel]]
 
     def __init__(self, transport: Transport, identity: Identity, limits: Mapping[int, ChannelLimit]) -> None:
-        self.operating_range = self.operating_ranges[self.model_of(identity)]
+        self.operating_range = self.operating_ranges[self.model_of(identity)].with_channels_in_use(len(limits))
         self._sweeping = False
         present = self.operating_range.channels
         for number in limits:
@@ -77,6 +84,8 @@ class Smu(Source):
             If it is none of this class.
         """
         found = identity.model_number
+        if found in cls.refused:
+            raise UnknownInstrumentError(f"{identity} is not supported: {cls.refused[found]}")
         if found not in cls.operating_ranges:
             raise UnknownInstrumentError(f"{identity} is none of {', '.join(cls.operating_ranges)}")
         return found
@@ -118,8 +127,25 @@ class Smu(Source):
     def set_up(self) -> None:
         """Reset it and restore the settings of driver and user; the outputs are off afterwards."""
         self._reset()
+        self._check_interlock()
         for channel in self.channels:
             channel.restore()
+
+    def _check_interlock(self) -> None:
+        """Refuse a channel limit beyond what the instrument supplies with an open interlock.
+
+        Raises
+        ------
+        LimitError
+        """
+        safe_V = self.operating_range.interlock_V
+        most_V = max((channel.channel_limit.volts for channel in self.channels), default=0.0)
+        if safe_V is None or most_V <= safe_V or self.query_numbers(self.interlock_query, 1) == [1.0]:
+            return
+        raise LimitError(
+            f"the interlock of {self.name} is open: it supplies at most {format_quantity(safe_V, 'V')}, and the "
+            f"limit of the bench is {format_quantity(most_V, 'V')}; close the interlock or lower limits.voltage"
+        )
 
     @abstractmethod
     def _reset(self) -> None:

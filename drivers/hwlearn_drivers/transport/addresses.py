@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hwlearn_drivers.address import Address, parse_address
@@ -12,6 +12,9 @@ from hwlearn_drivers.transport.links.line_end import LineEndLink
 from hwlearn_drivers.transport.links.link import Link
 
 DEFAULT_BAUD: Final = 115200
+
+_RESTART_S: Final = 2.5  # after which an Arduino has started again, because its port was opened
+_PROMPT_S: Final = 0.5
 
 PURE_PYTHON = "@py"
 """Default VISA library (pyvisa-py); it is installed with the package."""
@@ -58,7 +61,8 @@ def open_link(address: str, options: LinkOptions | None = None) -> Link:
     ``TCPIP::host::port::SOCKET``, ``socket://host:port``, ``ASRL<port>::INSTR``, a port name (``COM3``,
     ``/dev/ttyACM0``) and every other pyserial URL are byte streams and are opened directly. If another VISA
     library than pyvisa-py is selected, the VISA names among them are opened through it. All other VISA names
-    (``GPIB0::24::INSTR``, ``USB0::...``, ``TCPIP::host::INSTR``) are opened through the VISA library.
+    (``GPIB0::24::INSTR``, ``USB0::...``, ``TCPIP::host::INSTR``) are opened through the VISA library. Instruments
+    behind one Prologix or AR488 adapter (``PROLOGIX::/dev/ttyUSB0::GPIB::24``) share its link.
 
     Raises
     ------
@@ -68,6 +72,9 @@ def open_link(address: str, options: LinkOptions | None = None) -> Link:
         If it cannot be opened.
     """
     how = LinkOptions() if options is None else options
+    found = parse_address(address)
+    if found.kind == "adapter":
+        return _behind_adapter(found, how)
     link = _opened(address, how)
     sends_it = how.any_line_end and how.line_end == b"\r\n" and is_serial(address)
     return link if sends_it or how.line_end == b"\n" else LineEndLink(link, how.line_end)
@@ -98,6 +105,19 @@ def _opened(address: str, how: LinkOptions) -> Link:
     )
 
 
+def _behind_adapter(found: Address, how: LinkOptions) -> Link:
+    from hwlearn_drivers.transport.links.gpib.adapter import GpibAdapter, join_adapter
+    from hwlearn_drivers.transport.links.gpib.link import GpibLink
+    from hwlearn_drivers.transport.links.link import StreamLink
+
+    def opened() -> GpibAdapter:
+        stream = _opened(found.adapter, replace(how, visa_library=PURE_PYTHON, any_line_end=False))
+        assert isinstance(stream, StreamLink)
+        return GpibAdapter(found.adapter, stream, _RESTART_S if is_serial(found.adapter) else _PROMPT_S)
+
+    return GpibLink(found.text, join_adapter(found.adapter, opened), found.numbers)
+
+
 def prepare_link(address: str, options: LinkOptions | None = None) -> None:
     """Import what `open_link` needs for an address and look up its host name; no link is opened.
 
@@ -110,7 +130,11 @@ def prepare_link(address: str, options: LinkOptions | None = None) -> None:
     """
     how = LinkOptions() if options is None else options
     found = parse_address(address)
-    if _is_direct_socket(found, how):
+    if found.kind == "adapter":
+        import hwlearn_drivers.transport.links.gpib.link
+
+        prepare_link(found.adapter, replace(how, visa_library=PURE_PYTHON))
+    elif _is_direct_socket(found, how):
         import hwlearn_drivers.transport.links.tcp_socket
 
         try:

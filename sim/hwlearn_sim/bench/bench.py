@@ -15,6 +15,7 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import CircuitError, SetupError
 from hwlearn.network.simulation import State, part, prefixed
+from hwlearn_sim.bench.gpib import adapter_servers, gpib_address
 from hwlearn_sim.bench.kinds.kind import Surroundings
 from hwlearn_sim.bench.kinds.registry import kind_of_placed
 from hwlearn_sim.board.board import VirtualBoard
@@ -189,9 +190,13 @@ class VirtualBench:
     def start(self) -> Self:
         """Start serving all instruments."""
         with ExitStack() as stack:
+            shared = adapter_servers({name: one for name, (_, one) in self._placed.items()}, self._instruments)
+            for server in dict.fromkeys(shared.values()):
+                stack.enter_context(server)
             for name, (kind, placed) in self._placed.items():
                 served: Served = self._boards[name] if name in self._boards else self._instruments[name]
-                self._servers[name] = stack.enter_context(kind.server(placed, served))
+                alone = name not in shared
+                self._servers[name] = stack.enter_context(kind.server(placed, served)) if alone else shared[name]
             self._open = stack.pop_all()
         return self
 
@@ -252,7 +257,8 @@ class VirtualBench:
         if name not in self._servers:
             known = ", ".join(self._servers) or "none, because the bench is not being served"
             raise SetupError(f"the virtual bench serves no instrument {name!r}; it serves: {known}")
-        return self._servers[name].address
+        place = self._placed[name][1].gpib
+        return self._servers[name].address if place is None else gpib_address(self._servers[name], place.address)
 
     def instrument(self, name: str) -> VirtualInstrument:
         """Return an instrument, bypassing its connection; for tests."""

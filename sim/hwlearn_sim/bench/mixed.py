@@ -40,7 +40,8 @@ class VirtualMixedSettings(Section):
     Attributes
     ----------
     instruments, terminals, matrix, superpose, superposition, edges, devices
-        As in the backend ``bench``; instruments have no address.
+        As in the backend ``bench``. An address is not used: with this ``kind`` a bench file of real instruments is
+        rehearsed.
     wire : {"tcp", "pty"}
     seed, device_spread, write_noise, stuck_fraction
         As in the backend ``sim``: equal values give equal devices.
@@ -83,8 +84,6 @@ class VirtualMixedSettings(Section):
         fast = {} if limits is None else {"settle": 0.0, "slew_V_per_s": 1e6, "ramp_step": 2 * limits.voltage}
         listed = []
         for k, one in enumerate(self.instruments):
-            if "address" in one:
-                raise SetupError(f"backend.instruments[{k}].address: remove it: a virtual bench has its own")
             nowhere = _NOWHERE.format(port=k + 1)
             listed.append({**one, "address": (addresses or {}).get(str(one.get("name")), nowhere)})
         return {

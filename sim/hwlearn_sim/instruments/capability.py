@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.ranges import Quantity, Range, Ranges
 
 OTHER: Final[dict[Quantity, Quantity]] = {"voltage": "current", "current": "voltage"}
@@ -16,11 +17,18 @@ QUANTITIES: Final[tuple[Quantity, Quantity]] = ("voltage", "current")
 LINE_HZ: Final = 50.0
 """Power-line frequency: integration times are set in power-line cycles."""
 
+_SLACK: Final = 1 + 1e-12
+
 Side = Literal["source", "measure"]
 """The source or the meter of a channel."""
 
 OffState = Literal["NORM", "HIMP", "ZERO", "GUAR"]
 """Output-off state: normal (0 V, small current limit), high impedance (relay open), zero (0 V) or guard (0 A)."""
+
+
+Quirk = Literal["ignores limits", "raises small limits", "off when the source changes"]
+"""Behaviour of some models: a new limit is ignored, or a limit below the minimum becomes the minimum, without an
+error; a change of the source switches the output off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +87,13 @@ class ChannelCapability:
         range that autorange would select.
     protections : tuple of float
         Selectable overvoltage protection limits in volts, in rising order; empty if the model has none.
+    area : tuple of (float, float)
+        Operating regions: largest volts and amperes. Level and limit of the active source must lie in one of them;
+        empty: not modelled.
+    area_error : (int, str)
+        Error outside of them.
+    has_measure_ranges : bool
+        Whether measuring ranges can be set. Otherwise they follow the source range and the limit.
     """
 
     measures: dict[Quantity, Ranges]
@@ -93,6 +108,21 @@ class ChannelCapability:
     coupled_ranges: bool = False
     default_ranges: dict[tuple[Side, Quantity], float] = field(default_factory=dict)
     protections: tuple[float, ...] = ()
+    area: tuple[tuple[float, float], ...] = ()
+    area_error: tuple[int, str] = (-221, "Settings conflict")
+    has_measure_ranges: bool = True
+
+    def check_area(self, source: Quantity, level: float, limit: float) -> None:
+        """Refuse a level and a limit that the model cannot supply together.
+
+        Raises
+        ------
+        VirtualInstrumentError
+        """
+        volts, amperes = (level, limit) if source == "voltage" else (limit, level)
+        inside = (abs(volts) <= v * _SLACK and abs(amperes) <= a * _SLACK for v, a in self.area)
+        if self.area and not any(inside):
+            raise VirtualInstrumentError(*self.area_error)
 
 
 @dataclass(frozen=True, slots=True)

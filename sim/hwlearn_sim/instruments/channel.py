@@ -19,6 +19,7 @@ from hwlearn_sim.instruments.capability import (
     ChannelState,
     Meters,
     OffState,
+    Quirk,
     Side,
 )
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
@@ -27,12 +28,6 @@ from hwlearn_sim.instruments.off_states import off_source
 from hwlearn_sim.instruments.ranges import Quantity, Range
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.plane.sources import CurrentSource, Open, Source, SourceOperatingPoint, VoltageSource
-
-Quirk = Literal["ignores limits", "raises small limits", "off when the source changes"]
-"""Behaviour of some models: a new limit is ignored, or a limit below the minimum becomes the minimum, without an
-error; a change of the source switches the output off."""
-
-_RECORDED: Final = 1000
 
 _UNCONNECTED: Final = Topology(2, [(0, 1)], inputs=[0], outputs=[1])
 
@@ -106,7 +101,7 @@ class VirtualChannel:
         self.forced: Literal["over-range", "compliance"] | None = None
         self.quirks: set[Quirk] = set()
         self.line_Hz = LINE_HZ
-        self.switched: deque[bool] = deque(maxlen=_RECORDED)
+        self.switched: deque[bool] = deque(maxlen=1000)
         # always drawn, so that one spread does not change the values of the other
         self._meter_errors = meters.converter_errors(rng)
         self._source_errors = meters.converter_errors(rng)
@@ -135,11 +130,13 @@ class VirtualChannel:
         Raises
         ------
         VirtualInstrumentError
-            -222 beyond the largest range or beyond a fixed range.
+            -222 beyond the largest range or a fixed one; see also `ChannelCapability.check_area`.
         """
         ranges, fixed = self.capability.sources[quantity], self.settings.source_ranges[quantity]
         if not ranges.holds(ranges.each[-1] if fixed is None else fixed, value):
             raise VirtualInstrumentError(-222)
+        if quantity == self.settings.function:
+            self.capability.check_area(quantity, value, self.settings.limits[OTHER[quantity]])
         self.settings.levels[quantity] = value
         self.settings.ranged.add(("source", quantity))
         self.apply()
@@ -150,13 +147,15 @@ class VirtualChannel:
         Raises
         ------
         VirtualInstrumentError
-            -222 outside the programmable limits.
+            -222 outside the programmable limits; the error of the model beyond its operating regions.
         """
         least, most = self.capability.least_limits[quantity], self.capability.measures[quantity].most
         if "raises small limits" in self.quirks:
             value = max(abs(value), least)
         if not least <= abs(value) <= most:
             raise VirtualInstrumentError(-222)
+        if quantity != self.settings.function:
+            self.capability.check_area(OTHER[quantity], self.settings.levels[OTHER[quantity]], value)
         if "ignores limits" not in self.quirks:
             self.settings.limits[quantity] = abs(value)
             self.apply()
@@ -204,7 +203,8 @@ class VirtualChannel:
         self.settings.autorange[quantity] = (low, high)
 
     def set_function(self, function: Quantity) -> None:
-        """Select the source function."""
+        """Select the source function; its level and limit must lie inside the operating regions."""
+        self.capability.check_area(function, self.settings.levels[function], self.settings.limits[OTHER[function]])
         if "off when the source changes" in self.quirks and function != self.settings.function:
             self.set_output(False)
         self.settings.function = function
@@ -258,6 +258,9 @@ class VirtualChannel:
 
     def _measure_range(self, quantity: Quantity, true: float) -> Range:
         fixed, ranges = self.settings.measure_ranges[quantity], self.capability.measures[quantity]
+        if not self.capability.has_measure_ranges:
+            s, sourced = self.settings, self.source_range(quantity).full_scale
+            return ranges.covering(sourced if quantity == s.function else s.limits[quantity])
         if fixed is not None:
             coupled = self.capability.coupled_ranges and quantity == self.settings.function
             return ranges.covering(self.source_range(quantity).full_scale) if coupled else fixed

@@ -9,6 +9,8 @@ from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.instruments.scanner_channels import Channels, ScannedChannel, ScannerModel
 from hwlearn_sim.instruments.scanning_voltmeter import ScanningVoltmeter
+from hwlearn_sim.instruments.scpi.daq6510 import models as daq6510
+from hwlearn_sim.instruments.scpi.daq6510.instrument import VirtualDaq6510
 from hwlearn_sim.instruments.scpi.keithley2700 import models as keithley
 from hwlearn_sim.instruments.scpi.keithley2700.instrument import VirtualKeithley2700
 from hwlearn_sim.instruments.scpi.keysight_daq import models as keysight
@@ -55,7 +57,12 @@ def make_scanner(
         channels = _channels(placed, model, keithley.INITIAL)
         voltmeter = _voltmeter(placed, channels, (keithley.FARADS, keithley.ZERO_V), plane, rng, meters, clock)
         return VirtualKeithley2700(model.identity.format(serial=f"140{unit:04d}"), channels, voltmeter, clock)
-    known = ", ".join([*keysight.MODELS, *keithley.MODELS])
+    if placed.model in daq6510.MODELS:
+        model = daq6510.MODELS[placed.model]
+        channels = _channels(placed, model, daq6510.INITIAL)
+        voltmeter = _voltmeter(placed, channels, (keithley.FARADS, keithley.ZERO_V), plane, rng, meters, clock)
+        return VirtualDaq6510(model.identity.format(serial=f"0450{unit:04d}"), channels, voltmeter, clock)
+    known = ", ".join([*keysight.MODELS, *keithley.MODELS, *daq6510.MODELS])
     raise SetupError(f"there is no virtual scanner {placed.model!r}; the models are: {known}")
 
 

@@ -83,7 +83,8 @@ def test_every_property_that_the_driver_reads_exists():
     from nidaqmx.task.channels import AIChannel, AOChannel
 
     text = "".join(
-        (Path(daq_library.__file__).parent / name).read_text(encoding="utf-8") for name in ("facts.py", "calls.py")
+        (Path(daq_library.__file__).parent / name).read_text(encoding="utf-8")
+        for name in ("facts.py", "calls/calls.py")
     )
     asked = set(re.findall(r"found\.([a-z_]+)", text)) - {"shape"}
     assert {"product_type", "ai_max_multi_chan_rate", "ao_voltage_rngs"} <= asked

@@ -6,7 +6,7 @@ from daq_rig import LIMITS, device, graph, open_daq, terminals
 
 import hwlearn as hl
 from hwlearn.errors import LimitError, NetworkError, SetupError
-from hwlearn_drivers.daq.calls import DaqCalls
+from hwlearn_drivers.daq.calls.calls import DaqCalls
 from hwlearn_drivers.daq.instrument import DaqInstrument
 from hwlearn_drivers.daq.off import write_off_all
 from hwlearn_drivers.errors import (

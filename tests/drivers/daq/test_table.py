@@ -15,7 +15,7 @@ from hwlearn_drivers.bench.settings import BenchSettings
 from hwlearn_drivers.daq import library as daq_library
 from hwlearn_drivers.daq.examples import DAQ
 from hwlearn_drivers.daq.instrument import DaqInstrument
-from hwlearn_drivers.errors import LinkError, OutputsMayBeOnError
+from hwlearn_drivers.errors import LinkError, LinkTimeout, OutputsMayBeOnError
 from hwlearn_sim.bench.mixed import VirtualMixedSettings
 
 X = np.array([[0.3, -0.2]])
@@ -74,11 +74,45 @@ def test_wire_log_has_every_call(tmp_path):
     log = tmp_path / "wire.log"
     with open_daq(wire_log=str(log)) as network:
         network.measure(X)
-    calls = [line.split("\t")[3] for line in log.read_text(encoding="ascii").splitlines()]
+    calls = [line.split("\t")[3].removesuffix(r"\n") for line in log.read_text(encoding="ascii").splitlines()]
     assert "write(0.29998779296875, -0.19989013671875) to ao0, ao1" in calls
     assert calls.count("start(); read(8); stop()") == 2  # the reading, and 0 V that is read back at the end
-    with pytest.raises(SetupError, match="cannot be replayed"):
-        BenchBackend.open(settings(replay=log), graph(), LIMITS)
+
+
+def replayed(log):
+    """Open a bench whose device is the one of a log, with the pace of a virtual bench."""
+    address = log.read_text(encoding="ascii").partition("Device('")[2].partition("'")[0]
+    table = VirtualMixedSettings(instruments=[device()], terminals=terminals(), edges=EDGES).table(LIMITS)
+    table |= {"instruments": [{**device(), "address": address}], "replay": log}
+    return BenchBackend.open(BenchSettings(**table), graph(), LIMITS)
+
+
+def test_recorded_calls_stand_in_for_the_device(tmp_path, monkeypatch):
+    """The same measurements get the same readings, without device and package; others are refused."""
+    log, other = tmp_path / "wire.log", np.array([[0.1, 0.4]])
+    with open_daq(wire_log=str(log), noise=1.0) as network:
+        measured = [network.measure(x).voltages for x in (X, other)]
+    monkeypatch.setitem(sys.modules, "nidaqmx", None)
+    with replayed(log) as network:
+        for x, before in zip((X, other), measured, strict=True):
+            np.testing.assert_array_equal(network.measure(x).voltages, before)
+    network = replayed(log)
+    with pytest.raises(OutputsMayBeOnError, match=r"is to be sent, but the log has .*write\(0.29998779296875"):
+        network.measure(other)
+    with pytest.raises(OutputsMayBeOnError):  # the log has no answer to what was never sent
+        network.close()
+
+
+def test_recorded_errors_are_raised_again(tmp_path):
+    log = tmp_path / "wire.log"
+    network = open_daq(wire_log=str(log))
+    virtual = network.bench.instrument("daq")
+    virtual.inject("late", 0)
+    with pytest.raises(LinkTimeout) as first:
+        network.measure(X)
+    network.close()
+    with replayed(log) as again, pytest.raises(LinkTimeout, match=re.escape(str(first.value))):
+        again.measure(X)
 
 
 def test_status_reads_outputs_back_and_writes_nothing():

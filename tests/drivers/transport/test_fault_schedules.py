@@ -2,7 +2,8 @@
 
 Each schedule opens a small bench, measures and closes it. Meanwhile replies are late, fragmented, garbled or lost,
 and instruments reset the connection, stop answering or disappear. Every undamaged reading must match the circuit.
-At the end every output is off, or an error has named in capitals the outputs that MAY BE ON.
+At the end every output is off, or an error has named in capitals the outputs that MAY BE ON. The same with all
+instruments behind one GPIB adapter, with faults on the bus and between host and adapter.
 """
 
 import time
@@ -16,7 +17,7 @@ from hwlearn.errors import HwlearnError
 from hwlearn_drivers.smu.backend import SmuBackend
 from hwlearn_sim.bench.bench import VirtualBench
 from hwlearn_sim.instruments.capability import Meters
-from hwlearn_sim.placed import PlacedSmu
+from hwlearn_sim.placed import GpibPlace, PlacedAdapter, PlacedSmu
 from hwlearn_sim.wire.faults import Faults
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-5, 2e-4))
@@ -32,7 +33,7 @@ KINDS = ("late", "fragmented", "dropped", "garbled", "reset")
 class Schedule:
     """One random sequence of events; `run` raises AssertionError if a guarantee is violated."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, adapter=None):
         self.rng = np.random.default_rng([seed, 77])
         self.errors, self.reads = "", 0
         self.vanished = False
@@ -43,8 +44,14 @@ class Schedule:
         late_s = float(self.rng.uniform(0.2, 2.5)) * TIMEOUT_S
         models = self.rng.choice(["2400", "2450", "2612B", "B2902A"], 3)
         self.faults = [Faults(seed=int(self.rng.integers(2**31))) for _ in models]
+        places = [None] * 3
+        if adapter is not None:
+            self.faults.append(Faults(seed=seed))
+            shared = PlacedAdapter(adapter, faults=self.faults[3])
+            places = [GpibPlace(shared, int(number)) for number in self.rng.choice(31, 3, replace=False)]
         placed = [
-            PlacedSmu(f"smu{k}", model, (k,), faults=self.faults[k]) for k, model in enumerate(models.tolist())
+            PlacedSmu(f"smu{k}", model, (k,), faults=self.faults[k], gpib=places[k])
+            for k, model in enumerate(models.tolist())
         ]
         self.bench = VirtualBench(GRAPH, placed, conductances=SIEMENS, meters=Meters(noise=0.0), seed=seed)
         self.rates, self.late_s = rates, late_s
@@ -85,7 +92,7 @@ class Schedule:
     def _disturb(self):
         draw = self.rng.random()
         if draw < 0.05:
-            self.faults[int(self.rng.integers(3))].muted = True
+            self.faults[int(self.rng.integers(len(self.faults)))].muted = True
         elif draw < 0.1:
             self.vanished = True
             self.bench.close()
@@ -132,14 +139,14 @@ class Schedule:
         return [channel.label for smu in smus for channel in smu.channels if channel.settings.output]
 
 
-def run_all(seeds):
+def run_all(seeds, adapter=None):
     """Run schedules in parallel, because they mostly wait.
 
     Return the violations by seed, and the number of correct measurements on benches that had faults before.
     """
 
     def one(seed):
-        schedule = Schedule(seed)
+        schedule = Schedule(seed, adapter)
         try:
             schedule.run()
         except AssertionError as error:
@@ -166,3 +173,16 @@ def test_thousand_random_fault_schedules(figure, seeds):
     )
     assert wrong == []
     assert reads > 50 or not seeds.full
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("adapter", ["prologix", "ar488"])
+def test_random_fault_schedules_behind_one_adapter(figure, seeds, adapter):
+    chosen = [5000 + seed for seed in seeds(500, 40)]
+    wrong, reads = run_all(chosen, adapter)
+    figure(
+        f"{len(chosen):,} random fault schedules of three instruments behind one {adapter}: {len(wrong)} "
+        f"violations (required 0), {reads} measurements were correct after faults"
+    )
+    assert wrong == []
+    assert reads > 20 or not seeds.full

@@ -5,31 +5,35 @@ from __future__ import annotations
 import pytest
 
 from hwlearn_drivers.smu.registry import family_of, models
-from hwlearn_sim.instruments.capability import Meters
+from hwlearn_sim.instruments.capability import QUANTITIES, Meters
 from hwlearn_sim.instruments.models import MODELS
 
-BOTH = sorted(set(models()) & set(MODELS))
-SCPI = [model for model in BOTH if not model.startswith("26")]
+DISTINCT = sorted({id(model.capability): number for number, model in MODELS.items()}.values())
+"""One model for each capability: models with the same channel differ in their number only."""
 
 
-def test_every_scpi_driver_has_a_virtual_instrument():
-    assert set(SCPI) == {model for model in models() if not model.startswith("26")}
+def test_every_driver_has_a_virtual_instrument():
+    assert set(models()) == set(MODELS)
 
 
-@pytest.mark.parametrize("model", SCPI)
+@pytest.mark.parametrize("model", sorted(MODELS))
 def test_ranges_and_channels_agree(model):
     row, capability = family_of(model).operating_ranges[model], MODELS[model].capability
     assert row.channels == MODELS[model].channels
     assert row.nplc == capability.nplc
-    for k, quantity in enumerate(("voltage", "current")):
+    for k, quantity in enumerate(QUANTITIES):
         ranges = capability.sources[quantity]
-        assert row.scales[k] == tuple(one.full_scale for one in ranges.each)
-        assert max(region[k] for region in row.regions) == pytest.approx(ranges.most)
+        assert [one.full_scale for one in row.scales(quantity)] == [one.full_scale for one in ranges.each]
+        assert all(
+            ours.step >= one.step * 0.999999 for ours, one in zip(row.scales(quantity), ranges.each, strict=True)
+        )
+        assert ranges.each[-1].full_scale <= max(region[k] for region in row.regions) <= ranges.most * 1.000001
         assert capability.measures[quantity].most == pytest.approx(ranges.most)
+    assert capability.area in ((), row.regions)
 
 
 @pytest.mark.parametrize("source", ["voltage", "current"])
-@pytest.mark.parametrize("model", sorted(MODELS))
+@pytest.mark.parametrize("model", DISTINCT)
 def test_readings_at_a_limit_of_105_percent_never_overflow(model, source, rack):
     """Half of them did: noise crossed the end of the range."""
     one = rack(model, (1,), meters=Meters(noise=1.0))

@@ -19,6 +19,8 @@ from hwlearn_sim.plane.plane import AnalogPlane
 
 DIVIDER = Topology(3, [(0, 1), (1, 2)], inputs=[1], outputs=[2], ground=0)
 
+DISTINCT = sorted({id(model.capability): number for number, model in MODELS.items()}.values())
+
 
 def channel(model: str = "2400", node: int = 1, *, meters: Meters | None = None, plane=None, seed=0, clock=None):
     plane = AnalogPlane(DIVIDER, [1e-3, 1e-3]) if plane is None else plane
@@ -38,21 +40,23 @@ def source_volts(one: VirtualChannel, volts: float, limit_A: float = 1e-2) -> No
     one.set_output(True)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_readings_are_accurate_to_range_resolution(model):
     one = channel(model)
     for volts in (0.0123456789, 0.1234567891, 1.2345678912):
         source_volts(one, volts)
         at, reading = one.operating_point, one.measure("voltage", "current")
         for quantity, true in (("voltage", at.volts), ("current", at.amperes)):
-            used = one.capability.measures[quantity].covering(true)
+            used = one.measure_range(quantity)
+            if one.capability.has_measure_ranges:
+                assert used == one.capability.measures[quantity].covering(true)
             assert abs(reading.values[quantity] - true) <= 0.5 * used.step * (1 + 1e-9)
             steps = reading.values[quantity] / used.step
             assert steps == pytest.approx(round(steps), abs=1e-6)
         assert abs(at.volts - volts) <= 0.5 * one.source_range("voltage").step * (1 + 1e-9)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", DISTINCT)
 def test_two_units_interact_as_kirchhoff_predicts(model):
     """The reading of one unit changes with the source of another as `Kirchhoff` predicts, to its resolution."""
     topology = Topology(4, [(0, 1), (1, 2), (2, 3), (0, 2)], inputs=[1], outputs=[2], ground=3)

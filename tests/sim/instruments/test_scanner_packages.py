@@ -1,4 +1,4 @@
-"""Packages from PyPI drive virtual scanners: DAQmon and FluidLab a 34970A, QCoDeS a 34980A, PyMeasure a 2700.
+"""Packages from PyPI drive virtual scanners: DAQmon, FluidLab, QCoDeS, PyMeasure and PyICe.
 
 They were written for the real instrument; they are independent readings of its manual.
 """
@@ -187,3 +187,88 @@ def test_pymeasure_finds_the_modules_of_a_2700_and_closes_its_channels():
         driver.check_errors()
         assert not len(scanner.errors)
         driver.adapter.close()
+
+
+@pytest.mark.filterwarnings("ignore")  # deprecations of PyICe and its dependencies
+def test_pyice_scans_the_virtual_daq970a(capsys):
+    pyice = pytest.importorskip(
+        "PyICe.lab_instruments.daq970a_instruments", reason="the packages pyice-adi and labcomm are not installed"
+    )
+    interfaces = pytest.importorskip("PyICe.lab_interfaces")
+    with served(model="DAQ970A", cards={1: "DAQM901A"}) as bench:
+        bench.instrument("smu").execute(DRIVE)
+        wire = interfaces.interface_factory().get_visa_interface(bench.address("scan"), timeout=5)
+        wire.visaInterface.read_termination = wire.visaInterface.write_termination = "\n"
+        daq = pyice.agilent_a970a_20ch(wire, 1)
+        daq.add_channel_dc_voltage("first", 1, NPLC=10, range=1, high_z=True, delay=0.005, disable_autozero=False)
+        daq.add_channel_dc_voltage("second", 2, NPLC=1, range=10, high_z=False)
+        daq.add_channel_range_readback("range", daq.get_channel("second"))
+        assert wire.ask("*OPC?") == "1"
+        channels = bench.instrument("scan").channels
+        assert (channels[101].range_V, channels[101].nplc, channels[101].set_delay_s) == (1.0, 10.0, 0.005)
+        assert (channels[101].high_impedance, channels[101].autozero) == (True, True)
+        assert (channels[102].range_V, channels[102].nplc, channels[102].high_impedance) == (10.0, 1.0, False)
+        found = daq.read_delegated_channel_list([daq.get_channel(name) for name in ("first", "second")])
+        assert [found[name] for name in ("first", "second")] == pytest.approx([0.3, 0.2], rel=0.01)
+        assert daq.read_channel("range") == 10.0
+        assert [int(count) for count in wire.ask("SYST:REL:CYCL? (@101,103)").split(",")] == [1, 0]
+        assert not len(bench.instrument("scan").errors)
+        wire.visaInterface.close()
+
+
+@pytest.mark.filterwarnings("ignore")  # deprecations of PyMeasure and its dependencies
+def test_pymeasure_reads_the_closed_channel_of_a_daq6510():
+    keithley = pytest.importorskip("pymeasure.instruments.keithley", reason="no PyMeasure")
+    with served(model="DAQ6510", cards={1: "7700"}) as bench:
+        bench.instrument("smu").execute(DRIVE)
+        scanner = bench.instrument("scan")
+        wire = {"visa_library": "@py", "write_termination": "\n", "read_termination": "\n", "timeout": 5000}
+        driver = keithley.KeithleyDAQ6510(bench.address("scan"), **wire)
+        assert "MODEL DAQ6510" in driver.id
+        driver.measure_voltage(nplc=0.5, voltage=10, auto_range=False)
+        assert (driver.voltage_range, driver.voltage_nplc) == (10.0, 0.5)
+        for channel, volts in ((101, 0.3), (102, 0.2)):
+            driver.close_channel(channel)
+            assert driver.ask("*OPC?").strip() == "1"
+            assert scanner.closed == {channel}
+            assert driver.voltage == pytest.approx(volts, rel=0.01)
+            driver.open_channels([channel])
+        driver.measure_voltage()
+        driver.close_channel(115)
+        assert driver.voltage == pytest.approx(0.1, rel=0.02)
+        driver.beep(440, 0.1)
+        driver.reset()
+        driver.check_errors()
+        assert not scanner.closed
+        assert not len(scanner.errors)
+        driver.adapter.close()
+
+
+def test_messages_of_public_programs_scan_a_daq6510():
+    """As examples of Tektronix, nemocrys, PythonEquipmentDrivers and CMStkModLab send them, with their replies."""
+    with served(model="DAQ6510", cards={1: "7700"}) as bench:
+        bench.instrument("smu").execute(DRIVE)
+        scanner = bench.instrument("scan")
+        for message in (
+            b"*RST",
+            b'FUNC "VOLT", (@101:102)',
+            b"SENS:VOLT:RANG 1, (@101:102)",
+            b"SENS:VOLT:INP MOHM10, (@101:102)",
+            b"SENS:VOLT:NPLC 1, (@101:102)",
+            b"ROUT:CHAN:DEL 0.001, (@101,102)",
+            b"ROUTe:SCAN:CRE (@101,102)",
+            b"ROUT:SCAN:COUN:SCAN 2",
+            b"TRAC:CLE",
+            b"INIT",
+            b"*WAI",
+        ):
+            assert scanner.execute(message) == b"", message
+        assert scanner.execute(b":SYST:CARD1:IDN?").startswith(b"7700,20Ch Mux w/CJC")
+        assert scanner.execute(b"ROUT:SCAN?") == b"(@101:102)\n"
+        assert scanner.execute(b"Sense:Function? (@101,102)") == b'"VOLT:DC";"VOLT:DC"\n'
+        assert scanner.execute(b"ROUT:SCAN:COUN:STEP?") == b"2\n"
+        assert scanner.execute(b'TRACe:ACTual? "defbuffer1"') == b"4\n"
+        fields = scanner.execute(b'TRAC:DATA? 1,4,"defbuffer1", CHAN, READ').split(b",")
+        assert [int(text) for text in fields[::2]] == [101, 102, 101, 102]
+        assert [float(text) for text in fields[1::2]] == pytest.approx([0.3, 0.2, 0.3, 0.2], rel=0.01)
+        assert not len(scanner.errors)

@@ -141,7 +141,7 @@ class Keithley2700(Scanner):
             raise self._changed(f"its scan is {selected}, INT was set")
         question = "ROUT:SCAN?"
         reply = self.query(question)
-        listed = _expanded(reply)
+        listed = expanded(reply)
         if listed is None:
             self.transport.garbled(question, reply)
         return listed
@@ -175,12 +175,12 @@ def _cards(reply: str, capability: ScannerCapability) -> dict[int, str] | None:
     return {slot: "" if card == _EMPTY else card for slot, card in zip(capability.slots, found, strict=True)}
 
 
-def _expanded(reply: str) -> list[str] | None:
+def expanded(reply: str) -> list[str] | None:
     """Return the channels of a list such as ``(@101:103,105)``; None if it is no such list.
 
     Examples
     --------
-    >>> _expanded("(@101:103,205)")
+    >>> expanded("(@101:103,205)")
     ['101', '102', '103', '205']
     """
     found = re.fullmatch(r"\(@((?:\d{3}(?::\d{3})?(?:,(?=\d))?)*)\)", re.sub(r"\s", "", reply))

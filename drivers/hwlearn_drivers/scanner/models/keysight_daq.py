@@ -1,4 +1,4 @@
-"""Keysight (Agilent, HP) 34970A, 34972A and 34980A data acquisition units with their internal voltmeter.
+"""Keysight (Agilent, HP) 34970A, 34972A, 34980A and DAQ970A data acquisition units with their internal voltmeter.
 
 Sources: 34970A User's Guide, chapters 4 and 5 (channel lists and scan lists, ``ROUTe:SCAN``,
 ``ROUTe:CHANnel:DELay``, ``ZERO:AUTO``, ``FORMat:READing``, ``SYSTem:CTYPe?``, ``TRIGger``, ``ABORt``; integration
@@ -14,6 +14,16 @@ confirmed; `Integration.noise` is None there.
 ``<function>:ZERO:AUTO``, ``FORMat:READing``, ``TRIGger:COUNt``), Mainframe User's Guide pages 88 and 123
 (integration times, format), data sheet (input resistance) and Service Guide page 12 (modules); ``SYST:CTYP?`` and
 ``ROUT:OPEN:ALL`` also in the driver of QCoDeS. Its noise was not found, so it is not stated.
+
+DAQ970A: DAQ970A/DAQ973A Programming Guide, pages 139 (``FORMat:READing``), 149 (``*IDN?``), 205
+(``ROUTe:CHANnel:DELay``), 215 (``ROUTe:SCAN``, ``ABORt``) and 240 (whole power line cycles), data sheet page 10
+(ranges). The driver of PyICe for it sends ``CONF:VOLT:DC``, ``VOLT:DC:NPLC``, ``INP:IMP:AUTO``, ``ZERO:AUTO``,
+``VOLT:DC:RANG?``, ``ROUT:SCAN``, reads the list in the reply to ``ROUT:SCAN?`` and the card in the second field of
+that to ``SYST:CTYP? 100``. A public test program for it states both replies to ``SYST:CTYP?``, of a card
+(``Keysight Technologies,DAQM901A,MY58022244,01.02``) and of an empty slot (``Keysight Technologies,0,0,0``), and
+opens all channels with ``SYST:CPON ALL``; another one sends ``TRIG:SOUR`` and ``TRIG:COUN``. Whether the scan list
+is in a block was not found, so both forms are read. Its noise and resolution were not found, so they are not
+stated; nor were integration times below one power line cycle, so they are not offered.
 """
 
 from __future__ import annotations
@@ -65,6 +75,14 @@ CAPABILITY_34980A: Final = replace(
     slots=tuple(range(1, 9)),
 )
 """Channels 41 to 44 of a 34921A measure currents. A 34923A or 34925A may be set to one wire, which is not read."""
+
+
+CAPABILITY_DAQ970A: Final = replace(
+    CAPABILITY_34970A,
+    integrations={nplc: Integration(0.0) for nplc in (1.0, 2.0, 10.0, 20.0, 100.0, 200.0)},
+    cards={"DAQM901A": 20, "DAQM902A": 16, "DAQM908A": 40},
+)
+"""Channels 21 and 22 of a DAQM901A measure currents."""
 
 
 class KeysightDaq(Scanner):
@@ -169,7 +187,10 @@ class KeysightDaq(Scanner):
 
     def _scan_list(self) -> list[str]:
         question = "ROUT:SCAN?"
-        text = self.transport.query_block(question).decode("ascii", "replace")
+        return self._listed(question, self.transport.query_block(question).decode("ascii", "replace"))
+
+    def _listed(self, question: str, text: str) -> list[str]:
+        """Return the channels of a list such as ``(@101,102)``."""
         found = re.fullmatch(r"\(@([\d,]*)\)", text.strip())
         if found is None:
             self.transport.garbled(question, text)
@@ -207,6 +228,19 @@ class Keysight34970A(KeysightDaq):
     def off_lines(cls) -> tuple[str, ...]:
         """Return the commands that abort a scan and reset every card, which opens its channels."""
         return ("ABOR", "SYST:CPON ALL")
+
+
+class KeysightDaq970A(Keysight34970A):
+    """A DAQ970A."""
+
+    __slots__ = ()
+
+    capabilities: ClassVar[Mapping[str, ScannerCapability]] = {"DAQ970A": CAPABILITY_DAQ970A}
+
+    def _scan_list(self) -> list[str]:
+        question = "ROUT:SCAN?"
+        reply = self.query(question)
+        return self._listed(question, re.sub(r"^#\d\d+(?=\()", "", reply))
 
 
 class Keysight34980A(KeysightDaq):

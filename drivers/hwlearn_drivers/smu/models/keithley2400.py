@@ -1,6 +1,7 @@
 """Keithley 2400 series SourceMeter (SCPI).
 
-Source: 2400 Series SourceMeter User's Manual, section 18 (SCPI command reference).
+Source: 2400 Series SourceMeter User's Manual, section 18 (SCPI command reference). Operating ranges:
+`hwlearn_drivers.smu.tables.keithley2400`.
 """
 
 from __future__ import annotations
@@ -16,14 +17,7 @@ from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity
 from hwlearn_drivers.smu.reading import Reading, StatusQueries
 from hwlearn_drivers.smu.smu import Smu
-
-_NPLC = (0.01, 10.0)
-_VOLTS = (0.2, 2.0, 20.0, 200.0)
-_AMPERES = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
-_VOLTS_2410 = (0.2, 2.0, 20.0, 1000.0)
-_AMPERES_2410 = (1e-6, 1e-5, 1e-4, 1e-3, 2e-2, 0.1, 1.0)
-_COUNTS = 2e4
-"""Resolution of the sources: 5 uV to 5 mV, 50 pA to 50 uA (data sheet); limits have that of the sources."""
+from hwlearn_drivers.smu.tables.keithley2400 import RANGES, REFUSED
 
 
 class Keithley2400Channel(ScpiChannel):
@@ -90,7 +84,7 @@ class Keithley2400Channel(ScpiChannel):
 
 
 class Keithley2400(Smu):
-    """Keithley 2400, 2401 and 2410."""
+    """Keithley 2400 to 2440; a 2430 sources direct current only."""
 
     __slots__ = ()
 
@@ -102,13 +96,8 @@ class Keithley2400(Smu):
         menu="MENU > COMMUNICATION > RS-232 on its front panel: BITS 8, PARITY NONE, any TERMINATOR (LF with "
         "another visa_library), FLOW-CTRL NONE",
     )
-    operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
-        "2400": OperatingRange(((21.0, 1.05), (210.0, 0.105)), _NPLC, (_VOLTS, _AMPERES), _COUNTS),
-        "2401": OperatingRange(((21.0, 1.05),), _NPLC, (_VOLTS[:3], _AMPERES), _COUNTS),
-        "2410": OperatingRange(
-            ((21.0, 1.05), (1100.0, 0.021)), _NPLC, ((*_VOLTS[:3], 1000.0), _AMPERES_2410), _COUNTS
-        ),
-    }
+    operating_ranges: ClassVar[Mapping[str, OperatingRange]] = RANGES
+    refused: ClassVar[Mapping[str, str]] = REFUSED
     channel_class: ClassVar[type[SmuChannel]] = Keithley2400Channel
 
     @classmethod
@@ -135,6 +124,8 @@ class Keithley2400(Smu):
             ':SENS:FUNC "VOLT","CURR"',  # measure both, instead of reporting the programmed level
             ":FORM:ELEM VOLT,CURR",
         )
+        if self.operating_range.direct_current:  # also the default of *RST
+            self.write(self.operating_range.direct_current)
 
     @classmethod
     def abort_commands(cls) -> list[str]:

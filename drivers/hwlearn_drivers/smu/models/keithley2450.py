@@ -1,7 +1,7 @@
 """Keithley 2450, 2460 and 2461 SourceMeters with their SCPI command set.
 
 Sources: Model 2450 Interactive SourceMeter Reference Manual, section 6 (SCPI command reference); Model 2461
-Reference Manual; data sheets of the 2450, 2460 and 2461 (operating regions).
+Reference Manual. Operating ranges: `hwlearn_drivers.smu.tables.keithley2450`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,8 @@ from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
 from hwlearn_drivers.smu.reading import StatusQueries
 from hwlearn_drivers.smu.smu import Smu
+from hwlearn_drivers.smu.tables.keithley2450 import RANGES, REFUSED
 
-_VOLTS = (0.02, 0.2, 2.0, 20.0, 200.0)
-_AMPERES = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0)
-_NPLC = (0.01, 10.0)
-_REGIONS_2460 = ((7.35, 7.35), (10.5, 5.25), (21.0, 4.2), (105.0, 1.05))
-_VOLTS_2460 = (0.2, 2.0, 7.0, 10.0, 20.0, 100.0)
-_AMPERES_2460 = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 4.0, 5.0, 7.0)
 _LIMIT: Final[dict[Quantity, str]] = {"current": ":SOUR:VOLT:ILIM", "voltage": ":SOUR:CURR:VLIM"}
 
 
@@ -95,10 +90,9 @@ class Keithley2450(Smu):
     __slots__ = ()
 
     series: ClassVar[str] = "2450"
-    operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
-        "2450": OperatingRange(((21.0, 1.05), (210.0, 0.105)), _NPLC, (_VOLTS, _AMPERES), 2e4),
-        **dict.fromkeys(("2460", "2461"), OperatingRange(_REGIONS_2460, _NPLC, (_VOLTS_2460, _AMPERES_2460), 2e4)),
-    }
+    operating_ranges: ClassVar[Mapping[str, OperatingRange]] = RANGES
+    refused: ClassVar[Mapping[str, str]] = REFUSED
+    interlock_query: ClassVar[str] = ":OUTP:INT:TRIP?"  # 1: closed (Reference Manual 2450 p. 6-33, 2461 p. 6-49)
     channel_class: ClassVar[type[SmuChannel]] = Keithley2450Channel
 
     @classmethod
@@ -114,7 +108,7 @@ class Keithley2450(Smu):
             ":SOUR:FUNC?",
             {"voltage": ":SOUR:VOLT?", "current": ":SOUR:CURR?"},
             {quantity: f"{header}?" for quantity, header in _LIMIT.items()},
-            {"interlock closed": ":OUTP:INT:TRIP?"},
+            {"interlock closed": cls.interlock_query},
         )
 
     def _reset(self) -> None:

@@ -1,7 +1,8 @@
 """Keithley 2600 series System SourceMeter, one or two channels (TSP, a Lua dialect).
 
 Source: Series 2600B System SourceMeter Reference Manual, section 9 (TSP command reference). The instrument
-executes a line as a whole; ``print`` separates its values by tabs.
+executes a line as a whole; ``print`` separates its values by tabs. Operating ranges:
+`hwlearn_drivers.smu.tables.keithley2600`.
 """
 
 from __future__ import annotations
@@ -20,29 +21,13 @@ from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity, other
 from hwlearn_drivers.smu.reading import OutputState, Reading, StatusQueries
 from hwlearn_drivers.smu.smu import Smu
+from hwlearn_drivers.smu.tables.keithley2600 import RANGES, REFUSED
 from hwlearn_drivers.transport.fence import TSP_FENCE, Fence
 
 _LETTER: Final[dict[Quantity, str]] = {"voltage": "v", "current": "i"}
 _FUNCTION: Final[dict[Quantity, int]] = {"voltage": 1, "current": 0}
 _READING, _STATE = 3, 4
 """Numbers of values: volts, amperes and compliance; output, function, level and limit."""
-_NPLC = (0.001, 25.0)
-_REGIONS = {
-    "0": ((6.06, 3.03), (40.4, 1.01)),
-    "1": ((20.2, 1.515), (202.0, 0.101)),
-    "3": ((20.2, 1.515), (202.0, 0.101)),
-}
-"""Of 260x, 261x and 263x, by the third digit."""
-
-
-_AMPERES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 3.0)
-_SCALES = {
-    "0": ((0.1, 1.0, 6.0, 40.0), _AMPERES),
-    "1": ((0.2, 2.0, 20.0, 200.0), _AMPERES),
-    "3": ((0.2, 2.0, 20.0, 200.0), (1e-9, 1e-8, *_AMPERES)),
-}
-_COUNTS = 2e4
-"""Resolution of the sources: 5 uV to 5 mV, 2 pA to 50 uA (data sheet)."""
 
 
 class Keithley2600Channel(SmuChannel):
@@ -162,6 +147,8 @@ class Keithley2600Channel(SmuChannel):
 
     def _sweep(self, quantity: Quantity, levels: Sequence[float]) -> FloatArray:
         node, n, letter = self._node, len(levels), _LETTER[quantity]
+        if not self.smu.operating_range.has_trigger_model:
+            return self._stepped(quantity, levels)
         self.smu.write(
             f"{node}.nvbuffer1.clear()",
             f"{node}.nvbuffer2.clear()",
@@ -181,9 +168,21 @@ class Keithley2600Channel(SmuChannel):
         self.smu.check_errors(f"{node}.trigger.initiate()")
         return np.array([volts, amperes])
 
+    def _stepped(self, quantity: Quantity, levels: Sequence[float]) -> FloatArray:
+        """Run a list of levels line by line, on a model without a trigger model; return volts and amperes."""
+        self.check_state()
+        readings = []
+        for level in levels:
+            question = f"{self._level_command(quantity, level)} print({self._node}.measure.iv())"
+            readings.append(self.smu.query_numbers(question, 2, self._patience_s()))
+        self.smu.check_errors(question)
+        flags = self.smu.query_numbers(f"print({self._node}.source.output)", 1)
+        self._compare(OutputState(flags == [1.0], quantity), quantity)
+        return np.array(readings).T[::-1]
+
 
 class Keithley2600(Smu):
-    """Keithley 2601 to 2636, A and B."""
+    """Keithley 2601 to 2636, without a letter, A and B, and 2651A; no pulses."""
 
     __slots__ = ()
 
@@ -194,21 +193,8 @@ class Keithley2600(Smu):
         (300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200),
         menu="MENU > RS232 on its front panel: 8 bits, no parity, no flow control",
     )
-    operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
-        f"26{kind}{letter}": OperatingRange(_REGIONS[kind[0]], _NPLC, _SCALES[kind[0]], _COUNTS, channels)
-        for kind, channels in {
-            "01": 1,
-            "02": 2,
-            "04": 2,
-            "11": 1,
-            "12": 2,
-            "14": 2,
-            "34": 2,
-            "35": 1,
-            "36": 2,
-        }.items()
-        for letter in ("A", "B")
-    }
+    operating_ranges: ClassVar[Mapping[str, OperatingRange]] = RANGES
+    refused: ClassVar[Mapping[str, str]] = REFUSED
     channel_class: ClassVar[type[SmuChannel]] = Keithley2600Channel
 
     @property

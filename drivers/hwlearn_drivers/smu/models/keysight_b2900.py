@@ -1,6 +1,8 @@
 """Keysight (Agilent) B2900 series SMU, one or two channels (SCPI).
 
-Source: Keysight B2900 Series Precision Source/Measure Unit SCPI Command Reference, chapter 4.
+Sources: Keysight B2900 Series Precision Source/Measure Unit SCPI Command Reference, chapter 4; Keysight
+B2961A/B2962A SCPI Command Reference, edition 6, chapter 4. Operating ranges:
+`hwlearn_drivers.smu.tables.keysight_b2900`.
 """
 
 from __future__ import annotations
@@ -17,13 +19,7 @@ from hwlearn_drivers.smu.models.scpi_smu import WORD, ScpiChannel, range_command
 from hwlearn_drivers.smu.operating_range import OperatingRange, Quantity
 from hwlearn_drivers.smu.reading import StatusQueries
 from hwlearn_drivers.smu.smu import Smu
-
-_REGIONS = ((6.0, 3.03), (21.0, 1.515), (210.0, 0.105))
-_NPLC = (4e-4, 100.0)
-_VOLTS = (0.2, 2.0, 20.0, 200.0)
-_AMPERES = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0, 1.5, 3.0)
-_SCALES = {0: (_VOLTS, _AMPERES), 1: (_VOLTS, (1e-8, *_AMPERES))}
-"""Of B290x and B291x, by the fourth character."""
+from hwlearn_drivers.smu.tables.keysight_b2900 import RANGES, REFUSED
 
 
 class KeysightB2900Channel(ScpiChannel):
@@ -53,6 +49,8 @@ class KeysightB2900Channel(ScpiChannel):
         return [range_command(f":SOUR{self.number}:{WORD[quantity]}", value)]
 
     def _measure_range_command(self, quantity: Quantity, value: float | None) -> list[str]:
+        if not self.smu.operating_range.has_measure_ranges:
+            return []
         return [range_command(f":SENS{self.number}:{WORD[quantity]}", value)]
 
     def _nplc_commands(self, cycles: float) -> list[str]:
@@ -78,17 +76,13 @@ class KeysightB2900Channel(ScpiChannel):
 
 
 class KeysightB2900(Smu):
-    """Keysight B2901, B2902, B2911 and B2912, A and B."""
+    """Keysight B2901, B2902, B2911 and B2912, A and B; B2961A and B2962A."""
 
     __slots__ = ()
 
     series: ClassVar[str] = "B2900"
-    operating_ranges: ClassVar[Mapping[str, OperatingRange]] = {
-        f"B29{kind}{channels}{letter}": OperatingRange(_REGIONS, _NPLC, _SCALES[kind], 1e5, channels)
-        for kind in (0, 1)
-        for channels in (1, 2)
-        for letter in "AB"
-    }
+    operating_ranges: ClassVar[Mapping[str, OperatingRange]] = RANGES
+    refused: ClassVar[Mapping[str, str]] = REFUSED
     channel_class: ClassVar[type[SmuChannel]] = KeysightB2900Channel
 
     @classmethod

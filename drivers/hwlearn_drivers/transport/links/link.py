@@ -73,6 +73,12 @@ class StreamLink(Link):
     def _receive(self, timeout_s: float) -> bytes:
         """Wait for the first byte and return what has arrived; empty if nothing arrives within timeout_s."""
 
+    def receive(self, timeout_s: float) -> bytes:
+        """Return what has arrived; wait for the first byte. Empty if nothing arrives within timeout_s."""
+        found = bytes(self._buffer)
+        self._buffer.clear()
+        return found or self._receive(timeout_s)
+
     def write_messages(self, messages: list[bytes]) -> None:
         """Send all messages at once."""
         self.write(b"".join(messages))

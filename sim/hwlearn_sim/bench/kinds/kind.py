@@ -22,6 +22,7 @@ from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.placed import Placed, PlacedMatrix, Wire
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.wire import serve
+from hwlearn_sim.wire.faults import Faults
 from hwlearn_sim.wire.session import Served
 
 
@@ -152,11 +153,7 @@ class PlacedKind(ABC):
         SetupError
             If this computer does not have such a connection.
         """
-        if placed.wire == "tcp":
-            return serve.TcpServer(served, placed.port, placed.faults)
-        if sys.platform != "win32":
-            return serve.PtyServer(served, placed.faults)
-        raise SetupError(f"{placed.name} needs a pseudo-terminal, which Windows does not have; use wire 'tcp'")
+        return server_on(placed.wire, placed.port, served, placed.faults)
 
     @abstractmethod
     def model(self, placed: Any) -> str:
@@ -169,6 +166,21 @@ class PlacedKind(ABC):
     def edge_law(self, placed: Any) -> str:
         """Return the law of its edges as keys of a bench file; empty if it has none."""
         return ""
+
+
+def server_on(wire: Wire, port: int, served: Served, faults: Faults) -> serve.Server:
+    """Return a server on a TCP socket or a pseudo-terminal.
+
+    Raises
+    ------
+    SetupError
+        If this computer does not have such a connection.
+    """
+    if wire == "tcp":
+        return serve.TcpServer(served, port, faults)
+    if sys.platform != "win32":
+        return serve.PtyServer(served, faults)
+    raise SetupError("Windows has no pseudo-terminals; use wire 'tcp'")
 
 
 def in_order(nodes: Iterable[int | str]) -> list[int | str]:

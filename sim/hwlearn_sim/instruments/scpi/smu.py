@@ -243,17 +243,18 @@ class ScpiSmu(ScpiInstrument):
             self.check_measure_range(channel, quantity, value)
             channel.set_measure_range(quantity, value)
 
-        self._add_range(
-            f"{base}:RANGe[:UPPer]",
-            ranges,
-            ("measure", quantity),
-            RangeAccess(
-                lambda channel: channel.shown_range("measure", quantity),
-                select,
-                lambda channel, value: channel.set_measure_range(quantity, value),
-                lambda channel: channel.settings.measure_ranges[quantity] is None,
-            ),
-        )
+        if self.channels[0].capability.has_measure_ranges:
+            self._add_range(
+                f"{base}:RANGe[:UPPer]",
+                ranges,
+                ("measure", quantity),
+                RangeAccess(
+                    lambda channel: channel.shown_range("measure", quantity),
+                    select,
+                    lambda channel, value: channel.set_measure_range(quantity, value),
+                    lambda channel: channel.settings.measure_ranges[quantity] is None,
+                ),
+            )
         self.channel_setting(
             f"{base}:NPLCycles",
             self.number(*self.channels[0].capability.nplc, 1.0),

@@ -1,4 +1,4 @@
-"""Virtual Keithley 2600B SourceMeters with their script language (TSP).
+"""Virtual Keithley 2600 SourceMeters with their script language (TSP).
 
 Attributes, constants and defaults: Series 2600B Reference Manual. Which settings are modelled, stored without
 effect or refused: docs/virtual-instruments-tsp.md.
@@ -34,7 +34,7 @@ _MOST_OF_ENDLESS: Final = 20_000  # actions per message of a sweep that has no l
 
 
 class VirtualKeithley2600(TspInstrument):
-    """A Keithley 2600B connected to nodes of the plane.
+    """A Keithley 2600 connected to nodes of the plane.
 
     Parameters
     ----------
@@ -67,7 +67,8 @@ class VirtualKeithley2600(TspInstrument):
         self._bus = Events(clock)
         names = ("smua", "smub")[: len(self.channels)]
         self.smus = [
-            TspSmu(name, channel, self._bus, row.area) for name, channel in zip(names, self.channels, strict=True)
+            TspSmu(name, channel, self._bus, row.area, row.has_trigger_model)
+            for name, channel in zip(names, self.channels, strict=True)
         ]
         self._trigger = TriggerBlocks(self._bus)
         self._port = DigitalPort(self._bus)

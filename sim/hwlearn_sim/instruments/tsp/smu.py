@@ -62,6 +62,8 @@ class TspSmu:
         The events of the instrument.
     area : Area
         Safe operating area.
+    has_trigger_model : bool
+        Whether scripts can use the trigger model.
 
     Attributes
     ----------
@@ -71,7 +73,9 @@ class TspSmu:
         The trigger model of the channel.
     """
 
-    def __init__(self, name: str, channel: VirtualChannel, events: Events, area: Area) -> None:
+    def __init__(
+        self, name: str, channel: VirtualChannel, events: Events, area: Area, has_trigger_model: bool = True
+    ) -> None:
         self.name, self.channel, self._area = name, channel, area
         self._measure = TspMeasure(name, channel, events)
         self.trigger = TspTrigger(name, channel, events, self._measure.readings)
@@ -89,8 +93,9 @@ class TspSmu:
             contact=self._contact_part(),
             source=self._source_part(),
             measure=self._measure.root,
-            trigger=self.trigger.root,
         )
+        if has_trigger_model:
+            self.root.add(trigger=self.trigger.root)
         self.root.fixed["buffer"].add(recalculatestats=function(_statistics, 1))
         for kind in ("v", "i", "r", "p", "iv"):
             self.root.add(**{f"measure{kind}andstep": function(partial(self._measure_and_step, kind), 1)})

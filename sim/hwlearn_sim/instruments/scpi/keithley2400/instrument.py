@@ -1,4 +1,4 @@
-"""A virtual Keithley 2400 SourceMeter, and its siblings.
+"""A virtual Keithley 2400 SourceMeter, and its siblings. Pulses of a 2430 are not modelled.
 
 Commands, order of the data elements and defaults: Series 2400 SourceMeter User's Manual (2400S-900-01), sections
 3, 4, 11, 13, 17 and 18.
@@ -22,7 +22,7 @@ from hwlearn_sim.instruments.scpi.keithley2400.sweep import Sweep2400
 from hwlearn_sim.instruments.scpi.keithley2400.system import System2400
 from hwlearn_sim.instruments.scpi.keithley2400.triggers import TriggerModel2400
 from hwlearn_sim.instruments.scpi.parameters import Choice, Flag
-from hwlearn_sim.instruments.scpi.settings import Setting
+from hwlearn_sim.instruments.scpi.settings import Setting, Suffixes
 from hwlearn_sim.instruments.scpi.setups import add_setups
 from hwlearn_sim.instruments.scpi.smu import MNEMONIC, QUANTITY_OF, ScpiSmu
 
@@ -52,9 +52,11 @@ class VirtualKeithley2400(ScpiSmu):
         identity = f"KEITHLEY INSTRUMENTS INC.,MODEL {model.number},{serial},C33   Mar 31 2015 09:32:39/A02  /K/J"
         super().__init__(identity, [channel], clock, error_capacity=10)
         self.status.idle_bit = 1024
-        self.sense = Sense2400(self)
+        self.sense = Sense2400(self, model.ohms)
         self._source, self._sweep = Source2400(self), Sweep2400(self)
         self._add_source_function()
+        if model.has_pulse_mode:
+            self.setting("SOURce#:FUNCtion:SHAPe", Choice(("DC", "PULSe")), lambda _: "DC", _only_direct_current)
         self.add_levels("SOURce#:")
         self.add_meter("[SENSe#:]", one_nplc=True)
         self._add_compliance()
@@ -120,6 +122,12 @@ class VirtualKeithley2400(ScpiSmu):
             base = f"[SENSe#:]{name}[:DC]:PROTection"
             synchronised = self.stored_setting(f"{base}:RSYNchronize", Flag(), False)
             self.add_limit(base, quantity, follow=partial(_follow, quantity, synchronised))
+
+
+def _only_direct_current(_: Suffixes, shape: str) -> None:
+    """Refuse pulses, which are not modelled."""
+    if shape != "DC":
+        raise VirtualInstrumentError(-241)
 
 
 def _follow(quantity: Quantity, synchronised: Setting[bool], channel: VirtualChannel, limit: float) -> None:

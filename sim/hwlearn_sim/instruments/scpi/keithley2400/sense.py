@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -10,8 +11,7 @@ from hwlearn_sim.instruments.capability import QUANTITIES, ChannelReading
 from hwlearn_sim.instruments.channel import VirtualChannel
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.ranges import Quantity
-from hwlearn_sim.instruments.scpi.auto_ohms import OVER, AutoOhms, compensated
-from hwlearn_sim.instruments.scpi.keithley2400.models import OHMS
+from hwlearn_sim.instruments.scpi.auto_ohms import OVER, AutoOhms, OhmsRange, compensated
 from hwlearn_sim.instruments.scpi.language import spelled
 from hwlearn_sim.instruments.scpi.moving_filter import MovingFilter
 from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Number, Whole, checked_count, items
@@ -22,7 +22,7 @@ FUNCTIONS: Final = ("VOLT", "CURR", "RES")
 _NAMES: Final = Choice(("VOLTage", "CURRent", "RESistance", "VOLTage:DC", "CURRent:DC"))
 _SPELLED: Final = {"VOLT": '"VOLT:DC"', "CURR": '"CURR:DC"', "RES": '"RES"'}
 _MEASURED: Final[tuple[tuple[Quantity, str], ...]] = (("voltage", "VOLT"), ("current", "CURR"))
-_OHMS_BOUNDS: Final = Number(OVER * OHMS[0].ohms, OVER * OHMS[-1].ohms, OVER * 2e5)
+_DEFAULT_OHMS: Final = 2e5
 
 
 class Sense2400:
@@ -32,11 +32,13 @@ class Sense2400:
     ----------
     smu : ScpiSmu
         The instrument.
+    ohms : sequence of OhmsRange
+        Its ranges of automatic ohms.
     """
 
-    def __init__(self, smu: ScpiSmu) -> None:
+    def __init__(self, smu: ScpiSmu, ohms: Sequence[OhmsRange]) -> None:
         self._smu, self._channel = smu, smu.channels[0]
-        self.ohms = AutoOhms(self._channel, OHMS, smu.store, 2e5)
+        self.ohms = AutoOhms(self._channel, ohms, smu.store, _DEFAULT_OHMS)
         self._moving = MovingFilter(self._channel)
         self._functions = smu.kept("functions", frozenset({"CURR"}))
         self._add_functions()
@@ -147,6 +149,8 @@ class Sense2400:
     def _add_ohms(self) -> None:
         smu, ohms = self._smu, self.ohms
         self._mode = smu.kept("ohms mode", "AUTO")
+        ranges = ohms.ranges
+        bounds = Number(OVER * ranges[0].ohms, OVER * ranges[-1].ohms, OVER * _DEFAULT_OHMS)
         self._offset_compensated = smu.stored_setting("[SENSe#:]RESistance:OCOMpensated", Flag(), False)
 
         def set_mode(_: Suffixes, mode: str) -> None:
@@ -160,15 +164,15 @@ class Sense2400:
             if spelled(text, "UP") or spelled(text, "DOWN"):
                 ohms.step(1 if spelled(text, "UP") else -1)
             else:
-                ohms.fix(Number(0, OVER * OHMS[-1].ohms, OVER * 2e5, "OHM").read(text))
+                ohms.fix(Number(0, OVER * ranges[-1].ohms, OVER * _DEFAULT_OHMS, "OHM").read(text))
 
         def selected(_: Suffixes, arguments: list[str]) -> str:
             if checked_count(arguments, 0, 1):
-                return _OHMS_BOUNDS.write(_OHMS_BOUNDS.bound(arguments[0]))
-            return _OHMS_BOUNDS.write(OVER * ohms.present.ohms)
+                return bounds.write(bounds.bound(arguments[0]))
+            return bounds.write(OVER * ohms.present.ohms)
 
         def limit(upper: bool, _: Suffixes, value: float) -> None:
-            chosen = next(one.ohms for one in OHMS if value <= OVER * one.ohms)
+            chosen = next(one.ohms for one in ranges if value <= OVER * one.ohms)
             low, high = ohms.limits
             ohms.set_limits(low if upper else chosen, chosen if upper else high)
 
@@ -180,7 +184,7 @@ class Sense2400:
             lambda _: ohms.automatic,
             lambda _, on: ohms.set_automatic(on),
         )
-        bound = Number(0, OVER * OHMS[-1].ohms, OVER * OHMS[0].ohms, "OHM")
+        bound = Number(0, OVER * ranges[-1].ohms, OVER * ranges[0].ohms, "OHM")
         for upper, name in ((False, "LLIMit"), (True, "ULIMit")):
             smu.setting(
                 f"[SENSe#:]RESistance:RANGe:AUTO:{name}",
@@ -196,8 +200,8 @@ class Sense2400:
         )
 
     def _ohms_limit(self, upper: bool, _: Suffixes) -> float:
-        limit = self.ohms.limits[upper]
-        return OVER * (OHMS[-1] if math.isinf(limit) else next(one for one in OHMS if limit <= one.ohms)).ohms
+        limit, ranges = self.ohms.limits[upper], self.ohms.ranges
+        return OVER * (ranges[-1] if math.isinf(limit) else next(one for one in ranges if limit <= one.ohms)).ohms
 
     # --- readings -----------------------------------------------------------------------------------
 

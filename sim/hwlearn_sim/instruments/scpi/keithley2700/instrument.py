@@ -204,7 +204,7 @@ class VirtualKeithley2700(ScpiInstrument):
             return ", ".join(str(int(channel in self.closed)) for channel in one_list(arguments))
 
         def listed() -> str:
-            return _as_list(sorted(self.closed))
+            return as_list(sorted(self.closed))
 
         def scan(_: Suffixes, arguments: list[str]) -> None:
             chosen = one_list(arguments)
@@ -224,7 +224,7 @@ class VirtualKeithley2700(ScpiInstrument):
         self.command("ROUTe:MULTiple:CLOSe:STATe", query=flags)
         self.command("ROUTe:MULTiple:OPEN", open_more)
         self.simple_command("ROUTe:OPEN:ALL", open_all)
-        self.command("ROUTe:SCAN[:INTernal]", scan, lambda _, __: _as_list(channels.scanned))
+        self.command("ROUTe:SCAN[:INTernal]", scan, lambda _, __: as_list(channels.scanned))
         self.without_effect("ROUTe:SCAN:TSOurce", Choice(("IMMediate",)), "IMM")
         self.command("ROUTe:SCAN:LSELect", select, lambda _, __: "INT" if self._scanning() else "NONE")
 
@@ -316,12 +316,12 @@ class VirtualKeithley2700(ScpiInstrument):
         self.simple_command("TRACe:CLEar", clear)
 
 
-def _as_list(channels: tuple[int, ...] | list[int]) -> str:
+def as_list(channels: tuple[int, ...] | list[int]) -> str:
     """Return a channel list, in which neighbours are a range.
 
     Examples
     --------
-    >>> _as_list([101, 102, 103, 105])
+    >>> as_list([101, 102, 103, 105])
     '(@101:103,105)'
     """
     runs: list[list[int]] = []

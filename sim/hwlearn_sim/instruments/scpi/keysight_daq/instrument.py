@@ -1,4 +1,4 @@
-"""A virtual Keysight 34970A, 34972A or 34980A: a scanning voltmeter with multiplexer modules.
+"""A virtual Keysight 34970A, 34972A, 34980A or DAQ970A: a scanning voltmeter with multiplexer modules.
 
 Commands and defaults: 34970A User's Guide, chapters 4 and 5; 34980A Programmer's Reference Help. It measures DC
 voltages. Everything that is not simulated is rejected: other functions and modules, thermocouples, scaling,
@@ -9,6 +9,7 @@ not exist are rejected with the standard codes -222 and -221; the numbers of a r
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -57,6 +58,7 @@ class VirtualKeysightDaq(ScpiInstrument):
         super().__init__(identity, _ERRORS, clock, no_error='+0,"No error"')
         self._model, self.channels, self._voltmeter = model, channels, voltmeter
         self.closed: set[int] = set()
+        self._cycles: Counter[int] = Counter()
         self._add_system()
         self._add_routes()
         self._add_measurement()
@@ -89,7 +91,7 @@ class VirtualKeysightDaq(ScpiInstrument):
         return [(channel, self._read(channel)) for channel in scanned]
 
     def _read(self, channel: int) -> float:
-        self.closed.add(channel)
+        self._close(channel)
         try:
             settings = self.channels[channel]
             volts = self._voltmeter.read(channel, _reading(settings))
@@ -111,6 +113,10 @@ class VirtualKeysightDaq(ScpiInstrument):
         else:
             return False
         return True
+
+    def _close(self, channel: int) -> None:
+        self._cycles[channel] += channel not in self.closed
+        self.closed.add(channel)
 
     # --- commands -----------------------------------------------------------------------------------
 
@@ -138,6 +144,11 @@ class VirtualKeysightDaq(ScpiInstrument):
         def open_all(_: Suffixes, arguments: list[str]) -> None:
             self._open_slot(*checked_count(arguments, 0, 1))
 
+        def cycles(_: Suffixes, arguments: list[str]) -> str:
+            (text,) = checked_count(arguments, 1)
+            return ",".join(f"{self._cycles[channel]:+d}" for channel in self.channels.listed(text))
+
+        self.command(model.cycles, query=cycles)
         self.command("SYSTem:CTYPe", query=cards)
         self.command("SYSTem:CPON", power_on)
         if model.opens_all:
@@ -164,7 +175,8 @@ class VirtualKeysightDaq(ScpiInstrument):
                 before = {other for other in self.closed if channels.bank(other) == bank and other != channel}
                 if before and not channels.scanned:  # two channels of a bank would short two nodes
                     raise VirtualInstrumentError(-241)
-                self.closed = (self.closed - before) | {channel}
+                self.closed -= before
+                self._close(channel)
 
         def open_(_: Suffixes, arguments: list[str]) -> None:
             (text,) = checked_count(arguments, 1)

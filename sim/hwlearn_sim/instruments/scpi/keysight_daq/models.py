@@ -1,10 +1,12 @@
-"""Figures of the virtual 34970A, 34972A and 34980A.
+"""Figures of the virtual 34970A, 34972A, 34980A and DAQ970A.
 
 Source: specifications of the 34970A/34972A (DC operating characteristics, measurement characteristics, module
 specifications). The noise is the additional noise error as three standard deviations. Below one power line cycle
 it has 20 uV more, and without automatic zero readings 5 uV of offset, as stated for the E1412A, which has the same
 converter; these two figures were not found for the 34970A itself. The 34980A has the same converter and the same
-resolutions; its noise and the speeds of its modules were not found, and are assumed.
+resolutions; its noise and the speeds of its modules were not found, and are assumed. So are all figures of the
+converter and the modules of a DAQ970A; its replies are those of its Programming Guide (page 149) and of public
+programs (see `hwlearn_drivers.scanner.models.keysight_daq`).
 """
 
 from __future__ import annotations
@@ -44,12 +46,15 @@ class DaqModel(ScannerModel):
         Headers of automatic zero readings and of the high input resistance.
     opens_all : bool
         Whether it has ``ROUTe:OPEN:ALL``.
+    cycles : str
+        Header of the query of how often relays have closed.
     """
 
     card_form: str
     zero: str
     impedance: str
     opens_all: bool
+    cycles: str = "DIAGnostic:RELay:CYCLes"
 
     @property
     def slot_names(self) -> dict[str, int]:
@@ -75,6 +80,17 @@ _34970A: Final = DaqModel(
 MODELS: Final = {
     "34970A": _34970A,
     "34972A": replace(_34970A, identity="Agilent Technologies,34972A,{serial},1.16-1.12-02-02"),
+    "DAQ970A": replace(
+        _34970A,
+        identity="Keysight Technologies,DAQ970A,{serial},A.02.04-00.16-11.29-00.02-02-01",
+        cards={
+            "DAQM901A": Multiplexer(20, 10, 60.0),
+            "DAQM902A": Multiplexer(16, 8, 250.0),
+            "DAQM908A": Multiplexer(40, 20, 60.0),
+        },
+        card_form="Keysight Technologies,{card},0,{firmware}",
+        cycles="SYSTem:RELay:CYCLes",
+    ),
     "34980A": DaqModel(
         identity="Agilent Technologies,34980A,{serial},2.43-2.43-2.07-1.05",
         cards={

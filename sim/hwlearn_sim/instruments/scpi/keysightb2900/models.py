@@ -1,12 +1,14 @@
 """Models of the Keysight B2900 family: ranges and channels.
 
-Sources: Agilent B2900 SCPI Command Reference, edition 2, p. 2-24 to 2-27; data sheet of the B2900A series. The
-noise is an assumption of this project: 1 ppm of range at one power-line cycle.
+Sources: Agilent B2900 SCPI Command Reference, edition 2, p. 2-24 to 2-27; data sheet of the B2900A series;
+Keysight B2961A/B2962A SCPI Command Reference, edition 6, table 2-4, and User's Guide, edition 3, p. 2-10
+(measuring ranges follow source range and limit); the current ranges of the B2961A and B2962A are assumed to have
+the steps of a B2911A. The noise is an assumption of this project: 1 ppm of range at one power-line cycle.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hwlearn_sim.instruments.capability import ChannelCapability
@@ -85,10 +87,15 @@ def _capability(
 _B290: Final = _capability(200_000, _AMPS, 100_000, 1e-9)
 _B291: Final = _capability(2_000_000, (1e-8, *_AMPS), 1_000_000, 1e-10)
 
+_B296: Final = replace(_B291, has_measure_ranges=False)
+
 MODELS: Final = {
-    f"B29{kind}{channels}{letter}": ModelB2900(f"B29{kind}{channels}{letter}", channels, capability)
-    for kind, capability in ((0, _B290), (1, _B291))
-    for channels in (1, 2)
-    for letter in "AB"
+    **{f"B296{k}A": ModelB2900(f"B296{k}A", k, _B296) for k in (1, 2)},
+    **{
+        f"B29{kind}{channels}{letter}": ModelB2900(f"B29{kind}{channels}{letter}", channels, capability)
+        for kind, capability in ((0, _B290), (1, _B291))
+        for channels in (1, 2)
+        for letter in "AB"
+    },
 }
 """The models by number."""

@@ -127,7 +127,14 @@ class SenseB2900:
 
         for what in ("APERture", "NPLCycles"):
             smu.setting(f"{base}:{what}:AUTO", Flag(), automatic, switch)
-        ranges = capability.measures[quantity]
+        for side in ("POSitive", "NEGative"):
+            smu.refused(f"{base}:PROTection[:LEVel]:{side}", -113)  # limits here are equal in both directions
+        if capability.has_measure_ranges:
+            self._add_autorange(base, quantity)
+
+    def _add_autorange(self, base: str, quantity: Quantity) -> None:
+        smu = self._smu
+        ranges = smu.channels[0].capability.measures[quantity]
         least, most = ranges.each[0].full_scale, ranges.each[-1].full_scale
         limit = smu.number(-most, most, least, UNIT[quantity])
 
@@ -145,8 +152,6 @@ class SenseB2900:
             f"{base}:RANGe:AUTO:MODE", Choice(("NORMal", "RESolution", "SPEed")), lambda _: "NORM", _only_normal
         )
         smu.refused(f"{base}:RANGe:AUTO:THReshold")  # of the other modes
-        for side in ("POSitive", "NEGative"):
-            smu.refused(f"{base}:PROTection[:LEVel]:{side}", -113)  # limits here are equal in both directions
 
     def _add_ohms(self) -> None:
         smu = self._smu

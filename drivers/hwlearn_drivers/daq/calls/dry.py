@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
 
 from hwlearn.arrays import FloatArray
-from hwlearn_drivers.daq.calls import ChannelRange, DaqCalls, ScanChannel
+from hwlearn_drivers.daq.calls.calls import CallLog, ChannelRange, DaqCalls, ScanChannel
 from hwlearn_drivers.daq.facts import DeviceFacts, Range
 from hwlearn_drivers.daq.library import DaqLibrary, DaqTask
 from hwlearn_drivers.daq.sampling import Sampling
@@ -27,7 +27,7 @@ class DryCalls(DaqCalls):
         See `DaqCalls`.
     """
 
-    def __init__(self, called: str, device: str, log: Callable[[str, bool], None]) -> None:
+    def __init__(self, called: str, device: str, log: CallLog) -> None:
         super().__init__(cast(DaqLibrary, None), called, device, log)
 
     def facts(self) -> DeviceFacts:

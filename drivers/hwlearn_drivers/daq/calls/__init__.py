@@ -1,0 +1,1 @@
+"""Calls to a device: made, printed in a dry run, recorded, or taken from a record."""

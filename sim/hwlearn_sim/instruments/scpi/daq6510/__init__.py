@@ -1,0 +1,1 @@
+"""The virtual Keithley DAQ6510."""
