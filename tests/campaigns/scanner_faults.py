@@ -17,12 +17,13 @@ from pathlib import Path
 
 import numpy as np
 from campaign import Campaign, every, none, shown
-from mixed_benches import KINDS, LIMITS, TOPOLOGY, inject
+from fault_desks import LIMITS, TOPOLOGY
 
 from hwlearn.errors import HwlearnError
 from hwlearn_drivers.declared.declaration import BOARDS
 from hwlearn_sim.bench.mixed import VirtualMixedBackend, VirtualMixedSettings
 
+KINDS = ("late", "too late", "muted", "reset", "gone")
 PLACES = ("board", "scan")
 MODELS = {
     "34970A": (101, "ROUT:CLOS (@120)"),
@@ -79,6 +80,19 @@ def settings(folder: Path, model: str) -> VirtualMixedSettings:
         noise=0.0,
         driver={"timeout": 0.5},
     )
+
+
+def inject(network, place: str, kind: str, rng: np.random.Generator) -> None:
+    """Let an instrument fail from now on, or at its next reply."""
+    found = network.bench.faults(place)
+    if kind == "gone":
+        network.bench._servers[place].close()
+    elif kind == "muted":
+        found.muted = True
+    elif kind == "reset":
+        found.inject("reset", count=1)
+    else:
+        found.inject("late", count=1, seconds=0.05 if kind == "late" else float(rng.uniform(1.0, 1.2)))
 
 
 def are_off(bench, gone: str) -> bool:

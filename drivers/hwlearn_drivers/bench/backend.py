@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
 
 from hwlearn.circuit.topology import Topology
 from hwlearn.device_access import PulseLimits
+from hwlearn.errors import HwlearnError, InUseError
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind
 from hwlearn.network.reports import InstrumentReport
 from hwlearn.network.switched_off import SwitchedOff
 from hwlearn_drivers.address import normal_address
 from hwlearn_drivers.bench.matrix.devices import DeviceScheme, MatrixDevices
-from hwlearn_drivers.bench.matrix.network import MatrixNetwork, MatrixReading
+from hwlearn_drivers.bench.matrix.network import MatrixNetwork
+from hwlearn_drivers.bench.matrix.reading import MatrixReading
 from hwlearn_drivers.bench.matrix.superposition_record import SuperpositionRecord
 from hwlearn_drivers.bench.network import TerminalNetwork
 from hwlearn_drivers.bench.opened import OpenedBench
@@ -71,7 +74,8 @@ class BenchBackend:
             If another process, or another network of this one, uses one of the instruments.
         LinkError, UnknownInstrumentError, InstrumentError
             If an instrument is missing, is a different one, or rejects a setting. All instruments that were
-            opened are then off and closed.
+            opened are then off and closed, and OFF was sent to the others: a program that was killed may have left
+            their outputs on.
         """
         wiring = make_wiring(settings, topology, limits)
         with ExitStack() as stack:
@@ -82,6 +86,8 @@ class BenchBackend:
             if not connector.is_rehearsal:
                 check_unclaimed(addresses)
             opened: dict[str, BenchInstrument] = {}
+            if not connector.is_rehearsal:
+                stack.push(lambda kind, error, trace: _off_unopened(settings, opened, error))
             for one in _matrices_last(settings):
                 opened[one.name] = one.open(wiring.uses[one.name], limits, connector)
                 stack.callback(opened[one.name].close)
@@ -136,13 +142,7 @@ class BenchBackend:
         OutputsMayBeOnError
             Naming, in capitals, the instruments to which OFF could not be sent. All others have received it.
         """
-        connector = Connector(_options(settings), dry_run=settings.dry_run)
-        ordered = [one for one in _matrices_last(settings) if one.has_outputs]
-        stages = [
-            [_off_target(one, connector) for one in ordered if one.connects_crosspoints is last]
-            for last in (False, True)
-        ]
-        return off_in_stages(stages, "EVERY OUTPUT", "switch them off by hand")
+        return _off(settings, settings.instruments)
 
     @staticmethod
     def status(settings: BenchSettings) -> list[InstrumentReport]:
@@ -155,6 +155,34 @@ class BenchBackend:
         with optional_log(settings.wire_log) as wire_log:
             connector = Connector(_options(settings), wire_log)
             return inspect_all([_inspection(one, settings, connector) for one in settings.instruments])
+
+
+def _off_unopened(
+    settings: BenchSettings, opened: Mapping[str, BenchInstrument], error: BaseException | None
+) -> None:
+    """Send OFF to the instruments that a failed opening did not reach, unless another process uses one meanwhile.
+
+    A refused request applies nothing. What fails here is not reported: the error of the opening is, and says that
+    the bench is not open.
+    """
+    if error is not None and not isinstance(error, InUseError | ValueError):
+        left = [one for one in settings.instruments if one.name not in opened]
+        with suppress(HwlearnError):
+            check_unclaimed([normal_address(text) for one in left for text in one.addresses])
+            _off(settings, left, ask_owners=False)
+
+
+def _off(
+    settings: BenchSettings, instruments: Sequence[InstrumentSettings], ask_owners: bool = True
+) -> list[SwitchedOff]:
+    """Send OFF to some instruments of a bench, to a matrix last; see `off_in_stages`."""
+    connector = Connector(_options(settings), dry_run=settings.dry_run)
+    outputs = [one for one in instruments if one.has_outputs]
+    stages = [
+        [_off_target(one, connector, ask_owners) for one in outputs if one.connects_crosspoints is last]
+        for last in (False, True)
+    ]
+    return off_in_stages(stages, "EVERY OUTPUT", "switch them off by hand")
 
 
 def _inspection(one: InstrumentSettings, settings: BenchSettings, connector: Connector) -> Inspection:
@@ -189,9 +217,9 @@ def _matrices_last(settings: BenchSettings) -> list[InstrumentSettings]:
     return sorted(settings.instruments, key=lambda one: one.connects_crosspoints)
 
 
-def _off_target(one: InstrumentSettings, connector: Connector) -> OffTarget:
+def _off_target(one: InstrumentSettings, connector: Connector, ask_owner: bool) -> OffTarget:
     address = one.addresses[0] if one.addresses else ""
-    return off_target(address, lambda check: one.write_off(connector, check), connector.dry_run)
+    return off_target(address, lambda check: one.write_off(connector, check), connector.dry_run or not ask_owner)
 
 
 def _options(settings: BenchSettings) -> LinkOptions:

@@ -144,7 +144,7 @@ class TerminalNetwork(OpenedBench):
     def _read_batch(self, targets: list[Targets]) -> Readout:
         rows = []
         for s, target in enumerate(targets):
-            self._match(target)
+            self._match(target, s)
             self._ramp(target.levels)
             time.sleep(self.pace.settle_s)
             rows.append(self._read_all(target, s))
@@ -152,14 +152,23 @@ class TerminalNetwork(OpenedBench):
         self.edges.check()
         return readout_of(rows, targets, self._players, self._setpoints, self._tolerances)
 
-    def _match(self, target: Targets) -> None:
-        """Change what drives each output where needed, at its present voltage, so that no node voltage jumps."""
+    def _match(self, target: Targets, sample: int) -> None:
+        """Change what drives each output where needed, at its present voltage, so that no node voltage jumps.
+
+        Raises
+        ------
+        NetworkError
+            If a reading of the present voltages cannot be right; no switch has closed.
+        """
         points = self._setpoints
         self._each(lambda one, k: points.open_switches(one, k, target.closed))
         self._each(lambda one, k: points.change_drives(one, k, target.clamped))
         closing = points.closing(target.closed)
         if closing.any():
-            volts, _ = self._tolerances.output_volts(self._read_instruments(self._players))
+            found = self._read_instruments(self._players)
+            if fault := self._tolerances.implausible(found, sample):
+                raise fault
+            volts, _ = self._tolerances.output_volts(found)
             start = points.behind_switches(closing, volts)
             self._each(lambda one, k: points.move(one, k, start, check=True))
             points.moved(start)

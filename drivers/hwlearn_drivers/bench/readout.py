@@ -125,7 +125,7 @@ class Tolerances:
         """Return the error of the first source at its limit, implausible reading or deviating input."""
         return (
             self._limited(found, sample)
-            or self._implausible(found, sample)
+            or self.implausible(found, sample)
             or self._deviating(found, target, sample)
         )
 
@@ -151,10 +151,10 @@ class Tolerances:
                 )
         return None
 
-    def _implausible(self, found: Found, sample: int) -> NetworkError | None:
-        """Refuse readings that are no numbers, or that no source within the limits can cause.
+    def implausible(self, found: Found, sample: int) -> NetworkError | None:
+        """Return the error of the first reading that is no number, or that no source within the limits can cause.
 
-        A saturated converter may show more than any source can cause; that is told by its flag.
+        A saturated converter may show more than any source can cause; its flag says so.
         """
         for k in range(len(self._terminals)):
             at = self._players.volts_at[k]

@@ -109,18 +109,39 @@ class DeclaredBoard(Source):
         """Send a query and return the fields of its reply; raises as `command`."""
         return self._answer(line, reply)
 
-    def check_group(self, command: str) -> None:
-        """Ask for errors after a group of commands, if the protocol has a query for them.
+    def check_group(self, command: str, accepted: Template | None) -> None:
+        """Ask for errors after a group of commands, or else wait until all of them are executed.
+
+        Commands that are not acknowledged may still be on their way when this returns from sending them, and
+        another instrument would read too early. A board answers in order: what it answers later, it answers after
+        them. Without any query that follows them, only the settling time of the bench remains.
+
+        Parameters
+        ----------
+        command : str
+            The last one, for messages.
+        accepted : Template or None
+            Its acknowledgement, which was read; None if it has none.
 
         Raises
         ------
-        InstrumentError
+        InstrumentError, LinkError
         """
         error = self.declaration.error
         if error.ask is not None and error.none is not None:
             text = self._query(error.ask)
             if re.fullmatch(error.none, text) is None:
                 raise InstrumentError(self.name, _code(text), text, command)
+        elif accepted is None:
+            self.confirm()
+
+    def confirm(self) -> None:
+        """Read something that the board answers after it has executed what was sent before."""
+        source = self.declaration.source
+        if self.declaration.identity is not None:
+            self._check_identity()
+        elif source is not None and source.ask is not None:
+            self.level(source.names[0])
 
     def _answer(self, line: str, reply: Template) -> dict[str, str | list[float]]:
         text = self._query(line)

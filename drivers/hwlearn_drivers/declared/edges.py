@@ -131,7 +131,7 @@ class DeclaredEdges(Edges):
         if section.set_all is not None and (section.set is None or len(changed) > 1):
             line = template(section.set_all, ("code",)).render({"number": codes.tolist()})
             board.command(line, accepted)
-            board.check_group(line)
+            board.check_group(line, accepted)
         elif section.set is not None:
             form = template(section.set, ("edge", "code"))
             line = ""
@@ -140,7 +140,7 @@ class DeclaredEdges(Edges):
                 line = form.render(values)
                 board.command(line, accepted, values)
             if line:
-                board.check_group(line)
+                board.check_group(line, accepted)
         self._codes = codes
 
     def _read(self) -> Codes | None:

@@ -75,6 +75,14 @@ class DeclaredInstrument(InstrumentSettings):
         return (self.address,)
 
     @property
+    def confirms_levels(self) -> bool:
+        """Whether the protocol acknowledges levels, or has a query that is answered after them."""
+        own = self.declaration
+        acknowledged = own.source is not None and own.acknowledgement(own.source.acknowledged) is not None
+        asked = own.source is not None and own.source.ask is not None
+        return acknowledged or asked or own.error.ask is not None or own.identity is not None
+
+    @property
     def has_outputs(self) -> bool:
         """Whether the protocol has an ``[off]``."""
         return self.declaration.off is not None

@@ -63,14 +63,18 @@ class DeclaredOnBench(OnSource, SetsVoltages, ReadsVoltages, ClosesSwitches, Pro
         self.source.start_again()
 
     def check_state(self) -> None:
-        """Read the levels of the channels in use back, if the protocol has a query for them.
+        """Read the levels of the channels in use back; without a query for them, wait until they are set.
 
         Raises
         ------
         OutputStateError
         """
         section = self.source.declaration.source
-        if section is None or section.ask is None:
+        if section is None:
+            return
+        if section.ask is None:
+            if self.source.declaration.acknowledgement(section.acknowledged) is None:
+                self.source.confirm()
             return
         scale = section.scale
         room = 0.51 * (scale.step_V or 0.0) + 1e-6 * max(map(abs, scale.range_V))
@@ -109,7 +113,7 @@ class DeclaredOnBench(OnSource, SetsVoltages, ReadsVoltages, ClosesSwitches, Pro
             accepted = self.source.declaration.acknowledgement(section.acknowledged)
             for line in section.send:
                 self.source.command(line, accepted)
-            self.source.check_group(section.send[-1])
+            self.source.check_group(section.send[-1], accepted)
 
     def set_voltages(self, volts: Mapping[str, float], check: bool) -> None:
         """Set channels, all at once where the protocol can; see `SetsVoltages.set_voltages`."""
@@ -125,7 +129,7 @@ class DeclaredOnBench(OnSource, SetsVoltages, ReadsVoltages, ClosesSwitches, Pro
         numbers = {channel: section.scale.number(level, most) for channel, level in volts.items()}
         line = self._set_all(numbers) if self._wants_all(numbers) else self._set_each(numbers)
         if check:
-            self.source.check_group(line)
+            self.source.check_group(line, self.source.declaration.acknowledgement(section.acknowledged))
 
     def _wants_all(self, numbers: Mapping[str, float]) -> bool:
         return self._source.set_all is not None and (self._source.set is None or len(numbers) > 1)
@@ -250,7 +254,7 @@ class DeclaredOnBench(OnSource, SetsVoltages, ReadsVoltages, ClosesSwitches, Pro
             line = form.render(values)
             board.command(line, accepted, values)
         if line:
-            board.check_group(line)
+            board.check_group(line, accepted)
 
     def open_edges(self, topology: Topology, limits: Limits) -> DeclaredEdges:
         """Return the edges of the network on the board."""

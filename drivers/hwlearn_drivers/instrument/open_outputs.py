@@ -42,17 +42,26 @@ class ReportsItself(Protocol):
 
 
 _open: dict[int, HasOutputs] = {}
+_last: set[int] = set()  # ids of those that are switched off after all others
 _reasons: dict[int, str] = {}  # why `halt_open` switched an instrument off, by its id
 _SLEPT_S: Final = 1.0  # the clocks differ by some milliseconds
 _suspended_s = 0.0  # when the last message was sent
 _process = os.getpid()  # that opened the instruments in `_open`
 
 
-def watch(instrument: HasOutputs) -> None:
-    """Register an open instrument."""
+def watch(instrument: HasOutputs, last: bool = False) -> None:
+    """Register an open instrument.
+
+    Parameters
+    ----------
+    instrument : HasOutputs
+    last : bool
+        Switch it off after all others, of every bench of this process: a matrix, which waits for its sources.
+    """
     global _process, _suspended_s
     if _process != os.getpid():  # a forked child opens its first instrument; the others belong to the parent
         _open.clear()
+        _last.clear()
         _reasons.clear()
         _handlers.uninstall()
         _process = os.getpid()
@@ -64,6 +73,8 @@ def watch(instrument: HasOutputs) -> None:
         _handlers.install()
         _events.install()
     _open[id(instrument)] = instrument
+    if last:
+        _last.add(id(instrument))
 
 
 def unwatch(instrument: HasOutputs) -> None:
@@ -71,6 +82,7 @@ def unwatch(instrument: HasOutputs) -> None:
     if _process != os.getpid():
         return
     _open.pop(id(instrument), None)
+    _last.discard(id(instrument))
     _reasons.pop(id(instrument), None)
     if not _open:
         atexit.unregister(_halt_at_exit)
@@ -102,7 +114,7 @@ def halt_open(reason: str) -> None:
     """
     if _process != os.getpid():
         return
-    instruments = list(_open.values())
+    instruments = sorted(_open.values(), key=lambda one: id(one) in _last)
     for instrument in instruments:  # first, so that no thread can switch one on again meanwhile
         _reasons.setdefault(id(instrument), reason)
     halt_all(instruments)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Final
+from typing import ClassVar, Final
 
 from hwlearn.network.reports import InstrumentReport, OutputReport
 from hwlearn_drivers.claims.claim import Claim
@@ -29,11 +29,14 @@ class Source(Instrument):
 
     __slots__ = ("_unidentified",)
 
+    switched_off_last: ClassVar[bool] = False
+    """Whether OFF is sent to it after all others; see `open_outputs.watch`."""
+
     def __init__(self, transport: Transport, identity: Identity) -> None:
         super().__init__(transport, identity)
         self._unidentified = False  # link opened again only to send OFF; the identity was not checked
         transport.before_sending = open_outputs.check_awake
-        open_outputs.watch(self)
+        open_outputs.watch(self, last=self.switched_off_last)
 
     @property
     def claimed(self) -> Claim:

@@ -69,6 +69,8 @@ class SwitchMatrix(Source):
 
     __slots__ = ("_expected", "_may_be_closed", "grid", "relay_moves", "use")
 
+    switched_off_last: ClassVar[bool] = True
+
     series: ClassVar[str]
     """Name of the command set, for messages."""
 

@@ -83,6 +83,11 @@ class InstrumentSettings(Section, ABC):
         return False
 
     @property
+    def confirms_levels(self) -> bool:
+        """Whether it answers something after a level was set, from which follows that it has set it."""
+        return True
+
+    @property
     def has_outputs(self) -> bool:
         """Whether OFF means anything to it; False for an instrument that only reads or programs."""
         return True

@@ -22,12 +22,14 @@ from hwlearn_sim.bench.kinds.kind import Surroundings
 from hwlearn_sim.bench.kinds.registry import kind_of_placed
 from hwlearn_sim.board.board import VirtualBoard
 from hwlearn_sim.devices.imperfections import Imperfections
+from hwlearn_sim.devices.model import DeviceModel
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.devices.state import generator_states, restore_generators, restored
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.placed import Placed, PlacedSmu, Wire
 from hwlearn_sim.plane.plane import AnalogPlane
+from hwlearn_sim.plane.pulsed import PulsedEdges
 from hwlearn_sim.twin.true_circuit import with_spread_parameters
 from hwlearn_sim.twin.values import value_noise
 from hwlearn_sim.wire import serve
@@ -58,6 +60,10 @@ class VirtualBench:
         Seed of all random numbers.
     real_time : bool
         Readings take as long as on real instruments. Otherwise only the instruments' clocks advance.
+    memristors : DeviceModel, optional
+        Devices that every voltage across them changes, as the edges instead of resistors; see `PulsedEdges`.
+    first_is_positive : bool
+        Whether the first node of an edge is positive when its memristor is SET.
 
     Raises
     ------
@@ -86,6 +92,8 @@ class VirtualBench:
         meters: Meters | None = None,
         seed: int = 0,
         real_time: bool = False,
+        memristors: DeviceModel | None = None,
+        first_is_positive: bool = True,
     ) -> None:
         names = [placed.name for placed in instruments]
         if len(set(names)) != len(names):
@@ -109,6 +117,9 @@ class VirtualBench:
             whole, own = kind.extend(placed, whole, seed)
             added.append(own)
         self.plane = AnalogPlane(whole, devices.written(nominal))
+        self._pulsed: PulsedEdges | None = None
+        if memristors is not None:
+            self._pulsed = PulsedEdges(self.plane, topology.edges, memristors, first_is_positive)
         self._placed = {placed.name: (kind, placed) for kind, placed in zip(kinds, instruments, strict=True)}
         self._instruments: dict[str, VirtualInstrument] = {}
         self._boards: dict[str, VirtualBoard] = {}
@@ -280,6 +291,7 @@ class VirtualBench:
             "clocks": np.array([instrument.clock.seconds for instrument in self._instruments.values()]),
             "boards": np.array([board.noise_state() for board in self._boards.values()], dtype=np.uint64),
             **prefixed("devices", self._devices.state()),
+            **({} if self._pulsed is None else prefixed("memristors", self._pulsed.state())),
         }
 
     def restore(self, state: State) -> None:
@@ -292,6 +304,8 @@ class VirtualBench:
         for instrument, seconds in zip(self._instruments.values(), state["clocks"].tolist(), strict=True):
             instrument.clock.seconds = seconds
         self.plane.set_conductances(true)
+        if self._pulsed is not None:
+            self._pulsed.restore(part("memristors", state))
 
     @property
     def stays_driven(self) -> bool:

@@ -22,12 +22,19 @@ from hwlearn_sim.bench.kinds.kind import Site
 from hwlearn_sim.bench.kinds.registry import place
 from hwlearn_sim.bench.network import check_driver_table, open_with
 from hwlearn_sim.devices.imperfections import Imperfections
+from hwlearn_sim.devices.model import DeviceModel
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.placed import Wire
+from hwlearn_sim.twin.memristive.settings import MemristorSettings
 from hwlearn_sim.twin.spread_tables import DeviceSpreads, WriteNoises, by_name
 
 _NO_CONDUCTANCES: Final = (1e-6, 1e-4)
 """Range of stuck conductances of a bench that has none."""
+
+_OF_DEVICES: Final = frozenset(
+    ("model", "law", "device_spread", "cycle_spread", "stuck_fraction", "endurance", "retention")
+)
+"""Keys of a memristor that say what the devices are, not how they are reached."""
 
 _NOWHERE = "TCPIP::127.0.0.1::{port}::SOCKET"
 
@@ -43,6 +50,9 @@ class VirtualMixedSettings(Section):
     wire : {"tcp", "pty"}
     seed, device_spread, write_noise, stuck_fraction
         As in the backend ``sim``: equal values give equal devices.
+    memristor : MemristorSettings, optional
+        With ``edges = "devices"``: the devices change with the voltages across them, so that they can be pulsed.
+        Only the keys that describe devices; limits and scheme of the pulses are those of ``devices``.
     noise : float
         Factor on the specified noise of source-measure units.
     read_noise : quantity
@@ -66,6 +76,7 @@ class VirtualMixedSettings(Section):
     device_spread: NonNegative | DeviceSpreads = 0.0
     write_noise: NonNegative | WriteNoises = 0.0
     stuck_fraction: Share = 0.0
+    memristor: MemristorSettings | None = None
     noise: NonNegative = 1.0
     read_noise: NonNegativeVolts = 0.0
     gain: NonNegative = 0.0
@@ -106,10 +117,7 @@ class VirtualMixedSettings(Section):
         programmer = drivers.edges.programmer if isinstance(drivers.edges, ProgrammerSettings) else None
         site = Site(topology, wiring, programmer, self.wire, self.gain, self.offset, self.read_noise)
         ranges = limits.ranges(topology)
-        if drivers.edges == "devices" and drivers.devices is not None and drivers.devices.pulses is not None:
-            raise SetupError(
-                "the devices of a virtual bench do not answer pulses; leave out backend.devices.pulses"
-            )
+        memristors = self._memristors(drivers, topology)
         middle = ranges.at(np.full(topology.n_edges, 0.5), ranges.is_log)
         fixed: Any = drivers.edges if isinstance(drivers.edges, float | tuple) else middle
         return VirtualBench(
@@ -124,7 +132,38 @@ class VirtualMixedSettings(Section):
             ),
             meters=Meters(self.noise),
             seed=self.seed,
+            memristors=memristors,
+            first_is_positive=drivers.devices is None or drivers.devices.positive == "first",
         )
+
+    def _memristors(self, drivers: BenchSettings, topology: Topology) -> DeviceModel | None:
+        """Return the devices that can be pulsed; None if the edges are resistors.
+
+        Raises
+        ------
+        SetupError
+            If they do not fit the other keys.
+        """
+        table, devices = self.memristor, drivers.devices
+        if table is None:
+            if devices is not None and devices.pulses is not None:
+                raise SetupError(
+                    "backend.devices.pulses needs devices that change with pulses: add backend.memristor, such as "
+                    '{ model = "soft-bounds" }, or leave the pulses out'
+                )
+            return None
+        if devices is None:
+            raise SetupError("backend.memristor is for edges = 'devices', which a matrix reaches; remove it")
+        others = sorted(table.model_fields_set - _OF_DEVICES)
+        if others:
+            raise SetupError(
+                f"backend.memristor.{others[0]} does not apply here: limits and scheme of pulses are keys of "
+                "backend.devices, and noise is that of the instruments"
+            )
+        for name in ("device_spread", "write_noise", "stuck_fraction"):
+            if getattr(self, name):
+                raise SetupError(f"backend.{name} does not apply to memristors; use the keys of backend.memristor")
+        return table.memristors().devices(topology.n_edges, self.seed)
 
     def driver_settings(self, bench: VirtualBench, limits: Limits) -> dict[str, Any]:
         """Return the ``[backend]`` table with which the drivers open the instruments of a served bench."""

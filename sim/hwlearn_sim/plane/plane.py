@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Set
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Set
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -107,6 +107,7 @@ class AnalogPlane:
         self._graphs: dict[tuple[Contact, ...], Topology] = {}
         self._circuits: dict[tuple[Contact, ...], AnyCircuit] = {}
         self._moving: dict[str, Callable[[], None]] = {}
+        self._before: Callable[[], None] | None = None
 
     @property
     def exclusive(self) -> AbstractContextManager[bool]:
@@ -142,6 +143,7 @@ class AnalogPlane:
         """Set the source of a channel."""
         with self._lock:
             if self._sources[channel] != source:
+                self._pass()
                 self._sources[channel] = source
                 self._load_lines.pop(self._nodes[channel], None)
                 self._solution = None
@@ -150,6 +152,7 @@ class AnalogPlane:
         """Return the exact operating point of a channel."""
         with self._lock:
             self._move()
+            self._pass()
             return self._operating_point(channel)
 
     def resistance(self, channel: int) -> float:
@@ -199,6 +202,7 @@ class AnalogPlane:
         """Replace the contacts of one owner, such as the closed relays of a matrix."""
         with self._lock:
             if self._contacts.get(owner, ()) != contacts:
+                self._pass()
                 self._contacts[owner] = contacts
                 self._closed = tuple(contact for own in self._contacts.values() for contact in own)
                 self._circuit = self._solution = None
@@ -210,6 +214,26 @@ class AnalogPlane:
                 self._moving.pop(owner, None)
             else:
                 self._moving[owner] = move
+
+    def before_changes(self, act: Callable[[], None]) -> None:
+        """Call ``act`` before each change of sources and contacts, and before each reading."""
+        with self._lock:
+            self._before = act
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Change several things at one instant."""
+        with self._lock:
+            self._pass()
+            act, self._before = self._before, None
+            try:
+                yield
+            finally:
+                self._before = act
+
+    def _pass(self) -> None:
+        if self._before is not None:
+            self._before()
 
     def _move(self) -> None:
         for move in list(self._moving.values()):

@@ -8,12 +8,14 @@ from hwlearn.errors import LimitError, NetworkError, SetupError
 from hwlearn_drivers.bench.backend import BenchBackend
 from hwlearn_drivers.bench.settings import BenchSettings
 from hwlearn_drivers.declared.declaration import BOARDS
+from hwlearn_drivers.declared.roles import DeclaredOnBench
 from hwlearn_drivers.errors import (
     InputDeviationError,
     InstrumentError,
     OutputStateError,
     UnknownInstrumentError,
 )
+from hwlearn_drivers.roles.values import ChannelReadings
 from hwlearn_sim.bench.mixed import VirtualMixedBackend
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(12e-6, 1e-3))
@@ -79,6 +81,21 @@ def test_readings_and_nudges_match_the_circuit(opened):
     np.testing.assert_allclose(nudged.output_currents, (drive - nudged.voltages) * 1e-4, atol=1e-12)
     again = network.measure(X)
     np.testing.assert_allclose(again.voltages, free.voltages, atol=1e-12)
+
+
+@pytest.mark.parametrize("volts", [np.nan, 9.9e37])
+def test_switch_does_not_close_after_a_reading_that_cannot_be_right(opened, monkeypatch, volts):
+    """The source behind it is set to the voltage of its output first; a wrong one would make that jump."""
+    network = opened()
+    network.measure(X)
+    hardware = network.bench.instrument("board").hardware
+    closed = []
+    found = ChannelReadings(np.array([0.0, volts]))  # of the input that is read back, and of the output
+    monkeypatch.setattr(DeclaredOnBench, "read", lambda one, channels: found)
+    monkeypatch.setattr(hardware, "set_switch", lambda name, on: closed.append(on))
+    with pytest.raises(NetworkError, match=r"channel 0 of .* at node n6 \(sample 0\)"):
+        network.measure(X, hl.OutputDrive.resistor(np.full((5, 1), 0.1), 1e-4))
+    assert True not in closed
 
 
 def test_refused_requests_apply_nothing(opened):

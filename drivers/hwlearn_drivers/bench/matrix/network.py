@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,8 +16,9 @@ from hwlearn.network.network import Readout
 from hwlearn.network.nudges import OutputDrive
 from hwlearn.units import format_quantity
 from hwlearn_drivers.bench.matrix.plan import OPEN, SampleGroup, SourceRows, plan_batch
+from hwlearn_drivers.bench.matrix.reading import MatrixReading
 from hwlearn_drivers.bench.matrix.superposed import SingleInputs, with_composed
-from hwlearn_drivers.bench.matrix.superposition_record import BenchIdentity, SuperpositionRecord
+from hwlearn_drivers.bench.matrix.superposition_record import BenchIdentity
 from hwlearn_drivers.bench.matrix.visits import make_visits, source_players
 from hwlearn_drivers.bench.opened import OpenedBench, off_if_interrupted
 from hwlearn_drivers.bench.readout import Found, Tolerances, readout_of
@@ -26,29 +26,15 @@ from hwlearn_drivers.bench.setpoints import Targets
 from hwlearn_drivers.bench.terminals import Wiring
 from hwlearn_drivers.edges.edges import Edges
 from hwlearn_drivers.errors import InputDeviationError, OutputStateError
-from hwlearn_drivers.roles.instrument import BenchInstrument, ConnectsCrosspoints
+from hwlearn_drivers.roles.instrument import (
+    BenchInstrument,
+    ConnectsCrosspoints,
+    DrivesOutputs,
+    SetsVoltages,
+)
 from hwlearn_drivers.roles.values import Crosspoint
 from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.transport.wire_log import WireLog
-
-
-@dataclass(frozen=True, slots=True)
-class MatrixReading:
-    """How a matrix bench measures.
-
-    Attributes
-    ----------
-    read_inputs : bool
-        Whether inputs on columns are read back through the matrix in every sample.
-    superposition : SuperpositionRecord or None
-        Says whether samples with more voltages than source rows may be composed; None: they are refused.
-    input_tolerance : float or None
-        Largest deviation in volts of a source or an input that is read back; None: see `Tolerances`.
-    """
-
-    read_inputs: bool = False
-    superposition: SuperpositionRecord | None = None
-    input_tolerance: float | None = None
 
 
 class MatrixNetwork(OpenedBench):
@@ -59,8 +45,8 @@ class MatrixNetwork(OpenedBench):
     and in each visit all samples of a group are measured. Terminals that are not on a column keep instruments of
     their own.
 
-    Relays move only while every source is at 0 V, every output floats at 0 A, and the settling time is over. OFF
-    reaches the sources first, then the matrix, which opens every relay.
+    Relays move only while every source is at 0 V, every output floats at 0 A, each source has confirmed that, and
+    the settling time is over. OFF reaches the sources first, then the matrix, which opens every relay.
 
     Currents of the single inputs are not known, because inputs share a source.
 
@@ -93,21 +79,22 @@ class MatrixNetwork(OpenedBench):
         instruments: Mapping[str, BenchInstrument],
         edges: Edges,
         pace: Pace | None = None,
-        reading: MatrixReading = MatrixReading(),
+        reading: MatrixReading | None = None,
         wire_log: WireLog | None = None,
     ) -> None:
         assert wiring.matrix is not None, "a MatrixNetwork needs a matrix"
+        how = MatrixReading() if reading is None else reading
         self._lines, self._wiring = wiring.matrix, wiring
         matrix = instruments[wiring.matrix.instrument]
         assert isinstance(matrix, ConnectsCrosspoints), f"{matrix.name} says that it is a matrix, and is not"
         self._matrix = matrix
-        self._visits = make_visits(wiring, instruments, reading.read_inputs)
-        self._superposition = reading.superposition
+        self._visits = make_visits(wiring, instruments, how.read_inputs)
+        self._superposition = how.superposition
         kinds = frozenset.intersection(*(terminal.kinds for terminal in wiring.outputs))
         first = self._visits[0].players
         super().__init__(topology, limits, kinds, first, edges, Pace() if pace is None else pace, 0.0, wire_log)
         self._tolerances = [
-            Tolerances(visit.players, self._setpoints, topology, limits, reading.input_tolerance)
+            Tolerances(visit.players, self._setpoints, topology, limits, how.input_tolerance)
             for visit in self._visits
         ]
         self.resolution = max(one.resolution_V for one in self._tolerances)
@@ -119,9 +106,7 @@ class MatrixNetwork(OpenedBench):
         ground = wiring.matrix.ground
         self._row_names = [row.name for row in (*wiring.matrix.sources, *(() if ground is None else (ground,)))]
         self._sources = source_players(wiring, instruments)
-        self._source_tolerances = Tolerances(
-            self._sources, self._setpoints, topology, limits, reading.input_tolerance
-        )
+        self._source_tolerances = Tolerances(self._sources, self._setpoints, topology, limits, how.input_tolerance)
         self._devices: DeviceAccess | None = None
 
     @property
@@ -260,9 +245,13 @@ class MatrixNetwork(OpenedBench):
         return None
 
     def _order(self) -> Iterator[int]:
-        """Yield the visits, beginning where the readers are."""
+        """Yield the visits, beginning where the readers are.
+
+        Inputs that are read back come last: a contact that opens before is noticed in the same batch.
+        """
         order = range(len(self._visits))
-        yield from reversed(order) if self._visit == order[-1] else order
+        is_free = not any(visit.inputs for visit in self._visits)
+        yield from reversed(order) if self._visit == order[-1] and is_free else order
 
     # --- single devices -----------------------------------------------------------------------------
 
@@ -376,15 +365,28 @@ class MatrixNetwork(OpenedBench):
         self._closed_points = wanted
 
     def _quiet(self) -> None:
-        """Bring every source to 0 V and every output to 0 A, and wait until they are settled."""
+        """Bring every source to 0 V and every output to 0 A; wait until each has confirmed it, and has settled.
+
+        Raises
+        ------
+        LinkError, OutputStateError
+            If a source does not answer, or reports another level: no relay moves then.
+        """
         points = self._setpoints
         at_rest = points.targets(np.zeros(points.input_count), None, None)
         self._ramp(np.zeros(len(points.levels)))  # clamps to 0 V first
         self._change_drives(at_rest)
         self._ramp(at_rest.levels)
+        self._each(_confirm)
         time.sleep(self.pace.settle_s)
 
     def _change_drives(self, target: Targets) -> None:
         """Change what drives each output where needed, at its present voltage, so that no node voltage jumps."""
         self._each(lambda one, k: self._setpoints.change_drives(one, k, target.clamped))
         self._setpoints.changed(target)
+
+
+def _confirm(one: BenchInstrument, _: int) -> None:
+    """Let an instrument that drives something answer: it has then executed what was sent before."""
+    if isinstance(one, SetsVoltages | DrivesOutputs):
+        one.check_state()

@@ -40,7 +40,7 @@ def make_visits(
     """Return the visits in which every output is read once, in an order in which only readers move.
 
     Each reader visits the same number of neighbouring outputs. Outputs that have a reader of their own, or a nudge
-    that also reads, are read in the first visit.
+    that also reads, are read in the first visit. Inputs are read back in the last visits.
 
     Parameters
     ----------
@@ -56,12 +56,13 @@ def make_visits(
     sources = tuple(_sources(wiring, matrix, instruments))
     bound = _bound(wiring, matrix)
     still = {j: place for j, one in enumerate(wiring.outputs) if (place := _own_reader(one, bound.get(j)))}
-    walked: list[tuple[bool, int]] = [(True, j) for j in range(len(wiring.outputs)) if j not in still]
+    walks = [*_walks([(True, j) for j in range(len(wiring.outputs)) if j not in still], matrix.readers)]
     if read_inputs:
-        walked += [(False, i) for i, one in enumerate(wiring.inputs) if one.column is not None]
+        on_columns = [(False, i) for i, one in enumerate(wiring.inputs) if one.column is not None]
+        walks += _walks(on_columns, matrix.readers)
     nudging = frozenset(Crosspoint(row.name, str(wiring.outputs[j].column)) for j, row in bound.items())
     visits = []
-    for step, met in enumerate(_walks(walked, matrix.readers)):
+    for step, met in enumerate(walks):
         reads = {j: place for j, place in still.items() if step == 0}
         inner, crosspoints, back = [], set(nudging), []
         for row, (is_output, k) in met.items():

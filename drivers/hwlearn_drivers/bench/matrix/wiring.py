@@ -126,6 +126,12 @@ class MatrixTable:
             elif row.read is not None and row.nudge is not None and row.read != row.nudge:
                 yield f"{where} has two channels, {row.read} and {row.nudge}, which would be joined; use two rows"
             yield from roles(where, row)
+            source = None if row.source is None else instruments.get(row.source.instrument)
+            if source is not None and not source.confirms_levels:
+                yield (
+                    f"{where}: {source.name} confirms no level, and relays move only when every source has "
+                    "confirmed 0 V; give its protocol an [identity], an acknowledgement, or ask in [source]"
+                )
         if len(self._grounds) > 1:
             yield f"rows {' and '.join(self._grounds)} of backend.matrix are both 'ground'; one is enough"
         yield from self._unserved()

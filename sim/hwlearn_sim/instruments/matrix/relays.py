@@ -177,10 +177,11 @@ class RelayBank:
                 amperes = self._siemens[one] * self._emf[one]
                 into[row] += amperes
                 into[column] -= amperes
-        self._plane.set_contacts(self._label, tuple(contacts))
-        for node, amperes in into.items():
-            source = CurrentSource(amperes, _HIGHEST_V) if amperes else Open()
-            self._plane.drive(self._drives[node], source)
+        with self._plane.at_once():
+            self._plane.set_contacts(self._label, tuple(contacts))
+            for node, amperes in into.items():
+                source = CurrentSource(amperes, _HIGHEST_V) if amperes else Open()
+                self._plane.drive(self._drives[node], source)
 
     def _note(self, operated: Collection[Crosspoint], released: Collection[Crosspoint]) -> None:
         """Record voltages and currents at relays that are about to move."""

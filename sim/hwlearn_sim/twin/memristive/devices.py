@@ -97,9 +97,17 @@ class Memristors:
             raise SetupError(f"law of memristors with model {self.model!r}: {error}") from None
 
     def array(self, topology: Topology, seed: int) -> MemristorArray:
-        """Return the devices of a network, one per edge."""
-        drawn, cycles, failing, reading = np.random.default_rng([seed, 5]).spawn(4)
-        n, law = topology.n_edges, self.typical
+        """Return the devices of a network, one per edge, which can be read and pulsed."""
+        reading = np.random.default_rng([seed, 5]).spawn(4)[3]
+        readout = DeviceReadout(self.read_noise, width_s=self.read_width_s)
+        shape = _shape(topology, self.scheme)
+        devices = self.devices(topology.n_edges, seed)
+        return MemristorArray(devices, shape, self.limits, reading, scheme=self.scheme, readout=readout)
+
+    def devices(self, n: int, seed: int) -> DeviceModel:
+        """Return n devices; with equal seeds, equal ones."""
+        drawn, cycles, failing, _ = np.random.default_rng([seed, 5]).spawn(4)
+        law = self.typical
         spreads: dict[str, float] = {
             "device_spread": self.device_spread,
             "cycle_spread": self.cycle_spread,
@@ -112,7 +120,7 @@ class Memristors:
         else:
             devices = Vteam(law, n, drawn, cycles, **spreads)
             between = 1 / float(law.r_off), 1 / float(law.r_on)
-        devices = Failing(
+        return Failing(
             devices,
             failing,
             stuck_fraction=self.stuck_fraction,
@@ -120,9 +128,6 @@ class Memristors:
             endurance=self.endurance,
             counting_V=0.5 * self.limits.voltage,
         )
-        readout = DeviceReadout(self.read_noise, width_s=self.read_width_s)
-        shape = _shape(topology, self.scheme)
-        return MemristorArray(devices, shape, self.limits, reading, scheme=self.scheme, readout=readout)
 
 
 class MemristorArray(DeviceArray):

@@ -6,7 +6,8 @@ from matrix_desk import desk, settings
 
 import hwlearn as hl
 from hwlearn.errors import NetworkError, SetupError
-from hwlearn_drivers.bench.matrix.network import MatrixNetwork, MatrixReading
+from hwlearn_drivers.bench.matrix.network import MatrixNetwork
+from hwlearn_drivers.bench.matrix.reading import MatrixReading
 from hwlearn_drivers.bench.wiring import check_drive, make_wiring
 from hwlearn_drivers.errors import InputDeviationError, OutputStateError
 from hwlearn_drivers.roles.values import Crosspoint

@@ -6,7 +6,8 @@ from matrix_desk import desk
 
 import hwlearn as hl
 from hwlearn.errors import LimitError, NetworkError, SetupError
-from hwlearn_drivers.bench.matrix.network import MatrixNetwork, MatrixReading
+from hwlearn_drivers.bench.matrix.network import MatrixNetwork
+from hwlearn_drivers.bench.matrix.reading import MatrixReading
 from hwlearn_drivers.bench.matrix.superposed import SingleInputs
 from hwlearn_drivers.bench.matrix.superposition_record import SuperpositionRecord
 from hwlearn_drivers.smu.pace import Pace
