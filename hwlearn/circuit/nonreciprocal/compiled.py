@@ -143,6 +143,27 @@ class Compiled:
         sums[self._transistors], sums[self._resistors] = total[:K], total[K:]
         return sums
 
+    def currents(self, V: FloatArray, kept: FloatArray | None) -> FloatArray | None:
+        """Return the currents (S, N) that leave every node into the edges; None without a trusted result.
+
+        ``kept`` are the unknowns inside at V (S, N), if known.
+        """
+        L = self._lanes(len(V))
+        blocks = _blocks(V, L)
+        leaving = np.zeros_like(blocks)
+
+        def currents(part: slice) -> bool:
+            inside = np.empty((1, len(self._transistors), 3, L)) if kept is None else kept[part].copy()
+            return bool(
+                self._kernels.currents(
+                    (0,) * L, blocks[part], inside, kept is not None, self._circuit, leaving[part]
+                )
+            )
+
+        if not all(self._in_parts(currents, len(blocks), L)):
+            return None
+        return np.ascontiguousarray(leaving.transpose(0, 2, 1)).reshape(-1, V.shape[1])[: len(V)]
+
     def _in_parts(self, work: Callable[[slice], _T], blocks: int, lanes: int) -> list[_T]:
         """Return what the work gives for parts of a batch, on all cores if that saves time.
 

@@ -771,6 +771,73 @@ def search(
         _search(lanes, V[k], inside, before, circuit, drive[at], loads[at], steps, work, found[k])
 
 
+def _largest(lanes: Any, V: FloatArray, size: FloatArray) -> None:
+    """Put the largest voltage of each lane of V (N, L) into `size` (L,)."""
+    L = len(lanes)
+    L = len(lanes)
+    size[:] = 0.0
+    for i in range(len(V)):
+        for s in range(L):
+            size[s] = max(size[s], abs(V[i, s]))
+
+
+def _settle(
+    lanes: Any, e: int, V: FloatArray, inner: FloatArray, before: FloatArray, edges: Any, io: FloatArray, work: Any
+) -> bool:
+    """Find the unknowns inside a transistor at V (N, L); `io` holds its results. False if they do not settle."""
+    L = len(lanes)
+    L = len(lanes)
+    far, moved, share, still, size = work
+    for _ in range(60):
+        far[:] = False
+        moved[:] = 0.0
+        _evaluate(lanes, e, V, inner, before, edges, io, far)
+        _move_inside(lanes, e, still, inner, edges, io, _ID * L, share, moved)
+        settled = True
+        for s in range(L):
+            settled = settled and not far[s] and moved[s] <= SETTLED * size[s]
+        if settled:
+            return True
+    return False
+
+
+def currents(lanes: Any, V: FloatArray, inner: FloatArray, warm: bool, circuit: Any, leaving: FloatArray) -> bool:
+    """Add the currents that leave every node into the edges to `leaving` (blocks, N, L).
+
+    Returns False if the unknowns inside do not settle.
+    """
+    L = len(lanes)
+    L = len(lanes)
+    edges, resistors = circuit[0], circuit[1]
+    nodes, _, _, _, links, _ = edges
+    K = nodes.shape[1]
+    io, before, size = np.zeros(_NUMBERS * L), np.empty((K, 2, L)), np.zeros(L)
+    work = (np.zeros(L, np.bool_), np.zeros(L), np.ones(L), np.zeros((len(circuit[3]) + 1, L)), size)
+    for k in range(len(V)):
+        inside = inner[min(k, len(inner) - 1)]
+        _begin(lanes, V[k], inside, before, edges, io, warm)
+        _largest(lanes, V[k], size)
+        for e in range(K):
+            if not _settle(lanes, e, V[k], inside, before, edges, io, work):
+                return False
+            a, b, body = nodes[0, e], nodes[1, e], links[e, 0]
+            for s in range(L):
+                drain, source = io[_ID * L + s], io[_IS * L + s]
+                if body == DRAIN:
+                    drain = -source
+                elif body == SOURCE:
+                    source = -drain
+                leaving[k, a, s] += drain
+                leaving[k, b, s] += source
+        for e in range(resistors[0].shape[1]):
+            a, b = resistors[0][0, e], resistors[0][1, e]
+            for s in range(L):
+                current = resistors[3][e] * (V[k, a, s] - V[k, b, s])
+                leaving[k, a, s] += current
+                leaving[k, b, s] -= current
+    return True
+
+
 def gradient(
     lanes: Any,
     V: FloatArray,
@@ -794,30 +861,16 @@ def gradient(
     K, n = nodes.shape[1], len(free)
     LU, F, still = np.empty((len(matrix[1]) + 1, L)), np.empty((n + 1, L)), np.zeros((n + 1, L))
     w, stored, io = np.empty((n, L)), np.empty(K * STORED * L), np.zeros(_NUMBERS * L)
-    before, far, moved, size = np.empty((K, 2, L)), np.zeros(L, np.bool_), np.zeros(L), np.zeros(L)
-    share = np.ones(L)
+    before, size = np.empty((K, 2, L)), np.zeros(L)
+    work = (np.zeros(L, np.bool_), np.zeros(L), np.ones(L), still, size)
     for k in range(len(V)):
         inside = inner[min(k, len(inner) - 1)]
         _begin(lanes, V[k], inside, before, edges, io, warm)
-        size[:] = 0.0
-        for i in range(V.shape[1]):
-            for s in range(L):
-                size[s] = max(size[s], abs(V[k, i, s]))
+        _largest(lanes, V[k], size)
         LU[:] = 0.0
         F[:] = 0.0
         for e in range(K):
-            settled = False
-            for _ in range(60):
-                far[:] = False
-                moved[:] = 0.0
-                _evaluate(lanes, e, V[k], inside, before, edges, io, far)
-                _move_inside(lanes, e, still, inside, edges, io, _ID * L, share, moved)
-                settled = True
-                for s in range(L):
-                    settled = settled and not far[s] and moved[s] <= SETTLED * size[s]
-                if settled:
-                    break
-            if not settled:
+            if not _settle(lanes, e, V[k], inside, before, edges, io, work):
                 return False
             _add(lanes, e, edges, io, F, LU, True)
             for m in range(STORED * L):
@@ -867,5 +920,8 @@ _terms = compiled(_terms)
 _search = compiled(_search)
 _relax = compiled(_relax)
 _relax_few = compiled(_relax_few)
+_largest = compiled(_largest)
+_settle = compiled(_settle)
 search = compiled(search)
+currents = compiled(currents)
 gradient = compiled(gradient)

@@ -216,6 +216,13 @@ class NonreciprocalSolver:
         """Return the currents (S, n) that enter the network from outside at some nodes."""
         top = self.topology
         nodes = {"everywhere": np.arange(top.n_nodes), "inputs": top.inputs, "outputs": top.outputs}[where]
+        compiled = self._free_search.compiled
+        if compiled is not None and len(V):
+            last = self._last
+            kept = last.inner if last is not None and np.array_equal(last.V, V) else None
+            leaving_all = compiled.currents(V, kept)
+            if leaving_all is not None:
+                return leaving_all[:, nodes]
         total = np.zeros((len(V), top.n_nodes))
         ends = np.concatenate([group.nodes for group in self._groups], axis=1)
         for rows, stamps in self._stamps(V):

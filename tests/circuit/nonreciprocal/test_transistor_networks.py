@@ -94,7 +94,7 @@ def test_batches_equal_single_samples():
 def test_compiled_functions_agree_with_newtons_method(samples, figure):
     """Bodies and gates of all kinds, devices that differ, resistors; also with clamps and currents."""
     pytest.importorskip("numba")
-    worst = {"volts": 0.0, "gradient": 0.0}
+    worst = {"volts": 0.0, "gradient": 0.0, "currents": 0.0}
     for seed in range(6):
         rng = np.random.default_rng(seed)
         base = hl.Topology.random(14, 44, inputs=2, outputs=3, ground=0, seed=seed)
@@ -126,11 +126,14 @@ def test_compiled_functions_agree_with_newtons_method(samples, figure):
         found.append(compiled.solve_behind(x, 0.2 * e, [1e-5, 0.0, 1e-4])[0])
         wanted.append(plain.solve_behind(x, 0.2 * e, [1e-5, 0.0, 1e-4])[0])
         worst["volts"] = max(worst["volts"], np.abs(np.array(found) - np.array(wanted)).max())
+        currents, others = compiled.node_currents(point.V), plain.node_currents(point.V)
+        worst["currents"] = max(worst["currents"], np.abs(currents - others).max() / np.abs(others).max())
         for exact in (compiled.gradient(x, e), compiled.gradient_at(point.V, e)):
             other = plain.gradient_at(point.V, e)
             worst["gradient"] = max(worst["gradient"], np.abs(exact - other).max() / np.abs(other).max())
     assert worst["volts"] <= 1e-10
     assert worst["gradient"] <= 1e-8
+    assert worst["currents"] <= 1e-12
     figure(f"compiled search, {samples} samples, against Newton's method: {worst['volts']:.1e} V")
 
 
