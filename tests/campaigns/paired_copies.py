@@ -220,7 +220,7 @@ def iris_cuts(seed: int) -> dict[str, float]:
     edges = _cut(hl.open_bench("iris-paired").topology, 2, seed)
     faults = {"backend.faults": [{"at_step": 120, "edges": edges}]}
     with hl.open_bench("iris-paired", seeds | faults) as bench:
-        found = [epoch.train.accuracy for epoch in bench.train().epochs]
+        found = [epoch.train.accuracy for epoch in bench.train(record=False).epochs]
     return {"before": max(found[:40]), "the epoch after": found[40], "later": max(found[41:])}
 
 
@@ -230,14 +230,14 @@ def iris(seed: int) -> dict[str, float]:
     for name, keys in IRIS.items():
         seeds = {"backend.seed": seed, "data.split_seed": seed, "train.seed": seed}
         with hl.open_bench("iris-paired", seeds | keys) as bench:
-            bench.train()
+            bench.train(record=False)
             found[name] = bench.true_scores()["test"].accuracy
             if name in ("one network", "pair"):
                 periods = getattr(bench.network, "periods", None) or bench.network.measurements
                 found[f"{name}: sample periods"] = periods
     exact = {"train.rule": "analytic", "train.optimizer": "adam", "train.scale": "log", "train.rate": 0.05}
     with hl.open_bench("iris-paired", seeds | IRIS["one network"] | exact | {"train.epochs": 100}) as bench:
-        bench.train()
+        bench.train(record=False)
         found["one network, exact gradient, steps of any size"] = bench.true_scores()["test"].accuracy
     return found
 
