@@ -1,5 +1,6 @@
 """Networks shared by many tests, ngspice, and a table of measured figures at the end of a test run."""
 
+import gc
 import os
 import re
 import shutil
@@ -218,6 +219,12 @@ def ngspice(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[st
 def figure(record_property) -> Callable[[str], None]:
     """Return a function that adds a measured value and its requirement to the table at the end of the run."""
     return lambda text: record_property("figure", text)
+
+
+def pytest_collection_finish() -> None:
+    """Leave the thousands of collected tests out of garbage collections, which would take a second each."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter) -> None:

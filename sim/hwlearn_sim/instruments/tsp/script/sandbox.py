@@ -7,7 +7,6 @@ This is Lua 5.1 with the functions of 5.0, so it accepts a little more than the 
 from __future__ import annotations
 
 import re
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from lupa.lua51 import LuaError, LuaMemoryError, LuaRuntime
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.tsp.script.generic_for import with_pairs
+from hwlearn_sim.instruments.tsp.script.clock import script_time
 from hwlearn_sim.instruments.tsp.script.objects import UNUSABLE, Namespace, Value
 
 MAX_TEXT: Final = 1 << 20
@@ -85,7 +85,7 @@ class Sandbox:
         )
         start = self._lua.compile(_source("sandbox"), name="=instrument")
         self._functions = start(
-            time.thread_time, put, _new_list, list.append, UNUSABLE, limits.seconds, limits.kilobytes, MAX_TEXT
+            script_time, put, _new_list, list.append, UNUSABLE, limits.seconds, limits.kilobytes, MAX_TEXT
         )
         self._functions["use"](
             self._lua.compile(_source("patterns"), name="=instrument")(self._functions["natives"])
