@@ -18,7 +18,7 @@ from hwlearn_sim.instruments.channel import Connection, VirtualChannel
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.tsp.capabilities import SERIES
 from hwlearn_sim.instruments.tsp.keithley2600 import VirtualKeithley2600
-from hwlearn_sim.instruments.tsp.script.sandbox import Sandbox, ScriptLimits
+from hwlearn_sim.instruments.tsp.script.sandbox import ScriptLimits
 from hwlearn_sim.plane.plane import AnalogPlane
 
 ENDLESS = {
@@ -143,16 +143,6 @@ def _no_garbage_collection():
     gc.disable()
     yield
     gc.enable()
-
-
-def test_garbage_collection_of_a_large_program_does_not_count():
-    sandbox = Sandbox(lambda text: True, lambda error: None, ScriptLimits(seconds=0.1))
-    heap = [[k] for k in range(500_000)]
-    sandbox.publish("collect", lambda: gc.collect() * 0)
-    start = time.thread_time()
-    sandbox.run("for k = 1, 8 do collect() end")
-    assert time.thread_time() - start > 0.1
-    assert len(heap) == 500_000
 
 
 @pytest.mark.parametrize("script", [*ENDLESS.values(), *FULL.values()], ids=[*ENDLESS, *FULL])

@@ -17,8 +17,8 @@ from typing import Any, Final
 from lupa.lua51 import LuaError, LuaMemoryError, LuaRuntime
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
-from hwlearn_sim.instruments.tsp.script.generic_for import with_pairs
 from hwlearn_sim.instruments.tsp.script.clock import script_time
+from hwlearn_sim.instruments.tsp.script.generic_for import with_pairs
 from hwlearn_sim.instruments.tsp.script.objects import UNUSABLE, Namespace, Value
 
 MAX_TEXT: Final = 1 << 20
