@@ -34,7 +34,7 @@ BUGS = {
     rack.WiderLimits: "opened_network_has_valid_properties",
     rack.UndeclaredNudge: "drives_that_are_not_declared_are_refused",
     rack.ClampBeyondLimits: "drives_beyond_a_limit_are_refused",
-    rack.ProgramBeyondLimits: "conductances_beyond_the_limits_are_refused",
+    rack.ProgramBeyondLimits: "values_beyond_the_limits_are_refused",
     rack.NotProgrammed: "each_edge_changes_the_outputs_as_the_model",
     rack.StuckEdgesReached: "edges_that_cannot_be_programmed_are_reported_as_failed",
     rack.SwappedEdges: "each_edge_changes_the_outputs_as_the_model",
