@@ -10,7 +10,7 @@ from transistor_grids import REQUIRED, measure
 def test_operating_points_are_faster_than_ngspice(figure):
     pytest.importorskip("numba")
     if shutil.which("ngspice") is None:
-        pytest.skip("needs ngspice")
+        pytest.skip("ngspice is missing: install the package ngspice")
     for side, edges in ((11, 220), (31, 1860)):
         ratio, residual = measure(side, 5, 2, None, False)
         figure(

@@ -439,23 +439,5 @@ class Bench:
 
 
 def open_bench(name_or_path: str | Path, overrides: Iterable[str] | Mapping[str, Any] = ()) -> Bench:
-    """Read and check a bench; its network is opened on first use.
-
-    Parameters
-    ----------
-    name_or_path : str or Path
-        A file such as ``"bench.toml"``, or the name of a bench that comes with the package, such as ``"iris"``.
-    overrides : iterable of str, or mapping
-        ``["train.epochs=10"]`` or ``{"train.epochs": 10}``.
-
-    Returns
-    -------
-    Bench
-        A context manager: ``bench.network``, ``bench.trainer()``, ``bench.train()``, ``bench.evaluate()``.
-
-    Raises
-    ------
-    SetupError, TopologyError, DataError, LimitError
-        If anything in the file, the graph, the data or the settings is wrong. No hardware was contacted.
-    """
+    """Return a bench as `hwlearn.open_bench` does, without recording its trainings; for the command line."""
     return Bench(load_bench_file(name_or_path, overrides))
