@@ -35,9 +35,9 @@ from hwlearn_drivers.edges.device_edges import DEVICE_TOLERANCE, DeviceEdges
 from hwlearn_drivers.edges.edges import Edges, FixedEdges
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.inspection import Inspection, inspect_all, inspection
+from hwlearn_drivers.instrument.pace import Pace
 from hwlearn_drivers.roles.instrument import BenchInstrument, ProgramsEdges
 from hwlearn_drivers.roles.settings import InstrumentSettings
-from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.transport.addresses import LinkOptions
 from hwlearn_drivers.transport.connector import Connector
 from hwlearn_drivers.transport.links.replay import Replay

@@ -190,7 +190,7 @@ class BenchSettings(Section):
     devices : DeviceSettings, optional
         For ``edges = "devices"``.
     slew_V_per_s, ramp_step, settle
-        See `hwlearn_drivers.smu.pace.Pace`. A scanner has a settling time of its own for each of its channels.
+        See `hwlearn_drivers.instrument.pace.Pace`. A scanner has a settling time of its own for each channel.
     input_tolerance : quantity, optional
         Largest deviation of an input that is read back from what was set. Default: 2 % of ``limits.voltage``,
         ten standard uncertainties of the reading and one step of the source.

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import pytest
 
 from hwlearn_drivers.errors import HaltedError
-from hwlearn_drivers.instrument import open_outputs, suspend
+from hwlearn_drivers.instrument import open_outputs
+from hwlearn_drivers.instrument.process import suspend
 from hwlearn_drivers.smu import ChannelLimit, open_smu
 from hwlearn_drivers.smu.dry_answers import DryAnswers
 

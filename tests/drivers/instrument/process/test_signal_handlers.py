@@ -9,7 +9,7 @@ from exit_paths import POSIX
 
 from hwlearn.exit_signals import CONTINUING, ENDING, STOPPING, other_fatal_signals, signal_name
 from hwlearn_drivers.instrument import open_outputs
-from hwlearn_drivers.instrument.signal_handlers import SignalHandlers
+from hwlearn_drivers.instrument.process.signal_handlers import SignalHandlers
 
 resource = pytest.importorskip("resource", reason="Windows ends processes without a signal")
 pytestmark = POSIX

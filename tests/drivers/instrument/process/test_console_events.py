@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from hwlearn_drivers.instrument import console_events
-from hwlearn_drivers.instrument.console_events import ConsoleEvents
+from hwlearn_drivers.instrument.process import console_events
+from hwlearn_drivers.instrument.process.console_events import ConsoleEvents
 
 
 class Kernel32:
