@@ -43,7 +43,9 @@ def test_channels_are_read_in_the_requested_order():
 @pytest.mark.parametrize("in_block", [True, False])
 def test_daq970a_is_read_and_its_scan_list_may_be_in_a_block(mocker, tmp_path, in_block):
     if not in_block:
-        mocker.patch("hwlearn_sim.instruments.scpi.keysight_daq.instrument.as_block", lambda text: text.decode())
+        mocker.patch(
+            "hwlearn_sim.instruments.scpi.scanners.keysight_daq.instrument.as_block", lambda text: text.decode()
+        )
     keys = {"model": "DAQ970A", "cards": {1: "DAQM901A"}}
     with (
         served(**keys) as bench,

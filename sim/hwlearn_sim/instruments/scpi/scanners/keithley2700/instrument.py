@@ -8,34 +8,27 @@ scan reads its list in rising order and leaves every channel open.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
-
-import numpy as np
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.scanner_channels import Channels, ScannedChannel
 from hwlearn_sim.instruments.scanning_voltmeter import ScanningVoltmeter, VoltmeterReading
-from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
-from hwlearn_sim.instruments.scpi.keithley2700 import models as figures
-from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Kind, Number, Text, Whole, checked_count
+from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Number, Text, Whole, checked_count
 from hwlearn_sim.instruments.scpi.reply_format import scpi_value
+from hwlearn_sim.instruments.scpi.scanners.keithley2700 import models as figures
+from hwlearn_sim.instruments.scpi.scanners.scanner import INPUT, ScpiScanner, as_list
 from hwlearn_sim.instruments.scpi.settings import Setting, Suffixes
 
 _ERRORS: Final = 10
-_FORM: Final = "%+.8E"
 _MOST_READINGS: Final = 55_000
-_INPUT: Final = 0
-"""Place of the settings that commands without a channel list make."""
-
 _ELEMENTS: Final = ("READing", "UNITs", "TSTamp", "RNUMber", "CHANnel", "LIMits")
 _SHOWN: Final = ("READ", "UNIT", "TST", "RNUM")
 _LEAST_LISTED: Final = 2
 
 
-class VirtualKeithley2700(ScpiInstrument):
+class VirtualKeithley2700(ScpiScanner):
     """A multimeter/switch system.
 
     Parameters
@@ -48,10 +41,10 @@ class VirtualKeithley2700(ScpiInstrument):
     clock : Clock
     """
 
+    ranges_V, over, most_V, form = figures.RANGES_V, figures.OVER, figures.MOST_V, "%+.8E"
+
     def __init__(self, identity: str, channels: Channels, voltmeter: ScanningVoltmeter, clock: Clock) -> None:
-        super().__init__(identity, _ERRORS, clock)
-        self.channels, self._voltmeter = channels, voltmeter
-        self.closed: set[int] = set()
+        super().__init__(identity, channels, voltmeter, clock, _ERRORS)
         self._memory: list[tuple[int, float]] = []
         self._elements: Setting[tuple[str, ...]] = self.kept("elements", _SHOWN)
         self._delay_s = self.kept("delay", 0.0)
@@ -67,11 +60,6 @@ class VirtualKeithley2700(ScpiInstrument):
         self._add_triggers()
         self._add_readings()
 
-    @property
-    def generators(self) -> list[np.random.Generator]:
-        """Noise of its readings."""
-        return [self._voltmeter.generator]
-
     def options(self) -> str:
         """Return the module in each slot."""
         slots = range(1, self.channels.model.slots + 1)
@@ -80,9 +68,7 @@ class VirtualKeithley2700(ScpiInstrument):
     def reset(self) -> None:
         """Restore the settings of ``*RST``; every channel is open, the scan list and the memory are empty."""
         super().reset()
-        self.channels.reset()
         self._memory.clear()
-        self.closed.clear()
 
     # --- readings -----------------------------------------------------------------------------------
 
@@ -91,50 +77,34 @@ class VirtualKeithley2700(ScpiInstrument):
         count = self._sweeps() * self._samples()
         if count > _MOST_READINGS:
             raise VirtualInstrumentError(-221)
-        return [(channel, self._read(channel)) for _, channel in zip(range(count), self._order(), strict=False)]
+        return [(channel, self._scan(channel)) for _, channel in zip(range(count), self._order(), strict=False)]
 
     def _order(self) -> Iterator[int]:
         """Return the channels in the order of the readings, without an end."""
         if not self._scanning():
-            here = min(self.closed, default=_INPUT)
+            here = min(self.closed, default=INPUT)
             while True:
                 yield here
         self.closed.clear()
         while True:
             yield from self.channels.scanned
 
-    def _read(self, channel: int) -> float:
-        place = channel if self._scanning() else _INPUT
-        scanned = self._scanning()
-        if scanned:
-            self.closed.add(channel)
+    def _scan(self, channel: int) -> float:
+        """Read a channel; a scan closes it only for its reading."""
+        if not self._scanning():
+            return self._read(channel, INPUT)
+        self.closed.add(channel)
         try:
-            volts = self._voltmeter.read(channel, self._reading(self.channels[place]))
-            while self.channels[place].autorange and self._moves(place, volts):
-                volts = self._voltmeter.read(channel, self._reading(self.channels[place]))
-            return volts
+            return self._read(channel, channel)
         finally:
-            if scanned:
-                self.closed.discard(channel)
-
-    def _moves(self, place: int, volts: float) -> bool:
-        """Change the range where automatic ranging does: up at 120 %, down below 10 %."""
-        ranges, here = figures.RANGES_V, self.channels[place].range_V
-        index = ranges.index(here)
-        if math.isinf(volts) and index + 1 < len(ranges):
-            self.channels.change([place], range_V=ranges[index + 1])
-        elif abs(volts) < 0.1 * here and index > 0:
-            self.channels.change([place], range_V=ranges[index - 1])
-        else:
-            return False
-        return True
+            self.closed.discard(channel)
 
     def _reading(self, settings: ScannedChannel) -> VoltmeterReading:
         range_V, nplc = settings.range_V, settings.nplc
         high = not self._divider() and range_V <= figures.HIGH_UP_TO_V
         return VoltmeterReading(
             range_V,
-            min(figures.OVER * range_V, figures.MOST_V),
+            self._reads_to_V(range_V),
             figures.STEP * range_V,
             figures.noise_V(range_V, nplc),
             nplc,
@@ -149,7 +119,7 @@ class VirtualKeithley2700(ScpiInstrument):
         texts = []
         for number, (channel, volts) in enumerate(readings):
             parts = {
-                "READ": _FORM % scpi_value(volts) + ("VDC" if "UNIT" in shown else ""),
+                "READ": self.form % scpi_value(volts) + ("VDC" if "UNIT" in shown else ""),
                 "TST": f"{seconds:+.3f}" + ("SECS" if "UNIT" in shown else ""),
                 "RNUM": f"{number:+06d}" + ("RDNG#" if "UNIT" in shown else ""),
                 "CHAN": str(channel),
@@ -173,41 +143,32 @@ class VirtualKeithley2700(ScpiInstrument):
     def _add_routes(self) -> None:
         channels = self.channels
 
-        def one_list(arguments: list[str]) -> tuple[int, ...]:
-            return channels.listed(checked_count(arguments, 1)[0])
-
         def free() -> None:
             if self._scanning():
                 raise VirtualInstrumentError(-221)
 
         def close(_: Suffixes, arguments: list[str]) -> None:
-            (channel, *more) = one_list(arguments)
+            (channel, *more) = self._listed(arguments)
             if more:
                 raise VirtualInstrumentError(-223)
             free()
             self.closed = {channel}  # any other is opened first
 
-        def close_more(_: Suffixes, arguments: list[str]) -> None:
-            chosen = set(one_list(arguments))
+        def close_more(suffixes: Suffixes, arguments: list[str]) -> None:
             free()
-            if len(self.closed | chosen) > 1:  # two channels would short two nodes
-                raise VirtualInstrumentError(-241)
-            self.closed |= chosen
-
-        def open_more(_: Suffixes, arguments: list[str]) -> None:
-            self.closed -= set(one_list(arguments))
+            self._close_one_of_all(suffixes, arguments)
 
         def open_all() -> None:
             self.closed = set()
 
         def flags(_: Suffixes, arguments: list[str]) -> str:
-            return ", ".join(str(int(channel in self.closed)) for channel in one_list(arguments))
+            return ", ".join(str(int(channel in self.closed)) for channel in self._listed(arguments))
 
         def listed() -> str:
             return as_list(sorted(self.closed))
 
         def scan(_: Suffixes, arguments: list[str]) -> None:
-            chosen = one_list(arguments)
+            chosen = self._listed(arguments)
             if len(chosen) < _LEAST_LISTED:
                 raise VirtualInstrumentError(-221)
             channels.scanned = chosen
@@ -222,7 +183,7 @@ class VirtualKeithley2700(ScpiInstrument):
         self.command("ROUTe:CLOSe:STATe", query=flags)
         self.command("ROUTe:MULTiple:CLOSe", close_more, lambda _, __: listed())
         self.command("ROUTe:MULTiple:CLOSe:STATe", query=flags)
-        self.command("ROUTe:MULTiple:OPEN", open_more)
+        self.command("ROUTe:MULTiple:OPEN", self._open)
         self.simple_command("ROUTe:OPEN:ALL", open_all)
         self.command("ROUTe:SCAN[:INTernal]", scan, lambda _, __: as_list(channels.scanned))
         self.without_effect("ROUTe:SCAN:TSOurce", Choice(("IMMediate",)), "IMM")
@@ -233,35 +194,10 @@ class VirtualKeithley2700(ScpiInstrument):
             Choice(("VOLTage", "VOLTage:DC")).read(checked_count(arguments, 1, 2)[0])
             self._chosen(arguments[1:])
 
-        def range_(_: Suffixes, arguments: list[str]) -> None:
-            chosen = self._chosen(checked_count(arguments, 1, 2)[1:])
-            volts = Number(0.0, figures.MOST_V).read(arguments[0])
-            fitting = next(one for one in figures.RANGES_V if volts <= min(figures.OVER * one, figures.MOST_V))
-            self.channels.change(chosen, range_V=fitting, autorange=False)
-
         self.command("[SENSe:]FUNCtion", function, self._per_channel(lambda _: '"VOLT:DC"'))
-        self.command(f"{path}:RANGe[:UPPer]", range_, self._per_channel(lambda one: _FORM % one.range_V))
-        self._add_channel_setting(f"{path}:RANGe:AUTO", Flag(), "autorange", lambda one: one.autorange)
-        cycles = Number(figures.LEAST_NPLC, figures.MOST_NPLC, figures.INITIAL.nplc, form=_FORM)
+        self._add_range(path, "[:UPPer]")
+        cycles = Number(figures.LEAST_NPLC, figures.MOST_NPLC, figures.INITIAL.nplc, form=self.form)
         self._add_channel_setting(f"{path}:NPLCycles", cycles, "nplc", lambda one: one.nplc)
-
-    def _chosen(self, arguments: Sequence[str]) -> tuple[int, ...]:
-        return self.channels.listed(arguments[0]) if arguments else (_INPUT,)
-
-    def _per_channel(self, text: Callable[[ScannedChannel], str]) -> Callable[[Suffixes, list[str]], str]:
-        def query(_: Suffixes, arguments: list[str]) -> str:
-            return ",".join(text(self.channels[one]) for one in self._chosen(checked_count(arguments, 0, 1)))
-
-        return query
-
-    def _add_channel_setting(
-        self, pattern: str, kind: Kind[float] | Kind[bool], name: str, get: Callable[[ScannedChannel], float]
-    ) -> None:
-        def write(_: Suffixes, arguments: list[str]) -> None:
-            chosen = self._chosen(checked_count(arguments, 1, 2)[1:])
-            self.channels.change(chosen, **{name: kind.read(arguments[0])})
-
-        self.command(pattern, write, self._per_channel(lambda one: kind.write(get(one))))  # type: ignore[arg-type]
 
     def _add_triggers(self) -> None:
         def continuous(_: Suffixes, arguments: list[str]) -> None:
@@ -283,7 +219,7 @@ class VirtualKeithley2700(ScpiInstrument):
 
         self.command("INITiate:CONTinuous", continuous, lambda _, __: "0")
         self.command("TRIGger:SOURce", source, lambda _, __: "IMM")
-        self.command("TRIGger:DELay", delay, lambda _, __: _FORM % self._delay_s())
+        self.command("TRIGger:DELay", delay, lambda _, __: self.form % self._delay_s())
         self.command("TRIGger:DELay:AUTO", automatic, lambda _, __: str(int(self._automatic())))
         self.simple_command("ABORt", lambda: None, urgent=True)
 
@@ -314,20 +250,3 @@ class VirtualKeithley2700(ScpiInstrument):
         self.simple_query("READ", read)
         self.simple_query("FETCh", fetch)
         self.simple_command("TRACe:CLEar", clear)
-
-
-def as_list(channels: tuple[int, ...] | list[int]) -> str:
-    """Return a channel list, in which neighbours are a range.
-
-    Examples
-    --------
-    >>> as_list([101, 102, 103, 105])
-    '(@101:103,105)'
-    """
-    runs: list[list[int]] = []
-    for channel in channels:
-        if runs and runs[-1][-1] == channel - 1:
-            runs[-1].append(channel)
-        else:
-            runs.append([channel])
-    return f"(@{','.join(str(run[0]) if len(run) == 1 else f'{run[0]}:{run[-1]}' for run in runs)})"

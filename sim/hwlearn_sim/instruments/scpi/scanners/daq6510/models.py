@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from hwlearn_sim.instruments.scanner_channels import Multiplexer, ScannedChannel, ScannerModel
-from hwlearn_sim.instruments.scpi.keithley2700 import models as keithley2700
+from hwlearn_sim.instruments.scpi.scanners.keithley2700 import models as keithley2700
 
 RANGES_V: Final = keithley2700.RANGES_V
 LEAST_NPLC: Final = 5e-4

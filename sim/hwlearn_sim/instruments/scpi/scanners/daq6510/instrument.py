@@ -10,32 +10,23 @@ by semicolons, as those of ``SENS:FUNC?`` are.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
 from typing import Final
-
-import numpy as np
 
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.scanner_channels import Channels, ScannedChannel
 from hwlearn_sim.instruments.scanning_voltmeter import ScanningVoltmeter, VoltmeterReading
-from hwlearn_sim.instruments.scpi.daq6510 import models as figures
-from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
-from hwlearn_sim.instruments.scpi.keithley2700 import models as meter
-from hwlearn_sim.instruments.scpi.keithley2700.instrument import as_list
-from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Kind, Number, Text, Whole, checked_count
+from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Number, Text, Whole, checked_count
 from hwlearn_sim.instruments.scpi.reply_format import scpi_value
+from hwlearn_sim.instruments.scpi.scanners.daq6510 import models as figures
+from hwlearn_sim.instruments.scpi.scanners.keithley2700 import models as meter
+from hwlearn_sim.instruments.scpi.scanners.scanner import INPUT, ScpiScanner, as_list
 from hwlearn_sim.instruments.scpi.settings import Suffixes
-
-_FORM: Final = "%.6E"
-_INPUT: Final = 0
-"""Place of the settings that commands without a channel list make."""
 
 _MOST_READINGS: Final = 10_000
 
 
-class VirtualDaq6510(ScpiInstrument):
+class VirtualDaq6510(ScpiScanner):
     """A data acquisition and multimeter system.
 
     Parameters
@@ -48,10 +39,11 @@ class VirtualDaq6510(ScpiInstrument):
     clock : Clock
     """
 
+    ranges_V, over, most_V = figures.RANGES_V, meter.OVER, meter.MOST_V
+    separator, form = ";", "%.6E"
+
     def __init__(self, identity: str, channels: Channels, voltmeter: ScanningVoltmeter, clock: Clock) -> None:
-        super().__init__(identity, clock=clock)
-        self.channels, self._voltmeter = channels, voltmeter
-        self.closed: set[int] = set()
+        super().__init__(identity, channels, voltmeter, clock)
         self._memory: list[tuple[int, float]] = []
         self._sweeps = self.stored_setting("ROUTe:SCAN:COUNt:SCAN", Whole(1, _MOST_READINGS), 1)
         self._add_system()
@@ -59,17 +51,10 @@ class VirtualDaq6510(ScpiInstrument):
         self._add_volts("[SENSe:]VOLTage[:DC]")
         self._add_readings()
 
-    @property
-    def generators(self) -> list[np.random.Generator]:
-        """Noise of its readings."""
-        return [self._voltmeter.generator]
-
     def reset(self) -> None:
         """Restore the settings of ``*RST``; every channel is open, the scan list and the memory are empty."""
         super().reset()
-        self.channels.reset()
         self._memory.clear()
-        self.closed.clear()
 
     # --- readings -----------------------------------------------------------------------------------
 
@@ -79,7 +64,7 @@ class VirtualDaq6510(ScpiInstrument):
         if self._sweeps() * max(len(scanned), 1) > _MOST_READINGS:
             raise VirtualInstrumentError(-221)
         if not scanned:
-            self._memory.append((min(self.closed, default=_INPUT), self._single()))
+            self._memory.append((min(self.closed, default=INPUT), self._single()))
             return
         self.closed.clear()
         for _ in range(self._sweeps()):
@@ -92,26 +77,8 @@ class VirtualDaq6510(ScpiInstrument):
 
     def _single(self) -> float:
         """Read the closed channel; nothing is connected otherwise."""
-        here = min(self.closed, default=_INPUT)
+        here = min(self.closed, default=INPUT)
         return self._read(here, here)
-
-    def _read(self, channel: int, place: int) -> float:
-        volts = self._voltmeter.read(channel, self._reading(self.channels[place]))
-        while self.channels[place].autorange and self._moves(place, volts):
-            volts = self._voltmeter.read(channel, self._reading(self.channels[place]))
-        return volts
-
-    def _moves(self, place: int, volts: float) -> bool:
-        """Change the range where automatic ranging does: up at 120 %, down below 10 %."""
-        ranges, here = figures.RANGES_V, self.channels[place].range_V
-        index = ranges.index(here)
-        if math.isinf(volts) and index + 1 < len(ranges):
-            self.channels.change([place], range_V=ranges[index + 1])
-        elif abs(volts) < 0.1 * here and index > 0:
-            self.channels.change([place], range_V=ranges[index - 1])
-        else:
-            return False
-        return True
 
     def _reading(self, settings: ScannedChannel) -> VoltmeterReading:
         range_V, nplc = settings.range_V, settings.nplc
@@ -119,7 +86,7 @@ class VirtualDaq6510(ScpiInstrument):
         delay_s = meter.delay_s(range_V) if settings.set_delay_s is None else settings.set_delay_s
         return VoltmeterReading(
             range_V,
-            min(meter.OVER * range_V, meter.MOST_V),
+            self._reads_to_V(range_V),
             meter.STEP * range_V,
             figures.noise_V(range_V, nplc),
             nplc,
@@ -154,31 +121,19 @@ class VirtualDaq6510(ScpiInstrument):
     def _add_routes(self) -> None:
         channels = self.channels
 
-        def listed(arguments: list[str]) -> tuple[int, ...]:
-            return channels.listed(checked_count(arguments, 1)[0])
-
-        def close(_: Suffixes, arguments: list[str]) -> None:
-            chosen = set(listed(arguments))
-            if len(self.closed | chosen) > 1:  # two channels would short two nodes
-                raise VirtualInstrumentError(-241)
-            self.closed |= chosen
-
-        def open_(_: Suffixes, arguments: list[str]) -> None:
-            self.closed -= set(listed(arguments))
-
         def scan(_: Suffixes, arguments: list[str]) -> None:
-            channels.scanned = listed(arguments)
+            channels.scanned = self._listed(arguments)
 
         def scanned(_: Suffixes, arguments: list[str]) -> str:
             checked_count(arguments, 0)
             return as_list(channels.scanned)
 
-        self.command("ROUTe[:CHANnel]:CLOSe", close, lambda _, __: as_list(sorted(self.closed)))
-        self.command("ROUTe[:CHANnel]:OPEN", open_)
+        self.command("ROUTe[:CHANnel]:CLOSe", self._close_one_of_all, lambda _, __: as_list(sorted(self.closed)))
+        self.command("ROUTe[:CHANnel]:OPEN", self._open)
         self.simple_command("ROUTe[:CHANnel]:OPEN:ALL", self.closed.clear)
         self.command("ROUTe:SCAN[:CREate]", scan, scanned)
         self.simple_query("ROUTe:SCAN:COUNt:STEP", lambda: str(len(channels.scanned)))
-        delay = Number(0.0, figures.MOST_DELAY_S, form=_FORM)
+        delay = Number(0.0, figures.MOST_DELAY_S, form=self.form)
         self._add_channel_setting("ROUTe:CHANnel:DELay", delay, "set_delay_s", lambda one: one.set_delay_s or 0.0)
 
     def _add_volts(self, path: str) -> None:
@@ -187,50 +142,25 @@ class VirtualDaq6510(ScpiInstrument):
             Choice(("VOLTage", "VOLTage:DC")).read(name)
             self._chosen(arguments[1:])
 
-        def range_(_: Suffixes, arguments: list[str]) -> None:
-            chosen = self._chosen(checked_count(arguments, 1, 2)[1:])
-            volts = Number(0.0, meter.MOST_V).read(arguments[0])
-            fitting = next(one for one in figures.RANGES_V if volts <= min(meter.OVER * one, meter.MOST_V))
-            self.channels.change(chosen, range_V=fitting, autorange=False)
-
         def impedance(_: Suffixes, arguments: list[str]) -> None:
             chosen = self._chosen(checked_count(arguments, 1, 2)[1:])
             high = Choice(("AUTO", "MOHM10")).read(arguments[0]) == "AUTO"
             self.channels.change(chosen, high_impedance=high)
 
         self.command("[SENSe:]FUNCtion[:ON]", function, self._per_channel(lambda _: '"VOLT:DC"'))
-        self.command(f"{path}:RANGe[:UPPer]", range_, self._per_channel(lambda one: _FORM % one.range_V))
+        self._add_range(path, "[:UPPer]")
         self.command(
             f"{path}:INPutimpedance",
             impedance,
             self._per_channel(lambda one: "AUTO" if one.high_impedance else "MOHM10"),
         )
-        self._add_channel_setting(f"{path}:RANGe:AUTO", Flag(), "autorange", lambda one: one.autorange)
-        cycles = Number(figures.LEAST_NPLC, figures.MOST_NPLC, figures.INITIAL.nplc, form=_FORM)
+        cycles = Number(figures.LEAST_NPLC, figures.MOST_NPLC, figures.INITIAL.nplc, form=self.form)
         self._add_channel_setting(f"{path}:NPLCycles", cycles, "nplc", lambda one: one.nplc)
         self._add_channel_setting(f"{path}:AZERo[:STATe]", Flag(), "autozero", lambda one: one.autozero)
 
-    def _chosen(self, arguments: Sequence[str]) -> tuple[int, ...]:
-        return self.channels.listed(arguments[0]) if arguments else (_INPUT,)
-
-    def _per_channel(self, text: Callable[[ScannedChannel], str]) -> Callable[[Suffixes, list[str]], str]:
-        def query(_: Suffixes, arguments: list[str]) -> str:
-            return ";".join(text(self.channels[one]) for one in self._chosen(checked_count(arguments, 0, 1)))
-
-        return query
-
-    def _add_channel_setting(
-        self, pattern: str, kind: Kind[float] | Kind[bool], name: str, get: Callable[[ScannedChannel], float]
-    ) -> None:
-        def write(_: Suffixes, arguments: list[str]) -> None:
-            chosen = self._chosen(checked_count(arguments, 1, 2)[1:])
-            self.channels.change(chosen, **{name: kind.read(arguments[0])})
-
-        self.command(pattern, write, self._per_channel(lambda one: kind.write(get(one))))  # type: ignore[arg-type]
-
     def _add_readings(self) -> None:
         def read() -> str:
-            return _FORM % scpi_value(self._single())
+            return self.form % scpi_value(self._single())
 
         def data(_: Suffixes, arguments: list[str]) -> str:
             first, last, *rest = checked_count(arguments, 2, 5)
@@ -241,7 +171,7 @@ class VirtualDaq6510(ScpiInstrument):
             if end > len(self._memory):
                 raise VirtualInstrumentError(-222)
             shown = [
-                {"CHAN": str(channel), "READ": _FORM % scpi_value(volts)}
+                {"CHAN": str(channel), "READ": self.form % scpi_value(volts)}
                 for channel, volts in self._memory[begin - 1 : end]
             ]
             return ",".join(one[name] for one in shown for name in names)

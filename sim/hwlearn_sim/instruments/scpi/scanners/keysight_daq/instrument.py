@@ -13,27 +13,24 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-import numpy as np
-
 from hwlearn_sim.instruments.errors import VirtualInstrumentError
 from hwlearn_sim.instruments.instrument import Clock
 from hwlearn_sim.instruments.scanner_channels import Channels, ScannedChannel
 from hwlearn_sim.instruments.scanning_voltmeter import ScanningVoltmeter, VoltmeterReading
-from hwlearn_sim.instruments.scpi.instrument import ScpiInstrument
-from hwlearn_sim.instruments.scpi.keysight_daq import models as figures
-from hwlearn_sim.instruments.scpi.keysight_daq.scans import Scans
 from hwlearn_sim.instruments.scpi.language import as_block, spelled
-from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Kind, Number, checked_count
+from hwlearn_sim.instruments.scpi.parameters import Choice, Flag, Number, checked_count
+from hwlearn_sim.instruments.scpi.scanners.keysight_daq import models as figures
+from hwlearn_sim.instruments.scpi.scanners.keysight_daq.scans import Scans
+from hwlearn_sim.instruments.scpi.scanners.scanner import ScpiScanner
 from hwlearn_sim.instruments.scpi.settings import Suffixes
 
 _ERRORS: Final = 10
 _FORM: Final = "%+.8E"
-_VOLTS: Final = Number(0.0, figures.MOST_V, form=_FORM)
 _CYCLES: Final = Number(figures.NPLCS[0], figures.NPLCS[-1], 1.0, form=_FORM)
 _DELAY: Final = Number(0.0, figures.MOST_DELAY_S, form=_FORM)
 
 
-class VirtualKeysightDaq(ScpiInstrument):
+class VirtualKeysightDaq(ScpiScanner):
     """A data acquisition unit.
 
     Parameters
@@ -47,6 +44,8 @@ class VirtualKeysightDaq(ScpiInstrument):
     clock : Clock
     """
 
+    ranges_V, over, most_V, form = figures.RANGES_V, figures.OVER, figures.MOST_V, "%+.8E"
+
     def __init__(
         self,
         identity: str,
@@ -55,26 +54,18 @@ class VirtualKeysightDaq(ScpiInstrument):
         voltmeter: ScanningVoltmeter,
         clock: Clock,
     ) -> None:
-        super().__init__(identity, _ERRORS, clock, no_error='+0,"No error"')
-        self._model, self.channels, self._voltmeter = model, channels, voltmeter
-        self.closed: set[int] = set()
+        super().__init__(identity, channels, voltmeter, clock, _ERRORS, no_error='+0,"No error"')
+        self._model = model
         self._cycles: Counter[int] = Counter()
         self._add_system()
         self._add_routes()
         self._add_measurement()
         self.scans = Scans(self, self._sweep)
 
-    @property
-    def generators(self) -> list[np.random.Generator]:
-        """Noise of its readings."""
-        return [self._voltmeter.generator]
-
     def reset(self) -> None:
         """Restore the settings of the factory; every channel is open, the scan list and the memory are empty."""
         super().reset()
-        self.channels.reset()
         self.scans.clear()
-        self.closed.clear()
 
     # --- one sweep ----------------------------------------------------------------------------------
 
@@ -88,31 +79,28 @@ class VirtualKeysightDaq(ScpiInstrument):
             raise VirtualInstrumentError(-221)
         banks = {self.channels.bank(channel) for channel in scanned}
         self.closed = {channel for channel in self.closed if self.channels.bank(channel) not in banks}
-        return [(channel, self._read(channel)) for channel in scanned]
+        return [(channel, self._scan(channel)) for channel in scanned]
 
-    def _read(self, channel: int) -> float:
+    def _scan(self, channel: int) -> float:
         self._close(channel)
         try:
-            settings = self.channels[channel]
-            volts = self._voltmeter.read(channel, _reading(settings))
-            while settings.autorange and self._moves(channel, volts):
-                settings = self.channels[channel]
-                volts = self._voltmeter.read(channel, _reading(settings))
-            return volts
+            return self._read(channel, channel)
         finally:
             self.closed.discard(channel)
 
-    def _moves(self, channel: int, volts: float) -> bool:
-        """Change the range where automatic ranging does: up at 120 %, down below 10 %."""
-        ranges, here = figures.RANGES_V, self.channels[channel].range_V
-        place = ranges.index(here)
-        if math.isinf(volts) and place + 1 < len(ranges):
-            self.channels.change([channel], range_V=ranges[place + 1])
-        elif abs(volts) < 0.1 * here and place > 0:
-            self.channels.change([channel], range_V=ranges[place - 1])
-        else:
-            return False
-        return True
+    def _reading(self, settings: ScannedChannel) -> VoltmeterReading:
+        range_V, nplc = settings.range_V, settings.nplc
+        high = settings.high_impedance and range_V <= figures.HIGH_UP_TO_V
+        return VoltmeterReading(
+            range_V,
+            self._reads_to_V(range_V),
+            figures.step_V(range_V, nplc),
+            figures.noise_V(range_V, nplc),
+            nplc,
+            settings.autozero,
+            figures.HIGH_OHM if high else figures.USUAL_OHM,
+            _delay_s(settings),
+        )
 
     def _close(self, channel: int) -> None:
         self._cycles[channel] += channel not in self.closed
@@ -145,8 +133,7 @@ class VirtualKeysightDaq(ScpiInstrument):
             self._open_slot(*checked_count(arguments, 0, 1))
 
         def cycles(_: Suffixes, arguments: list[str]) -> str:
-            (text,) = checked_count(arguments, 1)
-            return ",".join(f"{self._cycles[channel]:+d}" for channel in self.channels.listed(text))
+            return ",".join(f"{self._cycles[channel]:+d}" for channel in self._listed(arguments))
 
         self.command(model.cycles, query=cycles)
         self.command("SYSTem:CTYPe", query=cards)
@@ -169,8 +156,7 @@ class VirtualKeysightDaq(ScpiInstrument):
             channels.scanned = channels.listed(",".join(checked_count(arguments, 1)), may_be_empty=True)
 
         def close(_: Suffixes, arguments: list[str]) -> None:
-            (text,) = checked_count(arguments, 1)
-            for channel in channels.listed(text):
+            for channel in self._listed(arguments):
                 bank = channels.bank(channel)
                 before = {other for other in self.closed if channels.bank(other) == bank and other != channel}
                 if before and not channels.scanned:  # two channels of a bank would short two nodes
@@ -178,14 +164,9 @@ class VirtualKeysightDaq(ScpiInstrument):
                 self.closed -= before
                 self._close(channel)
 
-        def open_(_: Suffixes, arguments: list[str]) -> None:
-            (text,) = checked_count(arguments, 1)
-            self.closed -= set(channels.listed(text))
-
         def flags(closed: bool) -> Callable[[Suffixes, list[str]], str]:
             def query(_: Suffixes, arguments: list[str]) -> str:
-                (text,) = checked_count(arguments, 1)
-                return ",".join(str(int((one in self.closed) is closed)) for one in channels.listed(text))
+                return ",".join(str(int((one in self.closed) is closed)) for one in self._listed(arguments))
 
             return query
 
@@ -196,7 +177,7 @@ class VirtualKeysightDaq(ScpiInstrument):
         self.command("ROUTe:SCAN", scan, listed)
         self.simple_query("ROUTe:SCAN:SIZE", lambda: f"+{len(channels.scanned)}")
         self.command("ROUTe:CLOSe", close, flags(True))
-        self.command("ROUTe:OPEN", open_, flags(False))
+        self.command("ROUTe:OPEN", self._open, flags(False))
         self.simple_query("ROUTe:DONE", lambda: "1")
         self._add_channel_setting(
             "ROUTe:CHANnel:DELay", _DELAY, "set_delay_s", _delay_s, lambda delay: round(delay, 3)
@@ -204,27 +185,24 @@ class VirtualKeysightDaq(ScpiInstrument):
 
         def automatic(_: Suffixes, arguments: list[str]) -> None:
             value = Flag().read(checked_count(arguments, 1, 2)[0])
-            for channel in channels.chosen(arguments[1:]):
+            for channel in self._chosen(arguments[1:]):
                 channels.change([channel], set_delay_s=None if value else _delay_s(channels[channel]))
 
         self.command(
             "ROUTe:CHANnel:DELay:AUTO",
             automatic,
-            lambda _, arguments: channels.reply(arguments, lambda one: str(int(one.set_delay_s is None))),
+            self._per_channel(lambda one: str(int(one.set_delay_s is None))),
         )
 
     def _add_measurement(self) -> None:
-        channels = self.channels
         self.command("CONFigure:VOLTage[:DC]", self._configure)
 
         def function(_: Suffixes, arguments: list[str]) -> None:
             name = Choice(("VOLTage", "VOLTage:DC")).read(checked_count(arguments, 1, 2)[0])
             del name  # the only function that is simulated
-            channels.chosen(arguments[1:])
+            self._chosen(arguments[1:])
 
-        self.command(
-            "[SENSe:]FUNCtion", function, lambda _, arguments: channels.reply(arguments, lambda _: '"VOLT"')
-        )
+        self.command("[SENSe:]FUNCtion", function, self._per_channel(lambda _: '"VOLT"'))
         self._add_volts("[SENSe:]VOLTage[:DC]")
         self._add_channel_setting(self._model.zero, _Zero(), "autozero", lambda one: one.autozero)
         self._add_channel_setting(self._model.impedance, Flag(), "high_impedance", lambda one: one.high_impedance)
@@ -232,58 +210,32 @@ class VirtualKeysightDaq(ScpiInstrument):
     def _add_volts(self, path: str) -> None:
         channels = self.channels
 
-        def range_(_: Suffixes, arguments: list[str]) -> None:
-            chosen = channels.chosen(checked_count(arguments, 1, 2)[1:])
-            channels.change(chosen, range_V=_range(_VOLTS.read(arguments[0])), autorange=False)
-
         def resolution(_: Suffixes, arguments: list[str]) -> None:
-            for channel in channels.chosen(checked_count(arguments, 1, 2)[1:]):
+            for channel in self._chosen(checked_count(arguments, 1, 2)[1:]):
                 range_V = channels[channel].range_V
                 channels.change([channel], nplc=_cycles_for(arguments[0], range_V))
 
-        self.command(
-            f"{path}:RANGe",
-            range_,
-            lambda _, arguments: channels.reply(arguments, lambda one: _FORM % one.range_V),
-        )
-        self._add_channel_setting(f"{path}:RANGe:AUTO", Flag(), "autorange", lambda one: one.autorange)
+        self._add_range(path)
         self._add_channel_setting(f"{path}:NPLC", _CYCLES, "nplc", lambda one: one.nplc, _next_cycles)
         self.command(
             f"{path}:RESolution",
             resolution,
-            lambda _, arguments: channels.reply(
-                arguments, lambda one: _FORM % figures.step_V(one.range_V, one.nplc)
-            ),
+            self._per_channel(lambda one: self.form % figures.step_V(one.range_V, one.nplc)),
         )
         self.refused(f"{path}:APERture")
 
-    def _add_channel_setting(
-        self,
-        pattern: str,
-        kind: Kind[float] | Kind[bool],
-        name: str,
-        get: Callable[[ScannedChannel], float],
-        rounded: Callable[[float], float] | None = None,
-    ) -> None:
-        """Add a setting of channels: ``value[,(@list)]``, and its query."""
-
-        def write(_: Suffixes, arguments: list[str]) -> None:
-            chosen = self.channels.chosen(checked_count(arguments, 1, 2)[1:])
-            value = kind.read(arguments[0])
-            self.channels.change(chosen, **{name: value if rounded is None else rounded(value)})
-
-        def query(_: Suffixes, arguments: list[str]) -> str:
-            checked_count(arguments, 0, 1)
-            return self.channels.reply(arguments, lambda one: kind.write(get(one)))  # type: ignore[arg-type]
-
-        self.command(pattern, write, query)
+    def _chosen(self, arguments: Sequence[str]) -> tuple[int, ...]:
+        """Return the channels of a list that may be left out: then the scan list."""
+        if not arguments and not self.channels.scanned:
+            raise VirtualInstrumentError(-221)
+        return self._listed(list(arguments)) if arguments else self.channels.scanned
 
     def _configure(self, _: Suffixes, arguments: list[str]) -> None:
         """Set range and resolution of channels, which become the scan list; everything else as after a reset."""
         *given, text = checked_count(arguments, 1, 3)
         chosen = self.channels.listed(text)
         automatic = not given or any(spelled(given[0], word) for word in ("AUTO", "DEFault"))
-        range_V = figures.RANGES_V[-1] if automatic else _range(_VOLTS.read(given[0]))
+        range_V = self._range_for(figures.MOST_V if automatic else Number(0.0, figures.MOST_V).read(given[0]))
         if automatic and len(given) > 1 and not spelled(given[1], "DEFault"):
             raise VirtualInstrumentError(-221)
         nplc = _cycles_for(given[1], range_V) if len(given) > 1 else 1.0
@@ -301,28 +253,8 @@ class _Zero(Flag):
         return False if spelled(text, "ONCE") else super().read(text)
 
 
-def _reading(settings: ScannedChannel) -> VoltmeterReading:
-    range_V, nplc = settings.range_V, settings.nplc
-    high = settings.high_impedance and range_V <= figures.HIGH_UP_TO_V
-    return VoltmeterReading(
-        range_V,
-        min(figures.OVER * range_V, figures.MOST_V),
-        figures.step_V(range_V, nplc),
-        figures.noise_V(range_V, nplc),
-        nplc,
-        settings.autozero,
-        figures.HIGH_OHM if high else figures.USUAL_OHM,
-        _delay_s(settings),
-    )
-
-
 def _delay_s(settings: ScannedChannel) -> float:
     return figures.delay_s(settings.nplc) if settings.set_delay_s is None else settings.set_delay_s
-
-
-def _range(volts: float) -> float:
-    """Return the range that is selected for a voltage."""
-    return next(one for one in figures.RANGES_V if volts <= min(figures.OVER * one, figures.MOST_V))
 
 
 def _next_cycles(nplc: float) -> float:
