@@ -18,9 +18,11 @@ from hwlearn.errors import DataError, NetworkError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.course import Course
 from hwlearn.learning.instances import check_instance
+from hwlearn.learning.health import HealthSettings, HealthWatch, alarm_text
 from hwlearn.learning.interrupt import Interrupted, stop_on_interrupt
 from hwlearn.learning.optimizers import Optimizer
 from hwlearn.learning.records import Callback, Epoch, History, Progress, Schedule, Step
+from hwlearn.learning.rules.gep import GEP
 from hwlearn.learning.rules.rule import GradientRequest, Rule
 from hwlearn.learning.sample_order import Batch, Batches
 from hwlearn.learning.scoring import Score, score_outputs
@@ -68,6 +70,9 @@ class Trainer:
         Seed of the sample order and of the random numbers for ``vary``.
     vary : callable, optional
         ``(inputs, rng) -> inputs`` (S, n_in) in volts: the inputs to apply in one step, for data augmentation.
+    health : HealthSettings, optional
+        What to do about the health of the gradient; warn of a bias unless given. Its ``device_error`` is that of
+        the rule (``model_error`` of `GEP`), else 20 %.
 
     Raises
     ------
@@ -86,6 +91,7 @@ class Trainer:
         *,
         seed: int = 0,
         vary: Callable[[FloatArray, np.random.Generator], FloatArray] | None = None,
+        health: HealthSettings | None = None,
     ) -> None:
         check_instance(network, Network, "network")
         check_instance(rule, Rule, "rule")
@@ -102,6 +108,10 @@ class Trainer:
         if vary is not None and not callable(vary):
             raise SetupError(f"vary must be a function of inputs and a random generator, got {vary!r}")
         self.seed, self.vary = seed, vary
+        if health is None:
+            health = HealthSettings(device_error=rule.model_error if isinstance(rule, GEP) else 0.2)
+        check_instance(health, HealthSettings, "health")
+        self.health = health
         self.model = model
         """Model of the network, with the values last reached."""
 
@@ -160,7 +170,8 @@ class Trainer:
         self.network.limits.check_terminals(self.network.topology, x)
         batches = Batches(len(x), schedule, self.seed)
         known = Progress(0, {}) if start is None else start
-        course = Course(self.network, known)
+        watch = None if self.health.action == "off" else HealthWatch(self.rule, self.health)
+        course = Course(self.network, known, watch)
         trainable = self._begin(x, known, course, callbacks)
         history = History(course.epochs, parameters=self.network.topology.parameters)
         first = known.steps // batches.per_epoch if known.epochs is None else len(known.epochs)
@@ -172,7 +183,8 @@ class Trainer:
                     course.begin_epoch()
                     for chosen in batches.of_epoch(number):
                         if chosen.number >= known.steps:
-                            self._step(x, y, chosen, trainable, course, callbacks)
+                            is_first = chosen.number % batches.per_epoch == 0
+                            self._step(x, y, chosen, trainable, course, callbacks, is_first)
                     score = score_outputs(self.cost, course.outputs, y[course.rows])
                     checked = None if held_out is None else self.evaluate(*held_out)
                     epoch = course.add_epoch(number, score, checked, self.optimizer.shadow)
@@ -181,6 +193,10 @@ class Trainer:
                         callback.on_epoch(epoch)
                     if course.is_out_of(schedule.patience):
                         history.stopped = "no improvement"
+                        break
+                    if epoch.health.get("alarms") and not self._goes_on(epoch, course):
+                        history.stopped = "unhealthy"
+                        self.network.switch_off()
                         break
             except Interrupted:
                 history.stopped = "interrupted"
@@ -196,6 +212,14 @@ class Trainer:
         for callback in callbacks:
             callback.on_end(history)
         return history
+
+    def _goes_on(self, epoch: Epoch, course: Course) -> bool:
+        """Warn at the first epoch with an alarm; return whether the training goes on."""
+        stops = self.health.action == "stop"
+        if stops or not any(one.health.get("alarms") for one in course.epochs[:-1]):
+            end = "; the training ends here" if stops else ""
+            log.warning("%s%s", alarm_text(epoch.number, epoch.health), end)
+        return not stops
 
     def evaluate(self, inputs: ArrayLike, targets: ArrayLike) -> Score:
         """Measure the free phase and score it."""
@@ -239,6 +263,7 @@ class Trainer:
         trainable: BoolArray,
         course: Course,
         callbacks: Sequence[Callback],
+        is_first: bool,
     ) -> None:
         """Measure one batch and program the update; edges that fail are removed from ``trainable``."""
         inputs = x[chosen.rows]
@@ -247,6 +272,7 @@ class Trainer:
             inputs = self.vary(inputs, np.random.default_rng([self.seed, chosen.number, 2]))
         request = GradientRequest(self.network, self.model, inputs, y[chosen.rows], self.cost, trainable)
         gradient = self.rule.gradient(request)
+        course.examine(request, gradient, chosen, is_first)
         for callback in callbacks:
             callback.on_gradient(chosen.epoch, chosen.number, chosen.rows, gradient)
         requested = self.optimizer.step(gradient.values, trainable, chosen.pace)

@@ -108,6 +108,18 @@ class TwoPhase:
     strength: FloatArray
     contrast: FloatArray | None = None
 
+    def rows(self, chosen: BoolArray | IntArray | slice) -> Self:
+        """Return the phases of the chosen samples."""
+        return replace(
+            self,
+            free=self.free.rows(chosen),
+            plus=self.plus.rows(chosen),
+            minus=None if self.minus is None else self.minus.rows(chosen),
+            error=self.error[chosen],
+            strength=self.strength[chosen],
+            contrast=None if self.contrast is None else self.contrast[chosen],
+        )
+
     @property
     def skipped(self) -> BoolArray:
         """Samples (S,) that were not nudged."""

@@ -13,6 +13,7 @@ from hwlearn.lab.bench_file.sections import TrainSection
 from hwlearn.lab.data.loading import Data
 from hwlearn.learning.costs import MSE, Cost, CrossEntropy, Hinge
 from hwlearn.learning.differential import Differential
+from hwlearn.learning.health import HealthSettings
 from hwlearn.learning.optimizers import SGD, Adam, Momentum, Optimizer, Potentiometer, Sign
 from hwlearn.learning.output_pairs import OutputPairs
 from hwlearn.learning.rules import GEP, SPSA, Analytic, Rule
@@ -40,6 +41,11 @@ def make_rule(train: TrainSection) -> Rule:
     if train.rule == "spsa":
         return SPSA(train.perturbation, train.repeats, train.seed)
     return GEP(make_nudge(train), train.symmetric, train.readout, train.nudged, train.model_error)
+
+
+def make_health(train: TrainSection) -> HealthSettings:
+    """Return what ``[train]`` does about the health of the gradient; ``model_error`` is the stated device error."""
+    return HealthSettings(train.health, train.model_error, train.health_every)
 
 
 def make_cost(train: TrainSection, classifies: bool, pairs: OutputPairs | None = None) -> Cost:

@@ -329,6 +329,8 @@ class TrainSection(Section):
     keep: Literal["best", "last"] = "last"
     subset: Fraction | list[int] | None = None
     subset_kind: Literal["random", "sensitive"] = "sensitive"
+    health: Literal["warn", "stop", "off"] = "warn"
+    health_every: Annotated[int, Field(ge=0)] = 10
     initial: Literal["middle", "random"] | Annotated[list[Volts], Field(min_length=2, max_length=2)] = "middle"
     seed: Seed = 0
 

@@ -99,15 +99,12 @@ class GEP(Rule):
         """Measure the phases and return their contrast; see `Rule.gradient`."""
         network, model, inputs = request.network, request.model, request.inputs
         targets, cost = request.targets, request.cost
-        nudge, impedance = self.nudge, None
-        if nudge.strength == "auto" or nudge.needs_impedance:
-            impedance = model.output_impedance(inputs)
-            nudge = nudge.bound(impedance, model.scale_V)
+        nudge, impedance = self.bound_nudge(model, inputs)
         measured: Network | _ComputedNudges = network
         if self.nudged == "computed":
             measured = _ComputedNudges(network, model)
         phases = measured.two_phase(inputs, cost.signal(targets), nudge, self.symmetric)
-        usable = _usable(phases)
+        usable = usable_samples(phases)
         values = np.zeros(model.topology.n_edges)
         if usable.any():
             values = self._contrast(model, inputs, phases, usable, impedance) / len(inputs)
@@ -122,7 +119,36 @@ class GEP(Rule):
             | named_readings("minus", phases.minus)
             | {"error": phases.error, "strength": phases.strength}
             | ({} if phases.contrast is None else {"contrast": phases.contrast}),
+            free=phases.free,
+            phases=phases,
         )
+
+    def bound_nudge(self, model: Kirchhoff, inputs: FloatArray) -> tuple[Nudge, FloatArray | None]:
+        """Return the nudge at these inputs (S, n_in), and the model's output impedance if it is needed."""
+        if self.nudge.strength != "auto" and not self.nudge.needs_impedance:
+            return self.nudge, None
+        impedance = model.output_impedance(inputs)
+        return self.nudge.bound(impedance, model.scale_V), impedance
+
+    def node_voltages(
+        self, model: Kirchhoff, inputs: FloatArray, phases: TwoPhase, impedance: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the voltages (S, N) of all nodes in both phases of the contrast, read or estimated.
+
+        All samples must be nudged. ``impedance`` is the model's output impedance, if it is known already.
+
+        Raises
+        ------
+        NetworkError
+            If every node is to be read, and the network reads only its outputs.
+        """
+        plus, minus = phases.plus, phases.minus
+        low = phases.free if minus is None else minus
+        if self.readout == "nodes":
+            return _nodes(plus, model.topology.n_nodes), _nodes(low, model.topology.n_nodes)
+        above, below = nudged_outputs(model, inputs, phases.free, plus, minus, self.model_error, impedance)
+        both = model.observe(np.concatenate([inputs, inputs]), np.concatenate([above, below]))
+        return both[: len(inputs)], both[len(inputs) :]
 
     def _contrast(
         self,
@@ -133,21 +159,18 @@ class GEP(Rule):
         impedance: FloatArray | None,
     ) -> FloatArray:
         """Return the sum over usable samples of the contrast (E,)."""
-        free, plus = phases.free.rows(usable), phases.plus.rows(usable)
-        minus = None if phases.minus is None else phases.minus.rows(usable)
-        x, t = inputs[usable], phases.strength[usable]
-        weights = 1.0 / (t if minus is None else 2 * t)
+        used = phases.rows(usable)
+        weights = contrast_weights(used)
         if self.readout == "edges":
-            return np.asarray(weights @ _of_edges(phases, model.topology.n_edges)[usable])
-        if self.readout == "nodes":
-            nodes = model.topology.n_nodes
-            high, low = _nodes(plus, nodes), _nodes(free if minus is None else minus, nodes)
-        else:
-            Z = impedance if impedance is None or impedance.ndim == 2 else impedance[usable]
-            volts_high, volts_low = nudged_outputs(model, x, free, plus, minus, self.model_error, Z)
-            both = model.observe(np.concatenate([x, x]), np.concatenate([volts_high, volts_low]))
-            high, low = both[: len(x)], both[len(x) :]
+            return np.asarray(weights @ contrast_of_edges(used, model.topology.n_edges))
+        Z = impedance if impedance is None or impedance.ndim == 2 else impedance[usable]
+        high, low = self.node_voltages(model, inputs[usable], used, Z)
         return model.contrast(high, low, weights)
+
+
+def contrast_weights(phases: TwoPhase) -> FloatArray:
+    """Return the factor (S,) by which the contrast of each sample becomes a derivative of the cost."""
+    return np.asarray(1.0 / (phases.strength if phases.minus is None else 2 * phases.strength))
 
 
 def EquilibriumPropagation(beta: Strength = "auto", **options: Any) -> GEP:
@@ -222,7 +245,7 @@ class _ComputedNudges:
         return replace(free, voltages=moved, output_currents=None)
 
 
-def _usable(phases: TwoPhase) -> BoolArray:
+def usable_samples(phases: TwoPhase) -> BoolArray:
     """Return the samples (S,) that were nudged without saturating a reading."""
     usable = ~phases.skipped
     for readout in (phases.free, phases.plus, phases.minus):
@@ -231,7 +254,7 @@ def _usable(phases: TwoPhase) -> BoolArray:
     return usable
 
 
-def _of_edges(phases: TwoPhase, n_edges: int) -> FloatArray:
+def contrast_of_edges(phases: TwoPhase, n_edges: int) -> FloatArray:
     """Return the contrast (S, E) that circuits at the edges have measured."""
     contrast = phases.contrast
     if contrast is None:
