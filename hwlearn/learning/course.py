@@ -9,6 +9,7 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.learning.energy import EnergyLedger
 from hwlearn.learning.health import HealthWatch
 from hwlearn.learning.records import Epoch, NetworkState, Progress
 from hwlearn.learning.rules.rule import Gradient, GradientRequest
@@ -27,6 +28,8 @@ class Course:
         Its samples are counted from here on.
     known : Progress
         The training so far.
+    energy : EnergyLedger
+        Counts the phases of the present epoch.
     health : HealthWatch, optional
         Follows the gradients.
 
@@ -41,7 +44,7 @@ class Course:
         Edges that failed in any programming so far.
     """
 
-    def __init__(self, network: Network, known: Progress, health: HealthWatch | None = None) -> None:
+    def __init__(self, network: Network, known: Progress, energy: EnergyLedger, health: HealthWatch | None = None) -> None:
         self._network, before = network, known.network
         self.epochs: list[Epoch] = list(known.epochs or ())
         self.best = _best(self.epochs, known.best)
@@ -53,9 +56,11 @@ class Course:
         self._epoch_began = network.measurements - (0 if before is None else before.epoch_measurements)
         self._clock = time.perf_counter()
         self._readings: list[tuple[IntArray, FloatArray, int]] = list(known.readings)
-        self._health = health
-        if health is not None and before is not None:
-            health.restore(part("health", before.watched))
+        self.energy, self._health = energy, health
+        if before is not None:
+            energy.restore(part("energy", before.watched))
+            if health is not None:
+                health.restore(part("health", before.watched))
 
     @property
     def measurements(self) -> int:
@@ -81,6 +86,7 @@ class Course:
         """Count an update."""
         self._readings.append((rows, gradient.outputs, gradient.skipped))
         self.failed |= failed
+        self.energy.add_update()
         self.steps += 1
 
     def begin_epoch(self) -> None:
@@ -92,7 +98,7 @@ class Course:
         seconds, counted = time.perf_counter() - self._clock, self._network.measurements - self._epoch_began
         skipped = sum(skipped for _, _, skipped in self._readings)
         health = {} if self._health is None else self._health.record()
-        epoch = Epoch(number, train, validation, counted, skipped, seconds, health)
+        epoch = Epoch(number, train, validation, counted, skipped, seconds, health, self.energy.record())
         self.epochs.append(epoch)
         if self.best is None or epoch.merit > self.best[0]:
             self.best = (epoch.merit, number, values)
@@ -113,7 +119,8 @@ class Course:
             self._network.measurements - self._epoch_began,
             model.history,
             None if simulation is None else simulation.state(),
-            {} if self._health is None else prefixed("health", self._health.state()),
+            prefixed("energy", self.energy.state())
+            | ({} if self._health is None else prefixed("health", self._health.state())),
         )
         best = None if self.best is None else self.best[2]
         return Progress(self.steps, optimizer_state, tuple(self.epochs), tuple(self._readings), best, now)

@@ -18,6 +18,7 @@ from hwlearn.errors import DataError, NetworkError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.course import Course
 from hwlearn.learning.instances import check_instance
+from hwlearn.learning.energy import EnergyLedger, training_energy
 from hwlearn.learning.health import HealthSettings, HealthWatch, alarm_text
 from hwlearn.learning.interrupt import Interrupted, stop_on_interrupt
 from hwlearn.learning.optimizers import Optimizer
@@ -42,12 +43,17 @@ __all__ = ["Callback", "Epoch", "History", "Progress", "Schedule", "Score", "Ste
 def _reserves_network(
     train: Callable[Concatenate[_Trainer, _Request], History],
 ) -> Callable[Concatenate[_Trainer, _Request], History]:
-    """Keep other threads from using the network between two measurements of a training."""
+    """Keep other threads from using the network between two measurements of a training, and its listeners."""
 
     @functools.wraps(train)
     def reserved(self: _Trainer, /, *request: _Request.args, **named: _Request.kwargs) -> History:
-        with self.network.reserved():
-            return train(self, *request, **named)
+        network = self.network
+        with network.reserved():
+            listeners = network.on_phase, network.on_programmed
+            try:
+                return train(self, *request, **named)
+            finally:
+                network.on_phase, network.on_programmed = listeners
 
     return reserved
 
@@ -171,7 +177,9 @@ class Trainer:
         batches = Batches(len(x), schedule, self.seed)
         known = Progress(0, {}) if start is None else start
         watch = None if self.health.action == "off" else HealthWatch(self.rule, self.health)
-        course = Course(self.network, known, watch)
+        energy = EnergyLedger(self.network, self.model)
+        self.network.on_phase, self.network.on_programmed = energy.add_phase, energy.add_programming
+        course = Course(self.network, known, energy, watch)
         trainable = self._begin(x, known, course, callbacks)
         history = History(course.epochs, parameters=self.network.topology.parameters)
         first = known.steps // batches.per_epoch if known.epochs is None else len(known.epochs)
@@ -186,7 +194,9 @@ class Trainer:
                             is_first = chosen.number % batches.per_epoch == 0
                             self._step(x, y, chosen, trainable, course, callbacks, is_first)
                     score = score_outputs(self.cost, course.outputs, y[course.rows])
+                    energy.is_validating = True
                     checked = None if held_out is None else self.evaluate(*held_out)
+                    energy.is_validating = False
                     epoch = course.add_epoch(number, score, checked, self.optimizer.shadow)
                     self._report_progress(course, callbacks)
                     for callback in callbacks:
@@ -209,6 +219,7 @@ class Trainer:
         if schedule.keep == "last" or course.best is None:
             history.values = self.optimizer.shadow
         history.measurements = course.measurements
+        history.energy = training_energy([*(one.energy for one in course.epochs), energy.record()])
         for callback in callbacks:
             callback.on_end(history)
         return history
@@ -271,6 +282,7 @@ class Trainer:
             # the random numbers depend on seed and step alone, so that a resumed training repeats them
             inputs = self.vary(inputs, np.random.default_rng([self.seed, chosen.number, 2]))
         request = GradientRequest(self.network, self.model, inputs, y[chosen.rows], self.cost, trainable)
+        course.energy.model = self.model
         gradient = self.rule.gradient(request)
         course.examine(request, gradient, chosen, is_first)
         for callback in callbacks:
