@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -18,13 +19,13 @@ from hwlearn.errors import DataError, NetworkError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.course import Course
 from hwlearn.learning.instances import check_instance
-from hwlearn.learning.energy import EnergyLedger, training_energy
+from hwlearn.learning.energy import EnergyLedger, power_gradient, training_energy
 from hwlearn.learning.health import HealthSettings, HealthWatch, alarm_text
 from hwlearn.learning.interrupt import Interrupted, stop_on_interrupt
 from hwlearn.learning.optimizers import Optimizer
 from hwlearn.learning.records import Callback, Epoch, History, Progress, Schedule, Step
 from hwlearn.learning.rules.gep import GEP
-from hwlearn.learning.rules.rule import GradientRequest, Rule
+from hwlearn.learning.rules.rule import Gradient, GradientRequest, Rule
 from hwlearn.learning.sample_order import Batch, Batches
 from hwlearn.learning.scoring import Score, score_outputs
 from hwlearn.learning.subsets import ListedEdges, Subset
@@ -114,6 +115,8 @@ class Trainer:
         if vary is not None and not callable(vary):
             raise SetupError(f"vary must be a function of inputs and a random generator, got {vary!r}")
         self.seed, self.vary = seed, vary
+        if cost.power_weight and model.topology.has_three_terminals:
+            raise SetupError("power_weight is for networks without transistors; remove it")
         if health is None:
             health = HealthSettings(device_error=rule.model_error if isinstance(rule, GEP) else 0.2)
         check_instance(health, HealthSettings, "health")
@@ -285,6 +288,7 @@ class Trainer:
         course.energy.model = self.model
         gradient = self.rule.gradient(request)
         course.examine(request, gradient, chosen, is_first)
+        gradient = self._with_power(gradient, inputs)
         for callback in callbacks:
             callback.on_gradient(chosen.epoch, chosen.number, chosen.rows, gradient)
         requested = self.optimizer.step(gradient.values, trainable, chosen.pace)
@@ -297,6 +301,14 @@ class Trainer:
         for callback in callbacks:
             callback.on_step(step)
         self._check_trainable(trainable)
+
+    def _with_power(self, gradient: Gradient, inputs: FloatArray) -> Gradient:
+        """Add the weighted gradient of the power that the free phase dissipates, if the cost has a weight."""
+        weight = self.cost.power_weight
+        if not weight:
+            return gradient
+        of_power = power_gradient(self.model, self.model.observe(inputs, gradient.outputs))
+        return replace(gradient, values=gradient.values + weight * of_power)
 
     def _check_trainable(self, trainable: BoolArray) -> None:
         """Refuse to train on nothing, unless the network says that its edges are fixed."""

@@ -56,9 +56,10 @@ def make_cost(train: TrainSection, classifies: bool, pairs: OutputPairs | None =
     if pairs is not None:
         return Differential(make_cost(train, classifies), pairs)
     kind = train.cost if train.cost != "auto" else "cross-entropy" if classifies else "mse"
+    weight = train.power_weight
     if kind == "cross-entropy":
-        return CrossEntropy(train.temperature)
-    return Hinge(train.margin) if kind == "hinge" else MSE()
+        return CrossEntropy(train.temperature, power_weight=weight)
+    return Hinge(train.margin, power_weight=weight) if kind == "hinge" else MSE(power_weight=weight)
 
 
 def make_optimizer(train: TrainSection) -> Optimizer:

@@ -316,6 +316,7 @@ class TrainSection(Section):
     temperature: PositiveVolts = 0.015
     margin: PositiveVolts = 0.02
     target: PositiveVolts = 0.05
+    power_weight: Annotated[float, Field(ge=0)] = 0.0
     optimizer: Literal["adam", "sgd", "momentum", "sign", "potentiometer"] = "adam"
     rate: Annotated[float, Field(gt=0)] = 0.05
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9

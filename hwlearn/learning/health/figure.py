@@ -12,6 +12,9 @@ NOT_APPLICABLE: Final = "not applicable"
 NOT_MEASURED: Final = "not measured"
 """Value of a figure that was not measured in this epoch."""
 
+OF_CURRENTS: Final = frozenset({"midpoint_error_V", "power_balance"})
+"""Figures whose limits need the stated noise of currents."""
+
 SIGMAS: Final = 6.0
 """Standard deviations that a limit allows: over 1000 epochs of ten figures, 2e-5 false alarms by chance."""
 

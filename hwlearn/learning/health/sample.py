@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -11,6 +12,7 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.circuit.topology import Topology
+from hwlearn.learning.health.figure import OF_CURRENTS, Figure
 from hwlearn.learning.observer import shifted
 from hwlearn.learning.rules.gep import GEP, contrast_weights
 from hwlearn.learning.subsets import units_of_change
@@ -39,12 +41,15 @@ class Bench:
         Whether free and nudged phases are held on two copies.
     has_model : bool
         Whether the model has the nodes and edges of the network, wires included.
+    is_simulated : bool
+        A simulation states all its noise; an instrument that states none may have some.
     """
 
     device_error: float
     dac_V: float
     is_pair: bool
     has_model: bool
+    is_simulated: bool
 
     @classmethod
     def of(cls, network: Network, model: Kirchhoff, device_error: float) -> Bench:
@@ -55,7 +60,15 @@ class Bench:
         top = network.topology
         same = top.n_nodes == model.topology.n_nodes and len(top.all_edges) == len(model.topology.all_edges)
         step = (network.dac_step_V or 0.0) / np.sqrt(12)
-        return cls(device_error, float(step), isinstance(inner, PairedNetwork), same)
+        return cls(device_error, float(step), isinstance(inner, PairedNetwork), same, network.simulation is not None)
+
+    def with_known_limits(self, found: Iterable[Figure], readout: Readout) -> list[Figure]:
+        """Return figures without the limits that depend on noise which is not stated."""
+        known = self.is_simulated or readout.voltage_sigma > 0
+        currents = self.is_simulated or readout.current_sigma > 0
+        return [
+            one if known and (currents or one.name not in OF_CURRENTS) else replace(one, limit=None) for one in found
+        ]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""The text of an alarm: what happened, what is explained, what to do next."""
+"""Text about the health of a gradient: all figures, and the first alarm with what to do next."""
 
 from __future__ import annotations
 
@@ -28,3 +28,13 @@ def alarm_text(number: int, health: Mapping[str, Any]) -> str:
         f"health of the gradient, epoch {number + 1}: {name} is {health[name]:.3g}, stated errors explain "
         f"{health['limits'][name]:.3g}{more}{size}: {_CAUSES[name]}"
     )
+
+
+def health_text(health: Mapping[str, Any]) -> str:
+    """Return the figures of an epoch that have a number, with their limits, in one line."""
+    limits, parts = health["limits"], []
+    for name, value in health.items():
+        if isinstance(value, float) and (value or name in limits):
+            most = f" (at most {limits[name]:.2g})" if name in limits else ""
+            parts.append(f"{name} {value:.2g}{most}")
+    return ", ".join(parts) or "no figure is applicable to this rule and network"

@@ -132,7 +132,9 @@ class HealthWatch:
                 found.append(residual_figure(request.model, V, volts, sigma, bench))
                 chosen = rows[some][good]
                 found += self._updates.figures(request.model, V, chosen, x[good], volts, sigma, bench)
-        return found + self._nudged(request, gradient, epoch, bench)
+        found += self._nudged(request, gradient, epoch, bench)
+        nudged = free if gradient.phases is None else gradient.phases.plus
+        return found if nudged is None else bench.with_known_limits(found, nudged)
 
     def _nudged(self, request: GradientRequest, gradient: Gradient, epoch: int, bench: Bench) -> list[Figure]:
         """Return the figures of a rule that nudges."""
