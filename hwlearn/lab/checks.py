@@ -1,4 +1,7 @@
-"""Checks of a bench before training: programming, offsets, noise, laws of resistor networks, calibration."""
+"""Checks of a bench before training: programming, offsets, noise, laws of resistor networks, calibration.
+
+One file because the checks run in one order and share their input patterns.
+"""
 
 from __future__ import annotations
 

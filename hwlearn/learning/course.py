@@ -44,7 +44,9 @@ class Course:
         Edges that failed in any programming so far.
     """
 
-    def __init__(self, network: Network, known: Progress, energy: EnergyLedger, health: HealthWatch | None = None) -> None:
+    def __init__(
+        self, network: Network, known: Progress, energy: EnergyLedger, health: HealthWatch | None = None
+    ) -> None:
         self._network, before = network, known.network
         self.epochs: list[Epoch] = list(known.epochs or ())
         self.best = _best(self.epochs, known.best)
@@ -78,7 +80,7 @@ class Course:
         return np.concatenate([outputs for _, outputs, _ in self._readings])
 
     def examine(self, request: GradientRequest, gradient: Gradient, batch: Batch, is_first: bool) -> None:
-        """Examine the health of a gradient before its update; ``is_first`` says whether its epoch begins with it."""
+        """Examine the health of a gradient before its update; ``is_first``: its epoch begins with it."""
         if self._health is not None:
             self._health.add(request, gradient, batch.rows, batch.epoch, is_first)
 

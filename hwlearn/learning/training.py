@@ -18,9 +18,9 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.errors import DataError, NetworkError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.course import Course
-from hwlearn.learning.instances import check_instance
 from hwlearn.learning.energy import EnergyLedger, power_gradient, training_energy
 from hwlearn.learning.health import HealthSettings, HealthWatch, alarm_text
+from hwlearn.learning.instances import check_instance
 from hwlearn.learning.interrupt import Interrupted, stop_on_interrupt
 from hwlearn.learning.optimizers import Optimizer
 from hwlearn.learning.records import Callback, Epoch, History, Progress, Schedule, Step

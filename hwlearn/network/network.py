@@ -1,7 +1,7 @@
 """Abstract base class `Network`: the operations of every simulator, board and instrument backend.
 
-What a backend implements, and the checks of what it returns, are in `hwlearn.network.checked`. One file because the
-operations of a network share its checks and its counters.
+What a backend implements, and the checks of what it returns, are in `hwlearn.network.checked`. One file because
+the operations of a network share its checks and its counters.
 """
 
 from __future__ import annotations
@@ -25,8 +25,16 @@ from hwlearn.network import gate
 from hwlearn.network.checked import CheckedBackend
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind, Nudge, OutputDrive
-from hwlearn.network.phases import Phase, check_phases, nudged_phases
-from hwlearn.network.readings import ErrorSignal, HasLeastError, Programmed, Readout, TargetError, TwoPhase
+from hwlearn.network.readings import (
+    ErrorSignal,
+    HasLeastError,
+    MeasuredPhase,
+    Programmed,
+    Readout,
+    TargetError,
+    TwoPhase,
+    nudged_phases,
+)
 from hwlearn.network.simulation import Simulation
 
 __all__ = ["ErrorSignal", "HasLeastError", "Network", "Programmed", "Readout", "TargetError", "TwoPhase"]
@@ -75,7 +83,7 @@ class Network(CheckedBackend):
     on_measured : callable or None
         Called with the number of samples after each measurement; it may raise to stop the caller between two.
     on_phase : callable or None
-        Called with each measured `Phase`.
+        Called with each `MeasuredPhase`.
     on_programmed : callable or None
         Called with the seconds that each programming took by the clock.
     on_closed : callable or None
@@ -94,7 +102,7 @@ class Network(CheckedBackend):
         self.resolution = resolution
         self.measurements = 0
         self.on_measured: Callable[[int], None] | None = None
-        self.on_phase: Callable[[Phase], None] | None = None
+        self.on_phase: Callable[[MeasuredPhase], None] | None = None
         self.on_programmed: Callable[[float], None] | None = None
         self.on_closed: Callable[[bool], None] | None = None
         self._closed = False
@@ -132,7 +140,7 @@ class Network(CheckedBackend):
             self._check_request(x, drive)
             began = time.perf_counter()
             readout = self._checked_measure(x, drive)
-            self._report(Phase(x, drive, readout, time.perf_counter() - began))
+            self._notify(MeasuredPhase(x, drive, readout, time.perf_counter() - began))
             self._count(len(x))
             return readout
 
@@ -163,7 +171,7 @@ class Network(CheckedBackend):
             return self._two_phase(inputs, error, nudge, symmetric)
 
     def _two_phase(self, inputs: ArrayLike, error: ErrorSignal, nudge: Nudge, symmetric: bool) -> TwoPhase:
-        check_phases(error, nudge)
+        _check_phases(error, nudge)
         x = batch(inputs, self.topology.n_inputs, "inputs")
         self._check_open()
         self._check_request(x, None)
@@ -171,14 +179,14 @@ class Network(CheckedBackend):
         whole = self._checked_phases(x, error, nudge, symmetric)
         if whole is not None:
             took = (time.perf_counter() - began) / (3 if symmetric else 2)
-            self._report(Phase(x, None, whole.free, took))
-            self._report_nudged(x, whole, nudge, 2 * took if symmetric else took)
+            self._notify(MeasuredPhase(x, None, whole.free, took))
+            self._notify_nudged(x, whole, nudge, 2 * took if symmetric else took)
             self._count(len(x))
             if not whole.skipped.all():
                 self._count(int((~whole.skipped).sum()) * (2 if symmetric else 1))
             return whole
         free = self._checked_measure(x, None)
-        self._report(Phase(x, None, free, time.perf_counter() - began))
+        self._notify(MeasuredPhase(x, None, free, time.perf_counter() - began))
         self._count(len(x))
         e = error(free.voltages)
         strength = self._strengths(x, free.voltages, e, error, nudge)
@@ -207,7 +215,7 @@ class Network(CheckedBackend):
             e,
             strength,
         )
-        self._report_nudged(x, found, nudge, took)
+        self._notify_nudged(x, found, nudge, took)
         return found
 
     def program(self, values: ArrayLike) -> Programmed:
@@ -415,11 +423,11 @@ class Network(CheckedBackend):
         if self.on_measured is not None:
             self.on_measured(samples)
 
-    def _report(self, phase: Phase) -> None:
+    def _notify(self, phase: MeasuredPhase) -> None:
         if self.on_phase is not None:
             self.on_phase(phase)
 
-    def _report_nudged(self, inputs: FloatArray, phases: TwoPhase, nudge: Nudge, seconds: float) -> None:
+    def _notify_nudged(self, inputs: FloatArray, phases: TwoPhase, nudge: Nudge, seconds: float) -> None:
         if self.on_phase is not None:
             for phase in nudged_phases(inputs, phases, nudge, seconds):
                 self.on_phase(phase)
@@ -427,3 +435,11 @@ class Network(CheckedBackend):
     def _check_open(self) -> None:
         if self._closed:
             raise NetworkError("the network is closed; open it again to measure or program")
+
+
+def _check_phases(error: object, nudge: object) -> None:
+    """Refuse a class or a name instead of an error signal or a nudge."""
+    if not isinstance(nudge, Nudge):
+        raise NetworkError(f"nudge must be a Nudge object, such as ClampNudge(), got {nudge!r}")
+    if isinstance(error, type) or not callable(error):
+        raise NetworkError(f"error must be a function of the outputs, such as TargetError(targets), got {error!r}")

@@ -6,9 +6,9 @@ there from the first measurement. It is detected if any epoch has an alarm::
 
     python tests/campaigns/health.py --runs 20 --healthy 34
 
-``--healthy`` runs without a fault are made of each rule, readout and device error, ``--runs`` with each fault. Limits
-were derived, and their standard deviations chosen on seeds from 100000 (``--first 100000``); those from 0 are
-reported.
+``--healthy`` runs without a fault are made of each rule, readout and device error, ``--runs`` with each fault.
+Limits were derived, and their standard deviations chosen on seeds from 100000 (``--first 100000``); those from 0
+are reported.
 
 | fault | size |
 |---|---|
@@ -124,7 +124,9 @@ def run(case: Case, seed: int) -> list[list[str]]:
         dac_bits=12,
         dac_range_V=1.0,
     )
-    twin = FaultyTwin(top, LIMITS, flaws, seed=seed, node_readout=case.readout == "nodes", current_readout=case.currents)
+    twin = FaultyTwin(
+        top, LIMITS, flaws, seed=seed, node_readout=case.readout == "nodes", current_readout=case.currents
+    )
     twin.fault = case.fault
     health = HealthSettings(device_error=case.device_error)
     trainer = hl.Trainer(twin, case.make_rule(), hl.MSE(), hl.Adam(0.08, scale="log"), health=health)
@@ -146,7 +148,7 @@ def cases(faults: tuple[str, ...], currents: bool = True) -> Iterator[Case]:
 
 
 def shares(case: Case, seeds: range) -> tuple[float, Counter[str], float]:
-    """Return the share of runs with an alarm, the runs with each alarm, and the share with one in the first epoch."""
+    """Return the share of runs with an alarm, runs by alarm, and the share with one in the first epoch."""
     found = [run(case, seed) for seed in seeds]
     names = Counter(name for epochs in found for name in set(itertools.chain(*epochs)))
     return float(np.mean([any(epochs) for epochs in found])), names, float(np.mean([bool(e[0]) for e in found]))

@@ -104,6 +104,5 @@ def test_pulses_are_counted_as_volts_amperes_and_seconds():
 def test_power_weight_is_refused_for_transistors_and_wrong_values():
     with pytest.raises(hl.HwlearnError, match="power_weight is -1"):
         hl.MSE(power_weight=-1)
-    with hl.open_bench("xor-nmos") as bench:
-        with pytest.raises(hl.HwlearnError, match="without transistors"):
-            hl.Trainer(bench.network, hl.Analytic(), hl.MSE(power_weight=1.0), hl.SGD(0.1))
+    with hl.open_bench("xor-nmos") as bench, pytest.raises(hl.HwlearnError, match="without transistors"):
+        hl.Trainer(bench.network, hl.Analytic(), hl.MSE(power_weight=1.0), hl.SGD(0.1))

@@ -1,4 +1,4 @@
-"""Health of the gradient: laws that its figures follow, what its limits allow, and what a training does at an alarm."""
+"""Health of the gradient: laws of its figures, what its limits allow, and what a training does at an alarm."""
 
 import json
 import logging
@@ -100,9 +100,7 @@ def test_one_sided_nudge_of_large_strength_warns_once_and_can_stop(caplog):
     assert history.epochs[1].health["one_sided_error"] == "not measured"  # again after 10 epochs
     assert isinstance(history.epochs[10].health["one_sided_error"], float)
     assert [record.message for record in caplog.records] == [alarm_text(0, history.epochs[0].health)]
-    stopped = train(
-        GRAPHS["resistors"], rule, epochs=12, health=HealthSettings("stop", device_error=0.02)
-    )
+    stopped = train(GRAPHS["resistors"], rule, epochs=12, health=HealthSettings("stop", device_error=0.02))
     assert (stopped.stopped, len(stopped.epochs)) == ("unhealthy", 1)
     off = train(GRAPHS["resistors"], rule, epochs=2, health=HealthSettings("off"))
     assert [epoch.health for epoch in off.epochs] == [{}, {}]
@@ -143,7 +141,8 @@ def test_records_are_json_and_every_alarm_has_a_limit():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"action": "warm"}, {"device_error": -0.1}, {"device_error": float("nan")}, {"every": -1}, {"every": 0.5}]
+    "wrong",
+    [{"action": "warm"}, {"device_error": -0.1}, {"device_error": float("nan")}, {"every": -1}, {"every": 0.5}],
 )
 def test_wrong_settings_are_refused(wrong):
     with pytest.raises(hl.HwlearnError):

@@ -44,7 +44,7 @@ def make_rule(train: TrainSection) -> Rule:
 
 
 def make_health(train: TrainSection) -> HealthSettings:
-    """Return what ``[train]`` does about the health of the gradient; ``model_error`` is the stated device error."""
+    """Return what ``[train]`` does about the gradient's health; ``model_error`` is the stated device error."""
     return HealthSettings(train.health, train.model_error, train.health_every)
 
 

@@ -33,9 +33,9 @@ def power_gradient(model: Kirchhoff, V: FloatArray) -> FloatArray:
 
     Notes
     -----
-    With drops v and currents I of the elements, ``P = sum_k v_k I_k``. Voltages of free nodes minimise the power of
-    resistors, so that ``dP/dg_k = v_k^2``. Otherwise ``dP/dtheta_k = v_k dI_k/dtheta_k - (B lam)_k dI_k/dtheta_k``,
-    where lam are the adjoint voltages for dP/dV at the free nodes: ``sum_k B_kn (I_k + v_k dI_k/dv)``.
+    With drops v and currents I of the elements, ``P = sum_k v_k I_k``. Voltages of free nodes minimise the power
+    of resistors, so that ``dP/dg_k = v_k^2``. Otherwise ``dP/dtheta_k = (v - B lam)_k dI_k/dtheta_k``, where lam
+    are the adjoint voltages for dP/dV at the free nodes: ``sum_k B_kn (I_k + v_k dI_k/dv)``.
     """
     top = model.topology
     if top.elements is None:

@@ -17,7 +17,7 @@ import numpy as np
 from hwlearn.arrays import FloatArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.network.network import Network
-from hwlearn.network.phases import Phase
+from hwlearn.network.readings import MeasuredPhase
 
 _SUMS: Final = (
     "free_J", "nudged_J", "programming_J", "free_s", "nudged_s", "programming_s", "samples", "updates",
@@ -47,7 +47,7 @@ class EnergyLedger:
         self._sums = dict.fromkeys(_SUMS, 0.0)
         self._pulses = network.pulse_totals
 
-    def add_phase(self, phase: Phase) -> None:
+    def add_phase(self, phase: MeasuredPhase) -> None:
         """Count a phase; for `Network.on_phase`."""
         settle, reading = self._network.settle_s, self._network.reading_s
         samples = len(phase.inputs)
@@ -102,7 +102,7 @@ class EnergyLedger:
             self._sums = dict(zip(_SUMS, arrays["sums"].tolist(), strict=True))
 
 
-def measured_power(phase: Phase) -> FloatArray | None:
+def measured_power(phase: MeasuredPhase) -> FloatArray | None:
     """Return the power (S,) in watts that the sources deliver, from their measured currents; None without them."""
     read, drive = phase.readout, phase.drive
     if read.source_currents is None or (drive is not None and read.output_currents is None):
@@ -115,8 +115,8 @@ def measured_power(phase: Phase) -> FloatArray | None:
     return np.asarray(power, dtype=np.float64)
 
 
-def model_power(model: Kirchhoff, phase: Phase) -> FloatArray:
-    """Return the power (S,) in watts that the model dissipates at the measured outputs, nudge resistors included."""
+def model_power(model: Kirchhoff, phase: MeasuredPhase) -> FloatArray:
+    """Return the watts (S,) that the model dissipates at the measured outputs, nudge resistors included."""
     V = model.observe(phase.inputs, phase.readout.voltages)
     power, drive = model.power(V), phase.drive
     if drive is not None and drive.siemens is not None:

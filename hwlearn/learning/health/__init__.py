@@ -7,8 +7,8 @@ of the converters. A figure beyond its limit is an alarm.
 from hwlearn.learning.health.figure import NOT_APPLICABLE, NOT_MEASURED, Figure
 from hwlearn.learning.health.sample import SAMPLES as HEALTH_SAMPLES
 from hwlearn.learning.health.settings import HealthSettings
-from hwlearn.learning.health.watch import HealthWatch
 from hwlearn.learning.health.warning import alarm_text, health_text
+from hwlearn.learning.health.watch import HealthWatch
 
 __all__ = [
     "HEALTH_SAMPLES",

@@ -23,7 +23,7 @@ from hwlearn.learning.health.figure import (
     hypot,
     rms_bound,
 )
-from hwlearn.learning.health.sample import Bench, HealthSample, both_sides
+from hwlearn.learning.health.sample import HealthSample, StatedErrors, both_sides
 
 SETPOINT, MIDPOINT, POWER, RESIDUAL = "setpoint_error_V", "midpoint_error_V", "power_balance", "model_residual_V"
 
@@ -73,12 +73,13 @@ def _power(sample: HealthSample) -> Figure:
     sides = both_sides(sample.phases)
     if sides is None or not sample.is_ohmic:
         return Figure(POWER, NOT_APPLICABLE)
-    I, J = [each.source_currents for each in sides], [each.output_currents for each in sides]
-    if I[0] is None or I[1] is None or J[0] is None or J[1] is None:
-        return Figure(POWER, NOT_APPLICABLE)
     plus, minus = sides
+    delivered, other = plus.source_currents, minus.source_currents
+    if delivered is None or other is None or plus.output_currents is None or minus.output_currents is None:
+        return Figure(POWER, NOT_APPLICABLE)
+    J = plus.output_currents, minus.output_currents
     w, x, V = sample.weights[:, None], sample.inputs, [each.voltages for each in sides]
-    fed = I[0] - I[1]
+    fed = delivered - other
     difference = float((w * (x * fed)).sum() + (w * (V[0] * J[0] - V[1] * J[1])).sum())
     scale = float((w * (np.abs(V[0] * J[0]) + np.abs(V[1] * J[1]))).sum())
     if not scale:
@@ -99,7 +100,7 @@ def _power(sample: HealthSample) -> Figure:
 
 
 def residual_figure(
-    model: Kirchhoff, V: FloatArray, free: FloatArray, sigma_V: float, bench: Bench
+    model: Kirchhoff, V: FloatArray, free: FloatArray, sigma_V: float, bench: StatedErrors
 ) -> Figure:
     """Compare measured free outputs (S, n_out) with those of the model's node voltages V (S, N).
 
@@ -117,7 +118,7 @@ def residual_figure(
 
 
 def moves(model: Kirchhoff, V: FloatArray, steps: FloatArray) -> FloatArray:
-    """Return the root of the sum over edges of ``(step dV_o/dg)^2`` (S, n_out) in volts, of a circuit of resistors.
+    """Return the root of the sum over edges of ``(step dV_o/dg)^2`` (S, n_out) in volts, of resistors.
 
     Node voltages V (S, N), steps (E,) in siemens.
     """

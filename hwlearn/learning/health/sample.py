@@ -28,7 +28,7 @@ _STEP_V: Final = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Bench:
+class StatedErrors:
     """What a network states of itself.
 
     Attributes
@@ -52,7 +52,7 @@ class Bench:
     is_simulated: bool
 
     @classmethod
-    def of(cls, network: Network, model: Kirchhoff, device_error: float) -> Bench:
+    def of(cls, network: Network, model: Kirchhoff, device_error: float) -> StatedErrors:
         """Return what a network states."""
         inner = network
         while isinstance(inner, WrappedNetwork):
@@ -60,14 +60,17 @@ class Bench:
         top = network.topology
         same = top.n_nodes == model.topology.n_nodes and len(top.all_edges) == len(model.topology.all_edges)
         step = (network.dac_step_V or 0.0) / np.sqrt(12)
-        return cls(device_error, float(step), isinstance(inner, PairedNetwork), same, network.simulation is not None)
+        return cls(
+            device_error, float(step), isinstance(inner, PairedNetwork), same, network.simulation is not None
+        )
 
     def with_known_limits(self, found: Iterable[Figure], readout: Readout) -> list[Figure]:
         """Return figures without the limits that depend on noise which is not stated."""
         known = self.is_simulated or readout.voltage_sigma > 0
         currents = self.is_simulated or readout.current_sigma > 0
         return [
-            one if known and (currents or one.name not in OF_CURRENTS) else replace(one, limit=None) for one in found
+            one if known and (currents or one.name not in OF_CURRENTS) else replace(one, limit=None)
+            for one in found
         ]
 
 
@@ -83,14 +86,14 @@ class HealthSample:
         Volts.
     phases : TwoPhase
         All of them nudged, none saturated.
-    bench : Bench
+    bench : StatedErrors
     """
 
     rule: GEP
     model: Kirchhoff
     inputs: FloatArray
     phases: TwoPhase
-    bench: Bench
+    bench: StatedErrors
 
     @property
     def is_ohmic(self) -> bool:

@@ -9,12 +9,12 @@ from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.learning.health.contrasts import cosine
 from hwlearn.learning.health.figure import GAIN, NOT_MEASURED, SIGMAS, Figure, rms_bound
 from hwlearn.learning.health.readings import moves
-from hwlearn.learning.health.sample import Bench
+from hwlearn.learning.health.sample import StatedErrors
 
 AGREEMENT, ERROR = "update_agreement", "update_error_V"
 
 _FACTORS = 2.0
-"""An error of each device changes its step, and both factors of the slope dV/dg: the root of their number squared."""
+"""An error of each device changes its step and both factors of the slope dV/dg: more than the root of three."""
 
 
 class UpdateWatch:
@@ -39,7 +39,7 @@ class UpdateWatch:
         inputs: FloatArray,
         free: FloatArray,
         sigma_V: float,
-        bench: Bench,
+        bench: StatedErrors,
     ) -> list[Figure]:
         """Compare with the epoch before the samples that both have, and keep this one.
 
@@ -55,7 +55,7 @@ class UpdateWatch:
             Volts of these samples.
         sigma_V : float
             Standard deviation of a reading in volts.
-        bench : Bench
+        bench : StatedErrors
         """
         before = self._before
         expected = V[:, model.topology.outputs]

@@ -9,10 +9,10 @@ _CAUSES: Final = {
     "scale_invariance": "check offsets and gains (hwlearn check), or the stated device error",
     "contrast_error": "check the wiring and the gain of the nudges, or the stated device error",
     "one_sided_error": "one sign of the nudge is biased: use symmetric = true, or a smaller strength",
-    "setpoint_error_V": "clamped outputs are not at their setpoints: check wiring, offsets and gains (hwlearn check)",
-    "midpoint_error_V": "the phases do not belong together: check settling, offsets and the order of readings",
+    "setpoint_error_V": "clamped outputs miss their setpoints: check wiring, offsets and gains (hwlearn check)",
+    "midpoint_error_V": "the phases do not fit each other: check settling, offsets and the order of readings",
     "power_balance": "voltages and currents do not fit each other: check wiring and gains (hwlearn check)",
-    "model_residual_V": "the outputs are not those of the model: check wiring, offsets, or the stated device error",
+    "model_residual_V": "the outputs are not those of the model: check wiring, offsets, or the device error",
     "update_error_V": "the outputs do not follow the updates: check the programming of the edges",
 }
 

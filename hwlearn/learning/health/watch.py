@@ -21,7 +21,7 @@ from hwlearn.learning.health.contrasts import (
 )
 from hwlearn.learning.health.figure import NOT_APPLICABLE, NOT_MEASURED, Figure
 from hwlearn.learning.health.readings import MIDPOINT, POWER, RESIDUAL, SETPOINT, nudge_figures, residual_figure
-from hwlearn.learning.health.sample import SAMPLES, Bench, HealthSample
+from hwlearn.learning.health.sample import SAMPLES, HealthSample, StatedErrors
 from hwlearn.learning.health.settings import HealthSettings
 from hwlearn.learning.health.updates import AGREEMENT as UPDATE
 from hwlearn.learning.health.updates import ERROR as UPDATE_ERROR
@@ -54,7 +54,9 @@ class HealthWatch:
         self._figures: dict[str, Figure] = {}
         self._counts = np.zeros(3, dtype=np.int64)  # samples, saturated, skipped
 
-    def add(self, request: GradientRequest, gradient: Gradient, rows: IntArray, epoch: int, is_first: bool) -> None:
+    def add(
+        self, request: GradientRequest, gradient: Gradient, rows: IntArray, epoch: int, is_first: bool
+    ) -> None:
         """Examine a gradient before its update.
 
         Parameters
@@ -113,18 +115,16 @@ class HealthWatch:
 
     # --- figures ------------------------------------------------------------------------------------
 
-    def _examined(
-        self, request: GradientRequest, gradient: Gradient, rows: IntArray, epoch: int
-    ) -> list[Figure]:
+    def _examined(self, request: GradientRequest, gradient: Gradient, rows: IntArray, epoch: int) -> list[Figure]:
         """Return the figures of the first samples of a batch."""
         some = slice(0, SAMPLES)
-        bench = Bench.of(request.network, request.model, self._settings.device_error)
+        bench = StatedErrors.of(request.network, request.model, self._settings.device_error)
         x, free = request.inputs[some], gradient.free
         found: list[Figure] = []
         if free is not None:
-            good = np.ones(len(x), dtype=np.bool_)
+            good: BoolArray = np.ones(len(x), dtype=np.bool_)
             if free.saturated is not None:
-                good = ~free.saturated[some].any(axis=1)
+                good &= ~free.saturated[some].any(axis=1)
             volts = free.voltages[some][good]
             if good.any() and request.model.topology.n_outputs == volts.shape[1]:
                 sigma = free.voltage_sigma
@@ -136,7 +136,9 @@ class HealthWatch:
         nudged = free if gradient.phases is None else gradient.phases.plus
         return found if nudged is None else bench.with_known_limits(found, nudged)
 
-    def _nudged(self, request: GradientRequest, gradient: Gradient, epoch: int, bench: Bench) -> list[Figure]:
+    def _nudged(
+        self, request: GradientRequest, gradient: Gradient, epoch: int, bench: StatedErrors
+    ) -> list[Figure]:
         """Return the figures of a rule that nudges."""
         rule, phases = self._rule, gradient.phases
         if not isinstance(rule, GEP) or phases is None:
@@ -158,7 +160,7 @@ class HealthWatch:
         bias = Figure("bias", bias_of(contrasts, sample) if rule.readout != "edges" else NOT_APPLICABLE)
         return [*scale_figures(sample), *contrasts, *nudge_figures(sample), bias]
 
-    def _other_side(self, request: GradientRequest, epoch: int, bench: Bench) -> list[Figure]:
+    def _other_side(self, request: GradientRequest, epoch: int, bench: StatedErrors) -> list[Figure]:
         """Measure both signs of a rule that uses one, if it is time for that."""
         rule = self._rule
         assert isinstance(rule, GEP)
@@ -179,7 +181,7 @@ class HealthWatch:
 
 
 def _sample(
-    rule: GEP, request: GradientRequest, inputs: np.ndarray, phases: TwoPhase, bench: Bench
+    rule: GEP, request: GradientRequest, inputs: np.ndarray, phases: TwoPhase, bench: StatedErrors
 ) -> HealthSample | None:
     """Return the samples that were nudged; None if there are none."""
     usable = usable_samples(phases)
