@@ -1,4 +1,4 @@
-"""What a network returns: `Readout` of a phase, `TwoPhase` of a batch, `Programmed`; listeners and error signals."""
+"""What a network returns: `Readout`, `TwoPhase`, `Programmed`; what its listeners receive; error signals."""
 
 from __future__ import annotations
 

@@ -40,7 +40,8 @@ def make_rule(train: TrainSection) -> Rule:
         return Analytic()
     if train.rule == "spsa":
         return SPSA(train.perturbation, train.repeats, train.seed)
-    return GEP(make_nudge(train), train.symmetric, train.readout, train.nudged, train.model_error)
+    order = train.order
+    return GEP(make_nudge(train), train.symmetric, train.readout, train.nudged, train.model_error, order)
 
 
 def make_health(train: TrainSection) -> HealthSettings:

@@ -303,6 +303,7 @@ class TrainSection(Section):
     nudge: Literal["clamp", "current", "resistor"] = "clamp"
     strength: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
     kappa: PositiveSiemens = 1e-4
+    order: float | None = None
     metric: Literal["identity", "impedance"] = "identity"
     symmetric: bool = True
     overclamp: Annotated[float, Field(ge=1)] = 1.0

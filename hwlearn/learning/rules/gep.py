@@ -40,9 +40,9 @@ class GEP(Rule):
 
     Parameters
     ----------
-    nudge : Nudge, "clamp", "current" or "resistor"
+    nudge : Nudge, "clamp", "current" or "resistor", optional
         How outputs are nudged. `CurrentNudge` gives EP, `ClampNudge` CL, and `ResistorNudge` lies between them.
-        A name gives the nudge with its default settings.
+        A name gives the nudge with its default settings. Unless given, a clamp, or with ``order`` a current.
     symmetric : bool
         Nudge with both signs; on ohmic hardware this has no bias at any strength.
     readout : "outputs", "nodes" or "edges"
@@ -54,6 +54,10 @@ class GEP(Rule):
     model_error : float
         Relative error of the model's output impedance. It sets the weight of the model against the readings when
         the voltages of other nodes are estimated.
+    order : float, optional
+        Order k of the nudge: the current into the outputs is proportional to ``Z^-(k-1) e`` with the model's
+        output impedance Z. 1 is EP, 2 is CL, any real number is possible on networks that are reciprocal. A clamp
+        sets the voltages that this current reaches. Unless given, that of the nudge. A resistor nudge has none.
 
     Raises
     ------
@@ -63,7 +67,9 @@ class GEP(Rule):
     Examples
     --------
     >>> GEP("current").nudge
-    CurrentNudge(strength='auto')
+    CurrentNudge(strength='auto', order=1.0)
+    >>> GEP(order=1.5).nudge
+    CurrentNudge(strength='auto', order=1.5)
     """
 
     nudge: Nudge
@@ -74,14 +80,15 @@ class GEP(Rule):
 
     def __init__(
         self,
-        nudge: Nudge | DriveKind = "clamp",
+        nudge: Nudge | DriveKind | None = None,
         symmetric: bool = True,
         readout: Literal["outputs", "nodes", "edges"] = "outputs",
         nudged: Literal["measured", "computed"] = "measured",
         model_error: float = 0.2,
+        order: float | None = None,
     ) -> None:
         values = {"symmetric": symmetric, "readout": readout, "nudged": nudged, "model_error": model_error}
-        for name, value in {"nudge": _nudge(nudge), **values}.items():
+        for name, value in {"nudge": _nudge(nudge, order), **values}.items():
             object.__setattr__(self, name, value)
         if self.readout not in ("outputs", "nodes", "edges"):
             raise SetupError(f"readout must be 'outputs', 'nodes' or 'edges', got {self.readout!r}")
@@ -209,14 +216,24 @@ def overclamped(eta: Strength, overclamp: float) -> Strength:
     return eta * overclamp
 
 
-def _nudge(nudge: Nudge | str) -> Nudge:
-    """Return a nudge, given itself or by name."""
-    if not isinstance(nudge, str):
-        check_instance(nudge, Nudge, "nudge")
+def _nudge(nudge: Nudge | str | None, order: float | None) -> Nudge:
+    """Return a nudge, given itself or by name, of the given order."""
+    if nudge is None:
+        nudge = "clamp" if order is None else "current"
+    if isinstance(nudge, str):
+        if nudge not in _NUDGES:
+            raise SetupError(f"nudge must be {', '.join(map(repr, _NUDGES))} or a Nudge object, got {nudge!r}")
+        nudge = _NUDGES[nudge]()
+    check_instance(nudge, Nudge, "nudge")
+    if order is None:
         return nudge
-    if nudge not in _NUDGES:
-        raise SetupError(f"nudge must be {', '.join(map(repr, _NUDGES))} or a Nudge object, got {nudge!r}")
-    return _NUDGES[nudge]()
+    if not isinstance(nudge, CurrentNudge | ClampNudge):
+        raise SetupError(
+            f"order = {order!r} needs a current nudge or a clamp; {type(nudge).__name__} has no order"
+        )
+    if not is_number(order):
+        raise SetupError(f"order is {order!r}; it must be a finite number, such as 1 (EP) or 2 (CL)")
+    return replace(nudge, order=float(order))
 
 
 class _ComputedNudges:
