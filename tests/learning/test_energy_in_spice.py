@@ -16,8 +16,8 @@ from hwlearn_sim import KirchhoffTwin
 
 LIMITS = hl.Limits("1 V", "2 V", "0.5 V", "10 mA", ("1 uS", "1 mS"))
 SETTLE_S, READING_S = 50e-6, 10e-6
-FARAD = 5e-12
-"""Capacitance to ground of every node that no source holds: at most 5 us of settling, and little heat of its own."""
+FARAD = 1e-12
+"""Capacitance to ground of every node that no source holds: at most 1 us of settling, and little heat of its own."""
 
 CIRCUITS = {
     "resistors": hl.Topology.random(8, 16, 2, 2, ground=0, seed=1),
@@ -61,7 +61,9 @@ def joules(tmp_path):
 
     def run(netlist):
         (tmp_path / "phase.cir").write_text(netlist, encoding="utf-8")
-        done = subprocess.run([program, "-b", "phase.cir"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            [program, "-b", "phase.cir"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        )
         found = re.search(r"^joules\s*=\s*(\S+)", done.stdout, re.MULTILINE)
         assert found, done.stdout + done.stderr
         return 1e-6 * float(found[1])
@@ -85,5 +87,5 @@ def test_heat_of_phases_against_ngspice_transients(name, joules, figure):
         ours = ledger.record()["total_J"]
         spice = joules(transient(top, g, x, amperes))
         worst = max(worst, abs(ours / spice - 1))
-        assert ours == pytest.approx(spice, rel=1e-2)  # ngspice also charges the capacitances
-    figure(f"heat of phases against ngspice .tran, {name}: {worst:.1e} (required 1e-2)")
+        assert ours == pytest.approx(spice, rel=5e-3)  # ngspice also charges the capacitances
+    figure(f"heat of phases against ngspice .tran, {name}: {worst:.1e} (required 5e-3)")
