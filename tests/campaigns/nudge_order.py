@@ -1,16 +1,16 @@
 """Campaign: what the order k of a nudge, ``I ~ Z^-(k-1) e``, does to direction, noise and speed.
 
-Each task is a random network of 24 nodes and 55 edges with 5 inputs and 6 outputs that learns the outputs of the same
-network with other conductances for 8 samples, from the middle of the range::
+Each task is a random network of 24 nodes and 55 edges with 5 inputs and 6 outputs that learns the outputs of the
+same network with other conductances for 8 samples, from the middle of the range::
 
     python tests/campaigns/nudge_order.py --seeds 12
 
-- direction: cosine between the contrast and the exact gradient of the cost by the logarithm of the conductances, at
-  the first step, without noise (EP: 1);
+- direction: cosine between the contrast and the exact gradient of the cost by the logarithm of the conductances,
+  at the first step, without noise (EP: 1);
 - noise: standard deviation of that contrast under 1 mV read noise, over its length, both with the largest strength
   within the limits (20 repeats);
-- speed: epochs of SGD until the true rms error has fallen to a fifth of that of the beginning (at most 150), without
-  and with 1 mV read noise. The rate of each order is its best of five on the seeds from 1000, shared by all tasks.
+- speed: epochs of SGD until the true rms error has fallen to a fifth of that of the beginning (at most 150),
+  without and with 1 mV read noise. The rate of each order is its best of five on the seeds from 1000.
 
 Means with 95 % intervals (Student's t over the seeds); epochs as medians with quartiles. The resistor nudge has no
 order; its rows show where between 1 and 2 it lies.

@@ -17,7 +17,7 @@ from hwlearn_sim import KirchhoffTwin
 LIMITS = hl.Limits("1 V", "2 V", "0.5 V", "10 mA", ("1 uS", "1 mS"))
 SETTLE_S, READING_S = 50e-6, 10e-6
 FARAD = 1e-12
-"""Capacitance to ground of every node that no source holds: at most 1 us of settling, and little heat of its own."""
+"""Capacitance to ground of every node that no source holds: at most 1 us of settling, and little heat."""
 
 CIRCUITS = {
     "resistors": hl.Topology.random(8, 16, 2, 2, ground=0, seed=1),
@@ -27,7 +27,7 @@ CIRCUITS = {
 
 
 def transient(top, g, x, amperes):
-    """Return a netlist whose sources rise in 10 ns and hold for a phase, and print the joules that they deliver."""
+    """Return a netlist whose sources rise in 10 ns and hold for a phase; it prints the joules they deliver."""
     lines, total = [], []
     for line in spice_text(top, g, x, amperes).splitlines():
         source = re.fullmatch(r"([VI])(\S+) (\S+) (\S+) (\S+)", line)
