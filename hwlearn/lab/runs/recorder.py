@@ -118,6 +118,8 @@ class RunRecorder(Callback):
             self._put_network(db)
             put_fact(db, "status", "running")
             put_fact(db, "started", now(), only_if_missing=True)
+            if self._bench is not None:
+                put_fact(db, "outputs", "on" if has_instruments(self._bench) else "none")
             for ended in ("ended", "result"):  # of an earlier, interrupted part
                 put_fact(db, ended, None)
             db.execute("DELETE FROM constants WHERE name = 'final'")
@@ -205,6 +207,11 @@ class RunRecorder(Callback):
                 yield db
         except sqlite3.Error as error:
             raise write_failure(self.run.folder, error) from error
+
+
+def has_instruments(bench: Bench) -> bool:
+    """Return whether an open bench has instruments, whose outputs may be on."""
+    return bool(bench.network.instruments) and not bench.file.is_dry_run
 
 
 def _drop_readings(db: sqlite3.Connection, epoch: int) -> None:
