@@ -118,8 +118,8 @@ class RunRecorder(Callback):
             self._put_network(db)
             put_fact(db, "status", "running")
             put_fact(db, "started", now(), only_if_missing=True)
-            if self._bench is not None:
-                put_fact(db, "outputs", "on" if has_instruments(self._bench) else "none")
+            on = None if self._bench is None else "on" if has_instruments(self._bench) else "none"
+            put_fact(db, "outputs", on)
             for ended in ("ended", "result"):  # of an earlier, interrupted part
                 put_fact(db, ended, None)
             db.execute("DELETE FROM constants WHERE name = 'final'")
