@@ -14,7 +14,7 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.errors import HwlearnError, RunError
-from hwlearn.lab.runs.contents import RunContents
+from hwlearn.lab.runs.contents import RunContents, RunPart
 from hwlearn.lab.runs.database import DATABASE
 from hwlearn.lab.runs.reading import open_snapshot, reported_damage
 from hwlearn.lab.watching.choice import ChosenRun
@@ -95,6 +95,8 @@ class RunView:
     prediction : Prediction or None
         None without readings or without the data of the run.
     facts : mapping
+    sessions : tuple of RunPart
+        Parts between two resumes.
     """
 
     name: str
@@ -117,6 +119,7 @@ class RunView:
     readings_kept: bool
     prediction: Prediction | None
     facts: Mapping[str, Any]
+    sessions: tuple[RunPart, ...]
 
     @property
     def classifies(self) -> bool:
@@ -307,6 +310,7 @@ def _view(contents: RunContents, memory: _Memory) -> RunView:
         readings_kept=memory.readings.kept,
         prediction=predicted,
         facts=facts,
+        sessions=tuple(contents.sessions()),
     )
 
 

@@ -56,7 +56,10 @@ def sample_on_network(
     training, inputs, target = definition.training, None, ""
     if training is not None:
         row = int(training.data.train[reading.row])
-        inputs, target = np.asarray(training.data.inputs[row]), _target(training.data.classes, training.targets, row)
+        inputs, target = (
+            np.asarray(training.data.inputs[row]),
+            _target(training.data.classes, training.targets, row),
+        )
     voltages, origin = reading.nodes, "measured at every node"
     if voltages is None:
         voltages, origin = _computed(contents, db, definition, reading, inputs)

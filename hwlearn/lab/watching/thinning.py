@@ -1,4 +1,4 @@
-"""Rows of a growing table, evenly thinned: a curve of a million rows costs as much as one of some thousands."""
+"""Rows of a growing table, evenly thinned: a curve of a million rows costs as much as one of a thousand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-_MOST: Final = 2000
+_MOST: Final = 1000
 """Rows that are kept; the stride doubles when there are more."""
 _COLUMNS: Final = {"batches": ("step", "epoch, time, cost, skipped"), "epochs": ("number", "record")}
 _AT_ONCE: Final = 500

@@ -1,0 +1,309 @@
+"""Options of the charts, for ECharts: learning curve, outputs beside targets, heat maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from hwlearn.arrays import FloatArray
+from hwlearn.lab.watch_page.theme import Palette
+from hwlearn.lab.watch_page.wording import score_unit, score_value
+from hwlearn.lab.watching.follower import RunView
+from hwlearn.lab.watching.layout import EdgeCells
+from hwlearn.lab.watching.readings import Prediction
+
+Options = dict[str, Any]
+
+_ROWS: Final = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def _base(palette: Palette) -> Options:
+    return {
+        "animation": False,
+        "textStyle": {"fontFamily": "inherit", "color": palette.ink},
+        "tooltip": {
+            "confine": True,
+            "backgroundColor": palette.panel,
+            "borderColor": palette.grid,
+            "textStyle": {"color": palette.ink, "fontSize": 13},
+        },
+    }
+
+
+def _axis(palette: Palette, name: str, kind: str = "value", **more: Any) -> Options:
+    return {
+        "type": kind,
+        "name": name,
+        "nameLocation": "middle",
+        "nameGap": 30,
+        "nameTextStyle": {"color": palette.muted, "fontSize": 13},
+        "axisLabel": {"color": palette.muted, "fontSize": 12, "hideOverlap": True},
+        "axisLine": {"show": True, "lineStyle": {"color": palette.faint}},
+        "axisTick": {"show": True, "lineStyle": {"color": palette.faint}},
+        "splitLine": {"show": False},
+        **more,
+    }
+
+
+def learning_curve(view: RunView, palette: Palette) -> Options:
+    """Return the cost of the batches, and the measured and true scores of the epochs."""
+    classifies, scale = view.classifies, view.definition.scale
+    unit = score_unit(classifies, scale)
+    kind = "accuracy" if classifies else "rms error"
+    series: list[Options] = [_costs(view, palette)]
+    colours = {"train": palette.first, "validation": palette.second, "test": palette.third}
+    for how, kept in (("measured", "measured"), ("true", "true")):
+        for rows, label in _ROWS.items():
+            points = []
+            for epoch in view.epochs:
+                scores = epoch.measured if how == "measured" else epoch.true
+                if rows in scores:
+                    value = score_value(scores[rows], scale)
+                    if math.isfinite(value) and (classifies or value > 0):
+                        points.append([epoch.number + 1, value])
+            if points:
+                line = {"width": 2.2, "type": "solid" if how == "measured" else [2, 4], "color": colours[rows]}
+                series.append(_line(f"{label}, {kept}", points, line, colours[rows]))
+    smallest = [value for one in series[1:] for _, value in one["data"]]
+    score_kind, score_ends = "log", _log_ends(smallest)
+    if classifies:
+        lowest = math.floor(min(smallest, default=0) / 10) * 10
+        score_kind, score_ends = "value", {"min": max(0, lowest), "max": 100}
+    last = max(view.epochs_done, math.ceil(view.at_epoch(view.steps - 1)) if view.steps else 0, 1)
+    return {
+        **_base(palette),
+        "legend": {
+            "top": 0,
+            "left": 0,
+            "right": 0,
+            "itemWidth": 22,
+            "itemHeight": 8,
+            "textStyle": {"color": palette.ink, "fontSize": 12.5},
+            "data": [one["name"] for one in series],
+        },
+        "grid": {"left": 62, "right": 62, "top": 62, "bottom": 46},
+        "xAxis": _axis(palette, "epoch", min=0, max=last, minInterval=1),
+        "yAxis": [
+            _axis(
+                palette,
+                "cost of a batch" + ("" if classifies else " (V²)"),
+                "log",
+                nameGap=46,
+                position="left",
+                **_log_ends([cost for _, cost in series[0]["data"]]),
+            ),
+            _axis(
+                palette,
+                f"{kind} ({unit})",
+                score_kind,
+                nameGap=44,
+                position="right",
+                splitLine={"show": True, "lineStyle": {"color": palette.grid}},
+                **score_ends,
+            ),
+        ],
+        "series": series,
+    }
+
+
+def _log_ends(values: Sequence[float]) -> Options:
+    """Return the ends of a logarithmic axis: whole decades, or round numbers within one."""
+    found = [value for value in values if value > 0 and math.isfinite(value)]
+    if not found:
+        return {"min": 0.1, "max": 1}
+    low, high = 10.0 ** math.floor(math.log10(min(found))), 10.0 ** math.ceil(math.log10(max(found)))
+    return {"min": low, "max": high if high > low else 10 * low}
+
+
+def _costs(view: RunView, palette: Palette) -> Options:
+    name = "cost of a batch" if view.stride == 1 else f"cost of every {view.stride}th batch"
+    points = [[round(view.at_epoch(step), 4), cost] for step, cost, _ in view.costs.tolist() if cost > 0]
+    line = {"width": 1, "color": palette.faint}
+    return _line(name, points, line, palette.faint) | {"yAxisIndex": 0, "z": 1}
+
+
+def _line(name: str, points: list[list[float]], line: Options, colour: str) -> Options:
+    return {
+        "type": "line",
+        "name": name,
+        "data": points,
+        "yAxisIndex": 1,
+        "z": 3,
+        "showSymbol": len(points) == 1,
+        "symbolSize": 6,
+        "lineStyle": line,
+        "itemStyle": {"color": colour},
+        "emphasis": {"disabled": True},
+    }
+
+
+def predicted_against_target(found: Prediction, palette: Palette, chosen: int | None) -> Options:
+    """Return outputs against target volts, or counts of classes taken for classes."""
+    return _confusion(found, palette) if found.classes else _scatter(found, palette, chosen)
+
+
+def _scatter(found: Prediction, palette: Palette, chosen: int | None) -> Options:
+    targets, scored = 1e3 * np.asarray(found.targets, dtype=np.float64), 1e3 * found.scored
+    both = np.concatenate([targets.ravel(), scored.ravel()])
+    both = both[np.isfinite(both)]
+    low, high = (float(both.min()), float(both.max())) if both.size else (0.0, 1.0)
+    margin = 0.06 * (high - low) or 1.0
+    low, high = _rounded(low - margin, math.floor), _rounded(high + margin, math.ceil)
+    colours = [palette.first, palette.second, palette.third, palette.low, palette.high, palette.faint]
+    count = scored.shape[1]
+    series: list[Options] = []
+    for k in range(count):
+        data = []
+        for row, x, y in zip(found.rows.tolist(), targets[:, k].tolist(), scored[:, k].tolist(), strict=True):
+            text = f"sample {row}, output {k}: {y:.4g} mV, target {x:.4g} mV"
+            mark = {"symbolSize": 15, "itemStyle": {"borderColor": palette.ink, "borderWidth": 2}}
+            data.append({"value": [x, y], "name": text, "row": row} | (mark if row == chosen else {}))
+        series.append(
+            {
+                "type": "scatter",
+                "name": f"output {k}",
+                "data": data,
+                "symbolSize": 8 if len(found.rows) <= 200 else 5,
+                "itemStyle": {"color": colours[k % len(colours)], "opacity": 0.85},
+                "emphasis": {"disabled": True},
+            }
+        )
+    exact = {"type": "line", "name": "exact", "data": [[low, low], [high, high]], "showSymbol": False, "z": 1}
+    exact |= {"lineStyle": {"color": palette.faint, "width": 1.5, "type": "dashed"}, "tooltip": {"show": False}}
+    exact |= {"itemStyle": {"color": palette.faint}, "silent": True, "emphasis": {"disabled": True}}
+    options = _base(palette)
+    options["tooltip"] |= {"trigger": "item", "formatter": "{b}"}
+    return options | {
+        "legend": {
+            "top": 0,
+            "left": 0,
+            "type": "scroll",
+            "textStyle": {"color": palette.ink, "fontSize": 12.5},
+            "itemWidth": 16,
+            "itemHeight": 9,
+        },
+        "grid": {"left": 62, "right": 20, "top": 40, "bottom": 46},
+        "xAxis": _axis(palette, "target (mV)", min=low, max=high),
+        "yAxis": _axis(
+            palette,
+            "measured output (mV)",
+            min=low,
+            max=high,
+            nameGap=46,
+            splitLine={"show": True, "lineStyle": {"color": palette.grid}},
+        ),
+        "series": [*series, exact],
+    }
+
+
+def _rounded(value: float, rounding: Callable[[float], int]) -> float:
+    """Return a round number below or above a value."""
+    unit = 10.0 ** math.floor(math.log10(abs(value) or 1.0)) / 10
+    return round(rounding(value / unit) * unit, 6)
+
+
+def _confusion(found: Prediction, palette: Palette) -> Options:
+    table = found.confusion()
+    names = [*found.classes, *(f"output {k}" for k in range(len(found.classes), len(table)))]
+    totals = table.sum(axis=1, keepdims=True)
+    shares = table / np.maximum(totals, 1)
+    data = []
+    for true in range(len(table)):
+        for taken in range(len(table)):
+            count = int(table[true, taken])
+            share = float(shares[true, taken])
+            right = true == taken
+            text = (
+                f"{count} of {int(totals[true, 0])} samples of class {names[true]} were taken for {names[taken]}"
+            )
+            colour = palette.panel if share > 0.5 and len(table) <= 12 else palette.ink
+            data.append(
+                {
+                    "value": [taken, true, round(share if right else -share, 4)],
+                    "name": text,
+                    "label": {"show": count > 0, "formatter": str(count), "color": colour},
+                }
+            )
+    options = _base(palette)
+    options["tooltip"] |= {"formatter": "{b}"}
+    names_axis = {"data": names, "splitArea": {"show": False}, "axisTick": {"show": False}}
+    longest = min(110, 16 + 7 * max(len(name) for name in names))
+    return options | {
+        "grid": {"left": longest + 34, "right": 16, "top": 10, "bottom": 50},
+        "xAxis": _axis(palette, "class with the largest output", "category", **names_axis),
+        "yAxis": _axis(
+            palette, "class of the sample", "category", inverse=True, nameGap=longest + 8, **names_axis
+        ),
+        "visualMap": {
+            "show": False,
+            "min": -1,
+            "max": 1,
+            "inRange": {"color": [palette.high, palette.panel, palette.low]},
+        },
+        "series": [
+            {
+                "type": "heatmap",
+                "data": data,
+                "label": {"show": True, "fontSize": 14 if len(table) <= 6 else 11},
+                "itemStyle": {"borderColor": palette.grid, "borderWidth": 1},
+                "emphasis": {"disabled": True},
+            }
+        ],
+    }
+
+
+def edge_heat_map(
+    cells: EdgeCells,
+    numbers: FloatArray,
+    ends: tuple[float, float],
+    end_labels: tuple[str, str],
+    label_of: Callable[[int, float], str],
+    colours: Sequence[str],
+    palette: Palette,
+) -> Options:
+    """Return the numbers (E,) of the edges as coloured cells between two ends.
+
+    Parameters
+    ----------
+    label_of : callable
+        Text of an edge and its number, for the pointer.
+    """
+    whole = "" if cells.block == 1 else f"mean of a block of {cells.block} x {cells.block}, from "
+    data = [
+        {"value": [column, row, round(number, 9)], "name": whole + label_of(edge, number)}
+        for row, column, number, edge in cells.mean(numbers)
+    ]
+    options = _base(palette)
+    options["tooltip"] |= {"formatter": "{b}"}
+    lines = {"splitArea": {"show": False}, "axisTick": {"show": False}}
+    unit = f", in blocks of {cells.block}" if cells.block > 1 else ""
+    return options | {
+        "grid": {"left": 58, "right": 86, "top": 12, "bottom": 46},
+        "xAxis": _axis(palette, cells.column_label + unit, "category", data=list(range(cells.columns)), **lines),
+        "yAxis": _axis(
+            palette,
+            cells.row_label + unit,
+            "category",
+            data=list(range(cells.rows)),
+            inverse=True,
+            nameGap=38,
+            **lines,
+        ),
+        "visualMap": {
+            "min": ends[0],
+            "max": ends[1],
+            "calculable": False,
+            "orient": "vertical",
+            "right": 4,
+            "top": "middle",
+            "itemHeight": 190,
+            "itemWidth": 14,
+            "text": [end_labels[1], end_labels[0]],
+            "textStyle": {"color": palette.muted, "fontSize": 12},
+            "inRange": {"color": list(colours)},
+        },
+        "series": [{"type": "heatmap", "data": data, "progressive": 0, "emphasis": {"disabled": True}}],
+    }
