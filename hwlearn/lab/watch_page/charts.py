@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from hwlearn.arrays import FloatArray
+from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.lab.watch_page.theme import Palette
 from hwlearn.lab.watch_page.wording import score_unit, score_value
 from hwlearn.lab.watching.follower import RunView
@@ -17,13 +17,16 @@ from hwlearn.lab.watching.readings import Prediction
 
 Options = dict[str, Any]
 
+_FONT: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
+_DIGITS: Final = "value => typeof value === 'number' ? Number(value.toPrecision(4)) : value"
+"""A function of the browser that shortens the numbers beside the pointer."""
 _ROWS: Final = {"train": "training", "validation": "validation", "test": "test"}
 
 
 def _base(palette: Palette) -> Options:
     return {
         "animation": False,
-        "textStyle": {"fontFamily": "inherit", "color": palette.ink},
+        "textStyle": {"fontFamily": _FONT, "color": palette.ink},
         "tooltip": {
             "confine": True,
             "backgroundColor": palette.panel,
@@ -41,7 +44,7 @@ def _axis(palette: Palette, name: str, kind: str = "value", **more: Any) -> Opti
         "nameGap": 30,
         "nameTextStyle": {"color": palette.muted, "fontSize": 13},
         "axisLabel": {"color": palette.muted, "fontSize": 12, "hideOverlap": True},
-        "axisLine": {"show": True, "lineStyle": {"color": palette.faint}},
+        "axisLine": {"show": True, "onZero": False, "lineStyle": {"color": palette.faint}},
         "axisTick": {"show": True, "lineStyle": {"color": palette.faint}},
         "splitLine": {"show": False},
         **more,
@@ -68,13 +71,14 @@ def learning_curve(view: RunView, palette: Palette) -> Options:
                 line = {"width": 2.2, "type": "solid" if how == "measured" else [2, 4], "color": colours[rows]}
                 series.append(_line(f"{label}, {kept}", points, line, colours[rows]))
     smallest = [value for one in series[1:] for _, value in one["data"]]
-    score_kind, score_ends = "log", _log_ends(smallest)
+    score_scale = _scale(smallest)
     if classifies:
-        lowest = math.floor(min(smallest, default=0) / 10) * 10
-        score_kind, score_ends = "value", {"min": max(0, lowest), "max": 100}
+        score_scale = {"min": max(0, math.floor(min(smallest, default=0) / 10) * 10), "max": 100}
     last = max(view.epochs_done, math.ceil(view.at_epoch(view.steps - 1)) if view.steps else 0, 1)
+    base = _base(palette)
+    base["tooltip"] |= {"trigger": "axis", ":valueFormatter": _DIGITS}
     return {
-        **_base(palette),
+        **base,
         "legend": {
             "top": 0,
             "left": 0,
@@ -84,38 +88,36 @@ def learning_curve(view: RunView, palette: Palette) -> Options:
             "textStyle": {"color": palette.ink, "fontSize": 12.5},
             "data": [one["name"] for one in series],
         },
-        "grid": {"left": 62, "right": 62, "top": 62, "bottom": 46},
+        "grid": {"left": 62, "right": 62, "top": 52, "bottom": 46},
         "xAxis": _axis(palette, "epoch", min=0, max=last, minInterval=1),
         "yAxis": [
             _axis(
                 palette,
                 "cost of a batch" + ("" if classifies else " (V²)"),
-                "log",
                 nameGap=46,
                 position="left",
-                **_log_ends([cost for _, cost in series[0]["data"]]),
+                **_scale([cost for _, cost in series[0]["data"]]),
             ),
             _axis(
                 palette,
                 f"{kind} ({unit})",
-                score_kind,
                 nameGap=44,
                 position="right",
                 splitLine={"show": True, "lineStyle": {"color": palette.grid}},
-                **score_ends,
+                **score_scale,
             ),
         ],
         "series": series,
     }
 
 
-def _log_ends(values: Sequence[float]) -> Options:
-    """Return the ends of a logarithmic axis: whole decades, or round numbers within one."""
+def _scale(values: Sequence[float]) -> Options:
+    """Return kind and ends of an axis of positive numbers: whole decades, or from 0 if they are within one."""
     found = [value for value in values if value > 0 and math.isfinite(value)]
-    if not found:
-        return {"min": 0.1, "max": 1}
+    if not found or max(found) < 10 * min(found):
+        return {"type": "value", "min": 0}
     low, high = 10.0 ** math.floor(math.log10(min(found))), 10.0 ** math.ceil(math.log10(max(found)))
-    return {"min": low, "max": high if high > low else 10 * low}
+    return {"type": "log", "min": low, "max": high}
 
 
 def _costs(view: RunView, palette: Palette) -> Options:
@@ -140,31 +142,34 @@ def _line(name: str, points: list[list[float]], line: Options, colour: str) -> O
     }
 
 
-def predicted_against_target(found: Prediction, palette: Palette, chosen: int | None) -> Options:
+def predicted_against_target(
+    found: Prediction, palette: Palette, chosen: int | None, noun: str = "output"
+) -> Options:
     """Return outputs against target volts, or counts of classes taken for classes."""
-    return _confusion(found, palette) if found.classes else _scatter(found, palette, chosen)
+    return _confusion(found, palette) if found.classes else _scatter(found, palette, chosen, noun)
 
 
-def _scatter(found: Prediction, palette: Palette, chosen: int | None) -> Options:
+def _scatter(found: Prediction, palette: Palette, chosen: int | None, noun: str) -> Options:
     targets, scored = 1e3 * np.asarray(found.targets, dtype=np.float64), 1e3 * found.scored
     both = np.concatenate([targets.ravel(), scored.ravel()])
     both = both[np.isfinite(both)]
     low, high = (float(both.min()), float(both.max())) if both.size else (0.0, 1.0)
-    margin = 0.06 * (high - low) or 1.0
-    low, high = _rounded(low - margin, math.floor), _rounded(high + margin, math.ceil)
+    step = _round_step((high - low) / 6 or 1.0)
+    low, high = math.floor(low / step) * step, math.ceil(high / step) * step
+    ends: Options = {"min": round(low, 9), "max": round(high, 9), "interval": step}
     colours = [palette.first, palette.second, palette.third, palette.low, palette.high, palette.faint]
     count = scored.shape[1]
     series: list[Options] = []
     for k in range(count):
         data = []
         for row, x, y in zip(found.rows.tolist(), targets[:, k].tolist(), scored[:, k].tolist(), strict=True):
-            text = f"sample {row}, output {k}: {y:.4g} mV, target {x:.4g} mV"
+            text = f"sample {row}, {noun} {k}: {y:.4g} mV, target {x:.4g} mV"
             mark = {"symbolSize": 15, "itemStyle": {"borderColor": palette.ink, "borderWidth": 2}}
             data.append({"value": [x, y], "name": text, "row": row} | (mark if row == chosen else {}))
         series.append(
             {
                 "type": "scatter",
-                "name": f"output {k}",
+                "name": f"{noun} {k}",
                 "data": data,
                 "symbolSize": 8 if len(found.rows) <= 200 else 5,
                 "itemStyle": {"color": colours[k % len(colours)], "opacity": 0.85},
@@ -186,12 +191,11 @@ def _scatter(found: Prediction, palette: Palette, chosen: int | None) -> Options
             "itemHeight": 9,
         },
         "grid": {"left": 62, "right": 20, "top": 40, "bottom": 46},
-        "xAxis": _axis(palette, "target (mV)", min=low, max=high),
+        "xAxis": _axis(palette, "target (mV)", **ends),
         "yAxis": _axis(
             palette,
             "measured output (mV)",
-            min=low,
-            max=high,
+            **ends,
             nameGap=46,
             splitLine={"show": True, "lineStyle": {"color": palette.grid}},
         ),
@@ -199,10 +203,10 @@ def _scatter(found: Prediction, palette: Palette, chosen: int | None) -> Options
     }
 
 
-def _rounded(value: float, rounding: Callable[[float], int]) -> float:
-    """Return a round number below or above a value."""
-    unit = 10.0 ** math.floor(math.log10(abs(value) or 1.0)) / 10
-    return round(rounding(value / unit) * unit, 6)
+def _round_step(step: float) -> float:
+    """Return 1, 2 or 5 times a power of 10, not smaller than a step."""
+    unit = 10.0 ** math.floor(math.log10(step))
+    return next(k * unit for k in (1, 2, 5, 10) if k * unit >= step * (1 - 1e-9))
 
 
 def _confusion(found: Prediction, palette: Palette) -> Options:
@@ -230,10 +234,12 @@ def _confusion(found: Prediction, palette: Palette) -> Options:
     options = _base(palette)
     options["tooltip"] |= {"formatter": "{b}"}
     names_axis = {"data": names, "splitArea": {"show": False}, "axisTick": {"show": False}}
+    letters = max(len(name) for name in names) * len(names)
+    labels = {"color": palette.muted, "fontSize": 12, "interval": 0, "rotate": 35 if letters > 45 else 0}
     longest = min(110, 16 + 7 * max(len(name) for name in names))
     return options | {
         "grid": {"left": longest + 34, "right": 16, "top": 10, "bottom": 50},
-        "xAxis": _axis(palette, "class with the largest output", "category", **names_axis),
+        "xAxis": _axis(palette, "class with the largest output", "category", **names_axis, axisLabel=labels),
         "yAxis": _axis(
             palette, "class of the sample", "category", inverse=True, nameGap=longest + 8, **names_axis
         ),
@@ -263,6 +269,7 @@ def edge_heat_map(
     label_of: Callable[[int, float], str],
     colours: Sequence[str],
     palette: Palette,
+    failed: BoolArray | None = None,
 ) -> Options:
     """Return the numbers (E,) of the edges as coloured cells between two ends.
 
@@ -270,12 +277,16 @@ def edge_heat_map(
     ----------
     label_of : callable
         Text of an edge and its number, for the pointer.
+    failed : ndarray of bool, shape (E,), optional
+        Edges that get a frame, unless cells are blocks of edges.
     """
     whole = "" if cells.block == 1 else f"mean of a block of {cells.block} x {cells.block}, from "
-    data = [
-        {"value": [column, row, round(number, 9)], "name": whole + label_of(edge, number)}
-        for row, column, number, edge in cells.mean(numbers)
-    ]
+    frame = {"itemStyle": {"borderColor": palette.high, "borderWidth": 2.5}}
+    data = []
+    for row, column, number, edge in cells.mean(numbers):
+        framed = failed is not None and cells.block == 1 and bool(failed[edge])
+        item = {"value": [column, row, round(number, 9)], "name": whole + label_of(edge, number)}
+        data.append(item | frame if framed else item)
     options = _base(palette)
     options["tooltip"] |= {"formatter": "{b}"}
     lines = {"splitArea": {"show": False}, "axisTick": {"show": False}}

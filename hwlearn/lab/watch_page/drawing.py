@@ -14,8 +14,8 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.lab.watch_page.theme import Palette, between
 from hwlearn.lab.watching.layout import NetworkPlaces
 
-_WIDTH: Final = 640.0
-_MARGIN: Final = 44.0
+_WIDTH: Final = 480.0
+_MARGIN: Final = 24.0
 _SPREAD: Final = 12.0
 """Pixels between parallel edges."""
 
@@ -66,7 +66,7 @@ class NodeStyle:
 def network_drawing(
     topology: Topology, places: NetworkPlaces, edges: EdgeStyle, nodes: NodeStyle, palette: Palette
 ) -> str:
-    """Return a network as SVG text."""
+    """Return a network as SVG, and its legend, as HTML."""
     at, height = _pixels(places)
     parts = (
         _crossbar(topology, places, at, edges, palette)
@@ -74,11 +74,10 @@ def network_drawing(
         else _graph(topology, at, edges, palette)
     )
     parts += _nodes(topology, at, nodes, palette)
-    parts += _legend(edges, palette, height)
     title = escape(edges.scale[2])
     return (
-        f'<svg viewBox="0 0 {_WIDTH:g} {height + 58:g}" role="img" aria-label="network: {title}" '
-        f'font-size="11">{"".join(parts)}</svg>'
+        f'<svg viewBox="0 0 {_WIDTH:g} {height:g}" role="img" aria-label="network: {title}">{"".join(parts)}</svg>'
+        f"{_legend(edges, palette)}"
     )
 
 
@@ -167,7 +166,7 @@ def _path(line: str, colour: str, width: float, more: str = "", label: str = "")
 
 def _nodes(topology: Topology, at: FloatArray, nodes: NodeStyle, palette: Palette) -> list[str]:
     driven, read = set(topology.driven.tolist()), set(topology.outputs.tolist())
-    radius = 12.0 if topology.n_nodes <= 40 else 9.0 if topology.n_nodes <= 80 else 6.0
+    radius = 10.5 if topology.n_nodes <= 40 else 8.0 if topology.n_nodes <= 80 else 5.0
     parts = []
     for k, (x, y) in enumerate(at.tolist()):
         edge = palette.ink if k in driven or k in read else palette.faint
@@ -184,7 +183,7 @@ def _nodes(topology: Topology, at: FloatArray, nodes: NodeStyle, palette: Palett
             if k in read:
                 ring = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius + 3.5:.1f}" fill="none" '
                 parts.append(f'{ring}stroke="{palette.ink}" stroke-width="1.4" pointer-events="none"/>')
-        if radius >= 9:
+        if radius >= 8:
             parts.append(
                 f'<text x="{x:.1f}" y="{y + 3.6:.1f}" text-anchor="middle" fill="{_text_on(fill)}" '
                 f'font-size="{10 if k < 100 else 8}" pointer-events="none">{k}</text>'
@@ -198,31 +197,26 @@ def _text_on(fill: str) -> str:
     return "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "#ffffff"
 
 
-def _legend(edges: EdgeStyle, palette: Palette, height: float) -> list[str]:
-    """Return what shapes mean, and the scale of the colours."""
+def _legend(edges: EdgeStyle, palette: Palette) -> str:
+    """Return what colours and shapes mean, as HTML."""
     low, high, what = (escape(text) for text in edges.scale)
-    x, y, count, width = _MARGIN, height + 4, 24, 9.0
-    parts = [
-        f'<rect x="{x + k * width:.1f}" y="{y:.1f}" width="{width + 0.4:.1f}" height="10" '
-        f'fill="{between(edges.colours, k / (count - 1))}"/>'
-        for k in range(count)
-    ]
-    end = x + count * width
-    ink = f'fill="{palette.muted}" font-size="12.5"'
-    parts += [
-        f'<text x="{x:.1f}" y="{y + 26:.1f}" {ink}>{low}</text>',
-        f'<text x="{end:.1f}" y="{y + 26:.1f}" text-anchor="end" {ink}>{high}</text>',
-        f'<text x="{x:.1f}" y="{y + 45:.1f}" {ink}>{what}</text>',
-    ]
+    stops = ",".join(edges.colours)
     stroke = f'fill="{palette.middle}" stroke="{palette.ink}" stroke-width="1.6"'
-    mx, my = end + 40, y + 7
-    parts += [
-        f'<rect x="{mx - 6:.1f}" y="{my - 6:.1f}" width="12" height="12" rx="2" {stroke}/>',
-        f'<text x="{mx + 12:.1f}" y="{my + 4:.1f}" {ink}>driven</text>',
-        f'<circle cx="{mx + 84:.1f}" cy="{my:.1f}" r="5.5" {stroke}/>',
-        f'<circle cx="{mx + 84:.1f}" cy="{my:.1f}" r="8.5" fill="none" stroke="{palette.ink}"/>',
-        f'<text x="{mx + 98:.1f}" y="{my + 4:.1f}" {ink}>read</text>',
-        f'<circle cx="{mx + 154:.1f}" cy="{my:.1f}" r="5.5" fill="{palette.middle}" stroke="{palette.faint}"/>',
-        f'<text x="{mx + 166:.1f}" y="{my + 4:.1f}" {ink}>free</text>',
-    ]
-    return parts
+    shapes = (
+        ("driven", f'<rect x="3" y="3" width="12" height="12" rx="2" {stroke}/>'),
+        (
+            "read",
+            f'<circle cx="9" cy="9" r="5" {stroke}/>'
+            f'<circle cx="9" cy="9" r="8" fill="none" stroke="{palette.ink}"/>',
+        ),
+        ("free", f'<circle cx="9" cy="9" r="6" fill="{palette.middle}" stroke="{palette.faint}"/>'),
+    )
+    keys = "".join(
+        f'<span class="w-key"><svg width="18" height="18" viewBox="0 0 18 18">{shape}</svg>{name}</span>'
+        for name, shape in shapes
+    )
+    return (
+        f'<div class="w-legend"><span class="w-scale"><span>{low}</span>'
+        f'<i style="background:linear-gradient(90deg,{stops})"></i><span>{high}</span></span>'
+        f'<span>{what}</span><span class="w-keys">{keys}</span></div>'
+    )

@@ -86,7 +86,7 @@ def values_panel(view: RunView, palette: Palette) -> tuple[NetworkPanel, str]:
         ), line
     cells = edge_cells(view.definition.topology)
     options = edge_heat_map(
-        cells, shares, (0.0, 1.0), ends, lambda edge, _: labels[edge], palette.sequence, palette
+        cells, shares, (0.0, 1.0), ends, lambda edge, _: labels[edge], palette.sequence, palette, failed
     )
     return NetworkPanel("", options=options), line
 
@@ -110,11 +110,13 @@ def _drops(
             return f"{topology.edge_name(edge)}: {volts_text(number)}"
 
         ends = (volts_text(-most), volts_text(most))
-        return None, edge_heat_map(edge_cells(topology), drops, (-most, most), ends, named, scale, palette)
+        return None, edge_heat_map(
+            edge_cells(topology), drops, (-most, most), ends, named, scale, palette, view.failed
+        )
     highest = float(np.max(np.abs(voltages), initial=0.0)) or 1.0
     fills = [between(scale, 0.5 + 0.5 * volts / highest) for volts in voltages.tolist()]
     named_nodes = [f"{topology.names[k]}: {volts_text(float(volts))}" for k, volts in enumerate(voltages.tolist())]
-    what = f"drop, first minus second node; nodes: −{volts_text(highest)} to {volts_text(highest)}; size by value"
+    what = f"drop, first minus second node; size by value; node colours: ±{volts_text(highest)}"
     style = EdgeStyle(
         0.5 + 0.5 * drops / most,
         widths,

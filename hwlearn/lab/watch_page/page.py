@@ -33,8 +33,12 @@ async def build_page(follower: RunFollower) -> None:
 class _Chart:
     """A chart that is replaced as a whole; a text is shown while there is nothing to draw."""
 
-    def __init__(self, name: str, on_click: Any = None) -> None:
-        self._chart = ui.echart({}, on_point_click=on_click).classes("w-chart").props(f"data-part={name}")
+    def __init__(self, name: str, on_click: Any = None, tall: bool = False) -> None:
+        self._chart = (
+            ui.echart({}, on_point_click=on_click)
+            .classes("w-chart w-map" if tall else "w-chart")
+            .props(f"data-part={name}")
+        )
         self._empty = ui.html("", sanitize=False).classes("w-empty")
         self._last = ""
 
@@ -85,7 +89,7 @@ class _Page:
                         self._curve = _Chart("curve")
                     with _Panel("Predicted against target") as self._prediction_text:
                         self._prediction = _Chart("prediction", self._clicked)
-                    with _Panel("Values of the edges") as self._values_text:
+                    with _Panel("") as self._values_text:
                         self._values = _NetworkView("values")
                     with _Panel("One sample on the network") as self._sample_text:
                         self._picker()
@@ -140,7 +144,9 @@ class _Page:
             self._row = max(view.readings, key=lambda row: view.readings[row].cost, default=None)
         self._show_prediction(view)
         panel, text = values_panel(view, self._palette)
-        self._values_text.set_content(text)
+        names = {kind.parameter.name for kind in view.definition.kinds}
+        kind = names.pop() if len(names) == 1 else "value"
+        self._values_text.set_content(f"<h2>{escape(kind.capitalize())} map</h2>{text}")
         self._values.show(panel)
         self._show_sample(view)
         self._health_text.set_content("Of the last epoch that was scored.")
@@ -170,7 +176,8 @@ class _Page:
             f"{kind} of the last reading of {len(found.rows)} training samples"
             + ("." if found.classes else "; a click picks a sample.")
         )
-        self._prediction.show(predicted_against_target(found, self._palette, self._row))
+        noun = "pair" if view.facts.get("output_pairs") else "output"
+        self._prediction.show(predicted_against_target(found, self._palette, self._row, noun))
 
     def _show_sample(self, view: RunView) -> None:
         sample: SampleOnNetwork | None = None
@@ -243,7 +250,7 @@ class _NetworkView:
 
     def __init__(self, name: str) -> None:
         self._drawing = _html(name).classes("w-drawing")
-        self._chart = _Chart(f"{name}-map")
+        self._chart = _Chart(f"{name}-map", tall=True)
 
     def show(self, panel: NetworkPanel) -> None:
         self._drawing.set_visibility(panel.drawing is not None)
@@ -260,7 +267,8 @@ class _Panel:
     def __init__(self, title: str) -> None:
         self._element = ui.element("section").classes("w-panel")
         with self._element:
-            ui.html(escape(title), sanitize=False, tag="h2")
+            if title:
+                ui.html(escape(title), sanitize=False, tag="h2")
             self._line = ui.html("", sanitize=False).classes("s")
 
     def __enter__(self) -> ui.html:

@@ -14,11 +14,13 @@ def duration_text(seconds: float | None) -> str:
 
     Examples
     --------
-    >>> duration_text(3.2), duration_text(75), duration_text(7384), duration_text(200_000), duration_text(None)
-    ('3 s', '1 min 15 s', '2 h 03 min', '2 d 7 h', 'not known')
+    >>> duration_text(3.21), duration_text(75), duration_text(7384), duration_text(200_000), duration_text(None)
+    ('3.2 s', '1 min 15 s', '2 h 03 min', '2 d 7 h', 'not known')
     """
     if seconds is None or not math.isfinite(seconds):
         return "not known"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
