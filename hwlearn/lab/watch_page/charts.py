@@ -20,6 +20,8 @@ Options = dict[str, Any]
 _FONT: Final = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 _DIGITS: Final = "value => typeof value === 'number' ? Number(value.toPrecision(4)) : value"
 """A function of the browser that shortens the numbers beside the pointer."""
+_SMALL: Final = "value => value && Math.abs(value) < 0.001 ? value.toExponential() : value"
+"""The same for the numbers of an axis: 0.00001 is written 1e-5."""
 _ROWS: Final = {"train": "training", "validation": "validation", "test": "test"}
 
 
@@ -96,6 +98,7 @@ def learning_curve(view: RunView, palette: Palette) -> Options:
                 "cost of a batch" + ("" if classifies else " (V²)"),
                 nameGap=46,
                 position="left",
+                axisLabel={"color": palette.muted, "fontSize": 12, ":formatter": _SMALL},
                 **_scale([cost for _, cost in series[0]["data"]]),
             ),
             _axis(
@@ -290,6 +293,7 @@ def edge_heat_map(
     options = _base(palette)
     options["tooltip"] |= {"formatter": "{b}"}
     lines = {"splitArea": {"show": False}, "axisTick": {"show": False}}
+    spaced = {"color": palette.muted, "fontSize": 12, "interval": -(-cells.rows // 14) - 1}
     unit = f", in blocks of {cells.block}" if cells.block > 1 else ""
     return options | {
         "grid": {"left": 58, "right": 86, "top": 12, "bottom": 46},
@@ -301,6 +305,7 @@ def edge_heat_map(
             data=list(range(cells.rows)),
             inverse=True,
             nameGap=38,
+            axisLabel=spaced,
             **lines,
         ),
         "visualMap": {

@@ -124,7 +124,10 @@ class _Page:
         self._error.set_visibility(bool(error))
         self._error.set_content(f"The run cannot be read: {escape(error)}" if error else "")
         self._waiting.set_visibility(view is None and not error)
-        self._waiting.set_content(f"Waiting for a run to begin: {escape(self._follower.text)}.")
+        self._waiting.set_content(
+            f"Waiting for a run to begin: {escape(self._follower.text)}. "
+            "Until then nothing is known of the outputs: they may be on."
+        )
         self._body.set_visibility(view is not None)
         self._header.set_content(header(view, self._follower.text))
         self._badge.set_content(badge(view))

@@ -75,7 +75,7 @@ def _phase(status: str, alive: bool, host: str | None) -> tuple[Phase, str]:
             return "running", "measuring"
         if host not in (None, platform.node()):
             return "unknown", f"running on {host}, or killed: it cannot be seen from here"
-        return "killed", "its process ended without a word; hwlearn resume continues it"
+        return "killed", "its process ended without recording why; hwlearn resume continues it"
     if status in _ENDINGS:
         phase, detail = _ENDINGS[status]
         return phase, "measuring its final score" if alive and phase == "finished" else detail

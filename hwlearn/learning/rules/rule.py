@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.learning.costs import Cost
@@ -34,7 +36,7 @@ class Gradient:
     outputs: FloatArray
     costs: FloatArray
     skipped: int = 0
-    readings: Mapping[str, FloatArray] = field(default_factory=dict)
+    readings: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -75,13 +77,18 @@ class Rule(ABC):
         """Continue the sequence of random numbers after this many gradients."""
 
 
-def named_readings(prefix: str, readout: Readout | None) -> dict[str, FloatArray]:
-    """Return the readings of a phase, with the phase as prefix of their names."""
+def named_readings(prefix: str, readout: Readout | None) -> dict[str, np.ndarray]:
+    """Return the readings of a phase, with the phase as prefix of their names.
+
+    ``saturated`` marks the readings at an end of the converter's range; it is left out where there are none.
+    """
     if readout is None:
         return {}
-    fields = {
+    fields: dict[str, np.ndarray | None] = {
         "voltages": readout.voltages,
         "output_currents": readout.output_currents,
         "nodes": readout.nodes,
     }
+    if readout.saturated is not None and readout.saturated.any():
+        fields["saturated"] = readout.saturated
     return {f"{prefix}_{name}": array for name, array in fields.items() if array is not None}
