@@ -17,6 +17,7 @@ from hwlearn.lab.watching.follower import RunFollower, RunView
 from hwlearn.lab.watching.sample import SampleOnNetwork
 
 _PERIOD_S: Final = 1.0
+_MOST_ROWS: Final = 10**9
 
 
 async def build_page(follower: RunFollower) -> None:
@@ -24,7 +25,7 @@ async def build_page(follower: RunFollower) -> None:
     ui.add_css(style_sheet())
     page = _Page(follower)
     await run.io_bound(follower.poll)
-    page.show()
+    await page.show()
     ui.timer(_PERIOD_S, page.refresh)
     await ui.context.client.connected(timeout=30)
     await page.choose_theme()
@@ -115,9 +116,9 @@ class _Page:
         """Read the run again, and show what is new."""
         version = await run.io_bound(self._follower.poll)
         if version != self._version:
-            self.show()
+            await self.show()
 
-    def show(self) -> None:
+    async def show(self) -> None:
         """Show the last view of the run."""
         view, error = self._follower.view, self._follower.error
         self._version = self._follower.version
@@ -135,15 +136,15 @@ class _Page:
         self._alarm.set_content(text)
         self._alarm.set_visibility(bool(text))
         if view is not None:
-            self._show_run(view)
+            await self._show_run(view)
 
-    def _show_run(self, view: RunView) -> None:
+    async def _show_run(self, view: RunView) -> None:
         if view.name != self._shown_of:
             self._shown_of, self._row, self._follow_worst = view.name, None, True
         self._tiles.set_content(tiles(view))
         self._curve_text.set_content("Measured scores are solid lines, true scores of a simulation are dotted.")
         self._curve.show(learning_curve(view, self._palette) if view.steps else None, "No batch was measured yet.")
-        if self._follow_worst or self._row not in view.readings:
+        if self._follow_worst or self._row is None:
             self._row = max(view.readings, key=lambda row: view.readings[row].cost, default=None)
         self._show_prediction(view)
         panel, text = values_panel(view, self._palette)
@@ -151,7 +152,7 @@ class _Page:
         kind = names.pop() if len(names) == 1 else "value"
         self._values_text.set_content(f"<h2>{escape(kind.capitalize())} map</h2>{text}")
         self._values.show(panel)
-        self._show_sample(view)
+        await self._show_sample(view)
         self._health_text.set_content("Of the last epoch that was scored.")
         self._health.set_content(health_table(view))
         self._provenance_text.set_content("As the run has recorded it.")
@@ -182,14 +183,19 @@ class _Page:
         noun = "pair" if view.facts.get("output_pairs") else "output"
         self._prediction.show(predicted_against_target(found, self._palette, self._row, noun))
 
-    def _show_sample(self, view: RunView) -> None:
+    async def _show_sample(self, view: RunView) -> None:
         sample: SampleOnNetwork | None = None
         error = ""
-        if self._row is not None:
+        row = self._row
+        if row is not None:
             try:
-                sample = self._follower.sample(self._row)
+                sample = await run.io_bound(self._follower.sample, row)
             except HwlearnError as failure:
                 error = str(failure)
+            if sample is None and not error and view.readings:
+                error = f"Sample {row} was not measured in the last batches."
+        if row != self._row:  # another sample was chosen meanwhile
+            return
         if self._number.value != self._row:
             self._number.set_value(self._row)
         panel = NetworkPanel.of_sample(view, sample, self._palette, error)
@@ -199,53 +205,48 @@ class _Page:
 
     # --- what a visitor does --------------------------------------------------------------------------
 
-    def _choose(self, row: int | None, follow_worst: bool = False) -> None:
+    async def _choose(self, row: int | None, follow_worst: bool = False) -> None:
         self._row, self._follow_worst = row, follow_worst
         view = self._follower.view
         if view is not None:
             if follow_worst:
                 self._row = max(view.readings, key=lambda one: view.readings[one].cost, default=None)
             self._show_prediction(view)
-            self._show_sample(view)
+            await self._show_sample(view)
 
-    def _worst(self) -> None:
-        self._choose(None, follow_worst=True)
+    async def _worst(self) -> None:
+        await self._choose(None, follow_worst=True)
 
-    def _step(self, by: int) -> None:
+    async def _step(self, by: int) -> None:
         view = self._follower.view
         rows = [] if view is None else list(view.readings)
         if rows:
             place = rows.index(self._row) if self._row in rows else 0
-            self._choose(rows[(place + by) % len(rows)])
+            await self._choose(rows[(place + by) % len(rows)])
 
-    def _typed(self, event: Any) -> None:
-        if event.value is not None and int(event.value) != self._row:
-            view = self._follower.view
-            if view is not None and int(event.value) in view.readings:
-                self._choose(int(event.value))
-            else:
-                self._sample_facts.set_content(
-                    f"<b>Sample {int(event.value)} was not measured in the last batches.</b>"
-                )
+    async def _typed(self, event: Any) -> None:
+        value = event.value
+        if value is not None and abs(value) < _MOST_ROWS and int(value) != self._row:
+            await self._choose(int(value))
 
-    def _clicked(self, event: Any) -> None:
+    async def _clicked(self, event: Any) -> None:
         data = event.data
         if isinstance(data, dict) and isinstance(data.get("row"), int):
-            self._choose(data["row"])
+            await self._choose(data["row"])
 
     async def choose_theme(self) -> None:
         """Take the theme that the visitor's system prefers."""
         dark = await ui.run_javascript('window.matchMedia("(prefers-color-scheme: dark)").matches', timeout=10)
-        self._set_theme(bool(dark))
+        await self._set_theme(bool(dark))
 
-    def _toggle_theme(self) -> None:
-        self._set_theme(self._palette is LIGHT)
+    async def _toggle_theme(self) -> None:
+        await self._set_theme(self._palette is LIGHT)
 
-    def _set_theme(self, dark: bool) -> None:
+    async def _set_theme(self, dark: bool) -> None:
         self._palette = DARK if dark else LIGHT
         self._dark.set_value(dark)
         self._theme_text.set_content("Light" if dark else "Dark")
-        self.show()
+        await self.show()
 
 
 class _NetworkView:

@@ -173,6 +173,7 @@ class RunFollower:
         self._memory: _Memory | None = None
         self._state: object = None
         self._not_before = 0.0
+        self._sample: tuple[Path, SampleOnNetwork, float] | None = None
         self.view: RunView | None = None
         self.error = ""
         self.version = 0
@@ -202,6 +203,8 @@ class RunFollower:
     def sample(self, row: int) -> SampleOnNetwork | None:
         """Return a sample of the training set with its node voltages; None if it was not measured lately.
 
+        If its voltages take long to compute, those of an earlier reading are returned for a while.
+
         Raises
         ------
         RunError
@@ -212,8 +215,17 @@ class RunFollower:
         reading = None if view is None else view.readings.get(row)
         if reading is None or memory is None:
             return None
+        if self._sample is not None:
+            folder, sample, not_before = self._sample
+            is_same = sample.reading is reading or time.monotonic() < not_before
+            if folder == memory.folder and sample.reading.row == row and is_same:
+                return sample
+        began = time.monotonic()
         with open_snapshot(memory.folder) as db, reported_damage(memory.folder):
-            return sample_on_network(RunContents(memory.folder, db), db, memory.definition, reading)
+            sample = sample_on_network(RunContents(memory.folder, db), db, memory.definition, reading)
+        now = time.monotonic()
+        self._sample = (memory.folder, sample, now + _SHARE * (now - began))
+        return sample
 
     def _read(self) -> RunView | None:
         run = self._chosen.current()
@@ -344,7 +356,8 @@ def _network(contents: RunContents) -> tuple[FloatArray | None, str, BoolArray |
     if final:
         return np.asarray(final["requested"]), "at the end", failed, measurements
     for (step, *_), arrays in contents.rows("updates", "ORDER BY step DESC LIMIT 1"):
-        failed = np.asarray(arrays["failed"], dtype=bool) if failed is None else failed
+        if failed is None and "failed" in arrays:
+            failed = np.asarray(arrays["failed"], dtype=bool)
         return np.asarray(arrays["requested"]), f"after step {step}", failed, measurements
     initial = contents.constants("initial")
     if initial:
