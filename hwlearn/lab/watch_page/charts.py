@@ -13,7 +13,7 @@ from hwlearn.lab.watch_page.theme import Palette
 from hwlearn.lab.watch_page.wording import score_unit, score_value
 from hwlearn.lab.watching.follower import RunView
 from hwlearn.lab.watching.layout import EdgeCells
-from hwlearn.lab.watching.readings import Prediction
+from hwlearn.lab.watching.readings import PredictedOutputs
 
 Options = dict[str, Any]
 
@@ -146,13 +146,13 @@ def _line(name: str, points: list[list[float]], line: Options, colour: str) -> O
 
 
 def predicted_against_target(
-    found: Prediction, palette: Palette, chosen: int | None, noun: str = "output"
+    found: PredictedOutputs, palette: Palette, chosen: int | None, noun: str = "output"
 ) -> Options:
     """Return outputs against target volts, or counts of classes taken for classes."""
     return _confusion(found, palette) if found.classes else _scatter(found, palette, chosen, noun)
 
 
-def _scatter(found: Prediction, palette: Palette, chosen: int | None, noun: str) -> Options:
+def _scatter(found: PredictedOutputs, palette: Palette, chosen: int | None, noun: str) -> Options:
     targets, scored = 1e3 * np.asarray(found.targets, dtype=np.float64), 1e3 * found.scored
     both = np.concatenate([targets.ravel(), scored.ravel()])
     both = both[np.isfinite(both)]
@@ -212,7 +212,7 @@ def _round_step(step: float) -> float:
     return next(k * unit for k in (1, 2, 5, 10) if k * unit >= step * (1 - 1e-9))
 
 
-def _confusion(found: Prediction, palette: Palette) -> Options:
+def _confusion(found: PredictedOutputs, palette: Palette) -> Options:
     table = found.confusion()
     names = [*found.classes, *(f"output {k}" for k in range(len(found.classes), len(table)))]
     totals = table.sum(axis=1, keepdims=True)

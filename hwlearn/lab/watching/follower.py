@@ -20,7 +20,7 @@ from hwlearn.lab.runs.reading import open_snapshot, reported_damage
 from hwlearn.lab.watching.choice import ChosenRun
 from hwlearn.lab.watching.condition import Condition, health_of, read_condition, seconds_left
 from hwlearn.lab.watching.definition import RunDefinition, read_definition
-from hwlearn.lab.watching.readings import Prediction, RecentReadings, SampleReading, prediction
+from hwlearn.lab.watching.readings import PredictedOutputs, RecentReadings, SampleReading, prediction
 from hwlearn.lab.watching.sample import SampleOnNetwork, sample_on_network
 from hwlearn.lab.watching.thinning import ThinnedRows
 from hwlearn.learning.scoring import Score
@@ -92,7 +92,7 @@ class RunView:
         Last readings by row of the training set.
     readings_kept : bool
         Whether the run keeps them.
-    prediction : Prediction or None
+    prediction : PredictedOutputs or None
         None without readings or without the data of the run.
     facts : mapping
     sessions : tuple of RunPart
@@ -117,7 +117,7 @@ class RunView:
     failed: BoolArray | None
     readings: Mapping[int, SampleReading]
     readings_kept: bool
-    prediction: Prediction | None
+    prediction: PredictedOutputs | None
     facts: Mapping[str, Any]
     sessions: tuple[RunPart, ...]
 

@@ -50,7 +50,7 @@ class SampleReading:
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class PredictedOutputs:
     """Measured outputs beside their targets, a row for each sample.
 
     Attributes
@@ -137,14 +137,14 @@ class RecentReadings:
         return dict(sorted(found.items()))
 
 
-def prediction(readings: Sequence[SampleReading], training: TrainingData) -> Prediction:
+def prediction(readings: Sequence[SampleReading], training: TrainingData) -> PredictedOutputs:
     """Return the outputs of some samples beside their targets."""
     rows = np.array([reading.row for reading in readings], dtype=np.int64)
     outputs = np.array([reading.outputs for reading in readings])
     of_data = training.data.train[rows]
     classes = training.data.classes
     targets = training.data.targets if classes else training.targets
-    return Prediction(rows, training.cost.scored(outputs), targets[of_data], classes)
+    return PredictedOutputs(rows, training.cost.scored(outputs), targets[of_data], classes)
 
 
 def _readings(step: int, epoch: int, arrays: dict[str, np.ndarray]) -> list[SampleReading]:
