@@ -69,7 +69,7 @@ def tiles(view: RunView) -> str:
     time = duration_text(view.left_s) if condition.phase == "running" else duration_text(view.seconds)
     label = "Time left" if condition.phase == "running" else "Duration"
     more = f"{duration_text(view.seconds)} so far" if condition.phase == "running" else _ended(view)
-    saturated = sum(reading.saturated for reading in view.readings.values())
+    saturated, marked = _saturated(view, last)
     skipped = sum(reading.skipped for reading in view.readings.values())
     failed = 0 if view.failed is None else int(view.failed.sum())
     failed_text = "" if view.failed is None else _listed(view.failed.nonzero()[0].tolist())
@@ -81,10 +81,10 @@ def tiles(view: RunView) -> str:
             _tile(label, time, more, "time"),
             _tile(
                 "Saturated readings",
-                f"{saturated}",
+                saturated,
                 f"{skipped} of {len(view.readings)} recent samples skipped",
                 "saturated",
-                saturated > 0,
+                marked,
             ),
             _tile(
                 "Failed edges",
@@ -95,6 +95,15 @@ def tiles(view: RunView) -> str:
             ),
         ]
     )
+
+
+def _saturated(view: RunView, last: EpochView | None) -> tuple[str, bool]:
+    """Return the saturated readings of the last batches or, if it is recorded, their share of the last epoch."""
+    share = None if last is None else last.health.get("saturated_share")
+    if isinstance(share, int | float):
+        return f"{100 * share:.3g} %", share > 0
+    count = sum(reading.saturated for reading in view.readings.values())
+    return f"{count}", count > 0
 
 
 def _ended(view: RunView) -> str:
@@ -134,17 +143,26 @@ def _score_tile(view: RunView, last: EpochView | None) -> str:
 
 
 def health_table(view: RunView) -> str:
-    """Return the health of the gradient of the last epoch; skipped samples are always known."""
+    """Return the health of the gradient of the last epoch; the share of skipped samples is always known."""
     last = view.epochs[-1] if view.epochs else None
-    rows: list[tuple[str, str]] = []
-    if last is not None:
+    if last is None:
+        return '<div class="w-empty">No epoch was scored yet.</div>'
+    if not last.health:
         share = 100 * last.skipped / max(1, last.measurements)
-        rows.append(("skipped samples", f"{last.skipped} of {last.measurements} measured ({share:.3g} %)"))
-    if last is not None and last.health:
-        rows += [(name.replace("_", " "), number_text(value)) for name, value in last.health.items()]
-    else:
-        rows.append(("other figures", "not recorded"))
-    return _table(rows)
+        skipped = f"{last.skipped} of {last.measurements} measured ({share:.3g} %)"
+        return _table([("skipped samples", skipped), ("other figures", "not recorded")])
+    limits, alarms = last.health.get("limits") or {}, last.health.get("alarms") or []
+    rows = []
+    for name, value in last.health.items():
+        if name not in ("limits", "alarms"):
+            mark = ' class="w-bad"' if name in alarms else ""
+            limit = f"at most {number_text(limits[name])}" if name in limits else ""
+            rows.append(
+                f"<tr><th>{escape(name.replace('_', ' '))}</th><td{mark}>{escape(number_text(value))}</td>"
+                f"<td>{escape(limit)}</td></tr>"
+            )
+    alarm_line = "".join(f"<b>ALARM: {escape(str(name).replace('_', ' '))}</b> " for name in alarms)
+    return f'<div class="w-bad">{alarm_line}</div><table class="w-table">{"".join(rows)}</table>'
 
 
 def provenance_table(view: RunView) -> str:

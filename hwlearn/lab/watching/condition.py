@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from hwlearn.errors import MAY_BE_ON
 from hwlearn.lab.runs.contents import RunContents
@@ -124,20 +124,3 @@ def seconds_left(done: float, total: int, seconds: Sequence[float]) -> float | N
     (7.5, None, 0.0)
     """
     return None if not seconds else max(0.0, total - done) * sum(seconds) / len(seconds)
-
-
-def health_of(record: dict[str, Any]) -> dict[str, Any]:
-    """Return the health of the gradient in the record of an epoch, flat; empty if it is not recorded.
-
-    Examples
-    --------
-    >>> health_of({"health": {"skipped": 0.1, "sides": {"plus": 1}}})
-    {'skipped': 0.1, 'sides plus': 1}
-    """
-    found: dict[str, Any] = {}
-    for name, value in (record.get("health") or {}).items():
-        if isinstance(value, dict):
-            found |= {f"{name} {below}": one for below, one in value.items()}
-        else:
-            found[name] = value
-    return found

@@ -18,7 +18,7 @@ from hwlearn.lab.runs.contents import RunContents, RunPart
 from hwlearn.lab.runs.database import DATABASE
 from hwlearn.lab.runs.reading import open_snapshot, reported_damage
 from hwlearn.lab.watching.choice import ChosenRun
-from hwlearn.lab.watching.condition import Condition, health_of, read_condition, seconds_left
+from hwlearn.lab.watching.condition import Condition, read_condition, seconds_left
 from hwlearn.lab.watching.definition import RunDefinition, read_definition
 from hwlearn.lab.watching.readings import PredictedOutputs, RecentReadings, SampleReading, prediction
 from hwlearn.lab.watching.sample import SampleOnNetwork, sample_on_network
@@ -46,7 +46,8 @@ class EpochView:
         Samples that contributed nothing to a gradient, and all that were measured.
     seconds : float
     health : mapping
-        Health of the gradient; empty if it is not recorded.
+        Health of the gradient as the run has recorded it: figures by name, with ``limits`` by name, and the names of
+        those beyond their limits in ``alarms``; empty if it is not recorded.
     """
 
     number: int
@@ -339,7 +340,7 @@ def _epoch(record: dict[str, Any]) -> EpochView:
     measured = {name: Score(**record[name]) for name in ("train", "validation") if record.get(name)}
     true = {name: Score(**score) for name, score in record.get("true", {}).items()}
     counts = (int(record["skipped"]), int(record["measurements"]), float(record["seconds"]))
-    return EpochView(int(record["number"]), measured, true, *counts, health_of(record))
+    return EpochView(int(record["number"]), measured, true, *counts, record.get("health") or {})
 
 
 def _network(contents: RunContents) -> tuple[FloatArray | None, str, BoolArray | None, int | None]:

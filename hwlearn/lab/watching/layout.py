@@ -10,7 +10,7 @@ import numpy as np
 
 from hwlearn.arrays import FloatArray, IntArray
 from hwlearn.circuit.topology import Topology
-from hwlearn.lab.runs.figures.conductance_map import grid_shape, layer_places, layer_sizes, spring_places
+from hwlearn.lab.runs.figures.conductance_map import graph_places, grid_shape
 
 MOST_EDGES_DRAWN: Final = 300
 """Edges of the largest network that is drawn as nodes and edges."""
@@ -78,9 +78,7 @@ def network_places(topology: Topology) -> NetworkPlaces | None:
     if grid is not None:
         row, column = np.divmod(np.arange(topology.n_nodes), grid[1])
         return NetworkPlaces(np.stack([column, row], axis=1).astype(np.float64), None)
-    layers = layer_sizes(topology)
-    places_up = spring_places(topology) if layers is None else layer_places(topology, layers)
-    return NetworkPlaces(places_up * [1.0, -1.0], None)
+    return NetworkPlaces(graph_places(topology) * [1.0, -1.0], None)
 
 
 def edge_cells(topology: Topology) -> EdgeCells:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-
-import numpy as np
+from typing import Any
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
@@ -36,7 +35,7 @@ class Gradient:
     outputs: FloatArray
     costs: FloatArray
     skipped: int = 0
-    readings: Mapping[str, np.ndarray] = field(default_factory=dict)
+    readings: Mapping[str, FloatArray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -77,14 +76,14 @@ class Rule(ABC):
         """Continue the sequence of random numbers after this many gradients."""
 
 
-def named_readings(prefix: str, readout: Readout | None) -> dict[str, np.ndarray]:
+def named_readings(prefix: str, readout: Readout | None) -> dict[str, Any]:
     """Return the readings of a phase, with the phase as prefix of their names.
 
     ``saturated`` marks the readings at an end of the converter's range; it is left out where there are none.
     """
     if readout is None:
         return {}
-    fields: dict[str, np.ndarray | None] = {
+    fields: dict[str, Any] = {
         "voltages": readout.voltages,
         "output_currents": readout.output_currents,
         "nodes": readout.nodes,

@@ -71,7 +71,7 @@ def test_confusion_counts_every_sample_once(follower):
 
 def test_texts_of_a_run_cannot_become_elements_of_the_page(follower):
     view = follower.view
-    last = replace(view.epochs[-1], health={HOSTILE: HOSTILE})
+    last = replace(view.epochs[-1], health={HOSTILE: HOSTILE, "alarms": [HOSTILE], "limits": {HOSTILE: 1.0}})
     part = replace(view.sessions[0], facts={"note": HOSTILE, "instruments": [HOSTILE], "command": HOSTILE})
     condition = replace(view.condition, detail=HOSTILE, outputs="may be on", outputs_detail=HOSTILE)
     hostile = replace(view, name=HOSTILE, facts={**view.facts, "bench": HOSTILE, "ended": HOSTILE},
@@ -87,8 +87,11 @@ def test_texts_of_a_run_cannot_become_elements_of_the_page(follower):
 def test_health_is_shown_when_it_is_recorded(follower):
     view = follower.view
     assert "not recorded" in health_table(view)
-    last = replace(view.epochs[-1], health={"scale_invariance": 0.01234, "two_sided": "not applicable"})
-    text = health_table(replace(view, epochs=(*view.epochs[:-1], last)))
-    assert "0.01234" in text
-    assert "scale invariance" in text
-    assert "not applicable" in text
+    health = {"scale_invariance": 0.01234, "power_balance": "not applicable", "saturated_share": 0.25}
+    health |= {"limits": {"scale_invariance": 0.002}, "alarms": ["scale_invariance"]}
+    shown = replace(view, epochs=(*view.epochs[:-1], replace(view.epochs[-1], health=health)))
+    rows = [[cell.text for cell in row] for row in ET.fromstring(f"<d>{health_table(shown)}</d>").iter("tr")]
+    assert rows[0] == ["scale invariance", "0.01234", "at most 0.002"]
+    assert rows[1][:2] == ["power balance", "not applicable"]
+    assert "ALARM: scale invariance" in health_table(shown)
+    assert "25 %" in tiles(shown)

@@ -84,7 +84,7 @@ def _draw_coloured(
     elif topology.n_nodes > _MOST_NODES or topology.n_edges > _MOST_EDGES:
         _draw_matrix(axes, topology, numbers, colours)
     else:
-        places = spring_places(topology) if sizes is None else layer_places(topology, sizes)
+        places = _spring_layout(topology) if sizes is None else _layer_layout(topology, sizes)
         _draw_graph(axes, topology, numbers, places, colours)
     bar = axes.figure.colorbar(colours, ax=axes, label=label)
     if is_log:
@@ -275,7 +275,7 @@ def _ranges(numbers: IntArray) -> str:
     return ", ".join(shown) + (", ..." if len(runs) > 4 else "")
 
 
-def layer_places(topology: Topology, sizes: Sequence[int]) -> FloatArray:
+def _layer_layout(topology: Topology, sizes: Sequence[int]) -> FloatArray:
     """Return places (N, 2) for the nodes: a column for each layer; a node in no layer lies below."""
     places = np.zeros((topology.n_nodes, 2))
     start = 0
@@ -288,7 +288,7 @@ def layer_places(topology: Topology, sizes: Sequence[int]) -> FloatArray:
     return places
 
 
-def spring_places(topology: Topology) -> FloatArray:
+def _spring_layout(topology: Topology) -> FloatArray:
     """Return places (N, 2) for the nodes: spectral coordinates, then spring steps that spread them."""
     n = topology.n_nodes
     a, b = topology.all_edges.T
@@ -310,3 +310,9 @@ def spring_places(topology: Topology) -> FloatArray:
         length = np.maximum(np.linalg.norm(push, axis=1, keepdims=True), 1e-9)
         place = place + push / length * np.minimum(length, step)
     return np.asarray(place)
+
+
+def graph_places(topology: Topology) -> FloatArray:
+    """Return places (N, 2) for the nodes of a small graph: a column for each layer, else where springs settle."""
+    sizes = layer_sizes(topology)
+    return _spring_layout(topology) if sizes is None else _layer_layout(topology, sizes)
