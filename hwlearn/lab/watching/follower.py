@@ -46,8 +46,8 @@ class EpochView:
         Samples that contributed nothing to a gradient, and all that were measured.
     seconds : float
     health : mapping
-        Health of the gradient as the run has recorded it: figures by name, with ``limits`` by name, and the names of
-        those beyond their limits in ``alarms``; empty if it is not recorded.
+        Health of the gradient as the run has recorded it: figures by name, their ``limits`` by name, and the
+        names of those beyond them in ``alarms``; empty if it is not recorded.
     """
 
     number: int

@@ -128,6 +128,29 @@ def test_run_on_instruments_records_that_outputs_were_switched_off(bench_path, t
     assert followed(run).view.condition.outputs == "may be on"  # a script need not have closed the bench
 
 
+def test_saturated_readings_are_recorded_and_counted(write, bench_text, tmp_path):
+    flaws = 'kind = "sim"\nadc_bits = 8\nadc_range = "60 mV"'
+    bench = hl.open_bench(write(bench_text.replace('kind = "sim"', flaws)))
+    run = recorded(bench, tmp_path)
+    marked = 0
+    for step in range(run.steps()):
+        read = run.readings(step)
+        for phase in ("free", "plus", "minus"):
+            volts = read[f"{phase}_voltages"]
+            ends = (volts >= 0.06 * (1 - 2**-7)) | (volts <= -0.06)
+            np.testing.assert_array_equal(read.get(f"{phase}_saturated", np.zeros_like(ends)), ends)
+            marked += ends.sum()
+    assert marked
+    with run.contents() as contents:
+        assert contents.variable("free_saturated").unit == "1"
+    view = followed(run).view
+    for row, reading in view.readings.items():
+        read = run.readings(reading.step)
+        place = read["samples"].tolist().index(row)
+        marks = [read[name][place].sum() for name in read if name.endswith("_saturated")]
+        assert reading.saturated == sum(marks)
+
+
 def test_cost_of_a_read_does_not_grow_with_the_run(tmp_path):
     """Counted in instructions of SQLite's virtual machine, which do not depend on the computer."""
     counts, kept = {}, {}
