@@ -322,7 +322,7 @@ class Run:
                     for key, value in facts.items():
                         put_fact(db, key, value)
             finally:
-                close_writer(db, wait_ms=2000)
+                close_writer(db)
         except sqlite3.Error as error:
             raise write_failure(self.folder, error) from error
 

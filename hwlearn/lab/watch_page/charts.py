@@ -229,7 +229,7 @@ def _confusion(found: PredictedOutputs, palette: Palette) -> Options:
             colour = palette.panel if share > 0.5 and len(table) <= 12 else palette.ink
             data.append(
                 {
-                    "value": [taken, true, round(share if right else -share, 4)],
+                    "value": [taken, true, round(share if right else -math.sqrt(share), 4)],
                     "name": text,
                     "label": {"show": count > 0, "formatter": str(count), "color": colour},
                 }

@@ -15,7 +15,6 @@ from hwlearn.lab.watch_page.drawing import EdgeStyle, NodeStyle, network_drawing
 from hwlearn.lab.watch_page.theme import Palette, between
 from hwlearn.lab.watch_page.wording import value_text, volts_text
 from hwlearn.lab.watching.follower import RunView
-from hwlearn.lab.watching.layout import edge_cells, network_places
 from hwlearn.lab.watching.sample import SampleOnNetwork
 
 
@@ -77,14 +76,14 @@ def values_panel(view: RunView, palette: Palette) -> tuple[NetworkPanel, str]:
     failed = view.failed
     if failed is not None and failed.any():
         line += " Failed edges are marked."
-    places = network_places(view.definition.topology)
+    places = view.definition.places
     if places is not None and places.crossbar is None:
         style = EdgeStyle(shares, widths, palette.sequence, labels, failed, (*ends, what))
         top = view.definition.topology
         return NetworkPanel(
             "", drawing=network_drawing(top, places, style, plain_nodes(top, palette), palette)
         ), line
-    cells = edge_cells(view.definition.topology)
+    cells = view.definition.cells
     options = edge_heat_map(
         cells, shares, (0.0, 1.0), ends, lambda edge, _: labels[edge], palette.sequence, palette, failed
     )
@@ -103,7 +102,7 @@ def _drops(
     labels = [f"{topology.edge_name(k)}: drop {volts_text(float(drop))}" for k, drop in enumerate(drops.tolist())]
     if values is not None:
         labels = [f"{label}, {text}" for label, text in zip(labels, _value_texts(view, values), strict=True)]
-    places = network_places(topology)
+    places = view.definition.places
     if places is None:
 
         def named(edge: int, number: float) -> str:
@@ -111,7 +110,7 @@ def _drops(
 
         ends = (volts_text(-most), volts_text(most))
         return None, edge_heat_map(
-            edge_cells(topology), drops, (-most, most), ends, named, scale, palette, view.failed
+            view.definition.cells, drops, (-most, most), ends, named, scale, palette, view.failed
         )
     highest = float(np.max(np.abs(voltages), initial=0.0)) or 1.0
     fills = [between(scale, 0.5 + 0.5 * volts / highest) for volts in voltages.tolist()]

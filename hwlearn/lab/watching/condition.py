@@ -14,6 +14,9 @@ from hwlearn.storage.lock import is_locked
 Phase = Literal["waiting", "running", "finished", "stopped", "killed", "failed", "unknown"]
 OutputState = Literal["on", "may be on", "off", "none"]
 
+_TWIN: Final = "sim"
+"""The backend that simulates, which has no instruments; those of plugins are known when they are open."""
+
 _ENDINGS: Final[dict[str, tuple[Phase, str]]] = {
     "finished": ("finished", "all epochs are done"),
     "no improvement": ("finished", "ended early: its score did not improve (train.patience)"),
@@ -88,7 +91,7 @@ def _outputs(contents: RunContents, status: str, phase: Phase, alive: bool) -> t
         return "none", "dry run: no instrument was contacted"
     recorded, sessions = contents.meta("outputs"), contents.sessions()
     instruments = sessions[-1].facts.get("instruments") if sessions else None
-    if instruments == [] or recorded == "none":
+    if instruments == [] or recorded == "none" or contents.meta("backend") == _TWIN:
         return "none", "a simulated network: there are no instruments"
     bench = contents.meta("bench")
     ask = f"hwlearn status {bench} reads them, hwlearn off {bench} switches them off"

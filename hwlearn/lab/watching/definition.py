@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ from hwlearn.lab.runs.inputs import own_files
 from hwlearn.lab.runs.reading import reported_damage
 from hwlearn.lab.runs.store import BENCH_FILE
 from hwlearn.lab.runs.variables import ValuesOfRun, stored_values, value_facts
+from hwlearn.lab.watching.layout import EdgeCells, NetworkPlaces, edge_cells, network_places
 from hwlearn.learning.costs import Cost
 
 MOST_EDGES_SOLVED: Final = 20_000
@@ -70,6 +72,16 @@ class RunDefinition:
     kinds: tuple[ValuesOfRun, ...]
     training: TrainingData | None
     missing: str
+
+    @cached_property
+    def places(self) -> NetworkPlaces | None:
+        """Where the nodes are drawn; None for a large network."""
+        return network_places(self.topology)
+
+    @cached_property
+    def cells(self) -> EdgeCells:
+        """The edges as cells of a heat map."""
+        return edge_cells(self.topology)
 
     @property
     def scale(self) -> OutputScale | None:

@@ -92,6 +92,7 @@ def test_drops_of_a_sample_obey_the_circuit_and_end_at_the_measured_outputs(benc
     ("facts", "instruments", "phase", "outputs"),
     [
         ({"status": "running"}, [], "killed", "none"),
+        ({"status": "running", "backend": "sim"}, None, "killed", "none"),
         ({"status": "running", "outputs": "on"}, ["SMU"], "killed", "may be on"),
         ({"status": "finished", "outputs": "off"}, ["SMU"], "finished", "off"),
         ({"status": "finished", "outputs": "on"}, ["SMU"], "finished", "may be on"),
@@ -113,7 +114,7 @@ def test_outputs_count_as_on_unless_the_run_proves_otherwise(
         more = "json_set(facts, '$.host', coalesce(?, json_extract(facts, '$.host')))"
         db.execute(f"UPDATE sessions SET facts = json_set({more}, '$.instruments', json(?))",
                    (host, "null" if instruments is None else str(instruments).replace("'", '"')))  # fmt: skip
-    run.set_meta(**facts)
+    run.set_meta(**{"backend": "smu"} | facts)
     condition = followed(run).view.condition
     assert (condition.phase, condition.outputs, condition.alive) == (phase, outputs, False)
 
@@ -122,6 +123,7 @@ def test_run_on_instruments_records_that_outputs_were_switched_off(bench_path, t
     monkeypatch.setattr("hwlearn_sim.twin.twin.KirchhoffTwin.instruments", ("a virtual instrument",))
     bench = hl.open_bench(bench_path)
     run = Run.create(bench, tmp_path / "runs")
+    run.set_meta(backend="smu")
     with bench, RunRecorder(run, bench) as recorder:
         bench.train([recorder])
         assert followed(run).view.condition.outputs == "on"
