@@ -17,7 +17,7 @@ from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.lab.progress.terminal import LiveProgress, outputs_on
 from hwlearn.lab.runs.forecast import SizeForecast, forecast_size
-from hwlearn.lab.runs.recorder import RunRecorder
+from hwlearn.lab.runs.recorder import RunRecorder, has_instruments
 from hwlearn.lab.runs.report import draw_run
 from hwlearn.lab.runs.store import Run
 from hwlearn.learning.records import Callback, Epoch, History, Progress
@@ -35,6 +35,7 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
     run, train = recorder.run, bench.file.train
     go_on = f"continue with: hwlearn resume {run.folder}"
     samples = len(bench.data.train)
+    closed = {"outputs": "off"} if has_instruments(bench) else {}
     size = forecast_size(bench, run.folder, 0 if start is None else start.steps)
     if as_json:
         print_json(
@@ -81,14 +82,14 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
         if unsafe is not None:
             raise NetworkError(f"the training ended ({history.stopped}); {unsafe}")
         kept = None if result is None or bench.file.is_dry_run else asdict(result)  # a dry run measures nothing
-        run.set_meta(seconds=seconds, result=kept, **relays.facts())
+        run.set_meta(seconds=seconds, result=kept, **closed, **relays.facts())
         picture = draw_run(run)
     except BaseException as error:
         unsafe = close_failure(bench)  # outputs off first, then the records
         failed = unsafe is not None or not isinstance(error, KeyboardInterrupt | SystemExit)
         text = causes(error) if unsafe is None else causes(error, unsafe)
         with suppress(RunError):  # a full disk may be the failure itself
-            run.set_meta(status=f"failed: {text}" if failed else text)
+            run.set_meta(status=f"failed: {text}" if failed else text, **({} if unsafe else closed))
         if unsafe is not None or isinstance(error, HwlearnError | OSError):  # OSError: full disk, closed pipe
             raise CommandFailed(f"{text}; all stored measurements are kept, {go_on}") from error
         if isinstance(error, SystemExit):

@@ -119,6 +119,8 @@ class RunRecorder(Callback):
             self._put_network(db)
             put_fact(db, "status", "running")
             put_fact(db, "started", now(), only_if_missing=True)
+            on = None if self._bench is None else "on" if has_instruments(self._bench) else "none"
+            put_fact(db, "outputs", on)
             for ended in ("ended", "result"):  # of an earlier, interrupted part
                 put_fact(db, ended, None)
             db.execute("DELETE FROM constants WHERE name = 'final'")
@@ -208,6 +210,11 @@ class RunRecorder(Callback):
                 yield db
         except sqlite3.Error as error:
             raise write_failure(self.run.folder, error) from error
+
+
+def has_instruments(bench: Bench) -> bool:
+    """Return whether an open bench has instruments, whose outputs may be on."""
+    return bool(bench.network.instruments) and not bench.file.is_dry_run
 
 
 def _drop_readings(db: sqlite3.Connection, epoch: int) -> None:

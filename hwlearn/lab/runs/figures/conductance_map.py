@@ -310,3 +310,9 @@ def _spring_layout(topology: Topology) -> FloatArray:
         length = np.maximum(np.linalg.norm(push, axis=1, keepdims=True), 1e-9)
         place = place + push / length * np.minimum(length, step)
     return np.asarray(place)
+
+
+def graph_places(topology: Topology) -> FloatArray:
+    """Return places (N, 2) for the nodes of a small graph: a column for each layer, else where springs settle."""
+    sizes = layer_sizes(topology)
+    return _spring_layout(topology) if sizes is None else _layer_layout(topology, sizes)
