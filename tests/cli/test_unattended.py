@@ -187,19 +187,13 @@ main()
     ("name", "status"), [("SIGTERM", "terminated"), ("SIGHUP", "terminated"), ("SIGINT", "interrupted")]
 )
 def test_signal_runs_the_command_after_outputs_are_off_and_the_run_is_closed(folder, name, status):
-    look = (
-        "test -f closed && test ! -f $HWLEARN_RUN/run.sqlite-wal && echo $HWLEARN_STATUS $HWLEARN_EXIT_CODE > seen"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, "train", "small.toml", "--json", "--set", "train.epochs=5000"]
-        + ["--on-failure", f'sh -c "{look}"'],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    for _ in range(3):
-        process.stdout.readline()
-    process.send_signal(getattr(signal, name))
-    process.stdout.read()
-    code = process.wait(60)
-    assert code == (130 if name == "SIGINT" else 128 + getattr(signal, name))
-    assert (folder / "seen").read_text(encoding="utf-8").split() == [status, str(code)]
+    safe = "test -f closed && test ! -f $HWLEARN_RUN/run.sqlite-wal"
+    seen = f"{safe} && echo $HWLEARN_STATUS $HWLEARN_EXIT_CODE > seen"
+    words = ["train", "small.toml", "--json", "--set", "train.epochs=5000", "--on-failure", f'sh -c "{seen}"']
+    with subprocess.Popen([sys.executable, "-c", PROGRAM, *words], stdout=subprocess.PIPE) as process:
+        for _ in range(3):
+            process.stdout.readline()
+        process.send_signal(getattr(signal, name))
+        process.stdout.read()
+    assert process.returncode == (130 if name == "SIGINT" else 128 + getattr(signal, name))
+    assert (folder / "seen").read_text(encoding="utf-8").split() == [status, str(process.returncode)]

@@ -56,10 +56,7 @@ class EndCommand:
         except ValueError as error:
             raise SetupError(f"{option}: {text!r} cannot be split into words: {error}") from None
         if windows:
-            words = [
-                word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "\"'" else word
-                for word in words
-            ]
+            words = [_unquoted(word) for word in words]
         if not words or not words[0]:
             raise SetupError(f"{option} needs a command: a program and its arguments")
         program = shutil.which(words[0])
