@@ -17,6 +17,7 @@ from hwlearn.lab.runs.html_report.verdict import wilson_interval
 from hwlearn.lab.runs.packing import Encoding, Packed, pack
 from hwlearn.lab.runs.report import write_report
 from hwlearn.lab.runs.store import Run
+from hwlearn.learning.records import Epoch
 
 ATTACK = "<script>alert(1)</script> $\\frac \"'> \u202e"
 
@@ -117,17 +118,25 @@ def test_transistors_are_reported_in_volts(tmp_path):
 
 def test_saturated_readings_and_energy_are_shown_where_they_are_known(bench_path, tmp_path, mocker):
     def packed(samples, gradient, keep):
-        flags = np.ones(gradient.outputs.shape, dtype=bool)
-        read = {"outputs": gradient.outputs, "costs": gradient.costs, "free_saturated": flags}
-        return pack({"samples": samples, **read})
+        read = {"outputs": gradient.outputs, "costs": gradient.costs, "free_voltages": gradient.outputs}
+        return pack({"samples": samples, **read, "free_saturated": gradient.outputs > gradient.outputs.min()})
 
     mocker.patch("hwlearn.lab.runs.recorder.packed_batch", packed)
-    run = recorded(hl.open_bench(bench_path, ["train.epochs=1"]), tmp_path)
-    run.set_meta(energy={"measurement_J": 2.5e-6, "pulses": 3})
+    run = recorded(hl.open_bench(bench_path, ["train.epochs=1", "train.batch=6"]), tmp_path)
+    account = {
+        "free_J": 4e-6,
+        "free_s": 2.0,
+        "nudged_J": 1e-6,
+        "nudged_s": 1.0,
+        "programming_J": None,
+        "samples": 8,
+    }
+    mocker.patch.object(Epoch, "energy", account, create=True)
     page = reported(run)
-    assert "saturated readings18 of 18 in the last epoch" in page.text
-    assert "energy, measurement2.5 uJ" in page.text
-    assert "Energy" in page.headings
+    assert "saturated readings17 of 18 in the last epoch" in page.text
+    assert "free phases4 uJ in 2.0 s" in page.text
+    assert "programmingenergy not known" in page.text
+    assert "one inference500 nJ" in page.text
 
 
 def test_ending_and_format_of_a_report_agree(bench_path, tmp_path):

@@ -62,7 +62,7 @@ def _sections(contents: RunContents, made: str) -> Iterator[str]:
     yield _section("Predicted and target", _samples(contents, bench, unreadable))
     yield from _network(contents, bench)
     yield _section("Programming", tables.programming(contents, epochs))
-    energy = tables.energy(contents)
+    energy = tables.energy(epochs)
     if energy:
         yield _section("Energy", energy)
     yield _section("Calibration", tables.calibration(contents))

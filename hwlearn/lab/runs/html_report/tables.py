@@ -39,23 +39,35 @@ def programming(contents: RunContents, epochs: list[Epoch]) -> str:
     if measured:
         facts.append(("samples without a gradient", f"{skipped:,} (error too small, no headroom, or saturated)"))
     facts.append(("saturated readings", _saturated(contents)))
+    warning = contents.meta("health_warning")
+    if warning:
+        facts.append(("health of the gradient", str(warning)))
     moves = contents.meta("relay_moves")
     if moves is not None:
         facts.append(("relay moves", f"{moves:,} ({contents.meta('relay_moves_per_sample')} per sample)"))
     return fact_table(facts)
 
 
-def energy(contents: RunContents) -> str:
-    """Return the table of the energy of a run; empty if it is not known."""
-    found: list[tuple[str, str]] = []
-    for name, value in contents.facts.items():
-        if name.startswith("energy") and value is not None:
-            found += _flat(name.replace("_", " "), value)
-    for number, part in enumerate(contents.sessions(), 1):
-        for name, value in part.facts.items():
-            if name.startswith("energy") and value is not None:
-                found += _flat(f"part {number}: {name.replace('_', ' ')}", value)
-    return fact_table(found)
+def energy(epochs: list[Epoch]) -> str:
+    """Return the table of the energy of a run; empty if its epochs have no account of it."""
+    accounts: list[Mapping[str, Any]] = [found for epoch in epochs if (found := getattr(epoch, "energy", None))]
+    if not accounts:
+        return ""
+    facts = []
+    for name, what in _ENERGIES.items():
+        joules: list[Any] = [account.get(f"{name}_J") for account in accounts]
+        seconds = sum(account.get(f"{name}_s") or 0.0 for account in accounts)
+        if None in joules:
+            facts.append((what, f"energy {_UNKNOWN}, {duration_text(seconds)}"))
+        else:
+            facts.append((what, f"{format_quantity(sum(joules), 'J')} in {duration_text(seconds)}"))
+    samples, free = (sum(account.get(name) or 0.0 for account in accounts) for name in ("samples", "free_J"))
+    if samples:
+        facts.append(("one inference", format_quantity(free / samples, "J")))
+    for name, what in (("source", "power"), ("durations", "durations")):
+        found = dict.fromkeys(str(account[name]) for account in accounts if account.get(name))
+        facts.append((what, ", ".join(found) or _UNKNOWN))
+    return fact_table(facts)
 
 
 def calibration(contents: RunContents) -> str:
@@ -163,6 +175,12 @@ def provenance(contents: RunContents, report: str) -> str:
     )
 
 
+_ENERGIES: Final = {
+    "free": "free phases",
+    "nudged": "nudged phases",
+    "programming": "programming",
+    "total": "whole training",
+}
 _OF_A_PART: Final = ("host", "folder", "command", "git_commit")
 _MOST_PARTS: Final = 12
 _HASHES: Final = {"SHA-256 of the data": "data_sha256", "SHA-256 of the split": "split_sha256"}
@@ -214,15 +232,17 @@ def _saturated(contents: RunContents) -> str:
     """Return how many readings of the last epoch were saturated, if the run has kept that."""
     last = contents.count_epochs()
     for epoch in (last - 1, last):
-        flags = [
-            array
-            for _, arrays in contents.rows("batches", "WHERE epoch = ? LIMIT 2000", epoch)
-            for name, array in arrays.items()
-            if name.endswith("_saturated")
-        ]
-        if flags:
-            count, total = sum(int(flag.sum()) for flag in flags), sum(flag.size for flag in flags)
-            return f"{count:,} of {total:,} in the last epoch"
+        saturated = readings = 0
+        for _, arrays in contents.rows("batches", "WHERE epoch = ? LIMIT 2000", epoch):
+            for name, array in arrays.items():
+                saturated += int(array.sum()) if name.endswith("_saturated") else 0
+                readings += array.size if name.endswith("_voltages") else 0
+        if readings:
+            return (
+                f"{saturated:,} of {readings:,} in the last epoch"
+                if saturated
+                else "none recorded in the last epoch"
+            )
     return "not stored in this run"
 
 
@@ -243,16 +263,3 @@ def _record_results(contents: RunContents) -> str:
 def _listed(numbers: np.ndarray) -> str:
     shown = ", ".join(str(number) for number in numbers[:_MOST_LISTED])
     return f"{shown}, ..." if len(numbers) > _MOST_LISTED else shown
-
-
-def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Yield the numbers of a fact, those of its parts one by one."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _flat(f"{name}, {str(key).replace('_', ' ')}", inner)
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        stem, _, unit = name.rpartition(" ")
-        known = unit in ("J", "W", "s", "V", "A")
-        yield (stem, format_quantity(float(value), unit)) if known else (name, f"{value:g}")
-    elif value is not None:
-        yield name, str(value)

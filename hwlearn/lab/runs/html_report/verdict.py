@@ -18,6 +18,7 @@ _Z = 1.959964
 _ENDS = {
     "finished": ("good", "The training ran to its end."),
     "no improvement": ("good", "The training ended because its score did not improve any more."),
+    "unhealthy": ("bad", "The training ended because its measured gradients could not be trusted any more."),
     "interrupted": ("open", "The training was interrupted, and can be resumed."),
     "terminated": ("open", "The process was terminated, and the run can be resumed."),
     "aborted": (
