@@ -14,7 +14,6 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray
-from hwlearn.circuit.topology import Topology
 from hwlearn.device_access.access import DeviceAccess
 from hwlearn.errors import BackendError, HwlearnError, LimitError, NetworkError
 from hwlearn.network import gate
@@ -22,6 +21,7 @@ from hwlearn.network.headroom import Headroom
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import Nudge, OutputDrive, ResistorNudge
 from hwlearn.network.readings import ErrorSignal, HasLeastError, Programmed, Readout, TwoPhase
+from hwlearn.network.shown import ShownNetwork
 
 _Value = TypeVar("_Value")
 _Self = TypeVar("_Self", bound="CheckedBackend")
@@ -51,7 +51,7 @@ def _closes_when_broken(
     return checked
 
 
-class CheckedBackend(ABC):
+class CheckedBackend(ShownNetwork, ABC):
     """Methods that a backend implements, each with a checked call of it; the base class of `Network`.
 
     Attributes
@@ -64,8 +64,6 @@ class CheckedBackend(ABC):
         Smallest voltage difference in volts that a reading can resolve.
     """
 
-    topology: Topology
-    limits: Limits
     resolution: float
 
     has_any_values: bool = False

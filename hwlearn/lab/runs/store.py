@@ -61,6 +61,16 @@ class Run:
 
     folder: Path
 
+    def __repr__(self) -> str:
+        from hwlearn.lab.runs.views.shown import run_text
+
+        return run_text(self.folder)
+
+    def _repr_html_(self) -> str:
+        from hwlearn.lab.runs.views.shown import run_box
+
+        return run_box(self.folder)
+
     # --- create and find -------------------------------------------------------------------------
 
     @classmethod
