@@ -101,7 +101,7 @@ class LastSamples:
             for k in self.worst():
                 found, due = int(self.predicted[k]), int(self.targets[k])
                 volts = [_millivolts(self.scored[k, c]) for c in (found, due)]
-                names = [self.classes[c] if c < len(self.classes) else f"output {c}" for c in (found, due)]
+                names = [_short(self._name(c), 24) for c in (found, due)]
                 records.append([str(self.rows[k]), *names, *volts, f"{self.costs[k]:.4g}"])
         else:
             head = ["row", "output", "predicted (mV)", "target (mV)", "difference (mV)", "cost"]
@@ -128,13 +128,15 @@ class LastSamples:
         np.add.at(found, (np.asarray(self.targets, dtype=np.int64), self.predicted), 1)
         return found
 
+    def _name(self, k: int) -> str:
+        return self.classes[k] if k < len(self.classes) else f"output {k}"
+
     def _draw_confusion(self, axes: Axes) -> None:
         found = self.confusion()
         share = found / np.maximum(found.sum(axis=1, keepdims=True), 1)
         image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1, interpolation="none", aspect="auto")
-        names = [*self.classes, *(f"output {k}" for k in range(len(self.classes), len(found)))]
         if len(found) <= _MOST_NUMBERED:
-            short = [name if len(name) <= 12 else f"{name[:11]}…" for name in names]
+            short = [_short(self._name(k), 12) for k in range(len(found))]
             turned = 30 if max(map(len, short)) > 4 and len(found) > 3 else 0
             axes.set_xticks(range(len(found)), short, rotation=turned, ha="right" if turned else "center")
             axes.set_yticks(range(len(found)), short)
@@ -160,6 +162,10 @@ class LastSamples:
         axes.set_xlabel("target (mV)")
         axes.set_ylabel("predicted, measured (mV)")
         axes.legend(frameon=False, fontsize=8, loc="best")
+
+
+def _short(name: str, most: int) -> str:
+    return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
 def _millivolts(volts: float) -> str:
