@@ -23,7 +23,7 @@ from hwlearn.cli.outcome import (
     print_json,
     wire_keys,
 )
-from hwlearn.cli.unattended.session import LogFileOption, OnEndOption, OnFailureOption, Session, unattended
+from hwlearn.cli.unattended.session import CommandSession, LogFileOption, OnEndOption, OnFailureOption, unattended
 from hwlearn.errors import HwlearnError, InUseError, SetupError
 from hwlearn.storage.toml_text import toml_value
 from hwlearn.units import parse_quantity
@@ -114,7 +114,7 @@ def _fit(bench: str | None, from_data: Path, model: str, output: Path | None, as
 
 
 def _calibrated(
-    session: Session,
+    session: CommandSession,
     bench: str,
     overrides: Sequence[str],
     steps: Sequence[str],

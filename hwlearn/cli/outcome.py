@@ -12,7 +12,7 @@ import json
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, NoReturn, ParamSpec
 
@@ -230,7 +230,8 @@ def _end(message: str, code: int, error: BaseException | None = None) -> NoRetur
         print_traceback(error)
         hint = plugin_hint(error)
     line = one_line(" ".join(f"{message}{hint}".split()))
-    typer.echo(f"hwlearn: {line}", err=True)
+    with suppress(OSError):  # the terminal may be closed
+        typer.echo(f"hwlearn: {line}", err=True)
     raise Ended(code, line)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from hwlearn.cli.outcome import JsonOption, NoteOption, RunsOption, closing_network, command
-from hwlearn.cli.unattended.session import LogFileOption, OnEndOption, OnFailureOption, Session, unattended
+from hwlearn.cli.unattended.session import CommandSession, LogFileOption, OnEndOption, OnFailureOption, unattended
 from hwlearn.errors import RunError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class _Request:
     as_json: bool
 
 
-def _resumed(session: Session, request: _Request) -> int:
+def _resumed(session: CommandSession, request: _Request) -> int:
     """Continue a run and return the exit code."""
     from hwlearn.cli.session import run_session
     from hwlearn.lab.runs.inputs import changed_data, changed_files, changed_settings, refuse_changes

@@ -104,7 +104,8 @@ def run_session(bench: Bench, recorder: RunRecorder, as_json: bool, start: Progr
                 typer.echo(f"hwlearn: terminated, all stored measurements are kept; {go_on}", err=True)
         raise
     finally:
-        shown.stop()
+        with suppress(OSError):  # the terminal may be closed
+            shown.stop()
     facts = _facts(bench, run, history, None if bench.file.is_dry_run else result)
     facts |= {"measurements": measurements, "seconds": round(seconds, 4), "report": str(picture)} | relays.facts()
     if as_json:

@@ -71,10 +71,15 @@ def test_outputs_that_may_be_on_are_named_to_the_command(hwlearn, folder, note, 
     def stuck(self):
         raise RuntimeError("no answer")
 
+    def closed_terminal(text, err=False):
+        raise OSError(5, "Input/output error")
+
     monkeypatch.setattr(KirchhoffTwin, "_close", stuck)
-    assert hwlearn("train", "small.toml", "--on-failure", note).code == 1
-    ((_, found),) = notes(folder)
-    assert (found["HWLEARN_OUTPUTS"], found["HWLEARN_STATUS"]) == ("may be on", "failed")
+    assert hwlearn("train", "small.toml", "--json", "--on-failure", note).code == 1
+    monkeypatch.setattr("hwlearn.cli.outcome.typer.echo", closed_terminal)
+    assert hwlearn("train", "small.toml", "--json", "--on-failure", note).code == 1
+    for _, found in notes(folder):
+        assert (found["HWLEARN_OUTPUTS"], found["HWLEARN_STATUS"]) == ("may be on", "failed")
 
 
 @pytest.mark.parametrize(

@@ -19,17 +19,7 @@ TAGS = {"div", "strong", "table", "caption", "thead", "tbody", "tr", "th", "td"}
 def shown(thing):
     """Return the text of an object's HTML, which is checked; and its plain text, which is one line."""
     page = Page.of(thing._repr_html_())
-    assert {tag for tag, _ in page.tags} <= {
-        "div",
-        "strong",
-        "table",
-        "caption",
-        "thead",
-        "tbody",
-        "tr",
-        "th",
-        "td",
-    }
+    assert {tag for tag, _ in page.tags} <= TAGS
     assert "\n" not in repr(thing)
     assert len(repr(thing)) < 400
     return page.text, repr(thing)
@@ -43,7 +33,9 @@ def test_topology_and_network_are_shown_open_and_closed(wide_limits):
     network.measure([[0.1]])
     for state in ("open", "closed"):
         text, plain = shown(network)
-        assert plain == f"<KirchhoffTwin: 3 nodes, 2 edges, 1 inputs, 1 outputs, {state}, 1 measurements>"
+        assert (
+            plain == f"<KirchhoffTwin: 3 nodes, 2 edges, 1 inputs, 1 outputs, ground c, {state}, 1 measurements>"
+        )
         assert f"state{state}" in text
         network.close()
     assert "not initialised" in repr(KirchhoffTwin.__new__(KirchhoffTwin))

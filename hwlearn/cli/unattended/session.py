@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from hwlearn.cli.outcome import FAILED, INTERRUPTED, WRONG_REQUEST, reported
+from hwlearn.cli.outcome import FAILED, INTERRUPTED, WRONG_REQUEST, causes, reported
 from hwlearn.cli.unattended.end_command import EndCommand
 from hwlearn.cli.unattended.log_file import command_line, logging_to
 from hwlearn.errors import MAY_BE_ON
@@ -42,7 +42,7 @@ log = logging.getLogger("hwlearn.session")
 
 
 @dataclass
-class Session:
+class CommandSession:
     """A running command, as the variables of its end commands describe it.
 
     Attributes
@@ -101,7 +101,7 @@ class _Ending:
 @contextmanager
 def unattended(
     command: str, log_file: Path | None, on_end: str | None, on_failure: str | None
-) -> Iterator[Session]:
+) -> Iterator[CommandSession]:
     """Log what happens in this block, report its errors, and run commands after it.
 
     The block must leave its outputs off and its run closed. The commands run last, whatever the block raised, and
@@ -116,7 +116,7 @@ def unattended(
         None if text is None else EndCommand.parse(option, text)
         for option, text in (("--on-failure", on_failure), ("--on-end", on_end))
     ]
-    session = Session(command)
+    session = CommandSession(command)
     with logging_to(log_file, f"hwlearn {version('hwlearn')}: {command_line()}"):
         ending = _Ending()
         try:
@@ -142,7 +142,7 @@ def _ending(error: BaseException) -> _Ending:
         return _Ending(code if isinstance(code, int) else 0 if code is None else FAILED)
     if isinstance(error, KeyboardInterrupt):
         return _Ending(INTERRUPTED)
-    return _Ending(FAILED, f"{type(error).__name__}: {error}")
+    return _Ending(FAILED, f"{type(error).__name__}: {causes(error)}")
 
 
 def _run(commands: Sequence[EndCommand | None], variables: dict[str, str]) -> None:

@@ -46,7 +46,6 @@ from hwlearn.learning.subsets import ListedEdges
 from hwlearn.learning.training import Trainer
 from hwlearn.network.backend import Seeded
 from hwlearn.network.network import Network
-from hwlearn.network.shown import limit_facts
 
 log = logging.getLogger("hwlearn")
 
@@ -106,7 +105,7 @@ class Bench:
         return f"<Bench {self.file.name}: backend {self.file.backend.kind}, {self._state()}>"
 
     def _repr_html_(self) -> str:
-        facts = [("state", self._state()), *bench_facts(self.file, self.data), *limit_facts(self.limits)]
+        facts = [("state", self._state()), *bench_facts(self.file, self.data), *self.limits.facts()]
         facts.append(("network", repr(self.topology)[1:-1]))
         if self.run_folder is not None:
             facts.append(("last run", str(self.run_folder)))
