@@ -127,10 +127,9 @@ def value_figures(
     return found
 
 
-def deviation_figure(contents: RunContents) -> list[Drawn]:
+def deviation_figure(contents: RunContents, kinds: tuple[ValuesOfRun, ...]) -> list[Drawn]:
     """Return a histogram of reached minus requested values of the last update; empty if all are equal."""
     last = next((arrays for _, arrays in contents.rows("updates", "ORDER BY step DESC LIMIT 1")), {})
-    kinds = contents.kinds_of_values()
     if "reached" not in last or len(kinds) != 1:
         return []
     requested, reached, parameter = last["requested"], last["reached"], kinds[0].parameter

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import HwlearnError, RunError
 from hwlearn.html_text import escaped, record_table
 from hwlearn.installed import version
@@ -24,6 +25,7 @@ from hwlearn.lab.runs.html_report.samples import LastSamples
 from hwlearn.lab.runs.html_report.style import STYLE
 from hwlearn.lab.runs.html_report.svg import drawn_svg
 from hwlearn.lab.runs.html_report.verdict import Verdict
+from hwlearn.lab.runs.variables import ValuesOfRun
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Browsers load nothing and run nothing, whatever a note or a name contains."""
@@ -60,13 +62,15 @@ def _sections(contents: RunContents, made: str) -> Iterator[str]:
     bench, unreadable = _bench(contents)
     yield _section("Learning curves", _figures(learning_curves(contents, epochs)) or _NOTHING_MEASURED)
     yield _section("Predicted and target", _samples(contents, bench, unreadable))
-    yield from _network(contents, bench)
-    yield _section("Programming", tables.programming(contents, epochs))
+    topology, found = graph_of_run(contents)
+    kinds = tuple(found)
+    yield from _network(contents, bench, topology, kinds)
+    yield _section("Programming", tables.programming(contents, epochs, kinds))
     energy = tables.energy(epochs)
     if energy:
         yield _section("Energy", energy)
     yield _section("Calibration", tables.calibration(contents))
-    yield _section("Bench", tables.bench(contents, bench))
+    yield _section("Bench", tables.bench(contents, bench, topology, kinds))
     yield _section("Instruments", tables.instruments(contents))
     yield _section("Provenance", tables.provenance(contents, made))
 
@@ -140,17 +144,18 @@ def _samples(contents: RunContents, bench: BenchOfRun | None, unreadable: str) -
     return f'<div class="figures beside">{figure}{worst}</div>'
 
 
-def _network(contents: RunContents, bench: BenchOfRun | None) -> Iterator[str]:
-    topology, kinds = graph_of_run(contents)
+def _network(
+    contents: RunContents, bench: BenchOfRun | None, topology: Topology, kinds: tuple[ValuesOfRun, ...]
+) -> Iterator[str]:
     try:
         values = contents.values()
     except RunError:  # nothing was programmed
         yield _section("Edges", "<p>Nothing was programmed.</p>")
         return
-    drawn = drop_figure(contents, bench, topology, values, tuple(kinds))
-    figures = value_figures(contents, topology, values, tuple(kinds))
+    drawn = drop_figure(contents, bench, topology, values, kinds)
+    figures = value_figures(contents, topology, values, kinds)
     if isinstance(drawn, Drawn) and not drawn.is_wide:
-        yield _section("Edges", _figures([figures[0], drawn, *figures[1:], *deviation_figure(contents)]))
+        yield _section("Edges", _figures([figures[0], drawn, *figures[1:], *deviation_figure(contents, kinds)]))
         return
     yield _section("Edges", _figures(figures))
     content = _figures([drawn]) if isinstance(drawn, Drawn) else f'<p class="note">{escaped(drawn)}</p>'

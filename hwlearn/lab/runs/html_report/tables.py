@@ -10,12 +10,13 @@ import numpy as np
 from hwlearn.arrays import BoolArray
 from hwlearn.calibrated.record import STEPS, CalibrationRecord
 from hwlearn.calibrated.sections import RecordSection
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import HwlearnError
 from hwlearn.html_text import escaped, fact_table, record_table
 from hwlearn.lab.runs.contents import RunContents
-from hwlearn.lab.runs.figures.run_figure import graph_of_run
 from hwlearn.lab.runs.html_report.bench_of_run import BenchOfRun
 from hwlearn.lab.runs.html_report.verdict import duration_text
+from hwlearn.lab.runs.variables import ValuesOfRun
 from hwlearn.learning.records import Epoch
 from hwlearn.storage.toml_text import toml_tables
 from hwlearn.units import format_quantity
@@ -24,7 +25,7 @@ _MOST_LISTED: Final = 40
 _UNKNOWN: Final = "not known"
 
 
-def programming(contents: RunContents, epochs: list[Epoch]) -> str:
+def programming(contents: RunContents, epochs: list[Epoch], kinds: tuple[ValuesOfRun, ...]) -> str:
     """Return the table of updates, failed edges, deviations and samples that gave no gradient."""
     facts: list[tuple[str, str]] = [("updates", f"{contents.steps():,}")]
     last = _last_update(contents)
@@ -34,7 +35,7 @@ def programming(contents: RunContents, epochs: list[Epoch]) -> str:
         text = "none" if not count else f"{count:,} of {len(failed):,}: {_listed(np.flatnonzero(failed))}"
         facts.append(("failed edges", text))
     if last is not None and "reached" in last:
-        facts += _deviations(contents, last)
+        facts += _deviations(kinds, last)
     skipped, measured = sum(epoch.skipped for epoch in epochs), sum(epoch.measurements for epoch in epochs)
     if measured:
         facts.append(("samples without a gradient", f"{skipped:,} (error too small, no headroom, or saturated)"))
@@ -84,11 +85,12 @@ def calibration(contents: RunContents) -> str:
     return table + _record_results(contents)
 
 
-def bench(contents: RunContents, read: BenchOfRun | None) -> str:
+def bench(
+    contents: RunContents, read: BenchOfRun | None, topology: Topology, kinds: tuple[ValuesOfRun, ...]
+) -> str:
     """Return the tables of network, limits, data and training, and the text of the bench file."""
     facts = contents.facts
     rows: list[tuple[str, str]] = [("bench", str(facts.get("bench"))), ("backend", str(facts.get("backend")))]
-    topology, kinds = graph_of_run(contents)
     rows.append(
         (
             "network",
@@ -209,9 +211,9 @@ def _failed(contents: RunContents, last: Mapping[str, np.ndarray] | None) -> Boo
     return np.asarray(known["failed"], dtype=bool) if "failed" in known else None
 
 
-def _deviations(contents: RunContents, last: Mapping[str, np.ndarray]) -> Iterator[tuple[str, str]]:
+def _deviations(kinds: tuple[ValuesOfRun, ...], last: Mapping[str, np.ndarray]) -> Iterator[tuple[str, str]]:
     """Yield how far the reached values of the last update are from the requested ones, for each kind."""
-    for kind in contents.kinds_of_values():
+    for kind in kinds:
         edges = slice(None) if kind.edges is None else kind.edges
         requested, reached = last["requested"][edges], last["reached"][edges]
         if not len(requested):
