@@ -22,6 +22,7 @@ from hwlearn.calibrated.network import CalibratedNetwork
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.errors import NetworkError, RunError, SetupError, closest
+from hwlearn.html_text import object_box
 from hwlearn.lab.bench.backends import check_guardian, check_terminals, find_backend, opened_network
 from hwlearn.lab.bench.companion import Companion, TrainingWishes
 from hwlearn.lab.bench.evaluation import Evaluation
@@ -35,6 +36,7 @@ from hwlearn.lab.bench.recipes import (
     make_subset,
     make_targets,
 )
+from hwlearn.lab.bench.shown import bench_facts
 from hwlearn.lab.bench_file.file import BenchFile, load_bench_file
 from hwlearn.lab.calibration.job import RECORD_NAME, CalibrationJob, CalibrationOptions
 from hwlearn.lab.data.loading import load_data
@@ -99,6 +101,22 @@ class Bench:
         """
         named = {key.replace("__", ".", 1): value for key, value in keys.items()}
         return Bench(self.file.with_(overrides).with_(named), self._companion)
+
+    def __repr__(self) -> str:
+        return f"<Bench {self.file.name}: backend {self.file.backend.kind}, {self._state()}>"
+
+    def _repr_html_(self) -> str:
+        facts = [("state", self._state()), *bench_facts(self.file, self.data), *self.limits.facts()]
+        facts.append(("network", repr(self.topology)[1:-1]))
+        if self.run_folder is not None:
+            facts.append(("last run", str(self.run_folder)))
+        return object_box(f"Bench {self.file.name}", facts)
+
+    def _state(self) -> str:
+        """Return whether the network is open; nothing is contacted."""
+        if self._raw is not None and not self._raw.closed:
+            return "open"
+        return "closed" if self._closed or self._raw is not None else "not opened yet"
 
     def text(self) -> str:
         """Return the bench file as TOML with every default filled in; each run folder contains this text."""

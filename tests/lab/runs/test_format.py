@@ -133,6 +133,7 @@ def test_run_of_format_1_is_listed_and_reported_and_not_continued(old_run):
     )
     assert old_run.readings(0)["outputs"].shape == (4, 3)
     assert draw_run(old_run).is_file()
+    assert "rms error" in old_run.report().read_text(encoding="utf-8").lower()
     with npz_file(old_run) as exported:
         np.testing.assert_array_equal(exported["requested"][1], old_run.conductances())
         assert exported["outputs"].shape == (2, 4, 3)
