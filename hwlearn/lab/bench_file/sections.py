@@ -341,10 +341,11 @@ class CalibrationSection(Section):
 
 
 class RunSection(Section):
-    """``[run]``: what a run keeps of each step."""
+    """``[run]``: what a run keeps of each step, and whether it survives a power cut."""
 
     keep: Literal["all", "outputs", "summary"] = "all"
     conductances: Literal["auto", "steps", "epochs"] = "auto"
+    synchronous: Literal["auto", "normal", "full"] = "auto"
 
 
 class SafetySection(Section):

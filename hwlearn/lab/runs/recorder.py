@@ -63,7 +63,8 @@ class RunRecorder(Callback):
                 self._session = len(contents.sessions())
                 self._keep = str(contents.meta("keep"))
                 self._every_step = contents.meta("conductances") == "steps"
-            self._db = connect(run.folder)
+                synchronous = contents.meta("synchronous") or "full"  # earlier runs had no choice
+            self._db = connect(run.folder, str(synchronous))
         except BaseException as error:
             self.close()
             if isinstance(error, sqlite3.Error):
