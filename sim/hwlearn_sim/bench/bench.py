@@ -21,6 +21,7 @@ from hwlearn_sim.bench.gpib import adapter_servers, gpib_address
 from hwlearn_sim.bench.kinds.kind import Surroundings
 from hwlearn_sim.bench.kinds.registry import kind_of_placed
 from hwlearn_sim.board.board import VirtualBoard
+from hwlearn_sim.devices.faults import EdgeFault
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.model import DeviceModel
 from hwlearn_sim.devices.programmed import Devices
@@ -247,6 +248,15 @@ class VirtualBench:
         ]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the instruments."""
+        return tuple(self._placed)
+
+    def placed(self, name: str) -> Placed:
+        """Return how an instrument was placed."""
+        return self._placed[name][1]
+
+    @property
     def edge_laws(self) -> dict[str, str]:
         """The law of the edges of each card and board, as keys of the table ``edges`` of a bench file."""
         laws = {name: kind.edge_law(placed) for name, (kind, placed) in self._placed.items()}
@@ -277,6 +287,18 @@ class VirtualBench:
     def faults(self, name: str) -> Faults:
         """Return the faults of an instrument's connection, for injecting more."""
         return self._placed[name][1].faults
+
+    def fail_edges(self, fault: EdgeFault) -> None:
+        """Let edges fail now, whatever ``fault.at_step`` is; for tests of what happens then.
+
+        Raises
+        ------
+        SetupError
+            If an edge does not exist or has no conductance, or the edges are memristors.
+        """
+        if self._pulsed is not None:
+            raise SetupError("memristors cannot be made to fail; choose stuck_fraction or endurance of the devices")
+        self.plane.set_conductances(self._devices.fail(fault, self.plane.conductances))
 
     # --- state --------------------------------------------------------------------------------------
 

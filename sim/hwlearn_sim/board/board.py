@@ -161,6 +161,13 @@ class VirtualBoard:
         with self._lock:
             self.controller.restore_noise(state)
 
+    def power_cycle(self) -> None:
+        """Switch the board off and on again: it boots, and its edges are as the firmware sets them then."""
+        with self._lock:
+            self.controller.power_on()
+            self._move_edges(self.controller.edge_codes())
+            self._apply()
+
     # --- probes -------------------------------------------------------------------------------------
 
     def dac_codes(self) -> list[int]:

@@ -19,6 +19,7 @@ from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import DriveKind, OutputDrive
 from hwlearn.network.simulation import Simulation, State, part, prefixed
 from hwlearn.units import ROUNDING, format_quantity
+from hwlearn_sim.devices.faults import EdgeFault
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.devices.state import generator_states, restore_generators, restored
@@ -177,6 +178,19 @@ class KirchhoffTwin(Network):
         self._set_true_values(self._written(reached))
         # a read-back shows that an edge did not change, but not its value
         return Programmed(values, reached, self._devices.stuck)
+
+    def fail_edges(self, fault: EdgeFault, *, now: bool = False) -> None:
+        """Let edges fail when ``fault.at_step`` comes, or now; for tests of what happens then.
+
+        Raises
+        ------
+        SetupError
+            If an edge does not exist or has no conductance, or that step is over.
+        """
+        if not now:
+            self._devices.schedule(fault)
+            return
+        self._set_true_values(self._devices.fail(fault, self.true_values))
 
     def _close(self) -> None:
         self._last = np.zeros(self.topology.n_nodes)

@@ -125,6 +125,12 @@ class Faults:
             self._waiting.clear()
             self.muted = False
 
+    @property
+    def waiting(self) -> int:
+        """Number of replies to come for which faults were injected, counting the unchanged ones before them."""
+        with self._lock:
+            return len(self._waiting)
+
     def next(self) -> Fault | None:
         """Return the fault of the next reply, or None."""
         with self._lock:
