@@ -162,12 +162,6 @@ def test_waits(bench):
 """
 
 
-@pytest.fixture(autouse=True)
-def _own_options(monkeypatch):
-    """Options of this test run are not those of the inner ones."""
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
-
-
 @pytest.fixture
 def served(tmp_path):
     """Return a bench file of real drivers, and the virtual bench that it names."""
