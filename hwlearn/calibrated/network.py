@@ -52,7 +52,8 @@ class CalibratedNetwork(WrappedNetwork):
         record.check(network.topology, network.instruments)
         super().__init__(network)
         self.record = record
-        self.topology = top = record.circuit(network.topology)
+        self.topology: Topology = record.circuit(network.topology)
+        top = self.topology
         found = record.converters
         self._in_gain, self._in_offset = np.ones(top.n_inputs), np.zeros(top.n_inputs)
         self._read_gain, self._read_offset = np.ones(top.n_outputs), np.zeros(top.n_outputs)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     )
     from hwlearn_sim.fixtures.hardware import HardwareBench
 
-MARKER: Final = "hardware: test of a real bench; skipped unless --bench FILE is given, which the fixture `bench` opens"
+MARKER: Final = (
+    "hardware: test of a real bench; skipped unless --bench FILE is given, which the fixture `bench` opens"
+)
 SKIPPED: Final = "tests a real bench: give its bench file with --bench FILE"
 
 _BENCH: Final = pytest.StashKey["HardwareBench"]()

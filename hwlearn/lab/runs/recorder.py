@@ -53,7 +53,8 @@ class RunRecorder(Callback):
     records = True
 
     def __init__(self, run: Run, bench: Bench | None = None, note: str | None = None) -> None:
-        self.run, self._bench, self._note = run, bench, note
+        self.run: Run = run
+        self._bench, self._note = bench, note
         self._lock = FolderLock(run.folder, "run")
         self._db: sqlite3.Connection | None = None
         try:

@@ -117,7 +117,7 @@ class VirtualBench:
             programmed |= edges
             whole, own = kind.extend(placed, whole, seed)
             added.append(own)
-        self.plane = AnalogPlane(whole, devices.written(nominal))
+        self.plane: AnalogPlane = AnalogPlane(whole, devices.written(nominal))
         self._pulsed: PulsedEdges | None = None
         if memristors is not None:
             self._pulsed = PulsedEdges(self.plane, topology.edges, memristors, first_is_positive)
@@ -297,7 +297,9 @@ class VirtualBench:
             If an edge does not exist or has no conductance, or the edges are memristors.
         """
         if self._pulsed is not None:
-            raise SetupError("memristors cannot be made to fail; choose stuck_fraction or endurance of the devices")
+            raise SetupError(
+                "memristors cannot be made to fail; choose stuck_fraction or endurance of the devices"
+            )
         self.plane.set_conductances(self._devices.fail(fault, self.plane.conductances))
 
     # --- state --------------------------------------------------------------------------------------

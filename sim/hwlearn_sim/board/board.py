@@ -111,7 +111,8 @@ class VirtualBoard:
         record: BoardRecord,
         seed: int = 0,
     ) -> None:
-        self.controller, self.record = controller, record
+        self.controller: Controller = controller
+        self.record: BoardRecord = record
         self._circuit, self._devices, self._parts = circuit, devices, parts
         self._lock = threading.RLock()
         self._applied: tuple[int, list[int]] | None = None

@@ -109,7 +109,8 @@ class KirchhoffTwin(Network):
         if not (math.isfinite(settle_s) and settle_s >= 0):
             raise SetupError(f"settle_s is {settle_s}; it must be zero or positive")
         self.imperfections = flaws
-        self._settle_s, self.averages = settle_s, int(averages)
+        self.averages: int = int(averages)
+        self._settle_s = settle_s
         self._edge_law = edge_law
         self._node_readout, self._current_readout = node_readout, current_readout
         # one random stream per cause, so that enabling one imperfection does not change the others

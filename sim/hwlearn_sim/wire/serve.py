@@ -45,7 +45,7 @@ class Server(ABC):
 
     def __init__(self, served: Served, faults: Faults | None = None) -> None:
         self.served = served
-        self.faults = Faults() if faults is None else faults
+        self.faults: Faults = Faults() if faults is None else faults
         self._selector = selectors.DefaultSelector()
         self._wake, self._waker = socket.socketpair()
         self._selector.register(self._wake, selectors.EVENT_READ)
@@ -204,7 +204,7 @@ class TcpServer(Server):
             raise SetupError(f"TCP port {port} cannot be served: {error}; use 0 for a free one") from error
         super().__init__(served, faults)
         self._selector.register(self._listener, selectors.EVENT_READ, _LISTENER)
-        self.port = int(self._listener.getsockname()[1])
+        self.port: int = int(self._listener.getsockname()[1])
         self.address = f"TCPIP::{_LOOPBACK}::{self.port}::SOCKET"
 
     def _accept(self) -> Line:
@@ -260,7 +260,7 @@ if sys.platform != "win32":
             super().__init__(served, faults)
             master, self._slave = os.openpty()
             tty.setraw(self._slave)  # kept open: the line must survive when a client closes it
-            self.path = os.ttyname(self._slave)
+            self.path: str = os.ttyname(self._slave)
             self.address = f"ASRL{self.path}::INSTR"
             self._add_session(_PtyLine(master))
 
