@@ -12,6 +12,7 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.calibrated.record import CalibrationRecord
 from hwlearn.circuit.batches import batch
 from hwlearn.circuit.terminal_conductance import terminal_conductances
+from hwlearn.circuit.topology import Topology
 from hwlearn.errors import LimitError
 from hwlearn.network.limits import Limits
 from hwlearn.network.network import ErrorSignal, Network, Programmed, Readout, TwoPhase
