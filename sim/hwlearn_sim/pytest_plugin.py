@@ -31,28 +31,41 @@ MARKER: Final = (
 )
 SKIPPED: Final = "tests a real bench: give its bench file with --bench FILE"
 
-_BENCH: Final = pytest.StashKey["HardwareBench"]()
+_BENCH: Final[pytest.StashKey[HardwareBench]] = pytest.StashKey()
 
 
 # --- hooks --------------------------------------------------------------------------------------------
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--bench FILE``."""
-    parser.getgroup("hwlearn", "benches of hwlearn").addoption(
+    """Add ``--bench FILE`` and ``--bench-set KEY=VALUE``."""
+    group = parser.getgroup("hwlearn", "benches of hwlearn")
+    group.addoption(
         "--bench",
         dest="hwlearn_bench",
         metavar="FILE",
-        help="run the tests with the marker `hardware` on the bench of this bench file (or the name of a bench that "
-        "ships with hwlearn, such as virtual-smu); limits are those of the file, outputs are off after every test",
+        help="run the tests with the marker `hardware` on the bench of this bench file, or on one that comes "
+        "with hwlearn, such as virtual-smu. Limits are those of the file; outputs are off after every test",
+    )
+    group.addoption(
+        "--bench-set",
+        dest="hwlearn_bench_set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change a key of the bench file, such as backend.kind=virtual-bench; repeatable",
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker; check the bench file, and that one process alone will use the bench."""
     config.addinivalue_line("markers", MARKER)
-    name = config.getoption("hwlearn_bench")
-    if name is None or hasattr(config, "workerinput"):
+    name, changes = config.getoption("hwlearn_bench"), config.getoption("hwlearn_bench_set")
+    if hasattr(config, "workerinput"):  # a process of pytest-xdist
+        return
+    if name is None:
+        if changes:
+            raise pytest.UsageError("--bench-set changes a key of a bench file; give that too: --bench FILE")
         return
     if getattr(config.option, "numprocesses", None) or getattr(config.option, "tx", None):
         raise pytest.UsageError(
@@ -64,7 +77,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     given = config.invocation_params.dir / name
     try:
-        config.stash[_BENCH] = HardwareBench(str(given) if given.is_file() else name)
+        config.stash[_BENCH] = HardwareBench(str(given) if given.is_file() else name, changes)
     except HwlearnError as error:
         raise pytest.UsageError(f"--bench {name}: {error}") from None
 
@@ -72,7 +85,9 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Name the bench on which tests will act."""
     bench = config.stash.get(_BENCH, None)
-    return None if bench is None else f"bench of the tests marked `hardware`: {bench.name}"
+    if bench is None:
+        return None
+    return f"bench of the tests marked `hardware`: {' '.join([bench.name, *bench.changes])}"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -90,8 +105,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     """The bench of ``--bench FILE``, opened as a `hwlearn.Bench`; the test is skipped without that option.
 
-    Limits are those of the file. All outputs are switched off before and after each test: also if it fails, and after
-    Ctrl-C. Unless $HWLEARN_RUNS is set, its trainings are recorded in the temporary folder of the test.
+    Limits are those of the file. All outputs are switched off before and after each test, also if it fails, and
+    after Ctrl-C. Unless $HWLEARN_RUNS is set, its trainings are recorded in the temporary folder of the test.
     """
     hardware = request.config.stash.get(_BENCH, None)
     if hardware is None:

@@ -1,9 +1,9 @@
 """Time that recording a run takes of each training step, for both settings of ``[run] synchronous``.
 
 ``python tests/benchmarks/commit_cost.py [BENCH ...] [--epochs N] [--folder FOLDER]``. A step has two commits: the
-readings of its batch, and its update. ``commit`` is the SQL command COMMIT alone; ``stored`` is all that the recorder
-does for a step: packing, checksums, SQL and both commits. Times are medians; shares are of the median step, which
-includes its recording. FOLDER chooses the disk.
+readings of its batch, and its update. ``commit`` is the SQL command COMMIT alone; ``stored`` is all that the
+recorder does for a step: packing, checksums, SQL and both commits. Times are medians; shares are of the median
+step, which includes its recording. FOLDER chooses the disk.
 """
 
 from __future__ import annotations

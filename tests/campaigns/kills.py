@@ -2,11 +2,11 @@
 
 A training runs through the twin, or through the real drivers on virtual source-measure units, on the virtual
 board or on a declared board, which another process serves. After a random number of epochs and a random time it
-receives a signal, or the terminal in which it runs is closed. Then the run is resumed until it is finished, and its
-rows are compared bit for bit with those of a run that nothing disturbed.
+receives a signal, or the terminal in which it runs is closed. Then the run is resumed until it is finished, and
+its rows are compared bit for bit with those of a run that nothing disturbed.
 
-With noise, instruments of another process never give the same readings twice, so the rows of ``smu``, ``board`` and
-``declared`` are compared with the noise off. The twin has its noise on. 50 kills of each of the four::
+With noise, instruments of another process never give the same readings twice, so the rows of ``smu``, ``board``
+and ``declared`` are compared with the noise off. The twin has its noise on. 50 kills of each of the four::
 
     python tests/campaigns/kills.py --count 50 --case "twin KILL" --case "smu KILL" --case "board KILL" \
         --case "declared KILL"

@@ -95,7 +95,7 @@ def trained(network: hl.Network, inputs: FloatArray, targets: FloatArray) -> hl.
     assert history is not None
     values: NDArray[np.float64] = history.values
     stopped: str = history.stopped
-    assert values.ndim == 1 and stopped == "finished" and len(scores.scores) == 2 * len(rules)
+    assert (values.ndim, stopped, len(scores.scores)) == (1, "finished", 2 * len(rules))
     return history
 
 
@@ -123,12 +123,13 @@ def benches(folder: Path) -> tuple[hl.Run, int]:
     with hl.open_bench("regression", {"train.epochs": 2}) as bench:
         history: hl.History = bench.train(record=folder, progress=False, note="typed")
         score: float = bench.evaluate(history).measured.cost
-    assert bench.run_folder is not None and score >= 0
+    assert bench.run_folder is not None
+    assert score >= 0
     run: hl.Run = hl.open_run(bench.run_folder)
     found: list[hl.Run] = hl.runs(folder, filters=["bench=regression"])
     readings: dict[str, NDArray[np.generic]] = dict(run.readings(0))
     conductances: FloatArray = run.conductances()
-    assert len(found) == 1 and readings and conductances.ndim == 1
+    assert (len(found), len(readings) > 0, conductances.ndim) == (1, True, 1)
     return run, run.steps()
 
 

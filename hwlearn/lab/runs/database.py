@@ -1,8 +1,8 @@
 """SQLite database of a run folder: schema, connection for writing, and rows of arrays.
 
 SQLite runs in WAL mode while a run is recorded: a committed row survives a killed process, and with
-``synchronous=FULL`` also a power failure. Readers never wait. A run that has ended has no WAL: it is one file, which
-can be read on any medium. ``docs/runs.md`` describes every table.
+``synchronous=FULL`` also a power failure. Readers never wait. A run that has ended has no WAL: it is one file,
+which can be read on any medium. ``docs/runs.md`` describes every table.
 """
 
 from __future__ import annotations

@@ -276,6 +276,11 @@ class VirtualBench:
         place = self._placed[name][1].gpib
         return self._servers[name].address if place is None else gpib_address(self._servers[name], place.address)
 
+    def settle(self, name: str) -> None:
+        """Wait until an instrument has executed everything that clients have sent so far."""
+        if name in self._servers:
+            self._servers[name].settle()
+
     def instrument(self, name: str) -> VirtualInstrument:
         """Return an instrument, bypassing its connection; for tests."""
         return self._instruments[name]
