@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field, fields
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -53,7 +53,7 @@ class RecordSection:
             return NotImplemented
         return all(np.array_equal(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
 
-    __hash__ = None  # type: ignore[assignment]  # holds arrays
+    __hash__: ClassVar[None] = None  # type: ignore[assignment]  # holds arrays
 
     def check(self, topology: Topology) -> None:
         """Refuse lists whose length is not the network's number of inputs, outputs or edges."""

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -345,10 +345,11 @@ class CalibrationSection(Section):
 
 
 class RunSection(Section):
-    """``[run]``: what a run keeps of each step."""
+    """``[run]``: what a run keeps of each step, and whether it survives a power cut."""
 
     keep: Literal["all", "outputs", "summary"] = "all"
     conductances: Literal["auto", "steps", "epochs"] = "auto"
+    synchronous: Literal["auto", "normal", "full"] = "auto"
 
 
 class SafetySection(Section):
@@ -361,7 +362,7 @@ class SafetySection(Section):
 class BackendSection(BaseModel):
     """``[backend]``: the kind of backend. The other keys are settings of that backend."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="allow")
 
     kind: str
 

@@ -102,6 +102,7 @@ def identity(bench: Bench) -> dict[str, object]:
         "dry_run": bench.file.is_dry_run,
         "keep": bench.file.run.keep,
         "conductances": kept_conductances(bench),
+        "synchronous": _synchronous(bench),
         "seed": bench.file.train.seed,
         "epochs_requested": bench.file.train.epochs,
         "cost": type(make_cost(bench.file.train, bench.data.classifies)).__name__,
@@ -125,6 +126,14 @@ def identity(bench: Bench) -> dict[str, object]:
         "created": now(),
         "status": "created",
     }
+
+
+def _synchronous(bench: Bench) -> str:
+    """Return when commits wait for the disk: always on hardware, whose readings cannot be had again."""
+    chosen = bench.file.run.synchronous
+    if chosen != "auto":
+        return chosen
+    return "normal" if bench.simulated else "full"
 
 
 def graph_arrays(topology: Topology) -> dict[str, np.ndarray]:

@@ -54,7 +54,8 @@ class RunRecorder(Callback):
     records = True
 
     def __init__(self, run: Run, bench: Bench | None = None, note: str | None = None) -> None:
-        self.run, self._bench, self._note = run, bench, note
+        self.run: Run = run
+        self._bench, self._note = bench, note
         self._lock = FolderLock(run.folder, "run")
         self._db: sqlite3.Connection | None = None
         try:
@@ -64,7 +65,8 @@ class RunRecorder(Callback):
                 self._session = len(contents.sessions())
                 self._keep = str(contents.meta("keep"))
                 self._every_step = contents.meta("conductances") == "steps"
-            self._db = connect(run.folder)
+                synchronous = contents.meta("synchronous") or "full"  # earlier runs had no choice
+            self._db = connect(run.folder, str(synchronous))
         except BaseException as error:
             self.close()
             if isinstance(error, sqlite3.Error):
