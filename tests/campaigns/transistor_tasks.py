@@ -7,7 +7,7 @@ r"""The published tasks of transistor networks: digits, ionosphere and exclusive
         --environment ENV
     python tests/campaigns/transistor_tasks.py ionosphere --rule coupled --chips 1 2 3 --noise 0.005
     python tests/campaigns/transistor_tasks.py xor --rule coupled --splits 0 1 2
-    python tests/campaigns/transistor_tasks.py seconds
+    python tests/campaigns/transistor_tasks.py seconds --splits 1
 
 The networks are the benches `digits-nmos`, `ionosphere-nmos` and `xor-nmos`. ``exact`` trains them through the
 public loop: outputs measured with noise, exact gradient of the declared transistors. ``coupled`` is coupled
@@ -315,7 +315,7 @@ def main() -> None:
     if asked.task == "seconds":
         from transistor_seconds import measure
 
-        measure()
+        measure([int(split) for split in asked.splits])
     elif asked.task == "xor":
         solve_xor(asked.rule, [int(seed) for seed in asked.splits])
     elif "published" in asked.splits and asked.environment is None:
