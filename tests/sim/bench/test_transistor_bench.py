@@ -113,9 +113,7 @@ def test_cards_that_do_not_fit_a_mixed_network_are_refused(topology, cards, name
 
 def test_what_a_card_cannot_set_is_refused():
     mixed = TOP.with_elements([OHMIC, *[DEVICE] * (TOP.n_edges - 1)])
-    with pytest.raises(
-        SetupError, match=r"conductance and gate voltage; use .* 'virtual-bench' with a card"
-    ):
+    with pytest.raises(SetupError, match=r"conductance and gate voltage; use .* 'virtual-bench' with a card"):
         opened(mixed)
     backend = VirtualMixedBackend()
     resistors = {**MIXED_BENCH, "instruments": [*MIXED_BENCH["instruments"][:2], {**CARD, "gate": None}]}
