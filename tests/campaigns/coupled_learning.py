@@ -128,21 +128,24 @@ class CoupledLearner:
     def epoch(self, x: np.ndarray, order: np.ndarray) -> int:
         """Present samples in order; return the number of updates.
 
-        Samples are solved side by side, `SIDE_BY_SIDE` at a time. After an update all of them are solved again,
-        from where they were, so that the result is the one of a strict sequence. `counts` counts what that
-        sequence solves.
+        Samples are solved side by side, `SIDE_BY_SIDE` at a time, or one at a time while most of them update.
+        After an update all of them are solved again, from where they were, so that the result is the one of a
+        strict sequence. `counts` counts what that sequence solves.
         """
-        updates = 0
-        for first in range(0, len(order), SIDE_BY_SIDE):
-            rows = order[first : first + SIDE_BY_SIDE].tolist()
-            free, done = self._free.with_warm_starts(), 0
+        updates, first, recently = 0, 0, 0.0
+        while first < len(order):
+            rows = order[first : first + (1 if recently > 0.5 else SIDE_BY_SIDE)].tolist()
+            first += len(rows)
+            free, done = self._free.with_conductances(self.gates).with_warm_starts(), 0
             while done < len(rows):
-                free = free.with_conductances(self.gates)
+                if done:
+                    free = free.with_conductances(self.gates)
                 true = free.solve(x[rows])
                 V = self._read(true)
                 for k in range(done, len(rows)):
                     done = k + 1
                     goals = self.clamp(V[k, self.topology.outputs], rows[k])
+                    recently += ((goals is not None) - recently) / SIDE_BY_SIDE
                     if goals is not None:
                         self._update(x[rows[k]], V[k], true[k], goals)
                         updates += 1
