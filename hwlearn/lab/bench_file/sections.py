@@ -55,6 +55,16 @@ OutputPair = Annotated[list[int | str], Field(min_length=2, max_length=2)]
 """``[plus, minus]``: outputs by number, or by the name of their nodes."""
 
 
+class DistortionTable(Section):
+    """``distortion``: small random distortions of images in training; see `hwlearn.lab.data.Distortion`."""
+
+    image: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    shift: Annotated[float, Field(ge=0, le=100)] = 0.0
+    turn: Annotated[float, Field(ge=0, le=180)] = 0.0
+    stretch: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    slant: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
 class DataSection(Section):
     """``[data]``: the source of the samples and the encoding of features as voltages."""
 
@@ -65,6 +75,7 @@ class DataSection(Section):
     negated: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
     bias: PositiveVolts | None = None
     jitter: Annotated[float, Field(ge=0, le=1)] = 0.0
+    distortion: DistortionTable | None = None
     ranges: list[list[float]] | None = None
     header: Literal["auto"] | bool = "auto"
     delimiter: Literal["auto", ",", ";", "tab", "\t", "whitespace"] = "auto"
