@@ -161,8 +161,9 @@ def health_table(view: RunView) -> str:
                 f"<tr><th>{escape(name.replace('_', ' '))}</th><td{mark}>{escape(number_text(value))}</td>"
                 f"<td>{escape(limit)}</td></tr>"
             )
-    alarm_line = "".join(f"<b>ALARM: {escape(str(name).replace('_', ' '))}</b> " for name in alarms)
-    return f'<div class="w-bad">{alarm_line}</div><table class="w-table">{"".join(rows)}</table>'
+    listed = "".join(f"<b>ALARM: {escape(str(name).replace('_', ' '))}</b> " for name in alarms)
+    alarm_line = f'<div class="w-bad">{listed}</div>' if alarms else ""
+    return f'{alarm_line}<table class="w-table">{"".join(rows)}</table>'
 
 
 def provenance_table(view: RunView) -> str:
