@@ -303,8 +303,7 @@ class RunContents:
             return
         found = {table: [keys for keys, _ in self.rows(table)] for table in _KEYS if self._has(table)}
         epochs, steps = self.epochs(), self.steps()
-        batches = [keys[0] for keys in found["batches"]]
-        updates = [keys[0] for keys in found["updates"]]
+        batches, updates = ([keys[0] for keys in found[table]] for table in ("batches", "updates"))
         with self._reported():
             if batches != list(range(len(batches))) or len(batches) not in (steps, steps + 1):
                 raise ValueError(f"it has {len(batches)} batches and {steps} updates")
