@@ -79,8 +79,7 @@ class RunContents:
     """
 
     def __init__(self, folder: Path, db: sqlite3.Connection) -> None:
-        self.folder: Path = folder
-        self._db = db
+        self.folder, self._db = folder, db
 
     # --- facts --------------------------------------------------------------------------------------
 

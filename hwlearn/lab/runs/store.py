@@ -351,7 +351,7 @@ def _identity(bench: Bench) -> dict[str, object]:
     """Return the facts that identify a new run."""
     # slow to import, and not needed to read a run
     from hwlearn.lab.bench.recipes import make_cost
-    from hwlearn.lab.runs.forecast import kept_conductances
+    from hwlearn.lab.runs.forecast import kept_conductances, kept_safe
 
     limits = bench.limits
     names = bench.topology.names
@@ -363,7 +363,7 @@ def _identity(bench: Bench) -> dict[str, object]:
         "dry_run": bench.file.is_dry_run,
         "keep": bench.file.run.keep,
         "conductances": kept_conductances(bench),
-        "synchronous": _synchronous(bench),
+        "synchronous": kept_safe(bench),
         "seed": bench.file.train.seed,
         "epochs_requested": bench.file.train.epochs,
         "cost": type(make_cost(bench.file.train, bench.data.classifies)).__name__,
@@ -387,14 +387,6 @@ def _identity(bench: Bench) -> dict[str, object]:
         "created": now(),
         "status": "created",
     }
-
-
-def _synchronous(bench: Bench) -> str:
-    """Return when commits wait for the disk: always on hardware, whose readings cannot be had again."""
-    chosen = bench.file.run.synchronous
-    if chosen != "auto":
-        return chosen
-    return "normal" if bench.seed_keys(0) else "full"
 
 
 def _graph(topology: Topology) -> dict[str, np.ndarray]:
