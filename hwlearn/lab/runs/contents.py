@@ -1,4 +1,7 @@
-"""`RunContents`: everything that a run has stored, as it was at one moment."""
+"""`RunContents`: everything that a run has stored, as it was at one moment.
+
+One file because all of it is read in one transaction.
+"""
 
 from __future__ import annotations
 
@@ -75,11 +78,12 @@ class RunContents:
     folder : Path
         For error messages.
     db : sqlite3.Connection
-        A connection in a read transaction.
+        In a read transaction.
     """
 
     def __init__(self, folder: Path, db: sqlite3.Connection) -> None:
-        self.folder, self._db = folder, db
+        self.folder: Path = folder
+        self._db = db
 
     # --- facts --------------------------------------------------------------------------------------
 

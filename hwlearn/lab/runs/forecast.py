@@ -97,17 +97,6 @@ def kept_conductances(bench: Bench) -> str:
     return "steps" if _steps(bench) * bench.topology.n_edges * 24 <= MOST_STEPS_BYTES else "epochs"
 
 
-def kept_safe(bench: Bench) -> str:
-    """Return whether commits wait for the disk, ``"full"`` or ``"normal"``.
-
-    By default they do on hardware, whose readings cannot be had again.
-    """
-    chosen = bench.file.run.synchronous
-    if chosen != "auto":
-        return chosen
-    return "normal" if bench.seed_keys(0) else "full"
-
-
 def forecast_size(bench: Bench, folder: Path, steps_done: int = 0) -> SizeForecast | None:
     """Return the forecast of a run.
 

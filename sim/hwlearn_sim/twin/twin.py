@@ -1,4 +1,7 @@
-"""`KirchhoffTwin`: a simulated network with the imperfections of real hardware."""
+"""`KirchhoffTwin`: a simulated network with the imperfections of real hardware.
+
+One file because a twin is one object: what it measures depends on everything that it is.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ class TwinOptions(TypedDict, total=False):
     """Keywords of `KirchhoffTwin` that a subclass passes on unchanged."""
 
     settle_s: float
+    reading_s: float
     averages: int
     nudges: Iterable[DriveKind]
     node_readout: bool
@@ -54,6 +58,8 @@ class KirchhoffTwin(Network):
         Seed of all random numbers: two twins with equal arguments behave identically.
     settle_s : float
         Wait in seconds between a change of the sources and a reading.
+    reading_s : float
+        Duration in seconds of one reading of all channels; for the account of time and energy.
     averages : int
         Number of readings averaged into one.
     nudges : iterable
@@ -88,6 +94,7 @@ class KirchhoffTwin(Network):
         *,
         seed: int = 0,
         settle_s: float = 50e-6,
+        reading_s: float = 10e-6,
         averages: int = 1,
         nudges: Iterable[DriveKind] = ("clamp", "current", "resistor"),
         node_readout: bool = False,
@@ -108,9 +115,11 @@ class KirchhoffTwin(Network):
             raise SetupError(f"averages is {averages}; it must be a whole number of at least 1")
         if not (math.isfinite(settle_s) and settle_s >= 0):
             raise SetupError(f"settle_s is {settle_s}; it must be zero or positive")
+        if not (math.isfinite(reading_s) and reading_s >= 0):
+            raise SetupError(f"reading_s is {reading_s}; it must be zero or positive")
         self.imperfections = flaws
         self.averages: int = int(averages)
-        self._settle_s = settle_s
+        self._settle_s, self._reading_s = settle_s, reading_s
         self._edge_law = edge_law
         self._node_readout, self._current_readout = node_readout, current_readout
         # one random stream per cause, so that enabling one imperfection does not change the others
@@ -223,6 +232,11 @@ class KirchhoffTwin(Network):
     def settle_s(self) -> float:
         """Wait in seconds between a change of the sources and a reading."""
         return self._settle_s
+
+    @property
+    def reading_s(self) -> float:
+        """Duration in seconds of reading one sample, with all averages."""
+        return self._reading_s * self.averages
 
     @property
     def dac_step_V(self) -> float | None:
