@@ -1,4 +1,7 @@
-"""`RunContents`: everything that a run has stored, as it was at one moment."""
+"""`RunContents`: everything that a run has stored, as it was at one moment.
+
+One file because all of it is read in one transaction.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,7 @@ class RunContents:
     folder : Path
         For error messages.
     db : sqlite3.Connection
-        A connection in a read transaction.
+        In a read transaction.
     """
 
     def __init__(self, folder: Path, db: sqlite3.Connection) -> None:
