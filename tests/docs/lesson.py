@@ -1,11 +1,12 @@
-"""A page of documentation as a reader follows it: files are written, commands run, and what is printed is compared.
+"""A page of documentation as a reader follows it: files are written, commands run, their output is compared.
 
 What a page may contain, in this order of steps, all in one empty folder:
 
 - a block after a line that ends in a name in backticks and a colon is a file with that name
   (``Write `own.csv`:``). With ``the table `[data]` of `bench.toml`:`` it replaces that table of the file;
 - a ``console`` block has commands after ``$``, each with the output that follows it. ``...`` stands for anything.
-  A command without output must only succeed; one whose output begins with ``hwlearn:``, or has ``failed``, must fail;
+  A command without output must only succeed; one whose output begins with ``hwlearn:``, or has ``failed``, must
+  fail;
 - a ``python`` block with ``>>>`` is a doctest. All of a page share their names;
 - a ``text`` block is only shown.
 
@@ -153,8 +154,9 @@ class Lesson:
 
     def _expanded(self, word: str) -> list[str]:
         """Return what a shell makes of a word: the paths that a pattern matches."""
-        found = sorted(str(path.relative_to(self.folder)) for path in self.folder.glob(word)) if "*" in word else []
-        return found or [word]
+        if "*" not in word:
+            return [word]
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.glob(word)) or [word]
 
     def _hwlearn(self, arguments: list[str]) -> tuple[int, str]:
         from hwlearn.cli import app
@@ -190,7 +192,8 @@ class Lesson:
         known = {one.partition(">")[0] for one in project["optional-dependencies"]["dev"]}
         for argument in arguments:
             if found := re.fullmatch(r"hwlearn(?:\[(?P<extras>[\w,]+)\])?", argument):
-                unknown = set(filter(None, (found["extras"] or "").split(","))) - set(project["optional-dependencies"])
+                named = set(filter(None, (found["extras"] or "").split(",")))
+                unknown = named - set(project["optional-dependencies"])
                 if unknown:
                     raise LessonError(f"there is no extra {unknown}")
             elif (self.folder / argument.partition("[")[0] / "pyproject.toml").exists():

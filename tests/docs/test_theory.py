@@ -38,7 +38,8 @@ def test_section_names_code_and_tests_that_exist(title):
         assert callable(named(place)), place
     for file, name in tests:
         tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-        assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}, f"{file}::{name}"
+        functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+        assert name in functions, f"{file}::{name}"
 
 
 def test_every_formula_is_in_a_section():
