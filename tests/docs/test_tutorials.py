@@ -6,7 +6,7 @@ import pytest
 from lesson import ROOT, Lesson, LessonError, commands, matches
 
 TUTORIALS = ROOT / "docs" / "tutorials"
-SLOW: dict[str, str] = {}
+SLOW = {"own-backend": "it runs the tests of a backend twice"}
 """Pages that take more than three seconds, and why."""
 
 pages = [
