@@ -11,7 +11,7 @@ from hwlearn.lab.bench_file.file import shipped_benches
 from hwlearn.lab.runs.store import Run
 from hwlearn_sim.twin.backend import SimBackend
 
-KEYS = {"event", "run", "bench", "backend", "epochs", "stopped", "measurements", "seconds", "report"}
+KEYS = {"event", "run", "bench", "backend", "epochs", "stopped", "measurements", "seconds", "report", "energy"}
 
 
 def test_train_prints_json_lines_for_scripts(hwlearn, folder):
