@@ -36,6 +36,9 @@ NAMES: Final = (
 )  # fmt: skip
 """Figures of an epoch in the order of their record, without the shares."""
 
+MOST_SATURATED: Final = 0.5
+"""Share of saturated samples above which the gradient that is missing can exceed the one that is left."""
+
 _NOT_APPLICABLE, _NOT_MEASURED = -1.0, -2.0  # of the third column of the state
 
 
@@ -87,8 +90,10 @@ class HealthWatch:
             "saturated_share": _rounded(saturated / share),
             "skipped_share": _rounded(skipped / share),
             "bias": _rounded(bias.value),
-            "limits": {name: _rounded(one.limit) for name, one in found.items() if one.limit is not None},
-            "alarms": [name for name, one in found.items() if one.exceeded],
+            "limits": {name: _rounded(one.limit) for name, one in found.items() if one.limit is not None}
+            | {"saturated_share": MOST_SATURATED},
+            "alarms": [name for name, one in found.items() if one.exceeded]
+            + (["saturated_share"] if saturated > MOST_SATURATED * samples else []),
         }
 
     # --- state --------------------------------------------------------------------------------------
