@@ -120,10 +120,8 @@ class PointTable:
         with ExitStack() as failed:
             self._lock = failed.enter_context(FolderLock(folder, "sweep"))
             with self._reported():
-                if not (folder / DATABASE).is_file():
+                if not (folder / DATABASE).is_file() or not _is_continued(folder, definition):
                     _create(folder, definition, points)
-                else:
-                    _check_definition(folder, definition)
                 self._db = _connect(folder)
                 failed.callback(self._db.close)
                 self._began = time.perf_counter()
@@ -270,12 +268,21 @@ def _connect(folder: Path) -> sqlite3.Connection:
     return db
 
 
-def _check_definition(folder: Path, definition: Mapping[str, Any]) -> None:
-    """Refuse to continue a table of another definition, naming what differs."""
-    stored = StoredTable(folder).definition()
+def _is_continued(folder: Path, definition: Mapping[str, Any]) -> bool:
+    """Return whether the table of a folder has this definition; False if it has another one and no point was run.
+
+    Raises
+    ------
+    RunError
+        If it has another definition and points that were run, naming what differs.
+    """
+    table = StoredTable(folder)
+    stored, counts = table.definition(), table.counts()
     wanted = json.loads(_json(definition))
     if stored == wanted:
-        return
+        return True
+    if not counts["finished"] and not counts["failed"]:
+        return False
     before, after = dict(_flat(stored)), dict(_flat(wanted))
     changed = [
         f"{key} was {_short(before.get(key))}, is now {_short(after.get(key))}"
