@@ -94,9 +94,9 @@ def _client(distributed: Any, cluster: Any, workers: int, stack: ExitStack) -> A
     if not isinstance(cluster, str):
         return cluster
     if cluster == LOCAL:
-        # a point whose worker was killed is repeated alone, not beside others again
+        # a point whose worker was killed twice is repeated alone, not beside others again
         dask = extra_module("dask", "cluster", "a sweep on a cluster")
-        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 1}))
         made = stack.enter_context(
             distributed.LocalCluster(
                 n_workers=workers,

@@ -12,10 +12,13 @@ from hwlearn.lab.sweeps.running import SweepOptions, finished, run_points
 from hwlearn.lab.sweeps.table import PointTable
 
 
-@pytest.fixture
-def swept(small, tmp_path):
+@pytest.fixture(scope="module")
+def swept(bench_text, tmp_path_factory):
     """A sweep of two axes and two seeds, run in this process."""
-    definition = define(small, (), {"train.rate": [0.05, 0.1, 0.2], "train.batch": [3, 6]}, 2)
+    tmp_path = tmp_path_factory.mktemp("sweep")
+    bench = tmp_path / "small.toml"
+    bench.write_text(bench_text.replace("epochs = 5", "epochs = 2"), encoding="utf-8")
+    definition = define(bench, (), {"train.rate": [0.05, 0.1, 0.2], "train.batch": [3, 6]}, 2)
     with PointTable(tmp_path / "s", definition.facts(), definition.points()) as table:
         run_points(definition, table, SweepOptions(hardware=True))
     return finished(tmp_path / "s")
