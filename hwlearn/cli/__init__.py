@@ -15,11 +15,12 @@ import typer
 
 import hwlearn
 from hwlearn import early_exit
-from hwlearn.cli import calibrate, check, init, off, report, resume, runs, status, sweep, train
+from hwlearn.cli import calibrate, check, init, off, report, resume, runs, status, train
 from hwlearn.cli.command_group import CommandGroup
 from hwlearn.cli.outcome import FAILED, one_line
 from hwlearn.cli.plugins.origin import plugin_hint, plugin_of, print_traceback
-from hwlearn.cli.run_data import compare, export
+from hwlearn.cli.run_data import compare, export, watch
+from hwlearn.cli.series import sweep
 from hwlearn.errors import HwlearnError
 from hwlearn.exit_signals import ENDING, other_fatal_signals
 
@@ -36,6 +37,7 @@ app.command("train")(train.train)
 app.command("resume")(resume.resume)
 app.command("runs")(runs.runs)
 app.command("report")(report.report)
+app.command("watch")(watch.watch)
 app.command("compare")(compare.compare)
 app.command("export")(export.export)
 app.command("sweep")(sweep.sweep)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.elements.three_terminal import CONDUCTANCE, Parameter, require_conductances
 from hwlearn.errors import SetupError
-from hwlearn.units import is_count, is_number
+from hwlearn.html_text import object_box
+from hwlearn.units import format_quantity, is_count, is_number
 
 if TYPE_CHECKING:  # slow to import, and not needed to read a run
     from hwlearn.learning.rules.rule import Gradient
@@ -106,6 +107,11 @@ class Epoch:
         Samples that contributed nothing to a gradient.
     seconds : float
         Duration.
+    health : mapping
+        Figures of the gradient's health, their limits and alarms; see `hwlearn.learning.health`. Empty if it is
+        not watched.
+    energy : mapping
+        Joules and seconds of the epoch's phases and programming; see `hwlearn.learning.energy`.
     """
 
     number: int
@@ -114,6 +120,8 @@ class Epoch:
     measurements: int
     skipped: int
     seconds: float
+    health: Mapping[str, Any] = field(default_factory=dict)
+    energy: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def merit(self) -> float:
@@ -137,6 +145,8 @@ class NetworkState:
         `Kirchhoff.history` of the model.
     simulation : mapping of str to ndarray, or None
         State of a simulated network; None on hardware.
+    watched : mapping of str to ndarray
+        What health and energy of the present epoch need from its steps so far.
     """
 
     reached: FloatArray
@@ -145,6 +155,7 @@ class NetworkState:
     epoch_measurements: int
     history: Mapping[str, np.ndarray] = field(default_factory=dict)
     simulation: Mapping[str, np.ndarray] | None = None
+    watched: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,19 +199,46 @@ class History:
     best_epoch : int or None
         Epoch with the best validation (or training) score.
     stopped : str
-        Why the training ended: ``"finished"``, ``"interrupted"`` or ``"no improvement"``.
+        Why the training ended: ``"finished"``, ``"interrupted"``, ``"no improvement"`` or ``"unhealthy"``.
     measurements : int
         Samples measured, also before a resume. A batch that is measured again after a resume counts once.
     parameters : tuple of (Parameter, ndarray of int or None)
         What the values are, and the edges that have them; None: all of them.
+    energy : mapping
+        Joules and seconds of the whole training, in the form of `Epoch.energy`, with ``training_J`` and
+        ``training_s``.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
     values: FloatArray = field(default_factory=lambda: np.zeros(0))
     best_epoch: int | None = None
-    stopped: Literal["finished", "interrupted", "no improvement"] = "finished"
+    stopped: Literal["finished", "interrupted", "no improvement", "unhealthy"] = "finished"
     measurements: int = 0
     parameters: tuple[tuple[Parameter, IntArray | None], ...] = ((CONDUCTANCE, None),)
+    energy: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        return f"<History: {'; '.join(text for _, text in self._shown()[:3])}>"
+
+    def _repr_html_(self) -> str:
+        return object_box("History of a training", self._shown())
+
+    def _shown(self) -> list[tuple[str, str]]:
+        """Return what a person wants to know first."""
+        facts = [("ended", f"{self.stopped} after {len(self.epochs)} epochs")]
+        if self.epochs:
+            last = self.epochs[-1]
+            kind = "training" if last.validation is None else "validation"
+            facts.append(("last epoch", f"{last.validation or last.train} on {kind} samples"))
+        facts.append(("measurements", f"{self.measurements:,} measurements"))
+        best = next((epoch for epoch in self.epochs if epoch.number == self.best_epoch), None)
+        if best is not None:
+            facts.append(("best epoch", f"{best.number + 1}: {best.validation or best.train}"))
+        for parameter, values in self.by_parameter() if self.values.size else ():
+            if values.size:
+                ends = (format_quantity(float(end), parameter.unit) for end in (values.min(), values.max()))
+                facts.append((f"{parameter.name}s", f"{len(values):,}: {' to '.join(ends)}"))
+        return facts
 
     @property
     def conductances(self) -> FloatArray:

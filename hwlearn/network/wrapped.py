@@ -41,6 +41,9 @@ class WrappedNetwork(Network):
         """The inner network."""
         return self._network
 
+    def _shown_name(self) -> str:
+        return f"{type(self).__name__} of {type(self._network).__name__}"
+
     @property
     def instruments(self) -> tuple[str, ...]:
         """Instruments of the inner network."""
@@ -65,6 +68,11 @@ class WrappedNetwork(Network):
     def settle_s(self) -> float | None:
         """Settling time of the inner network in seconds; None if unknown."""
         return self._network.settle_s
+
+    @property
+    def reading_s(self) -> float | None:
+        """Duration in seconds of reading one sample of the inner network; None if unknown."""
+        return self._network.reading_s
 
     @property
     def dac_step_V(self) -> float | None:

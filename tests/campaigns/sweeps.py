@@ -28,7 +28,7 @@ import numpy as np
 from campaign import Campaign, every, shown
 
 import hwlearn as hl
-from hwlearn.lab.sweeps.table import Row
+from hwlearn.lab.sweeps.table import PointRow
 
 GRID = ["--grid", "train.rate=0.02,0.05", "--grid", "backend.device_spread=0:0.5:5"]
 WAIT_S = 120.0
@@ -40,7 +40,7 @@ def sweep_command(folder: Path, seeds: int, epochs: int, *more: str) -> list[str
     return [sys.executable, "-m", "hwlearn", "sweep", *given, "-o", str(folder), "--json", *more]
 
 
-def facts_of(rows: list[Row]) -> list[tuple[object, ...]]:
+def facts_of(rows: list[PointRow]) -> list[tuple[object, ...]]:
     """Return everything of the rows that must be equal: all but the duration and the number of attempts."""
     return [(row.number, dict(row.point), row.status, row.error, json.dumps(row.result)) for row in rows]
 
@@ -162,10 +162,10 @@ def _place(case: str, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes] | 
 
 
 SEEDS, EPOCHS = 2, 20
-_reference: list[list[Row]] = []
+_reference: list[list[PointRow]] = []
 
 
-def reference() -> list[Row]:
+def reference() -> list[PointRow]:
     """Return the rows of the undisturbed sweep, run once."""
     if not _reference:
         with tempfile.TemporaryDirectory() as name:

@@ -61,3 +61,14 @@ def is_open_soon(bench) -> bool:
     while bench.instrument("scan").closed and time.monotonic() < deadline:
         time.sleep(0.001)
     return not bench.instrument("scan").closed
+
+
+def drive(bench, volts):
+    """Drive the first node: the others follow at two thirds and one third."""
+    bench.instrument("smu").execute(f":SOUR:FUNC VOLT;:SOUR:VOLT {volts};:OUTP 1".encode())
+
+
+def sent(path):
+    """Return the messages to the instrument, in order."""
+    rows = [line.split("\t") for line in path.read_text(encoding="ascii").splitlines()]
+    return [row[3].removesuffix("\\n") for row in rows if row[2] == ">"]

@@ -24,12 +24,12 @@ from hwlearn_drivers.bench.readout import Tolerances, readout_of
 from hwlearn_drivers.bench.setpoints import Targets
 from hwlearn_drivers.bench.terminals import Wiring
 from hwlearn_drivers.edges.edges import Edges
+from hwlearn_drivers.instrument.pace import Pace
 from hwlearn_drivers.roles.instrument import (
     BenchInstrument,
     ClosesSwitches,
 )
 from hwlearn_drivers.roles.values import ChannelReadings
-from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.transport.wire_log import WireLog
 
 log = logging.getLogger("hwlearn_drivers")

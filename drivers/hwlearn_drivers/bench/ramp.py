@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from hwlearn.arrays import FloatArray
-from hwlearn_drivers.smu.pace import Pace
+from hwlearn_drivers.instrument.pace import Pace
 
 
 def ramp(

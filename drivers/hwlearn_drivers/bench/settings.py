@@ -157,15 +157,21 @@ class DeviceSettings(Section):
 
 
 class ProgrammerSettings(Section):
-    """An instrument that sets the conductances.
+    """The instruments that set the conductances, or the gate voltages.
 
     Attributes
     ----------
-    programmer : str
-        Its name.
+    programmer : str or tuple of str
+        Name of the instrument that sets all edges; or names of several, each of which sets the edges whose values
+        have its unit: a card of potentiometers the resistors, a card of DACs the gates of transistors.
     """
 
-    programmer: InstrumentName
+    programmer: InstrumentName | Annotated[tuple[InstrumentName, ...], FROM_LIST, Field(min_length=1)]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all of them."""
+        return (self.programmer,) if isinstance(self.programmer, str) else self.programmer
 
 
 class BenchSettings(Section):
@@ -185,12 +191,12 @@ class BenchSettings(Section):
     superposition : path
         The file in which the check leaves its result.
     edges : ProgrammerSettings, "devices", quantity or tuple of quantities
-        An instrument that programs the edges, single devices that are reached through the matrix, or the
+        Instruments that program the edges, single devices that are reached through the matrix, or the
         conductance of fixed resistors.
     devices : DeviceSettings, optional
         For ``edges = "devices"``.
     slew_V_per_s, ramp_step, settle
-        See `hwlearn_drivers.smu.pace.Pace`. A scanner has a settling time of its own for each of its channels.
+        See `hwlearn_drivers.instrument.pace.Pace`. A scanner has a settling time of its own for each channel.
     input_tolerance : quantity, optional
         Largest deviation of an input that is read back from what was set. Default: 2 % of ``limits.voltage``,
         ten standard uncertainties of the reading and one step of the source.

@@ -17,9 +17,9 @@ from typing import Any, Final, Protocol, runtime_checkable
 from hwlearn.network.reports import InstrumentReport
 from hwlearn_drivers.claims.claim import Claim, report_with, switch_off_with
 from hwlearn_drivers.errors import OutputsMayBeOnError
-from hwlearn_drivers.instrument.console_events import ConsoleEvents
-from hwlearn_drivers.instrument.signal_handlers import SignalHandlers
-from hwlearn_drivers.instrument.suspend import suspended_s
+from hwlearn_drivers.instrument.process.console_events import ConsoleEvents
+from hwlearn_drivers.instrument.process.signal_handlers import SignalHandlers
+from hwlearn_drivers.instrument.process.suspend import suspended_s
 
 
 class HasOutputs(Protocol):

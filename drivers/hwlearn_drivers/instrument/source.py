@@ -100,7 +100,7 @@ class Source(Instrument):
         LinkError
             If the link was opened again only to send OFF; `reconnect` checks the identity.
         """
-        reason = open_outputs.halted_because(self)
+        reason = self.halted_because
         if reason is not None:
             raise HaltedError(
                 f"outputs were switched off: {reason}; {self.name} stays off until it is reconnected"
@@ -108,6 +108,15 @@ class Source(Instrument):
         if self.needs_reconnect:
             raise LinkError(f"{self.name} dropped its connection and was only switched off since then; reconnect")
         self.transport.rearm()
+
+    @property
+    def halted_because(self) -> str | None:
+        """Why something else in this process switched it off; None if nothing did."""
+        return open_outputs.halted_because(self)
+
+    def allow_again(self) -> None:
+        """Forget why it was switched off, because a person reconnects it."""
+        open_outputs.allow_again(self)
 
     @property
     def needs_reconnect(self) -> bool:
@@ -131,7 +140,7 @@ class Source(Instrument):
                 self._confirm_off()
             except LinkError as second:
                 raise self._may_be_on(f"OFF was sent but not confirmed ({first}; then {second})") from second
-        reason = open_outputs.halted_because(self)
+        reason = self.halted_because
         if self._unidentified or reason is not None:  # the query above needed a link that is armed
             self.transport.halt(reason=reason)
 
@@ -165,7 +174,7 @@ class Source(Instrument):
             raise
 
     def _make_safe(self) -> None:
-        open_outputs.allow_again(self)
+        self.allow_again()
         self._send_off()
         self.transport.rearm()
         self._unidentified = False
@@ -176,7 +185,7 @@ class Source(Instrument):
         self._send_off()
 
     def _send_off(self) -> None:
-        self.transport.halt(*self.off_commands(), reason=open_outputs.halted_because(self))
+        self.transport.halt(*self.off_commands(), reason=self.halted_because)
 
     def _confirm_off(self) -> None:
         self.transport.rearm()

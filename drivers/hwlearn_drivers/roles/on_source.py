@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.source import Source
 from hwlearn_drivers.roles.instrument import BenchInstrument
 
@@ -44,11 +43,11 @@ class OnSource(BenchInstrument):
     @property
     def halted_because(self) -> str | None:
         """Why something else in this process switched it off; None if nothing did."""
-        return open_outputs.halted_because(self.source)
+        return self.source.halted_because
 
     def allow_again(self) -> None:
         """Forget why it was switched off, because a person reconnects it."""
-        open_outputs.allow_again(self.source)
+        self.source.allow_again()
 
     @property
     def needs_reconnect(self) -> bool:

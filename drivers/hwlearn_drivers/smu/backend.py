@@ -18,11 +18,11 @@ from hwlearn_drivers.edges.inspection import inspect_card
 from hwlearn_drivers.edges.settings import EdgeCardSettings
 from hwlearn_drivers.instrument import open_outputs
 from hwlearn_drivers.instrument.inspection import Inspection, inspect_all, inspection
+from hwlearn_drivers.instrument.pace import Pace
 from hwlearn_drivers.instrument.voltage_noise import largest_sigma
 from hwlearn_drivers.smu.channel import SmuChannel
 from hwlearn_drivers.smu.network import SmuNetwork
 from hwlearn_drivers.smu.operating_range import ChannelLimit
-from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.smu.registry import channel_count, open_smu, serial_connector, write_off_and_check
 from hwlearn_drivers.smu.settings import ChannelSettings, SmuSettings
 from hwlearn_drivers.smu.smu import Smu

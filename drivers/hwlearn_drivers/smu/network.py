@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections.abc import Mapping
@@ -13,25 +12,20 @@ from hwlearn.arrays import FloatArray
 from hwlearn.circuit.topology import Topology
 from hwlearn.errors import ComplianceError, NetworkError
 from hwlearn.network.limits import Limits
-from hwlearn.network.network import Network, Programmed, Readout
+from hwlearn.network.network import Readout
 from hwlearn.network.nudges import OutputDrive
 from hwlearn.units import format_quantity
 from hwlearn_drivers.edges.edges import Edges
-from hwlearn_drivers.errors import HaltedError, OutputsMayBeOnError, OutputStateError
-from hwlearn_drivers.instrument import open_outputs
-from hwlearn_drivers.instrument.stays_off import StaysOff
-from hwlearn_drivers.instrument.threads import InstrumentThreads
+from hwlearn_drivers.instrument.pace import Pace
 from hwlearn_drivers.smu.operating_range import UNIT, Quantity
-from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.smu.reading import PlausibleRange, Reading
 from hwlearn_drivers.smu.smu import Smu
 from hwlearn_drivers.smu.wiring import check_wiring
+from hwlearn_drivers.switched_network import SwitchedNetwork
 from hwlearn_drivers.transport.wire_log import WireLog
 
-log = logging.getLogger("hwlearn_drivers")
 
-
-class SmuNetwork(Network):
+class SmuNetwork(SwitchedNetwork[Smu]):
     """A network on SMU channels. Inputs are voltage sources; the source at an output depends on the phase.
 
     A floating output is a current source at 0 A with a voltage limit. A current nudge is a current source. A
@@ -73,9 +67,7 @@ class SmuNetwork(Network):
         pace: Pace | None = None,
         wire_log: WireLog | None = None,
     ) -> None:
-        self.pace = Pace() if pace is None else pace
-        self._wire_log = wire_log
-        self.edges = edges
+        pace = Pace() if pace is None else pace
         self._nodes = [*topology.inputs.tolist(), *topology.outputs.tolist()]
         channels = {node: smu.channel(number) for node, (smu, number) in wired.items()}
         check_wiring(topology, limits, channels)
@@ -83,33 +75,20 @@ class SmuNetwork(Network):
         for node, channel in channels.items():
             channel.terminal = f"node {topology.names[node]}"
         smus = [wired[node][0] for node in self._nodes]
-        self._smus = list(dict.fromkeys(smus))
         # terminals of one instrument share its link; each instrument has its own thread
-        self._threads = InstrumentThreads(
-            [(smu, [k for k, used in enumerate(smus) if used is smu]) for smu in self._smus]
-        )
+        numbered = [(smu, [k for k, used in enumerate(smus) if used is smu]) for smu in dict.fromkeys(smus)]
         self._levels: FloatArray = np.zeros(len(self._nodes))
-        self._on = False
-        self._plausible = PlausibleRange(limits, self.pace.voltage_sigma, self.pace.current_sigma)
-        self._stays_off = StaysOff(lambda: map(open_outputs.halted_because, self._smus))
-        super().__init__(topology, limits, ("clamp", "current"), resolution=self.pace.voltage_sigma)
+        self._plausible = PlausibleRange(limits, pace.voltage_sigma, pace.current_sigma)
+        super().__init__(
+            topology, limits, ("clamp", "current"), numbered, edges, pace, pace.voltage_sigma, wire_log
+        )
 
     @property
     def instruments(self) -> tuple[str, ...]:
         """Maker, model, serial number, firmware and address of every source-measure unit, as it reports them."""
-        return tuple(smu.identity.text(smu.transport.name) for smu in self._smus)
+        return tuple(smu.identity.text(smu.transport.name) for smu in self._instruments)
 
     # --- Network interface --------------------------------------------------------------------------
-
-    @property
-    def has_fixed_edges(self) -> bool:
-        """Whether the edges are fixed resistors."""
-        return self.edges.fixed
-
-    @property
-    def drives_outputs(self) -> bool:
-        """Whether this process has left outputs on."""
-        return self._on
 
     @property
     def noise_is_from_data_sheet(self) -> bool:
@@ -123,56 +102,10 @@ class SmuNetwork(Network):
         reach = self.limits.voltage
         return max(one.smu.operating_range.resolution("voltage", one.voltage_range or reach) for one in at)
 
-    @property
-    def settle_s(self) -> float:
-        """Wait in seconds between a change of the sources and a reading."""
-        return self.pace.settle_s
-
     def _measure(self, inputs: FloatArray, drive: OutputDrive | None) -> Readout:
-        try:
+        with self._driving():
             self._switch_on()
             return self._read_batch(inputs, drive)
-        except (OutputStateError, HaltedError) as error:
-            self._halt()
-            raise self._stays_off.because(error) from error
-        except BaseException:
-            self._halt()
-            raise
-
-    def _program(self, conductances: FloatArray) -> Programmed:
-        try:
-            self._stays_off.check()
-            return self.edges.program(conductances)
-        except (OutputStateError, HaltedError) as error:
-            self._halt()
-            raise self._stays_off.because(error) from error
-        except BaseException:
-            self._halt()
-            raise
-
-    def _switch_off(self) -> None:
-        self._halt()
-
-    def _close(self) -> None:
-        failed: list[str] = []
-        try:
-            open_outputs.halt_all(self._smus)
-        except OutputsMayBeOnError as error:
-            log.critical("%s", error)  # closing each instrument tries again, and raises if it fails
-        self._on = False
-        try:
-            self._threads.close()
-        finally:
-            for smu in self._smus:
-                try:
-                    smu.close()
-                except OutputsMayBeOnError as error:
-                    failed.append(str(error))
-            self.edges.close()
-            if self._wire_log is not None:
-                self._wire_log.close()
-        if failed:
-            raise OutputsMayBeOnError(" | ".join(failed))
 
     # --- on and off ---------------------------------------------------------------------------------
 
@@ -182,7 +115,7 @@ class SmuNetwork(Network):
         if self._on:
             return
         self._threads.wait()
-        for smu in self._smus:
+        for smu in self._instruments:
             smu.rearm()
         self._levels[:] = 0.0
         self._threads.each_terminal(self._prepare)
@@ -196,33 +129,6 @@ class SmuNetwork(Network):
             self._channels[k].voltage_source(0.0, self.limits.current)
         else:
             self._channels[k].current_source(0.0, self.limits.voltage)
-
-    def _halt(self) -> None:
-        self._on = False
-        open_outputs.halt_all(self._smus)
-
-    def _reconnect(self) -> None:
-        """Reconnect the instruments whose link dropped. All outputs are switched off first.
-
-        If somebody else changed settings or switched off, all instruments are reset and set up again.
-
-        Raises
-        ------
-        OutputsMayBeOnError, LinkError
-            If an instrument cannot be reached.
-        UnknownInstrumentError
-            If a different instrument answers.
-        """
-        open_outputs.allow_again(*self._smus)
-        self._halt()
-        self._threads.wait()
-        for smu in self._smus:
-            if smu.needs_reconnect:
-                smu.reconnect()
-            elif self._stays_off.needed:
-                smu.start_again()
-        self._stays_off.end()
-        self.edges.reconnect()
 
     # --- one batch ----------------------------------------------------------------------------------
 

@@ -74,7 +74,7 @@ class SmuSettings(Section):
         Standard uncertainty of one reading; 0: not stated. Default: that of the data sheet for range and ``nplc``,
         if the models at all outputs have one in `hwlearn_drivers.smu.tables`.
     slew_V_per_s, ramp_step, settle, current_sigma
-        See `hwlearn_drivers.smu.pace.Pace`.
+        See `hwlearn_drivers.instrument.pace.Pace`.
     baud : int, optional
         Of all serial ports. Default: the rate that is set at the factory of each model, 115200 for an edge card.
     timeout, visa_library, acknowledgement

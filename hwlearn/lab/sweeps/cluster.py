@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import time
 import uuid
@@ -12,7 +13,6 @@ from dataclasses import replace
 from queue import Empty, Queue
 from typing import Any, Final
 
-import hwlearn
 from hwlearn.errors import NetworkError, SetupError
 from hwlearn.installed import extra_module
 from hwlearn.lab.sweeps.attempts import Job, PointFunction, attempt, error_line
@@ -117,7 +117,7 @@ def _client(distributed: Any, cluster: Any, workers: int, stack: ExitStack) -> A
 
 
 def _version() -> str:
-    return hwlearn.__version__
+    return str(importlib.import_module("hwlearn").__version__)
 
 
 def _check_workers(client: Any) -> None:
@@ -132,10 +132,10 @@ def _check_workers(client: Any) -> None:
         raise NetworkError(
             f"the workers of the cluster cannot import hwlearn: {error}; install it there"
         ) from error
-    if found != {hwlearn.__version__}:
+    if found != {_version()}:
         raise NetworkError(
             f"the workers of the cluster have hwlearn {', '.join(sorted(found))}, here it is "
-            f"{hwlearn.__version__}; install the same version"
+            f"{_version()}; install the same version"
         )
 
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from hwlearn.compilation import THREADS, cores
+from hwlearn.early_exit import exit_at_once
 from hwlearn.errors import SetupError
 from hwlearn.lab.sweeps.attempts import Job, PointFunction, attempt
 from hwlearn.lab.sweeps.table import Outcome
@@ -108,7 +109,7 @@ def _begin(parent: int) -> None:
 def _end_with_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_WATCH_S)
-    os._exit(1)
+    exit_at_once(1)
 
 
 def _together(

@@ -65,7 +65,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Row:
+class PointRow:
     """One row of the table.
 
     Attributes
@@ -144,11 +144,11 @@ class PointTable:
     ) -> None:
         self.close()
 
-    def to_run(self, *, failed: bool = False) -> list[Row]:
+    def to_run(self, *, failed: bool = False) -> list[PointRow]:
         """Return the points that are pending, with ``failed`` also those that failed."""
         return [row for row in self.rows() if row.status == "pending" or (failed and row.status == "failed")]
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[PointRow]:
         """Return all rows in the order of their numbers."""
         with self._reported():
             return list(_rows(self._db))
@@ -197,7 +197,7 @@ class StoredTable:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def rows(self) -> list[Row]:
+    def rows(self) -> list[PointRow]:
         """Return all rows in the order of their numbers."""
         with self._read() as db:
             return list(_rows(db))
@@ -244,7 +244,7 @@ def _create(folder: Path, definition: Mapping[str, Any], points: Sequence[Mappin
     unfinished = folder / f"{DATABASE}.new"
     unfinished.unlink(missing_ok=True)
     with closing(sqlite3.connect(unfinished)) as db:
-        db.execute(f"PRAGMA synchronous={database.SYNCHRONOUS}")
+        db.execute(f"PRAGMA synchronous={database.SYNCHRONOUS['full']}")
         db.execute(f"PRAGMA application_id={_APPLICATION}")
         with db:
             db.execute("BEGIN")
@@ -261,7 +261,7 @@ def _connect(folder: Path) -> sqlite3.Connection:
     db = sqlite3.connect(f"{(folder / DATABASE).absolute().as_uri()}?mode=rw", timeout=10, uri=True)
     try:
         db.execute("PRAGMA journal_mode=WAL")
-        db.execute(f"PRAGMA synchronous={database.SYNCHRONOUS}")
+        db.execute(f"PRAGMA synchronous={database.SYNCHRONOUS['full']}")
     except BaseException:
         db.close()
         raise
@@ -326,10 +326,10 @@ def _counts(db: sqlite3.Connection) -> dict[PointStatus, int]:
     return counts
 
 
-def _rows(db: sqlite3.Connection) -> Iterator[Row]:
+def _rows(db: sqlite3.Connection) -> Iterator[PointRow]:
     query = "SELECT number, point, status, error, attempts, seconds, result FROM points ORDER BY number"
     for number, point, status, error, attempts, seconds, result in db.execute(query):
-        yield Row(
+        yield PointRow(
             number,
             json.loads(point),
             status,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.learning.costs import Cost
-from hwlearn.network.network import Network, Readout
+from hwlearn.network.network import Network, Readout, TwoPhase
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -28,6 +29,10 @@ class Gradient:
         Samples that contributed nothing: error too small to resolve, no headroom, or saturated readings.
     readings : mapping of str to ndarray
         All readings by name, for the run store.
+    free : Readout or None
+        The free phase, if the rule gives it.
+    phases : TwoPhase or None
+        All phases of a rule that nudges.
     """
 
     values: FloatArray
@@ -35,6 +40,8 @@ class Gradient:
     costs: FloatArray
     skipped: int = 0
     readings: Mapping[str, FloatArray] = field(default_factory=dict)
+    free: Readout | None = None
+    phases: TwoPhase | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -75,13 +82,18 @@ class Rule(ABC):
         """Continue the sequence of random numbers after this many gradients."""
 
 
-def named_readings(prefix: str, readout: Readout | None) -> dict[str, FloatArray]:
-    """Return the readings of a phase, with the phase as prefix of their names."""
+def named_readings(prefix: str, readout: Readout | None) -> dict[str, Any]:
+    """Return the readings of a phase, with the phase as prefix of their names.
+
+    ``saturated`` marks the readings at an end of the converter's range; it is left out where there are none.
+    """
     if readout is None:
         return {}
-    fields = {
+    fields: dict[str, Any] = {
         "voltages": readout.voltages,
         "output_currents": readout.output_currents,
         "nodes": readout.nodes,
     }
+    if readout.saturated is not None and readout.saturated.any():
+        fields["saturated"] = readout.saturated
     return {f"{prefix}_{name}": array for name, array in fields.items() if array is not None}

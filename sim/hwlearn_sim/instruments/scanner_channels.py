@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -144,21 +144,3 @@ class Channels:
                 raise VirtualInstrumentError(-222)
             chosen.update(channel for channel in range(ends[0], ends[-1] + 1) if self.card_of(channel) is not None)
         return tuple(sorted(chosen))
-
-    def chosen(self, arguments: Sequence[str]) -> tuple[int, ...]:
-        """Return the channels of a list that may be left out: then the scan list.
-
-        Raises
-        ------
-        VirtualInstrumentError
-            -221 if there is neither.
-        """
-        if arguments:
-            return self.listed(arguments[0])
-        if not self.scanned:
-            raise VirtualInstrumentError(-221)
-        return self.scanned
-
-    def reply(self, arguments: Sequence[str], text: Callable[[ScannedChannel], str]) -> str:
-        """Return a value of each channel of a list, separated by commas."""
-        return ",".join(text(self[channel]) for channel in self.chosen(arguments))

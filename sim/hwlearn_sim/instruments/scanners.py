@@ -9,12 +9,12 @@ from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.instruments.instrument import Clock, VirtualInstrument
 from hwlearn_sim.instruments.scanner_channels import Channels, ScannedChannel, ScannerModel
 from hwlearn_sim.instruments.scanning_voltmeter import ScanningVoltmeter
-from hwlearn_sim.instruments.scpi.daq6510 import models as daq6510
-from hwlearn_sim.instruments.scpi.daq6510.instrument import VirtualDaq6510
-from hwlearn_sim.instruments.scpi.keithley2700 import models as keithley
-from hwlearn_sim.instruments.scpi.keithley2700.instrument import VirtualKeithley2700
-from hwlearn_sim.instruments.scpi.keysight_daq import models as keysight
-from hwlearn_sim.instruments.scpi.keysight_daq.instrument import VirtualKeysightDaq
+from hwlearn_sim.instruments.scpi.scanners.daq6510 import models as daq6510
+from hwlearn_sim.instruments.scpi.scanners.daq6510.instrument import VirtualDaq6510
+from hwlearn_sim.instruments.scpi.scanners.keithley2700 import models as keithley
+from hwlearn_sim.instruments.scpi.scanners.keithley2700.instrument import VirtualKeithley2700
+from hwlearn_sim.instruments.scpi.scanners.keysight_daq import models as keysight
+from hwlearn_sim.instruments.scpi.scanners.keysight_daq.instrument import VirtualKeysightDaq
 from hwlearn_sim.placed import PlacedScanner
 from hwlearn_sim.plane.plane import AnalogPlane
 

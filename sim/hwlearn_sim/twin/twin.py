@@ -19,6 +19,7 @@ from hwlearn.network.network import Network, Programmed, Readout
 from hwlearn.network.nudges import DriveKind, OutputDrive
 from hwlearn.network.simulation import Simulation, State, part, prefixed
 from hwlearn.units import ROUNDING, format_quantity
+from hwlearn_sim.devices.faults import EdgeFault
 from hwlearn_sim.devices.imperfections import Imperfections
 from hwlearn_sim.devices.programmed import Devices
 from hwlearn_sim.devices.state import generator_states, restore_generators, restored
@@ -31,6 +32,7 @@ class TwinOptions(TypedDict, total=False):
     """Keywords of `KirchhoffTwin` that a subclass passes on unchanged."""
 
     settle_s: float
+    reading_s: float
     averages: int
     nudges: Iterable[DriveKind]
     node_readout: bool
@@ -53,6 +55,8 @@ class KirchhoffTwin(Network):
         Seed of all random numbers: two twins with equal arguments behave identically.
     settle_s : float
         Wait in seconds between a change of the sources and a reading.
+    reading_s : float
+        Duration in seconds of one reading of all channels; for the account of time and energy.
     averages : int
         Number of readings averaged into one.
     nudges : iterable
@@ -87,6 +91,7 @@ class KirchhoffTwin(Network):
         *,
         seed: int = 0,
         settle_s: float = 50e-6,
+        reading_s: float = 10e-6,
         averages: int = 1,
         nudges: Iterable[DriveKind] = ("clamp", "current", "resistor"),
         node_readout: bool = False,
@@ -107,8 +112,11 @@ class KirchhoffTwin(Network):
             raise SetupError(f"averages is {averages}; it must be a whole number of at least 1")
         if not (math.isfinite(settle_s) and settle_s >= 0):
             raise SetupError(f"settle_s is {settle_s}; it must be zero or positive")
+        if not (math.isfinite(reading_s) and reading_s >= 0):
+            raise SetupError(f"reading_s is {reading_s}; it must be zero or positive")
         self.imperfections = flaws
-        self._settle_s, self.averages = settle_s, int(averages)
+        self.averages: int = int(averages)
+        self._settle_s, self._reading_s = settle_s, reading_s
         self._edge_law = edge_law
         self._node_readout, self._current_readout = node_readout, current_readout
         # one random stream per cause, so that enabling one imperfection does not change the others
@@ -178,6 +186,19 @@ class KirchhoffTwin(Network):
         # a read-back shows that an edge did not change, but not its value
         return Programmed(values, reached, self._devices.stuck)
 
+    def fail_edges(self, fault: EdgeFault, *, now: bool = False) -> None:
+        """Let edges fail when ``fault.at_step`` comes, or now; for tests of what happens then.
+
+        Raises
+        ------
+        SetupError
+            If an edge does not exist or has no conductance, or that step is over.
+        """
+        if not now:
+            self._devices.schedule(fault)
+            return
+        self._set_true_values(self._devices.fail(fault, self.true_values))
+
     def _close(self) -> None:
         self._last = np.zeros(self.topology.n_nodes)
 
@@ -208,6 +229,11 @@ class KirchhoffTwin(Network):
     def settle_s(self) -> float:
         """Wait in seconds between a change of the sources and a reading."""
         return self._settle_s
+
+    @property
+    def reading_s(self) -> float:
+        """Duration in seconds of reading one sample, with all averages."""
+        return self._reading_s * self.averages
 
     @property
     def dac_step_V(self) -> float | None:

@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 import pytest
-from scanner_rig import LIMITS, USE, is_open_soon, opened, served, table
+from scanner_rig import LIMITS, USE, drive, opened, sent, served, table
 
 import hwlearn as hl
 from hwlearn.errors import SetupError
-from hwlearn_drivers.errors import InstrumentError, LinkTimeout, OutputStateError, UnknownInstrumentError
+from hwlearn_drivers.errors import UnknownInstrumentError
 from hwlearn_drivers.roles.values import ChannelUse
 from hwlearn_drivers.transport.addresses import LinkOptions
 from hwlearn_drivers.transport.connector import Connector
@@ -23,123 +23,6 @@ def serve(**keys):
 
 def open_(bench, *arguments, **keys):
     return opened(bench, *arguments, **{"model": "2700", **keys})
-
-
-def drive(bench, volts):
-    bench.instrument("smu").execute(f":SOUR:FUNC VOLT;:SOUR:VOLT {volts};:OUTP 1".encode())
-
-
-def sent(path):
-    rows = [line.split("\t") for line in path.read_text(encoding="ascii").splitlines()]
-    return [row[3].removesuffix("\\n") for row in rows if row[2] == ">"]
-
-
-def test_channels_are_read_in_the_requested_order():
-    with serve() as bench, open_(bench, high_impedance=True) as scanner:
-        drive(bench, 0.3)
-        assert scanner.read(["115", "101", "102"]).volts.tolist() == pytest.approx([0.1, 0.3, 0.2], abs=1e-5)
-        assert not bench.instrument("scan").closed
-
-
-def test_10_mohm_load_the_circuit():
-    with serve() as bench, open_(bench) as scanner:
-        drive(bench, 0.3)
-        low, *_ = scanner.read(["102"]).volts
-    assert 0.2 * (1 - 0.02) < low < 0.2 * (1 - 0.001)
-
-
-def test_off_is_first_and_opens_every_channel_without_a_query(tmp_path):
-    with serve() as bench:
-        bench.instrument("scan").execute(b"ROUT:CLOS (@103)")
-        with open_(bench, tmp_path / "log") as scanner:
-            assert bench.instrument("scan").closed == set()
-            bench.instrument("scan").execute(b"ROUT:SCAN:LSEL NONE;:ROUT:CLOS (@102)")
-            bench.faults("scan").muted = True
-            scanner.halt()
-            assert is_open_soon(bench)
-            bench.faults("scan").muted = False
-    assert sent(tmp_path / "log")[:5] == [*OFF, "*IDN?"]
-
-
-def test_settings_are_sent_exactly_and_followed_by_the_error_queue(tmp_path):
-    with (
-        serve() as bench,
-        open_(bench, tmp_path / "log", nplc=0.1, channel_delay="5 ms", autozero=False, high_impedance=True),
-    ):
-        pass
-    messages = sent(tmp_path / "log")
-    listed = "(@101,102,115)"
-    for wanted in (
-        f"FUNC 'VOLT',{listed}",
-        f"VOLT:RANG 1.0,{listed}",
-        f"VOLT:NPLC 0.1,{listed}",
-        "SYST:AZER:STAT OFF",
-        "VOLT:IDIV OFF",
-        "TRIG:DEL 0.005",
-        "SAMP:COUN 3",
-        "FORM:ELEM READ,CHAN",
-        f"ROUT:SCAN {listed}",
-        "ROUT:SCAN:TSO IMM",
-        "ROUT:SCAN:LSEL INT",
-    ):
-        assert messages[messages.index(wanted) + 1] == ":SYST:ERR?", wanted
-
-
-@pytest.mark.parametrize(
-    ("command", "named"),
-    [
-        ("VOLT:RANG 10,(@102)", "channel 102 has range_V = 10.0, 1.0 was set"),
-        ("VOLT:NPLC 10,(@101)", "channel 101 has nplc = 10.0"),
-        ("VOLT:IDIV OFF", "channel 101 has high_impedance = True"),
-        ("TRIG:DEL 1", "channel 101 has delay_s = 1.0"),
-        ("ROUT:SCAN (@101,102)", "its scan list is 101, 102"),
-        ("ROUT:SCAN:LSEL NONE", "its scan is NONE, INT was set"),
-        ("*RST", "channel 101 has range_V = 1000.0"),
-    ],
-)
-def test_settings_that_somebody_else_changed_are_named(command, named):
-    with serve() as bench, open_(bench) as scanner:
-        scanner.read(["101"])
-        bench.instrument("scan").execute(command.encode())
-        with pytest.raises(OutputStateError, match="somebody else changed it") as caught:
-            scanner.check_state()
-        assert named in str(caught.value)
-        scanner.start_again()
-        scanner.check_state()
-
-
-def test_settings_are_made_again_after_off():
-    with serve() as bench, open_(bench) as scanner:
-        drive(bench, 0.3)
-        scanner.halt()
-        bench.instrument("scan").execute(b"*RST")
-        scanner.rearm()
-        assert scanner.read(["101"]).volts[0] == pytest.approx(0.3, abs=1e-4)
-
-
-def test_an_error_of_the_instrument_names_the_command():
-    with serve() as bench, open_(bench) as scanner:
-        bench.instrument("scan").execute(b"ROUT:MON (@101)")
-        with pytest.raises(InstrumentError, match=r"2700.*'the last scan' with error -241"):
-            scanner.check_state()
-
-
-def test_a_late_reading_is_not_taken_for_the_next_one():
-    with serve() as bench, open_(bench, autozero=False) as scanner:
-        drive(bench, 0.3)
-        scanner.source.transport.timeout_s = 0.05
-        bench.faults("scan").inject("late", seconds=0.5)
-        with pytest.raises(LinkTimeout):
-            scanner.read(["101"])
-        drive(bench, -0.3)
-        scanner.source.transport.timeout_s = 2.0
-        assert scanner.read(["101"]).volts[0] == pytest.approx(-0.3, abs=1e-4)
-
-
-def test_an_overload_is_no_number():
-    with serve() as bench, open_(bench, voltage_range="100 mV") as scanner:
-        drive(bench, 0.3)
-        assert scanner.read(["101", "115"]).volts.tolist() == [float("inf"), pytest.approx(0.1, abs=2e-3)]
 
 
 def test_channels_are_checked_against_the_modules_when_opened():

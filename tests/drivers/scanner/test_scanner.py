@@ -3,26 +3,15 @@
 from dataclasses import replace
 
 import pytest
-from scanner_rig import LIMITS, USE, is_open_soon, opened, served, table
+from scanner_rig import LIMITS, USE, drive, opened, sent, served, table
 
 import hwlearn as hl
 from hwlearn.errors import SetupError
-from hwlearn_drivers.errors import InstrumentError, LinkTimeout, OutputStateError, UnknownInstrumentError
+from hwlearn_drivers.errors import OutputStateError, UnknownInstrumentError
 from hwlearn_drivers.transport.addresses import LinkOptions
 from hwlearn_drivers.transport.connector import Connector
 from hwlearn_drivers.transport.query_only import only_reads
 from hwlearn_drivers.transport.wire_log import WireLog
-
-
-def drive(bench, volts):
-    """Drive the first node: the others follow at two thirds and one third."""
-    bench.instrument("smu").execute(f":SOUR:FUNC VOLT;:SOUR:VOLT {volts};:OUTP 1".encode())
-
-
-def sent(path):
-    """Return the messages to the instrument, in order."""
-    rows = [line.split("\t") for line in path.read_text(encoding="ascii").splitlines()]
-    return [row[3].removesuffix("\\n") for row in rows if row[2] == ">"]
 
 
 def wrong(**keys):
@@ -33,17 +22,12 @@ def wrong(**keys):
     return str(caught.value)
 
 
-def test_channels_are_read_in_the_requested_order():
-    with served() as bench, opened(bench, high_impedance=True) as scanner:
-        drive(bench, 0.3)
-        found = scanner.read(["115", "101", "102"]).volts
-    assert found.tolist() == pytest.approx([0.1, 0.3, 0.2], abs=1e-5)
-
-
 @pytest.mark.parametrize("in_block", [True, False])
 def test_daq970a_is_read_and_its_scan_list_may_be_in_a_block(mocker, tmp_path, in_block):
     if not in_block:
-        mocker.patch("hwlearn_sim.instruments.scpi.keysight_daq.instrument.as_block", lambda text: text.decode())
+        mocker.patch(
+            "hwlearn_sim.instruments.scpi.scanners.keysight_daq.instrument.as_block", lambda text: text.decode()
+        )
     keys = {"model": "DAQ970A", "cards": {1: "DAQM901A"}}
     with (
         served(**keys) as bench,
@@ -57,92 +41,6 @@ def test_daq970a_is_read_and_its_scan_list_may_be_in_a_block(mocker, tmp_path, i
             scanner.check_state()
     assert sent(tmp_path / "log")[:3] == ["ABOR", "SYST:CPON ALL", "*IDN?"]
     assert "0.2 cannot be set" in wrong(model="DAQ970A", nplc=0.2)
-
-
-def test_off_is_first_and_opens_every_channel_without_a_query(tmp_path):
-    with served() as bench:
-        bench.instrument("scan").execute(b"ROUT:CLOS (@103)")
-        with opened(bench, tmp_path / "log") as scanner:
-            assert bench.instrument("scan").closed == set()
-            bench.instrument("scan").execute(b"ROUT:CLOS (@102)")
-            bench.faults("scan").muted = True
-            scanner.halt()
-            assert is_open_soon(bench)
-            bench.faults("scan").muted = False
-    assert sent(tmp_path / "log")[:3] == ["ABOR", "SYST:CPON ALL", "*IDN?"]
-
-
-def test_settings_are_sent_exactly_and_followed_by_the_error_queue(tmp_path):
-    """Against the syntax of the User's Guide, chapter 5, written out here."""
-    with served() as bench, opened(bench, tmp_path / "log", nplc=0.2, channel_delay="5 ms", autozero=False):
-        pass
-    messages = sent(tmp_path / "log")
-    listed = "(@101,102,115)"
-    for wanted in (
-        f"CONF:VOLT:DC 1.0,{listed}",
-        f"VOLT:DC:NPLC 0.2,{listed}",
-        f"ZERO:AUTO OFF,{listed}",
-        f"INP:IMP:AUTO OFF,{listed}",
-        f"ROUT:CHAN:DEL 0.005,{listed}",
-        f"ROUT:SCAN {listed}",
-        "FORM:READ:CHAN ON",
-    ):
-        assert messages[messages.index(wanted) + 1] == ":SYST:ERR?", wanted
-
-
-@pytest.mark.parametrize(
-    ("command", "named"),
-    [
-        ("VOLT:DC:RANG 10,(@102)", "channel 102 has range_V = 10.0, 1.0 was set"),
-        ("VOLT:DC:NPLC 10,(@101)", "channel 101 has nplc = 10.0"),
-        ("ROUT:SCAN (@101,102)", "its scan list is 101, 102"),
-        ("*RST", "channel 101 has range_V = 300.0"),
-    ],
-)
-def test_settings_that_somebody_else_changed_are_named(command, named):
-    with served() as bench, opened(bench) as scanner:
-        scanner.read(["101"])
-        bench.instrument("scan").execute(command.encode())
-        with pytest.raises(OutputStateError, match="somebody else changed it") as caught:
-            scanner.check_state()
-        assert named in str(caught.value)
-        scanner.start_again()
-        scanner.check_state()
-
-
-def test_settings_are_made_again_after_off():
-    with served() as bench, opened(bench) as scanner:
-        drive(bench, 0.3)
-        scanner.halt()
-        bench.instrument("scan").execute(b"*RST")
-        scanner.rearm()
-        assert scanner.read(["101"]).volts[0] == pytest.approx(0.3, abs=1e-4)
-
-
-def test_an_error_of_the_instrument_names_the_command():
-    with served() as bench, opened(bench) as scanner:
-        bench.instrument("scan").execute(b"ROUT:MON:STATE ON")
-        with pytest.raises(InstrumentError, match=r"34970A.*'the last scan' with error -241"):
-            scanner.check_state()
-
-
-def test_a_late_reading_is_not_taken_for_the_next_one():
-    with served() as bench, opened(bench, autozero=False) as scanner:
-        drive(bench, 0.3)
-        scanner.source.transport.timeout_s = 0.05
-        bench.faults("scan").inject("late", seconds=0.5)
-        with pytest.raises(LinkTimeout):
-            scanner.read(["101"])
-        drive(bench, -0.3)
-        scanner.source.transport.timeout_s = 2.0
-        assert scanner.read(["101"]).volts[0] == pytest.approx(-0.3, abs=1e-4)
-
-
-def test_an_overload_is_no_number_and_refused_by_the_bench():
-    """The reading of the manual for an overload, 9.9E37, is infinite for the driver."""
-    with served() as bench, opened(bench, voltage_range="100 mV") as scanner:
-        drive(bench, 0.3)
-        assert scanner.read(["101", "115"]).volts.tolist() == [float("inf"), pytest.approx(0.1, abs=1e-3)]
 
 
 @pytest.mark.parametrize(

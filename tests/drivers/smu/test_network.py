@@ -9,7 +9,7 @@ from smu_rack import LIMITS, Rack
 
 import hwlearn as hl
 from hwlearn.errors import NetworkError, SetupError
-from hwlearn_drivers.smu.pace import Pace
+from hwlearn_drivers.instrument.pace import Pace
 from hwlearn_sim.instruments.capability import Meters
 from hwlearn_sim.plane.plane import AnalogPlane
 from hwlearn_sim.plane.sources import CurrentSource, VoltageSource

@@ -26,6 +26,7 @@ from hwlearn_drivers.bench.setpoints import Targets
 from hwlearn_drivers.bench.terminals import Wiring
 from hwlearn_drivers.edges.edges import Edges
 from hwlearn_drivers.errors import InputDeviationError, OutputStateError
+from hwlearn_drivers.instrument.pace import Pace
 from hwlearn_drivers.roles.instrument import (
     BenchInstrument,
     ConnectsCrosspoints,
@@ -33,7 +34,6 @@ from hwlearn_drivers.roles.instrument import (
     SetsVoltages,
 )
 from hwlearn_drivers.roles.values import Crosspoint
-from hwlearn_drivers.smu.pace import Pace
 from hwlearn_drivers.transport.wire_log import WireLog
 
 

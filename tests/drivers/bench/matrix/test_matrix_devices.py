@@ -12,7 +12,7 @@ from hwlearn_drivers.bench.matrix.devices import DeviceScheme, MatrixDevices
 from hwlearn_drivers.bench.matrix.network import MatrixNetwork
 from hwlearn_drivers.bench.wiring import make_wiring
 from hwlearn_drivers.edges.device_edges import DeviceEdges
-from hwlearn_drivers.smu.pace import Pace
+from hwlearn_drivers.instrument.pace import Pace
 from hwlearn_sim.devices.soft_bounds import SoftBounds, SoftBoundsLaw
 
 LIMITS = hl.Limits(voltage=1.5, drop=2.0, nudge=0.2, current=2e-3, conductance=(2e-6, 1e-4))

@@ -10,8 +10,8 @@ from hwlearn_drivers.bench.matrix.network import MatrixNetwork
 from hwlearn_drivers.bench.matrix.reading import MatrixReading
 from hwlearn_drivers.bench.wiring import check_drive, make_wiring
 from hwlearn_drivers.errors import InputDeviationError, OutputStateError
+from hwlearn_drivers.instrument.pace import Pace
 from hwlearn_drivers.roles.values import Crosspoint
-from hwlearn_drivers.smu.pace import Pace
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-6, 1e-3))
 TOP = hl.Topology.random(9, 20, inputs=4, outputs=3, seed=4)

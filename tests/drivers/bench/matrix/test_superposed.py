@@ -10,7 +10,7 @@ from hwlearn_drivers.bench.matrix.network import MatrixNetwork
 from hwlearn_drivers.bench.matrix.reading import MatrixReading
 from hwlearn_drivers.bench.matrix.superposed import SingleInputs
 from hwlearn_drivers.bench.matrix.superposition_record import SuperpositionRecord
-from hwlearn_drivers.smu.pace import Pace
+from hwlearn_drivers.instrument.pace import Pace
 
 LIMITS = hl.Limits(voltage=0.5, drop=1.0, nudge=0.2, current=1e-3, conductance=(1e-6, 1e-3))
 TOP = hl.Topology.random(9, 20, inputs=4, outputs=3, seed=4)

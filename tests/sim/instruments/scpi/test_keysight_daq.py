@@ -108,7 +108,7 @@ def test_what_is_not_simulated_or_not_there_is_refused(scanner, message, code):
 
 def test_noise_and_steps_are_those_of_the_data_sheet():
     """Specifications: 0.001 % of range at 1 PLC, three standard deviations; 3 ppm of resolution."""
-    from hwlearn_sim.instruments.scpi.keysight_daq import models
+    from hwlearn_sim.instruments.scpi.scanners.keysight_daq import models
 
     assert models.noise_V(1.0, 1.0) == pytest.approx(1e-5 / 3)
     assert models.noise_V(300.0, 1.0) == pytest.approx(0.00003 * 300 / 3)

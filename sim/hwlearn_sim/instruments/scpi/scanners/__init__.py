@@ -1,0 +1,1 @@
+"""Virtual scanning voltmeters with SCPI."""
