@@ -17,10 +17,10 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from os import _exit as exit_at_once
 from typing import Any, Final
 
 from hwlearn.compilation import THREADS, cores
-from hwlearn.early_exit import exit_at_once
 from hwlearn.errors import SetupError
 from hwlearn.lab.sweeps.attempts import Job, PointFunction, attempt
 from hwlearn.lab.sweeps.table import Outcome
