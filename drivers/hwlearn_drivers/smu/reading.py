@@ -1,4 +1,4 @@
-"""`Reading`, `VoltageSweep`, `OutputState`, `StatusQueries`: what a channel measures, its state, how to read it."""
+"""`Reading`, `VoltageSweep`, `OutputState`, `StatusQueries`: what a channel measures, its state, and its reading."""
 
 from __future__ import annotations
 
