@@ -1,4 +1,4 @@
-"""The examples on the pages record their runs in a temporary folder."""
+"""The examples on the pages write their runs and files into a temporary folder."""
 
 from pathlib import Path
 
@@ -11,3 +11,4 @@ collect_ignore_glob = ["*.py", "tutorials/*", "ci-example"]
 @pytest.fixture(autouse=True)
 def _own_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HWLEARN_RUNS", str(tmp_path / "runs"))
+    monkeypatch.chdir(tmp_path)
