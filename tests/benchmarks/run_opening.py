@@ -2,7 +2,8 @@
 
 ``python tests/benchmarks/run_opening.py [--measurements N] [--batch N]``. The rows are written by the store, with
 random numbers as readings, which do not compress. Each time is the median of seven; the first one, which also
-imports xarray, is not among them. Peak memory is that of a fresh process which opens the run and reads one step, then a whole variable (Linux).
+imports xarray, is not among them. Peak memory is that of a fresh process which opens the run and reads one step,
+then a whole variable (Linux).
 """
 
 from __future__ import annotations
