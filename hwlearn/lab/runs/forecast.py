@@ -37,8 +37,8 @@ MOST_STEPS_BYTES: Final = 64_000_000
 _PAGE: Final = 4096
 _ROW: Final = 45
 """Bytes of the columns beside the arrays, and of the row itself."""
-_EPOCH: Final = 420
-"""Bytes of the scores of an epoch."""
+_EPOCH: Final = 1650
+"""Bytes of the scores of an epoch, of the health of its gradient and of its energy."""
 _PICTURE: Final = (105_000, 350, 150_000)
 """Bytes of a report: of the figure, of each batch in its learning curve, and at most of the curve."""
 _SPREAD: Final = 0.3

@@ -57,7 +57,7 @@ def test_report_is_complete_accessible_and_needs_nothing_else(tmp_path, monkeypa
     assert page.headings[1:] == [
         f"Accuracy {100 * result.measured.accuracy:.1f} % on 45 held-out samples",
         *("Learning curves", "Predicted and target", "Edges", "Programming"),
-        *("Calibration", "Bench", "Instruments", "Provenance"),
+        *("Energy", "Calibration", "Bench", "Instruments", "Provenance"),
     ]
     drawings = page.all("svg")
     assert len(drawings) == 7

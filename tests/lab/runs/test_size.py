@@ -24,7 +24,7 @@ def test_rows_of_small_networks_are_little_more_than_their_numbers(bench_text, t
         run = recorded(hl.open_bench(path, [f"train.epochs={epochs}", "train.batch=3"]), tmp_path / "runs")
         sizes.append((run.folder / "run.sqlite").stat().st_size)
         assert run.steps() == 2 * epochs
-    assert (sizes[1] - sizes[0]) / 120 < 1300
+    assert (sizes[1] - sizes[0]) / 120 < 1300 + 1200 / 2  # half a record of health and energy of an epoch
 
 
 KEPT = {
