@@ -62,7 +62,8 @@ class DeviceAccess(ABC):
     def __init__(self, n_edges: int, limits: PulseLimits) -> None:
         self.limits = limits
         self.pulses: IntArray = np.zeros(n_edges, dtype=np.int64)
-        self.pulse_J = self.pulse_s = 0.0
+        self.pulse_J: float = 0.0
+        self.pulse_s: float = 0.0
         self._last_read: FloatArray = np.full(n_edges, np.nan)
         self._use, self._check_open = ExclusiveUse(), _always_open
 

@@ -58,7 +58,8 @@ class Course:
         self._epoch_began = network.measurements - (0 if before is None else before.epoch_measurements)
         self._clock = time.perf_counter()
         self._readings: list[tuple[IntArray, FloatArray, int]] = list(known.readings)
-        self.energy, self._health = energy, health
+        self.energy: EnergyLedger = energy
+        self._health = health
         if before is not None:
             energy.restore(part("energy", before.watched))
             if health is not None:

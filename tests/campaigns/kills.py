@@ -93,7 +93,8 @@ def trial(case: str, rng: np.random.Generator) -> Mapping[str, float]:
         printed = acknowledged(command.lines)
         stored = {epoch.number for epoch in Run.open(run).epochs()}
         status = Run.open(run).status
-        ended = int(code == 0 or status not in ("running", "created"))
+        # killed before its first commit, a run is as it was created; other signals leave their mark
+        ended = int(code == 0 or status not in (("running",) if what == "KILL" else ("running", "created")))
         finished = resumed(started, run)
         rows = rows_of(Run.open(run))
         return {

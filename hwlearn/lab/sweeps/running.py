@@ -106,8 +106,10 @@ class SweepOptions:
     def __init__(
         self, workers: int | None = None, cluster: Any = None, hardware: bool = False, retry_failed: bool = False
     ) -> None:
-        self.workers, self.cluster = workers, cluster
-        self.hardware, self.retry_failed = hardware, retry_failed
+        self.workers: int | None = workers
+        self.cluster: Any = cluster
+        self.hardware: bool = hardware
+        self.retry_failed: bool = retry_failed
 
     def check(self, definition: SweepDefinition) -> None:
         """Refuse hardware that is not wanted, and a place where the points cannot run.

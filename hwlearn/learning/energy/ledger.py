@@ -44,7 +44,9 @@ class EnergyLedger:
     """
 
     def __init__(self, network: Network, model: Kirchhoff) -> None:
-        self._network, self.model, self.is_validating = network, model, False
+        self.model: Kirchhoff = model
+        self.is_validating: bool = False
+        self._network = network
         self._sums = dict.fromkeys(_SUMS, 0.0)
         self._pulses = network.pulse_totals
 
