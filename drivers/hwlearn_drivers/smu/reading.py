@@ -1,4 +1,4 @@
-"""`Reading`, `VoltageSweep`, `OutputState`, `StatusQueries`: what a channel measures, its state, and its reading."""
+"""`Reading`, `VoltageSweep`, `OutputState`, `StatusQueries`: what a channel measures, and its state."""
 
 from __future__ import annotations
 
