@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-collect_ignore = ["ci-example"]  # tests/docs runs it as the repository of a user
+# settings of Sphinx; lessons and a user's repository, which tests/docs follows and runs step by step
+collect_ignore_glob = ["*.py", "tutorials/*", "ci-example"]
 
 
 @pytest.fixture(autouse=True)
