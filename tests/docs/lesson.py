@@ -51,7 +51,7 @@ class LessonError(AssertionError):
 
 
 @dataclass(frozen=True)
-class Block:
+class Fenced:
     """A fenced block: its language, its text, the line of the page where it begins, and the text before it."""
 
     language: str
@@ -60,14 +60,14 @@ class Block:
     before: str
 
 
-def blocks(page: Path) -> Iterator[Block]:
+def blocks(page: Path) -> Iterator[Fenced]:
     """Yield the fenced blocks of a page, in order."""
     text = page.read_text(encoding="utf-8")
     for found in FENCE.finditer(text):
         before = text[: found.start()].rstrip("\n")
         line = text.count("\n", 0, found.start()) + 2
         paragraph = " ".join(before.rpartition("\n\n")[2].split())
-        yield Block(found["language"], found["text"], line, paragraph)
+        yield Fenced(found["language"], found["text"], line, paragraph)
 
 
 def commands(text: str) -> Iterator[tuple[str, str]]:
@@ -101,7 +101,7 @@ class Lesson:
                 raise LessonError(f"{self.page.name}, line {block.line}: {error}") from None
         return steps
 
-    def _step(self, block: Block) -> int:
+    def _step(self, block: Fenced) -> int:
         if block.language == "text" or block.language.startswith("{"):
             return 0
         if block.language == "console":
@@ -128,7 +128,7 @@ class Lesson:
         tomllib.loads(after)
         file.write_text(after, encoding="utf-8")
 
-    def _python(self, block: Block) -> None:
+    def _python(self, block: Fenced) -> None:
         report = io.StringIO()
         runner = doctest.DocTestRunner(optionflags=FLAGS, verbose=False)
         test = doctest.DocTestParser().get_doctest(block.text, self.names, self.page.name, None, block.line - 1)
