@@ -91,6 +91,7 @@ def apart(a: np.ndarray, b: np.ndarray, scale: float | None = None) -> float:
 # --- agreement ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.share(8)
 @pytest.mark.parametrize("seed", range(24))
 def test_all_results_agree_with_the_general_solver(seed: int):
     case = random_case(seed)
