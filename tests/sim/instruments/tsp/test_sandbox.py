@@ -145,6 +145,7 @@ def _no_garbage_collection():
     gc.enable()
 
 
+@pytest.mark.share(12)
 @pytest.mark.parametrize("script", [*ENDLESS.values(), *FULL.values()], ids=[*ENDLESS, *FULL])
 def test_runaway_script_ends_with_error_and_instrument_works_afterwards(script):
     instrument = limited(ScriptLimits(seconds=0.15))
