@@ -218,6 +218,7 @@ for rectifier in (None, IdealDiode()):
 """
 
 
+@pytest.mark.slow
 def test_peak_memory_stays_below_one_array_of_samples_and_edges():
     """A fresh process makes circuits, solves and differentiates them within half an (S, E) array."""
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)

@@ -214,6 +214,7 @@ def test_open_edges_carry_no_current():
 # --- derivatives ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.share(2)
 @pairwise(1, mix=list(MIXES), seed=range(3))
 def test_gradient_agrees_with_finite_differences(mix: str, seed: int):
     k, x, e = random_circuit(seed, mix)

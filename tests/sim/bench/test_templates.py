@@ -13,6 +13,7 @@ from hwlearn_drivers.matrix.examples import MATRIX
 TEMPLATES = pytest.mark.parametrize("template", [SMU, MATRIX], ids=["smu", "matrix"])
 
 
+@pytest.mark.share(1)
 @TEMPLATES
 def test_template_trains_on_virtual_instruments_with_its_addresses_in_place(template):
     listed = tomllib.loads(template.read_text("utf-8"))["backend"]["instruments"]
