@@ -19,6 +19,7 @@ def healthy(rig: Rig) -> None:
     assert rig.errors() == []
 
 
+@pytest.mark.share(9)
 @pytest.mark.parametrize("position", range(18))
 @pytest.mark.parametrize("bit", [0, 7])
 def test_block_with_one_wrong_bit_is_rejected(rig: Rig, position: int, bit: int) -> None:

@@ -79,6 +79,7 @@ EXTREME = replace(
 )
 
 
+@pytest.mark.share(12)
 @pytest.mark.parametrize("record", [PLAIN, FLAWED, EXTREME, WIDE], ids=["ideal", "flawed", "extreme", "wide"])
 @pytest.mark.parametrize("eta", ["0.5", "1", "0.000244140625", "0.0123", "3.3", "7.999755859375"])
 @pytest.mark.parametrize("sides", [1, 2])

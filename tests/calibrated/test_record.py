@@ -187,6 +187,7 @@ def test_address_and_firmware_may_change(record):
     assert identity(board.format(0, 0)) == identity(board.format(1, 3)) == "hwlearn refboard, serial HB-1"
 
 
+@pytest.mark.share(15)
 @pytest.mark.parametrize("keep", np.linspace(0.0, 0.999, 60))
 def test_file_cut_anywhere_is_refused(path, keep):
     text = path.read_text(encoding="utf-8")

@@ -30,6 +30,7 @@ def truth(twin):
 SEEDS = pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 
 
+@pytest.mark.share(1)
 @SEEDS
 @pytest.mark.parametrize("known_step", [STEP, None])
 def test_residuals_are_below_one_step(known_step, seed, raw_bench, figure):

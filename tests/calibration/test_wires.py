@@ -186,6 +186,7 @@ def test_stored_campaign_of_a_wired_crossbar_continues_identically():
     np.testing.assert_array_equal(campaign.fit().wires.ohm, resumed.fit().wires.ohm)
 
 
+@pytest.mark.share(4)
 @pairwise(
     kind=["free", "clamp", "current", "resistor"],
     declared=[(2.0, 3.0), (2.0, 0.0), (0.0, 3.0)],

@@ -1,12 +1,15 @@
-"""Full counts or a share of them: ``--full``, ``--turns`` and ``--thorough``, and the seeds of a share.
+"""Full counts or a share of them: ``--full``, ``--turns``, ``--thorough`` and ``share``, and the seeds of a share.
 
 The conftest.py of `tests` and of `firmware/tests` import the hooks and the fixture from here.
 """
 
 import contextlib
 import gc
+import itertools
+import math
 import subprocess
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +44,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set how many examples property tests try, before their modules are imported."""
+    """Declare ``share``; set how many examples property tests try, before their modules are imported."""
+    config.addinivalue_line(
+        "markers", "share(n): n of the test's cases run by default, others for each commit; the rest are slow"
+    )
     part = 1 if config.getoption("--thorough") else _PART
     hypothesis.settings.register_profile("share", max_examples=_USUAL // part, deadline=None)
     hypothesis.settings.load_profile("share")
@@ -63,13 +69,19 @@ def examples(number: int) -> int:
     return number * hypothesis.settings.default.max_examples // _USUAL
 
 
+_SHARED = pytest.StashKey[bool]()
+
 _EACH_TIME = "firmware/tests/"
 """Its slow tests run for every commit: they search for undefined behaviour in C."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect the tests that only ``--full`` runs, and those whose turn it is not."""
+    """Mark cases outside a share as slow; deselect what only ``--full`` runs, and tests whose turn it is not."""
     turns, commit, full = config.getoption("--turns"), _commit(), config.getoption("--full")
+    if not config.stash.get(_SHARED, False):  # two conftest.py have this hook
+        config.stash[_SHARED] = True
+        mark_rest(items, commit)
 
     def runs(item: pytest.Item) -> bool:
         marks = {mark.name for mark in item.iter_markers()}
@@ -81,6 +93,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     config.hook.pytest_deselected(items=[item for item in items if not runs(item)])
     items[:] = [item for item in items if runs(item)]
+
+
+def mark_rest(items: list[pytest.Item], commit: int) -> None:
+    """Mark the cases of each test with ``share(n)`` as slow, except for ``n`` of them."""
+    tests = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("share") and not item.get_closest_marker("slow"):
+            tests[item.nodeid.partition("[")[0]].append(item)
+    for cases in tests.values():
+        mark = cases[0].get_closest_marker("share")
+        assert mark is not None
+        chosen = cases_of_share(len(cases), mark.args[0], commit)
+        for index, case in enumerate(cases):
+            if index not in chosen:
+                case.add_marker("slow")
+
+
+def cases_of_share(total: int, share: int, commit: int) -> set[int]:
+    """Return the indices of a share of the cases: spread over all, and others for each commit.
+
+    Steps of about the golden section, without a common divisor with the total, meet no case twice; they spread
+    over the values of each parameter, and over kinds that alternate from seed to seed.
+    """
+    step = next(step for step in itertools.count(max(1, round(0.618 * total))) if math.gcd(step, total) == 1)
+    return {(commit + turn * step) % total for turn in range(min(share, total))}
 
 
 def _commit() -> int:

@@ -95,6 +95,7 @@ def test_products_of_drops(name):
     allow(drop_products(t.edge_blocks, U, V), (all_drops(t.edges, U) * dv).sum(axis=0), scale, 1e-10)
 
 
+@pytest.mark.share(15)
 @each_graph
 @pytest.mark.parametrize("spread", [1e-4, 1e-8, 1e-12])
 def test_products_of_drops_far_smaller_than_voltages(name, spread):
@@ -108,6 +109,7 @@ def test_products_of_drops_far_smaller_than_voltages(name, spread):
     allow(drop_products(t.edge_blocks, U, V), (du * dv).sum(axis=0), scale, 1e-10)
 
 
+@pytest.mark.share(15)
 @each_graph
 @pytest.mark.parametrize("spread", [1.0, 1e-6, 1e-12])
 def test_power_and_node_currents(name, spread):
@@ -216,6 +218,7 @@ for rectifier in (None, IdealDiode()):
 """
 
 
+@pytest.mark.slow
 def test_peak_memory_stays_below_one_array_of_samples_and_edges():
     """A fresh process makes circuits, solves and differentiates them within half an (S, E) array."""
     done = subprocess.run([sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True)

@@ -35,6 +35,7 @@ def relative(a: np.ndarray, b: np.ndarray) -> float:
 # --- independent solutions of the same circuit ---------------------------------------------------------
 
 
+@pytest.mark.share(10)
 @pytest.mark.parametrize("seed", range(20))
 def test_voltages_agree_with_textbook_solution(circuit_of, seed: int):
     t, g, x, e = circuit_of(seed)
@@ -98,6 +99,7 @@ def test_voltages_agree_with_ngspice(circuit_of, ngspice, figure):
     assert worst < 1e-6
 
 
+@pytest.mark.share(10)
 @pytest.mark.parametrize("seed", range(20))
 def test_gradient_agrees_with_central_differences(circuit_of, seed: int):
     t, g, x, _ = circuit_of(seed)
@@ -324,6 +326,7 @@ def test_ill_conditioned_node_is_refused_with_its_name(wire: float):
         Kirchhoff(t, [1e-12, 3e-12]).solve([[1.0]])
 
 
+@pytest.mark.share(6)
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.usefixtures("path")
 def test_weakly_connected_cluster_is_solved_correctly_or_refused(seed: int):

@@ -49,6 +49,7 @@ def test_cycles_of_a_large_graph_are_found_quickly():
     assert abs(A @ incidence(*branches(t))).max() == 0
 
 
+@pytest.mark.share(10)
 @pytest.mark.parametrize("seed", range(20))
 def test_omega_projects_onto_the_cycle_space(circuit_of, seed: int):
     t, g, x, _ = circuit_of(seed)

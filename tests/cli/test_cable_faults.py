@@ -50,6 +50,7 @@ def trained(hwlearn, model, *command):
     return hwlearn(*command, *(word for change in changes for word in ("--set", change)), "--json")
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     "model",
     [

@@ -314,6 +314,7 @@ def slow(*values):
     return pytest.param(*values, marks=pytest.mark.slow)
 
 
+@pytest.mark.slow
 @posix
 @pytest.mark.parametrize(
     ("step", "done", "number", "code"),
@@ -368,6 +369,7 @@ def test_unfinished_calibration_with_other_options_starts_again(hwlearn, flawed,
     assert [(e["kept"], e["before"]) for e in steps] == [(0, False)] * 4
 
 
+@pytest.mark.slow
 @posix
 def test_second_calibration_at_once_is_refused(start, flawed, hwlearn):
     process = start()

@@ -7,6 +7,7 @@ from hwlearn.lab.bench_file.file import load_bench_file
 pytestmark = pytest.mark.usefixtures("without_rendering")
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("name", ["plain", "größe \U0001f600", 'quote" and \\', "a\x7fb"])
 @pytest.mark.parametrize("table", ["", "\n[calibration]\nmost_age_days = 3.0\n"])
 def test_row_26_printed_lines_make_the_bench_use_the_record(folder, bench_text, hwlearn, monkeypatch, name, table):

@@ -63,6 +63,7 @@ def check_end(code, out, err):
         assert code in (0, 1)  # it had ended before; a check may find something
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_ctrl_c_in_the_first_seconds_is_one_line_without_a_traceback(folder, name):
     rng = random.Random(name)
@@ -81,6 +82,7 @@ def test_ctrl_c_at_twenty_moments_of_the_first_seconds(folder, name):
         check_end(*interrupted(folder, COMMANDS[name], rng.uniform(BEGUN_S, 1.5)))
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize(
     ("words", "found"),
     [

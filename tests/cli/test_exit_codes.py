@@ -84,6 +84,7 @@ def test_command_that_is_done_ends_with_0(hwlearn, words, command):
     assert hwlearn(*words(command)).code == 0
 
 
+@pytest.mark.share(12)
 @pairwise(command=list(COMMANDS), first=ERRORS, leaving=LEAVING)
 def test_error_on_the_way_ends_with_1_and_names_it_before_the_one_of_leaving(
     hwlearn, words, faulty, command, first, leaving
@@ -109,6 +110,7 @@ def test_error_on_the_way_ends_with_1_and_names_it_before_the_one_of_leaving(
         assert "run the same command again" in ended.err[0]
 
 
+@pytest.mark.share(6)
 @pytest.mark.parametrize("leaving", [name for name in LEAVING if name != "nothing"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_error_while_leaving_alone_ends_with_1(hwlearn, words, faulty, command, leaving):

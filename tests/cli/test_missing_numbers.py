@@ -45,6 +45,7 @@ def tampered(monkeypatch):
     return replace
 
 
+@pytest.mark.share(2)
 @pairwise(1, command=list(COMMANDS), text=["9.909999530030929e+37", "9.9E+37", "nan", "50"])
 def test_reading_that_is_no_number_ends_the_command_and_names_channel_and_limit(hwlearn, tampered, command, text):
     tampered(text)

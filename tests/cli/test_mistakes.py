@@ -61,6 +61,7 @@ MISTAKES = {
 }
 
 
+@pytest.mark.share(23)
 @pytest.mark.parametrize(("prepare", "arguments", "words"), MISTAKES.values(), ids=MISTAKES)
 @pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["text", "json"])
 def test_wrong_request_is_refused_before_anything_is_applied(

@@ -111,6 +111,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.share(4)
 @pytest.mark.usefixtures("without_reports")
 @pytest.mark.parametrize("place", COMMANDS)
 def test_error_inside_a_plugin_is_one_line_that_names_it(hwlearn, plugin, place):
@@ -126,6 +127,7 @@ def test_error_inside_a_plugin_is_one_line_that_names_it(hwlearn, plugin, place)
     assert ended.err[0].count(f"{hint} is shown with --debug") == 1
 
 
+@pytest.mark.share(3)
 @pytest.mark.usefixtures("without_reports")
 @pytest.mark.parametrize("place", COMMANDS)
 def test_author_gets_the_traceback(hwlearn, plugin, place):

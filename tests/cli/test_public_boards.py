@@ -102,6 +102,7 @@ def lab(request, folder):
     pots.close()
 
 
+@pytest.mark.share(1)
 def test_board_trains(lab, hwlearn, without_reports):
     """The error falls to what the converters resolve, and every output is at 0 V afterwards."""
     circuit = lab[3]
@@ -113,6 +114,7 @@ def test_board_trains(lab, hwlearn, without_reports):
     assert max(abs(volts) for volts in circuit.held.values()) <= 0.02
 
 
+@pytest.mark.share(1)
 @pytest.mark.usefixtures("without_rendering")
 def test_board_is_checked_and_calibrated(lab, hwlearn):
     checked = hwlearn("check", "bench.toml", "--json")

@@ -146,6 +146,7 @@ def test_all_changes_are_named_at_once(hwlearn, folder, stopped):
     refused(hwlearn("resume", run.folder), "train.epochs was 9, it is 99", "rows.csv was changed")
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize("contents", [None, b"\xff\xff", b"[train\n"])
 def test_missing_or_unreadable_bench_file_of_a_run_is_named(hwlearn, stopped, contents):
     run, whole = stopped
@@ -324,6 +325,7 @@ def test_start_names_the_expected_size_and_the_free_space(hwlearn, folder, mocke
     assert "only 1 kB free" in text
 
 
+@pytest.mark.slow
 def test_two_hundred_runs_are_listed_in_little_more_time_than_one(hwlearn, folder, figure):
     run = Path(json.loads(train(hwlearn, "train.epochs=2").out[0])["run"])
     code = "import sys, time\nfrom hwlearn.cli import main\nsys.argv = ['hwlearn', 'runs']\n"

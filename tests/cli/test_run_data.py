@@ -58,6 +58,7 @@ def three_runs(folder):
     return [bench.run_folder.name for bench in benches]
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize(
     ("conditions", "expected"),
     [

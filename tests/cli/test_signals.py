@@ -135,6 +135,7 @@ def test_signal_that_ends_the_process_closes_the_network(start, hwlearn, whole, 
     resumed(hwlearn, run, whole)
 
 
+@pytest.mark.slow
 def test_killed_run_is_broken_off_and_can_be_resumed(start, hwlearn, whole):
     command = start("train", "small.toml", *LONG)
     run = command.events(1)["run"]

@@ -75,6 +75,7 @@ def test_mistyped_command_of_a_plugin_is_suggested(hwlearn):
     assert "Did you mean 'devices'?" in "\n".join(ended.err)
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize(
     "settings",
     [

@@ -187,6 +187,7 @@ main()
 """
 
 
+@pytest.mark.share(1)
 @pytest.mark.skipif(os.name == "nt", reason="Windows cannot send these signals to one process")
 @pytest.mark.parametrize(
     ("name", "status"), [("SIGTERM", "terminated"), ("SIGHUP", "terminated"), ("SIGINT", "interrupted")]

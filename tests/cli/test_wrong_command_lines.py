@@ -75,6 +75,7 @@ def test_wrong_command_line_is_one_line_and_exit_code_2(hwlearn, folder, words, 
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize("words", [["trian"], ["train"], [b"train", b"\xff\xfe"], ["train", "gone.toml"]], ids=str)
 def test_python_m_hwlearn_says_the_same(folder, words):
     environment = os.environ | {"COLUMNS": "40", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}

@@ -37,6 +37,7 @@ def test_figure_replaces_a_symbolic_link(tmp_path):
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.share(6)
 @pytest.mark.parametrize("which", ["x", "y"])
 @pytest.mark.parametrize(("low", "high"), RANGES)
 def test_log_axis_has_plain_labels_that_do_not_overlap(low, high, which):

@@ -222,6 +222,7 @@ def refused(broken, call, message, what="returned"):
         broken.measure(np.zeros((1, broken.topology.n_inputs)))
 
 
+@pytest.mark.share(33)
 @cases(READOUTS)
 @pytest.mark.parametrize("two_phase", [False, True])
 def test_invalid_readout_is_one_named_error(opened, small, change, message, two_phase):
@@ -279,6 +280,7 @@ def test_invalid_true_outputs_are_one_named_error(opened, small, change, message
     refused(broken, lambda: network.true_outputs(small[2]), message)
 
 
+@pytest.mark.share(16)
 @pytest.mark.parametrize("error", [ValueError("no\nvalue"), ZeroDivisionError(), OSError("gone"), KeyError(2)])
 @pytest.mark.parametrize("hook", ["breaks", "programs", "sides", "most", "narrowed", "true"])
 def test_foreign_error_of_a_backend_is_one_named_error(opened, small, error, hook):

@@ -274,6 +274,7 @@ def test_wrong_options_are_refused_in_one_line(arguments, line, pytester):
     done.stderr.fnmatch_lines([line])
 
 
+@pytest.mark.slow
 def test_plugin_costs_little_where_it_is_not_used():
     """pytest imports it in every run; 20 ms are asked, measured on an idle computer."""
     script = """

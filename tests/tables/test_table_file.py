@@ -72,6 +72,7 @@ READ = {
 }
 
 
+@pytest.mark.share(40)
 @pytest.mark.parametrize(("text", "delimiter", "decimal", "header", "numbers"), READ.values(), ids=READ)
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])

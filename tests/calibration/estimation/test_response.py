@@ -49,6 +49,7 @@ def test_readings_of_ideal_converters_equal_those_of_the_twin(network, wide_limi
         np.testing.assert_allclose(response.clamps, readout.output_currents, atol=1e-17)
 
 
+@pytest.mark.share(5)
 @pytest.mark.parametrize("offsets", [False, True])
 @pytest.mark.parametrize("kind", ["free", "clamp", "current", "resistor"])
 def test_derivatives_equal_finite_differences(network, kind, offsets):

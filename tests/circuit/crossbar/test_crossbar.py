@@ -46,6 +46,7 @@ def array_of(seed: int, M: int, N: int) -> tuple[np.ndarray, np.ndarray]:
 SIZES = [(1, 1), (1, 5), (6, 1), (4, 3), (7, 9)]
 
 
+@pytest.mark.share(5)
 @pytest.mark.parametrize("wires", [(1.0, 1.0), (20.0, 0.5), (1e3, 1e4)])
 @pytest.mark.parametrize("size", SIZES)
 def test_solution_equals_kirchhoff_on_the_same_circuit(size: tuple[int, int], wires: tuple[float, float]):

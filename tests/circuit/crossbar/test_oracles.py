@@ -51,6 +51,7 @@ SIZES = [(1, 1), (1, 7), (9, 1), (2, 3), (12, 7), (7, 12), (40, 33)]
 WIRES = [(1.0, 1.0), (0.2, 30.0), (100.0, 3.0), (5.0, 0.0), (0.0, 5.0)]
 
 
+@pytest.mark.share(14)
 @pytest.mark.parametrize("samples", [1, 3])
 @pytest.mark.parametrize("wires", WIRES)
 @pytest.mark.parametrize("size", SIZES)

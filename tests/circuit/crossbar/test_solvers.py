@@ -52,6 +52,7 @@ ENDS = {
 }
 
 
+@pytest.mark.share(12)
 @pytest.mark.parametrize("S", [1, 3, 8, 21])
 @pytest.mark.parametrize("ends", ENDS.values(), ids=ENDS.keys())
 @pytest.mark.parametrize("ohms", [(1.0, 1.0), (20.0, 0.3)])
@@ -152,6 +153,7 @@ def test_kernels_give_the_same_result_uncompiled():
 # --- estimated error ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize(
     ("M", "N", "S", "low", "high", "ohms"),

@@ -94,6 +94,7 @@ def test_samples_with_different_held_ends_equal_separate_solutions():
 # --- gradient ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.share(5)
 @pytest.mark.parametrize("ohms", [(2.0, 30.0), (0.0, 5.0), (5.0, 0.0), (0.0, 0.0), (100.0, 100.0)])
 @pytest.mark.parametrize("kind", ["usual", "nudged", "both ends"])
 def test_gradient_equals_finite_differences(ohms, kind):

@@ -41,6 +41,7 @@ def test_slope_and_sensitivity_are_derivatives_of_the_current(element: Element, 
     assert (element.slope(at, THETA) >= 0).all()
 
 
+@pytest.mark.share(20)
 @pytest.mark.parametrize("element", ELEMENTS, ids=repr)
 @pytest.mark.parametrize("v", [-1.3, -0.2, -1e-4, 0.0, 1e-9, 3e-3, 0.25, 1.1])
 def test_cocontent_is_the_integral_of_the_sensitivity(element: Element, v: float):

@@ -22,6 +22,7 @@ def junction_volts(source: np.ndarray, siemens: float, saturation_A: float, nVt:
     return shifted - nVt * wrightomega(np.log(saturation_A / (siemens * nVt)) + shifted / nVt)
 
 
+@pytest.mark.share(6)
 @pytest.mark.parametrize("saturation_A", [1e-15, 1e-9, 1e-5])
 @pytest.mark.parametrize("siemens", [1e-6, 1e-3, 1.0])
 @pytest.mark.parametrize("ideality", [1.0, 2.2])

@@ -34,6 +34,7 @@ def circuit(request) -> tuple[Topology, np.ndarray, np.ndarray, np.ndarray]:
     return t, g, rng.uniform(-1, 1, (3, t.n_inputs)), rng.normal(size=(3, t.n_outputs))
 
 
+@pytest.mark.share(6)
 def test_all_orders_of_elimination_give_the_same_voltages_and_gradients(circuit, monkeypatch, sparse_library):
     t, g, x, e = circuit
     found = []

@@ -89,6 +89,7 @@ def test_reduced_system_agrees_with_full_factorisation(case):
         assert relative(*found) < 2 * factor.ERROR_BOUND
 
 
+@pytest.mark.share(8)
 @pytest.mark.usefixtures("every_path")
 @pytest.mark.parametrize("seed", range(10))
 def test_results_of_a_changed_circuit_agree_with_a_new_circuit(circuit_of, seed: int):

@@ -110,6 +110,7 @@ def test_ideal_diode_conducts_in_one_direction():
     np.testing.assert_allclose(V, [1e-4 / (1e-4 + 1e-2), 0, -1e-4 / (1e-4 + 1e-8)], rtol=1e-12)
 
 
+@pytest.mark.share(10)
 @pytest.mark.parametrize("seed", range(20))
 def test_newton_solver_agrees_with_ohmic_solver_on_resistors(seed: int, circuit_of):
     t, g, x, e = circuit_of(seed)
@@ -213,6 +214,7 @@ def test_open_edges_carry_no_current():
 # --- derivatives ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.share(2)
 @pairwise(1, mix=list(MIXES), seed=range(3))
 def test_gradient_agrees_with_finite_differences(mix: str, seed: int):
     k, x, e = random_circuit(seed, mix)

@@ -52,6 +52,7 @@ def phases(circuit, size):
     return x, np.concatenate([x, x]), np.concatenate([amperes, -amperes])
 
 
+@pytest.mark.share(5)
 @pytest.mark.parametrize("size", [1e-9, 2e-4])  # no side changes, most samples saturate
 def test_nudged_phases_equal_those_from_0_V(circuit, size):
     x, both, amperes = phases(circuit, size)

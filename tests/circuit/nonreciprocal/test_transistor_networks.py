@@ -14,6 +14,7 @@ from hwlearn.circuit.spice.netlist import spice_text
 from hwlearn.errors import CircuitError, ConvergenceError
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("seed", range(6))
 def test_gradient_is_exact(seed, figure):
     rng = np.random.default_rng(seed)

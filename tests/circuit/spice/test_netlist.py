@@ -289,6 +289,7 @@ def test_invalid_inputs_or_outputs_are_refused(roles: dict, message: str):
 # --- writing --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.share(10)
 @pytest.mark.parametrize("seed", range(20))
 def test_written_netlist_is_read_back_unchanged(circuit_of, seed: int):
     t, g, x, e = circuit_of(seed)

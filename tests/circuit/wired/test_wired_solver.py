@@ -91,6 +91,7 @@ def apart(a: np.ndarray, b: np.ndarray, scale: float | None = None) -> float:
 # --- agreement ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.share(8)
 @pytest.mark.parametrize("seed", range(24))
 def test_all_results_agree_with_the_general_solver(seed: int):
     case = random_case(seed)
@@ -115,6 +116,7 @@ def test_all_results_agree_with_the_general_solver(seed: int):
     assert apart(ours.output_power(case.x), theirs.output_power(case.x), power) < 8 * BOUND
 
 
+@pytest.mark.share(8)
 @pytest.mark.parametrize("seed", range(12))
 def test_results_at_given_voltages_agree_with_the_general_solver(seed: int):
     case = random_case(100 + seed)
@@ -169,6 +171,7 @@ def exact(case: Case, clamped: np.ndarray | None) -> np.ndarray:
     return V.T
 
 
+@pytest.mark.share(8)
 @pytest.mark.parametrize("seed", range(12))
 def test_errors_stay_within_their_estimates(seed: int):
     case = random_case(300 + seed, most=7)
@@ -181,6 +184,7 @@ def test_errors_stay_within_their_estimates(seed: int):
         assert apart(V, reference.astype(np.float64)) < 2 * estimate
 
 
+@pytest.mark.share(6)
 @pytest.mark.parametrize("size", [(22, 26), (40, 7), (7, 40)])
 @pytest.mark.parametrize("ohms", [0.1, 2.0, 100.0])
 def test_large_arrays_agree_with_the_general_solver(size, ohms):

@@ -47,6 +47,7 @@ def end_fault(rig):
     rig.answer_instead.clear()
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("seed", range(12))
 def test_random_faults_give_no_wrong_reading(board_rig, seed, monkeypatch):
     monkeypatch.setattr(board_module, "START_S", 0.4)

@@ -165,6 +165,7 @@ def test_settings_are_sent_exactly_and_followed_by_the_error_queue(family, tmp_p
         assert messages[messages.index(wanted) + 1] == ":SYST:ERR?", wanted
 
 
+@pytest.mark.share(6)
 @pytest.mark.parametrize(
     ("model", "command"), [(model, command) for model, one in FAMILIES.items() for command in one.changes]
 )

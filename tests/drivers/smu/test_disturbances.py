@@ -106,6 +106,7 @@ def check_void(rack, inputs, kind, raised):
     np.testing.assert_allclose(again.voltages, rack.bench.true_outputs(inputs), atol=3e-5)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize(("name", "kind"), EVERY_CHANGE)
 def test_change_between_batches_is_found_by_the_next_batch(graph, inputs, name, kind):
     with Rack(graph) as rack:
@@ -116,6 +117,7 @@ def test_change_between_batches_is_found_by_the_next_batch(graph, inputs, name, 
         check_void(rack, inputs, kind, raised)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize(("name", "kind"), EVERY_CHANGE)
 @pytest.mark.parametrize(
     ("number", "after"),

@@ -83,6 +83,7 @@ def test_check_compares_the_noise_with_the_data_sheet_where_it_is_known(path):
         assert bench.network.resolution == 20e-6
 
 
+@pytest.mark.slow
 def test_noise_step_of_a_bench_with_default_settings_passes(path):
     from hwlearn.lab.calibration.calibrate import calibrate
 

@@ -27,6 +27,7 @@ FURTHER = [
 LIMIT = ChannelLimit(10.0, 10e-3)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("model", FURTHER)
 def test_served_model_is_driven_as_both_sources_and_by_lists(model):
     count = MODELS[model].channels

@@ -101,6 +101,7 @@ def test_largest_plausible_readings_follow_the_limits():
     assert "no number" in within.fault(Reading(math.nan, 0.0), None, None)
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("name", READS)
 @pytest.mark.parametrize("place", [0, 1], ids=["volts", "amperes"])
 def test_void_phase_names_channel_value_and_limit(graph, inputs, monkeypatch, name, place):
@@ -120,6 +121,7 @@ def test_void_phase_names_channel_value_and_limit(graph, inputs, monkeypatch, na
             rack.goes_off()
 
 
+@pytest.mark.share(6)
 @pytest.mark.parametrize("first", range(0, 10, 3))
 @pytest.mark.parametrize("text", ["9.909999530030929e+37", "50", "0.9", "9.8e37", "-9.9E37"])
 def test_no_reading_beyond_the_plausible_range_reaches_a_gradient(graph, inputs, monkeypatch, first, text):

@@ -69,6 +69,7 @@ def port():
         one.close()
 
 
+@pytest.mark.share(8)
 @pytest.mark.parametrize("terminator", [b"\r", b"\n", b"\r\n", b"\n\r"], ids=["CR", "LF", "CR+LF", "LF+CR"])
 @pytest.mark.parametrize("split", [False, True])
 @pytest.mark.parametrize("model", ["2400", "2400 family", "auto"])
@@ -127,6 +128,7 @@ WRONG_RATES = [
 ]
 
 
+@pytest.mark.share(16)
 @pytest.mark.parametrize(("model", "baud"), WRONG_RATES)
 @pytest.mark.parametrize("where", ["table", "channel"])
 @pytest.mark.parametrize("address", ["COM3", "ASRL3::INSTR", "/dev/ttyUSB0", "spy:///dev/ttyUSB0"])

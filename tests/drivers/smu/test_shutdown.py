@@ -91,6 +91,7 @@ def test_ctrl_c_during_training_switches_all_outputs_off(graph, teacher, inputs)
         assert rack.goes_off()
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("name", ["one", "two", "three", "four"])
 @pytest.mark.parametrize("kind", ["dropped", "garbled"])
 def test_lost_or_garbled_reply_switches_all_outputs_off(graph, inputs, name, kind):

@@ -199,6 +199,7 @@ def test_keyword_override_has_a_dot_or_two_underscores(bench_path):
         assert other.topology == bench.topology
 
 
+@pytest.mark.share(8)
 @pytest.mark.parametrize("name", shipped_benches())
 def test_written_bench_of_the_package_reads_the_same(name, tmp_path):
     file = load_bench_file(name, ["train.seed=3", "limits.nudge=150 mV"])

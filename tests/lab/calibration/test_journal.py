@@ -48,6 +48,7 @@ def interrupted(twin, folder, small, after):
     return twin.measurements - before
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("after", range(1, 9))
 def test_nothing_is_measured_twice(twin, small, tmp_path, after):
     first = interrupted(twin, tmp_path / "j", small, after)
@@ -122,6 +123,7 @@ def test_journal_is_used_by_one_process_at_a_time(tmp_path):
     assert not (tmp_path / "j").exists()
 
 
+@pytest.mark.share(3)
 @pytest.mark.parametrize("after", range(1, 9))
 def test_noise_of_a_simulation_continues_after_the_last_stored_answer(small, wide_limits, tmp_path, after):
     def opened():

@@ -73,6 +73,7 @@ def same(a, b):
         np.testing.assert_array_equal(one.log, other.log)
 
 
+@pytest.mark.slow
 def test_interrupted_simulation_gives_the_same_result(tmp_path):
     whole, _ = through_journal(tmp_path / "a", make())
     for stop_at in (1, 50, 351):

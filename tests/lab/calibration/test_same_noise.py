@@ -30,6 +30,7 @@ def test_pulses_of_simulated_devices_continue(tmp_path):
     assert calibrated(bench, tmp_path / "resumed.toml", [40, 150], ["noise", "pulses"]) == whole
 
 
+@pytest.mark.slow
 def test_record_of_a_finished_step_is_saved_by_the_next_part(tmp_path):
     bench, record = write_bench(tmp_path, "sim drift"), tmp_path / "c.toml"
     whole = calibrated(bench, tmp_path / "whole.toml", [], ["noise", "lines"])

@@ -83,6 +83,7 @@ def worst_cost(row):
     return re.findall(r'<td class="number">([^<]+)</td></tr>', row)
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("state", ["created", "one batch", "one epoch", "summary", "copy of a killed run"])
 def test_every_run_has_a_report(bench_path, tmp_path, state):
     overrides = ["train.epochs=2", *(['run.keep="summary"'] if state == "summary" else [])]

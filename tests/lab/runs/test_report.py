@@ -233,6 +233,7 @@ def axes_of_a_panel():
     return figure.subplots()
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize(("topology", "shape"), TOPOLOGIES.values(), ids=TOPOLOGIES)
 def test_every_graph_is_drawn_with_all_its_conductances(axes_of_a_panel, topology, shape):
     assert topology.crossbar_size == shape

@@ -14,6 +14,7 @@ KILLS = [
 ]
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(("backend", "kills"), KILLS)
 def test_resumed_run_equals_uninterrupted_run(backend, kills, tmp_path):
     bench = write_bench(tmp_path, backend, keep="best")

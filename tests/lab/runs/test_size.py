@@ -33,6 +33,7 @@ KEPT = {
 }
 
 
+@pytest.mark.share(1)
 @pairwise(1, keep=["all", "outputs", "summary"], conductances=["steps", "epochs"])
 def test_what_is_kept_of_each_step_is_chosen_and_a_resumed_run_is_the_same(
     bench_path, tmp_path, keep, conductances
@@ -67,6 +68,7 @@ SIZES = {
 }
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize(
     "changed",
     [

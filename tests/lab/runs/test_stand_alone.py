@@ -76,6 +76,7 @@ def killed(bench_path, runs, steps=7):
 linux = pytest.mark.skipif(sys.platform != "linux", reason="mounts folders, or kills processes")
 
 
+@pytest.mark.share(1)
 @linux
 @pairwise(1, state=["created", "finished", "killed"], shm=["with shm", "without shm"])
 def test_run_on_read_only_medium_is_read(bench_path, tmp_path, monkeypatch, state, shm):
@@ -114,6 +115,7 @@ def test_run_that_is_being_written_is_seen_as_running_through_a_read_only_mount(
         assert subprocess.run(command, capture_output=True, text=True).stdout == "True\n"
 
 
+@pytest.mark.slow
 def test_running_run_is_read_consistently(bench_path, tmp_path):
     """Epochs, scores, costs and conductances are read in separate queries, but are of one moment."""
     run = Run.create(hl.open_bench(bench_path, ["train.epochs=8000"]), tmp_path / "runs")

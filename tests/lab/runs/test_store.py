@@ -138,6 +138,7 @@ def uninterrupted(request, bench_text, tmp_path_factory):
     return path, request.param, *trained(hl.open_bench(path, request.param), folder / "runs")
 
 
+@pytest.mark.share(8)
 @pytest.mark.parametrize("stop", [1, 2, 5, 10])
 def test_resumed_run_equals_an_uninterrupted_one(uninterrupted, tmp_path, stop):
     path, changes, whole, history = uninterrupted

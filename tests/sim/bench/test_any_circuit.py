@@ -31,6 +31,7 @@ def bench_file(tmp_path: Path) -> BenchFile:
     return write
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("instruments", INSTRUMENTS)
 @pytest.mark.parametrize("circuit", CIRCUITS)
 def test_readings_are_those_of_kirchhoff(circuit, instruments, bench_file: BenchFile):

@@ -9,6 +9,7 @@ from hwlearn_sim import VirtualBench
 from hwlearn_sim.instruments import MODELS
 
 
+@pytest.mark.share(16)
 @pytest.mark.parametrize("model", [model for model in MODELS if model[0] in "2B"])
 def test_every_model_is_served_on_its_resistors(model, connect):
     ohms = (1e3, 2e3)[: MODELS[model].channels]

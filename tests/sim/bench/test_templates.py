@@ -14,6 +14,7 @@ from hwlearn_drivers.scanner.examples import SCANNER
 TEMPLATES = pytest.mark.parametrize("template", [SMU, MATRIX], ids=["smu", "matrix"])
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize("template", [SMU, MATRIX, SCANNER], ids=["smu", "matrix", "scanner"])
 def test_template_trains_on_virtual_instruments_with_its_addresses_in_place(template):
     listed = tomllib.loads(template.read_text("utf-8"))["backend"]["instruments"]

@@ -128,6 +128,7 @@ def test_failed_start_leaves_nothing_open(rack):
 # --- the backend -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize("model", ["2400", "2450", "2612B", "B2902A", ["B2902A", "2400"]])
 def test_driver_readings_agree_with_true_values_for_every_model(model):
     settings = VirtualSmuSettings(model=model, noise=0.0, device_spread=0.1, seed=2)

@@ -49,6 +49,7 @@ def test_library_is_compiled_once_and_again_after_a_source_change(sources, tmp_p
     assert board.transmit().startswith(b"hwlearn,REFBOARD,0,")
 
 
+@pytest.mark.slow
 def test_two_processes_can_build_at_the_same_time(tmp_path):
     code = (
         "import sys; from pathlib import Path; from hwlearn_sim.board import build\n"

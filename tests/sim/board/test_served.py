@@ -163,6 +163,7 @@ def test_unplugged_serial_line_closes_and_board_keeps_running(terminal, wait_unt
         wait_until(lambda: board.is_safe)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C cannot be sent to one process alone")
 def test_sim_serve_serves_board(connect):
     run = "from hwlearn.cli import main; main()"

@@ -32,6 +32,7 @@ def test_ranges_and_channels_agree(model):
     assert capability.area in ((), row.regions)
 
 
+@pytest.mark.share(12)
 @pytest.mark.parametrize("source", ["voltage", "current"])
 @pytest.mark.parametrize("model", DISTINCT)
 def test_readings_at_a_limit_of_105_percent_never_overflow(model, source, rack):

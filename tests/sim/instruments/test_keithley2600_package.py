@@ -126,6 +126,7 @@ OPERATIONS = (
 )
 
 
+@pytest.mark.share(5)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.__name__)
 def test_package_operates_virtual_instrument(operation, driver):
     operation(driver)

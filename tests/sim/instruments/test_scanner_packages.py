@@ -89,6 +89,7 @@ def status(daq):
     assert daq.fetch_data() == [pytest.approx(0.2, rel=0.01)]
 
 
+@pytest.mark.share(2)
 @pytest.mark.parametrize(
     "act",
     [identity, ranges, functions, delays, scan_lists, triggers, readings, status],

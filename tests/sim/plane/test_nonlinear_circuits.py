@@ -125,6 +125,7 @@ def test_ideal_sources_agree_with_kirchhoff(grounded):
         np.testing.assert_allclose(amps, model.source_currents(V)[0], rtol=1e-9, atol=1e-15)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("case", CASES)
 def test_share_of_the_campaign_against_exact_decimals(case):
     CAMPAIGN.run(count=2, seed=1, cases=[case]).check()

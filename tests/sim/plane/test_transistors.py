@@ -31,6 +31,7 @@ def test_plane_has_the_voltages_and_currents_of_the_engine(body, ground):
     assert not any(one.limited for one in read)
 
 
+@pytest.mark.share(4)
 @pytest.mark.parametrize("seed", range(12))
 def test_every_source_obeys_its_characteristic(seed):
     rng = np.random.default_rng(seed)

@@ -73,6 +73,7 @@ OPEN_IT = {
 }
 
 
+@pytest.mark.share(3)
 @POSIX
 @pytest.mark.parametrize("form", ["{}", "spy://{}", "alt://{}?class=PosixPollSerial", "ASRL{}::INSTR"])
 @pytest.mark.parametrize("how", OPEN_IT)

@@ -206,6 +206,7 @@ def use(link):
     link.read_exactly(80, 0.7)
 
 
+@pytest.mark.share(24)
 @pytest.mark.parametrize("call", ["write", "read", "clear", "timeout", "read_termination", "close"])
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS)
 def test_every_error_of_every_call_of_a_library_is_a_link_error_of_one_line(mocker, call, error):

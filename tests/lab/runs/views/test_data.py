@@ -160,6 +160,7 @@ def test_run_without_a_step_has_empty_arrays(bench_path, tmp_path):
     assert [len(run.to_pandas(table)) for table in ("samples", "steps", "epochs", "edges")] == 4 * [0]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="kills a process")
 def test_killed_run_has_every_stored_step(bench_path, tmp_path):
     run, process = trained_elsewhere(hl.open_bench(bench_path, ["train.epochs=50"]), tmp_path, 7)

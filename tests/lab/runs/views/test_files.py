@@ -28,6 +28,7 @@ def run(request, tmp_path_factory):
     return recorded(bench, tmp_path_factory.mktemp("runs"), None if request.param == "whole" else 5)
 
 
+@pytest.mark.share(4)
 @READERS
 def test_exported_numbers_are_those_of_the_store(run, tmp_path, read):
     skip_without_library(read)

@@ -45,6 +45,7 @@ def off(fit, law):
     return np.array([(fit.values[name] - getattr(law, name)) / fit.sigma[name] for name in fit.values])
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize("law", [SOFT, VTEAM], ids=["soft", "vteam"])
 def test_fit_recovers_law_and_noise(law):
     fit = fitted(law, measured(law, 1, pulses=104, run=13))  # each amplitude once in each polarity

@@ -109,6 +109,7 @@ VALUES = (
 )  # fmt: skip
 
 
+@pytest.mark.share(12)
 @pytest.mark.parametrize("seed", range(24))
 def test_no_message_raises_an_exception(seed, rack):
     """Every header of the instruments, with parameters of every kind, is executed or refused with an error."""

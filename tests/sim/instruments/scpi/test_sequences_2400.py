@@ -240,6 +240,7 @@ SEQUENCES = {
 }  # fmt: skip
 
 
+@pytest.mark.share(26)
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_sequence_does_what_the_manual_says(name, rack, follow):
     follow(rack("2400"), SEQUENCES[name])

@@ -204,6 +204,7 @@ def test_reading_messages_of_other_programs_answer(rack):
     assert one.errors() == []
 
 
+@pytest.mark.share(60)
 @pytest.mark.parametrize("value", ["0/0", "1/0", "-1/0", "1e300", "-1e300", "nil", "true", "'x'", "{}", "print"])
 @pytest.mark.parametrize(
     "call",

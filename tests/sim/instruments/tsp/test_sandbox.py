@@ -145,6 +145,7 @@ def _no_garbage_collection():
     gc.enable()
 
 
+@pytest.mark.share(12)
 @pytest.mark.parametrize("script", [*ENDLESS.values(), *FULL.values()], ids=[*ENDLESS, *FULL])
 def test_runaway_script_ends_with_error_and_instrument_works_afterwards(script):
     instrument = limited(ScriptLimits(seconds=0.15))
@@ -156,6 +157,7 @@ def test_runaway_script_ends_with_error_and_instrument_works_afterwards(script):
     assert works(instrument)
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize("name", ["loop", "gsub", *map(slow, ("nested pcall", "sort of long texts", "timers"))])
 def test_runaway_script_ends_within_two_seconds(name):
     instrument = limited(ScriptLimits())
@@ -269,6 +271,7 @@ def test_compiled_chunks_are_refused(script, rack):
     assert one.errors()[0] in (-285, -286)
 
 
+@pytest.mark.slow
 def test_variables_survive_a_runaway_script_but_not_a_full_memory(rack):
     one = rack("2612B")
     one.write("kept = 5", "while true do end")

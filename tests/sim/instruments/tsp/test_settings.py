@@ -95,6 +95,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.share(8)
 @pytest.mark.parametrize("script", CHANGES)
 def test_modelled_settings_change_readings_noise_or_time(script, rack):
     def state(extra):

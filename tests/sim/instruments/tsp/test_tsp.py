@@ -169,6 +169,7 @@ def test_script_that_runs_itself_is_refused(rack):
     assert one.query("print(1)") == "1.00000e+00"
 
 
+@pytest.mark.share(1)
 @pytest.mark.parametrize(
     "script",
     [
