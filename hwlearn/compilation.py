@@ -8,7 +8,10 @@ import os
 from collections.abc import Callable
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import Any, Final
+
+THREADS: Final = "HWLEARN_THREADS"
+"""Environment variable: most threads of one calculation."""
 
 
 def compiled(function: Callable[..., Any], *, contract: bool = False, reorder: bool = False) -> Any:
@@ -23,8 +26,10 @@ def compiled(function: Callable[..., Any], *, contract: bool = False, reorder: b
 
 
 def cores() -> int:
-    """Return how many processor cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many processor cores this process may use; at most ``$HWLEARN_THREADS``, if that is a number."""
+    found = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    most = os.environ.get(THREADS, "")
+    return max(1, min(found, int(most))) if most.isdecimal() else found
 
 
 @cache

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hwlearn.network.backend import ChecksSettings as ChecksSettings
     from hwlearn.network.backend import ReportsState as ReportsState
     from hwlearn.network.backend import Seeded as Seeded
+    from hwlearn.network.backend import Simulated as Simulated
     from hwlearn.network.backend import SwitchesOff as SwitchesOff
     from hwlearn.network.limits import Limits as Limits
     from hwlearn.network.network import ErrorSignal as ErrorSignal

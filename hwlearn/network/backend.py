@@ -19,7 +19,7 @@ class Backend(Protocol):
     """A kind of network: the schema of its settings, and a function that opens it.
 
     A backend also implements `SwitchesOff`, `PreparesOff`, `HaltsOutputs`, `ReportsState`, `Seeded`,
-    `ChecksSettings` or `ChecksWiring` if they apply to it.
+    `ChecksSettings`, `ChecksWiring` or `Simulated` if they apply to it.
     """
 
     Settings: type[BaseModel]
@@ -125,3 +125,14 @@ class Seeded(Protocol):
 
     seed_key: str
     """Settings key of the seed."""
+
+
+@runtime_checkable
+class Simulated(Protocol):
+    """A backend that calculates its network and reaches no instrument, so that several can be open at once.
+
+    A backend that does not say so counts as hardware.
+    """
+
+    simulated: bool
+    """True."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from hwlearn.arrays import BoolArray, FloatArray
 from hwlearn.circuit.crossbar.coarse import CoarseSpace, NoCoarseSpace, first_mode
 from hwlearn.circuit.crossbar.problem import ROUNDING
 from hwlearn.circuit.wired.layout import Layout, Sources
-from hwlearn.compilation import compiled_module
+from hwlearn.compilation import compiled_module, cores
 
 _GOAL: Final = 5e-11
 """Estimated error of the voltages at which sweeps end, relative to the largest voltage of a sample."""
@@ -105,7 +104,7 @@ class SweptSystem:
                 sweeps = fast.relax(self.lines, *part, goal, scratch, rows[some], columns[some])
                 (failed if sweeps < 0 else solved).append(first)
 
-        threads = min(_cores(), -(-S // few)) if columns.size >= _THREADED else 1
+        threads = min(cores(), -(-S // few)) if columns.size >= _THREADED else 1
         others: list[threading.Thread] = []
         try:
             for _ in range(threads - 1):
@@ -151,7 +150,3 @@ def _until(todo: Iterator[int], failed: list[int]) -> Iterator[int]:
         if failed:
             return
         yield first
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -42,7 +42,7 @@ from hwlearn.learning.records import Callback, History, Progress, Schedule
 from hwlearn.learning.scoring import Score, score_outputs
 from hwlearn.learning.subsets import ListedEdges
 from hwlearn.learning.training import Trainer
-from hwlearn.network.backend import Seeded
+from hwlearn.network.backend import Seeded, Simulated
 from hwlearn.network.network import Network
 
 log = logging.getLogger("hwlearn")
@@ -152,6 +152,11 @@ class Bench:
     def settings(self) -> BaseModel:
         """The checked settings of ``[backend]``."""
         return self._settings
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the backend declares that it is calculated and reaches no instrument; False for hardware."""
+        return isinstance(self._backend, Simulated) and self._backend.simulated is True
 
     def close(self) -> None:
         """Close the network if it is open; closing twice is harmless."""

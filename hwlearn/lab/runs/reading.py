@@ -41,8 +41,8 @@ _MOST_QUOTED: Final = 200
 
 
 @contextmanager
-def open_snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
-    """Open the database of a run for reading in this block, as it is at one moment.
+def open_snapshot(folder: Path, file: str = DATABASE, what: str = "run") -> Iterator[sqlite3.Connection]:
+    """Open the database of a run, or of ``what`` else has one in a folder, for reading, as it is at one moment.
 
     Raises
     ------
@@ -50,23 +50,23 @@ def open_snapshot(folder: Path) -> Iterator[sqlite3.Connection]:
         If it cannot be read, or is being written by another computer and cannot be copied consistently.
     """
     with ExitStack() as stack:
-        with reported_damage(folder):
-            db = _opened(folder, stack)
+        with reported_damage(folder, what):
+            db = _opened(folder / file, what, stack)
         yield db
 
 
 @contextmanager
-def reported_damage(folder: Path) -> Iterator[None]:
+def reported_damage(folder: Path, what: str = "run") -> Iterator[None]:
     """Report a database that cannot be read, or whose contents are damaged, as a `RunError` that names the run."""
     try:
         yield
     except RunError:
         raise
     except sqlite3.Error as error:
-        raise RunError(f"run {folder} cannot be read: {_one_line(error)}") from error
+        raise RunError(f"{what} {folder} cannot be read: {_one_line(error)}") from error
     except _DAMAGED as error:
         raise RunError(
-            f"run {folder} is damaged: {_one_line(error)}; if it was copied while it was being written, copy it "
+            f"{what} {folder} is damaged: {_one_line(error)}; if it was copied while it was being written, copy it "
             "again, else restore it from a backup"
         ) from error
 
@@ -78,10 +78,9 @@ def _one_line(error: Exception) -> str:
     return (short if len(short) <= _MOST_QUOTED else f"{short[:_MOST_QUOTED]} ...") or type(error).__name__
 
 
-def _opened(folder: Path, stack: ExitStack) -> sqlite3.Connection:
-    path = folder / DATABASE
+def _opened(path: Path, what: str, stack: ExitStack) -> sqlite3.Connection:
     if not path.is_file():
-        raise RunError(f"{folder} is not a run folder: it has no {DATABASE}")
+        raise RunError(f"{path.parent} is not a {what} folder: it has no {path.name}")
     try:
         return _connected(path, "mode=ro", stack)
     except sqlite3.OperationalError as error:
@@ -94,7 +93,7 @@ def _opened(folder: Path, stack: ExitStack) -> sqlite3.Connection:
             raise
     if not any(size for _, size in _states(path)[1:]):  # no WAL: the file is all there is
         return _connected(path, "immutable=1", stack)
-    return _copied(path, stack)
+    return _copied(path, what, stack)
 
 
 def _connected(path: Path, options: str, stack: ExitStack) -> sqlite3.Connection:
@@ -108,7 +107,7 @@ def _connected(path: Path, options: str, stack: ExitStack) -> sqlite3.Connection
     return db
 
 
-def _copied(path: Path, stack: ExitStack) -> sqlite3.Connection:
+def _copied(path: Path, what: str, stack: ExitStack) -> sqlite3.Connection:
     """Return a connection to a copy of the database and its WAL that were not changed meanwhile."""
     place = Path(stack.enter_context(TemporaryDirectory(prefix="hwlearn-run-")))
     for _ in range(_TRIES):
@@ -118,7 +117,7 @@ def _copied(path: Path, stack: ExitStack) -> sqlite3.Connection:
         if _states(path) == before:
             return _connected(place / path.name, "mode=rw", stack)
     raise RunError(
-        f"run {path.parent} is being written and cannot be read from here; read it on the computer that writes "
+        f"{what} {path.parent} is being written and cannot be read from here; read it on the computer that writes "
         "it, or wait until it ends"
     )
 

@@ -124,6 +124,7 @@ class VirtualBoardBackend:
 
     Settings = VirtualBoardSettings
     seed_key = "seed"
+    simulated = True
 
     def check(self, settings: VirtualBoardSettings) -> None:
         """Refuse values that the driver of the board does not accept.

@@ -176,6 +176,7 @@ class VirtualMixedBackend:
 
     Settings = VirtualMixedSettings
     seed_key = "seed"
+    simulated = True
 
     def check(self, settings: VirtualMixedSettings) -> None:
         """Refuse keys that the drivers do not accept.

@@ -181,6 +181,7 @@ class VirtualSmuBackend:
 
     Settings = VirtualSmuSettings
     seed_key = "seed"
+    simulated = True
 
     def check(self, settings: VirtualSmuSettings) -> None:
         """Refuse an unknown model, and keys of ``driver`` that the drivers do not accept.

@@ -165,6 +165,7 @@ class SimBackend:
 
     Settings = SimSettings
     seed_key = "seed"
+    simulated = True
 
     def open(self, settings: SimSettings, topology: Topology, limits: Limits) -> Network:
         """Return a twin with the imperfections of the settings; with ``paired``, two of one design.

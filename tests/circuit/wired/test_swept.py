@@ -114,7 +114,7 @@ def test_results_do_not_depend_on_the_number_of_threads(monkeypatch):
     x, found = inputs(circuit, 29), []
     for cores in (1, 3, 9):
         monkeypatch.setattr(swept, "_THREADED", 0)
-        monkeypatch.setattr(swept, "_cores", lambda cores=cores: cores)
+        monkeypatch.setattr(swept, "cores", lambda cores=cores: cores)
         found.append(circuit.solve(x))
     for other in found[1:]:
         np.testing.assert_array_equal(other, found[0])
@@ -146,7 +146,7 @@ def test_interrupt_ends_all_threads(monkeypatch):
         raised.wait(5.0)
         return relax(*arguments)
 
-    monkeypatch.setattr(swept, "_cores", lambda: 3)
+    monkeypatch.setattr(swept, "cores", lambda: 3)
     monkeypatch.setattr(compiled, "relax", interrupted)
     before = threading.active_count()
     with pytest.raises(KeyboardInterrupt):
@@ -187,7 +187,7 @@ def test_batch_is_eliminated_if_a_thread_fails(monkeypatch):
         raised.set()
         raise MemoryError
 
-    monkeypatch.setattr(swept, "_cores", lambda: 2)
+    monkeypatch.setattr(swept, "cores", lambda: 2)
     monkeypatch.setattr(compiled, "relax", failing)
     V = circuit.solve(x)
     monkeypatch.setattr(swept, "compiled_sweeps", lambda: None)

@@ -1,0 +1,181 @@
+"""Run points on a Dask cluster by `Client.map`: that of a scheduler's address, or one of processes on this computer."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final
+
+import hwlearn
+from hwlearn.errors import NetworkError, SetupError
+from hwlearn.installed import extra_module
+from hwlearn.lab.sweeps.attempts import Job, PointFunction, attempt, error_line
+from hwlearn.lab.sweeps.local import ONE_THREAD
+from hwlearn.lab.sweeps.table import Outcome
+
+LOCAL: Final = "local"
+
+_CONNECT_S: Final = 10
+_WORKERS_S: Final = 30
+
+
+def cluster_outcomes(
+    function: PointFunction, jobs: Sequence[Job], cluster: Any, workers: int, retries: int
+) -> Iterator[Outcome]:
+    """Run points on a cluster and yield what became of each.
+
+    Dask repeats a point whose worker was killed. After some kills it gives up that point and others that the worker
+    had; each of these is repeated after all others, alone, at most ``retries`` times.
+
+    Raises
+    ------
+    SetupError
+        If the extra ``cluster`` is missing, or ``cluster`` is no address.
+    NetworkError
+        If the scheduler cannot be reached or was lost, or its workers have another version of this package.
+    """
+    distributed = extra_module("distributed", "cluster", "a sweep on a cluster")
+    with ExitStack() as stack:
+        stack.enter_context(_quiet())
+        client = _client(distributed, cluster, workers, stack)
+        _check_workers(client)
+        given_up: list[Job] = []
+        yield from _mapped(distributed, client, function, jobs, given_up)
+        for job in given_up:
+            yield _alone(distributed, client, function, job, retries)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the logs of Dask: lost workers and schedulers are reported by the points and by one error."""
+    logger = logging.getLogger("distributed")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("distributed.")]
+    levels = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _client(distributed: Any, cluster: Any, workers: int, stack: ExitStack) -> Any:
+    """Return a client of a cluster, closed by the stack unless it was given."""
+    if not isinstance(cluster, str):
+        if not isinstance(cluster, distributed.Client):
+            raise SetupError(f"cluster is {cluster!r}; give 'local', an address such as tcp://host:8786, or a Client")
+        return cluster
+    if cluster == LOCAL:
+        # a point whose worker was killed is repeated alone, not beside others again
+        dask = extra_module("dask", "cluster", "a sweep on a cluster")
+        stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": 0}))
+        made = stack.enter_context(
+            distributed.LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                dashboard_address=None,
+                silence_logs=logging.CRITICAL,
+                env=ONE_THREAD,
+            )
+        )
+        return stack.enter_context(distributed.Client(made))
+    if "://" not in cluster:
+        raise SetupError(f"cluster is {cluster!r}; give local, or the address of a scheduler such as tcp://host:8786")
+    try:
+        return stack.enter_context(distributed.Client(cluster, timeout=_CONNECT_S, set_as_default=False))
+    except (OSError, TimeoutError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise NetworkError(f"the scheduler at {cluster} cannot be reached: {reason}") from error
+    except ValueError as error:  # an address of a kind that Dask does not know
+        raise SetupError(f"cluster {cluster!r} is no address of a scheduler: {error}") from error
+
+
+def _version() -> str:
+    return hwlearn.__version__
+
+
+def _check_workers(client: Any) -> None:
+    """Refuse a cluster without workers, or whose workers do not have this version of the package."""
+    try:
+        client.wait_for_workers(1, timeout=_WORKERS_S)
+    except TimeoutError as error:
+        raise NetworkError(f"the scheduler has no workers, also not after {_WORKERS_S} s; start some") from error
+    try:
+        found = set(client.run(_version).values())
+    except (ImportError, AttributeError) as error:
+        raise NetworkError(f"the workers of the cluster cannot import hwlearn: {error}; install it there") from error
+    if found != {hwlearn.__version__}:
+        raise NetworkError(
+            f"the workers of the cluster have hwlearn {', '.join(sorted(found))}, here it is {hwlearn.__version__}; "
+            "install the same version"
+        )
+
+
+def _mapped(
+    distributed: Any, client: Any, function: PointFunction, jobs: Sequence[Job], given_up: list[Job]
+) -> Iterator[Outcome]:
+    """Yield the points that end; those that Dask gives up are added to ``given_up``."""
+    run = uuid.uuid4().hex
+    keys = [f"hwlearn-{run}-{job.number}" for job in jobs]
+    by_key = dict(zip(keys, jobs, strict=True))
+    futures = client.map(attempt, jobs, key=keys, pure=False, retries=0, function=function)
+    try:
+        for future in distributed.as_completed(futures, raise_errors=False):
+            job = by_key[future.key]
+            ended = _ended(distributed, client, future, job)
+            if ended is None:
+                given_up.append(job)
+            else:
+                yield ended
+            future.release()
+    finally:
+        if client.status == "running":
+            client.cancel(futures, force=True)
+
+
+def _ended(distributed: Any, client: Any, future: Any, job: Job) -> Outcome | None:
+    """Return what became of a point; None if Dask gave it up because workers were killed.
+
+    Raises
+    ------
+    NetworkError
+        If the scheduler was lost.
+    """
+    lost = f"the connection to the scheduler {_address(client)} was lost"
+    try:
+        error = future.exception() if future.status == "error" else None
+        if error is None:
+            outcome: Outcome = future.result()
+            return outcome
+    except (distributed.client.FutureCancelledError, OSError, TimeoutError) as error:
+        raise NetworkError(lost) from error
+    if isinstance(error, distributed.KilledWorker):
+        return None
+    if client.status != "running":
+        raise NetworkError(lost)
+    return Outcome(job.number, None, error_line(error), 0.0)
+
+
+def _address(client: Any) -> str:
+    return str(client.scheduler.address) if client.scheduler is not None else ""
+
+
+def _alone(distributed: Any, client: Any, function: PointFunction, job: Job, retries: int) -> Outcome:
+    """Repeat a point that Dask gave up, with no other one beside it."""
+    for times in range(1, retries + 1):
+        future = client.submit(
+            attempt, job, key=f"hwlearn-{uuid.uuid4().hex}-{job.number}", pure=False, function=function
+        )
+        distributed.wait([future])
+        ended = _ended(distributed, client, future, job)
+        future.release()
+        if ended is not None:
+            return Outcome(ended.number, ended.result, ended.error, ended.seconds, times + 1)
+    error = f"its worker was killed in each of {retries + 1} attempts; it may need more memory"
+    return Outcome(job.number, None, error, 0.0, retries + 1)
