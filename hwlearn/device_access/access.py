@@ -43,6 +43,8 @@ class DeviceAccess(ABC):
     ----------
     pulses : ndarray of int, shape (E,)
         Number of pulses applied to each device through this access.
+    pulse_J, pulse_s : float
+        Joules (volts times expected amperes times seconds) and seconds of all of them.
     volatile : bool
         Whether the devices lose their state when the program ends, as simulated devices do.
 
@@ -60,6 +62,7 @@ class DeviceAccess(ABC):
     def __init__(self, n_edges: int, limits: PulseLimits) -> None:
         self.limits = limits
         self.pulses: IntArray = np.zeros(n_edges, dtype=np.int64)
+        self.pulse_J = self.pulse_s = 0.0
         self._last_read: FloatArray = np.full(n_edges, np.nan)
         self._use, self._check_open = ExclusiveUse(), _always_open
 
@@ -161,6 +164,8 @@ class DeviceAccess(ABC):
             self.limits.check_pulse(name, amplitude, width, current, int(self.pulses[k]))
             # counted before it is sent: a pulse whose transfer fails may have been applied
             self.pulses[k] += 1
+            self.pulse_J += abs(amplitude) * current * width
+            self.pulse_s += width
             self._last_read[k] = np.nan
             self._pulse(k, amplitude, width)
 

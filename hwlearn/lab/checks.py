@@ -1,10 +1,13 @@
-"""Checks of a bench before training: programming, offsets, noise, laws of resistor networks, calibration."""
+"""Checks of a bench before training: programming, offsets, noise, laws of resistor networks, calibration.
+
+One file because the checks run in one order and share their input patterns.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -17,8 +20,10 @@ from hwlearn.errors import HwlearnError, InUseError, NetworkError
 from hwlearn.lab.bench.bench import Bench
 from hwlearn.lab.bench.recipes import make_targets
 from hwlearn.lab.data.pairs import pair_name
+from hwlearn.learning.health import HEALTH_SAMPLES, HealthWatch, alarm_text, health_text
 from hwlearn.learning.nudge_bias import bias_text, nudge_bias
 from hwlearn.learning.output_pairs import OutputPairs
+from hwlearn.learning.rules import GradientRequest
 from hwlearn.network.network import Network, Readout
 from hwlearn.network.nudges import OutputDrive
 from hwlearn.units import ROUNDING, format_quantity
@@ -107,6 +112,7 @@ def check_bench(bench: Bench, seed: int = 0) -> Iterator[Check]:
         "superposition": lambda: _superposition(network, rng),
         "reciprocity": lambda: _reciprocity(network, rng),
         "bias of nudges": lambda: _bias(bench, network),
+        "gradient health": lambda: _health(bench, network),
         "saturation": lambda: _saturation(network, bench.data.inputs[bench.data.train]),
         "calibration drift": lambda: _drift(network, record, seed),
     }
@@ -292,6 +298,26 @@ def _bias(bench: Bench, network: Network) -> Iterator[Check]:
     uphill = bench.file.train.rule == "gep" and min(one.cosine for one in found) <= 0
     advice = "nudged phases do not descend here: use rule = 'analytic', or a smaller nudge"
     yield _judged("bias of nudges", not uphill, bias_text(found), advice)
+
+
+def _health(bench: Bench, network: Network) -> Iterator[Check]:
+    """Measure one gradient as ``[train]`` describes it, and judge its health."""
+    train, trainer = bench.file.train, bench.trainer()
+    if train.rule == "spsa":
+        yield Check("gradient health", "not applicable", "rule = 'spsa' compares costs, and nudges nothing")
+        return
+    model = trainer.model
+    if not network.has_fixed_edges:
+        middle = network.limits.ranges(network.topology).middle()
+        model = model.with_values(network.program(middle).reached)
+    rows = bench.data.train[:HEALTH_SAMPLES]
+    targets = make_targets(bench.file, bench.data, trainer.cost, network.topology.n_outputs)[rows]
+    request = GradientRequest(network, model, bench.data.inputs[rows], targets, trainer.cost)
+    watch = HealthWatch(trainer.rule, replace(trainer.health, action="warn"))
+    watch.add(request, trainer.rule.gradient(request), rows, 0, is_first=True)
+    record = watch.record()
+    advice = alarm_text(0, record).partition(": ")[2] if record["alarms"] else ""
+    yield _judged("gradient health", not record["alarms"], health_text(record), advice)
 
 
 def _saturation(network: Network, inputs: FloatArray) -> Iterator[Check]:

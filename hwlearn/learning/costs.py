@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +19,12 @@ class Cost(ABC):
 
     classifies: bool = False
     """Whether targets are class numbers (S,) rather than volts (S, n_scored)."""
+
+    power_weight: float = 0.0
+    """Weight of the mean power of the free phase in what training minimises, in units of the cost per watt.
+
+    Its gradient is that of the model. Values and scores of the cost are without it; `Epoch.energy` has the energy.
+    """
 
     @abstractmethod
     def values(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
@@ -82,7 +88,18 @@ class CostError:
 
 @dataclass(frozen=True)
 class MSE(Cost):
-    """Half the squared distance to target volts: ``C = 1/2 |V_out - y|^2``, in V^2."""
+    """Half the squared distance to target volts: ``C = 1/2 |V_out - y|^2``, in V^2.
+
+    Parameters
+    ----------
+    power_weight : float
+        See `Cost.power_weight`.
+    """
+
+    power_weight: float = field(default=0.0, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _not_negative("power_weight", self.power_weight)
 
     def values(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
         """Return ``1/2 |V_out - y|^2`` (S,)."""
@@ -109,13 +126,17 @@ class CrossEntropy(Cost):
     ----------
     temperature_V : float
         Volts that count as one unit of evidence; well above the read noise, at most the range of the outputs.
+    power_weight : float
+        See `Cost.power_weight`.
     """
 
     temperature_V: float = 0.02
+    power_weight: float = field(default=0.0, kw_only=True)
     classifies = True
 
     def __post_init__(self) -> None:
         _positive("temperature_V", self.temperature_V)
+        _not_negative("power_weight", self.power_weight)
 
     def values(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
         """Return ``-log softmax(V/T)[class]`` (S,)."""
@@ -144,13 +165,17 @@ class Hinge(Cost):
     ----------
     margin_V : float
         Volts by which the output of the class should exceed every other; beyond this margin the error is zero.
+    power_weight : float
+        See `Cost.power_weight`.
     """
 
     margin_V: float = 0.02
+    power_weight: float = field(default=0.0, kw_only=True)
     classifies = True
 
     def __post_init__(self) -> None:
         _positive("margin_V", self.margin_V)
+        _not_negative("power_weight", self.power_weight)
 
     def values(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
         """Return the summed shortfall (S,) in volts."""
@@ -189,3 +214,8 @@ def _labels(targets: ArrayLike, samples: int, n_outputs: int) -> IntArray:
 def _positive(name: str, value: float) -> None:
     if not (is_number(value) and value > 0):
         raise DataError(f"{name} is {value!r}; it must be positive")
+
+
+def _not_negative(name: str, value: float) -> None:
+    if not (is_number(value) and value >= 0):
+        raise DataError(f"{name} is {value!r}; it must be zero or a positive number")

@@ -9,10 +9,14 @@ import numpy as np
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.learning.energy import EnergyLedger
+from hwlearn.learning.health import HealthWatch
 from hwlearn.learning.records import Epoch, NetworkState, Progress
-from hwlearn.learning.rules.rule import Gradient
+from hwlearn.learning.rules.rule import Gradient, GradientRequest
+from hwlearn.learning.sample_order import Batch
 from hwlearn.learning.scoring import Score
 from hwlearn.network.network import Network
+from hwlearn.network.simulation import part, prefixed
 
 
 class Course:
@@ -24,6 +28,10 @@ class Course:
         Its samples are counted from here on.
     known : Progress
         The training so far.
+    energy : EnergyLedger
+        Counts the phases of the present epoch.
+    health : HealthWatch, optional
+        Follows the gradients.
 
     Attributes
     ----------
@@ -36,7 +44,9 @@ class Course:
         Edges that failed in any programming so far.
     """
 
-    def __init__(self, network: Network, known: Progress) -> None:
+    def __init__(
+        self, network: Network, known: Progress, energy: EnergyLedger, health: HealthWatch | None = None
+    ) -> None:
         self._network, before = network, known.network
         self.epochs: list[Epoch] = list(known.epochs or ())
         self.best = _best(self.epochs, known.best)
@@ -48,6 +58,11 @@ class Course:
         self._epoch_began = network.measurements - (0 if before is None else before.epoch_measurements)
         self._clock = time.perf_counter()
         self._readings: list[tuple[IntArray, FloatArray, int]] = list(known.readings)
+        self.energy, self._health = energy, health
+        if before is not None:
+            energy.restore(part("energy", before.watched))
+            if health is not None:
+                health.restore(part("health", before.watched))
 
     @property
     def measurements(self) -> int:
@@ -64,10 +79,16 @@ class Course:
         """Free outputs (S, n_out) in volts of these rows."""
         return np.concatenate([outputs for _, outputs, _ in self._readings])
 
+    def examine(self, request: GradientRequest, gradient: Gradient, batch: Batch, is_first: bool) -> None:
+        """Examine the health of a gradient before its update; ``is_first``: its epoch begins with it."""
+        if self._health is not None:
+            self._health.add(request, gradient, batch.rows, batch.epoch, is_first)
+
     def add_step(self, rows: IntArray, gradient: Gradient, failed: BoolArray) -> None:
         """Count an update."""
         self._readings.append((rows, gradient.outputs, gradient.skipped))
         self.failed |= failed
+        self.energy.add_update()
         self.steps += 1
 
     def begin_epoch(self) -> None:
@@ -78,7 +99,8 @@ class Course:
         """Complete the present epoch, which ended with these target values (E,)."""
         seconds, counted = time.perf_counter() - self._clock, self._network.measurements - self._epoch_began
         skipped = sum(skipped for _, _, skipped in self._readings)
-        epoch = Epoch(number, train, validation, counted, skipped, seconds)
+        health = {} if self._health is None else self._health.record()
+        epoch = Epoch(number, train, validation, counted, skipped, seconds, health, self.energy.record())
         self.epochs.append(epoch)
         if self.best is None or epoch.merit > self.best[0]:
             self.best = (epoch.merit, number, values)
@@ -99,6 +121,8 @@ class Course:
             self._network.measurements - self._epoch_began,
             model.history,
             None if simulation is None else simulation.state(),
+            prefixed("energy", self.energy.state())
+            | ({} if self._health is None else prefixed("health", self._health.state())),
         )
         best = None if self.best is None else self.best[2]
         return Progress(self.steps, optimizer_state, tuple(self.epochs), tuple(self._readings), best, now)

@@ -54,6 +54,7 @@ class Differential(Cost):
         object.__setattr__(self, "cost", cost)
         object.__setattr__(self, "pairs", pairs if isinstance(pairs, OutputPairs) else OutputPairs(pairs))
         object.__setattr__(self, "classifies", cost.classifies)
+        object.__setattr__(self, "power_weight", cost.power_weight)
 
     def values(self, outputs: FloatArray, targets: FloatArray | IntArray) -> FloatArray:
         """Return the cost (S,) of the differences of output volts (S, n_out)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -106,6 +106,11 @@ class Epoch:
         Samples that contributed nothing to a gradient.
     seconds : float
         Duration.
+    health : mapping
+        Figures of the gradient's health, their limits and alarms; see `hwlearn.learning.health`. Empty if it is
+        not watched.
+    energy : mapping
+        Joules and seconds of the epoch's phases and programming; see `hwlearn.learning.energy`.
     """
 
     number: int
@@ -114,6 +119,8 @@ class Epoch:
     measurements: int
     skipped: int
     seconds: float
+    health: Mapping[str, Any] = field(default_factory=dict)
+    energy: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def merit(self) -> float:
@@ -137,6 +144,8 @@ class NetworkState:
         `Kirchhoff.history` of the model.
     simulation : mapping of str to ndarray, or None
         State of a simulated network; None on hardware.
+    watched : mapping of str to ndarray
+        What health and energy of the present epoch need from its steps so far.
     """
 
     reached: FloatArray
@@ -145,6 +154,7 @@ class NetworkState:
     epoch_measurements: int
     history: Mapping[str, np.ndarray] = field(default_factory=dict)
     simulation: Mapping[str, np.ndarray] | None = None
+    watched: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,19 +198,23 @@ class History:
     best_epoch : int or None
         Epoch with the best validation (or training) score.
     stopped : str
-        Why the training ended: ``"finished"``, ``"interrupted"`` or ``"no improvement"``.
+        Why the training ended: ``"finished"``, ``"interrupted"``, ``"no improvement"`` or ``"unhealthy"``.
     measurements : int
         Samples measured, also before a resume. A batch that is measured again after a resume counts once.
     parameters : tuple of (Parameter, ndarray of int or None)
         What the values are, and the edges that have them; None: all of them.
+    energy : mapping
+        Joules and seconds of the whole training, in the form of `Epoch.energy`, with ``training_J`` and
+        ``training_s``.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
     values: FloatArray = field(default_factory=lambda: np.zeros(0))
     best_epoch: int | None = None
-    stopped: Literal["finished", "interrupted", "no improvement"] = "finished"
+    stopped: Literal["finished", "interrupted", "no improvement", "unhealthy"] = "finished"
     measurements: int = 0
     parameters: tuple[tuple[Parameter, IntArray | None], ...] = ((CONDUCTANCE, None),)
+    energy: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def conductances(self) -> FloatArray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Concatenate, ParamSpec, TypeVar
 
 import numpy as np
@@ -17,11 +18,14 @@ from hwlearn.circuit.topology import Topology
 from hwlearn.errors import DataError, NetworkError, SetupError
 from hwlearn.learning.costs import Cost
 from hwlearn.learning.course import Course
+from hwlearn.learning.energy import EnergyLedger, power_gradient, training_energy
+from hwlearn.learning.health import HealthSettings, HealthWatch, alarm_text
 from hwlearn.learning.instances import check_instance
 from hwlearn.learning.interrupt import Interrupted, stop_on_interrupt
 from hwlearn.learning.optimizers import Optimizer
 from hwlearn.learning.records import Callback, Epoch, History, Progress, Schedule, Step
-from hwlearn.learning.rules.rule import GradientRequest, Rule
+from hwlearn.learning.rules.gep import GEP
+from hwlearn.learning.rules.rule import Gradient, GradientRequest, Rule
 from hwlearn.learning.sample_order import Batch, Batches
 from hwlearn.learning.scoring import Score, score_outputs
 from hwlearn.learning.subsets import ListedEdges, Subset
@@ -40,12 +44,17 @@ __all__ = ["Callback", "Epoch", "History", "Progress", "Schedule", "Score", "Ste
 def _reserves_network(
     train: Callable[Concatenate[_Trainer, _Request], History],
 ) -> Callable[Concatenate[_Trainer, _Request], History]:
-    """Keep other threads from using the network between two measurements of a training."""
+    """Keep other threads from using the network between two measurements of a training, and its listeners."""
 
     @functools.wraps(train)
     def reserved(self: _Trainer, /, *request: _Request.args, **named: _Request.kwargs) -> History:
-        with self.network.reserved():
-            return train(self, *request, **named)
+        network = self.network
+        with network.reserved():
+            listeners = network.on_phase, network.on_programmed
+            try:
+                return train(self, *request, **named)
+            finally:
+                network.on_phase, network.on_programmed = listeners
 
     return reserved
 
@@ -68,6 +77,9 @@ class Trainer:
         Seed of the sample order and of the random numbers for ``vary``.
     vary : callable, optional
         ``(inputs, rng) -> inputs`` (S, n_in) in volts: the inputs to apply in one step, for data augmentation.
+    health : HealthSettings, optional
+        What to do about the health of the gradient; warn of a bias unless given. Its ``device_error`` is that of
+        the rule (``model_error`` of `GEP`), else 20 %.
 
     Raises
     ------
@@ -86,6 +98,7 @@ class Trainer:
         *,
         seed: int = 0,
         vary: Callable[[FloatArray, np.random.Generator], FloatArray] | None = None,
+        health: HealthSettings | None = None,
     ) -> None:
         check_instance(network, Network, "network")
         check_instance(rule, Rule, "rule")
@@ -102,6 +115,12 @@ class Trainer:
         if vary is not None and not callable(vary):
             raise SetupError(f"vary must be a function of inputs and a random generator, got {vary!r}")
         self.seed, self.vary = seed, vary
+        if cost.power_weight and model.topology.has_three_terminals:
+            raise SetupError("power_weight is for networks without transistors; remove it")
+        if health is None:
+            health = HealthSettings(device_error=rule.model_error if isinstance(rule, GEP) else 0.2)
+        check_instance(health, HealthSettings, "health")
+        self.health = health
         self.model = model
         """Model of the network, with the values last reached."""
 
@@ -160,7 +179,10 @@ class Trainer:
         self.network.limits.check_terminals(self.network.topology, x)
         batches = Batches(len(x), schedule, self.seed)
         known = Progress(0, {}) if start is None else start
-        course = Course(self.network, known)
+        watch = None if self.health.action == "off" else HealthWatch(self.rule, self.health)
+        energy = EnergyLedger(self.network, self.model)
+        self.network.on_phase, self.network.on_programmed = energy.add_phase, energy.add_programming
+        course = Course(self.network, known, energy, watch)
         trainable = self._begin(x, known, course, callbacks)
         history = History(course.epochs, parameters=self.network.topology.parameters)
         first = known.steps // batches.per_epoch if known.epochs is None else len(known.epochs)
@@ -172,15 +194,22 @@ class Trainer:
                     course.begin_epoch()
                     for chosen in batches.of_epoch(number):
                         if chosen.number >= known.steps:
-                            self._step(x, y, chosen, trainable, course, callbacks)
+                            is_first = chosen.number % batches.per_epoch == 0
+                            self._step(x, y, chosen, trainable, course, callbacks, is_first)
                     score = score_outputs(self.cost, course.outputs, y[course.rows])
+                    energy.is_validating = True
                     checked = None if held_out is None else self.evaluate(*held_out)
+                    energy.is_validating = False
                     epoch = course.add_epoch(number, score, checked, self.optimizer.shadow)
                     self._report_progress(course, callbacks)
                     for callback in callbacks:
                         callback.on_epoch(epoch)
                     if course.is_out_of(schedule.patience):
                         history.stopped = "no improvement"
+                        break
+                    if epoch.health.get("alarms") and not self._goes_on(epoch, course):
+                        history.stopped = "unhealthy"
+                        self.network.switch_off()
                         break
             except Interrupted:
                 history.stopped = "interrupted"
@@ -193,9 +222,18 @@ class Trainer:
         if schedule.keep == "last" or course.best is None:
             history.values = self.optimizer.shadow
         history.measurements = course.measurements
+        history.energy = training_energy([*(one.energy for one in course.epochs), energy.record()])
         for callback in callbacks:
             callback.on_end(history)
         return history
+
+    def _goes_on(self, epoch: Epoch, course: Course) -> bool:
+        """Warn at the first epoch with an alarm; return whether the training goes on."""
+        stops = self.health.action == "stop"
+        if stops or not any(one.health.get("alarms") for one in course.epochs[:-1]):
+            end = "; the training ends here" if stops else ""
+            log.warning("%s%s", alarm_text(epoch.number, epoch.health), end)
+        return not stops
 
     def evaluate(self, inputs: ArrayLike, targets: ArrayLike) -> Score:
         """Measure the free phase and score it."""
@@ -239,6 +277,7 @@ class Trainer:
         trainable: BoolArray,
         course: Course,
         callbacks: Sequence[Callback],
+        is_first: bool,
     ) -> None:
         """Measure one batch and program the update; edges that fail are removed from ``trainable``."""
         inputs = x[chosen.rows]
@@ -246,7 +285,10 @@ class Trainer:
             # the random numbers depend on seed and step alone, so that a resumed training repeats them
             inputs = self.vary(inputs, np.random.default_rng([self.seed, chosen.number, 2]))
         request = GradientRequest(self.network, self.model, inputs, y[chosen.rows], self.cost, trainable)
+        course.energy.model = self.model
         gradient = self.rule.gradient(request)
+        course.examine(request, gradient, chosen, is_first)
+        gradient = self._with_power(gradient, inputs)
         for callback in callbacks:
             callback.on_gradient(chosen.epoch, chosen.number, chosen.rows, gradient)
         requested = self.optimizer.step(gradient.values, trainable, chosen.pace)
@@ -259,6 +301,14 @@ class Trainer:
         for callback in callbacks:
             callback.on_step(step)
         self._check_trainable(trainable)
+
+    def _with_power(self, gradient: Gradient, inputs: FloatArray) -> Gradient:
+        """Add the weighted gradient of the power that the free phase dissipates, if the cost has a weight."""
+        weight = self.cost.power_weight
+        if not weight:
+            return gradient
+        of_power = power_gradient(self.model, self.model.observe(inputs, gradient.outputs))
+        return replace(gradient, values=gradient.values + weight * of_power)
 
     def _check_trainable(self, trainable: BoolArray) -> None:
         """Refuse to train on nothing, unless the network says that its edges are fixed."""

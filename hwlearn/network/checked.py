@@ -88,6 +88,11 @@ class CheckedBackend(ABC):
         return None
 
     @property
+    def reading_s(self) -> float | None:
+        """Duration in seconds of reading one sample after it has settled, with all averages; None if unknown."""
+        return None
+
+    @property
     def dac_step_V(self) -> float | None:
         """Step in volts of the input DACs; None if unknown or continuous."""
         return None

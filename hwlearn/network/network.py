@@ -1,10 +1,12 @@
 """Abstract base class `Network`: the operations of every simulator, board and instrument backend.
 
-What a backend implements, and the checks of what it returns, are in `hwlearn.network.checked`.
+What a backend implements, and the checks of what it returns, are in `hwlearn.network.checked`. One file because
+the operations of a network share its checks and its counters.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -23,7 +25,16 @@ from hwlearn.network import gate
 from hwlearn.network.checked import CheckedBackend
 from hwlearn.network.limits import Limits
 from hwlearn.network.nudges import DriveKind, Nudge, OutputDrive
-from hwlearn.network.readings import ErrorSignal, HasLeastError, Programmed, Readout, TargetError, TwoPhase
+from hwlearn.network.readings import (
+    ErrorSignal,
+    HasLeastError,
+    MeasuredPhase,
+    Programmed,
+    Readout,
+    TargetError,
+    TwoPhase,
+    nudged_phases,
+)
 from hwlearn.network.simulation import Simulation
 
 __all__ = ["ErrorSignal", "HasLeastError", "Network", "Programmed", "Readout", "TargetError", "TwoPhase"]
@@ -71,6 +82,10 @@ class Network(CheckedBackend):
         Number of samples measured so far, over all phases.
     on_measured : callable or None
         Called with the number of samples after each measurement; it may raise to stop the caller between two.
+    on_phase : callable or None
+        Called with each `MeasuredPhase`.
+    on_programmed : callable or None
+        Called with the seconds that each programming took by the clock.
     on_closed : callable or None
         Called once after closing, with False if switching off raised an error.
     """
@@ -87,6 +102,8 @@ class Network(CheckedBackend):
         self.resolution = resolution
         self.measurements = 0
         self.on_measured: Callable[[int], None] | None = None
+        self.on_phase: Callable[[MeasuredPhase], None] | None = None
+        self.on_programmed: Callable[[float], None] | None = None
         self.on_closed: Callable[[bool], None] | None = None
         self._closed = False
         self._use = ExclusiveUse()
@@ -121,7 +138,9 @@ class Network(CheckedBackend):
             self._check_open()
             x = batch(inputs, self.topology.n_inputs, "inputs")
             self._check_request(x, drive)
+            began = time.perf_counter()
             readout = self._checked_measure(x, drive)
+            self._notify(MeasuredPhase(x, drive, readout, time.perf_counter() - began))
             self._count(len(x))
             return readout
 
@@ -156,39 +175,48 @@ class Network(CheckedBackend):
         x = batch(inputs, self.topology.n_inputs, "inputs")
         self._check_open()
         self._check_request(x, None)
+        began = time.perf_counter()
         whole = self._checked_phases(x, error, nudge, symmetric)
         if whole is not None:
+            took = (time.perf_counter() - began) / (3 if symmetric else 2)
+            self._notify(MeasuredPhase(x, None, whole.free, took))
+            self._notify_nudged(x, whole, nudge, 2 * took if symmetric else took)
             self._count(len(x))
             if not whole.skipped.all():
                 self._count(int((~whole.skipped).sum()) * (2 if symmetric else 1))
             return whole
         free = self._checked_measure(x, None)
+        self._notify(MeasuredPhase(x, None, free, time.perf_counter() - began))
         self._count(len(x))
         e = error(free.voltages)
         strength = self._strengths(x, free.voltages, e, error, nudge)
         active = strength > 0
         if not active.any():
             return TwoPhase(free, free, free if symmetric else None, e, strength)
-        volts, errors, t, nudge = free.voltages[active], e[active], strength[active], nudge.rows(active)
-        plus = nudge.drive(volts, errors, t)
-        minus = nudge.drive(volts, errors, -t) if symmetric else None
+        volts, errors, t, bound = free.voltages[active], e[active], strength[active], nudge.rows(active)
+        plus = bound.drive(volts, errors, t)
+        minus = bound.drive(volts, errors, -t) if symmetric else None
         sides = plus if minus is None else plus.then(minus)
         driven = x[active] if minus is None else np.concatenate([x[active], x[active]])
         self._check_request(driven, sides)
+        began = time.perf_counter()
         high, low, refused = self._checked_sides(x[active], plus, minus)
+        took = time.perf_counter() - began
         self._count(len(driven))
         if refused is not None and refused.any():
             strength = strength.copy()
             strength[np.flatnonzero(active)[refused]] = 0.0
             active, high = strength > 0, high.rows(~refused)
             low = None if low is None else low.rows(~refused)
-        return TwoPhase(
+        found = TwoPhase(
             free,
             free.with_rows(active, high),
             None if low is None else free.with_rows(active, low),
             e,
             strength,
         )
+        self._notify_nudged(x, found, nudge, took)
+        return found
 
     def program(self, values: ArrayLike) -> Programmed:
         """Program the edges to target values (E,): conductances in siemens, gate voltages in volts.
@@ -218,7 +246,11 @@ class Network(CheckedBackend):
         if targets.shape != shape:
             raise NetworkError(f"{name} must have shape {shape}, got {targets.shape}")
         self.limits.check_values(self.topology, targets)
-        return self._checked_program(targets)
+        began = time.perf_counter()
+        programmed = self._checked_program(targets)
+        if self.on_programmed is not None:
+            self.on_programmed(time.perf_counter() - began)
+        return programmed
 
     def close(self) -> None:
         """Switch all outputs off and release the hardware; closing twice has no effect.
@@ -340,6 +372,12 @@ class Network(CheckedBackend):
         return access
 
     @property
+    def pulse_totals(self) -> tuple[float, float] | None:
+        """Joules and seconds of all pulses at single devices since the network was opened; None without pulses."""
+        access = self._device_access()
+        return None if access is None else (access.pulse_J, access.pulse_s)
+
+    @property
     def simulation(self) -> Simulation | None:
         """State of a simulation, which is stored with a run and restored when it is resumed; None on hardware."""
         return None
@@ -384,6 +422,15 @@ class Network(CheckedBackend):
         self.measurements += samples
         if self.on_measured is not None:
             self.on_measured(samples)
+
+    def _notify(self, phase: MeasuredPhase) -> None:
+        if self.on_phase is not None:
+            self.on_phase(phase)
+
+    def _notify_nudged(self, inputs: FloatArray, phases: TwoPhase, nudge: Nudge, seconds: float) -> None:
+        if self.on_phase is not None:
+            for phase in nudged_phases(inputs, phases, nudge, seconds):
+                self.on_phase(phase)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -1,4 +1,4 @@
-"""What a network returns: `Readout` of one phase, `TwoPhase` of a batch, `Programmed`; and errors of readings."""
+"""What a network returns: `Readout`, `TwoPhase`, `Programmed`; what its listeners receive; error signals."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
+from hwlearn.network.nudges import Nudge, OutputDrive
 
 _Kind = TypeVar("_Kind", bound=np.generic)
 
@@ -108,6 +109,18 @@ class TwoPhase:
     strength: FloatArray
     contrast: FloatArray | None = None
 
+    def rows(self, chosen: BoolArray | IntArray | slice) -> Self:
+        """Return the phases of the chosen samples."""
+        return replace(
+            self,
+            free=self.free.rows(chosen),
+            plus=self.plus.rows(chosen),
+            minus=None if self.minus is None else self.minus.rows(chosen),
+            error=self.error[chosen],
+            strength=self.strength[chosen],
+            contrast=None if self.contrast is None else self.contrast[chosen],
+        )
+
     @property
     def skipped(self) -> BoolArray:
         """Samples (S,) that were not nudged."""
@@ -164,3 +177,40 @@ class TargetError:
     def least_error(self, resolution: float) -> float:
         """Return the reading resolution: smaller errors count as zero."""
         return resolution
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class MeasuredPhase:
+    """A measured phase.
+
+    Attributes
+    ----------
+    inputs : ndarray, shape (S, n_in)
+        Volts.
+    drive : OutputDrive or None
+        None in the free phase.
+    readout : Readout
+    seconds : float
+        Duration of the measurement of all samples, by the clock of the computer.
+    """
+
+    inputs: FloatArray
+    drive: OutputDrive | None
+    readout: Readout
+    seconds: float
+
+
+def nudged_phases(inputs: FloatArray, phases: TwoPhase, nudge: Nudge, seconds: float) -> list[MeasuredPhase]:
+    """Return the nudged phases (no free one) of samples that were nudged.
+
+    ``seconds`` is the duration of all of them.
+    """
+    active = ~phases.skipped
+    if not active.any():
+        return []
+    some, x, bound = phases.rows(active), inputs[active], nudge.rows(active)
+    free, sides = some.free.voltages, [(some.plus, some.strength)]
+    if some.minus is not None:
+        sides.append((some.minus, -some.strength))
+    share = seconds / len(sides)
+    return [MeasuredPhase(x, bound.drive(free, some.error, t), read, share) for read, t in sides]

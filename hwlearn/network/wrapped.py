@@ -67,6 +67,11 @@ class WrappedNetwork(Network):
         return self._network.settle_s
 
     @property
+    def reading_s(self) -> float | None:
+        """Duration in seconds of reading one sample of the inner network; None if unknown."""
+        return self._network.reading_s
+
+    @property
     def dac_step_V(self) -> float | None:
         """Step in volts of the input converters of the inner network; None if unknown or continuous."""
         return self._network.dac_step_V

@@ -22,6 +22,7 @@ NAMES = [
     "settling",
     "superposition",
     "reciprocity",
+    "gradient health",
     "saturation",
 ]
 LAB = [
@@ -85,7 +86,7 @@ def test_excess_noise_fails_the_noise_check(bench_path, mocker):
         return replace(read, voltages=read.voltages + 4e-3 * rng.standard_normal(read.voltages.shape))
 
     mocker.patch.object(KirchhoffTwin, "_measure", noisy)
-    assert failed(results(hl.open_bench(bench_path, LAB))) == {"noise floor"}
+    assert failed(results(hl.open_bench(bench_path, LAB))) == {"noise floor", "gradient health"}
 
 
 def unstated(monkeypatch, noise_V):
@@ -99,6 +100,7 @@ def unstated(monkeypatch, noise_V):
 
     monkeypatch.setattr(KirchhoffTwin, "_measure", noisy)
     monkeypatch.setattr(KirchhoffTwin, "resolution", 0.0, raising=False)
+    monkeypatch.setattr(KirchhoffTwin, "simulation", None)  # a simulation knows that it has no noise
 
 
 @pytest.mark.parametrize("noise_V", [1e-9, 1e-6, 1e-4, 3e-3])
@@ -160,7 +162,7 @@ def test_swapped_cables_fail_reciprocity(bench_path, mocker):
         return replace(read, source_currents=read.source_currents[:, [1, 0, 3, 2]])
 
     mocker.patch.object(KirchhoffTwin, "_measure", swapped)
-    assert failed(results(hl.open_bench(bench_path, LAB))) == {"reciprocity"}
+    assert failed(results(hl.open_bench(bench_path, LAB))) == {"reciprocity", "gradient health"}
 
 
 @pytest.mark.parametrize("change", ["backend.current_readout=false", "backend.nudges=['current']"])

@@ -30,6 +30,7 @@ IMPLEMENTED_ONCE = {
         "_two_phase",
         "_program_targets",
     ),
+    *("pulse_totals", "_notify", "_notify_nudged"),
     "revoke",  # acts on the calls of both networks, which they count together
     *("_vouch", "_checked_measure", "_checked_sides", "_checked_phases", "_checked_program"),
     *(

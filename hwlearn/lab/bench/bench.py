@@ -28,6 +28,7 @@ from hwlearn.lab.bench.evaluation import Evaluation
 from hwlearn.lab.bench.guardian.opening import open_guarded
 from hwlearn.lab.bench.recipes import (
     make_cost,
+    make_health,
     make_model,
     make_optimizer,
     make_rule,
@@ -315,6 +316,7 @@ class Bench:
             self._starting_model(),
             seed=train.seed,
             vary=self.data.jitter,
+            health=make_health(train),
         )
 
     def _starting_model(self) -> Kirchhoff:

@@ -13,6 +13,7 @@ from hwlearn.lab.bench_file.sections import TrainSection
 from hwlearn.lab.data.loading import Data
 from hwlearn.learning.costs import MSE, Cost, CrossEntropy, Hinge
 from hwlearn.learning.differential import Differential
+from hwlearn.learning.health import HealthSettings
 from hwlearn.learning.optimizers import SGD, Adam, Momentum, Optimizer, Potentiometer, Sign
 from hwlearn.learning.output_pairs import OutputPairs
 from hwlearn.learning.rules import GEP, SPSA, Analytic, Rule
@@ -39,7 +40,13 @@ def make_rule(train: TrainSection) -> Rule:
         return Analytic()
     if train.rule == "spsa":
         return SPSA(train.perturbation, train.repeats, train.seed)
-    return GEP(make_nudge(train), train.symmetric, train.readout, train.nudged, train.model_error)
+    order = train.order
+    return GEP(make_nudge(train), train.symmetric, train.readout, train.nudged, train.model_error, order)
+
+
+def make_health(train: TrainSection) -> HealthSettings:
+    """Return what ``[train]`` does about the gradient's health; ``model_error`` is the stated device error."""
+    return HealthSettings(train.health, train.model_error, train.health_every)
 
 
 def make_cost(train: TrainSection, classifies: bool, pairs: OutputPairs | None = None) -> Cost:
@@ -50,9 +57,10 @@ def make_cost(train: TrainSection, classifies: bool, pairs: OutputPairs | None =
     if pairs is not None:
         return Differential(make_cost(train, classifies), pairs)
     kind = train.cost if train.cost != "auto" else "cross-entropy" if classifies else "mse"
+    weight = train.power_weight
     if kind == "cross-entropy":
-        return CrossEntropy(train.temperature)
-    return Hinge(train.margin) if kind == "hinge" else MSE()
+        return CrossEntropy(train.temperature, power_weight=weight)
+    return Hinge(train.margin, power_weight=weight) if kind == "hinge" else MSE(power_weight=weight)
 
 
 def make_optimizer(train: TrainSection) -> Optimizer:

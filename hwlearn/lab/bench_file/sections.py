@@ -303,6 +303,7 @@ class TrainSection(Section):
     nudge: Literal["clamp", "current", "resistor"] = "clamp"
     strength: Literal["auto"] | Annotated[float, Field(gt=0)] = "auto"
     kappa: PositiveSiemens = 1e-4
+    order: float | None = None
     metric: Literal["identity", "impedance"] = "identity"
     symmetric: bool = True
     overclamp: Annotated[float, Field(ge=1)] = 1.0
@@ -316,6 +317,7 @@ class TrainSection(Section):
     temperature: PositiveVolts = 0.015
     margin: PositiveVolts = 0.02
     target: PositiveVolts = 0.05
+    power_weight: Annotated[float, Field(ge=0)] = 0.0
     optimizer: Literal["adam", "sgd", "momentum", "sign", "potentiometer"] = "adam"
     rate: Annotated[float, Field(gt=0)] = 0.05
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
@@ -329,6 +331,8 @@ class TrainSection(Section):
     keep: Literal["best", "last"] = "last"
     subset: Fraction | list[int] | None = None
     subset_kind: Literal["random", "sensitive"] = "sensitive"
+    health: Literal["warn", "stop", "off"] = "warn"
+    health_every: Annotated[int, Field(ge=0)] = 10
     initial: Literal["middle", "random"] | Annotated[list[Volts], Field(min_length=2, max_length=2)] = "middle"
     seed: Seed = 0
 

@@ -18,6 +18,7 @@ def network_arrays(network: NetworkState) -> dict[str, np.ndarray]:
         "measurements": np.array([network.measurements, network.epoch_measurements]),
         **prefixed("history", network.history),
         **prefixed("simulation", network.simulation or {}),
+        **prefixed("watched", network.watched),
     }
 
 
@@ -31,4 +32,5 @@ def stored_network(arrays: Mapping[str, np.ndarray]) -> NetworkState:
         epoch_measurements,
         part("history", arrays),
         part("simulation", arrays) or None,
+        part("watched", arrays),
     )

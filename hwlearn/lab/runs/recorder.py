@@ -20,6 +20,7 @@ from hwlearn.lab.runs.network_state import network_arrays
 from hwlearn.lab.runs.packing import Encoding, Packed, pack, packed_batch, packed_update, programmed_arrays
 from hwlearn.lab.runs.provenance import backend_version, now, session_facts
 from hwlearn.lab.runs.store import BENCH_FILE, Run, refuse_continuing
+from hwlearn.learning.health.warning import alarm_text
 from hwlearn.learning.records import Callback, Epoch, History, Progress, Step
 from hwlearn.learning.rules import Gradient
 from hwlearn.network.network import Programmed
@@ -153,6 +154,8 @@ class RunRecorder(Callback):
         checksum = Packed("[]", Encoding.PLAIN, b"").checksum(epoch.number, text)
         with self._commit() as db:
             db.execute("INSERT OR REPLACE INTO epochs VALUES (?, ?, ?)", (epoch.number, text, checksum))
+            if epoch.health.get("alarms"):
+                put_fact(db, "health_warning", alarm_text(epoch.number, epoch.health), only_if_missing=True)
             if self._keep == "summary":
                 _drop_readings(db, epoch.number)
             self._put_network(db)

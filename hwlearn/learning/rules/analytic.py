@@ -36,4 +36,5 @@ class Analytic(Rule):
             cost.values(free.voltages, targets),
             skipped=int((~good).sum()),
             readings=named_readings("free", free) | {"error": error},
+            free=free,
         )

@@ -40,9 +40,9 @@ class GEP(Rule):
 
     Parameters
     ----------
-    nudge : Nudge, "clamp", "current" or "resistor"
+    nudge : Nudge, "clamp", "current" or "resistor", optional
         How outputs are nudged. `CurrentNudge` gives EP, `ClampNudge` CL, and `ResistorNudge` lies between them.
-        A name gives the nudge with its default settings.
+        A name gives the nudge with its default settings. Unless given, a clamp, or with ``order`` a current.
     symmetric : bool
         Nudge with both signs; on ohmic hardware this has no bias at any strength.
     readout : "outputs", "nodes" or "edges"
@@ -54,6 +54,10 @@ class GEP(Rule):
     model_error : float
         Relative error of the model's output impedance. It sets the weight of the model against the readings when
         the voltages of other nodes are estimated.
+    order : float, optional
+        Order k of the nudge: the current into the outputs is proportional to ``Z^-(k-1) e`` with the model's
+        output impedance Z. 1 is EP, 2 is CL, any real number is possible on networks that are reciprocal. A clamp
+        sets the voltages that this current reaches. Unless given, that of the nudge. A resistor nudge has none.
 
     Raises
     ------
@@ -63,7 +67,9 @@ class GEP(Rule):
     Examples
     --------
     >>> GEP("current").nudge
-    CurrentNudge(strength='auto')
+    CurrentNudge(strength='auto', order=1.0)
+    >>> GEP(order=1.5).nudge
+    CurrentNudge(strength='auto', order=1.5)
     """
 
     nudge: Nudge
@@ -74,14 +80,15 @@ class GEP(Rule):
 
     def __init__(
         self,
-        nudge: Nudge | DriveKind = "clamp",
+        nudge: Nudge | DriveKind | None = None,
         symmetric: bool = True,
         readout: Literal["outputs", "nodes", "edges"] = "outputs",
         nudged: Literal["measured", "computed"] = "measured",
         model_error: float = 0.2,
+        order: float | None = None,
     ) -> None:
         values = {"symmetric": symmetric, "readout": readout, "nudged": nudged, "model_error": model_error}
-        for name, value in {"nudge": _nudge(nudge), **values}.items():
+        for name, value in {"nudge": _nudge(nudge, order), **values}.items():
             object.__setattr__(self, name, value)
         if self.readout not in ("outputs", "nodes", "edges"):
             raise SetupError(f"readout must be 'outputs', 'nodes' or 'edges', got {self.readout!r}")
@@ -99,15 +106,12 @@ class GEP(Rule):
         """Measure the phases and return their contrast; see `Rule.gradient`."""
         network, model, inputs = request.network, request.model, request.inputs
         targets, cost = request.targets, request.cost
-        nudge, impedance = self.nudge, None
-        if nudge.strength == "auto" or nudge.needs_impedance:
-            impedance = model.output_impedance(inputs)
-            nudge = nudge.bound(impedance, model.scale_V)
+        nudge, impedance = self.bound_nudge(model, inputs)
         measured: Network | _ComputedNudges = network
         if self.nudged == "computed":
             measured = _ComputedNudges(network, model)
         phases = measured.two_phase(inputs, cost.signal(targets), nudge, self.symmetric)
-        usable = _usable(phases)
+        usable = usable_samples(phases)
         values = np.zeros(model.topology.n_edges)
         if usable.any():
             values = self._contrast(model, inputs, phases, usable, impedance) / len(inputs)
@@ -122,7 +126,36 @@ class GEP(Rule):
             | named_readings("minus", phases.minus)
             | {"error": phases.error, "strength": phases.strength}
             | ({} if phases.contrast is None else {"contrast": phases.contrast}),
+            free=phases.free,
+            phases=phases,
         )
+
+    def bound_nudge(self, model: Kirchhoff, inputs: FloatArray) -> tuple[Nudge, FloatArray | None]:
+        """Return the nudge at these inputs (S, n_in), and the model's output impedance if it is needed."""
+        if self.nudge.strength != "auto" and not self.nudge.needs_impedance:
+            return self.nudge, None
+        impedance = model.output_impedance(inputs)
+        return self.nudge.bound(impedance, model.scale_V), impedance
+
+    def node_voltages(
+        self, model: Kirchhoff, inputs: FloatArray, phases: TwoPhase, impedance: FloatArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the voltages (S, N) of all nodes in both phases of the contrast, read or estimated.
+
+        All samples must be nudged. ``impedance`` is the model's output impedance, if it is known already.
+
+        Raises
+        ------
+        NetworkError
+            If every node is to be read, and the network reads only its outputs.
+        """
+        plus, minus = phases.plus, phases.minus
+        low = phases.free if minus is None else minus
+        if self.readout == "nodes":
+            return _nodes(plus, model.topology.n_nodes), _nodes(low, model.topology.n_nodes)
+        above, below = nudged_outputs(model, inputs, phases.free, plus, minus, self.model_error, impedance)
+        both = model.observe(np.concatenate([inputs, inputs]), np.concatenate([above, below]))
+        return both[: len(inputs)], both[len(inputs) :]
 
     def _contrast(
         self,
@@ -133,21 +166,18 @@ class GEP(Rule):
         impedance: FloatArray | None,
     ) -> FloatArray:
         """Return the sum over usable samples of the contrast (E,)."""
-        free, plus = phases.free.rows(usable), phases.plus.rows(usable)
-        minus = None if phases.minus is None else phases.minus.rows(usable)
-        x, t = inputs[usable], phases.strength[usable]
-        weights = 1.0 / (t if minus is None else 2 * t)
+        used = phases.rows(usable)
+        weights = contrast_weights(used)
         if self.readout == "edges":
-            return np.asarray(weights @ _of_edges(phases, model.topology.n_edges)[usable])
-        if self.readout == "nodes":
-            nodes = model.topology.n_nodes
-            high, low = _nodes(plus, nodes), _nodes(free if minus is None else minus, nodes)
-        else:
-            Z = impedance if impedance is None or impedance.ndim == 2 else impedance[usable]
-            volts_high, volts_low = nudged_outputs(model, x, free, plus, minus, self.model_error, Z)
-            both = model.observe(np.concatenate([x, x]), np.concatenate([volts_high, volts_low]))
-            high, low = both[: len(x)], both[len(x) :]
+            return np.asarray(weights @ contrast_of_edges(used, model.topology.n_edges))
+        Z = impedance if impedance is None or impedance.ndim == 2 else impedance[usable]
+        high, low = self.node_voltages(model, inputs[usable], used, Z)
         return model.contrast(high, low, weights)
+
+
+def contrast_weights(phases: TwoPhase) -> FloatArray:
+    """Return the factor (S,) by which the contrast of each sample becomes a derivative of the cost."""
+    return np.asarray(1.0 / (phases.strength if phases.minus is None else 2 * phases.strength))
 
 
 def EquilibriumPropagation(beta: Strength = "auto", **options: Any) -> GEP:
@@ -186,14 +216,24 @@ def overclamped(eta: Strength, overclamp: float) -> Strength:
     return eta * overclamp
 
 
-def _nudge(nudge: Nudge | str) -> Nudge:
-    """Return a nudge, given itself or by name."""
-    if not isinstance(nudge, str):
-        check_instance(nudge, Nudge, "nudge")
+def _nudge(nudge: Nudge | str | None, order: float | None) -> Nudge:
+    """Return a nudge, given itself or by name, of the given order."""
+    if nudge is None:
+        nudge = "clamp" if order is None else "current"
+    if isinstance(nudge, str):
+        if nudge not in _NUDGES:
+            raise SetupError(f"nudge must be {', '.join(map(repr, _NUDGES))} or a Nudge object, got {nudge!r}")
+        nudge = _NUDGES[nudge]()
+    check_instance(nudge, Nudge, "nudge")
+    if order is None:
         return nudge
-    if nudge not in _NUDGES:
-        raise SetupError(f"nudge must be {', '.join(map(repr, _NUDGES))} or a Nudge object, got {nudge!r}")
-    return _NUDGES[nudge]()
+    if not isinstance(nudge, CurrentNudge | ClampNudge):
+        raise SetupError(
+            f"order = {order!r} needs a current nudge or a clamp; {type(nudge).__name__} has no order"
+        )
+    if not is_number(order):
+        raise SetupError(f"order is {order!r}; it must be a finite number, such as 1 (EP) or 2 (CL)")
+    return replace(nudge, order=float(order))
 
 
 class _ComputedNudges:
@@ -222,7 +262,7 @@ class _ComputedNudges:
         return replace(free, voltages=moved, output_currents=None)
 
 
-def _usable(phases: TwoPhase) -> BoolArray:
+def usable_samples(phases: TwoPhase) -> BoolArray:
     """Return the samples (S,) that were nudged without saturating a reading."""
     usable = ~phases.skipped
     for readout in (phases.free, phases.plus, phases.minus):
@@ -231,7 +271,7 @@ def _usable(phases: TwoPhase) -> BoolArray:
     return usable
 
 
-def _of_edges(phases: TwoPhase, n_edges: int) -> FloatArray:
+def contrast_of_edges(phases: TwoPhase, n_edges: int) -> FloatArray:
     """Return the contrast (S, E) that circuits at the edges have measured."""
     contrast = phases.contrast
     if contrast is None:

@@ -72,5 +72,9 @@ class SPSA(Rule):
             if not network.closed:
                 network.program(centre)
         return Gradient(
-            values / self.repeats, free.voltages, cost.values(free.voltages, targets), readings=readings
+            values / self.repeats,
+            free.voltages,
+            cost.values(free.voltages, targets),
+            readings=readings,
+            free=free,
         )

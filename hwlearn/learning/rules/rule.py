@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from hwlearn.arrays import BoolArray, FloatArray, IntArray
 from hwlearn.circuit.kirchhoff import Kirchhoff
 from hwlearn.learning.costs import Cost
-from hwlearn.network.network import Network, Readout
+from hwlearn.network.network import Network, Readout, TwoPhase
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -28,6 +28,10 @@ class Gradient:
         Samples that contributed nothing: error too small to resolve, no headroom, or saturated readings.
     readings : mapping of str to ndarray
         All readings by name, for the run store.
+    free : Readout or None
+        The free phase, if the rule gives it.
+    phases : TwoPhase or None
+        All phases of a rule that nudges.
     """
 
     values: FloatArray
@@ -35,6 +39,8 @@ class Gradient:
     costs: FloatArray
     skipped: int = 0
     readings: Mapping[str, FloatArray] = field(default_factory=dict)
+    free: Readout | None = None
+    phases: TwoPhase | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -107,6 +107,12 @@ class PairedNetwork(Network):
         return None if times[0] is None or times[1] is None else max(times[0], times[1])
 
     @property
+    def reading_s(self) -> float | None:
+        """Duration in seconds of reading one sample of the slower copy; None if one is unknown."""
+        times = (self.free.reading_s, self.clamped.reading_s)
+        return None if times[0] is None or times[1] is None else max(times[0], times[1])
+
+    @property
     def dac_step_V(self) -> float | None:
         """Coarser step in volts of the input converters; None if unknown or continuous."""
         return max((s for _, copy in self._copies() if (s := copy.dac_step_V) is not None), default=None)

@@ -101,6 +101,7 @@ class SimSettings(Section):
     drift_per_sqrt_hour: NonNegative = 0.0
     settle_tau: NonNegativeSeconds = 0.0
     settle: NonNegativeSeconds = 50e-6
+    reading: NonNegativeSeconds = 10e-6
     source_resistance: NonNegativeOhms = 0.0
     wire_resistance: NonNegativeOhms | OhmsOfLines | None = None
     wire_spread: NonNegative = 0.0
@@ -197,6 +198,7 @@ class SimBackend:
 def _twin(settings: SimSettings, topology: Topology, limits: Limits, copy: Copy, seed: int) -> KirchhoffTwin:
     options: TwinOptions = {
         "settle_s": settings.settle,
+        "reading_s": settings.reading,
         "averages": settings.averages,
         "nudges": settings.nudges,
         "node_readout": settings.node_readout,

@@ -31,6 +31,7 @@ class TwinOptions(TypedDict, total=False):
     """Keywords of `KirchhoffTwin` that a subclass passes on unchanged."""
 
     settle_s: float
+    reading_s: float
     averages: int
     nudges: Iterable[DriveKind]
     node_readout: bool
@@ -53,6 +54,8 @@ class KirchhoffTwin(Network):
         Seed of all random numbers: two twins with equal arguments behave identically.
     settle_s : float
         Wait in seconds between a change of the sources and a reading.
+    reading_s : float
+        Duration in seconds of one reading of all channels; for the account of time and energy.
     averages : int
         Number of readings averaged into one.
     nudges : iterable
@@ -87,6 +90,7 @@ class KirchhoffTwin(Network):
         *,
         seed: int = 0,
         settle_s: float = 50e-6,
+        reading_s: float = 10e-6,
         averages: int = 1,
         nudges: Iterable[DriveKind] = ("clamp", "current", "resistor"),
         node_readout: bool = False,
@@ -107,8 +111,10 @@ class KirchhoffTwin(Network):
             raise SetupError(f"averages is {averages}; it must be a whole number of at least 1")
         if not (math.isfinite(settle_s) and settle_s >= 0):
             raise SetupError(f"settle_s is {settle_s}; it must be zero or positive")
+        if not (math.isfinite(reading_s) and reading_s >= 0):
+            raise SetupError(f"reading_s is {reading_s}; it must be zero or positive")
         self.imperfections = flaws
-        self._settle_s, self.averages = settle_s, int(averages)
+        self._settle_s, self._reading_s, self.averages = settle_s, reading_s, int(averages)
         self._edge_law = edge_law
         self._node_readout, self._current_readout = node_readout, current_readout
         # one random stream per cause, so that enabling one imperfection does not change the others
@@ -208,6 +214,11 @@ class KirchhoffTwin(Network):
     def settle_s(self) -> float:
         """Wait in seconds between a change of the sources and a reading."""
         return self._settle_s
+
+    @property
+    def reading_s(self) -> float:
+        """Duration in seconds of reading one sample, with all averages."""
+        return self._reading_s * self.averages
 
     @property
     def dac_step_V(self) -> float | None:
