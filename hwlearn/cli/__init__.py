@@ -15,7 +15,7 @@ import typer
 
 import hwlearn
 from hwlearn import early_exit
-from hwlearn.cli import calibrate, check, init, off, report, resume, runs, status, train
+from hwlearn.cli import calibrate, check, init, off, report, resume, runs, status, study, train
 from hwlearn.cli.command_group import CommandGroup
 from hwlearn.cli.outcome import FAILED, one_line
 from hwlearn.cli.plugins.origin import plugin_hint, plugin_of, print_traceback
@@ -36,6 +36,7 @@ app.command("train")(train.train)
 app.command("resume")(resume.resume)
 app.command("runs")(runs.runs)
 app.command("report")(report.report)
+app.command("study")(study.study)
 app.command("compare")(compare.compare)
 app.command("export")(export.export)
 app.command("calibrate")(calibrate.calibrate)

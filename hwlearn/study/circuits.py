@@ -1,4 +1,4 @@
-"""The circuits of the study: random networks, crossbars with wires, diodes and transistors, with targets they can reach."""
+"""The circuits of the study: resistors, crossbars with wires, nonlinear edges and transistors, with tasks."""
 
 from __future__ import annotations
 
@@ -104,9 +104,7 @@ def limits_of(kind: str) -> Limits:
     return Limits(voltage=0.5, drop=1.0, nudge=0.2, current=current, conductance=(LEAST_S, MOST_S))
 
 
-def _topology(
-    seed: int, kind: str, nodes: int, edges: int, outputs: int, wire_ohm: float, lines: int
-) -> Topology:
+def _topology(seed: int, kind: str, nodes: int, edges: int, outputs: int, wire_ohm: float, lines: int) -> Topology:
     if kind in ("ohmic", "diode"):
         graph = Topology.random(nodes, edges, inputs=5, outputs=outputs, seed=100 + seed)
         return graph if kind == "ohmic" else graph.with_elements(Sinh(0.2))

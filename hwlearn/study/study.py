@@ -155,6 +155,8 @@ class StudyResult:
     versions : mapping of str to str
         Packages that computed it.
     summary : Summary
+    rows : mapping of str to list
+        Columns of all points and their results; see `hwlearn.study.rows`.
     """
 
     study: str
@@ -167,6 +169,7 @@ class StudyResult:
     seconds: float
     versions: Mapping[str, str]
     summary: Summary = field(default_factory=lambda: Summary(()))
+    rows: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -179,10 +182,7 @@ class StudyResult:
         summary = Summary(
             [Finding(**one) for one in stored["findings"]],
             [StudyTable(**one) for one in stored["tables"]],
-            [
-                StudyChart(**{**one, "lines": [Line(**line) for line in one["lines"]]})
-                for one in stored["charts"]
-            ],
+            [StudyChart(**{**one, "lines": [Line(**line) for line in one["lines"]]}) for one in stored["charts"]],
             stored["remarks"],
         )
         return cls(**{**value, "summary": summary})

@@ -96,9 +96,7 @@ def train(
     """Train a network on a task; return its true rms error in volts and the trainer."""
     gates = "gate voltage" in {one.name for one, _ in task.topology.parameters}
     optimizer = Adam(GATE_RATE) if gates else Adam(RATE, scale="log")
-    trainer = Trainer(
-        network, make_rule(point), MSE(), optimizer, subset, model, seed=int(point["seed"])
-    )
+    trainer = Trainer(network, make_rule(point), MSE(), optimizer, subset, model, seed=int(point["seed"]))
     trainer.fit(task.inputs, task.targets, Schedule(int(point.get("steps", STEPS)), anneal=ANNEAL))
     return true_rms_V(network, task), trainer
 

@@ -1,4 +1,4 @@
-"""Claim 2: GEP holds Equilibrium Propagation and Coupled Learning in one family; how far each is from the gradient."""
+"""Claim 2: EP and Coupled Learning are one family; how far the contrast of each is from the gradient."""
 
 from __future__ import annotations
 
@@ -6,29 +6,37 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 
 from hwlearn.circuit.kirchhoff import Kirchhoff
+from hwlearn.learning.costs import MSE
 from hwlearn.learning.nudge_bias import nudge_bias
-from hwlearn.study.circuits import KINDS, reference_task
+from hwlearn.learning.rules import GEP, GradientRequest
+from hwlearn.study.circuits import KINDS, Task, reference_task
 from hwlearn.study.grouping import by, select, values
 from hwlearn.study.intervals import Interval, mean
 from hwlearn.study.study import Finding, Line, Point, Study, StudyChart, StudyRow, StudyTable, Summary
 from hwlearn.study.training import seeded
+from hwlearn.study.twins import open_twin
 
 MOVES_V = (1e-4, 1e-3, 1e-2, 5e-2, 2e-1)
 NUDGES = {"current": "EP", "clamp": "CL"}
+ORDERS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)
 
 
 def points(quick: bool) -> list[Point]:
     """Return circuits of each kind, with both signs and with one."""
-    found = [{"kind": kind, "symmetric": symmetric} for kind in KINDS for symmetric in (True, False)]
-    return seeded(found, 4 if quick else 20)
+    signs = [{"kind": kind, "symmetric": symmetric} for kind in KINDS for symmetric in (True, False)]
+    orders = [{"kind": "ohmic", "order": order} for order in ORDERS]
+    return [*seeded(signs, 4 if quick else 20), *seeded(orders, 4 if quick else 20)]
 
 
 def run(point: Point) -> dict[str, Any]:
     """Return cosine and relative length of both contrasts for each displacement of the outputs."""
     seed, kind = int(point["seed"]), str(point["kind"])
     task = reference_task(seed, kind)
+    if "order" in point:
+        return {"cosine": _order_cosine(task, float(point["order"]))}
     ranges = task.limits.ranges(task.topology)
     model = Kirchhoff(task.topology, ranges.middle())
     V = model.solve(task.inputs)
@@ -39,6 +47,15 @@ def run(point: Point) -> dict[str, Any]:
         result[f"{one.nudge} cosine {one.move_V:g}"] = one.cosine
         result[f"{one.nudge} length {one.move_V:g}"] = one.length
     return result
+
+
+def _order_cosine(task: Task, order: float) -> float:
+    """Return the cosine between the contrast of a nudge of some order and that of order 1, which is the gradient."""
+    with open_twin(task.topology, task.limits, seed=0) as network:
+        model = Kirchhoff(task.topology, network.program(task.limits.ranges(task.topology).middle()).reached)
+        request = GradientRequest(network, model, task.inputs, task.targets, MSE())
+        nudged, exact = (model.values * GEP(order=one).gradient(request).values for one in (order, 1.0))
+    return float(nudged @ exact / np.linalg.norm(nudged) / np.linalg.norm(exact))
 
 
 def summarise(rows: Sequence[StudyRow]) -> Summary:
@@ -73,13 +90,26 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         findings.append(
             Finding(
                 f"family {name}",
-                f"on resistors the symmetric contrast of {name} has the length of the gradient it stands for within "
+                f"on resistors the symmetric contrast of {name} has the length of the gradient it stands for "
+                "within "
                 f"{off:.1e}, at every displacement up to 200 mV",
                 off,
                 0.0,
                 1e-6,
                 basis="largest of all circuits; the range is what is required",
                 verdict="holds" if off <= 1e-6 else "does not hold",
+            )
+        )
+    groups = by([row for row in rows if "order" in row.point], "order")
+    for (order,), group in groups.items():
+        found_here = _cosine(values(group, "cosine"))
+        findings.append(
+            Finding.of(
+                f"order {order:g}",
+                f"on resistors the contrast of a nudge of order {order:g} has a cosine of "
+                f"{found_here.value:.3f} to the "
+                "exact gradient",
+                found_here,
             )
         )
     columns = ("circuit", "rule", "nudge", *(f"{move * 1e3:g} mV" for move in MOVES_V))

@@ -111,7 +111,7 @@ def _quotient(model: Kirchhoff, task: Task, edge: int) -> float:
         return float(0.5 * np.mean(np.sum((out - task.targets) ** 2, axis=1)))
 
     near, far = cost(step) - cost(-step), cost(2 * step) - cost(-2 * step)
-    return (8 * near - far) / (12 * step)
+    return float((8 * near - far) / (12 * step))
 
 
 STUDY = Study(

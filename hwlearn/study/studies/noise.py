@@ -18,7 +18,9 @@ SEEDS = 6
 
 def points(quick: bool) -> list[Point]:
     """Return noises with 16 bits, and converters with a noise of 0.1 mV."""
-    noises = [{"axis": "noise", "rule": rule, "noise_V": noise, "adc_bits": 16} for rule in RULES for noise in NOISES_V]
+    noises = [
+        {"axis": "noise", "rule": rule, "noise_V": noise, "adc_bits": 16} for rule in RULES for noise in NOISES_V
+    ]
     bits = [{"axis": "bits", "rule": rule, "noise_V": 1e-4, "adc_bits": one} for rule in RULES for one in BITS]
     if quick:
         return seeded([one for one in noises if one["rule"] == "analytic"], 3)
@@ -66,7 +68,12 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             errors = [geometric_mean(values(one, "error_V")).value for one in converters.values()]
             table.append((rule, *(f"{one * 1e3:.2f} mV" for one in errors)))
     chart = StudyChart(
-        "noise", "True error after training, 16 bits", "read noise (V)", "rms error of the outputs (V)", lines, "xy"
+        "noise",
+        "True error after training, 16 bits",
+        "read noise (V)",
+        "rms error of the outputs (V)",
+        lines,
+        "xy",
     )
     title = "True error with converters of some bits over +-1 V, noise 0.1 mV"
     tables = [StudyTable(title, ("rule", *(f"{bits} bits" for bits in BITS)), table)] if table else []

@@ -41,7 +41,9 @@ def points(quick: bool) -> list[Point]:
         for nudged in ("measured", "computed")
     ]
     others = [
-        {"part": "phases", "kind": kind, "rule": rule, **REFERENCE} for kind in KINDS for rule in ("model", "analytic")
+        {"part": "phases", "kind": kind, "rule": rule, **REFERENCE}
+        for kind in KINDS
+        for rule in ("model", "analytic")
     ]
     if quick:
         return unique([*seeded(grid, SEEDS)])
@@ -56,7 +58,7 @@ def run(point: Point) -> dict[str, Any]:
 
 def summarise(rows: Sequence[StudyRow]) -> Summary:
     """Return what measuring in the loop gains, where it gains little, and what reading every node adds."""
-    findings, tables, remarks = [], [], []
+    findings, tables = [], []
     grid = select(rows, part="grid")
     gains = _gains(grid)
     for rule in IN_LOOP:
@@ -64,7 +66,8 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         findings.append(
             Finding.of(
                 f"gain {rule}",
-                f"a network programmed from its model alone has {gains[at].value:.0f} times the error of one trained "
+                f"a network programmed from its model alone has {gains[at].value:.0f} times the error of one "
+                "trained "
                 f"by {rule} with measurements in the loop (20 % device error, 1 mV noise, 12 bits)",
                 gains[at],
                 verdict=_at_least(gains[at], 2.0),
@@ -83,7 +86,8 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
     findings.append(
         Finding(
             "share below 2",
-            f"in {len(low)} of {len(gains)} places of the grid, for one rule each, measuring in the loop gains less "
+            f"in {len(low)} of {len(gains)} places of the grid, for one rule each, measuring in the loop "
+            "gains less "
             "than a factor of 2",
             len(low) / len(gains),
             0.0,
@@ -96,7 +100,14 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             "Where measuring in the loop gains less than a factor of 2",
             ("rule", "device error", "read noise", "bits", "gain", "95 % interval"),
             [
-                (rule, f"{error:.0%}", f"{noise * 1e3:g} mV", str(bits), f"{g.value:.2f}", f"{g.low:.2f} to {g.high:.2f}")
+                (
+                    rule,
+                    f"{error:.0%}",
+                    f"{noise * 1e3:g} mV",
+                    str(bits),
+                    f"{g.value:.2f}",
+                    f"{g.low:.2f} to {g.high:.2f}",
+                )
                 for (rule, error, noise, bits), g in gains.items()
                 if g.value < 2
             ],
@@ -111,13 +122,14 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
             findings.append(
                 Finding.of(
                     f"outputs {rule}",
-                    f"reading only the outputs gives {found.value:.2f} times the error of reading every node ({rule})",
+                    f"reading only the outputs gives {found.value:.2f} times the error of reading every node "
+                    f"({rule})",
                     found,
                     verdict=_not_above(found, 1.25),
                 )
             )
     findings += _phases(select(rows, part="phases"))
-    return Summary(findings, tables, charts, remarks)
+    return Summary(findings, tables, charts)
 
 
 def _gains(grid: Sequence[StudyRow]) -> dict[tuple[Any, ...], Interval]:
@@ -157,9 +169,7 @@ def _chart(grid: Sequence[StudyRow]) -> StudyChart:
     lines = []
     for rule in ("model", *IN_LOOP):
         group = [
-            one
-            for one in select(grid, rule=rule, noise_V=1e-3, adc_bits=12)
-            if one.point["device_error"] > 0
+            one for one in select(grid, rule=rule, noise_V=1e-3, adc_bits=12) if one.point["device_error"] > 0
         ]
         places = by(group, "device_error")
         found = [geometric_mean(values(one, "error_V")) for one in places.values()]
@@ -194,7 +204,8 @@ STUDY = Study(
     "readout",
     "Do networks train from their outputs alone, and what is measuring in the loop worth?",
     "A random network of 24 nodes and 55 edges learns 8 samples of 3 outputs that it can reach, in 400 steps. "
-    "The true error of its outputs afterwards is compared between a result that was computed in the model and then "
+    "The true error of its outputs afterwards is compared between a result that was computed in the model and "
+    "then "
     "programmed, and trainings with measurements in the loop. Ratios are geometric means over pairs with equal "
     "network, devices and task.",
     points,

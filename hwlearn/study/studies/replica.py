@@ -20,7 +20,7 @@ from hwlearn.study.twins import open_twin
 SPREADS = (0.0, 0.003, 0.01, 0.03, 0.1)
 OVERCLAMPS = (1.0, 4.0)
 STRENGTH = 0.1
-STEPS, RATE = 2000, 3e3
+STEPS, RATE = 1000, 3e4
 SEEDS = 8
 
 
@@ -81,7 +81,8 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         findings.append(
             Finding.of(
                 f"pair {factor:g}",
-                f"with devices that differ by 1 %, a pair overclamped {factor:g} times ends with {ratio.value:.1f} "
+                f"with devices that differ by 1 %, a pair overclamped {factor:g} times ends with "
+                f"{ratio.value:.1f} "
                 "times the error of one network that holds both phases",
                 ratio,
                 verdict="holds" if ratio.low > 1 else "undecided",

@@ -75,7 +75,8 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
                 findings.append(
                     Finding.of(
                         f"doubling {rule} {choice}",
-                        f"with 5 edges per constraint, {choice} edges and {rule}, the cost is twice that of all edges "
+                        f"with 5 edges per constraint, {choice} edges and {rule}, the cost is twice that of "
+                        "all edges "
                         f"if {at.value:.0%} of them are trained",
                         at,
                     )
@@ -85,7 +86,8 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
                 findings.append(
                     Finding.of(
                         f"rule of thumb {rule} {choice}",
-                        f"the cost doubles at about {factor.value:.2f} n^{power.value:.2f} of the edges, with n edges "
+                        f"the cost doubles at about {factor.value:.2f} n^{power.value:.2f} of the edges, with "
+                        "n edges "
                         f"per constraint ({rule}, {choice}; the number is the exponent)",
                         power,
                         basis="fit to the means",
@@ -110,7 +112,7 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
 
 
 def _doubling(rows: Sequence[StudyRow]) -> float:
-    """Return the fraction at which the cost, the squared error, is twice that with all edges; interpolated in logs.
+    """Return the fraction at which the cost, the squared error, is twice that with all edges, interpolated.
 
     The smallest fraction that was tried, if the cost is less than twice there too.
     """
@@ -132,7 +134,8 @@ def _span(found: Interval) -> str:
 STUDY = Study(
     "subset",
     "How many of the edges must be trained?",
-    "Random networks with 1 to 20 edges for each of 12 constraints (4 samples, 3 outputs), 20 % device error, 1 mV "
+    "Random networks with 1 to 20 edges for each of 12 constraints (4 samples, 3 outputs), 20 % device error, "
+    "1 mV "
     "noise; random edges, or those with the largest effect on the outputs in the model, are trained in 400 steps, "
     "the others keep the middle of the range.",
     points,

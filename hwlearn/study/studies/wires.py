@@ -77,7 +77,8 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
         findings.append(
             Finding.of(
                 f"ignored {size} {rule}",
-                f"with 2 ohm for each segment, a model of {rule} that ignores the lines of a {size} x {size} crossbar "
+                f"with 2 ohm for each segment, a model of {rule} that ignores the lines of a {size} x {size} "
+                "crossbar "
                 f"ends with {ratio.value:.2f} times the error of one that knows them",
                 ratio,
             )
@@ -98,7 +99,8 @@ def summarise(rows: Sequence[StudyRow]) -> Summary:
 STUDY = Study(
     "wires",
     "What do the lines of a crossbar cost?",
-    "Square crossbars on lines with resistance learn outputs that they can reach; the model that learning uses has "
+    "Square crossbars on lines with resistance learn outputs that they can reach; the model that learning "
+    "uses has "
     "the lines, or has ideal ones. 20 % device error, 1 mV noise, 12 bits, 400 steps.",
     points,
     run,
