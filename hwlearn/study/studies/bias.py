@@ -50,7 +50,7 @@ def run(point: Point) -> dict[str, Any]:
 
 
 def _order_cosine(task: Task, order: float) -> float:
-    """Return the cosine between the contrast of a nudge of some order and that of order 1, which is the gradient."""
+    """Return the cosine between the contrasts of a nudge of some order and of order 1, which is the gradient."""
     with open_twin(task.topology, task.limits, seed=0) as network:
         model = Kirchhoff(task.topology, network.program(task.limits.ranges(task.topology).middle()).reached)
         request = GradientRequest(network, model, task.inputs, task.targets, MSE())
